@@ -1,0 +1,33 @@
+/**
+ * A stack of things to undo, run last-in first-out. Every step runs even if an earlier one throws;
+ * the errors come back together. `disarm` forgets them all: what was built is now somebody else's.
+ */
+export class Cleanup implements AsyncDisposable {
+  #steps: Array<() => unknown> = [];
+
+  defer(step: () => unknown): void {
+    this.#steps.push(step);
+  }
+
+  disarm(): void {
+    this.#steps = [];
+  }
+
+  async run(): Promise<void> {
+    const errors: unknown[] = [];
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) {
+      throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'several clean-up steps failed');
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.run();
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * Every error code of hypr, in the order of the folders that throw them. `kind` says whose it is to
+ * fix; `text` is what the code means, printed in docs/errors.md. A test keeps code and docs in step.
+ */
+export const ERRORS = {
+  // base
+  HYPR_INTERNAL: { kind: 'bug', text: 'something inside hypr failed that nobody expected' },
+  HYPR_CANCELLED: { kind: 'user', text: 'the command was interrupted' },
+  HYPR_TIMEOUT: { kind: 'user', text: 'something did not happen within its deadline' },
+  HYPR_USAGE: { kind: 'user', text: 'a flag or argument is not understood' },
+  HYPR_DISK_FULL: { kind: 'user', text: 'no space left on the disk that holds HYPR_HOME' },
+  HYPR_PERMISSION: { kind: 'user', text: 'a file or folder may not be read or written' },
+  HYPR_LOCKED: { kind: 'user', text: 'another hypr process is doing the same thing' },
+  HYPR_UNSUPPORTED: { kind: 'user', text: 'a feature that a machine per service cannot give, with the reason' },
+
+  // compose
+  COMPOSE_NOT_FOUND: { kind: 'user', text: 'no Compose file here or in a parent folder' },
+  COMPOSE_SYNTAX: { kind: 'user', text: 'the file is not valid YAML' },
+  COMPOSE_INVALID: { kind: 'user', text: 'the file does not follow the Compose Specification' },
+  COMPOSE_INTERPOLATION: { kind: 'user', text: 'a ${VARIABLE} is malformed, required or of the wrong type' },
+  COMPOSE_ENV_FILE: { kind: 'user', text: 'an env file is missing or malformed' },
+  COMPOSE_LIMIT: { kind: 'user', text: 'the file is larger or nested deeper than hypr reads' },
+  COMPOSE_NO_SERVICE: { kind: 'user', text: 'a service named on the command line does not exist' },
+
+  // vmm and toolchain
+  TOOLCHAIN_MISSING: { kind: 'user', text: 'a program that hypr needs is not there and cannot be fetched' },
+  TOOLCHAIN_FAILED: { kind: 'user', text: 'fetching or compiling the toolchain failed' },
+  VMM_START: { kind: 'user', text: 'the virtual machine monitor did not start' },
+  VMM_DIED: { kind: 'user', text: 'a virtual machine monitor ended unexpectedly' },
+  GUEST_BOOT: { kind: 'user', text: 'the guest kernel did not reach its agent in time' },
+  GUEST_PROTOCOL: { kind: 'bug', text: 'the guest agent said something that is not in the protocol' },
+  GUEST_REFUSED: { kind: 'user', text: 'the guest agent could not carry out an order' },
+  GUEST_EXEC: { kind: 'user', text: 'a program could not be started in the guest' },
+
+  // net
+  NET_START: { kind: 'user', text: 'a network did not start' },
+  NET_PORT_IN_USE: { kind: 'user', text: 'a published port is already taken, and by whom' },
+  NET_PORT_DENIED: { kind: 'user', text: 'a published port below 1024 needs a setting of the host' },
+  NET_EXHAUSTED: { kind: 'user', text: 'no free address or subnet is left' },
+  NET_ADDRESS: { kind: 'user', text: 'an address or subnet does not fit its network' },
+
+  // builder and images
+  IMAGE_REFERENCE: { kind: 'user', text: 'an image name is not valid' },
+  IMAGE_NOT_FOUND: { kind: 'user', text: 'the image is not in the store or the registry' },
+  IMAGE_IN_USE: { kind: 'user', text: 'the image is used by a stack' },
+  IMAGE_CORRUPT: { kind: 'user', text: 'a blob does not have the digest it should have' },
+  IMAGE_LAYER: { kind: 'user', text: 'a layer cannot be unpacked safely' },
+  IMAGE_PLATFORM: { kind: 'user', text: 'the image does not exist for this platform' },
+  REGISTRY_AUTH: { kind: 'user', text: 'the registry refuses the credentials' },
+  REGISTRY_UNREACHABLE: { kind: 'user', text: 'the registry cannot be reached' },
+  REGISTRY_ERROR: { kind: 'user', text: 'the registry answered with an error' },
+  DOCKERFILE_NOT_FOUND: { kind: 'user', text: 'the Dockerfile or its context does not exist' },
+  DOCKERFILE_SYNTAX: { kind: 'user', text: 'the Dockerfile cannot be parsed' },
+  BUILD_FAILED: { kind: 'user', text: 'a build step failed' },
+
+  // engine
+  STACK_NOT_RUNNING: { kind: 'user', text: 'the stack is not running' },
+  STACK_BUSY: { kind: 'user', text: 'another command is changing this stack' },
+  STACK_STATE: { kind: 'bug', text: 'the recorded state of a stack cannot be read' },
+  SUPERVISOR_FAILED: { kind: 'bug', text: 'the supervisor of the stack did not start or went away' },
+  SERVICE_FAILED: { kind: 'user', text: 'a service ended with a failure' },
+  SERVICE_UNHEALTHY: { kind: 'user', text: 'a health check failed' },
+  DEPENDENCY_FAILED: { kind: 'user', text: 'a dependency failed to start' },
+  VOLUME_IN_USE: { kind: 'user', text: 'a volume is in use' },
+  EXTERNAL_NOT_FOUND: { kind: 'user', text: 'an external volume, network, config or secret does not exist' },
+  SETUP_FAILED: { kind: 'user', text: 'a step of the set-up failed' },
+} as const satisfies Record<string, { kind: 'user' | 'bug'; text: string }>;

@@ -1,0 +1,83 @@
+import { ERRORS } from './error-catalogue.ts';
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A place in a file a person can edit; lines and columns count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line?: number;
+  readonly column?: number;
+}
+
+export interface HyprErrorOptions {
+  /** What to do about it: one sentence, a command where there is one. */
+  readonly hint?: string;
+  readonly where?: Place;
+  /** Further lines under the message: last console lines, last probe output, the holder of a port. */
+  readonly details?: readonly string[];
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error class of hypr. `message` says what is wrong in terms of the user's files and
+ * services; `code` comes from the catalogue, which also says whether it is the user's to fix.
+ */
+export class HyprError extends Error {
+  override readonly name = 'HyprError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly where: Place | undefined;
+  readonly details: readonly string[];
+
+  constructor(code: ErrorCode, message: string, options: HyprErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+    this.where = options.where;
+    this.details = options.details ?? [];
+  }
+
+  /** False for failures that are a bug of hypr's: those are printed with their stack. */
+  get isUserError(): boolean {
+    return ERRORS[this.code].kind === 'user';
+  }
+
+  toJSON(): ErrorJson {
+    const { code, message, hint, where, details } = this;
+    return { code, message, details: [...details], ...(hint ? { hint } : {}), ...(where ? { where } : {}) };
+  }
+}
+
+/** How an error crosses the supervisor's socket. */
+export interface ErrorJson {
+  code: ErrorCode;
+  message: string;
+  hint?: string;
+  where?: Place;
+  details: string[];
+}
+
+export const errorFromJson = (json: ErrorJson): HyprError => new HyprError(json.code, json.message, json);
+
+/** Any thrown value as a HyprError; what is not one becomes HYPR_INTERNAL and keeps its cause. */
+export const toHyprError = (error: unknown): HyprError => {
+  if (error instanceof HyprError) {
+    return error;
+  }
+  if (isAbort(error)) {
+    return new HyprError('HYPR_CANCELLED', 'cancelled', { cause: error });
+  }
+  return new HyprError('HYPR_INTERNAL', messageOf(error), { cause: error });
+};
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+export const isAbort = (error: unknown): boolean =>
+  error instanceof Error && (error.name === 'AbortError' || (error instanceof HyprError && error.code === 'HYPR_CANCELLED'));
+
+/** True for Node system errors with one of the given codes, e.g. `isErrno(e, 'ENOENT')`. */
+export const isErrno = (error: unknown, ...codes: string[]): error is NodeJS.ErrnoException =>
+  error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');
+
+export const formatPlace = (place: Place): string =>
+  [place.file, place.line, place.line === undefined ? undefined : place.column].filter((part) => part !== undefined).join(':');

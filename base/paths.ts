@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { homedir, tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+/** Everything hypr keeps: `HYPR_HOME`, `HYPR_DATA_DIR` (the seeds' name) or `~/.hypr`. */
+export const hyprHome = (env: NodeJS.ProcessEnv = process.env): string => env.HYPR_HOME ?? env.HYPR_DATA_DIR ?? join(homedir(), '.hypr');
+
+/** The tree below HYPR_HOME. One place, so that nobody invents a folder. */
+export const homePaths = (home: string = hyprHome()) => ({
+  home,
+  database: join(home, 'hypr.db'),
+  toolchain: join(home, 'toolchain'),
+  images: join(home, 'images'),
+  build: join(home, 'build'),
+  volumes: join(home, 'volumes'),
+  /** Writable layers and per-replica files: `machines/<stack>/<name>`. */
+  machines: join(home, 'machines'),
+  logs: join(home, 'logs'),
+  cache: join(home, 'cache'),
+  locks: join(home, 'locks'),
+});
+
+export type HomePaths = ReturnType<typeof homePaths>;
+
+/**
+ * Where sockets and pid files live: `HYPR_RUNTIME_DIR`, `$XDG_RUNTIME_DIR/hypr`, or a private folder
+ * in the temporary folder; created 0700. Two HYPR_HOMEs never share one. Kept short, because the path
+ * of a unix socket must stay under 104 bytes.
+ */
+export const runtimeDir = (env: NodeJS.ProcessEnv = process.env): string => {
+  const base = env.HYPR_RUNTIME_DIR ?? (env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'hypr') : join(tmpdir(), `hypr-${userInfo().uid}`));
+  const dir = join(base, shortHash(hyprHome(env), 6));
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  return dir;
+};
+
+/** The socket folder of one stack; the name is hashed when it is long. */
+export const stackRuntimeDir = (stack: string, env: NodeJS.ProcessEnv = process.env): string =>
+  join(runtimeDir(env), stack.length <= 20 ? stack : `${stack.slice(0, 11)}-${shortHash(stack, 8)}`);
+
+export const shortHash = (text: string, length: number): string => createHash('sha256').update(text).digest('hex').slice(0, length);

@@ -1,0 +1,72 @@
+import type { GuestClient } from '../guest/types.ts';
+
+/** The part of an OCI image config that decides how a workload runs (image-spec config.md). */
+export interface ImageRuntime {
+  readonly Env: readonly string[];
+  readonly Entrypoint: readonly string[] | null;
+  readonly Cmd: readonly string[] | null;
+  readonly WorkingDir: string;
+  readonly User: string;
+  readonly ExposedPorts: Readonly<Record<string, object>>;
+  readonly Volumes: Readonly<Record<string, object>>;
+  readonly Labels: Readonly<Record<string, string>>;
+  readonly StopSignal?: string;
+  /** Nanoseconds, as docker writes it. */
+  readonly Healthcheck?: {
+    readonly Test?: readonly string[];
+    readonly Interval?: number;
+    readonly Timeout?: number;
+    readonly StartPeriod?: number;
+    readonly StartInterval?: number;
+    readonly Retries?: number;
+  };
+  readonly Shell?: readonly string[];
+  readonly OnBuild?: readonly string[];
+}
+
+export interface Image {
+  /** `sha256:…` of the config: the image id docker shows. */
+  readonly id: string;
+  /** Digest of the manifest it was pulled by or written with. */
+  readonly manifestDigest: string;
+  /** Full references that name it, e.g. docker.io/library/nginx:1.26. */
+  readonly references: readonly string[];
+  readonly platform: string;
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+  /** Bytes of its layers, uncompressed. */
+  readonly size: number;
+  readonly config: ImageRuntime;
+  /** diff ids, bottom first. */
+  readonly layers: readonly string[];
+}
+
+/** What the engine attaches as the machine's root: one read-only disk. */
+export interface RootDisk {
+  readonly path: string;
+  readonly format: 'raw' | 'vmdk';
+}
+
+/**
+ * Machines for RUN steps, given to the builder by the engine's wiring: boots a guest on `root` with a
+ * writable disk, an own network (or none), prepared and waiting for `spawn`. Closing it leaves nothing.
+ */
+export interface BuildMachines {
+  start(options: BuildMachineOptions, signal: AbortSignal): Promise<BuildMachine>;
+}
+
+export interface BuildMachineOptions {
+  readonly name: string;
+  readonly root: RootDisk;
+  readonly network: 'default' | 'none';
+  readonly vcpus?: number;
+  readonly memoryMib?: number;
+  readonly diskMib?: number;
+  readonly hosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
+  readonly shmSize?: number;
+}
+
+export interface BuildMachine extends AsyncDisposable {
+  readonly guest: GuestClient;
+  close(): Promise<void>;
+}

@@ -1,0 +1,178 @@
+/**
+ * The canonical Project: what `docker compose config --format json` prints, typed (compose-spec,
+ * short forms expanded, defaults filled, paths absolute). Extended by the loader's author; the engine reads it.
+ */
+export interface Project {
+  name: string;
+  /** Folder that relative paths start from, and the files the model came from (`ls` prints them). */
+  workingDir: string;
+  files: string[];
+  services: Record<string, Service>;
+  /** Services left out by profiles, for `no such service` answers. */
+  disabledServices: Record<string, Service>;
+  networks: Record<string, NetworkConfig>;
+  volumes: Record<string, VolumeConfig>;
+  secrets: Record<string, FileObject>;
+  configs: Record<string, FileObject>;
+  extensions: Record<string, unknown>;
+  /** Interpolation environment, for secrets and configs with `environment:`. */
+  environment: Record<string, string>;
+}
+
+export interface Service {
+  image?: string;
+  build?: BuildConfig;
+  command?: string[] | null;
+  entrypoint?: string[] | null;
+  environment?: Record<string, string | null>;
+  ports?: PortConfig[];
+  expose?: string[];
+  volumes?: MountConfig[];
+  depends_on?: Record<string, { condition: DependsCondition; restart?: boolean; required: boolean }>;
+  healthcheck?: HealthcheckConfig;
+  networks?: Record<string, ServiceNetwork | null>;
+  secrets?: FileReference[];
+  configs?: FileReference[];
+  restart?: string;
+  deploy?: {
+    replicas?: number;
+    resources?: { limits?: { cpus?: number | string; memory?: string; pids?: number } };
+    restart_policy?: { condition?: string; delay?: string; max_attempts?: number; window?: string };
+    [key: string]: unknown;
+  };
+  labels?: Record<string, string>;
+  tmpfs?: string[];
+  extra_hosts?: string[];
+  dns?: string[];
+  dns_search?: string[];
+  dns_opt?: string[];
+  sysctls?: Record<string, string>;
+  ulimits?: Record<string, number | { soft: number; hard: number }>;
+  cap_add?: string[];
+  cap_drop?: string[];
+  group_add?: string[];
+  container_name?: string;
+  hostname?: string;
+  domainname?: string;
+  working_dir?: string;
+  user?: string;
+  tty?: boolean;
+  stdin_open?: boolean;
+  read_only?: boolean;
+  privileged?: boolean;
+  init?: boolean;
+  stop_signal?: string;
+  /** Go duration, e.g. `1m30s`. */
+  stop_grace_period?: string;
+  pull_policy?: string;
+  platform?: string;
+  scale?: number;
+  cpus?: number;
+  /** Bytes as decimal strings. */
+  mem_limit?: string;
+  shm_size?: string;
+  network_mode?: string;
+  mac_address?: string;
+  profiles?: string[];
+  [attribute: string]: unknown;
+}
+
+export type DependsCondition = 'service_started' | 'service_healthy' | 'service_completed_successfully';
+
+export interface BuildConfig {
+  context?: string;
+  dockerfile?: string;
+  dockerfile_inline?: string;
+  args?: Record<string, string | null>;
+  target?: string;
+  labels?: Record<string, string>;
+  tags?: string[];
+  no_cache?: boolean;
+  pull?: boolean;
+  network?: string;
+  additional_contexts?: Record<string, string>;
+  extra_hosts?: string[];
+  platforms?: string[];
+  shm_size?: string;
+  [attribute: string]: unknown;
+}
+
+export interface PortConfig {
+  mode?: string;
+  host_ip?: string;
+  target: number;
+  published?: string;
+  protocol?: string;
+  name?: string;
+  app_protocol?: string;
+}
+
+export interface MountConfig {
+  type: 'bind' | 'volume' | 'tmpfs' | 'image' | 'npipe' | 'cluster';
+  source?: string;
+  target: string;
+  read_only?: boolean;
+  bind?: { create_host_path?: boolean; propagation?: string; selinux?: string };
+  volume?: { nocopy?: boolean; subpath?: string };
+  tmpfs?: { size?: string; mode?: number };
+}
+
+/** Durations are Go durations; retries a number. */
+export interface HealthcheckConfig {
+  test?: string[];
+  interval?: string;
+  timeout?: string;
+  start_period?: string;
+  start_interval?: string;
+  retries?: number;
+  disable?: boolean;
+}
+
+export interface ServiceNetwork {
+  aliases?: string[];
+  ipv4_address?: string;
+  mac_address?: string;
+  priority?: number;
+  gw_priority?: number;
+  interface_name?: string;
+  [attribute: string]: unknown;
+}
+
+export interface NetworkConfig {
+  name: string;
+  driver?: string;
+  external?: boolean;
+  internal?: boolean;
+  ipam?: {
+    driver?: string;
+    config?: Array<{ subnet?: string; gateway?: string; ip_range?: string; aux_addresses?: Record<string, string> }>;
+  };
+  labels?: Record<string, string>;
+  [attribute: string]: unknown;
+}
+
+export interface VolumeConfig {
+  name: string;
+  driver?: string;
+  driver_opts?: Record<string, string>;
+  external?: boolean;
+  labels?: Record<string, string>;
+}
+
+/** A secret or config of the top level. */
+export interface FileObject {
+  name: string;
+  file?: string;
+  environment?: string;
+  content?: string;
+  external?: boolean;
+}
+
+/** Its use by a service; `mode` is an octal string. */
+export interface FileReference {
+  source: string;
+  target?: string;
+  uid?: string;
+  gid?: string;
+  mode?: string;
+}

@@ -1,0 +1,130 @@
+import type { Progress } from '../base/progress.ts';
+import type { Project } from '../compose/model.ts';
+import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
+
+/** Options of `up` and `create`; names follow docker compose's flags. */
+export interface UpOptions {
+  /** Services named on the command line; empty: all enabled ones. */
+  readonly services: readonly string[];
+  readonly build: boolean;
+  readonly noBuild: boolean;
+  readonly pull: 'always' | 'missing' | 'never' | 'policy';
+  readonly forceRecreate: boolean;
+  readonly noRecreate: boolean;
+  readonly alwaysRecreateDeps: boolean;
+  readonly renewAnonVolumes: boolean;
+  readonly noDeps: boolean;
+  /** Create without starting (`up --no-start`, `create`). */
+  readonly noStart: boolean;
+  readonly removeOrphans: boolean;
+  readonly scale: Readonly<Record<string, number>>;
+  /** Seconds of grace for replicas that are replaced; undefined: each service's own. */
+  readonly timeout: number | undefined;
+  /** Return only when everything is running or healthy (one-shot services: done). */
+  readonly wait: boolean;
+  readonly waitTimeout: number | undefined;
+}
+
+export interface DownOptions {
+  readonly services: readonly string[];
+  readonly volumes: boolean;
+  readonly removeImages: 'none' | 'local' | 'all';
+  readonly removeOrphans: boolean;
+  readonly timeout: number | undefined;
+}
+
+export interface LogsOptions {
+  readonly services: readonly string[];
+  readonly follow: boolean;
+  /** Lines per replica; undefined: all. */
+  readonly tail: number | undefined;
+  readonly since: number | undefined;
+  readonly until: number | undefined;
+  readonly index: number | undefined;
+}
+
+export interface ExecOptions {
+  readonly service: string;
+  readonly index: number | undefined;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly user: string | undefined;
+  readonly workdir: string | undefined;
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  readonly detach: boolean;
+  readonly privileged: boolean;
+  readonly size: { readonly columns: number; readonly rows: number } | undefined;
+}
+
+/** A running exec: bytes in and out, exit code at the end. */
+export interface ExecSession {
+  readonly output: AsyncIterable<{ readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }>;
+  readonly exitCode: Promise<number>;
+  write(data: Uint8Array): void;
+  closeStdin(): void;
+  resize(size: { columns: number; rows: number }): void;
+  signal(signal: number): void;
+  close(): void;
+}
+
+/** What a command does to services that exist already. */
+export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unpause' | 'rm';
+
+export interface VerbOptions {
+  readonly services: readonly string[];
+  readonly timeout: number | undefined;
+  /** kill: signal name or number. */
+  readonly signal: string | undefined;
+  readonly noDeps: boolean;
+  /** rm: also stop; and anonymous volumes. */
+  readonly stop: boolean;
+  readonly volumes: boolean;
+  readonly wait: boolean;
+  readonly waitTimeout: number | undefined;
+}
+
+/**
+ * One stack as a command sees it. Implemented over the supervisor's socket (engine/client.ts); a
+ * supervisor is started by `up`, `create`, `start`, `restart` and re-started when machines run without one.
+ * Progress and warnings of an operation go to `onEvent`; its promise settles when it ended.
+ */
+export interface Stack extends AsyncDisposable {
+  readonly name: string;
+  up(project: Project, options: UpOptions, onEvent: (event: EngineEvent) => void, signal?: AbortSignal): Promise<void>;
+  down(project: Project | undefined, options: DownOptions, onEvent: (event: EngineEvent) => void, signal?: AbortSignal): Promise<void>;
+  verb(
+    verb: ServiceVerb,
+    project: Project | undefined,
+    options: VerbOptions,
+    onEvent: (event: EngineEvent) => void,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** The plan `up` would carry out, as printed by `up --dry-run`. Starts nothing. */
+  plan(project: Project, options: UpOptions): Promise<string>;
+  ps(): Promise<ReplicaStatus[]>;
+  logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord>;
+  exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession>;
+  /** From now on; first one `replica` event (action update) for each replica that exists. */
+  events(options: { logs: boolean; usage: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent>;
+  stats(): Promise<ReplicaUsage[]>;
+  /** Resolves with the exit code once the first (or every) named service has ended. */
+  wait(services: readonly string[], signal?: AbortSignal): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface StackSummary {
+  readonly name: string;
+  /** e.g. `exited(1), running(2)` */
+  readonly status: string;
+  readonly configFiles: readonly string[];
+}
+
+/** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */
+export interface EngineApi {
+  openStack(options: {
+    name: string /** Where a foreground `up` sends progress before the supervisor answers. */;
+    progress?: (p: Progress) => void;
+  }): Promise<Stack>;
+  listStacks(options: { all: boolean }): Promise<StackSummary[]>;
+}

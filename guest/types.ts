@@ -1,0 +1,204 @@
+/**
+ * What the host asks of a guest. `guest/client.ts` turns these into frames of the agent protocol
+ * (docs/guest-protocol.md); `guest/kestrel.c` carries them out. Nothing here is on the kernel's command
+ * line: a machine boots to "waiting for orders" and is told everything, so that it may as well be a
+ * clone of a template.
+ */
+
+/** Everything that turns a waiting machine into a replica of a service, except its workload. */
+export interface MachineOrders {
+  readonly hostname: string;
+  readonly domainname?: string;
+  /** 32 hex digits for /etc/machine-id of the running system (tmpfs, never the image). */
+  readonly machineId: string;
+  /** At least 32 random bytes from the host, mixed into the guest's pool, which is then reseeded. */
+  readonly entropy: Uint8Array;
+  /** Milliseconds since the epoch at the moment of sending. */
+  readonly clock: number;
+  readonly root: RootOrders;
+  /** In the order they are to be mounted; targets are paths inside the root, created when missing. */
+  readonly mounts: readonly MountOrders[];
+  readonly interfaces: readonly InterfaceOrders[];
+  readonly resolver: ResolverOrders;
+  /** Lines for /etc/hosts beside localhost and the machine's own name. */
+  readonly hosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
+  /** Secrets, configs and other small files; written to tmpfs-backed places, never to a disk. */
+  readonly files: readonly FileOrders[];
+  readonly sysctls: Readonly<Record<string, string>>;
+}
+
+export interface RootOrders {
+  /** virtio-blk serial of the read-only erofs disk. */
+  readonly disk: string;
+  /** Serial of the writable ext4 disk for the overlay's upper; absent: a tmpfs upper. */
+  readonly upper?: string;
+  readonly readOnly: boolean;
+}
+
+export type MountOrders =
+  /** `subpath` picks a folder of the volume; `seed` copies the image's content there when the volume is empty, as docker does. */
+  | {
+      readonly kind: 'disk';
+      readonly disk: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly subpath?: string;
+      readonly seed: boolean;
+    }
+  | {
+      readonly kind: 'share';
+      readonly tag: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly file?: string;
+      readonly subpath?: string;
+      readonly seed: boolean;
+    }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly readOnly: boolean; readonly size?: number; readonly mode?: number };
+
+export interface InterfaceOrders {
+  readonly mac: string;
+  /** eth0, eth1…, or what the Compose file asks for. */
+  readonly name: string;
+  readonly address: string;
+  readonly prefix: number;
+  /** Only the interface that carries the default route has one. */
+  readonly gateway?: string;
+  readonly mtu: number;
+}
+
+/** The stub on 127.0.0.11: names of the stack from a table, everything else upstream. */
+export interface ResolverOrders {
+  readonly names: NameTable;
+  /** Suffixes that belong to the stack: a miss there is NXDOMAIN and not asked upstream. */
+  readonly search: readonly string[];
+  /** In order; empty on networks without a way out. */
+  readonly upstreams: readonly string[];
+  /** `options` of resolv.conf, e.g. `ndots:0`. */
+  readonly options: readonly string[];
+}
+
+/** Lower-case name → IPv4 addresses, all replicas. */
+export type NameTable = Readonly<Record<string, readonly string[]>>;
+
+export interface FileOrders {
+  readonly path: string;
+  readonly content: Uint8Array;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A program to run inside the prepared root. */
+export interface ProcessSpec {
+  readonly args: readonly string[];
+  /** Complete environment, `KEY=value`; the agent adds only HOME (from passwd) and TERM when missing. */
+  readonly env: readonly string[];
+  readonly cwd: string;
+  /** `user`, `uid`, `user:group`, `uid:gid` as in an image config; resolved in the guest's /etc/passwd. Empty: root. */
+  readonly user: string;
+  /** Supplementary groups, names or numbers. */
+  readonly groups: readonly string[];
+  readonly tty: boolean;
+  readonly size?: { readonly columns: number; readonly rows: number };
+  /** Keep stdin open; without it stdin is /dev/null. */
+  readonly stdin: boolean;
+  /** setrlimit names without RLIMIT_, e.g. nofile; -1 is infinity. */
+  readonly limits?: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
+  /** Capabilities beyond or below the container default set; the guest's own root when privileged. */
+  readonly privileged?: boolean;
+  readonly capAdd?: readonly string[];
+  readonly capDrop?: readonly string[];
+}
+
+export interface OutputChunk {
+  readonly stream: 'stdout' | 'stderr';
+  readonly data: Uint8Array;
+  /** Milliseconds since the epoch by the guest's clock. */
+  readonly time: number;
+}
+
+export interface ProcessExit {
+  /** 0–255; 128 + signal when killed by one. */
+  readonly code: number;
+  readonly signal?: number;
+  readonly oomKilled: boolean;
+}
+
+/** A running program of a guest. Output is flow-controlled: it stops when nobody reads it. */
+export interface GuestProcess {
+  readonly pid: number;
+  readonly output: AsyncIterable<OutputChunk>;
+  readonly exited: Promise<ProcessExit>;
+  write(data: Uint8Array): Promise<void>;
+  closeStdin(): Promise<void>;
+  signal(signal: number): Promise<void>;
+  resize(size: { columns: number; rows: number }): Promise<void>;
+}
+
+export interface GuestInfo {
+  readonly protocol: number;
+  readonly agent: string;
+  readonly kernel: string;
+  /** Where the machine stands; a new supervisor that re-adopts it reads this first. */
+  readonly state: 'waiting' | 'prepared' | 'running' | 'exited';
+  /** Pid of the workload when running, its exit when exited. */
+  readonly workload?: { readonly pid: number; readonly exit?: ProcessExit };
+  /** Milliseconds from the kernel's start to "waiting for orders". */
+  readonly bootMs: number;
+}
+
+export interface GuestStats {
+  readonly cpuMs: number;
+  readonly memoryUsed: number;
+  readonly memoryTotal: number;
+  readonly netRx: number;
+  readonly netTx: number;
+  readonly blockRead: number;
+  readonly blockWrite: number;
+  readonly pids: number;
+}
+
+export type GuestEvent =
+  | { readonly type: 'listening'; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly address: string }
+  | { readonly type: 'not-listening'; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly address: string }
+  | { readonly type: 'workload-exited'; readonly exit: ProcessExit }
+  | { readonly type: 'oom'; readonly pid: number };
+
+/**
+ * A connection to one guest's agent. All calls take an AbortSignal and have a deadline of their own;
+ * a refused order throws GUEST_REFUSED with the agent's text, a broken channel rejects everything.
+ */
+export interface GuestClient extends AsyncDisposable {
+  readonly info: GuestInfo;
+  /** Resolves (never rejects) when the channel is gone. */
+  readonly closed: Promise<void>;
+  prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void>;
+  /** Starts the one workload. After a reconnect `attachWorkload` gives it again, with the unacknowledged output first. */
+  startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
+  attachWorkload(signal?: AbortSignal): Promise<GuestProcess>;
+  /** exec: a further program beside the workload. */
+  spawn(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
+  setNames(names: NameTable, signal?: AbortSignal): Promise<void>;
+  setClock(now: number, signal?: AbortSignal): Promise<void>;
+  writeFiles(files: readonly FileOrders[], signal?: AbortSignal): Promise<void>;
+  /** Unpacks a tar stream below `target` (paths never leave it). */
+  writeTar(target: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** A tar stream of `path`; symlinks are not followed unless asked for. */
+  readTar(path: string, options?: { followLinks?: boolean }, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * Build machines. `readLayer` streams what the current upper holds as an OCI layer tar (whiteouts as
+   * `.wh.`, `trusted.overlay.*` gone, hardlinks and xattrs kept, names sorted). `pushLayer` freezes the upper as a
+   * lower and starts a new one on the same disk, so that the next step's changes are a layer of their own;
+   * with `tar`, that layer's content comes from the host first (a COPY between two RUNs).
+   */
+  readLayer(signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  pushLayer(tar?: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  stats(signal?: AbortSignal): Promise<GuestStats>;
+  events(): AsyncIterable<GuestEvent>;
+  /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. The channel closes. */
+  powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined>;
+  /** sync(2) in the guest. */
+  sync(signal?: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,21 @@
+// Bundles the CLI and the supervisor into dist/. Split, so that `hypr config` never loads the UI or the database.
+import { rm } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+await rm(new URL('../dist', import.meta.url), { recursive: true, force: true });
+await build({
+  absWorkingDir: new URL('..', import.meta.url).pathname,
+  entryPoints: { hypr: 'cli/main.ts', supervisor: 'engine/supervisor-main.ts' },
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  jsx: 'automatic',
+  sourcemap: 'linked',
+  logLevel: 'warning',
+  external: ['better-sqlite3', 'react-devtools-core'],
+  define: { 'process.env.NODE_ENV': '"production"' },
+  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+});

@@ -1,0 +1,108 @@
+import type { Socket } from 'node:net';
+import type { ProcessIdentity } from '../base/process.ts';
+
+/** A disk of a machine. `serial` (≤ 20 bytes, [A-Za-z0-9_-]) is how the guest finds it. */
+export interface DiskSpec {
+  readonly serial: string;
+  readonly path: string;
+  /** `vmdk`: a flat multi-extent descriptor over an erofs index and its layer tars. */
+  readonly format: 'raw' | 'vmdk';
+  readonly readOnly: boolean;
+}
+
+export interface NicSpec {
+  /** n0, n1… */
+  readonly id: string;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+/** A folder of the host given to the guest by virtiofs. */
+export interface ShareSpec {
+  readonly tag: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** Make files belong to the invoking user on the host and to root in the guest (bind mounts); or keep owners as they are. */
+  readonly ownership: 'squash' | 'keep';
+}
+
+export interface MachineSpec {
+  /** Unique on this host, e.g. shop-db-1; shown in the process list. */
+  readonly name: string;
+  /** Folder for sockets and pid files, 0700, short enough for unix sockets; made by create. */
+  readonly runDir: string;
+  readonly consoleLog: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly disks: readonly DiskSpec[];
+  readonly nics: readonly NicSpec[];
+  readonly shares: readonly ShareSpec[];
+}
+
+/** What is written down about a running machine, enough for another process to take it over. */
+export interface MachineRecord {
+  readonly backend: string;
+  readonly spec: MachineSpec;
+  readonly process: ProcessIdentity;
+  /** virtiofsd and other helpers that belong to it and must not outlive it. */
+  readonly helpers: readonly ProcessIdentity[];
+  readonly agentSocket: string;
+  readonly controlSocket: string;
+}
+
+export interface MachineExit {
+  /** `off`: the guest powered off; `killed`: by us; `crashed`: anything else. */
+  readonly reason: 'off' | 'killed' | 'crashed';
+  readonly detail?: string;
+  /** Last lines of the guest's console and of the VMM's stderr, for crashed. */
+  readonly lastLines: readonly string[];
+}
+
+export interface VmmCapabilities {
+  /** Hardware virtualisation; false means software emulation. */
+  readonly accelerated: boolean;
+  readonly pause: boolean;
+  readonly shares: boolean;
+  readonly hotplug: boolean;
+  readonly snapshot: boolean;
+}
+
+/** A program with its arguments; `fds[i]` becomes descriptor 3 + i of the child. */
+export interface VmmCommand {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** One kind of VMM. */
+export interface Vmm {
+  readonly name: string;
+  readonly capabilities: VmmCapabilities;
+  /** Pure: the command line for a spec; nic i reads descriptor 3 + i. */
+  buildCommand(spec: MachineSpec): VmmCommand;
+  /** Spawns the VMM with the guest stopped at its first instruction. Takes over `nicSockets[i]` for nic i in every outcome. */
+  create(spec: MachineSpec, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
+  /** Takes over a machine that another process started; undefined if it is gone. Its leftovers are then removed by `sweep`. */
+  adopt(record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined>;
+  /** Kills what a record names and removes its run folder; safe to repeat. */
+  sweep(record: MachineRecord): Promise<void>;
+}
+
+/** One running VMM process. It outlives this process; `release` lets go without stopping it. */
+export interface Machine {
+  readonly record: MachineRecord;
+  /** Resolves once, never rejects. */
+  readonly exited: Promise<MachineExit>;
+  start(signal?: AbortSignal): Promise<void>;
+  /** Network links are taken down first, so that a paused guest cannot freeze its network; up again by resume. */
+  pause(signal?: AbortSignal): Promise<void>;
+  resume(signal?: AbortSignal): Promise<void>;
+  /** Waits up to `timeout` ms for the guest (which was asked through its agent) to power off, then kills. */
+  stop(timeout: number, signal?: AbortSignal): Promise<MachineExit>;
+  kill(): Promise<MachineExit>;
+  /** After exit: helpers gone, run folder removed. */
+  delete(): Promise<void>;
+  /** Bytes of host memory that are this machine's own (PSS). */
+  memory(): Promise<number>;
+  release(): void;
+}

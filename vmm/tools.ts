@@ -1,0 +1,32 @@
+/**
+ * The programs of one toolchain, ready to be spawned. `prefix` is what must come before a program's own
+ * arguments: the private dynamic loader and its library path, or nothing for programs from PATH.
+ */
+export interface Tool {
+  readonly file: string;
+  readonly prefix: readonly string[];
+  readonly version: string;
+  /** `toolchain` (our pinned prefix), `path` (found on the host) or `env` (set by HYPR_…). */
+  readonly origin: 'toolchain' | 'path' | 'env';
+}
+
+export interface Toolchain {
+  /** Changes when any part changes; part of cache keys of templates and verdicts. */
+  readonly id: string;
+  readonly qemu: Tool;
+  /** Arguments QEMU needs to find its firmware. */
+  readonly qemuData: readonly string[];
+  readonly virtiofsd: Tool | undefined;
+  readonly mkfsErofs: Tool;
+  readonly mkfsExt4: Tool;
+  readonly resize2fs: Tool;
+  readonly e2fsck: Tool;
+  readonly gvproxy: Tool;
+  /** Compiled from net/jail.c. */
+  readonly jail: string;
+  /** Uncompressed vmlinux (ELF with a PVH note) for QEMU's -kernel. */
+  readonly kernel: string;
+  readonly kernelRelease: string;
+  /** cpio with kestrel as /init and the modules of docs/guest-protocol.md. */
+  readonly initramfs: string;
+}
