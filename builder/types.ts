@@ -70,3 +70,53 @@ export interface BuildMachine extends AsyncDisposable {
   readonly guest: GuestClient;
   close(): Promise<void>;
 }
+
+/** What a build says while it runs, in BuildKit's vocabulary: vertices `#1 [web 2/4] RUN …` and their logs. */
+export type BuildEvent =
+  | {
+      readonly type: 'vertex';
+      /** The number after `#`, in order of first appearance. */
+      readonly id: number;
+      readonly name: string;
+      readonly state: 'started' | 'done' | 'cached' | 'error' | 'canceled';
+      readonly time: number;
+      /** Milliseconds, when it ended. */
+      readonly duration?: number;
+      readonly error?: string;
+    }
+  | { readonly type: 'log'; readonly id: number; readonly stream: 'stdout' | 'stderr'; readonly text: string; readonly time: number }
+  | {
+      readonly type: 'status';
+      readonly id: number;
+      readonly text: string;
+      readonly current?: number;
+      readonly total?: number;
+      readonly time: number;
+    }
+  | { readonly type: 'warning'; readonly message: string; readonly file?: string; readonly line?: number };
+
+export interface BuildRequest {
+  /** Absolute path of the context folder. */
+  readonly context: string;
+  /** Absolute path of the Dockerfile, or its text (dockerfile_inline, `-f -`). */
+  readonly dockerfile: { readonly path: string } | { readonly text: string; readonly name: string };
+  readonly tags: readonly string[];
+  readonly target?: string;
+  /** null takes the value from the caller's environment, already resolved to undefined or a string by the caller. */
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly noCache: boolean;
+  readonly pull: boolean;
+  readonly network: 'default' | 'none';
+  readonly additionalContexts: Readonly<Record<string, string>>;
+  readonly extraHosts: readonly string[];
+  readonly platform?: string;
+  readonly shmSize?: number;
+  /** Secret id → file or value, for RUN --mount=type=secret. */
+  readonly secrets: Readonly<Record<string, { readonly file: string } | { readonly value: string }>>;
+}
+
+export interface BuildResult {
+  readonly imageId: string;
+  readonly manifestDigest: string;
+}

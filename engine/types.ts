@@ -1,4 +1,5 @@
-import type { Progress } from '../base/progress.ts';
+import type { ProgressSink } from '../base/progress.ts';
+import type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
 import type { Project } from '../compose/model.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 
@@ -120,11 +121,66 @@ export interface StackSummary {
   readonly configFiles: readonly string[];
 }
 
+/** One line of `hypr doctor`. */
+export interface DoctorCheck {
+  readonly id: string;
+  readonly title: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  /** The command or step that puts it right. */
+  readonly fix?: string;
+}
+
+/** Images and builds: need no supervisor, run in the calling process. */
+export interface ImageApi {
+  /** `policy`: missing keeps what is in the store, always asks the registry. Partial failures throw after all ended. */
+  pull(
+    references: readonly string[],
+    options: { policy: 'missing' | 'always'; platform?: string },
+    onProgress: ProgressSink,
+    signal?: AbortSignal,
+  ): Promise<Image[]>;
+  list(): Promise<Image[]>;
+  /** By reference, id or id prefix. */
+  inspect(name: string): Promise<Image>;
+  /** What docker prints of it: `Untagged: …`, `Deleted: sha256:…`. */
+  remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
+  tag(name: string, reference: string): Promise<void>;
+  /** Docker or OCI archive from a file; gives the loaded references (or ids). */
+  load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
+  save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
+  build(request: BuildRequest, onEvent: (event: BuildEvent) => void, signal?: AbortSignal): Promise<BuildResult>;
+}
+
 /** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */
 export interface EngineApi {
-  openStack(options: {
-    name: string /** Where a foreground `up` sends progress before the supervisor answers. */;
-    progress?: (p: Progress) => void;
-  }): Promise<Stack>;
+  openStack(options: { name: string }): Promise<Stack>;
   listStacks(options: { all: boolean }): Promise<StackSummary[]>;
+  openImages(): Promise<ImageApi>;
+  /** Builds (or pulls) the images of a project's services without touching the stack. */
+  buildProject(
+    project: Project,
+    options: BuildProjectOptions,
+    onEvent: (service: string, event: BuildEvent) => void,
+    signal?: AbortSignal,
+  ): Promise<Record<string, BuildResult>>;
+  pullProject(project: Project, options: PullProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
+}
+
+export interface BuildProjectOptions {
+  readonly services: readonly string[];
+  readonly withDependencies: boolean;
+  readonly noCache: boolean;
+  readonly pull: boolean;
+  readonly buildArgs: Readonly<Record<string, string>>;
+}
+
+export interface PullProjectOptions {
+  readonly services: readonly string[];
+  readonly includeDeps: boolean;
+  readonly policy: 'missing' | 'always';
+  readonly ignoreFailures: boolean;
+  readonly ignoreBuildable: boolean;
 }
