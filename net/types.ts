@@ -14,6 +14,11 @@ export interface NetworkSpec {
   readonly mtu: number;
   /** Let guests reach the host's loopback under host.docker.internal / host.hypr. Default false. */
   readonly hostAccess: boolean;
+  /**
+   * False: no UDP port is ever published here, so gvproxy is started without the right to bind any host port.
+   * Otherwise UDP binds must be let through, and those that guests order are undone within seconds.
+   */
+  readonly udpPorts?: boolean;
 }
 
 export interface NetworkRecord {
@@ -52,6 +57,8 @@ export interface PublishedPort {
 export interface PortHolder {
   readonly pid?: number;
   readonly command?: string;
+  /** Owner of the socket; all that is known of a process of another user. */
+  readonly uid?: number;
   /** Set when a stack of hypr's holds it. */
   readonly stack?: string;
   readonly service?: string;

@@ -1,0 +1,91 @@
+/** One replica on one network, as far as its names go. A replica on two networks is given twice. */
+export interface NamedReplica {
+  /** Key of the network, as in `networks` of the request. */
+  readonly network: string;
+  readonly address: string;
+  readonly service: string;
+  /** shop-db-1, or what `container_name` says. */
+  readonly name: string;
+  readonly hostname?: string | undefined;
+  /** Aliases on this network. */
+  readonly aliases: readonly string[];
+  /** `compose run`: answers to its own name and asked-for aliases only, never to its service's name. */
+  readonly oneOff?: boolean;
+}
+
+export interface NameRequest {
+  /** Project name: names are also answered under `<project>.hypr`. */
+  readonly project: string;
+  /** The networks of the replica that asks. Names of other networks are not seen. */
+  readonly networks: readonly string[];
+  readonly replicas: readonly NamedReplica[];
+  /** Fixed names: `extra_hosts` and, where allowed, the host's address (see `hostNames`). */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Lower-case name → addresses, in the order of `replicas`, without repeats. */
+export type NameTable = Readonly<Record<string, readonly string[]>>;
+
+/**
+ * What kestrel's resolver answers to one replica: service names (all replicas), aliases, container names,
+ * replica names and hostnames of the networks it is on, each bare and under `<project>.hypr` and `hypr`.
+ * Fixed names replace others.
+ */
+export const buildNameTable = (request: NameRequest): NameTable => {
+  const table = new Map<string, Set<string>>();
+  const seen = new Set(request.networks);
+  for (const replica of request.replicas) {
+    if (seen.has(replica.network)) {
+      for (const name of namesOf(replica, request.project)) {
+        addAddress(table, name, replica.address);
+      }
+    }
+  }
+  for (const [name, addresses] of Object.entries(request.extra ?? {})) {
+    const key = normalizeName(name);
+    if (key !== undefined) {
+      table.set(key, new Set(addresses));
+    }
+  }
+  const entries = [...table].map(([name, addresses]): [string, readonly string[]] => [name, [...addresses]]);
+  return Object.assign(Object.create(null) as Record<string, readonly string[]>, Object.fromEntries(entries));
+};
+
+/** Search domains of the replicas of a project. */
+export const searchDomains = (project: string): string[] => [`${project.toLowerCase()}.hypr`];
+
+/** The names under which a guest finds the host, for `NameRequest.extra`; nothing where the network does not let it. */
+export const hostNames = (address: string | undefined): Record<string, readonly string[]> =>
+  address === undefined ? {} : { 'host.docker.internal': [address], 'host.hypr': [address] };
+
+const namesOf = (replica: NamedReplica, project: string): Set<string> => {
+  const names = new Set<string>();
+  const service = replica.oneOff === true ? [] : [replica.service];
+  const aliases = replica.oneOff === true ? replica.aliases.filter((alias) => alias !== replica.service) : replica.aliases;
+  for (const given of [...service, replica.name, replica.hostname ?? '', ...aliases]) {
+    const name = normalizeName(given);
+    if (name !== undefined) {
+      names.add(name);
+      names.add(`${name}.${project.toLowerCase()}.hypr`);
+    }
+  }
+  const own = normalizeName(replica.name);
+  if (own !== undefined) {
+    names.add(`${own}.hypr`);
+  }
+  return names;
+};
+
+const addAddress = (table: Map<string, Set<string>>, name: string, address: string): void => {
+  const addresses = table.get(name) ?? new Set();
+  addresses.add(address);
+  table.set(name, addresses);
+};
+
+/** Lower case, no final dot; undefined for what no DNS query can ask (RFC 1035 2.3.4: labels 63, names 253 bytes). */
+const normalizeName = (name: string): string | undefined => {
+  const text = name.toLowerCase().replace(/\.$/, '');
+  const labels = text.split('.');
+  const fits = text.length <= 253 && labels.every((label) => label.length > 0 && label.length <= 63);
+  return fits && /^[\x21-\x7e]+$/.test(text) ? text : undefined;
+};

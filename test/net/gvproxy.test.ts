@@ -1,0 +1,239 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { identifyProcess, isAlive } from '../../base/process.ts';
+import { compileJail } from '../../net/compile-jail.ts';
+import { adoptNetwork, startNetwork, sweepNetwork } from '../../net/gvproxy.ts';
+import { GvproxyApi, parseExposes } from '../../net/gvproxy-api.ts';
+import type { NetworkPrograms } from '../../net/gvproxy-config.ts';
+import { landlockAbi } from '../../net/landlock.ts';
+import type { Network, NetworkSpec } from '../../net/types.ts';
+import { type Frame, type Host, udp } from './frames.ts';
+import { findGvproxy, makeFolder, makeSpec, Peer } from './helpers.ts';
+
+const gvproxy = findGvproxy();
+if (gvproxy === undefined) {
+  console.warn('net: no gvproxy ≥ 0.8.8 found (HYPR_GVPROXY, ~/.hypr/toolchain, PATH): tests that run it are skipped');
+}
+
+const A: Host = { mac: '02:00:00:00:00:0a', ip: '10.89.7.3' };
+const B: Host = { mac: '02:00:00:00:00:0b', ip: '10.89.7.4' };
+
+describe.skipIf(gvproxy === undefined)('a running network', () => {
+  const tools = makeFolder();
+  let programs: NetworkPrograms;
+  let folder: ReturnType<typeof makeFolder>;
+  let networks: Network[] = [];
+  let peers: Peer[] = [];
+
+  beforeAll(async () => {
+    programs = { gvproxy: gvproxy ?? { file: '', prefix: [] }, jail: await compileJail(tools.path) };
+  });
+  afterAll(() => tools.remove());
+  beforeEach(() => {
+    folder = makeFolder();
+  });
+  afterEach(async () => {
+    await Promise.all(peers.map((peer) => peer.close()));
+    await Promise.all(networks.map((network) => network.stop()));
+    peers = [];
+    networks = [];
+    folder.remove();
+  });
+
+  const start = async (changes: Partial<NetworkSpec> = {}): Promise<Network> => {
+    const network = await startNetwork(makeSpec(folder.path, changes), programs);
+    networks.push(network);
+    return network;
+  };
+  const join2 = async (network: Network, host: Host): Promise<Peer> => {
+    const peer = new Peer(await network.connectNic(), host);
+    peers.push(peer);
+    return peer;
+  };
+
+  it('answers ARP for the gateway only and carries frames between two peers', async () => {
+    const network = await start();
+    const [a, b] = [await join2(network, A), await join2(network, B)];
+    const gateway = await a.resolve('10.89.7.1');
+    await b.resolve('10.89.7.1');
+    a.send(udp({ from: A, to: B, source: 4000, target: 4001, data: Buffer.from('hello b') }));
+    const frame = await b.receive('the datagram', (seen): seen is Extract<Frame, { kind: 'udp' }> => seen.kind === 'udp');
+    expect(frame).toMatchObject({ from: A.ip, to: B.ip, source: 4000, target: 4001 });
+    expect(frame.data.toString()).toBe('hello b');
+    expect(gateway).toBe('5a:94:ef:e4:0c:dd');
+    expect(await network.stats()).toMatchObject({ received: expect.any(Number) });
+    expect((await network.stats()).received).toBeGreaterThan(40);
+  });
+
+  it('shows the network in the process list, keeps its pid, and leaves nothing after stop', async () => {
+    const network = await start();
+    const { pid } = network.record.process;
+    const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
+    expect(line).toContain('gvproxy');
+    expect(line.trim().endsWith('shop_default')).toBe(true);
+    expect(readFileSync(join(network.record.spec.runDir, 'jail'), 'utf8')).toMatch(/^landlock=\d+ files=[01]/);
+    await network.stop();
+    expect(identifyProcess(pid)).toBeUndefined();
+    expect(existsSync(network.record.spec.runDir)).toBe(false);
+    expect(await network.exited).toHaveProperty('detail');
+  });
+
+  it('refuses what a guest may order of the host, and keeps unix sockets inside the run folder working', async () => {
+    const network = await start();
+    const api = new GvproxyApi(network.record.socket);
+    const expose = (body: object) => api.post('/services/forwarder/expose', body);
+    const victim = join(folder.path, 'victim');
+    writeFileSync(victim, 'precious');
+    const remote = 'tcp://10.89.7.3:80';
+    expect((await expose({ protocol: 'unix', local: victim, remote })).status).toBe(500);
+    expect((await expose({ protocol: 'unix', local: join(folder.path, 'new'), remote })).status).toBe(500);
+    expect((await expose({ protocol: 'unix', local: network.record.socket, remote })).status).toBe(500);
+    expect(readFileSync(victim, 'utf8')).toBe('precious');
+    expect(readdirSync(folder.path).sort()).toEqual(['network.log', 'run', 'victim']);
+    expect((await api.get('/services/forwarder/all')).status).toBe(200);
+
+    if ((await landlockAbi(programs.jail)) >= 4) {
+      const tcpAnswer = await expose({ protocol: 'tcp', local: '127.0.0.1:28080', remote: '10.89.7.3:80' });
+      expect(tcpAnswer).toMatchObject({ status: 500, body: expect.stringContaining('permission denied') });
+      expect(await accepts(28080)).toBe(false);
+    }
+    const inside = join(network.record.spec.runDir, 'x.sock');
+    expect((await expose({ protocol: 'unix', local: inside, remote })).status).toBe(200);
+    expect(existsSync(inside)).toBe(true);
+    api.close();
+  });
+
+  it('binds no UDP port either when none is to be published', async () => {
+    const network = await start({ udpPorts: false });
+    const api = new GvproxyApi(network.record.socket);
+    const answer = await api.post('/services/forwarder/expose', { protocol: 'udp', local: '127.0.0.1:28081', remote: '10.89.7.3:80' });
+    api.close();
+    expect(answer).toMatchObject({ status: 500, body: expect.stringContaining('permission denied') });
+    await expect(network.exposeUdp({ address: '127.0.0.1', port: 28081 }, { address: A.ip, port: 80 })).rejects.toMatchObject({
+      code: 'HYPR_UNSUPPORTED',
+    });
+  });
+
+  it('undoes UDP ports that a guest ordered, restores ours, and hands them to the next supervisor', async () => {
+    const network = await start();
+    const local = { address: '127.0.0.1', port: 28082 };
+    await network.exposeUdp(local, { address: A.ip, port: 53 });
+    const api = new GvproxyApi(network.record.socket);
+    const list = async () => parseExposes(await api.get('/services/forwarder/all')).map((expose) => expose.local);
+    await api.post('/services/forwarder/expose', { protocol: 'udp', local: '127.0.0.1:28083', remote: '10.89.7.3:80' });
+    await api.post('/services/forwarder/unexpose', { protocol: 'udp', local: '127.0.0.1:28082' });
+    expect(await list()).toEqual(['127.0.0.1:28083']);
+    network.release();
+    const adopted = await adoptNetwork(network.record, programs);
+    expect(adopted).toBeDefined();
+    await expect.poll(list, { timeout: 5000 }).toEqual(['127.0.0.1:28082']);
+    await adopted?.unexposeUdp(local);
+    expect(await list()).toEqual([]);
+    adopted?.release();
+    api.close();
+  });
+
+  it('tunnels to a peer and back, and ends a tunnel to a closed port at once', async () => {
+    const network = await start();
+    const peer = await join2(network, A);
+    const gateway = await peer.resolve('10.89.7.1');
+    const served = answerArpAndServe(peer, gateway, 8080);
+    const socket = await network.dial(A.ip, 8080);
+    socket.write('ping');
+    expect(await readAll(socket)).toBe('pong');
+    expect((await served).toString()).toBe('ping');
+    socket.destroy();
+    await expect(network.dial('nonsense', 80)).rejects.toMatchObject({ code: 'NET_ADDRESS' });
+  });
+
+  it('notices kill -9, as the parent and as an adopter', async () => {
+    const first = await start();
+    process.kill(first.record.process.pid, 'SIGKILL');
+    expect((await first.exited).detail).toContain('SIGKILL');
+    await sweepNetwork(first.record);
+    expect(await adoptNetwork(first.record, programs)).toBeUndefined();
+
+    const second = await start({ runDir: join(folder.path, 'again') });
+    second.release();
+    const adopted = await adoptNetwork(second.record, programs);
+    process.kill(second.record.process.pid, 'SIGKILL');
+    expect(await adopted?.exited).toEqual({ detail: 'gvproxy ended' });
+    await sweepNetwork(second.record);
+    await sweepNetwork(second.record);
+    expect(existsSync(second.record.spec.runDir)).toBe(false);
+  });
+
+  it('stops an adopted network', async () => {
+    const network = await start();
+    network.release();
+    const adopted = await adoptNetwork(network.record, programs);
+    await adopted?.stop();
+    expect(isAlive(network.record.process)).toBe(false);
+  });
+
+  it('gives an internal network no socket but unix ones', async () => {
+    const network = await start({ internal: true });
+    const report = readFileSync(join(network.record.spec.runDir, 'jail'), 'utf8');
+    expect(report).toMatch(/seccomp=1|netns=1/);
+    const server = createServer((socket) => socket.end('reached')).listen(0, '127.0.0.1');
+    const [a, b] = [await join2(network, A), await join2(network, B)];
+    await a.resolve('10.89.7.1');
+    await b.resolve('10.89.7.1');
+    a.send(udp({ from: A, to: B, source: 1, target: 2, data: Buffer.from('inside') }));
+    await b.receive('the datagram', (seen) => seen.kind === 'udp');
+    const api = new GvproxyApi(network.record.socket);
+    const answer = await api.post('/services/forwarder/expose', { protocol: 'tcp', local: '127.0.0.1:28084', remote: '10.89.7.3:80' });
+    expect(answer.status).toBe(500);
+    api.close();
+    server.close();
+  });
+
+  it('says why when gvproxy does not start, and leaves nothing', async () => {
+    const broken = { ...programs, gvproxy: { file: '/bin/false', prefix: [] } };
+    await expect(startNetwork(makeSpec(folder.path), broken)).rejects.toMatchObject({
+      code: 'NET_START',
+      message: expect.stringContaining('exit code 1'),
+    });
+    const missing = { ...programs, gvproxy: { file: '/nonexistent/gvproxy', prefix: [] } };
+    await expect(startNetwork(makeSpec(folder.path), missing)).rejects.toMatchObject({
+      code: 'NET_START',
+      message: expect.stringContaining('cannot start /nonexistent/gvproxy'),
+    });
+    expect(existsSync(join(folder.path, 'run'))).toBe(false);
+    const cancelled = AbortSignal.abort(new Error('no more'));
+    await expect(startNetwork(makeSpec(folder.path), programs, cancelled)).rejects.toThrow('no more');
+    expect(existsSync(join(folder.path, 'run'))).toBe(false);
+  });
+});
+
+const accepts = (port: number): Promise<boolean> =>
+  import('node:net').then(
+    ({ connect }) =>
+      new Promise((resolve) => {
+        const socket = connect(port, '127.0.0.1');
+        socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+        socket.once('connect', () => socket.destroy());
+      }),
+  );
+
+const readAll = async (socket: Socket): Promise<string> => {
+  let text = '';
+  for await (const chunk of socket) {
+    text += String(chunk);
+  }
+  return text;
+};
+
+/** gvproxy asks for the peer's hardware address before it dials. */
+const answerArpAndServe = async (peer: Peer, gateway: string, port: number): Promise<Buffer> => {
+  const { arp } = await import('./frames.ts');
+  const asked = peer
+    .receive('ARP for the peer', (frame) => frame.kind === 'arp' && frame.operation === 1 && frame.target === peer.host.ip)
+    .then(() => peer.send(arp(2, peer.host, { mac: gateway, ip: '10.89.7.1' })))
+    .catch(() => {});
+  const data = await peer.serveOnce(port, () => Buffer.from('pong'));
+  await Promise.race([asked, Promise.resolve()]);
+  return data;
+};
