@@ -1,5 +1,6 @@
 import type { ErrorJson } from '../base/errors.ts';
 import type { Progress } from '../base/progress.ts';
+import type { BuildEvent } from '../builder/types.ts';
 
 /** States of a replica; the table of transitions is engine/lifecycle.ts. The words are docker's. */
 export type ReplicaState = 'created' | 'starting' | 'running' | 'paused' | 'restarting' | 'stopping' | 'exited' | 'dead';
@@ -78,6 +79,7 @@ export type EngineEvent =
       readonly gone?: boolean;
     }
   | { readonly type: 'log'; readonly time: number; readonly record: LogRecord }
+  | { readonly type: 'build'; readonly time: number; readonly service: string; readonly event: BuildEvent }
   | { readonly type: 'usage'; readonly time: number; readonly usage: ReplicaUsage }
   | { readonly type: 'warning'; readonly time: number; readonly message: string }
   | { readonly type: 'error'; readonly time: number; readonly error: ErrorJson }

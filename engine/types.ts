@@ -3,6 +3,8 @@ import type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/ty
 import type { Project } from '../compose/model.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 
+export type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
+
 /** Options of `up` and `create`; names follow docker compose's flags. */
 export interface UpOptions {
   /** Services named on the command line; empty: all enabled ones. */
@@ -154,7 +156,8 @@ export interface ImageApi {
 
 /** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */
 export interface EngineApi {
-  openStack(options: { name: string }): Promise<Stack>;
+  /** `onNotice` hears what was put right after a crash, for commands that only read. */
+  openStack(options: { name: string; onNotice?: (message: string) => void }): Promise<Stack>;
   listStacks(options: { all: boolean }): Promise<StackSummary[]>;
   openImages(): Promise<ImageApi>;
   /** Builds (or pulls) the images of a project's services without touching the stack. */

@@ -1,0 +1,77 @@
+import { create } from '@bufbuild/protobuf';
+import { HyprError } from '../../base/errors.ts';
+import type { GuestProcess } from '../../guest/types.ts';
+import { execInService } from '../exec.ts';
+import type { StackSupervisor } from '../supervisor.ts';
+import type { ExecOptions } from '../types.ts';
+import { fromStruct } from './convert.ts';
+import { toConnectError } from './errors.ts';
+import { type ExecInput, type ExecOutput, ExecOutputSchema } from './gen/hypr_pb.ts';
+
+const SIGKILL = 9;
+const SIGHUP = 1;
+
+/** One exec: the first message starts it, later ones feed it; its output and exit code come back. Ends with the client. */
+export async function* execStream(
+  supervisor: StackSupervisor,
+  input: AsyncIterable<ExecInput>,
+  signal: AbortSignal,
+): AsyncIterable<ExecOutput> {
+  const messages = input[Symbol.asyncIterator]();
+  try {
+    const first = await messages.next();
+    if (first.done || first.value.input.case !== 'start') {
+      throw new HyprError('HYPR_USAGE', 'the first message of an exec must say what to run');
+    }
+    const options = fromStruct<ExecOptions>(first.value.input.value);
+    const process = await execInService(supervisor, options, signal);
+    yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });
+    if (options.detach) {
+      void drain(process);
+      return;
+    }
+    const hangUp = () => void process.signal(options.tty ? SIGHUP : SIGKILL).catch(() => {});
+    signal.addEventListener('abort', hangUp, { once: true });
+    void feed(process, messages);
+    for await (const chunk of process.output) {
+      yield create(ExecOutputSchema, { output: { case: chunk.stream, value: chunk.data } });
+    }
+    const exit = await process.exited;
+    signal.removeEventListener('abort', hangUp);
+    yield create(ExecOutputSchema, { output: { case: 'exitCode', value: exit.code } });
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+/** The output of a detached exec goes nowhere, but must be read for the program to go on. */
+const drain = async (process: GuestProcess): Promise<void> => {
+  for await (const _ of process.output) {
+    // Discarded.
+  }
+};
+
+const feed = async (process: GuestProcess, messages: AsyncIterator<ExecInput>): Promise<void> => {
+  try {
+    for (let next = await messages.next(); !next.done; next = await messages.next()) {
+      await carry(process, next.value);
+    }
+  } catch {
+    // The client or the program is gone; the output side says so.
+  }
+};
+
+const carry = async (process: GuestProcess, { input }: ExecInput): Promise<void> => {
+  switch (input.case) {
+    case 'stdin':
+      return process.write(input.value);
+    case 'closeStdin':
+      return process.closeStdin();
+    case 'resize':
+      return process.resize(input.value);
+    case 'signal':
+      return process.signal(input.value);
+    default:
+      return;
+  }
+};

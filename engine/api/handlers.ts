@@ -1,0 +1,142 @@
+import { create } from '@bufbuild/protobuf';
+import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
+import { HyprError } from '../../base/errors.ts';
+import type { Project } from '../../compose/model.ts';
+import type { EngineEvent } from '../events.ts';
+import { followLogs, type LogSource, readMerged } from '../read-logs.ts';
+import type { StackSupervisor } from '../supervisor.ts';
+import type { DownOptions, LogsOptions, ServiceVerb, UpOptions, VerbOptions } from '../types.ts';
+import { sampleUsage } from '../usage.ts';
+import { eventMessage, fromStruct, logMessage, toStruct } from './convert.ts';
+import { toConnectError } from './errors.ts';
+import { execStream } from './exec-stream.ts';
+import {
+  type Event,
+  InfoResponseSchema,
+  type LogsRequest,
+  PsResponseSchema,
+  StatsResponseSchema,
+  Supervisor,
+  WaitResponseSchema,
+} from './gen/hypr_pb.ts';
+
+const USAGE_EVERY_MS = 2_000;
+
+/** The API's methods over one supervisor. `recovered` is what `recover` found. */
+export const apiRoutes =
+  (supervisor: StackSupervisor, facts: { version: string; stack: string; recovered: readonly string[] }) =>
+  (router: ConnectRouter): void => {
+    router.service(Supervisor, {
+      info: () => create(InfoResponseSchema, { ...facts, recovered: [...facts.recovered], pid: process.pid }),
+      up: (request, context) =>
+        operation(supervisor, context, (signal) =>
+          supervisor.up(fromStruct<Project>(request.project), fromStruct<UpOptions>(request.options), signal),
+        ),
+      down: (request, context) =>
+        operation(supervisor, context, (signal) =>
+          supervisor.down(request.project && fromStruct<Project>(request.project), fromStruct<DownOptions>(request.options), signal),
+        ),
+      verb: (request, context) =>
+        operation(supervisor, context, (signal) =>
+          supervisor.verb(
+            request.verb as ServiceVerb,
+            request.project && fromStruct<Project>(request.project),
+            fromStruct<VerbOptions>(request.options),
+            signal,
+          ),
+        ),
+      ps: () => create(PsResponseSchema, { replicas: [...supervisor.replicas.values()].map((replica) => toStruct(replica.status())) }),
+      events: (request, context) => streamEvents(supervisor, request, context.signal),
+      logs: async function* (request, context) {
+        const options = logsOptions(request);
+        const sources = () => logSources(supervisor);
+        const records = request.follow
+          ? followLogs(
+              { logs: supervisor.logs, bus: supervisor.bus, sources, settle: () => supervisor.settleLogs(), options },
+              context.signal,
+            )
+          : readMerged(supervisor.logs, (await supervisor.settleLogs(), sources()), options);
+        for await (const record of records) {
+          yield logMessage(record);
+        }
+      },
+      exec: (input, context) => execStream(supervisor, input, context.signal),
+      stats: async () => create(StatsResponseSchema, { usages: (await sampleUsage(supervisor)).map(toStruct) }),
+      wait: async (request, context) =>
+        create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),
+    });
+  };
+
+const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw toConnectError(error);
+  }
+};
+
+/** Runs an operation and streams what happens meanwhile; the RPC fails as the operation does. A client that goes away interrupts it. */
+async function* operation(
+  supervisor: StackSupervisor,
+  context: HandlerContext,
+  work: (signal: AbortSignal) => Promise<void>,
+): AsyncIterable<Event> {
+  const ended = new AbortController();
+  const wanted = (event: EngineEvent) => event.type === 'progress' || event.type === 'warning' || event.type === 'build';
+  const events = supervisor.bus.stream(wanted, ended.signal)[Symbol.asyncIterator]();
+  let pending = events.next();
+  const working = work(context.signal).then(
+    () => undefined,
+    (error: unknown) => error ?? new HyprError('HYPR_INTERNAL', 'the operation failed without a reason'),
+  );
+  void working.then(() => ended.abort());
+  for (let next = await pending; !next.done; next = await pending) {
+    pending = events.next();
+    yield eventMessage(next.value);
+  }
+  const failure = await working;
+  if (failure !== undefined) {
+    throw toConnectError(failure);
+  }
+}
+
+async function* streamEvents(
+  supervisor: StackSupervisor,
+  request: { logs: boolean; usage: boolean },
+  signal: AbortSignal,
+): AsyncIterable<Event> {
+  const wanted = (event: EngineEvent) => event.type !== 'log' || request.logs;
+  const events = supervisor.bus.stream(wanted, signal)[Symbol.asyncIterator]();
+  let pending = events.next();
+  for (const replica of supervisor.replicas.values()) {
+    yield eventMessage({ type: 'replica', time: Date.now(), action: 'update', replica: replica.status() });
+  }
+  // Usage is a sample, not an event: it has to be asked for, and only while somebody looks.
+  const timer = request.usage
+    ? setInterval(async () => {
+        for (const usage of await sampleUsage(supervisor)) {
+          supervisor.bus.emit({ type: 'usage', usage });
+        }
+      }, USAGE_EVERY_MS)
+    : undefined;
+  try {
+    for (let next = await pending; !next.done; next = await pending) {
+      pending = events.next();
+      yield eventMessage(next.value);
+    }
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+const logSources = (supervisor: StackSupervisor): LogSource[] =>
+  [...supervisor.replicas.values()].map(({ row }) => ({ replica: row.name, service: row.service, number: row.number }));
+
+const logsOptions = (request: LogsRequest): LogsOptions => ({
+  services: request.services,
+  follow: request.follow,
+  tail: request.tail,
+  since: request.since,
+  until: request.until,
+  index: request.index,
+});

@@ -1,0 +1,153 @@
+import { isAbsolute, join } from 'node:path';
+import { HyprError, messageOf } from '../base/errors.ts';
+import type { ProgressSink } from '../base/progress.ts';
+import type { BuildEvent, Image } from '../builder/types.ts';
+import type { Project, Service } from '../compose/model.ts';
+import type { BuildInput, Platform } from './platform.ts';
+
+/** What has to be done so that a service has an image. */
+export interface ImageAction {
+  readonly service: string;
+  readonly reference: string;
+  readonly action: 'none' | 'pull' | 'build';
+  readonly cause: string;
+}
+
+export interface ImageOptions {
+  readonly build: boolean;
+  readonly noBuild: boolean;
+  readonly pull: 'always' | 'missing' | 'never' | 'policy';
+}
+
+/** `image:` or, for a service that is only built, `<project>-<service>`. */
+export const imageReference = (project: Project, service: string): string =>
+  project.services[service]?.image ?? `${project.name}-${service}`;
+
+/** Decides per service between nothing, pull and build, as docker compose does. Reads the store, changes nothing. */
+export const planImages = async (input: {
+  project: Project;
+  services: readonly string[];
+  options: ImageOptions;
+  platform: Platform;
+}): Promise<ImageAction[]> =>
+  Promise.all(
+    input.services.map(async (name) => {
+      const service = input.project.services[name] as Service;
+      const reference = imageReference(input.project, name);
+      const present = (await input.platform.findImage(reference)) !== undefined;
+      return { service: name, reference, ...decide({ service, options: input.options, present }) };
+    }),
+  );
+
+const decide = (input: { service: Service; options: ImageOptions; present: boolean }): { action: ImageAction['action']; cause: string } => {
+  const { service, options, present } = input;
+  const policy = options.pull === 'policy' ? (service.pull_policy ?? 'missing') : options.pull;
+  if (service.build !== undefined && !options.noBuild) {
+    if (options.build || policy === 'build') {
+      return { action: 'build', cause: 'asked to build' };
+    }
+    if (!present && policy !== 'never') {
+      return service.image !== undefined && policy === 'always'
+        ? { action: 'pull', cause: 'pull policy always' }
+        : { action: 'build', cause: 'no such image yet' };
+    }
+    return { action: 'none', cause: 'present' };
+  }
+  if (policy === 'always' || /^(daily|weekly|every_)/.test(policy)) {
+    return { action: 'pull', cause: `pull policy ${policy}` };
+  }
+  if (present) {
+    return { action: 'none', cause: 'present' };
+  }
+  if (policy === 'never') {
+    throw new HyprError('IMAGE_NOT_FOUND', `image ${service.image ?? '(built)'} is not in the store, and its pull policy is never`, {
+      hint: 'pull it first: hypr pull',
+    });
+  }
+  return { action: 'pull', cause: 'no such image yet' };
+};
+
+export interface EnsureImagesInput {
+  readonly project: Project;
+  readonly actions: readonly ImageAction[];
+  readonly platform: Platform;
+  readonly progress: ProgressSink;
+  readonly onBuild: (service: string, event: BuildEvent) => void;
+}
+
+/** Carries the decisions out, side by side; each image once. Gives every service its image. */
+export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal): Promise<Record<string, Image>> => {
+  const controller = new AbortController();
+  const both = AbortSignal.any([signal, controller.signal]);
+  const shared = new Map<string, Promise<Image>>();
+  const results = await Promise.allSettled(
+    input.actions.map(async (action) => {
+      try {
+        const key = action.action === 'build' ? `build ${action.service}` : action.reference;
+        const existing = shared.get(key) ?? ensureImage(input, action, both);
+        shared.set(key, existing);
+        return [action.service, await existing] as const;
+      } catch (error) {
+        controller.abort(error);
+        throw error;
+      }
+    }),
+  );
+  if (controller.signal.aborted) {
+    throw controller.signal.reason;
+  }
+  return Object.fromEntries(results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
+};
+
+const ensureImage = async (input: EnsureImagesInput, action: ImageAction, signal: AbortSignal): Promise<Image> => {
+  const { platform, project } = input;
+  const service = project.services[action.service] as Service;
+  if (action.action === 'pull') {
+    return platform.pullImage(action.reference, { policy: 'always', platform: service.platform }, input.progress, signal);
+  }
+  if (action.action === 'build') {
+    await buildService(input, action, signal);
+  }
+  const image = await platform.findImage(action.reference);
+  if (image === undefined) {
+    throw new HyprError('IMAGE_NOT_FOUND', `image ${action.reference} of service ${action.service} is not in the store`);
+  }
+  return image;
+};
+
+const buildService = async (input: EnsureImagesInput, action: ImageAction, signal: AbortSignal): Promise<void> => {
+  const id = `Image ${action.reference}`;
+  input.progress({ id, status: 'working', text: 'Building' });
+  try {
+    const build = buildInput(input.project, action.service, { noCache: false, pull: false, buildArgs: {} });
+    await input.platform.buildImage(build, (event) => input.onBuild(action.service, event), signal);
+    input.progress({ id, status: 'done', text: 'Built' });
+  } catch (error) {
+    input.progress({ id, status: 'error', text: 'Error', details: messageOf(error) });
+    throw error;
+  }
+};
+
+/** `build:` of a service as the builder's input; its image name and `tags:` are the tags. */
+export const buildInput = (
+  project: Project,
+  serviceName: string,
+  options: { noCache: boolean; pull: boolean; buildArgs: Readonly<Record<string, string>> },
+): BuildInput => {
+  const service = project.services[serviceName];
+  const config = service?.build;
+  if (service === undefined || config === undefined) {
+    throw new HyprError('COMPOSE_INVALID', `service ${serviceName} has no build section`);
+  }
+  const context = config.context ?? '.';
+  return {
+    config: { ...config, context: isAbsolute(context) || context.includes('://') ? context : join(project.workingDir, context) },
+    tags: [imageReference(project, serviceName), ...(config.tags ?? [])],
+    labels: { ...config.labels, 'com.docker.compose.project': project.name, 'com.docker.compose.service': serviceName },
+    noCache: options.noCache || (config.no_cache ?? false),
+    pull: options.pull || (config.pull ?? false),
+    buildArgs: options.buildArgs,
+    platform: service.platform,
+    environment: project.environment,
+  };
+};

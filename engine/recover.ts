@@ -1,0 +1,53 @@
+import { logger } from '../base/log.ts';
+import { hasMachine } from './lifecycle.ts';
+import type { StackNetworks } from './networks.ts';
+import type { Replica } from './replica.ts';
+import type { StateStore } from './state/store.ts';
+
+const log = logger('recover');
+
+/**
+ * After a supervisor was killed: takes over the networks and machines that still run, settles what does
+ * not, and says in plain words what it found. A machine whose network is gone starts again.
+ */
+export const recoverStack = async (
+  input: { stack: string; store: StateStore; replicas: ReadonlyMap<string, Replica>; networks: StackNetworks },
+  signal: AbortSignal,
+): Promise<string[]> => {
+  const said: string[] = [];
+  const lostNetworks = new Set<string>();
+  for (const row of input.store.networks(input.stack)) {
+    if (row.record !== undefined && !(await input.networks.adopt(row, signal))) {
+      lostNetworks.add(row.key);
+      said.push(`network ${row.name} had ended`);
+    }
+  }
+  const active = [...input.replicas.values()].filter(
+    ({ row }) => hasMachine(row.state) || row.state === 'restarting' || row.machine !== undefined,
+  );
+  await Promise.all(
+    active.map(async (replica) => {
+      const message = await recoverReplica(replica, lostNetworks, signal);
+      said.push(message);
+      log.info('recovered', { replica: replica.row.name, message });
+    }),
+  );
+  return said;
+};
+
+const recoverReplica = async (replica: Replica, lostNetworks: ReadonlySet<string>, signal: AbortSignal): Promise<string> => {
+  const { name } = replica.row;
+  if (replica.row.state === 'restarting' && replica.row.machine === undefined) {
+    replica.lost('its restart was interrupted');
+    return `${name} was about to restart`;
+  }
+  if (await replica.adopt(signal)) {
+    if (replica.row.spec.networks.some((network) => lostNetworks.has(network.key))) {
+      await replica.startAgain();
+      return `${name} was restarted, because its network had ended`;
+    }
+    return `${name} is taken over`;
+  }
+  replica.lost('its machine ended while no supervisor was watching');
+  return replica.row.state === 'restarting' ? `${name} had ended and is started again by its restart policy` : `${name} had ended`;
+};

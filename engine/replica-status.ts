@@ -1,0 +1,36 @@
+import type { ReplicaStatus } from './events.ts';
+import type { ReplicaMount } from './spec.ts';
+import type { LeaseRow, VmRow } from './state/records.ts';
+
+/** A row of the database as `ps` and the dashboard see it. */
+export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaStatus => ({
+  id: vm.id,
+  name: vm.name,
+  service: vm.service,
+  number: vm.number,
+  oneOff: vm.oneOff,
+  image: vm.spec.image,
+  imageId: vm.imageId,
+  command: vm.spec.process.args,
+  state: vm.state,
+  health: vm.health,
+  exitCode: vm.exitCode,
+  ...(vm.reason === undefined ? {} : { reason: vm.reason }),
+  restarts: vm.restarts,
+  createdAt: vm.createdAt,
+  ...(vm.startedAt === undefined ? {} : { startedAt: vm.startedAt }),
+  ...(vm.finishedAt === undefined ? {} : { finishedAt: vm.finishedAt }),
+  addresses: leases.filter((lease) => lease.vmId === vm.id).map((lease) => ({ network: lease.network, address: lease.ip, mac: lease.mac })),
+  ports:
+    vm.state === 'running' || vm.state === 'paused' || vm.state === 'starting'
+      ? vm.published.map(({ protocol, hostAddress, hostPort, port }) => ({ protocol, hostAddress, hostPort, port }))
+      : [],
+  exposed: vm.spec.exposed,
+  labels: vm.spec.labels,
+  mounts: vm.spec.mounts.map(mountName),
+  volumes: vm.spec.mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.volume] : [])),
+  ...(vm.bootMs === undefined ? {} : { bootMs: vm.bootMs }),
+});
+
+const mountName = (mount: ReplicaMount): string =>
+  mount.kind === 'volume' ? mount.volume : mount.kind === 'bind' ? mount.source : mount.target;

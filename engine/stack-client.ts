@@ -1,0 +1,293 @@
+import { sleep } from '../base/deadline.ts';
+import { HyprError } from '../base/errors.ts';
+import { homePaths } from '../base/paths.ts';
+import { isAlive } from '../base/process.ts';
+import type { Project } from '../compose/model.ts';
+import { type ApiClient, connectApi, ExecInputs } from './api/client.ts';
+import { eventFrom, fromStruct, logFrom, toStruct } from './api/convert.ts';
+import { fromConnectError } from './api/errors.ts';
+import type { Event } from './api/gen/hypr_pb.ts';
+import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
+import { hasMachine } from './lifecycle.ts';
+import { openLogStore } from './logs.ts';
+import { planUp } from './plan-up.ts';
+import { readMerged } from './read-logs.ts';
+import { replicaStatus } from './replica-status.ts';
+import { stackPaths } from './stack-paths.ts';
+import { startSupervisor } from './start-supervisor.ts';
+import { openStateStore, type StateStore } from './state/store.ts';
+import type { DownOptions, ExecOptions, ExecSession, LogsOptions, ServiceVerb, Stack, UpOptions, VerbOptions } from './types.ts';
+
+type OnEvent = (event: EngineEvent) => void;
+
+/**
+ * A stack from a command's point of view. Reads come from the supervisor when there is one and from
+ * the database when nothing runs; a supervisor that was killed is replaced before anything else.
+ */
+export class StackClient implements Stack {
+  readonly name: string;
+  readonly #store: StateStore;
+  readonly #paths = homePaths();
+  #api: ApiClient | undefined;
+  #recovered: readonly string[] = [];
+
+  readonly #onNotice: (message: string) => void;
+
+  constructor(name: string, onNotice: (message: string) => void) {
+    this.name = name;
+    this.#onNotice = onNotice;
+    this.#store = openStateStore(this.#paths.database);
+  }
+
+  async up(project: Project, options: UpOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
+    const api = await this.#supervisor(onEvent, signal);
+    await this.#operation(() => api.rpc.up({ project: toStruct(project), options: toStruct(options) }, callOptions(signal)), onEvent);
+  }
+
+  async down(project: Project | undefined, options: DownOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
+    if (this.#store.stack(this.name) === undefined) {
+      onEvent({ type: 'warning', time: Date.now(), message: `No resource found to remove for project "${this.name}".` });
+      return;
+    }
+    const api = await this.#supervisor(onEvent, signal);
+    const request = { ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
+    await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent);
+  }
+
+  async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
+    const api = await this.#supervisor(onEvent, signal);
+    const request = { verb, ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
+    await this.#operation(() => api.rpc.verb(request, callOptions(signal)), onEvent);
+  }
+
+  plan(project: Project, options: UpOptions): Promise<string> {
+    return planUp({ project, options, store: this.#store });
+  }
+
+  async ps(): Promise<ReplicaStatus[]> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      const leases = this.#store.leases(this.name);
+      return this.#store.vms(this.name).map((vm) => replicaStatus(vm, leases));
+    }
+    return call(async () => (await api.rpc.ps({})).replicas.map((replica) => fromStruct<ReplicaStatus>(replica)));
+  }
+
+  async *logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      const sources = this.#store.vms(this.name).map((vm) => ({ replica: vm.name, service: vm.service, number: vm.number }));
+      yield* readMerged(openLogStore(`${this.#paths.logs}/${this.name}`), sources, options);
+      return;
+    }
+    const { services, follow, tail, since, until, index } = options;
+    const request = { services: [...services], follow, ...definedOnly({ tail, since, until, index }) };
+    try {
+      for await (const message of api.rpc.logs(request, callOptions(signal))) {
+        yield logFrom(message);
+      }
+    } catch (error) {
+      throw fromConnectError(error);
+    }
+  }
+
+  async exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      throw new HyprError('STACK_NOT_RUNNING', `service "${options.service}" is not running`, { hint: 'start it: hypr compose up -d' });
+    }
+    const inputs = new ExecInputs();
+    inputs.send({ case: 'start', value: toStruct(options) });
+    const controller = new AbortController();
+    const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+    const messages = api.rpc.exec(inputs, callOptions(both))[Symbol.asyncIterator]();
+    try {
+      // The first answer says that the program runs; a failure to start it comes instead.
+      await messages.next();
+    } catch (error) {
+      inputs.end();
+      throw fromConnectError(error);
+    }
+    return execSession(messages, inputs, controller);
+  }
+
+  async *events(options: { logs: boolean; usage: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      return;
+    }
+    try {
+      for await (const message of api.rpc.events(options, callOptions(signal))) {
+        yield eventFrom(message);
+      }
+    } catch (error) {
+      if (signal?.aborted) {
+        return;
+      }
+      throw fromConnectError(error);
+    }
+  }
+
+  async stats(): Promise<ReplicaUsage[]> {
+    const api = await this.#supervisorIfRunning();
+    return api === undefined ? [] : call(async () => (await api.rpc.stats({})).usages.map((usage) => fromStruct<ReplicaUsage>(usage)));
+  }
+
+  async wait(services: readonly string[], signal?: AbortSignal): Promise<number> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      const ended = this.#store.vms(this.name).find((vm) => services.length === 0 || services.includes(vm.service));
+      if (ended === undefined) {
+        throw new HyprError('STACK_NOT_RUNNING', `no containers for project "${this.name}"`);
+      }
+      return ended.exitCode;
+    }
+    return call(async () => (await api.rpc.wait({ services: [...services] }, callOptions(signal))).exitCode);
+  }
+
+  async close(): Promise<void> {
+    this.#api?.close();
+    this.#store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #operation(start: () => AsyncIterable<Event>, onEvent: OnEvent): Promise<void> {
+    try {
+      for await (const message of start()) {
+        onEvent(eventFrom(message));
+      }
+    } catch (error) {
+      throw fromConnectError(error);
+    }
+  }
+
+  /** The supervisor, started if there is none. Says what a new one found and put right. */
+  async #supervisor(onEvent: OnEvent, signal?: AbortSignal): Promise<ApiClient> {
+    const api = this.#api ?? (await this.#connect()) ?? (await this.#start(signal));
+    for (const message of this.#recovered) {
+      onEvent({ type: 'warning', time: Date.now(), message });
+    }
+    this.#recovered = [];
+    return api;
+  }
+
+  /** The supervisor when something runs; one that was killed while machines run is replaced. */
+  async #supervisorIfRunning(): Promise<ApiClient | undefined> {
+    const api = this.#api ?? (await this.#connect());
+    if (api !== undefined) {
+      return api;
+    }
+    const orphaned = this.#store.vms(this.name).some((vm) => hasMachine(vm.state) || vm.state === 'restarting');
+    if (!orphaned) {
+      return undefined;
+    }
+    const started = await this.#start();
+    this.#recovered.forEach(this.#onNotice);
+    this.#recovered = [];
+    return started;
+  }
+
+  async #connect(): Promise<ApiClient | undefined> {
+    const supervisor = this.#store.stack(this.name)?.supervisor;
+    if (supervisor !== undefined && !isAlive(supervisor)) {
+      return undefined;
+    }
+    const api = connectApi(stackPaths(this.name).apiSocket);
+    try {
+      await api.rpc.info({}, { timeoutMs: 10_000 });
+      this.#api = api;
+      return api;
+    } catch {
+      api.close();
+      return undefined;
+    }
+  }
+
+  async #start(signal?: AbortSignal): Promise<ApiClient> {
+    const deadline = Date.now() + LOCKED_FOR_MS;
+    for (;;) {
+      try {
+        this.#recovered = await startSupervisor(this.name, this.#paths, signal);
+      } catch (error) {
+        // Another command started one at the same moment, or the last one is just ending.
+        if (!(error instanceof HyprError && error.code === 'HYPR_LOCKED') || Date.now() > deadline) {
+          throw error;
+        }
+        await sleep(100, signal);
+      }
+      const api = await this.#connect();
+      if (api !== undefined) {
+        return api;
+      }
+      if (Date.now() > deadline) {
+        throw new HyprError('SUPERVISOR_FAILED', `the supervisor of ${this.name} started but does not answer`);
+      }
+    }
+  }
+}
+
+const LOCKED_FOR_MS = 15_000;
+
+const callOptions = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
+
+const call = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw fromConnectError(error);
+  }
+};
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+const definedOnly = <T extends Record<string, unknown>>(values: T): Defined<T> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;
+
+type ExecMessage = Awaited<ReturnType<AsyncIterator<import('./api/gen/hypr_pb.ts').ExecOutput>['next']>>;
+
+const execSession = (
+  messages: AsyncIterator<import('./api/gen/hypr_pb.ts').ExecOutput>,
+  inputs: ExecInputs,
+  controller: AbortController,
+): ExecSession => {
+  let resolveExit: (code: number) => void = () => {};
+  let rejectExit: (error: unknown) => void = () => {};
+  const exitCode = new Promise<number>((resolve, reject) => {
+    resolveExit = resolve;
+    rejectExit = reject;
+  });
+  exitCode.catch(() => {});
+  async function* output(): AsyncIterable<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> {
+    try {
+      for (let next: ExecMessage = await messages.next(); !next.done; next = await messages.next()) {
+        const message = next.value.output;
+        if (message.case === 'stdout' || message.case === 'stderr') {
+          yield { stream: message.case, data: message.value };
+        } else if (message.case === 'exitCode') {
+          resolveExit(message.value);
+        }
+      }
+      resolveExit(0);
+    } catch (error) {
+      rejectExit(fromConnectError(error));
+      throw fromConnectError(error);
+    } finally {
+      inputs.end();
+    }
+  }
+  return {
+    output: output(),
+    exitCode,
+    write: (data) => inputs.send({ case: 'stdin', value: data }),
+    closeStdin: () => inputs.send({ case: 'closeStdin', value: true }),
+    resize: ({ columns, rows }) => inputs.send({ case: 'resize', value: { $typeName: 'hypr.v1.Size', columns, rows } }),
+    signal: (signal) => inputs.send({ case: 'signal', value: signal }),
+    close: () => {
+      inputs.end();
+      controller.abort();
+    },
+  };
+};

@@ -1,0 +1,74 @@
+import type { ProcessIdentity } from '../../base/process.ts';
+import type { Project } from '../../compose/model.ts';
+import type { NetworkRecord, NetworkSpec, PublishedPort } from '../../net/types.ts';
+import type { MachineRecord } from '../../vmm/machine.ts';
+import type { Health, ReplicaState } from '../events.ts';
+import type { ReplicaSpec } from '../spec.ts';
+
+/** What is remembered about a stack: the model it was last brought up with, and who supervises it. */
+export interface StackRow {
+  readonly name: string;
+  readonly workingDir: string;
+  readonly files: readonly string[];
+  readonly project: Project;
+  readonly supervisor: ProcessIdentity | undefined;
+  readonly createdAt: number;
+}
+
+/** One replica, running or not. Times are milliseconds since the epoch. */
+export interface VmRow {
+  readonly id: string;
+  readonly stack: string;
+  readonly service: string;
+  readonly number: number;
+  readonly oneOff: boolean;
+  readonly name: string;
+  readonly state: ReplicaState;
+  readonly health: Health;
+  readonly exitCode: number;
+  readonly reason: string | undefined;
+  readonly restarts: number;
+  readonly configHash: string;
+  readonly imageId: string;
+  readonly spec: ReplicaSpec;
+  /** Present while a VMM process may exist. */
+  readonly machine: MachineRecord | undefined;
+  /** Ports really listened on while it runs; the same ones are taken again by a restart. */
+  readonly published: readonly PublishedPort[];
+  readonly stoppedByUser: boolean;
+  readonly createdAt: number;
+  readonly startedAt: number | undefined;
+  readonly finishedAt: number | undefined;
+  readonly bootMs: number | undefined;
+}
+
+export interface NetworkRow {
+  readonly stack: string;
+  readonly key: string;
+  readonly name: string;
+  readonly spec: NetworkSpec;
+  readonly configHash: string;
+  /** Present while a gvproxy process may exist. */
+  readonly record: NetworkRecord | undefined;
+  readonly createdAt: number;
+}
+
+export interface LeaseRow {
+  readonly stack: string;
+  readonly network: string;
+  readonly ip: string;
+  readonly vmId: string;
+  readonly mac: string;
+  readonly leasedAt: number;
+}
+
+export interface VolumeRow {
+  readonly name: string;
+  readonly stack: string;
+  readonly key: string;
+  /** `disk`: an ext4 file; `folder`: shared by virtiofs. */
+  readonly form: 'disk' | 'folder';
+  readonly path: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAt: number;
+}

@@ -1,0 +1,253 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { diskError } from '../../base/files.ts';
+import type { LeaseRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
+import { MIGRATIONS } from './schema.ts';
+
+/**
+ * The state of all stacks of one HYPR_HOME: SQLite in WAL mode, so that commands read while
+ * supervisors write. Rows are whole records; this is the only file that knows SQL.
+ */
+export interface StateStore {
+  stack(name: string): StackRow | undefined;
+  stacks(): StackRow[];
+  putStack(row: StackRow): void;
+  removeStack(name: string): void;
+  vms(stack?: string): VmRow[];
+  putVm(row: VmRow): void;
+  removeVm(id: string): void;
+  networks(stack?: string): NetworkRow[];
+  putNetwork(row: NetworkRow): void;
+  removeNetwork(stack: string, key: string): void;
+  leases(stack: string, network?: string): LeaseRow[];
+  putLease(row: LeaseRow): void;
+  releaseLeases(vmId: string): void;
+  volumes(): VolumeRow[];
+  putVolume(row: VolumeRow): void;
+  removeVolume(name: string): void;
+  /** Runs `work` in one transaction that other processes' writers wait for. */
+  transaction<T>(work: () => T): T;
+  close(): void;
+}
+
+/** Opens (and migrates) the database. Throws STACK_STATE when it was written by a newer hypr or is damaged. */
+export const openStateStore = (path: string): StateStore => {
+  const db = openDatabase(path);
+  migrate(db, path);
+  return makeStore(db);
+};
+
+const openDatabase = (path: string): Database.Database => {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const db = new Database(path);
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = NORMAL');
+    db.pragma('foreign_keys = ON');
+    db.pragma('busy_timeout = 10000');
+    return db;
+  } catch (error) {
+    const known = diskError(error, path);
+    throw known instanceof HyprError
+      ? known
+      : new HyprError('STACK_STATE', `${path} cannot be opened: ${messageOf(error)}`, { cause: error });
+  }
+};
+
+const migrate = (db: Database.Database, path: string): void => {
+  const run = db.transaction(() => {
+    const version = db.pragma('user_version', { simple: true }) as number;
+    if (version > MIGRATIONS.length) {
+      throw new HyprError('STACK_STATE', `${path} was written by a newer hypr`, { hint: 'update hypr, or point HYPR_HOME elsewhere' });
+    }
+    for (const migration of MIGRATIONS.slice(version)) {
+      db.exec(migration);
+    }
+    if (version < MIGRATIONS.length) {
+      db.pragma(`user_version = ${MIGRATIONS.length}`);
+    }
+  });
+  run.immediate();
+};
+
+type Sql = Record<string, string | number | null>;
+
+const makeStore = (db: Database.Database): StateStore => {
+  const all = <T>(sql: string, map: (row: Sql) => T, ...values: Array<string | number>): T[] =>
+    (db.prepare(sql).all(...values) as Sql[]).map(map);
+  const run = (sql: string, values: Sql): void => {
+    db.prepare(sql).run(values);
+  };
+  /** Insert or update by primary key, from the keys of the row. */
+  const upsert = (table: string, keys: readonly string[], row: Sql): void => {
+    const columns = Object.keys(row);
+    const updates = columns.filter((column) => !keys.includes(column)).map((column) => `${column} = excluded.${column}`);
+    const places = columns.map((column) => `@${column}`);
+    run(
+      `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places.join(', ')}) ON CONFLICT (${keys.join(', ')}) DO UPDATE SET ${updates.join(', ')}`,
+      row,
+    );
+  };
+  return {
+    stack: (name) => all('SELECT * FROM stacks WHERE name = ?', readStack, name)[0],
+    stacks: () => all('SELECT * FROM stacks ORDER BY name', readStack),
+    putStack: (row) => upsert('stacks', ['name'], writeStack(row)),
+    removeStack: (name) => run('DELETE FROM stacks WHERE name = @name', { name }),
+    vms: (stack) =>
+      stack === undefined
+        ? all('SELECT * FROM vms ORDER BY stack, service, one_off, number', readVm)
+        : all('SELECT * FROM vms WHERE stack = ? ORDER BY service, one_off, number', readVm, stack),
+    putVm: (row) => upsert('vms', ['id'], writeVm(row)),
+    removeVm: (id) => run('DELETE FROM vms WHERE id = @id', { id }),
+    networks: (stack) =>
+      stack === undefined
+        ? all('SELECT * FROM networks ORDER BY stack, key', readNetwork)
+        : all('SELECT * FROM networks WHERE stack = ? ORDER BY key', readNetwork, stack),
+    putNetwork: (row) => upsert('networks', ['stack', 'key'], writeNetwork(row)),
+    removeNetwork: (stack, key) => run('DELETE FROM networks WHERE stack = @stack AND key = @key', { stack, key }),
+    leases: (stack, network) =>
+      network === undefined
+        ? all('SELECT * FROM ip_leases WHERE stack = ?', readLease, stack)
+        : all('SELECT * FROM ip_leases WHERE stack = ? AND network = ?', readLease, stack, network),
+    putLease: (row) => upsert('ip_leases', ['stack', 'network', 'ip'], writeLease(row)),
+    releaseLeases: (vmId) => run('DELETE FROM ip_leases WHERE vm_id = @vmId', { vmId }),
+    volumes: () => all('SELECT * FROM volumes ORDER BY name', readVolume),
+    putVolume: (row) => upsert('volumes', ['name'], writeVolume(row)),
+    removeVolume: (name) => run('DELETE FROM volumes WHERE name = @name', { name }),
+    transaction: (work) => db.transaction(work).immediate(),
+    close: () => db.close(),
+  };
+};
+
+const text = (value: string | number | null | undefined): string => String(value ?? '');
+const optional = (value: string | number | null | undefined): number | undefined => (typeof value === 'number' ? value : undefined);
+const json = <T>(value: string | number | null | undefined): T => JSON.parse(text(value)) as T;
+const optionalJson = <T>(value: string | number | null | undefined): T | undefined =>
+  typeof value === 'string' ? (JSON.parse(value) as T) : undefined;
+const toJson = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value));
+
+const readStack = (row: Sql): StackRow => ({
+  name: text(row.name),
+  workingDir: text(row.working_dir),
+  files: json(row.files_json),
+  project: json(row.project_json),
+  supervisor: optionalJson(row.supervisor_json),
+  createdAt: Number(row.created_at),
+});
+
+const writeStack = (row: StackRow): Sql => ({
+  name: row.name,
+  working_dir: row.workingDir,
+  files_json: toJson(row.files),
+  project_json: toJson(row.project),
+  supervisor_json: toJson(row.supervisor),
+  created_at: row.createdAt,
+});
+
+const readVm = (row: Sql): VmRow => ({
+  id: text(row.id),
+  stack: text(row.stack),
+  service: text(row.service),
+  number: Number(row.number),
+  oneOff: row.one_off === 1,
+  name: text(row.name),
+  state: text(row.state) as VmRow['state'],
+  health: text(row.health) as VmRow['health'],
+  exitCode: Number(row.exit_code),
+  reason: row.reason === null ? undefined : text(row.reason),
+  restarts: Number(row.restarts),
+  configHash: text(row.config_hash),
+  imageId: text(row.image_id),
+  spec: json(row.spec_json),
+  machine: optionalJson(row.machine_json),
+  published: json(row.published_json),
+  stoppedByUser: row.stopped_by_user === 1,
+  createdAt: Number(row.created_at),
+  startedAt: optional(row.started_at),
+  finishedAt: optional(row.finished_at),
+  bootMs: optional(row.boot_ms),
+});
+
+const writeVm = (row: VmRow): Sql => ({
+  id: row.id,
+  stack: row.stack,
+  service: row.service,
+  number: row.number,
+  one_off: row.oneOff ? 1 : 0,
+  name: row.name,
+  state: row.state,
+  health: row.health,
+  exit_code: row.exitCode,
+  reason: row.reason ?? null,
+  restarts: row.restarts,
+  config_hash: row.configHash,
+  image_id: row.imageId,
+  spec_json: toJson(row.spec),
+  machine_json: toJson(row.machine),
+  published_json: toJson(row.published),
+  stopped_by_user: row.stoppedByUser ? 1 : 0,
+  created_at: row.createdAt,
+  started_at: row.startedAt ?? null,
+  finished_at: row.finishedAt ?? null,
+  boot_ms: row.bootMs ?? null,
+});
+
+const readNetwork = (row: Sql): NetworkRow => ({
+  stack: text(row.stack),
+  key: text(row.key),
+  name: text(row.name),
+  spec: json(row.spec_json),
+  configHash: text(row.config_hash),
+  record: optionalJson(row.record_json),
+  createdAt: Number(row.created_at),
+});
+
+const writeNetwork = (row: NetworkRow): Sql => ({
+  stack: row.stack,
+  key: row.key,
+  name: row.name,
+  spec_json: toJson(row.spec),
+  config_hash: row.configHash,
+  record_json: toJson(row.record),
+  created_at: row.createdAt,
+});
+
+const readLease = (row: Sql): LeaseRow => ({
+  stack: text(row.stack),
+  network: text(row.network),
+  ip: text(row.ip),
+  vmId: text(row.vm_id),
+  mac: text(row.mac),
+  leasedAt: Number(row.leased_at),
+});
+
+const writeLease = (row: LeaseRow): Sql => ({
+  stack: row.stack,
+  network: row.network,
+  ip: row.ip,
+  vm_id: row.vmId,
+  mac: row.mac,
+  leased_at: row.leasedAt,
+});
+
+const readVolume = (row: Sql): VolumeRow => ({
+  name: text(row.name),
+  stack: text(row.stack),
+  key: text(row.key),
+  form: text(row.form) as VolumeRow['form'],
+  path: text(row.path),
+  labels: json(row.labels_json),
+  createdAt: Number(row.created_at),
+});
+
+const writeVolume = (row: VolumeRow): Sql => ({
+  name: row.name,
+  stack: row.stack,
+  key: row.key,
+  form: row.form,
+  path: row.path,
+  labels_json: toJson(row.labels),
+  created_at: row.createdAt,
+});

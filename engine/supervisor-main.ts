@@ -1,0 +1,105 @@
+import { closeSync, writeSync } from 'node:fs';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toHyprError } from '../base/errors.ts';
+import { withLock } from '../base/lock.ts';
+import { logger, logTo } from '../base/log.ts';
+import { homePaths } from '../base/paths.ts';
+import { identifyProcess } from '../base/process.ts';
+import { apiRoutes } from './api/handlers.ts';
+import { type ApiServer, serveApi } from './api/server.ts';
+import { stackPaths } from './stack-paths.ts';
+import type { ReadyMessage } from './start-supervisor.ts';
+import { openStateStore, type StateStore } from './state/store.ts';
+import { StackSupervisor } from './supervisor.ts';
+import { VERSION } from './version.ts';
+import { openPlatform } from './wiring.ts';
+
+/**
+ * The process that holds one stack together: `node supervisor.js STACK`, started by the CLI, which
+ * waits for one JSON message on descriptor 3. It ends by itself when nothing of the stack runs and
+ * nobody is connected; on SIGTERM it ends and lets everything run on.
+ */
+const main = async (stack: string): Promise<void> => {
+  const paths = homePaths();
+  process.title = `hypr supervisor ${stack}`;
+  logTo(join(paths.logs, stack, 'supervisor.log'));
+  const { runDir, apiSocket, lock } = stackPaths(stack);
+  await mkdir(runDir, { recursive: true, mode: 0o700 });
+  await withLock(lock, { what: `the stack ${stack}`, timeout: 0 }, async () => {
+    await rm(apiSocket, { force: true });
+    const store = openStateStore(paths.database);
+    try {
+      await superviseUntilIdle({ stack, store, apiSocket, runDir });
+    } finally {
+      store.close();
+    }
+  });
+  // Only an empty folder goes: a released stack still has its sockets there.
+  await rmdir(runDir).catch(() => {});
+};
+
+const superviseUntilIdle = async (input: { stack: string; store: StateStore; apiSocket: string; runDir: string }): Promise<void> => {
+  const { stack, store, apiSocket } = input;
+  const log = logger('supervisor');
+  const platform = await openPlatform({ stack, runDir: input.runDir });
+  const supervisor = new StackSupervisor({ stack, store, platform });
+  const recovered = await supervisor.recover(new AbortController().signal);
+  recordSupervisor(store, stack, true);
+  let server: ApiServer | undefined;
+  const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
+    const endIfIdle = () => {
+      if (supervisor.isIdle && server?.connections === 0) {
+        resolve('idle');
+      }
+    };
+    supervisor.onIdle = endIfIdle;
+    process.once('SIGTERM', () => resolve('released'));
+    // A terminal's Ctrl-C or hang-up is the CLI's business.
+    process.on('SIGINT', () => {});
+    process.on('SIGHUP', () => {});
+    serveApi(apiSocket, apiRoutes(supervisor, { version: VERSION, stack, recovered }), endIfIdle).then((listening) => {
+      server = listening;
+      sayReady({ ready: true, recovered });
+      // Nobody may ever connect: the command that started us can be killed at any moment.
+      setTimeout(endIfIdle, FIRST_CLIENT_MS);
+    }, reject);
+  });
+  log.info('ending', { reason });
+  await server?.close();
+  if (reason === 'idle') {
+    await supervisor.networks.stopAll();
+  }
+  await supervisor.release();
+  recordSupervisor(store, stack, false);
+  await rm(apiSocket, { force: true });
+};
+
+const FIRST_CLIENT_MS = 5_000;
+const READY_FD = 3;
+
+const recordSupervisor = (store: StateStore, stack: string, present: boolean): void => {
+  const row = store.stack(stack);
+  if (row !== undefined) {
+    store.putStack({ ...row, supervisor: present ? identifyProcess(process.pid) : undefined });
+  }
+};
+
+const sayReady = (message: ReadyMessage): void => {
+  try {
+    writeSync(READY_FD, JSON.stringify(message));
+    closeSync(READY_FD);
+  } catch {
+    // The command that started us is gone; the next one finds the socket.
+  }
+};
+
+main(process.argv[2] ?? '').then(
+  () => process.exit(0),
+  (error: unknown) => {
+    logger('supervisor').error('failed', { error: toHyprError(error).toJSON() });
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    sayReady({ error: toHyprError(error).toJSON() });
+    process.exit(1);
+  },
+);

@@ -1,0 +1,343 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError, messageOf, toHyprError } from '../base/errors.ts';
+import { logger } from '../base/log.ts';
+import { identifyProcess } from '../base/process.ts';
+import type { Project } from '../compose/model.ts';
+import { EventBus } from './bus.ts';
+import { awaitReplicas, judgeReady } from './conditions.ts';
+import { orderServices } from './dependencies.ts';
+import { describeDesired } from './desired.ts';
+import { executePlan } from './execute.ts';
+import { makeHands } from './hands.ts';
+import { ensureImages, planImages } from './images.ts';
+import { hasMachine } from './lifecycle.ts';
+import { type LogStore, openLogStore } from './logs.ts';
+import { StackNetworks } from './networks.ts';
+import { observeStack } from './observe.ts';
+import type { Plan } from './plan.ts';
+import { checkPlannedPorts } from './planned-ports.ts';
+import type { Platform } from './platform.ts';
+import { reconcile } from './reconcile.ts';
+import { reconcileStop, type StopGoal } from './reconcile-stop.ts';
+import { reconcileVerb } from './reconcile-verb.ts';
+import { recoverStack } from './recover.ts';
+import { Replica, type ReplicaContext } from './replica.ts';
+import type { StateStore } from './state/store.ts';
+import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from './types.ts';
+import { StackVolumes } from './volumes.ts';
+
+const log = logger('supervisor');
+
+export interface SupervisorOptions {
+  readonly stack: string;
+  readonly store: StateStore;
+  readonly platform: Platform;
+}
+
+/**
+ * Holds one stack together: its replicas, networks, volumes and logs. Operations are carried out one
+ * after the other; one that takes things down interrupts one that brings them up.
+ */
+export class StackSupervisor {
+  readonly bus = new EventBus();
+  readonly replicas = new Map<string, Replica>();
+  readonly logs: LogStore;
+  readonly networks: StackNetworks;
+  readonly volumes: StackVolumes;
+  readonly #options: SupervisorOptions;
+  readonly #context: ReplicaContext;
+  #turn: Promise<unknown> = Promise.resolve();
+  #current: AbortController | undefined;
+  #operations = 0;
+  #namesPending = false;
+  /** Called when nothing runs and no operation is under way. */
+  onIdle: () => void = () => {};
+
+  constructor(options: SupervisorOptions) {
+    const { stack, store, platform } = options;
+    this.#options = options;
+    this.logs = openLogStore(join(platform.paths.logs, stack));
+    this.networks = new StackNetworks({ stack, store, platform, onLost: (key, detail) => void this.#networkLost(key, detail) });
+    this.volumes = new StackVolumes({ stack, store, platform });
+    const self = this;
+    this.#context = {
+      platform,
+      store,
+      networks: this.networks,
+      volumes: this.volumes,
+      logs: this.logs,
+      bus: this.bus,
+      get environment() {
+        return self.project()?.environment ?? {};
+      },
+      vms: () => this.liveRows(),
+      onMachine: () => {},
+      onChange: () => this.#changed(),
+    };
+  }
+
+  project(): Project | undefined {
+    return this.#options.store.stack(this.#options.stack)?.project;
+  }
+
+  /** Rows whose names are answered: reserved, starting or running. */
+  liveRows() {
+    return [...this.replicas.values()].map((replica) => replica.row).filter((row) => row.state !== 'exited' && row.state !== 'dead');
+  }
+
+  get isIdle(): boolean {
+    return this.#operations === 0 && [...this.replicas.values()].every(({ row }) => !hasMachine(row.state) && row.state !== 'restarting');
+  }
+
+  /** Loads the stack as an earlier supervisor left it; says what was found and put right. */
+  async recover(signal: AbortSignal): Promise<string[]> {
+    const { store, stack } = this.#options;
+    for (const row of store.vms(stack)) {
+      this.replicas.set(row.name, new Replica(row, this.#context));
+    }
+    const found = await recoverStack({ stack, store, replicas: this.replicas, networks: this.networks }, signal);
+    this.#changed();
+    return found;
+  }
+
+  async up(project: Project, options: UpOptions, signal: AbortSignal): Promise<void> {
+    await this.#operation('up', 'up', signal, async (running) => {
+      const { store, stack, platform } = this.#options;
+      const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
+      const actions = await planImages({ project, services, options, platform });
+      this.#recordStack(project);
+      const images = await ensureImages(
+        {
+          project,
+          actions,
+          platform,
+          progress: (progress) => this.bus.emit({ type: 'progress', progress }),
+          onBuild: (service, event) => this.bus.emit({ type: 'build', service, event }),
+        },
+        running,
+      );
+      const desired = await describeDesired({ project, services, images, scale: options.scale });
+      const plan = reconcile(desired, observeStack(store, stack), options);
+      await checkPlannedPorts({ plan, desired, replicas: this.replicas, platform });
+      await this.#execute(plan, running, { desired, images });
+      if (options.wait) {
+        await this.#awaitReady(services, options.waitTimeout, running);
+      }
+    });
+  }
+
+  async down(project: Project | undefined, options: DownOptions, signal: AbortSignal): Promise<void> {
+    await this.#operation('down', 'down', signal, async (running) => {
+      const { store, stack, platform } = this.#options;
+      const model = project ?? this.project();
+      const whole = options.services.length === 0;
+      const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
+      const images = [...new Set([...this.replicas.values()].map(({ row }) => row.spec.image))];
+      const goal: StopGoal = {
+        project: model,
+        services: options.services,
+        timeout: options.timeout,
+        remove: true,
+        onlyStopped: false,
+        includeOrphans: options.removeOrphans || project === undefined,
+        includeOneOffs: true,
+        networks: whole ? store.networks(stack).map((row) => row.key) : [],
+        volumes:
+          whole && options.volumes ? store.volumes().flatMap((row) => (row.stack === stack && named.has(row.name) ? [row.name] : [])) : [],
+        cause: 'asked to take the stack down',
+      };
+      await this.#execute(reconcileStop(goal, observeStack(store, stack)), running, {});
+      for (const image of options.removeImages === 'none' ? [] : images) {
+        await platform.removeImage(image).catch((error: unknown) => this.bus.emit({ type: 'warning', message: messageOf(error) }));
+      }
+      if (whole && this.replicas.size === 0) {
+        store.removeStack(stack);
+        await rm(join(platform.paths.machines, stack), { recursive: true, force: true });
+      }
+    });
+  }
+
+  async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, signal: AbortSignal): Promise<void> {
+    const kind = verb === 'start' || verb === 'restart' || verb === 'unpause' ? 'up' : 'down';
+    await this.#operation(verb, kind, signal, async (running) => {
+      const { store, stack } = this.#options;
+      const model = this.project() ?? project;
+      const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));
+      await this.#execute(plan, running, {});
+      if (options.wait) {
+        await this.#awaitReady(options.services, options.waitTimeout, running);
+      }
+    });
+  }
+
+  async #execute(
+    plan: Plan,
+    signal: AbortSignal,
+    made: { desired?: Awaited<ReturnType<typeof describeDesired>>; images?: Parameters<typeof makeHands>[0]['images'] },
+  ): Promise<void> {
+    for (const message of plan.warnings) {
+      this.bus.emit({ type: 'warning', message });
+    }
+    const hands = makeHands({
+      stack: this.#options.stack,
+      replicas: this.replicas,
+      networks: this.networks,
+      volumes: this.volumes,
+      bus: this.bus,
+      replicaContext: this.#context,
+      desired: made.desired,
+      images: made.images ?? {},
+      lastLines: (replica) => this.lastLines(replica),
+      networkName: (key) => this.project()?.networks[key]?.name ?? key,
+    });
+    try {
+      await executePlan(plan, hands, signal);
+    } finally {
+      await this.#unbootUnstarted();
+    }
+  }
+
+  /** Machines that were booted ahead for workloads that will not start now. */
+  async #unbootUnstarted(): Promise<void> {
+    const waiting = [...this.replicas.values()].filter(
+      (replica) => replica.run !== undefined && replica.run.process === undefined && replica.row.state === 'starting',
+    );
+    await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
+  }
+
+  async #awaitReady(services: readonly string[], timeout: number | undefined, signal: AbortSignal): Promise<void> {
+    const replicas = () =>
+      [...this.replicas.values()].filter(({ row }) => !row.oneOff && (services.length === 0 || services.includes(row.service)));
+    const deadline = timeout === undefined ? undefined : AbortSignal.timeout(timeout * 1000);
+    const both = deadline === undefined ? signal : AbortSignal.any([signal, deadline]);
+    try {
+      await awaitReplicas({ replicas, bus: this.bus, verdict: judgeReady((replica) => this.lastLines(replica)) }, both);
+    } catch (error) {
+      if (deadline?.aborted && !signal.aborted) {
+        throw new HyprError('HYPR_TIMEOUT', `application not healthy after ${timeout}s`);
+      }
+      throw error;
+    }
+  }
+
+  /** The last lines a replica printed, for errors. */
+  async lastLines(replica: Replica): Promise<string[]> {
+    const lines: string[] = [];
+    for await (const record of this.logs.read(replica.row.name, replica.row.service, { tail: 10 })) {
+      lines.push(`${replica.row.name} | ${record.line}`);
+    }
+    return lines;
+  }
+
+  /** Everything printed so far is in the files. */
+  async settleLogs(): Promise<void> {
+    await Promise.all([...this.replicas.values()].map((replica) => replica.settleLog()));
+  }
+
+  /** The exit code of the first of the named services (of any, when none) to end. */
+  async waitForEnd(services: readonly string[], signal: AbortSignal): Promise<number> {
+    const chosen = () =>
+      [...this.replicas.values()].filter(({ row }) => !row.oneOff && (services.length === 0 || services.includes(row.service)));
+    if (chosen().length === 0) {
+      throw new HyprError('STACK_NOT_RUNNING', `no containers for project "${this.#options.stack}"`);
+    }
+    const ended = (replica: Replica) => replica.row.state === 'exited' || replica.row.state === 'dead';
+    const any = {
+      replicas: () => (chosen().some(ended) ? [] : chosen()),
+      bus: this.bus,
+      verdict: (replica: Replica) => (ended(replica) ? ({ ok: true } as const) : undefined),
+    };
+    await awaitReplicas(any, signal);
+    return chosen().find(ended)?.row.exitCode ?? 0;
+  }
+
+  /** Runs an operation in its turn and reports its end. */
+  async #operation(name: string, kind: 'up' | 'down', signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (kind === 'down') {
+      this.#current?.abort(new HyprError('HYPR_CANCELLED', `interrupted by ${name}`));
+    }
+    this.#operations += 1;
+    const before = this.#turn;
+    const mine = (async () => {
+      await before.catch(() => {});
+      signal.throwIfAborted();
+      const controller = new AbortController();
+      this.#current = kind === 'up' ? controller : undefined;
+      try {
+        await work(AbortSignal.any([signal, controller.signal]));
+      } finally {
+        this.#current = undefined;
+      }
+    })();
+    this.#turn = mine;
+    try {
+      await mine;
+      this.bus.emit({ type: 'finished', operation: name });
+    } catch (error) {
+      log.warn('operation failed', { operation: name, error: messageOf(error) });
+      this.bus.emit({ type: 'finished', operation: name, error: toHyprError(error).toJSON() });
+      throw error;
+    } finally {
+      this.#operations -= 1;
+      this.#changed();
+    }
+  }
+
+  #recordStack(project: Project): void {
+    const { store, stack } = this.#options;
+    const known = store.stack(stack);
+    store.putStack({
+      name: stack,
+      workingDir: project.workingDir,
+      files: project.files,
+      project,
+      supervisor: identifyProcess(process.pid),
+      createdAt: known?.createdAt ?? Date.now(),
+    });
+  }
+
+  /** Names follow every change; several changes at once are told once. */
+  #changed(): void {
+    if (!this.#namesPending) {
+      this.#namesPending = true;
+      setImmediate(() => {
+        this.#namesPending = false;
+        this.#pushNames();
+        if (this.isIdle) {
+          this.onIdle();
+        }
+      });
+    }
+  }
+
+  #pushNames(): void {
+    const rows = this.liveRows();
+    for (const replica of this.replicas.values()) {
+      const { run } = replica;
+      if (run !== undefined) {
+        run.guest
+          .setNames(this.networks.names(replica.row.spec, rows))
+          .catch((error: unknown) => log.debug('names not told', { replica: replica.row.name, error: messageOf(error) }));
+      }
+    }
+  }
+
+  /** A network process died: its machines have lost their cards for good, so they start again on a new one. */
+  async #networkLost(key: string, detail: string): Promise<void> {
+    const affected = [...this.replicas.values()].filter(
+      ({ row, run }) => run !== undefined && row.spec.networks.some((network) => network.key === key),
+    );
+    this.bus.emit({
+      type: 'warning',
+      message: `network ${key} ended unexpectedly (${detail}): starting it and ${affected.length} replicas again`,
+    });
+    await Promise.allSettled(affected.map((replica) => replica.startAgain()));
+  }
+
+  /** Lets everything run on without this process. */
+  async release(): Promise<void> {
+    await Promise.allSettled([...this.replicas.values()].map((replica) => replica.release()));
+    this.networks.release();
+  }
+}

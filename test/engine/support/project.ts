@@ -1,0 +1,126 @@
+import type { Image, ImageRuntime } from '../../../builder/types.ts';
+import type { Project, Service } from '../../../compose/model.ts';
+import type { ObservedReplica, ObservedStack } from '../../../engine/observe.ts';
+import type { Desired } from '../../../engine/reconcile.ts';
+import type { DownOptions, UpOptions, VerbOptions } from '../../../engine/types.ts';
+
+export const projectOf = (services: Record<string, Service>, more: Partial<Project> = {}): Project => ({
+  name: 'shop',
+  workingDir: '/srv/shop',
+  files: ['/srv/shop/compose.yaml'],
+  services: Object.fromEntries(
+    Object.entries(services).map(([name, service]) => [name, { image: `${name}:1`, networks: { default: null }, ...service }]),
+  ),
+  disabledServices: {},
+  networks: { default: { name: 'shop_default' } },
+  volumes: {},
+  secrets: {},
+  configs: {},
+  extensions: {},
+  environment: {},
+  ...more,
+});
+
+export const needs = (
+  ...services: Array<string | [string, 'service_healthy' | 'service_completed_successfully', boolean?]>
+): NonNullable<Service['depends_on']> =>
+  Object.fromEntries(
+    services.map((entry) =>
+      typeof entry === 'string'
+        ? [entry, { condition: 'service_started', required: true }]
+        : [entry[0], { condition: entry[1], required: entry[2] ?? true }],
+    ),
+  );
+
+export const desiredOf = (
+  project: Project,
+  more: { scale?: Record<string, number>; hash?: Record<string, string>; volumes?: Record<string, string[]> } = {},
+): Desired => ({
+  project,
+  networks: { default: 'n' },
+  services: Object.fromEntries(
+    Object.keys(project.services).map((name) => [
+      name,
+      {
+        scale: more.scale?.[name] ?? 1,
+        configHash: more.hash?.[name] ?? 'c',
+        imageId: 'i',
+        networks: ['default'],
+        volumes: more.volumes?.[name] ?? [],
+        nameOf: (number: number) => `shop-${name}-${number}`,
+      },
+    ]),
+  ),
+});
+
+export const replicaOf = (service: string, more: Partial<ObservedReplica> = {}): ObservedReplica => ({
+  name: `shop-${service}-${more.number ?? 1}`,
+  service,
+  number: 1,
+  oneOff: false,
+  state: 'running',
+  health: 'none',
+  configHash: 'c',
+  imageId: 'i',
+  ...more,
+});
+
+export const observedOf = (replicas: ObservedReplica[], more: Partial<ObservedStack> = {}): ObservedStack => ({
+  replicas,
+  networks: replicas.length > 0 ? { default: 'n' } : {},
+  volumes: new Set(),
+  ...more,
+});
+
+export const UP: UpOptions = {
+  services: [],
+  build: false,
+  noBuild: false,
+  pull: 'policy',
+  forceRecreate: false,
+  noRecreate: false,
+  alwaysRecreateDeps: false,
+  renewAnonVolumes: false,
+  noDeps: false,
+  noStart: false,
+  removeOrphans: false,
+  scale: {},
+  timeout: undefined,
+  wait: false,
+  waitTimeout: undefined,
+};
+
+export const DOWN: DownOptions = { services: [], volumes: false, removeImages: 'none', removeOrphans: false, timeout: undefined };
+
+export const VERB: VerbOptions = {
+  services: [],
+  timeout: undefined,
+  signal: undefined,
+  noDeps: false,
+  stop: false,
+  volumes: false,
+  wait: false,
+  waitTimeout: undefined,
+};
+
+export const RUNTIME: ImageRuntime = {
+  Env: [],
+  Entrypoint: null,
+  Cmd: ['/bin/true'],
+  WorkingDir: '',
+  User: '',
+  ExposedPorts: {},
+  Volumes: {},
+  Labels: {},
+};
+
+export const imageOf = (config: Partial<ImageRuntime> = {}): Image => ({
+  id: 'sha256:1111',
+  manifestDigest: 'sha256:2222',
+  references: [],
+  platform: 'linux/amd64',
+  created: 0,
+  size: 0,
+  config: { ...RUNTIME, ...config },
+  layers: [],
+});
