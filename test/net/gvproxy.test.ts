@@ -1,5 +1,6 @@
+import { createSocket } from 'node:dgram';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { identifyProcess, isAlive } from '../../base/process.ts';
@@ -8,8 +9,9 @@ import { adoptNetwork, startNetwork, sweepNetwork } from '../../net/gvproxy.ts';
 import { GvproxyApi, parseExposes } from '../../net/gvproxy-api.ts';
 import type { NetworkPrograms } from '../../net/gvproxy-config.ts';
 import { landlockAbi } from '../../net/landlock.ts';
+import { publishPort } from '../../net/publish.ts';
 import type { Network, NetworkSpec } from '../../net/types.ts';
-import { type Frame, type Host, udp } from './frames.ts';
+import { arp, type Frame, type Host, udp } from './frames.ts';
 import { findGvproxy, makeFolder, makeSpec, Peer } from './helpers.ts';
 
 const gvproxy = findGvproxy();
@@ -135,6 +137,34 @@ describe.skipIf(gvproxy === undefined)('a running network', () => {
     api.close();
   });
 
+  it('carries UDP from a published port to a peer and back', async () => {
+    const network = await start();
+    const peer = await join2(network, A);
+    const gateway = await peer.resolve('10.89.7.1');
+    const publication = await publishPort(network, { protocol: 'udp', hostAddress: '', hostPort: 0, address: A.ip, port: 53 });
+    const client = createSocket('udp4');
+    const reply = new Promise<string>((resolve) => client.once('message', (data) => resolve(data.toString())));
+    client.send('question', publication.port.hostPort, '127.0.0.1');
+    await answerArp(peer, gateway);
+    const question = await peer.receive('the datagram', (seen): seen is Extract<Frame, { kind: 'udp' }> => seen.kind === 'udp');
+    expect(question.data.toString()).toBe('question');
+    const to = { mac: gateway, ip: question.from };
+    peer.send(udp({ from: A, to, source: 53, target: question.source, data: Buffer.from('answer') }));
+    expect(await reply).toBe('answer');
+    await expect(publishPort(network, { ...publication.port, hostAddress: '127.0.0.1', address: B.ip })).resolves.toBeDefined();
+    await publication.close();
+    client.close();
+  });
+
+  it('names who holds a UDP port', async () => {
+    const network = await start();
+    const holder = createSocket('udp4');
+    await new Promise<void>((resolve) => holder.bind(0, '127.0.0.1', resolve));
+    const taken = publishPort(network, { protocol: 'udp', hostAddress: '', hostPort: holder.address().port, address: A.ip, port: 53 });
+    await expect(taken).rejects.toMatchObject({ code: 'NET_PORT_IN_USE', message: expect.stringContaining(`pid ${process.pid}`) });
+    holder.close();
+  });
+
   it('tunnels to a peer and back, and ends a tunnel to a closed port at once', async () => {
     const network = await start();
     const peer = await join2(network, A);
@@ -190,6 +220,20 @@ describe.skipIf(gvproxy === undefined)('a running network', () => {
     server.close();
   });
 
+  const loader = '/lib64/ld-linux-x86-64.so.2';
+  it.skipIf(!existsSync(loader))('starts through a private dynamic loader', async () => {
+    const prefix = [loader, '--library-path', '/lib/x86_64-linux-gnu:/usr/lib64'];
+    const viaLoader = { ...programs, gvproxy: { file: programs.gvproxy.file, prefix } };
+    const network = await startNetwork(makeSpec(folder.path), viaLoader).catch((error: Error) => error);
+    if (network instanceof Error) {
+      // A static gvproxy cannot be started this way; anything else is a failure.
+      expect(network.message).toMatch(/exit code 127|ended by|exit code 1\b/);
+    } else {
+      networks.push(network);
+      expect((await network.stats()).sent).toBe(0);
+    }
+  });
+
   it('says why when gvproxy does not start, and leaves nothing', async () => {
     const broken = { ...programs, gvproxy: { file: '/bin/false', prefix: [] } };
     await expect(startNetwork(makeSpec(folder.path), broken)).rejects.toMatchObject({
@@ -209,14 +253,14 @@ describe.skipIf(gvproxy === undefined)('a running network', () => {
 });
 
 const accepts = (port: number): Promise<boolean> =>
-  import('node:net').then(
-    ({ connect }) =>
-      new Promise((resolve) => {
-        const socket = connect(port, '127.0.0.1');
-        socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-        socket.once('connect', () => socket.destroy());
-      }),
-  );
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
 
 const readAll = async (socket: Socket): Promise<string> => {
   let text = '';
@@ -227,13 +271,13 @@ const readAll = async (socket: Socket): Promise<string> => {
 };
 
 /** gvproxy asks for the peer's hardware address before it dials. */
+const answerArp = async (peer: Peer, gateway: string): Promise<void> => {
+  await peer.receive('ARP for the peer', (frame) => frame.kind === 'arp' && frame.operation === 1 && frame.target === peer.host.ip);
+  peer.send(arp(2, peer.host, { mac: gateway, ip: '10.89.7.1' }));
+};
+
 const answerArpAndServe = async (peer: Peer, gateway: string, port: number): Promise<Buffer> => {
-  const { arp } = await import('./frames.ts');
-  const asked = peer
-    .receive('ARP for the peer', (frame) => frame.kind === 'arp' && frame.operation === 1 && frame.target === peer.host.ip)
-    .then(() => peer.send(arp(2, peer.host, { mac: gateway, ip: '10.89.7.1' })))
-    .catch(() => {});
-  const data = await peer.serveOnce(port, () => Buffer.from('pong'));
-  await Promise.race([asked, Promise.resolve()]);
-  return data;
+  // It may know the address already, from the frames that made this peer known.
+  void answerArp(peer, gateway).catch(() => {});
+  return await peer.serveOnce(port, () => Buffer.from('pong'));
 };

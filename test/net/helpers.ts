@@ -131,9 +131,11 @@ export class Peer {
   }
 
   async close(): Promise<void> {
-    const gone = new Promise((resolve) => this.#child.once('close', resolve));
-    this.#child.kill('SIGKILL');
-    await gone;
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const gone = new Promise((resolve) => this.#child.once('close', resolve));
+      this.#child.kill('SIGKILL');
+      await gone;
+    }
   }
 }
 
