@@ -11,7 +11,7 @@ import type { NetworkPrograms } from '../../net/gvproxy-config.ts';
 import { landlockAbi } from '../../net/landlock.ts';
 import { publishPort } from '../../net/publish.ts';
 import type { Network, NetworkSpec } from '../../net/types.ts';
-import { arp, type Frame, type Host, udp } from './frames.ts';
+import { type Frame, type Host, udp } from './frames.ts';
 import { findGvproxy, makeFolder, makeSpec, Peer } from './helpers.ts';
 
 const gvproxy = findGvproxy();
@@ -145,7 +145,6 @@ describe.skipIf(gvproxy === undefined)('a running network', () => {
     const client = createSocket('udp4');
     const reply = new Promise<string>((resolve) => client.once('message', (data) => resolve(data.toString())));
     client.send('question', publication.port.hostPort, '127.0.0.1');
-    await answerArp(peer, gateway);
     const question = await peer.receive('the datagram', (seen): seen is Extract<Frame, { kind: 'udp' }> => seen.kind === 'udp');
     expect(question.data.toString()).toBe('question');
     const to = { mac: gateway, ip: question.from };
@@ -168,13 +167,16 @@ describe.skipIf(gvproxy === undefined)('a running network', () => {
   it('tunnels to a peer and back, and ends a tunnel to a closed port at once', async () => {
     const network = await start();
     const peer = await join2(network, A);
-    const gateway = await peer.resolve('10.89.7.1');
-    const served = answerArpAndServe(peer, gateway, 8080);
+    await peer.resolve('10.89.7.1');
+    const served = peer.serveOnce(8080, () => Buffer.from('pong'));
     const socket = await network.dial(A.ip, 8080);
     socket.write('ping');
     expect(await readAll(socket)).toBe('pong');
     expect((await served).toString()).toBe('ping');
     socket.destroy();
+    const refused = await network.dial(A.ip, 81);
+    await peer.refuse(81);
+    expect(await readAll(refused)).toBe('');
     await expect(network.dial('nonsense', 80)).rejects.toMatchObject({ code: 'NET_ADDRESS' });
   });
 
@@ -268,16 +270,4 @@ const readAll = async (socket: Socket): Promise<string> => {
     text += String(chunk);
   }
   return text;
-};
-
-/** gvproxy asks for the peer's hardware address before it dials. */
-const answerArp = async (peer: Peer, gateway: string): Promise<void> => {
-  await peer.receive('ARP for the peer', (frame) => frame.kind === 'arp' && frame.operation === 1 && frame.target === peer.host.ip);
-  peer.send(arp(2, peer.host, { mac: gateway, ip: '10.89.7.1' }));
-};
-
-const answerArpAndServe = async (peer: Peer, gateway: string, port: number): Promise<Buffer> => {
-  // It may know the address already, from the frames that made this peer known.
-  void answerArp(peer, gateway).catch(() => {});
-  return await peer.serveOnce(port, () => Buffer.from('pong'));
 };

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { withDeadline } from '../../base/deadline.ts';
 import type { NetworkPrograms } from '../../net/gvproxy-config.ts';
 import type { NetworkSpec } from '../../net/types.ts';
-import { ACK, arp, BROADCAST, FIN, type Frame, type Host, PSH, parseFrame, SYN, tcp } from './frames.ts';
+import { ACK, arp, BROADCAST, FIN, type Frame, type Host, PSH, parseFrame, RST, SYN, tcp } from './frames.ts';
 
 /** gvproxy ≥ 0.8.8 from HYPR_GVPROXY, a toolchain that `hypr setup` made, or PATH; undefined: tests that need it skip. */
 export const findGvproxy = (): NetworkPrograms['gvproxy'] | undefined => {
@@ -128,6 +128,24 @@ export class Peer {
     const acknowledge = segment.sequence + segment.data.length + (segment.flags & FIN);
     this.send(tcp(this.host, to, { ...ports, sequence: 101, acknowledge, flags: ACK | PSH | FIN, data: answer }));
     return segment.data;
+  }
+
+  /** Answers the next attempt to connect to a port as a host does on which nobody listens. */
+  async refuse(port: number): Promise<void> {
+    const syn = await this.receive(
+      'SYN',
+      (frame): frame is Extract<Frame, { kind: 'tcp' }> => frame.kind === 'tcp' && frame.target === port,
+    );
+    const to = { mac: syn.fromMac, ip: syn.from };
+    const segment = {
+      source: port,
+      target: syn.source,
+      sequence: 0,
+      acknowledge: syn.sequence + 1,
+      flags: RST | ACK,
+      data: Buffer.alloc(0),
+    };
+    this.send(tcp(this.host, to, segment));
   }
 
   async close(): Promise<void> {
