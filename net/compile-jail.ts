@@ -76,7 +76,8 @@ const tryCompiler = async (compiler: string, args: readonly string[], signal: Ab
   try {
     return await runProgram(compiler, args, { timeout: 120_000, ...(signal ? { signal } : {}) });
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
+    // EACCES too: a folder in PATH that this user may not enter makes a missing program look forbidden.
+    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) {
       return undefined;
     }
     throw error;
