@@ -1,0 +1,31 @@
+import type { BuildProjectOptions } from '../../engine/types.ts';
+import { loadProject } from '../project.ts';
+import { createBuildRenderer } from '../render/build.ts';
+import type { Handler } from '../spec/types.ts';
+import { parseKeyValues } from './build-arguments.ts';
+
+/** `compose build`: images of the services that have a `build:`. */
+export const runComposeBuild: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const options: BuildProjectOptions = {
+    services: args,
+    withDependencies: flags.bool('with-dependencies'),
+    noCache: flags.bool('no-cache'),
+    pull: flags.bool('pull'),
+    buildArgs: parseKeyValues(flags.list('build-arg'), context.env),
+  };
+  const project = await loadProject(invocation, args);
+  const buildable = Object.keys(project.services).filter((service) => project.services[service]?.build !== undefined);
+  if (buildable.length === 0) {
+    context.stderr.write('No services to build\n');
+    return 0;
+  }
+  const engine = await context.engine();
+  const renderer = await createBuildRenderer(context, flags, flags.bool('quiet'));
+  try {
+    await engine.buildProject(project, options, (service, event) => renderer.onEvent(service, event), context.interrupts.signal);
+  } finally {
+    renderer.close();
+  }
+  return 0;
+};

@@ -1,0 +1,32 @@
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { diskError } from '../../base/files.ts';
+import type { ConfigArgs } from '../context.ts';
+import { writeOut } from '../output.ts';
+import { projectOptions } from '../project.ts';
+import type { Handler, Invocation } from '../spec/types.ts';
+
+/** `config`: the loader's answer on stdout or in `--output`; loads no engine. */
+export const runConfig: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const text = await context.config(projectOptions(invocation, args), configArgs(invocation));
+  const output = flags.string('output');
+  if (output === undefined) {
+    await writeOut(context.stdout, text);
+    return 0;
+  }
+  const path = resolve(context.cwd, output);
+  try {
+    await writeFile(path, text);
+  } catch (error) {
+    throw diskError(error, path);
+  }
+  return 0;
+};
+
+/** The flags that were given, for the loader to read by name. */
+const configArgs = ({ command, args, flags }: Invocation): ConfigArgs => {
+  const given = flags.given().filter((flag) => command.flags?.includes(flag) && flag.name !== 'output');
+  const values = given.map((flag) => [flag.name, flag.kind === 'bool' ? flags.bool(flag.name) : (flags.string(flag.name) ?? '')] as const);
+  return { flags: Object.fromEntries(values), services: args };
+};

@@ -1,0 +1,44 @@
+import type { Project } from '../../compose/model.ts';
+import type { DownOptions } from '../../engine/types.ts';
+import { say } from '../output.ts';
+import { checkServices, withStack } from '../project.ts';
+import { createRenderer } from '../render/create.ts';
+import { feedEvent } from '../render/types.ts';
+import type { Handler } from '../spec/types.ts';
+import { servicesOf } from './verbs.ts';
+
+/** `down`: stops and removes; on a terminal says which data `-v` takes along. */
+export const runDown: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const options: DownOptions = {
+    services: args,
+    volumes: flags.bool('volumes'),
+    removeImages: flags.choice('rmi', ['local', 'all']) ?? 'none',
+    removeOrphans: flags.bool('remove-orphans') || /^(1|true)$/i.test(context.env.COMPOSE_REMOVE_ORPHANS ?? ''),
+    timeout: flags.int('timeout'),
+  };
+  return withStack(invocation, async (stack, project) => {
+    if (args.length > 0) {
+      checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+    }
+    if (options.volumes && context.stderr.isTTY && project) {
+      sayLoss(context, project);
+    }
+    const renderer = await createRenderer(context, flags, 'down');
+    try {
+      await stack.down(project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
+    } finally {
+      renderer.close();
+    }
+    return 0;
+  });
+};
+
+const sayLoss = (context: Parameters<typeof say>[0], project: Project): void => {
+  const names = Object.values(project.volumes)
+    .filter((volume) => !volume.external)
+    .map((volume) => volume.name);
+  if (names.length > 0) {
+    say(context, `Removing volumes with their data: ${names.sort().join(', ')}`);
+  }
+};

@@ -1,0 +1,117 @@
+import { HyprError } from '../../base/errors.ts';
+import { sanitiseName } from '../../base/sanitise.ts';
+import type { Image } from '../../engine/types.ts';
+import { compileTemplate } from '../format/go-template.ts';
+import { formatListing } from '../format/output.ts';
+import { familiarName, imageRepository, shortId } from '../format/replica.ts';
+import { goTime } from '../format/time.ts';
+import { ago, humanSize } from '../format/units.ts';
+import type { Handler } from '../spec/types.ts';
+
+const COLUMNS = { Repository: 'REPOSITORY', Tag: 'TAG', ID: 'IMAGE ID', CreatedSince: 'CREATED', Size: 'SIZE' };
+const WITH_DIGESTS = { Repository: 'REPOSITORY', Tag: 'TAG', Digest: 'DIGEST', ID: 'IMAGE ID', CreatedSince: 'CREATED', Size: 'SIZE' };
+const HEADERS = { CreatedAt: 'CREATED AT', Digest: 'DIGEST', Containers: 'CONTAINERS' };
+
+/** `hypr images`: one row per name of an image, newest first, as docker images. */
+export const runImages: Handler = async ({ context, args, flags }) => {
+  const images = await (await context.engine()).openImages();
+  const filters = flags.list('filter').map(parseFilter);
+  const rows = (await images.list())
+    .sort((a, b) => b.created - a.created)
+    .flatMap((image) => imageRows(image, { now: context.now(), noTrunc: flags.bool('no-trunc') }))
+    .filter((row) => args[0] === undefined || matchesName(row, args[0]))
+    .filter((row) => filters.every((filter) => filter(row)));
+  if (flags.bool('quiet')) {
+    context.stdout.write([...new Set(rows.map((row) => row.ID))].map((id) => `${id}\n`).join(''));
+    return 0;
+  }
+  const columns = flags.bool('digests') ? WITH_DIGESTS : COLUMNS;
+  context.stdout.write(formatListing({ columns, headers: HEADERS, rows, json: 'lines' }, flags.string('format')));
+  return 0;
+};
+
+type ImageRow = Readonly<Record<string, string>>;
+
+const imageRows = (image: Image, at: { now: number; noTrunc: boolean }): ImageRow[] => {
+  const names = image.references.length > 0 ? image.references.map(imageRepository) : [{ repository: '<none>', tag: '<none>' }];
+  return names.map(({ repository, tag }) => ({
+    Containers: 'N/A',
+    CreatedAt: goTime(image.created),
+    CreatedSince: ago(image.created, at.now),
+    Digest: image.manifestDigest || '<none>',
+    ID: at.noTrunc ? image.id : shortId(image.id),
+    Repository: repository,
+    SharedSize: 'N/A',
+    Size: humanSize(image.size),
+    Tag: tag,
+    UniqueSize: 'N/A',
+    VirtualSize: humanSize(image.size),
+  }));
+};
+
+/** `nginx`, `nginx:1.26`, with `*` as in a shell. */
+const matchesName = (row: ImageRow, name: string): boolean => {
+  const wanted = familiarName(name);
+  const pattern = new RegExp(`^${wanted.split('*').map(escapeRegExp).join('[^/]*')}$`);
+  return pattern.test(row.Repository ?? '') || pattern.test(`${row.Repository}:${row.Tag}`);
+};
+
+const escapeRegExp = (text: string): string => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
+
+const parseFilter = (filter: string): ((row: ImageRow) => boolean) => {
+  const [key, value = ''] = filter.split('=', 2);
+  if (key === 'reference') {
+    return (row) => matchesName(row, value);
+  }
+  if (key === 'dangling' && /^(true|false|1|0)$/.test(value)) {
+    const wanted = value === 'true' || value === '1';
+    return (row) => (row.Repository === '<none>') === wanted;
+  }
+  throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: 'filters are reference=NAME and dangling=true' });
+};
+
+/** `hypr rmi`. */
+export const runRmi: Handler = async ({ context, args, flags }) => {
+  const images = await (await context.engine()).openImages();
+  const lines = await images.remove(args, { force: flags.bool('force') });
+  context.stdout.write(lines.map((line) => `${sanitiseName(line)}\n`).join(''));
+  return 0;
+};
+
+/** `hypr tag SOURCE TARGET`. */
+export const runTag: Handler = async ({ context, args }) => {
+  const [source = '', target = ''] = args;
+  await (await (await context.engine()).openImages()).tag(source, target);
+  return 0;
+};
+
+/** `hypr image inspect`: docker's keys, one JSON array. */
+export const runInspect: Handler = async ({ context, args, flags }) => {
+  const images = await (await context.engine()).openImages();
+  const found = await Promise.all(args.map(async (name) => inspectImage(await images.inspect(name))));
+  const format = flags.string('format');
+  if (format === undefined || format === 'json') {
+    context.stdout.write(`${JSON.stringify(found, null, 4)}\n`);
+  } else {
+    const render = compileTemplate(format);
+    context.stdout.write(found.map((image) => `${render(image)}\n`).join(''));
+  }
+  return 0;
+};
+
+const inspectImage = (image: Image): Record<string, unknown> => {
+  const [os = 'linux', architecture = 'amd64', variant] = image.platform.split('/');
+  const digests = image.references.map((reference) => `${imageRepository(reference).repository}@${image.manifestDigest}`);
+  return {
+    Id: image.id,
+    RepoTags: image.references.map(familiarName),
+    RepoDigests: image.manifestDigest ? [...new Set(digests)] : [],
+    Created: new Date(image.created).toISOString(),
+    Config: image.config,
+    Architecture: architecture,
+    ...(variant ? { Variant: variant } : {}),
+    Os: os,
+    Size: image.size,
+    RootFS: { Type: 'layers', Layers: image.layers },
+  };
+};

@@ -1,0 +1,56 @@
+import { HyprError } from '../../base/errors.ts';
+import type { LogsOptions } from '../../engine/types.ts';
+import { LogFormatter } from '../format/logs.ts';
+import { parseMoment } from '../format/time.ts';
+import { writeOut } from '../output.ts';
+import { checkServices, withStack } from '../project.ts';
+import type { Handler, Invocation } from '../spec/types.ts';
+import { wantsColour } from '../style.ts';
+
+/** `logs`: all of it, or the tail, or going on with `-f`; on stdout, in the order it was written. */
+export const runLogs: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const options = logsOptions(invocation);
+  return withStack(invocation, async (stack) => {
+    const replicas = await stack.ps();
+    checkServices(args, Object.fromEntries(replicas.map((replica) => [replica.service, true])));
+    const formatter = new LogFormatter({
+      color: wantsColour(context.stdout, context.env, flags) && !flags.bool('no-color'),
+      prefix: !flags.bool('no-log-prefix'),
+      timestamps: flags.bool('timestamps'),
+      stack: stack.name,
+    });
+    for (const replica of replicas.filter((each) => args.length === 0 || args.includes(each.service))) {
+      formatter.know(replica.name);
+    }
+    for await (const record of stack.logs(options, context.interrupts.signal)) {
+      await writeOut(context.stdout, formatter.line(record));
+    }
+    return context.interrupts.signal.aborted ? 130 : 0;
+  });
+};
+
+const logsOptions = ({ context, args, flags }: Invocation): LogsOptions => {
+  const moment = (flag: 'since' | 'until'): number | undefined => {
+    const text = flags.string(flag);
+    return text === undefined ? undefined : parseMoment(text, { flag, now: context.now() });
+  };
+  return {
+    services: args,
+    follow: flags.bool('follow'),
+    tail: parseTail(flags.string('tail')),
+    since: moment('since'),
+    until: moment('until'),
+    index: flags.int('index'),
+  };
+};
+
+const parseTail = (text: string | undefined): number | undefined => {
+  if (text === undefined || text === 'all' || text === '-1') {
+    return undefined;
+  }
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new HyprError('HYPR_USAGE', `--tail wants a number of lines or "all", not "${text}"`);
+  }
+  return Number(text);
+};

@@ -1,0 +1,71 @@
+import { HyprError } from '../../base/errors.ts';
+import type { ReplicaStatus } from '../../engine/events.ts';
+import type { Flags } from '../flags.ts';
+import { formatListing } from '../format/output.ts';
+import { psRow, psState } from '../format/replica.ts';
+import { checkServices, withStack } from '../project.ts';
+import type { Handler } from '../spec/types.ts';
+
+const COLUMNS = {
+  Name: 'NAME',
+  Image: 'IMAGE',
+  Command: 'COMMAND',
+  Service: 'SERVICE',
+  RunningFor: 'CREATED',
+  Status: 'STATUS',
+  Ports: 'PORTS',
+};
+const HEADERS = { ID: 'CONTAINER ID', Names: 'NAMES', CreatedAt: 'CREATED AT', LocalVolumes: 'LOCAL VOLUMES', ExitCode: 'EXIT CODE' };
+const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'exited', 'dead', 'starting', 'stopping'];
+
+/** `ps`: running replicas by name; table, one JSON object per line, template, ids or service names. */
+export const runPs: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const statuses = wantedStates(flags);
+  return withStack(invocation, async (stack) => {
+    const all = await stack.ps();
+    checkServices(args, Object.fromEntries(all.map((replica) => [replica.service, true])));
+    const shown = all
+      .filter((replica) => args.length === 0 || args.includes(replica.service))
+      .filter((replica) => flags.bool('all') || !replica.oneOff)
+      .filter((replica) => isWanted(replica, statuses, flags.bool('all')))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    context.stdout.write(formatReplicas(shown, { flags, stack: stack.name, now: context.now() }));
+    return 0;
+  });
+};
+
+const formatReplicas = (replicas: readonly ReplicaStatus[], at: { flags: Flags; stack: string; now: number }): string => {
+  const { flags } = at;
+  if (flags.bool('quiet')) {
+    return replicas.map((replica) => `${replica.id}\n`).join('');
+  }
+  if (flags.bool('services')) {
+    return [...new Set(replicas.map((replica) => replica.service))].map((service) => `${service}\n`).join('');
+  }
+  const rows = replicas.map((replica) => psRow(replica, { stack: at.stack, now: at.now, noTrunc: flags.bool('no-trunc') }));
+  return formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, flags.string('format'));
+};
+
+const wantedStates = (flags: Flags): readonly string[] => {
+  const filters = flags.list('filter').map((filter) => {
+    const [key, value] = filter.split('=', 2);
+    if (key !== 'status' || value === undefined) {
+      throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: 'the only filter is status=STATE' });
+    }
+    return value;
+  });
+  const states = [...flags.list('status'), ...filters];
+  const unknown = states.find((state) => !STATES.includes(state));
+  if (unknown !== undefined) {
+    throw new HyprError('HYPR_USAGE', `--status does not know "${unknown}"`, { hint: `states are: ${STATES.join(', ')}` });
+  }
+  return states;
+};
+
+const isWanted = (replica: ReplicaStatus, states: readonly string[], all: boolean): boolean => {
+  if (states.length > 0) {
+    return states.includes(replica.state) || states.includes(psState(replica));
+  }
+  return all || !['created', 'exited', 'dead'].includes(replica.state);
+};

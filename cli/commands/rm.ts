@@ -1,0 +1,53 @@
+import { createInterface } from 'node:readline/promises';
+import { HyprError } from '../../base/errors.ts';
+import type { CliContext } from '../context.ts';
+import { say } from '../output.ts';
+import { checkServices, withStack } from '../project.ts';
+import { createRenderer } from '../render/create.ts';
+import { feedEvent } from '../render/types.ts';
+import type { Handler } from '../spec/types.ts';
+import { plainVerb } from './verb-options.ts';
+import { servicesOf } from './verbs.ts';
+
+/** `rm`: removes stopped replicas (with `-s` running ones, too), after asking on a terminal. */
+export const runRm: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const options = { ...plainVerb(args), stop: flags.bool('stop'), volumes: flags.bool('volumes') };
+  return withStack(invocation, async (stack, project) => {
+    checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+    const targets = (await stack.ps())
+      .filter((replica) => !replica.oneOff && (args.length === 0 || args.includes(replica.service)))
+      .filter((replica) => options.stop || ['created', 'exited', 'dead'].includes(replica.state))
+      .map((replica) => replica.name)
+      .sort();
+    if (targets.length === 0) {
+      say(context, 'No stopped containers');
+      return 0;
+    }
+    if (!flags.bool('force') && !(await confirm(context, `Going to remove ${targets.join(', ')}\nAre you sure? [yN] `))) {
+      return 0;
+    }
+    const renderer = await createRenderer(context, flags, 'rm');
+    try {
+      await stack.verb('rm', project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
+    } finally {
+      renderer.close();
+    }
+    return 0;
+  });
+};
+
+/** Asks on a terminal; without one there is nobody to ask, which is an error and not a yes. */
+const confirm = async (context: CliContext, question: string): Promise<boolean> => {
+  if (context.stdin.isTTY !== true) {
+    throw new HyprError('HYPR_USAGE', 'rm asks before it removes, and standard input is not a terminal', {
+      hint: 'say yes with: hypr rm --force',
+    });
+  }
+  const reader = createInterface({ input: context.stdin, output: context.stderr });
+  try {
+    return /^y(es)?$/i.test((await reader.question(question, { signal: context.interrupts.signal })).trim());
+  } finally {
+    reader.close();
+  }
+};

@@ -1,0 +1,49 @@
+import { sanitiseText } from '../../base/sanitise.ts';
+import type { DoctorCheck } from '../../engine/types.ts';
+import { createRenderer } from '../render/create.ts';
+import type { Handler } from '../spec/types.ts';
+import { hasUnicode, paintFor } from '../style.ts';
+
+/** `hypr setup`: every step with its progress; may be run again at any time. */
+export const runSetup: Handler = async ({ context, flags }) => {
+  const engine = await context.engine();
+  const renderer = await createRenderer(context, flags, 'setup');
+  try {
+    await engine.setup(renderer.onProgress, context.interrupts.signal);
+  } finally {
+    renderer.close();
+  }
+  context.stderr.write('hypr is set up; check this host with: hypr doctor\n');
+  return 0;
+};
+
+const MARKS = { ok: ['✔', '+'], warn: ['⚠', '!'], fail: ['✗', 'x'] } as const;
+const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
+
+/** `hypr doctor`: one line per check and what to do about it; exit code 1 when something is broken. */
+export const runDoctor: Handler = async ({ context, flags }) => {
+  const format = flags.choice('format', ['text', 'table', 'json']);
+  const engine = await context.engine();
+  const checks = (await engine.doctor(context.interrupts.signal)).map((check) => redact(check, context.home));
+  const failed = checks.some((check) => check.status === 'fail');
+  if (format === 'json') {
+    context.stdout.write(`${JSON.stringify(checks, null, 2)}\n`);
+    return failed ? 1 : 0;
+  }
+  const paint = paintFor(context, context.stdout, flags);
+  const column = hasUnicode(context.env) ? 0 : 1;
+  for (const check of checks) {
+    const detail = check.detail ? `: ${sanitiseText(check.detail)}` : '';
+    context.stdout.write(`${paint(COLOURS[check.status], MARKS[check.status][column])} ${sanitiseText(check.title)}${detail}\n`);
+    if (check.fix && check.status !== 'ok') {
+      context.stdout.write(`    fix: ${sanitiseText(check.fix)}\n`);
+    }
+  }
+  return failed ? 1 : 0;
+};
+
+/** The report is for pasting into an issue: the name of the user's home folder is nobody's business. */
+const redact = (check: DoctorCheck, home: string): DoctorCheck => {
+  const hide = (text: string): string => (home.length > 1 ? text.replaceAll(home, '~') : text);
+  return { ...check, title: hide(check.title), detail: hide(check.detail), ...(check.fix ? { fix: hide(check.fix) } : {}) };
+};

@@ -1,0 +1,110 @@
+import { isAbort } from '../../base/errors.ts';
+import type { ReplicaStatus, ReplicaUsage } from '../../engine/events.ts';
+import type { Stack } from '../../engine/types.ts';
+import { formatListing } from '../format/output.ts';
+import { shortId } from '../format/replica.ts';
+import { binarySize, humanSize } from '../format/units.ts';
+import { checkServices, withStack } from '../project.ts';
+import type { Handler, Invocation } from '../spec/types.ts';
+
+const COLUMNS = {
+  ID: 'CONTAINER ID',
+  Name: 'NAME',
+  CPUPerc: 'CPU %',
+  MemUsage: 'MEM USAGE / LIMIT',
+  MemPerc: 'MEM %',
+  NetIO: 'NET I/O',
+  BlockIO: 'BLOCK I/O',
+  PIDs: 'PIDS',
+};
+
+/** `stats`: one table, redrawn as figures come in; `--no-stream` prints once. */
+export const runStats: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  return withStack(invocation, async (stack) => {
+    const replicas = await stack.ps();
+    checkServices(args, Object.fromEntries(replicas.map((replica) => [replica.service, true])));
+    const usage = new Map((await stack.stats()).map((each) => [each.replica, each]));
+    const known = new Map(replicas.map((replica) => [replica.name, replica]));
+    if (flags.bool('no-stream')) {
+      context.stdout.write(formatStats(known, usage, invocation));
+      return 0;
+    }
+    await streamStats({ stack, known, usage, invocation });
+    return context.interrupts.signal.aborted ? 130 : 0;
+  });
+};
+
+interface Streaming {
+  readonly stack: Stack;
+  readonly known: Map<string, ReplicaStatus>;
+  readonly usage: Map<string, ReplicaUsage>;
+  readonly invocation: Invocation;
+}
+
+/** Draws at most twice a second, and only when something new came. */
+const streamStats = async ({ stack, known, usage, invocation }: Streaming): Promise<void> => {
+  const { context, flags } = invocation;
+  const inPlace = context.stdout.isTTY === true && flags.string('format') !== 'json';
+  const draw = (): void => {
+    context.stdout.write(`${inPlace ? '\u001b[H\u001b[J' : ''}${formatStats(known, usage, invocation)}`);
+  };
+  let timer: NodeJS.Timeout | undefined;
+  draw();
+  try {
+    for await (const event of stack.events({ logs: false, usage: true }, context.interrupts.signal)) {
+      if (event.type === 'usage') {
+        usage.set(event.usage.replica, event.usage);
+      } else if (event.type === 'replica' && event.gone) {
+        known.delete(event.replica.name);
+        usage.delete(event.replica.name);
+      } else if (event.type === 'replica') {
+        known.set(event.replica.name, event.replica);
+      } else {
+        continue;
+      }
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        draw();
+      }, 500);
+    }
+  } catch (error) {
+    if (!context.interrupts.signal.aborted || !isAbort(error)) {
+      throw error;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const formatStats = (
+  known: ReadonlyMap<string, ReplicaStatus>,
+  usage: ReadonlyMap<string, ReplicaUsage>,
+  { args, flags }: Invocation,
+): string => {
+  const rows = [...known.values()]
+    .filter((replica) => args.length === 0 || args.includes(replica.service))
+    .filter((replica) => flags.bool('all') || replica.state === 'running' || replica.state === 'paused')
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((replica) => statsRow(replica, usage.get(replica.name) ?? usage.get(replica.id), flags.bool('no-trunc')));
+  return formatListing({ columns: COLUMNS, rows, json: 'lines' }, flags.string('format'));
+};
+
+/** Keys in the order of docker's JSON; `--` where nothing is known, as docker prints it. */
+export const statsRow = (replica: ReplicaStatus, usage: ReplicaUsage | undefined, noTrunc = false): Record<string, string> => {
+  const id = noTrunc ? replica.id : shortId(replica.id);
+  const pair = (one: number | undefined, two: number | undefined, format: (bytes: number) => string): string =>
+    one === undefined || two === undefined ? '-- / --' : `${format(one)} / ${format(two)}`;
+  const percent = usage && usage.memoryLimit > 0 ? `${((usage.memory * 100) / usage.memoryLimit).toFixed(2)}%` : '--';
+  return {
+    BlockIO: pair(usage?.blockRead, usage?.blockWrite, humanSize),
+    CPUPerc: usage ? `${usage.cpu.toFixed(2)}%` : '--',
+    Container: replica.name,
+    ID: id,
+    MemPerc: percent,
+    MemUsage: pair(usage?.memory, usage?.memoryLimit, binarySize),
+    Name: replica.name,
+    NetIO: pair(usage?.netRx, usage?.netTx, humanSize),
+    PIDs: usage ? String(usage.pids) : '--',
+  };
+};

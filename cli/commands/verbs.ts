@@ -1,0 +1,46 @@
+import { HyprError } from '../../base/errors.ts';
+import type { ServiceVerb, VerbOptions } from '../../engine/types.ts';
+import type { Flags } from '../flags.ts';
+import { checkServices, withStack } from '../project.ts';
+import { createRenderer } from '../render/create.ts';
+import { feedEvent } from '../render/types.ts';
+import type { Handler } from '../spec/types.ts';
+import { plainVerb } from './verb-options.ts';
+
+type SimpleVerb = Exclude<ServiceVerb, 'rm'>;
+
+/** What each verb reads of its own flags. */
+const OPTIONS: Readonly<Record<SimpleVerb, (flags: Flags) => Partial<VerbOptions>>> = {
+  start: (flags) => ({ wait: flags.bool('wait') || flags.int('wait-timeout') !== undefined, waitTimeout: flags.int('wait-timeout') }),
+  stop: (flags) => ({ timeout: flags.int('timeout') }),
+  restart: (flags) => ({ timeout: flags.int('timeout'), noDeps: flags.bool('no-deps') }),
+  kill: (flags) => ({ signal: flags.string('signal') ?? 'SIGKILL' }),
+  pause: () => ({}),
+  unpause: () => ({}),
+};
+
+/** start, stop, restart, kill, pause, unpause. */
+export const runVerb: Handler = async (invocation) => {
+  const { context, command, args, flags } = invocation;
+  const verb = command.name;
+  if (!isVerb(verb)) {
+    throw new HyprError('HYPR_INTERNAL', `${verb} is not a verb of the engine`);
+  }
+  const options = { ...plainVerb(args), ...OPTIONS[verb](flags) };
+  return withStack(invocation, async (stack, project) => {
+    checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+    const renderer = await createRenderer(context, flags, verb);
+    try {
+      await stack.verb(verb, project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
+    } finally {
+      renderer.close();
+    }
+    return 0;
+  });
+};
+
+/** Without a model, the services are those of the replicas that exist. */
+export const servicesOf = async (stack: { ps(): Promise<ReadonlyArray<{ service: string }>> }): Promise<Record<string, true>> =>
+  Object.fromEntries((await stack.ps()).map((replica) => [replica.service, true]));
+
+const isVerb = (name: string): name is SimpleVerb => Object.hasOwn(OPTIONS, name);

@@ -1,0 +1,25 @@
+import { checkServices, withStack } from '../project.ts';
+import { createRenderer } from '../render/create.ts';
+import { feedEvent } from '../render/types.ts';
+import type { Handler } from '../spec/types.ts';
+import { servicesOf } from './verbs.ts';
+
+/** `wait`: exits with the code of the first service that ends; `--down-project` then removes the stack. */
+export const runWait: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  return withStack(invocation, async (stack, project) => {
+    checkServices(args, project?.services ?? (await servicesOf(stack)));
+    const code = await stack.wait(args, context.interrupts.signal);
+    context.stdout.write(`${code}\n`);
+    if (flags.bool('down-project')) {
+      const renderer = await createRenderer(context, flags, 'down');
+      const options = { services: [], volumes: false, removeImages: 'none', removeOrphans: false, timeout: undefined } as const;
+      try {
+        await stack.down(project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
+      } finally {
+        renderer.close();
+      }
+    }
+    return code;
+  });
+};

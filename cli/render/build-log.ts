@@ -1,0 +1,74 @@
+import { sanitiseName } from '../../base/sanitise.ts';
+import type { BuildEvent } from '../../engine/types.ts';
+
+export type VertexState = Extract<BuildEvent, { type: 'vertex' }>['state'];
+
+export interface Vertex {
+  /** The number after `#`, unique over all builds of the command. */
+  readonly number: number;
+  name: string;
+  state: VertexState;
+  readonly startedAt: number;
+  /** Milliseconds, when it ended. */
+  duration: number | undefined;
+  error: string | undefined;
+  status: string | undefined;
+  /** Last lines of its output, oldest first. */
+  readonly tail: string[];
+}
+
+const TAIL = 100;
+
+/** The vertices of one command's builds: numbered over all services, with the last lines of each. */
+export class BuildLog {
+  readonly #vertices = new Map<string, Vertex>();
+
+  get vertices(): readonly Vertex[] {
+    return [...this.#vertices.values()];
+  }
+
+  /** The vertex an event is about; a new one gets the next number. */
+  vertex(service: string, id: number, time: number): Vertex {
+    const key = `${service}/${id}`;
+    const known = this.#vertices.get(key);
+    if (known) {
+      return known;
+    }
+    const vertex: Vertex = {
+      number: this.#vertices.size + 1,
+      name: `step ${id}`,
+      state: 'started',
+      startedAt: time,
+      duration: undefined,
+      error: undefined,
+      status: undefined,
+      tail: [],
+    };
+    this.#vertices.set(key, vertex);
+    return vertex;
+  }
+
+  /** Records an event; gives its vertex, or undefined for warnings. */
+  record(service: string, event: BuildEvent): Vertex | undefined {
+    if (event.type === 'warning') {
+      return undefined;
+    }
+    const vertex = this.vertex(service, event.id, event.time);
+    if (event.type === 'vertex') {
+      vertex.name = sanitiseName(event.name);
+      vertex.state = event.state;
+      vertex.duration = event.state === 'started' ? undefined : (event.duration ?? event.time - vertex.startedAt);
+      vertex.error = event.error === undefined ? undefined : sanitiseName(event.error);
+    } else if (event.type === 'status') {
+      vertex.status = sanitiseName(event.text);
+    } else {
+      vertex.tail.push(...splitLines(event.text));
+      vertex.tail.splice(0, Math.max(0, vertex.tail.length - TAIL));
+    }
+    return vertex;
+  }
+}
+
+export const splitLines = (text: string): string[] => text.replace(/\r?\n$/, '').split(/\r?\n/);
+
+export const isEnded = (vertex: Vertex): boolean => vertex.state !== 'started';

@@ -1,0 +1,40 @@
+import type { CliContext, OutputStream } from '../context.ts';
+import type { Flags } from '../flags.ts';
+import { hasUnicode, paintFor } from '../style.ts';
+import { createPlainBuild } from './build-plain.ts';
+import { progressMode } from './create.ts';
+import type { BuildRenderer } from './types.ts';
+
+/** The renderer of builds that fits the flags and the terminal; `quiet` shows nothing. */
+export const createBuildRenderer = async (context: CliContext, flags: Flags, quiet: boolean): Promise<BuildRenderer> => {
+  const mode = quiet ? 'quiet' : progressMode(context, flags);
+  const stream = context.stderr;
+  switch (mode) {
+    case 'quiet':
+      return { onEvent: () => {}, close: () => {} };
+    case 'json':
+    case 'rawjson':
+      return createJsonBuild(stream);
+    case 'plain':
+      return createPlainBuild(stream);
+    case 'tty': {
+      const { createTtyBuild } = await import('./build-tty.ts');
+      return createTtyBuild({
+        stream,
+        terminal: context.terminal,
+        paint: paintFor(context, stream, flags),
+        unicode: hasUnicode(context.env),
+        now: context.now,
+        title: 'Building',
+      });
+    }
+  }
+};
+
+/** One object per event, as it came. */
+const createJsonBuild = (stream: OutputStream): BuildRenderer => ({
+  onEvent: (service, event) => {
+    stream.write(`${JSON.stringify(service === '' ? event : { service, ...event })}\n`);
+  },
+  close: () => {},
+});

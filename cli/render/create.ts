@@ -1,0 +1,58 @@
+import { HyprError } from '../../base/errors.ts';
+import type { CliContext, OutputStream } from '../context.ts';
+import type { Flags } from '../flags.ts';
+import { ansiMode, canAnimate, hasUnicode, paintFor } from '../style.ts';
+import { createJsonRenderer } from './json.ts';
+import { createPlainRenderer } from './plain.ts';
+import { createQuietRenderer } from './quiet.ts';
+import type { ProgressRenderer } from './types.ts';
+
+const MODES = ['auto', 'tty', 'plain', 'json', 'rawjson', 'quiet'] as const;
+export type ProgressMode = Exclude<(typeof MODES)[number], 'auto'>;
+
+/** `--progress`, COMPOSE_PROGRESS, or what stderr can show. Throws HYPR_USAGE for an unknown word. */
+export const progressMode = (context: CliContext, flags: Flags): ProgressMode => {
+  const asked = flags.choice('progress', MODES) ?? envMode(context.env);
+  if (asked !== 'auto') {
+    return asked;
+  }
+  return ansiMode(context.env, flags) !== 'never' && canAnimate(progressStream(context), context.env) && !context.env.CI ? 'tty' : 'plain';
+};
+
+const envMode = (env: NodeJS.ProcessEnv): (typeof MODES)[number] => {
+  const word = env.COMPOSE_PROGRESS || 'auto';
+  const mode = MODES.find((candidate) => candidate === word);
+  if (mode === undefined) {
+    throw new HyprError('HYPR_USAGE', `COMPOSE_PROGRESS does not know "${word}"`, { hint: `use one of: ${MODES.join(', ')}` });
+  }
+  return mode;
+};
+
+/** COMPOSE_STATUS_STDOUT moves progress to stdout. */
+export const progressStream = (context: CliContext): OutputStream =>
+  /^(1|true)$/i.test(context.env.COMPOSE_STATUS_STDOUT ?? '') ? context.stdout : context.stderr;
+
+/** The renderer that fits the flags and the terminal. `title` is the verb: `up`, `down`, `pull`. */
+export const createRenderer = async (context: CliContext, flags: Flags, title: string): Promise<ProgressRenderer> => {
+  const stream = progressStream(context);
+  switch (progressMode(context, flags)) {
+    case 'json':
+    case 'rawjson':
+      return createJsonRenderer(stream);
+    case 'quiet':
+      return createQuietRenderer(stream);
+    case 'plain':
+      return createPlainRenderer(stream);
+    case 'tty': {
+      const { createTtyRenderer } = await import('./tty.ts');
+      return createTtyRenderer({
+        stream,
+        terminal: context.terminal,
+        paint: paintFor(context, stream, flags),
+        unicode: hasUnicode(context.env),
+        now: context.now,
+        title,
+      });
+    }
+  }
+};

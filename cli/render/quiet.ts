@@ -1,0 +1,13 @@
+import { sanitiseName } from '../../base/sanitise.ts';
+import type { OutputStream } from '../context.ts';
+import type { ProgressRenderer } from './types.ts';
+
+/** Nothing but warnings. */
+export const createQuietRenderer = (stream: OutputStream): ProgressRenderer => ({
+  onProgress: () => {},
+  onWarning: (message) => {
+    stream.write(`warning: ${sanitiseName(message)}\n`);
+  },
+  aside: (write) => write(),
+  close: () => {},
+});

@@ -1,0 +1,122 @@
+import type { Progress } from '../../base/progress.ts';
+import { sanitiseName } from '../../base/sanitise.ts';
+import type { OutputStream } from '../context.ts';
+import { elapsed, humanSize } from '../format/units.ts';
+import type { Paint } from '../style.ts';
+import type { Terminal } from '../terminal.ts';
+import { LiveBlock } from './live-block.ts';
+import type { ProgressRenderer } from './types.ts';
+import { spread } from './width.ts';
+
+export interface TtyOptions {
+  readonly stream: OutputStream;
+  readonly terminal: Terminal;
+  readonly paint: Paint;
+  readonly unicode: boolean;
+  readonly now: () => number;
+  /** The verb after `[+]`: `up 3/3`. */
+  readonly title: string;
+  readonly prefix?: string;
+}
+
+interface Row {
+  progress: Progress;
+  readonly startedAt: number;
+  endedAt: number | undefined;
+  /** Byte counts of its parts (layers of an image). */
+  readonly parts: Map<string, { readonly current: number; readonly total: number }>;
+}
+
+const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const SPINNER_ASCII = ['|', '/', '-', '\\'];
+
+/** docker compose's block: `[+] up 2/3`, one row per thing, elapsed time at the right edge, redrawn in place. */
+export const createTtyRenderer = (options: TtyOptions): ProgressRenderer => {
+  const rows = new Map<string, Row>();
+  const block = new LiveBlock({ ...options, draw: (final) => drawRows(rows, options, final) });
+  return {
+    onProgress: (progress) => {
+      recordProgress(rows, progress, options.now());
+      block.touch();
+    },
+    onWarning: (message) => {
+      block.aside(() => options.stream.write(`${options.paint('yellow', 'warning:')} ${sanitiseName(message)}\n`));
+    },
+    aside: (write) => block.aside(write),
+    close: () => block.close(),
+  };
+};
+
+const recordProgress = (rows: Map<string, Row>, progress: Progress, now: number): void => {
+  const parent = progress.parentId === undefined ? undefined : rows.get(progress.parentId);
+  if (parent) {
+    parent.parts.set(progress.id, { current: progress.current ?? 0, total: progress.total ?? 0 });
+    return;
+  }
+  const ended = progress.status === 'working' ? undefined : now;
+  const row = rows.get(progress.id);
+  if (row) {
+    // A thing that goes on after it was done (Created, then Starting) keeps one clock.
+    row.progress = progress;
+    row.endedAt = ended;
+  } else {
+    rows.set(progress.id, { progress, startedAt: now, endedAt: ended, parts: new Map() });
+  }
+};
+
+const drawRows = (rows: ReadonlyMap<string, Row>, options: TtyOptions, final: boolean): string[] => {
+  const all = [...rows.values()];
+  const done = all.filter((row) => row.progress.status !== 'working').length;
+  const head = `[+] ${options.title} ${done}/${all.length}`;
+  // One line for the head, one for the count of the rest, one for the cursor.
+  const room = Math.max(1, (options.stream.rows ?? 24) - 3);
+  const shown = final || all.length <= room ? all : pickRows(all, room);
+  const frame = Math.trunc(options.now() / 100);
+  const names = Math.max(...shown.map((row) => sanitiseName(row.progress.id).length), 0);
+  return [
+    done === all.length ? options.paint('blue', head) : head,
+    ...shown.map((row) => drawRow(row, options, { frame, names })),
+    ...(shown.length < all.length ? [` ... ${all.length - shown.length} more`] : []),
+  ];
+};
+
+/** What is still going on comes first when not everything fits; the order on screen stays. */
+const pickRows = (all: readonly Row[], room: number): Row[] => {
+  const rank = (row: Row): number => (row.progress.status === 'done' ? 1 : 0);
+  const kept = new Set([...all].sort((a, b) => rank(a) - rank(b)).slice(0, room));
+  return all.filter((row) => kept.has(row));
+};
+
+const drawRow = (row: Row, options: TtyOptions, at: { readonly frame: number; readonly names: number }): string => {
+  const { progress } = row;
+  const text = [
+    options.prefix ?? '',
+    ` ${symbol(progress, options, at.frame)} `,
+    sanitiseName(progress.id).padEnd(at.names),
+    ' ',
+    options.paint(COLOUR[progress.status], sanitiseName(progress.text)),
+    amount(row),
+    progress.details ? ` ${options.paint('dim', sanitiseName(progress.details))}` : '',
+  ].join('');
+  const time = elapsed((row.endedAt ?? options.now()) - row.startedAt);
+  return spread(text, options.paint('blue', time), Math.max(20, (options.stream.columns ?? 80) - 1));
+};
+
+const COLOUR = { working: 'cyan', done: 'green', warning: 'yellow', error: 'red' } as const;
+
+const symbol = (progress: Progress, options: TtyOptions, frame: number): string => {
+  if (progress.status === 'working') {
+    const spinner = options.unicode ? SPINNER : SPINNER_ASCII;
+    return options.paint('cyan', spinner[frame % spinner.length] ?? '-');
+  }
+  const symbols = options.unicode ? { done: '✔', warning: '!', error: '✘' } : { done: '+', warning: '!', error: 'x' };
+  return options.paint(COLOUR[progress.status], symbols[progress.status]);
+};
+
+/** ` 12.3MB/40MB` while something is on its way. */
+const amount = (row: Row): string => {
+  const parts = [...row.parts.values()];
+  const current = (row.progress.current ?? 0) + parts.reduce((sum, part) => sum + part.current, 0);
+  const total = (row.progress.total ?? 0) + parts.reduce((sum, part) => sum + part.total, 0);
+  return total === 0 || row.progress.status !== 'working' ? '' : ` ${humanSize(current)}/${humanSize(total)}`;
+};

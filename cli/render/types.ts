@@ -1,0 +1,28 @@
+import type { Progress } from '../../base/progress.ts';
+import type { EngineEvent } from '../../engine/events.ts';
+import type { BuildEvent } from '../../engine/types.ts';
+
+/** Shows how an operation gets on. Fed with data only; writes to stderr, so that stdout stays clean. */
+export interface ProgressRenderer {
+  onProgress(progress: Progress): void;
+  onWarning(message: string): void;
+  /** Runs `write` while the picture is out of the way, for log lines between progress. */
+  aside(write: () => void): void;
+  /** Leaves the last picture on the screen and gives the terminal back. Safe to call twice. */
+  close(): void;
+}
+
+export interface BuildRenderer {
+  /** `service` tells builds of one command apart; vertex numbers are unique within one. */
+  onEvent(service: string, event: BuildEvent): void;
+  close(): void;
+}
+
+/** Progress and warnings of an engine's stream of events; the rest is for others. */
+export const feedEvent = (renderer: ProgressRenderer, event: EngineEvent): void => {
+  if (event.type === 'progress') {
+    renderer.onProgress(event.progress);
+  } else if (event.type === 'warning') {
+    renderer.onWarning(event.message);
+  }
+};

@@ -1,0 +1,22 @@
+import sliceAnsi from 'slice-ansi';
+import stringWidth from 'string-width';
+
+const ASCII = /^[\u0020-\u007e]*$/;
+
+/** Columns that text takes on a terminal; escape sequences take none. */
+export const widthOf = (text: string): number => (ASCII.test(text) ? text.length : stringWidth(text));
+
+/** At most `width` columns of text. */
+export const cut = (text: string, width: number): string => {
+  if (ASCII.test(text)) {
+    return text.length <= width ? text : text.slice(0, Math.max(0, width));
+  }
+  return stringWidth(text) <= width ? text : sliceAnsi(text, 0, Math.max(0, width));
+};
+
+/** `left` and `right` at the two ends of a line; `left` gives way. */
+export const spread = (left: string, right: string, width: number): string => {
+  const room = Math.max(0, width - widthOf(right) - 1);
+  const shown = cut(left, room);
+  return `${shown}${' '.repeat(Math.max(1, width - widthOf(shown) - widthOf(right)))}${right}`;
+};

@@ -1,0 +1,77 @@
+import { HyprError } from '../base/errors.ts';
+import type { CliContext } from './context.ts';
+import { exitCodeOf, formatError } from './print-error.ts';
+import { type Parsed, parseCommandLine } from './program.ts';
+import { hasUnicode, wantsColour } from './style.ts';
+
+/** Carries out one command line and gives its exit code; prints errors itself and never throws. */
+export const runCli = async (argv: readonly string[], context: CliContext): Promise<number> => {
+  try {
+    const parsed = parseCommandLine(argv);
+    if (parsed.kind === 'print') {
+      context.stdout.write(parsed.text);
+      return 0;
+    }
+    return await runParsed(parsed, context);
+  } catch (error) {
+    context.terminal.restore();
+    printError(error, argv, context);
+    return exitCodeOf(error);
+  }
+};
+
+const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliContext): Promise<number> => {
+  const { command, args, flags } = parsed;
+  checkArgs(parsed);
+  if (command.refused === undefined) {
+    for (const flag of flags.given()) {
+      if (flag.refused) {
+        throw new HyprError('HYPR_UNSUPPORTED', `--${flag.name} is not supported: ${flag.refused}`);
+      }
+      if (flag.ignored) {
+        context.stderr.write(`warning: --${flag.name} has no effect: ${flag.ignored}\n`);
+      }
+    }
+    if (flags.bool('dry-run') && !command.dryRun) {
+      throw new HyprError('HYPR_UNSUPPORTED', `--dry-run is not supported by ${parsed.path.join(' ')}`, {
+        hint: 'up and create can print their plan: hypr up --dry-run',
+      });
+    }
+  }
+  const handler = await command.load?.();
+  if (handler === undefined) {
+    throw new HyprError('HYPR_INTERNAL', `${command.name} has no handler`);
+  }
+  return handler({ context, command, args, flags, viaCompose: parsed.path[1] === 'compose' });
+};
+
+const checkArgs = ({ command, path, args }: Extract<Parsed, { kind: 'run' }>): void => {
+  const name = path.join(' ');
+  const hint = `usage: ${name} ${command.usage}`;
+  if (args.length < (command.minArgs ?? 0)) {
+    throw new HyprError('HYPR_USAGE', `${name} needs ${command.minArgs === 1 ? 'an argument' : `at least ${command.minArgs} arguments`}`, {
+      hint,
+    });
+  }
+  if (args.length > (command.maxArgs ?? Number.POSITIVE_INFINITY)) {
+    throw new HyprError('HYPR_USAGE', `${name} does not know what to do with "${args[command.maxArgs ?? 0]}"`, { hint });
+  }
+};
+
+const printError = (error: unknown, argv: readonly string[], context: CliContext): void => {
+  context.stderr.write(
+    formatError(error, {
+      color: wantsColour(context.stderr, context.env),
+      json: wantsJson(argv, context),
+      unicode: hasUnicode(context.env) || context.stderr.isTTY !== true,
+      columns: context.stderr.columns ?? 80,
+      verbose: Boolean(context.env.HYPR_DEBUG),
+    }),
+  );
+};
+
+// Read from the raw arguments, because the error may be that they could not be parsed.
+const wantsJson = (argv: readonly string[], context: CliContext): boolean =>
+  argv.includes('--progress=json') ||
+  argv.some((arg, index) => arg === '--progress' && argv[index + 1] === 'json') ||
+  context.env.COMPOSE_PROGRESS === 'json';

@@ -1,0 +1,190 @@
+import { bool, type CommandSpec, type FlagSpec, list, string } from './types.ts';
+
+const ownCache = 'hypr builds with its own builder and cache';
+const attestation = 'hypr writes no attestations';
+
+const composeBuild: CommandSpec = {
+  name: 'build',
+  usage: '[OPTIONS] [SERVICE...]',
+  summary: 'Build the images of services',
+  flags: [
+    list('build-arg', 'Value of an ARG', { value: 'KEY=VALUE' }),
+    bool('no-cache', 'Carry out every step again'),
+    bool('pull', 'Look for newer base images'),
+    bool('with-dependencies', 'Build dependencies, too'),
+    bool('q,quiet', 'Print nothing'),
+    bool('push', 'Push afterwards', { refused: 'hypr cannot push images; save them with: hypr save' }),
+    bool('check', 'Check only', { refused: 'hypr has no check without a build' }),
+    bool('print', 'Print a bake file', { refused: 'hypr does not use bake' }),
+    string('builder', 'Builder to use', { value: 'NAME', ignored: ownCache }),
+    string('m,memory', 'Memory for the build', { value: 'BYTES', ignored: 'build machines have a size of their own' }),
+    string('provenance', 'Attestation', { value: 'MODE', ignored: attestation }),
+    string('sbom', 'Attestation', { value: 'MODE', ignored: attestation }),
+    string('ssh', 'SSH agent for RUN --mount=type=ssh', { value: 'ID', refused: 'the SSH agent cannot be passed into build machines' }),
+    bool('compress', '', { hidden: true, ignored: ownCache }),
+    bool('force-rm', '', { hidden: true, ignored: ownCache }),
+    bool('no-rm', '', { hidden: true, ignored: ownCache }),
+  ],
+  load: async () => (await import('../commands/build.ts')).runComposeBuild,
+};
+
+const composePull: CommandSpec = {
+  name: 'pull',
+  usage: '[OPTIONS] [SERVICE...]',
+  summary: 'Pull the images of services',
+  flags: [
+    bool('ignore-buildable', 'Not those that are built'),
+    bool('ignore-pull-failures', 'Go on when one fails'),
+    bool('include-deps', 'Dependencies, too'),
+    string('policy', 'missing or always', { value: 'WHEN' }),
+    bool('q,quiet', 'No progress'),
+  ],
+  load: async () => (await import('../commands/pull.ts')).runComposePull,
+};
+
+const composeImages: CommandSpec = {
+  name: 'images',
+  usage: '[OPTIONS] [SERVICE...]',
+  summary: 'List the images that replicas were made from',
+  flags: [string('format', 'table or json', { value: 'FORMAT' }), bool('q,quiet', 'Print ids only')],
+  load: async () => (await import('../commands/compose-images.ts')).runComposeImages,
+};
+
+/** Commands that mean the services of the Compose file under `hypr compose`, and images under `hypr`. */
+export const composeOnlyCommands: readonly CommandSpec[] = [composeBuild, composePull, composeImages];
+
+const dockerBuildFlags: readonly FlagSpec[] = [
+  list('t,tag', 'Name of the image', { value: 'NAME' }),
+  string('f,file', 'Dockerfile ("-" reads standard input)', { value: 'FILE' }),
+  string('target', 'Stage to build', { value: 'STAGE' }),
+  list('build-arg', 'Value of an ARG', { value: 'KEY=VALUE' }),
+  list('build-context', 'Further context', { value: 'NAME=PATH' }),
+  list('label', 'Label of the image', { value: 'KEY=VALUE' }),
+  list('secret', 'Secret for RUN --mount=type=secret', { value: 'id=ID[,src=FILE|,env=NAME]' }),
+  list('add-host', 'Name in /etc/hosts of RUN steps', { value: 'NAME:ADDRESS' }),
+  string('network', 'Network of RUN steps: default or none', { value: 'MODE' }),
+  string('platform', 'Platform of the image', { value: 'OS/ARCH' }),
+  string('shm-size', 'Size of /dev/shm', { value: 'BYTES' }),
+  string('progress', 'auto, tty, plain, rawjson, quiet', { value: 'MODE' }),
+  string('iidfile', 'Write the image id to a file', { value: 'FILE' }),
+  bool('no-cache', 'Carry out every step again'),
+  bool('pull', 'Look for newer base images'),
+  bool('q,quiet', 'Print the image id only'),
+  bool('load', 'Put the image into the store (always done)', { hidden: true }),
+  bool('rm', 'Old flag of docker build', { hidden: true }),
+  bool('force-rm', 'Old flag of docker build', { hidden: true }),
+  list('cache-from', 'Cache source', { value: 'SPEC', ignored: ownCache }),
+  list('cache-to', 'Cache target', { value: 'SPEC', ignored: ownCache }),
+  string('builder', 'Builder to use', { value: 'NAME', ignored: ownCache }),
+  string('provenance', 'Attestation', { value: 'MODE', ignored: attestation }),
+  string('sbom', 'Attestation', { value: 'MODE', ignored: attestation }),
+  bool('push', 'Push afterwards', { refused: 'hypr cannot push images; save them with: hypr save' }),
+  list('ssh', 'SSH agent', { value: 'ID', refused: 'the SSH agent cannot be passed into build machines' }),
+  list('o,output', 'Where the result goes', { value: 'SPEC', refused: 'the result goes into the image store; use: hypr save' }),
+];
+
+const dockerBuild: CommandSpec = {
+  name: 'build',
+  usage: '[OPTIONS] PATH',
+  summary: 'Build an image from a Dockerfile (services: hypr compose build)',
+  examples: ['hypr build -t app .', 'hypr build -f deploy/Dockerfile --target prod .', 'hypr compose build web'],
+  flags: dockerBuildFlags,
+  load: async () => (await import('../commands/docker-build.ts')).runDockerBuild,
+};
+
+const dockerPull: CommandSpec = {
+  name: 'pull',
+  usage: '[OPTIONS] IMAGE',
+  summary: 'Pull an image (of services: hypr compose pull)',
+  flags: [
+    string('platform', 'Platform of the image', { value: 'OS/ARCH' }),
+    bool('q,quiet', 'No progress'),
+    bool('a,all-tags', 'Every tag', { refused: 'name the tags that are needed' }),
+  ],
+  load: async () => (await import('../commands/pull.ts')).runDockerPull,
+};
+
+const listFlags: readonly FlagSpec[] = [
+  bool('a,all', 'Accepted; there are no intermediate images'),
+  bool('q,quiet', 'Print ids only'),
+  bool('no-trunc', 'Do not shorten ids'),
+  bool('digests', 'Show digests'),
+  string('format', 'table, json, or a Go template', { value: 'FORMAT' }),
+  list('f,filter', 'Only those that match (reference=…, dangling=true)', { value: 'KEY=VALUE' }),
+];
+
+const dockerImages: CommandSpec = {
+  name: 'images',
+  usage: '[OPTIONS] [REPOSITORY[:TAG]]',
+  summary: 'List images (of services: hypr compose images)',
+  flags: listFlags,
+  maxArgs: 1,
+  load: async () => (await import('../commands/images.ts')).runImages,
+};
+
+const rmi: CommandSpec = {
+  name: 'rmi',
+  usage: '[OPTIONS] IMAGE [IMAGE...]',
+  summary: 'Remove images',
+  flags: [bool('f,force', 'Even if several names or stopped replicas use it'), bool('no-prune', 'Keep parents', { hidden: true })],
+  minArgs: 1,
+  load: async () => (await import('../commands/images.ts')).runRmi,
+};
+
+const tag: CommandSpec = {
+  name: 'tag',
+  usage: 'SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]',
+  summary: 'Give an image a further name',
+  minArgs: 2,
+  maxArgs: 2,
+  load: async () => (await import('../commands/images.ts')).runTag,
+};
+
+const load: CommandSpec = {
+  name: 'load',
+  usage: '[OPTIONS]',
+  summary: 'Load images from an archive (docker or OCI)',
+  examples: ['hypr load -i app.tar', 'hypr load < app.tar'],
+  flags: [string('i,input', 'Archive to read (default: standard input)', { value: 'FILE' }), bool('q,quiet', 'No progress')],
+  maxArgs: 0,
+  load: async () => (await import('../commands/image-archive.ts')).runLoad,
+};
+
+const save: CommandSpec = {
+  name: 'save',
+  usage: '[OPTIONS] IMAGE [IMAGE...]',
+  summary: 'Write images to an archive',
+  examples: ['hypr save -o app.tar app', 'hypr save app | gzip > app.tar.gz'],
+  flags: [
+    string('o,output', 'Archive to write (default: standard output)', { value: 'FILE' }),
+    string('format', 'docker or oci', { value: 'FORMAT' }),
+  ],
+  minArgs: 1,
+  load: async () => (await import('../commands/image-archive.ts')).runSave,
+};
+
+const inspect: CommandSpec = {
+  name: 'inspect',
+  usage: '[OPTIONS] IMAGE [IMAGE...]',
+  summary: 'Print all about images as JSON',
+  flags: [string('f,format', 'json, or a Go template', { value: 'FORMAT' })],
+  minArgs: 1,
+  load: async () => (await import('../commands/images.ts')).runInspect,
+};
+
+/** Image commands as docker has them: `hypr build .`, `hypr images`, `hypr image inspect`. */
+export const imageCommands: readonly CommandSpec[] = [
+  dockerBuild,
+  dockerPull,
+  dockerImages,
+  rmi,
+  tag,
+  load,
+  save,
+  {
+    name: 'image',
+    usage: 'COMMAND',
+    summary: 'Commands on images: ls, inspect, build, pull, rm, tag, load, save',
+    commands: [{ ...dockerImages, name: 'ls' }, inspect, dockerBuild, dockerPull, { ...rmi, name: 'rm' }, tag, load, save],
+  },
+];

@@ -1,0 +1,90 @@
+import { bool, type CommandSpec, string } from './types.ts';
+
+const config: CommandSpec = {
+  name: 'config',
+  usage: '[OPTIONS] [SERVICE...]',
+  summary: 'Print the Compose file as it is understood',
+  examples: ['hypr config', 'hypr config --format json', 'hypr config --services', 'hypr config -q && echo valid'],
+  flags: [
+    string('format', 'yaml or json', { value: 'FORMAT' }),
+    bool('q,quiet', 'Check only'),
+    bool('services', 'Print names of services'),
+    bool('volumes', 'Print names of volumes'),
+    bool('networks', 'Print names of networks'),
+    bool('models', 'Print names of models'),
+    bool('images', 'Print names of images'),
+    bool('profiles', 'Print names of profiles'),
+    string('hash', 'Print configuration hashes, "*" for all', { value: 'SERVICE,…' }),
+    bool('variables', 'Print the variables that are used'),
+    bool('environment', 'Print the environment used for variables'),
+    bool('no-interpolate', 'Leave ${VARIABLES} as they are'),
+    bool('no-normalize', 'Do not fill in what is implied'),
+    bool('no-path-resolution', 'Leave relative paths'),
+    bool('no-consistency', 'Do not check that parts fit together'),
+    bool('no-env-resolution', 'Do not read env_file of services'),
+    bool('resolve-image-digests', 'Pin images', { refused: 'digests are resolved when images are pulled' }),
+    bool('lock-image-digests', 'Write an override with digests', { refused: 'digests are resolved when images are pulled' }),
+    string('o,output', 'Write to a file', { value: 'FILE' }),
+  ],
+  load: async () => (await import('../commands/config.ts')).runConfig,
+};
+
+const cp: CommandSpec = {
+  name: 'cp',
+  usage: '[OPTIONS] SERVICE:SRC_PATH DEST_PATH | SRC_PATH SERVICE:DEST_PATH',
+  summary: 'Copy files between a service and this host',
+  ...refusal('files are not copied by this version; use a bind mount, or exec with tar: hypr exec -T web tar -C /path -c . | tar -x'),
+};
+
+/** Commands of docker compose that hypr refuses, with the reason. */
+const refused: readonly CommandSpec[] = [
+  cp,
+  named('run', 'One-off commands', 'one-off machines are not part of this version; use: hypr exec SERVICE COMMAND in a running service'),
+  named('attach', 'Attach to a service', 'the input of a running service cannot be reached; its output is shown by: hypr logs -f SERVICE'),
+  named('watch', 'Watch files', 'watching files is not part of this version; run hypr up again after a change'),
+  named('push', 'Push images', 'hypr cannot push images; write them to an archive with: hypr save -o FILE IMAGE'),
+  named('commit', 'Image from a replica', 'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build'),
+  named('export', 'Export a file system', 'the disk of a machine is not exported; use: hypr exec -T SERVICE tar -c /'),
+  named('volumes', 'List volumes', 'volumes are not listed by this version; the names in the file are shown by: hypr config --volumes'),
+  named('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),
+  { ...named('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },
+  { ...named('alpha', 'Experiments of docker compose', 'hypr has no experimental commands'), hidden: true },
+  { ...named('convert', 'Old name of config', 'it was removed from docker compose; use: hypr config'), hidden: true },
+];
+
+export const stackCommands: readonly CommandSpec[] = [config, ...refused];
+
+export const versionCommand: CommandSpec = {
+  name: 'version',
+  usage: '[OPTIONS]',
+  summary: 'Print the version',
+  flags: [string('f,format', 'pretty or json', { value: 'FORMAT' }), bool('short', 'Print the number only')],
+  load: async () => (await import('../commands/version.ts')).runVersion,
+};
+
+export const hostCommands: readonly CommandSpec[] = [
+  {
+    name: 'setup',
+    usage: '',
+    summary: 'Fetch and check everything hypr needs, once',
+    maxArgs: 0,
+    load: async () => (await import('../commands/setup.ts')).runSetup,
+  },
+  {
+    name: 'doctor',
+    usage: '[OPTIONS]',
+    summary: 'Check this host and say what to do about what is missing',
+    flags: [string('format', 'text or json', { value: 'FORMAT' })],
+    maxArgs: 0,
+    load: async () => (await import('../commands/setup.ts')).runDoctor,
+  },
+];
+
+function named(name: string, summary: string, reason: string): CommandSpec {
+  return { name, usage: '[ARGS...]', summary: `${summary} (not supported)`, ...refusal(reason) };
+}
+
+/** Every flag and argument is taken, so that the reason is said and not a usage error. */
+function refusal(reason: string): Pick<CommandSpec, 'load' | 'passThrough' | 'refused'> {
+  return { passThrough: true, refused: reason, load: async () => (await import('../commands/refuse.ts')).runRefuse };
+}

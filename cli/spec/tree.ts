@@ -1,0 +1,33 @@
+import { composeOnlyCommands, imageCommands } from './build.ts';
+import { inspectCommands } from './inspect.ts';
+import { lifecycleCommands } from './lifecycle.ts';
+import { hostCommands, stackCommands, versionCommand } from './other.ts';
+import type { CommandSpec } from './types.ts';
+
+const shared: readonly CommandSpec[] = [...lifecycleCommands, ...inspectCommands, ...stackCommands, versionCommand];
+
+/** `hypr` itself: every compose command at the top, docker's image commands, and `hypr compose …`. */
+export const rootCommand: CommandSpec = {
+  name: 'hypr',
+  usage: '[OPTIONS] COMMAND',
+  summary: 'docker compose, with a microVM per service',
+  examples: [
+    'hypr up -d               start the stack of compose.yaml',
+    'hypr ps                  see what runs',
+    'hypr logs -f web         follow the logs of a service',
+    'hypr exec web sh         a shell in a service',
+    'hypr down                stop and remove everything but volumes',
+    'hypr doctor              check this host',
+  ],
+  commands: [
+    ...shared,
+    ...imageCommands,
+    ...hostCommands,
+    {
+      name: 'compose',
+      usage: '[OPTIONS] COMMAND',
+      summary: 'The same commands as docker compose has them (alias docker=hypr)',
+      commands: [...shared, ...composeOnlyCommands],
+    },
+  ],
+};

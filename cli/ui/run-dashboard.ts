@@ -1,0 +1,1 @@
+export { upAttached as runDashboard } from '../commands/up-attached.ts';

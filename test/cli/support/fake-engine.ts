@@ -1,0 +1,228 @@
+import { HyprError } from '../../../base/errors.ts';
+import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/events.ts';
+import type { DoctorCheck, EngineApi, ExecOptions, ExecSession, Image, ImageApi, Stack } from '../../../engine/types.ts';
+
+export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+export const replica = (extra: Partial<ReplicaStatus> & { service: string }): ReplicaStatus => ({
+  id: '0123456789abcdef'.repeat(4),
+  name: `shop-${extra.service}-${extra.number ?? 1}`,
+  number: 1,
+  oneOff: false,
+  image: `docker.io/library/${extra.service}:1`,
+  imageId: `sha256:${'ab'.repeat(32)}`,
+  command: ['run', extra.service],
+  state: 'running',
+  health: 'none',
+  exitCode: 0,
+  restarts: 0,
+  createdAt: NOW - 4000,
+  startedAt: NOW - 2000,
+  addresses: [{ network: 'shop_default', address: '192.168.127.3', mac: '02:00:00:00:00:01' }],
+  ports: [],
+  exposed: [],
+  labels: {},
+  mounts: [],
+  volumes: [],
+  ...extra,
+});
+
+export const log = (service: string, line: string, extra: Partial<LogRecord> = {}): LogRecord => ({
+  time: NOW,
+  stream: 'stdout',
+  replica: `shop-${service}-1`,
+  service,
+  line,
+  ...extra,
+});
+
+/** A queue that is read with `for await`, as events of a stack are. */
+export class Channel<T> implements AsyncIterable<T> {
+  #items: T[] = [];
+  #waiting: (() => void) | undefined;
+  #closed = false;
+
+  push(item: T): void {
+    this.#items.push(item);
+    this.#waiting?.();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#waiting?.();
+  }
+
+  async *read(signal?: AbortSignal): AsyncGenerator<T> {
+    const wake = (): void => this.#waiting?.();
+    signal?.addEventListener('abort', wake);
+    try {
+      while (!signal?.aborted) {
+        const item = this.#items.shift();
+        if (item !== undefined) {
+          yield item;
+        } else if (this.#closed) {
+          return;
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#waiting = resolve;
+          });
+        }
+      }
+      throw signal.reason instanceof HyprError ? signal.reason : new HyprError('HYPR_CANCELLED', 'cancelled');
+    } finally {
+      signal?.removeEventListener('abort', wake);
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<T> {
+    return this.read();
+  }
+}
+
+export interface Call {
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+
+/** An engine that does nothing but remember what it was asked, and say what a test tells it to. */
+export class FakeEngine {
+  readonly calls: Call[] = [];
+  readonly events = new Channel<EngineEvent>();
+  replicas: ReplicaStatus[] = [];
+  records: LogRecord[] = [];
+  usage: ReplicaUsage[] = [];
+  images: Image[] = [];
+  checks: DoctorCheck[] = [];
+  exitCode = 0;
+  execOutput: Array<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> = [];
+  opened = 0;
+  closed = 0;
+  written = '';
+  /** What `up` and the verbs do beyond being recorded. */
+  onUp: (onEvent: (event: EngineEvent) => void, signal?: AbortSignal) => Promise<void> = async () => {};
+  onVerb: (verb: string) => Promise<void> = async () => {};
+
+  call(name: string): Call | undefined {
+    return this.calls.find((call) => call.name === name);
+  }
+
+  api(): EngineApi {
+    return {
+      openStack: async ({ name }) => {
+        this.opened += 1;
+        return this.#stack(name);
+      },
+      listStacks: async (options) => {
+        this.#record('listStacks', options);
+        return [
+          { name: 'shop', status: 'running(2)', configFiles: ['/shop/compose.yaml'] },
+          { name: 'blog', status: 'exited(1), running(2)', configFiles: ['/blog/a.yaml', '/blog/b.yaml'] },
+        ];
+      },
+      openImages: async () => this.#imageApi(),
+      buildProject: async (...args) => {
+        this.#record('buildProject', ...args);
+        return {};
+      },
+      pullProject: async (...args) => this.#record('pullProject', ...args),
+      setup: async (onProgress) => {
+        onProgress({ id: 'Toolchain', status: 'working', text: 'Fetching' });
+        onProgress({ id: 'Toolchain', status: 'done', text: 'Ready' });
+      },
+      doctor: async () => this.checks,
+    };
+  }
+
+  #record(name: string, ...args: unknown[]): void {
+    this.calls.push({ name, args });
+  }
+
+  #stack(name: string): Stack {
+    const close = async (): Promise<void> => {
+      this.closed += 1;
+    };
+    return {
+      name,
+      up: async (project, options, onEvent, signal) => {
+        this.#record('up', project, options);
+        await this.onUp(onEvent, signal);
+      },
+      down: async (project, options) => this.#record('down', project, options),
+      verb: async (verb, project, options) => {
+        this.#record(verb, project, options);
+        await this.onVerb(verb);
+      },
+      plan: async (project, options) => {
+        this.#record('plan', project, options);
+        return 'create shop-web-1';
+      },
+      ps: async () => this.replicas,
+      logs: (options) => {
+        this.#record('logs', options);
+        const { records } = this;
+        return (async function* () {
+          yield* records;
+        })();
+      },
+      exec: async (options) => this.#exec(options),
+      events: (options, signal) => {
+        this.#record('events', options);
+        return this.events.read(signal);
+      },
+      stats: async () => this.usage,
+      wait: async (services) => {
+        this.#record('wait', services);
+        return this.exitCode;
+      },
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  }
+
+  #exec(options: ExecOptions): ExecSession {
+    this.#record('exec', options);
+    const { execOutput } = this;
+    return {
+      output: (async function* () {
+        yield* execOutput;
+      })(),
+      exitCode: Promise.resolve(this.exitCode),
+      write: (data) => {
+        this.written += Buffer.from(data).toString();
+      },
+      closeStdin: () => this.#record('closeStdin'),
+      resize: (size) => this.#record('resize', size),
+      signal: (signal) => this.#record('signal', signal),
+      close: () => this.#record('closeExec'),
+    };
+  }
+
+  #imageApi(): ImageApi {
+    const unknown = async (): Promise<never> => {
+      throw new HyprError('IMAGE_NOT_FOUND', 'no such image');
+    };
+    return {
+      pull: async (...args) => {
+        this.#record('pull', ...args);
+        return this.images;
+      },
+      list: async () => this.images,
+      inspect: async (name) => this.images.find((image) => image.references.some((reference) => reference.includes(name))) ?? unknown(),
+      remove: async (names, options) => {
+        this.#record('remove', names, options);
+        return names.map((name) => `Untagged: ${name}`);
+      },
+      tag: async (...args) => this.#record('tag', ...args),
+      load: async (path) => {
+        this.#record('load', path);
+        return ['docker.io/library/app:1'];
+      },
+      save: async (...args) => this.#record('save', ...args),
+      build: async (request, onEvent) => {
+        this.#record('build', request);
+        onEvent({ type: 'vertex', id: 1, name: '[1/1] FROM scratch', state: 'done', time: NOW, duration: 100 });
+        return { imageId: `sha256:${'cd'.repeat(32)}`, manifestDigest: 'sha256:1' };
+      },
+    };
+  }
+}
