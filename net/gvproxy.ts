@@ -9,7 +9,7 @@ import { type NetworkPrograms, networkPaths } from './gvproxy-config.ts';
 import { type Launched, launchGvproxy } from './launch.ts';
 import { openNic, openTunnel } from './streams.ts';
 import type { Network, NetworkRecord, NetworkSpec } from './types.ts';
-import { type Endpoint, UdpPorts } from './udp-ports.ts';
+import { type Endpoint, FloodedError, UdpPorts } from './udp-ports.ts';
 
 const log = logger('net');
 
@@ -142,6 +142,11 @@ class GvproxyNetwork implements Network {
     try {
       await this.#udp.enforce();
     } catch (error) {
+      if (error instanceof FloodedError) {
+        // What cannot be seen cannot be undone: better no network than open ports of the host.
+        log.error('a guest floods the API of its network, which is stopped', { network: this.record.spec.name });
+        signalProcess(this.record.process, 'SIGKILL');
+      }
       await this.#checkAlive();
       if (!this.#released && isAlive(this.record.process)) {
         log.warn('the ports of a network cannot be checked', { network: this.record.spec.name, error: messageOf(error) });

@@ -67,29 +67,50 @@ export class UdpPorts {
     });
   }
 
-  /** Undoes forwards nobody asked for and restores those that were. Throws when the list cannot be had. */
+  /**
+   * Undoes forwards nobody asked for and restores those that were. Throws when the list cannot be had:
+   * FloodedError when a guest made it too long to be read.
+   */
   enforce(): Promise<void> {
     return this.#exclusively(async () => {
-      const present = parseExposes(await this.#api.get('/services/forwarder/all'));
-      for (const expose of present.filter((candidate) => this.#wanted.get(keyOf(candidate))?.remote !== candidate.remote)) {
-        log.warn('a guest ordered a port of the host; undone', { network: this.#network, ...expose });
+      const present = await this.#list();
+      const foreign = present.filter((candidate) => this.#wanted.get(keyOf(candidate))?.remote !== candidate.remote);
+      for (const expose of foreign) {
         await this.#undo(expose);
       }
       const keys = new Set(present.map(keyOf));
-      for (const [key, expose] of this.#wanted) {
-        if (!keys.has(key)) {
-          log.warn('a guest dropped a published port; restored', { network: this.#network, ...expose });
-          await this.#api.post('/services/forwarder/expose', expose);
-        }
+      const missing = [...this.#wanted.values()].filter(
+        (expose) => !keys.has(keyOf(expose)) || foreign.some((other) => keyOf(other) === keyOf(expose)),
+      );
+      for (const expose of missing) {
+        await this.#api.post('/services/forwarder/expose', expose);
+      }
+      if (foreign.length > 0 || missing.length > 0) {
+        const example = (foreign[0] ?? missing[0])?.local.slice(0, 100);
+        log.warn('a guest changed the ports of the host; put right', {
+          network: this.#network,
+          undone: foreign.length,
+          restored: missing.length,
+          example,
+        });
       }
     });
+  }
+
+  async #list(): Promise<Expose[]> {
+    const answer = await this.#api.get('/services/forwarder/all');
+    try {
+      return parseExposes(answer);
+    } catch (error) {
+      throw answer.truncated ? new FloodedError('the list of ports is too long to be read', { cause: error }) : error;
+    }
   }
 
   async #put(local: Endpoint, expose: Expose): Promise<void> {
     let answer = await this.#api.post('/services/forwarder/expose', expose);
     if (answer.status === 500) {
       // It may be a guest of this very network that holds the port, or an earlier supervisor that asked for it.
-      const present = parseExposes(await this.#api.get('/services/forwarder/all'));
+      const present = await this.#list();
       if (present.some((other) => keyOf(other) === keyOf(expose) && other.remote === expose.remote)) {
         return;
       }
@@ -117,6 +138,9 @@ export class UdpPorts {
     return turn;
   }
 }
+
+/** A guest ordered a port with so long a name that the list of ports cannot be read any more. */
+export class FloodedError extends Error {}
 
 const keyOf = ({ protocol, local }: Expose): string => `${protocol}/${local}`;
 

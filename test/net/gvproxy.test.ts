@@ -137,6 +137,18 @@ describe.skipIf(gvproxy === undefined)('a running network', () => {
     api.close();
   });
 
+  it('stops a network whose list of ports a guest made unreadable', async () => {
+    const network = await start();
+    network.release();
+    const api = new GvproxyApi(network.record.socket);
+    const remote = `tcp://10.89.7.3:80/${'x'.repeat(9 * 1024 * 1024)}`;
+    const answer = await api.post('/services/forwarder/expose', { protocol: 'unix', local: join(network.record.spec.runDir, '!'), remote });
+    expect(answer.status).toBe(200);
+    api.close();
+    const adopted = await adoptNetwork(network.record, programs);
+    expect(await adopted?.exited).toEqual({ detail: 'gvproxy ended' });
+  });
+
   it('carries UDP from a published port to a peer and back', async () => {
     const network = await start();
     const peer = await join2(network, A);
