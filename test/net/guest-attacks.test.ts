@@ -19,7 +19,7 @@ type Tcp = Extract<Frame, { kind: 'tcp' }>;
 
 // What a guest sends, frame by frame, through a real gvproxy.
 describe.skipIf(gvproxy === undefined)('a hostile guest', () => {
-  const tools = makeFolder();
+  let tools: ReturnType<typeof makeFolder>;
   let programs: NetworkPrograms;
   let folder: ReturnType<typeof makeFolder>;
   let network: Network;
@@ -30,6 +30,7 @@ describe.skipIf(gvproxy === undefined)('a hostile guest', () => {
   let port: number;
 
   beforeAll(async () => {
+    tools = makeFolder();
     programs = { gvproxy: gvproxy ?? { file: '', prefix: [] }, jail: await compileJail(tools.path) };
   });
   afterAll(() => tools.remove());

@@ -23,13 +23,14 @@ const A: Host = { mac: '02:00:00:00:00:0a', ip: '10.89.7.3' };
 const B: Host = { mac: '02:00:00:00:00:0b', ip: '10.89.7.4' };
 
 describe.skipIf(gvproxy === undefined)('a running network', () => {
-  const tools = makeFolder();
+  let tools: ReturnType<typeof makeFolder>;
   let programs: NetworkPrograms;
   let folder: ReturnType<typeof makeFolder>;
   let networks: Network[] = [];
   let peers: Peer[] = [];
 
   beforeAll(async () => {
+    tools = makeFolder();
     programs = { gvproxy: gvproxy ?? { file: '', prefix: [] }, jail: await compileJail(tools.path) };
   });
   afterAll(() => tools.remove());

@@ -24,9 +24,7 @@ export const findGvproxy = (): NetworkPrograms['gvproxy'] | undefined => {
 const fromToolchain = (): string[] => {
   try {
     const root = join(process.env.HYPR_HOME ?? join(homedir(), '.hypr'), 'toolchain');
-    return readdirSync(root, { recursive: true, encoding: 'utf8' })
-      .filter((name) => /(^|\/)gvproxy$/.test(name))
-      .map((name) => join(root, name));
+    return readdirSync(root).flatMap((name) => [join(root, name, 'gvproxy'), join(root, name, 'bin', 'gvproxy')]);
   } catch {
     return [];
   }
