@@ -16,6 +16,7 @@ export default defineConfig({
       {
         test: {
           name: 'vm',
+          globalSetup: ['test/support/vm-setup.ts'],
           include: ['test/**/*.vm.test.ts'],
           testTimeout: 240_000,
           hookTimeout: 600_000,

@@ -5,7 +5,7 @@ import { hasMachine } from './lifecycle.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
 import { reconcileStop } from './reconcile-stop.ts';
-import { signalNumber } from './resolve.ts';
+import { signalNumber } from './signals.ts';
 import type { ServiceVerb, VerbOptions } from './types.ts';
 
 export interface VerbGoal {

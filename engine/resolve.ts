@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { posix } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { ImageRuntime } from '../builder/types.ts';
@@ -7,6 +6,7 @@ import type { Project, Service } from '../compose/model.ts';
 import type { ProcessSpec } from '../guest/types.ts';
 import { resolveFiles, resolveMounts } from './resolve-mounts.ts';
 import { resolveNetworks, resolvePorts } from './resolve-networks.ts';
+import { signalNumber } from './signals.ts';
 import type { HealthSpec, ReplicaSpec, RestartPolicy } from './spec.ts';
 
 export interface ResolveInput {
@@ -167,26 +167,6 @@ const resolveRestart = (service: Service): RestartPolicy => {
   }
   const [condition = 'no', attempts] = (service.restart ?? 'no').split(':');
   return { condition: condition as RestartPolicy['condition'], maxAttempts: Number(attempts ?? 0), delay: 100 };
-};
-
-/** A name with or without SIG, or a number. */
-export const signalNumber = (name: string): number => {
-  const number = /^\d+$/.test(name)
-    ? Number(name)
-    : (realtimeSignal(name) ?? constants.signals[`SIG${name.replace(/^SIG/i, '')}`.toUpperCase() as NodeJS.Signals]);
-  if (number === undefined || number < 1 || number > 64) {
-    throw new HyprError('COMPOSE_INVALID', `${name} is not a signal`);
-  }
-  return number;
-};
-
-const realtimeSignal = (name: string): number | undefined => {
-  const match = /^(?:SIG)?RT(MIN|MAX)(?:([+-])(\d+))?$/i.exec(name);
-  if (match === null) {
-    return undefined;
-  }
-  const base = match[1]?.toUpperCase() === 'MIN' ? 34 : 64;
-  return base + Number(`${match[2] ?? '+'}${match[3] ?? '0'}`);
 };
 
 const vcpusOf = (service: Service): number | undefined => {

@@ -1,11 +1,11 @@
-// Bundles the CLI and the supervisor into dist/. Split, so that `hypr config` never loads the UI or the database.
+// Bundles the CLI, the supervisor and the maker of fixture images into dist/. Split, so that `hypr config` never loads the UI or the database.
 import { rm } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 await rm(new URL('../dist', import.meta.url), { recursive: true, force: true });
 await build({
   absWorkingDir: new URL('..', import.meta.url).pathname,
-  entryPoints: { hypr: 'cli/main.ts', supervisor: 'engine/supervisor-main.ts' },
+  entryPoints: { hypr: 'cli/main.ts', supervisor: 'engine/supervisor-main.ts', fixtures: 'fixtures/images/main.ts' },
   outdir: 'dist',
   bundle: true,
   splitting: true,

@@ -24,6 +24,8 @@ export interface Toolchain {
   readonly gvproxy: Tool;
   /** Compiled from net/jail.c. */
   readonly jail: string;
+  /** Compiled from vmm/tsc.c: prints the rate of the host's time stamp counter. */
+  readonly tsc: string;
   /** Uncompressed vmlinux (ELF with a PVH note) for QEMU's -kernel. */
   readonly kernel: string;
   readonly kernelRelease: string;

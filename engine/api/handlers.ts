@@ -50,12 +50,13 @@ export const apiRoutes =
       logs: async function* (request, context) {
         const options = logsOptions(request);
         const sources = () => logSources(supervisor);
+        await supervisor.settleLogs();
         const records = request.follow
           ? followLogs(
               { logs: supervisor.logs, bus: supervisor.bus, sources, settle: () => supervisor.settleLogs(), options },
               context.signal,
             )
-          : readMerged(supervisor.logs, (await supervisor.settleLogs(), sources()), options);
+          : readMerged(supervisor.logs, sources(), options);
         for await (const record of records) {
           yield logMessage(record);
         }

@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Cleanup } from '../base/cleanup.ts';
+import { withDeadline } from '../base/deadline.ts';
+import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../builder/types.ts';
+import type { InterfaceOrders, MachineOrders } from '../guest/types.ts';
+import { allocateAddress, chooseSubnet, macAddress, prefixLength } from '../net/ipam.ts';
+import type { Network } from '../net/types.ts';
+import type { Platform } from './platform.ts';
+import { bootMachine } from './replica-run.ts';
+
+const BUILD_MEMORY_MIB = 2048;
+const BUILD_DISK_MIB = 64 * 1024;
+const MTU = 65_520;
+const POWER_OFF_MS = 10_000;
+
+/**
+ * Machines for RUN steps. Each has a network of its own, jailed like any other, so that a build can
+ * reach the outside and nothing of this host, of a stack or of another build.
+ */
+export const makeBuildMachines = (platform: Platform): BuildMachines => ({
+  async start(options, signal) {
+    const id = randomBytes(4).toString('hex');
+    const cleanup = new Cleanup();
+    const runDir = join(platform.runDir, `b-${id}`);
+    const diskDir = join(platform.paths.build, `machine-${id}`);
+    const log = join(platform.paths.logs, 'builds', id);
+    try {
+      cleanup.defer(() => rm(diskDir, { recursive: true, force: true }));
+      cleanup.defer(() => rm(runDir, { recursive: true, force: true }));
+      await Promise.all([runDir, diskDir, log].map((dir) => mkdir(dir, { recursive: true, mode: 0o700 })));
+      cleanup.defer(() => rm(log, { recursive: true, force: true }));
+      const [upper, network] = await Promise.all([
+        makeUpper({ platform, diskDir, options, signal }),
+        options.network === 'none' ? undefined : startBuildNetwork({ platform, runDir, log, signal }),
+      ]);
+      cleanup.defer(() => network?.network.stop());
+      const cards = network === undefined ? [] : [network.card];
+      const run = await bootMachine(
+        {
+          platform,
+          spec: {
+            name: `build-${id}`,
+            runDir: join(runDir, 'm'),
+            consoleLog: join(log, 'console.log'),
+            vcpus: options.vcpus ?? platform.cores,
+            memoryMib: options.memoryMib ?? BUILD_MEMORY_MIB,
+            disks: [
+              { serial: 'root', path: options.root.path, format: options.root.format, readOnly: true },
+              { serial: 'upper', path: upper, format: 'raw', readOnly: false },
+            ],
+            nics: cards.map((card, index) => ({ id: `n${index}`, mac: card.mac, mtu: card.mtu })),
+            shares: [],
+          },
+          orders: buildOrders({ options, cards, gateway: network?.card.gateway }),
+          networks: network === undefined ? [] : [network.network],
+          onMachine: () => {},
+        },
+        signal,
+      );
+      cleanup.defer(() => run.machine.delete());
+      cleanup.defer(async () => {
+        await withDeadline({ ms: POWER_OFF_MS, what: 'the end of the build machine' }, (limit) =>
+          run.guest.powerOff({ stopSignal: 9, graceMs: 0 }, limit),
+        ).catch(() => {});
+        await run.machine.kill();
+      });
+      const close = () => cleanup.run();
+      return { guest: run.guest, close, [Symbol.asyncDispose]: close } satisfies BuildMachine;
+    } catch (error) {
+      await cleanup.run().catch(() => {});
+      throw error;
+    }
+  },
+});
+
+const makeUpper = async (input: {
+  platform: Platform;
+  diskDir: string;
+  options: BuildMachineOptions;
+  signal: AbortSignal;
+}): Promise<string> => {
+  const path = join(input.diskDir, 'upper.ext4');
+  await input.platform.makeDisk({ path, sizeMib: input.options.diskMib ?? BUILD_DISK_MIB, label: 'build', signal: input.signal });
+  return path;
+};
+
+type Card = InterfaceOrders & { readonly gateway: string };
+
+const startBuildNetwork = async (input: {
+  platform: Platform;
+  runDir: string;
+  log: string;
+  signal: AbortSignal;
+}): Promise<{ network: Network; card: Card }> => {
+  const { subnet, gateway } = await chooseSubnet({ taken: [] });
+  const spec = {
+    name: 'build',
+    runDir: join(input.runDir, 'n'),
+    log: join(input.log, 'network.log'),
+    subnet,
+    gateway,
+    internal: false,
+    mtu: MTU,
+    hostAccess: false,
+  };
+  const network = await input.platform.startNetwork(spec, input.signal);
+  const address = allocateAddress({ subnet, gateway, taken: [] });
+  return { network, card: { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: MTU } };
+};
+
+const buildOrders = (input: { options: BuildMachineOptions; cards: readonly Card[]; gateway: string | undefined }): MachineOrders => ({
+  // BuildKit's default, unless BUILDKIT_SANDBOX_HOSTNAME says otherwise.
+  hostname: 'buildkitsandbox',
+  machineId: randomBytes(16).toString('hex'),
+  entropy: randomBytes(64),
+  clock: Date.now(),
+  root: { disk: 'root', upper: 'upper', readOnly: false },
+  mounts:
+    input.options.shmSize === undefined
+      ? []
+      : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: input.options.shmSize, mode: 0o1777 }],
+  interfaces: input.cards,
+  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, '8.8.8.8'], options: [] },
+  hosts: input.options.hosts,
+  files: [],
+  sysctls: {},
+});

@@ -1,0 +1,43 @@
+// Where docker.io cannot be reached, the images that a fixture needs are made from Debian packages and
+// served from loopback; `use` gives the environment with which hypr finds them there.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { root } from './bootstrap.mjs';
+
+const PROBE = 'https://registry-1.docker.io/v2/';
+const PROBE_MS = 4_000;
+
+/** Calls `work` with the environment for hypr. Nothing is made when all images are in the store or docker.io answers. */
+export const withFixtureImages = async (names, references, work) => {
+  if ((await hasImages(references)) || (await canReachDockerHub())) {
+    return work({});
+  }
+  const fixtures = await import(join(root, 'dist', 'fixtures.js'));
+  const registry = await fixtures.serveFixtureImages({ names, onProgress: (line) => process.stderr.write(`${line}\n`) });
+  try {
+    return await work({ HYPR_REGISTRY_MIRRORS: `docker.io=${registry.url}` });
+  } finally {
+    await registry.close();
+  }
+};
+
+const hasImages = async (references) => {
+  const results = await Promise.all(references.map((reference) => quiet([join(root, 'bin', 'hypr'), 'image', 'inspect', reference])));
+  return results.every((code) => code === 0);
+};
+
+const quiet = ([file, ...args]) =>
+  new Promise((resolve) => {
+    const child = spawn(file, args, { stdio: 'ignore' });
+    child.on('error', () => resolve(1));
+    child.on('exit', resolve);
+  });
+
+const canReachDockerHub = async () => {
+  try {
+    const response = await fetch(PROBE, { signal: AbortSignal.timeout(PROBE_MS) });
+    return response.status === 200 || response.status === 401;
+  } catch {
+    return false;
+  }
+};

@@ -1,0 +1,23 @@
+// `npm test`: all set-up, then lint, types and every test. `npm test -- unit` (or any vitest arguments) runs a part.
+import { join } from 'node:path';
+import { ensureBuilt, ensureDependencies, root, run } from './bootstrap.mjs';
+
+const bin = (name) => join(root, 'node_modules', '.bin', name);
+const args = process.argv.slice(2);
+
+try {
+  await ensureDependencies();
+  await ensureBuilt();
+  if (args[0] === 'unit') {
+    await run(bin('vitest'), ['run', '--project', 'unit', ...args.slice(1)]);
+  } else {
+    await run(bin('biome'), ['check', '.']);
+    await run(bin('tsc'), ['--noEmit']);
+    await run(join(root, 'bin', 'hypr'), ['setup']);
+    await run(process.execPath, [join(root, 'dist', 'fixtures.js'), 'make']);
+    await run(bin('vitest'), ['run', ...args]);
+  }
+} catch (error) {
+  console.error(error.exitCode === undefined ? error : error.message);
+  process.exitCode = error.exitCode ?? 1;
+}

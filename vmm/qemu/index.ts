@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, open } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { Cleanup } from '../../base/cleanup.ts';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { identifyProcess, isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
+import { awaitFile } from '../await-socket.ts';
+import { lastLines } from '../console.ts';
+import type { Machine, MachineRecord, MachineSpec, Vmm } from '../machine.ts';
+import { startVirtiofsd } from '../virtiofsd.ts';
+import { buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
+import { awaitGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
+import { connectQmp } from './qmp.ts';
+
+const START_MS = 30_000;
+
+/** The QEMU backend, for KVM and for software emulation alike. */
+export const createQemuVmm = (settings: QemuSettings): Vmm => ({
+  name: `qemu-${settings.accelerator}`,
+  capabilities: {
+    accelerated: settings.accelerator === 'kvm',
+    pause: true,
+    shares: settings.toolchain.virtiofsd !== undefined,
+    hotplug: false,
+    snapshot: false,
+  },
+  buildCommand: (spec) => buildQemuCommand(settings, spec),
+  create: (spec, nicSockets, signal) => createMachine(settings, spec, nicSockets, signal),
+  adopt: adoptMachine,
+  sweep: sweepMachine,
+});
+
+const createMachine = async (
+  settings: QemuSettings,
+  spec: MachineSpec,
+  nicSockets: readonly Socket[],
+  signal?: AbortSignal,
+): Promise<Machine> => {
+  const cleanup = new Cleanup();
+  try {
+    await mkdir(spec.runDir, { recursive: true, mode: 0o700 });
+    await mkdir(dirname(spec.consoleLog), { recursive: true, mode: 0o700 });
+    const helpers = await startShares(settings, spec, cleanup, signal);
+    const child = await spawnQemu(settings, spec, nicSockets);
+    cleanup.defer(() => child.kill('SIGKILL'));
+    const sockets = machineSockets(spec.runDir);
+    const qmp = await withDeadline({ ms: START_MS, what: `the start of QEMU for ${spec.name}`, signal }, async (deadline) => {
+      await Promise.race([awaitFile(sockets.control, deadline), endedEarly(child, spec)]);
+      return Promise.race([connectQmp(sockets.control, deadline), endedEarly(child, spec)]);
+    });
+    const process = child.pid === undefined ? undefined : identifyProcess(child.pid);
+    if (process === undefined) {
+      throw await startError(spec);
+    }
+    const record: MachineRecord = {
+      backend: `qemu-${settings.accelerator}`,
+      spec,
+      process,
+      helpers,
+      agentSocket: sockets.agent,
+      controlSocket: sockets.control,
+    };
+    cleanup.disarm();
+    return new QemuMachine(record, qmp, child);
+  } catch (error) {
+    await cleanup.run().catch(() => {});
+    throw error;
+  } finally {
+    // The child has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
+    for (const socket of nicSockets) {
+      socket.destroy();
+    }
+  }
+};
+
+const startShares = async (
+  settings: QemuSettings,
+  spec: MachineSpec,
+  cleanup: Cleanup,
+  signal?: AbortSignal,
+): Promise<ProcessIdentity[]> => {
+  const sockets = machineSockets(spec.runDir);
+  const started = await Promise.allSettled(
+    spec.shares.map(async (share, index) => {
+      const options = { tool: settings.toolchain.virtiofsd, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
+      const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
+      cleanup.defer(() => signalProcess(identity, 'SIGKILL'));
+      return identity;
+    }),
+  );
+  const failed = started.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    throw failed.reason;
+  }
+  return started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+};
+
+/** In a session of its own: a terminal's Ctrl-C and the death of this process are not its end. */
+const spawnQemu = async (settings: QemuSettings, spec: MachineSpec, nicSockets: readonly Socket[]): Promise<ChildProcess> => {
+  const command = buildQemuCommand(settings, spec);
+  const stderr = await open(stderrPath({ spec }), 'w', 0o600);
+  try {
+    const child = spawn(command.file, [...command.args], {
+      detached: true,
+      cwd: '/',
+      env: { ...process.env, ...command.env },
+      stdio: ['ignore', 'ignore', stderr.fd, ...nicSockets],
+    });
+    child.unref();
+    child.on('error', () => {});
+    return child;
+  } finally {
+    await stderr.close();
+  }
+};
+
+const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
+  new Promise((_, reject) => {
+    const fail = () => void startError(spec).then(reject, reject);
+    child.once('error', fail);
+    child.once('exit', fail);
+  });
+
+const startError = async (spec: MachineSpec): Promise<HyprError> =>
+  new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, {
+    details: await lastLines(stderrPath({ spec }), 8),
+    hint: 'hypr doctor checks the toolchain',
+  });
+
+const adoptMachine = async (record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined> => {
+  if (!isAlive(record.process)) {
+    return undefined;
+  }
+  try {
+    return new QemuMachine(record, await connectQmp(record.controlSocket, signal), undefined);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (isAlive(record.process)) {
+      throw error;
+    }
+    return undefined;
+  }
+};
+
+const sweepMachine = async (record: MachineRecord): Promise<void> => {
+  signalProcess(record.process, 'SIGKILL');
+  await awaitGone(record.process);
+  await removeLeftovers(record);
+};
