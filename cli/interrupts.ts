@@ -33,6 +33,11 @@ export class Interrupts {
     }
   }
 
+  /** Leaves at once, whatever is still going on. */
+  force(): void {
+    this.#force();
+  }
+
   /** `handler` gets all interrupts until the returned function is called. */
   take(handler: InterruptHandler): () => void {
     this.#handlers.push(handler);

@@ -24,6 +24,7 @@ const LIVE: ReadonlySet<ReplicaState> = new Set(['starting', 'running', 'paused'
 export class ExitWatch {
   readonly #rules: ExitRules;
   readonly #seen = new Map<string, Seen>();
+  readonly #expected = new Set<string>();
   #first: number | undefined;
   #fromService: number | undefined;
 
@@ -36,11 +37,17 @@ export class ExitWatch {
     return (this.#rules.codeFrom === undefined ? this.#first : this.#fromService) ?? 0;
   }
 
+  /** A replica that exists, though no event told of it yet: it has not ended until an event says so. */
+  expect(name: string): void {
+    this.#expected.add(name);
+  }
+
   /** Takes in a snapshot; gives the end that it tells of, once per end. */
   see(replica: ReplicaStatus, event: { readonly gone: boolean; readonly died: boolean }): SeenExit | undefined {
     const before = this.#seen.get(replica.name);
     if (event.gone) {
       this.#seen.delete(replica.name);
+      this.#expected.delete(replica.name);
       return undefined;
     }
     const ended = !LIVE.has(replica.state) && replica.state !== 'created';
@@ -50,10 +57,10 @@ export class ExitWatch {
     return tell ? this.#record(replica) : undefined;
   }
 
-  /** Whether the services have replicas and all of them have ended for good. */
+  /** Whether all replicas of the services, seen and expected, have ended for good. */
   allEnded(services: ReadonlySet<string>): boolean {
-    const mine = this.#of(services);
-    return mine.every((replica) => replica.state === 'exited' || replica.state === 'dead');
+    const ended = this.#of(services).every((replica) => replica.state === 'exited' || replica.state === 'dead');
+    return ended && [...this.#expected].every((name) => this.#seen.has(name));
   }
 
   names(services: ReadonlySet<string>): string[] {

@@ -1,8 +1,8 @@
 import { HyprError, isAbort } from '../../base/errors.ts';
 import type { Project } from '../../compose/model.ts';
 import type { EngineEvent, ReplicaStatus } from '../../engine/events.ts';
-import type { Stack, UpOptions, VerbOptions } from '../../engine/types.ts';
-import { LogFormatter } from '../format/logs.ts';
+import type { Stack, UpOptions } from '../../engine/types.ts';
+import { LogFormatter, shortName } from '../format/logs.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent, type ProgressRenderer } from '../render/types.ts';
 import type { Invocation } from '../spec/types.ts';
@@ -37,15 +37,17 @@ export const upAttached = async (up: AttachedUp): Promise<number> => {
 
 class AttachedSession {
   readonly #up: AttachedUp;
-  readonly #renderer: ProgressRenderer;
+  #renderer: ProgressRenderer;
   readonly #formatter: LogFormatter;
   readonly #exits: ExitWatch;
+  readonly #attached: ReadonlySet<string>;
   readonly #starting = new AbortController();
   readonly #watching = new AbortController();
-  readonly #attached: ReadonlySet<string>;
+  #operation = new AbortController();
   #started = false;
   #interrupted = false;
   #stopping: Promise<void> | undefined;
+  #failure: unknown;
 
   constructor(up: AttachedUp, renderer: ProgressRenderer) {
     const { context, flags } = up.invocation;
@@ -65,24 +67,22 @@ class AttachedSession {
   }
 
   async run(): Promise<number> {
-    const { stack } = this.#up;
     // Subscribed before anything starts, so that no line is missed.
     const watched = this.#watch();
     try {
-      await stack.up(this.#up.project, this.#up.options, (event) => feedEvent(this.#renderer, event), this.#starting.signal);
-      this.#started = true;
-      this.#announce();
-      if (this.#exits.allEnded(this.#attached)) {
-        this.#watching.abort();
-      }
+      await this.#start();
     } catch (error) {
-      if (!this.#interrupted) {
+      if (this.#stopping === undefined) {
+        this.#failure ??= error;
         this.#watching.abort();
-        throw error;
       }
     }
     await watched;
     await this.#stopping;
+    this.#renderer.close();
+    if (this.#failure !== undefined) {
+      throw this.#failure;
+    }
     return this.#interrupted ? 130 : this.#exits.code;
   }
 
@@ -92,14 +92,29 @@ class AttachedSession {
     this.#interrupted = true;
     if (count === 1) {
       this.#renderer.aside(() => context.stderr.write('\nGracefully Stopping... press Ctrl+C again to force\n'));
-      this.#starting.abort(new HyprError('HYPR_CANCELLED', 'interrupted'));
-      this.#stopping = this.#end('stop');
+      this.#end('stop');
     } else if (count === 2) {
-      this.#stopping = Promise.allSettled([this.#stopping, this.#end('kill')]).then(() => {});
+      this.#operation.abort(new HyprError('HYPR_CANCELLED', 'forced'));
+      this.#end('kill');
     } else {
-      context.terminal.restore();
-      this.#watching.abort();
+      context.interrupts.force();
     }
+  }
+
+  async #start(): Promise<void> {
+    const { stack, project, options, invocation } = this.#up;
+    await stack.up(project, options, (event) => feedEvent(this.#renderer, event), this.#starting.signal);
+    this.#renderer.close();
+    this.#started = true;
+    const mine = (await stack.ps()).filter((replica) => this.#attached.has(replica.service) && !replica.oneOff);
+    for (const replica of mine) {
+      this.#exits.expect(replica.name);
+      this.#formatter.know(replica.name);
+    }
+    if (mine.length > 0) {
+      invocation.context.stderr.write(`Attached to ${mine.map((replica) => shortName(replica.name, stack.name)).sort().join(', ')}\n`);
+    }
+    this.#endWhenAllEnded();
   }
 
   async #watch(): Promise<void> {
@@ -109,7 +124,8 @@ class AttachedSession {
       }
     } catch (error) {
       if (!this.#watching.signal.aborted || !isAbort(error)) {
-        throw error;
+        this.#failure ??= error;
+        this.#starting.abort(error);
       }
     }
   }
@@ -127,40 +143,56 @@ class AttachedSession {
   }
 
   #onReplica(replica: ReplicaStatus, gone: boolean, died: boolean): void {
+    const { context } = this.#up.invocation;
     const attached = this.#attached.has(replica.service) && !replica.oneOff;
+    const exit = this.#exits.see(replica, { gone, died });
     if (attached && !gone) {
       this.#formatter.know(replica.name);
     }
-    const exit = this.#exits.see(replica, { gone, died });
-    if (!attached || exit === undefined) {
-      return;
+    if (attached && exit) {
+      this.#renderer.aside(() => context.stdout.write(this.#formatter.exited(replica.name, exit.code, exit.restarting)));
     }
-    const { context } = this.#up.invocation;
-    this.#renderer.aside(() => context.stdout.write(this.#formatter.exited(replica.name, exit.code, exit.restarting)));
-    if (exit.abort && !this.#interrupted && this.#stopping === undefined) {
+    if (exit?.abort && this.#stopping === undefined) {
       this.#renderer.aside(() => context.stderr.write('Aborting on container exit...\n'));
-      this.#starting.abort(new HyprError('HYPR_CANCELLED', `${replica.service} ended`));
-      this.#interrupted = false;
-      this.#stopping = this.#end('stop');
-    } else if (this.#started && this.#stopping === undefined && this.#exits.allEnded(this.#attached)) {
+      this.#end('stop');
+    }
+    this.#endWhenAllEnded();
+  }
+
+  #endWhenAllEnded(): void {
+    if (this.#started && this.#stopping === undefined && this.#exits.allEnded(this.#attached)) {
       this.#watching.abort();
     }
   }
 
-  #announce(): void {
-    const names = this.#exits.names(this.#attached);
-    if (names.length > 0) {
-      this.#renderer.aside(() => this.#up.invocation.context.stderr.write(`Attached to ${names.join(', ')}\n`));
-    }
+  /** Stops or kills all services, then ends the watching. A failure is kept for the end of `run`. */
+  #end(verb: 'stop' | 'kill'): void {
+    this.#starting.abort(new HyprError('HYPR_CANCELLED', 'stopping'));
+    const before = this.#stopping;
+    const operation = new AbortController();
+    this.#operation = operation;
+    this.#stopping = (async () => {
+      await before;
+      try {
+        await this.#carryOut(verb, operation.signal);
+      } catch (error) {
+        // The stop that a kill cut short has not failed.
+        this.#failure ??= operation.signal.aborted ? undefined : error;
+      }
+      if (this.#operation === operation) {
+        this.#watching.abort();
+      }
+    })();
   }
 
-  /** Stops or kills all services, then ends the watching, so that their last lines are still shown. */
-  async #end(verb: 'stop' | 'kill'): Promise<void> {
-    const options: VerbOptions = { ...plainVerb([]), timeout: this.#up.options.timeout };
-    try {
-      await this.#up.stack.verb(verb, this.#up.project, options, (event) => feedEvent(this.#renderer, event));
-    } finally {
-      this.#watching.abort();
+  async #carryOut(verb: 'stop' | 'kill', signal: AbortSignal): Promise<void> {
+    const { stack, project, options, invocation } = this.#up;
+    this.#renderer.close();
+    this.#renderer = await createRenderer(invocation.context, invocation.flags, verb);
+    await stack.verb(verb, project, { ...plainVerb([]), timeout: options.timeout }, (event) => feedEvent(this.#renderer, event), signal);
+    // Ends whose events are still on their way are read from the state.
+    for (const replica of await stack.ps()) {
+      this.#onReplica(replica, false, false);
     }
   }
 }
