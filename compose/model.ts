@@ -14,6 +14,7 @@ export interface Project {
   volumes: Record<string, VolumeConfig>;
   secrets: Record<string, FileObject>;
   configs: Record<string, FileObject>;
+  models: Record<string, ModelConfig>;
   extensions: Record<string, unknown>;
   /** Interpolation environment, for secrets and configs with `environment:`. */
   environment: Record<string, string>;
@@ -175,4 +176,12 @@ export interface FileReference {
   uid?: string;
   gid?: string;
   mode?: string;
+}
+
+/** A model of the top level (`models:`), served to services that name it. */
+export interface ModelConfig {
+  name?: string;
+  model: string;
+  context_size?: number;
+  runtime_flags?: string[];
 }

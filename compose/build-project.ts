@@ -1,0 +1,41 @@
+import { bindStruct, setKey } from './bind.ts';
+import type { Discovered } from './discover.ts';
+import { FILE_OBJECT, MODEL, NETWORK, SERVICE, type Struct, VOLUME } from './fields.ts';
+import type { Project } from './model.ts';
+import { type MapNode, map, toPlain } from './node.ts';
+
+/**
+ * Binds a model to the typed project; every service is still enabled.
+ * @throws COMPOSE_INVALID
+ */
+export const buildProject = (root: MapNode, options: { name: string; found: Discovered }): Project => {
+  const { name, found } = options;
+  const section = <T>(key: string, type: Struct): Record<string, T> => {
+    const out: Record<string, T> = {};
+    const node = root.entries.get(key);
+    for (const [entry, value] of node?.kind === 'map' ? node.entries : []) {
+      setKey(out, entry, bindStruct(value.kind === 'map' ? value : map([], value), type, [key, entry]));
+    }
+    return out;
+  };
+  const extensions: Record<string, unknown> = {};
+  for (const [key, value] of root.entries) {
+    if (key.startsWith('x-')) {
+      extensions[key] = toPlain(value);
+    }
+  }
+  return {
+    name,
+    workingDir: found.workingDir,
+    files: [...found.files],
+    services: section('services', SERVICE),
+    disabledServices: {},
+    networks: section('networks', NETWORK),
+    volumes: section('volumes', VOLUME),
+    secrets: section('secrets', FILE_OBJECT),
+    configs: section('configs', FILE_OBJECT),
+    models: section('models', MODEL),
+    extensions,
+    environment: Object.fromEntries([...found.environment, ['COMPOSE_PROJECT_NAME', name]]),
+  };
+};

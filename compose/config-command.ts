@@ -1,0 +1,178 @@
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { HyprError } from '../base/errors.ts';
+import { serviceHashes } from './config-hash.ts';
+import { inDependencyOrder } from './cycles.ts';
+import { explain } from './explain.ts';
+import { loadProject, loadTree } from './load.ts';
+import type { Project } from './model.ts';
+import { scalar, toPlain, withEntries } from './node.ts';
+import type { LoadOptions } from './options.ts';
+import { formatPlainJson, formatPlainYaml, formatProjectJson, formatProjectYaml, goJson } from './render.ts';
+import { listVariables, type Variable } from './variables.ts';
+import { type Warning, Warnings } from './warnings.ts';
+
+/** The flags of `config`, over those of loading. At most one of the listings is printed. */
+export interface ConfigOptions extends LoadOptions {
+  readonly format?: 'yaml' | 'json';
+  readonly quiet?: boolean;
+  readonly output?: string | undefined;
+  readonly listServices?: boolean;
+  readonly listVolumes?: boolean;
+  readonly listNetworks?: boolean;
+  readonly listModels?: boolean;
+  readonly listImages?: boolean;
+  readonly listProfiles?: boolean;
+  readonly listVariables?: boolean;
+  readonly listEnvironment?: boolean;
+  /** `*`, or service names with commas. */
+  readonly hash?: string | undefined;
+  /** A dotted path, e.g. `services.web.image`. */
+  readonly explain?: string | undefined;
+}
+
+export interface ConfigResult {
+  /** What to print on standard output, newlines included. */
+  readonly stdout: string;
+  readonly warnings: readonly Warning[];
+}
+
+/**
+ * `hypr compose config`: loads the project and gives what to print. Starts and asks nothing.
+ * @throws HyprError with a COMPOSE_… code; the caller prints it and exits 1
+ */
+export const runConfig = async (options: ConfigOptions): Promise<ConfigResult> => {
+  const rendered = await render(options);
+  const stdout = options.quiet === true ? '' : rendered.stdout;
+  if (options.output !== undefined && stdout !== '') {
+    await writeFile(resolve(options.cwd, options.output), stdout);
+    return { stdout: '', warnings: rendered.warnings };
+  }
+  return { stdout, warnings: rendered.warnings };
+};
+
+const render = (options: ConfigOptions): Promise<ConfigResult> => {
+  const listing = LISTINGS.find(({ flag }) => options[flag] === true);
+  if (options.explain !== undefined) {
+    return renderExplanation(options, options.explain);
+  }
+  if (listing !== undefined) {
+    return renderListing(options, listing.print);
+  }
+  if (options.hash !== undefined) {
+    return renderHashes(options, options.hash);
+  }
+  if (options.listProfiles === true) {
+    return renderProfiles(options);
+  }
+  if (options.listVariables === true) {
+    return renderVariables(options);
+  }
+  return options.interpolate === false ? renderModel(options) : renderProject(options);
+};
+
+const renderProject = async (options: ConfigOptions): Promise<ConfigResult> => {
+  const { project, warnings } = await loadProject(options);
+  return { stdout: options.format === 'json' ? formatProjectJson(project) : formatProjectYaml(project), warnings };
+};
+
+/** Without interpolation there is no typed project: the merged model is printed as it is. */
+const renderModel = async (options: ConfigOptions): Promise<ConfigResult> => {
+  const warnings = new Warnings();
+  const { tree, name } = await loadTree(options, warnings);
+  if ((options.services ?? []).length > 0) {
+    warnings.add('ignored', 'service filtering is not applied when --no-interpolate is set, the full model will be rendered');
+  }
+  const plain = toPlain(withEntries(tree, { name: scalar(name, tree) }));
+  return { stdout: options.format === 'json' ? formatPlainJson(plain) : formatPlainYaml(plain), warnings: warnings.all };
+};
+
+/** Listings look at the whole project and read no env files. */
+const renderListing = async (options: ConfigOptions, print: (project: Project) => string[]): Promise<ConfigResult> => {
+  const { project, warnings } = await loadProject({ ...options, services: [], resolveEnv: false });
+  return { stdout: lines(print(project)), warnings };
+};
+
+const LISTINGS = [
+  { flag: 'listServices', print: (project: Project) => inDependencyOrder(project.services) },
+  { flag: 'listVolumes', print: (project: Project) => Object.keys(project.volumes).sort() },
+  { flag: 'listNetworks', print: (project: Project) => Object.keys(project.networks).sort() },
+  {
+    flag: 'listModels',
+    print: (project: Project) =>
+      Object.values(project.models)
+        .map(({ model }) => model)
+        .sort(),
+  },
+  {
+    flag: 'listImages',
+    print: (project: Project) =>
+      Object.entries(project.services)
+        .filter(([, service]) => service.provider === undefined)
+        .map(([name, { image }]) => image ?? `${project.name}-${name}`)
+        .sort(),
+  },
+  {
+    flag: 'listEnvironment',
+    print: (project: Project) =>
+      Object.entries(project.environment)
+        .map(([name, value]) => `${name}=${value}`)
+        .sort(),
+  },
+] as const;
+
+const renderHashes = async (options: ConfigOptions, wanted: string): Promise<ConfigResult> => {
+  const { project, warnings } = await loadProject({ ...options, services: wanted === '*' ? [] : wanted.split(',') });
+  const hashes = serviceHashes(project, wanted === '*' ? undefined : wanted.split(','));
+  return { stdout: lines(hashes.map(({ name, hash }) => `${name} ${hash}`)), warnings };
+};
+
+const renderProfiles = async (options: ConfigOptions): Promise<ConfigResult> => {
+  const { project, warnings } = await loadProject({ ...options, resolveEnv: false });
+  const services = [...Object.values(project.services), ...Object.values(project.disabledServices)];
+  return { stdout: lines([...new Set(services.flatMap(({ profiles }) => profiles ?? []))].sort()), warnings };
+};
+
+const renderVariables = async (options: ConfigOptions): Promise<ConfigResult> => {
+  const warnings = new Warnings();
+  const { tree } = await loadTree({ ...options, interpolate: false, normalize: false, resolvePaths: false }, warnings);
+  const variables = listVariables(tree);
+  return { stdout: options.format === 'json' ? variablesJson(variables) : variablesTable(variables), warnings: warnings.all };
+};
+
+const variablesJson = (variables: readonly Variable[]): string => {
+  const record = Object.fromEntries(
+    variables.map(({ name, defaultValue, presenceValue, required }) => [
+      name,
+      { Name: name, DefaultValue: defaultValue, PresenceValue: presenceValue, Required: required },
+    ]),
+  );
+  return `${goJson(record, 4)}\n\n`;
+};
+
+const variablesTable = (variables: readonly Variable[]): string => {
+  const rows = [
+    ['NAME', 'REQUIRED', 'DEFAULT VALUE', 'ALTERNATE VALUE'],
+    ...variables.map(({ name, required, defaultValue, presenceValue }) => [name, String(required), defaultValue, presenceValue]),
+  ];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return lines(
+    rows.map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('   ')
+        .trimEnd(),
+    ),
+  );
+};
+
+const renderExplanation = async (options: ConfigOptions, path: string): Promise<ConfigResult> => {
+  const { tree, warnings } = await loadProject({ ...options, allResources: true });
+  const explanation = explain(tree, path);
+  if (explanation === undefined) {
+    throw new HyprError('HYPR_USAGE', `nothing is set at ${path}`, { hint: 'paths look like services.web.image' });
+  }
+  return { stdout: lines(explanation), warnings };
+};
+
+const lines = (items: readonly string[]): string => items.map((item) => `${item}\n`).join('');

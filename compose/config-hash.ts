@@ -1,0 +1,25 @@
+import { createHash } from 'node:crypto';
+import type { Project, Service } from './model.ts';
+import { compactServiceJson } from './render.ts';
+
+/**
+ * SHA-256 (hex) of what makes a replica different when it changes: the service without its build,
+ * pull policy, number of replicas, dependencies and profiles. The same number docker compose gives.
+ */
+export const serviceConfigHash = (service: Service): string => {
+  const { build: _build, pull_policy: _policy, scale: _scale, depends_on: _dependencies, profiles: _profiles, ...rest } = service;
+  const hashed = rest.deploy === undefined ? rest : { ...rest, deploy: withoutReplicas(rest.deploy) };
+  return createHash('sha256').update(compactServiceJson(hashed)).digest('hex');
+};
+
+/** Lines of `config --hash`: every enabled service, or those named (comma list), by name. */
+export const serviceHashes = (project: Project, names?: readonly string[]): Array<{ name: string; hash: string }> =>
+  Object.entries(project.services)
+    .filter(([name]) => names === undefined || names.includes(name))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, service]) => ({ name, hash: serviceConfigHash(service) }));
+
+const withoutReplicas = (deploy: NonNullable<Service['deploy']>): object => {
+  const { replicas: _, ...rest } = deploy;
+  return rest;
+};

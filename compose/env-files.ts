@@ -1,0 +1,86 @@
+import { HyprError } from '../base/errors.ts';
+import type { Locate } from './consistency.ts';
+import { readEnvSource } from './discover.ts';
+import { parseDotenv, parseRawEnv } from './dotenv.ts';
+import type { Project, Service } from './model.ts';
+
+/**
+ * Reads the `env_file`s of enabled services into `environment` (which wins) and removes the attribute.
+ * @throws COMPOSE_ENV_FILE if one is missing or malformed
+ */
+export const resolveEnvFiles = async (project: Project, locate: Locate): Promise<Project> =>
+  mapServices(project, 'env_file', async (service, name) => {
+    const files = service.env_file as Array<{ path: string; required?: boolean; format?: string }>;
+    const own = new Map(Object.entries(service.environment ?? {}));
+    const values = new Map<string, string | null>();
+    for (const [i, file] of files.entries()) {
+      const lookup = (variable: string): string | undefined =>
+        project.environment[variable] ?? own.get(variable) ?? values.get(variable) ?? undefined;
+      const source = await readOptional(file, () => locate(['services', name, 'env_file', `[${i}]`]));
+      if (source !== undefined) {
+        const parsed = checkFormat(file.format) === 'raw' ? parseRawEnv(source, lookup) : parseDotenv(source, lookup);
+        addAll(values, parsed);
+      }
+    }
+    addAll(values, own);
+    const { env_file: _, ...rest } = service;
+    return values.size === 0 ? rest : { ...rest, environment: Object.fromEntries(values) };
+  });
+
+/** Reads the `label_file`s of enabled services into `labels` (which win) and removes the attribute. */
+export const resolveLabelFiles = async (project: Project, locate: Locate): Promise<Project> =>
+  mapServices(project, 'label_file', async (service, name) => {
+    const labels = new Map<string, string>();
+    for (const [i, path] of (service.label_file as string[]).entries()) {
+      const source = await readOptional({ path }, () => locate(['services', name, 'label_file', `[${i}]`]));
+      if (source !== undefined) {
+        addAll(
+          labels,
+          parseDotenv(source, (variable) => project.environment[variable]),
+        );
+      }
+    }
+    addAll(labels, new Map(Object.entries(service.labels ?? {})));
+    const { label_file: _, ...rest } = service;
+    return labels.size === 0 ? rest : { ...rest, labels: Object.fromEntries(labels) };
+  });
+
+const mapServices = async (
+  project: Project,
+  attribute: string,
+  change: (service: Service, name: string) => Promise<Service>,
+): Promise<Project> => {
+  const services: Array<readonly [string, Service]> = [];
+  for (const [name, service] of Object.entries(project.services)) {
+    services.push([name, service[attribute] === undefined ? service : await change(service, name)]);
+  }
+  return { ...project, services: Object.fromEntries(services) };
+};
+
+const readOptional = async (file: { path: string; required?: boolean }, locate: () => ReturnType<Locate>) => {
+  try {
+    return await readEnvSource(file.path);
+  } catch (error) {
+    const missing = error instanceof HyprError && error.code === 'COMPOSE_ENV_FILE';
+    if (missing && file.required === false) {
+      return undefined;
+    }
+    if (missing) {
+      throw new HyprError('COMPOSE_ENV_FILE', error.message, { ...locate(), hint: error.hint ?? '', cause: error });
+    }
+    throw error;
+  }
+};
+
+const checkFormat = (format: string | undefined): string | undefined => {
+  if (format !== undefined && format !== 'raw') {
+    throw new HyprError('COMPOSE_ENV_FILE', `the env file format "${format}" is not known`, { hint: 'leave it out, or write raw' });
+  }
+  return format;
+};
+
+const addAll = <T>(target: Map<string, T>, values: ReadonlyMap<string, T>): void => {
+  for (const [key, value] of values) {
+    target.set(key, value);
+  }
+};

@@ -1,0 +1,117 @@
+import { stat } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { exists } from '../base/files.ts';
+import { readEnvFiles } from './discover.ts';
+import type { FileSet, LoadContext } from './load-context.ts';
+import { type MapNode, map, mapAt, type Node, sameNodes, stringOf, withEntries } from './node.ts';
+import { errorAt, type Mark } from './source.ts';
+
+interface IncludeOptions {
+  readonly file: string;
+  readonly set: FileSet;
+  readonly context: LoadContext;
+  readonly load: (set: FileSet, context: LoadContext) => Promise<MapNode>;
+}
+
+/**
+ * Loads what `include` names, each with its own folder and variables, and adds its resources.
+ * @throws COMPOSE_INVALID on circles, and when a resource is defined in both
+ */
+export const applyIncludes = async (root: MapNode, options: IncludeOptions): Promise<MapNode> => {
+  const include = root.entries.get('include');
+  if (include === undefined) {
+    return root;
+  }
+  if (include.kind !== 'list') {
+    throw errorAt('COMPOSE_INVALID', 'include must be a list', {
+      mark: include.keyMark ?? include.mark,
+      hint: 'write "include: [file.yaml]"',
+    });
+  }
+  let model = root;
+  for (const entry of include.items) {
+    const imported = await loadEntry(entry, options);
+    model = importResources(model, imported, entry.mark);
+  }
+  return withEntries(model, { include: undefined });
+};
+
+const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode> => {
+  const { set, context } = options;
+  const paths = textsOf(entry.kind === 'map' ? entry.entries.get('path') : entry).map((path) => localPath(path, set.folder, entry.mark));
+  const [first] = paths;
+  if (first === undefined) {
+    throw errorAt('COMPOSE_INVALID', 'an entry of include has no path', { mark: entry.mark });
+  }
+  const including = [...set.including, options.file];
+  if (including.includes(first)) {
+    throw errorAt('COMPOSE_INVALID', `include goes in a circle: ${[...including, first].join(' → ')}`, { mark: entry.mark });
+  }
+  const directory = entry.kind === 'map' ? stringOf(entry.entries.get('project_directory')) : undefined;
+  const folder = directory ? resolve(set.folder, directory) : dirname(first);
+  const environment = new Map([...(await includeVariables(entry, folder, set)), ...set.environment]);
+  // A relative base keeps --no-path-resolution's output relative; the outermost set makes it absolute.
+  return options.load(
+    { files: paths, folder, base: relative(set.folder, folder) || '.', environment, including, from: entry.mark, resolvePaths: true },
+    context,
+  );
+};
+
+const localPath = (path: string, folder: string, mark: Mark): string => {
+  if (path.includes('://') || path.startsWith('git@')) {
+    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr includes files of this machine only`, {
+      mark,
+      hint: 'clone it and include the local path',
+    });
+  }
+  return isAbsolute(path) ? path : join(folder, path);
+};
+
+const includeVariables = async (entry: Node, folder: string, set: FileSet): Promise<Map<string, string>> => {
+  const named = entry.kind === 'map' ? entry.entries.get('env_file') : undefined;
+  if (named !== undefined) {
+    const files = textsOf(named).filter((file) => file !== '/dev/null');
+    return readEnvFiles(
+      files.map((file) => resolve(set.folder, file)),
+      set.environment,
+    );
+  }
+  const file = join(folder, '.env');
+  const isFile = (await exists(file)) && (await stat(file)).isFile();
+  return isFile ? readEnvFiles([file], set.environment) : new Map();
+};
+
+const textsOf = (node: Node | undefined): string[] => {
+  const items = node?.kind === 'list' ? node.items : node === undefined ? [] : [node];
+  return items.map((item) => stringOf(item)).filter((text) => text !== undefined);
+};
+
+const importResources = (root: MapNode, imported: MapNode, mark: Mark): MapNode => {
+  const changes: Record<string, Node> = {};
+  for (const kind of ['services', 'volumes', 'networks', 'secrets', 'configs', 'models']) {
+    const from = mapAt(imported, kind);
+    if (from === undefined) {
+      continue;
+    }
+    const own = root.entries.get(kind);
+    const entries = new Map(own?.kind === 'map' ? own.entries : []);
+    for (const [name, resource] of from.entries) {
+      const existing = entries.get(name);
+      if (existing !== undefined && !sameNodes(existing, resource)) {
+        throw conflict(kind, name, existing, resource);
+      }
+      entries.set(name, existing ?? resource);
+    }
+    changes[kind] = map(entries, own ?? { mark });
+  }
+  return withEntries(root, changes);
+};
+
+const conflict = (kind: string, name: string, own: Node, imported: Node) => {
+  const { mark } = imported;
+  const line = mark.offset < 0 ? '' : `:${mark.source.placeAt((imported.keyMark ?? mark).offset).line}`;
+  return errorAt('COMPOSE_INVALID', `${kind}.${name} is defined here and in the included ${mark.source.path}${line}`, {
+    mark: own.keyMark ?? own.mark,
+    hint: 'to change an included resource, give include a list of paths: the included file, then one with the changes',
+  });
+};

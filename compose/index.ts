@@ -1,0 +1,12 @@
+export type { ConfigOptions, ConfigResult } from './config-command.ts';
+export { runConfig } from './config-command.ts';
+export { serviceConfigHash, serviceHashes } from './config-hash.ts';
+export { normalizeProjectName } from './discover.ts';
+export { loadProject } from './load.ts';
+export type * from './model.ts';
+export type { LoadedProject, LoadOptions } from './options.ts';
+export { formatProjectJson, formatProjectYaml } from './render.ts';
+export { applyProfiles, dropUnused, noSuchService, selectServices } from './select.ts';
+export { formatDuration, parseBytes, parseDuration } from './units.ts';
+export { listVariables } from './variables.ts';
+export type { Warning, WarningKind } from './warnings.ts';

@@ -1,0 +1,62 @@
+import { errorAt, type Mark } from './source.ts';
+
+/**
+ * How much of a Compose file hypr reads. Far above what people write; low enough that a hostile file
+ * is refused within a second and a bounded amount of memory.
+ */
+export const LIMITS = {
+  /** Bytes of one YAML or env file. */
+  fileBytes: 8 << 20,
+  /** Characters of one scalar, before and after interpolation. */
+  scalarLength: 1 << 20,
+  /** Nodes of the whole model, aliases counted once per use. */
+  nodes: 400_000,
+  /** Characters of all scalars together, aliases counted once per use. */
+  totalLength: 32 << 20,
+  depth: 100,
+  /** Files read by `include` and `extends`. */
+  files: 500,
+  /** Published ports that the ranges of one project expand to. */
+  ports: 200_000,
+  /** Nesting of `${A:-${B:-…}}`. */
+  templateDepth: 50,
+} as const;
+
+/** Counts what a load uses up; one per `loadProject`. */
+export class Budget {
+  #nodes = 0;
+  #length = 0;
+  #files = 0;
+  #ports = 0;
+
+  countNode(mark: Mark, length: number): void {
+    this.#nodes += 1;
+    this.#length += length;
+    if (this.#nodes > LIMITS.nodes) {
+      throw limitError(`the file has more than ${LIMITS.nodes} values once its aliases are expanded`, mark);
+    }
+    if (length > LIMITS.scalarLength) {
+      throw limitError(`this value is longer than ${LIMITS.scalarLength} characters`, mark);
+    }
+    if (this.#length > LIMITS.totalLength) {
+      throw limitError(`the file has more than ${LIMITS.totalLength} characters once its aliases are expanded`, mark);
+    }
+  }
+
+  countFile(mark: Mark | undefined): void {
+    this.#files += 1;
+    if (this.#files > LIMITS.files) {
+      throw limitError(`more than ${LIMITS.files} files are included or extended`, mark);
+    }
+  }
+
+  countPorts(count: number, mark: Mark): void {
+    this.#ports += count;
+    if (this.#ports > LIMITS.ports) {
+      throw limitError(`the port ranges of this project expand to more than ${LIMITS.ports} ports`, mark);
+    }
+  }
+}
+
+export const limitError = (message: string, mark: Mark | undefined) =>
+  errorAt('COMPOSE_LIMIT', message, { mark, hint: 'split the file, or write the repeated part once' });

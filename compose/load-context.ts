@@ -1,0 +1,32 @@
+import type { Budget } from './limits.ts';
+import type { Mark, SourceFile } from './source.ts';
+import type { Warnings } from './warnings.ts';
+import type { ParsedDocument } from './yaml-parse.ts';
+
+/** What all files of one load share. */
+export interface LoadContext {
+  readonly budget: Budget;
+  readonly warnings: Warnings;
+  readonly stdin: () => Promise<Uint8Array>;
+  readonly interpolate: boolean;
+  readonly cache: Map<string, Promise<ParsedSource>>;
+}
+
+export interface ParsedSource {
+  readonly source: SourceFile;
+  readonly documents: readonly ParsedDocument[];
+}
+
+/** Files that make one model: the project's own, or those of one `include`. */
+export interface FileSet {
+  readonly files: readonly string[];
+  /** Absolute folder that file references start from. */
+  readonly folder: string;
+  /** What paths in the model are put under: the folder, or for an include its way there. */
+  readonly base: string;
+  readonly environment: ReadonlyMap<string, string>;
+  /** Files being included, outermost first, for finding circles. */
+  readonly including: readonly string[];
+  readonly from?: Mark | undefined;
+  readonly resolvePaths: boolean;
+}

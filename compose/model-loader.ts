@@ -1,0 +1,137 @@
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import { toCanonical } from './canonical.ts';
+import { checkSchema } from './check-schema.ts';
+import { setDefaults } from './defaults.ts';
+import { applyExtends } from './extends.ts';
+import { applyIncludes } from './include.ts';
+import { interpolate } from './interpolate.ts';
+import type { FileSet, LoadContext, ParsedSource } from './load-context.ts';
+import { mergeNodes } from './merge.ts';
+import { type MapNode, map, type Node, type Path, withEntries } from './node.ts';
+import { decodeSource, readSource } from './read-file.ts';
+import { applyResets } from './reset.ts';
+import { resolveEnvironment } from './resolve-environment.ts';
+import { resolvePaths } from './resolve-paths.ts';
+import { errorAt, type Mark, syntheticMark } from './source.ts';
+import { enforceUnicity } from './unicity.ts';
+import { validateModel } from './validate.ts';
+import { type ParsedDocument, parseYaml } from './yaml-parse.ts';
+
+/**
+ * Loads a set of files into one canonical model with defaults, absolute paths and resolved names.
+ * @throws HyprError with the place
+ */
+export const loadModel = async (set: FileSet, context: LoadContext): Promise<MapNode> => {
+  let model: MapNode = map([], { mark: syntheticMark(set.folder) });
+  for (const file of set.files) {
+    model = await addFile(model, file, set, context);
+  }
+  const steps: Array<(node: Node) => Node> = [
+    setDefaults,
+    validateModel,
+    ...(set.resolvePaths ? [(node: Node) => resolvePaths(node, { folder: set.base, home: homeOf(set) })] : []),
+    (node) => resolveEnvironment(node, set.environment),
+  ];
+  return steps.reduce<Node>((node, step) => step(node), model) as MapNode;
+};
+
+/** Reads a file once per load. */
+export const readParsed = (file: string, context: LoadContext, from?: Mark): Promise<ParsedSource> => {
+  const cached = context.cache.get(file);
+  if (cached !== undefined) {
+    return cached;
+  }
+  context.budget.countFile(from);
+  const reading = (async (): Promise<ParsedSource> => {
+    const source = file === '-' ? decodeSource('<stdin>', await context.stdin()) : await readSource(file, { from });
+    return { source, documents: parseYaml(source, context.budget) };
+  })();
+  context.cache.set(file, reading);
+  return reading;
+};
+
+const addFile = async (before: MapNode, file: string, set: FileSet, context: LoadContext): Promise<MapNode> => {
+  const { documents } = await readParsed(file, context, set.from);
+  let model = before;
+  for (const document of documents) {
+    model = await addDocument(model, document, { file, set, context });
+  }
+  return model;
+};
+
+const addDocument = async (
+  before: MapNode,
+  document: ParsedDocument,
+  options: { file: string; set: FileSet; context: LoadContext },
+): Promise<MapNode> => {
+  const { file, set, context } = options;
+  const own = expectMapping(document.root);
+  const filled = fillVariables(own, set.environment, context);
+  const complete = await applyIncludes(filled, { file, set, context, load: loadModel });
+  const earlier = applyResets(before, document.resets);
+  const extended = await applyExtends(complete, {
+    file,
+    resets: document.resets,
+    loadFile: (path, mark) => loadExtended(path, mark, set, context),
+  });
+  const merged = enforceUnicity(mergeNodes(earlier, extended));
+  checkSchema(merged);
+  warnObsolete(own, context);
+  const canonical = toCanonical(merged, { lenient: !context.interpolate, budget: context.budget });
+  return withEntries(enforceUnicity(canonical) as MapNode, { version: undefined });
+};
+
+/** A file that `extends` names: its services in canonical form, paths as seen from the extending file. */
+const loadExtended = async (
+  path: string,
+  mark: Mark,
+  set: FileSet,
+  context: LoadContext,
+): Promise<{ services: MapNode | undefined; resets: readonly Path[]; file: string }> => {
+  const file = isAbsolute(path) ? path : resolve(set.folder, path);
+  if (path.includes('://') || path.startsWith('git@')) {
+    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr extends files of this machine only`, { mark });
+  }
+  const { documents } = await readParsed(file, context, mark);
+  let model: Node = map([], { mark });
+  const resets: Path[] = [];
+  for (const document of documents) {
+    const filled = fillVariables(expectMapping(document.root), set.environment, context);
+    model = enforceUnicity(mergeNodes(applyResets(model, document.resets), filled));
+    model = enforceUnicity(toCanonical(model, { lenient: !context.interpolate, budget: context.budget }));
+    resets.push(...document.resets);
+  }
+  const base = relative(set.folder, dirname(file)) || '.';
+  const resolved = resolvePaths(model, { folder: base, home: homeOf(set) });
+  const services = resolved.kind === 'map' ? resolved.entries.get('services') : undefined;
+  return { services: services?.kind === 'map' ? services : undefined, resets, file };
+};
+
+const homeOf = (set: FileSet): string => set.environment.get('HOME') || homedir();
+
+const fillVariables = (root: MapNode, environment: ReadonlyMap<string, string>, context: LoadContext): MapNode => {
+  if (!context.interpolate) {
+    return root;
+  }
+  const { warnings, budget } = context;
+  return interpolate(root, { lookup: (name) => environment.get(name), warnings, budget }) as MapNode;
+};
+
+const expectMapping = (root: Node): MapNode => {
+  if (root.kind !== 'map') {
+    throw errorAt('COMPOSE_INVALID', 'a Compose file must be a mapping at the top level', {
+      mark: root.mark,
+      hint: 'start with "services:"',
+    });
+  }
+  return root;
+};
+
+const warnObsolete = (root: MapNode, context: LoadContext): void => {
+  const version = root.entries.get('version');
+  if (version !== undefined) {
+    const message = `${version.mark.source.path}: the attribute \`version\` is obsolete, it will be ignored, please remove it to avoid potential confusion`;
+    context.warnings.add('obsolete', message, version.keyMark);
+  }
+};

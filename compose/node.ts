@@ -1,0 +1,146 @@
+import type { Mark } from './source.ts';
+
+/**
+ * The model between parsing and binding: a tree that remembers where each value came from. Nodes are
+ * never changed once made, so that aliases and extended services can share them.
+ */
+export type Node = MapNode | ListNode | ScalarNode;
+
+export interface MapNode extends NodeBase {
+  readonly kind: 'map';
+  readonly entries: ReadonlyMap<string, Node>;
+}
+
+export interface ListNode extends NodeBase {
+  readonly kind: 'list';
+  readonly items: readonly Node[];
+}
+
+export interface ScalarNode extends NodeBase {
+  readonly kind: 'scalar';
+  readonly value: ScalarValue;
+  /** An unquoted YAML timestamp; its text is `value`. Nothing in Compose takes one. */
+  readonly date?: boolean;
+  /** Written as a floating-point number. */
+  readonly float?: boolean;
+}
+
+export type ScalarValue = string | number | bigint | boolean | null;
+
+interface NodeBase {
+  /** Where the value stands. */
+  readonly mark: Mark;
+  /** Where its key stands, for values of a mapping. */
+  readonly keyMark?: Mark;
+  /** What this value replaced, last first (`config --explain`). */
+  readonly lost?: readonly Node[];
+}
+
+export type Path = readonly string[];
+
+export const scalar = (value: ScalarValue, from: { mark: Mark; keyMark?: Mark }): ScalarNode => ({
+  kind: 'scalar',
+  value,
+  ...marksOf(from),
+});
+
+export const list = (items: readonly Node[], from: { mark: Mark; keyMark?: Mark }): ListNode => ({ kind: 'list', items, ...marksOf(from) });
+
+export const map = (entries: Iterable<readonly [string, Node]>, from: { mark: Mark; keyMark?: Mark }): MapNode => ({
+  kind: 'map',
+  entries: new Map(entries),
+  ...marksOf(from),
+});
+
+/** A copy with some entries set; `undefined` removes one. */
+export const withEntries = (node: MapNode, changes: Record<string, Node | undefined>): MapNode => {
+  const entries = new Map(node.entries);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === undefined) {
+      entries.delete(key);
+    } else {
+      entries.set(key, value);
+    }
+  }
+  return { ...node, entries };
+};
+
+export const isNull = (node: Node | undefined): boolean => node === undefined || (node.kind === 'scalar' && node.value === null);
+
+export const stringOf = (node: Node | undefined): string | undefined =>
+  node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
+
+export const mapAt = (node: Node | undefined, key: string): MapNode | undefined => {
+  const value = node?.kind === 'map' ? node.entries.get(key) : undefined;
+  return value?.kind === 'map' ? value : undefined;
+};
+
+/** The deepest node on a path that exists, and how many parts of the path led to it. */
+export const nearestNode = (root: Node, path: Path): { node: Node; depth: number } => {
+  let node = root;
+  for (const [depth, part] of path.entries()) {
+    const next =
+      node.kind === 'map' ? node.entries.get(part) : node.kind === 'list' ? node.items[Number(part.replace(/\D/g, ''))] : undefined;
+    if (next === undefined) {
+      return { node, depth };
+    }
+    node = next;
+  }
+  return { node, depth: path.length };
+};
+
+export type Plain = ScalarValue | Plain[] | { [key: string]: Plain };
+
+/** Plain values; keys go into objects without a prototype, so that `__proto__` is a key like others. */
+export const toPlain = (node: Node): Plain => {
+  if (node.kind === 'scalar') {
+    return node.value;
+  }
+  if (node.kind === 'list') {
+    return node.items.map(toPlain);
+  }
+  const out: { [key: string]: Plain } = Object.create(null);
+  for (const [key, value] of node.entries) {
+    out[key] = toPlain(value);
+  }
+  return out;
+};
+
+/** As Go prints a value with `%v`: what list forms of mappings contain. */
+export const textOf = (value: ScalarValue): string => {
+  if (value === null) {
+    return '';
+  }
+  if (typeof value === 'number' && value !== 0 && Math.abs(value) < 1e-4) {
+    return value.toExponential().replace(/e-(\d)$/, 'e-0$1');
+  }
+  return String(value);
+};
+
+export const sameNodes = (a: Node, b: Node): boolean => {
+  if (a === b) {
+    return true;
+  }
+  if (a.kind === 'scalar' && b.kind === 'scalar') {
+    return a.value === b.value;
+  }
+  if (a.kind === 'list' && b.kind === 'list') {
+    return a.items.length === b.items.length && a.items.every((item, i) => sameNodes(item, b.items[i] ?? item));
+  }
+  if (a.kind === 'map' && b.kind === 'map') {
+    return (
+      a.entries.size === b.entries.size &&
+      [...a.entries].every(([key, value]) => {
+        const other = b.entries.get(key);
+        return other !== undefined && sameNodes(value, other);
+      })
+    );
+  }
+  return false;
+};
+
+export const describeKind = (node: Node): string =>
+  node.kind === 'map' ? 'a mapping' : node.kind === 'list' ? 'a list' : node.value === null ? 'nothing' : `a ${typeof node.value}`;
+
+const marksOf = (from: { mark: Mark; keyMark?: Mark }) =>
+  from.keyMark === undefined ? { mark: from.mark } : { mark: from.mark, keyMark: from.keyMark };

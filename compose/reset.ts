@@ -1,0 +1,29 @@
+import type { Node, Path } from './node.ts';
+
+/** Removes from an earlier model what a later document marked `!reset` or `!override`. */
+export const applyResets = (model: Node, resets: readonly Path[]): Node => resets.reduce((node, path) => removeAt(node, path), model);
+
+const removeAt = (node: Node, path: Path): Node => {
+  const [part, ...rest] = path;
+  if (part === undefined) {
+    return node;
+  }
+  if (node.kind === 'list' && part.startsWith('[')) {
+    // Positions of a later file say nothing about a list of an earlier one: lists are reset whole.
+    return node;
+  }
+  if (node.kind !== 'map') {
+    return node;
+  }
+  const child = node.entries.get(part);
+  if (child === undefined) {
+    return node;
+  }
+  const entries = new Map(node.entries);
+  if (rest.length === 0) {
+    entries.delete(part);
+  } else {
+    entries.set(part, removeAt(child, rest));
+  }
+  return { ...node, entries };
+};

@@ -1,0 +1,277 @@
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  parseAllDocuments,
+  Scalar,
+  type YAMLMap,
+  type Node as YamlNode,
+} from 'yaml';
+import { type Budget, LIMITS, limitError } from './limits.ts';
+import type { MapNode, Node, Path } from './node.ts';
+import { errorAt, type Mark, type SourceFile } from './source.ts';
+import { resolvePlain } from './yaml-scalars.ts';
+
+/** One YAML document: its tree, and the places whose value in earlier files is to be forgotten. */
+export interface ParsedDocument {
+  readonly root: Node;
+  /** Paths under `!reset` (value dropped) and `!override` (value kept); list positions as `[0]`. */
+  readonly resets: readonly Path[];
+}
+
+/**
+ * Parses every document of a source. Aliases and merge keys are expanded within the budget.
+ * @throws COMPOSE_SYNTAX with line, column and caret; COMPOSE_LIMIT for bombs
+ */
+export const parseYaml = (source: SourceFile, budget: Budget): ParsedDocument[] => {
+  const documents = readDocuments(source);
+  return documents.map((document) => {
+    const problem = document.errors[0];
+    if (problem !== undefined) {
+      throw errorAt('COMPOSE_SYNTAX', cleanMessage(problem.message), {
+        mark: { source, offset: problem.pos[0] },
+        hint: hintFor(problem.code),
+      });
+    }
+    return new TreeBuilder(source, budget).build(document);
+  });
+};
+
+const readDocuments = (source: SourceFile): Document[] => {
+  refuseDeepNesting(source);
+  try {
+    const parsed = parseAllDocuments(source.text, {
+      schema: 'failsafe',
+      merge: false,
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: 'silent',
+      keepSourceTokens: false,
+    });
+    return Array.isArray(parsed) ? (parsed as Document[]) : [];
+  } catch (error) {
+    if (error instanceof RangeError) {
+      throw limitError('the file is nested too deeply', { source, offset: 0 });
+    }
+    throw errorAt('COMPOSE_SYNTAX', error instanceof Error ? error.message : String(error), { mark: { source, offset: 0 }, cause: error });
+  }
+};
+
+/**
+ * A cheap look at brackets and indentation before the real parser, whose cost and stack grow with
+ * depth. Brackets in strings are counted too, so only absurd numbers are refused here.
+ */
+const refuseDeepNesting = (source: SourceFile): void => {
+  let brackets = 0;
+  let dashes = 0;
+  const { text } = source;
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    if (char === 0x5b || char === 0x7b) {
+      brackets += 1;
+    } else if (char === 0x5d || char === 0x7d) {
+      brackets = Math.max(0, brackets - 1);
+    } else if (char === 0x0a) {
+      dashes = 0;
+    } else if ((char === 0x2d || char === 0x3f || char === 0x3a) && text.charCodeAt(at + 1) === 0x20) {
+      dashes += 1;
+    }
+    if (brackets > MAX_BRACKETS || dashes > MAX_BRACKETS) {
+      throw limitError('the file is nested too deeply', { source, offset: at });
+    }
+  }
+};
+
+/** Turns one parsed document into nodes. */
+class TreeBuilder {
+  readonly #source: SourceFile;
+  readonly #budget: Budget;
+  readonly #resets: Path[] = [];
+  readonly #anchors = new Map<string, YamlNode>();
+  /** Aliases bind to the latest anchor before them; found by one walk in document order. */
+  readonly #targets = new Map<Alias, YamlNode>();
+  readonly #open = new Set<YamlNode>();
+
+  constructor(source: SourceFile, budget: Budget) {
+    this.#source = source;
+    this.#budget = budget;
+  }
+
+  build(document: Document): ParsedDocument {
+    const { contents } = document;
+    if (contents === null) {
+      return { root: { kind: 'scalar', value: null, mark: { source: this.#source, offset: 0 } }, resets: [] };
+    }
+    this.#bindAliases(contents);
+    const root = this.#node(contents, [], 0);
+    return { root: root ?? { kind: 'map', entries: new Map(), mark: this.#mark(contents) }, resets: this.#resets };
+  }
+
+  #bindAliases(node: unknown): void {
+    if (isAlias(node)) {
+      const target = this.#anchors.get(node.source);
+      if (target === undefined) {
+        throw errorAt('COMPOSE_SYNTAX', `unknown anchor '${node.source}'`, {
+          mark: this.#mark(node),
+          hint: `define it before its use with &${node.source}`,
+        });
+      }
+      this.#targets.set(node, target);
+      return;
+    }
+    if ((isScalar(node) || isMap(node) || isSeq(node)) && node.anchor !== undefined) {
+      this.#anchors.set(node.anchor, node);
+    }
+    if (isMap(node) || isSeq(node)) {
+      for (const item of node.items) {
+        if (isPair(item)) {
+          this.#bindAliases(item.key);
+          this.#bindAliases(item.value);
+        } else {
+          this.#bindAliases(item);
+        }
+      }
+    }
+  }
+
+  /** Undefined for what is under `!reset`. */
+  #node(yaml: YamlNode, path: Path, depth: number, keyMark?: Mark): Node | undefined {
+    const mark = this.#mark(yaml);
+    if (depth > LIMITS.depth) {
+      throw limitError(`values are nested more than ${LIMITS.depth} deep`, mark);
+    }
+    if (isAlias(yaml)) {
+      return this.#alias(yaml, path, depth, keyMark);
+    }
+    if (yaml.tag === '!reset' || yaml.tag === '!override') {
+      this.#resets.push(path);
+    }
+    if (yaml.tag === '!reset') {
+      return undefined;
+    }
+    const key = keyMark === undefined ? {} : { keyMark };
+    if (isScalar(yaml)) {
+      const node = this.#scalar(yaml, mark);
+      this.#budget.countNode(mark, typeof node.value === 'string' ? node.value.length : 1);
+      return { ...node, ...key };
+    }
+    this.#budget.countNode(mark, 1);
+    if (isMap(yaml)) {
+      return { ...this.#map(yaml, path, depth), ...key };
+    }
+    if (isSeq(yaml)) {
+      const items = yaml.items.map((item, i) => this.#child(item, [...path, `[${i}]`], depth));
+      return { kind: 'list', items: items.filter((item) => item !== undefined), mark, ...key };
+    }
+    throw errorAt('COMPOSE_SYNTAX', 'this is not a YAML value', { mark });
+  }
+
+  #child(yaml: unknown, path: Path, depth: number, keyMark?: Mark): Node | undefined {
+    if (yaml === null || yaml === undefined) {
+      const mark = keyMark ?? { source: this.#source, offset: 0 };
+      return { kind: 'scalar', value: null, mark, ...(keyMark === undefined ? {} : { keyMark }) };
+    }
+    return this.#node(yaml as YamlNode, path, depth + 1, keyMark);
+  }
+
+  #alias(alias: Alias, path: Path, depth: number, keyMark?: Mark): Node | undefined {
+    const target = this.#targets.get(alias);
+    if (target === undefined || this.#open.has(target)) {
+      throw errorAt('COMPOSE_SYNTAX', `the anchor '${alias.source}' contains itself`, { mark: this.#mark(alias) });
+    }
+    return this.#node(target, path, depth, keyMark);
+  }
+
+  #scalar(yaml: Scalar, mark: Mark): Node & { kind: 'scalar' } {
+    const text = String(yaml.value ?? '');
+    const tag = yaml.tag?.replace('tag:yaml.org,2002:', '!!');
+    if (tag === '!!binary') {
+      return { kind: 'scalar', value: Buffer.from(text, 'base64').toString('utf8'), mark };
+    }
+    const typed = tag === '!!int' || tag === '!!float' || tag === '!!bool' || tag === '!!null';
+    if ((yaml.type === Scalar.PLAIN && (tag === undefined || !tag.startsWith('!'))) || typed) {
+      return { kind: 'scalar', ...resolvePlain(text), mark };
+    }
+    return { kind: 'scalar', value: text, mark };
+  }
+
+  #map(yaml: YAMLMap, path: Path, depth: number): MapNode {
+    this.#open.add(yaml);
+    const entries = new Map<string, Node>();
+    const seen = new Map<string, Mark>();
+    const merges: Array<{ value: unknown; mark: Mark }> = [];
+    for (const pair of yaml.items) {
+      const { key, mark } = this.#key(pair.key, path);
+      const first = seen.get(key);
+      if (first !== undefined) {
+        throw errorAt('COMPOSE_SYNTAX', `the key "${key}" is already defined in line ${first.source.placeAt(first.offset).line}`, {
+          mark,
+          hint: 'remove one of them',
+        });
+      }
+      seen.set(key, mark);
+      if (key === '<<' && isScalar(pair.key) && pair.key.type === Scalar.PLAIN) {
+        merges.push({ value: pair.value, mark });
+        continue;
+      }
+      const value = this.#child(pair.value, [...path, key], depth, mark);
+      if (value !== undefined) {
+        entries.set(key, value);
+      }
+    }
+    for (const merge of merges) {
+      this.#mergeKey({ entries, path, depth, ...merge });
+    }
+    this.#open.delete(yaml);
+    return { kind: 'map', entries, mark: this.#mark(yaml) };
+  }
+
+  /** `<<`: what is there already wins; of several mappings the earlier one. */
+  #mergeKey(options: { entries: Map<string, Node>; value: unknown; mark: Mark; path: Path; depth: number }): void {
+    const source = this.#child(options.value, options.path, options.depth, options.mark);
+    const parts = source?.kind === 'list' ? source.items : source === undefined ? [] : [source];
+    for (const part of parts) {
+      if (part.kind !== 'map') {
+        throw errorAt('COMPOSE_SYNTAX', '"<<" needs a mapping or a list of mappings', { mark: options.mark });
+      }
+      for (const [key, value] of part.entries) {
+        if (!options.entries.has(key)) {
+          options.entries.set(key, value);
+        }
+      }
+    }
+  }
+
+  #key(yaml: unknown, path: Path): { key: string; mark: Mark } {
+    const node = isAlias(yaml) ? this.#targets.get(yaml) : yaml;
+    const mark = isScalar(yaml) || isAlias(yaml) ? this.#mark(yaml) : { source: this.#source, offset: 0 };
+    if (!isScalar(node)) {
+      throw errorAt('COMPOSE_SYNTAX', 'a key must be a string', { mark });
+    }
+    const { value } = this.#scalar(node, mark);
+    if (typeof value !== 'string') {
+      const where = path.length === 0 ? 'at the top level' : `in ${path.join('.')}`;
+      throw errorAt('COMPOSE_INVALID', `the key ${value} ${where} is not a string`, { mark, hint: `write it in quotes: "${value}"` });
+    }
+    return { key: value, mark };
+  }
+
+  #mark(yaml: YamlNode): Mark {
+    return { source: this.#source, offset: yaml.range?.[0] ?? 0 };
+  }
+}
+
+const cleanMessage = (message: string): string => {
+  const first = message.split('\n')[0] ?? message;
+  return first.charAt(0).toLowerCase() + first.slice(1);
+};
+
+const hintFor = (code: string): string | undefined =>
+  code === 'TAB_AS_INDENT' ? 'YAML is indented with spaces, not with tabs' : undefined;
+
+/** The parser recurses; beyond this it would run out of stack rather than answer. */
+const MAX_BRACKETS = 1000;

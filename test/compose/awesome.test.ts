@@ -1,0 +1,32 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { cp, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runConfig } from '../../compose/index.ts';
+
+/** The example applications of docker/awesome-compose with docker compose's answers; they lie beside the project. */
+const shared = join(import.meta.dirname, '../../../shared/conformance/compose');
+const available = existsSync(join(shared, 'awesome'));
+const apps = available ? readdirSync(join(shared, 'awesome')).sort() : [];
+let scratch = '';
+
+describe.skipIf(!available)(`39 example applications${available ? '' : ' (skipped: ../shared is not there)'}`, () => {
+  beforeAll(async () => {
+    scratch = await realpath(await mkdtemp(join(tmpdir(), 'hypr-awesome-')));
+  });
+  afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+  test('are all there', () => expect(apps).toHaveLength(39));
+
+  test.each(apps)('%s', async (app) => {
+    await cp(join(shared, 'awesome', app), join(scratch, app), { recursive: true });
+    const golden = (kind: string) => readFile(join(shared, 'awesome-golden', `${app}__compose.${kind}`), 'utf8');
+    const config = async (format: 'yaml' | 'json') => {
+      const { stdout } = await runConfig({ cwd: join(scratch, app), env: { HOME: '/__HOME__' }, format });
+      return stdout.replaceAll(scratch, '/__ROOT__');
+    };
+    expect(await config('yaml')).toBe(await golden('yaml'));
+    expect(await config('json')).toBe(await golden('json'));
+  });
+});
