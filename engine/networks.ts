@@ -60,6 +60,7 @@ export class StackNetworks {
       internal: config.internal ?? false,
       mtu: MTU,
       hostAccess: false,
+      udpPorts: publishesUdp(project),
     };
     store.putNetwork({
       stack,
@@ -169,6 +170,7 @@ export class StackNetworks {
         const address =
           mine?.ip ??
           allocateAddress({
+            ...this.#limits(attachment.key),
             subnet: row.spec.subnet,
             gateway: row.spec.gateway,
             taken: leases.map((lease) => lease.ip),
@@ -186,6 +188,12 @@ export class StackNetworks {
         };
       }),
     );
+  }
+
+  /** `ip_range` and `aux_addresses` of the file. */
+  #limits(key: string): { range?: string; reserved?: string[] } {
+    const config = this.#options.store.stack(this.#options.stack)?.project.networks[key]?.ipam?.config?.[0];
+    return { ...(config?.ip_range ? { range: config.ip_range } : {}), reserved: Object.values(config?.aux_addresses ?? {}) };
   }
 
   /** What the stub resolver of a replica answers: the names on its networks, the rest from the gateways. */
@@ -243,8 +251,12 @@ export class StackNetworks {
 /** Asked when the host's own resolvers do not answer. */
 const FALLBACK_DNS = '8.8.8.8';
 
+/** Without a UDP port to publish, gvproxy may bind nothing at all on the host. */
+const publishesUdp = (project: Project): boolean =>
+  Object.values(project.services).some((service) => service.ports?.some((port) => port.protocol === 'udp'));
+
 /** Changes when a network has to be made anew. */
 export const networkHash = (project: Project, key: string): string => {
   const { name, internal, ipam, driver } = project.networks[key] ?? { name: key };
-  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null]), 16);
+  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, publishesUdp(project)]), 16);
 };

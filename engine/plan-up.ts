@@ -14,7 +14,7 @@ import { openPlatform } from './wiring.ts';
 /** The text of `up --dry-run`: what would happen to images, then the plan. Changes nothing. */
 export const planUp = async (input: { project: Project; options: UpOptions; store: StateStore }): Promise<string> => {
   const { project, options, store } = input;
-  const platform = await openPlatform({ stack: project.name, runDir: stackPaths(project.name).runDir });
+  const platform = await openPlatform({ runDir: stackPaths(project.name).runDir });
   const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
   const actions = await planImages({ project, services, options, platform });
   const images: Record<string, Image> = {};

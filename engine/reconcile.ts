@@ -39,6 +39,8 @@ class Reconciliation {
   /** Service → nodes after which it counts as started by this plan. */
   readonly #started = new Map<string, number[]>();
   readonly #recreated = new Set<string>();
+  /** Replicas taken away early, because a network they are on is made anew → the node that removes them. */
+  readonly #evicted = new Map<string, number>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
   readonly #options: UpOptions;
@@ -51,12 +53,38 @@ class Reconciliation {
 
   run(): Plan {
     const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
+    this.#replaceNetworks(services);
     this.#resourcesFor(services);
     for (const service of services) {
       this.#service(service);
     }
     this.#orphans();
     return this.#plan.build();
+  }
+
+  /** A network whose configuration changed: everything on it goes, then it is made anew. */
+  #replaceNetworks(services: readonly string[]): void {
+    const used = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
+    for (const key of [...used].sort()) {
+      const before = this.#observed.networks[key];
+      if (before === undefined || before === this.#desired.networks[key]) {
+        continue;
+      }
+      const cause = `the configuration of network ${key} changed`;
+      const users = this.#observed.replicas.filter(
+        (replica) => services.includes(replica.service) && this.#desired.services[replica.service]?.networks.includes(key),
+      );
+      const removals = users.map((replica) => this.#evict(replica, cause));
+      const removed = this.#plan.add({ type: 'remove-network', network: key }, cause, removals);
+      this.#resources.set(key, this.#plan.add({ type: 'create-network', network: key }, cause, [removed]));
+    }
+  }
+
+  #evict(replica: ObservedReplica, cause: string): number {
+    const known = this.#evicted.get(replica.name);
+    const node = known ?? this.#removeReplica(replica, cause, !this.#options.renewAnonVolumes);
+    this.#evicted.set(replica.name, node);
+    return node;
   }
 
   #resourcesFor(services: readonly string[]): void {
@@ -82,7 +110,7 @@ class Reconciliation {
     const existing = this.#observed.replicas.filter((replica) => replica.service === service && !replica.oneOff);
     const kept = existing.slice(0, wanted.scale);
     for (const surplus of existing.slice(wanted.scale)) {
-      this.#removeReplica(surplus, `scaled down to ${wanted.scale}`);
+      this.#evict(surplus, `scaled down to ${wanted.scale}`);
     }
     const starts: number[] = [];
     for (const replica of kept) {
@@ -95,10 +123,10 @@ class Reconciliation {
   }
 
   #keepOrReplace(service: string, wanted: DesiredService, replica: ObservedReplica): number[] {
-    const cause = this.#recreateCause(service, wanted, replica);
+    const cause = this.#evicted.has(replica.name) ? 'its network changed' : this.#recreateCause(service, wanted, replica);
     if (cause !== undefined) {
       this.#recreated.add(service);
-      const removed = this.#removeReplica(replica, cause, !this.#options.renewAnonVolumes);
+      const removed = this.#evict(replica, cause);
       return this.#createReplica({ service, wanted, number: replica.number, cause, after: [removed] });
     }
     if (replica.state === 'running') {

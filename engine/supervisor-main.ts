@@ -42,7 +42,7 @@ const main = async (stack: string): Promise<void> => {
 const superviseUntilIdle = async (input: { stack: string; store: StateStore; apiSocket: string; runDir: string }): Promise<void> => {
   const { stack, store, apiSocket } = input;
   const log = logger('supervisor');
-  const platform = await openPlatform({ stack, runDir: input.runDir });
+  const platform = await openPlatform({ runDir: input.runDir });
   const supervisor = new StackSupervisor({ stack, store, platform });
   const recovered = await supervisor.recover(new AbortController().signal);
   recordSupervisor(store, stack, true);

@@ -5,7 +5,12 @@ import { build } from 'esbuild';
 await rm(new URL('../dist', import.meta.url), { recursive: true, force: true });
 await build({
   absWorkingDir: new URL('..', import.meta.url).pathname,
-  entryPoints: { hypr: 'cli/main.ts', supervisor: 'engine/supervisor-main.ts', fixtures: 'fixtures/images/main.ts' },
+  entryPoints: {
+    hypr: 'cli/main.ts',
+    supervisor: 'engine/supervisor-main.ts',
+    fixtures: 'fixtures/images/main.ts',
+    bench: 'test/bench/main.ts',
+  },
   outdir: 'dist',
   bundle: true,
   splitting: true,

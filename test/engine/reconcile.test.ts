@@ -94,6 +94,23 @@ describe('up of a stack that runs', () => {
   });
 });
 
+test('a changed network: its users go, it is made anew, they come back', () => {
+  const project = projectOf({ web: {} });
+  const observed = observedOf([replicaOf('web')], { networks: { default: 'old' } });
+  expect(planOf(desiredOf(project), observed, UP)).toBe(
+    [
+      '#1 stop shop-web-1 (the configuration of network default changed)',
+      '#2 remove shop-web-1 keeping its anonymous volumes (the configuration of network default changed) after #1',
+      '#3 remove-network default (the configuration of network default changed) after #2',
+      '#4 create-network default (the configuration of network default changed) after #3',
+      '#5 create shop-web-1 (its network changed) after #2 #4',
+      '#6 boot shop-web-1 (its network changed) after #5',
+      '#7 start shop-web-1 (its network changed) after #6',
+      '',
+    ].join('\n'),
+  );
+});
+
 describe('scale and orphans', () => {
   const project = projectOf({ web: {} });
 

@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { homePaths, runtimeDir } from '../base/paths.ts';
+import { buildImage } from '../builder/build.ts';
+import { openImages as openImageApi } from '../builder/images.ts';
+import type { BuildResult, Image } from '../builder/types.ts';
+import { compileJail } from '../net/compile-jail.ts';
+import { landlockAbi } from '../net/landlock.ts';
+import { checkHost } from '../vmm/doctor.ts';
+import { chooseVmm } from '../vmm/probe.ts';
+import { needToolchain, openToolchain, setupToolchain } from '../vmm/toolchain/index.ts';
+import { makeBuildMachines } from './build-machines.ts';
+import { orderServices } from './dependencies.ts';
+import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
+import { findInUse } from './in-use.ts';
+import { listStacks as summarise } from './list-stacks.ts';
+import { StackClient } from './stack-client.ts';
+import type { EngineApi, ImageApi } from './types.ts';
+import { openPlatform } from './wiring.ts';
+
+/** What the CLI is given. Everything here is reached by one dynamic import, so that `config` and `--version` load none of it. */
+
+export const openStack: EngineApi['openStack'] = async ({ name, onNotice }) => new StackClient(name, onNotice ?? (() => {}));
+
+export const listStacks: EngineApi['listStacks'] = async (options) => summarise(options);
+
+export const openImages: EngineApi['openImages'] = async () => {
+  const paths = homePaths();
+  const toolchain = await needToolchain(paths);
+  const images = await openImageApi({ paths, toolchain, inUse: findInUse });
+  const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal) => {
+    const platform = await openBuildPlatform();
+    return buildImage({
+      request,
+      store: images.store,
+      machines: makeBuildMachines(platform),
+      resolveImage: async (reference, wanted) => {
+        const [image] = await images.pull(
+          [reference],
+          { policy: wanted.pull ? 'always' : 'missing', ...(wanted.platform ? { platform: wanted.platform } : {}) },
+          () => {},
+          signal,
+        );
+        return image as Image;
+      },
+      paths,
+      onEvent,
+      signal,
+    });
+  };
+  return { ...images, build };
+};
+
+/** Builds outside a stack have a folder for their sockets beside the stacks'. */
+const openBuildPlatform = () => openPlatform({ runDir: join(runtimeDir(), 'build') });
+
+export const buildProject: EngineApi['buildProject'] = async (project, options, onEvent, signal = new AbortController().signal) => {
+  const platform = await openBuildPlatform();
+  const services = orderServices(project, options.services, { withDependencies: options.withDependencies }).filter(
+    (name) => project.services[name]?.build !== undefined,
+  );
+  const results: Record<string, BuildResult> = {};
+  for (const service of services) {
+    const input = buildInput(project, service, options);
+    const imageId = await platform.buildImage(input, (event) => onEvent(service, event), signal);
+    const image = await platform.findImage(imageId);
+    results[service] = { imageId, manifestDigest: image?.manifestDigest ?? '' };
+  }
+  return results;
+};
+
+export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
+  const platform = await openPlatform({ runDir: runtimeDir() });
+  const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
+  const actions = services.flatMap((service): ImageAction[] => {
+    const { image, build } = project.services[service] ?? {};
+    return image === undefined || (build !== undefined && options.ignoreBuildable)
+      ? []
+      : [{ service, reference: imageReference(project, service), action: 'pull', cause: 'asked to pull' }];
+  });
+  const wanted = options.policy === 'always' ? actions : await missingOnly(actions, platform.findImage);
+  if (!options.ignoreFailures) {
+    await ensureImages({ project, actions: wanted, platform, progress: onProgress, onBuild: () => {} }, signal);
+    return;
+  }
+  // A service that is built may name an image that no registry has: its failure has been shown already.
+  await Promise.allSettled(
+    wanted.map((action) => ensureImages({ project, actions: [action], platform, progress: onProgress, onBuild: () => {} }, signal)),
+  );
+  signal.throwIfAborted();
+};
+
+const missingOnly = async (
+  actions: readonly ImageAction[],
+  findImage: (name: string) => Promise<Image | undefined>,
+): Promise<ImageAction[]> => {
+  const present = await Promise.all(actions.map((action) => findImage(action.reference)));
+  return actions.filter((_, index) => present[index] === undefined);
+};
+
+export const setup: EngineApi['setup'] = async (onProgress, signal) => {
+  const toolchain = await setupToolchain({ progress: onProgress, compileJail, ...(signal ? { signal } : {}) });
+  onProgress({ id: 'Accelerator', status: 'working', text: 'Probing' });
+  const { verdict } = await chooseVmm({ toolchain, ...(signal ? { signal } : {}) });
+  onProgress({
+    id: 'Accelerator',
+    status: 'done',
+    text: verdict.accelerator === 'kvm' ? 'KVM' : 'Software emulation',
+    details: verdict.reason,
+  });
+};
+
+export const doctor: EngineApi['doctor'] = async (signal) => {
+  const toolchain = await openToolchain();
+  return checkHost({ ...(signal ? { signal } : {}), ...(toolchain ? { landlockAbi: () => landlockAbi(toolchain.jail) } : {}) });
+};

@@ -1,0 +1,175 @@
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { homePaths } from '../../base/paths.ts';
+import { connectGuest } from '../../guest/client.ts';
+import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
+import { needToolchain } from '../../vmm/toolchain/index.ts';
+
+/**
+ * `npm run bench [-- NAME…]`: figures as JSON lines, `{"name","unit","median","min","max","runs"}`. Each
+ * figure is taken several times after a warm-up; compare medians of one run with each other, not across machines.
+ */
+const root = new URL('..', import.meta.url).pathname;
+const hypr = join(root, 'bin', 'hypr');
+
+const report = (name: string, unit: string, values: readonly number[]): void => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const round = (value: number | undefined) => Math.round((value ?? 0) * 1000) / 1000;
+  process.stdout.write(
+    `${JSON.stringify({ name, unit, median: round(sorted[Math.floor(sorted.length / 2)]), min: round(sorted[0]), max: round(sorted.at(-1)), runs: sorted.length })}\n`,
+  );
+};
+
+/** Runs a program to its end; seconds it took, and its output. */
+const timed = (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ seconds: number; stdout: string }> =>
+  new Promise((resolve, reject) => {
+    const begin = performance.now();
+    const child = spawn(file, [...args], { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout += chunk;
+    });
+    child.on('error', reject);
+    child.on('close', (code) =>
+      code === 0
+        ? resolve({ seconds: (performance.now() - begin) / 1000, stdout })
+        : reject(new Error(`${file} ${args.join(' ')} ended with ${code}`)),
+    );
+  });
+
+const repeat = async (runs: number, work: () => Promise<number>): Promise<number[]> => {
+  await work();
+  const values: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    values.push(await work());
+  }
+  return values;
+};
+
+const benchCliStart = async (): Promise<void> => {
+  report('bare-node', 's', await repeat(9, async () => (await timed(process.execPath, ['-e', '0'])).seconds));
+  report('cli-version', 's', await repeat(9, async () => (await timed(hypr, ['--version'])).seconds));
+  report(
+    'cli-config',
+    's',
+    await repeat(9, async () => (await timed(hypr, ['compose', '-f', 'fixtures/shop/compose.yaml', 'config', '-q'])).seconds),
+  );
+};
+
+const benchSetup = async (): Promise<void> => {
+  const home = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
+  try {
+    report('setup-from-nothing', 's', [(await timed(hypr, ['setup'], { HYPR_HOME: home })).seconds]);
+    report('setup-again', 's', [(await timed(hypr, ['setup'], { HYPR_HOME: home })).seconds]);
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+};
+
+const benchBoot = async (): Promise<void> => {
+  const toolchain = await needToolchain();
+  const { vmm } = await chooseVmm({ toolchain });
+  report('cold-boot-to-agent', 'ms', await repeat(5, () => runProbeGuest(vmm, undefined, 120_000)));
+  const dir = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
+  const machine = await vmm.create(
+    { name: 'bench', runDir: join(dir, 'm'), consoleLog: join(dir, 'console'), vcpus: 1, memoryMib: 512, disks: [], nics: [], shares: [] },
+    [],
+  );
+  try {
+    await machine.start();
+    const guest = await connectGuest(machine.record.agentSocket, { timeout: 60_000 });
+    report(
+      'agent-round-trip',
+      'ms',
+      await repeat(20, async () => {
+        const begin = performance.now();
+        await guest.sync();
+        return performance.now() - begin;
+      }),
+    );
+    report('idle-machine-memory-pss', 'MiB', [(await machine.memory()) / 2 ** 20]);
+    await guest.close();
+  } finally {
+    await machine.delete();
+    await rm(dir, { recursive: true, force: true });
+  }
+};
+
+/** First and second `up` of the shop in a home of its own with the toolchain of this one; exec round trip and memory meanwhile. */
+const benchShop = async (): Promise<void> => {
+  const home = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
+  await mkdir(join(home, 'cache'), { recursive: true });
+  await symlink(homePaths(process.env.HYPR_HOME ?? join(homedir(), '.hypr')).toolchain, join(home, 'toolchain'));
+  const registry = await startRegistry();
+  const env = {
+    HYPR_HOME: home,
+    HYPR_REGISTRY_MIRRORS: `docker.io=${registry.url}`,
+    SHOP_PORT: '18081',
+    COMPOSE_PROJECT_NAME: 'shopbench',
+  };
+  const compose = (...args: string[]) => timed(hypr, ['compose', '-f', 'fixtures/shop/compose.yaml', ...args], env);
+  try {
+    const pulled = await compose('pull', '-q', '--ignore-buildable');
+    report('pull-shop-images', 's', [pulled.seconds]);
+    report('first-up', 's', [(await compose('up', '-d', '--wait')).seconds]);
+    report('exec-true', 's', await repeat(5, async () => (await compose('exec', '-T', 'cache', 'true')).seconds));
+    report('machine-memory-pss', 'MiB', await machineMemory('shopbench'));
+    report('down', 's', [(await compose('down')).seconds]);
+    const ups: number[] = [];
+    for (let run = 0; run < 3; run++) {
+      ups.push((await compose('up', '-d', '--wait')).seconds);
+      await compose('down');
+    }
+    report('second-up', 's', ups);
+    await compose('down', '-v');
+  } finally {
+    await registry.close();
+    await rm(home, { recursive: true, force: true });
+  }
+};
+
+const startRegistry = (): Promise<{ url: string; close: () => Promise<void> }> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, 'dist', 'fixtures.js'), 'serve'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const ended = new Promise<void>((done) => child.once('exit', () => done()));
+    child.once('exit', (code) => reject(new Error(`the fixture registry ended with ${code}`)));
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      const line = text.split('\n').find((candidate) => candidate.startsWith('{'));
+      if (line !== undefined) {
+        resolve({
+          url: (JSON.parse(line) as { url: string }).url,
+          close: async () => {
+            child.stdin.end();
+            await ended;
+          },
+        });
+      }
+    });
+  });
+
+const machineMemory = async (stack: string): Promise<number[]> => {
+  const { stdout } = await timed('pgrep', ['-f', `hypr-${stack}-`]);
+  const sizes = await Promise.all(
+    stdout
+      .trim()
+      .split('\n')
+      .map(
+        async (pid) =>
+          Number(/^Pss:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => ''))?.[1] ?? 0) / 1024,
+      ),
+  );
+  return sizes.filter((size) => size > 8);
+};
+
+const BENCHES: Record<string, () => Promise<void>> = { cli: benchCliStart, setup: benchSetup, boot: benchBoot, shop: benchShop };
+
+const wanted = process.argv.slice(2);
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length === 0 || wanted.includes(name)) {
+    await bench();
+  }
+}
