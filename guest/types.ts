@@ -109,6 +109,10 @@ export interface ProcessSpec {
   readonly privileged?: boolean;
   readonly capAdd?: readonly string[];
   readonly capDrop?: readonly string[];
+  /** Compose's `init: true`: a small init as PID 1 that forwards signals and reaps. The workload itself is PID 1 otherwise. */
+  readonly init?: boolean;
+  /** security_opt no-new-privileges. */
+  readonly noNewPrivileges?: boolean;
 }
 
 export interface OutputChunk {

@@ -1,0 +1,198 @@
+/*
+ * The connection to the host: one byte stream over a virtio-serial port. The host may vanish and another
+ * may come at any moment, even unnoticed; a HELLO starts a new session whatever came before it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "kestrel.h"
+
+enum { BULK_LIMIT = 64 << 10, OUT_LIMIT = 4 << 20 };
+
+static const struct channel_handlers *on;
+static struct watch port = {.fd = -1};
+static bool port_is_stream, connected;
+static struct decoder decoder;
+static uint8_t nonce[NONCE_SIZE];
+static uint8_t *out;
+static size_t out_start, out_length, out_capacity;
+
+void channel_init(const struct channel_handlers *handlers) { on = handlers; }
+bool channel_connected(void) { return connected; }
+bool channel_has_room(void) { return connected && out_length < BULK_LIMIT; }
+bool channel_empty(void) { return out_length == 0; }
+
+static void end_session(void) {
+  if (connected) {
+    connected = false;
+    out_start = out_length = 0;
+    on->session(false);
+  }
+}
+
+static bool reserve(size_t length) {
+  if (out_start + out_length + length <= out_capacity) {
+    return true;
+  }
+  if (out_length > 0) {
+    memmove(out, out + out_start, out_length);
+  }
+  out_start = 0;
+  if (out_length + length <= out_capacity) {
+    return true;
+  }
+  size_t capacity = (out_length + length) * 2;
+  uint8_t *bigger = capacity > OUT_LIMIT ? NULL : realloc(out, capacity);
+  if (bigger == NULL) {
+    return false;
+  }
+  out = bigger, out_capacity = capacity;
+  return true;
+}
+
+static void append(const void *data, size_t length) {
+  if (length > 0) {
+    memcpy(out + out_start + out_length, data, length);
+    out_length += length;
+  }
+}
+
+static void queue_frame(uint8_t type, uint8_t flags, uint32_t channel, const void *a, size_t na, const void *b, size_t nb) {
+  uint8_t header[HEADER_SIZE] = {type, flags};
+  const uint8_t end = FRAME_END;
+  if (!reserve(sizeof header + na + nb + 1)) {
+    /* A host that asks and asks and never reads: start over with the next one. */
+    end_session();
+    return;
+  }
+  put32(header + 2, channel);
+  put32(header + 6, (uint32_t)(na + nb));
+  append(header, sizeof header), append(a, na), append(b, nb), append(&end, 1);
+}
+
+void channel_send_parts(uint8_t type, uint8_t flags, uint32_t channel, const void *head, size_t nh, const void *body, size_t nb) {
+  if (connected) {
+    queue_frame(type, flags, channel, head, nh, body, nb);
+  }
+}
+
+void channel_send(uint8_t type, uint8_t flags, uint32_t channel, const void *payload, size_t length) {
+  channel_send_parts(type, flags, channel, payload, length, NULL, 0);
+}
+
+void channel_answer_fields(uint32_t channel, const struct writer *fields) {
+  static const uint8_t ok[2];
+  channel_send_parts(F_ANSWER, 0, channel, ok, 2, fields->bytes, fields->length);
+}
+
+void channel_answer(uint32_t channel, uint16_t status, const char *text) {
+  struct writer w;
+  uint8_t head[2];
+  w.length = 0, w.full = false;
+  put16(head, status);
+  if (text != NULL) {
+    write_text(&w, 1, text);
+  }
+  channel_send_parts(F_ANSWER, 0, channel, head, 2, w.bytes, w.length);
+}
+
+void channel_fault(const char *text) { channel_send(F_FAULT, 0, 0, text, strlen(text)); }
+
+/* Writes what the port takes now; the loop calls again when it takes more. */
+void channel_flush(void) {
+  while (port.fd >= 0 && out_length > 0) {
+    ssize_t n = write(port.fd, out + out_start, out_length > 32768 ? 32768 : out_length);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      if (n < 0 && errno != EAGAIN) {
+        end_session();
+      }
+      break;
+    }
+    out_start += (size_t)n, out_length -= (size_t)n;
+  }
+  out_start = out_length == 0 ? 0 : out_start;
+}
+
+extern void write_info(struct writer *w);
+
+/* The same HELLO again is a host that got impatient: its session goes on. */
+static void welcome(const struct frame *frame) {
+  if (frame->length != HELLO_SIZE || memcmp(frame->payload, wire_magic, MAGIC_SIZE) != 0) {
+    return;
+  }
+  const uint8_t *theirs = frame->payload + MAGIC_SIZE + 4;
+  if (connected && memcmp(nonce, theirs, NONCE_SIZE) == 0) {
+    return;
+  }
+  /* A frame may be cut off in the port: the new host skips everything up to its nonce. */
+  end_session();
+  memcpy(nonce, theirs, NONCE_SIZE);
+  connected = true;
+  uint8_t head[MAGIC_SIZE + NONCE_SIZE + 2];
+  memcpy(head, wire_magic, MAGIC_SIZE);
+  memcpy(head + MAGIC_SIZE, nonce, NONCE_SIZE);
+  put16(head + MAGIC_SIZE + NONCE_SIZE, PROTOCOL_VERSION);
+  struct writer w;
+  w.length = 0, w.full = false;
+  write_info(&w);
+  channel_send_parts(F_WELCOME, 0, 0, head, sizeof head, w.bytes, w.length);
+  bool spoken = get16(frame->payload + MAGIC_SIZE) <= PROTOCOL_VERSION && PROTOCOL_VERSION <= get16(frame->payload + MAGIC_SIZE + 2);
+  if (spoken) {
+    on->session(true);
+  }
+}
+
+static void on_frame(void *context, const struct frame *frame) {
+  (void)context;
+  if (frame->type == F_HELLO) {
+    welcome(frame);
+  } else if (connected) {
+    on->frame(frame);
+  }
+}
+
+static void on_port(struct watch *watch, uint32_t events) {
+  static uint8_t bytes[32768];
+  (void)events;
+  for (;;) {
+    ssize_t n = read(watch->fd, bytes, sizeof bytes);
+    if (n > 0) {
+      if (!decoder_feed(&decoder, bytes, (size_t)n, on_frame, NULL)) {
+        channel_fault("a frame was malformed");
+      }
+    } else if (n < 0 && errno == EINTR) {
+      continue;
+    } else if (n < 0 && errno == EAGAIN) {
+      break;
+    } else {
+      /* A virtio port gives 0 for as long as no host is there and wakes us (edge) when one is. */
+      end_session();
+      if (port_is_stream) {
+        loop_unwatch(watch);
+        close(watch->fd);
+        watch->fd = -1;
+      }
+      break;
+    }
+  }
+  channel_flush();
+}
+
+void channel_use(int fd, bool is_stream) {
+  if (port.fd >= 0) {
+    end_session();
+    loop_unwatch(&port);
+    close(port.fd);
+  }
+  port = (struct watch){fd, on_port};
+  port_is_stream = is_stream;
+  loop_watch(&port, EPOLLIN | EPOLLOUT | EPOLLET);
+  on_port(&port, 0);
+}

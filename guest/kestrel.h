@@ -1,0 +1,195 @@
+/* What the parts of the guest agent know of each other. One thread, one epoll loop. */
+#ifndef KESTREL_H
+#define KESTREL_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "orders.h"
+#include "wire.h"
+
+#define AGENT_VERSION "kestrel 1"
+/* Where the service's root file system is assembled; its processes are moved into it. */
+#define SYSROOT "/sysroot"
+#define PRIVATE "/kestrel"
+
+/* loop.c: descriptors and timers */
+struct watch {
+  int fd;
+  void (*fn)(struct watch *watch, uint32_t events);
+};
+struct timer {
+  uint64_t at;
+  void (*fn)(struct timer *timer);
+  struct timer *next;
+};
+void loop_init(void);
+bool loop_watch(struct watch *watch, uint32_t events);
+void loop_change(struct watch *watch, uint32_t events);
+void loop_unwatch(struct watch *watch);
+/* (Re)starts a timer; it fires once. */
+void timer_start(struct timer *timer, uint64_t after_ms);
+void timer_stop(struct timer *timer);
+/* Handles one round of events; `idle` work is up to the caller. */
+void loop_step(void);
+uint64_t now_ms(void);
+uint64_t wall_ms(void);
+
+/* channel.c: the connection to the host */
+struct channel_handlers {
+  void (*frame)(const struct frame *frame);
+  /* A new host has said HELLO, or the old one is gone (`connected` false). */
+  void (*session)(bool connected);
+};
+void channel_init(const struct channel_handlers *handlers);
+void channel_use(int fd, bool is_stream);
+bool channel_connected(void);
+/* True while there is room for bulk data; answers are always taken. */
+bool channel_has_room(void);
+void channel_send(uint8_t type, uint8_t flags, uint32_t channel, const void *payload, size_t length);
+void channel_send_parts(uint8_t type, uint8_t flags, uint32_t channel, const void *head, size_t head_length, const void *body, size_t length);
+void channel_answer(uint32_t channel, uint16_t status, const char *text);
+void channel_answer_fields(uint32_t channel, const struct writer *fields);
+void channel_flush(void);
+bool channel_empty(void);
+void channel_fault(const char *text);
+
+/* stream.c: output of a process on its way to the host, kept until it is sent or acknowledged */
+struct mark {
+  uint64_t offset, time;
+};
+enum { MARKS = 512 };
+struct stream {
+  struct watch watch;
+  uint8_t *ring;
+  size_t capacity;
+  /* Offsets count bytes since the process began: oldest kept ≤ next to send ≤ newest; `limit` is the host's. */
+  uint64_t start, sent, end, limit, lost;
+  struct mark marks[MARKS];
+  size_t mark_first, mark_count;
+  bool open, watched, ended, end_sent, retain, attached;
+};
+bool stream_open(struct stream *s, int fd, size_t capacity, bool retain);
+void stream_close(struct stream *s);
+void stream_attach(struct stream *s, bool attached);
+void stream_window(struct stream *s, uint64_t acked, uint64_t limit);
+void stream_read(struct stream *s);
+/* Sends one frame if it may; true if it did. */
+bool stream_send(struct stream *s, uint32_t channel, uint8_t number);
+
+/* process.c */
+enum proc_kind { PROC_WORKLOAD, PROC_EXEC, PROC_JOB };
+enum { STATUS_OK = 0, STATUS_REFUSED = 1, STATUS_NOT_EXECUTABLE = 126, STATUS_NOT_FOUND = 127 };
+enum { INPUT_BUFFER = 65536 };
+struct exit_report {
+  int code, signal;
+  bool oom;
+};
+struct proc {
+  struct proc *next;
+  enum proc_kind kind;
+  uint32_t channel;
+  pid_t pid;
+  bool exited, answered, orphaned, discard_input, input_ended;
+  struct exit_report exit;
+  int pty, pid_ns, mnt_ns, cgroup_ns;
+  struct watch input, status;
+  uint8_t *input_buffer;
+  uint64_t input_received, input_written, input_limit;
+  struct stream out[2];
+  char report[4096];
+  size_t report_length;
+  void (*finished)(struct proc *proc, bool ok);
+  uint64_t drain_until;
+};
+extern struct proc *procs;
+extern struct proc *workload;
+struct proc *proc_by_channel(uint32_t channel);
+const char *proc_start(enum proc_kind kind, uint32_t channel, const struct process_spec *spec);
+typedef int job_fn(void *argument);
+enum { JOB_INPUT = 1, JOB_OUTPUT = 2 };
+/* Runs `fn` in a fork, with stdin/stdout on the channel; what it prints on stderr is the error's text. */
+struct proc *job_start(uint32_t channel, int streams, job_fn *fn, void *argument, void (*finished)(struct proc *, bool));
+void procs_reap(void);
+void procs_pump(void);
+void procs_session(bool connected);
+void proc_input(struct proc *proc, const uint8_t *data, size_t length);
+void proc_input_end(struct proc *proc);
+void proc_drop(struct proc *proc);
+bool procs_drained(void);
+void write_exit(struct writer *w, const struct exit_report *exit);
+/* Set by the main part: told when the workload ends. */
+extern void (*on_workload_exit)(void);
+
+/* launch.c: the child's side of starting a program; never returns */
+struct launch {
+  const struct process_spec *spec;
+  int stdio[3], status, mnt_ns, cgroup_ns;
+  bool new_namespaces, tty;
+};
+_Noreturn void launch_child(const struct launch *launch);
+_Noreturn void launch_fail(int status_fd, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* user.c: /etc/passwd and /etc/group of the root */
+enum { MAX_GROUPS = 64 };
+struct identity {
+  uid_t uid;
+  gid_t gid;
+  gid_t groups[MAX_GROUPS];
+  size_t group_count;
+  char home[512];
+};
+/* NULL, or what is wrong. */
+const char *identity_find(const char *user, const struct strings *extra, struct identity *out);
+
+/* caps.c */
+const char *caps_apply(const struct process_spec *spec, uid_t uid);
+
+/* prepare.c, net.c, mounts.c, files.c: run in a job; each prints its error on stderr and gives non-zero */
+int prepare_machine(const struct machine_orders *orders);
+int mount_all(const struct machine_orders *orders);
+int mount_root(const struct machine_orders *orders);
+int write_files(const struct file_order *files, size_t count);
+int configure_network(const struct machine_orders *orders);
+int set_clock(uint64_t wall_ms);
+int push_layer(bool with_tar);
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int make_dirs(const char *path, unsigned mode);
+int write_file(const char *path, const void *data, size_t length, unsigned mode);
+long read_small_file(const char *path, char *out, size_t size);
+/* Path of a block device by the serial of its virtio-blk disk. */
+bool find_disk(const char *serial, char *out, size_t size);
+
+/* tar_*.c: run in a job */
+int tar_extract(int in, const char *target);
+int tar_create(int out, const char *path, bool follow);
+int layer_create(int out, const char *upper);
+
+/* dns.c */
+void dns_configure(const struct machine_orders *orders);
+void dns_set_names(const struct name_order *names, size_t count);
+const char *dns_start(void);
+
+/* observe.c: usage, listening ports, out-of-memory kills */
+void stats_write(struct writer *w);
+void watch_ports(bool on);
+uint64_t oom_kills(void);
+void oom_watch(void);
+
+/* boot.c */
+void boot_machine(int argc, char **argv);
+uint64_t boot_ms(void);
+void console_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* power.c */
+void power_off(uint32_t channel, int stop_signal, uint64_t grace_ms);
+/* Called once per round; ends the machine when everything is done. */
+void power_step(void);
+
+/* Sends what a new host must hear of the running workload. */
+void proc_attached(struct proc *proc);
+void workload_failed(void);
+
+extern const bool host_test;
+
+#endif
