@@ -14,6 +14,7 @@ export const projectOptions = ({ context, flags }: Invocation, services: readonl
   envFiles: flags.list('env-file'),
   profiles: flags.list('profile'),
   services,
+  allResources: flags.bool('all-resources'),
   env: context.env,
   cwd: context.cwd,
 });

@@ -1,9 +1,8 @@
 import { homedir } from 'node:os';
 import { formatPlace } from '../base/errors.ts';
 import { sanitiseName } from '../base/sanitise.ts';
-import type { LoadOptions } from '../compose/options.ts';
-import type { Warning } from '../compose/warnings.ts';
-import type { CliContext, ProjectOptions } from './context.ts';
+import type { ConfigOptions, LoadOptions, Warning } from '../compose/index.ts';
+import type { CliContext, ConfigArgs, ProjectOptions } from './context.ts';
 import type { Interrupts } from './interrupts.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,9 +25,32 @@ export const createContext = (options: { readonly terminal: Terminal; readonly i
     return loaded.project;
   },
   config: async (project, args) => {
-    const { configCommand } = await import('../compose/config-command.ts');
-    return configCommand(loadOptions(project), args);
+    const { runConfig } = await import('../compose/index.ts');
+    const result = await runConfig({ ...loadOptions({ ...project, services: args.services }), ...configOptions(args) });
+    printWarnings(result.warnings);
+    return result.stdout;
   },
+});
+
+/** `config`'s flags in the words of the loader. */
+const configOptions = ({ flags }: ConfigArgs): Partial<ConfigOptions> => ({
+  ...(flags.format === 'json' || flags.format === 'yaml' ? { format: flags.format } : {}),
+  quiet: flags.quiet === true,
+  listServices: flags.services === true,
+  listVolumes: flags.volumes === true,
+  listNetworks: flags.networks === true,
+  listModels: flags.models === true,
+  listImages: flags.images === true,
+  listProfiles: flags.profiles === true,
+  listVariables: flags.variables === true,
+  listEnvironment: flags.environment === true,
+  interpolate: flags['no-interpolate'] !== true,
+  normalize: flags['no-normalize'] !== true,
+  resolvePaths: flags['no-path-resolution'] !== true,
+  consistency: flags['no-consistency'] !== true,
+  resolveEnv: flags['no-env-resolution'] !== true,
+  hash: typeof flags.hash === 'string' ? flags.hash : undefined,
+  explain: typeof flags.explain === 'string' ? flags.explain : undefined,
 });
 
 const loadOptions = (options: ProjectOptions): LoadOptions => ({ ...options, stdin: readStdin });

@@ -9,6 +9,7 @@ import type { Handler, Invocation } from '../spec/types.ts';
 /** `config`: the loader's answer on stdout or in `--output`; loads no engine. */
 export const runConfig: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
+  flags.choice('format', ['yaml', 'json']);
   const text = await context.config(projectOptions(invocation, args), configArgs(invocation));
   const output = flags.string('output');
   if (output === undefined) {

@@ -112,7 +112,12 @@ class AttachedSession {
       this.#formatter.know(replica.name);
     }
     if (mine.length > 0) {
-      invocation.context.stderr.write(`Attached to ${mine.map((replica) => shortName(replica.name, stack.name)).sort().join(', ')}\n`);
+      invocation.context.stderr.write(
+        `Attached to ${mine
+          .map((replica) => shortName(replica.name, stack.name))
+          .sort()
+          .join(', ')}\n`,
+      );
     }
     this.#endWhenAllEnded();
   }

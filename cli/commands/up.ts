@@ -26,7 +26,7 @@ export const runUp: Handler = async (invocation) => {
       return upDetached(invocation, stack, project, options);
     }
     if (wantsDashboard(invocation)) {
-      const { runDashboard } = await import('../ui/run-dashboard.ts');
+      const { runDashboard } = await import('../ui/run-dashboard.tsx');
       return runDashboard({ invocation, stack, project, options });
     }
     const { upAttached } = await import('./up-attached.ts');

@@ -24,6 +24,7 @@ const config: CommandSpec = {
     bool('no-env-resolution', 'Do not read env_file of services'),
     bool('resolve-image-digests', 'Pin images', { refused: 'digests are resolved when images are pulled' }),
     bool('lock-image-digests', 'Write an override with digests', { refused: 'digests are resolved when images are pulled' }),
+    string('explain', 'Say where a value comes from', { value: 'services.web.image' }),
     string('o,output', 'Write to a file', { value: 'FILE' }),
   ],
   load: async () => (await import('../commands/config.ts')).runConfig,

@@ -69,7 +69,7 @@ describe('attached up as a stream', () => {
 
   test('Ctrl-C stops all services and ends with 130', async () => {
     const context = fakeContext();
-    const started = starts(context, 'web', 'db');
+    starts(context, 'web', 'db');
     context.fake.onVerb = async () => {
       change(context, exited('web'), 'die');
       change(context, exited('db'), 'die');
@@ -139,7 +139,7 @@ describe('attached up as a stream', () => {
 
   test('a stream of events that breaks is an error, and nothing hangs', async () => {
     const context = fakeContext();
-    const started = starts(context, 'web');
+    starts(context, 'web');
     const engine = await context.engine();
     const broken = fakeContext({
       engine: {

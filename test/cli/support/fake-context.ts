@@ -52,6 +52,7 @@ export const fakeProject = (extra: Partial<Project> = {}): Project => ({
   volumes: {},
   secrets: {},
   configs: {},
+  models: {},
   extensions: {},
   environment: {},
   ...extra,

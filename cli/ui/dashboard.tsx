@@ -1,0 +1,34 @@
+import { Box, Text, useInput } from 'ink';
+import { useSyncExternalStore } from 'react';
+import { type Effects, handleKey } from './control.ts';
+import type { Look } from './draw-list.ts';
+import { nameOfKey } from './keys.ts';
+import type { DashboardModel } from './model.ts';
+import { drawScreen, logRows } from './screen.ts';
+
+export interface DashboardProps {
+  readonly model: DashboardModel;
+  readonly look: Look;
+  readonly effects: Effects;
+}
+
+/** Rows of ready text: React and Ink get only what is visible. */
+export const Dashboard = ({ model, look, effects }: DashboardProps) => {
+  useSyncExternalStore(model.subscribe, model.getVersion);
+  useInput((input, key) => {
+    const name = nameOfKey(input, key);
+    if (name !== '') {
+      handleKey({ model, effects, page: logRows(look) }, name);
+    }
+  });
+  return (
+    <Box flexDirection="column" height={look.rows - 1} width={look.columns}>
+      {drawScreen(model, look).map((line, row) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a row of the screen is its index
+        <Text key={row} wrap="truncate">
+          {line === '' ? ' ' : line}
+        </Text>
+      ))}
+    </Box>
+  );
+};

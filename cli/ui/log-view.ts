@@ -1,0 +1,97 @@
+import type { LogBuffer, LogEntry } from './log-buffer.ts';
+
+export interface LogFilter {
+  readonly text: string;
+  /** Show the lines that do not contain it. */
+  readonly inverse: boolean;
+}
+
+/** Which lines are shown, and where the view stands. */
+export interface LogView {
+  readonly replicas: ReadonlySet<string> | undefined;
+  readonly filter: LogFilter | undefined;
+  /** Sequence number of the lowest line; undefined follows the newest. */
+  readonly anchor: number | undefined;
+  /** Lines up to here were cleared away. */
+  readonly after: number;
+}
+
+// A frame looks at no more lines than this, so that a filter nothing matches cannot freeze the keys.
+const MAX_SCAN = 30_000;
+
+/** The last `count` lines of a view, oldest first. */
+export const readPage = (buffer: LogBuffer, view: LogView, count: number): LogEntry[] => {
+  const page: LogEntry[] = [];
+  let scanned = 0;
+  for (const entry of buffer.backwards(view.replicas, view.anchor ?? buffer.newest)) {
+    scanned += 1;
+    if (entry.seq <= view.after || page.length >= count || scanned > MAX_SCAN) {
+      break;
+    }
+    if (passes(entry, view.filter)) {
+      page.push(entry);
+    }
+  }
+  return page.reverse();
+};
+
+/** Where the view stands after moving by `lines` (negative: back); undefined when it reached the newest. */
+export const moveAnchor = (buffer: LogBuffer, view: LogView, lines: number): number | undefined => {
+  if (lines < 0) {
+    const page = readPage(buffer, view, 1 - lines);
+    return page[0]?.seq ?? view.anchor;
+  }
+  if (view.anchor === undefined) {
+    return undefined;
+  }
+  let anchor = view.anchor;
+  let left = lines;
+  let scanned = 0;
+  for (const entry of buffer.forwards(view.replicas, view.anchor)) {
+    scanned += 1;
+    if (left === 0 || scanned > MAX_SCAN) {
+      return anchor;
+    }
+    if (passes(entry, view.filter)) {
+      anchor = entry.seq;
+      left -= 1;
+    }
+  }
+  return undefined;
+};
+
+/** The nearest line that contains `text`, older (`-1`) or newer (`1`) than the view's lowest; undefined: none. */
+export const findMatch = (buffer: LogBuffer, view: LogView, text: string, direction: -1 | 1): number | undefined => {
+  const here = view.anchor ?? buffer.newest + 1;
+  const entries = direction < 0 ? buffer.backwards(view.replicas, here - 1) : buffer.forwards(view.replicas, here);
+  for (const entry of entries) {
+    if (entry.seq <= view.after) {
+      return undefined;
+    }
+    if (contains(entry.line, text) && passes(entry, view.filter)) {
+      return entry.seq;
+    }
+  }
+  return undefined;
+};
+
+/** How many lines below a standing view have come, counted up to 9999. */
+export const countNewer = (buffer: LogBuffer, view: LogView): number => {
+  let count = 0;
+  if (view.anchor !== undefined) {
+    for (const entry of buffer.forwards(view.replicas, view.anchor)) {
+      count += passes(entry, view.filter) ? 1 : 0;
+      if (count >= 9999) {
+        break;
+      }
+    }
+  }
+  return count;
+};
+
+/** Case matters only when the text has capitals. */
+export const contains = (line: string, text: string): boolean =>
+  /\p{Lu}/u.test(text) ? line.includes(text) : line.toLowerCase().includes(text);
+
+const passes = (entry: LogEntry, filter: LogFilter | undefined): boolean =>
+  filter === undefined || entry.replica === '' || contains(entry.line, filter.text) !== filter.inverse;

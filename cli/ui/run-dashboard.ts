@@ -1,1 +1,0 @@
-export { upAttached as runDashboard } from '../commands/up-attached.ts';
