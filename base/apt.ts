@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from './errors.ts';
 import { exists } from './files.ts';
@@ -17,6 +17,7 @@ export interface ResolvedPackage {
   readonly file: string;
   /** `SHA256:…`, from the signed index. */
   readonly hash: string;
+  readonly bytes: number;
 }
 
 export interface Apt {
@@ -24,6 +25,10 @@ export interface Apt {
   resolve(packages: readonly string[]): Promise<ResolvedPackage[]>;
   /** Downloads the closure; gives the paths of the .deb files in the order of `resolve`. `onPercent` hears how far it is. */
   download(packages: readonly string[], onPercent?: (percent: number) => void): Promise<string[]>;
+  /** Downloads that one package without what it depends on, and gives its path. */
+  downloadAlone(name: string, onPercent?: (percent: number) => void): Promise<string>;
+  /** Removes what was downloaded; the index stays. */
+  clean(): Promise<void>;
 }
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -55,27 +60,41 @@ export const openApt = async (folder: string, source: AptSource | undefined, sig
     const listed = await run('-qq', '-y', '--print-uris', '-o', `Dir::Cache::archives=${join(folder, 'empty')}`, 'install', ...packages);
     return parseUris(listed.stdout);
   };
-  const fetchAll = async (packages: readonly string[], onPercent: (percent: number) => void) => {
+  const fetch = async (verb: readonly string[], onPercent: (percent: number) => void) => {
     // apt's own progress: lines `dlstatus:COUNT:PERCENT:TEXT` on the descriptor it is given.
-    const args = ['-qq', '-y', '-o', 'APT::Status-Fd=1', '--download-only', 'install', ...packages];
+    const args = ['-qq', '-y', '-o', 'APT::Status-Fd=1', ...verb];
+    const cwd = join(folder, 'archives');
     const onOutput = (chunk: string) => {
       const last = [...chunk.matchAll(/^dlstatus:\d+:([\d.]+):/gm)].at(-1);
       if (last !== undefined) {
         onPercent(Number(last[1]));
       }
     };
-    const first = await runProgram('apt-get', args, { env, signal, onOutput });
+    const first = await runProgram('apt-get', args, { env, signal, cwd, onOutput });
     if (first.code !== 0) {
       // An index that has aged names files that the mirror no longer has.
       await update();
-      await run(...args);
+      await mustRun('apt-get', args, { env, signal, cwd });
     }
   };
   return {
     resolve,
     download: async (packages, onPercent = () => {}) => {
-      await fetchAll(packages, onPercent);
+      await fetch(['--download-only', 'install', ...packages], onPercent);
       return (await resolve(packages)).map(({ file }) => join(folder, 'archives', file));
+    },
+    downloadAlone: async (name, onPercent = () => {}) => {
+      await fetch(['download', name], onPercent);
+      const file = (await readdir(join(folder, 'archives'))).find((candidate) => candidate.startsWith(`${name}_`));
+      if (file === undefined) {
+        throw new HyprError('TOOLCHAIN_FAILED', `apt-get gave no file for the package ${name}`);
+      }
+      return join(folder, 'archives', file);
+    },
+    clean: async () => {
+      for (const name of ['archives', 'pkgcache.bin', 'srcpkgcache.bin']) {
+        await rm(join(folder, name), { recursive: true, force: true });
+      }
     },
   };
 };
@@ -84,8 +103,8 @@ export const openApt = async (folder: string, source: AptSource | undefined, sig
 export const parseUris = (text: string): ResolvedPackage[] =>
   text
     .split('\n')
-    .map((line) => /^'[^']*' (\S+\.deb) \d+ (\S+)$/.exec(line))
-    .flatMap((match) => (match?.[1] && match[2] ? [{ file: match[1], hash: match[2] }] : []))
+    .map((line) => /^'[^']*' (\S+\.deb) (\d+) (\S+)$/.exec(line))
+    .flatMap((match) => (match?.[1] && match[3] ? [{ file: match[1], hash: match[3], bytes: Number(match[2]) }] : []))
     .sort((a, b) => (a.file < b.file ? -1 : 1));
 
 const writeConfig = async (folder: string, source: AptSource): Promise<string> => {

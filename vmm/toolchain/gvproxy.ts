@@ -1,88 +1,77 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
+import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/files.ts';
-import { mustRun, runProgram } from '../../base/process.ts';
+import { mustRun } from '../../base/process.ts';
 import type { Tool } from '../tools.ts';
+import { findInPath, findTool } from './host-programs.ts';
+import type { Report } from './steps.ts';
 
 const VERSION = '0.8.9';
 /** `-config`, and with it real subnets, came with this one. */
 const MINIMUM = [0, 8, 8] as const;
 const MODULE = 'github.com/containers/gvisor-tap-vsock/cmd/gvproxy';
 
+export const GVPROXY_SOURCE = `${MODULE}@v${VERSION}`;
+
 /** gvproxy from HYPR_GVPROXY or PATH when it is new enough, else built from its pinned source through the Go module proxy. */
-export const makeGvproxy = async (input: { parent: string; signal: AbortSignal }): Promise<Tool> => {
-  const found = await findGvproxy(process.env.HYPR_GVPROXY ?? 'gvproxy', input.signal);
-  if (found !== undefined) {
-    return found;
+export const makeGvproxy = async (input: { parent: string; report: Report; signal: AbortSignal }): Promise<Tool> => {
+  const own = process.env.HYPR_GVPROXY;
+  const found = await findTool({ names: [own ?? 'gvproxy'], versionArgs: ['-version'], minimum: MINIMUM }, input.signal);
+  if (typeof found !== 'string') {
+    return own ? { ...found, origin: 'env' } : found;
   }
   const folder = join(input.parent, `gvproxy-${VERSION}`);
-  const file = join(folder, 'gvproxy');
-  if (!(await exists(file))) {
-    await buildGvproxy({ folder, signal: input.signal });
+  if (!(await exists(folder))) {
+    await buildGvproxy({ ...input, folder, notFound: found });
   }
-  return { file, prefix: [], version: VERSION, origin: 'toolchain' };
-};
-
-const findGvproxy = async (file: string, signal: AbortSignal): Promise<Tool | undefined> => {
-  try {
-    const { stdout, stderr } = await runProgram(file, ['-version'], { signal, timeout: 10_000 });
-    const version = parseVersion(`${stdout}${stderr}`);
-    return version !== undefined && isAtLeast(version, MINIMUM)
-      ? { file, prefix: [], version: version.join('.'), origin: process.env.HYPR_GVPROXY ? 'env' : 'path' }
-      : undefined;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EACCES')) {
-      return undefined;
-    }
-    throw error;
-  }
-};
-
-/** `gvproxy version v0.8.9` → [0, 8, 9] */
-export const parseVersion = (text: string): [number, number, number] | undefined => {
-  const match = /(\d+)\.(\d+)\.(\d+)/.exec(text);
-  return match === null ? undefined : [Number(match[1]), Number(match[2]), Number(match[3])];
-};
-
-export const isAtLeast = (version: readonly number[], minimum: readonly number[]): boolean => {
-  for (const [index, wanted] of minimum.entries()) {
-    const got = version[index] ?? 0;
-    if (got !== wanted) {
-      return got > wanted;
-    }
-  }
-  return true;
+  return { file: join(folder, 'gvproxy'), prefix: [], version: VERSION, origin: 'toolchain' };
 };
 
 /** Built with caches of its own below HYPR_HOME, which are removed afterwards: Go's module cache is some hundred megabytes. */
-const buildGvproxy = async (input: { folder: string; signal: AbortSignal }): Promise<void> => {
+const buildGvproxy = async (input: {
+  parent: string;
+  folder: string;
+  notFound: string;
+  report: Report;
+  signal: AbortSignal;
+}): Promise<void> => {
+  const go = (await findInPath('go')) ?? (await findInPath('/usr/local/go/bin/go'));
+  if (go === undefined) {
+    throw new HyprError('TOOLCHAIN_MISSING', `gvproxy ${MINIMUM.join('.')} or newer is needed, and there is no Go to build it with`, {
+      details: [`gvproxy: ${input.notFound}`],
+      hint: 'apt-get install golang-go',
+    });
+  }
   const aside = `${input.folder}.${process.pid}.tmp`;
-  const work = `${input.folder}.${process.pid}.go`;
-  await mkdir(aside, { recursive: true });
+  const work = `${input.folder}.${process.pid}.go.tmp`;
+  await mkdir(aside, { recursive: true, mode: 0o755 });
+  // GOPROXY, GOSUMDB and the like stay the user's.
   const env = {
     HOME: homedir(),
     ...process.env,
     GOPATH: join(work, 'path'),
+    GOMODCACHE: join(work, 'modules'),
     GOCACHE: join(work, 'cache'),
     GOBIN: aside,
     GOFLAGS: '-modcacherw -trimpath',
-    CGO_ENABLED: '0',
     GOTOOLCHAIN: 'auto',
+    GOWORK: 'off',
+    CGO_ENABLED: '0',
   };
+  const begin = Date.now();
+  const onOutput = () => input.report({ text: `Compiling ${Math.round((Date.now() - begin) / 1000)}s` });
   try {
-    await mustRun('go', ['install', '-ldflags=-s -w', `${MODULE}@v${VERSION}`], { env, signal: input.signal });
+    input.report({ text: 'Compiling' });
+    await mustRun(go, ['install', '-ldflags=-s -w', GVPROXY_SOURCE], {
+      env,
+      cwd: aside,
+      signal: input.signal,
+      onOutput,
+      timeout: 1_200_000,
+    });
     await rename(aside, input.folder);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      throw new HyprError(
-        'TOOLCHAIN_MISSING',
-        `gvproxy ${MINIMUM.join('.')} or newer is not in PATH, and there is no Go to build it with`,
-        { hint: 'apt-get install golang-go' },
-      );
-    }
-    throw error;
   } finally {
     await rm(work, { recursive: true, force: true });
     await rm(aside, { recursive: true, force: true });

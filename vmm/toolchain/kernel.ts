@@ -1,81 +1,146 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { Apt } from '../../base/apt.ts';
 import { HyprError } from '../../base/errors.ts';
-import { exists, writeFileAtomic } from '../../base/files.ts';
+import { exists, syncFolder } from '../../base/files.ts';
 import { mustRun } from '../../base/process.ts';
 import type { Tool } from '../tools.ts';
+import { type Programs, toolCommand } from './programs.ts';
+import type { Report } from './steps.ts';
 
 /** Depends on the newest 6.12 cloud kernel of Debian 13; the image is taken from its package, never installed. */
-const META_PACKAGE = 'linux-image-cloud-amd64';
+export const KERNEL_PACKAGE = 'linux-image-cloud-amd64';
 
 export interface Kernel {
   /** 6.12.107+deb13-cloud-amd64 */
   readonly release: string;
   /** Uncompressed ELF. */
   readonly vmlinux: string;
-  /** Folder that holds modules.dep's tree: `…/usr/lib/modules/<release>`. */
+  /** The folder `…/lib/modules`, with modules.dep below the release. */
   readonly modules: string;
 }
 
-/** Takes the kernel from its package into `parent/kernel-<release>`. `zstd` is the prefix's own. */
-export const makeKernel = async (input: { apt: Apt; parent: string; zstd: Tool; signal: AbortSignal }): Promise<Kernel> => {
-  const { apt, parent, signal } = input;
-  const debs = await apt.resolve([META_PACKAGE]);
-  const file = debs.map((deb) => deb.file).find((name) => /^linux-image-\d.*-cloud-amd64_/.test(name));
-  const release = file === undefined ? undefined : /^linux-image-(\d[^_]*)_/.exec(file)?.[1];
-  if (file === undefined || release === undefined) {
-    throw new HyprError('TOOLCHAIN_FAILED', `the package ${META_PACKAGE} names no kernel`);
+export interface KernelPackage {
+  readonly name: string;
+  readonly release: string;
+  readonly bytes: number;
+}
+
+/** Which package holds the kernel. */
+export const findKernelPackage = async (apt: Apt): Promise<KernelPackage> => {
+  for (const { file, bytes } of await apt.resolve([KERNEL_PACKAGE])) {
+    const release = /^linux-image-(\d[^_]*-cloud-amd64)_/.exec(file)?.[1];
+    if (release !== undefined) {
+      const plain = decodeURIComponent(release);
+      return { name: `linux-image-${plain}`, release: plain, bytes };
+    }
   }
-  const name = decodeURIComponent(release);
-  const root = join(parent, `kernel-${name}`);
-  if (!(await exists(root))) {
-    const deb = (await apt.download([META_PACKAGE])).find((path) => path.endsWith(`/${file}`));
-    await unpackKernel({ deb: deb ?? file, root, release: name, zstd: input.zstd, signal });
-  }
-  return openKernel(root, name);
+  throw new HyprError('TOOLCHAIN_FAILED', `the package ${KERNEL_PACKAGE} names no kernel`);
 };
 
-export const openKernel = (root: string, release: string): Kernel => ({
-  release,
-  vmlinux: join(root, 'vmlinux'),
-  modules: join(root, 'usr', 'lib', 'modules', release),
-});
+/** Downloads the kernel's package, alone; undefined when it was unpacked before. */
+export const fetchKernel = async (input: {
+  apt: Apt;
+  parent: string;
+  wanted: KernelPackage;
+  report: Report;
+}): Promise<string | undefined> => {
+  const { apt, parent, wanted, report } = input;
+  if (await exists(kernelRoot(parent, wanted.release))) {
+    return undefined;
+  }
+  return apt.downloadAlone(wanted.name, (percent) => report({ text: 'Downloading', percent, bytes: wanted.bytes }));
+};
 
-const unpackKernel = async (input: { deb: string; root: string; release: string; zstd: Tool; signal: AbortSignal }): Promise<void> => {
-  const aside = `${input.root}.${process.pid}.tmp`;
-  await rm(aside, { recursive: true, force: true });
-  await mkdir(aside, { recursive: true });
+/** Unpacks a kernel's package into `parent/kernel-<release>`; `deb` undefined: it is there already. */
+export const unpackKernel = async (input: {
+  deb: string | undefined;
+  parent: string;
+  release: string;
+  programs: Pick<Programs, 'zstd' | 'depmod'>;
+  signal: AbortSignal;
+}): Promise<Kernel> => {
+  const { deb, parent, release, programs, signal } = input;
+  const { zstd } = programs;
+  const root = kernelRoot(parent, release);
+  if (deb !== undefined) {
+    const aside = `${root}.${process.pid}.tmp`;
+    await mkdir(aside, { recursive: true });
+    try {
+      await mustRun('dpkg-deb', ['-x', deb, aside], { signal });
+      await unpackImage({ image: join(aside, 'boot', `vmlinuz-${release}`), out: join(aside, 'vmlinux'), zstd, signal });
+      await rm(join(aside, 'boot'), { recursive: true });
+      await listModules({ root: aside, release, depmod: programs.depmod, signal });
+      await rename(aside, root);
+      await syncFolder(parent);
+    } finally {
+      await rm(aside, { recursive: true, force: true });
+    }
+  }
+  return { release, vmlinux: join(root, 'vmlinux'), modules: join(root, 'usr', 'lib', 'modules') };
+};
+
+/** The user's own: HYPR_KERNEL (vmlinux or a zstd bzImage) with HYPR_KERNEL_MODULES (its lib/modules/<release>). */
+export const ownKernel = async (input: { parent: string; zstd: Tool; signal: AbortSignal }): Promise<Kernel | undefined> => {
+  const { HYPR_KERNEL: image, HYPR_KERNEL_MODULES: modules } = process.env;
+  if (image === undefined || modules === undefined) {
+    return undefined;
+  }
+  const release = basename(modules);
+  const folder = dirname(modules);
+  if (isElf(await readFile(image))) {
+    return { release, vmlinux: image, modules: folder };
+  }
+  const vmlinux = join(input.parent, `vmlinux-${release}`);
+  await unpackImage({ image, out: vmlinux, zstd: input.zstd, signal: input.signal });
+  return { release, vmlinux, modules: folder };
+};
+
+/** The package leaves the making of modules.dep to its installation, which does not happen here. */
+const listModules = async (input: { root: string; release: string; depmod: Tool | undefined; signal: AbortSignal }): Promise<void> => {
+  if (input.depmod === undefined) {
+    throw new HyprError('TOOLCHAIN_MISSING', 'depmod is needed to list the modules of the guest kernel', { hint: 'apt-get install kmod' });
+  }
+  // depmod looks in lib/modules of a root.
+  await symlink('usr/lib', join(input.root, 'lib'));
+  const { file, args } = toolCommand(input.depmod, ['-b', input.root, input.release]);
+  await mustRun(file, args, { signal: input.signal });
+};
+
+const kernelRoot = (parent: string, release: string): string => join(parent, `kernel-${release}`);
+
+const unpackImage = async (input: { image: string; out: string; zstd: Tool; signal: AbortSignal }): Promise<void> => {
+  const payload = `${input.out}.zst`;
+  await writeFile(payload, zstdPayload(await readFile(input.image)));
   try {
-    await mustRun('dpkg-deb', ['-x', input.deb, aside], { signal: input.signal });
-    const packed = await readFile(join(aside, 'boot', `vmlinuz-${input.release}`));
-    await writeFileAtomic(join(aside, 'payload.zst'), zstdPayload(packed));
-    const { file, prefix } = input.zstd;
-    // The payload is followed by its own size and signatures, which zstd reports as garbage: what matters is the ELF.
-    await mustRun(file, [...prefix, '-dqf', join(aside, 'payload.zst'), '-o', join(aside, 'vmlinux')], { signal: input.signal });
-    await rm(join(aside, 'payload.zst'));
-    await rename(aside, input.root);
+    const { file, args } = toolCommand(input.zstd, ['-dqf', payload, '-o', input.out]);
+    await mustRun(file, args, { signal: input.signal });
   } finally {
-    await rm(aside, { recursive: true, force: true });
+    await rm(payload, { force: true });
+  }
+  if (!isElf(await readFile(input.out))) {
+    throw new HyprError('TOOLCHAIN_FAILED', `${input.image} holds no ELF kernel`);
   }
 };
+
+const isElf = (file: Buffer): boolean => file.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'));
 
 const ZSTD_MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
-const SETUP_HEADER = { setupSects: 0x1f1, payloadOffset: 0x248, payloadLength: 0x24c } as const;
+/** Offsets in a bzImage's setup header, Documentation/arch/x86/boot.rst; the payload's are there from protocol 2.08 on. */
+const HEADER = { setupSects: 0x1f1, payloadOffset: 0x248, payloadLength: 0x24c, end: 0x250 } as const;
+const SECTOR = 512;
 
-/** The compressed kernel inside a bzImage (Documentation/arch/x86/boot.rst: payload_offset and payload_length, from protocol 2.08). */
+/** The zstd-compressed kernel inside a bzImage. Throws TOOLCHAIN_FAILED when there is none. */
 export const zstdPayload = (bzImage: Buffer): Buffer => {
-  const setupSects = bzImage.readUInt8(SETUP_HEADER.setupSects) || 4;
-  const start = (setupSects + 1) * 512 + bzImage.readUInt32LE(SETUP_HEADER.payloadOffset);
-  const length = bzImage.readUInt32LE(SETUP_HEADER.payloadLength);
-  // The last four bytes of the payload are its uncompressed size, added by the kernel's build.
-  const payload = bzImage.subarray(start, start + length - 4);
-  if (!payload.subarray(0, 4).equals(ZSTD_MAGIC)) {
-    throw new HyprError('TOOLCHAIN_FAILED', 'the kernel image is not compressed with zstd');
+  if (bzImage.length >= HEADER.end) {
+    const setupSects = bzImage.readUInt8(HEADER.setupSects) || 4;
+    const start = (setupSects + 1) * SECTOR + bzImage.readUInt32LE(HEADER.payloadOffset);
+    const length = bzImage.readUInt32LE(HEADER.payloadLength);
+    // The kernel's build adds the uncompressed size in the last four bytes, which are not zstd's.
+    const payload = bzImage.subarray(start, start + length - 4);
+    if (length > 8 && payload.subarray(0, 4).equals(ZSTD_MAGIC)) {
+      return payload;
+    }
   }
-  return payload;
+  throw new HyprError('TOOLCHAIN_FAILED', 'the kernel image is not compressed with zstd');
 };
-
-/** Whether a kernel folder is whole. */
-export const isKernel = async (kernel: Kernel): Promise<boolean> =>
-  (await exists(kernel.vmlinux)) && (await readdir(kernel.modules).catch(() => [])).length > 0;

@@ -1,12 +1,14 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import type { Apt } from '../../base/apt.ts';
-import { exists } from '../../base/files.ts';
+import type { Apt, ResolvedPackage } from '../../base/apt.ts';
+import { exists, syncFolder } from '../../base/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import { mustRun } from '../../base/process.ts';
 import type { Tool } from '../tools.ts';
+import { type Programs, toolCommand } from './programs.ts';
+import type { Report } from './steps.ts';
 
 /** What is taken from Debian 13; apt adds the closure of libraries. */
 export const PACKAGES = [
@@ -18,76 +20,82 @@ export const PACKAGES = [
   'e2fsprogs',
   'zstd',
   'xz-utils',
+  // depmod, for the modules of the guest kernel.
+  'kmod',
+  // The C library that makes the guest agent small.
+  'musl-dev',
 ] as const;
 
-export interface Prefix {
-  readonly root: string;
-  /** Hash of the exact package versions. */
-  readonly id: string;
-  tool(path: string, version: string): Tool;
-}
-
 /**
- * Unpacks the closure into `parent/<id>`, made aside and renamed: a prefix that exists is whole. Nothing
- * is installed on the host; programs run through the prefix's own loader and libraries.
+ * Unpacks the closure into `parent/prefix-<id>`, made aside and renamed: a prefix that exists is whole.
+ * Nothing is installed on the host; programs run through the prefix's own loader and libraries.
  */
-export const makePrefix = async (input: {
-  apt: Apt;
-  parent: string;
-  onPercent: (percent: number) => void;
-  signal: AbortSignal;
-}): Promise<Prefix> => {
+export const makePrefix = async (input: { apt: Apt; parent: string; report: Report; signal: AbortSignal }): Promise<Programs> => {
   const resolved = await input.apt.resolve(PACKAGES);
   const id = shortHash(resolved.map(({ file, hash }) => `${file} ${hash}`).join('\n'), 12);
   const root = join(input.parent, `prefix-${id}`);
   if (!(await exists(root))) {
-    const debs = await input.apt.download(PACKAGES, input.onPercent);
+    const bytes = resolved.reduce((sum, { bytes }) => sum + bytes, 0);
+    const debs = await input.apt.download(PACKAGES, (percent) => input.report({ text: 'Downloading', percent, bytes }));
+    input.report({ text: 'Extracting' });
     await unpackAll(debs, root, input.signal);
   }
-  return openPrefix(root, id);
+  const programs = prefixPrograms({ root, id, packages: resolved });
+  // A prefix that cannot run here (another architecture, a noexec home) is found out now, not at the first boot.
+  const { file, args } = toolCommand(programs.qemu, ['--version']);
+  await mustRun(file, args, { timeout: 30_000, signal: input.signal });
+  return programs;
 };
 
-export const openPrefix = (root: string, id: string): Prefix => ({
-  root,
-  id,
-  tool: (path, version) => ({
-    file: join(root, LOADER),
-    prefix: ['--library-path', libraryPath(root), join(root, path)],
-    version,
-    origin: 'toolchain',
-  }),
-});
-
 const LOADER = 'usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2';
-/** QEMU finds pulseaudio's private library and its like only when told. */
-const libraryPath = (root: string): string =>
-  ['usr/lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu/pulseaudio'].map((dir) => join(root, dir)).join(':');
+const LIBRARIES = 'usr/lib/x86_64-linux-gnu';
 
-/** dpkg-deb writes each package on its own; side by side they only meet in directories. */
-export const unpackAll = async (debs: readonly string[], root: string, signal: AbortSignal): Promise<void> => {
+/** Pure: the programs of a prefix and how they are started. */
+export const prefixPrograms = (input: { root: string; id: string; packages: ReadonlyArray<Pick<ResolvedPackage, 'file'>> }): Programs => {
+  const { root, id, packages } = input;
+  const tool = (path: string, name: string): Tool => ({
+    file: join(root, LOADER),
+    prefix: ['--library-path', join(root, LIBRARIES), join(root, path)],
+    version: packageVersion(packages, name),
+    origin: 'toolchain',
+  });
+  return {
+    id,
+    qemu: tool('usr/bin/qemu-system-x86_64', 'qemu-system-x86'),
+    qemuData: ['-L', join(root, 'usr/share/qemu'), '-L', join(root, 'usr/share/seabios')],
+    virtiofsd: tool('usr/libexec/virtiofsd', 'virtiofsd'),
+    mkfsErofs: tool('usr/bin/mkfs.erofs', 'erofs-utils'),
+    mkfsExt4: tool('usr/sbin/mkfs.ext4', 'e2fsprogs'),
+    resize2fs: tool('usr/sbin/resize2fs', 'e2fsprogs'),
+    e2fsck: tool('usr/sbin/e2fsck', 'e2fsprogs'),
+    zstd: tool('usr/bin/zstd', 'zstd'),
+    xz: tool('usr/bin/xz', 'xz-utils'),
+    depmod: tool('usr/sbin/depmod', 'kmod'),
+    musl: root,
+  };
+};
+
+/** Upstream version of a package in the closure: `qemu-system-x86_1%3a10.0.2+ds-2_amd64.deb` → `10.0.2`. */
+export const packageVersion = (packages: ReadonlyArray<Pick<ResolvedPackage, 'file'>>, name: string): string => {
+  const file = packages.find((candidate) => candidate.file.startsWith(`${name}_`))?.file ?? '';
+  const version = decodeURIComponent(file.split('_')[1] ?? '').replace(/^\d+:/, '');
+  return /^[\d.]*\d/.exec(version)?.[0] ?? 'unknown';
+};
+
+/** dpkg-deb writes each package on its own; side by side they only meet in folders. */
+const unpackAll = async (debs: readonly string[], root: string, signal: AbortSignal): Promise<void> => {
   const aside = `${root}.${process.pid}.tmp`;
-  await rm(aside, { recursive: true, force: true });
   await mkdir(aside, { recursive: true, mode: 0o755 });
   try {
-    // First what lays the merged-usr links, so that no package makes /lib a directory.
-    const first = debs.filter((deb) => /\/base-files_/.test(deb));
-    const rest = debs.filter((deb) => !first.includes(deb));
-    const limit = pLimit(Math.max(1, cpus().length));
-    for (const batch of [first, rest]) {
+    // First what lays the links of a merged /usr, so that no package makes /lib a folder.
+    const isBase = (deb: string) => deb.includes('/base-files_');
+    const limit = pLimit(availableParallelism());
+    for (const batch of [debs.filter(isBase), debs.filter((deb) => !isBase(deb))]) {
       await Promise.all(batch.map((deb) => limit(() => mustRun('dpkg-deb', ['-x', deb, aside], { signal }))));
     }
     await rename(aside, root);
+    await syncFolder(join(root, '..'));
   } finally {
     await rm(aside, { recursive: true, force: true });
   }
 };
-
-/** Version of a package in the closure, from the names of its files: `qemu-system-x86_1%3a10.0.2_amd64.deb`. */
-export const versionIn = (files: readonly string[], name: string): string => {
-  const file = files.find((candidate) => candidate.startsWith(`${name}_`)) ?? '';
-  return decodeURIComponent(file.split('_')[1] ?? 'unknown').replace(/^\d+:/, '');
-};
-
-/** Folders of `parent` that are not in use any more. */
-export const staleFolders = async (parent: string, keep: ReadonlySet<string>): Promise<string[]> =>
-  (await readdir(parent)).filter((name) => /^(prefix|kernel)-/.test(name) && !keep.has(name)).map((name) => join(parent, name));

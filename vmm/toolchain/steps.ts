@@ -1,18 +1,21 @@
 import { messageOf } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 
+/** What a step says while it works; `bytes` is the size of all that `percent` is of. */
+export type Report = (news: { readonly text: string; readonly percent?: number; readonly bytes?: number }) => void;
+
 /** Reports one step from its beginning to its end, with the seconds it took. */
 export const track = async <T>(
   progress: ProgressSink,
-  id: string,
-  done: string,
-  work: (onPercent: (percent: number) => void) => Promise<T>,
+  step: { readonly id: string; readonly done: string },
+  work: (report: Report) => Promise<T>,
 ): Promise<T> => {
+  const { id, done } = step;
   const begin = Date.now();
   progress({ id, status: 'working', text: 'Preparing' });
   try {
-    const result = await work((percent) =>
-      progress({ id, status: 'working', text: 'Downloading', current: Math.round(percent), total: 100 }),
+    const result = await work(({ text, percent, bytes }) =>
+      progress({ id, status: 'working', text, ...(percent === undefined ? {} : amount(percent, bytes)) }),
     );
     progress({ id, status: 'done', text: done, details: `${((Date.now() - begin) / 1000).toFixed(1)}s` });
     return result;
@@ -21,3 +24,8 @@ export const track = async <T>(
     throw error;
   }
 };
+
+const amount = (percent: number, total = 100): { current: number; total: number } => ({
+  current: Math.round((total * Math.min(100, percent)) / 100),
+  total,
+});

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openApt } from '../../base/apt.ts';
+import { HyprError } from '../../base/errors.ts';
+import { exists } from '../../base/files.ts';
+import { type HomePaths, shortHash } from '../../base/paths.ts';
+import type { ProgressSink } from '../../base/progress.ts';
+import { compileKestrel } from '../../guest/compile.ts';
+import { buildInitramfs } from '../../guest/initramfs.ts';
+import { GVPROXY_SOURCE, makeGvproxy } from './gvproxy.ts';
+import { findHostPrograms, findInPath } from './host-programs.ts';
+import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel, unpackKernel } from './kernel.ts';
+import { FORMAT, hasDownloads, type Manifest } from './manifest.ts';
+import { makePrefix, PACKAGES } from './prefix.ts';
+import type { Programs } from './programs.ts';
+import { compileTsc, findGuestSources } from './sources.ts';
+import { track } from './steps.ts';
+
+export interface MakeInput {
+  readonly paths: HomePaths;
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+  /** What was made before; its downloads are kept as long as the recipe is the same. */
+  readonly known: Manifest | undefined;
+  readonly compileJail: (outDir: string, options: { signal?: AbortSignal }) => Promise<string>;
+}
+
+/** Downloads and compilations side by side; agent and initramfs wait for what was downloaded. */
+export const makeParts = async (input: MakeInput): Promise<Manifest> => {
+  const { paths, progress, compileJail } = input;
+  const parent = paths.toolchain;
+  const bin = join(parent, 'bin');
+  await removeUnfinished(parent);
+  return joinAll(input.signal, async (signal) => {
+    const [{ programs, kernel, kestrel, initramfs }, gvproxy, jail, tsc] = await Promise.all([
+      makeGuest({ ...input, signal }),
+      track(progress, { id: 'gvproxy', done: 'Ready' }, (report) => makeGvproxy({ parent, report, signal })),
+      track(progress, { id: 'Network jail', done: 'Compiled' }, () => compileJail(bin, { signal })),
+      compileTsc(bin, signal),
+    ]);
+    const id = shortHash([programs.id, kernel.release, initramfs, kestrel, gvproxy.version].join(' '), 12);
+    const { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck } = programs;
+    const parts = { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck, gvproxy, jail, tsc, initramfs };
+    const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };
+    return { format: FORMAT, recipe: recipe(), programs, kernel, toolchain };
+  });
+};
+
+/** Hash of what is asked for: with the same one, what was downloaded is kept and no mirror is asked. */
+export const recipe = (): string => {
+  const { HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES } = process.env;
+  return shortHash(JSON.stringify([PACKAGES, KERNEL_PACKAGE, GVPROXY_SOURCE, HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES]), 12);
+};
+
+interface Guest {
+  readonly programs: Programs;
+  readonly kernel: Kernel;
+  readonly kestrel: string;
+  readonly initramfs: string;
+}
+
+const makeGuest = async (input: MakeInput): Promise<Guest> => {
+  const { paths, progress, signal } = input;
+  const { programs, kernel } = await makeDownloads(input);
+  const kestrel = await track(progress, { id: 'Guest agent', done: 'Compiled' }, async () => {
+    const musl = programs.musl === undefined ? {} : { musl: programs.musl };
+    return compileKestrel(join(paths.toolchain, 'bin'), { sources: await findGuestSources(), signal, ...musl });
+  });
+  const initramfs = await track(progress, { id: 'Initramfs', done: 'Ready' }, async () => {
+    const hash = createHash('sha256')
+      .update(await readFile(kestrel))
+      .update(kernel.release)
+      .digest('hex')
+      .slice(0, 12);
+    const out = join(paths.toolchain, `initramfs-${hash}.cpio`);
+    if (!(await exists(out))) {
+      await buildInitramfs({ kestrel, modulesDir: kernel.modules, release: kernel.release, xz: programs.xz, signal }, out);
+    }
+    return out;
+  });
+  return { programs, kernel, kestrel, initramfs };
+};
+
+const makeDownloads = async (input: MakeInput): Promise<{ programs: Programs; kernel: Kernel }> => {
+  const { known } = input;
+  if (known !== undefined && known.recipe === recipe() && (await hasDownloads(known))) {
+    return known;
+  }
+  const apt = (await findInPath('apt-get')) !== undefined && process.env.HYPR_QEMU === undefined;
+  return apt ? fromDebian(input) : fromHost(input);
+};
+
+const fromDebian = async ({ paths, progress, signal }: MakeInput): Promise<{ programs: Programs; kernel: Kernel }> => {
+  if ((await findInPath('dpkg-deb')) === undefined) {
+    throw new HyprError('TOOLCHAIN_MISSING', 'dpkg-deb is needed to unpack packages', { hint: 'apt-get install dpkg' });
+  }
+  const parent = paths.toolchain;
+  const apt = await track(progress, { id: 'Package index', done: 'Updated' }, () => openApt(join(paths.cache, 'apt'), undefined, signal));
+  const programsReady = track(progress, { id: 'QEMU and disk tools', done: 'Ready' }, (report) =>
+    makePrefix({ apt, parent, report, signal }),
+  );
+  const [programs, kernel] = await Promise.all([
+    programsReady,
+    track(progress, { id: 'Guest kernel', done: 'Ready' }, async (report) => {
+      const wanted = await findKernelPackage(apt);
+      const deb = await fetchKernel({ apt, parent, wanted, report });
+      return unpackKernel({ deb, parent, release: wanted.release, programs: await programsReady, signal });
+    }),
+  ]);
+  await apt.clean();
+  return { programs, kernel };
+};
+
+const fromHost = async ({ paths, progress, signal }: MakeInput): Promise<{ programs: Programs; kernel: Kernel }> => {
+  const programs = await track(progress, { id: 'QEMU and disk tools', done: 'Found' }, () => findHostPrograms(signal));
+  const kernel = await ownKernel({ parent: paths.toolchain, zstd: programs.zstd, signal });
+  if (kernel === undefined) {
+    throw new HyprError('TOOLCHAIN_MISSING', 'without apt, hypr cannot fetch the kernel that guests run', {
+      hint: 'set HYPR_KERNEL to a Linux 6.12 kernel (vmlinux or bzImage) and HYPR_KERNEL_MODULES to its lib/modules/<release> folder',
+    });
+  }
+  return { programs, kernel };
+};
+
+/** Of two setups one holds the lock, so what lies about unfinished is from one that was killed. */
+const removeUnfinished = async (parent: string): Promise<void> => {
+  const names = (await readdir(parent)).filter((name) => name.endsWith('.tmp'));
+  await Promise.all(names.map((name) => rm(join(parent, name), { recursive: true, force: true })));
+};
+
+/** Runs `work` with a signal that aborts when a part of it fails, and lets no part outlive the others. */
+const joinAll = async <T>(parent: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  const stop = new AbortController();
+  try {
+    return await work(AbortSignal.any([parent, stop.signal]));
+  } catch (error) {
+    stop.abort(new HyprError('HYPR_CANCELLED', 'another part of the set-up failed'));
+    throw error;
+  }
+};
