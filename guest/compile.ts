@@ -31,7 +31,7 @@ interface Compiler {
  * static C library of the host. Throws TOOLCHAIN_MISSING without a compiler, TOOLCHAIN_FAILED with its last lines.
  */
 export const compileKestrel = async (outDir: string, options: CompileOptions = {}): Promise<string> => {
-  const folder = options.sources ?? fileURLToPath(new URL('.', import.meta.url));
+  const folder = options.sources ?? (await findSources());
   const names = (await readdir(folder)).filter((name) => /\.[ch]$/.test(name) && !name.startsWith('fuzz_')).sort();
   const define = options.hostTest ? ['-DKESTREL_HOST_TEST'] : [];
   const hash = createHash('sha256').update(JSON.stringify([FLAGS, LINK, define, options.musl !== undefined]));
@@ -54,6 +54,17 @@ export const compileKestrel = async (outDir: string, options: CompileOptions = {
   return out;
 };
 
+/** The folder of this module, or guest/ beside the folder of the bundle. */
+const findSources = async (): Promise<string> => {
+  for (const place of ['.', '../guest']) {
+    const folder = fileURLToPath(new URL(place, import.meta.url));
+    if (await exists(join(folder, 'kestrel.c'))) {
+      return folder;
+    }
+  }
+  throw new HyprError('TOOLCHAIN_MISSING', 'the sources of the guest agent are not where they should be', { hint: 'install hypr again' });
+};
+
 const compile = async (args: readonly string[], out: string, options: CompileOptions): Promise<void> => {
   let failure: HyprError | undefined;
   for (const compiler of compilers(options)) {
@@ -66,7 +77,8 @@ const compile = async (args: readonly string[], out: string, options: CompileOpt
       const details = result.stderr.trim().split('\n').slice(-12);
       failure ??= new HyprError('TOOLCHAIN_FAILED', `${compiler.file} could not compile the guest agent`, { details });
     } catch (error) {
-      if (!isErrno(error, 'ENOENT')) {
+      // EACCES too: a folder in PATH that this user may not enter makes a missing program look forbidden.
+      if (!isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) {
         throw error;
       }
     }
