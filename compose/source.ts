@@ -37,7 +37,7 @@ export class SourceFile {
     const shift = place.column > MAX_EXCERPT ? place.column - 20 : 0;
     const shown = line.slice(shift, shift + MAX_EXCERPT);
     const indent = shown.slice(0, place.column - 1 - shift).replace(/[^\t]/g, ' ');
-    return [`${number} | ${shown}`, `${' '.repeat(number.length)} | ${indent}^`];
+    return [`${number} | ${printable(shown)}`, `${' '.repeat(number.length)} | ${indent}^`];
   }
 
   #starts(): number[] {
@@ -69,12 +69,19 @@ export const errorAt = (
   options: { mark?: Mark | undefined; hint?: string | undefined; cause?: unknown } = {},
 ): HyprError => {
   const { mark, hint, cause } = options;
-  return new HyprError(code, message, {
-    ...(hint === undefined ? {} : { hint }),
+  return new HyprError(code, printable(message), {
+    ...(hint === undefined ? {} : { hint: printable(hint) }),
     ...(cause === undefined ? {} : { cause }),
     ...(mark === undefined ? {} : { where: placeOfMark(mark) }),
     ...(mark === undefined || mark.offset < 0 ? {} : { details: mark.source.excerptAt(mark.offset) }),
   });
 };
+
+/** Text of a file as it may go to a terminal: control characters, escape sequences among them, are shown. */
+export const printable = (text: string): string =>
+  text.replace(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 
 const MAX_EXCERPT = 160;

@@ -26,9 +26,13 @@ const uniqueBy = (keyOf: KeyOf, node: Node, path: Path): Node => {
 
 const text = (item: Node): string => (item.kind === 'scalar' ? textOf(item.value) : `\0${item.mark.offset}`);
 
+/** A value that is no scalar gets a key of its own: the schema, which comes next, says what is wrong. */
 const field = (item: Node, name: string): string | undefined => {
   const value = item.kind === 'map' ? item.entries.get(name) : undefined;
-  return value?.kind === 'scalar' && value.value !== null ? textOf(value.value) : undefined;
+  if (value === undefined) {
+    return undefined;
+  }
+  return value.kind !== 'scalar' ? `\0${value.mark.offset}` : value.value === null ? undefined : textOf(value.value);
 };
 
 const byName: KeyOf = (item) => text(item).split('=', 1)[0] ?? '';

@@ -1,7 +1,7 @@
 import type { Place } from '../base/errors.ts';
-import { type Mark, placeOfMark } from './source.ts';
+import { type Mark, placeOfMark, printable } from './source.ts';
 
-export type WarningKind = 'unset-variable' | 'old-boolean' | 'obsolete' | 'duplicate-port' | 'several-files' | 'env-dollar' | 'ignored';
+export type WarningKind = 'unset-variable' | 'old-boolean' | 'obsolete' | 'duplicate-port' | 'several-files' | 'ignored';
 
 /** Something that is no error but that the user wants to know; `also` are the other places it speaks of. */
 export interface Warning {
@@ -22,7 +22,7 @@ export class Warnings {
     if (!this.#all.has(key) && this.#all.size < MAX_WARNINGS) {
       this.#all.set(key, {
         kind,
-        message,
+        message: printable(message),
         also: (options.also ?? []).map(placeOfMark),
         ...(where === undefined ? {} : { where }),
         ...(options.hint === undefined ? {} : { hint: options.hint }),

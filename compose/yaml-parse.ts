@@ -31,6 +31,9 @@ export const parseYaml = (source: SourceFile, budget: Budget): ParsedDocument[] 
   const documents = readDocuments(source);
   return documents.map((document) => {
     const problem = document.errors[0];
+    if (problem?.message.includes('call stack')) {
+      throw limitError('the file is nested too deeply', { source, offset: problem.pos[0] });
+    }
     if (problem !== undefined) {
       throw errorAt('COMPOSE_SYNTAX', cleanMessage(problem.message), {
         mark: { source, offset: problem.pos[0] },
@@ -62,26 +65,19 @@ const readDocuments = (source: SourceFile): Document[] => {
 };
 
 /**
- * A cheap look at brackets and indentation before the real parser, whose cost and stack grow with
- * depth. Brackets in strings are counted too, so only absurd numbers are refused here.
+ * A cheap look before the real parser, whose stack grows with depth: brackets that stay open, and
+ * compact `- - -` at the start of a line. Brackets in strings count too, so only absurd numbers are refused.
  */
 const refuseDeepNesting = (source: SourceFile): void => {
-  let brackets = 0;
-  let dashes = 0;
   const { text } = source;
-  for (let at = 0; at < text.length; at++) {
-    const char = text.charCodeAt(at);
-    if (char === 0x5b || char === 0x7b) {
-      brackets += 1;
-    } else if (char === 0x5d || char === 0x7d) {
-      brackets = Math.max(0, brackets - 1);
-    } else if (char === 0x0a) {
-      dashes = 0;
-    } else if ((char === 0x2d || char === 0x3f || char === 0x3a) && text.charCodeAt(at + 1) === 0x20) {
-      dashes += 1;
-    }
-    if (brackets > MAX_BRACKETS || dashes > MAX_BRACKETS) {
-      throw limitError('the file is nested too deeply', { source, offset: at });
+  let open = 0;
+  for (const match of text.matchAll(/[[{]+|[\]}]+|^(?:[ \t]*[-?:][ \t])+/gm)) {
+    const [run] = match;
+    const closes = run.startsWith(']') || run.startsWith('}');
+    const opens = run.startsWith('[') || run.startsWith('{');
+    open = closes ? Math.max(0, open - run.length) : opens ? open + run.length : open;
+    if (open > MAX_OPEN || (!closes && !opens && run.length > 2 * MAX_OPEN)) {
+      throw limitError('the file is nested too deeply', { source, offset: match.index });
     }
   }
 };
@@ -274,4 +270,4 @@ const hintFor = (code: string): string | undefined =>
   code === 'TAB_AS_INDENT' ? 'YAML is indented with spaces, not with tabs' : undefined;
 
 /** The parser recurses; beyond this it would run out of stack rather than answer. */
-const MAX_BRACKETS = 1000;
+const MAX_OPEN = 1000;

@@ -270,7 +270,7 @@ const service = object({
   configs: fileReferences,
   container_name: { type: 'string', pattern: '[a-zA-Z0-9][a-zA-Z0-9_.-]+' },
   cpu_count: either(string, { type: 'integer', minimum: 0 }),
-  cpu_percent: either(string, { type: 'number', minimum: 0, maximum: 100 }),
+  cpu_percent: either(string, { type: 'integer', minimum: 0, maximum: 100 }),
   cpu_shares: numText,
   cpu_quota: numText,
   cpu_period: numText,

@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { formatProjectJson, formatProjectYaml, runConfig } from '../../compose/index.ts';
+import { Budget } from '../../compose/limits.ts';
+import { toPlain } from '../../compose/node.ts';
+import { SourceFile } from '../../compose/source.ts';
+import { compareNatural, emitYaml } from '../../compose/yaml-emit.ts';
+import { parseYaml } from '../../compose/yaml-parse.ts';
+import { load, projectFolder } from './project-folder.ts';
+
+describe('YAML output', () => {
+  test.each([
+    ['', '""'],
+    ['y', '"y"'],
+    ['No', '"No"'],
+    ['012', '"012"'],
+    ['1e3', '"1e3"'],
+    ['10:30', '"10:30"'],
+    ['2020-01-01', '"2020-01-01"'],
+    ['~', '"~"'],
+    ["it's", "it's"],
+    ["'quoted'", "'''quoted'''"],
+    ['#comment', "'#comment'"],
+    ['...', "'...'"],
+    ['a: b', "'a: b'"],
+    ['a #b', "'a #b'"],
+    ['-x', '-x'],
+    ['- x', "'- x'"],
+    [' x', "' x'"],
+    ['a\tb', '"a\\tb"'],
+    ['a\nb', '|-\n    a\n    b'],
+    ['a\nb\n', '|\n    a\n    b'],
+    ['a \nb', '"a \\nb"'],
+    ['\u001b', '"\\e"'],
+    ['µ', 'µ'],
+  ])('%j', (value, expected) => {
+    expect(emitYaml({ k: [value] })).toBe(`k:\n  - ${expected}\n`);
+  });
+
+  test('keys in natural order', () => {
+    const keys = ['FOOA', 'FOO10', 'FOO2', 'FOO_A', 'FOO1', 'FOO'];
+    expect(keys.sort(compareNatural)).toEqual(['FOO', 'FOO_A', 'FOO1', 'FOO2', 'FOO10', 'FOOA']);
+    expect(['ab', 'a10', 'a2', 'a_b', 'a.b', 'a-b'].sort(compareNatural)).toEqual(['a-b', 'a.b', 'a_b', 'a2', 'a10', 'ab']);
+  });
+
+  test('any text survives writing and reading', () => {
+    const text = fc.oneof(
+      fc.string({ maxLength: 12 }),
+      fc
+        .array(fc.constantFrom(' ', '\n', 'a', ':', '#', '-', "'", '"', '\t', '\\', '1', '|'), { maxLength: 8 })
+        .map((parts) => parts.join('')),
+    );
+    const value = fc.letrec((tie) => ({
+      any: fc.oneof(
+        { maxDepth: 3 },
+        text,
+        fc.integer(),
+        fc.boolean(),
+        fc.constant(null),
+        fc.array(tie('any'), { maxLength: 3 }),
+        fc.dictionary(text, tie('any'), { maxKeys: 3, noNullPrototype: true }),
+      ),
+    })).any;
+    fc.assert(
+      fc.property(value, (plain) => {
+        const emitted = emitYaml({ k: plain });
+        const [document] = parseYaml(new SourceFile('f', emitted), new Budget());
+        expect(document && JSON.parse(JSON.stringify(toPlain(document.root)))).toEqual(JSON.parse(JSON.stringify({ k: plain })));
+      }),
+      { numRuns: 2000, seed: 7 },
+    );
+  });
+});
+
+describe('the output is its own input', () => {
+  const text = `
+name: full
+x-top: {b: 1, a: [2]}
+services:
+  web:
+    build: {context: ., args: {A: 1, B: null}, ssh: [default], secrets: [s]}
+    command: sh -c "echo $$HOME"
+    ports: ['8080:80', '127.0.0.1::81/udp', '7000-7002']
+    volumes: ['./a:/a:ro', 'v:/v:nocopy', '/anon', {type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 0700}}]
+    environment: [A=1, B, "C=multi\\nline"]
+    healthcheck: {test: curl -f x, interval: 90s, retries: 3}
+    deploy: {replicas: 2, resources: {limits: {cpus: '0.5', memory: 1g}}}
+    depends_on: {db: {condition: service_healthy, restart: true}}
+    extra_hosts: {h: 1.2.3.4, g: [1.1.1.1, '::1']}
+    ulimits: {nofile: 1024, nproc: {soft: 1, hard: 2}}
+    secrets: [{source: s, mode: 0440}]
+    configs: [c]
+    labels: {a: '', b: 1.50}
+    x-service: {z: 1}
+  db: {image: db, init: false, stop_grace_period: 1m30s}
+volumes: {v: {driver_opts: {a: 1}}}
+secrets: {s: {environment: S}}
+configs: {c: {content: 'x'}}
+`;
+
+  test('YAML and JSON, twice', async () => {
+    const cwd = await projectFolder({ 'compose.yaml': text });
+    for (const format of ['yaml', 'json'] as const) {
+      const once = await runConfig({ cwd, env: {}, format });
+      const stdin = () => Promise.resolve(Buffer.from(once.stdout));
+      const twice = await runConfig({ cwd, env: {}, format, files: ['-'], stdin });
+      expect(twice.stdout).toBe(once.stdout);
+    }
+  });
+
+  test('without interpolation', async () => {
+    const cwd = await projectFolder({ 'compose.yaml': text });
+    const options = { cwd, env: {}, interpolate: false } as const;
+    const once = await runConfig(options);
+    const twice = await runConfig({ ...options, files: ['-'], stdin: () => Promise.resolve(Buffer.from(once.stdout)) });
+    expect(twice.stdout).toBe(once.stdout);
+  });
+
+  test('the content of secrets is not printed', async () => {
+    const { project } = await load('services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: S}}\n', { env: { S: 'hunter2' } });
+    expect(formatProjectYaml(project) + formatProjectJson(project)).not.toContain('hunter2');
+  });
+});
