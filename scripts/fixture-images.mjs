@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from './bootstrap.mjs';
+import { serveFixtures } from './serve-fixtures.mjs';
 
 const PROBE = 'https://registry-1.docker.io/v2/';
 const PROBE_MS = 4_000;
@@ -12,10 +13,10 @@ export const withFixtureImages = async (names, references, work) => {
   if ((await hasImages(references)) || (await canReachDockerHub())) {
     return work({});
   }
-  const fixtures = await import(join(root, 'dist', 'fixtures.js'));
-  const registry = await fixtures.serveFixtureImages({ names, onProgress: (line) => process.stderr.write(`${line}\n`) });
+  process.stderr.write('docker.io cannot be reached: making the images from Debian packages (once)…\n');
+  const registry = await serveFixtures(names);
   try {
-    return await work({ HYPR_REGISTRY_MIRRORS: `docker.io=${registry.url}` });
+    return await work({ HYPR_REGISTRY_MIRRORS: registry.mirrors });
   } finally {
     await registry.close();
   }

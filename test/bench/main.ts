@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { homePaths } from '../../base/paths.ts';
 import { connectGuest } from '../../guest/client.ts';
+import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
 
@@ -102,10 +103,10 @@ const benchShop = async (): Promise<void> => {
   const home = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
   await mkdir(join(home, 'cache'), { recursive: true });
   await symlink(homePaths(process.env.HYPR_HOME ?? join(homedir(), '.hypr')).toolchain, join(home, 'toolchain'));
-  const registry = await startRegistry();
+  const registry = await serveFixtures(['nginx', 'postgres', 'redis', 'node']);
   const env = {
     HYPR_HOME: home,
-    HYPR_REGISTRY_MIRRORS: `docker.io=${registry.url}`,
+    HYPR_REGISTRY_MIRRORS: registry.mirrors,
     SHOP_PORT: '18081',
     COMPOSE_PROJECT_NAME: 'shopbench',
   };
@@ -129,27 +130,6 @@ const benchShop = async (): Promise<void> => {
     await rm(home, { recursive: true, force: true });
   }
 };
-
-const startRegistry = (): Promise<{ url: string; close: () => Promise<void> }> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(root, 'dist', 'fixtures.js'), 'serve'], { stdio: ['pipe', 'pipe', 'ignore'] });
-    const ended = new Promise<void>((done) => child.once('exit', () => done()));
-    child.once('exit', (code) => reject(new Error(`the fixture registry ended with ${code}`)));
-    let text = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-      const line = text.split('\n').find((candidate) => candidate.startsWith('{'));
-      if (line !== undefined) {
-        resolve({
-          url: (JSON.parse(line) as { url: string }).url,
-          close: async () => {
-            child.stdin.end();
-            await ended;
-          },
-        });
-      }
-    });
-  });
 
 const machineMemory = async (stack: string): Promise<number[]> => {
   const { stdout } = await timed('pgrep', ['-f', `hypr-${stack}-`]);
