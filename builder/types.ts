@@ -64,6 +64,8 @@ export interface BuildMachineOptions {
   readonly diskMib?: number;
   readonly hosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
   readonly shmSize?: number;
+  /** Empty memory file systems inside the root (`RUN --mount=type=tmpfs`); targets are absolute, sizes bytes. */
+  readonly tmpfs?: ReadonlyArray<{ readonly target: string; readonly size?: number }>;
 }
 
 export interface BuildMachine extends AsyncDisposable {

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { HyprError } from '../base/errors.ts';
+import type { HomePaths } from '../base/paths.ts';
+import { exportImage } from './build/export.ts';
+import { openBuild } from './build/open-build.ts';
+import { BuildProgress } from './build/progress.ts';
+import type { BuildStore } from './build/store.ts';
+import { findTarget } from './dockerfile/parse.ts';
+import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, Image } from './types.ts';
+
+export { listCachedLayers, pruneBuildCache } from './build/cache.ts';
+export type { BuildStore, ImageConfigBlob, ImageHistory } from './build/store.ts';
+
+export interface BuildOptions {
+  readonly request: BuildRequest;
+  readonly store: BuildStore;
+  readonly machines: BuildMachines;
+  /** Gives an image that the store has, pulling it first when it has to. Throws IMAGE_*, REGISTRY_*. */
+  readonly resolveImage: (
+    reference: string,
+    options: { readonly pull: boolean; readonly platform: string; readonly signal: AbortSignal },
+  ) => Promise<Image>;
+  readonly paths: Pick<HomePaths, 'build'>;
+  readonly onEvent: (event: BuildEvent) => void;
+  readonly signal: AbortSignal;
+  /** Most machines that work at once. Default: one per two processors. */
+  readonly maxMachines?: number;
+  /** Where the host's certificates are looked for; default the process's environment. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * Builds an image from a Dockerfile as BuildKit does and puts it into the store under the request's
+ * tags. FROM, COPY, ADD and WORKDIR are done on the host; only a RUN that is not in the cache starts a
+ * machine. Throws DOCKERFILE_NOT_FOUND, DOCKERFILE_SYNTAX, BUILD_FAILED (with the line of the
+ * Dockerfile), IMAGE_*, HYPR_CANCELLED.
+ */
+export const buildImage = async (options: BuildOptions): Promise<BuildResult> => {
+  const controller = new AbortController();
+  const cancel = () => controller.abort(options.signal.reason ?? new HyprError('HYPR_CANCELLED', 'the build was cancelled'));
+  options.signal.addEventListener('abort', cancel, { once: true });
+  if (options.signal.aborted) {
+    cancel();
+  }
+  const progress = new BuildProgress(options.onEvent);
+  const opened = await openBuild({ ...options, buildFolder: join(options.paths.build), progress, controller });
+  try {
+    const { build } = opened;
+    const target = findTarget(build.dockerfile, options.request.target);
+    const state = await build.buildStage(target.index);
+    return await exportImage(build, state);
+  } catch (error) {
+    // Stages that are still at work stop; the first failure is the one to report.
+    controller.abort(new HyprError('HYPR_CANCELLED', 'another step of the build failed', { cause: error }));
+    throw opened.firstFailure() ?? error;
+  } finally {
+    options.signal.removeEventListener('abort', cancel);
+    await opened.close();
+  }
+};

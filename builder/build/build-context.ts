@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import type { ContextTree } from '../context/context-tree.ts';
+import type { FileTree } from '../context/tree.ts';
+import type { Dockerfile } from '../dockerfile/instruction.ts';
+import type { BuildMachineOptions, BuildMachines, BuildRequest, Image } from '../types.ts';
+import type { BuildCache } from './cache.ts';
+import { indexTar, LayerTree } from './layer-tree.ts';
+import type { Platform } from './platform.ts';
+import type { BuildProgress } from './progress.ts';
+import type { Slots } from './slots.ts';
+import type { StageState } from './state.ts';
+import type { BuildStore, ImageConfigBlob } from './store.ts';
+
+/** An image that the store has, with the key its file system has in the cache. */
+export interface BaseImage {
+  readonly image: Image;
+  readonly blob: ImageConfigBlob;
+  readonly key: string;
+}
+
+/** Everything that the stages of one build share. */
+export interface BuildContext {
+  readonly request: BuildRequest;
+  readonly dockerfile: Dockerfile;
+  readonly platform: Platform;
+  readonly store: BuildStore;
+  readonly machines: BuildMachines;
+  readonly cache: BuildCache;
+  readonly progress: BuildProgress;
+  readonly signal: AbortSignal;
+  readonly buildFolder: string;
+  readonly trees: LayerTrees;
+  readonly slots: Slots;
+  readonly hosts: BuildMachineOptions['hosts'];
+  readonly caBundle: Uint8Array | undefined;
+  /** Global ARGs and the predefined ones. */
+  readonly globals: ReadonlyMap<string, string>;
+  /** Seconds: SOURCE_DATE_EPOCH, or 0; the time of folders that a step makes. */
+  readonly epoch: number;
+  /** A local context by name; the empty name is the build's own. */
+  openContext(name: string): Promise<ContextTree>;
+  /** Resolves a reference, once per build. */
+  findImage(reference: string, platform: string): Promise<BaseImage>;
+  /** Builds a stage, once per build. */
+  buildStage(index: number): Promise<StageState>;
+}
+
+/** Trees of layer stacks, each indexed once. */
+export class LayerTrees {
+  readonly #store: Pick<BuildStore, 'layerTar'>;
+  readonly #trees = new Map<string, Promise<LayerTree>>();
+
+  constructor(store: Pick<BuildStore, 'layerTar'>) {
+    this.#store = store;
+  }
+
+  get(layers: readonly string[]): Promise<LayerTree> {
+    const key = createHash('sha256').update(layers.join('\n')).digest('hex');
+    const known = this.#trees.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    const tree = this.#build(layers);
+    this.#trees.set(key, tree);
+    // A failure is the caller's to report; it must not stay behind unhandled.
+    tree.catch(() => this.#trees.delete(key));
+    return tree;
+  }
+
+  async #build(layers: readonly string[]): Promise<LayerTree> {
+    const top = layers.at(-1);
+    if (top === undefined) {
+      return LayerTree.empty;
+    }
+    const below = await this.get(layers.slice(0, -1));
+    return below.withLayer(await indexTar(await this.#store.layerTar(top)));
+  }
+}
+
+/** Where COPY --from and bind mounts read. */
+export interface SourceRoot {
+  /** Stands for the content by how it was made; undefined for local folders, which are always looked at. */
+  readonly key: string | undefined;
+  tree(): Promise<FileTree>;
+  explainMissing?(path: string): string | undefined;
+}

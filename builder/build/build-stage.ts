@@ -1,0 +1,172 @@
+import { SyntaxFault, syntaxError } from '../dockerfile/errors.ts';
+import { ExpandError, expandWord } from '../dockerfile/expand.ts';
+import type { Stage, StageInstruction, WordInstruction } from '../dockerfile/instruction.ts';
+import { findStage } from '../dockerfile/parse.ts';
+import type { BuildContext } from './build-context.ts';
+import { type CacheRecord, makeKey } from './cache.ts';
+import { describeCopy, expandCopy, runCopy, sourceOfCopy } from './copy-step.ts';
+import { runFileStep } from './file-step.ts';
+import { LayerPlan } from './layer-plan.ts';
+import { applyMetadata, joinWorkdir, type MetadataInstruction } from './metadata.ts';
+import { commandOfRun } from './run-command.ts';
+import { runRun } from './run-step.ts';
+import { openBase } from './stage-base.ts';
+import { StageMachine } from './stage-machine.ts';
+import { lookupIn, type StageState, withHistory, workdirOf } from './state.ts';
+import { stepError } from './step-error.ts';
+import { countSteps, StepTitles, stageTitle, titleOf } from './step-title.ts';
+import { resolveOwner } from './users.ts';
+
+interface StageRun {
+  readonly build: BuildContext;
+  readonly stage: Stage;
+  readonly titles: StepTitles;
+  readonly machine: StageMachine;
+  readonly noCache: boolean;
+}
+
+/** Builds one stage from its FROM to its last instruction. Errors name the line they come from. */
+export const runStage = async (build: BuildContext, stage: Stage): Promise<StageState> => {
+  const { dockerfile, store, machines, slots, hosts, caBundle } = build;
+  const name = stageTitle(dockerfile, stage.index);
+  startSources(build, stage);
+  const base = await openBase(build, stage, (triggers, hasImage) => {
+    const total = countSteps(stage.instructions) + countSteps(triggers) + (hasImage ? 1 : 0);
+    return new StepTitles({ stage: name, total });
+  });
+  const machine = new StageMachine({
+    name: name === '' ? 'build' : `build-${name}`,
+    machines,
+    store,
+    slots,
+    hosts,
+    shmSize: build.request.shmSize,
+    caBundle,
+  });
+  const run: StageRun = { build, stage, titles: base.titles, machine, noCache: build.request.noCache };
+  try {
+    let { state } = base;
+    for (const instruction of [...base.triggers, ...stage.instructions]) {
+      build.signal.throwIfAborted();
+      state = await runInstruction(run, instruction, state);
+    }
+    return state;
+  } finally {
+    await machine.close();
+  }
+};
+
+/** Stages that are copied from start at once, beside this one; who needs them waits, and hears of their failure. */
+const startSources = (build: BuildContext, stage: Stage): void => {
+  for (const instruction of stage.instructions) {
+    const from = instruction.kind === 'copy' ? instruction.from : undefined;
+    const source = from === undefined ? undefined : findStage(build.dockerfile.stages.slice(0, stage.index), from);
+    if (source !== undefined) {
+      void build.buildStage(source.index).catch(() => undefined);
+    }
+  }
+};
+
+const runInstruction = async (run: StageRun, instruction: StageInstruction, state: StageState): Promise<StageState> => {
+  const where = { file: run.build.dockerfile.file, line: instruction.range.line };
+  try {
+    switch (instruction.kind) {
+      case 'copy':
+      case 'add':
+        return await runCopyInstruction(run, instruction, state);
+      case 'run':
+        return await runRunInstruction(run, instruction, state);
+      case 'workdir':
+        return await runWorkdir(run, { ...instruction, kind: 'workdir' }, state);
+      default: {
+        const { buildArgs } = run.build.request;
+        const context = { escape: run.build.dockerfile.directives.escape, buildArgs, globals: run.build.globals };
+        return applyMetadata(state, instruction as MetadataInstruction, context);
+      }
+    }
+  } catch (error) {
+    if (error instanceof ExpandError || error instanceof SyntaxFault) {
+      throw syntaxError(`failed to process ${JSON.stringify(instruction.text)}: ${error.message}`, where);
+    }
+    throw stepError(error, where);
+  }
+};
+
+const runCopyInstruction = async (
+  run: StageRun,
+  instruction: Extract<StageInstruction, { kind: 'copy' | 'add' }>,
+  state: StageState,
+): Promise<StageState> => {
+  const { build, stage, machine, noCache } = run;
+  const copy = expandCopy(instruction, state, build.dockerfile.directives.escape);
+  const source = await machine.yieldSlot(() => sourceOfCopy(build, copy, stage.index), build.signal);
+  const title = run.titles.next(titleOf(instruction.text, state, build.dockerfile.directives.escape));
+  const record = await build.progress.run(title, (vertex) => runCopy(build, vertex, { copy, state, index: stage.index, noCache, source }));
+  return addHostLayer(run, state, describeCopy(copy), record);
+};
+
+const runRunInstruction = async (
+  run: StageRun,
+  instruction: Extract<StageInstruction, { kind: 'run' }>,
+  state: StageState,
+): Promise<StageState> => {
+  const { build, stage, machine, noCache } = run;
+  const command = commandOfRun(instruction, state);
+  const text = command.summary === undefined ? instruction.text : `${instruction.text} ${command.summary}`;
+  await machine.yieldSlot(() => waitForMountSources(build, stage, instruction.mounts), build.signal);
+  const title = run.titles.next(titleOf(text, state, build.dockerfile.directives.escape));
+  const record = await build.progress.run(title, (vertex) =>
+    runRun(build, vertex, { instruction, command, state, index: stage.index, noCache, machine }),
+  );
+  const args = new Map(state.args.map(({ name, value }) => [name, lookupIn(state)(name) ?? value ?? '']));
+  const shown = [...(args.size > 0 ? [`|${args.size}`] : []), ...Array.from(args, ([name, value]) => `${name}=${value}`)];
+  return withHistory(state, ['RUN', ...shown, ...command.args].join(' '), record);
+};
+
+/** Stages that mounts read from are built before the step counts as started. */
+const waitForMountSources = async (build: BuildContext, stage: Stage, mounts: readonly string[]): Promise<void> => {
+  for (const mount of mounts) {
+    const from = /(?:^|,)from=([^,]+)/i.exec(mount)?.[1];
+    const index = from === undefined ? -1 : build.dockerfile.stages.findIndex(({ from: { name } }) => name === from.toLowerCase());
+    if (index >= 0 && index < stage.index) {
+      await build.buildStage(index);
+    }
+  }
+};
+
+const runWorkdir = async (run: StageRun, instruction: WordInstruction & { kind: 'workdir' }, state: StageState): Promise<StageState> => {
+  const { build, noCache } = run;
+  const escapeChar = build.dockerfile.directives.escape;
+  const value = expandWord(instruction.value, lookupIn(state), { escape: escapeChar });
+  const path = joinWorkdir(workdirOf(state), value);
+  const title = run.titles.next(titleOf(instruction.text, state, escapeChar));
+  const user = state.config.User ?? '';
+  const key = makeKey('workdir', { root: state.key, path, user });
+  const record = await build.progress.run(title, (vertex) =>
+    runFileStep(build, vertex, {
+      layers: state.layers,
+      noCache,
+      definitionKey: undefined,
+      contentKey: () => Promise.resolve(key),
+      plan: async (root) => {
+        const plan = new LayerPlan({
+          root,
+          owner: user === '' ? undefined : await resolveOwner(user, root),
+          chmod: undefined,
+          epoch: build.epoch,
+        });
+        plan.makeFolder(path);
+        return plan.items();
+      },
+    }),
+  );
+  const next = { ...state, config: { ...state.config, WorkingDir: path } };
+  return addHostLayer(run, next, `WORKDIR ${path}`, record);
+};
+
+const addHostLayer = (run: StageRun, state: StageState, createdBy: string, record: CacheRecord): StageState => {
+  if (record.diffId !== null) {
+    run.machine.addPlainLayer(record.diffId);
+  }
+  return withHistory(state, createdBy, record);
+};

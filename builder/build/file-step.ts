@@ -1,0 +1,46 @@
+import type { BuildContext } from './build-context.ts';
+import type { CacheRecord } from './cache.ts';
+import type { LayerTree } from './layer-tree.ts';
+import type { Vertex } from './progress.ts';
+import { type LayerItem, writeLayer } from './tar-write.ts';
+
+export interface FileStep {
+  readonly layers: readonly string[];
+  readonly noCache: boolean;
+  /** Key by how the inputs were made, known without looking at them. */
+  readonly definitionKey: string | undefined;
+  /** Looks at the inputs; the key says everything that decides the layer. */
+  contentKey(): Promise<string>;
+  /** The layer, given what it lies on. Called after contentKey. */
+  plan(root: LayerTree): Promise<LayerItem[]>;
+  /** Called when the layer is written, or could not be. */
+  close?(): Promise<void>;
+}
+
+/** COPY, ADD and WORKDIR: a layer out of the cache, or made on the host without a machine. */
+export const runFileStep = async (build: BuildContext, vertex: Vertex, step: FileStep): Promise<CacheRecord> => {
+  const { cache, store, signal } = build;
+  const byDefinition = step.noCache || step.definitionKey === undefined ? undefined : await cache.find(step.definitionKey);
+  if (byDefinition !== undefined) {
+    vertex.cached();
+    return byDefinition;
+  }
+  const contentKey = await step.contentKey();
+  const keys = [contentKey, ...(step.definitionKey === undefined ? [] : [step.definitionKey])];
+  const byContent = step.noCache ? undefined : await cache.find(contentKey);
+  if (byContent !== undefined) {
+    await cache.save(keys.slice(1), byContent);
+    vertex.cached();
+    return byContent;
+  }
+  signal.throwIfAborted();
+  try {
+    const items = await step.plan(await build.trees.get(step.layers));
+    const diffId = items.length === 0 ? null : (await store.addLayer(writeLayer(items), signal)).diffId;
+    const record = { key: contentKey, diffId, created: Date.now() };
+    await cache.save(keys, record);
+    return record;
+  } finally {
+    await step.close?.();
+  }
+};

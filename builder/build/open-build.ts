@@ -1,0 +1,227 @@
+import { availableParallelism } from 'node:os';
+import { HyprError } from '../../base/errors.ts';
+import type { BuildOptions } from '../build.ts';
+import type { ContextTree } from '../context/context-tree.ts';
+import type { HashCache } from '../context/hash-cache.ts';
+import { syntaxError } from '../dockerfile/errors.ts';
+import { ExpandError } from '../dockerfile/expand.ts';
+import type { Dockerfile } from '../dockerfile/instruction.ts';
+import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
+import type { BuildMachineOptions, BuildRequest } from '../types.ts';
+import { type BaseImage, type BuildContext, LayerTrees } from './build-context.ts';
+import { runStage } from './build-stage.ts';
+import { hostCaBundle } from './ca-bundle.ts';
+import { BuildCache, makeKey } from './cache.ts';
+import { openContext, readDockerfile, readIgnoreRules } from './inputs.ts';
+import { resolveArg } from './metadata.ts';
+import { hostPlatform, type Platform, parsePlatform, platformArgs } from './platform.ts';
+import type { BuildProgress } from './progress.ts';
+import { Slots } from './slots.ts';
+import type { StageState } from './state.ts';
+
+export interface OpenBuild {
+  readonly build: BuildContext;
+  /** The failure that cancelled the rest, if a stage failed. */
+  firstFailure(): unknown;
+  /** Waits for stages that were cancelled and saves the hashes. */
+  close(): Promise<void>;
+}
+
+type Options = Omit<BuildOptions, 'signal'> & {
+  readonly buildFolder: string;
+  readonly progress: BuildProgress;
+  readonly controller: AbortController;
+};
+
+/** Reads the Dockerfile and lays out everything the stages share. Throws DOCKERFILE_*. */
+export const openBuild = async (options: Options): Promise<OpenBuild> => {
+  const { request, store, machines, progress, buildFolder, controller } = options;
+  const dockerfile = await loadDockerfile(options);
+  const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
+  const contexts = new Contexts(options);
+  const stages = new Stages(controller);
+  const epoch = Number(request.buildArgs.SOURCE_DATE_EPOCH ?? 0);
+  const build: BuildContext = {
+    request,
+    dockerfile,
+    platform,
+    store,
+    machines,
+    progress,
+    signal: controller.signal,
+    buildFolder,
+    cache: new BuildCache(buildFolder, (diffId) => store.hasLayer(diffId)),
+    trees: new LayerTrees(store),
+    slots: new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
+    hosts: parseHosts(request.extraHosts),
+    caBundle: await hostCaBundle(options.env ?? process.env),
+    globals: resolveGlobals(dockerfile, request, platform),
+    epoch: Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0,
+    openContext: (name) => contexts.open(name),
+    findImage: rememberImages(options),
+    buildStage: (index) => stages.run(index, async () => await runStage(build, stageAt(dockerfile, index))),
+  };
+  const close = async () => {
+    await stages.settle();
+    await contexts.save();
+  };
+  return { build, firstFailure: () => stages.firstFailure, close };
+};
+
+const loadDockerfile = async ({ request, progress }: Options): Promise<Dockerfile> => {
+  const { text, file, name } = await readDockerfile(request);
+  return await progress.run(`[internal] load build definition from ${name}`, async (vertex) => {
+    vertex.status(`transferring dockerfile: ${text.length}B`, text.length, text.length);
+    const dockerfile = parseDockerfile(text, file);
+    findTarget(dockerfile, request.target);
+    for (const { message, line } of dockerfile.warnings) {
+      progress.warn(message, { file, line });
+    }
+    return dockerfile;
+  });
+};
+
+const stageAt = (dockerfile: Dockerfile, index: number) => {
+  const stage = dockerfile.stages[index];
+  if (stage === undefined) {
+    throw new HyprError('HYPR_INTERNAL', `stage ${index} is not in the Dockerfile`);
+  }
+  return stage;
+};
+
+/** ARGs before the first FROM with their values; the predefined ones below them. */
+const resolveGlobals = (dockerfile: Dockerfile, request: BuildRequest, platform: Platform): Map<string, string> => {
+  const target = request.target || 'default';
+  const predefined = Object.entries(platformArgs(platform, target)).map(([name, value]): [string, string] => [
+    name,
+    request.buildArgs[name] ?? value,
+  ]);
+  const globals = new Map(predefined);
+  for (const { args, range } of dockerfile.globalArgs) {
+    for (const arg of args) {
+      try {
+        const context = { escape: dockerfile.directives.escape, buildArgs: request.buildArgs, globals };
+        const value = resolveArg(arg, (name) => globals.get(name), context);
+        if (value !== undefined) {
+          globals.set(arg.name, value);
+        }
+      } catch (error) {
+        if (error instanceof ExpandError) {
+          throw syntaxError(error.message, { file: dockerfile.file, line: range.line });
+        }
+        throw error;
+      }
+    }
+  }
+  return globals;
+};
+
+/** `name:address` or `name=address`; an IPv6 address may stand in brackets. */
+const parseHosts = (extraHosts: readonly string[]): BuildMachineOptions['hosts'] =>
+  extraHosts.map((text) => {
+    const match = /^([^:=]+)[:=]\[?([^\]]+)\]?$/.exec(text);
+    if (match?.[1] === undefined || match[2] === undefined) {
+      throw new HyprError('HYPR_USAGE', `"${text}" is not an extra host; one looks like name=192.0.2.1`);
+    }
+    return { address: match[2], names: [match[1]] };
+  });
+
+const rememberImages = ({ request, store, progress, resolveImage, controller }: Options): BuildContext['findImage'] => {
+  const images = new Map<string, Promise<BaseImage>>();
+  return (reference, platform) => {
+    const id = `${platform} ${reference}`;
+    const known = images.get(id);
+    if (known !== undefined) {
+      return known;
+    }
+    const { signal } = controller;
+    const found = progress.run(`[internal] load metadata for ${shownReference(reference)}`, async () => {
+      const image = await resolveImage(reference, { pull: request.pull, platform, signal });
+      const blob = await store.readConfig(image);
+      // Named by its layers: a new tag or label of the same files hits.
+      return { image, blob, key: makeKey('image', { layers: blob.rootfs.diff_ids }) };
+    });
+    images.set(id, found);
+    return found;
+  };
+};
+
+/** As BuildKit shows it: with registry and tag. */
+const shownReference = (reference: string): string => {
+  const first = reference.split('/')[0] ?? '';
+  const hasRegistry = reference.includes('/') && /[.:]|^localhost$/.test(first);
+  const path = hasRegistry ? reference : `docker.io/${reference.includes('/') ? '' : 'library/'}${reference}`;
+  return /[:@][^/]*$/.test(path.slice(path.lastIndexOf('/'))) ? path : `${path}:latest`;
+};
+
+/** Local contexts, opened when the first instruction needs them. */
+class Contexts {
+  readonly #options: Options;
+  readonly #opened = new Map<string, Promise<ContextTree>>();
+  readonly #hashes: HashCache[] = [];
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  open(name: string): Promise<ContextTree> {
+    const known = this.#opened.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const opened = this.#open(name);
+    this.#opened.set(name, opened);
+    return opened;
+  }
+
+  async save(): Promise<void> {
+    await Promise.all(this.#hashes.map((hashes) => hashes.save()));
+  }
+
+  async #open(name: string): Promise<ContextTree> {
+    const { request, progress, buildFolder } = this.#options;
+    const folder = name === '' ? request.context : (request.additionalContexts[name] ?? '');
+    const own = name === '' ? '' : `${name} `;
+    const ignore = await progress.run(
+      `[internal] load ${own}.dockerignore`.replace(/load (.+) \.docker/, '[context $1] load .docker'),
+      () => readIgnoreRules(folder, name === '' ? request.dockerfile : undefined),
+    );
+    const title = name === '' ? '[internal] load build context' : `[context ${name}] load from client`;
+    return await progress.run(title, async () => {
+      const { tree, hashes } = await openContext({ folder, ignore, buildFolder });
+      this.#hashes.push(hashes);
+      return tree;
+    });
+  }
+}
+
+/** Each stage once, whoever asks; the first that fails cancels the others. */
+class Stages {
+  readonly #runs = new Map<number, Promise<StageState>>();
+  readonly #controller: AbortController;
+  firstFailure: unknown;
+
+  constructor(controller: AbortController) {
+    this.#controller = controller;
+  }
+
+  run(index: number, work: () => Promise<StageState>): Promise<StageState> {
+    const known = this.#runs.get(index);
+    if (known !== undefined) {
+      return known;
+    }
+    const run = work();
+    this.#runs.set(index, run);
+    run.catch((error: unknown) => {
+      if (this.firstFailure === undefined && !this.#controller.signal.aborted) {
+        this.firstFailure = error;
+        this.#controller.abort(new HyprError('HYPR_CANCELLED', 'another step of the build failed', { cause: error }));
+      }
+    });
+    return run;
+  }
+
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#runs.values());
+  }
+}

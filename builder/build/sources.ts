@@ -1,0 +1,78 @@
+import { HyprError } from '../../base/errors.ts';
+import { findStage } from '../dockerfile/parse.ts';
+import type { BuildContext, SourceRoot } from './build-context.ts';
+import { formatPlatform } from './platform.ts';
+import { StepFault } from './step-error.ts';
+
+const OWN_CONTEXT = '';
+
+/** The build's own context, or what `--from` names: an earlier stage, a named context, an image. Throws StepFault. */
+export const resolveSource = async (build: BuildContext, from: string | undefined, stage: number): Promise<SourceRoot> => {
+  if (from === undefined) {
+    return await openLocal(build, OWN_CONTEXT);
+  }
+  if (from.includes('$')) {
+    throw new StepFault(
+      'variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround',
+    );
+  }
+  const index = findEarlierStage(build, from, stage);
+  if (index !== undefined) {
+    const state = await build.buildStage(index);
+    return { key: state.key, tree: () => build.trees.get(state.layers) };
+  }
+  const named = namedContext(build, from);
+  if (named?.kind === 'local') {
+    return await openLocal(build, named.name);
+  }
+  const { blob, key } = await build.findImage(named?.kind === 'image' ? named.reference : from, formatPlatform(build.platform));
+  return { key, tree: () => build.trees.get(blob.rootfs.diff_ids) };
+};
+
+/** Index of the earlier stage that `--from` means; undefined when it means no stage. Throws StepFault for a later one. */
+export const findEarlierStage = (build: BuildContext, from: string, stage: number): number | undefined => {
+  const { stages } = build.dockerfile;
+  const earlier = findStage(stages.slice(0, stage), from);
+  if (earlier !== undefined) {
+    return earlier.index;
+  }
+  const later = findStage(stages, from);
+  if (later === undefined || namedContext(build, from) !== undefined) {
+    if (later === undefined && /^\d+$/.test(from)) {
+      throw new StepFault(`invalid stage index ${from}: the file has ${stages.length} stages, counted from 0`);
+    }
+    return undefined;
+  }
+  const current = stages[stage]?.from.name ?? String(stage);
+  throw new StepFault(
+    `cannot copy from stage ${JSON.stringify(from)}, it needs to be defined before current stage ${JSON.stringify(current)}`,
+  );
+};
+
+export type NamedContext = { readonly kind: 'local'; readonly name: string } | { readonly kind: 'image'; readonly reference: string };
+
+/** An entry of `additional_contexts`; the name's case does not matter. Throws HYPR_UNSUPPORTED for forms that cannot be read. */
+export const namedContext = (build: BuildContext, name: string): NamedContext | undefined => {
+  const found = Object.keys(build.request.additionalContexts).find((key) => key.toLowerCase() === name.toLowerCase());
+  if (found === undefined) {
+    return undefined;
+  }
+  const value = build.request.additionalContexts[found] ?? '';
+  const image = /^docker-image:\/\/(.+)$/.exec(value)?.[1];
+  if (image !== undefined) {
+    return { kind: 'image', reference: image };
+  }
+  if (/^[a-z][a-z0-9+.-]*:/i.test(value)) {
+    throw new HyprError('HYPR_UNSUPPORTED', `the additional context ${found} is ${value}: only folders and docker-image:// are understood`);
+  }
+  return { kind: 'local', name: found };
+};
+
+const openLocal = async (build: BuildContext, name: string): Promise<SourceRoot> => {
+  const tree = await build.openContext(name);
+  return {
+    key: undefined,
+    tree: () => Promise.resolve(tree),
+    explainMissing: (path) => (tree.isIgnored(path) ? 'it is there, but excluded by .dockerignore' : undefined),
+  };
+};

@@ -1,0 +1,120 @@
+import { parsePatterns } from '../context/ignore.ts';
+import { syntaxError } from '../dockerfile/errors.ts';
+import { ExpandError, expandWord } from '../dockerfile/expand.ts';
+import type { Stage, StageInstruction } from '../dockerfile/instruction.ts';
+import { findStage, parseTrigger } from '../dockerfile/parse.ts';
+import { didYouMean } from '../dockerfile/suggest.ts';
+import type { BuildContext } from './build-context.ts';
+import { makeKey } from './cache.ts';
+import { planCopy } from './copy-plan.ts';
+import { digestSelections, selectSources } from './copy-select.ts';
+import { runFileStep } from './file-step.ts';
+import { formatPlatform, parsePlatform } from './platform.ts';
+import { namedContext } from './sources.ts';
+import { imageState, type StageState, scratchState, withHistory } from './state.ts';
+import { stepError } from './step-error.ts';
+import type { StepTitles } from './step-title.ts';
+
+export interface StageBase {
+  readonly state: StageState;
+  /** ONBUILD of what the stage starts from, to be run first. */
+  readonly triggers: readonly StageInstruction[];
+  readonly titles: StepTitles;
+}
+
+type MakeTitles = (triggers: readonly StageInstruction[], hasImage: boolean) => StepTitles;
+
+/** What a stage starts from: nothing, an earlier stage, a named context or an image. */
+export const openBase = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): Promise<StageBase> => {
+  const where = { file: build.dockerfile.file, line: stage.from.range.line };
+  try {
+    return await open(build, stage, makeTitles);
+  } catch (error) {
+    if (error instanceof ExpandError) {
+      throw syntaxError(`failed to process ${JSON.stringify(stage.from.image)}: ${error.message}`, where);
+    }
+    throw stepError(error, where);
+  }
+};
+
+const open = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): Promise<StageBase> => {
+  const name = expandFrom(build, stage, stage.from.image);
+  if (name === '') {
+    throw new ExpandError(`base name (${stage.from.image}) should not be blank`);
+  }
+  const earlier = findStage(build.dockerfile.stages.slice(0, stage.index), /^\d+$/.test(name) ? '' : name);
+  if (earlier !== undefined) {
+    return fromStage(build, stage, { ...(await build.buildStage(earlier.index)), hasOwnCmd: false }, makeTitles);
+  }
+  const named = namedContext(build, name);
+  if (named?.kind === 'local') {
+    return await fromFolder(build, named.name, makeTitles);
+  }
+  if (name === 'scratch') {
+    return { state: scratchState(makeKey('scratch', {})), triggers: [], titles: makeTitles([], false) };
+  }
+  return await fromImage(build, stage, named?.kind === 'image' ? named.reference : name, makeTitles);
+};
+
+/** Only ARGs before the first FROM are known here; a misspelt one is told. */
+const expandFrom = (build: BuildContext, stage: Stage, text: string): string =>
+  expandWord(
+    text,
+    (name) => {
+      if (!build.globals.has(name)) {
+        const place = { file: build.dockerfile.file, line: stage.from.range.line };
+        build.progress.warn(`UndefinedArgInFrom: FROM argument '${name}' is not declared${didYouMean(name, build.globals.keys())}`, place);
+      }
+      return build.globals.get(name);
+    },
+    { escape: build.dockerfile.directives.escape },
+  );
+
+/** Triggers run once: the stage does not hand them on. */
+const withTriggers = (build: BuildContext, stage: Stage, state: StageState): { state: StageState; triggers: StageInstruction[] } => {
+  const triggers = (state.config.OnBuild ?? []).flatMap((text) =>
+    parseTrigger(text, build.dockerfile.file).map((instruction) => ({ ...instruction, range: stage.from.range })),
+  );
+  const { OnBuild: _done, ...config } = state.config;
+  return { state: { ...state, config }, triggers };
+};
+
+const fromStage = (build: BuildContext, stage: Stage, parent: StageState, makeTitles: MakeTitles): StageBase => {
+  const { state, triggers } = withTriggers(build, stage, parent);
+  return { state, triggers, titles: makeTitles(triggers, false) };
+};
+
+const fromImage = async (build: BuildContext, stage: Stage, reference: string, makeTitles: MakeTitles): Promise<StageBase> => {
+  const { platform } = stage.from;
+  const wanted =
+    platform === undefined ? build.platform : parsePlatform(expandFrom(build, stage, platform) || formatPlatform(build.platform));
+  const { image, blob, key } = await build.findImage(reference, formatPlatform(wanted));
+  const { state, triggers } = withTriggers(build, stage, imageState(blob, key));
+  const titles = makeTitles(triggers, true);
+  const shown = image.references.find((name) => name.endsWith(reference)) ?? reference;
+  const digest = reference.includes('@') ? '' : `@${image.manifestDigest}`;
+  await build.progress.run(titles.next(`FROM ${shown}${digest}`), (vertex) => Promise.resolve(vertex.cached()));
+  return { state, triggers, titles };
+};
+
+/** A named context that is a folder: its files on an empty root. */
+const fromFolder = async (build: BuildContext, name: string, makeTitles: MakeTitles): Promise<StageBase> => {
+  const titles = makeTitles([], true);
+  const scratch = scratchState(makeKey('scratch', {}));
+  const tree = await build.openContext(name);
+  const selections = selectSources({ tree, sources: ['/'], exclude: parsePatterns([], { file: '', line: 0 }), parents: false });
+  const record = await build.progress.run(titles.next(`FROM ${name}`), (vertex) =>
+    runFileStep(build, vertex, {
+      layers: [],
+      noCache: build.request.noCache,
+      definitionKey: undefined,
+      contentKey: async () => makeKey('folder', { digest: await digestSelections(tree, selections, build.signal) }),
+      plan: (root) => {
+        const sources = [{ tree, selections }];
+        const rest = { owner: undefined, chmod: undefined, documents: [], target: '/', parents: false };
+        return Promise.resolve(planCopy({ root, epoch: build.epoch, sources, ...rest }));
+      },
+    }),
+  );
+  return { state: withHistory(scratch, `FROM ${name}`, record), triggers: [], titles };
+};

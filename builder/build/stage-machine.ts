@@ -1,0 +1,128 @@
+import { createReadStream } from 'node:fs';
+import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../types.ts';
+import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
+import type { Slots } from './slots.ts';
+import type { BuildStore } from './store.ts';
+
+/** What a machine was started with and cannot change later. */
+export type MachineProfile = Pick<BuildMachineOptions, 'network'> & { readonly tmpfs: NonNullable<BuildMachineOptions['tmpfs']> };
+
+export interface StageMachineOptions {
+  readonly name: string;
+  readonly machines: BuildMachines;
+  readonly store: Pick<BuildStore, 'rootDisk' | 'layerTar'>;
+  readonly slots: Slots;
+  readonly hosts: BuildMachineOptions['hosts'];
+  readonly shmSize: number | undefined;
+  readonly caBundle: Uint8Array | undefined;
+}
+
+/**
+ * The one machine of a stage, started by its first RUN and kept for the following ones. Layers that are
+ * made on the host between two RUNs are pushed into it; anything it cannot follow starts it anew.
+ */
+export class StageMachine {
+  readonly #options: StageMachineOptions;
+  #machine: BuildMachine | undefined;
+  #profile = '';
+  #layers: readonly string[] = [];
+  /** Layers whose tar may be unpacked as it is: made on the host, without deletions. */
+  readonly #plain = new Set<string>();
+  /** The writable layer holds changes of a RUN that is a layer of its own already. */
+  #dirty = false;
+  #holdsSlot = false;
+
+  constructor(options: StageMachineOptions) {
+    this.#options = options;
+  }
+
+  /** Says that a layer was made on the host. */
+  addPlainLayer(diffId: string): void {
+    this.#plain.add(diffId);
+  }
+
+  /** A machine whose root is exactly `layers`, with an empty writable layer. */
+  async use(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<BuildMachine> {
+    if (this.#machine !== undefined && !this.#canFollow(layers, profile)) {
+      await this.close();
+    }
+    if (this.#machine === undefined) {
+      return await this.#start(layers, profile, signal);
+    }
+    for (const diffId of layers.slice(this.#layers.length)) {
+      await this.#machine.guest.pushLayer(createReadStream(await this.#options.store.layerTar(diffId)), signal);
+      this.#dirty = true;
+    }
+    if (this.#dirty) {
+      await this.#machine.guest.pushLayer(undefined, signal);
+    }
+    this.#layers = layers;
+    this.#dirty = false;
+    return this.#machine;
+  }
+
+  /** Says that the writable layer was read and stored as `diffId`. */
+  committed(diffId: string): void {
+    this.#layers = [...this.#layers, diffId];
+    this.#dirty = true;
+  }
+
+  /** Waits for another stage without keeping others from their machines. */
+  async yieldSlot<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (!this.#holdsSlot) {
+      return await work();
+    }
+    this.#release();
+    const result = await work();
+    await this.#options.slots.acquire(signal);
+    this.#holdsSlot = true;
+    return result;
+  }
+
+  async close(): Promise<void> {
+    const machine = this.#machine;
+    this.#machine = undefined;
+    this.#layers = [];
+    this.#dirty = false;
+    try {
+      await machine?.close();
+    } finally {
+      this.#release();
+    }
+  }
+
+  #canFollow(layers: readonly string[], profile: MachineProfile): boolean {
+    const extra = layers.slice(this.#layers.length);
+    const isPrefix = this.#layers.every((diffId, index) => layers[index] === diffId);
+    return isPrefix && JSON.stringify(profile) === this.#profile && extra.every((diffId) => this.#plain.has(diffId));
+  }
+
+  async #start(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<BuildMachine> {
+    const { machines, store, slots, name, hosts, shmSize, caBundle } = this.#options;
+    await slots.acquire(signal);
+    this.#holdsSlot = true;
+    try {
+      const root = await store.rootDisk(layers, signal);
+      const { network, tmpfs } = profile;
+      const extras = { ...(shmSize === undefined ? {} : { shmSize }), ...(tmpfs.length > 0 ? { tmpfs } : {}) };
+      this.#machine = await machines.start({ name, root, network, hosts, ...extras }, signal);
+      if (caBundle !== undefined) {
+        await this.#machine.guest.writeFiles([{ path: GUEST_CA_BUNDLE, content: caBundle, mode: 0o644, uid: 0, gid: 0 }], signal);
+      }
+      this.#profile = JSON.stringify(profile);
+      this.#layers = layers;
+      this.#dirty = false;
+      return this.#machine;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  #release(): void {
+    if (this.#holdsSlot) {
+      this.#holdsSlot = false;
+      this.#options.slots.release();
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import type { ImageRuntime } from '../types.ts';
+import type { ImageConfigBlob, ImageHistory } from './store.ts';
+
+export interface BuildArg {
+  readonly name: string;
+  /** Undefined: declared, but without a value. */
+  readonly value: string | undefined;
+}
+
+export type RuntimeConfig = Partial<ImageRuntime> & { readonly ArgsEscaped?: boolean };
+
+/** Where a stage stands after an instruction. Never changed, only replaced. */
+export interface StageState {
+  readonly layers: readonly string[];
+  /** Cache key of the file system so far. */
+  readonly key: string;
+  readonly env: ReadonlyMap<string, string>;
+  readonly args: readonly BuildArg[];
+  readonly config: RuntimeConfig;
+  readonly history: readonly ImageHistory[];
+  readonly author: string | undefined;
+  /** Milliseconds: newest layer so far. */
+  readonly created: number;
+  /** CMD was set in this stage, so ENTRYPOINT leaves it alone. */
+  readonly hasOwnCmd: boolean;
+}
+
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const HISTORY_COMMENT = 'buildkit.dockerfile.v0';
+
+export const scratchState = (key: string): StageState => ({
+  layers: [],
+  key,
+  env: new Map([['PATH', DEFAULT_PATH]]),
+  args: [],
+  config: { WorkingDir: '/' },
+  history: [],
+  author: undefined,
+  created: 0,
+  hasOwnCmd: false,
+});
+
+/** A stage that starts from an image. */
+export const imageState = (blob: ImageConfigBlob, key: string): StageState => ({
+  ...scratchState(key),
+  layers: blob.rootfs.diff_ids,
+  env: new Map((blob.config.Env ?? []).map(splitEnv)),
+  config: blob.config,
+  history: blob.history ?? blob.rootfs.diff_ids.map(() => ({ comment: 'base image without history' })),
+  author: blob.author,
+  created: Date.parse(blob.created ?? '') || 0,
+});
+
+/** A variable's value; ENV beats ARG. */
+export const lookupIn =
+  (state: StageState) =>
+  (name: string): string | undefined =>
+    state.env.get(name) ?? state.args.findLast((arg) => arg.name === name)?.value;
+
+/** Adds what an instruction says about itself; `layer` is what it left, null for a file system step without changes. */
+export const withHistory = (
+  state: StageState,
+  createdBy: string,
+  layer?: { diffId: string | null; created: number; key: string },
+): StageState => {
+  const hasLayer = layer?.diffId != null;
+  const entry: ImageHistory = {
+    created_by: layer === undefined ? createdBy : `${createdBy} # buildkit`,
+    comment: HISTORY_COMMENT,
+    ...(hasLayer ? {} : { empty_layer: true }),
+  };
+  if (layer === undefined) {
+    return { ...state, history: [...state.history, entry] };
+  }
+  return {
+    ...state,
+    key: layer.key,
+    layers: layer.diffId === null ? state.layers : [...state.layers, layer.diffId],
+    created: Math.max(state.created, layer.created),
+    history: [...state.history, hasLayer ? { created: new Date(layer.created).toISOString(), ...entry } : entry],
+  };
+};
+
+export const workdirOf = (state: StageState): string => (state.config.WorkingDir ? state.config.WorkingDir : '/');
+
+const splitEnv = (text: string): [string, string] => {
+  const at = text.indexOf('=');
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+};

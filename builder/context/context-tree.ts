@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto';
+import { type BigIntStats, constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import type { FileStamp, HashCache } from './hash-cache.ts';
+import type { IgnoreRules } from './ignore.ts';
+import { compareBytes, dirName, type FileTree, joinPath, type TreeEntry } from './tree.ts';
+
+interface ContextEntry extends TreeEntry {
+  readonly stamp: FileStamp;
+}
+
+const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
+/** More entries than any sane context; a context that is the root folder of the host stops here. */
+const MAX_ENTRIES = 2_000_000;
+const CHUNK = 1024 * 1024;
+
+/**
+ * A folder of the host as a tree: owner always 0:0, sockets left out, ignored paths not there. Reads
+ * only the folders that are asked for. Symlinks are entries; nobody follows them on the host.
+ */
+export class ContextTree implements FileTree {
+  readonly root: string;
+  readonly #ignore: IgnoreRules;
+  readonly #hashes: HashCache;
+  readonly #entries = new Map<string, ContextEntry | undefined>();
+  readonly #lists = new Map<string, readonly string[]>();
+
+  constructor(root: string, ignore: IgnoreRules, hashes: HashCache) {
+    this.root = root;
+    this.#ignore = ignore;
+    this.#hashes = hashes;
+  }
+
+  get(path: string): TreeEntry | undefined {
+    return this.#entry(path);
+  }
+
+  list(path: string): readonly string[] {
+    const known = this.#lists.get(path);
+    if (known !== undefined) {
+      return known;
+    }
+    const names = this.#readFolder(path).filter((name) => this.#entry(joinPath(path, name)) !== undefined);
+    this.#lists.set(path, names);
+    return names;
+  }
+
+  /** Whether a path is there but kept out by the ignore file, for the error text. */
+  isIgnored(path: string): boolean {
+    return this.#ignore.excludes(path) && this.#stat(path) !== undefined;
+  }
+
+  async *read(entry: TreeEntry): AsyncIterable<Uint8Array> {
+    const file = await this.#open(entry);
+    try {
+      let left = entry.size;
+      while (left > 0) {
+        const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(left, CHUNK)), 0, Math.min(left, CHUNK), null);
+        if (bytesRead === 0) {
+          throw changedError(this.root, entry.path);
+        }
+        left -= bytesRead;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  async digest(entry: TreeEntry): Promise<string> {
+    const { stamp } = entry as ContextEntry;
+    const known = this.#hashes.get(entry.path, stamp);
+    if (known !== undefined) {
+      return known;
+    }
+    const hash = createHash('sha256');
+    for await (const chunk of this.read(entry)) {
+      hash.update(chunk);
+    }
+    const digest = hash.digest('hex');
+    this.#hashes.set(entry.path, stamp, digest);
+    return digest;
+  }
+
+  #entry(path: string): ContextEntry | undefined {
+    if (this.#entries.has(path)) {
+      return this.#entries.get(path);
+    }
+    const entry = this.#find(path);
+    this.#entries.set(path, entry);
+    if (this.#entries.size > MAX_ENTRIES) {
+      throw new HyprError('BUILD_FAILED', `the build context ${this.root} holds more than ${MAX_ENTRIES} files`, {
+        hint: 'choose a smaller context folder, or keep files out with a .dockerignore',
+      });
+    }
+    return entry;
+  }
+
+  #find(path: string): ContextEntry | undefined {
+    if (path !== '' && this.#entry(dirName(path))?.type !== 'dir') {
+      return undefined;
+    }
+    const entry = this.#stat(path);
+    if (entry === undefined || path === '' || !this.#ignore.excludes(path)) {
+      return entry;
+    }
+    // An excluded folder is there when a negated pattern brings something below it back.
+    const kept = entry.type === 'dir' && this.#ignore.mayIncludeBelow(path) && this.#hasIncluded(path);
+    return kept ? entry : undefined;
+  }
+
+  #hasIncluded(folder: string): boolean {
+    return this.#readFolder(folder).some((name) => {
+      const path = joinPath(folder, name);
+      if (!this.#ignore.excludes(path)) {
+        return true;
+      }
+      return this.#ignore.mayIncludeBelow(path) && this.#stat(path)?.type === 'dir' && this.#hasIncluded(path);
+    });
+  }
+
+  #readFolder(path: string): string[] {
+    try {
+      return readdirSync(join(this.root, path)).sort(compareBytes);
+    } catch (error) {
+      throw readError(error, this.root, path);
+    }
+  }
+
+  #stat(path: string): ContextEntry | undefined {
+    try {
+      const stat = lstatSync(join(this.root, path), { bigint: true });
+      // The context folder itself may be named through a symlink.
+      return toEntry(path, path === '' ? lstatSync(`${this.root}/.`, { bigint: true }) : stat, this.root);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+        return undefined;
+      }
+      throw readError(error, this.root, path);
+    }
+  }
+
+  async #open(entry: TreeEntry) {
+    try {
+      return await open(join(this.root, entry.path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) {
+        throw changedError(this.root, entry.path);
+      }
+      throw readError(error, this.root, entry.path);
+    }
+  }
+}
+
+const toEntry = (path: string, stat: BigIntStats, root: string): ContextEntry | undefined => {
+  const type = typeOf(stat);
+  if (type === undefined) {
+    return undefined;
+  }
+  const stamp: FileStamp = { size: Number(stat.size), mtime: stat.mtimeNs, ctime: stat.ctimeNs, ino: stat.ino };
+  return {
+    path,
+    type,
+    mode: Number(stat.mode) & 0o7777,
+    uid: 0,
+    gid: 0,
+    size: type === 'file' ? stamp.size : 0,
+    mtime: Math.max(0, Number(stat.mtimeNs / 1_000_000_000n)),
+    link: type === 'symlink' ? readlinkSync(join(root, path)) : '',
+    deviceMajor: 0,
+    deviceMinor: 0,
+    xattrs: NO_XATTRS,
+    identity: stamp,
+    stamp,
+  };
+};
+
+/** Devices are not taken from the host, sockets cannot be in a layer. */
+const typeOf = (stat: BigIntStats): TreeEntry['type'] | undefined => {
+  if (stat.isFile()) {
+    return 'file';
+  }
+  if (stat.isDirectory()) {
+    return 'dir';
+  }
+  if (stat.isSymbolicLink()) {
+    return 'symlink';
+  }
+  return stat.isFIFO() ? 'fifo' : undefined;
+};
+
+const changedError = (root: string, path: string): HyprError =>
+  new HyprError('BUILD_FAILED', `${join(root, path)} changed while it was being read`, {
+    hint: 'build again when nothing writes to the context',
+  });
+
+const readError = (error: unknown, root: string, path: string): unknown =>
+  isErrno(error, 'EACCES', 'EPERM')
+    ? new HyprError('HYPR_PERMISSION', `${join(root, path)} of the build context may not be read`, {
+        hint: 'change its permissions, or name it in .dockerignore',
+        cause: error,
+      })
+    : error;

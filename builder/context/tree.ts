@@ -1,0 +1,95 @@
+/** A file tree that COPY and ADD read from and write over: the build context, a stage, an image, an archive. */
+export interface TreeEntry {
+  /** Clean, relative, no leading slash; the root is the empty string. */
+  readonly path: string;
+  readonly type: 'file' | 'dir' | 'symlink' | 'char' | 'block' | 'fifo';
+  /** Permission bits with setuid, setgid and sticky. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes of a file, else 0. */
+  readonly size: number;
+  /** Seconds since the epoch, whole. */
+  readonly mtime: number;
+  /** Target of a symlink, as stored. */
+  readonly link: string;
+  readonly deviceMajor: number;
+  readonly deviceMinor: number;
+  /** Extended attributes, raw bytes. */
+  readonly xattrs: ReadonlyMap<string, Buffer>;
+  /** Equal for the names of one hard-linked file of the same tree. */
+  readonly identity: object;
+}
+
+export interface FileTree {
+  /** The entry itself, a symlink not followed; undefined when there is none. The parents must be real folders. */
+  get(path: string): TreeEntry | undefined;
+  /** Names in a folder, sorted by bytes. */
+  list(path: string): readonly string[];
+  /** Content of a file; ends with an error when the bytes are not `size` many. */
+  read(entry: TreeEntry): AsyncIterable<Uint8Array>;
+  /** sha256 of a file's content, hex. */
+  digest(entry: TreeEntry): Promise<string>;
+}
+
+const MAX_LINKS = 255;
+
+export const joinPath = (parent: string, name: string): string => (parent === '' ? name : `${parent}/${name}`);
+
+export const dirName = (path: string): string => (path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '');
+
+export const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** Cleans a path against the root: `..` stops there, the result has no leading slash. */
+export const cleanPath = (path: string): string => {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') {
+      parts.pop();
+    } else if (part !== '' && part !== '.') {
+      parts.push(part);
+    }
+  }
+  return parts.join('/');
+};
+
+/**
+ * Follows every symlink of a path, the last one included unless told otherwise; absolute targets and
+ * `..` stay inside the tree. The result may not exist. Undefined when there are too many links.
+ */
+export const resolvePath = (tree: Pick<FileTree, 'get'>, path: string, followLast = true): string | undefined => {
+  let pending = path.split('/').reverse();
+  let current = '';
+  for (let links = 0; pending.length > 0; ) {
+    const part = pending.pop() ?? '';
+    if (part === '' || part === '.') {
+      continue;
+    }
+    if (part === '..') {
+      current = dirName(current);
+      continue;
+    }
+    const next = joinPath(current, part);
+    const isLast = pending.every((rest) => rest === '' || rest === '.');
+    const entry = isLast && !followLast ? undefined : tree.get(next);
+    if (entry?.type !== 'symlink') {
+      current = next;
+      continue;
+    }
+    if (++links > MAX_LINKS) {
+      return undefined;
+    }
+    current = entry.link.startsWith('/') ? '' : current;
+    pending = [...pending, ...entry.link.split('/').reverse()];
+  }
+  return current;
+};
+
+/** `resolvePath`, then the entry there. */
+export const findEntry = (tree: Pick<FileTree, 'get'>, path: string, followLast = true): TreeEntry | undefined => {
+  const resolved = resolvePath(tree, path, followLast);
+  return resolved === undefined ? undefined : tree.get(resolved);
+};
+
+/** Byte order, as Go and tar sort names. */
+export const compareBytes = (a: string, b: string): number => (a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b)));

@@ -1,0 +1,407 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { show, thrown, Workshop } from './workshop.ts';
+
+let shop: Workshop;
+beforeEach(() => {
+  shop = new Workshop();
+});
+afterEach(() => shop.close());
+
+const build = async (...lines: string[]) => {
+  const { tree } = await shop.build(['FROM scratch', ...lines].join('\n'));
+  return await show(tree);
+};
+
+describe('COPY places files', () => {
+  it('to a file, to a folder, relative to WORKDIR', async () => {
+    shop.file('foo', 'foo');
+    expect(await build('COPY foo /foo2', 'COPY foo /', 'WORKDIR /a/b', 'COPY foo ./', 'COPY foo ../c', 'WORKDIR d', 'COPY foo x/')).toEqual(
+      {
+        foo: 'foo',
+        foo2: 'foo',
+        'a/b/foo': 'foo',
+        'a/c': 'foo',
+        'a/b/d/x/foo': 'foo',
+      },
+    );
+  });
+
+  it('by patterns, and takes the content of folders', async () => {
+    shop.file('foo.go', 'foo');
+    shop.file('bar.go', 'bar');
+    shop.file('sub/dir2/foo', 'sub');
+    expect(
+      await build(
+        'COPY *.go /gofiles/',
+        'COPY f*.go foo2.go',
+        'COPY sub/* /subdest/',
+        'COPY sub/*/dir2/foo /none/',
+        'COPY sub/*/foo /all/',
+        'COPY sub /s',
+        'COPY sub/. /t',
+      ),
+    ).toEqual({
+      'gofiles/foo.go': 'foo',
+      'gofiles/bar.go': 'bar',
+      'foo2.go': 'foo',
+      'subdest/foo': 'sub',
+      'all/foo': 'sub',
+      's/dir2/foo': 'sub',
+      't/dir2/foo': 'sub',
+    });
+  });
+
+  it('accepts a pattern without a match beside a match, and none at all', async () => {
+    shop.file('foo', 'x');
+    expect(await build('COPY foo nomatch* /', 'COPY nothing* /y/')).toEqual({ foo: 'x' });
+  });
+
+  it('refuses a missing literal, says so when it is ignored, and where', async () => {
+    shop.file('.dockerignore', 'secret\n');
+    shop.file('secret');
+    const missing = await thrown(shop.build('FROM scratch\nCOPY nope /\n'));
+    expect(missing).toMatchObject({ code: 'BUILD_FAILED', message: '"/nope": not found', where: { file: 'Dockerfile', line: 2 } });
+    const ignored = await thrown(shop.build('FROM scratch\n\nCOPY secret /\n'));
+    expect(ignored.message).toBe('"/secret": not found: it is there, but excluded by .dockerignore');
+    expect(ignored.where?.line).toBe(3);
+  });
+
+  it('merges folders and overrides files', async () => {
+    shop.file('sub/dir1/dir2/foo', '1');
+    shop.file('sub/dir1/dir2/bar', '2');
+    shop.file('files/foo.go', 'new');
+    expect(await build('COPY sub /', 'COPY sub /', 'COPY files/foo.go /dir1/dir2/foo', 'COPY files /dir1')).toEqual({
+      'dir1/dir2/foo': 'new',
+      'dir1/dir2/bar': '2',
+      'dir1/foo.go': 'new',
+    });
+  });
+
+  it('with empty and slashed targets', async () => {
+    shop.file('testfile', 'content0');
+    expect(await build('ENV empty=""', 'WORKDIR /test', 'COPY testfile $empty', 'COPY testfile /sample/')).toEqual({
+      'test/testfile': 'content0',
+      'sample/testfile': 'content0',
+    });
+  });
+
+  it('with unusual names', async () => {
+    for (const name of ['test-äöü.txt', 'test-%C3%A4.txt', 'test+aou.txt', 'ünï/ñ', 'a b']) {
+      shop.file(name, name);
+    }
+    expect(
+      await build('COPY test-äöü.txt /', 'COPY test-%C3%A4.txt /', 'COPY test+aou.txt /', 'COPY ünï /u', 'COPY ["a b", "/c d"]'),
+    ).toEqual({
+      'test-äöü.txt': 'test-äöü.txt',
+      'test-%C3%A4.txt': 'test-%C3%A4.txt',
+      'test+aou.txt': 'test+aou.txt',
+      'u/ñ': 'ünï/ñ',
+      'c d': 'a b',
+    });
+  });
+
+  it('never from outside the context', async () => {
+    shop.file('etc/passwd', 'mine');
+    shop.link('up', '../../../../etc');
+    shop.link('abs', '/etc/passwd');
+    expect(await build('COPY ../../etc/passwd /a', 'COPY up/passwd /b', 'COPY abs /c')).toEqual({ a: 'mine', b: 'mine', c: 'mine' });
+    expect((await thrown(shop.build('FROM scratch\nCOPY up/shadow /\n'))).message).toContain('not found');
+  });
+
+  it('with more than one source only into a folder', async () => {
+    shop.file('a');
+    shop.file('b');
+    const error = await thrown(shop.build('FROM scratch\nCOPY a b /c\n'));
+    expect(error.message).toContain('must be a directory and end with a /');
+  });
+});
+
+describe('COPY and symlinks', () => {
+  it('follows sources, keeps those inside folders', async () => {
+    shop.file('bar', 'bar');
+    shop.file('sub/dir/deep', 'deep');
+    shop.link('foo', 'bar');
+    shop.link('sub/link', 'dir/deep');
+    shop.link('dir', 'sub');
+    expect(await build('COPY foo /f', 'COPY fo* /g/', 'COPY dir/dir/deep /', 'COPY dir /s', 'COPY sub/link /l')).toEqual({
+      f: 'bar',
+      'g/foo': 'bar',
+      deep: 'deep',
+      's/dir/deep': 'deep',
+      's/link': '@dir/deep',
+      l: 'deep',
+    });
+  });
+
+  it('follows those of the target inside the root', async () => {
+    shop.file('foo', 'x');
+    await shop.image('links', { 'tmp/real/keep': '', 'etc/passwd': '' }, {}, [
+      {
+        path: 'out',
+        attributes: {
+          type: 'symlink',
+          mode: 0o777,
+          uid: 0,
+          gid: 0,
+          size: 0,
+          mtime: 0,
+          link: '../../../tmp/real',
+          deviceMajor: 0,
+          deviceMinor: 0,
+          xattrs: new Map(),
+        },
+      },
+    ]);
+    const { tree } = await shop.build('FROM links\nCOPY foo /out/\nCOPY foo /out/deeper/file\n');
+    expect(tree.get('out')?.type).toBe('symlink');
+    expect(await show(tree, 'tmp')).toEqual({ 'tmp/real/keep': '', 'tmp/real/foo': 'x', 'tmp/real/deeper/file': 'x' });
+  });
+
+  it('does not look at the root with --link', async () => {
+    shop.file('f', 'x');
+    expect(await build('WORKDIR /w', 'COPY --link f .', 'COPY --link f /deep/er/')).toEqual({ 'w/f': 'x', 'deep/er/f': 'x' });
+  });
+});
+
+describe('COPY and attributes', () => {
+  const owners = async (lines: string[], paths: string[]) => {
+    await shop.busybox();
+    const { tree } = await shop.build(['FROM busybox', ...lines].join('\n'));
+    return paths.map((path) => {
+      const entry = tree.get(path);
+      return `${path} ${entry?.uid}:${entry?.gid} ${entry?.mode.toString(8)}`;
+    });
+  };
+
+  it('--chown by number, name and variable', async () => {
+    shop.file('foo');
+    shop.file('d/sub/x');
+    const lines = [
+      'ARG owner=daemon',
+      'ENV group=1',
+      'COPY --chown=daemon foo /a',
+      'COPY --chown=1000:nobody foo /b',
+      'COPY --chown=${owner}:${group} foo /c',
+      'COPY --chown=7 d /new/dir',
+      'COPY foo /e',
+    ];
+    expect(await owners(lines, ['a', 'b', 'c', 'new', 'new/dir', 'new/dir/sub', 'new/dir/sub/x', 'e'])).toEqual([
+      'a 1:2 644',
+      'b 1000:65534 644',
+      'c 1:1 644',
+      'new 7:7 755',
+      'new/dir 7:7 755',
+      'new/dir/sub 7:7 755',
+      'new/dir/sub/x 7:7 644',
+      'e 0:0 644',
+    ]);
+  });
+
+  it('--chown keeps the owner of a folder that is there', async () => {
+    shop.file('d/x');
+    expect(await owners(['COPY --chown=9 d /tmp', 'COPY --chown=8 d /tmp/new/'], ['tmp', 'tmp/x', 'tmp/new', 'tmp/new/x'])).toEqual([
+      'tmp 0:0 755',
+      'tmp/x 9:9 644',
+      'tmp/new 8:8 755',
+      'tmp/new/x 8:8 644',
+    ]);
+  });
+
+  it('--chown of an unknown name', async () => {
+    await shop.busybox();
+    shop.file('foo');
+    const error = await thrown(shop.build('FROM busybox\nCOPY --chown=ghost foo /\n'));
+    expect(error.message).toBe("can't find uid for user ghost: no such user: ghost");
+  });
+
+  it('--chmod, octal and symbolic', async () => {
+    shop.file('foo', 'x', 0o600);
+    shop.file('run', 'x', 0o700);
+    shop.file('d/f', 'x', 0o600);
+    const lines = [
+      'ARG m=755',
+      'COPY --chmod=0644 foo /a',
+      'COPY --chmod=${m} foo /b',
+      'COPY --chmod=0 foo /c',
+      'COPY --chmod=u=rwX,go=rX foo run /d/',
+      'COPY --chmod=a+X d /e',
+      'COPY --chmod=4711 foo /p/f',
+    ];
+    expect(await owners(lines, ['a', 'b', 'c', 'd/foo', 'd/run', 'e/f', 'p', 'p/f'])).toEqual([
+      'a 0:0 644',
+      'b 0:0 755',
+      'c 0:0 0',
+      'd/foo 0:0 644',
+      'd/run 0:0 755',
+      'e/f 0:0 600',
+      'p 0:0 755',
+      'p/f 0:0 4711',
+    ]);
+    for (const mode of ['64a', '10000']) {
+      expect((await thrown(shop.build(`FROM scratch\nCOPY --chmod=${mode} foo /\n`))).message).toBe(
+        `invalid chmod parameter: '${mode}'. it should be octal string and between 0 and 07777`,
+      );
+    }
+  });
+
+  it('keeps times, takes the owner away', async () => {
+    shop.file('foo');
+    const { tree } = await shop.build('FROM scratch\nCOPY foo /\n');
+    expect(tree.get('foo')).toMatchObject({ mtime: 1_600_000_000, uid: 0, gid: 0, mode: 0o644 });
+  });
+});
+
+describe('COPY --exclude and --parents', () => {
+  beforeEach(() => {
+    for (const path of ['dir1/file-101.txt', 'dir1/file-102.txt', 'dir1/sub/file-103.bin', 'dir2/file-201.txt', 'top.txt', 'top.md']) {
+      shop.file(path, path);
+    }
+  });
+
+  it('excludes from folders and from what a pattern found', async () => {
+    expect(
+      await build('COPY --exclude=*.txt dir1 /a/', 'COPY --exclude=*.txt top* /b/', 'COPY --exclude=** --exclude=!sub/*.bin dir1 /c/'),
+    ).toEqual({
+      'a/sub/file-103.bin': 'dir1/sub/file-103.bin',
+      'b/top.md': 'top.md',
+      'c/sub/file-103.bin': 'dir1/sub/file-103.bin',
+    });
+  });
+
+  it('keeps parents, from the pivot on', async () => {
+    expect(
+      await build(
+        'COPY --parents dir1/sub/file-103.bin dir2 /a/',
+        'COPY --parents dir1/./sub/*.bin /b',
+        'COPY --parents **/*.txt /c/',
+        'COPY --parents top.md /d/',
+      ),
+    ).toEqual({
+      'a/dir1/sub/file-103.bin': 'dir1/sub/file-103.bin',
+      'a/dir2/file-201.txt': 'dir2/file-201.txt',
+      'b/sub/file-103.bin': 'dir1/sub/file-103.bin',
+      'c/dir1/file-101.txt': 'dir1/file-101.txt',
+      'c/dir1/file-102.txt': 'dir1/file-102.txt',
+      'c/dir2/file-201.txt': 'dir2/file-201.txt',
+      'c/top.txt': 'top.txt',
+      'd/top.md': 'top.md',
+    });
+  });
+});
+
+describe('COPY heredocs', () => {
+  it('writes files, expands unless quoted, chomps tabs', async () => {
+    const text = await build(
+      'ARG name=World',
+      'COPY <<EOF /one',
+      'hello $name "x" ${name:-y} \\$name',
+      'EOF',
+      "COPY <<'EOF' <<-TWO /dir/",
+      'raw $name \\x',
+      'EOF',
+      '\tindented',
+      '\t\tmore',
+      '\tTWO',
+      'COPY --chmod=0700 --chown=5:6 <<robots.txt /srv/',
+      '(Hello)',
+      'robots.txt',
+    );
+    expect(text).toEqual({
+      one: 'hello World "x" World $name\n',
+      'dir/EOF': 'raw $name \\x\n',
+      'dir/TWO': 'indented\nmore\n',
+      'srv/robots.txt': '(Hello)\n',
+    });
+  });
+});
+
+describe('COPY --from', () => {
+  it('reads stages by name and number, images, and keeps owners', async () => {
+    await shop.busybox();
+    shop.file('foo', 'foo');
+    const { tree } = await shop.build(
+      'FROM scratch AS STAge0\nCOPY --chown=3:4 foo /d/x\nFROM scratch\nCOPY --from=stage0 /d /a\nCOPY --from=0 d/x /b\nCOPY --from=busybox /etc/group /g\n',
+    );
+    expect(Object.keys(await show(tree))).toEqual(['a/x', 'b', 'g']);
+    expect(tree.get('a/x')).toMatchObject({ uid: 3, gid: 4 });
+    expect(tree.get('a')).toMatchObject({ uid: 0, gid: 0 });
+  });
+
+  it('resolves symlinks of the stage inside it', async () => {
+    shop.file('sub/foo', 'foo');
+    shop.link('c/abs', '/sub');
+    shop.link('c/rel', '../sub');
+    const { tree } = await shop.build(
+      'FROM scratch AS a\nCOPY . /\nFROM scratch\nCOPY --from=a /c/abs/foo /1\nCOPY --from=a /c/rel/foo /2\nCOPY --from=a /c/abs /3/\n',
+    );
+    expect(await show(tree)).toEqual({ '1': 'foo', '2': 'foo', '3/foo': 'foo' });
+  });
+
+  it('keeps hard links within one copy', async () => {
+    await shop.image('linked', { 'd/a': 'x' }, {}, [
+      {
+        path: 'd/b',
+        hardlink: 'd/a',
+        attributes: {
+          type: 'file',
+          mode: 0o644,
+          uid: 0,
+          gid: 0,
+          size: 0,
+          mtime: 0,
+          link: '',
+          deviceMajor: 0,
+          deviceMinor: 0,
+          xattrs: new Map(),
+        },
+      },
+    ]);
+    const { tree, blob } = await shop.build('FROM scratch\nCOPY --from=linked /d /e\n');
+    expect(await show(tree)).toEqual({ 'e/a': 'x', 'e/b': 'x' });
+    const listing = execFileSync('tar', ['-tvf', await shop.store.layerTar(blob.rootfs.diff_ids[0] ?? '')], { encoding: 'utf8' });
+    expect(listing).toMatch(/e\/b link to e\/a/);
+  });
+
+  it('refuses later stages and variables', async () => {
+    const later = await thrown(shop.build('FROM scratch AS a\nCOPY --from=b x /\nFROM scratch AS b\nFROM a\n'));
+    expect(later.message).toBe('cannot copy from stage "b", it needs to be defined before current stage "a"');
+    const variable = await thrown(shop.build('FROM scratch\nARG x=y\nCOPY --from=$x a /\n'));
+    expect(variable.message).toContain('variable expansion is not supported for --from');
+  });
+
+  it('reads named contexts', async () => {
+    const other = join(shop.folder, 'other');
+    mkdirSync(other);
+    execFileSync('sh', ['-c', 'echo hi > f; echo no > skip; echo skip > .dockerignore'], { cwd: other });
+    const { tree } = await shop.build('FROM scratch\nCOPY --from=Other . /o/\n', { additionalContexts: { other } });
+    expect(await show(tree)).toEqual({ 'o/.dockerignore': 'skip\n', 'o/f': 'hi\n' });
+  });
+});
+
+describe('layers', () => {
+  it('are what GNU tar reads', async () => {
+    const long = `${'long-name/'.repeat(15)}${'x'.repeat(120)}`;
+    shop.file(long, 'deep');
+    shop.file('ünï', 'u');
+    const { blob } = await shop.build('FROM scratch\nCOPY . /in/\n');
+    const out = join(shop.folder, 'out');
+    mkdirSync(out);
+    execFileSync('tar', ['-xf', await shop.store.layerTar(blob.rootfs.diff_ids[0] ?? ''), '-C', out]);
+    expect(execFileSync('find', ['.', '-type', 'f'], { cwd: out, encoding: 'utf8' }).trim().split('\n').sort()).toEqual([
+      `./in/${long}`,
+      './in/ünï',
+    ]);
+  });
+
+  it('refuses a folder over a file and a file over a folder', async () => {
+    shop.file('d/x/y');
+    shop.file('x');
+    expect((await thrown(shop.build('FROM scratch\nCOPY x /d/x\nCOPY d /d\n'))).message).toBe('cannot copy to non-directory: /d/x');
+    expect(
+      (await thrown(shop.build('FROM scratch\nCOPY d /d\nCOPY x d/x/\nCOPY d/x/y /e/x/y/z\nCOPY x /e/x/\nCOPY . /e\n'))).message,
+    ).toMatch(/cannot|non-directory/);
+  });
+});
