@@ -17,17 +17,12 @@ export interface CliOptions {
   readonly input?: string;
   /** Milliseconds until SIGKILL: a hang must fail a test, not stop the suite. */
   readonly timeout?: number;
-  /** Run as this user (root only), by setpriv. */
-  readonly user?: { uid: number; gid: number };
 }
 
 /** Runs the built CLI to its end. */
 export const hypr = (args: readonly string[], options: CliOptions = {}): Promise<CliResult> =>
   new Promise((resolve, reject) => {
-    const [file, ...rest] = options.user
-      ? ['setpriv', `--reuid=${options.user.uid}`, `--regid=${options.user.gid}`, '--clear-groups', '--', hyprBin, ...args]
-      : [hyprBin, ...args];
-    const child = spawn(file as string, rest, {
+    const child = spawn(hyprBin, [...args], {
       cwd: options.cwd ?? root,
       env: { ...process.env, ...options.env },
       stdio: 'pipe',

@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hyprBin } from '../support/cli.ts';
+import { filesOf, processesOf, TestStack } from '../support/stack.ts';
+
+const PORT = 18090;
+const COMPOSE = `
+services:
+  web:
+    image: busybox
+    command: sh -c 'mkdir -p /www; hostname > /www/index.html; echo started; exec httpd -f -p 80 -h /www'
+    ports: ["${PORT}:80"]
+    restart: always
+    healthcheck: { test: ["CMD", "wget", "-qO-", "http://127.0.0.1/"], interval: 2s, start_period: 60s }
+  idle:
+    image: busybox
+    command: sleep 100000
+    restart: "no"
+`;
+
+const killAll = async (stack: string, pattern: RegExp): Promise<number> => {
+  const victims = (await processesOf(stack)).filter((line) => pattern.test(line)).map((line) => Number(line.split(' ')[0]));
+  for (const pid of victims) {
+    process.kill(pid, 'SIGKILL');
+  }
+  return victims.length;
+};
+
+const page = async (): Promise<string> => (await (await fetch(`http://127.0.0.1:${PORT}/`)).text()).trim();
+
+describe('whatever is killed, the next command puts it right', () => {
+  let stack: TestStack;
+  beforeAll(async () => {
+    stack = await new TestStack('crashes').write({ 'compose.yaml': COMPOSE });
+    await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+  });
+  afterAll(() => stack.close());
+
+  test('the supervisor: machines run on and are taken over, with their ports and logs', async () => {
+    const before = await stack.must(['ps', '-q']);
+    expect(await killAll('crashes', /supervisor/)).toBe(1);
+    const result = await stack.run(['ps']);
+    expect(result.stderr).toMatch(/web-1 is taken over/);
+    expect(await stack.must(['ps', '-q'])).toBe(before);
+    expect(await page()).toMatch(/web/);
+    expect(await stack.must(['exec', '-T', 'web', 'echo', 'still', 'here'])).toBe('still here\n');
+    expect(await stack.must(['logs', '--no-color', 'web'])).toMatch(/started/);
+  });
+
+  test('a VMM: its restart policy decides, and ps says what happened', async () => {
+    expect(await killAll('crashes', /qemu.*hypr-crashes-(web|idle)-1/)).toBeGreaterThanOrEqual(2);
+    await stack.must(['up', '-d', '--wait', 'web'], { timeout: 180_000 });
+    expect(await page()).toMatch(/web/);
+    const idle = (await stack.ps()).find((replica) => replica.Service === 'idle');
+    expect([idle?.State, idle?.ExitCode]).toEqual(['exited', 137]);
+  });
+
+  test('a network: it and its machines start again', async () => {
+    expect(await killAll('crashes', /gvproxy/)).toBeGreaterThanOrEqual(1);
+    await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+    expect(await page()).toMatch(/web/);
+  });
+
+  test('supervisor and machines at once: nothing is orphaned', async () => {
+    await killAll('crashes', /supervisor/);
+    await killAll('crashes', /qemu/);
+    await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+    expect(await page()).toMatch(/web/);
+  });
+
+  test('the command itself, in the middle of up: down leaves nothing', async () => {
+    await stack.must(['down', '-t', '1']);
+    const child = spawn(hyprBin, ['compose', '--progress', 'plain', 'up', '-d'], {
+      cwd: stack.dir,
+      env: { ...process.env, ...stack.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    await new Promise<void>((resolve) => {
+      child.stderr.on('data', (chunk: Buffer) => {
+        if (/Starting|Created/.test(chunk.toString())) {
+          child.kill('SIGKILL');
+        }
+      });
+      child.on('exit', () => resolve());
+    });
+    await stack.must(['down', '-t', '1']);
+    expect(await processesOf('crashes')).toEqual([]);
+    expect(await filesOf('crashes')).toEqual([]);
+  });
+});
