@@ -11,7 +11,12 @@ export const cut = (text: string, width: number): string => {
   if (ASCII.test(text)) {
     return text.length <= width ? text : text.slice(0, Math.max(0, width));
   }
-  return stringWidth(text) <= width ? text : sliceAnsi(text, 0, Math.max(0, width));
+  if (stringWidth(text) <= width) {
+    return text;
+  }
+  const slice = sliceAnsi(text, 0, Math.max(0, width));
+  // A wide character across the edge is kept whole by the slice: it has to go.
+  return stringWidth(slice) <= width ? slice : sliceAnsi(text, 0, Math.max(0, width - 1));
 };
 
 /** `left` and `right` at the two ends of a line; `left` gives way. */

@@ -1,7 +1,7 @@
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { ServiceVerb } from '../../engine/types.ts';
 import { replicaLinks } from '../format/summary.ts';
-import { type Action, actionOfKey } from './keys.ts';
+import { type Action, actionOfKey, isKeyName } from './keys.ts';
 import { findMatch, moveAnchor, readPage } from './log-view.ts';
 import type { DashboardModel } from './model.ts';
 
@@ -26,7 +26,11 @@ export interface Control {
 /** Carries out one key press, named as by `nameOfKey`. */
 export const handleKey = (control: Control, key: string): void => {
   const { model, effects } = control;
-  if (key === 'ctrl+c') {
+  if (isBurst(key) && model.ui.mode !== 'search' && model.ui.mode !== 'filter') {
+    for (const character of key) {
+      handleKey(control, character);
+    }
+  } else if (key === 'ctrl+c') {
     effects.interrupt();
   } else if (key === 'ctrl+z') {
     effects.suspend();
@@ -45,6 +49,9 @@ export const handleKey = (control: Control, key: string): void => {
   }
 };
 
+/** Keys pressed faster than they were read come as one text. */
+const isBurst = (key: string): boolean => key.length > 1 && !key.startsWith('ctrl+') && !isKeyName(key);
+
 /** Typing a search or a filter; several characters at once are a paste. */
 const handleInput = ({ model }: Control, key: string): void => {
   const { mode, input, filter } = model.ui;
@@ -58,12 +65,10 @@ const handleInput = ({ model }: Control, key: string): void => {
     model.change({ mode: 'normal', input: '', filter: text === '' ? undefined : { text, inverse: input.startsWith('!') } });
   } else if (key === 'backspace') {
     model.change({ input: [...input].slice(0, -1).join('') });
-  } else if (!NAMED_KEYS.has(key) && !key.startsWith('ctrl+')) {
+  } else if (!isKeyName(key) && !key.startsWith('ctrl+')) {
     model.change({ input: (input + sanitiseName(key)).slice(0, 200), filter });
   }
 };
-
-const NAMED_KEYS = new Set(['up', 'down', 'left', 'right', 'pageUp', 'pageDown', 'home', 'end', 'tab']);
 
 /** `q` asks; no answer is a yes by accident. */
 const handleQuestion = ({ model, effects }: Control, key: string): void => {
@@ -139,7 +144,7 @@ const move = (control: Control, step: 1 | -1): void => {
     return;
   }
   const names = model.sorted.map((replica) => replica.name);
-  const index = names.indexOf(model.ui.cursor ?? '') + step;
+  const index = names.indexOf(model.current?.name ?? '') + step;
   const cursor = names[Math.min(Math.max(index, 0), names.length - 1)];
   // Walking through the list is looking at one after the other, unless a choice was made.
   model.change({ cursor, showAll: false, anchor: undefined });
@@ -165,7 +170,7 @@ const jump = (model: DashboardModel, direction: -1 | 1): void => {
 };
 
 const toggleChosen = (model: DashboardModel): void => {
-  const { cursor } = model.ui;
+  const cursor = model.current?.name;
   if (cursor !== undefined) {
     const chosen = new Set(model.ui.chosen);
     if (!chosen.delete(cursor)) {

@@ -9,6 +9,8 @@ import type { DashboardModel } from './model.ts';
 
 export interface Look {
   readonly paint: Paint;
+  /** Keep the colours of log lines. */
+  readonly color: boolean;
   readonly unicode: boolean;
   readonly columns: number;
   readonly rows: number;
@@ -84,7 +86,7 @@ export const drawList = (model: DashboardModel, look: Look, size: { readonly wid
   const lines: string[] = [];
   let cursorAt = 0;
   for (const replica of sorted) {
-    const selected = replica.name === model.ui.cursor;
+    const selected = replica.name === model.current?.name;
     if (selected) {
       cursorAt = lines.length;
     }
@@ -103,12 +105,15 @@ const drawReplica = (model: DashboardModel, replica: ReplicaStatus, at: { look: 
   const chosen = model.ui.chosen.has(replica.name) ? '+' : ' ';
   const cursor = at.selected ? (look.unicode ? '›' : '>') : ' ';
   const name = shortName(replica.name, model.stack);
-  const nameWidth = Math.max(8, Math.min(16, width - 30));
+  const longest = Math.max(...model.sorted.map((each) => widthOf(shortName(each.name, model.stack))), 0);
+  const nameWidth = Math.min(16, longest, Math.max(8, width - 30));
   const shown = cut(name, nameWidth);
   const padded = shown + ' '.repeat(Math.max(0, nameWidth - widthOf(shown)));
   const symbol = look.paint(sign.colour, look.unicode ? sign.symbol : sign.ascii);
   const left = `${cursor}${chosen}${symbol} ${at.selected ? look.paint('bold', padded) : padded} ${stateText(replica, look, model.now())}`;
-  return spread(left, usageText(model, replica.name, look), width);
+  const usage = usageText(model, replica.name, look);
+  const fits = widthOf(left) + widthOf(usage) < width;
+  return spread(left, fits ? usage : usageText(model, replica.name, { unicode: false }), width);
 };
 
 /** Why it is not well, or else where it answers. */

@@ -29,7 +29,7 @@ const drawEntry = (model: DashboardModel, entry: LogEntry, look: Look, pane: Pan
   }
   const prefix = drawPrefix(model, entry, look);
   const room = Math.max(8, pane.width - widthOf(prefix));
-  const text = expandTabs(sanitiseLog(entry.line));
+  const text = expandTabs(sanitiseLog(entry.line, { color: look.color }));
   const shown = model.ui.search !== '' && contains(entry.line, model.ui.search) ? highlight(text, model.ui.search, look) : text;
   if (!model.ui.wrap) {
     return [prefix + cut(shown, room)];
@@ -63,7 +63,7 @@ const highlight = (text: string, search: string, look: Look): string => {
   let from = 0;
   for (let at = haystack.indexOf(search); at !== -1; at = haystack.indexOf(search, from)) {
     const found = plain.slice(at, at + search.length);
-    result += plain.slice(from, at) + (look.paint('bold', '') === '' ? `[${found}]` : `\u001b[7m${found}\u001b[27m`);
+    result += plain.slice(from, at) + (look.color ? `\u001b[7m${found}\u001b[27m` : `[${found}]`);
     from = at + search.length;
   }
   return result + plain.slice(from);

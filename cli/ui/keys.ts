@@ -120,3 +120,8 @@ export const nameOfKey = (input: string, key: InkKey): string => {
   }
   return key.ctrl ? `ctrl+${input}` : input;
 };
+
+const NAMES = new Set(NAMED.map(([, name]) => name));
+
+/** Whether a name stands for a key without a character. */
+export const isKeyName = (name: string): boolean => NAMES.has(name);

@@ -32,7 +32,23 @@ export const readPage = (buffer: LogBuffer, view: LogView, count: number): LogEn
       page.push(entry);
     }
   }
-  return page.reverse();
+  return page.length === 0 && view.anchor !== undefined ? readOldest(buffer, view, count) : page.reverse();
+};
+
+/** Where a standing view was, the ring has moved on: the oldest lines there are. */
+const readOldest = (buffer: LogBuffer, view: LogView, count: number): LogEntry[] => {
+  const page: LogEntry[] = [];
+  let scanned = 0;
+  for (const entry of buffer.forwards(view.replicas, view.after)) {
+    scanned += 1;
+    if (page.length >= count || scanned > MAX_SCAN) {
+      break;
+    }
+    if (passes(entry, view.filter)) {
+      page.push(entry);
+    }
+  }
+  return page;
 };
 
 /** Where the view stands after moving by `lines` (negative: back); undefined when it reached the newest. */

@@ -9,7 +9,7 @@ export type Mode = 'normal' | 'search' | 'filter' | 'help' | 'quit';
 export interface UiState {
   readonly mode: Mode;
   readonly focus: 'list' | 'logs';
-  /** Name of the replica the cursor is on. */
+  /** Name of the replica the cursor was moved to; until then it is on the first. */
   readonly cursor: string | undefined;
   /** Replicas whose logs are shown together; empty: all, or the one under the cursor. */
   readonly chosen: ReadonlySet<string>;
@@ -90,13 +90,15 @@ export class DashboardModel {
     return [...this.replicas.values()].sort((a, b) => a.service.localeCompare(b.service) || a.number - b.number);
   }
 
+  /** The replica under the cursor. */
   get current(): ReplicaStatus | undefined {
-    return this.replicas.get(this.ui.cursor ?? '');
+    return this.replicas.get(this.ui.cursor ?? '') ?? this.sorted[0];
   }
 
   get view(): LogView {
-    const { chosen, showAll, cursor, filter, anchor, clearedTo } = this.ui;
-    const replicas = chosen.size > 0 ? chosen : showAll || cursor === undefined ? undefined : new Set([cursor]);
+    const { chosen, showAll, filter, anchor, clearedTo } = this.ui;
+    const { current } = this;
+    const replicas = chosen.size > 0 ? chosen : showAll || current === undefined ? undefined : new Set([current.name]);
     return { replicas, filter, anchor, after: clearedTo };
   }
 
@@ -179,9 +181,6 @@ export class DashboardModel {
       this.usage.delete(replica.name);
     } else if (!replica.oneOff) {
       this.replicas.set(replica.name, replica);
-    }
-    if (this.current === undefined) {
-      this.ui = { ...this.ui, cursor: this.sorted[0]?.name };
     }
   }
 }

@@ -8,7 +8,7 @@ import type { CliContext } from '../context.ts';
 import { formatSummary } from '../format/summary.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
-import { hasUnicode, paintFor } from '../style.ts';
+import { createPaint, hasUnicode, wantsColour } from '../style.ts';
 import { Screen } from './alternate-screen.ts';
 import type { Effects } from './control.ts';
 import { Dashboard } from './dashboard.tsx';
@@ -90,13 +90,15 @@ class DashboardSession {
     const { stdin, stdout, env } = this.#context;
     const columns = Math.max(40, stdout.columns ?? 80);
     const rows = Math.max(8, stdout.rows ?? 24);
-    const look = { paint: paintFor(this.#context, stdout, this.#up.invocation.flags), unicode: hasUnicode(env), columns, rows };
+    const color = wantsColour(stdout, env, this.#up.invocation.flags);
+    const look = { paint: createPaint(color), color, unicode: hasUnicode(env), columns, rows };
     const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} />, {
       stdin: stdin as NodeJS.ReadStream,
       stdout: stdout as NodeJS.WriteStream,
       exitOnCtrlC: false,
       patchConsole: true,
-      incrementalRendering: true,
+      // Ink 6.8's incremental mode starts one row too low whenever the frame is not exactly as high as the terminal.
+      incrementalRendering: false,
       maxFps: 30,
     });
     return () => app.unmount();

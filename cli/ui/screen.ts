@@ -60,7 +60,7 @@ const drawTabs = (model: DashboardModel, look: Look, height: number): string[] =
   const tabs = model.sorted.map((replica) => {
     const sign = signOf(replica);
     const name = shortName(replica.name, model.stack);
-    const shown = replica.name === model.ui.cursor ? look.paint('bold', `[${name}]`) : ` ${name} `;
+    const shown = replica.name === model.current?.name ? look.paint('bold', `[${name}]`) : ` ${name} `;
     return `${model.ui.chosen.has(replica.name) ? '+' : ' '}${look.paint(sign.colour, look.unicode ? sign.symbol : sign.ascii)}${shown}`;
   });
   const { current } = model;
@@ -73,7 +73,7 @@ const drawTabs = (model: DashboardModel, look: Look, height: number): string[] =
     : '';
   const shown = scrollTabs(
     tabs,
-    model.sorted.findIndex((replica) => replica.name === model.ui.cursor),
+    model.sorted.findIndex((replica) => replica.name === model.current?.name),
     look.columns,
   );
   return [shown, facts, logTitle(model, look), ...drawLogs(model, look, { width: look.columns, height: height - 3 })];
