@@ -1,90 +1,154 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { withDeadline } from '../base/deadline.ts';
-import { HyprError } from '../base/errors.ts';
-import { identifyProcess, type ProcessIdentity } from '../base/process.ts';
+import { HyprError, isAbort, isErrno } from '../base/errors.ts';
+import { exists } from '../base/files.ts';
+import { identifyProcess, type ProcessIdentity, signalProcess } from '../base/process.ts';
 import { awaitFile } from './await-socket.ts';
+import { lastLines } from './console.ts';
+import { childEnv } from './environment.ts';
 import type { ShareSpec } from './machine.ts';
 import type { Tool } from './tools.ts';
 
 const START_MS = 10_000;
-const ALL_IDS = 4_294_967_295;
+
+export interface VirtiofsdInput {
+  readonly tool: Tool | undefined;
+  readonly share: ShareSpec;
+  readonly socket: string;
+  readonly log: string;
+  readonly signal?: AbortSignal;
+}
 
 /**
- * Starts the daemon that gives one folder to one machine; it ends when the machine closes the socket. In a
- * namespace of its own where the host allows one, else without; never with more rights than the user's.
+ * Starts the daemon that gives one folder to one machine; it ends when the machine closes the socket. In
+ * namespaces of its own where the host allows them, else without; never with more rights than the user's.
+ * Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last words.
  */
-export const startVirtiofsd = async (input: {
-  tool: Tool | undefined;
-  share: ShareSpec;
-  socket: string;
-  log: string;
-  signal?: AbortSignal;
-}): Promise<ProcessIdentity> => {
+export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIdentity> => {
   const { tool, share } = input;
   if (tool === undefined) {
     throw new HyprError('TOOLCHAIN_MISSING', `virtiofsd is needed to share ${share.path}`, { hint: 'run: hypr setup' });
   }
-  try {
-    return await launch({ ...input, tool, sandbox: 'namespace' });
-  } catch (error) {
-    if (error instanceof HyprError && error.code === 'HYPR_CANCELLED') {
-      throw error;
+  if (!(await exists(share.path))) {
+    throw new HyprError('VMM_START', `${share.path} cannot be shared with the machine: it does not exist`);
+  }
+  let failure: unknown;
+  for (const sandbox of sandboxes(share, await findIds())) {
+    try {
+      return await launch({ ...input, tool, args: [...commonArgs(input), ...sandbox] });
+    } catch (error) {
+      if (isAbort(error) || input.signal?.aborted) {
+        throw error;
+      }
+      failure ??= error;
     }
-    return launch({ ...input, tool, sandbox: 'none' });
+  }
+  throw failure;
+};
+
+/** Who runs hypr, and which further ids the host lets that user hand out (subuid(5)). */
+export interface HostIds {
+  readonly uid: number;
+  readonly gid: number;
+  readonly subordinate: { readonly uid: IdRange; readonly gid: IdRange } | undefined;
+}
+
+export interface IdRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+const ALL_IDS = 4_294_967_295;
+const WITHOUT = ['--sandbox', 'none'];
+
+/**
+ * Pure: ways to run the daemon, best first. Root needs no translation: owners are kept, as docker does. A
+ * plain user is root of a namespace of its own: its files look like root's in the guest, and what any
+ * user of the guest writes belongs to it. With subordinate ids the guest's users have ids of their own.
+ */
+export const sandboxes = (share: Pick<ShareSpec, 'ownership'>, ids: HostIds): string[][] => {
+  const { uid, gid, subordinate } = ids;
+  if (uid === 0) {
+    return [['--sandbox', 'namespace'], ['--sandbox', 'chroot'], WITHOUT];
+  }
+  const mapped = ['--sandbox', 'namespace', '--uid-map', `:0:${uid}:1:`, '--gid-map', `:0:${gid}:1:`];
+  const squashTo = (user: number, group: number) => [
+    ...['--translate-uid', `squash-guest:0:${user}:${ALL_IDS}`],
+    ...['--translate-gid', `squash-guest:0:${group}:${ALL_IDS}`],
+  ];
+  const squashed = [
+    [...mapped, ...squashTo(0, 0)],
+    [...WITHOUT, ...squashTo(uid, gid), '--translate-uid', `host:${uid}:0:1`, '--translate-gid', `host:${gid}:0:1`],
+  ];
+  if (share.ownership === 'squash' || subordinate === undefined) {
+    return squashed;
+  }
+  const own = ({ first, count }: IdRange) => `:1:${first}:${count}:`;
+  return [[...mapped, '--uid-map', own(subordinate.uid), '--gid-map', own(subordinate.gid)], ...squashed];
+};
+
+const commonArgs = ({ share, socket }: VirtiofsdInput): string[] => [
+  ...['--socket-path', socket, '--shared-dir', share.path, '--cache', 'auto', '--xattr', '--announce-submounts', '--log-level', 'error'],
+  ...(share.readOnly ? ['--readonly'] : []),
+];
+
+const findIds = async (): Promise<HostIds> => {
+  const { uid, gid, username } = userInfo();
+  const [subuid, subgid, helper] = await Promise.all([readText('/etc/subuid'), readText('/etc/subgid'), exists('/usr/bin/newuidmap')]);
+  const own = parseSubordinate(subuid, username, uid);
+  const group = parseSubordinate(subgid, username, uid);
+  return { uid, gid, subordinate: helper && own && group ? { uid: own, gid: group } : undefined };
+};
+
+/** The first range of a user in /etc/subuid: `name-or-uid:first:count`. */
+export const parseSubordinate = (text: string, name: string, uid: number): IdRange | undefined => {
+  for (const line of text.split('\n')) {
+    const [user, first, count] = line.trim().split(':');
+    if ((user === name || user === String(uid)) && /^\d+$/.test(first ?? '') && /^[1-9]\d*$/.test(count ?? '')) {
+      return { first: Number(first), count: Number(count) };
+    }
+  }
+  return undefined;
+};
+
+const readText = async (path: string): Promise<string> => {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EACCES')) {
+      return '';
+    }
+    throw error;
   }
 };
 
-interface Launch {
-  readonly tool: Tool;
-  readonly share: ShareSpec;
-  readonly socket: string;
-  readonly log: string;
-  readonly sandbox: 'namespace' | 'none';
-  readonly signal?: AbortSignal;
-}
-
-/** Pure: the daemon's arguments. */
-export const virtiofsdArgs = (input: Pick<Launch, 'share' | 'socket' | 'sandbox'>, user: { uid: number; gid: number }): string[] => [
-  ...[
-    '--socket-path',
-    input.socket,
-    '--shared-dir',
-    input.share.path,
-    '--cache',
-    'auto',
-    '--sandbox',
-    input.sandbox,
-    '--xattr',
-    '--announce-submounts',
-  ],
-  ...(input.share.readOnly ? ['--readonly'] : []),
-  // What any user of the guest writes belongs to the invoking user, who could not own it otherwise. Root keeps owners, as docker does.
-  ...(input.share.ownership === 'squash' && user.uid !== 0
-    ? ['--translate-uid', `squash-guest:0:${user.uid}:${ALL_IDS}`, '--translate-gid', `squash-guest:0:${user.gid}:${ALL_IDS}`]
-    : []),
-];
-
-const launch = async (input: Launch): Promise<ProcessIdentity> => {
+const launch = async (input: VirtiofsdInput & { tool: Tool; args: readonly string[] }): Promise<ProcessIdentity> => {
+  // A variant that failed may have left its socket, which would be taken for this one's.
+  await rm(input.socket, { force: true });
   const log = await open(input.log, 'a', 0o600);
   try {
-    const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-    const child = spawn(input.tool.file, [...input.tool.prefix, ...virtiofsdArgs(input, user)], {
+    const child = spawn(input.tool.file, [...input.tool.prefix, ...input.args], {
       detached: true,
+      cwd: '/',
+      env: childEnv(),
       stdio: ['ignore', log.fd, log.fd],
     });
     child.unref();
+    const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
     try {
       await withDeadline({ ms: START_MS, what: `the share of ${input.share.path}`, signal: input.signal }, (signal) =>
         Promise.race([awaitFile(input.socket, signal), ended(child, input)]),
       );
-      const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
-      if (identity === undefined) {
-        throw startError(input);
+      if (identity === undefined || child.exitCode !== null) {
+        throw await startError(input);
       }
       return identity;
     } catch (error) {
-      child.kill('SIGKILL');
+      if (identity !== undefined) {
+        signalProcess(identity, 'SIGKILL');
+      }
       throw error;
     }
   } finally {
@@ -92,11 +156,12 @@ const launch = async (input: Launch): Promise<ProcessIdentity> => {
   }
 };
 
-const ended = (child: ChildProcess, input: Launch): Promise<never> =>
+const ended = (child: ChildProcess, input: VirtiofsdInput): Promise<never> =>
   new Promise((_, reject) => {
-    child.once('error', reject);
-    child.once('exit', () => reject(startError(input)));
+    const fail = () => void startError(input).then(reject, reject);
+    child.once('error', fail);
+    child.once('exit', fail);
   });
 
-const startError = (input: Launch): HyprError =>
-  new HyprError('VMM_START', `${input.share.path} cannot be shared with the machine`, { hint: `virtiofsd's words are in ${input.log}` });
+const startError = async (input: VirtiofsdInput): Promise<HyprError> =>
+  new HyprError('VMM_START', `${input.share.path} cannot be shared with the machine`, { details: await lastLines(input.log, 6) });

@@ -22,6 +22,9 @@ const ACCELERATORS: Record<Accelerator, { readonly args: readonly string[]; read
   },
 };
 
+/** QEMU parses what guests say: it may start no program, take no right and change no priority. */
+const SECCOMP = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
+
 /** Sockets of a machine in its run folder. */
 export const machineSockets = (runDir: string) => ({
   agent: join(runDir, 'agent.sock'),
@@ -39,12 +42,12 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec): Vmm
   const args = [
     ...toolchain.qemu.prefix,
     ...toolchain.qemuData,
-    ...['-name', `hypr-${spec.name}`, '-S'],
+    ...['-name', `hypr-${quote(spec.name)}`, '-S', '-sandbox', SECCOMP],
     ...ACCELERATORS[accelerator].args,
     ...memoryArgs(spec),
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', toolchain.kernel, '-initrd', toolchain.initramfs, '-append', kernelLine(ACCELERATORS[accelerator].kernel(tscKhz))],
-    ...['-chardev', `file,id=con,path=${quote(spec.consoleLog)}`, '-serial', 'chardev:con'],
+    ...['-chardev', `file,id=con,append=on,path=${quote(spec.consoleLog)}`, '-serial', 'chardev:con'],
     ...['-chardev', `socket,id=qmp,path=${quote(sockets.control)},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control'],
     ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,path=${quote(sockets.agent)},server=on,wait=off`],
     ...['-device', 'virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel'],
@@ -73,7 +76,9 @@ const diskArgs = (disk: MachineSpec['disks'][number], index: number): string[] =
     `if=none,id=d${index},file=${quote(disk.path)},format=${disk.format}`,
     disk.readOnly ? 'readonly=on' : 'discard=unmap,detect-zeroes=unmap',
   ];
-  return ['-drive', options.join(','), '-device', `virtio-blk-pci,drive=d${index},serial=${quote(disk.serial)}`];
+  // A full disk of the host is an error in the guest: by default QEMU would stop the machine without a word.
+  const device = `virtio-blk-pci,drive=d${index},serial=${quote(disk.serial)},werror=report,rerror=report`;
+  return ['-drive', options.join(','), '-device', device];
 };
 
 const FIRST_FD = 3;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
@@ -8,10 +8,11 @@ import { HyprError } from '../../base/errors.ts';
 import { identifyProcess, isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { awaitFile } from '../await-socket.ts';
 import { lastLines } from '../console.ts';
+import { childEnv } from '../environment.ts';
 import type { Machine, MachineRecord, MachineSpec, Vmm } from '../machine.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
 import { buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
-import { awaitGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
+import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
 import { connectQmp } from './qmp.ts';
 
 const START_MS = 30_000;
@@ -40,38 +41,61 @@ const createMachine = async (
 ): Promise<Machine> => {
   const cleanup = new Cleanup();
   try {
-    await mkdir(spec.runDir, { recursive: true, mode: 0o700 });
-    await mkdir(dirname(spec.consoleLog), { recursive: true, mode: 0o700 });
+    signal?.throwIfAborted();
+    checkSpec(spec, nicSockets);
+    await makeFolders(spec);
+    cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
     const helpers = await startShares(settings, spec, cleanup, signal);
     const child = await spawnQemu(settings, spec, nicSockets);
-    cleanup.defer(() => child.kill('SIGKILL'));
+    const process = child.pid === undefined ? undefined : identifyProcess(child.pid);
+    if (process === undefined) {
+      throw await startError(spec);
+    }
+    cleanup.defer(() => isGone(process));
+    cleanup.defer(() => signalProcess(process, 'SIGKILL'));
     const sockets = machineSockets(spec.runDir);
     const qmp = await withDeadline({ ms: START_MS, what: `the start of QEMU for ${spec.name}`, signal }, async (deadline) => {
       await Promise.race([awaitFile(sockets.control, deadline), endedEarly(child, spec)]);
       return Promise.race([connectQmp(sockets.control, deadline), endedEarly(child, spec)]);
     });
-    const process = child.pid === undefined ? undefined : identifyProcess(child.pid);
-    if (process === undefined) {
-      throw await startError(spec);
-    }
-    const record: MachineRecord = {
-      backend: `qemu-${settings.accelerator}`,
-      spec,
-      process,
-      helpers,
-      agentSocket: sockets.agent,
-      controlSocket: sockets.control,
-    };
+    const backend = `qemu-${settings.accelerator}`;
+    const record: MachineRecord = { backend, spec, process, helpers, agentSocket: sockets.agent, controlSocket: sockets.control };
     cleanup.disarm();
     return new QemuMachine(record, qmp, child);
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
   } finally {
-    // The child has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
-    for (const socket of nicSockets) {
-      socket.destroy();
-    }
+    destroyAll(nicSockets);
+  }
+};
+
+/** Longest path of a unix socket that every kernel takes, with the longest name a machine has in its folder. */
+const MAX_SOCKET_PATH = 104 - 'agent.sock'.length - 2;
+
+const checkSpec = (spec: MachineSpec, nicSockets: readonly Socket[]): void => {
+  if (nicSockets.length !== spec.nics.length) {
+    throw new HyprError('HYPR_INTERNAL', `${spec.name} has ${spec.nics.length} network cards and ${nicSockets.length} sockets for them`);
+  }
+  if (Buffer.byteLength(spec.runDir) > MAX_SOCKET_PATH) {
+    throw new HyprError('VMM_START', `the folder ${spec.runDir} is too long for the sockets of a machine`, {
+      hint: 'set HYPR_RUNTIME_DIR to a short folder of your own, e.g. /tmp/hypr',
+    });
+  }
+};
+
+const makeFolders = async (spec: MachineSpec): Promise<void> => {
+  // What a machine of the same name left behind would be taken for this one's sockets.
+  await rm(spec.runDir, { recursive: true, force: true });
+  await mkdir(spec.runDir, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(spec.consoleLog), { recursive: true, mode: 0o700 });
+  // QEMU appends: a log of the boot before would be read as this one's last words.
+  await writeFile(spec.consoleLog, '', { mode: 0o600 });
+};
+
+const destroyAll = (sockets: readonly Socket[]): void => {
+  for (const socket of sockets) {
+    socket.destroy();
   }
 };
 
@@ -105,11 +129,13 @@ const spawnQemu = async (settings: QemuSettings, spec: MachineSpec, nicSockets: 
     const child = spawn(command.file, [...command.args], {
       detached: true,
       cwd: '/',
-      env: { ...process.env, ...command.env },
+      env: childEnv(command.env),
       stdio: ['ignore', 'ignore', stderr.fd, ...nicSockets],
     });
     child.unref();
     child.on('error', () => {});
+    // The child has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
+    destroyAll(nicSockets);
     return child;
   } finally {
     await stderr.close();
@@ -125,7 +151,7 @@ const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
 
 const startError = async (spec: MachineSpec): Promise<HyprError> =>
   new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, {
-    details: await lastLines(stderrPath({ spec }), 8),
+    details: (await lastLines(stderrPath({ spec }), 8)).map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: ')),
     hint: 'hypr doctor checks the toolchain',
   });
 
@@ -146,6 +172,6 @@ const adoptMachine = async (record: MachineRecord, signal?: AbortSignal): Promis
 
 const sweepMachine = async (record: MachineRecord): Promise<void> => {
   signalProcess(record.process, 'SIGKILL');
-  await awaitGone(record.process);
+  await isGone(record.process);
   await removeLeftovers(record);
 };

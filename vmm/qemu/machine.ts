@@ -2,59 +2,78 @@ import type { ChildProcess } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../../base/deadline.ts';
+import { isErrno } from '../../base/errors.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
-import { lastLines } from '../console.ts';
+import { boundLog, lastLines } from '../console.ts';
 import type { Machine, MachineExit, MachineRecord } from '../machine.ts';
-import type { Qmp } from './qmp.ts';
+import type { Qmp, QmpEvent } from './qmp.ts';
 
 /** After SIGKILL, or after the monitor closed, for the kernel to take the process away. */
 const GONE_MS = 10_000;
+/** A process whose monitor closed is ending; one that is still there after this cannot be controlled any more. */
+const ENDING_MS = 2_000;
+
+/** What QEMU says was the reason of a SHUTDOWN (qapi: ShutdownCause), in plain words; `guest-shutdown` is no crash. */
+const CRASH_WORDS: Readonly<Record<string, string>> = {
+  'guest-reset': 'the guest restarted itself, or its kernel panicked',
+  'guest-panic': 'the guest kernel panicked',
+  'host-signal': 'QEMU was told by a signal to end',
+  'host-error': 'QEMU met an error of the host',
+};
+
+/** States that QEMU never leaves by itself (qapi: RunState). The network would stand still with the machine. */
+const DEAD_STATES: Readonly<Record<string, string>> = {
+  'internal-error': 'the virtual processor failed (KVM internal error)',
+  'guest-panicked': 'the guest kernel panicked',
+  'io-error': 'a disk of the machine failed on the host',
+};
 
 /** One QEMU process: spawned here, or taken over from another process. */
 export class QemuMachine implements Machine {
   readonly record: MachineRecord;
   readonly exited: Promise<MachineExit>;
   readonly #qmp: Qmp;
-  #guestPoweredOff = false;
+  readonly #console: { close(): void };
+  #poweredOff = false;
   #killed = false;
-  #shutdownReason: string | undefined;
+  #released = false;
+  #crash: string | undefined;
 
   /** `child` is absent for an adopted machine. */
   constructor(record: MachineRecord, qmp: Qmp, child: ChildProcess | undefined) {
     this.record = record;
     this.#qmp = qmp;
-    qmp.onEvent(({ event, data }) => {
-      if (event === 'SHUTDOWN') {
-        this.#shutdownReason = String(data.reason);
-        this.#guestPoweredOff = data.reason === 'guest-shutdown';
-      }
-    });
+    this.#console = boundLog(record.spec.consoleLog);
+    qmp.onEvent((event) => this.#hear(event));
     this.exited = this.#watch(child);
   }
 
-  async start(): Promise<void> {
-    await this.#qmp.run('cont');
+  async start(signal?: AbortSignal): Promise<void> {
+    await this.#qmp.run('cont', undefined, signal);
   }
 
-  async pause(): Promise<void> {
+  async pause(signal?: AbortSignal): Promise<void> {
     // Links first: a network blocks as a whole when one of its machines does not read.
-    await this.#setLinks(false);
-    await this.#qmp.run('stop');
+    await this.#setLinks(false, signal);
+    try {
+      await this.#qmp.run('stop', undefined, signal);
+    } catch (error) {
+      await this.#setLinks(true).catch(() => {});
+      throw error;
+    }
   }
 
-  async resume(): Promise<void> {
-    await this.#qmp.run('cont');
-    await this.#setLinks(true);
+  async resume(signal?: AbortSignal): Promise<void> {
+    await this.#qmp.run('cont', undefined, signal);
+    await this.#setLinks(true, signal);
   }
 
+  /** An abort cuts the wait short: the machine is killed at once. */
   async stop(timeout: number, signal?: AbortSignal): Promise<MachineExit> {
-    const timer = new AbortController();
-    const late = sleep(timeout, signal ? AbortSignal.any([signal, timer.signal]) : timer.signal).then(
-      () => undefined,
-      () => undefined,
-    );
+    const done = new AbortController();
+    const late = sleep(timeout, signal ? AbortSignal.any([signal, done.signal]) : done.signal).catch(() => {});
     const exit = await Promise.race([this.exited, late]);
-    timer.abort();
+    done.abort();
     return exit ?? this.kill();
   }
 
@@ -70,43 +89,68 @@ export class QemuMachine implements Machine {
   }
 
   async memory(): Promise<number> {
-    const text = await readFile(`/proc/${this.record.process.pid}/smaps_rollup`, 'utf8').catch(() => '');
-    return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
+    const sizes = await Promise.all([this.record.process, ...this.record.helpers].map(readPss));
+    return sizes.reduce((sum, size) => sum + size, 0);
   }
 
   release(): void {
+    this.#released = true;
+    this.#console.close();
     this.#qmp.close();
   }
 
-  async #setLinks(up: boolean): Promise<void> {
+  async #setLinks(up: boolean, signal?: AbortSignal): Promise<void> {
     for (const nic of this.record.spec.nics) {
-      await this.#qmp.run('set_link', { name: nic.id, up });
+      await this.#qmp.run('set_link', { name: nic.id, up }, signal);
     }
   }
 
-  /** The child's end is an event; an adopted process's is its monitor closing. */
-  async #watch(child: ChildProcess | undefined): Promise<MachineExit> {
-    if (child === undefined) {
-      await this.#qmp.closed;
-      await awaitGone(this.record.process);
-    } else if (child.exitCode === null && child.signalCode === null) {
-      await new Promise((resolve) => child.once('exit', resolve));
+  #hear({ event, data }: QmpEvent): void {
+    if (event === 'SHUTDOWN') {
+      const reason = String(data.reason);
+      this.#poweredOff = reason === 'guest-shutdown';
+      this.#crash ??= this.#poweredOff ? undefined : (CRASH_WORDS[reason] ?? reason);
+    } else if (event === 'STOP') {
+      // Also comes after our own `stop`, in which case the state is `paused`.
+      void this.#endIfDead().catch(() => {});
     }
-    this.#qmp.close();
+  }
+
+  async #endIfDead(): Promise<void> {
+    const words = DEAD_STATES[(await this.#qmp.run('query-status')).status];
+    if (words !== undefined) {
+      this.#crash = words;
+      signalProcess(this.record.process, 'SIGKILL');
+    }
+  }
+
+  /** The monitor closes when the process ends, and only after its last words were read. */
+  async #watch(child: ChildProcess | undefined): Promise<MachineExit> {
+    const reaped = child === undefined ? undefined : childEnd(child);
+    await this.#qmp.closed;
+    if (this.#released) {
+      return new Promise(() => {});
+    }
+    if (!(await isGone(this.record.process, ENDING_MS))) {
+      this.#crash ??= 'QEMU closed its monitor';
+      signalProcess(this.record.process, 'SIGKILL');
+      await isGone(this.record.process, GONE_MS);
+    }
+    await Promise.race([reaped, sleep(GONE_MS)]);
+    this.#console.close();
     return this.#describeExit(child);
   }
 
   async #describeExit(child: ChildProcess | undefined): Promise<MachineExit> {
-    if (this.#guestPoweredOff) {
+    if (this.#poweredOff) {
       return { reason: 'off', lastLines: [] };
     }
     if (this.#killed) {
       return { reason: 'killed', lastLines: [] };
     }
-    const detail = this.#shutdownReason ?? (child?.signalCode ? `QEMU was killed by ${child.signalCode}` : 'QEMU ended unexpectedly');
     return {
       reason: 'crashed',
-      detail,
+      detail: this.#crash ?? (child?.signalCode ? `QEMU was killed by ${child.signalCode}` : 'QEMU ended unexpectedly'),
       lastLines: [...(await lastLines(stderrPath(this.record), 5)), ...(await lastLines(this.record.spec.consoleLog, 10))],
     };
   }
@@ -115,18 +159,38 @@ export class QemuMachine implements Machine {
 export const stderrPath = (record: Pick<MachineRecord, 'spec'>): string => join(record.spec.runDir, 'qemu.err');
 
 /** Helpers and the run folder of a machine whose process is gone. */
-export const removeLeftovers = async (record: MachineRecord): Promise<void> => {
+export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 'spec'>): Promise<void> => {
   for (const helper of record.helpers) {
     signalProcess(helper, 'SIGKILL');
   }
-  await Promise.all(record.helpers.map(awaitGone));
+  await Promise.all(record.helpers.map((helper) => isGone(helper, GONE_MS)));
   await rm(record.spec.runDir, { recursive: true, force: true });
 };
 
-/** The end of a process that is not our child gives no event; it is milliseconds away when this is called. */
-export const awaitGone = async (identity: ProcessIdentity): Promise<void> => {
-  const deadline = Date.now() + GONE_MS;
-  while (isAlive(identity) && Date.now() < deadline) {
+/** Waits for the end of a process that may not be our child, which gives no event; it is milliseconds away when this is called. */
+export const isGone = async (identity: ProcessIdentity, ms: number = GONE_MS): Promise<boolean> => {
+  const deadline = Date.now() + ms;
+  while (isAlive(identity)) {
+    if (Date.now() >= deadline) {
+      return false;
+    }
     await sleep(5);
+  }
+  return true;
+};
+
+const childEnd = (child: ChildProcess): Promise<void> =>
+  child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((resolve) => child.once('exit', () => resolve()));
+
+const readPss = async (identity: ProcessIdentity): Promise<number> => {
+  try {
+    const text = await readFile(`/proc/${identity.pid}/smaps_rollup`, 'utf8');
+    return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
+  } catch (error) {
+    // EACCES: a virtiofsd in a user namespace of its own is not ours to read.
+    if (isErrno(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) {
+      return 0;
+    }
+    throw error;
   }
 };

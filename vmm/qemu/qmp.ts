@@ -1,34 +1,43 @@
+import { once } from 'node:events';
 import net from 'node:net';
-import { withDeadline } from '../../base/deadline.ts';
-import { HyprError } from '../../base/errors.ts';
+import { sleep, withDeadline } from '../../base/deadline.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { sanitiseName } from '../../base/sanitise.ts';
 
 export interface QmpEvent {
   readonly event: string;
   readonly data: Readonly<Record<string, unknown>>;
 }
 
-/** A connection to QEMU's monitor (docs/interop/qmp-spec). Commands are answered in order. */
+/** The commands that are used, their arguments and answers (qapi/ of QEMU). */
+export interface QmpCommands {
+  cont: { args: undefined; result: unknown };
+  stop: { args: undefined; result: unknown };
+  quit: { args: undefined; result: unknown };
+  qmp_capabilities: { args: undefined; result: unknown };
+  'query-status': { args: undefined; result: { readonly status: string; readonly running: boolean } };
+  set_link: { args: { readonly name: string; readonly up: boolean }; result: unknown };
+}
+
+/** A connection to QEMU's monitor (docs/interop/qmp-spec). */
 export interface Qmp {
-  /** Runs a command; its `return` value, or VMM_START with QEMU's words. */
-  run(command: string, args?: object): Promise<unknown>;
+  /** Runs a command. Throws VMM_DIED when QEMU is gone, HYPR_TIMEOUT when it is stuck, HYPR_INTERNAL with its words when it refuses. */
+  run<C extends keyof QmpCommands>(command: C, args?: QmpCommands[C]['args'], signal?: AbortSignal): Promise<QmpCommands[C]['result']>;
   onEvent(listener: (event: QmpEvent) => void): void;
-  /** Resolves when the connection is gone, which is when the process is. */
+  /** Resolves when the connection is gone, which is when the process is; everything it said has been heard then. */
   readonly closed: Promise<void>;
   close(): void;
 }
 
 const ANSWER_MS = 30_000;
+/** QEMU's largest answers are some kilobytes. */
 const MAX_LINE = 1 << 20;
+const RETRY_MS = 10;
 
-interface Pending {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** Connects and negotiates. */
+/** Connects and negotiates. QEMU serves one connection at a time: a second one waits for the first to close. */
 export const connectQmp = async (path: string, signal?: AbortSignal): Promise<Qmp> =>
   withDeadline({ ms: ANSWER_MS, what: `QEMU's monitor ${path}`, signal }, async (deadline) => {
-    const socket = net.connect(path);
+    const socket = await connectSocket(path, deadline);
     const giveUp = () => socket.destroy();
     deadline.addEventListener('abort', giveUp, { once: true });
     try {
@@ -44,14 +53,39 @@ export const connectQmp = async (path: string, signal?: AbortSignal): Promise<Qm
     }
   });
 
-class QmpConnection implements Qmp {
+const connectSocket = async (path: string, signal: AbortSignal): Promise<net.Socket> => {
+  for (;;) {
+    const socket = net.connect(path);
+    try {
+      await once(socket, 'connect', { signal });
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      // The file is there from bind(2) on; listen(2) comes an instant later and gives no event.
+      if (!isErrno(error, 'ECONNREFUSED')) {
+        throw error;
+      }
+      await sleep(RETRY_MS, signal);
+    }
+  }
+};
+
+interface Pending {
+  readonly command: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class QmpConnection implements Qmp {
   readonly closed: Promise<void>;
   readonly greeting: Promise<void>;
   readonly #socket: net.Socket;
-  readonly #pending: Pending[] = [];
+  readonly #pending = new Map<number, Pending>();
   readonly #listeners: Array<(event: QmpEvent) => void> = [];
-  #greeted: Pending | undefined;
-  #text = '';
+  #greeted: Omit<Pending, 'command'> | undefined;
+  #chunks: Buffer[] = [];
+  #length = 0;
+  #lastId = 0;
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
@@ -66,18 +100,29 @@ class QmpConnection implements Qmp {
       });
     });
     socket.on('error', () => {});
-    socket.setEncoding('utf8').on('data', (chunk: string) => this.#read(chunk));
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
   }
 
-  run(command: string, args?: object): Promise<unknown> {
+  async run<C extends keyof QmpCommands>(
+    command: C,
+    args?: QmpCommands[C]['args'],
+    signal?: AbortSignal,
+  ): Promise<QmpCommands[C]['result']> {
     if (this.#socket.destroyed) {
-      return Promise.reject(gone());
+      throw gone();
     }
-    const answer = new Promise((resolve, reject) => {
-      this.#pending.push({ resolve, reject });
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const answer = new Promise<unknown>((resolve, reject) => {
+      this.#pending.set(id, { command, resolve, reject });
     });
-    this.#socket.write(`${JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}) })}\n`);
-    return withDeadline({ ms: ANSWER_MS, what: `QEMU's answer to ${command}` }, () => answer);
+    this.#socket.write(`${JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}), id })}\n`);
+    try {
+      const result = await withDeadline({ ms: ANSWER_MS, what: `QEMU's answer to ${command}`, signal }, () => answer);
+      return result as QmpCommands[C]['result'];
+    } finally {
+      this.#pending.delete(id);
+    }
   }
 
   onEvent(listener: (event: QmpEvent) => void): void {
@@ -88,42 +133,56 @@ class QmpConnection implements Qmp {
     this.#socket.destroy();
   }
 
-  #read(chunk: string): void {
-    this.#text += chunk;
-    if (this.#text.length > MAX_LINE) {
-      this.#socket.destroy();
-      return;
-    }
-    const lines = this.#text.split('\n');
-    this.#text = lines.pop() ?? '';
-    for (const line of lines) {
+  #read(chunk: Buffer): void {
+    let rest = chunk;
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      this.#chunks.push(rest.subarray(0, end));
+      const line = Buffer.concat(this.#chunks).toString('utf8');
+      this.#chunks = [];
+      this.#length = 0;
+      rest = rest.subarray(end + 1);
       this.#dispatch(line);
+    }
+    this.#chunks.push(rest);
+    this.#length += rest.length;
+    if (this.#length > MAX_LINE) {
+      this.#socket.destroy();
     }
   }
 
   #dispatch(line: string): void {
-    const message = parse(line);
+    const message = parseMessage(line);
     if (message === undefined) {
       return;
     }
-    if ('QMP' in message) {
-      this.#greeted?.resolve(undefined);
-    } else if (typeof message.event === 'string') {
-      const event = { event: message.event, data: (message.data ?? {}) as Record<string, unknown> };
+    if (typeof message.event === 'string') {
+      const event = { event: message.event, data: isObject(message.data) ? message.data : {} };
       for (const listener of this.#listeners) {
         listener(event);
       }
-    } else if ('error' in message) {
-      const description = (message.error as { desc?: string } | null)?.desc ?? 'no reason given';
-      this.#pending.shift()?.reject(new HyprError('VMM_START', `QEMU refused: ${description}`));
-    } else if ('return' in message) {
-      this.#pending.shift()?.resolve(message.return);
+    } else if ('QMP' in message) {
+      this.#greeted?.resolve(undefined);
+    } else {
+      this.#answer(message);
+    }
+  }
+
+  #answer(message: Readonly<Record<string, unknown>>): void {
+    const pending = typeof message.id === 'number' ? this.#pending.get(message.id) : undefined;
+    if (pending === undefined) {
+      return;
+    }
+    if ('return' in message) {
+      pending.resolve(message.return);
+    } else {
+      const words = isObject(message.error) && typeof message.error.desc === 'string' ? message.error.desc : 'no reason given';
+      pending.reject(new HyprError('HYPR_INTERNAL', `QEMU refused ${pending.command}: ${sanitiseName(words)}`));
     }
   }
 
   #failAll(): void {
     this.#greeted?.reject(gone());
-    for (const pending of this.#pending.splice(0)) {
+    for (const pending of this.#pending.values()) {
       pending.reject(gone());
     }
   }
@@ -131,10 +190,13 @@ class QmpConnection implements Qmp {
 
 const gone = (): HyprError => new HyprError('VMM_DIED', 'QEMU is gone');
 
-const parse = (line: string): Record<string, unknown> | undefined => {
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** One line of QMP; undefined for what is not a JSON object. */
+export const parseMessage = (line: string): Record<string, unknown> | undefined => {
   try {
     const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
