@@ -54,7 +54,8 @@ export const sanitiseLog = (line: string, options: { readonly color?: boolean } 
     }
     if (LINK.test(sequence)) {
       linked = true;
-      return sequence;
+      // The bell that may end a link is a control character, which the last step removes.
+      return sequence.replace('\u0007', '\u001b\\');
     }
     return '';
   });
