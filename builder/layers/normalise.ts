@@ -1,0 +1,161 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { diskError } from '../../base/files.ts';
+import { type LayerLimits, LayerModel } from './layer-model.ts';
+import { type Extent, writeRecipe } from './recipe.ts';
+import { writeNormalTar } from './rewrite.ts';
+import { END_MARK, encodeHeader } from './tar-format.ts';
+import { type TarLimits, TarScanner } from './tar-scanner.ts';
+
+export interface NormaliseOptions {
+  /** An empty folder; gets `layer.tar` and `recipe.gz`. */
+  readonly folder: string;
+  /** `sha256:…` of the archive as it comes; another one is IMAGE_CORRUPT. */
+  readonly expectedDiffId?: string | undefined;
+  readonly limits?: Partial<LayerLimits & TarLimits> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface NormalLayer {
+  /** `sha256:…` of the archive as it came. */
+  readonly diffId: string;
+  /** Its bytes. */
+  readonly size: number;
+  /** The layer hides everything below it (an opaque root, which mkfs.erofs cannot express). */
+  readonly opaqueRoot: boolean;
+  /** The archive was in normal form already and is kept as it is. */
+  readonly verbatim: boolean;
+}
+
+const LIMITS: LayerLimits & TarLimits = {
+  entries: 2_000_000,
+  path: 4096,
+  depth: 512,
+  bytes: 1024 ** 4,
+  xattrs: 128 * 1024 ** 2,
+  extension: 1024 ** 2,
+  fileSize: 512 * 1024 ** 3,
+};
+/** Dirty pages are handed to the disk in such portions while the rest still comes in. */
+const SYNC_EVERY = 64 * 1024 ** 2;
+
+/**
+ * Takes an uncompressed layer tar as it comes and leaves `layer.tar` in the form that mkfs.erofs (with
+ * --aufs) reads rightly, and `recipe.gz`, by which the original can be had back. Both are synced. A tar
+ * that is in order already is only extended by its root entry. Throws IMAGE_LAYER, IMAGE_CORRUPT, HYPR_DISK_FULL.
+ */
+export const normaliseLayer = async (tar: AsyncIterable<Uint8Array>, options: NormaliseOptions): Promise<NormalLayer> => {
+  const limits = { ...LIMITS, ...options.limits };
+  const model = new LayerModel(limits);
+  const scanner = new TarScanner((entry) => model.add(entry), limits);
+  const original = await open(join(options.folder, 'original.tar'), 'wx+', 0o600);
+  try {
+    const { diffId, size } = await spool(tar, { file: original, scanner, limits, signal: options.signal });
+    if (options.expectedDiffId !== undefined && diffId !== options.expectedDiffId) {
+      throw new HyprError('IMAGE_CORRUPT', `a layer should have the digest ${options.expectedDiffId} and has ${diffId}`);
+    }
+    scanner.finish();
+    model.finish();
+    const verbatim = model.plain && !scanner.globals;
+    const spooled = { original, size, end: scanner.end, options, model };
+    await (verbatim ? keepVerbatim(spooled) : rewrite(spooled));
+    return { diffId, size, opaqueRoot: model.root.opaque, verbatim };
+  } catch (error) {
+    throw diskError(error, options.folder);
+  } finally {
+    await original.close();
+  }
+};
+
+interface Spooled {
+  readonly original: FileHandle;
+  readonly size: number;
+  readonly end: number;
+  readonly options: NormaliseOptions;
+  readonly model: LayerModel;
+}
+
+const spool = async (
+  tar: AsyncIterable<Uint8Array>,
+  input: { file: FileHandle; scanner: TarScanner; limits: LayerLimits; signal: AbortSignal | undefined },
+): Promise<{ diffId: string; size: number }> => {
+  const hash = createHash('sha256');
+  let size = 0;
+  let synced = 0;
+  let syncing: Promise<void> | undefined;
+  let failure: { error: unknown } | undefined;
+  for await (const piece of tar) {
+    input.signal?.throwIfAborted();
+    const chunk = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+    const written = writeAll(input.file, chunk, size);
+    // Hashing and looking go on while the write is under way; a failure of theirs must not leave it unheard.
+    try {
+      hash.update(chunk);
+      input.scanner.push(chunk);
+    } finally {
+      await written;
+    }
+    size += chunk.length;
+    if (size > input.limits.bytes) {
+      throw new HyprError('IMAGE_LAYER', `a layer has more than ${input.limits.bytes} bytes`);
+    }
+    if (size - synced > SYNC_EVERY && syncing === undefined) {
+      synced = size;
+      syncing = input.file.datasync().then(
+        () => {
+          syncing = undefined;
+        },
+        (error: unknown) => {
+          failure = { error };
+        },
+      );
+    }
+  }
+  await syncing;
+  if (failure !== undefined) {
+    throw failure.error;
+  }
+  return { diffId: `sha256:${hash.digest('hex')}`, size };
+};
+
+/** The original becomes the stored tar: its end mark is replaced by a root entry (if it has none) and a new mark. */
+const keepVerbatim = async ({ original, size, end, options, model }: Spooled): Promise<void> => {
+  const extents: Extent[] = end === 0 ? [] : [{ original: 0, normal: 0, length: end }];
+  await writeRecipe(join(options.folder, 'recipe.gz'), { original, size, extents });
+  await original.truncate(end);
+  const tail = Buffer.concat([model.hasRoot ? Buffer.alloc(0) : encodeHeader('', model.root.attributes, 0), END_MARK]);
+  await writeAll(original, tail, end);
+  await original.sync();
+  await rename(join(options.folder, 'original.tar'), join(options.folder, 'layer.tar'));
+  await syncFile(join(options.folder, 'recipe.gz'));
+};
+
+const rewrite = async ({ original, size, options, model }: Spooled): Promise<void> => {
+  const normal = await open(join(options.folder, 'layer.tar'), 'wx', 0o600);
+  try {
+    const extents = await writeNormalTar(model, original, normal, options.signal);
+    await writeRecipe(join(options.folder, 'recipe.gz'), { original, size, extents });
+    await normal.sync();
+  } finally {
+    await normal.close();
+  }
+  await rm(join(options.folder, 'original.tar'));
+  await syncFile(join(options.folder, 'recipe.gz'));
+};
+
+const syncFile = async (path: string): Promise<void> => {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+};
+
+const writeAll = async (file: FileHandle, data: Buffer, position: number): Promise<void> => {
+  for (let at = 0; at < data.length; ) {
+    at += (await file.write(data, at, data.length - at, position + at)).bytesWritten;
+  }
+};

@@ -1,0 +1,138 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createGzip } from 'node:zlib';
+import { HyprError } from '../../base/errors.ts';
+
+/** Bytes of the original archive that the normal one also has. */
+export interface Extent {
+  readonly original: number;
+  readonly normal: number;
+  readonly length: number;
+}
+
+const CHUNK = 1024 * 1024;
+/** Operations: one byte of kind, then two 64-bit numbers (copy: from, length) or one and the bytes (literal). */
+const COPY = 1;
+const LITERAL = 2;
+
+/**
+ * Writes how to get the original archive back, byte for byte, from the normal one: a gzip of copy and
+ * literal operations, where literals are the headers and whatever else was left out. That keeps diff ids
+ * provable and lets an image be saved with the digests it came with.
+ */
+export const writeRecipe = async (
+  path: string,
+  input: { original: FileHandle; size: number; extents: readonly Extent[] },
+): Promise<void> => {
+  const gzip = createGzip({ level: 1, chunkSize: 64 * 1024 });
+  await pipeline(operations(input), gzip, createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+};
+
+async function* operations(input: { original: FileHandle; size: number; extents: readonly Extent[] }): AsyncGenerator<Buffer> {
+  const sorted = [...input.extents].sort((a, b) => a.original - b.original);
+  let at = 0;
+  for (const { original, normal, length } of sorted) {
+    yield* literal(input.original, at, original);
+    yield copyOperation(normal, length);
+    at = original + length;
+  }
+  yield* literal(input.original, at, input.size);
+}
+
+async function* literal(file: FileHandle, from: number, to: number): AsyncGenerator<Buffer> {
+  for (let at = from; at < to; ) {
+    const buffer = Buffer.allocUnsafe(9 + Math.min(CHUNK, to - at));
+    const { bytesRead } = await file.read(buffer, 9, buffer.length - 9, at);
+    if (bytesRead === 0) {
+      throw new Error(`the spooled layer ended at ${at} of ${to}`);
+    }
+    buffer[0] = LITERAL;
+    buffer.writeBigUInt64BE(BigInt(bytesRead), 1);
+    yield buffer.subarray(0, 9 + bytesRead);
+    at += bytesRead;
+  }
+}
+
+const copyOperation = (from: number, length: number): Buffer => {
+  const buffer = Buffer.alloc(17);
+  buffer[0] = COPY;
+  buffer.writeBigUInt64BE(BigInt(from), 1);
+  buffer.writeBigUInt64BE(BigInt(length), 9);
+  return buffer;
+};
+
+/** The original archive. Throws IMAGE_CORRUPT when recipe and tar do not fit each other. */
+export async function* replayRecipe(recipe: string, tar: string): AsyncGenerator<Buffer> {
+  const file = await open(tar, 'r');
+  const source = createReadStream(recipe);
+  const input = source.pipe(createGunzip({ chunkSize: CHUNK }));
+  source.on('error', (error) => input.destroy(error));
+  const reader = new Reader(input);
+  try {
+    for (let kind = await reader.read(1); kind.length === 1; kind = await reader.read(1)) {
+      const first = Number((await reader.exactly(8)).readBigUInt64BE());
+      if (kind[0] === LITERAL) {
+        yield await reader.exactly(first);
+      } else if (kind[0] === COPY) {
+        yield* range(file, first, Number((await reader.exactly(8)).readBigUInt64BE()));
+      } else {
+        throw corrupt(recipe);
+      }
+    }
+  } finally {
+    source.destroy();
+    input.destroy();
+    await file.close();
+  }
+}
+
+async function* range(file: FileHandle, from: number, length: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < length; ) {
+    const buffer = Buffer.allocUnsafe(Math.min(CHUNK, length - at));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, from + at);
+    if (bytesRead === 0) {
+      throw corrupt('its layer.tar');
+    }
+    yield buffer.subarray(0, bytesRead);
+    at += bytesRead;
+  }
+}
+
+const corrupt = (what: string): HyprError => new HyprError('IMAGE_CORRUPT', `a layer in the store is damaged: ${what}`);
+
+class Reader {
+  readonly #chunks: AsyncIterator<Buffer>;
+  #rest: Buffer = Buffer.alloc(0);
+
+  constructor(stream: AsyncIterable<Buffer>) {
+    this.#chunks = stream[Symbol.asyncIterator]();
+  }
+
+  /** `length` bytes, or fewer at the end. */
+  async read(length: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for (let left = length; left > 0; ) {
+      if (this.#rest.length === 0) {
+        const next = await this.#chunks.next();
+        if (next.done) {
+          break;
+        }
+        this.#rest = next.value;
+      }
+      const part = this.#rest.subarray(0, left);
+      this.#rest = this.#rest.subarray(part.length);
+      parts.push(part);
+      left -= part.length;
+    }
+    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+  }
+
+  async exactly(length: number): Promise<Buffer> {
+    const data = length <= CHUNK ? await this.read(length) : Buffer.alloc(0);
+    if (data.length !== length) {
+      throw corrupt('its recipe');
+    }
+    return data;
+  }
+}

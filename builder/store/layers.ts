@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { diskError, exists, syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { withLock } from '../../base/lock.ts';
+import type { Tool } from '../../vmm/tools.ts';
+import { normaliseLayer } from '../layers/normalise.ts';
+import { replayRecipe } from '../layers/recipe.ts';
+import { digestHex } from './digest.ts';
+import { indexLayer } from './erofs.ts';
+import { makeAside } from './tmp.ts';
+
+export interface LayerRecord {
+  readonly diffId: string;
+  /** Bytes of the original, uncompressed archive. */
+  readonly size: number;
+  readonly opaqueRoot: boolean;
+}
+
+export interface AddLayerOptions {
+  /** Another digest of the uncompressed stream is IMAGE_CORRUPT. Two processes adding the same one do it once. */
+  readonly expectedDiffId?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Layers of the store: `layers/<hex of the diff id>/{layer.tar,index.erofs,recipe.gz,layer.json}`; a folder that exists is whole. */
+export class Layers {
+  constructor(
+    private readonly root: string,
+    private readonly mkfs: Tool,
+  ) {}
+
+  folder(diffId: string): string {
+    return join(this.root, 'layers', digestHex(diffId));
+  }
+
+  tar(diffId: string): string {
+    return join(this.folder(diffId), 'layer.tar');
+  }
+
+  index(diffId: string): string {
+    return join(this.folder(diffId), 'index.erofs');
+  }
+
+  /** The record of a layer that is there; marks it as used just now, so that gc leaves it to whoever asked. */
+  async use(diffId: string): Promise<LayerRecord | undefined> {
+    const path = join(this.folder(diffId), 'layer.json');
+    try {
+      const now = new Date();
+      await utimes(path, now, now);
+      return JSON.parse(await readFile(path, 'utf8')) as LayerRecord;
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** The record, without marking it as used. */
+  async peek(diffId: string): Promise<LayerRecord | undefined> {
+    const path = join(this.folder(diffId), 'layer.json');
+    return (await exists(path)) ? (JSON.parse(await readFile(path, 'utf8')) as LayerRecord) : undefined;
+  }
+
+  async need(diffId: string): Promise<LayerRecord> {
+    const record = await this.use(diffId);
+    if (record === undefined) {
+      throw new HyprError('IMAGE_CORRUPT', `the layer ${diffId} is not in the store`, { hint: 'pull or build the image again' });
+    }
+    return record;
+  }
+
+  /** See ImageStore.addLayer. */
+  async add(tar: () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>, options: AddLayerOptions): Promise<LayerRecord> {
+    const { expectedDiffId, signal } = options;
+    if (expectedDiffId === undefined) {
+      return this.#make(await tar(), options);
+    }
+    const lock = join(this.root, 'locks', `layer-${digestHex(expectedDiffId)}.lock`);
+    return withLock(
+      lock,
+      { what: `the layer ${expectedDiffId.slice(0, 19)}`, timeout: 3_600_000, ...(signal ? { signal } : {}) },
+      async () => {
+        return (await this.use(expectedDiffId)) ?? this.#make(await tar(), options);
+      },
+    );
+  }
+
+  async #make(tar: AsyncIterable<Uint8Array>, { expectedDiffId, signal }: AddLayerOptions): Promise<LayerRecord> {
+    const aside = await makeAside(this.root, 'layer');
+    try {
+      const { diffId, size, opaqueRoot } = await normaliseLayer(tar, { folder: aside.path, expectedDiffId, signal });
+      const index = join(aside.path, 'index.erofs');
+      await indexLayer(this.mkfs, { tar: join(aside.path, 'layer.tar'), index, uuid: uuidFor(diffId), signal });
+      const record: LayerRecord = { diffId, size, opaqueRoot };
+      await writeFileAtomic(join(aside.path, 'layer.json'), JSON.stringify(record));
+      await this.#publish(aside.path, diffId);
+      return record;
+    } catch (error) {
+      throw diskError(error, this.root);
+    } finally {
+      await aside.remove();
+    }
+  }
+
+  async #publish(aside: string, diffId: string): Promise<void> {
+    const folder = this.folder(diffId);
+    await mkdir(join(this.root, 'layers'), { recursive: true, mode: 0o700 });
+    try {
+      await rename(aside, folder);
+    } catch (error) {
+      if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) {
+        throw error;
+      }
+      // Somebody else made the same layer meanwhile.
+      await this.use(diffId);
+      return;
+    }
+    await syncFolder(join(this.root, 'layers'));
+  }
+
+  /** The archive exactly as it was added, whose sha256 is the diff id. */
+  original(diffId: string): AsyncIterable<Buffer> {
+    return replayRecipe(join(this.folder(diffId), 'recipe.gz'), this.tar(diffId));
+  }
+
+  async list(): Promise<Array<{ diffId: string; usedAt: number }>> {
+    const names = (await exists(join(this.root, 'layers'))) ? await readdir(join(this.root, 'layers')) : [];
+    const found: Array<{ diffId: string; usedAt: number }> = [];
+    for (const name of names) {
+      const { mtimeMs } = await stat(join(this.root, 'layers', name, 'layer.json'));
+      found.push({ diffId: `sha256:${name}`, usedAt: mtimeMs });
+    }
+    return found;
+  }
+
+  /** Renamed away first: what is left of a removal that was cut short is no layer any more. */
+  async remove(diffId: string): Promise<void> {
+    const gone = join(this.root, 'tmp', `gone-${randomBytes(6).toString('hex')}`);
+    await rename(this.folder(diffId), gone);
+    await rm(gone, { recursive: true, force: true });
+  }
+}
+
+const uuidFor = (diffId: string): string => {
+  const hex = digestHex(diffId);
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+};

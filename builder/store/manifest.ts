@@ -1,0 +1,30 @@
+/** A piece of content by digest (image-spec descriptor.md). */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+}
+
+export const MEDIA = {
+  ociManifest: 'application/vnd.oci.image.manifest.v1+json',
+  ociIndex: 'application/vnd.oci.image.index.v1+json',
+  ociConfig: 'application/vnd.oci.image.config.v1+json',
+  ociLayer: 'application/vnd.oci.image.layer.v1.tar',
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
+} as const;
+
+/** The OCI manifest (image-spec manifest.md) of an image with uncompressed layers, whose digests are then their diff ids. */
+export const makeManifest = (input: {
+  config: { digest: string; size: number };
+  layers: readonly string[];
+  sizes: readonly number[];
+}): Buffer =>
+  Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA.ociManifest,
+      config: { mediaType: MEDIA.ociConfig, ...input.config },
+      layers: input.layers.map((digest, index): Descriptor => ({ mediaType: MEDIA.ociLayer, digest, size: input.sizes[index] ?? 0 })),
+    }),
+  );

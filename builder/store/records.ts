@@ -1,0 +1,121 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { exists, writeFileAtomic } from '../../base/files.ts';
+import { shortHash } from '../../base/paths.ts';
+import type { Image } from '../types.ts';
+import { digestHex, isDigest, ociDigest } from './digest.ts';
+
+/** An image without its names: those are files of their own, so that tagging never rewrites an image. */
+export type ImageRecord = Omit<Image, 'references'>;
+
+export interface ReferenceRecord {
+  /** docker.io/library/nginx:1.26, or with @sha256:… instead of the tag. */
+  readonly reference: string;
+  readonly imageId: string;
+}
+
+/** The small files of a store: `images/<hex>.json`, `references/<hash>.json`, `blobs/<hex>` (configs and manifests). */
+export class Records {
+  constructor(private readonly root: string) {}
+
+  async readImage(id: string): Promise<ImageRecord | undefined> {
+    return readJson<ImageRecord>(this.#imagePath(id));
+  }
+
+  async writeImage(record: ImageRecord): Promise<void> {
+    await writeFileAtomic(this.#imagePath(record.id), JSON.stringify(record));
+  }
+
+  async removeImage(id: string): Promise<void> {
+    await rm(this.#imagePath(id), { force: true });
+  }
+
+  async imageIds(): Promise<string[]> {
+    return (await readdir(join(this.root, 'images'))).flatMap((name) => {
+      const hex = /^([0-9a-f]{64})\.json$/.exec(name)?.[1];
+      return hex === undefined ? [] : [`sha256:${hex}`];
+    });
+  }
+
+  async writeReference(record: ReferenceRecord): Promise<void> {
+    await writeFileAtomic(this.#referencePath(record.reference), JSON.stringify(record));
+  }
+
+  async readReference(reference: string): Promise<ReferenceRecord | undefined> {
+    return readJson<ReferenceRecord>(this.#referencePath(reference));
+  }
+
+  async removeReference(reference: string): Promise<void> {
+    await rm(this.#referencePath(reference), { force: true });
+  }
+
+  async references(): Promise<ReferenceRecord[]> {
+    const names = (await readdir(join(this.root, 'references'))).filter((name) => /^[0-9a-f]{32}\.json$/.test(name));
+    const records = await Promise.all(names.map((name) => readJson<ReferenceRecord>(join(this.root, 'references', name))));
+    return records.filter((record) => record !== undefined).sort((a, b) => (a.reference < b.reference ? -1 : 1));
+  }
+
+  async writeBlob(data: Uint8Array): Promise<string> {
+    const digest = ociDigest(data);
+    if (!(await exists(this.#blobPath(digest)))) {
+      await writeFileAtomic(this.#blobPath(digest), data);
+    }
+    return digest;
+  }
+
+  /** Throws IMAGE_CORRUPT when it is missing or is not what its digest says. */
+  async readBlob(digest: string): Promise<Buffer> {
+    const data = await readFile(this.#blobPath(digest)).catch((error: unknown) => {
+      if (isErrno(error, 'ENOENT')) {
+        return undefined;
+      }
+      throw error;
+    });
+    if (data === undefined || ociDigest(data) !== digest) {
+      throw new HyprError('IMAGE_CORRUPT', `the blob ${digest} ${data === undefined ? 'is not in the store' : 'is damaged'}`, {
+        hint: 'remove the image and pull it again',
+      });
+    }
+    return data;
+  }
+
+  async blobs(): Promise<string[]> {
+    return (await readdir(join(this.root, 'blobs'))).map((name) => `sha256:${name}`).filter(isDigest);
+  }
+
+  async removeBlob(digest: string): Promise<void> {
+    await rm(this.#blobPath(digest), { force: true });
+  }
+
+  /** When the store was opened by a hypr that wrote it differently, this is how a later one can tell. */
+  async writeFormat(): Promise<void> {
+    const path = join(this.root, 'format.json');
+    if (!(await exists(path))) {
+      await writeFile(path, JSON.stringify({ version: 1 }), { mode: 0o600 });
+    }
+  }
+
+  #imagePath(id: string): string {
+    return join(this.root, 'images', `${digestHex(id)}.json`);
+  }
+
+  #referencePath(reference: string): string {
+    return join(this.root, 'references', `${shortHash(reference, 32)}.json`);
+  }
+
+  #blobPath(digest: string): string {
+    return join(this.root, 'blobs', digestHex(digest));
+  }
+}
+
+const readJson = async <T>(path: string): Promise<T | undefined> => {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as T;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return undefined;
+    }
+    throw error;
+  }
+};

@@ -1,0 +1,125 @@
+import { mkdir, readdir, rename, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../../base/errors.ts';
+import { diskError, exists, syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { shortHash } from '../../base/paths.ts';
+import type { Tool } from '../../vmm/tools.ts';
+import type { RootDisk } from '../types.ts';
+import { digestHex } from './digest.ts';
+import { type ErofsImage, mergeIndexes } from './erofs.ts';
+import type { Layers } from './layers.ts';
+import { makeAside } from './tmp.ts';
+
+/** sha256 of an archive that is only an end mark: stands in for the layers of an image that has none. */
+export const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
+const EMPTY_TAR = Buffer.alloc(1024);
+
+/**
+ * Root disks: `roots/<key>/{meta.erofs,root.vmdk,layers.json}`. The VMDK descriptor makes one disk of the
+ * merged index and the layers' tars, so nothing is copied and layers are shared by all images. It names
+ * them relative to itself, so that HYPR_HOME can be moved.
+ */
+export class RootDisks {
+  constructor(
+    private readonly root: string,
+    private readonly mkfs: Tool,
+    private readonly layers: Layers,
+  ) {}
+
+  async get(diffIds: readonly string[], signal?: AbortSignal): Promise<RootDisk> {
+    const visible = await this.#visible(diffIds);
+    const folder = join(this.root, 'roots', rootKey(diffIds));
+    const path = join(folder, 'root.vmdk');
+    if (await exists(path)) {
+      const now = new Date();
+      await utimes(path, now, now);
+      return { path, format: 'vmdk' };
+    }
+    const aside = await makeAside(this.root, 'root');
+    try {
+      const merged = join(aside.path, 'meta.erofs');
+      const image = await mergeIndexes(this.mkfs, { indexes: visible.map((diffId) => this.layers.index(diffId)), merged, signal });
+      await writeFileAtomic(join(aside.path, 'layers.json'), JSON.stringify(diffIds));
+      await writeFileAtomic(join(aside.path, 'root.vmdk'), describeVmdk(image, visible));
+      await this.#publish(aside.path, folder);
+      return { path, format: 'vmdk' };
+    } catch (error) {
+      throw diskError(error, this.root);
+    } finally {
+      await aside.remove();
+    }
+  }
+
+  async #publish(aside: string, folder: string): Promise<void> {
+    await mkdir(join(this.root, 'roots'), { recursive: true, mode: 0o700 });
+    try {
+      await rename(aside, folder);
+      await syncFolder(join(this.root, 'roots'));
+    } catch (error) {
+      // Another process made the same one meanwhile.
+      if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) {
+        throw error;
+      }
+    }
+  }
+
+  /** Layers that contribute anything: those above the topmost one that hides all others. */
+  async #visible(diffIds: readonly string[]): Promise<readonly string[]> {
+    if (diffIds.length === 0) {
+      await this.layers.add(
+        () =>
+          (async function* () {
+            yield EMPTY_TAR;
+          })(),
+        { expectedDiffId: EMPTY_LAYER },
+      );
+      return [EMPTY_LAYER];
+    }
+    const records = await Promise.all(diffIds.map((diffId) => this.layers.need(diffId)));
+    return diffIds.slice(
+      Math.max(
+        0,
+        records.findLastIndex((record) => record.opaqueRoot),
+      ),
+    );
+  }
+
+  /** Removes disks that belong to none of these layer lists and were not asked for since `usedBefore`. */
+  async prune(keep: ReadonlyArray<readonly string[]>, usedBefore: number): Promise<void> {
+    const kept = new Set(keep.map(rootKey));
+    for (const name of (await exists(join(this.root, 'roots'))) ? await readdir(join(this.root, 'roots')) : []) {
+      const folder = join(this.root, 'roots', name);
+      const { mtimeMs } = await stat(join(folder, 'root.vmdk'));
+      if (!kept.has(name) && mtimeMs < usedBefore) {
+        const gone = await makeAside(this.root, 'gone');
+        await rename(folder, join(gone.path, 'root'));
+        await gone.remove();
+      }
+    }
+  }
+}
+
+const rootKey = (diffIds: readonly string[]): string => shortHash(diffIds.join('\n'), 32);
+
+/** A flat VMDK of several extents (VMware Virtual Disk Format 1.1): sectors, then a file to read them from. */
+const describeVmdk = (image: ErofsImage, layers: readonly string[]): string => {
+  const extents = image.devices.map(({ sectors }, index) => {
+    const layer = layers[index];
+    return layer === undefined ? '' : `RW ${sectors} FLAT "../../layers/${digestHex(layer)}/layer.tar" 0`;
+  });
+  return [
+    '# Disk DescriptorFile',
+    'version=1',
+    'CID=fffffffe',
+    'parentCID=ffffffff',
+    'createType="twoGbMaxExtentFlat"',
+    '',
+    '# Extent description',
+    `RW ${image.sectors} FLAT "meta.erofs" 0`,
+    ...extents,
+    '',
+    '# The Disk Data Base',
+    'ddb.adapterType = "ide"',
+    '',
+  ].join('\n');
+};

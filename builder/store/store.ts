@@ -1,0 +1,201 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { withLock } from '../../base/lock.ts';
+import type { Toolchain } from '../../vmm/tools.ts';
+import { familiarReference, formatReference, parseReference } from '../registry/reference.ts';
+import type { Image, RootDisk } from '../types.ts';
+import { collectGarbage, type GarbageReport } from './gc.ts';
+import { parseImageConfig } from './image-config.ts';
+import { type AddLayerOptions, type LayerRecord, Layers } from './layers.ts';
+import { Lookup } from './lookup.ts';
+import { makeManifest } from './manifest.ts';
+import { Records } from './records.ts';
+import { RootDisks } from './root-disk.ts';
+import { type Lease, sweepAsides, takeLease } from './tmp.ts';
+import { verifyStore } from './verify.ts';
+
+export interface ImageStoreOptions {
+  /** HYPR_HOME/images. */
+  readonly root: string;
+  readonly toolchain: Pick<Toolchain, 'mkfsErofs'>;
+  /** What uses an image, for the refusal to remove it: `service web of stack shop`. */
+  readonly inUse?: ((imageId: string) => Promise<readonly string[]> | readonly string[]) | undefined;
+  /** diff ids that no image has but that must stay (the build cache's). */
+  readonly keepLayers?: (() => Promise<readonly string[]> | readonly string[]) | undefined;
+}
+
+export interface AddImageInput {
+  /** The config's JSON (image-spec config.md); its exact bytes if they came from elsewhere, because their digest is the id. */
+  readonly config: Uint8Array | object;
+  /** The manifest it came by. Without one, an OCI manifest with uncompressed layers is made. */
+  readonly manifest?: Uint8Array | undefined;
+  /** Names it gets, e.g. `shop-web:latest`. Others' images lose them. */
+  readonly references: readonly string[];
+}
+
+/**
+ * Images on disk, shared by all processes of this HYPR_HOME. Everything in it is verified before it gets
+ * its name, so what is there is whole. Layers are kept unpacked as `layer.tar`, in normal form, and not compressed;
+ * `originalLayer` gives back the exact archive whose sha256 is the diff id, which is what `save` writes.
+ */
+export interface ImageStore {
+  readonly root: string;
+  /** By reference (`nginx`, `nginx@sha256:…`), id, or unambiguous prefix of an id. Throws IMAGE_REFERENCE if the prefix is ambiguous. */
+  get(name: string): Promise<Image | undefined>;
+  /** Like get; throws IMAGE_NOT_FOUND with a near name. */
+  need(name: string): Promise<Image>;
+  /** Newest first. */
+  list(): Promise<Image[]>;
+  tag(name: string, reference: string): Promise<void>;
+  /** What docker prints: `Untagged: …`, `Deleted: …`. Throws IMAGE_IN_USE, IMAGE_NOT_FOUND. */
+  remove(name: string, options: { force: boolean }): Promise<string[]>;
+  /** diffId and size are those of the stream as it came; it may be any tar, see normaliseLayer. Take a lease around adding layers and using them. */
+  addLayer(tar: AsyncIterable<Uint8Array>, options?: AddLayerOptions): Promise<{ diffId: string; size: number }>;
+  /** Like addLayer, but `open` is called only when the layer is not there yet. */
+  ensureLayer(
+    expectedDiffId: string,
+    open: () => Promise<AsyncIterable<Uint8Array>>,
+    signal?: AbortSignal,
+  ): Promise<{ diffId: string; size: number }>;
+  /** The size of the archive if the layer is there. */
+  hasLayer(diffId: string): Promise<{ size: number } | undefined>;
+  /** The layer's tar in normal form: `./` first or last, parents before children, each path once, `.wh.` whiteouts. */
+  layerTar(diffId: string): string;
+  originalLayer(diffId: string): AsyncIterable<Uint8Array>;
+  /** All its layers must be there. Throws IMAGE_CORRUPT. */
+  addImage(input: AddImageInput): Promise<Image>;
+  readConfig(imageId: string): Promise<Buffer>;
+  readManifest(imageId: string): Promise<Buffer>;
+  /** One read-only disk with the merged layers, made in about 30 ms the first time. `image`: an id, or diff ids bottom first. */
+  rootDisk(image: string | readonly string[], signal?: AbortSignal): Promise<RootDisk>;
+  /** While held, gc leaves alone what was added or asked for since. */
+  lease(): Promise<Lease>;
+  /** Removes layers and files that no image needs. */
+  gc(): Promise<GarbageReport>;
+  /** Checks every digest against what is on disk; one line per fault. */
+  verify(signal?: AbortSignal): Promise<string[]>;
+}
+
+const FOLDERS = ['images', 'references', 'blobs', 'layers', 'roots', 'tmp', 'leases', 'locks'];
+
+/** Opens (and makes) the store; clears what killed processes left half-made. */
+export const openImageStore = async (options: ImageStoreOptions): Promise<ImageStore> => {
+  const { root, toolchain } = options;
+  for (const folder of FOLDERS) {
+    await mkdir(join(root, folder), { recursive: true, mode: 0o700 });
+  }
+  await sweepAsides(root);
+  const records = new Records(root);
+  await records.writeFormat();
+  const layers = new Layers(root, toolchain.mkfsErofs);
+  const disks = new RootDisks(root, toolchain.mkfsErofs, layers);
+  const parts: StoreParts = { root, records, layers, disks, lookup: new Lookup(records), options };
+  return { ...imageMethods(parts), ...layerMethods(parts) };
+};
+
+export interface StoreParts {
+  readonly root: string;
+  readonly records: Records;
+  readonly layers: Layers;
+  readonly disks: RootDisks;
+  readonly lookup: Lookup;
+  readonly options: ImageStoreOptions;
+}
+
+/** Changes of names and images happen one at a time; layers have locks of their own. */
+const change = <T>({ root }: StoreParts, work: () => Promise<T>): Promise<T> =>
+  withLock(join(root, 'locks', 'store.lock'), { what: 'the image store', timeout: 60_000 }, work);
+
+type ImageMethods = Pick<ImageStore, 'root' | 'get' | 'need' | 'list' | 'tag' | 'remove' | 'addImage' | 'readConfig' | 'readManifest'>;
+
+const imageMethods = (parts: StoreParts): ImageMethods => {
+  const { root, records, lookup } = parts;
+  const tag = async (name: string, reference: string) => {
+    const { id } = await lookup.need(name);
+    const parsed = parseReference(reference);
+    if (parsed.digest !== undefined) {
+      throw new HyprError('IMAGE_REFERENCE', `${familiarReference(parsed)} has a digest; a tag cannot have one`);
+    }
+    await records.writeReference({ reference: formatReference(parsed), imageId: id });
+  };
+  return {
+    root,
+    get: (name) => lookup.get(name),
+    need: (name) => lookup.need(name),
+    list: () => lookup.list(),
+    tag: (name, reference) => change(parts, () => tag(name, reference)),
+    remove: (name, { force }) => change(parts, () => removeImage(parts, name, force)),
+    addImage: (input) => change(parts, () => addImage(parts, input)),
+    readConfig: (id) => records.readBlob(id),
+    readManifest: async (id) => records.readBlob((await lookup.need(id)).manifestDigest),
+  };
+};
+
+type LayerMethods = Omit<ImageStore, keyof ImageMethods>;
+
+const layerMethods = (parts: StoreParts): LayerMethods => {
+  const { root, layers, lookup, disks } = parts;
+  const withoutRecord = ({ diffId, size }: LayerRecord) => ({ diffId, size });
+  return {
+    addLayer: async (tar, options = {}) => withoutRecord(await layers.add(() => tar, options)),
+    ensureLayer: async (expectedDiffId, open, signal) => withoutRecord(await layers.add(open, { expectedDiffId, signal })),
+    hasLayer: async (diffId) => {
+      const record = await layers.use(diffId);
+      return record === undefined ? undefined : { size: record.size };
+    },
+    layerTar: (diffId) => layers.tar(diffId),
+    originalLayer: (diffId) => layers.original(diffId),
+    rootDisk: async (image, signal) => disks.get(typeof image === 'string' ? (await lookup.need(image)).layers : image, signal),
+    lease: () => takeLease(root),
+    gc: () => change(parts, () => collectGarbage(parts)),
+    verify: (signal) => verifyStore(parts, signal),
+  };
+};
+
+const addImage = async ({ records, layers, lookup }: StoreParts, input: AddImageInput): Promise<Image> => {
+  const bytes = input.config instanceof Uint8Array ? input.config : Buffer.from(JSON.stringify(input.config));
+  const parsed = parseImageConfig(bytes);
+  const references = input.references.map((reference) => formatReference(parseReference(reference)));
+  const sizes = await Promise.all(parsed.diffIds.map(async (diffId) => (await layers.need(diffId)).size));
+  const id = await records.writeBlob(bytes);
+  const manifest = input.manifest ?? makeManifest({ config: { digest: id, size: bytes.length }, layers: parsed.diffIds, sizes });
+  const manifestDigest = await records.writeBlob(manifest);
+  const size = sizes.reduce((sum, value) => sum + value, 0);
+  const { platform, created, runtime, diffIds } = parsed;
+  await records.writeImage({ id, manifestDigest, platform, created, size, config: runtime, layers: diffIds });
+  for (const reference of references) {
+    await records.writeReference({ reference, imageId: id });
+  }
+  return lookup.need(id);
+};
+
+/** As `docker rmi`: a name that is not the last one is only taken away; an id goes with all its names. */
+const removeImage = async (parts: StoreParts, name: string, force: boolean): Promise<string[]> => {
+  const { records, lookup } = parts;
+  const image = await lookup.need(name);
+  const all = (await records.references()).filter(({ imageId }) => imageId === image.id).map(({ reference }) => reference);
+  const named = lookup.referenceOf(name, all);
+  const tags = all.filter((reference) => !reference.includes('@'));
+  if (named !== undefined && !named.includes('@') && tags.length > 1) {
+    await records.removeReference(named);
+    return [`Untagged: ${familiarReference(parseReference(named))}`];
+  }
+  if (named === undefined && tags.length > 1 && !force) {
+    throw new HyprError('IMAGE_IN_USE', `image ${image.id.slice(7, 19)} has several names: ${tags.join(', ')}`, {
+      hint: 'remove it by name, or use --force',
+    });
+  }
+  const users = force ? [] : ((await parts.options.inUse?.(image.id)) ?? []);
+  if (users.length > 0) {
+    throw new HyprError('IMAGE_IN_USE', `image ${name} is used by ${users.join(', ')}`, {
+      hint: 'take the stack down first, or use --force',
+    });
+  }
+  for (const reference of all) {
+    await records.removeReference(reference);
+  }
+  await records.removeImage(image.id);
+  await collectGarbage(parts);
+  return [...all.map((reference) => `Untagged: ${familiarReference(parseReference(reference))}`), `Deleted: ${image.id}`];
+};

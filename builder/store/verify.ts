@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto';
+import { messageOf } from '../../base/errors.ts';
+import { readErofs } from './erofs.ts';
+import type { StoreParts } from './store.ts';
+
+/** Reads the whole store: blobs against their digests, layers by making their original archives again, indexes by their layout. */
+export const verifyStore = async ({ records, layers }: StoreParts, signal?: AbortSignal): Promise<string[]> => {
+  const faults: string[] = [];
+  const check = async (what: string, work: () => Promise<unknown>) => {
+    signal?.throwIfAborted();
+    try {
+      await work();
+    } catch (error) {
+      faults.push(`${what}: ${messageOf(error)}`);
+    }
+  };
+  for (const digest of await records.blobs()) {
+    await check(`blob ${digest}`, () => records.readBlob(digest));
+  }
+  for (const { diffId } of await layers.list()) {
+    await check(`layer ${diffId}`, async () => {
+      await readErofs(layers.index(diffId));
+      const found = await hashOf(layers.original(diffId), signal);
+      if (found !== diffId) {
+        throw new Error(`its archive has the digest ${found}`);
+      }
+    });
+  }
+  for (const id of await records.imageIds()) {
+    const image = await records.readImage(id);
+    for (const diffId of image?.layers ?? []) {
+      await check(`image ${id}`, () => layers.need(diffId));
+    }
+  }
+  return faults;
+};
+
+const hashOf = async (stream: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<string> => {
+  const hash = createHash('sha256');
+  for await (const chunk of stream) {
+    signal?.throwIfAborted();
+    hash.update(chunk);
+  }
+  return `sha256:${hash.digest('hex')}`;
+};
