@@ -1,0 +1,163 @@
+/* Network cards by MAC address: name, address, MTU, default route. Old-style ioctls do all that is needed for IPv4. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kestrel.h"
+
+static int sock;
+
+static struct ifreq request(const char *name) {
+  struct ifreq r;
+  memset(&r, 0, sizeof r);
+  snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
+  return r;
+}
+
+static int set_flags(const char *name, short set, short clear) {
+  struct ifreq r = request(name);
+  if (ioctl(sock, SIOCGIFFLAGS, &r) != 0) {
+    return -1;
+  }
+  r.ifr_flags = (short)((r.ifr_flags | set) & ~clear);
+  return ioctl(sock, SIOCSIFFLAGS, &r);
+}
+
+static void put_address(struct sockaddr *out, const uint8_t address[4]) {
+  struct sockaddr_in in = {.sin_family = AF_INET};
+  memcpy(&in.sin_addr, address, 4);
+  memcpy(out, &in, sizeof in);
+}
+
+static int rename_card(const char *from, const char *to) {
+  struct ifreq r = request(from);
+  snprintf(r.ifr_newname, sizeof r.ifr_newname, "%s", to);
+  set_flags(from, 0, IFF_UP);
+  return ioctl(sock, SIOCSIFNAME, &r);
+}
+
+static bool is_ethernet(const char *name, uint8_t mac[6]) {
+  struct ifreq r = request(name);
+  bool ok = ioctl(sock, SIOCGIFHWADDR, &r) == 0 && r.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+  memcpy(mac, r.ifr_hwaddr.sa_data, 6);
+  return ok;
+}
+
+/* Our temporary names start with "hypr": they are cards that were claimed already. */
+static bool find_card(const uint8_t *mac, char *out) {
+  unsigned best = 0;
+  DIR *dir = opendir("/sys/class/net");
+  struct dirent *entry;
+  while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    uint8_t own[6];
+    unsigned index = if_nametoindex(entry->d_name);
+    if (index == 0 || strlen(entry->d_name) >= IFNAMSIZ || strncmp(entry->d_name, "hypr", 4) == 0 || !is_ethernet(entry->d_name, own)) {
+      continue;
+    }
+    if (mac == NULL ? best == 0 || index < best : memcmp(own, mac, 6) == 0) {
+      best = index;
+      strcpy(out, entry->d_name);
+    }
+  }
+  if (dir != NULL) {
+    closedir(dir);
+  }
+  return best != 0;
+}
+
+static void temporary_name(size_t index, char *out) { snprintf(out, IFNAMSIZ, "hypr%u", (unsigned)index % 1000); }
+
+/* All cards get a name of their own first, so that eth0 and eth1 can change places. In a clone of a template
+ * the cards still have the template's addresses: those are handed out in order. */
+static int claim_card(const struct nic_order *nic, size_t index) {
+  char name[IFNAMSIZ], temporary[IFNAMSIZ];
+  bool found = false;
+  for (int tries = 0; !(found = find_card(nic->mac, name)) && !find_card(NULL, name) && tries < 200; tries++) {
+    usleep(10000);
+  }
+  if (!found && !find_card(NULL, name)) {
+    return fail("there is no network card for %s", nic->name);
+  }
+  temporary_name(index, temporary);
+  if (rename_card(name, temporary) != 0) {
+    return fail("naming the network card %s: %s", nic->name, strerror(errno));
+  }
+  if (!found) {
+    struct ifreq r = request(temporary);
+    r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    memcpy(r.ifr_hwaddr.sa_data, nic->mac, 6);
+    if (ioctl(sock, SIOCSIFHWADDR, &r) != 0) {
+      return fail("setting the address of the network card %s: %s", nic->name, strerror(errno));
+    }
+  }
+  return 0;
+}
+
+static int set_addresses(const struct nic_order *nic) {
+  struct ifreq r = request(nic->name);
+  uint32_t mask = htonl(nic->prefix == 0 ? 0 : ~(uint32_t)0 << (32 - nic->prefix));
+  put_address(&r.ifr_addr, nic->address);
+  if (ioctl(sock, SIOCSIFADDR, &r) != 0) {
+    return -1;
+  }
+  put_address(&r.ifr_netmask, (const uint8_t *)&mask);
+  return ioctl(sock, SIOCSIFNETMASK, &r);
+}
+
+static int set_route(const struct nic_order *nic) {
+  static const uint8_t any[4];
+  struct rtentry route;
+  char name[IFNAMSIZ];
+  if (!nic->has_gateway) {
+    return 0;
+  }
+  memset(&route, 0, sizeof route);
+  snprintf(name, sizeof name, "%s", nic->name);
+  put_address(&route.rt_dst, any);
+  put_address(&route.rt_genmask, any);
+  put_address(&route.rt_gateway, nic->gateway);
+  route.rt_flags = RTF_UP | RTF_GATEWAY;
+  route.rt_dev = name;
+  return ioctl(sock, SIOCADDRT, &route);
+}
+
+static int set_up(const struct nic_order *nic, size_t index) {
+  char temporary[IFNAMSIZ];
+  temporary_name(index, temporary);
+  if (rename_card(temporary, nic->name) != 0) {
+    return fail("naming the network card %s: %s", nic->name, strerror(errno));
+  }
+  struct ifreq r = request(nic->name);
+  r.ifr_mtu = (int)nic->mtu;
+  if (nic->mtu != 0 && ioctl(sock, SIOCSIFMTU, &r) != 0) {
+    return fail("setting the MTU of %s to %u: %s", nic->name, nic->mtu, strerror(errno));
+  }
+  if (set_addresses(nic) != 0 || set_flags(nic->name, IFF_UP, 0) != 0 || set_route(nic) != 0) {
+    return fail("configuring %s: %s", nic->name, strerror(errno));
+  }
+  return 0;
+}
+
+int configure_network(const struct machine_orders *orders) {
+  sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int result = sock < 0 || set_flags("lo", IFF_UP, 0) != 0 ? fail("bringing up lo: %s", strerror(errno)) : 0;
+  for (size_t i = 0; result == 0 && i < orders->nic_count; i++) {
+    result = claim_card(&orders->nics[i], i);
+  }
+  for (size_t i = 0; result == 0 && i < orders->nic_count; i++) {
+    result = set_up(&orders->nics[i], i);
+  }
+  if (sock >= 0) {
+    close(sock);
+  }
+  return result;
+}

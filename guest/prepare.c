@@ -1,0 +1,180 @@
+/* The orders that make a waiting machine a replica: identity, devices, root, mounts, files. Runs in a job. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <linux/random.h>
+
+#include "kestrel.h"
+#include "rooted.h"
+
+/* Clones of a template share their pool until it is mixed with bytes of their own. */
+static int seed_random(const struct machine_orders *orders) {
+  struct {
+    struct rand_pool_info info;
+    uint8_t bytes[512];
+  } pool;
+  size_t length = orders->entropy_length < sizeof pool.bytes ? orders->entropy_length : sizeof pool.bytes;
+  int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+  pool.info.entropy_count = (int)length * 8;
+  pool.info.buf_size = (int)length;
+  if (length > 0) {
+    memcpy(pool.info.buf, orders->entropy, length);
+  }
+  int result = fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) != 0 || ioctl(fd, RNDRESEEDCRNG) != 0 ? -1 : 0;
+  if (fd >= 0) {
+    close(fd);
+  }
+  return result == 0 ? 0 : fail("seeding the random numbers: %s", strerror(errno));
+}
+
+/* A template is saved with its block and network drivers unbound; here they find their devices again. */
+static void probe_bus(const char *bus) {
+  char path[512];
+  snprintf(path, sizeof path, "/sys/bus/%s/devices", bus);
+  DIR *dir = opendir(path);
+  struct dirent *entry;
+  while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    char driver[512], probe[128];
+    snprintf(driver, sizeof driver, "/sys/bus/%s/devices/%s/driver", bus, entry->d_name);
+    snprintf(probe, sizeof probe, "/sys/bus/%s/drivers_probe", bus);
+    if (entry->d_name[0] != '.' && access(driver, F_OK) != 0 && write_file(probe, entry->d_name, strlen(entry->d_name), 0) != 0) {
+      errno = 0;
+    }
+  }
+  if (dir != NULL) {
+    closedir(dir);
+  }
+}
+
+static bool match_disk(const char *name, const char *serial, char *out, size_t size) {
+  char path[512], text[64];
+  snprintf(path, sizeof path, "/sys/block/%s/serial", name);
+  long n = read_small_file(path, text, sizeof text);
+  while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) {
+    text[--n] = 0;
+  }
+  if (n <= 0 || strcmp(text, serial) != 0) {
+    return false;
+  }
+  snprintf(out, size, "/dev/%s", name);
+  return access(out, F_OK) == 0;
+}
+
+/* A disk that was just plugged in or bound takes a moment; the kernel's uevents say nothing sooner than looking. */
+bool find_disk(const char *serial, char *out, size_t size) {
+  for (int tries = 0; tries < 500; tries++) {
+    DIR *dir = opendir("/sys/block");
+    struct dirent *entry;
+    bool found = false;
+    while (dir != NULL && !found && (entry = readdir(dir)) != NULL) {
+      found = entry->d_name[0] != '.' && match_disk(entry->d_name, serial, out, size);
+    }
+    if (dir != NULL) {
+      closedir(dir);
+    }
+    if (found) {
+      return true;
+    }
+    usleep(10000);
+  }
+  return false;
+}
+
+static int set_sysctls(const struct machine_orders *orders) {
+  for (size_t i = 0; i < orders->sysctl_count; i++) {
+    const struct pair_order *pair = &orders->sysctls[i];
+    char path[512];
+    snprintf(path, sizeof path, "/proc/sys/%s", pair->key);
+    for (char *at = path + 10; *at != 0; at++) {
+      *at = *at == '.' ? '/' : *at;
+    }
+    if (strstr(path, "//") != NULL || write_file(path, pair->value, strlen(pair->value), 0) != 0) {
+      return fail("sysctl %s: %s", pair->key, errno == ENOENT ? "the guest's kernel does not have it" : strerror(errno));
+    }
+  }
+  return 0;
+}
+
+static int set_identity(const struct machine_orders *orders) {
+  if (sethostname(orders->hostname, strlen(orders->hostname)) != 0) {
+    return fail("hostname %s: %s", orders->hostname, strerror(errno));
+  }
+  if (orders->domainname != NULL && setdomainname(orders->domainname, strlen(orders->domainname)) != 0) {
+    return fail("domainname %s: %s", orders->domainname, strerror(errno));
+  }
+  return 0;
+}
+
+/* Text of the files that docker writes, and as docker does never into the image or the writable layer. */
+static size_t hosts_text(const struct machine_orders *orders, char *out, size_t size) {
+  size_t n = (size_t)snprintf(out, size, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
+                                         "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+  for (size_t i = 0; i < orders->host_count && n < size; i++) {
+    n += (size_t)snprintf(out + n, size - n, "%s\t", orders->hosts[i].address);
+    for (size_t k = 0; k < orders->hosts[i].names.count && n < size; k++) {
+      n += (size_t)snprintf(out + n, size - n, "%s%s", k == 0 ? "" : " ", orders->hosts[i].names.items[k]);
+    }
+    n += n < size ? (size_t)snprintf(out + n, size - n, "\n") : 0;
+  }
+  return n < size ? n : size - 1;
+}
+
+static size_t list_text(char *out, size_t size, size_t n, const char *key, const struct strings *list) {
+  for (size_t i = 0; i < list->count && n < size; i++) {
+    n += (size_t)snprintf(out + n, size - n, "%s %s%s", i == 0 ? key : "", list->items[i], i + 1 == list->count ? "\n" : "");
+  }
+  return n;
+}
+
+static size_t resolver_text(const struct machine_orders *orders, char *out, size_t size) {
+  size_t n = (size_t)snprintf(out, size, "nameserver 127.0.0.11\n");
+  n = list_text(out, size, n, "search", &orders->search);
+  n = list_text(out, size, n, "options", &orders->options);
+  return n < size ? n : size - 1;
+}
+
+static int write_identity_files(const struct machine_orders *orders) {
+  enum { SIZE = 256 << 10 };
+  static char hosts[SIZE], resolver[SIZE], hostname[256], machine_id[256];
+  size_t hn = (size_t)snprintf(hostname, sizeof hostname, "%.200s\n", orders->hostname);
+  size_t mn = (size_t)snprintf(machine_id, sizeof machine_id, "%.200s\n", orders->machine_id);
+  const struct file_order files[] = {
+      {"/etc/hostname", (const uint8_t *)hostname, hn, 0644, 0, 0},
+      {"/etc/hosts", (const uint8_t *)hosts, hosts_text(orders, hosts, SIZE), 0644, 0, 0},
+      {"/etc/resolv.conf", (const uint8_t *)resolver, resolver_text(orders, resolver, SIZE), 0644, 0, 0},
+      {"/etc/machine-id", (const uint8_t *)machine_id, mn, 0444, 0, 0},
+  };
+  return write_files(files, sizeof files / sizeof *files);
+}
+
+static int make_read_only(void) {
+  if (mount(NULL, SYSROOT, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0) {
+    return fail("making the root read-only: %s", strerror(errno));
+  }
+  return 0;
+}
+
+int prepare_machine(const struct machine_orders *orders) {
+  if (host_test) {
+    return 0;
+  }
+  if (orders->hostname == NULL || orders->root_disk == NULL || orders->machine_id == NULL) {
+    return fail("the machine's orders lack a hostname, a root or a machine id");
+  }
+  set_clock(orders->clock);
+  probe_bus("pci"), probe_bus("virtio");
+  umask(0);
+  bool ok = seed_random(orders) == 0 && set_identity(orders) == 0 && configure_network(orders) == 0 && set_sysctls(orders) == 0 &&
+            mount_root(orders) == 0 && mount_all(orders) == 0 && write_identity_files(orders) == 0 &&
+            write_files(orders->files, orders->file_count) == 0 && (!orders->read_only || make_read_only() == 0);
+  return ok ? 0 : -1;
+}

@@ -1,0 +1,244 @@
+/* The root file system: erofs below, a writable layer above, docker's /dev. And the layers of a build. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "kestrel.h"
+#include "rooted.h"
+#include "tree.h"
+
+#define LOWER PRIVATE "/lower"
+#define LAYERS PRIVATE "/layers"
+#define NEW_ROOT PRIVATE "/newroot"
+#define CREATED PRIVATE "/created"
+enum { MAX_LAYERS = 120 };
+
+/* Mount points that were not in the image: kept out of the layers that a build exports. */
+void remember_created(const char *path, size_t length) {
+  int fd = open(CREATED, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  char line[4098];
+  int n = snprintf(line, sizeof line, "%.*s\n", (int)length, path);
+  if (fd >= 0) {
+    if (write(fd, line, (size_t)n) < 0) {
+      errno = 0;
+    }
+    close(fd);
+  }
+}
+
+bool was_created(const char *path) {
+  FILE *file = fopen(CREATED, "re");
+  char line[4098];
+  bool found = false;
+  while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+    line[strcspn(line, "\n")] = 0;
+    const char *at = line;
+    while (*at == '/') {
+      at++;
+    }
+    found = strcmp(at, path) == 0;
+  }
+  if (file != NULL) {
+    fclose(file);
+  }
+  return found;
+}
+
+/* The writable layer of a machine is number 0; each pushLayer adds one. They survive a restart of the machine. */
+static int top_layer(void) {
+  char path[64];
+  int top = -1;
+  for (int i = 0; i <= MAX_LAYERS; i++) {
+    snprintf(path, sizeof path, LAYERS "/%d/u", i);
+    top = access(path, F_OK) == 0 ? i : top;
+  }
+  return top;
+}
+
+int upper_path(char *out, size_t size) {
+  int top = top_layer();
+  snprintf(out, size, LAYERS "/%d/u", top);
+  return top < 0 ? -1 : 0;
+}
+
+static int make_layer(int number) {
+  char path[64];
+  snprintf(path, sizeof path, LAYERS "/%d/w", number);
+  if (make_dirs(path, 0755) != 0) {
+    return -1;
+  }
+  snprintf(path, sizeof path, LAYERS "/%d/u", number);
+  /* The merged root has the attributes of the upper's root. */
+  return make_dirs(path, 0755) == 0 && chmod(path, 0755) == 0 && chown(path, 0, 0) == 0 ? 0 : -1;
+}
+
+/* Names are relative to the folder of the layers: mount(2) takes one page of options. Renamed folders are copied,
+ * not redirected, so that a layer can be exported as a tar. */
+static int mount_overlay(int top, const char *target) {
+  char options[4000] = "lowerdir=";
+  size_t n = strlen(options);
+  for (int i = top - 1; i >= 0; i--) {
+    n += (size_t)snprintf(options + n, sizeof options - n, "%d/u:", i);
+  }
+  snprintf(options + n, sizeof options - n, LOWER ",upperdir=%d/u,workdir=%d/w,redirect_dir=off,metacopy=off,index=off,xino=off", top, top);
+  if (chdir(LAYERS) != 0 || mount("overlay", target, "overlay", 0, options) != 0) {
+    return fail("mounting the root: %s", strerror(errno));
+  }
+  return chdir("/");
+}
+
+static int mount_disk_at(const char *serial, const char *type, unsigned long flags, const char *target) {
+  char device[64];
+  if (!find_disk(serial, device, sizeof device)) {
+    return fail("there is no disk with the serial %s", serial);
+  }
+  if (make_dirs(target, 0755) != 0 || mount(device, target, type, flags, NULL) != 0) {
+    return fail("mounting the disk %s (%s): %s", serial, type, strerror(errno));
+  }
+  return 0;
+}
+
+static int make_node(int dev, const char *name, unsigned major, unsigned minor, mode_t mode) {
+  return mknodat(dev, name, S_IFCHR | mode, makedev(major, minor)) == 0 || errno == EEXIST ? 0 : -1;
+}
+
+static int mount_at(int root, const char *path, const char *type, unsigned long flags, const char *options) {
+  char target[FD_PATH];
+  int fd = rooted_make(root, path, true, 0755, remember_created);
+  int result = fd < 0 ? -1 : mount(type, fd_path(fd, target), type, flags, options);
+  if (result != 0) {
+    fail("mounting %s: %s", path, strerror(errno));
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
+  return result;
+}
+
+/* /dev as a container expects it; /proc and /sys come with the process, from its own namespaces. */
+static int fill_dev(int root) {
+  const unsigned long flags = MS_NOSUID | MS_NOEXEC;
+  if (mount_at(root, "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k") != 0) {
+    return -1;
+  }
+  int dev = rooted_open(root, "/dev", O_RDONLY | O_DIRECTORY);
+  bool ok = make_node(dev, "null", 1, 3, 0666) == 0 && make_node(dev, "zero", 1, 5, 0666) == 0 && make_node(dev, "full", 1, 7, 0666) == 0 &&
+            make_node(dev, "random", 1, 8, 0666) == 0 && make_node(dev, "urandom", 1, 9, 0666) == 0 && make_node(dev, "tty", 5, 0, 0666) == 0;
+  static const char *const links[][2] = {{"pts/ptmx", "ptmx"}, {"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
+                                         {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"}};
+  for (size_t i = 0; ok && i < sizeof links / sizeof *links; i++) {
+    ok = symlinkat(links[i][0], dev, links[i][1]) == 0;
+  }
+  close(dev);
+  if (!ok) {
+    return fail("filling /dev: %s", strerror(errno));
+  }
+  return mount_at(root, "/dev/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,gid=5") == 0 &&
+                 mount_at(root, "/dev/shm", "tmpfs", flags | MS_NODEV, "mode=1777,size=65536k") == 0 &&
+                 mount_at(root, "/dev/mqueue", "mqueue", flags | MS_NODEV, NULL) == 0
+             ? 0
+             : -1;
+}
+
+static int make_mount_points(int root) {
+  static const char *const paths[] = {"/proc", "/sys"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    int fd = rooted_make(root, paths[i], true, 0755, remember_created);
+    if (fd < 0) {
+      return fail("making %s: %s", paths[i], strerror(errno));
+    }
+    close(fd);
+  }
+  return 0;
+}
+
+int mount_root(const struct machine_orders *orders) {
+  if (mount_disk_at(orders->root_disk, "erofs", MS_RDONLY, LOWER) != 0) {
+    return -1;
+  }
+  if (orders->upper_disk != NULL) {
+    if (mount_disk_at(orders->upper_disk, "ext4", 0, LAYERS) != 0) {
+      return -1;
+    }
+  } else if (make_dirs(LAYERS, 0755) != 0 || mount("tmpfs", LAYERS, "tmpfs", 0, "mode=0755") != 0) {
+    return fail("mounting the writable layer: %s", strerror(errno));
+  }
+  int top = top_layer();
+  if (top < 0) {
+    top = 0;
+  }
+  if (make_layer(top) != 0) {
+    return fail("making the writable layer: %s", strerror(errno));
+  }
+  if (mount_overlay(top, SYSROOT) != 0) {
+    return -1;
+  }
+  int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int result = make_mount_points(root) == 0 ? fill_dev(root) : -1;
+  close(root);
+  return result;
+}
+
+/* Moves what is mounted below the old root to the same places of the new one; a mount takes its own children along. */
+static int move_mounts(void) {
+  char *list = NULL;
+  size_t size = 0;
+  FILE *mounts = fopen("/proc/self/mounts", "re"), *copy = open_memstream(&list, &size);
+  char line[4096], last[4096] = "";
+  while (mounts != NULL && copy != NULL && fgets(line, sizeof line, mounts) != NULL) {
+    fputs(line, copy);
+  }
+  if (mounts != NULL) {
+    fclose(mounts);
+  }
+  if (copy != NULL) {
+    fclose(copy);
+  }
+  int result = 0;
+  for (char *at = list; result == 0 && at != NULL && *at != 0; at = strchr(at, '\n') == NULL ? NULL : strchr(at, '\n') + 1) {
+    char target[4096], moved[4200];
+    size_t length = strlen(SYSROOT);
+    if (sscanf(at, "%*s %4095s", target) != 1 || strncmp(target, SYSROOT "/", length + 1) != 0) {
+      continue;
+    }
+    bool inside = last[0] != 0 && strncmp(target, last, strlen(last)) == 0 && (target[strlen(last)] == '/' || target[strlen(last)] == 0);
+    if (!inside) {
+      snprintf(moved, sizeof moved, NEW_ROOT "%s", target + length);
+      result = mount(target, moved, NULL, MS_MOVE, NULL);
+      snprintf(last, sizeof last, "%s", target);
+    }
+  }
+  free(list);
+  return result == 0 ? 0 : fail("moving the mounts of the root: %s", strerror(errno));
+}
+
+int push_layer(bool with_tar) {
+  if (host_test) {
+    return with_tar ? tree_extract_layer(0, "/dev/null") : 0;
+  }
+  if (with_tar && tree_extract_layer(0, SYSROOT) != 0) {
+    return -1;
+  }
+  int top = top_layer();
+  if (top < 0 || top >= MAX_LAYERS) {
+    return fail("there are %d layers already", top);
+  }
+  sync();
+  if (make_layer(top + 1) != 0 || make_dirs(NEW_ROOT, 0755) != 0) {
+    return fail("making the next layer: %s", strerror(errno));
+  }
+  if (mount_overlay(top + 1, NEW_ROOT) != 0 || move_mounts() != 0) {
+    return -1;
+  }
+  if (umount2(SYSROOT, MNT_DETACH) != 0 || mount(NEW_ROOT, SYSROOT, NULL, MS_MOVE, NULL) != 0) {
+    return fail("changing the root: %s", strerror(errno));
+  }
+  return 0;
+}
