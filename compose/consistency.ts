@@ -17,6 +17,14 @@ export const checkConsistency = (project: Project, locate: Locate): void => {
       rule(check);
     }
   }
+  for (const [name, secret] of Object.entries(project.secrets)) {
+    if (secret.external !== true && secret.file === undefined && secret.environment === undefined) {
+      throw new HyprError('COMPOSE_INVALID', `the secret "${name}" says nothing of where its content comes from`, {
+        ...locate(['secrets', name]),
+        hint: 'add file: or environment:',
+      });
+    }
+  }
   const cycle = findCycle(project.services);
   if (cycle !== undefined) {
     const [first = '', second = ''] = cycle;

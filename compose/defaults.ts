@@ -31,17 +31,11 @@ const deviceRequest: Rule = (node) =>
     ? withEntries(node, { count: scalar('all', { mark: node.mark }) })
     : node;
 
-const bind: Rule = (node) =>
-  node.kind === 'map' && !node.entries.has('create_host_path')
-    ? withEntries(node, { create_host_path: scalar(true, { mark: node.mark }) })
-    : node;
-
-/** A bind mount in the long form may say nothing under `bind`; compose then adds nothing. */
+/** The long form of a bind mount gets no `create_host_path`: only the short form implies it. */
 const RULES = new PathTable<Rule>({
   'services.*.build': build,
   'services.*.secrets.*': secret,
   'services.*.ports.*': port,
   'services.*.deploy.resources.reservations.devices.*': deviceRequest,
   'services.*.gpus.*': deviceRequest,
-  'services.*.volumes.*.bind': bind,
 });
