@@ -76,8 +76,8 @@ class DashboardSession {
       const { stack, project, options } = this.#up;
       await stack.up(project, options, (event) => this.#model.apply(event), this.#over.signal);
     }).catch((error) => this.#end({ how: 'failed', error }));
-    this.#screen.enter();
     try {
+      this.#screen.enter();
       return await this.#ended;
     } finally {
       this.#screen.leave();

@@ -25,6 +25,14 @@ export class FakeInput extends PassThrough {
   isTTY = false;
   rawModes: boolean[] = [];
 
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
   setRawMode(mode: boolean): this {
     this.rawModes.push(mode);
     return this;
