@@ -100,7 +100,7 @@ const LISTINGS = [
   {
     flag: 'listModels',
     print: (project: Project) =>
-      Object.values(project.models)
+      Object.values(project.models ?? {})
         .map(({ model }) => model)
         .sort(),
   },

@@ -149,7 +149,7 @@ const checkResources = (check: Check): void => {
     requireResource(check, { kind: 'secret', name: source, known: project.secrets, at: ['build', 'secrets', `[${i}]`] });
   }
   for (const model of Object.keys((service.models as object | undefined) ?? {})) {
-    requireResource(check, { kind: 'model', name: model, known: project.models, at: ['models', model] });
+    requireResource(check, { kind: 'model', name: model, known: project.models ?? {}, at: ['models', model] });
   }
 };
 

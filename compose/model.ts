@@ -14,7 +14,7 @@ export interface Project {
   volumes: Record<string, VolumeConfig>;
   secrets: Record<string, FileObject>;
   configs: Record<string, FileObject>;
-  models: Record<string, ModelConfig>;
+  models?: Record<string, ModelConfig>;
   extensions: Record<string, unknown>;
   /** Interpolation environment, for secrets and configs with `environment:`. */
   environment: Record<string, string>;

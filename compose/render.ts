@@ -16,8 +16,9 @@ export const formatProjectYaml = (project: Project, options: RenderOptions = {})
       out[key] = orderMap(record, type, YAML);
     }
   }
-  if (Object.keys(project.models).length > 0) {
-    out.models = orderMap(project.models, MODEL, YAML);
+  const models = project.models ?? {};
+  if (Object.keys(models).length > 0) {
+    out.models = orderMap(models, MODEL, YAML);
   }
   for (const key of Object.keys(project.extensions).sort(compareNatural)) {
     out[key] = sortKeys(project.extensions[key], YAML);

@@ -114,7 +114,7 @@ export const dropUnused = (project: Project): Project => {
     volumes: pick(project.volumes, used.volumes),
     secrets: pick(project.secrets, used.secrets),
     configs: pick(project.configs, used.configs),
-    models: pick(project.models, used.models),
+    models: pick(project.models ?? {}, used.models),
   };
 };
 
