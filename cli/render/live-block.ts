@@ -56,6 +56,8 @@ export class LiveBlock {
       this.#paint(true);
       this.#leave();
     }
+    // The last picture stays: what comes after it must not clear it away.
+    this.#height = 0;
     this.#closed = true;
   }
 

@@ -89,6 +89,16 @@ describe('progress on a terminal', () => {
     vi.useRealTimers();
   });
 
+  test('the last picture stays when lines follow it', () => {
+    const stream = new Capture();
+    const renderer = createTtyRenderer(ttyOptions(stream, { now: 0 }));
+    pull(renderer, { status: 'done', text: 'Pulled' });
+    renderer.close();
+    const before = stream.text;
+    renderer.aside(() => stream.write('a line\n'));
+    expect(stream.text).toBe(`${before}a line\n`);
+  });
+
   test('names from registries cannot steer the terminal', () => {
     const stream = new Capture();
     const renderer = createTtyRenderer(ttyOptions(stream, { now: 0 }));
