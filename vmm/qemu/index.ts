@@ -13,7 +13,7 @@ import type { Machine, MachineRecord, MachineSpec, Vmm } from '../machine.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
 import { buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
 import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
-import { connectQmp } from './qmp.ts';
+import { connectQmp, type Qmp } from './qmp.ts';
 
 const START_MS = 30_000;
 
@@ -54,10 +54,7 @@ const createMachine = async (
     cleanup.defer(() => isGone(process));
     cleanup.defer(() => signalProcess(process, 'SIGKILL'));
     const sockets = machineSockets(spec.runDir);
-    const qmp = await withDeadline({ ms: START_MS, what: `the start of QEMU for ${spec.name}`, signal }, async (deadline) => {
-      await Promise.race([awaitFile(sockets.control, deadline), endedEarly(child, spec)]);
-      return Promise.race([connectQmp(sockets.control, deadline), endedEarly(child, spec)]);
-    });
+    const qmp = await connectMonitor({ child, process, spec, ...(signal ? { signal } : {}) });
     const backend = `qemu-${settings.accelerator}`;
     const record: MachineRecord = { backend, spec, process, helpers, agentSocket: sockets.agent, controlSocket: sockets.control };
     cleanup.disarm();
@@ -141,6 +138,30 @@ const spawnQemu = async (settings: QemuSettings, spec: MachineSpec, nicSockets: 
     await stderr.close();
   }
 };
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly process: ProcessIdentity;
+  readonly spec: MachineSpec;
+  readonly signal?: AbortSignal;
+}
+
+const connectMonitor = async ({ child, process, spec, signal }: Started): Promise<Qmp> => {
+  const { control } = machineSockets(spec.runDir);
+  try {
+    return await withDeadline({ ms: START_MS, what: `the start of QEMU for ${spec.name}`, signal }, async (deadline) => {
+      await Promise.race([awaitFile(control, deadline), endedEarly(child, spec)]);
+      return Promise.race([connectQmp(control, deadline), endedEarly(child, spec)]);
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    // A QEMU that ends closes its monitor first; why it did is in its own words, not in the broken connection.
+    throw (await isGone(process, ENDING_MS)) ? await startError(spec) : error;
+  }
+};
+
+/** From the closing of its monitor to the end of a QEMU that could not start. */
+const ENDING_MS = 1_000;
 
 const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
   new Promise((_, reject) => {
