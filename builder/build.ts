@@ -8,6 +8,7 @@ import type { BuildStore } from './build/store.ts';
 import { findTarget } from './dockerfile/parse.ts';
 import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, Image } from './types.ts';
 
+export { hostCaBundle } from './build/ca-bundle.ts';
 export { listCachedLayers, pruneBuildCache } from './build/cache.ts';
 export type { BuildStore, ImageConfigBlob, ImageHistory } from './build/store.ts';
 
@@ -25,8 +26,8 @@ export interface BuildOptions {
   readonly signal: AbortSignal;
   /** Most machines that work at once. Default: one per two processors. */
   readonly maxMachines?: number;
-  /** Where the host's certificates are looked for; default the process's environment. */
-  readonly env?: NodeJS.ProcessEnv;
+  /** PEM of everything the host trusts, when RUN needs it; default `hostCaBundle(process.env)`. */
+  readonly readCertificates?: () => Promise<Uint8Array | undefined>;
 }
 
 /**

@@ -32,7 +32,8 @@ export interface BuildContext {
   readonly trees: LayerTrees;
   readonly slots: Slots;
   readonly hosts: BuildMachineOptions['hosts'];
-  readonly caBundle: Uint8Array | undefined;
+  /** What the host trusts beyond a plain system, read once and only for a RUN. */
+  caBundle(): Promise<Uint8Array | undefined>;
   /** Global ARGs and the predefined ones. */
   readonly globals: ReadonlyMap<string, string>;
   /** Seconds: SOURCE_DATE_EPOCH, or 0; the time of folders that a step makes. */

@@ -27,7 +27,7 @@ interface StageRun {
 
 /** Builds one stage from its FROM to its last instruction. Errors name the line they come from. */
 export const runStage = async (build: BuildContext, stage: Stage): Promise<StageState> => {
-  const { dockerfile, store, machines, slots, hosts, caBundle } = build;
+  const { dockerfile, store, machines, slots, hosts } = build;
   const name = stageTitle(dockerfile, stage.index);
   startSources(build, stage);
   const base = await openBase(build, stage, (triggers, hasImage) => {
@@ -41,7 +41,7 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     slots,
     hosts,
     shmSize: build.request.shmSize,
-    caBundle,
+    caBundle: () => build.caBundle(),
   });
   const run: StageRun = { build, stage, titles: base.titles, machine, noCache: build.request.noCache };
   try {

@@ -16,6 +16,7 @@ import { openContext, readDockerfile, readIgnoreRules } from './inputs.ts';
 import { resolveArg } from './metadata.ts';
 import { hostPlatform, type Platform, parsePlatform, platformArgs } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
+import { shownReference } from './shown-reference.ts';
 import { Slots } from './slots.ts';
 import type { StageState } from './state.ts';
 
@@ -54,7 +55,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     trees: new LayerTrees(store),
     slots: new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
     hosts: parseHosts(request.extraHosts),
-    caBundle: await hostCaBundle(options.env ?? process.env),
+    caBundle: once(options.readCertificates ?? (() => hostCaBundle(process.env))),
     globals: resolveGlobals(dockerfile, request, platform),
     epoch: Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0,
     openContext: (name) => contexts.open(name),
@@ -66,6 +67,14 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     await contexts.save();
   };
   return { build, firstFailure: () => stages.firstFailure, close };
+};
+
+const once = <T>(work: () => Promise<T>): (() => Promise<T>) => {
+  let result: Promise<T> | undefined;
+  return () => {
+    result ??= work();
+    return result;
+  };
 };
 
 const loadDockerfile = async ({ request, progress }: Options): Promise<Dockerfile> => {
@@ -144,14 +153,6 @@ const rememberImages = ({ request, store, progress, resolveImage, controller }: 
     images.set(id, found);
     return found;
   };
-};
-
-/** As BuildKit shows it: with registry and tag. */
-const shownReference = (reference: string): string => {
-  const first = reference.split('/')[0] ?? '';
-  const hasRegistry = reference.includes('/') && /[.:]|^localhost$/.test(first);
-  const path = hasRegistry ? reference : `docker.io/${reference.includes('/') ? '' : 'library/'}${reference}`;
-  return /[:@][^/]*$/.test(path.slice(path.lastIndexOf('/'))) ? path : `${path}:latest`;
 };
 
 /** Local contexts, opened when the first instruction needs them. */

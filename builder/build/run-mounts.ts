@@ -102,22 +102,23 @@ const selectMount = async (build: BuildContext, mount: Mount, step: { instructio
   return { tree, selection, digest: await digestSelections(tree, [selection], build.signal) };
 };
 
-const prepareSecret = async (build: BuildContext, mount: Mount, target: string | undefined): Promise<PreparedMount | undefined> => {
+const prepareSecret = async (build: BuildContext, mount: Mount, target: string | undefined): Promise<PreparedMount> => {
   const id = mount.id ?? mount.source ?? posix.basename(target ?? '');
+  // With env= alone there is no file.
+  const path = target ?? (mount.env === undefined ? `/run/secrets/${posix.basename(id)}` : undefined);
+  const facts = { type: 'secret', id, target: path, env: mount.env };
   const given = Object.hasOwn(build.request.secrets, id) ? build.request.secrets[id] : undefined;
   if (given === undefined) {
     if (mount.required) {
       throw new StepFault(`secret ${id}: not found`, { hint: 'name it under build.secrets of the service' });
     }
-    return undefined;
+    return { mount, target: undefined, facts };
   }
   const secret = 'value' in given ? Buffer.from(given.value) : await readFile(given.file);
   if (secret.length > MAX_SECRET) {
     throw new StepFault(`secret ${id} is larger than ${MAX_SECRET} bytes`);
   }
-  // With env= alone there is no file.
-  const path = target ?? (mount.env === undefined ? `/run/secrets/${posix.basename(id)}` : undefined);
-  return { mount, target: path, secret, facts: { type: 'secret', id, target: path, env: mount.env } };
+  return { mount, target: path, secret, facts };
 };
 
 /** Puts the content of the mounts into a machine. Nothing of it may reach the layer: see `mountFilter`. */

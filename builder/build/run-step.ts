@@ -112,7 +112,7 @@ const execute = async (build: BuildContext, vertex: Vertex, step: RunStep & { mo
     if (command.script !== undefined) {
       await running.guest.writeFiles([command.script], build.signal);
     }
-    await runProcess(running.guest, processOf(build, step), { vertex, signal: build.signal });
+    await runProcess(running.guest, await processOf(build, step), { vertex, signal: build.signal });
     await saveCaches(running.guest, mounts, build.signal);
     const diffId = await commit(build, running, root === undefined ? undefined : mountFilter(mounts, root));
     machine.committed(diffId);
@@ -145,10 +145,10 @@ const commit = async (build: BuildContext, machine: BuildMachine, filter: Return
   return diffId;
 };
 
-const processOf = (
+const processOf = async (
   build: BuildContext,
   { command, instruction, state, mounts }: RunStep & { mounts: readonly PreparedMount[] },
-): ProcessSpec => {
+): Promise<ProcessSpec> => {
   const env = environmentOf(state);
   const names = new Map(env.map((entry) => [entry.slice(0, entry.indexOf('=')), '']));
   const { buildArgs } = build.request;
@@ -158,7 +158,7 @@ const processOf = (
   );
   return {
     args: command.args,
-    env: [...env, ...proxies, ...secrets, ...(build.caBundle === undefined ? [] : caVariables(names))],
+    env: [...env, ...proxies, ...secrets, ...((await build.caBundle()) === undefined ? [] : caVariables(names))],
     cwd: workdirOf(state),
     user: state.config.User ?? '',
     groups: [],

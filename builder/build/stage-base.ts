@@ -10,6 +10,7 @@ import { planCopy } from './copy-plan.ts';
 import { digestSelections, selectSources } from './copy-select.ts';
 import { runFileStep } from './file-step.ts';
 import { formatPlatform, parsePlatform } from './platform.ts';
+import { shownReference } from './shown-reference.ts';
 import { namedContext } from './sources.ts';
 import { imageState, type StageState, scratchState, withHistory } from './state.ts';
 import { stepError } from './step-error.ts';
@@ -91,9 +92,8 @@ const fromImage = async (build: BuildContext, stage: Stage, reference: string, m
   const { image, blob, key } = await build.findImage(reference, formatPlatform(wanted));
   const { state, triggers } = withTriggers(build, stage, imageState(blob, key));
   const titles = makeTitles(triggers, true);
-  const shown = image.references.find((name) => name.endsWith(reference)) ?? reference;
   const digest = reference.includes('@') ? '' : `@${image.manifestDigest}`;
-  await build.progress.run(titles.next(`FROM ${shown}${digest}`), (vertex) => Promise.resolve(vertex.cached()));
+  await build.progress.run(titles.next(`FROM ${shownReference(reference)}${digest}`), (vertex) => Promise.resolve(vertex.cached()));
   return { state, triggers, titles };
 };
 

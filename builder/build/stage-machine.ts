@@ -14,7 +14,7 @@ export interface StageMachineOptions {
   readonly slots: Slots;
   readonly hosts: BuildMachineOptions['hosts'];
   readonly shmSize: number | undefined;
-  readonly caBundle: Uint8Array | undefined;
+  caBundle(): Promise<Uint8Array | undefined>;
 }
 
 /**
@@ -49,11 +49,12 @@ export class StageMachine {
     if (this.#machine === undefined) {
       return await this.#start(layers, profile, signal);
     }
-    for (const diffId of layers.slice(this.#layers.length)) {
+    const extra = layers.slice(this.#layers.length);
+    for (const diffId of extra) {
+      // Unpacked over what the last RUN left, then frozen with it.
       await this.#machine.guest.pushLayer(createReadStream(await this.#options.store.layerTar(diffId)), signal);
-      this.#dirty = true;
     }
-    if (this.#dirty) {
+    if (this.#dirty && extra.length === 0) {
       await this.#machine.guest.pushLayer(undefined, signal);
     }
     this.#layers = layers;
@@ -98,7 +99,7 @@ export class StageMachine {
   }
 
   async #start(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<BuildMachine> {
-    const { machines, store, slots, name, hosts, shmSize, caBundle } = this.#options;
+    const { machines, store, slots, name, hosts, shmSize } = this.#options;
     await slots.acquire(signal);
     this.#holdsSlot = true;
     try {
@@ -106,6 +107,7 @@ export class StageMachine {
       const { network, tmpfs } = profile;
       const extras = { ...(shmSize === undefined ? {} : { shmSize }), ...(tmpfs.length > 0 ? { tmpfs } : {}) };
       this.#machine = await machines.start({ name, root, network, hosts, ...extras }, signal);
+      const caBundle = await this.#options.caBundle();
       if (caBundle !== undefined) {
         await this.#machine.guest.writeFiles([{ path: GUEST_CA_BUNDLE, content: caBundle, mode: 0o644, uid: 0, gid: 0 }], signal);
       }

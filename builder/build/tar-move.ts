@@ -2,26 +2,18 @@ import { cleanPath, joinPath } from '../context/tree.ts';
 import { BLOCK, encodeHeader, padding } from './tar-format.ts';
 import { readTar, StreamSource } from './tar-read.ts';
 
-/**
- * The tar of one folder (whose own entry comes first, under any name) as a tar that puts the same folder
- * at `target`. Hard links keep pointing to each other.
- */
+/** The tar of a folder's content (names relative to it, as guests give it) as one whose names begin with `target`. */
 export async function* moveTar(tar: AsyncIterable<Uint8Array>, target: string): AsyncGenerator<Uint8Array> {
   const source = new StreamSource(tar);
   const to = cleanPath(target);
-  let base: string | undefined;
+  const move = (name: string) => (cleanPath(name) === '' ? to : joinPath(to, cleanPath(name)));
   try {
     for await (const { header } of readTar(source)) {
-      const path = cleanPath(header.name);
-      base ??= header.type === 'dir' ? path : '';
       if (header.type === 'other') {
         continue;
       }
-      const move = (name: string) =>
-        joinPath(to, base !== '' && base !== undefined && isBelow(name, base) ? name.slice(base.length + 1) : name);
-      const moved = path === base ? to : move(path);
-      const link = header.type === 'hardlink' ? move(cleanPath(header.link)) : header.link;
-      yield encodeHeader({ ...header, name: header.type === 'dir' ? `${moved}/` : moved, link });
+      const name = header.type === 'dir' ? `${move(header.name)}/` : move(header.name);
+      yield encodeHeader({ ...header, name, link: header.type === 'hardlink' ? move(header.link) : header.link });
       for (let left = header.size + padding(header.size); left > 0; ) {
         const part = await source.take(left);
         if (part.length === 0) {
@@ -36,5 +28,3 @@ export async function* moveTar(tar: AsyncIterable<Uint8Array>, target: string): 
     await source.close();
   }
 }
-
-const isBelow = (path: string, folder: string): boolean => path.startsWith(`${folder}/`);

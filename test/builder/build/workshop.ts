@@ -21,6 +21,7 @@ export class Workshop {
   readonly resolved: string[] = [];
   readonly #images = new Map<string, Image>();
   events: BuildEvent[] = [];
+  certificates: Uint8Array | undefined;
 
   constructor() {
     mkdirSync(this.context);
@@ -92,7 +93,7 @@ export class Workshop {
       },
       onEvent: (event) => this.events.push(event),
       signal,
-      env: {},
+      readCertificates: () => Promise.resolve(this.certificates),
     });
     const blob = this.store.images.get(result.imageId)?.blob;
     if (blob === undefined) {

@@ -1,0 +1,122 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { show, thrown, Workshop } from './workshop.ts';
+
+let shop: Workshop;
+beforeEach(() => {
+  shop = new Workshop();
+});
+afterEach(() => shop.close());
+
+const archive = (name: string, flags: string[]) => {
+  const from = join(shop.folder, `tree-${name}`);
+  mkdirSync(join(from, 'd'), { recursive: true });
+  execFileSync('sh', ['-c', 'echo one > d/one; ln -s one d/link; ln d/one d/hard; echo two > two'], { cwd: from });
+  execFileSync('tar', ['--owner=7', '--group=8', '--numeric-owner', ...flags, '-cf', join(shop.context, name), 'd', 'two'], { cwd: from });
+};
+
+describe('ADD of archives', () => {
+  const content = { 'x/d/hard': 'one\n', 'x/d/link': '@one', 'x/d/one': 'one\n', 'x/two': 'two\n' };
+
+  it.each([
+    ['a.tar', []],
+    ['a.tar.gz', ['-z']],
+    ['misnamed', ['-z']],
+    ['a.tar.xz', ['-J']],
+    ['a.tar.bz2', ['-j']],
+  ])('unpacks %s', async (name, flags) => {
+    archive(name, flags);
+    const { tree } = await shop.build(`FROM scratch\nADD ${name} /x\n`);
+    expect(await show(tree)).toEqual(content);
+    expect(tree.get('x/two')).toMatchObject({ uid: 7, gid: 8 });
+  });
+
+  it('with patterns and owners; not for COPY, --unpack=false or what is none', async () => {
+    archive('a.tar', []);
+    shop.file('plain.tar', 'not a tar');
+    const owned = await shop.build('FROM scratch\nADD --chown=3 a*.tar /x/\n');
+    expect(await show(owned.tree)).toEqual(content);
+    expect(owned.tree.get('x/two')).toMatchObject({ uid: 3, gid: 3 });
+    const kept = await shop.build('FROM scratch\nCOPY a.tar /c\nADD --unpack=false a.tar /n\nADD plain.tar /p/\n');
+    expect(['c', 'n', 'p/plain.tar'].map((path) => kept.tree.get(path)?.type)).toEqual(['file', 'file', 'file']);
+    expect(await kept.tree.readText('p/plain.tar')).toBe('not a tar');
+  });
+
+  it('never writes outside, and fails for a damaged one', async () => {
+    const script =
+      'import tarfile,io,sys\nt=tarfile.open(sys.argv[1],"w")\nfor n in ["../../up","/abs","a/../../b"]:\n  i=tarfile.TarInfo(n); i.size=1; t.addfile(i,io.BytesIO(b"x"))\nt.close()';
+    execFileSync('python3', ['-c', script, join(shop.context, 'evil.tar')]);
+    expect(Object.keys(await show((await shop.build('FROM scratch\nADD evil.tar /in/\n')).tree))).toEqual(['in/abs', 'in/b', 'in/up']);
+    archive('cut.tar.gz', ['-z']);
+    execFileSync('sh', ['-c', 'head -c 80 cut.tar.gz > short.tar.gz'], { cwd: shop.context });
+    expect((await thrown(shop.build('FROM scratch\nADD short.tar.gz /\n'))).message).toContain('failed to unpack short.tar.gz');
+  });
+});
+
+describe('ADD of URLs', () => {
+  let server: Server;
+  let base: string;
+  let requests: Array<string | undefined>;
+  const body = 'content';
+  const digest = createHash('sha256').update(body).digest('hex');
+
+  beforeEach(async () => {
+    requests = [];
+    server = createServer((request, response) => {
+      requests.push(request.headers['if-none-match']);
+      if (request.url === '/redirect') {
+        response.writeHead(302, { location: '/dir/file.txt?x=1' }).end();
+      } else if (request.url?.startsWith('/dir/')) {
+        const fresh = request.headers['if-none-match'] === '"v1"';
+        response.writeHead(fresh ? 304 : 200, { etag: '"v1"', 'last-modified': 'Wed, 21 Oct 2015 07:28:00 GMT' }).end(fresh ? '' : body);
+      } else {
+        response.writeHead(404).end();
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterEach(() => new Promise((resolve) => server.close(resolve)));
+
+  it("gives a private file with the server's time, asked for again but fetched once", async () => {
+    const file = `FROM scratch\nADD ${base}/dir/file.txt /\nADD ${base}/dir/file.txt /name\n`;
+    const { tree } = await shop.build(file);
+    expect(await show(tree)).toEqual({ 'file.txt': body, name: body });
+    expect(tree.get('file.txt')).toMatchObject({ mode: 0o600, uid: 0, mtime: 1445412480 });
+    await shop.build(file);
+    expect(shop.cached()).toHaveLength(2);
+    expect(requests.filter((tag) => tag === undefined)).toHaveLength(1);
+  });
+
+  it('checks sums', async () => {
+    await shop.build(`FROM scratch\nENV SUM=sha256:${digest}\nADD --checksum=$SUM ${base}/dir/f /\n`);
+    const cases: Array<[string, string]> = [
+      [`sha256:${'0'.repeat(64)}`, 'digest mismatch'],
+      ['md5:00', 'unsupported digest algorithm'],
+      ['sha256:00', 'invalid checksum digest length'],
+      ['nonsense', 'invalid checksum digest format'],
+    ];
+    for (const [sum, message] of cases) {
+      expect((await thrown(shop.build(`FROM scratch\nADD --checksum=${sum} ${base}/dir/f /\n`))).message).toContain(message);
+    }
+    shop.file('f');
+    expect((await thrown(shop.build(`FROM scratch\nADD --checksum=sha256:${digest} f /\n`))).message).toContain(
+      "checksum can't be specified",
+    );
+    expect((await thrown(shop.build(`FROM scratch\nCOPY --checksum=sha256:${digest} f /\n`))).message).toContain(
+      'unknown flag: --checksum',
+    );
+  });
+
+  it('follows redirects, reports the status and hides the query', async () => {
+    expect(await show((await shop.build(`FROM scratch\nADD ${base}/redirect /to\n`)).tree)).toEqual({ to: body });
+    const error = await thrown(shop.build(`FROM scratch\nADD ${base}/missing?token=hush /x\n`));
+    expect(error.message).toBe(`${base}/missing: the server answered with status 404`);
+    expect((await thrown(shop.build(`FROM scratch\nADD ${base}/ /x/\n`))).message).toContain('status 404');
+  });
+});

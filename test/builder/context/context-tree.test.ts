@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ContextTree } from '../../../builder/context/context-tree.ts';
+import { HashCache } from '../../../builder/context/hash-cache.ts';
+import { parseIgnoreFile } from '../../../builder/context/ignore.ts';
+import { findEntry, resolvePath, type TreeEntry } from '../../../builder/context/tree.ts';
+
+let folder: string;
+let root: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hypr-context-'));
+  root = join(folder, 'root');
+  mkdirSync(root);
+});
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const open = async (ignore = '') => {
+  const hashes = await HashCache.open(join(folder, 'build'), root);
+  return { hashes, tree: new ContextTree(root, parseIgnoreFile(ignore, '.dockerignore'), hashes) };
+};
+const entryOf = (tree: ContextTree, path: string): TreeEntry => tree.get(path) ?? expect.unreachable(path);
+
+describe('a context', () => {
+  it('is a sorted tree without sockets and ignored files, owned by root', async () => {
+    execFileSync(
+      'sh',
+      [
+        '-c',
+        'mkdir -p b a/x; echo hi > a/f; ln -s /etc/passwd b/out; mkfifo pipe; echo no > skip; chmod 4755 a/f; python3 -c "import socket; socket.socket(socket.AF_UNIX).bind(\'sock\')"',
+      ],
+      { cwd: root },
+    );
+    const { tree } = await open('skip');
+    expect(tree.list('')).toEqual(['a', 'b', 'pipe']);
+    expect(tree.list('a')).toEqual(['f', 'x']);
+    expect(tree.get('a/f')).toMatchObject({ type: 'file', mode: 0o4755, uid: 0, gid: 0, size: 3 });
+    expect(tree.get('b/out')).toMatchObject({ type: 'symlink', link: '/etc/passwd' });
+    expect(tree.get('b/out/x')).toBeUndefined();
+    expect(tree.isIgnored('skip')).toBe(true);
+    expect(tree.isIgnored('nothing')).toBe(false);
+  });
+
+  it('shows an excluded folder only for what is brought back in it', async () => {
+    execFileSync('sh', ['-c', 'mkdir -p d/e f; touch d/e/keep d/e/no d/no f/no'], { cwd: root });
+    const { tree } = await open('*\n!d/e/keep');
+    expect(tree.list('')).toEqual(['d']);
+    expect(tree.list('d')).toEqual(['e']);
+    expect(tree.list('d/e')).toEqual(['keep']);
+  });
+
+  it('resolves symlinks inside itself', async () => {
+    execFileSync(
+      'sh',
+      ['-c', 'mkdir -p d etc; echo x > etc/f; ln -s /etc d/abs; ln -s ../../../../etc d/up; ln -s loop loop; ln -s d/abs/f file'],
+      { cwd: root },
+    );
+    const { tree } = await open();
+    expect(resolvePath(tree, 'd/abs/f')).toBe('etc/f');
+    expect(resolvePath(tree, '/d/up/../etc/f')).toBe('etc/f');
+    expect(resolvePath(tree, 'file', false)).toBe('file');
+    expect(findEntry(tree, 'file')?.path).toBe('etc/f');
+    expect(resolvePath(tree, 'loop')).toBeUndefined();
+  });
+
+  it('says when a file shrinks or goes while it is read', async () => {
+    writeFileSync(join(root, 'f'), 'long content');
+    const { tree } = await open();
+    const entry = entryOf(tree, 'f');
+    writeFileSync(join(root, 'f'), 'short');
+    await expect(tree.digest(entry)).rejects.toThrow('changed while it was being read');
+    rmSync(join(root, 'f'));
+    symlinkSync('/etc/passwd', join(root, 'f'));
+    await expect(tree.digest(entry)).rejects.toThrow('changed while it was being read');
+  });
+});
+
+describe('hashes', () => {
+  it('are remembered for files that have settled, and forgotten with their stamp', async () => {
+    const file = join(root, 'a file');
+    writeFileSync(file, 'one');
+    vi.useFakeTimers({ now: statSync(file).ctimeMs + 10_000, toFake: ['Date'] });
+    const first = await open();
+    const digest = await first.tree.digest(entryOf(first.tree, 'a file'));
+    await first.hashes.save();
+
+    const second = await open();
+    const read = vi.spyOn(second.tree, 'read');
+    expect(await second.tree.digest(entryOf(second.tree, 'a file'))).toBe(digest);
+    expect(read).not.toHaveBeenCalled();
+
+    writeFileSync(file, 'two');
+    utimesSync(file, 1, 1);
+    const third = await open();
+    expect(await third.tree.digest(entryOf(third.tree, 'a file'))).not.toBe(digest);
+  });
+
+  it('of files just written are not trusted', async () => {
+    const file = join(root, 'f');
+    writeFileSync(file, 'one');
+    vi.useFakeTimers({ now: statSync(file).ctimeMs + 100, toFake: ['Date'] });
+    const first = await open();
+    await first.tree.digest(entryOf(first.tree, 'f'));
+    await first.hashes.save();
+    const second = await open();
+    const read = vi.spyOn(second.tree, 'read');
+    await second.tree.digest(entryOf(second.tree, 'f'));
+    expect(read).toHaveBeenCalledOnce();
+  });
+});
