@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import { exportImage } from './build/export.ts';
@@ -43,19 +42,27 @@ export const buildImage = async (options: BuildOptions): Promise<BuildResult> =>
   if (options.signal.aborted) {
     cancel();
   }
-  const progress = new BuildProgress(options.onEvent);
-  const opened = await openBuild({ ...options, buildFolder: join(options.paths.build), progress, controller });
+  // Layers that are found in the cache must not be cleared away before the image names them.
+  const lease = await options.store.lease();
   try {
-    const { build } = opened;
+    return await runBuild(options, controller);
+  } finally {
+    options.signal.removeEventListener('abort', cancel);
+    await lease[Symbol.asyncDispose]();
+  }
+};
+
+const runBuild = async (options: BuildOptions, controller: AbortController): Promise<BuildResult> => {
+  const progress = new BuildProgress(options.onEvent);
+  const { build, firstFailure, close } = await openBuild({ ...options, buildFolder: options.paths.build, progress, controller });
+  try {
     const target = findTarget(build.dockerfile, options.request.target);
-    const state = await build.buildStage(target.index);
-    return await exportImage(build, state);
+    return await exportImage(build, await build.buildStage(target.index));
   } catch (error) {
     // Stages that are still at work stop; the first failure is the one to report.
     controller.abort(new HyprError('HYPR_CANCELLED', 'another step of the build failed', { cause: error }));
-    throw opened.firstFailure() ?? error;
+    throw firstFailure() ?? error;
   } finally {
-    options.signal.removeEventListener('abort', cancel);
-    await opened.close();
+    await close();
   }
 };

@@ -74,7 +74,7 @@ export class LayerTrees {
       return LayerTree.empty;
     }
     const below = await this.get(layers.slice(0, -1));
-    return below.withLayer(await indexTar(await this.#store.layerTar(top)));
+    return below.withLayer(await indexTar(this.#store.layerTar(top)));
   }
 }
 

@@ -8,7 +8,7 @@ export const exportImage = (build: BuildContext, state: StageState): Promise<Bui
   build.progress.run('exporting to image', async (vertex) => {
     const references = build.request.tags;
     vertex.status('exporting layers');
-    const image = await build.store.addImage({ config: configOf(build, state), references }, build.signal);
+    const image = await build.store.addImage({ config: configOf(build, state), references });
     vertex.status(`writing image ${image.id}`);
     for (const reference of references) {
       vertex.status(`naming to ${reference}`);

@@ -36,7 +36,7 @@ export const runFileStep = async (build: BuildContext, vertex: Vertex, step: Fil
   signal.throwIfAborted();
   try {
     const items = await step.plan(await build.trees.get(step.layers));
-    const diffId = items.length === 0 ? null : (await store.addLayer(writeLayer(items), signal)).diffId;
+    const diffId = items.length === 0 ? null : (await store.addLayer(writeLayer(items), { signal })).diffId;
     const record = { key: contentKey, diffId, created: Date.now() };
     await cache.save(keys, record);
     return record;

@@ -19,6 +19,7 @@ import type { BuildProgress } from './progress.ts';
 import { shownReference } from './shown-reference.ts';
 import { Slots } from './slots.ts';
 import type { StageState } from './state.ts';
+import { readConfigBlob } from './store.ts';
 
 export interface OpenBuild {
   readonly build: BuildContext;
@@ -51,7 +52,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     progress,
     signal: controller.signal,
     buildFolder,
-    cache: new BuildCache(buildFolder, (diffId) => store.hasLayer(diffId)),
+    cache: new BuildCache(buildFolder, async (diffId) => (await store.hasLayer(diffId)) !== undefined),
     trees: new LayerTrees(store),
     slots: new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
     hosts: parseHosts(request.extraHosts),
@@ -146,7 +147,7 @@ const rememberImages = ({ request, store, progress, resolveImage, controller }: 
     const { signal } = controller;
     const found = progress.run(`[internal] load metadata for ${shownReference(reference)}`, async () => {
       const image = await resolveImage(reference, { pull: request.pull, platform, signal });
-      const blob = await store.readConfig(image);
+      const blob = readConfigBlob(await store.readConfig(image.id));
       // Named by its layers: a new tag or label of the same files hits.
       return { image, blob, key: makeKey('image', { layers: blob.rootfs.diff_ids }) };
     });

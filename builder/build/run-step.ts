@@ -141,7 +141,7 @@ const checkPlatform = (build: BuildContext): void => {
 
 const commit = async (build: BuildContext, machine: BuildMachine, filter: ReturnType<typeof mountFilter> | undefined): Promise<string> => {
   const own = { drop: ['/run/hypr', '/dev/pipes', ...(filter?.drop ?? [])], dropIfEmpty: ['/run', '/dev', ...(filter?.dropIfEmpty ?? [])] };
-  const { diffId } = await build.store.addLayer(filterLayer(machine.guest.readLayer(build.signal), own), build.signal);
+  const { diffId } = await build.store.addLayer(filterLayer(machine.guest.readLayer(build.signal), own), { signal: build.signal });
   return diffId;
 };
 

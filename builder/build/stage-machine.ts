@@ -52,7 +52,7 @@ export class StageMachine {
     const extra = layers.slice(this.#layers.length);
     for (const diffId of extra) {
       // Unpacked over what the last RUN left, then frozen with it.
-      await this.#machine.guest.pushLayer(createReadStream(await this.#options.store.layerTar(diffId)), signal);
+      await this.#machine.guest.pushLayer(createReadStream(this.#options.store.layerTar(diffId)), signal);
     }
     if (this.#dirty && extra.length === 0) {
       await this.#machine.guest.pushLayer(undefined, signal);

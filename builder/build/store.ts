@@ -1,4 +1,6 @@
-import type { Image, ImageRuntime, RootDisk } from '../types.ts';
+import { asObject, parseImageConfig, parseObject, text } from '../store/image-config.ts';
+import type { ImageStore } from '../store/store.ts';
+import type { ImageRuntime } from '../types.ts';
 
 /** image-spec config.md: one entry per instruction. */
 export interface ImageHistory {
@@ -21,15 +23,35 @@ export interface ImageConfigBlob {
   readonly history?: readonly ImageHistory[];
 }
 
-/** What a build needs of the image store. Layers go by their diff id (`sha256:…` of the uncompressed tar). */
-export interface BuildStore {
-  /** Keeps an uncompressed layer tar; the same content is kept once. */
-  addLayer(tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<{ readonly diffId: string }>;
-  hasLayer(diffId: string): Promise<boolean>;
-  /** An uncompressed tar on disk with what the layer holds; whiteouts as `.wh.` names or as 0:0 devices. */
-  layerTar(diffId: string): Promise<string>;
-  rootDisk(layers: readonly string[], signal?: AbortSignal): Promise<RootDisk>;
-  readConfig(image: Image): Promise<ImageConfigBlob>;
-  /** Writes config and manifest for layers that are already there and names them; existing names move. */
-  addImage(image: { readonly config: ImageConfigBlob; readonly references: readonly string[] }, signal?: AbortSignal): Promise<Image>;
-}
+/** What a build needs of the image store. */
+export type BuildStore = Pick<ImageStore, 'addLayer' | 'hasLayer' | 'layerTar' | 'rootDisk' | 'readConfig' | 'addImage' | 'lease'>;
+
+/** The config blob of an image from anywhere: what is not as it should be counts as absent. Throws IMAGE_CORRUPT. */
+export const readConfigBlob = (data: Uint8Array): ImageConfigBlob => {
+  const { diffIds, runtime, platform } = parseImageConfig(data);
+  const json = parseObject(data);
+  const [os = 'linux', architecture = 'amd64', variant] = platform.split('/');
+  const history = Array.isArray(json.history) ? json.history.map((entry: unknown) => asObject(entry) as ImageHistory) : undefined;
+  const created = text(json.created);
+  const author = text(json.author);
+  const { ArgsEscaped } = asObject(json.config);
+  return {
+    ...(created === undefined ? {} : { created }),
+    ...(author === undefined ? {} : { author }),
+    architecture,
+    os,
+    ...(variant === undefined ? {} : { variant }),
+    config: { ...withoutEmpty(runtime), ...(ArgsEscaped === true ? { ArgsEscaped } : {}) },
+    rootfs: { type: 'layers', diff_ids: diffIds },
+    ...(history === undefined ? {} : { history }),
+  };
+};
+
+/** As docker writes configs: what says nothing is not there. */
+const withoutEmpty = (runtime: ImageRuntime): Partial<ImageRuntime> =>
+  Object.fromEntries(
+    Object.entries(runtime).filter(
+      ([key, value]) =>
+        key === 'Env' || !(value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0)),
+    ),
+  );

@@ -2,12 +2,15 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BuildStore, ImageConfigBlob } from '../../../builder/build/store.ts';
+import type { AddImageInput } from '../../../builder/store/store.ts';
+import type { Lease } from '../../../builder/store/tmp.ts';
 import type { Image } from '../../../builder/types.ts';
 
 /** A folder of layer tars and configs: as much of an image store as a build asks for. */
 export class FakeStore implements BuildStore {
   readonly added: string[] = [];
   readonly images = new Map<string, { image: Image; blob: ImageConfigBlob }>();
+  leases = 0;
   readonly #folder: string;
 
   constructor(folder: string) {
@@ -15,7 +18,7 @@ export class FakeStore implements BuildStore {
     mkdirSync(folder, { recursive: true });
   }
 
-  async addLayer(tar: AsyncIterable<Uint8Array>): Promise<{ diffId: string }> {
+  async addLayer(tar: AsyncIterable<Uint8Array>): Promise<{ diffId: string; size: number }> {
     const parts: Uint8Array[] = [];
     for await (const chunk of tar) {
       parts.push(chunk);
@@ -25,27 +28,38 @@ export class FakeStore implements BuildStore {
     writeFileSync(join(this.#folder, 'aside'), data);
     renameSync(join(this.#folder, 'aside'), this.#path(diffId));
     this.added.push(diffId);
-    return { diffId };
+    return { diffId, size: data.length };
   }
 
-  hasLayer(diffId: string): Promise<boolean> {
-    return Promise.resolve(existsSync(this.#path(diffId)));
+  hasLayer(diffId: string): Promise<{ size: number } | undefined> {
+    return Promise.resolve(existsSync(this.#path(diffId)) ? { size: 1 } : undefined);
   }
 
-  layerTar(diffId: string): Promise<string> {
-    return Promise.resolve(this.#path(diffId));
+  layerTar(diffId: string): string {
+    return this.#path(diffId);
   }
 
-  rootDisk(layers: readonly string[]) {
-    return Promise.resolve({ path: layers.join(','), format: 'raw' as const });
+  lease(): Promise<Lease> {
+    this.leases++;
+    const release = () => {
+      this.leases--;
+      return Promise.resolve();
+    };
+    return Promise.resolve({ release, [Symbol.asyncDispose]: release });
   }
 
-  readConfig(image: Image): Promise<ImageConfigBlob> {
-    const found = this.images.get(image.id);
-    return found ? Promise.resolve(found.blob) : Promise.reject(new Error(`no image ${image.id}`));
+  rootDisk(image: string | readonly string[]) {
+    return Promise.resolve({ path: [image].flat().join(','), format: 'raw' as const });
   }
 
-  addImage({ config, references }: { config: ImageConfigBlob; references: readonly string[] }): Promise<Image> {
+  readConfig(id: string): Promise<Buffer> {
+    const found = this.images.get(id);
+    return found ? Promise.resolve(Buffer.from(JSON.stringify(found.blob))) : Promise.reject(new Error(`no image ${id}`));
+  }
+
+  addImage(input: AddImageInput): Promise<Image> {
+    const { references } = input;
+    const config = input.config as ImageConfigBlob;
     const id = `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}`;
     const { Env = [], Entrypoint = null, Cmd = null, WorkingDir = '', User = '' } = config.config;
     const image: Image = {

@@ -105,7 +105,7 @@ export class Workshop {
   async tree(layers: readonly string[]): Promise<LayerTree> {
     let tree = LayerTree.empty;
     for (const layer of layers) {
-      tree = tree.withLayer(await indexTar(await this.store.layerTar(layer)));
+      tree = tree.withLayer(await indexTar(this.store.layerTar(layer)));
     }
     return tree;
   }
