@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
 import { indexTar, LayerTree } from '../../../builder/build/layer-tree.ts';
+import type { ImageConfigBlob } from '../../../builder/build/store.ts';
 import { type LayerItem, writeLayer } from '../../../builder/build/tar-write.ts';
 import { buildImage } from '../../../builder/build.ts';
+import type { ImageStore } from '../../../builder/store/store.ts';
 import type { BuildEvent, BuildRequest, Image } from '../../../builder/types.ts';
 import { FakeMachines, toItems } from './fake-machines.ts';
 import { FakeStore } from './fake-store.ts';
@@ -20,6 +22,7 @@ export class Workshop {
   readonly machines = new FakeMachines();
   readonly resolved: string[] = [];
   readonly #images = new Map<string, Image>();
+  #real: ImageStore | undefined;
   events: BuildEvent[] = [];
   certificates: Uint8Array | undefined;
 
@@ -29,6 +32,11 @@ export class Workshop {
 
   close(): void {
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Builds go into this store instead of the pretended one. */
+  replaceStore(store: ImageStore): void {
+    this.#real = store;
   }
 
   file(path: string, text = path, mode = 0o644): void {
@@ -83,29 +91,29 @@ export class Workshop {
         secrets: {},
         ...request,
       },
-      store: this.store,
+      store: this.#real ?? this.store,
       machines: this.machines,
       paths: { build: join(this.folder, 'build') },
       resolveImage: (reference) => {
         this.resolved.push(reference);
         const image = this.#images.get(reference);
+        if (this.#real !== undefined) {
+          return this.#real.need(reference);
+        }
         return image ? Promise.resolve(image) : Promise.reject(new HyprError('IMAGE_NOT_FOUND', `no image ${reference}`));
       },
       onEvent: (event) => this.events.push(event),
       signal,
       readCertificates: () => Promise.resolve(this.certificates),
     });
-    const blob = this.store.images.get(result.imageId)?.blob;
-    if (blob === undefined) {
-      throw new Error('the image is not in the store');
-    }
+    const blob = JSON.parse((await (this.#real ?? this.store).readConfig(result.imageId)).toString()) as ImageConfigBlob;
     return { ...result, blob, tree: await this.tree(blob.rootfs.diff_ids) };
   }
 
   async tree(layers: readonly string[]): Promise<LayerTree> {
     let tree = LayerTree.empty;
     for (const layer of layers) {
-      tree = tree.withLayer(await indexTar(this.store.layerTar(layer)));
+      tree = tree.withLayer(await indexTar((this.#real ?? this.store).layerTar(layer)));
     }
     return tree;
   }
