@@ -128,11 +128,9 @@ static void become(const struct launch *l, const struct identity *who) {
   if (who->uid != 0) {
     limit_caps(l, who->uid);
   }
-  if (host_test && who->uid == geteuid()) {
-    return;
-  }
-  if (setgroups(who->group_count, who->groups) != 0 || setresgid(who->gid, who->gid, who->gid) != 0 ||
-      setresuid(who->uid, who->uid, who->uid) != 0) {
+  bool same = host_test && who->uid == geteuid();
+  if (!same && (setgroups(who->group_count, who->groups) != 0 || setresgid(who->gid, who->gid, who->gid) != 0 ||
+      setresuid(who->uid, who->uid, who->uid) != 0)) {
     launch_fail(l->status, STATUS_REFUSED, "becoming user %u: %s", who->uid, strerror(errno));
   }
   if (who->uid == 0) {

@@ -176,8 +176,12 @@ static int bind_file(const char *store, const struct file_order *file) {
   int result = bind_at(root, &order, source);
   close(root);
   close(source);
-  if (result == 0 && workload != NULL && workload->mnt_ns >= 0 && tree >= 0) {
-    result = tree_move_into(tree, workload->mnt_ns, file->path);
+  if (result == 0 && workload != NULL && !workload->exited && tree >= 0) {
+    /* A job has none of PID 1's descriptors. */
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", workload->pid);
+    int ns = open(path, O_RDONLY | O_CLOEXEC);
+    result = ns < 0 ? 0 : tree_move_into(tree, ns, file->path);
   }
   if (tree >= 0) {
     close(tree);

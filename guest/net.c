@@ -141,6 +141,12 @@ static int set_up(const struct nic_order *nic, size_t index) {
   if (nic->mtu != 0 && ioctl(sock, SIOCSIFMTU, &r) != 0) {
     return fail("setting the MTU of %s to %u: %s", nic->name, nic->mtu, strerror(errno));
   }
+  /* As docker does where a network has no IPv6: no router solicitations, no tentative link-local address. */
+  char sysctl[128];
+  snprintf(sysctl, sizeof sysctl, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", nic->name);
+  if (write_file(sysctl, "1", 1, 0) != 0 && errno != ENOENT) {
+    return fail("switching IPv6 off on %s: %s", nic->name, strerror(errno));
+  }
   if (set_addresses(nic) != 0 || set_flags(nic->name, IFF_UP, 0) != 0 || set_route(nic) != 0) {
     return fail("configuring %s: %s", nic->name, strerror(errno));
   }

@@ -495,10 +495,22 @@ static void finish_job(struct proc *p) {
   proc_free(p);
 }
 
-/* Called once per round: sends what may be sent, a frame of each stream in turn, and forgets what is over. */
-void procs_pump(void) {
-  bool more = true, waiting = false;
-  while (more && channel_has_room()) {
+static void drain_all(void) {
+  bool waiting = false;
+  for (struct proc *p = procs; p != NULL; p = p->next) {
+    waiting = (p->exited && drain(p)) || waiting;
+  }
+  if (waiting) {
+    drain_timer.fn = on_drain;
+    timer_start(&drain_timer, DRAIN_MS);
+  } else {
+    timer_stop(&drain_timer);
+  }
+}
+
+/* A frame of each stream in turn, so that nobody's flood holds up the others. */
+static void send_all(void) {
+  for (bool more = true; more && channel_has_room();) {
     more = false;
     for (struct proc *p = procs; p != NULL; p = p->next) {
       bool live = p->answered || p->kind == PROC_JOB;
@@ -506,25 +518,28 @@ void procs_pump(void) {
       more = (live && stream_send(&p->out[1], p->channel, 2)) || more;
     }
   }
+}
+
+static bool is_over(const struct proc *p) {
+  if (p->kind == PROC_JOB) {
+    return p->status.fd < 0 && sent_all(&p->out[0]);
+  }
+  return p->orphaned ? !p->out[0].open && !p->out[1].open : p->kind == PROC_EXEC && sent_all(&p->out[0]) && sent_all(&p->out[1]);
+}
+
+/* Called once per round: sends what may be sent and forgets what is over. */
+void procs_pump(void) {
+  drain_all();
+  send_all();
   for (struct proc *p = procs, *next; p != NULL; p = next) {
     next = p->next;
-    if (!p->exited) {
-      continue;
-    }
-    waiting = drain(p) || waiting;
-    if (p->kind == PROC_JOB && p->status.fd < 0 && sent_all(&p->out[0])) {
-      finish_job(p);
-    } else if (p->kind == PROC_EXEC || (p->orphaned && p != workload)) {
-      if (p->orphaned ? !p->out[0].open && !p->out[1].open : sent_all(&p->out[0]) && sent_all(&p->out[1])) {
+    if (p->exited && is_over(p)) {
+      if (p->kind == PROC_JOB) {
+        finish_job(p);
+      } else {
         proc_free(p);
       }
     }
-  }
-  if (waiting) {
-    drain_timer.fn = on_drain;
-    timer_start(&drain_timer, DRAIN_MS);
-  } else {
-    timer_stop(&drain_timer);
   }
 }
 
