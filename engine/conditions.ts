@@ -49,6 +49,9 @@ const nextChange = (bus: EventBus, signal: AbortSignal): { promise: Promise<void
       signal.removeEventListener('abort', onAbort);
       resolve();
     };
+    if (signal.aborted) {
+      resolve();
+    }
   });
   return { promise, cancel };
 };

@@ -27,7 +27,8 @@ export const executePlan = async (plan: Plan, hands: Hands, signal?: AbortSignal
       await hands(node, controller.signal);
       return true;
     } catch (error) {
-      failure ??= error;
+      // What fails because the whole plan was interrupted is no failure of its own.
+      failure ??= signal?.aborted ? signal.reason : error;
       controller.abort(toHyprError(error));
       return false;
     }

@@ -41,6 +41,8 @@ export interface HealthMonitorOptions {
   readonly startedAt: number;
   readonly onProbe: (health: Health, probe: ProbeResult) => void;
   readonly signal: AbortSignal;
+  /** True while the machine is paused: nothing is asked then, and nothing counts. */
+  readonly suspended: () => boolean;
 }
 
 /**
@@ -54,9 +56,13 @@ export const monitorHealth = async (options: HealthMonitorOptions): Promise<void
   let early = watchListening(guest, signal);
   let counts = false;
   while (!signal.aborted) {
-    const probe = await runProbe(options);
+    const probe = options.suspended() ? undefined : await runProbe(options);
     if (signal.aborted) {
       return;
+    }
+    if (probe === undefined || options.suspended()) {
+      await waitFor(spec.interval, undefined, signal);
+      continue;
     }
     const inStartPeriod = state.health === 'starting' && Date.now() - options.startedAt < spec.startPeriod;
     state = nextHealth(spec, state, { ok: probe.code === 0, counts: counts && !inStartPeriod });

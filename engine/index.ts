@@ -9,6 +9,7 @@ import { checkHost } from '../vmm/doctor.ts';
 import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain, openToolchain, setupToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
+import { buildStore } from './build-store.ts';
 import { orderServices } from './dependencies.ts';
 import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
@@ -31,7 +32,7 @@ export const openImages: EngineApi['openImages'] = async () => {
     const platform = await openBuildPlatform();
     return buildImage({
       request,
-      store: images.store,
+      store: buildStore(images.store),
       machines: makeBuildMachines(platform),
       resolveImage: async (reference, wanted) => {
         const [image] = await images.pull(

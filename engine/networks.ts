@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withDeadline } from '../base/deadline.ts';
 import { HyprError } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import { shortHash } from '../base/paths.ts';
@@ -30,13 +31,20 @@ export interface StackNetworksOptions {
 export class StackNetworks {
   readonly #options: StackNetworksOptions;
   readonly #running = new Map<string, Promise<Network>>();
+  #creating: Promise<void> = Promise.resolve();
 
   constructor(options: StackNetworksOptions) {
     this.#options = options;
   }
 
-  /** Records a network and reserves its subnet; starts nothing. */
-  async create(project: Project, key: string): Promise<void> {
+  /** Records a network and reserves its subnet; starts nothing. One at a time: two must not choose the same subnet. */
+  create(project: Project, key: string): Promise<void> {
+    const mine = this.#creating.then(() => this.#create(project, key));
+    this.#creating = mine.catch(() => {});
+    return mine;
+  }
+
+  async #create(project: Project, key: string): Promise<void> {
     const { stack, store, platform } = this.#options;
     const config = project.networks[key];
     if (config === undefined) {
@@ -77,12 +85,17 @@ export class StackNetworks {
   ensure(key: string, signal: AbortSignal): Promise<Network> {
     const known = this.#running.get(key);
     if (known !== undefined) {
-      return known;
+      return abortable(known, signal);
     }
-    const starting = this.#start(key, signal);
+    // Not the first caller's signal: others may wait for the same start.
+    const starting = this.#start(key, AbortSignal.timeout(START_DEADLINE_MS));
     this.#running.set(key, starting);
-    starting.catch(() => this.#running.delete(key));
-    return starting;
+    starting.catch(() => {
+      if (this.#running.get(key) === starting) {
+        this.#running.delete(key);
+      }
+    });
+    return abortable(starting, signal);
   }
 
   /** Takes over what an earlier supervisor left; true if the network is still the same process. */
@@ -247,6 +260,12 @@ export class StackNetworks {
     return row;
   }
 }
+
+const START_DEADLINE_MS = 60_000;
+
+/** The work goes on when the signal aborts; only the wait for it ends. */
+const abortable = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
+  withDeadline({ ms: 2 * START_DEADLINE_MS, what: 'the network', signal }, () => work);
 
 /** Asked when the host's own resolvers do not answer. */
 const FALLBACK_DNS = '8.8.8.8';

@@ -1,7 +1,9 @@
+import { messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import { hasMachine } from './lifecycle.ts';
 import type { StackNetworks } from './networks.ts';
 import type { Replica } from './replica.ts';
+import type { NetworkRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
 
 const log = logger('recover');
@@ -17,7 +19,7 @@ export const recoverStack = async (
   const said: string[] = [];
   const lostNetworks = new Set<string>();
   for (const row of input.store.networks(input.stack)) {
-    if (row.record !== undefined && !(await input.networks.adopt(row, signal))) {
+    if (row.record !== undefined && !(await adoptNetwork(input.networks, row, signal))) {
       lostNetworks.add(row.key);
       said.push(`network ${row.name} had ended`);
     }
@@ -35,19 +37,41 @@ export const recoverStack = async (
   return said;
 };
 
+/** One that cannot be taken over counts as ended: a new one takes its place. */
+const adoptNetwork = async (networks: StackNetworks, row: NetworkRow, signal: AbortSignal): Promise<boolean> => {
+  try {
+    return await networks.adopt(row, signal);
+  } catch (error) {
+    log.warn('cannot adopt', { network: row.name, error: messageOf(error) });
+    return false;
+  }
+};
+
 const recoverReplica = async (replica: Replica, lostNetworks: ReadonlySet<string>, signal: AbortSignal): Promise<string> => {
   const { name } = replica.row;
   if (replica.row.state === 'restarting' && replica.row.machine === undefined) {
-    replica.lost('its restart was interrupted');
+    replica.resumeRestart();
     return `${name} was about to restart`;
   }
   if (await replica.adopt(signal)) {
     if (replica.row.spec.networks.some((network) => lostNetworks.has(network.key))) {
-      await replica.startAgain();
-      return `${name} was restarted, because its network had ended`;
+      return startAgain(replica);
     }
-    return `${name} is taken over`;
+    return replica.row.reason === undefined ? `${name} is taken over` : `${name} is taken over, but ${replica.row.reason}`;
+  }
+  if (replica.row.startedAt === undefined) {
+    replica.lost('');
+    return `${name} had not been started`;
   }
   replica.lost('its machine ended while no supervisor was watching');
   return replica.row.state === 'restarting' ? `${name} had ended and is started again by its restart policy` : `${name} had ended`;
+};
+
+const startAgain = async (replica: Replica): Promise<string> => {
+  try {
+    await replica.startAgain();
+    return `${replica.row.name} was restarted, because its network had ended`;
+  } catch (error) {
+    return `${replica.row.name} lost its network and could not be started again: ${messageOf(error)}`;
+  }
 };

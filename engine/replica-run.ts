@@ -74,14 +74,18 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
   try {
     const sockets = await connectNics(input.networks, signal);
     const machine = await platform.vmm.create(input.spec, sockets, signal);
-    input.onMachine(machine);
     cleanup.defer(() => machine.delete());
     cleanup.defer(() => machine.kill());
+    input.onMachine(machine);
     await machine.start(signal);
+    // Nobody waits for the agent of a machine that has died.
+    const ended = new AbortController();
+    cleanup.defer(() => ended.abort());
+    const both = AbortSignal.any([signal, ended.signal]);
     const guest = await Promise.race([
-      platform.connectGuest(machine.record.agentSocket, { signal, timeout: BOOT_DEADLINE_MS }),
+      platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: BOOT_DEADLINE_MS }),
       diedDuringBoot(machine, input.spec.name),
-      rejectOnAbort(signal),
+      rejectOnAbort(both),
     ]);
     cleanup.defer(() => guest.close());
     await Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, input.spec.name)]);

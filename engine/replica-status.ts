@@ -1,3 +1,5 @@
+import type { ProcessExit } from '../guest/types.ts';
+import type { MachineExit } from '../vmm/machine.ts';
 import type { ReplicaStatus } from './events.ts';
 import type { ReplicaMount } from './spec.ts';
 import type { LeaseRow, VmRow } from './state/records.ts';
@@ -34,3 +36,14 @@ export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaSt
 
 const mountName = (mount: ReplicaMount): string =>
   mount.kind === 'volume' ? mount.volume : mount.kind === 'bind' ? mount.source : mount.target;
+
+/** Why a run ended, when its exit code does not say it. */
+export const endReason = (exit: ProcessExit | undefined, gone: MachineExit, stopped: boolean): string | undefined => {
+  if (exit !== undefined) {
+    return exit.oomKilled ? 'out of memory' : undefined;
+  }
+  if (gone.reason === 'crashed') {
+    return `the machine died: ${gone.detail ?? gone.lastLines.at(-1) ?? 'no reason given'}`;
+  }
+  return gone.reason === 'off' && !stopped ? 'the machine powered off without a word of its workload' : undefined;
+};

@@ -1,16 +1,20 @@
 import { withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
+import { GuestExecError } from '../guest/client.ts';
 import type { GuestProcess, ProcessExit } from '../guest/types.ts';
+import type { MachineExit } from '../vmm/machine.ts';
 import type { EventBus } from './bus.ts';
 import type { ReplicaAction, ReplicaStatus } from './events.ts';
 import { monitorHealth, type ProbeResult } from './health.ts';
 import { nextState } from './lifecycle.ts';
-import type { LogStore, LogWriter } from './logs.ts';
+import type { LogStore } from './logs.ts';
 import type { Publication } from './platform.ts';
 import { publishPorts, reservedPorts } from './publish.ts';
+import { adoptRun } from './replica-adopt.ts';
+import { ReplicaOutput } from './replica-output.ts';
 import { type BootContext, bootReplica, type Run } from './replica-run.ts';
-import { replicaStatus } from './replica-status.ts';
+import { endReason, replicaStatus } from './replica-status.ts';
 import { decideRestart } from './restart.ts';
 import type { VmRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
@@ -21,6 +25,8 @@ const SIGTERM = 15;
 const SIGKILL = 9;
 /** For the guest to sync and power off after its workload ended. */
 const POWER_OFF_MS = 20_000;
+/** For a machine whose agent went silent to end by itself, so that its true end is known. */
+const LOST_MS = 5_000;
 
 export interface ReplicaContext extends BootContext {
   readonly store: StateStore;
@@ -30,23 +36,40 @@ export interface ReplicaContext extends BootContext {
   readonly onChange: () => void;
 }
 
-/** One replica of a service and everything that runs for it. Its row in the database is always up to date. */
+interface PowerDown {
+  readonly stopSignal: number;
+  readonly graceMs: number;
+}
+
+/**
+ * One replica of a service and everything that runs for it. Its row in the database is always up to date.
+ * Plans call it one after the other; what happens by itself (`#again`) gives way to them.
+ */
 export class Replica {
   #row: VmRow;
   readonly #context: ReplicaContext;
+  readonly #output: ReplicaOutput;
+  readonly #poweringDown = new WeakMap<Run, Promise<MachineExit>>();
   #run: Run | undefined;
-  #writer: LogWriter | undefined;
   #publications: readonly Publication[] = [];
   #lastProbe: ProbeResult | undefined;
-  /** Interrupts a boot, or the pause before a restart. */
+  /** Interrupts a boot, a start, or the pause before a restart. */
   #interrupt = new AbortController();
   #booting: Promise<void> | undefined;
+  /** A restart that nobody asked for: by policy, or on a new network. Never rejects. */
+  #again: Promise<void> | undefined;
+  /** From the start of a workload to its end on record. Never rejects. */
   #ending: Promise<void> | undefined;
   #exit: ProcessExit | undefined;
+  /** Between the two halves of a restart on a new network: the policy has no say. */
+  #replacing = false;
+  /** Removed or let go of: nothing is recorded any more. */
+  #over = false;
 
   constructor(row: VmRow, context: ReplicaContext) {
     this.#row = row;
     this.#context = context;
+    this.#output = new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service });
   }
 
   get row(): VmRow {
@@ -59,6 +82,11 @@ export class Replica {
 
   get lastProbe(): ProbeResult | undefined {
     return this.#lastProbe;
+  }
+
+  /** Booted by a plan, and its workload not yet started. */
+  get isHeld(): boolean {
+    return this.#run !== undefined && this.#run.process === undefined && this.#again === undefined;
   }
 
   status(): ReplicaStatus {
@@ -74,73 +102,97 @@ export class Replica {
   }
 
   /** Takes the published ports, boots the machine and prepares it, all before any dependency is ready. */
-  boot(signal: AbortSignal): Promise<void> {
-    this.#booting = this.#boot(signal).finally(() => {
+  async boot(signal: AbortSignal): Promise<void> {
+    await this.#interruptAgain(`${this.#row.name} is being started`);
+    // A restart of its own may have been faster.
+    if (this.#run === undefined) {
+      await this.#boot(signal);
+    }
+  }
+
+  #boot(signal: AbortSignal): Promise<void> {
+    this.#booting = this.#bootRun(this.#interruptible(signal)).finally(() => {
       this.#booting = undefined;
     });
     return this.#booting;
   }
 
-  async #boot(signal: AbortSignal): Promise<void> {
-    this.#interrupt = new AbortController();
-    const both = AbortSignal.any([signal, this.#interrupt.signal]);
+  async #bootRun(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     this.#update({ state: nextState(this.#row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false });
     const begin = Date.now();
     try {
-      this.#publications = await publishPorts(this.#row, this.#context, both);
+      this.#publications = await publishPorts(this.#row, this.#context, signal);
       this.#update({ published: reservedPorts(this.#publications) });
       this.#run = await bootReplica(
         this.#row,
         { ...this.#context, onMachine: (machine) => this.#update({ machine: machine.record }) },
-        both,
+        signal,
       );
       this.#update({ bootMs: Date.now() - begin });
     } catch (error) {
       await this.#unpublish();
-      const interrupted = both.aborted;
-      this.#update({
-        state: interrupted ? 'exited' : 'dead',
-        machine: undefined,
-        reason: interrupted ? undefined : messageOf(error),
-        finishedAt: Date.now(),
-      });
-      this.#context.onChange();
+      this.#update(
+        signal.aborted ? this.#asBefore() : { state: 'dead', machine: undefined, reason: messageOf(error), finishedAt: Date.now() },
+      );
       throw error;
+    } finally {
+      // Names that changed meanwhile are told to the new machine too.
+      this.#context.onChange();
     }
   }
 
-  /** Starts the workload in the booted machine. */
+  /** Starts the workload in the booted machine; boots it again if it was lost while it waited. */
   async start(signal: AbortSignal): Promise<void> {
-    const run = this.#run;
-    if (run === undefined) {
-      throw new HyprError('HYPR_INTERNAL', `${this.#row.name} was not booted`);
+    if (this.#run === undefined) {
+      await this.#boot(signal);
     }
-    this.#writer ??= await this.#context.logs.writer(this.#row.name, this.#row.service, { fresh: this.#row.startedAt === undefined });
+    const run = this.#run;
+    if (run !== undefined && run.process === undefined) {
+      await this.#startWorkload(run, this.#interruptible(signal));
+    }
+  }
+
+  async #startWorkload(run: Run, signal: AbortSignal): Promise<void> {
+    const { spec, name } = this.#row;
+    let process: GuestProcess;
     try {
-      run.process = await run.guest.startWorkload(this.#row.spec.process, signal);
+      await this.#output.open({ fresh: this.#row.startedAt === undefined });
+      // Told before it starts, because it may ask at once; failing is not fatal.
+      void run.guest.setNames(this.#context.networks.names(spec, this.#context.vms())).catch(() => {});
+      process = await run.guest.startWorkload(spec.process, signal);
     } catch (error) {
-      await this.#powerDown(run, { stopSignal: SIGKILL, graceMs: 0 });
-      this.#update({ state: 'exited', machine: undefined, exitCode: 127, reason: messageOf(error), finishedAt: Date.now() });
+      const gone = await this.#powerDown(run, { stopSignal: SIGKILL, graceMs: 0 });
+      await this.#tearDown(run);
+      if (signal.aborted) {
+        this.#update(this.#asBefore());
+        this.#context.onChange();
+        throw error;
+      }
+      const reason = gone.reason === 'crashed' ? endReason(undefined, gone, false) : messageOf(error);
+      const exitCode = error instanceof GuestExecError ? error.exitCode : 127;
+      this.#update({ state: 'exited', machine: undefined, exitCode, reason, finishedAt: Date.now() });
       this.#emit('die');
       this.#context.onChange();
-      throw new HyprError('SERVICE_FAILED', `${this.#row.name} cannot start: ${messageOf(error)}`, { cause: error });
+      throw new HyprError('SERVICE_FAILED', `${name} cannot start: ${reason}`, { details: gone.lastLines, cause: error });
     }
+    run.process = process;
     this.#update({
       state: nextState(this.#row.state, 'started'),
-      health: this.#row.spec.health ? 'starting' : 'none',
+      health: spec.health ? 'starting' : 'none',
       startedAt: Date.now(),
       finishedAt: undefined,
       exitCode: 0,
     });
     this.#emit('start');
-    this.#attach(run, run.process);
+    this.#attach(run, process);
   }
 
   /** Follows a running workload: its output, its health, its end. */
   #attach(run: Run, process: GuestProcess): void {
     this.#exit = undefined;
-    this.#context.onChange();
-    void this.#pump(process);
+    this.#lastProbe = undefined;
+    this.#output.follow(process);
     if (this.#row.spec.health !== undefined) {
       void monitorHealth({
         spec: this.#row.spec.health,
@@ -149,36 +201,21 @@ export class Replica {
         initial: this.#row.health === 'none' ? 'starting' : this.#row.health,
         startedAt: this.#row.startedAt ?? Date.now(),
         signal: run.abort.signal,
+        suspended: () => this.#row.state === 'paused',
         onProbe: (health, probe) => this.#onProbe(health, probe),
       });
     }
-    this.#ending = this.#awaitEnd(run, process);
-  }
-
-  async #pump(process: GuestProcess): Promise<void> {
-    const writer = this.#writer;
-    if (writer === undefined) {
-      return;
-    }
-    try {
-      for await (const chunk of process.output) {
-        for (const record of writer.write(chunk.stream, chunk.data, chunk.time)) {
-          this.#context.bus.emit({ type: 'log', record });
-        }
-      }
-    } catch (error) {
-      log.debug('output ended', { replica: this.#row.name, error: messageOf(error) });
-    }
-    for (const record of writer.flush()) {
-      this.#context.bus.emit({ type: 'log', record });
-    }
+    this.#ending = this.#awaitEnd(run, process).catch((error: unknown) =>
+      log.error('the end of a run was not recorded', { replica: this.#row.name, error: messageOf(error) }),
+    );
+    this.#context.onChange();
   }
 
   #onProbe(health: VmRow['health'], probe: ProbeResult): void {
     this.#lastProbe = probe;
     if (health !== this.#row.health && (this.#row.state === 'running' || this.#row.state === 'paused')) {
       const reason =
-        health === 'unhealthy' ? `health check: ${probe.output.trim().split('\n').at(-1) ?? `exit code ${probe.code}`}` : undefined;
+        health === 'unhealthy' ? `health check: ${probe.output.trim().split('\n').at(-1) || `exit code ${probe.code}`}` : undefined;
       this.#update({ health, reason });
       this.#emit('health_status');
     }
@@ -193,32 +230,37 @@ export class Replica {
       ),
       run.machine.exited.then(() => undefined),
     ]);
-    this.#exit = exit ?? this.#exit;
-    if (exit !== undefined && this.#row.state !== 'stopping') {
-      await this.#powerDown(run, { stopSignal: SIGTERM, graceMs: 0 });
+    if (this.#over) {
+      return;
     }
-    const gone = await run.machine.exited;
-    await this.#finish(run, gone.reason === 'crashed' ? gone : undefined);
+    this.#exit = exit ?? this.#exit;
+    if (exit !== undefined) {
+      await this.#powerDown(run, { stopSignal: SIGTERM, graceMs: 0 });
+    } else {
+      // Machine or channel: the end of the one is soon the end of the other.
+      await run.machine.stop(this.#poweringDown.has(run) ? this.#row.spec.stopGraceMs + POWER_OFF_MS : LOST_MS);
+      await this.#poweringDown.get(run);
+    }
+    await this.#finish(run, await run.machine.exited);
   }
 
-  async #finish(run: Run, crash: { readonly detail?: string; readonly lastLines: readonly string[] } | undefined): Promise<void> {
+  async #finish(run: Run, gone: MachineExit): Promise<void> {
+    const wasStopped = this.#row.state === 'stopping';
     await this.#tearDown(run);
-    for (const record of this.#writer?.flush() ?? []) {
-      this.#context.bus.emit({ type: 'log', record });
-    }
-    await this.#writer?.settled();
+    await this.#output.finish();
     const exitCode = this.#exit?.code ?? 137;
     this.#update({
       state: nextState(this.#row.state, 'exit'),
       machine: undefined,
       exitCode,
-      reason: endReason(this.#exit, crash),
+      reason: endReason(this.#exit, gone, wasStopped),
       finishedAt: Date.now(),
       health: 'none',
     });
     this.#emit('die');
-    this.#context.onChange();
+    this.#ending = undefined;
     this.#restartByPolicy(exitCode);
+    this.#context.onChange();
   }
 
   /** Everything that belongs to a run is closed and removed; the row still names the machine until that is done. */
@@ -227,47 +269,69 @@ export class Replica {
     await run.guest.close().catch(() => {});
     await run.machine.delete().catch((error: unknown) => log.warn('leftovers', { replica: this.#row.name, error: messageOf(error) }));
     await this.#unpublish();
-    this.#run = undefined;
+    if (this.#run === run) {
+      this.#run = undefined;
+    }
   }
 
   #restartByPolicy(exitCode: number): void {
+    if (this.#replacing || this.#over) {
+      return;
+    }
     const ranFor = (this.#row.finishedAt ?? 0) - (this.#row.startedAt ?? 0);
-    const decision = decideRestart(this.#row.spec.restart, {
-      exitCode,
-      restarts: this.#row.restarts,
-      stoppedByUser: this.#row.stoppedByUser,
-      ranFor,
-    });
+    const { restarts, stoppedByUser } = this.#row;
+    const decision = decideRestart(this.#row.spec.restart, { exitCode, restarts, stoppedByUser, ranFor });
     if (decision.restart) {
       this.#update({ state: nextState(this.#row.state, 'retry'), restarts: decision.restarts });
       this.#emit('restart');
-      void this.#restartAfter(decision.delay);
+      this.#restartAfter(decision.delay);
     }
   }
 
-  async #restartAfter(delay: number): Promise<void> {
+  #restartAfter(delay: number): void {
+    this.#runAgain(async (signal) => {
+      await pause(delay, signal);
+      if (!signal.aborted && this.#row.state === 'restarting') {
+        await this.#boot(signal);
+        await this.start(signal);
+      }
+    });
+  }
+
+  /** Starts `work` as what the replica does by itself; one that fails goes by the restart policy. */
+  #runAgain(work: (signal: AbortSignal) => Promise<void>): void {
     this.#interrupt = new AbortController();
     const { signal } = this.#interrupt;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, delay);
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
+    const again: Promise<void> = work(signal)
+      .catch((error: unknown) => log.warn('restart failed', { replica: this.#row.name, error: messageOf(error) }))
+      .then(() => {
+        if (this.#again === again) {
+          this.#again = undefined;
+        }
+        if (!signal.aborted && this.#row.state === 'dead') {
+          this.#restartByPolicy(1);
+          this.#context.onChange();
+        }
       });
-    });
-    if (signal.aborted || this.#row.state !== 'restarting') {
-      return;
+    this.#again = again;
+  }
+
+  async #interruptAgain(why: string): Promise<void> {
+    this.#interrupt.abort(new HyprError('HYPR_CANCELLED', why));
+    await this.#again;
+  }
+
+  /** A signal that aborts with `signal` and when this replica is stopped. */
+  #interruptible(signal: AbortSignal): AbortSignal {
+    if (this.#interrupt.signal.aborted && this.#again === undefined) {
+      this.#interrupt = new AbortController();
     }
-    try {
-      await this.boot(signal);
-      await this.start(signal);
-    } catch (error) {
-      log.warn('restart failed', { replica: this.#row.name, error: messageOf(error) });
-      // Read anew: the boot changed it.
-      if (!this.row.stoppedByUser && this.row.state === 'dead') {
-        this.#restartByPolicy(1);
-      }
-    }
+    return AbortSignal.any([signal, this.#interrupt.signal]);
+  }
+
+  /** What a boot that was given up leaves: for everybody outside it never happened. */
+  #asBefore(): Partial<VmRow> {
+    return { state: this.#row.startedAt === undefined ? 'created' : 'exited', machine: undefined, reason: undefined };
   }
 
   /** Graceful stop: stop signal, grace period, then force. Ends with the machine gone. */
@@ -275,7 +339,7 @@ export class Replica {
     if (options.byUser && !this.#row.stoppedByUser) {
       this.#update({ stoppedByUser: true });
     }
-    this.#interrupt.abort(new HyprError('HYPR_CANCELLED', `${this.#row.name} is being stopped`));
+    await this.#interruptAgain(`${this.#row.name} is being stopped`);
     await this.#booting?.catch(() => {});
     if (this.#row.state === 'restarting') {
       this.#update({ state: nextState('restarting', 'stop') });
@@ -283,30 +347,39 @@ export class Replica {
       this.#context.onChange();
       return;
     }
+    await this.#stopRun(options.graceMs);
+  }
+
+  async #stopRun(graceMs: number): Promise<void> {
     const run = this.#run;
     if (run === undefined) {
+      await this.#ending;
       return;
     }
-    const wasStarted = run.process !== undefined;
     if (this.#row.state === 'paused') {
-      await run.machine.resume();
+      await run.machine.resume().catch(() => {});
     }
     this.#update({ state: nextState(this.#row.state, 'stop') });
     run.abort.abort();
-    await this.#powerDown(run, { stopSignal: this.#row.spec.stopSignal, graceMs: options.graceMs });
-    if (wasStarted) {
+    await this.#powerDown(run, { stopSignal: this.#row.spec.stopSignal, graceMs });
+    if (run.process !== undefined) {
       await this.#ending;
       this.#emit('stop');
     } else {
-      // Booted ahead and never started: for everybody outside it is still what it was before.
       await this.#tearDown(run);
-      this.#update({ state: this.#row.startedAt === undefined ? 'created' : 'exited', machine: undefined });
+      this.#update(this.#asBefore());
       this.#context.onChange();
     }
   }
 
-  /** Asks the guest to end, and ends the machine whatever it answers. */
-  async #powerDown(run: Run, options: { stopSignal: number; graceMs: number }): Promise<void> {
+  /** Asks the guest to end, and ends the machine whatever it answers; once for each run. */
+  #powerDown(run: Run, options: PowerDown): Promise<MachineExit> {
+    const known = this.#poweringDown.get(run) ?? this.#powerOff(run, options);
+    this.#poweringDown.set(run, known);
+    return known;
+  }
+
+  async #powerOff(run: Run, options: PowerDown): Promise<MachineExit> {
     const deadline = options.graceMs + POWER_OFF_MS;
     try {
       const exit = await withDeadline({ ms: deadline, what: `the end of ${this.#row.name}` }, (signal) =>
@@ -315,28 +388,48 @@ export class Replica {
       this.#exit ??= exit;
     } catch (error) {
       log.warn('no clean power-off', { replica: this.#row.name, error: messageOf(error) });
+      if (this.#over) {
+        throw error;
+      }
       await run.machine.kill();
     }
-    await run.machine.stop(POWER_OFF_MS);
+    return run.machine.stop(POWER_OFF_MS);
   }
 
-  /** `kill -s`: the signal goes to the workload; SIGKILL ends the run. */
+  /** `kill -s`: the signal goes to the workload; SIGKILL ends the run, and a restart that is due. */
   async kill(signal: number): Promise<void> {
     const run = this.#run;
     if (run?.process === undefined) {
+      if (signal === SIGKILL && (this.#row.state === 'starting' || this.#row.state === 'restarting')) {
+        return this.stop({ graceMs: 0, byUser: true });
+      }
       throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not running`);
     }
-    this.#update({ stoppedByUser: signal === SIGKILL || this.#row.stoppedByUser });
-    await run.process.signal(signal);
+    if (signal !== SIGKILL) {
+      this.#refusePaused();
+      await run.process.signal(signal);
+      this.#emit('kill');
+      return;
+    }
+    this.#update({ stoppedByUser: true });
+    if (this.#row.state === 'paused') {
+      await run.machine.resume().catch(() => {});
+    }
+    await run.process.signal(SIGKILL).catch(() => run.machine.kill());
     this.#emit('kill');
-    if (signal === SIGKILL) {
-      await this.#ending;
+    await this.#ending;
+  }
+
+  #refusePaused(): void {
+    if (this.#row.state === 'paused') {
+      throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is paused and hears no signal`, { hint: 'hypr compose unpause, first' });
     }
   }
 
   async pause(): Promise<void> {
     const run = this.#running();
     await run.machine.pause();
+    this.#stillRunning(run);
     this.#update({ state: nextState(this.#row.state, 'pause') });
     this.#emit('pause');
   }
@@ -345,71 +438,99 @@ export class Replica {
     const run = this.#running();
     await run.machine.resume();
     await run.guest.setClock(Date.now());
+    this.#stillRunning(run);
     this.#update({ state: nextState(this.#row.state, 'unpause') });
     this.#emit('unpause');
+    // Names that changed while it was paused.
+    this.#context.onChange();
   }
 
   #running(): Run {
-    if (this.#run?.process === undefined) {
+    return this.#stillRunning(this.#run);
+  }
+
+  #stillRunning(run: Run | undefined): Run {
+    if (run?.process === undefined || run !== this.#run) {
       throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not running`);
     }
-    return this.#run;
+    return run;
   }
 
   /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
   async adopt(signal: AbortSignal): Promise<boolean> {
-    const record = this.#row.machine;
-    if (record === undefined) {
+    const adopted = await adoptRun(this.#row, this.#context, signal);
+    if (adopted?.run.process === undefined) {
       return false;
     }
-    const { platform } = this.#context;
-    const machine = await platform.vmm.adopt(record, signal);
-    if (machine === undefined) {
-      await platform.vmm.sweep(record);
-      return false;
+    const { state, startedAt, stoppedByUser, spec } = this.#row;
+    this.#run = adopted.run;
+    this.#publications = adopted.publications;
+    await this.#output.open({ fresh: false });
+    this.#update({
+      // It was started, and the supervisor that did so was killed before it could say so.
+      ...(state === 'starting' ? { state: nextState('starting', 'started'), startedAt: startedAt ?? Date.now() } : {}),
+      published: reservedPorts(adopted.publications),
+      ...(adopted.problem === undefined ? {} : { reason: adopted.problem }),
+    });
+    this.#attach(adopted.run, adopted.run.process);
+    if (state === 'stopping') {
+      this.stop({ graceMs: spec.stopGraceMs, byUser: stoppedByUser }).catch((error: unknown) =>
+        log.warn('a stop was not finished', { replica: this.#row.name, error: messageOf(error) }),
+      );
     }
-    try {
-      const guest = await platform.connectGuest(record.agentSocket, { signal, timeout: 30_000 });
-      const run: Run = { machine, guest, process: undefined, abort: new AbortController() };
-      if (guest.info.state !== 'running' && guest.info.state !== 'exited') {
-        throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} had not been started`);
-      }
-      this.#publications = await publishPorts(this.#row, this.#context, signal);
-      this.#writer = await this.#context.logs.writer(this.#row.name, this.#row.service, { fresh: false });
-      run.process = await guest.attachWorkload(signal);
-      this.#run = run;
-      this.#update({ published: reservedPorts(this.#publications) });
-      this.#attach(run, run.process);
-      return true;
-    } catch (error) {
-      log.warn('cannot adopt', { replica: this.#row.name, error: messageOf(error) });
-      await this.#unpublish();
-      await machine.kill();
-      await machine.delete();
-      return false;
-    }
+    return true;
   }
 
-  /** Stops and starts in one go, whatever the restart policy says: its network was replaced under it. */
+  /** Stops and starts in one go, whatever the restart policy says: its network was replaced under it. Rejects if it does not come up. */
   async startAgain(): Promise<void> {
-    await this.stop({ graceMs: this.#row.spec.stopGraceMs, byUser: false });
-    this.#interrupt.abort();
-    const { signal } = new AbortController();
-    await this.boot(signal);
-    await this.start(signal);
+    if (this.isHeld) {
+      // The plan that booted it boots it again when its turn to start comes.
+      return this.#stopRun(0);
+    }
+    await this.#interruptAgain(`${this.#row.name} starts again`);
+    let failure: unknown;
+    this.#runAgain(async (signal) => {
+      try {
+        this.#replacing = true;
+        await this.#stopRun(this.#row.spec.stopGraceMs).finally(() => {
+          this.#replacing = false;
+        });
+        if (!signal.aborted && !this.#over) {
+          await this.#boot(signal);
+          await this.start(signal);
+        }
+      } catch (error) {
+        failure = signal.aborted ? undefined : error;
+        throw error;
+      }
+    });
+    await this.#again;
+    if (failure !== undefined) {
+      throw failure;
+    }
   }
 
   /** The machine vanished while nobody watched: record it and let the policy decide. */
   lost(reason: string): void {
+    if (this.#row.startedAt === undefined) {
+      this.#update({ ...this.#asBefore(), health: 'none' });
+      return;
+    }
     this.#update({ state: 'exited', machine: undefined, exitCode: 137, reason, finishedAt: Date.now(), health: 'none' });
     this.#emit('die');
     this.#restartByPolicy(137);
   }
 
+  /** A restart that an earlier supervisor had decided on. */
+  resumeRestart(): void {
+    this.#restartAfter(0);
+  }
+
   /** Forgets the replica and everything on disk that is its own. */
   async remove(options: { keepVolumes: boolean }): Promise<void> {
-    await this.#writer?.close();
-    this.#writer = undefined;
+    await this.#interruptAgain(`${this.#row.name} is being removed`);
+    this.#over = true;
+    await this.#output.close();
     this.#context.store.releaseLeases(this.#row.id);
     await this.#context.volumes.removeReplica(this.#row.name, options);
     this.#context.store.removeVm(this.#row.id);
@@ -418,16 +539,20 @@ export class Replica {
   }
 
   async settleLog(): Promise<void> {
-    await this.#writer?.settled();
+    await this.#output.settled();
   }
 
-  /** Lets go of everything without stopping it. */
+  /** Lets go of everything without stopping it; only a boot under way comes to nothing. */
   async release(): Promise<void> {
-    this.#interrupt.abort(new HyprError('HYPR_CANCELLED', 'the supervisor ends'));
-    this.#run?.abort.abort();
-    this.#run?.machine.release();
+    await this.#interruptAgain('the supervisor ends');
+    await this.#booting?.catch(() => {});
+    this.#over = true;
+    const run = this.#run;
+    run?.abort.abort();
+    await run?.guest.close().catch(() => {});
+    run?.machine.release();
     await this.#unpublish();
-    await this.#writer?.close();
+    await this.#output.close();
   }
 
   async #unpublish(): Promise<void> {
@@ -438,21 +563,30 @@ export class Replica {
 
   #update(patch: Partial<VmRow>): void {
     this.#row = { ...this.#row, ...patch };
-    this.#context.store.putVm(this.#row);
-    this.#emit('update');
+    if (!this.#over) {
+      this.#context.store.putVm(this.#row);
+      this.#emit('update');
+    }
   }
 
   #emit(action: ReplicaAction): void {
-    this.#context.bus.emit({ type: 'replica', action, replica: this.status() });
+    if (!this.#over) {
+      this.#context.bus.emit({ type: 'replica', action, replica: this.status() });
+    }
   }
 }
 
-const endReason = (
-  exit: ProcessExit | undefined,
-  crash: { readonly detail?: string; readonly lastLines: readonly string[] } | undefined,
-): string | undefined => {
-  if (exit !== undefined) {
-    return exit.oomKilled ? 'out of memory' : undefined;
-  }
-  return crash === undefined ? undefined : `the machine died: ${crash.detail ?? crash.lastLines.at(-1) ?? 'no reason given'}`;
-};
+/** Ends early, without an error, when the signal aborts. */
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, ms);
+    signal.addEventListener('abort', finish, { once: true });
+    if (signal.aborted) {
+      finish();
+    }
+  });

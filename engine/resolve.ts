@@ -27,6 +27,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
   const service = serviceOf(project, input.service);
   refuseUnsupported(input.service, service);
   const name = input.name ?? service.container_name ?? `${project.name}-${input.service}-${number}`;
+  refuseBadName(input.service, name);
   const mounts = resolveMounts({ project, serviceName: input.service, service, image: input.image.config });
   return {
     service: input.service,
@@ -66,6 +67,15 @@ const serviceOf = (project: Project, name: string): Service => {
     throw new HyprError('COMPOSE_NO_SERVICE', `no such service: ${name}`);
   }
   return service;
+};
+
+/** docker's rule for names; here they become parts of paths. */
+const refuseBadName = (service: string, name: string): void => {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
+    throw new HyprError('COMPOSE_INVALID', `service ${service}: the name "${name}" is not valid`, {
+      hint: 'letters, digits, "_", "." and "-", beginning with a letter or digit',
+    });
+  }
 };
 
 /** Attributes that reach into another container or the host, with the reason a machine cannot have them. */
@@ -142,15 +152,16 @@ const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | unde
     return undefined;
   }
   const args = kind === 'CMD-SHELL' ? [...(image.Shell ?? ['/bin/sh', '-c']), rest.join(' ')] : kind === 'CMD' ? rest : [...test];
+  // docker: zero means the default.
   const time = (text: string | undefined, nanoseconds: number | undefined, fallback: number): number =>
-    text !== undefined ? parseDuration(text) : nanoseconds ? nanoseconds / 1e6 : fallback;
+    (text === undefined ? (nanoseconds ?? 0) / 1e6 : parseDuration(text)) || fallback;
   return {
     args,
     interval: time(own?.interval, image.Healthcheck?.Interval, 30_000),
     timeout: time(own?.timeout, image.Healthcheck?.Timeout, 30_000),
     startPeriod: time(own?.start_period, image.Healthcheck?.StartPeriod, 0),
     startInterval: time(own?.start_interval, image.Healthcheck?.StartInterval, 5_000),
-    retries: own?.retries ?? (image.Healthcheck?.Retries || 3),
+    retries: own?.retries || image.Healthcheck?.Retries || 3,
   };
 };
 

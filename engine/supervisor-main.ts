@@ -48,8 +48,10 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   recordSupervisor(store, stack, true);
   let server: ApiServer | undefined;
   const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
+    // Nobody may ever connect: the command that started us can be killed at any moment.
+    let waitsForFirst = true;
     const endIfIdle = () => {
-      if (supervisor.isIdle && server?.connections === 0) {
+      if (!waitsForFirst && supervisor.isIdle && server?.connections === 0) {
         resolve('idle');
       }
     };
@@ -58,11 +60,14 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
     // A terminal's Ctrl-C or hang-up is the CLI's business.
     process.on('SIGINT', () => {});
     process.on('SIGHUP', () => {});
-    serveApi(apiSocket, apiRoutes(supervisor, { version: VERSION, stack, recovered }), endIfIdle).then((listening) => {
+    const stopWaiting = () => {
+      waitsForFirst = false;
+      endIfIdle();
+    };
+    serveApi(apiSocket, apiRoutes(supervisor, { version: VERSION, stack, recovered }), stopWaiting).then((listening) => {
       server = listening;
       sayReady({ ready: true, recovered });
-      // Nobody may ever connect: the command that started us can be killed at any moment.
-      setTimeout(endIfIdle, FIRST_CLIENT_MS);
+      setTimeout(stopWaiting, FIRST_CLIENT_MS);
     }, reject);
   });
   log.info('ending', { reason });

@@ -23,6 +23,7 @@ import { reconcileStop, type StopGoal } from './reconcile-stop.ts';
 import { reconcileVerb } from './reconcile-verb.ts';
 import { recoverStack } from './recover.ts';
 import { Replica, type ReplicaContext } from './replica.ts';
+import { signalNumber } from './signals.ts';
 import type { StateStore } from './state/store.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from './types.ts';
 import { StackVolumes } from './volumes.ts';
@@ -48,9 +49,11 @@ export class StackSupervisor {
   readonly #options: SupervisorOptions;
   readonly #context: ReplicaContext;
   #turn: Promise<unknown> = Promise.resolve();
-  #current: AbortController | undefined;
+  /** Operations that bring something up, under way or waiting for their turn. */
+  readonly #rising = new Set<AbortController>();
   #operations = 0;
   #namesPending = false;
+  #released = false;
   /** Called when nothing runs and no operation is under way. */
   onIdle: () => void = () => {};
 
@@ -121,7 +124,7 @@ export class StackSupervisor {
       const plan = reconcile(desired, observeStack(store, stack), options);
       await checkPlannedPorts({ plan, desired, replicas: this.replicas, platform });
       await this.#execute(plan, running, { desired, images });
-      if (options.wait) {
+      if (options.wait && !options.noStart) {
         await this.#awaitReady(services, options.waitTimeout, running);
       }
     });
@@ -133,22 +136,23 @@ export class StackSupervisor {
       const model = project ?? this.project();
       const whole = options.services.length === 0;
       const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
-      const images = [...new Set([...this.replicas.values()].map(({ row }) => row.spec.image))];
+      const orphansStay = project !== undefined && !options.removeOrphans;
       const goal: StopGoal = {
         project: model,
         services: options.services,
         timeout: options.timeout,
         remove: true,
         onlyStopped: false,
-        includeOrphans: options.removeOrphans || project === undefined,
+        includeOrphans: !orphansStay,
         includeOneOffs: true,
-        networks: whole ? store.networks(stack).map((row) => row.key) : [],
+        networks: whole ? this.#removableNetworks(orphansStay ? model : undefined) : [],
         volumes:
           whole && options.volumes ? store.volumes().flatMap((row) => (row.stack === stack && named.has(row.name) ? [row.name] : [])) : [],
         cause: 'asked to take the stack down',
       };
+      const images = this.#removableImages(model, options);
       await this.#execute(reconcileStop(goal, observeStack(store, stack)), running, {});
-      for (const image of options.removeImages === 'none' ? [] : images) {
+      for (const image of images) {
         await platform.removeImage(image).catch((error: unknown) => this.bus.emit({ type: 'warning', message: messageOf(error) }));
       }
       if (whole && this.replicas.size === 0) {
@@ -158,11 +162,31 @@ export class StackSupervisor {
     });
   }
 
+  /** All networks of the stack but those that orphans which stay are on. */
+  #removableNetworks(known: Project | undefined): string[] {
+    const stays = (service: string) =>
+      known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
+    const needed = new Set(
+      [...this.replicas.values()].flatMap(({ row }) => (stays(row.service) ? row.spec.networks.map((network) => network.key) : [])),
+    );
+    return this.#options.store.networks(this.#options.stack).flatMap((row) => (needed.has(row.key) ? [] : [row.key]));
+  }
+
+  /** `--rmi local` takes only images that have no name of their own in the file. */
+  #removableImages(model: Project | undefined, options: DownOptions): string[] {
+    const rows = [...this.replicas.values()].map(({ row }) => row).filter((row) => isNamed(options.services, row.service));
+    const isLocal = (row: (typeof rows)[number]) => model?.services[row.service] !== undefined && !model.services[row.service]?.image;
+    const chosen = options.removeImages === 'all' ? rows : options.removeImages === 'local' ? rows.filter(isLocal) : [];
+    return [...new Set(chosen.map((row) => row.spec.image))];
+  }
+
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, signal: AbortSignal): Promise<void> {
-    const kind = verb === 'start' || verb === 'restart' || verb === 'unpause' ? 'up' : 'down';
+    // A signal to one service, a pause or the removal of what has ended is no reason to give up an `up`.
+    const ends = verb === 'stop' || (verb === 'rm' && options.stop) || (verb === 'kill' && isDeadly(options.signal));
+    const kind = ends ? 'down' : 'up';
     await this.#operation(verb, kind, signal, async (running) => {
       const { store, stack } = this.#options;
-      const model = this.project() ?? project;
+      const model = project ?? this.project();
       const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));
       await this.#execute(plan, running, {});
       if (options.wait) {
@@ -200,15 +224,12 @@ export class StackSupervisor {
 
   /** Machines that were booted ahead for workloads that will not start now. */
   async #unbootUnstarted(): Promise<void> {
-    const waiting = [...this.replicas.values()].filter(
-      (replica) => replica.run !== undefined && replica.run.process === undefined && replica.row.state === 'starting',
-    );
+    const waiting = [...this.replicas.values()].filter((replica) => replica.isHeld);
     await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
   }
 
   async #awaitReady(services: readonly string[], timeout: number | undefined, signal: AbortSignal): Promise<void> {
-    const replicas = () =>
-      [...this.replicas.values()].filter(({ row }) => !row.oneOff && (services.length === 0 || services.includes(row.service)));
+    const replicas = () => [...this.replicas.values()].filter(({ row }) => !row.oneOff && isNamed(services, row.service));
     const deadline = timeout === undefined ? undefined : AbortSignal.timeout(timeout * 1000);
     const both = deadline === undefined ? signal : AbortSignal.any([signal, deadline]);
     try {
@@ -237,8 +258,7 @@ export class StackSupervisor {
 
   /** The exit code of the first of the named services (of any, when none) to end. */
   async waitForEnd(services: readonly string[], signal: AbortSignal): Promise<number> {
-    const chosen = () =>
-      [...this.replicas.values()].filter(({ row }) => !row.oneOff && (services.length === 0 || services.includes(row.service)));
+    const chosen = () => [...this.replicas.values()].filter(({ row }) => !row.oneOff && isNamed(services, row.service));
     if (chosen().length === 0) {
       throw new HyprError('STACK_NOT_RUNNING', `no containers for project "${this.#options.stack}"`);
     }
@@ -254,21 +274,19 @@ export class StackSupervisor {
 
   /** Runs an operation in its turn and reports its end. */
   async #operation(name: string, kind: 'up' | 'down', signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const controller = new AbortController();
     if (kind === 'down') {
-      this.#current?.abort(new HyprError('HYPR_CANCELLED', `interrupted by ${name}`));
+      this.#interruptRising(`interrupted by ${name}`);
+    } else {
+      this.#rising.add(controller);
     }
     this.#operations += 1;
     const before = this.#turn;
     const mine = (async () => {
       await before.catch(() => {});
-      signal.throwIfAborted();
-      const controller = new AbortController();
-      this.#current = kind === 'up' ? controller : undefined;
-      try {
-        await work(AbortSignal.any([signal, controller.signal]));
-      } finally {
-        this.#current = undefined;
-      }
+      const both = AbortSignal.any([signal, controller.signal]);
+      both.throwIfAborted();
+      await work(both);
     })();
     this.#turn = mine;
     try {
@@ -280,18 +298,35 @@ export class StackSupervisor {
       throw error;
     } finally {
       this.#operations -= 1;
+      this.#rising.delete(controller);
       this.#changed();
     }
   }
 
+  #interruptRising(why: string): void {
+    for (const controller of this.#rising) {
+      controller.abort(new HyprError('HYPR_CANCELLED', why));
+    }
+  }
+
+  /** Remembers the model. A command that names services brings only those; what runs beside them stays known. */
   #recordStack(project: Project): void {
     const { store, stack } = this.#options;
     const known = store.stack(stack);
+    const present = new Set([...this.replicas.values()].map(({ row }) => row.service));
+    const beside = Object.entries(known?.project.services ?? {}).filter(
+      ([name]) => present.has(name) && project.disabledServices[name] !== undefined,
+    );
     store.putStack({
       name: stack,
       workingDir: project.workingDir,
       files: project.files,
-      project,
+      project: {
+        ...project,
+        services: { ...Object.fromEntries(beside), ...project.services },
+        networks: { ...known?.project.networks, ...project.networks },
+        volumes: { ...known?.project.volumes, ...project.volumes },
+      },
       supervisor: identifyProcess(process.pid),
       createdAt: known?.createdAt ?? Date.now(),
     });
@@ -303,6 +338,9 @@ export class StackSupervisor {
       this.#namesPending = true;
       setImmediate(() => {
         this.#namesPending = false;
+        if (this.#released) {
+          return;
+        }
         this.#pushNames();
         if (this.isIdle) {
           this.onIdle();
@@ -332,12 +370,27 @@ export class StackSupervisor {
       type: 'warning',
       message: `network ${key} ended unexpectedly (${detail}): starting it and ${affected.length} replicas again`,
     });
-    await Promise.allSettled(affected.map((replica) => replica.startAgain()));
+    await Promise.all(
+      affected.map((replica) =>
+        replica.startAgain().catch((error: unknown) => {
+          this.bus.emit({ type: 'warning', message: `${replica.row.name} could not be started again: ${messageOf(error)}` });
+        }),
+      ),
+    );
   }
 
-  /** Lets everything run on without this process. */
+  /** Lets everything run on without this process. What is being brought up is given up, what is being taken down is waited for. */
   async release(): Promise<void> {
+    this.#interruptRising('the supervisor ends');
+    await this.#turn.catch(() => {});
+    this.#released = true;
     await Promise.allSettled([...this.replicas.values()].map((replica) => replica.release()));
     this.networks.release();
   }
 }
+
+const isNamed = (services: readonly string[], service: string): boolean => services.length === 0 || services.includes(service);
+
+const isDeadly = (signal: string | undefined): boolean => signal === undefined || signalNumber(signal) === SIGKILL;
+
+const SIGKILL = 9;

@@ -4,10 +4,11 @@ import { HyprError, isErrno } from '../base/errors.ts';
 import { diskError } from '../base/files.ts';
 import { shortHash } from '../base/paths.ts';
 import type { Project } from '../compose/model.ts';
+import { hasMachine } from './lifecycle.ts';
 import type { BackedMount } from './machine-orders.ts';
 import type { Platform } from './platform.ts';
 import type { ReplicaMount, ReplicaSpec } from './spec.ts';
-import type { VolumeRow } from './state/records.ts';
+import type { VmRow, VolumeRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
 
 /** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
@@ -25,6 +26,8 @@ export class StackVolumes {
   readonly #stack: string;
   readonly #store: StateStore;
   readonly #platform: Platform;
+  /** Volume that is a disk → the replica that boots with it, or last did. */
+  readonly #claims = new Map<string, string>();
 
   constructor(options: { stack: string; store: StateStore; platform: Platform }) {
     this.#stack = options.stack;
@@ -47,6 +50,7 @@ export class StackVolumes {
     if (config?.driver !== undefined && config.driver !== 'local') {
       throw new HyprError('HYPR_UNSUPPORTED', `volume ${name}: driver ${config.driver} is a docker plug-in, which hypr does not load`);
     }
+    refuseBadName(name);
     const form = isShared(project, name) ? 'folder' : 'disk';
     const dir = join(this.#platform.paths.volumes, name);
     const path = join(dir, form === 'disk' ? 'data.ext4' : 'data');
@@ -132,22 +136,38 @@ export class StackVolumes {
     if (row.form === 'folder') {
       return { mount, backing: { kind: 'folder', path: row.path, ownership: 'keep' } };
     }
-    const other = this.#store
-      .vms()
-      .find(
-        (vm) =>
-          vm.machine !== undefined &&
-          vm.name !== spec.name &&
-          vm.spec.mounts.some((used) => used.kind === 'volume' && used.volume === mount.volume),
-      );
+    const other = this.#diskUser(mount.volume, spec.name);
     if (other !== undefined) {
       throw new HyprError('VOLUME_IN_USE', `volume ${mount.volume} is a disk, and ${other.name} is using it`, {
         hint: `a volume made for one replica is a disk that one machine at a time can mount; to share it, copy its data into a new volume that both name from the start`,
       });
     }
+    this.#claims.set(mount.volume, spec.name);
     return { mount, backing: { kind: 'disk', path: row.path } };
   }
+
+  /** Another replica whose machine has the disk, or is about to: two that boot at once must not both get it. */
+  #diskUser(volume: string, replica: string): VmRow | undefined {
+    const claimed = this.#claims.get(volume);
+    return this.#store
+      .vms()
+      .find(
+        (vm) =>
+          (vm.machine !== undefined || (vm.stack === this.#stack && vm.name === claimed && hasMachine(vm.state))) &&
+          (vm.name !== replica || vm.stack !== this.#stack) &&
+          vm.spec.mounts.some((used) => used.kind === 'volume' && used.volume === volume),
+      );
+  }
 }
+
+/** docker's rule for names; here they become parts of paths. */
+const refuseBadName = (name: string): void => {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
+    throw new HyprError('COMPOSE_INVALID', `volume name "${name}" is not valid`, {
+      hint: 'letters, digits, "_", "." and "-", beginning with a letter or digit',
+    });
+  }
+};
 
 /** Whether more than one replica of the project mounts a volume. */
 const isShared = (project: Project, name: string): boolean => {

@@ -10,6 +10,7 @@ import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
 import { buildRequest } from './build-request.ts';
+import { buildStore } from './build-store.ts';
 import { makeExt4Disk } from './disks.ts';
 import { findInUse } from './in-use.ts';
 import type { Platform } from './platform.ts';
@@ -40,7 +41,7 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
     buildImage: async (input, onEvent, signal) => {
       const result = await buildImage({
         request: await buildRequest(input),
-        store: images.store,
+        store: buildStore(images.store),
         machines: makeBuildMachines(platform),
         resolveImage: async (reference, wanted) => {
           const policy = wanted.pull ? 'always' : 'missing';

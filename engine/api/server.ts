@@ -32,9 +32,13 @@ export const serveApi = async (socket: string, routes: (router: ConnectRouter) =
     connection.once('data', (first: Buffer) => {
       connection.pause();
       connection.unshift(first);
-      const target = HTTP2_PREFACE.subarray(0, first.length).equals(first.subarray(0, HTTP2_PREFACE.length)) ? h2 : h1;
-      target.emit('connection', connection);
-      connection.resume();
+      if (HTTP2_PREFACE.subarray(0, first.length).equals(first.subarray(0, HTTP2_PREFACE.length))) {
+        // An HTTP/2 session reads what is buffered by itself; resuming would lose it.
+        h2.emit('connection', connection);
+      } else {
+        h1.emit('connection', connection);
+        connection.resume();
+      }
     });
   });
   await new Promise<void>((resolve, reject) => {

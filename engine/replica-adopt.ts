@@ -1,0 +1,79 @@
+import { HyprError, messageOf } from '../base/errors.ts';
+import { logger } from '../base/log.ts';
+import type { Machine } from '../vmm/machine.ts';
+import type { Platform, Publication } from './platform.ts';
+import { publishPorts } from './publish.ts';
+import type { BootContext, Run } from './replica-run.ts';
+import type { VmRow } from './state/records.ts';
+
+const log = logger('adopt');
+
+const AGENT_DEADLINE_MS = 30_000;
+
+export interface AdoptedRun {
+  readonly run: Run;
+  readonly publications: readonly Publication[];
+  /** A port that somebody else took in the meantime: no reason to end a machine that runs. */
+  readonly problem: string | undefined;
+}
+
+/**
+ * Takes over the machine of a row with its workload. Undefined when there is none, or none that can be
+ * talked to; what was left of it is removed then.
+ */
+export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSignal): Promise<AdoptedRun | undefined> => {
+  const machine = await adoptMachine(row, context.platform, signal);
+  if (machine === undefined) {
+    return undefined;
+  }
+  const run = await adoptGuest(row, machine, context.platform, signal).catch(async (error: unknown) => {
+    log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
+    await machine.kill();
+    await machine.delete();
+  });
+  if (run === undefined) {
+    return undefined;
+  }
+  try {
+    return { run, publications: await publishPorts(row, context, signal), problem: undefined };
+  } catch (error) {
+    return { run, publications: [], problem: messageOf(error) };
+  }
+};
+
+const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal): Promise<Machine | undefined> => {
+  if (row.machine === undefined) {
+    return undefined;
+  }
+  try {
+    const machine = await platform.vmm.adopt(row.machine, signal);
+    if (machine !== undefined) {
+      return machine;
+    }
+  } catch (error) {
+    log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
+  }
+  await platform.vmm.sweep(row.machine);
+  return undefined;
+};
+
+const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, signal: AbortSignal): Promise<Run> => {
+  if (row.state === 'paused') {
+    // A paused guest answers nobody: it runs for the moment of the handshake.
+    await machine.resume(signal);
+  }
+  const guest = await platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
+  try {
+    if (guest.info.state !== 'running' && guest.info.state !== 'exited') {
+      throw new HyprError('STACK_NOT_RUNNING', `${row.name} had not been started`);
+    }
+    const process = await guest.attachWorkload(signal);
+    if (row.state === 'paused') {
+      await machine.pause(signal);
+    }
+    return { machine, guest, process, abort: new AbortController() };
+  } catch (error) {
+    await guest.close();
+    throw error;
+  }
+};

@@ -1,0 +1,75 @@
+import { withDeadline } from '../base/deadline.ts';
+import { messageOf } from '../base/errors.ts';
+import { logger } from '../base/log.ts';
+import type { GuestProcess } from '../guest/types.ts';
+import type { EventBus } from './bus.ts';
+import type { LogRecord } from './events.ts';
+import type { LogStore, LogWriter } from './logs.ts';
+
+const log = logger('output');
+
+/** For what a workload printed to arrive once its machine is gone. */
+const DRAIN_MS = 5_000;
+
+/** What a replica prints, from its guest to the log file and the bus, over all its runs. */
+export class ReplicaOutput {
+  readonly #options: { readonly logs: LogStore; readonly bus: EventBus; readonly replica: string; readonly service: string };
+  #writer: LogWriter | undefined;
+  #pumping: Promise<void> = Promise.resolve();
+
+  constructor(options: { logs: LogStore; bus: EventBus; replica: string; service: string }) {
+    this.#options = options;
+  }
+
+  /** Makes the log file ready; `fresh` puts an earlier one aside. */
+  async open(options: { fresh: boolean }): Promise<void> {
+    const { logs, replica, service } = this.#options;
+    this.#writer ??= await logs.writer(replica, service, options);
+  }
+
+  /** Reads the output of a run until it ends. */
+  follow(process: GuestProcess): void {
+    this.#pumping = this.#pump(process);
+  }
+
+  /** All output of the run that ended has been told and is in the file. */
+  async finish(): Promise<void> {
+    await withDeadline({ ms: DRAIN_MS, what: 'the rest of the output' }, () => this.#pumping).catch((error: unknown) =>
+      log.warn('output cut', { replica: this.#options.replica, error: messageOf(error) }),
+    );
+    await this.settled();
+  }
+
+  async settled(): Promise<void> {
+    await this.#writer?.settled();
+  }
+
+  async close(): Promise<void> {
+    await this.finish();
+    const writer = this.#writer;
+    this.#writer = undefined;
+    await writer?.close();
+  }
+
+  /** Never rejects. */
+  async #pump(process: GuestProcess): Promise<void> {
+    const writer = this.#writer;
+    if (writer === undefined) {
+      return;
+    }
+    try {
+      for await (const chunk of process.output) {
+        this.#tell(writer.write(chunk.stream, chunk.data, chunk.time));
+      }
+    } catch (error) {
+      log.debug('output ended', { replica: this.#options.replica, error: messageOf(error) });
+    }
+    this.#tell(writer.flush());
+  }
+
+  #tell(records: readonly LogRecord[]): void {
+    for (const record of records) {
+      this.#options.bus.emit({ type: 'log', record });
+    }
+  }
+}
