@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
 import { access, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { cpus, release, tmpdir } from 'node:os';
+import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { withDeadline } from '../base/deadline.ts';
 import { HyprError, isErrno, messageOf } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { type HomePaths, homePaths, shortHash } from '../base/paths.ts';
+import { type HomePaths, homePaths, runtimeDir, shortHash } from '../base/paths.ts';
 import { mustRun } from '../base/process.ts';
 import { connectGuest } from '../guest/client.ts';
 import type { Vmm } from './machine.ts';
@@ -19,11 +19,15 @@ export interface Verdict {
   readonly reason: string;
   /** The host's time stamp counter in kHz. */
   readonly tscKhz: number;
+  /** Milliseconds since the epoch. */
+  readonly found: number;
 }
 
 const KVM = '/dev/kvm';
 /** A guest under KVM is ready in well under a second; one on a broken KVM never is. */
 const PROBE_MS = 10_000;
+/** A refusal may have been a matter of the moment; a guest that ran is proof. */
+const REFUSAL_AGE_MS = 7 * 24 * 3600 * 1000;
 
 /**
  * Chooses between KVM and software emulation. KVM counts only after a real guest reached its agent on
@@ -34,12 +38,14 @@ export const chooseVmm = async (options: {
   toolchain: Toolchain;
   paths?: HomePaths;
   signal?: AbortSignal;
+  /** Try KVM again if it was refused. */
+  refresh?: boolean;
 }): Promise<{ vmm: Vmm; verdict: Verdict }> => {
   const { toolchain } = options;
   const paths = options.paths ?? homePaths();
-  const key = await verdictKey(toolchain);
-  const path = join(paths.cache, `accelerator-${key}.json`);
-  const known = await readVerdict(path);
+  const path = join(paths.cache, `accelerator-${await verdictKey(toolchain)}.json`);
+  const stored = await readVerdict(path);
+  const known = stored?.accelerator === 'tcg' && (options.refresh || Date.now() - stored.found > REFUSAL_AGE_MS) ? undefined : stored;
   const verdict = known ?? (await findVerdict(toolchain, options.signal));
   if (known === undefined) {
     await writeFileAtomic(path, JSON.stringify(verdict));
@@ -48,15 +54,18 @@ export const chooseVmm = async (options: {
 };
 
 const findVerdict = async (toolchain: Toolchain, signal?: AbortSignal): Promise<Verdict> => {
-  const tscKhz = await measureTsc(toolchain);
-  const forced = process.env.HYPR_ACCEL;
+  const facts = { tscKhz: await measureTsc(toolchain), found: Date.now() };
+  const forced = process.env.HYPR_ACCEL ?? '';
   if (forced === 'tcg' || forced === 'kvm') {
-    return { accelerator: forced, reason: `HYPR_ACCEL=${forced}`, tscKhz };
+    return { accelerator: forced, reason: `HYPR_ACCEL=${forced}`, ...facts };
   }
-  const refusal = await kvmRefusal(toolchain, tscKhz, signal);
+  if (forced !== '') {
+    throw new HyprError('HYPR_USAGE', `HYPR_ACCEL is ${JSON.stringify(forced)}; it can be kvm or tcg`);
+  }
+  const refusal = await kvmRefusal(toolchain, facts.tscKhz, signal);
   return refusal === undefined
-    ? { accelerator: 'kvm', reason: 'a guest ran on KVM', tscKhz }
-    : { accelerator: 'tcg', reason: refusal, tscKhz };
+    ? { accelerator: 'kvm', reason: 'a guest ran on KVM', ...facts }
+    : { accelerator: 'tcg', reason: refusal, ...facts };
 };
 
 /** Why KVM cannot be used; undefined when a guest ran on it. */
@@ -77,7 +86,7 @@ const kvmRefusal = async (toolchain: Toolchain, tscKhz: number, signal?: AbortSi
 
 /** Boots a bare machine until its agent answers. */
 export const runProbeGuest = async (vmm: Vmm, signal?: AbortSignal, ms = PROBE_MS): Promise<number> => {
-  const dir = await mkdtemp(join(tmpdir(), 'hypr-probe-'));
+  const dir = await mkdtemp(join(runtimeDir(), 'probe-'));
   const begin = Date.now();
   try {
     const machine = await vmm.create(
@@ -123,9 +132,15 @@ const measureTsc = async (toolchain: Toolchain): Promise<number> => {
 
 const readVerdict = async (path: string): Promise<Verdict | undefined> => {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Verdict;
-  } catch {
-    return undefined;
+    const verdict = JSON.parse(await readFile(path, 'utf8')) as Partial<Verdict> | null;
+    const isWhole = (verdict?.accelerator === 'kvm' || verdict?.accelerator === 'tcg') && typeof verdict.tscKhz === 'number';
+    return isWhole && typeof verdict?.found === 'number' ? (verdict as Verdict) : undefined;
+  } catch (error) {
+    // What cannot be read is found out again.
+    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) {
+      return undefined;
+    }
+    throw error;
   }
 };
 
