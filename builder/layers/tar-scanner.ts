@@ -113,6 +113,18 @@ export class TarScanner {
     }
   }
 
+  /** How many of the next bytes are content: a caller with a file can leave them out, and then must. */
+  skipAhead(): number {
+    const skipped = this.#skip;
+    this.#skip = 0;
+    this.#position += skipped;
+    return skipped;
+  }
+
+  get isDone(): boolean {
+    return this.#state === 'done';
+  }
+
   /** To be called after the last chunk: an archive that ends within an entry is damaged. A missing end mark is not. */
   finish(): void {
     if (this.#state === 'done') {

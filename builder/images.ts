@@ -1,0 +1,140 @@
+import { HyprError, toHyprError } from '../base/errors.ts';
+import type { HomePaths } from '../base/paths.ts';
+import type { ProgressSink } from '../base/progress.ts';
+import type { Toolchain } from '../vmm/tools.ts';
+import { findZstd } from './registry/decompress.ts';
+import { pullImage, resolveDigest } from './registry/pull.ts';
+import { formatReference, parseReference } from './registry/reference.ts';
+import { openRegistries, type Registries } from './registry/registries.ts';
+import type { RegistrySettings } from './registry/settings.ts';
+import { loadArchive } from './store/load-archive.ts';
+import { saveArchive } from './store/save-archive.ts';
+import { type ImageStore, type ImageStoreOptions, openImageStore } from './store/store.ts';
+import type { Image } from './types.ts';
+
+export interface OpenImagesOptions extends Pick<ImageStoreOptions, 'inUse' | 'keepLayers'> {
+  readonly paths: Pick<HomePaths, 'home' | 'images'>;
+  readonly toolchain: Pick<Toolchain, 'mkfsErofs'>;
+  /** Instead of what the environment and the files of `loadRegistrySettings` say. */
+  readonly settings?: RegistrySettings;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Milliseconds before the first repetition of a request; see openHttp. */
+  readonly backoff?: number;
+}
+
+/** Everything of the engine's ImageApi but `build`. */
+export interface Images {
+  readonly store: ImageStore;
+  pull(
+    references: readonly string[],
+    options: { policy: 'missing' | 'always'; platform?: string },
+    onProgress: ProgressSink,
+    signal?: AbortSignal,
+  ): Promise<Image[]>;
+  list(): Promise<Image[]>;
+  inspect(name: string): Promise<Image>;
+  remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
+  tag(name: string, reference: string): Promise<void>;
+  load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
+  save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
+  /** The digest a reference has at its registry right now. */
+  resolveDigest(reference: string, signal?: AbortSignal): Promise<string>;
+}
+
+/** Images of one HYPR_HOME. Registries are only set up, and their settings read, when something is pulled. */
+export const openImages = async (options: OpenImagesOptions): Promise<Images> => {
+  const { paths, toolchain, inUse, keepLayers, settings, env, backoff } = options;
+  const store = await openImageStore({ root: paths.images, toolchain, inUse, keepLayers });
+  const zstd = findZstd(toolchain.mkfsErofs);
+  const withRegistries = async <T>(work: (registries: Registries) => Promise<T>): Promise<T> => {
+    const registries = await openRegistries({ home: paths.home, settings, env, backoff });
+    try {
+      return await work(registries);
+    } finally {
+      await registries[Symbol.asyncDispose]();
+    }
+  };
+  return {
+    store,
+    pull: (references, { policy, platform }, progress, signal = never()) =>
+      withRegistries((registries) =>
+        pullAll(references, (reference) => pullImage({ store, registries, reference, platform, policy, zstd, progress, signal }), signal),
+      ),
+    list: () => store.list(),
+    inspect: (name) => store.need(name),
+    remove: (names, { force }) => removeAll(store, names, force),
+    tag: (name, reference) => store.tag(name, reference),
+    load: (path, progress, signal) => loadArchive(path, { store, zstd, progress, signal }),
+    save: (names, path, { format }, signal) => saveAll(store, { names, path, format, signal }),
+    resolveDigest: (reference, signal = never()) => withRegistries((registries) => resolveDigest(registries, reference, signal)),
+  };
+};
+
+const never = (): AbortSignal => new AbortController().signal;
+
+/** All run to their end; then the first failure is thrown, with the others as its details. */
+const pullAll = async (
+  references: readonly string[],
+  pull: (reference: string) => Promise<Image>,
+  signal: AbortSignal,
+): Promise<Image[]> => {
+  const results = await Promise.allSettled([...new Set(references)].map(pull));
+  signal.throwIfAborted();
+  const failures = results.flatMap((result) => (result.status === 'rejected' ? [toHyprError(result.reason)] : []));
+  const [first, ...others] = failures;
+  if (first !== undefined) {
+    throw others.length === 0 ? first : joinFailures(first, others);
+  }
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+};
+
+const joinFailures = (first: HyprError, others: readonly HyprError[]): HyprError =>
+  new HyprError(first.code, first.message, {
+    ...(first.hint === undefined ? {} : { hint: first.hint }),
+    details: [...first.details, ...others.map(({ message }) => message)],
+    cause: first,
+  });
+
+/** What can be removed is; then the failures are thrown. */
+const removeAll = async (store: ImageStore, names: readonly string[], force: boolean): Promise<string[]> => {
+  const lines: string[] = [];
+  const failures: HyprError[] = [];
+  for (const name of names) {
+    try {
+      lines.push(...(await store.remove(name, { force })));
+    } catch (error) {
+      failures.push(toHyprError(error));
+    }
+  }
+  const [first, ...others] = failures;
+  if (first !== undefined) {
+    throw others.length === 0 && lines.length === 0
+      ? first
+      : joinFailures(first, [...others, ...lines.map((line) => new HyprError(first.code, line))]);
+  }
+  return lines;
+};
+
+const saveAll = async (
+  store: ImageStore,
+  input: { names: readonly string[]; path: string; format: 'docker' | 'oci'; signal: AbortSignal | undefined },
+): Promise<void> => {
+  const { names, path, format, signal } = input;
+  const byId = new Map<string, { image: Image; references: string[] }>();
+  for (const name of names) {
+    const image = await store.need(name);
+    const entry = byId.get(image.id) ?? { image, references: [] };
+    // As docker does: an image saved by its id has no name in the archive.
+    const named = image.references.find((reference) => reference === fullName(name));
+    byId.set(image.id, { image, references: [...entry.references, ...(named === undefined ? [] : [named])] });
+  }
+  await saveArchive(store, path, { images: [...byId.values()], format, signal });
+};
+
+const fullName = (name: string): string | undefined => {
+  try {
+    return formatReference(parseReference(name));
+  } catch {
+    return undefined;
+  }
+};

@@ -1,0 +1,129 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import type { Tool } from '../../vmm/tools.ts';
+
+const CHUNK = 1024 * 1024;
+
+/**
+ * The tar inside a layer blob, whichever way it is compressed: gzip, zstd or not at all, told by its
+ * first bytes and not by its media type. Reads `blob` to its end, so that its digest gets checked; an error of
+ * either comes out of the result. Throws IMAGE_LAYER, TOOLCHAIN_MISSING without a zstd.
+ */
+export async function* decompressLayer(blob: AsyncIterable<Buffer>, zstd: ZstdCommand | undefined): AsyncGenerator<Buffer> {
+  const source = blob[Symbol.asyncIterator]();
+  const head: Buffer[] = [];
+  try {
+    for (let size = 0; size < 4; ) {
+      const next = await source.next();
+      if (next.done) {
+        break;
+      }
+      head.push(next.value);
+      size += next.value.length;
+    }
+    const magic = Buffer.concat(head).subarray(0, 4);
+    const rest = resume(head, source);
+    if (magic[0] === 0x1f && magic[1] === 0x8b) {
+      yield* gunzip(rest);
+    } else if (magic.equals(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]))) {
+      yield* unzstd(rest, zstd);
+    } else {
+      yield* rest;
+    }
+  } finally {
+    await source.return?.();
+  }
+}
+
+async function* resume(head: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  yield* head;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) {
+    yield next.value;
+  }
+}
+
+async function* gunzip(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const inflate = createGunzip({ chunkSize: CHUNK });
+  let failure: unknown;
+  const feeding = pipeline(Readable.from(input, { objectMode: false, highWaterMark: CHUNK }), inflate).catch((error: unknown) => {
+    failure = error;
+  });
+  try {
+    for await (const chunk of inflate) {
+      yield chunk as Buffer;
+    }
+  } catch (error) {
+    failure ??= error;
+  }
+  await feeding;
+  if (failure !== undefined) {
+    throw failure instanceof Error && /^Z_/.test(String((failure as { code?: unknown }).code)) ? damaged(failure) : failure;
+  }
+}
+
+const damaged = (error: Error): HyprError =>
+  new HyprError('IMAGE_LAYER', `a layer cannot be decompressed: ${messageOf(error)}`, {
+    hint: 'the image is damaged; pull it again',
+    cause: error,
+  });
+
+/** zstd and the arguments that come before its own. */
+export interface ZstdCommand {
+  readonly file: string;
+  readonly prefix: readonly string[];
+}
+
+/** zstd from PATH, or the one that lies beside mkfs.erofs in the toolchain. */
+export const findZstd = (mkfsErofs: Tool, env: NodeJS.ProcessEnv = process.env): ZstdCommand | undefined => {
+  const onPath = (env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'zstd'));
+  const file = onPath.find((path) => path.startsWith('/') && existsSync(path));
+  if (file !== undefined) {
+    return { file, prefix: [] };
+  }
+  const program = mkfsErofs.prefix.at(-1);
+  const beside = program === undefined ? undefined : join(dirname(program), 'zstd');
+  return beside !== undefined && existsSync(beside)
+    ? { file: mkfsErofs.file, prefix: [...mkfsErofs.prefix.slice(0, -1), beside] }
+    : undefined;
+};
+
+async function* unzstd(input: AsyncIterable<Buffer>, zstd: ZstdCommand | undefined): AsyncGenerator<Buffer> {
+  if (zstd === undefined) {
+    throw new HyprError('TOOLCHAIN_MISSING', 'a layer is compressed with zstd, and there is no zstd program', {
+      hint: 'run: hypr setup, or install the package zstd',
+    });
+  }
+  const child = spawn(zstd.file, [...zstd.prefix, '-dc', '--quiet'], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-2000);
+  });
+  const ended = new Promise<number | Error>((resolve) => {
+    child.on('error', resolve).on('close', (code) => resolve(code ?? -1));
+  });
+  let failure: unknown;
+  const feeding = pipeline(Readable.from(input, { objectMode: false, highWaterMark: CHUNK }), child.stdin).catch((error: unknown) => {
+    failure = error;
+  });
+  try {
+    for await (const chunk of child.stdout) {
+      yield chunk as Buffer;
+    }
+    await feeding;
+    const code = await ended;
+    if (failure !== undefined && (failure as NodeJS.ErrnoException).code !== 'EPIPE') {
+      throw failure;
+    }
+    if (code !== 0) {
+      throw damaged(new Error(words.trim() || messageOf(code)));
+    }
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+}

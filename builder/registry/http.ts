@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { rootCertificates } from 'node:tls';
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { sleep } from '../../base/deadline.ts';
+import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import { isLoopback } from './settings.ts';
+
+export type Response = Dispatcher.ResponseData;
+
+export interface HttpRequest {
+  readonly url: string;
+  readonly method?: 'GET' | 'HEAD' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface Http extends AsyncDisposable {
+  /** Follows redirects, repeats what may work the next time; the caller reads or destroys the body. Throws REGISTRY_UNREACHABLE. */
+  send(request: HttpRequest): Promise<Response>;
+  /** Milliseconds to wait before try `attempt` (from 1). */
+  backoff(attempt: number): number;
+}
+
+export interface HttpOptions {
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  /** Milliseconds before the first repetition, doubled each time. Default 300. */
+  readonly backoff?: number | undefined;
+}
+
+export const TRIES = 5;
+const MAX_REDIRECTS = 5;
+const MAX_WAIT = 60_000;
+const REPEATABLE = new Set([408, 429, 500, 502, 503, 504]);
+const SILENCE = 60_000;
+
+/** One pool of connections. Proxies come from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, never for loopback. */
+export const openHttp = ({ env = process.env, backoff = 300 }: HttpOptions = {}): Http => {
+  const ca = trustedAuthorities(env);
+  const common = { headersTimeout: SILENCE, bodyTimeout: SILENCE, connect: { timeout: 20_000, ...(ca ? { ca } : {}) } };
+  const direct = new Agent(common);
+  const proxied = new EnvHttpProxyAgent({
+    ...common,
+    ...(ca ? { requestTls: { ca }, proxyTls: { ca } } : {}),
+    ...proxySettings(env),
+  });
+  const wait = (attempt: number) => Math.min(MAX_WAIT, backoff * 2 ** (attempt - 1));
+  const once = (input: HttpRequest): Promise<Response> =>
+    request(input.url, {
+      dispatcher: isLoopback(new URL(input.url).host) ? direct : proxied,
+      method: input.method ?? 'GET',
+      headers: { 'user-agent': 'hypr', ...input.headers },
+      signal: input.signal,
+      ...(input.body === undefined ? {} : { body: input.body }),
+    });
+  const send = async (input: HttpRequest): Promise<Response> => {
+    for (let attempt = 1; ; attempt += 1) {
+      let pause = wait(attempt);
+      try {
+        const response = await followRedirects(once, input);
+        if (!REPEATABLE.has(response.statusCode) || attempt === TRIES) {
+          return response;
+        }
+        pause = retryAfter(response) ?? pause;
+        await response.body.dump();
+      } catch (error) {
+        if (input.signal.aborted || isAbort(error) || error instanceof HyprError || attempt === TRIES || isFinal(error)) {
+          throw input.signal.aborted ? input.signal.reason : unreachable(input.url, error);
+        }
+      }
+      await sleep(pause, input.signal);
+    }
+  };
+  const close = async () => {
+    await Promise.all([direct.destroy(), proxied.destroy()]);
+  };
+  return { send, backoff: wait, [Symbol.asyncDispose]: close };
+};
+
+/** Redirects go to storage elsewhere: credentials do not follow to another host, and TLS is not given up. */
+const followRedirects = async (once: (input: HttpRequest) => Promise<Response>, input: HttpRequest): Promise<Response> => {
+  let current = input;
+  for (let hops = 0; ; hops += 1) {
+    const response = await once(current);
+    const location = response.headers.location;
+    if (![301, 302, 303, 307, 308].includes(response.statusCode) || typeof location !== 'string') {
+      return response;
+    }
+    await response.body.dump();
+    const from = new URL(current.url);
+    const to = new URL(location, from);
+    if (hops === MAX_REDIRECTS || (from.protocol === 'https:' && to.protocol !== 'https:') || !/^https?:$/.test(to.protocol)) {
+      throw new HyprError(
+        'REGISTRY_ERROR',
+        `${from.host} redirects ${hops === MAX_REDIRECTS ? 'in circles' : `to ${to.protocol}//${to.host}`}`,
+      );
+    }
+    const { authorization: _, ...rest } = current.headers ?? {};
+    current = { ...current, url: to.href, headers: to.origin === from.origin ? (current.headers ?? {}) : rest };
+  }
+};
+
+/** Seconds or a date (RFC 9110 10.2.3), at most a minute. */
+const retryAfter = (response: Response): number | undefined => {
+  const value = response.headers['retry-after'];
+  if (typeof value !== 'string') {
+    return undefined;
+  }
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.min(MAX_WAIT, Math.max(0, ms));
+};
+
+/** What will not be better the next time: no such host, nobody there, TLS that does not fit. */
+const FINAL = /^(ENOTFOUND|ECONNREFUSED|EPROTO|CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/;
+const isFinal = (error: unknown): boolean => FINAL.test(codeOf(error));
+
+const codeOf = (error: unknown): string => {
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  return typeof code === 'string' ? code : cause === undefined ? '' : codeOf(cause);
+};
+
+const unreachable = (url: string, error: unknown): unknown => {
+  if (error instanceof HyprError) {
+    return error;
+  }
+  const { host } = new URL(url);
+  const tls = /^(CERT_|ERR_TLS|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(codeOf(error));
+  return new HyprError('REGISTRY_UNREACHABLE', `the registry ${host} cannot be reached: ${messageOf(error)}`, {
+    hint: tls
+      ? 'set NODE_EXTRA_CA_CERTS or SSL_CERT_FILE to the authority that signed its certificate'
+      : 'check the network, the proxy settings (HTTPS_PROXY) and the mirrors (HYPR_REGISTRY_MIRRORS)',
+    cause: error,
+  });
+};
+
+/** Node takes NODE_EXTRA_CA_CERTS by itself, but not any more once we name authorities. */
+const trustedAuthorities = (env: NodeJS.ProcessEnv): string[] | undefined => {
+  if (env.SSL_CERT_FILE === undefined || env.SSL_CERT_FILE === '') {
+    return undefined;
+  }
+  const files = [env.SSL_CERT_FILE, env.NODE_EXTRA_CA_CERTS].filter((path) => path !== undefined && path !== '');
+  return [
+    ...rootCertificates,
+    ...files.map((path) => {
+      try {
+        return readFileSync(path as string, 'utf8');
+      } catch (error) {
+        throw new HyprError('REGISTRY_UNREACHABLE', `the certificates in ${path} cannot be read: ${messageOf(error)}`, {
+          hint: 'check SSL_CERT_FILE and NODE_EXTRA_CA_CERTS',
+          cause: error,
+        });
+      }
+    }),
+  ];
+};
+
+const proxySettings = (env: NodeJS.ProcessEnv) => {
+  const httpProxy = env.http_proxy ?? env.HTTP_PROXY;
+  const httpsProxy = env.https_proxy ?? env.HTTPS_PROXY;
+  const noProxy = env.no_proxy ?? env.NO_PROXY;
+  return { ...(httpProxy ? { httpProxy } : {}), ...(httpsProxy ? { httpsProxy } : {}), ...(noProxy ? { noProxy } : {}) };
+};

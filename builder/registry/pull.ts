@@ -1,0 +1,196 @@
+import pLimit from 'p-limit';
+import { HyprError } from '../../base/errors.ts';
+import type { ProgressSink } from '../../base/progress.ts';
+import { MAX_CONFIG, type ParsedConfig, parseImageConfig, parseObject } from '../store/image-config.ts';
+import type { Descriptor } from '../store/manifest.ts';
+import type { ImageStore } from '../store/store.ts';
+import type { Image } from '../types.ts';
+import type { FetchedManifest, Repository } from './client.ts';
+import { decompressLayer, type ZstdCommand } from './decompress.ts';
+import {
+  chooseManifest,
+  fitsPlatform,
+  formatPlatform,
+  type ImageManifest,
+  isIndex,
+  type Platform,
+  parseManifest,
+  parsePlatform,
+} from './platform.ts';
+import { familiarReference, formatReference, parseReference, type Reference, repositoryName } from './reference.ts';
+import type { Registries } from './registries.ts';
+
+export interface PullOptions {
+  readonly store: ImageStore;
+  readonly registries: Registries;
+  /** As people write it. */
+  readonly reference: string;
+  readonly platform?: string | undefined;
+  /** missing: what is in the store for the platform is taken without asking. */
+  readonly policy: 'missing' | 'always';
+  readonly zstd: ZstdCommand | undefined;
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+}
+
+const LAYERS_AT_ONCE = 3;
+const MAX_INDEXES = 3;
+
+/**
+ * Brings an image into the store. Progress is in docker compose's words, for `Image <reference>` and for
+ * each layer below it. Throws IMAGE_REFERENCE, IMAGE_NOT_FOUND, IMAGE_PLATFORM, IMAGE_CORRUPT, REGISTRY_…, HYPR_DISK_FULL.
+ */
+export const pullImage = async (options: PullOptions): Promise<Image> => {
+  const { store, registries, progress, signal } = options;
+  const reference = parseReference(options.reference);
+  const id = `Image ${options.reference}`;
+  const want = parsePlatform(options.platform);
+  const present = options.policy === 'missing' ? await store.get(formatReference(reference)) : undefined;
+  if (present !== undefined && fitsPlatform(present.platform, want)) {
+    progress({ id, status: 'done', text: 'Skipped', details: 'Image is already present locally' });
+    return present;
+  }
+  progress({ id, status: 'working', text: 'Pulling' });
+  try {
+    const image = await registries.withRepository(reference, signal, (repository) =>
+      pullFrom(repository, { ...options, id, parsed: reference, want }),
+    );
+    progress({ id, status: 'done', text: 'Pulled' });
+    return image;
+  } catch (error) {
+    progress({ id, status: 'error', text: error instanceof HyprError ? error.message : 'Error' });
+    throw error;
+  }
+};
+
+/** The digest of what a reference names right now at its registry: of the index, if it is one. */
+export const resolveDigest = (registries: Registries, text: string, signal: AbortSignal): Promise<string> => {
+  const reference = parseReference(text);
+  return registries.withRepository(reference, signal, async (repository) => (await repository.manifest(targetOf(reference))).digest);
+};
+
+type Job = PullOptions & { readonly id: string; readonly parsed: Reference; readonly want: Platform };
+
+const targetOf = ({ digest, tag }: Reference): string => digest ?? tag ?? 'latest';
+
+const pullFrom = async (repository: Repository, job: Job): Promise<Image> => {
+  const { store, parsed, want } = job;
+  const lease = await store.lease();
+  try {
+    const name = familiarReference(parsed);
+    const top = await repository.manifest(targetOf(parsed));
+    const chosen = await resolveManifest(repository, top, { want, name });
+    const manifest = parseManifest(chosen.bytes, name);
+    const bytes = await repository.smallBlob(manifest.config, MAX_CONFIG);
+    const config = checkConfig(parseImageConfig(bytes), { manifest, want, name });
+    await pullLayers(repository, { job, config, manifest });
+    const digests = [...new Set([top.digest, chosen.digest])].map((digest) => `${repositoryName(parsed)}@${digest}`);
+    // As in docker, a name with tag and digest counts by its digest only.
+    const references = parsed.digest === undefined ? [formatReference(parsed), ...digests] : digests;
+    return await store.addImage({ config: bytes, manifest: chosen.bytes, references });
+  } finally {
+    await lease.release();
+  }
+};
+
+const resolveManifest = async (
+  repository: Repository,
+  top: FetchedManifest,
+  { want, name }: { want: Platform; name: string },
+): Promise<FetchedManifest> => {
+  let manifest = top;
+  for (let depth = 0; depth < MAX_INDEXES; depth += 1) {
+    const json = parseObject(manifest.bytes);
+    if (!isIndex(manifest.mediaType, json)) {
+      return manifest;
+    }
+    manifest = await repository.manifest(chooseManifest(json, want, name).digest);
+  }
+  throw new HyprError('REGISTRY_ERROR', `${name} is an index of indexes, ${MAX_INDEXES} deep`);
+};
+
+const checkConfig = (
+  config: ParsedConfig,
+  { manifest, want, name }: { manifest: ImageManifest; want: Platform; name: string },
+): ParsedConfig => {
+  if (config.diffIds.length !== manifest.layers.length) {
+    throw new HyprError('IMAGE_CORRUPT', `${name} has ${manifest.layers.length} layers and a config for ${config.diffIds.length}`);
+  }
+  if (!fitsPlatform(config.platform, want)) {
+    throw new HyprError('IMAGE_PLATFORM', `${name} does not exist for ${formatPlatform(want)}`, {
+      hint: `it is an image for ${config.platform}`,
+    });
+  }
+  return config;
+};
+
+/** The first failure stops the others; what they had begun leaves nothing. */
+const pullLayers = async (
+  repository: Repository,
+  { job, config, manifest }: { job: Job; config: ParsedConfig; manifest: ImageManifest },
+): Promise<void> => {
+  const limit = pLimit(LAYERS_AT_ONCE);
+  const failing = new AbortController();
+  const signal = AbortSignal.any([job.signal, failing.signal]);
+  const results = await Promise.allSettled(
+    manifest.layers.map((descriptor, index) =>
+      limit(async () => {
+        signal.throwIfAborted();
+        try {
+          await pullLayer(repository, { job, descriptor, diffId: config.diffIds[index] ?? '', signal });
+        } catch (error) {
+          failing.abort(error);
+          throw error;
+        }
+      }),
+    ),
+  );
+  job.signal.throwIfAborted();
+  if (failing.signal.aborted) {
+    throw failing.signal.reason;
+  }
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    throw failed.reason;
+  }
+};
+
+const pullLayer = async (
+  repository: Repository,
+  { job, descriptor, diffId, signal }: { job: Job; descriptor: Descriptor; diffId: string; signal: AbortSignal },
+): Promise<void> => {
+  const { progress, store, zstd } = job;
+  const common = { id: descriptor.digest.slice(7, 19), parentId: job.id } as const;
+  const say = steps(descriptor.size, (text, current) => {
+    const bytes = current === undefined ? {} : { current, total: descriptor.size };
+    progress({ ...common, status: text === 'Pull complete' || text === 'Already exists' ? 'done' : 'working', text, ...bytes });
+  });
+  say.text('Pulling fs layer');
+  let fetched = false;
+  await store.ensureLayer(
+    diffId,
+    async () => {
+      fetched = true;
+      return decompressLayer(repository.blob(descriptor, say.bytes, signal), zstd);
+    },
+    signal,
+  );
+  say.text(fetched ? 'Pull complete' : 'Already exists');
+};
+
+/** Byte counts are told at most every hundredth of the whole. */
+const steps = (total: number, tell: (text: string, current?: number) => void) => {
+  let told = 0;
+  return {
+    text: (text: string) => tell(text),
+    bytes: (current: number) => {
+      if (current >= total) {
+        tell('Download complete', current);
+        tell('Extracting', current);
+      } else if (current - told > total / 100) {
+        told = current;
+        tell('Downloading', current);
+      }
+    },
+  };
+};

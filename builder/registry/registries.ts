@@ -1,0 +1,77 @@
+import { HyprError } from '../../base/errors.ts';
+import { openRepository, type Repository } from './client.ts';
+import { findCredentials } from './credentials.ts';
+import { type HttpOptions, openHttp } from './http.ts';
+import { type Reference, repositoryName } from './reference.ts';
+import { endpointsFor, loadRegistrySettings, type RegistrySettings } from './settings.ts';
+import { suggestTag } from './suggest-tag.ts';
+
+/** All registries, with their mirrors, credentials and one pool of connections. */
+export interface Registries extends AsyncDisposable {
+  /**
+   * Runs `work` against the first endpoint where it succeeds: mirrors in order, then the registry itself.
+   * If none does, the registry's own failure is thrown, with what the mirrors said as details.
+   */
+  withRepository<T>(reference: Reference, signal: AbortSignal, work: (repository: Repository) => Promise<T>): Promise<T>;
+}
+
+export interface RegistriesOptions extends HttpOptions {
+  /** HYPR_HOME, for registries.json. */
+  readonly home: string;
+  readonly settings?: RegistrySettings | undefined;
+}
+
+export const openRegistries = async (options: RegistriesOptions): Promise<Registries> => {
+  const env = options.env ?? process.env;
+  const settings = options.settings ?? (await loadRegistrySettings(options.home, env));
+  const http = openHttp(options);
+  return {
+    withRepository: async (reference, signal, work) => {
+      const failures: Array<{ url: string; error: unknown }> = [];
+      for (const endpoint of endpointsFor(reference.domain, settings)) {
+        // A mirror is another party than the registry: it gets only what was logged in for itself.
+        const credentials = await findCredentials(endpoint.isMirror ? new URL(endpoint.url).host : reference.domain, env);
+        const repository = openRepository({ http, endpoint, reference, credentials, signal });
+        try {
+          return await work(repository);
+        } catch (error) {
+          if (!isWorthTryingElsewhere(error)) {
+            throw error;
+          }
+          failures.push({ url: endpoint.url, error: await suggestTag(error, repository, reference, signal) });
+        }
+      }
+      throw chooseFailure(failures, reference);
+    },
+    [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
+  };
+};
+
+const ELSEWHERE = new Set([
+  'IMAGE_NOT_FOUND',
+  'IMAGE_PLATFORM',
+  'IMAGE_CORRUPT',
+  'REGISTRY_AUTH',
+  'REGISTRY_UNREACHABLE',
+  'REGISTRY_ERROR',
+]);
+const isWorthTryingElsewhere = (error: unknown): boolean => error instanceof HyprError && ELSEWHERE.has(error.code);
+
+/**
+ * An answer tells more than no answer: with the registry itself out of reach, a mirror's word counts.
+ * Otherwise the last one, the registry's own.
+ */
+const chooseFailure = (failures: ReadonlyArray<{ url: string; error: unknown }>, reference: Reference): unknown => {
+  const answers = failures.filter(({ error }) => !(error instanceof HyprError && error.code === 'REGISTRY_UNREACHABLE'));
+  const main = answers.at(-1) ?? failures.at(-1);
+  if (!(main?.error instanceof HyprError)) {
+    return main?.error ?? new HyprError('REGISTRY_UNREACHABLE', `there is no place to pull ${repositoryName(reference)} from`);
+  }
+  const { code, message, hint, details } = main.error;
+  const others = failures
+    .filter((failure) => failure !== main)
+    .map(({ url, error }) => `${url}: ${error instanceof Error ? error.message : error}`);
+  return others.length === 0
+    ? main.error
+    : new HyprError(code, message, { ...(hint ? { hint } : {}), details: [...details, ...others], cause: main.error });
+};
