@@ -97,9 +97,9 @@ const runCopyInstruction = async (
   instruction: Extract<StageInstruction, { kind: 'copy' | 'add' }>,
   state: StageState,
 ): Promise<StageState> => {
-  const { build, stage, machine, noCache } = run;
+  const { build, stage, noCache } = run;
   const copy = expandCopy(instruction, state, build.dockerfile.directives.escape);
-  const source = await machine.yieldSlot(() => sourceOfCopy(build, copy, stage.index), build.signal);
+  const source = await sourceOfCopy(build, copy, stage.index);
   const title = run.titles.next(titleOf(instruction.text, state, build.dockerfile.directives.escape));
   const record = await build.progress.run(title, (vertex) => runCopy(build, vertex, { copy, state, index: stage.index, noCache, source }));
   return addHostLayer(run, state, describeCopy(copy), record);
@@ -113,7 +113,7 @@ const runRunInstruction = async (
   const { build, stage, machine, noCache } = run;
   const command = commandOfRun(instruction, state);
   const text = command.summary === undefined ? instruction.text : `${instruction.text} ${command.summary}`;
-  await machine.yieldSlot(() => waitForMountSources(build, stage, instruction.mounts), build.signal);
+  await waitForMountSources(build, stage, instruction.mounts);
   const title = run.titles.next(titleOf(text, state, build.dockerfile.directives.escape));
   const record = await build.progress.run(title, (vertex) =>
     runRun(build, vertex, { instruction, command, state, index: stage.index, noCache, machine }),
@@ -126,10 +126,10 @@ const runRunInstruction = async (
 /** Stages that mounts read from are built before the step counts as started. */
 const waitForMountSources = async (build: BuildContext, stage: Stage, mounts: readonly string[]): Promise<void> => {
   for (const mount of mounts) {
-    const from = /(?:^|,)from=([^,]+)/i.exec(mount)?.[1];
-    const index = from === undefined ? -1 : build.dockerfile.stages.findIndex(({ from: { name } }) => name === from.toLowerCase());
-    if (index >= 0 && index < stage.index) {
-      await build.buildStage(index);
+    const from = /(?:^|,)"?from=([^,"]+)/i.exec(mount)?.[1];
+    const source = from === undefined ? undefined : findStage(build.dockerfile.stages.slice(0, stage.index), from);
+    if (source !== undefined) {
+      await build.buildStage(source.index);
     }
   }
 };

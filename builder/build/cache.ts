@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
 
@@ -66,23 +66,31 @@ export const listCachedLayers = async (buildFolder: string): Promise<Set<string>
   return layers;
 };
 
-/** Removes records that are older than `olderThan` milliseconds (0: all of them). Gives how many. */
+/**
+ * Removes what builds have kept for longer than `olderThan` milliseconds (0: everything): records, cache
+ * mounts, downloads, hashes, left-overs of killed builds. Layers are the store's. Gives how many bytes went.
+ */
 export const pruneBuildCache = async (buildFolder: string, olderThan: number): Promise<number> => {
   let removed = 0;
-  for (const path of await recordFiles(buildFolder)) {
-    const age = Date.now() - (await stat(path)).mtimeMs;
-    if (age >= olderThan) {
-      await rm(path, { force: true });
-      removed++;
+  for (const folder of ['records', 'mounts', 'downloads', 'hashes', 'tmp']) {
+    for (const path of await listFiles(join(buildFolder, folder))) {
+      const { mtimeMs, size } = await stat(path);
+      if (Date.now() - mtimeMs >= olderThan) {
+        await rm(path, { force: true });
+        removed += size;
+      }
     }
   }
   return removed;
 };
 
-const recordFiles = async (buildFolder: string): Promise<string[]> => {
+const recordFiles = async (buildFolder: string): Promise<string[]> =>
+  (await listFiles(join(buildFolder, 'records'))).filter((path) => KEY.test(basename(path)));
+
+const listFiles = async (folder: string): Promise<string[]> => {
   try {
-    const names = await readdir(join(buildFolder, 'records'), { recursive: true });
-    return names.filter((name) => KEY.test(name.slice(3))).map((name) => join(buildFolder, 'records', name));
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) {
       return [];

@@ -21,7 +21,8 @@ export const exportImage = (build: BuildContext, state: StageState): Promise<Bui
  * inputs again gives the same digest.
  */
 const configOf = (build: BuildContext, state: StageState): ImageConfigBlob => {
-  const { platform, request } = build;
+  const { request } = build;
+  const { platform } = state;
   const sourceDate = Number(request.buildArgs.SOURCE_DATE_EPOCH ?? Number.NaN);
   const created = new Date(Number.isFinite(sourceDate) ? sourceDate * 1000 : state.created).toISOString();
   const labels = { ...state.config.Labels, ...request.labels };

@@ -133,6 +133,7 @@ export const fillMounts = async (guest: GuestClient, mounts: readonly PreparedMo
       const owner = { mode: mount.mode ?? 0o400, uid: mount.uid ?? 0, gid: mount.gid ?? 0 };
       await guest.writeFiles([{ path: target, content: secret, ...owner }], signal);
     } else if (cacheFile !== undefined && (await exists(cacheFile))) {
+      await guest.writeTar('/', writeLayer(folderItems({ ...prepared, content: undefined }, target)), signal);
       await guest.writeTar('/', moveTar(createReadStream(cacheFile), target), signal);
     } else if (content !== undefined && isFile) {
       await guest.writeFiles([await readBindFile(content, target)], signal);
@@ -143,7 +144,10 @@ export const fillMounts = async (guest: GuestClient, mounts: readonly PreparedMo
 };
 
 /** The folder itself with the mount's owner and mode, then its content. */
-const folderItems = ({ mount, content }: PreparedMount, target: string): LayerItem[] => {
+const folderItems = (
+  { mount, content }: Pick<PreparedMount, 'mount'> & { content?: PreparedMount['content'] | undefined },
+  target: string,
+): LayerItem[] => {
   const owner = { uid: mount.uid ?? 0, gid: mount.gid ?? 0 };
   const path = target.slice(1);
   const attributes = {

@@ -70,7 +70,7 @@ const keyOf = (build: BuildContext, { instruction, command, state }: RunStep, mo
     security: instruction.security ?? 'sandbox',
     hosts: build.hosts.flatMap(({ names }) => names),
     mounts: mounts.map(({ facts }) => facts),
-    platform: formatPlatform(build.platform),
+    platform: formatPlatform(state.platform),
   });
 
 /** ENV and declared ARGs; what of them has no value is not there. */
@@ -98,7 +98,7 @@ const networkOf = (build: BuildContext, instruction: RunInstruction): 'default' 
 
 const execute = async (build: BuildContext, vertex: Vertex, step: RunStep & { mounts: readonly PreparedMount[] }): Promise<string> => {
   const { instruction, state, machine, mounts, command } = step;
-  checkPlatform(build);
+  checkPlatform(state);
   if (instruction.devices.length > 0) {
     throw new StepFault('RUN --device: devices of this host cannot be given to a build step');
   }
@@ -126,14 +126,15 @@ const execute = async (build: BuildContext, vertex: Vertex, step: RunStep & { mo
     if (mounts.length > 0) {
       await machine.close();
     }
+    machine.park();
   }
 };
 
 /** Programs of another processor would not start: said before a machine is. */
-const checkPlatform = (build: BuildContext): void => {
+const checkPlatform = ({ platform }: StageState): void => {
   const host = hostPlatform().architecture;
-  if (build.platform.os !== 'linux' || build.platform.architecture !== host) {
-    throw new HyprError('IMAGE_PLATFORM', `RUN for ${formatPlatform(build.platform)} cannot run on this linux/${host} host`, {
+  if (platform.os !== 'linux' || platform.architecture !== host) {
+    throw new HyprError('IMAGE_PLATFORM', `RUN for ${formatPlatform(platform)} cannot run on this linux/${host} host`, {
       hint: 'build for the platform of the host, or leave RUN out',
     });
   }

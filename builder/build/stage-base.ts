@@ -52,7 +52,7 @@ const open = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): 
     return await fromFolder(build, named.name, makeTitles);
   }
   if (name === 'scratch') {
-    return { state: scratchState(makeKey('scratch', {})), triggers: [], titles: makeTitles([], false) };
+    return { state: scratchState(makeKey('scratch', {}), build.platform), triggers: [], titles: makeTitles([], false) };
   }
   return await fromImage(build, stage, named?.kind === 'image' ? named.reference : name, makeTitles);
 };
@@ -100,7 +100,7 @@ const fromImage = async (build: BuildContext, stage: Stage, reference: string, m
 /** A named context that is a folder: its files on an empty root. */
 const fromFolder = async (build: BuildContext, name: string, makeTitles: MakeTitles): Promise<StageBase> => {
   const titles = makeTitles([], true);
-  const scratch = scratchState(makeKey('scratch', {}));
+  const scratch = scratchState(makeKey('scratch', {}), build.platform);
   const tree = await build.openContext(name);
   const selections = selectSources({ tree, sources: ['/'], exclude: parsePatterns([], { file: '', line: 0 }), parents: false });
   const record = await build.progress.run(titles.next(`FROM ${name}`), (vertex) =>

@@ -46,6 +46,10 @@ export class StageMachine {
     if (this.#machine !== undefined && !this.#canFollow(layers, profile)) {
       await this.close();
     }
+    if (!this.#holdsSlot) {
+      await this.#options.slots.acquire(signal);
+      this.#holdsSlot = true;
+    }
     if (this.#machine === undefined) {
       return await this.#start(layers, profile, signal);
     }
@@ -68,16 +72,15 @@ export class StageMachine {
     this.#dirty = true;
   }
 
-  /** Waits for another stage without keeping others from their machines. */
-  async yieldSlot<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (!this.#holdsSlot) {
-      return await work();
+  /**
+   * Lets another stage's machine work; `use` takes a slot again. A slot is never held while waiting for
+   * anything else, so that stages cannot block each other.
+   */
+  park(): void {
+    if (this.#holdsSlot) {
+      this.#holdsSlot = false;
+      this.#options.slots.release();
     }
-    this.#release();
-    const result = await work();
-    await this.#options.slots.acquire(signal);
-    this.#holdsSlot = true;
-    return result;
   }
 
   async close(): Promise<void> {
@@ -88,7 +91,7 @@ export class StageMachine {
     try {
       await machine?.close();
     } finally {
-      this.#release();
+      this.park();
     }
   }
 
@@ -99,9 +102,7 @@ export class StageMachine {
   }
 
   async #start(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<BuildMachine> {
-    const { machines, store, slots, name, hosts, shmSize } = this.#options;
-    await slots.acquire(signal);
-    this.#holdsSlot = true;
+    const { machines, store, name, hosts, shmSize } = this.#options;
     try {
       const root = await store.rootDisk(layers, signal);
       const { network, tmpfs } = profile;
@@ -118,13 +119,6 @@ export class StageMachine {
     } catch (error) {
       await this.close();
       throw error;
-    }
-  }
-
-  #release(): void {
-    if (this.#holdsSlot) {
-      this.#holdsSlot = false;
-      this.#options.slots.release();
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { ImageRuntime } from '../types.ts';
+import type { Platform } from './platform.ts';
 import type { ImageConfigBlob, ImageHistory } from './store.ts';
 
 export interface BuildArg {
@@ -19,6 +20,8 @@ export interface StageState {
   readonly config: RuntimeConfig;
   readonly history: readonly ImageHistory[];
   readonly author: string | undefined;
+  /** Of the files, which is the base image's. */
+  readonly platform: Platform;
   /** Milliseconds: newest layer so far. */
   readonly created: number;
   /** CMD was set in this stage, so ENTRYPOINT leaves it alone. */
@@ -28,7 +31,7 @@ export interface StageState {
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export const HISTORY_COMMENT = 'buildkit.dockerfile.v0';
 
-export const scratchState = (key: string): StageState => ({
+export const scratchState = (key: string, platform: Platform): StageState => ({
   layers: [],
   key,
   env: new Map([['PATH', DEFAULT_PATH]]),
@@ -36,13 +39,14 @@ export const scratchState = (key: string): StageState => ({
   config: { WorkingDir: '/' },
   history: [],
   author: undefined,
+  platform,
   created: 0,
   hasOwnCmd: false,
 });
 
 /** A stage that starts from an image. */
 export const imageState = (blob: ImageConfigBlob, key: string): StageState => ({
-  ...scratchState(key),
+  ...scratchState(key, { os: blob.os, architecture: blob.architecture, variant: blob.variant ?? '' }),
   layers: blob.rootfs.diff_ids,
   env: new Map((blob.config.Env ?? []).map(splitEnv)),
   config: blob.config,

@@ -131,7 +131,7 @@ describe('results', () => {
     const folder = join(shop.folder, 'build');
     expect(await listCachedLayers(folder)).toEqual(new Set(blob.rootfs.diff_ids.slice(1)));
     expect(await pruneBuildCache(folder, 3_600_000)).toBe(0);
-    expect(await pruneBuildCache(folder, 0)).toBe(1);
+    expect(await pruneBuildCache(folder, 0)).toBeGreaterThan(100);
     expect(await listCachedLayers(folder)).toEqual(new Set());
     expect((await again('FROM busybox\nCOPY f /\n')).cached).toEqual([]);
   });

@@ -58,7 +58,7 @@ export class Workshop {
     const image = await this.store.addImage({
       config: {
         created: '2020-01-01T00:00:00Z',
-        architecture: 'amd64',
+        architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
         os: 'linux',
         config: { Env: ['PATH=/bin'], ...config },
         rootfs: { type: 'layers', diff_ids: [diffId] },
@@ -104,6 +104,7 @@ export class Workshop {
       },
       onEvent: (event) => this.events.push(event),
       signal,
+      maxMachines: 1,
       readCertificates: () => Promise.resolve(this.certificates),
     });
     const blob = JSON.parse((await (this.#real ?? this.store).readConfig(result.imageId)).toString()) as ImageConfigBlob;
