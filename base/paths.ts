@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { homedir, tmpdir, userInfo } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** Everything hypr keeps: `HYPR_HOME`, `HYPR_DATA_DIR` (the seeds' name) or `~/.hypr`. */
@@ -29,7 +29,8 @@ export type HomePaths = ReturnType<typeof homePaths>;
  * of a unix socket must stay under 104 bytes.
  */
 export const runtimeDir = (env: NodeJS.ProcessEnv = process.env): string => {
-  const base = env.HYPR_RUNTIME_DIR ?? (env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'hypr') : join(tmpdir(), `hypr-${userInfo().uid}`));
+  const base =
+    env.HYPR_RUNTIME_DIR ?? (env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'hypr') : join(tmpdir(), `hypr-${process.getuid?.() ?? 0}`));
   const dir = join(base, shortHash(hyprHome(env), 6));
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   return dir;

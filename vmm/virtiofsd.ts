@@ -95,11 +95,21 @@ const commonArgs = ({ share, socket }: VirtiofsdInput): string[] => [
 ];
 
 const findIds = async (): Promise<HostIds> => {
-  const { uid, gid, username } = userInfo();
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  const username = findUserName();
   const [subuid, subgid, helper] = await Promise.all([readText('/etc/subuid'), readText('/etc/subgid'), exists('/usr/bin/newuidmap')]);
   const own = parseSubordinate(subuid, username, uid);
   const group = parseSubordinate(subgid, username, uid);
   return { uid, gid, subordinate: helper && own && group ? { uid: own, gid: group } : undefined };
+};
+
+/** A user of a container or of CI may have no name. */
+const findUserName = (): string => {
+  try {
+    return userInfo().username;
+  } catch {
+    return '';
+  }
 };
 
 /** The first range of a user in /etc/subuid: `name-or-uid:first:count`. */
