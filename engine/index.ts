@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { homePaths, runtimeDir } from '../base/paths.ts';
-import { buildImage } from '../builder/build.ts';
+import { buildImage, listCachedLayers } from '../builder/build.ts';
 import { openImages as openImageApi } from '../builder/images.ts';
 import type { BuildResult, Image } from '../builder/types.ts';
 import { compileJail } from '../net/compile-jail.ts';
@@ -9,7 +9,6 @@ import { checkHost } from '../vmm/doctor.ts';
 import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain, openToolchain, setupToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
-import { buildStore } from './build-store.ts';
 import { orderServices } from './dependencies.ts';
 import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
@@ -27,12 +26,17 @@ export const listStacks: EngineApi['listStacks'] = async (options) => summarise(
 export const openImages: EngineApi['openImages'] = async () => {
   const paths = homePaths();
   const toolchain = await needToolchain(paths);
-  const images = await openImageApi({ paths, toolchain, inUse: findInUse });
+  const images = await openImageApi({
+    paths,
+    toolchain,
+    inUse: findInUse,
+    keepLayers: async () => [...(await listCachedLayers(paths.build))],
+  });
   const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal) => {
     const platform = await openBuildPlatform();
     return buildImage({
       request,
-      store: buildStore(images.store),
+      store: images.store,
       machines: makeBuildMachines(platform),
       resolveImage: async (reference, wanted) => {
         const [image] = await images.pull(

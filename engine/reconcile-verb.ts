@@ -38,11 +38,7 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
     case 'rm':
       return reconcileStop(stopGoal(goal), observed);
     case 'kill':
-      return planEach(
-        chosen.filter((replica) => hasMachine(replica.state)),
-        (replica) => ({ type: 'kill', replica: replica.name, signal: signalNumber(options.signal ?? 'SIGKILL') }),
-        'asked to kill',
-      );
+      return planKill(chosen, signalNumber(options.signal ?? 'SIGKILL'));
     case 'pause':
       return planEach(
         chosen.filter((replica) => replica.state === 'running'),
@@ -57,6 +53,16 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
       );
   }
 };
+
+/** SIGKILL also cancels a restart that is due. */
+const planKill = (chosen: readonly ObservedReplica[], signal: number): Plan =>
+  planEach(
+    chosen.filter((replica) => hasMachine(replica.state) || (signal === SIGKILL && replica.state === 'restarting')),
+    (replica) => ({ type: 'kill', replica: replica.name, signal }),
+    'asked to kill',
+  );
+
+const SIGKILL = 9;
 
 const stopGoal = ({ verb, project, options }: VerbGoal) => ({
   project,

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { homePaths } from '../base/paths.ts';
-import { buildImage } from '../builder/build.ts';
+import { buildImage, listCachedLayers } from '../builder/build.ts';
 import { openImages } from '../builder/images.ts';
 import { connectGuest } from '../guest/client.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../net/gvproxy.ts';
@@ -10,7 +10,6 @@ import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
 import { buildRequest } from './build-request.ts';
-import { buildStore } from './build-store.ts';
 import { makeExt4Disk } from './disks.ts';
 import { findInUse } from './in-use.ts';
 import type { Platform } from './platform.ts';
@@ -19,7 +18,10 @@ import type { Platform } from './platform.ts';
 export const openPlatform = async (options: { runDir: string }): Promise<Platform> => {
   const paths = homePaths();
   const toolchain = await needToolchain(paths);
-  const [{ vmm }, images] = await Promise.all([chooseVmm({ toolchain, paths }), openImages({ paths, toolchain, inUse: findInUse })]);
+  const [{ vmm }, images] = await Promise.all([
+    chooseVmm({ toolchain, paths }),
+    openImages({ paths, toolchain, inUse: findInUse, keepLayers: async () => [...(await listCachedLayers(paths.build))] }),
+  ]);
   const programs = { gvproxy: toolchain.gvproxy, jail: toolchain.jail };
   const platform: Platform = {
     paths,
@@ -41,7 +43,7 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
     buildImage: async (input, onEvent, signal) => {
       const result = await buildImage({
         request: await buildRequest(input),
-        store: buildStore(images.store),
+        store: images.store,
         machines: makeBuildMachines(platform),
         resolveImage: async (reference, wanted) => {
           const policy = wanted.pull ? 'always' : 'missing';
