@@ -48,6 +48,7 @@ export class FakeProcess implements GuestProcess {
   readonly #ended = new Cue<ProcessExit>();
   readonly #onSignal: (signal: number) => void;
   #writeError: Error | undefined;
+  #failure: Error | undefined;
 
   constructor(pid: number, onSignal: (signal: number) => void = (signal) => this.end({ code: 128 + signal, signal, oomKilled: false })) {
     this.pid = pid;
@@ -66,6 +67,7 @@ export class FakeProcess implements GuestProcess {
   }
 
   fail(error: Error): void {
+    this.#failure = error;
     this.output.fail(error);
     this.#ended.reject(error);
   }
@@ -87,6 +89,9 @@ export class FakeProcess implements GuestProcess {
   }
 
   async signal(signal: number): Promise<void> {
+    if (this.#failure !== undefined) {
+      throw this.#failure;
+    }
     this.signals.push(signal);
     this.#onSignal(signal);
   }
@@ -238,6 +243,7 @@ export class FakeClient implements GuestClient {
     if (this.workload !== undefined) {
       this.#guest.detached(this.workload);
       this.workload.fail(lost());
+      this.workload = undefined;
     }
     for (const child of this.#children) {
       child.fail(lost());
