@@ -30,6 +30,8 @@ export interface LayerNode {
   /** In order of appearance; undefined for what is no folder. */
   children: Map<ByteString, LayerNode> | undefined;
   opaque: boolean;
+  /** Only made because something lies in it: its attributes are those it has in lower layers. */
+  implied: boolean;
 }
 
 const IMPLIED: Attributes = { type: 'dir', mode: 0o755, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
@@ -43,7 +45,7 @@ const MAX_LINKS = 40;
  * the symlinks of the layer, missing folders are made, `..` stops at the root. Throws IMAGE_LAYER.
  */
 export class LayerModel {
-  readonly root: LayerNode = { name: '', attributes: IMPLIED, content: undefined, children: new Map(), opaque: false };
+  readonly root: LayerNode = { name: '', attributes: IMPLIED, content: undefined, children: new Map(), opaque: false, implied: true };
   /** Paths without their `.wh.` that lower layers lose. */
   readonly whiteouts = new Set<ByteString>();
   /** False once the archive, read entry by entry by mkfs.erofs, would give something else. */
@@ -97,6 +99,22 @@ export class LayerModel {
     }
   }
 
+  /** Paths of the folders that are only implied, the root aside. */
+  implied(): ByteString[] {
+    const found: ByteString[] = [];
+    const todo: Array<{ node: LayerNode; path: ByteString }> = [{ node: this.root, path: '' }];
+    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+      for (const child of next.node.children?.values() ?? []) {
+        if (child.children !== undefined) {
+          const path = next.path === '' ? child.name : `${next.path}/${child.name}`;
+          todo.push({ node: child, path });
+          found.push(...(child.implied ? [path] : []));
+        }
+      }
+    }
+    return found;
+  }
+
   /** The node at a clean path, without following links. */
   find(parts: readonly ByteString[]): LayerNode | undefined {
     let node: LayerNode | undefined = this.root;
@@ -146,6 +164,7 @@ export class LayerModel {
     this.plain &&= !this.hasRoot;
     this.hasRoot = true;
     this.root.attributes = toAttributes(entry);
+    this.root.implied = false;
   }
 
   #addWhiteout(parents: ByteString[], name: ByteString): void {
@@ -156,6 +175,8 @@ export class LayerModel {
     const { folder, path } = this.#folder(parents);
     if (name === OPAQUE) {
       folder.opaque = true;
+      // mkfs.erofs ends with an error on an opaque root; normaliseLayer tells of it instead.
+      this.plain &&= folder !== this.root;
     } else {
       this.whiteouts.add([...path, hidden].join('/'));
     }
@@ -176,6 +197,7 @@ export class LayerModel {
     }
     if (entry.type === 'dir' && before?.children !== undefined) {
       before.attributes = toAttributes(entry);
+      before.implied = false;
       return;
     }
     const { size, data, stored, sparse } = entry;
@@ -185,6 +207,7 @@ export class LayerModel {
       content: entry.type === 'file' ? { size, data, stored, sparse, writtenAs: undefined } : undefined,
       children: entry.type === 'dir' ? new Map() : undefined,
       opaque: false,
+      implied: false,
     });
   }
 
@@ -276,7 +299,7 @@ export class LayerModel {
     if (name.length > MAX_NAME) {
       throw layerError(`a name has ${name.length} bytes`);
     }
-    const node: LayerNode = { name, attributes: IMPLIED, content: undefined, children: new Map(), opaque: false };
+    const node: LayerNode = { name, attributes: IMPLIED, content: undefined, children: new Map(), opaque: false, implied: true };
     this.#put(folder, node);
     return node;
   }

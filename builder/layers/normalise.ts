@@ -25,6 +25,8 @@ export interface NormalLayer {
   readonly size: number;
   /** The layer hides everything below it (an opaque root, which mkfs.erofs cannot express). */
   readonly opaqueRoot: boolean;
+  /** Folders that the archive has no entry for though something lies in them, as byte strings. */
+  readonly implied: readonly string[];
   /** The archive was in normal form already and is kept as it is. */
   readonly verbatim: boolean;
 }
@@ -58,10 +60,10 @@ export const normaliseLayer = async (tar: AsyncIterable<Uint8Array>, options: No
     }
     scanner.finish();
     model.finish();
-    const verbatim = model.plain && !scanner.globals;
+    const verbatim = model.plain && !scanner.leftOut;
     const spooled = { original, size, end: scanner.end, options, model };
     await (verbatim ? keepVerbatim(spooled) : rewrite(spooled));
-    return { diffId, size, opaqueRoot: model.root.opaque, verbatim };
+    return { diffId, size, opaqueRoot: model.root.opaque, implied: verbatim ? [] : model.implied(), verbatim };
   } catch (error) {
     throw diskError(error, options.folder);
   } finally {

@@ -21,7 +21,7 @@ export const writeNormalTar = async (model: LayerModel, from: FileHandle, to: Fi
     signal?.throwIfAborted();
     await writeNode(node, path, { out, from, extents });
     const below = path === '' ? '' : `${path}/`;
-    if (node.opaque) {
+    if (node.opaque && node !== model.root) {
       await out.write(encodeHeader(`${below}.wh..wh..opq`, MARK, 0));
     }
     for (const name of whiteouts.get(path) ?? []) {

@@ -195,12 +195,12 @@ export class TarScanner {
         break;
       default:
         // Global PAX headers: docker and containerd do not apply them to entries either.
-        this.globals = true;
+        this.leftOut = true;
     }
   }
 
-  /** Whether a global header was seen; mkfs.erofs would apply it. */
-  globals = false;
+  /** Whether the archive has something that is not passed on: a global header, a socket, a volume label. */
+  leftOut = false;
 
   #takeSparse(block: Buffer): void {
     const sparse = this.#sparse;
@@ -229,7 +229,9 @@ export class TarScanner {
       throw layerError(`${entry.path} has ${entry.size} bytes`);
     }
     this.#skip = entry.stored + padding(entry.stored);
-    if (entry.type !== 'skip') {
+    if (entry.type === 'skip') {
+      this.leftOut = true;
+    } else {
       this.onEntry(entry as TarEntry);
     }
   }

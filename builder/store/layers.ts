@@ -16,6 +16,8 @@ export interface LayerRecord {
   /** Bytes of the original, uncompressed archive. */
   readonly size: number;
   readonly opaqueRoot: boolean;
+  /** Folders whose attributes are those of lower layers; byte strings. */
+  readonly implied: readonly string[];
 }
 
 export interface AddLayerOptions {
@@ -91,10 +93,10 @@ export class Layers {
   async #make(tar: AsyncIterable<Uint8Array>, { expectedDiffId, signal }: AddLayerOptions): Promise<LayerRecord> {
     const aside = await makeAside(this.root, 'layer');
     try {
-      const { diffId, size, opaqueRoot } = await normaliseLayer(tar, { folder: aside.path, expectedDiffId, signal });
+      const { diffId, size, opaqueRoot, implied } = await normaliseLayer(tar, { folder: aside.path, expectedDiffId, signal });
       const index = join(aside.path, 'index.erofs');
       await indexLayer(this.mkfs, { tar: join(aside.path, 'layer.tar'), index, uuid: uuidFor(diffId), signal });
-      const record: LayerRecord = { diffId, size, opaqueRoot };
+      const record: LayerRecord = { diffId, size, opaqueRoot, implied };
       await writeFileAtomic(join(aside.path, 'layer.json'), JSON.stringify(record));
       await this.#publish(aside.path, diffId);
       return record;

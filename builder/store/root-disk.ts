@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
@@ -6,7 +7,8 @@ import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../../vmm/tools.ts';
 import type { RootDisk } from '../types.ts';
 import { digestHex } from './digest.ts';
-import { type ErofsImage, mergeIndexes } from './erofs.ts';
+import { type ErofsImage, indexLayer, mergeIndexes } from './erofs.ts';
+import { inheritedFolders } from './inherited.ts';
 import type { Layers } from './layers.ts';
 import { makeAside } from './tmp.ts';
 
@@ -38,9 +40,12 @@ export class RootDisks {
     const aside = await makeAside(this.root, 'root');
     try {
       const merged = join(aside.path, 'meta.erofs');
-      const image = await mergeIndexes(this.mkfs, { indexes: visible.map((diffId) => this.layers.index(diffId)), merged, signal });
+      const inherited = await this.#inherit(visible, aside.path, signal);
+      const indexes = [...visible.map((diffId) => this.layers.index(diffId)), ...(inherited ? [join(aside.path, 'inherited.erofs')] : [])];
+      const image = await mergeIndexes(this.mkfs, { indexes, merged, signal });
+      const tars = [...visible.map((diffId) => `../../layers/${digestHex(diffId)}/layer.tar`), ...(inherited ? ['inherited.tar'] : [])];
       await writeFileAtomic(join(aside.path, 'layers.json'), JSON.stringify(diffIds));
-      await writeFileAtomic(join(aside.path, 'root.vmdk'), describeVmdk(image, visible));
+      await writeFileAtomic(join(aside.path, 'root.vmdk'), describeVmdk(image, tars));
       await this.#publish(aside.path, folder);
       return { path, format: 'vmdk' };
     } catch (error) {
@@ -84,6 +89,19 @@ export class RootDisks {
     );
   }
 
+  /** A layer on top of all, with the folders that upper layers imply and lower ones describe; false if there are none. */
+  async #inherit(diffIds: readonly string[], folder: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const records = await Promise.all(diffIds.map((diffId) => this.layers.need(diffId)));
+    const tar = await inheritedFolders(records.map(({ diffId, implied }) => ({ tar: this.layers.tar(diffId), implied })));
+    if (tar === undefined) {
+      return false;
+    }
+    const path = join(folder, 'inherited.tar');
+    await writeFileAtomic(path, tar);
+    await indexLayer(this.mkfs, { tar: path, index: join(folder, 'inherited.erofs'), uuid: randomUUID(), signal });
+    return true;
+  }
+
   /** Removes disks that belong to none of these layer lists and were not asked for since `usedBefore`. */
   async prune(keep: ReadonlyArray<readonly string[]>, usedBefore: number): Promise<void> {
     const kept = new Set(keep.map(rootKey));
@@ -102,11 +120,8 @@ export class RootDisks {
 const rootKey = (diffIds: readonly string[]): string => shortHash(diffIds.join('\n'), 32);
 
 /** A flat VMDK of several extents (VMware Virtual Disk Format 1.1): sectors, then a file to read them from. */
-const describeVmdk = (image: ErofsImage, layers: readonly string[]): string => {
-  const extents = image.devices.map(({ sectors }, index) => {
-    const layer = layers[index];
-    return layer === undefined ? '' : `RW ${sectors} FLAT "../../layers/${digestHex(layer)}/layer.tar" 0`;
-  });
+const describeVmdk = (image: ErofsImage, tars: readonly string[]): string => {
+  const extents = image.devices.map(({ sectors }, index) => `RW ${sectors} FLAT "${tars[index]}" 0`);
   return [
     '# Disk DescriptorFile',
     'version=1',
