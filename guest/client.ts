@@ -322,7 +322,8 @@ class Process implements GuestProcess {
     this.#client = client;
     this.#channel = channel;
     this.pid = pid;
-    this.output = channel.output('streams');
+    // A second loop goes on where the first one stopped.
+    this.output = { [Symbol.asyncIterator]: () => channel.output('streams') };
     this.exited = channel.exit.promise;
   }
 

@@ -100,7 +100,7 @@ struct proc {
   char report[4096];
   size_t report_length;
   void (*finished)(struct proc *proc, bool ok);
-  uint64_t drain_until;
+  uint64_t drain_until, oom_kills_before;
 };
 extern struct proc *procs;
 extern struct proc *workload;

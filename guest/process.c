@@ -51,6 +51,7 @@ static struct proc *proc_new(enum proc_kind kind, uint32_t channel) {
     return NULL;
   }
   p->kind = kind, p->channel = channel;
+  p->oom_kills_before = oom_kills();
   p->pty = p->pid_ns = p->mnt_ns = p->cgroup_ns = p->input.fd = p->status.fd = -1;
   p->input_limit = INPUT_BUFFER;
   p->out[0].ended = p->out[1].ended = true;
@@ -418,7 +419,8 @@ static void on_exit_of(struct proc *p, int status) {
   p->exited = true;
   p->exit.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   p->exit.code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  p->exit.oom = p->exit.signal == SIGKILL && oom_kills() > 0;
+  /* A shell or an init hands on its child's end as code 137. */
+  p->exit.oom = p->exit.code == 128 + SIGKILL && oom_kills() > p->oom_kills_before;
   p->drain_until = now_ms() + DRAIN_MS;
   if (p->status.fd >= 0) {
     on_status(&p->status, 0);

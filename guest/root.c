@@ -68,6 +68,22 @@ int upper_path(char *out, size_t size) {
   return top < 0 ? -1 : 0;
 }
 
+bool same_below(const char *path, const struct stat *st) {
+  char full[4200];
+  struct stat below;
+  for (int i = top_layer() - 1; i >= -1; i--) {
+    if (i >= 0) {
+      snprintf(full, sizeof full, LAYERS "/%d/u/%s", i, path);
+    } else {
+      snprintf(full, sizeof full, LOWER "/%s", path);
+    }
+    if (lstat(full, &below) == 0) {
+      return below.st_mode == st->st_mode && below.st_uid == st->st_uid && below.st_gid == st->st_gid;
+    }
+  }
+  return false;
+}
+
 static int make_layer(int number) {
   char path[64];
   snprintf(path, sizeof path, LAYERS "/%d/w", number);

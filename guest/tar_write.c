@@ -268,9 +268,34 @@ static bool is_opaque(const char *path) {
   return lgetxattr(path, "trusted.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
 }
 
-/* A mount point that kestrel made is not the build's work. */
-static bool is_stub(const struct tar *t, const struct stat *st) {
-  return t->layer && (S_ISDIR(st->st_mode) || st->st_size == 0) && was_created(t->path) && (S_ISREG(st->st_mode) || rmdir(t->path) == 0);
+static char **read_names(const char *path, size_t *count);
+static bool is_stub(struct tar *t, const struct stat *st, int depth);
+
+/* True if all that a folder holds is mount points. */
+static bool only_stubs(struct tar *t, int depth) {
+  size_t count, length = strlen(t->path);
+  char **names = read_names(t->path, &count);
+  bool only = depth < MAX_DEPTH;
+  for (size_t i = 0; i < count; i++) {
+    struct stat st;
+    if (only && names[i] != NULL && length + strlen(names[i]) + 2 < sizeof t->path) {
+      snprintf(t->path + length, sizeof t->path - length, "/%s", names[i]);
+      only = lstat(t->path, &st) == 0 && is_stub(t, &st, depth + 1);
+      t->path[length] = 0;
+    }
+    free(names[i]);
+  }
+  free(names);
+  return only;
+}
+
+/* Mount points that kestrel made are not the build's work, and neither are the folders that overlayfs copied up to
+ * hold them. A folder whose only change is its time is left out with them. */
+static bool is_stub(struct tar *t, const struct stat *st, int depth) {
+  if (S_ISREG(st->st_mode)) {
+    return st->st_size == 0 && was_created(t->path);
+  }
+  return S_ISDIR(st->st_mode) && !is_opaque(t->path) && (was_created(t->path) || same_below(t->path, st)) && only_stubs(t, depth);
 }
 
 static void put_file(struct tar *t, const char *name, const struct stat *st) {
@@ -366,7 +391,8 @@ static void walk_below(struct tar *t, int depth) {
 static void walk(struct tar *t, int depth) {
   static char name[PATH_MAX * 2];
   struct stat st;
-  if (t->failed || lstat(t->path, &st) != 0 || is_stub(t, &st)) {
+  bool top = strcmp(t->path, ".") == 0;
+  if (t->failed || lstat(t->path, &st) != 0 || (t->layer && !top && is_stub(t, &st, depth))) {
     return;
   }
   if (depth > MAX_DEPTH) {
@@ -382,7 +408,6 @@ static void walk(struct tar *t, int depth) {
     }
     return;
   }
-  bool top = strcmp(t->path, ".") == 0;
   if (!top || t->prefix[0] != 0) {
     add_xattrs(t, t->path);
     put_header(t, name, &st, '5', NULL, 0);

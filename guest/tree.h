@@ -15,6 +15,9 @@ int tree_extract_layer(int in, const char *root);
 void remember_created(const char *path, size_t length);
 bool was_created(const char *path);
 int upper_path(char *out, size_t size);
+/* True if a layer below the writable one has a folder of this name with the same owner and mode. */
+struct stat;
+bool same_below(const char *path, const struct stat *st);
 /* Mounts a detached tree at `path` inside another mount namespace. */
 int tree_move_into(int tree, int mnt_ns, const char *path);
 
