@@ -147,6 +147,12 @@ static int set_up(const struct nic_order *nic, size_t index) {
   if (write_file(sysctl, "1", 1, 0) != 0 && errno != ENOENT) {
     return fail("switching IPv6 off on %s: %s", nic->name, strerror(errno));
   }
+  /* A gratuitous ARP when the card comes up: the network's switch may remember the address, but not on which
+   * wire it is now, and drops what it cannot place until this machine says something. */
+  snprintf(sysctl, sizeof sysctl, "/proc/sys/net/ipv4/conf/%s/arp_notify", nic->name);
+  if (write_file(sysctl, "1", 1, 0) != 0) {
+    return fail("announcing %s: %s", nic->name, strerror(errno));
+  }
   if (set_addresses(nic) != 0 || set_flags(nic->name, IFF_UP, 0) != 0 || set_route(nic) != 0) {
     return fail("configuring %s: %s", nic->name, strerror(errno));
   }

@@ -65,7 +65,7 @@ export const processesOf = async (stack: string): Promise<string[]> => {
     if (/^\d+$/.test(pid) && Number(pid) !== process.pid) {
       const line = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ');
       if (/qemu-system|gvproxy|virtiofsd|hypr supervisor|supervisor\.js/.test(line) && line.includes(stack)) {
-        found.push(`${pid} ${line.slice(0, 200)}`);
+        found.push(`${pid} ${line}`);
       }
     }
   }
