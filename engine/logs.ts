@@ -2,8 +2,11 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { isErrno } from '../base/errors.ts';
+import { isErrno, messageOf } from '../base/errors.ts';
+import { logger } from '../base/log.ts';
 import type { LogRecord } from './events.ts';
+
+const log = logger('logs');
 
 /**
  * Logs of a stack on disk: one file of JSON lines per replica, `{"t":ms,"s":"stdout","l":"…"}`, kept when
@@ -82,9 +85,12 @@ class FileLogWriter implements LogWriter {
     this.#path = path;
     this.#file = file;
     this.#owner = owner;
-    this.#writing = stat(path).then((info) => {
-      this.#size = info.size;
-    });
+    this.#writing = file.stat().then(
+      (info) => {
+        this.#size = info.size;
+      },
+      () => {},
+    );
   }
 
   write(stream: LogRecord['stream'], data: Uint8Array, time: number): LogRecord[] {
@@ -141,15 +147,25 @@ class FileLogWriter implements LogWriter {
   async #drain(): Promise<void> {
     const text = this.#pending;
     this.#pending = '';
-    if (this.#size + text.length > MAX_FILE) {
-      await this.#file.close();
-      await putAside(this.#path);
-      this.#file = await open(this.#path, 'a', 0o600);
-      this.#size = 0;
-    }
     // A full disk must not take the stack down: lines are lost, the service is not.
-    await this.#file.appendFile(text).catch(() => {});
-    this.#size += Buffer.byteLength(text);
+    try {
+      if (this.#size + text.length > MAX_FILE) {
+        await this.#rotate();
+      }
+      await this.#file.appendFile(text);
+      this.#size += Buffer.byteLength(text);
+    } catch (error) {
+      log.warn('log lines lost', { replica: this.#owner.replica, error: messageOf(error) });
+    }
+  }
+
+  /** The old file stays open until the new one is. */
+  async #rotate(): Promise<void> {
+    await putAside(this.#path);
+    const old = this.#file;
+    this.#file = await open(this.#path, 'a', 0o600);
+    this.#size = 0;
+    await old.close();
   }
 }
 

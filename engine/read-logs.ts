@@ -47,32 +47,55 @@ export async function* followLogs(
   const numberOf = (replica: string) => input.sources().find((source) => source.replica === replica)?.number ?? 0;
   const accepts = (record: LogRecord) =>
     isChosen({ replica: record.replica, service: record.service, number: numberOf(record.replica) }, options);
-  const live = input.bus.stream((event) => event.type === 'log' && accepts(event.record), signal)[Symbol.asyncIterator]();
-  // Asking for the first event subscribes; lines of the bus that are on disk already are told by identity of time and text.
-  let pending = live.next();
-  await input.settle();
-  const seen = new Map<string, number>();
-  const since = Date.now() - 2_000;
-  for await (const record of readMerged(input.logs, input.sources(), options)) {
-    if (record.time >= since) {
-      const key = keyOf(record);
-      seen.set(key, (seen.get(key) ?? 0) + 1);
+  const live = input.bus.stream((event) => event.type === 'log' && accepts(event.record), signal);
+  try {
+    await input.settle();
+    // Lines of the bus that are on disk already are told by identity of time (the guest's) and text.
+    const seen = new LastKeys();
+    for await (const record of readMerged(input.logs, input.sources(), options)) {
+      seen.add(keyOf(record));
+      yield record;
     }
-    yield record;
-  }
-  for (let next = await pending; !next.done; next = await pending) {
-    pending = live.next();
-    if (next.value.type !== 'log') {
-      continue;
+    for await (const event of live) {
+      if (event.type === 'log' && !seen.take(keyOf(event.record))) {
+        yield event.record;
+      }
     }
-    const key = keyOf(next.value.record);
-    const times = seen.get(key) ?? 0;
-    if (times > 0) {
-      seen.set(key, times - 1);
-      continue;
-    }
-    yield next.value.record;
+  } finally {
+    await live.return?.();
   }
 }
+
+/** A bag of the keys added last; a stream of the bus queues no more log lines than that. */
+class LastKeys {
+  readonly #order: string[] = [];
+  readonly #counts = new Map<string, number>();
+  #first = 0;
+
+  add(key: string): void {
+    this.#order.push(key);
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+    if (this.#order.length - this.#first > MAX_KEYS) {
+      this.take(this.#order[this.#first] ?? '');
+      this.#first += 1;
+    }
+    if (this.#first > MAX_KEYS) {
+      this.#order.splice(0, this.#first);
+      this.#first = 0;
+    }
+  }
+
+  take(key: string): boolean {
+    const count = this.#counts.get(key) ?? 0;
+    if (count > 1) {
+      this.#counts.set(key, count - 1);
+    } else {
+      this.#counts.delete(key);
+    }
+    return count > 0;
+  }
+}
+
+const MAX_KEYS = 20_000;
 
 const keyOf = (record: LogRecord): string => `${record.replica}\0${record.time}\0${record.stream}\0${record.line}`;

@@ -1,7 +1,7 @@
 import { withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
-import { GuestExecError } from '../guest/client.ts';
+import { GuestExecError } from '../guest/channel.ts';
 import type { GuestProcess, ProcessExit } from '../guest/types.ts';
 import type { MachineExit } from '../vmm/machine.ts';
 import type { EventBus } from './bus.ts';

@@ -41,7 +41,7 @@ export class StackClient implements Stack {
 
   async up(project: Project, options: UpOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
     const api = await this.#supervisor(onEvent, signal);
-    await this.#operation(() => api.rpc.up({ project: toStruct(project), options: toStruct(options) }, callOptions(signal)), onEvent);
+    await this.#operation(() => api.rpc.up({ project: toStruct(project), options: toStruct(options) }, callOptions(signal)), onEvent, signal);
   }
 
   async down(project: Project | undefined, options: DownOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
@@ -51,13 +51,13 @@ export class StackClient implements Stack {
     }
     const api = await this.#supervisor(onEvent, signal);
     const request = { ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
-    await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent);
+    await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent, signal);
   }
 
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
     const api = await this.#supervisor(onEvent, signal);
     const request = { verb, ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
-    await this.#operation(() => api.rpc.verb(request, callOptions(signal)), onEvent);
+    await this.#operation(() => api.rpc.verb(request, callOptions(signal)), onEvent, signal);
   }
 
   plan(project: Project, options: UpOptions): Promise<string> {
@@ -87,7 +87,7 @@ export class StackClient implements Stack {
         yield logFrom(message);
       }
     } catch (error) {
-      throw fromConnectError(error);
+      throw fromConnectError(error, signal);
     }
   }
 
@@ -106,7 +106,7 @@ export class StackClient implements Stack {
       await messages.next();
     } catch (error) {
       inputs.end();
-      throw fromConnectError(error);
+      throw fromConnectError(error, both);
     }
     return execSession(messages, inputs, controller);
   }
@@ -142,7 +142,7 @@ export class StackClient implements Stack {
       }
       return ended.exitCode;
     }
-    return call(async () => (await api.rpc.wait({ services: [...services] }, callOptions(signal))).exitCode);
+    return call(async () => (await api.rpc.wait({ services: [...services] }, callOptions(signal))).exitCode, signal);
   }
 
   async close(): Promise<void> {
@@ -154,13 +154,13 @@ export class StackClient implements Stack {
     return this.close();
   }
 
-  async #operation(start: () => AsyncIterable<Event>, onEvent: OnEvent): Promise<void> {
+  async #operation(start: () => AsyncIterable<Event>, onEvent: OnEvent, signal: AbortSignal | undefined): Promise<void> {
     try {
       for await (const message of start()) {
         onEvent(eventFrom(message));
       }
     } catch (error) {
-      throw fromConnectError(error);
+      throw fromConnectError(error, signal);
     }
   }
 
@@ -233,11 +233,11 @@ const LOCKED_FOR_MS = 15_000;
 
 const callOptions = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
 
-const call = async <T>(work: () => Promise<T>): Promise<T> => {
+const call = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
   try {
     return await work();
   } catch (error) {
-    throw fromConnectError(error);
+    throw fromConnectError(error, signal);
   }
 };
 
@@ -272,8 +272,9 @@ const execSession = (
       }
       resolveExit(0);
     } catch (error) {
-      rejectExit(fromConnectError(error));
-      throw fromConnectError(error);
+      const failure = fromConnectError(error, controller.signal);
+      rejectExit(failure);
+      throw failure;
     } finally {
       inputs.end();
     }

@@ -11,7 +11,8 @@ export const toConnectError = (error: unknown): ConnectError => {
   return new ConnectError(known.message, code, { [HEADER]: json });
 };
 
-export const fromConnectError = (error: unknown): HyprError => {
+/** What a call failed with. `signal` is the one the call was made with: without its word, a cancelled call is a supervisor that went away. */
+export const fromConnectError = (error: unknown, signal?: AbortSignal): HyprError => {
   if (!(error instanceof ConnectError)) {
     return toHyprError(error);
   }
@@ -19,10 +20,10 @@ export const fromConnectError = (error: unknown): HyprError => {
   if (header !== null) {
     return errorFromJson(JSON.parse(Buffer.from(header, 'base64url').toString('utf8')) as ErrorJson);
   }
-  if (error.code === Code.Canceled) {
+  if (error.code === Code.Canceled && signal?.aborted) {
     return new HyprError('HYPR_CANCELLED', 'cancelled', { cause: error });
   }
-  if (error.code === Code.Unavailable || error.code === Code.Aborted || error.code === Code.Unknown) {
+  if (WENT_AWAY.has(error.code)) {
     return new HyprError('SUPERVISOR_FAILED', `the supervisor of the stack went away (${error.rawMessage})`, {
       hint: 'run the command again: it takes over what still runs',
       cause: error,
@@ -30,3 +31,5 @@ export const fromConnectError = (error: unknown): HyprError => {
   }
   return new HyprError('SUPERVISOR_FAILED', error.rawMessage, { cause: error });
 };
+
+const WENT_AWAY: ReadonlySet<Code> = new Set([Code.Unavailable, Code.Aborted, Code.Unknown, Code.Canceled]);

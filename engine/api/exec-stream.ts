@@ -7,6 +7,7 @@ import type { ExecOptions } from '../types.ts';
 import { fromStruct } from './convert.ts';
 import { toConnectError } from './errors.ts';
 import { type ExecInput, type ExecOutput, ExecOutputSchema } from './gen/hypr_pb.ts';
+import { execOptions } from './requests.ts';
 
 const SIGKILL = 9;
 const SIGHUP = 1;
@@ -23,41 +24,63 @@ export async function* execStream(
     if (first.done || first.value.input.case !== 'start') {
       throw new HyprError('HYPR_USAGE', 'the first message of an exec must say what to run');
     }
-    const options = fromStruct<ExecOptions>(first.value.input.value);
+    const options = execOptions(fromStruct<Partial<ExecOptions>>(first.value.input.value));
     const process = await execInService(supervisor, options, signal);
     yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });
     if (options.detach) {
       void drain(process);
       return;
     }
-    const hangUp = () => void process.signal(options.tty ? SIGHUP : SIGKILL).catch(() => {});
-    signal.addEventListener('abort', hangUp, { once: true });
-    void feed(process, messages);
-    for await (const chunk of process.output) {
-      yield create(ExecOutputSchema, { output: { case: chunk.stream, value: chunk.data } });
-    }
-    const exit = await process.exited;
-    signal.removeEventListener('abort', hangUp);
-    yield create(ExecOutputSchema, { output: { case: 'exitCode', value: exit.code } });
+    yield* carryBoth({ process, messages, hangUpSignal: options.tty ? SIGHUP : SIGKILL, signal });
   } catch (error) {
     throw toConnectError(error);
   }
 }
 
+/** Both ways until the program ends; it is ended when the client goes away. */
+async function* carryBoth(input: {
+  process: GuestProcess;
+  messages: AsyncIterator<ExecInput>;
+  hangUpSignal: number;
+  signal: AbortSignal;
+}): AsyncIterable<ExecOutput> {
+  const { process, messages, signal } = input;
+  const hangUp = () => void process.signal(input.hangUpSignal).catch(() => {});
+  signal.addEventListener('abort', hangUp, { once: true });
+  if (signal.aborted) {
+    hangUp();
+  }
+  try {
+    void feed(process, messages);
+    for await (const chunk of process.output) {
+      yield create(ExecOutputSchema, { output: { case: chunk.stream, value: chunk.data } });
+    }
+    const exit = await process.exited;
+    yield create(ExecOutputSchema, { output: { case: 'exitCode', value: exit.code } });
+  } finally {
+    signal.removeEventListener('abort', hangUp);
+  }
+}
+
 /** The output of a detached exec goes nowhere, but must be read for the program to go on. */
 const drain = async (process: GuestProcess): Promise<void> => {
-  for await (const _ of process.output) {
-    // Discarded.
+  try {
+    for await (const _ of process.output) {
+      // Discarded.
+    }
+  } catch {
+    // Its machine is gone, and with it whoever could care.
   }
 };
 
 const feed = async (process: GuestProcess, messages: AsyncIterator<ExecInput>): Promise<void> => {
   try {
     for (let next = await messages.next(); !next.done; next = await messages.next()) {
-      await carry(process, next.value);
+      // Input that nobody reads any more must not keep signals from arriving.
+      await carry(process, next.value).catch(() => {});
     }
   } catch {
-    // The client or the program is gone; the output side says so.
+    // The client is gone; the output side says so.
   }
 };
 

@@ -5,7 +5,7 @@ import type { Project } from '../../compose/model.ts';
 import type { EngineEvent } from '../events.ts';
 import { followLogs, type LogSource, readMerged } from '../read-logs.ts';
 import type { StackSupervisor } from '../supervisor.ts';
-import type { DownOptions, LogsOptions, ServiceVerb, UpOptions, VerbOptions } from '../types.ts';
+import type { DownOptions, LogsOptions, UpOptions, VerbOptions } from '../types.ts';
 import { sampleUsage } from '../usage.ts';
 import { eventMessage, fromStruct, logMessage, toStruct } from './convert.ts';
 import { toConnectError } from './errors.ts';
@@ -19,6 +19,7 @@ import {
   Supervisor,
   WaitResponseSchema,
 } from './gen/hypr_pb.ts';
+import { DOWN_DEFAULTS, needProject, needVerb, UP_DEFAULTS, VERB_DEFAULTS } from './requests.ts';
 
 const USAGE_EVERY_MS = 2_000;
 
@@ -29,19 +30,23 @@ export const apiRoutes =
     router.service(Supervisor, {
       info: () => create(InfoResponseSchema, { ...facts, recovered: [...facts.recovered], pid: process.pid }),
       up: (request, context) =>
-        operation(supervisor, context, (signal) =>
-          supervisor.up(fromStruct<Project>(request.project), fromStruct<UpOptions>(request.options), signal),
+        operation({ supervisor, context, name: 'up' }, (signal) =>
+          supervisor.up(needProject(request.project), { ...UP_DEFAULTS, ...fromStruct<Partial<UpOptions>>(request.options) }, signal),
         ),
       down: (request, context) =>
-        operation(supervisor, context, (signal) =>
-          supervisor.down(request.project && fromStruct<Project>(request.project), fromStruct<DownOptions>(request.options), signal),
+        operation({ supervisor, context, name: 'down' }, (signal) =>
+          supervisor.down(
+            request.project && fromStruct<Project>(request.project),
+            { ...DOWN_DEFAULTS, ...fromStruct<Partial<DownOptions>>(request.options) },
+            signal,
+          ),
         ),
       verb: (request, context) =>
-        operation(supervisor, context, (signal) =>
+        operation({ supervisor, context, name: request.verb }, (signal) =>
           supervisor.verb(
-            request.verb as ServiceVerb,
+            needVerb(request.verb),
             request.project && fromStruct<Project>(request.project),
-            fromStruct<VerbOptions>(request.options),
+            { ...VERB_DEFAULTS, ...fromStruct<Partial<VerbOptions>>(request.options) },
             signal,
           ),
         ),
@@ -78,27 +83,27 @@ const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
 
 /** Runs an operation and streams what happens meanwhile; the RPC fails as the operation does. A client that goes away interrupts it. */
 async function* operation(
-  supervisor: StackSupervisor,
-  context: HandlerContext,
+  { supervisor, context, name }: { supervisor: StackSupervisor; context: HandlerContext; name: string },
   work: (signal: AbortSignal) => Promise<void>,
 ): AsyncIterable<Event> {
   const ended = new AbortController();
   const wanted = (event: EngineEvent) => event.type === 'progress' || event.type === 'warning' || event.type === 'build';
-  const events = supervisor.bus.stream(wanted, ended.signal)[Symbol.asyncIterator]();
-  let pending = events.next();
-  const working = work(context.signal).then(
-    () => undefined,
-    (error: unknown) => error ?? new HyprError('HYPR_INTERNAL', 'the operation failed without a reason'),
-  );
+  const events = supervisor.bus.stream(wanted, ended.signal);
+  const working = Promise.resolve()
+    .then(() => work(context.signal))
+    .then(
+      () => undefined,
+      (error: unknown) => error ?? new HyprError('HYPR_INTERNAL', 'the operation failed without a reason'),
+    );
   void working.then(() => ended.abort());
-  for (let next = await pending; !next.done; next = await pending) {
-    pending = events.next();
-    yield eventMessage(next.value);
+  for await (const event of events) {
+    yield eventMessage(event);
   }
   const failure = await working;
   if (failure !== undefined) {
     throw toConnectError(failure);
   }
+  yield eventMessage({ type: 'finished', time: Date.now(), operation: name });
 }
 
 async function* streamEvents(
@@ -106,9 +111,8 @@ async function* streamEvents(
   request: { logs: boolean; usage: boolean },
   signal: AbortSignal,
 ): AsyncIterable<Event> {
-  const wanted = (event: EngineEvent) => event.type !== 'log' || request.logs;
-  const events = supervisor.bus.stream(wanted, signal)[Symbol.asyncIterator]();
-  let pending = events.next();
+  const wanted = (event: EngineEvent) => (event.type !== 'log' || request.logs) && (event.type !== 'usage' || request.usage);
+  const events = supervisor.bus.stream(wanted, signal);
   for (const replica of supervisor.replicas.values()) {
     yield eventMessage({ type: 'replica', time: Date.now(), action: 'update', replica: replica.status() });
   }
@@ -121,9 +125,8 @@ async function* streamEvents(
       }, USAGE_EVERY_MS)
     : undefined;
   try {
-    for (let next = await pending; !next.done; next = await pending) {
-      pending = events.next();
-      yield eventMessage(next.value);
+    for await (const event of events) {
+      yield eventMessage(event);
     }
   } finally {
     clearInterval(timer);

@@ -1,0 +1,396 @@
+import http from 'node:http';
+import net from 'node:net';
+import { join } from 'node:path';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { HyprError } from '../../base/errors.ts';
+import type { Project } from '../../compose/model.ts';
+import { type ApiClient, connectApi, ExecInputs } from '../../engine/api/client.ts';
+import { eventFrom, toStruct } from '../../engine/api/convert.ts';
+import { fromConnectError } from '../../engine/api/errors.ts';
+import { apiRoutes } from '../../engine/api/handlers.ts';
+import { type ApiServer, serveApi } from '../../engine/api/server.ts';
+import type { EngineEvent } from '../../engine/events.ts';
+import type { FakeProcess } from './support/fake-guest.ts';
+import { UP } from './support/project.ts';
+import { Cue } from './support/pushable.ts';
+import { openTestStack, shopOf, type TestStack, waitTurn } from './support/stack.ts';
+
+interface Served {
+  readonly stack: TestStack;
+  readonly api: ApiClient;
+  readonly server: ApiServer;
+  readonly socket: string;
+  /** Resolves when no client is connected any more. */
+  readonly left: Promise<void>;
+}
+
+const serve = async (): Promise<Served> => {
+  const stack = openTestStack();
+  const socket = join(stack.dir, 'api.sock');
+  const left = new Cue();
+  const routes = apiRoutes(stack.supervisor, { version: '1', stack: 'shop', recovered: ['db was taken over'] });
+  const server = await serveApi(socket, routes, () => {
+    if (server.connections === 0) {
+      left.resolve();
+    }
+  });
+  const api = connectApi(socket);
+  onTestFinished(async () => {
+    api.close();
+    await server.close();
+  });
+  return { stack, api, server, socket, left: left.promise };
+};
+
+const collect = async (messages: AsyncIterable<Parameters<typeof eventFrom>[0]>): Promise<EngineEvent[]> => {
+  const events: EngineEvent[] = [];
+  for await (const message of messages) {
+    events.push(eventFrom(message));
+  }
+  return events;
+};
+
+const upRequest = (project: Project) => ({ project: toStruct(project), options: toStruct(UP) });
+const textOf = (event: EngineEvent) =>
+  event.type === 'progress' ? `${event.progress.id} ${event.progress.text}` : event.type === 'warning' ? event.message : event.type;
+
+describe('operations', () => {
+  test('up streams what happens and ends', async () => {
+    const { stack, api } = await serve();
+    const events = await collect(api.rpc.up(upRequest(shopOf(stack, { db: {} }))));
+    expect(events.map(textOf)).toEqual([
+      'Network shop_default Creating',
+      'Network shop_default Created',
+      'Container shop-db-1 Creating',
+      'Container shop-db-1 Created',
+      'Container shop-db-1 Starting',
+      'Container shop-db-1 Started',
+      'finished',
+    ]);
+    const { replicas } = await api.rpc.ps({});
+    expect(replicas).toMatchObject([{ name: 'shop-db-1', state: 'running' }]);
+    await collect(api.rpc.verb({ verb: 'stop' }));
+    expect(stack.states()).toEqual({ 'shop-db-1': 'exited' });
+    await collect(api.rpc.down({}));
+    expect(stack.states()).toEqual({});
+    expect(stack.supervisor.bus.subscribers).toBe(1);
+  });
+
+  test('an error arrives whole', async () => {
+    const { stack, api } = await serve();
+    const told = new HyprError('VMM_START', 'größer als erlaubt', {
+      hint: 'hypr doctor',
+      where: { file: '/srv/compose.yaml', line: 3 },
+      details: ['one', 'two\nlines'],
+    });
+    stack.platform.vmm.failNext('shop-db-1', told);
+    const error = await collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromConnectError(error));
+    expect(error).toBeInstanceOf(HyprError);
+    expect((error as HyprError).toJSON()).toEqual(told.toJSON());
+  });
+
+  test('so does that of a call without a stream, and one of ours', async () => {
+    const { api } = await serve();
+    await expect(api.rpc.wait({}).catch((error) => Promise.reject(fromConnectError(error)))).rejects.toMatchObject({
+      code: 'STACK_NOT_RUNNING',
+      message: 'no containers for project "shop"',
+    });
+    await expect(collect(api.rpc.verb({ verb: 'dance' })).catch((error) => Promise.reject(fromConnectError(error)))).rejects.toMatchObject({
+      code: 'HYPR_USAGE',
+    });
+    await expect(collect(api.rpc.up({})).catch((error) => Promise.reject(fromConnectError(error)))).rejects.toMatchObject({
+      code: 'HYPR_USAGE',
+    });
+  });
+
+  test.each(['cancels', 'vanishes'])('a client that %s during an up interrupts it', async (how) => {
+    const { stack, api } = await serve();
+    stack.platform.behave('db', { boot: new Promise(() => {}) });
+    const controller = new AbortController();
+    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })), { signal: controller.signal })).catch((error) => fromConnectError(error, controller.signal));
+    await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
+    if (how === 'cancels') {
+      controller.abort();
+      expect(await up).toMatchObject({ code: 'HYPR_CANCELLED' });
+    } else {
+      api.close();
+      await up;
+    }
+    await stack.until(() => stack.events.some((event) => event.type === 'finished'));
+    expect(stack.states()).toEqual({ 'shop-db-1': 'created' });
+    expect(stack.platform.vmm.machines.size).toBe(0);
+    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(1), { interval: 5 });
+  });
+
+  test('down from another client interrupts an up, which says by what', async () => {
+    const { stack, api, socket } = await serve();
+    stack.platform.behave('db', { boot: new Promise(() => {}) });
+    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromConnectError(error));
+    await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
+    const other = connectApi(socket);
+    onTestFinished(() => other.close());
+    await collect(other.rpc.down({}));
+    expect(await up).toMatchObject({ code: 'HYPR_CANCELLED', message: 'interrupted by down' });
+  });
+
+  test('a supervisor that goes away is an error that says what to do', async () => {
+    const { stack, api, server } = await serve();
+    stack.platform.behave('db', { boot: new Promise(() => {}) });
+    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromConnectError(error));
+    await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
+    await server.close();
+    expect(await up).toMatchObject({ code: 'SUPERVISOR_FAILED', hint: 'run the command again: it takes over what still runs' });
+  });
+});
+
+describe('exec', () => {
+  const setUp = async () => {
+    const served = await serve();
+    const { stack } = served;
+    const spawned: Array<{ args: readonly string[]; env: readonly string[]; process: FakeProcess }> = [];
+    const started = new Cue<FakeProcess>();
+    stack.platform.behave('web', {
+      spawn: (spec, process) => {
+        spawned.push({ args: spec.args, env: spec.env, process });
+        started.resolve(process);
+      },
+    });
+    await stack.up(shopOf(stack, { web: { environment: { A: '1', B: '2' } } }));
+    return { ...served, spawned, started: started.promise };
+  };
+  const start = (more: object = {}): { case: 'start'; value: JsonObject } => ({
+    case: 'start',
+    value: toStruct({ service: 'web', args: ['cat'], stdin: true, ...more }),
+  });
+
+  test('bytes both ways, and the exit code', async () => {
+    const { api, spawned, started, stack } = await setUp();
+    const inputs = new ExecInputs();
+    inputs.send(start({ env: ['B=3'] }));
+    const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
+    expect((await outputs.next()).value?.output).toEqual({ case: 'started', value: 200 });
+    const process = await started;
+    process.print('hello\n');
+    expect((await outputs.next()).value?.output).toEqual({ case: 'stdout', value: new Uint8Array(Buffer.from('hello\n')) });
+    process.print('oops', 'stderr');
+    expect((await outputs.next()).value?.output.case).toBe('stderr');
+    inputs.send({ case: 'stdin', value: Buffer.from('typed') });
+    inputs.send({ case: 'resize', value: { $typeName: 'hypr.v1.Size', columns: 100, rows: 40 } });
+    inputs.send({ case: 'closeStdin', value: true });
+    await process.inputClosed.promise;
+    expect([process.input, process.sizes[0]?.columns]).toEqual([['typed'], 100]);
+    process.end({ code: 7, oomKilled: false });
+    expect((await outputs.next()).value?.output).toEqual({ case: 'exitCode', value: 7 });
+    expect((await outputs.next()).done).toBe(true);
+    inputs.end();
+    expect(spawned[0]?.env.filter((entry) => /^[AB]=/.test(entry))).toEqual(['A=1', 'B=3']);
+    expect(stack.row('shop-web-1').state).toBe('running');
+  });
+
+  test('signals arrive though nobody reads the input any more', async () => {
+    const { api, started } = await setUp();
+    const inputs = new ExecInputs();
+    inputs.send(start());
+    const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
+    await outputs.next();
+    const process = await started;
+    process.refuseInput();
+    inputs.send({ case: 'stdin', value: Buffer.from('lost') });
+    inputs.send({ case: 'signal', value: 2 });
+    expect((await outputs.next()).value?.output).toEqual({ case: 'exitCode', value: 130 });
+    inputs.end();
+  });
+
+  test('a client that goes away ends the program', async () => {
+    const { api, started } = await setUp();
+    const inputs = new ExecInputs();
+    inputs.send(start());
+    const controller = new AbortController();
+    const outputs = api.rpc.exec(inputs, { signal: controller.signal })[Symbol.asyncIterator]();
+    await outputs.next();
+    const process = await started;
+    controller.abort();
+    expect(await process.exited).toMatchObject({ code: 137 });
+    inputs.end();
+  });
+
+  test('detached: it runs on, and its machine may end', async () => {
+    const { api, started, stack } = await setUp();
+    const inputs = new ExecInputs();
+    inputs.send(start({ detach: true }));
+    const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
+    expect((await outputs.next()).value?.output.case).toBe('started');
+    expect((await outputs.next()).done).toBe(true);
+    inputs.end();
+    await started;
+    await stack.verb('kill');
+    expect(stack.row('shop-web-1').state).toBe('exited');
+  });
+
+  test('what cannot run is said', async () => {
+    const { api, stack } = await setUp();
+    const attempt = async (more: object) => {
+      const inputs = new ExecInputs();
+      inputs.send(start(more));
+      const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
+      try {
+        return await outputs.next();
+      } catch (error) {
+        return fromConnectError(error);
+      } finally {
+        inputs.end();
+      }
+    };
+    expect(await attempt({ service: 'wbe' })).toMatchObject({ code: 'COMPOSE_NO_SERVICE', hint: 'the services are: web' });
+    expect(await attempt({ index: 3 })).toMatchObject({ code: 'STACK_NOT_RUNNING' });
+    expect(await attempt({ args: [] })).toMatchObject({ code: 'HYPR_USAGE' });
+    await stack.verb('pause');
+    expect(await attempt({})).toMatchObject({ code: 'STACK_NOT_RUNNING', hint: 'it is paused: hypr compose unpause' });
+  });
+});
+
+describe('streams', () => {
+  test('events: first what is, then what happens; logs only when asked for', async () => {
+    const { stack, api } = await serve();
+    await stack.up(shopOf(stack, { web: {} }));
+    const [quiet, loud] = [new AbortController(), new AbortController()];
+    const take = async (logs: boolean, controller: AbortController) => {
+      const seen: string[] = [];
+      try {
+        for await (const message of api.rpc.events({ logs, usage: false }, { signal: controller.signal })) {
+          const event = eventFrom(message);
+          if (event.type === 'replica' || event.type === 'log') {
+            seen.push(event.type === 'replica' ? event.action : event.record.line);
+          }
+          if (seen.length === 1) {
+            subscribed.resolve();
+          }
+          if (event.type === 'replica' && event.action === 'pause') {
+            break;
+          }
+        }
+      } finally {
+        controller.abort();
+      }
+      return seen;
+    };
+    let subscribed = new Cue();
+    const both = [take(false, quiet)];
+    await subscribed.promise;
+    subscribed = new Cue();
+    both.push(take(true, loud));
+    await subscribed.promise;
+    stack.platform.guest('shop-web-1').print('a line\n');
+    await stack.until(() => stack.events.some((event) => event.type === 'log'));
+    await stack.verb('pause');
+    expect(await Promise.all(both)).toEqual([
+      ['update', 'update', 'pause'],
+      ['update', 'a line', 'update', 'pause'],
+    ]);
+    // The cancelling reaches the server over the socket.
+    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(1), { interval: 5 });
+  });
+
+  test('logs follow over a restart, and new replicas appear', async () => {
+    const { stack, api } = await serve();
+    const project = shopOf(stack, { web: {} });
+    await stack.up(project);
+    const print = (text: string, name = 'shop-web-1') => stack.platform.guest(name).print(`${text}\n`);
+    print('first');
+    const controller = new AbortController();
+    const records = api.rpc.logs({ services: ['web'], follow: true }, { signal: controller.signal })[Symbol.asyncIterator]();
+    const next = async () => {
+      const { value } = await records.next();
+      return value && `${value.replica} ${value.line}`;
+    };
+    expect(await next()).toBe('shop-web-1 first');
+    await stack.verb('restart');
+    print('second');
+    expect(await next()).toBe('shop-web-1 second');
+    await stack.up(project, { scale: { web: 2 } });
+    print('third', 'shop-web-2');
+    expect(await next()).toBe('shop-web-2 third');
+    controller.abort();
+    await expect(records.next()).rejects.toThrow();
+  });
+
+  test('wait gives the exit code of the first to end; stats what is used', async () => {
+    const { stack, api } = await serve();
+    await stack.up(shopOf(stack, { web: {} }));
+    expect((await api.rpc.stats({})).usages).toMatchObject([{ replica: 'shop-web-1', cpu: 0, memory: 1, pids: 7 }]);
+    const waiting = api.rpc.wait({ services: ['web'] });
+    await waitTurn();
+    stack.platform.guest('shop-web-1').end(3);
+    expect((await waiting).exitCode).toBe(3);
+  });
+
+  test('info says what was found', async () => {
+    const { api } = await serve();
+    expect(await api.rpc.info({})).toMatchObject({ version: '1', stack: 'shop', recovered: ['db was taken over'], pid: process.pid });
+  });
+});
+
+describe('plain JSON over HTTP/1.1 on the same socket', () => {
+  const post = (socket: string, method: string, body: string): Promise<{ status: number; headers: http.IncomingHttpHeaders; body: string }> =>
+    new Promise((resolve, reject) => {
+      const request = http.request(
+        { socketPath: socket, path: `/hypr.v1.Supervisor/${method}`, method: 'POST', headers: { 'content-type': 'application/json' } },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (chunk: string) => {
+            text += chunk;
+          });
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+        },
+      );
+      request.on('error', reject);
+      request.end(body);
+    });
+
+  test('ps', async () => {
+    const { stack, socket } = await serve();
+    await stack.up(shopOf(stack, { web: {} }));
+    const answer = await post(socket, 'Ps', '{}');
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.body)).toMatchObject({ replicas: [{ name: 'shop-web-1', state: 'running' }] });
+  });
+
+  test('an error has its code and text', async () => {
+    const { socket } = await serve();
+    const answer = await post(socket, 'Wait', '{}');
+    expect(answer.status).toBe(400);
+    expect(JSON.parse(answer.body)).toMatchObject({ code: 'failed_precondition', message: 'no containers for project "shop"' });
+    expect((await post(socket, 'Nothing', '{}')).status).toBe(404);
+    expect((await post(socket, 'Ps', '{')).status).toBe(400);
+  });
+
+  test('a request that arrives byte by byte is understood', async () => {
+    const { socket, left } = await serve();
+    const connection = net.connect(socket);
+    connection.setNoDelay(true);
+    const body = '{}';
+    const text = `POST /hypr.v1.Supervisor/Ps HTTP/1.1\r\nhost: hypr\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    for (const byte of text) {
+      await new Promise<void>((resolve) => connection.write(byte, () => resolve()));
+      await waitTurn();
+    }
+    let answer = '';
+    for await (const chunk of connection) {
+      answer += String(chunk);
+    }
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK/);
+    await left;
+  });
+
+  test('a client that connects and says nothing is counted, and let go', async () => {
+    const { socket, server, left } = await serve();
+    const connection = net.connect(socket);
+    await new Promise((resolve) => connection.once('connect', resolve));
+    await waitTurn();
+    expect(server.connections).toBe(1);
+    connection.destroy();
+    await left;
+    expect(server.connections).toBe(0);
+  });
+});
