@@ -29,17 +29,26 @@ export const serveApi = async (socket: string, routes: (router: ConnectRouter) =
       open.delete(connection);
       onConnections();
     });
-    connection.once('data', (first: Buffer) => {
+    let head = Buffer.alloc(0);
+    const onData = (chunk: Buffer) => {
+      head = Buffer.concat([head, chunk]);
+      const isHttp2 = HTTP2_PREFACE.subarray(0, head.length).equals(head.subarray(0, HTTP2_PREFACE.length));
+      if (isHttp2 && head.length < HTTP2_PREFACE.length) {
+        // Only a beginning: a POST begins as it does, too.
+        return;
+      }
+      connection.off('data', onData);
       connection.pause();
-      connection.unshift(first);
-      if (HTTP2_PREFACE.subarray(0, first.length).equals(first.subarray(0, HTTP2_PREFACE.length))) {
+      connection.unshift(head);
+      if (isHttp2) {
         // An HTTP/2 session reads what is buffered by itself; resuming would lose it.
         h2.emit('connection', connection);
       } else {
         h1.emit('connection', connection);
         connection.resume();
       }
-    });
+    };
+    connection.on('data', onData);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

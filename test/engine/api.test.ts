@@ -366,9 +366,9 @@ describe('plain JSON over HTTP/1.1 on the same socket', () => {
   });
 
   test('a request that arrives byte by byte is understood', async () => {
-    const { socket, left } = await serve();
+    const { socket, server, left } = await serve();
     const connection = net.connect(socket);
-    connection.setNoDelay(true);
+    await vi.waitFor(() => expect(server.connections).toBe(1), { interval: 1 });
     const body = '{}';
     const text = `POST /hypr.v1.Supervisor/Ps HTTP/1.1\r\nhost: hypr\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
     for (const byte of text) {
