@@ -3,6 +3,7 @@
  * may come at any moment, even unnoticed; a HELLO starts a new session whatever came before it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,7 +12,7 @@
 
 #include "kestrel.h"
 
-enum { BULK_LIMIT = 64 << 10, OUT_LIMIT = 4 << 20 };
+enum { BULK_LIMIT = 64 << 10, OUT_LIMIT = 4 << 20, HOST_GONE_MS = 500 };
 
 static const struct channel_handlers *on;
 static struct watch port = {.fd = -1};
@@ -150,12 +151,42 @@ static void welcome(const struct frame *frame) {
 }
 
 static void on_frame(void *context, const struct frame *frame) {
+  static const char text[] = "there is no session";
+  static bool told;
   (void)context;
   if (frame->type == F_HELLO) {
+    told = false;
     welcome(frame);
   } else if (connected) {
     on->frame(frame);
+  } else if (!told) {
+    /* A host that believes in a session we have given up must not wait for ever. */
+    told = true;
+    queue_frame(F_FAULT, 0, 0, text, sizeof text - 1, NULL, 0);
   }
+}
+
+/* The news of a disconnect travels apart from the data and may come after the next host's HELLO. So it ends
+ * the session only if the port is still without a host a moment later. */
+static void check_host(struct timer *timer) {
+  struct pollfd state = {port.fd, POLLIN, 0};
+  (void)timer;
+  if (port.fd >= 0 && poll(&state, 1, 0) >= 0 && (state.revents & POLLHUP) != 0) {
+    end_session();
+  }
+}
+
+static struct timer host_timer = {.fn = check_host};
+
+static void host_gone(struct watch *watch) {
+  if (!port_is_stream) {
+    timer_start(&host_timer, HOST_GONE_MS);
+    return;
+  }
+  end_session();
+  loop_unwatch(watch);
+  close(watch->fd);
+  watch->fd = -1;
 }
 
 static void on_port(struct watch *watch, uint32_t events) {
@@ -173,12 +204,7 @@ static void on_port(struct watch *watch, uint32_t events) {
       break;
     } else {
       /* A virtio port gives 0 for as long as no host is there and wakes us (edge) when one is. */
-      end_session();
-      if (port_is_stream) {
-        loop_unwatch(watch);
-        close(watch->fd);
-        watch->fd = -1;
-      }
+      host_gone(watch);
       break;
     }
   }

@@ -24,7 +24,7 @@ import type {
 export { GuestExecError } from './channel.ts';
 
 /** Deadlines in ms; generous, because an emulated machine may be slow. */
-const DEADLINE = { order: 30_000, prepare: 180_000, transfer: 600_000, powerOff: 30_000 };
+const DEADLINE = { order: 30_000, prepare: 180_000, transfer: 3_600_000, powerOff: 30_000 };
 const KILL = 9;
 
 /**
@@ -242,16 +242,13 @@ class Client implements GuestClient {
       await Promise.race([answer, sendAll(channel, data)]);
       await answer;
     } catch (error) {
-      // A failed write is only the consequence of a refusal: prefer the reason.
-      const reason = order.signal?.aborted
-        ? error
-        : await Promise.race([
-            answer.then(
-              () => error,
-              (refused) => refused,
-            ),
-            soon(error),
-          ]);
+      // A write that nobody reads is only the consequence of a refusal: wait for the reason.
+      const unread = error instanceof HyprError && error.code === 'GUEST_EXEC';
+      const refusal = answer.then(
+        () => error,
+        (reason: unknown) => reason,
+      );
+      const reason = unread ? await Promise.race([refusal, soon(error)]) : error;
       this.#drop(channel);
       throw reason;
     } finally {

@@ -10,23 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dns_message.h"
-#include "kestrel.h"
+#include "dns_table.h"
 
 enum { UDP_SIZE = 1232, QUERIES = 128, CLIENTS = 32, MAX_UPSTREAMS = 4, UPSTREAM_MS = 2000, CLIENT_MS = 15000 };
 
-static struct arena table_arena;
-static struct name_order *table;
-static size_t table_count, turn;
-static char suffixes[16][256];
-static size_t suffix_count, upstream_count;
 static struct sockaddr_in upstreams[MAX_UPSTREAMS];
+static size_t upstream_count;
 static struct watch udp = {.fd = -1}, tcp = {.fd = -1};
 
 /* A question that waits for an upstream, on a socket of its own (so its port is hard to guess). */
@@ -51,101 +45,15 @@ struct client {
 static struct query queries[QUERIES];
 static struct client clients[CLIENTS];
 
-/* ---- the table ---- */
-
-void dns_set_names(const struct name_order *names, size_t count) {
-  arena_free(&table_arena);
-  table = count == 0 ? NULL : arena_take(&table_arena, count * sizeof *table);
-  table_count = table == NULL ? 0 : count;
-  for (size_t i = 0; i < table_count; i++) {
-    size_t length = strlen(names[i].name);
-    char *name = arena_take(&table_arena, length + 1);
-    table[i].addresses = arena_take(&table_arena, names[i].count * 4 + 4);
-    if (name == NULL || table[i].addresses == NULL) {
-      table_count = i;
-      return;
-    }
-    for (size_t k = 0; k < length; k++) {
-      name[k] = (char)(names[i].name[k] >= 'A' && names[i].name[k] <= 'Z' ? names[i].name[k] + 32 : names[i].name[k]);
-    }
-    table[i].name = name, table[i].count = names[i].count;
-    if (names[i].count > 0) {
-      memcpy(table[i].addresses, names[i].addresses, names[i].count * 4);
-    }
-  }
-}
-
 void dns_configure(const struct machine_orders *orders) {
   dns_set_names(orders->names, orders->name_count);
-  suffix_count = upstream_count = 0;
-  for (size_t i = 0; i < orders->search.count && suffix_count < 16; i++) {
-    snprintf(suffixes[suffix_count++], sizeof *suffixes, "%s", orders->search.items[i]);
-  }
+  dns_set_suffixes(&orders->search);
+  upstream_count = 0;
   for (size_t i = 0; i < orders->upstreams.count && upstream_count < MAX_UPSTREAMS; i++) {
     struct sockaddr_in *to = &upstreams[upstream_count];
     to->sin_family = AF_INET, to->sin_port = htons(53);
     upstream_count += inet_pton(AF_INET, orders->upstreams.items[i], &to->sin_addr) == 1;
   }
-}
-
-/* Length of `name` without a suffix of the stack; its whole length if it has none. */
-static size_t stem(const char *name, bool *ours) {
-  size_t length = strlen(name);
-  for (size_t i = 0; i < suffix_count; i++) {
-    size_t n = strlen(suffixes[i]);
-    if (n > 0 && length > n && strcasecmp(name + length - n, suffixes[i]) == 0 && name[length - n - 1] == '.') {
-      *ours = true;
-      return length - n - 1;
-    }
-  }
-  return length;
-}
-
-static const struct name_order *find_name(const char *name, bool *ours) {
-  size_t length = stem(name, ours);
-  const struct name_order *found = NULL;
-  for (size_t i = 0; i < table_count; i++) {
-    if (strcmp(table[i].name, name) == 0) {
-      return &table[i];
-    }
-    if (*ours && strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0) {
-      found = &table[i];
-    }
-  }
-  return found;
-}
-
-static const char *find_owner(const uint8_t address[4]) {
-  for (size_t i = 0; i < table_count; i++) {
-    for (size_t k = 0; k < table[i].count; k++) {
-      if (memcmp(table[i].addresses[k], address, 4) == 0) {
-        return table[i].name;
-      }
-    }
-  }
-  return NULL;
-}
-
-/* Answers from the table in place; 0 when the question is for an upstream. */
-static size_t answer_here(uint8_t *m, const struct dns_question *q, size_t size) {
-  bool ours = false;
-  uint8_t address[4];
-  const struct name_order *found = find_name(q->name, &ours);
-  if (found != NULL) {
-    size_t length = dns_reply(m, q, 0), first = turn++;
-    for (size_t i = 0; i < found->count && (q->type == DNS_A || q->type == DNS_ANY); i++) {
-      length = dns_add_a(m, length, size, found->addresses[(first + i) % found->count]);
-    }
-    return length;
-  }
-  if (ours || upstream_count == 0) {
-    return dns_reply(m, q, DNS_NXDOMAIN);
-  }
-  if (q->type == DNS_PTR && dns_reverse(q->name, address)) {
-    const char *owner = find_owner(address);
-    return owner == NULL ? 0 : dns_add_ptr(m, dns_reply(m, q, 0), size, owner);
-  }
-  return 0;
 }
 
 /* ---- clients over TCP ---- */
@@ -337,7 +245,7 @@ static void on_question(struct query *asked, uint8_t *m, size_t length, size_t s
   if (!dns_parse(m, length, &asked->question)) {
     return;
   }
-  size_t answer = answer_here(m, &asked->question, size);
+  size_t answer = dns_answer_here(m, &asked->question, size, upstream_count > 0);
   if (answer > 0) {
     reply(asked, m, answer);
   } else {

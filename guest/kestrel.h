@@ -27,6 +27,8 @@ void loop_init(void);
 bool loop_watch(struct watch *watch, uint32_t events);
 void loop_change(struct watch *watch, uint32_t events);
 void loop_unwatch(struct watch *watch);
+/* Unwatches and closes; the descriptor is -1 afterwards. */
+void watch_close(struct watch *watch);
 /* (Re)starts a timer; it fires once. */
 void timer_start(struct timer *timer, uint64_t after_ms);
 void timer_stop(struct timer *timer);
@@ -113,13 +115,26 @@ struct proc *job_start(uint32_t channel, int streams, job_fn *fn, void *argument
 void procs_reap(void);
 void procs_pump(void);
 void procs_session(bool connected);
+/* input.c */
+bool input_open(struct proc *proc, int fd);
+void input_window(const struct proc *proc, uint64_t limit);
+/* Nobody reads any more: the host may send what it likes, it goes nowhere. */
+void input_refuse(struct proc *proc);
 void proc_input(struct proc *proc, const uint8_t *data, size_t length);
 void proc_input_end(struct proc *proc);
+/* process.c */
 void proc_drop(struct proc *proc);
 bool procs_drained(void);
 void write_exit(struct writer *w, const struct exit_report *exit);
 /* Set by the main part: told when the workload ends. */
 extern void (*on_workload_exit)(void);
+
+/* fork.c */
+int open_ns(pid_t pid, const char *name);
+/* A fork, in new namespaces or inside a process's; kestrel itself stays where it is. */
+pid_t fork_into(bool new_namespaces, int pid_ns);
+void reset_signals(void);
+void set_oom_score(const char *score);
 
 /* launch.c: the child's side of starting a program; never returns */
 struct launch {

@@ -1,4 +1,5 @@
 /* From fork to execve: everything here runs in the child and ends in the program or in a reason. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -32,6 +33,26 @@ _Noreturn void launch_fail(int fd, int status, const char *format, ...) {
   _exit(write(fd, report, length) < 0 ? 125 : status & 255);
 }
 
+/* A privileged container sees all devices of its machine. */
+static void add_devices(void) {
+  DIR *dir = opendir("/dev");
+  struct dirent *entry;
+  int to = open(SYSROOT "/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while (dir != NULL && to >= 0 && (entry = readdir(dir)) != NULL) {
+    struct stat st;
+    bool device = fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
+    if (device && mknodat(to, entry->d_name, st.st_mode, st.st_rdev) != 0) {
+      errno = 0;
+    }
+  }
+  if (dir != NULL) {
+    closedir(dir);
+  }
+  if (to >= 0) {
+    close(to);
+  }
+}
+
 /* Its own view: the root at /, a /proc of its own process tree, its part of the cgroup tree. */
 static void enter_new_root(const struct launch *l) {
   int fd = open("/sys/fs/cgroup/work/cgroup.procs", O_WRONLY | O_CLOEXEC);
@@ -40,6 +61,9 @@ static void enter_new_root(const struct launch *l) {
       unshare(CLONE_NEWCGROUP);
     }
     close(fd);
+  }
+  if (l->spec->privileged) {
+    add_devices();
   }
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   unsigned long limited = l->spec->privileged ? flags : flags | MS_RDONLY;

@@ -42,6 +42,14 @@ void loop_unwatch(struct watch *watch) {
   }
 }
 
+void watch_close(struct watch *watch) {
+  if (watch->fd >= 0) {
+    loop_unwatch(watch);
+    close(watch->fd);
+  }
+  watch->fd = -1;
+}
+
 void timer_stop(struct timer *timer) {
   for (struct timer **at = &timers; *at != NULL; at = &(*at)->next) {
     if (*at == timer) {

@@ -1,19 +1,16 @@
 /* Programs and jobs of the guest: starting, standard streams, reaping, what a lost host means for each. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
+#include "ends.h"
 #include "kestrel.h"
 
 enum { WORKLOAD_RING = 1 << 20, EXEC_RING = 64 << 10, DRAIN_MS = 500 };
@@ -36,13 +33,6 @@ static void close_fd(int *fd) {
     close(*fd);
   }
   *fd = -1;
-}
-
-static void drop_watch(struct watch *watch) {
-  if (watch->fd >= 0) {
-    loop_unwatch(watch);
-  }
-  close_fd(&watch->fd);
 }
 
 static struct proc *proc_new(enum proc_kind kind, uint32_t channel) {
@@ -70,213 +60,21 @@ static void proc_free(struct proc *p) {
   workload = workload == p ? NULL : workload;
   stream_close(&p->out[0]);
   stream_close(&p->out[1]);
-  drop_watch(&p->input);
-  drop_watch(&p->status);
+  watch_close(&p->input);
+  watch_close(&p->status);
   close_fd(&p->pty), close_fd(&p->pid_ns), close_fd(&p->mnt_ns), close_fd(&p->cgroup_ns);
   free(p->input_buffer);
   free(p);
 }
 
-/* ---- stdin ---- */
-
-static void send_input_window(const struct proc *p, uint64_t limit) {
-  uint8_t payload[8];
-  put64(payload, limit);
-  channel_send(F_INPUT_WINDOW, 0, p->channel, payload, sizeof payload);
-}
-
-/* Nobody reads any more: the host may send what it likes, it goes nowhere. */
-static void refuse_input(struct proc *p) {
-  drop_watch(&p->input);
-  if (!p->discard_input) {
-    p->discard_input = true;
-    send_input_window(p, UINT64_MAX);
-  }
-}
-
-static void finish_input(struct proc *p) {
-  static const char end_of_transmission = 4;
-  if (p->pty >= 0 && p->input.fd >= 0 && write(p->input.fd, &end_of_transmission, 1) < 0) {
-    refuse_input(p);
-  }
-  drop_watch(&p->input);
-}
-
-static void pump_input(struct proc *p) {
-  while (p->input.fd >= 0 && p->input_written < p->input_received) {
-    size_t at = (size_t)(p->input_written % INPUT_BUFFER), n = (size_t)(p->input_received - p->input_written);
-    n = INPUT_BUFFER - at < n ? INPUT_BUFFER - at : n;
-    ssize_t done = write(p->input.fd, p->input_buffer + at, n);
-    if (done < 0 && errno == EINTR) {
-      continue;
-    }
-    if (done < 0 && errno == EAGAIN) {
-      loop_change(&p->input, EPOLLOUT);
-      break;
-    }
-    if (done <= 0) {
-      refuse_input(p);
-      return;
-    }
-    p->input_written += (uint64_t)done;
-  }
-  bool empty = p->input_written == p->input_received;
-  if (!p->discard_input && p->input_written + INPUT_BUFFER >= p->input_limit + INPUT_BUFFER / 4) {
-    p->input_limit = p->input_written + INPUT_BUFFER;
-    send_input_window(p, p->input_limit);
-  }
-  if (empty && p->input.fd >= 0) {
-    loop_change(&p->input, 0);
-    if (p->input_ended) {
-      finish_input(p);
-    }
-  }
-}
-
-static void on_input(struct watch *watch, uint32_t events) {
-  struct proc *p = (struct proc *)(void *)((char *)watch - offsetof(struct proc, input));
-  if (events & (EPOLLERR | EPOLLHUP)) {
-    refuse_input(p);
-  } else {
-    pump_input(p);
-  }
-}
-
-void proc_input(struct proc *p, const uint8_t *data, size_t length) {
-  if (p->discard_input || p->input.fd < 0) {
-    return;
-  }
-  if (p->input_received + length > p->input_limit) {
-    channel_fault("more input than its window allows");
-    return;
-  }
-  for (size_t i = 0; i < length; i++) {
-    p->input_buffer[(p->input_received + i) % INPUT_BUFFER] = data[i];
-  }
-  p->input_received += length;
-  pump_input(p);
-}
-
-void proc_input_end(struct proc *p) {
-  p->input_ended = true;
-  if (p->input.fd >= 0) {
-    pump_input(p);
-  }
-}
-
-static bool open_input(struct proc *p, int fd) {
-  p->input_buffer = malloc(INPUT_BUFFER);
-  p->input = (struct watch){fd, on_input};
-  return p->input_buffer != NULL && loop_watch(&p->input, 0);
-}
-
 /* ---- starting ---- */
-
-struct ends {
-  int parent[3], child[3];
-};
-
-static bool make_pipe(int *reader, int *writer, bool parent_reads) {
-  int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) {
-    return false;
-  }
-  int parent = parent_reads ? fds[0] : fds[1];
-  fcntl(parent, F_SETFL, O_NONBLOCK);
-  *reader = fds[0], *writer = fds[1];
-  return true;
-}
-
-static bool make_pipes(struct ends *e, bool in, bool out) {
-  bool ok = true;
-  if (in) {
-    ok = make_pipe(&e->child[0], &e->parent[0], false);
-  } else {
-    e->child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  }
-  if (out) {
-    ok = ok && make_pipe(&e->parent[1], &e->child[1], true);
-  } else {
-    e->child[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
-  }
-  return ok && make_pipe(&e->parent[2], &e->child[2], true);
-}
-
-static bool make_pty(struct proc *p, struct ends *e, const struct process_spec *spec) {
-  struct winsize size = {.ws_row = (unsigned short)spec->rows, .ws_col = (unsigned short)spec->columns};
-  int unlock = 0;
-  p->pty = open(host_test ? "/dev/ptmx" : SYSROOT "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-  if (p->pty < 0 || ioctl(p->pty, TIOCSPTLCK, &unlock) != 0) {
-    return false;
-  }
-  int slave = ioctl(p->pty, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (spec->rows != 0 && spec->columns != 0) {
-    ioctl(p->pty, TIOCSWINSZ, &size);
-  }
-  e->child[0] = slave;
-  e->child[1] = fcntl(slave, F_DUPFD_CLOEXEC, 0), e->child[2] = fcntl(slave, F_DUPFD_CLOEXEC, 0);
-  e->parent[0] = fcntl(p->pty, F_DUPFD_CLOEXEC, 0), e->parent[1] = fcntl(p->pty, F_DUPFD_CLOEXEC, 0);
-  return slave >= 0;
-}
-
-static void close_ends(int *ends) {
-  for (int i = 0; i < 3; i++) {
-    close_fd(&ends[i]);
-  }
-}
-
-static int open_ns(pid_t pid, const char *name) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/ns/%s", pid, name);
-  return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-/* A fork, in new namespaces or inside the workload's; kestrel itself goes back to where it was. */
-static pid_t fork_into(bool new_namespaces, int pid_ns) {
-  if (pid_ns >= 0) {
-    int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-    if (own < 0 || setns(pid_ns, CLONE_NEWPID) != 0) {
-      close_fd(&own);
-      return -1;
-    }
-    pid_t pid = fork();
-    int error = errno;
-    if (pid != 0) {
-      setns(own, CLONE_NEWPID);
-    }
-    close(own);
-    errno = error;
-    return pid;
-  }
-  return new_namespaces ? (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0) : fork();
-}
-
-/* Everything a fork inherits from PID 1 that its program must not see. */
-static void reset_signals(void) {
-  sigset_t none;
-  for (int i = 1; i < 65; i++) {
-    signal(i, SIG_DFL);
-  }
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void set_oom_score(const char *score) {
-  int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    if (write(fd, score, strlen(score)) < 0) {
-      errno = 0;
-    }
-    close(fd);
-  }
-}
 
 static void on_status(struct watch *watch, uint32_t events);
 
 static bool adopt_streams(struct proc *p, struct ends *e, size_t ring) {
   bool ok = true;
   if (e->parent[0] >= 0) {
-    ok = open_input(p, e->parent[0]);
+    ok = input_open(p, e->parent[0]);
   } else {
     p->discard_input = true;
   }
@@ -319,11 +117,11 @@ const char *proc_start(enum proc_kind kind, uint32_t channel, const struct proce
     return "the guest is out of memory";
   }
   struct ends e = {{-1, -1, -1}, {-1, -1, -1}};
-  bool ok = spec->tty ? make_pty(p, &e, spec) : make_pipes(&e, spec->stdin_open, true);
+  bool ok = spec->tty ? ends_pty(&e, spec, &p->pty) : ends_pipes(&e, spec->stdin_open, true);
   const char *error = ok ? fork_program(p, spec, &e) : "no terminals or descriptors left in the guest";
-  close_ends(e.child);
+  ends_close(e.child);
   if (error != NULL) {
-    close_ends(e.parent);
+    ends_close(e.parent);
     proc_free(p);
     return error;
   }
@@ -345,7 +143,7 @@ static void on_status(struct watch *watch, uint32_t events) {
     p->report_length += (size_t)n;
     return;
   }
-  drop_watch(&p->status);
+  watch_close(&p->status);
   p->report[p->report_length] = 0;
   if (p->kind == PROC_JOB) {
     return;
@@ -374,8 +172,8 @@ static void on_status(struct watch *watch, uint32_t events) {
 struct proc *job_start(uint32_t channel, int streams, job_fn *fn, void *argument, void (*finished)(struct proc *, bool)) {
   struct proc *p = proc_new(PROC_JOB, channel);
   struct ends e = {{-1, -1, -1}, {-1, -1, -1}};
-  if (p == NULL || !make_pipes(&e, streams & JOB_INPUT, streams & JOB_OUTPUT) || (p->pid = fork()) < 0) {
-    close_ends(e.child), close_ends(e.parent);
+  if (p == NULL || !ends_pipes(&e, streams & JOB_INPUT, streams & JOB_OUTPUT) || (p->pid = fork()) < 0) {
+    ends_close(e.child), ends_close(e.parent);
     if (p != NULL) {
       proc_free(p);
     }
@@ -390,7 +188,7 @@ struct proc *job_start(uint32_t channel, int streams, job_fn *fn, void *argument
     syscall(SYS_close_range, 3, ~0U, 0);
     _exit(fn(argument) == 0 ? 0 : 1);
   }
-  close_ends(e.child);
+  ends_close(e.child);
   p->finished = finished;
   /* A job's stderr is its report, read like the status of a program. */
   p->status = (struct watch){e.parent[2], on_status};
@@ -433,7 +231,7 @@ static void on_exit_of(struct proc *p, int status) {
     p->orphaned = true;
     return;
   }
-  refuse_input(p);
+  input_refuse(p);
   send_exit(p);
   if (p == workload && on_workload_exit != NULL) {
     on_workload_exit();
@@ -442,7 +240,7 @@ static void on_exit_of(struct proc *p, int status) {
 
 /* A new host takes over the workload: the window of its input, and its end if it came meanwhile. */
 void proc_attached(struct proc *p) {
-  send_input_window(p, p->discard_input ? UINT64_MAX : p->input_limit);
+  input_window(p, p->discard_input ? UINT64_MAX : p->input_limit);
   if (p->exited) {
     send_exit(p);
   }
@@ -556,7 +354,7 @@ void proc_drop(struct proc *p) {
   stream_attach(&p->out[0], false), stream_attach(&p->out[1], false);
   if (p != workload) {
     p->discard_input = true;
-    drop_watch(&p->input);
+    watch_close(&p->input);
     if (p->pty >= 0 && !p->exited) {
       kill(p->pid, SIGHUP);
     }

@@ -16,7 +16,7 @@ export const MAGIC = Buffer.from([0x68, 0x79, 0x70, 0x72, 0x1f, 0x6b, 0x65, 0x73
 export const NONCE_SIZE = 16;
 export const MAX_ORDER = 32 << 20;
 /** How far a guest may send ahead of what was read, per stream. */
-export const OUTPUT_WINDOW = 256 * 1024;
+export const OUTPUT_WINDOW = 1024 * 1024;
 export const FLAG_MORE = 1;
 export const NO_LIMIT = (1n << 64n) - 1n;
 

@@ -2,7 +2,6 @@
  * Unpacking tar streams below a root. Every parent is opened with RESOLVE_IN_ROOT, every last name is used on
  * that descriptor without following links: nothing a stream says can lead out of the root.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -20,7 +19,7 @@
 #include "tar_header.h"
 #include "tree.h"
 
-enum { BUFFER = 64 << 10, MAX_REMOVE_DEPTH = 512 };
+enum { BUFFER = 64 << 10 };
 
 struct folder {
   char *name;
@@ -101,40 +100,6 @@ static int open_parent(const struct reader *r, const char *path, bool make, cons
   return make ? rooted_make(r->root, parent, true, 0755, NULL) : rooted_open(r->root, parent, O_PATH | O_DIRECTORY);
 }
 
-static int remove_tree(int dir, const char *name, int depth) {
-  if (unlinkat(dir, name, 0) == 0 || errno == ENOENT) {
-    return 0;
-  }
-  int fd = depth > MAX_REMOVE_DEPTH ? -1 : openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *list = fd < 0 ? NULL : fdopendir(fd);
-  struct dirent *entry;
-  int result = list == NULL ? -1 : 0;
-  while (result == 0 && (entry = readdir(list)) != NULL) {
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-      result = remove_tree(fd, entry->d_name, depth + 1);
-    }
-  }
-  if (list != NULL) {
-    closedir(list);
-  }
-  return result == 0 ? unlinkat(dir, name, AT_REMOVEDIR) : result;
-}
-
-static int empty_folder(int dir) {
-  int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
-  DIR *list = fd < 0 ? NULL : fdopendir(fd);
-  struct dirent *entry;
-  while (list != NULL && result == 0 && (entry = readdir(list)) != NULL) {
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-      result = remove_tree(fd, entry->d_name, 0);
-    }
-  }
-  if (list != NULL) {
-    closedir(list);
-  }
-  return result;
-}
-
 /* What is in the way goes, except a folder that stays a folder. A layer may replace a folder, a copy may not. */
 static int clear_place(const struct reader *r, int dir, const char *name) {
   struct stat st;
@@ -143,7 +108,7 @@ static int clear_place(const struct reader *r, int dir, const char *name) {
   }
   if (S_ISDIR(st.st_mode)) {
     errno = EISDIR;
-    return r->entry.type == '5' ? 0 : r->layer ? remove_tree(dir, name, 0) : -1;
+    return r->entry.type == '5' ? 0 : r->layer ? remove_tree(dir, name) : -1;
   }
   return unlinkat(dir, name, 0);
 }
@@ -262,7 +227,7 @@ static bool apply_whiteout(struct reader *r, int dir, const char *name, int *res
   if (!r->layer || strncmp(name, ".wh.", 4) != 0) {
     return false;
   }
-  *result = strcmp(name, ".wh..wh..opq") == 0 ? empty_folder(dir) : strncmp(name, ".wh..wh.", 8) == 0 ? 0 : remove_tree(dir, name + 4, 0);
+  *result = strcmp(name, ".wh..wh..opq") == 0 ? empty_folder(dir) : strncmp(name, ".wh..wh.", 8) == 0 ? 0 : remove_tree(dir, name + 4);
   return true;
 }
 

@@ -6,190 +6,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "kestrel.h"
 #include "rooted.h"
+#include "tar_format.h"
 #include "tree.h"
 
-enum { BLOCK = 512, BUFFER = 64 << 10, MAX_DEPTH = 512, MAX_PAX = 1 << 20, MAX_XATTR = 64 << 10 };
-
-struct link {
-  dev_t dev;
-  ino_t ino;
-  char *name;
-};
-
-struct tar {
-  int out;
-  bool layer, failed;
-  /* Put before every name: the base name of what was asked for, or nothing. */
-  const char *prefix;
-  char path[PATH_MAX];
-  size_t used;
-  uint8_t buffer[BUFFER];
-  char *pax;
-  size_t pax_length;
-  struct link *links;
-  size_t link_count;
-};
-
-static void flush(struct tar *t) {
-  for (size_t at = 0; at < t->used && !t->failed;) {
-    ssize_t n = write(t->out, t->buffer + at, t->used - at);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    t->failed = n <= 0;
-    at += n > 0 ? (size_t)n : 0;
-  }
-  t->used = 0;
-}
-
-static void put(struct tar *t, const void *data, size_t length) {
-  const uint8_t *at = data;
-  while (length > 0 && !t->failed) {
-    size_t n = BUFFER - t->used < length ? BUFFER - t->used : length;
-    memcpy(t->buffer + t->used, at, n);
-    t->used += n, at += n, length -= n;
-    if (t->used == BUFFER) {
-      flush(t);
-    }
-  }
-}
-
-static void put_padding(struct tar *t, uint64_t length) {
-  static const uint8_t zeros[BLOCK];
-  put(t, zeros, (size_t)((BLOCK - length % BLOCK) % BLOCK));
-}
-
-/* ---- headers ---- */
-
-struct header {
-  char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[6], version[2], uname[32], gname[32],
-      major[8], minor[8], prefix[155], pad[12];
-};
-
-static void octal(char *field, size_t width, uint64_t value) {
-  for (size_t i = width - 1; i-- > 0; value >>= 3) {
-    field[i] = (char)('0' + (value & 7));
-  }
-  field[width - 1] = 0;
-}
-
-static bool fits(uint64_t value, unsigned digits) { return value >> (3 * digits) == 0; }
-
-static void pax_add(struct tar *t, const char *key, const void *value, size_t length) {
-  size_t base = strlen(key) + length + 3, digits = 1, total;
-  for (total = base + digits; (size_t)snprintf(NULL, 0, "%zu", total) != digits; total = base + digits) {
-    digits++;
-  }
-  char *bigger = t->pax_length + total > MAX_PAX ? NULL : realloc(t->pax, t->pax_length + total + 1);
-  if (bigger == NULL) {
-    t->failed = true;
-    return;
-  }
-  t->pax = bigger;
-  int n = sprintf(t->pax + t->pax_length, "%zu %s=", total, key);
-  memcpy(t->pax + t->pax_length + n, value, length);
-  t->pax[t->pax_length + total - 1] = '\n';
-  t->pax_length += total;
-}
-
-static void pax_number(struct tar *t, const char *key, long long value) {
-  char text[32];
-  pax_add(t, key, text, (size_t)snprintf(text, sizeof text, "%lld", value));
-}
-
-/* A long name goes into prefix and name where it can be cut at a slash, else into a PAX record. */
-static void set_name(struct tar *t, struct header *h, const char *name) {
-  size_t length = strlen(name);
-  if (length <= sizeof h->name) {
-    memcpy(h->name, name, length);
-    return;
-  }
-  for (size_t cut = length - 1; cut > 0; cut--) {
-    if (name[cut] == '/' && cut <= sizeof h->prefix && length - cut - 1 <= sizeof h->name && length - cut - 1 > 0) {
-      memcpy(h->prefix, name, cut);
-      memcpy(h->name, name + cut + 1, length - cut - 1);
-      return;
-    }
-  }
-  pax_add(t, "path", name, length);
-  memcpy(h->name, name + length - sizeof h->name, sizeof h->name);
-}
-
-static void seal(struct header *h) {
-  unsigned sum = 0;
-  memcpy(h->magic, "ustar", 6);
-  memcpy(h->version, "00", 2);
-  memset(h->checksum, ' ', sizeof h->checksum);
-  for (size_t i = 0; i < sizeof *h; i++) {
-    sum += ((const uint8_t *)h)[i];
-  }
-  octal(h->checksum, 7, sum);
-}
-
-static void put_pax(struct tar *t) {
-  struct header h;
-  if (t->pax_length == 0) {
-    return;
-  }
-  memset(&h, 0, sizeof h);
-  memcpy(h.name, "PaxHeaders/entry", 16);
-  octal(h.mode, 8, 0644), octal(h.uid, 8, 0), octal(h.gid, 8, 0), octal(h.mtime, 12, 0), octal(h.size, 12, t->pax_length);
-  h.type = 'x';
-  seal(&h);
-  put(t, &h, sizeof h);
-  put(t, t->pax, t->pax_length);
-  put_padding(t, t->pax_length);
-  t->pax_length = 0;
-}
-
-static void put_header(struct tar *t, const char *name, const struct stat *st, char type, const char *link, uint64_t size) {
-  struct header h;
-  memset(&h, 0, sizeof h);
-  set_name(t, &h, name);
-  octal(h.mode, 8, st->st_mode & 07777);
-  octal(h.uid, 8, fits(st->st_uid, 7) ? st->st_uid : 0), octal(h.gid, 8, fits(st->st_gid, 7) ? st->st_gid : 0);
-  octal(h.size, 12, fits(size, 11) ? size : 0);
-  bool time_fits = st->st_mtime >= 0 && fits((uint64_t)st->st_mtime, 11);
-  octal(h.mtime, 12, time_fits ? (uint64_t)st->st_mtime : 0);
-  if (!fits(st->st_uid, 7)) {
-    pax_number(t, "uid", st->st_uid);
-  }
-  if (!fits(st->st_gid, 7)) {
-    pax_number(t, "gid", st->st_gid);
-  }
-  if (!fits(size, 11)) {
-    pax_number(t, "size", (long long)size);
-  }
-  if (!time_fits) {
-    pax_number(t, "mtime", st->st_mtime);
-  }
-  if (link != NULL && strlen(link) > sizeof h.link) {
-    pax_add(t, "linkpath", link, strlen(link));
-  } else if (link != NULL) {
-    memcpy(h.link, link, strlen(link));
-  }
-  if (type == '3' || type == '4') {
-    octal(h.major, 8, major(st->st_rdev)), octal(h.minor, 8, minor(st->st_rdev));
-  }
-  h.type = type;
-  put_pax(t);
-  seal(&h);
-  put(t, &h, sizeof h);
-}
-
-/* ---- one entry ---- */
+enum { MAX_DEPTH = 512, MAX_XATTR = 64 << 10 };
 
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
@@ -210,7 +39,7 @@ static void add_xattrs(struct tar *t, const char *path) {
     ssize_t n = own ? -1 : lgetxattr(path, sorted[i], value, sizeof value);
     if (n >= 0) {
       snprintf(key, sizeof key, "SCHILY.xattr.%s", sorted[i]);
-      pax_add(t, key, value, (size_t)n);
+      tar_add_pax(t, key, value, (size_t)n);
     }
   }
 }
@@ -248,10 +77,10 @@ static void put_content(struct tar *t, int fd, uint64_t size) {
       memset(chunk, 0, sizeof chunk);
       n = (ssize_t)(left < sizeof chunk ? left : sizeof chunk);
     }
-    put(t, chunk, (size_t)n);
+    tar_put(t, chunk, (size_t)n);
     left -= (uint64_t)n;
   }
-  put_padding(t, size);
+  tar_put_padding(t, size);
 }
 
 static void put_whiteout(struct tar *t, const char *name) {
@@ -260,7 +89,7 @@ static void put_whiteout(struct tar *t, const char *name) {
   size_t parent = slash == NULL ? 0 : (size_t)(slash - name) + 1;
   struct stat none = {.st_mode = S_IFREG | 0644};
   snprintf(text, sizeof text, "%.*s.wh.%s", (int)parent, name, name + parent);
-  put_header(t, text, &none, '0', NULL, 0);
+  tar_put_header(t, text, &none, '0', NULL, 0);
 }
 
 static bool is_opaque(const char *path) {
@@ -301,7 +130,7 @@ static bool is_stub(struct tar *t, const struct stat *st, int depth) {
 static void put_file(struct tar *t, const char *name, const struct stat *st) {
   const char *first = st->st_nlink > 1 ? seen_link(t, st, name) : NULL;
   if (first != NULL) {
-    put_header(t, name, st, '1', first, 0);
+    tar_put_header(t, name, st, '1', first, 0);
     return;
   }
   int fd = open(t->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -310,7 +139,7 @@ static void put_file(struct tar *t, const char *name, const struct stat *st) {
     return;
   }
   add_xattrs(t, t->path);
-  put_header(t, name, st, '0', NULL, (uint64_t)st->st_size);
+  tar_put_header(t, name, st, '0', NULL, (uint64_t)st->st_size);
   put_content(t, fd, (uint64_t)st->st_size);
   close(fd);
 }
@@ -324,7 +153,7 @@ static void put_other(struct tar *t, const char *name, const struct stat *st) {
   }
   const char *first = type != 0 && st->st_nlink > 1 ? seen_link(t, st, name) : NULL;
   if (first != NULL) {
-    put_header(t, name, st, '1', first, 0);
+    tar_put_header(t, name, st, '1', first, 0);
     return;
   }
   ssize_t n = type == '2' ? readlink(t->path, target, sizeof target - 1) : 0;
@@ -333,7 +162,7 @@ static void put_other(struct tar *t, const char *name, const struct stat *st) {
   }
   target[n] = 0;
   add_xattrs(t, t->path);
-  put_header(t, name, st, type, type == '2' ? target : NULL, 0);
+  tar_put_header(t, name, st, type, type == '2' ? target : NULL, 0);
 }
 
 /* ---- the walk ---- */
@@ -410,11 +239,11 @@ static void walk(struct tar *t, int depth) {
   }
   if (!top || t->prefix[0] != 0) {
     add_xattrs(t, t->path);
-    put_header(t, name, &st, '5', NULL, 0);
+    tar_put_header(t, name, &st, '5', NULL, 0);
     if (t->layer && is_opaque(t->path)) {
       struct stat none = {.st_mode = S_IFREG | 0644};
       strcat(name, ".wh..wh..opq");
-      put_header(t, name, &none, '0', NULL, 0);
+      tar_put_header(t, name, &none, '0', NULL, 0);
     }
   }
   walk_below(t, depth);
@@ -422,8 +251,8 @@ static void walk(struct tar *t, int depth) {
 
 static int finish(struct tar *t) {
   static const uint8_t end[2 * BLOCK];
-  put(t, end, sizeof end);
-  flush(t);
+  tar_put(t, end, sizeof end);
+  tar_flush(t);
   return t->failed ? -1 : 0;
 }
 
@@ -482,7 +311,7 @@ int tar_create(int out, const char *path, bool follow) {
   if (follow && S_ISREG(st.st_mode)) {
     /* The name asked for, the content of what it leads to. */
     int file = open(fd_path(fd, link), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    put_header(&tar, base, &st, '0', NULL, (uint64_t)st.st_size);
+    tar_put_header(&tar, base, &st, '0', NULL, (uint64_t)st.st_size);
     put_content(&tar, file, (uint64_t)st.st_size);
     return finish(&tar);
   }

@@ -12,6 +12,10 @@ int tree_extract(int in, int root);
 /* The same through the mounted root, with a layer's whiteouts carried out. */
 int tree_extract_layer(int in, const char *root);
 
+/* Removes `name` in the folder `dir`, whatever it is; gone already is fine. */
+int remove_tree(int dir, const char *name);
+int empty_folder(int dir);
+
 void remember_created(const char *path, size_t length);
 bool was_created(const char *path);
 int upper_path(char *out, size_t size);

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectGuest } from '../../guest/client.ts';
 import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
 import { chunks, collect, machineOrders, processSpec, readAll } from './host-agent.ts';
 import { openWorkshop, type TestMachine, type Workshop } from './test-machine.ts';
@@ -141,6 +142,7 @@ describe('a replica', () => {
     expect(await capabilities({ capDrop: ['ALL'], capAdd: ['NET_ADMIN'] })).toBe('0000000000001000');
     expect(await capabilities({ user: 'app' })).toBe('0000000000000000');
     expect(await capabilities({ privileged: true })).toBe('000001ffffffffff');
+    expect((await ask(guest, ['ls', '/dev'], { privileged: true })).split('\n')).toEqual(expect.arrayContaining(['kmsg', 'vda']));
   });
 
   it('gives terminals', async () => {
@@ -215,6 +217,24 @@ describe('a replica', () => {
     expect(await machine.exited).toBe(0);
   });
 
+  it('answers every one of many hosts that come and go', async () => {
+    const many = await workshop.boot({ name: 'hosts', disks: {} });
+    const first = await many.connect();
+    await first.prepare(machineOrders({ root: { disk: 'root', readOnly: true } }));
+    await first.close();
+    for (let n = 0; n < 40; n++) {
+      const host = await connectGuest(many.socket, { timeout: 4000 });
+      if (n % 3 > 0) {
+        await host.stats();
+      }
+      if (n % 3 > 1) {
+        expect(await ask(host, ['echo', String(n)])).toBe(String(n));
+      }
+      await host.close();
+    }
+    await many.kill();
+  });
+
   it('finds its disks as it left them', async () => {
     const next = await workshop.boot({ name: 'again', disks: { upper, vol0: volume } });
     const again = await next.connect();
@@ -224,9 +244,7 @@ describe('a replica', () => {
     expect(await ask(again, ['ls', '/data'])).toBe('seed');
     // PID 1 without a handler never sees SIGTERM: no reason to wait for the grace period.
     await again.startWorkload(processSpec(['box', 'pause'], { env: ['PATH=/bin'] }));
-    const begin = Date.now();
-    expect(await again.powerOff({ stopSignal: 15, graceMs: 60_000 })).toMatchObject({ code: 137, signal: 9 });
-    expect(Date.now() - begin).toBeLessThan(50_000);
+    expect(await again.powerOff({ stopSignal: 15, graceMs: 3_600_000 })).toMatchObject({ code: 137, signal: 9 });
     await next.exited;
   });
 });
