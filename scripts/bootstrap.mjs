@@ -25,7 +25,8 @@ export const ensureDependencies = async () => {
   const wanted = hash([join(root, 'package-lock.json')]);
   await once('dependencies', wanted, async () => {
     process.stderr.write('Installing dependencies (about a minute the first time)…\n');
-    await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { env: installEnv() });
+    // Not `npm ci`: it refuses a lock file when a registry lacks an optional package of another platform.
+    await run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], { env: installEnv() });
   });
 };
 
