@@ -50,7 +50,7 @@ export const exists = async (path: string): Promise<boolean> => {
 export const diskError = (error: unknown, path: string): unknown => {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
     return new HyprError('HYPR_DISK_FULL', `no space left on the disk of ${path}`, {
-      hint: 'free some space, or remove what hypr no longer needs with: hypr system prune',
+      hint: 'free some space: hypr rmi removes images, hypr compose down -v a stack with its volumes',
       cause: error,
     });
   }

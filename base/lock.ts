@@ -3,6 +3,7 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { sleep } from './deadline.ts';
 import { HyprError, isErrno } from './errors.ts';
+import { shortHash } from './paths.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process.ts';
 
 export interface LockOptions {
@@ -46,7 +47,7 @@ const acquire = async (path: string, options: LockOptions): Promise<() => Promis
       }
       const holder = await readHolder(path);
       if (holder !== undefined && !isAlive(holder.identity)) {
-        await removeIfStill(path, holder.text);
+        await removeIfStill(path, holder.text, mine);
         continue;
       }
       if (holder !== undefined && !told) {
@@ -68,7 +69,7 @@ const acquire = async (path: string, options: LockOptions): Promise<() => Promis
 const readHolder = async (path: string): Promise<{ identity: ProcessIdentity; text: string } | undefined> => {
   try {
     const text = await readFile(path, 'utf8');
-    return { identity: JSON.parse(text) as ProcessIdentity, text };
+    return { identity: parseIdentity(text), text };
   } catch (error) {
     if (isErrno(error, 'ENOENT')) {
       return undefined;
@@ -77,9 +78,38 @@ const readHolder = async (path: string): Promise<{ identity: ProcessIdentity; te
   }
 };
 
-/** Two waiters may see the same dead holder; only the file they both saw may be removed. */
-const removeIfStill = async (path: string, text: string): Promise<void> => {
-  if ((await readHolder(path))?.text === text) {
-    await rm(path, { force: true });
+/** A file that a power cut left empty names nobody: pid 0 is never alive. */
+const parseIdentity = (text: string): ProcessIdentity => {
+  try {
+    return JSON.parse(text) as ProcessIdentity;
+  } catch {
+    return { pid: 0, startTime: '' };
+  }
+};
+
+/**
+ * Two waiters may see the same dead holder, and only the file they both saw may be removed: not the one
+ * that the faster of them puts there next. So looking and removing is for one at a time, for each dead holder.
+ */
+const removeIfStill = async (path: string, text: string, mine: string): Promise<void> => {
+  const claim = `${path}.${shortHash(text, 12)}.stale`;
+  try {
+    await link(mine, claim);
+  } catch (error) {
+    if (!isErrno(error, 'EEXIST')) {
+      throw error;
+    }
+    const claimer = await readHolder(claim);
+    if (claimer !== undefined && !isAlive(claimer.identity)) {
+      await rm(claim, { force: true });
+    }
+    return;
+  }
+  try {
+    if ((await readHolder(path))?.text === text) {
+      await rm(path, { force: true });
+    }
+  } finally {
+    await rm(claim, { force: true });
   }
 };

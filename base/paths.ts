@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HyprError } from './errors.ts';
 
 /** Everything hypr keeps: `HYPR_HOME`, `HYPR_DATA_DIR` (the seeds' name) or `~/.hypr`. */
 export const hyprHome = (env: NodeJS.ProcessEnv = process.env): string => env.HYPR_HOME ?? env.HYPR_DATA_DIR ?? join(homedir(), '.hypr');
@@ -33,8 +34,25 @@ export const runtimeDir = (env: NodeJS.ProcessEnv = process.env): string => {
     env.HYPR_RUNTIME_DIR ?? (env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'hypr') : join(tmpdir(), `hypr-${process.getuid?.() ?? 0}`));
   const dir = join(base, shortHash(hyprHome(env), 6));
   mkdirSync(dir, { recursive: true, mode: 0o700 });
+  refuseForeign(base, dir);
   return dir;
 };
+
+/** In a temporary folder anybody could have been there first, and would then own every socket below. */
+const refuseForeign = (base: string, dir: string): void => {
+  const me = process.getuid?.() ?? 0;
+  const parent = statSync(base);
+  const own = lstatSync(dir);
+  const isOpen = (parent.mode & 0o022) !== 0 && (parent.mode & STICKY) === 0;
+  const isForeign = (parent.uid !== me && parent.uid !== 0) || !own.isDirectory() || own.uid !== me || (own.mode & 0o022) !== 0;
+  if (isOpen || isForeign) {
+    throw new HyprError('HYPR_PERMISSION', `${dir} is to hold sockets, but others may write to it or own it`, {
+      hint: 'remove it, or set XDG_RUNTIME_DIR or HYPR_RUNTIME_DIR to a private folder',
+    });
+  }
+};
+
+const STICKY = 0o1000;
 
 /** The socket folder of one stack; the name is hashed when it is long. */
 export const stackRuntimeDir = (stack: string, env: NodeJS.ProcessEnv = process.env): string =>
