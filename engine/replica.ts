@@ -1,20 +1,22 @@
-import { withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import { GuestExecError } from '../guest/channel.ts';
 import type { GuestProcess, ProcessExit } from '../guest/types.ts';
 import type { MachineExit } from '../vmm/machine.ts';
 import type { EventBus } from './bus.ts';
-import type { ReplicaAction, ReplicaStatus } from './events.ts';
+import type { ReplicaStatus } from './events.ts';
 import { monitorHealth, type ProbeResult } from './health.ts';
 import { nextState } from './lifecycle.ts';
 import type { LogStore } from './logs.ts';
 import type { Publication } from './platform.ts';
+import { POWER_OFF_MS, PowerDowns } from './power-down.ts';
 import { publishPorts, reservedPorts } from './publish.ts';
 import { adoptRun } from './replica-adopt.ts';
+import { Attempts, pauseFor } from './replica-attempts.ts';
 import { ReplicaOutput } from './replica-output.ts';
+import { ReplicaRecord } from './replica-record.ts';
 import { type BootContext, bootReplica, type Run } from './replica-run.ts';
-import { endReason, replicaStatus } from './replica-status.ts';
+import { endReason } from './replica-status.ts';
 import { decideRestart } from './restart.ts';
 import type { VmRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
@@ -23,8 +25,6 @@ const log = logger('replica');
 
 const SIGTERM = 15;
 const SIGKILL = 9;
-/** For the guest to sync and power off after its workload ended. */
-const POWER_OFF_MS = 20_000;
 /** For a machine whose agent went silent to end by itself, so that its true end is known. */
 const LOST_MS = 5_000;
 
@@ -36,44 +36,35 @@ export interface ReplicaContext extends BootContext {
   readonly onChange: () => void;
 }
 
-interface PowerDown {
-  readonly stopSignal: number;
-  readonly graceMs: number;
-}
-
 /**
  * One replica of a service and everything that runs for it. Its row in the database is always up to date.
- * Plans call it one after the other; what happens by itself (`#again`) gives way to them.
+ * Plans call it one after the other; what it does by itself (`#attempts`) gives way to them.
  */
 export class Replica {
-  #row: VmRow;
   readonly #context: ReplicaContext;
+  readonly #record: ReplicaRecord;
   readonly #output: ReplicaOutput;
-  readonly #poweringDown = new WeakMap<Run, Promise<MachineExit>>();
+  readonly #attempts: Attempts;
+  readonly #powerDowns: PowerDowns;
   #run: Run | undefined;
   #publications: readonly Publication[] = [];
   #lastProbe: ProbeResult | undefined;
-  /** Interrupts a boot, a start, or the pause before a restart. */
-  #interrupt = new AbortController();
   #booting: Promise<void> | undefined;
-  /** A restart that nobody asked for: by policy, or on a new network. Never rejects. */
-  #again: Promise<void> | undefined;
   /** From the start of a workload to its end on record. Never rejects. */
   #ending: Promise<void> | undefined;
-  #exit: ProcessExit | undefined;
   /** Between the two halves of a restart on a new network: the policy has no say. */
   #replacing = false;
-  /** Removed or let go of: nothing is recorded any more. */
-  #over = false;
 
   constructor(row: VmRow, context: ReplicaContext) {
-    this.#row = row;
     this.#context = context;
+    this.#record = new ReplicaRecord(row, context);
+    this.#attempts = new Attempts(row.name);
+    this.#powerDowns = new PowerDowns(row.name, () => this.#record.isOver);
     this.#output = new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service });
   }
 
   get row(): VmRow {
-    return this.#row;
+    return this.#record.row;
   }
 
   get run(): Run | undefined {
@@ -86,24 +77,24 @@ export class Replica {
 
   /** Booted by a plan, and its workload not yet started. */
   get isHeld(): boolean {
-    return this.#run !== undefined && this.#run.process === undefined && this.#again === undefined;
+    return this.#run !== undefined && this.#run.process === undefined && !this.#attempts.isRunning;
   }
 
   status(): ReplicaStatus {
-    return replicaStatus(this.#row, this.#context.store.leases(this.#row.stack));
+    return this.#record.status();
   }
 
   /** Records a new replica and reserves its addresses. */
   create(): void {
-    this.#context.store.putVm(this.#row);
-    this.#context.networks.lease(this.#row);
-    this.#emit('create');
+    this.#context.store.putVm(this.row);
+    this.#context.networks.lease(this.row);
+    this.#record.emit('create');
     this.#context.onChange();
   }
 
   /** Takes the published ports, boots the machine and prepares it, all before any dependency is ready. */
   async boot(signal: AbortSignal): Promise<void> {
-    await this.#interruptAgain(`${this.#row.name} is being started`);
+    await this.#attempts.interrupt(`${this.row.name} is being started`);
     // A restart of its own may have been faster.
     if (this.#run === undefined) {
       await this.#boot(signal);
@@ -111,7 +102,7 @@ export class Replica {
   }
 
   #boot(signal: AbortSignal): Promise<void> {
-    this.#booting = this.#bootRun(this.#interruptible(signal)).finally(() => {
+    this.#booting = this.#bootRun(this.#attempts.interruptible(signal)).finally(() => {
       this.#booting = undefined;
     });
     return this.#booting;
@@ -119,20 +110,20 @@ export class Replica {
 
   async #bootRun(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    this.#update({ state: nextState(this.#row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false });
+    this.#record.update({ state: nextState(this.row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false });
     const begin = Date.now();
     try {
-      this.#publications = await publishPorts(this.#row, this.#context, signal);
-      this.#update({ published: reservedPorts(this.#publications) });
+      this.#publications = await publishPorts(this.row, this.#context, signal);
+      this.#record.update({ published: reservedPorts(this.#publications) });
       this.#run = await bootReplica(
-        this.#row,
-        { ...this.#context, onMachine: (machine) => this.#update({ machine: machine.record }) },
+        this.row,
+        { ...this.#context, onMachine: (machine) => this.#record.update({ machine: machine.record }) },
         signal,
       );
-      this.#update({ bootMs: Date.now() - begin });
+      this.#record.update({ bootMs: Date.now() - begin });
     } catch (error) {
       await this.#unpublish();
-      this.#update(
+      this.#record.update(
         signal.aborted ? this.#asBefore() : { state: 'dead', machine: undefined, reason: messageOf(error), finishedAt: Date.now() },
       );
       throw error;
@@ -149,75 +140,74 @@ export class Replica {
     }
     const run = this.#run;
     if (run !== undefined && run.process === undefined) {
-      await this.#startWorkload(run, this.#interruptible(signal));
+      await this.#startWorkload(run, this.#attempts.interruptible(signal));
     }
   }
 
   async #startWorkload(run: Run, signal: AbortSignal): Promise<void> {
-    const { spec, name } = this.#row;
+    const { spec, name } = this.row;
     let process: GuestProcess;
     try {
-      await this.#output.open({ fresh: this.#row.startedAt === undefined });
+      await this.#output.open({ fresh: this.row.startedAt === undefined });
       // Told before it starts, because it may ask at once; failing is not fatal.
       void run.guest.setNames(this.#context.networks.names(spec, this.#context.vms())).catch(() => {});
       process = await run.guest.startWorkload(spec.process, signal);
     } catch (error) {
-      const gone = await this.#powerDown(run, { stopSignal: SIGKILL, graceMs: 0 });
+      const { machine: gone } = await this.#powerDowns.start(run, { stopSignal: SIGKILL, graceMs: 0 });
       await this.#tearDown(run);
       if (signal.aborted) {
-        this.#update(this.#asBefore());
+        this.#record.update(this.#asBefore());
         this.#context.onChange();
         throw error;
       }
       const reason = gone.reason === 'crashed' ? endReason(undefined, gone, false) : messageOf(error);
       const exitCode = error instanceof GuestExecError ? error.exitCode : 127;
-      this.#update({ state: 'exited', machine: undefined, exitCode, reason, finishedAt: Date.now() });
-      this.#emit('die');
+      this.#record.update({ state: 'exited', machine: undefined, exitCode, reason, finishedAt: Date.now() });
+      this.#record.emit('die');
       this.#context.onChange();
       throw new HyprError('SERVICE_FAILED', `${name} cannot start: ${reason}`, { details: gone.lastLines, cause: error });
     }
     run.process = process;
-    this.#update({
-      state: nextState(this.#row.state, 'started'),
+    this.#record.update({
+      state: nextState(this.row.state, 'started'),
       health: spec.health ? 'starting' : 'none',
       startedAt: Date.now(),
       finishedAt: undefined,
       exitCode: 0,
     });
-    this.#emit('start');
+    this.#record.emit('start');
     this.#attach(run, process);
   }
 
   /** Follows a running workload: its output, its health, its end. */
   #attach(run: Run, process: GuestProcess): void {
-    this.#exit = undefined;
     this.#lastProbe = undefined;
     this.#output.follow(process);
-    if (this.#row.spec.health !== undefined) {
+    if (this.row.spec.health !== undefined) {
       void monitorHealth({
-        spec: this.#row.spec.health,
+        spec: this.row.spec.health,
         guest: run.guest,
-        process: this.#row.spec.process,
-        initial: this.#row.health === 'none' ? 'starting' : this.#row.health,
-        startedAt: this.#row.startedAt ?? Date.now(),
+        process: this.row.spec.process,
+        initial: this.row.health === 'none' ? 'starting' : this.row.health,
+        startedAt: this.row.startedAt ?? Date.now(),
         signal: run.abort.signal,
-        suspended: () => this.#row.state === 'paused',
+        suspended: () => this.row.state === 'paused',
         onProbe: (health, probe) => this.#onProbe(health, probe),
       });
     }
     this.#ending = this.#awaitEnd(run, process).catch((error: unknown) =>
-      log.error('the end of a run was not recorded', { replica: this.#row.name, error: messageOf(error) }),
+      log.error('the end of a run was not recorded', { replica: this.row.name, error: messageOf(error) }),
     );
     this.#context.onChange();
   }
 
   #onProbe(health: VmRow['health'], probe: ProbeResult): void {
     this.#lastProbe = probe;
-    if (health !== this.#row.health && (this.#row.state === 'running' || this.#row.state === 'paused')) {
+    if (health !== this.row.health && (this.row.state === 'running' || this.row.state === 'paused')) {
       const reason =
         health === 'unhealthy' ? `health check: ${probe.output.trim().split('\n').at(-1) || `exit code ${probe.code}`}` : undefined;
-      this.#update({ health, reason });
-      this.#emit('health_status');
+      this.#record.update({ health, reason });
+      this.#record.emit('health_status');
     }
   }
 
@@ -230,34 +220,33 @@ export class Replica {
       ),
       run.machine.exited.then(() => undefined),
     ]);
-    if (this.#over) {
+    if (this.#record.isOver) {
       return;
     }
-    this.#exit = exit ?? this.#exit;
     if (exit !== undefined) {
-      await this.#powerDown(run, { stopSignal: SIGTERM, graceMs: 0 });
+      await this.#powerDowns.start(run, { stopSignal: SIGTERM, graceMs: 0 });
     } else {
       // Machine or channel: the end of the one is soon the end of the other.
-      await run.machine.stop(this.#poweringDown.has(run) ? this.#row.spec.stopGraceMs + POWER_OFF_MS : LOST_MS);
-      await this.#poweringDown.get(run);
+      await run.machine.stop(this.#powerDowns.of(run) ? this.row.spec.stopGraceMs + POWER_OFF_MS : LOST_MS);
     }
-    await this.#finish(run, await run.machine.exited);
+    const said = (await this.#powerDowns.of(run))?.workload;
+    await this.#finish(run, exit ?? said, await run.machine.exited);
   }
 
-  async #finish(run: Run, gone: MachineExit): Promise<void> {
-    const wasStopped = this.#row.state === 'stopping';
+  async #finish(run: Run, exit: ProcessExit | undefined, gone: MachineExit): Promise<void> {
+    const wasStopped = this.row.state === 'stopping';
     await this.#tearDown(run);
     await this.#output.finish();
-    const exitCode = this.#exit?.code ?? 137;
-    this.#update({
-      state: nextState(this.#row.state, 'exit'),
+    const exitCode = exit?.code ?? 137;
+    this.#record.update({
+      state: nextState(this.row.state, 'exit'),
       machine: undefined,
       exitCode,
-      reason: endReason(this.#exit, gone, wasStopped),
+      reason: endReason(exit, gone, wasStopped),
       finishedAt: Date.now(),
       health: 'none',
     });
-    this.#emit('die');
+    this.#record.emit('die');
     this.#ending = undefined;
     this.#restartByPolicy(exitCode);
     this.#context.onChange();
@@ -267,7 +256,7 @@ export class Replica {
   async #tearDown(run: Run): Promise<void> {
     run.abort.abort();
     await run.guest.close().catch(() => {});
-    await run.machine.delete().catch((error: unknown) => log.warn('leftovers', { replica: this.#row.name, error: messageOf(error) }));
+    await run.machine.delete().catch((error: unknown) => log.warn('leftovers', { replica: this.row.name, error: messageOf(error) }));
     await this.#unpublish();
     if (this.#run === run) {
       this.#run = undefined;
@@ -275,75 +264,54 @@ export class Replica {
   }
 
   #restartByPolicy(exitCode: number): void {
-    if (this.#replacing || this.#over) {
+    if (this.#replacing || this.#record.isOver) {
       return;
     }
-    const ranFor = (this.#row.finishedAt ?? 0) - (this.#row.startedAt ?? 0);
-    const { restarts, stoppedByUser } = this.#row;
-    const decision = decideRestart(this.#row.spec.restart, { exitCode, restarts, stoppedByUser, ranFor });
+    const ranFor = (this.row.finishedAt ?? 0) - (this.row.startedAt ?? 0);
+    const { restarts, stoppedByUser } = this.row;
+    const decision = decideRestart(this.row.spec.restart, { exitCode, restarts, stoppedByUser, ranFor });
     if (decision.restart) {
-      this.#update({ state: nextState(this.#row.state, 'retry'), restarts: decision.restarts });
-      this.#emit('restart');
+      this.#record.update({ state: nextState(this.row.state, 'retry'), restarts: decision.restarts });
+      this.#record.emit('restart');
       this.#restartAfter(decision.delay);
     }
   }
 
   #restartAfter(delay: number): void {
-    this.#runAgain(async (signal) => {
-      await pause(delay, signal);
-      if (!signal.aborted && this.#row.state === 'restarting') {
+    void this.#runAgain(async (signal) => {
+      await pauseFor(delay, signal);
+      if (!signal.aborted && this.row.state === 'restarting') {
         await this.#boot(signal);
         await this.start(signal);
       }
     });
   }
 
-  /** Starts `work` as what the replica does by itself; one that fails goes by the restart policy. */
-  #runAgain(work: (signal: AbortSignal) => Promise<void>): void {
-    this.#interrupt = new AbortController();
-    const { signal } = this.#interrupt;
-    const again: Promise<void> = work(signal)
-      .catch((error: unknown) => log.warn('restart failed', { replica: this.#row.name, error: messageOf(error) }))
-      .then(() => {
-        if (this.#again === again) {
-          this.#again = undefined;
-        }
-        if (!signal.aborted && this.#row.state === 'dead') {
-          this.#restartByPolicy(1);
-          this.#context.onChange();
-        }
-      });
-    this.#again = again;
-  }
-
-  async #interruptAgain(why: string): Promise<void> {
-    this.#interrupt.abort(new HyprError('HYPR_CANCELLED', why));
-    await this.#again;
-  }
-
-  /** A signal that aborts with `signal` and when this replica is stopped. */
-  #interruptible(signal: AbortSignal): AbortSignal {
-    if (this.#interrupt.signal.aborted && this.#again === undefined) {
-      this.#interrupt = new AbortController();
-    }
-    return AbortSignal.any([signal, this.#interrupt.signal]);
+  /** Does `work` by itself; a boot that fails in it goes by the restart policy. */
+  #runAgain(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    return this.#attempts.run(work, (interrupted) => {
+      if (!interrupted && this.row.state === 'dead') {
+        this.#restartByPolicy(1);
+        this.#context.onChange();
+      }
+    });
   }
 
   /** What a boot that was given up leaves: for everybody outside it never happened. */
   #asBefore(): Partial<VmRow> {
-    return { state: this.#row.startedAt === undefined ? 'created' : 'exited', machine: undefined, reason: undefined };
+    return { state: this.row.startedAt === undefined ? 'created' : 'exited', machine: undefined, reason: undefined };
   }
 
   /** Graceful stop: stop signal, grace period, then force. Ends with the machine gone. */
   async stop(options: { graceMs: number; byUser: boolean }): Promise<void> {
-    if (options.byUser && !this.#row.stoppedByUser) {
-      this.#update({ stoppedByUser: true });
+    if (options.byUser && !this.row.stoppedByUser) {
+      this.#record.update({ stoppedByUser: true });
     }
-    await this.#interruptAgain(`${this.#row.name} is being stopped`);
+    await this.#attempts.interrupt(`${this.row.name} is being stopped`);
     await this.#booting?.catch(() => {});
-    if (this.#row.state === 'restarting') {
-      this.#update({ state: nextState('restarting', 'stop') });
-      this.#emit('stop');
+    if (this.row.state === 'restarting') {
+      this.#record.update({ state: nextState('restarting', 'stop') });
+      this.#record.emit('stop');
       this.#context.onChange();
       return;
     }
@@ -356,73 +324,49 @@ export class Replica {
       await this.#ending;
       return;
     }
-    if (this.#row.state === 'paused') {
+    if (this.row.state === 'paused') {
       await run.machine.resume().catch(() => {});
     }
-    this.#update({ state: nextState(this.#row.state, 'stop') });
+    this.#record.update({ state: nextState(this.row.state, 'stop') });
     run.abort.abort();
-    await this.#powerDown(run, { stopSignal: this.#row.spec.stopSignal, graceMs });
+    await this.#powerDowns.start(run, { stopSignal: this.row.spec.stopSignal, graceMs });
     if (run.process !== undefined) {
       await this.#ending;
-      this.#emit('stop');
+      this.#record.emit('stop');
     } else {
       await this.#tearDown(run);
-      this.#update(this.#asBefore());
+      this.#record.update(this.#asBefore());
       this.#context.onChange();
     }
-  }
-
-  /** Asks the guest to end, and ends the machine whatever it answers; once for each run. */
-  #powerDown(run: Run, options: PowerDown): Promise<MachineExit> {
-    const known = this.#poweringDown.get(run) ?? this.#powerOff(run, options);
-    this.#poweringDown.set(run, known);
-    return known;
-  }
-
-  async #powerOff(run: Run, options: PowerDown): Promise<MachineExit> {
-    const deadline = options.graceMs + POWER_OFF_MS;
-    try {
-      const exit = await withDeadline({ ms: deadline, what: `the end of ${this.#row.name}` }, (signal) =>
-        run.guest.powerOff(options, signal),
-      );
-      this.#exit ??= exit;
-    } catch (error) {
-      log.warn('no clean power-off', { replica: this.#row.name, error: messageOf(error) });
-      if (this.#over) {
-        throw error;
-      }
-      await run.machine.kill();
-    }
-    return run.machine.stop(POWER_OFF_MS);
   }
 
   /** `kill -s`: the signal goes to the workload; SIGKILL ends the run, and a restart that is due. */
   async kill(signal: number): Promise<void> {
     const run = this.#run;
     if (run?.process === undefined) {
-      if (signal === SIGKILL && (this.#row.state === 'starting' || this.#row.state === 'restarting')) {
+      if (signal === SIGKILL && (this.row.state === 'starting' || this.row.state === 'restarting')) {
         return this.stop({ graceMs: 0, byUser: true });
       }
-      throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not running`);
+      throw new HyprError('STACK_NOT_RUNNING', `${this.row.name} is not running`);
     }
     if (signal !== SIGKILL) {
       this.#refusePaused();
       await run.process.signal(signal);
-      this.#emit('kill');
+      this.#record.emit('kill');
       return;
     }
-    this.#update({ stoppedByUser: true });
-    if (this.#row.state === 'paused') {
+    this.#record.update({ stoppedByUser: true });
+    if (this.row.state === 'paused') {
       await run.machine.resume().catch(() => {});
     }
     await run.process.signal(SIGKILL).catch(() => run.machine.kill());
-    this.#emit('kill');
+    this.#record.emit('kill');
     await this.#ending;
   }
 
   #refusePaused(): void {
-    if (this.#row.state === 'paused') {
-      throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is paused and hears no signal`, { hint: 'hypr compose unpause, first' });
+    if (this.row.state === 'paused') {
+      throw new HyprError('STACK_NOT_RUNNING', `${this.row.name} is paused and hears no signal`, { hint: 'hypr compose unpause, first' });
     }
   }
 
@@ -430,8 +374,8 @@ export class Replica {
     const run = this.#running();
     await run.machine.pause();
     this.#stillRunning(run);
-    this.#update({ state: nextState(this.#row.state, 'pause') });
-    this.#emit('pause');
+    this.#record.update({ state: nextState(this.row.state, 'pause') });
+    this.#record.emit('pause');
   }
 
   async unpause(): Promise<void> {
@@ -439,8 +383,8 @@ export class Replica {
     await run.machine.resume();
     await run.guest.setClock(Date.now());
     this.#stillRunning(run);
-    this.#update({ state: nextState(this.#row.state, 'unpause') });
-    this.#emit('unpause');
+    this.#record.update({ state: nextState(this.row.state, 'unpause') });
+    this.#record.emit('unpause');
     // Names that changed while it was paused.
     this.#context.onChange();
   }
@@ -451,22 +395,22 @@ export class Replica {
 
   #stillRunning(run: Run | undefined): Run {
     if (run?.process === undefined || run !== this.#run) {
-      throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not running`);
+      throw new HyprError('STACK_NOT_RUNNING', `${this.row.name} is not running`);
     }
     return run;
   }
 
   /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
   async adopt(signal: AbortSignal): Promise<boolean> {
-    const adopted = await adoptRun(this.#row, this.#context, signal);
+    const adopted = await adoptRun(this.row, this.#context, signal);
     if (adopted?.run.process === undefined) {
       return false;
     }
-    const { state, startedAt, stoppedByUser, spec } = this.#row;
+    const { state, startedAt, stoppedByUser, spec } = this.row;
     this.#run = adopted.run;
     this.#publications = adopted.publications;
     await this.#output.open({ fresh: false });
-    this.#update({
+    this.#record.update({
       // It was started, and the supervisor that did so was killed before it could say so.
       ...(state === 'starting' ? { state: nextState('starting', 'started'), startedAt: startedAt ?? Date.now() } : {}),
       published: reservedPorts(adopted.publications),
@@ -475,7 +419,7 @@ export class Replica {
     this.#attach(adopted.run, adopted.run.process);
     if (state === 'stopping') {
       this.stop({ graceMs: spec.stopGraceMs, byUser: stoppedByUser }).catch((error: unknown) =>
-        log.warn('a stop was not finished', { replica: this.#row.name, error: messageOf(error) }),
+        log.warn('a stop was not finished', { replica: this.row.name, error: messageOf(error) }),
       );
     }
     return true;
@@ -487,15 +431,15 @@ export class Replica {
       // The plan that booted it boots it again when its turn to start comes.
       return this.#stopRun(0);
     }
-    await this.#interruptAgain(`${this.#row.name} starts again`);
+    await this.#attempts.interrupt(`${this.row.name} starts again`);
     let failure: unknown;
-    this.#runAgain(async (signal) => {
+    await this.#runAgain(async (signal) => {
       try {
         this.#replacing = true;
-        await this.#stopRun(this.#row.spec.stopGraceMs).finally(() => {
+        await this.#stopRun(this.row.spec.stopGraceMs).finally(() => {
           this.#replacing = false;
         });
-        if (!signal.aborted && !this.#over) {
+        if (!signal.aborted && !this.#record.isOver) {
           await this.#boot(signal);
           await this.start(signal);
         }
@@ -504,7 +448,6 @@ export class Replica {
         throw error;
       }
     });
-    await this.#again;
     if (failure !== undefined) {
       throw failure;
     }
@@ -512,12 +455,12 @@ export class Replica {
 
   /** The machine vanished while nobody watched: record it and let the policy decide. */
   lost(reason: string): void {
-    if (this.#row.startedAt === undefined) {
-      this.#update({ ...this.#asBefore(), health: 'none' });
+    if (this.row.startedAt === undefined) {
+      this.#record.update({ ...this.#asBefore(), health: 'none' });
       return;
     }
-    this.#update({ state: 'exited', machine: undefined, exitCode: 137, reason, finishedAt: Date.now(), health: 'none' });
-    this.#emit('die');
+    this.#record.update({ state: 'exited', machine: undefined, exitCode: 137, reason, finishedAt: Date.now(), health: 'none' });
+    this.#record.emit('die');
     this.#restartByPolicy(137);
   }
 
@@ -528,13 +471,13 @@ export class Replica {
 
   /** Forgets the replica and everything on disk that is its own. */
   async remove(options: { keepVolumes: boolean }): Promise<void> {
-    await this.#interruptAgain(`${this.#row.name} is being removed`);
-    this.#over = true;
+    await this.#attempts.interrupt(`${this.row.name} is being removed`);
+    this.#record.close();
     await this.#output.close();
-    this.#context.store.releaseLeases(this.#row.id);
-    await this.#context.volumes.removeReplica(this.#row.name, options);
-    this.#context.store.removeVm(this.#row.id);
-    this.#context.bus.emit({ type: 'replica', action: 'destroy', replica: this.status(), gone: true });
+    this.#context.store.releaseLeases(this.row.id);
+    await this.#context.volumes.removeReplica(this.row.name, options);
+    this.#context.store.removeVm(this.row.id);
+    this.#record.destroyed();
     this.#context.onChange();
   }
 
@@ -544,9 +487,9 @@ export class Replica {
 
   /** Lets go of everything without stopping it; only a boot under way comes to nothing. */
   async release(): Promise<void> {
-    await this.#interruptAgain('the supervisor ends');
+    await this.#attempts.interrupt('the supervisor ends');
     await this.#booting?.catch(() => {});
-    this.#over = true;
+    this.#record.close();
     const run = this.#run;
     run?.abort.abort();
     await run?.guest.close().catch(() => {});
@@ -560,33 +503,4 @@ export class Replica {
     this.#publications = [];
     await Promise.allSettled(publications.map((publication) => publication.close()));
   }
-
-  #update(patch: Partial<VmRow>): void {
-    this.#row = { ...this.#row, ...patch };
-    if (!this.#over) {
-      this.#context.store.putVm(this.#row);
-      this.#emit('update');
-    }
-  }
-
-  #emit(action: ReplicaAction): void {
-    if (!this.#over) {
-      this.#context.bus.emit({ type: 'replica', action, replica: this.status() });
-    }
-  }
 }
-
-/** Ends early, without an error, when the signal aborts. */
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const finish = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, ms);
-    signal.addEventListener('abort', finish, { once: true });
-    if (signal.aborted) {
-      finish();
-    }
-  });

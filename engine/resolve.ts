@@ -98,10 +98,12 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
 const refuseUnsupported = (name: string, service: Service): void => {
   for (const [attribute, applies, reason] of REFUSED) {
     if (applies(service[attribute])) {
-      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${String(service[attribute])} cannot be had: ${reason}`);
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} cannot be had: ${reason}`);
     }
   }
 };
+
+const show = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
 
 const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
   const entrypoint = service.entrypoint ?? image.Entrypoint ?? [];

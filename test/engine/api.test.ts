@@ -108,7 +108,9 @@ describe('operations', () => {
     const { stack, api } = await serve();
     stack.platform.behave('db', { boot: new Promise(() => {}) });
     const controller = new AbortController();
-    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })), { signal: controller.signal })).catch((error) => fromConnectError(error, controller.signal));
+    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })), { signal: controller.signal })).catch((error) =>
+      fromConnectError(error, controller.signal),
+    );
     await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
     if (how === 'cancels') {
       controller.abort();
@@ -332,7 +334,11 @@ describe('streams', () => {
 });
 
 describe('plain JSON over HTTP/1.1 on the same socket', () => {
-  const post = (socket: string, method: string, body: string): Promise<{ status: number; headers: http.IncomingHttpHeaders; body: string }> =>
+  const post = (
+    socket: string,
+    method: string,
+    body: string,
+  ): Promise<{ status: number; headers: http.IncomingHttpHeaders; body: string }> =>
     new Promise((resolve, reject) => {
       const request = http.request(
         { socketPath: socket, path: `/hypr.v1.Supervisor/${method}`, method: 'POST', headers: { 'content-type': 'application/json' } },

@@ -1,0 +1,55 @@
+import type { EventBus } from './bus.ts';
+import type { ReplicaAction, ReplicaStatus } from './events.ts';
+import { replicaStatus } from './replica-status.ts';
+import type { VmRow } from './state/records.ts';
+import type { StateStore } from './state/store.ts';
+
+/** A replica's row: what it says is in the database and told on the bus. */
+export class ReplicaRecord {
+  #row: VmRow;
+  #isOver = false;
+  readonly #store: StateStore;
+  readonly #bus: EventBus;
+
+  constructor(row: VmRow, context: { readonly store: StateStore; readonly bus: EventBus }) {
+    this.#row = row;
+    this.#store = context.store;
+    this.#bus = context.bus;
+  }
+
+  get row(): VmRow {
+    return this.#row;
+  }
+
+  /** Removed or let go of: nothing is recorded or told any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  close(): void {
+    this.#isOver = true;
+  }
+
+  status(): ReplicaStatus {
+    return replicaStatus(this.#row, this.#store.leases(this.#row.stack));
+  }
+
+  update(patch: Partial<VmRow>): void {
+    this.#row = { ...this.#row, ...patch };
+    if (!this.#isOver) {
+      this.#store.putVm(this.#row);
+      this.emit('update');
+    }
+  }
+
+  emit(action: ReplicaAction): void {
+    if (!this.#isOver) {
+      this.#bus.emit({ type: 'replica', action, replica: this.status() });
+    }
+  }
+
+  /** Its last word. */
+  destroyed(): void {
+    this.#bus.emit({ type: 'replica', action: 'destroy', replica: this.status(), gone: true });
+  }
+}
