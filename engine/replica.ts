@@ -5,7 +5,7 @@ import type { GuestProcess, ProcessExit } from '../guest/types.ts';
 import type { MachineExit } from '../vmm/machine.ts';
 import type { EventBus } from './bus.ts';
 import type { ReplicaStatus } from './events.ts';
-import { monitorHealth, type ProbeResult } from './health.ts';
+import type { ProbeResult } from './health.ts';
 import { nextState } from './lifecycle.ts';
 import type { LogStore } from './logs.ts';
 import type { Publication } from './platform.ts';
@@ -13,6 +13,8 @@ import { POWER_OFF_MS, PowerDowns } from './power-down.ts';
 import { publishPorts, reservedPorts } from './publish.ts';
 import { adoptRun } from './replica-adopt.ts';
 import { Attempts, pauseFor } from './replica-attempts.ts';
+import { type Controlled, pauseRun, signalRun, unpauseRun } from './replica-controls.ts';
+import { ReplicaHealth } from './replica-health.ts';
 import { ReplicaOutput } from './replica-output.ts';
 import { ReplicaRecord } from './replica-record.ts';
 import { type BootContext, bootReplica, type Run } from './replica-run.ts';
@@ -44,11 +46,11 @@ export class Replica {
   readonly #context: ReplicaContext;
   readonly #record: ReplicaRecord;
   readonly #output: ReplicaOutput;
+  readonly #health: ReplicaHealth;
   readonly #attempts: Attempts;
   readonly #powerDowns: PowerDowns;
   #run: Run | undefined;
   #publications: readonly Publication[] = [];
-  #lastProbe: ProbeResult | undefined;
   #booting: Promise<void> | undefined;
   /** From the start of a workload to its end on record. Never rejects. */
   #ending: Promise<void> | undefined;
@@ -58,6 +60,7 @@ export class Replica {
   constructor(row: VmRow, context: ReplicaContext) {
     this.#context = context;
     this.#record = new ReplicaRecord(row, context);
+    this.#health = new ReplicaHealth(this.#record);
     this.#attempts = new Attempts(row.name);
     this.#powerDowns = new PowerDowns(row.name, () => this.#record.isOver);
     this.#output = new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service });
@@ -72,7 +75,7 @@ export class Replica {
   }
 
   get lastProbe(): ProbeResult | undefined {
-    return this.#lastProbe;
+    return this.#health.last;
   }
 
   /** Booted by a plan, and its workload not yet started. */
@@ -181,34 +184,12 @@ export class Replica {
 
   /** Follows a running workload: its output, its health, its end. */
   #attach(run: Run, process: GuestProcess): void {
-    this.#lastProbe = undefined;
+    this.#health.watch(run);
     this.#output.follow(process);
-    if (this.row.spec.health !== undefined) {
-      void monitorHealth({
-        spec: this.row.spec.health,
-        guest: run.guest,
-        process: this.row.spec.process,
-        initial: this.row.health === 'none' ? 'starting' : this.row.health,
-        startedAt: this.row.startedAt ?? Date.now(),
-        signal: run.abort.signal,
-        suspended: () => this.row.state === 'paused',
-        onProbe: (health, probe) => this.#onProbe(health, probe),
-      });
-    }
     this.#ending = this.#awaitEnd(run, process).catch((error: unknown) =>
       log.error('the end of a run was not recorded', { replica: this.row.name, error: messageOf(error) }),
     );
     this.#context.onChange();
-  }
-
-  #onProbe(health: VmRow['health'], probe: ProbeResult): void {
-    this.#lastProbe = probe;
-    if (health !== this.row.health && (this.row.state === 'running' || this.row.state === 'paused')) {
-      const reason =
-        health === 'unhealthy' ? `health check: ${probe.output.trim().split('\n').at(-1) || `exit code ${probe.code}`}` : undefined;
-      this.#record.update({ health, reason });
-      this.#record.emit('health_status');
-    }
   }
 
   /** Waits for the workload or the machine to end, records how, and restarts by policy. */
@@ -342,62 +323,33 @@ export class Replica {
 
   /** `kill -s`: the signal goes to the workload; SIGKILL ends the run, and a restart that is due. */
   async kill(signal: number): Promise<void> {
-    const run = this.#run;
-    if (run?.process === undefined) {
-      if (signal === SIGKILL && (this.row.state === 'starting' || this.row.state === 'restarting')) {
-        return this.stop({ graceMs: 0, byUser: true });
-      }
-      throw new HyprError('STACK_NOT_RUNNING', `${this.row.name} is not running`);
+    if (signal === SIGKILL && this.#run?.process === undefined && (this.row.state === 'starting' || this.row.state === 'restarting')) {
+      return this.stop({ graceMs: 0, byUser: true });
     }
-    if (signal !== SIGKILL) {
-      this.#refusePaused();
-      await run.process.signal(signal);
-      this.#record.emit('kill');
-      return;
-    }
-    this.#record.update({ stoppedByUser: true });
-    if (this.row.state === 'paused') {
-      await run.machine.resume().catch(() => {});
-    }
-    await run.process.signal(SIGKILL).catch(() => run.machine.kill());
-    this.#record.emit('kill');
-    await this.#ending;
-  }
-
-  #refusePaused(): void {
-    if (this.row.state === 'paused') {
-      throw new HyprError('STACK_NOT_RUNNING', `${this.row.name} is paused and hears no signal`, { hint: 'hypr compose unpause, first' });
+    await signalRun(this.#controlled, signal);
+    if (signal === SIGKILL) {
+      await this.#ending;
     }
   }
 
-  async pause(): Promise<void> {
-    const run = this.#running();
-    await run.machine.pause();
-    this.#stillRunning(run);
-    this.#record.update({ state: nextState(this.row.state, 'pause') });
-    this.#record.emit('pause');
+  pause(): Promise<void> {
+    return pauseRun(this.#controlled);
   }
 
   async unpause(): Promise<void> {
-    const run = this.#running();
-    await run.machine.resume();
-    await run.guest.setClock(Date.now());
-    this.#stillRunning(run);
-    this.#record.update({ state: nextState(this.row.state, 'unpause') });
-    this.#record.emit('unpause');
+    await unpauseRun(this.#controlled);
     // Names that changed while it was paused.
     this.#context.onChange();
   }
 
-  #running(): Run {
-    return this.#stillRunning(this.#run);
-  }
-
-  #stillRunning(run: Run | undefined): Run {
-    if (run?.process === undefined || run !== this.#run) {
-      throw new HyprError('STACK_NOT_RUNNING', `${this.row.name} is not running`);
-    }
-    return run;
+  get #controlled(): Controlled {
+    const current = () => this.#run;
+    return {
+      record: this.#record,
+      get run() {
+        return current();
+      },
+    };
   }
 
   /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
