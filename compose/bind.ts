@@ -1,6 +1,6 @@
 import { HyprError } from '../base/errors.ts';
 import type { Scalar, Struct, Type } from './fields.ts';
-import { describeKind, isNull, type MapNode, type Node, type Path, type ScalarValue, textOf, toPlain } from './node.ts';
+import { describeKind, isNull, type MapNode, type Node, type Path, textOf, textOfNode, toPlain } from './node.ts';
 import { formatPath } from './path-table.ts';
 import { splitWords } from './shell-words.ts';
 import { errorAt } from './source.ts';
@@ -105,7 +105,7 @@ const textIn = (node: Node, path: Path): string => {
   if (node.kind !== 'scalar') {
     throw wrong(node, path, 'text');
   }
-  return textOf(node.value);
+  return textOfNode(node);
 };
 
 const numberIn = (node: Node, path: Path, wanted: string): number => {
@@ -129,13 +129,13 @@ const numberIn = (node: Node, path: Path, wanted: string): number => {
 };
 
 /** Key and value of each entry, whether written as a mapping or as a list of `key=value`. */
-const pairsOf = (node: Node, path: Path): Array<readonly [string, ScalarValue]> => {
+const pairsOf = (node: Node, path: Path): Array<readonly [string, string | null]> => {
   if (node.kind === 'map') {
     return [...node.entries].map(([key, value]) => {
       if (value.kind !== 'scalar') {
         throw wrong(value, [...path, key], 'text');
       }
-      return [key, value.value] as const;
+      return [key, isNull(value) ? null : textOfNode(value)] as const;
     });
   }
   return itemsOf(node).map((item, i) => {
@@ -254,8 +254,8 @@ const BINDERS: Record<Scalar, (node: Node, path: Path) => unknown> = {
   strings: texts,
   command: words,
   healthTest: (node, path) => (node.kind === 'scalar' ? ['CMD-SHELL', textIn(node, path)] : texts(node, path)),
-  mapping: (node, path) => recordOf(pairsOf(node, path).map(([key, value]) => [key, textOf(value)] as const)),
-  environment: (node, path) => recordOf(pairsOf(node, path).map(([key, value]) => [key, value === null ? null : textOf(value)] as const)),
+  mapping: (node, path) => recordOf(pairsOf(node, path).map(([key, value]) => [key, value ?? ''] as const)),
+  environment: (node, path) => recordOf(pairsOf(node, path)),
   hosts: hostsIn,
   fileMode: (node, path) => {
     const value = node.kind === 'scalar' ? node.value : undefined;
@@ -279,12 +279,12 @@ const BINDERS: Record<Scalar, (node: Node, path: Path) => unknown> = {
     };
     return { soft: part('soft'), hard: part('hard') };
   },
-  options: (node, path) => recordOf(pairsOf(node, path).map(([key, value]) => [key, textOf(value)] as const)),
+  options: (node, path) => recordOf(pairsOf(node, path).map(([key, value]) => [key, value ?? ''] as const)),
   multiOptions: (node, path) =>
     recordOf([...expectMap(node, path).entries].map(([key, value]) => [key, texts(value, [...path, key])] as const)),
   ssh: (node, path) =>
     pairsOf(node, path)
-      .map(([key, value]) => (value === null || value === '' ? key : `${key}=${textOf(value)}`))
+      .map(([key, value]) => (value === null || value === '' ? key : `${key}=${value}`))
       .sort(),
   any: (node) => toPlain(node),
 };

@@ -108,7 +108,6 @@ const LISTINGS = [
     flag: 'listImages',
     print: (project: Project) =>
       Object.entries(project.services)
-        .filter(([, service]) => service.provider === undefined)
         .map(([name, { image }]) => image ?? `${project.name}-${name}`)
         .sort(),
   },
@@ -122,7 +121,7 @@ const LISTINGS = [
 ] as const;
 
 const renderHashes = async (options: ConfigOptions, wanted: string): Promise<ConfigResult> => {
-  const { project, warnings } = await loadProject({ ...options, services: wanted === '*' ? [] : wanted.split(',') });
+  const { project, warnings } = await loadProject({ ...options, services: wanted === '*' ? [] : wanted.split(','), resolveEnv: false });
   const hashes = serviceHashes(project, wanted === '*' ? undefined : wanted.split(','));
   return { stdout: lines(hashes.map(({ name, hash }) => `${name} ${hash}`)), warnings };
 };
@@ -155,15 +154,9 @@ const variablesTable = (variables: readonly Variable[]): string => {
     ['NAME', 'REQUIRED', 'DEFAULT VALUE', 'ALTERNATE VALUE'],
     ...variables.map(({ name, required, defaultValue, presenceValue }) => [name, String(required), defaultValue, presenceValue]),
   ];
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return lines(
-    rows.map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('   ')
-        .trimEnd(),
-    ),
-  );
+  // As Go's tabwriter aligns them: cells of 20 characters or more, three blanks between them, the last one as it is.
+  const widths = [0, 1, 2].map((column) => Math.max(20, ...rows.map((row) => [...(row[column] ?? '')].length + 3)));
+  return lines(rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('')));
 };
 
 const renderExplanation = async (options: ConfigOptions, path: string): Promise<ConfigResult> => {

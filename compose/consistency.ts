@@ -238,6 +238,15 @@ const checkMounts = (check: Check): void => {
   }
 };
 
+/** `scale` is also what `deploy` says, where there is a `deploy`; compose writes it down in its check. */
+export const alignReplicas = (project: Project): Project => {
+  const services = Object.entries(project.services).map(([name, service]) => {
+    const { scale, deploy } = service;
+    return [name, scale === undefined || deploy === undefined ? service : { ...service, deploy: { ...deploy, replicas: scale } }] as const;
+  });
+  return { ...project, services: Object.fromEntries(services) };
+};
+
 /** Two services cannot have one container name. */
 export const checkContainerNames = (project: Project, locate: Locate): void => {
   const owners = new Map<string, string>();

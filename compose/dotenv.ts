@@ -34,6 +34,12 @@ export const parseRawEnv = (source: SourceFile, lookup: Lookup): Map<string, str
     }
     const equals = trimmed.indexOf('=');
     const key = equals === -1 ? trimmed.trimEnd() : trimmed.slice(0, equals);
+    if (/\s/.test(key)) {
+      throw errorAt('COMPOSE_ENV_FILE', `the variable name "${key}" contains a space`, {
+        mark: { source, offset: source.text.indexOf(trimmed) },
+        hint: 'lines of a raw env file are NAME=value',
+      });
+    }
     const value = equals === -1 ? lookup(key) : trimmed.slice(equals + 1);
     if (value !== undefined) {
       out.set(key, value);

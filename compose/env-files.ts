@@ -1,14 +1,21 @@
+import { resolve } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { Locate } from './consistency.ts';
 import { readEnvSource } from './discover.ts';
 import { parseDotenv, parseRawEnv } from './dotenv.ts';
 import type { Project, Service } from './model.ts';
 
+/** Paths that were left relative (`--no-path-resolution`) start from where the command was called. */
+interface Resolving {
+  readonly cwd: string;
+  readonly locate: Locate;
+}
+
 /**
  * Reads the `env_file`s of enabled services into `environment` (which wins) and removes the attribute.
  * @throws COMPOSE_ENV_FILE if one is missing or malformed
  */
-export const resolveEnvFiles = async (project: Project, locate: Locate): Promise<Project> =>
+export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolving): Promise<Project> =>
   mapServices(project, 'env_file', async (service, name) => {
     const files = service.env_file as Array<{ path: string; required?: boolean; format?: string }>;
     const own = new Map(Object.entries(service.environment ?? {}));
@@ -16,7 +23,7 @@ export const resolveEnvFiles = async (project: Project, locate: Locate): Promise
     for (const [i, file] of files.entries()) {
       const lookup = (variable: string): string | undefined =>
         project.environment[variable] ?? own.get(variable) ?? values.get(variable) ?? undefined;
-      const source = await readOptional(file, () => locate(['services', name, 'env_file', `[${i}]`]));
+      const source = await readOptional({ ...file, path: resolve(cwd, file.path) }, () => locate(['services', name, 'env_file', `[${i}]`]));
       if (source !== undefined) {
         const parsed = checkFormat(file.format) === 'raw' ? parseRawEnv(source, lookup) : parseDotenv(source, lookup);
         addAll(values, parsed);
@@ -28,11 +35,11 @@ export const resolveEnvFiles = async (project: Project, locate: Locate): Promise
   });
 
 /** Reads the `label_file`s of enabled services into `labels` (which win) and removes the attribute. */
-export const resolveLabelFiles = async (project: Project, locate: Locate): Promise<Project> =>
+export const resolveLabelFiles = async (project: Project, { cwd, locate }: Resolving): Promise<Project> =>
   mapServices(project, 'label_file', async (service, name) => {
     const labels = new Map<string, string>();
     for (const [i, path] of (service.label_file as string[]).entries()) {
-      const source = await readOptional({ path }, () => locate(['services', name, 'label_file', `[${i}]`]));
+      const source = await readOptional({ path: resolve(cwd, path) }, () => locate(['services', name, 'label_file', `[${i}]`]));
       if (source !== undefined) {
         addAll(
           labels,

@@ -254,7 +254,7 @@ export const SERVICE = struct(
     platform: of('text'),
     ports: listOf(port),
     privileged: of('bool'),
-    ...all('text', 'pull_policy pull_refresh_after'),
+    pull_policy: of('text'),
     read_only: of('bool'),
     ...all('text', 'restart runtime'),
     scale: kept('int'),

@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { exists } from '../base/files.ts';
 import { readEnvFiles } from './discover.ts';
 import type { FileSet, LoadContext } from './load-context.ts';
-import { type MapNode, map, mapAt, type Node, sameNodes, stringOf, withEntries } from './node.ts';
+import { describeKind, isNull, type MapNode, map, mapAt, type Node, sameNodes, stringOf, withEntries } from './node.ts';
 import { errorAt, type Mark } from './source.ts';
 
 interface IncludeOptions {
@@ -41,13 +41,17 @@ const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode>
   const paths = textsOf(entry.kind === 'map' ? entry.entries.get('path') : entry).map((path) => localPath(path, set.folder, entry.mark));
   const [first] = paths;
   if (first === undefined) {
-    throw errorAt('COMPOSE_INVALID', 'an entry of include has no path', { mark: entry.mark });
+    return map([], entry);
   }
   const including = [...set.including, options.file];
   if (including.includes(first)) {
     throw errorAt('COMPOSE_INVALID', `include goes in a circle: ${[...including, first].join(' → ')}`, { mark: entry.mark });
   }
-  const directory = entry.kind === 'map' ? stringOf(entry.entries.get('project_directory')) : undefined;
+  const given = entry.kind === 'map' ? entry.entries.get('project_directory') : undefined;
+  const directory = stringOf(given);
+  if (given !== undefined && directory === undefined && !isNull(given)) {
+    throw errorAt('COMPOSE_INVALID', `project_directory must be text, not ${describeKind(given)}`, { mark: given.mark });
+  }
   const folder = directory ? resolve(set.folder, directory) : dirname(first);
   const environment = new Map([...(await includeVariables(entry, folder, set)), ...set.environment]);
   // A relative base keeps --no-path-resolution's output relative; the outermost set makes it absolute.

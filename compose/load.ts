@@ -1,6 +1,6 @@
 import { HyprError } from '../base/errors.ts';
 import { buildProject } from './build-project.ts';
-import { checkConsistency, checkContainerNames, type Locate } from './consistency.ts';
+import { alignReplicas, checkConsistency, checkContainerNames, type Locate } from './consistency.ts';
 import { type Discovered, discover, projectName } from './discover.ts';
 import { resolveEnvFiles, resolveLabelFiles } from './env-files.ts';
 import { Budget } from './limits.ts';
@@ -29,10 +29,11 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
   const steps: Array<(project: Project) => Project | Promise<Project>> = [
     (project) => applyProfiles(project, profiles),
     (project) => check(options, () => checkConsistency(project, locate), project),
+    (project) => (options.consistency === false ? project : alignReplicas(project)),
+    (project) => resolveLabelFiles(project, { cwd: options.cwd, locate }),
     (project) => selectServices(project, options.services ?? [], { profiles }),
     (project) => (options.allResources === true ? project : dropUnused(project)),
-    (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, locate)),
-    (project) => resolveLabelFiles(project, locate),
+    (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate })),
     (project) => check(options, () => checkContainerNames(project, locate), project),
   ];
   let project = buildProject(tree, { name, found });

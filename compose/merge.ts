@@ -10,6 +10,7 @@ import {
   sameNodes,
   scalar,
   textOf,
+  textOfNode,
 } from './node.ts';
 import { formatPath, PathTable } from './path-table.ts';
 import { errorAt } from './source.ts';
@@ -89,7 +90,7 @@ export const toSequence = (node: Node): ListNode => {
   const items: Node[] = [];
   for (const [key, value] of [...node.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
     for (const item of value.kind === 'list' ? value.items : [value]) {
-      const text = isNull(item) ? key : `${key}=${item.kind === 'scalar' ? textOf(item.value) : ''}`;
+      const text = isNull(item) ? key : `${key}=${item.kind === 'scalar' ? textOfNode(item) : ''}`;
       items.push(scalar(text, { mark: value.keyMark ?? value.mark }));
     }
   }

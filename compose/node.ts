@@ -111,11 +111,24 @@ export const textOf = (value: ScalarValue): string => {
   if (value === null) {
     return '';
   }
-  if (typeof value === 'number' && value !== 0 && Math.abs(value) < 1e-4) {
-    return value.toExponential().replace(/e-(\d)$/, 'e-0$1');
-  }
-  return String(value);
+  return typeof value === 'number' && !Number.isInteger(value) ? formatFloat(value) : String(value);
 };
+
+/** The text of a scalar; a number that was written as a float keeps that form (`1e6` is `1e+06`). */
+export const textOfNode = (node: ScalarNode): string =>
+  typeof node.value === 'number' && node.float === true ? formatFloat(node.value) : textOf(node.value);
+
+/** Go's shortest form of a float: with an exponent below -4 or from 6 on (`%v`). */
+export const formatFloat = (value: number): string => {
+  if (!Number.isFinite(value)) {
+    return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
+  }
+  const exponential = value.toExponential();
+  const exponent = Number(exponential.slice(exponential.indexOf('e') + 1));
+  return value !== 0 && (exponent < -4 || exponent >= FIRST_EXPONENT) ? exponential.replace(/e([-+])(\d)$/, 'e$10$2') : String(value);
+};
+
+const FIRST_EXPONENT = 6;
 
 export const sameNodes = (a: Node, b: Node): boolean => {
   if (a === b) {

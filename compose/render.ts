@@ -1,6 +1,7 @@
 import { setKey } from './bind.ts';
 import { FILE_OBJECT, MODEL, NETWORK, SERVICE, type Struct, type Type, VOLUME } from './fields.ts';
 import type { Project } from './model.ts';
+import { PathTable } from './path-table.ts';
 import { compareNatural, emitYaml } from './yaml-emit.ts';
 
 export interface RenderOptions {
@@ -35,7 +36,7 @@ export const formatProjectJson = (project: Project, options: RenderOptions = {})
     }
   }
   for (const [key, value] of Object.entries(project.extensions)) {
-    out[key] = sortKeys(value, JSON_STYLE);
+    out[key] = sortKeys(nullEmptyLists(value, undefined), JSON_STYLE);
   }
   const sorted = Object.fromEntries(Object.entries(out).sort(([a], [b]) => compareBytes(a, b)));
   return escapeDollars(goJson(sorted, 2), options);
@@ -43,7 +44,7 @@ export const formatProjectJson = (project: Project, options: RenderOptions = {})
 
 /** Any plain value with every mapping in sorted order, as `config --no-interpolate` prints the model. */
 export const formatPlainYaml = (value: unknown): string => emitYaml(sortKeys(value, YAML));
-export const formatPlainJson = (value: unknown): string => goJson(sortKeys(value, JSON_STYLE), 2);
+export const formatPlainJson = (value: unknown): string => goJson(sortKeys(nullEmptyLists(value, KEPT_LISTS), JSON_STYLE), 2);
 
 /** A service as compact JSON in attribute order: what the config hash is made of. */
 export const compactServiceJson = (service: object): string => goJson(orderValue(service, SERVICE, JSON_STYLE), 0);
@@ -54,6 +55,35 @@ export const goJson = (value: unknown, indent: number): string =>
     /[<>&\u2028\u2029]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+
+/** Empty lists are null in compose's JSON, but for those that its loader builds anew (`kept`). */
+const nullEmptyLists = (value: unknown, kept: PathTable<true> | undefined): unknown => {
+  if (value === null || typeof value !== 'object') {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    return value.length === 0 && kept?.value === undefined ? null : value.map((item) => nullEmptyLists(item, kept?.next('[]')));
+  }
+  const out: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) {
+    setKey(out, key, nullEmptyLists(item, kept?.next(key)));
+  }
+  return out;
+};
+
+const KEPT_LISTS = new PathTable<true>(
+  Object.fromEntries(
+    [
+      'networks.*.labels',
+      ...(
+        'annotations build.labels build.tags cap_add cap_drop configs deploy.labels devices dns dns_opt dns_search env_file expose labels ' +
+        'links networks.*.aliases networks.*.link_local_ips ports profiles secrets sysctls tmpfs volumes'
+      )
+        .split(' ')
+        .map((path) => `services.*.${path}`),
+    ].map((path) => [path, true as const]),
+  ),
+);
 
 interface Style {
   readonly json: boolean;

@@ -1,9 +1,9 @@
-import { type Node, stringOf, withEntries } from './node.ts';
+import { type Node, stringOf } from './node.ts';
 import { PathTable, rewrite } from './path-table.ts';
 
 /**
- * Gives `environment: [NAME]` the caller's value, and configs from a variable their content. Secrets
- * from a variable keep only its name: their value never enters the model.
+ * Gives `environment: [NAME]` the caller's value. Secrets and configs from a variable keep only its
+ * name: their value never enters the model.
  */
 export const resolveEnvironment = (root: Node, environment: ReadonlyMap<string, string>): Node =>
   rewrite(root, RULES, (rule, node) => rule(node, environment));
@@ -24,12 +24,4 @@ const inherited: Rule = (node, environment) => {
   };
 };
 
-const content: Rule = (node, environment) => {
-  const name = node.kind === 'map' ? node.entries.get('environment') : undefined;
-  const value = environment.get(stringOf(name) ?? '');
-  return node.kind !== 'map' || name === undefined || value === undefined
-    ? node
-    : withEntries(node, { content: { kind: 'scalar', value, mark: name.mark } });
-};
-
-const RULES = new PathTable<Rule>({ 'services.*.environment': inherited, 'configs.*': content });
+const RULES = new PathTable<Rule>({ 'services.*.environment': inherited });

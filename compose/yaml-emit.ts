@@ -1,3 +1,4 @@
+import { formatFloat } from './node.ts';
 import { readsAsString } from './yaml-scalars.ts';
 
 /**
@@ -133,10 +134,8 @@ const emitNumber = (value: number): string => {
   if (!Number.isFinite(value)) {
     return Number.isNaN(value) ? '.nan' : value > 0 ? '.inf' : '-.inf';
   }
-  if (!Number.isInteger(value) && value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e21)) {
-    return value.toExponential().replace(/e([-+])(\d)$/, 'e$10$2');
-  }
-  return String(value);
+  // What is whole was an integer in the file, unless it is larger than those.
+  return Number.isInteger(value) && Math.abs(value) < 2 ** 64 ? String(value) : formatFloat(value);
 };
 
 const emitText = (text: string): string => {

@@ -31,7 +31,12 @@ describe('config', () => {
   test('--variables as a table', async () => {
     const cwd = await projectFolder({ 'compose.yaml': 'services: {a: {image: "x:${TAG:-1}", user: "${U:?who}"}}\n' });
     expect((await runConfig({ cwd, env: {}, listVariables: true })).stdout).toBe(
-      'NAME   REQUIRED   DEFAULT VALUE   ALTERNATE VALUE\nTAG    false      1\nU      true\n',
+      [
+        'NAME                REQUIRED            DEFAULT VALUE       ALTERNATE VALUE',
+        'TAG                 false               1                   ',
+        'U                   true                                    ',
+        '',
+      ].join('\n'),
     );
   });
 

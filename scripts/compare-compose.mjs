@@ -1,0 +1,26 @@
+// `npm run compare:compose -- FILE…` or `-- --generate N --seed S`: docker compose and hypr's loader on the same files.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { root } from './bootstrap.mjs';
+
+const folder = await mkdtemp(join(root, 'node_modules', '.compare-'));
+try {
+  const outfile = join(folder, 'main.mjs');
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['test/compose/compare/main.ts'],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    logLevel: 'warning',
+    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  });
+  const { main } = await import(pathToFileURL(outfile).href);
+  process.exitCode = await main(process.argv.slice(2));
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,39 @@
+import type { Answer } from './reference.ts';
+
+/** What the allow-list judges: a case and both answers. */
+export interface Difference {
+  readonly args: readonly string[];
+  readonly input: string;
+  readonly ours: Answer;
+  readonly theirs: Answer;
+}
+
+/** The reference refuses with words like these, and we do not. */
+const refuses =
+  (pattern: RegExp) =>
+  ({ ours, theirs }: Difference): boolean =>
+    ours.code === 0 && theirs.code !== 0 && pattern.test(theirs.stderr);
+
+/** We refuse with words like these, and the reference does not. */
+const weRefuse =
+  (pattern: RegExp) =>
+  ({ ours, theirs }: Difference): boolean =>
+    ours.code !== 0 && theirs.code === 0 && pattern.test(ours.stderr);
+
+/**
+ * The rows of docs/compose-divergences.md by their name there. Each speaks of one known difference and
+ * of nothing else, as narrowly as the texts allow.
+ */
+export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => boolean>> = {
+  'newer-schema': refuses(
+    /required must be a boolean|restart must be a boolean|pre_start|no_cache_filter|ipam additional properties 'options'|models\.\S+ must be/,
+  ),
+  'negative-size': refuses(/invalid size: '-/),
+  'ulimit-text': refuses(/ulimits\.\S+: invalid type string for external/),
+  crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
+  'include-types': weRefuse(/project_directory must be text/),
+};
+
+/** The row that explains a difference, if any. */
+export const explainDifference = (difference: Difference): string | undefined =>
+  Object.entries(DIVERGENCES).find(([, matches]) => matches(difference))?.[0];
