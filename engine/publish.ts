@@ -67,4 +67,21 @@ const inRange = (hostPort: number, { hostPorts: [first, last] }: ReplicaPort): b
 const rangeOf = ({ hostPorts: [first, last] }: ReplicaPort): number[] =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
-export const reservedPorts = (publications: readonly Publication[]): PublishedPort[] => publications.map((publication) => publication.port);
+/** What one replica has published now. */
+export class Publications {
+  #open: readonly Publication[] = [];
+
+  get ports(): PublishedPort[] {
+    return this.#open.map((publication) => publication.port);
+  }
+
+  take(publications: readonly Publication[]): void {
+    this.#open = publications;
+  }
+
+  async close(): Promise<void> {
+    const publications = this.#open;
+    this.#open = [];
+    await Promise.allSettled(publications.map((publication) => publication.close()));
+  }
+}

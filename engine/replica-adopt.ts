@@ -1,6 +1,7 @@
 import { HyprError, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import type { Machine } from '../vmm/machine.ts';
+import { nextState } from './lifecycle.ts';
 import type { Platform, Publication } from './platform.ts';
 import { publishPorts } from './publish.ts';
 import type { BootContext, Run } from './replica-run.ts';
@@ -77,3 +78,11 @@ const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, sign
     throw error;
   }
 };
+
+/** The row of a replica that was taken over. */
+export const adoptedPatch = (row: VmRow, adopted: AdoptedRun): Partial<VmRow> => ({
+  // It was started, and the supervisor that did so was killed before it could say so.
+  ...(row.state === 'starting' ? { state: nextState('starting', 'started'), startedAt: row.startedAt ?? Date.now() } : {}),
+  published: adopted.publications.map((publication) => publication.port),
+  ...(adopted.problem === undefined ? {} : { reason: adopted.problem }),
+});

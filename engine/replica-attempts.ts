@@ -10,7 +10,7 @@ const log = logger('attempts');
 export class Attempts {
   readonly #replica: string;
   #interrupt = new AbortController();
-  #running: Promise<void> | undefined;
+  #running: Promise<unknown> | undefined;
 
   constructor(replica: string) {
     this.#replica = replica;
@@ -20,17 +20,22 @@ export class Attempts {
     return this.#running !== undefined;
   }
 
-  /** Starts `work`; `ended` is told whether it was interrupted. Never rejects. */
-  run(work: (signal: AbortSignal) => Promise<void>, ended: (interrupted: boolean) => void): Promise<void> {
+  /** Starts `work`. Resolves with what it failed with, undefined when it did not or was interrupted; never rejects. */
+  run(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
     this.#interrupt = new AbortController();
     const { signal } = this.#interrupt;
-    const running: Promise<void> = work(signal)
-      .catch((error: unknown) => log.warn('restart failed', { replica: this.#replica, error: messageOf(error) }))
-      .then(() => {
+    const running: Promise<unknown> = work(signal)
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          log.warn('restart failed', { replica: this.#replica, error: messageOf(error) });
+          return signal.aborted ? undefined : error;
+        },
+      )
+      .finally(() => {
         if (this.#running === running) {
           this.#running = undefined;
         }
-        ended(signal.aborted);
       });
     this.#running = running;
     return running;

@@ -8,11 +8,11 @@ const SIGKILL = 9;
 export interface Controlled {
   readonly record: ReplicaRecord;
   /** The run of now: it may end while something is done to it. */
-  readonly run: Run | undefined;
+  readonly run: () => Run | undefined;
 }
 
 export const pauseRun = async (replica: Controlled): Promise<void> => {
-  const run = needRun(replica, replica.run);
+  const run = needRun(replica, replica.run());
   await run.machine.pause();
   needRun(replica, run);
   replica.record.update({ state: nextState(replica.record.row.state, 'pause') });
@@ -20,7 +20,7 @@ export const pauseRun = async (replica: Controlled): Promise<void> => {
 };
 
 export const unpauseRun = async (replica: Controlled): Promise<void> => {
-  const run = needRun(replica, replica.run);
+  const run = needRun(replica, replica.run());
   await run.machine.resume();
   await run.guest.setClock(Date.now());
   needRun(replica, run);
@@ -31,7 +31,7 @@ export const unpauseRun = async (replica: Controlled): Promise<void> => {
 /** The signal goes to the workload. SIGKILL also reaches a paused one, and a guest that does not answer. */
 export const signalRun = async (replica: Controlled, signal: number): Promise<void> => {
   const { record } = replica;
-  const { machine, process } = needRun(replica, replica.run);
+  const { machine, process } = needRun(replica, replica.run());
   const isPaused = record.row.state === 'paused';
   if (signal !== SIGKILL) {
     if (isPaused) {
@@ -51,7 +51,7 @@ export const signalRun = async (replica: Controlled, signal: number): Promise<vo
 type StartedRun = Run & { readonly process: NonNullable<Run['process']> };
 
 const needRun = (replica: Controlled, run: Run | undefined): StartedRun => {
-  if (run?.process === undefined || run !== replica.run) {
+  if (run?.process === undefined || run !== replica.run()) {
     throw new HyprError('STACK_NOT_RUNNING', `${replica.record.row.name} is not running`);
   }
   return run as StartedRun;

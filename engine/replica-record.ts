@@ -1,8 +1,18 @@
 import type { EventBus } from './bus.ts';
 import type { ReplicaAction, ReplicaStatus } from './events.ts';
+import type { LogStore } from './logs.ts';
+import type { BootContext } from './replica-run.ts';
 import { replicaStatus } from './replica-status.ts';
 import type { VmRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
+
+export interface ReplicaContext extends BootContext {
+  readonly store: StateStore;
+  readonly logs: LogStore;
+  readonly bus: EventBus;
+  /** Told after every change that alters names or whether the stack is idle. */
+  readonly onChange: () => void;
+}
 
 /** A replica's row: what it says is in the database and told on the bus. */
 export class ReplicaRecord {

@@ -1,6 +1,9 @@
+import { messageOf } from '../base/errors.ts';
+import { GuestExecError } from '../guest/channel.ts';
 import type { ProcessExit } from '../guest/types.ts';
 import type { MachineExit } from '../vmm/machine.ts';
 import type { ReplicaStatus } from './events.ts';
+import { nextState } from './lifecycle.ts';
 import type { ReplicaMount } from './spec.ts';
 import type { LeaseRow, VmRow } from './state/records.ts';
 
@@ -38,7 +41,7 @@ const mountName = (mount: ReplicaMount): string =>
   mount.kind === 'volume' ? mount.volume : mount.kind === 'bind' ? mount.source : mount.target;
 
 /** Why a run ended, when its exit code does not say it. */
-export const endReason = (exit: ProcessExit | undefined, gone: MachineExit, stopped: boolean): string | undefined => {
+const endReason = (exit: ProcessExit | undefined, gone: MachineExit, stopped: boolean): string | undefined => {
   if (exit !== undefined) {
     return exit.oomKilled ? 'out of memory' : undefined;
   }
@@ -47,3 +50,38 @@ export const endReason = (exit: ProcessExit | undefined, gone: MachineExit, stop
   }
   return gone.reason === 'off' && !stopped ? 'the machine powered off without a word of its workload' : undefined;
 };
+
+/** The row of a workload that has just started. */
+export const startedPatch = (row: VmRow): Partial<VmRow> => ({
+  state: nextState(row.state, 'started'),
+  health: row.spec.health ? 'starting' : 'none',
+  startedAt: Date.now(),
+  finishedAt: undefined,
+  exitCode: 0,
+});
+
+/** The row of a run that has ended. */
+export const endedPatch = (row: VmRow, exit: ProcessExit | undefined, gone: MachineExit): Partial<VmRow> => ({
+  state: nextState(row.state, 'exit'),
+  machine: undefined,
+  exitCode: exit?.code ?? 137,
+  reason: endReason(exit, gone, row.state === 'stopping'),
+  finishedAt: Date.now(),
+  health: 'none',
+});
+
+/** The row of a workload that could not be started. docker's exit codes: 126 not executable, 127 not found. */
+export const unstartedPatch = (error: unknown, gone: MachineExit): Partial<VmRow> & { readonly reason: string } => ({
+  state: 'exited',
+  machine: undefined,
+  exitCode: error instanceof GuestExecError ? error.exitCode : 127,
+  reason: (gone.reason === 'crashed' ? endReason(undefined, gone, false) : undefined) ?? messageOf(error),
+  finishedAt: Date.now(),
+});
+
+/** The row of a replica whose boot was given up: for everybody outside it never happened. */
+export const unbootedPatch = (row: VmRow): Partial<VmRow> => ({
+  state: row.startedAt === undefined ? 'created' : 'exited',
+  machine: undefined,
+  reason: undefined,
+});

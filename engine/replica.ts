@@ -1,27 +1,24 @@
 import { HyprError, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
-import { GuestExecError } from '../guest/channel.ts';
 import type { GuestProcess, ProcessExit } from '../guest/types.ts';
 import type { MachineExit } from '../vmm/machine.ts';
-import type { EventBus } from './bus.ts';
 import type { ReplicaStatus } from './events.ts';
 import type { ProbeResult } from './health.ts';
 import { nextState } from './lifecycle.ts';
-import type { LogStore } from './logs.ts';
-import type { Publication } from './platform.ts';
 import { POWER_OFF_MS, PowerDowns } from './power-down.ts';
-import { publishPorts, reservedPorts } from './publish.ts';
-import { adoptRun } from './replica-adopt.ts';
+import { Publications, publishPorts } from './publish.ts';
+import { adoptedPatch, adoptRun } from './replica-adopt.ts';
 import { Attempts, pauseFor } from './replica-attempts.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './replica-controls.ts';
 import { ReplicaHealth } from './replica-health.ts';
 import { ReplicaOutput } from './replica-output.ts';
-import { ReplicaRecord } from './replica-record.ts';
-import { type BootContext, bootReplica, type Run } from './replica-run.ts';
-import { endReason } from './replica-status.ts';
+import { type ReplicaContext, ReplicaRecord } from './replica-record.ts';
+import { bootReplica, type Run } from './replica-run.ts';
+import { endedPatch, startedPatch, unbootedPatch, unstartedPatch } from './replica-status.ts';
 import { decideRestart } from './restart.ts';
 import type { VmRow } from './state/records.ts';
-import type { StateStore } from './state/store.ts';
+
+export type { ReplicaContext } from './replica-record.ts';
 
 const log = logger('replica');
 
@@ -29,14 +26,6 @@ const SIGTERM = 15;
 const SIGKILL = 9;
 /** For a machine whose agent went silent to end by itself, so that its true end is known. */
 const LOST_MS = 5_000;
-
-export interface ReplicaContext extends BootContext {
-  readonly store: StateStore;
-  readonly logs: LogStore;
-  readonly bus: EventBus;
-  /** Told after every change that alters names or whether the stack is idle. */
-  readonly onChange: () => void;
-}
 
 /**
  * One replica of a service and everything that runs for it. Its row in the database is always up to date.
@@ -49,8 +38,9 @@ export class Replica {
   readonly #health: ReplicaHealth;
   readonly #attempts: Attempts;
   readonly #powerDowns: PowerDowns;
+  readonly #publications = new Publications();
+  readonly #controlled: Controlled;
   #run: Run | undefined;
-  #publications: readonly Publication[] = [];
   #booting: Promise<void> | undefined;
   /** From the start of a workload to its end on record. Never rejects. */
   #ending: Promise<void> | undefined;
@@ -60,6 +50,7 @@ export class Replica {
   constructor(row: VmRow, context: ReplicaContext) {
     this.#context = context;
     this.#record = new ReplicaRecord(row, context);
+    this.#controlled = { record: this.#record, run: () => this.#run };
     this.#health = new ReplicaHealth(this.#record);
     this.#attempts = new Attempts(row.name);
     this.#powerDowns = new PowerDowns(row.name, () => this.#record.isOver);
@@ -116,8 +107,8 @@ export class Replica {
     this.#record.update({ state: nextState(this.row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false });
     const begin = Date.now();
     try {
-      this.#publications = await publishPorts(this.row, this.#context, signal);
-      this.#record.update({ published: reservedPorts(this.#publications) });
+      this.#publications.take(await publishPorts(this.row, this.#context, signal));
+      this.#record.update({ published: this.#publications.ports });
       this.#run = await bootReplica(
         this.row,
         { ...this.#context, onMachine: (machine) => this.#record.update({ machine: machine.record }) },
@@ -125,9 +116,9 @@ export class Replica {
       );
       this.#record.update({ bootMs: Date.now() - begin });
     } catch (error) {
-      await this.#unpublish();
+      await this.#publications.close();
       this.#record.update(
-        signal.aborted ? this.#asBefore() : { state: 'dead', machine: undefined, reason: messageOf(error), finishedAt: Date.now() },
+        signal.aborted ? unbootedPatch(this.row) : { state: 'dead', machine: undefined, reason: messageOf(error), finishedAt: Date.now() },
       );
       throw error;
     } finally {
@@ -159,25 +150,18 @@ export class Replica {
       const { machine: gone } = await this.#powerDowns.start(run, { stopSignal: SIGKILL, graceMs: 0 });
       await this.#tearDown(run);
       if (signal.aborted) {
-        this.#record.update(this.#asBefore());
+        this.#record.update(unbootedPatch(this.row));
         this.#context.onChange();
         throw error;
       }
-      const reason = gone.reason === 'crashed' ? endReason(undefined, gone, false) : messageOf(error);
-      const exitCode = error instanceof GuestExecError ? error.exitCode : 127;
-      this.#record.update({ state: 'exited', machine: undefined, exitCode, reason, finishedAt: Date.now() });
+      const patch = unstartedPatch(error, gone);
+      this.#record.update(patch);
       this.#record.emit('die');
       this.#context.onChange();
-      throw new HyprError('SERVICE_FAILED', `${name} cannot start: ${reason}`, { details: gone.lastLines, cause: error });
+      throw new HyprError('SERVICE_FAILED', `${name} cannot start: ${patch.reason}`, { details: gone.lastLines, cause: error });
     }
     run.process = process;
-    this.#record.update({
-      state: nextState(this.row.state, 'started'),
-      health: spec.health ? 'starting' : 'none',
-      startedAt: Date.now(),
-      finishedAt: undefined,
-      exitCode: 0,
-    });
+    this.#record.update(startedPatch(this.row));
     this.#record.emit('start');
     this.#attach(run, process);
   }
@@ -194,13 +178,7 @@ export class Replica {
 
   /** Waits for the workload or the machine to end, records how, and restarts by policy. */
   async #awaitEnd(run: Run, process: GuestProcess): Promise<void> {
-    const exit = await Promise.race([
-      process.exited.then(
-        (ended) => ended,
-        () => undefined,
-      ),
-      run.machine.exited.then(() => undefined),
-    ]);
+    const exit = await Promise.race([process.exited.catch(() => undefined), run.machine.exited.then(() => undefined)]);
     if (this.#record.isOver) {
       return;
     }
@@ -215,21 +193,12 @@ export class Replica {
   }
 
   async #finish(run: Run, exit: ProcessExit | undefined, gone: MachineExit): Promise<void> {
-    const wasStopped = this.row.state === 'stopping';
     await this.#tearDown(run);
     await this.#output.finish();
-    const exitCode = exit?.code ?? 137;
-    this.#record.update({
-      state: nextState(this.row.state, 'exit'),
-      machine: undefined,
-      exitCode,
-      reason: endReason(exit, gone, wasStopped),
-      finishedAt: Date.now(),
-      health: 'none',
-    });
+    this.#record.update(endedPatch(this.row, exit, gone));
     this.#record.emit('die');
     this.#ending = undefined;
-    this.#restartByPolicy(exitCode);
+    this.#restartByPolicy(this.row.exitCode);
     this.#context.onChange();
   }
 
@@ -238,7 +207,7 @@ export class Replica {
     run.abort.abort();
     await run.guest.close().catch(() => {});
     await run.machine.delete().catch((error: unknown) => log.warn('leftovers', { replica: this.row.name, error: messageOf(error) }));
-    await this.#unpublish();
+    await this.#publications.close();
     if (this.#run === run) {
       this.#run = undefined;
     }
@@ -269,18 +238,13 @@ export class Replica {
   }
 
   /** Does `work` by itself; a boot that fails in it goes by the restart policy. */
-  #runAgain(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    return this.#attempts.run(work, (interrupted) => {
-      if (!interrupted && this.row.state === 'dead') {
-        this.#restartByPolicy(1);
-        this.#context.onChange();
-      }
-    });
-  }
-
-  /** What a boot that was given up leaves: for everybody outside it never happened. */
-  #asBefore(): Partial<VmRow> {
-    return { state: this.row.startedAt === undefined ? 'created' : 'exited', machine: undefined, reason: undefined };
+  async #runAgain(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
+    const failure = await this.#attempts.run(work);
+    if (failure !== undefined && this.row.state === 'dead') {
+      this.#restartByPolicy(1);
+      this.#context.onChange();
+    }
+    return failure;
   }
 
   /** Graceful stop: stop signal, grace period, then force. Ends with the machine gone. */
@@ -316,7 +280,7 @@ export class Replica {
       this.#record.emit('stop');
     } else {
       await this.#tearDown(run);
-      this.#record.update(this.#asBefore());
+      this.#record.update(unbootedPatch(this.row));
       this.#context.onChange();
     }
   }
@@ -342,34 +306,19 @@ export class Replica {
     this.#context.onChange();
   }
 
-  get #controlled(): Controlled {
-    const current = () => this.#run;
-    return {
-      record: this.#record,
-      get run() {
-        return current();
-      },
-    };
-  }
-
   /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
   async adopt(signal: AbortSignal): Promise<boolean> {
     const adopted = await adoptRun(this.row, this.#context, signal);
     if (adopted?.run.process === undefined) {
       return false;
     }
-    const { state, startedAt, stoppedByUser, spec } = this.row;
+    const { stoppedByUser, spec } = this.row;
     this.#run = adopted.run;
-    this.#publications = adopted.publications;
+    this.#publications.take(adopted.publications);
     await this.#output.open({ fresh: false });
-    this.#record.update({
-      // It was started, and the supervisor that did so was killed before it could say so.
-      ...(state === 'starting' ? { state: nextState('starting', 'started'), startedAt: startedAt ?? Date.now() } : {}),
-      published: reservedPorts(adopted.publications),
-      ...(adopted.problem === undefined ? {} : { reason: adopted.problem }),
-    });
+    this.#record.update(adoptedPatch(this.row, adopted));
     this.#attach(adopted.run, adopted.run.process);
-    if (state === 'stopping') {
+    if (this.row.state === 'stopping') {
       this.stop({ graceMs: spec.stopGraceMs, byUser: stoppedByUser }).catch((error: unknown) =>
         log.warn('a stop was not finished', { replica: this.row.name, error: messageOf(error) }),
       );
@@ -384,20 +333,14 @@ export class Replica {
       return this.#stopRun(0);
     }
     await this.#attempts.interrupt(`${this.row.name} starts again`);
-    let failure: unknown;
-    await this.#runAgain(async (signal) => {
-      try {
-        this.#replacing = true;
-        await this.#stopRun(this.row.spec.stopGraceMs).finally(() => {
-          this.#replacing = false;
-        });
-        if (!signal.aborted && !this.#record.isOver) {
-          await this.#boot(signal);
-          await this.start(signal);
-        }
-      } catch (error) {
-        failure = signal.aborted ? undefined : error;
-        throw error;
+    const failure = await this.#runAgain(async (signal) => {
+      this.#replacing = true;
+      await this.#stopRun(this.row.spec.stopGraceMs).finally(() => {
+        this.#replacing = false;
+      });
+      if (!signal.aborted && !this.#record.isOver) {
+        await this.#boot(signal);
+        await this.start(signal);
       }
     });
     if (failure !== undefined) {
@@ -408,7 +351,7 @@ export class Replica {
   /** The machine vanished while nobody watched: record it and let the policy decide. */
   lost(reason: string): void {
     if (this.row.startedAt === undefined) {
-      this.#record.update({ ...this.#asBefore(), health: 'none' });
+      this.#record.update({ ...unbootedPatch(this.row), health: 'none' });
       return;
     }
     this.#record.update({ state: 'exited', machine: undefined, exitCode: 137, reason, finishedAt: Date.now(), health: 'none' });
@@ -446,13 +389,7 @@ export class Replica {
     run?.abort.abort();
     await run?.guest.close().catch(() => {});
     run?.machine.release();
-    await this.#unpublish();
+    await this.#publications.close();
     await this.#output.close();
-  }
-
-  async #unpublish(): Promise<void> {
-    const publications = this.#publications;
-    this.#publications = [];
-    await Promise.allSettled(publications.map((publication) => publication.close()));
   }
 }
