@@ -38,9 +38,10 @@ describe('the shop: nginx, a built Node API, PostgreSQL, Redis, a migration', ()
     expect(await shop.must(['exec', '-T', 'db', 'cat'], { input: 'through stdin' })).toBe('through stdin');
   });
 
-  test('services find each other by name', async () => {
-    expect(await shop.must(['exec', '-T', 'web', 'getent', 'hosts', 'DB'])).toMatch(/^192\.168\./);
-    expect((await shop.run(['exec', '-T', 'web', 'getent', 'hosts', 'nobody'])).code).not.toBe(0);
+  test('services find each other by name on the networks they share, and nobody else', async () => {
+    expect(await shop.must(['exec', '-T', 'web', 'getent', 'hosts', 'API'])).toMatch(/^192\.168\./);
+    expect(await shop.must(['exec', '-T', 'api', 'getent', 'hosts', 'db'])).toMatch(/^192\.168\./);
+    expect((await shop.run(['exec', '-T', 'web', 'getent', 'hosts', 'db'])).code).not.toBe(0);
   });
 
   test('logs name their replica', async () => {
