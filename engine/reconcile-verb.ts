@@ -163,7 +163,10 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
           hasMachine(replica.state) || replica.state === 'restarting'
             ? [plan.add({ type: 'stop', replica: replica.name, timeout: options.timeout }, 'asked to restart')]
             : [];
-        return addStart({ plan, project: undefined, replica, started, cause: 'asked to restart', after: stopped });
+        // Booting does not wait for the dependencies that restart with it, starting does.
+        const booted = plan.add({ type: 'boot', replica: replica.name }, 'asked to restart', stopped);
+        const before = project === undefined ? [] : dependenciesOf(project, service).flatMap((dep) => started.get(dep.service) ?? []);
+        return plan.add({ type: 'start', replica: replica.name }, 'asked to restart', [booted, ...before]);
       });
     started.set(service, nodes);
   }

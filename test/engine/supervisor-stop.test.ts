@@ -81,6 +81,33 @@ describe('stop', () => {
     expect(stack.store.vms('shop')).toEqual([]);
   });
 
+  test('removing what is just being put on record waits for that', async () => {
+    const stack = openTestStack();
+    const written = new Cue();
+    const settling = new Cue();
+    const open = stack.supervisor.logs.writer;
+    stack.supervisor.logs.writer = async (...args) => {
+      const writer = await open(...args);
+      const settled = async () => {
+        settling.resolve();
+        await written.promise;
+      };
+      return { write: writer.write.bind(writer), flush: writer.flush.bind(writer), close: writer.close.bind(writer), settled };
+    };
+    await stack.up(shopOf(stack, { web: { restart: 'always' } }));
+    stack.platform.guest('shop-web-1').end(1);
+    await settling.promise;
+    expect(stack.replica('shop-web-1').run).toBeUndefined();
+    const down = stack.down();
+    await waitTurn();
+    expect(stack.row('shop-web-1').state).toBe('running');
+    written.resolve();
+    await down;
+    await waitTurn();
+    expect([stack.states(), stack.store.stacks()]).toEqual([{}, []]);
+    expect(stack.actions('die', 'restart', 'destroy')).toEqual(['die shop-web-1', 'destroy shop-web-1']);
+  });
+
   test('the whole output is told before the end is', async () => {
     const stack = openTestStack();
     stack.platform.behave('web', {
@@ -198,6 +225,8 @@ describe('down', () => {
     await stack.up(project);
     const path = join(stack.platform.paths.volumes, 'shop_data', 'data.ext4');
     await stack.down();
+    await waitTurn();
+    expect(stack.warnings()).toEqual([]);
     expect([stack.store.stacks(), stack.store.vms(), stack.store.networks(), stack.store.leases('shop')]).toEqual([[], [], [], []]);
     expect(stack.platform.nets.size).toBe(0);
     expect(existsSync(join(stack.platform.paths.machines, 'shop'))).toBe(false);
