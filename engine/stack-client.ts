@@ -41,7 +41,11 @@ export class StackClient implements Stack {
 
   async up(project: Project, options: UpOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
     const api = await this.#supervisor(onEvent, signal);
-    await this.#operation(() => api.rpc.up({ project: toStruct(project), options: toStruct(options) }, callOptions(signal)), onEvent, signal);
+    await this.#operation(
+      () => api.rpc.up({ project: toStruct(project), options: toStruct(options) }, callOptions(signal)),
+      onEvent,
+      signal,
+    );
   }
 
   async down(project: Project | undefined, options: DownOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
