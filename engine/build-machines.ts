@@ -117,13 +117,18 @@ const buildOrders = (input: { options: BuildMachineOptions; cards: readonly Card
   entropy: randomBytes(64),
   clock: Date.now(),
   root: { disk: 'root', upper: 'upper', readOnly: false },
-  mounts:
-    input.options.shmSize === undefined
-      ? []
-      : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: input.options.shmSize, mode: 0o1777 }],
+  mounts: buildMounts(input.options),
   interfaces: input.cards,
   resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, '8.8.8.8'], options: [] },
   hosts: input.options.hosts,
   files: [],
   sysctls: {},
 });
+
+const buildMounts = ({ shmSize, tmpfs = [] }: BuildMachineOptions): MachineOrders['mounts'] => [
+  ...(shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: shmSize, mode: 0o1777 } as const]),
+  // Outermost first: one may lie inside another.
+  ...[...tmpfs]
+    .sort((a, b) => (a.target < b.target ? -1 : 1))
+    .map(({ target, size }) => ({ kind: 'tmpfs', target, readOnly: false, mode: 0o755, ...(size === undefined ? {} : { size }) }) as const),
+];

@@ -202,37 +202,50 @@ int mount_root(const struct machine_orders *orders) {
   return result;
 }
 
-/* Moves what is mounted below the old root to the same places of the new one; a mount takes its own children along. */
-static int move_mounts(void) {
-  char *list = NULL;
-  size_t size = 0;
-  FILE *mounts = fopen("/proc/self/mounts", "re"), *copy = open_memstream(&list, &size);
-  char line[4096], last[4096] = "";
-  while (mounts != NULL && copy != NULL && fgets(line, sizeof line, mounts) != NULL) {
-    fputs(line, copy);
+/* "\040" of /proc/mounts is a blank. */
+static void unescape(char *text) {
+  char *out = text;
+  for (const char *at = text; *at != 0;) {
+    unsigned value;
+    if (at[0] == '\\' && sscanf(at + 1, "%3o", &value) == 1) {
+      *out++ = (char)value;
+      at += 4;
+    } else {
+      *out++ = *at++;
+    }
+  }
+  *out = 0;
+}
+
+/* The first mount below the root, in the order of mounting. */
+static bool find_mount(char *target, size_t size) {
+  FILE *mounts = fopen("/proc/self/mounts", "re");
+  char line[4400], path[4096];
+  bool found = false;
+  while (mounts != NULL && !found && fgets(line, sizeof line, mounts) != NULL) {
+    found = sscanf(line, "%*s %4095s", path) == 1 && strncmp(path, SYSROOT "/", strlen(SYSROOT "/")) == 0;
   }
   if (mounts != NULL) {
     fclose(mounts);
   }
-  if (copy != NULL) {
-    fclose(copy);
+  if (found) {
+    unescape(path);
+    snprintf(target, size, "%s", path);
   }
-  int result = 0;
-  for (char *at = list; result == 0 && at != NULL && *at != 0; at = strchr(at, '\n') == NULL ? NULL : strchr(at, '\n') + 1) {
-    char target[4096], moved[4200];
-    size_t length = strlen(SYSROOT);
-    if (sscanf(at, "%*s %4095s", target) != 1 || strncmp(target, SYSROOT "/", length + 1) != 0) {
-      continue;
-    }
-    bool inside = last[0] != 0 && strncmp(target, last, strlen(last)) == 0 && (target[strlen(last)] == '/' || target[strlen(last)] == 0);
-    if (!inside) {
-      snprintf(moved, sizeof moved, NEW_ROOT "%s", target + length);
-      result = mount(target, moved, NULL, MS_MOVE, NULL);
-      snprintf(last, sizeof last, "%s", target);
+  return found;
+}
+
+/* Moves what is mounted below the old root to the same places of the new one. A mount takes along what is mounted in
+ * it, whenever that was: so the list is read anew after each. */
+static int move_mounts(void) {
+  char target[4096], moved[4200];
+  while (find_mount(target, sizeof target)) {
+    snprintf(moved, sizeof moved, NEW_ROOT "%s", target + strlen(SYSROOT));
+    if (mount(target, moved, NULL, MS_MOVE, NULL) != 0) {
+      return fail("moving the mount %s to the next layer: %s", target + strlen(SYSROOT), strerror(errno));
     }
   }
-  free(list);
-  return result == 0 ? 0 : fail("moving the mounts of the root: %s", strerror(errno));
+  return 0;
 }
 
 int push_layer(bool with_tar) {

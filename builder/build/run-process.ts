@@ -17,14 +17,14 @@ export const runProcess = async (
   const kill = () => void running.signal(SIGKILL).catch(() => undefined);
   signal.addEventListener('abort', kill, { once: true });
   const tail = new LastLines();
+  const logs = { stdout: new LineLog('stdout', vertex), stderr: new LineLog('stderr', vertex) };
   try {
-    const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     for await (const { stream, data } of running.output) {
       signal.throwIfAborted();
-      const text = decoders[stream].decode(data, { stream: true });
-      tail.add(text);
-      vertex.log(stream, text);
+      tail.add(logs[stream].add(data));
     }
+    logs.stdout.flush();
+    logs.stderr.flush();
     const exit = await running.exited;
     signal.throwIfAborted();
     if (exit.code !== 0) {
@@ -38,6 +38,41 @@ export const runProcess = async (
     signal.removeEventListener('abort', kill);
   }
 };
+
+/** A stream as log events of whole lines: what a program writes in pieces is not shown in pieces. */
+class LineLog {
+  readonly #decoder = new TextDecoder();
+  readonly #stream: 'stdout' | 'stderr';
+  readonly #vertex: Pick<Vertex, 'log'>;
+  #open = '';
+
+  constructor(stream: 'stdout' | 'stderr', vertex: Pick<Vertex, 'log'>) {
+    this.#stream = stream;
+    this.#vertex = vertex;
+  }
+
+  /** Gives the text as it came. */
+  add(data: Uint8Array): string {
+    const text = this.#decoder.decode(data, { stream: true });
+    const all = this.#open + text;
+    const end = all.length > MAX_LINE ? all.length : Math.max(all.lastIndexOf('\n'), all.lastIndexOf('\r')) + 1;
+    this.#open = all.slice(end);
+    this.#log(all.slice(0, end));
+    return text;
+  }
+
+  /** The rest, when the program has ended without a newline. */
+  flush(): void {
+    this.#log(this.#open);
+    this.#open = '';
+  }
+
+  #log(text: string): void {
+    if (text !== '') {
+      this.#vertex.log(this.#stream, text);
+    }
+  }
+}
 
 /** The end of a program's output, line by line, however much there was. */
 class LastLines {

@@ -2,11 +2,17 @@ import { cleanPath, joinPath } from '../context/tree.ts';
 import { BLOCK, encodeHeader, padding } from './tar-format.ts';
 import { readTar, StreamSource } from './tar-read.ts';
 
-/** The tar of a folder's content (names relative to it, as guests give it) as one whose names begin with `target`. */
+/**
+ * The tar of a folder as guests give it (names begin with the folder's own, as in docker's archives) as
+ * one whose names begin with `target`, so that a cache can be mounted at another place than last time.
+ */
 export async function* moveTar(tar: AsyncIterable<Uint8Array>, target: string): AsyncGenerator<Uint8Array> {
   const source = new StreamSource(tar);
   const to = cleanPath(target);
-  const move = (name: string) => (cleanPath(name) === '' ? to : joinPath(to, cleanPath(name)));
+  const move = (name: string) => {
+    const below = withoutFirst(cleanPath(name));
+    return below === '' ? to : joinPath(to, below);
+  };
   try {
     for await (const { header } of readTar(source)) {
       if (header.type === 'other') {
@@ -28,3 +34,5 @@ export async function* moveTar(tar: AsyncIterable<Uint8Array>, target: string): 
     await source.close();
   }
 }
+
+const withoutFirst = (path: string): string => (path.includes('/') ? path.slice(path.indexOf('/') + 1) : '');
