@@ -62,11 +62,11 @@ const volume: Rule = (node, _path, options) => {
   }
   try {
     const parsed = parseVolume(spec, node.mark);
-    const bind =
-      parsed.type === 'bind'
-        ? fields(node, { create_host_path: true, propagation: parsed.propagation, selinux: parsed.selinux })
-        : undefined;
-    const named = parsed.type === 'volume' && parsed.withVolume ? fields(node, { nocopy: parsed.nocopy }) : undefined;
+    const { propagation, selinux, nocopy } = parsed;
+    // Options of the other type are kept beside those of this one.
+    const isBind = parsed.type === 'bind';
+    const bind = isBind || propagation || selinux ? fields(node, { create_host_path: isBind, propagation, selinux }) : undefined;
+    const named = nocopy || (!isBind && parsed.withVolume) ? fields(node, { nocopy }) : undefined;
     const { type, source, target, readOnly } = parsed;
     const long = fields(node, { type, source, target: target === '' ? '' : cleanPath(target), read_only: readOnly, bind, volume: named });
     return { ...long, ...lostOf(node) };

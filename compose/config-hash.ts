@@ -8,7 +8,11 @@ import { compactServiceJson } from './render.ts';
  */
 export const serviceConfigHash = (service: Service): string => {
   const { build: _build, pull_policy: _policy, scale: _scale, depends_on: _dependencies, profiles: _profiles, ...rest } = service;
-  const hashed = rest.deploy === undefined ? rest : { ...rest, deploy: withoutReplicas(rest.deploy) };
+  const hashed = {
+    ...rest,
+    ...(rest.deploy === undefined ? {} : { deploy: withoutReplicas(rest.deploy) }),
+    ...(rest.env_file === undefined ? {} : { env_file: shortEnvFiles(rest.env_file as EnvFile[]) }),
+  };
   return createHash('sha256').update(compactServiceJson(hashed)).digest('hex');
 };
 
@@ -18,6 +22,14 @@ export const serviceHashes = (project: Project, names?: readonly string[]): Arra
     .filter(([name]) => names === undefined || names.includes(name))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, service]) => ({ name, hash: serviceConfigHash(service) }));
+
+interface EnvFile {
+  readonly path: string;
+  readonly required?: boolean;
+}
+
+/** Files that must be there count by their path alone, as compose 2.40 writes them in JSON. */
+const shortEnvFiles = (files: readonly EnvFile[]): unknown[] => files.map((file) => (file.required === false ? file : file.path));
 
 const withoutReplicas = (deploy: NonNullable<Service['deploy']>): object => {
   const { replicas: _, ...rest } = deploy;

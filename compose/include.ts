@@ -22,6 +22,9 @@ export const applyIncludes = async (root: MapNode, options: IncludeOptions): Pro
   if (include === undefined) {
     return root;
   }
+  if (isNull(include)) {
+    return withEntries(root, { include: undefined });
+  }
   if (include.kind !== 'list') {
     throw errorAt('COMPOSE_INVALID', 'include must be a list', {
       mark: include.keyMark ?? include.mark,
@@ -39,6 +42,8 @@ export const applyIncludes = async (root: MapNode, options: IncludeOptions): Pro
 const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode> => {
   const { set, context } = options;
   const paths = textsOf(entry.kind === 'map' ? entry.entries.get('path') : entry).map((path) => localPath(path, set.folder, entry.mark));
+  const named = entry.kind === 'map' ? entry.entries.get('env_file') : undefined;
+  const files = named === undefined ? undefined : textsOf(named);
   const [first] = paths;
   if (first === undefined) {
     return map([], entry);
@@ -53,7 +58,7 @@ const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode>
     throw errorAt('COMPOSE_INVALID', `project_directory must be text, not ${describeKind(given)}`, { mark: given.mark });
   }
   const folder = directory ? resolve(set.folder, directory) : dirname(first);
-  const environment = new Map([...(await includeVariables(entry, folder, set)), ...set.environment]);
+  const environment = new Map([...(await includeVariables(files, folder, set)), ...set.environment]);
   // A relative base keeps --no-path-resolution's output relative; the outermost set makes it absolute.
   return options.load(
     { files: paths, folder, base: relative(set.folder, folder) || '.', environment, including, from: entry.mark, resolvePaths: true },
@@ -71,23 +76,29 @@ const localPath = (path: string, folder: string, mark: Mark): string => {
   return isAbsolute(path) ? path : join(folder, path);
 };
 
-const includeVariables = async (entry: Node, folder: string, set: FileSet): Promise<Map<string, string>> => {
-  const named = entry.kind === 'map' ? entry.entries.get('env_file') : undefined;
-  if (named !== undefined) {
-    const files = textsOf(named).filter((file) => file !== '/dev/null');
-    return readEnvFiles(
-      files.map((file) => resolve(set.folder, file)),
-      set.environment,
-    );
+const includeVariables = async (files: readonly string[] | undefined, folder: string, set: FileSet): Promise<Map<string, string>> => {
+  if (files !== undefined) {
+    const named = files.filter((file) => file !== '/dev/null').map((file) => resolve(set.folder, file));
+    return readEnvFiles(named, set.environment);
   }
   const file = join(folder, '.env');
   const isFile = (await exists(file)) && (await stat(file)).isFile();
   return isFile ? readEnvFiles([file], set.environment) : new Map();
 };
 
+/** A text or a list of texts; nothing is none. */
 const textsOf = (node: Node | undefined): string[] => {
   const items = node?.kind === 'list' ? node.items : node === undefined ? [] : [node];
-  return items.map((item) => stringOf(item)).filter((text) => text !== undefined);
+  return items.flatMap((item) => {
+    const text = stringOf(item);
+    if (text === undefined && !(isNull(item) && node?.kind !== 'list')) {
+      throw errorAt('COMPOSE_INVALID', `include needs the path of a file, not ${describeKind(item)}`, {
+        mark: item.mark,
+        hint: 'write "include: [file.yaml]"',
+      });
+    }
+    return text === undefined ? [] : [text];
+  });
 };
 
 const importResources = (root: MapNode, imported: MapNode, mark: Mark): MapNode => {

@@ -73,9 +73,14 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
   if (model.entries.size === 0) {
     throw new HyprError('COMPOSE_INVALID', `${found.files.join(', ')}: the Compose file is empty`, { hint: 'start with "services:"' });
   }
-  const tree = options.normalize === false ? withEntries(model, { name: undefined }) : normalize(model, { name, environment });
-  return { tree, name, found };
+  if (options.normalize === false) {
+    const named = options.projectName || environmentName(found) ? undefined : stringOf(model.entries.get('name'));
+    return { tree: withEntries(model, { name: undefined }), name: named || name, found };
+  }
+  return { tree: normalize(model, { name, environment: context.interpolate ? environment : new Map() }), name, found };
 };
+
+const environmentName = (found: Discovered): string | undefined => found.environment.get('COMPOSE_PROJECT_NAME');
 
 /** The last `name:` of the project's own files, with its variables filled in. */
 const nameInFiles = async (found: Discovered, context: LoadContext): Promise<{ text: string; mark: Mark } | undefined> => {

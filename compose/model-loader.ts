@@ -31,7 +31,7 @@ export const loadModel = async (set: FileSet, context: LoadContext): Promise<Map
     setDefaults,
     validateModel,
     ...(set.resolvePaths ? [(node: Node) => resolvePaths(node, { folder: set.base, home: homeOf(set) })] : []),
-    (node) => resolveEnvironment(node, set.environment),
+    (node) => (context.interpolate ? resolveEnvironment(node, set.environment) : node),
   ];
   return steps.reduce<Node>((node, step) => step(node), model) as MapNode;
 };

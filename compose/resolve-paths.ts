@@ -44,6 +44,9 @@ export const isRemoteContext = (text: string): boolean =>
 
 const watched = onText((text, base) => {
   const path = under(base, text);
+  if (!isAbsolute(path)) {
+    return path;
+  }
   try {
     return realpathSync(path);
   } catch {

@@ -78,7 +78,7 @@ const each = (keyOf: KeyOf, names: string): Record<string, KeyOf> =>
 const RULES = new PathTable<KeyOf>({
   'networks.*.labels': byName,
   'networks.*.ipam.options': byName,
-  ...each(byName, 'annotations build.args build.additional_contexts build.platforms build.tags build.labels cap_add cap_drop'),
+  ...each(byName, 'annotations build.args build.additional_contexts build.tags build.labels cap_add cap_drop'),
   ...each(byName, 'deploy.labels dns dns_opt dns_search environment expose labels links networks.*.aliases'),
   ...each(byName, 'networks.*.link_local_ips profiles sysctls tmpfs'),
   ...each(byTarget, 'volumes'),

@@ -30,9 +30,22 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
   ),
   'negative-size': refuses(/invalid size: '-/),
   'ulimit-text': refuses(/ulimits\.\S+: invalid type string for external/),
+  'empty-variable': ({ args, ours, theirs }) =>
+    args.includes('--variables') && withoutLines(theirs.stdout, /^\s+(true|false)/) === withoutLines(ours.stdout, /^\s+(true|false)/),
+  'ipam-merge': ({ input, ours, theirs }) =>
+    input.split('ipam').length > 2 && POOLS.test(theirs.stdout) && withoutLines(ours.stdout, POOLS) === withoutLines(theirs.stdout, POOLS),
   crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
   'include-types': weRefuse(/project_directory must be text/),
 };
+
+const POOLS = /subnet|ip_range|gateway"?:|aux_addresses|"?h"?: "?172|^\s*[{}],?$/;
+
+const withoutLines = (text: string, pattern: RegExp): string =>
+  text
+    .split('\n')
+    .filter((line) => !pattern.test(line))
+    .sort()
+    .join('\n');
 
 /** The row that explains a difference, if any. */
 export const explainDifference = (difference: Difference): string | undefined =>
