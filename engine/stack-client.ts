@@ -29,6 +29,7 @@ export class StackClient implements Stack {
   readonly #store: StateStore;
   readonly #paths = homePaths();
   #api: ApiClient | undefined;
+  #starting: Promise<ApiClient> | undefined;
   #recovered: readonly string[] = [];
 
   readonly #onNotice: (message: string) => void;
@@ -115,13 +116,15 @@ export class StackClient implements Stack {
     return execSession(messages, inputs, controller);
   }
 
-  async *events(options: { logs: boolean; usage: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent> {
-    const api = await this.#supervisorIfRunning();
+  async *events(options: { logs: boolean; usage: boolean; start?: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent> {
+    const api = options.start
+      ? await this.#supervisor((event) => event.type === 'warning' && this.#onNotice(event.message), signal)
+      : await this.#supervisorIfRunning();
     if (api === undefined) {
       return;
     }
     try {
-      for await (const message of api.rpc.events(options, callOptions(signal))) {
+      for await (const message of api.rpc.events({ logs: options.logs, usage: options.usage }, callOptions(signal))) {
         yield eventFrom(message);
       }
     } catch (error) {
@@ -170,12 +173,20 @@ export class StackClient implements Stack {
 
   /** The supervisor, started if there is none. Says what a new one found and put right. */
   async #supervisor(onEvent: OnEvent, signal?: AbortSignal): Promise<ApiClient> {
-    const api = this.#api ?? (await this.#connect()) ?? (await this.#start(signal));
+    // An attached `up` asks for events and for `up` at the same moment: one start for both.
+    this.#starting ??= this.#connectOrStart(signal).finally(() => {
+      this.#starting = undefined;
+    });
+    const api = this.#api ?? (await this.#starting);
     for (const message of this.#recovered) {
       onEvent({ type: 'warning', time: Date.now(), message });
     }
     this.#recovered = [];
     return api;
+  }
+
+  async #connectOrStart(signal?: AbortSignal): Promise<ApiClient> {
+    return (await this.#connect()) ?? this.#start(signal);
   }
 
   /** The supervisor when something runs; one that was killed while machines run is replaced. */

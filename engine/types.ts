@@ -109,7 +109,10 @@ export interface Stack extends AsyncDisposable {
   logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord>;
   exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession>;
   /** From now on; first one `replica` event (action update) for each replica that exists. */
-  events(options: { logs: boolean; usage: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent>;
+  events(
+    options: { logs: boolean; usage: boolean /** Start a supervisor when there is none, because an `up` follows. */; start?: boolean },
+    signal?: AbortSignal,
+  ): AsyncIterable<EngineEvent>;
   stats(): Promise<ReplicaUsage[]>;
   /** Resolves with the exit code once the first (or every) named service has ended. */
   wait(services: readonly string[], signal?: AbortSignal): Promise<number>;

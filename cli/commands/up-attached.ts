@@ -124,7 +124,7 @@ class AttachedSession {
 
   async #watch(): Promise<void> {
     try {
-      for await (const event of this.#up.stack.events({ logs: true, usage: false }, this.#watching.signal)) {
+      for await (const event of this.#up.stack.events({ logs: true, usage: false, start: true }, this.#watching.signal)) {
         this.#onEvent(event);
       }
     } catch (error) {

@@ -106,7 +106,7 @@ class DashboardSession {
 
   async #watch(): Promise<void> {
     try {
-      for await (const event of this.#up.stack.events({ logs: true, usage: true }, this.#over.signal)) {
+      for await (const event of this.#up.stack.events({ logs: true, usage: true, start: true }, this.#over.signal)) {
         // Progress comes with the operations of this dashboard; others' would show up twice.
         if (event.type !== 'progress') {
           this.#model.apply(event);
