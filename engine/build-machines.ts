@@ -5,7 +5,7 @@ import { Cleanup } from '../base/cleanup.ts';
 import { withDeadline } from '../base/deadline.ts';
 import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../builder/types.ts';
 import type { InterfaceOrders, MachineOrders } from '../guest/types.ts';
-import { allocateAddress, chooseSubnet, macAddress, prefixLength } from '../net/ipam.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../net/ipam.ts';
 import type { Network } from '../net/types.ts';
 import type { Platform } from './platform.ts';
 import { bootMachine } from './replica-run.ts';
@@ -33,7 +33,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
       cleanup.defer(() => rm(log, { recursive: true, force: true }));
       const [upper, network] = await Promise.all([
         makeUpper({ platform, diskDir, options, signal }),
-        options.network === 'none' ? undefined : startBuildNetwork({ platform, runDir, log, signal }),
+        options.network === 'none' ? undefined : startBuildNetwork({ platform, runDir, log, hostAccess: wantsHost(options), signal }),
       ]);
       cleanup.defer(() => network?.network.stop());
       const cards = network === undefined ? [] : [network.card];
@@ -53,7 +53,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
             nics: cards.map((card, index) => ({ id: `n${index}`, mac: card.mac, mtu: card.mtu })),
             shares: [],
           },
-          orders: buildOrders({ options, cards, gateway: network?.card.gateway }),
+          orders: buildOrders({ options, cards, gateway: network?.card.gateway, host: network?.host }),
           networks: network === undefined ? [] : [network.network],
           onMachine: () => {},
         },
@@ -92,8 +92,9 @@ const startBuildNetwork = async (input: {
   platform: Platform;
   runDir: string;
   log: string;
+  hostAccess: boolean;
   signal: AbortSignal;
-}): Promise<{ network: Network; card: Card }> => {
+}): Promise<{ network: Network; card: Card; host: string }> => {
   const { subnet, gateway } = await chooseSubnet({ taken: [] });
   const spec = {
     name: 'build',
@@ -103,14 +104,24 @@ const startBuildNetwork = async (input: {
     gateway,
     internal: false,
     mtu: MTU,
-    hostAccess: false,
+    hostAccess: input.hostAccess,
   };
   const network = await input.platform.startNetwork(spec, input.signal);
   const address = allocateAddress({ subnet, gateway, taken: [] });
-  return { network, card: { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: MTU } };
+  const card = { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: MTU };
+  return { network, card, host: hostAddress(spec) };
 };
 
-const buildOrders = (input: { options: BuildMachineOptions; cards: readonly Card[]; gateway: string | undefined }): MachineOrders => ({
+/** `host-gateway` among the extra hosts: only then has a build a way to this host. */
+const HOST_GATEWAY = 'host-gateway';
+const wantsHost = ({ hosts }: BuildMachineOptions): boolean => hosts.some(({ address }) => address === HOST_GATEWAY);
+
+const buildOrders = (input: {
+  options: BuildMachineOptions;
+  cards: readonly Card[];
+  gateway: string | undefined;
+  host: string | undefined;
+}): MachineOrders => ({
   // BuildKit's default, unless BUILDKIT_SANDBOX_HOSTNAME says otherwise.
   hostname: 'buildkitsandbox',
   machineId: randomBytes(16).toString('hex'),
@@ -120,7 +131,10 @@ const buildOrders = (input: { options: BuildMachineOptions; cards: readonly Card
   mounts: buildMounts(input.options),
   interfaces: input.cards,
   resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, '8.8.8.8'], options: [] },
-  hosts: input.options.hosts,
+  hosts: input.options.hosts.flatMap(({ address, names }) => {
+    const resolved = address === HOST_GATEWAY ? input.host : address;
+    return resolved === undefined ? [] : [{ address: resolved, names }];
+  }),
   files: [],
   sysctls: {},
 });

@@ -1,13 +1,18 @@
 import { stat } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { BuildRequest } from '../builder/types.ts';
 import { parseBytes } from '../compose/index.ts';
+import type { FileObject, FileReference } from '../compose/model.ts';
 import type { BuildInput } from './platform.ts';
 
-/** A service's `build:` as the builder's request: paths absolute, arguments without a value taken from the environment. */
+/**
+ * A service's `build:` as the builder's request: paths absolute, arguments without a value taken from the
+ * environment. Throws HYPR_UNSUPPORTED for what a build machine cannot give, COMPOSE_INVALID for a secret without a value.
+ */
 export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => {
   const { config } = input;
+  refuseHostFeatures(config);
   const context = config.context ?? '.';
   if (context.includes('://')) {
     throw new HyprError('HYPR_UNSUPPORTED', `build context ${context}: contexts from git or the web are not fetched yet`, {
@@ -29,8 +34,57 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
     extraHosts: config.extra_hosts ?? [],
     ...(input.platform ? { platform: input.platform } : {}),
     ...(config.shm_size === undefined ? {} : { shmSize: parseBytes(String(config.shm_size)) }),
-    secrets: {},
+    secrets: resolveSecrets(input),
   };
+};
+
+/** What would reach into this host: said before anything is built. */
+const refuseHostFeatures = (config: BuildInput['config']): void => {
+  if (config.network !== undefined && !['default', 'none'].includes(config.network)) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `build.network: ${config.network} cannot be used: a build runs in a machine with a network of its own`,
+      {
+        hint: 'leave it out: RUN reaches the outside; or write network: none',
+      },
+    );
+  }
+  const ssh = config.ssh;
+  if (Array.isArray(ssh) ? ssh.length > 0 : ssh !== undefined && ssh !== null) {
+    throw new HyprError('HYPR_UNSUPPORTED', 'build.ssh cannot be used: the SSH agent of this host is not passed into build machines', {
+      hint: 'give what the step needs as a secret: build.secrets, and RUN --mount=type=secret',
+    });
+  }
+};
+
+/** `build.secrets`: known in the Dockerfile by their target, or else by their name. */
+const resolveSecrets = ({ config, secrets = {}, environment }: BuildInput): BuildRequest['secrets'] => {
+  const wanted = Array.isArray(config.secrets) ? (config.secrets as Array<string | FileReference>) : [];
+  return Object.fromEntries(
+    wanted.map((entry) => {
+      const { source, target } = typeof entry === 'string' ? { source: entry, target: undefined } : entry;
+      return [basename(target ?? source), secretValue(source, secrets[source], environment)];
+    }),
+  );
+};
+
+const secretValue = (
+  name: string,
+  secret: FileObject | undefined,
+  environment: Readonly<Record<string, string>>,
+): BuildRequest['secrets'][string] => {
+  if (secret?.file !== undefined) {
+    return { file: secret.file };
+  }
+  const value = secret?.environment === undefined ? secret?.content : environment[secret.environment];
+  if (value === undefined) {
+    const reason =
+      secret?.environment === undefined
+        ? 'has neither a file nor a variable'
+        : `needs the variable ${secret.environment}, which is not set`;
+    throw new HyprError('COMPOSE_INVALID', `build.secrets: the secret ${name} ${reason}`);
+  }
+  return { value };
 };
 
 const requireFolder = async (context: string): Promise<void> => {

@@ -148,6 +148,7 @@ export const buildInput = (
     pull: options.pull || (config.pull ?? false),
     buildArgs: options.buildArgs,
     platform: service.platform,
+    secrets: project.secrets,
     environment: project.environment,
   };
 };

@@ -1,7 +1,7 @@
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { BuildEvent, Image, RootDisk } from '../builder/types.ts';
-import type { BuildConfig } from '../compose/model.ts';
+import type { BuildConfig, FileObject } from '../compose/model.ts';
 import type { GuestClient } from '../guest/types.ts';
 import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../net/types.ts';
 import type { Vmm } from '../vmm/machine.ts';
@@ -51,6 +51,8 @@ export interface BuildInput {
   readonly pull: boolean;
   readonly buildArgs: Readonly<Record<string, string>>;
   readonly platform: string | undefined;
+  /** The project's secrets, of which `build.secrets` names some. */
+  readonly secrets?: Readonly<Record<string, FileObject>>;
   /** For `args:` and secrets without a value. */
   readonly environment: Readonly<Record<string, string>>;
 }

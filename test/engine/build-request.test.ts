@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { HyprError } from '../../base/errors.ts';
+import { buildRequest } from '../../engine/build-request.ts';
+import type { BuildInput } from '../../engine/platform.ts';
+
+const context = mkdtempSync(join(tmpdir(), 'hypr-request-'));
+afterAll(() => rmSync(context, { recursive: true, force: true }));
+
+const input = (config: BuildInput['config'], rest: Partial<BuildInput> = {}): BuildInput => ({
+  config: { context, ...config },
+  tags: ['shop-web'],
+  labels: {},
+  noCache: false,
+  pull: false,
+  buildArgs: {},
+  platform: undefined,
+  environment: { NPM: 'hush', EMPTY: '' },
+  ...rest,
+});
+
+test('secrets come from files, variables and the file itself, under their target or name', async () => {
+  const secrets = {
+    token: { name: 'token', file: '/somewhere/token' },
+    npm: { name: 'npm', environment: 'NPM' },
+    blank: { name: 'blank', environment: 'EMPTY' },
+    inline: { name: 'inline', content: 'text' },
+    unused: { name: 'unused', environment: 'NOT_SET' },
+  };
+  const config = { secrets: [{ source: 'token' }, { source: 'npm', target: 'npmrc' }, 'blank', { source: 'inline' }] };
+  expect((await buildRequest(input(config, { secrets }))).secrets).toEqual({
+    token: { file: '/somewhere/token' },
+    npmrc: { value: 'hush' },
+    blank: { value: '' },
+    inline: { value: 'text' },
+  });
+});
+
+test.each([
+  [{ secrets: [{ source: 'x' }] }, 'COMPOSE_INVALID', /NOT_SET, which is not set/],
+  [{ secrets: [{ source: 'y' }] }, 'COMPOSE_INVALID', /neither a file nor a variable/],
+  [{ ssh: ['default'] }, 'HYPR_UNSUPPORTED', /build\.ssh/],
+  [{ network: 'host' }, 'HYPR_UNSUPPORTED', /build\.network: host/],
+] as const)('refuses %j', async (config, code, message) => {
+  const secrets = { x: { name: 'x', environment: 'NOT_SET' } };
+  const error = await buildRequest(input(config as unknown as BuildInput['config'], { secrets })).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(HyprError);
+  expect((error as HyprError).code).toBe(code);
+  expect((error as HyprError).message).toMatch(message);
+});
+
+test.each([undefined, 'default', 'none'])('network %s is given on', async (network) => {
+  const request = await buildRequest(input(network === undefined ? {} : { network }));
+  expect(request.network).toBe(network === 'none' ? 'none' : 'default');
+});
