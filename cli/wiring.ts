@@ -26,7 +26,11 @@ export const createContext = (options: { readonly terminal: Terminal; readonly i
   },
   config: async (project, args) => {
     const { runConfig } = await import('../compose/index.ts');
-    const result = await runConfig({ ...loadOptions({ ...project, services: args.services }), ...configOptions(args) });
+    const resolveDigest = async (reference: string): Promise<string> => {
+      const engine = await import('../engine/index.ts');
+      return engine.resolveDigest(reference, options.interrupts.signal);
+    };
+    const result = await runConfig({ ...loadOptions({ ...project, services: args.services }), ...configOptions(args), resolveDigest });
     printWarnings(result.warnings);
     return result.stdout;
   },
@@ -45,11 +49,13 @@ const configOptions = ({ flags }: ConfigArgs): Partial<ConfigOptions> => ({
   listVariables: flags.variables === true,
   listEnvironment: flags.environment === true,
   interpolate: flags['no-interpolate'] !== true,
-  normalize: flags['no-normalize'] !== true,
+  normalize: flags['no-normalize'] !== true && flags.compatibility !== true,
+  compatibility: flags.compatibility === true,
   resolvePaths: flags['no-path-resolution'] !== true,
   consistency: flags['no-consistency'] !== true,
   resolveEnv: flags['no-env-resolution'] !== true,
   hash: typeof flags.hash === 'string' ? flags.hash : undefined,
+  pinImages: flags['lock-image-digests'] === true ? 'lock' : flags['resolve-image-digests'] === true ? 'resolve' : undefined,
   explain: typeof flags.explain === 'string' ? flags.explain : undefined,
 });
 
@@ -72,6 +78,10 @@ const readStdin = async (): Promise<Uint8Array> => {
 const printWarnings = (warnings: readonly Warning[]): void => {
   for (const warning of warnings) {
     const place = warning.where ? `${formatPlace(warning.where)}: ` : '';
-    process.stderr.write(`warning: ${sanitiseName(place + warning.message)}\n`);
+    const also = warning.also.length === 0 ? '' : ` (the other: ${warning.also.map(formatPlace).join(', ')})`;
+    process.stderr.write(`warning: ${sanitiseName(place + warning.message + also)}\n`);
+    if (warning.hint !== undefined) {
+      process.stderr.write(`  hint: ${sanitiseName(warning.hint)}\n`);
+    }
   }
 };

@@ -8,7 +8,8 @@ import { loadProject, loadTree } from './load.ts';
 import type { Project } from './model.ts';
 import { scalar, toPlain, withEntries } from './node.ts';
 import type { LoadOptions } from './options.ts';
-import { formatPlainJson, formatPlainYaml, formatProjectJson, formatProjectYaml, goJson } from './render.ts';
+import { type DigestResolver, lockedServices, pinImages } from './pin-images.ts';
+import { formatLock, formatPlainJson, formatPlainYaml, formatProjectJson, formatProjectYaml, goJson } from './render.ts';
 import { listVariables, type Variable } from './variables.ts';
 import { type Warning, Warnings } from './warnings.ts';
 
@@ -16,6 +17,8 @@ import { type Warning, Warnings } from './warnings.ts';
 export interface ConfigOptions extends LoadOptions {
   readonly format?: 'yaml' | 'json';
   readonly quiet?: boolean;
+  /** Names as Compose v1 made them, with `_`. */
+  readonly compatibility?: boolean;
   readonly output?: string | undefined;
   readonly listServices?: boolean;
   readonly listVolumes?: boolean;
@@ -25,6 +28,9 @@ export interface ConfigOptions extends LoadOptions {
   readonly listProfiles?: boolean;
   readonly listVariables?: boolean;
   readonly listEnvironment?: boolean;
+  /** Name images by their digest: in the whole project, or in an override file that has only that. */
+  readonly pinImages?: 'resolve' | 'lock' | undefined;
+  readonly resolveDigest?: DigestResolver;
   /** `*`, or service names with commas. */
   readonly hash?: string | undefined;
   /** A dotted path, e.g. `services.web.image`. */
@@ -72,8 +78,20 @@ const render = (options: ConfigOptions): Promise<ConfigResult> => {
 };
 
 const renderProject = async (options: ConfigOptions): Promise<ConfigResult> => {
-  const { project, warnings } = await loadProject(options);
+  const loaded = await loadProject(options);
+  const { warnings } = loaded;
+  const project = options.pinImages === undefined ? loaded.project : await pinImages(loaded.project, needResolver(options));
+  if (options.pinImages === 'lock') {
+    return { stdout: formatLock(lockedServices(project), options.format ?? 'yaml'), warnings };
+  }
   return { stdout: options.format === 'json' ? formatProjectJson(project) : formatProjectYaml(project), warnings };
+};
+
+const needResolver = ({ resolveDigest }: ConfigOptions): DigestResolver => {
+  if (resolveDigest === undefined) {
+    throw new HyprError('HYPR_USAGE', 'digests of images are asked of their registries, and there is no way to them here');
+  }
+  return resolveDigest;
 };
 
 /** Without interpolation there is no typed project: the merged model is printed as it is. */
@@ -88,9 +106,9 @@ const renderModel = async (options: ConfigOptions): Promise<ConfigResult> => {
 };
 
 /** Listings look at the whole project and read no env files. */
-const renderListing = async (options: ConfigOptions, print: (project: Project) => string[]): Promise<ConfigResult> => {
+const renderListing = async (options: ConfigOptions, print: (project: Project, separator: string) => string[]): Promise<ConfigResult> => {
   const { project, warnings } = await loadProject({ ...options, services: [], resolveEnv: false });
-  return { stdout: lines(print(project)), warnings };
+  return { stdout: lines(print(project, options.compatibility === true ? '_' : '-')), warnings };
 };
 
 const LISTINGS = [
@@ -106,9 +124,9 @@ const LISTINGS = [
   },
   {
     flag: 'listImages',
-    print: (project: Project) =>
+    print: (project: Project, separator: string) =>
       Object.entries(project.services)
-        .map(([name, { image }]) => image ?? `${project.name}-${name}`)
+        .map(([name, { image }]) => image ?? `${project.name}${separator}${name}`)
         .sort(),
   },
   {

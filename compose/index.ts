@@ -5,6 +5,8 @@ export { normalizeProjectName } from './discover.ts';
 export { loadProject } from './load.ts';
 export type * from './model.ts';
 export type { LoadedProject, LoadOptions } from './options.ts';
+export type { DigestResolver } from './pin-images.ts';
+export { fullReference, pinImages } from './pin-images.ts';
 export { formatProjectJson, formatProjectYaml } from './render.ts';
 export { applyProfiles, dropUnused, noSuchService, selectServices } from './select.ts';
 export { formatDuration, parseBytes, parseDuration } from './units.ts';

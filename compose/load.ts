@@ -30,10 +30,10 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
     (project) => applyProfiles(project, profiles),
     (project) => check(options, () => checkConsistency(project, locate), project),
     (project) => (options.consistency === false ? project : alignReplicas(project)),
-    (project) => resolveLabelFiles(project, { cwd: options.cwd, locate }),
     (project) => selectServices(project, options.services ?? [], { profiles }),
     (project) => (options.allResources === true ? project : dropUnused(project)),
     (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate })),
+    (project) => resolveLabelFiles(project, { cwd: options.cwd, locate }),
     (project) => check(options, () => checkContainerNames(project, locate), project),
   ];
   let project = buildProject(tree, { name, found });

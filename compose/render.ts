@@ -1,6 +1,6 @@
 import { setKey } from './bind.ts';
 import { FILE_OBJECT, MODEL, NETWORK, SERVICE, type Struct, type Type, VOLUME } from './fields.ts';
-import type { Project } from './model.ts';
+import type { Project, Service } from './model.ts';
 import { PathTable } from './path-table.ts';
 import { compareNatural, emitYaml } from './yaml-emit.ts';
 
@@ -41,6 +41,12 @@ export const formatProjectJson = (project: Project, options: RenderOptions = {})
   const sorted = Object.fromEntries(Object.entries(out).sort(([a], [b]) => compareBytes(a, b)));
   return escapeDollars(goJson(sorted, 2), options);
 };
+
+/** Services that say only their image: the override file of `config --lock-image-digests`. */
+export const formatLock = (services: Record<string, Service>, format: 'yaml' | 'json'): string =>
+  format === 'yaml'
+    ? emitYaml({ services: orderMap(services, SERVICE, YAML) })
+    : goJson({ name: '', services: orderMap(services, SERVICE, JSON_STYLE) }, 2);
 
 /** Any plain value with every mapping in sorted order, as `config --no-interpolate` prints the model. */
 export const formatPlainYaml = (value: unknown): string => emitYaml(sortKeys(value, YAML));

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { homePaths, runtimeDir } from '../base/paths.ts';
 import { buildImage, listCachedLayers } from '../builder/build.ts';
 import { openImages as openImageApi } from '../builder/images.ts';
+import { resolveDigest as resolveAtRegistry } from '../builder/registry/pull.ts';
+import { openRegistries } from '../builder/registry/registries.ts';
 import type { BuildResult, Image } from '../builder/types.ts';
 import { compileJail } from '../net/compile-jail.ts';
 import { landlockAbi } from '../net/landlock.ts';
@@ -53,6 +55,15 @@ export const openImages: EngineApi['openImages'] = async () => {
     });
   };
   return { ...images, build };
+};
+
+export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signal) => {
+  const registries = await openRegistries({ home: homePaths().home });
+  try {
+    return await resolveAtRegistry(registries, reference, signal);
+  } finally {
+    await registries[Symbol.asyncDispose]();
+  }
 };
 
 /** Builds outside a stack have a folder for their sockets beside the stacks'. */

@@ -163,6 +163,8 @@ export interface EngineApi {
   openStack(options: { name: string; onNotice?: (message: string) => void }): Promise<Stack>;
   listStacks(options: { all: boolean }): Promise<StackSummary[]>;
   openImages(): Promise<ImageApi>;
+  /** The digest (`sha256:…`) that a reference has at its registry right now; nothing is pulled. */
+  resolveDigest(reference: string, signal: AbortSignal): Promise<string>;
   /** Builds (or pulls) the images of a project's services without touching the stack. */
   buildProject(
     project: Project,

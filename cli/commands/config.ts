@@ -29,5 +29,6 @@ export const runConfig: Handler = async (invocation) => {
 const configArgs = ({ command, args, flags }: Invocation): ConfigArgs => {
   const given = flags.given().filter((flag) => command.flags?.includes(flag) && flag.name !== 'output');
   const values = given.map((flag) => [flag.name, flag.kind === 'bool' ? flags.bool(flag.name) : (flags.string(flag.name) ?? '')] as const);
-  return { flags: Object.fromEntries(values), services: args };
+  const compatibility = flags.bool('compatibility') ? [['compatibility', true] as const] : [];
+  return { flags: Object.fromEntries([...values, ...compatibility]), services: args };
 };

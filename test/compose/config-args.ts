@@ -48,5 +48,6 @@ const SWITCHES: Record<string, object> = {
   '--no-path-resolution': { resolvePaths: false },
   '--no-consistency': { consistency: false },
   '--no-env-resolution': { resolveEnv: false },
+  '--compatibility': { normalize: false, compatibility: true },
   '-q': { quiet: true },
 };

@@ -120,6 +120,7 @@ export class FakeEngine {
         ];
       },
       openImages: async () => this.#imageApi(),
+      resolveDigest: async () => `sha256:${'0'.repeat(64)}`,
       buildProject: async (...args) => {
         this.#record('buildProject', ...args);
         return {};

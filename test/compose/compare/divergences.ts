@@ -35,6 +35,7 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
   'ipam-merge': ({ input, ours, theirs }) =>
     input.split('ipam').length > 2 && POOLS.test(theirs.stdout) && withoutLines(ours.stdout, POOLS) === withoutLines(theirs.stdout, POOLS),
   crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
+  'unselected-files': (difference) => /^[a-c]$/.test(difference.args.at(-1) ?? '') && refuses(/(env|label)[ _]file \S+/)(difference),
   'include-types': weRefuse(/project_directory must be text/),
 };
 

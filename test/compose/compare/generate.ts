@@ -29,6 +29,7 @@ const VARIANTS = [
   ['--networks'],
   ['--profiles'],
   ['--hash', '*'],
+  ['--compatibility', '--images'],
   ['--variables'],
   ['b'],
   ['a', 'c'],
@@ -85,7 +86,12 @@ const FIXED_FILES: Record<string, string> = {
 };
 
 /** `--profile` is a flag of compose, the others of config. */
-const argsOf = (variant: readonly string[]): string[] => (variant[0] === '--profile' ? [...variant, 'config'] : ['config', ...variant]);
+const argsOf = (variant: readonly string[]): string[] =>
+  variant[0] === '--profile'
+    ? [...variant, 'config']
+    : variant[0] === '--compatibility'
+      ? ['--compatibility', 'config', ...variant.slice(1)]
+      : ['config', ...variant];
 
 const makeModel = (random: Random, options: { complete: boolean; prefix?: string }): Tree => {
   const services: Tree = {};

@@ -68,9 +68,9 @@ const orderArgs = (args: readonly string[]): string[] => {
   const after: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? '';
-    const isRoot = /^(-f|--file|-p|--project-name|--profile|--env-file|--project-directory)(=|$)/.test(arg);
+    const isRoot = /^(--compatibility$|-f|--file|-p|--project-name|--profile|--env-file|--project-directory)(=|$)/.test(arg);
     (isRoot ? before : after).push(arg);
-    if (isRoot && !arg.includes('=')) {
+    if (isRoot && !arg.includes('=') && arg !== '--compatibility') {
       i += 1;
       before.push(args[i] ?? '');
     }
