@@ -53,10 +53,9 @@ const launch = async (
   await prepareFolder(spec, cleanup);
   await writeFileAtomic(paths.config, config);
   signal.throwIfAborted();
-  const child = await spawnJail(spec, programs);
-  const exited = describeExit(child, spec);
+  const { child, exited, said } = await spawnJail(spec, programs, signal);
   cleanup.defer(() => child.kill('SIGKILL') && exited);
-  const status = await readStatus(child, signal);
+  const status = await said;
   await writeFileAtomic(paths.jail, status);
   checkStatus(spec, status);
   await answering(spec, { socket: paths.socket, exited, signal });
@@ -75,7 +74,14 @@ const prepareFolder = async (spec: NetworkSpec, cleanup: Cleanup): Promise<void>
   await mkdir(dirname(spec.log), { recursive: true, mode: 0o700 });
 };
 
-const spawnJail = async (spec: NetworkSpec, programs: NetworkPrograms): Promise<ChildProcess> => {
+interface Jailed {
+  readonly child: ChildProcess;
+  readonly exited: Promise<string>;
+  readonly said: Promise<string>;
+}
+
+/** Listened to from the first moment: the end of a child that ended at once, and what it said, go by when nobody does. */
+const spawnJail = async (spec: NetworkSpec, programs: NetworkPrograms, signal: AbortSignal): Promise<Jailed> => {
   const command = buildJailCommand(spec, programs, STATUS_FD);
   const output: FileHandle = await open(spec.log, 'a', 0o600);
   try {
@@ -85,8 +91,11 @@ const spawnJail = async (spec: NetworkSpec, programs: NetworkPrograms): Promise<
       env: resolverEnv(),
       stdio: ['ignore', output.fd, output.fd, 'pipe'],
     });
+    const exited = describeExit(child, spec);
+    const said = readStatus(child, signal);
+    said.catch(() => {});
     await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-    return child;
+    return { child, exited, said };
   } finally {
     await output.close();
   }

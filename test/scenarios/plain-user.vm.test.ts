@@ -92,7 +92,10 @@ volumes: { data: {} }
 
   test('down leaves the volume and no process of the user', async () => {
     expect((await hypr(['compose', 'down', '-t', '1'])).code).toBe(0);
-    const left = execFileSync('sh', ['-c', `pgrep -u ${ids.uid} -fa 'qemu|gvproxy|virtiofsd|supervisor' | grep -v defunct || true`]).toString();
+    const left = execFileSync('sh', [
+      '-c',
+      `pgrep -u ${ids.uid} -fa 'qemu|gvproxy|virtiofsd|supervisor' | grep -v defunct || true`,
+    ]).toString();
     expect(left).toBe('');
     await hypr(['compose', 'up', '-d', '--wait']);
     expect((await hypr(['compose', 'exec', '-T', 'web', 'cat', '/data/kept'])).stdout).toBe('kept\n');

@@ -1,0 +1,196 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { BuildEvent } from '../../builder/types.ts';
+import { type CliResult, hypr, hyprBin } from '../support/cli.ts';
+import { processesOf, TestStack } from '../support/stack.ts';
+
+const DOCKERFILE = `# syntax=docker/dockerfile:1
+ARG BASE=busybox
+FROM \${BASE} AS lower
+COPY <<TEXT /opt/keep
+keep
+TEXT
+COPY tree /opt
+
+FROM lower AS work
+ARG GREETING=hi
+ARG UNSET
+ENV MODE=test
+RUN echo "[$GREETING] [$MODE] [\${UNSET-unset}]" > /opt/args && rm /opt/gone && rm -r /opt/old && mkdir /opt/old && echo new > /opt/old/fresh
+COPY hello.txt /opt/hello.txt
+RUN cat /opt/hello.txt > /opt/copied
+RUN <<SCRIPT
+set -e
+cd /opt
+cp /bin/busybox setuid && chmod 4755 setuid
+ln -s keep link
+ln -s /absolute/nowhere dangling
+ln keep hard
+mkfifo fifo
+mkdir sticky && chmod 1777 sticky
+touch owned && chown 1234:5678 owned
+SCRIPT
+RUN <<PROGRAM
+#!/bin/sh
+echo "$0" > /opt/program
+PROGRAM
+USER 1000:1000
+WORKDIR /home/app
+RUN id > /tmp/who && pwd >> /tmp/who && touch mine
+USER root
+RUN --mount=type=cache,target=/cache,id=numbers \\
+    --mount=type=tmpfs,target=/scratch,size=8m \\
+    --mount=type=secret,id=token,required=true \\
+    --mount=type=secret,id=token,env=TOKEN,target=/elsewhere \\
+    --mount=type=bind,source=.,target=/context \\
+    --mount=type=bind,from=lower,source=/opt,target=/from \\
+    echo one >> /cache/numbers && echo x > /scratch/x && mount | grep -c ' on /scratch type tmpfs' > /opt/tmpfs \\
+    && stat -c '%a' /run/secrets/token > /opt/secret && test "$(cat /run/secrets/token)" = "$TOKEN" && test \${#TOKEN} = 12 \\
+    && cat /context/hello.txt /from/gone > /opt/bound
+RUN --network=none --mount=type=cache,target=/other,id=numbers \\
+    echo two >> /other/numbers && cp /other/numbers /opt/numbers && ls /sys/class/net > /opt/cards
+
+FROM busybox
+COPY --from=work /opt /opt
+COPY --from=work --chown=7:8 /home/app /home/app
+COPY --from=work /tmp/who /who
+CMD ["sleep", "1000"]
+`;
+
+const CHECKS = `cd /opt
+head -1 args copied program secret bound tmpfs who /who 2>/dev/null | grep -v '^$'
+cat bound numbers cards old/* /who
+stat -c '%n %a %u %g' setuid sticky owned keep /home/app/mine
+readlink link; readlink dangling
+[ hard -ef keep ] && echo same file
+[ -p fifo ] && echo pipe
+ls -d gone old/sub /cache /scratch /context /from /run/secrets /elsewhere /dev/pipes 2>&1 | grep -v 'No such'
+true`;
+
+describe('builds in machines', () => {
+  let stack: TestStack;
+  let home: string;
+  beforeAll(async () => {
+    // A home of its own: nothing is in the cache, and whatever is left there was left by these builds.
+    home = join(tmpdir(), `hypr-build-test-${process.pid}`);
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    await symlink(join(inject('hyprHome'), 'toolchain'), join(home, 'toolchain'));
+    stack = await new TestStack('buildtest', { HYPR_HOME: home, TOKEN_SOURCE: 's3cret-value' }).write({
+      Dockerfile: DOCKERFILE,
+      'hello.txt': 'hello\n',
+      'tree/gone': 'gone\n',
+      'tree/old/sub/file': 'old\n',
+      'compose.yaml': 'services:\n  app:\n    image: built\n',
+    });
+  });
+  afterAll(async () => {
+    await stack.close();
+    await rm(home, { recursive: true, force: true });
+  });
+  const build = (args: readonly string[], input?: string): Promise<CliResult> =>
+    hypr(['build', ...args, '.'], { cwd: stack.dir, env: stack.env, timeout: 230_000, ...(input === undefined ? {} : { input }) });
+  const buildAll = (args: readonly string[] = []) =>
+    build(['-t', 'built', '--secret', 'id=token,env=TOKEN_SOURCE', '--build-arg', 'GREETING=moin', ...args]);
+  const leftovers = async () => ({
+    machines: (await readdir(join(home, 'build'))).filter((name) => name.startsWith('machine-')),
+    processes: await processesOf(home),
+    logs: await readdir(join(home, 'logs', 'builds')),
+  });
+  const nothing = { machines: [], processes: [], logs: [] };
+
+  test('stages, files between RUNs, users, mounts, heredocs: the image has what it should have', async () => {
+    const { code, stdout, stderr } = await buildAll();
+    expect(stderr, stderr).toMatch(/Built built/);
+    expect(code).toBe(0);
+    expect(stdout + stderr).not.toContain('s3cret-value');
+    expect(await leftovers()).toEqual(nothing);
+    await stack.must(['up', '-d']);
+    const shown = await stack.must(['exec', '-T', 'app', 'sh', '-c', CHECKS]);
+    await stack.must(['stop', '-t', '1']);
+    expect(shown).toBe(
+      `==> args <==
+[moin] [test] [unset]
+==> copied <==
+hello
+==> program <==
+/dev/pipes/PROGRAM
+==> secret <==
+400
+==> bound <==
+hello
+==> tmpfs <==
+1
+==> /who <==
+uid=1000 gid=1000
+hello
+gone
+one
+two
+lo
+new
+uid=1000 gid=1000
+/home/app
+setuid 4755 0 0
+sticky 1777 0 0
+owned 644 1234 5678
+keep 644 0 0
+/home/app/mine 644 7 8
+keep
+/absolute/nowhere
+same file
+pipe
+`,
+    );
+  });
+
+  test('a second build takes every step from the cache and gives the same image', async () => {
+    const first = await stack.run(['images', '-q']);
+    const { code, stderr } = await buildAll(['--progress', 'rawjson']);
+    expect(code, stderr).toBe(0);
+    const events = stderr.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as BuildEvent] : []));
+    const steps = events.filter(
+      (event) => event.type === 'vertex' && event.state !== 'started' && /\] (RUN|COPY|WORKDIR)/.test(event.name),
+    );
+    expect(steps.map((step) => (step.type === 'vertex' ? step.state : ''))).toEqual(Array.from({ length: 14 }, () => 'cached'));
+    expect(await stack.run(['images', '-q'])).toEqual(first);
+  });
+
+  test('a failing RUN names its line, shows its last words, and leaves nothing', async () => {
+    const file = 'FROM busybox\nRUN true\n\nRUN echo about to fail; \\\n    echo it broke >&2; exit 7\n';
+    const { code, stdout, stderr } = await build(['-f', '-'], file);
+    expect(code).toBe(1);
+    expect(stdout + stderr).toMatch(/exit code: 7/);
+    expect(stdout + stderr).toMatch(/Dockerfile:4/);
+    expect(
+      stderr
+        .trim()
+        .split('\n')
+        .slice(-2)
+        .map((line) => line.trim()),
+    ).toEqual(['about to fail', 'it broke']);
+    expect(await leftovers()).toEqual(nothing);
+  });
+
+  test('Ctrl-C in the middle of a RUN leaves nothing', async () => {
+    await stack.write({ 'Dockerfile.endless': 'FROM busybox\nRUN echo running now && sleep 1000\n' });
+    const child = spawn(hyprBin, ['build', '--progress', 'plain', '-f', 'Dockerfile.endless', '.'], {
+      cwd: stack.dir,
+      env: { ...process.env, ...stack.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (/^#\d+ [\d.]+ running now$/m.test(text)) {
+        child.kill('SIGINT');
+      }
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    expect(text).toMatch(/CANCELED/);
+    expect(code).toBe(130);
+    expect(await leftovers()).toEqual(nothing);
+  });
+});
