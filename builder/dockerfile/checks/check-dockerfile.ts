@@ -1,0 +1,54 @@
+import type { Dockerfile } from '../instruction.ts';
+import { instructionRules } from './instruction-rules.ts';
+import { stageRules } from './stage-rules.ts';
+import type { CheckFinding, CheckInput, CheckRule } from './types.ts';
+import { variableRules } from './variable-rules.ts';
+
+/** Every check there is, under the names that `# check=skip=` uses. */
+export const checkRules: readonly CheckRule[] = [...stageRules, ...instructionRules, ...variableRules];
+
+export interface CheckReport {
+  /** By line. */
+  readonly findings: readonly CheckFinding[];
+  /** `error=true`: a finding fails the build. */
+  readonly failing: boolean;
+}
+
+/**
+ * The build checks of BuildKit's front end (docs.docker.com/reference/build-checks). `# check=skip=A,B`
+ * at the top (or the build argument BUILDKIT_DOCKERFILE_CHECK) leaves some out; such a comment directly
+ * above an instruction does so for that one. Not here: InvalidBaseImagePlatform, which needs the image, and
+ * the experimental InvalidDefinitionDescription.
+ */
+export const checkDockerfile = (input: CheckInput): CheckReport => {
+  const config = parseConfig(input.buildArgs.BUILDKIT_DOCKERFILE_CHECK ?? input.dockerfile.directives.check ?? '');
+  const skipped = skippedAt(input.dockerfile);
+  const findings = checkRules
+    .filter(({ name }) => !config.skip.has(name.toLowerCase()) && !config.skip.has('all'))
+    .flatMap(({ name, find }) => find(input).map((found): CheckFinding => ({ rule: name, ...found })))
+    .filter(({ rule, line }) => !skipped(rule, line));
+  return { findings: findings.sort((a, b) => a.line - b.line), failing: config.error };
+};
+
+const parseConfig = (text: string): { skip: ReadonlySet<string>; error: boolean } => {
+  const fields = new Map(
+    text.split(';').map((field) => [field.split('=', 1)[0]?.trim() ?? '', field.slice(field.indexOf('=') + 1).trim()]),
+  );
+  const skip = (fields.get('skip') ?? '').split(',').map((name) => name.trim().toLowerCase());
+  return { skip: new Set(skip.filter((name) => name !== '')), error: fields.get('error') === 'true' };
+};
+
+/** `# check=skip=…` among the comments right above an instruction. */
+const skippedAt = (dockerfile: Dockerfile): ((rule: string, line: number) => boolean) => {
+  const all = [...dockerfile.globalArgs, ...dockerfile.stages.flatMap(({ from, instructions }) => [from, ...instructions])];
+  const byLine = new Map(
+    all.flatMap(({ range, comments }) => {
+      const found = comments.map((comment) => /^check\s*=\s*(.+)$/i.exec(comment)?.[1]).find((text) => text !== undefined);
+      return found === undefined ? [] : [[range.line, parseConfig(found).skip] as const];
+    }),
+  );
+  return (rule, line) => {
+    const skip = byLine.get(line);
+    return skip !== undefined && (skip.has('all') || skip.has(rule.toLowerCase()));
+  };
+};
