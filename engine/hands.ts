@@ -31,7 +31,7 @@ export const makeHands = (context: HandsContext): ((node: PlanNode, signal: Abor
   // Boots in the order of the plan, as many as there are cores: the critical path first.
   const bootTurn = pLimit(Math.max(1, context.replicaContext.platform.cores));
   return (node, signal) =>
-    reportNode(context.bus, node, labelOf(node.operation, context.networkName), () =>
+    reportNode({ bus: context.bus, node, label: labelOf(node.operation, context.networkName), signal }, () =>
       carryOut({ context, operation: node.operation, bootTurn, signal }),
     );
 };

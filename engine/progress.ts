@@ -20,7 +20,11 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
 };
 
 /** Reports a node as it begins and ends. */
-export const reportNode = async (bus: EventBus, node: PlanNode, label: string, work: () => Promise<void>): Promise<void> => {
+export const reportNode = async (
+  report: { bus: EventBus; node: PlanNode; label: string; signal: AbortSignal },
+  work: () => Promise<void>,
+): Promise<void> => {
+  const { bus, node, label, signal } = report;
   const words = WORDS[node.operation.type];
   if (words !== undefined) {
     bus.emit({ type: 'progress', progress: { id: label, status: 'working', text: words[0] } });
@@ -28,7 +32,13 @@ export const reportNode = async (bus: EventBus, node: PlanNode, label: string, w
   try {
     await work();
   } catch (error) {
-    bus.emit({ type: 'progress', progress: { id: label, status: 'error', text: 'Error', details: messageOf(error) } });
+    // Stopped because another node failed: that one says why.
+    const progress = signal.aborted
+      ? ({ id: label, status: 'warning', text: 'Canceled' } as const)
+      : ({ id: label, status: 'error', text: 'Error', details: messageOf(error) } as const);
+    if (words !== undefined || !signal.aborted) {
+      bus.emit({ type: 'progress', progress });
+    }
     throw error;
   }
   if (words !== undefined) {
