@@ -105,7 +105,8 @@ const envFile: Rule = (node) => {
     items.map((item) => {
       const path = stringOf(item);
       if (path !== undefined) {
-        return map([['path', { ...item }] as const, ['required', scalar(true, item)] as const], item);
+        // Without the key's mark, which a single text has: errors point at the text.
+        return map([['path', { ...item }] as const, ['required', scalar(true, item)] as const], { mark: item.mark });
       }
       return item.kind === 'map' && !item.entries.has('required') ? withEntries(item, { required: scalar(true, item) }) : item;
     }),

@@ -168,7 +168,12 @@ export const readEnvFiles = async (files: readonly string[], environment: Readon
   const out = new Map<string, string>();
   for (const file of files) {
     const source = await readEnvSource(file);
-    for (const [key, value] of parseDotenv(source, (name) => environment.get(name) ?? out.get(name))) {
+    const parsed = parseDotenv(
+      source,
+      (name) => environment.get(name),
+      (name) => out.get(name),
+    );
+    for (const [key, value] of parsed) {
       out.set(key, value);
     }
   }
@@ -185,7 +190,7 @@ export const readEnvSource = async (file: string, from?: Mark) => {
         details: error.details,
         cause: error,
         ...(error.where === undefined ? {} : { where: error.where }),
-        hint: 'create it, or mark it optional with "required: false"',
+        hint: error.hint ?? 'create it, or mark it optional with "required: false"',
       });
     }
     throw error;

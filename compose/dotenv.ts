@@ -3,13 +3,19 @@ import { type Lookup, substitute, TemplateError } from './template.ts';
 
 /**
  * Parses an env file: `K=v`, `K: v`, `export K=v`, bare `K` (inherited), quotes over several lines,
- * comments. `lookup` answers for variables in values, before the file's own earlier lines.
+ * comments. Variables in values are asked of `lookup`, then of the file's own earlier lines, then of
+ * `fallback` (the files before this one).
  * @throws COMPOSE_ENV_FILE with line and caret
  */
-export const parseDotenv = (source: SourceFile, lookup: Lookup): Map<string, string> => {
+export const parseDotenv = (source: SourceFile, lookup: Lookup, fallback: Lookup = () => undefined): Map<string, string> => {
   const text = source.text.replaceAll('\r\n', '\n');
   const out = new Map<string, string>();
-  const scanner: Scanner = { text, at: 0, source: new SourceFile(source.path, text), lookup: (name) => lookup(name) ?? out.get(name) };
+  const scanner: Scanner = {
+    text,
+    at: 0,
+    source: new SourceFile(source.path, text),
+    lookup: (name) => lookup(name) ?? out.get(name) ?? fallback(name),
+  };
   while (skipToStatement(scanner)) {
     const { key, inherited } = readKey(scanner);
     if (!inherited) {

@@ -21,11 +21,14 @@ export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolvi
     const own = new Map(Object.entries(service.environment ?? {}));
     const values = new Map<string, string | null>();
     for (const [i, file] of files.entries()) {
-      const lookup = (variable: string): string | undefined =>
-        project.environment[variable] ?? own.get(variable) ?? values.get(variable) ?? undefined;
+      const lookup = (variable: string): string | undefined => project.environment[variable] ?? own.get(variable) ?? undefined;
+      const earlier = (variable: string): string | undefined => values.get(variable) ?? undefined;
       const source = await readOptional({ ...file, path: resolve(cwd, file.path) }, () => locate(['services', name, 'env_file', `[${i}]`]));
       if (source !== undefined) {
-        const parsed = checkFormat(file.format) === 'raw' ? parseRawEnv(source, lookup) : parseDotenv(source, lookup);
+        const parsed =
+          checkFormat(file.format) === 'raw'
+            ? parseRawEnv(source, (name) => lookup(name) ?? earlier(name))
+            : parseDotenv(source, lookup, earlier);
         addAll(values, parsed);
       }
     }

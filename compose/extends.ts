@@ -59,7 +59,10 @@ const extendService = async (name: string, scope: Scope, work: Work): Promise<No
   const step = { key, text: `${name} (${scope.file})` };
   if (work.chain.some((earlier) => earlier.key === key)) {
     const circle = [...work.chain, step].map(({ text }) => text).join(' → ');
-    throw errorAt('COMPOSE_INVALID', `extends goes in a circle: ${circle}`, { mark: reference.keyMark ?? reference.mark });
+    throw errorAt('COMPOSE_INVALID', `extends goes in a circle: ${circle}`, {
+      mark: reference.keyMark ?? reference.mark,
+      hint: 'remove one of these extends',
+    });
   }
   const base = await findBase(name, reference, scope, work);
   const baseService = await extendService(base.name, base.scope, { ...work, chain: [...work.chain, step] });

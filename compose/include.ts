@@ -50,7 +50,10 @@ const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode>
   }
   const including = [...set.including, options.file];
   if (including.includes(first)) {
-    throw errorAt('COMPOSE_INVALID', `include goes in a circle: ${[...including, first].join(' → ')}`, { mark: entry.mark });
+    throw errorAt('COMPOSE_INVALID', `include goes in a circle: ${[...including, first].join(' → ')}`, {
+      mark: entry.mark,
+      hint: 'remove one of these includes',
+    });
   }
   const given = entry.kind === 'map' ? entry.entries.get('project_directory') : undefined;
   const directory = stringOf(given);

@@ -1,7 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { HyprError, isErrno } from '../base/errors.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { errorAt, type Mark, SourceFile } from './source.ts';
+import { didYouMean } from './suggest.ts';
 
 /**
  * Reads a text file of the user's, as UTF-8.
@@ -17,7 +19,11 @@ export const readSource = async (path: string, options: { from?: Mark | undefine
     return decodeSource(path, await readFile(path));
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
-      throw errorAt('COMPOSE_NOT_FOUND', `the ${what} ${path} does not exist`, { mark: options.from, cause: error });
+      throw errorAt('COMPOSE_NOT_FOUND', `the ${what} ${path} does not exist`, {
+        mark: options.from,
+        hint: await similarFile(path),
+        cause: error,
+      });
     }
     if (isErrno(error, 'EISDIR')) {
       throw errorAt('COMPOSE_NOT_FOUND', `${path} is a folder, not a ${what}`, { mark: options.from, cause: error });
@@ -27,6 +33,12 @@ export const readSource = async (path: string, options: { from?: Mark | undefine
     }
     throw error;
   }
+};
+
+/** A file of that folder whose name is much like the one that is missing. */
+const similarFile = async (path: string): Promise<string | undefined> => {
+  const names = await readdir(dirname(path)).catch(() => []);
+  return didYouMean(basename(path), names.slice(0, MAX_NAMES));
 };
 
 /** Bytes to text: a byte-order mark is dropped, other encodings and control characters are refused. */
@@ -57,4 +69,5 @@ export const decodeSource = (path: string, bytes: Uint8Array): SourceFile => {
 const notUtf8 = (path: string, reason: string, cause?: unknown): HyprError =>
   new HyprError('COMPOSE_SYNTAX', `${path} is not UTF-8 text: ${reason}`, { hint: 'save the file as UTF-8', where: { file: path }, cause });
 
+const MAX_NAMES = 1000;
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;

@@ -9,10 +9,12 @@ import {
   parseAllDocuments,
   Scalar,
   type YAMLMap,
+  type YAMLParseError,
   type Node as YamlNode,
 } from 'yaml';
 import { type Budget, LIMITS, limitError } from './limits.ts';
 import type { MapNode, Node, Path } from './node.ts';
+import { formatPath } from './path-table.ts';
 import { errorAt, type Mark, type SourceFile } from './source.ts';
 import { resolvePlain } from './yaml-scalars.ts';
 
@@ -36,7 +38,7 @@ export const parseYaml = (source: SourceFile, budget: Budget): ParsedDocument[] 
     }
     if (problem !== undefined) {
       throw errorAt('COMPOSE_SYNTAX', cleanMessage(problem.message), {
-        mark: { source, offset: problem.pos[0] },
+        mark: { source, offset: offsetOf(problem, source.text) },
         hint: hintFor(problem.code),
       });
     }
@@ -250,8 +252,11 @@ class TreeBuilder {
     }
     const { value } = this.#scalar(node, mark);
     if (typeof value !== 'string') {
-      const where = path.length === 0 ? 'at the top level' : `in ${path.join('.')}`;
-      throw errorAt('COMPOSE_INVALID', `the key ${value} ${where} is not a string`, { mark, hint: `write it in quotes: "${value}"` });
+      const where = path.length === 0 ? 'at the top level' : `in ${formatPath(path)}`;
+      throw errorAt('COMPOSE_INVALID', `the key ${value} ${where} is not a string`, {
+        mark,
+        hint: /ports$/.test(path.at(-2) ?? '') ? `a port is one text: "${value}:80", without a blank` : `write it in quotes: "${value}"`,
+      });
     }
     return { key: value, mark };
   }
@@ -266,8 +271,27 @@ const cleanMessage = (message: string): string => {
   return first.charAt(0).toLowerCase() + first.slice(1);
 };
 
-const hintFor = (code: string): string | undefined =>
-  code === 'TAB_AS_INDENT' ? 'YAML is indented with spaces, not with tabs' : undefined;
+const hintFor = (code: string): string | undefined => HINTS[code];
+
+const HINTS: Record<string, string> = {
+  TAB_AS_INDENT: 'YAML is indented with spaces, not with tabs',
+  BAD_INDENT: 'lines that belong together start at the same column',
+  MISSING_CHAR: 'close what was opened: a quote, a bracket, or a mapping on one line',
+  BLOCK_AS_IMPLICIT_KEY: 'start the inner mapping on a line of its own, or put the value in quotes',
+  MULTILINE_IMPLICIT_KEY: 'a key is one line; is the colon after it missing?',
+  BAD_SCALAR_START: 'put the value in quotes',
+};
+
+/** The first character that counts in the line of the problem; for an open quote, the quote. */
+const offsetOf = (problem: YAMLParseError, text: string): number => {
+  const [at] = problem.pos;
+  if (problem.code === 'MISSING_CHAR') {
+    const before = text.slice(0, at);
+    const open = problem.message.includes('"') ? before.lastIndexOf('"') : problem.message.includes("'") ? before.lastIndexOf("'") : -1;
+    return open === -1 ? at : open;
+  }
+  return problem.code === 'BAD_INDENT' ? at + (/^[ \t]*/.exec(text.slice(at, at + 200))?.[0].length ?? 0) : at;
+};
 
 /** The parser recurses; beyond this it would run out of stack rather than answer. */
 const MAX_OPEN = 1000;

@@ -9,6 +9,8 @@ export interface Violation {
   readonly node: Node;
   readonly message: string;
   /** For an unknown key: the key and the ones that are allowed. */
+  /** An attribute that has to be there and is not. */
+  readonly missing?: string;
   readonly unknownKey?: { readonly key: string; readonly known: readonly string[] };
 }
 
@@ -85,11 +87,6 @@ const isOfType = (node: Node, type: string): boolean => {
 
 const checkMap = (node: Node & { kind: 'map' }, schema: Schema, path: Path): Violation | undefined => {
   const { properties = {}, patternProperties = {} } = schema;
-  for (const required of schema.required ?? []) {
-    if (!node.entries.has(required)) {
-      return { path, node, message: `needs "${required}"` };
-    }
-  }
   for (const [key, value] of node.entries) {
     const schemas = Object.hasOwn(properties, key) ? [properties[key]] : [];
     schemas.push(...Object.entries(patternProperties).flatMap(([pattern, sub]) => (patternOf(pattern).test(key) ? [sub] : [])));
@@ -103,7 +100,9 @@ const checkMap = (node: Node & { kind: 'map' }, schema: Schema, path: Path): Vio
       }
     }
   }
-  return undefined;
+  // Asked last: what is missing is often there under a mistyped name, which has been said by now.
+  const missing = schema.required?.find((required) => !node.entries.has(required));
+  return missing === undefined ? undefined : { path, node, message: `needs "${missing}"`, missing };
 };
 
 const unknownKey = (key: string, known: string[]): Pick<Violation, 'message' | 'unknownKey'> =>
@@ -149,7 +148,9 @@ const checkScalar = (node: ScalarNode, schema: Schema, path: Path): Violation | 
       return { path, node, message: `must be one of ${schema.enum.join(', ')}`, unknownKey: { key: value, known: schema.enum } };
     }
     if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) {
-      return { path, node, message: `"${value.slice(0, 80)}" does not match ${schema.pattern}` };
+      const words = schema.pattern.split('|').filter((word) => /^\w+$/.test(word));
+      const wanted = words.length > 2 ? `must be one of ${schema.pattern.replaceAll('|', ', ')}` : `does not match ${schema.pattern}`;
+      return { path, node, message: `"${value.slice(0, 80)}" ${wanted}`, unknownKey: { key: value, known: words } };
     }
   }
   if (typeof value === 'number' && (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity))) {

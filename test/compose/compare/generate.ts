@@ -41,7 +41,7 @@ const VARIANTS = [
  */
 export const generateProject = (seed: number, index: number): Generated => {
   const random = new Random(seed * 1_000_003 + index);
-  const wild = random.chance(0.4);
+  const wild = random.chance(0.3);
   const base = makeModel(random, { complete: true });
   const files: Record<string, string> = { ...FIXED_FILES };
   const names = ['compose.yaml'];
