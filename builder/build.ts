@@ -1,5 +1,7 @@
 import { HyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
+import type { BuildContext } from './build/build-context.ts';
+import { runChecks } from './build/check-build.ts';
 import { exportImage } from './build/export.ts';
 import { openBuild } from './build/open-build.ts';
 import { BuildProgress } from './build/progress.ts';
@@ -9,6 +11,7 @@ import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, Image } from
 
 export { hostCaBundle } from './build/ca-bundle.ts';
 export { listCachedLayers, pruneBuildCache } from './build/cache.ts';
+export { type BuildCheck, checkBuild } from './build/check-build.ts';
 export type { BuildStore, ImageConfigBlob, ImageHistory } from './build/store.ts';
 
 export interface BuildOptions {
@@ -64,5 +67,15 @@ const runBuild = async (options: BuildOptions, controller: AbortController): Pro
     throw firstFailure() ?? error;
   } finally {
     await close();
+    await reportChecks(build, progress);
+  }
+};
+
+/** After everything else, as BuildKit does: what is unwise in the Dockerfile, for the stages that were reached. */
+const reportChecks = async (build: BuildContext, progress: BuildProgress): Promise<void> => {
+  const { dockerfile, request, baseEnvs } = build;
+  const { findings } = await runChecks(dockerfile, request, (stage) => baseEnvs.get(stage.index));
+  for (const { rule, message, line } of findings) {
+    progress.warn(`${rule}: ${message}`, { file: dockerfile.file, line });
   }
 };

@@ -36,6 +36,8 @@ export interface BuildContext {
   caBundle(): Promise<Uint8Array | undefined>;
   /** Global ARGs and the predefined ones. */
   readonly globals: ReadonlyMap<string, string>;
+  /** Stage → names of the variables it began with, for the checks. */
+  readonly baseEnvs: Map<number, ReadonlySet<string>>;
   /** Seconds: SOURCE_DATE_EPOCH, or 0; the time of folders that a step makes. */
   readonly epoch: number;
   /** A local context by name; the empty name is the build's own. */

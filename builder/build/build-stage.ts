@@ -34,6 +34,7 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     const total = countSteps(stage.instructions) + countSteps(triggers) + (hasImage ? 1 : 0);
     return new StepTitles({ stage: name, total });
   });
+  build.baseEnvs.set(stage.index, new Set(base.state.env.keys()));
   const machine = new StageMachine({
     name: name === '' ? 'build' : `build-${name}`,
     machines,

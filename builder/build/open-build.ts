@@ -3,18 +3,17 @@ import { HyprError } from '../../base/errors.ts';
 import type { BuildOptions } from '../build.ts';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
-import { syntaxError } from '../dockerfile/errors.ts';
-import { ExpandError } from '../dockerfile/expand.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
-import type { BuildMachineOptions, BuildRequest } from '../types.ts';
+import type { BuildMachineOptions } from '../types.ts';
 import { type BaseImage, type BuildContext, LayerTrees } from './build-context.ts';
 import { runStage } from './build-stage.ts';
 import { hostCaBundle } from './ca-bundle.ts';
 import { BuildCache, makeKey } from './cache.ts';
+import { failOnFindings, noBaseEnv, runChecks } from './check-build.ts';
+import { resolveGlobals } from './globals.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './inputs.ts';
-import { resolveArg } from './metadata.ts';
-import { hostPlatform, type Platform, parsePlatform, platformArgs } from './platform.ts';
+import { hostPlatform, parsePlatform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
 import { shownReference } from './shown-reference.ts';
 import { Slots } from './slots.ts';
@@ -61,6 +60,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     epoch: Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0,
     openContext: (name) => contexts.open(name),
     findImage: rememberImages(options),
+    baseEnvs: new Map(),
     buildStage: (index) => stages.run(index, async () => await runStage(build, stageAt(dockerfile, index))),
   };
   const close = async () => {
@@ -84,9 +84,7 @@ const loadDockerfile = async ({ request, progress }: Options): Promise<Dockerfil
     vertex.status(`transferring dockerfile: ${text.length}B`, text.length, text.length);
     const dockerfile = parseDockerfile(text, file);
     findTarget(dockerfile, request.target);
-    for (const { message, line } of dockerfile.warnings) {
-      progress.warn(message, { file, line });
-    }
+    failOnFindings(await runChecks(dockerfile, request, noBaseEnv), file);
     return dockerfile;
   });
 };
@@ -97,33 +95,6 @@ const stageAt = (dockerfile: Dockerfile, index: number) => {
     throw new HyprError('HYPR_INTERNAL', `stage ${index} is not in the Dockerfile`);
   }
   return stage;
-};
-
-/** ARGs before the first FROM with their values; the predefined ones below them. */
-const resolveGlobals = (dockerfile: Dockerfile, request: BuildRequest, platform: Platform): Map<string, string> => {
-  const target = request.target || 'default';
-  const predefined = Object.entries(platformArgs(platform, target)).map(([name, value]): [string, string] => [
-    name,
-    request.buildArgs[name] ?? value,
-  ]);
-  const globals = new Map(predefined);
-  for (const { args, range } of dockerfile.globalArgs) {
-    for (const arg of args) {
-      try {
-        const context = { escape: dockerfile.directives.escape, buildArgs: request.buildArgs, globals };
-        const value = resolveArg(arg, (name) => globals.get(name), context);
-        if (value !== undefined) {
-          globals.set(arg.name, value);
-        }
-      } catch (error) {
-        if (error instanceof ExpandError) {
-          throw syntaxError(error.message, { file: dockerfile.file, line: range.line });
-        }
-        throw error;
-      }
-    }
-  }
-  return globals;
 };
 
 /** `name:address` or `name=address`; an IPv6 address may stand in brackets. */

@@ -1,0 +1,65 @@
+import { type CheckReport, checkDockerfile } from '../dockerfile/checks/check-dockerfile.ts';
+import type { CheckFinding, CheckInput } from '../dockerfile/checks/types.ts';
+import { syntaxError } from '../dockerfile/errors.ts';
+import { expandWord } from '../dockerfile/expand.ts';
+import type { Dockerfile, Stage } from '../dockerfile/instruction.ts';
+import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
+import type { BuildRequest, Image } from '../types.ts';
+import { resolveGlobals } from './globals.ts';
+import { readDockerfile, readIgnoreRules } from './inputs.ts';
+import { hostPlatform, parsePlatform } from './platform.ts';
+
+export interface BuildCheck {
+  readonly file: string;
+  /** Base name of the Dockerfile. */
+  readonly name: string;
+  readonly text: string;
+  readonly findings: readonly CheckFinding[];
+}
+
+/**
+ * `build --check`: reads the Dockerfile as a build would and looks for what is unwise in it. Runs and
+ * pulls nothing; variables that a base image brings are known only when the store has it. Throws
+ * DOCKERFILE_NOT_FOUND, DOCKERFILE_SYNTAX.
+ */
+export const checkBuild = async (request: BuildRequest, findImage: (name: string) => Promise<Image | undefined>): Promise<BuildCheck> => {
+  const { text, file, name } = await readDockerfile(request);
+  const dockerfile = parseDockerfile(text, file);
+  findTarget(dockerfile, request.target);
+  const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
+  const globals = resolveGlobals(dockerfile, request, platform);
+  const envs = new Map<number, ReadonlySet<string>>();
+  for (const stage of dockerfile.stages) {
+    const reference = expandWord(stage.from.image, (variable) => globals.get(variable), { escape: dockerfile.directives.escape });
+    const image = await findImage(reference).catch(() => undefined);
+    if (image !== undefined) {
+      envs.set(stage.index, new Set(image.config.Env.map((entry) => entry.split('=', 1)[0] ?? '')));
+    }
+  }
+  const { findings } = await runChecks(dockerfile, request, (stage) => envs.get(stage.index));
+  return { file, name, text, findings };
+};
+
+/** The checks with everything that is known about the context. */
+export const runChecks = async (
+  dockerfile: Dockerfile,
+  request: BuildRequest,
+  baseEnv: NonNullable<CheckInput['baseEnv']>,
+): Promise<CheckReport> => {
+  // What is wrong with .dockerignore is said by the step that needs the context.
+  const rules = await readIgnoreRules(request.context, request.dockerfile).catch(() => undefined);
+  const isIgnored = rules === undefined ? {} : { isIgnored: (path: string) => rules.excludes(path) };
+  return checkDockerfile({ dockerfile, buildArgs: request.buildArgs, baseEnv, ...isIgnored });
+};
+
+/** `# check=error=true`: what is found stops the build before it begins. Throws DOCKERFILE_SYNTAX. */
+export const failOnFindings = ({ findings, failing }: CheckReport, file: string): void => {
+  const [first] = findings;
+  if (failing && first !== undefined) {
+    const rules = [...new Set(findings.map(({ rule }) => rule))];
+    throw syntaxError(`lint violation found for rules: ${rules.join(', ')}`, { file, line: first.line });
+  }
+};
+
+/** No base image is known before a build. */
+export const noBaseEnv = (_stage: Stage): undefined => undefined;
