@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { cpus, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { homePaths } from '../../base/paths.ts';
 import { connectGuest } from '../../guest/client.ts';
@@ -98,11 +98,71 @@ const benchBoot = async (): Promise<void> => {
   }
 };
 
+const BOOTS = 50;
+
+/** Fifty cold boots, as many at a time as there are cores; `failed` must be 0. */
+const benchBoots = async (): Promise<void> => {
+  const toolchain = await needToolchain();
+  const { vmm } = await chooseVmm({ toolchain });
+  const times: number[] = [];
+  let failed = 0;
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < BOOTS) {
+      next += 1;
+      try {
+        times.push(await runProbeGuest(vmm, undefined, 120_000));
+      } catch (error) {
+        failed += 1;
+        process.stderr.write(`${String(error)}\n`);
+      }
+    }
+  };
+  await Promise.all(cpus().map(worker));
+  report('boots-under-load', 'ms', times);
+  report('boots-failed', 'count', [failed]);
+};
+
+/** Compressed bytes of an image at the registry, per second of `hypr pull` into an empty store. */
+const benchPull = async (): Promise<void> => {
+  const registry = await serveFixtures(['node']);
+  try {
+    const bytes = await imageBytes(registry.url, 'library/node', '20');
+    const rates: number[] = [];
+    for (let run = 0; run < 3; run++) {
+      const home = await makeHome();
+      const { seconds } = await timed(hypr, ['pull', '-q', 'node:20'], { HYPR_HOME: home, HYPR_REGISTRY_MIRRORS: registry.mirrors });
+      rates.push(bytes / 1e6 / seconds);
+      await rm(home, { recursive: true, force: true });
+    }
+    report('pull', 'MB/s compressed', rates);
+  } finally {
+    await registry.close();
+  }
+};
+
+const imageBytes = async (url: string, name: string, tag: string): Promise<number> => {
+  const accept = 'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json';
+  const get = async (reference: string) =>
+    (await fetch(`${url}/v2/${name}/manifests/${reference}`, { headers: { accept } })).json() as Promise<{
+      manifests?: Array<{ digest: string }>;
+      layers?: Array<{ size: number }>;
+    }>;
+  const index = await get(tag);
+  const manifest = index.manifests?.[0] ? await get(index.manifests[0].digest) : index;
+  return (manifest.layers ?? []).reduce((sum, layer) => sum + layer.size, 0);
+};
+
+/** An empty HYPR_HOME with the toolchain of this one. */
+const makeHome = async (): Promise<string> => {
+  const home = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
+  await symlink(homePaths(process.env.HYPR_HOME ?? join(homedir(), '.hypr')).toolchain, join(home, 'toolchain'));
+  return home;
+};
+
 /** First and second `up` of the shop in a home of its own with the toolchain of this one; exec round trip and memory meanwhile. */
 const benchShop = async (): Promise<void> => {
-  const home = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
-  await mkdir(join(home, 'cache'), { recursive: true });
-  await symlink(homePaths(process.env.HYPR_HOME ?? join(homedir(), '.hypr')).toolchain, join(home, 'toolchain'));
+  const home = await makeHome();
   const registry = await serveFixtures(['nginx', 'postgres', 'redis', 'node']);
   const env = {
     HYPR_HOME: home,
@@ -145,7 +205,14 @@ const machineMemory = async (stack: string): Promise<number[]> => {
   return sizes.filter((size) => size > 8);
 };
 
-const BENCHES: Record<string, () => Promise<void>> = { cli: benchCliStart, setup: benchSetup, boot: benchBoot, shop: benchShop };
+const BENCHES: Record<string, () => Promise<void>> = {
+  cli: benchCliStart,
+  setup: benchSetup,
+  boot: benchBoot,
+  boots: benchBoots,
+  pull: benchPull,
+  shop: benchShop,
+};
 
 const wanted = process.argv.slice(2);
 for (const [name, bench] of Object.entries(BENCHES)) {
