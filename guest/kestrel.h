@@ -172,6 +172,8 @@ int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int make_dirs(const char *path, unsigned mode);
 int write_file(const char *path, const void *data, size_t length, unsigned mode);
 long read_small_file(const char *path, char *out, size_t size);
+/* How often and how long to look for a device that is being plugged in: half a minute in all. */
+enum { DEVICE_TRIES = 6000, DEVICE_PAUSE_US = 5000 };
 /* Path of a block device by the serial of its virtio-blk disk. */
 bool find_disk(const char *serial, char *out, size_t size);
 

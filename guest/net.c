@@ -54,50 +54,41 @@ static bool is_ethernet(const char *name, uint8_t mac[6]) {
 
 /* Our temporary names start with "hypr": they are cards that were claimed already. */
 static bool find_card(const uint8_t *mac, char *out) {
-  unsigned best = 0;
+  bool found = false;
   DIR *dir = opendir("/sys/class/net");
   struct dirent *entry;
-  while (dir != NULL && (entry = readdir(dir)) != NULL) {
+  while (!found && dir != NULL && (entry = readdir(dir)) != NULL) {
     uint8_t own[6];
-    unsigned index = if_nametoindex(entry->d_name);
-    if (index == 0 || strlen(entry->d_name) >= IFNAMSIZ || strncmp(entry->d_name, "hypr", 4) == 0 || !is_ethernet(entry->d_name, own)) {
+    if (entry->d_name[0] == '.' || strlen(entry->d_name) >= IFNAMSIZ || strncmp(entry->d_name, "hypr", 4) == 0) {
       continue;
     }
-    if (mac == NULL ? best == 0 || index < best : memcmp(own, mac, 6) == 0) {
-      best = index;
+    found = is_ethernet(entry->d_name, own) && memcmp(own, mac, 6) == 0;
+    if (found) {
       strcpy(out, entry->d_name);
     }
   }
   if (dir != NULL) {
     closedir(dir);
   }
-  return best != 0;
+  return found;
 }
 
 static void temporary_name(size_t index, char *out) { snprintf(out, IFNAMSIZ, "hypr%u", (unsigned)index % 1000); }
 
-/* All cards get a name of their own first, so that eth0 and eth1 can change places. In a clone of a template
- * the cards still have the template's addresses: those are handed out in order. */
+/* All cards get a name of their own first, so that eth0 and eth1 can change places. The cards of a clone were
+ * plugged in an instant ago and come one after the other: only the right one will do. */
 static int claim_card(const struct nic_order *nic, size_t index) {
   char name[IFNAMSIZ], temporary[IFNAMSIZ];
   bool found = false;
-  for (int tries = 0; !(found = find_card(nic->mac, name)) && !find_card(NULL, name) && tries < 200; tries++) {
-    usleep(10000);
+  for (int tries = 0; !(found = find_card(nic->mac, name)) && tries < DEVICE_TRIES; tries++) {
+    usleep(DEVICE_PAUSE_US);
   }
-  if (!found && !find_card(NULL, name)) {
+  if (!found) {
     return fail("there is no network card for %s", nic->name);
   }
   temporary_name(index, temporary);
   if (rename_card(name, temporary) != 0) {
     return fail("naming the network card %s: %s", nic->name, strerror(errno));
-  }
-  if (!found) {
-    struct ifreq r = request(temporary);
-    r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
-    memcpy(r.ifr_hwaddr.sa_data, nic->mac, 6);
-    if (ioctl(sock, SIOCSIFHWADDR, &r) != 0) {
-      return fail("setting the address of the network card %s: %s", nic->name, strerror(errno));
-    }
   }
   return 0;
 }

@@ -16,7 +16,8 @@
 #include "kestrel.h"
 #include "rooted.h"
 
-/* Clones of a template share their pool until it is mixed with bytes of their own. */
+/* Clones of a template share their pool until it is mixed with bytes of their own: nothing else comes before this.
+ * The reseed also ends what the kernel keeps ready for each processor. */
 static int seed_random(const struct machine_orders *orders) {
   struct {
     struct rand_pool_info info;
@@ -36,25 +37,6 @@ static int seed_random(const struct machine_orders *orders) {
   return result == 0 ? 0 : fail("seeding the random numbers: %s", strerror(errno));
 }
 
-/* A template is saved with its block and network drivers unbound; here they find their devices again. */
-static void probe_bus(const char *bus) {
-  char path[512];
-  snprintf(path, sizeof path, "/sys/bus/%s/devices", bus);
-  DIR *dir = opendir(path);
-  struct dirent *entry;
-  while (dir != NULL && (entry = readdir(dir)) != NULL) {
-    char driver[512], probe[128];
-    snprintf(driver, sizeof driver, "/sys/bus/%s/devices/%s/driver", bus, entry->d_name);
-    snprintf(probe, sizeof probe, "/sys/bus/%s/drivers_probe", bus);
-    if (entry->d_name[0] != '.' && access(driver, F_OK) != 0 && write_file(probe, entry->d_name, strlen(entry->d_name), 0) != 0) {
-      errno = 0;
-    }
-  }
-  if (dir != NULL) {
-    closedir(dir);
-  }
-}
-
 static bool match_disk(const char *name, const char *serial, char *out, size_t size) {
   char path[512], text[64];
   snprintf(path, sizeof path, "/sys/block/%s/serial", name);
@@ -69,9 +51,10 @@ static bool match_disk(const char *name, const char *serial, char *out, size_t s
   return access(out, F_OK) == 0;
 }
 
-/* A disk that was just plugged in or bound takes a moment; the kernel's uevents say nothing sooner than looking. */
+/* The disks of a clone were plugged in an instant ago; the kernel's uevents say nothing sooner than looking.
+ * A loaded host under emulation may take many seconds to get there. */
 bool find_disk(const char *serial, char *out, size_t size) {
-  for (int tries = 0; tries < 500; tries++) {
+  for (int tries = 0; tries < DEVICE_TRIES; tries++) {
     DIR *dir = opendir("/sys/block");
     struct dirent *entry;
     bool found = false;
@@ -84,7 +67,7 @@ bool find_disk(const char *serial, char *out, size_t size) {
     if (found) {
       return true;
     }
-    usleep(10000);
+    usleep(DEVICE_PAUSE_US);
   }
   return false;
 }
@@ -170,10 +153,12 @@ int prepare_machine(const struct machine_orders *orders) {
   if (orders->hostname == NULL || orders->root_disk == NULL || orders->machine_id == NULL) {
     return fail("the machine's orders lack a hostname, a root or a machine id");
   }
+  if (seed_random(orders) != 0) {
+    return -1;
+  }
   set_clock(orders->clock);
-  probe_bus("pci"), probe_bus("virtio");
   umask(0);
-  bool ok = seed_random(orders) == 0 && set_identity(orders) == 0 && configure_network(orders) == 0 && set_sysctls(orders) == 0 &&
+  bool ok = set_identity(orders) == 0 && configure_network(orders) == 0 && set_sysctls(orders) == 0 &&
             mount_root(orders) == 0 && mount_all(orders) == 0 && write_identity_files(orders) == 0 &&
             write_files(orders->files, orders->file_count) == 0 && (!orders->read_only || make_read_only() == 0);
   return ok ? 0 : -1;

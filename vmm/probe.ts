@@ -11,6 +11,7 @@ import { connectGuest } from '../guest/client.ts';
 import type { Vmm } from './machine.ts';
 import type { Accelerator } from './qemu/command.ts';
 import { createQemuVmm } from './qemu/index.ts';
+import { createTemplates } from './template/index.ts';
 import type { Toolchain } from './tools.ts';
 
 export interface Verdict {
@@ -50,7 +51,9 @@ export const chooseVmm = async (options: {
   if (known === undefined) {
     await writeFileAtomic(path, JSON.stringify(verdict));
   }
-  return { vmm: createQemuVmm({ toolchain, accelerator: verdict.accelerator, tscKhz: verdict.tscKhz }), verdict };
+  const settings = { toolchain, accelerator: verdict.accelerator, tscKhz: verdict.tscKhz };
+  const templates = process.env.HYPR_TEMPLATES === '1' ? createTemplates({ settings, paths }) : undefined;
+  return { vmm: createQemuVmm({ ...settings, ...(templates ? { templates } : {}) }), verdict };
 };
 
 const findVerdict = async (toolchain: Toolchain, signal?: AbortSignal): Promise<Verdict> => {

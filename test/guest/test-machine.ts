@@ -17,6 +17,10 @@ const BOOT_MS = 120_000;
 export interface Workshop {
   readonly folder: string;
   readonly toolchain: Toolchain;
+  /** With the agent as it is now. */
+  readonly initramfs: string;
+  /** The erofs of the toolbox. */
+  readonly root: string;
   makeDisk(name: string): Promise<string>;
   boot(options: BootOptions): Promise<TestMachine>;
   close(): Promise<void>;
@@ -57,6 +61,8 @@ export const openWorkshop = async (): Promise<Workshop> => {
   return {
     folder,
     toolchain,
+    initramfs,
+    root,
     makeDisk: async (name) => {
       const path = join(folder, name);
       const file = await open(path, 'w');

@@ -64,7 +64,7 @@ describe('the command line of QEMU', () => {
       -accel tcg,thread=multi,tb-size=256
       -cpu max
       -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,memory-backend=m0
-      -object memory-backend-memfd,id=m0,size=512M,share=on
+      -object memory-backend-memfd,share=on,id=m0,size=512M
       -m 512M
       -smp 2
       -nodefaults

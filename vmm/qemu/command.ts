@@ -1,6 +1,7 @@
 import { join } from 'node:path';
-import type { MachineSpec, VmmCommand } from '../machine.ts';
+import type { DiskSpec, MachineSpec, NicSpec, VmmCommand } from '../machine.ts';
 import type { Toolchain } from '../tools.ts';
+import { memoryClass, SLOTS } from './machine-class.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
 
@@ -10,6 +11,14 @@ export interface QemuSettings {
   /** The host's time stamp counter in kHz; needed for tcg. */
   readonly tscKhz: number;
 }
+
+/**
+ * How a machine begins: `cold` boots; `template` boots with its memory in the file `ram`, to be saved;
+ * `clone` maps that file copy-on-write and waits for the saved state of its devices.
+ */
+export type Beginning = { readonly kind: 'cold' } | { readonly kind: 'template' | 'clone'; readonly ram: string };
+
+const COLD: Beginning = { kind: 'cold' };
 
 /** Flags per accelerator, each with its measured reason. */
 const ACCELERATORS: Record<Accelerator, { readonly args: readonly string[]; readonly kernel: (tscKhz: number) => readonly string[] }> = {
@@ -34,9 +43,11 @@ export const machineSockets = (runDir: string) => ({
 
 /**
  * The QEMU command line of a machine: q35 with the uncompressed kernel, which boots 0.6 s faster under
- * emulation than the packed one and has hot-plug, unlike microvm. Nic i reads descriptor 3 + i.
+ * emulation than the packed one and has hot-plug, unlike microvm. Nic i reads descriptor 3 + i. A template
+ * has no disks and cards but slots for them; a clone must have exactly the template's devices, so that its own
+ * are only opened here and plugged in later (pluggedDevices).
  */
-export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec): VmmCommand => {
+export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, beginning: Beginning = COLD): VmmCommand => {
   const { toolchain, accelerator, tscKhz } = settings;
   const sockets = machineSockets(spec.runDir);
   const args = [
@@ -44,7 +55,7 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec): Vmm
     ...toolchain.qemuData,
     ...['-name', `hypr-${quote(spec.name)}`, '-S', '-sandbox', SECCOMP],
     ...ACCELERATORS[accelerator].args,
-    ...memoryArgs(spec),
+    ...memoryArgs(spec, beginning),
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', toolchain.kernel, '-initrd', toolchain.initramfs, '-append', kernelLine(ACCELERATORS[accelerator].kernel(tscKhz))],
     ...['-chardev', `file,id=con,append=on,path=${quote(spec.consoleLog)}`, '-serial', 'chardev:con'],
@@ -52,15 +63,7 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec): Vmm
     ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,path=${quote(sockets.agent)},server=on,wait=off`],
     ...['-device', 'virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel'],
     ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
-    ...['-device', 'virtio-balloon-pci,free-page-reporting=on'],
-    ...spec.disks.flatMap(diskArgs),
-    ...spec.nics.flatMap(nicArgs),
-    ...spec.shares.flatMap((share, index) => [
-      '-chardev',
-      `socket,id=fs${index},path=${quote(sockets.share(index))}`,
-      '-device',
-      `vhost-user-fs-pci,chardev=fs${index},tag=${quote(share.tag)}`,
-    ]),
+    ...(beginning.kind === 'cold' ? coldDevices(spec, sockets) : cloneDevices(spec, beginning)),
   ];
   return { file: toolchain.qemu.file, args, env: {} };
 };
@@ -69,36 +72,84 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec): Vmm
 const MACHINE = 'q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off';
 
 /** virtiofsd maps the guest's memory, which therefore has to be shared; otherwise it is private. */
-const memoryArgs = (spec: MachineSpec): string[] =>
-  spec.shares.length > 0
-    ? [
-        '-M',
-        `${MACHINE},memory-backend=m0`,
-        '-object',
-        `memory-backend-memfd,id=m0,size=${spec.memoryMib}M,share=on`,
-        '-m',
-        `${spec.memoryMib}M`,
-      ]
-    : ['-M', MACHINE, '-m', `${spec.memoryMib}M`];
-
-const diskArgs = (disk: MachineSpec['disks'][number], index: number): string[] => {
-  const options = [
-    `if=none,id=d${index},file=${quote(disk.path)},format=${disk.format}`,
-    disk.readOnly ? 'readonly=on' : 'discard=unmap,detect-zeroes=unmap',
-  ];
-  // A full disk of the host is an error in the guest: by default QEMU would stop the machine without a word.
-  const device = `virtio-blk-pci,drive=d${index},serial=${quote(disk.serial)},werror=report,rerror=report`;
-  return ['-drive', options.join(','), '-device', device];
+const memoryArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
+  const size = `${memoryClass(spec.memoryMib)}M`;
+  const backed = (backend: string) => ['-M', `${MACHINE},memory-backend=m0`, '-object', `${backend},id=m0,size=${size}`, '-m', size];
+  switch (beginning.kind) {
+    case 'template':
+      return backed(`memory-backend-file,share=on,mem-path=${quote(beginning.ram)}`);
+    case 'clone':
+      // Opened for reading only: whatever a guest does, QEMU cannot write to what its siblings live on.
+      return backed(`memory-backend-file,share=off,readonly=on,rom=off,mem-path=${quote(beginning.ram)}`);
+    default:
+      return spec.shares.length > 0 ? backed('memory-backend-memfd,share=on') : ['-M', MACHINE, '-m', size];
+  }
 };
+
+const coldDevices = (spec: MachineSpec, sockets: ReturnType<typeof machineSockets>): string[] => [
+  ...['-device', 'virtio-balloon-pci,free-page-reporting=on'],
+  ...spec.disks.flatMap((disk, index) => [...driveArgs(disk, index), '-device', optionText(diskDevice(disk, index))]),
+  ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(nicDevice(nic))]),
+  ...spec.shares.flatMap((share, index) => [
+    '-chardev',
+    `socket,id=fs${index},path=${quote(sockets.share(index))}`,
+    '-device',
+    `vhost-user-fs-pci,chardev=fs${index},tag=${quote(share.tag)}`,
+  ]),
+];
+
+/**
+ * The balloon reports no free pages here: QEMU would give them back by punching holes into the template's
+ * memory. Ports, because only they take devices later; eight to a slot of the root bus.
+ */
+const cloneDevices = (spec: MachineSpec, beginning: Beginning): string[] => [
+  ...['-device', 'virtio-balloon-pci'],
+  ...Array.from({ length: SLOTS }, (_, index) => portArgs(index)).flat(),
+  ...spec.disks.flatMap(driveArgs),
+  ...spec.nics.flatMap(netdevArgs),
+  ...(beginning.kind === 'clone' ? ['-incoming', 'defer'] : []),
+];
+
+const FIRST_PORT_SLOT = 8;
+
+const portArgs = (index: number): string[] => {
+  const address = `${(FIRST_PORT_SLOT + Math.floor(index / 8)).toString(16)}.${index % 8}`;
+  const isFirst = index % 8 === 0 ? ',multifunction=on' : '';
+  return ['-device', `pcie-root-port,id=p${index},chassis=${index + 1},bus=pcie.0,addr=${address}${isFirst}`];
+};
+
+/** A device as QMP's `device_add` takes it. */
+export type Device = Readonly<Record<string, string | number>>;
+
+/** Pure: what is plugged into a clone once its state is loaded, in the order of the template's slots. */
+export const pluggedDevices = (spec: MachineSpec): Device[] =>
+  [...spec.disks.map(diskDevice), ...spec.nics.map(nicDevice)].map((device, slot) => ({ ...device, id: `s${slot}`, bus: `p${slot}` }));
+
+const optionText = ({ driver, ...options }: Device): string =>
+  [driver, ...Object.entries(options).map(([key, value]) => `${key}=${quote(String(value))}`)].join(',');
+
+const driveArgs = (disk: DiskSpec, index: number): string[] => {
+  const mode = disk.readOnly ? 'readonly=on' : 'discard=unmap,detect-zeroes=unmap';
+  return ['-drive', `if=none,id=d${index},file=${quote(disk.path)},format=${disk.format},${mode}`];
+};
+
+/** A full disk of the host is an error in the guest: by default QEMU would stop the machine without a word. */
+const diskDevice = (disk: DiskSpec, index: number): Device => ({
+  driver: 'virtio-blk-pci',
+  drive: `d${index}`,
+  serial: disk.serial,
+  werror: 'report',
+  rerror: 'report',
+});
 
 const FIRST_FD = 3;
 
-const nicArgs = (nic: MachineSpec['nics'][number], index: number): string[] => [
+const netdevArgs = (nic: NicSpec, index: number): string[] => [
   '-netdev',
   `stream,id=${nic.id},server=off,addr.type=fd,addr.str=${FIRST_FD + index}`,
-  '-device',
-  `virtio-net-pci,netdev=${nic.id},mac=${nic.mac},host_mtu=${nic.mtu},romfile=`,
 ];
+
+const nicDevice = (nic: NicSpec): Device => ({ driver: 'virtio-net-pci', netdev: nic.id, mac: nic.mac, host_mtu: nic.mtu, romfile: '' });
 
 /** Nothing about a service: a machine is told what it is over its agent. A panic ends the machine, so that it is noticed. */
 const kernelLine = (accelerator: readonly string[]): string => [...KERNEL_LINE, ...accelerator].join(' ');

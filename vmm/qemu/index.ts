@@ -1,60 +1,107 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { dirname } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
-import { withDeadline } from '../../base/deadline.ts';
-import { HyprError } from '../../base/errors.ts';
-import { identifyProcess, isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
-import { awaitFile } from '../await-socket.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { lastLines } from '../console.ts';
-import { childEnv } from '../environment.ts';
 import type { Machine, MachineRecord, MachineSpec, Vmm } from '../machine.ts';
+import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
-import { buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
+import { loadClone } from './clone.ts';
+import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
+import { launchQemu, makeFolders } from './launch.ts';
 import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
-import { connectQmp, type Qmp } from './qmp.ts';
+import { connectQmp } from './qmp.ts';
 
-const START_MS = 30_000;
+const log = logger('vmm');
+
+export interface QemuOptions extends QemuSettings {
+  /** Where clones come from; without them every machine boots. */
+  readonly templates?: Templates;
+}
+
+interface CreateInput {
+  readonly settings: QemuSettings;
+  readonly spec: MachineSpec;
+  readonly nicSockets: readonly Socket[];
+  readonly templates: Templates | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** The QEMU backend, for KVM and for software emulation alike. */
-export const createQemuVmm = (settings: QemuSettings): Vmm => ({
+export const createQemuVmm = ({ templates, ...settings }: QemuOptions): Vmm => ({
   name: `qemu-${settings.accelerator}`,
   capabilities: {
     accelerated: settings.accelerator === 'kvm',
     pause: true,
     shares: settings.toolchain.virtiofsd !== undefined,
     hotplug: false,
-    snapshot: false,
+    snapshot: templates !== undefined,
   },
   buildCommand: (spec) => buildQemuCommand(settings, spec),
-  create: (spec, nicSockets, signal) => createMachine(settings, spec, nicSockets, signal),
+  create: (spec, nicSockets, signal) => createMachine({ settings, spec, nicSockets, templates, signal }),
   adopt: adoptMachine,
   sweep: sweepMachine,
 });
 
-const createMachine = async (
-  settings: QemuSettings,
-  spec: MachineSpec,
-  nicSockets: readonly Socket[],
-  signal?: AbortSignal,
-): Promise<Machine> => {
+/** A clone where there is a template for it; else, and whenever that fails, a machine that boots. */
+const createMachine = async (input: CreateInput): Promise<Machine> => {
+  const { spec, nicSockets, templates } = input;
+  try {
+    input.signal?.throwIfAborted();
+    checkSpec(spec, nicSockets);
+    const template = await templates?.find(spec);
+    const clone = template && (await tryClone(input, template));
+    if (clone !== undefined) {
+      return clone;
+    }
+    const booting = await bringUp(input, { kind: 'cold' });
+    // Only now is it known that it was the template: a disk that is not there fails either way.
+    await (template && templates?.failed(template));
+    templates?.wanted(spec);
+    return booting;
+  } finally {
+    // QEMU has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
+    destroyAll(nicSockets);
+  }
+};
+
+/** Undefined when the template is of no use: the machine is then booted with the same sockets. */
+const tryClone = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
+  const { spec, signal } = input;
+  const begin = Date.now();
+  try {
+    const machine = await bringUp(input, { kind: 'clone', ram: template.ram, state: template.state });
+    log.info('cloned', { machine: spec.name, template: template.key, ms: Date.now() - begin });
+    input.templates?.watch(template, machine);
+    return machine;
+  } catch (error) {
+    signal?.throwIfAborted();
+    log.warn('a clone failed; booting instead', { machine: spec.name, template: template.key, reason: describeError(error) });
+    return undefined;
+  }
+};
+
+const describeError = (error: unknown): string =>
+  [messageOf(error), ...(error instanceof HyprError ? (error.details ?? []) : [])].join('; ');
+
+/** A QEMU with the guest stopped before its first instruction, or where its template was saved. */
+const bringUp = async (input: CreateInput, beginning: Beginning & { readonly state?: string }): Promise<Machine> => {
+  const { settings, spec, nicSockets, signal } = input;
   const cleanup = new Cleanup();
   try {
-    signal?.throwIfAborted();
-    checkSpec(spec, nicSockets);
-    await makeFolders(spec);
     cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
+    await makeFolders(spec);
     const helpers = await startShares(settings, spec, cleanup, signal);
-    const child = await spawnQemu(settings, spec, nicSockets);
-    const process = child.pid === undefined ? undefined : identifyProcess(child.pid);
-    if (process === undefined) {
-      throw await startError(spec);
+    const { child, process, qmp } = await launchQemu({ settings, spec, nicSockets, beginning, cleanup, signal });
+    if (beginning.state !== undefined) {
+      await loadClone({ qmp, spec, state: beginning.state, signal }).catch(async (error: unknown) => {
+        // QEMU's own words go with its folder.
+        throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
+      });
     }
-    cleanup.defer(() => isGone(process));
-    cleanup.defer(() => signalProcess(process, 'SIGKILL'));
     const sockets = machineSockets(spec.runDir);
-    const qmp = await connectMonitor({ child, process, spec, ...(signal ? { signal } : {}) });
     const backend = `qemu-${settings.accelerator}`;
     const record: MachineRecord = { backend, spec, process, helpers, agentSocket: sockets.agent, controlSocket: sockets.control };
     cleanup.disarm();
@@ -62,8 +109,6 @@ const createMachine = async (
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
-  } finally {
-    destroyAll(nicSockets);
   }
 };
 
@@ -79,15 +124,6 @@ const checkSpec = (spec: MachineSpec, nicSockets: readonly Socket[]): void => {
       hint: 'set HYPR_RUNTIME_DIR to a short folder of your own, e.g. /tmp/hypr',
     });
   }
-};
-
-const makeFolders = async (spec: MachineSpec): Promise<void> => {
-  // What a machine of the same name left behind would be taken for this one's sockets.
-  await rm(spec.runDir, { recursive: true, force: true });
-  await mkdir(spec.runDir, { recursive: true, mode: 0o700 });
-  await mkdir(dirname(spec.consoleLog), { recursive: true, mode: 0o700 });
-  // QEMU appends: a log of the boot before would be read as this one's last words.
-  await writeFile(spec.consoleLog, '', { mode: 0o600 });
 };
 
 const destroyAll = (sockets: readonly Socket[]): void => {
@@ -117,64 +153,6 @@ const startShares = async (
   }
   return started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 };
-
-/** In a session of its own: a terminal's Ctrl-C and the death of this process are not its end. */
-const spawnQemu = async (settings: QemuSettings, spec: MachineSpec, nicSockets: readonly Socket[]): Promise<ChildProcess> => {
-  const command = buildQemuCommand(settings, spec);
-  const stderr = await open(stderrPath({ spec }), 'w', 0o600);
-  try {
-    const child = spawn(command.file, [...command.args], {
-      detached: true,
-      cwd: '/',
-      env: childEnv(command.env),
-      stdio: ['ignore', 'ignore', stderr.fd, ...nicSockets],
-    });
-    child.unref();
-    child.on('error', () => {});
-    // The child has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
-    destroyAll(nicSockets);
-    return child;
-  } finally {
-    await stderr.close();
-  }
-};
-
-interface Started {
-  readonly child: ChildProcess;
-  readonly process: ProcessIdentity;
-  readonly spec: MachineSpec;
-  readonly signal?: AbortSignal;
-}
-
-const connectMonitor = async ({ child, process, spec, signal }: Started): Promise<Qmp> => {
-  const { control } = machineSockets(spec.runDir);
-  try {
-    return await withDeadline({ ms: START_MS, what: `the start of QEMU for ${spec.name}`, signal }, async (deadline) => {
-      await Promise.race([awaitFile(control, deadline), endedEarly(child, spec)]);
-      return Promise.race([connectQmp(control, deadline), endedEarly(child, spec)]);
-    });
-  } catch (error) {
-    signal?.throwIfAborted();
-    // A QEMU that ends closes its monitor first; why it did is in its own words, not in the broken connection.
-    throw (await isGone(process, ENDING_MS)) ? await startError(spec) : error;
-  }
-};
-
-/** From the closing of its monitor to the end of a QEMU that could not start. */
-const ENDING_MS = 1_000;
-
-const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
-  new Promise((_, reject) => {
-    const fail = () => void startError(spec).then(reject, reject);
-    child.once('error', fail);
-    child.once('exit', fail);
-  });
-
-const startError = async (spec: MachineSpec): Promise<HyprError> =>
-  new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, {
-    details: (await lastLines(stderrPath({ spec }), 8)).map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: ')),
-    hint: 'hypr doctor checks the toolchain',
-  });
 
 const adoptMachine = async (record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined> => {
   if (!isAlive(record.process)) {

@@ -28,6 +28,11 @@ const DEAD_STATES: Readonly<Record<string, string>> = {
   'io-error': 'a disk of the machine failed on the host',
 };
 
+/** Whether a machine ended by something its guest did, unlike one that was killed from outside or lost its host's disk. */
+export const isGuestFault = ({ reason, detail }: MachineExit): boolean =>
+  reason === 'crashed' &&
+  [CRASH_WORDS['guest-reset'], CRASH_WORDS['guest-panic'], DEAD_STATES['internal-error'], DEAD_STATES['guest-panicked']].includes(detail);
+
 /** One QEMU process: spawned here, or taken over from another process. */
 export class QemuMachine implements Machine {
   readonly record: MachineRecord;

@@ -17,6 +17,13 @@ export interface QmpCommands {
   qmp_capabilities: { args: undefined; result: unknown };
   'query-status': { args: undefined; result: { readonly status: string; readonly running: boolean } };
   set_link: { args: { readonly name: string; readonly up: boolean }; result: unknown };
+  device_add: { args: Readonly<Record<string, string | number>>; result: unknown };
+  'migrate-set-capabilities': {
+    args: { readonly capabilities: ReadonlyArray<{ readonly capability: string; readonly state: boolean }> };
+    result: unknown;
+  };
+  migrate: { args: { readonly uri: string }; result: unknown };
+  'migrate-incoming': { args: { readonly uri: string }; result: unknown };
 }
 
 /** A connection to QEMU's monitor (docs/interop/qmp-spec). */

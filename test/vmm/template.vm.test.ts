@@ -1,0 +1,262 @@
+import { once } from 'node:events';
+import { chmod, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Cleanup } from '../../base/cleanup.ts';
+import { exists } from '../../base/files.ts';
+import { homePaths } from '../../base/paths.ts';
+import { mustRun } from '../../base/process.ts';
+import { connectGuest } from '../../guest/client.ts';
+import type { GuestClient, MachineOrders } from '../../guest/types.ts';
+import type { DiskSpec, Machine, MachineSpec, NicSpec } from '../../vmm/machine.ts';
+import type { QemuSettings } from '../../vmm/qemu/command.ts';
+import { createQemuVmm } from '../../vmm/qemu/index.ts';
+import { createTemplates, templateKey } from '../../vmm/template/index.ts';
+import { sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
+import type { Templates } from '../../vmm/template/types.ts';
+import { machineOrders, processSpec, readAll } from '../guest/host-agent.ts';
+import { openWorkshop, type Workshop } from '../guest/test-machine.ts';
+
+const BOOT_MS = 120_000;
+/** HYPR_TEST_CLONES=200 for a long run. */
+const IN_A_ROW = Number(process.env.HYPR_TEST_CLONES ?? 8);
+
+let workshop: Workshop;
+let settings: QemuSettings;
+let home: string;
+let dir: string;
+let templates: Templates;
+let cleanup: Cleanup;
+let network: net.Server;
+
+beforeAll(async () => {
+  workshop = await openWorkshop();
+  home = await mkdtemp(join(tmpdir(), 'hypr-templates-'));
+  const tscKhz = Number((await mustRun(workshop.toolchain.tsc, [])).stdout);
+  settings = { toolchain: { ...workshop.toolchain, id: 'test', initramfs: workshop.initramfs }, accelerator: 'tcg', tscKhz };
+  templates = createTemplates({ settings, paths: homePaths(home) });
+  // A network that takes frames and says nothing.
+  network = net.createServer((peer) => peer.on('error', () => {}).resume());
+  network.listen(join(home, 'net'));
+  await once(network, 'listening');
+});
+
+afterAll(async () => {
+  network?.close();
+  await workshop?.close();
+  await rm(home, { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  cleanup = new Cleanup();
+  dir = await mkdtemp(join(tmpdir(), 'hypr-tpl-'));
+  cleanup.defer(() => rm(dir, { recursive: true, force: true }));
+});
+
+afterEach(() => cleanup.run());
+
+const root = (): DiskSpec => ({ serial: 'root', path: workshop.root, format: 'raw', readOnly: true });
+
+const makeSpec = (name: string, changes: Partial<MachineSpec> = {}): MachineSpec => ({
+  name,
+  runDir: join(dir, name),
+  consoleLog: join(dir, `${name}.console`),
+  vcpus: 1,
+  memoryMib: 200,
+  disks: [root()],
+  nics: [],
+  shares: [],
+  ...changes,
+});
+
+const connectNic = async (): Promise<net.Socket> => {
+  const socket = net.connect(join(home, 'net'));
+  await once(socket, 'connect');
+  return socket.pause();
+};
+
+const create = async (spec: MachineSpec, shelf: Templates = templates): Promise<Machine> => {
+  const sockets = await Promise.all(spec.nics.map(connectNic));
+  const vmm = createQemuVmm({ ...settings, templates: shelf });
+  const machine = await vmm.create(spec, sockets);
+  cleanup.defer(() => vmm.sweep(machine.record));
+  return machine;
+};
+
+const wake = async (machine: Machine, orders: Partial<MachineOrders> = {}): Promise<GuestClient> => {
+  await machine.start();
+  const guest = await connectGuest(machine.record.agentSocket, { timeout: BOOT_MS });
+  const fresh = { machineId: randomHex(), entropy: crypto.getRandomValues(new Uint8Array(64)), clock: Date.now() };
+  await guest.prepare(machineOrders({ ...fresh, root: { disk: 'root', readOnly: false }, ...orders }));
+  return guest;
+};
+
+const randomHex = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex');
+
+const cat = async (guest: GuestClient, path: string): Promise<string> => {
+  const program = await guest.spawn(processSpec(['/bin/box', 'cat', path]));
+  const { stdout, stderr } = await readAll(program);
+  await program.exited;
+  return (stdout + stderr).trim();
+};
+
+/** Whether the guest of a machine was booted by it: a clone's console begins empty. */
+const wasBooted = async (machine: Machine): Promise<boolean> =>
+  (await readFile(machine.record.spec.consoleLog, 'utf8')).includes('waiting for orders');
+
+const makeDisk = async (name: string, mib: number): Promise<DiskSpec> => {
+  const path = join(dir, name);
+  const file = await open(path, 'w');
+  await file.truncate(mib << 20);
+  await file.close();
+  return { serial: name, path, format: 'raw', readOnly: false };
+};
+
+const makeNic = (id: number): NicSpec => ({ id: `n${id}`, mac: `02:00:00:00:01:0${id}`, mtu: 1400 + id });
+
+const keyOf = (spec: MachineSpec): string => templateKey(settings, spec);
+
+describe('a template', () => {
+  it('is made once by two at the same moment, and nobody may write to it', async () => {
+    const other = createTemplates({ settings, paths: homePaths(home) });
+    const [one, two] = await Promise.all([templates.make(makeSpec('a')), other.make(makeSpec('b', { memoryMib: 256 }))]);
+    expect(one).toEqual(two);
+    expect(one?.key).toBe(keyOf(makeSpec('c')));
+    expect(await readdir(templatesFolder(homePaths(home)))).toEqual([one?.key]);
+    for (const path of [one?.ram, one?.state]) {
+      expect(((await stat(path ?? '')).mode & 0o777).toString(8)).toBe('400');
+    }
+  });
+
+  it('is not for machines with shared folders: those boot', async () => {
+    const share = { tag: 's', path: dir, readOnly: true, ownership: 'squash' as const };
+    expect(await templates.make(makeSpec('a', { shares: [share] }))).toBeUndefined();
+    expect(await templates.find(makeSpec('a', { shares: [share] }))).toBeUndefined();
+  });
+});
+
+describe('clones of one template', () => {
+  it('have their own disks, cards, names, clocks and random numbers', async () => {
+    const cards = [makeNic(2), makeNic(1)];
+    const one = await create(makeSpec('one', { disks: [await makeDisk('big', 96), root()], nics: cards }));
+    const two = await create(makeSpec('two', { nics: [makeNic(3)] }));
+    const interfaces = cards.map(({ mac, mtu }, index) => ({ mac, name: `eth${index}`, address: `10.9.${index}.2`, prefix: 24, mtu }));
+    const third = { mac: makeNic(3).mac, name: 'eth0', address: '10.9.0.3', prefix: 24, gateway: '10.9.0.1', mtu: 1500 };
+    const [first, second] = await Promise.all([
+      wake(one, { hostname: 'first', interfaces }),
+      wake(two, { hostname: 'second', interfaces: [{ ...third, mtu: 1403 }] }),
+    ]);
+    expect([await wasBooted(one), await wasBooted(two)]).toEqual([false, false]);
+
+    const seen = new Set<string>();
+    for (const guest of [first, second]) {
+      for (const path of ['/proc/sys/kernel/random/boot_id', '/proc/sys/kernel/random/uuid', '/etc/machine-id', '/etc/hostname']) {
+        seen.add(await cat(guest, path));
+      }
+      const maps = await cat(guest, '/proc/self/maps');
+      seen.add(/^(\S+) .*\[stack\]$/m.exec(maps)?.[1] ?? '');
+    }
+    expect(seen.size).toBe(10);
+
+    expect(await cat(first, '/sys/class/net/eth0/address')).toBe(makeNic(2).mac);
+    expect(await cat(first, '/sys/class/net/eth0/mtu')).toBe('1402');
+    expect(await cat(first, '/sys/class/net/eth1/address')).toBe(makeNic(1).mac);
+    expect(await cat(second, '/sys/class/net/eth0/address')).toBe(makeNic(3).mac);
+    expect(await cat(second, '/proc/net/fib_trie')).toContain('10.9.0.3');
+    const sizes = await Promise.all(['vda', 'vdb'].map((disk) => cat(first, `/sys/block/${disk}/size`)));
+    expect(sizes).toContain(String(96 << 11));
+
+    for (const guest of [first, second]) {
+      const program = await guest.spawn(processSpec(['/bin/box', 'echo', 'now']));
+      for await (const chunk of program.output) {
+        expect(Math.abs(chunk.time - Date.now())).toBeLessThan(1000);
+      }
+      await program.exited;
+    }
+  });
+
+  it('pause, go on, and power off', async () => {
+    const machine = await create(makeSpec('one', { nics: [makeNic(1)] }));
+    const guest = await wake(machine);
+    await machine.pause();
+    await machine.resume();
+    expect((await guest.stats()).memoryTotal).toBeGreaterThan(100 << 20);
+    const ended = machine.exited;
+    await guest.powerOff({ stopSignal: 15, graceMs: 0 });
+    expect(await ended).toEqual({ reason: 'off', lastLines: [] });
+  });
+
+  it(`succeed ${IN_A_ROW} times in a row`, { timeout: 60_000 + IN_A_ROW * 10_000 }, async () => {
+    const ids = new Set<string>();
+    for (let count = 0; count < IN_A_ROW; count++) {
+      const machine = await create(makeSpec('row', { disks: [root(), await makeDisk('d', 8 + count)], nics: [makeNic(1)] }));
+      const guest = await wake(machine);
+      expect(await wasBooted(machine)).toBe(false);
+      ids.add(await cat(guest, '/proc/sys/kernel/random/uuid'));
+      await guest.close();
+      await machine.delete();
+    }
+    expect(ids.size).toBe(IN_A_ROW);
+  });
+
+  it('leave nothing of themselves in it', async () => {
+    expect(await templates.find(makeSpec('a'))).toMatchObject({ key: keyOf(makeSpec('a')) });
+  });
+});
+
+describe('a damaged template', () => {
+  const damage = async (path: string, at: number): Promise<void> => {
+    await chmod(path, 0o600);
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(4096, 0xff), 0, 4096, at);
+    await file.close();
+  };
+
+  it('is noticed and thrown away; the machine boots', async () => {
+    const template = await templates.make(makeSpec('a'));
+    await damage(template?.ram ?? '', 1 << 20);
+    const machine = await create(makeSpec('one'));
+    await wake(machine);
+    expect(await wasBooted(machine)).toBe(true);
+    expect(await exists(template?.ram ?? '')).toBe(false);
+  });
+
+  it('that QEMU refuses is thrown away the second time', async () => {
+    const template = await templates.make(makeSpec('a'));
+    const folder = join(templatesFolder(homePaths(home)), template?.key ?? '');
+    await damage(template?.state ?? '', 0);
+    await rm(join(folder, 'template.json'));
+    await chmod(template?.ram ?? '', 0o600);
+    await sealTemplate(folder, template?.key ?? '', 'test');
+    expect(await templates.find(makeSpec('a'))).toBeDefined();
+
+    const machine = await create(makeSpec('one', { nics: [makeNic(1)] }));
+    await wake(machine, { interfaces: [{ mac: makeNic(1).mac, name: 'eth0', address: '10.9.0.3', prefix: 24, mtu: 1401 }] });
+    expect(await wasBooted(machine)).toBe(true);
+    expect(await templates.find(makeSpec('a'))).toBeDefined();
+    await create(makeSpec('two'));
+    expect(await templates.find(makeSpec('a'))).toBeUndefined();
+  });
+
+  it('is not blamed for a disk that is not there', async () => {
+    const template = await templates.make(makeSpec('a'));
+    const missing: DiskSpec = { serial: 'x', path: join(dir, 'missing'), format: 'raw', readOnly: true };
+    for (let count = 0; count < 3; count++) {
+      await expect(create(makeSpec('one', { disks: [missing] }))).rejects.toMatchObject({ code: 'VMM_START' });
+    }
+    expect(await templates.find(makeSpec('a'))).toEqual(template);
+  });
+
+  it('half made by somebody who was killed is in nobody\u2019s way', async () => {
+    const spec = makeSpec('a', { memoryMib: 256, vcpus: 2 });
+    const aside = join(templatesFolder(homePaths(home)), `${keyOf(spec)}.making`);
+    await mustRun('mkdir', ['-p', aside]);
+    await writeFile(join(aside, 'ram'), 'half');
+    expect(await templates.make(spec)).toMatchObject({ key: keyOf(spec) });
+    expect(await exists(aside)).toBe(false);
+    const machine = await create(makeSpec('smp', { vcpus: 2 }));
+    expect(await cat(await wake(machine), '/sys/devices/system/cpu/online')).toBe('0-1');
+  });
+});

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type { Cleanup } from '../../base/cleanup.ts';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/process.ts';
+import { awaitFile } from '../await-socket.ts';
+import { lastLines } from '../console.ts';
+import { childEnv } from '../environment.ts';
+import type { MachineSpec } from '../machine.ts';
+import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
+import { isGone, stderrPath } from './machine.ts';
+import { connectQmp, type Qmp } from './qmp.ts';
+
+const START_MS = 30_000;
+
+export interface LaunchInput {
+  readonly settings: QemuSettings;
+  readonly spec: MachineSpec;
+  readonly nicSockets: readonly Socket[];
+  readonly beginning: Beginning;
+  /** Ends the process if what follows fails. */
+  readonly cleanup: Cleanup;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Launched {
+  readonly child: ChildProcess;
+  readonly process: ProcessIdentity;
+  readonly qmp: Qmp;
+}
+
+/** Starts QEMU with the guest stopped and connects to its monitor. Throws VMM_START with QEMU's own words. */
+export const launchQemu = async (input: LaunchInput): Promise<Launched> => {
+  const { spec, cleanup, signal } = input;
+  const child = await spawnQemu(input);
+  const process = child.pid === undefined ? undefined : identifyProcess(child.pid);
+  if (process === undefined) {
+    throw await startError(spec);
+  }
+  cleanup.defer(() => isGone(process));
+  cleanup.defer(() => signalProcess(process, 'SIGKILL'));
+  const qmp = await connectMonitor({ child, process, spec, ...(signal ? { signal } : {}) });
+  return { child, process, qmp };
+};
+
+/** The folders of a machine, empty. */
+export const makeFolders = async (spec: MachineSpec): Promise<void> => {
+  // What a machine of the same name left behind would be taken for this one's sockets.
+  await rm(spec.runDir, { recursive: true, force: true });
+  await mkdir(spec.runDir, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(spec.consoleLog), { recursive: true, mode: 0o700 });
+  // QEMU appends: a log of the boot before would be read as this one's last words.
+  await writeFile(spec.consoleLog, '', { mode: 0o600 });
+};
+
+/** In a session of its own: a terminal's Ctrl-C and the death of this process are not its end. */
+const spawnQemu = async ({ settings, spec, nicSockets, beginning }: LaunchInput): Promise<ChildProcess> => {
+  const command = buildQemuCommand(settings, spec, beginning);
+  const stderr = await open(stderrPath({ spec }), 'w', 0o600);
+  try {
+    const child = spawn(command.file, [...command.args], {
+      detached: true,
+      cwd: '/',
+      env: childEnv(command.env),
+      stdio: ['ignore', 'ignore', stderr.fd, ...nicSockets],
+    });
+    child.unref();
+    child.on('error', () => {});
+    return child;
+  } finally {
+    await stderr.close();
+  }
+};
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly process: ProcessIdentity;
+  readonly spec: MachineSpec;
+  readonly signal?: AbortSignal;
+}
+
+const connectMonitor = async ({ child, process, spec, signal }: Started): Promise<Qmp> => {
+  const { control } = machineSockets(spec.runDir);
+  try {
+    return await withDeadline({ ms: START_MS, what: `the start of QEMU for ${spec.name}`, signal }, async (deadline) => {
+      await Promise.race([awaitFile(control, deadline), endedEarly(child, spec)]);
+      return Promise.race([connectQmp(control, deadline), endedEarly(child, spec)]);
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    // A QEMU that ends closes its monitor first; why it did is in its own words, not in the broken connection.
+    throw (await isGone(process, ENDING_MS)) ? await startError(spec) : error;
+  }
+};
+
+/** From the closing of its monitor to the end of a QEMU that could not start. */
+const ENDING_MS = 1_000;
+
+const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
+  new Promise((_, reject) => {
+    const fail = () => void startError(spec).then(reject, reject);
+    child.once('error', fail);
+    child.once('exit', fail);
+  });
+
+const startError = async (spec: MachineSpec): Promise<HyprError> =>
+  new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, {
+    details: (await lastLines(stderrPath({ spec }), 8)).map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: ')),
+    hint: 'hypr doctor checks the toolchain',
+  });

@@ -1,0 +1,29 @@
+import type { MachineSpec } from '../machine.ts';
+
+/** Disks and network cards that a clone can be given. */
+export const SLOTS = 16;
+
+/** Below this no kernel with its agent is ready for work. */
+const SMALLEST_MIB = 128;
+
+/**
+ * Pure: the size of memory that a machine really gets, however it begins: the next power of two, or one and
+ * a half times one. Memory that a guest does not touch costs the host nothing, and each size needs a template.
+ */
+export const memoryClass = (mib: number): number => {
+  let size = SMALLEST_MIB;
+  while (size < mib) {
+    size *= 2;
+  }
+  const between = (size / 4) * 3;
+  return between >= mib && between > SMALLEST_MIB ? between : size;
+};
+
+/** Pure: why a machine cannot be a clone; undefined when it can. */
+export const cloneRefusal = (spec: MachineSpec): string | undefined => {
+  if (spec.shares.length > 0) {
+    return 'a shared folder needs memory that its daemon can map, and that of a clone is private';
+  }
+  const count = spec.disks.length + spec.nics.length;
+  return count > SLOTS ? `${count} disks and network cards are more than the ${SLOTS} that a template has slots for` : undefined;
+};

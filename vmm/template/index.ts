@@ -1,0 +1,165 @@
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { withLock } from '../../base/lock.ts';
+import { logger } from '../../base/log.ts';
+import { type HomePaths, shortHash } from '../../base/paths.ts';
+import type { Machine, MachineSpec } from '../machine.ts';
+import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
+import { isGuestFault } from '../qemu/machine.ts';
+import { cloneRefusal, memoryClass } from '../qemu/machine-class.ts';
+import { makeTemplate } from './make.ts';
+import { countFailure, discardTemplate, FORMAT, pruneTemplates, readTemplate, templatesFolder } from './store.ts';
+import type { Template, Templates } from './types.ts';
+
+export interface TemplatesOptions {
+  readonly settings: QemuSettings;
+  readonly paths: HomePaths;
+  /** How a template is made; replaced by tests that start no machine. */
+  readonly make?: typeof makeTemplate;
+  /** Milliseconds without a further cold boot before one is made in the background. */
+  readonly quietMs?: number;
+}
+
+/** Long enough for the machines of a stack to have booted: the one who waits for them comes first. */
+const QUIET_MS = 6_000;
+const MAKE_MS = 300_000;
+/** A guest that crashes this soon after it was cloned has its template to thank for it. */
+const EARLY_MS = 10_000;
+const MAX_FAILURES = 2;
+
+const log = logger('vmm');
+
+/** The templates below HYPR_HOME/cache/templates, one folder for each key. */
+export const createTemplates = (options: TemplatesOptions): Templates => new TemplateShelf(options);
+
+class TemplateShelf implements Templates {
+  readonly #settings: QemuSettings;
+  readonly #paths: HomePaths;
+  readonly #root: string;
+  readonly #make: typeof makeTemplate;
+  readonly #quietMs: number;
+  readonly #wanted = new Map<string, MachineSpec>();
+  readonly #attempts = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #busy = false;
+
+  constructor(options: TemplatesOptions) {
+    this.#settings = options.settings;
+    this.#paths = options.paths;
+    this.#root = templatesFolder(options.paths);
+    this.#make = options.make ?? makeTemplate;
+    this.#quietMs = options.quietMs ?? QUIET_MS;
+  }
+
+  async find(spec: MachineSpec): Promise<Template | undefined> {
+    const refusal = cloneRefusal(spec);
+    if (refusal !== undefined) {
+      log.info('booting instead of cloning', { machine: spec.name, reason: refusal });
+      return undefined;
+    }
+    const key = templateKey(this.#settings, spec);
+    const found = await readTemplate(this.#root, key);
+    if (found !== 'broken') {
+      return found;
+    }
+    log.warn('a template was changed or damaged; it is made again', { template: key });
+    await discardTemplate(this.#root, key);
+    return undefined;
+  }
+
+  async make(spec: MachineSpec, signal?: AbortSignal): Promise<Template | undefined> {
+    if (cloneRefusal(spec) !== undefined) {
+      return undefined;
+    }
+    const key = templateKey(this.#settings, spec);
+    const lock = join(this.#paths.locks, `template-${key}.lock`);
+    await mkdir(this.#root, { recursive: true, mode: 0o700 });
+    return withLock(lock, { what: 'a machine template', timeout: MAKE_MS, ...(signal ? { signal } : {}) }, async () => {
+      const found = await readTemplate(this.#root, key);
+      if (found !== undefined && found !== 'broken') {
+        return found;
+      }
+      const begin = Date.now();
+      await pruneTemplates(this.#root, this.#settings.toolchain.id);
+      const template = await this.#make({ settings: this.#settings, root: this.#root, key, spec, signal });
+      log.info('made a template', { template: key, vcpus: spec.vcpus, memoryMib: memoryClass(spec.memoryMib), ms: Date.now() - begin });
+      return template;
+    });
+  }
+
+  wanted(spec: MachineSpec): void {
+    const key = templateKey(this.#settings, spec);
+    if (cloneRefusal(spec) !== undefined || (this.#attempts.get(key) ?? 0) >= MAX_FAILURES) {
+      return;
+    }
+    this.#wanted.set(key, spec);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#makeWanted(), this.#quietMs).unref();
+  }
+
+  async failed(template: Template): Promise<void> {
+    if ((await countFailure(this.#root, template.key)) >= MAX_FAILURES) {
+      log.warn('a template failed twice; it is made again', { template: template.key });
+      await discardTemplate(this.#root, template.key);
+    }
+  }
+
+  watch(template: Template, machine: Machine): void {
+    const begin = Date.now();
+    void machine.exited.then(async (exit) => {
+      if (isGuestFault(exit) && Date.now() - begin < EARLY_MS) {
+        log.warn('a clone crashed early', { machine: machine.record.spec.name, template: template.key, reason: exit.detail });
+        await this.failed(template).catch((error: unknown) => log.warn('its failure was not noted', { reason: messageOf(error) }));
+      }
+    });
+  }
+
+  /** One after the other: each takes a core for seconds. */
+  async #makeWanted(): Promise<void> {
+    if (this.#busy) {
+      return;
+    }
+    this.#busy = true;
+    for (const [key, spec] of this.#wanted) {
+      this.#wanted.delete(key);
+      try {
+        await this.make(spec);
+      } catch (error) {
+        this.#attempts.set(key, (this.#attempts.get(key) ?? 0) + 1);
+        const details = error instanceof HyprError ? error.details : [];
+        log.warn('a template could not be made; machines boot without', { template: key, reason: messageOf(error), details });
+      }
+    }
+    this.#busy = false;
+  }
+}
+
+/**
+ * Pure but for the processor's name: what a template and its clones must have in common. The command line
+ * holds accelerator, processors, memory, kernel, agent and devices; the toolchain's id its programs.
+ */
+export const templateKey = (settings: QemuSettings, spec: MachineSpec): string => {
+  const bare = { ...spec, name: 't', runDir: '/t', consoleLog: '/t/c', disks: [], nics: [], shares: [] };
+  const { args } = buildQemuCommand(settings, bare, { kind: 'template', ram: '/t/ram' });
+  const { id, qemu } = settings.toolchain;
+  return shortHash(JSON.stringify([FORMAT, id, qemu.version, processor(), args]), 16);
+};
+
+let known: string | undefined;
+
+/** The state of a processor is only for its like; a microcode update counts, it can take features away. */
+const processor = (): string => {
+  known ??= `${cpus()[0]?.model} ${/^microcode\s*:\s*(\S+)/m.exec(readCpuInfo())?.[1] ?? ''}`;
+  return known;
+};
+
+const readCpuInfo = (): string => {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8');
+  } catch {
+    return '';
+  }
+};

@@ -1,0 +1,134 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { appendFile, chmod, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../../base/errors.ts';
+import { syncFolder, writeFileAtomic } from '../../base/files.ts';
+import type { HomePaths } from '../../base/paths.ts';
+import type { Template } from './types.ts';
+
+/** Raised when templates of older versions of hypr can no longer be used. */
+export const FORMAT = 1;
+
+/** `template.json`: what the two files beside it were when they were saved. */
+interface Description {
+  readonly format: number;
+  readonly toolchain: string;
+  readonly stateHash: string;
+  readonly ramSize: number;
+  readonly ramModified: number;
+}
+
+export const templatesFolder = (paths: HomePaths): string => join(paths.cache, 'templates');
+
+export const templateAt = (folder: string, key: string): Template => ({ key, ram: join(folder, 'ram'), state: join(folder, 'state') });
+
+/**
+ * The template with a key; undefined when there is none, `broken` when its files are not what was saved.
+ * The state, which QEMU parses, is hashed at each use (a millisecond). The memory is not: reading all of it would cost
+ * more than cloning it. Its size and time of change tell of any write; it is read-only for everybody.
+ */
+export const readTemplate = async (root: string, key: string): Promise<Template | 'broken' | undefined> => {
+  const folder = join(root, key);
+  const template = templateAt(folder, key);
+  try {
+    const known = JSON.parse(await readFile(join(folder, 'template.json'), 'utf8')) as Partial<Description> | null;
+    const now = await describe(template, known?.toolchain ?? '');
+    return known !== null && sameDescription(now, known) ? template : 'broken';
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError) {
+      return (await hasEntry(root, key)) ? 'broken' : undefined;
+    }
+    throw error;
+  }
+};
+
+const sameDescription = (a: Description, b: Partial<Description>): boolean =>
+  a.format === b.format && a.stateHash === b.stateHash && a.ramSize === b.ramSize && a.ramModified === b.ramModified;
+
+const describe = async ({ ram, state }: Template, toolchain: string): Promise<Description> => {
+  const [bytes, memory] = await Promise.all([readFile(state), stat(ram)]);
+  const stateHash = createHash('sha256').update(bytes).digest('hex');
+  return { format: FORMAT, toolchain, stateHash, ramSize: memory.size, ramModified: memory.mtimeMs };
+};
+
+const hasEntry = async (root: string, key: string): Promise<boolean> => (await listFolder(root)).includes(key);
+
+/** Makes the files of a finished template durable and read-only and writes down what they are. */
+export const sealTemplate = async (folder: string, key: string, toolchain: string): Promise<void> => {
+  const template = templateAt(folder, key);
+  for (const path of [template.ram, template.state]) {
+    const file = await open(path, 'r+');
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await chmod(path, 0o400);
+  }
+  await writeFileAtomic(join(folder, 'template.json'), JSON.stringify(await describe(template, toolchain)), 0o400);
+};
+
+/** Gives a sealed template its name; one that was there is thrown away. */
+export const publishTemplate = async (root: string, aside: string, key: string): Promise<Template> => {
+  await discardTemplate(root, key);
+  await rename(aside, join(root, key));
+  await syncFolder(root);
+  return templateAt(join(root, key), key);
+};
+
+/** Clones that live go on: the kernel keeps a file that is mapped. */
+export const discardTemplate = async (root: string, key: string): Promise<void> => {
+  const gone = join(root, `${key}.${randomBytes(4).toString('hex')}.gone`);
+  try {
+    await rename(join(root, key), gone);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) {
+      throw error;
+    }
+  }
+  await Promise.all([gone, failuresPath(root, key)].map((path) => rm(path, { recursive: true, force: true })));
+};
+
+/** Notes a failure of a template and gives how many there were. */
+export const countFailure = async (root: string, key: string): Promise<number> => {
+  await appendFile(failuresPath(root, key), '.', { mode: 0o600 });
+  return (await stat(failuresPath(root, key))).size;
+};
+
+const failuresPath = (root: string, key: string): string => join(root, `${key}.failures`);
+
+/** Throws away the templates of other toolchains and what was left half thrown away. Gives their names. */
+export const pruneTemplates = async (root: string, toolchain: string): Promise<string[]> => {
+  const removed: string[] = [];
+  for (const name of await listFolder(root)) {
+    if (name.endsWith('.gone')) {
+      await rm(join(root, name), { recursive: true, force: true });
+    } else if (/^[0-9a-f]+$/.test(name) && (await toolchainOf(join(root, name))) !== toolchain) {
+      await discardTemplate(root, name);
+      removed.push(name);
+    }
+  }
+  return removed;
+};
+
+const toolchainOf = async (folder: string): Promise<string | undefined> => {
+  try {
+    return (JSON.parse(await readFile(join(folder, 'template.json'), 'utf8')) as Partial<Description> | null)?.toolchain;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
+const listFolder = async (path: string): Promise<string[]> => {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return [];
+    }
+    throw error;
+  }
+};
