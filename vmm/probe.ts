@@ -12,6 +12,7 @@ import type { Vmm } from './machine.ts';
 import type { Accelerator } from './qemu/command.ts';
 import { createQemuVmm } from './qemu/index.ts';
 import { createTemplates } from './template/index.ts';
+import type { Templates } from './template/types.ts';
 import type { Toolchain } from './tools.ts';
 
 export interface Verdict {
@@ -34,6 +35,7 @@ const REFUSAL_AGE_MS = 7 * 24 * 3600 * 1000;
  * Chooses between KVM and software emulation. KVM counts only after a real guest reached its agent on
  * it: /dev/kvm can open, create a machine and still fail to run Linux. The verdict is kept until the
  * kernel, its KVM modules, the device's rights or the toolchain change. HYPR_ACCEL=kvm|tcg overrides.
+ * Machines are clones of templates where they can be; HYPR_TEMPLATES=0 makes all of them boot.
  */
 export const chooseVmm = async (options: {
   toolchain: Toolchain;
@@ -41,7 +43,7 @@ export const chooseVmm = async (options: {
   signal?: AbortSignal;
   /** Try KVM again if it was refused. */
   refresh?: boolean;
-}): Promise<{ vmm: Vmm; verdict: Verdict }> => {
+}): Promise<{ vmm: Vmm; verdict: Verdict; templates: Templates | undefined }> => {
   const { toolchain } = options;
   const paths = options.paths ?? homePaths();
   const path = join(paths.cache, `accelerator-${await verdictKey(toolchain)}.json`);
@@ -52,8 +54,8 @@ export const chooseVmm = async (options: {
     await writeFileAtomic(path, JSON.stringify(verdict));
   }
   const settings = { toolchain, accelerator: verdict.accelerator, tscKhz: verdict.tscKhz };
-  const templates = process.env.HYPR_TEMPLATES === '1' ? createTemplates({ settings, paths }) : undefined;
-  return { vmm: createQemuVmm({ ...settings, ...(templates ? { templates } : {}) }), verdict };
+  const templates = process.env.HYPR_TEMPLATES === '0' ? undefined : createTemplates({ settings, paths });
+  return { vmm: createQemuVmm({ ...settings, ...(templates ? { templates } : {}) }), verdict, templates };
 };
 
 const findVerdict = async (toolchain: Toolchain, signal?: AbortSignal): Promise<Verdict> => {

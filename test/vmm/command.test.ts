@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { buildQemuCommand } from '../../vmm/qemu/command.ts';
+import { buildQemuCommand, pluggedDevices } from '../../vmm/qemu/command.ts';
+import { memoryClass } from '../../vmm/qemu/machine-class.ts';
 import { spec, toolchain } from './support.ts';
 
 const full = spec({
@@ -13,6 +14,12 @@ const full = spec({
   ],
   shares: [{ tag: 'src', path: '/home/me/src', readOnly: true, ownership: 'squash' }],
 });
+
+/** What one command line has beyond another. */
+const difference = (args: readonly string[], other: readonly string[]): string[] => {
+  const text = (list: readonly string[]) => lines(list).split('\n');
+  return text(args).filter((line) => !text(other).includes(line));
+};
 
 const lines = (args: readonly string[]): string => args.join('\n').replaceAll(/\n(?!-)/g, ' ');
 
@@ -100,6 +107,99 @@ describe('the command line of QEMU', () => {
   it('shares memory only with a share', () => {
     const { args } = buildQemuCommand({ toolchain: toolchain(), accelerator: 'kvm', tscKhz: 0 }, { ...full, shares: [] });
     expect(args.join(' ')).not.toContain('memory-backend');
+  });
+
+  it('of a template has slots instead of disks and cards, and its memory in a file', () => {
+    const settings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
+    const template = buildQemuCommand(settings, spec(), { kind: 'template', ram: '/t/r,am' }).args;
+    expect(lines(difference(template, buildQemuCommand(settings, spec()).args))).toMatchInlineSnapshot(`
+      "-M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,memory-backend=m0
+      -object memory-backend-file,share=on,mem-path=/t/r,,am,id=m0,size=512M
+      -device virtio-balloon-pci
+      -device pcie-root-port,id=p0,chassis=1,bus=pcie.0,addr=8.0,multifunction=on
+      -device pcie-root-port,id=p1,chassis=2,bus=pcie.0,addr=8.1
+      -device pcie-root-port,id=p2,chassis=3,bus=pcie.0,addr=8.2
+      -device pcie-root-port,id=p3,chassis=4,bus=pcie.0,addr=8.3
+      -device pcie-root-port,id=p4,chassis=5,bus=pcie.0,addr=8.4
+      -device pcie-root-port,id=p5,chassis=6,bus=pcie.0,addr=8.5
+      -device pcie-root-port,id=p6,chassis=7,bus=pcie.0,addr=8.6
+      -device pcie-root-port,id=p7,chassis=8,bus=pcie.0,addr=8.7
+      -device pcie-root-port,id=p8,chassis=9,bus=pcie.0,addr=9.0,multifunction=on
+      -device pcie-root-port,id=p9,chassis=10,bus=pcie.0,addr=9.1
+      -device pcie-root-port,id=p10,chassis=11,bus=pcie.0,addr=9.2
+      -device pcie-root-port,id=p11,chassis=12,bus=pcie.0,addr=9.3
+      -device pcie-root-port,id=p12,chassis=13,bus=pcie.0,addr=9.4
+      -device pcie-root-port,id=p13,chassis=14,bus=pcie.0,addr=9.5
+      -device pcie-root-port,id=p14,chassis=15,bus=pcie.0,addr=9.6
+      -device pcie-root-port,id=p15,chassis=16,bus=pcie.0,addr=9.7"
+    `);
+  });
+
+  it('of a clone opens its own disks and networks and never writes to the template', () => {
+    const settings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
+    const own = { ...full, shares: [] };
+    const clone = buildQemuCommand(settings, own, { kind: 'clone', ram: '/t/r,am' }).args;
+    const template = buildQemuCommand(settings, { ...own, disks: [], nics: [] }, { kind: 'template', ram: '/t/r,am' }).args;
+    expect(lines(difference(clone, template))).toMatchInlineSnapshot(`
+      "-object memory-backend-file,share=off,readonly=on,rom=off,mem-path=/t/r,,am,id=m0,size=512M
+      -drive if=none,id=d0,file=/images/a,,b.vmdk,format=vmdk,readonly=on
+      -drive if=none,id=d1,file=/machines/upper.ext4,format=raw,discard=unmap,detect-zeroes=unmap
+      -netdev stream,id=n0,server=off,addr.type=fd,addr.str=3
+      -netdev stream,id=n1,server=off,addr.type=fd,addr.str=4
+      -incoming defer"
+    `);
+    expect(pluggedDevices(own)).toMatchInlineSnapshot(`
+      [
+        {
+          "bus": "p0",
+          "drive": "d0",
+          "driver": "virtio-blk-pci",
+          "id": "s0",
+          "rerror": "report",
+          "serial": "root",
+          "werror": "report",
+        },
+        {
+          "bus": "p1",
+          "drive": "d1",
+          "driver": "virtio-blk-pci",
+          "id": "s1",
+          "rerror": "report",
+          "serial": "upper",
+          "werror": "report",
+        },
+        {
+          "bus": "p2",
+          "driver": "virtio-net-pci",
+          "host_mtu": 65520,
+          "id": "s2",
+          "mac": "02:00:00:00:00:01",
+          "netdev": "n0",
+          "romfile": "",
+        },
+        {
+          "bus": "p3",
+          "driver": "virtio-net-pci",
+          "host_mtu": 1500,
+          "id": "s3",
+          "mac": "02:00:00:00:00:02",
+          "netdev": "n1",
+          "romfile": "",
+        },
+      ]
+    `);
+  });
+
+  it('gives a machine the memory of its class, however it begins', () => {
+    const sizes = [1, 128, 129, 160, 256, 257, 500, 512, 513, 768, 769, 1025, 2048];
+    expect(sizes.map(memoryClass)).toEqual([128, 128, 192, 192, 256, 384, 512, 512, 768, 768, 1024, 1536, 2048]);
+    for (const kind of ['cold', 'clone'] as const) {
+      const { args } = buildQemuCommand({ toolchain: toolchain(), accelerator: 'kvm', tscKhz: 0 }, spec({ memoryMib: 300 }), {
+        kind,
+        ram: '/r',
+      });
+      expect(args[args.indexOf('-m') + 1]).toBe('384M');
+    }
   });
 
   it('does not let a name or path add options', () => {

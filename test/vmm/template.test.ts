@@ -1,0 +1,129 @@
+import { chmod, mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { homePaths } from '../../base/paths.ts';
+import type { MachineSpec } from '../../vmm/machine.ts';
+import type { QemuSettings } from '../../vmm/qemu/command.ts';
+import { createTemplates, templateKey } from '../../vmm/template/index.ts';
+import type { MakeInput, makeTemplate } from '../../vmm/template/make.ts';
+import { pruneTemplates, publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
+import { spec, tempDir, toolchain } from './support.ts';
+
+const settings: QemuSettings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 1 };
+
+/** Files in a template's place. */
+const fakeMake: typeof makeTemplate = async ({ root, key }) => {
+  const aside = join(root, `${key}.making`);
+  await mkdir(aside, { recursive: true });
+  await writeFile(join(aside, 'ram'), 'memory');
+  await writeFile(join(aside, 'state'), 'state');
+  await sealTemplate(aside, key, settings.toolchain.id);
+  return publishTemplate(root, aside, key);
+};
+
+const makeShelf = (make: typeof makeTemplate = fakeMake) => {
+  const paths = homePaths(tempDir());
+  const made: MachineSpec[] = [];
+  const recording: typeof makeTemplate = (input: MakeInput) => {
+    made.push(input.spec);
+    return make(input);
+  };
+  return { paths, made, root: templatesFolder(paths), templates: createTemplates({ settings, paths, make: recording, quietMs: 1 }) };
+};
+
+describe('the key of a template', () => {
+  const key = (changes: Partial<MachineSpec> = {}, more: Partial<QemuSettings> = {}) =>
+    templateKey({ ...settings, ...more }, spec(changes));
+
+  it('is the same for all machines of a class', () => {
+    const disks = [{ serial: 's', path: '/d', format: 'raw', readOnly: true }] as const;
+    expect(key({ name: 'x', runDir: '/y', consoleLog: '/z', memoryMib: 500, disks })).toBe(key());
+  });
+
+  it('is another for what a clone must have in common with it', () => {
+    const others = [
+      key({ vcpus: 1 }),
+      key({ memoryMib: 513 }),
+      key({}, { accelerator: 'kvm' }),
+      key({}, { tscKhz: 2 }),
+      key({}, { toolchain: toolchain({ id: 'new' }) }),
+      key({}, { toolchain: toolchain({ kernel: '/new' }) }),
+      key({}, { toolchain: toolchain({ initramfs: '/new' }) }),
+    ];
+    expect(new Set([key(), ...others]).size).toBe(8);
+  });
+});
+
+describe('templates', () => {
+  it('are made in the background after a cold boot, one for each class', async () => {
+    const { templates, made, root } = makeShelf();
+    for (const memoryMib of [400, 512, 1024]) {
+      templates.wanted(spec({ memoryMib }));
+    }
+    await vi.waitFor(async () => expect(await templates.find(spec({ memoryMib: 1024 }))).toBeDefined());
+    expect(made).toHaveLength(2);
+    expect((await readdir(root)).length).toBe(2);
+  });
+
+  it('are not wanted for machines that cannot be clones', async () => {
+    const { templates } = makeShelf();
+    const shares = [{ tag: 't', path: '/', readOnly: true, ownership: 'keep' }] as const;
+    const disk = { serial: 's', path: '/d', format: 'raw', readOnly: true } as const;
+    expect(await templates.make(spec({ shares }))).toBeUndefined();
+    expect(await templates.make(spec({ disks: Array(17).fill(disk) }))).toBeUndefined();
+    expect(await templates.make(spec({ disks: Array(16).fill(disk) }))).toBeDefined();
+  });
+
+  it('that cannot be made are not tried for ever', async () => {
+    const { templates, made } = makeShelf(() => Promise.reject(new Error('no')));
+    for (let count = 1; count <= 2; count++) {
+      templates.wanted(spec());
+      await vi.waitFor(() => expect(made).toHaveLength(count));
+    }
+    templates.wanted(spec());
+    await templates.make(spec({ memoryMib: 1024 })).catch(() => {});
+    expect(made).toHaveLength(3);
+  });
+
+  it('are thrown away when they failed twice', async () => {
+    const { templates } = makeShelf();
+    const template = await templates.make(spec());
+    for (const left of [template, undefined]) {
+      await templates.failed({ key: template?.key ?? '', ram: '', state: '' });
+      expect(await templates.find(spec())).toEqual(left);
+    }
+    const again = await templates.make(spec());
+    await templates.failed({ key: template?.key ?? '', ram: '', state: '' });
+    expect(await templates.find(spec())).toEqual(again);
+  });
+
+  it.each([
+    ['whose state was changed', (folder: string) => overwrite(join(folder, 'state'), 'other')],
+    ['whose memory has another size', (folder: string) => overwrite(join(folder, 'ram'), 'x')],
+    ['whose memory was written to', (folder: string) => utimes(join(folder, 'ram'), 1, 1)],
+    ['without a description', (folder: string) => overwrite(join(folder, 'template.json'), '')],
+    ['with half a description', (folder: string) => overwrite(join(folder, 'template.json'), 'null')],
+  ])('%s are noticed', async (_, damage) => {
+    const { templates, root } = makeShelf();
+    const template = await templates.make(spec());
+    await damage(join(root, template?.key ?? ''));
+    expect(await readTemplate(root, template?.key ?? '')).toBe('broken');
+    expect(await templates.find(spec())).toBeUndefined();
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('of another toolchain are thrown away, and nothing that is being made', async () => {
+    const { templates, root } = makeShelf();
+    const template = await templates.make(spec());
+    await mkdir(join(root, 'abc.making'));
+    await mkdir(join(root, 'abc.0.gone'));
+    expect(await pruneTemplates(root, settings.toolchain.id)).toEqual([]);
+    expect(await pruneTemplates(root, 'other')).toEqual([template?.key]);
+    expect(await readdir(root)).toEqual(['abc.making']);
+  });
+});
+
+const overwrite = async (path: string, text: string): Promise<void> => {
+  await chmod(path, 0o600);
+  await writeFile(path, text);
+};
