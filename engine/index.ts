@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { homePaths, runtimeDir } from '../base/paths.ts';
-import { buildImage, listCachedLayers } from '../builder/build.ts';
+import { buildImage, checkBuild, listCachedLayers } from '../builder/build.ts';
 import { openImages as openImageApi } from '../builder/images.ts';
 import { resolveDigest as resolveAtRegistry } from '../builder/registry/pull.ts';
 import { openRegistries } from '../builder/registry/registries.ts';
@@ -16,6 +16,7 @@ import { buildInput, ensureImages, type ImageAction, imageReference } from './im
 import { findInUse } from './in-use.ts';
 import { listStacks as summarise } from './list-stacks.ts';
 import { StackClient } from './stack-client.ts';
+import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
 import type { EngineApi, ImageApi } from './types.ts';
 import { openPlatform } from './wiring.ts';
 
@@ -54,7 +55,7 @@ export const openImages: EngineApi['openImages'] = async () => {
       signal,
     });
   };
-  return { ...images, build };
+  return { ...images, build, check: (request) => checkBuild(request, (name) => images.store.get(name)) };
 };
 
 export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signal) => {
@@ -129,3 +130,9 @@ export const doctor: EngineApi['doctor'] = async (signal) => {
   const toolchain = await openToolchain();
   return checkHost({ ...(signal ? { signal } : {}), ...(toolchain ? { landlockAbi: () => landlockAbi(toolchain.jail) } : {}) });
 };
+
+export const systemDf: EngineApi['systemDf'] = () => measureSystem();
+
+export const prune: EngineApi['prune'] = (options) => pruneSystem(options);
+
+export const checkStore: EngineApi['checkStore'] = (signal) => checkImageStore(signal);

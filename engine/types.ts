@@ -1,8 +1,10 @@
 import type { ProgressSink } from '../base/progress.ts';
+import type { BuildCheck } from '../builder/build.ts';
 import type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
 import type { Project } from '../compose/model.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 
+export type { BuildCheck } from '../builder/build.ts';
 export type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
 
 /** Options of `up` and `create`; names follow docker compose's flags. */
@@ -155,6 +157,35 @@ export interface ImageApi {
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
   save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
   build(request: BuildRequest, onEvent: (event: BuildEvent) => void, signal?: AbortSignal): Promise<BuildResult>;
+  /** `build --check`: what is unwise in a Dockerfile. Runs and pulls nothing. */
+  check(request: BuildRequest): Promise<BuildCheck>;
+}
+
+/** One row of `system df`; sizes are bytes on disk. */
+export interface UsageRow {
+  readonly type: 'Images' | 'Containers' | 'Local Volumes' | 'Build Cache';
+  readonly total: number;
+  readonly active: number;
+  readonly size: number;
+  readonly reclaimable: number;
+}
+
+export interface PruneOptions {
+  /** `dangling`: those without a name; `all`: those that no replica has. */
+  readonly images: 'none' | 'dangling' | 'all';
+  /** Milliseconds: what builds have kept for longer; 0 is everything, undefined nothing. */
+  readonly buildsOlderThan: number | undefined;
+  /** Anonymous volumes of stacks that are gone. */
+  readonly volumes: boolean;
+  /** Earlier versions of the programs that machines run with; kept while there are machines. */
+  readonly toolchain: boolean;
+}
+
+export interface PruneResult {
+  /** As docker prints them: `untagged: …`, `deleted: sha256:…`. */
+  readonly images: readonly string[];
+  readonly volumes: readonly string[];
+  readonly bytes: number;
 }
 
 /** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */
@@ -175,6 +206,11 @@ export interface EngineApi {
   pullProject(project: Project, options: PullProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
+  systemDf(): Promise<UsageRow[]>;
+  /** Removes what nothing uses: never what a stack, running or stopped, has. Throws IMAGE_IN_USE while a pull or build is at work. */
+  prune(options: PruneOptions): Promise<PruneResult>;
+  /** Reads the whole image store against its digests; one line per fault. */
+  checkStore(signal?: AbortSignal): Promise<string[]>;
 }
 
 export interface BuildProjectOptions {

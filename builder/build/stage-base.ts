@@ -3,7 +3,6 @@ import { syntaxError } from '../dockerfile/errors.ts';
 import { ExpandError, expandWord } from '../dockerfile/expand.ts';
 import type { Stage, StageInstruction } from '../dockerfile/instruction.ts';
 import { findStage, parseTrigger } from '../dockerfile/parse.ts';
-import { didYouMean } from '../dockerfile/suggest.ts';
 import type { BuildContext } from './build-context.ts';
 import { makeKey } from './cache.ts';
 import { planCopy } from './copy-plan.ts';
@@ -39,7 +38,7 @@ export const openBase = async (build: BuildContext, stage: Stage, makeTitles: Ma
 };
 
 const open = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): Promise<StageBase> => {
-  const name = expandFrom(build, stage, stage.from.image);
+  const name = expandFrom(build, stage.from.image);
   if (name === '') {
     throw new ExpandError(`base name (${stage.from.image}) should not be blank`);
   }
@@ -57,19 +56,9 @@ const open = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): 
   return await fromImage(build, stage, named?.kind === 'image' ? named.reference : name, makeTitles);
 };
 
-/** Only ARGs before the first FROM are known here; a misspelt one is told. */
-const expandFrom = (build: BuildContext, stage: Stage, text: string): string =>
-  expandWord(
-    text,
-    (name) => {
-      if (!build.globals.has(name)) {
-        const place = { file: build.dockerfile.file, line: stage.from.range.line };
-        build.progress.warn(`UndefinedArgInFrom: FROM argument '${name}' is not declared${didYouMean(name, build.globals.keys())}`, place);
-      }
-      return build.globals.get(name);
-    },
-    { escape: build.dockerfile.directives.escape },
-  );
+/** Only ARGs before the first FROM are known here. */
+const expandFrom = (build: BuildContext, text: string): string =>
+  expandWord(text, (name) => build.globals.get(name), { escape: build.dockerfile.directives.escape });
 
 /** Triggers run once: the stage does not hand them on. */
 const withTriggers = (build: BuildContext, stage: Stage, state: StageState): { state: StageState; triggers: StageInstruction[] } => {
@@ -87,8 +76,7 @@ const fromStage = (build: BuildContext, stage: Stage, parent: StageState, makeTi
 
 const fromImage = async (build: BuildContext, stage: Stage, reference: string, makeTitles: MakeTitles): Promise<StageBase> => {
   const { platform } = stage.from;
-  const wanted =
-    platform === undefined ? build.platform : parsePlatform(expandFrom(build, stage, platform) || formatPlatform(build.platform));
+  const wanted = platform === undefined ? build.platform : parsePlatform(expandFrom(build, platform) || formatPlatform(build.platform));
   const { image, blob, key } = await build.findImage(reference, formatPlatform(wanted));
   const { state, triggers } = withTriggers(build, stage, imageState(blob, key));
   const titles = makeTitles(triggers, true);

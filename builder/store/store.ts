@@ -10,9 +10,11 @@ import { parseImageConfig } from './image-config.ts';
 import { type AddLayerOptions, type LayerRecord, Layers } from './layers.ts';
 import { Lookup } from './lookup.ts';
 import { makeManifest } from './manifest.ts';
+import { type PruneReport, pruneImages } from './prune.ts';
 import { Records } from './records.ts';
 import { RootDisks } from './root-disk.ts';
 import { type Lease, sweepAsides, takeLease } from './tmp.ts';
+import { measureStore, type StoreUsage } from './usage.ts';
 import { verifyStore } from './verify.ts';
 
 export interface ImageStoreOptions {
@@ -73,6 +75,10 @@ export interface ImageStore {
   lease(): Promise<Lease>;
   /** Removes layers and files that no image needs. */
   gc(): Promise<GarbageReport>;
+  /** Like gc, after removing images that nothing uses. Throws IMAGE_IN_USE while a pull or build is at work. */
+  prune(which: 'none' | 'dangling' | 'all'): Promise<PruneReport>;
+  /** Numbers for `system df`. */
+  usage(): Promise<StoreUsage>;
   /** Checks every digest against what is on disk; one line per fault. */
   verify(signal?: AbortSignal): Promise<string[]>;
 }
@@ -149,6 +155,8 @@ const layerMethods = (parts: StoreParts): LayerMethods => {
     rootDisk: async (image, signal) => disks.get(typeof image === 'string' ? (await lookup.need(image)).layers : image, signal),
     lease: () => takeLease(root),
     gc: () => change(parts, () => collectGarbage(parts)),
+    prune: (which) => change(parts, () => pruneImages(parts, which)),
+    usage: () => measureStore(parts),
     verify: (signal) => verifyStore(parts, signal),
   };
 };

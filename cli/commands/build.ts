@@ -1,8 +1,9 @@
-import type { BuildProjectOptions } from '../../engine/types.ts';
+import type { BuildEvent, BuildProjectOptions } from '../../engine/types.ts';
 import { loadProject } from '../project.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler } from '../spec/types.ts';
 import { parseKeyValues } from './build-arguments.ts';
+import { BuildWarnings, isRaw } from './build-warnings.ts';
 
 /** `compose build`: images of the services that have a `build:`. */
 export const runComposeBuild: Handler = async (invocation) => {
@@ -21,11 +22,19 @@ export const runComposeBuild: Handler = async (invocation) => {
     return 0;
   }
   const engine = await context.engine();
-  const renderer = await createBuildRenderer(context, flags, flags.bool('quiet'));
+  const quiet = flags.bool('quiet');
+  const renderer = await createBuildRenderer(context, flags, quiet);
+  const warnings = new BuildWarnings(context, isRaw(flags) ? undefined : quiet);
+  const onEvent = (service: string, event: BuildEvent) => {
+    if (!warnings.take(service, event)) {
+      renderer.onEvent(service, event);
+    }
+  };
   try {
-    await engine.buildProject(project, options, (service, event) => renderer.onEvent(service, event), context.interrupts.signal);
+    await engine.buildProject(project, options, onEvent, context.interrupts.signal);
   } finally {
     renderer.close();
+    warnings.print();
   }
   return 0;
 };

@@ -7,22 +7,37 @@ import type { CliContext } from '../context.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
 import { parseBytes, parseHosts, parseKeyValues, parseSecrets } from './build-arguments.ts';
+import { BuildWarnings, isRaw, printCheck } from './build-warnings.ts';
 
 const MAX_DOCKERFILE = 4 << 20;
 
-/** `hypr build -t app .`, as docker build: one image from one Dockerfile. Prints its id. */
+/** `hypr build -t app .`, as docker build: one image from one Dockerfile. Prints its id. `--check` only looks at the Dockerfile. */
 export const runDockerBuild: Handler = async (invocation) => {
   const { context, flags } = invocation;
   const request = await buildRequest(invocation);
   const images = await (await context.engine()).openImages();
-  const renderer = await createBuildRenderer(context, flags, flags.bool('quiet'));
+  if (flags.bool('check')) {
+    return printCheck(context, await images.check(request));
+  }
+  const quiet = flags.bool('quiet');
+  const renderer = await createBuildRenderer(context, flags, quiet);
+  const warnings = new BuildWarnings(context, isRaw(flags) ? undefined : quiet);
   try {
-    const result = await images.build(request, (event) => renderer.onEvent('', event), context.interrupts.signal);
+    const result = await images.build(
+      request,
+      (event) => {
+        if (!warnings.take('', event)) {
+          renderer.onEvent('', event);
+        }
+      },
+      context.interrupts.signal,
+    );
     renderer.close();
     await report(invocation, result.imageId, request.tags);
     return 0;
   } finally {
     renderer.close();
+    warnings.print();
   }
 };
 

@@ -1,11 +1,9 @@
-import { createInterface } from 'node:readline/promises';
-import { HyprError } from '../../base/errors.ts';
-import type { CliContext } from '../context.ts';
 import { say } from '../output.ts';
 import { checkServices, withStack } from '../project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import type { Handler } from '../spec/types.ts';
+import { confirm } from './confirm.ts';
 import { plainVerb } from './verb-options.ts';
 import { servicesOf } from './verbs.ts';
 
@@ -24,7 +22,10 @@ export const runRm: Handler = async (invocation) => {
       say(context, 'No stopped containers');
       return 0;
     }
-    if (!flags.bool('force') && !(await confirm(context, `Going to remove ${targets.join(', ')}\nAre you sure? [yN] `))) {
+    if (
+      !flags.bool('force') &&
+      !(await confirm(context, `Going to remove ${targets.join(', ')}\nAre you sure? [yN] `, 'hypr rm --force'))
+    ) {
       return 0;
     }
     const renderer = await createRenderer(context, flags, 'rm');
@@ -35,19 +36,4 @@ export const runRm: Handler = async (invocation) => {
     }
     return 0;
   });
-};
-
-/** Asks on a terminal; without one there is nobody to ask, which is an error and not a yes. */
-const confirm = async (context: CliContext, question: string): Promise<boolean> => {
-  if (context.stdin.isTTY !== true) {
-    throw new HyprError('HYPR_USAGE', 'rm asks before it removes, and standard input is not a terminal', {
-      hint: 'say yes with: hypr rm --force',
-    });
-  }
-  const reader = createInterface({ input: context.stdin, output: context.stderr });
-  try {
-    return /^y(es)?$/i.test((await reader.question(question, { signal: context.interrupts.signal })).trim());
-  } finally {
-    reader.close();
-  }
 };

@@ -1,3 +1,4 @@
+import { imagePrune } from './system.ts';
 import { bool, type CommandSpec, type FlagSpec, list, string } from './types.ts';
 
 const ownCache = 'hypr builds with its own builder and cache';
@@ -14,7 +15,7 @@ const composeBuild: CommandSpec = {
     bool('with-dependencies', 'Build dependencies, too'),
     bool('q,quiet', 'Print nothing'),
     bool('push', 'Push afterwards', { refused: 'hypr cannot push images; save them with: hypr save' }),
-    bool('check', 'Check only', { refused: 'hypr has no check without a build' }),
+    bool('check', 'Check only', { refused: 'one Dockerfile at a time is checked, by: hypr build --check FOLDER' }),
     bool('print', 'Print a bake file', { refused: 'hypr does not use bake' }),
     string('builder', 'Builder to use', { value: 'NAME', ignored: ownCache }),
     string('m,memory', 'Memory for the build', { value: 'BYTES', ignored: 'build machines have a size of their own' }),
@@ -70,6 +71,7 @@ const dockerBuildFlags: readonly FlagSpec[] = [
   bool('no-cache', 'Carry out every step again'),
   bool('pull', 'Look for newer base images'),
   bool('q,quiet', 'Print the image id only'),
+  bool('check', 'Say what is unwise in the Dockerfile, and build nothing'),
   bool('load', 'Put the image into the store (always done)', { hidden: true }),
   bool('rm', 'Old flag of docker build', { hidden: true }),
   bool('force-rm', 'Old flag of docker build', { hidden: true }),
@@ -184,7 +186,7 @@ export const imageCommands: readonly CommandSpec[] = [
   {
     name: 'image',
     usage: 'COMMAND',
-    summary: 'Commands on images: ls, inspect, build, pull, rm, tag, load, save',
-    commands: [{ ...dockerImages, name: 'ls' }, inspect, dockerBuild, dockerPull, { ...rmi, name: 'rm' }, tag, load, save],
+    summary: 'Commands on images: ls, inspect, build, pull, rm, tag, load, save, prune',
+    commands: [{ ...dockerImages, name: 'ls' }, inspect, dockerBuild, dockerPull, { ...rmi, name: 'rm' }, tag, load, save, imagePrune],
   },
 ];

@@ -2,6 +2,7 @@ import { composeOnlyCommands, imageCommands } from './build.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
 import { hostCommands, stackCommands, versionCommand } from './other.ts';
+import { systemCommands } from './system.ts';
 import type { CommandSpec } from './types.ts';
 
 const shared: readonly CommandSpec[] = [...lifecycleCommands, ...inspectCommands, ...stackCommands, versionCommand];
@@ -22,6 +23,7 @@ export const rootCommand: CommandSpec = {
   commands: [
     ...shared,
     ...imageCommands,
+    ...systemCommands,
     ...hostCommands,
     {
       name: 'compose',

@@ -224,6 +224,22 @@ describe.skipIf(mkfsErofs === undefined)('images', () => {
     expect((await store.gc()).layers).toEqual([b.diffId]);
     expect(await store.hasLayer(a.diffId)).toBeDefined();
   });
+  test('prune: nameless images, or all that nothing uses; never while a pull or build is at work', async () => {
+    const [a, b, c] = [await add([file('a')]), await add([file('b')]), await add([file('c')])];
+    const nameless = await image([a.diffId], ['x'], { author: 'old' });
+    const named = await image([b.diffId], ['x'], { author: 'new' });
+    const usedOne = await image([c.diffId], ['used']);
+    const careful = await openImageStore({ root: store.root, toolchain, inUse: (id) => (id === usedOne.id ? ['web'] : []) });
+    const lease = await store.lease();
+    await expect(careful.prune('all')).rejects.toMatchObject({ code: 'IMAGE_IN_USE' });
+    await lease.release();
+    expect((await careful.prune('none')).removed).toEqual([]);
+    expect(await careful.prune('dangling')).toEqual({ removed: [`deleted: ${nameless.id}`], bytes: a.size });
+    expect(await careful.usage()).toMatchObject({ images: 2, usedImages: 1, otherLayers: 0 });
+    expect((await careful.prune('all')).removed).toEqual(['untagged: x:latest', `deleted: ${named.id}`]);
+    expect((await careful.list()).map(({ id }) => id)).toEqual([usedOne.id]);
+    expect(await careful.verify()).toEqual([]);
+  });
   test('what a killed process left half-made is cleared at the next opening', async () => {
     await mkdir(join(store.root, 'tmp', 'layer-999999999-1-abcdef'));
     await openImageStore({ root: store.root, toolchain });

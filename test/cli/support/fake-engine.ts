@@ -1,6 +1,16 @@
 import { HyprError } from '../../../base/errors.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/events.ts';
-import type { DoctorCheck, EngineApi, ExecOptions, ExecSession, Image, ImageApi, Stack } from '../../../engine/types.ts';
+import type {
+  BuildCheck,
+  BuildEvent,
+  DoctorCheck,
+  EngineApi,
+  ExecOptions,
+  ExecSession,
+  Image,
+  ImageApi,
+  Stack,
+} from '../../../engine/types.ts';
 
 export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 
@@ -93,6 +103,9 @@ export class FakeEngine {
   usage: ReplicaUsage[] = [];
   images: Image[] = [];
   checks: DoctorCheck[] = [];
+  faults: string[] = [];
+  findings: BuildCheck['findings'] = [];
+  buildEvents: BuildEvent[] = [];
   exitCode = 0;
   execOutput: Array<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> = [];
   opened = 0;
@@ -131,6 +144,17 @@ export class FakeEngine {
         onProgress({ id: 'Toolchain', status: 'done', text: 'Ready' });
       },
       doctor: async () => this.checks,
+      systemDf: async () => [
+        { type: 'Images', total: 3, active: 1, size: 3_000_000, reclaimable: 1_000_000 },
+        { type: 'Containers', total: 1, active: 1, size: 0, reclaimable: 0 },
+        { type: 'Local Volumes', total: 0, active: 0, size: 0, reclaimable: 0 },
+        { type: 'Build Cache', total: 7, active: 0, size: 5000, reclaimable: 5000 },
+      ],
+      prune: async (options) => {
+        this.#record('prune', options);
+        return { images: ['untagged: app:1', 'deleted: sha256:1'], volumes: [], bytes: 1_200_000 };
+      },
+      checkStore: async () => this.faults,
     };
   }
 
@@ -222,7 +246,12 @@ export class FakeEngine {
       build: async (request, onEvent) => {
         this.#record('build', request);
         onEvent({ type: 'vertex', id: 1, name: '[1/1] FROM scratch', state: 'done', time: NOW, duration: 100 });
+        this.buildEvents.forEach(onEvent);
         return { imageId: `sha256:${'cd'.repeat(32)}`, manifestDigest: 'sha256:1' };
+      },
+      check: async (request) => {
+        this.#record('check', request);
+        return { file: '/shop/Dockerfile', name: 'Dockerfile', text: 'FROM a\nCMD x\n', findings: this.findings };
       },
     };
   }

@@ -1,0 +1,47 @@
+import { HyprError } from '../../base/errors.ts';
+import { familiarReference, parseReference } from '../registry/reference.ts';
+import { collectGarbage } from './gc.ts';
+import type { StoreParts } from './store.ts';
+import { oldestLease } from './tmp.ts';
+
+export interface PruneReport {
+  /** What docker prints: `untagged: …`, `deleted: sha256:…`. */
+  readonly removed: readonly string[];
+  /** Bytes of the layers that went. */
+  readonly bytes: number;
+}
+
+/**
+ * Removes images that nothing uses: `dangling` ones have lost all their names, `all` takes named ones
+ * too, `none` only clears away layers. The caller holds the store's lock. Throws IMAGE_IN_USE while a pull or build is at work.
+ */
+export const pruneImages = async (parts: StoreParts, which: 'none' | 'dangling' | 'all'): Promise<PruneReport> => {
+  await refuseWhileBusy(parts.root);
+  const { records, options } = parts;
+  const references = await records.references();
+  const removed: string[] = [];
+  for (const id of which === 'none' ? [] : await records.imageIds()) {
+    const names = references.filter(({ imageId }) => imageId === id).map(({ reference }) => reference);
+    const isUsed = ((await options.inUse?.(id)) ?? []).length > 0;
+    if (isUsed || (which === 'dangling' && names.length > 0)) {
+      continue;
+    }
+    for (const name of names) {
+      await records.removeReference(name);
+      removed.push(`untagged: ${familiarReference(parseReference(name))}`);
+    }
+    await records.removeImage(id);
+    removed.push(`deleted: ${id}`);
+  }
+  const { bytes } = await collectGarbage(parts);
+  return { removed, bytes };
+};
+
+/** A pull or build holds a lease until its image names what it made. Throws IMAGE_IN_USE. */
+export const refuseWhileBusy = async (root: string): Promise<void> => {
+  if ((await oldestLease(root)) !== Number.POSITIVE_INFINITY) {
+    throw new HyprError('IMAGE_IN_USE', 'a pull or a build is at work, and nothing is taken from under it', {
+      hint: 'prune when it has ended',
+    });
+  }
+};

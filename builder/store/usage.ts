@@ -1,0 +1,63 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../../base/errors.ts';
+import type { StoreParts } from './store.ts';
+
+export interface StoreUsage {
+  readonly images: number;
+  readonly usedImages: number;
+  /** Bytes on disk of the layers of all images, each once; of those that only unused images have. */
+  readonly imageBytes: number;
+  readonly unusedImageBytes: number;
+  /** Layers that no image has: kept for the build cache. */
+  readonly otherLayers: number;
+  readonly otherBytes: number;
+}
+
+/** How the space of a store is used. Reads only. */
+export const measureStore = async ({ records, layers, options }: StoreParts): Promise<StoreUsage> => {
+  const images = (await Promise.all((await records.imageIds()).map((id) => records.readImage(id)))).filter((image) => image !== undefined);
+  const used = new Set<string>();
+  const named = new Set<string>();
+  let usedImages = 0;
+  for (const image of images) {
+    const isUsed = ((await options.inUse?.(image.id)) ?? []).length > 0;
+    usedImages += isUsed ? 1 : 0;
+    for (const diffId of image.layers) {
+      named.add(diffId);
+      if (isUsed) {
+        used.add(diffId);
+      }
+    }
+  }
+  let [imageBytes, unusedImageBytes, otherBytes, otherLayers] = [0, 0, 0, 0];
+  for (const { diffId } of await layers.list()) {
+    const bytes = await diskUsage(layers.folder(diffId));
+    if (!named.has(diffId)) {
+      otherBytes += bytes;
+      otherLayers++;
+    } else {
+      imageBytes += bytes;
+      unusedImageBytes += used.has(diffId) ? 0 : bytes;
+    }
+  }
+  return { images: images.length, usedImages, imageBytes, unusedImageBytes, otherLayers, otherBytes };
+};
+
+/** Bytes that a file, or a folder with all in it, takes on the disk: holes do not count. What vanishes meanwhile counts nothing. */
+export const diskUsage = async (path: string): Promise<number> => {
+  try {
+    const info = await lstat(path);
+    const own = info.blocks * 512;
+    if (!info.isDirectory()) {
+      return own;
+    }
+    const below = await Promise.all((await readdir(path)).map((name) => diskUsage(join(path, name))));
+    return below.reduce((sum, bytes) => sum + bytes, own);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return 0;
+    }
+    throw error;
+  }
+};

@@ -1,0 +1,112 @@
+import { HyprError } from '../../base/errors.ts';
+import { sanitiseText } from '../../base/sanitise.ts';
+import type { PruneOptions, PruneResult, UsageRow } from '../../engine/types.ts';
+import type { CliContext } from '../context.ts';
+import { formatListing } from '../format/output.ts';
+import { humanSize } from '../format/units.ts';
+import type { Handler, Invocation } from '../spec/types.ts';
+import { confirm } from './confirm.ts';
+
+const COLUMNS = { Type: 'TYPE', TotalCount: 'TOTAL', Active: 'ACTIVE', Size: 'SIZE', Reclaimable: 'RECLAIMABLE' };
+
+/** `hypr system df`, as docker prints it; sizes are what the disk really gives. */
+export const runSystemDf: Handler = async ({ context, flags }) => {
+  const rows = (await (await context.engine()).systemDf()).map(usageRow);
+  context.stdout.write(formatListing({ columns: COLUMNS, rows, json: 'lines' }, flags.string('format')));
+  return 0;
+};
+
+const usageRow = ({ type, total, active, size, reclaimable }: UsageRow): Record<string, string> => {
+  const share = size === 0 || type === 'Build Cache' ? '' : ` (${Math.trunc((reclaimable / size) * 100)}%)`;
+  return {
+    Type: type,
+    TotalCount: String(total),
+    Active: String(active),
+    Size: humanSize(size),
+    Reclaimable: `${humanSize(reclaimable)}${share}`,
+  };
+};
+
+const NOTHING: PruneOptions = { images: 'none', buildsOlderThan: undefined, volumes: false, toolchain: false };
+
+/** `hypr system prune`: images and builds that nothing uses. Stacks, running or stopped, keep what they have. */
+export const runSystemPrune: Handler = async (invocation) => {
+  const { flags } = invocation;
+  const all = flags.bool('all');
+  const volumes = flags.bool('volumes');
+  return await prune(invocation, {
+    command: 'hypr system prune',
+    removes: [
+      ...(volumes ? ['all anonymous volumes of stacks that are gone'] : []),
+      all ? 'all images that no replica was made from' : 'all dangling images',
+      'the build cache',
+    ],
+    options: { images: all ? 'all' : 'dangling', buildsOlderThan: ageOf(flags.list('filter')) ?? 0, volumes, toolchain: true },
+  });
+};
+
+/** `hypr image prune`: images without a name; with `-a`, those that no replica was made from. */
+export const runImagePrune: Handler = async (invocation) => {
+  const all = invocation.flags.bool('all');
+  return await prune(invocation, {
+    command: 'hypr image prune',
+    removes: [all ? 'all images that no replica was made from' : 'all dangling images'],
+    options: { ...NOTHING, images: all ? 'all' : 'dangling' },
+  });
+};
+
+/** `hypr builder prune`: what builds keep to be faster next time. */
+export const runBuilderPrune: Handler = async (invocation) =>
+  await prune(invocation, {
+    command: 'hypr builder prune',
+    removes: ['the build cache'],
+    options: { ...NOTHING, buildsOlderThan: ageOf(invocation.flags.list('filter')) ?? 0 },
+  });
+
+const prune = async (
+  { context, flags }: Invocation,
+  plan: { command: string; removes: readonly string[]; options: PruneOptions },
+): Promise<number> => {
+  const list = plan.removes.map((what) => `  - ${what}\n`).join('');
+  const question = `WARNING! This will remove:\n${list}\nAre you sure you want to continue? [y/N] `;
+  if (!flags.bool('force') && !(await confirm(context, question, `${plan.command} --force`))) {
+    return 0;
+  }
+  report(context, await (await context.engine()).prune(plan.options));
+  return 0;
+};
+
+const report = ({ stdout }: CliContext, { images, volumes, bytes }: PruneResult): void => {
+  const block = (title: string, lines: readonly string[]): string =>
+    lines.length === 0 ? '' : `${title}:\n${lines.map((line) => `${sanitiseText(line)}\n`).join('')}\n`;
+  stdout.write(`${block('Deleted Volumes', volumes)}${block('Deleted Images', images)}Total reclaimed space: ${humanSize(bytes)}\n`);
+};
+
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `until=24h` → milliseconds. */
+const ageOf = (filters: readonly string[]): number | undefined => {
+  let age: number | undefined;
+  for (const filter of filters) {
+    const text = /^until=((?:\d+[smh])+)$/.exec(filter)?.[1];
+    if (text === undefined) {
+      throw new HyprError('HYPR_USAGE', `--filter: "${filter}" is not known`, { hint: 'write --filter until=24h' });
+    }
+    age = [...text.matchAll(/(\d+)([smh])/g)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS[unit ?? ''] ?? 0), 0);
+  }
+  return age;
+};
+
+/** `hypr system check`: reads every image and layer against its digest; exit code 1 when one is damaged. */
+export const runSystemCheck: Handler = async ({ context }) => {
+  const faults = await (await context.engine()).checkStore(context.interrupts.signal);
+  for (const fault of faults) {
+    context.stdout.write(`${sanitiseText(fault)}\n`);
+  }
+  context.stderr.write(
+    faults.length === 0
+      ? 'The image store is whole\n'
+      : 'The image store is damaged: remove the images that have these layers (hypr rmi -f), and pull or build them again\n',
+  );
+  return faults.length === 0 ? 0 : 1;
+};

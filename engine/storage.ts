@@ -1,0 +1,123 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../base/errors.ts';
+import { type HomePaths, homePaths } from '../base/paths.ts';
+import { listCachedLayers, pruneBuildCache } from '../builder/build.ts';
+import { type ImageStore, openImageStore } from '../builder/store/store.ts';
+import { diskUsage } from '../builder/store/usage.ts';
+import { needToolchain, pruneToolchain } from '../vmm/toolchain/index.ts';
+import { findInUse } from './in-use.ts';
+import { hasMachine } from './lifecycle.ts';
+import { openStateStore, type StateStore } from './state/store.ts';
+import type { PruneOptions, PruneResult, UsageRow } from './types.ts';
+
+/** What images, replicas, volumes and builds take on the disk, as `docker system df` counts it. */
+export const measureSystem = async (): Promise<UsageRow[]> => {
+  const paths = homePaths();
+  const store = await openStore(paths);
+  return await withState(paths, async (state) => [
+    await imageRow(store),
+    await replicaRow(paths, state),
+    await volumeRow(state),
+    await buildRow(paths, store),
+  ]);
+};
+
+/** Removes what is asked for and used by nothing. Throws IMAGE_IN_USE while a pull or build is at work. */
+export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> => {
+  const paths = homePaths();
+  const store = await openStore(paths);
+  // Says no before anything is gone, when a build is at work.
+  const first = await store.prune('none');
+  const builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
+  const images = await store.prune(options.images);
+  return await withState(paths, async (state) => {
+    const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };
+    if (options.toolchain && state.vms().length === 0) {
+      await pruneToolchain(paths);
+    }
+    return { images: images.removed, volumes: volumes.names, bytes: first.bytes + builds + images.bytes + volumes.bytes };
+  });
+};
+
+/** One line per fault of the image store. */
+export const checkStore = async (signal?: AbortSignal): Promise<string[]> => (await openStore(homePaths())).verify(signal);
+
+const openStore = async (paths: HomePaths): Promise<ImageStore> =>
+  await openImageStore({
+    root: paths.images,
+    toolchain: await needToolchain(paths),
+    inUse: findInUse,
+    keepLayers: async () => [...(await listCachedLayers(paths.build))],
+  });
+
+const withState = async <T>(paths: HomePaths, work: (state: StateStore) => Promise<T>): Promise<T> => {
+  const state = openStateStore(paths.database);
+  try {
+    return await work(state);
+  } finally {
+    state.close();
+  }
+};
+
+const imageRow = async (store: ImageStore): Promise<UsageRow> => {
+  const { images, usedImages, imageBytes, unusedImageBytes } = await store.usage();
+  return { type: 'Images', total: images, active: usedImages, size: imageBytes, reclaimable: unusedImageBytes };
+};
+
+const replicaRow = async (paths: HomePaths, state: StateStore): Promise<UsageRow> => {
+  const rows = await Promise.all(
+    state.vms().map(async (vm) => ({ active: hasMachine(vm.state), bytes: await diskUsage(join(paths.machines, vm.stack, vm.name)) })),
+  );
+  return { type: 'Containers', ...summarise(rows) };
+};
+
+const volumeRow = async (state: StateStore): Promise<UsageRow> => {
+  const used = new Set(state.vms().flatMap(({ spec }) => spec.mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.volume] : []))));
+  const rows = await Promise.all(state.volumes().map(async ({ name, path }) => ({ active: used.has(name), bytes: await diskUsage(path) })));
+  return { type: 'Local Volumes', ...summarise(rows) };
+};
+
+const buildRow = async (paths: HomePaths, store: ImageStore): Promise<UsageRow> => {
+  const { otherBytes, otherLayers } = await store.usage();
+  const folders = await Promise.all(['records', 'mounts', 'downloads', 'hashes', 'tmp'].map((name) => diskUsage(join(paths.build, name))));
+  const mounts = (await list(join(paths.build, 'mounts'))).filter((name) => name.endsWith('.tar')).length;
+  const size = folders.reduce((sum, bytes) => sum + bytes, otherBytes);
+  return { type: 'Build Cache', total: otherLayers + mounts, active: 0, size, reclaimable: size };
+};
+
+const summarise = (rows: ReadonlyArray<{ active: boolean; bytes: number }>): Omit<UsageRow, 'type'> => {
+  const sum = (of: typeof rows) => of.reduce((total, { bytes }) => total + bytes, 0);
+  const idle = rows.filter(({ active }) => !active);
+  return { total: rows.length, active: rows.length - idle.length, size: sum(rows), reclaimable: sum(idle) };
+};
+
+/** What replicas of stacks that are gone have left: their anonymous volumes. A stack that is known may be about to use its own. */
+const pruneVolumes = async (paths: HomePaths, state: StateStore): Promise<{ names: string[]; bytes: number }> => {
+  const known = new Set([...state.stacks().map(({ name }) => name), ...state.vms().map(({ stack }) => stack)]);
+  const names: string[] = [];
+  let bytes = 0;
+  for (const stack of (await list(paths.machines)).filter((name) => !known.has(name))) {
+    for (const replica of await list(join(paths.machines, stack))) {
+      const path = join(paths.machines, stack, replica);
+      bytes += await diskUsage(path);
+      names.push(
+        ...(await list(path)).filter((name) => name.startsWith('anon-')).map((name) => `${replica}/${name.replace(/\.ext4$/, '')}`),
+      );
+      await rm(path, { recursive: true, force: true });
+    }
+    await rm(join(paths.machines, stack), { recursive: true, force: true });
+  }
+  return { names, bytes };
+};
+
+const list = async (folder: string): Promise<string[]> => {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return [];
+    }
+    throw error;
+  }
+};
