@@ -1,4 +1,5 @@
 import type { HyprError } from '../base/errors.ts';
+import { type Budget, LIMITS, limitError } from './limits.ts';
 import { mergeNodes } from './merge.ts';
 import { describeKind, type MapNode, map, type Node, type Path, stringOf, withEntries } from './node.ts';
 import { applyResets } from './reset.ts';
@@ -8,6 +9,7 @@ import { didYouMean } from './suggest.ts';
 interface ExtendsOptions {
   readonly file: string;
   readonly resets: readonly Path[];
+  readonly budget: Budget;
   readonly loadFile: (path: string, mark: Mark) => Promise<{ services: MapNode | undefined; resets: readonly Path[]; file: string }>;
 }
 
@@ -64,12 +66,21 @@ const extendService = async (name: string, scope: Scope, work: Work): Promise<No
       hint: 'remove one of these extends',
     });
   }
+  if (work.chain.length > LIMITS.extendsDepth) {
+    throw limitError(`more than ${LIMITS.extendsDepth} services extend one another in a row`, reference.mark);
+  }
   const base = await findBase(name, reference, scope, work);
   const baseService = await extendService(base.name, base.scope, { ...work, chain: [...work.chain, step] });
   const merged = mergeOntoBase({ name, baseService, service, resets: scope.resets });
+  work.budget.countCopies(countNodes(baseService), reference.mark);
   work.done.set(key, merged);
   return merged;
 };
+
+const countNodes = (node: Node): number =>
+  node.kind === 'scalar'
+    ? 1
+    : [...(node.kind === 'map' ? node.entries.values() : node.items)].reduce((sum, child) => sum + countNodes(child), 1);
 
 const mergeOntoBase = (options: { name: string; baseService: Node; service: MapNode; resets: readonly Path[] }): Node => {
   const { name, baseService, service, resets } = options;

@@ -9,15 +9,19 @@ export const LIMITS = {
   fileBytes: 8 << 20,
   /** Characters of one scalar, before and after interpolation. */
   scalarLength: 1 << 20,
-  /** Nodes of the whole model, aliases counted once per use. */
-  nodes: 400_000,
+  /** Lines and punctuation of all YAML files together: what the parser's time and memory grow with. */
+  tokens: 150_000,
+  /** Nodes of the whole model, aliases and inherited values counted once per use. */
+  nodes: 200_000,
   /** Characters of all scalars together, aliases counted once per use. */
   totalLength: 32 << 20,
   depth: 100,
+  /** Services that extend one another in a row. */
+  extendsDepth: 500,
   /** Files read by `include` and `extends`. */
   files: 500,
   /** Published ports that the ranges of one project expand to. */
-  ports: 200_000,
+  ports: 70_000,
   /** Nesting of `${A:-${B:-…}}`. */
   templateDepth: 50,
 } as const;
@@ -28,6 +32,7 @@ export class Budget {
   #length = 0;
   #files = 0;
   #ports = 0;
+  #tokens = 0;
 
   countNode(mark: Mark, length: number): void {
     this.#nodes += 1;
@@ -40,6 +45,33 @@ export class Budget {
     }
     if (this.#length > LIMITS.totalLength) {
       throw limitError(`the file has more than ${LIMITS.totalLength} characters once its aliases are expanded`, mark);
+    }
+  }
+
+  /** What was counted so far, to tell what a part costs. */
+  get used(): { nodes: number; length: number } {
+    return { nodes: this.#nodes, length: this.#length };
+  }
+
+  /** Counts a part again that is used once more. */
+  countAgain(part: { nodes: number; length: number }, mark: Mark): void {
+    this.#nodes += Math.max(0, part.nodes - 1);
+    this.#length += part.length;
+    this.countNode(mark, 0);
+  }
+
+  countTokens(count: number, mark: Mark): void {
+    this.#tokens += count;
+    if (this.#tokens > LIMITS.tokens) {
+      throw limitError(`the project's files have more than ${LIMITS.tokens} lines and separators`, mark);
+    }
+  }
+
+  /** Values that a merge copies from one service into another. */
+  countCopies(count: number, mark: Mark): void {
+    this.#nodes += count;
+    if (this.#nodes > LIMITS.nodes) {
+      throw limitError(`the services have more than ${LIMITS.nodes} values once all they extend is put in`, mark);
     }
   }
 

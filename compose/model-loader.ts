@@ -73,6 +73,7 @@ const addDocument = async (
   const extended = await applyExtends(complete, {
     file,
     resets: document.resets,
+    budget: context.budget,
     loadFile: (path, mark) => loadExtended(path, mark, set, context),
   });
   const merged = enforceUnicity(mergeNodes(earlier, extended));

@@ -4,7 +4,7 @@ import { type ErrorCode, HyprError, type Place } from '../base/errors.ts';
 export class SourceFile {
   readonly path: string;
   readonly text: string;
-  #lineStarts: number[] | undefined;
+  readonly #lineStarts: number[] = [0];
 
   constructor(path: string, text: string) {
     this.path = path;
@@ -13,7 +13,7 @@ export class SourceFile {
 
   /** Line and column count from 1. */
   placeAt(offset: number): Place & { line: number; column: number } {
-    const starts = this.#starts();
+    const starts = this.#starts(offset);
     let low = 0;
     let high = starts.length - 1;
     while (low < high) {
@@ -30,7 +30,7 @@ export class SourceFile {
   /** The line of `offset` and a caret under it, as two lines of text. */
   excerptAt(offset: number): string[] {
     const place = this.placeAt(offset);
-    const start = this.#starts()[place.line - 1] ?? 0;
+    const start = this.#starts(offset)[place.line - 1] ?? 0;
     const end = this.text.indexOf('\n', start);
     const line = this.text.slice(start, end === -1 ? undefined : end).replace(/\r$/, '');
     const number = String(place.line);
@@ -40,14 +40,17 @@ export class SourceFile {
     return [`${number} | ${printable(shown)}`, `${' '.repeat(number.length)} | ${indent}^`];
   }
 
-  #starts(): number[] {
-    if (this.#lineStarts === undefined) {
-      this.#lineStarts = [0];
-      for (let at = this.text.indexOf('\n'); at !== -1; at = this.text.indexOf('\n', at + 1)) {
-        this.#lineStarts.push(at + 1);
+  /** Where lines start, up to the one that holds `offset`; a hostile file has millions further on. */
+  #starts(offset: number): number[] {
+    const starts = this.#lineStarts;
+    for (let last = starts.at(-1) ?? 0; last <= offset; last = starts.at(-1) ?? 0) {
+      const next = this.text.indexOf('\n', last);
+      if (next === -1 || next >= offset) {
+        break;
       }
+      starts.push(next + 1);
     }
-    return this.#lineStarts;
+    return starts;
   }
 }
 

@@ -30,6 +30,7 @@ export interface ParsedDocument {
  * @throws COMPOSE_SYNTAX with line, column and caret; COMPOSE_LIMIT for bombs
  */
 export const parseYaml = (source: SourceFile, budget: Budget): ParsedDocument[] => {
+  countTokens(source, budget);
   const documents = readDocuments(source);
   return documents.map((document) => {
     const problem = document.errors[0];
@@ -67,6 +68,48 @@ const readDocuments = (source: SourceFile): Document[] => {
 };
 
 /**
+ * Counts what the parser will make tokens of, roughly and from above, and stops as soon as that is too
+ * much: the parser needs about ten microseconds and a kilobyte or two for each.
+ */
+const countTokens = (source: SourceFile, budget: Budget): void => {
+  const { text } = source;
+  let counted = 0;
+  let quotes = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    const weight = code < WEIGHTS.length ? (WEIGHTS[code] ?? 0) : 0;
+    if (weight === BEFORE_BLANK) {
+      counted += Number(text.charCodeAt(at + 1) === BLANK_CODE);
+    } else if (weight === QUOTE) {
+      quotes += 1;
+      counted += quotes % 2;
+    } else {
+      counted += weight;
+    }
+    if (counted === TOKENS_AT_ONCE) {
+      budget.countTokens(counted, { source, offset: at });
+      counted = 0;
+    }
+  }
+  budget.countTokens(counted, { source, offset: Math.max(0, text.length - 1) });
+};
+
+const BLANK_CODE = 0x20;
+const BEFORE_BLANK = 2;
+const QUOTE = 3;
+const TOKENS_AT_ONCE = 1000;
+const WEIGHTS = new Uint8Array(128);
+for (const [characters, weight] of [
+  ['\n,[]{}*&!', 1],
+  [':-?', BEFORE_BLANK],
+  ['"\'', QUOTE],
+] as const) {
+  for (const char of characters) {
+    WEIGHTS[char.charCodeAt(0)] = weight;
+  }
+}
+
+/**
  * A cheap look before the real parser, whose stack grows with depth: brackets that stay open, and
  * compact `- - -` at the start of a line. Brackets in strings count too, so only absurd numbers are refused.
  */
@@ -93,6 +136,9 @@ class TreeBuilder {
   /** Aliases bind to the latest anchor before them; found by one walk in document order. */
   readonly #targets = new Map<Alias, YamlNode>();
   readonly #open = new Set<YamlNode>();
+  /** What anchors came to when they were first used, what that cost and how deep it goes. */
+  readonly #built = new Map<YamlNode, { node: Node; cost: { nodes: number; length: number }; height: number }>();
+  readonly #heights = new WeakMap<object, number>();
 
   constructor(source: SourceFile, budget: Budget) {
     this.#source = source;
@@ -181,7 +227,45 @@ class TreeBuilder {
     if (target === undefined || this.#open.has(target)) {
       throw errorAt('COMPOSE_SYNTAX', `the anchor '${alias.source}' contains itself`, { mark: this.#mark(alias) });
     }
-    return this.#node(target, path, depth, keyMark);
+    const built = this.#built.get(target);
+    if (built === undefined) {
+      return this.#buildTarget(target, path, depth, keyMark);
+    }
+    if (depth + built.height > LIMITS.depth) {
+      throw limitError(`values are nested more than ${LIMITS.depth} deep`, this.#mark(alias));
+    }
+    this.#budget.countAgain(built.cost, this.#mark(alias));
+    const { keyMark: _, ...node } = built.node;
+    return keyMark === undefined ? (node as Node) : ({ ...node, keyMark } as Node);
+  }
+
+  /** Nodes never change, so all aliases of an anchor share one; not if `!reset` made it depend on its place. */
+  #buildTarget(target: YamlNode, path: Path, depth: number, keyMark?: Mark): Node | undefined {
+    const before = this.#budget.used;
+    const resets = this.#resets.length;
+    const node = this.#node(target, path, depth, keyMark);
+    if (node !== undefined && this.#resets.length === resets) {
+      const { used } = this.#budget;
+      const cost = { nodes: used.nodes - before.nodes, length: used.length - before.length };
+      this.#built.set(target, { node, cost, height: this.#heightOf(node) });
+    }
+    return node;
+  }
+
+  #heightOf(node: Node): number {
+    if (node.kind === 'scalar') {
+      return 0;
+    }
+    const content = node.kind === 'map' ? node.entries : node.items;
+    let height = this.#heights.get(content);
+    if (height === undefined) {
+      height = 1;
+      for (const child of content.values()) {
+        height = Math.max(height, 1 + this.#heightOf(child));
+      }
+      this.#heights.set(content, height);
+    }
+    return height;
   }
 
   #scalar(yaml: Scalar, mark: Mark): Node & { kind: 'scalar' } {
