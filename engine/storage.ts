@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../base/errors.ts';
 import { type HomePaths, homePaths } from '../base/paths.ts';
@@ -33,12 +33,15 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
   const images = await store.prune(options.images);
   return await withState(paths, async (state) => {
     const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };
-    if (options.toolchain && state.vms().length === 0) {
+    if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
       await pruneToolchain(paths);
     }
     return { images: images.removed, volumes: volumes.names, bytes: first.bytes + builds + images.bytes + volumes.bytes };
   });
 };
+
+/** A link to another home's toolchain: whether that one has machines is not known here. */
+const isShared = async (toolchain: string): Promise<boolean> => (await lstat(toolchain)).isSymbolicLink();
 
 /** One line per fault of the image store. */
 export const checkStore = async (signal?: AbortSignal): Promise<string[]> => (await openStore(homePaths())).verify(signal);

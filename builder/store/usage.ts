@@ -1,6 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
+import { EMPTY_LAYER } from './root-disk.ts';
 import type { StoreParts } from './store.ts';
 
 export interface StoreUsage {
@@ -31,7 +32,7 @@ export const measureStore = async ({ records, layers, options }: StoreParts): Pr
     }
   }
   let [imageBytes, unusedImageBytes, otherBytes, otherLayers] = [0, 0, 0, 0];
-  for (const { diffId } of await layers.list()) {
+  for (const { diffId } of (await layers.list()).filter((layer) => layer.diffId !== EMPTY_LAYER)) {
     const bytes = await diskUsage(layers.folder(diffId));
     if (!named.has(diffId)) {
       otherBytes += bytes;
@@ -44,16 +45,15 @@ export const measureStore = async ({ records, layers, options }: StoreParts): Pr
   return { images: images.length, usedImages, imageBytes, unusedImageBytes, otherLayers, otherBytes };
 };
 
-/** Bytes that a file, or a folder with all in it, takes on the disk: holes do not count. What vanishes meanwhile counts nothing. */
+/** Bytes that a file, or all files in a folder, take on the disk: holes do not count. What vanishes meanwhile counts nothing. */
 export const diskUsage = async (path: string): Promise<number> => {
   try {
     const info = await lstat(path);
-    const own = info.blocks * 512;
     if (!info.isDirectory()) {
-      return own;
+      return info.blocks * 512;
     }
     const below = await Promise.all((await readdir(path)).map((name) => diskUsage(join(path, name))));
-    return below.reduce((sum, bytes) => sum + bytes, own);
+    return below.reduce((sum, bytes) => sum + bytes, 0);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) {
       return 0;
