@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { HyprError } from '../../base/errors.ts';
+import { cleanPath } from '../context/tree.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
 
 /** An image archive on disk, read member by member in any order. */
@@ -24,19 +25,19 @@ export const openArchiveFile = async (path: string): Promise<ArchiveFile> => {
   const members = new Map<string, Member>();
   const links = new Map<string, string>();
   await scanTarFile(path, LIMITS, (entry) => {
-    const name = clean(entry.path);
+    const name = cleanPath(entry.path);
     if (members.size + links.size >= MAX_MEMBERS) {
       throw new HyprError('IMAGE_CORRUPT', `${path} has more than ${MAX_MEMBERS} members`);
     }
     if (entry.type === 'file') {
       members.set(name, { at: entry.data, size: entry.stored });
     } else if (entry.type === 'hardlink') {
-      links.set(name, clean(entry.link));
+      links.set(name, cleanPath(entry.link));
     } else if (entry.type === 'symlink') {
-      links.set(name, clean(`${name.slice(0, name.lastIndexOf('/') + 1)}${entry.link}`));
+      links.set(name, cleanPath(`${name.slice(0, name.lastIndexOf('/') + 1)}${entry.link}`));
     }
   });
-  const find = (name: string): Member | undefined => members.get(clean(name)) ?? members.get(links.get(clean(name)) ?? '');
+  const find = (name: string): Member | undefined => members.get(cleanPath(name)) ?? members.get(links.get(cleanPath(name)) ?? '');
   const file = await open(path, 'r');
   const need = (name: string): Member => {
     const member = find(name);
@@ -76,15 +77,3 @@ async function* readRange(file: FileHandle, { at, size }: Member): AsyncGenerato
     done += bytesRead;
   }
 }
-
-const clean = (path: string): string => {
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '..') {
-      parts.pop();
-    } else if (part !== '' && part !== '.') {
-      parts.push(part);
-    }
-  }
-  return parts.join('/');
-};
