@@ -193,4 +193,18 @@ pipe
     expect(code).toBe(130);
     expect(await leftovers()).toEqual(nothing);
   });
+
+  test('pruning takes the build cache and unused images, never what a stopped stack has', async () => {
+    const own = (args: readonly string[]) => hypr(args, { cwd: stack.dir, env: stack.env });
+    const { code, stdout, stderr } = await own(['system', 'prune', '-f', '-a']);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/untagged: busybox:latest/);
+    expect((await own(['images'])).stdout).toMatch(/^built +latest/m);
+    expect((await own(['system', 'df', '--format', '{{.Type}} {{.TotalCount}} {{.Active}}'])).stdout).toBe(
+      'Images 1 1\nContainers 1 0\nLocal Volumes 0 0\nBuild Cache 0 0\n',
+    );
+    expect(await own(['system', 'check'])).toMatchObject({ code: 0, stdout: '' });
+    await stack.must(['start']);
+    expect(await stack.must(['exec', '-T', 'app', 'cat', '/opt/old/fresh'])).toBe('new\n');
+  });
 });
