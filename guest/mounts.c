@@ -90,6 +90,16 @@ static int bind_at(int root, const struct mount_order *order, int source) {
   return result == 0 ? 0 : fail("mounting %s: %s", order->target, strerror(errno));
 }
 
+/* The kernel knows a share by its tag, and one that is still being plugged in not at all (EINVAL). */
+static int mount_share(const char *tag, const char *target) {
+  int result = mount(tag, target, "virtiofs", 0, NULL);
+  for (int tries = 0; result != 0 && errno == EINVAL && tries < DEVICE_TRIES; tries++) {
+    usleep(DEVICE_PAUSE_US);
+    result = mount(tag, target, "virtiofs", 0, NULL);
+  }
+  return result;
+}
+
 /* One volume may have several places: its file system is mounted once, in private. */
 static int mount_private(const struct mount_order *order, char *out, size_t size) {
   bool disk = order->kind == MOUNT_DISK;
@@ -102,7 +112,7 @@ static int mount_private(const struct mount_order *order, char *out, size_t size
     if (disk && !find_disk(order->source, device, sizeof device)) {
       return fail("there is no disk with the serial %s", order->source);
     }
-    if (make_dirs(out, 0755) != 0 || mount(disk ? device : order->source, out, disk ? "ext4" : "virtiofs", 0, NULL) != 0) {
+    if (make_dirs(out, 0755) != 0 || (disk ? mount(device, out, "ext4", 0, NULL) : mount_share(order->source, out)) != 0) {
       int error = errno;
       rmdir(out);
       return fail("mounting the volume for %s: %s", order->target, strerror(error));

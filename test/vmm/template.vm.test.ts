@@ -14,7 +14,7 @@ import type { DiskSpec, Machine, MachineSpec, NicSpec } from '../../vmm/machine.
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
 import { createTemplates, templateKey } from '../../vmm/template/index.ts';
-import { sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
+import { sealTemplate, templateAt, templatesFolder } from '../../vmm/template/store.ts';
 import type { Templates } from '../../vmm/template/types.ts';
 import { machineOrders, processSpec, readAll } from '../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../guest/test-machine.ts';
@@ -129,12 +129,6 @@ describe('a template', () => {
       expect(((await stat(path ?? '')).mode & 0o777).toString(8)).toBe('400');
     }
   });
-
-  it('is not for machines with shared folders: those boot', async () => {
-    const share = { tag: 's', path: dir, readOnly: true, ownership: 'squash' as const };
-    expect(await templates.make(makeSpec('a', { shares: [share] }))).toBeUndefined();
-    expect(await templates.find(makeSpec('a', { shares: [share] }))).toBeUndefined();
-  });
 });
 
 describe('clones of one template', () => {
@@ -175,6 +169,19 @@ describe('clones of one template', () => {
       }
       await program.exited;
     }
+  });
+
+  it('have shared folders', async () => {
+    await writeFile(join(dir, 'greeting'), 'hello');
+    const shares = [{ tag: 'src', path: dir, readOnly: false, ownership: 'squash' as const }];
+    expect(await templates.make(makeSpec('a', { shares }))).toMatchObject({ ram: undefined });
+    const machine = await create(makeSpec('one', { shares, nics: [makeNic(1)] }));
+    const guest = await wake(machine, { mounts: [{ kind: 'share', tag: 'src', target: '/src', readOnly: false, seed: false }] });
+    expect(await wasBooted(machine)).toBe(false);
+    expect(await cat(guest, '/src/greeting')).toBe('hello');
+    const program = await guest.spawn(processSpec(['/bin/box', 'put', '/src/answer', 'hi']));
+    await program.exited;
+    expect(await readFile(join(dir, 'answer'), 'utf8')).toContain('hi');
   });
 
   it('pause, go on, and power off', async () => {
@@ -229,7 +236,7 @@ describe('a damaged template', () => {
     await damage(template?.state ?? '', 0);
     await rm(join(folder, 'template.json'));
     await chmod(template?.ram ?? '', 0o600);
-    await sealTemplate(folder, template?.key ?? '', 'test');
+    await sealTemplate(folder, templateAt(folder, template?.key ?? '', false), 'test');
     expect(await templates.find(makeSpec('a'))).toBeDefined();
 
     const machine = await create(makeSpec('one', { nics: [makeNic(1)] }));

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DiskSpec, MachineSpec, NicSpec, VmmCommand } from '../machine.ts';
+import type { DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../machine.ts';
 import type { Toolchain } from '../tools.ts';
 import { memoryClass, SLOTS } from './machine-class.ts';
 
@@ -13,10 +13,11 @@ export interface QemuSettings {
 }
 
 /**
- * How a machine begins: `cold` boots; `template` boots with its memory in the file `ram`, to be saved;
- * `clone` maps that file copy-on-write and waits for the saved state of its devices.
+ * How a machine begins: `cold` boots; `template` boots to be saved, with its memory in the file `ram`;
+ * `clone` maps that file copy-on-write and waits for the saved state of its devices. Without `ram` the saved
+ * state holds the memory too: for machines with shares, whose memory must be mapped by others as well.
  */
-export type Beginning = { readonly kind: 'cold' } | { readonly kind: 'template' | 'clone'; readonly ram: string };
+export type Beginning = { readonly kind: 'cold' } | { readonly kind: 'template' | 'clone'; readonly ram: string | undefined };
 
 const COLD: Beginning = { kind: 'cold' };
 
@@ -63,7 +64,7 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,path=${quote(sockets.agent)},server=on,wait=off`],
     ...['-device', 'virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel'],
     ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
-    ...(beginning.kind === 'cold' ? coldDevices(spec, sockets) : cloneDevices(spec, beginning)),
+    ...(beginning.kind === 'cold' ? coldDevices(spec) : cloneDevices(spec, beginning)),
   ];
   return { file: toolchain.qemu.file, args, env: {} };
 };
@@ -75,27 +76,22 @@ const MACHINE = 'q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off';
 const memoryArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
   const size = `${memoryClass(spec.memoryMib)}M`;
   const backed = (backend: string) => ['-M', `${MACHINE},memory-backend=m0`, '-object', `${backend},id=m0,size=${size}`, '-m', size];
-  switch (beginning.kind) {
-    case 'template':
-      return backed(`memory-backend-file,share=on,mem-path=${quote(beginning.ram)}`);
-    case 'clone':
-      // Opened for reading only: whatever a guest does, QEMU cannot write to what its siblings live on.
-      return backed(`memory-backend-file,share=off,readonly=on,rom=off,mem-path=${quote(beginning.ram)}`);
-    default:
-      return spec.shares.length > 0 ? backed('memory-backend-memfd,share=on') : ['-M', MACHINE, '-m', size];
+  if (beginning.kind === 'cold') {
+    return spec.shares.length > 0 ? backed('memory-backend-memfd,share=on') : ['-M', MACHINE, '-m', size];
   }
+  if (beginning.ram === undefined) {
+    return backed('memory-backend-memfd,share=on');
+  }
+  // A clone opens it for reading only: whatever a guest does, QEMU cannot write to what its siblings live on.
+  const mode = beginning.kind === 'template' ? 'share=on' : 'share=off,readonly=on,rom=off';
+  return backed(`memory-backend-file,${mode},mem-path=${quote(beginning.ram)}`);
 };
 
-const coldDevices = (spec: MachineSpec, sockets: ReturnType<typeof machineSockets>): string[] => [
+const coldDevices = (spec: MachineSpec): string[] => [
   ...['-device', 'virtio-balloon-pci,free-page-reporting=on'],
   ...spec.disks.flatMap((disk, index) => [...driveArgs(disk, index), '-device', optionText(diskDevice(disk, index))]),
   ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(nicDevice(nic))]),
-  ...spec.shares.flatMap((share, index) => [
-    '-chardev',
-    `socket,id=fs${index},path=${quote(sockets.share(index))}`,
-    '-device',
-    `vhost-user-fs-pci,chardev=fs${index},tag=${quote(share.tag)}`,
-  ]),
+  ...spec.shares.flatMap((share, index) => [...shareArgs(spec, index), '-device', optionText(shareDevice(share, index))]),
 ];
 
 /**
@@ -107,6 +103,7 @@ const cloneDevices = (spec: MachineSpec, beginning: Beginning): string[] => [
   ...Array.from({ length: SLOTS }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap(driveArgs),
   ...spec.nics.flatMap(netdevArgs),
+  ...spec.shares.flatMap((_, index) => shareArgs(spec, index)),
   ...(beginning.kind === 'clone' ? ['-incoming', 'defer'] : []),
 ];
 
@@ -123,7 +120,11 @@ export type Device = Readonly<Record<string, string | number>>;
 
 /** Pure: what is plugged into a clone once its state is loaded, in the order of the template's slots. */
 export const pluggedDevices = (spec: MachineSpec): Device[] =>
-  [...spec.disks.map(diskDevice), ...spec.nics.map(nicDevice)].map((device, slot) => ({ ...device, id: `s${slot}`, bus: `p${slot}` }));
+  [...spec.disks.map(diskDevice), ...spec.nics.map(nicDevice), ...spec.shares.map(shareDevice)].map((device, slot) => ({
+    ...device,
+    id: `s${slot}`,
+    bus: `p${slot}`,
+  }));
 
 const optionText = ({ driver, ...options }: Device): string =>
   [driver, ...Object.entries(options).map(([key, value]) => `${key}=${quote(String(value))}`)].join(',');
@@ -150,6 +151,13 @@ const netdevArgs = (nic: NicSpec, index: number): string[] => [
 ];
 
 const nicDevice = (nic: NicSpec): Device => ({ driver: 'virtio-net-pci', netdev: nic.id, mac: nic.mac, host_mtu: nic.mtu, romfile: '' });
+
+const shareArgs = (spec: MachineSpec, index: number): string[] => [
+  '-chardev',
+  `socket,id=fs${index},path=${quote(machineSockets(spec.runDir).share(index))}`,
+];
+
+const shareDevice = (share: ShareSpec, index: number): Device => ({ driver: 'vhost-user-fs-pci', chardev: `fs${index}`, tag: share.tag });
 
 /** Nothing about a service: a machine is told what it is over its agent. A panic ends the machine, so that it is noticed. */
 const kernelLine = (accelerator: readonly string[]): string => [...KERNEL_LINE, ...accelerator].join(' ');

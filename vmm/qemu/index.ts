@@ -8,7 +8,7 @@ import { lastLines } from '../console.ts';
 import type { Machine, MachineRecord, MachineSpec, Vmm } from '../machine.ts';
 import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
-import { loadClone } from './clone.ts';
+import { loadClone, type Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
 import { launchQemu, makeFolders } from './launch.ts';
 import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
@@ -72,7 +72,7 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
   const { spec, signal } = input;
   const begin = Date.now();
   try {
-    const machine = await bringUp(input, { kind: 'clone', ram: template.ram, state: template.state });
+    const machine = await bringUp(input, { kind: 'clone', ram: template.ram }, template);
     log.info('cloned', { machine: spec.name, template: template.key, ms: Date.now() - begin });
     input.templates?.watch(template, machine);
     return machine;
@@ -87,7 +87,7 @@ const describeError = (error: unknown): string =>
   [messageOf(error), ...(error instanceof HyprError ? (error.details ?? []) : [])].join('; ');
 
 /** A QEMU with the guest stopped before its first instruction, or where its template was saved. */
-const bringUp = async (input: CreateInput, beginning: Beginning & { readonly state?: string }): Promise<Machine> => {
+const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved): Promise<Machine> => {
   const { settings, spec, nicSockets, signal } = input;
   const cleanup = new Cleanup();
   try {
@@ -95,8 +95,8 @@ const bringUp = async (input: CreateInput, beginning: Beginning & { readonly sta
     await makeFolders(spec);
     const helpers = await startShares(settings, spec, cleanup, signal);
     const { child, process, qmp } = await launchQemu({ settings, spec, nicSockets, beginning, cleanup, signal });
-    if (beginning.state !== undefined) {
-      await loadClone({ qmp, spec, state: beginning.state, signal }).catch(async (error: unknown) => {
+    if (saved !== undefined) {
+      await loadClone({ qmp, spec, saved, signal }).catch(async (error: unknown) => {
         // QEMU's own words go with its folder.
         throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
       });

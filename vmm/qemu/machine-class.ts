@@ -1,6 +1,6 @@
 import type { MachineSpec } from '../machine.ts';
 
-/** Disks and network cards that a clone can be given. */
+/** Disks, network cards and shares that a clone can be given. */
 export const SLOTS = 16;
 
 /** Below this no kernel with its agent is ready for work. */
@@ -21,9 +21,8 @@ export const memoryClass = (mib: number): number => {
 
 /** Pure: why a machine cannot be a clone; undefined when it can. */
 export const cloneRefusal = (spec: MachineSpec): string | undefined => {
-  if (spec.shares.length > 0) {
-    return 'a shared folder needs memory that its daemon can map, and that of a clone is private';
-  }
-  const count = spec.disks.length + spec.nics.length;
-  return count > SLOTS ? `${count} disks and network cards are more than the ${SLOTS} that a template has slots for` : undefined;
+  const count = spec.disks.length + spec.nics.length + spec.shares.length;
+  return count > SLOTS
+    ? `${count} disks, network cards and shared folders are more than the ${SLOTS} that a template has slots for`
+    : undefined;
 };

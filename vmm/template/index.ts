@@ -143,7 +143,7 @@ class TemplateShelf implements Templates {
  */
 export const templateKey = (settings: QemuSettings, spec: MachineSpec): string => {
   const bare = { ...spec, name: 't', runDir: '/t', consoleLog: '/t/c', disks: [], nics: [], shares: [] };
-  const { args } = buildQemuCommand(settings, bare, { kind: 'template', ram: '/t/ram' });
+  const { args } = buildQemuCommand(settings, bare, { kind: 'template', ram: spec.shares.length > 0 ? undefined : '/t/ram' });
   const { id, qemu } = settings.toolchain;
   return shortHash(JSON.stringify([FORMAT, id, qemu.version, processor(), args]), 16);
 };

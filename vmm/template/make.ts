@@ -25,7 +25,7 @@ export interface MakeInput {
   /** Folder of all templates. */
   readonly root: string;
   readonly key: string;
-  /** Any machine of the class: only its processors and memory count. */
+  /** Any machine of the class: its processors, its memory and whether it has shares count. */
   readonly spec: MachineSpec;
   readonly signal?: AbortSignal | undefined;
 }
@@ -40,22 +40,22 @@ export const makeTemplate = async (input: MakeInput): Promise<Template> => {
   await removeUnfinished(aside);
   await mkdir(aside, { recursive: true, mode: 0o700 });
   try {
-    const template = templateAt(aside, key);
+    const template = templateAt(aside, key, input.spec.shares.length > 0);
     await runAside(input, { kind: 'template', ram: template.ram }, async ({ qmp, process }, spec) => {
       await qmp.run('cont', undefined, signal);
       await awaitOrders(spec, qmp.closed, signal);
-      await saveState(qmp, template.state, signal);
+      await saveState(qmp, template, signal);
       signalProcess(process, 'SIGKILL');
       await isGone(process);
     });
-    await sealTemplate(aside, key, settings.toolchain.id);
+    await sealTemplate(aside, template, settings.toolchain.id);
     await runAside(input, { kind: 'clone', ram: template.ram }, async ({ qmp }, spec) => {
-      await loadClone({ qmp, spec, state: template.state, signal });
+      await loadClone({ qmp, spec, saved: template, signal });
       await qmp.run('cont', undefined, signal);
       const guest = await connectGuest(machineSockets(spec.runDir).agent, { timeout: BOOT_MS, ...(signal ? { signal } : {}) });
       await guest.close();
     });
-    return await publishTemplate(root, aside, key);
+    return await publishTemplate(root, aside, template);
   } catch (error) {
     await rm(aside, { recursive: true, force: true });
     throw error;

@@ -9,31 +9,46 @@ import type { Template } from './types.ts';
 /** Raised when templates of older versions of hypr can no longer be used. */
 export const FORMAT = 1;
 
-/** `template.json`: what the two files beside it were when they were saved. */
+/** `template.json`: what the files beside it were when they were saved. */
 interface Description {
   readonly format: number;
   readonly toolchain: string;
-  readonly stateHash: string;
-  readonly ramSize: number;
-  readonly ramModified: number;
+  readonly files: readonly FileFacts[];
 }
+
+interface FileFacts {
+  readonly name: string;
+  readonly size: number;
+  readonly modified: number;
+  /** Only of files below HASHED_BYTES. */
+  readonly hash?: string;
+}
+
+/** A state without memory is some hundred kilobytes. */
+const HASHED_BYTES = 8 << 20;
 
 export const templatesFolder = (paths: HomePaths): string => join(paths.cache, 'templates');
 
-export const templateAt = (folder: string, key: string): Template => ({ key, ram: join(folder, 'ram'), state: join(folder, 'state') });
+/** The files of a template; `whole` if its state holds its memory too. */
+export const templateAt = (folder: string, key: string, whole: boolean): Template => ({
+  key,
+  ram: whole ? undefined : join(folder, 'ram'),
+  state: join(folder, 'state'),
+});
 
 /**
  * The template with a key; undefined when there is none, `broken` when its files are not what was saved.
- * The state, which QEMU parses, is hashed at each use (a millisecond). The memory is not: reading all of it would cost
+ * The state, which QEMU parses, is hashed at each use (a millisecond). Memory is not: reading all of it would cost
  * more than cloning it. Its size and time of change tell of any write; it is read-only for everybody.
  */
 export const readTemplate = async (root: string, key: string): Promise<Template | 'broken' | undefined> => {
   const folder = join(root, key);
-  const template = templateAt(folder, key);
   try {
     const known = JSON.parse(await readFile(join(folder, 'template.json'), 'utf8')) as Partial<Description> | null;
-    const now = await describe(template, known?.toolchain ?? '');
-    return known !== null && sameDescription(now, known) ? template : 'broken';
+    const names = known?.files?.map(({ name }) => name) ?? [];
+    const facts = await describeFiles(folder, names.includes('ram') ? FILES : ['state']);
+    const isSame = known?.format === FORMAT && JSON.stringify(facts) === JSON.stringify(known.files);
+    return isSame ? templateAt(folder, key, !names.includes('ram')) : 'broken';
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError) {
       return (await hasEntry(root, key)) ? 'broken' : undefined;
@@ -42,21 +57,34 @@ export const readTemplate = async (root: string, key: string): Promise<Template 
   }
 };
 
-const sameDescription = (a: Description, b: Partial<Description>): boolean =>
-  a.format === b.format && a.stateHash === b.stateHash && a.ramSize === b.ramSize && a.ramModified === b.ramModified;
+const FILES = ['state', 'ram'];
 
-const describe = async ({ ram, state }: Template, toolchain: string): Promise<Description> => {
-  const [bytes, memory] = await Promise.all([readFile(state), stat(ram)]);
-  const stateHash = createHash('sha256').update(bytes).digest('hex');
-  return { format: FORMAT, toolchain, stateHash, ramSize: memory.size, ramModified: memory.mtimeMs };
-};
+const describeFiles = (folder: string, names: readonly string[]): Promise<FileFacts[]> =>
+  Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name);
+      const { size, mtimeMs: modified } = await stat(path);
+      const isSmall = name === 'state' && size < HASHED_BYTES;
+      return {
+        name,
+        size,
+        modified,
+        ...(isSmall
+          ? {
+              hash: createHash('sha256')
+                .update(await readFile(path))
+                .digest('hex'),
+            }
+          : {}),
+      };
+    }),
+  );
 
 const hasEntry = async (root: string, key: string): Promise<boolean> => (await listFolder(root)).includes(key);
 
 /** Makes the files of a finished template durable and read-only and writes down what they are. */
-export const sealTemplate = async (folder: string, key: string, toolchain: string): Promise<void> => {
-  const template = templateAt(folder, key);
-  for (const path of [template.ram, template.state]) {
+export const sealTemplate = async (folder: string, template: Template, toolchain: string): Promise<void> => {
+  for (const path of template.ram === undefined ? [template.state] : [template.state, template.ram]) {
     const file = await open(path, 'r+');
     try {
       await file.sync();
@@ -65,15 +93,17 @@ export const sealTemplate = async (folder: string, key: string, toolchain: strin
     }
     await chmod(path, 0o400);
   }
-  await writeFileAtomic(join(folder, 'template.json'), JSON.stringify(await describe(template, toolchain)), 0o400);
+  const files = await describeFiles(folder, template.ram === undefined ? ['state'] : FILES);
+  const description: Description = { format: FORMAT, toolchain, files };
+  await writeFileAtomic(join(folder, 'template.json'), JSON.stringify(description), 0o400);
 };
 
 /** Gives a sealed template its name; one that was there is thrown away. */
-export const publishTemplate = async (root: string, aside: string, key: string): Promise<Template> => {
+export const publishTemplate = async (root: string, aside: string, { key, ram }: Template): Promise<Template> => {
   await discardTemplate(root, key);
   await rename(aside, join(root, key));
   await syncFolder(root);
-  return templateAt(join(root, key), key);
+  return templateAt(join(root, key), key, ram === undefined);
 };
 
 /** Clones that live go on: the kernel keeps a file that is mapped. */

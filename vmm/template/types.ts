@@ -4,9 +4,9 @@ import type { Machine, MachineSpec } from '../machine.ts';
 export interface Template {
   /** Names everything that must be the same in a clone: programs, processor, command line. */
   readonly key: string;
-  /** The guest's memory, mapped copy-on-write by every clone. */
-  readonly ram: string;
-  /** The state of all other devices, as QEMU's migration writes it. */
+  /** The guest's memory, mapped copy-on-write by every clone; undefined for machines with shares, which get a copy from the state. */
+  readonly ram: string | undefined;
+  /** The state of everything else, as QEMU's migration writes it. */
   readonly state: string;
 }
 
