@@ -24,6 +24,8 @@ export interface LaunchInput {
   /** Ends the process if what follows fails. */
   readonly cleanup: Cleanup;
   readonly signal?: AbortSignal | undefined;
+  /** Told in the same turn in which the process begins. */
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 export interface Launched {
@@ -57,7 +59,7 @@ export const makeFolders = async (spec: MachineSpec): Promise<void> => {
 };
 
 /** In a session of its own: a terminal's Ctrl-C and the death of this process are not its end. */
-const spawnQemu = async ({ settings, spec, nicSockets, beginning }: LaunchInput): Promise<ChildProcess> => {
+const spawnQemu = async ({ settings, spec, nicSockets, beginning, onSpawn }: LaunchInput): Promise<ChildProcess> => {
   const command = buildQemuCommand(settings, spec, beginning);
   const stderr = await open(stderrPath({ spec }), 'w', 0o600);
   try {
@@ -67,6 +69,7 @@ const spawnQemu = async ({ settings, spec, nicSockets, beginning }: LaunchInput)
       env: childEnv(command.env),
       stdio: ['ignore', 'ignore', stderr.fd, ...nicSockets],
     });
+    onSpawn?.(child);
     child.unref();
     child.on('error', () => {});
     return child;

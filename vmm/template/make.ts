@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { watch } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -83,10 +84,12 @@ const runAside = async (
       shares: [],
     };
     await makeFolders(spec);
-    const launched = await launchQemu({ settings, spec, nicSockets: [], beginning, cleanup, signal });
-    const kill = () => void signalProcess(launched.process, 'SIGKILL');
-    process.once('exit', kill);
-    cleanup.defer(() => process.off('exit', kill));
+    const onSpawn = (child: ChildProcess) => {
+      const kill = () => void child.kill('SIGKILL');
+      process.once('exit', kill);
+      cleanup.defer(() => process.off('exit', kill));
+    };
+    const launched = await launchQemu({ settings, spec, nicSockets: [], beginning, cleanup, signal, onSpawn });
     await writeFileAtomic(processPath(join(input.root, `${input.key}.making`)), JSON.stringify(launched.process));
     await work(launched, spec);
   } finally {
