@@ -15,6 +15,7 @@ import { orderServices } from './dependencies.ts';
 import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
 import { listStacks as summarise } from './list-stacks.ts';
+import { makeTemplate } from './make-template.ts';
 import { StackClient } from './stack-client.ts';
 import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
 import type { EngineApi, ImageApi } from './types.ts';
@@ -117,13 +118,16 @@ const missingOnly = async (
 export const setup: EngineApi['setup'] = async (onProgress, signal) => {
   const toolchain = await setupToolchain({ progress: onProgress, compileJail, ...(signal ? { signal } : {}) });
   onProgress({ id: 'Accelerator', status: 'working', text: 'Probing' });
-  const { verdict } = await chooseVmm({ toolchain, ...(signal ? { signal } : {}) });
+  const { vmm, verdict, templates } = await chooseVmm({ toolchain, ...(signal ? { signal } : {}) });
   onProgress({
     id: 'Accelerator',
     status: 'done',
     text: verdict.accelerator === 'kvm' ? 'KVM' : 'Software emulation',
     details: verdict.reason,
   });
+  if (templates !== undefined) {
+    await makeTemplate({ templates, vmm, onProgress, ...(signal ? { signal } : {}) });
+  }
 };
 
 export const doctor: EngineApi['doctor'] = async (signal) => {

@@ -38,7 +38,7 @@ export interface BootContext {
 
 /** Software emulation boots in 2–4 s; a loaded machine may take many times that. */
 const BOOT_DEADLINE_MS = 120_000;
-const DEFAULT_MEMORY_MIB = 512;
+export const DEFAULT_MEMORY_MIB = 512;
 
 /**
  * Boots a replica's machine and prepares it; the workload is not started. Whatever fails, nothing is
@@ -148,7 +148,8 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
 };
 
 /** Emulated processors cost the host's cores even when idle at boot: one is faster than two. With KVM, two as the seeds promise. */
-const defaultVcpus = (platform: Platform): number => (platform.vmm.capabilities.accelerated ? Math.min(2, platform.cores) : 1);
+export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number =>
+  platform.vmm.capabilities.accelerated ? Math.min(2, platform.cores) : 1;
 
 const ownHosts = (spec: ReplicaSpec, parts: MachineParts): MachineOrders['hosts'] =>
   parts.interfaces.map((card) => ({
