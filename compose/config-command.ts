@@ -4,6 +4,7 @@ import { HyprError } from '../base/errors.ts';
 import { serviceHashes } from './config-hash.ts';
 import { inDependencyOrder } from './cycles.ts';
 import { explain } from './explain.ts';
+import { explainEnvFiles } from './explain-env.ts';
 import { loadProject, loadTree } from './load.ts';
 import type { Project } from './model.ts';
 import { scalar, toPlain, withEntries } from './node.ts';
@@ -178,9 +179,10 @@ const variablesTable = (variables: readonly Variable[]): string => {
 };
 
 const renderExplanation = async (options: ConfigOptions, path: string): Promise<ConfigResult> => {
-  const { tree, warnings } = await loadProject({ ...options, allResources: true });
-  const explanation = explain(tree, path);
-  if (explanation === undefined) {
+  const { tree, warnings, project, origins } = await loadProject({ ...options, allResources: true });
+  const found = explain(tree, path, origins);
+  const explanation = [...(found ?? []), ...(await explainEnvFiles(path, { tree, project, cwd: options.cwd }))];
+  if (found === undefined && explanation.length === 0) {
     throw new HyprError('HYPR_USAGE', `nothing is set at ${path}`, { hint: 'paths look like services.web.image' });
   }
   return { stdout: lines(explanation), warnings };

@@ -2,8 +2,9 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import { exists } from '../base/files.ts';
-import { parseDotenv } from './dotenv.ts';
+import { type DotenvOptions, parseDotenv } from './dotenv.ts';
 import type { LoadOptions } from './options.ts';
+import { Origins } from './origins.ts';
 import { readSource } from './read-file.ts';
 import { errorAt, type Mark } from './source.ts';
 import type { Warnings } from './warnings.ts';
@@ -15,6 +16,7 @@ export interface Discovered {
   readonly workingDir: string;
   readonly environment: Map<string, string>;
   readonly profiles: readonly string[];
+  readonly origins: Origins;
 }
 
 /**
@@ -31,7 +33,8 @@ export const discover = async (options: LoadOptions, warnings: Warnings): Promis
     }
   }
   setDefault(environment, 'PWD', options.cwd);
-  const context: Context = { options, environment, files: absoluteFiles(options.files ?? [], options.cwd) };
+  const origins = new Origins(options.env ?? process.env);
+  const context: Context = { options, environment, warnings, origins, files: absoluteFiles(options.files ?? [], options.cwd) };
   await loadEnvFiles(context);
   if (context.files.length === 0) {
     context.files = filesFromEnvironment(context) ?? (await defaultFiles(workingDirOf(context), warnings));
@@ -47,6 +50,7 @@ export const discover = async (options: LoadOptions, warnings: Warnings): Promis
     files: context.files,
     workingDir: workingDirOf(context),
     environment,
+    origins,
     profiles:
       options.profiles === undefined || options.profiles.length === 0
         ? fromEnv.map((name) => name.trim()).filter(Boolean)
@@ -89,6 +93,8 @@ export const normalizeProjectName = (name: string): string =>
 interface Context {
   readonly options: LoadOptions;
   readonly environment: Map<string, string>;
+  readonly warnings: Warnings;
+  readonly origins: Origins;
   files: string[];
 }
 
@@ -144,14 +150,26 @@ const loadEnvFiles = async (context: Context): Promise<void> => {
       ? options.envFiles
       : splitList((options.env ?? process.env).COMPOSE_ENV_FILES);
   const files = named.length > 0 ? named : await defaultEnvFile(context);
+  const said: Array<{ name: string; value: string; mark: Mark }> = [];
   const values = await readEnvFiles(
     files.map((file) => resolve(options.cwd, file)),
     environment,
+    {
+      onValue: (name, value, mark) => said.push({ name, value, mark }),
+      onUnset: (name, mark) => warnUnset(name, mark, context.warnings),
+    },
   );
+  context.origins.addFiles(said);
   for (const [key, value] of values) {
     setDefault(environment, key, value);
   }
 };
+
+/** Passwords with a `$` are the usual way into this. */
+const warnUnset = (name: string, mark: Mark, warnings: Warnings): void =>
+  warnings.add('unset-variable', `The "${name}" variable is not set. Defaulting to a blank string.`, mark, {
+    hint: `if "$${name}" is meant as it is, put the value in single quotes`,
+  });
 
 const defaultEnvFile = async (context: Context): Promise<string[]> => {
   const disabled = (context.options.env ?? process.env).COMPOSE_DISABLE_ENV_FILE;
@@ -164,15 +182,15 @@ const defaultEnvFile = async (context: Context): Promise<string[]> => {
 };
 
 /** Reads env files in order, later ones winning; values may use the environment and earlier lines. */
-export const readEnvFiles = async (files: readonly string[], environment: ReadonlyMap<string, string>): Promise<Map<string, string>> => {
+export const readEnvFiles = async (
+  files: readonly string[],
+  environment: ReadonlyMap<string, string>,
+  options: DotenvOptions = {},
+): Promise<Map<string, string>> => {
   const out = new Map<string, string>();
   for (const file of files) {
     const source = await readEnvSource(file);
-    const parsed = parseDotenv(
-      source,
-      (name) => environment.get(name),
-      (name) => out.get(name),
-    );
+    const parsed = parseDotenv(source, (name) => environment.get(name), { ...options, fallback: (name) => out.get(name) });
     for (const [key, value] of parsed) {
       out.set(key, value);
     }

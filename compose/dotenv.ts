@@ -1,30 +1,38 @@
-import { errorAt, SourceFile } from './source.ts';
+import { errorAt, type Mark, SourceFile } from './source.ts';
 import { type Lookup, substitute, TemplateError } from './template.ts';
+
+/** Who else is asked or told while an env file is read. */
+export interface DotenvOptions {
+  /** The files before this one. */
+  readonly fallback?: Lookup;
+  /** A variable in a value that is set nowhere. */
+  readonly onUnset?: (name: string, mark: Mark) => void;
+  readonly onValue?: (name: string, value: string, mark: Mark) => void;
+}
 
 /**
  * Parses an env file: `K=v`, `K: v`, `export K=v`, bare `K` (inherited), quotes over several lines,
  * comments. Variables in values are asked of `lookup`, then of the file's own earlier lines, then of
- * `fallback` (the files before this one).
+ * `fallback`.
  * @throws COMPOSE_ENV_FILE with line and caret
  */
-export const parseDotenv = (source: SourceFile, lookup: Lookup, fallback: Lookup = () => undefined): Map<string, string> => {
+export const parseDotenv = (source: SourceFile, lookup: Lookup, options: DotenvOptions = {}): Map<string, string> => {
   const text = source.text.replaceAll('\r\n', '\n');
   const out = new Map<string, string>();
   const scanner: Scanner = {
     text,
     at: 0,
     source: new SourceFile(source.path, text),
-    lookup: (name) => lookup(name) ?? out.get(name) ?? fallback(name),
+    lookup: (name) => lookup(name) ?? out.get(name) ?? options.fallback?.(name),
+    options,
   };
   while (skipToStatement(scanner)) {
+    const start = scanner.at;
     const { key, inherited } = readKey(scanner);
-    if (!inherited) {
-      out.set(key, readValue(scanner));
-      continue;
-    }
-    const value = scanner.lookup(key);
+    const value = inherited ? scanner.lookup(key) : readValue(scanner);
     if (value !== undefined) {
       out.set(key, value);
+      options.onValue?.(key, value, { source: scanner.source, offset: start });
     }
   }
   return out;
@@ -58,6 +66,7 @@ interface Scanner {
   readonly text: string;
   readonly source: SourceFile;
   readonly lookup: Lookup;
+  readonly options: DotenvOptions;
   at: number;
 }
 
@@ -140,7 +149,10 @@ const readQuoted = (scanner: Scanner, quote: string): string => {
 
 const expand = (scanner: Scanner, offset: number, value: string): string => {
   try {
-    return substitute(value, { lookup: scanner.lookup });
+    return substitute(value, {
+      lookup: scanner.lookup,
+      onUnset: (name) => scanner.options.onUnset?.(name, { source: scanner.source, offset }),
+    });
   } catch (error) {
     if (error instanceof TemplateError) {
       throw fail(scanner, offset, error.message);

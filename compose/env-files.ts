@@ -28,7 +28,7 @@ export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolvi
         const parsed =
           checkFormat(file.format) === 'raw'
             ? parseRawEnv(source, (name) => lookup(name) ?? earlier(name))
-            : parseDotenv(source, lookup, earlier);
+            : parseDotenv(source, lookup, { fallback: earlier });
         addAll(values, parsed);
       }
     }

@@ -41,9 +41,15 @@ const fillScalar = (
     options.budget.countNode(node.mark, filled.length - text.length);
   }
   if (cast === undefined) {
-    return { ...node, value: filled };
+    return { ...node, value: filled, template: text };
   }
-  return { ...node, value: castText(filled, cast, node, path, options.warnings), ...(cast === 'float' ? { float: true } : {}) };
+  const template = text.includes('$') ? { template: text } : {};
+  return {
+    ...node,
+    ...template,
+    value: castText(filled, cast, node, path, options.warnings),
+    ...(cast === 'float' ? { float: true } : {}),
+  };
 };
 
 const substituteAt = (node: ScalarNode, text: string, path: Path, options: { lookup: Lookup; warnings: Warnings }): string => {

@@ -41,7 +41,7 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
     project = await step(project);
   }
   warnDuplicatePorts(project, tree, warnings);
-  return { project, warnings: warnings.all, tree, placeOf: (path) => locate(path).where };
+  return { project, warnings: warnings.all, tree, origins: found.origins, placeOf: (path) => locate(path).where };
 };
 
 /**

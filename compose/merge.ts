@@ -87,14 +87,17 @@ export const toSequence = (node: Node): ListNode => {
   if (node.kind === 'scalar') {
     return list(node.value === null ? [] : [node], node);
   }
-  const items: Node[] = [];
-  for (const [key, value] of [...node.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  const items: Array<ScalarNode & { value: string }> = [];
+  for (const [key, value] of node.entries) {
     for (const item of value.kind === 'list' ? value.items : [value]) {
       const text = isNull(item) ? key : `${key}=${item.kind === 'scalar' ? textOfNode(item) : ''}`;
-      items.push(scalar(text, { mark: value.keyMark ?? value.mark }));
+      items.push({ kind: 'scalar', value: text, mark: value.keyMark ?? value.mark });
     }
   }
-  return list(items, node);
+  return list(
+    items.sort((a, b) => (a.value < b.value ? -1 : 1)),
+    node,
+  );
 };
 
 const sequence: Rule = (base, over) => {

@@ -21,6 +21,8 @@ export interface ScalarNode extends NodeBase {
   readonly value: ScalarValue;
   /** An unquoted YAML timestamp; its text is `value`. Nothing in Compose takes one. */
   readonly date?: boolean;
+  /** The text before its variables were filled in. */
+  readonly template?: string;
   /** Written as a floating-point number. */
   readonly float?: boolean;
 }
@@ -34,6 +36,8 @@ interface NodeBase {
   readonly keyMark?: Mark;
   /** What this value replaced, last first (`config --explain`). */
   readonly lost?: readonly Node[];
+  /** What `!reset` and `!override` of later files took out of this mapping, by key. */
+  readonly removed?: ReadonlyMap<string, Node>;
 }
 
 export type Path = readonly string[];

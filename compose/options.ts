@@ -1,6 +1,7 @@
 import type { Place } from '../base/errors.ts';
 import type { Project } from './model.ts';
 import type { MapNode } from './node.ts';
+import type { Origins } from './origins.ts';
 import type { Warning } from './warnings.ts';
 
 /** What to load and how; the flags and variables of `docker compose`. Absent means compose's default. */
@@ -35,6 +36,8 @@ export interface LoadedProject {
   readonly warnings: readonly Warning[];
   /** The model before binding, with the origin of every value. */
   readonly tree: MapNode;
+  /** Who gave the variables of interpolation their values. */
+  readonly origins: Origins;
   /** Where the value at a path (e.g. `['services', 'web', 'image']`) or its nearest parent was written. */
   placeOf(path: readonly string[]): Place | undefined;
 }

@@ -22,8 +22,8 @@ const removeAt = (node: Node, path: Path): Node => {
   const entries = new Map(node.entries);
   if (rest.length === 0) {
     entries.delete(part);
-  } else {
-    entries.set(part, removeAt(child, rest));
+    return { ...node, entries, removed: new Map([...(node.removed ?? []), [part, child]]) };
   }
+  entries.set(part, removeAt(child, rest));
   return { ...node, entries };
 };

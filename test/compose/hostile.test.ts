@@ -35,6 +35,31 @@ const bombs: Record<string, [text: string, code: string]> = {
     `services: {a: {image: x, ports: [${Array.from({ length: 10 }, (_, i) => `'127.0.0.${i}:1-65535:1-65535'`).join(',')}]}}`,
     'COMPOSE_LIMIT',
   ],
+  'as many labels as fit': [
+    `services: {a: {image: x, labels: {${Array.from({ length: 150_000 }, (_, i) => `l${i}: v`).join(',')}}}}`,
+    'COMPOSE_LIMIT',
+  ],
+  'blank lines': [`${app}${repeat('\n', 5_000_000)}`, 'COMPOSE_LIMIT'],
+  comments: [`${app}${repeat('#\n', 2_000_000)}`, 'COMPOSE_LIMIT'],
+  'empty documents': [`${app}${repeat('---\n{}\n', 500_000)}`, 'COMPOSE_LIMIT'],
+  'aliases side by side': [`x-a: &a 1\nx-l: [${repeat('*a,', 1_000_000)}]\n${app}`, 'COMPOSE_LIMIT'],
+  'quotes side by side': [`x: ${repeat('"a" ', 1_000_000)}`, 'COMPOSE_LIMIT'],
+  'services that hand on what they inherit': [
+    `services:\n${Array.from(
+      { length: 150 },
+      (_, i) =>
+        `  s${i}:\n    image: x\n${i > 0 ? `    extends: s${i - 1}\n` : ''}    labels: {${Array.from({ length: 200 }, (_, j) => `l${i}x${j}: a`).join(',')}}\n`,
+    ).join('')}`,
+    'COMPOSE_LIMIT',
+  ],
+  'services that extend one another in a long row': [
+    `services:\n${Array.from({ length: 2000 }, (_, i) => `  s${i}: {image: x, extends: s${i + 1}}\n`).join('')}  s2000: {image: x}\n`,
+    'COMPOSE_LIMIT',
+  ],
+  'anchors that grow deep': [
+    `x-0: &a0 [1]\n${Array.from({ length: 300 }, (_, i) => `x-${i + 1}: &a${i + 1} [*a${i}]\n`).join('')}${app}`,
+    'COMPOSE_LIMIT',
+  ],
   'a NUL': ['services: {a: {image: "x\0"}}', 'COMPOSE_SYNTAX'],
 };
 

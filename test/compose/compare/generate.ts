@@ -85,6 +85,35 @@ const FIXED_FILES: Record<string, string> = {
   'c1.txt': 'config',
 };
 
+/**
+ * Every pair of values of one attribute as a file and its override, without what is wrong by itself:
+ * number `index` of them; undefined past the last one.
+ */
+export const mergeProject = (index: number): Generated | undefined => {
+  let at = index;
+  for (const [name, values] of Object.entries(SERVICE_FRAGMENTS)) {
+    const pairs = values.length ** 2;
+    if (at < pairs) {
+      const [first, second] = [values[Math.floor(at / values.length)], values[at % values.length]];
+      const wrap = (value: unknown): Tree =>
+        name.startsWith('build.') ? { build: { context: '.', [name.slice('build.'.length)]: value } } : { [name]: value };
+      const others = { b: { image: 'b' }, c: { image: 'c' } };
+      const resources = Object.fromEntries(
+        Object.entries(RESOURCES).map(([section, entries]) => [
+          section,
+          Object.fromEntries(Object.entries(entries).map(([key, all]) => [key, all[0]])),
+        ]),
+      );
+      const base = { services: { a: { image: 'i', ...wrap(first) }, ...others }, ...resources };
+      const files = { ...FIXED_FILES, 'compose.yaml': stringify(base), 'over.yaml': stringify({ services: { a: wrap(second) } }) };
+      const from = ['-f', 'compose.yaml', '-f', 'over.yaml', 'config'];
+      return { files, env: { E1: 'one', E2: '', T: 'true' }, args: [from, [...from, '--no-interpolate', '--format', 'json']] };
+    }
+    at -= pairs;
+  }
+  return undefined;
+};
+
 /** `--profile` is a flag of compose, the others of config. */
 const argsOf = (variant: readonly string[]): string[] =>
   variant[0] === '--profile'

@@ -2,12 +2,13 @@ import { mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Case, compareCase, diffLines, type Verdict } from './compare.ts';
-import { generateProject } from './generate.ts';
+import { generateProject, mergeProject } from './generate.ts';
 import { findReference } from './reference.ts';
 
 const USAGE = `usage: npm run compare:compose -- FILE… [CONFIG-FLAGS…]
        npm run compare:compose -- -f FILE -f FILE… [CONFIG-FLAGS…]
        npm run compare:compose -- --generate N [--seed S] [--from I] [--keep FOLDER]
+       npm run compare:compose -- --merges [--keep FOLDER]
 
 Runs docker compose and hypr's loader on the same files and prints where their output differs.
 The binary is HYPR_COMPARE_COMPOSE, or docker-compose in PATH or docker's plugin folders.
@@ -17,6 +18,7 @@ The binary is HYPR_COMPARE_COMPOSE, or docker-compose in PATH or docker's plugin
 const EVERY_WAY = [[], ['--format', 'json'], ['--no-interpolate'], ['--profile=*'], ['--variables'], ['--hash', '*']];
 /** Sides by side: the comparison waits for the other program most of the time. */
 const LANES = 3;
+const MANY = '1000000';
 
 /** The entry point; gives the exit code: 0 all explained, 1 differences, 2 nothing could be compared. */
 export const main = async (argv: readonly string[]): Promise<number> => {
@@ -26,7 +28,7 @@ export const main = async (argv: readonly string[]): Promise<number> => {
     return 2;
   }
   const option = (name: string): string | undefined => (argv.includes(name) ? argv[argv.indexOf(name) + 1] : undefined);
-  const generate = option('--generate');
+  const generate = option('--generate') ?? (argv.includes('--merges') ? MANY : undefined);
   return generate === undefined
     ? compareFiles(binary, argv)
     : compareGenerated(binary, {
@@ -34,6 +36,7 @@ export const main = async (argv: readonly string[]): Promise<number> => {
         seed: Number(option('--seed') ?? 1),
         from: Number(option('--from') ?? 0),
         keep: option('--keep'),
+        isMerges: argv.includes('--merges'),
       });
 };
 
@@ -84,6 +87,8 @@ interface GenerateOptions {
   readonly from: number;
   /** Where projects that differ are left; default: nowhere. */
   readonly keep: string | undefined;
+  /** Not at random: every pair of values of every attribute. */
+  readonly isMerges: boolean;
 }
 
 const compareGenerated = async (binary: string, options: GenerateOptions): Promise<number> => {
@@ -94,7 +99,9 @@ const compareGenerated = async (binary: string, options: GenerateOptions): Promi
     while (next < options.from + options.count) {
       const index = next;
       next += 1;
-      await compareOne(binary, { ...options, index, scratch, tally });
+      if (!(await compareOne(binary, { ...options, index, scratch, tally }))) {
+        return;
+      }
     }
   };
   try {
@@ -105,9 +112,15 @@ const compareGenerated = async (binary: string, options: GenerateOptions): Promi
   return tally.finish();
 };
 
-const compareOne = async (binary: string, options: GenerateOptions & { index: number; scratch: string; tally: Tally }): Promise<void> => {
+const compareOne = async (
+  binary: string,
+  options: GenerateOptions & { index: number; scratch: string; tally: Tally },
+): Promise<boolean> => {
   const { seed, index, scratch, keep, tally } = options;
-  const project = generateProject(seed, index);
+  const project = options.isMerges ? mergeProject(index) : generateProject(seed, index);
+  if (project === undefined) {
+    return false;
+  }
   const write = async (cwd: string): Promise<void> => {
     for (const [path, text] of Object.entries(project.files)) {
       await mkdir(dirname(join(cwd, path)), { recursive: true });
@@ -126,6 +139,7 @@ const compareOne = async (binary: string, options: GenerateOptions & { index: nu
     }
   }
   await rm(cwd, { recursive: true, force: true });
+  return true;
 };
 
 /** Counts verdicts and prints those worth reading. */
