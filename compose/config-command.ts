@@ -106,9 +106,12 @@ const renderModel = async (options: ConfigOptions): Promise<ConfigResult> => {
   return { stdout: options.format === 'json' ? formatPlainJson(plain) : formatPlainYaml(plain), warnings: warnings.all };
 };
 
+/** What listings and hashes leave undone. */
+const LISTED = { resolveEnv: false, uniqueNames: false } as const;
+
 /** Listings look at the whole project and read no env files. */
 const renderListing = async (options: ConfigOptions, print: (project: Project, separator: string) => string[]): Promise<ConfigResult> => {
-  const { project, warnings } = await loadProject({ ...options, services: [], resolveEnv: false });
+  const { project, warnings } = await loadProject({ ...options, services: [], ...LISTED });
   return { stdout: lines(print(project, options.compatibility === true ? '_' : '-')), warnings };
 };
 
@@ -140,13 +143,13 @@ const LISTINGS = [
 ] as const;
 
 const renderHashes = async (options: ConfigOptions, wanted: string): Promise<ConfigResult> => {
-  const { project, warnings } = await loadProject({ ...options, services: wanted === '*' ? [] : wanted.split(','), resolveEnv: false });
+  const { project, warnings } = await loadProject({ ...options, services: wanted === '*' ? [] : wanted.split(','), ...LISTED });
   const hashes = serviceHashes(project, wanted === '*' ? undefined : wanted.split(','));
   return { stdout: lines(hashes.map(({ name, hash }) => `${name} ${hash}`)), warnings };
 };
 
 const renderProfiles = async (options: ConfigOptions): Promise<ConfigResult> => {
-  const { project, warnings } = await loadProject({ ...options, resolveEnv: false });
+  const { project, warnings } = await loadProject({ ...options, ...LISTED });
   const services = [...Object.values(project.services), ...Object.values(project.disabledServices)];
   return { stdout: lines([...new Set(services.flatMap(({ profiles }) => profiles ?? []))].sort()), warnings };
 };

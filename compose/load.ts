@@ -34,7 +34,7 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
     (project) => (options.allResources === true ? project : dropUnused(project)),
     (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate })),
     (project) => resolveLabelFiles(project, { cwd: options.cwd, locate }),
-    (project) => check(options, () => checkContainerNames(project, locate), project),
+    (project) => (options.uniqueNames === false ? project : check(options, () => checkContainerNames(project, locate), project)),
   ];
   let project = buildProject(tree, { name, found });
   for (const step of steps) {

@@ -25,6 +25,8 @@ export interface LoadOptions {
   readonly normalize?: boolean;
   readonly resolvePaths?: boolean;
   readonly consistency?: boolean;
+  /** False: two services may have one `container_name`; listings do not look at that. */
+  readonly uniqueNames?: boolean;
   /** False: leave `env_file` unread. */
   readonly resolveEnv?: boolean;
   /** True: keep networks, volumes, secrets, configs that no service uses. */

@@ -28,6 +28,13 @@ describe('config', () => {
     expect((await runConfig({ cwd, env: {}, quiet: true })).stdout).toBe('');
   });
 
+  test('listings do not mind a container_name that is there twice; the model does', async () => {
+    const cwd = await projectFolder({ 'compose.yaml': 'services: {a: {image: x, container_name: cn}, b: {image: x, container_name: cn}}' });
+    expect((await runConfig({ cwd, env: {}, listServices: true })).stdout).toBe('a\nb\n');
+    expect((await runConfig({ cwd, env: {}, hash: '*' })).stdout.split('\n')).toHaveLength(3);
+    await expect(runConfig({ cwd, env: {} })).rejects.toMatchObject({ code: 'COMPOSE_INVALID' });
+  });
+
   test('--variables as a table', async () => {
     const cwd = await projectFolder({ 'compose.yaml': 'services: {a: {image: "x:${TAG:-1}", user: "${U:?who}"}}\n' });
     expect((await runConfig({ cwd, env: {}, listVariables: true })).stdout).toBe(

@@ -8,7 +8,7 @@ import { type ConfigOptions, runConfig } from '../../compose/index.ts';
 import { generateProject } from './compare/generate.ts';
 import { parseConfigArgs } from './config-args.ts';
 
-const PROJECTS = 250;
+const PROJECTS = 150;
 const SEED = 77;
 let scratch = '';
 

@@ -36,6 +36,7 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
     input.split('ipam').length > 2 && POOLS.test(theirs.stdout) && withoutLines(ours.stdout, POOLS) === withoutLines(theirs.stdout, POOLS),
   crash: refuses(/cmd\/main\.go:\d+ \+0x|panic: /),
   'unselected-files': (difference) => /^[a-c]$/.test(difference.args.at(-1) ?? '') && refuses(/(env|label)[ _]file \S+/)(difference),
+  'build-list': weRefuse(/build is a mapping in \S+ and must be a mapping here/),
   'include-types': weRefuse(/project_directory must be text/),
 };
 
