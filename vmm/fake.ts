@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Machine, MachineExit, MachineRecord, MachineSpec, Vmm } from './machine.ts';
+import type { Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './machine.ts';
 
 /** What a test can do to a fake machine, and see of it. */
 export interface FakeMachine extends Machine {
@@ -43,6 +43,16 @@ export const createFakeVmm = (): FakeVmm => {
       machines.set(spec.name, machine);
       return machine;
     },
+    restore: async (saved, nicSockets) => {
+      for (const socket of nicSockets) {
+        socket.destroy();
+      }
+      const machine = new FakeMachineImpl(saved.spec, () => machines.delete(saved.spec.name));
+      machine.paused = true;
+      machine.started = true;
+      machines.set(saved.spec.name, machine);
+      return machine;
+    },
     adopt: async (record) => machines.get(record.spec.name),
     sweep: async (record) => {
       machines.get(record.spec.name)?.crash('swept');
@@ -69,6 +79,8 @@ class FakeMachineImpl implements FakeMachine {
       helpers: [],
       agentSocket: join(spec.runDir, 'agent.sock'),
       controlSocket: join(spec.runDir, 'qmp.sock'),
+      layout: 'cold',
+      programs: 'fake',
     };
     this.#onEnd = onEnd;
     this.exited = new Promise((resolve) => {
@@ -86,6 +98,12 @@ class FakeMachineImpl implements FakeMachine {
 
   async resume(): Promise<void> {
     this.paused = false;
+  }
+
+  async save(state: string): Promise<SavedMachine> {
+    writeFileSync(state, '');
+    const { backend, programs, layout, spec } = this.record;
+    return { backend, programs, layout, spec, state };
   }
 
   powerOff(): void {

@@ -48,6 +48,24 @@ export interface MachineRecord {
   readonly helpers: readonly ProcessIdentity[];
   readonly agentSocket: string;
   readonly controlSocket: string;
+  /** How its devices came to be, which is how they must be laid out again when it is restored. */
+  readonly layout: DeviceLayout;
+  /** Names the programs that run it. */
+  readonly programs: string;
+}
+
+/** `cold`: all there from the start; `clone`: a template's, with the machine's own plugged into its slots. */
+export type DeviceLayout = 'cold' | 'clone';
+
+/** A machine that is on disk. It can go on from there once: its disks go on with it. */
+export interface SavedMachine {
+  readonly backend: string;
+  /** Names the programs that wrote the state: others may not be able to read it. */
+  readonly programs: string;
+  readonly layout: DeviceLayout;
+  readonly spec: MachineSpec;
+  /** Memory and devices. Holds whatever the guest held: secrets too. */
+  readonly state: string;
 }
 
 export interface MachineExit {
@@ -84,6 +102,11 @@ export interface Vmm {
   create(spec: MachineSpec, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
   /** Takes over a machine that another process started; undefined if it is gone. Its leftovers are then removed by `sweep`. */
   adopt(record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined>;
+  /**
+   * A machine as `save` left it, stopped; `resume` lets it go on. Takes over the sockets in every outcome.
+   * Throws VMM_SAVED when its state is of no use here: gone, or written by other programs.
+   */
+  restore(saved: SavedMachine, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
   /** Kills what a record names and removes its run folder; safe to repeat. */
   sweep(record: MachineRecord): Promise<void>;
 }
@@ -97,6 +120,11 @@ export interface Machine {
   /** Network links are taken down first, so that a paused guest cannot freeze its network; up again by resume. */
   pause(signal?: AbortSignal): Promise<void>;
   resume(signal?: AbortSignal): Promise<void>;
+  /**
+   * Writes a paused machine's memory and devices to the file `state`, made 0600. It stays paused. Throws
+   * HYPR_DISK_FULL, VMM_START; nothing is left of the file then.
+   */
+  save(state: string, signal?: AbortSignal): Promise<SavedMachine>;
   /** Waits up to `timeout` ms for the guest (which was asked through its agent) to power off, then kills. */
   stop(timeout: number, signal?: AbortSignal): Promise<MachineExit>;
   kill(): Promise<MachineExit>;

@@ -28,6 +28,8 @@ const makeMachine = async (status = 'running') => {
     process,
     helpers: [],
     agentSocket: '',
+    layout: 'cold',
+    programs: '',
     controlSocket: '',
   };
   let listener: (event: QmpEvent) => void = () => {};

@@ -5,6 +5,8 @@ import { pluggedDevices } from './command.ts';
 import type { Qmp } from './qmp.ts';
 
 const MOVE_MS = 30_000;
+/** For each MiB of memory: a slow disk takes its time. */
+const MOVE_MS_PER_MIB = 100;
 
 /**
  * Loads a template's device state into a stopped QEMU that maps its memory, and plugs in the machine's own
@@ -12,7 +14,7 @@ const MOVE_MS = 30_000;
  */
 export const loadClone = async (input: LoadInput): Promise<void> => {
   const { qmp, saved, signal } = input;
-  await move({ qmp, command: 'migrate-incoming', saved, signal });
+  await loadState({ qmp, saved, signal });
   for (const device of pluggedDevices(input.spec)) {
     await qmp.run('device_add', device, signal);
   }
@@ -31,18 +33,30 @@ export interface Saved {
   readonly state: string;
 }
 
+/** Reads the state of a stopped guest that has all its devices. Throws VMM_DIED, VMM_START, HYPR_TIMEOUT. */
+export const loadState = (input: Omit<MoveInput, 'command'>): Promise<void> => move({ ...input, command: 'migrate-incoming' });
+
 /** Stops a guest and writes what is not in its memory's file, some hundred kilobytes, to another file. */
 export const saveState = async (qmp: Qmp, saved: Saved, signal?: AbortSignal): Promise<void> => {
   await qmp.run('stop', undefined, signal);
   await move({ qmp, command: 'migrate', saved, signal });
 };
 
+/** Writes a stopped guest, with its memory, as fast as the disk takes it. */
+export const saveWhole = async (input: Omit<MoveInput, 'command' | 'saved'> & { readonly state: string }): Promise<void> => {
+  // 0 is no limit; QEMU's own is 128 MiB/s, for the sake of a network.
+  await input.qmp.run('migrate-set-parameters', { 'max-bandwidth': 0 }, input.signal);
+  await move({ ...input, command: 'migrate', saved: { ram: undefined, state: input.state } });
+};
+
 interface MoveInput extends Omit<LoadInput, 'spec'> {
   readonly command: 'migrate' | 'migrate-incoming';
+  /** Of the guest, when its memory is moved as well. */
+  readonly memoryMib?: number;
 }
 
 /** QEMU's own move of a machine's state to or from a file (docs/devel/migration), without memory that is a file already. */
-const move = async ({ qmp, command, saved, signal }: MoveInput): Promise<void> => {
+const move = async ({ qmp, command, saved, signal, memoryMib = 0 }: MoveInput): Promise<void> => {
   await qmp.run(
     'migrate-set-capabilities',
     {
@@ -57,7 +71,7 @@ const move = async ({ qmp, command, saved, signal }: MoveInput): Promise<void> =
   );
   const ended = awaitEnd(qmp);
   await qmp.run(command, { uri: `file:${saved.state}` }, signal);
-  await withDeadline({ ms: MOVE_MS, what: "the state of a template's devices", signal }, (deadline) =>
+  await withDeadline({ ms: MOVE_MS + memoryMib * MOVE_MS_PER_MIB, what: "the state of a machine's devices", signal }, (deadline) =>
     Promise.race([ended, rejectOnAbort(deadline)]),
   );
 };
@@ -68,10 +82,10 @@ const awaitEnd = (qmp: Qmp): Promise<void> => {
       if (event === 'MIGRATION' && data.status === 'completed') {
         resolve();
       } else if (event === 'MIGRATION' && data.status === 'failed') {
-        reject(new HyprError('VMM_START', "QEMU could not move the state of a template's devices"));
+        reject(new HyprError('VMM_START', "QEMU could not move the state of a machine's devices"));
       }
     });
-    void qmp.closed.then(() => reject(new HyprError('VMM_DIED', "QEMU ended over the state of a template's devices")));
+    void qmp.closed.then(() => reject(new HyprError('VMM_DIED', "QEMU ended over the state of a machine's devices")));
   });
   ended.catch(() => {});
   return ended;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../machine.ts';
+import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../machine.ts';
 import type { Toolchain } from '../tools.ts';
 import { memoryClass, SLOTS } from './machine-class.ts';
 
@@ -16,8 +16,12 @@ export interface QemuSettings {
  * How a machine begins: `cold` boots; `template` boots to be saved, with its memory in the file `ram`;
  * `clone` maps that file copy-on-write and waits for the saved state of its devices. Without `ram` the saved
  * state holds the memory too: for machines with shares, whose memory must be mapped by others as well.
+ * `restored` waits for what a machine of its own was saved with; all its devices are there from the start.
  */
-export type Beginning = { readonly kind: 'cold' } | { readonly kind: 'template' | 'clone'; readonly ram: string | undefined };
+export type Beginning =
+  | { readonly kind: 'cold' }
+  | { readonly kind: 'template' | 'clone'; readonly ram: string | undefined }
+  | { readonly kind: 'restored'; readonly layout: DeviceLayout };
 
 const COLD: Beginning = { kind: 'cold' };
 
@@ -64,7 +68,8 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,path=${quote(sockets.agent)},server=on,wait=off`],
     ...['-device', 'virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel'],
     ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
-    ...(beginning.kind === 'cold' ? coldDevices(spec) : cloneDevices(spec, beginning)),
+    ...deviceArgs(spec, beginning),
+    ...(beginning.kind === 'clone' || beginning.kind === 'restored' ? ['-incoming', 'defer'] : []),
   ];
   return { file: toolchain.qemu.file, args, env: {} };
 };
@@ -76,15 +81,29 @@ const MACHINE = 'q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off';
 const memoryArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
   const size = `${memoryClass(spec.memoryMib)}M`;
   const backed = (backend: string) => ['-M', `${MACHINE},memory-backend=m0`, '-object', `${backend},id=m0,size=${size}`, '-m', size];
-  if (beginning.kind === 'cold') {
+  if (layoutOf(beginning) === 'cold') {
     return spec.shares.length > 0 ? backed('memory-backend-memfd,share=on') : ['-M', MACHINE, '-m', size];
   }
-  if (beginning.ram === undefined) {
+  if (beginning.kind === 'restored' && spec.shares.length === 0) {
+    return backed('memory-backend-ram');
+  }
+  if (!('ram' in beginning) || beginning.ram === undefined) {
     return backed('memory-backend-memfd,share=on');
   }
   // A clone opens it for reading only: whatever a guest does, QEMU cannot write to what its siblings live on.
   const mode = beginning.kind === 'template' ? 'share=on' : 'share=off,readonly=on,rom=off';
   return backed(`memory-backend-file,${mode},mem-path=${quote(beginning.ram)}`);
+};
+
+export const layoutOf = (beginning: Beginning): DeviceLayout =>
+  beginning.kind === 'cold' ? 'cold' : beginning.kind === 'restored' ? beginning.layout : 'clone';
+
+const deviceArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
+  if (layoutOf(beginning) === 'cold') {
+    return coldDevices(spec);
+  }
+  const plugged = beginning.kind === 'restored' ? pluggedDevices(spec).flatMap((device) => ['-device', optionText(device)]) : [];
+  return [...cloneDevices(spec), ...plugged];
 };
 
 const coldDevices = (spec: MachineSpec): string[] => [
@@ -98,13 +117,12 @@ const coldDevices = (spec: MachineSpec): string[] => [
  * The balloon reports no free pages here: QEMU would give them back by punching holes into the template's
  * memory. Ports, because only they take devices later; eight to a slot of the root bus.
  */
-const cloneDevices = (spec: MachineSpec, beginning: Beginning): string[] => [
+const cloneDevices = (spec: MachineSpec): string[] => [
   ...['-device', 'virtio-balloon-pci'],
   ...Array.from({ length: SLOTS }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap(driveArgs),
   ...spec.nics.flatMap(netdevArgs),
   ...spec.shares.flatMap((_, index) => shareArgs(spec, index)),
-  ...(beginning.kind === 'clone' ? ['-incoming', 'defer'] : []),
 ];
 
 const FIRST_PORT_SLOT = 8;

@@ -2,14 +2,15 @@ import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { exists } from '../../base/files.ts';
 import { logger } from '../../base/log.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { lastLines } from '../console.ts';
-import type { Machine, MachineRecord, MachineSpec, Vmm } from '../machine.ts';
+import type { Machine, MachineRecord, MachineSpec, SavedMachine, Vmm } from '../machine.ts';
 import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
-import { loadClone, type Saved } from './clone.ts';
-import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
+import { loadClone, loadState, type Saved } from './clone.ts';
+import { type Beginning, buildQemuCommand, layoutOf, machineSockets, type QemuSettings } from './command.ts';
 import { launchQemu, makeFolders } from './launch.ts';
 import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
 import { connectQmp } from './qmp.ts';
@@ -31,7 +32,7 @@ interface CreateInput {
 
 /** The QEMU backend, for KVM and for software emulation alike. */
 export const createQemuVmm = ({ templates, ...settings }: QemuOptions): Vmm => ({
-  name: `qemu-${settings.accelerator}`,
+  name: backendName(settings),
   capabilities: {
     accelerated: settings.accelerator === 'kvm',
     pause: true,
@@ -42,8 +43,11 @@ export const createQemuVmm = ({ templates, ...settings }: QemuOptions): Vmm => (
   buildCommand: (spec) => buildQemuCommand(settings, spec),
   create: (spec, nicSockets, signal) => createMachine({ settings, spec, nicSockets, templates, signal }),
   adopt: adoptMachine,
+  restore: (saved, nicSockets, signal) => restoreMachine({ settings, spec: saved.spec, nicSockets, templates, signal }, saved),
   sweep: sweepMachine,
 });
+
+const backendName = (settings: QemuSettings): string => `qemu-${settings.accelerator}`;
 
 /** A clone where there is a template for it; else, and whenever that fails, a machine that boots. */
 const createMachine = async (input: CreateInput): Promise<Machine> => {
@@ -83,6 +87,23 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
   }
 };
 
+/** A machine goes on only with the very programs it was saved by: another QEMU may read its state wrongly. */
+const restoreMachine = async (input: CreateInput, saved: SavedMachine): Promise<Machine> => {
+  const { settings, spec, nicSockets } = input;
+  try {
+    checkSpec(spec, nicSockets);
+    if (saved.backend !== backendName(settings) || saved.programs !== settings.toolchain.id) {
+      throw new HyprError('VMM_SAVED', `${spec.name} was saved by other programs than those of now`);
+    }
+    if (!(await exists(saved.state))) {
+      throw new HyprError('VMM_SAVED', `the saved memory of ${spec.name} is gone: ${saved.state}`);
+    }
+    return await bringUp(input, { kind: 'restored', layout: saved.layout }, { ram: undefined, state: saved.state });
+  } finally {
+    destroyAll(nicSockets);
+  }
+};
+
 const describeError = (error: unknown): string =>
   [messageOf(error), ...(error instanceof HyprError ? (error.details ?? []) : [])].join('; ');
 
@@ -96,14 +117,26 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
     const helpers = await startShares(settings, spec, cleanup, signal);
     const { child, process, qmp } = await launchQemu({ settings, spec, nicSockets, beginning, cleanup, signal });
     if (saved !== undefined) {
-      await loadClone({ qmp, spec, saved, signal }).catch(async (error: unknown) => {
+      const loading =
+        beginning.kind === 'restored'
+          ? loadState({ qmp, saved, signal, memoryMib: spec.memoryMib })
+          : loadClone({ qmp, spec, saved, signal });
+      await loading.catch(async (error: unknown) => {
         // QEMU's own words go with its folder.
         throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
       });
     }
     const sockets = machineSockets(spec.runDir);
-    const backend = `qemu-${settings.accelerator}`;
-    const record: MachineRecord = { backend, spec, process, helpers, agentSocket: sockets.agent, controlSocket: sockets.control };
+    const record: MachineRecord = {
+      backend: backendName(settings),
+      spec,
+      process,
+      helpers,
+      agentSocket: sockets.agent,
+      controlSocket: sockets.control,
+      layout: layoutOf(beginning),
+      programs: settings.toolchain.id,
+    };
     cleanup.disarm();
     return new QemuMachine(record, qmp, child);
   } catch (error) {

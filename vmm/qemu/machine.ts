@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
-import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, readFile, rm, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { sleep } from '../../base/deadline.ts';
-import { isErrno } from '../../base/errors.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { boundLog, lastLines } from '../console.ts';
-import type { Machine, MachineExit, MachineRecord } from '../machine.ts';
+import type { Machine, MachineExit, MachineRecord, SavedMachine } from '../machine.ts';
+import { saveWhole } from './clone.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 
 /** After SIGKILL, or after the monitor closed, for the kernel to take the process away. */
@@ -27,6 +28,12 @@ const DEAD_STATES: Readonly<Record<string, string>> = {
   'guest-panicked': 'the guest kernel panicked',
   'io-error': 'a disk of the machine failed on the host',
 };
+
+/** What QEMU sends in the name of a card, in milliseconds: soon, and again in case the first is lost. */
+const ANNOUNCE = { initial: 10, max: 100, rounds: 3, step: 40 };
+
+/** Less than this is left on a disk that QEMU could not write on. */
+const FULL_BYTES = 1 << 20;
 
 /** Whether a machine ended by something its guest did, unlike one that was killed from outside or lost its host's disk. */
 export const isGuestFault = ({ reason, detail }: MachineExit): boolean =>
@@ -71,6 +78,26 @@ export class QemuMachine implements Machine {
   async resume(signal?: AbortSignal): Promise<void> {
     await this.#qmp.run('cont', undefined, signal);
     await this.#setLinks(true, signal);
+    // A network that was started anew does not know yet where this machine is.
+    await this.#qmp.run('announce-self', ANNOUNCE, signal);
+  }
+
+  async save(state: string, signal?: AbortSignal): Promise<SavedMachine> {
+    const { backend, programs, layout, spec } = this.record;
+    const { status } = await this.#qmp.run('query-status', undefined, signal);
+    if (status !== 'paused') {
+      throw new HyprError('HYPR_INTERNAL', `${spec.name} is ${status}, not paused: it cannot be saved`);
+    }
+    try {
+      // QEMU writes into the file that is there: memory is for its owner's eyes.
+      await (await open(state, 'w', 0o600)).close();
+      await saveWhole({ qmp: this.#qmp, state, signal, memoryMib: spec.memoryMib });
+      return { backend, programs, layout, spec, state };
+    } catch (error) {
+      const full = await isFull(state);
+      await rm(state, { force: true });
+      throw full ? diskFull(state) : error;
+    }
   }
 
   /** An abort cuts the wait short: the machine is killed at once. */
@@ -160,6 +187,16 @@ export class QemuMachine implements Machine {
     };
   }
 }
+
+const isFull = async (path: string): Promise<boolean> => {
+  const { bavail, bsize } = await statfs(dirname(path));
+  return bavail * bsize < FULL_BYTES;
+};
+
+const diskFull = (path: string): HyprError =>
+  new HyprError('HYPR_DISK_FULL', `no space left for the memory of a machine on the disk of ${path}`, {
+    hint: 'free as much as the machines of the stack use (hypr stats), e.g. with hypr system prune, and try again',
+  });
 
 export const stderrPath = (record: Pick<MachineRecord, 'spec'>): string => join(record.spec.runDir, 'qemu.err');
 
