@@ -124,7 +124,7 @@ describe('a pause', () => {
     const { machine, said } = await makeMachine();
     await machine.pause();
     await machine.resume();
-    expect(said).toEqual(['set_link down', 'stop', 'cont', 'set_link up']);
+    expect(said).toEqual(['set_link down', 'stop', 'cont', 'set_link up', 'announce-self']);
   });
 
   it('that fails leaves the links up', async () => {
