@@ -4,6 +4,8 @@ import type { ProgressSink } from '../base/progress.ts';
 import type { Toolchain } from '../vmm/tools.ts';
 import { findZstd } from './registry/decompress.ts';
 import { pullImage, resolveDigest } from './registry/pull.ts';
+import { findAllTags, type PushResult, pushImage } from './registry/push.ts';
+import type { PushTarget } from './registry/push-target.ts';
 import { formatReference, parseReference } from './registry/reference.ts';
 import { openRegistries, type Registries } from './registry/registries.ts';
 import type { RegistrySettings } from './registry/settings.ts';
@@ -37,6 +39,15 @@ export interface Images {
   tag(name: string, reference: string): Promise<void>;
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
   save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
+  /** Brings images of the store to their registries, one after the other; `allTags`: every tag here of repositories without one. */
+  push(
+    references: readonly string[],
+    options: { allTags?: boolean },
+    onProgress: ProgressSink,
+    signal?: AbortSignal,
+  ): Promise<PushResult[]>;
+  /** For what is more than one image: blobs, manifests and indexes of one's own (see PushTarget); also fetching them. */
+  withPushTarget<T>(reference: string, work: (target: PushTarget) => Promise<T>, signal?: AbortSignal): Promise<T>;
   /** The digest a reference has at its registry right now. */
   resolveDigest(reference: string, signal?: AbortSignal): Promise<string>;
 }
@@ -66,6 +77,16 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
     tag: (name, reference) => store.tag(name, reference),
     load: (path, progress, signal) => loadArchive(path, { store, zstd, progress, signal }),
     save: (names, path, { format }, signal) => saveAll(store, { names, path, format, signal }),
+    push: (references, { allTags = false }, progress, signal = never()) =>
+      withRegistries(async (registries) => {
+        const results: PushResult[] = [];
+        for (const reference of allTags ? await findAllTags(store, references) : references) {
+          results.push(await pushImage({ store, registries, reference, progress, signal }));
+        }
+        return results;
+      }),
+    withPushTarget: (reference, work, signal = never()) =>
+      withRegistries((registries) => registries.withPushTarget(parseReference(reference), { signal }, work)),
     resolveDigest: (reference, signal = never()) => withRegistries((registries) => resolveDigest(registries, reference, signal)),
   };
 };

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { homePaths, runtimeDir } from '../base/paths.ts';
 import { buildImage, checkBuild, listCachedLayers } from '../builder/build.ts';
 import { openImages as openImageApi } from '../builder/images.ts';
+import { findCredentials, serverKey } from '../builder/registry/credentials.ts';
+import { login, logout, parseServer } from '../builder/registry/login.ts';
 import { resolveDigest as resolveAtRegistry } from '../builder/registry/pull.ts';
 import { openRegistries } from '../builder/registry/registries.ts';
 import type { BuildResult, Image } from '../builder/types.ts';
@@ -84,6 +86,36 @@ export const buildProject: EngineApi['buildProject'] = async (project, options, 
     results[service] = { imageId, manifestDigest: image?.manifestDigest ?? '' };
   }
   return results;
+};
+
+export const pushProject: EngineApi['pushProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
+  const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
+  const images = await openImages();
+  const tags = services.flatMap((name) => {
+    const { image, build } = project.services[name] ?? {};
+    return image === undefined || build === undefined ? [] : [image, ...(build.tags ?? [])];
+  });
+  for (const tag of new Set(tags)) {
+    try {
+      await images.push([tag], {}, onProgress, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // Its failure has been shown already.
+      if (!options.ignoreFailures) {
+        throw error;
+      }
+    }
+  }
+};
+
+export const registryLogins: EngineApi['registryLogins'] = async () => {
+  const { home } = homePaths();
+  return {
+    nameOf: (server) => serverKey(parseServer(server)),
+    login: (server, credentials, signal) => login(parseServer(server), credentials, { home, signal }),
+    logout: (server) => logout(parseServer(server)),
+    find: (server) => findCredentials(parseServer(server)),
+  };
 };
 
 export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {

@@ -1,5 +1,8 @@
 import type { ProgressSink } from '../base/progress.ts';
 import type { BuildCheck } from '../builder/build.ts';
+import type { Credentials } from '../builder/registry/credentials.ts';
+import type { LoginResult } from '../builder/registry/login.ts';
+import type { PushResult } from '../builder/registry/push.ts';
 import type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
 import type { Project } from '../compose/model.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
@@ -150,6 +153,13 @@ export interface ImageApi {
   list(): Promise<Image[]>;
   /** By reference, id or id prefix. */
   inspect(name: string): Promise<Image>;
+  /** To the registries their names say, one after the other; see builder/registry/push.ts. */
+  push(
+    references: readonly string[],
+    options: { allTags?: boolean },
+    onProgress: ProgressSink,
+    signal?: AbortSignal,
+  ): Promise<PushResult[]>;
   /** What docker prints of it: `Untagged: …`, `Deleted: sha256:…`. */
   remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
   tag(name: string, reference: string): Promise<void>;
@@ -203,6 +213,10 @@ export interface EngineApi {
     onEvent: (service: string, event: BuildEvent) => void,
     signal?: AbortSignal,
   ): Promise<Record<string, BuildResult>>;
+  /** Tags of services that have `build:` and `image:`, and their `build.tags`. */
+  pushProject(project: Project, options: PushProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  /** Logins at registries, shared with docker. */
+  registryLogins(): Promise<RegistryLogins>;
   pullProject(project: Project, options: PullProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
@@ -227,4 +241,22 @@ export interface PullProjectOptions {
   readonly policy: 'missing' | 'always';
   readonly ignoreFailures: boolean;
   readonly ignoreBuildable: boolean;
+}
+
+export interface PushProjectOptions {
+  readonly services: readonly string[];
+  readonly includeDeps: boolean;
+  readonly ignoreFailures: boolean;
+}
+
+/** `server` is docker's argument: a host or URL, undefined for Docker Hub. See builder/registry/login.ts. */
+export interface RegistryLogins {
+  /** As docker keeps and prints it: `https://index.docker.io/v1/`, `localhost:5000`. Throws HYPR_USAGE. */
+  nameOf(server: string | undefined): string;
+  /** Verifies and keeps. Throws REGISTRY_AUTH, REGISTRY_UNREACHABLE. */
+  login(server: string | undefined, credentials: Credentials, signal: AbortSignal): Promise<LoginResult>;
+  /** False when there was no login. */
+  logout(server: string | undefined): Promise<boolean>;
+  /** What an earlier login left. */
+  find(server: string | undefined): Promise<Credentials | undefined>;
 }

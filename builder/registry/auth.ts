@@ -22,25 +22,46 @@ export const parseChallenge = (header: string): Challenge | undefined => {
   return undefined;
 };
 
+export interface ChallengeInput {
+  readonly response: Response;
+  readonly endpoint: string;
+  /** `repository:library/nginx:pull`; none to only prove who one is. */
+  readonly scopes: readonly string[];
+  readonly credentials: Credentials | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface ChallengeAnswer {
+  /** The Authorization header. */
+  readonly authorization: string;
+  readonly refreshToken: string | undefined;
+}
+
 /**
  * The Authorization header that answers a 401 (distribution's token authentication, or Basic). Gives
  * undefined when there is nothing to answer with. Throws REGISTRY_AUTH when the token server refuses.
  */
-export const answerChallenge = async (
+export const answerChallenge = async (http: Http, input: ChallengeInput): Promise<string | undefined> =>
+  (await answerForLogin(http, input, {}))?.authorization;
+
+/** Like answerChallenge; `offline` asks for an identity token, too. */
+export const answerForLogin = async (
   http: Http,
-  input: { response: Response; endpoint: string; scope: string; credentials: Credentials | undefined; signal: AbortSignal },
-): Promise<string | undefined> => {
+  input: ChallengeInput,
+  options: { offline?: boolean },
+): Promise<ChallengeAnswer | undefined> => {
   const header = input.response.headers['www-authenticate'];
   const challenge = parseChallenge(Array.isArray(header) ? header.join(', ') : (header ?? ''));
   if (challenge === undefined) {
     return undefined;
   }
   if (challenge.scheme === 'basic') {
-    return input.credentials === undefined ? undefined : basic(input.credentials);
+    const authorization = input.credentials === undefined ? undefined : basic(input.credentials);
+    return authorization === undefined ? undefined : { authorization, refreshToken: undefined };
   }
   const realm = checkRealm(challenge.parameters.realm ?? '', input.endpoint);
-  const token = await fetchToken(http, { ...input, realm, service: challenge.parameters.service ?? '' });
-  return token === undefined ? undefined : `Bearer ${token}`;
+  const answer = await requestToken(http, { ...input, realm, service: challenge.parameters.service ?? '' }, options);
+  return answer === undefined ? undefined : { authorization: `Bearer ${answer.token}`, refreshToken: answer.refreshToken };
 };
 
 const basic = (credentials: Credentials): string | undefined =>
@@ -56,34 +77,56 @@ const checkRealm = (realm: string, endpoint: string): URL => {
   return url;
 };
 
-const fetchToken = async (
-  http: Http,
-  input: { realm: URL; service: string; scope: string; credentials: Credentials | undefined; signal: AbortSignal },
-): Promise<string | undefined> => {
-  const { realm, service, scope, credentials, signal } = input;
-  const response = await http.send(tokenRequest({ realm, service, scope, credentials, signal }));
+interface TokenInput {
+  readonly realm: URL;
+  readonly service: string;
+  readonly scopes: readonly string[];
+  readonly credentials: Credentials | undefined;
+  readonly signal: AbortSignal;
+}
+
+interface Token {
+  readonly token: string;
+  /** What a login keeps instead of the password, where the server gives one. */
+  readonly refreshToken: string | undefined;
+}
+
+/**
+ * Asks a token server (distribution's "Token Authentication" and "OAuth2 Token Authentication"): by GET, by POST
+ * for an identity token and where GET is not known. Undefined: refused to somebody without credentials.
+ */
+const requestToken = async (http: Http, input: TokenInput, { offline = false }: { offline?: boolean }): Promise<Token | undefined> => {
+  const { realm, credentials } = input;
+  const isPost = credentials !== undefined && 'identityToken' in credentials;
+  let response = await http.send(isPost ? postRequest(input, offline) : getRequest(input, offline));
+  if ((response.statusCode === 404 || response.statusCode === 405) && !isPost && credentials !== undefined) {
+    await response.body.dump();
+    response = await http.send(postRequest(input, offline));
+  }
   if (response.statusCode === 401 || response.statusCode === 403) {
     await response.body.dump();
     if (credentials === undefined) {
       return undefined;
     }
-    throw new HyprError('REGISTRY_AUTH', `${realm.host} refuses the credentials of ~/.docker/config.json`, {
-      hint: 'log in again with: docker login',
-    });
+    throw new HyprError('REGISTRY_AUTH', `${realm.host} refuses the credentials`, { hint: 'log in again with: hypr login' });
   }
   if (response.statusCode !== 200) {
     await response.body.dump();
     throw new HyprError('REGISTRY_ERROR', `${realm.host} answered ${response.statusCode} when asked for a token`);
   }
+  return readToken(response, realm);
+};
+
+const readToken = async (response: Response, realm: URL): Promise<Token> => {
   const body = parseAnswer((await readLimited(response, MAX_TOKEN_ANSWER)).toString('utf8'));
   const token = body.token ?? body.access_token;
   if (typeof token !== 'string' || /[^\x21-\x7e]/.test(token)) {
     throw new HyprError('REGISTRY_ERROR', `${realm.host} gave no token`);
   }
-  return token;
+  return { token, refreshToken: typeof body.refresh_token === 'string' && body.refresh_token !== '' ? body.refresh_token : undefined };
 };
 
-const parseAnswer = (text: string): { token?: unknown; access_token?: unknown } => {
+const parseAnswer = (text: string): { token?: unknown; access_token?: unknown; refresh_token?: unknown } => {
   try {
     return Object(JSON.parse(text)) as object;
   } catch {
@@ -91,22 +134,32 @@ const parseAnswer = (text: string): { token?: unknown; access_token?: unknown } 
   }
 };
 
-const tokenRequest = (input: { realm: URL; service: string; scope: string; credentials: Credentials | undefined; signal: AbortSignal }) => {
-  const { realm, service, scope, credentials, signal } = input;
-  if (credentials !== undefined && 'identityToken' in credentials) {
-    const form = new URLSearchParams({
-      grant_type: 'refresh_token',
-      service,
-      scope,
-      client_id: 'hypr',
-      refresh_token: credentials.identityToken,
-    });
-    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    return { url: realm.href, method: 'POST', headers, body: form.toString(), signal } as const;
-  }
+const postRequest = ({ realm, service, scopes, credentials, signal }: TokenInput, offline: boolean) => {
+  const grant: Record<string, string> =
+    credentials !== undefined && 'identityToken' in credentials
+      ? { grant_type: 'refresh_token', refresh_token: credentials.identityToken }
+      : { grant_type: 'password', ...credentials };
+  const form = new URLSearchParams({
+    ...grant,
+    service,
+    client_id: 'hypr',
+    ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
+    ...(offline ? { access_type: 'offline' } : {}),
+  });
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  return { url: realm.href, method: 'POST', headers, body: form.toString(), signal } as const;
+};
+
+const getRequest = ({ realm, service, scopes, credentials, signal }: TokenInput, offline: boolean) => {
   const url = new URL(realm);
   url.searchParams.set('service', service);
-  url.searchParams.set('scope', scope);
+  for (const scope of scopes) {
+    url.searchParams.append('scope', scope);
+  }
+  if (offline) {
+    url.searchParams.set('offline_token', 'true');
+    url.searchParams.set('client_id', 'hypr');
+  }
   const authorization = credentials === undefined ? undefined : basic(credentials);
   return { url: url.href, headers: authorization === undefined ? {} : { authorization }, signal } as const;
 };

@@ -2,11 +2,10 @@ import { createHash } from 'node:crypto';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../store/manifest.ts';
-import { answerChallenge } from './auth.ts';
-import type { Credentials } from './credentials.ts';
-import { type Http, type Response, TRIES } from './http.ts';
+import { openAccess, type RepositoryOptions } from './access.ts';
+import { type Response, TRIES } from './http.ts';
 import { readLimited } from './read-limited.ts';
-import { type Reference, repositoryName } from './reference.ts';
+import { repositoryName } from './reference.ts';
 import { refusal } from './refusal.ts';
 import type { Endpoint } from './settings.ts';
 
@@ -32,17 +31,10 @@ export interface Repository {
 export const MAX_MANIFEST = 4 * 1024 * 1024;
 const ACCEPT = [MEDIA.ociIndex, MEDIA.dockerList, MEDIA.ociManifest, MEDIA.dockerManifest].join(', ');
 
-export interface RepositoryOptions {
-  readonly http: Http;
-  readonly endpoint: Endpoint;
-  readonly reference: Reference;
-  readonly credentials: Credentials | undefined;
-  readonly signal: AbortSignal;
-}
-
 export const openRepository = (options: RepositoryOptions): Repository => {
   const { endpoint } = options;
-  const get = authorised(options);
+  const access = openAccess(options);
+  const get: Get = (path, headers, signal) => access({ path, headers, signal });
   return {
     endpoint,
     manifest: (tagOrDigest) => fetchManifest(get, options, tagOrDigest),
@@ -71,34 +63,6 @@ export const openRepository = (options: RepositoryOptions): Repository => {
 };
 
 type Get = (path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Response>;
-
-/** GET below /v2/<name>/ with the authorisation the registry asks for, which is kept for the next request. */
-const authorised = (options: RepositoryOptions): Get => {
-  const { http, endpoint, reference, credentials } = options;
-  let pending: Promise<string | undefined> = Promise.resolve(undefined);
-  const base = new URL(endpoint.url);
-  const root = `${base.origin}/v2${base.pathname.replace(/\/$/, '')}/${reference.path}/`;
-  return async (path, headers, signal) => {
-    const send = (authorization: string | undefined) =>
-      http.send({ url: root + path, headers: { ...headers, ...(authorization === undefined ? {} : { authorization }) }, signal });
-    const used = await pending;
-    const response = await send(used);
-    if (response.statusCode !== 401) {
-      return response;
-    }
-    await response.body.dump();
-    // Several layers are asked for at once: one of them gets the new token for all.
-    if ((await pending) === used) {
-      const scope = `repository:${reference.path}:pull`;
-      pending = answerChallenge(http, { response, endpoint: endpoint.url, scope, credentials, signal });
-      pending.catch(() => {
-        pending = Promise.resolve(undefined);
-      });
-    }
-    const answer = await pending;
-    return answer === undefined || answer === used ? response : send(answer);
-  };
-};
 
 const fetchManifest = async (get: Get, options: RepositoryOptions, tagOrDigest: string): Promise<FetchedManifest> => {
   const response = await get(`manifests/${tagOrDigest}`, { accept: ACCEPT }, options.signal);

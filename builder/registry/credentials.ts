@@ -1,32 +1,27 @@
-import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
-import { runProgram } from '../../base/process.ts';
+import { HyprError } from '../../base/errors.ts';
+import { openCredentialHelper } from './credential-helper.ts';
+import { type DockerAuth, type DockerConfig, dockerConfigPath, readDockerConfig, writeDockerAuth } from './docker-config.ts';
 
 export type Credentials = { readonly username: string; readonly password: string } | { readonly identityToken: string };
 
-interface DockerConfig {
-  readonly auths?: Readonly<Record<string, { auth?: string; username?: string; password?: string; identitytoken?: string }>>;
-  readonly credsStore?: string;
-  readonly credHelpers?: Readonly<Record<string, string>>;
-}
+/** docker's own name for its hub, older than the present API. */
+const HUB_KEY = 'https://index.docker.io/v1/';
+const HUB_KEYS = [HUB_KEY, 'index.docker.io', 'docker.io', 'registry-1.docker.io'];
 
-const HUB_KEYS = ['https://index.docker.io/v1/', 'index.docker.io', 'docker.io', 'registry-1.docker.io'];
-const HELPER_MS = 30_000;
+/** The key of a registry in docker's config.json. */
+export const serverKey = (domain: string): string => (domain === 'docker.io' ? HUB_KEY : domain);
 
 /**
- * What `docker login` left for a registry: `~/.docker/config.json` (or DOCKER_CONFIG), its entries and
- * credential helpers. Undefined when there is nothing. Secrets go to helpers by stdin, never by argv.
+ * What `docker login` or `hypr login` left for a registry: `~/.docker/config.json` (or DOCKER_CONFIG), its entries
+ * and credential helpers. Undefined when there is nothing. Secrets go to helpers by stdin, never by argv.
  */
 export const findCredentials = async (domain: string, env: NodeJS.ProcessEnv = process.env): Promise<Credentials | undefined> => {
-  const path = join(env.DOCKER_CONFIG ?? join(env.HOME ?? homedir(), '.docker'), 'config.json');
-  const config = await readConfig(path);
-  const keys =
-    domain === 'docker.io' ? HUB_KEYS : [domain, `https://${domain}`, `http://${domain}`, `https://${domain}/v1/`, `https://${domain}/v2/`];
-  const helper = keys.map((key) => config.credHelpers?.[key]).find((name) => name !== undefined) ?? config.credsStore;
+  const path = dockerConfigPath(env);
+  const config = await readDockerConfig(path);
+  const keys = keysOf(domain);
+  const helper = helperFor(config, keys);
   if (helper !== undefined) {
-    const found = await askHelper(helper, keys[0] ?? domain);
+    const found = await openCredentialHelper(helper, env).get(serverKey(domain));
     if (found !== undefined) {
       return found;
     }
@@ -40,7 +35,54 @@ export const findCredentials = async (domain: string, env: NodeJS.ProcessEnv = p
   return undefined;
 };
 
-const decodeEntry = (entry: NonNullable<DockerConfig['auths']>[string] | undefined, path: string): Credentials | undefined => {
+/** Keeps credentials where docker would; gives the file if they are in it as plain text. */
+export const storeCredentials = async (
+  domain: string,
+  credentials: Credentials,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string | undefined> => {
+  const path = dockerConfigPath(env);
+  const helper = helperFor(await readDockerConfig(path), keysOf(domain));
+  const key = serverKey(domain);
+  if (helper === undefined) {
+    await writeDockerAuth(path, key, encodeEntry(credentials));
+    return path;
+  }
+  await openCredentialHelper(helper, env).store(key, credentials);
+  // An empty entry says that there is a login; docker leaves one, too.
+  await writeDockerAuth(path, key, {});
+  return undefined;
+};
+
+/** Forgets a login under all names it may have; false when there was none. */
+export const eraseCredentials = async (domain: string, env: NodeJS.ProcessEnv = process.env): Promise<boolean> => {
+  const path = dockerConfigPath(env);
+  const config = await readDockerConfig(path);
+  const keys = keysOf(domain);
+  const helper = helperFor(config, keys);
+  const entries = keys.filter((key) => config.auths?.[key] !== undefined);
+  const stored = helper === undefined ? undefined : openCredentialHelper(helper, env);
+  const wasStored = (await stored?.get(serverKey(domain))) !== undefined;
+  await stored?.erase(serverKey(domain));
+  for (const key of entries) {
+    await writeDockerAuth(path, key, undefined);
+  }
+  return wasStored || entries.length > 0;
+};
+
+const keysOf = (domain: string): string[] =>
+  domain === 'docker.io' ? HUB_KEYS : [domain, `https://${domain}`, `http://${domain}`, `https://${domain}/v1/`, `https://${domain}/v2/`];
+
+const helperFor = (config: DockerConfig, keys: readonly string[]): string | undefined =>
+  keys.map((key) => config.credHelpers?.[key]).find((name) => name !== undefined) ?? (config.credsStore || undefined);
+
+/** As docker: the user name beside an identity token is only shown. */
+const encodeEntry = (credentials: Credentials): DockerAuth =>
+  'identityToken' in credentials
+    ? { auth: Buffer.from('<token>:').toString('base64'), identitytoken: credentials.identityToken }
+    : { auth: Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64') };
+
+const decodeEntry = (entry: DockerAuth | undefined, path: string): Credentials | undefined => {
   if (entry?.identitytoken) {
     return { identityToken: entry.identitytoken };
   }
@@ -53,46 +95,7 @@ const decodeEntry = (entry: NonNullable<DockerConfig['auths']>[string] | undefin
   const decoded = Buffer.from(entry.auth, 'base64').toString('utf8');
   const colon = decoded.indexOf(':');
   if (colon < 0) {
-    throw new HyprError('REGISTRY_AUTH', `${path} has a malformed entry`, { hint: 'log in again with: docker login' });
+    throw new HyprError('REGISTRY_AUTH', `${path} has a malformed entry`, { hint: 'log in again with: hypr login' });
   }
   return { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, '') };
-};
-
-/** The protocol of docker-credential-helpers: server name on stdin, JSON on stdout. */
-const askHelper = async (name: string, server: string): Promise<Credentials | undefined> => {
-  if (!/^[\w.-]+$/.test(name)) {
-    throw new HyprError('REGISTRY_AUTH', `${JSON.stringify(name)} is not the name of a credential helper`);
-  }
-  const program = `docker-credential-${name}`;
-  const result = await runProgram(program, ['get'], { input: server, timeout: HELPER_MS }).catch((error: unknown) => {
-    throw new HyprError('REGISTRY_AUTH', `the credential helper ${program} cannot be started`, {
-      hint: 'install it, or take it out of ~/.docker/config.json',
-      cause: error,
-    });
-  });
-  if (result.code !== 0) {
-    if (/credentials not found/i.test(result.stdout + result.stderr)) {
-      return undefined;
-    }
-    throw new HyprError('REGISTRY_AUTH', `the credential helper ${program} ended with exit code ${result.code}`, {
-      details: result.stderr.trim().split('\n').slice(-3),
-    });
-  }
-  try {
-    const { Username, Secret } = JSON.parse(result.stdout) as { Username: string; Secret: string };
-    return Username === '<token>' ? { identityToken: Secret } : { username: Username, password: Secret };
-  } catch (error) {
-    throw new HyprError('REGISTRY_AUTH', `the credential helper ${program} answered with something that is not JSON`, { cause: error });
-  }
-};
-
-const readConfig = async (path: string): Promise<DockerConfig> => {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as DockerConfig;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
-      return {};
-    }
-    throw new HyprError('REGISTRY_AUTH', `${path} cannot be read`, { where: { file: path }, cause: error });
-  }
 };

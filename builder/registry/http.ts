@@ -1,17 +1,21 @@
-import { readFileSync } from 'node:fs';
-import { rootCertificates } from 'node:tls';
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import type { Readable } from 'node:stream';
+import { type Dispatcher, request } from 'undici';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
-import { isLoopback } from './settings.ts';
+import { type DispatcherOptions, openDispatchers } from './dispatchers.ts';
 
 export type Response = Dispatcher.ResponseData;
 
+/** A function gives the stream anew for every try. */
+export type Body = string | Uint8Array | (() => Readable);
+
 export interface HttpRequest {
   readonly url: string;
-  readonly method?: 'GET' | 'HEAD' | 'POST';
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly body?: Body | undefined;
+  /** False: one try only, because the caller has to look at the state of things before another. */
+  readonly repeat?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -22,8 +26,7 @@ export interface Http extends AsyncDisposable {
   backoff(attempt: number): number;
 }
 
-export interface HttpOptions {
-  readonly env?: NodeJS.ProcessEnv | undefined;
+export interface HttpOptions extends DispatcherOptions {
   /** Milliseconds before the first repetition, doubled each time. Default 300. */
   readonly backoff?: number | undefined;
 }
@@ -32,49 +35,40 @@ export const TRIES = 5;
 const MAX_REDIRECTS = 5;
 const MAX_WAIT = 60_000;
 const REPEATABLE = new Set([408, 429, 500, 502, 503, 504]);
-const SILENCE = 60_000;
 
-/** One pool of connections. Proxies come from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, never for loopback. */
-export const openHttp = ({ env = process.env, backoff = 300 }: HttpOptions = {}): Http => {
-  const ca = trustedAuthorities(env);
-  const common = { headersTimeout: SILENCE, bodyTimeout: SILENCE, connect: { timeout: 20_000, ...(ca ? { ca } : {}) } };
-  const direct = new Agent(common);
-  const proxied = new EnvHttpProxyAgent({
-    ...common,
-    ...(ca ? { requestTls: { ca }, proxyTls: { ca } } : {}),
-    ...proxySettings(env),
-  });
+/** One pool of connections; see openDispatchers for proxies and certificates. */
+export const openHttp = (options: HttpOptions = {}): Http => {
+  const { backoff = 300 } = options;
+  const dispatchers = openDispatchers(options);
   const wait = (attempt: number) => Math.min(MAX_WAIT, backoff * 2 ** (attempt - 1));
   const once = (input: HttpRequest): Promise<Response> =>
     request(input.url, {
-      dispatcher: isLoopback(new URL(input.url).host) ? direct : proxied,
+      dispatcher: dispatchers.for(new URL(input.url)),
       method: input.method ?? 'GET',
       headers: { 'user-agent': 'hypr', ...input.headers },
       signal: input.signal,
-      ...(input.body === undefined ? {} : { body: input.body }),
+      ...(input.body === undefined ? {} : { body: typeof input.body === 'function' ? input.body() : input.body }),
     });
   const send = async (input: HttpRequest): Promise<Response> => {
+    const tries = input.repeat === false ? 1 : TRIES;
     for (let attempt = 1; ; attempt += 1) {
       let pause = wait(attempt);
       try {
         const response = await followRedirects(once, input);
-        if (!REPEATABLE.has(response.statusCode) || attempt === TRIES) {
+        if (!REPEATABLE.has(response.statusCode) || attempt === tries) {
           return response;
         }
         pause = retryAfter(response) ?? pause;
         await response.body.dump();
       } catch (error) {
-        if (input.signal.aborted || isAbort(error) || error instanceof HyprError || attempt === TRIES || isFinal(error)) {
+        if (input.signal.aborted || isAbort(error) || error instanceof HyprError || attempt === tries || isFinal(error)) {
           throw input.signal.aborted ? input.signal.reason : unreachable(input.url, error);
         }
       }
       await sleep(pause, input.signal);
     }
   };
-  const close = async () => {
-    await Promise.all([direct.destroy(), proxied.destroy()]);
-  };
-  return { send, backoff: wait, [Symbol.asyncDispose]: close };
+  return { send, backoff: wait, [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose]() };
 };
 
 /** Redirects go to storage elsewhere: credentials do not follow to another host, and TLS is not given up. */
@@ -101,7 +95,7 @@ const followRedirects = async (once: (input: HttpRequest) => Promise<Response>, 
 };
 
 /** Seconds or a date (RFC 9110 10.2.3), at most a minute. */
-const retryAfter = (response: Response): number | undefined => {
+export const retryAfter = (response: Response): number | undefined => {
   const value = response.headers['retry-after'];
   if (typeof value !== 'string') {
     return undefined;
@@ -111,7 +105,7 @@ const retryAfter = (response: Response): number | undefined => {
 };
 
 /** What will not be better the next time: no such host, nobody there, TLS that does not fit. */
-const FINAL = /^(ENOTFOUND|ECONNREFUSED|EPROTO|CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/;
+const FINAL = /^(ENOTFOUND|ECONNREFUSED|EPROTO|CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|UND_ERR_PRX)/;
 const isFinal = (error: unknown): boolean => FINAL.test(codeOf(error));
 
 const codeOf = (error: unknown): string => {
@@ -127,36 +121,8 @@ const unreachable = (url: string, error: unknown): unknown => {
   const tls = /^(CERT_|ERR_TLS|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(codeOf(error));
   return new HyprError('REGISTRY_UNREACHABLE', `the registry ${host} cannot be reached: ${messageOf(error)}`, {
     hint: tls
-      ? 'set NODE_EXTRA_CA_CERTS or SSL_CERT_FILE to the authority that signed its certificate'
+      ? `put the authority that signed its certificate into ~/.docker/certs.d/${host}/ca.crt, or set SSL_CERT_FILE to it`
       : 'check the network, the proxy settings (HTTPS_PROXY) and the mirrors (HYPR_REGISTRY_MIRRORS)',
     cause: error,
   });
-};
-
-/** Node takes NODE_EXTRA_CA_CERTS by itself, but not any more once we name authorities. */
-const trustedAuthorities = (env: NodeJS.ProcessEnv): string[] | undefined => {
-  if (env.SSL_CERT_FILE === undefined || env.SSL_CERT_FILE === '') {
-    return undefined;
-  }
-  const files = [env.SSL_CERT_FILE, env.NODE_EXTRA_CA_CERTS].filter((path) => path !== undefined && path !== '');
-  return [
-    ...rootCertificates,
-    ...files.map((path) => {
-      try {
-        return readFileSync(path as string, 'utf8');
-      } catch (error) {
-        throw new HyprError('REGISTRY_UNREACHABLE', `the certificates in ${path} cannot be read: ${messageOf(error)}`, {
-          hint: 'check SSL_CERT_FILE and NODE_EXTRA_CA_CERTS',
-          cause: error,
-        });
-      }
-    }),
-  ];
-};
-
-const proxySettings = (env: NodeJS.ProcessEnv) => {
-  const httpProxy = env.http_proxy ?? env.HTTP_PROXY;
-  const httpsProxy = env.https_proxy ?? env.HTTPS_PROXY;
-  const noProxy = env.no_proxy ?? env.NO_PROXY;
-  return { ...(httpProxy ? { httpProxy } : {}), ...(httpsProxy ? { httpsProxy } : {}), ...(noProxy ? { noProxy } : {}) };
 };

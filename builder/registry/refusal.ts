@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import type { RepositoryOptions } from './client.ts';
+import type { RepositoryOptions } from './access.ts';
 import type { Response } from './http.ts';
 import { readLimited } from './read-limited.ts';
 import { familiarName, familiarReference } from './reference.ts';
@@ -15,19 +15,26 @@ interface RegistryFault {
 export const refusal = async (response: Response, input: RepositoryOptions & { what: string }): Promise<HyprError> => {
   const { reference, endpoint, credentials, what } = input;
   const { host } = new URL(endpoint.url);
+  const verb = input.access ?? 'pull';
   const name = familiarName(reference);
   const faults = await readFaults(response);
   const details = faults.map(({ code, message }) => `${host}: ${code} ${message}`.trim());
   const status = response.statusCode;
+  if ((status === 401 || status === 403) && credentials === undefined && verb === 'push') {
+    return new HyprError('REGISTRY_AUTH', `push access denied for ${name}: ${host} wants a login`, {
+      hint: `log in first: hypr login ${loginName(reference.domain)}`.trim(),
+      details,
+    });
+  }
   if ((status === 401 || status === 403) && credentials === undefined) {
     return new HyprError('IMAGE_NOT_FOUND', `pull access denied for ${name}: the repository does not exist or may require a login`, {
-      hint: `check the name; for a private repository: docker login ${reference.domain}`,
+      hint: `check the name; for a private repository: hypr login ${loginName(reference.domain)}`.trim(),
       details,
     });
   }
   if (status === 401 || status === 403) {
-    return new HyprError('REGISTRY_AUTH', `${host} does not let these credentials pull ${name}`, {
-      hint: `log in with an account that may: docker login ${reference.domain}`,
+    return new HyprError('REGISTRY_AUTH', `${host} does not let these credentials ${verb} ${name}`, {
+      hint: `log in with an account that may: hypr login ${loginName(reference.domain)}`.trim(),
       details,
     });
   }
@@ -45,12 +52,14 @@ export const refusal = async (response: Response, input: RepositoryOptions & { w
   }
   if (status === 429) {
     return new HyprError('REGISTRY_ERROR', `${host} allows no more requests for now`, {
-      hint: `wait, log in (docker login ${reference.domain}), or set a mirror in HYPR_REGISTRY_MIRRORS`,
+      hint: `wait, log in (hypr login), or set a mirror in HYPR_REGISTRY_MIRRORS`,
       details,
     });
   }
   return new HyprError('REGISTRY_ERROR', `${host} answered ${status} for ${name}`, { details });
 };
+
+const loginName = (domain: string): string => (domain === 'docker.io' ? '' : domain);
 
 /** distribution-spec "Error codes"; anything else is no fault list. */
 const readFaults = async (response: Response): Promise<RegistryFault[]> => {

@@ -1,9 +1,10 @@
 import { HyprError } from '../../base/errors.ts';
 import { openRepository, type Repository } from './client.ts';
 import { findCredentials } from './credentials.ts';
-import { type HttpOptions, openHttp } from './http.ts';
+import { type Http, type HttpOptions, openHttp } from './http.ts';
+import { openPushTarget, type PushTarget } from './push-target.ts';
 import { type Reference, repositoryName } from './reference.ts';
-import { endpointsFor, loadRegistrySettings, type RegistrySettings } from './settings.ts';
+import { type Endpoint, endpointsFor, loadRegistrySettings, type RegistrySettings } from './settings.ts';
 import { suggestTag } from './suggest-tag.ts';
 
 /** All registries, with their mirrors, credentials and one pool of connections. */
@@ -13,6 +14,12 @@ export interface Registries extends AsyncDisposable {
    * If none does, the registry's own failure is thrown, with what the mirrors said as details.
    */
   withRepository<T>(reference: Reference, signal: AbortSignal, work: (repository: Repository) => Promise<T>): Promise<T>;
+  /** Runs `work` against the registry itself, never a mirror, with the right to put things there. */
+  withPushTarget<T>(
+    reference: Reference,
+    options: { readonly mountFrom?: readonly string[]; readonly signal: AbortSignal },
+    work: (target: PushTarget) => Promise<T>,
+  ): Promise<T>;
 }
 
 export interface RegistriesOptions extends HttpOptions {
@@ -24,7 +31,7 @@ export interface RegistriesOptions extends HttpOptions {
 export const openRegistries = async (options: RegistriesOptions): Promise<Registries> => {
   const env = options.env ?? process.env;
   const settings = options.settings ?? (await loadRegistrySettings(options.home, env));
-  const http = openHttp(options);
+  const http = openHttp({ ...options, insecure: settings.insecure });
   return {
     withRepository: async (reference, signal, work) => {
       const failures: Array<{ url: string; error: unknown }> = [];
@@ -43,8 +50,31 @@ export const openRegistries = async (options: RegistriesOptions): Promise<Regist
       }
       throw chooseFailure(failures, reference);
     },
+    withPushTarget: async (reference, { mountFrom, signal }, work) => {
+      const endpoint = await chooseEndpoint(http, endpointsFor(reference.domain, settings), signal);
+      const credentials = await findCredentials(reference.domain, env);
+      return work(openPushTarget({ http, endpoint, reference, credentials, mountFrom, signal }));
+    },
     [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
   };
+};
+
+/** The registry itself, by the scheme that it answers to: both may be allowed. */
+export const chooseEndpoint = async (http: Http, endpoints: readonly Endpoint[], signal: AbortSignal): Promise<Endpoint> => {
+  const own = endpoints.filter(({ isMirror }) => !isMirror);
+  let failure: unknown;
+  for (const endpoint of own) {
+    try {
+      const response = await http.send({ url: `${endpoint.url}/v2/`, signal });
+      await response.body.dump();
+      return endpoint;
+    } catch (error) {
+      signal.throwIfAborted();
+      // What TLS said tells more than that nothing answers without it.
+      failure ??= error;
+    }
+  }
+  throw failure;
 };
 
 const ELSEWHERE = new Set([

@@ -14,7 +14,7 @@ export interface Endpoint {
 export interface RegistrySettings {
   /** Mirrors by registry (docker.io, ghcr.io). */
   readonly mirrors: ReadonlyMap<string, readonly string[]>;
-  /** Hosts that may be asked without TLS. Loopback addresses always may. */
+  /** Hosts that may be asked without TLS, and whose certificate is not checked. Loopback addresses may be asked without TLS. */
   readonly insecure: ReadonlySet<string>;
 }
 
@@ -22,8 +22,8 @@ const MAX_FILE = 1024 * 1024;
 
 /**
  * Mirrors and exceptions from, first wins: `HYPR_REGISTRY_MIRRORS` (`docker.io=http://127.0.0.1:5000`,
- * comma-separated), `HYPR_HOME/registries.json` (`{"mirrors": {"docker.io": [url]}, "insecure": [host]}`),
- * docker's daemon.json and containers' registries.conf. Throws HYPR_USAGE naming the setting that is wrong.
+ * comma-separated), `HYPR_HOME/registries.json` (`{"mirrors": {"docker.io": [url]}, "insecure": [host]}`) and
+ * `registries.conf` beside it, docker's daemon.json and containers' registries.conf. Throws HYPR_USAGE naming the setting that is wrong.
  */
 export const loadRegistrySettings = async (home: string, env: NodeJS.ProcessEnv = process.env): Promise<RegistrySettings> => {
   const config = env.XDG_CONFIG_HOME ?? join(env.HOME ?? homedir(), '.config');
@@ -39,6 +39,7 @@ export const loadRegistrySettings = async (home: string, env: NodeJS.ProcessEnv 
   };
   add(parseEnvironment(env.HYPR_REGISTRY_MIRRORS ?? ''));
   add(await readJson(join(home, 'registries.json'), parseOwn));
+  add(parseRegistriesConf((await readText(join(home, 'registries.conf'))) ?? ''));
   for (const folder of [join(config, 'docker'), '/etc/docker']) {
     add(await readJson(join(folder, 'daemon.json'), parseDaemon));
   }

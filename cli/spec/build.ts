@@ -43,6 +43,14 @@ const composePull: CommandSpec = {
   load: async () => (await import('../commands/pull.ts')).runComposePull,
 };
 
+const composePush: CommandSpec = {
+  name: 'push',
+  usage: '[OPTIONS] [SERVICE...]',
+  summary: 'Push the images of services that are built',
+  flags: [bool('ignore-push-failures', 'Go on when one fails'), bool('include-deps', 'Dependencies, too'), bool('q,quiet', 'No progress')],
+  load: async () => (await import('../commands/push.ts')).runComposePush,
+};
+
 const composeImages: CommandSpec = {
   name: 'images',
   usage: '[OPTIONS] [SERVICE...]',
@@ -52,7 +60,7 @@ const composeImages: CommandSpec = {
 };
 
 /** Commands that mean the services of the Compose file under `hypr compose`, and images under `hypr`. */
-export const composeOnlyCommands: readonly CommandSpec[] = [composeBuild, composePull, composeImages];
+export const composeOnlyCommands: readonly CommandSpec[] = [composeBuild, composePull, composePush, composeImages];
 
 const dockerBuildFlags: readonly FlagSpec[] = [
   list('t,tag', 'Name of the image', { value: 'NAME' }),
@@ -104,6 +112,44 @@ const dockerPull: CommandSpec = {
     bool('a,all-tags', 'Every tag', { refused: 'name the tags that are needed' }),
   ],
   load: async () => (await import('../commands/pull.ts')).runDockerPull,
+};
+
+const dockerPush: CommandSpec = {
+  name: 'push',
+  usage: '[OPTIONS] NAME[:TAG]',
+  summary: 'Push an image to its registry (of services: hypr compose push)',
+  examples: ['hypr tag app ghcr.io/me/app:1 && hypr push ghcr.io/me/app:1', 'hypr push -a localhost:5000/app'],
+  flags: [
+    bool('a,all-tags', 'Every tag of the name'),
+    bool('q,quiet', 'Print the name only'),
+    bool('disable-content-trust', 'Accepted; nothing is signed', { hidden: true }),
+    string('platform', 'Platform of the image', { value: 'OS/ARCH', ignored: 'an image of the store has one platform' }),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  load: async () => (await import('../commands/push.ts')).runDockerPush,
+};
+
+const login: CommandSpec = {
+  name: 'login',
+  usage: '[OPTIONS] [SERVER]',
+  summary: 'Log in to a registry (default: Docker Hub)',
+  examples: ['hypr login', 'hypr login ghcr.io', 'hypr login -u me --password-stdin localhost:5000 < password.txt'],
+  flags: [
+    string('u,username', 'User name', { value: 'NAME' }),
+    string('p,password', 'Password or access token; others on this host can see it', { value: 'PASSWORD' }),
+    bool('password-stdin', 'Take the password from standard input'),
+  ],
+  maxArgs: 1,
+  load: async () => (await import('../commands/login.ts')).runLogin,
+};
+
+const logout: CommandSpec = {
+  name: 'logout',
+  usage: '[SERVER]',
+  summary: 'Log out from a registry (default: Docker Hub)',
+  maxArgs: 1,
+  load: async () => (await import('../commands/login.ts')).runLogout,
 };
 
 const listFlags: readonly FlagSpec[] = [
@@ -178,6 +224,9 @@ const inspect: CommandSpec = {
 export const imageCommands: readonly CommandSpec[] = [
   dockerBuild,
   dockerPull,
+  dockerPush,
+  login,
+  logout,
   dockerImages,
   rmi,
   tag,
@@ -186,7 +235,18 @@ export const imageCommands: readonly CommandSpec[] = [
   {
     name: 'image',
     usage: 'COMMAND',
-    summary: 'Commands on images: ls, inspect, build, pull, rm, tag, load, save, prune',
-    commands: [{ ...dockerImages, name: 'ls' }, inspect, dockerBuild, dockerPull, { ...rmi, name: 'rm' }, tag, load, save, imagePrune],
+    summary: 'Commands on images: ls, inspect, build, pull, push, rm, tag, load, save, prune',
+    commands: [
+      { ...dockerImages, name: 'ls' },
+      inspect,
+      dockerBuild,
+      dockerPull,
+      dockerPush,
+      { ...rmi, name: 'rm' },
+      tag,
+      load,
+      save,
+      imagePrune,
+    ],
   },
 ];

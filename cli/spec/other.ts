@@ -43,7 +43,6 @@ const refused: readonly CommandSpec[] = [
   named('run', 'One-off commands', 'one-off machines are not part of this version; use: hypr exec SERVICE COMMAND in a running service'),
   named('attach', 'Attach to a service', 'the input of a running service cannot be reached; its output is shown by: hypr logs -f SERVICE'),
   named('watch', 'Watch files', 'watching files is not part of this version; run hypr up again after a change'),
-  named('push', 'Push images', 'hypr cannot push images; write them to an archive with: hypr save -o FILE IMAGE'),
   named('commit', 'Image from a replica', 'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build'),
   named('export', 'Export a file system', 'the disk of a machine is not exported; use: hypr exec -T SERVICE tar -c /'),
   named('volumes', 'List volumes', 'volumes are not listed by this version; the names in the file are shown by: hypr config --volumes'),

@@ -102,6 +102,7 @@ export class FakeEngine {
   records: LogRecord[] = [];
   usage: ReplicaUsage[] = [];
   images: Image[] = [];
+  login: { username: string; password: string } | undefined;
   checks: DoctorCheck[] = [];
   faults: string[] = [];
   findings: BuildCheck['findings'] = [];
@@ -139,6 +140,19 @@ export class FakeEngine {
         return {};
       },
       pullProject: async (...args) => this.#record('pullProject', ...args),
+      pushProject: async (...args) => this.#record('pushProject', ...args),
+      registryLogins: async () => ({
+        nameOf: (server) => server ?? 'https://index.docker.io/v1/',
+        login: async (...args) => {
+          this.#record('login', ...args);
+          return { plainFile: '/home/me/.docker/config.json' };
+        },
+        logout: async (server) => {
+          this.#record('logout', server);
+          return server !== 'nowhere.example';
+        },
+        find: async () => this.login,
+      }),
       setup: async (onProgress) => {
         onProgress({ id: 'Toolchain', status: 'working', text: 'Fetching' });
         onProgress({ id: 'Toolchain', status: 'done', text: 'Ready' });
@@ -230,6 +244,13 @@ export class FakeEngine {
       pull: async (...args) => {
         this.#record('pull', ...args);
         return this.images;
+      },
+      push: async (references, options, onProgress) => {
+        this.#record('push', references, options);
+        return references.map((reference) => {
+          onProgress({ id: `Image ${reference}`, status: 'done', text: 'Pushed' });
+          return { reference: `docker.io/library/${reference}`, digest: `sha256:${'12'.repeat(32)}`, size: 528, mediaType: 'x' };
+        });
       },
       list: async () => this.images,
       inspect: async (name) => this.images.find((image) => image.references.some((reference) => reference.includes(name))) ?? unknown(),

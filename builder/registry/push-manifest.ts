@@ -1,0 +1,41 @@
+import { parseObject } from '../store/image-config.ts';
+import { type Descriptor, MEDIA } from '../store/manifest.ts';
+
+/** A layer as the registry has it. */
+export interface PushedLayer {
+  readonly digest: string;
+  readonly size: number;
+}
+
+export interface PushedManifest {
+  readonly bytes: Buffer;
+  readonly mediaType: string;
+  /** The original came from a registry and is another one. */
+  readonly isForeign: boolean;
+}
+
+const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
+const OCI_LAYER = `${MEDIA.ociLayer}+gzip`;
+
+/**
+ * The manifest for layers as they are at the registry: the original's own bytes when they are those it names,
+ * otherwise the original with other layers, in its own format, everything else of it as it was.
+ */
+export const pushManifestFor = (input: {
+  original: Buffer;
+  config: { digest: string; size: number };
+  layers: readonly PushedLayer[];
+}): PushedManifest => {
+  const json = parseObject(input.original);
+  const before = Array.isArray(json.layers) ? (json.layers as readonly Partial<Descriptor>[]) : [];
+  const isDocker = json.mediaType === MEDIA.dockerManifest;
+  const mediaType = isDocker ? MEDIA.dockerManifest : MEDIA.ociManifest;
+  if (input.layers.length === before.length && input.layers.every(({ digest }, index) => digest === before[index]?.digest)) {
+    return { bytes: input.original, mediaType, isForeign: false };
+  }
+  const layers = input.layers.map(({ digest, size }, index) =>
+    before[index]?.digest === digest ? before[index] : { mediaType: isDocker ? DOCKER_LAYER : OCI_LAYER, digest, size },
+  );
+  const isForeign = before.some(({ mediaType: type }) => type !== MEDIA.ociLayer);
+  return { bytes: Buffer.from(JSON.stringify({ ...json, mediaType, layers })), mediaType, isForeign };
+};

@@ -1,0 +1,44 @@
+import { HyprError } from '../../base/errors.ts';
+import { ociDigest } from '../store/digest.ts';
+import { openAccess, type RepositoryOptions } from './access.ts';
+import { openRepository, type Repository } from './client.ts';
+import { refusal } from './refusal.ts';
+import { hasBlob, mountBlob, type UploadJob, type UploadResult, uploadBlob } from './upload.ts';
+
+/** One repository that things are put into (distribution-spec "Push"). */
+export interface PushTarget extends Repository {
+  hasBlob(digest: string): Promise<boolean>;
+  mountBlob(digest: string, from: string): Promise<boolean>;
+  /** Sends a blob unless it is there or can be mounted; resumes where a connection broke. */
+  pushBlob(job: UploadJob): Promise<UploadResult>;
+  /**
+   * Puts a manifest or index under a tag or its own digest; what it names must be there already. Gives its
+   * digest. Throws REGISTRY_ERROR when the registry stored something else.
+   */
+  pushManifest(tagOrDigest: string, manifest: { mediaType: string; bytes: Uint8Array }): Promise<string>;
+}
+
+export const openPushTarget = (input: RepositoryOptions): PushTarget => {
+  const options: RepositoryOptions = { ...input, access: 'push' };
+  const access = openAccess(options);
+  return {
+    ...openRepository(options),
+    hasBlob: (digest) => hasBlob(access, options, digest),
+    mountBlob: (digest, from) => mountBlob(access, options, { digest, from }),
+    pushBlob: (job) => uploadBlob(access, options, job),
+    pushManifest: async (tagOrDigest, { mediaType, bytes }) => {
+      const headers = { 'content-type': mediaType };
+      const response = await access({ path: `manifests/${tagOrDigest}`, method: 'PUT', headers, body: bytes, signal: options.signal });
+      if (response.statusCode !== 201 && response.statusCode !== 200) {
+        throw await refusal(response, { ...options, what: tagOrDigest });
+      }
+      await response.body.dump();
+      const digest = ociDigest(bytes);
+      const stored = response.headers['docker-content-digest'];
+      if (typeof stored === 'string' && stored !== digest) {
+        throw new HyprError('REGISTRY_ERROR', `${new URL(options.endpoint.url).host} stored the manifest ${digest} as ${stored}`);
+      }
+      return digest;
+    },
+  };
+};

@@ -1,0 +1,201 @@
+import type { Readable } from 'node:stream';
+import { sleep } from '../../base/deadline.ts';
+import { HyprError, isAbort } from '../../base/errors.ts';
+import type { Access, RepositoryOptions } from './access.ts';
+import { type Response, retryAfter, TRIES } from './http.ts';
+import { refusal } from './refusal.ts';
+
+/** A blob that can be read from any byte on, any number of times. */
+export interface BlobSource {
+  readonly digest: string;
+  readonly size: number;
+  open(from: number): Readable;
+}
+
+export interface UploadJob {
+  readonly blob: BlobSource;
+  /** Repositories of the same registry to try before bytes are sent. */
+  readonly mountFrom?: readonly string[];
+  /** Bytes that have been sent. */
+  readonly onBytes?: (bytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+export type UploadResult = { readonly how: 'exists' | 'sent' } | { readonly how: 'mounted'; readonly from: string };
+
+/**
+ * Puts a blob into a repository (distribution-spec "Push"): nothing is sent that is there or can be mounted.
+ * A broken upload is taken up where the registry says it broke; one that it does not know any more begins
+ * anew (distribution 2.8 forgets an upload whose request broke).
+ * Throws REGISTRY_AUTH, REGISTRY_ERROR, REGISTRY_UNREACHABLE.
+ */
+export const uploadBlob = async (access: Access, options: RepositoryOptions, job: UploadJob): Promise<UploadResult> => {
+  if (await hasBlob(access, options, job.blob.digest)) {
+    return { how: 'exists' };
+  }
+  for (const from of job.mountFrom ?? []) {
+    if (await mountBlob(access, options, { digest: job.blob.digest, from })) {
+      return { how: 'mounted', from };
+    }
+  }
+  await sendBlob(access, options, job);
+  return { how: 'sent' };
+};
+
+export const hasBlob = async (access: Access, options: RepositoryOptions, digest: string): Promise<boolean> => {
+  const response = await access({ path: `blobs/${digest}`, method: 'HEAD', signal: options.signal });
+  if (response.statusCode === 200 || response.statusCode === 404) {
+    await response.body.dump();
+    return response.statusCode === 200;
+  }
+  throw await refusal(response, { ...options, what: digest });
+};
+
+/** Whether the registry could take the blob over from another repository of its own. */
+export const mountBlob = async (
+  access: Access,
+  options: RepositoryOptions,
+  { digest, from }: { digest: string; from: string },
+): Promise<boolean> => {
+  const query = new URLSearchParams({ mount: digest, from });
+  const response = await access({ path: `blobs/uploads/?${query}`, method: 'POST', signal: options.signal });
+  await response.body.dump();
+  if (response.statusCode === 202) {
+    // It began an upload instead, which nobody wants.
+    await abandon(access, response, options.signal);
+  }
+  return response.statusCode === 201;
+};
+
+const abandon = async (access: Access, response: Response, signal: AbortSignal): Promise<void> => {
+  const { location } = response.headers;
+  if (typeof location === 'string') {
+    const answer = await access({ path: location, method: 'DELETE', repeat: false, signal }).catch(() => undefined);
+    await answer?.body.dump().catch(() => {});
+  }
+};
+
+/** Where an upload stands. `gone`: it has to begin anew. */
+interface Upload {
+  location: string;
+  position: number;
+}
+
+const sendBlob = async (access: Access, options: RepositoryOptions, job: UploadJob): Promise<void> => {
+  let upload = await begin(access, options, job.signal);
+  let best = 0;
+  for (let failures = 0; ; ) {
+    const failure = await attempt(access, options, { upload, job });
+    if (failure === undefined) {
+      return;
+    }
+    const wait = failure.wait ?? options.http.backoff(failures + 1);
+    const next = await standing(access, upload, job.signal);
+    failures = next !== undefined && next.position > best ? 1 : failures + 1;
+    best = Math.max(best, next?.position ?? 0);
+    if (failures >= TRIES) {
+      throw failure.error;
+    }
+    await sleep(wait, job.signal);
+    upload = next ?? (await begin(access, options, job.signal));
+  }
+};
+
+const begin = async (access: Access, options: RepositoryOptions, signal: AbortSignal): Promise<Upload> => {
+  const response = await access({ path: 'blobs/uploads/', method: 'POST', headers: { 'content-length': '0' }, signal });
+  const { location } = response.headers;
+  if (response.statusCode !== 202 || typeof location !== 'string') {
+    throw await refusal(response, { ...options, what: 'an upload' });
+  }
+  await response.body.dump();
+  return { location, position: 0 };
+};
+
+interface Failure {
+  readonly error: unknown;
+  /** Milliseconds that the registry asked for. */
+  readonly wait: number | undefined;
+}
+
+/** What may be better the next time; 404 and 416 because the registry forgot the upload or has another part of it. */
+const AGAIN = new Set([404, 408, 416, 429, 500, 502, 503, 504]);
+
+/** Sends the rest and closes the upload; undefined when the registry has the blob. */
+const attempt = async (
+  access: Access,
+  options: RepositoryOptions,
+  { upload, job }: { upload: Upload; job: UploadJob },
+): Promise<Failure | undefined> => {
+  const { blob, signal } = job;
+  for (const step of upload.position < blob.size ? (['send', 'close'] as const) : (['close'] as const)) {
+    let response: Response;
+    try {
+      response = await (step === 'send' ? sendRest(access, upload, job) : close(access, upload, job));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isAbort(error) || (error instanceof HyprError && error.code !== 'REGISTRY_UNREACHABLE')) {
+        throw error;
+      }
+      return { error, wait: undefined };
+    }
+    if (response.statusCode < 200 || response.statusCode > 299) {
+      const wait = retryAfter(response);
+      const error = await refusal(response, { ...options, what: blob.digest });
+      if (AGAIN.has(response.statusCode)) {
+        return { error, wait };
+      }
+      throw error;
+    }
+    await response.body.dump();
+    const { location } = response.headers;
+    upload.location = step === 'send' && typeof location === 'string' ? location : upload.location;
+  }
+  return undefined;
+};
+
+/** One PATCH with all that is left, as docker does; a range is only named when it is not the whole. */
+const sendRest = async (access: Access, upload: Upload, { blob, onBytes, signal }: UploadJob): Promise<Response> => {
+  const from = upload.position;
+  const range = from === 0 ? {} : { 'content-range': `${from}-${blob.size - 1}` };
+  const headers = { 'content-type': 'application/octet-stream', 'content-length': String(blob.size - from), ...range };
+  const opened: Readable[] = [];
+  const body = () => {
+    const stream = blob.open(from);
+    opened.push(stream);
+    let sent = from;
+    // The request has its own listener; a stream that breaks later must not end the process.
+    stream.on('error', () => {});
+    stream.on('data', (chunk: Buffer) => {
+      sent += chunk.length;
+      onBytes?.(sent);
+    });
+    stream.pause();
+    return stream;
+  };
+  try {
+    return await access({ path: upload.location, method: 'PATCH', headers, body, repeat: false, signal });
+  } finally {
+    for (const stream of opened) {
+      stream.destroy();
+    }
+  }
+};
+
+const close = (access: Access, upload: Upload, { blob, signal }: UploadJob): Promise<Response> => {
+  const mark = upload.location.includes('?') ? '&' : '?';
+  const path = `${upload.location}${mark}digest=${encodeURIComponent(blob.digest)}`;
+  return access({ path, method: 'PUT', headers: { 'content-length': '0' }, repeat: false, signal });
+};
+
+/** How far the registry has got with an upload; undefined when it does not know it any more. */
+const standing = async (access: Access, upload: Upload, signal: AbortSignal): Promise<Upload | undefined> => {
+  const response = await access({ path: upload.location, signal });
+  await response.body.dump();
+  const [, last] = /^(?:bytes=)?0-(\d+)$/.exec(String(response.headers.range)) ?? [];
+  const { location } = response.headers;
+  if (response.statusCode < 200 || response.statusCode > 299 || last === undefined) {
+    return undefined;
+  }
+  // "0-0" is what registries say of an empty upload, too.
+  return { location: typeof location === 'string' ? location : upload.location, position: last === '0' ? 0 : Number(last) + 1 };
+};
