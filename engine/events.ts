@@ -2,8 +2,8 @@ import type { ErrorJson } from '../base/errors.ts';
 import type { Progress } from '../base/progress.ts';
 import type { BuildEvent } from '../builder/types.ts';
 
-/** States of a replica; the table of transitions is engine/lifecycle.ts. The words are docker's. */
-export type ReplicaState = 'created' | 'starting' | 'running' | 'paused' | 'restarting' | 'stopping' | 'exited' | 'dead';
+/** States of a replica; the table of transitions is engine/lifecycle.ts. The words are docker's, but for `suspended`: its machine is on disk. */
+export type ReplicaState = 'created' | 'starting' | 'running' | 'paused' | 'suspended' | 'restarting' | 'stopping' | 'exited' | 'dead';
 export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy';
 
 /** One replica as `ps` shows it. Times are milliseconds since the epoch. */
@@ -96,6 +96,8 @@ export type ReplicaAction =
   | 'restart'
   | 'pause'
   | 'unpause'
+  | 'suspend'
+  | 'resume'
   | 'destroy'
   | 'health_status'
   | 'oom'

@@ -11,11 +11,16 @@ export const execInService = async (supervisor: StackSupervisor, options: ExecOp
   const { run, row } = replica;
   if (run?.process === undefined || row.state === 'paused') {
     throw new HyprError('STACK_NOT_RUNNING', `service "${options.service}" is not running`, {
-      hint: row.state === 'paused' ? 'it is paused: hypr compose unpause' : 'start it: hypr compose up -d',
+      hint: HINTS[row.state] ?? 'start it: hypr compose up -d',
     });
   }
   const process = await run.guest.spawn(execProcess(row.spec.process, options), signal);
   return process;
+};
+
+const HINTS: Readonly<Record<string, string>> = {
+  paused: 'it is paused: hypr compose unpause',
+  suspended: 'it is suspended: hypr compose resume',
 };
 
 /** The service's own replicas before its one-offs; `--index` picks by number. */

@@ -70,6 +70,12 @@ const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Pro
       return needReplica(context, operation.replica).pause();
     case 'unpause':
       return needReplica(context, operation.replica).unpause();
+    case 'save':
+      return bootTurn(() => needReplica(context, operation.replica).suspension.save(signal));
+    case 'suspend':
+      return needReplica(context, operation.replica).suspension.suspend(operation.paused);
+    case 'resume':
+      return bootTurn(() => resumeReplica(context, operation.replica, signal));
     case 'remove':
       await needReplica(context, operation.replica).remove({ keepVolumes: operation.keepVolumes });
       context.replicas.delete(operation.replica);
@@ -114,6 +120,7 @@ const createReplica = async (context: HandsContext, name: string): Promise<void>
     imageId: wanted?.imageId ?? '',
     spec: desired.specOf(service, number),
     machine: undefined,
+    saved: undefined,
     published: [],
     stoppedByUser: false,
     createdAt: Date.now(),
@@ -140,6 +147,17 @@ const placeOf = (desired: DesiredStack, name: string): { service: string; number
     }
   }
   throw new HyprError('HYPR_INTERNAL', `no service has a replica ${name}`);
+};
+
+/** One whose memory is of no use any more starts afresh: its disks are as they were. */
+const resumeReplica = async (context: HandsContext, name: string, signal: AbortSignal): Promise<void> => {
+  const replica = needReplica(context, name);
+  const problem = await replica.suspension.resume(signal);
+  if (problem !== undefined) {
+    context.bus.emit({ type: 'warning', message: `${name} could not go on where it was and starts afresh: ${problem}` });
+    await replica.boot(signal);
+    await replica.start(signal);
+  }
 };
 
 const awaitDependency = async (context: HandsContext, operation: Operation & { type: 'await' }, signal: AbortSignal): Promise<void> => {

@@ -14,6 +14,11 @@ export type Operation =
   | { readonly type: 'kill'; readonly replica: string; readonly signal: number }
   | { readonly type: 'pause'; readonly replica: string }
   | { readonly type: 'unpause'; readonly replica: string }
+  /** Memory of a paused machine to disk; the machine stays. */
+  | { readonly type: 'save'; readonly replica: string }
+  /** The end of a machine that was saved; `paused`: it was so before anybody thought of suspending it. */
+  | { readonly type: 'suspend'; readonly replica: string; readonly paused: boolean }
+  | { readonly type: 'resume'; readonly replica: string }
   | { readonly type: 'remove'; readonly replica: string; readonly keepVolumes: boolean }
   | {
       readonly type: 'await';

@@ -15,6 +15,9 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
   kill: ['Killing', 'Killed'],
   pause: ['Pausing', 'Paused'],
   unpause: ['Unpausing', 'Unpaused'],
+  save: ['Suspending', 'Suspended'],
+  suspend: undefined,
+  resume: ['Resuming', 'Resumed'],
   remove: ['Removing', 'Removed'],
   await: undefined,
 };

@@ -1,6 +1,6 @@
 import type { Project } from '../compose/model.ts';
 import { dependenciesOf } from './dependencies.ts';
-import { hasMachine } from './lifecycle.ts';
+import { hasMachine, needsStop } from './lifecycle.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
 
@@ -44,19 +44,22 @@ export const reconcileStop = (goal: StopGoal, observed: ObservedStack): Plan => 
 
 const isChosen = (goal: StopGoal, replica: ObservedReplica): boolean => {
   if (goal.services.length > 0) {
-    return goal.services.includes(replica.service) && !replica.oneOff && !(goal.onlyStopped && hasMachine(replica.state));
+    return goal.services.includes(replica.service) && !replica.oneOff && !(goal.onlyStopped && holdsMemory(replica));
   }
   const known =
     goal.project === undefined ||
     goal.project.services[replica.service] !== undefined ||
     goal.project.disabledServices[replica.service] !== undefined;
-  return (known || goal.includeOrphans) && (!replica.oneOff || goal.includeOneOffs) && !(goal.onlyStopped && hasMachine(replica.state));
+  return (known || goal.includeOrphans) && (!replica.oneOff || goal.includeOneOffs) && !(goal.onlyStopped && holdsMemory(replica));
 };
+
+const holdsMemory = ({ state }: ObservedReplica): boolean => hasMachine(state) || state === 'suspended';
 
 const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: ObservedReplica; after: readonly number[] }): number[] => {
   const { plan, goal, replica, after } = input;
-  const needsStop = hasMachine(replica.state) || replica.state === 'restarting';
-  const stopped = needsStop ? [plan.add({ type: 'stop', replica: replica.name, timeout: goal.timeout }, goal.cause, after)] : [];
+  const stopped = needsStop(replica.state)
+    ? [plan.add({ type: 'stop', replica: replica.name, timeout: goal.timeout }, goal.cause, after)]
+    : [];
   if (!goal.remove) {
     return stopped;
   }

@@ -1,7 +1,7 @@
 import { HyprError } from '../base/errors.ts';
 import type { Project } from '../compose/model.ts';
 import { dependenciesOf, dependentsOf, orderServices, unknownService } from './dependencies.ts';
-import { hasMachine } from './lifecycle.ts';
+import { hasMachine, needsStop } from './lifecycle.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
 import { reconcileStop } from './reconcile-stop.ts';
@@ -14,7 +14,7 @@ export interface VerbGoal {
   readonly options: VerbOptions;
 }
 
-/** The plan of start, stop, restart, kill, pause, unpause and rm. Never touches one-offs. Pure. */
+/** The plan of what a verb does to replicas that exist. Only suspend and resume, which are for whole stacks, touch one-offs. Pure. */
 export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => {
   const { verb, options, project } = goal;
   for (const service of options.services) {
@@ -51,7 +51,35 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
         (replica) => ({ type: 'unpause', replica: replica.name }),
         'asked to unpause',
       );
+    case 'suspend':
+      return planSuspend(observed);
+    case 'resume':
+      return planEach(
+        observed.replicas.filter((replica) => replica.state === 'suspended'),
+        (replica) => ({ type: 'resume', replica: replica.name }),
+        'asked to resume',
+      );
   }
+};
+
+/** All pause before the first is saved, and all are saved before the first ends: a stack goes to disk as of one moment, or not at all. */
+const planSuspend = (observed: ObservedStack): Plan => {
+  const cause = 'asked to suspend';
+  const plan = new PlanBuilder();
+  const running = observed.replicas.filter(({ state }) => state === 'running');
+  const chosen = observed.replicas.filter(({ state }) => state === 'running' || state === 'paused');
+  for (const replica of observed.replicas.filter(({ state }) => state === 'restarting')) {
+    plan.add({ type: 'stop', replica: replica.name, timeout: undefined }, 'it waits for a restart');
+  }
+  const paused = running.map((replica) => plan.add({ type: 'pause', replica: replica.name }, cause));
+  const saved = chosen.map((replica) => plan.add({ type: 'save', replica: replica.name }, cause, paused));
+  if (chosen.length === 0) {
+    plan.warn('nothing of this stack runs: there is nothing to suspend');
+  }
+  for (const replica of chosen) {
+    plan.add({ type: 'suspend', replica: replica.name, paused: replica.state === 'paused' }, cause, saved);
+  }
+  return plan.build();
 };
 
 /** SIGKILL also cancels a restart that is due. */
@@ -105,7 +133,9 @@ const planStart = (project: Project | undefined, services: readonly string[], ob
   for (const service of order) {
     const nodes: number[] = [];
     for (const replica of observed.replicas.filter((candidate) => candidate.service === service && !candidate.oneOff)) {
-      if (!hasMachine(replica.state) && replica.state !== 'restarting') {
+      if (replica.state === 'suspended') {
+        nodes.push(plan.add({ type: 'resume', replica: replica.name }, 'suspended'));
+      } else if (!hasMachine(replica.state) && replica.state !== 'restarting') {
         nodes.push(addStart({ plan, project, replica, started, cause: 'asked to start', after: [] }));
       }
     }
@@ -159,10 +189,9 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
     const nodes = observed.replicas
       .filter((replica) => replica.service === service && !replica.oneOff)
       .map((replica) => {
-        const stopped =
-          hasMachine(replica.state) || replica.state === 'restarting'
-            ? [plan.add({ type: 'stop', replica: replica.name, timeout: options.timeout }, 'asked to restart')]
-            : [];
+        const stopped = needsStop(replica.state)
+          ? [plan.add({ type: 'stop', replica: replica.name, timeout: options.timeout }, 'asked to restart')]
+          : [];
         // Booting does not wait for the dependencies that restart with it, starting does.
         const booted = plan.add({ type: 'boot', replica: replica.name }, 'asked to restart', stopped);
         const before = project === undefined ? [] : dependenciesOf(project, service).flatMap((dep) => started.get(dep.service) ?? []);

@@ -1,6 +1,6 @@
 import type { Project } from '../compose/model.ts';
 import { type Dependency, dependenciesOf, orderServices } from './dependencies.ts';
-import { hasMachine } from './lifecycle.ts';
+import { hasMachine, needsStop } from './lifecycle.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
 import type { UpOptions } from './types.ts';
@@ -141,6 +141,9 @@ class Reconciliation {
     if (replica.state === 'paused') {
       return [this.#plan.add({ type: 'unpause', replica: replica.name }, 'paused')];
     }
+    if (replica.state === 'suspended' && !this.#options.noStart) {
+      return [this.#plan.add({ type: 'resume', replica: replica.name }, 'suspended', this.#resourceNodes(wanted))];
+    }
     return this.#options.noStart || hasMachine(replica.state)
       ? []
       : this.#startReplica(service, replica.name, `it is ${replica.state}`, this.#resourceNodes(wanted));
@@ -200,10 +203,9 @@ class Reconciliation {
   }
 
   #removeReplica(replica: ObservedReplica, cause: string, keepVolumes = false): number {
-    const after =
-      hasMachine(replica.state) || replica.state === 'restarting'
-        ? [this.#plan.add({ type: 'stop', replica: replica.name, timeout: this.#options.timeout }, cause)]
-        : [];
+    const after = needsStop(replica.state)
+      ? [this.#plan.add({ type: 'stop', replica: replica.name, timeout: this.#options.timeout }, cause)]
+      : [];
     return this.#plan.add({ type: 'remove', replica: replica.name, keepVolumes }, cause, after);
   }
 

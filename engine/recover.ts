@@ -49,6 +49,10 @@ const adoptNetwork = async (networks: StackNetworks, row: NetworkRow, signal: Ab
 
 const recoverReplica = async (replica: Replica, lostNetworks: ReadonlySet<string>, signal: AbortSignal): Promise<string> => {
   const { name } = replica.row;
+  if (replica.row.state === 'suspended') {
+    await replica.suspension.finish();
+    return `${name} is suspended`;
+  }
   if (replica.row.state === 'restarting' && replica.row.machine === undefined) {
     replica.resumeRestart();
     return `${name} was about to restart`;

@@ -59,10 +59,8 @@ const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal)
 };
 
 const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, signal: AbortSignal): Promise<Run> => {
-  if (row.state === 'paused') {
-    // A paused guest answers nobody: it runs for the moment of the handshake.
-    await machine.resume(signal);
-  }
+  // A paused guest answers nobody: it runs for the moment of the handshake. Any may be: its last supervisor may have been about to suspend it.
+  await machine.resume(signal);
   const guest = await platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
   try {
     if (guest.info.state !== 'running' && guest.info.state !== 'exited') {

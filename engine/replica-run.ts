@@ -97,7 +97,8 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
   }
 };
 
-const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
+/** A card's end in each network; all or none. */
+export const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
   const results = await Promise.allSettled(networks.map((network) => network.connectNic(signal)));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) {

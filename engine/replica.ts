@@ -7,7 +7,7 @@ import type { ProbeResult } from './health.ts';
 import { nextState } from './lifecycle.ts';
 import { POWER_OFF_MS, PowerDowns } from './power-down.ts';
 import { Publications, publishPorts } from './publish.ts';
-import { adoptedPatch, adoptRun } from './replica-adopt.ts';
+import { type AdoptedRun, adoptedPatch, adoptRun } from './replica-adopt.ts';
 import { Attempts, pauseFor } from './replica-attempts.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './replica-controls.ts';
 import { ReplicaHealth } from './replica-health.ts';
@@ -15,6 +15,7 @@ import { ReplicaOutput } from './replica-output.ts';
 import { type ReplicaContext, ReplicaRecord } from './replica-record.ts';
 import { bootReplica, type Run } from './replica-run.ts';
 import { endedPatch, startedPatch, unbootedPatch, unstartedPatch } from './replica-status.ts';
+import { Suspension } from './replica-suspend.ts';
 import { decideRestart } from './restart.ts';
 import type { VmRow } from './state/records.ts';
 
@@ -26,6 +27,8 @@ const SIGTERM = 15;
 const SIGKILL = 9;
 /** For a machine whose agent went silent to end by itself, so that its true end is known. */
 const LOST_MS = 5_000;
+/** For a suspended machine to go on, only to be stopped. */
+const RESUME_MS = 60_000;
 
 /**
  * One replica of a service and everything that runs for it. Its row in the database is always up to date.
@@ -40,6 +43,8 @@ export class Replica {
   readonly #powerDowns: PowerDowns;
   readonly #publications = new Publications();
   readonly #controlled: Controlled;
+  /** To disk and back. */
+  readonly suspension: Suspension;
   #run: Run | undefined;
   #booting: Promise<void> | undefined;
   /** From the start of a workload to its end on record. Never rejects. */
@@ -52,6 +57,13 @@ export class Replica {
     this.#record = new ReplicaRecord(row, context);
     this.#controlled = { record: this.#record, run: () => this.#run };
     this.#health = new ReplicaHealth(this.#record);
+    this.suspension = new Suspension({
+      record: this.#record,
+      context,
+      run: () => this.#run,
+      letGo: (run) => this.#letGo(run),
+      takeOver: (adopted, patch) => this.#takeOver(adopted, patch),
+    });
     this.#attempts = new Attempts(row.name);
     this.#powerDowns = new PowerDowns(row.name, () => this.#record.isOver);
     this.#output = new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service });
@@ -179,7 +191,8 @@ export class Replica {
   /** Waits for the workload or the machine to end, records how, and restarts by policy. */
   async #awaitEnd(run: Run, process: GuestProcess): Promise<void> {
     const exit = await Promise.race([process.exited.catch(() => undefined), run.machine.exited.then(() => undefined)]);
-    if (this.#record.isOver) {
+    // Let go of, removed, or suspended: what ended then is only this connection.
+    if (this.#record.isOver || this.#run !== run) {
       return;
     }
     if (exit !== undefined) {
@@ -260,6 +273,10 @@ export class Replica {
       this.#context.onChange();
       return;
     }
+    if (this.row.state === 'suspended') {
+      // Its disks lack what its memory has: it goes on to end in good order.
+      await this.suspension.resume(AbortSignal.timeout(RESUME_MS));
+    }
     await this.#stopRun(options.graceMs);
   }
 
@@ -313,17 +330,31 @@ export class Replica {
       return false;
     }
     const { stoppedByUser, spec } = this.row;
-    this.#run = adopted.run;
-    this.#publications.take(adopted.publications);
-    await this.#output.open({ fresh: false });
-    this.#record.update(adoptedPatch(this.row, adopted));
-    this.#attach(adopted.run, adopted.run.process);
+    await this.#takeOver(adopted, {});
     if (this.row.state === 'stopping') {
       this.stop({ graceMs: spec.stopGraceMs, byUser: stoppedByUser }).catch((error: unknown) =>
         log.warn('a stop was not finished', { replica: this.row.name, error: messageOf(error) }),
       );
     }
     return true;
+  }
+
+  async #takeOver(adopted: AdoptedRun, patch: Partial<VmRow>): Promise<void> {
+    this.#run = adopted.run;
+    this.#publications.take(adopted.publications);
+    await this.#output.open({ fresh: false });
+    this.#record.update({ ...adoptedPatch(this.row, adopted), ...patch });
+    if (adopted.run.process !== undefined) {
+      this.#attach(adopted.run, adopted.run.process);
+    }
+  }
+
+  /** Ends a machine that goes on from disk later: to the workload nothing has happened. */
+  async #letGo(run: Run): Promise<void> {
+    this.#run = undefined;
+    await this.#tearDown(run);
+    await this.#output.finish();
+    this.#ending = undefined;
   }
 
   /** Stops and starts in one go, whatever the restart policy says: its network was replaced under it. Rejects if it does not come up. */
@@ -369,6 +400,7 @@ export class Replica {
     await this.#attempts.interrupt(`${this.row.name} is being removed`);
     this.#record.close();
     await this.#output.close();
+    await this.suspension.drop();
     this.#context.store.releaseLeases(this.row.id);
     await this.#context.volumes.removeReplica(this.row.name, options);
     this.#context.store.removeVm(this.row.id);

@@ -188,11 +188,24 @@ export class StackSupervisor {
       const { store, stack } = this.#options;
       const model = project ?? this.project();
       const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));
-      await this.#execute(plan, running, {});
+      await (verb === 'suspend' ? this.#suspend(plan, running) : this.#execute(plan, running, {}));
       if (options.wait) {
         await this.#awaitReady(options.services, options.waitTimeout, running);
       }
     });
+  }
+
+  /** All or nothing: when one cannot be saved, those that were paused for it go on. */
+  async #suspend(plan: Plan, signal: AbortSignal): Promise<void> {
+    const paused = plan.nodes.flatMap(({ operation }) => (operation.type === 'pause' ? [operation.replica] : []));
+    try {
+      await this.#execute(plan, signal, {});
+    } catch (error) {
+      const left = paused.flatMap((name) => this.replicas.get(name) ?? []).filter(({ row }) => row.state === 'paused');
+      await Promise.allSettled(left.map((replica) => replica.unpause()));
+      await Promise.allSettled([...this.replicas.values()].map((replica) => replica.suspension.unsave()));
+      throw error;
+    }
   }
 
   async #execute(

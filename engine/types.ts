@@ -77,7 +77,7 @@ export interface ExecSession {
 }
 
 /** What a command does to services that exist already. */
-export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unpause' | 'rm';
+export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unpause' | 'suspend' | 'resume' | 'rm';
 
 export interface VerbOptions {
   readonly services: readonly string[];

@@ -153,7 +153,9 @@ export class StackVolumes {
       .vms()
       .find(
         (vm) =>
-          (vm.machine !== undefined || (vm.stack === this.#stack && vm.name === claimed && hasMachine(vm.state))) &&
+          (vm.machine !== undefined ||
+            vm.saved !== undefined ||
+            (vm.stack === this.#stack && vm.name === claimed && hasMachine(vm.state))) &&
           (vm.name !== replica || vm.stack !== this.#stack) &&
           vm.spec.mounts.some((used) => used.kind === 'volume' && used.volume === volume),
       );

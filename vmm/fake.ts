@@ -6,6 +6,8 @@ import type { Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vm
 export interface FakeMachine extends Machine {
   readonly paused: boolean;
   readonly started: boolean;
+  /** Its guest is that of the machine of this name that was saved before. */
+  readonly restored: boolean;
   /** As if the guest had powered off. */
   powerOff(): void;
   /** As if the VMM had been killed from outside. */
@@ -15,7 +17,9 @@ export interface FakeMachine extends Machine {
 export interface FakeVmm extends Vmm {
   /** Living machines by name. */
   readonly machines: ReadonlyMap<string, FakeMachine>;
-  /** Makes the next `create` of that name fail. */
+  /** Makes the next `save` of that machine fail. */
+  failSave(name: string, error: Error): void;
+  /** Makes the next `create` (or `restore`) of that name fail. */
   failNext(name: string, error: Error): void;
 }
 
@@ -23,34 +27,37 @@ export interface FakeVmm extends Vmm {
 export const createFakeVmm = (): FakeVmm => {
   const machines = new Map<string, FakeMachineImpl>();
   const failures = new Map<string, Error>();
+  const saveFailures = new Map<string, Error>();
+  const add = (spec: MachineSpec): FakeMachineImpl => {
+    const machine = new FakeMachineImpl(spec, {
+      onEnd: () => machines.delete(spec.name),
+      onSave: () => throwOnce(saveFailures, spec.name),
+    });
+    machines.set(spec.name, machine);
+    return machine;
+  };
   return {
     name: 'fake',
     capabilities: { accelerated: false, pause: true, shares: true, hotplug: false, snapshot: false },
     machines,
     buildCommand: (spec) => ({ file: '/bin/true', args: [spec.name], env: {} }),
+    failSave: (name, error) => saveFailures.set(name, error),
     failNext: (name, error) => failures.set(name, error),
     create: async (spec, nicSockets, signal) => {
       for (const socket of nicSockets) {
         socket.destroy();
       }
       signal?.throwIfAborted();
-      const failure = failures.get(spec.name);
-      failures.delete(spec.name);
-      if (failure !== undefined) {
-        throw failure;
-      }
-      const machine = new FakeMachineImpl(spec, () => machines.delete(spec.name));
-      machines.set(spec.name, machine);
-      return machine;
+      throwOnce(failures, spec.name);
+      return add(spec);
     },
     restore: async (saved, nicSockets) => {
       for (const socket of nicSockets) {
         socket.destroy();
       }
-      const machine = new FakeMachineImpl(saved.spec, () => machines.delete(saved.spec.name));
-      machine.paused = true;
-      machine.started = true;
-      machines.set(saved.spec.name, machine);
+      throwOnce(failures, saved.spec.name);
+      const machine = add(saved.spec);
+      Object.assign(machine, { paused: true, started: true, restored: true });
       return machine;
     },
     adopt: async (record) => machines.get(record.spec.name),
@@ -61,15 +68,24 @@ export const createFakeVmm = (): FakeVmm => {
   };
 };
 
+const throwOnce = (failures: Map<string, Error>, name: string): void => {
+  const failure = failures.get(name);
+  failures.delete(name);
+  if (failure !== undefined) {
+    throw failure;
+  }
+};
+
 class FakeMachineImpl implements FakeMachine {
   readonly record: MachineRecord;
   readonly exited: Promise<MachineExit>;
   paused = false;
   started = false;
+  restored = false;
   #end: (exit: MachineExit) => void = () => {};
-  readonly #onEnd: () => void;
+  readonly #hooks: { readonly onEnd: () => void; readonly onSave: () => void };
 
-  constructor(spec: MachineSpec, onEnd: () => void) {
+  constructor(spec: MachineSpec, hooks: { readonly onEnd: () => void; readonly onSave: () => void }) {
     mkdirSync(spec.runDir, { recursive: true });
     writeFileSync(join(spec.runDir, 'fake'), '');
     this.record = {
@@ -82,7 +98,7 @@ class FakeMachineImpl implements FakeMachine {
       layout: 'cold',
       programs: 'fake',
     };
-    this.#onEnd = onEnd;
+    this.#hooks = hooks;
     this.exited = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -101,6 +117,7 @@ class FakeMachineImpl implements FakeMachine {
   }
 
   async save(state: string): Promise<SavedMachine> {
+    this.#hooks.onSave();
     writeFileSync(state, '');
     const { backend, programs, layout, spec } = this.record;
     return { backend, programs, layout, spec, state };
@@ -139,6 +156,6 @@ class FakeMachineImpl implements FakeMachine {
 
   #finish(exit: MachineExit): void {
     this.#end(exit);
-    this.#onEnd();
+    this.#hooks.onEnd();
   }
 }

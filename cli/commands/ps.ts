@@ -16,7 +16,7 @@ const COLUMNS = {
   Ports: 'PORTS',
 };
 const HEADERS = { ID: 'CONTAINER ID', Names: 'NAMES', CreatedAt: 'CREATED AT', LocalVolumes: 'LOCAL VOLUMES', ExitCode: 'EXIT CODE' };
-const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'exited', 'dead', 'starting', 'stopping'];
+const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'suspended', 'exited', 'dead', 'starting', 'stopping'];
 
 /** `ps`: running replicas by name; table, one JSON object per line, template, ids or service names. */
 export const runPs: Handler = async (invocation) => {

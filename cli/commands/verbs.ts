@@ -17,9 +17,11 @@ const OPTIONS: Readonly<Record<SimpleVerb, (flags: Flags) => Partial<VerbOptions
   kill: (flags) => ({ signal: flags.string('signal') ?? 'SIGKILL' }),
   pause: () => ({}),
   unpause: () => ({}),
+  suspend: () => ({}),
+  resume: () => ({}),
 };
 
-/** start, stop, restart, kill, pause, unpause. */
+/** start, stop, restart, kill, pause, unpause, suspend, resume. */
 export const runVerb: Handler = async (invocation) => {
   const { context, command, args, flags } = invocation;
   const verb = command.name;

@@ -14,6 +14,8 @@ export const formatStatus = (replica: ReplicaStatus, now: number): string => {
       return `${up}${healthSuffix(replica)}`;
     case 'paused':
       return `${up} (Paused)`;
+    case 'suspended':
+      return 'Suspended';
     case 'restarting':
       return `Restarting (${replica.exitCode}) ${since(replica.finishedAt)}`;
     case 'exited':

@@ -93,6 +93,13 @@ export const lifecycleCommands: readonly CommandSpec[] = [
   verb('pause', 'Freeze services', []),
   verb('unpause', 'Let frozen services go on', []),
   {
+    ...verb('suspend', 'Put the whole stack to disk, memory and all; nothing of it runs then', []),
+    usage: '[OPTIONS]',
+    maxArgs: 0,
+    examples: ['hypr suspend      to disk', 'hypr resume       and on, where it was; hypr up does the same'],
+  },
+  { ...verb('resume', 'Let a suspended stack go on where it was', []), usage: '[OPTIONS]', maxArgs: 0 },
+  {
     ...verb('rm', 'Remove machines of services that are stopped', [
       bool('f,force', 'Do not ask'),
       bool('s,stop', 'Stop them first'),

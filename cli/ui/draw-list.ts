@@ -41,6 +41,7 @@ export const signOf = (replica: ReplicaStatus): Sign => {
     case 'restarting':
       return SIGNS.coming;
     case 'paused':
+    case 'suspended':
       return SIGNS.frozen;
     case 'exited':
       return replica.exitCode === 0 ? SIGNS.ended : SIGNS.failed;

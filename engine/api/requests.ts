@@ -82,7 +82,17 @@ const EMPTY_PROJECT: Omit<Project, 'name' | 'services'> = {
   environment: {},
 };
 
-const VERBS: readonly string[] = ['start', 'stop', 'restart', 'kill', 'pause', 'unpause', 'rm'] satisfies ServiceVerb[];
+const VERBS: readonly string[] = [
+  'start',
+  'stop',
+  'restart',
+  'kill',
+  'pause',
+  'unpause',
+  'suspend',
+  'resume',
+  'rm',
+] satisfies ServiceVerb[];
 
 export const needVerb = (verb: string): ServiceVerb => {
   if (!VERBS.includes(verb)) {

@@ -1,7 +1,7 @@
 import type { ProcessIdentity } from '../../base/process.ts';
 import type { Project } from '../../compose/model.ts';
 import type { NetworkRecord, NetworkSpec, PublishedPort } from '../../net/types.ts';
-import type { MachineRecord } from '../../vmm/machine.ts';
+import type { MachineRecord, SavedMachine } from '../../vmm/machine.ts';
 import type { Health, ReplicaState } from '../events.ts';
 import type { ReplicaSpec } from '../spec.ts';
 
@@ -33,6 +33,8 @@ export interface VmRow {
   readonly spec: ReplicaSpec;
   /** Present while a VMM process may exist. */
   readonly machine: MachineRecord | undefined;
+  /** Present while the replica is suspended: it can go on from there once. */
+  readonly saved: SavedRun | undefined;
   /** Ports really listened on while it runs; the same ones are taken again by a restart. */
   readonly published: readonly PublishedPort[];
   readonly stoppedByUser: boolean;
@@ -40,6 +42,13 @@ export interface VmRow {
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
   readonly bootMs: number | undefined;
+}
+
+/** A replica's machine on disk. */
+export interface SavedRun {
+  readonly machine: SavedMachine;
+  /** It was paused already when it was suspended, and will be again. */
+  readonly paused: boolean;
 }
 
 export interface NetworkRow {

@@ -69,4 +69,5 @@ export const MIGRATIONS: readonly string[] = [
     created_at INTEGER NOT NULL
   ) STRICT;
   `,
+  'ALTER TABLE vms ADD COLUMN saved_json TEXT',
 ];

@@ -39,6 +39,7 @@ const vmRow: VmRow = {
   imageId: 'i',
   spec: resolveReplica({ project, service: 'db', number: 1, image: { reference: 'db:1', config: RUNTIME } }),
   machine: undefined,
+  saved: undefined,
   published: [],
   stoppedByUser: false,
   createdAt: 5,

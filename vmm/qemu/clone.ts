@@ -14,7 +14,7 @@ const MOVE_MS_PER_MIB = 100;
  */
 export const loadClone = async (input: LoadInput): Promise<void> => {
   const { qmp, saved, signal } = input;
-  await loadState({ qmp, saved, signal });
+  await move({ qmp, command: 'migrate-incoming', saved, signal });
   for (const device of pluggedDevices(input.spec)) {
     await qmp.run('device_add', device, signal);
   }
@@ -34,7 +34,13 @@ export interface Saved {
 }
 
 /** Reads the state of a stopped guest that has all its devices. Throws VMM_DIED, VMM_START, HYPR_TIMEOUT. */
-export const loadState = (input: Omit<MoveInput, 'command'>): Promise<void> => move({ ...input, command: 'migrate-incoming' });
+export const loadWhole = async (input: Omit<MoveInput, 'command' | 'saved'> & { readonly state: string }): Promise<void> => {
+  await input.qmp.run('migrate-set-parameters', { mode: SAME_HOST }, input.signal);
+  await move({ ...input, command: 'migrate-incoming', saved: { ram: undefined, state: input.state } });
+};
+
+/** QEMU's mode for going on here later. Its mode for another host forbids disks of several files, as our root disks are. */
+const SAME_HOST = 'cpr-reboot';
 
 /** Stops a guest and writes what is not in its memory's file, some hundred kilobytes, to another file. */
 export const saveState = async (qmp: Qmp, saved: Saved, signal?: AbortSignal): Promise<void> => {
@@ -45,7 +51,7 @@ export const saveState = async (qmp: Qmp, saved: Saved, signal?: AbortSignal): P
 /** Writes a stopped guest, with its memory, as fast as the disk takes it. */
 export const saveWhole = async (input: Omit<MoveInput, 'command' | 'saved'> & { readonly state: string }): Promise<void> => {
   // 0 is no limit; QEMU's own is 128 MiB/s, for the sake of a network.
-  await input.qmp.run('migrate-set-parameters', { 'max-bandwidth': 0 }, input.signal);
+  await input.qmp.run('migrate-set-parameters', { 'max-bandwidth': 0, mode: SAME_HOST }, input.signal);
   await move({ ...input, command: 'migrate', saved: { ram: undefined, state: input.state } });
 };
 

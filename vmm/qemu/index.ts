@@ -9,7 +9,7 @@ import { lastLines } from '../console.ts';
 import type { Machine, MachineRecord, MachineSpec, SavedMachine, Vmm } from '../machine.ts';
 import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
-import { loadClone, loadState, type Saved } from './clone.ts';
+import { loadClone, loadWhole, type Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, layoutOf, machineSockets, type QemuSettings } from './command.ts';
 import { launchQemu, makeFolders } from './launch.ts';
 import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
@@ -119,7 +119,7 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
     if (saved !== undefined) {
       const loading =
         beginning.kind === 'restored'
-          ? loadState({ qmp, saved, signal, memoryMib: spec.memoryMib })
+          ? loadWhole({ qmp, state: saved.state, signal, memoryMib: spec.memoryMib })
           : loadClone({ qmp, spec, saved, signal });
       await loading.catch(async (error: unknown) => {
         // QEMU's own words go with its folder.

@@ -22,7 +22,7 @@ export interface QmpCommands {
     args: { readonly capabilities: ReadonlyArray<{ readonly capability: string; readonly state: boolean }> };
     result: unknown;
   };
-  'migrate-set-parameters': { args: Readonly<Record<string, number>>; result: unknown };
+  'migrate-set-parameters': { args: Readonly<Record<string, number | string>>; result: unknown };
   'announce-self': { args: Readonly<Record<string, number>>; result: unknown };
   migrate: { args: { readonly uri: string }; result: unknown };
   'migrate-incoming': { args: { readonly uri: string }; result: unknown };

@@ -129,6 +129,16 @@ export class FakeGuest {
     return this.workload !== undefined && this.exit === undefined;
   }
 
+  /** The same guest in a machine that was restored. */
+  moveTo(machine: FakeMachine): FakeGuest {
+    const moved = new FakeGuest(this.name, machine, this.behaviour);
+    moved.orders = this.orders;
+    moved.workload = this.workload;
+    moved.exit = this.exit;
+    moved.#backlog = this.#backlog;
+    return moved;
+  }
+
   connect(): FakeClient {
     this.#client?.break();
     this.#client = new FakeClient(this);

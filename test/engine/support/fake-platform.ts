@@ -64,6 +64,11 @@ export const createFakePlatform = (dir: string): FakePlatform => {
     if (known?.machine === machine) {
       return known;
     }
+    if (known !== undefined && machine.restored) {
+      const moved = known.moveTo(machine);
+      guests.set(name, moved);
+      return moved;
+    }
     const service = /-([a-z]+)-\d+$/.exec(name)?.[1] ?? '';
     const guest = new FakeGuest(name, machine, behaviours.get(name) ?? behaviours.get(service) ?? {});
     guests.set(name, guest);
@@ -90,6 +95,11 @@ export const createFakePlatform = (dir: string): FakePlatform => {
       create: async (spec, sockets, signal) => {
         const machine = await vmm.create(spec, sockets, signal);
         journal.push(`boot ${spec.name}`);
+        return machine;
+      },
+      restore: async (saved, sockets, signal) => {
+        const machine = await vmm.restore(saved, sockets, signal);
+        journal.push(`restore ${saved.spec.name}`);
         return machine;
       },
     },
