@@ -113,12 +113,16 @@ const codeOf = (error: unknown): string => {
   return typeof code === 'string' ? code : cause === undefined ? '' : codeOf(cause);
 };
 
+/** Whether both sides speak TLS and one did not take the other's certificate: no reason to go on without TLS. */
+export const isCertificateFailure = (error: unknown): boolean =>
+  /^(CERT_|ERR_TLS|ERR_SSL_\w*ALERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(codeOf(error instanceof HyprError ? error.cause : error));
+
 const unreachable = (url: string, error: unknown): unknown => {
   if (error instanceof HyprError) {
     return error;
   }
   const { host } = new URL(url);
-  const tls = /^(CERT_|ERR_TLS|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(codeOf(error));
+  const tls = isCertificateFailure(error);
   return new HyprError('REGISTRY_UNREACHABLE', `the registry ${host} cannot be reached: ${messageOf(error)}`, {
     hint: tls
       ? `put the authority that signed its certificate into ~/.docker/certs.d/${host}/ca.crt, or set SSL_CERT_FILE to it`

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { openRepository, type Repository } from './client.ts';
 import { findCredentials } from './credentials.ts';
-import { type Http, type HttpOptions, openHttp } from './http.ts';
+import { type Http, type HttpOptions, isCertificateFailure, openHttp } from './http.ts';
 import { openPushTarget, type PushTarget } from './push-target.ts';
 import { type Reference, repositoryName } from './reference.ts';
 import { type Endpoint, endpointsFor, loadRegistrySettings, type RegistrySettings } from './settings.ts';
@@ -36,6 +36,9 @@ export const openRegistries = async (options: RegistriesOptions): Promise<Regist
     withRepository: async (reference, signal, work) => {
       const failures: Array<{ url: string; error: unknown }> = [];
       for (const endpoint of endpointsFor(reference.domain, settings)) {
+        if (failures.some(({ url, error }) => isCertificateFailure(error) && isWithoutTls(endpoint, url))) {
+          continue;
+        }
         // A mirror is another party than the registry: it gets only what was logged in for itself.
         const credentials = await findCredentials(endpoint.isMirror ? new URL(endpoint.url).host : reference.domain, env);
         const repository = openRepository({ http, endpoint, reference, credentials, signal });
@@ -67,15 +70,25 @@ export const chooseEndpoint = async (http: Http, endpoints: readonly Endpoint[],
     try {
       const response = await http.send({ url: `${endpoint.url}/v2/`, signal });
       await response.body.dump();
-      return endpoint;
+      // What servers with TLS say to somebody without: it failed for another reason.
+      if (failure === undefined || response.statusCode !== 400) {
+        return endpoint;
+      }
+      break;
     } catch (error) {
       signal.throwIfAborted();
-      // What TLS said tells more than that nothing answers without it.
-      failure ??= error;
+      if (isCertificateFailure(error)) {
+        throw error;
+      }
+      failure = error;
     }
   }
   throw failure;
 };
+
+/** The same host as `url`, asked in the clear. */
+const isWithoutTls = (endpoint: Endpoint, url: string): boolean =>
+  endpoint.url.startsWith('http:') && new URL(endpoint.url).host === new URL(url).host;
 
 const ELSEWHERE = new Set([
   'IMAGE_NOT_FOUND',

@@ -67,7 +67,7 @@ export class UploadRegistry {
     this.tokenRequests.push(form);
     const [user, password] = Buffer.from(String(request.headers.authorization).slice(6), 'base64').toString().split(':');
     const known = form.get('refresh_token') === 'identity' || (password ?? form.get('password')) === 'secret';
-    if (request.headers.authorization !== undefined && !known) {
+    if ((request.headers.authorization !== undefined || form.has('refresh_token')) && !known) {
       response.writeHead(401).end();
       return;
     }
