@@ -9,7 +9,8 @@ export const listStacks = (options: { all: boolean }): StackSummary[] => {
   try {
     return store.stacks().flatMap((stack) => {
       const vms = store.vms(stack.name).filter((vm) => !vm.oneOff);
-      const shown = vms.length > 0 && (options.all || vms.some((vm) => vm.state === 'running' || vm.state === 'paused'));
+      const shown =
+        vms.length > 0 && (options.all || vms.some((vm) => vm.state === 'running' || vm.state === 'paused' || vm.state === 'suspended'));
       return shown ? [{ name: stack.name, status: combineStates(vms), configFiles: stack.files }] : [];
     });
   } finally {
