@@ -1,12 +1,13 @@
 import { HyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
-import type { BuildContext } from './build/build-context.ts';
+import type { BuildContext, PushToRegistry } from './build/build-context.ts';
 import { runChecks } from './build/check-build.ts';
-import { exportImage } from './build/export.ts';
+import { exportResult } from './build/export.ts';
 import { openBuild } from './build/open-build.ts';
 import { BuildProgress } from './build/progress.ts';
 import type { BuildStore } from './build/store.ts';
 import { findTarget } from './dockerfile/parse.ts';
+import type { ZstdCommand } from './registry/decompress.ts';
 import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, Image } from './types.ts';
 
 export { hostCaBundle } from './build/ca-bundle.ts';
@@ -28,6 +29,10 @@ export interface BuildOptions {
   readonly signal: AbortSignal;
   /** Most machines that work at once. Default: one per two processors. */
   readonly maxMachines?: number;
+  /** For `compression=zstd`, where Node has none. */
+  readonly zstd?: ZstdCommand;
+  /** For outputs with `push=true`; without it they are refused. */
+  readonly push?: PushToRegistry;
   /** PEM of everything the host trusts, when RUN needs it; default `hostCaBundle(process.env)`. */
   readonly readCertificates?: () => Promise<Uint8Array | undefined>;
 }
@@ -60,7 +65,7 @@ const runBuild = async (options: BuildOptions, controller: AbortController): Pro
   const { build, firstFailure, close } = await openBuild({ ...options, buildFolder: options.paths.build, progress, controller });
   try {
     const target = findTarget(build.dockerfile, options.request.target);
-    return await exportImage(build, await build.buildStage(target.index));
+    return await exportResult(build, await build.buildStage(target.index));
   } catch (error) {
     // Stages that are still at work stop; the first failure is the one to report.
     controller.abort(new HyprError('HYPR_CANCELLED', 'another step of the build failed', { cause: error }));

@@ -116,9 +116,27 @@ export interface BuildRequest {
   readonly shmSize?: number;
   /** Secret id → file or value, for RUN --mount=type=secret. */
   readonly secrets: Readonly<Record<string, { readonly file: string } | { readonly value: string }>>;
+  /** Stages that are built anew although the cache has them; names or numbers. */
+  readonly noCacheFilter?: readonly string[];
+  /** `--output` in buildx's words (`type=local,dest=out`); none: the image goes into the store. */
+  readonly outputs?: readonly string[];
+  /** `--cache-from` and `--cache-to` in buildx's words. */
+  readonly cacheFrom?: readonly string[];
+  readonly cacheTo?: readonly string[];
+  /** `--annotation`: `[manifest:|index:|manifest-descriptor:|index-descriptor:]key=value`. */
+  readonly annotations?: readonly string[];
+  /** `--provenance`: `false`, or the attributes of an attestation: `true`, `mode=min`. */
+  readonly provenance?: string;
+  /** What relative paths of outputs and caches start from. Default: the working folder. */
+  readonly folder?: string;
+  /** Where `dest=-` goes. */
+  readonly stdout?: NodeJS.WritableStream;
 }
 
 export interface BuildResult {
+  /** Empty when no output is an image. */
   readonly imageId: string;
   readonly manifestDigest: string;
+  /** What `--metadata-file` holds, under buildx's keys. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
 }

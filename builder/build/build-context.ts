@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { FileTree } from '../context/tree.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
+import type { Output } from '../export/parse-output.ts';
+import type { ZstdCommand } from '../registry/decompress.ts';
+import type { Descriptor } from '../store/manifest.ts';
 import type { BuildMachineOptions, BuildMachines, BuildRequest, Image } from '../types.ts';
 import type { BuildCache } from './cache.ts';
 import { indexTar, LayerTree } from './layer-tree.ts';
@@ -17,6 +20,16 @@ export interface BaseImage {
   readonly blob: ImageConfigBlob;
   readonly key: string;
 }
+
+/** Brings an image of the store to its registry; gives what it is there. */
+export type PushToRegistry = (input: {
+  readonly reference: string;
+  readonly imageId: string;
+  /** Put under its digest only, no tag changes. */
+  readonly byDigest: boolean;
+  readonly onStatus: (text: string) => void;
+  readonly signal: AbortSignal;
+}) => Promise<Descriptor>;
 
 /** Everything that the stages of one build share. */
 export interface BuildContext {
@@ -40,6 +53,11 @@ export interface BuildContext {
   readonly baseEnvs: Map<number, ReadonlySet<string>>;
   /** Seconds: SOURCE_DATE_EPOCH, or 0; the time of folders that a step makes. */
   readonly epoch: number;
+  /** Seconds: SOURCE_DATE_EPOCH, when it was given. */
+  readonly sourceDate: number | undefined;
+  readonly outputs: readonly Output[];
+  readonly zstd: ZstdCommand | undefined;
+  readonly push: PushToRegistry | undefined;
   /** A local context by name; the empty name is the build's own. */
   openContext(name: string): Promise<ContextTree>;
   /** Resolves a reference, once per build. */

@@ -44,7 +44,7 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     shmSize: build.request.shmSize,
     caBundle: () => build.caBundle(),
   });
-  const run: StageRun = { build, stage, titles: base.titles, machine, noCache: build.request.noCache };
+  const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) };
   try {
     let { state } = base;
     for (const instruction of [...base.triggers, ...stage.instructions]) {
@@ -55,6 +55,12 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
   } finally {
     await machine.close();
   }
+};
+
+/** `--no-cache`, or the stage is among those of `--no-cache-filter`, by name (in any case) or number. */
+const isFresh = ({ request }: BuildContext, { index, from }: Stage): boolean => {
+  const names = (request.noCacheFilter ?? []).map((name) => name.trim().toLowerCase());
+  return request.noCache || names.includes(from.name ?? String(index)) || names.includes(String(index));
 };
 
 /** Stages that are copied from start at once, beside this one; who needs them waits, and hears of their failure. */

@@ -1,34 +1,29 @@
+import { runOutputs } from '../export/run-outputs.ts';
 import type { BuildResult } from '../types.ts';
 import type { BuildContext } from './build-context.ts';
 import type { StageState } from './state.ts';
 import type { ImageConfigBlob } from './store.ts';
 
-/** Writes the image that a stage has become into the store and names it. */
-export const exportImage = (build: BuildContext, state: StageState): Promise<BuildResult> =>
-  build.progress.run('exporting to image', async (vertex) => {
-    const references = build.request.tags;
-    vertex.status('exporting layers');
-    const image = await build.store.addImage({ config: configOf(build, state), references });
-    vertex.status(`writing image ${image.id}`);
-    for (const reference of references) {
-      vertex.status(`naming to ${reference}`);
-    }
-    return { imageId: image.id, manifestDigest: image.manifestDigest };
-  });
+/** Brings what a stage has become to wherever the request wants it. */
+export const exportResult = (build: BuildContext, state: StageState): Promise<BuildResult> =>
+  runOutputs(build, state, (layers) => configOf(build, state, layers));
 
 /**
  * The image's config. Times are those of the layers, which come from the cache: building the same
- * inputs again gives the same digest.
+ * inputs again gives the same digest. With SOURCE_DATE_EPOCH nothing this build made is later than that.
  */
-const configOf = (build: BuildContext, state: StageState): ImageConfigBlob => {
-  const { request } = build;
+const configOf = (build: BuildContext, state: StageState, layers: readonly string[]): ImageConfigBlob => {
+  const { request, sourceDate } = build;
   const { platform } = state;
-  const sourceDate = Number(request.buildArgs.SOURCE_DATE_EPOCH ?? Number.NaN);
-  const created = new Date(Number.isFinite(sourceDate) ? sourceDate * 1000 : state.created).toISOString();
+  const created = new Date(sourceDate === undefined ? state.created : sourceDate * 1000).toISOString();
   const labels = { ...state.config.Labels, ...request.labels };
-  const history = state.history.map((entry) =>
-    entry.comment === undefined || !entry.created_by || entry.created !== undefined ? entry : { created, ...entry },
-  );
+  const history = state.history.map((entry, index) => {
+    if (index < state.base.history || entry.comment === undefined || !entry.created_by) {
+      return entry;
+    }
+    const isLate = entry.created === undefined || (sourceDate !== undefined && Date.parse(entry.created) > sourceDate * 1000);
+    return isLate ? { ...entry, created } : entry;
+  });
   return {
     created,
     ...(state.author === undefined ? {} : { author: state.author }),
@@ -40,7 +35,7 @@ const configOf = (build: BuildContext, state: StageState): ImageConfigBlob => {
       Env: Array.from(state.env, ([name, value]) => `${name}=${value}`),
       ...(Object.keys(labels).length > 0 ? { Labels: labels } : {}),
     },
-    rootfs: { type: 'layers', diff_ids: state.layers },
+    rootfs: { type: 'layers', diff_ids: layers },
     history,
   };
 };

@@ -5,6 +5,7 @@ import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
+import { parseOutputs } from '../export/parse-output.ts';
 import type { BuildMachineOptions } from '../types.ts';
 import { type BaseImage, type BuildContext, LayerTrees } from './build-context.ts';
 import { runStage } from './build-stage.ts';
@@ -41,7 +42,8 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
   const contexts = new Contexts(options);
   const stages = new Stages(controller);
-  const epoch = Number(request.buildArgs.SOURCE_DATE_EPOCH ?? 0);
+  const outputs = parseOutputs(request);
+  const sourceDate = parseSourceDate(request.buildArgs.SOURCE_DATE_EPOCH);
   const build: BuildContext = {
     request,
     dockerfile,
@@ -57,7 +59,11 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     hosts: parseHosts(request.extraHosts),
     caBundle: once(options.readCertificates ?? (() => hostCaBundle(process.env))),
     globals: resolveGlobals(dockerfile, request, platform),
-    epoch: Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0,
+    epoch: sourceDate ?? 0,
+    sourceDate,
+    outputs,
+    zstd: options.zstd,
+    push: options.push,
     openContext: (name) => contexts.open(name),
     findImage: rememberImages(options),
     baseEnvs: new Map(),
@@ -68,6 +74,17 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     await contexts.save();
   };
   return { build, firstFailure: () => stages.firstFailure, close };
+};
+
+/** SOURCE_DATE_EPOCH (reproducible-builds.org): seconds; empty counts as not given. Throws HYPR_USAGE. */
+const parseSourceDate = (text: string | undefined): number | undefined => {
+  if (text === undefined || text === '') {
+    return undefined;
+  }
+  if (!/^\d{1,12}$/.test(text)) {
+    throw new HyprError('HYPR_USAGE', `invalid SOURCE_DATE_EPOCH: ${JSON.stringify(text)} is not a number of seconds`);
+  }
+  return Number(text);
 };
 
 const once = <T>(work: () => Promise<T>): (() => Promise<T>) => {

@@ -26,6 +26,10 @@ export interface StageState {
   readonly created: number;
   /** CMD was set in this stage, so ENTRYPOINT leaves it alone. */
   readonly hasOwnCmd: boolean;
+  /** How many of the layers and of the history are the base image's. */
+  readonly base: { readonly layers: number; readonly history: number };
+  /** Keys of the steps so far, oldest first, those of the stages below it too. */
+  readonly steps: readonly string[];
 }
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -42,18 +46,24 @@ export const scratchState = (key: string, platform: Platform): StageState => ({
   platform,
   created: 0,
   hasOwnCmd: false,
+  base: { layers: 0, history: 0 },
+  steps: [],
 });
 
 /** A stage that starts from an image. */
-export const imageState = (blob: ImageConfigBlob, key: string): StageState => ({
-  ...scratchState(key, { os: blob.os, architecture: blob.architecture, variant: blob.variant ?? '' }),
-  layers: blob.rootfs.diff_ids,
-  env: new Map((blob.config.Env ?? []).map(splitEnv)),
-  config: blob.config,
-  history: blob.history ?? blob.rootfs.diff_ids.map(() => ({ comment: 'base image without history' })),
-  author: blob.author,
-  created: Date.parse(blob.created ?? '') || 0,
-});
+export const imageState = (blob: ImageConfigBlob, key: string): StageState => {
+  const history = blob.history ?? blob.rootfs.diff_ids.map(() => ({ comment: 'base image without history' }));
+  return {
+    ...scratchState(key, { os: blob.os, architecture: blob.architecture, variant: blob.variant ?? '' }),
+    layers: blob.rootfs.diff_ids,
+    env: new Map((blob.config.Env ?? []).map(splitEnv)),
+    config: blob.config,
+    history,
+    author: blob.author,
+    created: Date.parse(blob.created ?? '') || 0,
+    base: { layers: blob.rootfs.diff_ids.length, history: history.length },
+  };
+};
 
 /** A variable's value; ENV beats ARG. */
 export const lookupIn =
@@ -79,6 +89,7 @@ export const withHistory = (
   return {
     ...state,
     key: layer.key,
+    steps: [...state.steps, layer.key],
     layers: layer.diffId === null ? state.layers : [...state.layers, layer.diffId],
     created: Math.max(state.created, layer.created),
     history: [...state.history, hasLayer ? { created: new Date(layer.created).toISOString(), ...entry } : entry],

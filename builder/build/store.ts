@@ -24,7 +24,10 @@ export interface ImageConfigBlob {
 }
 
 /** What a build needs of the image store. */
-export type BuildStore = Pick<ImageStore, 'addLayer' | 'hasLayer' | 'layerTar' | 'rootDisk' | 'readConfig' | 'addImage' | 'lease'>;
+export type BuildStore = Pick<
+  ImageStore,
+  'addLayer' | 'ensureLayer' | 'hasLayer' | 'layerTar' | 'originalLayer' | 'rootDisk' | 'readConfig' | 'addImage' | 'lease'
+>;
 
 /** The config blob of an image from anywhere: what is not as it should be counts as absent. Throws IMAGE_CORRUPT. */
 export const readConfigBlob = (data: Uint8Array): ImageConfigBlob => {

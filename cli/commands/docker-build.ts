@@ -1,12 +1,12 @@
-import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { exists } from '../../base/files.ts';
-import type { BuildRequest } from '../../engine/types.ts';
+import { exists, writeFileAtomic } from '../../base/files.ts';
+import type { BuildRequest, BuildResult } from '../../engine/types.ts';
 import type { CliContext } from '../context.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
 import { parseBytes, parseHosts, parseKeyValues, parseSecrets } from './build-arguments.ts';
+import { parseAttestFlags, parseOutputFlags, withSourceDate } from './build-outputs.ts';
 import { BuildWarnings, isRaw, printCheck } from './build-warnings.ts';
 
 const MAX_DOCKERFILE = 4 << 20;
@@ -33,7 +33,7 @@ export const runDockerBuild: Handler = async (invocation) => {
       context.interrupts.signal,
     );
     renderer.close();
-    await report(invocation, result.imageId, request.tags);
+    await report(invocation, result, request);
     return 0;
   } finally {
     renderer.close();
@@ -41,17 +41,27 @@ export const runDockerBuild: Handler = async (invocation) => {
   }
 };
 
-const report = async ({ context, flags }: Invocation, imageId: string, tags: readonly string[]): Promise<void> => {
-  const idFile = flags.string('iidfile');
-  if (idFile !== undefined) {
-    await writeFile(resolve(context.cwd, idFile), imageId);
-  }
-  if (flags.bool('quiet')) {
+const report = async ({ context, flags }: Invocation, result: BuildResult, request: BuildRequest): Promise<void> => {
+  const { imageId } = result;
+  const write = async (flag: string, text: string) => {
+    const file = flags.string(flag);
+    if (file !== undefined) {
+      await writeFileAtomic(resolve(context.cwd, file), text, 0o644);
+    }
+  };
+  // A result that is no image has no id.
+  await (imageId === '' ? undefined : write('iidfile', imageId));
+  await write('metadata-file', `${JSON.stringify(result.metadata ?? {}, undefined, 2)}\n`);
+  if (!flags.bool('quiet')) {
+    const name = request.tags.join(', ') || imageId;
+    context.stderr.write(name === '' ? 'Built\n' : `Built ${name}\n`);
+  } else if (imageId !== '' && !flags.list('output').some(goesToStdout)) {
     context.stdout.write(`${imageId}\n`);
-  } else {
-    context.stderr.write(`Built ${tags.length > 0 ? tags.join(', ') : imageId}\n`);
   }
 };
+
+const goesToStdout = (spec: string): boolean =>
+  spec === '-' || /(^|,)dest=-(,|$)/.test(spec) || (/(^|,)type=(tar|oci)(,|$)/.test(spec) && !spec.includes('dest='));
 
 const buildRequest = async ({ context, args, flags }: Invocation): Promise<BuildRequest> => {
   const { env, cwd } = context;
@@ -64,7 +74,7 @@ const buildRequest = async ({ context, args, flags }: Invocation): Promise<Build
     context: path,
     dockerfile: await findDockerfile(context, path, flags.string('file')),
     tags: flags.list('tag'),
-    buildArgs: parseKeyValues(flags.list('build-arg'), env),
+    buildArgs: withSourceDate(parseKeyValues(flags.list('build-arg'), env), env),
     labels: Object.fromEntries(
       flags.list('label').map((label) => [label.split('=', 1)[0] ?? label, label.includes('=') ? label.slice(label.indexOf('=') + 1) : '']),
     ),
@@ -74,9 +84,30 @@ const buildRequest = async ({ context, args, flags }: Invocation): Promise<Build
     additionalContexts: parseContexts(flags.list('build-context'), cwd),
     extraHosts: parseHosts(flags.list('add-host')),
     secrets: parseSecrets(flags.list('secret'), env, cwd),
+    ...outputsOf({ context, flags }),
     ...(target ? { target } : {}),
     ...(platform ? { platform } : {}),
     ...(shmSize ? { shmSize: parseBytes(shmSize, 'shm-size') } : {}),
+  };
+};
+
+/** What is only in the request when it was asked for. */
+const outputsOf = ({ context, flags }: Pick<Invocation, 'context' | 'flags'>): Partial<BuildRequest> => {
+  const outputs = parseOutputFlags(flags);
+  const lists = {
+    outputs,
+    cacheFrom: flags.list('cache-from'),
+    cacheTo: flags.list('cache-to'),
+    annotations: flags.list('annotation'),
+    noCacheFilter: flags.list('no-cache-filter').flatMap((names) => names.split(',')),
+  };
+  const given = Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
+  const usesPaths = [...outputs, ...lists.cacheFrom, ...lists.cacheTo].length > 0;
+  return {
+    ...given,
+    ...parseAttestFlags(flags),
+    ...(usesPaths ? { folder: context.cwd } : {}),
+    ...(outputs.some(goesToStdout) ? { stdout: context.stdout } : {}),
   };
 };
 

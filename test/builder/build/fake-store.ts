@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { HyprError } from '../../../base/errors.ts';
 import type { BuildStore, ImageConfigBlob } from '../../../builder/build/store.ts';
 import type { AddImageInput } from '../../../builder/store/store.ts';
 import type { Lease } from '../../../builder/store/tmp.ts';
@@ -32,7 +33,24 @@ export class FakeStore implements BuildStore {
   }
 
   hasLayer(diffId: string): Promise<{ size: number } | undefined> {
-    return Promise.resolve(existsSync(this.#path(diffId)) ? { size: 1 } : undefined);
+    const path = this.#path(diffId);
+    return Promise.resolve(existsSync(path) ? { size: statSync(path).size } : undefined);
+  }
+
+  originalLayer(diffId: string): AsyncIterable<Uint8Array> {
+    return createReadStream(this.#path(diffId));
+  }
+
+  async ensureLayer(diffId: string, open: () => Promise<AsyncIterable<Uint8Array>>): Promise<{ diffId: string; size: number }> {
+    const known = await this.hasLayer(diffId);
+    if (known !== undefined) {
+      return { diffId, ...known };
+    }
+    const added = await this.addLayer(await open());
+    if (added.diffId !== diffId) {
+      throw new HyprError('IMAGE_CORRUPT', `${added.diffId} came for ${diffId}`);
+    }
+    return added;
   }
 
   layerTar(diffId: string): string {
@@ -59,7 +77,9 @@ export class FakeStore implements BuildStore {
 
   addImage(input: AddImageInput): Promise<Image> {
     const { references } = input;
-    const config = input.config as ImageConfigBlob;
+    const config = (
+      input.config instanceof Uint8Array ? JSON.parse(Buffer.from(input.config).toString()) : input.config
+    ) as ImageConfigBlob;
     const id = `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}`;
     const { Env = [], Entrypoint = null, Cmd = null, WorkingDir = '', User = '' } = config.config;
     const image: Image = {

@@ -5,9 +5,9 @@ import { HyprError } from '../../../base/errors.ts';
 import { indexTar, LayerTree } from '../../../builder/build/layer-tree.ts';
 import type { ImageConfigBlob } from '../../../builder/build/store.ts';
 import { type LayerItem, writeLayer } from '../../../builder/build/tar-write.ts';
-import { buildImage } from '../../../builder/build.ts';
+import { type BuildOptions, buildImage } from '../../../builder/build.ts';
 import type { ImageStore } from '../../../builder/store/store.ts';
-import type { BuildEvent, BuildRequest, Image } from '../../../builder/types.ts';
+import type { BuildEvent, BuildRequest, BuildResult, Image } from '../../../builder/types.ts';
 import { FakeMachines, toItems } from './fake-machines.ts';
 import { FakeStore } from './fake-store.ts';
 
@@ -25,6 +25,7 @@ export class Workshop {
   #real: ImageStore | undefined;
   events: BuildEvent[] = [];
   certificates: Uint8Array | undefined;
+  options: Partial<BuildOptions> = {};
 
   constructor() {
     mkdirSync(this.context);
@@ -75,8 +76,15 @@ export class Workshop {
   }
 
   async build(dockerfile: string, request: Partial<BuildRequest> = {}, signal = new AbortController().signal) {
+    const result = await this.run(dockerfile, request, signal);
+    const blob = JSON.parse((await (this.#real ?? this.store).readConfig(result.imageId)).toString()) as ImageConfigBlob;
+    return { ...result, blob, tree: await this.tree(blob.rootfs.diff_ids) };
+  }
+
+  /** A build that need not end in the store. */
+  async run(dockerfile: string, request: Partial<BuildRequest> = {}, signal = new AbortController().signal): Promise<BuildResult> {
     this.events = [];
-    const result = await buildImage({
+    return await buildImage({
       request: {
         context: this.context,
         dockerfile: { text: dockerfile, name: 'Dockerfile' },
@@ -106,9 +114,8 @@ export class Workshop {
       signal,
       maxMachines: 1,
       readCertificates: () => Promise.resolve(this.certificates),
+      ...this.options,
     });
-    const blob = JSON.parse((await (this.#real ?? this.store).readConfig(result.imageId)).toString()) as ImageConfigBlob;
-    return { ...result, blob, tree: await this.tree(blob.rootfs.diff_ids) };
   }
 
   async tree(layers: readonly string[]): Promise<LayerTree> {

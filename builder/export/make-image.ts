@@ -1,0 +1,105 @@
+import type { ImageConfigBlob } from '../build/store.ts';
+import { ociDigest } from '../store/digest.ts';
+import { type Descriptor, MEDIA } from '../store/manifest.ts';
+import { type Annotations, annotationsField } from './annotations.ts';
+import { type Blob, type LayerBlobs, memoryBlob } from './compress-layer.ts';
+import type { ImageForm } from './parse-output.ts';
+
+/** An image as blobs: what a layout, an archive or a registry is given. */
+export interface ImageBundle {
+  readonly config: Blob;
+  readonly layers: readonly Blob[];
+  readonly manifest: Blob;
+  /** With more than the image in it (attestations), or annotations of its own. */
+  readonly index: Blob | undefined;
+  /** Further blobs that the index names, manifests last. */
+  readonly extras: readonly Blob[];
+  /** What it is known by: the index if there is one, else the manifest; with its annotations. */
+  readonly top: Descriptor & { readonly annotations?: Readonly<Record<string, string>> };
+}
+
+const DOCKER = {
+  config: 'application/vnd.docker.container.image.v1+json',
+  layer: { '': 'application/vnd.docker.image.rootfs.diff.tar', '+gzip': 'application/vnd.docker.image.rootfs.diff.tar.gzip' },
+} as const;
+
+/** Manifest and blobs of an image (image-spec manifest.md, image-index.md). `config`: its exact bytes. */
+export const makeImage = async (input: {
+  readonly config: Buffer;
+  readonly layers: readonly string[];
+  readonly form: ImageForm;
+  readonly blobs: LayerBlobs;
+  /** Attestation of the manifest: its blobs, its own manifest last. */
+  readonly attest?: (manifest: Descriptor) => readonly Blob[];
+  readonly platform: ImageConfigBlob;
+}): Promise<ImageBundle> => {
+  const { form, blobs } = input;
+  const layers: Blob[] = [];
+  for (const diffId of input.layers) {
+    // One at a time: compressing already fills the processors that a build has.
+    layers.push(asForm(await blobs.get(diffId, form.compression), form));
+  }
+  const configType = form.ociTypes ? MEDIA.ociConfig : DOCKER.config;
+  const config = jsonBlob(configType, input.config);
+  const manifest = jsonBlob(
+    form.ociTypes ? MEDIA.ociManifest : MEDIA.dockerManifest,
+    encode({
+      schemaVersion: 2,
+      mediaType: form.ociTypes ? MEDIA.ociManifest : MEDIA.dockerManifest,
+      config: config.descriptor,
+      layers: layers.map(({ descriptor }) => descriptor),
+      ...annotationsField(form.annotations.manifest),
+    }),
+  );
+  const extras = input.attest?.(manifest.descriptor) ?? [];
+  const index = makeIndex({ manifest: manifest.descriptor, extras, form, platform: input.platform });
+  const descriptor = (index ?? manifest).descriptor;
+  const own = topAnnotations(form.annotations, index !== undefined);
+  return { config, layers, manifest, index, extras, top: { ...descriptor, ...annotationsField(own) } };
+};
+
+const topAnnotations = (annotations: Annotations, isIndex: boolean): Readonly<Record<string, string>> =>
+  isIndex ? annotations['index-descriptor'] : { ...annotations['manifest-descriptor'], ...annotations['index-descriptor'] };
+
+/** An index only where something has to stand in it: attestations, or annotations of an index. */
+const makeIndex = (input: {
+  readonly manifest: Descriptor;
+  readonly extras: readonly Blob[];
+  readonly form: ImageForm;
+  readonly platform: ImageConfigBlob;
+}): Blob | undefined => {
+  const { manifest, extras, form, platform } = input;
+  if (extras.length === 0 && Object.keys(form.annotations.index).length === 0) {
+    return undefined;
+  }
+  const { os, architecture, variant } = platform;
+  const described = {
+    ...manifest,
+    ...annotationsField(form.annotations['manifest-descriptor']),
+    platform: { architecture, os, ...(variant === undefined ? {} : { variant }) },
+  };
+  const attestation = extras.at(-1)?.descriptor;
+  const second = attestation && {
+    ...attestation,
+    annotations: { 'vnd.docker.reference.digest': manifest.digest, 'vnd.docker.reference.type': 'attestation-manifest' },
+    platform: { architecture: 'unknown', os: 'unknown' },
+  };
+  const mediaType = form.ociTypes ? MEDIA.ociIndex : MEDIA.dockerList;
+  const manifests = [described, ...(second === undefined ? [] : [second])];
+  return jsonBlob(mediaType, encode({ schemaVersion: 2, mediaType, manifests, ...annotationsField(form.annotations.index) }));
+};
+
+/** docker's media types where they are asked for; it has none for zstd, which stays OCI's as in BuildKit. */
+const asForm = (blob: Blob, form: ImageForm): Blob => {
+  const suffix = blob.descriptor.mediaType.slice(MEDIA.ociLayer.length);
+  if (form.ociTypes || (suffix !== '' && suffix !== '+gzip')) {
+    return blob;
+  }
+  return { ...blob, descriptor: { ...blob.descriptor, mediaType: DOCKER.layer[suffix] } };
+};
+
+/** A document in memory, under its own digest. */
+export const jsonBlob = (mediaType: string, data: Buffer): Blob =>
+  memoryBlob({ mediaType, digest: ociDigest(data), size: data.length }, data);
+
+export const encode = (value: object): Buffer => Buffer.from(JSON.stringify(value));

@@ -1,0 +1,17 @@
+import type { BuildContext } from '../build/build-context.ts';
+import type { StageState } from '../build/state.ts';
+import { clampTimes } from './clamp-times.ts';
+
+/** `rewrite-timestamp=true`: the layers this build made, with no time after SOURCE_DATE_EPOCH. The base image's stay as they are. */
+export const rewriteLayers = async (build: BuildContext, state: StageState): Promise<readonly string[]> => {
+  const { sourceDate, store, signal } = build;
+  if (sourceDate === undefined) {
+    return state.layers;
+  }
+  const layers: string[] = [];
+  for (const [index, diffId] of state.layers.entries()) {
+    const isBase = index < state.base.layers;
+    layers.push(isBase ? diffId : (await store.addLayer(clampTimes(store.layerTar(diffId), sourceDate), { signal })).diffId);
+  }
+  return layers;
+};

@@ -1,0 +1,178 @@
+import { HyprError } from '../../base/errors.ts';
+import type { BuildContext } from '../build/build-context.ts';
+import type { Vertex } from '../build/progress.ts';
+import type { StageState } from '../build/state.ts';
+import type { ImageConfigBlob } from '../build/store.ts';
+import { writeLayer } from '../build/tar-write.ts';
+import { type Descriptor, MEDIA } from '../store/manifest.ts';
+import type { BuildResult } from '../types.ts';
+import { annotationsField } from './annotations.ts';
+import { LayerBlobs } from './compress-layer.ts';
+import { encode, type ImageBundle, makeImage } from './make-image.ts';
+import { buildMetadata } from './metadata.ts';
+import type { ImageForm, Output } from './parse-output.ts';
+import { rewriteLayers } from './rewrite-layers.ts';
+import { treeItems } from './tree-items.ts';
+import { openWorkFolder } from './work-folder.ts';
+import { writeFileWhole, writeToStream } from './write-file.ts';
+import { writeFolder } from './write-folder.ts';
+import { layoutFolder, layoutMembers, layoutTar } from './write-layout.ts';
+
+/** What an output that is an image came to. */
+export interface ImageOutcome {
+  readonly imageId: string;
+  readonly names: readonly string[];
+  readonly descriptor: Descriptor & { readonly annotations?: Readonly<Record<string, string>> };
+}
+
+type ConfigOf = (layers: readonly string[]) => ImageConfigBlob;
+
+interface Run {
+  readonly build: BuildContext;
+  readonly state: StageState;
+  readonly configOf: ConfigOf;
+  readonly blobs: LayerBlobs;
+}
+
+/**
+ * Carries out the outputs of a build, one after the other. The result's ids are those of the image that went into
+ * the store, or else of the first archive.
+ */
+export const runOutputs = async (build: BuildContext, state: StageState, configOf: ConfigOf): Promise<BuildResult> => {
+  await using work = await openWorkFolder(build.buildFolder);
+  const { store, zstd, signal } = build;
+  const run: Run = { build, state, configOf, blobs: new LayerBlobs({ store, folder: work.path, zstd, signal }) };
+  const outcomes: ImageOutcome[] = [];
+  // The store first: what is pushed comes out of it.
+  for (const output of [...build.outputs].sort((a, b) => Number(b.type === 'image') - Number(a.type === 'image'))) {
+    const outcome = await runOutput(run, output);
+    outcomes.push(...(outcome === undefined ? [] : [outcome]));
+  }
+  const [main] = outcomes;
+  return { imageId: main?.imageId ?? '', manifestDigest: main?.descriptor.digest ?? '', metadata: buildMetadata(main) };
+};
+
+const TITLES = {
+  local: 'exporting to client directory',
+  tar: 'exporting to client tarball',
+  oci: 'exporting to oci image format',
+  docker: 'exporting to docker image format',
+  image: 'exporting to image',
+} as const;
+
+const runOutput = async (run: Run, output: Output): Promise<ImageOutcome | undefined> => {
+  if (output.type === 'cacheonly') {
+    return undefined;
+  }
+  const done = await run.build.progress.run(TITLES[output.type], (vertex) => exportOne(run, output, vertex));
+  if (output.type === 'image' && output.push && done !== undefined) {
+    return await pushImage(run.build, output, done);
+  }
+  return done;
+};
+
+const exportOne = async (run: Run, output: Exclude<Output, { type: 'cacheonly' }>, vertex: Vertex): Promise<ImageOutcome | undefined> => {
+  switch (output.type) {
+    case 'local':
+      return await exportFolder(run, output, vertex);
+    case 'tar':
+      return await exportTar(run, output, vertex);
+    case 'image':
+      return await exportToStore(run, output, vertex);
+    default:
+      return await exportArchive(run, output, vertex);
+  }
+};
+
+const exportFolder = async ({ build, state }: Run, output: Extract<Output, { type: 'local' }>, vertex: Vertex): Promise<undefined> => {
+  const { os, architecture, variant } = state.platform;
+  const split = output.split ? `/${[os, architecture, variant].filter((part) => part !== '').join('_')}` : '';
+  const { files, skipped } = await writeFolder(await build.trees.get(state.layers), {
+    folder: `${output.path}${split}`,
+    clear: output.clear,
+    epoch: build.sourceDate,
+    signal: build.signal,
+  });
+  vertex.status(`copying files: ${files}`);
+  if (skipped.length > 0) {
+    vertex.log('stderr', `left out, because devices need root: ${skipped.slice(0, 10).join(', ')}\n`);
+  }
+};
+
+const exportTar = async ({ build, state }: Run, { to }: Extract<Output, { type: 'tar' }>, vertex: Vertex): Promise<undefined> => {
+  vertex.status('sending tarball');
+  await send(writeLayer(treeItems(await build.trees.get(state.layers), build.sourceDate)), to, build.signal);
+};
+
+const send = (
+  data: AsyncIterable<Uint8Array>,
+  to: { readonly path: string } | { readonly stream: NodeJS.WritableStream },
+  signal: AbortSignal,
+): Promise<void> => ('path' in to ? writeFileWhole(data, to.path, signal) : writeToStream(data, to.stream, signal));
+
+/** The image in a form of an output: its layers as they are, or with their times rewritten. */
+const prepare = async (
+  { build, state, configOf }: Run,
+  form: ImageForm,
+): Promise<{ layers: readonly string[]; config: ImageConfigBlob }> => {
+  const layers = form.rewriteTimestamp ? await rewriteLayers(build, state) : state.layers;
+  return { layers, config: configOf(layers) };
+};
+
+const exportArchive = async (
+  run: Run,
+  output: Extract<Output, { form: ImageForm; to: unknown }>,
+  vertex: Vertex,
+): Promise<ImageOutcome> => {
+  const { build, blobs } = run;
+  const { form, to, asFolder, type } = output;
+  vertex.status('exporting layers');
+  const { layers, config } = await prepare(run, form);
+  const bundle = await makeImage({ config: encode(config), layers, form, blobs, platform: config });
+  vertex.status(`exporting manifest ${bundle.manifest.descriptor.digest}`);
+  vertex.status(`exporting config ${bundle.config.descriptor.digest}`);
+  const members = layoutMembers(bundle, { names: form.names, docker: type === 'docker' });
+  vertex.status('sending tarball');
+  await (asFolder && 'path' in to ? layoutFolder(members, to.path, build.signal) : send(layoutTar(members), to, build.signal));
+  return outcomeOf(bundle, form);
+};
+
+const outcomeOf = ({ config, top }: ImageBundle, { names }: ImageForm): ImageOutcome => ({
+  imageId: config.descriptor.digest,
+  names,
+  descriptor: top,
+});
+
+/** The store keeps layers uncompressed, so that the manifest it gets names them so; what is pushed is compressed then. */
+const exportToStore = async (run: Run, { form }: Extract<Output, { type: 'image' }>, vertex: Vertex): Promise<ImageOutcome> => {
+  vertex.status('exporting layers');
+  const { layers, config } = await prepare(run, form);
+  const { blobs } = run;
+  const plain: ImageForm = { ...form, ociTypes: true, compression: { type: 'uncompressed', level: undefined } };
+  const { manifest } = await makeImage({ config: encode(config), layers, form: plain, blobs, platform: config });
+  const bytes: Buffer[] = [];
+  for await (const chunk of manifest.open()) {
+    bytes.push(Buffer.from(chunk));
+  }
+  const image = await run.build.store.addImage({ config: encode(config), manifest: Buffer.concat(bytes), references: form.names });
+  vertex.status(`writing image ${image.id}`);
+  for (const reference of form.names) {
+    vertex.status(`naming to ${reference}`);
+  }
+  const descriptor = { ...manifest.descriptor, mediaType: MEDIA.ociManifest, ...annotationsField(form.annotations['manifest-descriptor']) };
+  return { imageId: image.id, names: form.names, descriptor };
+};
+
+const pushImage = async (build: BuildContext, output: Extract<Output, { type: 'image' }>, done: ImageOutcome): Promise<ImageOutcome> => {
+  const { push, progress, signal } = build;
+  if (push === undefined) {
+    throw new HyprError('HYPR_UNSUPPORTED', 'this build cannot push images');
+  }
+  let { descriptor } = done;
+  for (const reference of output.form.names) {
+    descriptor = await progress.run(`pushing ${reference}`, (vertex) =>
+      push({ reference, imageId: done.imageId, byDigest: output.byDigest, onStatus: (text) => vertex.status(text), signal }),
+    );
+  }
+  return { ...done, descriptor };
+};

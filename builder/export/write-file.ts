@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { diskError } from '../../base/files.ts';
+
+/** Writes a stream to a file, whole or not at all; pipes and devices are written to as they are. */
+export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> => {
+  const info = await stat(path).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOENT')) {
+      throw diskError(error, path);
+    }
+  });
+  if (info?.isDirectory()) {
+    throw new HyprError('HYPR_USAGE', `${path} is a folder: the archive needs the name of a file`, { hint: 'add a file name to dest=' });
+  }
+  const isPlain = info?.isFile() ?? true;
+  const target = isPlain ? `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp` : path;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await pipeline(Readable.from(data, { objectMode: false }), createWriteStream(target, isPlain ? { flags: 'wx', mode: 0o644 } : {}), {
+      signal,
+    });
+    if (isPlain) {
+      await sync(target);
+      await rename(target, path);
+    }
+  } catch (error) {
+    if (isPlain) {
+      await rm(target, { force: true });
+    }
+    throw diskError(error, path);
+  }
+};
+
+const sync = async (path: string): Promise<void> => {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+};
+
+/** Writes to a stream that stays open, at the speed it takes. Throws HYPR_CANCELLED when nobody reads any more. */
+export const writeToStream = async (data: AsyncIterable<Uint8Array>, stream: NodeJS.WritableStream, signal: AbortSignal): Promise<void> => {
+  const sink = new Writable({
+    write: (chunk: Uint8Array, _encoding, done) => {
+      stream.write(chunk, (error) => done(error ?? null));
+    },
+  });
+  try {
+    await pipeline(Readable.from(data, { objectMode: false }), sink, { signal });
+  } catch (error) {
+    if (isErrno(error, 'EPIPE')) {
+      throw new HyprError('HYPR_CANCELLED', 'nobody reads the output any more', { cause: error });
+    }
+    throw error;
+  }
+};

@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto';
+import { createWriteStream, type Stats } from 'node:fs';
+import { chmod, cp, link, lstat, lutimes, mkdir, readdir, rename, rm, symlink, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { diskError } from '../../base/files.ts';
+import type { LayerTree } from '../build/layer-tree.ts';
+import type { TreeEntry } from '../context/tree.ts';
+import { treeItems } from './tree-items.ts';
+
+/**
+ * Writes a file system into a folder, as `type=local` does: everything belongs to the caller, modes and times are
+ * those of the image, devices are left out (gives their paths). What is in the folder stays unless it is in the
+ * way, or `clear` is set. Nothing is ever written through a link: what is not a real folder where one is needed
+ * is replaced. All of it is made aside inside the folder first; a failure leaves the folder as it was.
+ */
+export const writeFolder = async (
+  tree: LayerTree,
+  options: { readonly folder: string; readonly clear: boolean; readonly epoch: number | undefined; readonly signal: AbortSignal },
+): Promise<{ readonly files: number; readonly skipped: readonly string[] }> => {
+  const { folder } = options;
+  const created = await makeFolder(folder);
+  const aside = join(folder, `.hypr-output-${process.pid}-${randomBytes(4).toString('hex')}`);
+  try {
+    await mkdir(aside, { mode: 0o700 });
+    const result = await unpack(tree, aside, options);
+    options.signal.throwIfAborted();
+    if (options.clear) {
+      await clearFolder(folder, aside);
+    }
+    await merge(aside, folder);
+    await applyFolders(folder, result.folders);
+    return { files: result.files, skipped: result.skipped };
+  } catch (error) {
+    await removeTree(created ?? aside);
+    throw diskError(error, folder);
+  } finally {
+    await removeTree(aside);
+  }
+};
+
+/** Gives the topmost folder that had to be made. */
+const makeFolder = async (folder: string): Promise<string | undefined> => {
+  try {
+    return await mkdir(folder, { recursive: true });
+  } catch (error) {
+    if (isErrno(error, 'EEXIST', 'ENOTDIR')) {
+      throw new HyprError('HYPR_USAGE', `${folder} is not a folder: the output cannot go there`, { cause: error });
+    }
+    throw diskError(error, folder);
+  }
+};
+
+interface Unpacked {
+  readonly files: number;
+  readonly skipped: readonly string[];
+  /** Deepest first: their modes and times come last, because they may forbid writing. */
+  readonly folders: ReadonlyArray<{ readonly path: string; readonly mode: number; readonly mtime: number }>;
+}
+
+/** `root` is empty and ours, so nothing in it is a link that we did not make; parents come before children. */
+const unpack = async (tree: LayerTree, root: string, options: { epoch: number | undefined; signal: AbortSignal }): Promise<Unpacked> => {
+  const skipped: string[] = [];
+  const folders: Array<Unpacked['folders'][number]> = [];
+  let files = 0;
+  for (const { path, entry, attributes, hardlink } of treeItems(tree, options.epoch)) {
+    options.signal.throwIfAborted();
+    checkName(path);
+    const target = join(root, path);
+    if (entry.type === 'dir') {
+      await mkdir(target, { mode: 0o700 });
+      folders.unshift({ path, mode: entry.mode, mtime: attributes.mtime });
+    } else if (hardlink !== undefined && !skipped.includes(hardlink)) {
+      await link(join(root, hardlink), target);
+    } else if (entry.type === 'symlink') {
+      await symlink(entry.link, target);
+      await lutimes(target, attributes.mtime, attributes.mtime);
+    } else if (entry.type === 'file') {
+      await writeEntry(tree, { entry, target, mtime: attributes.mtime, signal: options.signal });
+      files++;
+    } else {
+      skipped.push(path);
+    }
+  }
+  return { files, skipped, folders };
+};
+
+/** Trees come from archives; their names were cleaned there, and are looked at once more where they count. */
+const checkName = (path: string): void => {
+  if (path.startsWith('/') || path.includes('\0') || path.split('/').some((part) => part === '' || part === '.' || part === '..')) {
+    throw new HyprError('IMAGE_LAYER', `${JSON.stringify(path)} cannot be the name of a file`);
+  }
+};
+
+const writeEntry = async (
+  tree: LayerTree,
+  { entry, target, mtime, signal }: { entry: TreeEntry; target: string; mtime: number; signal: AbortSignal },
+): Promise<void> => {
+  await pipeline(Readable.from(tree.read(entry), { objectMode: false }), createWriteStream(target, { flags: 'wx', mode: 0o600 }), {
+    signal,
+  });
+  await chmod(target, entry.mode);
+  await utimes(target, mtime, mtime);
+};
+
+const clearFolder = async (folder: string, except: string): Promise<void> => {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    if (path !== except) {
+      await removeTree(path);
+    }
+  }
+};
+
+/** Moves what is in `from` into `to`: folders that are there on both sides are merged, anything else is replaced. */
+const merge = async (from: string, to: string): Promise<void> => {
+  for (const name of await readdir(from)) {
+    const source = join(from, name);
+    const target = join(to, name);
+    const [mine, theirs] = await Promise.all([lstat(source), find(target)]);
+    if (mine.isDirectory() && theirs?.isDirectory()) {
+      await chmod(target, (theirs.mode & 0o7777) | 0o700);
+      await merge(source, target);
+      continue;
+    }
+    if (theirs?.isDirectory() || (mine.isDirectory() && theirs !== undefined)) {
+      await removeTree(target);
+    }
+    await move(source, target);
+  }
+};
+
+const find = (path: string): Promise<Stats | undefined> =>
+  lstat(path).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) {
+      return undefined;
+    }
+    throw error;
+  });
+
+/** A folder of the target may be another file system. */
+const move = async (source: string, target: string): Promise<void> => {
+  try {
+    await rename(source, target);
+  } catch (error) {
+    if (!isErrno(error, 'EXDEV')) {
+      throw error;
+    }
+    await cp(source, target, { recursive: true, force: true, preserveTimestamps: true, verbatimSymlinks: true });
+  }
+};
+
+const applyFolders = async (folder: string, folders: Unpacked['folders']): Promise<void> => {
+  for (const { path, mode, mtime } of folders) {
+    const target = join(folder, path);
+    await utimes(target, mtime, mtime);
+    await chmod(target, mode);
+  }
+};
+
+/** Also what may not be read or written by its own mode. */
+const removeTree = async (path: string): Promise<void> => {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    if (!isErrno(error, 'EACCES', 'EPERM')) {
+      throw error;
+    }
+    await openUp(path);
+    await rm(path, { recursive: true, force: true });
+  }
+};
+
+const openUp = async (path: string): Promise<void> => {
+  if ((await find(path))?.isDirectory()) {
+    await chmod(path, 0o700);
+    for (const name of await readdir(path)) {
+      await openUp(join(path, name));
+    }
+  }
+};

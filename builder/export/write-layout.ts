@@ -1,0 +1,104 @@
+import { createWriteStream } from 'node:fs';
+import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { diskError, syncFolder } from '../../base/files.ts';
+import { type Attributes, END_MARK, encodeHeader, padding } from '../layers/tar-format.ts';
+import { familiarReference, parseReference } from '../registry/reference.ts';
+import { digestHex } from '../store/digest.ts';
+import { MEDIA } from '../store/manifest.ts';
+import type { Blob } from './compress-layer.ts';
+import { encode, type ImageBundle } from './make-image.ts';
+
+const PLAIN: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
+
+interface Member {
+  readonly name: string;
+  readonly blob: Pick<Blob, 'open'> & { readonly size: number };
+}
+
+/** What an archive or layout folder of an image holds (image-spec image-layout.md); for docker its manifest.json too. */
+export const layoutMembers = (bundle: ImageBundle, options: { readonly names: readonly string[]; readonly docker: boolean }): Member[] => {
+  const all = [...bundle.layers, bundle.config, bundle.manifest, ...bundle.extras, ...(bundle.index ? [bundle.index] : [])];
+  const unique = new Map(all.map((blob) => [blob.descriptor.digest, blob]));
+  const blobs = [...unique.values()].map((blob): Member => ({ name: blobName(blob), blob: { ...blob, size: blob.descriptor.size } }));
+  const tops =
+    options.names.length === 0
+      ? [bundle.top]
+      : options.names.map((name) => ({ ...bundle.top, annotations: { ...bundle.top.annotations, ...nameOf(name) } }));
+  const files: Array<[string, object]> = [
+    ['index.json', { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: tops }],
+    ...(options.docker ? [['manifest.json', dockerList(bundle, options.names)] satisfies [string, object]] : []),
+    ['oci-layout', { imageLayoutVersion: '1.0.0' }],
+  ];
+  return [...blobs, ...files.map(([name, value]) => ({ name, blob: inMemory(encode(value)) }))];
+};
+
+const inMemory = (data: Buffer): Member['blob'] => ({ size: data.length, open: () => Readable.from([data], { objectMode: false }) });
+
+const blobName = ({ descriptor }: Blob): string => `blobs/sha256/${digestHex(descriptor.digest)}`;
+
+const nameOf = (reference: string): Record<string, string> => ({
+  'io.containerd.image.name': reference,
+  'org.opencontainers.image.ref.name': parseReference(reference).tag ?? '',
+});
+
+const dockerList = (bundle: ImageBundle, names: readonly string[]): object[] => {
+  const tags = names.map((name) => familiarReference(parseReference(name)));
+  return [{ Config: blobName(bundle.config), RepoTags: tags.length === 0 ? null : tags, Layers: bundle.layers.map(blobName) }];
+};
+
+/** The members as a tar. */
+export async function* layoutTar(members: readonly Member[]): AsyncGenerator<Uint8Array> {
+  for (const { name, blob } of members) {
+    yield encodeHeader(name, PLAIN, blob.size);
+    yield* blob.open();
+    yield Buffer.alloc(padding(blob.size));
+  }
+  yield END_MARK;
+}
+
+/**
+ * The members as a folder, blobs first, so that what index.json names is there. A folder that is already a
+ * layout gets the new image beside its old blobs; nothing else is written over. Throws HYPR_USAGE.
+ */
+export const layoutFolder = async (members: readonly Member[], folder: string, signal: AbortSignal): Promise<void> => {
+  await requireOwnFolder(folder);
+  for (const { name, blob } of members) {
+    const path = join(folder, name);
+    const aside = `${path}.${process.pid}.tmp`;
+    await mkdir(dirname(path), { recursive: true });
+    try {
+      await pipeline(Readable.from(blob.open()), createWriteStream(aside, { mode: 0o644, flags: 'wx' }), { signal });
+      await rename(aside, path);
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw diskError(error, path);
+    }
+  }
+  await syncFolder(folder);
+};
+
+/** A layout's folders are real folders: a link in it could lead anywhere. */
+const requireOwnFolder = async (folder: string): Promise<void> => {
+  for (const path of [join(folder, 'blobs'), join(folder, 'blobs', 'sha256')]) {
+    const info = await lstat(path).catch(noEntry);
+    if (info !== undefined && !info.isDirectory()) {
+      throw new HyprError('HYPR_USAGE', `${path} is not a folder: nothing is written there`);
+    }
+  }
+  const names = await readdir(folder).catch(noEntry);
+  if (names !== undefined && names.length > 0 && !names.includes('oci-layout')) {
+    throw new HyprError('HYPR_USAGE', `${folder} holds other things than an image layout`, {
+      hint: 'name an empty folder, or one that is not there yet',
+    });
+  }
+};
+
+const noEntry = (error: unknown): undefined => {
+  if (!isErrno(error, 'ENOENT')) {
+    throw error;
+  }
+};
