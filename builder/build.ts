@@ -1,6 +1,6 @@
 import { HyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
-import type { BuildContext, PushToRegistry } from './build/build-context.ts';
+import type { BuildContext, BuildRegistry } from './build/build-context.ts';
 import { runChecks } from './build/check-build.ts';
 import { exportResult } from './build/export.ts';
 import { openBuild } from './build/open-build.ts';
@@ -31,8 +31,8 @@ export interface BuildOptions {
   readonly maxMachines?: number;
   /** For `compression=zstd`, where Node has none. */
   readonly zstd?: ZstdCommand;
-  /** For outputs with `push=true`; without it they are refused. */
-  readonly push?: PushToRegistry;
+  /** For `push=true` and caches in registries; without it they are refused. */
+  readonly registry?: BuildRegistry;
   /** PEM of everything the host trusts, when RUN needs it; default `hostCaBundle(process.env)`. */
   readonly readCertificates?: () => Promise<Uint8Array | undefined>;
 }

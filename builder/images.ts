@@ -2,6 +2,7 @@ import { HyprError, toHyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { Toolchain } from '../vmm/tools.ts';
+import type { Repository } from './registry/client.ts';
 import { findZstd } from './registry/decompress.ts';
 import { pullImage, resolveDigest } from './registry/pull.ts';
 import { findAllTags, type PushResult, pushImage } from './registry/push.ts';
@@ -48,6 +49,8 @@ export interface Images {
   ): Promise<PushResult[]>;
   /** For what is more than one image: blobs, manifests and indexes of one's own (see PushTarget); also fetching them. */
   withPushTarget<T>(reference: string, work: (target: PushTarget) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** For reading what is no image: mirrors first, then the registry itself; see Registries. */
+  withRepository<T>(reference: string, work: (repository: Repository) => Promise<T>, signal?: AbortSignal): Promise<T>;
   /** The digest a reference has at its registry right now. */
   resolveDigest(reference: string, signal?: AbortSignal): Promise<string>;
 }
@@ -87,6 +90,8 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
       }),
     withPushTarget: (reference, work, signal = never()) =>
       withRegistries((registries) => registries.withPushTarget(parseReference(reference), { signal }, work)),
+    withRepository: (reference, work, signal = never()) =>
+      withRegistries((registries) => registries.withRepository(parseReference(reference), signal, work)),
     resolveDigest: (reference, signal = never()) => withRegistries((registries) => resolveDigest(registries, reference, signal)),
   };
 };

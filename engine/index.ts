@@ -13,6 +13,7 @@ import { checkHost } from '../vmm/doctor.ts';
 import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain, openToolchain, setupToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
+import { buildServices } from './build-services.ts';
 import { orderServices } from './dependencies.ts';
 import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
@@ -42,17 +43,8 @@ export const openImages: EngineApi['openImages'] = async () => {
     const platform = await openBuildPlatform();
     return buildImage({
       request,
-      store: images.store,
+      ...buildServices(images, toolchain),
       machines: makeBuildMachines(platform),
-      resolveImage: async (reference, wanted) => {
-        const [image] = await images.pull(
-          [reference],
-          { policy: wanted.pull ? 'always' : 'missing', ...(wanted.platform ? { platform: wanted.platform } : {}) },
-          () => {},
-          signal,
-        );
-        return image as Image;
-      },
       paths,
       onEvent,
       signal,

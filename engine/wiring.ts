@@ -10,6 +10,7 @@ import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
 import { buildRequest } from './build-request.ts';
+import { buildServices } from './build-services.ts';
 import { makeExt4Disk } from './disks.ts';
 import { findInUse } from './in-use.ts';
 import type { Platform } from './platform.ts';
@@ -43,18 +44,8 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
     buildImage: async (input, onEvent, signal) => {
       const result = await buildImage({
         request: await buildRequest(input),
-        store: images.store,
+        ...buildServices(images, toolchain),
         machines: makeBuildMachines(platform),
-        resolveImage: async (reference, wanted) => {
-          const policy = wanted.pull ? 'always' : 'missing';
-          const [image] = await images.pull(
-            [reference],
-            { policy, ...(wanted.platform ? { platform: wanted.platform } : {}) },
-            () => {},
-            signal,
-          );
-          return image as NonNullable<typeof image>;
-        },
         paths,
         onEvent,
         signal,

@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
+import type { ProgressSink } from '../../base/progress.ts';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { FileTree } from '../context/tree.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import type { Output } from '../export/parse-output.ts';
+import type { Provenance } from '../export/provenance.ts';
+import type { Repository } from '../registry/client.ts';
 import type { ZstdCommand } from '../registry/decompress.ts';
+import type { PushTarget } from '../registry/push-target.ts';
 import type { Descriptor } from '../store/manifest.ts';
 import type { BuildMachineOptions, BuildMachines, BuildRequest, Image } from '../types.ts';
 import type { BuildCache } from './cache.ts';
@@ -21,15 +25,13 @@ export interface BaseImage {
   readonly key: string;
 }
 
-/** Brings an image of the store to its registry; gives what it is there. */
-export type PushToRegistry = (input: {
-  readonly reference: string;
-  readonly imageId: string;
-  /** Put under its digest only, no tag changes. */
-  readonly byDigest: boolean;
-  readonly onStatus: (text: string) => void;
-  readonly signal: AbortSignal;
-}) => Promise<Descriptor>;
+/** What a build does with registries beyond pulling images. */
+export interface BuildRegistry {
+  /** Brings an image of the store to its registry by its name; gives what it is there. */
+  push(reference: string, progress: ProgressSink, signal: AbortSignal): Promise<Descriptor>;
+  withPushTarget<T>(reference: string, work: (target: PushTarget) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  withRepository<T>(reference: string, work: (repository: Repository) => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
 
 /** Everything that the stages of one build share. */
 export interface BuildContext {
@@ -51,13 +53,19 @@ export interface BuildContext {
   readonly globals: ReadonlyMap<string, string>;
   /** Stage → names of the variables it began with, for the checks. */
   readonly baseEnvs: Map<number, ReadonlySet<string>>;
+  /** Images that the build looked up, by reference, with the digests of their manifests. */
+  readonly materials: Map<string, string>;
+  /** Milliseconds. */
+  readonly startedAt: number;
   /** Seconds: SOURCE_DATE_EPOCH, or 0; the time of folders that a step makes. */
   readonly epoch: number;
   /** Seconds: SOURCE_DATE_EPOCH, when it was given. */
   readonly sourceDate: number | undefined;
   readonly outputs: readonly Output[];
+  /** What is attested of the image; undefined: nothing. */
+  readonly provenance: Provenance | undefined;
   readonly zstd: ZstdCommand | undefined;
-  readonly push: PushToRegistry | undefined;
+  readonly registry: BuildRegistry | undefined;
   /** A local context by name; the empty name is the build's own. */
   openContext(name: string): Promise<ContextTree>;
   /** Resolves a reference, once per build. */

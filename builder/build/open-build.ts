@@ -6,6 +6,7 @@ import type { HashCache } from '../context/hash-cache.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import { parseOutputs } from '../export/parse-output.ts';
+import { parseProvenance } from '../export/provenance.ts';
 import type { BuildMachineOptions } from '../types.ts';
 import { type BaseImage, type BuildContext, LayerTrees } from './build-context.ts';
 import { runStage } from './build-stage.ts';
@@ -38,11 +39,14 @@ type Options = Omit<BuildOptions, 'signal'> & {
 /** Reads the Dockerfile and lays out everything the stages share. Throws DOCKERFILE_*. */
 export const openBuild = async (options: Options): Promise<OpenBuild> => {
   const { request, store, machines, progress, buildFolder, controller } = options;
+  // What was asked for wrongly is said before anything happens.
+  const outputs = parseOutputs(request);
+  const provenance = parseProvenance(request.provenance);
   const dockerfile = await loadDockerfile(options);
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
   const contexts = new Contexts(options);
   const stages = new Stages(controller);
-  const outputs = parseOutputs(request);
+  const materials = new Map<string, string>();
   const sourceDate = parseSourceDate(request.buildArgs.SOURCE_DATE_EPOCH);
   const build: BuildContext = {
     request,
@@ -62,10 +66,13 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     epoch: sourceDate ?? 0,
     sourceDate,
     outputs,
+    provenance,
     zstd: options.zstd,
-    push: options.push,
+    registry: options.registry,
     openContext: (name) => contexts.open(name),
-    findImage: rememberImages(options),
+    findImage: rememberImages(options, materials),
+    materials,
+    startedAt: Date.now(),
     baseEnvs: new Map(),
     buildStage: (index) => stages.run(index, async () => await runStage(build, stageAt(dockerfile, index))),
   };
@@ -124,7 +131,10 @@ const parseHosts = (extraHosts: readonly string[]): BuildMachineOptions['hosts']
     return { address: match[2], names: [match[1]] };
   });
 
-const rememberImages = ({ request, store, progress, resolveImage, controller }: Options): BuildContext['findImage'] => {
+const rememberImages = (
+  { request, store, progress, resolveImage, controller }: Options,
+  materials: Map<string, string>,
+): BuildContext['findImage'] => {
   const images = new Map<string, Promise<BaseImage>>();
   return (reference, platform) => {
     const id = `${platform} ${reference}`;
@@ -135,6 +145,7 @@ const rememberImages = ({ request, store, progress, resolveImage, controller }: 
     const { signal } = controller;
     const found = progress.run(`[internal] load metadata for ${shownReference(reference)}`, async () => {
       const image = await resolveImage(reference, { pull: request.pull, platform, signal });
+      materials.set(reference, image.manifestDigest);
       const blob = readConfigBlob(await store.readConfig(image.id));
       // Named by its layers: a new tag or label of the same files hits.
       return { image, blob, key: makeKey('image', { layers: blob.rootfs.diff_ids }) };

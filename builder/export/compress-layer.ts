@@ -9,6 +9,7 @@ import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/files.ts';
 import type { BuildStore } from '../build/store.ts';
 import type { ZstdCommand } from '../registry/decompress.ts';
+import { gzipLayer } from '../registry/gzip-layer.ts';
 import { digestHex } from '../store/digest.ts';
 import { type Descriptor, MEDIA } from '../store/manifest.ts';
 import type { Compression, CompressionName } from './parse-output.ts';
@@ -16,7 +17,6 @@ import type { Compression, CompressionName } from './parse-output.ts';
 /** A piece of content that can be read any number of times. */
 export interface Blob {
   readonly descriptor: Descriptor;
-  /** From a byte on; 0 is the beginning. */
   open(): AsyncIterable<Uint8Array>;
 }
 
@@ -61,6 +61,11 @@ export class LayerBlobs {
     const mediaType = `${MEDIA.ociLayer}${OCI_SUFFIX[compression.type]}`;
     if (compression.type === 'uncompressed') {
       return { descriptor: { mediaType, digest: diffId, size: layer.size }, open: () => store.originalLayer(diffId) };
+    }
+    const read = () => createReadStream(path, { highWaterMark: CHUNK });
+    if (compression.type === 'gzip' && compression.level === undefined) {
+      // As a push compresses, so that what is pushed later has the same digest.
+      return { descriptor: { mediaType, ...(await gzipLayer(store.originalLayer(diffId), path, signal)) }, open: read };
     }
     const hash = createHash('sha256');
     let size = 0;

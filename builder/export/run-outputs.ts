@@ -1,4 +1,3 @@
-import { HyprError } from '../../base/errors.ts';
 import type { BuildContext } from '../build/build-context.ts';
 import type { Vertex } from '../build/progress.ts';
 import type { StageState } from '../build/state.ts';
@@ -11,6 +10,8 @@ import { LayerBlobs } from './compress-layer.ts';
 import { encode, type ImageBundle, makeImage } from './make-image.ts';
 import { buildMetadata } from './metadata.ts';
 import type { ImageForm, Output } from './parse-output.ts';
+import { attestProvenance } from './provenance.ts';
+import { pushOutput, readBlob } from './push-output.ts';
 import { rewriteLayers } from './rewrite-layers.ts';
 import { treeItems } from './tree-items.ts';
 import { openWorkFolder } from './work-folder.ts';
@@ -66,7 +67,7 @@ const runOutput = async (run: Run, output: Output): Promise<ImageOutcome | undef
   }
   const done = await run.build.progress.run(TITLES[output.type], (vertex) => exportOne(run, output, vertex));
   if (output.type === 'image' && output.push && done !== undefined) {
-    return await pushImage(run.build, output, done);
+    return await pushOutput(run.build, { output, done, bundle: () => bundleOf(run, output.form) });
   }
   return done;
 };
@@ -119,16 +120,21 @@ const prepare = async (
   return { layers, config: configOf(layers) };
 };
 
+const bundleOf = async (run: Run, form: ImageForm): Promise<ImageBundle> => {
+  const { layers, config } = await prepare(run, form);
+  const attest = (manifest: Descriptor) => attestProvenance(run.build, { manifest, names: form.names });
+  return await makeImage({ config: encode(config), layers, form, blobs: run.blobs, platform: config, attest });
+};
+
 const exportArchive = async (
   run: Run,
   output: Extract<Output, { form: ImageForm; to: unknown }>,
   vertex: Vertex,
 ): Promise<ImageOutcome> => {
-  const { build, blobs } = run;
+  const { build } = run;
   const { form, to, asFolder, type } = output;
   vertex.status('exporting layers');
-  const { layers, config } = await prepare(run, form);
-  const bundle = await makeImage({ config: encode(config), layers, form, blobs, platform: config });
+  const bundle = await bundleOf(run, form);
   vertex.status(`exporting manifest ${bundle.manifest.descriptor.digest}`);
   vertex.status(`exporting config ${bundle.config.descriptor.digest}`);
   const members = layoutMembers(bundle, { names: form.names, docker: type === 'docker' });
@@ -150,29 +156,11 @@ const exportToStore = async (run: Run, { form }: Extract<Output, { type: 'image'
   const { blobs } = run;
   const plain: ImageForm = { ...form, ociTypes: true, compression: { type: 'uncompressed', level: undefined } };
   const { manifest } = await makeImage({ config: encode(config), layers, form: plain, blobs, platform: config });
-  const bytes: Buffer[] = [];
-  for await (const chunk of manifest.open()) {
-    bytes.push(Buffer.from(chunk));
-  }
-  const image = await run.build.store.addImage({ config: encode(config), manifest: Buffer.concat(bytes), references: form.names });
+  const image = await run.build.store.addImage({ config: encode(config), manifest: await readBlob(manifest), references: form.names });
   vertex.status(`writing image ${image.id}`);
   for (const reference of form.names) {
     vertex.status(`naming to ${reference}`);
   }
   const descriptor = { ...manifest.descriptor, mediaType: MEDIA.ociManifest, ...annotationsField(form.annotations['manifest-descriptor']) };
   return { imageId: image.id, names: form.names, descriptor };
-};
-
-const pushImage = async (build: BuildContext, output: Extract<Output, { type: 'image' }>, done: ImageOutcome): Promise<ImageOutcome> => {
-  const { push, progress, signal } = build;
-  if (push === undefined) {
-    throw new HyprError('HYPR_UNSUPPORTED', 'this build cannot push images');
-  }
-  let { descriptor } = done;
-  for (const reference of output.form.names) {
-    descriptor = await progress.run(`pushing ${reference}`, (vertex) =>
-      push({ reference, imageId: done.imageId, byDigest: output.byDigest, onStatus: (text) => vertex.status(text), signal }),
-    );
-  }
-  return { ...done, descriptor };
 };

@@ -136,7 +136,8 @@ describe('pull, build, save and load', () => {
     ['build --secret src=a,foo=b .', '"foo" is not known'],
     ['build --secret id=a,env=NOT_SET .', 'the variable NOT_SET is not set'],
     ['build --add-host nope .', 'is not NAME:ADDRESS'],
-    ['build --push .', '--push is not supported'],
+    ['build --push -o out .', '--push cannot be combined'],
+    ['build --sbom true .', 'no SBOM is made'],
   ])('%s is refused', async (line, message) => {
     const context = { ...fakeContext(), cwd: folder };
     expect(await run(context, line)).toBe(1);

@@ -148,6 +148,27 @@ describe('outputs', () => {
     expect(plain.layers[0].mediaType).toBe('application/vnd.docker.image.rootfs.diff.tar.gzip');
   });
 
+  it('provenance is a second manifest of an index, about the first; nothing of the build arguments is in it', async () => {
+    await shop.busybox();
+    const request = { outputs: ['type=oci,dest=out,tar=false'], folder: shop.folder, tags: ['shop:1'], provenance: 'mode=min' };
+    await shop.run('FROM busybox\nARG TOKEN\nCOPY a /\n', { ...request, buildArgs: { TOKEN: 'hidden', SOURCE_DATE_EPOCH: '1' } });
+    const index = readJson(out, blobOf(readJson(out, 'index.json').manifests[0].digest));
+    const [image, attestation] = index.manifests;
+    expect(attestation).toMatchObject({
+      platform: { os: 'unknown', architecture: 'unknown' },
+      annotations: { 'vnd.docker.reference.digest': image.digest, 'vnd.docker.reference.type': 'attestation-manifest' },
+    });
+    const [layer] = readJson(out, blobOf(attestation.digest)).layers;
+    expect(layer).toMatchObject({ mediaType: 'application/vnd.in-toto+json' });
+    const statement = readJson(out, blobOf(layer.digest));
+    expect(statement.subject[0].digest.sha256).toBe(image.digest.slice(7));
+    expect(statement.predicate.materials).toEqual([
+      expect.objectContaining({ uri: expect.stringMatching(/^pkg:docker\/busybox@latest\?platform=/) }),
+    ]);
+    expect(JSON.stringify(statement)).not.toContain('hidden');
+    expect(await thrown(shop.run(FILE, { ...request, provenance: 'mode=max' }))).toMatchObject({ code: 'HYPR_UNSUPPORTED' });
+  });
+
   it.each([
     ['type=nope', /type nope is not known/],
     ['dest=x', /there is no type=/],
