@@ -4,13 +4,13 @@ import type { Project } from '../compose/model.ts';
 import { closest } from '../compose/suggest.ts';
 import type { Stack } from '../engine/types.ts';
 import type { ProjectOptions } from './context.ts';
-import type { Invocation } from './spec/types.ts';
+import type { CommandSpec, Invocation } from './spec/types.ts';
 
 /** The global flags as the loader wants them. */
-export const projectOptions = ({ context, flags }: Invocation, services: readonly string[] = []): ProjectOptions => ({
+export const projectOptions = ({ context, command, flags }: Invocation, services: readonly string[] = []): ProjectOptions => ({
   files: flags.list('file'),
   projectName: flags.string('project-name'),
-  projectDirectory: flags.string('project-directory') ?? flags.string('workdir'),
+  projectDirectory: flags.string('project-directory') ?? (hasOwn(command, 'workdir') ? undefined : flags.string('workdir')),
   envFiles: flags.list('env-file'),
   profiles: flags.list('profile'),
   services,
@@ -18,6 +18,9 @@ export const projectOptions = ({ context, flags }: Invocation, services: readonl
   env: context.env,
   cwd: context.cwd,
 });
+
+/** `exec -w` is a folder in the service, where the global flag of that name is an old one for the project's. */
+const hasOwn = (command: CommandSpec, flag: string): boolean => command.flags?.some((spec) => spec.name === flag) === true;
 
 /** Loads the model; services that it does not have are an error with a guess at what was meant. */
 export const loadProject = async (invocation: Invocation, services: readonly string[] = []): Promise<Project> => {
@@ -47,6 +50,9 @@ export const findStack = async (invocation: Invocation): Promise<{ name: string;
     throw error;
   }
 };
+
+/** The name alone, for commands that need nothing else of the model. */
+export const findStackName = async (invocation: Invocation): Promise<string> => (await findStack(invocation)).name;
 
 /** Opens the stack of a command that needs no model, runs `work`, closes it on every path. */
 export const withStack = async <T>(

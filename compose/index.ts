@@ -9,6 +9,7 @@ export type { DigestResolver } from './pin-images.ts';
 export { fullReference, pinImages } from './pin-images.ts';
 export { formatProjectJson, formatProjectYaml } from './render.ts';
 export { applyProfiles, dropUnused, noSuchService, selectServices } from './select.ts';
+export { envFileOf, mountOf, portsOf } from './short-forms.ts';
 export { formatDuration, parseBytes, parseDuration } from './units.ts';
 export { listVariables } from './variables.ts';
 export type { Warning, WarningKind } from './warnings.ts';

@@ -5,6 +5,7 @@ import type { Image } from '../builder/types.ts';
 import type { Project } from '../compose/model.ts';
 import { imageReference } from './images.ts';
 import { networkHash } from './networks.ts';
+import type { OneOff } from './one-off.ts';
 import type { Desired, DesiredService } from './reconcile.ts';
 import { resolveReplica } from './resolve.ts';
 import type { ReplicaFile, ReplicaSpec } from './spec.ts';
@@ -13,6 +14,8 @@ import { volumesOf } from './volumes.ts';
 export interface DesiredStack extends Desired {
   /** The full description of one replica. */
   specOf(service: string, number: number): ReplicaSpec;
+  /** The one-off of this plan, if it has one, counts as an ordinary replica. */
+  readonly isOrdinary: boolean;
 }
 
 /** The model and its images as what should exist. Reads the files of secrets and configs, because a change of content is a change. */
@@ -21,18 +24,34 @@ export const describeDesired = async (input: {
   services: readonly string[];
   images: Readonly<Record<string, Image>>;
   scale: Readonly<Record<string, number>>;
+  oneOff?: OneOff;
 }): Promise<DesiredStack> => {
-  const { project } = input;
+  const { project, oneOff } = input;
   const specOf = (service: string, number: number): ReplicaSpec => {
     const image = input.images[service];
     if (image === undefined) {
       throw new HyprError('HYPR_INTERNAL', `no image was found for ${service}`);
+    }
+    if (oneOff?.options.service === service) {
+      return resolveOneOff(oneOff, { reference: imageReference(project, service), config: image.config });
     }
     return resolveReplica({ project, service, number, image: { reference: imageReference(project, service), config: image.config } });
   };
   const services: Record<string, DesiredService> = {};
   for (const service of input.services) {
     const spec = specOf(service, 1);
+    if (oneOff?.options.service === service) {
+      services[service] = {
+        scale: 1,
+        configHash: await hashSpec(spec, project.environment),
+        imageId: input.images[service]?.id ?? '',
+        networks: spec.networks.map((network) => network.key),
+        volumes: volumesOf(oneOff.project, service),
+        nameOf: () => oneOff.name,
+        oneOff: true,
+      };
+      continue;
+    }
     const scale = scaleOf(project, service, input.scale);
     refuseNamedReplicas(project, service, scale);
     services[service] = {
@@ -45,10 +64,24 @@ export const describeDesired = async (input: {
     };
   }
   return {
-    project,
+    // The stack's own: what one replica publishes does not change a network.
+    project: oneOff === undefined ? project : { ...project, volumes: oneOff.project.volumes },
     services,
     networks: Object.fromEntries(Object.keys(project.networks).map((key) => [key, networkHash(project, key)])),
     specOf,
+    isOrdinary: oneOff?.options.ordinary === true,
+  };
+};
+
+/** Without --use-aliases it answers to its own name only. */
+const resolveOneOff = (oneOff: OneOff, image: { reference: string; config: Image['config'] }): ReplicaSpec => {
+  const { options, name, project } = oneOff;
+  const spec = resolveReplica({ project, service: options.service, number: 1, image, name });
+  return {
+    ...spec,
+    process: { ...spec.process, ...(options.size ? { size: options.size } : {}) },
+    networks: options.useAliases || options.ordinary ? spec.networks : spec.networks.map((network) => ({ ...network, aliases: [] })),
+    ...(options.remove === 'no' ? {} : { autoRemove: options.remove }),
   };
 };
 

@@ -2,20 +2,28 @@ import { HyprError } from '../base/errors.ts';
 import type { GuestProcess, ProcessSpec } from '../guest/types.ts';
 import { unknownService } from './dependencies.ts';
 import type { Replica } from './replica.ts';
+import type { Run } from './replica-run.ts';
 import type { StackSupervisor } from './supervisor.ts';
 import type { ExecOptions } from './types.ts';
 
 /** Runs a further program in a replica of a service: its environment, user and folder are the workload's unless said otherwise. */
 export const execInService = async (supervisor: StackSupervisor, options: ExecOptions, signal: AbortSignal): Promise<GuestProcess> => {
-  const replica = pickReplica(supervisor, options);
+  const { run, row } = pickRunning(supervisor, options);
+  return run.guest.spawn(execProcess(row.spec.process, options), signal);
+};
+
+type Place = Pick<ExecOptions, 'service' | 'index'>;
+
+/** The replica that a command means, which has to run. Throws STACK_NOT_RUNNING or COMPOSE_NO_SERVICE. */
+export const pickRunning = (supervisor: StackSupervisor, place: Place): Replica & { readonly run: Run } => {
+  const replica = pickReplica(supervisor, place);
   const { run, row } = replica;
   if (run?.process === undefined || row.state === 'paused') {
-    throw new HyprError('STACK_NOT_RUNNING', `service "${options.service}" is not running`, {
+    throw new HyprError('STACK_NOT_RUNNING', `service "${place.service}" is not running`, {
       hint: HINTS[row.state] ?? 'start it: hypr compose up -d',
     });
   }
-  const process = await run.guest.spawn(execProcess(row.spec.process, options), signal);
-  return process;
+  return replica as Replica & { readonly run: Run };
 };
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -24,7 +32,7 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 /** The service's own replicas before its one-offs; `--index` picks by number. */
-const pickReplica = (supervisor: StackSupervisor, options: ExecOptions): Replica => {
+const pickReplica = (supervisor: StackSupervisor, options: Place): Replica => {
   const all = [...supervisor.replicas.values()].filter(({ row }) => row.service === options.service);
   const candidates = all
     .filter(({ row }) => options.index === undefined || row.number === options.index)

@@ -60,7 +60,11 @@ const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Pro
     case 'start':
       return needReplica(context, operation.replica).start(signal);
     case 'stop': {
-      const replica = needReplica(context, operation.replica);
+      const replica = context.replicas.get(operation.replica);
+      if (replica === undefined) {
+        // A one-off of --rm that has ended meanwhile.
+        return;
+      }
       const graceMs = operation.timeout === undefined ? replica.row.spec.stopGraceMs : operation.timeout * 1000;
       return replica.stop({ graceMs, byUser: true });
     }
@@ -77,7 +81,7 @@ const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Pro
     case 'resume':
       return bootTurn(() => resumeReplica(context, operation.replica, signal));
     case 'remove':
-      await needReplica(context, operation.replica).remove({ keepVolumes: operation.keepVolumes });
+      await context.replicas.get(operation.replica)?.remove({ keepVolumes: operation.keepVolumes });
       context.replicas.delete(operation.replica);
       return;
     case 'await':
@@ -109,7 +113,7 @@ const createReplica = async (context: HandsContext, name: string): Promise<void>
     stack: context.stack,
     service,
     number,
-    oneOff: false,
+    oneOff: wanted?.oneOff === true && !desired.isOrdinary,
     name,
     state: 'created',
     health: 'none',

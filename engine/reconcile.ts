@@ -14,6 +14,8 @@ export interface DesiredService {
   readonly volumes: readonly string[];
   /** Name of the replica with that number. */
   readonly nameOf: (number: number) => string;
+  /** One further replica for `run`, whatever others there are: booted, and started by whoever attaches to it. */
+  readonly oneOff?: boolean;
 }
 
 export interface Desired {
@@ -107,6 +109,10 @@ class Reconciliation {
     if (wanted === undefined) {
       return;
     }
+    if (wanted.oneOff) {
+      this.#bootOneOff(service, wanted);
+      return;
+    }
     const existing = this.#observed.replicas.filter((replica) => replica.service === service && !replica.oneOff);
     const kept = existing.slice(0, wanted.scale);
     for (const surplus of existing.slice(wanted.scale)) {
@@ -178,15 +184,28 @@ class Reconciliation {
 
   #startReplica(service: string, name: string, cause: string, after: readonly number[]): number[] {
     const booted = this.#plan.add({ type: 'boot', replica: name }, cause, after);
-    const conditions = dependenciesOf(this.#desired.project, service)
+    return [this.#plan.add({ type: 'start', replica: name }, cause, [booted, ...this.#conditions(service)])];
+  }
+
+  #bootOneOff(service: string, wanted: DesiredService): void {
+    const name = wanted.nameOf(1);
+    const created = this.#plan.add({ type: 'create', replica: name }, 'a one-off', this.#resourceNodes(wanted));
+    this.#plan.add({ type: 'boot', replica: name }, 'a one-off', [created]);
+    this.#conditions(service);
+  }
+
+  #conditions(service: string): number[] {
+    return dependenciesOf(this.#desired.project, service)
       .filter((dependency) => this.#isPlanned(dependency))
       .map((dependency) => this.#awaitDependency(service, dependency));
-    return [this.#plan.add({ type: 'start', replica: name }, cause, [booted, ...conditions])];
   }
 
   /** With --no-deps a dependency counts only if it is there; one that is not required may be missing. */
   #isPlanned(dependency: Dependency): boolean {
-    return this.#started.has(dependency.service) || this.#observed.replicas.some((replica) => replica.service === dependency.service);
+    return (
+      this.#started.has(dependency.service) ||
+      this.#observed.replicas.some((replica) => replica.service === dependency.service && !replica.oneOff)
+    );
   }
 
   #awaitDependency(dependent: string, dependency: Dependency): number {

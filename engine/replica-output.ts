@@ -5,6 +5,7 @@ import type { GuestProcess } from '../guest/types.ts';
 import type { EventBus } from './bus.ts';
 import type { LogRecord } from './events.ts';
 import type { LogStore, LogWriter } from './logs.ts';
+import { OutputTap } from './output-tap.ts';
 
 const log = logger('output');
 
@@ -16,6 +17,7 @@ export class ReplicaOutput {
   readonly #options: { readonly logs: LogStore; readonly bus: EventBus; readonly replica: string; readonly service: string };
   #writer: LogWriter | undefined;
   #pumping: Promise<void> = Promise.resolve();
+  readonly #taps = new Set<OutputTap>();
 
   constructor(options: { logs: LogStore; bus: EventBus; replica: string; service: string }) {
     this.#options = options;
@@ -32,6 +34,20 @@ export class ReplicaOutput {
     this.#pumping = this.#pump(process);
   }
 
+  /** The output from now on, for a client; ends with the run. */
+  tap(): OutputTap {
+    const tap = new OutputTap((closed) => this.#taps.delete(closed));
+    this.#taps.add(tap);
+    return tap;
+  }
+
+  /** A client that reads slowly gets everything before the machine goes; without one there is nothing to wait for. */
+  async delivered(): Promise<void> {
+    if (this.#taps.size > 0) {
+      await this.#pumping;
+    }
+  }
+
   /** All output of the run that ended has been told and is in the file. */
   async finish(): Promise<void> {
     await withDeadline({ ms: DRAIN_MS, what: 'the rest of the output' }, () => this.#pumping).catch((error: unknown) =>
@@ -46,6 +62,9 @@ export class ReplicaOutput {
 
   async close(): Promise<void> {
     await this.finish();
+    for (const tap of this.#taps) {
+      tap.end();
+    }
     const writer = this.#writer;
     this.#writer = undefined;
     await writer?.close();
@@ -60,11 +79,17 @@ export class ReplicaOutput {
     try {
       for await (const chunk of process.output) {
         this.#tell(writer.write(chunk.stream, chunk.data, chunk.time));
+        if (this.#taps.size > 0) {
+          await Promise.all([...this.#taps].map((tap) => tap.push(chunk)));
+        }
       }
     } catch (error) {
       log.debug('output ended', { replica: this.#options.replica, error: messageOf(error) });
     }
     this.#tell(writer.flush());
+    for (const tap of this.#taps) {
+      tap.end();
+    }
   }
 
   #tell(records: readonly LogRecord[]): void {

@@ -12,6 +12,8 @@ export interface ReplicaContext extends BootContext {
   readonly bus: EventBus;
   /** Told after every change that alters names or whether the stack is idle. */
   readonly onChange: () => void;
+  /** Told when a replica has ended for good and is to be removed by itself. */
+  readonly onLeft: (name: string) => void;
 }
 
 /** A replica's row: what it says is in the database and told on the bus. */

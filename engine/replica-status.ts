@@ -85,3 +85,20 @@ export const unbootedPatch = (row: VmRow): Partial<VmRow> => ({
   machine: undefined,
   reason: undefined,
 });
+
+/** The row of a machine that vanished while nobody watched. */
+export const lostPatch = (reason: string): Partial<VmRow> => ({
+  state: 'exited',
+  machine: undefined,
+  exitCode: 137,
+  reason,
+  finishedAt: Date.now(),
+  health: 'none',
+});
+
+/** `run --rm`: it has ended for good, and is to be removed. */
+export const hasLeft = ({ spec, state }: VmRow): boolean => spec.autoRemove !== undefined && (state === 'exited' || state === 'dead');
+
+/** Its disks are removed with it, so that there is nothing to sync before its machine ends. */
+export const keepsNothing = ({ spec }: VmRow): boolean =>
+  spec.autoRemove !== undefined && spec.mounts.every(({ kind }) => kind === 'tmpfs' || kind === 'anonymous');

@@ -5,18 +5,19 @@ import type { MachineExit } from '../vmm/machine.ts';
 import type { ReplicaStatus } from './events.ts';
 import type { ProbeResult } from './health.ts';
 import { nextState } from './lifecycle.ts';
+import type { OutputTap } from './output-tap.ts';
 import { POWER_OFF_MS, PowerDowns } from './power-down.ts';
 import { Publications, publishPorts } from './publish.ts';
 import { type AdoptedRun, adoptedPatch, adoptRun } from './replica-adopt.ts';
-import { Attempts, pauseFor } from './replica-attempts.ts';
+import { Attempts } from './replica-attempts.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './replica-controls.ts';
 import { ReplicaHealth } from './replica-health.ts';
 import { ReplicaOutput } from './replica-output.ts';
 import { type ReplicaContext, ReplicaRecord } from './replica-record.ts';
+import { ReplicaRestarts } from './replica-restarts.ts';
 import { bootReplica, type Run } from './replica-run.ts';
-import { endedPatch, startedPatch, unbootedPatch, unstartedPatch } from './replica-status.ts';
+import { endedPatch, hasLeft, keepsNothing, lostPatch, startedPatch, unbootedPatch, unstartedPatch } from './replica-status.ts';
 import { Suspension } from './replica-suspend.ts';
-import { decideRestart } from './restart.ts';
 import type { VmRow } from './state/records.ts';
 
 export type { ReplicaContext } from './replica-record.ts';
@@ -40,6 +41,7 @@ export class Replica {
   readonly #output: ReplicaOutput;
   readonly #health: ReplicaHealth;
   readonly #attempts: Attempts;
+  readonly #restarts: ReplicaRestarts;
   readonly #powerDowns: PowerDowns;
   readonly #publications = new Publications();
   readonly #controlled: Controlled;
@@ -49,6 +51,7 @@ export class Replica {
   #booting: Promise<void> | undefined;
   /** From the start of a workload to its end on record. Never rejects. */
   #ending: Promise<void> | undefined;
+  #removing: Promise<void> | undefined;
   /** Between the two halves of a restart on a new network: the policy has no say. */
   #replacing = false;
 
@@ -65,6 +68,11 @@ export class Replica {
       takeOver: (adopted, patch) => this.#takeOver(adopted, patch),
     });
     this.#attempts = new Attempts(row.name);
+    const bringUp = async (signal: AbortSignal): Promise<void> => {
+      await this.#boot(signal);
+      await this.start(signal);
+    };
+    this.#restarts = new ReplicaRestarts(this.#record, this.#attempts, { bringUp, onChange: context.onChange });
     this.#powerDowns = new PowerDowns(row.name, () => this.#record.isOver);
     this.#output = new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service });
   }
@@ -169,6 +177,7 @@ export class Replica {
       const patch = unstartedPatch(error, gone);
       this.#record.update(patch);
       this.#record.emit('die');
+      this.#leaveIfOver();
       this.#context.onChange();
       throw new HyprError('SERVICE_FAILED', `${name} cannot start: ${patch.reason}`, { details: gone.lastLines, cause: error });
     }
@@ -196,7 +205,8 @@ export class Replica {
       return;
     }
     if (exit !== undefined) {
-      await this.#powerDowns.start(run, { stopSignal: SIGTERM, graceMs: 0 });
+      await Promise.race([this.#output.delivered(), run.machine.exited]);
+      await this.#endMachine(run);
     } else {
       // Machine or channel: the end of the one is soon the end of the other.
       await run.machine.stop(this.#powerDowns.of(run) ? this.row.spec.stopGraceMs + POWER_OFF_MS : LOST_MS);
@@ -205,14 +215,34 @@ export class Replica {
     await this.#finish(run, exit ?? said, await run.machine.exited);
   }
 
+  /** A one-off whose disks are removed with it has nothing to sync. */
+  async #endMachine(run: Run): Promise<void> {
+    if (keepsNothing(this.row) && this.#powerDowns.of(run) === undefined) {
+      await this.#output.finish();
+      await run.machine.kill();
+    } else {
+      await this.#powerDowns.start(run, { stopSignal: SIGTERM, graceMs: 0 });
+    }
+  }
+
   async #finish(run: Run, exit: ProcessExit | undefined, gone: MachineExit): Promise<void> {
     await this.#tearDown(run);
     await this.#output.finish();
     this.#record.update(endedPatch(this.row, exit, gone));
     this.#record.emit('die');
     this.#ending = undefined;
-    this.#restartByPolicy(this.row.exitCode);
+    if (!this.#replacing) {
+      this.#restarts.byPolicy(this.row.exitCode);
+    }
+    this.#leaveIfOver();
     this.#context.onChange();
+  }
+
+  /** `run --rm`: one that has ended for good goes. */
+  #leaveIfOver(): void {
+    if (hasLeft(this.row) && !this.#replacing && !this.#record.isOver) {
+      this.#context.onLeft(this.row.name);
+    }
   }
 
   /** Everything that belongs to a run is closed and removed; the row still names the machine until that is done. */
@@ -224,40 +254,6 @@ export class Replica {
     if (this.#run === run) {
       this.#run = undefined;
     }
-  }
-
-  #restartByPolicy(exitCode: number): void {
-    if (this.#replacing || this.#record.isOver) {
-      return;
-    }
-    const ranFor = (this.row.finishedAt ?? 0) - (this.row.startedAt ?? 0);
-    const { restarts, stoppedByUser } = this.row;
-    const decision = decideRestart(this.row.spec.restart, { exitCode, restarts, stoppedByUser, ranFor });
-    if (decision.restart) {
-      this.#record.update({ state: nextState(this.row.state, 'retry'), restarts: decision.restarts });
-      this.#record.emit('restart');
-      this.#restartAfter(decision.delay);
-    }
-  }
-
-  #restartAfter(delay: number): void {
-    void this.#runAgain(async (signal) => {
-      await pauseFor(delay, signal);
-      if (!signal.aborted && this.row.state === 'restarting') {
-        await this.#boot(signal);
-        await this.start(signal);
-      }
-    });
-  }
-
-  /** Does `work` by itself; a boot that fails in it goes by the restart policy. */
-  async #runAgain(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
-    const failure = await this.#attempts.run(work);
-    if (failure !== undefined && this.row.state === 'dead') {
-      this.#restartByPolicy(1);
-      this.#context.onChange();
-    }
-    return failure;
   }
 
   /** Graceful stop: stop signal, grace period, then force. Ends with the machine gone. */
@@ -313,9 +309,7 @@ export class Replica {
     }
   }
 
-  pause(): Promise<void> {
-    return pauseRun(this.#controlled);
-  }
+  readonly pause = (): Promise<void> => pauseRun(this.#controlled);
 
   async unpause(): Promise<void> {
     await unpauseRun(this.#controlled);
@@ -364,7 +358,7 @@ export class Replica {
       return this.#stopRun(0);
     }
     await this.#attempts.interrupt(`${this.row.name} starts again`);
-    const failure = await this.#runAgain(async (signal) => {
+    const failure = await this.#restarts.run(async (signal) => {
       this.#replacing = true;
       await this.#stopRun(this.row.spec.stopGraceMs).finally(() => {
         this.#replacing = false;
@@ -385,18 +379,30 @@ export class Replica {
       this.#record.update({ ...unbootedPatch(this.row), health: 'none' });
       return;
     }
-    this.#record.update({ state: 'exited', machine: undefined, exitCode: 137, reason, finishedAt: Date.now(), health: 'none' });
+    this.#record.update(lostPatch(reason));
     this.#record.emit('die');
-    this.#restartByPolicy(137);
+    this.#restarts.byPolicy(137);
   }
 
   /** A restart that an earlier supervisor had decided on. */
-  resumeRestart(): void {
-    this.#restartAfter(0);
+  readonly resumeRestart = (): void => this.#restarts.after(0);
+
+  /** Its output from now on, for a client. Nothing is lost between an attach and a start. */
+  readonly attach = (): OutputTap => this.#output.tap();
+
+  /** The exit code of the run of now; resolves at once when there is none. */
+  async ended(): Promise<number> {
+    await this.#ending;
+    return this.row.exitCode;
   }
 
-  /** Forgets the replica and everything on disk that is its own. */
-  async remove(options: { keepVolumes: boolean }): Promise<void> {
+  /** Forgets the replica and everything on disk that is its own; once, whoever asks. */
+  remove(options: { keepVolumes: boolean }): Promise<void> {
+    this.#removing ??= this.#remove(options);
+    return this.#removing;
+  }
+
+  async #remove(options: { keepVolumes: boolean }): Promise<void> {
     await this.#attempts.interrupt(`${this.row.name} is being removed`);
     this.#record.close();
     await this.#output.close();
@@ -408,9 +414,7 @@ export class Replica {
     this.#context.onChange();
   }
 
-  async settleLog(): Promise<void> {
-    await this.#output.settled();
-  }
+  readonly settleLog = (): Promise<void> => this.#output.settled();
 
   /** Lets go of everything without stopping it; only a boot under way comes to nothing. */
   async release(): Promise<void> {

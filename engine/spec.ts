@@ -33,6 +33,8 @@ export interface ReplicaSpec {
   readonly readOnly: boolean;
   readonly shmSize: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
+  /** Removed when it has ended; `stack`: with its stack, if nothing else is in it. */
+  readonly autoRemove?: 'replica' | 'stack';
 }
 
 export interface ReplicaNetwork {

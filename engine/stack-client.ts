@@ -3,7 +3,7 @@ import { HyprError } from '../base/errors.ts';
 import { homePaths } from '../base/paths.ts';
 import { isAlive } from '../base/process.ts';
 import type { Project } from '../compose/model.ts';
-import { type ApiClient, connectApi, ExecInputs } from './api/client.ts';
+import { type ApiClient, connectApi } from './api/client.ts';
 import { eventFrom, fromStruct, logFrom, toStruct } from './api/convert.ts';
 import { fromConnectError } from './api/errors.ts';
 import type { Event } from './api/gen/hypr_pb.ts';
@@ -13,10 +13,25 @@ import { openLogStore } from './logs.ts';
 import { planUp } from './plan-up.ts';
 import { readMerged } from './read-logs.ts';
 import { replicaStatus } from './replica-status.ts';
+import { copyInto, copyOut, openAttach, openExec, openRun } from './sessions.ts';
 import { stackPaths } from './stack-paths.ts';
 import { startSupervisor } from './start-supervisor.ts';
 import { openStateStore, type StateStore } from './state/store.ts';
-import type { DownOptions, ExecOptions, ExecSession, LogsOptions, ServiceVerb, Stack, UpOptions, VerbOptions } from './types.ts';
+import type {
+  AttachOptions,
+  AttachSession,
+  CopyPlace,
+  DownOptions,
+  ExecOptions,
+  ExecSession,
+  LogsOptions,
+  RunOptions,
+  RunSession,
+  ServiceVerb,
+  Stack,
+  UpOptions,
+  VerbOptions,
+} from './types.ts';
 
 type OnEvent = (event: EngineEvent) => void;
 
@@ -97,23 +112,23 @@ export class StackClient implements Stack {
   }
 
   async exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> {
-    const api = await this.#supervisorIfRunning();
-    if (api === undefined) {
-      throw new HyprError('STACK_NOT_RUNNING', `service "${options.service}" is not running`, { hint: 'start it: hypr compose up -d' });
-    }
-    const inputs = new ExecInputs();
-    inputs.send({ case: 'start', value: toStruct(options) });
-    const controller = new AbortController();
-    const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
-    const messages = api.rpc.exec(inputs, callOptions(both))[Symbol.asyncIterator]();
-    try {
-      // The first answer says that the program runs; a failure to start it comes instead.
-      await messages.next();
-    } catch (error) {
-      inputs.end();
-      throw fromConnectError(error, both);
-    }
-    return execSession(messages, inputs, controller);
+    return openExec(await this.#running(options.service), options, signal);
+  }
+
+  async run(project: Project, options: RunOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<RunSession> {
+    return openRun(await this.#supervisor(onEvent, signal), { project, options, onEvent }, signal);
+  }
+
+  async attach(options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> {
+    return openAttach(await this.#running(options.service), options, signal);
+  }
+
+  async copyTo(place: CopyPlace, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    await copyInto(await this.#running(place.service), place, tar, signal);
+  }
+
+  async *copyFrom(place: CopyPlace, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    yield* copyOut(await this.#running(place.service), place, signal);
   }
 
   async *events(options: { logs: boolean; usage: boolean; start?: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent> {
@@ -189,6 +204,14 @@ export class StackClient implements Stack {
     return (await this.#connect()) ?? this.#start(signal);
   }
 
+  async #running(service: string): Promise<ApiClient> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      throw new HyprError('STACK_NOT_RUNNING', `service "${service}" is not running`, { hint: 'start it: hypr compose up -d' });
+    }
+    return api;
+  }
+
   /** The supervisor when something runs; one that was killed while machines run is replaced. */
   async #supervisorIfRunning(): Promise<ApiClient | undefined> {
     const api = this.#api ?? (await this.#connect());
@@ -260,50 +283,3 @@ type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
 const definedOnly = <T extends Record<string, unknown>>(values: T): Defined<T> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;
-
-type ExecMessage = Awaited<ReturnType<AsyncIterator<import('./api/gen/hypr_pb.ts').ExecOutput>['next']>>;
-
-const execSession = (
-  messages: AsyncIterator<import('./api/gen/hypr_pb.ts').ExecOutput>,
-  inputs: ExecInputs,
-  controller: AbortController,
-): ExecSession => {
-  let resolveExit: (code: number) => void = () => {};
-  let rejectExit: (error: unknown) => void = () => {};
-  const exitCode = new Promise<number>((resolve, reject) => {
-    resolveExit = resolve;
-    rejectExit = reject;
-  });
-  exitCode.catch(() => {});
-  async function* output(): AsyncIterable<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> {
-    try {
-      for (let next: ExecMessage = await messages.next(); !next.done; next = await messages.next()) {
-        const message = next.value.output;
-        if (message.case === 'stdout' || message.case === 'stderr') {
-          yield { stream: message.case, data: message.value };
-        } else if (message.case === 'exitCode') {
-          resolveExit(message.value);
-        }
-      }
-      resolveExit(0);
-    } catch (error) {
-      const failure = fromConnectError(error, controller.signal);
-      rejectExit(failure);
-      throw failure;
-    } finally {
-      inputs.end();
-    }
-  }
-  return {
-    output: output(),
-    exitCode,
-    write: (data) => inputs.send({ case: 'stdin', value: data }),
-    closeStdin: () => inputs.send({ case: 'closeStdin', value: true }),
-    resize: ({ columns, rows }) => inputs.send({ case: 'resize', value: { $typeName: 'hypr.v1.Size', columns, rows } }),
-    signal: (signal) => inputs.send({ case: 'signal', value: signal }),
-    close: () => {
-      inputs.end();
-      controller.abort();
-    },
-  };
-};

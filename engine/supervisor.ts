@@ -1,8 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, messageOf, toHyprError } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
-import { identifyProcess } from '../base/process.ts';
 import type { Project } from '../compose/model.ts';
 import { EventBus } from './bus.ts';
 import { awaitReplicas, judgeReady } from './conditions.ts';
@@ -15,6 +13,8 @@ import { hasMachine } from './lifecycle.ts';
 import { type LogStore, openLogStore } from './logs.ts';
 import { StackNetworks } from './networks.ts';
 import { observeStack } from './observe.ts';
+import { type OneOff, oneOffUpOptions } from './one-off.ts';
+import { OneOffs } from './one-offs.ts';
 import type { Plan } from './plan.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
 import type { Platform } from './platform.ts';
@@ -24,6 +24,7 @@ import { reconcileVerb } from './reconcile-verb.ts';
 import { recoverStack } from './recover.ts';
 import { Replica, type ReplicaContext } from './replica.ts';
 import { signalNumber } from './signals.ts';
+import { forgetStack, isNamed, recordStack, removableImages, removableNetworks } from './stack-record.ts';
 import type { StateStore } from './state/store.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from './types.ts';
 import { StackVolumes } from './volumes.ts';
@@ -46,6 +47,7 @@ export class StackSupervisor {
   readonly logs: LogStore;
   readonly networks: StackNetworks;
   readonly volumes: StackVolumes;
+  readonly oneOffs: OneOffs;
   readonly #options: SupervisorOptions;
   readonly #context: ReplicaContext;
   #turn: Promise<unknown> = Promise.resolve();
@@ -63,6 +65,12 @@ export class StackSupervisor {
     this.logs = openLogStore(join(platform.paths.logs, stack));
     this.networks = new StackNetworks({ stack, store, platform, onLost: (key, detail) => void this.#networkLost(key, detail) });
     this.volumes = new StackVolumes({ stack, store, platform });
+    this.oneOffs = new OneOffs({
+      replicas: this.replicas,
+      bringUp: (project, oneOff, signal) => this.#bringUp('run', { project, options: oneOffUpOptions(oneOff.options), oneOff }, signal),
+      busy: (work) => this.#busy(work),
+      forget: () => forgetStack(options, this.networks),
+    });
     const self = this;
     this.#context = {
       platform,
@@ -77,6 +85,7 @@ export class StackSupervisor {
       vms: () => this.liveRows(),
       onMachine: () => {},
       onChange: () => this.#changed(),
+      onLeft: (name) => void this.oneOffs.remove(name),
     };
   }
 
@@ -100,16 +109,32 @@ export class StackSupervisor {
       this.replicas.set(row.name, new Replica(row, this.#context));
     }
     const found = await recoverStack({ stack, store, replicas: this.replicas, networks: this.networks }, signal);
+    await this.oneOffs.removeLeft();
     this.#changed();
     return found;
   }
 
   async up(project: Project, options: UpOptions, signal: AbortSignal): Promise<void> {
-    await this.#operation('up', 'up', signal, async (running) => {
+    await this.#bringUp('up', { project, options }, signal);
+  }
+
+  async #busy(work: () => Promise<void>): Promise<void> {
+    this.#operations += 1;
+    try {
+      await work();
+    } finally {
+      this.#operations -= 1;
+      this.#changed();
+    }
+  }
+
+  async #bringUp(verb: string, goal: { project: Project; options: UpOptions; oneOff?: OneOff }, signal: AbortSignal): Promise<void> {
+    const { project, options, oneOff } = goal;
+    await this.#operation(verb, 'up', signal, async (running) => {
       const { store, stack, platform } = this.#options;
       const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
       const actions = await planImages({ project, services, options, platform });
-      this.#recordStack(project);
+      recordStack(this.#options, project, this.replicas);
       const images = await ensureImages(
         {
           project,
@@ -120,7 +145,7 @@ export class StackSupervisor {
         },
         running,
       );
-      const desired = await describeDesired({ project, services, images, scale: options.scale });
+      const desired = await describeDesired({ project, services, images, scale: options.scale, ...(oneOff ? { oneOff } : {}) });
       const plan = reconcile(desired, observeStack(store, stack), options);
       await checkPlannedPorts({ plan, desired, replicas: this.replicas, platform });
       await this.#execute(plan, running, { desired, images });
@@ -145,39 +170,20 @@ export class StackSupervisor {
         onlyStopped: false,
         includeOrphans: !orphansStay,
         includeOneOffs: true,
-        networks: whole ? this.#removableNetworks(orphansStay ? model : undefined) : [],
+        networks: whole ? removableNetworks(this.#options, this.replicas, orphansStay ? model : undefined) : [],
         volumes:
           whole && options.volumes ? store.volumes().flatMap((row) => (row.stack === stack && named.has(row.name) ? [row.name] : [])) : [],
         cause: 'asked to take the stack down',
       };
-      const images = this.#removableImages(model, options);
+      const images = removableImages(this.replicas, model, options);
       await this.#execute(reconcileStop(goal, observeStack(store, stack)), running, {});
       for (const image of images) {
         await platform.removeImage(image).catch((error: unknown) => this.bus.emit({ type: 'warning', message: messageOf(error) }));
       }
       if (whole && this.replicas.size === 0) {
-        store.removeStack(stack);
-        await rm(join(platform.paths.machines, stack), { recursive: true, force: true });
+        await forgetStack(this.#options, undefined);
       }
     });
-  }
-
-  /** All networks of the stack but those that orphans which stay are on. */
-  #removableNetworks(known: Project | undefined): string[] {
-    const stays = (service: string) =>
-      known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
-    const needed = new Set(
-      [...this.replicas.values()].flatMap(({ row }) => (stays(row.service) ? row.spec.networks.map((network) => network.key) : [])),
-    );
-    return this.#options.store.networks(this.#options.stack).flatMap((row) => (needed.has(row.key) ? [] : [row.key]));
-  }
-
-  /** `--rmi local` takes only images that have no name of their own in the file. */
-  #removableImages(model: Project | undefined, options: DownOptions): string[] {
-    const rows = [...this.replicas.values()].map(({ row }) => row).filter((row) => isNamed(options.services, row.service));
-    const isLocal = (row: (typeof rows)[number]) => model?.services[row.service] !== undefined && !model.services[row.service]?.image;
-    const chosen = options.removeImages === 'all' ? rows : options.removeImages === 'local' ? rows.filter(isLocal) : [];
-    return [...new Set(chosen.map((row) => row.spec.image))];
   }
 
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, signal: AbortSignal): Promise<void> {
@@ -237,7 +243,7 @@ export class StackSupervisor {
 
   /** Machines that were booted ahead for workloads that will not start now. */
   async #unbootUnstarted(): Promise<void> {
-    const waiting = [...this.replicas.values()].filter((replica) => replica.isHeld);
+    const waiting = [...this.replicas.values()].filter((replica) => replica.isHeld && !this.oneOffs.isPromised(replica.row.name));
     await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
   }
 
@@ -322,29 +328,6 @@ export class StackSupervisor {
     }
   }
 
-  /** Remembers the model. A command that names services brings only those; what runs beside them stays known. */
-  #recordStack(project: Project): void {
-    const { store, stack } = this.#options;
-    const known = store.stack(stack);
-    const present = new Set([...this.replicas.values()].map(({ row }) => row.service));
-    const beside = Object.entries(known?.project.services ?? {}).filter(
-      ([name]) => present.has(name) && project.disabledServices[name] !== undefined,
-    );
-    store.putStack({
-      name: stack,
-      workingDir: project.workingDir,
-      files: project.files,
-      project: {
-        ...project,
-        services: { ...Object.fromEntries(beside), ...project.services },
-        networks: { ...known?.project.networks, ...project.networks },
-        volumes: { ...known?.project.volumes, ...project.volumes },
-      },
-      supervisor: identifyProcess(process.pid),
-      createdAt: known?.createdAt ?? Date.now(),
-    });
-  }
-
   /** Names follow every change; several changes at once are told once. */
   #changed(): void {
     if (!this.#namesPending) {
@@ -401,8 +384,6 @@ export class StackSupervisor {
     this.networks.release();
   }
 }
-
-const isNamed = (services: readonly string[], service: string): boolean => services.length === 0 || services.includes(service);
 
 const isDeadly = (signal: string | undefined): boolean => signal === undefined || signalNumber(signal) === SIGKILL;
 

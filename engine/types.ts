@@ -4,7 +4,7 @@ import type { Credentials } from '../builder/registry/credentials.ts';
 import type { LoginResult } from '../builder/registry/login.ts';
 import type { PushResult } from '../builder/registry/push.ts';
 import type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
-import type { Project } from '../compose/model.ts';
+import type { MountConfig, PortConfig, Project } from '../compose/model.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 
 export type { BuildCheck } from '../builder/build.ts';
@@ -69,11 +69,74 @@ export interface ExecOptions {
 export interface ExecSession {
   readonly output: AsyncIterable<{ readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }>;
   readonly exitCode: Promise<number>;
-  write(data: Uint8Array): void;
+  /** Resolves when the data is on its way. */
+  write(data: Uint8Array): Promise<void>;
   closeStdin(): void;
   resize(size: { columns: number; rows: number }): void;
   signal(signal: number): void;
   close(): void;
+}
+
+/**
+ * A replica that runs once, beside those of its service (`run`): what differs from the service. Undefined
+ * and empty members leave the service as it is.
+ */
+export interface RunOptions {
+  readonly service: string;
+  /** Name of the replica; undefined: made up. */
+  readonly name: string | undefined;
+  readonly args: readonly string[];
+  readonly entrypoint: readonly string[] | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly volumes: readonly MountConfig[];
+  readonly ports: readonly PortConfig[];
+  readonly servicePorts: boolean;
+  readonly useAliases: boolean;
+  readonly user: string | undefined;
+  readonly workdir: string | undefined;
+  readonly capAdd: readonly string[];
+  readonly capDrop: readonly string[];
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  readonly size: { readonly columns: number; readonly rows: number } | undefined;
+  readonly detach: boolean;
+  /** `replica`: gone when it has ended; `stack`: and with it its stack, if nothing else is in it. */
+  readonly remove: 'no' | 'replica' | 'stack';
+  /** Counts as a replica of its service, for stacks that are made for it (`hypr run IMAGE`). */
+  readonly ordinary: boolean;
+  readonly noDeps: boolean;
+  readonly build: boolean;
+  readonly pull: UpOptions['pull'];
+  readonly removeOrphans: boolean;
+}
+
+/** A one-off that was created; it starts when its output is first read. */
+export interface RunSession extends ExecSession {
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface AttachOptions {
+  readonly service: string;
+  readonly index: number | undefined;
+}
+
+export interface AttachSession extends ExecSession {
+  readonly replica: string;
+  /** Its workload has a terminal; it takes input. */
+  readonly tty: boolean;
+  readonly stdin: boolean;
+}
+
+/** A path in a replica. */
+export interface CopyPlace {
+  readonly service: string;
+  /** Undefined: the lowest number that runs. */
+  readonly index: number | undefined;
+  readonly path: string;
+  /** Reading: a link is what it points to. */
+  readonly followLinks?: boolean;
 }
 
 /** What a command does to services that exist already. */
@@ -113,6 +176,17 @@ export interface Stack extends AsyncDisposable {
   ps(): Promise<ReplicaStatus[]>;
   logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord>;
   exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession>;
+  /**
+   * Brings up what a one-off needs and runs it. The session's output and exit code are the program's; a
+   * detached one is only started. A program that cannot be started ends with 126 or 127 after an `error` event.
+   */
+  run(project: Project, options: RunOptions, onEvent: (event: EngineEvent) => void, signal?: AbortSignal): Promise<RunSession>;
+  /** The workload of a running replica. Closing the session leaves it running. */
+  attach(options: AttachOptions, signal?: AbortSignal): Promise<AttachSession>;
+  /** Unpacks a tar in a folder of a replica; owners and modes are those of the tar. */
+  copyTo(place: CopyPlace, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** A path of a replica as a tar, named by its last part. */
+  copyFrom(place: CopyPlace, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** From now on; first one `replica` event (action update) for each replica that exists. */
   events(
     options: { logs: boolean; usage: boolean /** Start a supervisor when there is none, because an `up` follows. */; start?: boolean },

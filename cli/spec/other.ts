@@ -40,8 +40,6 @@ const cp: CommandSpec = {
 /** Commands of docker compose that hypr refuses, with the reason. */
 const refused: readonly CommandSpec[] = [
   cp,
-  named('run', 'One-off commands', 'one-off machines are not part of this version; use: hypr exec SERVICE COMMAND in a running service'),
-  named('attach', 'Attach to a service', 'the input of a running service cannot be reached; its output is shown by: hypr logs -f SERVICE'),
   named('watch', 'Watch files', 'watching files is not part of this version; run hypr up again after a change'),
   named('commit', 'Image from a replica', 'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build'),
   named('export', 'Export a file system', 'the disk of a machine is not exported; use: hypr exec -T SERVICE tar -c /'),

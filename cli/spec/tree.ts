@@ -2,10 +2,11 @@ import { composeOnlyCommands, imageCommands } from './build.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
 import { hostCommands, stackCommands, versionCommand } from './other.ts';
+import { composeRun, dockerRun, replicaCommands } from './run.ts';
 import { systemCommands } from './system.ts';
 import type { CommandSpec } from './types.ts';
 
-const shared: readonly CommandSpec[] = [...lifecycleCommands, ...inspectCommands, ...stackCommands, versionCommand];
+const shared: readonly CommandSpec[] = [...lifecycleCommands, ...inspectCommands, ...replicaCommands, ...stackCommands, versionCommand];
 
 /** `hypr` itself: every compose command at the top, docker's image commands, and `hypr compose …`. */
 export const rootCommand: CommandSpec = {
@@ -22,6 +23,7 @@ export const rootCommand: CommandSpec = {
   ],
   commands: [
     ...shared,
+    dockerRun,
     ...imageCommands,
     ...systemCommands,
     ...hostCommands,
@@ -29,7 +31,7 @@ export const rootCommand: CommandSpec = {
       name: 'compose',
       usage: '[OPTIONS] COMMAND',
       summary: 'The same commands as docker compose has them (alias docker=hypr)',
-      commands: [...shared, ...composeOnlyCommands],
+      commands: [...shared, composeRun, ...composeOnlyCommands],
     },
   ],
 };

@@ -1,8 +1,7 @@
 import net from 'node:net';
-import { create } from '@bufbuild/protobuf';
 import { type Client, createClient } from '@connectrpc/connect';
 import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { type ExecInput, ExecInputSchema, Supervisor } from './gen/hypr_pb.ts';
+import { Supervisor } from './gen/hypr_pb.ts';
 
 export interface ApiClient {
   readonly rpc: Client<typeof Supervisor>;
@@ -18,16 +17,21 @@ export const connectApi = (socket: string): ApiClient => {
 };
 
 /** A queue of messages to send that can be iterated once; `end` finishes the iteration. */
-export class ExecInputs implements AsyncIterable<ExecInput> {
-  readonly #queue: ExecInput[] = [];
+export class Inputs<T> implements AsyncIterable<T> {
+  readonly #queue: Array<{ readonly message: T; readonly sent: () => void }> = [];
   #wake: () => void = () => {};
   #ended = false;
 
-  send(input: ExecInput['input']): void {
-    if (!this.#ended) {
-      this.#queue.push(create(ExecInputSchema, { input }));
+  /** Resolves when the message is on its way (or will never be), so that a fast writer can wait. */
+  send(message: T): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#ended) {
+        resolve();
+        return;
+      }
+      this.#queue.push({ message, sent: resolve });
       this.#wake();
-    }
+    });
   }
 
   end(): void {
@@ -35,19 +39,27 @@ export class ExecInputs implements AsyncIterable<ExecInput> {
     this.#wake();
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterator<ExecInput> {
-    for (;;) {
-      const next = this.#queue.shift();
-      if (next !== undefined) {
-        yield next;
-        continue;
+  async *[Symbol.asyncIterator](): AsyncIterator<T> {
+    try {
+      for (;;) {
+        const next = this.#queue.shift();
+        if (next !== undefined) {
+          next.sent();
+          yield next.message;
+          continue;
+        }
+        if (this.#ended) {
+          return;
+        }
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
       }
-      if (this.#ended) {
-        return;
+    } finally {
+      this.#ended = true;
+      for (const { sent } of this.#queue.splice(0)) {
+        sent();
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
     }
   }
 }

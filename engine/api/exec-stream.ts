@@ -51,7 +51,7 @@ async function* carryBoth(input: {
     hangUp();
   }
   try {
-    void feed(process, messages);
+    void feedProcess(process, messages);
     for await (const chunk of process.output) {
       yield create(ExecOutputSchema, { output: { case: chunk.stream, value: chunk.data } });
     }
@@ -73,7 +73,8 @@ const drain = async (process: GuestProcess): Promise<void> => {
   }
 };
 
-const feed = async (process: GuestProcess, messages: AsyncIterator<ExecInput>): Promise<void> => {
+/** What a client sends, to a program. Never rejects. */
+export const feedProcess = async (process: GuestProcess, messages: AsyncIterator<ExecInput>): Promise<void> => {
   try {
     for (let next = await messages.next(); !next.done; next = await messages.next()) {
       // Input that nobody reads any more must not keep signals from arriving.

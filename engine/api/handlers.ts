@@ -1,13 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
-import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model.ts';
 import type { EngineEvent } from '../events.ts';
 import { followLogs, type LogSource, readMerged } from '../read-logs.ts';
 import type { StackSupervisor } from '../supervisor.ts';
 import type { DownOptions, LogsOptions, UpOptions, VerbOptions } from '../types.ts';
 import { sampleUsage } from '../usage.ts';
+import { attachStream, runStream } from './attach-stream.ts';
 import { eventMessage, fromStruct, logMessage, toStruct } from './convert.ts';
+import { copyFrom, copyTo } from './copy-stream.ts';
 import { toConnectError } from './errors.ts';
 import { execStream } from './exec-stream.ts';
 import {
@@ -19,6 +20,7 @@ import {
   Supervisor,
   WaitResponseSchema,
 } from './gen/hypr_pb.ts';
+import { operationEvents } from './operation.ts';
 import { DOWN_DEFAULTS, needProject, needVerb, UP_DEFAULTS, VERB_DEFAULTS } from './requests.ts';
 
 const USAGE_EVERY_MS = 2_000;
@@ -67,6 +69,10 @@ export const apiRoutes =
         }
       },
       exec: (input, context) => execStream(supervisor, input, context.signal),
+      run: (input, context) => runStream(supervisor, input, context.signal),
+      attach: (input, context) => attachStream(supervisor, input, context.signal),
+      copyTo: (input, context) => copyTo(supervisor, input, context.signal),
+      copyFrom: (request, context) => copyFrom(supervisor, request, context.signal),
       stats: async () => create(StatsResponseSchema, { usages: (await sampleUsage(supervisor)).map(toStruct) }),
       wait: async (request, context) =>
         create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),
@@ -86,23 +92,11 @@ async function* operation(
   { supervisor, context, name }: { supervisor: StackSupervisor; context: HandlerContext; name: string },
   work: (signal: AbortSignal) => Promise<void>,
 ): AsyncIterable<Event> {
-  const ended = new AbortController();
-  const wanted = (event: EngineEvent) => event.type === 'progress' || event.type === 'warning' || event.type === 'build';
-  const events = supervisor.bus.stream(wanted, ended.signal);
-  const working = Promise.resolve()
-    .then(() => work(context.signal))
-    .then(
-      () => undefined,
-      (error: unknown) => error ?? new HyprError('HYPR_INTERNAL', 'the operation failed without a reason'),
-    );
-  void working.then(() => ended.abort());
+  const { events, result } = operationEvents(supervisor.bus, () => work(context.signal));
   for await (const event of events) {
     yield eventMessage(event);
   }
-  const failure = await working;
-  if (failure !== undefined) {
-    throw toConnectError(failure);
-  }
+  await guarded(() => result);
   yield eventMessage({ type: 'finished', time: Date.now(), operation: name });
 }
 

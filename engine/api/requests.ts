@@ -1,7 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model.ts';
-import type { DownOptions, ExecOptions, ServiceVerb, UpOptions, VerbOptions } from '../types.ts';
+import type { DownOptions, ExecOptions, RunOptions, ServiceVerb, UpOptions, VerbOptions } from '../types.ts';
 import { fromStruct } from './convert.ts';
 
 /** What a client that speaks plain JSON leaves out: the defaults of the command line. */
@@ -60,6 +60,40 @@ export const execOptions = (given: Partial<ExecOptions>): ExecOptions => {
     throw new HyprError('HYPR_USAGE', 'an exec needs a service and args, the program with its arguments');
   }
   return { ...EXEC_DEFAULTS, ...given, service, args };
+};
+
+const RUN_DEFAULTS: Omit<RunOptions, 'service'> = {
+  name: undefined,
+  args: [],
+  entrypoint: undefined,
+  env: {},
+  labels: {},
+  volumes: [],
+  ports: [],
+  servicePorts: false,
+  useAliases: false,
+  user: undefined,
+  workdir: undefined,
+  capAdd: [],
+  capDrop: [],
+  tty: false,
+  stdin: false,
+  size: undefined,
+  detach: false,
+  remove: 'no',
+  ordinary: false,
+  noDeps: false,
+  build: false,
+  pull: 'policy',
+  removeOrphans: false,
+};
+
+export const runOptions = (given: Partial<RunOptions>): RunOptions => {
+  const { service } = given;
+  if (service === undefined) {
+    throw new HyprError('HYPR_USAGE', 'a run needs a service');
+  }
+  return { ...RUN_DEFAULTS, ...given, service };
 };
 
 export const needProject = (project: JsonObject | undefined): Project => {

@@ -1,13 +1,14 @@
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
-import type { JsonObject } from '@bufbuild/protobuf';
+import { create, type JsonObject } from '@bufbuild/protobuf';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model.ts';
-import { type ApiClient, connectApi, ExecInputs } from '../../engine/api/client.ts';
+import { type ApiClient, connectApi, Inputs } from '../../engine/api/client.ts';
 import { eventFrom, toStruct } from '../../engine/api/convert.ts';
 import { fromConnectError } from '../../engine/api/errors.ts';
+import { type ExecInput, ExecInputSchema } from '../../engine/api/gen/hypr_pb.ts';
 import { apiRoutes } from '../../engine/api/handlers.ts';
 import { type ApiServer, serveApi } from '../../engine/api/server.ts';
 import type { EngineEvent } from '../../engine/events.ts';
@@ -54,6 +55,12 @@ const collect = async (messages: AsyncIterable<Parameters<typeof eventFrom>[0]>)
 const upRequest = (project: Project) => ({ project: toStruct(project), options: toStruct(UP) });
 const textOf = (event: EngineEvent) =>
   event.type === 'progress' ? `${event.progress.id} ${event.progress.text}` : event.type === 'warning' ? event.message : event.type;
+
+class ExecInputs extends Inputs<ExecInput> {
+  say(input: ExecInput['input']): void {
+    void this.send(create(ExecInputSchema, { input }));
+  }
+}
 
 describe('operations', () => {
   test('up streams what happens and ends', async () => {
@@ -169,7 +176,7 @@ describe('exec', () => {
   test('bytes both ways, and the exit code', async () => {
     const { api, spawned, started, stack } = await setUp();
     const inputs = new ExecInputs();
-    inputs.send(start({ env: ['B=3'] }));
+    inputs.say(start({ env: ['B=3'] }));
     const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
     expect((await outputs.next()).value?.output).toEqual({ case: 'started', value: 200 });
     const process = await started;
@@ -177,9 +184,9 @@ describe('exec', () => {
     expect((await outputs.next()).value?.output).toEqual({ case: 'stdout', value: new Uint8Array(Buffer.from('hello\n')) });
     process.print('oops', 'stderr');
     expect((await outputs.next()).value?.output.case).toBe('stderr');
-    inputs.send({ case: 'stdin', value: Buffer.from('typed') });
-    inputs.send({ case: 'resize', value: { $typeName: 'hypr.v1.Size', columns: 100, rows: 40 } });
-    inputs.send({ case: 'closeStdin', value: true });
+    inputs.say({ case: 'stdin', value: Buffer.from('typed') });
+    inputs.say({ case: 'resize', value: { $typeName: 'hypr.v1.Size', columns: 100, rows: 40 } });
+    inputs.say({ case: 'closeStdin', value: true });
     await process.inputClosed.promise;
     expect([process.input, process.sizes[0]?.columns]).toEqual([['typed'], 100]);
     process.end({ code: 7, oomKilled: false });
@@ -193,13 +200,13 @@ describe('exec', () => {
   test('signals arrive though nobody reads the input any more', async () => {
     const { api, started } = await setUp();
     const inputs = new ExecInputs();
-    inputs.send(start());
+    inputs.say(start());
     const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
     await outputs.next();
     const process = await started;
     process.refuseInput();
-    inputs.send({ case: 'stdin', value: Buffer.from('lost') });
-    inputs.send({ case: 'signal', value: 2 });
+    inputs.say({ case: 'stdin', value: Buffer.from('lost') });
+    inputs.say({ case: 'signal', value: 2 });
     expect((await outputs.next()).value?.output).toEqual({ case: 'exitCode', value: 130 });
     inputs.end();
   });
@@ -207,7 +214,7 @@ describe('exec', () => {
   test('a client that goes away ends the program', async () => {
     const { api, started } = await setUp();
     const inputs = new ExecInputs();
-    inputs.send(start());
+    inputs.say(start());
     const controller = new AbortController();
     const outputs = api.rpc.exec(inputs, { signal: controller.signal })[Symbol.asyncIterator]();
     await outputs.next();
@@ -220,7 +227,7 @@ describe('exec', () => {
   test('detached: it runs on, and its machine may end', async () => {
     const { api, started, stack } = await setUp();
     const inputs = new ExecInputs();
-    inputs.send(start({ detach: true }));
+    inputs.say(start({ detach: true }));
     const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
     expect((await outputs.next()).value?.output.case).toBe('started');
     expect((await outputs.next()).done).toBe(true);
@@ -234,7 +241,7 @@ describe('exec', () => {
     const { api, stack } = await setUp();
     const attempt = async (more: object) => {
       const inputs = new ExecInputs();
-      inputs.send(start(more));
+      inputs.say(start(more));
       const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
       try {
         return await outputs.next();

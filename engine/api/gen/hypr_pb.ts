@@ -11,7 +11,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file hypr.proto.
  */
 export const file_hypr: GenFile = /*@__PURE__*/
-  fileDesc("CgpoeXByLnByb3RvEgdoeXByLnYxIg0KC0luZm9SZXF1ZXN0Ik4KDEluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEg0KBXN0YWNrGAIgASgJEgsKA3BpZBgDIAEoBRIRCglyZWNvdmVyZWQYBCADKAkiXwoJVXBSZXF1ZXN0EigKB3Byb2plY3QYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EigKB29wdGlvbnMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0ImEKC0Rvd25SZXF1ZXN0EigKB3Byb2plY3QYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EigKB29wdGlvbnMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Im8KC1ZlcmJSZXF1ZXN0EgwKBHZlcmIYASABKAkSKAoHcHJvamVjdBgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKAoHb3B0aW9ucxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiCwoJUHNSZXF1ZXN0IjcKClBzUmVzcG9uc2USKQoIcmVwbGljYXMYASADKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IiwKDUV2ZW50c1JlcXVlc3QSDAoEbG9ncxgBIAEoCBINCgV1c2FnZRgCIAEoCCJgCgVFdmVudBIrCghkb2N1bWVudBgBIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIABIhCgNsb2cYAiABKAsyEi5oeXByLnYxLkxvZ1JlY29yZEgAQgcKBWV2ZW50IlkKCUxvZ1JlY29yZBIMCgR0aW1lGAEgASgBEg4KBnN0ZGVychgCIAEoCBIPCgdyZXBsaWNhGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSDAoEbGluZRgFIAEoCSKlAQoLTG9nc1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkSDgoGZm9sbG93GAIgASgIEhEKBHRhaWwYAyABKAVIAIgBARISCgVzaW5jZRgEIAEoAUgBiAEBEhIKBXVudGlsGAUgASgBSAKIAQESEgoFaW5kZXgYBiABKAVIA4gBAUIHCgVfdGFpbEIICgZfc2luY2VCCAoGX3VudGlsQggKBl9pbmRleCKZAQoJRXhlY0lucHV0EigKBXN0YXJ0GAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEg8KBXN0ZGluGAIgASgMSAASFQoLY2xvc2Vfc3RkaW4YAyABKAhIABIfCgZyZXNpemUYBCABKAsyDS5oeXByLnYxLlNpemVIABIQCgZzaWduYWwYBSABKAVIAEIHCgVpbnB1dCIlCgRTaXplEg8KB2NvbHVtbnMYASABKAUSDAoEcm93cxgCIAEoBSJiCgpFeGVjT3V0cHV0EhAKBnN0ZG91dBgBIAEoDEgAEhAKBnN0ZGVychgCIAEoDEgAEhMKCWV4aXRfY29kZRgDIAEoBUgAEhEKB3N0YXJ0ZWQYBCABKAVIAEIICgZvdXRwdXQiDgoMU3RhdHNSZXF1ZXN0IjgKDVN0YXRzUmVzcG9uc2USJwoGdXNhZ2VzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIfCgtXYWl0UmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSIhCgxXYWl0UmVzcG9uc2USEQoJZXhpdF9jb2RlGAEgASgFMoYECgpTdXBlcnZpc29yEjMKBEluZm8SFC5oeXByLnYxLkluZm9SZXF1ZXN0GhUuaHlwci52MS5JbmZvUmVzcG9uc2USKgoCVXASEi5oeXByLnYxLlVwUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARIuCgREb3duEhQuaHlwci52MS5Eb3duUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARIuCgRWZXJiEhQuaHlwci52MS5WZXJiUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARItCgJQcxISLmh5cHIudjEuUHNSZXF1ZXN0GhMuaHlwci52MS5Qc1Jlc3BvbnNlEjIKBkV2ZW50cxIWLmh5cHIudjEuRXZlbnRzUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARIyCgRMb2dzEhQuaHlwci52MS5Mb2dzUmVxdWVzdBoSLmh5cHIudjEuTG9nUmVjb3JkMAESMwoERXhlYxISLmh5cHIudjEuRXhlY0lucHV0GhMuaHlwci52MS5FeGVjT3V0cHV0KAEwARI2CgVTdGF0cxIVLmh5cHIudjEuU3RhdHNSZXF1ZXN0GhYuaHlwci52MS5TdGF0c1Jlc3BvbnNlEjMKBFdhaXQSFC5oeXByLnYxLldhaXRSZXF1ZXN0GhUuaHlwci52MS5XYWl0UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_struct]);
+  fileDesc("CgpoeXByLnByb3RvEgdoeXByLnYxIg0KC0luZm9SZXF1ZXN0Ik4KDEluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEg0KBXN0YWNrGAIgASgJEgsKA3BpZBgDIAEoBRIRCglyZWNvdmVyZWQYBCADKAkiXwoJVXBSZXF1ZXN0EigKB3Byb2plY3QYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EigKB29wdGlvbnMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0ImEKC0Rvd25SZXF1ZXN0EigKB3Byb2plY3QYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EigKB29wdGlvbnMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Im8KC1ZlcmJSZXF1ZXN0EgwKBHZlcmIYASABKAkSKAoHcHJvamVjdBgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSKAoHb3B0aW9ucxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiCwoJUHNSZXF1ZXN0IjcKClBzUmVzcG9uc2USKQoIcmVwbGljYXMYASADKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IiwKDUV2ZW50c1JlcXVlc3QSDAoEbG9ncxgBIAEoCBINCgV1c2FnZRgCIAEoCCJgCgVFdmVudBIrCghkb2N1bWVudBgBIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RIABIhCgNsb2cYAiABKAsyEi5oeXByLnYxLkxvZ1JlY29yZEgAQgcKBWV2ZW50IlkKCUxvZ1JlY29yZBIMCgR0aW1lGAEgASgBEg4KBnN0ZGVychgCIAEoCBIPCgdyZXBsaWNhGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSDAoEbGluZRgFIAEoCSKlAQoLTG9nc1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkSDgoGZm9sbG93GAIgASgIEhEKBHRhaWwYAyABKAVIAIgBARISCgVzaW5jZRgEIAEoAUgBiAEBEhIKBXVudGlsGAUgASgBSAKIAQESEgoFaW5kZXgYBiABKAVIA4gBAUIHCgVfdGFpbEIICgZfc2luY2VCCAoGX3VudGlsQggKBl9pbmRleCKZAQoJRXhlY0lucHV0EigKBXN0YXJ0GAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEg8KBXN0ZGluGAIgASgMSAASFQoLY2xvc2Vfc3RkaW4YAyABKAhIABIfCgZyZXNpemUYBCABKAsyDS5oeXByLnYxLlNpemVIABIQCgZzaWduYWwYBSABKAVIAEIHCgVpbnB1dCIlCgRTaXplEg8KB2NvbHVtbnMYASABKAUSDAoEcm93cxgCIAEoBSKJAQoKRXhlY091dHB1dBIQCgZzdGRvdXQYASABKAxIABIQCgZzdGRlcnIYAiABKAxIABITCglleGl0X2NvZGUYAyABKAVIABIRCgdzdGFydGVkGAQgASgFSAASJQoIYXR0YWNoZWQYBSABKAsyES5oeXByLnYxLkF0dGFjaGVkSABCCAoGb3V0cHV0IjcKCEF0dGFjaGVkEg8KB3JlcGxpY2EYASABKAkSCwoDdHR5GAIgASgIEg0KBXN0ZGluGAMgASgIIlsKCFJ1bklucHV0EiIKBXN0YXJ0GAEgASgLMhEuaHlwci52MS5SdW5TdGFydEgAEiIKBGV4ZWMYAiABKAsyEi5oeXByLnYxLkV4ZWNJbnB1dEgAQgcKBWlucHV0Il4KCFJ1blN0YXJ0EigKB3Byb2plY3QYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EigKB29wdGlvbnMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IoABCglSdW5PdXRwdXQSHwoFZXZlbnQYASABKAsyDi5oeXByLnYxLkV2ZW50SAASIwoEZXhlYxgCIAEoCzITLmh5cHIudjEuRXhlY091dHB1dEgAEiMKB2NyZWF0ZWQYAyABKAsyEC5oeXByLnYxLkNyZWF0ZWRIAEIICgZvdXRwdXQiIwoHQ3JlYXRlZBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJImAKC0NvcHlSZXF1ZXN0Eg8KB3NlcnZpY2UYASABKAkSEgoFaW5kZXgYAiABKAVIAIgBARIMCgRwYXRoGAMgASgJEhQKDGZvbGxvd19saW5rcxgEIAEoCEIICgZfaW5kZXgiSwoJQ29weUlucHV0EiUKBXN0YXJ0GAEgASgLMhQuaHlwci52MS5Db3B5UmVxdWVzdEgAEg4KBGRhdGEYAiABKAxIAEIHCgVpbnB1dCIOCgxDb3B5UmVzcG9uc2UiGQoJQ29weUNodW5rEgwKBGRhdGEYASABKAwiDgoMU3RhdHNSZXF1ZXN0IjgKDVN0YXRzUmVzcG9uc2USJwoGdXNhZ2VzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIfCgtXYWl0UmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSIhCgxXYWl0UmVzcG9uc2USEQoJZXhpdF9jb2RlGAEgASgFMt4FCgpTdXBlcnZpc29yEjMKBEluZm8SFC5oeXByLnYxLkluZm9SZXF1ZXN0GhUuaHlwci52MS5JbmZvUmVzcG9uc2USKgoCVXASEi5oeXByLnYxLlVwUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARIuCgREb3duEhQuaHlwci52MS5Eb3duUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARIuCgRWZXJiEhQuaHlwci52MS5WZXJiUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARItCgJQcxISLmh5cHIudjEuUHNSZXF1ZXN0GhMuaHlwci52MS5Qc1Jlc3BvbnNlEjIKBkV2ZW50cxIWLmh5cHIudjEuRXZlbnRzUmVxdWVzdBoOLmh5cHIudjEuRXZlbnQwARIyCgRMb2dzEhQuaHlwci52MS5Mb2dzUmVxdWVzdBoSLmh5cHIudjEuTG9nUmVjb3JkMAESMwoERXhlYxISLmh5cHIudjEuRXhlY0lucHV0GhMuaHlwci52MS5FeGVjT3V0cHV0KAEwARIwCgNSdW4SES5oeXByLnYxLlJ1bklucHV0GhIuaHlwci52MS5SdW5PdXRwdXQoATABEjUKBkF0dGFjaBISLmh5cHIudjEuRXhlY0lucHV0GhMuaHlwci52MS5FeGVjT3V0cHV0KAEwARI1CgZDb3B5VG8SEi5oeXByLnYxLkNvcHlJbnB1dBoVLmh5cHIudjEuQ29weVJlc3BvbnNlKAESNgoIQ29weUZyb20SFC5oeXByLnYxLkNvcHlSZXF1ZXN0GhIuaHlwci52MS5Db3B5Q2h1bmswARI2CgVTdGF0cxIVLmh5cHIudjEuU3RhdHNSZXF1ZXN0GhYuaHlwci52MS5TdGF0c1Jlc3BvbnNlEjMKBFdhaXQSFC5oeXByLnYxLldhaXRSZXF1ZXN0GhUuaHlwci52MS5XYWl0UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_struct]);
 
 /**
  * @generated from message hypr.v1.InfoRequest
@@ -397,6 +397,14 @@ export type ExecOutput = Message<"hypr.v1.ExecOutput"> & {
      */
     value: number;
     case: "started";
+  } | {
+    /**
+     * Attach, first: what was attached to.
+     *
+     * @generated from field: hypr.v1.Attached attached = 5;
+     */
+    value: Attached;
+    case: "attached";
   } | { case: undefined; value?: undefined };
 };
 
@@ -406,6 +414,242 @@ export type ExecOutput = Message<"hypr.v1.ExecOutput"> & {
  */
 export const ExecOutputSchema: GenMessage<ExecOutput> = /*@__PURE__*/
   messageDesc(file_hypr, 13);
+
+/**
+ * @generated from message hypr.v1.Attached
+ */
+export type Attached = Message<"hypr.v1.Attached"> & {
+  /**
+   * @generated from field: string replica = 1;
+   */
+  replica: string;
+
+  /**
+   * @generated from field: bool tty = 2;
+   */
+  tty: boolean;
+
+  /**
+   * @generated from field: bool stdin = 3;
+   */
+  stdin: boolean;
+};
+
+/**
+ * Describes the message hypr.v1.Attached.
+ * Use `create(AttachedSchema)` to create a new message.
+ */
+export const AttachedSchema: GenMessage<Attached> = /*@__PURE__*/
+  messageDesc(file_hypr, 14);
+
+/**
+ * @generated from message hypr.v1.RunInput
+ */
+export type RunInput = Message<"hypr.v1.RunInput"> & {
+  /**
+   * @generated from oneof hypr.v1.RunInput.input
+   */
+  input: {
+    /**
+     * @generated from field: hypr.v1.RunStart start = 1;
+     */
+    value: RunStart;
+    case: "start";
+  } | {
+    /**
+     * @generated from field: hypr.v1.ExecInput exec = 2;
+     */
+    value: ExecInput;
+    case: "exec";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hypr.v1.RunInput.
+ * Use `create(RunInputSchema)` to create a new message.
+ */
+export const RunInputSchema: GenMessage<RunInput> = /*@__PURE__*/
+  messageDesc(file_hypr, 15);
+
+/**
+ * @generated from message hypr.v1.RunStart
+ */
+export type RunStart = Message<"hypr.v1.RunStart"> & {
+  /**
+   * @generated from field: google.protobuf.Struct project = 1;
+   */
+  project?: JsonObject | undefined;
+
+  /**
+   * engine/types.ts RunOptions.
+   *
+   * @generated from field: google.protobuf.Struct options = 2;
+   */
+  options?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message hypr.v1.RunStart.
+ * Use `create(RunStartSchema)` to create a new message.
+ */
+export const RunStartSchema: GenMessage<RunStart> = /*@__PURE__*/
+  messageDesc(file_hypr, 16);
+
+/**
+ * @generated from message hypr.v1.RunOutput
+ */
+export type RunOutput = Message<"hypr.v1.RunOutput"> & {
+  /**
+   * @generated from oneof hypr.v1.RunOutput.output
+   */
+  output: {
+    /**
+     * Until the program runs.
+     *
+     * @generated from field: hypr.v1.Event event = 1;
+     */
+    value: Event;
+    case: "event";
+  } | {
+    /**
+     * @generated from field: hypr.v1.ExecOutput exec = 2;
+     */
+    value: ExecOutput;
+    case: "exec";
+  } | {
+    /**
+     * The one-off exists: its id and name.
+     *
+     * @generated from field: hypr.v1.Created created = 3;
+     */
+    value: Created;
+    case: "created";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hypr.v1.RunOutput.
+ * Use `create(RunOutputSchema)` to create a new message.
+ */
+export const RunOutputSchema: GenMessage<RunOutput> = /*@__PURE__*/
+  messageDesc(file_hypr, 17);
+
+/**
+ * @generated from message hypr.v1.Created
+ */
+export type Created = Message<"hypr.v1.Created"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message hypr.v1.Created.
+ * Use `create(CreatedSchema)` to create a new message.
+ */
+export const CreatedSchema: GenMessage<Created> = /*@__PURE__*/
+  messageDesc(file_hypr, 18);
+
+/**
+ * Which replica, and where in it. Without an index the lowest number.
+ *
+ * @generated from message hypr.v1.CopyRequest
+ */
+export type CopyRequest = Message<"hypr.v1.CopyRequest"> & {
+  /**
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * @generated from field: optional int32 index = 2;
+   */
+  index?: number | undefined;
+
+  /**
+   * @generated from field: string path = 3;
+   */
+  path: string;
+
+  /**
+   * @generated from field: bool follow_links = 4;
+   */
+  followLinks: boolean;
+};
+
+/**
+ * Describes the message hypr.v1.CopyRequest.
+ * Use `create(CopyRequestSchema)` to create a new message.
+ */
+export const CopyRequestSchema: GenMessage<CopyRequest> = /*@__PURE__*/
+  messageDesc(file_hypr, 19);
+
+/**
+ * @generated from message hypr.v1.CopyInput
+ */
+export type CopyInput = Message<"hypr.v1.CopyInput"> & {
+  /**
+   * @generated from oneof hypr.v1.CopyInput.input
+   */
+  input: {
+    /**
+     * First: the folder that the tar is unpacked in.
+     *
+     * @generated from field: hypr.v1.CopyRequest start = 1;
+     */
+    value: CopyRequest;
+    case: "start";
+  } | {
+    /**
+     * @generated from field: bytes data = 2;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message hypr.v1.CopyInput.
+ * Use `create(CopyInputSchema)` to create a new message.
+ */
+export const CopyInputSchema: GenMessage<CopyInput> = /*@__PURE__*/
+  messageDesc(file_hypr, 20);
+
+/**
+ * @generated from message hypr.v1.CopyResponse
+ */
+export type CopyResponse = Message<"hypr.v1.CopyResponse"> & {
+};
+
+/**
+ * Describes the message hypr.v1.CopyResponse.
+ * Use `create(CopyResponseSchema)` to create a new message.
+ */
+export const CopyResponseSchema: GenMessage<CopyResponse> = /*@__PURE__*/
+  messageDesc(file_hypr, 21);
+
+/**
+ * @generated from message hypr.v1.CopyChunk
+ */
+export type CopyChunk = Message<"hypr.v1.CopyChunk"> & {
+  /**
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message hypr.v1.CopyChunk.
+ * Use `create(CopyChunkSchema)` to create a new message.
+ */
+export const CopyChunkSchema: GenMessage<CopyChunk> = /*@__PURE__*/
+  messageDesc(file_hypr, 22);
 
 /**
  * @generated from message hypr.v1.StatsRequest
@@ -418,7 +662,7 @@ export type StatsRequest = Message<"hypr.v1.StatsRequest"> & {
  * Use `create(StatsRequestSchema)` to create a new message.
  */
 export const StatsRequestSchema: GenMessage<StatsRequest> = /*@__PURE__*/
-  messageDesc(file_hypr, 14);
+  messageDesc(file_hypr, 23);
 
 /**
  * @generated from message hypr.v1.StatsResponse
@@ -435,7 +679,7 @@ export type StatsResponse = Message<"hypr.v1.StatsResponse"> & {
  * Use `create(StatsResponseSchema)` to create a new message.
  */
 export const StatsResponseSchema: GenMessage<StatsResponse> = /*@__PURE__*/
-  messageDesc(file_hypr, 15);
+  messageDesc(file_hypr, 24);
 
 /**
  * @generated from message hypr.v1.WaitRequest
@@ -452,7 +696,7 @@ export type WaitRequest = Message<"hypr.v1.WaitRequest"> & {
  * Use `create(WaitRequestSchema)` to create a new message.
  */
 export const WaitRequestSchema: GenMessage<WaitRequest> = /*@__PURE__*/
-  messageDesc(file_hypr, 16);
+  messageDesc(file_hypr, 25);
 
 /**
  * @generated from message hypr.v1.WaitResponse
@@ -469,7 +713,7 @@ export type WaitResponse = Message<"hypr.v1.WaitResponse"> & {
  * Use `create(WaitResponseSchema)` to create a new message.
  */
 export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
-  messageDesc(file_hypr, 17);
+  messageDesc(file_hypr, 26);
 
 /**
  * The API of one stack's supervisor, on its unix socket: gRPC, gRPC-web and Connect (plain JSON over
@@ -548,6 +792,44 @@ export const Supervisor: GenService<{
     methodKind: "bidi_streaming";
     input: typeof ExecInputSchema;
     output: typeof ExecOutputSchema;
+  },
+  /**
+   * A one-off replica: what it needs is brought up, then it runs with this call as its terminal.
+   *
+   * @generated from rpc hypr.v1.Supervisor.Run
+   */
+  run: {
+    methodKind: "bidi_streaming";
+    input: typeof RunInputSchema;
+    output: typeof RunOutputSchema;
+  },
+  /**
+   * The workload of a replica that runs: its output from now on, its input.
+   *
+   * @generated from rpc hypr.v1.Supervisor.Attach
+   */
+  attach: {
+    methodKind: "bidi_streaming";
+    input: typeof ExecInputSchema;
+    output: typeof ExecOutputSchema;
+  },
+  /**
+   * @generated from rpc hypr.v1.Supervisor.CopyTo
+   */
+  copyTo: {
+    methodKind: "client_streaming";
+    input: typeof CopyInputSchema;
+    output: typeof CopyResponseSchema;
+  },
+  /**
+   * A path of a replica as a tar.
+   *
+   * @generated from rpc hypr.v1.Supervisor.CopyFrom
+   */
+  copyFrom: {
+    methodKind: "server_streaming";
+    input: typeof CopyRequestSchema;
+    output: typeof CopyChunkSchema;
   },
   /**
    * @generated from rpc hypr.v1.Supervisor.Stats

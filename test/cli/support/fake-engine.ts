@@ -108,6 +108,8 @@ export class FakeEngine {
   findings: BuildCheck['findings'] = [];
   buildEvents: BuildEvent[] = [];
   exitCode = 0;
+  /** What `copyFrom` gives. */
+  tar: Uint8Array[] = [];
   execOutput: Array<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> = [];
   opened = 0;
   closed = 0;
@@ -204,6 +206,33 @@ export class FakeEngine {
         })();
       },
       exec: async (options) => this.#exec(options),
+      run: async (project, options) => {
+        this.#record('run', project, options);
+        return {
+          ...this.#exec({ service: options.service, args: options.args } as ExecOptions),
+          id: 'f'.repeat(64),
+          name: 'shop-web-run-1',
+        };
+      },
+      attach: async (options) => {
+        this.#record('attach', options);
+        const replica = `shop-${options.service}-1`;
+        return { ...this.#exec({ service: options.service } as ExecOptions), replica, tty: false, stdin: true };
+      },
+      copyTo: async (place, tar) => {
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of tar) {
+          chunks.push(chunk);
+        }
+        this.#record('copyTo', place, Buffer.concat(chunks));
+      },
+      copyFrom: (place) => {
+        this.#record('copyFrom', place);
+        const { tar } = this;
+        return (async function* () {
+          yield* tar;
+        })();
+      },
       events: (options, signal) => {
         this.#record('events', options);
         return this.events.read(signal);
@@ -226,7 +255,7 @@ export class FakeEngine {
         yield* execOutput;
       })(),
       exitCode: Promise.resolve(this.exitCode),
-      write: (data) => {
+      write: async (data) => {
         this.written += Buffer.from(data).toString();
       },
       closeStdin: () => this.#record('closeStdin'),

@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto';
+import { HyprError } from '../../base/errors.ts';
+import type { Project, Service } from '../../compose/model.ts';
+import type { RunOptions } from '../../engine/types.ts';
+import type { Flags } from '../flags.ts';
+import { runOneOff } from '../run-session.ts';
+import { sizeOf } from '../session.ts';
+import type { Handler, Invocation } from '../spec/types.ts';
+import { environmentOf, sharedOptions } from './run.ts';
+
+const PULL = ['always', 'missing', 'never'] as const;
+
+/** `run IMAGE`: a stack of one, made for it. With --rm the stack goes with it; else it stays as `-p NAME`. */
+export const runDockerRun: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const [image = '', ...command] = args;
+  checkFlags(flags);
+  const given = flags.string('name');
+  const name = given === undefined ? `run-${randomBytes(4).toString('hex')}` : checkName(given);
+  const detach = flags.bool('detach');
+  const tty = flags.bool('tty');
+  if (tty && !detach && (context.stdin.isTTY !== true || context.stdout.isTTY !== true)) {
+    throw new HyprError('HYPR_USAGE', 'the input device is not a TTY', { hint: 'leave -t away' });
+  }
+  const options: RunOptions = {
+    service: name,
+    name,
+    args: command,
+    ...sharedOptions(context, flags),
+    env: await environmentOf(context, flags, context.env, 'env-file'),
+    servicePorts: false,
+    useAliases: false,
+    tty,
+    stdin: flags.bool('interactive'),
+    size: tty && !detach ? sizeOf(context) : undefined,
+    detach,
+    remove: flags.bool('rm') ? 'stack' : 'no',
+    ordinary: true,
+    noDeps: true,
+    build: false,
+    pull: flags.choice('pull', PULL) ?? 'policy',
+    removeOrphans: false,
+  };
+  await refuseKnownStack(invocation, name);
+  return runOneOff(invocation, {
+    project: projectOf({ name, image, flags, cwd: context.cwd }),
+    options,
+    detachKeys: flags.string('detach-keys'),
+    shows: (event) =>
+      event.type === 'warning' || (event.type === 'progress' && event.progress.id.startsWith('Image ') && !flags.bool('quiet')),
+  });
+};
+
+const checkFlags = (flags: Flags): void => {
+  const restart = flags.string('restart');
+  if (flags.bool('rm') && restart !== undefined && restart !== 'no') {
+    throw new HyprError('HYPR_USAGE', '--rm and --restart cannot be given together');
+  }
+  if (restart !== undefined && !/^(no|always|unless-stopped|on-failure(:\d+)?)$/.test(restart)) {
+    throw new HyprError('HYPR_USAGE', `--restart does not know "${restart}"`, { hint: 'use no, on-failure[:N], always or unless-stopped' });
+  }
+};
+
+const checkName = (name: string): string => {
+  if (!/^[a-z0-9][a-z0-9_-]*$/.test(name)) {
+    throw new HyprError('HYPR_USAGE', `"${name}" cannot be the name of a machine`, {
+      hint: 'use lower-case letters, digits, "-" and "_", starting with a letter or digit',
+    });
+  }
+  return name;
+};
+
+const refuseKnownStack = async ({ context, flags }: Invocation, name: string): Promise<void> => {
+  if (flags.string('name') === undefined) {
+    return;
+  }
+  const engine = await context.engine();
+  const known = await engine.listStacks({ all: true });
+  if (known.some((stack) => stack.name === name)) {
+    throw new HyprError('HYPR_USAGE', `the name ${name} is taken by a stack`, { hint: `remove it: hypr -p ${name} down` });
+  }
+};
+
+const projectOf = (input: { name: string; image: string; flags: Flags; cwd: string }): Project => {
+  const { name, image, flags, cwd } = input;
+  const service = serviceOf(image, flags);
+  return {
+    name,
+    workingDir: cwd,
+    files: [],
+    services: { [name]: service },
+    disabledServices: {},
+    networks: service.network_mode === 'none' ? {} : { default: { name: `${name}_default` } },
+    volumes: {},
+    secrets: {},
+    configs: {},
+    extensions: {},
+    environment: {},
+  };
+};
+
+/** Flags that a Compose file has as attributes. */
+const serviceOf = (image: string, flags: Flags): Service => {
+  const network = flags.string('network') ?? flags.string('net') ?? 'default';
+  if (!['none', 'default', 'bridge'].includes(network)) {
+    throw new HyprError('HYPR_UNSUPPORTED', `--network ${network} cannot be had: networks belong to a stack`, {
+      hint: 'use default or none, or a Compose file for machines that reach each other',
+    });
+  }
+  const texts: Array<readonly [keyof Service & string, string | undefined]> = [
+    ['hostname', flags.string('hostname')],
+    ['mem_limit', flags.string('memory')],
+    ['shm_size', flags.string('shm-size')],
+    ['restart', flags.string('restart')],
+    ['stop_signal', flags.string('stop-signal')],
+    ['platform', flags.string('platform')],
+  ];
+  const cpus = flags.string('cpus');
+  const grace = flags.int('stop-timeout');
+  return {
+    image,
+    ...(network === 'none' ? { network_mode: 'none' } : { networks: { default: null } }),
+    ...Object.fromEntries(texts.filter(([, value]) => value !== undefined)),
+    ...(cpus === undefined ? {} : { cpus: Number(cpus) }),
+    ...(grace === undefined ? {} : { stop_grace_period: `${grace}s` }),
+    ...(flags.bool('privileged') ? { privileged: true } : {}),
+    ...(flags.bool('read-only') ? { read_only: true } : {}),
+    ...(flags.bool('init') ? { init: true } : {}),
+    extra_hosts: [...flags.list('add-host')],
+    dns: [...flags.list('dns')],
+    tmpfs: [...flags.list('tmpfs')],
+    sysctls: Object.fromEntries(flags.list('sysctl').map((entry) => entry.split(/=(.*)/s).slice(0, 2))),
+    ulimits: Object.fromEntries(flags.list('ulimit').map(limitOf)),
+  };
+};
+
+const limitOf = (entry: string): [string, { soft: number; hard: number }] => {
+  const [, name, soft, hard] = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(entry) ?? [];
+  if (name === undefined || soft === undefined) {
+    throw new HyprError('HYPR_USAGE', `--ulimit does not know "${entry}"`, { hint: 'write NAME=SOFT[:HARD], such as nofile=1024:2048' });
+  }
+  return [name, { soft: Number(soft), hard: Number(hard ?? soft) }];
+};

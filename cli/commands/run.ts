@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { envFileOf, mountOf, portsOf } from '../../compose/index.ts';
+import { splitWords } from '../../compose/shell-words.ts';
+import type { RunOptions } from '../../engine/types.ts';
+import type { CliContext } from '../context.ts';
+import type { Flags } from '../flags.ts';
+import { loadProject } from '../project.ts';
+import { runOneOff } from '../run-session.ts';
+import { sizeOf } from '../session.ts';
+import type { Handler, Invocation } from '../spec/types.ts';
+
+const PULL = ['always', 'missing', 'never', 'policy', 'build'] as const;
+
+/** `compose run`: a one-off replica of a service, beside those that `up` makes. */
+export const runComposeRun: Handler = async (invocation) => {
+  const { args, flags } = invocation;
+  if (flags.bool('service-ports') && flags.list('publish').length > 0) {
+    throw new HyprError('HYPR_USAGE', '--service-ports and --publish cannot be given together');
+  }
+  const [service = ''] = args;
+  const project = await loadProject(invocation, [service]);
+  const options = await runOptionsOf(invocation, project.environment);
+  const quiet = flags.bool('quiet');
+  const quietImages = quiet || flags.bool('quiet-pull');
+  return runOneOff(invocation, {
+    project,
+    options,
+    detachKeys: undefined,
+    shows: (event) =>
+      event.type === 'warning' ||
+      (event.type === 'build'
+        ? !quiet && !flags.bool('quiet-build')
+        : event.type === 'progress' && !quiet && !(quietImages && event.progress.id.startsWith('Image '))),
+  });
+};
+
+const runOptionsOf = async ({ context, args, flags }: Invocation, environment: Readonly<Record<string, string>>): Promise<RunOptions> => {
+  const [service = '', ...command] = args;
+  const detach = flags.bool('detach');
+  const interactive = !detach && flags.tristate('interactive') !== false;
+  // -t is docker's, and the default; -T says no.
+  const tty = interactive && flags.tristate('no-tty') !== true && context.stdin.isTTY === true && context.stdout.isTTY === true;
+  const pull = flags.choice('pull', PULL);
+  return {
+    service,
+    name: flags.string('name'),
+    args: command,
+    ...sharedOptions(context, flags),
+    env: await environmentOf(context, flags, { ...environment, ...context.env }),
+    servicePorts: flags.bool('service-ports'),
+    useAliases: flags.bool('use-aliases'),
+    tty,
+    stdin: interactive,
+    size: tty ? sizeOf(context) : undefined,
+    detach,
+    remove: flags.bool('rm') ? 'replica' : 'no',
+    ordinary: false,
+    noDeps: flags.bool('no-deps'),
+    build: flags.bool('build') || pull === 'build',
+    pull: pull === undefined || pull === 'build' ? 'policy' : pull,
+    removeOrphans: flags.bool('remove-orphans') || /^(1|true)$/i.test(context.env.COMPOSE_REMOVE_ORPHANS ?? ''),
+  };
+};
+
+/** What `compose run` and `run` read alike. */
+export const sharedOptions = (
+  context: CliContext,
+  flags: Flags,
+): Pick<RunOptions, 'entrypoint' | 'labels' | 'volumes' | 'ports' | 'user' | 'workdir' | 'capAdd' | 'capDrop'> => {
+  const { cwd, home } = context;
+  return {
+    entrypoint: entrypointOf(flags.string('entrypoint')),
+    labels: Object.fromEntries(flags.list('label').map(pairOf)),
+    volumes: flags.list('volume').map((spec) => mountOf(spec, { cwd, home })),
+    ports: flags.list('publish').flatMap(portsOf),
+    user: flags.string('user'),
+    workdir: flags.string('workdir'),
+    capAdd: flags.list('cap-add'),
+    capDrop: flags.list('cap-drop'),
+  };
+};
+
+/** A line of words, as a shell splits it; an empty one takes the image's away. */
+const entrypointOf = (text: string | undefined): readonly string[] | undefined => {
+  const words = text === undefined ? undefined : splitWords(text);
+  if (text !== undefined && words === undefined) {
+    throw new HyprError('HYPR_USAGE', `--entrypoint has a quote that is not closed: ${text}`);
+  }
+  return words;
+};
+
+/** Env files first, then `-e`; a bare name takes the value that the command has, or is left out. */
+export const environmentOf = async (
+  context: CliContext,
+  flags: Flags,
+  lookup: NodeJS.ProcessEnv,
+  fileFlag = 'env-from-file',
+): Promise<Record<string, string>> => {
+  const result: Record<string, string> = {};
+  for (const path of flags.list(fileFlag)) {
+    for (const [key, value] of envFileOf({ path, text: await readEnvFile(resolve(context.cwd, path)) }, lookup)) {
+      result[key] = value;
+    }
+  }
+  for (const entry of flags.list('env')) {
+    const value = entry.includes('=') ? entry.slice(entry.indexOf('=') + 1) : lookup[entry];
+    if (value !== undefined) {
+      result[entry.split('=', 1)[0] ?? ''] = value;
+    }
+  }
+  return result;
+};
+
+const readEnvFile = async (path: string): Promise<string> => {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EACCES', 'EISDIR')) {
+      throw new HyprError('COMPOSE_ENV_FILE', `the env file ${path} cannot be read (${error.code})`, { cause: error });
+    }
+    throw error;
+  }
+};
+
+const pairOf = (entry: string): [string, string] => {
+  const at = entry.indexOf('=');
+  return at < 0 ? [entry, ''] : [entry.slice(0, at), entry.slice(at + 1)];
+};

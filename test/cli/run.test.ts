@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import { DetachKeys } from '../../cli/detach-keys.ts';
+import { runCli } from '../../cli/run.ts';
+import { type FakeContext, fakeContext } from './support/fake-context.ts';
+
+const run = (context: FakeContext, line: string): Promise<number> => runCli(line.split(' '), context);
+
+describe('compose run', () => {
+  test('flags, service and program', async () => {
+    const context = fakeContext();
+    context.fake.exitCode = 3;
+    const line =
+      'compose run --rm -T -e A=1 -e HOME_TOWN -v ./src:/srv:ro -v cache:/c -p 127.0.0.1:81:80 -u app -w /srv -l k=v --cap-add SYS_PTRACE --name job web ls -l --rm';
+    expect(await run(context, line)).toBe(3);
+    const [, options] = context.fake.call('run')?.args ?? [];
+    expect(options).toMatchObject({
+      service: 'web',
+      name: 'job',
+      args: ['ls', '-l', '--rm'],
+      env: { A: '1' },
+      labels: { k: 'v' },
+      volumes: [
+        { type: 'bind', source: `${context.cwd}/src`, target: '/srv', read_only: true },
+        { type: 'volume', source: 'cache', target: '/c' },
+      ],
+      ports: [{ host_ip: '127.0.0.1', published: '81', target: 80, protocol: 'tcp' }],
+      user: 'app',
+      workdir: '/srv',
+      capAdd: ['SYS_PTRACE'],
+      tty: false,
+      stdin: true,
+      remove: 'replica',
+      detach: false,
+    });
+  });
+
+  test('-d prints the id', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'compose run -d web')).toBe(0);
+    expect(context.stdout.text).toBe(`${'f'.repeat(64)}\n`);
+  });
+
+  test.each([
+    ['compose run nope', 'no such service: nope'],
+    ['compose run -P -p 80 web', 'cannot be given together'],
+    ['compose run -p 99999 web', 'is not a container port'],
+    ['compose run', 'needs an argument'],
+  ])('%s: %s', async (line, message) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(1);
+    expect(context.stderr.text).toContain(message);
+    expect(context.fake.call('run')).toBeUndefined();
+  });
+});
+
+describe('run IMAGE', () => {
+  test('a stack of one, made for it', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'run --rm -e A=1 --name job --memory 1g --network none busybox echo hi')).toBe(0);
+    const [project, options] = context.fake.call('run')?.args ?? [];
+    expect(project).toMatchObject({
+      name: 'job',
+      services: { job: { image: 'busybox', mem_limit: '1g', network_mode: 'none' } },
+      networks: {},
+    });
+    expect(options).toMatchObject({ service: 'job', name: 'job', args: ['echo', 'hi'], remove: 'stack', ordinary: true, stdin: false });
+  });
+
+  test.each([
+    ['run --network host busybox', '--network host cannot be had'],
+    ['run --gpus all busybox', '--gpus is not supported'],
+    ['run -t busybox', 'not a TTY'],
+    ['run --rm --restart always busybox', 'cannot be given together'],
+    ['run --name Web busybox', 'cannot be the name'],
+    ['run --name shop busybox', 'is taken'],
+  ])('%s: %s', async (line, message) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(1);
+    expect(context.stderr.text).toContain(message);
+    expect(context.fake.call('run')).toBeUndefined();
+  });
+});
+
+test('attach carries output and gives the exit code', async () => {
+  const context = fakeContext();
+  context.fake.exitCode = 4;
+  context.fake.execOutput = [{ stream: 'stdout', data: Buffer.from('out') }];
+  expect(await run(context, 'compose attach --index 2 --no-stdin web')).toBe(4);
+  expect(context.fake.call('attach')?.args[0]).toEqual({ service: 'web', index: 2 });
+  expect(context.stdout.text).toBe('out');
+});
+
+describe('detach keys', () => {
+  const read = (keys: DetachKeys, bytes: number[]) => {
+    const { data, detach } = keys.read(Uint8Array.from(bytes));
+    return [[...data], detach];
+  };
+
+  test('the sequence leaves; a beginning of it is held back and given later', () => {
+    const keys = new DetachKeys('ctrl-p,ctrl-q');
+    expect(read(keys, [97, 16])).toEqual([[97], false]);
+    expect(read(keys, [98])).toEqual([[16, 98], false]);
+    expect(read(keys, [16, 16, 17, 99])).toEqual([[16], true]);
+  });
+
+  test('letters and signs', () => {
+    expect(read(new DetachKeys('a,ctrl-[,ctrl-@'), [97, 27, 0])).toEqual([[], true]);
+    expect(() => new DetachKeys('ctrl-1')).toThrow('does not know "ctrl-1"');
+    expect(() => new DetachKeys('')).toThrow('does not know');
+  });
+});
