@@ -272,6 +272,19 @@ export interface PruneResult {
   readonly bytes: number;
 }
 
+/** What `setup` reports about, in the order in which it may end. */
+export const SETUP_STEPS = [
+  'Package index',
+  'QEMU and disk tools',
+  'Guest kernel',
+  'gvproxy',
+  'Network jail',
+  'Guest agent',
+  'Initramfs',
+  'Accelerator',
+  'Template machine',
+] as const;
+
 /** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */
 export interface EngineApi {
   /** `onNotice` hears what was put right after a crash, for commands that only read. */

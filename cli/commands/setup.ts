@@ -1,17 +1,19 @@
 import { sanitiseText } from '../../base/sanitise.ts';
-import type { DoctorCheck } from '../../engine/types.ts';
-import { createRenderer } from '../render/create.ts';
+import { type DoctorCheck, SETUP_STEPS } from '../../engine/types.ts';
+import { createRenderer, progressMode, progressStream } from '../render/create.ts';
 import type { Handler } from '../spec/types.ts';
 import { hasUnicode, paintFor } from '../style.ts';
 
 /** `hypr setup`: every step with its progress; may be run again at any time. */
 export const runSetup: Handler = async ({ context, flags }) => {
   const engine = await context.engine();
-  const renderer = await createRenderer(context, flags, 'setup');
-  try {
-    await engine.setup(renderer.onProgress, context.interrupts.signal);
-  } finally {
-    renderer.close();
+  if (progressMode(context, flags) === 'tty') {
+    const { showSteps } = await import('../render/steps.ts');
+    const steps = showSteps(SETUP_STEPS, progressStream(context));
+    await engine.setup(steps.onProgress, context.interrupts.signal).finally(() => steps.end());
+  } else {
+    const renderer = await createRenderer(context, flags, 'setup');
+    await engine.setup(renderer.onProgress, context.interrupts.signal).finally(() => renderer.close());
   }
   context.stderr.write('hypr is set up; check this host with: hypr doctor\n');
   return 0;

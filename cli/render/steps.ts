@@ -1,0 +1,97 @@
+import { Listr, ListrLogger, ProcessOutput } from 'listr2';
+import type { Progress, ProgressSink } from '../../base/progress.ts';
+import { sanitiseName } from '../../base/sanitise.ts';
+import type { OutputStream } from '../context.ts';
+import { humanSize } from '../format/units.ts';
+
+export interface Steps {
+  readonly onProgress: ProgressSink;
+  /** Waits until the last picture is on the screen. */
+  end(): Promise<void>;
+}
+
+/**
+ * A list of steps that is known beforehand, all in sight from the beginning, drawn by listr2 on a terminal.
+ * listr2 takes the streams over while it runs, so this is for commands that show nothing beside it, and
+ * never together with Ink. A step nobody reports is one that had nothing to do.
+ */
+export const showSteps = (names: readonly string[], stream: OutputStream): Steps => {
+  const steps = new Map(names.map((name) => [name, new Step()]));
+  const list = new Listr<void>(
+    names.map((title) => ({ title, task: (_, task) => (steps.get(title) ?? new Step()).show(title, task) })),
+    {
+      concurrent: true,
+      exitOnError: false,
+      // Ctrl-C is the command's business: it ends the steps in good order.
+      registerSignalListeners: false,
+      // That it is a terminal has been decided.
+      forceTTY: true,
+      rendererOptions: {
+        logger: new ListrLogger({ processOutput: new ProcessOutput(asWriteStream(stream), asWriteStream(stream)) }),
+      },
+    },
+  );
+  const shown = list.run();
+  return {
+    onProgress: (progress) => steps.get(progress.id)?.hear(progress),
+    end: async () => {
+      for (const step of steps.values()) {
+        step.stop();
+      }
+      await shown;
+    },
+  };
+};
+
+/** What a row needs of listr2's task. */
+interface Task {
+  set title(title: string);
+  set output(line: string);
+  skip(message?: string): void;
+}
+
+/** One row: what is reported about it, until its end. */
+class Step {
+  readonly #queue: Progress[] = [];
+  #over = false;
+  #wake: () => void = () => {};
+
+  hear(progress: Progress): void {
+    this.#queue.push(progress);
+    this.#wake();
+  }
+
+  stop(): void {
+    this.#over = true;
+    this.#wake();
+  }
+
+  async show(title: string, task: Task): Promise<void> {
+    for (;;) {
+      const progress = this.#queue.shift();
+      if (progress === undefined) {
+        if (this.#over) {
+          return task.skip(`${title}  Already there`);
+        }
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      } else if (progress.status === 'working') {
+        task.output = workingText(progress);
+      } else if (progress.status === 'error') {
+        throw new Error(`${title}: ${sanitiseName(progress.details ?? progress.text)}`);
+      } else {
+        task.title = [title, progress.text, progress.details ?? ''].filter(Boolean).map(sanitiseName).join('  ');
+        return;
+      }
+    }
+  }
+}
+
+const workingText = ({ text, current, total }: Progress): string => {
+  const amount = current === undefined || total === undefined ? '' : `  ${humanSize(current)} of ${humanSize(total)}`;
+  return `${sanitiseName(text)}${amount}`;
+};
+
+/** What listr2 asks for; it only writes, and asks for the width. */
+const asWriteStream = (stream: OutputStream): NodeJS.WriteStream => stream as NodeJS.WriteStream;
