@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ProgressSink } from '../../base/progress.ts';
+import type { CacheTarget } from '../cache-export/parse-cache.ts';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { FileTree } from '../context/tree.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
@@ -62,6 +63,7 @@ export interface BuildContext {
   /** Seconds: SOURCE_DATE_EPOCH, when it was given. */
   readonly sourceDate: number | undefined;
   readonly outputs: readonly Output[];
+  readonly cacheTargets: readonly CacheTarget[];
   /** What is attested of the image; undefined: nothing. */
   readonly provenance: Provenance | undefined;
   readonly zstd: ZstdCommand | undefined;

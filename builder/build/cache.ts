@@ -23,6 +23,14 @@ export const makeKey = (kind: string, facts: Readonly<Record<string, unknown>>):
     .update(JSON.stringify([FORMAT, kind, Object.entries(facts).sort(([a], [b]) => (a < b ? -1 : 1))]))
     .digest('hex');
 
+/** Steps that somebody else did: looked at when this host has not done them itself. */
+export interface CacheSource {
+  /** A record by key, without looking whether its layer can be had. */
+  find(key: string): CacheRecord | undefined;
+  /** Brings a layer into the store, checked by its digest; false when it cannot be had, which has been said then. */
+  fetch(diffId: string): Promise<boolean>;
+}
+
 /**
  * Cache records as small files below `<build>/records`, written atomically: any number of processes may
  * use them at once. A record is only a hint; whether its layer still exists is asked of the store.
@@ -30,23 +38,52 @@ export const makeKey = (kind: string, facts: Readonly<Record<string, unknown>>):
 export class BuildCache {
   readonly #folder: string;
   readonly #hasLayer: (diffId: string) => Promise<boolean>;
+  readonly #used = new Map<string, CacheRecord & { readonly keys: Set<string> }>();
+  /** In the order they are asked. */
+  sources: readonly CacheSource[] = [];
 
   constructor(buildFolder: string, hasLayer: (diffId: string) => Promise<boolean>) {
     this.#folder = join(buildFolder, 'records');
     this.#hasLayer = hasLayer;
   }
 
+  /** Every step of this build so far, with the keys it was found or saved under. */
+  get used(): ReadonlyArray<CacheRecord & { readonly keys: ReadonlySet<string> }> {
+    return [...this.#used.values()];
+  }
+
   async find(key: string): Promise<CacheRecord | undefined> {
     const record = await readRecord(this.#path(key));
-    const usable = record !== undefined && (record.diffId === null || (await this.#hasLayer(record.diffId)));
-    return usable ? record : undefined;
+    if (record !== undefined && (record.diffId === null || (await this.#hasLayer(record.diffId)))) {
+      this.#note([key], record);
+      return record;
+    }
+    for (const source of this.sources) {
+      const found = source.find(key);
+      if (found !== undefined && (await this.#obtain(found, source))) {
+        await this.save([key, found.key], found);
+        return found;
+      }
+    }
+    return undefined;
   }
 
   /** Under several keys: by definition and by content. */
   async save(keys: readonly string[], record: CacheRecord): Promise<void> {
-    for (const key of new Set(keys)) {
-      await writeFileAtomic(this.#path(key), JSON.stringify({ format: FORMAT, ...record }));
+    this.#note(keys, record);
+    const { key, diffId, created } = record;
+    for (const name of new Set(keys)) {
+      await writeFileAtomic(this.#path(name), JSON.stringify({ format: FORMAT, key, diffId, created }));
     }
+  }
+
+  async #obtain({ diffId }: CacheRecord, source: CacheSource): Promise<boolean> {
+    return diffId === null || (await this.#hasLayer(diffId)) || (await source.fetch(diffId));
+  }
+
+  #note(keys: readonly string[], record: CacheRecord): void {
+    const known = this.#used.get(record.key)?.keys ?? [];
+    this.#used.set(record.key, { ...record, keys: new Set([...known, ...keys, record.key]) });
   }
 
   #path(key: string): string {
@@ -99,16 +136,23 @@ const listFiles = async (folder: string): Promise<string[]> => {
   }
 };
 
+/** Whether something from outside has the shape of a record. */
+export const isCacheRecord = (value: { key?: unknown; diffId?: unknown; created?: unknown }): value is CacheRecord =>
+  typeof value.key === 'string' &&
+  KEY.test(value.key) &&
+  typeof value.created === 'number' &&
+  Number.isSafeInteger(value.created) &&
+  value.created >= 0 &&
+  (value.diffId === null || typeof value.diffId === 'string');
+
 /** A record that cannot be understood is none. */
 const readRecord = async (path: string): Promise<CacheRecord | undefined> => {
   try {
     const text = await readFile(path, 'utf8');
     const value = text.length > MAX_RECORD ? {} : (JSON.parse(text) as Partial<CacheRecord> & { format?: number });
     const { format, key, diffId, created } = value as Partial<CacheRecord> & { format?: number };
-    if (format !== FORMAT || typeof key !== 'string' || !KEY.test(key) || typeof created !== 'number') {
-      return undefined;
-    }
-    return diffId === null || typeof diffId === 'string' ? { key, diffId, created } : undefined;
+    const record = { key, diffId, created };
+    return format === FORMAT && isCacheRecord(record) ? record : undefined;
   } catch (error) {
     if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) {
       return undefined;

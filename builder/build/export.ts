@@ -1,3 +1,4 @@
+import { exportCaches, inlineField } from '../cache-export/export-cache.ts';
 import { runOutputs } from '../export/run-outputs.ts';
 import type { BuildResult } from '../types.ts';
 import type { BuildContext } from './build-context.ts';
@@ -5,8 +6,11 @@ import type { StageState } from './state.ts';
 import type { ImageConfigBlob } from './store.ts';
 
 /** Brings what a stage has become to wherever the request wants it. */
-export const exportResult = (build: BuildContext, state: StageState): Promise<BuildResult> =>
-  runOutputs(build, state, (layers) => configOf(build, state, layers));
+export const exportResult = async (build: BuildContext, state: StageState): Promise<BuildResult> => {
+  const result = await runOutputs(build, state, (layers) => ({ ...configOf(build, state, layers), ...inlineField(build, state) }));
+  await exportCaches(build, state);
+  return result;
+};
 
 /**
  * The image's config. Times are those of the layers, which come from the cache: building the same

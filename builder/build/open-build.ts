@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { HyprError } from '../../base/errors.ts';
 import type { BuildOptions } from '../build.ts';
+import { importCaches } from '../cache-export/import-cache.ts';
+import { parseCacheOrigins, parseCacheTargets } from '../cache-export/parse-cache.ts';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
@@ -42,6 +44,8 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
   // What was asked for wrongly is said before anything happens.
   const outputs = parseOutputs(request);
   const provenance = parseProvenance(request.provenance);
+  const cacheTargets = parseCacheTargets(request);
+  parseCacheOrigins(request);
   const dockerfile = await loadDockerfile(options);
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
   const contexts = new Contexts(options);
@@ -66,6 +70,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     epoch: sourceDate ?? 0,
     sourceDate,
     outputs,
+    cacheTargets,
     provenance,
     zstd: options.zstd,
     registry: options.registry,
@@ -76,6 +81,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     baseEnvs: new Map(),
     buildStage: (index) => stages.run(index, async () => await runStage(build, stageAt(dockerfile, index))),
   };
+  build.cache.sources = await importCaches(build);
   const close = async () => {
     await stages.settle();
     await contexts.save();

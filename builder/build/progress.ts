@@ -53,7 +53,7 @@ export class BuildProgress {
     }
   }
 
-  warn(message: string, where: { file: string; line: number }): void {
-    this.#emit({ type: 'warning', message, file: where.file, line: where.line });
+  warn(message: string, where?: { file: string; line: number }): void {
+    this.#emit({ type: 'warning', message, ...(where === undefined ? {} : { file: where.file, line: where.line }) });
   }
 }

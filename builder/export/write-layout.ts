@@ -90,7 +90,7 @@ const requireOwnFolder = async (folder: string): Promise<void> => {
     }
   }
   const names = await readdir(folder).catch(noEntry);
-  if (names !== undefined && names.length > 0 && !names.includes('oci-layout')) {
+  if (names !== undefined && names.length > 0 && !['oci-layout', 'index.json', 'blobs'].some((name) => names.includes(name))) {
     throw new HyprError('HYPR_USAGE', `${folder} holds other things than an image layout`, {
       hint: 'name an empty folder, or one that is not there yet',
     });

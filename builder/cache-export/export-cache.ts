@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, messageOf } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files.ts';
+import type { BuildContext } from '../build/build-context.ts';
+import type { Vertex } from '../build/progress.ts';
+import type { StageState } from '../build/state.ts';
+import { type Blob, LayerBlobs } from '../export/compress-layer.ts';
+import { encode, jsonBlob } from '../export/make-image.ts';
+import { needRegistry, pushDocument, toSource } from '../export/push-output.ts';
+import { openWorkFolder } from '../export/work-folder.ts';
+import { layoutFolder } from '../export/write-layout.ts';
+import { parseReference } from '../registry/reference.ts';
+import { digestHex } from '../store/digest.ts';
+import { asObject, parseObject } from '../store/image-config.ts';
+import { MEDIA } from '../store/manifest.ts';
+import { CACHE_CONFIG, type CacheEntry, encodeCacheConfig, INLINE_FIELD } from './cache-format.ts';
+import type { CacheTarget } from './parse-cache.ts';
+
+type Place = Exclude<CacheTarget, { type: 'inline' }>;
+
+/** Brings the steps of a build that has ended to where `--cache-to` wants them; `ignore-error` makes failures warnings. */
+export const exportCaches = async (build: BuildContext, state: StageState): Promise<void> => {
+  const targets = build.cacheTargets.filter((target): target is Place => target.type !== 'inline');
+  if (targets.length === 0) {
+    return;
+  }
+  await using work = await openWorkFolder(build.buildFolder);
+  const { store, zstd, signal } = build;
+  const blobs = new LayerBlobs({ store, folder: work.path, zstd, signal });
+  for (const target of targets) {
+    try {
+      const title = target.type === 'local' ? 'exporting cache to client directory' : `exporting cache to registry ${target.place}`;
+      await build.progress.run(title, (vertex) => exportCache(build, { target, state, blobs, vertex }));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!target.ignoreError) {
+        throw error;
+      }
+      build.progress.warn(`the cache was not exported to ${target.place}: ${messageOf(error)}`);
+    }
+  }
+};
+
+/** `type=inline`: a field of the image's config with the steps that made its own layers. */
+export const inlineField = (build: BuildContext, state: StageState): Record<string, unknown> =>
+  build.cacheTargets.some(({ type }) => type === 'inline') ? { [INLINE_FIELD]: { entries: entriesOf(build, state, false) } } : {};
+
+/** With `mode=max` every step of the build, else those that the result consists of; oldest first, to be the same again. */
+const entriesOf = (build: BuildContext, state: StageState, max: boolean): CacheEntry[] =>
+  build.cache.used
+    .filter(({ key, diffId }) => max || (state.steps.includes(key) && (diffId === null || state.layers.includes(diffId))))
+    .map(({ key, diffId, created, keys }) => ({ key, diffId, created, keys: [...keys].sort() }))
+    .sort((a, b) => a.created - b.created || (a.key < b.key ? -1 : 1));
+
+const exportCache = async (
+  build: BuildContext,
+  { target, state, blobs, vertex }: { target: Place; state: StageState; blobs: LayerBlobs; vertex: Vertex },
+): Promise<void> => {
+  vertex.status('preparing build cache for export');
+  const entries = entriesOf(build, state, target.max);
+  const diffIds = [...new Set(entries.flatMap(({ diffId }) => diffId ?? []))];
+  const layers: Blob[] = [];
+  for (const diffId of diffIds) {
+    layers.push(await blobs.get(diffId, target.compression));
+    vertex.status(`writing layer ${diffId}`);
+  }
+  const config = jsonBlob(CACHE_CONFIG, encodeCacheConfig({ entries, diffIds }));
+  const manifest = jsonBlob(
+    MEDIA.ociManifest,
+    encode({
+      schemaVersion: 2,
+      mediaType: MEDIA.ociManifest,
+      config: config.descriptor,
+      layers: layers.map(({ descriptor }) => descriptor),
+    }),
+  );
+  vertex.status(`writing config ${config.descriptor.digest}`);
+  vertex.status(`writing cache manifest ${manifest.descriptor.digest}`);
+  await (target.type === 'local' ? writeLocal : writeRemote)(build, target, { blobs: [...layers, config], manifest });
+};
+
+interface CacheBlobs {
+  readonly blobs: readonly Blob[];
+  readonly manifest: Blob;
+}
+
+/** Blobs first, then index.json with the other tags as they were: a reader never finds a cache that is not whole. */
+const writeLocal = async ({ signal }: BuildContext, { place, tag }: Place, { blobs, manifest }: CacheBlobs): Promise<void> => {
+  const members = [...blobs, manifest].map((blob) => ({
+    name: `blobs/sha256/${digestHex(blob.descriptor.digest)}`,
+    blob: { ...blob, size: blob.descriptor.size },
+  }));
+  await layoutFolder(members, place, signal);
+  const others = (await readIndex(place)).filter(
+    (entry) => asObject(asObject(entry).annotations)['org.opencontainers.image.ref.name'] !== tag,
+  );
+  const own = { ...manifest.descriptor, annotations: { 'org.opencontainers.image.ref.name': tag } };
+  await writeFileAtomic(join(place, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}', 0o644);
+  await writeFileAtomic(
+    join(place, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [...others, own] }),
+    0o644,
+  );
+};
+
+const readIndex = async (folder: string): Promise<unknown[]> => {
+  try {
+    const { manifests } = parseObject(await readFile(join(folder, 'index.json')));
+    return Array.isArray(manifests) ? manifests : [];
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return [];
+    }
+    throw error;
+  }
+};
+
+const writeRemote = async (build: BuildContext, { place }: Place, { blobs, manifest }: CacheBlobs): Promise<void> => {
+  const { signal } = build;
+  await needRegistry(build).withPushTarget(
+    place,
+    async (target) => {
+      for (const blob of blobs) {
+        await target.pushBlob({ blob: toSource(blob), signal });
+      }
+      await pushDocument(target, parseReference(place).tag ?? 'latest', manifest);
+    },
+    signal,
+  );
+};
