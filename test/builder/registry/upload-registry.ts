@@ -95,9 +95,16 @@ export class UploadRegistry {
       const bytes = await read(request);
       this.manifests.set(tag, bytes);
       response.writeHead(201, { 'docker-content-digest': sha256(bytes) }).end();
+    } else if (method(request) === 'GET') {
+      this.#give(response, tag === undefined ? this.blobs.get(path.split('/blobs/')[1] ?? '') : this.manifests.get(tag));
     } else {
       response.writeHead(this.blobs.has(path.split('/blobs/')[1] ?? '') ? 200 : 404).end();
     }
+  }
+
+  #give(response: ServerResponse, data: Buffer | undefined): void {
+    const type = /^\{"schemaVersion":2,"mediaType":"([^"]+)"/.exec(data?.toString('latin1', 0, 200) ?? '')?.[1];
+    response.writeHead(data === undefined ? 404 : 200, { 'content-type': type ?? 'application/octet-stream' }).end(data);
   }
 
   async #continue(
