@@ -8,7 +8,7 @@ import { BuildProgress } from './build/progress.ts';
 import type { BuildStore } from './build/store.ts';
 import { findTarget } from './dockerfile/parse.ts';
 import type { ZstdCommand } from './registry/decompress.ts';
-import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, Image } from './types.ts';
+import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, FailedStep, Image } from './types.ts';
 
 export { hostCaBundle } from './build/ca-bundle.ts';
 export { listCachedLayers, pruneBuildCache } from './build/cache.ts';
@@ -35,6 +35,8 @@ export interface BuildOptions {
   readonly registry?: BuildRegistry;
   /** PEM of everything the host trusts, when RUN needs it; default `hostCaBundle(process.env)`. */
   readonly readCertificates?: () => Promise<Uint8Array | undefined>;
+  /** Called with the first RUN that fails while its machine is still there; the build ends when it returns. */
+  readonly onFailedStep?: (step: FailedStep) => Promise<void>;
 }
 
 /**

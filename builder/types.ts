@@ -1,4 +1,4 @@
-import type { GuestClient } from '../guest/types.ts';
+import type { GuestClient, ProcessSpec } from '../guest/types.ts';
 
 /** The part of an OCI image config that decides how a workload runs (image-spec config.md). */
 export interface ImageRuntime {
@@ -58,18 +58,42 @@ export interface BuildMachines {
 export interface BuildMachineOptions {
   readonly name: string;
   readonly root: RootDisk;
-  readonly network: 'default' | 'none';
+  /** `proxy`: no network, but an HTTP proxy on this port of the machine's loopback that lets through what `proxy` allows. */
+  readonly network: 'default' | 'none' | 'proxy';
+  readonly proxy?: ProxyOptions;
   readonly vcpus?: number;
   readonly memoryMib?: number;
   readonly diskMib?: number;
   readonly hosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
   readonly shmSize?: number;
-  /** Empty memory file systems inside the root (`RUN --mount=type=tmpfs`); targets are absolute, sizes bytes. */
-  readonly tmpfs?: ReadonlyArray<{ readonly target: string; readonly size?: number }>;
+}
+
+/** Port of the loopback of a machine with `network: 'proxy'`. */
+export const BUILD_PROXY_PORT = 3128;
+
+export interface ProxyOptions {
+  /** Hosts (`registry.npmjs.org`, `.debian.org` with everything below it, `host:port`) beside the usual package registries. */
+  readonly allow: readonly string[];
+  /** Told once for each host that is refused. */
+  readonly onRefused: (host: string) => void;
+}
+
+/** A disk for a machine that runs; `serial` is how its guest finds it. */
+export interface BuildDisk {
+  readonly serial: string;
+  readonly path: string;
+  readonly format: 'raw' | 'vmdk';
+  readonly readOnly: boolean;
 }
 
 export interface BuildMachine extends AsyncDisposable {
   readonly guest: GuestClient;
+  /** What it really has, for the error that says it was too little. */
+  readonly limits: { readonly memoryMib: number; readonly diskMib: number };
+  /** An ext4 disk for a cache; one that is there stays. */
+  makeDisk(path: string, signal: AbortSignal): Promise<void>;
+  /** Throws VMM_START when no port is free. The guest must have let go of a disk before it is unplugged. */
+  plugDisk(disk: BuildDisk, signal: AbortSignal): Promise<{ unplug(signal: AbortSignal): Promise<void> }>;
   close(): Promise<void>;
 }
 
@@ -109,7 +133,9 @@ export interface BuildRequest {
   readonly labels: Readonly<Record<string, string>>;
   readonly noCache: boolean;
   readonly pull: boolean;
-  readonly network: 'default' | 'none';
+  readonly network: 'default' | 'none' | 'proxy';
+  /** With `network: 'proxy'`: hosts beside the usual package registries. */
+  readonly proxyAllow?: readonly string[];
   readonly additionalContexts: Readonly<Record<string, string>>;
   readonly extraHosts: readonly string[];
   readonly platform?: string;
@@ -131,6 +157,33 @@ export interface BuildRequest {
   readonly folder?: string;
   /** Where `dest=-` goes. */
   readonly stdout?: NodeJS.WritableStream;
+  /** SSH id → agent or keys, for RUN --mount=type=ssh. */
+  readonly ssh?: Readonly<Record<string, SshForward>>;
+  /** What a RUN may use; none of it is in a cache key. */
+  readonly limits?: BuildLimits;
+}
+
+/** An agent's socket on this host, or files of private keys without a passphrase. */
+export type SshForward = { readonly socket: string } | { readonly keys: readonly string[] };
+
+export interface BuildLimits {
+  readonly memoryMib?: number;
+  readonly cpus?: number;
+  readonly diskMib?: number;
+  /** Milliseconds for each RUN. */
+  readonly stepTimeout?: number;
+  /** setrlimit names without RLIMIT_; -1 is infinity. */
+  readonly ulimits?: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
+}
+
+/** A RUN that failed, its machine still there: what a shell at that point needs. */
+export interface FailedStep {
+  readonly guest: GuestClient;
+  /** The step's environment, folder, user and mounts; `args` is its command. */
+  readonly process: ProcessSpec;
+  /** The program and flags of SHELL without the one that takes a command, e.g. `/bin/bash -e`. */
+  readonly shell: readonly string[];
+  readonly error: Error;
 }
 
 export interface BuildResult {

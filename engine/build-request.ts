@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { HyprError } from '../base/errors.ts';
-import type { BuildRequest } from '../builder/types.ts';
+import type { BuildLimits, BuildRequest, SshForward } from '../builder/types.ts';
 import { parseBytes } from '../compose/index.ts';
 import type { FileObject, FileReference } from '../compose/model.ts';
 import type { BuildInput } from './platform.ts';
@@ -29,7 +29,9 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
     labels: input.labels,
     noCache: input.noCache,
     pull: input.pull,
-    network: config.network === 'none' ? 'none' : 'default',
+    network: config.network === 'none' || config.network === 'proxy' ? config.network : 'default',
+    ssh: await resolveSsh(input),
+    limits: { ...resolveUlimits(config), ...input.limits },
     additionalContexts: config.additional_contexts ?? {},
     extraHosts: config.extra_hosts ?? [],
     ...(input.platform ? { platform: input.platform } : {}),
@@ -40,22 +42,50 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
 
 /** What would reach into this host: said before anything is built. */
 const refuseHostFeatures = (config: BuildInput['config']): void => {
-  if (config.network !== undefined && !['default', 'none'].includes(config.network)) {
+  if (config.network !== undefined && !['default', 'none', 'proxy'].includes(config.network)) {
     throw new HyprError(
       'HYPR_UNSUPPORTED',
       `build.network: ${config.network} cannot be used: a build runs in a machine with a network of its own`,
       {
-        hint: 'leave it out: RUN reaches the outside; or write network: none',
+        hint: 'leave it out: RUN reaches the outside; or write network: none, or network: proxy',
       },
     );
   }
-  const ssh = config.ssh;
-  if (Array.isArray(ssh) ? ssh.length > 0 : ssh !== undefined && ssh !== null) {
-    throw new HyprError('HYPR_UNSUPPORTED', 'build.ssh cannot be used: the SSH agent of this host is not passed into build machines', {
-      hint: 'give what the step needs as a secret: build.secrets, and RUN --mount=type=secret',
-    });
-  }
 };
+
+/** `build.ssh`: `default` is the caller's agent, `id=path` an agent's socket or a private key. */
+const resolveSsh = async ({ config, environment, ssh = {} }: BuildInput): Promise<NonNullable<BuildRequest['ssh']>> => {
+  const wanted = (Array.isArray(config.ssh) ? config.ssh : []).map(String);
+  const entries = await Promise.all(
+    wanted.map(async (entry): Promise<[string, SshForward]> => {
+      const equals = entry.indexOf('=');
+      const id = equals < 0 ? entry : entry.slice(0, equals);
+      const path = equals < 0 ? environment.SSH_AUTH_SOCK : entry.slice(equals + 1);
+      if (path === undefined || path === '') {
+        throw new HyprError('COMPOSE_INVALID', `build.ssh: ${id} needs an SSH agent, and SSH_AUTH_SOCK is not set`);
+      }
+      const info = await stat(path).catch(() => undefined);
+      if (info === undefined) {
+        throw new HyprError('COMPOSE_INVALID', `build.ssh: ${id} is ${path}, which does not exist`);
+      }
+      return [id, info.isSocket() ? { socket: path } : { keys: [path] }];
+    }),
+  );
+  return { ...Object.fromEntries(entries), ...ssh };
+};
+
+/** `build.ulimits`, as in a service: one number or soft and hard. */
+const resolveUlimits = ({ ulimits }: BuildInput['config']): BuildLimits =>
+  ulimits === undefined || ulimits === null || typeof ulimits !== 'object'
+    ? {}
+    : {
+        ulimits: Object.fromEntries(
+          Object.entries(ulimits as Record<string, number | { soft: number; hard: number }>).map(([name, value]) => [
+            name,
+            typeof value === 'number' ? { soft: value, hard: value } : { soft: Number(value.soft), hard: Number(value.hard) },
+          ]),
+        ),
+      };
 
 /** `build.secrets`: known in the Dockerfile by their target, or else by their name. */
 const resolveSecrets = ({ config, secrets = {}, environment }: BuildInput): BuildRequest['secrets'] => {

@@ -132,7 +132,7 @@ const buildService = async (input: EnsureImagesInput, action: ImageAction, signa
 export const buildInput = (
   project: Project,
   serviceName: string,
-  options: { noCache: boolean; pull: boolean; buildArgs: Readonly<Record<string, string>> },
+  options: Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits'>,
 ): BuildInput => {
   const service = project.services[serviceName];
   const config = service?.build;
@@ -150,5 +150,7 @@ export const buildInput = (
     platform: service.platform,
     secrets: project.secrets,
     environment: project.environment,
+    ...(options.ssh === undefined ? {} : { ssh: options.ssh }),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
   };
 };

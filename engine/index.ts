@@ -14,6 +14,7 @@ import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain, openToolchain, setupToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
 import { buildServices } from './build-services.ts';
+import { buildSettings } from './build-settings.ts';
 import { orderServices } from './dependencies.ts';
 import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
@@ -39,15 +40,16 @@ export const openImages: EngineApi['openImages'] = async () => {
     inUse: findInUse,
     keepLayers: async () => [...(await listCachedLayers(paths.build))],
   });
-  const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal) => {
+  const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal, options = {}) => {
     const platform = await openBuildPlatform();
     return buildImage({
-      request,
+      request: { ...request, ...buildSettings(request, process.env) },
       ...buildServices(images, toolchain),
       machines: makeBuildMachines(platform),
       paths,
       onEvent,
       signal,
+      ...options,
     });
   };
   return { ...images, build, check: (request) => checkBuild(request, (name) => images.store.get(name)) };

@@ -1,6 +1,6 @@
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import type { BuildEvent, Image, RootDisk } from '../builder/types.ts';
+import type { BuildEvent, BuildRequest, Image, RootDisk } from '../builder/types.ts';
 import type { BuildConfig, FileObject } from '../compose/model.ts';
 import type { GuestClient } from '../guest/types.ts';
 import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../net/types.ts';
@@ -53,6 +53,9 @@ export interface BuildInput {
   readonly platform: string | undefined;
   /** The project's secrets, of which `build.secrets` names some. */
   readonly secrets?: Readonly<Record<string, FileObject>>;
+  /** Beside what the file says: `--ssh`, `--memory`. */
+  readonly ssh?: NonNullable<BuildRequest['ssh']>;
+  readonly limits?: NonNullable<BuildRequest['limits']>;
   /** For `args:` and secrets without a value. */
   readonly environment: Readonly<Record<string, string>>;
 }

@@ -3,12 +3,12 @@ import type { BuildCheck } from '../builder/build.ts';
 import type { Credentials } from '../builder/registry/credentials.ts';
 import type { LoginResult } from '../builder/registry/login.ts';
 import type { PushResult } from '../builder/registry/push.ts';
-import type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
+import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../builder/types.ts';
 import type { MountConfig, PortConfig, Project } from '../compose/model.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 
 export type { BuildCheck } from '../builder/build.ts';
-export type { BuildEvent, BuildRequest, BuildResult, Image } from '../builder/types.ts';
+export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../builder/types.ts';
 
 /** Options of `up` and `create`; names follow docker compose's flags. */
 export interface UpOptions {
@@ -240,7 +240,12 @@ export interface ImageApi {
   /** Docker or OCI archive from a file; gives the loaded references (or ids). */
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
   save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
-  build(request: BuildRequest, onEvent: (event: BuildEvent) => void, signal?: AbortSignal): Promise<BuildResult>;
+  build(
+    request: BuildRequest,
+    onEvent: (event: BuildEvent) => void,
+    signal?: AbortSignal,
+    options?: { readonly onFailedStep?: (step: FailedStep) => Promise<void> },
+  ): Promise<BuildResult>;
   /** `build --check`: what is unwise in a Dockerfile. Runs and pulls nothing. */
   check(request: BuildRequest): Promise<BuildCheck>;
 }
@@ -320,6 +325,8 @@ export interface BuildProjectOptions {
   readonly noCache: boolean;
   readonly pull: boolean;
   readonly buildArgs: Readonly<Record<string, string>>;
+  readonly ssh?: NonNullable<BuildRequest['ssh']>;
+  readonly limits?: NonNullable<BuildRequest['limits']>;
 }
 
 export interface PullProjectOptions {

@@ -2,6 +2,7 @@ import { cpus } from 'node:os';
 import { homePaths } from '../base/paths.ts';
 import { buildImage, listCachedLayers } from '../builder/build.ts';
 import { openImages } from '../builder/images.ts';
+import type { BuildRequest } from '../builder/types.ts';
 import { connectGuest } from '../guest/client.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../net/gvproxy.ts';
 import { checkPorts } from '../net/ports.ts';
@@ -11,9 +12,15 @@ import { needToolchain } from '../vmm/toolchain/index.ts';
 import { makeBuildMachines } from './build-machines.ts';
 import { buildRequest } from './build-request.ts';
 import { buildServices } from './build-services.ts';
+import { buildSettings } from './build-settings.ts';
 import { makeExt4Disk } from './disks.ts';
 import { findInUse } from './in-use.ts';
-import type { Platform } from './platform.ts';
+import type { BuildInput, Platform } from './platform.ts';
+
+const buildRequestWithSettings = async (input: BuildInput): Promise<BuildRequest> => {
+  const request = await buildRequest(input);
+  return { ...request, ...buildSettings(request, process.env) };
+};
 
 /** The real platform: this host's toolchain, VMM, networks and image store. Throws TOOLCHAIN_MISSING before `hypr setup`. */
 export const openPlatform = async (options: { runDir: string }): Promise<Platform> => {
@@ -43,7 +50,7 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
     },
     buildImage: async (input, onEvent, signal) => {
       const result = await buildImage({
-        request: await buildRequest(input),
+        request: await buildRequestWithSettings(input),
         ...buildServices(images, toolchain),
         machines: makeBuildMachines(platform),
         paths,

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { withDeadline } from '../base/deadline.ts';
 import { HyprError } from '../base/errors.ts';
 import { Channel, readExit } from './channel.ts';
@@ -7,6 +8,7 @@ import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } 
 import { EventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
 import { encodeFrame, type Fields, FLAG_MORE, FRAME, type Frame, MAX_ORDER, MAX_TO_GUEST, OPCODE, readFields } from './protocol.ts';
+import { openRelay } from './relay.ts';
 import type {
   FileOrders,
   GuestClient,
@@ -19,12 +21,13 @@ import type {
   OutputChunk,
   ProcessExit,
   ProcessSpec,
+  RelayPlace,
 } from './types.ts';
 
 export { GuestExecError } from './channel.ts';
 
 /** Deadlines in ms; generous, because an emulated machine may be slow. */
-const DEADLINE = { order: 30_000, prepare: 180_000, transfer: 3_600_000, powerOff: 30_000 };
+const DEADLINE = { order: 30_000, prepare: 180_000, transfer: 3_600_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
 const KILL = 9;
 
 /**
@@ -132,6 +135,22 @@ class Client implements GuestClient {
   async pushLayer(tar?: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
     const order = { opcode: OPCODE.pushLayer, body: encodeSimple({ flag: tar !== undefined }), what: 'freezing the layer', signal };
     await this.#upload(order, tar ?? nothing());
+  }
+
+  async stageFolder(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    await this.#upload({ opcode: OPCODE.stage, body: encodeSimple({ path: name }), what: 'bringing in what a step mounts', signal }, tar);
+  }
+
+  async releaseStep(disks: readonly string[], signal?: AbortSignal): Promise<void> {
+    const body = encodeSimple({ path: disks.join(' ') });
+    await this.#ask({ opcode: OPCODE.release, body, what: 'taking away what a step had mounted', ms: DEADLINE.prepare, signal });
+  }
+
+  relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }> {
+    const channel = this.#openChannel();
+    const body = encodeSimple('port' in place ? place : { path: place.socket, mode: place.mode, uid: place.uid, gid: place.gid });
+    const answer = this.#finish(channel, { opcode: OPCODE.relay, body, what: 'a listener in the guest', output: true, ms: DEADLINE.relay });
+    return openRelay({ channel, answer, drop: () => this.#drop(channel), accept, signal });
   }
 
   async stats(signal?: AbortSignal): Promise<GuestStats> {

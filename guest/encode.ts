@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net';
 import { HyprError } from '../base/errors.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
-import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, NameTable, ProcessSpec } from './types.ts';
+import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, NameTable, ProcessSpec, StepContent, StepMount } from './types.ts';
 
 /** Orders as lists of fields; the tags are those of guest/orders.c. */
 
@@ -93,7 +93,44 @@ export const encodeProcess = (spec: ProcessSpec): Buffer =>
     ...(spec.capDrop ?? []).map((name) => textField(13, name)),
     intField(14, spec.init ?? false),
     intField(15, spec.noNewPrivileges ?? false),
+    ...(spec.mounts ?? []).map((mount) => listField(16, encodeStepMount(mount))),
+    intField(17, spec.isolated ?? false),
   ]);
+
+const STEP_SOURCE = { cache: 1, staged: 2, image: 3, tmpfs: 4, file: 5, socket: 6 } as const;
+
+const encodeStepMount = (mount: StepMount): Buffer[] => {
+  const target = textField(3, mount.target);
+  const own = (kind: number, writable: boolean) => [intField(1, kind), target, intField(4, writable)];
+  switch (mount.kind) {
+    case 'cache':
+      return [...own(STEP_SOURCE.cache, !mount.readOnly), textField(2, mount.disk), ...encodeOwner(mount), ...encodeSeed(mount.seed)];
+    case 'bind':
+      return [
+        ...own(contentKind(mount.content), !mount.readOnly),
+        textField(2, contentName(mount.content)),
+        textField(5, mount.content.path),
+      ];
+    case 'tmpfs':
+      return [...own(STEP_SOURCE.tmpfs, true), ...optional(mount.size, (size) => intField(7, Math.floor(size)))];
+    case 'file':
+      return [...own(STEP_SOURCE.file, false), bytesField(6, mount.content), ...encodeOwner(mount)];
+    case 'socket':
+      return [...own(STEP_SOURCE.socket, true), textField(2, mount.name)];
+  }
+};
+
+const contentKind = (content: StepContent): number => ('staged' in content ? STEP_SOURCE.staged : STEP_SOURCE.image);
+const contentName = (content: StepContent): string => ('staged' in content ? content.staged : content.disk);
+
+const encodeOwner = ({ mode, uid, gid }: { mode?: number; uid?: number; gid?: number }): Buffer[] => [
+  ...optional(mode, (value) => intField(8, value)),
+  ...optional(uid, (value) => intField(9, value)),
+  ...optional(gid, (value) => intField(10, value)),
+];
+
+const encodeSeed = (seed: StepContent | undefined): Buffer[] =>
+  seed === undefined ? [] : [intField(11, contentKind(seed)), textField(12, contentName(seed)), textField(13, seed.path)];
 
 /** The few numbers and the one path of the small orders. */
 export const encodeSimple = (order: {
@@ -105,6 +142,10 @@ export const encodeSimple = (order: {
   grace?: number;
   flag?: boolean;
   path?: string;
+  port?: number;
+  mode?: number;
+  uid?: number;
+  gid?: number;
 }): Buffer =>
   Buffer.concat([
     ...optional(order.channel, (value) => intField(1, value)),
@@ -115,6 +156,10 @@ export const encodeSimple = (order: {
     ...optional(order.grace, (value) => intField(6, Math.max(0, Math.floor(value)))),
     ...optional(order.flag, (value) => intField(7, value)),
     ...optional(order.path, (value) => textField(8, value)),
+    ...optional(order.port, (value) => intField(9, value)),
+    ...optional(order.mode, (value) => intField(10, value)),
+    ...optional(order.uid, (value) => intField(11, value)),
+    ...optional(order.gid, (value) => intField(12, value)),
   ]);
 
 const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer[] => (value === undefined ? [] : [encode(value)]);

@@ -41,6 +41,11 @@ static void decode_orders(const uint8_t *bytes, size_t length) {
     for (size_t i = 0; process.args.items[i] != NULL; i++) {
       touch(process.args.items[i]);
     }
+    for (size_t i = 0; i < process.mount_count; i++) {
+      const struct step_mount *mount = &process.mounts[i];
+      touch(mount->target), touch(mount->source), touch(mount->path), touch(mount->seed), touch(mount->seed_path);
+      seen += mount->length > 0 ? mount->content[mount->length - 1] : 0;
+    }
   }
   arena_free(&arena);
   arena.failed = false;

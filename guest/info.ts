@@ -27,4 +27,9 @@ export const readStats = (answer: Fields): GuestStats => ({
   blockRead: answer.int(25) ?? 0,
   blockWrite: answer.int(26) ?? 0,
   pids: answer.int(27) ?? 0,
+  ...optionalInt('diskFree', answer.int(28)),
+  ...optionalInt('diskTotal', answer.int(29)),
 });
+
+const optionalInt = <K extends string>(key: K, value: number | undefined): Partial<Record<K, number>> =>
+  value === undefined ? {} : ({ [key]: value } as Record<K, number>);

@@ -177,6 +177,9 @@ static int read_tar_job(void *argument) {
 }
 static int read_layer_job(void *argument) { return (void)argument, layer_create(1, NULL); }
 static int push_layer_job(void *argument) { return push_layer(((struct simple_order *)argument)->flag); }
+static int stage_job(void *argument) { return step_stage(((struct simple_order *)argument)->path); }
+static int release_job(void *argument) { return step_release(((struct simple_order *)argument)->path); }
+static int relay_job(void *argument) { return relay(argument); }
 static int sync_job(void *argument) { return (void)argument, sync(), 0; }
 
 static void do_transfer(const struct order *order, struct simple_order *simple) {
@@ -193,6 +196,9 @@ static void do_transfer(const struct order *order, struct simple_order *simple) 
       case OP_READ_TAR: job_start(order->channel, JOB_OUTPUT, read_tar_job, simple, NULL); break;
       case OP_READ_LAYER: job_start(order->channel, JOB_OUTPUT, read_layer_job, simple, NULL); break;
       case OP_PUSH_LAYER: job_start(order->channel, simple->flag ? JOB_INPUT : 0, push_layer_job, simple, NULL); break;
+      case OP_STAGE: job_start(order->channel, JOB_INPUT, stage_job, simple, NULL); break;
+      case OP_RELEASE: job_start(order->channel, 0, release_job, simple, NULL); break;
+      case OP_RELAY: job_start(order->channel, JOB_INPUT | JOB_OUTPUT, relay_job, simple, NULL); break;
       default: job_start(order->channel, 0, sync_job, simple, NULL); break;
     }
   }
@@ -239,6 +245,9 @@ static void carry_out(struct order *order) {
     case OP_STATS:
     case OP_WATCH:
     case OP_POWER_OFF:
+    case OP_STAGE:
+    case OP_RELEASE:
+    case OP_RELAY:
     case OP_SYNC: do_simple(order); break;
     default: refuse(order, "this agent does not know the order");
   }

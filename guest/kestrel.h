@@ -177,6 +177,15 @@ enum { DEVICE_TRIES = 6000, DEVICE_PAUSE_US = 5000 };
 /* Path of a block device by the serial of its virtio-blk disk. */
 bool find_disk(const char *serial, char *out, size_t size);
 
+/* step_mounts.c: what a build's step has mounted. NULL, or what is wrong. */
+#define SOCKETS PRIVATE "/sockets"
+const char *step_mount_all(const struct step_mount *mounts, size_t count);
+/* In jobs: a folder of contents from the tar on stdin; the end of a step, whose disks (names between blanks) are free then. */
+int step_stage(const char *name);
+int step_release(const char *serials);
+/* relay.c: in a job; listens and carries connections over stdin and stdout. */
+int relay(const struct simple_order *order);
+
 /* tar_*.c: run in a job */
 int tar_extract(int in, const char *target);
 int tar_create(int out, const char *path, bool follow);

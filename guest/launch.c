@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -53,8 +55,23 @@ static void add_devices(void) {
   }
 }
 
+/* A step without network has loopback and nothing else. */
+static int isolate_network(void) {
+  struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+  int fd = unshare(CLONE_NEWNET) == 0 ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+  int result = fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &lo);
+  if (fd >= 0) {
+    close(fd);
+  }
+  return result;
+}
+
 /* Its own view: the root at /, a /proc of its own process tree, its part of the cgroup tree. */
 static void enter_new_root(const struct launch *l) {
+  /* Before /sys is mounted: it shows the network of who mounts it. */
+  if (l->spec->isolated && isolate_network() != 0) {
+    launch_fail(l->status, STATUS_REFUSED, "leaving the network: %s", strerror(errno));
+  }
   int fd = open("/sys/fs/cgroup/work/cgroup.procs", O_WRONLY | O_CLOEXEC);
   if (fd >= 0) {
     if (write(fd, "0", 1) == 1) {
@@ -67,7 +84,14 @@ static void enter_new_root(const struct launch *l) {
   }
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   unsigned long limited = l->spec->privileged ? flags : flags | MS_RDONLY;
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || chdir(SYSROOT) != 0) {
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
+    launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
+  }
+  const char *error = step_mount_all(l->spec->mounts, l->spec->mount_count);
+  if (error != NULL) {
+    launch_fail(l->status, STATUS_REFUSED, "%s", error);
+  }
+  if (chdir(SYSROOT) != 0) {
     launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
   }
   if (mount("proc", "proc", "proc", flags, NULL) != 0 || mount("sysfs", "sys", "sysfs", limited, NULL) != 0) {

@@ -8,6 +8,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <sys/statvfs.h>
+
 #include "kestrel.h"
 
 #define EVENTS_FILE "/sys/fs/cgroup/work/memory.events"
@@ -77,6 +79,10 @@ void stats_write(struct writer *w) {
   write_int(w, 23, rx), write_int(w, 24, tx);
   write_int(w, 25, reads), write_int(w, 26, writes);
   write_int(w, 27, pids);
+  struct statvfs disk;
+  if (statvfs(PRIVATE "/layers", &disk) == 0) {
+    write_int(w, 28, (uint64_t)disk.f_bavail * disk.f_frsize), write_int(w, 29, (uint64_t)disk.f_blocks * disk.f_frsize);
+  }
 }
 
 /* ---- out of memory ---- */

@@ -247,6 +247,32 @@ static bool decode_limit(struct arena *arena, struct fields list, struct limit_o
   return ok && fields_ok(&list) && out->name != NULL;
 }
 
+static bool decode_step_mount(struct arena *arena, struct fields list, struct step_mount *out) {
+  struct field f;
+  bool ok = true;
+  uint32_t kind = 0, seed_kind = 0;
+  while (ok && fields_next(&list, &f)) {
+    switch (f.tag) {
+      case 1: ok = read_u32(&f, &kind) && kind >= SOURCE_CACHE && kind <= SOURCE_SOCKET; break;
+      case 2: ok = read_text(arena, &f, &out->source); break;
+      case 3: ok = read_text(arena, &f, &out->target); break;
+      case 4: ok = read_flag(&f, &out->writable); break;
+      case 5: ok = read_text(arena, &f, &out->path); break;
+      case 6: out->content = f.value, out->length = f.length; break;
+      case 7: ok = field_int(&f, &out->size); break;
+      case 8: ok = read_u32(&f, &out->mode), out->has_mode = true; break;
+      case 9: ok = read_u32(&f, &out->uid); break;
+      case 10: ok = read_u32(&f, &out->gid); break;
+      case 11: ok = read_u32(&f, &seed_kind) && (seed_kind == SOURCE_STAGED || seed_kind == SOURCE_IMAGE); break;
+      case 12: ok = read_text(arena, &f, &out->seed); break;
+      case 13: ok = read_text(arena, &f, &out->seed_path); break;
+    }
+  }
+  bool needs_source = kind != SOURCE_TMPFS && kind != SOURCE_FILE;
+  out->kind = kind, out->seed_kind = seed_kind;
+  return ok && fields_ok(&list) && kind != 0 && out->target != NULL && (!needs_source || out->source != NULL) && (out->seed == NULL || seed_kind != 0);
+}
+
 static bool decode_process_field(struct arena *arena, struct fields all, const struct field *f, struct process_spec *out) {
   void *slot;
   switch (f->tag) {
@@ -265,6 +291,8 @@ static bool decode_process_field(struct arena *arena, struct fields all, const s
     case 13: return add_text(arena, all, f, &out->cap_drop);
     case 14: return read_flag(f, &out->init);
     case 15: return read_flag(f, &out->no_new_privs);
+    case 16: return DECODE(out->mounts, out->mount_count, decode_step_mount);
+    case 17: return read_flag(f, &out->isolated);
   }
   return true;
 }
@@ -296,6 +324,10 @@ const char *decode_simple(struct arena *arena, struct fields list, struct simple
       case 6: ok = field_int(&f, &out->grace); break;
       case 7: ok = read_flag(&f, &out->flag); break;
       case 8: ok = read_text(arena, &f, &out->path); break;
+      case 9: ok = read_u32(&f, &out->port) && out->port < 65536; break;
+      case 10: ok = read_u32(&f, &out->mode); break;
+      case 11: ok = read_u32(&f, &out->uid); break;
+      case 12: ok = read_u32(&f, &out->gid); break;
     }
   }
   return !ok || !fields_ok(&list) || arena->failed ? "the order is malformed" : NULL;

@@ -22,6 +22,9 @@ enum opcode {
   OP_WATCH,
   OP_POWER_OFF,
   OP_SYNC,
+  OP_STAGE,
+  OP_RELEASE,
+  OP_RELAY,
 };
 
 struct arena {
@@ -95,18 +98,33 @@ struct limit_order {
   uint64_t soft, hard;
 };
 
+/* What a step of a build has mounted, in its own mount namespace. */
+enum step_source { SOURCE_CACHE = 1, SOURCE_STAGED, SOURCE_IMAGE, SOURCE_TMPFS, SOURCE_FILE, SOURCE_SOCKET };
+
+struct step_mount {
+  enum step_source kind, seed_kind;
+  const char *source, *target, *path, *seed, *seed_path;
+  const uint8_t *content;
+  size_t length;
+  uint64_t size;
+  uint32_t mode, uid, gid;
+  bool writable, has_mode;
+};
+
 struct process_spec {
   struct strings args, env, groups, cap_add, cap_drop;
   const char *cwd, *user;
-  bool tty, stdin_open, privileged, init, no_new_privs;
+  bool tty, stdin_open, privileged, init, no_new_privs, isolated;
   uint32_t columns, rows;
   struct limit_order *limits;
-  size_t limit_count;
+  struct step_mount *mounts;
+  size_t limit_count, mount_count;
 };
 
 /* The small orders: a few numbers and one path. */
 struct simple_order {
   uint64_t channel, signal, columns, rows, clock, grace;
+  uint32_t port, mode, uid, gid;
   bool flag;
   const char *path;
 };

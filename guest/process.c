@@ -217,10 +217,13 @@ static void on_exit_of(struct proc *p, int status) {
   p->exited = true;
   p->exit.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   p->exit.code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  /* A shell or an init hands on its child's end as code 137. */
-  p->exit.oom = p->exit.code == 128 + SIGKILL && oom_kills() > p->oom_kills_before;
+  /* A shell or an init hands on its child's end as code 137; the step of a build may be the end of any of its programs. */
+  bool failed = p->kind == PROC_EXEC && workload == NULL ? p->exit.code != 0 : p->exit.code == 128 + SIGKILL;
+  p->exit.oom = failed && oom_kills() > p->oom_kills_before;
   p->drain_until = now_ms() + DRAIN_MS;
-  if (p->status.fd >= 0) {
+  /* What it said and the end of it are two reads; news of its death may come before either. */
+  for (size_t before = SIZE_MAX; p->status.fd >= 0 && before != p->report_length;) {
+    before = p->report_length;
     on_status(&p->status, 0);
   }
   if (p->kind == PROC_JOB || p->orphaned) {

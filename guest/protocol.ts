@@ -55,6 +55,9 @@ export const OPCODE = {
   watch: 15,
   powerOff: 16,
   sync: 17,
+  stage: 18,
+  release: 19,
+  relay: 20,
 } as const;
 
 export interface Frame {

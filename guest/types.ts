@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+
 /**
  * What the host asks of a guest. `guest/client.ts` turns these into frames of the agent protocol
  * (docs/guest-protocol.md); `guest/kestrel.c` carries them out. Nothing here is on the kernel's command
@@ -89,6 +91,32 @@ export interface FileOrders {
   readonly gid: number;
 }
 
+/**
+ * What one program of a build machine has mounted, in a mount namespace of its own: gone with the program, in no
+ * layer. Applied in the order given. Folders and disks come from `stageFolder` and from disks that are plugged in.
+ */
+export type StepMount =
+  /** The folder `_data` of an ext4 disk, made on first use: empty, or as a copy of `seed`. */
+  | {
+      readonly kind: 'cache';
+      readonly target: string;
+      readonly disk: string;
+      readonly readOnly: boolean;
+      readonly mode?: number;
+      readonly uid?: number;
+      readonly gid?: number;
+      readonly seed?: StepContent;
+    }
+  /** `readOnly` false: writes go to a scratch folder. */
+  | { readonly kind: 'bind'; readonly target: string; readonly content: StepContent; readonly readOnly: boolean }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly size?: number }
+  | ({ readonly kind: 'file'; readonly target: string } & Omit<FileOrders, 'path'>)
+  /** A socket of `relay`. */
+  | { readonly kind: 'socket'; readonly target: string; readonly name: string };
+
+/** A path in a staged folder or on a read-only erofs disk. */
+export type StepContent = { readonly path: string } & ({ readonly staged: string } | { readonly disk: string });
+
 /** A program to run inside the prepared root. */
 export interface ProcessSpec {
   readonly args: readonly string[];
@@ -113,7 +141,16 @@ export interface ProcessSpec {
   readonly init?: boolean;
   /** security_opt no-new-privileges. */
   readonly noNewPrivileges?: boolean;
+  /** Build machines only: they have no workload. */
+  readonly mounts?: readonly StepMount[];
+  /** Build machines only: a network namespace of its own, with nothing but loopback. */
+  readonly isolated?: boolean;
 }
+
+/** Where a guest listens for `relay`: a unix socket that a `socket` mount shows, or a TCP port of its loopback. */
+export type RelayPlace =
+  | { readonly socket: string; readonly mode: number; readonly uid: number; readonly gid: number }
+  | { readonly port: number };
 
 export interface OutputChunk {
   readonly stream: 'stdout' | 'stderr';
@@ -161,6 +198,9 @@ export interface GuestStats {
   readonly blockRead: number;
   readonly blockWrite: number;
   readonly pids: number;
+  /** Bytes left on and bytes of the writable layer's file system. */
+  readonly diskFree?: number;
+  readonly diskTotal?: number;
 }
 
 export type GuestEvent =
@@ -198,6 +238,12 @@ export interface GuestClient extends AsyncDisposable {
    */
   readLayer(signal?: AbortSignal): AsyncIterable<Uint8Array>;
   pushLayer(tar?: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** Unpacks a tar as a folder that `StepMount`s can show; it stays as long as the machine. */
+  stageFolder(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** After a program with mounts: takes their mount points away and waits until `disks` can be unplugged. */
+  releaseStep(disks: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** Listens in the guest and hands each connection to `accept`, until it is closed. Resolves when programs may connect. */
+  relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }>;
   stats(signal?: AbortSignal): Promise<GuestStats>;
   events(): AsyncIterable<GuestEvent>;
   /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. The channel closes. */

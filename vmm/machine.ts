@@ -37,6 +37,8 @@ export interface MachineSpec {
   readonly disks: readonly DiskSpec[];
   readonly nics: readonly NicSpec[];
   readonly shares: readonly ShareSpec[];
+  /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
+  readonly sparePorts?: number;
 }
 
 /** What is written down about a running machine, enough for another process to take it over. */
@@ -111,6 +113,11 @@ export interface Vmm {
   sweep(record: MachineRecord): Promise<void>;
 }
 
+/** A disk that was plugged in. Nothing in the guest may have it mounted when it is unplugged. */
+export interface PluggedDisk {
+  unplug(signal?: AbortSignal): Promise<void>;
+}
+
 /** One running VMM process. It outlives this process; `release` lets go without stopping it. */
 export interface Machine {
   readonly record: MachineRecord;
@@ -130,6 +137,8 @@ export interface Machine {
   kill(): Promise<MachineExit>;
   /** After exit: helpers gone, run folder removed. */
   delete(): Promise<void>;
+  /** Plugs a disk into the running machine; absent where the backend cannot. Throws VMM_START when no port is free or the disk is in use. */
+  plugDisk?(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk>;
   /** Bytes of host memory that are this machine's own (PSS). */
   memory(): Promise<number>;
   release(): void;

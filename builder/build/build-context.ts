@@ -10,7 +10,7 @@ import type { Repository } from '../registry/client.ts';
 import type { ZstdCommand } from '../registry/decompress.ts';
 import type { PushTarget } from '../registry/push-target.ts';
 import type { Descriptor } from '../store/manifest.ts';
-import type { BuildMachineOptions, BuildMachines, BuildRequest, Image } from '../types.ts';
+import type { BuildMachineOptions, BuildMachines, BuildRequest, FailedStep, Image } from '../types.ts';
 import type { BuildCache } from './cache.ts';
 import { indexTar, LayerTree } from './layer-tree.ts';
 import type { Platform } from './platform.ts';
@@ -48,6 +48,10 @@ export interface BuildContext {
   readonly trees: LayerTrees;
   readonly slots: Slots;
   readonly hosts: BuildMachineOptions['hosts'];
+  /** Caches that were begun anew, or used, in this build. */
+  readonly renewedCaches: Set<string>;
+  /** Called with a RUN that failed, before its machine goes. */
+  readonly onFailedStep: ((step: FailedStep) => Promise<void>) | undefined;
   /** What the host trusts beyond a plain system, read once and only for a RUN. */
   caBundle(): Promise<Uint8Array | undefined>;
   /** Global ARGs and the predefined ones. */
@@ -112,6 +116,8 @@ export class LayerTrees {
 export interface SourceRoot {
   /** Stands for the content by how it was made; undefined for local folders, which are always looked at. */
   readonly key: string | undefined;
+  /** Its layers, when it is a stage or an image. */
+  readonly layers?: readonly string[];
   tree(): Promise<FileTree>;
   explainMissing?(path: string): string | undefined;
 }

@@ -11,9 +11,9 @@ import { applyMetadata, joinWorkdir, type MetadataInstruction } from './metadata
 import { commandOfRun } from './run-command.ts';
 import { runRun } from './run-step.ts';
 import { openBase } from './stage-base.ts';
-import { StageMachine } from './stage-machine.ts';
+import { type MachineSize, StageMachine } from './stage-machine.ts';
 import { lookupIn, type StageState, withHistory, workdirOf } from './state.ts';
-import { stepError } from './step-error.ts';
+import { excerptOf, stepError } from './step-error.ts';
 import { countSteps, StepTitles, stageTitle, titleOf } from './step-title.ts';
 import { resolveOwner } from './users.ts';
 
@@ -41,7 +41,7 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     store,
     slots,
     hosts,
-    shmSize: build.request.shmSize,
+    size: machineSize(build),
     caBundle: () => build.caBundle(),
   });
   const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) };
@@ -61,6 +61,24 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
 const isFresh = ({ request }: BuildContext, { index, from }: Stage): boolean => {
   const names = (request.noCacheFilter ?? []).map((name) => name.trim().toLowerCase());
   return request.noCache || names.includes(from.name ?? String(index)) || names.includes(String(index));
+};
+
+/** What every machine of a build has. */
+const machineSize = ({ request, progress, dockerfile }: BuildContext): MachineSize => {
+  const { shmSize, limits = {}, proxyAllow = [] } = request;
+  const { memoryMib, cpus, diskMib } = limits;
+  const onRefused = (host: string) =>
+    progress.warn(`the proxy of this build refused ${host}: it is not on the list of allowed hosts`, {
+      file: dockerfile.file,
+      line: 1,
+    });
+  return {
+    ...(shmSize === undefined ? {} : { shmSize }),
+    ...(memoryMib === undefined ? {} : { memoryMib }),
+    ...(cpus === undefined ? {} : { vcpus: cpus }),
+    ...(diskMib === undefined ? {} : { diskMib }),
+    proxy: { allow: proxyAllow, onRefused },
+  };
 };
 
 /** Stages that are copied from start at once, beside this one; who needs them waits, and hears of their failure. */
@@ -95,7 +113,9 @@ const runInstruction = async (run: StageRun, instruction: StageInstruction, stat
     if (error instanceof ExpandError || error instanceof SyntaxFault) {
       throw syntaxError(`failed to process ${JSON.stringify(instruction.text)}: ${error.message}`, where);
     }
-    throw stepError(error, where);
+    // A trigger of the base image is not in this file.
+    const isOwn = run.stage.instructions.includes(instruction);
+    throw stepError(error, where, isOwn ? excerptOf(run.build.dockerfile.text, instruction.range) : []);
   }
 };
 

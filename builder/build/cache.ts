@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { isErrno } from '../../base/errors.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
+import { withLock } from '../../base/lock.ts';
 
 /** What a step left behind: a layer, or nothing when it changed nothing. */
 export interface CacheRecord {
@@ -111,14 +112,34 @@ export const pruneBuildCache = async (buildFolder: string, olderThan: number): P
   let removed = 0;
   for (const folder of ['records', 'mounts', 'downloads', 'hashes', 'tmp']) {
     for (const path of await listFiles(join(buildFolder, folder))) {
-      const { mtimeMs, size } = await stat(path);
-      if (Date.now() - mtimeMs >= olderThan) {
-        await rm(path, { force: true });
-        removed += size;
-      }
+      removed += path.endsWith('.ext4') ? await pruneDisk(path, olderThan) : await pruneFile(path, olderThan);
     }
   }
   return removed;
+};
+
+const BLOCK = 512;
+
+/** Bytes that went; what a file takes, not how long it seems. A lock is its holder's. */
+const pruneFile = async (path: string, olderThan: number): Promise<number> => {
+  const info = await stat(path).catch(() => undefined);
+  if (info === undefined || Date.now() - info.mtimeMs < olderThan || path.endsWith('.lock')) {
+    return 0;
+  }
+  await rm(path, { force: true });
+  return info.blocks * BLOCK;
+};
+
+/** A cache that a build has at this moment stays. */
+const pruneDisk = async (path: string, olderThan: number): Promise<number> => {
+  try {
+    return await withLock(`${path}.lock`, { what: 'a cache mount', timeout: 0 }, () => pruneFile(path, olderThan));
+  } catch (error) {
+    if (error instanceof HyprError && error.code === 'HYPR_LOCKED') {
+      return 0;
+    }
+    throw error;
+  }
 };
 
 const recordFiles = async (buildFolder: string): Promise<string[]> =>

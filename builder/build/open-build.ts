@@ -64,6 +64,8 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     cache: new BuildCache(buildFolder, async (diffId) => (await store.hasLayer(diffId)) !== undefined),
     trees: new LayerTrees(store),
     slots: new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
+    renewedCaches: new Set(),
+    onFailedStep: options.onFailedStep,
     hosts: parseHosts(request.extraHosts),
     caBundle: once(options.readCertificates ?? (() => hostCaBundle(process.env))),
     globals: resolveGlobals(dockerfile, request, platform),

@@ -1,21 +1,30 @@
-import type { GuestClient, ProcessSpec } from '../../guest/types.ts';
+import type { ProcessExit, ProcessSpec } from '../../guest/types.ts';
+import type { BuildMachine } from '../types.ts';
 import type { Vertex } from './progress.ts';
 import { StepFault } from './step-error.ts';
 
 const LAST_LINES = 10;
 const MAX_LINE = 4096;
 const SIGKILL = 9;
+/** Longest delay of a timer. */
+const MAX_TIMER = 2 ** 31 - 1;
+/** With less than this left a program can write nothing of use. */
+const FULL_BYTES = 1024 * 1024;
 
-/** Runs a program of a step to its end, its output as the step's log. Throws StepFault with its last lines when it fails. */
+/**
+ * Runs a program of a step to its end, its output as the step's log. Throws StepFault with its last lines when it
+ * fails, and with the limit that it met, if it did.
+ */
 export const runProcess = async (
-  guest: GuestClient,
+  machine: Pick<BuildMachine, 'guest' | 'limits'>,
   spec: ProcessSpec,
-  options: { vertex: Vertex; signal: AbortSignal },
+  options: { vertex: Vertex; signal: AbortSignal; timeout?: number | undefined },
 ): Promise<void> => {
-  const { vertex, signal } = options;
-  const running = await guest.spawn(spec, signal);
+  const { vertex, signal, timeout } = options;
+  const running = await machine.guest.spawn(spec, signal);
   const kill = () => void running.signal(SIGKILL).catch(() => undefined);
   signal.addEventListener('abort', kill, { once: true });
+  const clock = new StepClock(timeout, kill);
   const tail = new LastLines();
   const logs = { stdout: new LineLog('stdout', vertex), stderr: new LineLog('stderr', vertex) };
   try {
@@ -28,15 +37,66 @@ export const runProcess = async (
     const exit = await running.exited;
     signal.throwIfAborted();
     if (exit.code !== 0) {
-      const command = spec.args.join(' ');
-      throw new StepFault(`process ${JSON.stringify(command)} did not complete successfully: exit code: ${exit.code}`, {
-        details: tail.lines(),
-        ...(exit.oomKilled ? { hint: 'the machine ran out of memory: the step needs more than a build machine has' } : {}),
-      });
+      const command = JSON.stringify(spec.args.join(' '));
+      const met = clock.expired ? timeLimit(timeout) : await metLimit(machine, exit);
+      throw new StepFault(
+        `process ${command} did not complete successfully: exit code: ${exit.code}${met === undefined ? '' : `: ${met.text}`}`,
+        {
+          details: tail.lines(),
+          hint: met?.hint ?? 'for a shell where it failed: hypr build --debug',
+        },
+      );
     }
   } finally {
+    clock.stop();
     signal.removeEventListener('abort', kill);
   }
+};
+
+/** Ends a step that takes longer than it may. */
+class StepClock {
+  expired = false;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(timeout: number | undefined, kill: () => void) {
+    const expire = () => {
+      this.expired = true;
+      kill();
+    };
+    this.#timer = timeout === undefined ? undefined : setTimeout(expire, Math.min(timeout, MAX_TIMER));
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+interface Met {
+  readonly text: string;
+  readonly hint: string;
+}
+
+const timeLimit = (timeout = 0): Met => ({
+  text: `it took longer than the ${timeout / 1000} s that a step may take`,
+  hint: 'give steps more time: hypr build --timeout 1h',
+});
+
+/** What the machine ran out of, if it did: a program seldom says it itself. */
+const metLimit = async ({ guest, limits }: Pick<BuildMachine, 'guest' | 'limits'>, exit: ProcessExit): Promise<Met | undefined> => {
+  if (exit.oomKilled) {
+    return {
+      text: `the build machine ran out of memory (${limits.memoryMib} MiB)`,
+      hint: `give it more: hypr build --memory ${Math.ceil((limits.memoryMib * 2) / 1024)}g (or HYPR_BUILD_MEMORY)`,
+    };
+  }
+  const { diskFree, diskTotal } = await guest.stats().catch(() => ({ diskFree: undefined, diskTotal: undefined }));
+  const isFull = diskFree !== undefined && diskTotal !== undefined && diskFree < Math.max(FULL_BYTES, diskTotal / 200);
+  return isFull
+    ? {
+        text: `the disk of the build machine is full (${limits.diskMib} MiB)`,
+        hint: `give it a larger one: hypr build --disk ${Math.ceil((limits.diskMib * 2) / 1024)}g (or HYPR_BUILD_DISK)`,
+      }
+    : undefined;
 };
 
 /** A stream as log events of whole lines: what a program writes in pieces is not shown in pieces. */

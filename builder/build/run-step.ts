@@ -4,19 +4,22 @@ import { HyprError } from '../../base/errors.ts';
 import { withLock } from '../../base/lock.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
 import type { RunInstruction } from '../dockerfile/instruction.ts';
-import type { BuildMachine } from '../types.ts';
+import { BUILD_PROXY_PORT } from '../types.ts';
 import type { BuildContext } from './build-context.ts';
 import { caVariables } from './ca-bundle.ts';
 import { type CacheRecord, makeKey } from './cache.ts';
+import { type HeldCaches, withCaches } from './cache-lock.ts';
 import { filterLayer } from './layer-filter.ts';
+import { shellOf } from './metadata.ts';
 import { formatPlatform, hostPlatform } from './platform.ts';
 import type { Vertex } from './progress.ts';
 import type { RunCommand } from './run-command.ts';
-import { fillMounts, mountFilter, type PreparedMount, prepareMounts, saveCaches } from './run-mounts.ts';
+import { type PreparedMount, prepareMounts } from './run-mounts.ts';
 import { runProcess } from './run-process.ts';
-import type { StageMachine } from './stage-machine.ts';
+import type { StageMachine, WarmMachine } from './stage-machine.ts';
 import { DEFAULT_PATH, type StageState, workdirOf } from './state.ts';
 import { StepFault } from './step-error.ts';
+import { openStepMounts, type StepMounts } from './step-mounts.ts';
 
 export interface RunStep {
   readonly instruction: RunInstruction;
@@ -51,7 +54,9 @@ export const runRun = async (build: BuildContext, vertex: Vertex, step: RunStep)
       vertex.cached();
       return foundMeanwhile;
     }
-    const diffId = await withCacheLocks(build, mounts, () => execute(build, vertex, { ...step, mounts }));
+    const diffId = await withCaches(build, { mounts, noCache: step.noCache }, (caches) =>
+      execute(build, vertex, { ...step, mounts, caches }),
+    );
     const record = { key, diffId, created: Date.now() };
     await build.cache.save([key], record);
     return record;
@@ -87,7 +92,7 @@ const environmentOf = (state: StageState): string[] => {
   return Array.from(env, ([name, value]) => `${name}=${value}`);
 };
 
-const networkOf = (build: BuildContext, instruction: RunInstruction): 'default' | 'none' => {
+const networkOf = (build: BuildContext, instruction: RunInstruction): 'default' | 'none' | 'proxy' => {
   if (instruction.network === 'host') {
     throw new StepFault('RUN --network=host: a build step runs in a machine of its own and cannot use the network of this host', {
       hint: 'leave --network out: the step reaches the outside through its own network',
@@ -96,25 +101,26 @@ const networkOf = (build: BuildContext, instruction: RunInstruction): 'default' 
   return instruction.network ?? build.request.network;
 };
 
-const execute = async (build: BuildContext, vertex: Vertex, step: RunStep & { mounts: readonly PreparedMount[] }): Promise<string> => {
-  const { instruction, state, machine, mounts, command } = step;
-  checkPlatform(state);
-  if (instruction.devices.length > 0) {
+interface Execution extends RunStep {
+  readonly mounts: readonly PreparedMount[];
+  readonly caches: HeldCaches;
+}
+
+const execute = async (build: BuildContext, vertex: Vertex, step: Execution): Promise<string> => {
+  checkPlatform(step.state);
+  if (step.instruction.devices.length > 0) {
     throw new StepFault('RUN --device: devices of this host cannot be given to a build step');
   }
-  const root = mounts.length > 0 ? await build.trees.get(state.layers) : undefined;
-  const tmpfs = mounts.flatMap(({ mount, target }) =>
-    mount.type === 'tmpfs' && target !== undefined ? [{ target, ...(mount.size === undefined ? {} : { size: mount.size }) }] : [],
-  );
+  const { machine, state } = step;
   try {
-    const running = await machine.use(state.layers, { network: networkOf(build, instruction), tmpfs }, build.signal);
-    await fillMounts(running.guest, mounts, build.signal);
-    if (command.script !== undefined) {
-      await running.guest.writeFiles([command.script], build.signal);
-    }
-    await runProcess(running.guest, await processOf(build, step), { vertex, signal: build.signal });
-    await saveCaches(running.guest, mounts, build.signal);
-    const diffId = await commit(build, running, root === undefined ? undefined : mountFilter(mounts, root));
+    const network = networkOf(build, step.instruction);
+    // A step without network in a machine that has one gets a namespace of its own.
+    const profile = network === 'none' ? build.request.network : network;
+    const warm = await machine.use(state.layers, { network: profile }, build.signal);
+    await runInMachine(build, vertex, { ...step, warm, isolated: network !== profile });
+    const own = { drop: ['/run/hypr'], dropIfEmpty: ['/run'] };
+    const layer = filterLayer(warm.machine.guest.readLayer(build.signal), own);
+    const { diffId } = await build.store.addLayer(layer, { signal: build.signal });
     machine.committed(diffId);
     return diffId;
   } catch (error) {
@@ -122,12 +128,28 @@ const execute = async (build: BuildContext, vertex: Vertex, step: RunStep & { mo
     await machine.close();
     throw error;
   } finally {
-    // What mounts left in the machine is not in the layer, so that the next step must not see it either.
-    if (mounts.length > 0) {
-      await machine.close();
-    }
     machine.park();
   }
+};
+
+const runInMachine = async (
+  build: BuildContext,
+  vertex: Vertex,
+  step: Execution & { warm: WarmMachine; isolated: boolean },
+): Promise<void> => {
+  const { warm, mounts, caches, command, state } = step;
+  const { signal } = build;
+  const mounted = await openStepMounts({ ...warm, mounts, caches, script: command.script, signal });
+  const process = await processOf(build, step, mounted);
+  try {
+    await runProcess(warm.machine, process, { vertex, signal, timeout: build.request.limits?.stepTimeout });
+  } catch (error) {
+    if (error instanceof StepFault && build.onFailedStep !== undefined && !signal.aborted) {
+      await build.onFailedStep({ guest: warm.machine.guest, process, shell: shellOf(state.config).slice(0, -1), error });
+    }
+    throw error;
+  }
+  await mounted.release();
 };
 
 /** Programs of another processor would not start: said before a machine is. */
@@ -140,43 +162,33 @@ const checkPlatform = ({ platform }: StageState): void => {
   }
 };
 
-const commit = async (build: BuildContext, machine: BuildMachine, filter: ReturnType<typeof mountFilter> | undefined): Promise<string> => {
-  const own = { drop: ['/run/hypr', '/dev/pipes', ...(filter?.drop ?? [])], dropIfEmpty: ['/run', '/dev', ...(filter?.dropIfEmpty ?? [])] };
-  const { diffId } = await build.store.addLayer(filterLayer(machine.guest.readLayer(build.signal), own), { signal: build.signal });
-  return diffId;
-};
-
 const processOf = async (
   build: BuildContext,
-  { command, instruction, state, mounts }: RunStep & { mounts: readonly PreparedMount[] },
+  { command, instruction, state, isolated }: RunStep & { isolated: boolean },
+  mounted: StepMounts,
 ): Promise<ProcessSpec> => {
   const env = environmentOf(state);
   const names = new Map(env.map((entry) => [entry.slice(0, entry.indexOf('=')), '']));
-  const { buildArgs } = build.request;
+  const { buildArgs, limits } = build.request;
   const proxies = PROXY_ARGS.flatMap((name) => (Object.hasOwn(buildArgs, name) && !names.has(name) ? [`${name}=${buildArgs[name]}`] : []));
-  const secrets = mounts.flatMap(({ mount, secret }) =>
-    mount.env !== undefined && secret !== undefined ? [`${mount.env}=${Buffer.from(secret).toString('utf8')}`] : [],
-  );
+  const ownProxy = build.request.network === 'proxy' && !isolated ? proxyVariables(names) : [];
+  const extra = mounted.env.filter((entry) => !entry.startsWith('SSH_AUTH_SOCK=') || !names.has('SSH_AUTH_SOCK'));
   return {
     args: command.args,
-    env: [...env, ...proxies, ...secrets, ...((await build.caBundle()) === undefined ? [] : caVariables(names))],
+    env: [...env, ...ownProxy, ...proxies, ...extra, ...((await build.caBundle()) === undefined ? [] : caVariables(names))],
     cwd: workdirOf(state),
     user: state.config.User ?? '',
     groups: [],
     tty: false,
     stdin: false,
+    mounts: mounted.mounts,
+    ...(limits?.ulimits === undefined ? {} : { limits: limits.ulimits }),
+    ...(isolated ? { isolated } : {}),
     ...(instruction.security === 'insecure' ? { privileged: true } : {}),
   };
 };
 
-/** `sharing=locked` caches are used by one step at a time, also across processes; always taken in the same order. */
-const withCacheLocks = async <T>(build: BuildContext, mounts: readonly PreparedMount[], work: () => Promise<T>): Promise<T> => {
-  const files = mounts.flatMap(({ mount, cacheFile }) => (mount.sharing === 'locked' && cacheFile !== undefined ? [cacheFile] : []));
-  const [file, ...rest] = [...new Set(files)].sort();
-  if (file === undefined) {
-    return await work();
-  }
-  const remaining = mounts.filter(({ cacheFile }) => cacheFile !== undefined && rest.includes(cacheFile));
-  const options = { what: 'a cache mount', timeout: LOCK_TIMEOUT, signal: build.signal };
-  return await withLock(`${file}.lock`, options, () => withCacheLocks(build, remaining, work));
-};
+const proxyVariables = (names: ReadonlyMap<string, string>): string[] =>
+  ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']
+    .filter((name) => !names.has(name))
+    .map((name) => `${name}=http://127.0.0.1:${BUILD_PROXY_PORT}`);

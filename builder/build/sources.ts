@@ -19,14 +19,14 @@ export const resolveSource = async (build: BuildContext, from: string | undefine
   const index = findEarlierStage(build, from, stage);
   if (index !== undefined) {
     const state = await build.buildStage(index);
-    return { key: state.key, tree: () => build.trees.get(state.layers) };
+    return { key: state.key, layers: state.layers, tree: () => build.trees.get(state.layers) };
   }
   const named = namedContext(build, from);
   if (named?.kind === 'local') {
     return await openLocal(build, named.name);
   }
   const { blob, key } = await build.findImage(named?.kind === 'image' ? named.reference : from, formatPlatform(build.platform));
-  return { key, tree: () => build.trees.get(blob.rootfs.diff_ids) };
+  return { key, layers: blob.rootfs.diff_ids, tree: () => build.trees.get(blob.rootfs.diff_ids) };
 };
 
 /** Index of the earlier stage that `--from` means; undefined when it means no stage. Throws StepFault for a later one. */

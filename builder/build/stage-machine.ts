@@ -1,11 +1,21 @@
 import { createReadStream } from 'node:fs';
 import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../types.ts';
 import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
+import { MachineMounts } from './machine-mounts.ts';
 import type { Slots } from './slots.ts';
 import type { BuildStore } from './store.ts';
 
 /** What a machine was started with and cannot change later. */
-export type MachineProfile = Pick<BuildMachineOptions, 'network'> & { readonly tmpfs: NonNullable<BuildMachineOptions['tmpfs']> };
+export type MachineProfile = Pick<BuildMachineOptions, 'network'>;
+
+/** What all machines of a build have. */
+export type MachineSize = Pick<BuildMachineOptions, 'shmSize' | 'memoryMib' | 'vcpus' | 'diskMib' | 'proxy'>;
+
+/** A machine at work, with the contents of mounts that it has already. */
+export interface WarmMachine {
+  readonly machine: BuildMachine;
+  readonly contents: MachineMounts;
+}
 
 export interface StageMachineOptions {
   readonly name: string;
@@ -13,7 +23,7 @@ export interface StageMachineOptions {
   readonly store: Pick<BuildStore, 'rootDisk' | 'layerTar'>;
   readonly slots: Slots;
   readonly hosts: BuildMachineOptions['hosts'];
-  readonly shmSize: number | undefined;
+  readonly size: MachineSize;
   caBundle(): Promise<Uint8Array | undefined>;
 }
 
@@ -23,7 +33,7 @@ export interface StageMachineOptions {
  */
 export class StageMachine {
   readonly #options: StageMachineOptions;
-  #machine: BuildMachine | undefined;
+  #warm: WarmMachine | undefined;
   #profile = '';
   #layers: readonly string[] = [];
   /** Layers whose tar may be unpacked as it is: made on the host, without deletions. */
@@ -42,28 +52,28 @@ export class StageMachine {
   }
 
   /** A machine whose root is exactly `layers`, with an empty writable layer. */
-  async use(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<BuildMachine> {
-    if (this.#machine !== undefined && !this.#canFollow(layers, profile)) {
+  async use(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<WarmMachine> {
+    if (this.#warm !== undefined && !this.#canFollow(layers, profile)) {
       await this.close();
     }
     if (!this.#holdsSlot) {
       await this.#options.slots.acquire(signal);
       this.#holdsSlot = true;
     }
-    if (this.#machine === undefined) {
+    if (this.#warm === undefined) {
       return await this.#start(layers, profile, signal);
     }
     const extra = layers.slice(this.#layers.length);
     for (const diffId of extra) {
       // Unpacked over what the last RUN left, then frozen with it.
-      await this.#machine.guest.pushLayer(createReadStream(this.#options.store.layerTar(diffId)), signal);
+      await this.#warm.machine.guest.pushLayer(createReadStream(this.#options.store.layerTar(diffId)), signal);
     }
     if (this.#dirty && extra.length === 0) {
-      await this.#machine.guest.pushLayer(undefined, signal);
+      await this.#warm.machine.guest.pushLayer(undefined, signal);
     }
     this.#layers = layers;
     this.#dirty = false;
-    return this.#machine;
+    return this.#warm;
   }
 
   /** Says that the writable layer was read and stored as `diffId`. */
@@ -84,8 +94,8 @@ export class StageMachine {
   }
 
   async close(): Promise<void> {
-    const machine = this.#machine;
-    this.#machine = undefined;
+    const machine = this.#warm?.machine;
+    this.#warm = undefined;
     this.#layers = [];
     this.#dirty = false;
     try {
@@ -101,21 +111,20 @@ export class StageMachine {
     return isPrefix && JSON.stringify(profile) === this.#profile && extra.every((diffId) => this.#plain.has(diffId));
   }
 
-  async #start(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<BuildMachine> {
-    const { machines, store, name, hosts, shmSize } = this.#options;
+  async #start(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<WarmMachine> {
+    const { machines, store, name, hosts, size } = this.#options;
     try {
       const root = await store.rootDisk(layers, signal);
-      const { network, tmpfs } = profile;
-      const extras = { ...(shmSize === undefined ? {} : { shmSize }), ...(tmpfs.length > 0 ? { tmpfs } : {}) };
-      this.#machine = await machines.start({ name, root, network, hosts, ...extras }, signal);
+      const machine = await machines.start({ name, root, hosts, ...size, ...profile }, signal);
+      this.#warm = { machine, contents: new MachineMounts(machine, store) };
       const caBundle = await this.#options.caBundle();
       if (caBundle !== undefined) {
-        await this.#machine.guest.writeFiles([{ path: GUEST_CA_BUNDLE, content: caBundle, mode: 0o644, uid: 0, gid: 0 }], signal);
+        await machine.guest.writeFiles([{ path: GUEST_CA_BUNDLE, content: caBundle, mode: 0o644, uid: 0, gid: 0 }], signal);
       }
       this.#profile = JSON.stringify(profile);
       this.#layers = layers;
       this.#dirty = false;
-      return this.#machine;
+      return this.#warm;
     } catch (error) {
       await this.close();
       throw error;

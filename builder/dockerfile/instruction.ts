@@ -165,4 +165,6 @@ export interface Dockerfile {
   readonly globalArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];
   readonly warnings: ReadonlyArray<{ readonly message: string; readonly line: number }>;
+  /** As it was read, for excerpts. */
+  readonly text: string;
 }

@@ -31,7 +31,7 @@ export const parseDockerfile = (text: string, file: string): Dockerfile => {
       line: lexed.instructions.at(-1)?.range.line ?? 1,
     });
   }
-  return { file, directives: lexed.directives, globalArgs, stages, warnings: lexed.warnings };
+  return { file, directives: lexed.directives, globalArgs, stages, warnings: lexed.warnings, text };
 };
 
 /** A single instruction out of an image's `OnBuild` list. Throws DOCKERFILE_SYNTAX. */

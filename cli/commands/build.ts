@@ -2,18 +2,21 @@ import type { BuildEvent, BuildProjectOptions } from '../../engine/types.ts';
 import { loadProject } from '../project.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler } from '../spec/types.ts';
-import { parseKeyValues } from './build-arguments.ts';
+import { parseKeyValues, parseMib, parseSsh } from './build-arguments.ts';
 import { BuildWarnings, isRaw } from './build-warnings.ts';
 
 /** `compose build`: images of the services that have a `build:`. */
 export const runComposeBuild: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
+  const memory = flags.string('memory');
   const options: BuildProjectOptions = {
     services: args,
     withDependencies: flags.bool('with-dependencies'),
     noCache: flags.bool('no-cache'),
     pull: flags.bool('pull'),
     buildArgs: parseKeyValues(flags.list('build-arg'), context.env),
+    ssh: await parseSsh(flags.list('ssh'), context.env, context.cwd),
+    limits: memory === undefined ? {} : { memoryMib: parseMib(memory, 'memory') },
   };
   const project = await loadProject(invocation, args);
   const buildable = Object.keys(project.services).filter((service) => project.services[service]?.build !== undefined);

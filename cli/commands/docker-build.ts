@@ -5,7 +5,8 @@ import type { BuildRequest, BuildResult } from '../../engine/types.ts';
 import type { CliContext } from '../context.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
-import { parseBytes, parseHosts, parseKeyValues, parseSecrets } from './build-arguments.ts';
+import { parseBytes, parseHosts, parseKeyValues, parseLimits, parseSecrets, parseSsh } from './build-arguments.ts';
+import { debugShell, needTerminal } from './build-debug.ts';
 import { parseAttestFlags, parseOutputFlags, withSourceDate } from './build-outputs.ts';
 import { BuildWarnings, isRaw, printCheck } from './build-warnings.ts';
 
@@ -15,6 +16,9 @@ const MAX_DOCKERFILE = 4 << 20;
 export const runDockerBuild: Handler = async (invocation) => {
   const { context, flags } = invocation;
   const request = await buildRequest(invocation);
+  if (flags.bool('debug')) {
+    needTerminal(context);
+  }
   const images = await (await context.engine()).openImages();
   if (flags.bool('check')) {
     return printCheck(context, await images.check(request));
@@ -31,6 +35,7 @@ export const runDockerBuild: Handler = async (invocation) => {
         }
       },
       context.interrupts.signal,
+      flags.bool('debug') ? { onFailedStep: debugShell(context, renderer) } : {},
     );
     renderer.close();
     await report(invocation, result, request);
@@ -80,11 +85,13 @@ const buildRequest = async ({ context, args, flags }: Invocation): Promise<Build
     ),
     noCache: flags.bool('no-cache'),
     pull: flags.bool('pull'),
-    network: flags.choice('network', ['default', 'none']) ?? 'default',
+    network: flags.choice('network', ['default', 'none', 'proxy']) ?? 'default',
     additionalContexts: parseContexts(flags.list('build-context'), cwd),
     extraHosts: parseHosts(flags.list('add-host')),
     secrets: parseSecrets(flags.list('secret'), env, cwd),
     ...outputsOf({ context, flags }),
+    ssh: await parseSsh(flags.list('ssh'), env, cwd),
+    limits: parseLimits(flags, flags.list('ulimit')),
     ...(target ? { target } : {}),
     ...(platform ? { platform } : {}),
     ...(shmSize ? { shmSize: parseBytes(shmSize, 'shm-size') } : {}),

@@ -100,9 +100,17 @@ describe('pull, build, save and load', () => {
     const context = { ...fakeContext({ env: { TOKEN: 'secret', HTTP: 'p' } }), cwd: folder };
     const line =
       'build -t app:1 --build-arg A=1 --build-arg HTTP --build-arg UNSET --label l=v --target prod --network none ' +
-      '--secret id=npm,src=token --secret id=TOKEN,env=TOKEN --add-host db:10.0.0.1 --shm-size 64m --no-cache --pull --rm .';
+      '--memory 3g --cpus 2 --disk 10g --timeout 1m30s --ulimit nofile=5:6 --ulimit core=-1 --secret id=npm,src=token --secret id=TOKEN,env=TOKEN --add-host db:10.0.0.1 --shm-size 64m --no-cache --pull --rm .';
     expect(await run(context, line)).toBe(0);
     expect(context.fake.call('build')?.args[0]).toEqual({
+      ssh: {},
+      limits: {
+        memoryMib: 3072,
+        cpus: 2,
+        diskMib: 10_240,
+        stepTimeout: 90_000,
+        ulimits: { nofile: { soft: 5, hard: 6 }, core: { soft: -1, hard: -1 } },
+      },
       context: folder,
       dockerfile: { path: join(folder, 'Dockerfile') },
       tags: ['app:1'],

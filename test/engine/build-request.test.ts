@@ -41,7 +41,8 @@ test('secrets come from files, variables and the file itself, under their target
 test.each([
   [{ secrets: [{ source: 'x' }] }, 'COMPOSE_INVALID', /NOT_SET, which is not set/],
   [{ secrets: [{ source: 'y' }] }, 'COMPOSE_INVALID', /neither a file nor a variable/],
-  [{ ssh: ['default'] }, 'HYPR_UNSUPPORTED', /build\.ssh/],
+  [{ ssh: ['default'] }, 'COMPOSE_INVALID', /SSH_AUTH_SOCK is not set/],
+  [{ ssh: ['key=/nowhere/key'] }, 'COMPOSE_INVALID', /\/nowhere\/key, which does not exist/],
   [{ network: 'host' }, 'HYPR_UNSUPPORTED', /build\.network: host/],
 ] as const)('refuses %j', async (config, code, message) => {
   const secrets = { x: { name: 'x', environment: 'NOT_SET' } };
@@ -54,7 +55,13 @@ test.each([
   expect((error as HyprError).message).toMatch(message);
 });
 
-test.each([undefined, 'default', 'none'])('network %s is given on', async (network) => {
+test('ssh and ulimits go into the request', async () => {
+  const request = await buildRequest(input({ ssh: [`key=${context}`], ulimits: { nproc: 5, nofile: { soft: 1, hard: 2 } } }));
+  expect(request.ssh).toEqual({ key: { keys: [context] } });
+  expect(request.limits).toEqual({ ulimits: { nproc: { soft: 5, hard: 5 }, nofile: { soft: 1, hard: 2 } } });
+});
+
+test.each([undefined, 'default', 'none', 'proxy'])('network %s is given on', async (network) => {
   const request = await buildRequest(input(network === undefined ? {} : { network }));
-  expect(request.network).toBe(network === 'none' ? 'none' : 'default');
+  expect(request.network).toBe(network ?? 'default');
 });

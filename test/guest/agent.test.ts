@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectGuest, GuestExecError } from '../../guest/client.ts';
 import { encodeFrame, FRAME } from '../../guest/protocol.ts';
@@ -26,6 +28,44 @@ afterAll(async () => {
 });
 
 const shell = (script: string, more: Parameters<typeof processSpec>[1] = {}) => client.spawn(processSpec(['sh', '-c', script], more));
+
+describe('a relay', () => {
+  it('carries connections both ways, half-closed ones and ones that are not read', async () => {
+    const port = 20_000 + (process.pid % 20_000);
+    const accepted: Duplex[] = [];
+    const relay = await client.relay({ port }, (connection) => {
+      accepted.push(connection);
+      // The first one is never read, the others are echoed.
+      if (accepted.length > 1) {
+        connection.pipe(connection);
+      } else {
+        connection.write(Buffer.alloc(300_000));
+      }
+    });
+    const stuck = createConnection(port, '127.0.0.1');
+    stuck.on('error', () => {});
+    await once(stuck, 'connect');
+    const data = randomBytes(900_000);
+    const echo = createConnection({ port, host: '127.0.0.1', allowHalfOpen: true });
+    echo.end(data);
+    const parts: Buffer[] = [];
+    for await (const part of echo) {
+      parts.push(part as Buffer);
+    }
+    expect(Buffer.concat(parts).equals(data)).toBe(true);
+    await relay.close();
+    stuck.resume();
+    await once(stuck, 'close');
+    expect(accepted.every(({ destroyed }) => destroyed)).toBe(true);
+  });
+
+  it('says why it cannot listen', async () => {
+    await expect(client.relay({ socket: 'a/b', mode: 0o600, uid: 0, gid: 0 }, () => {})).rejects.toMatchObject({
+      code: 'GUEST_REFUSED',
+      message: expect.stringContaining('listening for the host'),
+    });
+  });
+});
 
 describe('programs', () => {
   it('give their output by stream and their exit code', async () => {

@@ -52,6 +52,18 @@ const seeds = (): Array<[number, Buffer]> => {
   const program = encodeProcess(
     processSpec(['sh', '-c', 'x'], { tty: true, size: { columns: 1, rows: 2 }, limits: { nofile: { soft: 1, hard: -1 } } }),
   );
+  const mounted = encodeProcess(
+    processSpec(['x'], {
+      isolated: true,
+      mounts: [
+        { kind: 'cache', target: '/c', disk: 'c1', readOnly: false, mode: 0o700, uid: 1, gid: 2, seed: { staged: 'a', path: '/b' } },
+        { kind: 'bind', target: '/b', content: { disk: 'i1', path: '/usr' }, readOnly: true },
+        { kind: 'tmpfs', target: '/t', size: 4096 },
+        { kind: 'file', target: '/run/secrets/s', content: Buffer.from('hush'), mode: 0o400, uid: 0, gid: 0 },
+        { kind: 'socket', target: '/s', name: 'ssh0' },
+      ],
+    }),
+  );
   const order = (body: Buffer) => Buffer.concat([Buffer.from([1, 0]), body]);
   const frames = Buffer.concat([
     encodeHello(Buffer.alloc(16, 3)).subarray(-80),
@@ -75,6 +87,7 @@ const seeds = (): Array<[number, Buffer]> => {
     [PARSER.frames, frames],
     [PARSER.orders, machine],
     [PARSER.orders, program],
+    [PARSER.orders, mounted],
     [PARSER.orders, encodeNames({ a: ['1.2.3.4'] })],
     [PARSER.orders, encodeFiles([{ path: '/x', content: Buffer.alloc(9), mode: 1, uid: 1, gid: 1 }])],
     [PARSER.orders, encodeSimple({ channel: 1, signal: 9, path: '/x', flag: true })],

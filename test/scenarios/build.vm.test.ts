@@ -168,9 +168,18 @@ pipe
       stderr
         .trim()
         .split('\n')
-        .slice(-2)
+        .slice(-8)
         .map((line) => line.trim()),
-    ).toEqual(['about to fail', 'it broke']);
+    ).toEqual([
+      '2 |     RUN true',
+      '3 |',
+      '4 | >>> RUN echo about to fail; \\',
+      '5 | >>>     echo it broke >&2; exit 7',
+      '--------------------',
+      'about to fail',
+      'it broke',
+      'fix: for a shell where it failed: hypr build --debug',
+    ]);
     expect(await leftovers()).toEqual(nothing);
   });
 

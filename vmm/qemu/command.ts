@@ -108,6 +108,7 @@ const deviceArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
 
 const coldDevices = (spec: MachineSpec): string[] => [
   ...['-device', 'virtio-balloon-pci,free-page-reporting=on'],
+  ...Array.from({ length: spec.sparePorts ?? 0 }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap((disk, index) => [...driveArgs(disk, index), '-device', optionText(diskDevice(disk, index))]),
   ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(nicDevice(nic))]),
   ...spec.shares.flatMap((share, index) => [...shareArgs(spec, index), '-device', optionText(shareDevice(share, index))]),
@@ -143,6 +144,21 @@ export const pluggedDevices = (spec: MachineSpec): Device[] =>
     id: `s${slot}`,
     bus: `p${slot}`,
   }));
+
+/** Ports that disks can be plugged into while the machine runs. */
+export const freePorts = (spec: MachineSpec, beginning: Beginning): number[] => {
+  const used = spec.disks.length + spec.nics.length + spec.shares.length;
+  const [first, end] = beginning.kind === 'clone' ? [used, SLOTS] : [0, spec.sparePorts ?? 0];
+  return Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index);
+};
+
+/** Pure: a disk for a port, as QMP's `blockdev-add` and `device_add` take it. */
+export const pluggedDisk = (disk: DiskSpec, port: number) => {
+  const node = `plug${port}`;
+  const modes = disk.readOnly ? { 'read-only': true } : { discard: 'unmap', 'detect-zeroes': 'unmap' };
+  const device: Device = { ...diskDevice(disk, port), drive: node, id: `s${port}`, bus: `p${port}` };
+  return { node, device, block: { driver: disk.format, 'node-name': node, ...modes, file: { driver: 'file', filename: disk.path } } };
+};
 
 const optionText = ({ driver, ...options }: Device): string =>
   [driver, ...Object.entries(options).map(([key, value]) => `${key}=${quote(String(value))}`)].join(',');

@@ -10,7 +10,7 @@ import type { Machine, MachineRecord, MachineSpec, SavedMachine, Vmm } from '../
 import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
 import { loadClone, loadWhole, type Saved } from './clone.ts';
-import { type Beginning, buildQemuCommand, layoutOf, machineSockets, type QemuSettings } from './command.ts';
+import { type Beginning, buildQemuCommand, freePorts, layoutOf, machineSockets, type QemuSettings } from './command.ts';
 import { launchQemu, makeFolders } from './launch.ts';
 import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
 import { connectQmp } from './qmp.ts';
@@ -138,7 +138,7 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
       programs: settings.toolchain.id,
     };
     cleanup.disarm();
-    return new QemuMachine(record, qmp, child);
+    return new QemuMachine(record, qmp, child, freePorts(spec, beginning));
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;

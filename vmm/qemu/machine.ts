@@ -5,8 +5,9 @@ import { sleep } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { boundLog, lastLines } from '../console.ts';
-import type { Machine, MachineExit, MachineRecord, SavedMachine } from '../machine.ts';
+import type { DiskSpec, Machine, MachineExit, MachineRecord, PluggedDisk, SavedMachine } from '../machine.ts';
 import { saveWhole } from './clone.ts';
+import { Ports } from './ports.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 
 /** After SIGKILL, or after the monitor closed, for the kernel to take the process away. */
@@ -46,13 +47,16 @@ export class QemuMachine implements Machine {
   readonly exited: Promise<MachineExit>;
   readonly #qmp: Qmp;
   readonly #console: { close(): void };
+  readonly #freePorts: readonly number[];
+  #ports: Ports | undefined;
   #poweredOff = false;
   #killed = false;
   #released = false;
   #crash: string | undefined;
 
   /** `child` is absent for an adopted machine. */
-  constructor(record: MachineRecord, qmp: Qmp, child: ChildProcess | undefined) {
+  constructor(record: MachineRecord, qmp: Qmp, child: ChildProcess | undefined, freePorts: readonly number[] = []) {
+    this.#freePorts = freePorts;
     this.record = record;
     this.#qmp = qmp;
     this.#console = boundLog(record.spec.consoleLog);
@@ -118,6 +122,11 @@ export class QemuMachine implements Machine {
   async delete(): Promise<void> {
     await this.kill();
     await removeLeftovers(this.record);
+  }
+
+  async plugDisk(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
+    this.#ports ??= new Ports(this.#qmp, this.#freePorts);
+    return this.#ports.plug(disk, signal);
   }
 
   async memory(): Promise<number> {

@@ -18,6 +18,9 @@ export interface QmpCommands {
   'query-status': { args: undefined; result: { readonly status: string; readonly running: boolean } };
   set_link: { args: { readonly name: string; readonly up: boolean }; result: unknown };
   device_add: { args: Readonly<Record<string, string | number>>; result: unknown };
+  device_del: { args: { readonly id: string }; result: unknown };
+  'blockdev-add': { args: Readonly<Record<string, unknown>>; result: unknown };
+  'blockdev-del': { args: { readonly 'node-name': string }; result: unknown };
   'migrate-set-capabilities': {
     args: { readonly capabilities: ReadonlyArray<{ readonly capability: string; readonly state: boolean }> };
     result: unknown;

@@ -1,13 +1,16 @@
 import type { LayerItem } from '../../../builder/build/tar-write.ts';
 import { writeLayer } from '../../../builder/build/tar-write.ts';
-import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../../../builder/types.ts';
-import type { FileOrders, GuestClient, OutputChunk, ProcessSpec } from '../../../guest/types.ts';
+import type { BuildDisk, BuildMachine, BuildMachineOptions, BuildMachines } from '../../../builder/types.ts';
+import type { FileOrders, GuestClient, OutputChunk, ProcessSpec, RelayPlace } from '../../../guest/types.ts';
 
 export interface RunResult {
   readonly files?: Readonly<Record<string, string>>;
   readonly output?: string;
   readonly code?: number;
   readonly oomKilled?: boolean;
+  readonly disk?: { readonly diskFree: number; readonly diskTotal: number };
+  /** Runs until it is killed. */
+  readonly endless?: boolean;
 }
 export type Program = (spec: ProcessSpec, machine: FakeMachine) => RunResult | Promise<RunResult>;
 
@@ -35,11 +38,17 @@ export const collect = async (stream: AsyncIterable<Uint8Array>): Promise<Buffer
 export class FakeMachine {
   readonly options: BuildMachineOptions;
   readonly files: FileOrders[] = [];
+  readonly staged = new Map<string, Buffer>();
+  readonly released: Array<readonly string[]> = [];
+  readonly relays: RelayPlace[] = [];
+  readonly plugged: BuildDisk[] = [];
+  disk: { diskFree?: number; diskTotal?: number } = {};
   readonly tars: Array<{ target: string; data: Buffer }> = [];
   readonly pushes: Array<Buffer | undefined> = [];
   readonly runs: ProcessSpec[] = [];
   closed = false;
   #upper: Record<string, string> = {};
+  #kill: () => void = () => {};
   readonly #program: Program;
   readonly #readTar: (path: string) => AsyncIterable<Uint8Array>;
 
@@ -55,13 +64,19 @@ export class FakeMachine {
         this.runs.push(spec);
         const result = await this.#program(spec, this);
         this.#upper = { ...this.#upper, ...result.files };
+        this.disk = result.disk ?? {};
+        const killed = new Promise<void>((resolve) => {
+          this.#kill = resolve;
+        });
         return {
           pid: 2,
           output: toOutput(result.output ?? ''),
-          exited: Promise.resolve({ code: result.code ?? 0, oomKilled: result.oomKilled ?? false }),
+          exited: result.endless
+            ? killed.then(() => ({ code: 137, oomKilled: false }))
+            : Promise.resolve({ code: result.code ?? 0, oomKilled: result.oomKilled ?? false }),
           write: () => Promise.resolve(),
           closeStdin: () => Promise.resolve(),
-          signal: () => Promise.resolve(),
+          signal: () => Promise.resolve(this.#kill()),
           resize: () => Promise.resolve(),
         };
       },
@@ -74,6 +89,29 @@ export class FakeMachine {
       },
       readTar: (path) => this.#readTar(path),
       readLayer: () => writeLayer(toItems(this.#upper)),
+      stageFolder: async (name, tar) => {
+        this.staged.set(name, await collect(tar));
+      },
+      releaseStep: (disks) => {
+        this.released.push(disks);
+        return Promise.resolve();
+      },
+      relay: (place) => {
+        this.relays.push(place);
+        return Promise.resolve({ close: () => Promise.resolve() });
+      },
+      stats: () =>
+        Promise.resolve({
+          cpuMs: 0,
+          memoryUsed: 0,
+          memoryTotal: 0,
+          netRx: 0,
+          netTx: 0,
+          blockRead: 0,
+          blockWrite: 0,
+          pids: 0,
+          ...this.disk,
+        }),
       pushLayer: async (tar) => {
         this.pushes.push(tar ? await collect(tar) : undefined);
         this.#upper = {};
@@ -120,7 +158,20 @@ export class FakeMachines implements BuildMachines {
       machine.closed = true;
       return Promise.resolve();
     };
-    return Promise.resolve({ guest: machine.asGuest(), close, [Symbol.asyncDispose]: close });
+    const made = {
+      limits: { memoryMib: 2048, diskMib: 65_536 },
+      makeDisk: () => Promise.resolve(),
+      plugDisk: (disk: BuildDisk) => {
+        machine.plugged.push(disk);
+        return Promise.resolve({
+          unplug: () => {
+            machine.plugged.splice(machine.plugged.indexOf(disk), 1);
+            return Promise.resolve();
+          },
+        });
+      },
+    };
+    return Promise.resolve({ guest: machine.asGuest(), ...made, close, [Symbol.asyncDispose]: close });
   }
 
   get runs(): ProcessSpec[] {

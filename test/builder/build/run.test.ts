@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { indexTar, LayerTree } from '../../../builder/build/layer-tree.ts';
-import { writeLayer } from '../../../builder/build/tar-write.ts';
-import { toItems } from './fake-machines.ts';
+import type { BuildRequest, FailedStep } from '../../../builder/types.ts';
+import type { RunResult } from './fake-machines.ts';
 import { show, thrown, Workshop } from './workshop.ts';
 
 let shop: Workshop;
@@ -68,12 +68,55 @@ describe('RUN', () => {
       message: 'process "/bin/sh -c make   all" did not complete successfully: exit code: 3',
       where: { file: 'Dockerfile', line: 3 },
     });
-    expect(error.details).toEqual(Array.from({ length: 10 }, (_, index) => `line ${index + 5}`));
+    expect(error.details).toEqual([
+      'Dockerfile:3',
+      '--------------------',
+      '   1 |     FROM busybox',
+      '   2 |',
+      '   3 | >>> RUN make \\',
+      '   4 | >>>   all',
+      '--------------------',
+      ...Array.from({ length: 10 }, (_, index) => `line ${index + 5}`),
+    ]);
     expect(shop.machines.started[0]?.closed).toBe(true);
     expect(shop.steps().at(-1)).toBe('[2/2] RUN make   all: error');
     shop.machines.program = () => ({});
     await shop.build('FROM busybox\n\nRUN make \\\n  all\n');
     expect(shop.machines.started).toHaveLength(2);
+  });
+
+  it('says which limit a step met, and how to raise it', async () => {
+    const failure = async (result: RunResult, request: Partial<BuildRequest> = {}) => {
+      shop.machines.program = () => result;
+      const { message, hint } = await thrown(shop.build('FROM busybox\nRUN x\n', request));
+      return [message.replace(/.*exit code: /, ''), hint];
+    };
+    expect(await failure({ code: 2 })).toEqual(['2', 'for a shell where it failed: hypr build --debug']);
+    expect(await failure({ code: 1, oomKilled: true })).toEqual([
+      '1: the build machine ran out of memory (2048 MiB)',
+      'give it more: hypr build --memory 4g (or HYPR_BUILD_MEMORY)',
+    ]);
+    expect(await failure({ code: 1, disk: { diskFree: 0, diskTotal: 1e9 } })).toEqual([
+      '1: the disk of the build machine is full (65536 MiB)',
+      'give it a larger one: hypr build --disk 128g (or HYPR_BUILD_DISK)',
+    ]);
+    expect(await failure({ endless: true }, { limits: { stepTimeout: 20, ulimits: { nofile: { soft: 5, hard: 6 } } } })).toEqual([
+      '137: it took longer than the 0.02 s that a step may take',
+      'give steps more time: hypr build --timeout 1h',
+    ]);
+    expect(shop.machines.runs.at(-1)?.limits).toEqual({ nofile: { soft: 5, hard: 6 } });
+  });
+
+  it('shows a failed step to whoever wants to look, its machine still there', async () => {
+    shop.machines.program = () => ({ code: 1 });
+    const seen: FailedStep[] = [];
+    shop.onFailedStep = (step) => {
+      expect(shop.machines.started[0]?.closed).toBe(false);
+      seen.push(step);
+    };
+    await thrown(shop.build('FROM busybox\nSHELL ["/bin/bash", "-ec"]\nRUN --mount=type=tmpfs,target=/t x\n'));
+    expect(seen).toMatchObject([{ shell: ['/bin/bash'], process: { cwd: '/', mounts: [{ kind: 'tmpfs' }] } }]);
+    expect(shop.machines.started[0]?.closed).toBe(true);
   });
 
   it('logs output under its step', async () => {
@@ -97,16 +140,23 @@ describe('RUN', () => {
       'cat <<A 3<<-B > /x\none\nA\ntwo\nB',
       'tabs\n',
     ]);
-    expect(machine?.files.map(({ path, content, mode }) => [path, Buffer.from(content).toString(), mode])).toEqual([
-      ['/dev/pipes/PY', '#!/bin/awk -f\nBEGIN\n', 0o755],
+    expect(machine?.runs.map(({ mounts }) => mounts)).toEqual([
+      [],
+      [{ kind: 'file', target: '/dev/pipes/PY', content: Buffer.from('#!/bin/awk -f\nBEGIN\n'), mode: 0o755, uid: 0, gid: 0 }],
+      [],
+      [],
     ]);
     expect(shop.steps().some((step) => step.startsWith('[2/5] RUN <<EOF (echo $a...)'))).toBe(true);
   });
 
   it('has networks, security and platforms of its own', async () => {
     await shop.build('FROM busybox\nRUN --network=none a\nRUN --security=insecure b\n');
-    expect(shop.machines.started.map(({ options }) => options.network)).toEqual(['none', 'default']);
-    expect(shop.machines.runs.map(({ privileged }) => privileged)).toEqual([undefined, true]);
+    // One machine: a step without network gets a namespace of its own.
+    expect(shop.machines.started.map(({ options }) => options.network)).toEqual(['default']);
+    expect(shop.machines.runs.map(({ privileged, isolated }) => [privileged, isolated])).toEqual([
+      [undefined, true],
+      [true, undefined],
+    ]);
     expect((await thrown(shop.build('FROM busybox\nRUN --network=host a\n'))).message).toContain('--network=host');
     const foreign = process.arch === 'arm64' ? 'linux/amd64' : 'linux/arm64';
     expect((await thrown(shop.build('FROM scratch\nRUN other\n', { platform: foreign }))).code).toBe('IMAGE_PLATFORM');
@@ -157,19 +207,22 @@ describe('RUN --mount', () => {
   it('bind: gives context, stages and single files, and leaves nothing', async () => {
     shop.file('src/a', 'A');
     shop.file('package.json', '{}');
-    shop.machines.program = () => ({ files: { 'made/src/a': 'changed', 'made/new': 'x', 'w/package.json': 'changed', 'w/out': 'kept' } });
     const { blob } = await shop.build(
       'FROM scratch AS files\nCOPY src /s\nFROM busybox\nWORKDIR /w\nENV to=/made/src\nRUN --mount=target=$to,source=src --mount=type=bind,source=package.json,target=package.json --mount=from=files,source=/s,dst=/made/stage,rw true\nRUN next\n',
     );
-    const [first, second] = shop.machines.started;
-    expect(await Promise.all((first?.tars ?? []).map(({ data }) => treeOf(data)))).toEqual([
-      { 'made/src/a': 'A' },
-      { 'made/stage/a': 'A' },
+    const [machine] = shop.machines.started;
+    const [folder = '', file = ''] = machine?.staged.keys() ?? [];
+    expect(await Promise.all([...(machine?.staged.values() ?? [])].map(treeOf))).toEqual([{ 'c/a': 'A' }, { c: '{}' }]);
+    const disk = machine?.plugged[0]?.serial;
+    expect(machine?.runs[0]?.mounts).toEqual([
+      { kind: 'bind', target: '/made/src', readOnly: true, content: { staged: folder, path: '/c' } },
+      { kind: 'bind', target: '/made/stage', readOnly: false, content: { disk, path: '/s' } },
+      { kind: 'bind', target: '/w/package.json', readOnly: true, content: { staged: file, path: '/c' } },
     ]);
-    expect(first?.files.map(({ path }) => path)).toEqual(['/w/package.json']);
-    expect(await show(await shop.tree(blob.rootfs.diff_ids.slice(2, 3)))).toEqual({ 'made/new': 'x', 'w/out': 'kept' });
-    expect(first?.closed).toBe(true);
-    expect(second?.runs.map(({ args }) => args.at(-1))).toEqual(['next']);
+    expect(machine?.released).toEqual([[]]);
+    expect(machine?.runs[1]).toMatchObject({ args: ['/bin/sh', '-c', 'next'], mounts: [] });
+    expect(shop.machines.started).toHaveLength(1);
+    expect(blob.rootfs.diff_ids.length).toBeGreaterThan(0);
   });
 
   it('bind: its content decides about the cache, not that of other files', async () => {
@@ -188,10 +241,12 @@ describe('RUN --mount', () => {
   it('secret: file, variable, required; never in key, layer or config', async () => {
     const file =
       'FROM busybox\nRUN --mount=type=secret,id=mysecret,mode=741,uid=100,gid=102 --mount=type=secret,id=other,env=TOKEN --mount=type=secret,id=missing a\n';
-    shop.machines.program = () => ({ files: { 'run/secrets/mysecret': 'leak' } });
     const { blob } = await shop.build(file, { secrets: { mysecret: { value: 'hush' }, other: { value: 'word' } } });
     const [machine] = shop.machines.started;
-    expect(machine?.files).toEqual([{ path: '/run/secrets/mysecret', content: Buffer.from('hush'), mode: 0o741, uid: 100, gid: 102 }]);
+    expect(machine?.files).toEqual([]);
+    expect(machine?.runs[0]?.mounts).toEqual([
+      { kind: 'file', target: '/run/secrets/mysecret', content: Buffer.from('hush'), mode: 0o741, uid: 100, gid: 102 },
+    ]);
     expect(machine?.runs[0]?.env).toContain('TOKEN=word');
     expect(await show(await shop.tree(blob.rootfs.diff_ids.slice(-1)))).toEqual({});
     expect(JSON.stringify([blob, shop.events])).not.toMatch(/hush|word/);
@@ -201,21 +256,93 @@ describe('RUN --mount', () => {
     expect(missing.message).toBe('secret mysecret: not found');
   });
 
-  it('cache: comes back in the next build, shared by target, and is in no layer', async () => {
-    shop.machines.program = () => ({ files: { 'root/.cache/pip/x': 'x', done: 'y' } });
-    // Guests name what they send as docker's archives do: beginning with the folder's own name.
-    shop.machines.readTar = (path) => writeLayer(toItems({ [`${path.split('/').at(-1)}/x`]: 'cached' }));
-    const { blob } = await shop.build('FROM busybox\nRUN --mount=type=cache,target=/root/.cache/pip,uid=7,mode=0700 a\n');
-    expect(await show(await shop.tree(blob.rootfs.diff_ids.slice(-1)))).toEqual({ done: 'y' });
-    await shop.build('FROM busybox\nRUN --mount=type=cache,target=/root/.cache/pip b\nRUN --mount=type=cache,target=/other c\n');
-    const tars = shop.machines.started.map(({ tars }) => tars[0]?.data ?? Buffer.alloc(0));
-    expect(await Promise.all(tars.map(treeOf))).toEqual([{ 'root/.cache/pip/': '' }, { 'root/.cache/pip/': '' }, { 'other/': '' }]);
-    expect(await treeOf(shop.machines.started[1]?.tars[1]?.data ?? Buffer.alloc(0))).toEqual({ 'root/.cache/pip/x': 'cached' });
+  it('cache: a disk by id and beginning, for one step at a time', async () => {
+    const disks: string[][] = [];
+    shop.machines.program = (_spec, machine) => {
+      disks.push(machine.plugged.map(({ path }) => basename(path)));
+      return {};
+    };
+    const mounts = ['target=/a', 'target=/b,id=/a', 'target=/a,sharing=private', 'target=/a,mode=0700,uid=7', 'target=/other'];
+    await shop.build(`FROM busybox\n${mounts.map((mount) => `RUN --mount=type=cache,${mount} x\n`).join('')}`);
+    const [own = '', ...others] = disks.map(([disk]) => disk ?? '');
+    expect(others.slice(0, 2)).toEqual([own, own]);
+    expect(new Set([own, ...others.slice(2)]).size).toBe(3);
+    const [machine] = shop.machines.started;
+    const disk = machine?.released[0]?.[0];
+    expect(machine?.runs[0]?.mounts).toEqual([{ kind: 'cache', target: '/a', disk, readOnly: false, uid: 0, gid: 0 }]);
+    expect(machine?.runs[3]?.mounts).toMatchObject([{ mode: 0o700, uid: 7 }]);
+    expect(machine?.plugged).toEqual([]);
+    expect(shop.machines.started).toHaveLength(1);
   });
 
-  it("tmpfs: is the machine's", async () => {
-    await shop.build('FROM busybox\nRUN --mount=type=tmpfs,target=/t,size=131072k a\nRUN b\n');
-    expect(shop.machines.started.map(({ options }) => options.tmpfs)).toEqual([[{ target: '/t', size: 134_217_728 }], undefined]);
+  it('cache: locked ones wait, private ones take another', async () => {
+    let most = 0;
+    const now = new Map<string, number>();
+    const disks = new Set<string>();
+    shop.machines.program = async (_spec, machine) => {
+      const path = machine.plugged[0]?.path ?? '';
+      disks.add(path);
+      now.set(path, (now.get(path) ?? 0) + 1);
+      most = Math.max(most, now.get(path) ?? 0);
+      // Long enough for the other stage to be there too.
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      now.set(path, (now.get(path) ?? 0) - 1);
+      return {};
+    };
+    shop.maxMachines = 2;
+    const stages = (sharing: string) =>
+      ['a', 'b'].map((name) => `FROM busybox AS ${name}\nRUN --mount=type=cache,target=/c,sharing=${sharing} ${name}\n`).join('');
+    const end = 'FROM scratch\nCOPY --from=a /bin/sh /a\nCOPY --from=b /bin/sh /b\n';
+    await shop.build(`${stages('locked')}${end}`, { target: '2' });
+    expect([most, disks.size]).toEqual([1, 1]);
+    await shop.build(`${stages('private')}${end}`, { target: '2', noCache: true });
+    expect([most, disks.size]).toEqual([1, 2]);
+  });
+
+  it('cache: with a beginning it is begun anew, once, by a build without cache (behaviour 28)', async () => {
+    const here: boolean[] = [];
+    shop.machines.program = (_spec, machine) => {
+      const path = machine.plugged[0]?.path ?? '';
+      here.push(existsSync(path));
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, 'disk');
+      return {};
+    };
+    const file = (step: string) =>
+      `FROM busybox\nRUN --mount=type=cache,target=/m,mode=0700 ${step}1\nRUN --mount=type=cache,target=/m,mode=0700 ${step}2\nRUN --mount=type=cache,target=/n ${step}3\n`;
+    await shop.build(file('a'));
+    await shop.build(file('b'));
+    await shop.build(file('b'), { noCache: true });
+    expect(here).toEqual([false, true, false, true, true, true, false, true, true]);
+  });
+
+  it('ssh: a socket where it is wanted, only if something is forwarded', async () => {
+    const ssh = { default: { socket: '/host/agent' }, deploy: { keys: ['/k'] } };
+    const file = 'FROM busybox\nRUN --mount=type=ssh --mount=type=ssh,id=deploy,target=/s,uid=5,mode=0660 --mount=type=ssh,id=none x\n';
+    await shop.build(file, { ssh });
+    const [machine] = shop.machines.started;
+    expect(machine?.relays).toEqual([
+      { socket: 'ssh0', mode: 0o600, uid: 0, gid: 0 },
+      { socket: 'ssh1', mode: 0o660, uid: 5, gid: 0 },
+    ]);
+    expect(machine?.runs[0]?.env).toContain('SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0');
+    expect(machine?.runs[0]?.mounts).toEqual([
+      { kind: 'socket', target: '/run/buildkit/ssh_agent.0', name: 'ssh0' },
+      { kind: 'socket', target: '/s', name: 'ssh1' },
+    ]);
+    const missing = await thrown(shop.build('FROM busybox\nRUN --mount=type=ssh,required x\n'));
+    expect(missing.message).toBe('no SSH key "default" forwarded from the client');
+  });
+
+  it('tmpfs and targets in one another: outermost first', async () => {
+    await shop.build(
+      'FROM busybox\nENV in=/t/c type=tmpfs\nRUN --mount=type=cache,target=$in --mount=type=$type,target=/t,size=131072k --mount=target=/t/c/ctx a\n',
+    );
+    expect(shop.machines.runs[0]?.mounts).toMatchObject([
+      { kind: 'tmpfs', target: '/t', size: 134_217_728 },
+      { kind: 'cache', target: '/t/c' },
+      { kind: 'bind', target: '/t/c/ctx' },
+    ]);
   });
 
   it('refuses what is not one', async () => {

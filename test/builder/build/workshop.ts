@@ -7,7 +7,7 @@ import type { ImageConfigBlob } from '../../../builder/build/store.ts';
 import { type LayerItem, writeLayer } from '../../../builder/build/tar-write.ts';
 import { type BuildOptions, buildImage } from '../../../builder/build.ts';
 import type { ImageStore } from '../../../builder/store/store.ts';
-import type { BuildEvent, BuildRequest, BuildResult, Image } from '../../../builder/types.ts';
+import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../../builder/types.ts';
 import { FakeMachines, toItems } from './fake-machines.ts';
 import { FakeStore } from './fake-store.ts';
 
@@ -26,6 +26,8 @@ export class Workshop {
   events: BuildEvent[] = [];
   certificates: Uint8Array | undefined;
   options: Partial<BuildOptions> = {};
+  maxMachines = 1;
+  onFailedStep: ((step: FailedStep) => void) | undefined;
 
   constructor() {
     mkdirSync(this.context);
@@ -112,7 +114,8 @@ export class Workshop {
       },
       onEvent: (event) => this.events.push(event),
       signal,
-      maxMachines: 1,
+      maxMachines: this.maxMachines,
+      ...(this.onFailedStep === undefined ? {} : { onFailedStep: async (step) => this.onFailedStep?.(step) }),
       readCertificates: () => Promise.resolve(this.certificates),
       ...this.options,
     });

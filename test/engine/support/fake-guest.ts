@@ -318,6 +318,11 @@ export class FakeClient implements GuestClient {
   async writeTar(): Promise<void> {}
   async *readTar(): AsyncIterable<Uint8Array> {}
   async *readLayer(): AsyncIterable<Uint8Array> {}
+  async stageFolder(): Promise<void> {}
+  async releaseStep(): Promise<void> {}
+  async relay(): Promise<{ close(): Promise<void> }> {
+    return { close: async () => {} };
+  }
   async pushLayer(): Promise<void> {}
   async sync(): Promise<void> {}
 

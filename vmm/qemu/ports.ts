@@ -1,0 +1,63 @@
+import { rejectOnAbort, withDeadline } from '../../base/deadline.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import type { DiskSpec, PluggedDisk } from '../machine.ts';
+import { pluggedDisk } from './command.ts';
+import type { Qmp } from './qmp.ts';
+
+/** A guest under emulation on a loaded host takes its time to let a device go. */
+const UNPLUG_MS = 60_000;
+
+/** The free ports of a running machine, and the disks in them. */
+export class Ports {
+  readonly #qmp: Qmp;
+  readonly #free: number[];
+  readonly #waiting = new Map<string, () => void>();
+
+  constructor(qmp: Qmp, free: readonly number[]) {
+    this.#qmp = qmp;
+    this.#free = [...free];
+    qmp.onEvent(({ event, data }) => {
+      if (event === 'DEVICE_DELETED' && typeof data.device === 'string') {
+        this.#waiting.get(data.device)?.();
+      }
+    });
+  }
+
+  /** Throws VMM_START when there is no port left, or with QEMU's words when it cannot open the disk. */
+  async plug(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
+    const port = this.#free.shift();
+    if (port === undefined) {
+      throw new HyprError('VMM_START', 'the machine has no port left for another disk');
+    }
+    const { node, block, device } = pluggedDisk(disk, port);
+    try {
+      await this.#qmp.run('blockdev-add', block, signal);
+      try {
+        await this.#qmp.run('device_add', device, signal);
+      } catch (error) {
+        await this.#qmp.run('blockdev-del', { 'node-name': node }).catch(() => {});
+        throw error;
+      }
+    } catch (error) {
+      this.#free.unshift(port);
+      signal?.throwIfAborted();
+      throw new HyprError('VMM_START', `the disk ${disk.path} cannot be plugged in: ${messageOf(error)}`, { cause: error });
+    }
+    return { unplug: (abort) => this.#unplug(port, { id: `s${port}`, node }, abort) };
+  }
+
+  /** The guest gives the device up in its own time, and only then QEMU lets go of the file. */
+  async #unplug(port: number, { id, node }: { id: string; node: string }, signal?: AbortSignal): Promise<void> {
+    const gone = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
+    try {
+      await this.#qmp.run('device_del', { id }, signal);
+      await withDeadline({ ms: UNPLUG_MS, what: 'the guest to let go of a disk', signal }, (deadline) =>
+        Promise.race([gone, rejectOnAbort(deadline)]),
+      );
+      await this.#qmp.run('blockdev-del', { 'node-name': node }, signal);
+      this.#free.unshift(port);
+    } finally {
+      this.#waiting.delete(id);
+    }
+  }
+}
