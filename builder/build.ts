@@ -13,6 +13,7 @@ import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, FailedStep, 
 export { hostCaBundle } from './build/ca-bundle.ts';
 export { listCachedLayers, pruneBuildCache } from './build/cache.ts';
 export { type BuildCheck, checkBuild } from './build/check-build.ts';
+export { type BuildOutline, type BuildTargets, describeTargets, outlineBuild } from './build/describe-build.ts';
 export type { BuildStore, ImageConfigBlob, ImageHistory } from './build/store.ts';
 
 export interface BuildOptions {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { homePaths, runtimeDir } from '../base/paths.ts';
-import { buildImage, checkBuild, listCachedLayers } from '../builder/build.ts';
+import { buildImage, checkBuild, describeTargets, listCachedLayers, outlineBuild } from '../builder/build.ts';
 import { openImages as openImageApi } from '../builder/images.ts';
 import { findCredentials, serverKey } from '../builder/registry/credentials.ts';
 import { login, logout, parseServer } from '../builder/registry/login.ts';
@@ -52,7 +52,13 @@ export const openImages: EngineApi['openImages'] = async () => {
       ...options,
     });
   };
-  return { ...images, build, check: (request) => checkBuild(request, (name) => images.store.get(name)) };
+  return {
+    ...images,
+    build,
+    check: (request) => checkBuild(request, (name) => images.store.get(name)),
+    outline: outlineBuild,
+    targets: describeTargets,
+  };
 };
 
 export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signal) => {

@@ -1,5 +1,5 @@
 import type { ProgressSink } from '../base/progress.ts';
-import type { BuildCheck } from '../builder/build.ts';
+import type { BuildCheck, BuildOutline, BuildTargets } from '../builder/build.ts';
 import type { Credentials } from '../builder/registry/credentials.ts';
 import type { LoginResult } from '../builder/registry/login.ts';
 import type { PushResult } from '../builder/registry/push.ts';
@@ -7,7 +7,7 @@ import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '.
 import type { MountConfig, PortConfig, Project } from '../compose/model.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 
-export type { BuildCheck } from '../builder/build.ts';
+export type { BuildCheck, BuildOutline, BuildTargets } from '../builder/build.ts';
 export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../builder/types.ts';
 
 /** Options of `up` and `create`; names follow docker compose's flags. */
@@ -248,6 +248,9 @@ export interface ImageApi {
   ): Promise<BuildResult>;
   /** `build --check`: what is unwise in a Dockerfile. Runs and pulls nothing. */
   check(request: BuildRequest): Promise<BuildCheck>;
+  /** `build --call=outline` and `--call=targets`: what can be said of a Dockerfile. Runs and pulls nothing. */
+  outline(request: BuildRequest): Promise<BuildOutline>;
+  targets(request: BuildRequest): Promise<BuildTargets>;
 }
 
 /** One row of `system df`; sizes are bytes on disk. */

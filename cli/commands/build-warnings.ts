@@ -56,7 +56,7 @@ export const printCheck = ({ stdout }: Pick<CliContext, 'stdout'>, { name, text,
 };
 
 /** JSONArgsRecommended → json-args-recommended. */
-const documentation = (rule: string): string => {
+export const documentation = (rule: string): string => {
   const words = rule.replace(/([a-z])([A-Z])/g, '$1-$2').replace(/([A-Z]+)([A-Z][a-z])/g, '$1-$2');
   return `https://docs.docker.com/go/dockerfile/rule/${words.toLowerCase()}/`;
 };

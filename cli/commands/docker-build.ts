@@ -6,9 +6,10 @@ import type { CliContext } from '../context.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
 import { parseBytes, parseHosts, parseKeyValues, parseLimits, parseSecrets, parseSsh } from './build-arguments.ts';
+import { parseCall, runCall } from './build-call.ts';
 import { debugShell, needTerminal } from './build-debug.ts';
 import { parseAttestFlags, parseOutputFlags, withSourceDate } from './build-outputs.ts';
-import { BuildWarnings, isRaw, printCheck } from './build-warnings.ts';
+import { BuildWarnings, isRaw } from './build-warnings.ts';
 
 const MAX_DOCKERFILE = 4 << 20;
 
@@ -20,8 +21,9 @@ export const runDockerBuild: Handler = async (invocation) => {
     needTerminal(context);
   }
   const images = await (await context.engine()).openImages();
-  if (flags.bool('check')) {
-    return printCheck(context, await images.check(request));
+  const call = parseCall(flags);
+  if (call.method !== 'build') {
+    return await runCall(context, { call, request, images });
   }
   const quiet = flags.bool('quiet');
   const renderer = await createBuildRenderer(context, flags, quiet);

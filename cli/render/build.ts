@@ -13,8 +13,11 @@ export const createBuildRenderer = async (context: CliContext, flags: Flags, qui
     case 'quiet':
       return { onEvent: () => {}, close: () => {} };
     case 'json':
-    case 'rawjson':
       return createJsonBuild(stream);
+    case 'rawjson': {
+      const { createRawJsonBuild } = await import('./build-rawjson.ts');
+      return createRawJsonBuild(stream);
+    }
     case 'plain':
       return createPlainBuild(stream);
     case 'tty': {

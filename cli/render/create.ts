@@ -7,12 +7,15 @@ import { createPlainRenderer } from './plain.ts';
 import { createQuietRenderer } from './quiet.ts';
 import type { ProgressRenderer } from './types.ts';
 
-const MODES = ['auto', 'tty', 'plain', 'json', 'rawjson', 'quiet'] as const;
-export type ProgressMode = Exclude<(typeof MODES)[number], 'auto'>;
+const MODES = ['auto', 'tty', 'plain', 'json', 'rawjson', 'quiet', 'none'] as const;
+export type ProgressMode = Exclude<(typeof MODES)[number], 'auto' | 'none'>;
 
 /** `--progress`, COMPOSE_PROGRESS, or what stderr can show. Throws HYPR_USAGE for an unknown word. */
 export const progressMode = (context: CliContext, flags: Flags): ProgressMode => {
   const asked = flags.choice('progress', MODES) ?? envMode(context.env);
+  if (asked === 'none') {
+    return 'quiet';
+  }
   if (asked !== 'auto') {
     return asked;
   }

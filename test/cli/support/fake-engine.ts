@@ -3,6 +3,8 @@ import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../
 import type {
   BuildCheck,
   BuildEvent,
+  BuildOutline,
+  BuildTargets,
   DoctorCheck,
   EngineApi,
   ExecOptions,
@@ -104,6 +106,8 @@ export class FakeEngine {
   images: Image[] = [];
   login: { username: string; password: string } | undefined;
   checks: DoctorCheck[] = [];
+  outline: BuildOutline = { sources: [] };
+  targets: BuildTargets = { targets: [], sources: [] };
   faults: string[] = [];
   findings: BuildCheck['findings'] = [];
   buildEvents: BuildEvent[] = [];
@@ -298,6 +302,14 @@ export class FakeEngine {
         onEvent({ type: 'vertex', id: 1, name: '[1/1] FROM scratch', state: 'done', time: NOW, duration: 100 });
         this.buildEvents.forEach(onEvent);
         return { imageId: `sha256:${'cd'.repeat(32)}`, manifestDigest: 'sha256:1' };
+      },
+      outline: async (request) => {
+        this.#record('outline', request);
+        return this.outline;
+      },
+      targets: async (request) => {
+        this.#record('targets', request);
+        return this.targets;
       },
       check: async (request) => {
         this.#record('check', request);
