@@ -3,7 +3,7 @@ import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { Toolchain } from '../vmm/tools.ts';
 import type { Repository } from './registry/client.ts';
-import { findZstd } from './registry/decompress.ts';
+import { findDecompressors } from './registry/decompress.ts';
 import { pullImage, resolveDigest } from './registry/pull.ts';
 import { findAllTags, type PushResult, pushImage } from './registry/push.ts';
 import type { PushTarget } from './registry/push-target.ts';
@@ -59,7 +59,7 @@ export interface Images {
 export const openImages = async (options: OpenImagesOptions): Promise<Images> => {
   const { paths, toolchain, inUse, keepLayers, settings, env, backoff } = options;
   const store = await openImageStore({ root: paths.images, toolchain, inUse, keepLayers });
-  const zstd = findZstd(toolchain.mkfsErofs);
+  const decompressors = findDecompressors(toolchain.mkfsErofs);
   const withRegistries = async <T>(work: (registries: Registries) => Promise<T>): Promise<T> => {
     const registries = await openRegistries({ home: paths.home, settings, env, backoff });
     try {
@@ -72,13 +72,17 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
     store,
     pull: (references, { policy, platform }, progress, signal = never()) =>
       withRegistries((registries) =>
-        pullAll(references, (reference) => pullImage({ store, registries, reference, platform, policy, zstd, progress, signal }), signal),
+        pullAll(
+          references,
+          (reference) => pullImage({ store, registries, reference, platform, policy, decompressors, progress, signal }),
+          signal,
+        ),
       ),
     list: () => store.list(),
     inspect: (name) => store.need(name),
     remove: (names, { force }) => removeAll(store, names, force),
     tag: (name, reference) => store.tag(name, reference),
-    load: (path, progress, signal) => loadArchive(path, { store, zstd, progress, signal }),
+    load: (path, progress, signal) => loadArchive(path, { store, decompressors, progress, signal }),
     save: (names, path, { format }, signal) => saveAll(store, { names, path, format, signal }),
     push: (references, { allTags = false }, progress, signal = never()) =>
       withRegistries(async (registries) => {

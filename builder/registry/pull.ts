@@ -6,7 +6,7 @@ import type { Descriptor } from '../store/manifest.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { Image } from '../types.ts';
 import type { FetchedManifest, Repository } from './client.ts';
-import { decompressLayer, type ZstdCommand } from './decompress.ts';
+import { type Decompressors, decompressLayer } from './decompress.ts';
 import {
   chooseManifest,
   fitsPlatform,
@@ -28,7 +28,7 @@ export interface PullOptions {
   readonly platform?: string | undefined;
   /** missing: what is in the store for the platform is taken without asking. */
   readonly policy: 'missing' | 'always';
-  readonly zstd: ZstdCommand | undefined;
+  readonly decompressors: Decompressors;
   readonly progress: ProgressSink;
   readonly signal: AbortSignal;
 }
@@ -159,7 +159,7 @@ const pullLayer = async (
   repository: Repository,
   { job, descriptor, diffId, signal }: { job: Job; descriptor: Descriptor; diffId: string; signal: AbortSignal },
 ): Promise<void> => {
-  const { progress, store, zstd } = job;
+  const { progress, store, decompressors } = job;
   const common = { id: descriptor.digest.slice(7, 19), parentId: job.id } as const;
   const say = steps(descriptor.size, (text, current) => {
     const bytes = current === undefined ? {} : { current, total: descriptor.size };
@@ -171,7 +171,7 @@ const pullLayer = async (
     diffId,
     async () => {
       fetched = true;
-      return decompressLayer(repository.blob(descriptor, say.bytes, signal), zstd);
+      return decompressLayer(repository.blob(descriptor, say.bytes, signal), decompressors);
     },
     signal,
   );

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/files.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import { decompressLayer, type ZstdCommand } from '../registry/decompress.ts';
+import { type Decompressors, decompressLayer } from '../registry/decompress.ts';
 import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../registry/platform.ts';
 import { formatReference, parseReference } from '../registry/reference.ts';
 import { type ArchiveFile, openArchiveFile } from './archive-file.ts';
@@ -16,7 +16,7 @@ import { makeAside } from './tmp.ts';
 
 interface LoadInput {
   readonly store: ImageStore;
-  readonly zstd: ZstdCommand | undefined;
+  readonly decompressors: Decompressors;
   readonly progress: ProgressSink;
   readonly signal?: AbortSignal | undefined;
 }
@@ -57,7 +57,7 @@ export const loadArchive = async (path: string, input: LoadInput): Promise<strin
 };
 
 /** Members are read in any order, so what is compressed or not a file is first written out. */
-const plainArchive = async (path: string, aside: string, { zstd, signal }: LoadInput): Promise<string> => {
+const plainArchive = async (path: string, aside: string, { decompressors, signal }: LoadInput): Promise<string> => {
   const info = await stat(path).catch((error: unknown) => {
     throw isErrno(error, 'ENOENT') ? new HyprError('HYPR_USAGE', `there is no archive ${path}`, { cause: error }) : error;
   });
@@ -66,7 +66,7 @@ const plainArchive = async (path: string, aside: string, { zstd, signal }: LoadI
   }
   const plain = join(aside, 'archive.tar');
   const source = createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
-  await pipeline(decompressLayer(source, zstd), createWriteStream(plain, { mode: 0o600 }), ...(signal ? [{ signal }] : []));
+  await pipeline(decompressLayer(source, decompressors), createWriteStream(plain, { mode: 0o600 }), ...(signal ? [{ signal }] : []));
   return plain;
 };
 
@@ -147,7 +147,7 @@ const readBlob = async (archive: ArchiveFile, digest: string, limit: number): Pr
   return data;
 };
 
-const loadImage = async (archive: ArchiveFile, found: Found, { store, zstd, progress, signal }: LoadInput): Promise<string[]> => {
+const loadImage = async (archive: ArchiveFile, found: Found, { store, decompressors, progress, signal }: LoadInput): Promise<string[]> => {
   const { diffIds } = parseImageConfig(found.config);
   if (diffIds.length !== found.layers.length) {
     throw new HyprError('IMAGE_CORRUPT', `an image of the archive has ${found.layers.length} layers and a config for ${diffIds.length}`);
@@ -155,7 +155,7 @@ const loadImage = async (archive: ArchiveFile, found: Found, { store, zstd, prog
   const id = found.references[0] ?? ociDigest(found.config);
   progress({ id: `Image ${id}`, status: 'working', text: 'Loading', current: 0, total: diffIds.length });
   for (const [index, diffId] of diffIds.entries()) {
-    await store.ensureLayer(diffId, async () => decompressLayer(archive.stream(found.layers[index] ?? ''), zstd), signal);
+    await store.ensureLayer(diffId, async () => decompressLayer(archive.stream(found.layers[index] ?? ''), decompressors), signal);
     progress({ id: `Image ${id}`, status: 'working', text: 'Loading', current: index + 1, total: diffIds.length });
   }
   const references = found.references.map((reference) => formatReference(parseReference(reference)));

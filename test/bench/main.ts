@@ -7,6 +7,7 @@ import { connectGuest } from '../../guest/client.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
+import { measureRegistry } from './registry.ts';
 
 /**
  * `npm run bench [-- NAME…]`: figures as JSON lines, `{"name","unit","median","min","max","runs"}`. Each
@@ -141,6 +142,15 @@ const benchPull = async (): Promise<void> => {
   }
 };
 
+const benchRegistry = async (): Promise<void> => {
+  const { megabytes, push, pushAgain, pull, memory } = await measureRegistry();
+  report('layer-compressed', 'MB', [megabytes]);
+  report('push-layer', 's', push);
+  report('push-layer-again', 's', pushAgain);
+  report('pull-layer-to-mountable', 's', pull);
+  report('registry-memory', 'MiB', [memory]);
+};
+
 const imageBytes = async (url: string, name: string, tag: string): Promise<number> => {
   const accept = 'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json';
   const get = async (reference: string) =>
@@ -211,6 +221,7 @@ const BENCHES: Record<string, () => Promise<void>> = {
   boot: benchBoot,
   boots: benchBoots,
   pull: benchPull,
+  registry: benchRegistry,
   shop: benchShop,
 };
 

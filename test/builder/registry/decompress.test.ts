@@ -1,23 +1,36 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
-import { decompressLayer, findZstd } from '../../../builder/registry/decompress.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decompressLayer, findDecompressors } from '../../../builder/registry/decompress.ts';
 import { inPieces } from '../layers/tar-builder.ts';
+import { igzip as toolchainIgzip } from '../store/find-mkfs.ts';
 
 const data = Buffer.concat([randomBytes(50_000), Buffer.alloc(500_000, 'text ')]);
 const nowhere = { file: '/nowhere/ld.so', prefix: [], version: '', origin: 'path' } as const;
-const zstd = findZstd(nowhere);
+const found = findDecompressors(nowhere);
+const { zstd } = found;
 
 const decompress = async (blob: Buffer, piece = 5000): Promise<Buffer> => {
   const chunks: Buffer[] = [];
-  for await (const chunk of decompressLayer(inPieces(blob, piece), zstd)) {
+  for await (const chunk of decompressLayer(inPieces(blob, piece), decompressors)) {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 };
 
-describe('layer blobs', () => {
+let decompressors = found;
+
+// The same of both: zlib, and the faster program where there is one.
+describe.each(['zlib', 'igzip'])('layer blobs, by %s', (name) => {
+  const igzip = name === 'zlib' ? undefined : (found.igzip ?? toolchainIgzip);
+  if (name === 'igzip' && igzip === undefined) {
+    test.skip('no igzip here');
+    return;
+  }
+  beforeAll(() => {
+    decompressors = { zstd, igzip };
+  });
   test.each([1, 3, 5000])('plain, gzip, and gzip in several members, in pieces of %i', async (piece) => {
     const small = data.subarray(49_000, 52_000);
     expect((await decompress(small, piece)).equals(small)).toBe(true);
@@ -40,7 +53,7 @@ describe('layer blobs', () => {
     })();
     await expect(
       (async () => {
-        for await (const _ of decompressLayer(failing, zstd)) {
+        for await (const _ of decompressLayer(failing, decompressors)) {
           // drained
         }
       })(),
@@ -57,7 +70,7 @@ describe('layer blobs', () => {
         closed = true;
       }
     })();
-    for await (const _ of decompressLayer(source, zstd)) {
+    for await (const _ of decompressLayer(source, decompressors)) {
       break;
     }
     expect(closed).toBe(true);
@@ -69,7 +82,7 @@ describe('layer blobs', () => {
   });
   test('zstd without a program says what to install', async () => {
     const run = async () => {
-      for await (const _ of decompressLayer(inPieces(Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0])), undefined)) {
+      for await (const _ of decompressLayer(inPieces(Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0])), { zstd: undefined, igzip: undefined })) {
         // nothing
       }
     };
