@@ -8,6 +8,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import type { Tool } from '../../vmm/tools.ts';
 
 const CHUNK = 1024 * 1024;
+const PIECE = 512 * 1024;
 
 /**
  * The tar inside a layer blob, whichever way it is compressed: gzip, zstd or not at all, told by its
@@ -47,12 +48,30 @@ async function* resume(head: readonly Buffer[], rest: AsyncIterator<Buffer>): As
   }
 }
 
+/** Each piece costs a change of threads, which takes as long as inflating some ten thousand bytes. */
+async function* inLargePieces(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of input) {
+    pieces.push(piece);
+    size += piece.length;
+    if (size >= PIECE) {
+      yield Buffer.concat(pieces);
+      pieces = [];
+      size = 0;
+    }
+  }
+  yield Buffer.concat(pieces);
+}
+
 async function* gunzip(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const inflate = createGunzip({ chunkSize: CHUNK });
   let failure: unknown;
-  const feeding = pipeline(Readable.from(input, { objectMode: false, highWaterMark: CHUNK }), inflate).catch((error: unknown) => {
-    failure = error;
-  });
+  const feeding = pipeline(Readable.from(inLargePieces(input), { objectMode: false, highWaterMark: CHUNK }), inflate).catch(
+    (error: unknown) => {
+      failure = error;
+    },
+  );
   try {
     for await (const chunk of inflate) {
       yield chunk as Buffer;
