@@ -101,7 +101,7 @@ const makeSource = (
       }
       try {
         await withReader(async (reader) => {
-          const open = () => Promise.resolve(decompressLayer(reader.layer(descriptor), build.zstd));
+          const open = () => Promise.resolve(decompressLayer(reader.layer(descriptor), { zstd: build.zstd, igzip: undefined }));
           await build.store.ensureLayer(diffId, open, build.signal);
         });
         return true;

@@ -97,6 +97,8 @@ export interface Command {
   readonly prefix: readonly string[];
 }
 
+export type ZstdCommand = Command;
+
 export interface Decompressors {
   readonly zstd: Command | undefined;
   /** Of Intel's isa-l: thrice as fast as zlib, and on another core than the rest. Without it zlib does it. */
@@ -105,9 +107,12 @@ export interface Decompressors {
 
 /** From PATH, or those that lie beside mkfs.erofs in the toolchain. */
 export const findDecompressors = (mkfsErofs: Tool, env: NodeJS.ProcessEnv = process.env): Decompressors => ({
-  zstd: findProgram('zstd', mkfsErofs, env),
+  zstd: findZstd(mkfsErofs, env),
   igzip: findProgram('igzip', mkfsErofs, env),
 });
+
+export const findZstd = (mkfsErofs: Tool, env: NodeJS.ProcessEnv = process.env): ZstdCommand | undefined =>
+  findProgram('zstd', mkfsErofs, env);
 
 const findProgram = (name: string, mkfsErofs: Tool, env: NodeJS.ProcessEnv): Command | undefined => {
   const onPath = (env.PATH ?? '').split(delimiter).map((folder) => join(folder, name));

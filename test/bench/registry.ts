@@ -63,9 +63,13 @@ export const measureRegistry = async (): Promise<RegistryFigures> => {
 
 const addLayer = async (images: Awaited<ReturnType<typeof openImages>>, toolchain: string): Promise<string> => {
   const prefix = (await readdir(toolchain)).find((name) => name.startsWith('prefix-'));
-  const child = spawn('tar', ['-C', join(toolchain, prefix ?? ''), '--sort=name', '--exclude=usr/share', '--exclude=usr/libexec', '-c', 'usr'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    'tar',
+    ['-C', join(toolchain, prefix ?? ''), '--sort=name', '--exclude=usr/share', '--exclude=usr/libexec', '-c', 'usr'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   const { diffId } = await images.store.addLayer(child.stdout);
   const config = { os: 'linux', architecture: 'amd64', config: {}, rootfs: { type: 'layers', diff_ids: [diffId] } };
   return (await images.store.addImage({ config, references: [] })).id;
