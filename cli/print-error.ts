@@ -1,5 +1,6 @@
 import { type ErrorCode, formatPlace, type HyprError, toHyprError } from '../base/errors.ts';
 import { sanitiseName, sanitiseText } from '../base/sanitise.ts';
+import { mapFrames } from '../base/source-frames.ts';
 import { createPaint, type Paint } from './style.ts';
 
 export interface ErrorStyle {
@@ -60,8 +61,8 @@ const bugLines = (error: HyprError, style: ErrorStyle, paint: Paint): string[] =
   if (error.isUserError && !style.verbose) {
     return [];
   }
-  const stack = error.cause instanceof Error ? error.cause.stack : error.stack;
-  const frames = (stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  const stack = mapFrames((error.cause instanceof Error ? error.cause.stack : error.stack) ?? '');
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
   const note = error.isUserError
     ? []
     : ['  this is a mistake of hypr, not yours; please report it with these lines and the output of: hypr doctor'];

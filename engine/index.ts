@@ -1,174 +1,37 @@
-import { join } from 'node:path';
-import { homePaths, runtimeDir } from '../base/paths.ts';
-import { buildImage, checkBuild, describeTargets, listCachedLayers, outlineBuild } from '../builder/build.ts';
-import { openImages as openImageApi } from '../builder/images.ts';
-import { findCredentials, serverKey } from '../builder/registry/credentials.ts';
-import { login, logout, parseServer } from '../builder/registry/login.ts';
-import { resolveDigest as resolveAtRegistry } from '../builder/registry/pull.ts';
-import { openRegistries } from '../builder/registry/registries.ts';
-import type { BuildResult, Image } from '../builder/types.ts';
-import { compileJail } from '../net/compile-jail.ts';
-import { landlockAbi } from '../net/landlock.ts';
-import { checkHost } from '../vmm/doctor.ts';
-import { chooseVmm } from '../vmm/probe.ts';
-import { needToolchain, openToolchain, setupToolchain } from '../vmm/toolchain/index.ts';
-import { makeBuildMachines } from './build-machines.ts';
-import { buildServices } from './build-services.ts';
-import { buildSettings } from './build-settings.ts';
-import { orderServices } from './dependencies.ts';
-import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
-import { findInUse } from './in-use.ts';
-import { listStacks as summarise } from './list-stacks.ts';
-import { makeTemplate } from './make-template.ts';
-import { StackClient } from './stack-client.ts';
-import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
-import type { EngineApi, ImageApi } from './types.ts';
-import { openPlatform } from './wiring.ts';
+import type { EngineApi } from './types.ts';
 
-/** What the CLI is given. Everything here is reached by one dynamic import, so that `config` and `--version` load none of it. */
+/**
+ * What the CLI is given. A command that only talks to a stack's supervisor loads none of what builds and
+ * pulls: that is most of the engine, and a third of a second of a processor.
+ */
 
-export const openStack: EngineApi['openStack'] = async ({ name, onNotice }) => new StackClient(name, onNotice ?? (() => {}));
-
-export const listStacks: EngineApi['listStacks'] = async (options) => summarise(options);
-
-export const openImages: EngineApi['openImages'] = async () => {
-  const paths = homePaths();
-  const toolchain = await needToolchain(paths);
-  const images = await openImageApi({
-    paths,
-    toolchain,
-    inUse: findInUse,
-    keepLayers: async () => [...(await listCachedLayers(paths.build))],
-  });
-  const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal, options = {}) => {
-    const platform = await openBuildPlatform();
-    return buildImage({
-      request: { ...request, ...buildSettings(request, process.env) },
-      ...buildServices(images, toolchain),
-      machines: makeBuildMachines(platform),
-      paths,
-      onEvent,
-      signal,
-      ...options,
-    });
-  };
-  return {
-    ...images,
-    build,
-    check: (request) => checkBuild(request, (name) => images.store.get(name)),
-    outline: outlineBuild,
-    targets: describeTargets,
-  };
+export const openStack: EngineApi['openStack'] = async ({ name, onNotice }) => {
+  const { StackClient } = await import('./stack-client.ts');
+  return new StackClient(name, onNotice ?? (() => {}));
 };
 
-export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signal) => {
-  const registries = await openRegistries({ home: homePaths().home });
-  try {
-    return await resolveAtRegistry(registries, reference, signal);
-  } finally {
-    await registries[Symbol.asyncDispose]();
-  }
-};
+export const listStacks: EngineApi['listStacks'] = async (options) => (await import('./list-stacks.ts')).listStacks(options);
 
-/** Builds outside a stack have a folder for their sockets beside the stacks'. */
-const openBuildPlatform = () => openPlatform({ runDir: join(runtimeDir(), 'build') });
+const whole = () => import('./whole-engine.ts');
 
-export const buildProject: EngineApi['buildProject'] = async (project, options, onEvent, signal = new AbortController().signal) => {
-  const platform = await openBuildPlatform();
-  const services = orderServices(project, options.services, { withDependencies: options.withDependencies }).filter(
-    (name) => project.services[name]?.build !== undefined,
-  );
-  const results: Record<string, BuildResult> = {};
-  for (const service of services) {
-    const input = buildInput(project, service, options);
-    const imageId = await platform.buildImage(input, (event) => onEvent(service, event), signal);
-    const image = await platform.findImage(imageId);
-    results[service] = { imageId, manifestDigest: image?.manifestDigest ?? '' };
-  }
-  return results;
-};
+export const openImages: EngineApi['openImages'] = async (...args) => (await whole()).openImages(...args);
 
-export const pushProject: EngineApi['pushProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
-  const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
-  const images = await openImages();
-  const tags = services.flatMap((name) => {
-    const { image, build } = project.services[name] ?? {};
-    return image === undefined || build === undefined ? [] : [image, ...(build.tags ?? [])];
-  });
-  for (const tag of new Set(tags)) {
-    try {
-      await images.push([tag], {}, onProgress, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      // Its failure has been shown already.
-      if (!options.ignoreFailures) {
-        throw error;
-      }
-    }
-  }
-};
+export const resolveDigest: EngineApi['resolveDigest'] = async (...args) => (await whole()).resolveDigest(...args);
 
-export const registryLogins: EngineApi['registryLogins'] = async () => {
-  const { home } = homePaths();
-  return {
-    nameOf: (server) => serverKey(parseServer(server)),
-    login: (server, credentials, signal) => login(parseServer(server), credentials, { home, signal }),
-    logout: (server) => logout(parseServer(server)),
-    find: (server) => findCredentials(parseServer(server)),
-  };
-};
+export const buildProject: EngineApi['buildProject'] = async (...args) => (await whole()).buildProject(...args);
 
-export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
-  const platform = await openPlatform({ runDir: runtimeDir() });
-  const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
-  const actions = services.flatMap((service): ImageAction[] => {
-    const { image, build } = project.services[service] ?? {};
-    return image === undefined || (build !== undefined && options.ignoreBuildable)
-      ? []
-      : [{ service, reference: imageReference(project, service), action: 'pull', cause: 'asked to pull' }];
-  });
-  const wanted = options.policy === 'always' ? actions : await missingOnly(actions, platform.findImage);
-  if (!options.ignoreFailures) {
-    await ensureImages({ project, actions: wanted, platform, progress: onProgress, onBuild: () => {} }, signal);
-    return;
-  }
-  // A service that is built may name an image that no registry has: its failure has been shown already.
-  await Promise.allSettled(
-    wanted.map((action) => ensureImages({ project, actions: [action], platform, progress: onProgress, onBuild: () => {} }, signal)),
-  );
-  signal.throwIfAborted();
-};
+export const pushProject: EngineApi['pushProject'] = async (...args) => (await whole()).pushProject(...args);
 
-const missingOnly = async (
-  actions: readonly ImageAction[],
-  findImage: (name: string) => Promise<Image | undefined>,
-): Promise<ImageAction[]> => {
-  const present = await Promise.all(actions.map((action) => findImage(action.reference)));
-  return actions.filter((_, index) => present[index] === undefined);
-};
+export const registryLogins: EngineApi['registryLogins'] = async (...args) => (await whole()).registryLogins(...args);
 
-export const setup: EngineApi['setup'] = async (onProgress, signal) => {
-  const toolchain = await setupToolchain({ progress: onProgress, compileJail, ...(signal ? { signal } : {}) });
-  onProgress({ id: 'Accelerator', status: 'working', text: 'Probing' });
-  const { vmm, verdict, templates } = await chooseVmm({ toolchain, ...(signal ? { signal } : {}) });
-  onProgress({
-    id: 'Accelerator',
-    status: 'done',
-    text: verdict.accelerator === 'kvm' ? 'KVM' : 'Software emulation',
-    details: verdict.reason,
-  });
-  if (templates !== undefined) {
-    await makeTemplate({ templates, vmm, onProgress, ...(signal ? { signal } : {}) });
-  }
-};
+export const pullProject: EngineApi['pullProject'] = async (...args) => (await whole()).pullProject(...args);
 
-export const doctor: EngineApi['doctor'] = async (signal) => {
-  const toolchain = await openToolchain();
-  return checkHost({ ...(signal ? { signal } : {}), ...(toolchain ? { landlockAbi: () => landlockAbi(toolchain.jail) } : {}) });
-};
+export const setup: EngineApi['setup'] = async (...args) => (await whole()).setup(...args);
 
-export const systemDf: EngineApi['systemDf'] = () => measureSystem();
+export const doctor: EngineApi['doctor'] = async (...args) => (await whole()).doctor(...args);
 
-export const prune: EngineApi['prune'] = (options) => pruneSystem(options);
+export const systemDf: EngineApi['systemDf'] = async (...args) => (await whole()).systemDf(...args);
 
-export const checkStore: EngineApi['checkStore'] = (signal) => checkImageStore(signal);
+export const prune: EngineApi['prune'] = async (...args) => (await whole()).prune(...args);
+
+export const checkStore: EngineApi['checkStore'] = async (...args) => (await whole()).checkStore(...args);

@@ -1,7 +1,6 @@
 import { sleep } from '../base/deadline.ts';
 import { HyprError } from '../base/errors.ts';
 import { homePaths } from '../base/paths.ts';
-import { isAlive } from '../base/process.ts';
 import type { Project } from '../compose/model.ts';
 import { type ApiClient, connectApi } from './api/client.ts';
 import { eventFrom, fromStruct, logFrom, toStruct } from './api/convert.ts';
@@ -10,7 +9,6 @@ import type { Event } from './api/gen/hypr_pb.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 import { hasMachine } from './lifecycle.ts';
 import { openLogStore } from './logs.ts';
-import { planUp } from './plan-up.ts';
 import { readMerged } from './read-logs.ts';
 import { replicaStatus } from './replica-status.ts';
 import { copyInto, copyOut, openAttach, openExec, openRun } from './sessions.ts';
@@ -41,7 +39,7 @@ type OnEvent = (event: EngineEvent) => void;
  */
 export class StackClient implements Stack {
   readonly name: string;
-  readonly #store: StateStore;
+  #opened: StateStore | undefined;
   readonly #paths = homePaths();
   #api: ApiClient | undefined;
   #starting: Promise<ApiClient> | undefined;
@@ -52,7 +50,12 @@ export class StackClient implements Stack {
   constructor(name: string, onNotice: (message: string) => void) {
     this.name = name;
     this.#onNotice = onNotice;
-    this.#store = openStateStore(this.#paths.database);
+  }
+
+  /** Opened when it is asked: while a supervisor answers, it is not. */
+  get #store(): StateStore {
+    this.#opened ??= openStateStore(this.#paths.database);
+    return this.#opened;
   }
 
   async up(project: Project, options: UpOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
@@ -80,7 +83,8 @@ export class StackClient implements Stack {
     await this.#operation(() => api.rpc.verb(request, callOptions(signal)), onEvent, signal);
   }
 
-  plan(project: Project, options: UpOptions): Promise<string> {
+  async plan(project: Project, options: UpOptions): Promise<string> {
+    const { planUp } = await import('./plan-up.ts');
     return planUp({ project, options, store: this.#store });
   }
 
@@ -169,7 +173,7 @@ export class StackClient implements Stack {
 
   async close(): Promise<void> {
     this.#api?.close();
-    this.#store.close();
+    this.#opened?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -229,10 +233,7 @@ export class StackClient implements Stack {
   }
 
   async #connect(): Promise<ApiClient | undefined> {
-    const supervisor = this.#store.stack(this.name)?.supervisor;
-    if (supervisor !== undefined && !isAlive(supervisor)) {
-      return undefined;
-    }
+    // A socket that nobody listens on refuses at once.
     const api = connectApi(stackPaths(this.name).apiSocket);
     try {
       await api.rpc.info({}, { timeoutMs: 10_000 });

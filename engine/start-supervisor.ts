@@ -31,7 +31,7 @@ export const startSupervisor = async (stack: string, paths: HomePaths, signal?: 
 
 const launch = (stack: string, stderr: number, stderrPath: string): Promise<readonly string[]> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--enable-source-maps', supervisorScript(), stack], {
+    const child = spawn(process.execPath, [supervisorScript(), stack], {
       detached: true,
       cwd: '/',
       stdio: ['ignore', 'ignore', stderr, 'pipe'],

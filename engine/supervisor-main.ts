@@ -6,6 +6,7 @@ import { withLock } from '../base/lock.ts';
 import { logger, logTo } from '../base/log.ts';
 import { homePaths } from '../base/paths.ts';
 import { identifyProcess } from '../base/process.ts';
+import { mapFrames } from '../base/source-frames.ts';
 import { apiRoutes } from './api/handlers.ts';
 import { type ApiServer, serveApi } from './api/server.ts';
 import { stackPaths } from './stack-paths.ts';
@@ -103,7 +104,7 @@ main(process.argv[2] ?? '').then(
   () => process.exit(0),
   (error: unknown) => {
     logger('supervisor').error('failed', { error: toHyprError(error).toJSON() });
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(`${error instanceof Error ? mapFrames(error.stack ?? error.message) : String(error)}\n`);
     sayReady({ error: toHyprError(error).toJSON() });
     process.exit(1);
   },

@@ -19,6 +19,9 @@ await build({
   target: 'node20',
   jsx: 'automatic',
   sourcemap: 'linked',
+  // Less to compile at every start; names stay, for stacks.
+  minifyWhitespace: true,
+  minifySyntax: true,
   logLevel: 'warning',
   external: ['better-sqlite3', 'react-devtools-core'],
   define: { 'process.env.NODE_ENV': '"production"' },
