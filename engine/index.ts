@@ -35,3 +35,12 @@ export const systemDf: EngineApi['systemDf'] = async (...args) => (await whole()
 export const prune: EngineApi['prune'] = async (...args) => (await whole()).prune(...args);
 
 export const checkStore: EngineApi['checkStore'] = async (...args) => (await whole()).checkStore(...args);
+
+export const packFiles: EngineApi['packFiles'] = async function* (...args) {
+  const { packFiles: pack } = await import('./pack-files.ts');
+  yield* pack(...args);
+};
+
+export const unpackFiles: EngineApi['unpackFiles'] = async (...args) => (await import('./unpack-files.ts')).unpackFiles(...args);
+
+export const statTar: EngineApi['statTar'] = async (...args) => (await import('./stat-path.ts')).statTar(...args);

@@ -139,6 +139,27 @@ export interface CopyPlace {
   readonly followLinks?: boolean;
 }
 
+export interface PackOptions {
+  /** What the path is called in the tar; `.`: its contents only. */
+  readonly name: string;
+  /** Else everything is root's. */
+  readonly keepOwner: boolean;
+  /** The path itself, if it is a link, is what it points to. */
+  readonly followLinks: boolean;
+}
+
+/** A folder that exists, and what the first entry of a tar is called in it (`.`: the folder itself). */
+export interface UnpackPlace {
+  readonly root: string;
+  readonly name: string;
+}
+
+export interface UnpackOptions {
+  readonly keepOwner: boolean;
+  /** Asked once, when it is known what the tar holds. */
+  readonly place: (kind: 'dir' | 'file') => Promise<UnpackPlace>;
+}
+
 /** What a command does to services that exist already. */
 export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unpause' | 'suspend' | 'resume' | 'rm';
 
@@ -313,6 +334,12 @@ export interface EngineApi {
   /** Logins at registries, shared with docker. */
   registryLogins(): Promise<RegistryLogins>;
   pullProject(project: Project, options: PullProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  /** A file or folder of this host as a tar, for `Stack.copyTo`. */
+  packFiles(path: string, options: PackOptions): AsyncIterable<Uint8Array>;
+  /** Unpacks what `Stack.copyFrom` gives; never outside the place. Gives how many entries (devices) were left out. */
+  unpackFiles(tar: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<number>;
+  /** What `Stack.copyFrom` would give; undefined when the path does not exist. */
+  statTar(tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
   systemDf(): Promise<UsageRow[]>;

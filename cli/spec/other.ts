@@ -30,19 +30,10 @@ const config: CommandSpec = {
   load: async () => (await import('../commands/config.ts')).runConfig,
 };
 
-const cp: CommandSpec = {
-  name: 'cp',
-  usage: '[OPTIONS] SERVICE:SRC_PATH DEST_PATH | SRC_PATH SERVICE:DEST_PATH',
-  summary: 'Copy files between a service and this host',
-  ...refusal('files are not copied by this version; use a bind mount, or exec with tar: hypr exec -T web tar -C /path -c . | tar -x'),
-};
-
 /** Commands of docker compose that hypr refuses, with the reason. */
 const refused: readonly CommandSpec[] = [
-  cp,
   named('watch', 'Watch files', 'watching files is not part of this version; run hypr up again after a change'),
   named('commit', 'Image from a replica', 'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build'),
-  named('export', 'Export a file system', 'the disk of a machine is not exported; use: hypr exec -T SERVICE tar -c /'),
   named('volumes', 'List volumes', 'volumes are not listed by this version; the names in the file are shown by: hypr config --volumes'),
   named('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),
   { ...named('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },

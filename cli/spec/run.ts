@@ -118,4 +118,28 @@ export const replicaCommands: readonly CommandSpec[] = [
     maxArgs: 1,
     load: async () => (await import('../commands/attach.ts')).runAttach,
   },
+  {
+    name: 'cp',
+    usage: '[OPTIONS] SERVICE:SRC_PATH DEST_PATH|- | SRC_PATH|- SERVICE:DEST_PATH',
+    summary: 'Copy files between a service and this host',
+    examples: ['hypr cp web:/var/log ./log', 'hypr cp ./site/. web:/www', 'hypr cp db:/data - > data.tar'],
+    flags: [
+      bool('a,archive', 'Keep owners and all of the modes'),
+      bool('L,follow-link', 'Copy what a link points to'),
+      bool('all', 'One-offs, too', { ignored: 'the replicas of the service are copied to' }),
+      index,
+    ],
+    minArgs: 2,
+    maxArgs: 2,
+    load: async () => (await import('../commands/cp.ts')).runCp,
+  },
+  {
+    name: 'export',
+    usage: '[OPTIONS] SERVICE',
+    summary: 'Write the file system of a running service to an archive',
+    flags: [string('o,output', 'Archive to write (default: standard output)', { value: 'FILE' }), index],
+    minArgs: 1,
+    maxArgs: 1,
+    load: async () => (await import('../commands/export.ts')).runExport,
+  },
 ];

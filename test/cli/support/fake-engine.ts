@@ -140,6 +140,14 @@ export class FakeEngine {
         ];
       },
       openImages: async () => this.#imageApi(),
+      packFiles: async function* (path, options) {
+        yield Buffer.from(`${path} as ${options.name}`);
+      },
+      unpackFiles: async (_tar, options) => {
+        this.#record('unpackFiles', await options.place('file'));
+        return 0;
+      },
+      statTar: async () => 'dir' as const,
       resolveDigest: async () => `sha256:${'0'.repeat(64)}`,
       buildProject: async (...args) => {
         this.#record('buildProject', ...args);

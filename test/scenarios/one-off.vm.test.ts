@@ -1,0 +1,95 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hypr } from '../support/cli.ts';
+import { filesOf, TestStack } from '../support/stack.ts';
+
+/** Commands beside a stack: one-offs, copies, attach, scale. One small stack for all of them. */
+describe('one-offs and copies', () => {
+  let stack: TestStack;
+
+  beforeAll(async () => {
+    stack = await new TestStack('oneoff').write({
+      'compose.yaml': `
+services:
+  db:
+    image: busybox
+    command: sh -c 'mkdir -p /www && echo from db > /www/index.html && httpd -p 80 -h /www && touch /ready && exec sleep 1d'
+    healthcheck: { test: ["CMD", "test", "-e", "/ready"], interval: 1s, start_period: 60s }
+  job:
+    image: busybox
+    command: sh -c 'read line; echo got $$line; exit 9'
+    stdin_open: true
+    environment: { A: "1", B: "2" }
+    ports: ["18097:80"]
+    depends_on: { db: { condition: service_healthy } }
+`,
+    });
+  });
+
+  afterAll(() => stack?.close());
+
+  test('run: what it needs comes up first, then input, output, variables and the exit code; --rm leaves nothing', async () => {
+    const script = 'wget -qO- http://db/; echo $A$B; cat; echo err >&2; exit 7';
+    const run = await stack.run(['run', '--rm', '-T', '-e', 'B=3', 'job', 'sh', '-c', script], { input: 'piped' });
+    expect(run.stdout).toBe('from db\n13\npiped');
+    expect(run.stderr).toMatch(/err\n$/);
+    expect(run.code).toBe(7);
+    expect((await stack.ps()).map((replica) => replica.Name)).toEqual(['oneoff-db-1']);
+    expect((await filesOf('oneoff')).filter((path) => path.includes('-run-'))).toEqual([]);
+  });
+
+  test('a program that is not there is 127, and the one-off stays to be looked at', async () => {
+    const run = await stack.run(['run', '--name', 'broken', 'job', 'nonsense']);
+    expect(run.code).toBe(127);
+    expect(run.stderr).toContain('"nonsense": executable file not found');
+    expect((await stack.ps()).find((replica) => replica.Name === 'broken')).toMatchObject({ State: 'exited', ExitCode: 127 });
+  });
+
+  test('attach: input, output and the end of a service', async () => {
+    await stack.must(['up', '-d', 'job']);
+    expect(await stack.run(['attach', 'job'], { input: 'hello\n' })).toMatchObject({ code: 9, stdout: 'got hello\n' });
+    expect(await stack.must(['logs', '--no-log-prefix', 'job'])).toContain('got hello');
+  });
+
+  test('cp: folders there and back, a tar on both ends', async () => {
+    mkdirSync(join(stack.dir, 'site', 'sub'), { recursive: true });
+    writeFileSync(join(stack.dir, 'site', 'sub', 'page'), 'a page\n');
+    await stack.must(['cp', 'site', 'db:/tmp']);
+    await stack.must(['cp', 'site/.', 'db:/www']);
+    expect(await stack.must(['exec', '-T', 'db', 'cat', '/tmp/site/sub/page', '/www/sub/page'])).toBe('a page\na page\n');
+    await stack.must(['cp', 'db:/www', 'back']);
+    expect(readFileSync(join(stack.dir, 'back', 'sub', 'page'), 'utf8')).toBe('a page\n');
+    await stack.must(['cp', 'db:/www/index.html', '.']);
+    expect(readFileSync(join(stack.dir, 'index.html'), 'utf8')).toBe('from db\n');
+    const missing = await stack.run(['cp', 'site/sub/page', 'db:/nowhere/']);
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain('there is no folder /nowhere/ in db');
+  });
+
+  test('scale beside one-offs', async () => {
+    await stack.must(['scale', 'db=2']);
+    expect((await stack.ps()).filter((replica) => replica.Service === 'db').map((replica) => replica.State)).toEqual([
+      'running',
+      'running',
+    ]);
+    expect((await stack.run(['exec', '-T', '--index', '2', 'db', 'hostname'])).stdout).toBe('oneoff-db-2\n');
+  });
+
+  test('down takes one-offs along', async () => {
+    await stack.must(['run', '-d', '--no-deps', 'job', 'sleep', '1d']);
+    await stack.must(['down', '-t', '1']);
+    expect(await stack.ps()).toEqual([]);
+    expect(await filesOf('oneoff')).toEqual([]);
+  });
+
+  test('an image alone is a stack of one, and gone with --rm', async () => {
+    const run = await hypr(['run', '--rm', '-i', '--name', 'alone', 'busybox', 'sh', '-c', 'cat; hostname'], {
+      env: stack.env,
+      cwd: stack.dir,
+      input: 'in\n',
+    });
+    expect(run).toMatchObject({ code: 0, stdout: 'in\nalone\n' });
+    expect((await hypr(['ls', '-a', '-q'], { env: stack.env })).stdout.split('\n')).not.toContain('alone');
+  });
+});
