@@ -89,6 +89,10 @@ export interface BuildConfig {
   labels?: Record<string, string>;
   tags?: string[];
   no_cache?: boolean;
+  no_cache_filter?: string[];
+  cache_from?: string[];
+  cache_to?: string[];
+  provenance?: string | boolean;
   pull?: boolean;
   network?: string;
   additional_contexts?: Record<string, string>;

@@ -25,7 +25,8 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
     dockerfile: dockerfileOf(input, context),
     tags: input.tags,
     ...(config.target ? { target: config.target } : {}),
-    buildArgs: { ...resolveArgs(config.args ?? {}, input.environment), ...input.buildArgs },
+    buildArgs: { ...sourceDate(input), ...resolveArgs(config.args ?? {}, input.environment), ...input.buildArgs },
+    ...resultOf(input),
     labels: input.labels,
     noCache: input.noCache,
     pull: input.pull,
@@ -37,6 +38,23 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
     ...(input.platform ? { platform: input.platform } : {}),
     ...(config.shm_size === undefined ? {} : { shmSize: parseBytes(String(config.shm_size)) }),
     secrets: resolveSecrets(input),
+  };
+};
+
+/** As buildx: SOURCE_DATE_EPOCH of the environment, unless the arguments say otherwise. */
+const sourceDate = ({ environment }: BuildInput): Record<string, string> =>
+  environment.SOURCE_DATE_EPOCH ? { SOURCE_DATE_EPOCH: environment.SOURCE_DATE_EPOCH } : {};
+
+/** Caches and what becomes of the image. Nothing is attested of an image that stays here. */
+const resultOf = ({ config, push = false, provenance, folder }: BuildInput): Partial<BuildRequest> => {
+  const attest = provenance ?? config.provenance;
+  return {
+    cacheFrom: config.cache_from ?? [],
+    cacheTo: config.cache_to ?? [],
+    noCacheFilter: config.no_cache_filter ?? [],
+    ...(push ? { outputs: ['type=image,push=true'] } : {}),
+    ...(push && attest !== undefined ? { provenance: String(attest) } : {}),
+    ...(folder === undefined ? {} : { folder }),
   };
 };
 

@@ -128,11 +128,17 @@ const buildService = async (input: EnsureImagesInput, action: ImageAction, signa
   }
 };
 
+/** `build.platforms`: one is built for; of several, this host's is (an image here is for one), or else the first. */
+const onlyPlatform = (platforms: readonly string[] = []): string | undefined => {
+  const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch;
+  return platforms.find((platform) => platform === `linux/${architecture}`) ?? platforms[0];
+};
+
 /** `build:` of a service as the builder's input; its image name and `tags:` are the tags. */
 export const buildInput = (
   project: Project,
   serviceName: string,
-  options: Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits'>,
+  options: Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance'>,
 ): BuildInput => {
   const service = project.services[serviceName];
   const config = service?.build;
@@ -147,9 +153,13 @@ export const buildInput = (
     noCache: options.noCache || (config.no_cache ?? false),
     pull: options.pull || (config.pull ?? false),
     buildArgs: options.buildArgs,
-    platform: service.platform,
+    platform: service.platform ?? onlyPlatform(config.platforms),
+    folder: project.workingDir,
     secrets: project.secrets,
     environment: project.environment,
+    // As docker compose: what has no name of its own stays here.
+    ...(options.push && service.image !== undefined ? { push: true } : {}),
+    ...(options.provenance === undefined ? {} : { provenance: options.provenance }),
     ...(options.ssh === undefined ? {} : { ssh: options.ssh }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   };

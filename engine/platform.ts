@@ -51,6 +51,12 @@ export interface BuildInput {
   readonly pull: boolean;
   readonly buildArgs: Readonly<Record<string, string>>;
   readonly platform: string | undefined;
+  /** The image goes to its registry, too. */
+  readonly push?: boolean;
+  /** Instead of the file's `provenance`. */
+  readonly provenance?: string;
+  /** What relative paths of caches start from. */
+  readonly folder?: string;
   /** The project's secrets, of which `build.secrets` names some. */
   readonly secrets?: Readonly<Record<string, FileObject>>;
   /** Beside what the file says: `--ssh`, `--memory`. */

@@ -357,6 +357,10 @@ export interface BuildProjectOptions {
   readonly buildArgs: Readonly<Record<string, string>>;
   readonly ssh?: NonNullable<BuildRequest['ssh']>;
   readonly limits?: NonNullable<BuildRequest['limits']>;
+  /** Images of services that name one go to their registries afterwards. */
+  readonly push?: boolean;
+  /** Attested of what is pushed, instead of the file's `build.provenance`. */
+  readonly provenance?: string;
 }
 
 export interface PullProjectOptions {

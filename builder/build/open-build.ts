@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { HyprError } from '../../base/errors.ts';
 import type { BuildOptions } from '../build.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
-import { parseCacheOrigins, parseCacheTargets } from '../cache-export/parse-cache.ts';
+import { findForeignCaches, parseCacheOrigins, parseCacheTargets } from '../cache-export/parse-cache.ts';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
@@ -83,6 +83,9 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
     baseEnvs: new Map(),
     buildStage: (index) => stages.run(index, async () => await runStage(build, stageAt(dockerfile, index))),
   };
+  for (const spec of findForeignCaches(request)) {
+    progress.warn(`the cache ${spec} is left out: hypr has local, registry and inline caches`);
+  }
   build.cache.sources = await importCaches(build);
   const close = async () => {
     await stages.settle();

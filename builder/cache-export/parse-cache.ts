@@ -36,10 +36,19 @@ const SHARED = [
 ];
 const ELSEWHERE = ['gha', 's3', 'azblob'];
 
-/** `--cache-to` of a request; BUILDKIT_INLINE_CACHE=1 is `type=inline`. Throws HYPR_USAGE, HYPR_UNSUPPORTED. */
+/**
+ * Caches of services that hypr does not speak with (`type=gha` and its like): Compose files and CI have them for
+ * another place than this one, so that they are left out with a word instead of failing the build.
+ */
+export const findForeignCaches = (request: BuildRequest): string[] =>
+  [...(request.cacheFrom ?? []), ...(request.cacheTo ?? [])].filter(isForeign);
+
+const isForeign = (spec: string): boolean => ELSEWHERE.includes(/(?:^|,)type=([a-z0-9]+)/.exec(spec)?.[1] ?? '');
+
+/** `--cache-to` of a request; BUILDKIT_INLINE_CACHE=1 is `type=inline`. Throws HYPR_USAGE. */
 export const parseCacheTargets = (request: BuildRequest): CacheTarget[] => {
   const inline = /^(1|true)$/i.test(request.buildArgs.BUILDKIT_INLINE_CACHE ?? '') ? ['type=inline'] : [];
-  return [...(request.cacheTo ?? []), ...inline].map((spec) => parseTarget(spec, request));
+  return [...(request.cacheTo ?? []), ...inline].filter((spec) => !isForeign(spec)).map((spec) => parseTarget(spec, request));
 };
 
 const parseTarget = (spec: string, request: BuildRequest): CacheTarget => {
@@ -66,30 +75,27 @@ const parseTarget = (spec: string, request: BuildRequest): CacheTarget => {
   };
 };
 
-/** `--cache-from` of a request; a bare name is an image or cache in a registry. Throws HYPR_USAGE, HYPR_UNSUPPORTED. */
+/** `--cache-from` of a request; a bare name is an image or cache in a registry. Throws HYPR_USAGE. */
 export const parseCacheOrigins = (request: BuildRequest): CacheOrigin[] =>
-  (request.cacheFrom ?? []).map((spec) => {
-    const flag = '--cache-from';
-    const fields = parseFields(isShort(spec) ? `type=registry,ref=${spec}` : spec, flag);
-    const type = typeOf(fields.get('type'), flag, ['local', 'registry']) === 'local' ? 'local' : 'registry';
-    const place = type === 'local' ? 'src' : 'ref';
-    refuseUnknown(fields, ['type', place, 'tag', 'digest'], `${flag} type=${type}`);
-    return {
-      type,
-      place: readPlace(fields, { key: place, flag, request }),
-      tag: fields.get('tag') ?? 'latest',
-      digest: fields.get('digest'),
-    };
-  });
+  (request.cacheFrom ?? [])
+    .filter((spec) => !isForeign(spec))
+    .map((spec) => {
+      const flag = '--cache-from';
+      const fields = parseFields(isShort(spec) ? `type=registry,ref=${spec}` : spec, flag);
+      const type = typeOf(fields.get('type'), flag, ['local', 'registry']) === 'local' ? 'local' : 'registry';
+      const place = type === 'local' ? 'src' : 'ref';
+      refuseUnknown(fields, ['type', place, 'tag', 'digest'], `${flag} type=${type}`);
+      return {
+        type,
+        place: readPlace(fields, { key: place, flag, request }),
+        tag: fields.get('tag') ?? 'latest',
+        digest: fields.get('digest'),
+      };
+    });
 
 const isShort = (spec: string): boolean => !spec.includes('=');
 
 const typeOf = (type: string | undefined, flag: string, known: readonly string[]): string => {
-  if (type !== undefined && ELSEWHERE.includes(type)) {
-    throw new HyprError('HYPR_UNSUPPORTED', `${flag} type=${type}: that service is not supported`, {
-      hint: `use one of: ${known.join(', ')}`,
-    });
-  }
   if (type === undefined || !known.includes(type)) {
     throw new HyprError('HYPR_USAGE', `${flag}: ${type === undefined ? 'there is no type=' : `the type ${type} is not known`}`, {
       hint: `use one of: ${known.join(', ')}`,

@@ -30,13 +30,13 @@ export const parseOutputFlags = (flags: Flags): string[] => {
  * `--provenance`, `--sbom` and `--attest` as one word about provenance: nothing is attested unless it is asked for. Throws
  * HYPR_UNSUPPORTED for what hypr cannot attest.
  */
-export const parseAttestFlags = (flags: Flags): Pick<BuildRequest, 'provenance'> => {
+export const parseAttestFlags = (flags: Flags, attests: readonly string[] = []): Pick<BuildRequest, 'provenance'> => {
   const sbom = flags.string('sbom');
   if (sbom !== undefined && !isFalse(sbom)) {
     throw noSbom();
   }
   let provenance = flags.string('provenance');
-  for (const spec of flags.list('attest')) {
+  for (const spec of attests) {
     const [, type, rest = ''] = /^type=([a-z]+),?(.*)$/.exec(spec) ?? [];
     if (type === 'sbom' && !/\bdisabled=true\b/.test(rest)) {
       throw noSbom();

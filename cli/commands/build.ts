@@ -3,7 +3,9 @@ import { loadProject } from '../project.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler } from '../spec/types.ts';
 import { parseKeyValues, parseMib, parseSsh } from './build-arguments.ts';
+import { parseAttestFlags } from './build-outputs.ts';
 import { BuildWarnings, isRaw } from './build-warnings.ts';
+import { bakeFile } from './compose-bake.ts';
 
 /** `compose build`: images of the services that have a `build:`. */
 export const runComposeBuild: Handler = async (invocation) => {
@@ -17,11 +19,18 @@ export const runComposeBuild: Handler = async (invocation) => {
     buildArgs: parseKeyValues(flags.list('build-arg'), context.env),
     ssh: await parseSsh(flags.list('ssh'), context.env, context.cwd),
     limits: memory === undefined ? {} : { memoryMib: parseMib(memory, 'memory') },
+    ...(flags.bool('push') ? { push: true } : {}),
+    ...(flags.string('provenance') === undefined ? {} : { provenance: flags.string('provenance') ?? 'false' }),
   };
   const project = await loadProject(invocation, args);
   const buildable = Object.keys(project.services).filter((service) => project.services[service]?.build !== undefined);
   if (buildable.length === 0) {
     context.stderr.write('No services to build\n');
+    return 0;
+  }
+  parseAttestFlags(flags);
+  if (flags.bool('print')) {
+    context.stdout.write(`${JSON.stringify(bakeFile(project, args, options), undefined, 2)}\n`);
     return 0;
   }
   const engine = await context.engine();

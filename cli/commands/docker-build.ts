@@ -114,7 +114,7 @@ const outputsOf = ({ context, flags }: Pick<Invocation, 'context' | 'flags'>): P
   const usesPaths = [...outputs, ...lists.cacheFrom, ...lists.cacheTo].length > 0;
   return {
     ...given,
-    ...parseAttestFlags(flags),
+    ...parseAttestFlags(flags, flags.list('attest')),
     ...(usesPaths ? { folder: context.cwd } : {}),
     ...(outputs.some(goesToStdout) ? { stdout: context.stdout } : {}),
   };

@@ -2,7 +2,6 @@ import { imagePrune } from './system.ts';
 import { bool, type CommandSpec, type FlagSpec, list, string } from './types.ts';
 
 const ownCache = 'hypr builds with its own builder and cache';
-const attestation = 'hypr writes no attestations';
 
 const composeBuild: CommandSpec = {
   name: 'build',
@@ -14,13 +13,13 @@ const composeBuild: CommandSpec = {
     bool('pull', 'Look for newer base images'),
     bool('with-dependencies', 'Build dependencies, too'),
     bool('q,quiet', 'Print nothing'),
-    bool('push', 'Push afterwards', { refused: 'hypr cannot push images; save them with: hypr save' }),
+    bool('push', 'Push the images of services that name one'),
     bool('check', 'Check only', { refused: 'one Dockerfile at a time is checked, by: hypr build --check FOLDER' }),
-    bool('print', 'Print a bake file', { refused: 'hypr does not use bake' }),
+    bool('print', 'Print what would be built as a bake file, and build nothing'),
     string('builder', 'Builder to use', { value: 'NAME', ignored: ownCache }),
     string('m,memory', 'Memory of a build machine (default 2g)', { value: 'BYTES' }),
-    string('provenance', 'Attestation', { value: 'MODE', ignored: attestation }),
-    string('sbom', 'Attestation', { value: 'MODE', ignored: attestation }),
+    string('provenance', 'Attest how pushed images were made: true, false or mode=min', { value: 'MODE' }),
+    string('sbom', 'Attestation', { value: 'MODE', hidden: true }),
     list('ssh', 'SSH agent or key for RUN --mount=type=ssh', { value: 'default|ID[=SOCKET|KEY]' }),
     bool('compress', '', { hidden: true, ignored: ownCache }),
     bool('force-rm', '', { hidden: true, ignored: ownCache }),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRawJsonBuild } from '../../cli/render/build-rawjson.ts';
 import type { BuildRequest } from '../../engine/types.ts';
-import { Capture, fakeContext, run } from './support/fake-context.ts';
+import { Capture, fakeContext, fakeProject, run } from './support/fake-context.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -122,6 +122,67 @@ describe('--call', () => {
     const context = open();
     expect(await run(context, `build --call ${word} .`)).toBe(1);
     expect(context.stderr.text).toContain('--call does not know');
+  });
+});
+
+describe('compose build', () => {
+  const project = fakeProject({
+    environment: { B: '2' },
+    services: {
+      'my.db': { build: { context: '/shop', dockerfile_inline: 'FROM scratch' } },
+      web: {
+        image: 'example.org/shop/web:1',
+        build: {
+          context: 'web',
+          target: 'prod',
+          args: { A: '1', B: null, C: null },
+          tags: ['extra:1'],
+          cache_from: ['type=local,src=c'],
+          no_cache_filter: ['deps'],
+        },
+      },
+      plain: { image: 'nginx' },
+    },
+  });
+  const compose = () => fakeContext({ project });
+
+  test('--print is a bake file; nothing is built', async () => {
+    const context = compose();
+    expect(await run(context, 'compose build --print --no-cache --push')).toBe(0);
+    const label = (service: string) => ({ 'com.docker.compose.project': 'shop', 'com.docker.compose.service': service });
+    expect(JSON.parse(context.stdout.text)).toEqual({
+      group: { default: { targets: ['my_db', 'web'] } },
+      target: {
+        web: {
+          context: '/shop/web',
+          dockerfile: 'Dockerfile',
+          args: { A: '1', B: '2' },
+          labels: label('web'),
+          tags: ['example.org/shop/web:1', 'extra:1'],
+          'cache-from': ['type=local,src=c'],
+          target: 'prod',
+          'no-cache': true,
+          'no-cache-filter': ['deps'],
+          output: ['type=registry'],
+        },
+        my_db: {
+          context: '/shop',
+          'dockerfile-inline': 'FROM scratch',
+          labels: label('my.db'),
+          tags: ['shop-my.db'],
+          'no-cache': true,
+          output: ['type=docker'],
+        },
+      },
+    });
+    expect(context.fake.call('buildProject')).toBeUndefined();
+  });
+
+  test('--push and --provenance reach the engine', async () => {
+    const context = compose();
+    expect(await run(context, 'compose build --push --provenance=mode=min --sbom=false web')).toBe(0);
+    expect(context.fake.call('buildProject')?.args[1]).toMatchObject({ services: ['web'], push: true, provenance: 'mode=min' });
+    expect(await run(context, 'compose build --sbom=true')).toBe(1);
   });
 });
 

@@ -57,7 +57,8 @@ describe('parsing and errors', () => {
   test('flags without a meaning are warned about, flags that would mislead are refused', async () => {
     const context = fakeContext();
     expect(await run(context, 'compose build --provenance=false --builder x')).toBe(0);
-    expect(context.stderr.text).toContain('warning: --provenance has no effect');
+    expect(context.stderr.text).toContain('warning: --builder has no effect');
+    expect(context.stderr.text).not.toContain('--provenance');
     expect(await run(context, 'up --watch -d')).toBe(1);
     expect(context.stderr.text).toContain('--watch is not supported');
     expect(await run(context, 'down --dry-run')).toBe(1);

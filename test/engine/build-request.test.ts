@@ -65,3 +65,19 @@ test.each([undefined, 'default', 'none', 'proxy'])('network %s is given on', asy
   const request = await buildRequest(input(network === undefined ? {} : { network }));
   expect(request.network).toBe(network ?? 'default');
 });
+
+test('caches, stages to build anew, and the date of the environment; a push is an output, and only then is something attested', async () => {
+  const config = { cache_from: ['type=local,src=c'], cache_to: ['type=inline'], no_cache_filter: ['deps'], provenance: true };
+  const environment = { SOURCE_DATE_EPOCH: '7' };
+  expect(await buildRequest(input(config, { environment, folder: context }))).toMatchObject({
+    cacheFrom: ['type=local,src=c'],
+    cacheTo: ['type=inline'],
+    noCacheFilter: ['deps'],
+    buildArgs: { SOURCE_DATE_EPOCH: '7' },
+    folder: context,
+  });
+  expect(await buildRequest(input(config))).not.toHaveProperty('provenance');
+  const pushed = { outputs: ['type=image,push=true'], provenance: 'true' };
+  expect(await buildRequest(input(config, { push: true }))).toMatchObject(pushed);
+  expect(await buildRequest(input(config, { push: true, provenance: 'false' }))).toMatchObject({ ...pushed, provenance: 'false' });
+});

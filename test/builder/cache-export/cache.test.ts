@@ -159,7 +159,7 @@ describe('caches elsewhere', () => {
   });
 
   it.each([
-    [{ cacheTo: ['type=gha'] }, /gha: that service is not supported/],
+    [{ cacheTo: ['type=ftp'] }, /ftp is not known/],
     [{ cacheTo: ['type=local'] }, /dest= is needed/],
     [{ cacheTo: ['type=inline,mode=max'] }, /cannot have mode=max/],
     [{ cacheTo: ['type=local,dest=x,mode=mid'] }, /neither min nor max/],
@@ -167,6 +167,11 @@ describe('caches elsewhere', () => {
     [{ cacheFrom: ['type=inline'] }, /inline is not known/],
   ])('%j is refused', async (request, message) => {
     expect((await thrown(here.build(FILE, request))).message).toMatch(message);
+  });
+
+  it('caches of CI services are left out with a warning', async () => {
+    await here.build('FROM busybox\nCOPY a /\n', { cacheFrom: ['type=gha,scope=x'], cacheTo: ['type=s3,bucket=b'] });
+    expect(warnings(here)).toEqual([expect.stringContaining('type=gha,scope=x is left out'), expect.stringContaining('type=s3,bucket=b')]);
   });
 
   it('whatever stands in a config of a cache, it is read as entries of the right shape or refused', () => {
