@@ -2,7 +2,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
+import { diskError, writeFileAtomic } from '../../base/files.ts';
 import { withLock } from '../../base/lock.ts';
 
 /** An entry of `auths`; `auth` is the base64 of user:password. */
@@ -53,7 +53,13 @@ const readText = async (path: string): Promise<{ text: string; config: DockerCon
  */
 export const writeDockerAuth = async (path: string, server: string, auth: DockerAuth | undefined): Promise<void> => {
   const target = await realpath(path).catch(() => path);
-  await withLock(join(dirname(target), '.hypr-config.lock'), { what: path, timeout: 30_000 }, async () => {
+  await changeAuth(target, server, auth).catch((error: unknown) => {
+    throw diskError(error, target);
+  });
+};
+
+const changeAuth = (target: string, server: string, auth: DockerAuth | undefined): Promise<void> =>
+  withLock(join(dirname(target), '.hypr-config.lock'), { what: target, timeout: 30_000 }, async () => {
     const { text, config } = await readText(target);
     const { [server]: before, ...others } = config.auths ?? {};
     if (auth === undefined && before === undefined) {
@@ -63,4 +69,3 @@ export const writeDockerAuth = async (path: string, server: string, auth: Docker
     const indent = /^\{\r?\n([ \t]+)/.exec(text)?.[1] ?? '\t';
     await writeFileAtomic(target, `${JSON.stringify({ ...config, auths }, undefined, indent)}${text.endsWith('\n') ? '\n' : ''}`, 0o600);
   });
-};

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { constants, crc32, deflateRaw } from 'node:zlib';
+import { constants, deflateRaw } from 'node:zlib';
 import { diskError } from '../../base/files.ts';
+import { crc32 } from './crc32.ts';
 
 const BLOCK = 1024 * 1024;
 const WINDOW = 32 * 1024;
 /** Blocks being compressed at a time, each in a thread of libuv's pool. */
 const IN_FLIGHT = 4;
-const LEVEL = 6;
+/** Of 5 and 6 the result is 2 % smaller and takes a third and two thirds longer. */
+const LEVEL = 4;
 /** No name, no time, system unknown (RFC 1952 2.3). */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 const FINAL_BLOCK = Buffer.from([3, 0]);

@@ -119,6 +119,8 @@ const pushTo = async (target: PushTarget, job: Job) => {
   const { options, image } = job;
   const { store } = options;
   const config = await store.readConfig(image.id);
+  // A login that is missing shows before anything is compressed.
+  await target.hasBlob(image.id);
   const layers = await pushLayers(target, job);
   await target.pushBlob({
     blob: { digest: image.id, size: config.length, open: (from) => Readable.from([config.subarray(from)], { objectMode: false }) },

@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
+import { crc32, crc32ByTable } from '../../../builder/registry/crc32.ts';
 import { gzipLayer } from '../../../builder/registry/gzip-layer.ts';
 import { pushManifestFor } from '../../../builder/registry/push-manifest.ts';
 import type { Tool } from '../../../vmm/tools.ts';
@@ -148,6 +149,11 @@ describe.skipIf(mkfsErofs === undefined)('pushing', () => {
 });
 
 describe('a compressed layer', () => {
+  test('has its sum also where Node has none', () => {
+    const data = Buffer.from('123456789');
+    expect([crc32ByTable(data), crc32(data)]).toEqual([0xcbf43926, 0xcbf43926]);
+    expect(crc32ByTable(data.subarray(4), crc32ByTable(data.subarray(0, 4)))).toBe(0xcbf43926);
+  });
   test('is one gzip, the same for the same bytes however they come', async () => {
     let run = 0;
     await fc.assert(
@@ -164,7 +170,7 @@ describe('a compressed layer', () => {
         expect(one).toMatchObject({ size: written.length, digest: sha256(written) });
         expect(gunzipSync(written).equals(data)).toBe(true);
       }),
-      { numRuns: 25, seed: 7 },
+      { numRuns: 12, seed: 7 },
     );
   });
 });
