@@ -156,7 +156,7 @@ const renderProfiles = async (options: ConfigOptions): Promise<ConfigResult> => 
 
 const renderVariables = async (options: ConfigOptions): Promise<ConfigResult> => {
   const warnings = new Warnings();
-  const { tree } = await loadTree({ ...options, interpolate: false, normalize: false, resolvePaths: false }, warnings);
+  const { tree } = await loadTree({ ...options, interpolate: false, normalize: false }, warnings);
   const variables = listVariables(tree);
   return { stdout: options.format === 'json' ? variablesJson(variables) : variablesTable(variables), warnings: warnings.all };
 };

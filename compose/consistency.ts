@@ -140,12 +140,13 @@ const checkResources = (check: Check): void => {
     }
   }
   for (const kind of ['secret', 'config'] as const) {
-    for (const [i, { source }] of (service[`${kind}s`] ?? []).entries()) {
+    // An empty name is left out of the project like every empty text.
+    for (const [i, { source = '' }] of (service[`${kind}s`] ?? []).entries()) {
       requireResource(check, { kind, name: source, known: project[`${kind}s`], at: [`${kind}s`, `[${i}]`] });
     }
   }
-  const buildSecrets = (service.build?.secrets ?? []) as Array<{ source: string }>;
-  for (const [i, { source }] of buildSecrets.entries()) {
+  const buildSecrets = (service.build?.secrets ?? []) as Array<{ source?: string }>;
+  for (const [i, { source = '' }] of buildSecrets.entries()) {
     requireResource(check, { kind: 'secret', name: source, known: project.secrets, at: ['build', 'secrets', `[${i}]`] });
   }
   for (const model of Object.keys((service.models as object | undefined) ?? {})) {

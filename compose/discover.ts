@@ -75,10 +75,16 @@ export const projectName = (
   }
   const name = normalizeProjectName(named === undefined ? basename(found.workingDir) : named.text);
   if (name === '') {
-    throw errorAt('COMPOSE_INVALID', 'the project has no name: the folder name has no letter or digit that a name may have', {
-      mark: named?.mark,
-      hint: 'give it one with -p NAME or a line "name: NAME" in the Compose file',
-    });
+    throw errorAt(
+      'COMPOSE_INVALID',
+      named?.text === ''
+        ? 'the project has no name: "name:" comes to nothing'
+        : `the project has no name: ${named === undefined ? "the folder's name" : `"${named.text}"`} has no letter or digit that a name may have`,
+      {
+        mark: named?.mark,
+        hint: 'give it one with -p NAME or a line "name: NAME" in the Compose file',
+      },
+    );
   }
   return name;
 };

@@ -1,3 +1,4 @@
+import { LIMITS, limitError } from './limits.ts';
 import { errorAt, type Mark, SourceFile } from './source.ts';
 import { type Lookup, substitute, TemplateError } from './template.ts';
 
@@ -17,6 +18,7 @@ export interface DotenvOptions {
  * @throws COMPOSE_ENV_FILE with line and caret
  */
 export const parseDotenv = (source: SourceFile, lookup: Lookup, options: DotenvOptions = {}): Map<string, string> => {
+  refuseManyLines(source);
   const text = source.text.replaceAll('\r\n', '\n');
   const out = new Map<string, string>();
   const scanner: Scanner = {
@@ -40,6 +42,7 @@ export const parseDotenv = (source: SourceFile, lookup: Lookup, options: DotenvO
 
 /** `format: raw`: each line is KEY=VALUE, taken as it is. */
 export const parseRawEnv = (source: SourceFile, lookup: Lookup): Map<string, string> => {
+  refuseManyLines(source);
   const out = new Map<string, string>();
   for (const line of source.text.split(/\r?\n/)) {
     const trimmed = line.trimStart();
@@ -60,6 +63,16 @@ export const parseRawEnv = (source: SourceFile, lookup: Lookup): Map<string, str
     }
   }
   return out;
+};
+
+const refuseManyLines = (source: SourceFile): void => {
+  let lines = 0;
+  for (let at = source.text.indexOf('\n'); at !== -1; at = source.text.indexOf('\n', at + 1)) {
+    lines += 1;
+    if (lines > LIMITS.envLines) {
+      throw limitError(`${source.path} has more than ${LIMITS.envLines} lines`, { source, offset: at });
+    }
+  }
 };
 
 interface Scanner {

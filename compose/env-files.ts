@@ -3,6 +3,7 @@ import { HyprError } from '../base/errors.ts';
 import type { Locate } from './consistency.ts';
 import { readEnvSource } from './discover.ts';
 import { parseDotenv, parseRawEnv } from './dotenv.ts';
+import { LIMITS, limitError } from './limits.ts';
 import type { Project, Service } from './model.ts';
 
 /** Paths that were left relative (`--no-path-resolution`) start from where the command was called. */
@@ -17,13 +18,13 @@ interface Resolving {
  */
 export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolving): Promise<Project> =>
   mapServices(project, 'env_file', async (service, name) => {
-    const files = service.env_file as Array<{ path: string; required?: boolean; format?: string }>;
+    const files = service.env_file as Array<{ path?: string; required?: boolean; format?: string }>;
     const own = new Map(Object.entries(service.environment ?? {}));
     const values = new Map<string, string | null>();
     for (const [i, file] of files.entries()) {
       const lookup = (variable: string): string | undefined => project.environment[variable] ?? own.get(variable) ?? undefined;
       const earlier = (variable: string): string | undefined => values.get(variable) ?? undefined;
-      const source = await readOptional({ ...file, path: resolve(cwd, file.path) }, () => locate(['services', name, 'env_file', `[${i}]`]));
+      const source = await readOptional(file, cwd, () => locate(['services', name, 'env_file', `[${i}]`]));
       if (source !== undefined) {
         const parsed =
           checkFormat(file.format) === 'raw'
@@ -42,7 +43,7 @@ export const resolveLabelFiles = async (project: Project, { cwd, locate }: Resol
   mapServices(project, 'label_file', async (service, name) => {
     const labels = new Map<string, string>();
     for (const [i, path] of (service.label_file as string[]).entries()) {
-      const source = await readOptional({ path: resolve(cwd, path) }, () => locate(['services', name, 'label_file', `[${i}]`]));
+      const source = await readOptional({ path }, cwd, () => locate(['services', name, 'label_file', `[${i}]`]));
       if (source !== undefined) {
         addAll(
           labels,
@@ -61,15 +62,32 @@ const mapServices = async (
   change: (service: Service, name: string) => Promise<Service>,
 ): Promise<Project> => {
   const services: Array<readonly [string, Service]> = [];
+  let values = 0;
   for (const [name, service] of Object.entries(project.services)) {
-    services.push([name, service[attribute] === undefined ? service : await change(service, name)]);
+    const changed = service[attribute] === undefined ? service : await change(service, name);
+    if (changed !== service) {
+      values += Object.keys((attribute === 'env_file' ? changed.environment : changed.labels) ?? {}).length;
+    }
+    if (values > LIMITS.envValues) {
+      throw limitError(`the files of ${attribute} give more than ${LIMITS.envValues} values to the services`, undefined);
+    }
+    services.push([name, changed]);
   }
   return { ...project, services: Object.fromEntries(services) };
 };
 
-const readOptional = async (file: { path: string; required?: boolean }, locate: () => ReturnType<Locate>) => {
+const readOptional = async (file: { path?: string; required?: boolean }, cwd: string, locate: () => ReturnType<Locate>) => {
+  if (!file.path) {
+    if (file.required === false) {
+      return undefined;
+    }
+    throw new HyprError('COMPOSE_ENV_FILE', 'the path of this file is empty', {
+      ...locate(),
+      hint: 'if it comes from a variable, give that a value or a default: ${NAME:-app.env}',
+    });
+  }
   try {
-    return await readEnvSource(file.path);
+    return await readEnvSource(resolve(cwd, file.path));
   } catch (error) {
     const missing = error instanceof HyprError && error.code === 'COMPOSE_ENV_FILE';
     if (missing && file.required === false) {

@@ -50,7 +50,7 @@ const readOne = async (
   { project, cwd }: { project: Project; cwd: string },
 ): Promise<Array<{ key: string; value: string; mark: Mark }>> => {
   const path = file.kind === 'map' ? stringOf(file.entries.get('path')) : stringOf(file);
-  if (path === undefined) {
+  if (!path) {
     return [];
   }
   const found: Array<{ key: string; value: string; mark: Mark }> = [];

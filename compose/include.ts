@@ -42,6 +42,9 @@ export const applyIncludes = async (root: MapNode, options: IncludeOptions): Pro
 const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode> => {
   const { set, context } = options;
   const paths = textsOf(entry.kind === 'map' ? entry.entries.get('path') : entry).map((path) => localPath(path, set.folder, entry.mark));
+  for (const _ of paths) {
+    context.budget.countInclude(entry.mark);
+  }
   const named = entry.kind === 'map' ? entry.entries.get('env_file') : undefined;
   const files = named === undefined ? undefined : textsOf(named);
   const [first] = paths;

@@ -16,10 +16,16 @@ export const LIMITS = {
   /** Characters of all scalars together, aliases counted once per use. */
   totalLength: 32 << 20,
   depth: 100,
+  /** Lines of one env file. */
+  envLines: 20_000,
+  /** Values that env files and label files give to all services together. */
+  envValues: 300_000,
   /** Services that extend one another in a row. */
   extendsDepth: 500,
   /** Files read by `include` and `extends`. */
   files: 500,
+  /** Files that `include` names, counted each time: includes of includes multiply. */
+  includes: 1000,
   /** Published ports that the ranges of one project expand to. */
   ports: 70_000,
   /** Nesting of `${A:-${B:-…}}`. */
@@ -33,6 +39,7 @@ export class Budget {
   #files = 0;
   #ports = 0;
   #tokens = 0;
+  #includes = 0;
 
   countNode(mark: Mark, length: number): void {
     this.#nodes += 1;
@@ -79,6 +86,13 @@ export class Budget {
     this.#files += 1;
     if (this.#files > LIMITS.files) {
       throw limitError(`more than ${LIMITS.files} files are included or extended`, mark);
+    }
+  }
+
+  countInclude(mark: Mark): void {
+    this.#includes += 1;
+    if (this.#includes > LIMITS.includes) {
+      throw limitError(`files are included more than ${LIMITS.includes} times`, mark);
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Budget } from './limits.ts';
+import type { MapNode, Path } from './node.ts';
 import type { Mark, SourceFile } from './source.ts';
 import type { Warnings } from './warnings.ts';
 import type { ParsedDocument } from './yaml-parse.ts';
@@ -9,6 +10,8 @@ export interface LoadContext {
   readonly warnings: Warnings;
   readonly stdin: () => Promise<Uint8Array>;
   readonly interpolate: boolean;
+  /** What `extends` names, made ready, by the set that names it and the file. */
+  readonly extended: WeakMap<FileSet, Map<string, Promise<ExtendedFile>>>;
   readonly cache: Map<string, Promise<ParsedSource>>;
 }
 
@@ -29,4 +32,11 @@ export interface FileSet {
   readonly including: readonly string[];
   readonly from?: Mark | undefined;
   readonly resolvePaths: boolean;
+}
+
+/** Services of a file that `extends` names, and what that file resets. */
+export interface ExtendedFile {
+  readonly services: MapNode | undefined;
+  readonly resets: readonly Path[];
+  readonly file: string;
 }

@@ -56,6 +56,7 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
     stdin: options.stdin ?? noStdin,
     interpolate: options.interpolate !== false,
     cache: new Map(),
+    extended: new WeakMap(),
   };
   const name = projectName(options, found, await nameInFiles(found, context));
   const environment = new Map([...found.environment, ['COMPOSE_PROJECT_NAME', name] as const]);
@@ -94,7 +95,7 @@ const nameInFiles = async (found: Discovered, context: LoadContext): Promise<{ t
       }
     }
   }
-  return last?.text === '' ? undefined : last;
+  return last;
 };
 
 const fillName = (text: string, mark: Mark, environment: ReadonlyMap<string, string>): string => {

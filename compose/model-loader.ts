@@ -6,7 +6,7 @@ import { setDefaults } from './defaults.ts';
 import { applyExtends } from './extends.ts';
 import { applyIncludes } from './include.ts';
 import { interpolate } from './interpolate.ts';
-import type { FileSet, LoadContext, ParsedSource } from './load-context.ts';
+import type { ExtendedFile, FileSet, LoadContext, ParsedSource } from './load-context.ts';
 import { mergeNodes } from './merge.ts';
 import { type MapNode, map, type Node, type Path, withEntries } from './node.ts';
 import { decodeSource, readSource } from './read-file.ts';
@@ -83,17 +83,21 @@ const addDocument = async (
   return withEntries(enforceUnicity(canonical) as MapNode, { version: undefined });
 };
 
-/** A file that `extends` names: its services in canonical form, paths as seen from the extending file. */
-const loadExtended = async (
-  path: string,
-  mark: Mark,
-  set: FileSet,
-  context: LoadContext,
-): Promise<{ services: MapNode | undefined; resets: readonly Path[]; file: string }> => {
-  const file = isAbsolute(path) ? path : resolve(set.folder, path);
+/** A file that `extends` names, made ready once for all services of a set that name it. */
+const loadExtended = (path: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
   if (path.includes('://') || path.startsWith('git@')) {
     throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr extends files of this machine only`, { mark });
   }
+  const file = isAbsolute(path) ? path : resolve(set.folder, path);
+  const known = context.extended.get(set) ?? new Map<string, Promise<ExtendedFile>>();
+  context.extended.set(set, known);
+  const loading = known.get(file) ?? prepareExtended(file, mark, set, context);
+  known.set(file, loading);
+  return loading;
+};
+
+/** The services of a file in canonical form, paths as seen from the extending file. */
+const prepareExtended = async (file: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
   const { documents } = await readParsed(file, context, mark);
   let model: Node = map([], { mark });
   const resets: Path[] = [];

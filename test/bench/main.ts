@@ -7,6 +7,7 @@ import { connectGuest } from '../../guest/client.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
+import { benchCompose, benchConfig, benchHostile } from './compose.ts';
 import { measureRegistry } from './registry.ts';
 
 /**
@@ -217,6 +218,9 @@ const machineMemory = async (stack: string): Promise<number[]> => {
 
 const BENCHES: Record<string, () => Promise<void>> = {
   cli: benchCliStart,
+  config: () => benchConfig(hypr),
+  compose: () => benchCompose(hypr),
+  hostile: () => benchHostile(hypr),
   setup: benchSetup,
   boot: benchBoot,
   boots: benchBoots,

@@ -146,3 +146,16 @@ describe('errors say the place, with a caret, and what to do', () => {
     expect(message).not.toContain('\u001b');
   });
 });
+
+describe('names and paths that come to nothing', () => {
+  test.each([
+    ['a secret', 'services: {a: {image: x, secrets: ["${E}"]}}\nsecrets: {s: {external: true}}\n', 'COMPOSE_INVALID'],
+    ['a config', 'services: {a: {image: x, configs: ["${E}"]}}\nconfigs: {c: {external: true}}\n', 'COMPOSE_INVALID'],
+    ['a secret of a build', 'services: {a: {build: {context: ., secrets: ["${E}"]}}}\nsecrets: {s: {external: true}}\n', 'COMPOSE_INVALID'],
+    ['an env file', 'services: {a: {image: x, env_file: "${E}"}}\n', 'COMPOSE_ENV_FILE'],
+    ['a label file', 'services: {a: {image: x, label_file: ["${E}"]}}\n', 'COMPOSE_ENV_FILE'],
+    ['the name of the project', 'name: ${E}\nservices: {a: {image: x}}\n', 'COMPOSE_INVALID'],
+  ])('%s', async (_, text, code) => {
+    expect(await failure(text, { env: { HOME: '/h', E: '' } })).toMatchObject({ code, at: expect.stringMatching(/^compose\.yaml:1:/) });
+  });
+});

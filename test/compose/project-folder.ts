@@ -6,7 +6,7 @@ import { HyprError } from '../../base/errors.ts';
 import { type ConfigOptions, type LoadedProject, loadProject } from '../../compose/index.ts';
 
 /** Writes files into a fresh folder that goes when the test ends; gives its real path. */
-export const projectFolder = async (files: Record<string, string | Uint8Array>): Promise<string> => {
+export const projectFolder = async (files: Readonly<Record<string, string | Uint8Array>>): Promise<string> => {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'hypr-compose-')));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   for (const [path, text] of Object.entries(files)) {
@@ -17,13 +17,16 @@ export const projectFolder = async (files: Record<string, string | Uint8Array>):
 };
 
 /** Loads files; a single text is compose.yaml. The environment is empty unless given. */
-export const load = async (files: string | Record<string, string>, options: Partial<ConfigOptions> = {}): Promise<LoadedProject> => {
+export const load = async (
+  files: string | Readonly<Record<string, string | Uint8Array>>,
+  options: Partial<ConfigOptions> = {},
+): Promise<LoadedProject> => {
   const cwd = await projectFolder(typeof files === 'string' ? { 'compose.yaml': files } : files);
   return loadProject({ cwd, env: { HOME: '/home/u' }, ...options });
 };
 
 /** The error that loading ends in, with the folder cut from its texts. */
-export const failure = async (files: string | Record<string, string>, options: Partial<ConfigOptions> = {}) => {
+export const failure = async (files: string | Readonly<Record<string, string | Uint8Array>>, options: Partial<ConfigOptions> = {}) => {
   const cwd = await projectFolder(typeof files === 'string' ? { 'compose.yaml': files } : files);
   const error = await loadProject({ cwd, env: { HOME: '/home/u' }, ...options }).then(
     () => undefined,

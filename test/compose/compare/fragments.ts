@@ -113,7 +113,7 @@ export const SERVICE_FRAGMENTS: Readonly<Record<string, readonly unknown[]>> = {
     ['e1.env', 'e2.env'],
     [{ path: 'e1.env', required: true }],
     [{ path: 'none.env', required: false }, 'e2.env'],
-    [{ path: 'e2.env', format: 'raw' }],
+    [{ path: 'raw.env', format: 'raw' }],
   ],
   environment: [
     { A: 1, B: 'two', C: null, D: true, E: 1.5, F: '' },

@@ -41,9 +41,12 @@ const VARIANTS = [
  */
 export const generateProject = (seed: number, index: number): Generated => {
   const random = new Random(seed * 1_000_003 + index);
-  const wild = random.chance(0.3);
+  const wild = random.chance(0.2);
   const base = makeModel(random, { complete: true });
   const files: Record<string, string> = { ...FIXED_FILES };
+  for (const folder of ['inc', 'sub']) {
+    Object.assign(files, Object.fromEntries(Object.entries(FIXED_FILES).map(([name, text]) => [`${folder}/${name}`, text])));
+  }
   const names = ['compose.yaml'];
   if (random.chance(0.5)) {
     base.name = random.pick(['proj', 'My-App', 'x_1', '${E2:-dflt}']);
@@ -83,6 +86,7 @@ const FIXED_FILES: Record<string, string> = {
   '.env': 'DOT=1\nTAG=9\n',
   's1.txt': 'secret',
   'c1.txt': 'config',
+  'raw.env': 'R1="kept"\nR2=$E1 # kept\nR3\n',
 };
 
 /**
@@ -154,7 +158,7 @@ const makeService = (random: Random, options: { complete: boolean; refers: boole
   const service: Tree = complete ? { image: random.pick(['i', 'i:1']) } : {};
   const names = Object.keys(SERVICE_FRAGMENTS);
   for (let count = random.below(6); count >= 0; count--) {
-    const isWrong = random.chance(0.02);
+    const isWrong = random.chance(0.004);
     const name = random.pick(isWrong ? Object.keys(WRONG_FRAGMENTS) : names);
     if (!refers && REFERRING.has(name) && random.chance(0.9)) {
       continue;
@@ -191,8 +195,12 @@ const write = (model: Tree, random: Random, wild: boolean): string => {
   for (let times = wild ? 1 + random.below(3) : 0; times > 0; times--) {
     changed = mutate(changed, random);
   }
+  if (random.chance(0.3)) {
+    changed = wrapLeaf(changed, random);
+  }
   const text = random.chance(0.1) ? `${JSON.stringify(changed)}\n` : stringify(changed, { version: '1.1', aliasDuplicateObjects: false });
-  const tagged = random.chance(0.15) ? addTag(text, random) : text;
+  const anchored = random.chance(0.15) ? addAnchors(text, random) : text;
+  const tagged = random.chance(0.15) ? addTag(anchored, random) : anchored;
   const documents = random.chance(0.05)
     ? `${tagged}---\n${stringify({ services: { a: makeService(random, { complete: false, refers: true }) } })}`
     : tagged;
@@ -231,6 +239,74 @@ const mutateList = (items: readonly unknown[], random: Random, depth: number): u
   }
   return roll < 0.5 ? items.filter((_, i) => i !== at) : items.map((item, i) => (i === at ? mutate(item, random, depth + 1) : item));
 };
+
+/** Puts one value below `services` into a reference that comes to it, or nearly so. */
+const wrapLeaf = (node: unknown, random: Random, depth = 0): unknown => {
+  if (Array.isArray(node)) {
+    const at = random.below(node.length);
+    return node.map((item, i) => (i === at ? wrapLeaf(item, random, depth + 1) : item));
+  }
+  if (node !== null && typeof node === 'object') {
+    const keys = Object.keys(node);
+    const key = depth === 0 && keys.includes('services') ? 'services' : random.pick(keys.length === 0 ? [''] : keys);
+    // Without interpolation the name of a file to extend would be taken as it is.
+    return key === '' || key === 'extends' ? node : { ...node, [key]: wrapLeaf((node as Tree)[key], random, depth + 1) };
+  }
+  return node === null || depth < 3 ? node : random.pick(FORMS).replace('VALUE', () => String(node).replaceAll('}', ''));
+};
+
+const FORMS = [
+  '${NOPE:-VALUE}',
+  '${NOPE-VALUE}',
+  '${E2:-VALUE}',
+  '${E2-VALUE}',
+  '${E1:+VALUE}',
+  '${E2+VALUE}',
+  '${E1+VALUE}',
+  '${NOPE+VALUE}',
+  '${NOPE:-${E2:-VALUE}}',
+  '${NOPE:-${E1:+VALUE}}',
+  '${NOPE-${DOT:+VALUE}}',
+  '${E2:?VALUE}',
+  '${T:?VALUE}',
+  '${E1?VALUE}',
+  '${NOPE?VALUE}',
+  'VALUE$$',
+  'VALUE${E2}',
+  '${E2}VALUE',
+  '$E2${NOPE:-}VALUE',
+  '${e1:-VALUE}',
+];
+
+/** Anchors above the services, and services that merge or alias them. */
+const addAnchors = (text: string, random: Random): string => {
+  const lines = text.split('\n').flatMap((line) => {
+    const isService = /^ {2}i?[abc]:$/.test(line);
+    return isService && random.chance(0.6) ? [line, random.pick(MERGES)] : [line];
+  });
+  return text.startsWith('{') ? text : `${ANCHORS}${lines.join('\n')}`;
+};
+
+const ANCHORS = `x-common: &common
+  restart: always
+  environment: &env {A: 1, B: $E1, Z: null}
+  logging: &log {driver: json-file, options: {max-size: 1m}}
+x-other: &other {<<: *common, restart: "no", init: true}
+x-labels: &lab [q=1, "r=$E1"]
+x-text: &text "t \${E2:-d}"
+`;
+const MERGES = [
+  '    <<: *common',
+  '    <<: *other',
+  '    <<: [*other, *common]',
+  '    <<: {stdin_open: true, tty: false}',
+  '    x-e: {<<: *env, A: 2}',
+  '    x-l: [*lab, *text]',
+  '    hostname: *text',
+  '    annotations: {<<: *env, A: 3, t: *text}',
+  '    <<: [{labels: *lab}, *common]',
+  '    x-log: *log',
+];
 
 /** Puts `!reset` or `!override` before the value of a key. */
 const addTag = (text: string, random: Random): string => {
