@@ -1,10 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import type { BuildOptions } from '../build.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
 import { findForeignCaches, parseCacheOrigins, parseCacheTargets } from '../cache-export/parse-cache.ts';
 import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
+import { checkSyntax } from '../dockerfile/directives.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import { parseOutputs } from '../export/parse-output.ts';
@@ -46,6 +47,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
   const provenance = parseProvenance(request.provenance);
   const cacheTargets = parseCacheTargets(request);
   parseCacheOrigins(request);
+  checkFrontend(request.buildArgs.BUILDKIT_SYNTAX || 'dockerfile.v0');
   const dockerfile = await loadDockerfile(options);
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
   const contexts = new Contexts(options);
@@ -111,6 +113,15 @@ const once = <T>(work: () => Promise<T>): (() => Promise<T>) => {
     result ??= work();
     return result;
   };
+};
+
+/** BUILDKIT_SYNTAX says instead of `# syntax=` which front end reads the Dockerfile. Throws HYPR_UNSUPPORTED. */
+const checkFrontend = (value: string): void => {
+  try {
+    checkSyntax(value);
+  } catch (error) {
+    throw new HyprError('HYPR_UNSUPPORTED', `BUILDKIT_SYNTAX: ${messageOf(error)}`, { hint: 'leave BUILDKIT_SYNTAX out', cause: error });
+  }
 };
 
 const loadDockerfile = async ({ request, progress }: Options): Promise<Dockerfile> => {

@@ -45,8 +45,8 @@ export class DirectiveReader {
   }
 }
 
-/** Front ends are images that BuildKit runs; only docker's own Dockerfile language is built in. */
-const checkSyntax = (value: string): void => {
+/** Front ends are images that BuildKit runs; only docker's own Dockerfile language is built in. Throws SyntaxFault. */
+export const checkSyntax = (value: string): void => {
   const name = value.split(/\s/)[0] ?? '';
   if (!/^(docker\.io\/)?docker\/dockerfile([:@-].*)?$/.test(name) && name !== 'dockerfile.v0') {
     throw new SyntaxFault(`the front end ${name} cannot be used: only docker/dockerfile is understood`);

@@ -32,6 +32,8 @@ export const makeImage = async (input: {
   /** Attestation of the manifest: its blobs, its own manifest last. */
   readonly attest?: (manifest: Descriptor) => readonly Blob[];
   readonly platform: ImageConfigBlob;
+  /** An index even when it would hold one manifest only. */
+  readonly withIndex?: boolean;
 }): Promise<ImageBundle> => {
   const { form, blobs } = input;
   const layers: Blob[] = [];
@@ -52,7 +54,7 @@ export const makeImage = async (input: {
     }),
   );
   const extras = input.attest?.(manifest.descriptor) ?? [];
-  const index = makeIndex({ manifest: manifest.descriptor, extras, form, platform: input.platform });
+  const index = makeIndex({ manifest: manifest.descriptor, extras, form, platform: input.platform, always: input.withIndex ?? false });
   const descriptor = (index ?? manifest).descriptor;
   const own = topAnnotations(form.annotations, index !== undefined);
   return { config, layers, manifest, index, extras, top: { ...descriptor, ...annotationsField(own) } };
@@ -67,9 +69,10 @@ const makeIndex = (input: {
   readonly extras: readonly Blob[];
   readonly form: ImageForm;
   readonly platform: ImageConfigBlob;
+  readonly always: boolean;
 }): Blob | undefined => {
   const { manifest, extras, form, platform } = input;
-  if (extras.length === 0 && Object.keys(form.annotations.index).length === 0) {
+  if (!input.always && extras.length === 0 && Object.keys(form.annotations.index).length === 0) {
     return undefined;
   }
   const { os, architecture, variant } = platform;

@@ -63,6 +63,10 @@ export const parseOutputs = (request: BuildRequest): Output[] => {
   return outputs;
 };
 
+/** BUILDKIT_MULTI_PLATFORM=1: the result looks as one for several platforms does, although it is for one. */
+export const isMultiPlatform = ({ buildArgs }: Pick<BuildRequest, 'buildArgs'>): boolean =>
+  /^(1|t|true)$/i.test(buildArgs.BUILDKIT_MULTI_PLATFORM ?? '');
+
 const parseOutput = (spec: string, request: BuildRequest, shared: Annotations): Output => {
   const fields = parseFields(longForm(spec), FLAG);
   const word = fields.get('type') ?? '';

@@ -9,7 +9,7 @@ import type { BlobSource } from '../registry/upload.ts';
 import type { Descriptor } from '../store/manifest.ts';
 import type { Blob } from './compress-layer.ts';
 import type { ImageBundle } from './make-image.ts';
-import type { ImageForm, Output } from './parse-output.ts';
+import { type ImageForm, isMultiPlatform, type Output } from './parse-output.ts';
 import type { ImageOutcome } from './run-outputs.ts';
 
 type ImageOutput = Extract<Output, { type: 'image' }>;
@@ -48,6 +48,7 @@ export const needRegistry = ({ registry }: Pick<BuildContext, 'registry'>): Buil
 
 const isPlain = ({ form, byDigest }: ImageOutput, build: BuildContext): boolean =>
   !byDigest &&
+  !isMultiPlatform(build.request) &&
   build.provenance === undefined &&
   !needsIndex(form) &&
   form.ociTypes &&

@@ -9,7 +9,7 @@ import { annotationsField } from './annotations.ts';
 import { LayerBlobs } from './compress-layer.ts';
 import { encode, type ImageBundle, makeImage } from './make-image.ts';
 import { buildMetadata } from './metadata.ts';
-import type { ImageForm, Output } from './parse-output.ts';
+import { type ImageForm, isMultiPlatform, type Output } from './parse-output.ts';
 import { attestProvenance } from './provenance.ts';
 import { pushOutput, readBlob } from './push-output.ts';
 import { rewriteLayers } from './rewrite-layers.ts';
@@ -87,7 +87,8 @@ const exportOne = async (run: Run, output: Exclude<Output, { type: 'cacheonly' }
 
 const exportFolder = async ({ build, state }: Run, output: Extract<Output, { type: 'local' }>, vertex: Vertex): Promise<undefined> => {
   const { os, architecture, variant } = state.platform;
-  const split = output.split ? `/${[os, architecture, variant].filter((part) => part !== '').join('_')}` : '';
+  const split =
+    output.split || isMultiPlatform(build.request) ? `/${[os, architecture, variant].filter((part) => part !== '').join('_')}` : '';
   const { files, skipped } = await writeFolder(await build.trees.get(state.layers), {
     folder: `${output.path}${split}`,
     clear: output.clear,
@@ -123,7 +124,15 @@ const prepare = async (
 const bundleOf = async (run: Run, form: ImageForm): Promise<ImageBundle> => {
   const { layers, config } = await prepare(run, form);
   const attest = (manifest: Descriptor) => attestProvenance(run.build, { manifest, names: form.names });
-  return await makeImage({ config: encode(config), layers, form, blobs: run.blobs, platform: config, attest });
+  return await makeImage({
+    config: encode(config),
+    layers,
+    form,
+    blobs: run.blobs,
+    platform: config,
+    attest,
+    withIndex: isMultiPlatform(run.build.request),
+  });
 };
 
 const exportArchive = async (

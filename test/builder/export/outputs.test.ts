@@ -148,6 +148,20 @@ describe('outputs', () => {
     expect(plain.layers[0].mediaType).toBe('application/vnd.docker.image.rootfs.diff.tar.gzip');
   });
 
+  it('BUILDKIT_MULTI_PLATFORM makes an index and a folder per platform; BUILDKIT_SYNTAX only names what is built in', async () => {
+    const outputs = ['type=oci,dest=layout,tar=false', 'out'];
+    await shop.run(FILE, {
+      outputs,
+      folder: shop.folder,
+      tags: [],
+      buildArgs: { BUILDKIT_MULTI_PLATFORM: '1', BUILDKIT_SYNTAX: 'docker/dockerfile:1' },
+    });
+    const layout = join(shop.folder, 'layout');
+    expect(readJson(layout, blobOf(readJson(layout, 'index.json').manifests[0].digest)).manifests).toHaveLength(1);
+    expect(readdirSync(out)).toEqual([expect.stringMatching(/^linux_/)]);
+    expect(await thrown(build('out', { buildArgs: { BUILDKIT_SYNTAX: 'other/frontend' } }))).toMatchObject({ code: 'HYPR_UNSUPPORTED' });
+  });
+
   it('provenance is a second manifest of an index, about the first; nothing of the build arguments is in it', async () => {
     await shop.busybox();
     const request = { outputs: ['type=oci,dest=out,tar=false'], folder: shop.folder, tags: ['shop:1'], provenance: 'mode=min' };
