@@ -75,7 +75,7 @@ const abandon = async (access: Access, response: Response, signal: AbortSignal):
   }
 };
 
-/** Where an upload stands. `gone`: it has to begin anew. */
+/** Where an upload stands. */
 interface Upload {
   location: string;
   position: number;
@@ -90,7 +90,9 @@ const sendBlob = async (access: Access, options: RepositoryOptions, job: UploadJ
       return;
     }
     const wait = failure.wait ?? options.http.backoff(failures + 1);
-    const next = await standing(access, upload, job.signal);
+    const found = failure.isSpoilt ? undefined : await standing(access, upload, job.signal);
+    // With nothing kept, a new one is safer: the registry may still be at work on the broken request.
+    const next = found?.position === 0 ? undefined : found;
     failures = next !== undefined && next.position > best ? 1 : failures + 1;
     best = Math.max(best, next?.position ?? 0);
     if (failures >= TRIES) {
@@ -115,6 +117,8 @@ interface Failure {
   readonly error: unknown;
   /** Milliseconds that the registry asked for. */
   readonly wait: number | undefined;
+  /** The parts did not make the whole: no reason to go on with them. */
+  readonly isSpoilt?: boolean;
 }
 
 /** What may be better the next time; 404 and 416 because the registry forgot the upload or has another part of it. */
@@ -141,8 +145,9 @@ const attempt = async (
     if (response.statusCode < 200 || response.statusCode > 299) {
       const wait = retryAfter(response);
       const error = await refusal(response, { ...options, what: blob.digest });
-      if (AGAIN.has(response.statusCode)) {
-        return { error, wait };
+      const isSpoilt = response.statusCode === 400 && upload.position > 0;
+      if (isSpoilt || AGAIN.has(response.statusCode)) {
+        return { error, wait, isSpoilt };
       }
       throw error;
     }

@@ -60,7 +60,7 @@ describe.skipIf(mkfsErofs === undefined || !existsSync(join(cache, 'registry')))
       backoff: 1,
     });
     id = await addImage(`${registry.host}/team/app:1`, [base, top]);
-  });
+  }, 60_000);
   afterAll(async () => {
     await registry?.close();
     rmSync(home, { recursive: true, force: true });

@@ -83,6 +83,19 @@ describe.skipIf(mkfsErofs === undefined)('pushing', () => {
     expect(patches().filter((line) => line.includes('-'))).toEqual([`PATCH app/blobs/uploads/ID 1000000-${size - 1}`]);
   });
 
+  test('parts that do not make the whole are sent again as a whole', async () => {
+    const body = '{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}';
+    const name = await prepare({
+      interfere: (method, path, count) => {
+        const first = path.includes('uploads/ID') && count === 1;
+        return first && method === 'PATCH' ? { breakAfter: 1_000_000 } : first && method === 'PUT' ? { status: 400, body } : undefined;
+      },
+    });
+    await images.push([name], {}, silent);
+    expect(patches().map((line) => line.split(' ').length)).toEqual([2, 3, 2, 2]);
+    expect(storedLayer()).toBeDefined();
+  });
+
   test.each([429, 503])('%i is tried again after the time that the registry asks for', async (status) => {
     const name = await prepare({ interfere: once('PATCH', { status, headers: { 'retry-after': '0' } }) });
     await images.push([name], {}, silent);

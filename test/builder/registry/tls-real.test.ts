@@ -123,7 +123,7 @@ describe.skipIf(mkfsErofs === undefined || !existsSync(join(cache, 'registry')))
         config: { http: { tls } },
       });
       name = `${registry.host}/team/app:1`;
-    });
+    }, 60_000);
     afterAll(async () => {
       await registry?.close();
     });
