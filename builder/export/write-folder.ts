@@ -14,7 +14,8 @@ import { treeItems } from './tree-items.ts';
  * Writes a file system into a folder, as `type=local` does: everything belongs to the caller, modes and times are
  * those of the image, devices are left out (gives their paths). What is in the folder stays unless it is in the
  * way, or `clear` is set. Nothing is ever written through a link: what is not a real folder where one is needed
- * is replaced. All of it is made aside inside the folder first; a failure leaves the folder as it was.
+ * is replaced. All of it is made aside inside the folder and then moved into place, so that a build that fails or is
+ * cancelled before that leaves the folder as it was; a folder that had to be made is gone again.
  */
 export const writeFolder = async (
   tree: LayerTree,

@@ -1,10 +1,18 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { homePaths } from '../../../base/paths.ts';
 import type { BuildRegistry } from '../../../builder/build/build-context.ts';
+import { openImages } from '../../../builder/images.ts';
 import { parseReference } from '../../../builder/registry/reference.ts';
 import { openRegistries, type Registries } from '../../../builder/registry/registries.ts';
+import { ociDigest } from '../../../builder/store/digest.ts';
+import { buildServices } from '../../../engine/build-services.ts';
+import type { Tool } from '../../../vmm/tools.ts';
 import { thrown, Workshop } from '../build/workshop.ts';
 import { UploadRegistry } from '../registry/upload-registry.ts';
+import { mkfsErofs } from '../store/find-mkfs.ts';
 
 const FILE = 'FROM busybox\nRUN random\nCOPY a /a\n';
 
@@ -89,5 +97,25 @@ describe('builds and a registry', () => {
       mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
       config: { mediaType: 'application/vnd.docker.container.image.v1+json' },
     });
+  });
+
+  it.skipIf(mkfsErofs === undefined)('a plain image goes as hypr push sends it, and its archive has the same layers', async () => {
+    const here = await open();
+    const toolchain = { mkfsErofs: mkfsErofs as Tool };
+    const images = await openImages({ paths: homePaths(join(here.folder, 'home')), toolchain, env: { HOME: here.folder }, backoff: 1 });
+    here.replaceStore(images.store);
+    here.options = buildServices(images, toolchain);
+    const outputs = ['type=registry', 'type=oci,dest=layout,tar=false'];
+    const { metadata, imageId } = await here.run('FROM scratch\nCOPY a /a\n', {
+      tags: [`${server.host}/app:1`],
+      outputs,
+      folder: here.folder,
+    });
+    const pushed = server.manifests.get('1') ?? Buffer.alloc(0);
+    expect(metadata).toMatchObject({ 'containerimage.digest': ociDigest(pushed), 'containerimage.config.digest': imageId });
+    const { layers } = JSON.parse(String(pushed));
+    const [top] = JSON.parse(readFileSync(join(here.folder, 'layout/index.json'), 'utf8')).manifests;
+    const archived = JSON.parse(readFileSync(join(here.folder, 'layout', top.digest.replace('sha256:', 'blobs/sha256/')), 'utf8'));
+    expect(archived.layers).toEqual(layers);
   });
 });
