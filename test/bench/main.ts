@@ -7,6 +7,7 @@ import { connectGuest } from '../../guest/client.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
+import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
 import { measureRegistry } from './registry.ts';
 
@@ -125,6 +126,29 @@ const benchBoots = async (): Promise<void> => {
   report('boots-failed', 'count', [failed]);
 };
 
+/** HYPR_BENCH_CLONES=200 for a long run; four at a time. `clones-failed` must be 0. */
+const benchClones = async (): Promise<void> => {
+  const count = Number(process.env.HYPR_BENCH_CLONES ?? 20);
+  const { times, failures, pss } = await measureClones({
+    count,
+    atOnce: Number(process.env.HYPR_BENCH_AT_ONCE ?? 4),
+    idle: Number(process.env.HYPR_BENCH_IDLE ?? 8),
+  });
+  for (const step of ['create', 'agent', 'prepare', 'total', 'cpuCreated', 'cpuAgent', 'cpu'] as const) {
+    report(
+      `clone-${step}`,
+      'ms',
+      times.map((taken) => taken[step]),
+    );
+  }
+  report('clones', 'count', [times.length]);
+  report('clones-failed', 'count', [failures.length]);
+  report('clone-memory-pss', 'MiB', pss);
+  for (const failure of failures) {
+    process.stderr.write(`${failure}\n`);
+  }
+};
+
 /** Compressed bytes of an image at the registry, per second of `hypr pull` into an empty store. */
 const benchPull = async (): Promise<void> => {
   const registry = await serveFixtures(['node']);
@@ -224,6 +248,7 @@ const BENCHES: Record<string, () => Promise<void>> = {
   setup: benchSetup,
   boot: benchBoot,
   boots: benchBoots,
+  clones: benchClones,
   pull: benchPull,
   registry: benchRegistry,
   shop: benchShop,

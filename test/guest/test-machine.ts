@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -89,7 +90,9 @@ const makeRoot = async (folder: string, toolchain: Toolchain): Promise<string> =
   for (const name of ['bin', 'etc', 'data', 'home/app', 'opt/lower', 'tmp']) {
     await mkdir(join(tree, name), { recursive: true });
   }
-  const toolbox = fileURLToPath(new URL('toolbox.c', import.meta.url));
+  // From the sources, or from the bundle of the benchmarks.
+  const places = ['toolbox.c', '../test/guest/toolbox.c'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const toolbox = places.find((path) => existsSync(path)) ?? 'toolbox.c';
   await mustRun('gcc', ['-static', '-Os', '-s', '-D_GNU_SOURCE', '-w', toolbox, '-o', join(tree, 'bin/box')]);
   await writeFile(join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n');
   await writeFile(join(tree, 'etc/group'), 'root:x:0:\napp:x:1001:\nwheel:x:10:app\nextra:x:2000:\n');
