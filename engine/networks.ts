@@ -6,7 +6,7 @@ import { logger } from '../base/log.ts';
 import { shortHash } from '../base/paths.ts';
 import type { Project } from '../compose/model.ts';
 import type { InterfaceOrders, NameTable, ResolverOrders } from '../guest/types.ts';
-import { allocateAddress, chooseSubnet, macAddress, prefixLength } from '../net/ipam.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../net/ipam.ts';
 import { buildNameTable, type NamedReplica } from '../net/names.ts';
 import type { Network, NetworkSpec } from '../net/types.ts';
 import type { Platform } from './platform.ts';
@@ -67,7 +67,7 @@ export class StackNetworks {
       gateway,
       internal: config.internal ?? false,
       mtu: MTU,
-      hostAccess: false,
+      hostAccess: asksForHost(project, key) && config.internal !== true,
       udpPorts: publishesUdp(project),
     };
     store.putNetwork({
@@ -188,6 +188,7 @@ export class StackNetworks {
             gateway: row.spec.gateway,
             taken: leases.map((lease) => lease.ip),
             wanted: attachment.address,
+            hostAccess: row.spec.hostAccess,
           });
         const mac = mine?.mac ?? attachment.mac ?? macAddress(`${stack}/${vm.name}/${attachment.key}`);
         store.putLease({ stack, network: attachment.key, ip: address, vmId: vm.id, mac, leasedAt: mine?.leasedAt ?? Date.now() });
@@ -207,6 +208,21 @@ export class StackNetworks {
   #limits(key: string): { range?: string; reserved?: string[] } {
     const config = this.#options.store.stack(this.#options.stack)?.project.networks[key]?.ipam?.config?.[0];
     return { ...(config?.ip_range ? { range: config.ip_range } : {}), reserved: Object.values(config?.aux_addresses ?? {}) };
+  }
+
+  /** The lines of `extra_hosts`; `host-gateway` is this host, as its network shows it. Throws HYPR_UNSUPPORTED. */
+  extraHosts(spec: ReplicaSpec): ReplicaSpec['extraHosts'] {
+    return spec.extraHosts.map((line) => (line.address === HOST_GATEWAY ? { ...line, address: this.#hostOf(spec) } : line));
+  }
+
+  #hostOf(spec: ReplicaSpec): string {
+    const key = spec.networks.find((attachment) => attachment.isDefault)?.key;
+    const row = key === undefined ? undefined : this.#row(key);
+    if (row?.spec.hostAccess !== true) {
+      const why = row === undefined ? 'it has no network' : `network ${row.name} has no way out`;
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${spec.service}: host-gateway cannot be had: ${why}`);
+    }
+    return hostAddress(row.spec);
   }
 
   /** What the stub resolver of a replica answers: the names on its networks, the rest from the gateways. */
@@ -274,8 +290,17 @@ const FALLBACK_DNS = '8.8.8.8';
 const publishesUdp = (project: Project): boolean =>
   Object.values(project.services).some((service) => service.ports?.some((port) => port.protocol === 'udp'));
 
+/** `host-gateway` among the extra hosts of a service: only then has its network a way to this host's loopback. */
+const HOST_GATEWAY = 'host-gateway';
+const asksForHost = (project: Project, key: string): boolean =>
+  Object.values(project.services).some(
+    (service) =>
+      Object.hasOwn(service.networks ?? { default: null }, key) && service.extra_hosts?.some((entry) => /[:=]host-gateway$/.test(entry)),
+  );
+
 /** Changes when a network has to be made anew. */
 export const networkHash = (project: Project, key: string): string => {
   const { name, internal, ipam, driver } = project.networks[key] ?? { name: key };
-  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, publishesUdp(project)]), 16);
+  const host = asksForHost(project, key) ? ['host'] : [];
+  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, publishesUdp(project), ...host]), 16);
 };

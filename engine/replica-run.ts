@@ -47,7 +47,7 @@ export const DEFAULT_MEMORY_MIB = 512;
 export const bootReplica = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<Run> => {
   const parts = await gatherParts(vm, context, signal);
   const orders = machineOrders({
-    spec: vm.spec,
+    spec: { ...vm.spec, extraHosts: context.networks.extraHosts(vm.spec) },
     parts,
     resolver: context.networks.resolver(vm.spec, context.vms()),
     hosts: ownHosts(vm.spec, parts),

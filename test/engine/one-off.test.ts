@@ -203,3 +203,23 @@ describe('a slow reader', () => {
     expect(closed).toBe(1);
   });
 });
+
+describe('host-gateway', () => {
+  const hosts = (stack: TestStack) => stack.platform.guest('shop-web-1').orders?.hosts.find(({ names }) => names.includes('me'));
+
+  test('is this host, on a network that is made for it; without being asked for there is no way', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    expect(stack.store.networks('shop')[0]?.spec.hostAccess).toBe(false);
+    await stack.up(shopOf(stack, { web: { extra_hosts: ['me=host-gateway'] } }));
+    const network = stack.store.networks('shop')[0];
+    expect(network?.spec.hostAccess).toBe(true);
+    expect(hosts(stack)?.address).toBe(network?.spec.subnet.replace(/0\/24$/, '254'));
+  });
+
+  test('cannot be had where there is no way out', async () => {
+    const stack = openTestStack();
+    const project = shopOf(stack, { web: { extra_hosts: ['me=host-gateway'] } }, { networks: { default: { name: 'in', internal: true } } });
+    await expect(stack.up(project)).rejects.toThrow('host-gateway cannot be had: network in has no way out');
+  });
+});
