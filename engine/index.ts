@@ -44,3 +44,5 @@ export const packFiles: EngineApi['packFiles'] = async function* (...args) {
 export const unpackFiles: EngineApi['unpackFiles'] = async (...args) => (await import('./unpack-files.ts')).unpackFiles(...args);
 
 export const statTar: EngineApi['statTar'] = async (...args) => (await import('./stat-path.ts')).statTar(...args);
+
+export const watch: EngineApi['watch'] = async (...args) => (await import('./watch.ts')).watchProject(...args);

@@ -35,7 +35,7 @@ async function* packOne(entry: Entry, options: PackOptions): AsyncGenerator<Uint
     for (const child of (await readdir(path)).sort()) {
       const below = join(path, child);
       const found = await lstat(below).catch(goneIsNothing);
-      if (found !== undefined) {
+      if (found !== undefined && options.leaveOut?.(below) !== true) {
         yield* packOne({ path: below, name: `${name}/${child}`, info: found, depth: depth + 1 }, options);
       }
     }

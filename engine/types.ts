@@ -146,6 +146,17 @@ export interface PackOptions {
   readonly keepOwner: boolean;
   /** The path itself, if it is a link, is what it points to. */
   readonly followLinks: boolean;
+  /** What is left out, with all that is below it. */
+  readonly leaveOut?: (path: string) => boolean;
+}
+
+export interface WatchOptions {
+  /** Empty: all that have `develop.watch`. */
+  readonly services: readonly string[];
+  /** How a service is brought up again when it is rebuilt. */
+  readonly up: UpOptions;
+  readonly onNotice: (text: string) => void;
+  readonly onEvent: (event: EngineEvent) => void;
 }
 
 /** A folder that exists, and what the first entry of a tar is called in it (`.`: the folder itself). */
@@ -338,6 +349,8 @@ export interface EngineApi {
   packFiles(path: string, options: PackOptions): AsyncIterable<Uint8Array>;
   /** Unpacks what `Stack.copyFrom` gives; never outside the place. Gives how many entries (devices) were left out. */
   unpackFiles(tar: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<number>;
+  /** Carries `develop.watch` out until the signal aborts. Throws COMPOSE_INVALID when there is nothing to watch. */
+  watch(stack: Stack, project: Project, options: WatchOptions, signal: AbortSignal): Promise<void>;
   /** What `Stack.copyFrom` would give; undefined when the path does not exist. */
   statTar(tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;

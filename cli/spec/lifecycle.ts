@@ -41,7 +41,7 @@ const upFlags: readonly FlagSpec[] = [
   bool('timestamps', 'Show the time of each log line'),
   bool('no-color', 'No colours in logs'),
   bool('no-log-prefix', 'No names before log lines'),
-  bool('w,watch', 'Watch files', { refused: 'watching files is not part of this version; run the command again after a change' }),
+  bool('w,watch', 'Watch files', { refused: 'use hypr up -d, and hypr watch beside it' }),
   yes,
 ];
 

@@ -32,7 +32,6 @@ const config: CommandSpec = {
 
 /** Commands of docker compose that hypr refuses, with the reason. */
 const refused: readonly CommandSpec[] = [
-  named('watch', 'Watch files', 'watching files is not part of this version; run hypr up again after a change'),
   named('commit', 'Image from a replica', 'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build'),
   named('volumes', 'List volumes', 'volumes are not listed by this version; the names in the file are shown by: hypr config --volumes'),
   named('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),

@@ -134,6 +134,17 @@ export const replicaCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/cp.ts')).runCp,
   },
   {
+    name: 'watch',
+    usage: '[SERVICE...]',
+    summary: 'Start services and keep them up to date with their develop.watch',
+    flags: [
+      bool('no-up', 'They run already'),
+      bool('quiet', 'Say nothing of what is done'),
+      bool('prune', 'Remove images that were replaced', { ignored: 'images that nothing uses are removed by: hypr image prune' }),
+    ],
+    load: async () => (await import('../commands/watch.ts')).runWatch,
+  },
+  {
     name: 'export',
     usage: '[OPTIONS] SERVICE',
     summary: 'Write the file system of a running service to an archive',

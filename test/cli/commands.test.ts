@@ -65,7 +65,7 @@ describe('parsing and errors', () => {
     expect(context.fake.call('down')).toBeUndefined();
   });
 
-  test.each(['watch --prune=false', 'alpha viz'])('%s is refused with the reason', async (line) => {
+  test.each(['alpha viz'])('%s is refused with the reason', async (line) => {
     const context = fakeContext();
     expect(await run(context, line)).toBe(1);
     expect(context.stderr.text).toMatch(/is not supported: .*HYPR_UNSUPPORTED/);

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hypr } from '../support/cli.ts';
+import { hypr, hyprBin } from '../support/cli.ts';
 import { filesOf, TestStack } from '../support/stack.ts';
 
 /** Commands beside a stack: one-offs, copies, attach, scale. One small stack for all of them. */
@@ -10,12 +11,15 @@ describe('one-offs and copies', () => {
 
   beforeAll(async () => {
     stack = await new TestStack('oneoff').write({
+      'live/first': 'one',
       'compose.yaml': `
 services:
   db:
     image: busybox
     command: sh -c 'mkdir -p /www && echo from db > /www/index.html && httpd -p 80 -h /www && touch /ready && exec sleep 1d'
     healthcheck: { test: ["CMD", "test", "-e", "/ready"], interval: 1s, start_period: 60s }
+    develop:
+      watch: [{ path: ./live, target: /www/live, action: sync, initial_sync: true, ignore: ["*.tmp"] }]
   job:
     image: busybox
     command: sh -c 'read line; echo got $$line; exit 9'
@@ -67,6 +71,25 @@ services:
     expect(missing.stderr).toContain('there is no folder /nowhere/ in db');
   });
 
+  test('watch: what changes on this host is in the service, what goes is gone, what is ignored stays out', async () => {
+    const watching = watchUntil(stack, /Watch enabled/);
+    await watching.seen;
+    expect(await stack.must(['exec', '-T', 'db', 'cat', '/www/live/first'])).toBe('one');
+    writeFileSync(join(stack.dir, 'live', 'x.tmp'), 'left out');
+    const synced = watching.next(/Syncing service "db"[^]*Syncing service "db"/);
+    const first = watching.next(/Syncing service "db"/);
+    writeFileSync(join(stack.dir, 'live', 'second'), 'two');
+    await first;
+    rmSync(join(stack.dir, 'live', 'first'));
+    await synced;
+    // A third change begins only when the second was carried out.
+    const third = watching.next(/(Syncing service "db"[^]*){3}/);
+    writeFileSync(join(stack.dir, 'live', 'third'), 'three');
+    await third;
+    expect(await stack.must(['exec', '-T', 'db', 'sh', '-c', 'ls /www/live | grep -v third'])).toBe('second\n');
+    expect(await watching.interrupt()).toBe(130);
+  });
+
   test('scale beside one-offs', async () => {
     await stack.must(['scale', 'db=2']);
     expect((await stack.ps()).filter((replica) => replica.Service === 'db').map((replica) => replica.State)).toEqual([
@@ -93,3 +116,35 @@ services:
     expect((await hypr(['ls', '-a', '-q'], { env: stack.env })).stdout.split('\n')).not.toContain('alone');
   });
 });
+
+/** `watch` in the background, followed by what it says. */
+const watchUntil = (stack: TestStack, first: RegExp) => {
+  const child = spawn(hyprBin, ['compose', 'watch', '--no-up'], { cwd: stack.dir, env: { ...process.env, ...stack.env } });
+  const ended = new Promise<number>((resolve) => {
+    child.on('close', (code) => resolve(code ?? -1));
+  });
+  let text = '';
+  const waiting = new Set<() => void>();
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+    for (const look of waiting) {
+      look();
+    }
+  });
+  const next = (pattern: RegExp): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (pattern.test(text)) {
+          waiting.delete(look);
+          resolve();
+        }
+      };
+      waiting.add(look);
+      look();
+    });
+  const interrupt = (): Promise<number> => {
+    child.kill('SIGINT');
+    return ended;
+  };
+  return { seen: next(first), next, interrupt };
+};

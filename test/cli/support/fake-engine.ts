@@ -147,6 +147,7 @@ export class FakeEngine {
         this.#record('unpackFiles', await options.place('file'));
         return 0;
       },
+      watch: async (_stack, _project, options) => options.onNotice('Watch enabled'),
       statTar: async () => 'dir' as const,
       resolveDigest: async () => `sha256:${'0'.repeat(64)}`,
       buildProject: async (...args) => {

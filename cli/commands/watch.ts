@@ -1,0 +1,44 @@
+import { HyprError } from '../../base/errors.ts';
+import { loadProject, openStack } from '../project.ts';
+import { createRenderer } from '../render/create.ts';
+import { feedEvent } from '../render/types.ts';
+import type { Handler } from '../spec/types.ts';
+import { plainUp } from './up-options.ts';
+
+/** `watch`: builds and starts the services, then keeps them up to date with `develop.watch` until Ctrl-C. */
+export const runWatch: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const project = await loadProject(invocation, args);
+  const engine = await context.engine();
+  if (
+    !Object.entries(project.services).some(([name, service]) => (args.length === 0 || args.includes(name)) && service.develop !== undefined)
+  ) {
+    throw new HyprError('COMPOSE_INVALID', 'none of the selected services is configured for watch', {
+      hint: 'say what to watch under develop.watch of a service',
+    });
+  }
+  const { signal } = context.interrupts;
+  return openStack(invocation, project.name, async (stack) => {
+    const up = plainUp(args);
+    if (!flags.bool('no-up')) {
+      const renderer = await createRenderer(context, flags, 'watch');
+      try {
+        await stack.up(project, { ...up, build: true }, (event) => feedEvent(renderer, event), signal);
+      } finally {
+        renderer.close();
+      }
+    }
+    const onEvent = (event: Parameters<typeof feedEvent>[1]): void => {
+      if (event.type === 'warning') {
+        context.stderr.write(`warning: ${event.message}\n`);
+      }
+    };
+    const onNotice = (text: string): void => {
+      if (!flags.bool('quiet')) {
+        context.stderr.write(` ⦿ ${text}\n`);
+      }
+    };
+    await engine.watch(stack, project, { services: args, up, onNotice, onEvent }, signal);
+    return 130;
+  });
+};
