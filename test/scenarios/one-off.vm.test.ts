@@ -76,14 +76,14 @@ services:
     await watching.seen;
     expect(await stack.must(['exec', '-T', 'db', 'cat', '/www/live/first'])).toBe('one');
     writeFileSync(join(stack.dir, 'live', 'x.tmp'), 'left out');
-    const synced = watching.next(/Syncing service "db"[^]*Syncing service "db"/);
+    const synced = watching.next(/Syncing service "db"[\s\S]*Syncing service "db"/);
     const first = watching.next(/Syncing service "db"/);
     writeFileSync(join(stack.dir, 'live', 'second'), 'two');
     await first;
     rmSync(join(stack.dir, 'live', 'first'));
     await synced;
     // A third change begins only when the second was carried out.
-    const third = watching.next(/(Syncing service "db"[^]*){3}/);
+    const third = watching.next(/(Syncing service "db"[\s\S]*){3}/);
     writeFileSync(join(stack.dir, 'live', 'third'), 'three');
     await third;
     expect(await stack.must(['exec', '-T', 'db', 'sh', '-c', 'ls /www/live | grep -v third'])).toBe('second\n');
