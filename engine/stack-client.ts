@@ -29,6 +29,7 @@ import type {
   Stack,
   UpOptions,
   VerbOptions,
+  VolumeSummary,
 } from './types.ts';
 
 type OnEvent = (event: EngineEvent) => void;
@@ -95,6 +96,18 @@ export class StackClient implements Stack {
       return this.#store.vms(this.name).map((vm) => replicaStatus(vm, leases));
     }
     return call(async () => (await api.rpc.ps({})).replicas.map((replica) => fromStruct<ReplicaStatus>(replica)));
+  }
+
+  async volumes(): Promise<VolumeSummary[]> {
+    const vms = this.#store.vms(this.name);
+    return this.#store
+      .volumes()
+      .filter((row) => row.stack === this.name)
+      .map(({ name, path, labels, createdAt }) => {
+        const users = vms.filter((vm) => vm.spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === name));
+        return { name, path, labels, createdAt, services: [...new Set(users.map((vm) => vm.service))].sort() };
+      })
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   async *logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord> {

@@ -171,6 +171,18 @@ export interface UnpackOptions {
   readonly place: (kind: 'dir' | 'file') => Promise<UnpackPlace>;
 }
 
+/** A named volume. */
+export interface VolumeSummary {
+  readonly name: string;
+  /** Where it is on this host: an ext4 disk or a folder. */
+  readonly path: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** Services of the stack that have a replica with it. */
+  readonly services: readonly string[];
+}
+
 /** What a command does to services that exist already. */
 export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unpause' | 'suspend' | 'resume' | 'rm';
 
@@ -206,6 +218,8 @@ export interface Stack extends AsyncDisposable {
   /** The plan `up` would carry out, as printed by `up --dry-run`. Starts nothing. */
   plan(project: Project, options: UpOptions): Promise<string>;
   ps(): Promise<ReplicaStatus[]>;
+  /** The named volumes that the stack made, by name. */
+  volumes(): Promise<VolumeSummary[]>;
   logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord>;
   exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession>;
   /**

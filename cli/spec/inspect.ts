@@ -53,6 +53,13 @@ export const inspectCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/ls.ts')).runLs,
   },
   {
+    name: 'volumes',
+    usage: '[OPTIONS] [SERVICE...]',
+    summary: 'List the named volumes of the stack',
+    flags: [format, bool('q,quiet', 'Print names only')],
+    load: async () => (await import('../commands/volumes.ts')).runVolumes,
+  },
+  {
     name: 'port',
     usage: '[OPTIONS] SERVICE PRIVATE_PORT',
     summary: 'Print where a port of a service is published',

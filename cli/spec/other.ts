@@ -33,7 +33,6 @@ const config: CommandSpec = {
 /** Commands of docker compose that hypr refuses, with the reason. */
 const refused: readonly CommandSpec[] = [
   named('commit', 'Image from a replica', 'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build'),
-  named('volumes', 'List volumes', 'volumes are not listed by this version; the names in the file are shown by: hypr config --volumes'),
   named('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),
   { ...named('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },
   { ...named('alpha', 'Experiments of docker compose', 'hypr has no experimental commands'), hidden: true },

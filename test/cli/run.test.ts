@@ -109,3 +109,12 @@ describe('detach keys', () => {
     expect(() => new DetachKeys('')).toThrow('does not know');
   });
 });
+
+test('volumes: all, of a service, names only', async () => {
+  const context = fakeContext();
+  expect(await run(context, 'compose volumes')).toBe(0);
+  expect(context.stdout.text).toBe('DRIVER    VOLUME NAME\nlocal     shop_cache\nlocal     shop_data\n');
+  const named = fakeContext();
+  expect(await run(named, 'compose volumes -q db')).toBe(0);
+  expect(named.stdout.text).toBe('shop_data\n');
+});

@@ -211,6 +211,10 @@ export class FakeEngine {
         return 'create shop-web-1';
       },
       ps: async () => this.replicas,
+      volumes: async () => [
+        { name: 'shop_cache', path: '/v/shop_cache/data', labels: { a: '1' }, createdAt: NOW, services: ['web'] },
+        { name: 'shop_data', path: '/v/shop_data/data.ext4', labels: {}, createdAt: NOW, services: ['db'] },
+      ],
       logs: (options) => {
         this.#record('logs', options);
         const { records } = this;
