@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, rm, symlink } from 'node:fs/promises';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { runProgram } from '../../base/process.ts';
 import type { BuildEvent } from '../../builder/types.ts';
 import { type CliResult, hypr, hyprBin } from '../support/cli.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
@@ -60,6 +62,34 @@ COPY --from=work /tmp/who /who
 CMD ["sleep", "1000"]
 `;
 
+/** What people write: packages from Debian and npm with their caches, a Python tool, and a small image at the end. */
+const REAL = `FROM debian AS tools
+ARG MIRROR
+RUN rm -rf /etc/apt/sources.list* && echo "deb \${MIRROR} trixie main" > /etc/apt/sources.list
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \\
+    apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends sl && test -x /usr/games/sl
+
+FROM node:20 AS web
+WORKDIR /app
+ARG REGISTRY
+COPY package.json .
+RUN --mount=type=cache,target=/root/.npm --mount=type=ssh,required \\
+    npm install --registry "\${REGISTRY}" --no-audit --no-fund --loglevel=error && test -d /root/.npm/_cacache \\
+    && node -e 'const s = require("net").connect(process.env.SSH_AUTH_SOCK); s.end(Buffer.from([0,0,0,1,11])); s.on("data", (d) => require("fs").writeFileSync("keys", d[4] + " " + d.readUInt32BE(5)))'
+RUN --mount=type=bind,source=src,target=/src,rw echo 'console.log(require("is-number")(5))' >> /src/main.js && cp /src/main.js .
+
+FROM python AS tool
+RUN --mount=source=tool.py,target=/tool.py python3 -m py_compile /tool.py 2>/dev/null || python3 /tool.py > /made
+
+FROM node:20
+WORKDIR /app
+COPY --from=web /app .
+COPY --from=tool /made .
+COPY --from=tools /usr/games/sl /usr/games/sl
+RUN node main.js > answer && ls > listing
+CMD ["node", "main.js"]
+`;
+
 const CHECKS = `cd /opt
 head -1 args copied program secret bound tmpfs who /who 2>/dev/null | grep -v '^$'
 cat bound numbers cards old/* /who
@@ -69,6 +99,12 @@ readlink link; readlink dangling
 [ -p fifo ] && echo pipe
 ls -d gone old/sub /cache /scratch /context /from /run/secrets /elsewhere /dev/pipes 2>&1 | grep -v 'No such'
 true`;
+
+/** Where this host gets Debian from, or Debian's own place. */
+const debianMirror = async (): Promise<string> => {
+  const sources = await readFile('/etc/apt/sources.list.d/debian.sources', 'utf8').catch(() => '');
+  return /^URIs:\s*(http:\S+\/debian)\/?$/m.exec(sources)?.[1] ?? 'http://deb.debian.org/debian';
+};
 
 describe('builds in machines', () => {
   let stack: TestStack;
@@ -180,6 +216,86 @@ pipe
       'it broke',
       'fix: for a shell where it failed: hypr build --debug',
     ]);
+    expect(await leftovers()).toEqual(nothing);
+  });
+
+  test('limits are named when they are met, by the flag that raises them', async () => {
+    const run = (line: string, ...args: string[]) => build(['-f', '-', ...args], `FROM busybox\nRUN ${line}\n`);
+    const results = [
+      await run('tail /dev/zero', '--memory', '256m'),
+      await run('dd if=/dev/zero of=/big bs=1M', '--disk', '128m'),
+      await run('echo begun && sleep 1000', '--timeout', '3s'),
+    ];
+    expect(results.map(({ code }) => code)).toEqual([1, 1, 1]);
+    expect(results[0]?.stderr).toMatch(/ran out of memory \(256 MiB\)[\s\S]*--memory/);
+    expect(results[1]?.stderr).toMatch(/disk of the build machine is full[\s\S]*--disk/);
+    expect(results[2]?.stderr).toMatch(/longer than the 3 s[\s\S]*--timeout/);
+    expect(await leftovers()).toEqual(nothing);
+  });
+
+  test('a cache is one step’s at a time, in any number of processes, and outlives a build that is killed', async () => {
+    const step = (name: string, more: string) =>
+      `FROM busybox\nRUN --mount=type=cache,id=one,sharing=locked,target=/c echo ${name} && ! test -e /c/busy && touch /c/busy && sleep 2 && ${more} rm /c/busy && echo ${name} >> /c/list && cat /c/list\n`;
+    const both = await Promise.all(['a', 'b'].map((name) => build(['--progress', 'plain', '-f', '-'], step(name, ''))));
+    expect(
+      both.map(({ code }) => code),
+      both.map(({ stderr }) => stderr).join('\n'),
+    ).toEqual([0, 0]);
+    await stack.write({ 'Dockerfile.killed': step('killed', 'rm /c/busy && sync && echo waiting now && sleep 1000 &&') });
+    const child = spawn(hyprBin, ['build', '--progress', 'plain', '-f', 'Dockerfile.killed', '.'], {
+      cwd: stack.dir,
+      env: { ...process.env, ...stack.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (/^#\d+ [\d.]+ waiting now$/m.test(text)) {
+        child.kill('SIGKILL');
+      }
+    });
+    await new Promise((resolve) => child.once('close', resolve));
+    // The guard needs a moment; the disk of the cache is free when it is through.
+    await expect.poll(leftovers, { timeout: 30_000 }).toEqual(nothing);
+    const after = await build(['--progress', 'plain', '-f', '-'], step('after', ''));
+    expect(after.code, after.stderr).toBe(0);
+    expect(after.stderr).toMatch(/ (a\n.* b|b\n.* a)\n.* after$/m);
+  });
+
+  test('real Dockerfiles: Debian, npm and Python with caches, a forwarded key, several stages', async () => {
+    await stack.write({
+      'Dockerfile.real': REAL,
+      'package.json': '{"name":"app","version":"1.0.0","dependencies":{"is-number":"7.0.0"}}',
+      'src/main.js': '// the beginning\n',
+      'tool.py': 'import sys\nprint("made by", sys.version_info.major)\n',
+      key: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    });
+    const registry = await runProgram('npm', ['config', 'get', 'registry'], { timeout: 30_000 });
+    const args = ['-t', 'real', '--ssh', 'default=key', '--build-arg', `REGISTRY=${registry.stdout.trim()}`];
+    const { code, stderr } = await build([
+      ...args,
+      '--build-arg',
+      `MIRROR=${await debianMirror()}`,
+      '-f',
+      'Dockerfile.real',
+      '--progress',
+      'plain',
+    ]);
+    expect(code, stderr).toBe(0);
+    const shown = await hypr(
+      [
+        'run',
+        '--rm',
+        'real',
+        'sh',
+        '-c',
+        'cat answer made keys; echo; cat listing; test -x /usr/games/sl && ls -d /root/.npm /src /tool.py',
+      ],
+      { cwd: stack.dir, env: stack.env, timeout: 120_000 },
+    );
+    expect(shown.stdout).toBe(
+      'true\nmade by 3\n12 1\nanswer\nkeys\nlisting\nmade\nmain.js\nnode_modules\npackage-lock.json\npackage.json\n',
+    );
     expect(await leftovers()).toEqual(nothing);
   });
 
