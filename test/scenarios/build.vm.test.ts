@@ -1,10 +1,8 @@
 import { spawn } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { runProgram } from '../../base/process.ts';
 import type { BuildEvent } from '../../builder/types.ts';
 import { type CliResult, hypr, hyprBin } from '../support/cli.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
@@ -62,34 +60,6 @@ COPY --from=work /tmp/who /who
 CMD ["sleep", "1000"]
 `;
 
-/** What people write: packages from Debian and npm with their caches, a Python tool, and a small image at the end. */
-const REAL = `FROM debian AS tools
-ARG MIRROR
-RUN rm -rf /etc/apt/sources.list* && echo "deb \${MIRROR} trixie main" > /etc/apt/sources.list
-RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \\
-    apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends sl && test -x /usr/games/sl
-
-FROM node:20 AS web
-WORKDIR /app
-ARG REGISTRY
-COPY package.json .
-RUN --mount=type=cache,target=/root/.npm --mount=type=ssh,required \\
-    npm install --registry "\${REGISTRY}" --no-audit --no-fund --loglevel=error && test -d /root/.npm/_cacache \\
-    && node -e 'const s = require("net").connect(process.env.SSH_AUTH_SOCK); s.end(Buffer.from([0,0,0,1,11])); s.on("data", (d) => require("fs").writeFileSync("keys", d[4] + " " + d.readUInt32BE(5)))'
-RUN --mount=type=bind,source=src,target=/src,rw echo 'console.log(require("is-number")(5))' >> /src/main.js && cp /src/main.js .
-
-FROM python AS tool
-RUN --mount=source=tool.py,target=/tool.py python3 /tool.py > /made
-
-FROM node:20
-WORKDIR /app
-COPY --from=web /app .
-COPY --from=tool /made .
-COPY --from=tools /usr/games/sl /usr/games/sl
-RUN node main.js > answer && ls > listing
-CMD ["node", "main.js"]
-`;
-
 const CHECKS = `cd /opt
 head -1 args copied program secret bound tmpfs who /who 2>/dev/null | grep -v '^$'
 cat bound numbers cards old/* /who
@@ -99,16 +69,6 @@ readlink link; readlink dangling
 [ -p fifo ] && echo pipe
 ls -d gone old/sub /cache /scratch /context /from /run/secrets /elsewhere /dev/pipes 2>&1 | grep -v 'No such'
 true`;
-
-/** An emulated apt and npm on a loaded host take minutes; nothing here is waited for that long otherwise. */
-const BUILD_MS = 560_000;
-const REAL_MS = 600_000;
-
-/** Where this host gets Debian from, or Debian's own place. */
-const debianMirror = async (): Promise<string> => {
-  const sources = await readFile('/etc/apt/sources.list.d/debian.sources', 'utf8').catch(() => '');
-  return /^URIs:\s*(http:\S+\/debian)\/?$/m.exec(sources)?.[1] ?? 'http://deb.debian.org/debian';
-};
 
 describe('builds in machines', () => {
   let stack: TestStack;
@@ -131,7 +91,7 @@ describe('builds in machines', () => {
     await rm(home, { recursive: true, force: true });
   });
   const build = (args: readonly string[], input?: string): Promise<CliResult> =>
-    hypr(['build', ...args, '.'], { cwd: stack.dir, env: stack.env, timeout: BUILD_MS, ...(input === undefined ? {} : { input }) });
+    hypr(['build', ...args, '.'], { cwd: stack.dir, env: stack.env, timeout: 230_000, ...(input === undefined ? {} : { input }) });
   const buildAll = (args: readonly string[] = []) =>
     build(['-t', 'built', '--secret', 'id=token,env=TOKEN_SOURCE', '--build-arg', 'GREETING=moin', ...args]);
   const leftovers = async () => ({
@@ -266,47 +226,6 @@ pipe
     expect(after.code, after.stderr).toBe(0);
     expect(after.stderr).toMatch(/ (a\n.* b|b\n.* a)\n.* after$/m);
   });
-
-  test(
-    'real Dockerfiles: Debian, npm and Python with caches, a forwarded key, several stages',
-    async () => {
-      await stack.write({
-        'Dockerfile.real': REAL,
-        'package.json': '{"name":"app","version":"1.0.0","dependencies":{"is-number":"7.0.0"}}',
-        'src/main.js': '// the beginning\n',
-        'tool.py': 'import sys\nprint("made by", sys.version_info.major)\n',
-        key: generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-      });
-      const registry = await runProgram('npm', ['config', 'get', 'registry'], { timeout: 30_000 });
-      const args = ['-t', 'real', '--ssh', 'default=key', '--build-arg', `REGISTRY=${registry.stdout.trim()}`];
-      const { code, stderr } = await build([
-        ...args,
-        '--build-arg',
-        `MIRROR=${await debianMirror()}`,
-        '-f',
-        'Dockerfile.real',
-        '--progress',
-        'plain',
-      ]);
-      expect(code, stderr).toBe(0);
-      const shown = await hypr(
-        [
-          'run',
-          '--rm',
-          'real',
-          'sh',
-          '-c',
-          'cat answer made keys; echo; cat listing; test -x /usr/games/sl && ls -d /root/.npm /src /tool.py',
-        ],
-        { cwd: stack.dir, env: stack.env, timeout: 120_000 },
-      );
-      expect(shown.stdout).toBe(
-        'true\nmade by 3\n12 1\nanswer\nkeys\nlisting\nmade\nmain.js\nnode_modules\npackage-lock.json\npackage.json\n',
-      );
-      expect(await leftovers()).toEqual(nothing);
-    },
-    REAL_MS,
-  );
 
   test('Ctrl-C in the middle of a RUN leaves nothing', async () => {
     await stack.write({ 'Dockerfile.endless': 'FROM busybox\nRUN echo running now && sleep 1000\n' });
