@@ -1,3 +1,4 @@
+import { beginSpan, traceProcess } from '../base/trace.ts';
 import { Interrupts } from './interrupts.ts';
 import { flush } from './output.ts';
 import { exitCodeOf, formatError } from './print-error.ts';
@@ -48,8 +49,11 @@ const main = async (): Promise<void> => {
     process.stdout.write(`hypr version ${HYPR_VERSION}\n`);
     return;
   }
+  traceProcess(`hypr ${argv.join(' ')}`.slice(0, 80));
+  const ended = beginSpan('command');
   const [{ runCli }, { createContext }] = await Promise.all([import('./run.ts'), import('./wiring.ts')]);
   const code = await runCli(argv, createContext({ terminal, interrupts }));
+  ended();
   await flush(process.stdout);
   await flush(process.stderr);
   leave(code);

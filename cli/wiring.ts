@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { formatPlace } from '../base/errors.ts';
 import { sanitiseName } from '../base/sanitise.ts';
+import { traced } from '../base/trace.ts';
 import type { ConfigOptions, LoadOptions, Warning } from '../compose/index.ts';
 import type { CliContext, ConfigArgs, ProjectOptions } from './context.ts';
 import type { Interrupts } from './interrupts.ts';
@@ -17,10 +18,10 @@ export const createContext = (options: { readonly terminal: Terminal; readonly i
   now: Date.now,
   interrupts: options.interrupts,
   terminal: options.terminal,
-  engine: () => import('../engine/index.ts'),
+  engine: () => traced('load the engine', undefined, () => import('../engine/index.ts')),
   loadProject: async (project) => {
-    const { loadProject } = await import('../compose/index.ts');
-    const loaded = await loadProject(loadOptions(project));
+    const { loadProject } = await traced('load the loader', undefined, () => import('../compose/index.ts'));
+    const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project)));
     printWarnings(loaded.warnings);
     return loaded.project;
   },

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { HyprError, messageOf } from '../base/errors.ts';
+import { traced } from '../base/trace.ts';
 import type { Image } from '../builder/types.ts';
 import type { EventBus } from './bus.ts';
 import { awaitReplicas, judgeCondition } from './conditions.ts';
@@ -32,8 +33,24 @@ export const makeHands = (context: HandsContext): ((node: PlanNode, signal: Abor
   const bootTurn = pLimit(Math.max(1, context.replicaContext.platform.cores));
   return (node, signal) =>
     reportNode({ bus: context.bus, node, label: labelOf(node.operation, context.networkName), signal }, () =>
-      carryOut({ context, operation: node.operation, bootTurn, signal }),
+      traced(node.operation.type, laneOf(node.operation), () => carryOut({ context, operation: node.operation, bootTurn, signal })),
     );
+};
+
+/** Its row in a trace. */
+const laneOf = (operation: Operation): string => {
+  switch (operation.type) {
+    case 'create-network':
+    case 'remove-network':
+      return `network ${operation.network}`;
+    case 'create-volume':
+    case 'remove-volume':
+      return `volume ${operation.volume}`;
+    case 'await':
+      return `${operation.service} ${operation.condition}`;
+    default:
+      return operation.replica;
+  }
 };
 
 interface CarryOut {

@@ -4,6 +4,7 @@ import { withDeadline } from '../base/deadline.ts';
 import { HyprError } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import { shortHash } from '../base/paths.ts';
+import { traced } from '../base/trace.ts';
 import type { Project } from '../compose/model.ts';
 import type { InterfaceOrders, NameTable, ResolverOrders } from '../guest/types.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../net/ipam.ts';
@@ -117,7 +118,7 @@ export class StackNetworks {
   async #start(key: string, signal: AbortSignal): Promise<Network> {
     const row = this.#row(key);
     await mkdir(join(this.#options.platform.paths.logs, this.#options.stack), { recursive: true, mode: 0o700 });
-    const network = await this.#options.platform.startNetwork(row.spec, signal);
+    const network = await traced('gvproxy', `network ${key}`, () => this.#options.platform.startNetwork(row.spec, signal));
     this.#options.store.putNetwork({ ...row, record: network.record });
     this.#watch(key, network);
     return network;

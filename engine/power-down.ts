@@ -1,6 +1,7 @@
 import { withDeadline } from '../base/deadline.ts';
 import { messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
+import { traced } from '../base/trace.ts';
 import type { ProcessExit } from '../guest/types.ts';
 import type { MachineExit } from '../vmm/machine.ts';
 import type { Run } from './replica-run.ts';
@@ -49,7 +50,9 @@ export class PowerDowns {
     let workload: ProcessExit | undefined;
     try {
       const deadline = { ms: options.graceMs + POWER_OFF_MS, what: `the end of ${this.#name}` };
-      workload = await withDeadline(deadline, (signal) => run.guest.powerOff(options, signal));
+      workload = await withDeadline(deadline, (signal) =>
+        traced('signal, end, sync', this.#name, () => run.guest.powerOff(options, signal)),
+      );
     } catch (error) {
       log.warn('no clean power-off', { replica: this.#name, error: messageOf(error) });
       if (this.#isOver()) {
@@ -57,6 +60,6 @@ export class PowerDowns {
       }
       await run.machine.kill();
     }
-    return { machine: await run.machine.stop(POWER_OFF_MS), workload };
+    return { machine: await traced('machine ends', this.#name, () => run.machine.stop(POWER_OFF_MS)), workload };
   }
 }

@@ -1,3 +1,4 @@
+import { markTrace } from '../base/trace.ts';
 import type { Health } from './events.ts';
 import { monitorHealth, type ProbeResult } from './health.ts';
 import type { ReplicaRecord } from './replica-record.ts';
@@ -37,6 +38,7 @@ export class ReplicaHealth {
 
   #onProbe(health: Health, probe: ProbeResult): void {
     this.#last = probe;
+    markTrace(`probe: ${probe.code === 0 ? 'success' : 'failure'}, ${probe.duration} ms`, this.#record.row.name);
     if (health !== this.#record.row.health && this.#record.row.state === 'running') {
       this.#record.update({ health, reason: health === 'unhealthy' ? `health check: ${lastLine(probe)}` : undefined });
       this.#record.emit('health_status');

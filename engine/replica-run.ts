@@ -5,6 +5,7 @@ import { Cleanup } from '../base/cleanup.ts';
 import { rejectOnAbort } from '../base/deadline.ts';
 import { HyprError, isErrno } from '../base/errors.ts';
 import { shortHash } from '../base/paths.ts';
+import { traced } from '../base/trace.ts';
 import type { FileOrders, GuestClient, GuestProcess, MachineOrders } from '../guest/types.ts';
 import type { Network } from '../net/types.ts';
 import type { Machine, MachineSpec } from '../vmm/machine.ts';
@@ -45,7 +46,7 @@ export const DEFAULT_MEMORY_MIB = 512;
  * left: the machine is killed and its folder removed.
  */
 export const bootReplica = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<Run> => {
-  const parts = await gatherParts(vm, context, signal);
+  const parts = await traced('disks and mounts', vm.name, () => gatherParts(vm, context, signal));
   const orders = machineOrders({
     spec: { ...vm.spec, extraHosts: context.networks.extraHosts(vm.spec) },
     parts,
@@ -54,7 +55,9 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
     files: await readFiles(vm.spec, context.environment),
     machineId: machineIdOf(vm.id),
   });
-  const networks = await Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal)));
+  const networks = await traced('network', vm.name, () =>
+    Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal))),
+  );
   return bootMachine({ spec: machineSpec(parts), orders, networks, platform: context.platform, onMachine: context.onMachine }, signal);
 };
 
@@ -72,23 +75,28 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
   const { platform } = input;
   const cleanup = new Cleanup();
   try {
-    const sockets = await connectNics(input.networks, signal);
-    const machine = await platform.vmm.create(input.spec, sockets, signal);
+    const { name } = input.spec;
+    const sockets = await traced('connect cards', name, () => connectNics(input.networks, signal));
+    const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
     cleanup.defer(() => machine.kill());
     input.onMachine(machine);
-    await machine.start(signal);
+    await traced('machine goes on', name, () => machine.start(signal));
     // Nobody waits for the agent of a machine that has died.
     const ended = new AbortController();
     cleanup.defer(() => ended.abort());
     const both = AbortSignal.any([signal, ended.signal]);
-    const guest = await Promise.race([
-      platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: BOOT_DEADLINE_MS }),
-      diedDuringBoot(machine, input.spec.name),
-      rejectOnAbort(both),
-    ]);
+    const guest = await traced('agent answers', name, () =>
+      Promise.race([
+        platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: BOOT_DEADLINE_MS }),
+        diedDuringBoot(machine, name),
+        rejectOnAbort(both),
+      ]),
+    );
     cleanup.defer(() => guest.close());
-    await Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, input.spec.name)]);
+    await traced('prepare: disks, root, network, names', name, () =>
+      Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, name)]),
+    );
     cleanup.disarm();
     return { machine, guest, process: undefined, abort: new AbortController() };
   } catch (error) {

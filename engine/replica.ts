@@ -1,5 +1,6 @@
 import { HyprError, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
+import { traced } from '../base/trace.ts';
 import type { GuestProcess, ProcessExit } from '../guest/types.ts';
 import type { MachineExit } from '../vmm/machine.ts';
 import type { ReplicaStatus } from './events.ts';
@@ -165,7 +166,7 @@ export class Replica {
       await this.#output.open({ fresh: this.row.startedAt === undefined });
       // Told before it starts, because it may ask at once; failing is not fatal.
       void run.guest.setNames(this.#context.networks.names(spec, this.#context.vms())).catch(() => {});
-      process = await run.guest.startWorkload(spec.process, signal);
+      process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
     } catch (error) {
       const { machine: gone } = await this.#powerDowns.start(run, { stopSignal: SIGKILL, graceMs: 0 });
       await this.#tearDown(run);
@@ -249,8 +250,10 @@ export class Replica {
   async #tearDown(run: Run): Promise<void> {
     run.abort.abort();
     await run.guest.close().catch(() => {});
-    await run.machine.delete().catch((error: unknown) => log.warn('leftovers', { replica: this.row.name, error: messageOf(error) }));
-    await this.#publications.close();
+    await traced('clean up', this.row.name, async () => {
+      await run.machine.delete().catch((error: unknown) => log.warn('leftovers', { replica: this.row.name, error: messageOf(error) }));
+      await this.#publications.close();
+    });
     if (this.#run === run) {
       this.#run = undefined;
     }

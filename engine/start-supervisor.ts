@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { withDeadline } from '../base/deadline.ts';
 import { type ErrorJson, errorFromJson, HyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
+import { traced, tracePath } from '../base/trace.ts';
 
 /** What the supervisor says on descriptor 3 when it is ready, or why it is not. */
 export type ReadyMessage = { readonly ready: true; readonly recovered: readonly string[] } | { readonly error: ErrorJson };
@@ -21,8 +22,8 @@ export const startSupervisor = async (stack: string, paths: HomePaths, signal?: 
   const stderrPath = join(logDir, 'supervisor.err');
   const stderr = await open(stderrPath, 'w', 0o600);
   try {
-    return await withDeadline({ ms: READY_DEADLINE_MS, what: `the supervisor of ${stack}`, signal }, () =>
-      launch(stack, stderr.fd, stderrPath),
+    return await traced('start the supervisor', undefined, () =>
+      withDeadline({ ms: READY_DEADLINE_MS, what: `the supervisor of ${stack}`, signal }, () => launch(stack, stderr.fd, stderrPath)),
     );
   } finally {
     await stderr.close();
@@ -34,6 +35,7 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
     const child = spawn(process.execPath, [supervisorScript(), stack], {
       detached: true,
       cwd: '/',
+      ...(tracePath === undefined ? {} : { env: { ...process.env, HYPR_TRACE: tracePath } }),
       stdio: ['ignore', 'ignore', stderr, 'pipe'],
     });
     let text = '';

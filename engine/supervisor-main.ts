@@ -7,6 +7,7 @@ import { logger, logTo } from '../base/log.ts';
 import { homePaths } from '../base/paths.ts';
 import { identifyProcess } from '../base/process.ts';
 import { mapFrames } from '../base/source-frames.ts';
+import { traced, traceProcess } from '../base/trace.ts';
 import { apiRoutes } from './api/handlers.ts';
 import { type ApiServer, serveApi } from './api/server.ts';
 import { stackPaths } from './stack-paths.ts';
@@ -22,6 +23,7 @@ import { openPlatform } from './wiring.ts';
  * nobody is connected; on SIGTERM it ends and lets everything run on.
  */
 const main = async (stack: string): Promise<void> => {
+  traceProcess(`supervisor of ${stack}`);
   const paths = homePaths();
   process.title = `hypr supervisor ${stack}`;
   logTo(join(paths.logs, stack, 'supervisor.log'));
@@ -43,9 +45,9 @@ const main = async (stack: string): Promise<void> => {
 const superviseUntilIdle = async (input: { stack: string; store: StateStore; apiSocket: string; runDir: string }): Promise<void> => {
   const { stack, store, apiSocket } = input;
   const log = logger('supervisor');
-  const platform = await openPlatform({ runDir: input.runDir });
+  const platform = await traced('open the platform', undefined, () => openPlatform({ runDir: input.runDir }));
   const supervisor = new StackSupervisor({ stack, store, platform });
-  const recovered = await supervisor.recover(new AbortController().signal);
+  const recovered = await traced('recover', undefined, () => supervisor.recover(new AbortController().signal));
   recordSupervisor(store, stack, true);
   let server: ApiServer | undefined;
   const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
@@ -72,9 +74,9 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
     }, reject);
   });
   log.info('ending', { reason });
-  await server?.close();
+  await traced('close the API', undefined, async () => server?.close());
   if (reason === 'idle') {
-    await supervisor.networks.stopAll();
+    await traced('stop the networks', undefined, () => supervisor.networks.stopAll());
   }
   await supervisor.release();
   recordSupervisor(store, stack, false);

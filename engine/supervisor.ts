@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 import { HyprError, messageOf, toHyprError } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
+import type { Progress } from '../base/progress.ts';
+import { traced } from '../base/trace.ts';
+import type { BuildEvent } from '../builder/types.ts';
 import type { Project } from '../compose/model.ts';
 import { EventBus } from './bus.ts';
 import { awaitReplicas, judgeReady } from './conditions.ts';
@@ -133,24 +136,24 @@ export class StackSupervisor {
     await this.#operation(verb, 'up', signal, async (running) => {
       const { store, stack, platform } = this.#options;
       const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
-      const actions = await planImages({ project, services, options, platform });
+      const actions = await traced('plan the images', undefined, () => planImages({ project, services, options, platform }));
       recordStack(this.#options, project, this.replicas);
-      const images = await ensureImages(
-        {
-          project,
-          actions,
-          platform,
-          progress: (progress) => this.bus.emit({ type: 'progress', progress }),
-          onBuild: (service, event) => this.bus.emit({ type: 'build', service, event }),
-        },
-        running,
+      const making = {
+        project,
+        actions,
+        platform,
+        progress: (progress: Progress) => this.bus.emit({ type: 'progress', progress }),
+        onBuild: (service: string, event: BuildEvent) => this.bus.emit({ type: 'build', service, event }),
+      };
+      const images = await traced('make sure of the images', undefined, () => ensureImages(making, running));
+      const desired = await traced('describe what is wanted', undefined, () =>
+        describeDesired({ project, services, images, scale: options.scale, ...(oneOff ? { oneOff } : {}) }),
       );
-      const desired = await describeDesired({ project, services, images, scale: options.scale, ...(oneOff ? { oneOff } : {}) });
       const plan = reconcile(desired, observeStack(store, stack), options);
-      await checkPlannedPorts({ plan, desired, replicas: this.replicas, platform });
+      await traced('check the ports', undefined, () => checkPlannedPorts({ plan, desired, replicas: this.replicas, platform }));
       await this.#execute(plan, running, { desired, images });
       if (options.wait && !options.noStart) {
-        await this.#awaitReady(services, options.waitTimeout, running);
+        await traced('wait until ready', undefined, () => this.#awaitReady(services, options.waitTimeout, running));
       }
     });
   }
@@ -235,7 +238,7 @@ export class StackSupervisor {
       networkName: (key) => this.project()?.networks[key]?.name ?? key,
     });
     try {
-      await executePlan(plan, hands, signal);
+      await traced('carry out the plan', undefined, () => executePlan(plan, hands, signal));
     } finally {
       await this.#unbootUnstarted();
     }
@@ -305,7 +308,7 @@ export class StackSupervisor {
       await before.catch(() => {});
       const both = AbortSignal.any([signal, controller.signal]);
       both.throwIfAborted();
-      await work(both);
+      await traced(name, 'operations', () => work(both));
     })();
     this.#turn = mine;
     try {
