@@ -4,11 +4,10 @@ import type { ProgressSink } from '../base/progress.ts';
 import type { Toolchain } from '../vmm/tools.ts';
 import type { Repository } from './registry/client.ts';
 import { findDecompressors } from './registry/decompress.ts';
-import { pullImage, resolveDigest } from './registry/pull.ts';
-import { findAllTags, type PushResult, pushImage } from './registry/push.ts';
+import type { PushResult } from './registry/push.ts';
 import type { PushTarget } from './registry/push-target.ts';
 import { formatReference, parseReference } from './registry/reference.ts';
-import { openRegistries, type Registries } from './registry/registries.ts';
+import type { Registries } from './registry/registries.ts';
 import type { RegistrySettings } from './registry/settings.ts';
 import { loadArchive } from './store/load-archive.ts';
 import { saveArchive } from './store/save-archive.ts';
@@ -55,12 +54,16 @@ export interface Images {
   resolveDigest(reference: string, signal?: AbortSignal): Promise<string>;
 }
 
-/** Images of one HYPR_HOME. Registries are only set up, and their settings read, when something is pulled. */
+/**
+ * Images of one HYPR_HOME. Registries are only set up, and their settings read, when something is pulled; their code,
+ * half of a supervisor's, is loaded then as well.
+ */
 export const openImages = async (options: OpenImagesOptions): Promise<Images> => {
   const { paths, toolchain, inUse, keepLayers, settings, env, backoff } = options;
   const store = await openImageStore({ root: paths.images, toolchain, inUse, keepLayers });
   const decompressors = findDecompressors(toolchain.mkfsErofs);
   const withRegistries = async <T>(work: (registries: Registries) => Promise<T>): Promise<T> => {
+    const { openRegistries } = await import('./registry/registries.ts');
     const registries = await openRegistries({ home: paths.home, settings, env, backoff });
     try {
       return await work(registries);
@@ -71,13 +74,14 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
   return {
     store,
     pull: (references, { policy, platform }, progress, signal = never()) =>
-      withRegistries((registries) =>
-        pullAll(
+      withRegistries(async (registries) => {
+        const { pullImage } = await import('./registry/pull.ts');
+        return pullAll(
           references,
           (reference) => pullImage({ store, registries, reference, platform, policy, decompressors, progress, signal }),
           signal,
-        ),
-      ),
+        );
+      }),
     list: () => store.list(),
     inspect: (name) => store.need(name),
     remove: (names, { force }) => removeAll(store, names, force),
@@ -86,6 +90,7 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
     save: (names, path, { format }, signal) => saveAll(store, { names, path, format, signal }),
     push: (references, { allTags = false }, progress, signal = never()) =>
       withRegistries(async (registries) => {
+        const { findAllTags, pushImage } = await import('./registry/push.ts');
         const results: PushResult[] = [];
         for (const reference of allTags ? await findAllTags(store, references) : references) {
           results.push(await pushImage({ store, registries, reference, progress, signal }));
@@ -96,7 +101,8 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
       withRegistries((registries) => registries.withPushTarget(parseReference(reference), { signal }, work)),
     withRepository: (reference, work, signal = never()) =>
       withRegistries((registries) => registries.withRepository(parseReference(reference), signal, work)),
-    resolveDigest: (reference, signal = never()) => withRegistries((registries) => resolveDigest(registries, reference, signal)),
+    resolveDigest: (reference, signal = never()) =>
+      withRegistries(async (registries) => (await import('./registry/pull.ts')).resolveDigest(registries, reference, signal)),
   };
 };
 

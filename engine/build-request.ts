@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { BuildLimits, BuildRequest, SshForward } from '../builder/types.ts';
-import { parseBytes } from '../compose/index.ts';
 import type { FileObject, FileReference } from '../compose/model.ts';
+import { parseBytes } from '../compose/units.ts';
 import type { BuildInput } from './platform.ts';
 
 /**

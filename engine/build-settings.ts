@@ -1,6 +1,6 @@
 import { HyprError } from '../base/errors.ts';
 import type { BuildLimits, BuildRequest } from '../builder/types.ts';
-import { parseBytes, parseDuration } from '../compose/index.ts';
+import { parseBytes, parseDuration } from '../compose/units.ts';
 
 /**
  * What HYPR_BUILD_* say about every build, where the request does not say it itself: MEMORY and DISK (`4g`), CPUS,

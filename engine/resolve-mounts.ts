@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { ImageRuntime } from '../builder/types.ts';
-import { parseBytes } from '../compose/index.ts';
 import type { FileObject, FileReference, MountConfig, Project, Service } from '../compose/model.ts';
+import { parseBytes } from '../compose/units.ts';
 import type { ReplicaFile, ReplicaMount } from './spec.ts';
 
 interface MountInput {

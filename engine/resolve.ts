@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { ImageRuntime } from '../builder/types.ts';
-import { parseBytes, parseDuration } from '../compose/index.ts';
 import type { Project, Service } from '../compose/model.ts';
+import { parseBytes, parseDuration } from '../compose/units.ts';
 import type { ProcessSpec } from '../guest/types.ts';
 import { resolveFiles, resolveMounts } from './resolve-mounts.ts';
 import { resolveNetworks, resolvePorts } from './resolve-networks.ts';

@@ -1,26 +1,15 @@
 import { cpus } from 'node:os';
 import { homePaths } from '../base/paths.ts';
-import { buildImage, listCachedLayers } from '../builder/build.ts';
 import { openImages } from '../builder/images.ts';
-import type { BuildRequest } from '../builder/types.ts';
 import { connectGuest } from '../guest/client.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../net/gvproxy.ts';
 import { checkPorts } from '../net/ports.ts';
 import { publishPort } from '../net/publish.ts';
 import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain } from '../vmm/toolchain/index.ts';
-import { makeBuildMachines } from './build-machines.ts';
-import { buildRequest } from './build-request.ts';
-import { buildServices } from './build-services.ts';
-import { buildSettings } from './build-settings.ts';
 import { makeExt4Disk } from './disks.ts';
 import { findInUse } from './in-use.ts';
-import type { BuildInput, Platform } from './platform.ts';
-
-const buildRequestWithSettings = async (input: BuildInput): Promise<BuildRequest> => {
-  const request = await buildRequest(input);
-  return { ...request, ...buildSettings(request, process.env) };
-};
+import type { Platform } from './platform.ts';
 
 /** The real platform: this host's toolchain, VMM, networks and image store. Throws TOOLCHAIN_MISSING before `hypr setup`. */
 export const openPlatform = async (options: { runDir: string }): Promise<Platform> => {
@@ -28,7 +17,12 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
   const toolchain = await needToolchain(paths);
   const [{ vmm }, images] = await Promise.all([
     chooseVmm({ toolchain, paths }),
-    openImages({ paths, toolchain, inUse: findInUse, keepLayers: async () => [...(await listCachedLayers(paths.build))] }),
+    openImages({
+      paths,
+      toolchain,
+      inUse: findInUse,
+      keepLayers: async () => [...(await (await import('../builder/build.ts')).listCachedLayers(paths.build))],
+    }),
   ]);
   const programs = { gvproxy: toolchain.gvproxy, jail: toolchain.jail };
   const platform: Platform = {
@@ -49,15 +43,9 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
       return image as NonNullable<typeof image>;
     },
     buildImage: async (input, onEvent, signal) => {
-      const result = await buildImage({
-        request: await buildRequestWithSettings(input),
-        ...buildServices(images, toolchain),
-        machines: makeBuildMachines(platform),
-        paths,
-        onEvent,
-        signal,
-      });
-      return result.imageId;
+      // Loaded by those who build: a start of the supervisor compiles all it imports.
+      const { buildServiceImage } = await import('./build-service-image.ts');
+      return buildServiceImage({ input, images, toolchain, platform, onEvent, signal });
     },
     removeImage: async (name) => {
       await images.remove([name], { force: false });

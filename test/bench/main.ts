@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { cpus, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { homePaths } from '../../base/paths.ts';
 import { connectGuest } from '../../guest/client.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
@@ -10,6 +11,7 @@ import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
 import { measureRegistry } from './registry.ts';
+import { benchStart } from './start.ts';
 
 /**
  * `npm run bench [-- NAME…]`: figures as JSON lines, `{"name","unit","median","min","max","runs"}`. Each
@@ -287,6 +289,21 @@ const machineMemory = async (stack: string): Promise<number[]> => {
   return sizes.filter((size) => size > 8);
 };
 
+/** `start [--rounds N] [--out FILE]`: not part of the others, because it takes minutes. */
+const benchStartAlone = async (args: readonly string[]): Promise<void> => {
+  const { values } = parseArgs({ args: [...args], options: { rounds: { type: 'string', default: '3' }, out: { type: 'string' } } });
+  const home = await makeHome();
+  const registry = await serveFixtures(['nginx', 'busybox']);
+  try {
+    const env = { ...process.env, HYPR_HOME: home, HYPR_REGISTRY_MIRRORS: registry.mirrors };
+    await timed(hypr, ['setup'], env);
+    await benchStart({ hypr, env, rounds: Math.max(1, Number(values.rounds) || 1), out: values.out });
+  } finally {
+    await registry.close();
+    await rm(home, { recursive: true, force: true });
+  }
+};
+
 const BENCHES: Record<string, () => Promise<void>> = {
   cli: benchCliStart,
   config: () => benchConfig(hypr),
@@ -303,8 +320,11 @@ const BENCHES: Record<string, () => Promise<void>> = {
 };
 
 const wanted = process.argv.slice(2);
+if (wanted[0] === 'start') {
+  await benchStartAlone(wanted.slice(1));
+}
 for (const [name, bench] of Object.entries(BENCHES)) {
-  if (wanted.length === 0 || wanted.includes(name)) {
+  if (wanted.length === 0 || (wanted[0] !== 'start' && wanted.includes(name))) {
     await bench();
   }
 }

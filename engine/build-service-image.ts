@@ -1,0 +1,36 @@
+import { buildImage } from '../builder/build.ts';
+import type { Images } from '../builder/images.ts';
+import type { BuildEvent, BuildRequest } from '../builder/types.ts';
+import type { Toolchain } from '../vmm/tools.ts';
+import { makeBuildMachines } from './build-machines.ts';
+import { buildRequest } from './build-request.ts';
+import { buildServices } from './build-services.ts';
+import { buildSettings } from './build-settings.ts';
+import type { BuildInput, Platform } from './platform.ts';
+
+export interface BuildServiceImage {
+  readonly input: BuildInput;
+  readonly images: Images;
+  readonly toolchain: Toolchain;
+  readonly platform: Platform;
+  readonly onEvent: (event: BuildEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Builds the image of a service with this host's store, registries and machines; gives its id. */
+export const buildServiceImage = async ({ input, images, toolchain, platform, onEvent, signal }: BuildServiceImage): Promise<string> => {
+  const result = await buildImage({
+    request: await buildRequestWithSettings(input),
+    ...buildServices(images, toolchain),
+    machines: makeBuildMachines(platform),
+    paths: platform.paths,
+    onEvent,
+    signal,
+  });
+  return result.imageId;
+};
+
+const buildRequestWithSettings = async (input: BuildInput): Promise<BuildRequest> => {
+  const request = await buildRequest(input);
+  return { ...request, ...buildSettings(request, process.env) };
+};
