@@ -82,7 +82,7 @@ const runBuild = async (options: BuildOptions, controller: AbortController): Pro
 /** After everything else, as BuildKit does: what is unwise in the Dockerfile, for the stages that were reached. */
 const reportChecks = async (build: BuildContext, progress: BuildProgress): Promise<void> => {
   const { dockerfile, request, baseEnvs } = build;
-  const { findings } = await runChecks(dockerfile, request, (stage) => baseEnvs.get(stage.index));
+  const { findings } = await runChecks(dockerfile, request, { baseEnv: (stage) => baseEnvs.get(stage.index) });
   for (const { rule, message, line } of findings) {
     progress.warn(`${rule}: ${message}`, { file: dockerfile.file, line });
   }

@@ -1,13 +1,13 @@
 import { type CheckReport, checkDockerfile } from '../dockerfile/checks/check-dockerfile.ts';
-import type { CheckFinding, CheckInput } from '../dockerfile/checks/types.ts';
+import type { BasePlatform, CheckFinding, CheckInput } from '../dockerfile/checks/types.ts';
 import { syntaxError } from '../dockerfile/errors.ts';
 import { expandWord } from '../dockerfile/expand.ts';
-import type { Dockerfile, Stage } from '../dockerfile/instruction.ts';
+import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import type { BuildRequest, Image } from '../types.ts';
 import { resolveGlobals } from './globals.ts';
 import { readDockerfile, readIgnoreRules } from './inputs.ts';
-import { hostPlatform, parsePlatform } from './platform.ts';
+import { formatPlatform, hostPlatform, parsePlatform } from './platform.ts';
 
 export interface BuildCheck {
   readonly file: string;
@@ -29,14 +29,20 @@ export const checkBuild = async (request: BuildRequest, findImage: (name: string
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
   const globals = resolveGlobals(dockerfile, request, platform);
   const envs = new Map<number, ReadonlySet<string>>();
+  const platforms = new Map<number, BasePlatform>();
   for (const stage of dockerfile.stages) {
     const reference = expandWord(stage.from.image, (variable) => globals.get(variable), { escape: dockerfile.directives.escape });
+    const wanted = expandWord(stage.from.platform ?? '', (variable) => globals.get(variable), { escape: dockerfile.directives.escape });
     const image = await findImage(reference).catch(() => undefined);
     if (image !== undefined) {
       envs.set(stage.index, new Set(image.config.Env.map((entry) => entry.split('=', 1)[0] ?? '')));
+      platforms.set(stage.index, { name: reference, found: image.platform, expected: wanted || formatPlatform(platform) });
     }
   }
-  const { findings } = await runChecks(dockerfile, request, (stage) => envs.get(stage.index));
+  const { findings } = await runChecks(dockerfile, request, {
+    baseEnv: (stage) => envs.get(stage.index),
+    basePlatform: (stage) => comparable(platforms.get(stage.index)),
+  });
   return { file, name, text, findings };
 };
 
@@ -44,12 +50,12 @@ export const checkBuild = async (request: BuildRequest, findImage: (name: string
 export const runChecks = async (
   dockerfile: Dockerfile,
   request: BuildRequest,
-  baseEnv: NonNullable<CheckInput['baseEnv']>,
+  bases: Pick<CheckInput, 'baseEnv' | 'basePlatform'>,
 ): Promise<CheckReport> => {
   // What is wrong with .dockerignore is said by the step that needs the context.
   const rules = await readIgnoreRules(request.context, request.dockerfile).catch(() => undefined);
   const isIgnored = rules === undefined ? {} : { isIgnored: (path: string) => rules.excludes(path) };
-  return checkDockerfile({ dockerfile, buildArgs: request.buildArgs, baseEnv, ...isIgnored });
+  return checkDockerfile({ dockerfile, buildArgs: request.buildArgs, ...bases, ...isIgnored });
 };
 
 /** `# check=error=true`: what is found stops the build before it begins. Throws DOCKERFILE_SYNTAX. */
@@ -61,5 +67,13 @@ export const failOnFindings = ({ findings, failing }: CheckReport, file: string)
   }
 };
 
-/** No base image is known before a build. */
-export const noBaseEnv = (_stage: Stage): undefined => undefined;
+/** A platform written in another way is the same one; variants are not compared when one has none. */
+const comparable = (base: BasePlatform | undefined): BasePlatform | undefined => {
+  if (base === undefined) {
+    return undefined;
+  }
+  const [found, expected] = [parsePlatform(base.found), parsePlatform(base.expected)];
+  const same = found.os === expected.os && found.architecture === expected.architecture;
+  const expectedText = formatPlatform(expected);
+  return { ...base, expected: expectedText, found: same ? expectedText : formatPlatform(found) };
+};

@@ -15,7 +15,7 @@ import { type BaseImage, type BuildContext, LayerTrees } from './build-context.t
 import { runStage } from './build-stage.ts';
 import { hostCaBundle } from './ca-bundle.ts';
 import { BuildCache, makeKey } from './cache.ts';
-import { failOnFindings, noBaseEnv, runChecks } from './check-build.ts';
+import { failOnFindings, runChecks } from './check-build.ts';
 import { resolveGlobals } from './globals.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './inputs.ts';
 import { hostPlatform, parsePlatform } from './platform.ts';
@@ -130,7 +130,7 @@ const loadDockerfile = async ({ request, progress }: Options): Promise<Dockerfil
     vertex.status(`transferring dockerfile: ${text.length}B`, text.length, text.length);
     const dockerfile = parseDockerfile(text, file);
     findTarget(dockerfile, request.target);
-    failOnFindings(await runChecks(dockerfile, request, noBaseEnv), file);
+    failOnFindings(await runChecks(dockerfile, request, {}), file);
     return dockerfile;
   });
 };

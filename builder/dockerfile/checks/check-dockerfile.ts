@@ -1,11 +1,12 @@
 import type { Dockerfile } from '../instruction.ts';
+import { baseRules } from './base-rules.ts';
 import { instructionRules } from './instruction-rules.ts';
 import { stageRules } from './stage-rules.ts';
 import type { CheckFinding, CheckInput, CheckRule } from './types.ts';
 import { variableRules } from './variable-rules.ts';
 
 /** Every check there is, under the names that `# check=skip=` uses. */
-export const checkRules: readonly CheckRule[] = [...stageRules, ...instructionRules, ...variableRules];
+export const checkRules: readonly CheckRule[] = [...stageRules, ...instructionRules, ...variableRules, ...baseRules];
 
 export interface CheckReport {
   /** By line. */
@@ -17,25 +18,37 @@ export interface CheckReport {
 /**
  * The build checks of BuildKit's front end (docs.docker.com/reference/build-checks). `# check=skip=A,B`
  * at the top (or the build argument BUILDKIT_DOCKERFILE_CHECK) leaves some out; such a comment directly
- * above an instruction does so for that one. Not here: InvalidBaseImagePlatform, which needs the image, and
- * the experimental InvalidDefinitionDescription.
+ * above an instruction does so for that one. Experimental ones are made when
+ * `# check=experimental=A,B` (or all) asks for them.
  */
 export const checkDockerfile = (input: CheckInput): CheckReport => {
   const config = parseConfig(input.buildArgs.BUILDKIT_DOCKERFILE_CHECK ?? input.dockerfile.directives.check ?? '');
   const skipped = skippedAt(input.dockerfile);
   const findings = checkRules
+    .filter(
+      ({ name, experimental }) => experimental !== true || config.experimental.has(name.toLowerCase()) || config.experimental.has('all'),
+    )
     .filter(({ name }) => !config.skip.has(name.toLowerCase()) && !config.skip.has('all'))
     .flatMap(({ name, find }) => find(input).map((found): CheckFinding => ({ rule: name, ...found })))
     .filter(({ rule, line }) => !skipped(rule, line));
   return { findings: findings.sort((a, b) => a.line - b.line), failing: config.error };
 };
 
-const parseConfig = (text: string): { skip: ReadonlySet<string>; error: boolean } => {
+interface CheckConfig {
+  readonly skip: ReadonlySet<string>;
+  readonly experimental: ReadonlySet<string>;
+  readonly error: boolean;
+}
+
+const parseConfig = (text: string): CheckConfig => {
   const fields = new Map(
     text.split(';').map((field) => [field.split('=', 1)[0]?.trim() ?? '', field.slice(field.indexOf('=') + 1).trim()]),
   );
-  const skip = (fields.get('skip') ?? '').split(',').map((name) => name.trim().toLowerCase());
-  return { skip: new Set(skip.filter((name) => name !== '')), error: fields.get('error') === 'true' };
+  const namesOf = (field: string): ReadonlySet<string> => {
+    const names = (fields.get(field) ?? '').split(',').map((name) => name.trim().toLowerCase());
+    return new Set(names.filter((name) => name !== ''));
+  };
+  return { skip: namesOf('skip'), experimental: namesOf('experimental'), error: fields.get('error') === 'true' };
 };
 
 /** `# check=skip=…` among the comments right above an instruction. */

@@ -14,8 +14,18 @@ export interface CheckInput {
   readonly buildArgs: Readonly<Record<string, string>>;
   /** Names of the variables that a stage has from its base image; undefined: not known. */
   readonly baseEnv?: (stage: Stage) => ReadonlySet<string> | undefined;
+  /** What a stage's base image is and should be, when it was looked at. */
+  readonly basePlatform?: (stage: Stage) => BasePlatform | undefined;
   /** Whether .dockerignore excludes a path of the context. */
   readonly isIgnored?: (path: string) => boolean;
+}
+
+/** Platforms as `os/arch[/variant]`. */
+export interface BasePlatform {
+  /** As in FROM, variables expanded. */
+  readonly name: string;
+  readonly found: string;
+  readonly expected: string;
 }
 
 export type Found = Omit<CheckFinding, 'rule'>;
@@ -25,6 +35,8 @@ export interface CheckRule {
   readonly name: string;
   /** What docker's documentation says it is for, in a few words. */
   readonly summary: string;
+  /** Only made when `# check=experimental=` names it, or all. */
+  readonly experimental?: boolean;
   readonly find: (input: CheckInput) => Found[];
 }
 

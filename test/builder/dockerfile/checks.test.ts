@@ -8,6 +8,11 @@ const check = (text: string, rest: Partial<CheckInput> = {}) =>
     dockerfile: parseDockerfile(text, 'Dockerfile'),
     buildArgs: {},
     baseEnv: () => new Set(['NODE_VERSION']),
+    basePlatform: ({ from }) => ({
+      name: from.image,
+      found: from.image === 'arm' ? 'linux/arm64' : 'linux/amd64',
+      expected: 'linux/amd64',
+    }),
     isIgnored: (path) => path === 'ignored' || path.startsWith('ignored/'),
     ...rest,
   });
@@ -100,6 +105,16 @@ const EXAMPLES: Readonly<Record<string, readonly [bad: string, says: string, goo
     "2: EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:80:80'",
     'FROM a\nEXPOSE 80',
   ],
+  InvalidBaseImagePlatform: [
+    'FROM arm',
+    '1: Base image arm was pulled with platform "linux/arm64", expected "linux/amd64" for current build',
+    'FROM a',
+  ],
+  InvalidDefinitionDescription: [
+    '# check=experimental=all\n\n# one\nFROM a AS base',
+    '4: Comment for FROM should follow the format: `# base <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.',
+    '# check=experimental=all\n\n# base is a stage\nFROM a AS base\n# V is a version\nARG V=1\n# apart\n\nARG W=1\n# empty\n#\nARG X=1',
+  ],
 };
 
 test('every rule has its examples', () => {
@@ -125,4 +140,12 @@ test('checks are left out for the file, for one instruction, and by the build ar
   expect(shown(`# check=skip=all\n${file}`, { buildArgs: { BUILDKIT_DOCKERFILE_CHECK: 'skip=FromAsCasing' } })).toHaveLength(1);
   expect(check(`# check=error=true\n${file}`).failing).toBe(true);
   expect(check(file).failing).toBe(false);
+});
+
+test('an experimental check is made only when it is asked for', () => {
+  const file = '\n# other\nARG X=1 Y=2\n# no\nFROM a AS base\n# what\nARG X\n';
+  expect(shown(file)).toEqual([]);
+  const found = check(`# check=experimental=InvalidDefinitionDescription\n${file}`).findings;
+  expect(found.map(({ rule, line }) => `${rule}:${line}`)).toEqual([4, 6, 8].map((line) => `InvalidDefinitionDescription:${line}`));
+  expect(found[0]?.message).toContain('`# <arg_key> <description>`');
 });
