@@ -20,6 +20,7 @@
 
 #include "kestrel.h"
 
+#define VIRTIO_AUTOPROBE "/sys/bus/virtio/drivers_autoprobe"
 #define PORT_NAME "org.hypr.kestrel"
 
 #ifdef KESTREL_HOST_TEST
@@ -113,13 +114,21 @@ static void load_module(const char *path) {
   }
 }
 
+/* The disks of a template are not those of its clones: their driver is bound when the orders come. What is plugged in
+ * later binds by itself. */
+static void load_module_only(const char *path) {
+  write_file(VIRTIO_AUTOPROBE, "0", 1, 0);
+  load_module(path);
+  write_file(VIRTIO_AUTOPROBE, "1", 1, 0);
+}
+
 static void load_modules(void) {
   FILE *list = fopen("/modules.load", "re");
   char line[256];
   while (list != NULL && fgets(line, sizeof line, list) != NULL) {
     line[strcspn(line, "\n")] = 0;
     if (line[0] == '/') {
-      load_module(line);
+      strstr(line, "/virtio_blk.") != NULL ? load_module_only(line) : load_module(line);
     }
   }
   if (list != NULL) {

@@ -131,7 +131,11 @@ describe('the command line of QEMU', () => {
       -device pcie-root-port,id=p12,chassis=13,bus=pcie.0,addr=9.4
       -device pcie-root-port,id=p13,chassis=14,bus=pcie.0,addr=9.5
       -device pcie-root-port,id=p14,chassis=15,bus=pcie.0,addr=9.6
-      -device pcie-root-port,id=p15,chassis=16,bus=pcie.0,addr=9.7"
+      -device pcie-root-port,id=p15,chassis=16,bus=pcie.0,addr=9.7
+      -blockdev null-co,node-name=d0,size=0
+      -blockdev null-co,node-name=d1,size=0
+      -device virtio-blk-pci,drive=d0,serial=none0,werror=report,rerror=report,id=s0,bus=p0
+      -device virtio-blk-pci,drive=d1,serial=none1,werror=report,rerror=report,id=s1,bus=p1"
     `);
   });
 
@@ -146,28 +150,12 @@ describe('the command line of QEMU', () => {
       -drive if=none,id=d1,file=/machines/upper.ext4,format=raw,discard=unmap,detect-zeroes=unmap
       -netdev stream,id=n0,server=off,addr.type=fd,addr.str=3
       -netdev stream,id=n1,server=off,addr.type=fd,addr.str=4
+      -device virtio-blk-pci,drive=d0,serial=root,werror=report,rerror=report,id=s0,bus=p0
+      -device virtio-blk-pci,drive=d1,serial=upper,werror=report,rerror=report,id=s1,bus=p1
       -incoming defer"
     `);
     expect(pluggedDevices(own)).toMatchInlineSnapshot(`
       [
-        {
-          "bus": "p0",
-          "drive": "d0",
-          "driver": "virtio-blk-pci",
-          "id": "s0",
-          "rerror": "report",
-          "serial": "root",
-          "werror": "report",
-        },
-        {
-          "bus": "p1",
-          "drive": "d1",
-          "driver": "virtio-blk-pci",
-          "id": "s1",
-          "rerror": "report",
-          "serial": "upper",
-          "werror": "report",
-        },
         {
           "bus": "p2",
           "driver": "virtio-net-pci",

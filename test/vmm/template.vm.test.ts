@@ -161,6 +161,8 @@ describe('clones of one template', () => {
     expect(await cat(second, '/proc/net/fib_trie')).toContain('10.9.0.3');
     const sizes = await Promise.all(['vda', 'vdb'].map((disk) => cat(first, `/sys/block/${disk}/size`)));
     expect(sizes).toContain(String(96 << 11));
+    // The template has two disks prepared; the second machine has only one.
+    expect((await cat(second, '/proc/partitions')).match(/\bvd[a-z]+$/gm)).toHaveLength(1);
 
     for (const guest of [first, second]) {
       const program = await guest.spawn(processSpec(['/bin/box', 'echo', 'now']));

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../machine.ts';
 import type { Toolchain } from '../tools.ts';
-import { memoryClass, SLOTS } from './machine-class.ts';
+import { memoryClass, PREPARED_DISKS, SLOTS, slotsOf } from './machine-class.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
 
@@ -102,8 +102,8 @@ const deviceArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
   if (layoutOf(beginning) === 'cold') {
     return coldDevices(spec);
   }
-  const plugged = beginning.kind === 'restored' ? pluggedDevices(spec).flatMap((device) => ['-device', optionText(device)]) : [];
-  return [...cloneDevices(spec), ...plugged];
+  const present = beginning.kind === 'restored' ? [...preparedDevices(spec), ...pluggedDevices(spec)] : preparedDevices(spec);
+  return [...cloneDevices(spec), ...present.flatMap((device) => ['-device', optionText(device)])];
 };
 
 const coldDevices = (spec: MachineSpec): string[] => [
@@ -122,9 +122,13 @@ const cloneDevices = (spec: MachineSpec): string[] => [
   ...['-device', 'virtio-balloon-pci'],
   ...Array.from({ length: SLOTS }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap(driveArgs),
+  ...absentDisks(spec).flatMap((index) => ['-blockdev', `null-co,node-name=d${index},size=0`]),
   ...spec.nics.flatMap(netdevArgs),
   ...spec.shares.flatMap((_, index) => shareArgs(spec, index)),
 ];
+
+/** Prepared disks that a machine has no use for: of no size, and so not in a guest's list of partitions. */
+const absentDisks = (spec: MachineSpec): number[] => Array.from({ length: PREPARED_DISKS }, (_, index) => index).slice(spec.disks.length);
 
 const FIRST_PORT_SLOT = 8;
 
@@ -137,17 +141,27 @@ const portArgs = (index: number): string[] => {
 /** A device as QMP's `device_add` takes it. */
 export type Device = Readonly<Record<string, string | number>>;
 
+/**
+ * Pure: the disks that a template has already, so that the guest of a clone need not enumerate its bus for them. In a
+ * template there is nothing behind them, and its guest has bound no driver: what a disk is, it asks in the clone.
+ */
+const preparedDevices = (spec: MachineSpec): Device[] => {
+  const absent = absentDisks(spec).map((index) => diskDevice({ serial: `none${index}` }, index));
+  return toSlots([...spec.disks.slice(0, PREPARED_DISKS).map(diskDevice), ...absent], 0);
+};
+
 /** Pure: what is plugged into a clone once its state is loaded, in the order of the template's slots. */
-export const pluggedDevices = (spec: MachineSpec): Device[] =>
-  [...spec.disks.map(diskDevice), ...spec.nics.map(nicDevice), ...spec.shares.map(shareDevice)].map((device, slot) => ({
-    ...device,
-    id: `s${slot}`,
-    bus: `p${slot}`,
-  }));
+export const pluggedDevices = (spec: MachineSpec): Device[] => {
+  const disks = spec.disks.map(diskDevice).slice(PREPARED_DISKS);
+  return toSlots([...disks, ...spec.nics.map(nicDevice), ...spec.shares.map(shareDevice)], PREPARED_DISKS);
+};
+
+const toSlots = (devices: readonly Device[], first: number): Device[] =>
+  devices.map((device, index) => ({ ...device, id: `s${first + index}`, bus: `p${first + index}` }));
 
 /** Ports that disks can be plugged into while the machine runs. */
 export const freePorts = (spec: MachineSpec, beginning: Beginning): number[] => {
-  const used = spec.disks.length + spec.nics.length + spec.shares.length;
+  const used = slotsOf(spec);
   const [first, end] = beginning.kind === 'clone' ? [used, SLOTS] : [0, spec.sparePorts ?? 0];
   return Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index);
 };
@@ -169,7 +183,7 @@ const driveArgs = (disk: DiskSpec, index: number): string[] => {
 };
 
 /** A full disk of the host is an error in the guest: by default QEMU would stop the machine without a word. */
-const diskDevice = (disk: DiskSpec, index: number): Device => ({
+const diskDevice = (disk: Pick<DiskSpec, 'serial'>, index: number): Device => ({
   driver: 'virtio-blk-pci',
   drive: `d${index}`,
   serial: disk.serial,

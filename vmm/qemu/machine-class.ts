@@ -3,6 +3,12 @@ import type { MachineSpec } from '../machine.ts';
 /** Disks, network cards and shares that a clone can be given. */
 export const SLOTS = 16;
 
+/** The first slots hold a disk in the template already: every replica has a root and a writable layer. */
+export const PREPARED_DISKS = 2;
+
+/** Pure: the slots that a machine takes as a clone. */
+export const slotsOf = (spec: MachineSpec): number => Math.max(spec.disks.length, PREPARED_DISKS) + spec.nics.length + spec.shares.length;
+
 /** Below this no kernel with its agent is ready for work. */
 const SMALLEST_MIB = 128;
 
@@ -21,7 +27,7 @@ export const memoryClass = (mib: number): number => {
 
 /** Pure: why a machine cannot be a clone; undefined when it can. */
 export const cloneRefusal = (spec: MachineSpec): string | undefined => {
-  const count = spec.disks.length + spec.nics.length + spec.shares.length;
+  const count = slotsOf(spec);
   return count > SLOTS
     ? `${count} disks, network cards and shared folders are more than the ${SLOTS} that a template has slots for`
     : undefined;
