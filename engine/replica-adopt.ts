@@ -70,7 +70,7 @@ const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, sign
     if (row.state === 'paused') {
       await machine.pause(signal);
     }
-    return { machine, guest, process, abort: new AbortController() };
+    return { machine, guest, process, names: undefined, abort: new AbortController() };
   } catch (error) {
     await guest.close();
     throw error;

@@ -21,6 +21,8 @@ export interface Run {
   readonly machine: Machine;
   readonly guest: GuestClient;
   process: GuestProcess | undefined;
+  /** The name table it was told last, as JSON. */
+  names: string | undefined;
   /** Aborted when the run ends: health checks, log pumps and waits hang on it. */
   readonly abort: AbortController;
 }
@@ -98,7 +100,7 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
       Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, name)]),
     );
     cleanup.disarm();
-    return { machine, guest, process: undefined, abort: new AbortController() };
+    return { machine, guest, process: undefined, names: JSON.stringify(input.orders.resolver.names), abort: new AbortController() };
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;

@@ -149,7 +149,7 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
     }
     const ports = await publishAgain(row, context, signal);
     cleanup.disarm();
-    return { run: { machine, guest, process, abort: new AbortController() }, ...ports };
+    return { run: { machine, guest, process, names: undefined, abort: new AbortController() }, ...ports };
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;

@@ -20,6 +20,7 @@ import { bootReplica, type Run } from './replica-run.ts';
 import { endedPatch, hasLeft, keepsNothing, lostPatch, startedPatch, unbootedPatch, unstartedPatch } from './replica-status.ts';
 import { Suspension } from './replica-suspend.ts';
 import type { VmRow } from './state/records.ts';
+import { tellNames } from './tell-names.ts';
 
 export type { ReplicaContext } from './replica-record.ts';
 
@@ -165,7 +166,7 @@ export class Replica {
     try {
       await this.#output.open({ fresh: this.row.startedAt === undefined });
       // Told before it starts, because it may ask at once; failing is not fatal.
-      void run.guest.setNames(this.#context.networks.names(spec, this.#context.vms())).catch(() => {});
+      void tellNames(run, this.#context.networks.names(spec, this.#context.vms())).catch(() => {});
       process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
     } catch (error) {
       const { machine: gone } = await this.#powerDowns.start(run, { stopSignal: SIGKILL, graceMs: 0 });

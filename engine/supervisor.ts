@@ -29,6 +29,7 @@ import { Replica, type ReplicaContext } from './replica.ts';
 import { signalNumber } from './signals.ts';
 import { forgetStack, isNamed, recordStack, removableImages, removableNetworks } from './stack-record.ts';
 import type { StateStore } from './state/store.ts';
+import { tellNames } from './tell-names.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from './types.ts';
 import { StackVolumes } from './volumes.ts';
 
@@ -351,11 +352,12 @@ export class StackSupervisor {
   #pushNames(): void {
     const rows = this.liveRows();
     for (const replica of this.replicas.values()) {
-      const { run } = replica;
-      if (run !== undefined) {
-        run.guest
-          .setNames(this.networks.names(replica.row.spec, rows))
-          .catch((error: unknown) => log.debug('names not told', { replica: replica.row.name, error: messageOf(error) }));
+      const { run, row } = replica;
+      // One that is paused is told when it goes on.
+      if (run !== undefined && row.state !== 'paused') {
+        tellNames(run, this.networks.names(row.spec, rows)).catch((error: unknown) =>
+          log.debug('names not told', { replica: replica.row.name, error: messageOf(error) }),
+        );
       }
     }
   }

@@ -176,6 +176,8 @@ long read_small_file(const char *path, char *out, size_t size);
 enum { DEVICE_TRIES = 6000, DEVICE_PAUSE_US = 5000 };
 /* Path of a block device by the serial of its virtio-blk disk. */
 bool find_disk(const char *serial, char *out, size_t size);
+/* An ext4 disk. Tables that mkfs left for later stay so: else the kernel writes zeroes for the machine's first half minute. */
+int mount_writable(const char *device, const char *target);
 
 /* step_mounts.c: what a build's step has mounted. NULL, or what is wrong. */
 #define SOCKETS PRIVATE "/sockets"

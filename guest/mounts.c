@@ -112,7 +112,7 @@ static int mount_private(const struct mount_order *order, char *out, size_t size
     if (disk && !find_disk(order->source, device, sizeof device)) {
       return fail("there is no disk with the serial %s", order->source);
     }
-    if (make_dirs(out, 0755) != 0 || (disk ? mount(device, out, "ext4", 0, NULL) : mount_share(order->source, out)) != 0) {
+    if (make_dirs(out, 0755) != 0 || (disk ? mount_writable(device, out) : mount_share(order->source, out)) != 0) {
       int error = errno;
       rmdir(out);
       return fail("mounting the volume for %s: %s", order->target, strerror(error));

@@ -67,6 +67,8 @@ static bool match_disk(const char *name, const char *serial, char *out, size_t s
   return access(out, F_OK) == 0;
 }
 
+int mount_writable(const char *device, const char *target) { return mount(device, target, "ext4", 0, "noinit_itable"); }
+
 /* The disks of a clone were plugged in an instant ago; the kernel's uevents say nothing sooner than looking.
  * A loaded host under emulation may take many seconds to get there. */
 bool find_disk(const char *serial, char *out, size_t size) {

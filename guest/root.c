@@ -110,13 +110,13 @@ static int mount_overlay(int top, const char *target) {
   return chdir("/");
 }
 
-static int mount_disk_at(const char *serial, const char *type, unsigned long flags, const char *target) {
+static int mount_disk_at(const char *serial, bool writable, const char *target) {
   char device[64];
   if (!find_disk(serial, device, sizeof device)) {
     return fail("there is no disk with the serial %s", serial);
   }
-  if (make_dirs(target, 0755) != 0 || mount(device, target, type, flags, NULL) != 0) {
-    return fail("mounting the disk %s (%s): %s", serial, type, strerror(errno));
+  if (make_dirs(target, 0755) != 0 || (writable ? mount_writable(device, target) : mount(device, target, "erofs", MS_RDONLY, NULL)) != 0) {
+    return fail("mounting the disk %s: %s", serial, strerror(errno));
   }
   return 0;
 }
@@ -176,11 +176,11 @@ static int make_mount_points(int root) {
 }
 
 int mount_root(const struct machine_orders *orders) {
-  if (mount_disk_at(orders->root_disk, "erofs", MS_RDONLY, LOWER) != 0) {
+  if (mount_disk_at(orders->root_disk, false, LOWER) != 0) {
     return -1;
   }
   if (orders->upper_disk != NULL) {
-    if (mount_disk_at(orders->upper_disk, "ext4", 0, LAYERS) != 0) {
+    if (mount_disk_at(orders->upper_disk, true, LAYERS) != 0) {
       return -1;
     }
   } else if (make_dirs(LAYERS, 0755) != 0 || mount("tmpfs", LAYERS, "tmpfs", 0, "mode=0755") != 0) {

@@ -62,7 +62,7 @@ static int mount_device(const struct step_mount *order, const char *serial, bool
     errno = ENODEV;
     return trouble(order, serial);
   }
-  if (make_dirs(out, 0755) != 0 || mount(device, out, image ? "erofs" : "ext4", image ? MS_RDONLY : 0, NULL) != 0) {
+  if (make_dirs(out, 0755) != 0 || (image ? mount(device, out, "erofs", MS_RDONLY, NULL) : mount_writable(device, out)) != 0) {
     return trouble(order, "its disk");
   }
   return 0;
