@@ -45,7 +45,7 @@ export const readParsed = (file: string, context: LoadContext, from?: Mark): Pro
   context.budget.countFile(from);
   const reading = (async (): Promise<ParsedSource> => {
     const source = file === '-' ? decodeSource('<stdin>', await context.stdin()) : await readSource(file, { from });
-    return { source, documents: parseYaml(source, context.budget) };
+    return { source, documents: await parseYaml(source, context.budget) };
   })();
   context.cache.set(file, reading);
   return reading;

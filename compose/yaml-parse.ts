@@ -1,22 +1,11 @@
-import {
-  type Alias,
-  type Document,
-  isAlias,
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  parseAllDocuments,
-  Scalar,
-  type YAMLMap,
-  type YAMLParseError,
-  type Node as YamlNode,
-} from 'yaml';
 import { type Budget, LIMITS, limitError } from './limits.ts';
-import type { MapNode, Node, Path } from './node.ts';
+import type { Node, Path, ScalarNode } from './node.ts';
 import { formatPath } from './path-table.ts';
 import { errorAt, type Mark, type SourceFile } from './source.ts';
+import { readQuickly } from './yaml-quick.ts';
 import { resolvePlain } from './yaml-scalars.ts';
+import type { Syntax, SyntaxAlias, SyntaxMap, SyntaxScalar } from './yaml-syntax.ts';
+import { countTokens } from './yaml-tokens.ts';
 
 /** One YAML document: its tree, and the places whose value in earlier files is to be forgotten. */
 export interface ParsedDocument {
@@ -29,102 +18,20 @@ export interface ParsedDocument {
  * Parses every document of a source. Aliases and merge keys are expanded within the budget.
  * @throws COMPOSE_SYNTAX with line, column and caret; COMPOSE_LIMIT for bombs
  */
-export const parseYaml = (source: SourceFile, budget: Budget): ParsedDocument[] => {
-  countTokens(source, budget);
-  const documents = readDocuments(source);
-  return documents.map((document) => {
-    const problem = document.errors[0];
-    if (problem?.message.includes('call stack')) {
-      throw limitError('the file is nested too deeply', { source, offset: problem.pos[0] });
-    }
-    if (problem !== undefined) {
-      throw errorAt('COMPOSE_SYNTAX', cleanMessage(problem.message), {
-        mark: { source, offset: offsetOf(problem, source.text) },
-        hint: hintFor(problem.code),
-      });
-    }
-    return new TreeBuilder(source, budget).build(document);
-  });
-};
-
-const readDocuments = (source: SourceFile): Document[] => {
-  refuseDeepNesting(source);
-  try {
-    const parsed = parseAllDocuments(source.text, {
-      schema: 'failsafe',
-      merge: false,
-      uniqueKeys: false,
-      prettyErrors: false,
-      logLevel: 'silent',
-      keepSourceTokens: false,
-    });
-    return Array.isArray(parsed) ? (parsed as Document[]) : [];
-  } catch (error) {
-    if (error instanceof RangeError) {
-      throw limitError('the file is nested too deeply', { source, offset: 0 });
-    }
-    throw errorAt('COMPOSE_SYNTAX', error instanceof Error ? error.message : String(error), { mark: { source, offset: 0 }, cause: error });
+export const parseYaml = async (source: SourceFile, budget: Budget): Promise<ParsedDocument[]> => {
+  const tokens = countTokens(source, budget);
+  const quick = readQuickly(source.text);
+  if (quick !== undefined) {
+    return [new TreeBuilder(source, budget).build(quick)];
   }
-};
-
-/**
- * Counts what the parser will make tokens of, roughly and from above, and stops as soon as that is too
- * much: the parser needs about ten microseconds and a kilobyte or two for each.
- */
-const countTokens = (source: SourceFile, budget: Budget): void => {
-  const { text } = source;
-  let counted = 0;
-  let quotes = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    const weight = code < WEIGHTS.length ? (WEIGHTS[code] ?? 0) : 0;
-    if (weight === BEFORE_BLANK) {
-      counted += Number(text.charCodeAt(at + 1) === BLANK_CODE);
-    } else if (weight === QUOTE) {
-      quotes += 1;
-      counted += quotes % 2;
-    } else {
-      counted += weight;
-    }
-    if (counted === TOKENS_AT_ONCE) {
-      budget.countTokens(counted, { source, offset: at });
-      counted = 0;
-    }
+  budget.countUnusual(tokens, { source, offset: 0 });
+  // Only files that are written unusually need the library.
+  const { readFully } = await import('./yaml-full.ts');
+  const parsed: ParsedDocument[] = [];
+  for (const contents of readFully(source)) {
+    parsed.push(new TreeBuilder(source, budget).build(contents));
   }
-  budget.countTokens(counted, { source, offset: Math.max(0, text.length - 1) });
-};
-
-const BLANK_CODE = 0x20;
-const BEFORE_BLANK = 2;
-const QUOTE = 3;
-const TOKENS_AT_ONCE = 1000;
-const WEIGHTS = new Uint8Array(128);
-for (const [characters, weight] of [
-  ['\n,[]{}*&!', 1],
-  [':-?', BEFORE_BLANK],
-  ['"\'', QUOTE],
-] as const) {
-  for (const char of characters) {
-    WEIGHTS[char.charCodeAt(0)] = weight;
-  }
-}
-
-/**
- * A cheap look before the real parser, whose stack grows with depth: brackets that stay open, and
- * compact `- - -` at the start of a line. Brackets in strings count too, so only absurd numbers are refused.
- */
-const refuseDeepNesting = (source: SourceFile): void => {
-  const { text } = source;
-  let open = 0;
-  for (const match of text.matchAll(/[[{]+|[\]}]+|^(?:[ \t]*[-?:][ \t])+/gm)) {
-    const [run] = match;
-    const closes = run.startsWith(']') || run.startsWith('}');
-    const opens = run.startsWith('[') || run.startsWith('{');
-    open = closes ? Math.max(0, open - run.length) : opens ? open + run.length : open;
-    if (open > MAX_OPEN || (!closes && !opens && run.length > 2 * MAX_OPEN)) {
-      throw limitError('the file is nested too deeply', { source, offset: match.index });
-    }
-  }
+  return parsed;
 };
 
 /** Turns one parsed document into nodes. */
@@ -132,104 +39,123 @@ class TreeBuilder {
   readonly #source: SourceFile;
   readonly #budget: Budget;
   readonly #resets: Path[] = [];
-  readonly #anchors = new Map<string, YamlNode>();
+  readonly #anchors = new Map<string, Anchored>();
   /** Aliases bind to the latest anchor before them; found by one walk in document order. */
-  readonly #targets = new Map<Alias, YamlNode>();
-  readonly #open = new Set<YamlNode>();
+  readonly #targets = new Map<SyntaxAlias, Anchored>();
+  readonly #open = new Set<Syntax>();
   /** What anchors came to when they were first used, what that cost and how deep it goes. */
-  readonly #built = new Map<YamlNode, { node: Node; cost: { nodes: number; length: number }; height: number }>();
+  readonly #built = new Map<Syntax, { node: Node; cost: { nodes: number; length: number }; height: number }>();
   readonly #heights = new WeakMap<object, number>();
+  /** The way to the node being built. */
+  readonly #path: string[] = [];
 
   constructor(source: SourceFile, budget: Budget) {
     this.#source = source;
     this.#budget = budget;
   }
 
-  build(document: Document): ParsedDocument {
-    const { contents } = document;
-    if (contents === null) {
+  build(contents: Syntax | undefined): ParsedDocument {
+    if (contents === undefined) {
       return { root: { kind: 'scalar', value: null, mark: { source: this.#source, offset: 0 } }, resets: [] };
     }
     this.#bindAliases(contents);
-    const root = this.#node(contents, [], 0);
+    const root = this.#node(contents, 0);
     return { root: root ?? { kind: 'map', entries: new Map(), mark: this.#mark(contents) }, resets: this.#resets };
   }
 
-  #bindAliases(node: unknown): void {
-    if (isAlias(node)) {
-      const target = this.#anchors.get(node.source);
+  #bindAliases(node: Syntax | undefined): void {
+    if (node === undefined) {
+      return;
+    }
+    if (node.kind === 'alias') {
+      const target = this.#anchors.get(node.name);
       if (target === undefined) {
-        throw errorAt('COMPOSE_SYNTAX', `unknown anchor '${node.source}'`, {
+        throw errorAt('COMPOSE_SYNTAX', `unknown anchor '${node.name}'`, {
           mark: this.#mark(node),
-          hint: `define it before its use with &${node.source}`,
+          hint: `define it before its use with &${node.name}`,
         });
       }
       this.#targets.set(node, target);
       return;
     }
-    if ((isScalar(node) || isMap(node) || isSeq(node)) && node.anchor !== undefined) {
+    if (node.anchor !== undefined) {
       this.#anchors.set(node.anchor, node);
     }
-    if (isMap(node) || isSeq(node)) {
+    if (node.kind === 'map') {
+      for (const { key, value } of node.pairs) {
+        this.#bindAliases(key);
+        this.#bindAliases(value);
+      }
+    } else if (node.kind === 'list') {
       for (const item of node.items) {
-        if (isPair(item)) {
-          this.#bindAliases(item.key);
-          this.#bindAliases(item.value);
-        } else {
-          this.#bindAliases(item);
-        }
+        this.#bindAliases(item);
       }
     }
   }
 
   /** Undefined for what is under `!reset`. */
-  #node(yaml: YamlNode, path: Path, depth: number, keyMark?: Mark): Node | undefined {
-    const mark = this.#mark(yaml);
+  #node(syntax: Syntax, depth: number, keyMark?: Mark): Node | undefined {
     if (depth > LIMITS.depth) {
-      throw limitError(`values are nested more than ${LIMITS.depth} deep`, mark);
+      throw limitError(`values are nested more than ${LIMITS.depth} deep`, this.#mark(syntax));
     }
-    if (isAlias(yaml)) {
-      return this.#alias(yaml, path, depth, keyMark);
+    if (syntax.kind === 'alias') {
+      return this.#alias(syntax, depth, keyMark);
     }
-    if (yaml.tag === '!reset' || yaml.tag === '!override') {
-      this.#resets.push(path);
+    if (syntax.tag === '!reset' || syntax.tag === '!override') {
+      this.#resets.push([...this.#path]);
     }
-    if (yaml.tag === '!reset') {
+    if (syntax.tag === '!reset') {
       return undefined;
     }
-    const key = keyMark === undefined ? {} : { keyMark };
-    if (isScalar(yaml)) {
-      const node = this.#scalar(yaml, mark);
+    const mark = this.#mark(syntax);
+    if (syntax.kind === 'scalar') {
+      const node = this.#scalar(syntax, mark, keyMark);
       this.#budget.countNode(mark, typeof node.value === 'string' ? node.value.length : 1);
-      return { ...node, ...key };
+      return node;
     }
     this.#budget.countNode(mark, 1);
-    if (isMap(yaml)) {
-      return { ...this.#map(yaml, path, depth), ...key };
+    this.#budget.countEntries(syntax.kind === 'map' ? syntax.pairs.length : syntax.items.length, mark);
+    if (syntax.kind === 'map') {
+      const entries = this.#entries(syntax, depth);
+      return keyMark === undefined ? { kind: 'map', entries, mark } : { kind: 'map', entries, mark, keyMark };
     }
-    if (isSeq(yaml)) {
-      const items = yaml.items.map((item, i) => this.#child(item, [...path, `[${i}]`], depth));
-      return { kind: 'list', items: items.filter((item) => item !== undefined), mark, ...key };
-    }
-    throw errorAt('COMPOSE_SYNTAX', 'this is not a YAML value', { mark });
+    const items = this.#items(syntax.items, depth);
+    return keyMark === undefined ? { kind: 'list', items, mark } : { kind: 'list', items, mark, keyMark };
   }
 
-  #child(yaml: unknown, path: Path, depth: number, keyMark?: Mark): Node | undefined {
-    if (yaml === null || yaml === undefined) {
+  #items(list: readonly (Syntax | undefined)[], depth: number): Node[] {
+    const items: Node[] = [];
+    for (const [index, each] of list.entries()) {
+      const item = this.#child(`[${index}]`, each, depth);
+      if (item !== undefined) {
+        items.push(item);
+      }
+    }
+    return items;
+  }
+
+  #child(step: string | undefined, syntax: Syntax | undefined, depth: number, keyMark?: Mark): Node | undefined {
+    if (syntax === undefined) {
       const mark = keyMark ?? { source: this.#source, offset: 0 };
       return { kind: 'scalar', value: null, mark, ...(keyMark === undefined ? {} : { keyMark }) };
     }
-    return this.#node(yaml as YamlNode, path, depth + 1, keyMark);
+    if (step === undefined) {
+      return this.#node(syntax, depth + 1, keyMark);
+    }
+    this.#path.push(step);
+    const node = this.#node(syntax, depth + 1, keyMark);
+    this.#path.pop();
+    return node;
   }
 
-  #alias(alias: Alias, path: Path, depth: number, keyMark?: Mark): Node | undefined {
+  #alias(alias: SyntaxAlias, depth: number, keyMark?: Mark): Node | undefined {
     const target = this.#targets.get(alias);
     if (target === undefined || this.#open.has(target)) {
-      throw errorAt('COMPOSE_SYNTAX', `the anchor '${alias.source}' contains itself`, { mark: this.#mark(alias) });
+      throw errorAt('COMPOSE_SYNTAX', `the anchor '${alias.name}' contains itself`, { mark: this.#mark(alias) });
     }
     const built = this.#built.get(target);
     if (built === undefined) {
-      return this.#buildTarget(target, path, depth, keyMark);
+      return this.#buildTarget(target, depth, keyMark);
     }
     if (depth + built.height > LIMITS.depth) {
       throw limitError(`values are nested more than ${LIMITS.depth} deep`, this.#mark(alias));
@@ -240,10 +166,10 @@ class TreeBuilder {
   }
 
   /** Nodes never change, so all aliases of an anchor share one; not if `!reset` made it depend on its place. */
-  #buildTarget(target: YamlNode, path: Path, depth: number, keyMark?: Mark): Node | undefined {
+  #buildTarget(target: Syntax, depth: number, keyMark?: Mark): Node | undefined {
     const before = this.#budget.used;
     const resets = this.#resets.length;
-    const node = this.#node(target, path, depth, keyMark);
+    const node = this.#node(target, depth, keyMark);
     if (node !== undefined && this.#resets.length === resets) {
       const { used } = this.#budget;
       const cost = { nodes: used.nodes - before.nodes, length: used.length - before.length };
@@ -268,26 +194,30 @@ class TreeBuilder {
     return height;
   }
 
-  #scalar(yaml: Scalar, mark: Mark): Node & { kind: 'scalar' } {
-    const text = String(yaml.value ?? '');
-    const tag = yaml.tag?.replace('tag:yaml.org,2002:', '!!');
+  #scalar(syntax: SyntaxScalar, mark: Mark, keyMark: Mark | undefined): ScalarNode {
+    const key = keyMark === undefined ? {} : { keyMark };
+    const tag = syntax.tag?.replace('tag:yaml.org,2002:', '!!');
     if (tag === '!!binary') {
-      return { kind: 'scalar', value: Buffer.from(text, 'base64').toString('utf8'), mark };
+      return { kind: 'scalar', value: Buffer.from(syntax.text, 'base64').toString('utf8'), mark, ...key };
     }
     const typed = tag === '!!int' || tag === '!!float' || tag === '!!bool' || tag === '!!null';
-    if ((yaml.type === Scalar.PLAIN && (tag === undefined || !tag.startsWith('!'))) || typed) {
-      return { kind: 'scalar', ...resolvePlain(text), mark };
+    if ((syntax.isPlain && (tag === undefined || !tag.startsWith('!'))) || typed) {
+      const resolved = resolvePlain(syntax.text);
+      if (typeof resolved.value !== 'string' || resolved.date === true) {
+        return { kind: 'scalar', ...resolved, mark, ...key };
+      }
     }
-    return { kind: 'scalar', value: text, mark };
+    const value = syntax.text;
+    return keyMark === undefined ? { kind: 'scalar', value, mark } : { kind: 'scalar', value, mark, keyMark };
   }
 
-  #map(yaml: YAMLMap, path: Path, depth: number): MapNode {
-    this.#open.add(yaml);
+  #entries(map: SyntaxMap, depth: number): Map<string, Node> {
+    this.#open.add(map);
     const entries = new Map<string, Node>();
     const seen = new Map<string, Mark>();
-    const merges: Array<{ value: unknown; mark: Mark }> = [];
-    for (const pair of yaml.items) {
-      const { key, mark } = this.#key(pair.key, path);
+    const merges: Array<{ value: Syntax | undefined; mark: Mark }> = [];
+    for (const pair of map.pairs) {
+      const { key, mark } = this.#key(pair.key);
       const first = seen.get(key);
       if (first !== undefined) {
         throw errorAt('COMPOSE_SYNTAX', `the key "${key}" is already defined in line ${first.source.placeAt(first.offset).line}`, {
@@ -296,46 +226,46 @@ class TreeBuilder {
         });
       }
       seen.set(key, mark);
-      if (key === '<<' && isScalar(pair.key) && pair.key.type === Scalar.PLAIN) {
+      if (key === '<<' && pair.key?.kind === 'scalar' && pair.key.isPlain) {
         merges.push({ value: pair.value, mark });
         continue;
       }
-      const value = this.#child(pair.value, [...path, key], depth, mark);
+      const value = this.#child(key, pair.value, depth, mark);
       if (value !== undefined) {
         entries.set(key, value);
       }
     }
-    for (const merge of merges) {
-      this.#mergeKey({ entries, path, depth, ...merge });
+    for (const { value, mark } of merges) {
+      this.#mergeKey(this.#child(undefined, value, depth, mark), mark, entries);
     }
-    this.#open.delete(yaml);
-    return { kind: 'map', entries, mark: this.#mark(yaml) };
+    this.#open.delete(map);
+    return entries;
   }
 
   /** `<<`: what is there already wins; of several mappings the earlier one. */
-  #mergeKey(options: { entries: Map<string, Node>; value: unknown; mark: Mark; path: Path; depth: number }): void {
-    const source = this.#child(options.value, options.path, options.depth, options.mark);
+  #mergeKey(source: Node | undefined, mark: Mark, entries: Map<string, Node>): void {
     const parts = source?.kind === 'list' ? source.items : source === undefined ? [] : [source];
     for (const part of parts) {
       if (part.kind !== 'map') {
-        throw errorAt('COMPOSE_SYNTAX', '"<<" needs a mapping or a list of mappings', { mark: options.mark });
+        throw errorAt('COMPOSE_SYNTAX', '"<<" needs a mapping or a list of mappings', { mark });
       }
       for (const [key, value] of part.entries) {
-        if (!options.entries.has(key)) {
-          options.entries.set(key, value);
+        if (!entries.has(key)) {
+          entries.set(key, value);
         }
       }
     }
   }
 
-  #key(yaml: unknown, path: Path): { key: string; mark: Mark } {
-    const node = isAlias(yaml) ? this.#targets.get(yaml) : yaml;
-    const mark = isScalar(yaml) || isAlias(yaml) ? this.#mark(yaml) : { source: this.#source, offset: 0 };
-    if (!isScalar(node)) {
+  #key(syntax: Syntax | undefined): { key: string; mark: Mark } {
+    const node = syntax?.kind === 'alias' ? this.#targets.get(syntax) : syntax;
+    const mark = syntax?.kind === 'scalar' || syntax?.kind === 'alias' ? this.#mark(syntax) : { source: this.#source, offset: 0 };
+    if (node?.kind !== 'scalar') {
       throw errorAt('COMPOSE_SYNTAX', 'a key must be a string', { mark });
     }
-    const { value } = this.#scalar(node, mark);
+    const { value } = this.#scalar(node, mark, undefined);
     if (typeof value !== 'string') {
+      const path = this.#path;
       const where = path.length === 0 ? 'at the top level' : `in ${formatPath(path)}`;
       throw errorAt('COMPOSE_INVALID', `the key ${value} ${where} is not a string`, {
         mark,
@@ -345,37 +275,9 @@ class TreeBuilder {
     return { key: value, mark };
   }
 
-  #mark(yaml: YamlNode): Mark {
-    return { source: this.#source, offset: yaml.range?.[0] ?? 0 };
+  #mark(syntax: Syntax): Mark {
+    return { source: this.#source, offset: syntax.at };
   }
 }
 
-const cleanMessage = (message: string): string => {
-  const first = message.split('\n')[0] ?? message;
-  return first.charAt(0).toLowerCase() + first.slice(1);
-};
-
-const hintFor = (code: string): string | undefined => HINTS[code];
-
-const HINTS: Record<string, string> = {
-  TAB_AS_INDENT: 'YAML is indented with spaces, not with tabs',
-  BAD_INDENT: 'lines that belong together start at the same column',
-  MISSING_CHAR: 'close what was opened: a quote, a bracket, or a mapping on one line',
-  BLOCK_AS_IMPLICIT_KEY: 'start the inner mapping on a line of its own, or put the value in quotes',
-  MULTILINE_IMPLICIT_KEY: 'a key is one line; is the colon after it missing?',
-  BAD_SCALAR_START: 'put the value in quotes',
-};
-
-/** The first character that counts in the line of the problem; for an open quote, the quote. */
-const offsetOf = (problem: YAMLParseError, text: string): number => {
-  const [at] = problem.pos;
-  if (problem.code === 'MISSING_CHAR') {
-    const before = text.slice(0, at);
-    const open = problem.message.includes('"') ? before.lastIndexOf('"') : problem.message.includes("'") ? before.lastIndexOf("'") : -1;
-    return open === -1 ? at : open;
-  }
-  return problem.code === 'BAD_INDENT' ? at + (/^[ \t]*/.exec(text.slice(at, at + 200))?.[0].length ?? 0) : at;
-};
-
-/** The parser recurses; beyond this it would run out of stack rather than answer. */
-const MAX_OPEN = 1000;
+type Anchored = Exclude<Syntax, SyntaxAlias>;

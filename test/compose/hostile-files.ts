@@ -31,7 +31,7 @@ const refusedTexts: Record<string, [text: string, code: string]> = {
   ],
   'defaults nested deeply': [`services: {a: {image: '${repeat('${A:-', 400)}${repeat('}', 400)}'}}`, 'COMPOSE_LIMIT'],
   'defaults nested absurdly': [`services: {a: {image: '${repeat('${A:-', 100_000)}${repeat('}', 100_000)}'}}`, 'COMPOSE_LIMIT'],
-  'references side by side that never close': [`services: {a: {image: '${repeat('${A:-', 100_000)}'}}`, 'COMPOSE_LIMIT'],
+  'references side by side that never close': [`services: {a: {image: '${repeat('${A:-', 100_000)}'}}`, 'COMPOSE_INTERPOLATION'],
   'port ranges': [`services: {a: {image: x, ports: [${list(10, (i) => `'127.0.0.${i}:1-65535:1-65535',`)}]}}`, 'COMPOSE_LIMIT'],
   'as many labels as fit': [`services: {a: {image: x, labels: {${list(150_000, (i) => `l${i}: v,`)}}}}`, 'COMPOSE_LIMIT'],
   'blank lines': [`${app}${repeat('\n', 5_000_000)}`, 'COMPOSE_LIMIT'],

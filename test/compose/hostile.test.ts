@@ -60,9 +60,9 @@ describe('1,000 services', () => {
   });
 });
 
-const only = (run: () => unknown): void => {
+const only = async (run: () => unknown): Promise<void> => {
   try {
-    run();
+    await run();
   } catch (error) {
     if (!(error instanceof TemplateError) && !(error instanceof HyprError && error.code.startsWith('COMPOSE_'))) {
       throw error;
@@ -80,7 +80,7 @@ describe('any text gives a value or a HyprError', () => {
   const mark = syntheticMark('f');
   const run = { numRuns: 1500, seed: 20 };
 
-  test('YAML', () => {
+  test('YAML', async () => {
     const yaml = soup(
       '\n',
       '  ',
@@ -107,36 +107,36 @@ describe('any text gives a value or a HyprError', () => {
       '1',
       '~',
     );
-    fc.assert(
-      fc.property(yaml, (text) => only(() => parseYaml(new SourceFile('f', text), new Budget()))),
+    await fc.assert(
+      fc.asyncProperty(yaml, (text) => only(() => parseYaml(new SourceFile('f', text), new Budget()))),
       run,
     );
   });
 
-  test('templates', () => {
-    fc.assert(
-      fc.property(soup('$', '{', '}', ':-', ':?', '+', 'A', '$$', '\n'), (text) =>
+  test('templates', async () => {
+    await fc.assert(
+      fc.asyncProperty(soup('$', '{', '}', ':-', ':?', '+', 'A', '$$', '\n'), (text) =>
         only(() => substitute(text, { lookup: (name) => (name === 'A' ? 'v' : undefined) })),
       ),
       run,
     );
   });
 
-  test('env files', () => {
-    fc.assert(
-      fc.property(soup('A', '=', '\n', '"', "'", '\\', '#', ' ', 'export ', ':', '$A', '${', '}'), (text) =>
+  test('env files', async () => {
+    await fc.assert(
+      fc.asyncProperty(soup('A', '=', '\n', '"', "'", '\\', '#', ' ', 'export ', ':', '$A', '${', '}'), (text) =>
         only(() => parseDotenv(new SourceFile('f', text), () => undefined)),
       ),
       run,
     );
   });
 
-  test('ports and volumes', () => {
+  test('ports and volumes', async () => {
     const text = soup(':', '-', '/', '80', '[', ']', '::1', 'tcp', '.', 'c', ',', 'ro', '${');
-    fc.assert(
-      fc.property(text, (spec) => {
-        only(() => (spec.length < 30 ? parsePort(spec, mark) : undefined));
-        only(() => parseVolume(spec, mark));
+    await fc.assert(
+      fc.asyncProperty(text, async (spec) => {
+        await only(() => (spec.length < 30 ? parsePort(spec, mark) : undefined));
+        await only(() => parseVolume(spec, mark));
       }),
       run,
     );

@@ -30,7 +30,9 @@ for (const name of readdirSync(join(import.meta.dirname, 'edge'))) {
   const { files } = JSON.parse(readFileSync(join(import.meta.dirname, 'edge', name), 'utf8')) as { files: Record<string, string> };
   for (const [path, text] of Object.entries(files).filter(([file]) => file.endsWith('.yaml'))) {
     try {
-      models.push(...parseYaml(new SourceFile(path, text), new Budget()).map(({ root }) => JSON.parse(JSON.stringify(toPlain(root)))));
+      models.push(
+        ...(await parseYaml(new SourceFile(path, text), new Budget())).map(({ root }) => JSON.parse(JSON.stringify(toPlain(root)))),
+      );
     } catch {
       // Cases about broken YAML.
     }

@@ -1,0 +1,46 @@
+/**
+ * A YAML document before its meaning: what both readers give, the quick one for how Compose files are
+ * usually written and the full one. `at` is an offset in the text.
+ */
+export type Syntax = SyntaxScalar | SyntaxMap | SyntaxList | SyntaxAlias;
+
+export interface SyntaxScalar extends SyntaxBase {
+  readonly kind: 'scalar';
+  readonly text: string;
+  /** Written without quotes, on one or more lines; block scalars are not plain. */
+  readonly isPlain: boolean;
+}
+
+export interface SyntaxMap extends SyntaxBase {
+  readonly kind: 'map';
+  readonly pairs: readonly SyntaxPair[];
+}
+
+export interface SyntaxPair {
+  /** Undefined for something that can be no key. */
+  readonly key: Syntax | undefined;
+  readonly value: Syntax | undefined;
+}
+
+export interface SyntaxList extends SyntaxBase {
+  readonly kind: 'list';
+  readonly items: readonly (Syntax | undefined)[];
+}
+
+export interface SyntaxAlias {
+  readonly kind: 'alias';
+  readonly name: string;
+  readonly at: number;
+}
+
+interface SyntaxBase {
+  readonly at: number;
+  readonly tag: string | undefined;
+  readonly anchor: string | undefined;
+}
+
+/** What stands before a value: `!reset`, `&name`. */
+export interface Properties {
+  readonly tag: string | undefined;
+  readonly anchor: string | undefined;
+}
