@@ -3,18 +3,21 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Cleanup } from '../base/cleanup.ts';
 import { rejectOnAbort } from '../base/deadline.ts';
-import { HyprError, isErrno } from '../base/errors.ts';
+import { HyprError, isErrno, messageOf } from '../base/errors.ts';
+import { logger } from '../base/log.ts';
 import { shortHash } from '../base/paths.ts';
 import { traced } from '../base/trace.ts';
 import type { FileOrders, GuestClient, GuestProcess, MachineOrders } from '../guest/types.ts';
 import type { Network } from '../net/types.ts';
-import type { Machine, MachineSpec } from '../vmm/machine.ts';
+import type { DeviceLayout, Machine, MachineSpec } from '../vmm/machine.ts';
 import { type MachineParts, machineIdOf, machineOrders, machineSpec } from './machine-orders.ts';
 import type { StackNetworks } from './networks.ts';
 import type { Platform } from './platform.ts';
 import type { ReplicaFile, ReplicaSpec } from './spec.ts';
 import type { VmRow } from './state/records.ts';
 import type { StackVolumes } from './volumes.ts';
+
+const log = logger('boot');
 
 /** One boot of a replica, from machine on to machine gone. */
 export interface Run {
@@ -39,8 +42,8 @@ export interface BootContext {
   readonly onMachine: (machine: Machine) => void;
 }
 
-/** Software emulation boots in 2–4 s; a loaded machine may take many times that. */
-const BOOT_DEADLINE_MS = 120_000;
+/** Software emulation boots in 2–4 s, and a clone answers in 0.2 s; a loaded machine may take many times that. */
+const AGENT_DEADLINES_MS = { cold: 120_000, clone: 30_000 };
 export const DEFAULT_MEMORY_MIB = 512;
 
 /**
@@ -72,8 +75,30 @@ export interface BootMachineInput {
   readonly onMachine: (machine: Machine) => void;
 }
 
-/** Machine on, agent answering, orders carried out. Used for replicas and for build machines. */
+/**
+ * Machine on, agent answering, orders carried out. Used for replicas and for build machines. A clone whose
+ * agent does not answer is given up, and the machine boots.
+ */
 export const bootMachine = async (input: BootMachineInput, signal: AbortSignal): Promise<Run> => {
+  const first: Attempt = { layout: undefined, answered: false };
+  try {
+    return await bootOnce(input, first, signal);
+  } catch (error) {
+    if (signal.aborted || first.layout !== 'clone' || first.answered) {
+      throw error;
+    }
+    log.warn('a clone did not wake; booting instead', { machine: input.spec.name, reason: messageOf(error) });
+    return bootOnce({ ...input, spec: { ...input.spec, cold: true } }, { layout: undefined, answered: false }, signal);
+  }
+};
+
+/** How far it came. */
+interface Attempt {
+  layout: DeviceLayout | undefined;
+  answered: boolean;
+}
+
+const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: AbortSignal): Promise<Run> => {
   const { platform } = input;
   const cleanup = new Cleanup();
   try {
@@ -83,6 +108,7 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
     cleanup.defer(() => machine.delete());
     cleanup.defer(() => machine.kill());
     input.onMachine(machine);
+    attempt.layout = machine.record.layout;
     await traced('machine goes on', name, () => machine.start(signal));
     // Nobody waits for the agent of a machine that has died.
     const ended = new AbortController();
@@ -90,12 +116,13 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
     const both = AbortSignal.any([signal, ended.signal]);
     const guest = await traced('agent answers', name, () =>
       Promise.race([
-        platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: BOOT_DEADLINE_MS }),
+        platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: AGENT_DEADLINES_MS[machine.record.layout] }),
         diedDuringBoot(machine, name),
         rejectOnAbort(both),
       ]),
     );
     cleanup.defer(() => guest.close());
+    attempt.answered = true;
     await traced('prepare: disks, root, network, names', name, () =>
       Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, name)]),
     );

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './machine.ts';
+import type { DeviceLayout, Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './machine.ts';
 
 /** What a test can do to a fake machine, and see of it. */
 export interface FakeMachine extends Machine {
@@ -17,6 +17,8 @@ export interface FakeMachine extends Machine {
 export interface FakeVmm extends Vmm {
   /** Living machines by name. */
   readonly machines: ReadonlyMap<string, FakeMachine>;
+  /** Makes the next machine of that name a clone, unless it is asked to boot. */
+  cloneNext(name: string): void;
   /** Makes the next `save` of that machine fail. */
   failSave(name: string, error: Error): void;
   /** Makes the next `create` (or `restore`) of that name fail. */
@@ -27,9 +29,10 @@ export interface FakeVmm extends Vmm {
 export const createFakeVmm = (): FakeVmm => {
   const machines = new Map<string, FakeMachineImpl>();
   const failures = new Map<string, Error>();
+  const clones = new Set<string>();
   const saveFailures = new Map<string, Error>();
-  const add = (spec: MachineSpec): FakeMachineImpl => {
-    const machine = new FakeMachineImpl(spec, {
+  const add = (spec: MachineSpec, layout: DeviceLayout): FakeMachineImpl => {
+    const machine = new FakeMachineImpl(spec, layout, {
       onEnd: () => machines.delete(spec.name),
       onSave: () => throwOnce(saveFailures, spec.name),
     });
@@ -41,6 +44,7 @@ export const createFakeVmm = (): FakeVmm => {
     capabilities: { accelerated: false, pause: true, shares: true, hotplug: false, snapshot: false },
     machines,
     buildCommand: (spec) => ({ file: '/bin/true', args: [spec.name], env: {} }),
+    cloneNext: (name) => clones.add(name),
     failSave: (name, error) => saveFailures.set(name, error),
     failNext: (name, error) => failures.set(name, error),
     create: async (spec, nicSockets, signal) => {
@@ -49,14 +53,14 @@ export const createFakeVmm = (): FakeVmm => {
       }
       signal?.throwIfAborted();
       throwOnce(failures, spec.name);
-      return add(spec);
+      return add(spec, clones.delete(spec.name) && !spec.cold ? 'clone' : 'cold');
     },
     restore: async (saved, nicSockets) => {
       for (const socket of nicSockets) {
         socket.destroy();
       }
       throwOnce(failures, saved.spec.name);
-      const machine = add(saved.spec);
+      const machine = add(saved.spec, saved.layout);
       Object.assign(machine, { paused: true, started: true, restored: true });
       return machine;
     },
@@ -85,7 +89,7 @@ class FakeMachineImpl implements FakeMachine {
   #end: (exit: MachineExit) => void = () => {};
   readonly #hooks: { readonly onEnd: () => void; readonly onSave: () => void };
 
-  constructor(spec: MachineSpec, hooks: { readonly onEnd: () => void; readonly onSave: () => void }) {
+  constructor(spec: MachineSpec, layout: DeviceLayout, hooks: { readonly onEnd: () => void; readonly onSave: () => void }) {
     mkdirSync(spec.runDir, { recursive: true });
     writeFileSync(join(spec.runDir, 'fake'), '');
     this.record = {
@@ -95,7 +99,7 @@ class FakeMachineImpl implements FakeMachine {
       helpers: [],
       agentSocket: join(spec.runDir, 'agent.sock'),
       controlSocket: join(spec.runDir, 'qmp.sock'),
-      layout: 'cold',
+      layout,
       programs: 'fake',
     };
     this.#hooks = hooks;

@@ -37,6 +37,8 @@ export interface MachineSpec {
   readonly disks: readonly DiskSpec[];
   readonly nics: readonly NicSpec[];
   readonly shares: readonly ShareSpec[];
+  /** A clone of the same machine failed: it boots. */
+  readonly cold?: boolean;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
 import { needs } from './support/project.ts';
 import { Cue } from './support/pushable.ts';
@@ -270,6 +270,20 @@ describe('a boot fails', () => {
     await expect(up).rejects.toMatchObject({ code: 'GUEST_BOOT', details: ['last words'] });
     expect(existsSync(machine?.record.spec.runDir ?? '')).toBe(false);
     expect([...stack.platform.connecting]).toEqual([]);
+  });
+
+  test('a clone that does not wake is given up, and the machine boots', async () => {
+    const stack = openTestStack();
+    stack.platform.vmm.cloneNext('shop-web-1');
+    stack.platform.behave('web', { boot: new Promise(() => {}) });
+    const rising = stack.up(shopOf(stack, { web: {} }));
+    await vi.waitFor(() => expect(stack.platform.connecting.size).toBe(1));
+    stack.platform.behave('web', {});
+    stack.platform.vmm.machines.get('shop-web-1')?.crash('the guest kernel panicked');
+    await rising;
+    expect(stack.row('shop-web-1').state).toBe('running');
+    expect(stack.row('shop-web-1').machine).toMatchObject({ layout: 'cold', spec: { cold: true } });
+    expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toEqual(['boot shop-web-1', 'boot shop-web-1']);
   });
 
   test('the machine dies while it waits for its dependency: its start says so', async () => {

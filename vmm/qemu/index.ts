@@ -56,7 +56,7 @@ const createMachine = async (input: CreateInput): Promise<Machine> => {
     input.signal?.throwIfAborted();
     checkSpec(spec, nicSockets);
     const template = await templates?.find(spec);
-    const clone = template && (await tryClone(input, template));
+    const clone = template && !spec.cold ? await tryClone(input, template) : undefined;
     if (clone !== undefined) {
       return clone;
     }

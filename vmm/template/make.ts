@@ -15,6 +15,7 @@ import { loadClone, saveState } from '../qemu/clone.ts';
 import { type Beginning, machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
 import { isGone } from '../qemu/machine.ts';
+import { endWithUs } from './guard.ts';
 import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
@@ -84,10 +85,11 @@ const runAside = async (
       shares: [],
     };
     await makeFolders(spec);
-    const onSpawn = (child: ChildProcess) => {
-      const kill = () => void child.kill('SIGKILL');
-      process.once('exit', kill);
-      cleanup.defer(() => process.off('exit', kill));
+    const onSpawn = ({ pid }: ChildProcess) => {
+      if (pid !== undefined) {
+        const guard = endWithUs(pid);
+        cleanup.defer(() => guard.release());
+      }
     };
     const launched = await launchQemu({ settings, spec, nicSockets: [], beginning, cleanup, signal, onSpawn });
     await writeFileAtomic(processPath(join(input.root, `${input.key}.making`)), JSON.stringify(launched.process));
