@@ -1,62 +1,7 @@
-import { beginSpan, traceProcess } from '../base/trace.ts';
-import { Interrupts } from './interrupts.ts';
-import { flush } from './output.ts';
-import { exitCodeOf, formatError } from './print-error.ts';
-import { Terminal } from './terminal.ts';
+import { runCached } from './cached.ts';
 
-const SIGPIPE_CODE = 141;
-const SIGHUP_CODE = 129;
-
-const terminal = new Terminal();
-
-/** Every way out of the process goes through here or through the `exit` listener: both restore the terminal. */
-const leave = (code: number): never => {
-  terminal.restore();
-  process.exit(code);
-};
-
-const interrupts = new Interrupts(() => leave(130));
-
-const crash = (error: unknown): never => {
-  terminal.restore();
-  const { stderr, env } = process;
-  const color = stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
-  stderr.write(formatError(error, { color, json: false, unicode: true, columns: stderr.columns ?? 80 }));
-  return leave(exitCodeOf(error));
-};
-
-/** Nobody reads any more (`hypr logs | head`): ends as a program killed by SIGPIPE does. */
-const onOutputError = (error: NodeJS.ErrnoException): void => {
-  if (error.code === 'EPIPE' || error.code === 'EIO') {
-    leave(SIGPIPE_CODE);
-  }
-  crash(error);
-};
-
-const main = async (): Promise<void> => {
-  process.on('exit', () => terminal.restore());
-  process.on('uncaughtException', crash);
-  process.on('unhandledRejection', crash);
-  process.on('SIGINT', () => interrupts.fire());
-  process.on('SIGTERM', () => interrupts.fire());
-  process.on('SIGHUP', () => leave(SIGHUP_CODE));
-  process.stdout.on('error', onOutputError);
-  process.stderr.on('error', onOutputError);
-
-  const argv = process.argv.slice(2);
-  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-v')) {
-    const { HYPR_VERSION } = await import('./version.ts');
-    process.stdout.write(`hypr version ${HYPR_VERSION}\n`);
-    return;
-  }
-  traceProcess(`hypr ${argv.join(' ')}`.slice(0, 80));
-  const ended = beginSpan('command');
-  const [{ runCli }, { createContext }] = await Promise.all([import('./run.ts'), import('./wiring.ts')]);
-  const code = await runCli(argv, createContext({ terminal, interrupts }));
-  ended();
-  await flush(process.stdout);
-  await flush(process.stderr);
-  leave(code);
-};
-
-await main();
+// `config` has a bundle of its own that needs no compiling; all else, and what turns out not to be `config`, is loaded as modules.
+if (!(await runCached(process.argv.slice(2)))) {
+  const { runProcess } = await import('./process.ts');
+  await runProcess();
+}

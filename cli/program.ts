@@ -24,9 +24,11 @@ export type Parsed =
 export const parseCommandLine = (argv: readonly string[]): Parsed => {
   let parsed: Parsed | undefined;
   let printed = '';
-  const root = buildCommand(rootCommand, [], (result) => {
+  const named = new Set(argv);
+  const report = (result: Parsed): void => {
     parsed = result;
-  });
+  };
+  const root = buildCommand(rootCommand, [], { report, isNamed: (name) => named.has(name) });
   const write = (text: string): void => {
     printed += text;
   };
@@ -127,7 +129,14 @@ class FlagOption extends Option {
   }
 }
 
-const buildCommand = (spec: CommandSpec, parents: readonly string[], report: (parsed: Parsed) => void): GoCommand => {
+interface Building {
+  readonly report: (parsed: Parsed) => void;
+  /** Whether a word of the command line is this; no other command can be the one to run. */
+  readonly isNamed: (name: string) => boolean;
+}
+
+const buildCommand = (spec: CommandSpec, parents: readonly string[], building: Building): GoCommand => {
+  const { report, isNamed } = building;
   const path = [...parents, spec.name];
   const command = new GoCommand(spec, path);
   for (const flag of flagsOf(spec)) {
@@ -136,7 +145,8 @@ const buildCommand = (spec: CommandSpec, parents: readonly string[], report: (pa
   if (spec.commands) {
     command.enablePositionalOptions();
     for (const child of spec.commands) {
-      command.addCommand(buildCommand(child, path, report));
+      // Of the others only the names are needed, for suggestions: a hundred commands with their flags take longer to make than most take to run.
+      command.addCommand(isNamed(child.name) ? buildCommand(child, path, building) : new GoCommand(child, [...path, child.name]));
     }
     if (path.length === 1) {
       command.addOption(new Option('-v, --version'));

@@ -167,6 +167,9 @@ const expand = (scanner: Scanner, offset: number, value: string): string => {
       onUnset: (name) => scanner.options.onUnset?.(name, { source: scanner.source, offset }),
     });
   } catch (error) {
+    if (error instanceof TemplateError && error.kind === 'limit') {
+      throw limitError(error.message, { source: scanner.source, offset });
+    }
     if (error instanceof TemplateError) {
       throw fail(scanner, offset, error.message);
     }

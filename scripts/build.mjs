@@ -1,5 +1,7 @@
 // Bundles the CLI, the supervisor and the maker of fixture images into dist/. Split, so that `hypr config` never loads the UI or the database.
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { Script } from 'node:vm';
 import { build } from 'esbuild';
 
 await rm(new URL('../dist', import.meta.url), { recursive: true, force: true });
@@ -27,3 +29,37 @@ await build({
   define: { 'process.env.NODE_ENV': '"production"' },
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
 });
+
+// `config` is run most and by tools: one file, without the engine and the other commands, and V8's code cache of it.
+const config = new URL('../dist/config.cjs', import.meta.url);
+await build({
+  absWorkingDir: new URL('..', import.meta.url).pathname,
+  entryPoints: { config: 'cli/config-main.ts' },
+  outdir: 'dist',
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  minifyWhitespace: true,
+  minifySyntax: true,
+  logLevel: 'warning',
+  banner: { js: '(function (module, require) {' },
+  footer: { js: '})' },
+  plugins: [
+    {
+      name: 'only-config',
+      setup: ({ onResolve }) => {
+        onResolve({ filter: /\/(engine\/index|commands\/[\w-]+)\.ts$/ }, ({ kind, path }) =>
+          kind === 'dynamic-import' && !path.endsWith('/commands/config.ts') ? { path, external: true } : undefined,
+        );
+      },
+    },
+  ],
+});
+const text = await readFile(config, 'utf8');
+const script = new Script(text, { filename: config.pathname });
+const bundle = { exports: {} };
+script.runInThisContext()(bundle, createRequire(config));
+await bundle.exports.warmUp(await readFile(new URL('warm-up.yaml', import.meta.url), 'utf8'));
+await writeFile(new URL('config.cjs.cache', config), script.createCachedData());

@@ -99,7 +99,7 @@ export const HOSTILE_PROJECTS: Readonly<Record<string, HostileProject>> = {
       'compose.yaml': 'services: {a: {image: x, env_file: e.env}}\n',
       'e.env': `A0=xxxxxxxxxx\n${list(60, (i) => `A${i + 1}=$A${i}$A${i}\n`)}`,
     },
-    code: 'COMPOSE_ENV_FILE',
+    code: 'COMPOSE_LIMIT',
   },
   'a value that grows by its variables': {
     files: { 'compose.yaml': `services: {a: {image: '${repeat('$A', 20)}'}}` },
