@@ -32,7 +32,10 @@ export const ensureDependencies = async () => {
 
 /** Bundles the sources when they changed. */
 export const ensureBuilt = async () => {
-  await once('build', hash(sources()), () => run(process.execPath, ['scripts/build.mjs']), [join(root, 'dist', 'hypr.js')]);
+  await once('build', hash(sources()), () => run(process.execPath, ['scripts/build.mjs']), [
+    join(root, 'dist', 'hypr.js'),
+    join(root, 'dist', 'start.cjs'),
+  ]);
 };
 
 /** Node's own headers, where they lie beside it, spare node-gyp a download. */

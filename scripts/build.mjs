@@ -32,9 +32,8 @@ await build({
 
 // `config` is run most and by tools: one file, without the engine and the other commands, and V8's code cache of it.
 const config = new URL('../dist/config.cjs', import.meta.url);
-await build({
+const whole = {
   absWorkingDir: new URL('..', import.meta.url).pathname,
-  entryPoints: { config: 'cli/config-main.ts' },
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
   bundle: true,
@@ -44,6 +43,11 @@ await build({
   minifyWhitespace: true,
   minifySyntax: true,
   logLevel: 'warning',
+};
+await build({ ...whole, entryPoints: { start: 'cli/start.ts', yaml: 'yaml' } });
+await build({
+  ...whole,
+  entryPoints: { config: 'cli/config-main.ts' },
   banner: { js: '(function (module, require) {' },
   footer: { js: '})' },
   plugins: [
@@ -53,6 +57,8 @@ await build({
         onResolve({ filter: /\/(engine\/index|commands\/[\w-]+)\.ts$/ }, ({ kind, path }) =>
           kind === 'dynamic-import' && !path.endsWith('/commands/config.ts') ? { path, external: true } : undefined,
         );
+        // Few files need it.
+        onResolve({ filter: /^yaml$/ }, () => ({ path: './yaml.cjs', external: true }));
       },
     },
   ],

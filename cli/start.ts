@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { Script } from 'node:vm';
 
+// What bin/hypr starts, as dist/start.cjs: Node has started that before it has its loader of modules.
+
 /** What `dist/config.cjs` exports; see config-main.ts. */
-export interface ConfigBundle {
+interface ConfigBundle {
   readonly runIfConfig: (argv: readonly string[]) => Promise<boolean>;
 }
 
@@ -13,7 +14,7 @@ export interface ConfigBundle {
  * the time of loading modules. A cache that another Node made is rejected by V8, and the bundle compiled.
  * False, with nothing done, for any other command and where there is no bundle.
  */
-export const runCached = async (argv: readonly string[]): Promise<boolean> => {
+const runCached = async (argv: readonly string[]): Promise<boolean> => {
   // Digests are asked of registries by the engine, which is not in the bundle.
   const isCandidate = argv.includes('config') && !argv.some((arg) => arg.includes('digest')) && !process.env.HYPR_TRACE;
   const bundle = isCandidate ? loadBundle() : undefined;
@@ -21,7 +22,7 @@ export const runCached = async (argv: readonly string[]): Promise<boolean> => {
 };
 
 const loadBundle = (): ConfigBundle | undefined => {
-  const filename = fileURLToPath(new URL('config.cjs', import.meta.url));
+  const filename = join(__dirname, 'config.cjs');
   // esbuild writes ASCII.
   const text = readIfThere(filename)?.toString('latin1');
   if (text === undefined) {
@@ -31,7 +32,7 @@ const loadBundle = (): ConfigBundle | undefined => {
   const script = new Script(text, { filename, ...(cachedData === undefined ? {} : { cachedData }) });
   const run = script.runInThisContext() as (module: { exports: unknown }, require: NodeJS.Require) => void;
   const module = { exports: {} };
-  run(module, createRequire(import.meta.url));
+  run(module, require);
   return module.exports as ConfigBundle;
 };
 
@@ -42,3 +43,14 @@ const readIfThere = (path: string): Buffer | undefined => {
     return undefined;
   }
 };
+
+const loadModules = (): Promise<unknown> => import(MODULES);
+
+/** Left to Node, not bundled. */
+const MODULES = './hypr.js';
+
+void (async () => {
+  if (!(await runCached(process.argv.slice(2)))) {
+    await loadModules();
+  }
+})();
