@@ -73,14 +73,39 @@ static bool find_card(const uint8_t *mac, char *out) {
   return found;
 }
 
+/* The card of a template, which its clones have too: it is the first of the orders, and learns its address from them. */
+static const uint8_t prepared_mac[6] = {0x02, 'h', 'y', 'p', 'r', 0};
+
+static int set_mac(const char *name, const uint8_t *mac) {
+  struct ifreq r = request(name);
+  r.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+  memcpy(r.ifr_hwaddr.sa_data, mac, 6);
+  return ioctl(sock, SIOCSIFHWADDR, &r);
+}
+
+/* A machine that has no card must not see one: whoever is inside could take it for a way out. */
+static int drop_prepared_card(void) {
+  char name[IFNAMSIZ], link[128], device[256];
+  if (!find_card(prepared_mac, name)) {
+    return 0;
+  }
+  snprintf(link, sizeof link, "/sys/class/net/%s/device", name);
+  ssize_t n = readlink(link, device, sizeof device - 1);
+  const char *id = n > 0 ? (device[n] = 0, strrchr(device, '/')) : NULL;
+  return id != NULL ? write_file("/sys/bus/virtio/drivers/virtio_net/unbind", id + 1, strlen(id + 1), 0) : -1;
+}
+
 static void temporary_name(size_t index, char *out) { snprintf(out, IFNAMSIZ, "hypr%u", (unsigned)index % 1000); }
 
 /* All cards get a name of their own first, so that eth0 and eth1 can change places. The cards of a clone were
  * plugged in an instant ago and come one after the other: only the right one will do. */
 static int claim_card(const struct nic_order *nic, size_t index) {
   char name[IFNAMSIZ], temporary[IFNAMSIZ];
-  bool found = false;
-  for (int tries = 0; !(found = find_card(nic->mac, name)) && tries < DEVICE_TRIES; tries++) {
+  bool found = index == 0 && find_card(prepared_mac, name);
+  if (found && set_mac(name, nic->mac) != 0) {
+    return fail("giving the network card %s its address: %s", nic->name, strerror(errno));
+  }
+  for (int tries = 0; !found && !(found = find_card(nic->mac, name)) && tries < DEVICE_TRIES; tries++) {
     usleep(DEVICE_PAUSE_US);
   }
   if (!found) {
@@ -153,6 +178,9 @@ static int set_up(const struct nic_order *nic, size_t index) {
 int configure_network(const struct machine_orders *orders) {
   sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   int result = sock < 0 || set_flags("lo", IFF_UP, 0) != 0 ? fail("bringing up lo: %s", strerror(errno)) : 0;
+  if (result == 0 && orders->nic_count == 0 && drop_prepared_card() != 0) {
+    result = fail("taking the unused network card away: %s", strerror(errno));
+  }
   for (size_t i = 0; result == 0 && i < orders->nic_count; i++) {
     result = claim_card(&orders->nics[i], i);
   }

@@ -134,8 +134,10 @@ describe('the command line of QEMU', () => {
       -device pcie-root-port,id=p15,chassis=16,bus=pcie.0,addr=9.7
       -blockdev null-co,node-name=d0,size=0
       -blockdev null-co,node-name=d1,size=0
+      -netdev hubport,id=n0,hubid=0
       -device virtio-blk-pci,drive=d0,serial=none0,werror=report,rerror=report,id=s0,bus=p0
-      -device virtio-blk-pci,drive=d1,serial=none1,werror=report,rerror=report,id=s1,bus=p1"
+      -device virtio-blk-pci,drive=d1,serial=none1,werror=report,rerror=report,id=s1,bus=p1
+      -device virtio-net-pci,netdev=n0,mac=02:68:79:70:72:00,host_mtu=65520,romfile=,id=s2,bus=p2"
     `);
   });
 
@@ -156,15 +158,6 @@ describe('the command line of QEMU', () => {
     `);
     expect(pluggedDevices(own)).toMatchInlineSnapshot(`
       [
-        {
-          "bus": "p2",
-          "driver": "virtio-net-pci",
-          "host_mtu": 65520,
-          "id": "s2",
-          "mac": "02:00:00:00:00:01",
-          "netdev": "n0",
-          "romfile": "",
-        },
         {
           "bus": "p3",
           "driver": "virtio-net-pci",

@@ -186,6 +186,12 @@ describe('clones of one template', () => {
     expect(await readFile(join(dir, 'answer'), 'utf8')).toContain('hi');
   });
 
+  it('see no card but their own', async () => {
+    const guest = await wake(await create(makeSpec('bare')));
+    const program = await guest.spawn(processSpec(['/bin/box', 'ls', '/sys/class/net']));
+    expect((await readAll(program)).stdout.trim().split(/\s+/)).toEqual(['lo']);
+  });
+
   it('pause, go on, and power off', async () => {
     const machine = await create(makeSpec('one', { nics: [makeNic(1)] }));
     const guest = await wake(machine);

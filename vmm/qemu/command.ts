@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../machine.ts';
 import type { Toolchain } from '../tools.ts';
-import { memoryClass, PREPARED_DISKS, SLOTS, slotsOf } from './machine-class.ts';
+import { memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS, slotsOf } from './machine-class.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
 
@@ -124,8 +124,15 @@ const cloneDevices = (spec: MachineSpec): string[] => [
   ...spec.disks.flatMap(driveArgs),
   ...absentDisks(spec).flatMap((index) => ['-blockdev', `null-co,node-name=d${index},size=0`]),
   ...spec.nics.flatMap(netdevArgs),
+  ...(spec.nics.length < PREPARED_NICS ? ['-netdev', `hubport,id=${ABSENT_NIC.id},hubid=0`] : []),
   ...spec.shares.flatMap((_, index) => shareArgs(spec, index)),
 ];
+
+/**
+ * The card of a template, on a wire to nowhere. Its guest has bound the driver already, so that a clone's guest
+ * is only told its address; and it must offer the same in every clone (docs/guest-protocol.md, prepared card).
+ */
+const ABSENT_NIC: NicSpec = { id: 'n0', mac: '02:68:79:70:72:00', mtu: 65_520 };
 
 /** Prepared disks that a machine has no use for: of no size, and so not in a guest's list of partitions. */
 const absentDisks = (spec: MachineSpec): number[] => Array.from({ length: PREPARED_DISKS }, (_, index) => index).slice(spec.disks.length);
@@ -142,18 +149,21 @@ const portArgs = (index: number): string[] => {
 export type Device = Readonly<Record<string, string | number>>;
 
 /**
- * Pure: the disks that a template has already, so that the guest of a clone need not enumerate its bus for them. In a
- * template there is nothing behind them, and its guest has bound no driver: what a disk is, it asks in the clone.
+ * Pure: the disks and the card that a template has already, so that the guest of a clone need not enumerate its bus
+ * for them. In a template there is nothing behind them. Its guest has bound no driver to the disks: what a disk is,
+ * it asks in the clone.
  */
 const preparedDevices = (spec: MachineSpec): Device[] => {
   const absent = absentDisks(spec).map((index) => diskDevice({ serial: `none${index}` }, index));
-  return toSlots([...spec.disks.slice(0, PREPARED_DISKS).map(diskDevice), ...absent], 0);
+  const card = nicDevice({ ...ABSENT_NIC, id: spec.nics[0]?.id ?? ABSENT_NIC.id });
+  return toSlots([...spec.disks.slice(0, PREPARED_DISKS).map(diskDevice), ...absent, card], 0);
 };
 
 /** Pure: what is plugged into a clone once its state is loaded, in the order of the template's slots. */
 export const pluggedDevices = (spec: MachineSpec): Device[] => {
   const disks = spec.disks.map(diskDevice).slice(PREPARED_DISKS);
-  return toSlots([...disks, ...spec.nics.map(nicDevice), ...spec.shares.map(shareDevice)], PREPARED_DISKS);
+  const cards = spec.nics.slice(PREPARED_NICS).map(nicDevice);
+  return toSlots([...disks, ...cards, ...spec.shares.map(shareDevice)], PREPARED_DISKS + PREPARED_NICS);
 };
 
 const toSlots = (devices: readonly Device[], first: number): Device[] =>

@@ -6,8 +6,12 @@ export const SLOTS = 16;
 /** The first slots hold a disk in the template already: every replica has a root and a writable layer. */
 export const PREPARED_DISKS = 2;
 
+/** The next one holds a network card: every replica but one with `network_mode: none` has one. */
+export const PREPARED_NICS = 1;
+
 /** Pure: the slots that a machine takes as a clone. */
-export const slotsOf = (spec: MachineSpec): number => Math.max(spec.disks.length, PREPARED_DISKS) + spec.nics.length + spec.shares.length;
+export const slotsOf = (spec: MachineSpec): number =>
+  Math.max(spec.disks.length, PREPARED_DISKS) + Math.max(spec.nics.length, PREPARED_NICS) + spec.shares.length;
 
 /** Below this no kernel with its agent is ready for work. */
 const SMALLEST_MIB = 128;
