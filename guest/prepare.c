@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -65,6 +66,20 @@ static bool match_disk(const char *name, const char *serial, char *out, size_t s
   }
   snprintf(out, size, "/dev/%s", name);
   return access(out, F_OK) == 0;
+}
+
+/* Programs get the memory that is free now but for a rest, which is the kernel's and this agent's. Where the machine as
+ * a whole runs out, it spends minutes on reading its programs back from disk, again and again, before one is killed. */
+static void limit_memory(void) {
+  enum { REST_MIN = 24 << 20, REST_PART = 16 };
+  struct sysinfo info;
+  char text[32];
+  if (sysinfo(&info) == 0) {
+    uint64_t available = (uint64_t)info.freeram * info.mem_unit;
+    uint64_t rest = available / REST_PART > REST_MIN ? available / REST_PART : REST_MIN;
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)(available - (available > rest ? rest : 0)));
+    write_file("/sys/fs/cgroup/work/memory.max", text, (size_t)n, 0);
+  }
 }
 
 int mount_writable(const char *device, const char *target) { return mount(device, target, "ext4", 0, "noinit_itable"); }
@@ -177,6 +192,7 @@ int prepare_machine(const struct machine_orders *orders) {
   set_clock(orders->clock);
   umask(0);
   bind_devices();
+  limit_memory();
   bool ok = set_identity(orders) == 0 && configure_network(orders) == 0 && set_sysctls(orders) == 0 &&
             mount_root(orders) == 0 && mount_all(orders) == 0 && write_identity_files(orders) == 0 &&
             write_files(orders->files, orders->file_count) == 0 && (!orders->read_only || make_read_only() == 0);

@@ -149,7 +149,7 @@ pipe
 
   test('a second build takes every step from the cache and gives the same image', async () => {
     const first = await stack.run(['images', '-q']);
-    const { code, stderr } = await buildAll(['--progress', 'rawjson']);
+    const { code, stderr } = await buildAll(['--progress', 'json']);
     expect(code, stderr).toBe(0);
     const events = stderr.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as BuildEvent] : []));
     const steps = events.filter(
