@@ -48,15 +48,23 @@ const collect = (text: string, found: Map<string, Variable>, depth: number): voi
   }
 };
 
-const partsOf = (text: string) => {
-  try {
-    return parseTemplate(text);
-  } catch (error) {
-    if (error instanceof TemplateError) {
-      return [];
+/** The parts before the first reference that is broken, as of a short form that was split within one. */
+const partsOf = (text: string): ReturnType<typeof parseTemplate> => {
+  let rest = text;
+  for (let tries = 0; tries < MAX_BROKEN && rest !== ''; tries++) {
+    try {
+      return parseTemplate(rest);
+    } catch (error) {
+      if (!(error instanceof TemplateError)) {
+        throw error;
+      }
+      rest = rest.slice(0, Math.max(0, rest.lastIndexOf('$')));
     }
-    throw error;
   }
+  return [];
 };
+
+/** Broken references in one value that are looked behind. */
+const MAX_BROKEN = 20;
 
 const MAX_DEPTH = 50;

@@ -47,6 +47,12 @@ describe('config', () => {
     );
   });
 
+  test('--variables lists what comes before a reference that a short form was split in', async () => {
+    const cwd = await projectFolder({ 'compose.yaml': 'services: {a: {image: x, devices: ["$E${N:-}/dev/a:/dev/b"]}}\n' });
+    const { stdout } = await runConfig({ cwd, env: {}, listVariables: true });
+    expect(stdout.split('\n').map((line) => line.split(' ')[0])).toEqual(['NAME', 'E', '']);
+  });
+
   test('a file in a parent folder: the .env here beats the one there', async () => {
     const cwd = await projectFolder({
       'compose.yaml': 'services: {a: {image: "x:$A-$B"}}\n',
