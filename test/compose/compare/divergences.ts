@@ -30,6 +30,7 @@ export const DIVERGENCES: Readonly<Record<string, (difference: Difference) => bo
   ),
   'negative-size': refuses(/invalid size: '-/),
   'ulimit-text': refuses(/ulimits\.\S+: invalid type string for external/),
+  'blkio-text': refuses(/blkio_config\.\S+' expected type 'u?int\d+', got unconvertible type 'string'/),
   'empty-variable': ({ args, ours, theirs }) =>
     args.includes('--variables') && withoutLines(theirs.stdout, /^\s+(true|false)/) === withoutLines(ours.stdout, /^\s+(true|false)/),
   'ipam-merge': ({ input, ours, theirs }) =>
