@@ -1,6 +1,7 @@
 import { sleep } from '../base/deadline.ts';
 import { HyprError } from '../base/errors.ts';
 import { homePaths } from '../base/paths.ts';
+import { identifyProcess, isAlive } from '../base/process.ts';
 import type { Project } from '../compose/model.ts';
 import { type ApiClient, connectApi } from './api/client.ts';
 import { eventFrom, fromStruct, logFrom, toStruct } from './api/convert.ts';
@@ -75,7 +76,13 @@ export class StackClient implements Stack {
     }
     const api = await this.#supervisor(onEvent, signal);
     const request = { ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
+    const { pid } = await call(() => api.rpc.info({}), signal);
     await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent, signal);
+    if (options.services.length === 0) {
+      this.#api?.close();
+      this.#api = undefined;
+      await awaitEnd(pid);
+    }
   }
 
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
@@ -282,6 +289,19 @@ export class StackClient implements Stack {
 }
 
 const LOCKED_FOR_MS = 15_000;
+
+/**
+ * `down` leaves no process behind, so it waits for the supervisor's last steps; in vain when somebody else is
+ * connected. Node has no event for the end of a process that is not its child.
+ */
+const awaitEnd = async (pid: number): Promise<void> => {
+  const supervisor = pid === process.pid ? undefined : identifyProcess(pid);
+  for (const deadline = Date.now() + ENDING_MS; supervisor !== undefined && isAlive(supervisor) && Date.now() < deadline; ) {
+    await sleep(5);
+  }
+};
+
+const ENDING_MS = 1_000;
 
 const callOptions = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
 

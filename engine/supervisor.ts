@@ -28,6 +28,7 @@ import { recoverStack } from './recover.ts';
 import { Replica, type ReplicaContext } from './replica.ts';
 import { signalNumber } from './signals.ts';
 import { forgetStack, isNamed, recordStack, removableImages, removableNetworks } from './stack-record.ts';
+import type { VmRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
 import { tellNames } from './tell-names.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from './types.ts';
@@ -103,7 +104,13 @@ export class StackSupervisor {
   }
 
   get isIdle(): boolean {
-    return this.#operations === 0 && [...this.replicas.values()].every(({ row }) => !hasMachine(row.state) && row.state !== 'restarting');
+    return !this.goesOn();
+  }
+
+  /** Whether an operation is under way or one of the chosen replicas has a machine or will get one. */
+  goesOn(isChosen: (row: VmRow) => boolean = () => true): boolean {
+    const lives = ({ row }: Replica) => isChosen(row) && (hasMachine(row.state) || row.state === 'restarting');
+    return this.#operations > 0 || [...this.replicas.values()].some(lives);
   }
 
   /** Loads the stack as an earlier supervisor left it; says what was found and put right. */

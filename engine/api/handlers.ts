@@ -2,7 +2,8 @@ import { create } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
 import type { Project } from '../../compose/model.ts';
 import type { EngineEvent } from '../events.ts';
-import { followLogs, type LogSource, readMerged } from '../read-logs.ts';
+import { followLogs } from '../follow-logs.ts';
+import { isChosen, type LogSource, readMerged } from '../read-logs.ts';
 import type { StackSupervisor } from '../supervisor.ts';
 import type { DownOptions, LogsOptions, UpOptions, VerbOptions } from '../types.ts';
 import { sampleUsage } from '../usage.ts';
@@ -60,7 +61,15 @@ export const apiRoutes =
         await supervisor.settleLogs();
         const records = request.follow
           ? followLogs(
-              { logs: supervisor.logs, bus: supervisor.bus, sources, settle: () => supervisor.settleLogs(), options },
+              {
+                logs: supervisor.logs,
+                bus: supervisor.bus,
+                sources,
+                settle: () => supervisor.settleLogs(),
+                goesOn: () =>
+                  supervisor.goesOn((row) => isChosen({ replica: row.name, service: row.service, number: row.number }, options)),
+                options,
+              },
               context.signal,
             )
           : readMerged(supervisor.logs, sources(), options);

@@ -324,6 +324,27 @@ describe('streams', () => {
     await expect(records.next()).rejects.toThrow();
   });
 
+  test('logs follow until nothing of what was chosen goes on', async () => {
+    const { stack, api } = await serve();
+    await stack.up(shopOf(stack, { web: {}, db: {} }));
+    const lines = async (...services: string[]) => {
+      const seen: string[] = [];
+      for await (const { line } of api.rpc.logs({ services, follow: true })) {
+        seen.push(line);
+      }
+      return seen;
+    };
+    const [web, all] = [lines('web'), lines()];
+    await vi.waitFor(() => expect(stack.supervisor.bus.subscribers).toBe(5), { interval: 5 });
+    stack.platform.guest('shop-web-1').print('last words\n');
+    stack.platform.guest('shop-web-1').end(0);
+    expect(await web).toEqual(['last words']);
+    await stack.verb('stop');
+    expect(await all).toEqual(['last words']);
+    // Of what has ended, there is only the past.
+    expect(await lines('web')).toEqual(['last words']);
+  });
+
   test('wait gives the exit code of the first to end; stats what is used', async () => {
     const { stack, api } = await serve();
     await stack.up(shopOf(stack, { web: {} }));

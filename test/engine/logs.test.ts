@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EventBus } from '../../engine/bus.ts';
 import type { LogRecord } from '../../engine/events.ts';
+import { followLogs } from '../../engine/follow-logs.ts';
 import { openLogStore } from '../../engine/logs.ts';
-import { followLogs, readMerged } from '../../engine/read-logs.ts';
+import { readMerged } from '../../engine/read-logs.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -94,6 +95,7 @@ test('following gives the past and then the future, nothing twice and nothing lo
       bus,
       sources: () => [{ replica: 'a', service: 'a', number: 1 }],
       settle: () => writer.settled(),
+      goesOn: () => true,
       options: { ...options, follow: true },
     },
     controller.signal,

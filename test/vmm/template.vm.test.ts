@@ -36,7 +36,8 @@ beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'hypr-templates-'));
   const tscKhz = Number((await mustRun(workshop.toolchain.tsc, [])).stdout);
   settings = { toolchain: { ...workshop.toolchain, id: 'test', initramfs: workshop.initramfs }, accelerator: 'tcg', tscKhz };
-  templates = createTemplates({ settings, paths: homePaths(home) });
+  // None is made in the background, while a test looks at what is there.
+  templates = createTemplates({ settings, paths: homePaths(home), quietMs: 3_600_000 });
   // A network that takes frames and says nothing.
   network = net.createServer((peer) => peer.on('error', () => {}).resume());
   network.listen(join(home, 'net'));
