@@ -50,7 +50,7 @@ describe('whatever is killed, the next command puts it right', () => {
   test('a VMM: its restart policy decides, and ps says what happened', async () => {
     expect(await killAll('crashes', /qemu.*hypr-crashes-(web|idle)-1/)).toBeGreaterThanOrEqual(2);
     await stack.must(['up', '-d', '--wait', 'web'], { timeout: 180_000 });
-    expect(await page()).toMatch(/web/);
+    await expect.poll(page, { timeout: 20_000 }).toMatch(/web/);
     const idle = (await stack.ps()).find((replica) => replica.Service === 'idle');
     expect([idle?.State, idle?.ExitCode]).toEqual(['exited', 137]);
   });
@@ -58,14 +58,14 @@ describe('whatever is killed, the next command puts it right', () => {
   test('a network: it and its machines start again', async () => {
     expect(await killAll('crashes', /gvproxy/)).toBeGreaterThanOrEqual(1);
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
-    expect(await page()).toMatch(/web/);
+    await expect.poll(page, { timeout: 20_000 }).toMatch(/web/);
   });
 
   test('supervisor and machines at once: nothing is orphaned', async () => {
     await killAll('crashes', /supervisor/);
     await killAll('crashes', /qemu/);
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
-    expect(await page()).toMatch(/web/);
+    await expect.poll(page, { timeout: 20_000 }).toMatch(/web/);
   });
 
   test('the command itself, in the middle of up: down leaves nothing', async () => {

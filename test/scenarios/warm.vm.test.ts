@@ -98,7 +98,8 @@ describe('a stack that goes to disk and comes back', () => {
     expect(stderr).toMatch(/warm-web-1 could not go on where it was and starts afresh: the saved memory of warm-web-1 is gone/);
     expect(code).toBe(0);
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
-    expect(await page()).toBe('first');
+    // It has no health check: its server may only be about to listen.
+    await expect.poll(page, { timeout: 20_000 }).toBe('first');
     await stack.must(['suspend']);
     await stack.must(['down', '-t', '2']);
     await expect.poll(() => processesOf('warm'), { timeout: 20_000 }).toEqual([]);
