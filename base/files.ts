@@ -1,14 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { asideName } from './asides.ts';
 import { HyprError, isErrno } from './errors.ts';
 
+export interface WriteOptions {
+  /** Default 0600. */
+  readonly mode?: number;
+  /** A folder on the same file system that somebody sweeps (see sweepAsides): a killed process leaves its half there. */
+  readonly asideIn?: string;
+}
+
 /** Writes aside, syncs, renames, syncs the folder: readers see the old file or the new one, whole. */
-export const writeFileAtomic = async (path: string, data: string | Uint8Array, mode = 0o600): Promise<void> => {
-  const aside = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+export const writeFileAtomic = async (path: string, data: string | Uint8Array, options: number | WriteOptions = {}): Promise<void> => {
+  const { mode = 0o600, asideIn } = typeof options === 'number' ? { mode: options } : options;
+  const aside = asideIn === undefined ? `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp` : join(asideIn, asideName('file'));
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    if (asideIn !== undefined) {
+      await mkdir(asideIn, { recursive: true, mode: 0o700 });
+    }
     const file = await open(aside, 'wx', mode);
     try {
       await file.writeFile(data);
@@ -21,6 +33,16 @@ export const writeFileAtomic = async (path: string, data: string | Uint8Array, m
   } catch (error) {
     await rm(aside, { force: true });
     throw diskError(error, path);
+  }
+};
+
+/** Makes what another program wrote durable. */
+export const syncFile = async (path: string): Promise<void> => {
+  const file = await open(path, constants.O_RDONLY);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 };
 
@@ -62,3 +84,40 @@ export const diskError = (error: unknown, path: string): unknown => {
   }
   return error;
 };
+
+export interface DiskNeed {
+  /** Somewhere on the disk; need not exist any more. */
+  readonly path: string;
+  /** `the image nginx needs at least`, `the archive needs up to`. */
+  readonly what: string;
+  readonly bytes: number;
+}
+
+/**
+ * Adds to the error of a full disk how much the work needs, and what is free once its half-made things are gone (call
+ * it when they are). Leaves other errors alone.
+ */
+export const explainDiskFull = async (error: unknown, { path, what, bytes }: DiskNeed): Promise<unknown> => {
+  if (!(error instanceof HyprError) || error.code !== 'HYPR_DISK_FULL' || error.details.length > 0) {
+    return error;
+  }
+  const free = await freeBytes(path);
+  const has = free === undefined ? '' : `; ${formatMegabytes(free)} are free`;
+  return new HyprError(error.code, error.message, {
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    details: [`${what} ${formatMegabytes(bytes)}${has}`],
+    cause: error.cause ?? error,
+  });
+};
+
+/** Of the disk of the nearest folder that is there, for a user who is not root. */
+export const freeBytes = async (path: string): Promise<number | undefined> => {
+  try {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  } catch {
+    return dirname(path) === path ? undefined : await freeBytes(dirname(path));
+  }
+};
+
+const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0)} MB`;

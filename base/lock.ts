@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { sleep } from './deadline.ts';
 import { HyprError, isErrno } from './errors.ts';
+import { diskError } from './files.ts';
 import { shortHash } from './paths.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process.ts';
 
@@ -17,56 +18,113 @@ export interface LockOptions {
 }
 
 /**
- * Runs `work` while this process alone holds the lock file. The file names its holder by pid and start
- * time, so a lock whose holder was killed is taken over at once. `link` makes taking it atomic.
+ * Runs `work` while this process alone holds the lock, a symlink that names its holder by pid and start time, so that
+ * a lock whose holder was killed is taken over at once. A link is made whole or not at all, leaves nothing beside it, and
+ * needs no space for what it says: locks can be had on a full disk, where something has to be removed.
  */
 export const withLock = async <T>(path: string, options: LockOptions, work: () => Promise<T>): Promise<T> => {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const release = await acquire(path, options);
+  await acquire(path, options);
   try {
     return await work();
   } finally {
-    await release();
+    await rm(path, { force: true });
   }
 };
 
-const acquire = async (path: string, options: LockOptions): Promise<() => Promise<void>> => {
-  const mine = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  const me = JSON.stringify({ ...identifyProcess(process.pid), token: mine });
-  const deadline = Date.now() + (options.timeout ?? 600_000);
-  await writeFile(mine, me, { mode: 0o600 });
-  try {
-    for (let told = false; ; ) {
-      try {
-        await link(mine, path);
-        return () => rm(path, { force: true });
-      } catch (error) {
-        if (!isErrno(error, 'EEXIST')) {
-          throw error;
-        }
-      }
-      const holder = await readHolder(path);
-      if (holder !== undefined && !isAlive(holder.identity)) {
-        await removeIfStill(path, holder.text, mine);
-        continue;
-      }
-      if (holder !== undefined && !told) {
-        told = true;
-        options.onWait?.(holder.identity);
-      }
-      if (Date.now() >= deadline) {
-        const who = holder ? ` (pid ${holder.identity.pid})` : '';
-        throw new HyprError('HYPR_LOCKED', `another hypr process${who} is busy with ${options.what}`);
-      }
-      // A lock file gives no event to other processes that works on every file system.
-      await sleep(50, options.signal);
+/** Locks of a folder whose holders are dead. */
+export const findDeadLocks = async (folder: string): Promise<Array<{ readonly path: string; readonly pid: number }>> =>
+  (await deadLocks(folder)).map(({ path, holder }) => ({ path, pid: holder.identity.pid }));
+
+/** Removes the locks of a folder whose holders are dead: nobody may ever want one of them again. */
+export const sweepLocks = async (folder: string): Promise<void> => {
+  for (const { path, holder } of await deadLocks(folder)) {
+    await removeIfStill(path, holder.text);
+  }
+};
+
+interface Holder {
+  readonly identity: ProcessIdentity;
+  readonly text: string;
+}
+
+const deadLocks = async (folder: string): Promise<Array<{ readonly path: string; readonly holder: Holder }>> => {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) {
+      return [];
     }
-  } finally {
-    await rm(mine, { force: true });
+    throw error;
+  });
+  const found: Array<{ path: string; holder: Holder }> = [];
+  for (const entry of entries.filter((one) => one.isSymbolicLink())) {
+    const path = join(folder, entry.name);
+    const holder = await readHolder(path);
+    if (holder !== undefined && !isAlive(holder.identity)) {
+      found.push({ path, holder });
+    }
+  }
+  return found;
+};
+
+const acquire = async (path: string, options: LockOptions): Promise<void> => {
+  const deadline = Date.now() + (options.timeout ?? 600_000);
+  for (let told = false; !(await take(path)); ) {
+    const holder = await readHolder(path);
+    if (holder !== undefined && !isAlive(holder.identity)) {
+      await removeIfStill(path, holder.text);
+      continue;
+    }
+    if (holder !== undefined && !told) {
+      told = true;
+      options.onWait?.(holder.identity);
+    }
+    if (Date.now() >= deadline) {
+      const who = holder ? ` (pid ${holder.identity.pid})` : '';
+      throw new HyprError('HYPR_LOCKED', `another hypr process${who} is busy with ${options.what}`);
+    }
+    // A lock gives no event to other processes that works on every file system.
+    await sleep(50, options.signal);
   }
 };
 
-const readHolder = async (path: string): Promise<{ identity: ProcessIdentity; text: string } | undefined> => {
+/** False when somebody has it. */
+const take = async (path: string): Promise<boolean> => {
+  const { pid, startTime } = identifyProcess(process.pid) ?? { pid: process.pid, startTime: '' };
+  const text = `${pid} ${startTime} ${randomBytes(6).toString('hex')}`;
+  try {
+    await symlink(text, path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) {
+      return false;
+    }
+    if (!isErrno(error, 'ENOENT')) {
+      throw diskError(error, path);
+    }
+  }
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw diskError(error, path);
+  });
+  return await take(path);
+};
+
+const readHolder = async (path: string): Promise<Holder | undefined> => {
+  try {
+    const text = await readlink(path);
+    const [pid, startTime = ''] = text.split(' ');
+    return { identity: { pid: Number(pid), startTime }, text };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return undefined;
+    }
+    if (!isErrno(error, 'EINVAL')) {
+      throw error;
+    }
+  }
+  return await readOldHolder(path);
+};
+
+/** Locks were files before they were links. */
+const readOldHolder = async (path: string): Promise<Holder | undefined> => {
   try {
     const text = await readFile(path, 'utf8');
     return { identity: parseIdentity(text), text };
@@ -91,14 +149,9 @@ const parseIdentity = (text: string): ProcessIdentity => {
  * Two waiters may see the same dead holder, and only the file they both saw may be removed: not the one
  * that the faster of them puts there next. So looking and removing is for one at a time, for each dead holder.
  */
-const removeIfStill = async (path: string, text: string, mine: string): Promise<void> => {
+const removeIfStill = async (path: string, text: string): Promise<void> => {
   const claim = `${path}.${shortHash(text, 12)}.stale`;
-  try {
-    await link(mine, claim);
-  } catch (error) {
-    if (!isErrno(error, 'EEXIST')) {
-      throw error;
-    }
+  if (!(await take(claim))) {
     const claimer = await readHolder(claim);
     if (claimer !== undefined && !isAlive(claimer.identity)) {
       await rm(claim, { force: true });

@@ -6,6 +6,7 @@ import { exportResult } from './build/export.ts';
 import { openBuild } from './build/open-build.ts';
 import { BuildProgress } from './build/progress.ts';
 import type { BuildStore } from './build/store.ts';
+import { sweepBuildFolder } from './build/sweep.ts';
 import { findTarget } from './dockerfile/parse.ts';
 import type { ZstdCommand } from './registry/decompress.ts';
 import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, FailedStep, Image } from './types.ts';
@@ -15,6 +16,7 @@ export { listCachedLayers, pruneBuildCache } from './build/cache.ts';
 export { type BuildCheck, checkBuild } from './build/check-build.ts';
 export { type BuildOutline, type BuildTargets, describeTargets, outlineBuild } from './build/describe-build.ts';
 export type { BuildStore, ImageConfigBlob, ImageHistory } from './build/store.ts';
+export { findBuildLeftovers } from './build/sweep.ts';
 
 export interface BuildOptions {
   readonly request: BuildRequest;
@@ -56,6 +58,7 @@ export const buildImage = async (options: BuildOptions): Promise<BuildResult> =>
   // Layers that are found in the cache must not be cleared away before the image names them.
   const lease = await options.store.lease();
   try {
+    await sweepBuildFolder(options.paths.build);
     return await runBuild(options, controller);
   } finally {
     options.signal.removeEventListener('abort', cancel);

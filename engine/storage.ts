@@ -2,7 +2,7 @@ import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../base/errors.ts';
 import { type HomePaths, homePaths } from '../base/paths.ts';
-import { listCachedLayers, pruneBuildCache } from '../builder/build.ts';
+import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../builder/build.ts';
 import { type ImageStore, openImageStore } from '../builder/store/store.ts';
 import { diskUsage } from '../builder/store/usage.ts';
 import { needToolchain, pruneToolchain } from '../vmm/toolchain/index.ts';
@@ -27,31 +27,39 @@ export const measureSystem = async (): Promise<UsageRow[]> => {
 export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> => {
   const paths = homePaths();
   const store = await openStore(paths);
-  // Says no before anything is gone, when a build is at work.
-  const first = await store.prune('none');
-  const builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
-  const images = await store.prune(options.images);
+  let builds = 0;
+  const images = await store.prune(options.images, async () => {
+    builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
+  });
   return await withState(paths, async (state) => {
     const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };
     if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
       await pruneToolchain(paths);
     }
-    return { images: images.removed, volumes: volumes.names, bytes: first.bytes + builds + images.bytes + volumes.bytes };
+    return { images: images.removed, volumes: volumes.names, bytes: builds + images.bytes + volumes.bytes };
   });
 };
 
 /** A link to another home's toolchain: whether that one has machines is not known here. */
 const isShared = async (toolchain: string): Promise<boolean> => (await lstat(toolchain)).isSymbolicLink();
 
-/** One line per fault of the image store. */
-export const checkStore = async (signal?: AbortSignal): Promise<string[]> => (await openStore(homePaths())).verify(signal);
+/** One line per fault of the image store; `onLeftover` is told what killed processes left, which stays where it is. */
+export const checkStore = async (signal?: AbortSignal, onLeftover: (line: string) => void = () => {}): Promise<string[]> => {
+  const paths = homePaths();
+  const store = await openStore(paths, { sweep: false });
+  for (const line of [...(await store.leftovers()), ...(await findBuildLeftovers(paths.build))]) {
+    onLeftover(line);
+  }
+  return await store.verify(signal);
+};
 
-const openStore = async (paths: HomePaths): Promise<ImageStore> =>
+const openStore = async (paths: HomePaths, options: { readonly sweep?: boolean } = {}): Promise<ImageStore> =>
   await openImageStore({
     root: paths.images,
     toolchain: await needToolchain(paths),
     inUse: findInUse,
     keepLayers: async () => [...(await listCachedLayers(paths.build))],
+    ...options,
   });
 
 const withState = async <T>(paths: HomePaths, work: (state: StateStore) => Promise<T>): Promise<T> => {

@@ -372,8 +372,8 @@ export interface EngineApi {
   systemDf(): Promise<UsageRow[]>;
   /** Removes what nothing uses: never what a stack, running or stopped, has. Throws IMAGE_IN_USE while a pull or build is at work. */
   prune(options: PruneOptions): Promise<PruneResult>;
-  /** Reads the whole image store against its digests; one line per fault. */
-  checkStore(signal?: AbortSignal): Promise<string[]>;
+  /** Reads the whole image store against its digests; one line per fault. `onLeftover` is told what killed processes left half-made. */
+  checkStore(signal?: AbortSignal, onLeftover?: (line: string) => void): Promise<string[]>;
 }
 
 export interface BuildProjectOptions {

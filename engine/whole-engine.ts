@@ -165,4 +165,4 @@ export const systemDf: EngineApi['systemDf'] = () => measureSystem();
 
 export const prune: EngineApi['prune'] = (options) => pruneSystem(options);
 
-export const checkStore: EngineApi['checkStore'] = (signal) => checkImageStore(signal);
+export const checkStore: EngineApi['checkStore'] = (...args) => checkImageStore(...args);

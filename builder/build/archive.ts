@@ -1,17 +1,19 @@
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { asideName } from '../../base/asides.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
+import { diskError } from '../../base/files.ts';
 import type { IgnoreRules } from '../context/ignore.ts';
 import type { FileTree, TreeEntry } from '../context/tree.ts';
 import { type Selection, selectSources } from './copy-select.ts';
 import { indexTar, LayerTree } from './layer-tree.ts';
 import { StepFault } from './step-error.ts';
+import { buildAsides } from './sweep.ts';
 import { BLOCK, readFlag } from './tar-format.ts';
 
 type Compression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
@@ -30,7 +32,7 @@ export class ArchiveOpener {
   readonly #files: string[] = [];
 
   constructor(buildFolder: string) {
-    this.#folder = join(buildFolder, 'tmp');
+    this.#folder = buildAsides(buildFolder);
   }
 
   /**
@@ -46,7 +48,7 @@ export class ArchiveOpener {
     if (compression === undefined) {
       return undefined;
     }
-    const file = join(this.#folder, `archive-${process.pid}-${randomBytes(6).toString('hex')}`);
+    const file = join(this.#folder, asideName('archive'));
     this.#files.push(file);
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     await unpack(tree.read(entry), { compression, file, name: entry.path, signal: context.signal });
@@ -115,8 +117,9 @@ const unpack = async (
       await unpackWith(compression, { source, output, signal });
     }
   } catch (error) {
-    if (error instanceof StepFault || signal.aborted) {
-      throw error;
+    const known = diskError(error, file);
+    if (known instanceof StepFault || known instanceof HyprError || signal.aborted) {
+      throw known;
     }
     throw new StepFault(`failed to unpack ${name}: ${messageOf(error)}`);
   }

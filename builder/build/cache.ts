@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
 import { withLock } from '../../base/lock.ts';
+import { buildAsides } from './sweep.ts';
 
 /** What a step left behind: a layer, or nothing when it changed nothing. */
 export interface CacheRecord {
@@ -38,6 +39,7 @@ export interface CacheSource {
  */
 export class BuildCache {
   readonly #folder: string;
+  readonly #asides: string;
   readonly #hasLayer: (diffId: string) => Promise<boolean>;
   readonly #used = new Map<string, CacheRecord & { readonly keys: Set<string> }>();
   /** In the order they are asked. */
@@ -45,6 +47,7 @@ export class BuildCache {
 
   constructor(buildFolder: string, hasLayer: (diffId: string) => Promise<boolean>) {
     this.#folder = join(buildFolder, 'records');
+    this.#asides = buildAsides(buildFolder);
     this.#hasLayer = hasLayer;
   }
 
@@ -74,7 +77,7 @@ export class BuildCache {
     this.#note(keys, record);
     const { key, diffId, created } = record;
     for (const name of new Set(keys)) {
-      await writeFileAtomic(this.#path(name), JSON.stringify({ format: FORMAT, key, diffId, created }));
+      await writeFileAtomic(this.#path(name), JSON.stringify({ format: FORMAT, key, diffId, created }), { asideIn: this.#asides });
     }
   }
 

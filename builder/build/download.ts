@@ -1,12 +1,14 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
-import { isErrno, messageOf } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
+import { asideName } from '../../base/asides.ts';
+import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
+import { diskError, writeFileAtomic } from '../../base/files.ts';
 import { StepFault } from './step-error.ts';
+import { buildAsides } from './sweep.ts';
 
 export interface Download {
   /** The file on this host. */
@@ -52,10 +54,11 @@ export const downloadUrl = async (url: string, options: { buildFolder: string; s
       await response.body.dump();
       throw new StepFault(`${shown(url)}: the server answered with status ${response.statusCode}`);
     }
-    return describe(url, base, await store(response, base, options.signal));
+    return describe(url, base, await store(response, base, options));
   } catch (error) {
-    if (error instanceof StepFault || options.signal.aborted) {
-      throw error;
+    const known = diskError(error, base);
+    if (known instanceof StepFault || known instanceof HyprError || options.signal.aborted) {
+      throw known;
     }
     throw new StepFault(`${shown(url)} cannot be fetched: ${messageOf(error)}`);
   } finally {
@@ -125,11 +128,17 @@ const follow = async (
   throw new StepFault(`${shown(url)}: too many redirects`);
 };
 
-const store = async (response: Dispatcher.ResponseData, base: string, signal: AbortSignal): Promise<Remembered> => {
-  const aside = `${base}.${process.pid}.${randomBytes(4).toString('hex')}`;
+const store = async (
+  response: Dispatcher.ResponseData,
+  base: string,
+  { buildFolder, signal }: { buildFolder: string; signal: AbortSignal },
+): Promise<Remembered> => {
+  const asideIn = buildAsides(buildFolder);
+  const aside = join(asideIn, asideName('download'));
   const hash = createHash('sha256');
   let size = 0;
   await mkdir(join(base, '..'), { recursive: true, mode: 0o700 });
+  await mkdir(asideIn, { recursive: true, mode: 0o700 });
   try {
     const count = async function* (data: AsyncIterable<Uint8Array>) {
       for await (const chunk of data) {
@@ -154,7 +163,7 @@ const store = async (response: Dispatcher.ResponseData, base: string, signal: Ab
     ...(typeof etag === 'string' ? { etag } : {}),
     ...(typeof lastModified === 'string' ? { lastModified } : {}),
   };
-  await writeFileAtomic(`${base}.json`, JSON.stringify(remembered));
+  await writeFileAtomic(`${base}.json`, JSON.stringify(remembered), { asideIn });
   return remembered;
 };
 

@@ -1,7 +1,9 @@
+import { explainDiskFull } from '../../base/files.ts';
 import type { BuildContext } from './build-context.ts';
 import type { CacheRecord } from './cache.ts';
 import type { LayerTree } from './layer-tree.ts';
 import type { Vertex } from './progress.ts';
+import { runOnce } from './step-lock.ts';
 import { type LayerItem, writeLayer } from './tar-write.ts';
 
 export interface FileStep {
@@ -19,7 +21,7 @@ export interface FileStep {
 
 /** COPY, ADD and WORKDIR: a layer out of the cache, or made on the host without a machine. */
 export const runFileStep = async (build: BuildContext, vertex: Vertex, step: FileStep): Promise<CacheRecord> => {
-  const { cache, store, signal } = build;
+  const { cache, signal } = build;
   const byDefinition = step.noCache || step.definitionKey === undefined ? undefined : await cache.find(step.definitionKey);
   if (byDefinition !== undefined) {
     vertex.cached();
@@ -27,20 +29,33 @@ export const runFileStep = async (build: BuildContext, vertex: Vertex, step: Fil
   }
   const contentKey = await step.contentKey();
   const keys = [contentKey, ...(step.definitionKey === undefined ? [] : [step.definitionKey])];
-  const byContent = step.noCache ? undefined : await cache.find(contentKey);
-  if (byContent !== undefined) {
-    await cache.save(keys.slice(1), byContent);
-    vertex.cached();
+  const find = async (): Promise<CacheRecord | undefined> => {
+    const byContent = step.noCache ? undefined : await cache.find(contentKey);
+    if (byContent !== undefined) {
+      await cache.save(keys.slice(1), byContent);
+    }
     return byContent;
-  }
-  signal.throwIfAborted();
+  };
+  const work = async (): Promise<CacheRecord> => {
+    signal.throwIfAborted();
+    try {
+      const items = await step.plan(await build.trees.get(step.layers));
+      const diffId = items.length === 0 ? null : await addItems(build, items);
+      const record = { key: contentKey, diffId, created: Date.now() };
+      await cache.save(keys, record);
+      return record;
+    } finally {
+      await step.close?.();
+    }
+  };
+  return await runOnce(build, vertex, { key: contentKey, find, work });
+};
+
+const addItems = async ({ store, signal, buildFolder }: BuildContext, items: readonly LayerItem[]): Promise<string> => {
   try {
-    const items = await step.plan(await build.trees.get(step.layers));
-    const diffId = items.length === 0 ? null : (await store.addLayer(writeLayer(items), { signal })).diffId;
-    const record = { key: contentKey, diffId, created: Date.now() };
-    await cache.save(keys, record);
-    return record;
-  } finally {
-    await step.close?.();
+    return (await store.addLayer(writeLayer(items), { signal })).diffId;
+  } catch (error) {
+    const bytes = items.reduce((sum, { attributes }) => sum + attributes.size, 0);
+    throw await explainDiskFull(error, { path: buildFolder, what: 'this step needs at least', bytes });
   }
 };

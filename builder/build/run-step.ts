@@ -1,7 +1,4 @@
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { withLock } from '../../base/lock.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
 import type { RunInstruction } from '../dockerfile/instruction.ts';
 import { BUILD_PROXY_PORT } from '../types.ts';
@@ -19,6 +16,7 @@ import { runProcess } from './run-process.ts';
 import type { StageMachine, WarmMachine } from './stage-machine.ts';
 import { DEFAULT_PATH, type StageState, workdirOf } from './state.ts';
 import { StepFault } from './step-error.ts';
+import { runOnce } from './step-lock.ts';
 import { openStepMounts, type StepMounts } from './step-mounts.ts';
 
 export interface RunStep {
@@ -32,7 +30,6 @@ export interface RunStep {
 
 /** As predefined ARGs: usable in RUN without being declared, in neither the image nor the cache key. */
 const PROXY_ARGS = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
-const LOCK_TIMEOUT = 24 * 3_600_000;
 
 /**
  * A RUN: out of the cache, or in the stage's machine. Two builds that need the same step wait for each
@@ -42,24 +39,17 @@ export const runRun = async (build: BuildContext, vertex: Vertex, step: RunStep)
   const mounts = await prepareMounts(build, step);
   const key = keyOf(build, step, mounts);
   const find = async () => (step.noCache ? undefined : await build.cache.find(key));
-  const found = await find();
-  if (found !== undefined) {
-    vertex.cached();
-    return found;
-  }
-  const lock = join(build.buildFolder, 'locks', createHash('sha256').update(key).digest('hex').slice(0, 32));
-  return await withLock(lock, { what: 'this build step', timeout: LOCK_TIMEOUT, signal: build.signal }, async () => {
-    const foundMeanwhile = await find();
-    if (foundMeanwhile !== undefined) {
-      vertex.cached();
-      return foundMeanwhile;
-    }
-    const diffId = await withCaches(build, { mounts, noCache: step.noCache }, (caches) =>
-      execute(build, vertex, { ...step, mounts, caches }),
-    );
-    const record = { key, diffId, created: Date.now() };
-    await build.cache.save([key], record);
-    return record;
+  return await runOnce(build, vertex, {
+    key,
+    find,
+    work: async () => {
+      const diffId = await withCaches(build, { mounts, noCache: step.noCache }, (caches) =>
+        execute(build, vertex, { ...step, mounts, caches }),
+      );
+      const record = { key, diffId, created: Date.now() };
+      await build.cache.save([key], record);
+      return record;
+    },
   });
 };
 

@@ -22,11 +22,13 @@ const SETTLE_NS = 2_000_000_000n;
  */
 export class HashCache {
   readonly #file: string;
+  readonly #asides: string;
   readonly #known: Map<string, string>;
   #changed = false;
 
-  private constructor(file: string, known: Map<string, string>) {
+  private constructor(file: string, asides: string, known: Map<string, string>) {
     this.#file = file;
+    this.#asides = asides;
     this.#known = known;
   }
 
@@ -40,7 +42,7 @@ export class HashCache {
         known.set(decodeURIComponent(match[2]), match[1]);
       }
     }
-    return new HashCache(file, known);
+    return new HashCache(file, join(folder, 'tmp'), known);
   }
 
   get(path: string, stamp: FileStamp): string | undefined {
@@ -59,7 +61,7 @@ export class HashCache {
     if (this.#changed) {
       this.#changed = false;
       const lines = Array.from(this.#known, ([path, line]) => `${line} ${encodeURIComponent(path)}`);
-      await writeFileAtomic(this.#file, `${lines.join('\n')}\n`);
+      await writeFileAtomic(this.#file, `${lines.join('\n')}\n`, { asideIn: this.#asides });
     }
   }
 }

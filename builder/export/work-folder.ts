@@ -1,10 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { asideName } from '../../base/asides.ts';
+import { diskError } from '../../base/files.ts';
+import { buildAsides } from '../build/sweep.ts';
 
 /** A private folder below the build folder's `tmp`, gone when it is disposed of. */
 export const openWorkFolder = async (buildFolder: string): Promise<{ readonly path: string } & AsyncDisposable> => {
-  const path = join(buildFolder, 'tmp', `export-${process.pid}-${randomBytes(6).toString('hex')}`);
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  const path = join(buildAsides(buildFolder), asideName('export'));
+  await mkdir(path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw diskError(error, path);
+  });
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 };

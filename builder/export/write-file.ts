@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { makeAsideBeside } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError } from '../../base/files.ts';
+import { diskError, syncFile } from '../../base/files.ts';
 
 /** Writes a stream to a file, whole or not at all; pipes and devices are written to as they are. */
 export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> => {
@@ -18,14 +18,14 @@ export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: stri
     throw new HyprError('HYPR_USAGE', `${path} is a folder: the archive needs the name of a file`, { hint: 'add a file name to dest=' });
   }
   const isPlain = info?.isFile() ?? true;
-  const target = isPlain ? `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp` : path;
+  const target = isPlain ? await makeAsideBeside(path) : path;
   try {
     await mkdir(dirname(path), { recursive: true });
     await pipeline(Readable.from(data, { objectMode: false }), createWriteStream(target, isPlain ? { flags: 'wx', mode: 0o644 } : {}), {
       signal,
     });
     if (isPlain) {
-      await sync(target);
+      await syncFile(target);
       await rename(target, path);
     }
   } catch (error) {
@@ -33,15 +33,6 @@ export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: stri
       await rm(target, { force: true });
     }
     throw diskError(error, path);
-  }
-};
-
-const sync = async (path: string): Promise<void> => {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
   }
 };
 

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { createWriteStream, type Stats } from 'node:fs';
 import { chmod, cp, link, lstat, lutimes, mkdir, readdir, rename, rm, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { makeAsideBeside } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/files.ts';
 import type { LayerTree } from '../build/layer-tree.ts';
@@ -23,7 +23,7 @@ export const writeFolder = async (
 ): Promise<{ readonly files: number; readonly skipped: readonly string[] }> => {
   const { folder } = options;
   const created = await makeFolder(folder);
-  const aside = join(folder, `.hypr-output-${process.pid}-${randomBytes(4).toString('hex')}`);
+  const aside = await makeAsideBeside(join(folder, 'hypr-output'));
   try {
     await mkdir(aside, { mode: 0o700 });
     const result = await unpack(tree, aside, options);

@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { makeAsideBeside } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, syncFolder } from '../../base/files.ts';
 import { type Attributes, END_MARK, encodeHeader, padding } from '../layers/tar-format.ts';
@@ -68,8 +69,8 @@ export const layoutFolder = async (members: readonly Member[], folder: string, s
   await requireOwnFolder(folder);
   for (const { name, blob } of members) {
     const path = join(folder, name);
-    const aside = `${path}.${process.pid}.tmp`;
     await mkdir(dirname(path), { recursive: true });
+    const aside = await makeAsideBeside(path);
     try {
       await pipeline(Readable.from(blob.open()), createWriteStream(aside, { mode: 0o644, flags: 'wx' }), { signal });
       await rename(aside, path);

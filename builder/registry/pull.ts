@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { HyprError } from '../../base/errors.ts';
+import { explainDiskFull } from '../../base/files.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { MAX_CONFIG, type ParsedConfig, parseImageConfig, parseObject } from '../store/image-config.ts';
 import type { Descriptor } from '../store/manifest.ts';
@@ -83,7 +84,9 @@ const pullFrom = async (repository: Repository, job: Job): Promise<Image> => {
     const manifest = parseManifest(chosen.bytes, name);
     const bytes = await repository.smallBlob(manifest.config, MAX_CONFIG);
     const config = checkConfig(parseImageConfig(bytes), { manifest, want, name });
-    await pullLayers(repository, { job, config, manifest });
+    await pullLayers(repository, { job, config, manifest }).catch(async (error: unknown) => {
+      throw await explainNeed(error, { store, config, manifest });
+    });
     const digests = [...new Set([top.digest, chosen.digest])].map((digest) => `${repositoryName(parsed)}@${digest}`);
     // As in docker, a name with tag and digest counts by its digest only.
     const references = parsed.digest === undefined ? [formatReference(parsed), ...digests] : digests;
@@ -153,6 +156,18 @@ const pullLayers = async (
   if (failed !== undefined) {
     throw failed.reason;
   }
+};
+
+/** Compressed sizes are all that is known of layers that never came. */
+const explainNeed = async (
+  error: unknown,
+  { store, config, manifest }: { store: ImageStore; config: ParsedConfig; manifest: ImageManifest },
+): Promise<unknown> => {
+  let bytes = 0;
+  for (const [index, { size }] of manifest.layers.entries()) {
+    bytes += (await store.hasLayer(config.diffIds[index] ?? '')) === undefined ? size : 0;
+  }
+  return explainDiskFull(error, { path: store.root, what: 'the layers that are missing are unpacked to more than', bytes });
 };
 
 const pullLayer = async (

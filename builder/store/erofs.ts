@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { HyprError } from '../../base/errors.ts';
+import { diskError, freeBytes } from '../../base/files.ts';
 import { mustRun } from '../../base/process.ts';
 import type { Tool } from '../../vmm/tools.ts';
 
@@ -27,9 +28,8 @@ export const indexLayer = async (
   tool: Tool,
   input: { tar: string; index: string; uuid: string; signal?: AbortSignal | undefined },
 ): Promise<void> => {
-  await runMkfs(tool, ['--tar=i', '--aufs', '-U', input.uuid, '--quiet', input.index, input.tar], input.signal);
-  // mkfs.erofs can end with exit code 0 and nothing written; reading the result back tells.
-  await readErofs(input.index);
+  const args = ['--tar=i', '--aufs', '-U', input.uuid, '--quiet', input.index, input.tar];
+  await runMkfs(tool, { args, out: input.index, signal: input.signal });
 };
 
 /** Merges layer indexes, bottom first, applying whiteouts; the root folder becomes 0755, root's, of time 0. */
@@ -37,7 +37,8 @@ export const mergeIndexes = async (
   tool: Tool,
   input: { indexes: readonly string[]; merged: string; signal?: AbortSignal | undefined },
 ): Promise<ErofsImage> => {
-  await runMkfs(tool, ['--ovlfs-strip=1', '--quiet', input.merged, ...input.indexes], input.signal);
+  const args = ['--ovlfs-strip=1', '--quiet', input.merged, ...input.indexes];
+  await runMkfs(tool, { args, out: input.merged, signal: input.signal });
   await settleRoot(input.merged);
   const image = await readErofs(input.merged);
   if (image.devices.length !== input.indexes.length) {
@@ -46,9 +47,26 @@ export const mergeIndexes = async (
   return image;
 };
 
-const runMkfs = async (tool: Tool, args: readonly string[], signal: AbortSignal | undefined): Promise<void> => {
-  await mustRun(tool.file, [...tool.prefix, ...args], signal ? { signal } : {});
+const runMkfs = async (
+  tool: Tool,
+  { args, out, signal }: { args: readonly string[]; out: string; signal: AbortSignal | undefined },
+): Promise<void> => {
+  try {
+    await mustRun(tool.file, [...tool.prefix, ...args], signal ? { signal } : {});
+    // It can end with exit code 0 and nothing written; reading the result back tells.
+    await readErofs(out);
+  } catch (error) {
+    throw (await isFull(out)) ? diskFull(out, error) : error;
+  }
 };
+
+/** What mkfs.erofs says of a full disk is not to be relied on: it is asked whether a little more can be had. */
+const isFull = async (out: string): Promise<boolean> => {
+  const free = await freeBytes(out);
+  return free !== undefined && free < FULL;
+};
+
+const FULL = 64 * 1024;
 
 /** The parts of an EROFS image (kernel's fs/erofs/erofs_fs.h: superblock at 1024, device slots of 128 bytes). */
 export const readErofs = async (path: string): Promise<ErofsImage> => {
@@ -129,6 +147,9 @@ export const crc32c = (data: Uint8Array): number => {
   }
   return crc >>> 0;
 };
+
+const diskFull = (path: string, cause: unknown): unknown =>
+  diskError(Object.assign(new Error('no space left', { cause }), { code: 'ENOSPC' }), path);
 
 const damaged = (path: string, why: string): HyprError =>
   new HyprError('IMAGE_LAYER', `${path} ${why}`, { hint: 'check the toolchain with: hypr doctor' });

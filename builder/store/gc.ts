@@ -1,6 +1,8 @@
+import { join } from 'node:path';
+import { sweepAsides } from '../../base/asides.ts';
 import { EMPTY_LAYER } from './root-disk.ts';
 import type { StoreParts } from './store.ts';
-import { oldestLease, sweepAsides } from './tmp.ts';
+import { oldestLease } from './tmp.ts';
 
 export interface GarbageReport {
   /** diff ids. */
@@ -38,6 +40,6 @@ export const collectGarbage = async (parts: StoreParts): Promise<GarbageReport> 
       await records.removeBlob(digest);
     }
   }
-  await sweepAsides(root);
+  await sweepAsides(join(root, 'tmp'));
   return { layers: removed, bytes };
 };

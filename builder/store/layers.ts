@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { asideName } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, exists, syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/files.ts';
 import { withLock } from '../../base/lock.ts';
 import type { Tool } from '../../vmm/tools.ts';
 import { normaliseLayer } from '../layers/normalise.ts';
@@ -96,6 +96,7 @@ export class Layers {
       const { diffId, size, opaqueRoot, implied } = await normaliseLayer(tar, { folder: aside.path, expectedDiffId, signal });
       const index = join(aside.path, 'index.erofs');
       await indexLayer(this.mkfs, { tar: join(aside.path, 'layer.tar'), index, uuid: uuidFor(diffId), signal });
+      await syncFile(index);
       const record: LayerRecord = { diffId, size, opaqueRoot, implied };
       await writeFileAtomic(join(aside.path, 'layer.json'), JSON.stringify(record));
       await this.#publish(aside.path, diffId);
@@ -128,23 +129,33 @@ export class Layers {
     return replayRecipe(join(this.folder(diffId), 'recipe.gz'), this.tar(diffId));
   }
 
+  /** What vanishes meanwhile is not there. */
   async list(): Promise<Array<{ diffId: string; usedAt: number }>> {
-    const names = (await exists(join(this.root, 'layers'))) ? await readdir(join(this.root, 'layers')) : [];
     const found: Array<{ diffId: string; usedAt: number }> = [];
-    for (const name of names) {
-      const { mtimeMs } = await stat(join(this.root, 'layers', name, 'layer.json'));
-      found.push({ diffId: `sha256:${name}`, usedAt: mtimeMs });
+    for (const name of await readdir(join(this.root, 'layers'))) {
+      const info = await stat(join(this.root, 'layers', name, 'layer.json')).catch(noEntry);
+      if (info !== undefined && NAME.test(name)) {
+        found.push({ diffId: `sha256:${name}`, usedAt: info.mtimeMs });
+      }
     }
     return found;
   }
 
   /** Renamed away first: what is left of a removal that was cut short is no layer any more. */
   async remove(diffId: string): Promise<void> {
-    const gone = join(this.root, 'tmp', `gone-${randomBytes(6).toString('hex')}`);
+    const gone = join(this.root, 'tmp', asideName('gone'));
     await rename(this.folder(diffId), gone);
     await rm(gone, { recursive: true, force: true });
   }
 }
+
+const NAME = /^[0-9a-f]{64}$/;
+
+const noEntry = (error: unknown): undefined => {
+  if (!isErrno(error, 'ENOENT', 'ENOTDIR')) {
+    throw error;
+  }
+};
 
 const uuidFor = (diffId: string): string => {
   const hex = digestHex(diffId);

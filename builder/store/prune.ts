@@ -13,10 +13,16 @@ export interface PruneReport {
 
 /**
  * Removes images that nothing uses: `dangling` ones have lost all their names, `all` takes named ones
- * too, `none` only clears away layers. The caller holds the store's lock. Throws IMAGE_IN_USE while a pull or build is at work.
+ * too, `none` only clears away layers. `idle` is done first, when it is sure that no pull or build is at work. The
+ * caller holds the store's lock, so none begins. Throws IMAGE_IN_USE while one is at work.
  */
-export const pruneImages = async (parts: StoreParts, which: 'none' | 'dangling' | 'all'): Promise<PruneReport> => {
+export const pruneImages = async (
+  parts: StoreParts,
+  which: 'none' | 'dangling' | 'all',
+  idle: () => Promise<void> = async () => {},
+): Promise<PruneReport> => {
   await refuseWhileBusy(parts.root);
+  await idle();
   const { records, options } = parts;
   const references = await records.references();
   const removed: string[] = [];
@@ -38,7 +44,7 @@ export const pruneImages = async (parts: StoreParts, which: 'none' | 'dangling' 
 };
 
 /** A pull or build holds a lease until its image names what it made. Throws IMAGE_IN_USE. */
-export const refuseWhileBusy = async (root: string): Promise<void> => {
+const refuseWhileBusy = async (root: string): Promise<void> => {
   if ((await oldestLease(root)) !== Number.POSITIVE_INFINITY) {
     throw new HyprError('IMAGE_IN_USE', 'a pull or a build is at work, and nothing is taken from under it', {
       hint: 'prune when it has ended',

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/files.ts';
@@ -24,7 +24,7 @@ export class Records {
   }
 
   async writeImage(record: ImageRecord): Promise<void> {
-    await writeFileAtomic(this.#imagePath(record.id), JSON.stringify(record));
+    await this.#write(this.#imagePath(record.id), JSON.stringify(record));
   }
 
   async removeImage(id: string): Promise<void> {
@@ -39,7 +39,7 @@ export class Records {
   }
 
   async writeReference(record: ReferenceRecord): Promise<void> {
-    await writeFileAtomic(this.#referencePath(record.reference), JSON.stringify(record));
+    await this.#write(this.#referencePath(record.reference), JSON.stringify(record));
   }
 
   async readReference(reference: string): Promise<ReferenceRecord | undefined> {
@@ -59,7 +59,7 @@ export class Records {
   async writeBlob(data: Uint8Array): Promise<string> {
     const digest = ociDigest(data);
     if (!(await exists(this.#blobPath(digest)))) {
-      await writeFileAtomic(this.#blobPath(digest), data);
+      await this.#write(this.#blobPath(digest), data);
     }
     return digest;
   }
@@ -92,8 +92,12 @@ export class Records {
   async writeFormat(): Promise<void> {
     const path = join(this.root, 'format.json');
     if (!(await exists(path))) {
-      await writeFile(path, JSON.stringify({ version: 1 }), { mode: 0o600 });
+      await this.#write(path, JSON.stringify({ version: 1 }));
     }
+  }
+
+  #write(path: string, data: string | Uint8Array): Promise<void> {
+    return writeFileAtomic(path, data, { asideIn: join(this.root, 'tmp') });
   }
 
   #imagePath(id: string): string {

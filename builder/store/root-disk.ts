@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno } from '../../base/errors.ts';
-import { diskError, exists, syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { asideName } from '../../base/asides.ts';
+import { isErrno, messageOf } from '../../base/errors.ts';
+import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../../vmm/tools.ts';
 import type { RootDisk } from '../types.ts';
 import { digestHex } from './digest.ts';
-import { type ErofsImage, indexLayer, mergeIndexes } from './erofs.ts';
+import { type ErofsImage, indexLayer, mergeIndexes, readErofs } from './erofs.ts';
 import { inheritedFolders } from './inherited.ts';
 import type { Layers } from './layers.ts';
 import { makeAside } from './tmp.ts';
@@ -98,20 +99,47 @@ export class RootDisks {
     }
     const path = join(folder, 'inherited.tar');
     await writeFileAtomic(path, tar);
-    await indexLayer(this.mkfs, { tar: path, index: join(folder, 'inherited.erofs'), uuid: randomUUID(), signal });
+    const index = join(folder, 'inherited.erofs');
+    await indexLayer(this.mkfs, { tar: path, index, uuid: randomUUID(), signal });
+    await syncFile(index);
     return true;
   }
 
   /** Removes disks that belong to none of these layer lists and were not asked for since `usedBefore`. */
   async prune(keep: ReadonlyArray<readonly string[]>, usedBefore: number): Promise<void> {
     const kept = new Set(keep.map(rootKey));
-    for (const name of (await exists(join(this.root, 'roots'))) ? await readdir(join(this.root, 'roots')) : []) {
+    for (const name of await readdir(join(this.root, 'roots'))) {
       const folder = join(this.root, 'roots', name);
-      const { mtimeMs } = await stat(join(folder, 'root.vmdk'));
-      if (!kept.has(name) && mtimeMs < usedBefore) {
-        const gone = await makeAside(this.root, 'gone');
-        await rename(folder, join(gone.path, 'root'));
-        await gone.remove();
+      // A folder without its descriptor is no disk.
+      const usedAt = (await stat(join(folder, 'root.vmdk')).catch(() => undefined))?.mtimeMs ?? 0;
+      if (!kept.has(name) && usedAt < usedBefore) {
+        const gone = join(this.root, 'tmp', asideName('gone'));
+        await rename(folder, gone);
+        await rm(gone, { recursive: true, force: true });
+      }
+    }
+  }
+
+  /** One line for each disk that is not whole, or lies on layers that are not there. */
+  async faults(): Promise<string[]> {
+    const faults: string[] = [];
+    for (const name of await readdir(join(this.root, 'roots'))) {
+      try {
+        await this.#check(join(this.root, 'roots', name));
+      } catch (error) {
+        faults.push(`root disk ${name}: ${messageOf(error)}`);
+      }
+    }
+    return faults;
+  }
+
+  async #check(folder: string): Promise<void> {
+    await readErofs(join(folder, 'meta.erofs'));
+    const extents = (await readFile(join(folder, 'root.vmdk'), 'utf8')).matchAll(/^RW (\d+) FLAT "([^"]+)" 0$/gm);
+    for (const [, sectors, file = ''] of extents) {
+      const { size } = await stat(join(folder, file));
+      if (size < Number(sectors) * 512) {
+        throw new Error(`${file} has ${size} bytes instead of ${Number(sectors) * 512}`);
       }
     }
   }

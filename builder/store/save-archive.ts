@@ -1,8 +1,9 @@
 import { createWriteStream } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
+import { makeAsideBeside } from '../../base/asides.ts';
 import { isErrno } from '../../base/errors.ts';
-import { diskError } from '../../base/files.ts';
+import { diskError, explainDiskFull, syncFile } from '../../base/files.ts';
 import { type Attributes, END_MARK, encodeHeader, padding } from '../layers/tar-format.ts';
 import { familiarReference, parseReference } from '../registry/reference.ts';
 import type { Image } from '../types.ts';
@@ -34,7 +35,7 @@ export const saveArchive = async (store: ImageStore, path: string, input: SaveIn
     },
   );
   // A pipe or a device is written to as it is.
-  const target = isPlain ? `${path}.${process.pid}.tmp` : path;
+  const target = isPlain ? await makeAsideBeside(path) : path;
   try {
     await pipeline(members(store, input), createWriteStream(target, { mode: 0o600 }), ...(input.signal ? [{ signal: input.signal }] : []));
     if (isPlain) {
@@ -45,7 +46,8 @@ export const saveArchive = async (store: ImageStore, path: string, input: SaveIn
     if (isPlain) {
       await rm(target, { force: true });
     }
-    throw diskError(error, path);
+    const bytes = input.images.reduce((sum, { image }) => sum + image.size, 0);
+    throw await explainDiskFull(diskError(error, path), { path, what: 'the archive needs about', bytes });
   }
 };
 
@@ -99,12 +101,3 @@ const smallMember = (name: string, data: Buffer): Buffer =>
 
 const blobName = (digest: string): string => `blobs/sha256/${digestHex(digest)}`;
 const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));
-
-const syncFile = async (path: string): Promise<void> => {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-};

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { diskError } from '../../base/files.ts';
 import { withLock } from '../../base/lock.ts';
 import type { Toolchain } from '../../vmm/tools.ts';
 import { familiarReference, formatReference, parseReference } from '../registry/reference.ts';
@@ -13,7 +14,8 @@ import { makeManifest } from './manifest.ts';
 import { type PruneReport, pruneImages } from './prune.ts';
 import { Records } from './records.ts';
 import { RootDisks } from './root-disk.ts';
-import { type Lease, sweepAsides, takeLease } from './tmp.ts';
+import { findLeftovers, sweepStore } from './sweep.ts';
+import { type Lease, takeLease } from './tmp.ts';
 import { measureStore, type StoreUsage } from './usage.ts';
 import { verifyStore } from './verify.ts';
 
@@ -25,6 +27,8 @@ export interface ImageStoreOptions {
   readonly inUse?: ((imageId: string) => Promise<readonly string[]> | readonly string[]) | undefined;
   /** diff ids that no image has but that must stay (the build cache's). */
   readonly keepLayers?: (() => Promise<readonly string[]> | readonly string[]) | undefined;
+  /** False leaves what killed processes left where it is, to be looked at. Default true. */
+  readonly sweep?: boolean | undefined;
 }
 
 export interface AddImageInput {
@@ -75,12 +79,14 @@ export interface ImageStore {
   lease(): Promise<Lease>;
   /** Removes layers and files that no image needs. */
   gc(): Promise<GarbageReport>;
-  /** Like gc, after removing images that nothing uses. Throws IMAGE_IN_USE while a pull or build is at work. */
-  prune(which: 'none' | 'dangling' | 'all'): Promise<PruneReport>;
+  /** Like gc, after removing images that nothing uses; `idle` is done before, while none can begin. Throws IMAGE_IN_USE while a pull or build is at work. */
+  prune(which: 'none' | 'dangling' | 'all', idle?: () => Promise<void>): Promise<PruneReport>;
   /** Numbers for `system df`. */
   usage(): Promise<StoreUsage>;
   /** Checks every digest against what is on disk; one line per fault. */
   verify(signal?: AbortSignal): Promise<string[]>;
+  /** What killed processes left half-made, one line each: it is no fault, and goes when the store is opened the next time. */
+  leftovers(): Promise<string[]>;
 }
 
 const FOLDERS = ['images', 'references', 'blobs', 'layers', 'roots', 'tmp', 'leases', 'locks'];
@@ -89,9 +95,13 @@ const FOLDERS = ['images', 'references', 'blobs', 'layers', 'roots', 'tmp', 'lea
 export const openImageStore = async (options: ImageStoreOptions): Promise<ImageStore> => {
   const { root, toolchain } = options;
   for (const folder of FOLDERS) {
-    await mkdir(join(root, folder), { recursive: true, mode: 0o700 });
+    await mkdir(join(root, folder), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw diskError(error, root);
+    });
   }
-  await sweepAsides(root);
+  if (options.sweep !== false) {
+    await sweepStore(root);
+  }
   const records = new Records(root);
   await records.writeFormat();
   const layers = new Layers(root, toolchain.mkfsErofs);
@@ -153,11 +163,13 @@ const layerMethods = (parts: StoreParts): LayerMethods => {
     layerTar: (diffId) => layers.tar(diffId),
     originalLayer: (diffId) => layers.original(diffId),
     rootDisk: async (image, signal) => disks.get(typeof image === 'string' ? (await lookup.need(image)).layers : image, signal),
-    lease: () => takeLease(root),
+    // Under the lock: a clean-up that runs would not see it.
+    lease: () => change(parts, () => takeLease(root)),
     gc: () => change(parts, () => collectGarbage(parts)),
-    prune: (which) => change(parts, () => pruneImages(parts, which)),
+    prune: (which, idle) => change(parts, () => pruneImages(parts, which, idle)),
     usage: () => measureStore(parts),
     verify: (signal) => verifyStore(parts, signal),
+    leftovers: () => findLeftovers(root),
   };
 };
 

@@ -3,8 +3,11 @@ import { messageOf } from '../../base/errors.ts';
 import { readErofs } from './erofs.ts';
 import type { StoreParts } from './store.ts';
 
-/** Reads the whole store: blobs against their digests, layers by making their original archives again, indexes by their layout. */
-export const verifyStore = async ({ records, layers }: StoreParts, signal?: AbortSignal): Promise<string[]> => {
+/**
+ * Reads the whole store: blobs against their digests, layers by making their original archives again, indexes and disks
+ * by their layout; and that everything that a record names is there.
+ */
+export const verifyStore = async ({ records, layers, disks }: StoreParts, signal?: AbortSignal): Promise<string[]> => {
   const faults: string[] = [];
   const check = async (what: string, work: () => Promise<unknown>) => {
     signal?.throwIfAborted();
@@ -27,11 +30,24 @@ export const verifyStore = async ({ records, layers }: StoreParts, signal?: Abor
     });
   }
   for (const id of await records.imageIds()) {
-    const image = await records.readImage(id);
-    for (const diffId of image?.layers ?? []) {
-      await check(`image ${id}`, () => layers.need(diffId));
-    }
+    await check(`image ${id}`, async () => {
+      const image = await records.readImage(id);
+      for (const digest of image === undefined ? [] : [image.id, image.manifestDigest]) {
+        await records.readBlob(digest);
+      }
+      for (const diffId of image?.layers ?? []) {
+        await layers.need(diffId);
+      }
+    });
   }
+  for (const { reference, imageId } of await records.references()) {
+    await check(reference, async () => {
+      if ((await records.readImage(imageId)) === undefined) {
+        throw new Error(`its image ${imageId} is not in the store`);
+      }
+    });
+  }
+  faults.push(...(await disks.faults()));
   return faults;
 };
 

@@ -97,9 +97,15 @@ const ageOf = (filters: readonly string[]): number | undefined => {
   return age;
 };
 
-/** `hypr system check`: reads every image and layer against its digest; exit code 1 when one is damaged. */
+/**
+ * `hypr system check`: reads every image and layer against its digest; exit code 1 when one is damaged. What killed
+ * processes left is told on stderr: it is no damage.
+ */
 export const runSystemCheck: Handler = async ({ context }) => {
-  const faults = await (await context.engine()).checkStore(context.interrupts.signal);
+  const tell = (line: string): void => {
+    context.stderr.write(`${sanitiseText(line)}\n`);
+  };
+  const faults = await (await context.engine()).checkStore(context.interrupts.signal, tell);
   for (const fault of faults) {
     context.stdout.write(`${sanitiseText(fault)}\n`);
   }

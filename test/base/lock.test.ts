@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { withLock } from '../../base/lock.ts';
+import { findDeadLocks, sweepLocks, withLock } from '../../base/lock.ts';
 import { identifyProcess } from '../../base/process.ts';
 
 let dir = '';
@@ -21,7 +21,9 @@ beforeEach(() => {
 });
 
 const what = 'the thing';
-const deadHolder = JSON.stringify({ pid: 2 ** 22 - 1, startTime: '1', token: 'x' });
+const deadPid = 2 ** 22 - 1;
+const asFile = (text: string) => writeFileSync(path, text);
+const asLink = (text: string) => symlinkSync(text, path);
 
 describe('in one process', () => {
   test('one at a time, each in its turn; nothing is left', async () => {
@@ -70,13 +72,15 @@ describe('in one process', () => {
   });
 
   test.each([
-    ['that is dead', deadHolder],
-    ['whose pid is somebody else’s now', JSON.stringify({ pid: process.pid, startTime: '1' })],
-    ['that a power cut emptied', ''],
-    ['that is torn', '{"pid":1'],
-  ])('a holder %s is taken over from, by one waiter at a time', async (_, text) => {
+    ['that is dead', `${deadPid} 1 x`, asLink],
+    ['whose pid is somebody else’s now', `${process.pid} 1 x`, asLink],
+    ['that makes no sense', 'nonsense', asLink],
+    ['of an older hypr that is dead', JSON.stringify({ pid: deadPid, startTime: '1' }), asFile],
+    ['that a power cut emptied', '', asFile],
+    ['that is torn', '{"pid":1', asFile],
+  ])('a holder %s is taken over from, by one waiter at a time', async (_, text, write) => {
     await withLock(path, { what }, async () => {});
-    writeFileSync(path, text);
+    write(text);
     let inside = 0;
     const results = await Promise.all(
       [1, 2, 3].map(() =>
@@ -92,6 +96,17 @@ describe('in one process', () => {
     expect(results).toEqual([true, true, true]);
     expect(readdirSync(join(dir, 'locks'))).toEqual([]);
   });
+});
+
+test('locks of the dead are found and swept, those of the living stay', async () => {
+  await withLock(path, { what }, async () => {
+    const dead = join(dir, 'locks', 'dead.lock');
+    symlinkSync(`${deadPid} 1 x`, dead);
+    expect(await findDeadLocks(join(dir, 'locks'))).toEqual([{ path: dead, pid: deadPid }]);
+    await sweepLocks(join(dir, 'locks'));
+    expect(readdirSync(join(dir, 'locks'))).toEqual(['thing.lock']);
+  });
+  await sweepLocks(join(dir, 'nowhere'));
 });
 
 describe('between processes', () => {
@@ -129,7 +144,8 @@ describe('between processes', () => {
   test('the second waits for the first', async () => {
     const first = startHolder();
     expect(await first.line()).toBe('in');
-    expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject(identifyProcess(first.child.pid ?? 0) ?? {});
+    const { pid, startTime } = identifyProcess(first.child.pid ?? 0) ?? {};
+    expect(readlinkSync(path)).toMatch(`${pid} ${startTime} `);
     const second = startHolder();
     expect(await second.line()).toBe('waiting');
     first.child.stdin?.write('go\n');

@@ -1,0 +1,22 @@
+import { join } from 'node:path';
+import { findDeadAsides, sweepAsides } from '../../base/asides.ts';
+import { findDeadLocks, sweepLocks } from '../../base/lock.ts';
+
+const WITH_ASIDES = ['tmp', 'leases'];
+
+/** Removes what killed processes left: half-made layers and files, leases, locks. */
+export const sweepStore = async (root: string): Promise<void> => {
+  for (const folder of WITH_ASIDES) {
+    await sweepAsides(join(root, folder));
+  }
+  await sweepLocks(join(root, 'locks'));
+};
+
+/** What sweepStore would remove, one line each. */
+export const findLeftovers = async (root: string): Promise<string[]> => {
+  const asides = await Promise.all(WITH_ASIDES.map((folder) => findDeadAsides(join(root, folder))));
+  return describeLeftovers([...asides.flat(), ...(await findDeadLocks(join(root, 'locks')))]);
+};
+
+export const describeLeftovers = (found: ReadonlyArray<{ readonly path: string; readonly pid: number | undefined }>): string[] =>
+  found.map(({ path, pid }) => `${path}: left by ${pid === undefined ? 'an older hypr' : `pid ${pid}`}, removed at the next run`);
