@@ -22,6 +22,9 @@ export const ownerOfAside = (name: string): ProcessIdentity | undefined => {
   return pid === undefined ? undefined : { pid: Number(pid), startTime };
 };
 
+/** Where an aside lies, for messages: its own name says nothing to anybody. */
+export const withoutAside = (path: string): string => path.replace(/\/tmp\/[a-z]+-\d+-\d+-[0-9a-f]{12}(\/.*)?$/, '');
+
 /** What in a folder of asides has no living maker; what has not even a maker's name is from an older hypr. */
 export const findDeadAsides = async (folder: string): Promise<Array<{ readonly path: string; readonly pid: number | undefined }>> => {
   const names = await readdir(folder).catch((error: unknown) => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { asideName } from './asides.ts';
+import { asideName, withoutAside } from './asides.ts';
 import { HyprError, isErrno } from './errors.ts';
 
 export interface WriteOptions {
@@ -69,12 +69,15 @@ export const exists = async (path: string): Promise<boolean> => {
 };
 
 /** Turns ENOSPC, EACCES and their like into errors that name the path; leaves others alone. */
-export const diskError = (error: unknown, path: string): unknown => {
+export const diskError = (error: unknown, file: string): unknown => {
+  const path = withoutAside(file);
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
-    return new HyprError('HYPR_DISK_FULL', `no space left on the disk of ${path}`, {
+    const full = new HyprError('HYPR_DISK_FULL', `no space left on the disk of ${path}`, {
       hint: 'free some space: hypr rmi removes images, hypr compose down -v a stack with its volumes',
       cause: error,
     });
+    fullAt.set(full, path);
+    return full;
   }
   if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
     return new HyprError('HYPR_PERMISSION', `${path} may not be written`, {
@@ -85,9 +88,10 @@ export const diskError = (error: unknown, path: string): unknown => {
   return error;
 };
 
+/** Errors of full disks → a path on that disk, which need not exist. */
+const fullAt = new WeakMap<object, string>();
+
 export interface DiskNeed {
-  /** Somewhere on the disk; need not exist any more. */
-  readonly path: string;
   /** `the image nginx needs at least`, `the archive needs up to`. */
   readonly what: string;
   readonly bytes: number;
@@ -97,11 +101,12 @@ export interface DiskNeed {
  * Adds to the error of a full disk how much the work needs, and what is free once its half-made things are gone (call
  * it when they are). Leaves other errors alone.
  */
-export const explainDiskFull = async (error: unknown, { path, what, bytes }: DiskNeed): Promise<unknown> => {
+export const explainDiskFull = async (error: unknown, { what, bytes }: DiskNeed): Promise<unknown> => {
   if (!(error instanceof HyprError) || error.code !== 'HYPR_DISK_FULL' || error.details.length > 0) {
     return error;
   }
-  const free = await freeBytes(path);
+  const path = fullAt.get(error);
+  const free = path === undefined ? undefined : await freeBytes(path);
   const has = free === undefined ? '' : `; ${formatMegabytes(free)} are free`;
   return new HyprError(error.code, error.message, {
     ...(error.hint === undefined ? {} : { hint: error.hint }),

@@ -8,7 +8,7 @@ import { diskUsage } from '../builder/store/usage.ts';
 import { needToolchain, pruneToolchain } from '../vmm/toolchain/index.ts';
 import { findInUse } from './in-use.ts';
 import { hasMachine } from './lifecycle.ts';
-import { openStateStore, type StateStore } from './state/store.ts';
+import { openStateReader, type StateReader } from './state/store.ts';
 import type { PruneOptions, PruneResult, UsageRow } from './types.ts';
 
 /** What images, replicas, volumes and builds take on the disk, as `docker system df` counts it. */
@@ -62,8 +62,8 @@ const openStore = async (paths: HomePaths, options: { readonly sweep?: boolean }
     ...options,
   });
 
-const withState = async <T>(paths: HomePaths, work: (state: StateStore) => Promise<T>): Promise<T> => {
-  const state = openStateStore(paths.database);
+const withState = async <T>(paths: HomePaths, work: (state: StateReader) => Promise<T>): Promise<T> => {
+  const state = openStateReader(paths.database);
   try {
     return await work(state);
   } finally {
@@ -76,14 +76,14 @@ const imageRow = async (store: ImageStore): Promise<UsageRow> => {
   return { type: 'Images', total: images, active: usedImages, size: imageBytes, reclaimable: unusedImageBytes };
 };
 
-const replicaRow = async (paths: HomePaths, state: StateStore): Promise<UsageRow> => {
+const replicaRow = async (paths: HomePaths, state: StateReader): Promise<UsageRow> => {
   const rows = await Promise.all(
     state.vms().map(async (vm) => ({ active: hasMachine(vm.state), bytes: await diskUsage(join(paths.machines, vm.stack, vm.name)) })),
   );
   return { type: 'Containers', ...summarise(rows) };
 };
 
-const volumeRow = async (state: StateStore): Promise<UsageRow> => {
+const volumeRow = async (state: StateReader): Promise<UsageRow> => {
   const used = new Set(state.vms().flatMap(({ spec }) => spec.mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.volume] : []))));
   const rows = await Promise.all(state.volumes().map(async ({ name, path }) => ({ active: used.has(name), bytes: await diskUsage(path) })));
   return { type: 'Local Volumes', ...summarise(rows) };
@@ -104,7 +104,7 @@ const summarise = (rows: ReadonlyArray<{ active: boolean; bytes: number }>): Omi
 };
 
 /** What replicas of stacks that are gone have left: their anonymous volumes. A stack that is known may be about to use its own. */
-const pruneVolumes = async (paths: HomePaths, state: StateStore): Promise<{ names: string[]; bytes: number }> => {
+const pruneVolumes = async (paths: HomePaths, state: StateReader): Promise<{ names: string[]; bytes: number }> => {
   const known = new Set([...state.stacks().map(({ name }) => name), ...state.vms().map(({ stack }) => stack)]);
   const names: string[] = [];
   let bytes = 0;

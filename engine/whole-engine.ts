@@ -6,7 +6,7 @@ import { findCredentials, serverKey } from '../builder/registry/credentials.ts';
 import { login, logout, parseServer } from '../builder/registry/login.ts';
 import { resolveDigest as resolveAtRegistry } from '../builder/registry/pull.ts';
 import { openRegistries } from '../builder/registry/registries.ts';
-import type { BuildResult, Image } from '../builder/types.ts';
+import type { BuildMachines, BuildResult, Image } from '../builder/types.ts';
 import { compileJail } from '../net/compile-jail.ts';
 import { landlockAbi } from '../net/landlock.ts';
 import { checkHost } from '../vmm/doctor.ts';
@@ -35,11 +35,10 @@ export const openImages: EngineApi['openImages'] = async () => {
     keepLayers: async () => [...(await listCachedLayers(paths.build))],
   });
   const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal, options = {}) => {
-    const platform = await openBuildPlatform();
     return buildImage({
       request: { ...request, ...buildSettings(request, process.env) },
       ...buildServices(images, toolchain),
-      machines: makeBuildMachines(platform),
+      machines: machinesWhenNeeded(),
       paths,
       onEvent,
       signal,
@@ -66,6 +65,17 @@ export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signa
 
 /** Builds outside a stack have a folder for their sockets beside the stacks'. */
 const openBuildPlatform = () => openPlatform({ runDir: join(runtimeDir(), 'build') });
+
+/** Which VMM works here takes seconds to find out the first time: only a RUN that is not in the cache needs to know. */
+const machinesWhenNeeded = (): BuildMachines => {
+  let machines: Promise<BuildMachines> | undefined;
+  return {
+    start: async (options, signal) => {
+      machines ??= openBuildPlatform().then(makeBuildMachines);
+      return await (await machines).start(options, signal);
+    },
+  };
+};
 
 export const buildProject: EngineApi['buildProject'] = async (project, options, onEvent, signal = new AbortController().signal) => {
   const platform = await openBuildPlatform();

@@ -51,11 +51,11 @@ export const runFileStep = async (build: BuildContext, vertex: Vertex, step: Fil
   return await runOnce(build, vertex, { key: contentKey, find, work });
 };
 
-const addItems = async ({ store, signal, buildFolder }: BuildContext, items: readonly LayerItem[]): Promise<string> => {
+const addItems = async ({ store, signal }: BuildContext, items: readonly LayerItem[]): Promise<string> => {
   try {
     return (await store.addLayer(writeLayer(items), { signal })).diffId;
   } catch (error) {
     const bytes = items.reduce((sum, { attributes }) => sum + attributes.size, 0);
-    throw await explainDiskFull(error, { path: buildFolder, what: 'this step needs at least', bytes });
+    throw await explainDiskFull(error, { what: 'this step needs at least', bytes });
   }
 };

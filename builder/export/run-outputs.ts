@@ -41,6 +41,16 @@ interface Run {
  * the store, or else of the first archive.
  */
 export const runOutputs = async (build: BuildContext, state: StageState, configOf: ConfigOf): Promise<BuildResult> => {
+  try {
+    return await carryOut(build, state, configOf);
+  } catch (error) {
+    // All layers together: files that upper ones replace are in there, and what compression saves.
+    const sizes = await Promise.all(state.layers.map(async (diffId) => (await build.store.hasLayer(diffId))?.size ?? 0));
+    throw await explainDiskFull(error, { what: 'the output needs up to', bytes: sizes.reduce((sum, size) => sum + size, 0) });
+  }
+};
+
+const carryOut = async (build: BuildContext, state: StageState, configOf: ConfigOf): Promise<BuildResult> => {
   await using work = await openWorkFolder(build.buildFolder);
   const { store, zstd, signal } = build;
   const run: Run = { build, state, configOf, blobs: new LayerBlobs({ store, folder: work.path, zstd, signal }) };
@@ -66,26 +76,12 @@ const runOutput = async (run: Run, output: Output): Promise<ImageOutcome | undef
   if (output.type === 'cacheonly') {
     return undefined;
   }
-  const done = await run.build.progress
-    .run(TITLES[output.type], (vertex) => exportOne(run, output, vertex))
-    .catch(async (error: unknown) => {
-      throw await explainNeed(run, output, error);
-    });
+  const done = await run.build.progress.run(TITLES[output.type], (vertex) => exportOne(run, output, vertex));
   if (output.type === 'image' && output.push && done !== undefined) {
     return await pushOutput(run.build, { output, done, bundle: () => bundleOf(run, output.form) });
   }
   return done;
 };
-
-/** All layers together: files that upper ones replace are in there, and what compression saves. */
-const explainNeed = async ({ build, state }: Run, output: Output, error: unknown): Promise<unknown> => {
-  const sizes = await Promise.all(state.layers.map(async (diffId) => (await build.store.hasLayer(diffId))?.size ?? 0));
-  const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  return explainDiskFull(error, { path: placeOf(output) ?? build.buildFolder, what: 'the output needs up to', bytes });
-};
-
-const placeOf = (output: Output): string | undefined =>
-  output.type === 'local' ? output.path : 'to' in output && 'path' in output.to ? output.to.path : undefined;
 
 const exportOne = async (run: Run, output: Exclude<Output, { type: 'cacheonly' }>, vertex: Vertex): Promise<ImageOutcome | undefined> => {
   switch (output.type) {

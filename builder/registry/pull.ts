@@ -167,7 +167,7 @@ const explainNeed = async (
   for (const [index, { size }] of manifest.layers.entries()) {
     bytes += (await store.hasLayer(config.diffIds[index] ?? '')) === undefined ? size : 0;
   }
-  return explainDiskFull(error, { path: store.root, what: 'the layers that are missing are unpacked to more than', bytes });
+  return explainDiskFull(error, { what: 'the layers that are missing are unpacked to more than', bytes });
 };
 
 const pullLayer = async (

@@ -47,7 +47,7 @@ export const saveArchive = async (store: ImageStore, path: string, input: SaveIn
       await rm(target, { force: true });
     }
     const bytes = input.images.reduce((sum, { image }) => sum + image.size, 0);
-    throw await explainDiskFull(diskError(error, path), { path, what: 'the archive needs about', bytes });
+    throw await explainDiskFull(diskError(error, path), { what: 'the archive needs about', bytes });
   }
 };
 

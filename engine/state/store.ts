@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
@@ -34,9 +34,37 @@ export interface StateStore {
 
 /** Opens (and migrates) the database. Throws STACK_STATE when it was written by a newer hypr or is damaged. */
 export const openStateStore = (path: string): StateStore => {
-  const db = openDatabase(path);
+  return makeStore(openDatabase(path));
+};
+
+export type StateReader = Pick<StateStore, 'stack' | 'stacks' | 'vms' | 'networks' | 'leases' | 'volumes' | 'close'>;
+
+/**
+ * The state for those who only ask: without a database there is nothing. SQLite makes a file before it reads, which a full
+ * disk has no room for, just when something is to be removed: then the database is read from a copy in memory.
+ */
+export const openStateReader = (path: string): StateReader => {
+  if (!existsSync(path)) {
+    return makeStore(migrated(new Database(':memory:'), path));
+  }
+  try {
+    return openStateStore(path);
+  } catch (error) {
+    const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
+    // With a log the file alone is not the whole state.
+    if (!(error instanceof HyprError) || error.code !== 'HYPR_DISK_FULL' || (log?.size ?? 0) > 0) {
+      throw error;
+    }
+    const copy = readFileSync(path);
+    // Memory has no log (SQLite file format 1.3.3: versions at 18 and 19).
+    copy.fill(1, 18, 20);
+    return makeStore(migrated(new Database(copy), path));
+  }
+};
+
+const migrated = (db: Database.Database, path: string): Database.Database => {
   migrate(db, path);
-  return makeStore(db);
+  return db;
 };
 
 const openDatabase = (path: string): Database.Database => {
@@ -47,14 +75,28 @@ const openDatabase = (path: string): Database.Database => {
     db.pragma('synchronous = NORMAL');
     db.pragma('foreign_keys = ON');
     db.pragma('busy_timeout = 10000');
-    return db;
+    return migrated(db, path);
   } catch (error) {
-    const known = diskError(error, path);
+    const known = databaseError(error, path);
     throw known instanceof HyprError
       ? known
       : new HyprError('STACK_STATE', `${path} cannot be opened: ${messageOf(error)}`, { cause: error });
   }
 };
+
+/** SQLite has words of its own for a full disk, and none for one on which its index of the log does not fit. */
+const databaseError = (error: unknown, path: string): unknown => {
+  const code = error instanceof Database.SqliteError ? error.code : '';
+  const isFull = code === 'SQLITE_FULL' || (code.startsWith('SQLITE_IOERR') && hasNoRoom(dirname(path)));
+  return diskError(isFull ? Object.assign(new Error(messageOf(error), { cause: error }), { code: 'ENOSPC' }) : error, path);
+};
+
+const hasNoRoom = (folder: string): boolean => {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < LOG_INDEX;
+};
+
+const LOG_INDEX = 32 * 1024;
 
 const migrate = (db: Database.Database, path: string): void => {
   const run = db.transaction(() => {
@@ -78,7 +120,11 @@ const makeStore = (db: Database.Database): StateStore => {
   const all = <T>(sql: string, map: (row: Sql) => T, ...values: Array<string | number>): T[] =>
     (db.prepare(sql).all(...values) as Sql[]).map(map);
   const run = (sql: string, values: Sql): void => {
-    db.prepare(sql).run(values);
+    try {
+      db.prepare(sql).run(values);
+    } catch (error) {
+      throw databaseError(error, db.name);
+    }
   };
   /** Insert or update by primary key, from the keys of the row. */
   const upsert = (table: string, keys: readonly string[], row: Sql): void => {

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { resolveReplica } from '../../engine/resolve.ts';
 import type { VmRow } from '../../engine/state/records.ts';
-import { openStateStore } from '../../engine/state/store.ts';
+import { openStateReader, openStateStore } from '../../engine/state/store.ts';
 import { projectOf, RUNTIME } from './support/project.ts';
 
 let dir = '';
@@ -93,4 +93,18 @@ test('a file that is no database is named', () => {
   const path = join(dir, 'sub', 'hypr.db');
   openStateStore(path).close();
   expect(statSync(join(dir, 'sub')).mode & 0o077).toBe(0);
+});
+
+test('who only asks makes no database, and sees what is there', () => {
+  const path = join(dir, 'hypr.db');
+  const none = openStateReader(path);
+  expect([none.vms(), none.stacks(), existsSync(path)]).toEqual([[], [], false]);
+  none.close();
+  const store = openStateStore(path);
+  store.putStack(stackRow);
+  store.putVm(vmRow);
+  const reader = openStateReader(path);
+  expect([reader.stack('shop'), reader.vms()]).toEqual([stackRow, [vmRow]]);
+  reader.close();
+  store.close();
 });

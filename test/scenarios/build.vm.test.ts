@@ -211,12 +211,13 @@ pipe
       cwd: stack.dir,
       env: { ...process.env, ...stack.env },
       stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
     });
     let text = '';
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
-      if (/^#\d+ [\d.]+ waiting now$/m.test(text)) {
-        child.kill('SIGKILL');
+      if (/^#\d+ [\d.]+ waiting now$/m.test(text) && child.exitCode === null && child.signalCode === null) {
+        process.kill(-(child.pid ?? 0), 'SIGKILL');
       }
     });
     await new Promise((resolve) => child.once('close', resolve));
@@ -225,6 +226,8 @@ pipe
     const after = await build(['--progress', 'plain', '-f', '-'], step('after', ''));
     expect(after.code, after.stderr).toBe(0);
     expect(after.stderr).toMatch(/ (a\n.* b|b\n.* a)\n.* after$/m);
+    const locks = await Promise.all(['build/locks', 'build/tmp', 'images/locks', 'images/tmp'].map((name) => readdir(join(home, name))));
+    expect(locks).toEqual([[], [], [], []]);
   });
 
   test('Ctrl-C in the middle of a RUN leaves nothing', async () => {

@@ -1,0 +1,79 @@
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inject } from 'vitest';
+import { type CliResult, hyprBin } from './cli.ts';
+
+/** A mount in a namespace of its own needs root, and a container may forbid it all the same. */
+export const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+
+const FILLER = 'filler';
+
+/**
+ * A small file system as HYPR_HOME, in a mount namespace that a child holds open: this process does not see it, and it
+ * is gone with the child.
+ */
+export class SmallDisk {
+  private constructor(
+    readonly dir: string,
+    private readonly holder: ReturnType<typeof spawn>,
+  ) {}
+
+  static async open(mib: number): Promise<SmallDisk> {
+    const dir = await mkdtemp(join(tmpdir(), 'hypr-small-disk-'));
+    const script = 'mount -t tmpfs -o "size=$1" none "$2" && echo mounted && exec cat';
+    const holder = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', `${mib}m`, dir], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [text] = (await once(holder.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+    if (text.toString() !== 'mounted\n') {
+      throw new Error(`no tmpfs: ${text}`);
+    }
+    const disk = new SmallDisk(dir, holder);
+    await disk.#inside('ln', ['-s', await realpath(join(inject('hyprHome'), 'toolchain')), join(dir, 'toolchain')]);
+    return disk;
+  }
+
+  run(args: readonly string[]): Promise<CliResult> {
+    return this.#inside(hyprBin, args);
+  }
+
+  /** Takes all space but `mib`. */
+  async fill(mib: number): Promise<void> {
+    const { stdout } = await this.#inside('df', ['--output=avail', '-B1', this.dir]);
+    const bytes = Number(stdout.split('\n')[1]) - mib * 1024 * 1024;
+    await this.#inside('fallocate', ['-l', String(bytes), join(this.dir, FILLER)]);
+  }
+
+  free(): Promise<void> {
+    return this.remove(join(this.dir, FILLER));
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#inside('rm', ['-rf', path]);
+  }
+
+  /** Everything on it, sorted, but finished layers and steps, which may stay, and the state database. */
+  async files(): Promise<string[]> {
+    const without = ['*/images/layers/*', '*/build', '*/build/*', '*/hypr.db*', `*/${FILLER}`];
+    const { stdout } = await this.#inside('find', [this.dir, '-mindepth', '1', ...without.flatMap((path) => ['-not', '-path', path])]);
+    const asides = await this.#inside('find', [join(this.dir, 'build/tmp'), join(this.dir, 'build/locks'), '-mindepth', '1']);
+    return `${stdout}${asides.stdout}`.trim().split('\n').sort();
+  }
+
+  async close(): Promise<void> {
+    const ended = once(this.holder, 'exit');
+    this.holder.stdin?.end();
+    await ended;
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  #inside(file: string, args: readonly string[]): Promise<CliResult> {
+    const env = { ...process.env, HYPR_HOME: this.dir };
+    return new Promise((resolve) => {
+      execFile('nsenter', ['-t', String(this.holder.pid), '-m', '--', file, ...args], { env, timeout: 180_000 }, (error, stdout, stderr) =>
+        resolve({ code: error === null ? 0 : Number(error.code ?? 137), stdout, stderr }),
+      );
+    });
+  }
+}
