@@ -20,7 +20,6 @@
 
 #include "kestrel.h"
 
-#define VIRTIO_AUTOPROBE "/sys/bus/virtio/drivers_autoprobe"
 #define PORT_NAME "org.hypr.kestrel"
 
 #ifdef KESTREL_HOST_TEST
@@ -114,21 +113,13 @@ static void load_module(const char *path) {
   }
 }
 
-/* The disks of a template are not those of its clones: their driver is bound when the orders come. What is plugged in
- * later binds by itself. */
-static void load_module_only(const char *path) {
-  write_file(VIRTIO_AUTOPROBE, "0", 1, 0);
-  load_module(path);
-  write_file(VIRTIO_AUTOPROBE, "1", 1, 0);
-}
-
 static void load_modules(void) {
   FILE *list = fopen("/modules.load", "re");
   char line[256];
   while (list != NULL && fgets(line, sizeof line, list) != NULL) {
     line[strcspn(line, "\n")] = 0;
     if (line[0] == '/') {
-      strstr(line, "/virtio_blk.") != NULL ? load_module_only(line) : load_module(line);
+      load_module(line);
     }
   }
   if (list != NULL) {
@@ -197,6 +188,10 @@ void boot_machine(int argc, char **argv) {
   umask(022);
   mount_basics();
   load_modules();
+  if (make_dev() != 0) {
+    on_crash(0);
+  }
+  ready_network();
   oom_watch();
   look_for_port(&port_timer);
 }

@@ -163,8 +163,10 @@ const char *caps_apply(const struct process_spec *spec, uid_t uid);
 /* prepare.c, net.c, mounts.c, files.c: run in a job; each prints its error on stderr and gives non-zero */
 int prepare_machine(const struct machine_orders *orders);
 int mount_all(const struct machine_orders *orders);
+int make_dev(void);
 int mount_root(const struct machine_orders *orders);
 int write_files(const struct file_order *files, size_t count);
+void ready_network(void);
 int configure_network(const struct machine_orders *orders);
 int set_clock(uint64_t wall_ms);
 int push_layer(bool with_tar);

@@ -181,12 +181,13 @@ static void file_store(const char *path, char *out, size_t size) {
 static int bind_file(const char *store, const struct file_order *file) {
   struct mount_order order = {.target = file->path};
   /* Processes that run already have mounts of their own: what is new must be moved in there. */
-  int tree = (int)syscall(SYS_open_tree, AT_FDCWD, store, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
+  bool runs = workload != NULL && !workload->exited;
+  int tree = runs ? (int)syscall(SYS_open_tree, AT_FDCWD, store, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC) : -1;
   int source = open(store, O_PATH | O_CLOEXEC), root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int result = bind_at(root, &order, source);
   close(root);
   close(source);
-  if (result == 0 && workload != NULL && !workload->exited && tree >= 0) {
+  if (result == 0 && tree >= 0) {
     /* A job has none of PID 1's descriptors. */
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/mnt", workload->pid);

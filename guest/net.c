@@ -97,11 +97,40 @@ static int drop_prepared_card(void) {
 
 static void temporary_name(size_t index, char *out) { snprintf(out, IFNAMSIZ, "hypr%u", (unsigned)index % 1000); }
 
-/* All cards get a name of their own first, so that eth0 and eth1 can change places. The cards of a clone were
+/* As docker does where a network has no IPv6: no router solicitations, no tentative link-local address. And a gratuitous
+ * ARP when the card comes up: the network's switch may remember the address, but not on which wire it is now, and drops
+ * what it cannot place until this machine says something. */
+static int set_habits(const char *name) {
+  char path[128];
+  snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+  if (write_file(path, "1", 1, 0) != 0 && errno != ENOENT) {
+    return fail("switching IPv6 off on %s: %s", name, strerror(errno));
+  }
+  snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/arp_notify", name);
+  return write_file(path, "1", 1, 0) == 0 ? 0 : fail("announcing %s: %s", name, strerror(errno));
+}
+
+/* What no orders change, while the machine boots: a template does it once for all its clones. */
+void ready_network(void) {
+  char name[IFNAMSIZ];
+  sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (sock >= 0) {
+    set_flags("lo", IFF_UP, 0);
+    if (find_card(prepared_mac, name)) {
+      set_habits(name);
+    }
+    close(sock);
+  }
+}
+
+/* The prepared card has its name and its habits: of a template, it is eth0 as it is in most orders. */
+static bool settled;
+
+/* All other cards get a name of their own first, so that eth0 and eth1 can change places. The cards of a clone were
  * plugged in an instant ago and come one after the other: only the right one will do. */
 static int claim_card(const struct nic_order *nic, size_t index) {
   char name[IFNAMSIZ], temporary[IFNAMSIZ];
-  bool found = index == 0 && find_card(prepared_mac, name);
+  bool prepared = index == 0 && find_card(prepared_mac, name), found = prepared;
   if (found && set_mac(name, nic->mac) != 0) {
     return fail("giving the network card %s its address: %s", nic->name, strerror(errno));
   }
@@ -110,6 +139,10 @@ static int claim_card(const struct nic_order *nic, size_t index) {
   }
   if (!found) {
     return fail("there is no network card for %s", nic->name);
+  }
+  if (prepared && strcmp(name, nic->name) == 0) {
+    settled = true;
+    return 0;
   }
   temporary_name(index, temporary);
   if (rename_card(name, temporary) != 0) {
@@ -148,8 +181,9 @@ static int set_route(const struct nic_order *nic) {
 
 static int set_up(const struct nic_order *nic, size_t index) {
   char temporary[IFNAMSIZ];
+  bool ready = index == 0 && settled;
   temporary_name(index, temporary);
-  if (rename_card(temporary, nic->name) != 0) {
+  if (!ready && rename_card(temporary, nic->name) != 0) {
     return fail("naming the network card %s: %s", nic->name, strerror(errno));
   }
   struct ifreq r = request(nic->name);
@@ -157,17 +191,8 @@ static int set_up(const struct nic_order *nic, size_t index) {
   if (nic->mtu != 0 && ioctl(sock, SIOCSIFMTU, &r) != 0) {
     return fail("setting the MTU of %s to %u: %s", nic->name, nic->mtu, strerror(errno));
   }
-  /* As docker does where a network has no IPv6: no router solicitations, no tentative link-local address. */
-  char sysctl[128];
-  snprintf(sysctl, sizeof sysctl, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", nic->name);
-  if (write_file(sysctl, "1", 1, 0) != 0 && errno != ENOENT) {
-    return fail("switching IPv6 off on %s: %s", nic->name, strerror(errno));
-  }
-  /* A gratuitous ARP when the card comes up: the network's switch may remember the address, but not on which
-   * wire it is now, and drops what it cannot place until this machine says something. */
-  snprintf(sysctl, sizeof sysctl, "/proc/sys/net/ipv4/conf/%s/arp_notify", nic->name);
-  if (write_file(sysctl, "1", 1, 0) != 0) {
-    return fail("announcing %s: %s", nic->name, strerror(errno));
+  if (!ready && set_habits(nic->name) != 0) {
+    return -1;
   }
   if (set_addresses(nic) != 0 || set_flags(nic->name, IFF_UP, 0) != 0 || set_route(nic) != 0) {
     return fail("configuring %s: %s", nic->name, strerror(errno));

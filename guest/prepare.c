@@ -38,22 +38,6 @@ static int seed_random(const struct machine_orders *orders) {
   return result == 0 ? 0 : fail("seeding the random numbers: %s", strerror(errno));
 }
 
-/* Binds the devices that were there before anybody knew what they are: see load_modules. */
-static void bind_devices(void) {
-  DIR *dir = opendir("/sys/bus/virtio/devices");
-  struct dirent *entry;
-  while (dir != NULL && (entry = readdir(dir)) != NULL) {
-    char driver[512];
-    snprintf(driver, sizeof driver, "/sys/bus/virtio/devices/%s/driver", entry->d_name);
-    if (entry->d_name[0] != '.' && access(driver, F_OK) != 0) {
-      write_file("/sys/bus/virtio/drivers_probe", entry->d_name, strlen(entry->d_name), 0);
-    }
-  }
-  if (dir != NULL) {
-    closedir(dir);
-  }
-}
-
 static bool match_disk(const char *name, const char *serial, char *out, size_t size) {
   char path[512], text[64];
   snprintf(path, sizeof path, "/sys/block/%s/serial", name);
@@ -191,7 +175,6 @@ int prepare_machine(const struct machine_orders *orders) {
   }
   set_clock(orders->clock);
   umask(0);
-  bind_devices();
   limit_memory();
   bool ok = set_identity(orders) == 0 && configure_network(orders) == 0 && set_sysctls(orders) == 0 &&
             mount_root(orders) == 0 && mount_all(orders) == 0 && write_identity_files(orders) == 0 &&

@@ -18,6 +18,7 @@
 #define LAYERS PRIVATE "/layers"
 #define NEW_ROOT PRIVATE "/newroot"
 #define CREATED PRIVATE "/created"
+#define DEV PRIVATE "/dev"
 enum { MAX_LAYERS = 120 };
 
 /* Mount points that were not in the image: kept out of the layers that a build exports. */
@@ -54,12 +55,11 @@ bool was_created(const char *path) {
 /* The writable layer of a machine is number 0; each pushLayer adds one. They survive a restart of the machine. */
 static int top_layer(void) {
   char path[64];
-  int top = -1;
-  for (int i = 0; i <= MAX_LAYERS; i++) {
-    snprintf(path, sizeof path, LAYERS "/%d/u", i);
-    top = access(path, F_OK) == 0 ? i : top;
-  }
-  return top;
+  int count = 0;
+  do {
+    snprintf(path, sizeof path, LAYERS "/%d/u", count);
+  } while (access(path, F_OK) == 0 && ++count <= MAX_LAYERS);
+  return count - 1;
 }
 
 int upper_path(char *out, size_t size) {
@@ -125,26 +125,18 @@ static int make_node(int dev, const char *name, unsigned major, unsigned minor, 
   return mknodat(dev, name, S_IFCHR | mode, makedev(major, minor)) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-static int mount_at(int root, const char *path, const char *type, unsigned long flags, const char *options) {
-  char target[FD_PATH];
-  int fd = rooted_make(root, path, true, 0755, remember_created);
-  int result = fd < 0 ? -1 : mount(type, fd_path(fd, target), type, flags, options);
-  if (result != 0) {
-    fail("mounting %s: %s", path, strerror(errno));
-  }
-  if (fd >= 0) {
-    close(fd);
-  }
-  return result;
+static int mount_in(const char *path, const char *type, unsigned long flags, const char *options) {
+  return mkdir(path, 0755) != 0 || mount(type, path, type, flags, options) != 0 ? fail("mounting %s: %s", path, strerror(errno)) : 0;
 }
 
-/* /dev as a container expects it; /proc and /sys come with the process, from its own namespaces. */
-static int fill_dev(int root) {
+/* /dev as a container expects it; /proc and /sys come with the process, from its own namespaces. Made in private while
+ * the machine boots, which a template does once for all its clones. */
+int make_dev(void) {
   const unsigned long flags = MS_NOSUID | MS_NOEXEC;
-  if (mount_at(root, "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k") != 0) {
+  if (mount_in(DEV, "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k") != 0) {
     return -1;
   }
-  int dev = rooted_open(root, "/dev", O_RDONLY | O_DIRECTORY);
+  int dev = open(DEV, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   bool ok = make_node(dev, "null", 1, 3, 0666) == 0 && make_node(dev, "zero", 1, 5, 0666) == 0 && make_node(dev, "full", 1, 7, 0666) == 0 &&
             make_node(dev, "random", 1, 8, 0666) == 0 && make_node(dev, "urandom", 1, 9, 0666) == 0 && make_node(dev, "tty", 5, 0, 0666) == 0;
   static const char *const links[][2] = {{"pts/ptmx", "ptmx"}, {"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
@@ -156,11 +148,24 @@ static int fill_dev(int root) {
   if (!ok) {
     return fail("filling /dev: %s", strerror(errno));
   }
-  return mount_at(root, "/dev/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,gid=5") == 0 &&
-                 mount_at(root, "/dev/shm", "tmpfs", flags | MS_NODEV, "mode=1777,size=65536k") == 0 &&
-                 mount_at(root, "/dev/mqueue", "mqueue", flags | MS_NODEV, NULL) == 0
+  return mount_in(DEV "/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,gid=5") == 0 &&
+                 mount_in(DEV "/shm", "tmpfs", flags | MS_NODEV, "mode=1777,size=65536k") == 0 &&
+                 mount_in(DEV "/mqueue", "mqueue", flags | MS_NODEV, NULL) == 0
              ? 0
              : -1;
+}
+
+static int place_dev(int root) {
+  char target[FD_PATH];
+  int fd = rooted_make(root, "/dev", true, 0755, remember_created);
+  int result = fd < 0 ? -1 : mount(DEV, fd_path(fd, target), NULL, MS_MOVE, NULL);
+  if (result != 0) {
+    fail("mounting /dev: %s", strerror(errno));
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
+  return result;
 }
 
 static int make_mount_points(int root) {
@@ -197,7 +202,7 @@ int mount_root(const struct machine_orders *orders) {
     return -1;
   }
   int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int result = make_mount_points(root) == 0 ? fill_dev(root) : -1;
+  int result = make_mount_points(root) == 0 ? place_dev(root) : -1;
   close(root);
   return result;
 }

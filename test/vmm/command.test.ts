@@ -132,8 +132,8 @@ describe('the command line of QEMU', () => {
       -device pcie-root-port,id=p13,chassis=14,bus=pcie.0,addr=9.5
       -device pcie-root-port,id=p14,chassis=15,bus=pcie.0,addr=9.6
       -device pcie-root-port,id=p15,chassis=16,bus=pcie.0,addr=9.7
-      -blockdev null-co,node-name=d0,size=0
-      -blockdev null-co,node-name=d1,size=0
+      -blockdev null-co,node-name=d0,size=17592186044416,read-zeroes=on
+      -blockdev null-co,node-name=d1,size=17592186044416,read-zeroes=on
       -netdev hubport,id=n0,hubid=0
       -device virtio-blk-pci,drive=d0,serial=none0,werror=report,rerror=report,id=s0,bus=p0
       -device virtio-blk-pci,drive=d1,serial=none1,werror=report,rerror=report,id=s1,bus=p1

@@ -122,7 +122,7 @@ const cloneDevices = (spec: MachineSpec): string[] => [
   ...['-device', 'virtio-balloon-pci'],
   ...Array.from({ length: SLOTS }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap(driveArgs),
-  ...absentDisks(spec).flatMap((index) => ['-blockdev', `null-co,node-name=d${index},size=0`]),
+  ...absentDisks(spec).flatMap((index) => ['-blockdev', `null-co,node-name=d${index},size=${ABSENT_DISK_BYTES},read-zeroes=on`]),
   ...spec.nics.flatMap(netdevArgs),
   ...(spec.nics.length < PREPARED_NICS ? ['-netdev', `hubport,id=${ABSENT_NIC.id},hubid=0`] : []),
   ...spec.shares.flatMap((_, index) => shareArgs(spec, index)),
@@ -134,7 +134,13 @@ const cloneDevices = (spec: MachineSpec): string[] => [
  */
 const ABSENT_NIC: NicSpec = { id: 'n0', mac: '02:68:79:70:72:00', mtu: 65_520 };
 
-/** Prepared disks that a machine has no use for: of no size, and so not in a guest's list of partitions. */
+/**
+ * What a template's disks say they hold. Its guest has bound their driver, and a clone's guest goes on believing it: more
+ * than any file system will want, which knows its own size. What lies beyond a clone's real disk cannot be read.
+ */
+const ABSENT_DISK_BYTES = 2 ** 44;
+
+/** Prepared disks that a machine has no use for. */
 const absentDisks = (spec: MachineSpec): number[] => Array.from({ length: PREPARED_DISKS }, (_, index) => index).slice(spec.disks.length);
 
 const FIRST_PORT_SLOT = 8;
@@ -150,8 +156,8 @@ export type Device = Readonly<Record<string, string | number>>;
 
 /**
  * Pure: the disks and the card that a template has already, so that the guest of a clone need not enumerate its bus
- * for them. In a template there is nothing behind them. Its guest has bound no driver to the disks: what a disk is,
- * it asks in the clone.
+ * for them and has their drivers bound. In a template there is nothing behind them: a disk's serial is asked for by
+ * whoever reads it, and of a card the orders say what it is.
  */
 const preparedDevices = (spec: MachineSpec): Device[] => {
   const absent = absentDisks(spec).map((index) => diskDevice({ serial: `none${index}` }, index));
