@@ -14,7 +14,7 @@ import { startBuildGuard } from './build-guard.ts';
 import type { Platform } from './platform.ts';
 import { bootMachine } from './replica-run.ts';
 
-const BUILD_MEMORY_MIB = 2048;
+export const BUILD_MEMORY_MIB = 2048;
 const BUILD_DISK_MIB = 64 * 1024;
 /** Disks of caches and mounted images that a machine can have at a time. */
 const SPARE_PORTS = 12;

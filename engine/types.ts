@@ -337,6 +337,7 @@ export const SETUP_STEPS = [
   'Initramfs',
   'Accelerator',
   'Template machine',
+  'Template machine for builds',
 ] as const;
 
 /** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */

@@ -18,7 +18,7 @@ import { buildSettings } from './build-settings.ts';
 import { orderServices } from './dependencies.ts';
 import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
-import { makeTemplate } from './make-template.ts';
+import { makeTemplates } from './make-templates.ts';
 import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
 import type { EngineApi, ImageApi } from './types.ts';
 import { openPlatform } from './wiring.ts';
@@ -162,7 +162,7 @@ export const setup: EngineApi['setup'] = async (onProgress, signal) => {
     details: verdict.reason,
   });
   if (templates !== undefined) {
-    await makeTemplate({ templates, vmm, onProgress, ...(signal ? { signal } : {}) });
+    await makeTemplates({ templates, vmm, onProgress, ...(signal ? { signal } : {}) });
   }
 };
 
