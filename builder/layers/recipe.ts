@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { HyprError } from '../../base/errors.ts';
+import { Blocks, ReadAhead } from './pieces.ts';
 
 /** Bytes of the original archive that the normal one also has. */
 export interface Extent {
@@ -30,35 +31,34 @@ export const writeRecipe = async (
 };
 
 async function* operations(input: { original: FileHandle; size: number; extents: readonly Extent[] }): AsyncGenerator<Buffer> {
+  const source = new ReadAhead(input.original, (at) => new Error(`the spooled layer ended at ${at} of ${input.size}`));
+  const out = new Blocks();
   const sorted = [...input.extents].sort((a, b) => a.original - b.original);
   let at = 0;
-  for (const { original, normal, length } of sorted) {
-    yield* literal(input.original, at, original);
-    yield copyOperation(normal, length);
-    at = original + length;
-  }
-  yield* literal(input.original, at, input.size);
-}
-
-async function* literal(file: FileHandle, from: number, to: number): AsyncGenerator<Buffer> {
-  for (let at = from; at < to; ) {
-    const buffer = Buffer.allocUnsafe(9 + Math.min(CHUNK, to - at));
-    const { bytesRead } = await file.read(buffer, 9, buffer.length - 9, at);
-    if (bytesRead === 0) {
-      throw new Error(`the spooled layer ended at ${at} of ${to}`);
+  for (const { original, normal, length } of [...sorted, { original: input.size, normal: 0, length: 0 }]) {
+    while (at < original) {
+      const piece = source.peek(at, original - at) ?? (await source.load(at, original - at));
+      out.push(operation(LITERAL, piece.length));
+      out.push(piece);
+      at += piece.length;
     }
-    buffer[0] = LITERAL;
-    buffer.writeBigUInt64BE(BigInt(bytesRead), 1);
-    yield buffer.subarray(0, 9 + bytesRead);
-    at += bytesRead;
+    if (length > 0) {
+      out.push(operation(COPY, normal, length));
+      at = original + length;
+    }
+    if (out.hasFull) {
+      yield* out.takeFull();
+    }
   }
+  yield* out.takeAll();
 }
 
-const copyOperation = (from: number, length: number): Buffer => {
-  const buffer = Buffer.alloc(17);
-  buffer[0] = COPY;
-  buffer.writeBigUInt64BE(BigInt(from), 1);
-  buffer.writeBigUInt64BE(BigInt(length), 9);
+const operation = (kind: number, ...numbers: readonly number[]): Buffer => {
+  const buffer = Buffer.allocUnsafe(1 + 8 * numbers.length);
+  buffer[0] = kind;
+  for (const [index, number] of numbers.entries()) {
+    buffer.writeBigUInt64BE(BigInt(number), 1 + 8 * index);
+  }
   return buffer;
 };
 
@@ -69,23 +69,46 @@ export async function* replayRecipe(recipe: string, tar: string): AsyncGenerator
   const input = source.pipe(createGunzip({ chunkSize: CHUNK }));
   source.on('error', (error) => input.destroy(error));
   const reader = new Reader(input);
+  const contents = new ReadAhead(file, () => corrupt('its layer.tar'));
+  const out = new Blocks();
   try {
     for (let kind = await reader.read(1); kind.length === 1; kind = await reader.read(1)) {
       const first = Number((await reader.exactly(8)).readBigUInt64BE());
       if (kind[0] === LITERAL) {
-        yield await reader.exactly(first);
+        out.push(await reader.exactly(first));
       } else if (kind[0] === COPY) {
-        yield* range(file, first, Number((await reader.exactly(8)).readBigUInt64BE()));
+        const length = Number((await reader.exactly(8)).readBigUInt64BE());
+        if (length < SMALL) {
+          await copySmall(contents, { from: first, length, out });
+        } else {
+          yield* out.takeAll();
+          yield* range(file, first, length);
+        }
       } else {
         throw corrupt(recipe);
       }
+      if (out.hasFull) {
+        yield* out.takeFull();
+      }
     }
+    yield* out.takeAll();
   } finally {
     source.destroy();
     input.destroy();
     await file.close();
   }
 }
+
+/** Larger contents are read into buffers of their own. */
+const SMALL = 128 * 1024;
+
+const copySmall = async (contents: ReadAhead, { from, length, out }: { from: number; length: number; out: Blocks }): Promise<void> => {
+  for (let at = 0; at < length; ) {
+    const piece = contents.peek(from + at, length - at) ?? (await contents.load(from + at, length - at));
+    out.push(piece);
+    at += piece.length;
+  }
+};
 
 async function* range(file: FileHandle, from: number, length: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < length; ) {

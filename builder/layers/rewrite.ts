@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Content, LayerModel, LayerNode } from './layer-model.ts';
+import { ReadAhead } from './pieces.ts';
 import type { Extent } from './recipe.ts';
 import { checkPieces, readInlineMap, type SparsePiece } from './sparse.ts';
 import { type Attributes, BLOCK, type ByteString, END_MARK, encodeHeader, padding } from './tar-format.ts';
@@ -13,13 +14,14 @@ const MARK: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0'
  */
 export const writeNormalTar = async (model: LayerModel, from: FileHandle, to: FileHandle, signal?: AbortSignal): Promise<Extent[]> => {
   const out = new Output(to);
+  const input = new ReadAhead(from, (at) => new Error(`the spooled layer ended at ${at} (block ${Math.floor(at / BLOCK)})`));
   const extents: Extent[] = [];
   const whiteouts = groupByFolder(model.whiteouts);
   const todo: Array<{ node: LayerNode; path: ByteString }> = [{ node: model.root, path: '' }];
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
     const { node, path } = next;
     signal?.throwIfAborted();
-    await writeNode(node, path, { out, from, extents });
+    await writeNode(node, path, { out, from, input, extents });
     const below = path === '' ? '' : `${path}/`;
     if (node.opaque && node !== model.root) {
       await out.write(encodeHeader(`${below}.wh..wh..opq`, MARK, 0));
@@ -39,10 +41,11 @@ export const writeNormalTar = async (model: LayerModel, from: FileHandle, to: Fi
 interface Target {
   readonly out: Output;
   readonly from: FileHandle;
+  readonly input: ReadAhead;
   readonly extents: Extent[];
 }
 
-const writeNode = async (node: LayerNode, path: ByteString, { out, from, extents }: Target): Promise<void> => {
+const writeNode = async (node: LayerNode, path: ByteString, { out, from, input, extents }: Target): Promise<void> => {
   const { attributes, content } = node;
   if (content === undefined) {
     await out.write(encodeHeader(path, attributes, 0));
@@ -60,7 +63,7 @@ const writeNode = async (node: LayerNode, path: ByteString, { out, from, extents
   for (const { offset, length } of pieces) {
     await out.zeros(offset - at);
     extents.push({ original: source, normal: out.position, length });
-    await out.copy(from, source, length);
+    await out.copy(input, source, length);
     source += length;
     at = offset + length;
   }
@@ -89,7 +92,9 @@ const groupByFolder = (paths: Iterable<ByteString>): Map<ByteString, ByteString[
   return groups;
 };
 
-/** Gathers small writes; content goes through in large ones. */
+const ZEROS = Buffer.alloc(64 * 1024);
+
+/** Gathers small writes. */
 class Output {
   position = 0;
   #buffer = Buffer.alloc(CHUNK);
@@ -99,40 +104,30 @@ class Output {
 
   async write(data: Buffer): Promise<void> {
     for (let at = 0; at < data.length; ) {
-      at += await this.#fill(async (room) => data.copy(room, 0, at));
+      if (this.#used === CHUNK) {
+        await this.flush();
+      }
+      const count = data.copy(this.#buffer, this.#used, at);
+      this.#used += count;
+      this.position += count;
+      at += count;
     }
   }
 
   async zeros(count: number): Promise<void> {
     for (let left = count; left > 0; ) {
-      left -= await this.#fill(async (room) => {
-        const length = Math.min(left, room.length);
-        room.fill(0, 0, length);
-        return length;
-      });
+      const piece = Math.min(left, ZEROS.length);
+      await this.write(ZEROS.subarray(0, piece));
+      left -= piece;
     }
   }
 
-  async copy(from: FileHandle, start: number, length: number): Promise<void> {
+  async copy(from: ReadAhead, start: number, length: number): Promise<void> {
     for (let done = 0; done < length; ) {
-      done += await this.#fill(async (room) => {
-        const { bytesRead } = await from.read(room, 0, Math.min(room.length, length - done), start + done);
-        if (bytesRead === 0) {
-          throw new Error(`the spooled layer ended at ${start + done} (block ${Math.floor((start + done) / BLOCK)})`);
-        }
-        return bytesRead;
-      });
+      const piece = from.peek(start + done, length - done) ?? (await from.load(start + done, length - done));
+      await this.write(piece);
+      done += piece.length;
     }
-  }
-
-  async #fill(put: (room: Buffer) => Promise<number>): Promise<number> {
-    if (this.#used === CHUNK) {
-      await this.flush();
-    }
-    const count = await put(this.#buffer.subarray(this.#used));
-    this.#used += count;
-    this.position += count;
-    return count;
   }
 
   async flush(): Promise<void> {

@@ -3,12 +3,13 @@ import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { Tool } from '../../vmm/tools.ts';
 
 const CHUNK = 1024 * 1024;
 const PIECE = 512 * 1024;
+const CHUNKS_AHEAD = 8;
 
 /**
  * The tar inside a layer blob, whichever way it is compressed: gzip, zstd or not at all, told by its
@@ -65,7 +66,8 @@ async function* inLargePieces(input: AsyncIterable<Buffer>): AsyncGenerator<Buff
 }
 
 async function* gunzip(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const inflate = createGunzip({ chunkSize: CHUNK });
+  // Chunks wait as they are, some of them: inflating goes on while the one before is hashed and written.
+  const inflate = createGunzip({ chunkSize: CHUNK, readableObjectMode: true, readableHighWaterMark: CHUNKS_AHEAD } as ZlibOptions);
   let failure: unknown;
   const feeding = pipeline(Readable.from(inLargePieces(input), { objectMode: false, highWaterMark: CHUNK }), inflate).catch(
     (error: unknown) => {

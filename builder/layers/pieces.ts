@@ -1,0 +1,74 @@
+import type { FileHandle } from 'node:fs/promises';
+
+const CHUNK = 1024 * 1024;
+
+/**
+ * Reads a file ahead of what is asked for: pieces that are small and follow each other, hundreds of thousands of them,
+ * cost a read for each megabyte and not one each.
+ */
+export class ReadAhead {
+  readonly #buffer = Buffer.alloc(CHUNK);
+  #start = 0;
+  #length = 0;
+
+  constructor(
+    private readonly file: FileHandle,
+    /** What to throw when there is nothing at a position. */
+    private readonly ended: (position: number) => Error,
+  ) {}
+
+  /** At most `limit` bytes from a position on, if they have been read; valid until the next `load`. */
+  peek(position: number, limit: number): Buffer | undefined {
+    const offset = position - this.#start;
+    return offset >= 0 && offset < this.#length ? this.#buffer.subarray(offset, Math.min(this.#length, offset + limit)) : undefined;
+  }
+
+  async load(position: number, limit: number): Promise<Buffer> {
+    const { bytesRead } = await this.file.read(this.#buffer, 0, CHUNK, position);
+    if (bytesRead === 0) {
+      throw this.ended(position);
+    }
+    this.#start = position;
+    this.#length = bytesRead;
+    return this.#buffer.subarray(0, Math.min(bytesRead, limit));
+  }
+}
+
+/** Gathers small pieces, copied, into blocks that whoever takes them may keep. */
+export class Blocks {
+  #block = Buffer.allocUnsafe(CHUNK);
+  #used = 0;
+  #full: Buffer[] = [];
+
+  push(data: Buffer): void {
+    for (let at = 0; at < data.length; ) {
+      const count = data.copy(this.#block, this.#used, at);
+      this.#used += count;
+      at += count;
+      if (this.#used === CHUNK) {
+        this.#full.push(this.#block);
+        this.#block = Buffer.allocUnsafe(CHUNK);
+        this.#used = 0;
+      }
+    }
+  }
+
+  get hasFull(): boolean {
+    return this.#full.length > 0;
+  }
+
+  /** The blocks that are full. */
+  takeFull(): Buffer[] {
+    const full = this.#full;
+    this.#full = [];
+    return full;
+  }
+
+  /** Everything. */
+  takeAll(): Buffer[] {
+    const all = [...this.takeFull(), this.#block.subarray(0, this.#used)];
+    this.#block = Buffer.allocUnsafe(CHUNK);
+    this.#used = 0;
+    return all.filter(({ length }) => length > 0);
+  }
+}
