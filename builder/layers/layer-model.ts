@@ -19,7 +19,9 @@ export interface Content {
   readonly data: number;
   readonly stored: number;
   readonly sparse: TarEntry['sparse'];
-  /** The first path written with it; the others become links to that. */
+  /** Several names have it. */
+  linked: boolean;
+  /** If it is linked: the first path written with it; the others become links to that. */
   writtenAs: ByteString | undefined;
 }
 
@@ -55,6 +57,7 @@ export class LayerModel {
   #count = 0;
   #bytes = 0;
   #xattrs = 0;
+  #lastAttributes = IMPLIED;
   #laterLinks: Array<{ path: ByteString[]; entry: TarEntry }> = [];
 
   constructor(private readonly limits: LayerLimits) {}
@@ -163,7 +166,7 @@ export class LayerModel {
     }
     this.plain &&= !this.hasRoot;
     this.hasRoot = true;
-    this.root.attributes = toAttributes(entry);
+    this.root.attributes = this.#attributes(entry);
     this.root.implied = false;
   }
 
@@ -196,15 +199,15 @@ export class LayerModel {
       return;
     }
     if (entry.type === 'dir' && before?.children !== undefined) {
-      before.attributes = toAttributes(entry);
+      before.attributes = this.#attributes(entry);
       before.implied = false;
       return;
     }
     const { size, data, stored, sparse } = entry;
     this.#put(folder, {
       name,
-      attributes: toAttributes(entry),
-      content: entry.type === 'file' ? { size, data, stored, sparse, writtenAs: undefined } : undefined,
+      attributes: this.#attributes(entry),
+      content: entry.type === 'file' ? { size, data, stored, sparse, linked: false, writtenAs: undefined } : undefined,
       children: entry.type === 'dir' ? new Map() : undefined,
       opaque: false,
       implied: false,
@@ -225,6 +228,9 @@ export class LayerModel {
     const name = path.at(-1) ?? '';
     this.plain &&= entry.link.replace(/^(\.?\/)/, '') === target.join('/') && source.content !== undefined;
     if (folder.children?.get(name) !== source) {
+      if (source.content !== undefined) {
+        source.content.linked = true;
+      }
       this.#put(folder, { ...source, name });
     }
     return true;
@@ -303,7 +309,27 @@ export class LayerModel {
     this.#put(folder, node);
     return node;
   }
+
+  /** Most files of a layer have those of the file before: one object then, for hundreds of thousands of them. */
+  #attributes(entry: TarEntry): Attributes {
+    const next = toAttributes(entry);
+    if (!isSame(next, this.#lastAttributes)) {
+      this.#lastAttributes = next;
+    }
+    return this.#lastAttributes;
+  }
 }
+
+const isSame = (a: Attributes, b: Attributes): boolean =>
+  a.type === b.type &&
+  a.mode === b.mode &&
+  a.uid === b.uid &&
+  a.gid === b.gid &&
+  a.mtime === b.mtime &&
+  a.link === b.link &&
+  a.devMajor === b.devMajor &&
+  a.devMinor === b.devMinor &&
+  a.xattrs.length + b.xattrs.length === 0;
 
 const toAttributes = ({ type, mode, uid, gid, mtime, link, devMajor, devMinor, xattrs }: TarEntry): Attributes => ({
   type,

@@ -55,7 +55,9 @@ const writeNode = async (node: LayerNode, path: ByteString, { out, from, input, 
     await out.write(encodeHeader(path, { ...attributes, type: 'hardlink', link: content.writtenAs, xattrs: [] }, 0));
     return;
   }
-  content.writtenAs = path;
+  if (content.linked) {
+    content.writtenAs = path;
+  }
   await out.write(encodeHeader(path, attributes, content.size));
   const { pieces, start } = await piecesOf(content, from);
   let source = start;
