@@ -12,6 +12,20 @@ export const isTracing = tracePath !== undefined;
 const MAIN = 'main';
 const nothing = (): void => {};
 
+type SpanListener = (name: string, ms: number) => void;
+const listeners = new Map<string, SpanListener>();
+
+/** Tells the spans of one lane that begin from now on as they end, traced or not. The function it gives ends that. */
+export const listenToSpans = (lane: string, listener: SpanListener): (() => void) => {
+  const whileWanted: SpanListener = (name, ms) => listeners.get(lane) === whileWanted && listener(name, ms);
+  listeners.set(lane, whileWanted);
+  return () => {
+    if (listeners.get(lane) === whileWanted) {
+      listeners.delete(lane);
+    }
+  };
+};
+
 /**
  * Begins a span; the function it gives ends it. `lane` is the row it is drawn in, such as a replica's name.
  * Format: Chrome's Trace Event Format, a JSON array whose closing bracket may be missing; all processes append
@@ -19,11 +33,18 @@ const nothing = (): void => {};
  * no reason to fail: then nothing is traced.
  */
 export const beginSpan = (name: string, lane: string = MAIN): (() => void) => {
-  if (!isTracing) {
+  const listener = listeners.get(lane);
+  if (!isTracing && listener === undefined) {
     return nothing;
   }
   const begin = now();
-  return () => complete({ name, lane, begin, end: now() });
+  return () => {
+    const end = now();
+    if (isTracing) {
+      complete({ name, lane, begin, end });
+    }
+    listener?.(name, (end - begin) / 1000);
+  };
 };
 
 /** A span round `work`, failed or not. */

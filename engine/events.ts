@@ -41,6 +41,13 @@ export interface ReplicaStatus {
   readonly volumes: readonly string[];
   /** Milliseconds from start to the agent's answer, for the dashboard. */
   readonly bootMs?: number;
+  /** What its last start was made of, in the order of ending; `healthy` counts from the start of its workload. */
+  readonly startSpans?: readonly StartSpan[];
+}
+
+export interface StartSpan {
+  readonly name: string;
+  readonly ms: number;
 }
 
 export interface LogRecord {

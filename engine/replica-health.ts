@@ -40,6 +40,9 @@ export class ReplicaHealth {
     this.#last = probe;
     markTrace(`probe: ${probe.code === 0 ? 'success' : 'failure'}, ${probe.duration} ms`, this.#record.row.name);
     if (health !== this.#record.row.health && this.#record.row.state === 'running') {
+      if (health === 'healthy' && this.#record.row.health === 'starting') {
+        this.#record.noteSpan({ name: 'healthy', ms: Date.now() - (this.#record.row.startedAt ?? Date.now()) });
+      }
       this.#record.update({ health, reason: health === 'unhealthy' ? `health check: ${lastLine(probe)}` : undefined });
       this.#record.emit('health_status');
     }

@@ -1,5 +1,6 @@
+import { listenToSpans } from '../base/trace.ts';
 import type { EventBus } from './bus.ts';
-import type { ReplicaAction, ReplicaStatus } from './events.ts';
+import type { ReplicaAction, ReplicaStatus, StartSpan } from './events.ts';
 import type { LogStore } from './logs.ts';
 import type { BootContext } from './replica-run.ts';
 import { replicaStatus } from './replica-status.ts';
@@ -20,6 +21,9 @@ export interface ReplicaContext extends BootContext {
 export class ReplicaRecord {
   #row: VmRow;
   #isOver = false;
+  /** Of the last start under this supervisor; not in the database. */
+  #startSpans: StartSpan[] = [];
+  #endTiming: () => void = () => {};
   readonly #store: StateStore;
   readonly #bus: EventBus;
 
@@ -43,7 +47,22 @@ export class ReplicaRecord {
   }
 
   status(): ReplicaStatus {
-    return replicaStatus(this.#row, this.#store.leases(this.#row.stack));
+    const status = replicaStatus(this.#row, this.#store.leases(this.#row.stack));
+    return this.#startSpans.length === 0 ? status : { ...status, startSpans: this.#startSpans };
+  }
+
+  /** From here until `endTiming`, what takes time is noted as a part of its start. */
+  beginTiming(): void {
+    this.#startSpans = [];
+    this.#endTiming = listenToSpans(this.#row.name, (name, ms) => this.noteSpan({ name, ms }));
+  }
+
+  endTiming(): void {
+    this.#endTiming();
+  }
+
+  noteSpan(span: StartSpan): void {
+    this.#startSpans = [...this.#startSpans, span];
   }
 
   update(patch: Partial<VmRow>): void {

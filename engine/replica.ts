@@ -128,6 +128,7 @@ export class Replica {
     signal.throwIfAborted();
     this.#record.update({ state: nextState(this.row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false });
     const begin = Date.now();
+    this.#record.beginTiming();
     try {
       this.#publications.take(await publishPorts(this.row, this.#context, signal));
       this.#record.update({ published: this.#publications.ports });
@@ -138,6 +139,7 @@ export class Replica {
       );
       this.#record.update({ bootMs: Date.now() - begin });
     } catch (error) {
+      this.#record.endTiming();
       await this.#publications.close();
       this.#record.update(
         signal.aborted ? unbootedPatch(this.row) : { state: 'dead', machine: undefined, reason: messageOf(error), finishedAt: Date.now() },
@@ -169,6 +171,7 @@ export class Replica {
       void tellNames(run, this.#context.networks.names(spec, this.#context.vms())).catch(() => {});
       process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
     } catch (error) {
+      this.#record.endTiming();
       const { machine: gone } = await this.#powerDowns.start(run, { stopSignal: SIGKILL, graceMs: 0 });
       await this.#tearDown(run);
       if (signal.aborted) {
@@ -183,6 +186,7 @@ export class Replica {
       this.#context.onChange();
       throw new HyprError('SERVICE_FAILED', `${name} cannot start: ${patch.reason}`, { details: gone.lastLines, cause: error });
     }
+    this.#record.endTiming();
     run.process = process;
     this.#record.update(startedPatch(this.row));
     this.#record.emit('start');

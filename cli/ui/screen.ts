@@ -1,4 +1,5 @@
 import { sanitiseName } from '../../base/sanitise.ts';
+import type { ReplicaStatus } from '../../engine/events.ts';
 import { shortName } from '../format/logs.ts';
 import { humanSize } from '../format/units.ts';
 import { cut, spread, widthOf } from '../render/width.ts';
@@ -123,9 +124,22 @@ const drawStatus = (model: DashboardModel, look: Look): string => {
   const dot = look.unicode ? ' · ' : ' - ';
   const keys = ['? help', '/ search', 'r restart', 's stop', 'd detach', 'q quit'].join(dot);
   const { current } = model;
-  const boot = current?.bootMs === undefined ? '' : `booted in ${(current.bootMs / 1000).toFixed(2)}s `;
+  const shown = [startText(current, dot), startText(current && { ...current, startSpans: [] }, dot)];
+  const boot = shown.find((text) => widthOf(keys) + widthOf(text) + 2 < look.columns) ?? '';
   return spread(` ${look.paint('dim', keys)}`, look.paint('dim', boot), look.columns);
 };
+
+/** How long the start of a replica took, and what of it. */
+const startText = (replica: ReplicaStatus | undefined, dot: string): string => {
+  if (replica?.bootMs === undefined) {
+    return '';
+  }
+  const parts = (replica.startSpans ?? []).filter(({ ms }) => ms >= SHOWN_SPAN_MS);
+  const text = parts.map(({ name, ms }) => `${name.split(':', 1)[0]} ${(ms / 1000).toFixed(2)}`).join(dot);
+  return `booted in ${(replica.bootMs / 1000).toFixed(2)}s${text === '' ? '' : `: ${text}`} `;
+};
+
+const SHOWN_SPAN_MS = 10;
 
 /** The table of keys; in two columns when there is room. */
 const drawHelp = (look: Look, height: number): string[] => {

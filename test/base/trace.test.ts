@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beginSpan, listenToSpans, traced } from '../../base/trace.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'hypr-trace-'));
 const program = join(dir, 'program.mjs');
@@ -60,4 +61,18 @@ it('appends whole events of several processes to one array, lanes named, spans n
 
 it('is no reason to fail when the file cannot be written', () => {
   expect(() => run({ HYPR_TRACE: join(dir, 'no', 'such', 'folder') })).not.toThrow();
+});
+
+it('tells the spans of one lane, traced or not, for as long as somebody wants to know', async () => {
+  const heard: string[] = [];
+  const before = beginSpan('begun before', 'web-1');
+  const end = listenToSpans('web-1', (name, ms) => heard.push(`${name} ${ms >= 0}`));
+  before();
+  await traced('inner', 'web-1', async () => {});
+  await traced('of another lane', 'db-1', async () => {});
+  const late = beginSpan('ends after', 'web-1');
+  end();
+  late();
+  await traced('begun after', 'web-1', async () => {});
+  expect(heard).toEqual(['inner true']);
 });

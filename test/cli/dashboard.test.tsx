@@ -88,6 +88,23 @@ const fill = ({ add, model, time }: ReturnType<typeof setUp>): void => {
 const trimmed = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/\u001b\]8;;[^\u001b]*\u001b\\/g, '').trimEnd());
 
 describe('the screen', () => {
+  test('what the start of the chosen replica was made of, where there is room', () => {
+    const bench = setUp();
+    const startSpans = [
+      { name: 'disks and mounts', ms: 4 },
+      { name: 'prepare: disks, root, network, names', ms: 301.6 },
+      { name: 'healthy', ms: 1204 },
+    ];
+    bench.add(replica({ service: 'web', bootMs: 512, startSpans }));
+    const last = (columns: number) =>
+      trimmed(drawScreen(bench.model, look(columns, 8)))
+        .at(-1)
+        ?.replace(/^.*q quit\s*/, '');
+    expect(last(120)).toBe('booted in 0.51s: prepare 0.30 · healthy 1.20');
+    expect(last(80)).toBe('booted in 0.51s');
+    expect(last(60)).toBe('');
+  });
+
   test('list and logs side by side', () => {
     const bench = setUp();
     fill(bench);

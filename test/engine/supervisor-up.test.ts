@@ -32,6 +32,15 @@ describe('a stack comes up', () => {
     expect(stack.states()).toEqual({ 'shop-db-1': 'running', 'shop-seed-1': 'exited', 'shop-web-1': 'running' });
     expect(stack.actions('start', 'die')).toEqual(['start shop-db-1', 'start shop-seed-1', 'die shop-seed-1', 'start shop-web-1']);
     expect(stack.row('shop-db-1').health).toBe('healthy');
+    expect(
+      stack
+        .replica('shop-db-1')
+        .status()
+        .startSpans?.map(({ name }) => name.split(':')[0]),
+    ).toEqual([
+      ...['disks and mounts', 'network', 'connect cards', 'machine', 'machine goes on', 'agent answers', 'prepare'],
+      ...['start the workload', 'healthy'],
+    ]);
     expect([...stack.platform.vmm.machines.keys()].sort()).toEqual(['shop-db-1', 'shop-web-1']);
   });
 
