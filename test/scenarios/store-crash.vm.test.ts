@@ -139,7 +139,7 @@ describe('two at once', () => {
   afterAll(() => home.remove());
 
   test('pulls fetch every layer once, and a prune meanwhile takes nothing from them', async () => {
-    const registry = await new CrashRegistry({ layers: 4, mib: 4 }).start();
+    const registry = await new CrashRegistry({ layers: 4, mib: 4, gate: 2 }).start();
     try {
       const pull = () => home.run(['pull', '--quiet', registry.image]);
       const results = await Promise.all([pull(), pull(), ...[1, 2, 3].map(() => home.run(['system', 'prune', '-a', '-f']))]);
@@ -155,16 +155,19 @@ describe('two at once', () => {
   });
 
   test('builds carry every step out once, and a prune meanwhile takes nothing from them', async () => {
+    const registry = await new CrashRegistry({ layers: 0, mib: 0, gate: 2 }).start();
     const context = await makeContext(300);
+    await writeFile(join(context, 'Dockerfile'), DOCKERFILE.replace('WORKDIR', `ADD http://${registry.host}/gate /gate\nWORKDIR`));
     try {
       const build = () => home.run(['build', '--progress', 'json', '-t', 'both', context]);
       const results = await Promise.all([build(), build(), home.run(['system', 'prune', '-a', '-f'])]);
       expect(results.slice(0, 2), results.map(({ stderr }) => stderr).join('\n')).toMatchObject([{ code: 0 }, { code: 0 }]);
       const done = results.slice(0, 2).flatMap(({ stderr }) => doneSteps(stderr, 'done'));
-      expect(done).toHaveLength(STEPS);
+      expect(done).toHaveLength(STEPS + 1);
       expect(await home.transient()).toEqual([]);
       await expectClean(home, 'after both');
     } finally {
+      await registry.close();
       await rm(context, { recursive: true, force: true });
     }
   });

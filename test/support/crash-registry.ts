@@ -22,8 +22,16 @@ export class CrashRegistry {
   readonly #config: string;
   readonly #server: Server = createServer((request, response) => void this.#answer(request.url ?? '', response));
 
-  /** Layers of `mib` each, every second one gzipped, the others of bytes that do not compress. */
-  constructor({ layers, mib }: { layers: number; mib: number }) {
+  readonly #gate: number;
+  #arrived = 0;
+  #openGate = (): void => {};
+  readonly #gateOpen = new Promise<void>((resolve) => {
+    this.#openGate = resolve;
+  });
+
+  /** `gate`: nothing but blobs is answered before so many have asked, so that they are at work at the same time. Layers of `mib` each, every second one gzipped, the others of bytes that do not compress. */
+  constructor({ layers, mib, gate = 0 }: { layers: number; mib: number; gate?: number }) {
+    this.#gate = gate;
     const made = Array.from({ length: layers }, (_, index) => {
       const content = index % 2 === 0 ? randomBytes(mib * MIB) : Buffer.from(randomBytes((mib * MIB) / 2).toString('hex'));
       const tar = rawTar([{ name: `data${index}`, data: content }, ...smallFiles(index)]);
@@ -61,8 +69,12 @@ export class CrashRegistry {
     await new Promise((done) => this.#server.close(done));
   }
 
+  get host(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
   get image(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}/crash:1`;
+    return `${this.host}/crash:1`;
   }
 
   /** How often each layer was asked for, by diff id; forgets it. */
@@ -84,6 +96,13 @@ export class CrashRegistry {
     if (data === undefined) {
       response.writeHead(404).end();
       return;
+    }
+    if (digest === undefined) {
+      this.#arrived += 1;
+      if (this.#arrived >= this.#gate) {
+        this.#openGate();
+      }
+      await this.#gateOpen;
     }
     this.asked.set(digest ?? 'manifest', (this.asked.get(digest ?? 'manifest') ?? 0) + 1);
     const type = digest === undefined ? 'application/vnd.oci.image.manifest.v1+json' : 'application/octet-stream';
