@@ -42,9 +42,9 @@ export const parseTemplate = (template: string, cost: Cost = { depth: 0, steps: 
       parts.push({ text: '$' });
       at = dollar + 2;
     } else if (next === '{') {
-      const reference = parseBraced(template, dollar, cost);
-      parts.push(reference);
-      at = reference.end;
+      const reference = cost.lenient === true ? tryBraced(template, dollar, cost) : parseBraced(template, dollar, cost);
+      parts.push(reference ?? { text: '${' });
+      at = reference?.end ?? dollar + 2;
     } else if (name !== undefined) {
       parts.push({ name, end: dollar + 1 + name.length });
       at = dollar + 1 + name.length;
@@ -69,6 +69,8 @@ export interface Reference {
 interface Cost {
   depth: number;
   steps: number;
+  /** A broken reference is text, and reading goes on after its `${`. */
+  readonly lenient?: boolean;
 }
 
 const fill = (template: string, options: SubstituteOptions, cost: Cost): string => {
@@ -113,6 +115,17 @@ const resolveReference = (reference: Reference, options: SubstituteOptions, cost
       const reason = nested();
       throw new TemplateError('required', `the variable ${name} must be set${reason === '' ? '' : `: ${reason}`}`, name);
     }
+  }
+};
+
+const tryBraced = (template: string, dollar: number, cost: Cost): Reference | undefined => {
+  try {
+    return parseBraced(template, dollar, cost);
+  } catch (error) {
+    if (error instanceof TemplateError && error.kind === 'invalid') {
+      return undefined;
+    }
+    throw error;
   }
 };
 

@@ -1,4 +1,6 @@
+import { limitError } from './limits.ts';
 import type { Node } from './node.ts';
+import type { Mark } from './source.ts';
 import { parseTemplate, TemplateError } from './template.ts';
 
 /** A variable that a model uses, as `config --variables` lists it. */
@@ -15,7 +17,7 @@ export const listVariables = (root: Node): Variable[] => {
   const visit = (node: Node): void => {
     if (node.kind === 'scalar') {
       if (typeof node.value === 'string') {
-        collect(node.value, found, 0);
+        collect(node.value, { found, mark: node.mark, depth: 0 });
       }
       return;
     }
@@ -27,11 +29,18 @@ export const listVariables = (root: Node): Variable[] => {
   return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 };
 
-const collect = (text: string, found: Map<string, Variable>, depth: number): void => {
+interface Collecting {
+  readonly found: Map<string, Variable>;
+  readonly mark: Mark;
+  readonly depth: number;
+}
+
+const collect = (text: string, state: Collecting): void => {
+  const { found, mark, depth } = state;
   if (!text.includes('$') || depth > MAX_DEPTH) {
     return;
   }
-  for (const part of partsOf(text)) {
+  for (const part of partsOf(text, mark)) {
     if ('text' in part) {
       continue;
     }
@@ -43,28 +52,18 @@ const collect = (text: string, found: Map<string, Variable>, depth: number): voi
       required: operator.endsWith('?'),
     });
     if (!operator.endsWith('?')) {
-      collect(operand, found, depth + 1);
+      collect(operand, { ...state, depth: depth + 1 });
     }
   }
 };
 
-/** The parts before the first reference that is broken, as of a short form that was split within one. */
-const partsOf = (text: string): ReturnType<typeof parseTemplate> => {
-  let rest = text;
-  for (let tries = 0; tries < MAX_BROKEN && rest !== ''; tries++) {
-    try {
-      return parseTemplate(rest);
-    } catch (error) {
-      if (!(error instanceof TemplateError)) {
-        throw error;
-      }
-      rest = rest.slice(0, Math.max(0, rest.lastIndexOf('$')));
-    }
+/** All references but the broken ones, which a short form leaves that was split within one. */
+const partsOf = (text: string, mark: Mark): ReturnType<typeof parseTemplate> => {
+  try {
+    return parseTemplate(text, { depth: 0, steps: 0, lenient: true });
+  } catch (error) {
+    throw error instanceof TemplateError ? limitError(error.message, mark) : error;
   }
-  return [];
 };
-
-/** Broken references in one value that are looked behind. */
-const MAX_BROKEN = 20;
 
 const MAX_DEPTH = 50;

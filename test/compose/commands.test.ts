@@ -53,6 +53,39 @@ describe('config', () => {
     expect(stdout.split('\n').map((line) => line.split(' ')[0])).toEqual(['NAME', 'E', '']);
   });
 
+  // What docker compose 2.40.3 lists of each, without the nameless variable (docs/compose-divergences.md).
+  test.each([
+    ['${BAD', []],
+    ['x ${BAD ${GOOD}', ['GOOD']],
+    ['${A} ${BAD:x} ${GOOD:-d}', ['A', 'GOOD']],
+    ['${A} ${BAD:x} $G', ['A', 'G']],
+    ['${B!x} ${C:-${D}}', ['C', 'D']],
+    ['${} ${X}', ['X']],
+    ['${1} $Y', ['Y']],
+    ['${A:-x ${B', []],
+    ['${A:-${B!} ${C}}', ['A', 'C']],
+    ['$A ${-x} $$D ${E}', ['A', 'E']],
+  ])('--variables lists what comes before and after a broken reference: %s', async (text, names) => {
+    const cwd = await projectFolder({ 'compose.yaml': `services: {a: {image: x, labels: {l: '${text}'}}}\n` });
+    const { stdout } = await runConfig({ cwd, env: {}, listVariables: true });
+    const rows = stdout.trimEnd().split('\n').slice(1);
+    expect(rows.map((line) => line.split(' ')[0])).toEqual(names);
+  });
+
+  test('--variables refuses braces that are too tangled to look behind', async () => {
+    const cwd = await projectFolder({ 'compose.yaml': `services: {a: {image: x, labels: {l: '${'${A:-'.repeat(20_000)}'}}}\n` });
+    await expect(runConfig({ cwd, env: {}, listVariables: true })).rejects.toMatchObject({ code: 'COMPOSE_LIMIT' });
+  });
+
+  test('a bind mount without a source is refused, without interpolation too', async () => {
+    const cwd = await projectFolder({
+      'compose.yaml': 'services:\n  a:\n    image: x\n    volumes:\n      - type: bind\n        target: /x\n',
+    });
+    for (const options of [{}, { listVariables: true }, { interpolate: false }]) {
+      await expect(runConfig({ cwd, env: {}, ...options })).rejects.toMatchObject({ code: 'COMPOSE_INVALID' });
+    }
+  });
+
   test('a file in a parent folder: the .env here beats the one there', async () => {
     const cwd = await projectFolder({
       'compose.yaml': 'services: {a: {image: "x:$A-$B"}}\n',

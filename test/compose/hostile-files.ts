@@ -101,6 +101,13 @@ export const HOSTILE_PROJECTS: Readonly<Record<string, HostileProject>> = {
     },
     code: 'COMPOSE_LIMIT',
   },
+  'an env file of many names that many services read': {
+    files: {
+      'compose.yaml': `services:\n${list(40, (i) => `  s${i}: {image: x, env_file: big.env}\n`)}`,
+      'big.env': list(10_000, (i) => `A${i}=1\n`),
+    },
+    code: 'COMPOSE_LIMIT',
+  },
   'a value that grows by its variables': {
     files: { 'compose.yaml': `services: {a: {image: '${repeat('$A', 20)}'}}` },
     env: { A: repeat('x', 100_000) },
