@@ -122,9 +122,11 @@ export type BuildEvent =
   | { readonly type: 'warning'; readonly message: string; readonly file?: string; readonly line?: number };
 
 export interface BuildRequest {
-  /** Absolute path of the context folder. */
+  /** Absolute path of the context folder; or a git address, the URL of a tar or a Dockerfile, or `-`: what `stdin` gives. */
   readonly context: string;
-  /** Absolute path of the Dockerfile, or its text (dockerfile_inline, `-f -`). */
+  /** With `context: '-'`: a tar, or a Dockerfile. */
+  readonly stdin?: AsyncIterable<Uint8Array | string>;
+  /** Absolute path of the Dockerfile (in the context, when that is no folder), or its text (dockerfile_inline, `-f -`). */
   readonly dockerfile: { readonly path: string } | { readonly text: string; readonly name: string };
   readonly tags: readonly string[];
   readonly target?: string;

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { HyprError } from '../base/errors.ts';
+import { isRemoteSource } from '../builder/remote-source.ts';
 import type { BuildLimits, BuildRequest, SshForward } from '../builder/types.ts';
 import type { FileObject, FileReference } from '../compose/model.ts';
 import { parseBytes } from '../compose/units.ts';
@@ -14,12 +15,9 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
   const { config } = input;
   refuseHostFeatures(config);
   const context = config.context ?? '.';
-  if (context.includes('://')) {
-    throw new HyprError('HYPR_UNSUPPORTED', `build context ${context}: contexts from git or the web are not fetched yet`, {
-      hint: 'clone it, and name the folder',
-    });
+  if (context === '-' || !isRemoteSource(context)) {
+    await requireFolder(context);
   }
-  await requireFolder(context);
   return {
     context,
     dockerfile: dockerfileOf(input, context),
@@ -147,7 +145,7 @@ const dockerfileOf = ({ config }: BuildInput, context: string): BuildRequest['do
     return { text: config.dockerfile_inline, name: 'dockerfile_inline' };
   }
   const file = config.dockerfile ?? 'Dockerfile';
-  return { path: isAbsolute(file) ? file : join(context, file) };
+  return { path: isAbsolute(file) || isRemoteSource(context) ? file : join(context, file) };
 };
 
 const resolveArgs = (

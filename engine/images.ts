@@ -1,6 +1,7 @@
 import { isAbsolute, join } from 'node:path';
 import { HyprError, messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
+import { isRemoteSource } from '../builder/remote-source.ts';
 import type { BuildEvent, Image } from '../builder/types.ts';
 import type { Project, Service } from '../compose/model.ts';
 import type { BuildInput, Platform } from './platform.ts';
@@ -147,7 +148,7 @@ export const buildInput = (
   }
   const context = config.context ?? '.';
   return {
-    config: { ...config, context: isAbsolute(context) || context.includes('://') ? context : join(project.workingDir, context) },
+    config: { ...config, context: isAbsolute(context) || isRemoteSource(context) ? context : join(project.workingDir, context) },
     tags: [imageReference(project, serviceName), ...(config.tags ?? [])],
     labels: { ...config.labels, 'com.docker.compose.project': project.name, 'com.docker.compose.service': serviceName },
     noCache: options.noCache || (config.no_cache ?? false),

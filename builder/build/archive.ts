@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -64,6 +64,37 @@ export class ArchiveOpener {
     await Promise.all(this.#files.splice(0).map((file) => rm(file, { force: true })));
   }
 }
+
+/**
+ * A file of the host as a tree when it is a tar, told by its content; what is unpacked goes with `close`.
+ * Throws StepFault when it cannot be unpacked, IMAGE_LAYER for a damaged one.
+ */
+export const openTar = async (
+  file: string,
+  { name, folder, signal }: { name: string; folder: string; signal: AbortSignal },
+): Promise<{ tree: FileTree; close(): Promise<void> } | undefined> => {
+  const handle = await open(file, 'r');
+  const head = Buffer.alloc(BLOCK);
+  const { bytesRead } = await handle.read(head, 0, BLOCK, 0).finally(() => handle.close());
+  const compression = sniff(head.subarray(0, bytesRead));
+  if (compression === undefined) {
+    return undefined;
+  }
+  const unpacked = join(folder, asideName('archive'));
+  const close = () => rm(unpacked, { force: true });
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await (compression === 'none' ? undefined : unpack(createReadStream(file), { compression, file: unpacked, name, signal }));
+    const index = await openIndex(compression === 'none' ? file : unpacked, compression);
+    if (index === undefined) {
+      throw new StepFault(`${name} is compressed, but holds no tar archive`);
+    }
+    return { tree: LayerTree.empty.withLayer(index, { whiteouts: false }), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
 
 /** Compressed data need not be a tar; a plain tar was told by its header. */
 const openIndex = async (file: string, compression: Compression) => {

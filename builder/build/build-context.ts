@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { CacheTarget } from '../cache-export/parse-cache.ts';
-import type { ContextTree } from '../context/context-tree.ts';
 import type { FileTree } from '../context/tree.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import type { Output } from '../export/parse-output.ts';
@@ -32,6 +31,11 @@ export interface BuildRegistry {
   push(reference: string, progress: ProgressSink, signal: AbortSignal): Promise<Descriptor>;
   withPushTarget<T>(reference: string, work: (target: PushTarget) => Promise<T>, signal?: AbortSignal): Promise<T>;
   withRepository<T>(reference: string, work: (repository: Repository) => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+/** A context's files; what is kept out of it can be told when it is a folder. */
+export interface OpenedTree extends FileTree {
+  isIgnored?(path: string): boolean;
 }
 
 /** Everything that the stages of one build share. */
@@ -72,8 +76,8 @@ export interface BuildContext {
   readonly provenance: Provenance | undefined;
   readonly zstd: ZstdCommand | undefined;
   readonly registry: BuildRegistry | undefined;
-  /** A local context by name; the empty name is the build's own. */
-  openContext(name: string): Promise<ContextTree>;
+  /** A context by name; the empty name is the build's own. */
+  openContext(name: string): Promise<OpenedTree>;
   /** Resolves a reference, once per build. */
   findImage(reference: string, platform: string): Promise<BaseImage>;
   /** Builds a stage, once per build. */

@@ -109,7 +109,7 @@ export const listCachedLayers = async (buildFolder: string): Promise<Set<string>
 
 /**
  * Removes what builds have kept for longer than `olderThan` milliseconds (0: everything): records, cache
- * mounts, downloads, hashes, left-overs of killed builds. Layers are the store's. Gives how many bytes went.
+ * mounts, downloads, repositories, hashes, left-overs of killed builds. Layers are the store's. Gives how many bytes went.
  */
 export const pruneBuildCache = async (buildFolder: string, olderThan: number): Promise<number> => {
   let removed = 0;
@@ -117,6 +117,33 @@ export const pruneBuildCache = async (buildFolder: string, olderThan: number): P
     for (const path of await listFiles(join(buildFolder, folder))) {
       removed += path.endsWith('.ext4') ? await pruneDisk(path, olderThan) : await pruneFile(path, olderThan);
     }
+  }
+  return removed + (await pruneRepositories(buildFolder, olderThan));
+};
+
+/** A repository goes whole, and not while somebody fetches into it. */
+const pruneRepositories = async (buildFolder: string, olderThan: number): Promise<number> => {
+  const root = join(buildFolder, 'git');
+  const names = await readdir(root).catch(() => []);
+  let removed = 0;
+  for (const name of names) {
+    removed += await unlessLocked(join(buildFolder, 'locks', `git-${name}`), 'a repository', async () => {
+      const info = await stat(join(root, name)).catch(() => undefined);
+      if (info === undefined || Date.now() - info.mtimeMs < olderThan) {
+        return 0;
+      }
+      const files = await listFiles(join(root, name));
+      const sizes = await Promise.all(
+        files.map((path) =>
+          stat(path).then(
+            ({ blocks }) => blocks * BLOCK,
+            () => 0,
+          ),
+        ),
+      );
+      await rm(join(root, name), { recursive: true, force: true });
+      return sizes.reduce((sum, size) => sum + size, 0);
+    });
   }
   return removed;
 };
@@ -134,9 +161,12 @@ const pruneFile = async (path: string, olderThan: number): Promise<number> => {
 };
 
 /** A cache that a build has at this moment stays. */
-const pruneDisk = async (path: string, olderThan: number): Promise<number> => {
+const pruneDisk = (path: string, olderThan: number): Promise<number> =>
+  unlessLocked(`${path}.lock`, 'a cache mount', () => pruneFile(path, olderThan));
+
+const unlessLocked = async (lock: string, what: string, work: () => Promise<number>): Promise<number> => {
   try {
-    return await withLock(`${path}.lock`, { what: 'a cache mount', timeout: 0 }, () => pruneFile(path, olderThan));
+    return await withLock(lock, { what, timeout: 0 }, work);
   } catch (error) {
     if (error instanceof HyprError && error.code === 'HYPR_LOCKED') {
       return 0;

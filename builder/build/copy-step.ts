@@ -3,12 +3,14 @@ import { parsePatterns } from '../context/ignore.ts';
 import type { FileTree } from '../context/tree.ts';
 import { expandWord } from '../dockerfile/expand.ts';
 import type { AddInstruction, CopyInstruction, Heredoc } from '../dockerfile/instruction.ts';
+import { isGitSource } from '../git/git-url.ts';
+import { addGit } from './add-git.ts';
 import { ArchiveOpener } from './archive.ts';
 import type { BuildContext, SourceRoot } from './build-context.ts';
 import { type CacheRecord, makeKey } from './cache.ts';
 import { type CopySource, planCopy } from './copy-plan.ts';
 import { digestSelections, type Selection, selectSources } from './copy-select.ts';
-import { type Download, downloadUrl, isGitSource, isUrl, verifyChecksum } from './download.ts';
+import { type Download, downloadUrl, isUrl, verifyChecksum } from './download.ts';
 import { type ModeChange, parseModeChange } from './file-mode.ts';
 import { runFileStep } from './file-step.ts';
 import { LayerTree } from './layer-tree.ts';
@@ -37,7 +39,7 @@ export interface ExpandedCopy {
 /** What was found of the sources, in the order of the instruction. */
 interface Found {
   readonly local: { readonly tree: FileTree; readonly selections: readonly Selection[] };
-  readonly downloads: ReadonlyArray<{ readonly source: CopySource; readonly facts: readonly unknown[] }>;
+  readonly downloads: ReadonlyArray<{ readonly source: () => Promise<CopySource>; readonly facts: readonly unknown[] }>;
 }
 
 export const expandCopy = (instruction: Instruction, state: StageState, escapeChar: string): ExpandedCopy => {
@@ -79,20 +81,21 @@ export const runCopy = async (
   checkSources(copy);
   const chmod = copy.chmod ? parseModeChange(copy.chmod) : undefined;
   const facts = { ...definitionFacts(copy), root: state.key };
-  const isDefinite = step.source?.key !== undefined && !copy.sources.some(isUrl);
+  const isDefinite = step.source?.key !== undefined && !copy.sources.some(isRemote);
   let found: Found | undefined;
   const opener = new ArchiveOpener(build.buildFolder);
+  const closers: Array<() => Promise<void>> = [() => opener.close()];
   return await runFileStep(build, vertex, {
     layers: state.layers,
     noCache: step.noCache,
     definitionKey: isDefinite ? makeKey('copy-definition', { ...facts, from: step.source?.key }) : undefined,
     contentKey: async () => {
-      found = await findSources(build, copy, step.source);
+      found = await findSources(build, copy, { source: step.source, closers });
       const digest = await digestSelections(found.local.tree, found.local.selections, build.signal);
       return makeKey('copy', { ...facts, digest, downloads: found.downloads.map((download) => download.facts) });
     },
     plan: async (root) => await planLayer({ build, copy, found: found ?? NOTHING, root, chmod, opener }),
-    close: () => opener.close(),
+    close: async () => void (await Promise.all(closers.map((close) => close()))),
   });
 };
 
@@ -101,7 +104,7 @@ const NOTHING: Found = { local: { tree: LayerTree.empty, selections: [] }, downl
 /** The source that a COPY or ADD reads; undefined when it has only heredocs or URLs. */
 export const sourceOfCopy = async (build: BuildContext, copy: ExpandedCopy, index: number): Promise<SourceRoot | undefined> => {
   const { instruction } = copy;
-  const needsFiles = copy.sources.some((source) => instruction.kind === 'copy' || !isUrl(source));
+  const needsFiles = copy.sources.some((source) => instruction.kind === 'copy' || !isRemote(source));
   return needsFiles ? await resolveSource(build, instruction.kind === 'copy' ? instruction.from : undefined, index) : undefined;
 };
 
@@ -109,16 +112,12 @@ const checkSources = ({ instruction, sources, documents, checksum }: ExpandedCop
   if (sources.length + documents.length === 0) {
     throw new StepFault(`${instruction.kind.toUpperCase()} has no source`);
   }
-  const remote = sources.filter((source) => isUrl(source) || isGitSource(source));
+  const remote = sources.filter(isRemote);
   if (instruction.kind === 'copy') {
     if (remote.length > 0) {
       throw new StepFault(`source can't be a URL for COPY: ${remote[0]}`, { hint: 'use ADD' });
     }
     return;
-  }
-  const git = sources.find(isGitSource);
-  if (git !== undefined) {
-    throw new StepFault(`ADD ${git}: git repositories cannot be added yet`, { hint: 'clone it into the build context, or in a RUN step' });
   }
   if (checksum !== undefined && (sources.length !== 1 || remote.length !== 1)) {
     throw new StepFault("checksum can't be specified for local files, nor for several sources");
@@ -139,10 +138,19 @@ const definitionFacts = ({ instruction, sources, documents, target, chown, chmod
   unpack: instruction.kind === 'add' ? (instruction.unpack ?? 'default') : false,
 });
 
-const findSources = async (build: BuildContext, copy: ExpandedCopy, source: SourceRoot | undefined): Promise<Found> => {
+const isRemote = (source: string): boolean => isUrl(source) || isGitSource(source);
+
+const findSources = async (
+  build: BuildContext,
+  copy: ExpandedCopy,
+  { source, closers }: { source: SourceRoot | undefined; closers: Array<() => Promise<void>> },
+): Promise<Found> => {
   const { instruction } = copy;
-  const urls = instruction.kind === 'add' ? copy.sources.filter(isUrl) : [];
-  const downloads = await Promise.all(urls.map((url) => fetchSource(build, copy, url)));
+  const urls = instruction.kind === 'add' ? copy.sources.filter(isRemote) : [];
+  const { checksum } = copy;
+  const keepGitDir = instruction.kind === 'add' && instruction.keepGitDir;
+  const git = { checksum, keepGitDir, exclude: excludeOf(build, instruction), closers };
+  const downloads = await Promise.all(urls.map((url) => (isGitSource(url) ? addGit(build, url, git) : fetchSource(build, copy, url))));
   const tree = source === undefined ? LayerTree.empty : await source.tree();
   const selections = selectSources({
     tree,
@@ -166,7 +174,7 @@ const fetchSource = async (build: BuildContext, copy: ExpandedCopy, url: string)
   const { file, digest, size, mtime } = download;
   const tree = new SingleFileTree({ name, file, digest, size, mode: 0o600, mtime });
   const selections = selectSources({ tree, sources: [`/${escapeGlob(name)}`], exclude: parsePatterns([], NOWHERE), parents: false });
-  return { source: { tree, selections }, facts: [name, digest, mtime] };
+  return { source: () => Promise.resolve({ tree, selections }), facts: [name, digest, mtime] };
 };
 
 const NOWHERE = { file: '', line: 0 };
@@ -205,7 +213,10 @@ const planLayer = async (options: {
 
 const openSources = async (build: BuildContext, copy: ExpandedCopy, found: Found, opener: ArchiveOpener): Promise<CopySource[]> => {
   const { instruction } = copy;
-  const downloads = found.downloads.map(({ source }) => source);
+  const downloads: CopySource[] = [];
+  for (const { source } of found.downloads) {
+    downloads.push(await source());
+  }
   const plain: CopySource[] = [{ tree: found.local.tree, selections: found.local.selections }, ...downloads];
   const unpacked = instruction.kind === 'copy' || instruction.unpack === false ? [] : instruction.unpack ? plain : plain.slice(0, 1);
   const context = { exclude: excludeOf(build, instruction), signal: build.signal };

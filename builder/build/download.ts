@@ -35,10 +35,6 @@ const MAX_REDIRECTS = 10;
 
 export const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
 
-/** Git sources as BuildKit tells them apart from files and plain URLs. */
-export const isGitSource = (source: string): boolean =>
-  /^(git|ssh):\/\//i.test(source) || /^git@[^:]+:/.test(source) || (isUrl(source) && /\.git($|[#?])/.test(source));
-
 /** Fetches a URL into the build folder, or only asks whether the copy there is still the newest. Throws StepFault. */
 export const downloadUrl = async (url: string, options: { buildFolder: string; signal: AbortSignal }): Promise<Download> => {
   const base = join(options.buildFolder, 'downloads', createHash('sha256').update(url).digest('hex'));

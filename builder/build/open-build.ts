@@ -3,15 +3,15 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import type { BuildOptions } from '../build.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
 import { findForeignCaches, parseCacheOrigins, parseCacheTargets } from '../cache-export/parse-cache.ts';
-import type { ContextTree } from '../context/context-tree.ts';
 import type { HashCache } from '../context/hash-cache.ts';
 import { checkSyntax } from '../dockerfile/directives.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import { parseOutputs } from '../export/parse-output.ts';
 import { parseProvenance } from '../export/provenance.ts';
+import { isRemoteSource, shownSource } from '../remote-source.ts';
 import type { BuildMachineOptions } from '../types.ts';
-import { type BaseImage, type BuildContext, LayerTrees } from './build-context.ts';
+import { type BaseImage, type BuildContext, LayerTrees, type OpenedTree } from './build-context.ts';
 import { runStage } from './build-stage.ts';
 import { hostCaBundle } from './ca-bundle.ts';
 import { BuildCache, makeKey } from './cache.ts';
@@ -20,6 +20,7 @@ import { resolveGlobals } from './globals.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './inputs.ts';
 import { hostPlatform, parsePlatform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
+import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './remote-context.ts';
 import { shownReference } from './shown-reference.ts';
 import { Slots } from './slots.ts';
 import type { StageState } from './state.ts';
@@ -41,6 +42,16 @@ type Options = Omit<BuildOptions, 'signal'> & {
 
 /** Reads the Dockerfile and lays out everything the stages share. Throws DOCKERFILE_*. */
 export const openBuild = async (options: Options): Promise<OpenBuild> => {
+  const contexts = new Contexts(options);
+  try {
+    return await openWith(options, contexts);
+  } catch (error) {
+    await contexts.close();
+    throw error;
+  }
+};
+
+const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild> => {
   const { request, store, machines, progress, buildFolder, controller } = options;
   // What was asked for wrongly is said before anything happens.
   const outputs = parseOutputs(request);
@@ -48,9 +59,8 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
   const cacheTargets = parseCacheTargets(request);
   parseCacheOrigins(request);
   checkFrontend(request.buildArgs.BUILDKIT_SYNTAX || 'dockerfile.v0');
-  const dockerfile = await loadDockerfile(options);
+  const dockerfile = await loadDockerfile(options, contexts);
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
-  const contexts = new Contexts(options);
   const stages = new Stages(controller);
   const materials = new Map<string, string>();
   const sourceDate = parseSourceDate(request.buildArgs.SOURCE_DATE_EPOCH);
@@ -91,7 +101,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
   build.cache.sources = await importCaches(build);
   const close = async () => {
     await stages.settle();
-    await contexts.save();
+    await contexts.close();
   };
   return { build, firstFailure: () => stages.firstFailure, close };
 };
@@ -124,8 +134,10 @@ const checkFrontend = (value: string): void => {
   }
 };
 
-const loadDockerfile = async ({ request, progress }: Options): Promise<Dockerfile> => {
-  const { text, file, name } = await readDockerfile(request);
+const loadDockerfile = async ({ request, progress }: Options, contexts: Contexts): Promise<Dockerfile> => {
+  const remote = 'text' in request.dockerfile ? undefined : await contexts.remote('');
+  const given = remote === undefined ? undefined : await readRemoteDockerfile(remote, request.dockerfile);
+  const { text, file, name } = given === undefined ? await readDockerfile(request) : { ...given, file: given.name };
   return await progress.run(`[internal] load build definition from ${name}`, async (vertex) => {
     vertex.status(`transferring dockerfile: ${text.length}B`, text.length, text.length);
     const dockerfile = parseDockerfile(text, file);
@@ -177,17 +189,18 @@ const rememberImages = (
   };
 };
 
-/** Local contexts, opened when the first instruction needs them. */
+/** Contexts, opened when the first instruction needs them. */
 class Contexts {
   readonly #options: Options;
-  readonly #opened = new Map<string, Promise<ContextTree>>();
+  readonly #opened = new Map<string, Promise<OpenedTree>>();
   readonly #hashes: HashCache[] = [];
+  readonly #remotes = new Map<string, Promise<RemoteContext>>();
 
   constructor(options: Options) {
     this.#options = options;
   }
 
-  open(name: string): Promise<ContextTree> {
+  open(name: string): Promise<OpenedTree> {
     const known = this.#opened.get(name);
     if (known !== undefined) {
       return known;
@@ -197,13 +210,34 @@ class Contexts {
     return opened;
   }
 
-  async save(): Promise<void> {
+  /** Saves the hashes of folders and removes what was fetched for this build alone. */
+  async close(): Promise<void> {
+    const remotes = await Promise.allSettled(this.#remotes.values());
+    await Promise.all(remotes.map((result) => (result.status === 'fulfilled' ? result.value.close() : undefined)));
     await Promise.all(this.#hashes.map((hashes) => hashes.save()));
   }
 
-  async #open(name: string): Promise<ContextTree> {
+  /** A context that is no folder, once; undefined when it is one. */
+  remote(name: string): Promise<RemoteContext> | undefined {
+    const { request, progress, buildFolder, controller } = this.#options;
+    const source = name === '' ? request.context : (request.additionalContexts[name] ?? '');
+    const known = this.#remotes.get(name);
+    if (known !== undefined || !isRemoteSource(source)) {
+      return known;
+    }
+    const title = name === '' ? '[internal] load remote build context' : `[context ${name}] load from ${shownSource(source)}`;
+    const opened = progress.run(title, () => openRemoteContext(source, { request, buildFolder, signal: controller.signal }));
+    this.#remotes.set(name, opened);
+    return opened;
+  }
+
+  async #open(name: string): Promise<OpenedTree> {
     const { request, progress, buildFolder } = this.#options;
     const folder = name === '' ? request.context : (request.additionalContexts[name] ?? '');
+    const remote = await this.remote(name);
+    if (remote !== undefined) {
+      return remote.tree;
+    }
     const own = name === '' ? '' : `${name} `;
     const ignore = await progress.run(
       `[internal] load ${own}.dockerignore`.replace(/load (.+) \.docker/, '[context $1] load .docker'),

@@ -1,5 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 import { findStage } from '../dockerfile/parse.ts';
+import { isRemoteSource } from '../remote-source.ts';
 import type { BuildContext, SourceRoot } from './build-context.ts';
 import { formatPlatform } from './platform.ts';
 import { StepFault } from './step-error.ts';
@@ -62,8 +63,11 @@ export const namedContext = (build: BuildContext, name: string): NamedContext | 
   if (image !== undefined) {
     return { kind: 'image', reference: image };
   }
-  if (/^[a-z][a-z0-9+.-]*:/i.test(value)) {
-    throw new HyprError('HYPR_UNSUPPORTED', `the additional context ${found} is ${value}: only folders and docker-image:// are understood`);
+  if (/^[a-z][a-z0-9+.-]*:/i.test(value) && !isRemoteSource(value)) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `the additional context ${found} is ${value}: only folders, git and web addresses and docker-image:// are understood`,
+    );
   }
   return { kind: 'local', name: found };
 };
@@ -73,6 +77,6 @@ const openLocal = async (build: BuildContext, name: string): Promise<SourceRoot>
   return {
     key: undefined,
     tree: () => Promise.resolve(tree),
-    explainMissing: (path) => (tree.isIgnored(path) ? 'it is there, but excluded by .dockerignore' : undefined),
+    explainMissing: (path) => (tree.isIgnored?.(path) ? 'it is there, but excluded by .dockerignore' : undefined),
   };
 };

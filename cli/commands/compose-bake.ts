@@ -1,4 +1,5 @@
 import { isAbsolute, join } from 'node:path';
+import { isRemoteSource } from '../../builder/remote-source.ts';
 import type { BuildConfig, Project, Service } from '../../compose/model.ts';
 import type { BuildProjectOptions } from '../../engine/types.ts';
 
@@ -49,7 +50,7 @@ const isEmpty = (value: unknown): boolean =>
   value === undefined || value === false || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 
 const absolute = (project: Project, path: string): string =>
-  isAbsolute(path) || path.includes('://') ? path : join(project.workingDir, path);
+  isAbsolute(path) || isRemoteSource(path) ? path : join(project.workingDir, path);
 
 const resolveArgs = ({ args = {} }: BuildConfig, { environment }: Project): Record<string, string> =>
   Object.fromEntries(

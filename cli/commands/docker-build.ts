@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/files.ts';
+import { isRemoteSource } from '../../builder/remote-source.ts';
 import type { BuildRequest, BuildResult } from '../../engine/types.ts';
 import type { CliContext } from '../context.ts';
 import { createBuildRenderer } from '../render/build.ts';
@@ -23,6 +24,7 @@ export const runDockerBuild: Handler = async (invocation) => {
   const images = await (await context.engine()).openImages();
   const call = parseCall(flags);
   if (call.method !== 'build') {
+    needFolder(request, call.method);
     return await runCall(context, { call, request, images });
   }
   const quiet = flags.bool('quiet');
@@ -45,6 +47,14 @@ export const runDockerBuild: Handler = async (invocation) => {
   } finally {
     renderer.close();
     warnings.print();
+  }
+};
+
+const needFolder = ({ context, dockerfile }: BuildRequest, method: string): void => {
+  if (isRemoteSource(context) && 'path' in dockerfile) {
+    throw new HyprError('HYPR_UNSUPPORTED', `--call ${method} reads a Dockerfile of this host, and the context is ${context}`, {
+      hint: 'give the Dockerfile on standard input with -f -, or fetch the context and name the folder',
+    });
   }
 };
 
@@ -73,13 +83,17 @@ const goesToStdout = (spec: string): boolean =>
 const buildRequest = async ({ context, args, flags }: Invocation): Promise<BuildRequest> => {
   const { env, cwd } = context;
   const folder = contextFolder(args);
-  const path = resolve(cwd, folder);
+  const isRemote = isRemoteSource(folder);
+  const path = isRemote ? folder : resolve(cwd, folder);
   const target = flags.string('target');
   const platform = flags.string('platform');
   const shmSize = flags.string('shm-size');
   return {
     context: path,
-    dockerfile: await findDockerfile(context, path, flags.string('file')),
+    dockerfile: isRemote
+      ? await remoteDockerfile(context, folder, flags.string('file'))
+      : await findDockerfile(context, path, flags.string('file')),
+    ...(folder === '-' ? { stdin: context.stdin } : {}),
     tags: flags.list('tag'),
     buildArgs: withSourceDate(parseKeyValues(flags.list('build-arg'), env), env),
     labels: Object.fromEntries(
@@ -127,12 +141,15 @@ const contextFolder = (args: readonly string[]): string => {
       hint: 'for a Dockerfile here: hypr build -t NAME .   for the services of the Compose file: hypr compose build',
     });
   }
-  if (folder === '-' || /^(https?|git|ssh):|^git@|^github\.com\//.test(folder)) {
-    throw new HyprError('HYPR_UNSUPPORTED', `"${folder}" is not a folder: contexts from archives, URLs and git are not supported`, {
-      hint: 'fetch it, then build the folder',
-    });
-  }
   return folder;
+};
+
+/** `-f` of a context that is no folder is a path in it, unless it is `-`. */
+const remoteDockerfile = async (context: CliContext, source: string, file = 'Dockerfile'): Promise<BuildRequest['dockerfile']> => {
+  if (file === '-' && source === '-') {
+    throw new HyprError('HYPR_USAGE', 'standard input cannot be both the Dockerfile and the build context');
+  }
+  return file === '-' ? { text: await readStdin(context), name: 'Dockerfile' } : { path: file };
 };
 
 /** `-f` is relative to the caller, the default is in the context; `-` reads the text from standard input. */
@@ -164,5 +181,8 @@ const readStdin = async ({ stdin }: CliContext): Promise<string> => {
 /** Paths become absolute; `docker-image://` and its like stay. */
 const parseContexts = (pairs: readonly string[], cwd: string): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(parseKeyValues(pairs, {})).map(([name, source]) => [name, /^[a-z-]+:/.test(source) ? source : resolve(cwd, source)]),
+    Object.entries(parseKeyValues(pairs, {})).map(([name, source]) => [
+      name,
+      /^[a-z-]+:/.test(source) || isRemoteSource(source) ? source : resolve(cwd, source),
+    ]),
   );

@@ -140,7 +140,8 @@ describe('pull, build, save and load', () => {
   test.each([
     ['build', 'needs the folder to build'],
     ['build -f nope .', 'there is no'],
-    ['build https://x.y/z.git', 'are not supported'],
+    ['build -f - -', 'cannot be both'],
+    ['build --check https://x.y/z.git', 'reads a Dockerfile of this host'],
     ['build --secret src=a,foo=b .', '"foo" is not known'],
     ['build --secret id=a,env=NOT_SET .', 'the variable NOT_SET is not set'],
     ['build --add-host nope .', 'is not NAME:ADDRESS'],

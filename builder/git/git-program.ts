@@ -1,0 +1,149 @@
+import { readFile } from 'node:fs/promises';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { type RunResult, runProgram } from '../../base/process.ts';
+import { sanitiseText } from '../../base/sanitise.ts';
+import type { BuildRequest, SshForward } from '../types.ts';
+
+/** Whom git may be towards servers. */
+export interface GitAccess {
+  readonly secrets: BuildRequest['secrets'];
+  /** The agent or keys for ssh; undefined: none. */
+  readonly ssh: SshForward | undefined;
+}
+
+export interface GitRun {
+  readonly access: GitAccess;
+  readonly signal: AbortSignal;
+  /** The remote that is spoken to; undefined: none is. */
+  readonly remote?: { readonly url: string; readonly credentials: string | undefined };
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+const TIMEOUT = 30 * 60_000;
+const PASSED = /^(PATH|LANG|TMPDIR|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO|GIT_SSL_CAPATH)$/;
+
+/**
+ * The host's git, never through a shell, and with nothing of the user's or the system's configuration: no hooks, no
+ * filters, no prompts, no protocol that reads this host. What authenticates is in its environment. Throws
+ * TOOLCHAIN_MISSING without git.
+ */
+export const runGit = async (args: readonly string[], run: GitRun): Promise<RunResult> => {
+  try {
+    return await runProgram('git', args, {
+      env: { ...inherited(), ...FIXED, ...sshEnv(run.access.ssh), ...(await configEnv(run)), ...run.env },
+      signal: run.signal,
+      timeout: TIMEOUT,
+      ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
+    });
+  } catch (error) {
+    run.signal.throwIfAborted();
+    if (isErrno(error, 'ENOENT')) {
+      throw new HyprError('TOOLCHAIN_MISSING', 'git is needed for a git source, and is not installed on this host', {
+        hint: 'install it: sudo apt-get install git',
+        cause: error,
+      });
+    }
+    throw error;
+  }
+};
+
+/** Like runGit, but an exit code is BUILD_FAILED with git's last words. */
+export const mustGit = async (what: string, args: readonly string[], run: GitRun): Promise<string> => {
+  const result = await runGit(args, run);
+  if (result.code !== 0) {
+    throw gitError(what, result);
+  }
+  return result.stdout;
+};
+
+export const gitError = (what: string, { stderr, code }: RunResult): HyprError => {
+  const lines = sanitiseText(stderr)
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .slice(-6);
+  const denied = /could not read Username|Authentication failed|Permission denied|terminal prompts disabled|Host key verification/i;
+  const hint = denied.test(stderr)
+    ? { hint: 'for https: --secret id=GIT_AUTH_TOKEN,env=…; for ssh: --ssh default, and a known host key' }
+    : {};
+  return new HyprError('BUILD_FAILED', `${what}: git ended with exit code ${code}`, { details: lines, ...hint });
+};
+
+const FIXED: Readonly<Record<string, string>> = {
+  LC_ALL: 'C',
+  HOME: '/dev/null',
+  GIT_CONFIG_NOSYSTEM: '1',
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_ATTR_NOSYSTEM: '1',
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_ASKPASS: '',
+  SSH_ASKPASS: '',
+  GIT_LFS_SKIP_SMUDGE: '1',
+  GIT_TEMPLATE_DIR: '',
+  GIT_ALLOW_PROTOCOL: 'http:https:git:ssh',
+};
+
+const CONFIG: ReadonlyArray<readonly [string, string]> = [
+  ['core.hooksPath', '/dev/null'],
+  ['core.fsmonitor', 'false'],
+  ['core.symlinks', 'true'],
+  ['protocol.file.allow', 'never'],
+  ['gc.auto', '0'],
+  ['maintenance.auto', 'false'],
+  ['advice.detachedHead', 'false'],
+  ['init.defaultBranch', 'main'],
+  // A server that says nothing for a minute is given up.
+  ['http.lowSpeedLimit', '1'],
+  ['http.lowSpeedTime', '60'],
+];
+
+const inherited = (): NodeJS.ProcessEnv => Object.fromEntries(Object.entries(process.env).filter(([name]) => PASSED.test(name)));
+
+const configEnv = async (run: GitRun): Promise<Record<string, string>> => {
+  const pairs = [...CONFIG, ...(await authConfig(run))];
+  const entries = pairs.flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${index}`, key],
+    [`GIT_CONFIG_VALUE_${index}`, value],
+  ]);
+  return { GIT_CONFIG_COUNT: String(pairs.length), ...Object.fromEntries(entries) };
+};
+
+/** As BuildKit: GIT_AUTH_HEADER or GIT_AUTH_TOKEN, those of the host first; only ever for that host. */
+const authConfig = async ({ remote, access: { secrets } }: GitRun): Promise<Array<readonly [string, string]>> => {
+  if (remote === undefined || !/^https?:/i.test(remote.url)) {
+    return [];
+  }
+  const { host, origin } = new URL(remote.url);
+  const header =
+    (await readSecret(secrets, `GIT_AUTH_HEADER.${host}`)) ??
+    basicToken(await readSecret(secrets, `GIT_AUTH_TOKEN.${host}`)) ??
+    (remote.credentials === undefined ? undefined : basic(remote.credentials)) ??
+    (await readSecret(secrets, 'GIT_AUTH_HEADER')) ??
+    basicToken(await readSecret(secrets, 'GIT_AUTH_TOKEN'));
+  return header === undefined ? [] : [[`http.${origin}/.extraHeader`, `Authorization: ${header}`]];
+};
+
+const basic = (text: string): string => `basic ${Buffer.from(text).toString('base64')}`;
+
+const basicToken = (token: string | undefined): string | undefined => (token === undefined ? undefined : basic(`x-access-token:${token}`));
+
+const readSecret = async (secrets: GitAccess['secrets'], id: string): Promise<string | undefined> => {
+  const secret = Object.hasOwn(secrets, id) ? secrets[id] : undefined;
+  if (secret === undefined) {
+    return undefined;
+  }
+  const text = ('value' in secret ? secret.value : await readFile(secret.file, 'utf8')).trim();
+  return text === '' ? undefined : text.replace(/[\r\n].*/s, '');
+};
+
+/** Nobody is asked anything: hosts must be known, and keys are those that were given. */
+const sshEnv = (ssh: SshForward | undefined): Record<string, string> => {
+  const keys = ssh !== undefined && 'keys' in ssh ? ssh.keys : [];
+  const options = ['-F', '/dev/null', '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=yes'];
+  const identity = keys.length === 0 ? ['-o', 'IdentityFile=none'] : ['-o', 'IdentitiesOnly=yes', ...keys.flatMap((key) => ['-i', key])];
+  const agent = ssh !== undefined && 'socket' in ssh ? { SSH_AUTH_SOCK: ssh.socket } : {};
+  return { ...agent, GIT_SSH_COMMAND: ['ssh', ...options, ...identity].map(quote).join(' '), GIT_SSH_VARIANT: 'ssh' };
+};
+
+/** git gives this one variable to a shell. */
+const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
