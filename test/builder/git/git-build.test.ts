@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { pruneBuildCache } from '../../../builder/build.ts';
 import { show, thrown, Workshop } from '../build/workshop.ts';
 import { GitServer } from './git-server.ts';
 
@@ -148,6 +149,18 @@ describe('ADD of git', () => {
       deaf.closeAllConnections();
       await new Promise((resolve) => deaf.close(resolve));
     }
+  });
+
+  it('is pruned whole, and fetched again', async () => {
+    server.commit('r', { foo: 'F' });
+    const build = () => shop.build(`FROM scratch\nADD ${server.url}/r.git /\n`, { noCache: true });
+    const repositories = () => readdirSync(join(shop.folder, 'build', 'git'));
+    await build();
+    expect(await pruneBuildCache(join(shop.folder, 'build'), 3_600_000)).toBe(0);
+    expect(repositories()).toHaveLength(1);
+    expect(await pruneBuildCache(join(shop.folder, 'build'), 0)).toBeGreaterThan(0);
+    expect(repositories()).toEqual([]);
+    expect(await show((await build()).tree)).toEqual({ foo: 'F' });
   });
 
   it('says how to install git', async () => {
