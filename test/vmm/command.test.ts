@@ -36,7 +36,7 @@ describe('the command line of QEMU', () => {
       -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
       -accel kvm
       -cpu host
-      -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off
+      -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off
       -m 512M
       -smp 2
       -nodefaults
@@ -70,7 +70,7 @@ describe('the command line of QEMU', () => {
       -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
       -accel tcg,thread=multi,tb-size=256
       -cpu max
-      -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,memory-backend=m0
+      -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off,memory-backend=m0
       -object memory-backend-memfd,share=on,id=m0,size=512M
       -m 512M
       -smp 2
@@ -113,7 +113,7 @@ describe('the command line of QEMU', () => {
     const settings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
     const template = buildQemuCommand(settings, spec(), { kind: 'template', ram: '/t/r,am' }).args;
     expect(lines(difference(template, buildQemuCommand(settings, spec()).args))).toMatchInlineSnapshot(`
-      "-M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,memory-backend=m0
+      "-M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off,memory-backend=m0
       -object memory-backend-file,share=on,mem-path=/t/r,,am,id=m0,size=512M
       -device virtio-balloon-pci
       -device pcie-root-port,id=p0,chassis=1,bus=pcie.0,addr=8.0,multifunction=on
