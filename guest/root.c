@@ -137,6 +137,7 @@ int make_dev(void) {
     return -1;
   }
   int dev = open(DEV, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  mode_t mask = umask(0);
   bool ok = make_node(dev, "null", 1, 3, 0666) == 0 && make_node(dev, "zero", 1, 5, 0666) == 0 && make_node(dev, "full", 1, 7, 0666) == 0 &&
             make_node(dev, "random", 1, 8, 0666) == 0 && make_node(dev, "urandom", 1, 9, 0666) == 0 && make_node(dev, "tty", 5, 0, 0666) == 0;
   static const char *const links[][2] = {{"pts/ptmx", "ptmx"}, {"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
@@ -144,6 +145,7 @@ int make_dev(void) {
   for (size_t i = 0; ok && i < sizeof links / sizeof *links; i++) {
     ok = symlinkat(links[i][0], dev, links[i][1]) == 0;
   }
+  umask(mask);
   close(dev);
   if (!ok) {
     return fail("filling /dev: %s", strerror(errno));

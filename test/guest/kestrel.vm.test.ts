@@ -88,6 +88,7 @@ describe('a replica', () => {
       'core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'.split(' '),
     );
     expect(await ask(guest, ['put', '/dev/stderr', 'text'], { user: 'app' })).toBe('text');
+    expect(await ask(guest, ['put', '/dev/null', 'text'], { user: 'app' })).toBe('');
     expect(await ask(guest, ['ls', '/kestrel'])).toBe('');
   });
 
