@@ -48,6 +48,15 @@ export class HyprError extends Error {
   }
 }
 
+/** `instanceof` also goes by name: the dashboard is a bundle with a class of its own (see cli/start.ts), and errors go both ways. */
+Object.defineProperty(HyprError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    const isOne = Function.prototype[Symbol.hasInstance].call(this, value);
+    // Not for the classes below, which inherit this.
+    return isOne || (this === HyprError && value instanceof Error && value.name === 'HyprError');
+  },
+});
+
 /** How an error crosses the supervisor's socket. */
 export interface ErrorJson {
   code: ErrorCode;

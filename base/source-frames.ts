@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
  */
 export const mapFrames = (stack: string): string => {
   const maps = new Map<string, SourceMap | undefined>();
-  return stack.replace(/(file:\/\/\/[^\s():]+\.js):(\d+):(\d+)/g, (whole, url: string, line: string, column: string) => {
+  return stack.replace(/(file:\/\/\/[^\s():]+\.c?js):(\d+):(\d+)/g, (whole, url: string, line: string, column: string) => {
     if (!maps.has(url)) {
       maps.set(url, readMap(url));
     }

@@ -37,7 +37,7 @@ export interface ConfigOutput {
   readonly stderr: string;
 }
 
-/** The outside world of a command. Tests give their own; `main.ts` gives the process. */
+/** The outside world of a command. Tests give their own; `wiring.ts` gives the process's. */
 export interface CliContext {
   readonly stdin: InputStream;
   readonly stdout: OutputStream;

@@ -64,4 +64,4 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
   });
 
 /** Beside the bundle that runs now. */
-const supervisorScript = (): string => process.env.HYPR_SUPERVISOR ?? join(dirname(fileURLToPath(import.meta.url)), 'supervisor.js');
+const supervisorScript = (): string => process.env.HYPR_SUPERVISOR ?? join(dirname(fileURLToPath(import.meta.url)), 'supervisor.cjs');

@@ -18,7 +18,7 @@ import { VERSION } from './version.ts';
 import { openPlatform } from './wiring.ts';
 
 /**
- * The process that holds one stack together: `node supervisor.js STACK`, started by the CLI, which
+ * The process that holds one stack together: `node supervisor.cjs STACK`, started by the CLI, which
  * waits for one JSON message on descriptor 3. It ends by itself when nothing of the stack runs and
  * nobody is connected; on SIGTERM it ends and lets everything run on.
  */
@@ -102,12 +102,15 @@ const sayReady = (message: ReadyMessage): void => {
   }
 };
 
-main(process.argv[2] ?? '').then(
-  () => process.exit(0),
-  (error: unknown) => {
+/** Supervises the stack that the command line names, and ends the process. */
+export const runSupervisor = async (): Promise<never> => {
+  try {
+    await main(process.argv[2] ?? '');
+    return process.exit(0);
+  } catch (error) {
     logger('supervisor').error('failed', { error: toHyprError(error).toJSON() });
     process.stderr.write(`${error instanceof Error ? mapFrames(error.stack ?? error.message) : String(error)}\n`);
     sayReady({ error: toHyprError(error).toJSON() });
-    process.exit(1);
-  },
-);
+    return process.exit(1);
+  }
+};

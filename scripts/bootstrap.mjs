@@ -33,7 +33,7 @@ export const ensureDependencies = async () => {
 /** Bundles the sources when they changed. */
 export const ensureBuilt = async () => {
   await once('build', hash(sources()), () => run(process.execPath, ['scripts/build.mjs']), [
-    join(root, 'dist', 'hypr.js'),
+    join(root, 'dist', 'hypr.cjs'),
     join(root, 'dist', 'start.cjs'),
   ]);
 };

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Bundle, loadBundle, MARK_LENGTH } from '../../base/load-bundle.ts';
+
+// Else V8 would remember a text of this process, and not look at the cache.
+setFlagsFromString('--no-compilation-cache');
+
+const requireFrom = createRequire(import.meta.url);
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hypr-bundle-'));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const writeBundle = (body: string): void => {
+  const text = `(function (module, require, __url, __load) {\n${body}\n})\n`;
+  writeFileSync(join(folder, 'a.cjs'), `${text}//${createHash('sha256').update(text).digest('hex')}`);
+};
+
+const cachePath = (): string => join(folder, 'a.cjs.cache');
+
+const writeCache = ({ script }: Bundle): void => {
+  const mark = readFileSync(join(folder, 'a.cjs')).subarray(-MARK_LENGTH);
+  writeFileSync(cachePath(), Buffer.concat([mark, script.createCachedData()]));
+};
+
+const load = (): { answer: unknown; fromCache: boolean } => {
+  const { exports, fromCache } = loadBundle(folder, 'a', requireFrom);
+  return { answer: (exports as { answer: () => unknown }).answer(), fromCache };
+};
+
+const ONE = 'module.exports = { answer: () => 1 };';
+
+describe('a bundle', () => {
+  test('has what it is given, and its frames are of a URL', async () => {
+    writeFileSync(join(folder, 'b.mjs'), 'export const b = 2;');
+    writeBundle("module.exports = { answer: () => [__url, require('node:path').sep, __load('b.mjs'), new Error('x').stack] };");
+    const [url, separator, module, stack] = load().answer as [string, string, Promise<{ b: number }>, string];
+    expect(url).toBe(`file://${folder}/a.cjs`);
+    expect(separator).toBe('/');
+    expect(stack).toContain(`${url}:2:`);
+    await expect(module).resolves.toMatchObject({ b: 2 });
+  });
+
+  test('that is not there is an error', () => {
+    expect(load).toThrow('ENOENT');
+  });
+});
+
+describe('the code cache', () => {
+  beforeEach(() => {
+    writeBundle(ONE);
+    writeCache(loadBundle(folder, 'a', requireFrom));
+  });
+
+  test('is used, and nothing is written', () => {
+    const before = readdirSync(folder);
+    expect(load()).toEqual({ answer: 1, fromCache: true });
+    expect(readdirSync(folder)).toEqual(before);
+  });
+
+  test('of another text of the same length is not used', () => {
+    writeBundle(ONE.replace('1', '2'));
+    expect(load()).toEqual({ answer: 2, fromCache: false });
+  });
+
+  test.each([
+    ['of another version of V8', (cache: Buffer) => cache.fill(0x5a, MARK_LENGTH + 4, MARK_LENGTH + 8)],
+    ['made with other flags', (cache: Buffer) => cache.fill(0x5a, MARK_LENGTH + 12, MARK_LENGTH + 16)],
+    ['cut short', (cache: Buffer) => cache.subarray(0, cache.length - 40)],
+    ['of the mark alone', (cache: Buffer) => cache.subarray(0, MARK_LENGTH)],
+    ['that is empty', () => Buffer.alloc(0)],
+  ])('%s is refused, and the code compiled', (_what, damage) => {
+    const cache = readFileSync(cachePath());
+    writeFileSync(cachePath(), damage(cache));
+    expect(load()).toEqual({ answer: 1, fromCache: false });
+    // It stays as it is: who runs a bundle may not be who made it.
+    expect(readFileSync(cachePath())).toEqual(damage(cache));
+  });
+
+  test('that is not there is not missed', () => {
+    rmSync(cachePath());
+    expect(load()).toEqual({ answer: 1, fromCache: false });
+  });
+});
