@@ -124,20 +124,29 @@ const drawStatus = (model: DashboardModel, look: Look): string => {
   const dot = look.unicode ? ' · ' : ' - ';
   const keys = ['? help', '/ search', 'r restart', 's stop', 'd detach', 'q quit'].join(dot);
   const { current } = model;
-  const shown = [startText(current, dot), startText(current && { ...current, startSpans: [] }, dot)];
-  const boot = shown.find((text) => widthOf(keys) + widthOf(text) + 2 < look.columns) ?? '';
+  const boot = startText(current, { dot, width: look.columns - widthOf(keys) - 2 });
   return spread(` ${look.paint('dim', keys)}`, look.paint('dim', boot), look.columns);
 };
 
-/** How long the start of a replica took, and what of it. */
-const startText = (replica: ReplicaStatus | undefined, dot: string): string => {
+/** How long the start of a replica took, and of its parts the longest that there is room for. */
+const startText = (replica: ReplicaStatus | undefined, room: { dot: string; width: number }): string => {
   if (replica?.bootMs === undefined) {
     return '';
   }
   const parts = (replica.startSpans ?? []).filter(({ ms }) => ms >= SHOWN_SPAN_MS);
-  const text = parts.map(({ name, ms }) => `${name.split(':', 1)[0]} ${(ms / 1000).toFixed(2)}`).join(dot);
-  return `booted in ${(replica.bootMs / 1000).toFixed(2)}s${text === '' ? '' : `: ${text}`} `;
+  const bySize = parts.toSorted((a, b) => b.ms - a.ms);
+  for (let count = parts.length; count >= 0; count--) {
+    const shown = parts.filter((part) => bySize.indexOf(part) < count);
+    const text = shown.map(({ name, ms }) => `${name.split(':', 1)[0]} ${inSeconds(ms)}`).join(room.dot);
+    const whole = `booted in ${inSeconds(replica.bootMs)}s${text === '' ? '' : `: ${text}`} `;
+    if (widthOf(whole) < room.width) {
+      return whole;
+    }
+  }
+  return '';
 };
+
+const inSeconds = (ms: number): string => (ms / 1000).toFixed(2);
 
 const SHOWN_SPAN_MS = 10;
 

@@ -101,6 +101,7 @@ describe('the screen', () => {
         .at(-1)
         ?.replace(/^.*q quit\s*/, '');
     expect(last(120)).toBe('booted in 0.51s: prepare 0.30 · healthy 1.20');
+    expect(last(100)).toBe('booted in 0.51s: healthy 1.20');
     expect(last(80)).toBe('booted in 0.51s');
     expect(last(60)).toBe('');
   });
