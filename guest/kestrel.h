@@ -174,10 +174,14 @@ int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int make_dirs(const char *path, unsigned mode);
 int write_file(const char *path, const void *data, size_t length, unsigned mode);
 long read_small_file(const char *path, char *out, size_t size);
-/* How often and how long to look for a device that is being plugged in: half a minute in all. */
-enum { DEVICE_TRIES = 6000, DEVICE_PAUSE_US = 5000 };
-/* Path of a block device by the serial of its virtio-blk disk. */
+/* How often and how long to look for a share that is being plugged in, and to wait for a disk: half a minute in all. */
+enum { DEVICE_TRIES = 6000, DEVICE_PAUSE_US = 5000, DEVICE_WAIT_MS = 30000 };
+/* disks.c: path of a block device by the serial of its virtio-blk disk; it can be opened. Waits for a disk that is being
+ * plugged in: a loaded host under emulation may take many seconds to get there. */
 bool find_disk(const char *serial, char *out, size_t size);
+/* uevents.c: -1, or where the kernel says which devices come and go; whether something came within so many milliseconds. */
+int open_uevents(void);
+bool await_uevent(int fd, int ms);
 /* An ext4 disk. Tables that mkfs left for later stay so: else the kernel writes zeroes for the machine's first half minute. */
 int mount_writable(const char *device, const char *target);
 

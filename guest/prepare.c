@@ -1,5 +1,4 @@
 /* The orders that make a waiting machine a replica: identity, devices, root, mounts, files. Runs in a job. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,20 +37,6 @@ static int seed_random(const struct machine_orders *orders) {
   return result == 0 ? 0 : fail("seeding the random numbers: %s", strerror(errno));
 }
 
-static bool match_disk(const char *name, const char *serial, char *out, size_t size) {
-  char path[512], text[64];
-  snprintf(path, sizeof path, "/sys/block/%s/serial", name);
-  long n = read_small_file(path, text, sizeof text);
-  while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) {
-    text[--n] = 0;
-  }
-  if (n <= 0 || strcmp(text, serial) != 0) {
-    return false;
-  }
-  snprintf(out, size, "/dev/%s", name);
-  return access(out, F_OK) == 0;
-}
-
 /* Programs get the memory that is free now but for a rest, which is the kernel's and this agent's. Where the machine as
  * a whole runs out, it spends minutes on reading its programs back from disk, again and again, before one is killed. */
 static void limit_memory(void) {
@@ -64,29 +49,6 @@ static void limit_memory(void) {
     int n = snprintf(text, sizeof text, "%llu", (unsigned long long)(available - (available > rest ? rest : 0)));
     write_file("/sys/fs/cgroup/work/memory.max", text, (size_t)n, 0);
   }
-}
-
-int mount_writable(const char *device, const char *target) { return mount(device, target, "ext4", 0, "noinit_itable"); }
-
-/* The disks of a clone were plugged in an instant ago; the kernel's uevents say nothing sooner than looking.
- * A loaded host under emulation may take many seconds to get there. */
-bool find_disk(const char *serial, char *out, size_t size) {
-  for (int tries = 0; tries < DEVICE_TRIES; tries++) {
-    DIR *dir = opendir("/sys/block");
-    struct dirent *entry;
-    bool found = false;
-    while (dir != NULL && !found && (entry = readdir(dir)) != NULL) {
-      found = entry->d_name[0] != '.' && match_disk(entry->d_name, serial, out, size);
-    }
-    if (dir != NULL) {
-      closedir(dir);
-    }
-    if (found) {
-      return true;
-    }
-    usleep(DEVICE_PAUSE_US);
-  }
-  return false;
 }
 
 static int set_sysctls(const struct machine_orders *orders) {
