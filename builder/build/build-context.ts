@@ -120,6 +120,8 @@ export class LayerTrees {
 export interface SourceRoot {
   /** Stands for the content by how it was made; undefined for local folders, which are always looked at. */
   readonly key: string | undefined;
+  /** What was copied from it by this key is of another content: it was made again. */
+  readonly rebuilt?: boolean;
   /** Its layers, when it is a stage or an image. */
   readonly layers?: readonly string[];
   tree(): Promise<FileTree>;

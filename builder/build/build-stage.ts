@@ -44,9 +44,9 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     size: machineSize(build),
     caBundle: () => build.caBundle(),
   });
-  const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) };
+  const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) || base.state.rebuilt };
   try {
-    let { state } = base;
+    let state = { ...base.state, rebuilt: run.noCache };
     for (const instruction of [...base.triggers, ...stage.instructions]) {
       build.signal.throwIfAborted();
       state = await runInstruction(run, instruction, state);

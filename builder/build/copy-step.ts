@@ -88,6 +88,7 @@ export const runCopy = async (
   return await runFileStep(build, vertex, {
     layers: state.layers,
     noCache: step.noCache,
+    rebuilt: step.source?.rebuilt === true,
     definitionKey: isDefinite ? makeKey('copy-definition', { ...facts, from: step.source?.key }) : undefined,
     contentKey: async () => {
       found = await findSources(build, copy, { source: step.source, closers });

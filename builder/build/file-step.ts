@@ -11,6 +11,8 @@ export interface FileStep {
   readonly noCache: boolean;
   /** Key by how the inputs were made, known without looking at them. */
   readonly definitionKey: string | undefined;
+  /** The inputs were made again, in the same way: they have to be looked at. */
+  readonly rebuilt?: boolean;
   /** Looks at the inputs; the key says everything that decides the layer. */
   contentKey(): Promise<string>;
   /** The layer, given what it lies on. Called after contentKey. */
@@ -22,7 +24,8 @@ export interface FileStep {
 /** COPY, ADD and WORKDIR: a layer out of the cache, or made on the host without a machine. */
 export const runFileStep = async (build: BuildContext, vertex: Vertex, step: FileStep): Promise<CacheRecord> => {
   const { cache, signal } = build;
-  const byDefinition = step.noCache || step.definitionKey === undefined ? undefined : await cache.find(step.definitionKey);
+  const mayKnow = !step.noCache && !step.rebuilt && step.definitionKey !== undefined;
+  const byDefinition = mayKnow ? await cache.find(step.definitionKey) : undefined;
   if (byDefinition !== undefined) {
     vertex.cached();
     return byDefinition;

@@ -20,7 +20,7 @@ export const resolveSource = async (build: BuildContext, from: string | undefine
   const index = findEarlierStage(build, from, stage);
   if (index !== undefined) {
     const state = await build.buildStage(index);
-    return { key: state.key, layers: state.layers, tree: () => build.trees.get(state.layers) };
+    return { key: state.key, rebuilt: state.rebuilt, layers: state.layers, tree: () => build.trees.get(state.layers) };
   }
   const named = namedContext(build, from);
   if (named?.kind === 'local') {

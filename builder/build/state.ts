@@ -28,6 +28,8 @@ export interface StageState {
   readonly hasOwnCmd: boolean;
   /** How many of the layers and of the history are the base image's. */
   readonly base: { readonly layers: number; readonly history: number };
+  /** Made again although it may be in the cache: what its key led to before is of another content. */
+  readonly rebuilt: boolean;
   /** Keys of the steps so far, oldest first, those of the stages below it too. */
   readonly steps: readonly string[];
 }
@@ -47,6 +49,7 @@ export const scratchState = (key: string, platform: Platform): StageState => ({
   created: 0,
   hasOwnCmd: false,
   base: { layers: 0, history: 0 },
+  rebuilt: false,
   steps: [],
 });
 
