@@ -57,7 +57,7 @@ const watchEnd = ({ bus, settle, goesOn }: FollowInput): { signal: AbortSignal; 
     }
   };
   // After the event's own turn: an operation counts as under way until its last event was given.
-  const soon = () => void setImmediate(() => void check());
+  const soon = () => void setImmediate(() => void check().catch(() => controller.abort()));
   const close = bus.subscribe((event) => {
     if (event.type === 'replica' || event.type === 'finished') {
       soon();

@@ -44,6 +44,8 @@ export class StackClient implements Stack {
   #opened: StateStore | undefined;
   readonly #paths = homePaths();
   #api: ApiClient | undefined;
+  /** Of the supervisor that answers. */
+  #pid = 0;
   #starting: Promise<ApiClient> | undefined;
   #recovered: readonly string[] = [];
 
@@ -76,12 +78,11 @@ export class StackClient implements Stack {
     }
     const api = await this.#supervisor(onEvent, signal);
     const request = { ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
-    const { pid } = await call(() => api.rpc.info({}), signal);
     await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent, signal);
     if (options.services.length === 0) {
       this.#api?.close();
       this.#api = undefined;
-      await awaitEnd(pid);
+      await awaitEnd(this.#pid);
     }
   }
 
@@ -256,7 +257,8 @@ export class StackClient implements Stack {
     // A socket that nobody listens on refuses at once.
     const api = connectApi(stackPaths(this.name).apiSocket);
     try {
-      await api.rpc.info({}, { timeoutMs: 10_000 });
+      const { pid } = await api.rpc.info({}, { timeoutMs: 10_000 });
+      this.#pid = pid;
       this.#api = api;
       return api;
     } catch {
