@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { readSmallFile, SMALL_FILE } from '../context/read-small.ts';
 import { cleanPath, compareBytes, type FileTree, type TreeEntry } from '../context/tree.ts';
 import { BLOCK, type TarHeader, tarError } from './tar-format.ts';
 import { FileSource, readTar } from './tar-read.ts';
@@ -118,8 +120,21 @@ export class LayerTree implements FileTree {
     }
   }
 
+  readSmall(entry: TreeEntry, into: Buffer): Buffer {
+    const content = this.#find(entry.path)?.content;
+    const target = into.subarray(0, content === undefined ? 0 : entry.size);
+    const read = { flags: constants.O_RDONLY, position: content?.offset ?? 0 };
+    if (content !== undefined && readSmallFile(content.archive, target, read) < target.length) {
+      throw tarError(`it ends within ${entry.path}`);
+    }
+    return target;
+  }
+
   async digest(entry: TreeEntry): Promise<string> {
     const hash = createHash('sha256');
+    if (entry.size <= SMALL_FILE) {
+      return hash.update(this.readSmall(entry, Buffer.allocUnsafe(entry.size))).digest('hex');
+    }
     for await (const chunk of this.read(entry)) {
       hash.update(chunk);
     }

@@ -1,4 +1,6 @@
+import { SMALL_FILE } from '../context/read-small.ts';
 import type { FileTree, TreeEntry } from '../context/tree.ts';
+import { Blocks } from '../layers/pieces.ts';
 import { BLOCK, encodeHeader, padding, type TarHeader } from './tar-format.ts';
 
 /** One entry of a layer to be written. */
@@ -15,24 +17,43 @@ export interface LayerItem {
   readonly content?: { readonly tree: FileTree; readonly entry: TreeEntry } | { readonly bytes: Uint8Array };
 }
 
-/** The items as a tar stream, in the order given, with its end mark. */
+const ZEROS = Buffer.alloc(2 * BLOCK);
+
+/** The items as a tar stream in large pieces, in the order given, with its end mark. */
 export async function* writeLayer(items: Iterable<LayerItem>): AsyncGenerator<Uint8Array> {
+  const out = new Blocks();
+  const small = Buffer.allocUnsafe(SMALL_FILE);
   for (const item of items) {
-    yield encodeHeader(toHeader(item));
-    const size = item.hardlink === undefined && item.attributes.type === 'file' ? item.attributes.size : 0;
-    if (size > 0 && item.content !== undefined) {
-      if ('bytes' in item.content) {
-        yield item.content.bytes;
+    const header = toHeader(item);
+    out.push(encodeHeader(header));
+    if (header.size > 0 && item.content !== undefined) {
+      const content = openContent(item.content, small);
+      if (content instanceof Uint8Array) {
+        out.push(content);
       } else {
-        yield* item.content.tree.read(item.content.entry);
+        for await (const piece of content) {
+          out.push(piece);
+          yield* out.takeFull();
+        }
       }
-      if (padding(size) > 0) {
-        yield Buffer.alloc(padding(size));
-      }
+      out.push(ZEROS.subarray(0, padding(header.size)));
+    }
+    if (out.hasFull) {
+      yield* out.takeFull();
     }
   }
-  yield Buffer.alloc(2 * BLOCK);
+  out.push(ZEROS);
+  yield* out.takeAll();
 }
+
+/** A file's bytes when they can be had at once, else as they come. */
+const openContent = (content: NonNullable<LayerItem['content']>, small: Buffer): Uint8Array | AsyncIterable<Uint8Array> => {
+  if ('bytes' in content) {
+    return content.bytes;
+  }
+  const { tree, entry } = content;
+  return entry.size <= small.length && tree.readSmall !== undefined ? tree.readSmall(entry, small) : tree.read(entry);
+};
 
 const toHeader = ({ path, attributes, hardlink }: LayerItem): TarHeader => ({
   name: attributes.type === 'dir' ? `${path === '' ? '.' : path}/` : path,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import type { FileStamp, HashCache } from './hash-cache.ts';
 import type { IgnoreRules } from './ignore.ts';
+import { readSmallFile, SMALL_FILE } from './read-small.ts';
 import { compareBytes, dirName, type FileTree, joinPath, type TreeEntry } from './tree.ts';
 
 interface ContextEntry extends TreeEntry {
@@ -15,6 +16,7 @@ const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
 /** More entries than any sane context; a context that is the root folder of the host stops here. */
 const MAX_ENTRIES = 2_000_000;
 const CHUNK = 1024 * 1024;
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * A folder of the host as a tree: owner always 0:0, sockets left out, ignored paths not there. Reads
@@ -26,6 +28,7 @@ export class ContextTree implements FileTree {
   readonly #hashes: HashCache;
   readonly #entries = new Map<string, ContextEntry | undefined>();
   readonly #lists = new Map<string, readonly string[]>();
+  readonly #small = Buffer.allocUnsafe(SMALL_FILE);
 
   constructor(root: string, ignore: IgnoreRules, hashes: HashCache) {
     this.root = root;
@@ -69,6 +72,20 @@ export class ContextTree implements FileTree {
     }
   }
 
+  readSmall(entry: TreeEntry, into: Buffer): Buffer {
+    const target = into.subarray(0, entry.size);
+    let count: number;
+    try {
+      count = readSmallFile(join(this.root, entry.path), target, { flags: READ_FLAGS, position: 0 });
+    } catch (error) {
+      throw openError(error, this.root, entry.path);
+    }
+    if (count < target.length) {
+      throw changedError(this.root, entry.path);
+    }
+    return target;
+  }
+
   async digest(entry: TreeEntry): Promise<string> {
     const { stamp } = entry as ContextEntry;
     const known = this.#hashes.get(entry.path, stamp);
@@ -76,8 +93,12 @@ export class ContextTree implements FileTree {
       return known;
     }
     const hash = createHash('sha256');
-    for await (const chunk of this.read(entry)) {
-      hash.update(chunk);
+    if (entry.size <= SMALL_FILE) {
+      hash.update(this.readSmall(entry, this.#small));
+    } else {
+      for await (const chunk of this.read(entry)) {
+        hash.update(chunk);
+      }
     }
     const digest = hash.digest('hex');
     this.#hashes.set(entry.path, stamp, digest);
@@ -144,12 +165,9 @@ export class ContextTree implements FileTree {
 
   async #open(entry: TreeEntry) {
     try {
-      return await open(join(this.root, entry.path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      return await open(join(this.root, entry.path), READ_FLAGS);
     } catch (error) {
-      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) {
-        throw changedError(this.root, entry.path);
-      }
-      throw readError(error, this.root, entry.path);
+      throw openError(error, this.root, entry.path);
     }
   }
 }
@@ -195,6 +213,10 @@ const changedError = (root: string, path: string): HyprError =>
   new HyprError('BUILD_FAILED', `${join(root, path)} changed while it was being read`, {
     hint: 'build again when nothing writes to the context',
   });
+
+/** Of a file that was there when the folder was listed. */
+const openError = (error: unknown, root: string, path: string): unknown =>
+  isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP') ? changedError(root, path) : readError(error, root, path);
 
 const readError = (error: unknown, root: string, path: string): unknown =>
   isErrno(error, 'EACCES', 'EPERM')

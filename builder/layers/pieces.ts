@@ -40,9 +40,10 @@ export class Blocks {
   #used = 0;
   #full: Buffer[] = [];
 
-  push(data: Buffer): void {
+  push(data: Uint8Array): void {
     for (let at = 0; at < data.length; ) {
-      const count = data.copy(this.#block, this.#used, at);
+      const count = Math.min(data.length - at, CHUNK - this.#used);
+      this.#block.set(at === 0 && count === data.length ? data : data.subarray(at, at + count), this.#used);
       this.#used += count;
       at += count;
       if (this.#used === CHUNK) {
