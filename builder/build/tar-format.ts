@@ -210,27 +210,37 @@ const paxFor = (header: TarHeader): Array<[string, Buffer]> => {
 
 const encodeBlock = (header: Omit<TarHeader, 'type'>, flag: string): Buffer => {
   const block = Buffer.alloc(BLOCK);
-  const octal = (value: number, from: number, length: number) =>
-    block.write(
-      `${Math.min(value, 8 ** (length - 1) - 1)
-        .toString(8)
-        .padStart(length - 1, '0')}\0`,
-      from,
-      'latin1',
-    );
   Buffer.from(header.name).copy(block, 0, 0, 100);
-  octal(header.mode, 100, 8);
-  octal(header.uid, 108, 8);
-  octal(header.gid, 116, 8);
-  octal(header.size, 124, 12);
-  octal(header.mtime, 136, 12);
-  block.write('        ', 148, 'latin1');
+  writeOctal(block, header.mode, { from: 100, digits: 7 });
+  writeOctal(block, header.uid, { from: 108, digits: 7 });
+  writeOctal(block, header.gid, { from: 116, digits: 7 });
+  writeOctal(block, header.size, { from: 124, digits: 11 });
+  writeOctal(block, header.mtime, { from: 136, digits: 11 });
+  block.fill(0x20, 148, 156);
   block.write(flag, 156, 'latin1');
   Buffer.from(header.link).copy(block, 157, 0, 100);
   block.write('ustar\x0000', 257, 'latin1');
-  octal(header.deviceMajor, 329, 8);
-  octal(header.deviceMinor, 337, 8);
-  const sum = block.reduce((total, byte) => total + byte, 0);
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  writeOctal(block, header.deviceMajor, { from: 329, digits: 7 });
+  writeOctal(block, header.deviceMinor, { from: 337, digits: 7 });
+  writeOctal(block, sumOf(block), { from: 148, digits: 6 });
+  block[154] = 0;
   return block;
+};
+
+/** Zeros in front; a number that is too large is the largest one (a PAX record says the true one). The NUL after it is there. */
+const writeOctal = (block: Buffer, value: number, { from, digits }: { from: number; digits: number }): void => {
+  let rest = Math.min(value, 8 ** digits - 1);
+  for (let at = from + digits - 1; at >= from; at--) {
+    const next = Math.floor(rest / 8);
+    block[at] = 0x30 + rest - next * 8;
+    rest = next;
+  }
+};
+
+const sumOf = (block: Buffer): number => {
+  let sum = 0;
+  for (let at = 0; at < BLOCK; at++) {
+    sum += block[at] ?? 0;
+  }
+  return sum;
 };

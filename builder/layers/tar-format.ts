@@ -63,17 +63,15 @@ export const numberAt = (block: Buffer, from: number, length: number): number =>
 
 /** Both ways of summing are in use: bytes as unsigned (POSIX) and as signed (old Sun tar). */
 export const hasValidChecksum = (block: Buffer): boolean => {
-  let unsigned = 8 * 32;
-  let signed = unsigned;
+  let sum = 8 * 32;
+  let high = 0;
   for (let index = 0; index < BLOCK; index++) {
-    if (index < 148 || index >= 156) {
-      const byte = block[index] ?? 0;
-      unsigned += byte;
-      signed += byte < 128 ? byte : byte - 256;
-    }
+    const byte = index >= 148 && index < 156 ? 0 : (block[index] ?? 0);
+    sum += byte;
+    high += byte >> 7;
   }
   const stored = numberAt(block, 148, 8);
-  return stored === unsigned || stored === signed;
+  return stored === sum || stored === sum - 256 * high;
 };
 
 export const isZeroBlock = (block: Buffer): boolean => {
@@ -166,7 +164,10 @@ const encodeBlock = (name: ByteString, attributes: Attributes, { flag, size }: {
   block.write('ustar\x0000', 257, 'latin1');
   octal(attributes.devMajor, 329, 8);
   octal(attributes.devMinor, 337, 8);
-  const sum = block.reduce((total, byte) => total + byte, 0);
+  let sum = 0;
+  for (let index = 0; index < BLOCK; index++) {
+    sum += block[index] ?? 0;
+  }
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return block;
 };

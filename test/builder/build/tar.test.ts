@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,6 +44,31 @@ async function* inPieces(data: Buffer, size: number): AsyncGenerator<Uint8Array>
     yield data.subarray(at, at + size);
   }
 }
+
+describe('a layer', () => {
+  it('has the same bytes in every version: images would get other digests', async () => {
+    const file = (path: string, bytes: Uint8Array, more: Partial<LayerItem['attributes']> = {}): LayerItem => ({
+      path,
+      attributes: { ...plain, size: bytes.length, mtime: 1_700_000_000, ...more },
+      content: { bytes },
+    });
+    const items: LayerItem[] = [
+      { path: 'd', attributes: { ...plain, type: 'dir', mode: 0o755 } },
+      file('d/small', Buffer.from('small\n')),
+      file('d/empty', Buffer.alloc(0), { mode: 0o4711 }),
+      file('d/exact', Buffer.alloc(512, 'b')),
+      file('d/large', Buffer.alloc(2_500_000, 'large'), { uid: 1000, gid: 0xffff_fffe }),
+      file(`d/${'ä'.repeat(60)}`, Buffer.from('x')),
+      file(`d/${'n'.repeat(97)}ä`, Buffer.from('x'), { mtime: 2 ** 34 }),
+      file('d/caps', Buffer.from('x'), { xattrs: new Map([['security.capability', Buffer.from([1, 0, 255])]]) }),
+      { ...file('d/same', Buffer.from('small\n')), hardlink: 'd/small' },
+      { path: 'd/link', attributes: { ...plain, type: 'symlink', link: `../${'l'.repeat(120)}` } },
+      { path: 'd/null', attributes: { ...plain, type: 'char', deviceMajor: 1, deviceMinor: 3 } },
+    ];
+    const bytes = await collect(writeLayer(items));
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe('493aefb9a96bb8d75034cbc55cd7c1744be3a746556f163e64b67c15573c7a97');
+  });
+});
 
 describe('headers', () => {
   it('come back as they were written, whatever they hold', async () => {

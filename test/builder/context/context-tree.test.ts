@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -90,7 +91,7 @@ describe('hashes', () => {
     await first.hashes.save();
 
     const second = await open();
-    const read = vi.spyOn(second.tree, 'read');
+    const read = vi.spyOn(second.tree, 'readSmall');
     expect(await second.tree.digest(entryOf(second.tree, 'a file'))).toBe(digest);
     expect(read).not.toHaveBeenCalled();
 
@@ -98,6 +99,25 @@ describe('hashes', () => {
     utimesSync(file, 1, 1);
     const third = await open();
     expect(await third.tree.digest(entryOf(third.tree, 'a file'))).not.toBe(digest);
+  });
+
+  it('are the same of small and of large files, and none of what changed under way', async () => {
+    const { tree } = await open();
+    for (const size of [0, 1, 64 * 1024, 64 * 1024 + 1]) {
+      writeFileSync(join(root, `f${size}`), Buffer.alloc(size, 'x'));
+      const digest = createHash('sha256').update(Buffer.alloc(size, 'x')).digest('hex');
+      expect(await tree.digest(entryOf(tree, `f${size}`))).toBe(digest);
+    }
+    for (const size of [10, 100_000]) {
+      const path = join(root, `gone${size}`);
+      writeFileSync(path, Buffer.alloc(size));
+      const entry = entryOf(tree, `gone${size}`);
+      writeFileSync(path, Buffer.alloc(size - 1));
+      await expect(tree.digest(entry)).rejects.toMatchObject({ code: 'BUILD_FAILED', message: `${path} changed while it was being read` });
+      rmSync(path);
+      symlinkSync('/etc/passwd', path);
+      await expect(tree.digest(entry)).rejects.toMatchObject({ code: 'BUILD_FAILED' });
+    }
   });
 
   it('of files just written are not trusted', async () => {
@@ -108,7 +128,7 @@ describe('hashes', () => {
     await first.tree.digest(entryOf(first.tree, 'f'));
     await first.hashes.save();
     const second = await open();
-    const read = vi.spyOn(second.tree, 'read');
+    const read = vi.spyOn(second.tree, 'readSmall');
     await second.tree.digest(entryOf(second.tree, 'f'));
     expect(read).toHaveBeenCalledOnce();
   });
