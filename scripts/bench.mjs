@@ -1,4 +1,4 @@
-// `npm run bench [-- cli|config|compose|hostile|setup|boot|boots|pull|build|registry|shop …]`: figures as JSON lines on stdout.
+// `npm run bench [-- cli|config|compose|hostile|setup|boot|boots|pull|pull-files|build|registry|shop …]`: figures as JSON lines on stdout.
 import { join } from 'node:path';
 import { ensureBuilt, ensureDependencies, root, run } from './bootstrap.mjs';
 

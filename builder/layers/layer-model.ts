@@ -1,9 +1,13 @@
-import { type Attributes, type ByteString, layerError } from './tar-format.ts';
+import type { EntryReader } from './entry-reader.ts';
+import { FLAG, type NodeId, type NodeKind, NodeTable } from './node-table.ts';
+import { BLOCK, type ByteString, type EntryType, layerError } from './tar-format.ts';
 import type { TarEntry } from './tar-scanner.ts';
+import type { TextStore } from './text-store.ts';
 
 export interface LayerLimits {
+  /** Entries, and folders that are made because something lies in them. */
   readonly entries: number;
-  /** Bytes of a path. */
+  /** Bytes of a path, and of a link's target. */
   readonly path: number;
   /** Folders inside each other. */
   readonly depth: number;
@@ -13,91 +17,85 @@ export interface LayerLimits {
   readonly xattrs: number;
 }
 
-/** A file's content, shared by its hard links. */
-export interface Content {
-  readonly size: number;
-  readonly data: number;
-  readonly stored: number;
-  readonly sparse: TarEntry['sparse'];
-  /** Several names have it. */
-  linked: boolean;
-  /** If it is linked: the first path written with it; the others become links to that. */
-  writtenAs: ByteString | undefined;
-}
-
-export interface LayerNode {
-  readonly name: ByteString;
-  attributes: Attributes;
-  content: Content | undefined;
-  /** In order of appearance; undefined for what is no folder. */
-  children: Map<ByteString, LayerNode> | undefined;
-  opaque: boolean;
-  /** Only made because something lies in it: its attributes are those it has in lower layers. */
-  implied: boolean;
-}
-
-const IMPLIED: Attributes = { type: 'dir', mode: 0o755, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 const MAX_NAME = 255;
 const MAX_LINKS = 40;
+/** Bytes of the paths of all folders that are only implied: they are kept with the layer. */
+const MAX_IMPLIED = 16 * 1024 ** 2;
+const KINDS: Readonly<Record<Exclude<EntryType, 'hardlink'>, NodeKind>> = {
+  dir: 'dir',
+  file: 'file',
+  symlink: 'symlink',
+  char: 'other',
+  block: 'other',
+  fifo: 'other',
+};
 
 /**
  * What a layer's entries amount to when unpacked in order: the last of a name wins, paths go through
- * the symlinks of the layer, missing folders are made, `..` stops at the root. Throws IMAGE_LAYER.
+ * the symlinks of the layer, missing folders are made, `..` stops at the root. Of an entry only its place in the
+ * archive is kept, so that attributes of any number of files take no memory. Throws IMAGE_LAYER.
  */
 export class LayerModel {
-  readonly root: LayerNode = { name: '', attributes: IMPLIED, content: undefined, children: new Map(), opaque: false, implied: true };
-  /** Paths without their `.wh.` that lower layers lose. */
-  readonly whiteouts = new Set<ByteString>();
+  /** A file's `link` is the node that has its content if that is not the file itself; a symlink's is its target in `texts`. */
+  readonly nodes: NodeTable;
   /** False once the archive, read entry by entry by mkfs.erofs, would give something else. */
   plain = true;
   /** Whether the archive has an entry for its root. */
   hasRoot = false;
+  readonly #limits: LayerLimits;
+  readonly #texts: TextStore;
   #count = 0;
   #bytes = 0;
   #xattrs = 0;
-  #lastAttributes = IMPLIED;
-  #laterLinks: Array<{ path: ByteString[]; entry: TarEntry }> = [];
+  /** Nodes of hard links that came before their target. */
+  readonly #laterLinks: NodeId[] = [];
+  /** The folder of the last entry, under the name it had there: the next one mostly lies in the same. */
+  #recent: { path: ByteString; folder: NodeId } = { path: '', folder: ROOT };
 
-  constructor(private readonly limits: LayerLimits) {}
+  constructor(limits: LayerLimits, texts: TextStore) {
+    this.#limits = limits;
+    this.#texts = texts;
+    this.nodes = new NodeTable(texts);
+    this.nodes.setFlag(ROOT, FLAG.implied);
+  }
 
   add(entry: TarEntry): void {
     this.#countIn(entry);
     const parts = this.#split(entry.path);
-    const stored = entry.path.replace(/^\.\//, '').replace(/\/$/, '');
-    this.plain &&= entry.plain && (stored === parts.join('/') || (parts.length === 0 && stored === '.'));
-    if (parts.some((part) => part.startsWith('.wh..wh.') && part !== OPAQUE)) {
+    const clean = parts.join('/');
+    this.plain &&= entry.plain && (withoutDot(entry.path) === clean || (parts.length === 0 && withoutDot(entry.path) === '.'));
+    if (clean.includes(WHITEOUT) && parts.some((part) => part.startsWith('.wh..wh.') && part !== OPAQUE)) {
       // Bookkeeping of aufs itself, no part of the image (image-spec layer.md).
       this.plain = false;
       return;
     }
-    const name = parts.at(-1);
+    const name = parts.pop();
     if (name === undefined) {
       this.#setRoot(entry);
-    } else if (parts.slice(0, -1).some((part) => part.startsWith(WHITEOUT))) {
+    } else if (clean.includes(WHITEOUT) && parts.some((part) => part.startsWith(WHITEOUT))) {
       throw layerError(`${entry.path} lies below a whiteout`);
     } else if (name.startsWith(WHITEOUT)) {
-      this.#addWhiteout(parts.slice(0, -1), name);
+      this.#addWhiteout(this.#folder(parts), name);
     } else {
-      this.#place(parts, entry);
+      this.#place(this.#folder(parts), name, entry);
     }
   }
 
   /** After the last entry: hard links that came before their target, whiteouts beside a file of that name. */
-  finish(): void {
-    for (const { path, entry } of this.#laterLinks) {
-      if (!this.#link(path, entry)) {
+  async finish(entries: EntryReader): Promise<void> {
+    for (const id of this.#laterLinks) {
+      const entry = await entries.read(this.nodes.header(id) * BLOCK);
+      const parts = this.nodes.parts(id);
+      const name = parts.pop() ?? '';
+      if (!this.#link(this.#folder(parts), name, entry)) {
         throw layerError(`${entry.path} is a hard link to ${entry.link}, which the layer does not have`);
       }
     }
-    for (const path of this.whiteouts) {
-      const node = this.find(path.split('/'));
-      if (node !== undefined) {
-        // A whiteout only speaks of lower layers; the file replaces it, a folder must then hide what was below.
-        this.whiteouts.delete(path);
-        node.opaque ||= node.children !== undefined;
-        this.plain = false;
+    for (let id = ROOT + 1; id < this.nodes.size; id++) {
+      if (this.nodes.kind(id) === 'whiteout' && !this.nodes.has(id, FLAG.gone)) {
+        this.#settleWhiteout(id);
       }
     }
   }
@@ -105,58 +103,51 @@ export class LayerModel {
   /** Paths of the folders that are only implied, the root aside. */
   implied(): ByteString[] {
     const found: ByteString[] = [];
-    const todo: Array<{ node: LayerNode; path: ByteString }> = [{ node: this.root, path: '' }];
-    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
-      for (const child of next.node.children?.values() ?? []) {
-        if (child.children !== undefined) {
-          const path = next.path === '' ? child.name : `${next.path}/${child.name}`;
-          todo.push({ node: child, path });
-          found.push(...(child.implied ? [path] : []));
+    let bytes = 0;
+    for (const id of this.nodes.walk()) {
+      if (this.nodes.has(id, FLAG.implied)) {
+        const path = this.nodes.parts(id).join('/');
+        found.push(path);
+        bytes += path.length;
+        if (bytes > MAX_IMPLIED) {
+          throw layerError(`it has no entries for ${found.length} of its folders`);
         }
       }
     }
     return found;
   }
 
-  /** The node at a clean path, without following links. */
-  find(parts: readonly ByteString[]): LayerNode | undefined {
-    let node: LayerNode | undefined = this.root;
-    for (const part of parts) {
-      node = node?.children?.get(part);
-    }
-    return node;
-  }
-
   #countIn(entry: TarEntry): void {
-    this.#count += 1;
+    this.#countOne();
     this.#bytes += entry.size;
     for (const [key, value] of entry.xattrs) {
       this.#xattrs += key.length + value.length;
     }
-    if (this.#count > this.limits.entries || this.#bytes > this.limits.bytes || this.#xattrs > this.limits.xattrs) {
-      throw layerError(`it is too large (${this.#count} entries, ${this.#bytes} bytes when unpacked)`);
+    if (this.#bytes > this.#limits.bytes || this.#xattrs > this.#limits.xattrs) {
+      throw this.#tooLarge();
     }
   }
 
+  #countOne(): void {
+    this.#count += 1;
+    if (this.#count > this.#limits.entries) {
+      throw this.#tooLarge();
+    }
+  }
+
+  #tooLarge(): Error {
+    return layerError(`it is too large (${this.#count} entries, ${this.#bytes} bytes when unpacked)`);
+  }
+
   #split(path: ByteString): ByteString[] {
-    if (path.length > this.limits.path) {
+    if (path.length > this.#limits.path) {
       throw layerError(`a path has ${path.length} bytes`);
     }
-    const parts: ByteString[] = [];
-    for (const part of path.split('/')) {
-      if (part === '..') {
-        parts.pop();
-      } else if (part !== '' && part !== '.') {
-        parts.push(part);
-      }
-    }
-    if (parts.length > this.limits.depth) {
+    const parts = cleanParts(path);
+    if (parts.length > this.#limits.depth) {
       throw layerError(`folders are nested ${parts.length} deep`);
     }
-    const bad = parts.find((part) => part.length > MAX_NAME || part.includes('\0'));
-    if (bad !== undefined) {
-      throw layerError(`a name has ${bad.length} bytes`);
-    }
+    parts.forEach(checkName);
     return parts;
   }
 
@@ -166,179 +157,184 @@ export class LayerModel {
     }
     this.plain &&= !this.hasRoot;
     this.hasRoot = true;
-    this.root.attributes = this.#attributes(entry);
-    this.root.implied = false;
+    this.#describe(ROOT, entry);
   }
 
-  #addWhiteout(parents: ByteString[], name: ByteString): void {
+  /** The node's attributes are those of the entry. */
+  #describe(id: NodeId, entry: TarEntry): void {
+    this.nodes.setHeader(id, entry.start / BLOCK);
+    this.nodes.setFlag(id, FLAG.implied, false);
+  }
+
+  #addWhiteout(folder: NodeId, name: ByteString): void {
     const hidden = name.slice(WHITEOUT.length);
-    if (name !== OPAQUE && (hidden === '' || hidden === '.' || hidden === '..')) {
-      throw layerError(`it has the whiteout ${JSON.stringify(name)}`);
-    }
-    const { folder, path } = this.#folder(parents);
     if (name === OPAQUE) {
-      folder.opaque = true;
+      this.nodes.setFlag(folder, FLAG.opaque);
       // mkfs.erofs ends with an error on an opaque root; normaliseLayer tells of it instead.
-      this.plain &&= folder !== this.root;
-    } else {
-      this.whiteouts.add([...path, hidden].join('/'));
+      this.plain &&= folder !== ROOT;
+    } else if (hidden === '' || hidden === '.' || hidden === '..') {
+      throw layerError(`it has the whiteout ${JSON.stringify(name)}`);
+    } else if (this.nodes.find(folder, name) === 0) {
+      this.nodes.attach(this.nodes.create({ parent: folder, name, kind: 'whiteout' }));
     }
   }
 
-  #place(parts: ByteString[], entry: TarEntry): void {
-    const name = parts.at(-1) ?? '';
-    const { folder, path } = this.#folder(parts.slice(0, -1));
-    const full = [...path, name];
-    const before = folder.children?.get(name);
-    this.plain &&= before === undefined;
+  /** A whiteout only speaks of lower layers; a file beside it replaces it, a folder must then hide what was below. */
+  #settleWhiteout(id: NodeId): void {
+    const beside = this.nodes.find(this.nodes.parent(id), this.nodes.name(id).slice(WHITEOUT.length));
+    if (beside !== 0) {
+      this.nodes.detach(id);
+      this.plain = false;
+      if (this.nodes.kind(beside) === 'dir') {
+        this.nodes.setFlag(beside, FLAG.opaque);
+      }
+    }
+  }
+
+  #place(folder: NodeId, name: ByteString, entry: TarEntry): void {
+    const before = this.nodes.find(folder, name);
+    this.plain &&= before === 0;
     if (entry.type === 'hardlink') {
-      if (!this.#link(full, entry)) {
+      if (!this.#link(folder, name, entry)) {
         this.plain = false;
-        this.#laterLinks.push({ path: full, entry });
+        const id = this.nodes.create({ parent: folder, name, kind: 'other' });
+        this.nodes.setHeader(id, entry.start / BLOCK);
+        this.#laterLinks.push(id);
       }
       return;
     }
-    if (entry.type === 'dir' && before?.children !== undefined) {
-      before.attributes = this.#attributes(entry);
-      before.implied = false;
+    if (entry.type === 'dir' && before !== 0 && this.nodes.kind(before) === 'dir') {
+      this.#describe(before, entry);
       return;
     }
-    const { size, data, stored, sparse } = entry;
-    this.#put(folder, {
-      name,
-      attributes: this.#attributes(entry),
-      content: entry.type === 'file' ? { size, data, stored, sparse, linked: false, writtenAs: undefined } : undefined,
-      children: entry.type === 'dir' ? new Map() : undefined,
-      opaque: false,
-      implied: false,
-    });
+    const id = this.#replace(folder, name, KINDS[entry.type]);
+    this.#describe(id, entry);
+    if (entry.type === 'symlink') {
+      if (entry.link.length > this.#limits.path) {
+        throw layerError(`a link's target has ${entry.link.length} bytes`);
+      }
+      this.nodes.setLink(id, this.#texts.add(entry.link));
+    }
   }
 
-  /** Makes `path` another name of the link's target, if that is there already. */
-  #link(path: readonly ByteString[], entry: TarEntry): boolean {
+  /** Makes `name` another name of the link's target, if that is there already. */
+  #link(folder: NodeId, name: ByteString, entry: TarEntry): boolean {
     const target = this.#split(entry.link);
-    const { folder } = this.#folder(path.slice(0, -1));
-    const source = this.#lookUp(target);
-    if (source === undefined) {
+    const last = target.pop() ?? '';
+    const source = this.#lookUp(target, last);
+    if (source === 0) {
       return false;
     }
-    if (source.children !== undefined) {
+    const kind = this.nodes.kind(source);
+    if (kind === 'dir') {
       throw layerError(`${entry.path} is a hard link to the folder ${entry.link}`);
     }
-    const name = path.at(-1) ?? '';
-    this.plain &&= entry.link.replace(/^(\.?\/)/, '') === target.join('/') && source.content !== undefined;
-    if (folder.children?.get(name) !== source) {
-      if (source.content !== undefined) {
-        source.content.linked = true;
-      }
-      this.#put(folder, { ...source, name });
+    this.plain &&= entry.link.replace(/^(\.?\/)/, '') === [...target, last].join('/') && kind === 'file';
+    if (this.nodes.find(folder, name) !== source) {
+      const link = this.nodes.link(source);
+      const id = this.#replace(folder, name, kind);
+      this.nodes.setHeader(id, this.nodes.header(source));
+      this.nodes.setLink(id, kind === 'file' && link === 0 ? source : link);
     }
     return true;
   }
 
-  /** Replaces whatever had the name; a new name goes last. */
-  #put(folder: LayerNode, node: LayerNode): void {
-    folder.children?.delete(node.name);
-    folder.children?.set(node.name, node);
-  }
-
-  #lookUp(parts: readonly ByteString[]): LayerNode | undefined {
-    const resolved = this.#walk(parts.slice(0, -1), false);
-    return resolved?.folder.children?.get(parts.at(-1) ?? '');
-  }
-
-  #folder(parts: readonly ByteString[]): { folder: LayerNode; path: ByteString[] } {
-    const found = this.#walk(parts, true);
-    if (found === undefined) {
-      throw layerError(`${parts.join('/')} is not a folder`);
+  /** A new node that takes the name from whatever had it, and goes last. */
+  #replace(folder: NodeId, name: ByteString, kind: NodeKind): NodeId {
+    const before = this.nodes.find(folder, name);
+    if (before !== 0) {
+      this.nodes.detach(before);
+      this.#recent = { path: '', folder: ROOT };
     }
-    return found;
+    const id = this.nodes.create({ parent: folder, name, kind });
+    this.nodes.attach(id);
+    return id;
+  }
+
+  /** Or 0; the root is a folder, to which nothing links. */
+  #lookUp(parents: readonly ByteString[], name: ByteString): NodeId {
+    const folder = this.#walk(parents, false);
+    return folder === undefined || name.startsWith(WHITEOUT) ? 0 : this.nodes.find(folder, name);
+  }
+
+  #folder(parts: readonly ByteString[]): NodeId {
+    const path = parts.join('/');
+    if (path === this.#recent.path) {
+      return this.#recent.folder;
+    }
+    const folder = this.#walk(parts, true);
+    if (folder === undefined) {
+      throw layerError(`${path} is not a folder`);
+    }
+    this.#recent = { path, folder };
+    return folder;
   }
 
   /** Goes down to a folder through the layer's symlinks; makes what is missing when `make`. */
-  #walk(parts: readonly ByteString[], make: boolean): { folder: LayerNode; path: ByteString[] } | undefined {
+  #walk(parts: readonly ByteString[], make: boolean): NodeId | undefined {
     const rest = [...parts].reverse();
-    const above: LayerNode[] = [];
-    let folder = this.root;
-    let path: ByteString[] = [];
+    let folder = ROOT;
     for (let links = 0, part = rest.pop(); part !== undefined; part = rest.pop()) {
       if (part === '..') {
-        folder = above.pop() ?? this.root;
-        path.pop();
+        folder = this.nodes.parent(folder);
         continue;
       }
-      const next = folder.children?.get(part);
-      if (next?.attributes.type === 'symlink') {
+      const next = this.nodes.find(folder, part);
+      const kind = next === 0 ? undefined : this.nodes.kind(next);
+      if (kind === 'symlink') {
         this.plain = false;
         links += 1;
         if (links > MAX_LINKS) {
           throw layerError(`${parts.join('/')} goes through too many symlinks`);
         }
-        if (next.attributes.link.startsWith('/')) {
-          folder = this.root;
-          path = [];
-          above.length = 0;
-        }
-        rest.push(
-          ...next.attributes.link
-            .split('/')
-            .filter((step) => step !== '' && step !== '.')
-            .reverse(),
-        );
-        continue;
-      }
-      if (next === undefined && !make) {
+        const target = this.#texts.get(this.nodes.link(next));
+        folder = target.startsWith('/') ? ROOT : folder;
+        rest.push(...target.split('/').filter(isStep).reverse());
+      } else if (next === 0 && make) {
+        folder = this.#imply(folder, part);
+      } else if (kind !== 'dir') {
         return undefined;
+      } else {
+        folder = next;
       }
-      if (next !== undefined && next.children === undefined) {
-        return undefined;
-      }
-      above.push(folder);
-      path.push(part);
-      folder = next ?? this.#imply(folder, part);
     }
-    return { folder, path };
+    return folder;
   }
 
-  #imply(folder: LayerNode, name: ByteString): LayerNode {
+  #imply(folder: NodeId, name: ByteString): NodeId {
     this.plain = false;
-    if (name.length > MAX_NAME) {
-      throw layerError(`a name has ${name.length} bytes`);
-    }
-    const node: LayerNode = { name, attributes: IMPLIED, content: undefined, children: new Map(), opaque: false, implied: true };
-    this.#put(folder, node);
-    return node;
-  }
-
-  /** Most files of a layer have those of the file before: one object then, for hundreds of thousands of them. */
-  #attributes(entry: TarEntry): Attributes {
-    const next = toAttributes(entry);
-    if (!isSame(next, this.#lastAttributes)) {
-      this.#lastAttributes = next;
-    }
-    return this.#lastAttributes;
+    this.#countOne();
+    checkName(name);
+    const id = this.#replace(folder, name, 'dir');
+    this.nodes.setFlag(id, FLAG.implied);
+    return id;
   }
 }
 
-const isSame = (a: Attributes, b: Attributes): boolean =>
-  a.type === b.type &&
-  a.mode === b.mode &&
-  a.uid === b.uid &&
-  a.gid === b.gid &&
-  a.mtime === b.mtime &&
-  a.link === b.link &&
-  a.devMajor === b.devMajor &&
-  a.devMinor === b.devMinor &&
-  a.xattrs.length + b.xattrs.length === 0;
+const ROOT: NodeId = 0;
 
-const toAttributes = ({ type, mode, uid, gid, mtime, link, devMajor, devMinor, xattrs }: TarEntry): Attributes => ({
-  type,
-  mode,
-  uid,
-  gid,
-  mtime,
-  link: type === 'symlink' ? link : '',
-  devMajor,
-  devMinor,
-  xattrs,
-});
+const isStep = (part: ByteString): boolean => part !== '' && part !== '.';
+
+const checkName = (name: ByteString): void => {
+  if (name.length > MAX_NAME || name.includes('\0')) {
+    throw layerError(`a name has ${name.length} bytes`);
+  }
+};
+
+/** A path as archives may also have it: `./a`, `a/`. */
+const withoutDot = (path: ByteString): ByteString => {
+  const from = path.startsWith('./') ? 2 : 0;
+  return path.slice(from, path.endsWith('/') && path.length > from ? -1 : undefined);
+};
+
+const cleanParts = (path: ByteString): ByteString[] => {
+  const parts: ByteString[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') {
+      parts.pop();
+    } else if (isStep(part)) {
+      parts.push(part);
+    }
+  }
+  return parts;
+};

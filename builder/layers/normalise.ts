@@ -3,11 +3,15 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/files.ts';
+import { EntryReader } from './entry-reader.ts';
 import { type LayerLimits, LayerModel } from './layer-model.ts';
+import { FLAG } from './node-table.ts';
+import { ReadAhead } from './pieces.ts';
 import { type Extent, writeRecipe } from './recipe.ts';
-import { writeNormalTar } from './rewrite.ts';
-import { END_MARK, encodeHeader } from './tar-format.ts';
+import { IMPLIED, keptExtents, type Original, writeNormalTar } from './rewrite.ts';
+import { BLOCK, END_MARK, encodeHeader } from './tar-format.ts';
 import { type TarLimits, TarScanner } from './tar-scanner.ts';
+import { TextStore } from './text-store.ts';
 
 export interface NormaliseOptions {
   /** An empty folder; gets `layer.tar` and `recipe.gz`. */
@@ -32,7 +36,7 @@ export interface NormalLayer {
 }
 
 const LIMITS: LayerLimits & TarLimits = {
-  entries: 2_000_000,
+  entries: 3_000_000,
   path: 4096,
   depth: 512,
   bytes: 1024 ** 4,
@@ -52,7 +56,8 @@ const PORTION = 256 * 1024;
  */
 export const normaliseLayer = async (tar: AsyncIterable<Uint8Array>, options: NormaliseOptions): Promise<NormalLayer> => {
   const limits = { ...LIMITS, ...options.limits };
-  const model = new LayerModel(limits);
+  const texts = new TextStore(join(options.folder, 'names'));
+  const model = new LayerModel(limits, texts);
   const scanner = new TarScanner((entry) => model.add(entry), limits);
   const original = await open(join(options.folder, 'original.tar'), 'wx+', 0o600);
   try {
@@ -61,25 +66,30 @@ export const normaliseLayer = async (tar: AsyncIterable<Uint8Array>, options: No
       throw new HyprError('IMAGE_CORRUPT', `a layer should have the digest ${options.expectedDiffId} and has ${diffId}`);
     }
     scanner.finish();
-    model.finish();
+    const from = openOriginal(original, limits);
+    await model.finish(from.entries);
     const verbatim = model.plain && !scanner.leftOut;
-    const spooled = { original, size, end: scanner.end, options, model };
-    await (verbatim ? keepVerbatim(spooled) : rewrite(spooled));
-    return { diffId, size, opaqueRoot: model.root.opaque, implied: verbatim ? [] : model.implied(), verbatim };
+    await (verbatim ? keepVerbatim({ from, size, end: scanner.end, options, model }) : rewrite({ from, size, options, model }));
+    return { diffId, size, opaqueRoot: model.nodes.has(0, FLAG.opaque), implied: verbatim ? [] : model.implied(), verbatim };
   } catch (error) {
     throw diskError(error, options.folder);
   } finally {
+    texts.close();
     await original.close();
   }
 };
 
 interface Spooled {
-  readonly original: FileHandle;
+  readonly from: Original;
   readonly size: number;
-  readonly end: number;
   readonly options: NormaliseOptions;
   readonly model: LayerModel;
 }
+
+const openOriginal = (file: FileHandle, limits: TarLimits): Original => {
+  const contents = new ReadAhead(file, (at) => new Error(`the spooled layer ended at ${at} (block ${Math.floor(at / BLOCK)})`));
+  return { file, contents, entries: new EntryReader(contents, limits) };
+};
 
 const spool = async (
   tar: AsyncIterable<Uint8Array>,
@@ -147,22 +157,24 @@ const joined = (pieces: readonly Uint8Array[]): Buffer => {
 };
 
 /** The original becomes the stored tar: its end mark is replaced by a root entry (if it has none) and a new mark. */
-const keepVerbatim = async ({ original, size, end, options, model }: Spooled): Promise<void> => {
+const keepVerbatim = async ({ from, size, end, options, model }: Spooled & { readonly end: number }): Promise<void> => {
+  const original = from.file;
   const extents: Extent[] = end === 0 ? [] : [{ original: 0, normal: 0, length: end }];
   await writeRecipe(join(options.folder, 'recipe.gz'), { original, size, extents });
   await original.truncate(end);
-  const tail = Buffer.concat([model.hasRoot ? Buffer.alloc(0) : encodeHeader('', model.root.attributes, 0), END_MARK]);
+  const tail = Buffer.concat([model.hasRoot ? Buffer.alloc(0) : encodeHeader('', IMPLIED, 0), END_MARK]);
   await writeAll(original, tail, end);
   await original.sync();
   await rename(join(options.folder, 'original.tar'), join(options.folder, 'layer.tar'));
   await syncFile(join(options.folder, 'recipe.gz'));
 };
 
-const rewrite = async ({ original, size, options, model }: Spooled): Promise<void> => {
+const rewrite = async ({ from, size, options, model }: Spooled): Promise<void> => {
   const normal = await open(join(options.folder, 'layer.tar'), 'wx', 0o600);
   try {
-    const extents = await writeNormalTar(model, original, normal, options.signal);
-    await writeRecipe(join(options.folder, 'recipe.gz'), { original, size, extents });
+    const places = await writeNormalTar(model, { from, to: normal, signal: options.signal });
+    const extents = keptExtents(model, from, places);
+    await writeRecipe(join(options.folder, 'recipe.gz'), { original: from.file, size, extents });
     await normal.sync();
   } finally {
     await normal.close();

@@ -1,15 +1,17 @@
 import type { FileHandle } from 'node:fs/promises';
 
 const CHUNK = 1024 * 1024;
+const FIRST = 32 * 1024;
 
 /**
  * Reads a file ahead of what is asked for: pieces that are small and follow each other, hundreds of thousands of them,
- * cost a read for each megabyte and not one each.
+ * cost a read for each megabyte and not one each. Pieces that are far from each other do not cost a megabyte each.
  */
 export class ReadAhead {
   readonly #buffer = Buffer.alloc(CHUNK);
   #start = 0;
   #length = 0;
+  #ahead = FIRST;
 
   constructor(
     private readonly file: FileHandle,
@@ -24,7 +26,9 @@ export class ReadAhead {
   }
 
   async load(position: number, limit: number): Promise<Buffer> {
-    const { bytesRead } = await this.file.read(this.#buffer, 0, CHUNK, position);
+    const goesOn = position === this.#start + this.#length;
+    this.#ahead = goesOn ? Math.min(CHUNK, 4 * this.#ahead) : FIRST;
+    const { bytesRead } = await this.file.read(this.#buffer, 0, this.#ahead, position);
     if (bytesRead === 0) {
       throw this.ended(position);
     }

@@ -12,6 +12,14 @@ export interface Extent {
   readonly length: number;
 }
 
+export interface RecipeInput {
+  readonly original: FileHandle;
+  /** Bytes of it. */
+  readonly size: number;
+  /** In the order of the original. */
+  readonly extents: Iterable<Extent> | AsyncIterable<Extent>;
+}
+
 const CHUNK = 1024 * 1024;
 /** Operations: one byte of kind, then two 64-bit numbers (copy: from, length) or one and the bytes (literal). */
 const COPY = 1;
@@ -22,20 +30,16 @@ const LITERAL = 2;
  * literal operations, where literals are the headers and whatever else was left out. That keeps diff ids
  * provable and lets an image be saved with the digests it came with.
  */
-export const writeRecipe = async (
-  path: string,
-  input: { original: FileHandle; size: number; extents: readonly Extent[] },
-): Promise<void> => {
+export const writeRecipe = async (path: string, input: RecipeInput): Promise<void> => {
   const gzip = createGzip({ level: 1, chunkSize: 64 * 1024 });
   await pipeline(operations(input), gzip, createWriteStream(path, { flags: 'wx', mode: 0o600 }));
 };
 
-async function* operations(input: { original: FileHandle; size: number; extents: readonly Extent[] }): AsyncGenerator<Buffer> {
+async function* operations(input: RecipeInput): AsyncGenerator<Buffer> {
   const source = new ReadAhead(input.original, (at) => new Error(`the spooled layer ended at ${at} of ${input.size}`));
   const out = new Blocks();
-  const sorted = [...input.extents].sort((a, b) => a.original - b.original);
   let at = 0;
-  for (const { original, normal, length } of [...sorted, { original: input.size, normal: 0, length: 0 }]) {
+  for await (const { original, normal, length } of untilEnd(input)) {
     while (at < original) {
       const piece = source.peek(at, original - at) ?? (await source.load(at, original - at));
       out.push(operation(LITERAL, piece.length));
@@ -51,6 +55,11 @@ async function* operations(input: { original: FileHandle; size: number; extents:
     }
   }
   yield* out.takeAll();
+}
+
+async function* untilEnd({ extents, size }: RecipeInput): AsyncGenerator<Extent> {
+  yield* extents;
+  yield { original: size, normal: 0, length: 0 };
 }
 
 const operation = (kind: number, ...numbers: readonly number[]): Buffer => {

@@ -1,79 +1,162 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { Content, LayerModel, LayerNode } from './layer-model.ts';
-import { ReadAhead } from './pieces.ts';
+import type { EntryReader } from './entry-reader.ts';
+import type { LayerModel } from './layer-model.ts';
+import { FLAG, type NodeId } from './node-table.ts';
+import type { ReadAhead } from './pieces.ts';
 import type { Extent } from './recipe.ts';
 import { checkPieces, readInlineMap, type SparsePiece } from './sparse.ts';
 import { type Attributes, BLOCK, type ByteString, END_MARK, encodeHeader, padding } from './tar-format.ts';
+import type { TarEntry } from './tar-scanner.ts';
 
 const CHUNK = 1024 * 1024;
 const MARK: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
+/** Of folders that only are because something lies in them. */
+export const IMPLIED: Attributes = { ...MARK, type: 'dir', mode: 0o755 };
+
+/** The archive as it came, and ways to read it. */
+export interface Original {
+  readonly file: FileHandle;
+  readonly contents: ReadAhead;
+  readonly entries: EntryReader;
+}
+
+/** Where the contents of files went: block of the new archive by the number of the node that has it, 0 for those left out. */
+export type Places = Uint32Array;
 
 /**
  * Writes the normal form of a layer: `./` first, every folder before what is in it, each name once, one
- * content per file and links to it after. Gives where contents of `from` ended up, in order of writing.
+ * content per file and links to it after.
  */
-export const writeNormalTar = async (model: LayerModel, from: FileHandle, to: FileHandle, signal?: AbortSignal): Promise<Extent[]> => {
-  const out = new Output(to);
-  const input = new ReadAhead(from, (at) => new Error(`the spooled layer ended at ${at} (block ${Math.floor(at / BLOCK)})`));
-  const extents: Extent[] = [];
-  const whiteouts = groupByFolder(model.whiteouts);
-  const todo: Array<{ node: LayerNode; path: ByteString }> = [{ node: model.root, path: '' }];
-  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
-    const { node, path } = next;
+export const writeNormalTar = async (
+  model: LayerModel,
+  { from, to, signal }: { from: Original; to: FileHandle; signal?: AbortSignal | undefined },
+): Promise<Places> => {
+  const writer = new NormalWriter(model, from, new Output(to));
+  await writer.writeFolder(0, '');
+  for (const id of model.nodes.walk()) {
     signal?.throwIfAborted();
-    await writeNode(node, path, { out, from, input, extents });
-    const below = path === '' ? '' : `${path}/`;
-    if (node.opaque && node !== model.root) {
-      await out.write(encodeHeader(`${below}.wh..wh..opq`, MARK, 0));
-    }
-    for (const name of whiteouts.get(path) ?? []) {
-      await out.write(encodeHeader(`${below}.wh.${name}`, MARK, 0));
-    }
-    for (const child of [...(node.children?.values() ?? [])].reverse()) {
-      todo.push({ node: child, path: below + child.name });
-    }
+    await writer.writeNode(id);
   }
-  await out.write(END_MARK);
-  await out.flush();
-  return extents;
+  await writer.end();
+  return writer.places;
 };
 
-interface Target {
-  readonly out: Output;
-  readonly from: FileHandle;
-  readonly input: ReadAhead;
-  readonly extents: Extent[];
+/** The contents that {@link writeNormalTar} kept, in the order of the original. */
+export async function* keptExtents(model: LayerModel, from: Original, places: Places): AsyncGenerator<Extent> {
+  // Nodes were made in the order of their entries.
+  for (const [id, place] of places.entries()) {
+    if (place > 0) {
+      const entry = await from.entries.read(model.nodes.header(id) * BLOCK);
+      const { pieces, start } = await piecesOf(entry, from.file);
+      let source = start;
+      for (const { offset, length } of pieces) {
+        yield { original: source, normal: place * BLOCK + offset, length };
+        source += length;
+      }
+    }
+  }
 }
 
-const writeNode = async (node: LayerNode, path: ByteString, { out, from, input, extents }: Target): Promise<void> => {
-  const { attributes, content } = node;
-  if (content === undefined) {
-    await out.write(encodeHeader(path, attributes, 0));
-    return;
-  }
-  if (content.writtenAs !== undefined) {
-    await out.write(encodeHeader(path, { ...attributes, type: 'hardlink', link: content.writtenAs, xattrs: [] }, 0));
-    return;
-  }
-  if (content.linked) {
-    content.writtenAs = path;
-  }
-  await out.write(encodeHeader(path, attributes, content.size));
-  const { pieces, start } = await piecesOf(content, from);
-  let source = start;
-  let at = 0;
-  for (const { offset, length } of pieces) {
-    await out.zeros(offset - at);
-    extents.push({ original: source, normal: out.position, length });
-    await out.copy(input, source, length);
-    source += length;
-    at = offset + length;
-  }
-  await out.zeros(content.size - at + padding(content.size));
-};
+class NormalWriter {
+  readonly places: Places;
+  /** By node that has a content: the first name that was written with it, or 0. */
+  readonly #writtenAs: Uint32Array;
+  readonly #model: LayerModel;
+  readonly #from: Original;
+  readonly #out: Output;
+  #folder: { id: NodeId; path: ByteString } = { id: 0, path: '' };
 
-const piecesOf = async (content: Content, from: FileHandle): Promise<{ pieces: readonly SparsePiece[]; start: number }> => {
-  const { sparse, data, stored, size } = content;
+  constructor(model: LayerModel, from: Original, out: Output) {
+    this.#model = model;
+    this.#from = from;
+    this.#out = out;
+    this.places = new Uint32Array(model.nodes.size);
+    this.#writtenAs = new Uint32Array(model.nodes.size);
+  }
+
+  async writeNode(id: NodeId): Promise<void> {
+    const { nodes } = this.#model;
+    const kind = nodes.kind(id);
+    if (kind === 'whiteout') {
+      // Came with its folder.
+      return;
+    }
+    const path = this.#path(id);
+    if (kind === 'dir') {
+      await this.writeFolder(id, path);
+    } else if (kind === 'file') {
+      await this.#writeFile(id, path);
+    } else {
+      await this.#out.write(encodeHeader(path, await this.#entry(id), 0));
+    }
+  }
+
+  /** The folder and what it hides of lower layers. */
+  async writeFolder(id: NodeId, path: ByteString): Promise<void> {
+    const { nodes } = this.#model;
+    await this.#out.write(encodeHeader(path, nodes.has(id, FLAG.implied) ? IMPLIED : await this.#entry(id), 0));
+    const below = path === '' ? '' : `${path}/`;
+    if (nodes.has(id, FLAG.opaque) && id !== 0) {
+      await this.#out.write(encodeHeader(`${below}.wh..wh..opq`, MARK, 0));
+    }
+    for (let child = nodes.firstChild(id); child !== 0; child = nodes.nextSibling(child)) {
+      if (nodes.kind(child) === 'whiteout') {
+        await this.#out.write(encodeHeader(below + nodes.name(child), MARK, 0));
+      }
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#out.write(END_MARK);
+    await this.#out.flush();
+  }
+
+  async #writeFile(id: NodeId, path: ByteString): Promise<void> {
+    const { nodes } = this.#model;
+    const owner = nodes.link(id) || id;
+    const entry = await this.#entry(id);
+    const writtenAs = this.#writtenAs[owner] ?? 0;
+    if (writtenAs !== 0) {
+      const link = nodes.parts(writtenAs).join('/');
+      await this.#out.write(encodeHeader(path, { ...entry, type: 'hardlink', link, xattrs: [] }, 0));
+      return;
+    }
+    this.#writtenAs[owner] = id;
+    await this.#out.write(encodeHeader(path, entry, entry.size));
+    this.places[owner] = this.#out.position / BLOCK;
+    const { pieces, start } = await piecesOf(entry, this.#from.file);
+    let source = start;
+    let at = 0;
+    for (const { offset, length } of pieces) {
+      await this.#out.zeros(offset - at);
+      await this.#out.copy(this.#from.contents, source, length);
+      source += length;
+      at = offset + length;
+    }
+    await this.#out.zeros(entry.size - at + padding(entry.size));
+  }
+
+  async #entry(id: NodeId): Promise<TarEntry> {
+    const entry = await this.#from.entries.read(this.#model.nodes.header(id) * BLOCK);
+    return entry.type === 'symlink' || entry.link === '' ? entry : { ...entry, link: '' };
+  }
+
+  /** Nodes come folder by folder. */
+  #path(id: NodeId): ByteString {
+    const { nodes } = this.#model;
+    const parent = nodes.parent(id);
+    if (parent !== this.#folder.id) {
+      this.#folder = { id: parent, path: nodes.parts(parent).join('/') };
+    }
+    const { path } = this.#folder;
+    return path === '' ? nodes.name(id) : `${path}/${nodes.name(id)}`;
+  }
+}
+
+const piecesOf = async (
+  { sparse, data, stored, size }: TarEntry,
+  from: FileHandle,
+): Promise<{ pieces: readonly SparsePiece[]; start: number }> => {
   if (sparse === undefined) {
     return { pieces: size === 0 ? [] : [{ offset: 0, length: size }], start: data };
   }
@@ -82,16 +165,6 @@ const piecesOf = async (content: Content, from: FileHandle): Promise<{ pieces: r
   const pieces = inline.pieces.filter(({ length }) => length > 0);
   checkPieces(pieces, size, stored - inline.mapBytes);
   return { pieces, start: data + inline.mapBytes };
-};
-
-const groupByFolder = (paths: Iterable<ByteString>): Map<ByteString, ByteString[]> => {
-  const groups = new Map<ByteString, ByteString[]>();
-  for (const path of paths) {
-    const slash = path.lastIndexOf('/');
-    const folder = slash < 0 ? '' : path.slice(0, slash);
-    groups.set(folder, [...(groups.get(folder) ?? []), path.slice(slash + 1)]);
-  }
-  return groups;
 };
 
 const ZEROS = Buffer.alloc(64 * 1024);

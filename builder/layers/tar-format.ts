@@ -38,10 +38,21 @@ export const textAt = (block: Buffer, from: number, length: number): ByteString 
   return block.toString('latin1', from, end < 0 || end > from + length ? from + length : end);
 };
 
+const ZERO = 0x30;
+const isOctal = (byte: number | undefined): boolean => byte !== undefined && byte >= ZERO && byte <= ZERO + 7;
+
 /** A header's number: octal text, or GNU's base-256 when the top bit is set (0xff in front: negative). Throws IMAGE_LAYER. */
 export const numberAt = (block: Buffer, from: number, length: number): number => {
   const first = block[from] ?? 0;
   if ((first & 0x80) === 0) {
+    let value = 0;
+    let at = from;
+    for (; at < from + length && isOctal(block[at]); at++) {
+      value = value * 8 + (block[at] ?? 0) - ZERO;
+    }
+    if (at === from + length || block[at] === 0) {
+      return value;
+    }
     const text = block
       .toString('latin1', from, from + length)
       .replace(/\0.*$/s, '')

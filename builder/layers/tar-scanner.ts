@@ -18,6 +18,8 @@ import { readXattrs } from './xattrs.ts';
 export interface TarEntry extends Attributes {
   /** As stored. */
   readonly path: ByteString;
+  /** Where the first of its header blocks starts in the archive. */
+  readonly start: number;
   /** Bytes of the file (expanded, if sparse). */
   readonly size: number;
   /** Where its content starts in the archive, and its bytes there. */
@@ -60,6 +62,7 @@ interface Extensions {
   longLink: ByteString | undefined;
 }
 const none = (): Extensions => ({ pax: [], longName: undefined, longLink: undefined });
+const NO_PAX: ReadonlyMap<ByteString, Buffer> = new Map();
 
 /**
  * Walks a tar that is pushed in chunks of any size: 512-byte headers are looked at, content is only
@@ -78,6 +81,8 @@ export class TarScanner {
   #extensions = none();
   #sparse: { header: Buffer; pieces: SparsePiece[] } | undefined;
   #inEntry = false;
+  /** Where the entry that is being looked at starts. */
+  #start: number | undefined;
 
   constructor(
     private readonly onEntry: (entry: TarEntry) => void,
@@ -111,6 +116,12 @@ export class TarScanner {
         }
       }
     }
+  }
+
+  /** Goes on at the start of an entry, wherever that is. */
+  restart(position: number): void {
+    this.#position = position;
+    this.#skip = 0;
   }
 
   /** How many of the next bytes are content: a caller with a file can leave them out, and then must. */
@@ -160,6 +171,9 @@ export class TarScanner {
         throw layerError(`an extended header has ${size} bytes`);
       }
       this.#inEntry = flag !== 'g';
+      if (flag !== 'g') {
+        this.#start ??= this.#position - BLOCK;
+      }
       this.#extensionFlag = flag;
       // A header without content has no block to wait for.
       if (size > 0) {
@@ -169,6 +183,7 @@ export class TarScanner {
       }
       return;
     }
+    this.#start ??= this.#position - BLOCK;
     if (flag === 'S' && block[482] !== 0) {
       this.#sparse = { header: Buffer.from(block), pieces: gnuPieces(block, 386, 4) };
       this.#state = 'sparse';
@@ -224,7 +239,8 @@ export class TarScanner {
     const extensions = this.#extensions;
     this.#extensions = none();
     this.#inEntry = false;
-    const entry = decodeEntry(block, extensions, { pieces, data: this.#position });
+    const entry = decodeEntry(block, extensions, { pieces, start: this.#start ?? 0, data: this.#position });
+    this.#start = undefined;
     if (entry.size > this.limits.fileSize || entry.stored > this.limits.fileSize) {
       throw layerError(`${entry.path} has ${entry.size} bytes`);
     }
@@ -242,11 +258,11 @@ type Decoded = Omit<TarEntry, 'type'> & { readonly type: EntryType | 'skip' };
 const decodeEntry = (
   block: Buffer,
   extensions: Extensions,
-  input: { pieces: readonly SparsePiece[] | undefined; data: number },
+  input: { pieces: readonly SparsePiece[] | undefined; start: number; data: number },
 ): Decoded => {
   const flag = String.fromCharCode(block[156] ?? 0);
   const known = TYPES[flag];
-  const pax = new Map(extensions.pax);
+  const pax = extensions.pax.length === 0 ? NO_PAX : new Map(extensions.pax);
   const magic = block.toString('latin1', 257, 263);
   const path = text(pax, 'GNU.sparse.name') ?? text(pax, 'path') ?? extensions.longName ?? nameIn(block, magic);
   if (known === undefined) {
@@ -273,6 +289,7 @@ const decodeEntry = (
     devMinor: isDevice ? (paxInteger(pax, 'SCHILY.devminor') ?? numberAt(block, 337, 8)) : 0,
     xattrs: xattrs.kept,
     size: sparse === undefined ? stored : realSize(block, pax),
+    start: input.start,
     data: input.data,
     stored,
     sparse,

@@ -1,4 +1,4 @@
-import { type LayerLimits, LayerModel } from '../layers/layer-model.ts';
+import { baseName, cleanPath, dirName, joinPath } from '../context/tree.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
 import { type Attributes, type ByteString, END_MARK, encodeHeader } from '../layers/tar-format.ts';
 import type { TarLimits } from '../layers/tar-scanner.ts';
@@ -9,21 +9,18 @@ export interface StackedLayer {
   readonly implied: readonly ByteString[];
 }
 
+/** What a layer says of the paths that matter. */
 interface Stacked {
-  readonly model: LayerModel;
+  readonly entries: ReadonlyMap<ByteString, Attributes>;
+  readonly whiteouts: ReadonlySet<ByteString>;
+  readonly opaque: ReadonlySet<ByteString>;
   readonly implied: ReadonlySet<ByteString>;
 }
 
 /** The tars are our own: they passed the real limits when they were added. */
-const NO_LIMITS: LayerLimits & TarLimits = {
-  entries: Number.MAX_SAFE_INTEGER,
-  path: 8192,
-  depth: 8192,
-  bytes: Number.MAX_SAFE_INTEGER,
-  xattrs: Number.MAX_SAFE_INTEGER,
-  extension: 2 * 1024 ** 2,
-  fileSize: Number.MAX_SAFE_INTEGER,
-};
+const NO_LIMITS: TarLimits = { extension: 2 * 1024 ** 2, fileSize: Number.MAX_SAFE_INTEGER };
+const WHITEOUT = '.wh.';
+const OPAQUE = '.wh..wh..opq';
 
 /**
  * A layer without an entry for /tmp but with one for /tmp/x must not make /tmp 0755: unpacked over its
@@ -34,7 +31,6 @@ export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise
   if (layers.slice(1).every(({ implied }) => implied.length === 0)) {
     return undefined;
   }
-  const stack = await Promise.all(layers.map(loadLayer));
   const wanted = new Set<ByteString>();
   for (const path of layers.slice(1).flatMap(({ implied }) => implied)) {
     const parts = path.split('/');
@@ -42,6 +38,7 @@ export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise
       wanted.add(parts.slice(0, length).join('/'));
     }
   }
+  const stack = await Promise.all(layers.map((layer) => loadLayer(layer, wanted)));
   const blocks: Buffer[] = [];
   for (const path of [...wanted].sort()) {
     const attributes = folderAttributes(stack, path);
@@ -52,26 +49,39 @@ export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise
   return Buffer.concat([...blocks, END_MARK]);
 };
 
-const loadLayer = async ({ tar, implied }: StackedLayer): Promise<Stacked> => {
-  const model = new LayerModel(NO_LIMITS);
-  await scanTarFile(tar, NO_LIMITS, (entry) => model.add(entry));
-  return { model, implied: new Set(implied) };
+/** Of a layer with millions of files only what is wanted takes memory. The names in our own tars are clean and there once. */
+const loadLayer = async ({ tar, implied }: StackedLayer, wanted: ReadonlySet<ByteString>): Promise<Stacked> => {
+  const entries = new Map<ByteString, Attributes>();
+  const whiteouts = new Set<ByteString>();
+  const opaque = new Set<ByteString>();
+  await scanTarFile(tar, NO_LIMITS, (entry) => {
+    const path = cleanPath(entry.path);
+    const name = baseName(path);
+    const hidden = joinPath(dirName(path), name.slice(WHITEOUT.length));
+    if (wanted.has(path)) {
+      entries.set(path, { ...entry, link: '' });
+    } else if (name === OPAQUE && wanted.has(dirName(path))) {
+      opaque.add(dirName(path));
+    } else if (name.startsWith(WHITEOUT) && wanted.has(hidden)) {
+      whiteouts.add(hidden);
+    }
+  });
+  return { entries, whiteouts, opaque, implied: new Set(implied) };
 };
 
 /** Of the topmost layer that describes the folder, as long as no layer above it removed it; undefined if it is none in the end. */
 const folderAttributes = (stack: readonly Stacked[], path: ByteString): Attributes | undefined => {
   let implied: Attributes | undefined;
-  const parts = path.split('/');
   for (const layer of [...stack].reverse()) {
-    const node = layer.model.find(parts);
-    if (node !== undefined && node.children === undefined) {
+    const entry = layer.entries.get(path);
+    if (entry !== undefined && entry.type !== 'dir') {
       return implied;
     }
-    if (node !== undefined && !layer.implied.has(path)) {
-      return node.attributes;
+    if (entry !== undefined && !layer.implied.has(path)) {
+      return entry;
     }
-    implied ??= node?.attributes;
-    if (hides(layer, parts)) {
+    implied ??= entry;
+    if (hides(layer, path)) {
       return implied;
     }
   }
@@ -79,16 +89,11 @@ const folderAttributes = (stack: readonly Stacked[], path: ByteString): Attribut
 };
 
 /** Whether nothing of lower layers is left at that path: whited out, below an opaque folder, or below something that is no folder. */
-const hides = ({ model }: Stacked, parts: readonly ByteString[]): boolean => {
-  for (let length = 1; length <= parts.length; length++) {
-    const node = model.find(parts.slice(0, length));
-    const isAncestor = length < parts.length;
-    if (
-      model.whiteouts.has(parts.slice(0, length).join('/')) ||
-      (isAncestor && node !== undefined && (node.opaque || node.children === undefined))
-    ) {
-      return true;
-    }
+const hides = (layer: Stacked, path: ByteString): boolean => {
+  if (layer.whiteouts.has(path)) {
+    return true;
   }
-  return false;
+  const above = dirName(path);
+  const entry = layer.entries.get(above);
+  return above !== '' && (layer.opaque.has(above) || (entry !== undefined && entry.type !== 'dir') || hides(layer, above));
 };

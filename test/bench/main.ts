@@ -10,6 +10,7 @@ import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
+import { measurePullOfFiles } from './many-files.ts';
 import { measureRegistry } from './registry.ts';
 import { benchStart } from './start.ts';
 
@@ -169,6 +170,23 @@ const benchPull = async (): Promise<void> => {
   }
 };
 
+const FILE_COUNTS = [10_000, 300_000, 2_000_000];
+
+/** Memory of a pull by the number of files: it must not grow with them for ever. */
+const benchPullFiles = async (): Promise<void> => {
+  for (const files of FILE_COUNTS) {
+    const home = await makeHome();
+    try {
+      const { seconds, cpu, rss } = await measurePullOfFiles(hypr, home, files);
+      report(`pull-${files}-files`, 's', [seconds]);
+      report(`pull-${files}-files-cpu`, 's', [cpu]);
+      report(`pull-${files}-files-memory`, 'MiB', [rss]);
+    } finally {
+      await rm(home, { recursive: true, force: true });
+    }
+  }
+};
+
 const benchRegistry = async (): Promise<void> => {
   const { megabytes, push, pushAgain, pull, memory } = await measureRegistry();
   report('layer-compressed', 'MB', [megabytes]);
@@ -314,6 +332,7 @@ const BENCHES: Record<string, () => Promise<void>> = {
   boots: benchBoots,
   clones: benchClones,
   pull: benchPull,
+  'pull-files': benchPullFiles,
   registry: benchRegistry,
   build: benchBuild,
   shop: benchShop,

@@ -136,6 +136,9 @@ describe('whiteouts', () => {
   test('of a folder that has no entry: it is made', async () => {
     expect((await normal([file('a/b/.wh.c', '')])).seen).toMatchObject({ a: ROOT, 'a/b': ROOT, 'a/b/.wh.c': 'file 644 0:0 0 ""' });
   });
+  test('of a folder that is none in the end go with it', async () => {
+    expect((await normal([dir('d/'), file('d/.wh.x', ''), file('d', 'f')])).seen).toEqual({ '.': ROOT, d: 'file 644 0:0 0 "f"' });
+  });
   test.each(['.wh.', '.wh..', '.wh...', 'd/.wh.x/y'])('%s is refused', async (name) => {
     await refused([file(name, '')]);
   });
@@ -497,6 +500,8 @@ describe('damage and limits', () => {
   test('limits on entries, bytes, paths, depth, extended headers and attributes', async () => {
     const cases: Array<[RawEntry[], object]> = [
       [[file('a'), file('b')], { entries: 1 }],
+      [[file('a/b/c/d')], { entries: 3 }],
+      [[{ name: 'l', type: '2', pax: [['linkpath', 'a/'.repeat(3000)]] }], {}],
       [[file('a', 'xxxx')], { bytes: 600 }],
       [[file('x', '', { pax: [['path', 'a/'.repeat(3000)]] })], {}],
       [[dir('a/b/c/d/')], { depth: 3 }],
