@@ -1,0 +1,20 @@
+import type { PowerDowns } from './power-down.ts';
+import type { Publications } from './publish.ts';
+import type { Attempts } from './replica-attempts.ts';
+import type { ReplicaHealth } from './replica-health.ts';
+import type { ReplicaOutput } from './replica-output.ts';
+import type { ReplicaContext, ReplicaRecord } from './replica-record.ts';
+import type { Run } from './replica-run.ts';
+
+/** What one replica is made of. Its way up and its end share it, and the run of now, which they hand over. */
+export interface ReplicaParts {
+  readonly context: ReplicaContext;
+  readonly record: ReplicaRecord;
+  readonly output: ReplicaOutput;
+  readonly health: ReplicaHealth;
+  readonly attempts: Attempts;
+  readonly powerDowns: PowerDowns;
+  readonly publications: Publications;
+  /** From a machine that is prepared until what it left is cleaned up. */
+  run: Run | undefined;
+}
