@@ -1,4 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
+import { BLOCK, emptyBlock, sumOf, writeOctal } from '../layers/tar-block.ts';
+
+export { BLOCK };
 
 /** One entry of a tar, PAX and GNU extensions applied. */
 export interface TarHeader {
@@ -18,7 +21,6 @@ export interface TarHeader {
   readonly xattrs: ReadonlyMap<string, Buffer>;
 }
 
-export const BLOCK = 512;
 const XATTR_PREFIX = 'SCHILY.xattr.';
 
 const TYPES: Readonly<Record<string, TarHeader['type']>> = {
@@ -209,7 +211,7 @@ const paxFor = (header: TarHeader): Array<[string, Buffer]> => {
 };
 
 const encodeBlock = (header: Omit<TarHeader, 'type'>, flag: string): Buffer => {
-  const block = Buffer.alloc(BLOCK);
+  const block = emptyBlock();
   Buffer.from(header.name).copy(block, 0, 0, 100);
   writeOctal(block, header.mode, { from: 100, digits: 7 });
   writeOctal(block, header.uid, { from: 108, digits: 7 });
@@ -225,22 +227,4 @@ const encodeBlock = (header: Omit<TarHeader, 'type'>, flag: string): Buffer => {
   writeOctal(block, sumOf(block), { from: 148, digits: 6 });
   block[154] = 0;
   return block;
-};
-
-/** Zeros in front; a number that is too large is the largest one (a PAX record says the true one). The NUL after it is there. */
-const writeOctal = (block: Buffer, value: number, { from, digits }: { from: number; digits: number }): void => {
-  let rest = Math.min(value, 8 ** digits - 1);
-  for (let at = from + digits - 1; at >= from; at--) {
-    const next = Math.floor(rest / 8);
-    block[at] = 0x30 + rest - next * 8;
-    rest = next;
-  }
-};
-
-const sumOf = (block: Buffer): number => {
-  let sum = 0;
-  for (let at = 0; at < BLOCK; at++) {
-    sum += block[at] ?? 0;
-  }
-  return sum;
 };

@@ -197,6 +197,8 @@ export class LayerModel {
     if (entry.type === 'hardlink') {
       if (!this.#link(folder, name, entry)) {
         this.plain = false;
+        // It takes a second node when its target is known.
+        this.#countOne();
         const id = this.nodes.create({ parent: folder, name, kind: 'other' });
         this.nodes.setHeader(id, entry.start / BLOCK);
         this.#laterLinks.push(id);

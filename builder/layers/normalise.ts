@@ -36,7 +36,7 @@ export interface NormalLayer {
 }
 
 const LIMITS: LayerLimits & TarLimits = {
-  entries: 3_000_000,
+  entries: 2_500_000,
   path: 4096,
   depth: 512,
   bytes: 1024 ** 4,

@@ -45,13 +45,11 @@ async function* operations(input: RecipeInput): AsyncGenerator<Buffer> {
       out.push(operation(LITERAL, piece.length));
       out.push(piece);
       at += piece.length;
+      yield* out.takeFull();
     }
     if (length > 0) {
       out.push(operation(COPY, normal, length));
       at = original + length;
-    }
-    if (out.hasFull) {
-      yield* out.takeFull();
     }
   }
   yield* out.takeAll();

@@ -20,7 +20,7 @@ export interface Original {
   readonly entries: EntryReader;
 }
 
-/** Where the contents of files went: block of the new archive by the number of the node that has it, 0 for those left out. */
+/** Where the contents of files went: block of the new archive by the number of the node that has it, 0 for those left out or empty. */
 export type Places = Uint32Array;
 
 /**
@@ -123,7 +123,7 @@ class NormalWriter {
     }
     this.#writtenAs[owner] = id;
     await this.#out.write(encodeHeader(path, entry, entry.size));
-    this.places[owner] = this.#out.position / BLOCK;
+    this.places[owner] = entry.size === 0 ? 0 : this.#out.position / BLOCK;
     const { pieces, start } = await piecesOf(entry, this.#from.file);
     let source = start;
     let at = 0;

@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { BLOCK, emptyBlock, sumOf, writeOctal } from './tar-block.ts';
 
 /** Names are byte strings (latin1), because a tar's names are bytes and need not be UTF-8. */
 export type ByteString = string;
@@ -19,7 +20,7 @@ export interface Attributes {
   readonly xattrs: ReadonlyArray<readonly [ByteString, Buffer]>;
 }
 
-export const BLOCK = 512;
+export { BLOCK };
 export const END_MARK = Buffer.alloc(2 * BLOCK);
 const XATTR = 'SCHILY.xattr.';
 const FLAGS: Readonly<Record<EntryType, string>> = { file: '0', hardlink: '1', symlink: '2', char: '3', block: '4', dir: '5', fifo: '6' };
@@ -158,27 +159,20 @@ const paxRecords = (name: ByteString, attributes: Attributes, size: number): Arr
 };
 
 const encodeBlock = (name: ByteString, attributes: Attributes, { flag, size }: { flag: string; size: number }): Buffer => {
-  const block = Buffer.alloc(BLOCK);
-  const octal = (value: number, from: number, length: number) => {
-    const fits = Math.min(value, 8 ** (length - 1) - 1);
-    block.write(fits.toString(8).padStart(length - 1, '0'), from, 'latin1');
-  };
-  block.write(name.slice(0, 100), 0, 'latin1');
-  octal(attributes.mode, 100, 8);
-  octal(attributes.uid, 108, 8);
-  octal(attributes.gid, 116, 8);
-  octal(size, 124, 12);
-  octal(Math.floor(Number(attributes.mtime)), 136, 12);
-  block.write('        ', 148, 'latin1');
+  const block = emptyBlock();
+  block.write(name, 0, 100, 'latin1');
+  writeOctal(block, attributes.mode, { from: 100, digits: 7 });
+  writeOctal(block, attributes.uid, { from: 108, digits: 7 });
+  writeOctal(block, attributes.gid, { from: 116, digits: 7 });
+  writeOctal(block, size, { from: 124, digits: 11 });
+  writeOctal(block, Math.floor(Number(attributes.mtime)), { from: 136, digits: 11 });
+  block.fill(0x20, 148, 156);
   block.write(flag, 156, 'latin1');
-  block.write(attributes.link.slice(0, 100), 157, 'latin1');
+  block.write(attributes.link, 157, 100, 'latin1');
   block.write('ustar\x0000', 257, 'latin1');
-  octal(attributes.devMajor, 329, 8);
-  octal(attributes.devMinor, 337, 8);
-  let sum = 0;
-  for (let index = 0; index < BLOCK; index++) {
-    sum += block[index] ?? 0;
-  }
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  writeOctal(block, attributes.devMajor, { from: 329, digits: 7 });
+  writeOctal(block, attributes.devMinor, { from: 337, digits: 7 });
+  writeOctal(block, sumOf(block), { from: 148, digits: 6 });
+  block[154] = 0;
   return block;
 };
