@@ -4,7 +4,7 @@ import { shortHash } from '../base/paths.ts';
 import type { Image } from '../builder/types.ts';
 import type { Project } from '../compose/model.ts';
 import { imageReference } from './images.ts';
-import { networkHash } from './networks.ts';
+import { networkHash } from './network-needs.ts';
 import type { OneOff } from './one-off.ts';
 import type { Desired, DesiredService } from './reconcile.ts';
 import { resolveReplica } from './resolve.ts';

@@ -10,6 +10,7 @@ import type { InterfaceOrders, NameTable, ResolverOrders } from '../guest/types.
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../net/ipam.ts';
 import { buildNameTable, type NamedReplica } from '../net/names.ts';
 import type { Network, NetworkSpec } from '../net/types.ts';
+import { asksForHost, networkHash, publishesUdp } from './network-needs.ts';
 import type { Platform } from './platform.ts';
 import type { ReplicaSpec } from './spec.ts';
 import type { NetworkRow, VmRow } from './state/records.ts';
@@ -284,24 +285,8 @@ const START_DEADLINE_MS = 60_000;
 const abortable = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
   withDeadline({ ms: 2 * START_DEADLINE_MS, what: 'the network', signal }, () => work);
 
+/** Among `extra_hosts`: this host. */
+const HOST_GATEWAY = 'host-gateway';
+
 /** Asked when the host's own resolvers do not answer. */
 const FALLBACK_DNS = '8.8.8.8';
-
-/** Without a UDP port to publish, gvproxy may bind nothing at all on the host. */
-const publishesUdp = (project: Project): boolean =>
-  Object.values(project.services).some((service) => service.ports?.some((port) => port.protocol === 'udp'));
-
-/** `host-gateway` among the extra hosts of a service: only then has its network a way to this host's loopback. */
-const HOST_GATEWAY = 'host-gateway';
-const asksForHost = (project: Project, key: string): boolean =>
-  Object.values(project.services).some(
-    (service) =>
-      Object.hasOwn(service.networks ?? { default: null }, key) && service.extra_hosts?.some((entry) => /[:=]host-gateway$/.test(entry)),
-  );
-
-/** Changes when a network has to be made anew. */
-export const networkHash = (project: Project, key: string): string => {
-  const { name, internal, ipam, driver } = project.networks[key] ?? { name: key };
-  const host = asksForHost(project, key) ? ['host'] : [];
-  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, publishesUdp(project), ...host]), 16);
-};

@@ -1,9 +1,7 @@
-import { sleep } from '../base/deadline.ts';
 import { HyprError } from '../base/errors.ts';
 import { homePaths } from '../base/paths.ts';
-import { identifyProcess, isAlive } from '../base/process.ts';
 import type { Project } from '../compose/model.ts';
-import { type ApiClient, connectApi } from './api/client.ts';
+import type { ApiClient } from './api/client.ts';
 import { eventFrom, fromStruct, logFrom, toStruct } from './api/convert.ts';
 import { fromConnectError } from './api/errors.ts';
 import type { Event } from './api/gen/hypr_pb.ts';
@@ -13,9 +11,8 @@ import { openLogStore } from './logs.ts';
 import { readMerged } from './read-logs.ts';
 import { replicaStatus } from './replica-status.ts';
 import { copyInto, copyOut, openAttach, openExec, openRun } from './sessions.ts';
-import { stackPaths } from './stack-paths.ts';
-import { startSupervisor } from './start-supervisor.ts';
 import { openStateStore, type StateStore } from './state/store.ts';
+import { SupervisorLink } from './supervisor-link.ts';
 import type {
   AttachOptions,
   AttachSession,
@@ -43,17 +40,14 @@ export class StackClient implements Stack {
   readonly name: string;
   #opened: StateStore | undefined;
   readonly #paths = homePaths();
-  #api: ApiClient | undefined;
-  /** Of the supervisor that answers. */
-  #pid = 0;
-  #starting: Promise<ApiClient> | undefined;
-  #recovered: readonly string[] = [];
-
+  readonly #link: SupervisorLink;
   readonly #onNotice: (message: string) => void;
 
   constructor(name: string, onNotice: (message: string) => void) {
     this.name = name;
     this.#onNotice = onNotice;
+    const isNeeded = () => this.#store.vms(name).some((vm) => hasMachine(vm.state) || vm.state === 'restarting');
+    this.#link = new SupervisorLink({ stack: name, paths: this.#paths, isNeeded });
   }
 
   /** Opened when it is asked: while a supervisor answers, it is not. */
@@ -80,9 +74,7 @@ export class StackClient implements Stack {
     const request = { ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
     await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent, signal);
     if (options.services.length === 0) {
-      this.#api?.close();
-      this.#api = undefined;
-      await awaitEnd(this.#pid);
+      await this.#link.closeAndAwaitEnd();
     }
   }
 
@@ -193,7 +185,7 @@ export class StackClient implements Stack {
   }
 
   async close(): Promise<void> {
-    this.#api?.close();
+    this.#link.close();
     this.#opened?.close();
   }
 
@@ -211,22 +203,13 @@ export class StackClient implements Stack {
     }
   }
 
-  /** The supervisor, started if there is none. Says what a new one found and put right. */
-  async #supervisor(onEvent: OnEvent, signal?: AbortSignal): Promise<ApiClient> {
-    // An attached `up` asks for events and for `up` at the same moment: one start for both.
-    this.#starting ??= this.#connectOrStart(signal).finally(() => {
-      this.#starting = undefined;
-    });
-    const api = this.#api ?? (await this.#starting);
-    for (const message of this.#recovered) {
-      onEvent({ type: 'warning', time: Date.now(), message });
-    }
-    this.#recovered = [];
-    return api;
+  /** What a new supervisor found and put right is told with the operation's own events. */
+  #supervisor(onEvent: OnEvent, signal?: AbortSignal): Promise<ApiClient> {
+    return this.#link.demand((message) => onEvent({ type: 'warning', time: Date.now(), message }), signal);
   }
 
-  async #connectOrStart(signal?: AbortSignal): Promise<ApiClient> {
-    return (await this.#connect()) ?? this.#start(signal);
+  #supervisorIfRunning(): Promise<ApiClient | undefined> {
+    return this.#link.ifRunning(this.#onNotice);
   }
 
   async #running(service: string): Promise<ApiClient> {
@@ -236,74 +219,7 @@ export class StackClient implements Stack {
     }
     return api;
   }
-
-  /** The supervisor when something runs; one that was killed while machines run is replaced. */
-  async #supervisorIfRunning(): Promise<ApiClient | undefined> {
-    const api = this.#api ?? (await this.#connect());
-    if (api !== undefined) {
-      return api;
-    }
-    const orphaned = this.#store.vms(this.name).some((vm) => hasMachine(vm.state) || vm.state === 'restarting');
-    if (!orphaned) {
-      return undefined;
-    }
-    const started = await this.#start();
-    this.#recovered.forEach(this.#onNotice);
-    this.#recovered = [];
-    return started;
-  }
-
-  async #connect(): Promise<ApiClient | undefined> {
-    // A socket that nobody listens on refuses at once.
-    const api = connectApi(stackPaths(this.name).apiSocket);
-    try {
-      const { pid } = await api.rpc.info({}, { timeoutMs: 10_000 });
-      this.#pid = pid;
-      this.#api = api;
-      return api;
-    } catch {
-      api.close();
-      return undefined;
-    }
-  }
-
-  async #start(signal?: AbortSignal): Promise<ApiClient> {
-    const deadline = Date.now() + LOCKED_FOR_MS;
-    for (;;) {
-      try {
-        this.#recovered = await startSupervisor(this.name, this.#paths, signal);
-      } catch (error) {
-        // Another command started one at the same moment, or the last one is just ending.
-        if (!(error instanceof HyprError && error.code === 'HYPR_LOCKED') || Date.now() > deadline) {
-          throw error;
-        }
-        await sleep(100, signal);
-      }
-      const api = await this.#connect();
-      if (api !== undefined) {
-        return api;
-      }
-      if (Date.now() > deadline) {
-        throw new HyprError('SUPERVISOR_FAILED', `the supervisor of ${this.name} started but does not answer`);
-      }
-    }
-  }
 }
-
-const LOCKED_FOR_MS = 15_000;
-
-/**
- * `down` leaves no process behind, so it waits for the supervisor's last steps; in vain when somebody else is
- * connected. Node has no event for the end of a process that is not its child.
- */
-const awaitEnd = async (pid: number): Promise<void> => {
-  const supervisor = pid === process.pid ? undefined : identifyProcess(pid);
-  for (const deadline = Date.now() + ENDING_MS; supervisor !== undefined && isAlive(supervisor) && Date.now() < deadline; ) {
-    await sleep(5);
-  }
-};
-
-const ENDING_MS = 1_000;
 
 const callOptions = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
 

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
-import { HyprError, messageOf, toHyprError } from '../base/errors.ts';
-import { logger } from '../base/log.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Progress } from '../base/progress.ts';
 import { traced } from '../base/trace.ts';
 import type { BuildEvent } from '../builder/types.ts';
 import type { Project } from '../compose/model.ts';
 import { EventBus } from './bus.ts';
-import { awaitReplicas, judgeReady } from './conditions.ts';
+import { Changes } from './changes.ts';
 import { orderServices } from './dependencies.ts';
 import { describeDesired } from './desired.ts';
 import { executePlan } from './execute.ts';
@@ -14,10 +13,12 @@ import { makeHands } from './hands.ts';
 import { ensureImages, planImages } from './images.ts';
 import { hasMachine } from './lifecycle.ts';
 import { type LogStore, openLogStore } from './logs.ts';
+import { startAgainOnNetwork } from './network-loss.ts';
 import { StackNetworks } from './networks.ts';
 import { observeStack } from './observe.ts';
 import { type OneOff, oneOffUpOptions } from './one-off.ts';
 import { OneOffs } from './one-offs.ts';
+import { Operations } from './operations.ts';
 import type { Plan } from './plan.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
 import type { Platform } from './platform.ts';
@@ -27,14 +28,12 @@ import { reconcileVerb } from './reconcile-verb.ts';
 import { recoverStack } from './recover.ts';
 import { Replica, type ReplicaContext } from './replica.ts';
 import { signalNumber } from './signals.ts';
-import { forgetStack, isNamed, recordStack, removableImages, removableNetworks } from './stack-record.ts';
+import { forgetStack, recordStack, removableImages, removableNetworks } from './stack-record.ts';
+import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
 import type { VmRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
-import { tellNames } from './tell-names.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from './types.ts';
 import { StackVolumes } from './volumes.ts';
-
-const log = logger('supervisor');
 
 export interface SupervisorOptions {
   readonly stack: string;
@@ -55,12 +54,8 @@ export class StackSupervisor {
   readonly oneOffs: OneOffs;
   readonly #options: SupervisorOptions;
   readonly #context: ReplicaContext;
-  #turn: Promise<unknown> = Promise.resolve();
-  /** Operations that bring something up, under way or waiting for their turn. */
-  readonly #rising = new Set<AbortController>();
-  #operations = 0;
-  #namesPending = false;
-  #released = false;
+  readonly #operations: Operations;
+  readonly #changes: Changes;
   /** Called when nothing runs and no operation is under way. */
   onIdle: () => void = () => {};
 
@@ -68,12 +63,24 @@ export class StackSupervisor {
     const { stack, store, platform } = options;
     this.#options = options;
     this.logs = openLogStore(join(platform.paths.logs, stack));
-    this.networks = new StackNetworks({ stack, store, platform, onLost: (key, detail) => void this.#networkLost(key, detail) });
+    this.networks = new StackNetworks({
+      stack,
+      store,
+      platform,
+      onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
+    });
     this.volumes = new StackVolumes({ stack, store, platform });
+    this.#operations = new Operations(this.bus, () => this.#changes.note());
+    this.#changes = new Changes({
+      replicas: this.replicas,
+      networks: this.networks,
+      liveRows: () => this.liveRows(),
+      onSettled: () => this.isIdle && this.onIdle(),
+    });
     this.oneOffs = new OneOffs({
       replicas: this.replicas,
       bringUp: (project, oneOff, signal) => this.#bringUp('run', { project, options: oneOffUpOptions(oneOff.options), oneOff }, signal),
-      busy: (work) => this.#busy(work),
+      busy: (work) => this.#operations.aside(work),
       forget: () => forgetStack(options, this.networks),
     });
     const self = this;
@@ -89,7 +96,7 @@ export class StackSupervisor {
       },
       vms: () => this.liveRows(),
       onMachine: () => {},
-      onChange: () => this.#changed(),
+      onChange: () => this.#changes.note(),
       onLeft: (name) => void this.oneOffs.remove(name),
     };
   }
@@ -110,7 +117,7 @@ export class StackSupervisor {
   /** Whether an operation is under way or one of the chosen replicas has a machine or will get one. */
   goesOn(isChosen: (row: VmRow) => boolean = () => true): boolean {
     const lives = ({ row }: Replica) => isChosen(row) && (hasMachine(row.state) || row.state === 'restarting');
-    return this.#operations > 0 || [...this.replicas.values()].some(lives);
+    return this.#operations.areUnderWay || [...this.replicas.values()].some(lives);
   }
 
   /** Loads the stack as an earlier supervisor left it; says what was found and put right. */
@@ -121,7 +128,7 @@ export class StackSupervisor {
     }
     const found = await recoverStack({ stack, store, replicas: this.replicas, networks: this.networks }, signal);
     await this.oneOffs.removeLeft();
-    this.#changed();
+    this.#changes.note();
     return found;
   }
 
@@ -129,19 +136,9 @@ export class StackSupervisor {
     await this.#bringUp('up', { project, options }, signal);
   }
 
-  async #busy(work: () => Promise<void>): Promise<void> {
-    this.#operations += 1;
-    try {
-      await work();
-    } finally {
-      this.#operations -= 1;
-      this.#changed();
-    }
-  }
-
   async #bringUp(verb: string, goal: { project: Project; options: UpOptions; oneOff?: OneOff }, signal: AbortSignal): Promise<void> {
     const { project, options, oneOff } = goal;
-    await this.#operation(verb, 'up', signal, async (running) => {
+    await this.#operations.run({ name: verb, kind: 'up', signal }, async (running) => {
       const { store, stack, platform } = this.#options;
       const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
       const actions = await traced('plan the images', undefined, () => planImages({ project, services, options, platform }));
@@ -167,7 +164,7 @@ export class StackSupervisor {
   }
 
   async down(project: Project | undefined, options: DownOptions, signal: AbortSignal): Promise<void> {
-    await this.#operation('down', 'down', signal, async (running) => {
+    await this.#operations.run({ name: 'down', kind: 'down', signal }, async (running) => {
       const { store, stack, platform } = this.#options;
       const model = project ?? this.project();
       const whole = options.services.length === 0;
@@ -201,7 +198,7 @@ export class StackSupervisor {
     // A signal to one service, a pause or the removal of what has ended is no reason to give up an `up`.
     const ends = verb === 'stop' || (verb === 'rm' && options.stop) || (verb === 'kill' && isDeadly(options.signal));
     const kind = ends ? 'down' : 'up';
-    await this.#operation(verb, kind, signal, async (running) => {
+    await this.#operations.run({ name: verb, kind, signal }, async (running) => {
       const { store, stack } = this.#options;
       const model = project ?? this.project();
       const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));
@@ -258,18 +255,9 @@ export class StackSupervisor {
     await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
   }
 
-  async #awaitReady(services: readonly string[], timeout: number | undefined, signal: AbortSignal): Promise<void> {
-    const replicas = () => [...this.replicas.values()].filter(({ row }) => !row.oneOff && isNamed(services, row.service));
-    const deadline = timeout === undefined ? undefined : AbortSignal.timeout(timeout * 1000);
-    const both = deadline === undefined ? signal : AbortSignal.any([signal, deadline]);
-    try {
-      await awaitReplicas({ replicas, bus: this.bus, verdict: judgeReady((replica) => this.lastLines(replica)) }, both);
-    } catch (error) {
-      if (deadline?.aborted && !signal.aborted) {
-        throw new HyprError('HYPR_TIMEOUT', `application not healthy after ${timeout}s`);
-      }
-      throw error;
-    }
+  #awaitReady(services: readonly string[], timeout: number | undefined, signal: AbortSignal): Promise<void> {
+    const lastLines = (replica: Replica) => this.lastLines(replica);
+    return awaitReady({ replicas: this.replicas, bus: this.bus, services, timeout, lastLines }, signal);
   }
 
   /** The last lines a replica printed, for errors. */
@@ -287,111 +275,15 @@ export class StackSupervisor {
   }
 
   /** The exit code of the first of the named services (of any, when none) to end. */
-  async waitForEnd(services: readonly string[], signal: AbortSignal): Promise<number> {
-    const chosen = () => [...this.replicas.values()].filter(({ row }) => !row.oneOff && isNamed(services, row.service));
-    if (chosen().length === 0) {
-      throw new HyprError('STACK_NOT_RUNNING', `no containers for project "${this.#options.stack}"`);
-    }
-    const ended = (replica: Replica) => replica.row.state === 'exited' || replica.row.state === 'dead';
-    const any = {
-      replicas: () => (chosen().some(ended) ? [] : chosen()),
-      bus: this.bus,
-      verdict: (replica: Replica) => (ended(replica) ? ({ ok: true } as const) : undefined),
-    };
-    await awaitReplicas(any, signal);
-    return chosen().find(ended)?.row.exitCode ?? 0;
-  }
-
-  /** Runs an operation in its turn and reports its end. */
-  async #operation(name: string, kind: 'up' | 'down', signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const controller = new AbortController();
-    if (kind === 'down') {
-      this.#interruptRising(`interrupted by ${name}`);
-    } else {
-      this.#rising.add(controller);
-    }
-    this.#operations += 1;
-    const before = this.#turn;
-    const mine = (async () => {
-      await before.catch(() => {});
-      const both = AbortSignal.any([signal, controller.signal]);
-      both.throwIfAborted();
-      await traced(name, 'operations', () => work(both));
-    })();
-    this.#turn = mine;
-    try {
-      await mine;
-      this.bus.emit({ type: 'finished', operation: name });
-    } catch (error) {
-      log.warn('operation failed', { operation: name, error: messageOf(error) });
-      this.bus.emit({ type: 'finished', operation: name, error: toHyprError(error).toJSON() });
-      throw error;
-    } finally {
-      this.#operations -= 1;
-      this.#rising.delete(controller);
-      this.#changed();
-    }
-  }
-
-  #interruptRising(why: string): void {
-    for (const controller of this.#rising) {
-      controller.abort(new HyprError('HYPR_CANCELLED', why));
-    }
-  }
-
-  /** Names follow every change; several changes at once are told once. */
-  #changed(): void {
-    if (!this.#namesPending) {
-      this.#namesPending = true;
-      setImmediate(() => {
-        this.#namesPending = false;
-        if (this.#released) {
-          return;
-        }
-        this.#pushNames();
-        if (this.isIdle) {
-          this.onIdle();
-        }
-      });
-    }
-  }
-
-  #pushNames(): void {
-    const rows = this.liveRows();
-    for (const replica of this.replicas.values()) {
-      const { run, row } = replica;
-      // One that is paused is told when it goes on.
-      if (run !== undefined && row.state !== 'paused') {
-        tellNames(run, this.networks.names(row.spec, rows)).catch((error: unknown) =>
-          log.debug('names not told', { replica: replica.row.name, error: messageOf(error) }),
-        );
-      }
-    }
-  }
-
-  /** A network process died: its machines have lost their cards for good, so they start again on a new one. */
-  async #networkLost(key: string, detail: string): Promise<void> {
-    const affected = [...this.replicas.values()].filter(
-      ({ row, run }) => run !== undefined && row.spec.networks.some((network) => network.key === key),
-    );
-    this.bus.emit({
-      type: 'warning',
-      message: `network ${key} ended unexpectedly (${detail}): starting it and ${affected.length} replicas again`,
-    });
-    await Promise.all(
-      affected.map((replica) =>
-        replica.startAgain().catch((error: unknown) => {
-          this.bus.emit({ type: 'warning', message: `${replica.row.name} could not be started again: ${messageOf(error)}` });
-        }),
-      ),
-    );
+  waitForEnd(services: readonly string[], signal: AbortSignal): Promise<number> {
+    return awaitFirstEnd({ stack: this.#options.stack, replicas: this.replicas, bus: this.bus, services }, signal);
   }
 
   /** Lets everything run on without this process. What is being brought up is given up, what is being taken down is waited for. */
   async release(): Promise<void> {
-    this.#interruptRising('the supervisor ends');
-    await this.#turn.catch(() => {});
-    this.#released = true;
+    this.#operations.interruptRising('the supervisor ends');
+    await this.#operations.settled();
+    this.#changes.close();
     await Promise.allSettled([...this.replicas.values()].map((replica) => replica.release()));
     this.networks.release();
   }
