@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { asideName } from '../../base/asides.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { diskError, writeFileAtomic } from '../../base/files.ts';
@@ -39,6 +39,7 @@ export const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
 export const downloadUrl = async (url: string, options: { buildFolder: string; signal: AbortSignal }): Promise<Download> => {
   const base = join(options.buildFolder, 'downloads', createHash('sha256').update(url).digest('hex'));
   const known = await readRemembered(base);
+  const { EnvHttpProxyAgent } = await import('undici');
   const agent = new EnvHttpProxyAgent();
   try {
     const response = await follow(url, { agent, known, signal: options.signal });
@@ -99,6 +100,7 @@ const follow = async (
   url: string,
   options: { agent: Dispatcher; known: Remembered | undefined; signal: AbortSignal },
 ): Promise<Dispatcher.ResponseData> => {
+  const { request } = await import('undici');
   let target = new URL(url);
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const { etag, lastModified } = options.known ?? {};

@@ -76,7 +76,7 @@ export class ContextTree implements FileTree {
     const target = into.subarray(0, entry.size);
     let count: number;
     try {
-      count = readSmallFile(join(this.root, entry.path), target, { flags: READ_FLAGS, position: 0 });
+      count = readSmallFile(this.#place(entry.path), target, { flags: READ_FLAGS, position: 0 });
     } catch (error) {
       throw openError(error, this.root, entry.path);
     }
@@ -103,6 +103,11 @@ export class ContextTree implements FileTree {
     const digest = hash.digest('hex');
     this.#hashes.set(entry.path, stamp, digest);
     return digest;
+  }
+
+  /** On the host. Paths in the tree are clean: `join` would look for dots in each of ten thousand. */
+  #place(path: string): string {
+    return path === '' ? this.root : `${this.root}/${path}`;
   }
 
   #entry(path: string): ContextEntry | undefined {
@@ -144,7 +149,7 @@ export class ContextTree implements FileTree {
 
   #readFolder(path: string): string[] {
     try {
-      return readdirSync(join(this.root, path)).sort(compareBytes);
+      return readdirSync(this.#place(path)).sort(compareBytes);
     } catch (error) {
       throw readError(error, this.root, path);
     }
@@ -152,7 +157,7 @@ export class ContextTree implements FileTree {
 
   #stat(path: string): ContextEntry | undefined {
     try {
-      const stat = lstatSync(join(this.root, path), { bigint: true });
+      const stat = lstatSync(this.#place(path), { bigint: true });
       // The context folder itself may be named through a symlink.
       return toEntry(path, path === '' ? lstatSync(`${this.root}/.`, { bigint: true }) : stat, this.root);
     } catch (error) {
@@ -165,7 +170,7 @@ export class ContextTree implements FileTree {
 
   async #open(entry: TreeEntry) {
     try {
-      return await open(join(this.root, entry.path), READ_FLAGS);
+      return await open(this.#place(entry.path), READ_FLAGS);
     } catch (error) {
       throw openError(error, this.root, entry.path);
     }

@@ -96,5 +96,17 @@ export const findEntry = (tree: Pick<FileTree, 'get'>, path: string, followLast 
   return resolved === undefined ? undefined : tree.get(resolved);
 };
 
-/** Byte order, as Go and tar sort names. */
-export const compareBytes = (a: string, b: string): number => (a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b)));
+/** The order of the names' UTF-8 bytes, as Go and tar sort them. */
+export const compareBytes = (a: string, b: string): number => {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const [unitA, unitB] = [a.charCodeAt(at), b.charCodeAt(at)];
+    if (unitA !== unitB) {
+      return rank(unitA) - rank(unitB);
+    }
+  }
+  return a.length - b.length;
+};
+
+/** UTF-8 sorts by code points: half of a surrogate pair stands for one beyond all that need no pair. */
+const rank = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit);

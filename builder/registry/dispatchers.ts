@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import type { Dispatcher } from 'undici';
 import { certificatesFor, type HostCertificates, trustedAuthorities } from './certificates.ts';
 import { isLoopback } from './settings.ts';
 
@@ -16,7 +16,7 @@ export interface DispatcherOptions {
 
 /** Connections by host: with the authorities and client certificate for it, through the proxy for it. */
 export interface Dispatchers extends AsyncDisposable {
-  for(url: URL): Dispatcher;
+  for(url: URL): Promise<Dispatcher>;
 }
 
 const SILENCE = 60_000;
@@ -29,8 +29,10 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
   const { env = process.env, insecure } = options;
   const folders = options.certFolders ?? certFolders(env, options.home);
   const trusted = trustedAuthorities(env);
-  const opened = new Map<string, Dispatcher>();
-  const open = (host: string): Dispatcher => {
+  const opened = new Map<string, Promise<Dispatcher>>();
+  const open = async (host: string): Promise<Dispatcher> => {
+    // With the first request, not with this module: most builds ask no registry, and loading it takes as long as a cached step.
+    const { Agent, EnvHttpProxyAgent } = await import('undici');
     const tls = tlsOptions({ ...certificatesFor(host, folders, trusted), isInsecure: insecure?.has(host) === true });
     const common = { headersTimeout: SILENCE, bodyTimeout: SILENCE, connect: { timeout: 20_000, ...tls } };
     // A proxy of its own authority is trusted by the same files; a client certificate is for the registry only.
@@ -50,7 +52,9 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
       return found;
     },
     [Symbol.asyncDispose]: async () => {
-      await Promise.all([...opened.values()].map((dispatcher) => dispatcher.destroy()));
+      // One that could not be opened was told to whoever asked for it.
+      const found = await Promise.allSettled(opened.values());
+      await Promise.all(found.map((result) => (result.status === 'fulfilled' ? result.value.destroy() : undefined)));
     },
   };
 };

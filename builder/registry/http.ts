@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
 import { type DispatcherOptions, openDispatchers } from './dispatchers.ts';
@@ -41,14 +41,16 @@ export const openHttp = (options: HttpOptions = {}): Http => {
   const { backoff = 300 } = options;
   const dispatchers = openDispatchers(options);
   const wait = (attempt: number) => Math.min(MAX_WAIT, backoff * 2 ** (attempt - 1));
-  const once = (input: HttpRequest): Promise<Response> =>
-    request(input.url, {
-      dispatcher: dispatchers.for(new URL(input.url)),
+  const once = async (input: HttpRequest): Promise<Response> => {
+    const { request } = await import('undici');
+    return await request(input.url, {
+      dispatcher: await dispatchers.for(new URL(input.url)),
       method: input.method ?? 'GET',
       headers: { 'user-agent': 'hypr', ...input.headers },
       signal: input.signal,
       ...(input.body === undefined ? {} : { body: typeof input.body === 'function' ? input.body() : input.body }),
     });
+  };
   const send = async (input: HttpRequest): Promise<Response> => {
     const tries = input.repeat === false ? 1 : TRIES;
     for (let attempt = 1; ; attempt += 1) {

@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ContextTree } from '../../../builder/context/context-tree.ts';
 import { HashCache } from '../../../builder/context/hash-cache.ts';
 import { parseIgnoreFile } from '../../../builder/context/ignore.ts';
-import { findEntry, resolvePath, type TreeEntry } from '../../../builder/context/tree.ts';
+import { compareBytes, findEntry, resolvePath, type TreeEntry } from '../../../builder/context/tree.ts';
 
 let folder: string;
 let root: string;
@@ -26,6 +27,21 @@ const open = async (ignore = '') => {
   return { hashes, tree: new ContextTree(root, parseIgnoreFile(ignore, '.dockerignore'), hashes) };
 };
 const entryOf = (tree: ContextTree, path: string): TreeEntry => tree.get(path) ?? expect.unreachable(path);
+
+describe('names', () => {
+  it('sort by their bytes in UTF-8', () => {
+    const name = fc.string({
+      unit: fc.constantFrom('a', 'b', '/', '\x7f', '\xe9', '\u07ff', '\ud7ff', '\ue000', '\uffff', '😀', '😁'),
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(name, name, (a, b) => {
+        expect(Math.sign(compareBytes(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      }),
+      { seed: 5, numRuns: 2000 },
+    );
+  });
+});
 
 describe('a context', () => {
   it('is a sorted tree without sockets and ignored files, owned by root', async () => {
