@@ -12,15 +12,16 @@ import type { Descriptor } from '../store/manifest.ts';
 import type { BuildMachineOptions, BuildMachines, BuildRequest, FailedStep, Image } from '../types.ts';
 import type { BuildCache } from './cache.ts';
 import { indexTar, LayerTree } from './layer-tree.ts';
+import type { FindLayout } from './layout-context.ts';
 import type { Platform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
 import type { Slots } from './slots.ts';
 import type { StageState } from './state.ts';
 import type { BuildStore, ImageConfigBlob } from './store.ts';
 
-/** An image that the store has, with the key its file system has in the cache. */
+/** An image whose layers the store has, with the key its file system has in the cache. */
 export interface BaseImage {
-  readonly image: Image;
+  readonly image: Pick<Image, 'manifestDigest'>;
   readonly blob: ImageConfigBlob;
   readonly key: string;
 }
@@ -62,7 +63,7 @@ export interface BuildContext {
   readonly globals: ReadonlyMap<string, string>;
   /** Stage → names of the variables it began with, for the checks. */
   readonly baseEnvs: Map<number, ReadonlySet<string>>;
-  /** Images that the build looked up, by reference, with the digests of their manifests. */
+  /** Images that the build looked up, by reference or package URL, with the digests of their manifests. */
   readonly materials: Map<string, string>;
   /** Milliseconds. */
   readonly startedAt: number;
@@ -80,6 +81,8 @@ export interface BuildContext {
   openContext(name: string): Promise<OpenedTree>;
   /** Resolves a reference, once per build. */
   findImage(reference: string, platform: string): Promise<BaseImage>;
+  /** Only for what the request names: no Dockerfile reaches this host's folders. */
+  readonly findLayout: FindLayout;
   /** Builds a stage, once per build. */
   buildStage(index: number): Promise<StageState>;
 }

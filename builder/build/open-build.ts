@@ -18,6 +18,7 @@ import { BuildCache, makeKey } from './cache.ts';
 import { failOnFindings, runChecks } from './check-build.ts';
 import { resolveGlobals } from './globals.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './inputs.ts';
+import { rememberLayouts } from './layout-context.ts';
 import { hostPlatform, parsePlatform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
 import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './remote-context.ts';
@@ -90,6 +91,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     registry: options.registry,
     openContext: (name) => contexts.open(name),
     findImage: rememberImages(options, materials),
+    findLayout: rememberLayouts({ store, zstd: options.zstd, progress, signal: controller.signal, materials }),
     materials,
     startedAt: Date.now(),
     baseEnvs: new Map(),

@@ -1,7 +1,9 @@
+import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { findStage } from '../dockerfile/parse.ts';
+import { type LayoutSource, parseLayoutSource } from '../layout-source.ts';
 import { isRemoteSource } from '../remote-source.ts';
-import type { BuildContext, SourceRoot } from './build-context.ts';
+import type { BaseImage, BuildContext, SourceRoot } from './build-context.ts';
 import { formatPlatform } from './platform.ts';
 import { StepFault } from './step-error.ts';
 
@@ -26,7 +28,7 @@ export const resolveSource = async (build: BuildContext, from: string | undefine
   if (named?.kind === 'local') {
     return await openLocal(build, named.name);
   }
-  const { blob, key } = await build.findImage(named?.kind === 'image' ? named.reference : from, formatPlatform(build.platform));
+  const { blob, key } = await findNamedImage(build, named ?? { kind: 'image', reference: from }, formatPlatform(build.platform));
   return { key, layers: blob.rootfs.diff_ids, tree: () => build.trees.get(blob.rootfs.diff_ids) };
 };
 
@@ -50,7 +52,15 @@ export const findEarlierStage = (build: BuildContext, from: string, stage: numbe
   );
 };
 
-export type NamedContext = { readonly kind: 'local'; readonly name: string } | { readonly kind: 'image'; readonly reference: string };
+type NamedImage =
+  | { readonly kind: 'image'; readonly reference: string }
+  | { readonly kind: 'layout'; readonly name: string; readonly source: LayoutSource };
+
+export type NamedContext = { readonly kind: 'local'; readonly name: string } | NamedImage;
+
+/** An image of the store or a registry, or of a layout folder. */
+export const findNamedImage = (build: BuildContext, named: NamedImage, platform: string): Promise<BaseImage> =>
+  named.kind === 'layout' ? build.findLayout(named, platform) : build.findImage(named.reference, platform);
 
 /** An entry of `additional_contexts`; the name's case does not matter. Throws HYPR_UNSUPPORTED for forms that cannot be read. */
 export const namedContext = (build: BuildContext, name: string): NamedContext | undefined => {
@@ -63,14 +73,25 @@ export const namedContext = (build: BuildContext, name: string): NamedContext | 
   if (image !== undefined) {
     return { kind: 'image', reference: image };
   }
+  const layout = parseLayoutSource(value);
+  if (layout !== undefined) {
+    return { kind: 'layout', name: found, source: { ...layout, folder: resolve(build.request.folder ?? '.', layout.folder) } };
+  }
   if (/^[a-z][a-z0-9+.-]*:/i.test(value) && !isRemoteSource(value)) {
-    throw new HyprError(
-      'HYPR_UNSUPPORTED',
-      `the additional context ${found} is ${value}: only folders, git and web addresses and docker-image:// are understood`,
-    );
+    throw refusedContext(found, value);
   }
   return { kind: 'local', name: found };
 };
+
+const refusedContext = (name: string, value: string): HyprError =>
+  value.startsWith('target:')
+    ? new HyprError('HYPR_UNSUPPORTED', `the additional context ${name} is ${value}: only a bake file has targets that others can use`, {
+        hint: 'build it on its own and name the result: docker-image://NAME, or an oci-layout:// folder',
+      })
+    : new HyprError(
+        'HYPR_UNSUPPORTED',
+        `the additional context ${name} is ${value}: only folders, git and web addresses, docker-image:// and oci-layout:// are understood`,
+      );
 
 const openLocal = async (build: BuildContext, name: string): Promise<SourceRoot> => {
   const tree = await build.openContext(name);

@@ -10,7 +10,7 @@ import { digestSelections, selectSources } from './copy-select.ts';
 import { runFileStep } from './file-step.ts';
 import { formatPlatform, parsePlatform } from './platform.ts';
 import { shownReference } from './shown-reference.ts';
-import { namedContext } from './sources.ts';
+import { findNamedImage, type NamedContext, namedContext } from './sources.ts';
 import { imageState, type StageState, scratchState, withHistory } from './state.ts';
 import { stepError } from './step-error.ts';
 import type { StepTitles } from './step-title.ts';
@@ -53,7 +53,7 @@ const open = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): 
   if (name === 'scratch') {
     return { state: scratchState(makeKey('scratch', {}), build.platform), triggers: [], titles: makeTitles([], false) };
   }
-  return await fromImage(build, stage, named?.kind === 'image' ? named.reference : name, makeTitles);
+  return await fromImage(build, stage, named ?? { kind: 'image', reference: name }, makeTitles);
 };
 
 /** Only ARGs before the first FROM are known here. */
@@ -74,14 +74,20 @@ const fromStage = (build: BuildContext, stage: Stage, parent: StageState, makeTi
   return { state, triggers, titles: makeTitles(triggers, false) };
 };
 
-const fromImage = async (build: BuildContext, stage: Stage, reference: string, makeTitles: MakeTitles): Promise<StageBase> => {
+const fromImage = async (
+  build: BuildContext,
+  stage: Stage,
+  named: Exclude<NamedContext, { kind: 'local' }>,
+  makeTitles: MakeTitles,
+): Promise<StageBase> => {
   const { platform } = stage.from;
   const wanted = platform === undefined ? build.platform : parsePlatform(expandFrom(build, platform) || formatPlatform(build.platform));
-  const { image, blob, key } = await build.findImage(reference, formatPlatform(wanted));
+  const { image, blob, key } = await findNamedImage(build, named, formatPlatform(wanted));
   const { state, triggers } = withTriggers(build, stage, imageState(blob, key));
   const titles = makeTitles(triggers, true);
-  const digest = reference.includes('@') ? '' : `@${image.manifestDigest}`;
-  await build.progress.run(titles.next(`FROM ${shownReference(reference)}${digest}`), (vertex) => Promise.resolve(vertex.cached()));
+  const shown = named.kind === 'layout' ? named.name : shownReference(named.reference);
+  const digest = shown.includes('@') ? '' : `@${image.manifestDigest}`;
+  await build.progress.run(titles.next(`FROM ${shown}${digest}`), (vertex) => Promise.resolve(vertex.cached()));
   return { state, triggers, titles };
 };
 

@@ -103,6 +103,9 @@ const predicateOf = (build: BuildContext, platform: string): object => {
 
 /** `pkg:docker/alpine@3.20?platform=linux%2Famd64` (purl spec, type docker). */
 const packageUrl = (reference: string, platform: string): string => {
+  if (reference.startsWith('pkg:')) {
+    return reference;
+  }
   const parsed = parseReference(reference);
   const name = repositoryName(parsed).replace(/^docker\.io\/(library\/)?/, '');
   const version = encodeURIComponent(parsed.tag ?? parsed.digest ?? 'latest');

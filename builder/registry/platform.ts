@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import { asObject, type Json, parseObject, text } from '../store/image-config.ts';
+import { asObject, type Json, type ParsedConfig, parseObject, text } from '../store/image-config.ts';
 import { type Descriptor, MEDIA } from '../store/manifest.ts';
 
 export interface Platform {
@@ -85,6 +85,22 @@ export const parseManifest = (bytes: Uint8Array, name: string): ImageManifest =>
     throw new HyprError('REGISTRY_ERROR', `${name} is not an image (${text(json.artifactType) ?? text(json.mediaType) ?? 'unknown type'})`);
   }
   return { config: toDescriptor(asObject(json.config)), layers: layers.map((layer) => toDescriptor(asObject(layer))) };
+};
+
+/** A config that is for this manifest and this platform. Throws IMAGE_CORRUPT, IMAGE_PLATFORM. */
+export const checkConfig = (
+  config: ParsedConfig,
+  { manifest, want, name }: { manifest: ImageManifest; want: Platform; name: string },
+): ParsedConfig => {
+  if (config.diffIds.length !== manifest.layers.length) {
+    throw new HyprError('IMAGE_CORRUPT', `${name} has ${manifest.layers.length} layers and a config for ${config.diffIds.length}`);
+  }
+  if (!fitsPlatform(config.platform, want)) {
+    throw new HyprError('IMAGE_PLATFORM', `${name} does not exist for ${formatPlatform(want)}`, {
+      hint: `it is an image for ${config.platform}`,
+    });
+  }
+  return config;
 };
 
 const toDescriptor = (json: Json): Descriptor => ({

@@ -9,9 +9,9 @@ import type { Image } from '../types.ts';
 import type { FetchedManifest, Repository } from './client.ts';
 import { type Decompressors, decompressLayer } from './decompress.ts';
 import {
+  checkConfig,
   chooseManifest,
   fitsPlatform,
-  formatPlatform,
   type ImageManifest,
   isIndex,
   type Platform,
@@ -110,21 +110,6 @@ const resolveManifest = async (
     manifest = await repository.manifest(chooseManifest(json, want, name).digest);
   }
   throw new HyprError('REGISTRY_ERROR', `${name} is an index of indexes, ${MAX_INDEXES} deep`);
-};
-
-const checkConfig = (
-  config: ParsedConfig,
-  { manifest, want, name }: { manifest: ImageManifest; want: Platform; name: string },
-): ParsedConfig => {
-  if (config.diffIds.length !== manifest.layers.length) {
-    throw new HyprError('IMAGE_CORRUPT', `${name} has ${manifest.layers.length} layers and a config for ${config.diffIds.length}`);
-  }
-  if (!fitsPlatform(config.platform, want)) {
-    throw new HyprError('IMAGE_PLATFORM', `${name} does not exist for ${formatPlatform(want)}`, {
-      hint: `it is an image for ${config.platform}`,
-    });
-  }
-  return config;
 };
 
 /** The first failure stops the others; what they had begun leaves nothing. */

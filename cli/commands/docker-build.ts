@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/files.ts';
+import { absoluteLayoutSource } from '../../builder/layout-source.ts';
 import { isRemoteSource } from '../../builder/remote-source.ts';
 import type { BuildRequest, BuildResult } from '../../engine/types.ts';
 import type { CliContext } from '../context.ts';
@@ -178,11 +179,11 @@ const readStdin = async ({ stdin }: CliContext): Promise<string> => {
   return Buffer.concat(parts).toString('utf8');
 };
 
-/** Paths become absolute; `docker-image://` and its like stay. */
+/** Paths become absolute, that of an `oci-layout://` too; `docker-image://` and its like stay. */
 const parseContexts = (pairs: readonly string[], cwd: string): Record<string, string> =>
   Object.fromEntries(
     Object.entries(parseKeyValues(pairs, {})).map(([name, source]) => [
       name,
-      /^[a-z-]+:/.test(source) || isRemoteSource(source) ? source : resolve(cwd, source),
+      /^[a-z-]+:/.test(source) || isRemoteSource(source) ? absoluteLayoutSource(source, cwd) : resolve(cwd, source),
     ]),
   );

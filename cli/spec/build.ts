@@ -66,7 +66,7 @@ const dockerBuildFlags: readonly FlagSpec[] = [
   string('f,file', 'Dockerfile ("-" reads standard input)', { value: 'FILE' }),
   string('target', 'Stage to build', { value: 'STAGE' }),
   list('build-arg', 'Value of an ARG', { value: 'KEY=VALUE' }),
-  list('build-context', 'Further context', { value: 'NAME=PATH' }),
+  list('build-context', 'Further context: a folder, git, URL, docker-image:// or oci-layout://', { value: 'NAME=PATH' }),
   list('label', 'Label of the image', { value: 'KEY=VALUE' }),
   list('secret', 'Secret for RUN --mount=type=secret', { value: 'id=ID[,src=FILE|,env=NAME]' }),
   list('add-host', 'Name in /etc/hosts of RUN steps', { value: 'NAME:ADDRESS' }),

@@ -60,6 +60,16 @@ describe('where a build goes', () => {
     expect(await requestOf('build --attest type=provenance,mode=min .')).toMatchObject({ provenance: 'mode=min' });
   });
 
+  test('further contexts: paths are absolute, those of layouts too', async () => {
+    const flags = ['a=sub', 'b=oci-layout://sub:1', 'c=docker-image://x:1', 'd=https://h/r.git'];
+    expect((await requestOf(`build ${flags.map((flag) => `--build-context ${flag}`).join(' ')} .`)).additionalContexts).toEqual({
+      a: join(folder, 'sub'),
+      b: `oci-layout://${join(folder, 'sub')}:1`,
+      c: 'docker-image://x:1',
+      d: 'https://h/r.git',
+    });
+  });
+
   test('--iidfile and --metadata-file', async () => {
     await requestOf('build --iidfile id --metadata-file meta.json .');
     expect(readFileSync(join(folder, 'id'), 'utf8')).toBe(`sha256:${'cd'.repeat(32)}`);
