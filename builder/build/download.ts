@@ -39,7 +39,7 @@ export const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
 export const downloadUrl = async (url: string, options: { buildFolder: string; signal: AbortSignal }): Promise<Download> => {
   const base = join(options.buildFolder, 'downloads', createHash('sha256').update(url).digest('hex'));
   const known = await readRemembered(base);
-  const { EnvHttpProxyAgent } = await import('undici');
+  const { EnvHttpProxyAgent } = await import('../registry/undici.ts');
   const agent = new EnvHttpProxyAgent();
   try {
     const response = await follow(url, { agent, known, signal: options.signal });
@@ -100,7 +100,7 @@ const follow = async (
   url: string,
   options: { agent: Dispatcher; known: Remembered | undefined; signal: AbortSignal },
 ): Promise<Dispatcher.ResponseData> => {
-  const { request } = await import('undici');
+  const { request } = await import('../registry/undici.ts');
   let target = new URL(url);
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const { etag, lastModified } = options.known ?? {};

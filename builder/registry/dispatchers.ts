@@ -31,8 +31,7 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
   const trusted = trustedAuthorities(env);
   const opened = new Map<string, Promise<Dispatcher>>();
   const open = async (host: string): Promise<Dispatcher> => {
-    // With the first request, not with this module: most builds ask no registry, and loading it takes as long as a cached step.
-    const { Agent, EnvHttpProxyAgent } = await import('undici');
+    const { Agent, EnvHttpProxyAgent } = await import('./undici.ts');
     const tls = tlsOptions({ ...certificatesFor(host, folders, trusted), isInsecure: insecure?.has(host) === true });
     const common = { headersTimeout: SILENCE, bodyTimeout: SILENCE, connect: { timeout: 20_000, ...tls } };
     // A proxy of its own authority is trusted by the same files; a client certificate is for the registry only.

@@ -42,7 +42,7 @@ export const openHttp = (options: HttpOptions = {}): Http => {
   const dispatchers = openDispatchers(options);
   const wait = (attempt: number) => Math.min(MAX_WAIT, backoff * 2 ** (attempt - 1));
   const once = async (input: HttpRequest): Promise<Response> => {
-    const { request } = await import('undici');
+    const { request } = await import('./undici.ts');
     return await request(input.url, {
       dispatcher: await dispatchers.for(new URL(input.url)),
       method: input.method ?? 'GET',
