@@ -160,10 +160,10 @@ export interface ImageApi {
     options?: { readonly onFailedStep?: (step: FailedStep) => Promise<void> },
   ): Promise<BuildResult>;
   /** `build --check`: what is unwise in a Dockerfile. Runs and pulls nothing. */
-  check(request: BuildRequest): Promise<BuildCheck>;
+  check(request: BuildRequest, signal?: AbortSignal): Promise<BuildCheck>;
   /** `build --call=outline` and `--call=targets`: what can be said of a Dockerfile. Runs and pulls nothing. */
-  outline(request: BuildRequest): Promise<BuildOutline>;
-  targets(request: BuildRequest): Promise<BuildTargets>;
+  outline(request: BuildRequest, signal?: AbortSignal): Promise<BuildOutline>;
+  targets(request: BuildRequest, signal?: AbortSignal): Promise<BuildTargets>;
 }
 
 /** One row of `system df`; sizes are bytes on disk. */

@@ -48,11 +48,13 @@ export const openImages: EngineApi['openImages'] = async () => {
   return {
     ...images,
     build,
-    check: (request) => checkBuild(request, (name) => images.store.get(name)),
-    outline: outlineBuild,
-    targets: describeTargets,
+    check: (request, signal) => checkBuild(request, { ...lookIn(paths.build, signal), findImage: (name) => images.store.get(name) }),
+    outline: (request, signal) => outlineBuild(request, lookIn(paths.build, signal)),
+    targets: (request, signal) => describeTargets(request, lookIn(paths.build, signal)),
   };
 };
+
+const lookIn = (buildFolder: string, signal = new AbortController().signal) => ({ buildFolder, signal });
 
 export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signal) => {
   const registries = await openRegistries({ home: homePaths().home });

@@ -4,9 +4,11 @@ import { syntaxError } from '../dockerfile/errors.ts';
 import { expandWord } from '../dockerfile/expand.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
+import { isRemoteSource } from '../remote-source.ts';
 import type { BuildRequest, Image } from '../types.ts';
 import { resolveGlobals } from './globals.ts';
-import { readDockerfile, readIgnoreRules } from './inputs.ts';
+import { readIgnoreRules } from './inputs.ts';
+import { type LookOptions, readDefinition } from './look.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from './platform.ts';
 
 export interface BuildCheck {
@@ -19,21 +21,26 @@ export interface BuildCheck {
 
 /**
  * `build --check`: reads the Dockerfile as a build would and looks for what is unwise in it. Runs and
- * pulls nothing; variables that a base image brings are known only when the store has it. Throws
- * DOCKERFILE_NOT_FOUND, DOCKERFILE_SYNTAX.
+ * pulls nothing; variables that a base image brings are known only when the store has it. Throws as
+ * readDefinition, DOCKERFILE_SYNTAX.
  */
-export const checkBuild = async (request: BuildRequest, findImage: (name: string) => Promise<Image | undefined>): Promise<BuildCheck> => {
-  const { text, file, name } = await readDockerfile(request);
+export const checkBuild = async (
+  request: BuildRequest,
+  options: LookOptions & { readonly findImage: (name: string) => Promise<Image | undefined> },
+): Promise<BuildCheck> => {
+  const { text, file, name } = await readDefinition(request, options);
   const dockerfile = parseDockerfile(text, file);
   findTarget(dockerfile, request.target);
   const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
   const globals = resolveGlobals(dockerfile, request, platform);
+  const contexts = new Set(Object.keys(request.additionalContexts).map((each) => each.toLowerCase()));
+  const isNamed = (reference: string) => contexts.has(reference.toLowerCase());
   const envs = new Map<number, ReadonlySet<string>>();
   const platforms = new Map<number, BasePlatform>();
   for (const stage of dockerfile.stages) {
     const reference = expandWord(stage.from.image, (variable) => globals.get(variable), { escape: dockerfile.directives.escape });
     const wanted = expandWord(stage.from.platform ?? '', (variable) => globals.get(variable), { escape: dockerfile.directives.escape });
-    const image = await findImage(reference).catch(() => undefined);
+    const image = isNamed(reference) ? undefined : await options.findImage(reference).catch(() => undefined);
     if (image !== undefined) {
       envs.set(stage.index, new Set(image.config.Env.map((entry) => entry.split('=', 1)[0] ?? '')));
       platforms.set(stage.index, { name: reference, found: image.platform, expected: wanted || formatPlatform(platform) });
@@ -52,8 +59,10 @@ export const runChecks = async (
   request: BuildRequest,
   bases: Pick<CheckInput, 'baseEnv' | 'basePlatform'>,
 ): Promise<CheckReport> => {
-  // What is wrong with .dockerignore is said by the step that needs the context.
-  const rules = await readIgnoreRules(request.context, request.dockerfile).catch(() => undefined);
+  // What is fetched has no .dockerignore; what is wrong with one is said by the step that needs the context.
+  const rules = isRemoteSource(request.context)
+    ? undefined
+    : await readIgnoreRules(request.context, request.dockerfile).catch(() => undefined);
   const isIgnored = rules === undefined ? {} : { isIgnored: (path: string) => rules.excludes(path) };
   return checkDockerfile({ dockerfile, buildArgs: request.buildArgs, ...bases, ...isIgnored });
 };

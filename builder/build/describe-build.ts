@@ -5,7 +5,7 @@ import { type Mount, parseMount } from '../dockerfile/mount.ts';
 import { findStage, findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import type { BuildRequest } from '../types.ts';
 import { resolveGlobals } from './globals.ts';
-import { readDockerfile } from './inputs.ts';
+import { type LookOptions, readDefinition } from './look.ts';
 import { resolveArg } from './metadata.ts';
 import { hostPlatform, parsePlatform } from './platform.ts';
 
@@ -37,9 +37,9 @@ export interface BuildTargets {
   readonly sources: readonly string[];
 }
 
-/** Reads the Dockerfile only. Throws DOCKERFILE_NOT_FOUND, DOCKERFILE_SYNTAX. */
-export const describeTargets = async (request: BuildRequest): Promise<BuildTargets> => {
-  const { dockerfile, source } = await load(request);
+/** Reads the Dockerfile only, which is fetched first when the context is no folder. Throws as readDefinition, DOCKERFILE_SYNTAX. */
+export const describeTargets = async (request: BuildRequest, options: LookOptions): Promise<BuildTargets> => {
+  const { dockerfile, source } = await load(request, options);
   const targets = dockerfile.stages.map(({ from, index }) => ({
     ...(from.name === undefined ? {} : { name: from.name }),
     ...(index === dockerfile.stages.length - 1 ? { default: true as const } : {}),
@@ -52,8 +52,8 @@ export const describeTargets = async (request: BuildRequest): Promise<BuildTarge
 };
 
 /** The arguments, secrets and cache mounts of a target and of all stages it needs. Throws as describeTargets. */
-export const outlineBuild = async (request: BuildRequest): Promise<BuildOutline> => {
-  const { dockerfile, source } = await load(request);
+export const outlineBuild = async (request: BuildRequest, options: LookOptions): Promise<BuildOutline> => {
+  const { dockerfile, source } = await load(request, options);
   const target = findTarget(dockerfile, request.target);
   const stages = reachable(dockerfile, target);
   const mounts = stages.flatMap(mountsOf);
@@ -72,8 +72,8 @@ export const outlineBuild = async (request: BuildRequest): Promise<BuildOutline>
   };
 };
 
-const load = async (request: BuildRequest): Promise<{ dockerfile: Dockerfile; source: string }> => {
-  const { text, file } = await readDockerfile(request);
+const load = async (request: BuildRequest, options: LookOptions): Promise<{ dockerfile: Dockerfile; source: string }> => {
+  const { text, file } = await readDefinition(request, options);
   return { dockerfile: parseDockerfile(text, file), source: Buffer.from(text).toString('base64') };
 };
 

@@ -37,23 +37,24 @@ export const parseCall = (flags: Flags): BuildCall => {
 
 /** Prints what a Dockerfile says of itself; gives the exit code. */
 export const runCall = async (
-  context: Pick<CliContext, 'stdout'>,
+  context: Pick<CliContext, 'stdout' | 'interrupts'>,
   { call, request, images }: { call: BuildCall; request: BuildRequest; images: Pick<ImageApi, 'check' | 'outline' | 'targets'> },
 ): Promise<number> => {
+  const { signal } = context.interrupts;
   const writeJson = (value: object) => context.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
   switch (call.method) {
     case 'outline': {
-      const outline = await images.outline(request);
+      const outline = await images.outline(request, signal);
       call.json ? writeJson(outline) : context.stdout.write(outlineText(outline));
       return 0;
     }
     case 'targets': {
-      const targets = await images.targets(request);
+      const targets = await images.targets(request, signal);
       call.json ? writeJson(targets) : context.stdout.write(targetsText(targets));
       return 0;
     }
     default: {
-      const check = await images.check(request);
+      const check = await images.check(request, signal);
       if (call.json) {
         writeJson(checkJson(check));
       }

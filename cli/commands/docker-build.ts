@@ -25,7 +25,6 @@ export const runDockerBuild: Handler = async (invocation) => {
   const images = await (await context.engine()).openImages();
   const call = parseCall(flags);
   if (call.method !== 'build') {
-    needFolder(request, call.method);
     return await runCall(context, { call, request, images });
   }
   const quiet = flags.bool('quiet');
@@ -48,14 +47,6 @@ export const runDockerBuild: Handler = async (invocation) => {
   } finally {
     renderer.close();
     warnings.print();
-  }
-};
-
-const needFolder = ({ context, dockerfile }: BuildRequest, method: string): void => {
-  if (isRemoteSource(context) && 'path' in dockerfile) {
-    throw new HyprError('HYPR_UNSUPPORTED', `--call ${method} reads a Dockerfile of this host, and the context is ${context}`, {
-      hint: 'give the Dockerfile on standard input with -f -, or fetch the context and name the folder',
-    });
   }
 };
 

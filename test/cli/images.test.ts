@@ -141,7 +141,6 @@ describe('pull, build, save and load', () => {
     ['build', 'needs the folder to build'],
     ['build -f nope .', 'there is no'],
     ['build -f - -', 'cannot be both'],
-    ['build --check https://x.y/z.git', 'reads a Dockerfile of this host'],
     ['build --secret src=a,foo=b .', '"foo" is not known'],
     ['build --secret id=a,env=NOT_SET .', 'the variable NOT_SET is not set'],
     ['build --add-host nope .', 'is not NAME:ADDRESS'],
@@ -152,6 +151,17 @@ describe('pull, build, save and load', () => {
     expect(await run(context, line)).toBe(1);
     expect(context.stderr.text).toContain(message);
     expect(context.fake.call('build')).toBeUndefined();
+  });
+
+  test('--check of a repository, with what it takes to read it', async () => {
+    const context = { ...fakeContext(), cwd: folder };
+    context.env.TOKEN = 't';
+    expect(await run(context, 'build --check --secret id=GIT_AUTH_TOKEN,env=TOKEN -f sub/File https://x.y/z.git#main')).toBe(0);
+    expect(context.fake.call('check')?.args[0]).toMatchObject({
+      context: 'https://x.y/z.git#main',
+      dockerfile: { path: 'sub/File' },
+      secrets: { GIT_AUTH_TOKEN: { value: 't' } },
+    });
   });
 
   test('archives by file and by stream', async () => {

@@ -34,11 +34,12 @@ const request = (extra: Partial<BuildRequest> = {}): BuildRequest => ({
   secrets: {},
   ...extra,
 });
+const look = { buildFolder: '/nonexistent', signal: new AbortController().signal };
 const at = (line: number) => ({ ranges: [{ start: { line }, end: { line } }] });
 
 describe('what a Dockerfile says of itself', () => {
   it('targets, with descriptions, bases and platforms; the last is the default', async () => {
-    const { targets, sources } = await describeTargets(request());
+    const { targets, sources } = await describeTargets(request(), look);
     expect(targets).toEqual([
       { name: 'base', description: 'is what all start from', base: 'busybox:${VERSION}', location: at(5) },
       { name: 'lint', base: 'base', location: at(7) },
@@ -49,7 +50,7 @@ describe('what a Dockerfile says of itself', () => {
   });
 
   it('outline: arguments, secrets, ssh and caches of a target and of what it is made from', async () => {
-    const outline = await outlineBuild(request({ target: 'out', buildArgs: { LEVEL: '5' } }));
+    const outline = await outlineBuild(request({ target: 'out', buildArgs: { LEVEL: '5' } }), look);
     expect(outline).toMatchObject({
       name: 'out',
       description: 'the result',
@@ -62,6 +63,6 @@ describe('what a Dockerfile says of itself', () => {
       ssh: [{ name: 'default', location: at(10) }],
       cache: [{ ID: '/c' }],
     });
-    expect(await outlineBuild(request())).toEqual({ args: [{ name: 'ONLY_HERE', location: at(16) }], sources: [expect.any(String)] });
+    expect(await outlineBuild(request(), look)).toEqual({ args: [{ name: 'ONLY_HERE', location: at(16) }], sources: [expect.any(String)] });
   });
 });
