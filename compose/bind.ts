@@ -1,5 +1,5 @@
 import { HyprError } from '../base/errors.ts';
-import type { Scalar, Struct, Type } from './fields.ts';
+import type { Scalar, Struct, Type } from './field-types.ts';
 import { describeKind, isNull, type MapNode, type Node, type Path, textOf, textOfNode, toPlain } from './node.ts';
 import { formatPath } from './path-table.ts';
 import { splitWords } from './shell-words.ts';

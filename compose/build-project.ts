@@ -1,6 +1,7 @@
 import { bindStruct, setKey } from './bind.ts';
 import type { Discovered } from './discover.ts';
-import { FILE_OBJECT, MODEL, NETWORK, SERVICE, type Struct, VOLUME } from './fields.ts';
+import type { Struct } from './field-types.ts';
+import { FILE_OBJECT, MODEL, NETWORK, SERVICE, VOLUME } from './fields.ts';
 import type { Project } from './model.ts';
 import { type MapNode, map, toPlain } from './node.ts';
 

@@ -16,13 +16,15 @@ export const checkSchema = (root: Node): void => {
     return;
   }
   const { path, node, message } = violation;
-  const where = path.length === 0 ? 'the file' : formatPath(path);
   const isKey = violation.unknownKey !== undefined && message.includes('not known');
-  throw errorAt('COMPOSE_INVALID', `${where}: ${message}`, {
+  throw errorAt('COMPOSE_INVALID', path.length === 0 ? ofWhole(violation) : `${formatPath(path)}: ${message}`, {
     mark: isKey ? (node.keyMark ?? node.mark) : node.mark,
     hint: hintFor(violation),
   });
 };
+
+const ofWhole = ({ message, unknownKey }: Violation): string =>
+  unknownKey === undefined ? `the file: ${message}` : `"${unknownKey.key.slice(0, 80)}" is not known at the top level`;
 
 const hintFor = ({ path, node, unknownKey, missing }: Violation): string | undefined => {
   if (missing !== undefined) {
@@ -53,6 +55,9 @@ const hintForService = (node: Node): string | undefined => {
 };
 
 const hintForValue = (key: string, node: Node): string | undefined => {
+  if (key === 'container_name' && stringOf(node) !== undefined) {
+    return 'a name is two or more of letters, digits, "_", "." and "-", and begins with a letter or digit';
+  }
   if (node.kind === 'scalar' && typeof node.value === 'number') {
     return DURATIONS.has(key) ? `write it with a unit: "${node.value}s"` : `write it in quotes: "${node.value}"`;
   }

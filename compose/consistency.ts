@@ -129,7 +129,10 @@ const missingService = (check: Check, target: string, relation: string, at: read
     });
   }
   const names = Object.keys(check.project.services).filter((name) => name !== check.name);
-  return invalid(check, `service "${check.name}" ${relation}, which does not exist`, { at, hint: didYouMean(target, names) });
+  return invalid(check, `service "${check.name}" ${relation}, which does not exist`, {
+    at,
+    hint: didYouMean(target, names) ?? `define "${target}" under "services:", or leave it out here`,
+  });
 };
 
 const checkResources = (check: Check): void => {
@@ -256,6 +259,7 @@ export const checkContainerNames = (project: Project, locate: Locate): void => {
     if (owner !== undefined) {
       throw new HyprError('COMPOSE_INVALID', `services "${owner}" and "${name}" have the same container_name "${container}"`, {
         ...locate(['services', name, 'container_name']),
+        hint: 'give one of them another name, or leave container_name out',
       });
     }
     if (container !== undefined) {

@@ -3,6 +3,7 @@ import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import { exists } from '../base/files.ts';
 import { type DotenvOptions, parseDotenv } from './dotenv.ts';
+import { DEFAULT_FILES } from './file-names.ts';
 import type { LoadOptions } from './options.ts';
 import { Origins } from './origins.ts';
 import { readSource } from './read-file.ts';
@@ -229,5 +230,4 @@ const setDefault = (environment: Map<string, string>, key: string, value: string
   }
 };
 
-const DEFAULT_FILES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
 const OVERRIDE_FILES = ['compose.override.yml', 'compose.override.yaml', 'docker-compose.override.yml', 'docker-compose.override.yaml'];

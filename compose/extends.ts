@@ -30,7 +30,10 @@ export const applyExtends = async (root: MapNode, options: ExtendsOptions): Prom
     return root;
   }
   if (services.kind !== 'map') {
-    throw errorAt('COMPOSE_INVALID', `services must be a mapping, not ${describeKind(services)}`, { mark: services.mark });
+    throw errorAt('COMPOSE_INVALID', `services must be a mapping, not ${describeKind(services)}`, {
+      mark: services.mark,
+      hint: 'write each service below it, indented, by its name',
+    });
   }
   if (![...services.entries.values()].some((service) => service.kind === 'map' && service.entries.has('extends'))) {
     return root;

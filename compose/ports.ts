@@ -60,7 +60,10 @@ const parseRange = (text: string, side: string, invalid: (reason: string) => Hyp
   const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
   const start = Number(match?.[1]);
   const end = Number(match?.[2] ?? match?.[1]);
-  if (match === null || start > 65535 || end > 65535) {
+  if (text.split('-').some((part) => /^\d+$/.test(part) && Number(part) > 65535)) {
+    throw invalid(`the ${side} port "${text}" is above 65535`);
+  }
+  if (match === null) {
     throw invalid(`"${text}" is not a ${side} port`);
   }
   if (end < start) {

@@ -1,12 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
-import { HyprError, isErrno } from '../base/errors.ts';
+import { basename, dirname, join } from 'node:path';
+import { isErrno } from '../base/errors.ts';
+import { DEFAULT_FILES } from './file-names.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { errorAt, type Mark, SourceFile } from './source.ts';
 import { didYouMean } from './suggest.ts';
 
 /**
- * Reads a text file of the user's, as UTF-8.
+ * Reads a text file of the user's: UTF-8, or UTF-16 with its mark.
  * @throws COMPOSE_NOT_FOUND, COMPOSE_LIMIT (size), COMPOSE_SYNTAX (not UTF-8, control characters), HYPR_PERMISSION
  */
 export const readSource = async (path: string, options: { from?: Mark | undefined; what?: string } = {}): Promise<SourceFile> => {
@@ -26,10 +27,19 @@ export const readSource = async (path: string, options: { from?: Mark | undefine
       });
     }
     if (isErrno(error, 'EISDIR')) {
-      throw errorAt('COMPOSE_NOT_FOUND', `${path} is a folder, not a ${what}`, { mark: options.from, cause: error });
+      throw errorAt('COMPOSE_NOT_FOUND', `${path} is a folder, not a ${what}`, {
+        mark: options.from,
+        hint: await fileWithin(path),
+        cause: error,
+      });
     }
     if (isErrno(error, 'EACCES', 'EPERM')) {
-      throw errorAt('HYPR_PERMISSION', `the ${what} ${path} may not be read`, { mark: options.from, cause: error });
+      throw errorAt('HYPR_PERMISSION', `the ${what} ${path} may not be read`, {
+        mark: options.from,
+        // Only what lies in the way keeps a file from being looked at.
+        hint: error.syscall === 'stat' ? 'one of the folders above it may not be entered' : `its owner can allow it: chmod +r ${path}`,
+        cause: error,
+      });
     }
     throw error;
   }
@@ -41,20 +51,19 @@ const similarFile = async (path: string): Promise<string | undefined> => {
   return didYouMean(basename(path), names.slice(0, MAX_NAMES));
 };
 
-/** Bytes to text: a byte-order mark is dropped, other encodings and control characters are refused. */
+/** For `-f FOLDER`: the file that was meant, if it has a usual name. */
+const fileWithin = async (folder: string): Promise<string | undefined> => {
+  const names = await readdir(folder).catch((): string[] => []);
+  const found = DEFAULT_FILES.find((name) => names.includes(name));
+  return found === undefined ? undefined : `name the file in it: ${join(folder, found)}`;
+};
+
+/** Bytes to text: a byte-order mark is dropped, other encodings than UTF-8 and marked UTF-16 and control characters are refused. */
 export const decodeSource = (path: string, bytes: Uint8Array): SourceFile => {
   if (bytes.byteLength > LIMITS.fileBytes) {
     throw limitError(`${path} is larger than ${LIMITS.fileBytes >> 20} MiB`, undefined);
   }
-  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) {
-    throw notUtf8(path, 'it is UTF-16');
-  }
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw notUtf8(path, 'some bytes are not UTF-8', error);
-  }
+  const text = decode(path, bytes);
   const control = CONTROL.exec(text);
   if (control !== null) {
     const code = control[0].charCodeAt(0).toString(16).padStart(2, '0');
@@ -66,8 +75,29 @@ export const decodeSource = (path: string, bytes: Uint8Array): SourceFile => {
   return new SourceFile(path, text);
 };
 
-const notUtf8 = (path: string, reason: string, cause?: unknown): HyprError =>
-  new HyprError('COMPOSE_SYNTAX', `${path} is not UTF-8 text: ${reason}`, { hint: 'save the file as UTF-8', where: { file: path }, cause });
+/** As YAML 1.2.2 section 5.2 has it, but for UTF-32. */
+const decode = (path: string, bytes: Uint8Array): string => {
+  const encoding = encodingOf(bytes);
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch (error) {
+    // What cannot be read is shown as U+FFFD, which is what the caret is put under.
+    const shown = new TextDecoder(encoding).decode(bytes).replace(CONTROLS, '\ufffd');
+    throw errorAt('COMPOSE_SYNTAX', `${path} is not ${encoding === 'utf-8' ? 'UTF-8' : 'UTF-16'} text`, {
+      mark: { source: new SourceFile(path, shown), offset: Math.max(0, shown.indexOf('\ufffd')) },
+      hint: 'save the file as UTF-8',
+      cause: error,
+    });
+  }
+};
+
+const encodingOf = ([first, second]: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16be' => {
+  if (first === 0xff && second === 0xfe) {
+    return 'utf-16le';
+  }
+  return first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8';
+};
 
 const MAX_NAMES = 1000;
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+const CONTROLS = new RegExp(CONTROL, 'g');

@@ -1,5 +1,6 @@
 import { setKey } from './bind.ts';
-import { FILE_OBJECT, MODEL, NETWORK, SERVICE, type Struct, type Type, VOLUME } from './fields.ts';
+import type { Struct, Type } from './field-types.ts';
+import { FILE_OBJECT, MODEL, NETWORK, SERVICE, VOLUME } from './fields.ts';
 import type { Project, Service } from './model.ts';
 import { PathTable } from './path-table.ts';
 import { compareNatural, emitYaml } from './yaml-emit.ts';

@@ -181,7 +181,8 @@ const findClose = (template: string, dollar: number, cost: Cost): number => {
 
 const invalidAt = (template: string, dollar: number): TemplateError => {
   const shown = template.slice(dollar, dollar + 40).split('\n')[0] ?? '';
-  return new TemplateError('invalid', `"${shown}" is not a variable`);
+  const isOpen = template.startsWith('${', dollar) && !(template.slice(dollar).split('\n')[0] ?? '').includes('}');
+  return new TemplateError('invalid', isOpen ? `"${shown}" has no closing brace` : `"${shown}" is not a variable`);
 };
 
 const NAME = /[_a-z][_a-z0-9]*/iy;

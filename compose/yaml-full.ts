@@ -1,4 +1,5 @@
 import { type Document, isAlias, isMap, isPair, isScalar, isSeq, parseAllDocuments, Scalar, type YAMLParseError } from 'yaml';
+import type { HyprError } from '../base/errors.ts';
 import { limitError } from './limits.ts';
 import { errorAt, type SourceFile } from './source.ts';
 import type { Syntax, SyntaxPair } from './yaml-syntax.ts';
@@ -15,10 +16,13 @@ export function* readFully(source: SourceFile): Generator<Syntax | undefined> {
       throw limitError('the file is nested too deeply', { source, offset: problem.pos[0] });
     }
     if (problem !== undefined) {
-      throw errorAt('COMPOSE_SYNTAX', cleanMessage(problem.message), {
-        mark: { source, offset: offsetOf(problem, source.text) },
-        hint: hintFor(problem.code),
-      });
+      throw (
+        unclosedBracket(problem, source) ??
+        errorAt('COMPOSE_SYNTAX', cleanMessage(problem.message), {
+          mark: { source, offset: offsetOf(problem, source.text) },
+          hint: hintFor(problem.code),
+        })
+      );
     }
     yield toSyntax(document.contents);
   }
@@ -88,6 +92,32 @@ const refuseDeepNesting = (source: SourceFile): void => {
 const cleanMessage = (message: string): string => {
   const first = message.split('\n')[0] ?? message;
   return first.charAt(0).toLowerCase() + first.slice(1);
+};
+
+/** The parser tells only where it gave up: often the end of the file. */
+const unclosedBracket = (problem: YAMLParseError, source: SourceFile): HyprError | undefined => {
+  const close = /^Flow (?:map|sequence) .*end with a ([\]}])/.exec(problem.message)?.[1];
+  const at = close === undefined ? -1 : lastOpen(source.text.slice(0, problem.pos[0]), close);
+  if (close === undefined || at === -1) {
+    return undefined;
+  }
+  return errorAt('COMPOSE_SYNTAX', `"${source.text[at]}" is not closed by "${close}"`, {
+    mark: { source, offset: at },
+    hint: `add the "${close}"; lines between the two are indented more than the line of the first`,
+  });
+};
+
+/** Where the innermost bracket was opened that `close` would close. Brackets in quotes count too: it is only for a message. */
+const lastOpen = (text: string, close: string): number => {
+  const open = close === ']' ? '[' : '{';
+  let depth = 0;
+  for (let at = text.length - 1; at >= 0; at--) {
+    depth += text[at] === close ? 1 : text[at] === open ? -1 : 0;
+    if (depth < 0) {
+      return at;
+    }
+  }
+  return -1;
 };
 
 const hintFor = (code: string): string | undefined => HINTS[code];

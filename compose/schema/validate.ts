@@ -150,7 +150,7 @@ const checkScalar = (node: ScalarNode, schema: Schema, path: Path): Violation | 
     if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) {
       const words = schema.pattern.split('|').filter((word) => /^\w+$/.test(word));
       const wanted = words.length > 2 ? `must be one of ${schema.pattern.replaceAll('|', ', ')}` : `does not match ${schema.pattern}`;
-      return { path, node, message: `"${value.slice(0, 80)}" ${wanted}`, unknownKey: { key: value, known: words } };
+      return { path, node, message: `"${value.slice(0, 80)}" ${wanted}`, ...(words.length > 0 ? { unknownKey: { key: value, known: words } } : {}) };
     }
   }
   if (typeof value === 'number' && (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity))) {

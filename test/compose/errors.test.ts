@@ -100,6 +100,23 @@ describe('errors say the place, with a caret, and what to do', () => {
     });
   });
 
+  test('bytes that are not UTF-8', async () => {
+    const bytes = Buffer.concat([Buffer.from('services:\n  a: {image: "caf'), Buffer.from([0xe9]), Buffer.from('"}\n')]);
+    expect(await failure({ 'compose.yaml': bytes })).toMatchObject({
+      code: 'COMPOSE_SYNTAX',
+      hint: 'save the file as UTF-8',
+      at: 'compose.yaml:2:18',
+    });
+  });
+
+  test('a folder instead of a file, with the file that was meant', async () => {
+    const files = { 'sub/compose.yml': 'services: {a: {image: x}}\n' };
+    expect(await failure(files, { files: ['sub'] })).toMatchObject({
+      code: 'COMPOSE_NOT_FOUND',
+      hint: expect.stringMatching(/^name the file in it: .*sub\/compose\.yml$/),
+    });
+  });
+
   test('a broken .env', async () => {
     expect(await failure({ 'compose.yaml': 'services: {a: {image: x}}', '.env': 'A=1\nB="open\n' })).toMatchObject({
       code: 'COMPOSE_ENV_FILE',

@@ -83,7 +83,7 @@ export const HOSTILE_PROJECTS: Readonly<Record<string, HostileProject>> = {
     },
     code: 'COMPOSE_INVALID',
   },
-  'UTF-16': { files: { 'compose.yaml': Buffer.from(`\ufeff${app}`, 'utf16le') }, code: 'COMPOSE_SYNTAX' },
+  'UTF-16 that breaks off': { files: { 'compose.yaml': Buffer.from(`\ufeff${app}`, 'utf16le').subarray(0, -1) }, code: 'COMPOSE_SYNTAX' },
   'Latin-1': { files: { 'compose.yaml': Buffer.from(app.replace('x', 'caf\u00e9'), 'latin1') }, code: 'COMPOSE_SYNTAX' },
   'a file of random length': { files: { 'compose.yaml': new Uint8Array(9 << 20) }, code: 'COMPOSE_LIMIT' },
   'an env file of megabytes': {

@@ -31,7 +31,9 @@ describe('hostile projects', () => {
       }
       return undefined;
     };
-    expect(refused(Buffer.from('\ufeffservices: {}', 'utf16le'))).toBe('COMPOSE_SYNTAX');
+    expect(refused(Buffer.from('\ufeffservices: {}', 'utf16le'))).toBeUndefined();
+    expect(refused(Buffer.from('\ufeffservices: {}', 'utf16le').subarray(0, -1))).toBe('COMPOSE_SYNTAX');
+    expect(refused(Buffer.from('\ufeff\ud800', 'utf16le'))).toBe('COMPOSE_SYNTAX');
     expect(refused(Uint8Array.of(0x61, 0xff, 0xfe))).toBe('COMPOSE_SYNTAX');
     expect(refused(new Uint8Array(9 << 20))).toBe('COMPOSE_LIMIT');
     expect(refused(Buffer.from('\ufeffservices: {}'))).toBeUndefined();
