@@ -8,6 +8,7 @@ import type { ImageStore } from '../store/store.ts';
 import type { Image } from '../types.ts';
 import type { FetchedManifest, Repository } from './client.ts';
 import { type Decompressors, decompressLayer } from './decompress.ts';
+import type { Resuming } from './fetch-blob.ts';
 import {
   checkConfig,
   chooseManifest,
@@ -167,14 +168,29 @@ const pullLayer = async (
   });
   say.text('Pulling fs layer');
   let fetched = false;
-  await store.ensureLayer(
-    diffId,
-    async () => {
-      fetched = true;
-      return decompressLayer(repository.blob(descriptor, say.bytes, signal), decompressors);
-    },
-    signal,
-  );
+  let resumed = false;
+  const onResume = () => {
+    resumed = true;
+  };
+  const take = (resuming: Resuming) =>
+    store.ensureLayer(
+      diffId,
+      async () => {
+        fetched = true;
+        return decompressLayer(repository.blob(descriptor, say.bytes, signal, resuming), decompressors);
+      },
+      signal,
+    );
+  try {
+    await take({ onResume });
+  } catch (error) {
+    // Pieces that do not belong together: two copies behind one name, or a server that counts bytes wrongly.
+    if (!resumed || signal.aborted || !(error instanceof HyprError && ['IMAGE_CORRUPT', 'IMAGE_LAYER'].includes(error.code))) {
+      throw error;
+    }
+    say.text('Retrying');
+    await take({ ranges: false });
+  }
   say.text(fetched ? 'Pull complete' : 'Already exists');
 };
 

@@ -2,7 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { RepositoryOptions } from './access.ts';
 import type { Response } from './http.ts';
 import { readLimited } from './read-limited.ts';
-import { familiarName, familiarReference } from './reference.ts';
+import { familiarName, familiarReference, repositoryName } from './reference.ts';
 
 const MAX_ANSWER = 64 * 1024;
 
@@ -60,6 +60,11 @@ export const refusal = async (response: Response, input: RepositoryOptions & { w
 };
 
 const loginName = (domain: string): string => (domain === 'docker.io' ? '' : domain);
+
+export const wrongDigest = ({ endpoint, reference }: RepositoryOptions, what: string, found: string): HyprError =>
+  new HyprError('IMAGE_CORRUPT', `${what} of ${repositoryName(reference)} came from ${new URL(endpoint.url).host} as ${found}`, {
+    hint: 'pull again; if it stays so, a proxy or mirror on the way changes what it passes on',
+  });
 
 /** distribution-spec "Error codes"; anything else is no fault list. */
 const readFaults = async (response: Response): Promise<RegistryFault[]> => {
