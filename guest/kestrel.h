@@ -112,9 +112,9 @@ typedef int job_fn(void *argument);
 enum { JOB_INPUT = 1, JOB_OUTPUT = 2 };
 /* Runs `fn` in a fork, with stdin/stdout on the channel; what it prints on stderr is the error's text. */
 struct proc *job_start(uint32_t channel, int streams, job_fn *fn, void *argument, void (*finished)(struct proc *, bool));
-void procs_reap(void);
-void procs_pump(void);
-void procs_session(bool connected);
+/* Reads what a program that does not start, or a job, says. The watch is the `status` of a process. */
+void proc_status(struct watch *watch, uint32_t events);
+void proc_free(struct proc *proc);
 /* input.c */
 bool input_open(struct proc *proc, int fd);
 void input_window(const struct proc *proc, uint64_t limit);
@@ -122,12 +122,30 @@ void input_window(const struct proc *proc, uint64_t limit);
 void input_refuse(struct proc *proc);
 void proc_input(struct proc *proc, const uint8_t *data, size_t length);
 void proc_input_end(struct proc *proc);
-/* process.c */
+/* process_end.c */
+void procs_reap(void);
+void procs_pump(void);
+void procs_session(bool connected);
 void proc_drop(struct proc *proc);
 bool procs_drained(void);
 void write_exit(struct writer *w, const struct exit_report *exit);
 /* Set by the main part: told when the workload ends. */
 extern void (*on_workload_exit)(void);
+/* Sends what a new host must hear of the running workload. */
+void proc_attached(struct proc *proc);
+
+/* carry_out.c */
+struct order {
+  uint32_t channel;
+  uint16_t opcode;
+  struct fields list;
+  /* The whole order's bytes; a handler that keeps them sets it to NULL. */
+  uint8_t *bytes;
+};
+void carry_out(struct order *order);
+/* The workload did not start: it may be tried again. */
+void workload_failed(void);
+void workload_exited(void);
 
 /* fork.c */
 int open_ns(pid_t pid, const char *name);
@@ -220,9 +238,6 @@ void power_off(uint32_t channel, int stop_signal, uint64_t grace_ms);
 /* Called once per round; ends the machine when everything is done. */
 void power_step(void);
 
-/* Sends what a new host must hear of the running workload. */
-void proc_attached(struct proc *proc);
-void workload_failed(void);
 
 extern const bool host_test;
 
