@@ -8,6 +8,7 @@ import type { Provenance } from '../export/provenance.ts';
 import type { Repository } from '../registry/client.ts';
 import type { ZstdCommand } from '../registry/decompress.ts';
 import type { PushTarget } from '../registry/push-target.ts';
+import type { Slots } from '../slots.ts';
 import type { Descriptor } from '../store/manifest.ts';
 import type { BuildMachineOptions, BuildMachines, BuildRequest, FailedStep, Image } from '../types.ts';
 import type { BuildCache } from './cache.ts';
@@ -15,7 +16,6 @@ import { indexTar, LayerTree } from './layer-tree.ts';
 import type { FindLayout } from './layout-context.ts';
 import type { Platform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
-import type { Slots } from './slots.ts';
 import type { StageState } from './state.ts';
 import type { BuildStore, ImageConfigBlob } from './store.ts';
 

@@ -10,6 +10,7 @@ import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import { parseOutputs } from '../export/parse-output.ts';
 import { parseProvenance } from '../export/provenance.ts';
 import { isRemoteSource, shownSource } from '../remote-source.ts';
+import { Slots } from '../slots.ts';
 import type { BuildMachineOptions } from '../types.ts';
 import { type BaseImage, type BuildContext, LayerTrees, type OpenedTree } from './build-context.ts';
 import { runStage } from './build-stage.ts';
@@ -23,7 +24,6 @@ import { hostPlatform, parsePlatform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
 import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './remote-context.ts';
 import { shownReference } from './shown-reference.ts';
-import { Slots } from './slots.ts';
 import type { StageState } from './state.ts';
 import { readConfigBlob } from './store.ts';
 

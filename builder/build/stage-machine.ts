@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
+import type { Slots } from '../slots.ts';
 import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../types.ts';
 import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
 import { MachineMounts } from './machine-mounts.ts';
-import type { Slots } from './slots.ts';
 import type { BuildStore } from './store.ts';
 
 /** What a machine was started with and cannot change later. */

@@ -5,6 +5,7 @@ import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/files.ts';
 import { EntryReader } from './entry-reader.ts';
 import { type LayerLimits, LayerModel } from './layer-model.ts';
+import { LayerScan } from './layer-scan.ts';
 import { FLAG } from './node-table.ts';
 import { ReadAhead } from './pieces.ts';
 import { type Extent, writeRecipe } from './recipe.ts';
@@ -18,7 +19,7 @@ export interface NormaliseOptions {
   readonly folder: string;
   /** `sha256:…` of the archive as it comes; another one is IMAGE_CORRUPT. */
   readonly expectedDiffId?: string | undefined;
-  readonly limits?: Partial<LayerLimits & TarLimits> | undefined;
+  readonly limits?: Partial<Limits> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -35,7 +36,13 @@ export interface NormalLayer {
   readonly verbatim: boolean;
 }
 
-const LIMITS: LayerLimits & TarLimits = {
+interface Limits extends LayerLimits, TarLimits {
+  /** Files and folders from which on a layer is looked at while no other of that many is. */
+  readonly large: number;
+}
+
+const LIMITS: Limits = {
+  large: 250_000,
   entries: 2_500_000,
   path: 4096,
   depth: 512,
@@ -59,13 +66,14 @@ export const normaliseLayer = async (tar: AsyncIterable<Uint8Array>, options: No
   const texts = new TextStore(join(options.folder, 'names'));
   const model = new LayerModel(limits, texts);
   const scanner = new TarScanner((entry) => model.add(entry), limits);
+  const scan = new LayerScan(scanner, model, limits.large);
   const original = await open(join(options.folder, 'original.tar'), 'wx+', 0o600);
   try {
-    const { diffId, size } = await spool(tar, { file: original, scanner, limits, signal: options.signal });
+    const { diffId, size } = await spool(tar, { file: original, scan, limits, signal: options.signal });
     if (options.expectedDiffId !== undefined && diffId !== options.expectedDiffId) {
       throw new HyprError('IMAGE_CORRUPT', `a layer should have the digest ${options.expectedDiffId} and has ${diffId}`);
     }
-    scanner.finish();
+    await scan.finish(original, size, options.signal);
     const from = openOriginal(original, limits);
     await model.finish(from.entries);
     const verbatim = model.plain && !scanner.leftOut;
@@ -74,6 +82,7 @@ export const normaliseLayer = async (tar: AsyncIterable<Uint8Array>, options: No
   } catch (error) {
     throw diskError(error, options.folder);
   } finally {
+    scan.close();
     texts.close();
     await original.close();
   }
@@ -93,7 +102,7 @@ const openOriginal = (file: FileHandle, limits: TarLimits): Original => {
 
 const spool = async (
   tar: AsyncIterable<Uint8Array>,
-  input: { file: FileHandle; scanner: TarScanner; limits: LayerLimits; signal: AbortSignal | undefined },
+  input: { file: FileHandle; scan: LayerScan; limits: LayerLimits; signal: AbortSignal | undefined },
 ): Promise<{ diffId: string; size: number }> => {
   const hash = createHash('sha256');
   let size = 0;
@@ -106,7 +115,7 @@ const spool = async (
     // Hashing and looking go on while the write is under way; a failure of theirs must not leave it unheard.
     try {
       hash.update(chunk);
-      input.scanner.push(chunk);
+      input.scan.push(chunk);
     } finally {
       await written;
     }

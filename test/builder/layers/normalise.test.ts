@@ -1,11 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type NormaliseOptions, type NormalLayer, normaliseLayer } from '../../../builder/layers/normalise.ts';
 import { replayRecipe } from '../../../builder/layers/recipe.ts';
 import { scanTarFile } from '../../../builder/layers/scan-file.ts';
+import { Slots } from '../../../builder/slots.ts';
 import { base256, dir, file, inPieces, octal, pad, type RawEntry, rawHeader, rawTar, sha256 } from './tar-builder.ts';
 
 let folder: string;
@@ -465,6 +466,29 @@ describe('sparse files', () => {
         ],
       },
     ]);
+  });
+});
+
+describe('layers of many files', () => {
+  const many = (letter: string) => rawTar(Array.from({ length: 40 }, (_, index) => file(`${letter}${index}`, letter.repeat(40_000))));
+  const normalise = (tar: Buffer, name: string) => {
+    mkdirSync(join(folder, name));
+    return normaliseLayer(inPieces(tar, 10_000), { folder: join(folder, name), limits: { large: 5 } });
+  };
+
+  test('that come at once are looked at one after the other, from the disk', async () => {
+    const tars = ['a', 'b', 'c'].map(many);
+    const read = vi.spyOn(Slots.prototype, 'acquire');
+    const layers = await Promise.all(tars.map((tar, index) => normalise(tar, `${index}`)));
+    expect(read).toHaveBeenCalledTimes(2);
+    expect(layers.map(({ diffId, verbatim }) => [diffId, verbatim])).toEqual(tars.map((tar) => [sha256(tar), true]));
+    read.mockRestore();
+  });
+
+  test('let the next one go on when they fail', async () => {
+    const damaged = many('a').subarray(0, -30_000);
+    const results = await Promise.allSettled([damaged, many('b'), damaged, many('c')].map((tar, index) => normalise(tar, `${index}`)));
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled']);
   });
 });
 

@@ -7,11 +7,17 @@ export class Slots {
     this.#free = count;
   }
 
+  /** Takes a slot if one is free. */
+  tryAcquire(): boolean {
+    const isFree = this.#free > 0;
+    this.#free -= isFree ? 1 : 0;
+    return isFree;
+  }
+
   /** Waits for a slot; rejects with the signal's reason when aborted meanwhile. */
   async acquire(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#free > 0) {
-      this.#free--;
+    if (this.tryAcquire()) {
       return;
     }
     await new Promise<void>((resolve, reject) => {

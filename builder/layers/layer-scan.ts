@@ -1,0 +1,73 @@
+import type { FileHandle } from 'node:fs/promises';
+import { Slots } from '../slots.ts';
+import type { LayerModel } from './layer-model.ts';
+import type { TarScanner } from './tar-scanner.ts';
+
+const CHUNK = 1024 * 1024;
+/** Layers of very many files, in this process. */
+const large = new Slots(1);
+
+/**
+ * Looks at a layer while it comes in. Memory grows with its files, so only one large layer is looked at at a time:
+ * the others are left on disk, once they have become large, and looked at from there when it is their turn.
+ */
+export class LayerScan {
+  readonly #scanner: TarScanner;
+  readonly #model: LayerModel;
+  readonly #largeFrom: number;
+  /** Bytes that were looked at; what came since then waits on disk. */
+  #seen = 0;
+  #isBehind = false;
+  #hasTurn = false;
+
+  /** `largeFrom`: files and folders that make a layer a large one. */
+  constructor(scanner: TarScanner, model: LayerModel, largeFrom: number) {
+    this.#scanner = scanner;
+    this.#model = model;
+    this.#largeFrom = largeFrom;
+  }
+
+  push(chunk: Buffer): void {
+    this.#isBehind ||= this.#isLarge && !this.#takeTurn();
+    if (!this.#isBehind) {
+      this.#scanner.push(chunk);
+      this.#seen += chunk.length;
+    }
+  }
+
+  /** To be called when the whole layer, of `size` bytes, is on disk. */
+  async finish(file: FileHandle, size: number, signal?: AbortSignal): Promise<void> {
+    if (this.#isBehind) {
+      await large.acquire(signal ?? new AbortController().signal);
+      this.#hasTurn = true;
+    }
+    const buffer = Buffer.allocUnsafe(this.#seen < size ? CHUNK : 0);
+    while (this.#seen < size) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(buffer, 0, CHUNK, this.#seen);
+      if (bytesRead === 0) {
+        throw new Error(`the spooled layer ended at ${this.#seen} of ${size}`);
+      }
+      this.#scanner.push(buffer.subarray(0, bytesRead));
+      this.#seen += bytesRead;
+    }
+    this.#scanner.finish();
+  }
+
+  /** Lets the next large layer go on: to be called when this one's model is needed no more. */
+  close(): void {
+    if (this.#hasTurn) {
+      this.#hasTurn = false;
+      large.release();
+    }
+  }
+
+  get #isLarge(): boolean {
+    return this.#model.nodes.size >= this.#largeFrom;
+  }
+
+  #takeTurn(): boolean {
+    this.#hasTurn ||= large.tryAcquire();
+    return this.#hasTurn;
+  }
+}
