@@ -1,25 +1,12 @@
 import type { EntryReader } from './entry-reader.ts';
+import { checkName, isStep, type LayerLimits, LimitChecker } from './layer-limits.ts';
 import { FLAG, type NodeId, type NodeKind, NodeTable } from './node-table.ts';
 import { BLOCK, type ByteString, type EntryType, layerError } from './tar-format.ts';
 import type { TarEntry } from './tar-scanner.ts';
 import type { TextStore } from './text-store.ts';
 
-export interface LayerLimits {
-  /** Entries, and folders that are made because something lies in them. */
-  readonly entries: number;
-  /** Bytes of a path, and of a link's target. */
-  readonly path: number;
-  /** Folders inside each other. */
-  readonly depth: number;
-  /** Bytes of all files, sparse ones expanded. */
-  readonly bytes: number;
-  /** Bytes of all extended attributes. */
-  readonly xattrs: number;
-}
-
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
-const MAX_NAME = 255;
 const MAX_LINKS = 40;
 /** Bytes of the paths of all folders that are only implied: they are kept with the layer. */
 const MAX_IMPLIED = 16 * 1024 ** 2;
@@ -44,26 +31,23 @@ export class LayerModel {
   plain = true;
   /** Whether the archive has an entry for its root. */
   hasRoot = false;
-  readonly #limits: LayerLimits;
+  readonly #limits: LimitChecker;
   readonly #texts: TextStore;
-  #count = 0;
-  #bytes = 0;
-  #xattrs = 0;
   /** Nodes of hard links that came before their target. */
   readonly #laterLinks: NodeId[] = [];
   /** The folder of the last entry, under the name it had there: the next one mostly lies in the same. */
   #recent: { path: ByteString; folder: NodeId } = { path: '', folder: ROOT };
 
   constructor(limits: LayerLimits, texts: TextStore) {
-    this.#limits = limits;
+    this.#limits = new LimitChecker(limits);
     this.#texts = texts;
     this.nodes = new NodeTable(texts);
     this.nodes.setFlag(ROOT, FLAG.implied);
   }
 
   add(entry: TarEntry): void {
-    this.#countIn(entry);
-    const parts = this.#split(entry.path);
+    this.#limits.countEntry(entry);
+    const parts = this.#limits.split(entry.path);
     const clean = parts.join('/');
     this.plain &&= entry.plain && (withoutDot(entry.path) === clean || (parts.length === 0 && withoutDot(entry.path) === '.'));
     if (clean.includes(WHITEOUT) && parts.some((part) => part.startsWith('.wh..wh.') && part !== OPAQUE)) {
@@ -117,40 +101,6 @@ export class LayerModel {
     return found;
   }
 
-  #countIn(entry: TarEntry): void {
-    this.#countOne();
-    this.#bytes += entry.size;
-    for (const [key, value] of entry.xattrs) {
-      this.#xattrs += key.length + value.length;
-    }
-    if (this.#bytes > this.#limits.bytes || this.#xattrs > this.#limits.xattrs) {
-      throw this.#tooLarge();
-    }
-  }
-
-  #countOne(): void {
-    this.#count += 1;
-    if (this.#count > this.#limits.entries) {
-      throw this.#tooLarge();
-    }
-  }
-
-  #tooLarge(): Error {
-    return layerError(`it is too large (${this.#count} entries, ${this.#bytes} bytes when unpacked)`);
-  }
-
-  #split(path: ByteString): ByteString[] {
-    if (path.length > this.#limits.path) {
-      throw layerError(`a path has ${path.length} bytes`);
-    }
-    const parts = cleanParts(path);
-    if (parts.length > this.#limits.depth) {
-      throw layerError(`folders are nested ${parts.length} deep`);
-    }
-    parts.forEach(checkName);
-    return parts;
-  }
-
   #setRoot(entry: TarEntry): void {
     if (entry.type !== 'dir') {
       throw layerError('its root is not a folder');
@@ -198,7 +148,7 @@ export class LayerModel {
       if (!this.#link(folder, name, entry)) {
         this.plain = false;
         // It takes a second node when its target is known.
-        this.#countOne();
+        this.#limits.countNode();
         const id = this.nodes.create({ parent: folder, name, kind: 'other' });
         this.nodes.setHeader(id, entry.start / BLOCK);
         this.#laterLinks.push(id);
@@ -212,16 +162,14 @@ export class LayerModel {
     const id = this.#replace(folder, name, KINDS[entry.type]);
     this.#describe(id, entry);
     if (entry.type === 'symlink') {
-      if (entry.link.length > this.#limits.path) {
-        throw layerError(`a link's target has ${entry.link.length} bytes`);
-      }
+      this.#limits.checkPath(entry.link);
       this.nodes.setLink(id, this.#texts.add(entry.link));
     }
   }
 
   /** Makes `name` another name of the link's target, if that is there already. */
   #link(folder: NodeId, name: ByteString, entry: TarEntry): boolean {
-    const target = this.#split(entry.link);
+    const target = this.#limits.split(entry.link);
     const last = target.pop() ?? '';
     const source = this.#lookUp(target, last);
     if (source === 0) {
@@ -305,7 +253,7 @@ export class LayerModel {
 
   #imply(folder: NodeId, name: ByteString): NodeId {
     this.plain = false;
-    this.#countOne();
+    this.#limits.countNode();
     checkName(name);
     const id = this.#replace(folder, name, 'dir');
     this.nodes.setFlag(id, FLAG.implied);
@@ -315,28 +263,8 @@ export class LayerModel {
 
 const ROOT: NodeId = 0;
 
-const isStep = (part: ByteString): boolean => part !== '' && part !== '.';
-
-const checkName = (name: ByteString): void => {
-  if (name.length > MAX_NAME || name.includes('\0')) {
-    throw layerError(`a name has ${name.length} bytes`);
-  }
-};
-
 /** A path as archives may also have it: `./a`, `a/`. */
 const withoutDot = (path: ByteString): ByteString => {
   const from = path.startsWith('./') ? 2 : 0;
   return path.slice(from, path.endsWith('/') && path.length > from ? -1 : undefined);
-};
-
-const cleanParts = (path: ByteString): ByteString[] => {
-  const parts: ByteString[] = [];
-  for (const part of path.split('/')) {
-    if (part === '..') {
-      parts.pop();
-    } else if (isStep(part)) {
-      parts.push(part);
-    }
-  }
-  return parts;
 };
