@@ -60,13 +60,29 @@ export const mustGit = async (what: string, args: readonly string[], run: GitRun
 export const gitError = (what: string, { stderr, code }: RunResult): HyprError => {
   const lines = sanitiseText(stderr)
     .split('\n')
-    .filter((line) => line.trim() !== '')
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== '')
     .slice(-6);
-  const denied = /could not read Username|Authentication failed|Permission denied|terminal prompts disabled|Host key verification/i;
-  const hint = denied.test(stderr)
-    ? { hint: 'for https: --secret id=GIT_AUTH_TOKEN,env=…; for ssh: --ssh default, and a known host key' }
-    : {};
-  return new HyprError('BUILD_FAILED', `${what}: git ended with exit code ${code}`, { details: lines, ...hint });
+  const hint = hintFor(stderr);
+  return new HyprError('BUILD_FAILED', `${what}: git ended with exit code ${code}`, {
+    details: lines,
+    ...(hint === undefined ? {} : { hint }),
+  });
+};
+
+const DENIED = /could not read Username|Authentication failed|Permission denied|terminal prompts disabled|Host key verification/i;
+
+/** OpenSSH tells hosts it does not know from those that are not who they were. */
+const hintFor = (stderr: string): string | undefined => {
+  const [, host, port] = /host key is known for \[?([\w.:-]+?)\]?(?::(\d+))? and you have requested strict checking/i.exec(stderr) ?? [];
+  if (host !== undefined) {
+    const scan = `ssh-keyscan ${port === undefined ? '' : `-p ${port} `}${host} >> ~/.ssh/known_hosts`;
+    return `${host} is not in known_hosts: compare its key with the one its owner publishes, then add it: ${scan}`;
+  }
+  if (/REMOTE HOST IDENTIFICATION HAS CHANGED/.test(stderr)) {
+    return 'its host key is another than in known_hosts: find out why before anything is replaced there';
+  }
+  return DENIED.test(stderr) ? 'for https: --secret id=GIT_AUTH_TOKEN,env=…; for ssh: --ssh default, and a known host key' : undefined;
 };
 
 const FIXED: Readonly<Record<string, string>> = {
