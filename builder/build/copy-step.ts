@@ -167,7 +167,11 @@ const excludeOf = (build: BuildContext, instruction: Instruction) =>
   parsePatterns(instruction.exclude, { file: build.dockerfile.file, line: instruction.range.line });
 
 const fetchSource = async (build: BuildContext, copy: ExpandedCopy, url: string): Promise<Found['downloads'][number]> => {
-  const download = await downloadUrl(url, { buildFolder: build.buildFolder, signal: build.signal });
+  const download = await downloadUrl(url, {
+    buildFolder: build.buildFolder,
+    signal: build.signal,
+    secrets: build.request.secrets,
+  });
   if (copy.checksum) {
     verifyChecksum(copy.checksum, download, url);
   }

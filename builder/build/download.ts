@@ -7,6 +7,8 @@ import type { Dispatcher } from 'undici';
 import { asideName } from '../../base/asides.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { diskError, writeFileAtomic } from '../../base/files.ts';
+import { readSecretLine } from '../secret-line.ts';
+import type { BuildRequest } from '../types.ts';
 import { StepFault } from './step-error.ts';
 import { buildAsides } from './sweep.ts';
 
@@ -35,21 +37,32 @@ const MAX_REDIRECTS = 10;
 
 export const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
 
-/** Fetches a URL into the build folder, or only asks whether the copy there is still the newest. Throws StepFault. */
-export const downloadUrl = async (url: string, options: { buildFolder: string; signal: AbortSignal }): Promise<Download> => {
+interface Options {
+  readonly buildFolder: string;
+  readonly signal: AbortSignal;
+  /** Those that authenticate are HTTP_AUTH_HEADER_HOST and HTTP_AUTH_TOKEN_HOST, as in BuildKit. */
+  readonly secrets: BuildRequest['secrets'];
+}
+
+/** Fetches a URL into the build folder, or only asks whether the copy there is still the newest. Throws StepFault, BUILD_FAILED. */
+export const downloadUrl = async (url: string, options: Options): Promise<Download> => {
   const base = join(options.buildFolder, 'downloads', createHash('sha256').update(url).digest('hex'));
   const known = await readRemembered(base);
   const { EnvHttpProxyAgent } = await import('../registry/undici.ts');
   const agent = new EnvHttpProxyAgent();
   try {
-    const response = await follow(url, { agent, known, signal: options.signal });
+    const authorization = await authorizationFor(new URL(url), options.secrets);
+    const response = await follow(url, { agent, known, authorization, signal: options.signal });
     if (response.statusCode === 304 && known !== undefined) {
       await response.body.dump();
       return describe(url, base, known);
     }
     if (response.statusCode !== 200) {
       await response.body.dump();
-      throw new StepFault(`${shown(url)}: the server answered with status ${response.statusCode}`);
+      const hint = `for a private server: --secret id=HTTP_AUTH_TOKEN_${new URL(url).hostname},env=…`;
+      throw new StepFault(`${shown(url)}: the server answered with status ${response.statusCode}`, {
+        ...([401, 403, 404].includes(response.statusCode) ? { hint } : {}),
+      });
     }
     return describe(url, base, await store(response, base, options));
   } catch (error) {
@@ -98,10 +111,11 @@ const shown = (url: string): string => {
 
 const follow = async (
   url: string,
-  options: { agent: Dispatcher; known: Remembered | undefined; signal: AbortSignal },
+  options: { agent: Dispatcher; known: Remembered | undefined; authorization: string | undefined; signal: AbortSignal },
 ): Promise<Dispatcher.ResponseData> => {
   const { request } = await import('../registry/undici.ts');
-  let target = new URL(url);
+  const first = new URL(url);
+  let target = first;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     const { etag, lastModified } = options.known ?? {};
     const response = await request(target, {
@@ -109,6 +123,7 @@ const follow = async (
       signal: options.signal,
       headers: {
         'user-agent': 'hypr',
+        ...(options.authorization !== undefined && isSameServer(first, target) ? { authorization: options.authorization } : {}),
         ...(etag ? { 'if-none-match': etag } : {}),
         ...(lastModified && !etag ? { 'if-modified-since': lastModified } : {}),
       },
@@ -125,6 +140,28 @@ const follow = async (
   }
   throw new StepFault(`${shown(url)}: too many redirects`);
 };
+
+/** The token wins over the header, as in BuildKit, and both over what the URL holds. Ports are not in the names of secrets. */
+const authorizationFor = async (url: URL, secrets: Options['secrets']): Promise<string | undefined> => {
+  const { username, password } = url;
+  const hostname = url.hostname.replace(/^\[|\]$/g, '');
+  const token = await readSecretLine(secrets, `HTTP_AUTH_TOKEN_${hostname}`);
+  if (token !== undefined) {
+    return `Bearer ${token}`;
+  }
+  const own = username === '' ? undefined : `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const basic = own === undefined ? undefined : `Basic ${Buffer.from(own).toString('base64')}`;
+  return (await readSecretLine(secrets, `HTTP_AUTH_HEADER_${hostname}`)) ?? basic;
+};
+
+/** Credentials follow a redirect on the same server, or from http to https of the same name; nowhere else. */
+const isSameServer = (first: URL, target: URL): boolean =>
+  target.origin === first.origin ||
+  (target.hostname === first.hostname &&
+    first.protocol === 'http:' &&
+    target.protocol === 'https:' &&
+    first.port === '' &&
+    target.port === '');
 
 const store = async (
   response: Dispatcher.ResponseData,

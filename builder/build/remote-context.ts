@@ -45,7 +45,7 @@ export const openRemoteContext = async (source: string, options: Options): Promi
     if (source === '-') {
       return await openStdin(options);
     }
-    const { file } = await downloadUrl(source, options);
+    const { file } = await downloadUrl(source, { ...options, secrets: options.request.secrets });
     return await openFile(file, source, options);
   } catch (error) {
     throw error instanceof StepFault ? new HyprError('BUILD_FAILED', error.message, { ...error.options, cause: error }) : error;

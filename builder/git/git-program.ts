@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { type RunResult, runProgram } from '../../base/process.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
+import { readSecretLine } from '../secret-line.ts';
 import type { BuildRequest, SshForward } from '../types.ts';
 
 /** Whom git may be towards servers. */
@@ -131,26 +131,17 @@ const authConfig = async ({ remote, access: { secrets } }: GitRun): Promise<Arra
   }
   const { host, origin } = new URL(remote.url);
   const header =
-    (await readSecret(secrets, `GIT_AUTH_HEADER.${host}`)) ??
-    basicToken(await readSecret(secrets, `GIT_AUTH_TOKEN.${host}`)) ??
+    (await readSecretLine(secrets, `GIT_AUTH_HEADER.${host}`)) ??
+    basicToken(await readSecretLine(secrets, `GIT_AUTH_TOKEN.${host}`)) ??
     (remote.credentials === undefined ? undefined : basic(remote.credentials)) ??
-    (await readSecret(secrets, 'GIT_AUTH_HEADER')) ??
-    basicToken(await readSecret(secrets, 'GIT_AUTH_TOKEN'));
+    (await readSecretLine(secrets, 'GIT_AUTH_HEADER')) ??
+    basicToken(await readSecretLine(secrets, 'GIT_AUTH_TOKEN'));
   return header === undefined ? [] : [[`http.${origin}/.extraHeader`, `Authorization: ${header}`]];
 };
 
 const basic = (text: string): string => `basic ${Buffer.from(text).toString('base64')}`;
 
 const basicToken = (token: string | undefined): string | undefined => (token === undefined ? undefined : basic(`x-access-token:${token}`));
-
-const readSecret = async (secrets: GitAccess['secrets'], id: string): Promise<string | undefined> => {
-  const secret = Object.hasOwn(secrets, id) ? secrets[id] : undefined;
-  if (secret === undefined) {
-    return undefined;
-  }
-  const text = ('value' in secret ? secret.value : await readFile(secret.file, 'utf8')).trim();
-  return text === '' ? undefined : text.replace(/[\r\n].*/s, '');
-};
 
 /** Nobody is asked anything: hosts must be known, and keys are those that were given. */
 const sshEnv = (ssh: SshForward | undefined): Record<string, string> => {
