@@ -1,29 +1,38 @@
+import type { HomePaths } from '../base/paths.ts';
 import { buildImage } from '../builder/build.ts';
 import type { Images } from '../builder/images.ts';
-import type { BuildEvent, BuildRequest } from '../builder/types.ts';
+import type { BuildEvent, BuildMachines, BuildRequest } from '../builder/types.ts';
 import type { Toolchain } from '../vmm/tools.ts';
-import { makeBuildMachines } from './build-machines.ts';
 import { buildRequest } from './build-request.ts';
 import { buildServices } from './build-services.ts';
 import { buildSettings } from './build-settings.ts';
-import type { BuildInput, Platform } from './platform.ts';
+import type { BuildInput } from './platform.ts';
 
 export interface BuildServiceImage {
   readonly input: BuildInput;
   readonly images: Images;
   readonly toolchain: Toolchain;
-  readonly platform: Platform;
+  readonly machines: BuildMachines;
+  readonly paths: Pick<HomePaths, 'build'>;
   readonly onEvent: (event: BuildEvent) => void;
   readonly signal: AbortSignal;
 }
 
 /** Builds the image of a service with this host's store, registries and machines; gives its id. */
-export const buildServiceImage = async ({ input, images, toolchain, platform, onEvent, signal }: BuildServiceImage): Promise<string> => {
+export const buildServiceImage = async ({
+  input,
+  images,
+  toolchain,
+  machines,
+  paths,
+  onEvent,
+  signal,
+}: BuildServiceImage): Promise<string> => {
   const result = await buildImage({
     request: await buildRequestWithSettings(input),
     ...buildServices(images, toolchain),
-    machines: makeBuildMachines(platform),
-    paths: platform.paths,
+    machines,
+    paths,
     onEvent,
     signal,
   });

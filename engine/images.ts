@@ -4,7 +4,7 @@ import type { ProgressSink } from '../base/progress.ts';
 import { isRemoteSource } from '../builder/remote-source.ts';
 import type { BuildEvent, Image } from '../builder/types.ts';
 import type { Project, Service } from '../compose/model.ts';
-import type { BuildInput, Platform } from './platform.ts';
+import type { BuildInput, ImagePlatform } from './platform.ts';
 
 /** What has to be done so that a service has an image. */
 export interface ImageAction {
@@ -29,7 +29,7 @@ export const planImages = async (input: {
   project: Project;
   services: readonly string[];
   options: ImageOptions;
-  platform: Platform;
+  platform: ImagePlatform;
 }): Promise<ImageAction[]> =>
   Promise.all(
     input.services.map(async (name) => {
@@ -71,7 +71,7 @@ const decide = (input: { service: Service; options: ImageOptions; present: boole
 export interface EnsureImagesInput {
   readonly project: Project;
   readonly actions: readonly ImageAction[];
-  readonly platform: Platform;
+  readonly platform: ImagePlatform;
   readonly progress: ProgressSink;
   readonly onBuild: (service: string, event: BuildEvent) => void;
 }

@@ -43,6 +43,9 @@ export interface Platform {
   makeDisk(options: { path: string; sizeMib: number; label: string; signal: AbortSignal }): Promise<void>;
 }
 
+/** Of it, what makes and keeps images. */
+export type ImagePlatform = Pick<Platform, 'findImage' | 'rootDisk' | 'pullImage' | 'buildImage' | 'removeImage'>;
+
 export interface BuildInput {
   readonly config: BuildConfig;
   readonly tags: readonly string[];

@@ -16,9 +16,11 @@ import { makeBuildMachines } from './build-machines.ts';
 import { buildServices } from './build-services.ts';
 import { buildSettings } from './build-settings.ts';
 import { orderServices } from './dependencies.ts';
+import { openImagePlatform } from './image-platform.ts';
 import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
 import { makeTemplates } from './make-templates.ts';
+import type { ImagePlatform } from './platform.ts';
 import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
 import type { EngineApi, ImageApi } from './types.ts';
 import { openPlatform } from './wiring.ts';
@@ -79,8 +81,14 @@ const machinesWhenNeeded = (): BuildMachines => {
   };
 };
 
+/** For what pulls and builds outside a stack. */
+const openImageWork = async (): Promise<ImagePlatform> => {
+  const paths = homePaths();
+  return openImagePlatform({ paths, toolchain: await needToolchain(paths), machines: () => Promise.resolve(machinesWhenNeeded()) });
+};
+
 export const buildProject: EngineApi['buildProject'] = async (project, options, onEvent, signal = new AbortController().signal) => {
-  const platform = await openBuildPlatform();
+  const platform = await openImageWork();
   const services = orderServices(project, options.services, { withDependencies: options.withDependencies }).filter(
     (name) => project.services[name]?.build !== undefined,
   );
@@ -125,7 +133,7 @@ export const registryLogins: EngineApi['registryLogins'] = async () => {
 };
 
 export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
-  const platform = await openPlatform({ runDir: runtimeDir() });
+  const platform = await openImageWork();
   const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
   const actions = services.flatMap((service): ImageAction[] => {
     const { image, build } = project.services[service] ?? {};
