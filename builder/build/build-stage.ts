@@ -35,13 +35,15 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     return new StepTitles({ stage: name, total });
   });
   build.baseEnvs.set(stage.index, new Set(base.state.env.keys()));
+  // A proxy is a machine's; what it refuses, the instruction asked for that is being carried out.
+  const current = { line: 1 };
   const machine = new StageMachine({
     name: name === '' ? 'build' : `build-${name}`,
     machines,
     store,
     slots,
     hosts,
-    size: machineSize(build),
+    size: machineSize(build, current),
     caBundle: () => build.caBundle(),
   });
   const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) || base.state.rebuilt };
@@ -49,6 +51,7 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     let state = { ...base.state, rebuilt: run.noCache };
     for (const instruction of [...base.triggers, ...stage.instructions]) {
       build.signal.throwIfAborted();
+      current.line = instruction.range.line;
       state = await runInstruction(run, instruction, state);
     }
     return state;
@@ -64,13 +67,13 @@ const isFresh = ({ request }: BuildContext, { index, from }: Stage): boolean => 
 };
 
 /** What every machine of a build has. */
-const machineSize = ({ request, progress, dockerfile }: BuildContext): MachineSize => {
+const machineSize = ({ request, progress, dockerfile }: BuildContext, current: { readonly line: number }): MachineSize => {
   const { shmSize, limits = {}, proxyAllow = [] } = request;
   const { memoryMib, cpus, diskMib } = limits;
   const onRefused = (host: string) =>
-    progress.warn(`the proxy of this build refused ${host}: it is not on the list of allowed hosts`, {
+    progress.warn(`the proxy of this build refused ${host}: it is not on the list of allowed hosts (HYPR_BUILD_PROXY_ALLOW adds to it)`, {
       file: dockerfile.file,
-      line: 1,
+      line: current.line,
     });
   return {
     ...(shmSize === undefined ? {} : { shmSize }),

@@ -172,6 +172,20 @@ describe('RUN', () => {
     expect(JSON.stringify(first.blob)).not.toContain('http://p');
   });
 
+  it('names the RUN that asked for a host it may not reach, and the setting', async () => {
+    shop.machines.program = ({ args }, machine) => {
+      machine.options.proxy?.onRefused(`${args.at(-1)}.example:443`);
+      return {};
+    };
+    await shop.build('FROM busybox\nRUN one\n\nRUN two\n', { network: 'proxy' });
+    const warnings = shop.events.flatMap((event) => (event.type === 'warning' ? [[event.line, event.message]] : []));
+    const text = 'it is not on the list of allowed hosts (HYPR_BUILD_PROXY_ALLOW adds to it)';
+    expect(warnings).toEqual([
+      [2, `the proxy of this build refused one.example:443: ${text}`],
+      [4, `the proxy of this build refused two.example:443: ${text}`],
+    ]);
+  });
+
   it('trusts what the host trusts, outside image and cache', async () => {
     const file = 'FROM busybox\nENV PIP_CERT=/own\nRUN a\n';
     shop.certificates = Buffer.from('AAAA');
