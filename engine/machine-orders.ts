@@ -14,6 +14,9 @@ export type BackedMount =
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'shared-file'; readonly folder: string; readonly name: string } }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'memory' } };
 
+/** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
+export const DISK_MIB = 64 * 1024;
+
 export interface MachineParts {
   readonly name: string;
   readonly runDir: string;
@@ -30,7 +33,7 @@ export interface MachineParts {
 export const machineSpec = (parts: MachineParts): MachineSpec => {
   const disks: DiskSpec[] = [
     { serial: 'root', path: parts.root.path, format: parts.root.format, readOnly: true },
-    { serial: 'upper', path: parts.upper, format: 'raw', readOnly: false },
+    { serial: 'upper', path: parts.upper, format: 'raw', readOnly: false, blank: { sizeMib: DISK_MIB, label: 'upper' } },
   ];
   const shares: ShareSpec[] = [];
   parts.mounts.forEach(({ mount, backing }, index) => {

@@ -167,7 +167,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
   }
   const [root, upper, mounts] = await Promise.all([
     platform.rootDisk(image),
-    context.volumes.upper(vm.name, signal),
+    context.volumes.upper(vm.name),
     context.volumes.back(vm.spec, signal),
   ]);
   const logs = join(platform.paths.logs, vm.stack);

@@ -5,14 +5,12 @@ import { diskError } from '../base/files.ts';
 import { shortHash } from '../base/paths.ts';
 import type { Project } from '../compose/model.ts';
 import { hasMachine } from './lifecycle.ts';
-import type { BackedMount } from './machine-orders.ts';
+import { type BackedMount, DISK_MIB } from './machine-orders.ts';
 import type { Platform } from './platform.ts';
 import type { ReplicaMount, ReplicaSpec } from './spec.ts';
 import type { VmRow, VolumeRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
 
-/** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
-const DISK_MIB = 64 * 1024;
 /** A single file that is copied into the guest at start. */
 const MAX_COPIED_FILE = 4 * 2 ** 20;
 
@@ -85,11 +83,10 @@ export class StackVolumes {
     return join(this.#platform.paths.machines, this.#stack, replica);
   }
 
-  /** The writable layer of a replica, kept over stop and start. */
-  async upper(replica: string, signal: AbortSignal): Promise<string> {
+  /** The writable layer of a replica, kept over stop and start. The first machine that has it makes it. */
+  async upper(replica: string): Promise<string> {
     const path = join(this.replicaDir(replica), 'upper.ext4');
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await this.#platform.makeDisk({ path, sizeMib: DISK_MIB, label: 'upper', signal });
     return path;
   }
 

@@ -4,9 +4,9 @@ import { connectGuest } from '../guest/client.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../net/gvproxy.ts';
 import { checkPorts } from '../net/ports.ts';
 import { publishPort } from '../net/publish.ts';
+import { makeExt4Disk } from '../vmm/disks.ts';
 import { chooseVmm } from '../vmm/probe.ts';
 import { needToolchain } from '../vmm/toolchain/index.ts';
-import { makeExt4Disk } from './disks.ts';
 import { openImagePlatform } from './image-platform.ts';
 import type { Platform } from './platform.ts';
 

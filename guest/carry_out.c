@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <termios.h>
 #include <unistd.h>
@@ -45,21 +46,48 @@ void workload_exited(void) {
 static void refuse(const struct order *order, const char *text) { channel_answer(order->channel, STATUS_REFUSED, text); }
 
 static int prepare_job(void *argument) { return prepare_machine(argument); }
+static int mount_root_job(void *argument) { return prepare_root(argument); }
 
-static void on_prepared(struct proc *p, bool ok) {
+/* Nobody waits for an answer on channel 0: the host that gave the orders is gone. */
+static void end_orders(uint32_t channel, const char *error) {
   preparing = NULL;
-  const char *error = ok ? NULL : p->report_length > 0 ? p->report : "the guest's helper died while preparing";
-  if (ok) {
-    dns_configure(&machine);
-    error = dns_start();
-  }
-  state = error == NULL ? PREPARED : WAITING;
-  if (!p->orphaned) {
-    channel_answer(p->channel, error == NULL ? STATUS_OK : STATUS_REFUSED, error);
+  if (channel != 0) {
+    channel_answer(channel, error == NULL ? STATUS_OK : STATUS_REFUSED, error);
   }
   arena_free(&machine_arena);
   free(machine_bytes);
   machine_bytes = NULL;
+}
+
+static void end_preparing(uint32_t channel, const char *error) {
+  if (error == NULL) {
+    dns_configure(&machine);
+    error = dns_start();
+  }
+  state = error == NULL ? PREPARED : WAITING;
+  end_orders(channel, error);
+}
+
+static const char *job_error(const struct proc *p, bool ok) {
+  return ok ? NULL : p->report_length > 0 ? p->report : "the guest's helper died while preparing";
+}
+
+static uint32_t asker(const struct proc *p) { return p->orphaned ? 0 : p->channel; }
+static void on_prepared(struct proc *p, bool ok) { end_preparing(asker(p), job_error(p, ok)); }
+static void on_root_mounted(struct proc *p, bool ok) { end_orders(asker(p), job_error(p, ok)); }
+
+/* Nothing is left to be done that could wait for a device: the root is mounted, and the card a template's. */
+static bool is_brief(void) { return root_is_mounted() && machine.mount_count == 0 && machine.nic_count <= 1; }
+
+/* A fork and its end would cost an emulated guest more than what there is to do. */
+static void prepare_here(uint32_t channel) {
+  char text[1024];
+  mode_t mask = umask(0);
+  keep_failure(text, sizeof text);
+  bool ok = prepare_machine(&machine) == 0;
+  keep_failure(NULL, 0);
+  umask(mask);
+  end_preparing(channel, ok ? NULL : text);
 }
 
 static void do_prepare(struct order *order) {
@@ -76,7 +104,13 @@ static void do_prepare(struct order *order) {
   }
   machine_bytes = order->bytes;
   order->bytes = NULL;
-  preparing = job_start(order->channel, 0, prepare_job, &machine, on_prepared);
+  if (order->opcode == OP_MOUNT_ROOT) {
+    preparing = job_start(order->channel, 0, mount_root_job, &machine, on_root_mounted);
+  } else if (is_brief()) {
+    prepare_here(order->channel);
+  } else {
+    preparing = job_start(order->channel, 0, prepare_job, &machine, on_prepared);
+  }
 }
 
 static void do_start(struct order *order) {
@@ -219,7 +253,8 @@ static void do_simple(const struct order *order) {
 
 void carry_out(struct order *order) {
   switch (order->opcode) {
-    case OP_PREPARE: do_prepare(order); break;
+    case OP_PREPARE:
+    case OP_MOUNT_ROOT: do_prepare(order); break;
     case OP_START:
     case OP_SPAWN: do_start(order); break;
     case OP_ATTACH: do_attach(order); break;

@@ -3,7 +3,7 @@ import { HyprError } from '../base/errors.ts';
 import { type Channel, readExit } from './channel.ts';
 import { Orders } from './client-orders.ts';
 import { type Connection, lostError, openConnection } from './connection.ts';
-import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from './encode.ts';
+import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from './encode.ts';
 import { EventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
 import { FRAME, type Frame, OPCODE, readFields } from './protocol.ts';
@@ -61,6 +61,10 @@ class Client implements GuestClient {
       ms: DEADLINE.prepare,
       signal,
     });
+  }
+
+  async mountRoot(root: { readonly disk: string; readonly upper: string }, signal?: AbortSignal): Promise<void> {
+    await this.#ask({ opcode: OPCODE.mountRoot, body: encodeRoot(root), what: 'mounting the root', ms: DEADLINE.prepare, signal });
   }
 
   startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess> {

@@ -28,6 +28,10 @@ export const encodeMachine = (orders: MachineOrders): Buffer =>
     ...Object.entries(orders.sysctls).map(([key, value]) => listField(18, [textField(1, key), textField(2, value)])),
   ]);
 
+/** Of the orders only the root. */
+export const encodeRoot = (root: { readonly disk: string; readonly upper: string }): Buffer =>
+  Buffer.concat([textField(6, root.disk), textField(7, root.upper)]);
+
 const encodeMount = (mount: MountOrders): Buffer[] => {
   const common = [intField(1, MOUNT_KIND[mount.kind]), textField(3, mount.target), intField(4, mount.readOnly)];
   if (mount.kind === 'tmpfs') {

@@ -180,14 +180,20 @@ const char *caps_apply(const struct process_spec *spec, uid_t uid);
 
 /* prepare.c, net.c, mounts.c, files.c: run in a job; each prints its error on stderr and gives non-zero */
 int prepare_machine(const struct machine_orders *orders);
+/* What of that depends on nothing but the disks, for a template whose clones all begin with the same two. */
+int prepare_root(const struct machine_orders *orders);
 int mount_all(const struct machine_orders *orders);
 int make_dev(void);
 int mount_root(const struct machine_orders *orders);
+/* Whether the root was mounted by an order before this one. */
+bool root_is_mounted(void);
 int write_files(const struct file_order *files, size_t count);
 void ready_network(void);
 int configure_network(const struct machine_orders *orders);
 int set_clock(uint64_t wall_ms);
 int push_layer(bool with_tar);
+/* What fails outside of a job says why in `text`; until it is called again with NULL. */
+void keep_failure(char *text, size_t size);
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int make_dirs(const char *path, unsigned mode);
 int write_file(const char *path, const void *data, size_t length, unsigned mode);

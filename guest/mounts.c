@@ -200,6 +200,18 @@ static int bind_file(const char *store, const struct file_order *file) {
   return result;
 }
 
+/* Whether a file of ours is what is at its place: a volume that was mounted later may lie over it. */
+static bool is_shown(const char *store, const char *path) {
+  struct stat ours, there;
+  int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = rooted_open(root, path, O_PATH);
+  bool same = fd >= 0 && fstat(fd, &there) == 0 && stat(store, &ours) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+  if (fd >= 0) {
+    close(fd);
+  }
+  close(root);
+  return same;
+}
+
 int write_files(const struct file_order *files, size_t count) {
   if (host_test) {
     return 0;
@@ -208,7 +220,7 @@ int write_files(const struct file_order *files, size_t count) {
   for (size_t i = 0; i < count; i++) {
     char store[128];
     file_store(files[i].path, store, sizeof store);
-    bool known = access(store, F_OK) == 0;
+    bool known = access(store, F_OK) == 0 && is_shown(store, files[i].path);
     /* Never readable to more than its mode says, not even while it is written. */
     int fd = open(store, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     bool ok = fd >= 0 && ftruncate(fd, 0) == 0 && (files[i].length == 0 || write(fd, files[i].content, files[i].length) == (ssize_t)files[i].length) &&

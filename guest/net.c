@@ -116,14 +116,14 @@ void ready_network(void) {
   sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (sock >= 0) {
     set_flags("lo", IFF_UP, 0);
-    if (find_card(prepared_mac, name)) {
-      set_habits(name);
+    if (find_card(prepared_mac, name) && set_habits(name) == 0) {
+      set_flags(name, IFF_UP, 0);
     }
     close(sock);
   }
 }
 
-/* The prepared card has its name and its habits: of a template, it is eth0 as it is in most orders. */
+/* The prepared card has its name and its habits and is up: of a template, it is eth0 as it is in most orders. */
 static bool settled;
 
 /* All other cards get a name of their own first, so that eth0 and eth1 can change places. The cards of a clone were
@@ -131,6 +131,10 @@ static bool settled;
 static int claim_card(const struct nic_order *nic, size_t index) {
   char name[IFNAMSIZ], temporary[IFNAMSIZ];
   bool prepared = index == 0 && find_card(prepared_mac, name), found = prepared;
+  if (prepared && strcmp(name, nic->name) == 0) {
+    settled = true;
+    return 0;
+  }
   if (found && set_mac(name, nic->mac) != 0) {
     return fail("giving the network card %s its address: %s", nic->name, strerror(errno));
   }
@@ -139,10 +143,6 @@ static int claim_card(const struct nic_order *nic, size_t index) {
   }
   if (!found) {
     return fail("there is no network card for %s", nic->name);
-  }
-  if (prepared && strcmp(name, nic->name) == 0) {
-    settled = true;
-    return 0;
   }
   temporary_name(index, temporary);
   if (rename_card(name, temporary) != 0) {
@@ -194,7 +194,8 @@ static int set_up(const struct nic_order *nic, size_t index) {
   if (!ready && set_habits(nic->name) != 0) {
     return -1;
   }
-  if (set_addresses(nic) != 0 || set_flags(nic->name, IFF_UP, 0) != 0 || set_route(nic) != 0) {
+  /* A card that is up announces itself when its hardware address changes, which has to be after it has another. */
+  if (set_addresses(nic) != 0 || (ready ? set_mac(nic->name, nic->mac) : set_flags(nic->name, IFF_UP, 0)) != 0 || set_route(nic) != 0) {
     return fail("configuring %s: %s", nic->name, strerror(errno));
   }
   return 0;

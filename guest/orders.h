@@ -25,6 +25,7 @@ enum opcode {
   OP_STAGE,
   OP_RELEASE,
   OP_RELAY,
+  OP_MOUNT_ROOT,
 };
 
 struct arena {

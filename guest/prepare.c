@@ -125,6 +125,51 @@ static int make_read_only(void) {
   return 0;
 }
 
+/* The mount points of the files that every machine gets: looked up, made and mounted while they are empty. */
+static int make_identity_files(void) {
+  const struct file_order files[] = {{"/etc/hostname", NULL, 0, 0644, 0, 0}, {"/etc/hosts", NULL, 0, 0644, 0, 0},
+                                     {"/etc/resolv.conf", NULL, 0, 0644, 0, 0}, {"/etc/machine-id", NULL, 0, 0444, 0, 0}};
+  return write_files(files, sizeof files / sizeof *files);
+}
+
+/* What nearly every program needs, read once for all clones of a template: none of them goes to its disk for it. */
+static void read_common_files(void) {
+  static const char *const paths[] = {"/etc/passwd", "/etc/group", "/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6",
+                                      "/lib/ld-musl-x86_64.so.1"};
+  enum { PARTS = 128 };
+  static char bytes[65536];
+  int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    struct stat st;
+    int fd = rooted_open(root, paths[i], O_RDONLY | O_NONBLOCK);
+    bool regular = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    for (int part = 0; regular && part < PARTS && read(fd, bytes, sizeof bytes) > 0; part++) {
+    }
+    if (fd >= 0) {
+      close(fd);
+    }
+  }
+  close(root);
+}
+
+int prepare_root(const struct machine_orders *orders) {
+  if (host_test) {
+    return 0;
+  }
+  if (orders->root_disk == NULL || orders->upper_disk == NULL) {
+    return fail("the orders lack a root or a writable layer");
+  }
+  umask(0);
+  limit_memory();
+  int result = mount_root(orders) == 0 && make_identity_files() == 0 ? 0 : -1;
+  if (result == 0) {
+    read_common_files();
+  }
+  /* Everything a clone's copy of the disk must have. */
+  sync();
+  return result;
+}
+
 int prepare_machine(const struct machine_orders *orders) {
   if (host_test) {
     return 0;
@@ -137,9 +182,12 @@ int prepare_machine(const struct machine_orders *orders) {
   }
   set_clock(orders->clock);
   umask(0);
-  limit_memory();
+  bool mounted = root_is_mounted();
+  if (!mounted) {
+    limit_memory();
+  }
   bool ok = set_identity(orders) == 0 && configure_network(orders) == 0 && set_sysctls(orders) == 0 &&
-            mount_root(orders) == 0 && mount_all(orders) == 0 && write_identity_files(orders) == 0 &&
+            (mounted || mount_root(orders) == 0) && mount_all(orders) == 0 && write_identity_files(orders) == 0 &&
             write_files(orders->files, orders->file_count) == 0 && (!orders->read_only || make_read_only() == 0);
   return ok ? 0 : -1;
 }

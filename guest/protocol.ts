@@ -58,6 +58,7 @@ export const OPCODE = {
   stage: 18,
   release: 19,
   relay: 20,
+  mountRoot: 21,
 } as const;
 
 export interface Frame {

@@ -19,6 +19,7 @@
 #define NEW_ROOT PRIVATE "/newroot"
 #define CREATED PRIVATE "/created"
 #define DEV PRIVATE "/dev"
+#define MOUNTED PRIVATE "/mounted"
 enum { MAX_LAYERS = 120 };
 
 /* Mount points that were not in the image: kept out of the layers that a build exports. */
@@ -204,10 +205,13 @@ int mount_root(const struct machine_orders *orders) {
     return -1;
   }
   int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int result = make_mount_points(root) == 0 ? place_dev(root) : -1;
+  int result = make_mount_points(root) == 0 && place_dev(root) == 0 ? write_file(MOUNTED, "", 0, 0600) : -1;
   close(root);
   return result;
 }
+
+/* Mounted by a job, whose memory is gone: the file tells. */
+bool root_is_mounted(void) { return access(MOUNTED, F_OK) == 0; }
 
 /* "\040" of /proc/mounts is a blank. */
 static void unescape(char *text) {

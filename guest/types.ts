@@ -218,6 +218,11 @@ export interface GuestClient extends AsyncDisposable {
   /** Resolves (never rejects) when the channel is gone. */
   readonly closed: Promise<void>;
   prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void>;
+  /**
+   * Ahead of `prepare`: mounts the root and a fresh writable layer, by the serials of their disks, and syncs them. For a
+   * machine that becomes a template: its clones, whose disks are the same, only do the rest.
+   */
+  mountRoot(root: { readonly disk: string; readonly upper: string }, signal?: AbortSignal): Promise<void>;
   /** Starts the one workload. After a reconnect `attachWorkload` gives it again, with the unacknowledged output first. */
   startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
   attachWorkload(signal?: AbortSignal): Promise<GuestProcess>;

@@ -9,6 +9,16 @@
 
 #include "kestrel.h"
 
+static char *kept;
+static size_t kept_size;
+
+void keep_failure(char *text, size_t size) {
+  kept = text, kept_size = size;
+  if (size > 0) {
+    text[0] = 0;
+  }
+}
+
 /* For jobs: the text becomes the refusal's. */
 int fail(const char *format, ...) {
   char text[2048];
@@ -16,6 +26,10 @@ int fail(const char *format, ...) {
   va_start(list, format);
   int n = vsnprintf(text, sizeof text, format, list);
   va_end(list);
+  if (kept_size > 0) {
+    snprintf(kept, kept_size, "%s", text);
+    return -1;
+  }
   if (write(2, text, n < 0 ? 0 : n < (int)sizeof text ? (size_t)n : sizeof text - 1) < 0) {
     errno = 0;
   }

@@ -8,6 +8,8 @@ export interface DiskSpec {
   /** `vmdk`: a flat multi-extent descriptor over an erofs index and its layer tars. */
   readonly format: 'raw' | 'vmdk';
   readonly readOnly: boolean;
+  /** An ext4 file system of this size with nothing on it, which `create` makes unless the file is there. */
+  readonly blank?: { readonly sizeMib: number; readonly label: string };
 }
 
 export interface NicSpec {

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asideName } from '../../base/asides.ts';
@@ -147,13 +147,16 @@ export class RootDisks {
 
 const rootKey = (diffIds: readonly string[]): string => shortHash(diffIds.join('\n'), 32);
 
-/** A flat VMDK of several extents (VMware Virtual Disk Format 1.1): sectors, then a file to read them from. */
+/**
+ * A flat VMDK of several extents (VMware Virtual Disk Format 1.1): sectors, then a file to read them from. Its content id
+ * tells it from one that is made of the same layers later, whose index may lie otherwise.
+ */
 const describeVmdk = (image: ErofsImage, tars: readonly string[]): string => {
   const extents = image.devices.map(({ sectors }, index) => `RW ${sectors} FLAT "${tars[index]}" 0`);
   return [
     '# Disk DescriptorFile',
     'version=1',
-    'CID=fffffffe',
+    `CID=${randomBytes(4).toString('hex')}`,
     'parentCID=ffffffff',
     'createType="twoGbMaxExtentFlat"',
     '',

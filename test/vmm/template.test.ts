@@ -1,12 +1,15 @@
-import { chmod, mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { existsSync, writeFileSync } from 'node:fs';
+import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { homePaths } from '../../base/paths.ts';
 import type { MachineSpec } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
+import type { MakeInput } from '../../vmm/template/aside.ts';
 import { createTemplates, templateKey } from '../../vmm/template/index.ts';
-import type { MakeInput, makeTemplate } from '../../vmm/template/make.ts';
-import { pruneTemplates, publishTemplate, readTemplate, sealTemplate, templateAt, templatesFolder } from '../../vmm/template/store.ts';
+import type { makeTemplate } from '../../vmm/template/make.ts';
+import type { makeRootedTemplate } from '../../vmm/template/make-rooted.ts';
+import { pruneTemplates, publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
 import { spec, tempDir, toolchain } from './support.ts';
 
 const settings: QemuSettings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 1 };
@@ -17,19 +20,44 @@ const fakeMake: typeof makeTemplate = async ({ root, key }) => {
   await mkdir(aside, { recursive: true });
   await writeFile(join(aside, 'ram'), 'memory');
   await writeFile(join(aside, 'state'), 'state');
-  const template = templateAt(aside, key, false);
-  await sealTemplate(aside, template, settings.toolchain.id);
-  return publishTemplate(root, aside, template);
+  await sealTemplate(aside, { form: 'mapped', toolchain: settings.toolchain.id });
+  return publishTemplate(root, aside, key, 'mapped');
+};
+
+const fakeMakeRooted: typeof makeRootedTemplate = async ({ root, key, disks }) => {
+  const aside = join(root, `${key}.making`);
+  await mkdir(aside, { recursive: true });
+  for (const name of ['ram', 'state', 'upper']) {
+    await writeFile(join(aside, name), name);
+  }
+  await sealTemplate(aside, { form: 'rooted', toolchain: settings.toolchain.id, root: disks.root.path });
+  return publishTemplate(root, aside, key, 'rooted');
 };
 
 const makeShelf = (make: typeof makeTemplate = fakeMake) => {
   const paths = homePaths(tempDir());
+  const images = tempDir();
+  const disks = (image: string, sizeMib = 1024) => {
+    const path = join(images, image);
+    if (!existsSync(path)) {
+      writeFileSync(path, 'CID=1');
+    }
+    return [
+      { serial: 'root', path, format: 'vmdk', readOnly: true },
+      { serial: 'upper', path: '/none', format: 'raw', readOnly: false, blank: { sizeMib, label: 'upper' } },
+    ] as const;
+  };
   const made: MachineSpec[] = [];
   const recording: typeof makeTemplate = (input: MakeInput) => {
     made.push(input.spec);
     return make(input);
   };
-  return { paths, made, root: templatesFolder(paths), templates: createTemplates({ settings, paths, make: recording, quietMs: 1 }) };
+  const makeRooted: typeof makeRootedTemplate = (input) => {
+    made.push(input.spec);
+    return fakeMakeRooted(input);
+  };
+  const templates = createTemplates({ settings, paths, make: recording, makeRooted, quietMs: 1 });
+  return { paths, made, disks, root: templatesFolder(paths), templates };
 };
 
 describe('the key of a template', () => {
@@ -89,11 +117,11 @@ describe('templates', () => {
     const { templates } = makeShelf();
     const template = await templates.make(spec());
     for (const left of [template, undefined]) {
-      await templates.failed({ key: template?.key ?? '', ram: '', state: '' });
+      await templates.failed({ key: template?.key ?? '' });
       expect(await templates.find(spec())).toEqual(left);
     }
     const again = await templates.make(spec());
-    await templates.failed({ key: template?.key ?? '', ram: '', state: '' });
+    await templates.failed({ key: template?.key ?? '' });
     expect(await templates.find(spec())).toEqual(again);
   });
 
@@ -110,6 +138,61 @@ describe('templates', () => {
     expect(await readTemplate(root, template?.key ?? '')).toBe('broken');
     expect(await templates.find(spec())).toBeUndefined();
     expect(await readdir(root)).toEqual([]);
+  });
+
+  it('with a root come after the plain one, for machines whose layer is still to be made', async () => {
+    const { templates, made, root, disks } = makeShelf();
+    templates.wanted(spec({ disks: disks('image') }));
+    await vi.waitFor(async () => expect(await templates.find(spec({ disks: disks('image') }), 'rooted')).toBeDefined());
+    expect(made).toHaveLength(2);
+    expect((await readdir(root)).length).toBe(2);
+    const shares = [{ tag: 't', path: '/', readOnly: true, ownership: 'keep' }] as const;
+    const [image, upper] = disks('image');
+    const others = [
+      spec({ disks: disks('other') }),
+      spec({ disks: disks('image', 2048) }),
+      spec({ disks: disks('image'), memoryMib: 4096 }),
+      spec({ disks: disks('image'), shares }),
+      spec({ disks: [image, { ...upper, blank: undefined }] as MachineSpec['disks'] }),
+      spec({ disks: [{ ...image, readOnly: false }, upper] as MachineSpec['disks'] }),
+    ];
+    for (const other of others) {
+      expect(await templates.find(other, 'rooted')).toBeUndefined();
+    }
+  });
+
+  it('with a root belong to the very file that was mounted', async () => {
+    const { templates, disks } = makeShelf();
+    const machine = spec({ disks: disks('image') });
+    await templates.makeRooted(machine);
+    await writeFile(machine.disks[0]?.path ?? '', 'CID=2');
+    expect(await templates.find(machine, 'rooted')).toBeUndefined();
+  });
+
+  it('with a root are not made where the guest just runs', async () => {
+    const { disks } = makeShelf();
+    const paths = homePaths(tempDir());
+    const templates = createTemplates({ settings: { ...settings, accelerator: 'kvm' }, paths, make: fakeMake, makeRooted: fakeMakeRooted });
+    expect(await templates.makeRooted(spec({ disks: disks('image') }))).toBeUndefined();
+  });
+
+  it('with a root go with it, and when a dozen others were used since', async () => {
+    const { templates, root, disks } = makeShelf();
+    const keys: string[] = [];
+    for (let count = 0; count < 14; count++) {
+      const template = await templates.makeRooted(spec({ disks: disks(`image${count}`) }));
+      keys.push(template?.key ?? '');
+      await utimes(join(root, template?.key ?? '', 'template.json'), count + 1, count + 1);
+    }
+    const first = spec({ disks: disks('image0') });
+    // What the newest could not know when it was made.
+    expect((await pruneTemplates(root, settings.toolchain.id)).sort()).toEqual([keys[1]].sort());
+    expect(await templates.find(first, 'rooted')).toBeUndefined();
+    await templates.find(spec({ disks: disks('image2') }), 'rooted');
+    await rm(disks('image13')[0].path);
+    expect(await pruneTemplates(root, settings.toolchain.id)).toEqual([keys[13]]);
+    await templates.makeRooted(first);
+    expect(await templates.find(spec({ disks: disks('image2') }), 'rooted')).toBeDefined();
   });
 
   it('of another toolchain are thrown away, and nothing that is being made', async () => {

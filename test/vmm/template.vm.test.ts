@@ -14,7 +14,7 @@ import type { DiskSpec, Machine, MachineSpec, NicSpec } from '../../vmm/machine.
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
 import { createTemplates, templateKey } from '../../vmm/template/index.ts';
-import { sealTemplate, templateAt, templatesFolder } from '../../vmm/template/store.ts';
+import { sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
 import type { Templates } from '../../vmm/template/types.ts';
 import { machineOrders, processSpec, readAll } from '../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../guest/test-machine.ts';
@@ -222,6 +222,75 @@ describe('clones of one template', () => {
   });
 });
 
+describe('a template with a root', () => {
+  const blank = { sizeMib: 1024, label: 'upper' };
+  const rooted = (name: string, changes: Partial<MachineSpec> = {}): MachineSpec =>
+    makeSpec(name, {
+      disks: [root(), { serial: 'upper', path: join(dir, `${name}.ext4`), format: 'raw', readOnly: false, blank }],
+      ...changes,
+    });
+  const both = { root: { disk: 'root', upper: 'upper', readOnly: false } };
+  const put = async (guest: GuestClient, path: string, text: string): Promise<void> => {
+    await (await guest.spawn(processSpec(['/bin/box', 'put', path, text]))).exited;
+  };
+
+  it('has it mounted for its clones, each with a writable layer, names and random numbers of its own', async () => {
+    const template = await templates.makeRooted(rooted('any'));
+    expect(await templates.find(rooted('other'), 'rooted')).toEqual(template);
+    const machines = await Promise.all(['one', 'two'].map((name) => create(rooted(name, { nics: [makeNic(1)] }))));
+    const [one, two] = await Promise.all(
+      machines.map((machine, index) => {
+        const card = { mac: makeNic(1).mac, name: 'eth0', address: `10.9.0.${index + 2}`, prefix: 20, gateway: '10.9.0.1', mtu: 1401 };
+        return wake(machine, { ...both, hostname: `host-${index}`, interfaces: [card] });
+      }),
+    );
+    if (one === undefined || two === undefined) {
+      throw new Error('there are two machines');
+    }
+    expect(await Promise.all(machines.map(wasBooted))).toEqual([false, false]);
+    await Promise.all([put(one, '/new', 'first'), put(two, '/new', 'second')]);
+    expect([await cat(one, '/new'), await cat(two, '/new')]).toEqual(['first', 'second']);
+    expect(await cat(one, '/opt/keep')).toBe('keep');
+    expect([await cat(one, '/etc/hostname'), await cat(two, '/etc/hostname')]).toEqual(['host-0', 'host-1']);
+    expect(await cat(one, '/proc/sys/kernel/random/uuid')).not.toBe(await cat(two, '/proc/sys/kernel/random/uuid'));
+    expect(await cat(two, '/sys/class/net/eth0/address')).toBe(makeNic(1).mac);
+    expect(await cat(two, '/sys/class/net/eth0/mtu')).toBe('1401');
+    expect(await cat(two, '/proc/net/route')).toMatch(/^eth0\t00000000\t0100090A/m);
+    expect(await cat(two, '/proc/net/fib_trie')).toContain('10.9.0.0/20');
+
+    // Started again, the layer has what was written, and no template may claim to have it mounted.
+    await one.powerOff({ stopSignal: 15, graceMs: 0 });
+    await machines[0]?.exited;
+    const again = await wake(await create({ ...rooted('one'), runDir: join(dir, 'again') }), both);
+    expect(await cat(again, '/new')).toBe('first');
+    expect(await cat(again, '/opt/keep')).toBe('keep');
+  });
+
+  it('leaves a volume its place, and puts the files of the machine on top of it', async () => {
+    const disk = await makeDisk('vol0', 64);
+    await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
+    const spec = rooted('vol');
+    const guest = await wake(await create({ ...spec, disks: [...spec.disks, disk] }), {
+      ...both,
+      hostname: 'mine',
+      mounts: [{ kind: 'disk', disk: 'vol0', target: '/etc', readOnly: false, seed: true }],
+    });
+    expect(await cat(guest, '/etc/hostname')).toBe('mine');
+    expect(await cat(guest, '/etc/passwd')).toContain('app:x:1000');
+  });
+
+  it('that was changed is thrown away, and one without it does', async () => {
+    const template = await templates.makeRooted(rooted('any'));
+    await chmod(template?.upper ?? '', 0o600);
+    await writeFile(template?.upper ?? '', 'something else');
+    const machine = await create(rooted('one'));
+    const guest = await wake(machine, both);
+    expect(await wasBooted(machine)).toBe(false);
+    expect(await cat(guest, '/opt/keep')).toBe('keep');
+    expect(await templates.find(rooted('other'), 'rooted')).toBeUndefined();
+  });
+});
+
 describe('a damaged template', () => {
   const damage = async (path: string, at: number): Promise<void> => {
     await chmod(path, 0o600);
@@ -245,7 +314,7 @@ describe('a damaged template', () => {
     await damage(template?.state ?? '', 0);
     await rm(join(folder, 'template.json'));
     await chmod(template?.ram ?? '', 0o600);
-    await sealTemplate(folder, templateAt(folder, template?.key ?? '', false), 'test');
+    await sealTemplate(folder, { form: 'mapped', toolchain: 'test' });
     expect(await templates.find(makeSpec('a'))).toBeDefined();
 
     const machine = await create(makeSpec('one', { nics: [makeNic(1)] }));

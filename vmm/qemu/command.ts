@@ -15,12 +15,14 @@ export interface QemuSettings {
 /**
  * How a machine begins: `cold` boots; `template` boots to be saved, with its memory in the file `ram`;
  * `clone` maps that file copy-on-write and waits for the saved state of its devices. Without `ram` the saved
- * state holds the memory too: for machines with shares, whose memory must be mapped by others as well.
+ * state holds the memory too: for machines with shares, whose memory must be mapped by others as well. `further` is a
+ * clone with a copy of the file, to be saved there again once its guest has done more.
  * `restored` waits for what a machine of its own was saved with; all its devices are there from the start.
  */
 export type Beginning =
   | { readonly kind: 'cold' }
   | { readonly kind: 'template' | 'clone'; readonly ram: string | undefined }
+  | { readonly kind: 'further'; readonly ram: string }
   | { readonly kind: 'restored'; readonly layout: DeviceLayout };
 
 const COLD: Beginning = { kind: 'cold' };
@@ -69,10 +71,12 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...['-device', 'virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel'],
     ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
     ...deviceArgs(spec, beginning),
-    ...(beginning.kind === 'clone' || beginning.kind === 'restored' ? ['-incoming', 'defer'] : []),
+    ...(isIncoming(beginning) ? ['-incoming', 'defer'] : []),
   ];
   return { file: toolchain.qemu.file, args, env: {} };
 };
+
+const isIncoming = ({ kind }: Beginning): boolean => kind === 'clone' || kind === 'further' || kind === 'restored';
 
 /**
  * Without the devices of a desktop: a kernel looks for each of them while it boots. And without HPET: a guest's kernel
@@ -94,7 +98,7 @@ const memoryArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
     return backed('memory-backend-memfd,share=on');
   }
   // A clone opens it for reading only: whatever a guest does, QEMU cannot write to what its siblings live on.
-  const mode = beginning.kind === 'template' ? 'share=on' : 'share=off,readonly=on,rom=off';
+  const mode = beginning.kind === 'template' || beginning.kind === 'further' ? 'share=on' : 'share=off,readonly=on,rom=off';
   return backed(`memory-backend-file,${mode},mem-path=${quote(beginning.ram)}`);
 };
 

@@ -6,6 +6,7 @@ import { exists } from '../../base/files.ts';
 import { logger } from '../../base/log.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { lastLines } from '../console.ts';
+import { copySparse, makeExt4Disk } from '../disks.ts';
 import type { Machine, MachineRecord, MachineSpec, SavedMachine, Vmm } from '../machine.ts';
 import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
@@ -13,6 +14,7 @@ import { loadClone, loadWhole, type Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, freePorts, layoutOf, machineSockets, type QemuSettings } from './command.ts';
 import { launchQemu, makeFolders } from './launch.ts';
 import { isGone, QemuMachine, removeLeftovers, stderrPath } from './machine.ts';
+import { rootDisks } from './machine-class.ts';
 import { connectQmp } from './qmp.ts';
 
 const log = logger('vmm');
@@ -49,42 +51,78 @@ export const createQemuVmm = ({ templates, ...settings }: QemuOptions): Vmm => (
 
 const backendName = (settings: QemuSettings): string => `qemu-${settings.accelerator}`;
 
-/** A clone where there is a template for it; else, and whenever that fails, a machine that boots. */
+/** A clone of the best template that there is; else, and whenever that fails, a machine that boots. */
 const createMachine = async (input: CreateInput): Promise<Machine> => {
   const { spec, nicSockets, templates } = input;
   try {
     input.signal?.throwIfAborted();
     checkSpec(spec, nicSockets);
-    const template = await templates?.find(spec);
-    const clone = template && !spec.cold ? await tryClone(input, template) : undefined;
-    if (clone !== undefined) {
-      return clone;
-    }
-    const booting = await bringUp(input, { kind: 'cold' });
+    const failed = spec.cold ? await knownTemplates(input) : [];
+    const machine = (spec.cold ? undefined : await cloneMachine(input, failed)) ?? (await bootMachine(input));
     // Only now is it known that it was the template: a disk that is not there fails either way.
-    await (template && templates?.failed(template));
-    templates?.wanted(spec);
-    return booting;
+    for (const template of failed) {
+      await templates?.failed(template);
+    }
+    return machine;
   } finally {
     // QEMU has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
     destroyAll(nicSockets);
   }
 };
 
-/** Undefined when the template is of no use: the machine is then booted with the same sockets. */
+/** From the template that is furthest; undefined without one. Those that were of no use are added to `failed`. */
+const cloneMachine = async (input: CreateInput, failed: Template[]): Promise<Machine | undefined> => {
+  const { spec, templates } = input;
+  const rooted = (await isUntouched(spec)) ? await templates?.find(spec, 'rooted') : undefined;
+  const first = rooted && (await tryClone(input, rooted));
+  if (first !== undefined) {
+    return first;
+  }
+  const plain = await templates?.find(spec);
+  const second = plain && (await tryClone(input, plain));
+  failed.push(...[rooted, second === undefined ? plain : undefined].filter((template) => template !== undefined));
+  if (second !== undefined && rooted === undefined) {
+    templates?.wanted(spec);
+  }
+  return second;
+};
+
+/** Its writable layer is still to be made: then it may come from a template, whose guest has it mounted. */
+const isUntouched = async (spec: MachineSpec): Promise<boolean> => {
+  const disks = rootDisks(spec);
+  return disks !== undefined && !(await exists(disks.upper.path));
+};
+
+/** Undefined when the template is of no use: the machine is then begun in another way, with the same sockets. */
 const tryClone = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
   const { spec, signal } = input;
   const begin = Date.now();
   try {
+    const disks = template.upper === undefined ? undefined : rootDisks(spec);
+    if (disks !== undefined && template.upper !== undefined) {
+      await copySparse(template.upper, disks.upper.path, signal);
+    }
     const machine = await bringUp(input, { kind: 'clone', ram: template.ram }, template);
     log.info('cloned', { machine: spec.name, template: template.key, ms: Date.now() - begin });
     input.templates?.watch(template, machine);
     return machine;
   } catch (error) {
     signal?.throwIfAborted();
-    log.warn('a clone failed; booting instead', { machine: spec.name, template: template.key, reason: describeError(error) });
+    log.warn('a clone failed; beginning in another way', { machine: spec.name, template: template.key, reason: describeError(error) });
     return undefined;
   }
+};
+
+/** Those that a clone of this machine may have come from. */
+const knownTemplates = async ({ spec, templates }: CreateInput): Promise<Template[]> => {
+  const found = [await templates?.find(spec, 'rooted'), await templates?.find(spec)];
+  return found.filter((template) => template !== undefined);
+};
+
+const bootMachine = async (input: CreateInput): Promise<Machine> => {
+  const machine = await bringUp(input, { kind: 'cold' });
+  input.templates?.wanted(input.spec);
+  return machine;
 };
 
 /** A machine goes on only with the very programs it was saved by: another QEMU may read its state wrongly. */
@@ -114,6 +152,7 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
   try {
     cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
     await makeFolders(spec);
+    await makeBlanks(settings, spec, signal);
     const helpers = await startShares(settings, spec, cleanup, signal);
     const { child, process, qmp } = await launchQemu({ settings, spec, nicSockets, beginning, cleanup, signal });
     if (saved !== undefined) {
@@ -143,6 +182,12 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
     await cleanup.run().catch(() => {});
     throw error;
   }
+};
+
+const makeBlanks = async ({ toolchain }: QemuSettings, { disks }: MachineSpec, signal?: AbortSignal): Promise<void> => {
+  await Promise.all(
+    disks.map(({ path, blank }) => (blank === undefined ? undefined : makeExt4Disk({ path, ...blank, mkfs: toolchain.mkfsExt4, signal }))),
+  );
 };
 
 /** Longest path of a unix socket that every kernel takes, with the longest name a machine has in its folder. */

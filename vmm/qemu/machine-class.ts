@@ -1,4 +1,4 @@
-import type { MachineSpec } from '../machine.ts';
+import type { DiskSpec, MachineSpec } from '../machine.ts';
 
 /** Disks, network cards and shares that a clone can be given. */
 export const SLOTS = 16;
@@ -36,3 +36,16 @@ export const cloneRefusal = (spec: MachineSpec): string | undefined => {
     ? `${count} disks, network cards and shared folders are more than the ${SLOTS} that a template has slots for`
     : undefined;
 };
+
+/** Pure: the disks of a machine that may begin with its root mounted: an image, and a layer with nothing on it yet. */
+export const rootDisks = ({ disks, shares }: MachineSpec): RootedDisks | undefined => {
+  const [root, upper] = disks;
+  // Memory that others map is a copy of what the state holds: there is nothing to gain by holding more.
+  return root?.readOnly && upper?.blank !== undefined && shares.length === 0 ? { root, upper, blank: upper.blank } : undefined;
+};
+
+export interface RootedDisks {
+  readonly root: DiskSpec;
+  readonly upper: DiskSpec;
+  readonly blank: NonNullable<DiskSpec['blank']>;
+}

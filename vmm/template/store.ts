@@ -1,18 +1,21 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFile, chmod, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { appendFile, chmod, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { exists, syncFolder, writeFileAtomic } from '../../base/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
-import type { Template } from './types.ts';
+import type { Template, TemplateForm } from './types.ts';
 
 /** Raised when templates of older versions of hypr can no longer be used. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 /** `template.json`: what the files beside it were when they were saved. */
 interface Description {
   readonly format: number;
   readonly toolchain: string;
+  readonly form: TemplateForm;
+  /** Of a rooted one: the disk that its guest has mounted. */
+  readonly root?: string;
   readonly files: readonly FileFacts[];
 }
 
@@ -29,12 +32,17 @@ const HASHED_BYTES = 8 << 20;
 
 export const templatesFolder = (paths: HomePaths): string => join(paths.cache, 'templates');
 
-/** The files of a template; `whole` if its state holds its memory too. */
-export const templateAt = (folder: string, key: string, whole: boolean): Template => ({
-  key,
-  ram: whole ? undefined : join(folder, 'ram'),
-  state: join(folder, 'state'),
-});
+const FILES: Readonly<Record<TemplateForm, readonly string[]>> = {
+  whole: ['state'],
+  mapped: ['state', 'ram'],
+  rooted: ['state', 'ram', 'upper'],
+};
+
+/** The files of a template. */
+export const templateAt = (folder: string, key: string, form: TemplateForm): Template => {
+  const place = (name: string) => (FILES[form].includes(name) ? join(folder, name) : undefined);
+  return { key, state: join(folder, 'state'), ram: place('ram'), upper: place('upper') };
+};
 
 /**
  * The template with a key; undefined when there is none, `broken` when its files are not what was saved.
@@ -45,10 +53,11 @@ export const readTemplate = async (root: string, key: string): Promise<Template 
   const folder = join(root, key);
   try {
     const known = JSON.parse(await readFile(join(folder, 'template.json'), 'utf8')) as Partial<Description> | null;
-    const names = known?.files?.map(({ name }) => name) ?? [];
-    const facts = await describeFiles(folder, names.includes('ram') ? FILES : ['state']);
-    const isSame = known?.format === FORMAT && JSON.stringify(facts) === JSON.stringify(known.files);
-    return isSame ? templateAt(folder, key, !names.includes('ram')) : 'broken';
+    if (known?.format !== FORMAT || known.form === undefined || FILES[known.form] === undefined) {
+      return 'broken';
+    }
+    const facts = await describeFiles(folder, FILES[known.form]);
+    return JSON.stringify(facts) === JSON.stringify(known.files) ? templateAt(folder, key, known.form) : 'broken';
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError) {
       return (await hasEntry(root, key)) ? 'broken' : undefined;
@@ -56,8 +65,6 @@ export const readTemplate = async (root: string, key: string): Promise<Template 
     throw error;
   }
 };
-
-const FILES = ['state', 'ram'];
 
 const describeFiles = (folder: string, names: readonly string[]): Promise<FileFacts[]> =>
   Promise.all(
@@ -83,8 +90,12 @@ const describeFiles = (folder: string, names: readonly string[]): Promise<FileFa
 const hasEntry = async (root: string, key: string): Promise<boolean> => (await listFolder(root)).includes(key);
 
 /** Makes the files of a finished template durable and read-only and writes down what they are. */
-export const sealTemplate = async (folder: string, template: Template, toolchain: string): Promise<void> => {
-  for (const path of template.ram === undefined ? [template.state] : [template.state, template.ram]) {
+export const sealTemplate = async (
+  folder: string,
+  facts: { readonly form: TemplateForm; readonly toolchain: string; readonly root?: string },
+): Promise<void> => {
+  for (const name of FILES[facts.form]) {
+    const path = join(folder, name);
     const file = await open(path, 'r+');
     try {
       await file.sync();
@@ -93,17 +104,17 @@ export const sealTemplate = async (folder: string, template: Template, toolchain
     }
     await chmod(path, 0o400);
   }
-  const files = await describeFiles(folder, template.ram === undefined ? ['state'] : FILES);
-  const description: Description = { format: FORMAT, toolchain, files };
+  const files = await describeFiles(folder, FILES[facts.form]);
+  const description: Description = { format: FORMAT, ...facts, files };
   await writeFileAtomic(join(folder, 'template.json'), JSON.stringify(description), 0o400);
 };
 
 /** Gives a sealed template its name; one that was there is thrown away. */
-export const publishTemplate = async (root: string, aside: string, { key, ram }: Template): Promise<Template> => {
+export const publishTemplate = async (root: string, aside: string, key: string, form: TemplateForm): Promise<Template> => {
   await discardTemplate(root, key);
   await rename(aside, join(root, key));
   await syncFolder(root);
-  return templateAt(join(root, key), key, ram === undefined);
+  return templateAt(join(root, key), key, form);
 };
 
 /** Clones that live go on: the kernel keeps a file that is mapped. */
@@ -127,23 +138,45 @@ export const countFailure = async (root: string, key: string): Promise<number> =
 
 const failuresPath = (root: string, key: string): string => join(root, `${key}.failures`);
 
-/** Throws away the templates of other toolchains and what was left half thrown away. Gives their names. */
+/** How many templates with a root are kept: each is a hundred megabytes. */
+const MAX_ROOTED = 12;
+
+/** A template that was just used is the last to go. */
+export const touchTemplate = async (root: string, key: string): Promise<void> => {
+  const now = new Date();
+  await utimes(join(root, key, 'template.json'), now, now);
+};
+
+/**
+ * Throws away the templates of other toolchains, those whose root is gone, of the others
+ * with a root the ones that were not used for longest, and what was left half thrown away. Gives their names.
+ */
 export const pruneTemplates = async (root: string, toolchain: string): Promise<string[]> => {
   const removed: string[] = [];
+  const rooted: Array<{ name: string; usedAt: number }> = [];
   for (const name of await listFolder(root)) {
     if (name.endsWith('.gone')) {
       await rm(join(root, name), { recursive: true, force: true });
-    } else if (/^[0-9a-f]+$/.test(name) && (await toolchainOf(join(root, name))) !== toolchain) {
-      await discardTemplate(root, name);
-      removed.push(name);
+    } else if (/^[0-9a-f]+$/.test(name)) {
+      const known = await readDescription(join(root, name));
+      if (known?.toolchain !== toolchain || (known.root !== undefined && !(await exists(known.root)))) {
+        removed.push(name);
+      } else if (known.root !== undefined) {
+        rooted.push({ name, usedAt: (await stat(join(root, name, 'template.json'))).mtimeMs });
+      }
     }
+  }
+  rooted.sort((a, b) => b.usedAt - a.usedAt);
+  removed.push(...rooted.slice(MAX_ROOTED).map(({ name }) => name));
+  for (const name of removed) {
+    await discardTemplate(root, name);
   }
   return removed;
 };
 
-const toolchainOf = async (folder: string): Promise<string | undefined> => {
+const readDescription = async (folder: string): Promise<Partial<Description> | undefined> => {
   try {
-    return (JSON.parse(await readFile(join(folder, 'template.json'), 'utf8')) as Partial<Description> | null)?.toolchain;
+    return (JSON.parse(await readFile(join(folder, 'template.json'), 'utf8')) as Partial<Description> | null) ?? undefined;
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError) {
       return undefined;

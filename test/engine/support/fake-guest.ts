@@ -264,6 +264,8 @@ export class FakeClient implements GuestClient {
     this.#closed.resolve();
   }
 
+  async mountRoot(): Promise<void> {}
+
   async prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void> {
     await this.#answer(this.#guest.behaviour.prepare, signal);
     this.#guest.orders = orders;

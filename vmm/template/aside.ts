@@ -1,0 +1,114 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Cleanup } from '../../base/cleanup.ts';
+import { isErrno } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files.ts';
+import { runtimeDir } from '../../base/paths.ts';
+import { type ProcessIdentity, signalProcess } from '../../base/process.ts';
+import { connectGuest } from '../../guest/client.ts';
+import type { GuestClient } from '../../guest/types.ts';
+import type { MachineSpec } from '../machine.ts';
+import { loadClone, type Saved, saveState } from '../qemu/clone.ts';
+import { type Beginning, machineSockets, type QemuSettings } from '../qemu/command.ts';
+import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
+import { isGone } from '../qemu/machine.ts';
+import { endWithUs } from './guard.ts';
+
+/** Software emulation boots in 2–4 s; a loaded machine may take many times that. */
+export const BOOT_MS = 120_000;
+
+export interface MakeInput {
+  readonly settings: QemuSettings;
+  /** Folder of all templates. */
+  readonly root: string;
+  readonly key: string;
+  /** Any machine of the class: its processors, its memory and whether it has shares count. */
+  readonly spec: MachineSpec;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs `make` with an empty folder, which a failure takes away, and a maker that was killed leaves to the next. */
+export const withAside = async <T>({ root, key }: MakeInput, make: (aside: string) => Promise<T>): Promise<T> => {
+  const aside = join(root, `${key}.making`);
+  await removeUnfinished(aside);
+  await mkdir(aside, { recursive: true, mode: 0o700 });
+  try {
+    return await make(aside);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    throw error;
+  }
+};
+
+/** A machine on the way to being a template, or trying one out. */
+export interface Beside {
+  readonly beginning: Beginning;
+  readonly disks: MachineSpec['disks'];
+}
+
+/** A QEMU of its own, whose end is the end of `work`, and of this process if that comes first. */
+export const runBeside = async (
+  input: MakeInput,
+  { beginning, disks }: Beside,
+  work: (launched: Launched, spec: MachineSpec) => Promise<void>,
+): Promise<void> => {
+  const { settings, signal } = input;
+  const cleanup = new Cleanup();
+  try {
+    const dir = await mkdtemp(join(runtimeDir(), 't-'));
+    cleanup.defer(() => rm(dir, { recursive: true, force: true }));
+    const place = { name: 'template', runDir: join(dir, 'm'), consoleLog: join(dir, 'console') };
+    const spec = { ...input.spec, ...place, disks, nics: [], shares: [] };
+    await makeFolders(spec);
+    const onSpawn = ({ pid }: ChildProcess) => {
+      if (pid !== undefined) {
+        const guard = endWithUs(pid);
+        cleanup.defer(() => guard.release());
+      }
+    };
+    const launched = await launchQemu({ settings, spec, nicSockets: [], beginning, cleanup, signal, onSpawn });
+    await writeFileAtomic(processPath(join(input.root, `${input.key}.making`)), JSON.stringify(launched.process));
+    await work(launched, spec);
+  } finally {
+    await cleanup.run();
+  }
+};
+
+/** Lets a clone go on until its agent answers, and closes the connection after `work`. */
+export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: GuestWork = async () => {}): Promise<void> =>
+  runBeside(input, beside, async (launched, spec) => {
+    const { signal } = input;
+    await loadClone({ qmp: launched.qmp, spec, saved, signal });
+    await launched.qmp.run('cont', undefined, signal);
+    const guest = await connectGuest(machineSockets(spec.runDir).agent, { timeout: BOOT_MS, ...(signal ? { signal } : {}) });
+    try {
+      await work(guest, launched);
+    } finally {
+      await guest.close();
+    }
+  });
+
+type GuestWork = (guest: GuestClient, launched: Launched) => Promise<void>;
+
+/** Saves a machine's state and ends it: what it holds in memory must not go on to a file that is a template's. */
+export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signal?: AbortSignal): Promise<void> => {
+  await saveState(qmp, saved, signal);
+  signalProcess(process, 'SIGKILL');
+  await isGone(process);
+};
+
+const processPath = (aside: string): string => join(aside, 'process.json');
+
+/** What a maker that was killed left: its machine would wait for orders for ever. */
+const removeUnfinished = async (aside: string): Promise<void> => {
+  try {
+    const identity = JSON.parse(await readFile(processPath(aside), 'utf8')) as ProcessIdentity;
+    signalProcess(identity, 'SIGKILL');
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT') && !(error instanceof SyntaxError)) {
+      throw error;
+    }
+  }
+  await rm(aside, { recursive: true, force: true });
+};

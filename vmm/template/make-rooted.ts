@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { shortHash } from '../../base/paths.ts';
+import { copySparse, makeExt4Disk } from '../disks.ts';
+import type { RootedDisks } from '../qemu/machine-class.ts';
+import { type MakeInput, runClone, saveAndEnd, withAside } from './aside.ts';
+import { publishTemplate, sealTemplate, templateAt } from './store.ts';
+import type { Template } from './types.ts';
+
+/**
+ * Names a template whose guest has mounted a root: of what the one it came from is named after, and the very file that
+ * was mounted. A descriptor holds a number of its own for each time that it was made; another file is told by its time.
+ */
+export const rootedKey = async (base: string, { root, blank }: RootedDisks): Promise<string> => {
+  const { ino, size, mtimeMs } = await stat(root.path);
+  const content =
+    root.format === 'vmdk'
+      ? createHash('sha256')
+          .update(await readFile(root.path))
+          .digest('hex')
+      : mtimeMs;
+  return shortHash(JSON.stringify([base, root, ino, size, content, blank]), 16);
+};
+
+/**
+ * Lets a clone of a template mount a root and an empty writable layer and saves it again, together with that layer: the
+ * clones of the result find both mounted. Mounting is half of what a start costs an emulated guest. For one caller
+ * at a time per key.
+ */
+export const makeRootedTemplate = (input: MakeInput & { readonly base: Template; readonly disks: RootedDisks }): Promise<Template> =>
+  withAside(input, async (aside) => {
+    const { root, key, base, disks, settings, signal } = input;
+    const template = templateAt(aside, key, 'rooted');
+    const { ram, upper } = template;
+    if (base.ram === undefined || ram === undefined || upper === undefined) {
+      throw new Error('a template without its memory in a file cannot be taken further');
+    }
+    await copySparse(base.ram, ram, signal);
+    await makeExt4Disk({ path: upper, ...disks.blank, mkfs: settings.toolchain.mkfsExt4, signal });
+    const own = [disks.root, { ...disks.upper, path: upper }];
+    await runClone(input, { beginning: { kind: 'further', ram }, disks: own }, { ram, state: base.state }, async (guest, launched) => {
+      await guest.mountRoot({ disk: disks.root.serial, upper: disks.upper.serial }, signal);
+      await saveAndEnd(launched, template, signal);
+    });
+    await sealTemplate(aside, { form: 'rooted', toolchain: settings.toolchain.id, root: disks.root.path });
+    const tried = join(aside, 'tried');
+    await copySparse(upper, tried, signal);
+    const beginning = { kind: 'clone', ram } as const;
+    await runClone(input, { beginning, disks: [disks.root, { ...disks.upper, path: tried }] }, template);
+    await rm(tried);
+    return await publishTemplate(root, aside, key, 'rooted');
+  });
