@@ -64,7 +64,7 @@ class Client implements GuestClient {
   }
 
   async mountRoot(root: { readonly disk: string; readonly upper: string }, signal?: AbortSignal): Promise<void> {
-    await this.#ask({ opcode: OPCODE.mountRoot, body: encodeRoot(root), what: 'mounting the root', ms: DEADLINE.prepare, signal });
+    await this.#orders.ask({ opcode: OPCODE.mountRoot, body: encodeRoot(root), what: 'mounting the root', ms: DEADLINE.prepare, signal });
   }
 
   startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess> {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { homePaths } from '../../base/paths.ts';
 import { mustRun } from '../../base/process.ts';
 import { connectGuest } from '../../guest/client.ts';
-import type { Machine, Vmm } from '../../vmm/machine.ts';
+import type { Machine, MachineSpec, Vmm } from '../../vmm/machine.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
 import { createTemplates } from '../../vmm/template/index.ts';
 import { machineOrders } from '../guest/host-agent.ts';
@@ -93,7 +93,8 @@ const openBench = async (): Promise<Bench> => {
   const network = net.createServer((peer) => peer.on('error', () => {}).resume());
   network.listen(join(dir, 'net'));
   await once(network, 'listening');
-  await templates.make({ name: 'c', runDir: dir, consoleLog: dir, vcpus: 1, memoryMib: 512, disks: [], nics: [], shares: [] });
+  const place = { name: 'c', runDir: dir, consoleLog: dir };
+  await templates.makeRooted({ ...place, vcpus: 1, memoryMib: 512, disks: cloneDisks(workshop, join(dir, 'none')), nics: [], shares: [] });
   const vmm = createQemuVmm({ ...settings, templates });
   const machines = new Set<Machine>();
   return {
@@ -107,10 +108,14 @@ const openBench = async (): Promise<Bench> => {
   };
 };
 
+const cloneDisks = (workshop: Workshop, upper: string): MachineSpec['disks'] => [
+  { serial: 'root', path: workshop.root, format: 'raw', readOnly: true },
+  { serial: 'upper', path: upper, format: 'raw', readOnly: false, blank: { sizeMib: 65_536, label: 'upper' } },
+];
+
 const cloneOne = async (input: { vmm: Vmm; workshop: Workshop; dir: string; name: string; machines: Set<Machine> }) => {
   const { vmm, workshop, dir, name } = input;
   const mac = '02:00:00:00:01:01';
-  const upper = await workshop.makeDisk(name);
   const socket = net.connect(join(dir, 'net'));
   await once(socket, 'connect');
   const spec = {
@@ -119,10 +124,7 @@ const cloneOne = async (input: { vmm: Vmm; workshop: Workshop; dir: string; name
     consoleLog: join(dir, `${name}.console`),
     vcpus: 1,
     memoryMib: 512,
-    disks: [
-      { serial: 'root', path: workshop.root, format: 'raw' as const, readOnly: true },
-      { serial: 'upper', path: upper, format: 'raw' as const, readOnly: false },
-    ],
+    disks: cloneDisks(workshop, join(dir, `${name}.ext4`)),
     nics: [{ id: 'n0', mac, mtu: 1500 }],
     shares: [],
   };

@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Seconds that docker compose took on a machine of the same kind (two cores), for hosts without a docker engine. */
 const RECORDED: Readonly<Record<string, number>> = {
@@ -65,7 +66,7 @@ export const benchStart = async (options: StartBench): Promise<void> => {
   }
   const figures = new Figures();
   try {
-    await benchThree(tools, folder, options.rounds, figures);
+    await benchThree({ ...options, tools, folder, figures });
     await benchCurve(tools, folder, options.rounds, figures);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -77,7 +78,13 @@ export const benchStart = async (options: StartBench): Promise<void> => {
   }
 };
 
-const benchThree = async (tools: readonly Tool[], folder: string, rounds: number, figures: Figures): Promise<void> => {
+interface Three extends Pick<StartBench, 'env' | 'rounds'> {
+  readonly tools: readonly Tool[];
+  readonly folder: string;
+  readonly figures: Figures;
+}
+
+const benchThree = async ({ tools, folder, env, rounds, figures }: Three): Promise<void> => {
   const dir = await makeStack(folder, 'benchthree', THREE);
   for (let round = 0; round <= rounds; round++) {
     for (const tool of tools) {
@@ -91,6 +98,9 @@ const benchThree = async (tools: readonly Tool[], folder: string, rounds: number
         }
       };
       await step('up', ['up', '-d', '--wait']);
+      if (round === 0 && tool.name === 'hypr') {
+        await awaitTemplates(env, 2);
+      }
       await step('exec true', ['exec', '-T', 'one', 'true']);
       await step('run --rm true', ['run', '--rm', '-T', 'two', 'true']);
       await step('scale 1 to 8', ['up', '-d', '--wait', '--scale', 'one=8']);
@@ -101,6 +111,15 @@ const benchThree = async (tools: readonly Tool[], folder: string, rounds: number
       }
       await step('down -t 1', ['down', '-t', '1']);
     }
+  }
+};
+
+/** Templates with a root are made when nothing has been started for a while: each of the images has one, or there will be none. */
+const awaitTemplates = async (env: NodeJS.ProcessEnv, count: number): Promise<void> => {
+  const folder = join(env.HYPR_HOME ?? '', 'cache', 'templates');
+  const ready = () => existsSync(folder) && readdirSync(folder).filter((name) => existsSync(join(folder, name, 'upper'))).length >= count;
+  for (let left = 60; left > 0 && !ready(); left--) {
+    await sleep(1_000);
   }
 };
 
