@@ -26,7 +26,7 @@ import type {
 export { GuestExecError } from './channel.ts';
 
 /** Deadlines in ms of orders that take longer than others. */
-const DEADLINE = { prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
+const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
 const KILL = 9;
 
 /**
@@ -96,6 +96,8 @@ class Client implements GuestClient {
         body,
         what: 'the start of a program in the guest',
         output: true,
+        // The guest waits half a minute for a disk of a step, and its reason is worth more than our silence.
+        ms: DEADLINE.start,
         signal,
       });
       return new Process(this, channel, answer.int(2) ?? 0);

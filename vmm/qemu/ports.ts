@@ -55,7 +55,8 @@ export class Ports {
         Promise.race([gone, rejectOnAbort(deadline)]),
       );
       await this.#qmp.run('blockdev-del', { 'node-name': node }, signal);
-      this.#free.unshift(port);
+      // The last to be used again: the guest may not have settled what went with the disk.
+      this.#free.push(port);
     } finally {
       this.#waiting.delete(id);
     }
