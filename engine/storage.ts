@@ -5,6 +5,7 @@ import { type HomePaths, homePaths } from '../base/paths.ts';
 import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../builder/build.ts';
 import { type ImageStore, openImageStore } from '../builder/store/store.ts';
 import { diskUsage } from '../builder/store/usage.ts';
+import { pruneTemplates, templatesFolder } from '../vmm/template/store.ts';
 import { needToolchain, pruneToolchain } from '../vmm/toolchain/index.ts';
 import { findInUse } from './in-use.ts';
 import { hasMachine } from './lifecycle.ts';
@@ -31,6 +32,8 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
   const images = await store.prune(options.images, async () => {
     builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
   });
+  // Those of images that are gone: nothing will ask for them.
+  await pruneTemplates(templatesFolder(paths), (await needToolchain(paths)).id);
   return await withState(paths, async (state) => {
     const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };
     if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
