@@ -30,8 +30,8 @@ const fakeMakeRooted: typeof makeRootedTemplate = async ({ root, key, disks }) =
   for (const name of ['ram', 'state', 'upper']) {
     await writeFile(join(aside, name), name);
   }
-  await sealTemplate(aside, { form: 'rooted', toolchain: settings.toolchain.id, root: disks.root.path });
-  return publishTemplate(root, aside, key, 'rooted');
+  await sealTemplate(aside, { form: 'mapped-rooted', toolchain: settings.toolchain.id, root: disks.root.path });
+  return publishTemplate(root, aside, key, 'mapped-rooted');
 };
 
 const makeShelf = (make: typeof makeTemplate = fakeMake) => {

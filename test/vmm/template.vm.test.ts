@@ -279,6 +279,16 @@ describe('a template with a root', () => {
     expect(await cat(guest, '/etc/passwd')).toContain('app:x:1000');
   });
 
+  it('has it for machines with shared folders too', async () => {
+    await writeFile(join(dir, 'greeting'), 'hello');
+    const shares = [{ tag: 'src', path: dir, readOnly: true, ownership: 'squash' as const }];
+    expect(await templates.makeRooted(rooted('any', { shares }))).toMatchObject({ ram: undefined, upper: expect.any(String) });
+    const machine = await create(rooted('shared', { shares }));
+    const guest = await wake(machine, { ...both, mounts: [{ kind: 'share', tag: 'src', target: '/src', readOnly: true, seed: false }] });
+    expect(await wasBooted(machine)).toBe(false);
+    expect([await cat(guest, '/src/greeting'), await cat(guest, '/opt/keep')]).toEqual(['hello', 'keep']);
+  });
+
   it('that was changed is thrown away, and one without it does', async () => {
     const template = await templates.makeRooted(rooted('any'));
     await chmod(template?.upper ?? '', 0o600);

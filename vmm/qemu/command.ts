@@ -21,8 +21,7 @@ export interface QemuSettings {
  */
 export type Beginning =
   | { readonly kind: 'cold' }
-  | { readonly kind: 'template' | 'clone'; readonly ram: string | undefined }
-  | { readonly kind: 'further'; readonly ram: string }
+  | { readonly kind: 'template' | 'clone' | 'further'; readonly ram: string | undefined }
   | { readonly kind: 'restored'; readonly layout: DeviceLayout };
 
 const COLD: Beginning = { kind: 'cold' };

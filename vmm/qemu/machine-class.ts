@@ -38,10 +38,9 @@ export const cloneRefusal = (spec: MachineSpec): string | undefined => {
 };
 
 /** Pure: the disks of a machine that may begin with its root mounted: an image, and a layer with nothing on it yet. */
-export const rootDisks = ({ disks, shares }: MachineSpec): RootedDisks | undefined => {
+export const rootDisks = ({ disks }: MachineSpec): RootedDisks | undefined => {
   const [root, upper] = disks;
-  // Memory that others map is a copy of what the state holds: there is nothing to gain by holding more.
-  return root?.readOnly && upper?.blank !== undefined && shares.length === 0 ? { root, upper, blank: upper.blank } : undefined;
+  return root?.readOnly && upper?.blank !== undefined ? { root, upper, blank: upper.blank } : undefined;
 };
 
 export interface RootedDisks {

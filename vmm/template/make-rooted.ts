@@ -31,23 +31,24 @@ export const rootedKey = async (base: string, { root, blank }: RootedDisks): Pro
 export const makeRootedTemplate = (input: MakeInput & { readonly base: Template; readonly disks: RootedDisks }): Promise<Template> =>
   withAside(input, async (aside) => {
     const { root, key, base, disks, settings, signal } = input;
-    const template = templateAt(aside, key, 'rooted');
-    const { ram, upper } = template;
-    if (base.ram === undefined || ram === undefined || upper === undefined) {
-      throw new Error('a template without its memory in a file cannot be taken further');
+    const form = base.ram === undefined ? 'whole-rooted' : 'mapped-rooted';
+    const template = templateAt(aside, key, form);
+    const { ram } = template;
+    const upper = join(aside, 'upper');
+    if (base.ram !== undefined && ram !== undefined) {
+      await copySparse(base.ram, ram, signal);
     }
-    await copySparse(base.ram, ram, signal);
     await makeExt4Disk({ path: upper, ...disks.blank, mkfs: settings.toolchain.mkfsExt4, signal });
     const own = [disks.root, { ...disks.upper, path: upper }];
     await runClone(input, { beginning: { kind: 'further', ram }, disks: own }, { ram, state: base.state }, async (guest, launched) => {
       await guest.mountRoot({ disk: disks.root.serial, upper: disks.upper.serial }, signal);
       await saveAndEnd(launched, template, signal);
     });
-    await sealTemplate(aside, { form: 'rooted', toolchain: settings.toolchain.id, root: disks.root.path });
+    await sealTemplate(aside, { form, toolchain: settings.toolchain.id, root: disks.root.path });
     const tried = join(aside, 'tried');
     await copySparse(upper, tried, signal);
     const beginning = { kind: 'clone', ram } as const;
     await runClone(input, { beginning, disks: [disks.root, { ...disks.upper, path: tried }] }, template);
     await rm(tried);
-    return await publishTemplate(root, aside, key, 'rooted');
+    return await publishTemplate(root, aside, key, form);
   });

@@ -35,7 +35,8 @@ export const templatesFolder = (paths: HomePaths): string => join(paths.cache, '
 const FILES: Readonly<Record<TemplateForm, readonly string[]>> = {
   whole: ['state'],
   mapped: ['state', 'ram'],
-  rooted: ['state', 'ram', 'upper'],
+  'mapped-rooted': ['state', 'ram', 'upper'],
+  'whole-rooted': ['state', 'upper'],
 };
 
 /** The files of a template. */

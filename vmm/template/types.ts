@@ -12,8 +12,8 @@ export interface Template {
   readonly upper: string | undefined;
 }
 
-/** What a template consists of: memory in a file; memory in the state; memory in a file, and a root that is mounted. */
-export type TemplateForm = 'mapped' | 'whole' | 'rooted';
+/** Where a template has its guest's memory, in a file (`mapped`) or in the state (`whole`); and whether a root is mounted. */
+export type TemplateForm = 'mapped' | 'whole' | 'mapped-rooted' | 'whole-rooted';
 
 export interface Templates {
   /**
