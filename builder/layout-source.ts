@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 
 /** An image of an OCI layout folder, as `docker buildx build --build-context` names it. */
@@ -16,7 +15,9 @@ export const parseLayoutSource = (text: string): LayoutSource | undefined => {
   if (!text.startsWith(SCHEME)) {
     return undefined;
   }
-  const [, folder = '', tag, digest] = /^(.*?)(?::([^/:@]*))?(?:@([^/@]*))?$/s.exec(text.slice(SCHEME.length)) ?? [];
+  const [, place = '', digest] = /^(.*?)(?:@([^/@]*))?$/s.exec(text.slice(SCHEME.length)) ?? [];
+  // Tags of layouts may be whole names with colons in them: the first one ends the folder.
+  const [, folder = '', tag] = /^([^:]*)(?::(.*))?$/s.exec(place) ?? [];
   if (folder === '' || /[\0\n]/.test(folder)) {
     throw new HyprError('HYPR_USAGE', `${text} names no folder`, { hint: 'write it as oci-layout://FOLDER[:TAG][@sha256:…]' });
   }
@@ -26,12 +27,6 @@ export const parseLayoutSource = (text: string): LayoutSource | undefined => {
     });
   }
   return { folder, tag: tag || undefined, digest };
-};
-
-/** The same with an absolute folder; what is no such address comes back as it is. Throws HYPR_USAGE. */
-export const absoluteLayoutSource = (text: string, base: string): string => {
-  const source = parseLayoutSource(text);
-  return source === undefined ? text : formatLayoutSource({ ...source, folder: resolve(base, source.folder) });
 };
 
 export const formatLayoutSource = ({ folder, tag, digest }: LayoutSource): string =>

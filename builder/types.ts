@@ -155,7 +155,7 @@ export interface BuildRequest {
   readonly annotations?: readonly string[];
   /** `--provenance`: `false`, or the attributes of an attestation: `true`, `mode=min`. */
   readonly provenance?: string;
-  /** What relative paths of outputs and caches start from. Default: the working folder. */
+  /** What relative paths of outputs, caches and layouts start from. Default: the working folder. */
   readonly folder?: string;
   /** Where `dest=-` goes. */
   readonly stdout?: NodeJS.WritableStream;

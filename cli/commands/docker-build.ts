@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/files.ts';
-import { absoluteLayoutSource } from '../../builder/layout-source.ts';
 import { isRemoteSource } from '../../builder/remote-source.ts';
 import type { BuildRequest, BuildResult } from '../../engine/types.ts';
 import type { CliContext } from '../context.ts';
@@ -117,7 +116,8 @@ const outputsOf = ({ context, flags }: Pick<Invocation, 'context' | 'flags'>): P
     noCacheFilter: flags.list('no-cache-filter').flatMap((names) => names.split(',')),
   };
   const given = Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0));
-  const usesPaths = [...outputs, ...lists.cacheFrom, ...lists.cacheTo].length > 0;
+  const layouts = flags.list('build-context').filter((pair) => pair.includes('=oci-layout://'));
+  const usesPaths = [...outputs, ...lists.cacheFrom, ...lists.cacheTo, ...layouts].length > 0;
   return {
     ...given,
     ...parseAttestFlags(flags, flags.list('attest')),
@@ -170,11 +170,11 @@ const readStdin = async ({ stdin }: CliContext): Promise<string> => {
   return Buffer.concat(parts).toString('utf8');
 };
 
-/** Paths become absolute, that of an `oci-layout://` too; `docker-image://` and its like stay. */
+/** Paths become absolute; `docker-image://` and its like stay. */
 const parseContexts = (pairs: readonly string[], cwd: string): Record<string, string> =>
   Object.fromEntries(
     Object.entries(parseKeyValues(pairs, {})).map(([name, source]) => [
       name,
-      /^[a-z-]+:/.test(source) || isRemoteSource(source) ? absoluteLayoutSource(source, cwd) : resolve(cwd, source),
+      /^[a-z-]+:/.test(source) || isRemoteSource(source) ? source : resolve(cwd, source),
     ]),
   );

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { absoluteLayoutSource, formatLayoutSource, parseLayoutSource } from '../../../builder/layout-source.ts';
+import { formatLayoutSource, parseLayoutSource } from '../../../builder/layout-source.ts';
 import { ociDigest } from '../../../builder/store/digest.ts';
 import { openLayoutImage } from '../../../builder/store/oci-layout.ts';
 import { FakeStore } from './fake-store.ts';
@@ -97,6 +97,8 @@ describe('oci-layout:// contexts', () => {
     expect(await wordIn(`oci-layout://${layout}:1`)).toBe('one');
     expect(await wordIn(`oci-layout://${layout}:1@${two.digest}`)).toBe('two');
     expect(await wordIn('oci-layout://layout:1', { folder: shop.folder })).toBe('one');
+    writeIndex([tagged(one, 'docker.io/library/shop:1'), two]);
+    expect(await wordIn(`oci-layout://${layout}:docker.io/library/shop:1`)).toBe('one');
     writeIndex([tagged(one, '1')]);
     expect(await wordIn(`oci-layout://${layout}`)).toBe('one');
     expect(await wordIn(`oci-layout://${layout}:nope`)).toBe('one');
@@ -243,17 +245,12 @@ describe('oci-layout:// addresses', () => {
     ['oci-layout:///a/b', { folder: '/a/b' }],
     ['oci-layout://b:1.0', { folder: 'b', tag: '1.0' }],
     [`oci-layout://../b@${digest}`, { folder: '../b', digest }],
-    [`oci-layout:///a:b/c:t@${digest}`, { folder: '/a:b/c', tag: 't', digest }],
+    [`oci-layout:///a/c:docker.io/b/x:t@${digest}`, { folder: '/a/c', tag: 'docker.io/b/x:t', digest }],
     ['oci-layout:///a/@scope/c', { folder: '/a/@scope/c' }],
     ['oci-layout://.:', { folder: '.' }],
   ])('%s', (text, expected) => {
     const source = parseLayoutSource(text);
     expect(source).toEqual({ tag: undefined, digest: undefined, ...expected });
     expect(parseLayoutSource(formatLayoutSource(source ?? { folder: '', tag: '', digest: '' }))).toEqual(source);
-  });
-
-  it('become absolute; others stay', () => {
-    expect(absoluteLayoutSource('oci-layout://.:1', '/w')).toBe('oci-layout:///w:1');
-    expect(absoluteLayoutSource('docker-image://x', '/w')).toBe('docker-image://x');
   });
 });
