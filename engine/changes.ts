@@ -3,7 +3,7 @@ import { logger } from '../base/log.ts';
 import type { StackNetworks } from './networks.ts';
 import type { Replica } from './replica.ts';
 import type { VmRow } from './state/records.ts';
-import { tellNames } from './tell-names.ts';
+import { tellNamesInTurn } from './tell-names.ts';
 
 const log = logger('supervisor');
 
@@ -51,7 +51,7 @@ export class Changes {
     for (const { run, row } of replicas.values()) {
       // One that is paused is told when it goes on.
       if (run !== undefined && row.state !== 'paused') {
-        tellNames(run, networks.names(row.spec, rows)).catch((error: unknown) =>
+        tellNamesInTurn(run, networks.names(row.spec, rows)).catch((error: unknown) =>
           log.debug('names not told', { replica: row.name, error: messageOf(error) }),
         );
       }

@@ -15,3 +15,29 @@ export const tellNames = async (run: Run, names: NameTable): Promise<void> => {
     throw error;
   }
 };
+
+/** Of runs that are being told something: what they are to hear next. */
+const next = new WeakMap<Run, { names: NameTable | undefined }>();
+
+/**
+ * The same once the guest has taken in what it was told last; of what changes meanwhile it hears only the last. While
+ * thirty machines start, each would otherwise hear of every other, one by one, and answer later and later.
+ */
+export const tellNamesInTurn = async (run: Run, names: NameTable): Promise<void> => {
+  const waiting = next.get(run);
+  if (waiting !== undefined) {
+    waiting.names = names;
+    return;
+  }
+  const turn: { names: NameTable | undefined } = { names };
+  next.set(run, turn);
+  try {
+    while (turn.names !== undefined) {
+      const latest = turn.names;
+      turn.names = undefined;
+      await tellNames(run, latest);
+    }
+  } finally {
+    next.delete(run);
+  }
+};
