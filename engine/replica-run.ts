@@ -80,7 +80,7 @@ export interface BootMachineInput {
  * agent does not answer is given up, and the machine boots.
  */
 export const bootMachine = async (input: BootMachineInput, signal: AbortSignal): Promise<Run> => {
-  const first: Attempt = { layout: undefined, answered: false };
+  const first: Attempt = { layout: undefined, template: undefined, answered: false };
   try {
     return await bootOnce(input, first, signal);
   } catch (error) {
@@ -88,13 +88,15 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
       throw error;
     }
     log.warn('a clone did not wake; booting instead', { machine: input.spec.name, reason: messageOf(error) });
-    return bootOnce({ ...input, spec: { ...input.spec, cold: true } }, { layout: undefined, answered: false }, signal);
+    const cold = { template: first.template };
+    return bootOnce({ ...input, spec: { ...input.spec, cold } }, { layout: undefined, template: undefined, answered: false }, signal);
   }
 };
 
 /** How far it came. */
 interface Attempt {
   layout: DeviceLayout | undefined;
+  template: string | undefined;
   answered: boolean;
 }
 
@@ -109,6 +111,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
     cleanup.defer(() => machine.kill());
     input.onMachine(machine);
     attempt.layout = machine.record.layout;
+    attempt.template = machine.record.template;
     await traced('machine goes on', name, () => machine.start(signal));
     // Nobody waits for the agent of a machine that has died.
     const ended = new AbortController();

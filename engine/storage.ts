@@ -1,16 +1,20 @@
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno } from '../base/errors.ts';
+import { isErrno, messageOf } from '../base/errors.ts';
+import { logger } from '../base/log.ts';
 import { type HomePaths, homePaths } from '../base/paths.ts';
 import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../builder/build.ts';
 import { type ImageStore, openImageStore } from '../builder/store/store.ts';
 import { diskUsage } from '../builder/store/usage.ts';
-import { pruneTemplates, templatesFolder } from '../vmm/template/store.ts';
+import { pruneTemplates } from '../vmm/template/prune.ts';
+import { templatesFolder } from '../vmm/template/store.ts';
 import { needToolchain, pruneToolchain } from '../vmm/toolchain/index.ts';
 import { findInUse } from './in-use.ts';
 import { hasMachine } from './lifecycle.ts';
 import { openStateReader, type StateReader } from './state/store.ts';
 import type { PruneOptions, PruneResult, UsageRow } from './types.ts';
+
+const log = logger('storage');
 
 /** What images, replicas, volumes and builds take on the disk, as `docker system df` counts it. */
 export const measureSystem = async (): Promise<UsageRow[]> => {
@@ -32,15 +36,27 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
   const images = await store.prune(options.images, async () => {
     builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
   });
-  // Those of images that are gone: nothing will ask for them.
-  await pruneTemplates(templatesFolder(paths), (await needToolchain(paths)).id);
+  const templates = await pruneUnusedTemplates(paths);
   return await withState(paths, async (state) => {
     const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };
     if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
       await pruneToolchain(paths);
     }
-    return { images: images.removed, volumes: volumes.names, bytes: builds + images.bytes + volumes.bytes };
+    return { images: images.removed, volumes: volumes.names, bytes: builds + images.bytes + templates + volumes.bytes };
   });
+};
+
+/** Those of images that are gone: nothing will ask for them. Gives what they took, in bytes. What is in the way is no error. */
+const pruneUnusedTemplates = async (paths: HomePaths): Promise<number> => {
+  const folder = templatesFolder(paths);
+  try {
+    const before = await diskUsage(folder);
+    await pruneTemplates(paths, (await needToolchain(paths)).id);
+    return Math.max(0, before - (await diskUsage(folder)));
+  } catch (error) {
+    log.warn('templates were not pruned', { reason: messageOf(error) });
+    return 0;
+  }
 };
 
 /** A link to another home's toolchain: whether that one has machines is not known here. */

@@ -178,16 +178,21 @@ const char *identity_find(const char *user, const struct strings *extra, struct 
 /* caps.c */
 const char *caps_apply(const struct process_spec *spec, uid_t uid);
 
-/* prepare.c, net.c, mounts.c, files.c: run in a job; each prints its error on stderr and gives non-zero */
+/* prepare.c, net.c, mounts.c, files.c: run in a job, or where nothing is waited for in PID 1 itself; each says its error by
+ * fail() and gives non-zero */
 int prepare_machine(const struct machine_orders *orders);
 /* What of that depends on nothing but the disks, for a template whose clones all begin with the same two. */
 int prepare_root(const struct machine_orders *orders);
 int mount_all(const struct machine_orders *orders);
 int make_dev(void);
 int mount_root(const struct machine_orders *orders);
+/* Waits until the writable layer is on its disk. */
+int sync_upper(void);
 /* Whether the root was mounted by an order before this one. */
 bool root_is_mounted(void);
 int write_files(const struct file_order *files, size_t count);
+/* Uncovers what the root has in their places. */
+void take_files_away(const struct file_order *files, size_t count);
 void ready_network(void);
 int configure_network(const struct machine_orders *orders);
 int set_clock(uint64_t wall_ms);

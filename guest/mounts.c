@@ -212,6 +212,20 @@ static bool is_shown(const char *store, const char *path) {
   return same;
 }
 
+void take_files_away(const struct file_order *files, size_t count) {
+  int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (size_t i = 0; i < count; i++) {
+    char store[128], place[FD_PATH];
+    file_store(files[i].path, store, sizeof store);
+    int fd = is_shown(store, files[i].path) ? rooted_open(root, files[i].path, O_PATH) : -1;
+    if (fd >= 0) {
+      umount2(fd_path(fd, place), MNT_DETACH);
+      close(fd);
+    }
+  }
+  close(root);
+}
+
 int write_files(const struct file_order *files, size_t count) {
   if (host_test) {
     return 0;

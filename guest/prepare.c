@@ -1,4 +1,5 @@
-/* The orders that make a waiting machine a replica: identity, devices, root, mounts, files. Runs in a job. */
+/* The orders that make a waiting machine a replica: identity, devices, root, mounts, files. Runs in a job
+ * where something may have to be waited for. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -125,12 +126,12 @@ static int make_read_only(void) {
   return 0;
 }
 
-/* The mount points of the files that every machine gets: looked up, made and mounted while they are empty. */
-static int make_identity_files(void) {
-  const struct file_order files[] = {{"/etc/hostname", NULL, 0, 0644, 0, 0}, {"/etc/hosts", NULL, 0, 0644, 0, 0},
-                                     {"/etc/resolv.conf", NULL, 0, 0644, 0, 0}, {"/etc/machine-id", NULL, 0, 0444, 0, 0}};
-  return write_files(files, sizeof files / sizeof *files);
-}
+/* The files that every machine gets, while nothing is in them. */
+static const struct file_order empty_files[] = {{"/etc/hostname", NULL, 0, 0644, 0, 0},
+                                                {"/etc/hosts", NULL, 0, 0644, 0, 0},
+                                                {"/etc/resolv.conf", NULL, 0, 0644, 0, 0},
+                                                {"/etc/machine-id", NULL, 0, 0444, 0, 0}};
+enum { EMPTY_FILES = sizeof empty_files / sizeof *empty_files };
 
 /* What nearly every program needs, read once for all clones of a template: none of them goes to its disk for it. */
 static void read_common_files(void) {
@@ -161,13 +162,12 @@ int prepare_root(const struct machine_orders *orders) {
   }
   umask(0);
   limit_memory();
-  int result = mount_root(orders) == 0 && make_identity_files() == 0 ? 0 : -1;
-  if (result == 0) {
-    read_common_files();
+  if (mount_root(orders) != 0 || write_files(empty_files, EMPTY_FILES) != 0) {
+    return -1;
   }
-  /* Everything a clone's copy of the disk must have. */
-  sync();
-  return result;
+  read_common_files();
+  /* Everything a clone's copy of the disk must have; a disk of the host that is full is an error here, and later of none. */
+  return sync_upper();
 }
 
 int prepare_machine(const struct machine_orders *orders) {
@@ -185,6 +185,10 @@ int prepare_machine(const struct machine_orders *orders) {
   bool mounted = root_is_mounted();
   if (!mounted) {
     limit_memory();
+  }
+  if (mounted && orders->mount_count > 0) {
+    /* A volume begins with what the image has, not with what lies on it. */
+    take_files_away(empty_files, EMPTY_FILES);
   }
   bool ok = set_identity(orders) == 0 && configure_network(orders) == 0 && set_sysctls(orders) == 0 &&
             (mounted || mount_root(orders) == 0) && mount_all(orders) == 0 && write_identity_files(orders) == 0 &&

@@ -210,6 +210,15 @@ int mount_root(const struct machine_orders *orders) {
   return result;
 }
 
+int sync_upper(void) {
+  int fd = open(LAYERS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int result = fd < 0 || syncfs(fd) != 0 ? fail("writing the layer to its disk: %s", strerror(errno)) : 0;
+  if (fd >= 0) {
+    close(fd);
+  }
+  return result;
+}
+
 /* Mounted by a job, whose memory is gone: the file tells. */
 bool root_is_mounted(void) { return access(MOUNTED, F_OK) == 0; }
 

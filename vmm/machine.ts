@@ -39,8 +39,8 @@ export interface MachineSpec {
   readonly disks: readonly DiskSpec[];
   readonly nics: readonly NicSpec[];
   readonly shares: readonly ShareSpec[];
-  /** A clone of the same machine failed: it boots. */
-  readonly cold?: boolean;
+  /** A clone of this template did not wake: the machine boots. */
+  readonly cold?: { readonly template: string | undefined };
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
 }
@@ -58,6 +58,8 @@ export interface MachineRecord {
   readonly layout: DeviceLayout;
   /** Names the programs that run it. */
   readonly programs: string;
+  /** The template that it is a clone of. */
+  readonly template?: string;
 }
 
 /** `cold`: all there from the start; `clone`: a template's, with the machine's own plugged into its slots. */

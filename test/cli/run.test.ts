@@ -43,7 +43,7 @@ describe('compose run', () => {
   test.each([
     ['compose run nope', 'no such service: nope'],
     ['compose run -P -p 80 web', 'cannot be given together'],
-    ['compose run -p 99999 web', 'is not a container port'],
+    ['compose run -p 99999 web', 'above 65535'],
     ['compose run', 'needs an argument'],
   ])('%s: %s', async (line, message) => {
     const context = fakeContext();

@@ -96,6 +96,7 @@ const makeRoot = async (folder: string, toolchain: Toolchain): Promise<string> =
   await mustRun('gcc', ['-static', '-Os', '-s', '-D_GNU_SOURCE', '-w', toolbox, '-o', join(tree, 'bin/box')]);
   await writeFile(join(tree, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n');
   await writeFile(join(tree, 'etc/group'), 'root:x:0:\napp:x:1001:\nwheel:x:10:app\nextra:x:2000:\n');
+  await writeFile(join(tree, 'etc/hosts'), 'of the image');
   await writeFile(join(tree, 'data/seed'), 'from the image');
   await writeFile(join(tree, 'opt/lower/old'), 'old');
   await writeFile(join(tree, 'opt/keep'), 'keep');

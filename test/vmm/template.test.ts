@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { withLock } from '../../base/lock.ts';
 import { homePaths } from '../../base/paths.ts';
 import type { MachineSpec } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
@@ -9,7 +10,8 @@ import type { MakeInput } from '../../vmm/template/aside.ts';
 import { createTemplates, templateKey } from '../../vmm/template/index.ts';
 import type { makeTemplate } from '../../vmm/template/make.ts';
 import type { makeRootedTemplate } from '../../vmm/template/make-rooted.ts';
-import { pruneTemplates, publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
+import { lockPath, pruneTemplates } from '../../vmm/template/prune.ts';
+import { publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
 import { spec, tempDir, toolchain } from './support.ts';
 
 const settings: QemuSettings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 1 };
@@ -177,7 +179,7 @@ describe('templates', () => {
   });
 
   it('with a root go with it, and when a dozen others were used since', async () => {
-    const { templates, root, disks } = makeShelf();
+    const { templates, root, paths, disks } = makeShelf();
     const keys: string[] = [];
     for (let count = 0; count < 14; count++) {
       const template = await templates.makeRooted(spec({ disks: disks(`image${count}`) }));
@@ -186,23 +188,51 @@ describe('templates', () => {
     }
     const first = spec({ disks: disks('image0') });
     // What the newest could not know when it was made.
-    expect((await pruneTemplates(root, settings.toolchain.id)).sort()).toEqual([keys[1]].sort());
+    expect((await pruneTemplates(paths, settings.toolchain.id)).sort()).toEqual([keys[1]].sort());
     expect(await templates.find(first, 'rooted')).toBeUndefined();
     await templates.find(spec({ disks: disks('image2') }), 'rooted');
     await rm(disks('image13')[0].path);
-    expect(await pruneTemplates(root, settings.toolchain.id)).toEqual([keys[13]]);
+    expect(await pruneTemplates(paths, settings.toolchain.id)).toEqual([keys[13]]);
     await templates.makeRooted(first);
     expect(await templates.find(spec({ disks: disks('image2') }), 'rooted')).toBeDefined();
   });
 
-  it('of another toolchain are thrown away, and nothing that is being made', async () => {
-    const { templates, root } = makeShelf();
+  it('with a root that failed twice are not made again that day', async () => {
+    const { templates, root, disks } = makeShelf();
+    const machine = spec({ disks: disks('image') });
+    const key = (await templates.makeRooted(machine))?.key ?? '';
+    await templates.failed({ key });
+    expect(await templates.find(machine, 'rooted')).toBeDefined();
+    await templates.failed({ key });
+    expect(await templates.find(machine, 'rooted')).toBeUndefined();
+    expect(await templates.makeRooted(machine)).toBeUndefined();
+    await utimes(join(root, `${key}.failures`), 1, 1);
+    await templates.make(spec({ memoryMib: 4096 }));
+    expect(await templates.makeRooted(machine)).toBeDefined();
+  });
+
+  it('of another toolchain are thrown away, and what makers left that are gone', async () => {
+    const { templates, root, paths } = makeShelf();
     const template = await templates.make(spec());
-    await mkdir(join(root, 'abc.making'));
-    await mkdir(join(root, 'abc.0.gone'));
-    expect(await pruneTemplates(root, settings.toolchain.id)).toEqual([]);
-    expect(await pruneTemplates(root, 'other')).toEqual([template?.key]);
-    expect(await readdir(root)).toEqual(['abc.making']);
+    for (const name of ['abc.making', 'def.making', 'abc.0.gone']) {
+      await mkdir(join(root, name));
+    }
+    await withLock(lockPath(paths, 'def'), { what: 'a template' }, async () => {
+      expect(await pruneTemplates(paths, settings.toolchain.id)).toEqual([]);
+    });
+    expect((await readdir(root)).sort()).toEqual([template?.key, 'def.making'].sort());
+    expect(await pruneTemplates(paths, 'other')).toEqual([template?.key]);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('are thrown away by several at a time', async () => {
+    const { templates, root, paths, disks } = makeShelf();
+    for (let count = 0; count < 6; count++) {
+      await templates.makeRooted(spec({ disks: disks(`image${count}`) }));
+      await rm(disks(`image${count}`)[0].path);
+    }
+    await Promise.all(Array.from({ length: 8 }, () => pruneTemplates(paths, 'other')));
+    expect(await readdir(root)).toEqual([]);
   });
 });
 

@@ -270,13 +270,19 @@ describe('a template with a root', () => {
     const disk = await makeDisk('vol0', 64);
     await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
     const spec = rooted('vol');
+    const mount = { kind: 'disk', disk: 'vol0', readOnly: false } as const;
     const guest = await wake(await create({ ...spec, disks: [...spec.disks, disk] }), {
       ...both,
       hostname: 'mine',
-      mounts: [{ kind: 'disk', disk: 'vol0', target: '/etc', readOnly: false, seed: true }],
+      mounts: [
+        { ...mount, target: '/etc', seed: true },
+        { ...mount, target: '/under', seed: false },
+      ],
     });
     expect(await cat(guest, '/etc/hostname')).toBe('mine');
     expect(await cat(guest, '/etc/passwd')).toContain('app:x:1000');
+    // The volume has the image's file, which lies below the machine's.
+    expect(await cat(guest, '/under/hosts')).toBe('of the image');
   });
 
   it('has it for machines with shared folders too', async () => {

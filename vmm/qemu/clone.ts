@@ -14,7 +14,7 @@ const MOVE_MS_PER_MIB = 100;
  */
 export const loadClone = async (input: LoadInput): Promise<void> => {
   const { qmp, saved, signal } = input;
-  await qmp.run('migrate-set-parameters', LATE_ANNOUNCEMENT, signal);
+  await qmp.run('migrate-set-parameters', ONE_ANNOUNCEMENT, signal);
   await move({ qmp, command: 'migrate-incoming', saved, signal });
   for (const device of pluggedDevices(input.spec)) {
     await qmp.run('device_add', device, signal);
@@ -22,11 +22,11 @@ export const loadClone = async (input: LoadInput): Promise<void> => {
 };
 
 /**
- * QEMU would have the guest announce its card five times at once, which wakes every machine of the network and is of no use:
- * a clone's orders make it announce itself. Once and much later; never is not safe: where there is nothing to come, QEMU
- * 10.0 frees a timer that it touches again when the guest resets the card.
+ * QEMU would have the guest announce its card five times, which wakes every machine of the network and is of no use:
+ * a clone's orders make it announce itself. Never is not safe: QEMU 10.0 then frees a timer that it touches again when
+ * the guest resets the card.
  */
-const LATE_ANNOUNCEMENT = { 'announce-rounds': 1, 'announce-initial': 100_000 };
+const ONE_ANNOUNCEMENT = { 'announce-rounds': 1 };
 
 export interface LoadInput {
   readonly qmp: Qmp;

@@ -30,6 +30,8 @@ interface CreateInput {
   readonly nicSockets: readonly Socket[];
   readonly templates: Templates | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** That the machine is a clone of. */
+  readonly template?: string;
 }
 
 /** The QEMU backend, for KVM and for software emulation alike. */
@@ -53,38 +55,59 @@ const backendName = (settings: QemuSettings): string => `qemu-${settings.acceler
 
 /** A clone of the best template that there is; else, and whenever that fails, a machine that boots. */
 const createMachine = async (input: CreateInput): Promise<Machine> => {
-  const { spec, nicSockets, templates } = input;
+  const { spec, nicSockets } = input;
   try {
     input.signal?.throwIfAborted();
     checkSpec(spec, nicSockets);
-    const failed = spec.cold ? await knownTemplates(input) : [];
-    const machine = (spec.cold ? undefined : await cloneMachine(input, failed)) ?? (await bootMachine(input));
-    // Only now is it known that it was the template: a disk that is not there fails either way.
-    for (const template of failed) {
-      await templates?.failed(template);
+    if (spec.cold !== undefined) {
+      const machine = await bootCold(input);
+      await blame(input, [spec.cold.template]);
+      return machine;
     }
-    return machine;
+    const { machine, useless } = await cloneBest(input);
+    const begun = machine ?? (await bootCold(input));
+    // Only now is it known that it was the template: a disk that is not there fails either way.
+    await blame(input, useless);
+    return begun;
   } finally {
     // QEMU has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
     destroyAll(nicSockets);
   }
 };
 
-/** From the template that is furthest; undefined without one. Those that were of no use are added to `failed`. */
-const cloneMachine = async (input: CreateInput, failed: Template[]): Promise<Machine | undefined> => {
-  const { spec, templates } = input;
-  const rooted = (await isUntouched(spec)) ? await templates?.find(spec, 'rooted') : undefined;
+/** A clone of the template that goes furthest, if there is any, and the keys of those that were of no use. */
+const cloneBest = async (input: CreateInput): Promise<{ machine: Machine | undefined; useless: string[] }> => {
+  const rooted = (await isUntouched(input.spec)) ? await findTemplate(input, 'rooted') : undefined;
   const first = rooted && (await tryClone(input, rooted));
   if (first !== undefined) {
-    return first;
+    return { machine: first, useless: [] };
   }
-  const plain = await templates?.find(spec);
-  const second = plain && (await tryClone(input, plain));
-  failed.push(...[rooted, second === undefined ? plain : undefined].filter((template) => template !== undefined));
-  if (second !== undefined && rooted === undefined) {
-    templates?.wanted(spec);
+  const plain = await findTemplate(input);
+  const machine = plain && (await tryClone(input, plain));
+  if (machine !== undefined && rooted === undefined) {
+    input.templates?.wanted(input.spec);
   }
-  return second;
+  const useless = [rooted, machine === undefined ? plain : undefined].flatMap((template) => template?.key ?? []);
+  return { machine, useless };
+};
+
+/** A template that cannot be looked at is none: a start does not fail over it. */
+const findTemplate = async ({ spec, templates }: CreateInput, form?: 'rooted'): Promise<Template | undefined> => {
+  try {
+    return await templates?.find(spec, form);
+  } catch (error) {
+    log.warn('templates cannot be read', { machine: spec.name, reason: messageOf(error) });
+    return undefined;
+  }
+};
+
+/** Never rejects: there is a machine already, whose owner must hear of it. */
+const blame = async ({ spec, templates }: CreateInput, keys: ReadonlyArray<string | undefined>): Promise<void> => {
+  for (const key of keys.filter((one) => one !== undefined)) {
+    await templates
+      ?.failed({ key })
+      .catch((error: unknown) => log.warn('the failure of a template was not noted', { machine: spec.name, reason: messageOf(error) }));
+  }
 };
 
 /** Its writable layer is still to be made: then it may come from a template, whose guest has it mounted. */
@@ -102,7 +125,7 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
     if (disks !== undefined && template.upper !== undefined) {
       await copySparse(template.upper, disks.upper.path, signal);
     }
-    const machine = await bringUp(input, { kind: 'clone', ram: template.ram }, template);
+    const machine = await bringUp({ ...input, template: template.key }, { kind: 'clone', ram: template.ram }, template);
     log.info('cloned', { machine: spec.name, template: template.key, ms: Date.now() - begin });
     input.templates?.watch(template, machine);
     return machine;
@@ -113,13 +136,7 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
   }
 };
 
-/** Those that a clone of this machine may have come from. */
-const knownTemplates = async ({ spec, templates }: CreateInput): Promise<Template[]> => {
-  const found = [await templates?.find(spec, 'rooted'), await templates?.find(spec)];
-  return found.filter((template) => template !== undefined);
-};
-
-const bootMachine = async (input: CreateInput): Promise<Machine> => {
+const bootCold = async (input: CreateInput): Promise<Machine> => {
   const machine = await bringUp(input, { kind: 'cold' });
   input.templates?.wanted(input.spec);
   return machine;
@@ -152,7 +169,9 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
   try {
     cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
     await makeFolders(spec);
-    await makeBlanks(settings, spec, signal);
+    if (beginning.kind !== 'restored') {
+      await makeBlanks(settings, spec, signal);
+    }
     const helpers = await startShares(settings, spec, cleanup, signal);
     const { child, process, qmp } = await launchQemu({ settings, spec, nicSockets, beginning, cleanup, signal });
     if (saved !== undefined) {
@@ -175,6 +194,7 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
       controlSocket: sockets.control,
       layout: layoutOf(beginning),
       programs: settings.toolchain.id,
+      ...(input.template === undefined ? {} : { template: input.template }),
     };
     cleanup.disarm();
     return new QemuMachine(record, qmp, child, freePorts(spec, beginning));

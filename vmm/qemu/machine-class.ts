@@ -37,7 +37,7 @@ export const cloneRefusal = (spec: MachineSpec): string | undefined => {
     : undefined;
 };
 
-/** Pure: the disks of a machine that may begin with its root mounted: an image, and a layer with nothing on it yet. */
+/** Pure: the disks of a machine that may begin with its root mounted, as long as its layer is still to be made: an image and that layer. */
 export const rootDisks = ({ disks }: MachineSpec): RootedDisks | undefined => {
   const [root, upper] = disks;
   return root?.readOnly && upper?.blank !== undefined ? { root, upper, blank: upper.blank } : undefined;

@@ -98,6 +98,9 @@ export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signa
   await isGone(process);
 };
 
+/** Of no use to a finished template. */
+export const forgetMaker = (aside: string): Promise<void> => rm(processPath(aside), { force: true });
+
 const processPath = (aside: string): string => join(aside, 'process.json');
 
 /** What a maker that was killed left: its machine would wait for orders for ever. */

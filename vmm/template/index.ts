@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { join } from 'node:path';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { withLock } from '../../base/lock.ts';
 import { logger } from '../../base/log.ts';
@@ -13,7 +12,8 @@ import { cloneRefusal, memoryClass, rootDisks } from '../qemu/machine-class.ts';
 import type { MakeInput } from './aside.ts';
 import { makeTemplate } from './make.ts';
 import { makeRootedTemplate, rootedKey } from './make-rooted.ts';
-import { countFailure, discardTemplate, FORMAT, pruneTemplates, readTemplate, templatesFolder, touchTemplate } from './store.ts';
+import { ifUnlocked, lockPath, pruneTemplates } from './prune.ts';
+import { countFailures, discardTemplate, FORMAT, isRooted, noteFailure, readTemplate, templatesFolder, touchTemplate } from './store.ts';
 import type { Template, Templates } from './types.ts';
 
 export interface TemplatesOptions {
@@ -81,7 +81,7 @@ class TemplateShelf implements Templates {
     const found = key === undefined ? undefined : await readTemplate(this.#root, key);
     if (key !== undefined && found === 'broken') {
       log.warn('a template was changed or damaged; it is made again', { template: key });
-      await discardTemplate(this.#root, key);
+      await this.#discardBroken(key);
       return undefined;
     }
     if (key !== undefined && found !== undefined && form === 'rooted') {
@@ -101,11 +101,24 @@ class TemplateShelf implements Templates {
   async makeRooted(spec: MachineSpec, signal?: AbortSignal): Promise<Template | undefined> {
     const disks = rootDisks(spec);
     const key = await this.#rootedKey(spec);
+    if (key !== undefined && (await countFailures(this.#root, key)) >= MAX_FAILURES) {
+      // Its clones failed though it was tried: machines do without for a day.
+      return undefined;
+    }
     const base = disks && key ? await this.make(spec, signal) : undefined;
     if (disks === undefined || key === undefined || base === undefined) {
       return undefined;
     }
     return await this.#makeOnce({ key, spec, signal }, (input) => this.#makeRooted({ ...input, base, disks }));
+  }
+
+  /** Unless somebody is making it at this moment. */
+  async #discardBroken(key: string): Promise<void> {
+    await ifUnlocked(lockPath(this.#paths, key), async () => {
+      if ((await readTemplate(this.#root, key)) === 'broken') {
+        await discardTemplate(this.#root, key);
+      }
+    });
   }
 
   /** Undefined when a template with the machine's root is impossible, or of no use. */
@@ -118,7 +131,7 @@ class TemplateShelf implements Templates {
 
   async #makeOnce(wanted: Wanted, make: (input: MakeInput) => Promise<Template>): Promise<Template> {
     const { key, spec, signal } = wanted;
-    const lock = join(this.#paths.locks, `template-${key}.lock`);
+    const lock = lockPath(this.#paths, key);
     await mkdir(this.#root, { recursive: true, mode: 0o700 });
     return await withLock(lock, { what: 'a machine template', timeout: MAKE_MS, ...(signal ? { signal } : {}) }, async () => {
       const found = await readTemplate(this.#root, key);
@@ -126,7 +139,7 @@ class TemplateShelf implements Templates {
         return found;
       }
       const begin = Date.now();
-      await pruneTemplates(this.#root, this.#settings.toolchain.id);
+      await pruneTemplates(this.#paths, this.#settings.toolchain.id);
       const template = await make({ settings: this.#settings, root: this.#root, key, spec, signal });
       log.info('made a template', { template: key, vcpus: spec.vcpus, memoryMib: memoryClass(spec.memoryMib), ms: Date.now() - begin });
       return template;
@@ -144,9 +157,9 @@ class TemplateShelf implements Templates {
   }
 
   async failed(template: Pick<Template, 'key'>): Promise<void> {
-    if ((await countFailure(this.#root, template.key)) >= MAX_FAILURES) {
-      log.warn('a template failed twice; it is made again', { template: template.key });
-      await discardTemplate(this.#root, template.key);
+    if ((await noteFailure(this.#root, template.key)) >= MAX_FAILURES) {
+      log.warn('a template failed twice; it is thrown away', { template: template.key });
+      await discardTemplate(this.#root, template.key, { keepFailures: await isRooted(this.#root, template.key) });
     }
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { shortHash } from '../../base/paths.ts';
 import { copySparse, makeExt4Disk } from '../disks.ts';
 import type { RootedDisks } from '../qemu/machine-class.ts';
-import { type MakeInput, runClone, saveAndEnd, withAside } from './aside.ts';
+import { forgetMaker, type MakeInput, runClone, saveAndEnd, withAside } from './aside.ts';
 import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
@@ -50,5 +50,6 @@ export const makeRootedTemplate = (input: MakeInput & { readonly base: Template;
     const beginning = { kind: 'clone', ram } as const;
     await runClone(input, { beginning, disks: [disks.root, { ...disks.upper, path: tried }] }, template);
     await rm(tried);
+    await forgetMaker(aside);
     return await publishTemplate(root, aside, key, form);
   });

@@ -4,7 +4,7 @@ import { rejectOnAbort, withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { lastLines } from '../console.ts';
 import type { MachineSpec } from '../machine.ts';
-import { BOOT_MS, type MakeInput, runBeside, runClone, saveAndEnd, withAside } from './aside.ts';
+import { BOOT_MS, forgetMaker, type MakeInput, runBeside, runClone, saveAndEnd, withAside } from './aside.ts';
 import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
@@ -24,6 +24,7 @@ export const makeTemplate = (input: MakeInput): Promise<Template> =>
     });
     await sealTemplate(aside, { form, toolchain: settings.toolchain.id });
     await runClone(input, { beginning: { kind: 'clone', ram: template.ram }, disks: [] }, template);
+    await forgetMaker(aside);
     return await publishTemplate(root, aside, key, form);
   });
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFile, chmod, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { exists, syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { syncFolder, writeFileAtomic } from '../../base/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import type { Template, TemplateForm } from './types.ts';
 
@@ -10,7 +10,7 @@ import type { Template, TemplateForm } from './types.ts';
 export const FORMAT = 2;
 
 /** `template.json`: what the files beside it were when they were saved. */
-interface Description {
+export interface Description {
   readonly format: number;
   readonly toolchain: string;
   readonly form: TemplateForm;
@@ -47,7 +47,7 @@ export const templateAt = (folder: string, key: string, form: TemplateForm): Tem
 
 /**
  * The template with a key; undefined when there is none, `broken` when its files are not what was saved.
- * The state, which QEMU parses, is hashed at each use (a millisecond). Memory is not: reading all of it would cost
+ * A small state, which QEMU parses, is hashed at each use (a millisecond). Memory is not: reading all of it would cost
  * more than cloning it. Its size and time of change tell of any write; it is read-only for everybody.
  */
 export const readTemplate = async (root: string, key: string): Promise<Template | 'broken' | undefined> => {
@@ -119,7 +119,7 @@ export const publishTemplate = async (root: string, aside: string, key: string, 
 };
 
 /** Clones that live go on: the kernel keeps a file that is mapped. */
-export const discardTemplate = async (root: string, key: string): Promise<void> => {
+export const discardTemplate = async (root: string, key: string, { keepFailures = false } = {}): Promise<void> => {
   const gone = join(root, `${key}.${randomBytes(4).toString('hex')}.gone`);
   try {
     await rename(join(root, key), gone);
@@ -128,56 +128,44 @@ export const discardTemplate = async (root: string, key: string): Promise<void> 
       throw error;
     }
   }
-  await Promise.all([gone, failuresPath(root, key)].map((path) => rm(path, { recursive: true, force: true })));
+  const paths = keepFailures ? [gone] : [gone, failuresPath(root, key)];
+  await Promise.all(paths.map((path) => rm(path, { recursive: true, force: true })));
 };
 
 /** Notes a failure of a template and gives how many there were. */
-export const countFailure = async (root: string, key: string): Promise<number> => {
+export const noteFailure = async (root: string, key: string): Promise<number> => {
   await appendFile(failuresPath(root, key), '.', { mode: 0o600 });
-  return (await stat(failuresPath(root, key))).size;
+  return await countFailures(root, key);
+};
+
+export const countFailures = async (root: string, key: string): Promise<number> => {
+  try {
+    return (await stat(failuresPath(root, key))).size;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return 0;
+    }
+    throw error;
+  }
 };
 
 const failuresPath = (root: string, key: string): string => join(root, `${key}.failures`);
 
-/** How many templates with a root are kept: each is a hundred megabytes. */
-const MAX_ROOTED = 12;
-
-/** A template that was just used is the last to go. */
+/** A template that was just used is the last to go; one that has just gone, or on a full disk, is not worth a word. */
 export const touchTemplate = async (root: string, key: string): Promise<void> => {
   const now = new Date();
-  await utimes(join(root, key, 'template.json'), now, now);
+  await utimes(join(root, key, 'template.json'), now, now).catch(() => {});
 };
 
-/**
- * Throws away the templates of other toolchains, those whose root is gone, of the others
- * with a root the ones that were not used for longest, and what was left half thrown away. Gives their names.
- */
-export const pruneTemplates = async (root: string, toolchain: string): Promise<string[]> => {
-  const removed: string[] = [];
-  const rooted: Array<{ name: string; usedAt: number }> = [];
-  for (const name of await listFolder(root)) {
-    if (name.endsWith('.gone')) {
-      await rm(join(root, name), { recursive: true, force: true });
-    } else if (/^[0-9a-f]+$/.test(name)) {
-      const known = await readDescription(join(root, name));
-      if (known?.toolchain !== toolchain || (known.root !== undefined && !(await exists(known.root)))) {
-        removed.push(name);
-      } else if (known.root !== undefined) {
-        rooted.push({ name, usedAt: (await stat(join(root, name, 'template.json'))).mtimeMs });
-      }
-    }
-  }
-  rooted.sort((a, b) => b.usedAt - a.usedAt);
-  removed.push(...rooted.slice(MAX_ROOTED).map(({ name }) => name));
-  for (const name of removed) {
-    await discardTemplate(root, name);
-  }
-  return removed;
-};
+/** Whether the guest of a template has a root mounted. */
+export const isRooted = async (root: string, key: string): Promise<boolean> => (await readDescription(join(root, key)))?.root !== undefined;
 
-const readDescription = async (folder: string): Promise<Partial<Description> | undefined> => {
+/** What a template says of itself, and when it was used last (milliseconds). */
+export const readDescription = async (folder: string): Promise<(Partial<Description> & { readonly usedAt: number }) | undefined> => {
+  const path = join(folder, 'template.json');
   try {
-    return (JSON.parse(await readFile(join(folder, 'template.json'), 'utf8')) as Partial<Description> | null) ?? undefined;
+    const known = JSON.parse(await readFile(path, 'utf8')) as Partial<Description> | null;
+    return { ...known, usedAt: (await stat(path)).mtimeMs };
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError) {
       return undefined;
@@ -186,7 +174,7 @@ const readDescription = async (folder: string): Promise<Partial<Description> | u
   }
 };
 
-const listFolder = async (path: string): Promise<string[]> => {
+export const listFolder = async (path: string): Promise<string[]> => {
   try {
     return await readdir(path);
   } catch (error) {

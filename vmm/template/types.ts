@@ -17,7 +17,7 @@ export type TemplateForm = 'mapped' | 'whole' | 'mapped-rooted' | 'whole-rooted'
 
 export interface Templates {
   /**
-   * The template for a machine's class, if there is a whole one and the machine can be a clone. With `rooted`, only one
+   * The template for a machine's class, if there is an undamaged one and the machine can be a clone. With `rooted`, only one
    * whose guest has the machine's root mounted already.
    */
   find(spec: MachineSpec, form?: 'rooted'): Promise<Template | undefined>;

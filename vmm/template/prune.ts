@@ -1,0 +1,74 @@
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { exists } from '../../base/files.ts';
+import { sweepLocks, withLock } from '../../base/lock.ts';
+import type { HomePaths } from '../../base/paths.ts';
+import { discardTemplate, listFolder, readDescription, templatesFolder } from './store.ts';
+
+/** How many templates with a root stay when another is to be made: each is a hundred megabytes. */
+const MAX_ROOTED = 12;
+const DAY_MS = 86_400_000;
+
+export const lockPath = (paths: HomePaths, key: string): string => join(paths.locks, `template-${key}.lock`);
+
+/** Does nothing while somebody is making the template. */
+export const ifUnlocked = async (lock: string, work: () => Promise<void>): Promise<void> => {
+  try {
+    await withLock(lock, { what: 'a machine template', timeout: 0 }, work);
+  } catch (error) {
+    if (!(error instanceof HyprError && error.code === 'HYPR_LOCKED')) {
+      throw error;
+    }
+  }
+};
+
+/**
+ * Throws away the templates of other toolchains, those whose root is gone, of the others with a root the ones that were not
+ * used for longest, and what makers left that were killed. Gives the names of the templates. Several may do it at a time.
+ */
+export const pruneTemplates = async (paths: HomePaths, toolchain: string): Promise<string[]> => {
+  const root = templatesFolder(paths);
+  const names = await listFolder(root);
+  const removed = await findUseless(root, names, toolchain);
+  for (const name of removed) {
+    await discardTemplate(root, name);
+  }
+  for (const name of names) {
+    await sweepLeftover(paths, name);
+  }
+  await sweepLocks(paths.locks);
+  return removed;
+};
+
+const findUseless = async (root: string, names: readonly string[], toolchain: string): Promise<string[]> => {
+  const useless: string[] = [];
+  const rooted: Array<{ name: string; usedAt: number }> = [];
+  for (const name of names.filter((one) => /^[0-9a-f]+$/.test(one))) {
+    const known = await readDescription(join(root, name));
+    if (known?.toolchain !== toolchain || (known.root !== undefined && !(await exists(known.root)))) {
+      useless.push(name);
+    } else if (known.root !== undefined) {
+      rooted.push({ name, usedAt: known.usedAt });
+    }
+  }
+  rooted.sort((a, b) => b.usedAt - a.usedAt);
+  return [...useless, ...rooted.slice(MAX_ROOTED).map(({ name }) => name)];
+};
+
+/** Half thrown away, half made by somebody who is gone, or old failures of a template that is gone. */
+const sweepLeftover = async (paths: HomePaths, name: string): Promise<void> => {
+  const path = join(templatesFolder(paths), name);
+  const remove = () => rm(path, { recursive: true, force: true });
+  const key = name.replace(/\..*$/, '');
+  if (name.endsWith('.gone')) {
+    await remove();
+  } else if (name.endsWith('.making')) {
+    await ifUnlocked(lockPath(paths, key), remove);
+  } else if (name.endsWith('.failures') && !(await exists(join(templatesFolder(paths), key)))) {
+    const since = await stat(path).catch(() => undefined);
+    if (since !== undefined && Date.now() - since.mtimeMs > DAY_MS) {
+      await remove();
+    }
+  }
+};
