@@ -139,6 +139,8 @@ export interface BuildRequest {
   /** With `network: 'proxy'`: hosts beside the usual package registries. */
   readonly proxyAllow?: readonly string[];
   readonly additionalContexts: Readonly<Record<string, string>>;
+  /** What `service:NAME` means among them: images of the store, by NAME. */
+  readonly serviceImages?: Readonly<Record<string, Image>>;
   readonly extraHosts: readonly string[];
   readonly platform?: string;
   readonly shmSize?: number;

@@ -1,4 +1,5 @@
 import { HyprError, type Place } from '../base/errors.ts';
+import { circleOfBuilds, contextService, contextServices } from './build-contexts.ts';
 import { findCycle } from './cycles.ts';
 import type { Project, Service } from './model.ts';
 import { didYouMean } from './suggest.ts';
@@ -33,6 +34,22 @@ export const checkConsistency = (project: Project, locate: Locate): void => {
       hint: 'remove one of these dependencies',
     });
   }
+  checkBuildCircle(project, locate);
+};
+
+/** Builds that read one another could never begin. */
+const checkBuildCircle = ({ services }: Project, locate: Locate): void => {
+  const cycle = findCycle(services, (all, name) => contextServices(all[name]).reverse());
+  if (cycle === undefined) {
+    return;
+  }
+  const [first = '', second = ''] = cycle;
+  const contexts = Object.entries(services[first]?.build?.additional_contexts ?? {});
+  const context = contexts.find(([, value]) => contextService(value) === second)?.[0] ?? '';
+  throw new HyprError('COMPOSE_INVALID', circleOfBuilds(cycle), {
+    ...locate(['services', first, 'build', 'additional_contexts', context]),
+    hint: 'remove one of these additional_contexts, or move what both need into a service of its own',
+  });
 };
 
 interface Check {
@@ -68,7 +85,7 @@ const checkBuild = (check: Check): void => {
     });
   }
   for (const [context, value] of Object.entries(build.additional_contexts ?? {})) {
-    const target = value.startsWith('service:') ? value.slice('service:'.length) : undefined;
+    const target = contextService(value);
     const at = ['build', 'additional_contexts', context];
     if (target !== undefined && project.services[target] === undefined) {
       throw missingService(check, target, `uses the build of service "${target}"`, at);

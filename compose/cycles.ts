@@ -1,11 +1,16 @@
 import type { Service } from './model.ts';
 
-/** A circle of dependencies as service names, first one repeated at the end; undefined if there is none. */
-export const findCycle = (services: Readonly<Record<string, Service>>): string[] | undefined => {
+type Services = Readonly<Record<string, Service>>;
+
+/** A circle of dependencies (or of what else `edgesOf` gives) as service names, first one repeated at the end; undefined if there is none. */
+export const findCycle = (
+  services: Services,
+  edgesOf: (services: Services, name: string) => string[] = dependenciesOf,
+): string[] | undefined => {
   const state = new Map<string, 'open' | 'done'>();
   for (const start of Object.keys(services)) {
     // An explicit stack: chains of thousands of services must not overflow the real one.
-    const stack = [{ name: start, next: dependenciesOf(services, start) }];
+    const stack = [{ name: start, next: edgesOf(services, start) }];
     if (state.has(start)) {
       continue;
     }
@@ -20,7 +25,7 @@ export const findCycle = (services: Readonly<Record<string, Service>>): string[]
         return [...names.slice(names.indexOf(dependency)), dependency];
       } else if (!state.has(dependency)) {
         state.set(dependency, 'open');
-        stack.push({ name: dependency, next: dependenciesOf(services, dependency) });
+        stack.push({ name: dependency, next: edgesOf(services, dependency) });
       }
     }
   }
@@ -51,7 +56,7 @@ export const inDependencyOrder = (services: Readonly<Record<string, Service>>): 
   return order;
 };
 
-const dependenciesOf = (services: Readonly<Record<string, Service>>, name: string): string[] =>
+const dependenciesOf = (services: Services, name: string): string[] =>
   Object.keys(services[name]?.depends_on ?? {})
     .filter((dependency) => Object.hasOwn(services, dependency))
     .sort()

@@ -1,4 +1,5 @@
 import { HyprError } from '../base/errors.ts';
+import { findBuildable, withContextServices } from './build-contexts.ts';
 import type { Project, Service } from './model.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -98,14 +99,16 @@ export const dropUnused = (project: Project): Project => {
       used.secrets,
       (service.secrets ?? []).map(({ source }) => source),
     );
-    const buildSecrets = service.build?.secrets as Array<{ source: string }> | undefined;
-    addAll(
-      used.secrets,
-      (buildSecrets ?? []).map(({ source }) => source),
-    );
     addAll(
       used.volumes,
       (service.volumes ?? []).flatMap(({ type, source }) => (type === 'volume' && source !== undefined ? [source] : [])),
+    );
+  }
+  for (const name of withContextServices(project, Object.keys(project.services))) {
+    const buildSecrets = findBuildable(project, name)?.build?.secrets as Array<{ source: string }> | undefined;
+    addAll(
+      used.secrets,
+      (buildSecrets ?? []).map(({ source }) => source),
     );
   }
   return {

@@ -32,6 +32,7 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
     ssh: await resolveSsh(input),
     limits: { ...resolveUlimits(config), ...input.limits },
     additionalContexts: config.additional_contexts ?? {},
+    ...(input.serviceImages === undefined ? {} : { serviceImages: input.serviceImages }),
     extraHosts: config.extra_hosts ?? [],
     ...(input.platform ? { platform: input.platform } : {}),
     ...(config.shm_size === undefined ? {} : { shmSize: parseBytes(String(config.shm_size)) }),

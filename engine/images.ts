@@ -3,6 +3,7 @@ import { HyprError, messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { isRemoteSource } from '../builder/remote-source.ts';
 import type { BuildEvent, Image } from '../builder/types.ts';
+import { contextServices, findBuildable, orderBuilds } from '../compose/build-contexts.ts';
 import type { Project, Service } from '../compose/model.ts';
 import type { BuildInput, ImagePlatform } from './platform.ts';
 
@@ -22,23 +23,39 @@ export interface ImageOptions {
 
 /** `image:` or, for a service that is only built, `<project>-<service>`. */
 export const imageReference = (project: Project, service: string): string =>
-  project.services[service]?.image ?? `${project.name}-${service}`;
+  findBuildable(project, service)?.image ?? `${project.name}-${service}`;
 
-/** Decides per service between nothing, pull and build, as docker compose does. Reads the store, changes nothing. */
-export const planImages = async (input: {
-  project: Project;
-  services: readonly string[];
-  options: ImageOptions;
-  platform: ImagePlatform;
-}): Promise<ImageAction[]> =>
-  Promise.all(
-    input.services.map(async (name) => {
-      const service = input.project.services[name] as Service;
-      const reference = imageReference(input.project, name);
-      const present = (await input.platform.findImage(reference)) !== undefined;
-      return { service: name, reference, ...decide({ service, options: input.options, present }) };
-    }),
-  );
+interface PlanInput {
+  readonly project: Project;
+  readonly services: readonly string[];
+  readonly options: ImageOptions;
+  readonly platform: ImagePlatform;
+}
+
+/**
+ * Decides per service between nothing, pull and build, as docker compose does; also for services that were not asked for, but
+ * whose images a build reads. Those come before that build. Reads the store, changes nothing. Throws as orderBuilds.
+ */
+export const planImages = async (input: PlanInput): Promise<ImageAction[]> => {
+  const { project } = input;
+  const actions = new Map<string, ImageAction>();
+  for (let next = [...input.services]; next.length > 0; ) {
+    const planned = await Promise.all(next.map((name) => planImage(input, name)));
+    for (const action of planned) {
+      actions.set(action.service, action);
+    }
+    const read = planned.flatMap(({ action, service }) => (action === 'build' ? contextServices(findBuildable(project, service)) : []));
+    next = [...new Set(read)].filter((name) => !actions.has(name));
+  }
+  return orderBuilds(project, [...actions.keys()]).flatMap((name) => actions.get(name) ?? []);
+};
+
+const planImage = async ({ project, options, platform }: PlanInput, name: string): Promise<ImageAction> => {
+  const service = findBuildable(project, name) as Service;
+  const reference = imageReference(project, name);
+  const present = (await platform.findImage(reference)) !== undefined;
+  return { service: name, reference, ...decide({ service, options, present }) };
+};
 
 const decide = (input: { service: Service; options: ImageOptions; present: boolean }): { action: ImageAction['action']; cause: string } => {
   const { service, options, present } = input;
@@ -76,17 +93,22 @@ export interface EnsureImagesInput {
   readonly onBuild: (service: string, event: BuildEvent) => void;
 }
 
-/** Carries the decisions out, side by side; each image once. Gives every service its image. */
+/**
+ * Carries the decisions out, side by side; each image once, and a build after those it reads, which come before it in `actions`.
+ * Gives every service its image.
+ */
 export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal): Promise<Record<string, Image>> => {
   const controller = new AbortController();
   const both = AbortSignal.any([signal, controller.signal]);
   const shared = new Map<string, Promise<Image>>();
+  const byService = new Map<string, Promise<Image>>();
   const results = await Promise.allSettled(
     input.actions.map(async (action) => {
       try {
         const key = action.action === 'build' ? `build ${action.service}` : action.reference;
-        const existing = shared.get(key) ?? ensureImage(input, action, both);
+        const existing = shared.get(key) ?? ensureImage(input, { action, made: byService }, both);
         shared.set(key, existing);
+        byService.set(action.service, existing);
         return [action.service, await existing] as const;
       } catch (error) {
         controller.abort(error);
@@ -100,14 +122,23 @@ export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal
   return Object.fromEntries(results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
 };
 
-const ensureImage = async (input: EnsureImagesInput, action: ImageAction, signal: AbortSignal): Promise<Image> => {
+interface Work {
+  readonly action: ImageAction;
+  /** Images by service, of the actions before this one. */
+  readonly made: ReadonlyMap<string, Promise<Image>>;
+}
+
+const ensureImage = async (input: EnsureImagesInput, { action, made }: Work, signal: AbortSignal): Promise<Image> => {
   const { platform, project } = input;
-  const service = project.services[action.service] as Service;
+  const service = findBuildable(project, action.service) as Service;
   if (action.action === 'pull') {
     return platform.pullImage(action.reference, { policy: 'always', platform: service.platform }, input.progress, signal);
   }
   if (action.action === 'build') {
-    await buildService(input, action, signal);
+    const read = contextServices(service).map(async (name) => [name, await made.get(name)] as const);
+    const serviceImages = Object.fromEntries((await Promise.all(read)).flatMap(([name, image]) => (image ? [[name, image]] : [])));
+    signal.throwIfAborted();
+    await buildService(input, { action, serviceImages }, signal);
   }
   const image = await platform.findImage(action.reference);
   if (image === undefined) {
@@ -116,11 +147,15 @@ const ensureImage = async (input: EnsureImagesInput, action: ImageAction, signal
   return image;
 };
 
-const buildService = async (input: EnsureImagesInput, action: ImageAction, signal: AbortSignal): Promise<void> => {
+const buildService = async (
+  input: EnsureImagesInput,
+  { action, serviceImages }: { action: ImageAction; serviceImages: Readonly<Record<string, Image>> },
+  signal: AbortSignal,
+): Promise<void> => {
   const id = `Image ${action.reference}`;
   input.progress({ id, status: 'working', text: 'Building' });
   try {
-    const build = buildInput(input.project, action.service, { noCache: false, pull: false, buildArgs: {} });
+    const build = buildInput(input.project, action.service, { noCache: false, pull: false, buildArgs: {}, serviceImages });
     await input.platform.buildImage(build, (event) => input.onBuild(action.service, event), signal);
     input.progress({ id, status: 'done', text: 'Built' });
   } catch (error) {
@@ -139,9 +174,9 @@ const onlyPlatform = (platforms: readonly string[] = []): string | undefined => 
 export const buildInput = (
   project: Project,
   serviceName: string,
-  options: Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance'>,
+  options: Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance' | 'serviceImages'>,
 ): BuildInput => {
-  const service = project.services[serviceName];
+  const service = findBuildable(project, serviceName);
   const config = service?.build;
   if (service === undefined || config === undefined) {
     throw new HyprError('COMPOSE_INVALID', `service ${serviceName} has no build section`);
@@ -161,6 +196,7 @@ export const buildInput = (
     // As docker compose: what has no name of its own stays here.
     ...(options.push && service.image !== undefined ? { push: true } : {}),
     ...(options.provenance === undefined ? {} : { provenance: options.provenance }),
+    ...(options.serviceImages === undefined ? {} : { serviceImages: options.serviceImages }),
     ...(options.ssh === undefined ? {} : { ssh: options.ssh }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   };

@@ -62,6 +62,8 @@ export interface BuildInput {
   readonly folder?: string;
   /** The project's secrets, of which `build.secrets` names some. */
   readonly secrets?: Readonly<Record<string, FileObject>>;
+  /** Images that the build reads as `service:NAME`, by that name. */
+  readonly serviceImages?: Readonly<Record<string, Image>>;
   /** Beside what the file says: `--ssh`, `--memory`. */
   readonly ssh?: NonNullable<BuildRequest['ssh']>;
   readonly limits?: NonNullable<BuildRequest['limits']>;

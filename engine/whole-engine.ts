@@ -7,6 +7,7 @@ import { login, logout, parseServer } from '../builder/registry/login.ts';
 import { resolveDigest as resolveAtRegistry } from '../builder/registry/pull.ts';
 import { openRegistries } from '../builder/registry/registries.ts';
 import type { BuildMachines, BuildResult, Image } from '../builder/types.ts';
+import { orderBuilds } from '../compose/build-contexts.ts';
 import { compileJail } from '../net/compile-jail.ts';
 import { landlockAbi } from '../net/landlock.ts';
 import { checkHost } from '../vmm/doctor.ts';
@@ -93,11 +94,15 @@ export const buildProject: EngineApi['buildProject'] = async (project, options, 
     (name) => project.services[name]?.build !== undefined,
   );
   const results: Record<string, BuildResult> = {};
-  for (const service of services) {
-    const input = buildInput(project, service, options);
+  const serviceImages: Record<string, Image> = {};
+  for (const service of orderBuilds(project, services)) {
+    const input = buildInput(project, service, { ...options, serviceImages });
     const imageId = await platform.buildImage(input, (event) => onEvent(service, event), signal);
     const image = await platform.findImage(imageId);
     results[service] = { imageId, manifestDigest: image?.manifestDigest ?? '' };
+    if (image !== undefined) {
+      serviceImages[service] = image;
+    }
   }
   return results;
 };

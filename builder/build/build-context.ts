@@ -16,6 +16,7 @@ import { indexTar, LayerTree } from './layer-tree.ts';
 import type { FindLayout } from './layout-context.ts';
 import type { Platform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
+import type { FindServiceImage } from './service-context.ts';
 import type { StageState } from './state.ts';
 import type { BuildStore, ImageConfigBlob } from './store.ts';
 
@@ -83,6 +84,7 @@ export interface BuildContext {
   findImage(reference: string, platform: string): Promise<BaseImage>;
   /** Only for what the request names: no Dockerfile reaches this host's folders. */
   readonly findLayout: FindLayout;
+  readonly findServiceImage: FindServiceImage;
   /** Builds a stage, once per build. */
   buildStage(index: number): Promise<StageState>;
 }

@@ -57,5 +57,5 @@ const takeLayers = async (image: LayoutImage, options: Options, say: (text: stri
 };
 
 /** Package URL (purl spec, type oci) for an attestation: without the folder, which is this host's own business. */
-const packageUrl = (name: string, digest: string, platform: string): string =>
+export const packageUrl = (name: string, digest: string, platform: string): string =>
   `pkg:oci/${encodeURIComponent(name.toLowerCase())}@${encodeURIComponent(digest)}?platform=${encodeURIComponent(platform)}`;

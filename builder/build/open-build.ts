@@ -23,6 +23,7 @@ import { rememberLayouts } from './layout-context.ts';
 import { hostPlatform, parsePlatform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
 import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './remote-context.ts';
+import { rememberServiceImages } from './service-context.ts';
 import { shownReference } from './shown-reference.ts';
 import type { StageState } from './state.ts';
 import { readConfigBlob } from './store.ts';
@@ -92,6 +93,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     openContext: (name) => contexts.open(name),
     findImage: rememberImages(options, materials),
     findLayout: rememberLayouts({ store, zstd: options.zstd, progress, signal: controller.signal, materials }),
+    findServiceImage: rememberServiceImages({ store, progress, materials }),
     materials,
     startedAt: Date.now(),
     baseEnvs: new Map(),

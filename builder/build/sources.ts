@@ -5,6 +5,7 @@ import { type LayoutSource, parseLayoutSource } from '../layout-source.ts';
 import { isRemoteSource } from '../remote-source.ts';
 import type { BaseImage, BuildContext, SourceRoot } from './build-context.ts';
 import { formatPlatform } from './platform.ts';
+import type { ServiceContext } from './service-context.ts';
 import { StepFault } from './step-error.ts';
 
 const OWN_CONTEXT = '';
@@ -54,13 +55,22 @@ export const findEarlierStage = (build: BuildContext, from: string, stage: numbe
 
 type NamedImage =
   | { readonly kind: 'image'; readonly reference: string }
-  | { readonly kind: 'layout'; readonly name: string; readonly source: LayoutSource };
+  | { readonly kind: 'layout'; readonly name: string; readonly source: LayoutSource }
+  | ({ readonly kind: 'service' } & ServiceContext);
 
 export type NamedContext = { readonly kind: 'local'; readonly name: string } | NamedImage;
 
-/** An image of the store or a registry, or of a layout folder. */
-export const findNamedImage = (build: BuildContext, named: NamedImage, platform: string): Promise<BaseImage> =>
-  named.kind === 'layout' ? build.findLayout(named, platform) : build.findImage(named.reference, platform);
+/** An image of the store or a registry, of a layout folder, or of another service. */
+export const findNamedImage = (build: BuildContext, named: NamedImage, platform: string): Promise<BaseImage> => {
+  switch (named.kind) {
+    case 'layout':
+      return build.findLayout(named, platform);
+    case 'service':
+      return build.findServiceImage(named, platform);
+    default:
+      return build.findImage(named.reference, platform);
+  }
+};
 
 /** An entry of `additional_contexts`; the name's case does not matter. Throws HYPR_UNSUPPORTED for forms that cannot be read. */
 export const namedContext = (build: BuildContext, name: string): NamedContext | undefined => {
@@ -76,6 +86,11 @@ export const namedContext = (build: BuildContext, name: string): NamedContext | 
   const layout = parseLayoutSource(value);
   if (layout !== undefined) {
     return { kind: 'layout', name: found, source: { ...layout, folder: resolve(build.request.folder ?? '.', layout.folder) } };
+  }
+  const service = /^service:(.+)$/.exec(value)?.[1];
+  const built = service === undefined ? undefined : build.request.serviceImages?.[service];
+  if (service !== undefined && built !== undefined) {
+    return { kind: 'service', name: found, service, image: built };
   }
   if (/^[a-z][a-z0-9+.-]*:/i.test(value) && !isRemoteSource(value)) {
     throw refusedContext(found, value);

@@ -85,7 +85,7 @@ const fromImage = async (
   const { image, blob, key } = await findNamedImage(build, named, formatPlatform(wanted));
   const { state, triggers } = withTriggers(build, stage, imageState(blob, key));
   const titles = makeTitles(triggers, true);
-  const shown = named.kind === 'layout' ? named.name : shownReference(named.reference);
+  const shown = named.kind === 'image' ? shownReference(named.reference) : named.name;
   const digest = shown.includes('@') ? '' : `@${image.manifestDigest}`;
   await build.progress.run(titles.next(`FROM ${shown}${digest}`), (vertex) => Promise.resolve(vertex.cached()));
   return { state, triggers, titles };

@@ -1,5 +1,6 @@
 import { isAbsolute, join } from 'node:path';
 import { isRemoteSource } from '../../builder/remote-source.ts';
+import { contextService, findBuildable, orderBuilds } from '../../compose/build-contexts.ts';
 import type { BuildConfig, Project, Service } from '../../compose/model.ts';
 import type { BuildProjectOptions } from '../../engine/types.ts';
 
@@ -7,15 +8,27 @@ type Target = Readonly<Record<string, unknown>>;
 
 /** `compose build --print`: what would be built, as a file for `docker buildx bake`; keys as docker compose writes them. */
 export const bakeFile = (project: Project, names: readonly string[], options: BuildProjectOptions): object => {
-  const services = Object.entries(project.services).filter(
-    ([name, { build }]) => build !== undefined && (names.length === 0 || names.includes(name)),
+  const asked = Object.entries(project.services).flatMap(([name, { build }]) =>
+    build !== undefined && (names.length === 0 || names.includes(name)) ? [name] : [],
   );
-  const targets = services.map(([name, service]) => [bakeName(name), targetOf(project, { name, service, options })] as const);
+  const targets = orderBuilds(project, asked).map((name) => {
+    const service = findBuildable(project, name) ?? {};
+    return [bakeName(name), targetOf(project, { name, service, options })] as const;
+  });
   return { group: { default: { targets: targets.map(([name]) => name) } }, target: Object.fromEntries(targets) };
 };
 
 /** Bake's names have no dots. */
 const bakeName = (service: string): string => service.replaceAll('.', '_');
+
+/** Another service's image is another target's. */
+const bakeContexts = ({ additional_contexts: contexts = {} }: BuildConfig): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(contexts).map(([name, value]) => {
+      const service = contextService(value);
+      return [name, service === undefined ? value : `target:${bakeName(service)}`];
+    }),
+  );
 
 const targetOf = (
   project: Project,
@@ -25,7 +38,7 @@ const targetOf = (
   const args = { ...resolveArgs(build, project), ...options.buildArgs };
   const entries: Record<string, unknown> = {
     context: absolute(project, build.context ?? '.'),
-    contexts: build.additional_contexts,
+    contexts: bakeContexts(build),
     dockerfile: build.dockerfile_inline === undefined ? (build.dockerfile ?? 'Dockerfile') : undefined,
     'dockerfile-inline': build.dockerfile_inline,
     args,

@@ -185,6 +185,18 @@ describe('compose build', () => {
     expect(context.fake.call('buildProject')).toBeUndefined();
   });
 
+  test('--print: a service that another builds on is a target of its own, also when only the other was asked for', async () => {
+    const on = (context: string) => ({ build: { context: 'web', additional_contexts: { x: context, y: 'docker-image://y' } } });
+    const services = { web: on('service:mid') };
+    const disabledServices = { 'low.est': { build: { context: 'low' } }, mid: on('service:low.est') };
+    const context = fakeContext({ project: fakeProject({ services, disabledServices }) });
+    expect(await run(context, 'compose build --print web')).toBe(0);
+    const { group, target } = JSON.parse(context.stdout.text);
+    expect(group.default.targets).toEqual(['low_est', 'mid', 'web']);
+    expect(target.web.contexts).toEqual({ x: 'target:mid', y: 'docker-image://y' });
+    expect(target.mid.contexts.x).toBe('target:low_est');
+  });
+
   test('--push and --provenance reach the engine', async () => {
     const context = compose();
     expect(await run(context, 'compose build --push --provenance=mode=min --sbom=false web')).toBe(0);

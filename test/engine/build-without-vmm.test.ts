@@ -75,6 +75,31 @@ describe.skipIf(mkfsErofs === undefined)('builds without a RUN (skipped: no mkfs
     expect([started(), probed()]).toEqual(['', false]);
   });
 
+  it('of a service that reads the image of another: that one is built before, though only this one was asked for', async () => {
+    const base = { build: { context, dockerfile_inline: 'FROM scratch\nCOPY file /base-file\nENV A=base\n' } };
+    const web = {
+      build: {
+        context,
+        additional_contexts: { X: 'service:base' },
+        dockerfile_inline:
+          'FROM x AS one\nCOPY file /web-file\nFROM scratch\nCOPY --from=one /web-file /\nCOPY --from=x /base-file /copied\n',
+      },
+    };
+    const both = { ...project(''), services: { web }, disabledServices: { base } } as unknown as Project;
+    const order: string[] = [];
+    const note = (service: string) => order.at(-1) === service || order.push(service);
+    // The image of a target is never looked for in a registry, whatever is pulled.
+    const made = await buildProject(both, { ...options, services: ['web'], pull: true }, note);
+    expect(order).toEqual(['base', 'web']);
+    expect(Object.keys(made)).toEqual(['base', 'web']);
+    const images = await openImages();
+    expect((await images.inspect('p-web')).layers).toHaveLength(2);
+    writeFileSync(join(context, 'file'), 'other');
+    const again = await buildProject(both, { ...options, services: ['web'] }, () => {});
+    expect(again.web?.imageId).not.toBe(made.web?.imageId);
+    expect([started(), probed()]).toEqual(['', false]);
+  });
+
   it('with a RUN they look for it: the trap works', async () => {
     await expect(build('FROM scratch\nCOPY file /\nRUN x\n')).rejects.toThrow();
     expect(started()).not.toBe('');

@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Service } from '../../compose/model.ts';
+import { ensureImages, type ImageOptions, planImages } from '../../engine/images.ts';
+import type { BuildInput } from '../../engine/platform.ts';
+import { createFakePlatform, type FakePlatform } from './support/fake-platform.ts';
+import { projectOf } from './support/project.ts';
+import { openTestStack } from './support/stack.ts';
+
+const reading = (...names: string[]): Service =>
+  ({ build: { context: '/c', additional_contexts: Object.fromEntries(names.map((name) => [name, `service:${name}`])) } }) as Service;
+const OPTIONS: ImageOptions = { build: false, noBuild: false, pull: 'policy' };
+
+/** A host on which builds note which images they read. */
+const openHost = (): FakePlatform & { read: Record<string, string[]> } => {
+  const dir = mkdtempSync(join(tmpdir(), 'hypr-contexts-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const platform = createFakePlatform(dir);
+  const read: Record<string, string[]> = {};
+  const buildImage: FakePlatform['buildImage'] = (input: BuildInput, ...rest) => {
+    read[input.tags[0] ?? ''] = Object.values(input.serviceImages ?? {}).map(({ id }) => id);
+    return platform.buildImage(input, ...rest);
+  };
+  return { ...platform, buildImage, read };
+};
+
+describe('a service whose build reads the image of another', () => {
+  const project = projectOf(
+    { web: reading('mid', 'low') },
+    { disabledServices: { mid: { ...reading('low'), image: 'mid:1' }, low: reading() } },
+  );
+  const make = async (platform: FakePlatform, options: Partial<ImageOptions> = {}, given = project) => {
+    const actions = await planImages({ project: given, services: ['web'], options: { ...OPTIONS, ...options }, platform });
+    const input = { project: given, actions, platform, progress: () => {}, onBuild: () => {} };
+    const images = await ensureImages(input, new AbortController().signal);
+    return { actions: actions.map(({ action, reference }) => `${action} ${reference}`), images };
+  };
+
+  test('those that are missing are built first, each once, and their images given to the build', async () => {
+    const platform = openHost();
+    const { actions, images } = await make(platform);
+    expect(actions).toEqual(['build shop-low', 'build mid:1', 'build web:1']);
+    expect(platform.journal).toEqual(['build shop-low', 'build mid:1', 'build web:1']);
+    expect(platform.read).toEqual({ 'shop-low': [], 'mid:1': [images.low?.id], 'web:1': [images.mid?.id, images.low?.id] });
+  });
+
+  test('those that are there are read as they are, unless everything is to be built', async () => {
+    const platform = openHost();
+    const { id } = platform.addImage('mid:1');
+    expect((await make(platform)).actions).toEqual(['build shop-low', 'none mid:1', 'build web:1']);
+    expect(platform.read['web:1']).toEqual([id, expect.stringContaining('built')]);
+    expect((await make(platform, { build: true })).actions).toEqual(['build shop-low', 'build mid:1', 'build web:1']);
+  });
+
+  test('nothing is asked of them when the service itself is not built', async () => {
+    const platform = openHost();
+    platform.addImage('web:1');
+    expect((await make(platform)).actions).toEqual(['none web:1']);
+    expect((await make(openHost(), { noBuild: true })).actions).toEqual(['pull web:1']);
+  });
+
+  test('the failure of one is that of the whole, and what reads it is not begun', async () => {
+    const platform = openHost();
+    const failing = { ...platform, buildImage: () => Promise.reject(new Error('low is broken')) };
+    await expect(make(failing)).rejects.toThrow('low is broken');
+    expect(platform.journal).toEqual([]);
+  });
+
+  test('a circle is refused before anything is built', async () => {
+    const platform = openHost();
+    const circle = projectOf({ web: reading('low'), low: reading('web') });
+    await expect(make(platform, {}, circle)).rejects.toMatchObject({ code: 'COMPOSE_INVALID' });
+    expect(platform.journal).toEqual([]);
+  });
+
+  test('up --build builds it and starts only what was asked for', async () => {
+    const stack = openTestStack();
+    await stack.up(project, { build: true, services: ['web'] });
+    expect(stack.platform.journal.filter((line) => /^(build|boot)/.test(line))).toEqual([
+      ...['build shop-low', 'build mid:1', 'build web:1'],
+      'boot shop-web-1',
+    ]);
+    expect(stack.states()).toEqual({ 'shop-web-1': 'running' });
+  });
+});
