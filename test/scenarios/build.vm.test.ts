@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -248,6 +248,26 @@ pipe
     expect(text).toMatch(/CANCELED/);
     expect(code).toBe(130);
     expect(await leftovers()).toEqual(nothing);
+  });
+
+  test('compose build of a service whose build reads the image of another makes that one first', async () => {
+    const two = await new TestStack('buildtwo', { HYPR_HOME: home }).write({
+      'compose.yaml':
+        'services:\n  web: {build: {context: web, additional_contexts: {x: "service:low"}}}\n  low: {build: low, profiles: [p]}\n',
+      'low/Dockerfile': 'FROM scratch\nCOPY Dockerfile /low\n',
+      'web/Dockerfile': 'FROM x\nCOPY --from=x /low /copied\n',
+      Dockerfile: 'FROM buildtwo-web\n',
+    });
+    try {
+      expect((await two.run(['build', 'web'])).stderr).toContain('which is only in the inactive profile p');
+      await two.must(['--profile', 'p', 'build', 'web']);
+      const { code, stderr } = await hypr(['build', '-o', 'out', '.'], { cwd: two.dir, env: two.env });
+      expect(code, stderr).toBe(0);
+      const texts = await Promise.all(['low', 'copied'].map((name) => readFile(join(two.dir, 'out', name), 'utf8')));
+      expect(texts).toEqual(Array(2).fill('FROM scratch\nCOPY Dockerfile /low\n'));
+    } finally {
+      await two.close();
+    }
   });
 
   test('pruning takes the build cache and unused images, never what a stopped stack has', async () => {
