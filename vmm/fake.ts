@@ -101,6 +101,7 @@ class FakeMachineImpl implements FakeMachine {
       controlSocket: join(spec.runDir, 'qmp.sock'),
       layout,
       programs: 'fake',
+      ...(layout === 'clone' ? { template: 'a template' } : {}),
     };
     this.#hooks = hooks;
     this.exited = new Promise((resolve) => {

@@ -291,7 +291,7 @@ describe('a boot fails', () => {
     stack.platform.vmm.machines.get('shop-web-1')?.crash('the guest kernel panicked');
     await rising;
     expect(stack.row('shop-web-1').state).toBe('running');
-    expect(stack.row('shop-web-1').machine).toMatchObject({ layout: 'cold', spec: { cold: true } });
+    expect(stack.row('shop-web-1').machine).toMatchObject({ layout: 'cold', spec: { cold: { template: 'a template' } } });
     expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toEqual(['boot shop-web-1', 'boot shop-web-1']);
   });
 
