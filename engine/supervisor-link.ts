@@ -28,13 +28,17 @@ export class SupervisorLink {
 
   /** The supervisor, started if there is none. `onNotice` hears what a new one found and put right. */
   async demand(onNotice: (message: string) => void, signal?: AbortSignal): Promise<ApiClient> {
-    // An attached `up` asks for events and for `up` at the same moment: one start for both.
+    const api = this.#api ?? (await this.#startOnce(signal));
+    this.#tell(onNotice);
+    return api;
+  }
+
+  /** An attached `up` asks for events and for `up` at the same moment: one start for both. */
+  #startOnce(signal?: AbortSignal): Promise<ApiClient> {
     this.#starting ??= this.#connectOrStart(signal).finally(() => {
       this.#starting = undefined;
     });
-    const api = this.#api ?? (await this.#starting);
-    this.#tell(onNotice);
-    return api;
+    return this.#starting;
   }
 
   /** The supervisor when something runs; one that was killed while machines run is replaced. */
