@@ -8,7 +8,7 @@ import { type HomePaths, shortHash } from '../../base/paths.ts';
 import type { Machine, MachineSpec } from '../machine.ts';
 import { type Accelerator, buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
 import { isGuestFault } from '../qemu/machine.ts';
-import { cloneRefusal, memoryClass, rootDisks } from '../qemu/machine-class.ts';
+import { cloneRefusal, memoryClass, type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
 import type { MakeInput } from './aside.ts';
 import { makeTemplate } from './make.ts';
 import { makeRootedTemplate, rootedKey } from './make-rooted.ts';
@@ -77,17 +77,20 @@ class TemplateShelf implements Templates {
       log.info('booting instead of cloning', { machine: spec.name, reason: refusal });
       return undefined;
     }
-    const key = form === 'rooted' ? await this.#rootedKey(spec) : templateKey(this.#settings, spec);
-    const found = key === undefined ? undefined : await readTemplate(this.#root, key);
-    if (key !== undefined && found === 'broken') {
+    const key = form === 'rooted' ? (await this.#rooted(spec))?.key : templateKey(this.#settings, spec);
+    if (key === undefined) {
+      return undefined;
+    }
+    const found = await readTemplate(this.#root, key);
+    if (found === 'broken') {
       log.warn('a template was changed or damaged; it is made again', { template: key });
       await this.#discardBroken(key);
       return undefined;
     }
-    if (key !== undefined && found !== undefined && form === 'rooted') {
+    if (found !== undefined && form === 'rooted') {
       await touchTemplate(this.#root, key);
     }
-    return found === 'broken' ? undefined : found;
+    return found;
   }
 
   async make(spec: MachineSpec, signal?: AbortSignal): Promise<Template | undefined> {
@@ -99,17 +102,14 @@ class TemplateShelf implements Templates {
   }
 
   async makeRooted(spec: MachineSpec, signal?: AbortSignal): Promise<Template | undefined> {
-    const disks = rootDisks(spec);
-    const key = await this.#rootedKey(spec);
-    if (key !== undefined && (await countFailures(this.#root, key)) >= MAX_FAILURES) {
-      // Its clones failed though it was tried: machines do without for a day.
+    const rooted = await this.#rooted(spec);
+    // Where its clones failed though it was tried, machines do without for a day.
+    if (rooted === undefined || (await countFailures(this.#root, rooted.key)) >= MAX_FAILURES) {
       return undefined;
     }
-    const base = disks && key ? await this.make(spec, signal) : undefined;
-    if (disks === undefined || key === undefined || base === undefined) {
-      return undefined;
-    }
-    return await this.#makeOnce({ key, spec, signal }, (input) => this.#makeRooted({ ...input, base, disks }));
+    const { key, disks } = rooted;
+    const base = await this.make(spec, signal);
+    return base && (await this.#makeOnce({ key, spec, signal }, (input) => this.#makeRooted({ ...input, base, disks })));
   }
 
   /** Unless somebody is making it at this moment. */
@@ -122,11 +122,9 @@ class TemplateShelf implements Templates {
   }
 
   /** Undefined when a template with the machine's root is impossible, or of no use. */
-  async #rootedKey(spec: MachineSpec): Promise<string | undefined> {
-    const disks = rootDisks(spec);
-    return disks && this.#isAhead(spec) && cloneRefusal(spec) === undefined
-      ? await rootedKey(templateKey(this.#settings, spec), disks)
-      : undefined;
+  async #rooted(spec: MachineSpec): Promise<{ readonly key: string; readonly disks: RootedDisks } | undefined> {
+    const disks = this.#isAhead(spec) && cloneRefusal(spec) === undefined ? rootDisks(spec) : undefined;
+    return disks && { key: await rootedKey(templateKey(this.#settings, spec), disks), disks };
   }
 
   async #makeOnce(wanted: Wanted, make: (input: MakeInput) => Promise<Template>): Promise<Template> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { describeTargets, outlineBuild } from '../../../builder/build/describe-build.ts';
 import type { BuildRequest } from '../../../builder/types.ts';
+import { PLAIN_REQUEST } from './workshop.ts';
 
 const FILE = `# VERSION of the base
 ARG VERSION=1.0
@@ -21,17 +22,8 @@ ARG ONLY_HERE=\${LEVEL:?}
 `;
 
 const request = (extra: Partial<BuildRequest> = {}): BuildRequest => ({
-  context: '/nonexistent',
+  ...PLAIN_REQUEST,
   dockerfile: { text: FILE, name: 'Dockerfile' },
-  tags: [],
-  buildArgs: {},
-  labels: {},
-  noCache: false,
-  pull: false,
-  network: 'default',
-  additionalContexts: {},
-  extraHosts: [],
-  secrets: {},
   ...extra,
 });
 const look = { buildFolder: '/nonexistent', signal: new AbortController().signal };

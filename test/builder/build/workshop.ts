@@ -11,6 +11,21 @@ import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '.
 import { FakeMachines, toItems } from './fake-machines.ts';
 import { FakeStore } from './fake-store.ts';
 
+/** A request that asks for nothing special, of no context. */
+export const PLAIN_REQUEST: BuildRequest = {
+  context: '/nonexistent',
+  dockerfile: { path: 'Dockerfile' },
+  tags: [],
+  buildArgs: {},
+  labels: {},
+  noCache: false,
+  pull: false,
+  network: 'default',
+  additionalContexts: {},
+  extraHosts: [],
+  secrets: {},
+};
+
 export const PASSWD = 'root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:2:d:/:/bin/false\nnobody:x:65534:65534:n:/:/bin/false\n';
 export const GROUP = 'root:x:0:\ndaemon:x:2:\nstaff:x:50:\nnobody:x:65534:\n';
 
@@ -88,17 +103,10 @@ export class Workshop {
     this.events = [];
     return await buildImage({
       request: {
+        ...PLAIN_REQUEST,
         context: this.context,
         dockerfile: { text: dockerfile, name: 'Dockerfile' },
         tags: ['test:latest'],
-        buildArgs: {},
-        labels: {},
-        noCache: false,
-        pull: false,
-        network: 'default',
-        additionalContexts: {},
-        extraHosts: [],
-        secrets: {},
         ...request,
       },
       store: this.#real ?? this.store,

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkBuild, describeTargets, outlineBuild } from '../../../builder/build.ts';
 import type { BuildRequest } from '../../../builder/types.ts';
-import { thrown, Workshop } from '../build/workshop.ts';
+import { PLAIN_REQUEST, thrown, Workshop } from '../build/workshop.ts';
 import { GitServer } from './git-server.ts';
 
 const FILE = 'FROM scratch AS one\nARG LEVEL=3\nCOPY kept /\nfrom scratch as two\n';
@@ -26,17 +26,8 @@ describe('--call and --check of contexts that are no folders', () => {
   });
 
   const request = (extra: Partial<BuildRequest>): BuildRequest => ({
+    ...PLAIN_REQUEST,
     context: '-',
-    dockerfile: { path: 'Dockerfile' },
-    tags: [],
-    buildArgs: {},
-    labels: {},
-    noCache: false,
-    pull: false,
-    network: 'default',
-    additionalContexts: {},
-    extraHosts: [],
-    secrets: {},
     ...extra,
   });
   const look = () => ({ buildFolder: join(shop.folder, 'build'), signal: new AbortController().signal });
