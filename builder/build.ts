@@ -9,6 +9,7 @@ import type { BuildStore } from './build/store.ts';
 import { sweepBuildFolder } from './build/sweep.ts';
 import { findTarget } from './dockerfile/parse.ts';
 import type { ZstdCommand } from './registry/decompress.ts';
+import type { Slots } from './slots.ts';
 import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, FailedStep, Image } from './types.ts';
 
 export { hostCaBundle } from './build/ca-bundle.ts';
@@ -32,6 +33,8 @@ export interface BuildOptions {
   readonly signal: AbortSignal;
   /** Most machines that work at once. Default: one per two processors. */
   readonly maxMachines?: number;
+  /** Instead: slots of machines at work that it shares with other builds. */
+  readonly slots?: Slots;
   /** For `compression=zstd`, where Node has none. */
   readonly zstd?: ZstdCommand;
   /** For `push=true` and caches in registries; without it they are refused. */

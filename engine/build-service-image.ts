@@ -1,11 +1,14 @@
+import { availableParallelism } from 'node:os';
 import type { HomePaths } from '../base/paths.ts';
 import { buildImage } from '../builder/build.ts';
 import type { Images } from '../builder/images.ts';
 import type { BuildEvent, BuildMachines, BuildRequest } from '../builder/types.ts';
 import type { Toolchain } from '../vmm/tools.ts';
+import { BUILD_MEMORY_MIB } from './build-machines.ts';
 import { buildRequest } from './build-request.ts';
 import { buildServices } from './build-services.ts';
 import { buildSettings } from './build-settings.ts';
+import { withBuildSlots } from './build-slots.ts';
 import type { BuildInput } from './platform.ts';
 
 export interface BuildServiceImage {
@@ -28,15 +31,12 @@ export const buildServiceImage = async ({
   onEvent,
   signal,
 }: BuildServiceImage): Promise<string> => {
-  const result = await buildImage({
-    request: await buildRequestWithSettings(input),
-    ...buildServices(images, toolchain),
-    machines,
-    paths,
-    onEvent,
-    signal,
-  });
-  return result.imageId;
+  const request = await buildRequestWithSettings(input);
+  const host = { cores: availableParallelism(), machineMib: request.limits?.memoryMib ?? BUILD_MEMORY_MIB };
+  const { imageId } = await withBuildSlots(host, (slots) =>
+    buildImage({ request, ...buildServices(images, toolchain), machines, slots, paths, onEvent, signal }),
+  );
+  return imageId;
 };
 
 const buildRequestWithSettings = async (input: BuildInput): Promise<BuildRequest> => {

@@ -23,6 +23,8 @@ export interface UpOptions {
   /** Return only when everything is running or healthy (one-shot services: done). */
   readonly wait: boolean;
   readonly waitTimeout: number | undefined;
+  /** At most this many pulls and builds at a time; less than one: no limit. */
+  readonly parallel?: number | undefined;
 }
 
 export interface DownOptions {
@@ -166,6 +168,8 @@ export interface BuildProjectOptions {
   readonly push?: boolean;
   /** Attested of what is pushed, instead of the file's `build.provenance`. */
   readonly provenance?: string;
+  /** At most this many builds at a time; less than one: no limit. */
+  readonly parallel?: number | undefined;
 }
 
 export interface PullProjectOptions {
@@ -174,6 +178,8 @@ export interface PullProjectOptions {
   readonly policy: 'missing' | 'always';
   readonly ignoreFailures: boolean;
   readonly ignoreBuildable: boolean;
+  /** At most this many at a time; less than one: no limit. */
+  readonly parallel?: number | undefined;
 }
 
 export interface PushProjectOptions {

@@ -1,8 +1,6 @@
 import { isAbsolute, join } from 'node:path';
-import { HyprError, messageOf } from '../base/errors.ts';
-import type { ProgressSink } from '../base/progress.ts';
+import { HyprError } from '../base/errors.ts';
 import { isRemoteSource } from '../builder/remote-source.ts';
-import type { BuildEvent, Image } from '../builder/types.ts';
 import { contextServices, findBuildable, orderBuilds } from '../compose/build-contexts.ts';
 import type { Project, Service } from '../compose/model.ts';
 import type { BuildInput, ImagePlatform } from './platform.ts';
@@ -85,96 +83,20 @@ const decide = (input: { service: Service; options: ImageOptions; present: boole
   return { action: 'pull', cause: 'no such image yet' };
 };
 
-export interface EnsureImagesInput {
-  readonly project: Project;
-  readonly actions: readonly ImageAction[];
-  readonly platform: ImagePlatform;
-  readonly progress: ProgressSink;
-  readonly onBuild: (service: string, event: BuildEvent) => void;
-}
-
-/**
- * Carries the decisions out, side by side; each image once, and a build after those it reads, which come before it in `actions`.
- * Gives every service its image.
- */
-export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal): Promise<Record<string, Image>> => {
-  const controller = new AbortController();
-  const both = AbortSignal.any([signal, controller.signal]);
-  const shared = new Map<string, Promise<Image>>();
-  const byService = new Map<string, Promise<Image>>();
-  const results = await Promise.allSettled(
-    input.actions.map(async (action) => {
-      try {
-        const key = action.action === 'build' ? `build ${action.service}` : action.reference;
-        const existing = shared.get(key) ?? ensureImage(input, { action, made: byService }, both);
-        shared.set(key, existing);
-        byService.set(action.service, existing);
-        return [action.service, await existing] as const;
-      } catch (error) {
-        controller.abort(error);
-        throw error;
-      }
-    }),
-  );
-  if (controller.signal.aborted) {
-    throw controller.signal.reason;
-  }
-  return Object.fromEntries(results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
-};
-
-interface Work {
-  readonly action: ImageAction;
-  /** Images by service, of the actions before this one. */
-  readonly made: ReadonlyMap<string, Promise<Image>>;
-}
-
-const ensureImage = async (input: EnsureImagesInput, { action, made }: Work, signal: AbortSignal): Promise<Image> => {
-  const { platform, project } = input;
-  const service = findBuildable(project, action.service) as Service;
-  if (action.action === 'pull') {
-    return platform.pullImage(action.reference, { policy: 'always', platform: service.platform }, input.progress, signal);
-  }
-  if (action.action === 'build') {
-    const read = contextServices(service).map(async (name) => [name, await made.get(name)] as const);
-    const serviceImages = Object.fromEntries((await Promise.all(read)).flatMap(([name, image]) => (image ? [[name, image]] : [])));
-    signal.throwIfAborted();
-    await buildService(input, { action, serviceImages }, signal);
-  }
-  const image = await platform.findImage(action.reference);
-  if (image === undefined) {
-    throw new HyprError('IMAGE_NOT_FOUND', `image ${action.reference} of service ${action.service} is not in the store`);
-  }
-  return image;
-};
-
-const buildService = async (
-  input: EnsureImagesInput,
-  { action, serviceImages }: { action: ImageAction; serviceImages: Readonly<Record<string, Image>> },
-  signal: AbortSignal,
-): Promise<void> => {
-  const id = `Image ${action.reference}`;
-  input.progress({ id, status: 'working', text: 'Building' });
-  try {
-    const build = buildInput(input.project, action.service, { noCache: false, pull: false, buildArgs: {}, serviceImages });
-    await input.platform.buildImage(build, (event) => input.onBuild(action.service, event), signal);
-    input.progress({ id, status: 'done', text: 'Built' });
-  } catch (error) {
-    input.progress({ id, status: 'error', text: 'Error', details: messageOf(error) });
-    throw error;
-  }
-};
-
 /** `build.platforms`: one is built for; of several, this host's is (an image here is for one), or else the first. */
 const onlyPlatform = (platforms: readonly string[] = []): string | undefined => {
   const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch;
   return platforms.find((platform) => platform === `linux/${architecture}`) ?? platforms[0];
 };
 
+/** What a command says of builds beside the file. */
+export type BuildChoices = Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance'>;
+
 /** `build:` of a service as the builder's input; its image name and `tags:` are the tags. */
 export const buildInput = (
   project: Project,
   serviceName: string,
-  options: Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance' | 'serviceImages'>,
+  options: BuildChoices & Pick<BuildInput, 'serviceImages'>,
 ): BuildInput => {
   const service = findBuildable(project, serviceName);
   const config = service?.build;

@@ -8,9 +8,10 @@ import { EventBus } from './bus.ts';
 import { Changes } from './changes.ts';
 import { orderServices } from './dependencies.ts';
 import { describeDesired } from './desired.ts';
+import { ensureImages } from './ensure-images.ts';
 import { executePlan } from './execute.ts';
 import { makeHands } from './hands.ts';
-import { ensureImages, planImages } from './images.ts';
+import { planImages } from './images.ts';
 import { hasMachine } from './lifecycle.ts';
 import { type LogStore, openLogStore } from './logs.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
@@ -149,6 +150,7 @@ export class StackSupervisor {
         platform,
         progress: (progress: Progress) => this.bus.emit({ type: 'progress', progress }),
         onBuild: (service: string, event: BuildEvent) => this.bus.emit({ type: 'build', service, event }),
+        parallel: options.parallel,
       };
       const images = await traced('make sure of the images', undefined, () => ensureImages(making, running));
       const desired = await traced('describe what is wanted', undefined, () =>

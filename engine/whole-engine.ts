@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import pLimit from 'p-limit';
 import { homePaths, runtimeDir } from '../base/paths.ts';
 import { buildImage, checkBuild, describeTargets, listCachedLayers, outlineBuild } from '../builder/build.ts';
 import { openImages as openImageApi } from '../builder/images.ts';
@@ -6,7 +7,7 @@ import { findCredentials, serverKey } from '../builder/registry/credentials.ts';
 import { login, logout, parseServer } from '../builder/registry/login.ts';
 import { resolveDigest as resolveAtRegistry } from '../builder/registry/pull.ts';
 import { openRegistries } from '../builder/registry/registries.ts';
-import type { BuildMachines, BuildResult, Image } from '../builder/types.ts';
+import type { BuildMachines, Image } from '../builder/types.ts';
 import { orderBuilds } from '../compose/build-contexts.ts';
 import { compileJail } from '../net/compile-jail.ts';
 import { landlockAbi } from '../net/landlock.ts';
@@ -17,8 +18,9 @@ import { makeBuildMachines } from './build-machines.ts';
 import { buildServices } from './build-services.ts';
 import { buildSettings } from './build-settings.ts';
 import { orderServices } from './dependencies.ts';
+import { ensureImages } from './ensure-images.ts';
 import { openImagePlatform } from './image-platform.ts';
-import { buildInput, ensureImages, type ImageAction, imageReference } from './images.ts';
+import { type ImageAction, imageReference } from './images.ts';
 import { findInUse } from './in-use.ts';
 import { makeTemplates } from './make-templates.ts';
 import type { ImagePlatform } from './platform.ts';
@@ -93,18 +95,12 @@ export const buildProject: EngineApi['buildProject'] = async (project, options, 
   const services = orderServices(project, options.services, { withDependencies: options.withDependencies }).filter(
     (name) => project.services[name]?.build !== undefined,
   );
-  const results: Record<string, BuildResult> = {};
-  const serviceImages: Record<string, Image> = {};
-  for (const service of orderBuilds(project, services)) {
-    const input = buildInput(project, service, { ...options, serviceImages });
-    const imageId = await platform.buildImage(input, (event) => onEvent(service, event), signal);
-    const image = await platform.findImage(imageId);
-    results[service] = { imageId, manifestDigest: image?.manifestDigest ?? '' };
-    if (image !== undefined) {
-      serviceImages[service] = image;
-    }
-  }
-  return results;
+  const actions = orderBuilds(project, services).map(
+    (service): ImageAction => ({ service, reference: imageReference(project, service), action: 'build', cause: 'asked to build' }),
+  );
+  const work = { project, actions, platform, progress: () => {}, onBuild: onEvent, build: options, parallel: options.parallel };
+  const made = Object.entries(await ensureImages(work, signal));
+  return Object.fromEntries(made.map(([service, { id, manifestDigest }]) => [service, { imageId: id, manifestDigest }]));
 };
 
 export const pushProject: EngineApi['pushProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
@@ -147,14 +143,16 @@ export const pullProject: EngineApi['pullProject'] = async (project, options, on
       : [{ service, reference: imageReference(project, service), action: 'pull', cause: 'asked to pull' }];
   });
   const wanted = options.policy === 'always' ? actions : await missingOnly(actions, platform.findImage);
+  const { parallel } = options;
   if (!options.ignoreFailures) {
-    await ensureImages({ project, actions: wanted, platform, progress: onProgress, onBuild: () => {} }, signal);
+    await ensureImages({ project, actions: wanted, platform, progress: onProgress, onBuild: () => {}, parallel }, signal);
     return;
   }
   // A service that is built may name an image that no registry has: its failure has been shown already.
-  await Promise.allSettled(
-    wanted.map((action) => ensureImages({ project, actions: [action], platform, progress: onProgress, onBuild: () => {} }, signal)),
-  );
+  const limit = pLimit(parallel !== undefined && parallel > 0 ? parallel : Number.POSITIVE_INFINITY);
+  const pull = (action: ImageAction) =>
+    ensureImages({ project, actions: [action], platform, progress: onProgress, onBuild: () => {} }, signal);
+  await Promise.allSettled(wanted.map((action) => limit(pull, action)));
   signal.throwIfAborted();
 };
 

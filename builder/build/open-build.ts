@@ -77,7 +77,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     buildFolder,
     cache: new BuildCache(buildFolder, async (diffId) => (await store.hasLayer(diffId)) !== undefined),
     trees: new LayerTrees(store),
-    slots: new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
+    slots: options.slots ?? new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
     renewedCaches: new Set(),
     onFailedStep: options.onFailedStep,
     hosts: parseHosts(request.extraHosts),

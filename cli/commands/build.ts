@@ -1,4 +1,5 @@
 import type { BuildEvent, BuildProjectOptions } from '../../engine/types.ts';
+import { parallelLimit } from '../parallel.ts';
 import { loadProject } from '../project.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler } from '../spec/types.ts';
@@ -19,6 +20,7 @@ export const runComposeBuild: Handler = async (invocation) => {
     buildArgs: parseKeyValues(flags.list('build-arg'), context.env),
     ssh: await parseSsh(flags.list('ssh'), context.env, context.cwd),
     limits: memory === undefined ? {} : { memoryMib: parseMib(memory, 'memory') },
+    ...parallelLimit(flags, context.env),
     ...(flags.bool('push') ? { push: true } : {}),
     ...(flags.string('provenance') === undefined ? {} : { provenance: flags.string('provenance') ?? 'false' }),
   };

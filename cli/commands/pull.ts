@@ -1,5 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
+import { parallelLimit } from '../parallel.ts';
 import { loadProject } from '../project.ts';
 import { createRenderer } from '../render/create.ts';
 import { createQuietRenderer } from '../render/quiet.ts';
@@ -15,6 +16,7 @@ export const runComposePull: Handler = async (invocation) => {
     policy: flags.choice('policy', ['missing', 'always']) ?? 'always',
     ignoreFailures: flags.bool('ignore-pull-failures'),
     ignoreBuildable: flags.bool('ignore-buildable'),
+    ...parallelLimit(flags, context.env),
   } as const;
   const project = await loadProject(invocation, args);
   const engine = await context.engine();

@@ -2,6 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model.ts';
 import type { Stack, UpOptions } from '../../engine/types.ts';
 import { say } from '../output.ts';
+import { parallelLimit } from '../parallel.ts';
 import { checkServices, loadProject, openStack } from '../project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
@@ -11,9 +12,9 @@ import { checkUpFlags, createOptions, parseScale, plainUp, upOptions } from './u
 
 /** `up`: in the background, as a stream of logs, or as the dashboard. */
 export const runUp: Handler = async (invocation) => {
-  const { args, flags, context } = invocation;
+  const { args, flags } = invocation;
   checkUpFlags(flags);
-  const options = withRemoveOrphans(upOptions(flags, args), context.env);
+  const options = withEnvironment(upOptions(flags, args), invocation);
   const project = await loadProject(invocation, args);
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
   const from = flags.string('exit-code-from');
@@ -40,7 +41,7 @@ export const runCreate: Handler = async (invocation) => {
   if (flags.bool('build') && flags.bool('no-build')) {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
-  const options = withRemoveOrphans(createOptions(flags, args), invocation.context.env);
+  const options = withEnvironment(createOptions(flags, args), invocation);
   const project = await loadProject(invocation, args);
   checkServices(Object.keys(options.scale), project.services);
   return openStack(invocation, project.name, (stack) =>
@@ -102,5 +103,9 @@ const usesStreamFlags = (flags: Invocation['flags']): boolean =>
   ['abort-on-container-exit', 'abort-on-container-failure', 'no-color', 'no-log-prefix', 'timestamps'].some((name) => flags.bool(name)) ||
   flags.string('exit-code-from') !== undefined;
 
-const withRemoveOrphans = (options: UpOptions, env: NodeJS.ProcessEnv): UpOptions =>
-  /^(1|true)$/i.test(env.COMPOSE_REMOVE_ORPHANS ?? '') ? { ...options, removeOrphans: true } : options;
+/** What COMPOSE_* variables say, and flags of all commands. */
+const withEnvironment = (options: UpOptions, { context: { env }, flags }: Invocation): UpOptions => ({
+  ...options,
+  ...(/^(1|true)$/i.test(env.COMPOSE_REMOVE_ORPHANS ?? '') ? { removeOrphans: true } : {}),
+  ...parallelLimit(flags, env),
+});

@@ -19,6 +19,14 @@ export interface Vertex {
 
 const TAIL = 100;
 
+/** As docker compose: `[2/4] RUN …` of web is `[web 2/4] RUN …`, `exporting to image` is `[web] exporting to image`. */
+export const withService = (service: string, name: string): string => {
+  if (service === '') {
+    return name;
+  }
+  return name.startsWith('[') ? `[${service} ${name.slice(1)}` : `[${service}] ${name}`;
+};
+
 /** The vertices of one command's builds: numbered over all services, with the last lines of each. */
 export class BuildLog {
   readonly #vertices = new Map<string, Vertex>();
@@ -55,7 +63,7 @@ export class BuildLog {
     }
     const vertex = this.vertex(service, event.id, event.time);
     if (event.type === 'vertex') {
-      vertex.name = sanitiseName(event.name);
+      vertex.name = sanitiseName(withService(service, event.name));
       vertex.state = event.state;
       vertex.duration = event.state === 'started' ? undefined : (event.duration ?? event.time - vertex.startedAt);
       vertex.error = event.error === undefined ? undefined : sanitiseName(event.error);

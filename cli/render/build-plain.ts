@@ -2,44 +2,82 @@ import { sanitiseLog, sanitiseName } from '../../base/sanitise.ts';
 import type { BuildEvent } from '../../engine/types.ts';
 import type { OutputStream } from '../context.ts';
 import { humanSize } from '../format/units.ts';
-import { BuildLog, splitLines, type Vertex } from './build-log.ts';
+import { BuildLog, isEnded, splitLines, type Vertex } from './build-log.ts';
 import type { BuildRenderer } from './types.ts';
 
-/** BuildKit's plain progress: `#5 [web 2/4] RUN …`, `#5 0.412 text`, `#5 DONE 3.1s`. */
+/** Milliseconds that a step has the output to itself while others have something to say. */
+const TURN = 1000;
+
+/**
+ * BuildKit's plain progress: `#5 [web 2/4] RUN …`, `#5 0.412 text`, `#5 DONE 3.1s`. Steps that run side by side take
+ * turns, so that what one prints stays together.
+ */
 export const createPlainBuild = (stream: OutputStream): BuildRenderer => {
   const log = new BuildLog();
-  const named = new Set<number>();
-  let current: number | undefined;
-
-  /** Steps run side by side: a change of step is an empty line and, on return, its name again. */
-  const turnTo = (vertex: Vertex): void => {
-    if (current !== vertex.number) {
-      stream.write(
-        `${current === undefined ? '' : '\n'}${current !== undefined && named.has(vertex.number) ? `#${vertex.number} ...\n` : ''}`,
-      );
-      current = vertex.number;
-    }
-    if (!named.has(vertex.number)) {
-      named.add(vertex.number);
-      stream.write(`#${vertex.number} ${vertex.name}\n`);
-    }
-  };
-
+  const turns = new Turns(stream);
   return {
     onEvent: (service, event) => {
       const vertex = log.record(service, event);
       if (vertex === undefined) {
         stream.write(formatWarning(event));
-        return;
-      }
-      turnTo(vertex);
-      for (const line of linesOf(vertex, event)) {
-        stream.write(`#${vertex.number} ${line}\n`);
+      } else {
+        turns.add(vertex, linesOf(vertex, event));
       }
     },
-    close: () => {},
+    close: () => turns.close(),
   };
 };
+
+class Turns {
+  readonly #stream: OutputStream;
+  readonly #named = new Set<number>();
+  #current: Vertex | undefined;
+  /** Lines that wait for their step's turn, longest first. */
+  readonly #waiting = new Map<Vertex, string[]>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: OutputStream) {
+    this.#stream = stream;
+  }
+
+  add(vertex: Vertex, lines: readonly string[]): void {
+    this.#waiting.set(vertex, [...(this.#waiting.get(vertex) ?? []), ...lines]);
+    const hasTurn = this.#current === undefined || this.#current === vertex;
+    if (hasTurn) {
+      this.#print(vertex);
+    }
+    if (this.#current !== undefined && isEnded(this.#current)) {
+      this.#printWaiting();
+    } else if (this.#waiting.size > 0) {
+      this.#timer ??= setTimeout(() => this.#printWaiting(), TURN).unref();
+    }
+  }
+
+  close(): void {
+    this.#printWaiting();
+  }
+
+  /** Everybody who waits has a turn; the last one keeps it. */
+  #printWaiting(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const vertex of [...this.#waiting.keys()]) {
+      this.#print(vertex);
+    }
+  }
+
+  /** A change of step is an empty line and, on return, its name again. */
+  #print(vertex: Vertex): void {
+    const lines = this.#waiting.get(vertex) ?? [];
+    this.#waiting.delete(vertex);
+    const isNew = !this.#named.has(vertex.number);
+    const head = isNew ? [vertex.name] : this.#current === vertex ? [] : ['...'];
+    const gap = this.#current === undefined || this.#current === vertex ? '' : '\n';
+    this.#named.add(vertex.number);
+    this.#current = vertex;
+    this.#stream.write(gap + [...head, ...lines].map((line) => `#${vertex.number} ${line}\n`).join(''));
+  }
+}
 
 const linesOf = (vertex: Vertex, event: BuildEvent): string[] => {
   if (event.type === 'log') {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BuildEvent } from '../../engine/types.ts';
 import type { OutputStream } from '../context.ts';
+import { withService } from './build-log.ts';
 import type { BuildRenderer } from './types.ts';
 
 type VertexEvent = Extract<BuildEvent, { type: 'vertex' }>;
@@ -19,7 +20,7 @@ export const createRawJsonBuild = (stream: OutputStream): BuildRenderer => {
 
   const onVertex = (service: string, event: VertexEvent): void => {
     const key = `${service}/${event.id}`;
-    const name = service === '' ? event.name : `[${service}] ${event.name}`;
+    const name = withService(service, event.name);
     const digest = `sha256:${createHash('sha256').update(`${key}/${name}`).digest('hex')}`;
     const vertex = vertices.get(key) ?? { digest, name, started: event.time - (event.duration ?? 0) };
     vertices.set(key, vertex);

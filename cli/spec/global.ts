@@ -12,7 +12,7 @@ export const globalFlags: readonly FlagSpec[] = [
   bool('dry-run', 'Print what would be done, do nothing'),
   bool('compatibility', 'Names with "_" instead of "-", as in Compose v1', { ignored: 'replicas are always named with "-"' }),
   bool('all-resources', 'Include resources that no service uses'),
-  int('parallel', 'At most this many operations at a time', { value: 'N', ignored: 'the engine finds the right number itself' }),
+  int('parallel', 'Build and pull at most this many images at a time (-1: no limit)', { value: 'N' }),
   string('workdir', 'Old name of --project-directory', { hidden: true }),
   bool('no-ansi', 'Old form of --ansi never', { hidden: true }),
   bool('verbose', 'More output', { hidden: true }),

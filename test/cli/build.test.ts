@@ -203,6 +203,25 @@ describe('compose build', () => {
     expect(context.fake.call('buildProject')?.args[1]).toMatchObject({ services: ['web'], push: true, provenance: 'mode=min' });
     expect(await run(context, 'compose build --sbom=true')).toBe(1);
   });
+
+  test.each([
+    ['compose --parallel 3 build', {}, 3],
+    ['compose build', { COMPOSE_PARALLEL_LIMIT: '2' }, 2],
+    ['compose --parallel -1 build', { COMPOSE_PARALLEL_LIMIT: '2' }, -1],
+    ['compose build', { COMPOSE_PARALLEL_LIMIT: '' }, undefined],
+  ])('%s with %j builds %s at a time', async (line, env, parallel) => {
+    const context = compose();
+    Object.assign(context.env, env);
+    expect(await run(context, line)).toBe(0);
+    expect(context.fake.call('buildProject')?.args[1]).toMatchObject(parallel === undefined ? {} : { parallel });
+  });
+
+  test('a limit that is no number is refused', async () => {
+    const context = compose();
+    context.env.COMPOSE_PARALLEL_LIMIT = 'many';
+    expect(await run(context, 'compose build')).toBe(1);
+    expect(context.stderr.text).toContain('COMPOSE_PARALLEL_LIMIT must be an integer (found: "many")');
+  });
 });
 
 test('rawjson is SolveStatus: vertexes, logs, statuses, warnings with base64 and RFC 3339 times', () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
 import { formatError } from '../../cli/print-error.ts';
@@ -6,7 +6,7 @@ import { createPlainBuild } from '../../cli/render/build-plain.ts';
 import { createTtyBuild } from '../../cli/render/build-tty.ts';
 import { createJsonRenderer } from '../../cli/render/json.ts';
 import { createTtyRenderer } from '../../cli/render/tty.ts';
-import type { ProgressRenderer } from '../../cli/render/types.ts';
+import type { BuildRenderer, ProgressRenderer } from '../../cli/render/types.ts';
 import { createPaint } from '../../cli/style.ts';
 import { Terminal } from '../../cli/terminal.ts';
 import type { BuildEvent } from '../../engine/types.ts';
@@ -127,43 +127,60 @@ test('json has the keys of docker compose', () => {
 });
 
 const buildEvents: ReadonlyArray<readonly [string, BuildEvent]> = [
-  ['web', { type: 'vertex', id: 1, name: '[web 1/2] FROM debian', state: 'cached', time: 0 }],
-  ['web', { type: 'vertex', id: 2, name: '[web 2/2] RUN make', state: 'started', time: 0 }],
-  ['db', { type: 'vertex', id: 1, name: '[db 1/1] RUN true', state: 'started', time: 100 }],
+  ['web', { type: 'vertex', id: 1, name: '[1/2] FROM debian', state: 'cached', time: 0 }],
+  ['web', { type: 'vertex', id: 2, name: '[2/2] RUN make', state: 'started', time: 0 }],
+  ['db', { type: 'vertex', id: 1, name: '[1/1] RUN true', state: 'started', time: 100 }],
   ['web', { type: 'log', id: 2, stream: 'stdout', text: 'one\ntwo\u001b[2J\n', time: 412 }],
-  ['db', { type: 'vertex', id: 1, name: '[db 1/1] RUN true', state: 'done', time: 1200, duration: 1100 }],
+  ['db', { type: 'vertex', id: 1, name: '[1/1] RUN true', state: 'done', time: 1200, duration: 1100 }],
   ['web', { type: 'warning', message: 'odd', file: 'Dockerfile', line: 3 }],
-  ['web', { type: 'vertex', id: 2, name: '[web 2/2] RUN make', state: 'error', time: 3100, error: 'exit code 2' }],
+  ['web', { type: 'vertex', id: 2, name: '[2/2] RUN make', state: 'error', time: 3100, error: 'exit code 2' }],
 ];
 
-test('plain build progress speaks as BuildKit does', () => {
+const plainBuild = (events: typeof buildEvents): { stream: Capture; renderer: BuildRenderer } => {
   const stream = new Capture();
   const renderer = createPlainBuild(stream);
-  for (const [service, event] of buildEvents) {
+  for (const [service, event] of events) {
     renderer.onEvent(service, event);
   }
+  return { stream, renderer };
+};
+
+test('plain build progress speaks as BuildKit does; of steps side by side one after the other', () => {
+  const { stream, renderer } = plainBuild(buildEvents);
+  renderer.close();
   expect(stream.text).toBe(
     [
       '#1 [web 1/2] FROM debian',
       '#1 CACHED',
       '',
       '#2 [web 2/2] RUN make',
-      '',
-      '#3 [db 1/1] RUN true',
-      '',
-      '#2 ...',
       '#2 0.412 one',
       '#2 0.412 two',
-      '',
-      '#3 ...',
-      '#3 DONE 1.1s',
       'WARN: odd (Dockerfile:3)',
-      '',
-      '#2 ...',
       '#2 ERROR: exit code 2',
+      '',
+      '#3 [db 1/1] RUN true',
+      '#3 DONE 1.1s',
       '',
     ].join('\n'),
   );
+});
+
+test('a step that does not end gives the others a turn after a second', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const { stream, renderer } = plainBuild(buildEvents.slice(1, 4));
+  expect(stream.text).toBe('#1 [web 2/2] RUN make\n#1 0.412 one\n#1 0.412 two\n');
+  vi.advanceTimersByTime(1000);
+  renderer.onEvent('web', { type: 'log', id: 2, stream: 'stdout', text: 'three\n', time: 2000 });
+  renderer.onEvent('', { type: 'vertex', id: 1, name: 'exporting to image', state: 'started', time: 2000 });
+  renderer.onEvent('db', { type: 'vertex', id: 1, name: '[1/1] RUN true', state: 'done', time: 2000, duration: 1900 });
+  expect(stream.text.slice(stream.text.indexOf('\n\n'))).toBe(
+    '\n\n#2 [db 1/1] RUN true\n#2 DONE 1.9s\n\n#1 ...\n#1 2.000 three\n\n#3 exporting to image\n',
+  );
+  renderer.onEvent('db', { type: 'vertex', id: 2, name: 'exporting to image', state: 'cached', time: 2000 });
+  renderer.close();
+  expect(stream.text).toMatch(/#3 exporting to image\n\n#4 \[db\] exporting to image\n#4 CACHED\n$/);
 });
 
 test('the picture of a build: steps, times, and the output of the one that failed', () => {

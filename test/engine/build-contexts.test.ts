@@ -1,12 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { ProgressSink } from '../../base/progress.ts';
 import type { Service } from '../../compose/model.ts';
-import { ensureImages, type ImageOptions, planImages } from '../../engine/images.ts';
+import { ensureImages } from '../../engine/ensure-images.ts';
+import { type ImageOptions, planImages } from '../../engine/images.ts';
 import type { BuildInput } from '../../engine/platform.ts';
 import { createFakePlatform, type FakePlatform } from './support/fake-platform.ts';
 import { projectOf } from './support/project.ts';
+import { Cue } from './support/pushable.ts';
 import { openTestStack } from './support/stack.ts';
 
 const reading = (...names: string[]): Service =>
@@ -83,5 +86,85 @@ describe('a service whose build reads the image of another', () => {
       'boot shop-web-1',
     ]);
     expect(stack.states()).toEqual({ 'shop-web-1': 'running' });
+  });
+});
+
+describe('builds side by side', () => {
+  const project = projectOf({ a: reading(), b: reading(), c: reading('a') });
+  /** Builds that say when they begin and end, and wait for their cue. */
+  const openWorks = () => {
+    const platform = openHost();
+    const journal: string[] = [];
+    const cues = new Map(['a', 'b', 'c'].map((name) => [name, new Cue<void>()]));
+    const buildImage: FakePlatform['buildImage'] = async (input, onEvent, signal) => {
+      const name = input.labels['com.docker.compose.service'] ?? '';
+      journal.push(`${name} begins`);
+      const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+      await Promise.race([cues.get(name)?.promise, aborted]).catch((error) => {
+        journal.push(`${name} is ended`);
+        throw error;
+      });
+      journal.push(`${name} ends`);
+      return platform.buildImage(input, onEvent, signal);
+    };
+    return {
+      journal,
+      cue: (name: string) => cues.get(name)?.resolve(),
+      fail: (name: string) => cues.get(name)?.reject(new Error(`${name} is broken`)),
+      platform: { ...platform, buildImage },
+    };
+  };
+  const start = async (works: ReturnType<typeof openWorks>, parallel?: number, signal = new AbortController().signal) => {
+    const actions = await planImages({
+      project,
+      services: ['a', 'b', 'c'],
+      options: { ...OPTIONS, build: true },
+      platform: works.platform,
+    });
+    const shown: string[] = [];
+    const progress: ProgressSink = ({ id, text }) => void shown.push(`${id} ${text}`);
+    const ended = ensureImages({ project, actions, platform: works.platform, progress, onBuild: () => {}, parallel }, signal);
+    ended.catch(() => {});
+    return { ended, shown };
+  };
+
+  test('begin at once, and those that read another when it is there', async () => {
+    const works = openWorks();
+    const { ended } = await start(works);
+    await vi.waitFor(() => expect(works.journal).toEqual(['a begins', 'b begins']));
+    works.cue('a');
+    await vi.waitFor(() => expect(works.journal.slice(2)).toEqual(['a ends', 'c begins']));
+    works.cue('c');
+    works.cue('b');
+    expect(Object.keys(await ended).sort()).toEqual(['a', 'b', 'c']);
+  });
+
+  test('are no more than asked for: those that wait for others take no turn', async () => {
+    const works = openWorks();
+    for (const name of ['a', 'b', 'c']) {
+      works.cue(name);
+    }
+    await (await start(works, 1)).ended;
+    expect(works.journal).toEqual(['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends']);
+  });
+
+  test('the first to fail ends the others, which only then let the whole fail', async () => {
+    const works = openWorks();
+    const { ended, shown } = await start(works);
+    await vi.waitFor(() => expect(works.journal).toHaveLength(2));
+    works.fail('b');
+    await expect(ended).rejects.toThrow('b is broken');
+    expect(works.journal).toEqual(['a begins', 'b begins', 'b is ended', 'a is ended']);
+    expect(shown).toEqual(['Image a:1 Building', 'Image b:1 Building', 'Image b:1 Error', 'Image a:1 Canceled']);
+  });
+
+  test('an interrupt ends all; those that had no turn yet never begin', async () => {
+    const works = openWorks();
+    const controller = new AbortController();
+    const { ended } = await start(works, 1, controller.signal);
+    await vi.waitFor(() => expect(works.journal).toEqual(['a begins']));
+    controller.abort(new Error('interrupted'));
+    await expect(ended).rejects.toThrow('interrupted');
+    expect(works.journal).toEqual(['a begins', 'a is ended']);
   });
 });
