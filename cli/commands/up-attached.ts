@@ -8,6 +8,7 @@ import { feedEvent, type ProgressRenderer } from '../render/types.ts';
 import type { Invocation } from '../spec/types.ts';
 import { wantsColour } from '../style.ts';
 import { ExitWatch } from './exit-watch.ts';
+import { upEvents } from './up-events.ts';
 import { plainVerb } from './verb-options.ts';
 
 export interface AttachedUp {
@@ -103,7 +104,7 @@ class AttachedSession {
 
   async #start(): Promise<void> {
     const { stack, project, options, invocation } = this.#up;
-    await stack.up(project, options, (event) => feedEvent(this.#renderer, event), this.#starting.signal);
+    await stack.up(project, options, upEvents(this.#renderer, invocation.flags), this.#starting.signal);
     this.#renderer.close();
     this.#started = true;
     const mine = (await stack.ps()).filter((replica) => this.#attached.has(replica.service) && !replica.oneOff);

@@ -5,9 +5,9 @@ import { say } from '../output.ts';
 import { parallelLimit } from '../parallel.ts';
 import { checkServices, loadProject, openStack } from '../project.ts';
 import { createRenderer } from '../render/create.ts';
-import { feedEvent } from '../render/types.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
 import { canAnimate } from '../style.ts';
+import { upEvents } from './up-events.ts';
 import { checkUpFlags, createOptions, parseScale, plainUp, upOptions } from './up-options.ts';
 
 /** `up`: in the background, as a stream of logs, or as the dashboard. */
@@ -62,7 +62,7 @@ const upDetached = async (invocation: Invocation, stack: Stack, project: Project
   const { context, flags } = invocation;
   const renderer = await createRenderer(context, flags, invocation.command.name);
   try {
-    await stack.up(project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
+    await stack.up(project, options, upEvents(renderer, flags), context.interrupts.signal);
   } finally {
     renderer.close();
   }

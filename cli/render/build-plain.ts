@@ -24,7 +24,8 @@ export const createPlainBuild = (stream: OutputStream): BuildRenderer => {
         turns.add(vertex, linesOf(vertex, event));
       }
     },
-    close: () => turns.close(),
+    flush: () => turns.flush(),
+    close: () => turns.flush(),
   };
 };
 
@@ -47,18 +48,14 @@ class Turns {
       this.#print(vertex);
     }
     if (this.#current !== undefined && isEnded(this.#current)) {
-      this.#printWaiting();
+      this.flush();
     } else if (this.#waiting.size > 0) {
-      this.#timer ??= setTimeout(() => this.#printWaiting(), TURN).unref();
+      this.#timer ??= setTimeout(() => this.flush(), TURN).unref();
     }
   }
 
-  close(): void {
-    this.#printWaiting();
-  }
-
   /** Everybody who waits has a turn; the last one keeps it. */
-  #printWaiting(): void {
+  flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const vertex of [...this.#waiting.keys()]) {

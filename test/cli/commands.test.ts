@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
+import type { BuildEvent } from '../../engine/types.ts';
 import { fakeContext, fakeProject, run } from './support/fake-context.ts';
 import { log, NOW, replica } from './support/fake-engine.ts';
 
@@ -256,6 +257,54 @@ describe('other commands', () => {
     };
     await run(context, 'up -d');
     expect(context.stderr.text).toBe(' Container shop-web-1 Creating\n Container shop-web-1 Created\nwarning: careful\n');
+  });
+
+  const builds = (context: ReturnType<typeof fakeContext>): void => {
+    const image = (id: string, text: string, parentId?: string) =>
+      ({
+        type: 'progress',
+        time: NOW,
+        progress: { id, status: 'working', text, ...(parentId ? { parentId } : {}) },
+      }) as const;
+    const build = (event: BuildEvent) => ({ type: 'build', time: NOW, service: 'web', event }) as const;
+    context.fake.onUp = async (onEvent) => {
+      onEvent(image('Image db', 'Pulling'));
+      onEvent(image('ab12', 'Downloading', 'Image db'));
+      onEvent(image('Image shop-web', 'Building'));
+      onEvent(build({ type: 'vertex', id: 1, name: '[build 2/3] RUN make', state: 'started', time: NOW }));
+      onEvent(build({ type: 'log', id: 1, stream: 'stdout', text: 'cc a.c\n', time: NOW + 1500 }));
+      onEvent(build({ type: 'vertex', id: 1, name: '[build 2/3] RUN make', state: 'done', time: NOW + 2000, duration: 2000 }));
+      onEvent(build({ type: 'vertex', id: 2, name: '[3/3] COPY a b', state: 'cached', time: NOW }));
+      onEvent(build({ type: 'vertex', id: 3, name: 'one', state: 'started', time: NOW }));
+      onEvent(build({ type: 'vertex', id: 4, name: 'beside it', state: 'started', time: NOW }));
+      onEvent(build({ type: 'warning', message: 'Rule: odd', file: 'Dockerfile', line: 3 }));
+      onEvent(image('Image shop-web', 'Built'));
+    };
+  };
+  const rows = ' Image db Pulling\n ab12 Downloading\n';
+  const steps =
+    '#1 [web build 2/3] RUN make\n#1 1.500 cc a.c\n#1 DONE 2.0s\n\n#2 [web 3/3] COPY a b\n#2 CACHED\n\n#3 [web] one\n\n#4 [web] beside it\n';
+  const warned = '\n 1 warning found:\n - [web] Rule: odd (line 3)\n';
+
+  test.each([
+    ['up -d --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
+    ['create --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
+    ['up -d --build --quiet-pull', ` Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
+    ['up -d --build --quiet-build', rows],
+    ['--progress quiet up -d --build', ''],
+  ])('%s without a terminal shows the steps of builds', async (line, shown) => {
+    const context = fakeContext();
+    builds(context);
+    expect(await run(context, line)).toBe(0);
+    expect(context.stderr.text).toBe(shown);
+  });
+
+  test('in the picture of a terminal builds are one row each, and their warnings come after it', async () => {
+    const context = fakeContext();
+    builds(context);
+    await run(context, '--progress tty up -d --build');
+    expect(context.stderr.text).not.toContain('RUN make');
+    expect(context.stderr.text.endsWith(warned)).toBe(true);
   });
 
   test('dry run prints the plan and starts nothing', async () => {
