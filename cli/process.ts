@@ -1,3 +1,4 @@
+import { takeExtraCertificates } from '../base/extra-certificates.ts';
 import { beginSpan, traceProcess } from '../base/trace.ts';
 import { Interrupts } from './interrupts.ts';
 import { flush } from './output.ts';
@@ -35,6 +36,7 @@ const onOutputError = (error: NodeJS.ErrnoException): void => {
 
 /** Runs the command line of this process to its end: signals, streams, exit code. */
 export const runProcess = async (): Promise<void> => {
+  takeExtraCertificates();
   process.on('exit', () => terminal.restore());
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);

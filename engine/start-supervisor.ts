@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withDeadline } from '../base/deadline.ts';
 import { type ErrorJson, errorFromJson, HyprError } from '../base/errors.ts';
+import { deferExtraCertificates } from '../base/extra-certificates.ts';
 import type { HomePaths } from '../base/paths.ts';
 import { traced, tracePath } from '../base/trace.ts';
 
@@ -35,7 +36,7 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
     const child = spawn(process.execPath, [supervisorScript(), stack], {
       detached: true,
       cwd: '/',
-      ...(tracePath === undefined ? {} : { env: { ...process.env, HYPR_TRACE: tracePath } }),
+      env: deferExtraCertificates({ ...process.env, ...(tracePath === undefined ? {} : { HYPR_TRACE: tracePath }) }),
       stdio: ['ignore', 'ignore', stderr, 'pipe'],
     });
     let text = '';

@@ -2,6 +2,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toHyprError } from '../base/errors.ts';
+import { takeExtraCertificates } from '../base/extra-certificates.ts';
 import { withLock } from '../base/lock.ts';
 import { logger, logTo } from '../base/log.ts';
 import { homePaths } from '../base/paths.ts';
@@ -104,6 +105,7 @@ const sayReady = (message: ReadyMessage): void => {
 
 /** Supervises the stack that the command line names, and ends the process. */
 export const runSupervisor = async (): Promise<never> => {
+  takeExtraCertificates();
   try {
     await main(process.argv[2] ?? '');
     return process.exit(0);

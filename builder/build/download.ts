@@ -7,6 +7,7 @@ import type { Dispatcher } from 'undici';
 import { asideName } from '../../base/asides.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { diskError, writeFileAtomic } from '../../base/files.ts';
+import { trustedAuthorities } from '../registry/certificates.ts';
 import { readSecretLine } from '../secret-line.ts';
 import type { BuildRequest } from '../types.ts';
 import { StepFault } from './step-error.ts';
@@ -49,7 +50,9 @@ export const downloadUrl = async (url: string, options: Options): Promise<Downlo
   const base = join(options.buildFolder, 'downloads', createHash('sha256').update(url).digest('hex'));
   const known = await readRemembered(base);
   const { EnvHttpProxyAgent } = await import('../registry/undici.ts');
-  const agent = new EnvHttpProxyAgent();
+  const trusted = trustedAuthorities(process.env);
+  const tls = trusted && { ca: trusted };
+  const agent = new EnvHttpProxyAgent(tls && { connect: tls, requestTls: tls, proxyTls: tls });
   try {
     const authorization = await authorizationFor(new URL(url), options.secrets);
     const response = await follow(url, { agent, known, authorization, signal: options.signal });

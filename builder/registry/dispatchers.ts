@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { certificatesFor, type HostCertificates, trustedAuthorities } from './certificates.ts';
 import { isLoopback } from './settings.ts';
@@ -30,9 +31,10 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
   const folders = options.certFolders ?? certFolders(env, options.home);
   const trusted = trustedAuthorities(env);
   const opened = new Map<string, Promise<Dispatcher>>();
-  const open = async (host: string): Promise<Dispatcher> => {
+  const open = async ({ host, protocol }: URL): Promise<Dispatcher> => {
     const { Agent, EnvHttpProxyAgent } = await import('./undici.ts');
-    const tls = tlsOptions({ ...certificatesFor(host, folders, trusted), isInsecure: insecure?.has(host) === true });
+    const certificates = certificatesFor(host, folders, trusted);
+    const tls = protocol === 'https:' ? tlsOptions({ ...certificates, isInsecure: insecure?.has(host) === true }) : {};
     const common = { headersTimeout: SILENCE, bodyTimeout: SILENCE, connect: { timeout: 20_000, ...tls } };
     // A proxy of its own authority is trusted by the same files; a client certificate is for the registry only.
     return isLoopback(host)
@@ -45,9 +47,9 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
         });
   };
   return {
-    for: ({ host }) => {
-      const found = opened.get(host) ?? open(host);
-      opened.set(host, found);
+    for: (url) => {
+      const found = opened.get(url.origin) ?? open(url);
+      opened.set(url.origin, found);
       return found;
     },
     [Symbol.asyncDispose]: async () => {
@@ -58,9 +60,9 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
   };
 };
 
+/** One context for all connections to a host: reading the usual authorities takes 30 ms. */
 const tlsOptions = ({ ca, cert, key, isInsecure }: HostCertificates & { isInsecure: boolean }) => ({
-  ...(ca ? { ca: [...ca] } : {}),
-  ...(cert && key ? { cert, key } : {}),
+  ...(ca || cert ? { secureContext: createSecureContext({ ...(ca ? { ca: [...ca] } : {}), ...(cert && key ? { cert, key } : {}) }) } : {}),
   ...(isInsecure ? { rejectUnauthorized: false } : {}),
 });
 

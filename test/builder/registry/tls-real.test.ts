@@ -4,7 +4,8 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { takeExtraCertificates } from '../../../base/extra-certificates.ts';
 import { homePaths } from '../../../base/paths.ts';
 import { mustRun } from '../../../base/process.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
@@ -162,6 +163,27 @@ describe.skipIf(mkfsErofs === undefined || !existsSync(join(cache, 'registry')))
       const digest = await pushOne(images, `${host}/team/proxied:1`);
       expect(await images.resolveDigest(`${host}/team/proxied:1`)).toBe(digest);
       expect(new Set(proxy.asked)).toEqual(new Set([host]));
+    });
+
+    test('is trusted by NODE_EXTRA_CA_CERTS also when Node was started without it, and not by a file that cannot be read', async () => {
+      const startWith = (file: string): void => {
+        process.env.HYPR_EXTRA_CA_CERTS = pem(file);
+        takeExtraCertificates();
+      };
+      onTestFinished(() => {
+        delete process.env.NODE_EXTRA_CA_CERTS;
+      });
+      startWith('ca.crt');
+      await certsFor('deferred/.docker/certs.d', registry.host, { 'client.cert': 'client.crt', 'client.key': 'client.key' });
+      const images = await open('deferred');
+      const digest = await pushOne(images, name);
+      expect(await images.resolveDigest(name)).toBe(digest);
+
+      const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+      onTestFinished(() => warned.mockRestore());
+      startWith('missing.crt');
+      await expect(pushOne(await open('unreadable'), name)).rejects.toMatchObject({ code: 'REGISTRY_UNREACHABLE' });
+      expect(warned.mock.calls.flat().join('\n')).toMatch(/^Ignoring extra certs from `.*missing.crt`, load failed: ENOENT.*$/);
     });
   },
 );
