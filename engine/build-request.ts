@@ -64,7 +64,7 @@ const refuseHostFeatures = (config: BuildInput['config']): void => {
       'HYPR_UNSUPPORTED',
       `build.network: ${config.network} cannot be used: a build runs in a machine with a network of its own`,
       {
-        hint: 'leave it out: RUN reaches the outside; or write network: none, or network: proxy',
+        hint: 'leave it out: RUN reaches the outside; or write network: none, or network: proxy (package registries and HYPR_BUILD_PROXY_ALLOW)',
       },
     );
   }

@@ -41,5 +41,6 @@ export const buildServiceImage = async ({
 
 const buildRequestWithSettings = async (input: BuildInput): Promise<BuildRequest> => {
   const request = await buildRequest(input);
-  return { ...request, ...buildSettings(request, process.env) };
+  // The caller's: a supervisor may have been started by another.
+  return { ...request, ...buildSettings(request, input.environment) };
 };

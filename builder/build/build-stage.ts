@@ -13,7 +13,7 @@ import { runRun } from './run-step.ts';
 import { openBase } from './stage-base.ts';
 import { type MachineSize, StageMachine } from './stage-machine.ts';
 import { lookupIn, type StageState, withHistory, workdirOf } from './state.ts';
-import { excerptOf, stepError } from './step-error.ts';
+import { excerptOf, StepFault, stepError } from './step-error.ts';
 import { countSteps, StepTitles, stageTitle, titleOf } from './step-title.ts';
 import { resolveOwner } from './users.ts';
 
@@ -23,6 +23,14 @@ interface StageRun {
   readonly titles: StepTitles;
   readonly machine: StageMachine;
   readonly noCache: boolean;
+  readonly current: Current;
+}
+
+/** The instruction that is being carried out. A proxy is a machine's; what it refuses, this instruction asked for. */
+interface Current {
+  line: number;
+  /** `name:port` */
+  refused: string[];
 }
 
 /** Builds one stage from its FROM to its last instruction. Errors name the line they come from. */
@@ -35,8 +43,7 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     return new StepTitles({ stage: name, total });
   });
   build.baseEnvs.set(stage.index, new Set(base.state.env.keys()));
-  // A proxy is a machine's; what it refuses, the instruction asked for that is being carried out.
-  const current = { line: 1 };
+  const current: Current = { line: 1, refused: [] };
   const machine = new StageMachine({
     name: name === '' ? 'build' : `build-${name}`,
     machines,
@@ -46,12 +53,12 @@ export const runStage = async (build: BuildContext, stage: Stage): Promise<Stage
     size: machineSize(build, current),
     caBundle: () => build.caBundle(),
   });
-  const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) || base.state.rebuilt };
+  const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) || base.state.rebuilt, current };
   try {
     let state = { ...base.state, rebuilt: run.noCache };
     for (const instruction of [...base.triggers, ...stage.instructions]) {
       build.signal.throwIfAborted();
-      current.line = instruction.range.line;
+      Object.assign(current, { line: instruction.range.line, refused: [] });
       state = await runInstruction(run, instruction, state);
     }
     return state;
@@ -67,14 +74,16 @@ const isFresh = ({ request }: BuildContext, { index, from }: Stage): boolean => 
 };
 
 /** What every machine of a build has. */
-const machineSize = ({ request, progress, dockerfile }: BuildContext, current: { readonly line: number }): MachineSize => {
+const machineSize = ({ request, progress, dockerfile }: BuildContext, current: Current): MachineSize => {
   const { shmSize, limits = {}, proxyAllow = [] } = request;
   const { memoryMib, cpus, diskMib } = limits;
-  const onRefused = (host: string) =>
+  const onRefused = (host: string) => {
+    current.refused.push(host);
     progress.warn(`the proxy of this build refused ${host}: it is not on the list of allowed hosts (HYPR_BUILD_PROXY_ALLOW adds to it)`, {
       file: dockerfile.file,
       line: current.line,
     });
+  };
   return {
     ...(shmSize === undefined ? {} : { shmSize }),
     ...(memoryMib === undefined ? {} : { memoryMib }),
@@ -118,8 +127,20 @@ const runInstruction = async (run: StageRun, instruction: StageInstruction, stat
     }
     // A trigger of the base image is not in this file.
     const isOwn = run.stage.instructions.includes(instruction);
-    throw stepError(error, where, isOwn ? excerptOf(run.build.dockerfile.text, instruction.range) : []);
+    throw stepError(withWayOut(error, run), where, isOwn ? excerptOf(run.build.dockerfile.text, instruction.range) : []);
   }
+};
+
+/** A step that failed and was refused hosts by its proxy most likely failed for that: what lets it reach them comes first. */
+const withWayOut = (error: unknown, { build, current }: StageRun): unknown => {
+  if (!(error instanceof StepFault) || current.refused.length === 0) {
+    return error;
+  }
+  // Without a port 80 and 443 are meant.
+  const hosts = current.refused.map((host) => host.replace(/:(80|443)$/, ''));
+  const allow = [...new Set([...(build.request.proxyAllow ?? []), ...hosts])].join(',');
+  const hint = [`let the proxy reach what it asked for: HYPR_BUILD_PROXY_ALLOW=${allow}`, error.options.hint ?? ''].join('\n').trimEnd();
+  return new StepFault(error.message, { ...error.options, hint });
 };
 
 const runCopyInstruction = async (

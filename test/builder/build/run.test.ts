@@ -186,6 +186,22 @@ describe('RUN', () => {
     ]);
   });
 
+  it('says how a step that failed for want of a host gets to it', async () => {
+    shop.machines.program = ({ args }, machine) => {
+      const [, host, code] = /^(\S+) (\d)$/.exec(args.at(-1) ?? '') ?? [];
+      machine.options.proxy?.onRefused(host ?? '');
+      return { code: Number(code) };
+    };
+    const file = 'FROM busybox\nRUN near.example:80 0\nRUN far.example:8443 1\n';
+    const request = { network: 'proxy', proxyAllow: ['.own.example'] } as const;
+    expect((await thrown(shop.build(file, request))).hint).toBe(
+      'let the proxy reach what it asked for: HYPR_BUILD_PROXY_ALLOW=.own.example,far.example:8443\nfor a shell where it failed: hypr build --debug',
+    );
+    expect((await thrown(shop.build('FROM busybox\nRUN far.example:443 2\n', { network: 'proxy' }))).hint).toMatch(
+      /HYPR_BUILD_PROXY_ALLOW=far\.example\n/,
+    );
+  });
+
   it('trusts what the host trusts, outside image and cache', async () => {
     const file = 'FROM busybox\nENV PIP_CERT=/own\nRUN a\n';
     shop.certificates = Buffer.from('AAAA');
