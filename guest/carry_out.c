@@ -65,6 +65,9 @@ static void end_preparing(uint32_t channel, const char *error) {
     error = dns_start();
   }
   state = error == NULL ? PREPARED : WAITING;
+  if (machine.read_only) {
+    launcher_read_only();
+  }
   end_orders(channel, error);
 }
 
@@ -74,7 +77,12 @@ static const char *job_error(const struct proc *p, bool ok) {
 
 static uint32_t asker(const struct proc *p) { return p->orphaned ? 0 : p->channel; }
 static void on_prepared(struct proc *p, bool ok) { end_preparing(asker(p), job_error(p, ok)); }
-static void on_root_mounted(struct proc *p, bool ok) { end_orders(asker(p), job_error(p, ok)); }
+static void on_root_mounted(struct proc *p, bool ok) {
+  if (ok) {
+    launcher_stage();
+  }
+  end_orders(asker(p), job_error(p, ok));
+}
 
 /* Nothing is left to be done that could wait for a device: the root is mounted, and the card a template's. */
 static bool is_brief(void) { return root_is_mounted() && machine.mount_count == 0 && machine.nic_count <= 1; }
@@ -219,7 +227,7 @@ static void do_transfer(const struct order *order, struct simple_order *simple) 
       case OP_WRITE_TAR: job_start(order->channel, JOB_INPUT, write_tar_job, simple, NULL); break;
       case OP_READ_TAR: job_start(order->channel, JOB_OUTPUT, read_tar_job, simple, NULL); break;
       case OP_READ_LAYER: job_start(order->channel, JOB_OUTPUT, read_layer_job, simple, NULL); break;
-      case OP_PUSH_LAYER: job_start(order->channel, simple->flag ? JOB_INPUT : 0, push_layer_job, simple, NULL); break;
+      case OP_PUSH_LAYER: launcher_drop(), job_start(order->channel, simple->flag ? JOB_INPUT : 0, push_layer_job, simple, NULL); break;
       case OP_STAGE: job_start(order->channel, JOB_INPUT, stage_job, simple, NULL); break;
       case OP_RELEASE: job_start(order->channel, 0, release_job, simple, NULL); break;
       case OP_RELAY: job_start(order->channel, JOB_INPUT | JOB_OUTPUT, relay_job, simple, NULL); break;

@@ -92,7 +92,8 @@ struct proc {
   enum proc_kind kind;
   uint32_t channel;
   pid_t pid;
-  bool exited, answered, orphaned, discard_input, input_ended;
+  /* `follows`: see struct launch. */
+  bool exited, answered, orphaned, discard_input, input_ended, follows;
   struct exit_report exit;
   int pty, pid_ns, mnt_ns, cgroup_ns;
   struct watch input, status;
@@ -158,10 +159,29 @@ void set_oom_score(const char *score);
 struct launch {
   const struct process_spec *spec;
   int stdio[3], status, mnt_ns, cgroup_ns;
-  bool new_namespaces, tty;
+  /* `follows`: what PID 1 mounts in the root appears in the program's root too. */
+  bool new_namespaces, follows;
 };
 _Noreturn void launch_child(const struct launch *launch);
+/* What is the program's own, in the root and the namespaces where it is already. */
+_Noreturn void launch_program(const struct launch *launch);
 _Noreturn void launch_fail(int status_fd, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* enter_root.c */
+void enter_new_root(const struct launch *launch);
+void join_workload(const struct launch *launch);
+
+/* launcher.c: the workload's process made ahead, in a template with a root */
+struct ends;
+void launcher_stage(void);
+/* The root has become read-only, which its own is not. */
+void launcher_read_only(void);
+/* A process was reaped, which it may have been. */
+void launcher_gone(pid_t pid);
+/* Ends it if it waits for orders. */
+void launcher_drop(void);
+/* Makes it the workload and gives its streams; false when there is none that fits: none is left then. */
+bool launcher_start(struct proc *proc, const struct process_spec *spec, struct ends *ends);
 
 /* user.c: /etc/passwd and /etc/group of the root */
 enum { MAX_GROUPS = 64 };

@@ -1,20 +1,14 @@
 /* From fork to execve: everything here runs in the child and ends in the program or in a reason. */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <net/if.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,93 +27,6 @@ _Noreturn void launch_fail(int fd, int status, const char *format, ...) {
   va_end(list);
   size_t length = 2 + (n < 0 ? 0 : (size_t)n < sizeof report - 2 ? (size_t)n : sizeof report - 3);
   _exit(write(fd, report, length) < 0 ? 125 : status & 255);
-}
-
-/* A privileged container sees all devices of its machine. */
-static void add_devices(void) {
-  DIR *dir = opendir("/dev");
-  struct dirent *entry;
-  int to = open(SYSROOT "/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  while (dir != NULL && to >= 0 && (entry = readdir(dir)) != NULL) {
-    struct stat st;
-    bool device = fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode));
-    if (device && mknodat(to, entry->d_name, st.st_mode, st.st_rdev) != 0) {
-      errno = 0;
-    }
-  }
-  if (dir != NULL) {
-    closedir(dir);
-  }
-  if (to >= 0) {
-    close(to);
-  }
-}
-
-/* A step without network has loopback and nothing else. */
-static int isolate_network(void) {
-  struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-  int fd = unshare(CLONE_NEWNET) == 0 ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
-  int result = fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &lo);
-  if (fd >= 0) {
-    close(fd);
-  }
-  return result;
-}
-
-/* Its own view: the root at /, a /proc of its own process tree, its part of the cgroup tree. */
-static void enter_new_root(const struct launch *l) {
-  /* Before /sys is mounted: it shows the network of who mounts it. */
-  if (l->spec->isolated && isolate_network() != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "leaving the network: %s", strerror(errno));
-  }
-  int fd = open("/sys/fs/cgroup/work/cgroup.procs", O_WRONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    if (write(fd, "0", 1) == 1) {
-      unshare(CLONE_NEWCGROUP);
-    }
-    close(fd);
-  }
-  if (l->spec->privileged) {
-    add_devices();
-  }
-  unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  unsigned long limited = l->spec->privileged ? flags : flags | MS_RDONLY;
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
-  }
-  const char *error = step_mount_all(l->spec->mounts, l->spec->mount_count);
-  if (error != NULL) {
-    launch_fail(l->status, STATUS_REFUSED, "%s", error);
-  }
-  if (chdir(SYSROOT) != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
-  }
-  if (mount("proc", "proc", "proc", flags, NULL) != 0 || mount("sysfs", "sys", "sysfs", limited, NULL) != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "mounting /proc and /sys: %s", strerror(errno));
-  }
-  if (mount("cgroup", "sys/fs/cgroup", "cgroup2", limited, "nsdelegate") != 0) {
-    errno = 0;
-  }
-  if (mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
-  }
-}
-
-static void join_workload(const struct launch *l) {
-  if (setns(l->cgroup_ns, CLONE_NEWCGROUP) != 0 || setns(l->mnt_ns, CLONE_NEWNS) != 0 || chdir("/") != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "the workload has just ended");
-  }
-}
-
-/* Joined processes count to the workload's usage and out-of-memory kills. */
-static void join_cgroup(void) {
-  int fd = open("/sys/fs/cgroup/work/cgroup.procs", O_WRONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    if (write(fd, "0", 1) < 0) {
-      errno = 0;
-    }
-    close(fd);
-  }
 }
 
 static const struct {
@@ -153,13 +60,13 @@ static void set_limits(const struct launch *l) {
 static void set_stdio(const struct launch *l, const struct identity *who) {
   for (int i = 0; i < 3; i++) {
     struct stat st;
-    if (fstat(l->stdio[i], &st) == 0 && (S_ISFIFO(st.st_mode) || l->tty) && fchown(l->stdio[i], who->uid, l->tty ? (gid_t)-1 : who->gid) != 0) {
+    if (fstat(l->stdio[i], &st) == 0 && (S_ISFIFO(st.st_mode) || l->spec->tty) && fchown(l->stdio[i], who->uid, l->spec->tty ? (gid_t)-1 : who->gid) != 0) {
       errno = 0;
     }
     dup2(l->stdio[i], i);
   }
   setsid();
-  if (l->tty) {
+  if (l->spec->tty) {
     ioctl(0, TIOCSCTTY, 0);
   }
 }
@@ -211,7 +118,7 @@ static char **build_env(const struct launch *l, const struct identity *who) {
     snprintf(home, sizeof home, "HOME=%s", who->home[0] == 0 ? "/" : who->home);
     env[n++] = home;
   }
-  if (l->tty && find_env(env, "TERM") == NULL) {
+  if (l->spec->tty && find_env(env, "TERM") == NULL) {
     env[n++] = (char *)"TERM=xterm";
   }
   return env;
@@ -297,13 +204,16 @@ static void enter_cwd(const struct launch *l) {
 }
 
 _Noreturn void launch_child(const struct launch *l) {
-  struct identity who;
   if (l->new_namespaces) {
     enter_new_root(l);
   } else if (l->mnt_ns >= 0) {
-    join_cgroup();
     join_workload(l);
   }
+  launch_program(l);
+}
+
+_Noreturn void launch_program(const struct launch *l) {
+  struct identity who;
   umask(022);
   const char *error = identity_find(l->spec->user, &l->spec->groups, &who);
   if (error != NULL) {

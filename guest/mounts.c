@@ -69,6 +69,20 @@ static int open_source(const struct mount_order *order, const char *mounted) {
   return fd >= 0 ? fd : fail("%s of the volume for %s: %s", below == NULL ? "the folder" : below, order->target, strerror(errno));
 }
 
+/* Read-only before it is anywhere: those who follow the root's mounts get it as it is at that moment. */
+static int bind_read_only(int source, int target) {
+  const uint64_t attributes[4] = {1 /* MOUNT_ATTR_RDONLY */};
+  int tree = (int)syscall(SYS_open_tree, source, "", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | AT_EMPTY_PATH);
+  int result = tree < 0 ? -1 : (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, attributes, sizeof attributes);
+  result = result != 0 ? -1 : (int)syscall(SYS_move_mount, tree, "", target, "", 0x04 | 0x40 /* MOVE_MOUNT_{F,T}_EMPTY_PATH */);
+  if (tree >= 0) {
+    int error = errno;
+    close(tree);
+    errno = error;
+  }
+  return result;
+}
+
 static int bind_at(int root, const struct mount_order *order, int source) {
   struct stat st;
   char from[FD_PATH], to[FD_PATH];
@@ -79,14 +93,8 @@ static int bind_at(int root, const struct mount_order *order, int source) {
   if (target < 0) {
     return fail("making the mount point %s: %s", order->target, strerror(errno));
   }
-  int result = mount(fd_path(source, from), fd_path(target, to), NULL, MS_BIND, NULL);
+  int result = order->read_only ? bind_read_only(source, target) : mount(fd_path(source, from), fd_path(target, to), NULL, MS_BIND, NULL);
   close(target);
-  if (result == 0 && order->read_only) {
-    /* The same path leads to the new mount now. */
-    target = rooted_open(root, order->target, O_PATH);
-    result = mount(NULL, fd_path(target, to), NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
-    close(target);
-  }
   return result == 0 ? 0 : fail("mounting %s: %s", order->target, strerror(errno));
 }
 
@@ -180,8 +188,8 @@ static void file_store(const char *path, char *out, size_t size) {
 
 static int bind_file(const char *store, const struct file_order *file) {
   struct mount_order order = {.target = file->path};
-  /* Processes that run already have mounts of their own: what is new must be moved in there. */
-  bool runs = workload != NULL && !workload->exited;
+  /* Processes that run already may have mounts of their own: what is new must be moved in there. */
+  bool runs = workload != NULL && !workload->exited && !workload->follows;
   int tree = runs ? (int)syscall(SYS_open_tree, AT_FDCWD, store, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC) : -1;
   int source = open(store, O_PATH | O_CLOEXEC), root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int result = bind_at(root, &order, source);

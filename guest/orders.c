@@ -301,7 +301,7 @@ const char *decode_process(struct arena *arena, struct fields list, struct proce
   struct fields all = list;
   struct field f;
   bool ok = true;
-  out->cwd = "/", out->user = "";
+  out->cwd = "/", out->user = "", out->source = list;
   while (ok && fields_next(&list, &f)) {
     ok = decode_process_field(arena, all, &f, out);
   }

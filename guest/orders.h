@@ -120,6 +120,8 @@ struct process_spec {
   struct limit_order *limits;
   struct step_mount *mounts;
   size_t limit_count, mount_count;
+  /* What it was decoded from. */
+  struct fields source;
 };
 
 /* The small orders: a few numbers and one path. */

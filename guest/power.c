@@ -45,6 +45,7 @@ static bool signal_is_lost(pid_t pid, int number) {
 }
 
 static void kill_all(void) {
+  launcher_drop();
   if (running()) {
     kill(workload->pid, SIGKILL);
   }

@@ -86,7 +86,7 @@ static bool adopt_streams(struct proc *p, struct ends *e, size_t ring) {
 static const char *fork_program(struct proc *p, const struct process_spec *spec, struct ends *e) {
   int status[2];
   bool join = p->kind == PROC_EXEC && workload != NULL && !workload->exited;
-  struct launch launch = {spec, {e->child[0], e->child[1], e->child[2]}, -1, -1, -1, !host_test && !join, spec->tty};
+  struct launch launch = {spec, {e->child[0], e->child[1], e->child[2]}, -1, -1, -1, !host_test && !join, false};
   if (pipe2(status, O_CLOEXEC) != 0) {
     return "no descriptors left in the guest";
   }
@@ -112,8 +112,9 @@ const char *proc_start(enum proc_kind kind, uint32_t channel, const struct proce
     return "the guest is out of memory";
   }
   struct ends e = {{-1, -1, -1}, {-1, -1, -1}};
-  bool ok = spec->tty ? ends_pty(&e, spec, &p->pty) : ends_pipes(&e, spec->stdin_open, true);
-  const char *error = ok ? fork_program(p, spec, &e) : "no terminals or descriptors left in the guest";
+  bool staged = kind == PROC_WORKLOAD && launcher_start(p, spec, &e);
+  bool ok = staged || (spec->tty ? ends_pty(&e, spec, &p->pty) : ends_pipes(&e, spec->stdin_open, true));
+  const char *error = staged ? NULL : ok ? fork_program(p, spec, &e) : "no terminals or descriptors left in the guest";
   ends_close(e.child);
   if (error != NULL) {
     ends_close(e.parent);
@@ -155,7 +156,7 @@ void proc_status(struct watch *watch, uint32_t events) {
     stream_attach(&p->out[0], false), stream_attach(&p->out[1], false);
     return;
   }
-  if (!host_test && p->kind == PROC_WORKLOAD) {
+  if (!host_test && p->kind == PROC_WORKLOAD && p->pid_ns < 0) {
     p->pid_ns = open_ns(p->pid, "pid"), p->mnt_ns = open_ns(p->pid, "mnt"), p->cgroup_ns = open_ns(p->pid, "cgroup");
   }
   struct writer w;

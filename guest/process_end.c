@@ -64,6 +64,7 @@ void procs_reap(void) {
   int status;
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    launcher_gone(pid);
     for (struct proc *p = procs; p != NULL; p = p->next) {
       if (p->pid == pid && !p->exited) {
         on_exit_of(p, status);

@@ -280,6 +280,8 @@ int push_layer(bool with_tar) {
     return fail("there are %d layers already", top);
   }
   sync();
+  /* Mounts are not moved from where others would follow. */
+  mount(NULL, SYSROOT, NULL, MS_REC | MS_PRIVATE, NULL);
   if (make_layer(top + 1) != 0 || make_dirs(NEW_ROOT, 0755) != 0) {
     return fail("making the next layer: %s", strerror(errno));
   }
