@@ -25,6 +25,8 @@ export interface ProjectOptions {
   readonly profiles: readonly string[];
   /** Services named on the command line: their profiles are switched on. */
   readonly services: readonly string[];
+  /** The command may build images of these services. */
+  readonly builds?: boolean;
   /** Keep networks and volumes that no service uses. */
   readonly allResources: boolean;
   readonly env: NodeJS.ProcessEnv;

@@ -23,8 +23,16 @@ export const projectOptions = ({ context, command, flags }: Invocation, services
 const hasOwn = (command: CommandSpec, flag: string): boolean => command.flags?.some((spec) => spec.name === flag) === true;
 
 /** Loads the model; services that it does not have are an error with a guess at what was meant. */
-export const loadProject = async (invocation: Invocation, services: readonly string[] = []): Promise<Project> => {
-  const project = await invocation.context.loadProject(projectOptions(invocation, services));
+export const loadProject = (invocation: Invocation, services: readonly string[] = []): Promise<Project> =>
+  loadWith(invocation, projectOptions(invocation, services));
+
+/** As loadProject, for commands that may build: what cannot be built is refused with its place. */
+export const loadBuildable = (invocation: Invocation, services: readonly string[] = []): Promise<Project> =>
+  loadWith(invocation, { ...projectOptions(invocation, services), builds: true });
+
+const loadWith = async ({ context }: Invocation, options: ProjectOptions): Promise<Project> => {
+  const { services } = options;
+  const project = await context.loadProject(options);
   checkServices(services, { ...project.services, ...project.disabledServices });
   return project;
 };

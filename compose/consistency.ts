@@ -34,11 +34,13 @@ export const checkConsistency = (project: Project, locate: Locate): void => {
       hint: 'remove one of these dependencies',
     });
   }
-  checkBuildCircle(project, locate);
 };
 
-/** Builds that read one another could never begin. */
-const checkBuildCircle = ({ services }: Project, locate: Locate): void => {
+/**
+ * Builds that read one another could never begin. For commands that build: to print or stop such services is no mistake.
+ * @throws COMPOSE_INVALID
+ */
+export const checkBuildCircle = ({ services }: Project, locate: Locate): void => {
   const cycle = findCycle(services, (all, name) => contextServices(all[name]).reverse());
   if (cycle === undefined) {
     return;

@@ -1,6 +1,6 @@
 import { HyprError } from '../base/errors.ts';
 import { buildProject } from './build-project.ts';
-import { alignReplicas, checkConsistency, checkContainerNames, type Locate } from './consistency.ts';
+import { alignReplicas, checkBuildCircle, checkConsistency, checkContainerNames, type Locate } from './consistency.ts';
 import { type Discovered, discover, projectName } from './discover.ts';
 import { resolveEnvFiles, resolveLabelFiles } from './env-files.ts';
 import { Budget } from './limits.ts';
@@ -29,6 +29,7 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
   const steps: Array<(project: Project) => Project | Promise<Project>> = [
     (project) => applyProfiles(project, profiles),
     (project) => check(options, () => checkConsistency(project, locate), project),
+    (project) => (options.builds === true ? check(options, () => checkBuildCircle(project, locate), project) : project),
     (project) => (options.consistency === false ? project : alignReplicas(project)),
     (project) => selectServices(project, options.services ?? [], { profiles }),
     (project) => (options.allResources === true ? project : dropUnused(project)),

@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly uniqueNames?: boolean;
   /** False: leave `env_file` unread. */
   readonly resolveEnv?: boolean;
+  /** True: the command builds images; builds that read one another in a circle are refused. */
+  readonly builds?: boolean;
   /** True: keep networks, volumes, secrets, configs that no service uses. */
   readonly allResources?: boolean;
 }

@@ -1,6 +1,6 @@
 import type { BuildEvent, BuildProjectOptions } from '../../engine/types.ts';
 import { parallelLimit } from '../parallel.ts';
-import { loadProject } from '../project.ts';
+import { loadBuildable } from '../project.ts';
 import { createBuildRenderer } from '../render/build.ts';
 import type { Handler } from '../spec/types.ts';
 import { parseKeyValues, parseMib, parseSsh } from './build-arguments.ts';
@@ -24,7 +24,7 @@ export const runComposeBuild: Handler = async (invocation) => {
     ...(flags.bool('push') ? { push: true } : {}),
     ...(flags.string('provenance') === undefined ? {} : { provenance: flags.string('provenance') ?? 'false' }),
   };
-  const project = await loadProject(invocation, args);
+  const project = await loadBuildable(invocation, args);
   const buildable = Object.keys(project.services).filter((service) => project.services[service]?.build !== undefined);
   if (buildable.length === 0) {
     context.stderr.write('No services to build\n');

@@ -6,7 +6,7 @@ import { splitWords } from '../../compose/shell-words.ts';
 import type { RunOptions } from '../../engine/types.ts';
 import type { CliContext } from '../context.ts';
 import type { Flags } from '../flags.ts';
-import { loadProject } from '../project.ts';
+import { loadBuildable } from '../project.ts';
 import { runOneOff } from '../run-session.ts';
 import { sizeOf } from '../session.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
@@ -20,7 +20,7 @@ export const runComposeRun: Handler = async (invocation) => {
     throw new HyprError('HYPR_USAGE', '--service-ports and --publish cannot be given together');
   }
   const [service = ''] = args;
-  const project = await loadProject(invocation, [service]);
+  const project = await loadBuildable(invocation, [service]);
   const options = await runOptionsOf(invocation, project.environment);
   const quiet = flags.bool('quiet');
   const quietImages = quiet || flags.bool('quiet-pull');

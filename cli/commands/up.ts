@@ -3,7 +3,7 @@ import type { Project } from '../../compose/model.ts';
 import type { Stack, UpOptions } from '../../engine/types.ts';
 import { say } from '../output.ts';
 import { parallelLimit } from '../parallel.ts';
-import { checkServices, loadProject, openStack } from '../project.ts';
+import { checkServices, loadBuildable, openStack } from '../project.ts';
 import { createRenderer } from '../render/create.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
 import { canAnimate } from '../style.ts';
@@ -15,7 +15,7 @@ export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
   const options = withEnvironment(upOptions(flags, args), invocation);
-  const project = await loadProject(invocation, args);
+  const project = await loadBuildable(invocation, args);
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
   const from = flags.string('exit-code-from');
   checkServices(from ? [from] : [], project.services);
@@ -42,7 +42,7 @@ export const runCreate: Handler = async (invocation) => {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
   const options = withEnvironment(createOptions(flags, args), invocation);
-  const project = await loadProject(invocation, args);
+  const project = await loadBuildable(invocation, args);
   checkServices(Object.keys(options.scale), project.services);
   return openStack(invocation, project.name, (stack) =>
     flags.bool('dry-run') ? printPlan(invocation, stack, project, options) : upDetached(invocation, stack, project, options),
@@ -53,7 +53,7 @@ export const runCreate: Handler = async (invocation) => {
 export const runScale: Handler = async (invocation) => {
   const scale = parseScale(invocation.args);
   const services = Object.keys(scale);
-  const project = await loadProject(invocation, services);
+  const project = await loadBuildable(invocation, services);
   const options = { ...plainUp(services), scale, noRecreate: true, noDeps: invocation.flags.bool('no-deps') };
   return openStack(invocation, project.name, (stack) => upDetached(invocation, stack, project, options));
 };

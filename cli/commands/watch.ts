@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import { loadProject, openStack } from '../project.ts';
+import { loadBuildable, openStack } from '../project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import type { Handler } from '../spec/types.ts';
@@ -8,7 +8,7 @@ import { plainUp } from './up-options.ts';
 /** `watch`: builds and starts the services, then keeps them up to date with `develop.watch` until Ctrl-C. */
 export const runWatch: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
-  const project = await loadProject(invocation, args);
+  const project = await loadBuildable(invocation, args);
   const engine = await context.engine();
   if (
     !Object.entries(project.services).some(([name, service]) => (args.length === 0 || args.includes(name)) && service.develop !== undefined)

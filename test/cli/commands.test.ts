@@ -314,6 +314,15 @@ describe('other commands', () => {
     expect(context.fake.call('up')).toBeUndefined();
   });
 
+  test.each([
+    ...['up -d', 'create', 'scale web=2', 'compose run web', 'watch', 'compose build'].map((line) => [line, true] as const),
+    ...['ps', 'down', 'stop', 'compose pull', 'compose push', 'logs', 'compose images'].map((line) => [line, undefined] as const),
+  ])('%s loads the model of what may be built: %s', async (line, builds) => {
+    const context = fakeContext();
+    await run(context, line);
+    expect(context.loaded.map((options) => options.builds)).toEqual([builds]);
+  });
+
   test('verbs', async () => {
     const context = fakeContext();
     await run(context, 'restart -t 3 --no-deps web');

@@ -50,14 +50,19 @@ describe('in a file', () => {
     });
   });
 
-  test('a circle, of two and of one', async () => {
-    expect(await failure(file('service:b', '{build: {context: ., additional_contexts: {y: "service:a"}}}'))).toMatchObject({
+  test('a circle, of two and of one, for commands that build; others take it as it is', async () => {
+    const two = file('service:b', '{build: {context: ., additional_contexts: {y: "service:a"}}}');
+    expect(await failure(two, { builds: true })).toMatchObject({
       code: 'COMPOSE_INVALID',
       message: 'the builds need one another in a circle: a → b → a',
       at: 'compose.yaml:5:12',
       hint: 'remove one of these additional_contexts, or move what both need into a service of its own',
     });
-    expect(await failure(file('service:a'))).toMatchObject({ message: 'the builds need one another in a circle: a → a' });
+    expect(await failure(file('service:a'), { builds: true })).toMatchObject({
+      message: 'the builds need one another in a circle: a → a',
+    });
+    expect((await load(two)).project.services.b?.build?.additional_contexts).toEqual({ y: 'service:a' });
+    expect((await load(two, { consistency: false, builds: true })).project.services.a).toBeDefined();
   });
 
   test('a build that reads another is no dependency, and a dependency the other way round no circle', async () => {
