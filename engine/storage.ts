@@ -1,13 +1,14 @@
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { diskUsage } from '../base/disk-usage.ts';
 import { isErrno, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import { type HomePaths, homePaths } from '../base/paths.ts';
 import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../builder/build.ts';
 import { type ImageStore, openImageStore } from '../builder/store/store.ts';
-import { diskUsage } from '../builder/store/usage.ts';
 import { pruneTemplates } from '../vmm/template/prune.ts';
 import { templatesFolder } from '../vmm/template/store.ts';
+import { measureTemplates } from '../vmm/template/usage.ts';
 import { needToolchain, pruneToolchain } from '../vmm/toolchain/index.ts';
 import { findInUse } from './in-use.ts';
 import { hasMachine } from './lifecycle.ts';
@@ -16,7 +17,7 @@ import type { PruneOptions, PruneResult, UsageRow } from './types.ts';
 
 const log = logger('storage');
 
-/** What images, replicas, volumes and builds take on the disk, as `docker system df` counts it. */
+/** What images, replicas, volumes, builds and templates of machines take on the disk, as `docker system df` counts it. */
 export const measureSystem = async (): Promise<UsageRow[]> => {
   const paths = homePaths();
   const store = await openStore(paths);
@@ -25,6 +26,7 @@ export const measureSystem = async (): Promise<UsageRow[]> => {
     await replicaRow(paths, state),
     await volumeRow(state),
     await buildRow(paths, store),
+    await templateRow(paths, state),
   ]);
 };
 
@@ -114,6 +116,14 @@ const buildRow = async (paths: HomePaths, store: ImageStore): Promise<UsageRow> 
   const mounts = (await list(join(paths.build, 'mounts'))).filter((name) => name.endsWith('.tar')).length;
   const size = folders.reduce((sum, bytes) => sum + bytes, otherBytes);
   return { type: 'Build Cache', total: otherLayers + mounts, active: 0, size, reclaimable: size };
+};
+
+/** Active are those that a machine of a stack is a clone of, whose memory it maps. */
+const templateRow = async (paths: HomePaths, state: StateReader): Promise<UsageRow> => {
+  const { templates, bytes, reclaimable } = await measureTemplates(paths, (await needToolchain(paths)).id);
+  const cloned = new Set(state.vms().flatMap(({ state: now, machine }) => (hasMachine(now) ? (machine?.template ?? []) : [])));
+  const active = templates.filter(({ key }) => cloned.has(key)).length;
+  return { type: 'Templates', total: templates.length, active, size: bytes, reclaimable };
 };
 
 const summarise = (rows: ReadonlyArray<{ active: boolean; bytes: number }>): Omit<UsageRow, 'type'> => {

@@ -168,7 +168,7 @@ export interface ImageApi {
 
 /** One row of `system df`; sizes are bytes on disk. */
 export interface UsageRow {
-  readonly type: 'Images' | 'Containers' | 'Local Volumes' | 'Build Cache';
+  readonly type: 'Images' | 'Containers' | 'Local Volumes' | 'Build Cache' | 'Templates';
   readonly total: number;
   readonly active: number;
   readonly size: number;

@@ -1,6 +1,4 @@
-import { lstat, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { isErrno } from '../../base/errors.ts';
+import { diskUsage } from '../../base/disk-usage.ts';
 import { EMPTY_LAYER } from './root-disk.ts';
 import type { StoreParts } from './store.ts';
 
@@ -43,21 +41,4 @@ export const measureStore = async ({ records, layers, options }: StoreParts): Pr
     }
   }
   return { images: images.length, usedImages, imageBytes, unusedImageBytes, otherLayers, otherBytes };
-};
-
-/** Bytes that a file, or all files in a folder, take on the disk: holes do not count. What vanishes meanwhile counts nothing. */
-export const diskUsage = async (path: string): Promise<number> => {
-  try {
-    const info = await lstat(path);
-    if (!info.isDirectory()) {
-      return info.blocks * 512;
-    }
-    const below = await Promise.all((await readdir(path)).map((name) => diskUsage(join(path, name))));
-    return below.reduce((sum, bytes) => sum + bytes, 0);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return 0;
-    }
-    throw error;
-  }
 };

@@ -15,6 +15,7 @@ describe('system', () => {
         'Containers      1         1         0B        0B',
         'Local Volumes   0         0         0B        0B',
         'Build Cache     7         0         5kB       5kB',
+        'Templates       4         2         400MB     100MB (25%)',
         '',
       ].join('\n'),
     );

@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { chmod, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { withLock } from '../../base/lock.ts';
@@ -12,6 +12,7 @@ import type { makeTemplate } from '../../vmm/template/make.ts';
 import type { makeRootedTemplate } from '../../vmm/template/make-rooted.ts';
 import { lockPath, pruneTemplates } from '../../vmm/template/prune.ts';
 import { publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
+import { measureTemplates } from '../../vmm/template/usage.ts';
 import { spec, tempDir, toolchain } from './support.ts';
 
 const settings: QemuSettings = { toolchain: toolchain(), accelerator: 'tcg', tscKhz: 1 };
@@ -223,6 +224,31 @@ describe('templates', () => {
     expect((await readdir(root)).sort()).toEqual([template?.key, 'def.making'].sort());
     expect(await pruneTemplates(paths, 'other')).toEqual([template?.key]);
     expect(await readdir(root)).toEqual([]);
+  });
+
+  it('are measured: what a prune would give back of it, but for what they share with others', async () => {
+    const { templates, root, paths, disks } = makeShelf();
+    const [plain, stays, goes] = await Promise.all([
+      templates.make(spec()),
+      templates.makeRooted(spec({ disks: disks('stays') })),
+      templates.makeRooted(spec({ disks: disks('goes') })),
+    ]);
+    const keys = [plain, stays, goes].map((template) => template?.key ?? '');
+    expect(keys).toEqual([...new Set(keys)]);
+    await rm(disks('goes')[0].path);
+    await mkdir(join(root, 'ab.0.gone'));
+    await writeFile(join(root, 'ab.0.gone', 'ram'), Buffer.alloc(64 << 10, 1));
+    await rm(join(root, keys[2] ?? '', 'ram'));
+    await link(join(root, keys[1] ?? '', 'ram'), join(root, keys[2] ?? '', 'ram'));
+    const before = await measureTemplates(paths, settings.toolchain.id);
+    expect(before.templates.map(({ key }) => key).sort()).toEqual([...keys].sort());
+    const own = new Map(before.templates.map(({ key, bytes }) => [key, bytes]));
+    expect(before.reclaimable).toBe((own.get(keys[2] ?? '') ?? 0) + (64 << 10));
+    expect(own.get(keys[2] ?? '')).toBeLessThan(own.get(keys[1] ?? '') ?? 0);
+    await pruneTemplates(paths, settings.toolchain.id);
+    const after = await measureTemplates(paths, settings.toolchain.id);
+    expect([after.templates.length, after.reclaimable, after.bytes]).toEqual([2, 0, before.bytes - before.reclaimable]);
+    expect(await measureTemplates(homePaths(tempDir()), settings.toolchain.id)).toEqual({ templates: [], bytes: 0, reclaimable: 0 });
   });
 
   it('are thrown away by several at a time', async () => {

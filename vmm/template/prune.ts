@@ -41,10 +41,14 @@ export const pruneTemplates = async (paths: HomePaths, toolchain: string): Promi
   return removed;
 };
 
-const findUseless = async (root: string, names: readonly string[], toolchain: string): Promise<string[]> => {
+/** Whether an entry of the templates' folder is one, and not what is beside it. */
+export const isTemplateName = (name: string): boolean => /^[0-9a-f]+$/.test(name);
+
+/** Those of `names` that nothing will ask for. */
+export const findUseless = async (root: string, names: readonly string[], toolchain: string): Promise<string[]> => {
   const useless: string[] = [];
   const rooted: Array<{ name: string; usedAt: number }> = [];
-  for (const name of names.filter((one) => /^[0-9a-f]+$/.test(one))) {
+  for (const name of names.filter(isTemplateName)) {
     const known = await readDescription(join(root, name));
     if (known?.toolchain !== toolchain || (known.root !== undefined && !(await exists(known.root)))) {
       useless.push(name);

@@ -178,6 +178,7 @@ export class FakeEngine {
         { type: 'Containers', total: 1, active: 1, size: 0, reclaimable: 0 },
         { type: 'Local Volumes', total: 0, active: 0, size: 0, reclaimable: 0 },
         { type: 'Build Cache', total: 7, active: 0, size: 5000, reclaimable: 5000 },
+        { type: 'Templates', total: 4, active: 2, size: 400_000_000, reclaimable: 100_000_000 },
       ],
       prune: async (options) => {
         this.#record('prune', options);

@@ -1,0 +1,37 @@
+import { join } from 'node:path';
+import { diskUsage } from '../../base/disk-usage.ts';
+import type { HomePaths } from '../../base/paths.ts';
+import { findUseless, isTemplateName } from './prune.ts';
+import { listFolder, templatesFolder } from './store.ts';
+
+export interface TemplateUsage {
+  readonly key: string;
+  readonly bytes: number;
+}
+
+/**
+ * The templates, what they take on the disk, with what is half made or half thrown away, and how much of that `pruneTemplates`
+ * would give back. Reads only.
+ */
+export const measureTemplates = async (
+  paths: HomePaths,
+  toolchain: string,
+): Promise<{ readonly templates: TemplateUsage[]; readonly bytes: number; readonly reclaimable: number }> => {
+  const root = templatesFolder(paths);
+  const names = await listFolder(root);
+  const useless = new Set(await findUseless(root, names, toolchain));
+  const goes = (name: string): boolean => useless.has(name) || name.endsWith('.gone');
+  const counted = new Set<string>();
+  const templates: TemplateUsage[] = [];
+  let [bytes, reclaimable] = [0, 0];
+  // What stays comes first: what it shares with what goes is not given back.
+  for (const name of [...names].sort((a, b) => Number(goes(a)) - Number(goes(b)))) {
+    const own = await diskUsage(join(root, name), counted);
+    bytes += own;
+    reclaimable += goes(name) ? own : 0;
+    if (isTemplateName(name)) {
+      templates.push({ key: name, bytes: own });
+    }
+  }
+  return { templates, bytes, reclaimable };
+};
