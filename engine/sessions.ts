@@ -1,17 +1,8 @@
-import { create } from '@bufbuild/protobuf';
 import type { Project } from '../compose/model.ts';
-import { type ApiClient, Inputs } from './api/client.ts';
+import { fromCallError } from './api/call-error.ts';
+import type { ApiClient, CopyInput, ExecInput, ExecOutput, RunInput, RunOutput } from './api/client.ts';
 import { eventFrom, toStruct } from './api/convert.ts';
-import { fromConnectError } from './api/errors.ts';
-import {
-  CopyInputSchema,
-  type ExecInput,
-  ExecInputSchema,
-  type ExecOutput,
-  type RunInput,
-  RunInputSchema,
-  type RunOutput,
-} from './api/gen/hypr_pb.ts';
+import { Inputs } from './api/inputs.ts';
 import type { EngineEvent } from './events.ts';
 import type { AttachOptions, AttachSession, CopyPlace, ExecOptions, ExecSession, RunOptions, RunSession } from './types.ts';
 
@@ -23,7 +14,7 @@ type Outputs = AsyncIterator<ExecOutput>;
 /** A further program in a replica. Resolves once it runs; a failure to start it comes instead. */
 export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> => {
   const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send(create(ExecInputSchema, { input }));
+  const send = (input: Input) => inputs.send({ input });
   void send({ case: 'start', value: toStruct(options) });
   const messages = rpc.exec(inputs, { signal: both })[Symbol.asyncIterator]();
   await firstOf(messages, inputs, both);
@@ -33,7 +24,7 @@ export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?
 /** The workload of a replica. */
 export const openAttach = async ({ rpc }: ApiClient, options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> => {
   const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send(create(ExecInputSchema, { input }));
+  const send = (input: Input) => inputs.send({ input });
   void send({ case: 'start', value: toStruct(options) });
   const messages = rpc.attach(inputs, { signal: both })[Symbol.asyncIterator]();
   const first = await firstOf(messages, inputs, both);
@@ -53,10 +44,9 @@ export const openRun = async (
   signal?: AbortSignal,
 ): Promise<RunSession> => {
   const { inputs, controller, both } = openInputs<RunInput>(signal);
-  const send = (input: Input) =>
-    inputs.send(create(RunInputSchema, { input: { case: 'exec', value: create(ExecInputSchema, { input }) } }));
+  const send = (input: Input) => inputs.send({ input: { case: 'exec', value: { input } } });
   const start = { project: toStruct(run.project), options: toStruct(run.options) };
-  void inputs.send(create(RunInputSchema, { input: { case: 'start', value: start } }));
+  void inputs.send({ input: { case: 'start', value: start } });
   const messages = rpc.run(inputs, { signal: both })[Symbol.asyncIterator]();
   try {
     for (let next = await messages.next(); !next.done; next = await messages.next()) {
@@ -71,7 +61,7 @@ export const openRun = async (
     throw new Error('the call ended before anything was made');
   } catch (error) {
     inputs.end();
-    throw fromConnectError(error, both);
+    throw fromCallError(error, both);
   }
 };
 
@@ -87,7 +77,7 @@ export const copyInto = async (
   try {
     await rpc.copyTo(copyInputs(place, tar, controller), { signal: both });
   } catch (error) {
-    throw controller.signal.aborted ? controller.signal.reason : fromConnectError(error, both);
+    throw controller.signal.aborted ? controller.signal.reason : fromCallError(error, both);
   }
 };
 
@@ -104,20 +94,20 @@ export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: Ab
       yield data;
     }
   } catch (error) {
-    throw fromConnectError(error, both);
+    throw fromCallError(error, both);
   } finally {
     controller.abort();
   }
 }
 
 /** What cannot be read here ends the call with its own error, and not with "cancelled". */
-async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, controller: AbortController) {
+async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, controller: AbortController): AsyncGenerator<CopyInput> {
   const { service, index, path } = place;
-  const start = { service, path, ...(index === undefined ? {} : { index }) };
-  yield create(CopyInputSchema, { input: { case: 'start', value: start } });
+  const start = { service, path, followLinks: false, ...(index === undefined ? {} : { index }) };
+  yield { input: { case: 'start', value: start } };
   try {
     for await (const data of tar) {
-      yield create(CopyInputSchema, { input: { case: 'data', value: data } });
+      yield { input: { case: 'data', value: data } };
     }
   } catch (error) {
     controller.abort(error);
@@ -136,7 +126,7 @@ const firstOf = async <T>(messages: AsyncIterator<T>, inputs: { end(): void }, s
     return first.done ? undefined : first.value;
   } catch (error) {
     inputs.end();
-    throw fromConnectError(error, signal);
+    throw fromCallError(error, signal);
   }
 };
 
@@ -177,7 +167,7 @@ const sessionOf = (call: {
       }
       resolveExit(0);
     } catch (error) {
-      const failure = fromConnectError(error, controller.signal);
+      const failure = fromCallError(error, controller.signal);
       rejectExit(failure);
       throw failure;
     } finally {
@@ -189,7 +179,7 @@ const sessionOf = (call: {
     exitCode,
     write: (data) => send({ case: 'stdin', value: data }),
     closeStdin: () => void send({ case: 'closeStdin', value: true }),
-    resize: ({ columns, rows }) => void send({ case: 'resize', value: { $typeName: 'hypr.v1.Size', columns, rows } }),
+    resize: ({ columns, rows }) => void send({ case: 'resize', value: { columns, rows } }),
     signal: (signal) => void send({ case: 'signal', value: signal }),
     close: () => {
       inputs.end();

@@ -1,10 +1,9 @@
 import { HyprError } from '../base/errors.ts';
 import { homePaths } from '../base/paths.ts';
 import type { Project } from '../compose/model.ts';
-import type { ApiClient } from './api/client.ts';
+import { fromCallError } from './api/call-error.ts';
+import type { ApiClient, Event } from './api/client.ts';
 import { eventFrom, fromStruct, logFrom, toStruct } from './api/convert.ts';
-import { fromConnectError } from './api/errors.ts';
-import type { Event } from './api/gen/hypr_pb.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 import { hasMachine } from './lifecycle.ts';
 import { openLogStore } from './logs.ts';
@@ -124,7 +123,7 @@ export class StackClient implements Stack {
         yield logFrom(message);
       }
     } catch (error) {
-      throw fromConnectError(error, signal);
+      throw fromCallError(error, signal);
     }
   }
 
@@ -163,7 +162,7 @@ export class StackClient implements Stack {
       if (signal?.aborted) {
         return;
       }
-      throw fromConnectError(error);
+      throw fromCallError(error);
     }
   }
 
@@ -199,7 +198,7 @@ export class StackClient implements Stack {
         onEvent(eventFrom(message));
       }
     } catch (error) {
-      throw fromConnectError(error, signal);
+      throw fromCallError(error, signal);
     }
   }
 
@@ -227,7 +226,7 @@ const call = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>
   try {
     return await work();
   } catch (error) {
-    throw fromConnectError(error, signal);
+    throw fromCallError(error, signal);
   }
 };
 

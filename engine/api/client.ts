@@ -1,65 +1,64 @@
-import net from 'node:net';
-import { type Client, createClient } from '@connectrpc/connect';
-import { createConnectTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { Supervisor } from './gen/hypr_pb.ts';
+import { type CallOptions, Connections, type Method } from './calls.ts';
+import * as m from './messages.ts';
+import type { Codec } from './wire.ts';
 
 export interface ApiClient {
-  readonly rpc: Client<typeof Supervisor>;
+  readonly rpc: SupervisorCalls;
   close(): void;
 }
 
-/** Connects to a supervisor's socket. Nothing is sent before the first call. */
+export type SupervisorCalls = ReturnType<typeof callsOver>;
+
+/** A supervisor's socket as its methods. Nothing is sent before the first call; a connection stays until `close`. */
 export const connectApi = (socket: string): ApiClient => {
-  const baseUrl = 'http://hypr';
-  const sessionManager = new Http2SessionManager(baseUrl, {}, { createConnection: () => net.connect(socket) });
-  const transport = createConnectTransport({ baseUrl, httpVersion: '2', sessionManager });
-  return { rpc: createClient(Supervisor, transport), close: () => sessionManager.abort() };
+  const connections = new Connections(socket);
+  return { rpc: callsOver(connections), close: () => connections.close() };
 };
 
-/** A queue of messages to send that can be iterated once; `end` finishes the iteration. */
-export class Inputs<T> implements AsyncIterable<T> {
-  readonly #queue: Array<{ readonly message: T; readonly sent: () => void }> = [];
-  #wake: () => void = () => {};
-  #ended = false;
+const callsOver = (connections: Connections) => {
+  const unary = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>) => {
+    const called = method(name, request, response);
+    return (message: Partial<Q>, options?: CallOptions): Promise<A> => connections.unary(called, message as Q, options);
+  };
+  const serverStream = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>) => {
+    const called = method(name, request, response);
+    return (message: Partial<Q>, options?: CallOptions) => connections.stream(called, message as Q, options);
+  };
+  const bothStream = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>) => {
+    const called = method(name, request, response);
+    return (messages: AsyncIterable<Q>, options?: CallOptions) => connections.stream(called, messages, options);
+  };
+  const copyTo = method('CopyTo', m.CopyInput, m.CopyResponse);
+  return {
+    info: unary('Info', m.InfoRequest, m.InfoResponse),
+    up: serverStream('Up', m.UpRequest, m.Event),
+    down: serverStream('Down', m.DownRequest, m.Event),
+    verb: serverStream('Verb', m.VerbRequest, m.Event),
+    ps: unary('Ps', m.PsRequest, m.PsResponse),
+    events: serverStream('Events', m.EventsRequest, m.Event),
+    logs: serverStream('Logs', m.LogsRequest, m.LogRecord),
+    exec: bothStream('Exec', m.ExecInput, m.ExecOutput),
+    run: bothStream('Run', m.RunInput, m.RunOutput),
+    attach: bothStream('Attach', m.ExecInput, m.ExecOutput),
+    copyTo: (messages: AsyncIterable<CopyInput>, options?: CallOptions) => connections.clientStream(copyTo, messages, options),
+    copyFrom: serverStream('CopyFrom', m.CopyRequest, m.CopyChunk),
+    stats: unary('Stats', m.StatsRequest, m.StatsResponse),
+    wait: unary('Wait', m.WaitRequest, m.WaitResponse),
+  };
+};
 
-  /** Resolves when the message is on its way (or will never be), so that a fast writer can wait. */
-  send(message: T): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#ended) {
-        resolve();
-        return;
-      }
-      this.#queue.push({ message, sent: resolve });
-      this.#wake();
-    });
-  }
+const method = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>): Method<Q, A> => ({
+  path: `/hypr.v1.Supervisor/${name}`,
+  request,
+  response,
+});
 
-  end(): void {
-    this.#ended = true;
-    this.#wake();
-  }
+type MessageOf<C> = C extends Codec<infer T> ? T : never;
 
-  async *[Symbol.asyncIterator](): AsyncIterator<T> {
-    try {
-      for (;;) {
-        const next = this.#queue.shift();
-        if (next !== undefined) {
-          next.sent();
-          yield next.message;
-          continue;
-        }
-        if (this.#ended) {
-          return;
-        }
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    } finally {
-      this.#ended = true;
-      for (const { sent } of this.#queue.splice(0)) {
-        sent();
-      }
-    }
-  }
-}
+export type CopyInput = MessageOf<typeof m.CopyInput>;
+export type Event = MessageOf<typeof m.Event>;
+export type ExecInput = MessageOf<typeof m.ExecInput>;
+export type ExecOutput = MessageOf<typeof m.ExecOutput>;
+export type LogRecord = MessageOf<typeof m.LogRecord>;
+export type RunInput = MessageOf<typeof m.RunInput>;
+export type RunOutput = MessageOf<typeof m.RunOutput>;

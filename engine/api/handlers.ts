@@ -8,9 +8,10 @@ import type { StackSupervisor } from '../supervisor.ts';
 import type { DownOptions, LogsOptions, UpOptions, VerbOptions } from '../types.ts';
 import { sampleUsage } from '../usage.ts';
 import { attachStream, runStream } from './attach-stream.ts';
-import { eventMessage, fromStruct, logMessage, toStruct } from './convert.ts';
+import { fromStruct, toStruct } from './convert.ts';
 import { copyFrom, copyTo } from './copy-stream.ts';
 import { toConnectError } from './errors.ts';
+import { eventMessage, logMessage } from './event-messages.ts';
 import { execStream } from './exec-stream.ts';
 import {
   type Event,

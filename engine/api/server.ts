@@ -15,11 +15,16 @@ export interface ApiServer {
 
 /**
  * Serves the API on a unix socket, HTTP/1.1 and HTTP/2 on the same path: gRPC needs the one, curl
- * speaks the other, so the first bytes of a connection decide which server gets it.
+ * our own commands (client.ts) speak the other, so the first bytes of a connection decide which server gets it.
  */
 export const serveApi = async (socket: string, routes: (router: ConnectRouter) => void, onConnections: () => void): Promise<ApiServer> => {
   const handler = connectNodeAdapter({ routes });
-  const h1 = http.createServer(handler);
+  // A command's connection may be silent for hours: between two calls, and in a call that waits for what is typed.
+  const h1 = http.createServer({ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 }, (request, response) => {
+    // Connect refuses calls that stream both ways over HTTP/1.1, because proxies hold back what comes before the end. None is here.
+    request.httpVersion = '2.0';
+    handler(request, response);
+  });
   const h2 = http2.createServer(handler);
   const open = new Set<net.Socket>();
   const server = net.createServer((connection) => {

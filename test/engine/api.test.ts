@@ -1,15 +1,18 @@
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
-import { create, type JsonObject } from '@bufbuild/protobuf';
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model.ts';
-import { type ApiClient, connectApi, Inputs } from '../../engine/api/client.ts';
+import { fromCallError } from '../../engine/api/call-error.ts';
+import { type ApiClient, connectApi, type ExecInput } from '../../engine/api/client.ts';
 import { eventFrom, toStruct } from '../../engine/api/convert.ts';
-import { fromConnectError } from '../../engine/api/errors.ts';
-import { type ExecInput, ExecInputSchema } from '../../engine/api/gen/hypr_pb.ts';
+import { type ExecInputSchema, Supervisor } from '../../engine/api/gen/hypr_pb.ts';
 import { apiRoutes } from '../../engine/api/handlers.ts';
+import { Inputs } from '../../engine/api/inputs.ts';
 import { type ApiServer, serveApi } from '../../engine/api/server.ts';
 import type { EngineEvent } from '../../engine/events.ts';
 import type { FakeProcess } from './support/fake-guest.ts';
@@ -58,7 +61,7 @@ const textOf = (event: EngineEvent) =>
 
 class ExecInputs extends Inputs<ExecInput> {
   say(input: ExecInput['input']): void {
-    void this.send(create(ExecInputSchema, { input }));
+    void this.send({ input });
   }
 }
 
@@ -92,21 +95,21 @@ describe('operations', () => {
       details: ['one', 'two\nlines'],
     });
     stack.platform.vmm.failNext('shop-db-1', told);
-    const error = await collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromConnectError(error));
+    const error = await collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromCallError(error));
     expect(error).toBeInstanceOf(HyprError);
     expect((error as HyprError).toJSON()).toEqual(told.toJSON());
   });
 
   test('so does that of a call without a stream, and one of ours', async () => {
     const { api } = await serve();
-    await expect(api.rpc.wait({}).catch((error) => Promise.reject(fromConnectError(error)))).rejects.toMatchObject({
+    await expect(api.rpc.wait({}).catch((error) => Promise.reject(fromCallError(error)))).rejects.toMatchObject({
       code: 'STACK_NOT_RUNNING',
       message: 'no containers for project "shop"',
     });
-    await expect(collect(api.rpc.verb({ verb: 'dance' })).catch((error) => Promise.reject(fromConnectError(error)))).rejects.toMatchObject({
+    await expect(collect(api.rpc.verb({ verb: 'dance' })).catch((error) => Promise.reject(fromCallError(error)))).rejects.toMatchObject({
       code: 'HYPR_USAGE',
     });
-    await expect(collect(api.rpc.up({})).catch((error) => Promise.reject(fromConnectError(error)))).rejects.toMatchObject({
+    await expect(collect(api.rpc.up({})).catch((error) => Promise.reject(fromCallError(error)))).rejects.toMatchObject({
       code: 'HYPR_USAGE',
     });
   });
@@ -116,7 +119,7 @@ describe('operations', () => {
     stack.platform.behave('db', { boot: new Promise(() => {}) });
     const controller = new AbortController();
     const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })), { signal: controller.signal })).catch((error) =>
-      fromConnectError(error, controller.signal),
+      fromCallError(error, controller.signal),
     );
     await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
     if (how === 'cancels') {
@@ -135,7 +138,7 @@ describe('operations', () => {
   test('down from another client interrupts an up, which says by what', async () => {
     const { stack, api, socket } = await serve();
     stack.platform.behave('db', { boot: new Promise(() => {}) });
-    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromConnectError(error));
+    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromCallError(error));
     await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
     const other = connectApi(socket);
     onTestFinished(() => other.close());
@@ -146,7 +149,7 @@ describe('operations', () => {
   test('a supervisor that goes away is an error that says what to do', async () => {
     const { stack, api, server } = await serve();
     stack.platform.behave('db', { boot: new Promise(() => {}) });
-    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromConnectError(error));
+    const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromCallError(error));
     await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
     await server.close();
     expect(await up).toMatchObject({ code: 'SUPERVISOR_FAILED', hint: 'run the command again: it takes over what still runs' });
@@ -185,7 +188,7 @@ describe('exec', () => {
     process.print('oops', 'stderr');
     expect((await outputs.next()).value?.output.case).toBe('stderr');
     inputs.say({ case: 'stdin', value: Buffer.from('typed') });
-    inputs.say({ case: 'resize', value: { $typeName: 'hypr.v1.Size', columns: 100, rows: 40 } });
+    inputs.say({ case: 'resize', value: { columns: 100, rows: 40 } });
     inputs.say({ case: 'closeStdin', value: true });
     await process.inputClosed.promise;
     expect([process.input, process.sizes[0]?.columns]).toEqual([['typed'], 100]);
@@ -246,7 +249,7 @@ describe('exec', () => {
       try {
         return await outputs.next();
       } catch (error) {
-        return fromConnectError(error);
+        return fromCallError(error);
       } finally {
         inputs.end();
       }
@@ -358,6 +361,36 @@ describe('streams', () => {
   test('info says what was found', async () => {
     const { api } = await serve();
     expect(await api.rpc.info({})).toMatchObject({ version: '1', stack: 'shop', recovered: ['db was taken over'], pid: process.pid });
+  });
+});
+
+describe('clients that are not ours, over HTTP/2 on the same socket', () => {
+  test.each([
+    ['Connect', createConnectTransport],
+    ['gRPC', createGrpcTransport],
+  ])('%s: calls and streams both ways', async (_, createTransport) => {
+    const { stack, socket } = await serve();
+    const ended = new Cue<FakeProcess>();
+    stack.platform.behave('web', { spawn: (_spec, process) => ended.resolve(process) });
+    await stack.up(shopOf(stack, { web: {} }));
+    const baseUrl = 'http://hypr';
+    const sessionManager = new Http2SessionManager(baseUrl, {}, { createConnection: () => net.connect(socket) });
+    onTestFinished(() => sessionManager.abort());
+    const client = createClient(Supervisor, createTransport({ baseUrl, httpVersion: '2', sessionManager }));
+    expect((await client.ps({})).replicas).toMatchObject([{ name: 'shop-web-1', state: 'running' }]);
+    const inputs = new Inputs<MessageInitShape<typeof ExecInputSchema>>();
+    void inputs.send({ input: { case: 'start', value: { service: 'web', args: ['true'] } } });
+    const outputs: unknown[] = [];
+    for await (const { output } of client.exec(inputs)) {
+      outputs.push(output);
+      (await ended.promise).end({ code: 3, oomKilled: false });
+    }
+    inputs.end();
+    expect(outputs).toEqual([
+      { case: 'started', value: 200 },
+      { case: 'exitCode', value: 3 },
+    ]);
+    await expect(client.wait({ services: ['nope'] })).rejects.toMatchObject({ rawMessage: 'no containers for project "shop"' });
   });
 });
 
