@@ -10,9 +10,9 @@ import { openDownloadProxy, PACKAGE_HOSTS } from '../net/download-proxy.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../net/ipam.ts';
 import type { Network } from '../net/types.ts';
 import type { Machine } from '../vmm/machine.ts';
+import { bootMachine } from './boot-machine.ts';
 import { startBuildGuard } from './build-guard.ts';
 import type { Platform } from './platform.ts';
-import { bootMachine } from './replica-run.ts';
 
 export const BUILD_MEMORY_MIB = 2048;
 const BUILD_DISK_MIB = 64 * 1024;

@@ -1,15 +1,11 @@
 import { mkdir, readFile } from 'node:fs/promises';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { Cleanup } from '../base/cleanup.ts';
-import { rejectOnAbort } from '../base/deadline.ts';
-import { HyprError, isErrno, messageOf } from '../base/errors.ts';
-import { logger } from '../base/log.ts';
+import { HyprError, isErrno } from '../base/errors.ts';
 import { shortHash } from '../base/paths.ts';
 import { traced } from '../base/trace.ts';
-import type { FileOrders, GuestClient, GuestProcess, MachineOrders } from '../guest/types.ts';
-import type { Network } from '../net/types.ts';
-import type { DeviceLayout, Machine, MachineSpec } from '../vmm/machine.ts';
+import type { FileOrders, MachineOrders } from '../guest/types.ts';
+import type { Machine } from '../vmm/machine.ts';
+import { bootMachine, type Run } from './boot-machine.ts';
 import { type MachineParts, machineIdOf, machineOrders, machineSpec } from './machine-orders.ts';
 import type { StackNetworks } from './networks.ts';
 import type { Platform } from './platform.ts';
@@ -17,18 +13,7 @@ import type { ReplicaFile, ReplicaSpec } from './spec.ts';
 import type { VmRow } from './state/records.ts';
 import type { StackVolumes } from './volumes.ts';
 
-const log = logger('boot');
-
-/** One boot of a replica, from machine on to machine gone. */
-export interface Run {
-  readonly machine: Machine;
-  readonly guest: GuestClient;
-  process: GuestProcess | undefined;
-  /** The name table it was told last, as JSON. */
-  names: string | undefined;
-  /** Aborted when the run ends: health checks, log pumps and waits hang on it. */
-  readonly abort: AbortController;
-}
+export type { Run } from './boot-machine.ts';
 
 export interface BootContext {
   readonly platform: Platform;
@@ -42,8 +27,6 @@ export interface BootContext {
   readonly onMachine: (machine: Machine) => void;
 }
 
-/** Software emulation boots in 2–4 s, and a clone answers in 0.2 s; a loaded machine may take many times that. */
-const AGENT_DEADLINES_MS = { cold: 120_000, clone: 30_000 };
 export const DEFAULT_MEMORY_MIB = 512;
 
 /**
@@ -64,100 +47,6 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
     Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal))),
   );
   return bootMachine({ spec: machineSpec(parts), orders, networks, platform: context.platform, onMachine: context.onMachine }, signal);
-};
-
-export interface BootMachineInput {
-  readonly spec: MachineSpec;
-  readonly orders: MachineOrders;
-  /** One for each NIC of the spec. */
-  readonly networks: readonly Network[];
-  readonly platform: Platform;
-  readonly onMachine: (machine: Machine) => void;
-}
-
-/**
- * Machine on, agent answering, orders carried out. Used for replicas and for build machines. A clone whose
- * agent does not answer is given up, and the machine boots.
- */
-export const bootMachine = async (input: BootMachineInput, signal: AbortSignal): Promise<Run> => {
-  const first: Attempt = { layout: undefined, template: undefined, answered: false };
-  try {
-    return await bootOnce(input, first, signal);
-  } catch (error) {
-    if (signal.aborted || first.layout !== 'clone' || first.answered) {
-      throw error;
-    }
-    log.warn('a clone did not wake; booting instead', { machine: input.spec.name, reason: messageOf(error) });
-    const cold = { template: first.template };
-    return bootOnce({ ...input, spec: { ...input.spec, cold } }, { layout: undefined, template: undefined, answered: false }, signal);
-  }
-};
-
-/** How far it came. */
-interface Attempt {
-  layout: DeviceLayout | undefined;
-  template: string | undefined;
-  answered: boolean;
-}
-
-const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: AbortSignal): Promise<Run> => {
-  const { platform } = input;
-  const cleanup = new Cleanup();
-  try {
-    const { name } = input.spec;
-    const sockets = await traced('connect cards', name, () => connectNics(input.networks, signal));
-    const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
-    cleanup.defer(() => machine.delete());
-    cleanup.defer(() => machine.kill());
-    input.onMachine(machine);
-    attempt.layout = machine.record.layout;
-    attempt.template = machine.record.template;
-    await traced('machine goes on', name, () => machine.start(signal));
-    // Nobody waits for the agent of a machine that has died.
-    const ended = new AbortController();
-    cleanup.defer(() => ended.abort());
-    const both = AbortSignal.any([signal, ended.signal]);
-    const guest = await traced('agent answers', name, () =>
-      Promise.race([
-        platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: AGENT_DEADLINES_MS[machine.record.layout] }),
-        diedDuringBoot(machine, name),
-        rejectOnAbort(both),
-      ]),
-    );
-    cleanup.defer(() => guest.close());
-    attempt.answered = true;
-    await traced('prepare: disks, root, network, names', name, () =>
-      Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, name)]),
-    );
-    cleanup.disarm();
-    return { machine, guest, process: undefined, names: JSON.stringify(input.orders.resolver.names), abort: new AbortController() };
-  } catch (error) {
-    await cleanup.run().catch(() => {});
-    throw error;
-  }
-};
-
-/** A card's end in each network; all or none. */
-export const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
-  const results = await Promise.allSettled(networks.map((network) => network.connectNic(signal)));
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) {
-    for (const result of results) {
-      if (result.status === 'fulfilled') {
-        result.value.destroy();
-      }
-    }
-    throw failed.reason;
-  }
-  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-};
-
-/** Rejects if the machine ends before its agent is ready, with what its console said last. */
-const diedDuringBoot = async (machine: Machine, name: string): Promise<never> => {
-  const exit = await machine.exited;
-  throw new HyprError('GUEST_BOOT', `the machine of ${name} ended before it was ready (${exit.detail ?? exit.reason})`, {
-    details: exit.lastLines,
-  });
 };
 
 const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<MachineParts> => {

@@ -4,11 +4,12 @@ import { Cleanup } from '../base/cleanup.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import type { SavedMachine } from '../vmm/machine.ts';
+import { connectNics } from './boot-machine.ts';
 import { nextState } from './lifecycle.ts';
 import { publishPorts } from './publish.ts';
 import type { AdoptedRun } from './replica-adopt.ts';
 import type { ReplicaContext, ReplicaRecord } from './replica-record.ts';
-import { type BootContext, connectNics, type Run } from './replica-run.ts';
+import type { BootContext, Run } from './replica-run.ts';
 import type { SavedRun, VmRow } from './state/records.ts';
 
 const log = logger('suspend');

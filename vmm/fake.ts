@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DeviceLayout, Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './machine.ts';
+import type { Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './machine.ts';
 
 /** What a test can do to a fake machine, and see of it. */
 export interface FakeMachine extends Machine {
@@ -17,8 +17,10 @@ export interface FakeMachine extends Machine {
 export interface FakeVmm extends Vmm {
   /** Living machines by name. */
   readonly machines: ReadonlyMap<string, FakeMachine>;
-  /** Makes the next machine of that name a clone, unless it is asked to boot. */
-  cloneNext(name: string): void;
+  /** Makes the next machine of that name a clone, unless it is asked to boot; `rooted`: of a template with a root, unless it may not be. */
+  cloneNext(name: string, form?: 'rooted'): void;
+  /** Templates whose clones could not be used. */
+  readonly failedTemplates: readonly string[];
   /** Makes the next `save` of that machine fail. */
   failSave(name: string, error: Error): void;
   /** Makes the next `create` (or `restore`) of that name fail. */
@@ -29,10 +31,11 @@ export interface FakeVmm extends Vmm {
 export const createFakeVmm = (): FakeVmm => {
   const machines = new Map<string, FakeMachineImpl>();
   const failures = new Map<string, Error>();
-  const clones = new Set<string>();
+  const clones = new Map<string, 'plain' | 'rooted'>();
+  const failedTemplates: string[] = [];
   const saveFailures = new Map<string, Error>();
-  const add = (spec: MachineSpec, layout: DeviceLayout): FakeMachineImpl => {
-    const machine = new FakeMachineImpl(spec, layout, {
+  const add = (spec: MachineSpec, origin: Pick<MachineRecord, 'layout' | 'rooted'>): FakeMachineImpl => {
+    const machine = new FakeMachineImpl(spec, origin, {
       onEnd: () => machines.delete(spec.name),
       onSave: () => throwOnce(saveFailures, spec.name),
     });
@@ -44,7 +47,9 @@ export const createFakeVmm = (): FakeVmm => {
     capabilities: { accelerated: false, pause: true, shares: true, hotplug: false, snapshot: false },
     machines,
     buildCommand: (spec) => ({ file: '/bin/true', args: [spec.name], env: {} }),
-    cloneNext: (name) => clones.add(name),
+    cloneNext: (name, form) => clones.set(name, form ?? 'plain'),
+    failedTemplates,
+    templateFailed: async (template) => void failedTemplates.push(template),
     failSave: (name, error) => saveFailures.set(name, error),
     failNext: (name, error) => failures.set(name, error),
     create: async (spec, nicSockets, signal) => {
@@ -53,14 +58,19 @@ export const createFakeVmm = (): FakeVmm => {
       }
       signal?.throwIfAborted();
       throwOnce(failures, spec.name);
-      return add(spec, clones.delete(spec.name) && !spec.cold ? 'clone' : 'cold');
+      const clone = spec.cold === undefined ? clones.get(spec.name) : undefined;
+      clones.delete(spec.name);
+      return add(spec, {
+        layout: clone === undefined ? 'cold' : 'clone',
+        ...(clone === 'rooted' && !spec.unrooted ? { rooted: true } : {}),
+      });
     },
     restore: async (saved, nicSockets) => {
       for (const socket of nicSockets) {
         socket.destroy();
       }
       throwOnce(failures, saved.spec.name);
-      const machine = add(saved.spec, saved.layout);
+      const machine = add(saved.spec, { layout: saved.layout });
       Object.assign(machine, { paused: true, started: true, restored: true });
       return machine;
     },
@@ -89,7 +99,11 @@ class FakeMachineImpl implements FakeMachine {
   #end: (exit: MachineExit) => void = () => {};
   readonly #hooks: { readonly onEnd: () => void; readonly onSave: () => void };
 
-  constructor(spec: MachineSpec, layout: DeviceLayout, hooks: { readonly onEnd: () => void; readonly onSave: () => void }) {
+  constructor(
+    spec: MachineSpec,
+    origin: Pick<MachineRecord, 'layout' | 'rooted'>,
+    hooks: { readonly onEnd: () => void; readonly onSave: () => void },
+  ) {
     mkdirSync(spec.runDir, { recursive: true });
     writeFileSync(join(spec.runDir, 'fake'), '');
     this.record = {
@@ -99,9 +113,9 @@ class FakeMachineImpl implements FakeMachine {
       helpers: [],
       agentSocket: join(spec.runDir, 'agent.sock'),
       controlSocket: join(spec.runDir, 'qmp.sock'),
-      layout,
+      ...origin,
       programs: 'fake',
-      ...(layout === 'clone' ? { template: 'a template' } : {}),
+      ...(origin.layout === 'clone' ? { template: 'a template' } : {}),
     };
     this.#hooks = hooks;
     this.exited = new Promise((resolve) => {

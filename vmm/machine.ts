@@ -41,6 +41,11 @@ export interface MachineSpec {
   readonly shares: readonly ShareSpec[];
   /** A clone of this template did not wake: the machine boots. */
   readonly cold?: { readonly template: string | undefined };
+  /**
+   * A clone that had its root mounted already (`MachineRecord.rooted`) could not be prepared: the copy of its template's layer, in
+   * which no workload has run, goes, and no such template is used.
+   */
+  readonly unrooted?: true;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
 }
@@ -60,6 +65,8 @@ export interface MachineRecord {
   readonly programs: string;
   /** The template that it is a clone of. */
   readonly template?: string;
+  /** Its guest had the root and a writable layer mounted in the template. */
+  readonly rooted?: true;
 }
 
 /** `cold`: all there from the start; `clone`: a template's, with the machine's own plugged into its slots. */
@@ -115,6 +122,8 @@ export interface Vmm {
    * Throws VMM_SAVED when its state is of no use here: gone, or written by other programs.
    */
   restore(saved: SavedMachine, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
+  /** Clones of this template could not be used, where another beginning could. */
+  templateFailed?(template: string): Promise<void>;
   /** Kills what a record names and removes its run folder; safe to repeat. */
   sweep(record: MachineRecord): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
 import { needs } from './support/project.ts';
 import { Cue } from './support/pushable.ts';
-import { openTestStack, shopOf, waitTurn } from './support/stack.ts';
+import { openTestStack, shopOf, type TestStack, waitTurn } from './support/stack.ts';
 
 const healthy = { test: ['CMD', 'ready'], interval: '1s', timeout: '1s', retries: 1 };
 
@@ -293,6 +293,82 @@ describe('a boot fails', () => {
     expect(stack.row('shop-web-1').state).toBe('running');
     expect(stack.row('shop-web-1').machine).toMatchObject({ layout: 'cold', spec: { cold: { template: 'a template' } } });
     expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toEqual(['boot shop-web-1', 'boot shop-web-1']);
+  });
+
+  /** The first machine of a stack is a clone with its root mounted, and this comes of its orders; the next one behaves. */
+  const upRooted = async (orders: (stack: TestStack) => Promise<unknown>) => {
+    const stack = openTestStack();
+    stack.platform.vmm.cloneNext('shop-web-1', 'rooted');
+    const asked = new Cue();
+    const prepare = asked.promise.then(() => orders(stack));
+    prepare.catch(() => {});
+    stack.platform.behave('web', { prepare });
+    const rising = stack.up(shopOf(stack, { web: {} }));
+    rising.catch(() => {});
+    // Its guest has its behaviour from when it is first looked at.
+    await vi.waitFor(() => expect(stack.platform.guest('shop-web-1').machine.started).toBe(true));
+    stack.platform.behave('web', {});
+    asked.resolve();
+    const boots = () => stack.platform.journal.filter((line) => line.startsWith('boot')).length;
+    return { stack, rising, boots };
+  };
+
+  test.each([
+    [
+      'refuses its orders',
+      async () => Promise.reject(new HyprError('GUEST_REFUSED', 'there is no network card for 02:00:00:00:00:01')),
+      ['a template'],
+    ],
+    [
+      'loses its disk',
+      async () => Promise.reject(new HyprError('GUEST_REFUSED', 'writing /etc/hosts: Input/output error')),
+      ['a template'],
+    ],
+    ['is silent', async () => Promise.reject(new HyprError('HYPR_TIMEOUT', 'preparing the guest took too long')), ['a template']],
+    // The VMM counts that by itself.
+    ['dies', async (stack: TestStack) => stack.platform.vmm.machines.get('shop-web-1')?.crash('panic'), []],
+  ])('a clone with its root mounted that %s when it is prepared is begun once more, without that', async (_, orders, blamed) => {
+    const { stack, rising, boots } = await upRooted(orders);
+    await rising;
+    expect(stack.row('shop-web-1')).toMatchObject({ state: 'running', machine: { spec: { unrooted: true } } });
+    expect(stack.row('shop-web-1').machine?.rooted).toBeUndefined();
+    expect([boots(), stack.platform.vmm.failedTemplates]).toEqual([2, blamed]);
+  });
+
+  test.each([
+    'sysctl net.ipv4.nothing: No such file or directory',
+    'hostname x: Invalid argument',
+    'making the mount point /etc/passwd/x: Not a directory',
+    'mounting the volume for /data: Structure needs cleaning',
+    'filling the volume at /data from the image: No space left on device',
+    'sub of the volume for /data: No such file or directory',
+    'the volume for /data: Not a directory',
+    'mounting a tmpfs on /run: Invalid argument',
+    'mounting /src: Invalid argument',
+    '/dev/null: Not a directory',
+    'writing /etc/ssl/key.pem: Is a directory',
+    '"256.1.1.1" is not an IPv4 address',
+  ])('one that is asked for what cannot be is not: %s', async (words) => {
+    const { stack, rising, boots } = await upRooted(() => Promise.reject(new HyprError('GUEST_REFUSED', words)));
+    await expect(rising).rejects.toThrow(words);
+    expect([boots(), stack.platform.vmm.failedTemplates, stack.row('shop-web-1').state]).toEqual([1, [], 'dead']);
+  });
+
+  test('one whose start is given up is not', async () => {
+    const { stack, rising, boots } = await upRooted((one) => one.verb('stop'));
+    await expect(rising).rejects.toMatchObject({ code: 'HYPR_CANCELLED' });
+    expect([boots(), stack.platform.vmm.failedTemplates]).toEqual([1, []]);
+  });
+
+  test('when it fails the second time as well, that is the error, and the template is not to blame', async () => {
+    const stack = openTestStack();
+    stack.platform.vmm.cloneNext('shop-web-1', 'rooted');
+    const prepare = Promise.reject(new HyprError('GUEST_REFUSED', 'bringing up lo: Input/output error'));
+    prepare.catch(() => {});
+    stack.platform.behave('web', { prepare });
+    await expect(stack.up(shopOf(stack, { web: {} }))).rejects.toThrow('bringing up lo');
+    expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toHaveLength(2);
+    expect(stack.platform.vmm.failedTemplates).toEqual([]);
   });
 
   test('the machine dies while it waits for its dependency: its start says so', async () => {

@@ -264,6 +264,16 @@ describe('a template with a root', () => {
     const again = await wake(await create({ ...rooted('one'), runDir: join(dir, 'again') }), both);
     expect(await cat(again, '/new')).toBe('first');
     expect(await cat(again, '/opt/keep')).toBe('keep');
+
+    // One that could not be prepared is begun anew: with a fresh layer, and mounting its root by itself.
+    expect(machines.map(({ record }) => record.rooted)).toEqual([true, true]);
+    await machines[1]?.kill();
+    await writeFile(join(dir, 'two.ext4'), 'not a file system');
+    const other = await create({ ...rooted('two'), runDir: join(dir, 'other'), unrooted: true });
+    expect(other.record).toMatchObject({ layout: 'clone', template: keyOf(rooted('two')) });
+    expect(other.record.rooted).toBeUndefined();
+    const anew = await wake(other, both);
+    expect([await cat(anew, '/opt/keep'), await cat(anew, '/new')]).toEqual(['keep', '']);
   });
 
   it('leaves a volume its place, and puts the files of the machine on top of it', async () => {

@@ -31,7 +31,7 @@ interface CreateInput {
   readonly templates: Templates | undefined;
   readonly signal?: AbortSignal | undefined;
   /** That the machine is a clone of. */
-  readonly template?: string;
+  readonly template?: Template;
 }
 
 /** The QEMU backend, for KVM and for software emulation alike. */
@@ -48,6 +48,7 @@ export const createQemuVmm = ({ templates, ...settings }: QemuOptions): Vmm => (
   create: (spec, nicSockets, signal) => createMachine({ settings, spec, nicSockets, templates, signal }),
   adopt: adoptMachine,
   restore: (saved, nicSockets, signal) => restoreMachine({ settings, spec: saved.spec, nicSockets, templates, signal }, saved),
+  ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
   sweep: sweepMachine,
 });
 
@@ -59,6 +60,9 @@ const createMachine = async (input: CreateInput): Promise<Machine> => {
   try {
     input.signal?.throwIfAborted();
     checkSpec(spec, nicSockets);
+    if (spec.unrooted) {
+      await dropLayer(spec);
+    }
     if (spec.cold !== undefined) {
       const machine = await bootCold(input);
       await blame(input, [spec.cold.template]);
@@ -77,7 +81,7 @@ const createMachine = async (input: CreateInput): Promise<Machine> => {
 
 /** A clone of the template that goes furthest, if there is any, and the keys of those that were of no use. */
 const cloneBest = async (input: CreateInput): Promise<{ machine: Machine | undefined; useless: string[] }> => {
-  const rooted = (await isUntouched(input.spec)) ? await findTemplate(input, 'rooted') : undefined;
+  const rooted = !input.spec.unrooted && (await isUntouched(input.spec)) ? await findTemplate(input, 'rooted') : undefined;
   const first = rooted && (await tryClone(input, rooted));
   if (first !== undefined) {
     return { machine: first, useless: [] };
@@ -116,6 +120,14 @@ const isUntouched = async (spec: MachineSpec): Promise<boolean> => {
   return disks !== undefined && !(await exists(disks.upper.path));
 };
 
+/** What a template's clone has begun to write: made anew, as for a machine that never was. */
+const dropLayer = async (spec: MachineSpec): Promise<void> => {
+  const disks = rootDisks(spec);
+  if (disks !== undefined) {
+    await rm(disks.upper.path, { force: true });
+  }
+};
+
 /** Undefined when the template is of no use: the machine is then begun in another way, with the same sockets. */
 const tryClone = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
   const { spec, signal } = input;
@@ -125,7 +137,7 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
     if (disks !== undefined && template.upper !== undefined) {
       await copySparse(template.upper, disks.upper.path, signal);
     }
-    const machine = await bringUp({ ...input, template: template.key }, { kind: 'clone', ram: template.ram }, template);
+    const machine = await bringUp({ ...input, template }, { kind: 'clone', ram: template.ram }, template);
     log.info('cloned', { machine: spec.name, template: template.key, ms: Date.now() - begin });
     input.templates?.watch(template, machine);
     return machine;
@@ -194,7 +206,8 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
       controlSocket: sockets.control,
       layout: layoutOf(beginning),
       programs: settings.toolchain.id,
-      ...(input.template === undefined ? {} : { template: input.template }),
+      ...(input.template === undefined ? {} : { template: input.template.key }),
+      ...(input.template?.upper === undefined ? {} : { rooted: true }),
     };
     cleanup.disarm();
     return new QemuMachine(record, qmp, child, freePorts(spec, beginning));
