@@ -192,6 +192,8 @@ void boot_machine(int argc, char **argv) {
     on_crash(0);
   }
   ready_network();
+  /* Before anybody asks, for all clones of a template; where it fails it is tried again with the orders. */
+  dns_start();
   oom_watch();
   look_for_port(&port_timer);
 }

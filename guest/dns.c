@@ -337,5 +337,8 @@ const char *dns_start(void) {
   setsockopt(tcp.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   bool ok = bind(udp.fd, (struct sockaddr *)&at, sizeof at) == 0 && bind(tcp.fd, (struct sockaddr *)&at, sizeof at) == 0 &&
             listen(tcp.fd, 16) == 0 && loop_watch(&udp, EPOLLIN) && loop_watch(&tcp, EPOLLIN);
+  if (!ok) {
+    watch_close(&udp), watch_close(&tcp);
+  }
   return ok ? NULL : "the resolver on 127.0.0.11:53 could not be started";
 }

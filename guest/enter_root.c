@@ -77,7 +77,7 @@ void enter_new_root(const struct launch *l) {
   if (l->spec->privileged) {
     add_devices();
   }
-  if (mount(NULL, "/", NULL, MS_REC | (l->follows ? MS_SLAVE : MS_PRIVATE), NULL) != 0) {
+  if (mount(NULL, "/", NULL, MS_REC | (l->ahead ? MS_SLAVE : MS_PRIVATE), NULL) != 0) {
     launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
   }
   const char *error = step_mount_all(l->spec->mounts, l->spec->mount_count);

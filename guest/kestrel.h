@@ -92,8 +92,8 @@ struct proc {
   enum proc_kind kind;
   uint32_t channel;
   pid_t pid;
-  /* `follows`: see struct launch. */
-  bool exited, answered, orphaned, discard_input, input_ended, follows;
+  /* `ahead`: see struct launch. */
+  bool exited, answered, orphaned, discard_input, input_ended, ahead;
   struct exit_report exit;
   int pty, pid_ns, mnt_ns, cgroup_ns;
   struct watch input, status;
@@ -159,9 +159,12 @@ void set_oom_score(const char *score);
 struct launch {
   const struct process_spec *spec;
   int stdio[3], status, mnt_ns, cgroup_ns;
-  /* `follows`: what PID 1 mounts in the root appears in the program's root too. */
-  bool new_namespaces, follows;
+  /* `ahead`: made before its orders came. What PID 1 mounts in the root appears in its root too, and it has no descriptors
+   * but those of its own. */
+  bool new_namespaces, ahead;
 };
+/* What is the same for all programs. */
+void launch_common(void);
 _Noreturn void launch_child(const struct launch *launch);
 /* What is the program's own, in the root and the namespaces where it is already. */
 _Noreturn void launch_program(const struct launch *launch);
@@ -257,6 +260,8 @@ const char *dns_start(void);
 void stats_write(struct writer *w);
 void watch_ports(bool on);
 uint64_t oom_kills(void);
+/* As of when it was looked at last: at the latest when one was said to be, or a program failed. */
+uint64_t oom_kills_known(void);
 void oom_watch(void);
 
 /* boot.c */

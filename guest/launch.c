@@ -38,8 +38,6 @@ static const struct {
               {"rttime", RLIMIT_RTTIME},   {"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK}, {"as", RLIMIT_AS}};
 
 static void set_limits(const struct launch *l) {
-  struct rlimit files = {1048576, 1048576};
-  setrlimit(RLIMIT_NOFILE, &files);
   for (size_t i = 0; i < l->spec->limit_count; i++) {
     const struct limit_order *order = &l->spec->limits[i];
     struct rlimit value = {order->soft, order->hard};
@@ -60,10 +58,14 @@ static void set_limits(const struct launch *l) {
 static void set_stdio(const struct launch *l, const struct identity *who) {
   for (int i = 0; i < 3; i++) {
     struct stat st;
-    if (fstat(l->stdio[i], &st) == 0 && (S_ISFIFO(st.st_mode) || l->spec->tty) && fchown(l->stdio[i], who->uid, l->spec->tty ? (gid_t)-1 : who->gid) != 0) {
+    bool ours = fstat(l->stdio[i], &st) == 0 && (S_ISFIFO(st.st_mode) || l->spec->tty);
+    gid_t gid = l->spec->tty ? st.st_gid : who->gid;
+    if (ours && (st.st_uid != who->uid || st.st_gid != gid) && fchown(l->stdio[i], who->uid, gid) != 0) {
       errno = 0;
     }
-    dup2(l->stdio[i], i);
+    if (l->stdio[i] != i) {
+      dup2(l->stdio[i], i);
+    }
   }
   setsid();
   if (l->spec->tty) {
@@ -203,7 +205,16 @@ static void enter_cwd(const struct launch *l) {
   }
 }
 
+void launch_common(void) {
+  struct rlimit files = {1048576, 1048576};
+  umask(022);
+  setrlimit(RLIMIT_NOFILE, &files);
+  reset_signals();
+  set_oom_score("0");
+}
+
 _Noreturn void launch_child(const struct launch *l) {
+  launch_common();
   if (l->new_namespaces) {
     enter_new_root(l);
   } else if (l->mnt_ns >= 0) {
@@ -214,7 +225,6 @@ _Noreturn void launch_child(const struct launch *l) {
 
 _Noreturn void launch_program(const struct launch *l) {
   struct identity who;
-  umask(022);
   const char *error = identity_find(l->spec->user, &l->spec->groups, &who);
   if (error != NULL) {
     launch_fail(l->status, STATUS_NOT_EXECUTABLE, "%s", error);
@@ -232,6 +242,8 @@ _Noreturn void launch_program(const struct launch *l) {
   if (l->spec->no_new_privs) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   }
-  syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+  if (!l->ahead) {
+    syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+  }
   run_program(l, build_env(l, &who));
 }

@@ -62,6 +62,15 @@ static void keep_only(const int *fds, size_t count) {
   syscall(SYS_close_range, last + 1, ~0U, 0);
 }
 
+static void place_stdio(struct launch *l) {
+  for (int i = 0; i < 3; i++) {
+    dup2(l->stdio[i], i);
+    close(l->stdio[i]);
+    l->stdio[i] = i;
+  }
+  setsid();
+}
+
 _Noreturn static void wait_for_orders(struct launch *l, int orders) {
   static const char ready = 0;
   struct process_spec spec = {0};
@@ -71,7 +80,8 @@ _Noreturn static void wait_for_orders(struct launch *l, int orders) {
   if (write(l->status, &ready, 1) != 1 || !read_all(orders, &message, sizeof message)) {
     _exit(0);
   }
-  uint8_t *bytes = malloc(message.length);
+  static uint8_t some[64 << 10];
+  uint8_t *bytes = message.length <= sizeof some ? some : malloc(message.length);
   if (bytes == NULL || !read_all(orders, bytes, message.length)) {
     launch_fail(l->status, STATUS_REFUSED, "the guest is out of memory");
   }
@@ -98,7 +108,7 @@ static void close_all(int *fds, size_t count) {
 
 static const char *fork_launcher(int orders[2], int status[2]) {
   static const struct process_spec nothing;
-  struct launch l = {&nothing, {0}, status[1], -1, -1, .new_namespaces = true, .follows = true};
+  struct launch l = {&nothing, {0}, status[1], -1, -1, .new_namespaces = true, .ahead = true};
   memcpy(l.stdio, staged.ends.child, sizeof l.stdio);
   /* What is mounted in the root from now on is to be in its root as well. */
   if (mount(NULL, SYSROOT, NULL, MS_REC | MS_SHARED, NULL) != 0) {
@@ -108,8 +118,8 @@ static const char *fork_launcher(int orders[2], int status[2]) {
   if (staged.pid == 0) {
     const int fds[] = {l.stdio[0], l.stdio[1], l.stdio[2], l.status, orders[0]};
     keep_only(fds, sizeof fds / sizeof *fds);
-    reset_signals();
-    set_oom_score("0");
+    launch_common();
+    place_stdio(&l);
     wait_for_orders(&l, orders[0]);
   }
   staged.orders = orders[1], staged.status = status[0];
@@ -185,7 +195,7 @@ bool launcher_start(struct proc *p, const struct process_spec *spec, struct ends
     return false;
   }
   close(staged.orders);
-  p->pid = staged.pid, p->follows = true;
+  p->pid = staged.pid, p->ahead = true;
   p->pid_ns = staged.pid_ns, p->mnt_ns = staged.mnt_ns, p->cgroup_ns = staged.cgroup_ns;
   p->status = (struct watch){staged.status, proc_status};
   loop_watch(&p->status, EPOLLIN);

@@ -167,7 +167,7 @@ static int mount_tmpfs(int root, const struct mount_order *order) {
 }
 
 int mount_all(const struct machine_orders *orders) {
-  int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
+  int root = open(SYSROOT, O_PATH | O_DIRECTORY | O_CLOEXEC), result = 0;
   for (size_t i = 0; result == 0 && i < orders->mount_count; i++) {
     const struct mount_order *order = &orders->mounts[i];
     result = order->kind == MOUNT_TMPFS ? mount_tmpfs(root, order) : mount_volume(root, order);
@@ -189,9 +189,9 @@ static void file_store(const char *path, char *out, size_t size) {
 static int bind_file(const char *store, const struct file_order *file) {
   struct mount_order order = {.target = file->path};
   /* Processes that run already may have mounts of their own: what is new must be moved in there. */
-  bool runs = workload != NULL && !workload->exited && !workload->follows;
+  bool runs = workload != NULL && !workload->exited && !workload->ahead;
   int tree = runs ? (int)syscall(SYS_open_tree, AT_FDCWD, store, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC) : -1;
-  int source = open(store, O_PATH | O_CLOEXEC), root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int source = open(store, O_PATH | O_CLOEXEC), root = open(SYSROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
   int result = bind_at(root, &order, source);
   close(root);
   close(source);
@@ -211,7 +211,7 @@ static int bind_file(const char *store, const struct file_order *file) {
 /* Whether a file of ours is what is at its place: a volume that was mounted later may lie over it. */
 static bool is_shown(const char *store, const char *path) {
   struct stat ours, there;
-  int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = rooted_open(root, path, O_PATH);
+  int root = open(SYSROOT, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = rooted_open(root, path, O_PATH);
   bool same = fd >= 0 && fstat(fd, &there) == 0 && stat(store, &ours) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
   if (fd >= 0) {
     close(fd);
@@ -221,7 +221,7 @@ static bool is_shown(const char *store, const char *path) {
 }
 
 void take_files_away(const struct file_order *files, size_t count) {
-  int root = open(SYSROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int root = open(SYSROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
   for (size_t i = 0; i < count; i++) {
     char store[128], place[FD_PATH];
     file_store(files[i].path, store, sizeof store);
@@ -234,26 +234,38 @@ void take_files_away(const struct file_order *files, size_t count) {
   close(root);
 }
 
+/* Does nothing that is done: an emulated guest pays for each kind of call. */
+static int write_store(const char *store, const struct file_order *file) {
+  struct stat st;
+  /* Never readable to more than its mode says, not even while it is written. */
+  int fd = open(store, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error;
+  if (fd < 0 && errno == ENOENT && mkdir(FILES, 0700) == 0) {
+    fd = open(store, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  }
+  bool ok = fd >= 0 && fstat(fd, &st) == 0 && (st.st_size == 0 || ftruncate(fd, 0) == 0) &&
+            (file->length == 0 || write(fd, file->content, file->length) == (ssize_t)file->length);
+  bool owned = ok && st.st_uid == file->uid && st.st_gid == file->gid;
+  ok = ok && (owned || fchown(fd, file->uid, file->gid) == 0) &&
+       ((owned && (st.st_mode & 07777) == (file->mode & 07777)) || fchmod(fd, file->mode & 07777) == 0);
+  error = ok ? 0 : errno;
+  if (fd >= 0) {
+    close(fd);
+  }
+  return error;
+}
+
 int write_files(const struct file_order *files, size_t count) {
   if (host_test) {
     return 0;
   }
-  mkdir(FILES, 0700);
   for (size_t i = 0; i < count; i++) {
     char store[128];
     file_store(files[i].path, store, sizeof store);
-    bool known = access(store, F_OK) == 0 && is_shown(store, files[i].path);
-    /* Never readable to more than its mode says, not even while it is written. */
-    int fd = open(store, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && ftruncate(fd, 0) == 0 && (files[i].length == 0 || write(fd, files[i].content, files[i].length) == (ssize_t)files[i].length) &&
-              fchown(fd, files[i].uid, files[i].gid) == 0 && fchmod(fd, files[i].mode & 07777) == 0;
-    if (fd >= 0) {
-      close(fd);
+    int error = write_store(store, &files[i]);
+    if (error != 0) {
+      return fail("writing %s: %s", files[i].path, strerror(error));
     }
-    if (!ok) {
-      return fail("writing %s: %s", files[i].path, strerror(errno));
-    }
-    if (!known && bind_file(store, &files[i]) != 0) {
+    if (!is_shown(store, files[i].path) && bind_file(store, &files[i]) != 0) {
       return -1;
     }
   }

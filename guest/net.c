@@ -14,7 +14,17 @@
 
 #include "kestrel.h"
 
-static int sock;
+static int sock = -1;
+static pid_t sock_of;
+
+/* One for as long as the process lives: to open and to close it is much work for what is asked of it. A job has none of
+ * PID 1's descriptors. */
+static bool open_sock(void) {
+  if (sock < 0 || sock_of != getpid()) {
+    sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), sock_of = getpid();
+  }
+  return sock >= 0;
+}
 
 static struct ifreq request(const char *name) {
   struct ifreq r;
@@ -28,7 +38,11 @@ static int set_flags(const char *name, short set, short clear) {
   if (ioctl(sock, SIOCGIFFLAGS, &r) != 0) {
     return -1;
   }
-  r.ifr_flags = (short)((r.ifr_flags | set) & ~clear);
+  short flags = (short)((r.ifr_flags | set) & ~clear);
+  if (flags == r.ifr_flags) {
+    return 0;
+  }
+  r.ifr_flags = flags;
   return ioctl(sock, SIOCSIFFLAGS, &r);
 }
 
@@ -113,13 +127,11 @@ static int set_habits(const char *name) {
 /* What no orders change, while the machine boots: a template does it once for all its clones. */
 void ready_network(void) {
   char name[IFNAMSIZ];
-  sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (sock >= 0) {
+  if (open_sock()) {
     set_flags("lo", IFF_UP, 0);
     if (find_card(prepared_mac, name) && set_habits(name) == 0) {
       set_flags(name, IFF_UP, 0);
     }
-    close(sock);
   }
 }
 
@@ -130,11 +142,12 @@ static bool settled;
  * plugged in an instant ago and come one after the other: only the right one will do. */
 static int claim_card(const struct nic_order *nic, size_t index) {
   char name[IFNAMSIZ], temporary[IFNAMSIZ];
-  bool prepared = index == 0 && find_card(prepared_mac, name), found = prepared;
-  if (prepared && strcmp(name, nic->name) == 0) {
+  uint8_t mac[6];
+  if (index == 0 && is_ethernet(nic->name, mac) && memcmp(mac, prepared_mac, 6) == 0) {
     settled = true;
     return 0;
   }
+  bool prepared = index == 0 && find_card(prepared_mac, name), found = prepared;
   if (found && set_mac(name, nic->mac) != 0) {
     return fail("giving the network card %s its address: %s", nic->name, strerror(errno));
   }
@@ -157,6 +170,11 @@ static int set_addresses(const struct nic_order *nic) {
   put_address(&r.ifr_addr, nic->address);
   if (ioctl(sock, SIOCSIFADDR, &r) != 0) {
     return -1;
+  }
+  /* An address comes with the mask of its class (RFC 791); another one takes the route away again that came with it. */
+  uint32_t class = nic->address[0] < 128 ? 8 : nic->address[0] < 192 ? 16 : nic->address[0] < 224 ? 24 : 32;
+  if (class == nic->prefix) {
+    return 0;
   }
   put_address(&r.ifr_netmask, (const uint8_t *)&mask);
   return ioctl(sock, SIOCSIFNETMASK, &r);
@@ -202,8 +220,7 @@ static int set_up(const struct nic_order *nic, size_t index) {
 }
 
 int configure_network(const struct machine_orders *orders) {
-  sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  int result = sock < 0 || set_flags("lo", IFF_UP, 0) != 0 ? fail("bringing up lo: %s", strerror(errno)) : 0;
+  int result = !open_sock() || set_flags("lo", IFF_UP, 0) != 0 ? fail("bringing up lo: %s", strerror(errno)) : 0;
   if (result == 0 && orders->nic_count == 0 && drop_prepared_card() != 0) {
     result = fail("taking the unused network card away: %s", strerror(errno));
   }
@@ -212,9 +229,6 @@ int configure_network(const struct machine_orders *orders) {
   }
   for (size_t i = 0; result == 0 && i < orders->nic_count; i++) {
     result = set_up(&orders->nics[i], i);
-  }
-  if (sock >= 0) {
-    close(sock);
   }
   return result;
 }

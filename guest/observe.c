@@ -87,13 +87,16 @@ void stats_write(struct writer *w) {
 
 /* ---- out of memory ---- */
 
-static uint64_t kills_seen;
+static uint64_t kills_seen, kills_known;
 static struct watch oom = {.fd = -1};
 
 uint64_t oom_kills(void) {
   char text[1024];
-  return read_small_file(EVENTS_FILE, text, sizeof text) > 0 ? number_after(text, "oom_kill ") : 0;
+  kills_known = read_small_file(EVENTS_FILE, text, sizeof text) > 0 ? number_after(text, "oom_kill ") : 0;
+  return kills_known;
 }
+
+uint64_t oom_kills_known(void) { return kills_known; }
 
 /* The kernel raises EPOLLPRI on the file when one of its counters changes. */
 static void on_oom(struct watch *watch, uint32_t events) {

@@ -30,6 +30,7 @@ enum opcode {
 
 struct arena {
   struct arena_node *nodes;
+  size_t pooled;
   bool failed;
 };
 

@@ -38,7 +38,7 @@ static struct proc *proc_new(enum proc_kind kind, uint32_t channel) {
     return NULL;
   }
   p->kind = kind, p->channel = channel;
-  p->oom_kills_before = oom_kills();
+  p->oom_kills_before = oom_kills_known();
   p->pty = p->pid_ns = p->mnt_ns = p->cgroup_ns = p->input.fd = p->status.fd = -1;
   p->input_limit = INPUT_BUFFER;
   p->out[0].ended = p->out[1].ended = true;
@@ -95,8 +95,6 @@ static const char *fork_program(struct proc *p, const struct process_spec *spec,
   launch.cgroup_ns = join ? workload->cgroup_ns : -1;
   p->pid = fork_into(launch.new_namespaces, join ? workload->pid_ns : -1);
   if (p->pid == 0) {
-    reset_signals();
-    set_oom_score("0");
     launch_child(&launch);
   }
   close(status[1]);

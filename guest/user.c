@@ -1,8 +1,10 @@
 /* Who a process is to be, by /etc/passwd and /etc/group of its own root (docker's rules for USER). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kestrel.h"
 
@@ -19,7 +21,6 @@ static bool parse_id(const char *text, uint32_t *out) {
 /* Splits in place at ':'; gives how many fields there are. */
 static int split(char *line, char **fields, int max) {
   int count = 0;
-  line[strcspn(line, "\n")] = 0;
   for (char *at = line; at != NULL && count < max;) {
     fields[count++] = at;
     at = strchr(at, ':');
@@ -30,11 +31,55 @@ static int split(char *line, char **fields, int max) {
   return count;
 }
 
+/* A file line by line, without the memory and the calls of stdio: they are much work for the little that most of them hold. */
+struct lines {
+  int fd;
+  size_t at, end;
+  char bytes[2 * LINE];
+};
+
+static struct lines *lines_open(const char *path) {
+  static struct lines lines;
+  lines.fd = open(path, O_RDONLY | O_CLOEXEC), lines.at = lines.end = 0;
+  return &lines;
+}
+
+/* The next line, without its end; of one that is too long, parts. NULL, and the file closed, when there is none. */
+static char *lines_next(struct lines *l) {
+  for (;;) {
+    char *line = l->bytes + l->at, *end = memchr(line, '\n', l->end - l->at);
+    bool last = end == NULL && (l->fd < 0 || l->end - l->at >= LINE);
+    if (end != NULL || (last && l->end > l->at)) {
+      end = end == NULL ? l->bytes + l->end : end;
+      l->at = (size_t)(end - l->bytes) + (end < l->bytes + l->end);
+      *end = 0;
+      return line;
+    }
+    if (last) {
+      return NULL;
+    }
+    memmove(l->bytes, line, l->end -= l->at);
+    l->at = 0;
+    ssize_t n = read(l->fd, l->bytes + l->end, sizeof l->bytes - 1 - l->end);
+    if (n <= 0) {
+      close(l->fd);
+      l->fd = -1;
+    }
+    l->end += n > 0 ? (size_t)n : 0;
+  }
+}
+
+static void lines_close(struct lines *l) {
+  if (l->fd >= 0) {
+    close(l->fd);
+  }
+}
+
 static bool find_user(const char *name, bool numeric, uint32_t id, struct identity *out, bool *has_name, char *login, size_t size) {
-  FILE *file = fopen("/etc/passwd", "re");
-  char line[LINE], *f[7];
+  struct lines *file = lines_open("/etc/passwd");
+  char *line, *f[7];
   bool found = false;
-  while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+  while (!found && (line = lines_next(file)) != NULL) {
     uint32_t uid, gid;
     if (split(line, f, 7) < 6 || !parse_id(f[2], &uid) || !parse_id(f[3], &gid)) {
       continue;
@@ -47,9 +92,7 @@ static bool find_user(const char *name, bool numeric, uint32_t id, struct identi
       *has_name = true;
     }
   }
-  if (file != NULL) {
-    fclose(file);
-  }
+  lines_close(file);
   return found;
 }
 
@@ -78,24 +121,23 @@ static bool is_member(const char *members, const char *login) {
 
 /* A group by name; with `login`, also every group that has this member. */
 static bool scan_groups(const char *wanted, gid_t *gid, const char *login, struct identity *out) {
-  FILE *file = fopen("/etc/group", "re");
-  char line[LINE], *f[4];
+  struct lines *file = lines_open("/etc/group");
+  char *line, *f[4];
   bool found = false;
-  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+  while ((line = lines_next(file)) != NULL) {
     uint32_t id;
-    if (split(line, f, 4) < 3 || !parse_id(f[2], &id)) {
+    int count = split(line, f, 4);
+    if (count < 3 || !parse_id(f[2], &id)) {
       continue;
     }
     if (wanted != NULL && !found && strcmp(f[0], wanted) == 0) {
       *gid = id, found = true;
     }
-    if (login != NULL && f[3] != NULL && is_member(f[3], login)) {
+    if (login != NULL && count > 3 && is_member(f[3], login)) {
       add_group(out, id);
     }
   }
-  if (file != NULL) {
-    fclose(file);
-  }
+  lines_close(file);
   return found;
 }
 

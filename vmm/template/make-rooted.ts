@@ -1,5 +1,6 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { shortHash } from '../../base/paths.ts';
 import { copySparse, makeExt4Disk } from '../disks.ts';
 import type { RootedDisks } from '../qemu/machine-class.ts';
@@ -16,6 +17,9 @@ export const rootedKey = async (base: string, { root, blank }: RootedDisks): Pro
   const content = root.format === 'vmdk' ? await readFile(root.path, 'utf8') : mtimeMs;
   return shortHash(JSON.stringify([base, root, ino, size, content, blank]), 16);
 };
+
+/** What mounting left for later (freed memory, the card's link, timers of the console and the disks) is done by then, once for all clones. */
+const SETTLE_MS = 2_000;
 
 /**
  * Lets a clone of a template mount a root and an empty writable layer and saves it again, together with that layer: the
@@ -36,6 +40,7 @@ export const makeRootedTemplate = (input: MakeInput & { readonly base: Template;
     const own = [disks.root, { ...disks.upper, path: upper }];
     await runClone(input, { beginning: { kind: 'further', ram }, disks: own }, { ram, state: base.state }, async (guest, launched) => {
       await guest.mountRoot({ disk: disks.root.serial, upper: disks.upper.serial }, signal);
+      await setTimeout(SETTLE_MS, undefined, signal ? { signal } : {});
       await saveAndEnd(launched, template, signal);
     });
     await sealTemplate(aside, { form, toolchain: settings.toolchain.id, root: disks.root.path });
