@@ -31,7 +31,15 @@ export const makeExt4Disk = async (options: {
   });
 };
 
-/** Copies a sparse file without its holes, for its owner to write, made aside and renamed; where the file system can, both share their blocks. */
+/**
+ * Copies a sparse file without its holes, for its owner to write, made aside and renamed; where the file system can, both
+ * share their blocks.
+ *
+ * Not synced before it is renamed, because a start waits for it. A killed hypr loses nothing by that. After a power cut a
+ * copy may have its name and not all of its contents, but only while nothing was in it to be lost: the guest's first commit
+ * to its journal, seconds after the mount, has QEMU sync the whole file; and files of templates are synced when they are
+ * sealed (template/store.ts). Such a layer cannot be mounted then: `up --force-recreate` makes another.
+ */
 export const copySparse = (from: string, to: string, signal?: AbortSignal): Promise<void> =>
   makeAside(to, async (aside) => {
     try {

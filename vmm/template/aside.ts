@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
-import { isErrno } from '../../base/errors.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
 import { runtimeDir } from '../../base/paths.ts';
 import { type ProcessIdentity, signalProcess } from '../../base/process.ts';
@@ -91,11 +91,16 @@ export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: G
 
 type GuestWork = (guest: GuestClient, launched: Launched) => Promise<void>;
 
-/** Saves a machine's state and ends it: what it holds in memory must not go on to a file that is a template's. */
+/**
+ * Saves a machine's state and ends it: what it holds in memory must not go on to a file that is a template's. Throws
+ * HYPR_TIMEOUT when it does not end: its files may still change, and are no template.
+ */
 export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signal?: AbortSignal): Promise<void> => {
   await saveState(qmp, saved, signal);
   signalProcess(process, 'SIGKILL');
-  await isGone(process);
+  if (!(await isGone(process))) {
+    throw new HyprError('HYPR_TIMEOUT', `the machine of a template was saved and does not end (pid ${process.pid})`);
+  }
 };
 
 /** Of no use to a finished template. */
