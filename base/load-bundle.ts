@@ -3,39 +3,81 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 
-/** Length of the mark that ends a bundle and begins its cache: which text a cache was made of (hexadecimal SHA-256). */
+/** Length of the mark that ends a script and begins its cache: which text a cache was made of (hexadecimal SHA-256). */
 export const MARK_LENGTH = 64;
 
-/** How a bundle's text begins; scripts/build.mjs puts it there. */
-type BundleFunction = (module: { exports: unknown }, require: NodeJS.Require, url: string, load: (file: string) => unknown) => void;
+/** A chunk of a program; scripts/bundle.mjs makes them. */
+type Chunk = (
+  module: { exports: unknown },
+  exports: unknown,
+  require: (specifier: string) => unknown,
+  url: string,
+  load: (file: string) => unknown,
+) => void;
 
-export interface Bundle {
-  readonly exports: unknown;
+export interface LoadedScript {
+  readonly path: string;
   /** For createCachedData, when the cache is made. */
   readonly script: Script;
   /** Whether the code came from the cache; else it was compiled. */
   readonly fromCache: boolean;
 }
 
+export interface Bundle {
+  readonly exports: unknown;
+  /** Those that were read so far; more come when a chunk is needed that is not in them. */
+  readonly scripts: readonly LoadedScript[];
+}
+
 /**
- * Runs `<folder>/<name>.cjs`, made by scripts/build.mjs, with V8's code cache from `<name>.cjs.cache` beside it. Only
- * read, so that who runs it need not own it. A cache of another text is not used (V8 itself compares no more
- * than lengths), one of another version of Node or of other V8 flags is refused by V8, and then all is compiled.
- * `requireFrom` finds packages that are not in the bundle. Throws what Node throws when there is no such file.
+ * Runs `<folder>/<name>.cjs` and, as they are needed, chunks of `<folder>/<name>/`, each with V8's code cache from
+ * `<file>.cache` beside it. Only read, so that who runs it need not own it. A cache of another text is not used (V8 itself
+ * compares no more than lengths), one of another version of Node or of other V8 flags is refused by V8, and then all
+ * is compiled. `requireFrom` finds packages that are not in the bundle. Throws what Node throws when there is no such file.
  */
 export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Require): Bundle => {
-  const path = join(folder, `${name}.cjs`);
+  const scripts: LoadedScript[] = [];
+  const chunks = new Map<string, Chunk>();
+  const modules = new Map<string, { exports: unknown }>();
+  const url = pathToFileURL(join(folder, `${name}.cjs`)).href;
+  const read = (path: string): void => {
+    const { found, ...script } = readScript(path);
+    scripts.push(script);
+    for (const [each, chunk] of Object.entries(found)) {
+      chunks.set(each, chunk);
+    }
+  };
+  const load = (file: string): unknown => import(pathToFileURL(join(folder, file)).href);
+  const requireChunk = (specifier: string): unknown => {
+    const chunk = /^\.\.?\/(?:.*\/)?(.+)\.js$/.exec(specifier)?.[1];
+    return chunk === undefined ? requireFrom(specifier) : run(chunk);
+  };
+  const run = (chunk: string): unknown => {
+    const known = modules.get(chunk);
+    if (known !== undefined) {
+      return known.exports;
+    }
+    if (!chunks.has(chunk)) {
+      read(join(folder, name, `${chunk}.cjs`));
+    }
+    const module = { exports: {} };
+    modules.set(chunk, module);
+    chunks.get(chunk)?.(module, module.exports, requireChunk, url, load);
+    return module.exports;
+  };
+  read(join(folder, `${name}.cjs`));
+  return { exports: run(name), scripts };
+};
+
+const readScript = (path: string): LoadedScript & { found: Readonly<Record<string, Chunk>> } => {
   // As a URL, as modules have it, so that frames of stacks are found in the map.
   const filename = pathToFileURL(path).href;
   // esbuild writes ASCII, which takes half the memory and time of UTF-8.
   const text = readFileSync(path).toString('latin1');
   const cachedData = readCache(`${path}.cache`, text);
   const script = new Script(text, { filename, ...(cachedData === undefined ? {} : { cachedData }) });
-  const module = { exports: {} };
-  const run = script.runInThisContext() as BundleFunction;
-  // A script has no import() of its own.
-  run(module, requireFrom, filename, (file) => import(pathToFileURL(join(folder, file)).href));
-  return { exports: module.exports, script, fromCache: cachedData !== undefined && script.cachedDataRejected === false };
+  const fromCache = cachedData !== undefined && script.cachedDataRejected === false;
+  return { path, script, fromCache, found: script.runInThisContext() as Readonly<Record<string, Chunk>> };
 };
 
 const readCache = (path: string, text: string): Buffer | undefined => {

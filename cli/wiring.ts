@@ -20,7 +20,7 @@ export const createContext = (options: { readonly terminal: Terminal; readonly i
   terminal: options.terminal,
   engine: () => traced('load the engine', undefined, () => import('../engine/index.ts')),
   loadProject: async (project) => {
-    const { loadProject } = await traced('load the loader', undefined, () => import('../compose/index.ts'));
+    const { loadProject } = await traced('load the loader', undefined, () => import('../compose/load.ts'));
     const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project)));
     printWarnings(loaded.warnings);
     return loaded.project;

@@ -1,9 +1,9 @@
 // Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/start.ts says what is what there.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { appendFile, readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { makeBundle } from './bundle.mjs';
 
 const root = new URL('..', import.meta.url);
 const dist = new URL('dist/', root);
@@ -48,29 +48,20 @@ const dashboardAside = {
   },
 };
 
-// The scripts that start, and what they run: one function each, see base/load-bundle.ts.
-const commonScript = { ...common, format: 'cjs', outExtension: { '.js': '.cjs' } };
+// The scripts that start.
 await build({
-  ...commonScript,
+  ...common,
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
   entryPoints: { start: 'cli/start.ts', supervisor: 'engine/supervisor-start.ts', 'load-bundle': 'base/load-bundle.ts' },
 });
-await build({
-  ...commonScript,
-  entryPoints: { hypr: 'cli/bundle.ts', supervise: 'engine/bundle.ts' },
-  sourcemap: 'external',
-  define: { ...production, 'import.meta.url': '__url' },
-  banner: { js: '(function (module, require, __url, __load) {' },
-  footer: { js: '})' },
-  plugins: [dashboardAside],
-});
-for (const name of ['hypr', 'supervise']) {
-  const bundle = new URL(`${name}.cjs`, dist);
-  // The mark by which a cache is known to be this text's.
-  const mark = createHash('sha256')
-    .update(await readFile(bundle))
-    .digest('hex');
-  await appendFile(bundle, `//${mark}`);
-}
+
+// What they run. What talks to a stack that runs is in one file, for most commands read nothing else.
+const options = { ...common, define: production, plugins: [dashboardAside] };
+const core = ['cli/run.ts', 'cli/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
+core.push('compose/load.ts', 'engine/index.ts', 'engine/stack-client.ts');
+await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/bundle.ts', core, options });
+await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/bundle.ts', core: [], options });
 
 // A process of its own: what it runs is the product, in a home of its own.
 const { status } = spawnSync(process.execPath, [fileURLToPath(new URL('train.mjs', import.meta.url))], {

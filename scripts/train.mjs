@@ -56,8 +56,7 @@ const runCommands = async ({ runCli, createContext, Interrupts, Terminal }, line
   }
 };
 
-const keep = async (name, script) => {
-  const path = join(dist, `${name}.cjs`);
+const keep = async ({ path, script }) => {
   const text = await readFile(path, 'latin1');
   const aside = `${path}.cache.${process.pid}`;
   await writeFile(aside, Buffer.concat([Buffer.from(text.slice(-64), 'latin1'), script.createCachedData()]));
@@ -68,13 +67,15 @@ try {
   await writeFile(join(home, 'compose.yaml'), await readFile(join(dirname(fileURLToPath(import.meta.url)), 'warm-up.yaml')));
   const cli = loadBundle(dist, 'hypr', requireFrom);
   const supervise = loadBundle(dist, 'supervise', requireFrom);
-  await runCommands(cli.exports, WITHOUT);
+  const parts = await cli.exports.parts();
+  await runCommands(parts, WITHOUT);
   const close = await serveStack(supervise.exports);
-  await runCommands(cli.exports, WITH_SUPERVISOR);
+  await runCommands(parts, WITH_SUPERVISOR);
   await close();
   setFlagsFromString('--flush-bytecode');
-  await keep('hypr', cli.script);
-  await keep('supervise', supervise.script);
+  for (const script of [...cli.scripts, ...supervise.scripts]) {
+    await keep(script);
+  }
 } finally {
   await rm(home, { recursive: true, force: true });
 }

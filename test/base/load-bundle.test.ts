@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Bundle, loadBundle, MARK_LENGTH } from '../../base/load-bundle.ts';
@@ -21,21 +21,29 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const writeBundle = (body: string): void => {
-  const text = `(function (module, require, __url, __load) {\n${body}\n})\n`;
-  writeFileSync(join(folder, 'a.cjs'), `${text}//${createHash('sha256').update(text).digest('hex')}`);
+/** A script with chunks as scripts/bundle.mjs writes it. */
+const writeScript = (path: string, chunks: Readonly<Record<string, string>>): void => {
+  const bodies = Object.entries(chunks).map(([name, body]) => `"${name}"(module, exports, require, __url, __load) {\n${body}\n},\n`);
+  const text = `({\n${bodies.join('')}})\n`;
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), `${text}//${createHash('sha256').update(text).digest('hex')}`);
 };
+
+const writeBundle = (body: string): void => writeScript('a.cjs', { a: body });
 
 const cachePath = (): string => join(folder, 'a.cjs.cache');
 
-const writeCache = ({ script }: Bundle): void => {
-  const mark = readFileSync(join(folder, 'a.cjs')).subarray(-MARK_LENGTH);
-  writeFileSync(cachePath(), Buffer.concat([mark, script.createCachedData()]));
+const writeCaches = ({ scripts }: Bundle): void => {
+  for (const { path, script } of scripts) {
+    const mark = readFileSync(path).subarray(-MARK_LENGTH);
+    writeFileSync(`${path}.cache`, Buffer.concat([mark, script.createCachedData()]));
+  }
 };
 
 const load = (): { answer: unknown; fromCache: boolean } => {
-  const { exports, fromCache } = loadBundle(folder, 'a', requireFrom);
-  return { answer: (exports as { answer: () => unknown }).answer(), fromCache };
+  const { exports, scripts } = loadBundle(folder, 'a', requireFrom);
+  const answer = (exports as { answer: () => unknown }).answer();
+  return { answer, fromCache: scripts.every(({ fromCache }) => fromCache) };
 };
 
 const ONE = 'module.exports = { answer: () => 1 };';
@@ -47,19 +55,41 @@ describe('a bundle', () => {
     const [url, separator, module, stack] = load().answer as [string, string, Promise<{ b: number }>, string];
     expect(url).toBe(`file://${folder}/a.cjs`);
     expect(separator).toBe('/');
-    expect(stack).toContain(`${url}:2:`);
+    expect(stack).toContain(`${url}:3:`);
     await expect(module).resolves.toMatchObject({ b: 2 });
   });
 
   test('that is not there is an error', () => {
     expect(load).toThrow('ENOENT');
   });
+
+  test('runs a chunk when it is first needed, once, and reads only those that the first file has not', () => {
+    const once = 'globalThis.ran = (globalThis.ran ?? []).concat(__url.at(-5) + module.exports.name);';
+    writeScript('a.cjs', {
+      a: "const near = require('./a/near-1.js'); exports.answer = () => [near.name, near.far().name, near.far() === require('./a/far.js')];",
+      'near-1': `exports.name = 'near'; ${once} exports.far = () => require('./far.js');`,
+      unused: 'throw new Error("nobody asked");',
+    });
+    writeScript('a/far.cjs', { far: `exports.name = 'far'; ${once} exports.near = require('../a/near-1.js').name;` });
+    const bundle = loadBundle(folder, 'a', requireFrom);
+    expect(bundle.scripts.map(({ path }) => path)).toEqual([join(folder, 'a.cjs')]);
+    expect((bundle.exports as { answer: () => unknown }).answer()).toEqual(['near', 'far', true]);
+    expect(Reflect.get(globalThis, 'ran')).toEqual(['anear', 'afar']);
+    writeCaches(bundle);
+    expect(load()).toEqual({ answer: ['near', 'far', true], fromCache: true });
+    Reflect.deleteProperty(globalThis, 'ran');
+  });
+
+  test('whose chunk is missing says which', () => {
+    writeBundle("exports.answer = () => require('./a/gone.js');");
+    expect(load).toThrow(/ENOENT.*a\/gone\.cjs/);
+  });
 });
 
 describe('the code cache', () => {
   beforeEach(() => {
     writeBundle(ONE);
-    writeCache(loadBundle(folder, 'a', requireFrom));
+    writeCaches(loadBundle(folder, 'a', requireFrom));
   });
 
   test('is used, and nothing is written', () => {

@@ -1,0 +1,89 @@
+// Makes one bundle for base/load-bundle.ts: a program cut into chunks, so that a start reads and deserialises what it uses.
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { build, transform } from 'esbuild';
+
+/**
+ * Writes `<dist>/<name>.cjs`, with all chunks that the modules of `core` need at once, and the other chunks each alone as
+ * `<dist>/<name>/<chunk>.cjs`. Chunks are esbuild's: what the same import()s reach is one. esbuild cuts only modules, so each
+ * chunk is made a function of (module, exports, require, __url, __load) afterwards. `options` are esbuild's.
+ */
+export const makeBundle = async ({ dist, name, entry, core, options }) => {
+  const { outputFiles, metafile } = await build({
+    ...options,
+    entryPoints: { [name]: entry },
+    format: 'esm',
+    splitting: true,
+    write: false,
+    metafile: true,
+    sourcemap: 'inline',
+    chunkNames: `${name}/[name]-[hash]`,
+    define: { ...options.define, 'import.meta.url': '__url' },
+  });
+  const outputs = new Map(Object.entries(metafile.outputs).map(([path, output]) => [chunkName(path), output]));
+  const chunks = await Promise.all(outputFiles.map(async ({ path, text }) => ({ name: chunkName(path), ...(await toFunction(text)) })));
+  const together = closure(outputs, [entry, ...core]);
+  await writeScript(
+    join(dist, `${name}.cjs`),
+    chunks.filter((chunk) => together.has(chunk.name)),
+  );
+  await mkdir(join(dist, name), { recursive: true });
+  for (const chunk of chunks.filter((each) => !together.has(each.name))) {
+    await writeScript(join(dist, name, `${chunk.name}.cjs`), [chunk]);
+  }
+};
+
+const chunkName = (path) => basename(path, '.js');
+
+/** Names of the chunks of these source files, and of all that they import at once. */
+const closure = (outputs, entries) => {
+  const found = new Set();
+  const visit = (name) => {
+    if (!found.has(name)) {
+      found.add(name);
+      for (const { path, kind, external } of outputs.get(name).imports) {
+        if (kind === 'import-statement' && !external) {
+          visit(chunkName(path));
+        }
+      }
+    }
+  };
+  for (const entry of entries) {
+    const [name] = [...outputs].find(([, output]) => output.entryPoint === entry) ?? [];
+    if (name === undefined) {
+      throw new Error(`${entry} is in no chunk of its own: nothing imports it by import()`);
+    }
+    visit(name);
+  }
+  return found;
+};
+
+const toFunction = async (text) => {
+  const { code, map } = await transform(text, {
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    minifyWhitespace: true,
+    // A script has no import(); what it would find is a chunk or Node's own.
+    supported: { 'dynamic-import': false },
+    sourcemap: 'external',
+  });
+  return { code, map: JSON.parse(map) };
+};
+
+/** A script that gives its chunks by name, its map, and at its end the mark by which a cache is known to be this text's. */
+const writeScript = async (path, chunks) => {
+  let text = '({\n';
+  let line = 1;
+  const sections = [];
+  for (const { name, code, map } of chunks) {
+    const body = `${JSON.stringify(name)}(module, exports, require, __url, __load) {\n${code}\n},\n`;
+    sections.push({ offset: { line: line + 1, column: 0 }, map });
+    text += body;
+    line += body.split('\n').length - 1;
+  }
+  text += '})\n';
+  await writeFile(path, `${text}//${createHash('sha256').update(text).digest('hex')}`);
+  await writeFile(`${path}.map`, JSON.stringify({ version: 3, sections }));
+};
