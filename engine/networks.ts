@@ -261,7 +261,8 @@ export class StackNetworks {
             ];
       }),
     );
-    return buildNameTable({ project: this.#options.stack, networks: spec.networks.map((attachment) => attachment.key), replicas });
+    const networks = spec.networks.map((attachment) => attachment.key);
+    return buildNameTable({ project: this.#options.stack, networks, replicas, ...(spec.links ? { links: spec.links } : {}) });
   }
 
   /** The network that published ports of a replica go through: its first one. */
