@@ -9,7 +9,7 @@ import { exists } from '../../base/files.ts';
 import { homePaths } from '../../base/paths.ts';
 import { mustRun } from '../../base/process.ts';
 import { connectGuest } from '../../guest/client.ts';
-import type { GuestClient, MachineOrders } from '../../guest/types.ts';
+import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
 import type { DiskSpec, Machine, MachineSpec, NicSpec } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
@@ -18,6 +18,7 @@ import { sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
 import type { Templates } from '../../vmm/template/types.ts';
 import { machineOrders, processSpec, readAll } from '../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../guest/test-machine.ts';
+import { cat, randomHex, wasBooted } from './support.ts';
 
 const BOOT_MS = 120_000;
 /** HYPR_TEST_CLONES=200 for a long run. */
@@ -93,19 +94,6 @@ const wake = async (machine: Machine, orders: Partial<MachineOrders> = {}): Prom
   await guest.prepare(machineOrders({ ...fresh, root: { disk: 'root', readOnly: false }, ...orders }));
   return guest;
 };
-
-const randomHex = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex');
-
-const cat = async (guest: GuestClient, path: string): Promise<string> => {
-  const program = await guest.spawn(processSpec(['/bin/box', 'cat', path]));
-  const { stdout, stderr } = await readAll(program);
-  await program.exited;
-  return (stdout + stderr).trim();
-};
-
-/** Whether the guest of a machine was booted by it: a clone's console begins empty. */
-const wasBooted = async (machine: Machine): Promise<boolean> =>
-  (await readFile(machine.record.spec.consoleLog, 'utf8')).includes('waiting for orders');
 
 const makeDisk = async (name: string, mib: number): Promise<DiskSpec> => {
   const path = join(dir, name);
@@ -229,6 +217,11 @@ describe('a template with a root', () => {
       disks: [root(), { serial: 'upper', path: join(dir, `${name}.ext4`), format: 'raw', readOnly: false, blank }],
       ...changes,
     });
+  const makeVolume = async (): Promise<DiskSpec> => {
+    const disk = await makeDisk('vol0', 64);
+    await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
+    return disk;
+  };
   const both = { root: { disk: 'root', upper: 'upper', readOnly: false } };
   const put = async (guest: GuestClient, path: string, text: string): Promise<void> => {
     await (await guest.spawn(processSpec(['/bin/box', 'put', path, text]))).exited;
@@ -277,11 +270,9 @@ describe('a template with a root', () => {
   });
 
   it('leaves a volume its place, and puts the files of the machine on top of it', async () => {
-    const disk = await makeDisk('vol0', 64);
-    await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
     const spec = rooted('vol');
     const mount = { kind: 'disk', disk: 'vol0', readOnly: false } as const;
-    const guest = await wake(await create({ ...spec, disks: [...spec.disks, disk] }), {
+    const guest = await wake(await create({ ...spec, disks: [...spec.disks, await makeVolume()] }), {
       ...both,
       hostname: 'mine',
       mounts: [
@@ -293,6 +284,41 @@ describe('a template with a root', () => {
     expect(await cat(guest, '/etc/passwd')).toContain('app:x:1000');
     // The volume has the image's file, which lies below the machine's.
     expect(await cat(guest, '/under/hosts')).toBe('of the image');
+  });
+
+  /** A clone with a read-only root and volume: what its workload has mounted, and what it says. */
+  const runWorkload = async (
+    name: string,
+    process: Partial<ProcessSpec>,
+  ): Promise<{ readonly mounts: string; readonly output: string }> => {
+    const guest = await wake(await create({ ...rooted(name), disks: [...rooted(name).disks, await makeVolume()] }), {
+      root: { ...both.root, readOnly: true },
+      mounts: [
+        { kind: 'tmpfs', target: '/late', readOnly: false, mode: 0o755 },
+        { kind: 'disk', disk: 'vol0', target: '/frozen', readOnly: true, seed: false },
+      ],
+    });
+    // A program before the workload is none of its kin.
+    expect(await cat(guest, '/proc/1/cmdline')).toContain('/proc/1/cmdline');
+    const workload = await guest.startWorkload({ ...processSpec(['box', 'chatter', '5', '1'], { env: ['PATH=/bin'] }), ...process });
+    const mounts = await cat(guest, '/proc/1/mountinfo');
+    expect(await cat(guest, '/proc/1/cmdline')).toBe('box\0chatter\x005\x001\0');
+    expect([await cat(guest, '/proc/1/cgroup'), await cat(guest, '/proc/1/oom_score_adj')]).toEqual(['0::/', '0']);
+    expect((await guest.stats()).pids).toBe(1);
+    await guest.writeFiles([{ path: '/late/file', content: Buffer.from('late'), mode: 0o444, uid: 0, gid: 0 }]);
+    expect(await cat(guest, '/late/file')).toBe('late');
+    const output = readAll(workload);
+    expect(await guest.powerOff({ stopSignal: 15, graceMs: 20_000 })).toEqual({ code: 5, oomKilled: false });
+    return { mounts, output: (await output).stdout };
+  };
+
+  it('has the workload waiting in it, which sees what its machine mounts; one with a terminal is forked', async () => {
+    const waiting = await runWorkload('waiting', { user: 'app', limits: { nofile: { soft: 99, hard: 99 } } });
+    expect(waiting.mounts.match(/ (\/|\/frozen) ro.* master:/g)).toHaveLength(2);
+    expect(waiting.output).toMatch(/^ready\n/);
+    const forked = await runWorkload('forked', { tty: true });
+    expect(forked.mounts.match(/ (\/|\/frozen) ro(?!.*master:)/g)).toHaveLength(2);
+    expect(forked.output).toMatch(/^ready\r\n/);
   });
 
   it('has it for machines with shared folders too', async () => {
