@@ -1,5 +1,5 @@
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { HyprError, isErrno } from './errors.ts';
 import { exists } from './files.ts';
 import { shortHash } from './paths.ts';
@@ -14,21 +14,28 @@ const COMPILERS: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['cc', []],
 ];
 
+/** For what another program loads. */
+const LIBRARY_COMPILERS: typeof COMPILERS = [
+  ['gcc', ['-shared', '-fPIC']],
+  ['cc', ['-shared', '-fPIC']],
+];
+
 /**
- * Compiles one C file into `outDir` and gives the program's path, named after the hash of its source: a
+ * Compiles C into `outDir`, to a program or a library, and gives its path, named after the hash of its sources: a
  * second call compiles nothing, and a running program is never overwritten. Throws TOOLCHAIN_MISSING
  * without a compiler, TOOLCHAIN_FAILED with its words when it fails.
  */
-export const compileC = async (input: { source: string; outDir: string; signal?: AbortSignal }): Promise<string> => {
+export const compileC = async (input: CompileInput): Promise<string> => {
   const name = basename(input.source, '.c');
-  const target = join(input.outDir, `${name}-${shortHash(await readFile(input.source, 'utf8'), 12)}`);
+  const suffix = input.library ? '.so' : '';
+  const target = join(input.outDir, `${name}-${shortHash(await readAll(input), 12)}${suffix}`);
   if (await exists(target)) {
     return target;
   }
   await mkdir(input.outDir, { recursive: true, mode: 0o700 });
   const aside = `${target}.${process.pid}.tmp`;
   try {
-    await tryAll(input.source, aside, input.signal);
+    await tryAll(input, aside);
     await rename(aside, target);
   } finally {
     await rm(aside, { force: true });
@@ -36,10 +43,26 @@ export const compileC = async (input: { source: string; outDir: string; signal?:
   return target;
 };
 
-const tryAll = async (source: string, target: string, signal: AbortSignal | undefined): Promise<void> => {
+interface CompileInput {
+  readonly source: string;
+  /** Further files beside it: what is compiled with it, and headers. */
+  readonly parts?: readonly string[];
+  readonly outDir: string;
+  readonly library?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+const readAll = async (input: CompileInput): Promise<string> =>
+  (await Promise.all(filesOf(input).map((file) => readFile(file, 'utf8')))).join('');
+
+const filesOf = ({ source, parts = [] }: CompileInput): string[] => [source, ...parts.map((name) => join(dirname(source), name))];
+
+const tryAll = async (input: CompileInput, target: string): Promise<void> => {
+  const { source, library, signal } = input;
+  const sources = filesOf(input).filter((file) => file.endsWith('.c'));
   let failed: { compiler: string; result: RunResult } | undefined;
-  for (const [compiler, flags] of COMPILERS) {
-    const result = await tryCompiler(compiler, ['-std=gnu11', '-O2', '-Wall', ...flags, '-o', target, source], signal);
+  for (const [compiler, flags] of library ? LIBRARY_COMPILERS : COMPILERS) {
+    const result = await tryCompiler(compiler, ['-std=gnu11', '-O2', '-Wall', ...flags, '-o', target, ...sources], signal);
     if (result?.code === 0) {
       return;
     }

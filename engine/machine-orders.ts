@@ -27,6 +27,8 @@ export interface MachineParts {
   readonly vcpus: number;
   readonly memoryMib: number;
   readonly interfaces: readonly InterfaceOrders[];
+  /** Replicas of the same image that have yet to boot. */
+  readonly siblings: number;
 }
 
 /** What the VMM is told: the machine's hardware. Serials tie disks and shares to the orders below. Pure. */
@@ -54,6 +56,7 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     disks,
     nics: parts.interfaces.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
     shares,
+    ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
   };
 };
 

@@ -261,8 +261,7 @@ export class StackNetworks {
             ];
       }),
     );
-    const networks = spec.networks.map((attachment) => attachment.key);
-    return buildNameTable({ project: this.#options.stack, networks, replicas, ...(spec.links ? { links: spec.links } : {}) });
+    return buildNameTable({ project: this.#options.stack, networks: spec.networks.map((attachment) => attachment.key), replicas });
   }
 
   /** The network that published ports of a replica go through: its first one. */

@@ -74,6 +74,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
     vcpus: vm.spec.vcpus ?? defaultVcpus(platform),
     memoryMib: vm.spec.memoryMib ?? DEFAULT_MEMORY_MIB,
     interfaces: context.networks.lease(vm),
+    siblings: context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && other.imageId === vm.imageId).length,
   };
 };
 

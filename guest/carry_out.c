@@ -121,6 +121,19 @@ static void do_prepare(struct order *order) {
   }
 }
 
+/* For a machine that is to be copied: it has rehearsed a start, and waits for orders again. What it was told stays where
+ * the next orders replace it, but for its address, of which it would have two. */
+static void do_forget(const struct order *order) {
+  if (state != PREPARED || preparing != NULL || workload != NULL || !root_is_mounted()) {
+    refuse(order, "there is nothing that could be forgotten");
+  } else if (!forget_network()) {
+    refuse(order, "the network card does not go back to what it was");
+  } else {
+    state = WAITING;
+    channel_answer(order->channel, STATUS_OK, NULL);
+  }
+}
+
 static void do_start(struct order *order) {
   struct arena arena = {0};
   struct process_spec spec = {0};
@@ -263,6 +276,7 @@ void carry_out(struct order *order) {
   switch (order->opcode) {
     case OP_PREPARE:
     case OP_MOUNT_ROOT: do_prepare(order); break;
+    case OP_FORGET: do_forget(order); break;
     case OP_START:
     case OP_SPAWN: do_start(order); break;
     case OP_ATTACH: do_attach(order); break;

@@ -67,6 +67,10 @@ class Client implements GuestClient {
     await this.#orders.ask({ opcode: OPCODE.mountRoot, body: encodeRoot(root), what: 'mounting the root', ms: DEADLINE.prepare, signal });
   }
 
+  async forget(signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.forget, what: 'forgetting a rehearsal', signal });
+  }
+
   startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess> {
     return this.#run(OPCODE.start, encodeProcess(spec), signal);
   }

@@ -140,7 +140,7 @@ struct order {
   uint32_t channel;
   uint16_t opcode;
   struct fields list;
-  /* The whole order's bytes; a handler that keeps them sets it to NULL. NULL also where they go when it is carried out. */
+  /* The whole order's bytes; a handler that keeps them sets it to NULL. */
   uint8_t *bytes;
 };
 void carry_out(struct order *order);
@@ -218,6 +218,7 @@ int write_files(const struct file_order *files, size_t count);
 void take_files_away(const struct file_order *files, size_t count);
 void ready_network(void);
 int configure_network(const struct machine_orders *orders);
+bool forget_network(void);
 int set_clock(uint64_t wall_ms);
 int push_layer(bool with_tar);
 /* What fails outside of a job says why in `text`; until it is called again with NULL. */

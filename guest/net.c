@@ -137,6 +137,12 @@ void ready_network(void) {
 
 /* The prepared card has its name and its habits and is up: of a template, it is eth0 as it is in most orders. */
 static bool settled;
+static char settled_name[IFNAMSIZ];
+
+static void settle(const char *name) {
+  settled = true;
+  snprintf(settled_name, sizeof settled_name, "%s", name);
+}
 
 /* All other cards get a name of their own first, so that eth0 and eth1 can change places. The cards of a clone were
  * plugged in an instant ago and come one after the other: only the right one will do. */
@@ -144,7 +150,7 @@ static int claim_card(const struct nic_order *nic, size_t index) {
   char name[IFNAMSIZ], temporary[IFNAMSIZ];
   uint8_t mac[6];
   if (index == 0 && is_ethernet(nic->name, mac) && memcmp(mac, prepared_mac, 6) == 0) {
-    settled = true;
+    settle(nic->name);
     return 0;
   }
   bool prepared = index == 0 && find_card(prepared_mac, name), found = prepared;
@@ -231,4 +237,15 @@ int configure_network(const struct machine_orders *orders) {
     result = set_up(&orders->nics[i], i);
   }
   return result;
+}
+
+/* The prepared card as it was before it was given an address, with which its routes go; the next orders say its MTU.
+ * Another card has none to go back to. */
+bool forget_network(void) {
+  static const uint8_t none[4];
+  struct ifreq address = request(settled_name);
+  put_address(&address.ifr_addr, none);
+  bool ok = settled && open_sock() && ioctl(sock, SIOCSIFADDR, &address) == 0 && set_mac(settled_name, prepared_mac) == 0;
+  settled = false;
+  return ok;
 }

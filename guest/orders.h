@@ -26,6 +26,7 @@ enum opcode {
   OP_RELEASE,
   OP_RELAY,
   OP_MOUNT_ROOT,
+  OP_FORGET,
 };
 
 struct arena {

@@ -59,6 +59,7 @@ export const OPCODE = {
   release: 19,
   relay: 20,
   mountRoot: 21,
+  forget: 22,
 } as const;
 
 export interface Frame {

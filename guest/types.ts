@@ -223,6 +223,11 @@ export interface GuestClient extends AsyncDisposable {
    * machine that becomes a template: its clones, whose disks are the same, only do the rest.
    */
   mountRoot(root: { readonly disk: string; readonly upper: string }, signal?: AbortSignal): Promise<void>;
+  /**
+   * After `prepare` and whatever was spawned: the machine waits for orders again. For one that has its root from
+   * `mountRoot` and rehearses a start before it is copied.
+   */
+  forget(signal?: AbortSignal): Promise<void>;
   /** Starts the one workload. After a reconnect `attachWorkload` gives it again, with the unacknowledged output first. */
   startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
   attachWorkload(signal?: AbortSignal): Promise<GuestProcess>;

@@ -162,6 +162,11 @@ class FakeMachineImpl implements FakeMachine {
     return this.exited;
   }
 
+  async finish(): Promise<MachineExit> {
+    this.powerOff();
+    return this.exited;
+  }
+
   async delete(): Promise<void> {
     await this.kill();
     rmSync(this.record.spec.runDir, { recursive: true, force: true });

@@ -46,6 +46,8 @@ export interface MachineSpec {
    * which no workload has run, goes, and no such template is used.
    */
   readonly unrooted?: true;
+  /** Further machines that are about to be started from the same image. */
+  readonly siblings?: number;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
 }
@@ -150,6 +152,8 @@ export interface Machine {
   /** Waits up to `timeout` ms for the guest (which was asked through its agent) to power off, then kills. */
   stop(timeout: number, signal?: AbortSignal): Promise<MachineExit>;
   kill(): Promise<MachineExit>;
+  /** Ends a machine whose guest has answered `powerOff`: its disks are at rest, and its kernel need not go on to its own end. */
+  finish(): Promise<MachineExit>;
   /** After exit: helpers gone, run folder removed. */
   delete(): Promise<void>;
   /** Plugs a disk into the running machine; absent where the backend cannot. Throws VMM_START when no port is free or the disk is in use. */

@@ -26,6 +26,8 @@ export interface Toolchain {
   readonly jail: string;
   /** Compiled from vmm/tsc.c: prints the rate of the host's time stamp counter. */
   readonly tsc: string;
+  /** Compiled from vmm/zygote/zygote.c: a library that QEMU is loaded with. */
+  readonly zygote?: string | undefined;
   /** Uncompressed vmlinux (ELF with a PVH note) for QEMU's -kernel. */
   readonly kernel: string;
   readonly kernelRelease: string;

@@ -171,6 +171,17 @@ describe('the command line of QEMU', () => {
     `);
   });
 
+  it('of a clone that makes copies is that of a clone, but that its own code keeps it from starting programs', () => {
+    const settings = { toolchain: toolchain({ zygote: '/p/zygote.so' }), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
+    const own = { ...full, shares: [] };
+    const clone = buildQemuCommand(settings, own, { kind: 'clone', ram: '/t/ram' });
+    const zygote = buildQemuCommand(settings, own, { kind: 'zygote', ram: '/t/ram' });
+    expect(lines(difference(zygote.args, clone.args))).toMatchInlineSnapshot(
+      `"-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=allow,resourcecontrol=deny"`,
+    );
+    expect([clone.env, zygote.env]).toEqual([{}, { LD_PRELOAD: '/p/zygote.so' }]);
+  });
+
   it('gives a machine the memory of its class, however it begins', () => {
     const sizes = [1, 128, 129, 160, 256, 257, 500, 512, 513, 768, 769, 1025, 2048];
     expect(sizes.map(memoryClass)).toEqual([128, 128, 192, 192, 256, 384, 512, 512, 768, 768, 1024, 1536, 2048]);

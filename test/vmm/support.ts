@@ -1,12 +1,10 @@
 import { mkdtempSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { GuestClient } from '../../guest/types.ts';
-import type { Machine, MachineSpec } from '../../vmm/machine.ts';
+import type { MachineSpec } from '../../vmm/machine.ts';
 import type { Tool, Toolchain } from '../../vmm/tools.ts';
-import { processSpec, readAll } from '../guest/host-agent.ts';
 
 /** A folder that goes away with the test. */
 export const tempDir = (): string => {
@@ -46,17 +44,3 @@ export const spec = (changes: Partial<MachineSpec> = {}): MachineSpec => ({
   shares: [],
   ...changes,
 });
-
-/** A file of a guest, and what was said when it could not be read. */
-export const cat = async (guest: GuestClient, path: string): Promise<string> => {
-  const program = await guest.spawn(processSpec(['/bin/box', 'cat', path]));
-  const { stdout, stderr } = await readAll(program);
-  await program.exited;
-  return (stdout + stderr).trim();
-};
-
-/** Whether the guest of a machine was booted by it: a clone's console begins empty. */
-export const wasBooted = async (machine: Machine): Promise<boolean> =>
-  (await readFile(machine.record.spec.consoleLog, 'utf8')).includes('waiting for orders');
-
-export const randomHex = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex');

@@ -8,19 +8,17 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { exists } from '../../base/files.ts';
 import { homePaths } from '../../base/paths.ts';
 import { mustRun } from '../../base/process.ts';
-import { connectGuest } from '../../guest/client.ts';
-import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
-import type { DiskSpec, Machine, MachineSpec, NicSpec } from '../../vmm/machine.ts';
+import type { GuestClient } from '../../guest/types.ts';
+import type { DiskSpec, Machine, MachineSpec } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
 import { createTemplates, templateKey } from '../../vmm/template/index.ts';
 import { sealTemplate, templatesFolder } from '../../vmm/template/store.ts';
 import type { Templates } from '../../vmm/template/types.ts';
-import { machineOrders, processSpec, readAll } from '../guest/host-agent.ts';
+import { processSpec, readAll } from '../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../guest/test-machine.ts';
-import { cat, randomHex, wasBooted } from './support.ts';
+import { cat, makeNic, put, wake, wasBooted } from './clones.ts';
 
-const BOOT_MS = 120_000;
 /** HYPR_TEST_CLONES=200 for a long run. */
 const IN_A_ROW = Number(process.env.HYPR_TEST_CLONES ?? 8);
 
@@ -87,14 +85,6 @@ const create = async (spec: MachineSpec, shelf: Templates = templates): Promise<
   return machine;
 };
 
-const wake = async (machine: Machine, orders: Partial<MachineOrders> = {}): Promise<GuestClient> => {
-  await machine.start();
-  const guest = await connectGuest(machine.record.agentSocket, { timeout: BOOT_MS });
-  const fresh = { machineId: randomHex(), entropy: crypto.getRandomValues(new Uint8Array(64)), clock: Date.now() };
-  await guest.prepare(machineOrders({ ...fresh, root: { disk: 'root', readOnly: false }, ...orders }));
-  return guest;
-};
-
 const makeDisk = async (name: string, mib: number): Promise<DiskSpec> => {
   const path = join(dir, name);
   const file = await open(path, 'w');
@@ -102,8 +92,6 @@ const makeDisk = async (name: string, mib: number): Promise<DiskSpec> => {
   await file.close();
   return { serial: name, path, format: 'raw', readOnly: false };
 };
-
-const makeNic = (id: number): NicSpec => ({ id: `n${id}`, mac: `02:00:00:00:01:0${id}`, mtu: 1400 + id });
 
 const keyOf = (spec: MachineSpec): string => templateKey(settings, spec);
 
@@ -217,16 +205,7 @@ describe('a template with a root', () => {
       disks: [root(), { serial: 'upper', path: join(dir, `${name}.ext4`), format: 'raw', readOnly: false, blank }],
       ...changes,
     });
-  const makeVolume = async (): Promise<DiskSpec> => {
-    const disk = await makeDisk('vol0', 64);
-    await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
-    return disk;
-  };
   const both = { root: { disk: 'root', upper: 'upper', readOnly: false } };
-  const put = async (guest: GuestClient, path: string, text: string): Promise<void> => {
-    await (await guest.spawn(processSpec(['/bin/box', 'put', path, text]))).exited;
-  };
-
   it('has it mounted for its clones, each with a writable layer, names and random numbers of its own', async () => {
     const template = await templates.makeRooted(rooted('any'));
     expect(await templates.find(rooted('other'), 'rooted')).toEqual(template);
@@ -270,9 +249,11 @@ describe('a template with a root', () => {
   });
 
   it('leaves a volume its place, and puts the files of the machine on top of it', async () => {
+    const disk = await makeDisk('vol0', 64);
+    await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
     const spec = rooted('vol');
     const mount = { kind: 'disk', disk: 'vol0', readOnly: false } as const;
-    const guest = await wake(await create({ ...spec, disks: [...spec.disks, await makeVolume()] }), {
+    const guest = await wake(await create({ ...spec, disks: [...spec.disks, disk] }), {
       ...both,
       hostname: 'mine',
       mounts: [
@@ -284,41 +265,6 @@ describe('a template with a root', () => {
     expect(await cat(guest, '/etc/passwd')).toContain('app:x:1000');
     // The volume has the image's file, which lies below the machine's.
     expect(await cat(guest, '/under/hosts')).toBe('of the image');
-  });
-
-  /** A clone with a read-only root and volume: what its workload has mounted, and what it says. */
-  const runWorkload = async (
-    name: string,
-    process: Partial<ProcessSpec>,
-  ): Promise<{ readonly mounts: string; readonly output: string }> => {
-    const guest = await wake(await create({ ...rooted(name), disks: [...rooted(name).disks, await makeVolume()] }), {
-      root: { ...both.root, readOnly: true },
-      mounts: [
-        { kind: 'tmpfs', target: '/late', readOnly: false, mode: 0o755 },
-        { kind: 'disk', disk: 'vol0', target: '/frozen', readOnly: true, seed: false },
-      ],
-    });
-    // A program before the workload is none of its kin.
-    expect(await cat(guest, '/proc/1/cmdline')).toContain('/proc/1/cmdline');
-    const workload = await guest.startWorkload({ ...processSpec(['box', 'chatter', '5', '1'], { env: ['PATH=/bin'] }), ...process });
-    const mounts = await cat(guest, '/proc/1/mountinfo');
-    expect(await cat(guest, '/proc/1/cmdline')).toBe('box\0chatter\x005\x001\0');
-    expect([await cat(guest, '/proc/1/cgroup'), await cat(guest, '/proc/1/oom_score_adj')]).toEqual(['0::/', '0']);
-    expect((await guest.stats()).pids).toBe(1);
-    await guest.writeFiles([{ path: '/late/file', content: Buffer.from('late'), mode: 0o444, uid: 0, gid: 0 }]);
-    expect(await cat(guest, '/late/file')).toBe('late');
-    const output = readAll(workload);
-    expect(await guest.powerOff({ stopSignal: 15, graceMs: 20_000 })).toEqual({ code: 5, oomKilled: false });
-    return { mounts, output: (await output).stdout };
-  };
-
-  it('has the workload waiting in it, which sees what its machine mounts; one with a terminal is forked', async () => {
-    const waiting = await runWorkload('waiting', { user: 'app', limits: { nofile: { soft: 99, hard: 99 } } });
-    expect(waiting.mounts.match(/ (\/|\/frozen) ro.* master:/g)).toHaveLength(2);
-    expect(waiting.output).toMatch(/^ready\n/);
-    const forked = await runWorkload('forked', { tty: true });
-    expect(forked.mounts.match(/ (\/|\/frozen) ro(?!.*master:)/g)).toHaveLength(2);
-    expect(forked.output).toMatch(/^ready\r\n/);
   });
 
   it('has it for machines with shared folders too', async () => {

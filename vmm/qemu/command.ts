@@ -16,12 +16,13 @@ export interface QemuSettings {
  * How a machine begins: `cold` boots; `template` boots to be saved, with its memory in the file `ram`;
  * `clone` maps that file copy-on-write and waits for the saved state of its devices. Without `ram` the saved
  * state holds the memory too: for machines with shares, whose memory must be mapped by others as well. `further` is a
- * clone with a copy of the file, to be saved there again once its guest has done more.
+ * clone with a copy of the file, to be saved there again once its guest has done more; `zygote` one that will make copies
+ * of its own process, and is kept from starting programs by what it is loaded with (vmm/zygote).
  * `restored` waits for what a machine of its own was saved with; all its devices are there from the start.
  */
 export type Beginning =
   | { readonly kind: 'cold' }
-  | { readonly kind: 'template' | 'clone' | 'further'; readonly ram: string | undefined }
+  | { readonly kind: 'template' | 'clone' | 'further' | 'zygote'; readonly ram: string | undefined }
   | { readonly kind: 'restored'; readonly layout: DeviceLayout };
 
 const COLD: Beginning = { kind: 'cold' };
@@ -38,7 +39,7 @@ const ACCELERATORS: Record<Accelerator, { readonly args: readonly string[]; read
 };
 
 /** QEMU parses what guests say: it may start no program, take no right and change no priority. */
-const SECCOMP = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
+const seccomp = (spawn: 'allow' | 'deny'): string => `on,obsolete=deny,elevateprivileges=deny,spawn=${spawn},resourcecontrol=deny`;
 
 /** Sockets of a machine in its run folder. */
 export const machineSockets = (runDir: string) => ({
@@ -59,7 +60,7 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
   const args = [
     ...toolchain.qemu.prefix,
     ...toolchain.qemuData,
-    ...['-name', `hypr-${quote(spec.name)}`, '-S', '-sandbox', SECCOMP],
+    ...['-name', `hypr-${quote(spec.name)}`, '-S', '-sandbox', seccomp(beginning.kind === 'zygote' ? 'allow' : 'deny')],
     ...ACCELERATORS[accelerator].args,
     ...memoryArgs(spec, beginning),
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
@@ -72,10 +73,11 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...deviceArgs(spec, beginning),
     ...(isIncoming(beginning) ? ['-incoming', 'defer'] : []),
   ];
-  return { file: toolchain.qemu.file, args, env: {} };
+  const env = beginning.kind === 'zygote' && toolchain.zygote !== undefined ? { LD_PRELOAD: toolchain.zygote } : {};
+  return { file: toolchain.qemu.file, args, env };
 };
 
-const isIncoming = ({ kind }: Beginning): boolean => kind === 'clone' || kind === 'further' || kind === 'restored';
+const isIncoming = ({ kind }: Beginning): boolean => kind !== 'cold' && kind !== 'template';
 
 /**
  * Without the devices of a desktop: a kernel looks for each of them while it boots. And without HPET: a guest's kernel

@@ -10,6 +10,7 @@ import { copySparse, makeExt4Disk } from '../disks.ts';
 import type { Machine, MachineRecord, MachineSpec, SavedMachine, Vmm } from '../machine.ts';
 import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
+import { createNursery, type Nursery } from '../zygote/nursery.ts';
 import { loadClone, loadWhole, type Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, freePorts, layoutOf, machineSockets, type QemuSettings } from './command.ts';
 import { launchQemu, makeFolders } from './launch.ts';
@@ -22,6 +23,8 @@ const log = logger('vmm');
 export interface QemuOptions extends QemuSettings {
   /** Where clones come from; without them every machine boots. */
   readonly templates?: Templates;
+  /** Where clones are copies of one another; a test gives its own. */
+  readonly nursery?: Nursery;
 }
 
 interface CreateInput {
@@ -29,28 +32,32 @@ interface CreateInput {
   readonly spec: MachineSpec;
   readonly nicSockets: readonly Socket[];
   readonly templates: Templates | undefined;
+  readonly nursery: Nursery;
   readonly signal?: AbortSignal | undefined;
   /** That the machine is a clone of. */
   readonly template?: Template;
 }
 
 /** The QEMU backend, for KVM and for software emulation alike. */
-export const createQemuVmm = ({ templates, ...settings }: QemuOptions): Vmm => ({
-  name: backendName(settings),
-  capabilities: {
-    accelerated: settings.accelerator === 'kvm',
-    pause: true,
-    shares: settings.toolchain.virtiofsd !== undefined,
-    hotplug: false,
-    snapshot: templates !== undefined,
-  },
-  buildCommand: (spec) => buildQemuCommand(settings, spec),
-  create: (spec, nicSockets, signal) => createMachine({ settings, spec, nicSockets, templates, signal }),
-  adopt: adoptMachine,
-  restore: (saved, nicSockets, signal) => restoreMachine({ settings, spec: saved.spec, nicSockets, templates, signal }, saved),
-  ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
-  sweep: sweepMachine,
-});
+export const createQemuVmm = ({ templates, nursery, ...settings }: QemuOptions): Vmm => {
+  const parts = { settings, templates, nursery: nursery ?? createNursery({ settings }) };
+  return {
+    name: backendName(settings),
+    capabilities: {
+      accelerated: settings.accelerator === 'kvm',
+      pause: true,
+      shares: settings.toolchain.virtiofsd !== undefined,
+      hotplug: false,
+      snapshot: templates !== undefined,
+    },
+    buildCommand: (spec) => buildQemuCommand(settings, spec),
+    create: (spec, nicSockets, signal) => createMachine({ ...parts, spec, nicSockets, signal }),
+    adopt: adoptMachine,
+    restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
+    ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
+    sweep: sweepMachine,
+  };
+};
 
 const backendName = (settings: QemuSettings): string => `qemu-${settings.accelerator}`;
 
@@ -137,7 +144,8 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
     if (disks !== undefined && template.upper !== undefined) {
       await copySparse(template.upper, disks.upper.path, signal);
     }
-    const machine = await bringUp({ ...input, template }, { kind: 'clone', ram: template.ram }, template);
+    const machine =
+      (await bringUpCopy(input, template)) ?? (await bringUp({ ...input, template }, { kind: 'clone', ram: template.ram }, template));
     log.info('cloned', { machine: spec.name, template: template.key, ms: Date.now() - begin });
     input.templates?.watch(template, machine);
     return machine;
@@ -185,7 +193,7 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
       await makeBlanks(settings, spec, signal);
     }
     const helpers = await startShares(settings, spec, cleanup, signal);
-    const { child, process, qmp } = await launchQemu({ settings, spec, nicSockets, beginning, cleanup, signal });
+    const { child, process, qmp } = await launchQemu({ settings, spec, inherits: nicSockets, beginning, cleanup, signal });
     if (saved !== undefined) {
       const loading =
         beginning.kind === 'restored'
@@ -196,25 +204,47 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
         throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
       });
     }
-    const sockets = machineSockets(spec.runDir);
-    const record: MachineRecord = {
-      backend: backendName(settings),
-      spec,
-      process,
-      helpers,
-      agentSocket: sockets.agent,
-      controlSocket: sockets.control,
-      layout: layoutOf(beginning),
-      programs: settings.toolchain.id,
-      ...(input.template === undefined ? {} : { template: input.template.key }),
-      ...(input.template?.upper === undefined ? {} : { rooted: true }),
-    };
+    const record = recordOf(input, { process, helpers, layout: layoutOf(beginning) });
     cleanup.disarm();
     return new QemuMachine(record, qmp, child, freePorts(spec, beginning));
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
   }
+};
+
+/** A clone that need not be started, because there is a process that can be copied. */
+const bringUpCopy = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
+  const { spec, nicSockets, nursery, signal } = input;
+  const cleanup = new Cleanup();
+  try {
+    cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
+    await makeFolders(spec);
+    const process = await nursery.copy({ spec, template, cards: nicSockets, signal });
+    if (process === undefined) {
+      await cleanup.run();
+      return undefined;
+    }
+    cleanup.defer(() => isGone(process));
+    cleanup.defer(() => signalProcess(process, 'SIGKILL'));
+    const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);
+    const record = recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
+    cleanup.disarm();
+    return new QemuMachine(record, qmp, undefined, freePorts(spec, { kind: 'clone', ram: template.ram }));
+  } catch (error) {
+    await cleanup.run().catch(() => {});
+    throw error;
+  }
+};
+
+const recordOf = (
+  { settings, spec, template }: CreateInput,
+  { process, helpers, layout }: Pick<MachineRecord, 'process' | 'helpers' | 'layout'>,
+): MachineRecord => {
+  const { agent, control } = machineSockets(spec.runDir);
+  const ahead = template?.upper === undefined ? {} : { rooted: true as const };
+  const origin = { layout, programs: settings.toolchain.id, ...(template === undefined ? {} : { template: template.key }), ...ahead };
+  return { backend: backendName(settings), spec, process, helpers, agentSocket: agent, controlSocket: control, ...origin };
 };
 
 const makeBlanks = async ({ toolchain }: QemuSettings, { disks }: MachineSpec, signal?: AbortSignal): Promise<void> => {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type IOType, spawn } from 'node:child_process';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -19,7 +19,8 @@ const START_MS = 30_000;
 export interface LaunchInput {
   readonly settings: QemuSettings;
   readonly spec: MachineSpec;
-  readonly nicSockets: readonly Socket[];
+  /** From descriptor 3 on: first those of the cards. */
+  readonly inherits: ReadonlyArray<Socket | IOType | 'ipc' | number>;
   readonly beginning: Beginning;
   /** Ends the process if what follows fails. */
   readonly cleanup: Cleanup;
@@ -56,10 +57,11 @@ export const makeFolders = async (spec: MachineSpec): Promise<void> => {
   await mkdir(dirname(spec.consoleLog), { recursive: true, mode: 0o700 });
   // QEMU appends: a log of the boot before would be read as this one's last words.
   await writeFile(spec.consoleLog, '', { mode: 0o600 });
+  await writeFile(stderrPath({ spec }), '', { mode: 0o600 });
 };
 
 /** In a session of its own: a terminal's Ctrl-C and the death of this process are not its end. */
-const spawnQemu = async ({ settings, spec, nicSockets, beginning, onSpawn }: LaunchInput): Promise<ChildProcess> => {
+const spawnQemu = async ({ settings, spec, inherits, beginning, onSpawn }: LaunchInput): Promise<ChildProcess> => {
   const command = buildQemuCommand(settings, spec, beginning);
   const stderr = await open(stderrPath({ spec }), 'w', 0o600);
   try {
@@ -67,7 +69,7 @@ const spawnQemu = async ({ settings, spec, nicSockets, beginning, onSpawn }: Lau
       detached: true,
       cwd: '/',
       env: childEnv(command.env),
-      stdio: ['ignore', 'ignore', stderr.fd, ...nicSockets],
+      stdio: ['ignore', 'ignore', stderr.fd, ...inherits],
     });
     onSpawn?.(child);
     child.unref();

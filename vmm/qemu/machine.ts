@@ -119,6 +119,12 @@ export class QemuMachine implements Machine {
     return this.exited;
   }
 
+  finish(): Promise<MachineExit> {
+    this.#poweredOff = true;
+    signalProcess(this.record.process, 'SIGKILL');
+    return this.exited;
+  }
+
   async delete(): Promise<void> {
     await this.kill();
     await removeLeftovers(this.record);

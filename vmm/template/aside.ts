@@ -67,7 +67,7 @@ export const runBeside = async (
         cleanup.defer(() => guard.release());
       }
     };
-    const launched = await launchQemu({ settings, spec, nicSockets: [], beginning, cleanup, signal, onSpawn });
+    const launched = await launchQemu({ settings, spec, inherits: [], beginning, cleanup, signal, onSpawn });
     await writeFileAtomic(processPath(join(input.root, `${input.key}.making`)), JSON.stringify(launched.process));
     await work(launched, spec);
   } finally {

@@ -43,8 +43,8 @@ export const hasDownloads = async ({ programs, kernel }: Manifest): Promise<bool
 
 /** Whether every file that a machine is started with is there. */
 export const isReady = async (manifest: Manifest): Promise<boolean> => {
-  const { kernel, initramfs, jail, tsc, gvproxy } = manifest.toolchain;
-  return (await hasDownloads(manifest)) && allExist([kernel, initramfs, jail, tsc, gvproxy.file]);
+  const { kernel, initramfs, jail, tsc, zygote = tsc, gvproxy } = manifest.toolchain;
+  return (await hasDownloads(manifest)) && allExist([kernel, initramfs, jail, tsc, zygote, gvproxy.file]);
 };
 
 const allExist = async (files: readonly string[]): Promise<boolean> =>

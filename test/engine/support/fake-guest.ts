@@ -266,6 +266,8 @@ export class FakeClient implements GuestClient {
 
   async mountRoot(): Promise<void> {}
 
+  async forget(): Promise<void> {}
+
   async prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void> {
     await this.#answer(this.#guest.behaviour.prepare, signal);
     this.#guest.orders = orders;

@@ -1,0 +1,227 @@
+/* What becomes of a copy: descriptors, sockets and files of its own, and nothing that it might do to others. */
+#include "zygote.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* ---- what a copy may do ---- */
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define IF_CALL(number, action) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, action)
+
+/* QEMU's own `spawn=deny` would keep this file from its work: so the same is done here, programs for all, forks for copies. */
+bool forbid_spawning(bool forks) {
+  struct sock_filter rules[] = {
+      LOAD(nr),
+      IF_CALL(SYS_execve, SECCOMP_RET_KILL_PROCESS),
+      IF_CALL(SYS_execveat, SECCOMP_RET_KILL_PROCESS),
+      IF_CALL(SYS_fork, SECCOMP_RET_KILL_PROCESS),
+      IF_CALL(SYS_vfork, SECCOMP_RET_KILL_PROCESS),
+      /* Its flags are in memory, out of a filter's sight; glibc then takes the older call. */
+      IF_CALL(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+      LOAD(args[0]),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, forks ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* ---- descriptors ---- */
+
+/* Where reasons of a copy go until it is complete. */
+static int report = -1;
+
+static void refuse(const char *what, const char *which) {
+  dprintf(report, "%s %s: %s", what, which, strerror(errno));
+  _exit(1);
+}
+
+static void take_place(int fd, int place) {
+  int flags = fcntl(place, F_GETFD);
+  if (fd < 0 || flags < 0 || dup3(fd, place, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) {
+    refuse("replacing", "a descriptor");
+  }
+  close(fd);
+}
+
+static const char *moved(struct order *order, const char *path) {
+  for (int i = 0; i < order->move_count; i++) {
+    if (strcmp(order->moves[i].from, path) == 0) {
+      order->moves[i].done = true;
+      return order->moves[i].to;
+    }
+  }
+  return NULL;
+}
+
+/* A signal to this process's loop; another for each copy, with what is in it. */
+static void renew_event(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  uint64_t count = 0;
+  if ((flags & O_NONBLOCK) != 0 && read(fd, &count, sizeof count) == sizeof count && write(fd, &count, sizeof count) < 0) {
+    refuse("keeping", "an event");
+  }
+  take_place(eventfd((unsigned)count, EFD_CLOEXEC | (flags & O_NONBLOCK ? EFD_NONBLOCK : 0)), fd);
+}
+
+static int listen_at(const char *path, int flags) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  bool ok = fd >= 0 && strlen(path) < sizeof address.sun_path && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0;
+  return ok ? fd : -1;
+}
+
+/* A connection belongs to the process that was copied: here it has ended. */
+static int ended_connection(void) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+    return -1;
+  }
+  close(pair[1]);
+  return pair[0];
+}
+
+static void renew_socket(struct order *order, int fd) {
+  struct sockaddr_un address = {0};
+  socklen_t length = sizeof address - 1, size = sizeof(int);
+  int listens = 0;
+  getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
+  const char *to = getsockname(fd, (struct sockaddr *)&address, &length) == 0 ? moved(order, address.sun_path) : NULL;
+  if (listens && to == NULL) {
+    refuse("nothing takes the place of", address.sun_path);
+  }
+  int renewed = listens ? listen_at(to, fcntl(fd, F_GETFL)) : ended_connection();
+  if (renewed < 0) {
+    refuse("listening at", to == NULL ? "nothing" : to);
+  }
+  take_place(renewed, fd);
+}
+
+static void renew(struct order *order, int fd) {
+  char link[32], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  path[length < 0 ? 0 : length] = 0;
+  const char *to = moved(order, path);
+  if (fd == order->card_at) {
+    take_place(order->card, fd);
+  } else if (strcmp(path, "anon_inode:[eventfd]") == 0) {
+    renew_event(fd);
+  } else if (strncmp(path, "socket:", 7) == 0) {
+    renew_socket(order, fd);
+  } else if (to != NULL) {
+    int file = open(to, (fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_CLOEXEC);
+    if (file < 0) {
+      refuse("opening", to);
+    }
+    take_place(file, fd);
+  }
+}
+
+static int list_descriptors(int *out, int max) {
+  DIR *dir = opendir("/proc/self/fd");
+  struct dirent *entry;
+  int count = 0;
+  while (dir != NULL && (entry = readdir(dir)) != NULL && count < max) {
+    int fd = atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && fd != dirfd(dir)) {
+      out[count++] = fd;
+    }
+  }
+  if (dir != NULL) {
+    closedir(dir);
+  }
+  return count;
+}
+
+/* ---- copies ---- */
+
+enum { MAX_DESCRIPTORS = 1024 };
+
+/* Where this process has its name on the command line, which is memory like any other. */
+static char *shown_name;
+
+void name_place(char *text) { shown_name = text; }
+
+static void show_name(const char *name) {
+  for (size_t i = 0; shown_name != NULL && shown_name[i] != 0; i++) {
+    shown_name[i] = *name != 0 ? *name++ : ' ';
+  }
+}
+
+static void become_machine(struct order *order) {
+  static int descriptors[MAX_DESCRIPTORS];
+  show_name(order->name);
+  int count = list_descriptors(descriptors, MAX_DESCRIPTORS);
+  for (int i = 0; i < count; i++) {
+    if (descriptors[i] != order->card && descriptors[i] != report) {
+      renew(order, descriptors[i]);
+    }
+  }
+  for (int i = 0; i < order->move_count; i++) {
+    if (!order->moves[i].done) {
+      errno = ENOENT;
+      refuse("moving", order->moves[i].from);
+    }
+  }
+  if (!forbid_spawning(false)) {
+    refuse("limiting", "the copy");
+  }
+  if (!threads_revive()) {
+    refuse("making", "a thread");
+  }
+  if (write(report, "", 1) != 1) {
+    _exit(1);
+  }
+  close(report);
+}
+
+pid_t make_copy(struct order *order, int channel, char *reason, size_t size) {
+  int ends[2];
+  const char *error = threads_park();
+  if (error != NULL) {
+    snprintf(reason, size, "%s", error);
+    return -1;
+  }
+  pid_t pid = pipe2(ends, O_CLOEXEC) == 0 ? threads_fork() : -1;
+  if (pid < 0) {
+    snprintf(reason, size, "copying the process: %s", strerror(errno));
+    threads_unpark();
+    return -1;
+  }
+  if (pid == 0) {
+    close(ends[0]);
+    close(channel);
+    report = ends[1];
+    become_machine(order);
+    return 0;
+  }
+  close(ends[1]);
+  ssize_t length = read(ends[0], reason, size - 1);
+  close(ends[0]);
+  /* Only now: the copy looks into events that both still share. */
+  threads_unpark();
+  if (length <= 0) {
+    length = snprintf(reason, size, "the copy ended");
+  }
+  reason[length] = 0;
+  return *reason != 0 ? -1 : pid;
+}

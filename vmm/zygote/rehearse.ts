@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import type { Writable } from 'node:stream';
+import { HyprError } from '../../base/errors.ts';
+import { connectGuest } from '../../guest/client.ts';
+import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
+import type { MachineSpec } from '../machine.ts';
+import { machineSockets } from '../qemu/command.ts';
+
+const ANSWER_MS = 60_000;
+
+/**
+ * Lets a running guest do once what its copies will do, so that QEMU has translated it: take orders, hear of others,
+ * start a program, write to its disk. Then it waits for orders again. `wire` is where its card ends. Throws
+ * GUEST_REFUSED, GUEST_BOOT, HYPR_TIMEOUT.
+ */
+export const rehearse = async (spec: MachineSpec, wire: Writable, signal?: AbortSignal): Promise<void> => {
+  const { agent } = machineSockets(spec.runDir);
+  const guest = await connectGuest(agent, { timeout: ANSWER_MS, ...(signal ? { signal } : {}) });
+  try {
+    await guest.prepare(orders(spec), signal);
+    await guest.setNames({ zygote: [ADDRESS.address] }, signal);
+    wire.write(arp('answer'));
+    wire.write(arp('question'));
+    await runSomething(guest, signal);
+    await guest.sync(signal);
+    await guest.forget(signal);
+  } finally {
+    await guest.close();
+  }
+};
+
+/** A network that is nobody's (RFC 5737). */
+const ADDRESS = { address: '192.0.2.2', prefix: 24, gateway: '192.0.2.1' };
+
+const orders = ({ disks, nics }: MachineSpec): MachineOrders => ({
+  hostname: 'zygote',
+  machineId: randomBytes(16).toString('hex'),
+  entropy: randomBytes(64),
+  clock: Date.now(),
+  root: { disk: disks[0]?.serial ?? '', upper: disks[1]?.serial ?? '', readOnly: false },
+  mounts: [],
+  interfaces: nics.map(({ mac, mtu }) => ({ ...ADDRESS, mac, name: 'eth0', mtu })),
+  resolver: { names: {}, search: [], upstreams: [], options: [] },
+  hosts: [],
+  files: [],
+  sysctls: {},
+});
+
+/**
+ * What machines of a network hear of each other (RFC 826): who is at an address, which each says when it begins; and who
+ * is asked for, which is answered. Framed as QEMU does on a stream.
+ */
+const arp = (kind: 'question' | 'answer'): Buffer => {
+  const gateway = Buffer.from([...OTHER_MAC, ...octets(ADDRESS.gateway)]);
+  const wanted = Buffer.from([0, 0, 0, 0, 0, 0, ...octets(kind === 'question' ? ADDRESS.address : ADDRESS.gateway)]);
+  const frame = Buffer.concat([
+    Buffer.from([...BROADCAST, ...OTHER_MAC, 0x08, 0x06]),
+    Buffer.from([0, 1, 0x08, 0x00, 6, 4, 0, kind === 'question' ? 1 : 2]),
+    gateway,
+    wanted,
+  ]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(frame.length);
+  return Buffer.concat([length, frame]);
+};
+
+const BROADCAST = [255, 255, 255, 255, 255, 255];
+const OTHER_MAC = [0x02, 0, 0, 0, 0, 1];
+const octets = (address: string): number[] => address.split('.').map(Number);
+
+/** A program that does nothing, of nearly every image: it is the start that counts, which one without a shell has as well. */
+const NOTHING: ProcessSpec = {
+  args: ['/bin/sh', '-c', ':'],
+  env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+  cwd: '/',
+  user: '',
+  groups: [],
+  tty: false,
+  stdin: false,
+};
+
+const runSomething = async (guest: GuestClient, signal?: AbortSignal): Promise<void> => {
+  try {
+    await (await guest.spawn(NOTHING, signal)).exited;
+  } catch (error) {
+    if (!(error instanceof HyprError) || error.code !== 'GUEST_EXEC') {
+      throw error;
+    }
+  }
+};

@@ -1,0 +1,43 @@
+/* The parts of what QEMU is loaded with to make copies of itself (zygote.c says what for). */
+#ifndef ZYGOTE_H
+#define ZYGOTE_H
+
+#define _GNU_SOURCE
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { MAX_MOVES = 16 };
+
+struct order {
+  struct {
+    const char *from, *to;
+    bool done;
+  } moves[MAX_MOVES];
+  int move_count, card, card_at;
+  const char *name;
+};
+
+/* The process that this is loaded into must not take these for its own. */
+#pragma GCC visibility push(hidden)
+
+/* threads.c: all but the calling thread wait, or none and the reason. */
+const char *threads_park(void);
+void threads_unpark(void);
+/* A process like this one, with this thread alone; 0 in it. */
+pid_t threads_fork(void);
+/* There, the others again, where they were. */
+bool threads_revive(void);
+bool threads_begin(void);
+int park_signal(void);
+
+/* copy.c: the copy's number, 0 in the copy, or -1 with a reason. `channel` stays this process's. */
+pid_t make_copy(struct order *order, int channel, char *reason, size_t size);
+/* Of the command line: the text that names this process. */
+void name_place(char *text);
+/* No programs, and without `forks` no processes either; for good. */
+bool forbid_spawning(bool forks);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,194 @@
+import type { ChildProcess } from 'node:child_process';
+import { open, realpath, rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { Cleanup } from '../../base/cleanup.ts';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { identifyProcess, type ProcessIdentity } from '../../base/process.ts';
+import { copySparse } from '../disks.ts';
+import type { MachineSpec } from '../machine.ts';
+import { loadClone } from '../qemu/clone.ts';
+import { machineSockets, type QemuSettings } from '../qemu/command.ts';
+import { launchQemu, makeFolders } from '../qemu/launch.ts';
+import { stderrPath } from '../qemu/machine.ts';
+import type { RootedDisks } from '../qemu/machine-class.ts';
+import type { Template } from '../template/types.ts';
+import { rehearse } from './rehearse.ts';
+
+/** A second on a machine that has nothing else to do. */
+const START_MS = 30_000;
+const COPY_MS = 10_000;
+
+/** A QEMU whose stopped guest has mounted its root and rehearsed a start. It makes copies of itself and is none of the machines. */
+export interface Zygote {
+  /**
+   * A process like this one, with the machine's own sockets, console and writable layer, which are there already, and
+   * its card behind `card`, which stays open here. Its guest is stopped. Throws VMM_START with the reason.
+   */
+  copy(spec: MachineSpec, card: Socket, signal?: AbortSignal): Promise<ProcessIdentity>;
+  /** Resolves when it is gone, whoever ended it. */
+  readonly ended: Promise<void>;
+  end(): Promise<void>;
+}
+
+export interface ZygoteInput {
+  readonly settings: QemuSettings;
+  readonly template: Template & { readonly ram: string; readonly upper: string };
+  /** One of the machines that are wanted. */
+  readonly spec: MachineSpec;
+  readonly disks: RootedDisks;
+  /** For its sockets: short, and its own. */
+  readonly runDir: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Starts a clone of a template, lets it rehearse and stops it. Throws VMM_START, VMM_DIED, GUEST_REFUSED, HYPR_TIMEOUT. */
+export const startZygote = ({ signal, ...input }: ZygoteInput): Promise<Zygote> =>
+  withDeadline({ ms: START_MS, what: 'a machine that can be copied', signal }, (limit) => start({ ...input, signal: limit }));
+
+const start = async (input: ZygoteInput): Promise<Zygote> => {
+  const { settings, template, runDir, signal } = input;
+  const cleanup = new Cleanup();
+  try {
+    cleanup.defer(() => rm(runDir, { recursive: true, force: true }));
+    const spec = await ownSpec(input);
+    const layer = await openLayer(join(runDir, UPPER), template.upper, signal);
+    const beginning = { kind: 'zygote', ram: template.ram } as const;
+    // Whatever its guest says to its network while it rehearses ends here.
+    const inherits = ['pipe', layer.fd, 'ipc'] as const;
+    const { child, qmp } = await launchQemu({ settings, spec, inherits, beginning, cleanup, signal }).finally(() => layer.close());
+    const wire = letGo(child);
+    await loadClone({ qmp, spec, saved: template, signal });
+    await qmp.run('cont', undefined, signal);
+    await rehearse(spec, wire, signal);
+    await qmp.run('stop', undefined, signal);
+    qmp.close();
+    return new QemuZygote(child, { sockets: runDir, files: await realpath(runDir) }, cleanup);
+  } catch (error) {
+    await cleanup.run().catch(() => {});
+    throw error;
+  }
+};
+
+const UPPER = 'upper';
+/** The descriptors of a zygote: those of its cards begin here, and its layer is the one after them. */
+const CARD_FD = 3;
+const LAYER_FD = 4;
+
+/**
+ * Its disk has the name of a descriptor, because QEMU opens a disk again by its name when it begins to write: that of a
+ * copy must be the copy's.
+ */
+const ownSpec = async ({ spec, disks, runDir }: ZygoteInput): Promise<MachineSpec> => {
+  // Room for a name of any length: copies write theirs over it.
+  const name = 'zygote'.padEnd(NAME_ROOM, '-');
+  const own = { ...spec, name, runDir, consoleLog: join(runDir, 'console') };
+  await makeFolders(own);
+  return { ...own, disks: [disks.root, { ...disks.upper, path: `/proc/self/fd/${LAYER_FD}` }], shares: [] };
+};
+
+const NAME_ROOM = 120;
+
+/** A layer that nobody else can open and that leaves nothing behind. */
+const openLayer = async (path: string, from: string, signal?: AbortSignal) => {
+  await copySparse(from, path, signal);
+  const layer = await open(path, 'r+');
+  await rm(path);
+  return layer;
+};
+
+/** Neither process nor channel keeps this process alive; the end of this process is the end of the channel, and of the zygote. */
+const letGo = (child: ChildProcess): Socket => {
+  child.channel?.unref();
+  // Node's pipes are sockets, whatever its types say.
+  const wire = child.stdio[CARD_FD] as unknown as Socket;
+  return wire
+    .on('error', () => {})
+    .resume()
+    .unref();
+};
+
+/** Of a zygote: as its sockets are named, which is as they were asked for, and as the kernel names its files. */
+interface Folder {
+  readonly sockets: string;
+  readonly files: string;
+}
+
+class QemuZygote implements Zygote {
+  readonly ended: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #folder: Folder;
+  readonly #cleanup: Cleanup;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(child: ChildProcess, folder: Folder, cleanup: Cleanup) {
+    this.#child = child;
+    this.#folder = folder;
+    this.#cleanup = cleanup;
+    this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
+  }
+
+  /** One after the other: each takes milliseconds, in which the zygote does nothing else. */
+  copy(spec: MachineSpec, card: Socket, signal?: AbortSignal): Promise<ProcessIdentity> {
+    const made = this.#turn.then(() => {
+      signal?.throwIfAborted();
+      return this.#copy(spec, card);
+    });
+    this.#turn = made.catch(() => {});
+    return made;
+  }
+
+  /** Not to be cut short: a copy that nobody hears of would run for ever. */
+  async #copy(spec: MachineSpec, card: Socket): Promise<ProcessIdentity> {
+    const answer = await withDeadline({ ms: COPY_MS, what: `a copy of a machine for ${spec.name}` }, () =>
+      this.#ask(this.#order(spec), card),
+    );
+    const pid = typeof answer === 'object' && answer !== null && 'pid' in answer ? Number(answer.pid) : undefined;
+    const process = pid === undefined ? undefined : identifyProcess(pid);
+    if (process === undefined) {
+      const reason = typeof answer === 'object' && answer !== null && 'error' in answer ? String(answer.error) : 'it ended at once';
+      throw new HyprError('VMM_START', `QEMU could not be copied for ${spec.name}: ${reason}`);
+    }
+    return process;
+  }
+
+  #order(spec: MachineSpec): string {
+    const { sockets, files } = this.#folder;
+    const own = machineSockets(sockets);
+    const theirs = machineSockets(spec.runDir);
+    const moves = [
+      [own.control, theirs.control],
+      [own.agent, theirs.agent],
+      [join(files, 'console'), spec.consoleLog],
+      [stderrPath({ spec: { ...spec, runDir: files } }), stderrPath({ spec })],
+      // As the kernel names a file that was removed.
+      [`${join(files, UPPER)} (deleted)`, spec.disks[1]?.path],
+    ];
+    return [`name hypr-${spec.name}`, `card ${CARD_FD}`, ...moves.map(([from, to]) => `move ${from}\t${to}`)].join('\n');
+  }
+
+  #ask(order: string, card: Socket): Promise<unknown> {
+    const child = this.#child;
+    return new Promise((resolve, reject) => {
+      const gone = () => reject(new HyprError('VMM_DIED', 'the QEMU that makes copies has ended'));
+      const done = (answer: unknown) => {
+        child.off('disconnect', gone);
+        resolve(answer);
+      };
+      child.once('message', done).once('disconnect', gone);
+      // Hexadecimal: its reader knows no JSON.
+      child.send(Buffer.from(`${order}\n`).toString('hex'), card, { keepOpen: true }, (error) => {
+        if (error !== null) {
+          child.off('message', done);
+          gone();
+        }
+      });
+    });
+  }
+
+  async end(): Promise<void> {
+    await this.#turn;
+    await this.#cleanup.run();
+  }
+}
