@@ -48,18 +48,20 @@ export class PowerDowns {
 
   async #powerDown(run: Run, options: PowerDown): Promise<PoweredDown> {
     let workload: ProcessExit | undefined;
+    let machine: Promise<MachineExit>;
     try {
       const deadline = { ms: options.graceMs + POWER_OFF_MS, what: `the end of ${this.#name}` };
       workload = await withDeadline(deadline, (signal) =>
         traced('signal, end, sync', this.#name, () => run.guest.powerOff(options, signal)),
       );
+      machine = run.machine.finish();
     } catch (error) {
       log.warn('no clean power-off', { replica: this.#name, error: messageOf(error) });
       if (this.#isOver()) {
         throw error;
       }
-      await run.machine.kill();
+      machine = run.machine.kill();
     }
-    return { machine: await traced('machine ends', this.#name, () => run.machine.stop(POWER_OFF_MS)), workload };
+    return { machine: await traced('machine ends', this.#name, () => machine), workload };
   }
 }

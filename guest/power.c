@@ -12,7 +12,9 @@
 
 #include "kestrel.h"
 
-enum { KILL_WAIT_MS = 5000, FLUSH_WAIT_MS = 5000, UNMOUNT_WAIT_MS = 10000 };
+/* The host takes the answer for "all disks are at rest" and ends the machine: it is not given before, and the host loses
+ * patience first. */
+enum { KILL_WAIT_MS = 5000, FLUSH_WAIT_MS = 5000, UNMOUNT_WAIT_MS = 60000 };
 enum phase { ON, STOPPING, KILLING, FLUSHING, UNMOUNTING, OFF };
 
 static enum phase phase = ON;
