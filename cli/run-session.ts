@@ -5,8 +5,8 @@ import type { RunOptions } from '../engine/types.ts';
 import { DEFAULT_DETACH_KEYS } from './detach-keys.ts';
 import { formatError } from './print-error.ts';
 import { openStack } from './project.ts';
-import { createRenderer } from './render/create.ts';
 import { feedEvent, type ProgressRenderer } from './render/types.ts';
+import { createBuildingRenderer } from './render/with-builds.ts';
 import { carrySession } from './session.ts';
 import type { Invocation } from './spec/types.ts';
 import { hasUnicode, wantsColour } from './style.ts';
@@ -63,7 +63,7 @@ class LazyProgress {
       this.#printError(event.error);
     } else if (this.#shows(event)) {
       const { context, flags } = this.#invocation;
-      this.#renderer ??= createRenderer(context, flags, 'run');
+      this.#renderer ??= createBuildingRenderer(context, flags, 'run');
       const renderer = this.#renderer;
       this.#turn = this.#turn.then(async () => feedEvent(await renderer, event));
     }

@@ -5,6 +5,7 @@ import type { Stack, UpOptions } from '../../engine/types.ts';
 import { LogFormatter, shortName } from '../format/logs.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent, type ProgressRenderer } from '../render/types.ts';
+import { createBuildingRenderer } from '../render/with-builds.ts';
 import type { Invocation } from '../spec/types.ts';
 import { wantsColour } from '../style.ts';
 import { ExitWatch } from './exit-watch.ts';
@@ -25,7 +26,7 @@ export interface AttachedUp {
  */
 export const upAttached = async (up: AttachedUp): Promise<number> => {
   const { context, flags } = up.invocation;
-  const renderer = await createRenderer(context, flags, 'up');
+  const renderer = await createBuildingRenderer(context, flags, 'up');
   const session = new AttachedSession(up, renderer);
   const release = context.interrupts.take((count) => session.interrupt(count));
   try {

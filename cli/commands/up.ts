@@ -4,7 +4,7 @@ import type { Stack, UpOptions } from '../../engine/types.ts';
 import { say } from '../output.ts';
 import { parallelLimit } from '../parallel.ts';
 import { checkServices, loadBuildable, openStack } from '../project.ts';
-import { createRenderer } from '../render/create.ts';
+import { createBuildingRenderer } from '../render/with-builds.ts';
 import type { Handler, Invocation } from '../spec/types.ts';
 import { canAnimate } from '../style.ts';
 import { upEvents } from './up-events.ts';
@@ -60,7 +60,7 @@ export const runScale: Handler = async (invocation) => {
 
 const upDetached = async (invocation: Invocation, stack: Stack, project: Project, options: UpOptions): Promise<number> => {
   const { context, flags } = invocation;
-  const renderer = await createRenderer(context, flags, invocation.command.name);
+  const renderer = await createBuildingRenderer(context, flags, invocation.command.name);
   try {
     await stack.up(project, options, upEvents(renderer, flags), context.interrupts.signal);
   } finally {

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { loadBuildable, openStack } from '../project.ts';
-import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
+import { createBuildingRenderer } from '../render/with-builds.ts';
 import type { Handler } from '../spec/types.ts';
 import { plainUp } from './up-options.ts';
 
@@ -21,7 +21,7 @@ export const runWatch: Handler = async (invocation) => {
   return openStack(invocation, project.name, async (stack) => {
     const up = plainUp(args);
     if (!flags.bool('no-up')) {
-      const renderer = await createRenderer(context, flags, 'watch');
+      const renderer = await createBuildingRenderer(context, flags, 'watch');
       try {
         await stack.up(project, { ...up, build: true }, (event) => feedEvent(renderer, event), signal);
       } finally {

@@ -1,14 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
-import { BuildWarnings } from '../commands/build-warnings.ts';
 import type { CliContext, OutputStream } from '../context.ts';
 import type { Flags } from '../flags.ts';
 import { ansiMode, canAnimate, hasUnicode, paintFor } from '../style.ts';
-import { createPlainBuild } from './build-plain.ts';
 import { createJsonRenderer } from './json.ts';
 import { createPlainRenderer } from './plain.ts';
 import { createQuietRenderer } from './quiet.ts';
 import type { ProgressRenderer } from './types.ts';
-import { withBuilds } from './with-builds.ts';
 
 const MODES = ['auto', 'tty', 'plain', 'json', 'rawjson', 'quiet', 'none'] as const;
 export type ProgressMode = Exclude<(typeof MODES)[number], 'auto' | 'none'>;
@@ -48,18 +45,17 @@ export const createRenderer = async (context: CliContext, flags: Flags, title: s
     case 'quiet':
       return createQuietRenderer(stream);
     case 'plain':
-      return withBuilds(createPlainRenderer(stream), { steps: createPlainBuild(stream), warnings: new BuildWarnings(context, false) });
+      return createPlainRenderer(stream);
     case 'tty': {
       const { createTtyRenderer } = await import('./tty.ts');
-      const options = {
+      return createTtyRenderer({
         stream,
         terminal: context.terminal,
         paint: paintFor(context, stream, flags),
         unicode: hasUnicode(context.env),
         now: context.now,
         title,
-      };
-      return withBuilds(createTtyRenderer(options), { warnings: new BuildWarnings(context, false) });
+      });
     }
   }
 };

@@ -1,11 +1,25 @@
-import type { BuildWarnings } from '../commands/build-warnings.ts';
+import { BuildWarnings } from '../commands/build-warnings.ts';
+import type { CliContext } from '../context.ts';
+import type { Flags } from '../flags.ts';
+import { createPlainBuild } from './build-plain.ts';
+import { createRenderer, progressMode, progressStream } from './create.ts';
 import type { BuildRenderer, ProgressRenderer } from './types.ts';
 
-/** A renderer that shows the builds of an operation, too: their steps if `steps` is given, and at the end what they warned of. */
-export const withBuilds = (
-  renderer: ProgressRenderer,
-  { steps, warnings }: { readonly steps?: BuildRenderer; readonly warnings: BuildWarnings },
-): ProgressRenderer => {
+/**
+ * The renderer of a command that builds on its way: lines of text have the steps of builds among them, a picture has builds as
+ * rows; both are followed by what the builds warned of.
+ */
+export const createBuildingRenderer = async (context: CliContext, flags: Flags, title: string): Promise<ProgressRenderer> => {
+  const renderer = await createRenderer(context, flags, title);
+  const mode = progressMode(context, flags);
+  if (mode !== 'plain' && mode !== 'tty') {
+    return renderer;
+  }
+  const steps = mode === 'plain' ? createPlainBuild(progressStream(context)) : undefined;
+  return withBuilds(renderer, steps, new BuildWarnings(context, false));
+};
+
+const withBuilds = (renderer: ProgressRenderer, steps: BuildRenderer | undefined, warnings: BuildWarnings): ProgressRenderer => {
   let isOpen = true;
   return {
     ...renderer,

@@ -82,6 +82,20 @@ describe('attached up as a stream', () => {
     expect(context.fake.call('kill')).toBeUndefined();
   });
 
+  test('Ctrl-C in a build: what the build says at its end is no part of the stop', async () => {
+    const context = fakeContext();
+    const step = (state: 'started' | 'canceled') =>
+      ({ type: 'build', time: 0, service: 'web', event: { type: 'vertex', id: 4, name: '[2/2] RUN x', state, time: 0 } }) as const;
+    context.fake.onUp = async (onEvent, signal) => {
+      onEvent(step('started'));
+      context.interrupts.fire();
+      signal?.throwIfAborted();
+    };
+    context.fake.onVerb = async (_, onEvent) => onEvent(step('canceled'));
+    expect(await run(context, 'up --build')).toBe(130);
+    expect(context.stderr.text).toBe('#1 [web 2/2] RUN x\n\nGracefully Stopping... press Ctrl+C again to force\n');
+  });
+
   test('a second Ctrl-C kills', async () => {
     const context = fakeContext();
     starts(context, 'web');
