@@ -242,26 +242,31 @@ export class StackNetworks {
 
   /** Names that a replica sees: those of its own networks, all replicas of each. */
   names(spec: ReplicaSpec, vms: readonly VmRow[]): NameTable {
-    const leases = this.#options.store.leases(this.#options.stack);
-    const replicas: NamedReplica[] = vms.flatMap((vm) =>
-      vm.spec.networks.flatMap((attachment) => {
-        const lease = leases.find((row) => row.vmId === vm.id && row.network === attachment.key);
-        return lease === undefined
-          ? []
-          : [
-              {
-                network: attachment.key,
-                address: lease.ip,
-                service: vm.service,
-                name: vm.name,
-                hostname: vm.spec.hostname,
-                aliases: attachment.aliases,
-                oneOff: vm.oneOff,
-              },
-            ];
+    return this.nameTables(vms)(spec);
+  }
+
+  /** The same for many: replicas on the same networks are given the same table. */
+  nameTables(vms: readonly VmRow[]): (spec: ReplicaSpec) => NameTable {
+    const replicas = this.#named(vms);
+    const tables = new Map<string, NameTable>();
+    return (spec) => {
+      const networks = spec.networks.map((attachment) => attachment.key);
+      const known = tables.get(networks.join('\n'));
+      const table = known ?? buildNameTable({ project: this.#options.stack, networks, replicas });
+      tables.set(networks.join('\n'), table);
+      return table;
+    };
+  }
+
+  #named(vms: readonly VmRow[]): NamedReplica[] {
+    const leases = new Map(this.#options.store.leases(this.#options.stack).map((row) => [`${row.vmId} ${row.network}`, row.ip]));
+    return vms.flatMap((vm) =>
+      vm.spec.networks.flatMap(({ key, aliases }) => {
+        const address = leases.get(`${vm.id} ${key}`);
+        const { service, name, oneOff } = vm;
+        return address === undefined ? [] : [{ network: key, address, service, name, hostname: vm.spec.hostname, aliases, oneOff }];
       }),
     );
-    return buildNameTable({ project: this.#options.stack, networks: spec.networks.map((attachment) => attachment.key), replicas });
   }
 
   /** The network that published ports of a replica go through: its first one. */

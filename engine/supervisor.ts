@@ -71,7 +71,7 @@ export class StackSupervisor {
       onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
-    this.#operations = new Operations(this.bus, () => this.#changes.note());
+    this.#operations = new Operations(this.bus, () => this.#changes.flush());
     this.#changes = new Changes({
       replicas: this.replicas,
       networks: this.networks,

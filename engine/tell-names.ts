@@ -3,7 +3,7 @@ import type { Run } from './replica-run.ts';
 
 /** Tells a guest the names it answers, unless it has them already: each word wakes an emulated processor. */
 export const tellNames = async (run: Run, names: NameTable): Promise<void> => {
-  const text = JSON.stringify(names);
+  const text = textOf(names);
   if (run.names === text) {
     return;
   }
@@ -14,6 +14,15 @@ export const tellNames = async (run: Run, names: NameTable): Promise<void> => {
     run.names = undefined;
     throw error;
   }
+};
+
+/** Of a table that many are told. */
+const texts = new WeakMap<NameTable, string>();
+
+const textOf = (names: NameTable): string => {
+  const text = texts.get(names) ?? JSON.stringify(names);
+  texts.set(names, text);
+  return text;
 };
 
 /** Of runs that are being told something: what they are to hear next. */
