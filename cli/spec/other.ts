@@ -41,6 +41,16 @@ const refused: readonly CommandSpec[] = [
 
 export const stackCommands: readonly CommandSpec[] = [config, ...refused];
 
+/** Docker's own commands that somebody may try: what there is instead. */
+const notHere: readonly CommandSpec[] = [
+  named('network', 'Networks', 'networks are private to a stack, made by up and removed by down; who is on them: hypr ps --format json'),
+  named('volume', 'Volumes', 'volumes belong to a stack; see: hypr volumes, hypr system df, hypr down -v'),
+  named('container', 'Containers', 'replicas are reached by their service; use: hypr ps, hypr logs, hypr exec'),
+  named('inspect', 'Details', 'there is one for images only; use: hypr image inspect IMAGE, and for replicas: hypr ps --format json'),
+  named('history', 'Steps of an image', 'they are not listed; use: hypr image inspect IMAGE'),
+  named('info', 'About this host', 'there is no daemon to ask; use: hypr doctor, hypr system df'),
+].map((command) => ({ ...command, hidden: true }));
+
 export const versionCommand: CommandSpec = {
   name: 'version',
   usage: '[OPTIONS]',
@@ -65,6 +75,7 @@ export const hostCommands: readonly CommandSpec[] = [
     maxArgs: 0,
     load: async () => (await import('../commands/setup.ts')).runDoctor,
   },
+  ...notHere,
 ];
 
 function named(name: string, summary: string, reason: string): CommandSpec {

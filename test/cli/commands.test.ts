@@ -55,6 +55,20 @@ describe('parsing and errors', () => {
     });
   });
 
+  test.each([
+    ['network create --subnet 10.0.0.0/24 x', 'hypr ps --format json'],
+    ['volume ls -q', 'hypr volumes'],
+    ['inspect web', 'hypr image inspect'],
+    ['history nginx', 'hypr image inspect'],
+    ['container ls', 'hypr ps'],
+    ['info', 'hypr doctor'],
+  ])('hypr %s is not there, and says what is', async (line, instead) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(1);
+    expect(context.stderr.text).toMatch(/is not supported: .*HYPR_UNSUPPORTED/);
+    expect(context.stderr.text).toContain(instead);
+  });
+
   test('flags without a meaning are warned about, flags that would mislead are refused', async () => {
     const context = fakeContext();
     expect(await run(context, 'compose build --provenance=false --builder x')).toBe(0);
