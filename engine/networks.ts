@@ -245,15 +245,16 @@ export class StackNetworks {
     return this.nameTables(vms)(spec);
   }
 
-  /** The same for many: replicas on the same networks are given the same table. */
+  /** The same for many: replicas on the same networks, with the same links, are given the same table. */
   nameTables(vms: readonly VmRow[]): (spec: ReplicaSpec) => NameTable {
     const replicas = this.#named(vms);
     const tables = new Map<string, NameTable>();
     return (spec) => {
+      const { links } = spec;
       const networks = spec.networks.map((attachment) => attachment.key);
-      const known = tables.get(networks.join('\n'));
-      const table = known ?? buildNameTable({ project: this.#options.stack, networks, replicas });
-      tables.set(networks.join('\n'), table);
+      const kind = JSON.stringify([networks, links]);
+      const table = tables.get(kind) ?? buildNameTable({ project: this.#options.stack, networks, replicas, ...(links ? { links } : {}) });
+      tables.set(kind, table);
       return table;
     };
   }

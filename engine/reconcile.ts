@@ -1,5 +1,6 @@
 import type { Project } from '../compose/model.ts';
 import { type Dependency, dependenciesOf, orderServices } from './dependencies.ts';
+import { ineffectiveAttributes } from './ineffective.ts';
 import { hasMachine, needsStop } from './lifecycle.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder } from './plan.ts';
@@ -55,6 +56,7 @@ class Reconciliation {
 
   run(): Plan {
     const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
+    this.#warnOfIneffective(services);
     this.#replaceNetworks(services);
     this.#resourcesFor(services);
     for (const service of services) {
@@ -62,6 +64,15 @@ class Reconciliation {
     }
     this.#orphans();
     return this.#plan.build();
+  }
+
+  #warnOfIneffective(services: readonly string[]): void {
+    for (const service of services) {
+      const attributes = ineffectiveAttributes(this.#desired.project, service);
+      if (attributes.length > 0) {
+        this.#plan.warn(`service ${service}: without effect in a machine of its own: ${attributes.join(', ')}`);
+      }
+    }
   }
 
   /** A network whose configuration changed: everything on it goes, then it is made anew. */

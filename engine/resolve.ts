@@ -51,6 +51,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     health: resolveHealth(service, input.image.config),
     restart: resolveRestart(service),
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
+    ...resolveLinks(service),
     dns: service.dns ?? [],
     dnsSearch: service.dns_search ?? [],
     dnsOptions: service.dns_opt ?? [],
@@ -78,6 +79,8 @@ const refuseBadName = (service: string, name: string): void => {
   }
 };
 
+const hasItems = (value: unknown): boolean => Array.isArray(value) && value.length > 0;
+
 /** Attributes that reach into another container or the host, with the reason a machine cannot have them. */
 const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) => boolean, string]> = [
   [
@@ -92,6 +95,11 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
   ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
   ['provider', (v) => v !== undefined, 'provider plug-ins are not run yet'],
+  ['post_start', hasItems, 'commands beside a service are not run yet; put them into its entrypoint, or into a service of their own'],
+  ['pre_start', hasItems, 'commands beside a service are not run yet; put them into a service that it depends on'],
+  ['pre_stop', hasItems, 'commands beside a service are not run yet; let its program act on its stop signal'],
+  ['external_links', hasItems, 'machines reach those of their own stack only'],
+  ['credential_spec', (v) => v !== undefined, 'that is for Windows containers'],
   ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],
 ];
 
@@ -195,6 +203,13 @@ const memoryOf = (service: Service): number | undefined => {
   }
   const guestOverheadMib = 96;
   return Math.ceil((parseBytes(String(limit)) / 2 ** 20 + guestOverheadMib) / 16) * 16;
+};
+
+/** `db:database`: a second name for db, for this service alone; without one it is a plain dependency. */
+const resolveLinks = ({ links }: Service): Pick<ReplicaSpec, 'links'> => {
+  const entries = (Array.isArray(links) ? links.map(String) : []).map((link) => link.split(':'));
+  const aliases = entries.flatMap(([service = '', alias]) => (alias === undefined || alias === service ? [] : [[alias, service] as const]));
+  return aliases.length === 0 ? {} : { links: Object.fromEntries(aliases) };
 };
 
 const withProtocol = (port: string): string => (port.includes('/') ? port : `${port}/tcp`);

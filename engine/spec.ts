@@ -26,6 +26,8 @@ export interface ReplicaSpec {
   readonly health: HealthSpec | undefined;
   readonly restart: RestartPolicy;
   readonly extraHosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
+  /** Names that only this replica uses → services (`links: [db:database]`). */
+  readonly links?: Readonly<Record<string, string>>;
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];
   readonly dnsOptions: readonly string[];

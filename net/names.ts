@@ -19,6 +19,8 @@ export interface NameRequest {
   /** The networks of the replica that asks. Names of other networks are not seen. */
   readonly networks: readonly string[];
   readonly replicas: readonly NamedReplica[];
+  /** `links:` of the replica that asks: names that only it uses → services. They replace others. */
+  readonly links?: Readonly<Record<string, string>>;
   /** Fixed names: `extra_hosts` and, where allowed, the host's address (see `hostNames`). */
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
@@ -39,6 +41,14 @@ export const buildNameTable = (request: NameRequest): NameTable => {
       for (const name of namesOf(replica, request.project)) {
         addAddress(table, name, replica.address);
       }
+    }
+  }
+  for (const [alias, service] of Object.entries(request.links ?? {})) {
+    const addresses = request.replicas.flatMap((replica) =>
+      seen.has(replica.network) && replica.service === service && replica.oneOff !== true ? [replica.address] : [],
+    );
+    for (const name of addresses.length === 0 ? [] : underProject(alias, request.project)) {
+      table.set(name, new Set(addresses));
     }
   }
   for (const [name, addresses] of Object.entries(request.extra ?? {})) {
@@ -63,10 +73,8 @@ const namesOf = (replica: NamedReplica, project: string): Set<string> => {
   const service = replica.oneOff === true ? [] : [replica.service];
   const aliases = replica.oneOff === true ? replica.aliases.filter((alias) => alias !== replica.service) : replica.aliases;
   for (const given of [...service, replica.name, replica.hostname ?? '', ...aliases]) {
-    const name = normalizeName(given);
-    if (name !== undefined) {
+    for (const name of underProject(given, project)) {
       names.add(name);
-      names.add(`${name}.${project.toLowerCase()}.hypr`);
     }
   }
   const own = normalizeName(replica.name);
@@ -74,6 +82,12 @@ const namesOf = (replica: NamedReplica, project: string): Set<string> => {
     names.add(`${own}.hypr`);
   }
   return names;
+};
+
+/** A name as it is and below the project's; none when it cannot be asked for. */
+const underProject = (given: string, project: string): string[] => {
+  const name = normalizeName(given);
+  return name === undefined ? [] : [name, `${name}.${project.toLowerCase()}.hypr`];
 };
 
 const addAddress = (table: Map<string, Set<string>>, name: string, address: string): void => {

@@ -128,6 +128,13 @@ describe('scale and orphans', () => {
     expect(plan).not.toContain('shop-web-1 ');
   });
 
+  test('what a service asks for in vain is said', () => {
+    const given = { ...project, services: { ...project.services, web: { ...project.services.web, pids_limit: 5, cpuset: '0' } } };
+    expect(planOf(desiredOf(given), observedOf([replicaOf('web')]), UP)).toMatch(
+      /^! service web: without effect in a machine of its own: cpuset, pids_limit$/m,
+    );
+  });
+
   test('orphans are named, and removed only when asked', () => {
     const observed = observedOf([replicaOf('web'), replicaOf('old')]);
     expect(planOf(desiredOf(project), observed, UP)).toMatch(/^! Found orphan containers \(\[shop-old-1]\)/);

@@ -6,6 +6,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { ImageRuntime } from '../../builder/types.ts';
 import type { Project, Service } from '../../compose/model.ts';
 import { describeDesired } from '../../engine/desired.ts';
+import { ineffectiveAttributes } from '../../engine/ineffective.ts';
 import { resolveReplica } from '../../engine/resolve.ts';
 import { imageOf, projectOf, RUNTIME } from './support/project.ts';
 
@@ -270,6 +271,11 @@ describe('what a machine cannot have is refused with the reason', () => {
     ['volumes_from', { volumes_from: ['db'] }, 'name the volume in both services instead'],
     ['devices', { devices: [{ source: '/dev/fuse' }] }, 'devices of the host are not passed into a machine yet'],
     ['gpus', { gpus: 'all' }, 'GPUs of the host are not passed into a machine yet'],
+    ['post_start', { post_start: [{ command: ['x'] }] }, 'commands beside a service are not run yet'],
+    ['pre_start', { pre_start: [{ command: ['x'] }] }, 'commands beside a service are not run yet'],
+    ['pre_stop', { pre_stop: [{ command: ['x'] }] }, 'commands beside a service are not run yet'],
+    ['external_links', { external_links: ['other:db'] }, 'machines reach those of their own stack only'],
+    ['credential_spec', { credential_spec: { file: 'x' } }, 'that is for Windows containers'],
     ['use_api_socket', { use_api_socket: true }, 'there is no docker socket to give'],
   ])('%s', (attribute, service, text) => {
     const error = refusal(service);
@@ -280,7 +286,49 @@ describe('what a machine cannot have is refused with the reason', () => {
   });
 
   test('what only says the default is not', () => {
-    expect(resolve({ network_mode: 'bridge', ipc: 'private', devices: [], volumes_from: [] }).name).toBe('shop-web-1');
+    expect(resolve({ network_mode: 'bridge', ipc: 'private', devices: [], volumes_from: [], post_start: [] }).name).toBe('shop-web-1');
+  });
+});
+
+test('links with another name are names of this replica alone', () => {
+  expect(resolve({ links: ['db', 'db:database', 'cache:cache', 'cache:store'] }).links).toEqual({ database: 'db', store: 'cache' });
+  expect('links' in resolve({ links: ['db'] })).toBe(false);
+});
+
+describe('what has no effect', () => {
+  const found = (service: Service, more: Partial<Project> = {}) => ineffectiveAttributes(projectOf({ web: service }, more), 'web');
+
+  test('is named', () => {
+    const service = {
+      pids_limit: 10,
+      cpu_shares: 5,
+      cpuset: '0',
+      runtime: 'runsc',
+      logging: { driver: 'syslog' },
+      security_opt: ['label:disable', 'no-new-privileges:true'],
+      deploy: { resources: { limits: { pids: 5 } } },
+      networks: { default: { ipv6_address: 'fd00::5', aliases: ['x'] } },
+    };
+    expect(found(service, { networks: { default: { name: 'n', enable_ipv6: true } } })).toEqual([
+      ...['cpu_shares', 'cpuset', 'logging', 'pids_limit', 'runtime', 'security_opt', 'deploy.resources.limits.pids'],
+      ...['networks.default.ipv6_address', 'enable_ipv6 of the network default'],
+    ]);
+  });
+
+  test('is not what says the default, or is met by a machine', () => {
+    const service = {
+      pids_limit: -1,
+      runtime: 'runc',
+      logging: { driver: 'json-file', options: { 'max-size': '1m' } },
+      security_opt: ['seccomp:unconfined', 'apparmor=unconfined'],
+      oom_kill_disable: false,
+      userns_mode: 'host',
+      blkio_config: {},
+      init: true,
+      networks: { default: null },
+    };
+    expect(found(service as Service)).toEqual([]);
+    expect(ineffectiveAttributes(projectOf({}), 'gone')).toEqual([]);
   });
 });
 

@@ -46,6 +46,13 @@ it('keeps one-off replicas out of the service name', () => {
   expect(table['shop-web-run-1']).toEqual(['10.0.0.3']);
 });
 
+it('knows the links of who asks: all replicas of a service it shares a network with, under another name', () => {
+  const replicas = [web(1), web(2), web(3, { oneOff: true }), web(4, { network: 'back', address: '10.1.0.9' })];
+  const table = buildNameTable({ project: 'shop', networks: ['front'], replicas, links: { Site: 'web', none: 'gone', '': 'web' } });
+  expect([table.site, table['site.shop.hypr']]).toEqual(Array(2).fill(['10.0.0.3', '10.0.0.4']));
+  expect(Object.keys(table).filter((name) => name === '' || name.startsWith('none'))).toEqual([]);
+});
+
 it('lets fixed names win and drops what no query can ask', () => {
   const extra = { ...hostNames('10.0.0.254'), WEB: ['192.0.2.1'], 'a..b': ['192.0.2.2'], [`${'x'.repeat(64)}.y`]: ['192.0.2.3'] };
   const table = buildNameTable({ project: 'Shop', networks: ['front'], replicas: [web(1, { hostname: 'white space' })], extra });
