@@ -25,8 +25,23 @@ static void assembly_reset(void) {
   memset(&assembly, 0, sizeof assembly);
 }
 
+/* `kept` is memory that the order may keep; without it, the order's bytes are there for as long as it is carried out. */
+static uint8_t *on_whole_order(uint32_t channel, const uint8_t *bytes, size_t length, uint8_t *kept) {
+  if (length < 2) {
+    channel_fault("an order is too short");
+    return kept;
+  }
+  struct order order = {channel, get16(bytes), {bytes + 2, bytes + length}, kept};
+  carry_out(&order);
+  return order.bytes;
+}
+
 /* An order may be longer than a frame: its parts come one after the other on its channel. */
 static void on_order(const struct frame *frame) {
+  if (assembly.length == 0 && !(frame->flags & FLAG_MORE)) {
+    on_whole_order(frame->channel, frame->payload, frame->length, NULL);
+    return;
+  }
   if (assembly.length > 0 && assembly.channel != frame->channel) {
     channel_fault("two orders were mixed");
     assembly_reset();
@@ -48,13 +63,7 @@ static void on_order(const struct frame *frame) {
   if (frame->flags & FLAG_MORE) {
     return;
   }
-  if (length < 2) {
-    channel_fault("an order is too short");
-  } else {
-    struct order order = {frame->channel, get16(assembly.bytes), {assembly.bytes + 2, assembly.bytes + length}, assembly.bytes};
-    carry_out(&order);
-    assembly.bytes = order.bytes;
-  }
+  assembly.bytes = on_whole_order(frame->channel, assembly.bytes, length, assembly.bytes);
   assembly_reset();
 }
 

@@ -140,7 +140,7 @@ struct order {
   uint32_t channel;
   uint16_t opcode;
   struct fields list;
-  /* The whole order's bytes; a handler that keeps them sets it to NULL. */
+  /* The whole order's bytes; a handler that keeps them sets it to NULL. NULL also where they go when it is carried out. */
   uint8_t *bytes;
 };
 void carry_out(struct order *order);

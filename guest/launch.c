@@ -1,6 +1,5 @@
 /* From fork to execve: everything here runs in the child and ends in the program or in a reason. */
 #include <errno.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,8 +85,9 @@ static void become(const struct launch *l, const struct identity *who) {
     limit_caps(l, who->uid);
   }
   bool same = host_test && who->uid == geteuid();
-  if (!same && (setgroups(who->group_count, who->groups) != 0 || setresgid(who->gid, who->gid, who->gid) != 0 ||
-      setresuid(who->uid, who->uid, who->uid) != 0)) {
+  /* The kernel's calls, without the library's care for other threads. */
+  if (!same && (syscall(SYS_setgroups, who->group_count, who->groups) != 0 || syscall(SYS_setresgid, who->gid, who->gid, who->gid) != 0 ||
+      syscall(SYS_setresuid, who->uid, who->uid, who->uid) != 0)) {
     launch_fail(l->status, STATUS_REFUSED, "becoming user %u: %s", who->uid, strerror(errno));
   }
   if (who->uid == 0) {
