@@ -8,7 +8,7 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { exists } from '../../base/files.ts';
 import { homePaths } from '../../base/paths.ts';
 import { mustRun } from '../../base/process.ts';
-import type { GuestClient } from '../../guest/types.ts';
+import type { GuestClient, ProcessSpec } from '../../guest/types.ts';
 import type { DiskSpec, Machine, MachineSpec } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
@@ -205,6 +205,11 @@ describe('a template with a root', () => {
       disks: [root(), { serial: 'upper', path: join(dir, `${name}.ext4`), format: 'raw', readOnly: false, blank }],
       ...changes,
     });
+  const makeVolume = async (): Promise<DiskSpec> => {
+    const disk = await makeDisk('vol0', 64);
+    await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
+    return disk;
+  };
   const both = { root: { disk: 'root', upper: 'upper', readOnly: false } };
   it('has it mounted for its clones, each with a writable layer, names and random numbers of its own', async () => {
     const template = await templates.makeRooted(rooted('any'));
@@ -249,11 +254,9 @@ describe('a template with a root', () => {
   });
 
   it('leaves a volume its place, and puts the files of the machine on top of it', async () => {
-    const disk = await makeDisk('vol0', 64);
-    await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
     const spec = rooted('vol');
     const mount = { kind: 'disk', disk: 'vol0', readOnly: false } as const;
-    const guest = await wake(await create({ ...spec, disks: [...spec.disks, disk] }), {
+    const guest = await wake(await create({ ...spec, disks: [...spec.disks, await makeVolume()] }), {
       ...both,
       hostname: 'mine',
       mounts: [
@@ -265,6 +268,41 @@ describe('a template with a root', () => {
     expect(await cat(guest, '/etc/passwd')).toContain('app:x:1000');
     // The volume has the image's file, which lies below the machine's.
     expect(await cat(guest, '/under/hosts')).toBe('of the image');
+  });
+
+  /** A clone with a read-only root and volume: what its workload has mounted, and what it says. */
+  const runWorkload = async (
+    name: string,
+    process: Partial<ProcessSpec>,
+  ): Promise<{ readonly mounts: string; readonly output: string }> => {
+    const guest = await wake(await create({ ...rooted(name), disks: [...rooted(name).disks, await makeVolume()] }), {
+      root: { ...both.root, readOnly: true },
+      mounts: [
+        { kind: 'tmpfs', target: '/late', readOnly: false, mode: 0o755 },
+        { kind: 'disk', disk: 'vol0', target: '/frozen', readOnly: true, seed: false },
+      ],
+    });
+    // A program before the workload is none of its kin.
+    expect(await cat(guest, '/proc/1/cmdline')).toContain('/proc/1/cmdline');
+    const workload = await guest.startWorkload({ ...processSpec(['box', 'chatter', '5', '1'], { env: ['PATH=/bin'] }), ...process });
+    const mounts = await cat(guest, '/proc/1/mountinfo');
+    expect(await cat(guest, '/proc/1/cmdline')).toBe('box\0chatter\x005\x001\0');
+    expect([await cat(guest, '/proc/1/cgroup'), await cat(guest, '/proc/1/oom_score_adj')]).toEqual(['0::/', '0']);
+    expect((await guest.stats()).pids).toBe(1);
+    await guest.writeFiles([{ path: '/late/file', content: Buffer.from('late'), mode: 0o444, uid: 0, gid: 0 }]);
+    expect(await cat(guest, '/late/file')).toBe('late');
+    const output = readAll(workload);
+    expect(await guest.powerOff({ stopSignal: 15, graceMs: 20_000 })).toEqual({ code: 5, oomKilled: false });
+    return { mounts, output: (await output).stdout };
+  };
+
+  it('has the workload waiting in it, which sees what its machine mounts; one with a terminal is forked', async () => {
+    const waiting = await runWorkload('waiting', { user: 'app', limits: { nofile: { soft: 99, hard: 99 } } });
+    expect(waiting.mounts.match(/ (\/|\/frozen) ro.* master:/g)).toHaveLength(2);
+    expect(waiting.output).toMatch(/^ready\n/);
+    const forked = await runWorkload('forked', { tty: true });
+    expect(forked.mounts.match(/ (\/|\/frozen) ro(?!.*master:)/g)).toHaveLength(2);
+    expect(forked.output).toMatch(/^ready\r\n/);
   });
 
   it('has it for machines with shared folders too', async () => {
