@@ -303,8 +303,8 @@ describe('other commands', () => {
   test.each([
     ['up -d --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
     ['create --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
-    ['up -d --build --quiet-pull', ` Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
-    ['up -d --build --quiet-build', rows],
+    ['up -d --build --quiet-pull', ` Image db Pulling\n Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
+    ['up -d --build --quiet-build', `${rows} Image shop-web Building\n Image shop-web Built\n`],
     ['--progress quiet up -d --build', ''],
   ])('%s without a terminal shows the steps of builds', async (line, shown) => {
     const context = fakeContext();
