@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import { HyprError } from '../../base/errors.ts';
-import type { Project, Service } from '../../compose/model.ts';
+import type { NetworkConfig, Project, Service } from '../../compose/model.ts';
 import type { RunOptions } from '../../engine/types.ts';
 import type { Flags } from '../flags.ts';
 import { runOneOff } from '../run-session.ts';
@@ -84,19 +85,28 @@ const refuseKnownStack = async ({ context, flags }: Invocation, name: string): P
 const projectOf = (input: { name: string; image: string; flags: Flags; cwd: string }): Project => {
   const { name, image, flags, cwd } = input;
   const service = serviceOf(image, flags);
+  const ip = flags.string('ip');
   return {
     name,
     workingDir: cwd,
     files: [],
     services: { [name]: service },
     disabledServices: {},
-    networks: service.network_mode === 'none' ? {} : { default: { name: `${name}_default` } },
+    networks: service.network_mode === 'none' ? {} : { default: { name: `${name}_default`, ...(ip === undefined ? {} : subnetOf(ip)) } },
     volumes: {},
     secrets: {},
     configs: {},
     extensions: {},
     environment: {},
   };
+};
+
+/** An address that was asked for is in the network that is made for it. Throws HYPR_USAGE. */
+const subnetOf = (ip: string): Pick<NetworkConfig, 'ipam'> => {
+  if (isIP(ip) !== 4) {
+    throw new HyprError('HYPR_USAGE', `--ip: "${ip}" is not an IPv4 address`);
+  }
+  return { ipam: { config: [{ subnet: `${ip.split('.').slice(0, 3).join('.')}.0/24` }] } };
 };
 
 /** Flags that a Compose file has as attributes. */
@@ -114,12 +124,15 @@ const serviceOf = (image: string, flags: Flags): Service => {
     ['restart', flags.string('restart')],
     ['stop_signal', flags.string('stop-signal')],
     ['platform', flags.string('platform')],
+    ['domainname', flags.string('domainname')],
+    ['mac_address', flags.string('mac-address')],
   ];
+  const ip = flags.string('ip');
   const cpus = flags.string('cpus');
   const grace = flags.int('stop-timeout');
   return {
     image,
-    ...(network === 'none' ? { network_mode: 'none' } : { networks: { default: null } }),
+    ...(network === 'none' ? { network_mode: 'none' } : { networks: { default: ip === undefined ? null : { ipv4_address: ip } } }),
     ...Object.fromEntries(texts.filter(([, value]) => value !== undefined)),
     ...(cpus === undefined ? {} : { cpus: Number(cpus) }),
     ...(grace === undefined ? {} : { stop_grace_period: `${grace}s` }),
@@ -128,10 +141,34 @@ const serviceOf = (image: string, flags: Flags): Service => {
     ...(flags.bool('init') ? { init: true } : {}),
     extra_hosts: [...flags.list('add-host')],
     dns: [...flags.list('dns')],
+    dns_search: [...flags.list('dns-search')],
+    dns_opt: [...flags.list('dns-option')],
+    expose: [...flags.list('expose')],
+    group_add: [...flags.list('group-add')],
+    ...healthOf(flags),
     tmpfs: [...flags.list('tmpfs')],
     sysctls: Object.fromEntries(flags.list('sysctl').map((entry) => entry.split(/=(.*)/s).slice(0, 2))),
     ulimits: Object.fromEntries(flags.list('ulimit').map(limitOf)),
   };
+};
+
+/** What is not given is the image's own. */
+const healthOf = (flags: Flags): Pick<Service, 'healthcheck'> => {
+  if (flags.bool('no-healthcheck')) {
+    return { healthcheck: { disable: true } };
+  }
+  const command = flags.string('health-cmd');
+  const retries = flags.int('health-retries');
+  const times = (['interval', 'timeout', 'start-period', 'start-interval'] as const).flatMap((name) => {
+    const value = flags.string(`health-${name}`);
+    return value === undefined ? [] : [[name.replace('-', '_'), value] as const];
+  });
+  const healthcheck = {
+    ...(command === undefined ? {} : { test: ['CMD-SHELL', command] }),
+    ...Object.fromEntries(times),
+    ...(retries === undefined ? {} : { retries }),
+  };
+  return Object.keys(healthcheck).length === 0 ? {} : { healthcheck };
 };
 
 const limitOf = (entry: string): [string, { soft: number; hard: number }] => {

@@ -50,6 +50,12 @@ export const composeRun: CommandSpec = {
 const noSwarm = 'there is one machine, on this host';
 const noKernelSharing = 'a machine has a kernel of its own';
 
+/** Docker's flags about sharing one kernel among containers. */
+const WITHOUT_EFFECT = [
+  ...['blkio-weight', 'cgroup-parent', 'cgroupns', 'cpu-period', 'cpu-quota', 'cpu-shares', 'cpuset-cpus', 'cpuset-mems', 'isolation'],
+  ...['memory-reservation', 'memory-swap', 'memory-swappiness', 'oom-score-adj', 'pids-limit', 'storage-opt'],
+];
+
 export const dockerRun: CommandSpec = {
   name: 'run',
   usage: '[OPTIONS] IMAGE [COMMAND] [ARGS...]',
@@ -67,6 +73,20 @@ export const dockerRun: CommandSpec = {
     string('net', 'As --network', { value: 'NETWORK', hidden: true }),
     list('add-host', 'Add a name to /etc/hosts', { value: 'NAME:ADDRESS' }),
     list('dns', 'DNS server', { value: 'ADDRESS' }),
+    list('dns-search', 'Search domain', { value: 'DOMAIN' }),
+    list('dns-option', 'Option of the resolver', { value: 'OPTION' }),
+    string('ip', 'Address, which chooses the network\u2019s subnet', { value: 'ADDRESS' }),
+    string('mac-address', 'MAC address', { value: 'ADDRESS' }),
+    string('domainname', 'Domain of the host inside', { value: 'NAME' }),
+    list('expose', 'Port that it listens on', { value: 'PORT' }),
+    list('group-add', 'Further group of the program', { value: 'GROUP' }),
+    bool('no-healthcheck', 'Do not run the health check of the image'),
+    string('health-cmd', 'Health check', { value: 'COMMAND' }),
+    string('health-interval', 'Time between health checks', { value: 'DURATION' }),
+    string('health-timeout', 'Time that a health check may take', { value: 'DURATION' }),
+    string('health-start-period', 'Time in which failures do not count', { value: 'DURATION' }),
+    string('health-start-interval', 'Time between health checks in the start period', { value: 'DURATION' }),
+    int('health-retries', 'Failures in a row that make it unhealthy', { value: 'N' }),
     list('tmpfs', 'Mount a tmpfs', { value: 'TARGET[:OPTIONS]' }),
     list('ulimit', 'Limit of the program', { value: 'NAME=SOFT[:HARD]' }),
     list('sysctl', 'Kernel parameter', { value: 'KEY=VALUE' }),
@@ -95,6 +115,11 @@ export const dockerRun: CommandSpec = {
     string('runtime', 'Runtime', { ignored: noSwarm }),
     string('log-driver', 'Log driver', { ignored: 'logs are kept by hypr: hypr -p NAME logs' }),
     list('log-opt', 'Log option', { ignored: 'logs are kept by hypr: hypr -p NAME logs' }),
+    ...WITHOUT_EFFECT.map((name) => list(name, '', { hidden: true, ignored: noKernelSharing })),
+    list('network-alias', 'Further name', { hidden: true, ignored: 'nobody else is on its network' }),
+    string('volume-driver', 'Driver of volumes', { hidden: true, refused: 'docker plug-ins are not loaded' }),
+    list('a,attach', 'Streams to attach', { hidden: true, refused: 'the streams of a program are all attached, or none with -d' }),
+    string('ip6', 'IPv6 address', { hidden: true, refused: 'networks have IPv4 addresses' }),
     string('cidfile', 'File for the id', { refused: 'hypr run -d prints the id' }),
   ],
   minArgs: 1,

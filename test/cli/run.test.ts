@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DetachKeys } from '../../cli/detach-keys.ts';
 import { runCli } from '../../cli/run.ts';
+import type { Project } from '../../compose/model.ts';
 import { type FakeContext, fakeContext } from './support/fake-context.ts';
 
 const run = (context: FakeContext, line: string): Promise<number> => runCli(line.split(' '), context);
@@ -66,7 +67,36 @@ describe('run IMAGE', () => {
     expect(options).toMatchObject({ service: 'job', name: 'job', args: ['echo', 'hi'], remove: 'stack', ordinary: true, stdin: false });
   });
 
+  test('flags about its network and its health', async () => {
+    const context = fakeContext();
+    const line =
+      'run -d --name job --ip 10.7.8.9 --mac-address 02:00:00:00:00:09 --domainname x --dns-search a.b --dns-option ndots:1 --expose 80 --group-add 5 --health-cmd true --health-interval 3s --health-start-period 1m --health-retries 2 busybox';
+    expect(await run(context, line)).toBe(0);
+    expect(context.fake.call('run')?.args[0]).toMatchObject({
+      networks: { default: { name: 'job_default', ipam: { config: [{ subnet: '10.7.8.0/24' }] } } },
+      services: {
+        job: {
+          networks: { default: { ipv4_address: '10.7.8.9' } },
+          mac_address: '02:00:00:00:00:09',
+          domainname: 'x',
+          dns_search: ['a.b'],
+          dns_opt: ['ndots:1'],
+          expose: ['80'],
+          group_add: ['5'],
+          healthcheck: { test: ['CMD-SHELL', 'true'], interval: '3s', start_period: '1m', retries: 2 },
+        },
+      },
+    });
+    const plain = fakeContext();
+    expect(await run(plain, 'run -d --no-healthcheck --cpu-shares 5 --pids-limit 9 busybox')).toBe(0);
+    const project = plain.fake.call('run')?.args[0] as Project | undefined;
+    expect(Object.values(project?.services ?? {})).toMatchObject([{ healthcheck: { disable: true } }]);
+    expect(plain.stderr.text).toContain('warning: --pids-limit has no effect: a machine has a kernel of its own');
+  });
+
   test.each([
+    ['run --ip nine busybox', '"nine" is not an IPv4 address'],
+    ['run --ip6 fd00::1 busybox', '--ip6 is not supported'],
     ['run --network host busybox', '--network host cannot be had'],
     ['run --gpus all busybox', '--gpus is not supported'],
     ['run -t busybox', 'not a TTY'],
