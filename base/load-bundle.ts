@@ -50,7 +50,10 @@ export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Req
   const load = (file: string): unknown => import(pathToFileURL(join(folder, file)).href);
   const requireChunk = (specifier: string): unknown => {
     const chunk = /^\.\.?\/(?:.*\/)?(.+)\.js$/.exec(specifier)?.[1];
-    return chunk === undefined ? requireFrom(specifier) : run(chunk);
+    if (chunk !== undefined) {
+      return run(chunk);
+    }
+    return LATE.test(specifier) ? lateModule(() => requireFrom(specifier) as object) : requireFrom(specifier);
   };
   const run = (chunk: string): unknown => {
     const known = modules.get(chunk);
@@ -67,6 +70,34 @@ export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Req
   };
   read(join(folder, `${name}.cjs`));
   return { exports: run(name), scripts };
+};
+
+/**
+ * Modules of Node's that it does not load for itself and that take milliseconds: 6 for child_process, 4 for crypto. Many of
+ * our modules import them for something that most commands never do.
+ */
+const LATE = /^node:(child_process|cluster|crypto|dgram|dns|fs\/promises|https?|http2|readline|tls|worker_threads|zlib)(\/|$)/;
+
+/** A module that is loaded when something of it is used: esbuild looks up an imported name each time that it is. */
+const lateModule = (load: () => object): object => {
+  let loaded: object | undefined;
+  const module = (): object => {
+    loaded ??= load();
+    return loaded;
+  };
+  return new Proxy(
+    {},
+    {
+      get: (_, name) => Reflect.get(module(), name),
+      has: (_, name) => Reflect.has(module(), name),
+      ownKeys: () => Reflect.ownKeys(module()),
+      getOwnPropertyDescriptor: (_, name) => {
+        const found = Reflect.getOwnPropertyDescriptor(module(), name);
+        // What a proxy's target does not have has to be configurable.
+        return found && { ...found, configurable: true };
+      },
+    },
+  );
 };
 
 const readScript = (path: string): LoadedScript & { found: Readonly<Record<string, Chunk>> } => {

@@ -3,6 +3,7 @@ import { lstatSync, mkdirSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HyprError } from './errors.ts';
+import { sha256 } from './sha256.ts';
 
 /** Everything hypr keeps: `HYPR_HOME`, `HYPR_DATA_DIR` (the seeds' name) or `~/.hypr`. */
 export const hyprHome = (env: NodeJS.ProcessEnv = process.env): string => env.HYPR_HOME ?? env.HYPR_DATA_DIR ?? join(homedir(), '.hypr');
@@ -32,7 +33,7 @@ export type HomePaths = ReturnType<typeof homePaths>;
 export const runtimeDir = (env: NodeJS.ProcessEnv = process.env): string => {
   const base =
     env.HYPR_RUNTIME_DIR ?? (env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'hypr') : join(tmpdir(), `hypr-${process.getuid?.() ?? 0}`));
-  const dir = join(base, shortHash(hyprHome(env), 6));
+  const dir = join(base, sha256(hyprHome(env)).slice(0, 6));
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   refuseForeign(base, dir);
   return dir;
@@ -56,6 +57,6 @@ const STICKY = 0o1000;
 
 /** The socket folder of one stack; the name is hashed when it is long. */
 export const stackRuntimeDir = (stack: string, env: NodeJS.ProcessEnv = process.env): string =>
-  join(runtimeDir(env), stack.length <= 20 ? stack : `${stack.slice(0, 11)}-${shortHash(stack, 8)}`);
+  join(runtimeDir(env), stack.length <= 20 ? stack : `${stack.slice(0, 11)}-${sha256(stack).slice(0, 8)}`);
 
 export const shortHash = (text: string, length: number): string => createHash('sha256').update(text).digest('hex').slice(0, length);

@@ -9,7 +9,10 @@ import type { Terminal } from './terminal.ts';
 
 /** The context of the real process. Engine and loader are imported when a command asks for them. */
 export const createContext = (options: { readonly terminal: Terminal; readonly interrupts: Interrupts }): CliContext => ({
-  stdin: process.stdin,
+  // Node makes it when it is asked for, for 3 ms: most commands read nothing.
+  get stdin() {
+    return process.stdin;
+  },
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,

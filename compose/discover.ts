@@ -1,12 +1,10 @@
-import { stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { HyprError } from '../base/errors.ts';
-import { exists } from '../base/files.ts';
 import { type DotenvOptions, parseDotenv } from './dotenv.ts';
 import { DEFAULT_FILES } from './file-names.ts';
 import type { LoadOptions } from './options.ts';
 import { Origins } from './origins.ts';
-import { readSource } from './read-file.ts';
+import { readSource, statOf } from './read-file.ts';
 import { errorAt, type Mark } from './source.ts';
 import type { Warnings } from './warnings.ts';
 
@@ -38,7 +36,7 @@ export const discover = async (options: LoadOptions, warnings: Warnings): Promis
   const context: Context = { options, environment, warnings, origins, files: absoluteFiles(options.files ?? [], options.cwd) };
   await loadEnvFiles(context);
   if (context.files.length === 0) {
-    context.files = filesFromEnvironment(context) ?? (await defaultFiles(workingDirOf(context), warnings));
+    context.files = filesFromEnvironment(context) ?? defaultFiles(workingDirOf(context), warnings);
     await loadEnvFiles(context);
   }
   if (context.files.length === 0) {
@@ -124,11 +122,11 @@ const filesFromEnvironment = ({ environment, options }: Context): string[] | und
   return absoluteFiles(value.split(environment.get('COMPOSE_PATH_SEPARATOR') || ':').filter(Boolean), options.cwd);
 };
 
-const defaultFiles = async (from: string, warnings: Warnings): Promise<string[]> => {
+const defaultFiles = (from: string, warnings: Warnings): string[] => {
   for (let folder = from; ; folder = dirname(folder)) {
-    const main = await firstOf(DEFAULT_FILES, folder, warnings);
+    const main = firstOf(DEFAULT_FILES, folder, warnings);
     if (main !== undefined) {
-      const override = await firstOf(OVERRIDE_FILES, folder, warnings);
+      const override = firstOf(OVERRIDE_FILES, folder, warnings);
       return override === undefined ? [main] : [main, override];
     }
     if (folder === dirname(folder)) {
@@ -137,10 +135,10 @@ const defaultFiles = async (from: string, warnings: Warnings): Promise<string[]>
   }
 };
 
-const firstOf = async (names: readonly string[], folder: string, warnings: Warnings): Promise<string | undefined> => {
+const firstOf = (names: readonly string[], folder: string, warnings: Warnings): string | undefined => {
   const found: string[] = [];
   for (const name of names) {
-    if (await exists(join(folder, name))) {
+    if (statOf(join(folder, name)) !== undefined) {
       found.push(join(folder, name));
     }
   }
@@ -156,7 +154,7 @@ const loadEnvFiles = async (context: Context): Promise<void> => {
     options.envFiles !== undefined && options.envFiles.length > 0
       ? options.envFiles
       : splitList((options.env ?? process.env).COMPOSE_ENV_FILES);
-  const files = named.length > 0 ? named : await defaultEnvFile(context);
+  const files = named.length > 0 ? named : defaultEnvFile(context);
   const said: Array<{ name: string; value: string; mark: Mark }> = [];
   const values = await readEnvFiles(
     files.map((file) => resolve(options.cwd, file)),
@@ -178,14 +176,18 @@ const warnUnset = (name: string, mark: Mark, warnings: Warnings): void =>
     hint: `if "$${name}" is meant as it is, put the value in single quotes`,
   });
 
-const defaultEnvFile = async (context: Context): Promise<string[]> => {
+const defaultEnvFile = (context: Context): string[] => {
   const disabled = (context.options.env ?? process.env).COMPOSE_DISABLE_ENV_FILE;
   if (disabled !== undefined && /^(1|t|true)$/i.test(disabled)) {
     return [];
   }
   const path = join(workingDirOf(context), '.env');
-  const info = await stat(path).catch(() => undefined);
-  return info === undefined || info.isDirectory() ? [] : [path];
+  try {
+    const found = statOf(path);
+    return found === undefined || found.isDirectory() ? [] : [path];
+  } catch {
+    return [];
+  }
 };
 
 /** Reads env files in order, later ones winning; values may use the environment and earlier lines. */

@@ -1,9 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { exists } from '../base/files.ts';
 import { readEnvFiles } from './discover.ts';
 import type { FileSet, LoadContext } from './load-context.ts';
 import { describeKind, isNull, type MapNode, map, mapAt, type Node, sameNodes, stringOf, withEntries } from './node.ts';
+import { statOf } from './read-file.ts';
 import { errorAt, type Mark } from './source.ts';
 
 interface IncludeOptions {
@@ -88,8 +87,7 @@ const includeVariables = async (files: readonly string[] | undefined, folder: st
     return readEnvFiles(named, set.environment);
   }
   const file = join(folder, '.env');
-  const isFile = (await exists(file)) && (await stat(file)).isFile();
-  return isFile ? readEnvFiles([file], set.environment) : new Map();
+  return statOf(file)?.isFile() ? readEnvFiles([file], set.environment) : new Map();
 };
 
 /** A text or a list of texts; nothing is none. */

@@ -1,4 +1,5 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../base/errors.ts';
 import { DEFAULT_FILES } from './file-names.ts';
@@ -13,11 +14,12 @@ import { didYouMean } from './suggest.ts';
 export const readSource = async (path: string, options: { from?: Mark | undefined; what?: string } = {}): Promise<SourceFile> => {
   const what = options.what ?? 'Compose file';
   try {
-    const { size } = await stat(path);
-    if (size > LIMITS.fileBytes) {
+    const stats = statSync(path);
+    if (stats.size > LIMITS.fileBytes) {
       throw limitError(`${path} is larger than ${LIMITS.fileBytes >> 20} MiB`, options.from);
     }
-    return decodeSource(path, await readFile(path));
+    // A few small files: going to another thread and back takes longer. From a pipe it may take for ever.
+    return decodeSource(path, stats.isFile() ? readFileSync(path) : await readFile(path));
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
       throw errorAt('COMPOSE_NOT_FOUND', `the ${what} ${path} does not exist`, {
@@ -40,6 +42,18 @@ export const readSource = async (path: string, options: { from?: Mark | undefine
         hint: error.syscall === 'stat' ? 'one of the folders above it may not be entered' : `its owner can allow it: chmod +r ${path}`,
         cause: error,
       });
+    }
+    throw error;
+  }
+};
+
+/** What is at a path; undefined: nothing. Throws what stat throws for another reason. */
+export const statOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return undefined;
     }
     throw error;
   }

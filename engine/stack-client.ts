@@ -10,7 +10,7 @@ import { openLogStore } from './logs.ts';
 import { readMerged } from './read-logs.ts';
 import { replicaStatus } from './replica-status.ts';
 import { copyInto, copyOut, openAttach, openExec, openRun } from './sessions.ts';
-import { openStateStore, type StateStore } from './state/store.ts';
+import type { StateStore } from './state/store.ts';
 import { SupervisorLink } from './supervisor-link.ts';
 import type {
   AttachOptions,
@@ -45,12 +45,13 @@ export class StackClient implements Stack {
   constructor(name: string, onNotice: (message: string) => void) {
     this.name = name;
     this.#onNotice = onNotice;
-    const isNeeded = () => this.#store.vms(name).some((vm) => hasMachine(vm.state) || vm.state === 'restarting');
+    const isNeeded = async () => (await this.#store()).vms(name).some((vm) => hasMachine(vm.state) || vm.state === 'restarting');
     this.#link = new SupervisorLink({ stack: name, paths: this.#paths, isNeeded });
   }
 
-  /** Opened when it is asked: while a supervisor answers, it is not. */
-  get #store(): StateStore {
+  /** Opened, and its library loaded, when it is asked: while a supervisor answers, it is not. */
+  async #store(): Promise<StateStore> {
+    const { openStateStore } = await import('./state/store.ts');
     this.#opened ??= openStateStore(this.#paths.database);
     return this.#opened;
   }
@@ -65,7 +66,7 @@ export class StackClient implements Stack {
   }
 
   async down(project: Project | undefined, options: DownOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
-    if (this.#store.stack(this.name) === undefined) {
+    if ((await this.#store()).stack(this.name) === undefined) {
       onEvent({ type: 'warning', time: Date.now(), message: `No resource found to remove for project "${this.name}".` });
       return;
     }
@@ -85,21 +86,23 @@ export class StackClient implements Stack {
 
   async plan(project: Project, options: UpOptions): Promise<string> {
     const { planUp } = await import('./plan-up.ts');
-    return planUp({ project, options, store: this.#store });
+    return planUp({ project, options, store: await this.#store() });
   }
 
   async ps(): Promise<ReplicaStatus[]> {
     const api = await this.#supervisorIfRunning();
     if (api === undefined) {
-      const leases = this.#store.leases(this.name);
-      return this.#store.vms(this.name).map((vm) => replicaStatus(vm, leases));
+      const store = await this.#store();
+      const leases = store.leases(this.name);
+      return store.vms(this.name).map((vm) => replicaStatus(vm, leases));
     }
     return call(async () => (await api.rpc.ps({})).replicas.map((replica) => fromStruct<ReplicaStatus>(replica)));
   }
 
   async volumes(): Promise<VolumeSummary[]> {
-    const vms = this.#store.vms(this.name);
-    return this.#store
+    const store = await this.#store();
+    const vms = store.vms(this.name);
+    return store
       .volumes()
       .filter((row) => row.stack === this.name)
       .map(({ name, path, labels, createdAt }) => {
@@ -112,7 +115,7 @@ export class StackClient implements Stack {
   async *logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord> {
     const api = await this.#supervisorIfRunning();
     if (api === undefined) {
-      const sources = this.#store.vms(this.name).map((vm) => ({ replica: vm.name, service: vm.service, number: vm.number }));
+      const sources = (await this.#store()).vms(this.name).map((vm) => ({ replica: vm.name, service: vm.service, number: vm.number }));
       yield* readMerged(openLogStore(`${this.#paths.logs}/${this.name}`), sources, options);
       return;
     }
@@ -174,7 +177,7 @@ export class StackClient implements Stack {
   async wait(services: readonly string[], signal?: AbortSignal): Promise<number> {
     const api = await this.#supervisorIfRunning();
     if (api === undefined) {
-      const ended = this.#store.vms(this.name).find((vm) => services.length === 0 || services.includes(vm.service));
+      const ended = (await this.#store()).vms(this.name).find((vm) => services.length === 0 || services.includes(vm.service));
       if (ended === undefined) {
         throw new HyprError('STACK_NOT_RUNNING', `no containers for project "${this.name}"`);
       }

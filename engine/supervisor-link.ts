@@ -10,7 +10,7 @@ export interface SupervisorLinkOptions {
   readonly stack: string;
   readonly paths: HomePaths;
   /** Whether the database says that something runs, for which there has to be a supervisor. */
-  readonly isNeeded: () => boolean;
+  readonly isNeeded: () => Promise<boolean>;
 }
 
 /** A command's way to the supervisor of its stack: the one that answers, or a new one. */
@@ -44,7 +44,7 @@ export class SupervisorLink {
   /** The supervisor when something runs; one that was killed while machines run is replaced. */
   async ifRunning(onNotice: (message: string) => void): Promise<ApiClient | undefined> {
     const api = this.#api ?? (await this.#connect());
-    if (api !== undefined || !this.#options.isNeeded()) {
+    if (api !== undefined || !(await this.#options.isNeeded())) {
       return api;
     }
     const started = await this.#start();

@@ -80,6 +80,22 @@ describe('a bundle', () => {
     Reflect.deleteProperty(globalThis, 'ran');
   });
 
+  test('loads what is heavy of Node when it is used', () => {
+    const asked: string[] = [];
+    const watched = ((name: string) => {
+      asked.push(name);
+      return requireFrom(name);
+    }) as NodeJS.Require;
+    const body =
+      "const z = require('node:zlib'); const p = require('node:path'); exports.answer = () => [p.sep, z.gunzipSync(z.gzipSync('x')).toString()];";
+    writeBundle(`${body} exports.copy = () => ({ ...z });`);
+    const exports = loadBundle(folder, 'a', watched).exports as { answer: () => unknown; copy: () => object };
+    expect(asked).toEqual(['node:path']);
+    expect(exports.answer()).toEqual(['/', 'x']);
+    expect(asked).toEqual(['node:path', 'node:zlib']);
+    expect(Object.keys(exports.copy())).toEqual(Object.keys(requireFrom('node:zlib')));
+  });
+
   test('whose chunk is missing says which', () => {
     writeBundle("exports.answer = () => require('./a/gone.js');");
     expect(load).toThrow(/ENOENT.*a\/gone\.cjs/);
