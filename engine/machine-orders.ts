@@ -89,7 +89,7 @@ const mountOrders = ({ mount, backing }: BackedMount, index: number): MountOrder
   const { target, readOnly } = mount;
   const subpath = mount.kind === 'volume' && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
   // docker fills an empty volume from the image; a bind mount hides what the image has there.
-  const seed = mount.kind === 'anonymous' || (mount.kind === 'volume' && mount.seed);
+  const seed = mount.kind === 'anonymous' || ((mount.kind === 'volume' || mount.kind === 'bind') && mount.seed === true);
   switch (backing.kind) {
     case 'disk':
       return [{ kind: 'disk', disk: `vol${index}`, target, readOnly, seed, ...subpath }];

@@ -4,6 +4,7 @@ import type { ImageRuntime } from '../builder/types.ts';
 import type { FileObject, FileReference, MountConfig, Project, Service } from '../compose/model.ts';
 import { parseBytes } from '../compose/units.ts';
 import type { ReplicaFile, ReplicaMount } from './spec.ts';
+import { type VolumeDevice, volumeDevice } from './volume-device.ts';
 
 interface MountInput {
   readonly project: Project;
@@ -46,12 +47,30 @@ const resolveMount = (project: Project, serviceName: string, mount: MountConfig)
       if (mount.source === undefined || mount.source === '') {
         return { kind: 'anonymous', target, readOnly };
       }
-      const volume = project.volumes[mount.source]?.name ?? mount.source;
-      return { kind: 'volume', volume, target, readOnly, subpath: mount.volume?.subpath, seed: mount.volume?.nocopy !== true };
+      const config = project.volumes[mount.source];
+      const device = volumeDevice(config);
+      const seed = mount.volume?.nocopy !== true;
+      if (device.kind === 'own') {
+        return { kind: 'volume', volume: config?.name ?? mount.source, target, readOnly, subpath: mount.volume?.subpath, seed };
+      }
+      return fromDevice(device, { target, readOnly: readOnly || device.readOnly, seed, subpath: mount.volume?.subpath });
     }
     default:
       throw new HyprError('HYPR_UNSUPPORTED', `service ${serviceName}: a mount of type ${mount.type} cannot be had in a machine`);
   }
+};
+
+/** Such a volume is no thing of hypr's: it is mounted by each service that names it. As in docker, its folder must be there. */
+const fromDevice = (
+  device: Exclude<VolumeDevice, { kind: 'own' }>,
+  use: { target: string; readOnly: boolean; seed: boolean; subpath: string | undefined },
+): ReplicaMount => {
+  const { target, readOnly, seed, subpath } = use;
+  if (device.kind === 'tmpfs') {
+    return { kind: 'tmpfs', target, readOnly, size: device.size, mode: device.mode };
+  }
+  const source = subpath === undefined ? device.source : posix.join(device.source, posix.join('/', subpath));
+  return { kind: 'bind', source, target, readOnly, create: false, ...(seed ? { seed } : {}) };
 };
 
 const cleanTarget = (target: string): string => {

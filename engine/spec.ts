@@ -68,7 +68,14 @@ export type ReplicaMount =
       readonly seed: boolean;
     }
   | { readonly kind: 'anonymous'; readonly target: string; readonly readOnly: boolean }
-  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readOnly: boolean; readonly create: boolean }
+  | {
+      readonly kind: 'bind';
+      readonly source: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly create: boolean /** Filled from the image while it is empty. */;
+      readonly seed?: boolean;
+    }
   | {
       readonly kind: 'tmpfs';
       readonly target: string;

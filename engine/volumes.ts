@@ -10,6 +10,7 @@ import type { Platform } from './platform.ts';
 import type { ReplicaMount, ReplicaSpec } from './spec.ts';
 import type { VmRow, VolumeRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
+import { volumeDevice } from './volume-device.ts';
 
 /** A single file that is copied into the guest at start. */
 const MAX_COPIED_FILE = 4 * 2 ** 20;
@@ -17,7 +18,9 @@ const MAX_COPIED_FILE = 4 * 2 ** 20;
 /** Volume names of the model that a service mounts. */
 export const volumesOf = (project: Project, service: string): string[] =>
   (project.services[service]?.volumes ?? []).flatMap((mount) =>
-    mount.type === 'volume' && mount.source ? [project.volumes[mount.source]?.name ?? mount.source] : [],
+    mount.type === 'volume' && mount.source && volumeDevice(project.volumes[mount.source]).kind === 'own'
+      ? [project.volumes[mount.source]?.name ?? mount.source]
+      : [],
   );
 
 export class StackVolumes {

@@ -36,7 +36,8 @@ export const runDown: Handler = async (invocation) => {
 
 const sayLoss = (context: Parameters<typeof say>[0], project: Project): void => {
   const names = Object.values(project.volumes)
-    .filter((volume) => !volume.external)
+    // A folder of the host that a volume is made of stays.
+    .filter((volume) => !volume.external && volume.driver_opts?.device === undefined)
     .map((volume) => volume.name);
   if (names.length > 0) {
     say(context, `Removing volumes with their data: ${names.sort().join(', ')}`);

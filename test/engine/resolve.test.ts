@@ -8,6 +8,7 @@ import type { Project, Service } from '../../compose/model.ts';
 import { describeDesired } from '../../engine/desired.ts';
 import { ineffectiveAttributes } from '../../engine/ineffective.ts';
 import { resolveReplica } from '../../engine/resolve.ts';
+import { volumesOf } from '../../engine/volumes.ts';
 import { imageOf, projectOf, RUNTIME } from './support/project.ts';
 
 const resolve = (service: Service, image: Partial<ImageRuntime> = {}, more: Partial<Project> = {}, number = 1) =>
@@ -287,6 +288,54 @@ describe('what a machine cannot have is refused with the reason', () => {
 
   test('what only says the default is not', () => {
     expect(resolve({ network_mode: 'bridge', ipc: 'private', devices: [], volumes_from: [], post_start: [] }).name).toBe('shop-web-1');
+  });
+});
+
+describe('driver_opts of a volume', () => {
+  const mountOf = (driver_opts: Record<string, string>, mount: object = {}) =>
+    resolve(
+      { volumes: [{ type: 'volume', source: 'data', target: '/data', ...mount }] },
+      {},
+      { volumes: { data: { name: 'shop_data', driver: 'local', driver_opts } } },
+    ).mounts[0];
+
+  test.each<[string, Record<string, string>, object]>([
+    [
+      'a folder of the host',
+      { type: 'none', o: 'bind', device: '/srv/data' },
+      { kind: 'bind', source: '/srv/data', readOnly: false, seed: true },
+    ],
+    ['one to be read', { type: 'none', o: 'ro,bind', device: '/srv' }, { kind: 'bind', source: '/srv', readOnly: true }],
+    ['memory', { type: 'tmpfs', device: 'tmpfs', o: 'size=64m,uid=7,mode=1777' }, { kind: 'tmpfs', size: 64 << 20, mode: 0o1777 }],
+    ['nothing of that', { size: '10g' }, { kind: 'volume', volume: 'shop_data' }],
+  ])('%s', (_, options, mount) => {
+    expect(mountOf(options)).toMatchObject({ target: '/data', ...mount });
+  });
+
+  test('a folder must be there, and nothing leads out of it', () => {
+    const options = { type: 'none', o: 'bind', device: '/srv/data' };
+    expect(mountOf(options, { volume: { nocopy: true, subpath: '../../etc' } })).toEqual({
+      kind: 'bind',
+      source: '/srv/data/etc',
+      target: '/data',
+      readOnly: false,
+      create: false,
+    });
+  });
+
+  test.each<[Record<string, string>, string, string]>([
+    [{ type: 'nfs', o: 'addr=10.0.0.1,rw', device: ':/export' }, 'HYPR_UNSUPPORTED', 'volume shop_data: hypr does not mount nfs :/export'],
+    [{ type: 'none', o: 'bind', device: 'data' }, 'COMPOSE_INVALID', 'must be a folder of this host, not "data"'],
+  ])('%j is refused', (options, code, text) => {
+    expect(() => mountOf(options)).toThrow(expect.objectContaining({ code, message: expect.stringContaining(text) }));
+  });
+
+  test('such a volume is not made', () => {
+    const project = projectOf(
+      { web: { volumes: [{ type: 'volume', source: 'data', target: '/data' }] } },
+      { volumes: { data: { name: 'shop_data', driver_opts: { o: 'bind', device: '/srv' } } } },
+    );
+    expect(volumesOf(project, 'web')).toEqual([]);
   });
 });
 
