@@ -51,6 +51,7 @@ export interface Service {
   ulimits?: Record<string, number | { soft: number; hard: number }>;
   cap_add?: string[];
   cap_drop?: string[];
+  security_opt?: string[];
   group_add?: string[];
   container_name?: string;
   hostname?: string;

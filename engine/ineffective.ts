@@ -33,7 +33,7 @@ const NO_EFFECT: Readonly<Record<string, (value: unknown) => boolean>> = {
   pids_limit: (value) => Number(value) > 0,
   runtime: (value) => value !== 'runc',
   security_opt: (value) =>
-    Array.isArray(value) && value.some((option) => !/^(label|apparmor|systempaths)\b|unconfined$/.test(String(option))),
+    Array.isArray(value) && value.some((option) => !/^(label|apparmor|systempaths|no-new-privileges)\b|unconfined$/.test(String(option))),
   storage_opt: always,
   userns_mode: (value) => value !== 'host',
 };

@@ -132,8 +132,13 @@ const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
     privileged: service.privileged ?? false,
     capAdd: service.cap_add ?? [],
     capDrop: service.cap_drop ?? [],
+    ...(service.init === true ? { init: true } : {}),
+    ...((service.security_opt ?? []).some((option) => NO_NEW_PRIVILEGES.test(option)) ? { noNewPrivileges: true } : {}),
   };
 };
+
+/** With a value or without, after either sign, as docker takes it. */
+const NO_NEW_PRIVILEGES = /^no-new-privileges([:=]true)?$/;
 
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 

@@ -42,6 +42,13 @@ describe('the program', () => {
     expect(resolve(service, image).process.args).toEqual(args);
   });
 
+  test('an init, and no new privileges, for those who ask for it', () => {
+    expect(resolve({ init: true, security_opt: ['no-new-privileges:true'] }).process).toMatchObject({ init: true, noNewPrivileges: true });
+    expect(resolve({ security_opt: ['label:disable', 'no-new-privileges'] }).process).toMatchObject({ noNewPrivileges: true });
+    const without = resolve({ init: false, security_opt: ['no-new-privileges=false'] }).process;
+    expect([without.init, without.noNewPrivileges]).toEqual([undefined, undefined]);
+  });
+
   test('environment: a PATH, then the image, then the file; null takes nothing away', () => {
     const { env } = resolve({ environment: { A: 'file', C: '', N: null } }, { Env: ['A=image', 'B=1=2', 'N=stays'] }).process;
     expect(env).toEqual([expect.stringMatching(/^PATH=\/usr\/local\/sbin:/), 'A=file', 'B=1=2', 'N=stays', 'C=']);
@@ -354,7 +361,7 @@ describe('what has no effect', () => {
       cpuset: '0',
       runtime: 'runsc',
       logging: { driver: 'syslog' },
-      security_opt: ['label:disable', 'no-new-privileges:true'],
+      security_opt: ['label:disable', 'seccomp:profile.json'],
       deploy: { resources: { limits: { pids: 5 } } },
       networks: { default: { ipv6_address: 'fd00::5', aliases: ['x'] } },
     };
