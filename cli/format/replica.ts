@@ -62,11 +62,12 @@ export const shortId = (id: string): string => id.replace(/^sha256:/, '').slice(
 
 export type PsRow = Readonly<Record<string, unknown>>;
 
-/** All getters of docker compose's container formatter, in the alphabetical order Go's JSON gives them. */
+/** All getters of docker compose's container formatter, in the alphabetical order Go's JSON gives them, and the addresses. */
 export const psRow = (replica: ReplicaStatus, options: { stack: string; now: number; noTrunc: boolean }): PsRow => {
   const command = sanitiseName(joinCommand(replica.command));
   const mounts = replica.mounts.map((mount) => (options.noTrunc ? mount : ellipsis(mount, 15)));
   return {
+    Addresses: replica.addresses.map(({ network, address }) => `${network}=${address}`).join(','),
     Command: JSON.stringify(options.noTrunc ? command : ellipsis(command, 20)),
     CreatedAt: goTime(replica.createdAt),
     ExitCode: replica.exitCode,

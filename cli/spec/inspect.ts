@@ -9,7 +9,7 @@ export const inspectCommands: readonly CommandSpec[] = [
     name: 'ps',
     usage: '[OPTIONS] [SERVICE...]',
     summary: 'List the replicas of the stack',
-    examples: ['hypr ps -a', "hypr ps --format '{{.Name}} {{.Ports}}'"],
+    examples: ['hypr ps -a', "hypr ps --format '{{.Name}} {{.Addresses}} {{.Ports}}'"],
     flags: [
       bool('a,all', 'Stopped ones, too'),
       format,

@@ -187,11 +187,12 @@ describe('ps', () => {
       .map((line) => JSON.parse(line));
     expect(rows).toHaveLength(2);
     expect(Object.keys(rows[1])).toEqual(
-      'Command CreatedAt ExitCode Health ID Image Labels LocalVolumes Mounts Name Names Networks Ports Project Publishers RunningFor Service Size State Status'.split(
+      'Addresses Command CreatedAt ExitCode Health ID Image Labels LocalVolumes Mounts Name Names Networks Ports Project Publishers RunningFor Service Size State Status'.split(
         ' ',
       ),
     );
     expect(rows[1]).toMatchObject({ Health: 'healthy', State: 'running', Service: 'web', Labels: 'a=1', Project: 'shop' });
+    expect(rows[1].Addresses).toBe('shop_default=192.168.127.3');
     expect(rows[1].Publishers[0]).toEqual({ URL: '127.0.0.1', TargetPort: 80, PublishedPort: 8080, Protocol: 'tcp' });
     expect(rows[0]).toMatchObject({ ExitCode: 3, Publishers: [] });
   });
