@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import type { Machine, MachineSpec, Vmm } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
 import { createTemplates } from '../../vmm/template/index.ts';
+import { toolCommand } from '../../vmm/toolchain/index.ts';
 import { createNursery } from '../../vmm/zygote/nursery.ts';
 import { startZygote, type Zygote, type ZygoteInput } from '../../vmm/zygote/zygote.ts';
 import { processSpec } from '../guest/host-agent.ts';
@@ -166,9 +167,10 @@ describe('copies of one process', () => {
 
   it('cannot be had where something of theirs is missing, and the next one can', async () => {
     const spec = makeSpec('dora', 3);
-    const lost = { ...spec, disks: spec.disks.map((disk) => ({ ...disk, path: '/does/not/exist' })) };
+    const lost = { ...spec, consoleLog: '/does/not/exist' };
     const socket = await connectCard('dora');
     await expect(zygote.copy(lost, socket)).rejects.toMatchObject({ code: 'VMM_START', message: expect.stringContaining('No such file') });
+    expect((await readdir(dir)).filter((name) => name.startsWith('dora.ext4'))).toEqual([]);
     socket.destroy();
     const machine = await vmm.create(spec, [await connectCard('dora2')]);
     const guest = await wake(machine, { root, interfaces: [card(3)] });
@@ -209,6 +211,9 @@ describe('copies of one process', () => {
     await (second as GuestClient).powerOff({ stopSignal: 15, graceMs: 0 });
     expect(await ben?.finish()).toEqual({ reason: 'off', lastLines: [] });
     expect(ben && isAlive(ben.record.process)).toBe(false);
+    // What it was copied with is what its guest believed to be there.
+    const check = toolCommand(workshop.toolchain.e2fsck, ['-fn', join(dir, 'ben.ext4')]);
+    expect((await mustRun(check.file, check.args)).stdout).toContain('upper');
     expect(await cat(third as GuestClient, '/new')).toBe('of cleo');
     expect(cleo && isAlive(cleo.record.process)).toBe(true);
   });

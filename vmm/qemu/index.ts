@@ -11,6 +11,7 @@ import type { Machine, MachineRecord, MachineSpec, SavedMachine, Vmm } from '../
 import type { Template, Templates } from '../template/types.ts';
 import { startVirtiofsd } from '../virtiofsd.ts';
 import { createNursery, type Nursery } from '../zygote/nursery.ts';
+import { removeMadeLayer } from '../zygote/zygote.ts';
 import { loadClone, loadWhole, type Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, freePorts, layoutOf, machineSockets, type QemuSettings } from './command.ts';
 import { launchQemu, makeFolders } from './launch.ts';
@@ -140,12 +141,7 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
   const { spec, signal } = input;
   const begin = Date.now();
   try {
-    const disks = template.upper === undefined ? undefined : rootDisks(spec);
-    if (disks !== undefined && template.upper !== undefined) {
-      await copySparse(template.upper, disks.upper.path, signal);
-    }
-    const machine =
-      (await bringUpCopy(input, template)) ?? (await bringUp({ ...input, template }, { kind: 'clone', ram: template.ram }, template));
+    const machine = (await bringUpCopy(input, template)) ?? (await bringUpClone(input, template));
     log.info('cloned', { machine: spec.name, template: template.key, ms: Date.now() - begin });
     input.templates?.watch(template, machine);
     return machine;
@@ -154,6 +150,14 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
     log.warn('a clone failed; beginning in another way', { machine: spec.name, template: template.key, reason: describeError(error) });
     return undefined;
   }
+};
+
+const bringUpClone = async (input: CreateInput, template: Template): Promise<Machine> => {
+  const disks = rootDisks(input.spec);
+  if (disks !== undefined && template.upper !== undefined) {
+    await copySparse(template.upper, disks.upper.path, input.signal);
+  }
+  return await bringUp({ ...input, template }, { kind: 'clone', ram: template.ram }, template);
 };
 
 const bootCold = async (input: CreateInput): Promise<Machine> => {
@@ -213,9 +217,12 @@ const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved):
   }
 };
 
-/** A clone that need not be started, because there is a process that can be copied. */
+/** A clone that need not be started, because there is a process that can be copied. Its layer comes with it. */
 const bringUpCopy = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
   const { spec, nicSockets, nursery, signal } = input;
+  if (template.upper === undefined) {
+    return undefined;
+  }
   const cleanup = new Cleanup();
   try {
     cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
@@ -225,6 +232,7 @@ const bringUpCopy = async (input: CreateInput, template: Template): Promise<Mach
       await cleanup.run();
       return undefined;
     }
+    cleanup.defer(() => removeMadeLayer(spec));
     cleanup.defer(() => isGone(process));
     cleanup.defer(() => signalProcess(process, 'SIGKILL'));
     const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -61,11 +62,10 @@ static void take_place(int fd, int place) {
   close(fd);
 }
 
-static const char *moved(struct order *order, const char *path) {
+static struct move *find_move(struct order *order, const char *path) {
   for (int i = 0; i < order->move_count; i++) {
     if (strcmp(order->moves[i].from, path) == 0) {
-      order->moves[i].done = true;
-      return order->moves[i].to;
+      return &order->moves[i];
     }
   }
   return NULL;
@@ -104,15 +104,60 @@ static void renew_socket(struct order *order, int fd) {
   socklen_t length = sizeof address - 1, size = sizeof(int);
   int listens = 0;
   getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
-  const char *to = getsockname(fd, (struct sockaddr *)&address, &length) == 0 ? moved(order, address.sun_path) : NULL;
-  if (listens && to == NULL) {
+  struct move *move = getsockname(fd, (struct sockaddr *)&address, &length) == 0 ? find_move(order, address.sun_path) : NULL;
+  if (listens && move == NULL) {
     refuse("nothing takes the place of", address.sun_path);
   }
-  int renewed = listens ? listen_at(to, fcntl(fd, F_GETFL)) : ended_connection();
+  int renewed = listens ? listen_at(move->to, fcntl(fd, F_GETFL)) : ended_connection();
   if (renewed < 0) {
-    refuse("listening at", to == NULL ? "nothing" : to);
+    refuse("listening at", listens ? move->to : "nothing");
   }
   take_place(renewed, fd);
+  if (listens) {
+    move->done = true;
+  }
+}
+
+/* Without its holes: a disk has sixty gigabytes of them. */
+static bool copy_contents(int from, int to) {
+  static char bytes[256 << 10];
+  struct stat st;
+  bool ok = fstat(from, &st) == 0 && ftruncate(to, st.st_size) == 0;
+  off_t at = 0;
+  while (ok && (at = lseek(from, at, SEEK_DATA)) >= 0) {
+    off_t end = lseek(from, at, SEEK_HOLE);
+    while (ok && at < end) {
+      size_t part = end - at < (off_t)sizeof bytes ? (size_t)(end - at) : sizeof bytes;
+      ssize_t n = pread(from, bytes, part, at);
+      ok = n > 0 && pwrite(to, bytes, (size_t)n, at) == n;
+      at += n;
+    }
+  }
+  return ok && errno == ENXIO;
+}
+
+/* Complete or not there at all, whoever is killed meanwhile. */
+static void make_file(int from, const char *path) {
+  char aside[4096];
+  snprintf(aside, sizeof aside, "%s.tmp", path);
+  int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0 || !copy_contents(from, fd) || rename(aside, path) != 0) {
+    unlink(aside);
+    refuse("making", path);
+  }
+  close(fd);
+}
+
+static void renew_file(struct move *move, int fd) {
+  if (move->copies && !move->done) {
+    make_file(fd, move->to);
+  }
+  int file = open(move->to, (fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_CLOEXEC);
+  if (file < 0) {
+    refuse("opening", move->to);
+  }
+  take_place(file, fd);
+  move->done = true;
 }
 
 static void renew(struct order *order, int fd) {
@@ -120,19 +165,15 @@ static void renew(struct order *order, int fd) {
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, path, sizeof path - 1);
   path[length < 0 ? 0 : length] = 0;
-  const char *to = moved(order, path);
+  struct move *move = find_move(order, path);
   if (fd == order->card_at) {
     take_place(order->card, fd);
   } else if (strcmp(path, "anon_inode:[eventfd]") == 0) {
     renew_event(fd);
   } else if (strncmp(path, "socket:", 7) == 0) {
     renew_socket(order, fd);
-  } else if (to != NULL) {
-    int file = open(to, (fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_CLOEXEC);
-    if (file < 0) {
-      refuse("opening", to);
-    }
-    take_place(file, fd);
+  } else if (move != NULL) {
+    renew_file(move, fd);
   }
 }
 

@@ -8,6 +8,7 @@
  *   name NAME         what lists of processes show instead of this one's name
  *   card FD           the descriptor that came along takes the place of this one
  *   move OLD<TAB>NEW  what is open as OLD, a file or a socket that listens, is opened as NEW
+ *   copy OLD<TAB>NEW  the same, and NEW is made of what is in OLD at this moment
  * The answer is {"pid":N} or {"error":"…"}. The end of the channel is the end of this process, not of its copies.
  */
 #include "zygote.h"
@@ -61,10 +62,9 @@ static bool parse_order(char *text, struct order *order) {
       order->name = line + 5;
     } else if (strncmp(line, "card ", 5) == 0) {
       order->card_at = atoi(line + 5);
-    } else if (strncmp(line, "move ", 5) == 0 && tab != NULL && order->move_count < MAX_MOVES) {
+    } else if ((strncmp(line, "move ", 5) == 0 || strncmp(line, "copy ", 5) == 0) && tab != NULL && order->move_count < MAX_MOVES) {
       *tab = 0;
-      order->moves[order->move_count].from = line + 5;
-      order->moves[order->move_count++].to = tab + 1;
+      order->moves[order->move_count++] = (struct move){line + 5, tab + 1, *line == 'c', false};
     } else {
       return false;
     }

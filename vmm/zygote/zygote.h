@@ -9,11 +9,13 @@
 
 enum { MAX_MOVES = 16 };
 
+struct move {
+  const char *from, *to;
+  bool copies, done;
+};
+
 struct order {
-  struct {
-    const char *from, *to;
-    bool done;
-  } moves[MAX_MOVES];
+  struct move moves[MAX_MOVES];
   int move_count, card, card_at;
   const char *name;
 };

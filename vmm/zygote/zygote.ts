@@ -12,7 +12,7 @@ import { loadClone } from '../qemu/clone.ts';
 import { machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { stderrPath } from '../qemu/machine.ts';
-import type { RootedDisks } from '../qemu/machine-class.ts';
+import { type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
 import type { Template } from '../template/types.ts';
 import { rehearse } from './rehearse.ts';
 
@@ -23,8 +23,9 @@ const COPY_MS = 10_000;
 /** A QEMU whose stopped guest has mounted its root and rehearsed a start. It makes copies of itself and is none of the machines. */
 export interface Zygote {
   /**
-   * A process like this one, with the machine's own sockets, console and writable layer, which are there already, and
-   * its card behind `card`, which stays open here. Its guest is stopped. Throws VMM_START with the reason.
+   * A process like this one, with the machine's own sockets, and console, which is there already. Its writable layer is made of
+   * this one's, which its guest has mounted; its card ends at `card`, which stays open here. Its guest is stopped. Throws
+   * VMM_START with the reason.
    */
   copy(spec: MachineSpec, card: Socket, signal?: AbortSignal): Promise<ProcessIdentity>;
   /** Resolves when it is gone, whoever ended it. */
@@ -109,6 +110,14 @@ const letGo = (child: ChildProcess): Socket => {
     .unref();
 };
 
+/** The layer of a machine that was made by copying and did not come to anything. */
+export const removeMadeLayer = async (spec: MachineSpec): Promise<void> => {
+  const path = rootDisks(spec)?.upper.path;
+  for (const file of path === undefined ? [] : [path, `${path}.tmp`]) {
+    await rm(file, { force: true });
+  }
+};
+
 /** Of a zygote: as its sockets are named, which is as they were asked for, and as the kernel names its files. */
 interface Folder {
   readonly sockets: string;
@@ -141,6 +150,15 @@ class QemuZygote implements Zygote {
 
   /** Not to be cut short: a copy that nobody hears of would run for ever. */
   async #copy(spec: MachineSpec, card: Socket): Promise<ProcessIdentity> {
+    try {
+      return await this.#ordered(spec, card);
+    } catch (error) {
+      await removeMadeLayer(spec);
+      throw error;
+    }
+  }
+
+  async #ordered(spec: MachineSpec, card: Socket): Promise<ProcessIdentity> {
     const answer = await withDeadline({ ms: COPY_MS, what: `a copy of a machine for ${spec.name}` }, () =>
       this.#ask(this.#order(spec), card),
     );
@@ -157,15 +175,15 @@ class QemuZygote implements Zygote {
     const { sockets, files } = this.#folder;
     const own = machineSockets(sockets);
     const theirs = machineSockets(spec.runDir);
-    const moves = [
-      [own.control, theirs.control],
-      [own.agent, theirs.agent],
-      [join(files, 'console'), spec.consoleLog],
-      [stderrPath({ spec: { ...spec, runDir: files } }), stderrPath({ spec })],
+    const lines = [
+      ['move', own.control, theirs.control],
+      ['move', own.agent, theirs.agent],
+      ['move', join(files, 'console'), spec.consoleLog],
+      ['move', stderrPath({ spec: { ...spec, runDir: files } }), stderrPath({ spec })],
       // As the kernel names a file that was removed.
-      [`${join(files, UPPER)} (deleted)`, spec.disks[1]?.path],
+      ['copy', `${join(files, UPPER)} (deleted)`, spec.disks[1]?.path],
     ];
-    return [`name hypr-${spec.name}`, `card ${CARD_FD}`, ...moves.map(([from, to]) => `move ${from}\t${to}`)].join('\n');
+    return [`name hypr-${spec.name}`, `card ${CARD_FD}`, ...lines.map(([verb, from, to]) => `${verb} ${from}\t${to}`)].join('\n');
   }
 
   #ask(order: string, card: Socket): Promise<unknown> {
