@@ -205,8 +205,8 @@ describe('a template with a root', () => {
       disks: [root(), { serial: 'upper', path: join(dir, `${name}.ext4`), format: 'raw', readOnly: false, blank }],
       ...changes,
     });
-  const makeVolume = async (): Promise<DiskSpec> => {
-    const disk = await makeDisk('vol0', 64);
+  const makeVolume = async (serial: string): Promise<DiskSpec> => {
+    const disk = await makeDisk(serial, 64);
     await mustRun(workshop.toolchain.mkfsExt4.file, [...workshop.toolchain.mkfsExt4.prefix, '-q', disk.path]);
     return disk;
   };
@@ -256,7 +256,7 @@ describe('a template with a root', () => {
   it('leaves a volume its place, and puts the files of the machine on top of it', async () => {
     const spec = rooted('vol');
     const mount = { kind: 'disk', disk: 'vol0', readOnly: false } as const;
-    const guest = await wake(await create({ ...spec, disks: [...spec.disks, await makeVolume()] }), {
+    const guest = await wake(await create({ ...spec, disks: [...spec.disks, await makeVolume('vol0')] }), {
       ...both,
       hostname: 'mine',
       mounts: [
@@ -275,11 +275,11 @@ describe('a template with a root', () => {
     name: string,
     process: Partial<ProcessSpec>,
   ): Promise<{ readonly mounts: string; readonly output: string }> => {
-    const guest = await wake(await create({ ...rooted(name), disks: [...rooted(name).disks, await makeVolume()] }), {
+    const guest = await wake(await create({ ...rooted(name), disks: [...rooted(name).disks, await makeVolume(`${name}-vol`)] }), {
       root: { ...both.root, readOnly: true },
       mounts: [
         { kind: 'tmpfs', target: '/late', readOnly: false, mode: 0o755 },
-        { kind: 'disk', disk: 'vol0', target: '/frozen', readOnly: true, seed: false },
+        { kind: 'disk', disk: `${name}-vol`, target: '/frozen', readOnly: true, seed: false },
       ],
     });
     // A program before the workload is none of its kin.
