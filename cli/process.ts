@@ -4,6 +4,7 @@ import { Interrupts } from './interrupts.ts';
 import { flush } from './output.ts';
 import { exitCodeOf, formatError } from './print-error.ts';
 import { Terminal } from './terminal.ts';
+import type { ProcessOutput } from './wiring.ts';
 
 const SIGPIPE_CODE = 141;
 const SIGHUP_CODE = 129;
@@ -20,7 +21,8 @@ const interrupts = new Interrupts(() => leave(130));
 
 const crash = (error: unknown): never => {
   terminal.restore();
-  const { stderr, env } = process;
+  const { env } = process;
+  const stderr = output('stderr');
   const color = stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
   stderr.write(formatError(error, { color, json: false, unicode: true, columns: stderr.columns ?? 80 }));
   return leave(exitCodeOf(error));
@@ -34,6 +36,18 @@ const onOutputError = (error: NodeJS.ErrnoException): void => {
   crash(error);
 };
 
+const made = new Set<NodeJS.WriteStream>();
+
+/** Node makes its streams when they are asked for, for 2 ms each, and so do we: most commands say nothing on stderr, some nothing at all. */
+const output: ProcessOutput = (name) => {
+  const stream = process[name];
+  if (!made.has(stream)) {
+    made.add(stream);
+    stream.on('error', onOutputError);
+  }
+  return stream;
+};
+
 /** Runs the command line of this process to its end: signals, streams, exit code. */
 export const runProcess = async (): Promise<void> => {
   takeExtraCertificates();
@@ -43,21 +57,19 @@ export const runProcess = async (): Promise<void> => {
   process.on('SIGINT', () => interrupts.fire());
   process.on('SIGTERM', () => interrupts.fire());
   process.on('SIGHUP', () => leave(SIGHUP_CODE));
-  process.stdout.on('error', onOutputError);
-  process.stderr.on('error', onOutputError);
-
   const argv = process.argv.slice(2);
   if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-v')) {
     const { HYPR_VERSION } = await import('./version.ts');
-    process.stdout.write(`hypr version ${HYPR_VERSION}\n`);
+    output('stdout').write(`hypr version ${HYPR_VERSION}\n`);
     return;
   }
   traceProcess(`hypr ${argv.join(' ')}`.slice(0, 80));
   const ended = beginSpan('command');
   const [{ runCli }, { createContext }] = await Promise.all([import('./run.ts'), import('./wiring.ts')]);
-  const code = await runCli(argv, createContext({ terminal, interrupts }));
+  const code = await runCli(argv, createContext({ terminal, interrupts, output }));
   ended();
-  await flush(process.stdout);
-  await flush(process.stderr);
+  for (const stream of made) {
+    await flush(stream);
+  }
   leave(code);
 };

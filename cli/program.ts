@@ -21,14 +21,17 @@ export type Parsed =
  * Turns arguments (without node and script) into a command, its arguments and all flags, global ones
  * from before and after the command merged. Throws HYPR_USAGE with a suggestion for what is not known.
  */
-export const parseCommandLine = (argv: readonly string[]): Parsed => {
+export const parseCommandLine = (argv: readonly string[]): Parsed => parseAmong(argv, false);
+
+/** `all`: with the commands that no word of the command line is, for suggestions. To make those takes longer than all the rest. */
+const parseAmong = (argv: readonly string[], all: boolean): Parsed => {
   let parsed: Parsed | undefined;
   let printed = '';
   const named = new Set(argv);
   const report = (result: Parsed): void => {
     parsed = result;
   };
-  const root = buildCommand(rootCommand, [], { report, isNamed: (name) => named.has(name) });
+  const root = buildCommand(rootCommand, [], { report, all, isNamed: (name) => named.has(name) });
   const write = (text: string): void => {
     printed += text;
   };
@@ -38,6 +41,9 @@ export const parseCommandLine = (argv: readonly string[]): Parsed => {
   } catch (error) {
     if (!(error instanceof CommanderError)) {
       throw error;
+    }
+    if (error.code === 'commander.unknownCommand' && !all) {
+      return parseAmong(argv, true);
     }
     if (error.exitCode !== 0 && error.code !== 'commander.help') {
       throw usageError(error);
@@ -133,10 +139,11 @@ interface Building {
   readonly report: (parsed: Parsed) => void;
   /** Whether a word of the command line is this; no other command can be the one to run. */
   readonly isNamed: (name: string) => boolean;
+  readonly all: boolean;
 }
 
 const buildCommand = (spec: CommandSpec, parents: readonly string[], building: Building): GoCommand => {
-  const { report, isNamed } = building;
+  const { report, isNamed, all } = building;
   const path = [...parents, spec.name];
   const command = new GoCommand(spec, path);
   for (const flag of flagsOf(spec)) {
@@ -144,8 +151,9 @@ const buildCommand = (spec: CommandSpec, parents: readonly string[], building: B
   }
   if (spec.commands) {
     command.enablePositionalOptions();
-    for (const child of spec.commands) {
-      // Of the others only the names are needed, for suggestions: a hundred commands with their flags take longer to make than most take to run.
+    const named = spec.commands.filter((child) => isNamed(child.name));
+    for (const child of all || named.length === 0 ? spec.commands : named) {
+      // Of the others only the names are needed, for suggestions.
       command.addCommand(isNamed(child.name) ? buildCommand(child, path, building) : new GoCommand(child, [...path, child.name]));
     }
     if (path.length === 1) {

@@ -7,14 +7,25 @@ import type { CliContext, ConfigArgs, ProjectOptions } from './context.ts';
 import type { Interrupts } from './interrupts.ts';
 import type { Terminal } from './terminal.ts';
 
+/** A stream of the process, made when it is asked for the first time. */
+export type ProcessOutput = (name: 'stdout' | 'stderr') => NodeJS.WriteStream;
+
 /** The context of the real process. Engine and loader are imported when a command asks for them. */
-export const createContext = (options: { readonly terminal: Terminal; readonly interrupts: Interrupts }): CliContext => ({
-  // Node makes it when it is asked for, for 3 ms: most commands read nothing.
+export const createContext = (options: {
+  readonly terminal: Terminal;
+  readonly interrupts: Interrupts;
+  readonly output: ProcessOutput;
+}): CliContext => ({
+  // Made when they are asked for.
   get stdin() {
     return process.stdin;
   },
-  stdout: process.stdout,
-  stderr: process.stderr,
+  get stdout() {
+    return options.output('stdout');
+  },
+  get stderr() {
+    return options.output('stderr');
+  },
   env: process.env,
   cwd: process.cwd(),
   home: homedir(),
@@ -25,7 +36,7 @@ export const createContext = (options: { readonly terminal: Terminal; readonly i
   loadProject: async (project) => {
     const { loadProject } = await traced('load the loader', undefined, () => import('../compose/load.ts'));
     const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project)));
-    printWarnings(loaded.warnings);
+    printWarnings(loaded.warnings, options.output);
     return loaded.project;
   },
   config: async (project, args) => {
@@ -35,7 +46,7 @@ export const createContext = (options: { readonly terminal: Terminal; readonly i
       return engine.resolveDigest(reference, options.interrupts.signal);
     };
     const result = await runConfig({ ...loadOptions({ ...project, services: args.services }), ...configOptions(args), resolveDigest });
-    printWarnings(result.warnings);
+    printWarnings(result.warnings, options.output);
     return result.stdout;
   },
 });
@@ -79,13 +90,13 @@ const readStdin = async (): Promise<Uint8Array> => {
   return Buffer.concat(parts);
 };
 
-const printWarnings = (warnings: readonly Warning[]): void => {
+const printWarnings = (warnings: readonly Warning[], output: ProcessOutput): void => {
   for (const warning of warnings) {
     const place = warning.where ? `${formatPlace(warning.where)}: ` : '';
     const also = warning.also.length === 0 ? '' : ` (the other: ${warning.also.map(formatPlace).join(', ')})`;
-    process.stderr.write(`warning: ${sanitiseName(place + warning.message + also)}\n`);
+    output('stderr').write(`warning: ${sanitiseName(place + warning.message + also)}\n`);
     if (warning.hint !== undefined) {
-      process.stderr.write(`  hint: ${sanitiseName(warning.hint)}\n`);
+      output('stderr').write(`  hint: ${sanitiseName(warning.hint)}\n`);
     }
   }
 };

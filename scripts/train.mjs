@@ -50,7 +50,7 @@ const runCommands = async ({ runCli, createContext, Interrupts, Terminal }, line
   for (const line of lines) {
     const stdin = new PassThrough();
     stdin.end();
-    const context = createContext({ terminal: new Terminal(), interrupts: new Interrupts() });
+    const context = createContext({ terminal: new Terminal(), interrupts: new Interrupts(), output: sink });
     const streams = { stdin, stdout: sink(), stderr: sink(), cwd: home };
     await runCli(['compose', '-p', 'p', '-f', join(home, 'compose.yaml'), ...line.split(' ')], { ...context, ...streams });
   }
