@@ -18,9 +18,8 @@ const READY_DEADLINE_MS = 120_000;
  * process's end race, so that a crash cannot hang the command.
  */
 export const startSupervisor = async (stack: string, paths: HomePaths, signal?: AbortSignal): Promise<readonly string[]> => {
-  const logDir = join(paths.logs, stack);
-  await mkdir(logDir, { recursive: true, mode: 0o700 });
-  const stderrPath = join(logDir, 'supervisor.err');
+  const stderrPath = supervisorErrors(paths, stack);
+  await mkdir(dirname(stderrPath), { recursive: true, mode: 0o700 });
   const stderr = await open(stderrPath, 'w', 0o600);
   try {
     return await traced('start the supervisor', undefined, () =>
@@ -30,6 +29,9 @@ export const startSupervisor = async (stack: string, paths: HomePaths, signal?: 
     await stderr.close();
   }
 };
+
+/** The file that a supervisor's stderr goes to: empty unless it failed. */
+export const supervisorErrors = (paths: HomePaths, stack: string): string => join(paths.logs, stack, 'supervisor.err');
 
 const launch = (stack: string, stderr: number, stderrPath: string): Promise<readonly string[]> =>
   new Promise((resolve, reject) => {

@@ -1,10 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { sleep } from '../base/deadline.ts';
 import { HyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import { identifyProcess, isAlive } from '../base/process.ts';
 import { type ApiClient, connectApi } from './api/client.ts';
 import { stackPaths } from './stack-paths.ts';
-import { startSupervisor } from './start-supervisor.ts';
+import { startSupervisor, supervisorErrors } from './start-supervisor.ts';
 
 export interface SupervisorLinkOptions {
   readonly stack: string;
@@ -82,7 +83,7 @@ export class SupervisorLink {
 
   async #connect(): Promise<ApiClient | undefined> {
     // A socket that nobody listens on refuses at once.
-    const api = connectApi(stackPaths(this.#options.stack).apiSocket);
+    const api = connectApi(stackPaths(this.#options.stack).apiSocket, () => lastWords(this.#options));
     try {
       const { pid } = await api.rpc.info({}, { timeoutMs: 10_000 });
       this.#pid = pid;
@@ -117,6 +118,16 @@ export class SupervisorLink {
     }
   }
 }
+
+/** The end of what the supervisor wrote when it failed. */
+const lastWords = ({ paths, stack }: SupervisorLinkOptions): string[] => {
+  try {
+    const lines = readFileSync(supervisorErrors(paths, stack), 'utf8').split('\n');
+    return lines.filter((line) => line.trim() !== '').slice(-8);
+  } catch {
+    return [];
+  }
+};
 
 const LOCKED_FOR_MS = 15_000;
 const ENDING_MS = 1_000;

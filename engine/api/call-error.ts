@@ -8,6 +8,8 @@ export class CallError extends Error {
   readonly code: string;
   /** What ERROR_HEADER said. */
   readonly json: string | undefined;
+  /** What the other side said when it failed; empty when it was killed. */
+  lastWords: readonly string[] = [];
 
   constructor(code: string, message: string, json?: string) {
     super(message);
@@ -28,12 +30,28 @@ export const fromCallError = (error: unknown, signal?: AbortSignal): HyprError =
     return new HyprError('HYPR_CANCELLED', 'cancelled', { cause: error });
   }
   if (WENT_AWAY.has(error.code)) {
-    return new HyprError('SUPERVISOR_FAILED', `the supervisor of the stack went away (${error.message})`, {
-      hint: 'run the command again: it takes over what still runs',
-      cause: error,
-    });
+    return goneError(error);
   }
   return new HyprError('SUPERVISOR_FAILED', error.message, { cause: error });
 };
 
-const WENT_AWAY: ReadonlySet<string> = new Set(['unavailable', 'aborted', 'unknown', 'canceled']);
+const WENT_AWAY: ReadonlySet<string> = new Set(['unavailable', 'aborted', 'canceled']);
+
+/** A supervisor that fails says why before it ends; one that is killed, or told to end, is no mistake of ours. */
+const goneError = (error: CallError): HyprError => {
+  const hint = 'run the command again: it takes over what still runs';
+  return error.lastWords.length > 0
+    ? new HyprError('SUPERVISOR_FAILED', 'the supervisor of the stack failed in the middle of this command', {
+        hint,
+        details: error.lastWords,
+        cause: error,
+      })
+    : new HyprError(
+        'SUPERVISOR_GONE',
+        `the supervisor of the stack was killed, or told to end, in the middle of this command (${error.message})`,
+        {
+          hint,
+          cause: error,
+        },
+      );
+};

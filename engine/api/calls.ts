@@ -35,10 +35,13 @@ const CODES: Readonly<Record<number, string>> = {
 /** Connections to one socket: a call has one for itself, and one that is free is used again. */
 export class Connections {
   readonly #socket: string;
+  readonly #lastWords: () => readonly string[];
   readonly #open = new Set<HttpConnection>();
 
-  constructor(socket: string) {
+  /** `lastWords`: what the process behind the socket said when it failed; asked when a connection breaks. */
+  constructor(socket: string, lastWords: () => readonly string[] = () => []) {
     this.#socket = socket;
+    this.#lastWords = lastWords;
   }
 
   close(): void {
@@ -108,7 +111,7 @@ export class Connections {
     const timer = timeoutMs && setTimeout(() => stop(new CallError('deadline_exceeded', 'no answer in time')), timeoutMs);
     return {
       connection,
-      reasonOf: (error: unknown): unknown => reason ?? error,
+      reasonOf: (error: unknown): unknown => reason ?? this.#withLastWords(error),
       end: () => {
         signal?.removeEventListener('abort', onAbort);
         clearTimeout(timer);
@@ -118,6 +121,13 @@ export class Connections {
         }
       },
     };
+  }
+
+  #withLastWords(error: unknown): unknown {
+    if (error instanceof CallError && error.code === 'unavailable') {
+      error.lastWords = this.#lastWords();
+    }
+    return error;
   }
 }
 

@@ -9,9 +9,9 @@ export interface ApiClient {
 
 export type SupervisorCalls = ReturnType<typeof callsOver>;
 
-/** A supervisor's socket as its methods. Nothing is sent before the first call; a connection stays until `close`. */
-export const connectApi = (socket: string): ApiClient => {
-  const connections = new Connections(socket);
+/** A supervisor's socket as its methods. Nothing is sent before the first call; a connection stays until `close`. `lastWords` as Connections has it. */
+export const connectApi = (socket: string, lastWords?: () => readonly string[]): ApiClient => {
+  const connections = new Connections(socket, lastWords);
   return { rpc: callsOver(connections), close: () => connections.close() };
 };
 

@@ -203,6 +203,6 @@ export class HttpConnection {
 
   #refuse(what: string): never {
     this.close(what);
-    throw new CallError('unavailable', what);
+    throw new CallError('data_loss', what);
   }
 }

@@ -152,7 +152,7 @@ describe('operations', () => {
     const up = collect(api.rpc.up(upRequest(shopOf(stack, { db: {} })))).catch((error) => fromCallError(error));
     await stack.until(() => stack.platform.vmm.machines.has('shop-db-1'));
     await server.close();
-    expect(await up).toMatchObject({ code: 'SUPERVISOR_FAILED', hint: 'run the command again: it takes over what still runs' });
+    expect(await up).toMatchObject({ code: 'SUPERVISOR_GONE', hint: 'run the command again: it takes over what still runs' });
   });
 });
 

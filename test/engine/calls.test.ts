@@ -11,7 +11,7 @@ import { ExecOutput, LogRecord, PsResponse } from '../../engine/api/messages.ts'
 import { Cue } from './support/pushable.ts';
 
 /** A server that answers each request head with what `answer` says, and what it was sent. */
-const serve = async (answer: (connection: net.Socket, request: string) => void) => {
+const serve = async (answer: (connection: net.Socket, request: string) => void, lastWords?: () => readonly string[]) => {
   const dir = mkdtempSync(join(tmpdir(), 'hypr-calls-'));
   const socket = join(dir, 's');
   const connections: net.Socket[] = [];
@@ -21,7 +21,7 @@ const serve = async (answer: (connection: net.Socket, request: string) => void) 
     connection.on('data', (data) => answer(connection, data.toString('latin1')));
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
-  const api = connectApi(socket);
+  const api = connectApi(socket, lastWords);
   onTestFinished(() => {
     api.close();
     server.close();
@@ -111,17 +111,35 @@ describe('a call that fails', () => {
     [
       'in its last envelope',
       [streamHead, chunk(envelope(2, Buffer.from('{"error":{"code":"internal","message":"no"}}'))), lastChunk],
-      'no',
+      'SUPERVISOR_FAILED',
+      /^no$/,
     ],
-    ['without one', [streamHead, chunk(envelope(0, line('one'))), lastChunk], /went away \(the answer is cut off\)/],
-    ['with a status', [Buffer.from('HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno')], /went away \(HTTP 503\)/],
-    ['in what is no HTTP', [Buffer.from('SSH-2.0\r\n')], /went away \(an answer that is not HTTP\)/],
-    ['in a chunk', [streamHead, Buffer.from('zz\r\n')], /went away \(a chunk without a size\)/],
-  ])('%s says why', async (_, answer, message) => {
+    [
+      'without one',
+      [streamHead, chunk(envelope(0, line('one'))), lastChunk],
+      'SUPERVISOR_GONE',
+      /was killed, or told to end, .*\(the answer is cut off\)/,
+    ],
+    ['with a status', [Buffer.from('HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno')], 'SUPERVISOR_GONE', /\(HTTP 503\)/],
+    ['in what is no HTTP', [Buffer.from('SSH-2.0\r\n')], 'SUPERVISOR_FAILED', /^an answer that is not HTTP$/],
+    ['in a chunk', [streamHead, Buffer.from('zz\r\n')], 'SUPERVISOR_FAILED', /^a chunk without a size$/],
+  ])('%s says why', async (_, answer, code, message) => {
     const { api } = await serve((connection) => connection.write(Buffer.concat(answer)));
+    expect(await failure(linesOf(api.rpc.logs({ services: [] })))).toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  test.each([
+    ['was killed', [], 'SUPERVISOR_GONE'],
+    ['failed, whose last words are told', ['Error: no such table', '    at open (store.ts:1:1)'], 'SUPERVISOR_FAILED'],
+  ] as const)('is cut off by a supervisor that %s', async (_, words, code) => {
+    const { api } = await serve(
+      (connection) => connection.destroy(),
+      () => words,
+    );
     expect(await failure(linesOf(api.rpc.logs({ services: [] })))).toMatchObject({
-      code: 'SUPERVISOR_FAILED',
-      message: typeof message === 'string' ? message : expect.stringMatching(message),
+      code,
+      details: words,
+      hint: 'run the command again: it takes over what still runs',
     });
   });
 
@@ -132,7 +150,7 @@ describe('a call that fails', () => {
     const records = api.rpc.logs({ services: [] })[Symbol.asyncIterator]();
     expect((await records.next()).value).toMatchObject({ line: 'one' });
     connections[0]?.destroy();
-    expect(await failure(records.next())).toMatchObject({ message: expect.stringContaining('went away') });
+    expect(await failure(records.next())).toMatchObject({ code: 'SUPERVISOR_GONE' });
     expect((await api.rpc.logs({ services: [] })[Symbol.asyncIterator]().next()).value).toMatchObject({ line: 'one' });
     expect(connections.length).toBe(2);
   });
