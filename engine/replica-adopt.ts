@@ -4,7 +4,7 @@ import type { Machine } from '../vmm/machine.ts';
 import { nextState } from './lifecycle.ts';
 import type { Platform, Publication } from './platform.ts';
 import { publishPorts } from './publish.ts';
-import type { BootContext, Run } from './replica-run.ts';
+import { type BootContext, machineDir, type Run } from './replica-run.ts';
 import type { VmRow } from './state/records.ts';
 
 const log = logger('adopt');
@@ -44,6 +44,8 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
 
 const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal): Promise<Machine | undefined> => {
   if (row.machine === undefined) {
+    // Its supervisor may have been killed while it began: what is left of that has its disks.
+    await platform.vmm.sweepBegun?.(machineDir(row, platform));
     return undefined;
   }
   try {

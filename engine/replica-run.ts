@@ -66,7 +66,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
   await mkdir(logs, { recursive: true, mode: 0o700 });
   return {
     name: vm.name,
-    runDir: join(platform.runDir, `m-${shortHash(vm.id, 8)}`),
+    runDir: machineDir(vm, platform),
     consoleLog: join(logs, `${vm.name}.console.log`),
     root,
     upper,
@@ -77,6 +77,10 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
     siblings: context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && other.imageId === vm.imageId).length,
   };
 };
+
+/** Folder of a replica's machine while there is one: its sockets. */
+export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, 'runDir'>): string =>
+  join(platform.runDir, `m-${shortHash(id, 8)}`);
 
 /** Emulated processors cost the host's cores even when idle at boot: one is faster than two. With KVM, two as the seeds promise. */
 export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number =>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
+import { machineDir } from '../../engine/replica-run.ts';
 import { linesOf, openTestStack, shopOf, type TestStack, waitTurn } from './support/stack.ts';
 
 const NONE = new AbortController().signal;
@@ -140,6 +141,16 @@ describe('taking over from a supervisor that is gone', () => {
     expect(found).toEqual(['shop-web-1 had not been started']);
     expect(next.row('shop-web-1')).toMatchObject({ state: 'created', machine: undefined });
     expect(stack.platform.vmm.machines.size).toBe(0);
+  });
+
+  test('killed before a machine that began was on record: what it left is swept', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    await stack.verb('stop');
+    const swept: string[] = [];
+    Object.assign(stack.platform.vmm, { sweepBegun: async (runDir: string) => void swept.push(runDir) });
+    await takeOver(stack, () => rewrite(stack, 'shop-web-1', { state: 'starting', machine: undefined, startedAt: undefined }));
+    expect(swept).toEqual([machineDir(stack.row('shop-web-1'), stack.platform)]);
   });
 
   test('killed while it stopped a replica: the stop goes on', async () => {

@@ -5,6 +5,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { exists } from '../../base/files.ts';
 import { logger } from '../../base/log.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
+import { noteBegun, sweepBegun } from '../begun.ts';
 import { lastLines } from '../console.ts';
 import { copySparse, makeExt4Disk } from '../disks.ts';
 import type { Machine, MachineRecord, MachineSpec, SavedMachine, Vmm } from '../machine.ts';
@@ -57,6 +58,7 @@ export const createQemuVmm = ({ templates, nursery, ...settings }: QemuOptions):
     restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
     ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
     sweep: sweepMachine,
+    sweepBegun,
   };
 };
 
@@ -232,6 +234,7 @@ const bringUpCopy = async (input: CreateInput, template: Template): Promise<Mach
       await cleanup.run();
       return undefined;
     }
+    noteBegun(spec.runDir, process);
     cleanup.defer(() => removeMadeLayer(spec));
     cleanup.defer(() => isGone(process));
     cleanup.defer(() => signalProcess(process, 'SIGKILL'));
@@ -292,6 +295,7 @@ const startShares = async (
     spec.shares.map(async (share, index) => {
       const options = { tool: settings.toolchain.virtiofsd, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
       const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
+      noteBegun(spec.runDir, identity);
       cleanup.defer(() => signalProcess(identity, 'SIGKILL'));
       return identity;
     }),

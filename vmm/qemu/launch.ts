@@ -7,6 +7,7 @@ import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { awaitFile } from '../await-socket.ts';
+import { noteBegun } from '../begun.ts';
 import { lastLines } from '../console.ts';
 import { childEnv } from '../environment.ts';
 import type { MachineSpec } from '../machine.ts';
@@ -71,12 +72,20 @@ const spawnQemu = async ({ settings, spec, inherits, beginning, onSpawn }: Launc
       env: childEnv(command.env),
       stdio: ['ignore', 'ignore', stderr.fd, ...inherits],
     });
+    noteChild(spec, child);
     onSpawn?.(child);
     child.unref();
     child.on('error', () => {});
     return child;
   } finally {
     await stderr.close();
+  }
+};
+
+const noteChild = ({ runDir }: MachineSpec, { pid }: ChildProcess): void => {
+  const identity = pid === undefined ? undefined : identifyProcess(pid);
+  if (identity !== undefined) {
+    noteBegun(runDir, identity);
   }
 };
 
