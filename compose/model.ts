@@ -76,6 +76,8 @@ export interface Service {
   network_mode?: string;
   mac_address?: string;
   profiles?: string[];
+  post_start?: HookConfig[];
+  pre_stop?: HookConfig[];
   [attribute: string]: unknown;
 }
 
@@ -132,6 +134,15 @@ export interface HealthcheckConfig {
   start_interval?: string;
   retries?: number;
   disable?: boolean;
+}
+
+/** A program that is run in a service's container beside its own. */
+export interface HookConfig {
+  command?: string[] | null;
+  user?: string;
+  privileged?: boolean;
+  working_dir?: string;
+  environment?: Record<string, string | null>;
 }
 
 export interface ServiceNetwork {

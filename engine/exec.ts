@@ -51,7 +51,8 @@ const pickReplica = (supervisor: StackSupervisor, options: Place): Replica => {
   return picked;
 };
 
-const execProcess = (workload: ProcessSpec, options: ExecOptions): ProcessSpec => {
+/** What runs beside a workload: as it, where nothing else is said. */
+export const execProcess = (workload: ProcessSpec, options: Omit<ExecOptions, 'service' | 'index' | 'detach'>): ProcessSpec => {
   const names = new Set(options.env.map((entry) => entry.split('=', 1)[0]));
   return {
     ...workload,

@@ -6,6 +6,7 @@ import type { Image } from '../builder/types.ts';
 import type { EventBus } from './bus.ts';
 import { awaitReplicas, judgeCondition } from './conditions.ts';
 import type { DesiredStack } from './desired.ts';
+import { runPostStart, runPreStop } from './hooks.ts';
 import type { StackNetworks } from './networks.ts';
 import type { Operation, PlanNode } from './plan.ts';
 import { labelOf, reportNode } from './progress.ts';
@@ -74,14 +75,18 @@ const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Pro
       return createReplica(context, operation.replica);
     case 'boot':
       return bootTurn(() => needReplica(context, operation.replica).boot(signal));
-    case 'start':
-      return needReplica(context, operation.replica).start(signal);
+    case 'start': {
+      const replica = needReplica(context, operation.replica);
+      await replica.start(signal);
+      return runPostStart(replica, context.replicaContext, signal);
+    }
     case 'stop': {
       const replica = context.replicas.get(operation.replica);
       if (replica === undefined) {
         // A one-off of --rm that has ended meanwhile.
         return;
       }
+      await runPreStop(replica, context.replicaContext, signal);
       const graceMs = operation.timeout === undefined ? replica.row.spec.stopGraceMs : operation.timeout * 1000;
       return replica.stop({ graceMs, byUser: true });
     }
@@ -178,6 +183,7 @@ const resumeReplica = async (context: HandsContext, name: string, signal: AbortS
     context.bus.emit({ type: 'warning', message: `${name} could not go on where it was and starts afresh: ${problem}` });
     await replica.boot(signal);
     await replica.start(signal);
+    await runPostStart(replica, context.replicaContext, signal);
   }
 };
 

@@ -1,13 +1,13 @@
 import { posix } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import type { ImageRuntime } from '../builder/types.ts';
-import type { Project, Service } from '../compose/model.ts';
+import type { HookConfig, Project, Service } from '../compose/model.ts';
 import { parseBytes, parseDuration } from '../compose/units.ts';
 import type { ProcessSpec } from '../guest/types.ts';
 import { resolveFiles, resolveMounts } from './resolve-mounts.ts';
 import { resolveNetworks, resolvePorts } from './resolve-networks.ts';
 import { signalNumber } from './signals.ts';
-import type { HealthSpec, ReplicaSpec, RestartPolicy } from './spec.ts';
+import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from './spec.ts';
 
 export interface ResolveInput {
   readonly project: Project;
@@ -50,6 +50,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     files: resolveFiles(project, input.service, service),
     health: resolveHealth(service, input.image.config),
     restart: resolveRestart(service),
+    ...resolveHooks(input.service, service),
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
     ...resolveLinks(service),
     dns: service.dns ?? [],
@@ -95,9 +96,7 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
   ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
   ['provider', (v) => v !== undefined, 'provider plug-ins are not run yet'],
-  ['post_start', hasItems, 'commands beside a service are not run yet; put them into its entrypoint, or into a service of their own'],
   ['pre_start', hasItems, 'commands beside a service are not run yet; put them into a service that it depends on'],
-  ['pre_stop', hasItems, 'commands beside a service are not run yet; let its program act on its stop signal'],
   ['external_links', hasItems, 'machines reach those of their own stack only'],
   ['credential_spec', (v) => v !== undefined, 'that is for Windows containers'],
   ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],
@@ -177,6 +176,27 @@ const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | unde
     startPeriod: time(own?.start_period, image.Healthcheck?.StartPeriod, 0),
     startInterval: time(own?.start_interval, image.Healthcheck?.StartInterval, 5_000),
     retries: own?.retries || image.Healthcheck?.Retries || 3,
+  };
+};
+
+const resolveHooks = (name: string, { post_start: postStart = [], pre_stop: preStop = [] }: Service): Pick<ReplicaSpec, 'hooks'> => {
+  const resolve = (hooks: readonly HookConfig[], attribute: string) =>
+    hooks.map((hook) => resolveHook(hook, `service ${name}: ${attribute}`));
+  return postStart.length + preStop.length === 0
+    ? {}
+    : { hooks: { postStart: resolve(postStart, 'post_start'), preStop: resolve(preStop, 'pre_stop') } };
+};
+
+const resolveHook = (hook: HookConfig, place: string): HookSpec => {
+  if (!hook.command?.length) {
+    throw new HyprError('COMPOSE_INVALID', `${place}: a hook has no command`);
+  }
+  return {
+    args: hook.command,
+    env: Object.entries(hook.environment ?? {}).flatMap(([key, value]) => (value === null ? [] : [`${key}=${value}`])),
+    user: hook.user || undefined,
+    workdir: hook.working_dir || undefined,
+    privileged: hook.privileged ?? false,
   };
 };
 

@@ -25,6 +25,8 @@ export interface ReplicaSpec {
   readonly files: readonly ReplicaFile[];
   readonly health: HealthSpec | undefined;
   readonly restart: RestartPolicy;
+  /** Programs beside the workload; absent when there are none. */
+  readonly hooks?: { readonly postStart: readonly HookSpec[]; readonly preStop: readonly HookSpec[] };
   readonly extraHosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
   /** Names that only this replica uses → services (`links: [db:database]`). */
   readonly links?: Readonly<Record<string, string>>;
@@ -101,6 +103,15 @@ export interface HealthSpec {
   readonly startPeriod: number;
   readonly startInterval: number;
   readonly retries: number;
+}
+
+/** What is not said is as for the workload. `env`: `KEY=VALUE`, over its own. */
+export interface HookSpec {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly user: string | undefined;
+  readonly workdir: string | undefined;
+  readonly privileged: boolean;
 }
 
 export interface RestartPolicy {
