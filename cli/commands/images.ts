@@ -36,7 +36,9 @@ const imageRows = (image: Image, at: { now: number; noTrunc: boolean }): ImageRo
   const names = image.references.length > 0 ? image.references.map(imageRepository) : [{ repository: '<none>', tag: '<none>' }];
   return names.map(({ repository, tag }) => ({
     Containers: 'N/A',
-    CreatedAt: goTime(image.created),
+    get CreatedAt() {
+      return goTime(image.created);
+    },
     CreatedSince: ago(image.created, at.now),
     Digest: image.manifestDigest || '<none>',
     ID: at.noTrunc ? image.id : shortId(image.id),

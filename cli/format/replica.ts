@@ -69,7 +69,10 @@ export const psRow = (replica: ReplicaStatus, options: { stack: string; now: num
   return {
     Addresses: replica.addresses.map(({ network, address }) => `${network}=${address}`).join(','),
     Command: JSON.stringify(options.noTrunc ? command : ellipsis(command, 20)),
-    CreatedAt: goTime(replica.createdAt),
+    // When it is asked for: the table does not have it, and names of zones take 15 ms to load.
+    get CreatedAt() {
+      return goTime(replica.createdAt);
+    },
     ExitCode: replica.exitCode,
     Health: replica.health === 'none' ? '' : replica.health,
     ID: options.noTrunc ? replica.id : shortId(replica.id),

@@ -11,13 +11,16 @@ export const eventTime = (ms: number): string => {
   return `${day(date)} ${clock(date)}.${pad(date.getMilliseconds(), 3)}000`;
 };
 
+let zones: Intl.DateTimeFormat | undefined;
+
 /** Go's time.String(): `2006-01-02 15:04:05 +0100 CET`. */
 export const goTime = (ms: number): string => {
   const date = new Date(Math.trunc(ms / 1000) * 1000);
   const offset = -date.getTimezoneOffset();
   const sign = offset < 0 ? '-' : '+';
   const size = Math.abs(offset);
-  const zone = new Intl.DateTimeFormat('en', { timeZoneName: 'short' }).formatToParts(date).find((part) => part.type === 'timeZoneName');
+  zones ??= new Intl.DateTimeFormat('en', { timeZoneName: 'short' });
+  const zone = zones.formatToParts(date).find((part) => part.type === 'timeZoneName');
   return `${day(date)} ${clock(date)} ${sign}${pad(Math.trunc(size / 60))}${pad(size % 60)} ${zone?.value ?? 'UTC'}`;
 };
 
