@@ -26,8 +26,8 @@ export interface Toolchain {
   readonly jail: string;
   /** Compiled from vmm/tsc.c: prints the rate of the host's time stamp counter. */
   readonly tsc: string;
-  /** Compiled from vmm/zygote/zygote.c: a library that QEMU is loaded with. */
-  readonly zygote?: string | undefined;
+  /** Compiled from vmm/preload: a library that QEMU is loaded with for clones; null where it could not be. */
+  readonly preload: string | null;
   /** Uncompressed vmlinux (ELF with a PVH note) for QEMU's -kernel. */
   readonly kernel: string;
   readonly kernelRelease: string;

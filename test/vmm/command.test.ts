@@ -171,15 +171,30 @@ describe('the command line of QEMU', () => {
     `);
   });
 
+  it('of a clone whose memory is mapped for it gives back what its guest frees', () => {
+    const settings = { toolchain: toolchain({ preload: '/p/preload.so' }), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
+    const own = { ...full, shares: [] };
+    const without = buildQemuCommand({ ...settings, toolchain: toolchain() }, own, { kind: 'clone', ram: '/t/ram' });
+    const clone = buildQemuCommand(settings, own, { kind: 'clone', ram: '/t/ram' });
+    expect(lines(difference(clone.args, without.args))).toMatchInlineSnapshot(`
+      "-object memory-backend-ram,id=m0,size=512M
+      -device virtio-balloon-pci,free-page-reporting=on"
+    `);
+    expect([without.env, clone.env]).toEqual([{}, { LD_PRELOAD: '/p/preload.so', HYPR_GUEST_MEMORY: '/t/ram' }]);
+    // What is shared with virtiofsd has no file, and is given back as it is; a template writes its file.
+    expect(buildQemuCommand(settings, full, { kind: 'clone', ram: undefined }).env).toEqual({});
+    expect(buildQemuCommand(settings, own, { kind: 'template', ram: '/t/ram' }).env).toEqual({});
+  });
+
   it('of a clone that makes copies is that of a clone, but that its own code keeps it from starting programs', () => {
-    const settings = { toolchain: toolchain({ zygote: '/p/zygote.so' }), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
+    const settings = { toolchain: toolchain({ preload: '/p/preload.so' }), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
     const own = { ...full, shares: [] };
     const clone = buildQemuCommand(settings, own, { kind: 'clone', ram: '/t/ram' });
     const zygote = buildQemuCommand(settings, own, { kind: 'zygote', ram: '/t/ram' });
     expect(lines(difference(zygote.args, clone.args))).toMatchInlineSnapshot(
       `"-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=allow,resourcecontrol=deny"`,
     );
-    expect([clone.env, zygote.env]).toEqual([{}, { LD_PRELOAD: '/p/zygote.so' }]);
+    expect(zygote.env).toEqual(clone.env);
   });
 
   it('gives a machine the memory of its class, however it begins', () => {

@@ -8,7 +8,7 @@ import { createNursery } from '../../vmm/zygote/nursery.ts';
 import type { Zygote, ZygoteInput } from '../../vmm/zygote/zygote.ts';
 import { toolchain } from './support.ts';
 
-const settings = { accelerator: 'tcg' as const, tscKhz: 2_000_000, toolchain: toolchain({ zygote: '/p/zygote.so' }) };
+const settings = { accelerator: 'tcg' as const, tscKhz: 2_000_000, toolchain: toolchain({ preload: '/p/preload.so' }) };
 const template: Template = { key: 'abcdefgh12345678', ram: '/t/ram', state: '/t/state', upper: '/t/upper' };
 const process: ProcessIdentity = { pid: 7, startTime: '1' };
 

@@ -27,6 +27,7 @@ export const toolchain = (changes: Partial<Toolchain> = {}): Toolchain => ({
   gvproxy: tool('/p/gvproxy'),
   jail: '/p/jail',
   tsc: '/p/tsc',
+  preload: null,
   kernel: '/p/vmlinux',
   kernelRelease: '6.12.1-cloud-amd64',
   initramfs: '/p/initramfs.cpio',

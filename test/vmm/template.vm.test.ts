@@ -180,6 +180,21 @@ describe('clones of one template', () => {
     expect(await ended).toEqual({ reason: 'off', lastLines: [] });
   });
 
+  it('give back to the host what their guest has freed, and leave the template as it is', async () => {
+    const MIB = 2 ** 20;
+    const template = await templates.find(makeSpec('a'));
+    const before = await readFile(template?.ram ?? '');
+    const machine = await create(makeSpec('eater'));
+    const guest = await wake(machine);
+    const idle = await machine.memory();
+    const program = await guest.spawn(processSpec(['/bin/box', 'eat', '96'], { stdin: true }));
+    await expect.poll(() => machine.memory(), { timeout: 30_000 }).toBeGreaterThan(idle + 80 * MIB);
+    await program.signal(9);
+    await program.exited;
+    await expect.poll(() => machine.memory(), { timeout: 30_000 }).toBeLessThan(idle + 40 * MIB);
+    expect((await readFile(template?.ram ?? '')).equals(before)).toBe(true);
+  });
+
   it(`succeed ${IN_A_ROW} times in a row`, { timeout: 60_000 + IN_A_ROW * 10_000 }, async () => {
     const ids = new Set<string>();
     for (let count = 0; count < IN_A_ROW; count++) {

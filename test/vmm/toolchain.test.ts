@@ -65,6 +65,17 @@ describe('the manifest', () => {
     await expect(needToolchain(paths)).rejects.toMatchObject({ code: 'TOOLCHAIN_MISSING', hint: 'run: hypr setup' });
   });
 
+  it('of an earlier hypr, which had no library for clones, is made again; without one that cannot be had it opens', async () => {
+    const paths = homePaths(tempDir());
+    const { toolchain: made, ...manifest } = await makeManifest(paths.toolchain);
+    const { preload: _, ...earlier } = made;
+    await mkdir(paths.toolchain, { recursive: true });
+    await writeFile(join(paths.toolchain, 'manifest.json'), JSON.stringify({ ...manifest, toolchain: earlier }));
+    expect(await openToolchain(paths)).toBeUndefined();
+    await writeManifest(paths, { ...manifest, toolchain: { ...made, preload: null } });
+    expect(await openToolchain(paths)).toMatchObject({ preload: null });
+  });
+
   it.each(['{"format":1}', 'null', '{', '[]', '""'])('that is %s is made again', async (text) => {
     const paths = homePaths(tempDir());
     await mkdir(paths.toolchain);

@@ -62,7 +62,7 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...toolchain.qemuData,
     ...['-name', `hypr-${quote(spec.name)}`, '-S', '-sandbox', seccomp(beginning.kind === 'zygote' ? 'allow' : 'deny')],
     ...ACCELERATORS[accelerator].args,
-    ...memoryArgs(spec, beginning),
+    ...memoryArgs(toolchain, spec, beginning),
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', toolchain.kernel, '-initrd', toolchain.initramfs, '-append', kernelLine(ACCELERATORS[accelerator].kernel(tscKhz))],
     ...['-chardev', `file,id=con,append=on,path=${quote(spec.consoleLog)}`, '-serial', 'chardev:con'],
@@ -70,11 +70,10 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,path=${quote(sockets.agent)},server=on,wait=off`],
     ...['-device', 'virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel'],
     ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
-    ...deviceArgs(spec, beginning),
+    ...deviceArgs(toolchain, spec, beginning),
     ...(isIncoming(beginning) ? ['-incoming', 'defer'] : []),
   ];
-  const env = beginning.kind === 'zygote' && toolchain.zygote !== undefined ? { LD_PRELOAD: toolchain.zygote } : {};
-  return { file: toolchain.qemu.file, args, env };
+  return { file: toolchain.qemu.file, args, env: environment(toolchain, beginning) };
 };
 
 const isIncoming = ({ kind }: Beginning): boolean => kind !== 'cold' && kind !== 'template';
@@ -86,7 +85,7 @@ const isIncoming = ({ kind }: Beginning): boolean => kind !== 'cold' && kind !==
 const MACHINE = 'q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off';
 
 /** virtiofsd maps the guest's memory, which therefore has to be shared; otherwise it is private. */
-const memoryArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
+const memoryArgs = (toolchain: Toolchain, spec: MachineSpec, beginning: Beginning): string[] => {
   const size = `${memoryClass(spec.memoryMib)}M`;
   const backed = (backend: string) => ['-M', `${MACHINE},memory-backend=m0`, '-object', `${backend},id=m0,size=${size}`, '-m', size];
   if (layoutOf(beginning) === 'cold') {
@@ -98,24 +97,38 @@ const memoryArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
   if (!('ram' in beginning) || beginning.ram === undefined) {
     return backed('memory-backend-memfd,share=on');
   }
+  if (isCopyOnWrite(beginning) && toolchain.preload !== null) {
+    return backed('memory-backend-ram');
+  }
   // A clone opens it for reading only: whatever a guest does, QEMU cannot write to what its siblings live on.
-  const mode = beginning.kind === 'template' || beginning.kind === 'further' ? 'share=on' : 'share=off,readonly=on,rom=off';
+  const mode = isCopyOnWrite(beginning) ? 'share=off,readonly=on,rom=off' : 'share=on';
   return backed(`memory-backend-file,${mode},mem-path=${quote(beginning.ram)}`);
 };
+
+const isCopyOnWrite = ({ kind }: Beginning): boolean => kind === 'clone' || kind === 'zygote';
+
+/** What QEMU is loaded with maps a clone's memory in its stead (vmm/preload/memory.c). */
+const environment = ({ preload }: Toolchain, beginning: Beginning): Record<string, string> =>
+  preload === null || !isCopyOnWrite(beginning) || !('ram' in beginning) || beginning.ram === undefined
+    ? {}
+    : { LD_PRELOAD: preload, HYPR_GUEST_MEMORY: beginning.ram };
 
 export const layoutOf = (beginning: Beginning): DeviceLayout =>
   beginning.kind === 'cold' ? 'cold' : beginning.kind === 'restored' ? beginning.layout : 'clone';
 
-const deviceArgs = (spec: MachineSpec, beginning: Beginning): string[] => {
+const deviceArgs = (toolchain: Toolchain, spec: MachineSpec, beginning: Beginning): string[] => {
   if (layoutOf(beginning) === 'cold') {
     return coldDevices(spec);
   }
   const present = beginning.kind === 'restored' ? [...preparedDevices(spec), ...pluggedDevices(spec)] : preparedDevices(spec);
-  return [...cloneDevices(spec), ...present.flatMap((device) => ['-device', optionText(device)])];
+  return [...cloneDevices(toolchain, spec), ...present.flatMap((device) => ['-device', optionText(device)])];
 };
 
+/** Memory that a guest has freed goes back to the host. */
+const BALLOON = 'virtio-balloon-pci,free-page-reporting=on';
+
 const coldDevices = (spec: MachineSpec): string[] => [
-  ...['-device', 'virtio-balloon-pci,free-page-reporting=on'],
+  ...['-device', BALLOON],
   ...Array.from({ length: spec.sparePorts ?? 0 }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap((disk, index) => [...driveArgs(disk, index), '-device', optionText(diskDevice(disk, index))]),
   ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(nicDevice(nic))]),
@@ -123,11 +136,11 @@ const coldDevices = (spec: MachineSpec): string[] => [
 ];
 
 /**
- * The balloon reports no free pages here: QEMU would give them back by punching holes into the template's
- * memory. Ports, because only they take devices later; eight to a slot of the root bus.
+ * No free pages are reported where QEMU maps the template's file by itself: it would give them back by punching holes into
+ * that. Ports, because only they take devices later; eight to a slot of the root bus.
  */
-const cloneDevices = (spec: MachineSpec): string[] => [
-  ...['-device', 'virtio-balloon-pci'],
+const cloneDevices = ({ preload }: Toolchain, spec: MachineSpec): string[] => [
+  ...['-device', preload === null && spec.shares.length === 0 ? 'virtio-balloon-pci' : BALLOON],
   ...Array.from({ length: SLOTS }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap(driveArgs),
   ...absentDisks(spec).flatMap((index) => ['-blockdev', `null-co,node-name=d${index},size=${ABSENT_DISK_BYTES},read-zeroes=on`]),

@@ -14,7 +14,7 @@ import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel,
 import { FORMAT, hasDownloads, type Manifest } from './manifest.ts';
 import { makePrefix, PACKAGES } from './prefix.ts';
 import type { Programs } from './programs.ts';
-import { compileTsc, compileZygote, findGuestSources } from './sources.ts';
+import { compilePreload, compileTsc, findGuestSources } from './sources.ts';
 import { track } from './steps.ts';
 
 export interface MakeInput {
@@ -33,16 +33,16 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
   const bin = join(parent, 'bin');
   await removeUnfinished(parent);
   return joinAll(input.signal, async (signal) => {
-    const [{ programs, kernel, kestrel, initramfs }, gvproxy, jail, tsc, zygote] = await Promise.all([
+    const [{ programs, kernel, kestrel, initramfs }, gvproxy, jail, tsc, preload] = await Promise.all([
       makeGuest({ ...input, signal }),
       track(progress, { id: 'gvproxy', done: 'Ready' }, (report) => makeGvproxy({ parent, report, signal })),
       track(progress, { id: 'Network jail', done: 'Compiled' }, () => compileJail(bin, { signal })),
       compileTsc(bin, signal),
-      compileZygote(bin, signal),
+      compilePreload(bin, signal),
     ]);
-    const id = shortHash([programs.id, kernel.release, initramfs, kestrel, gvproxy.version].join(' '), 12);
+    const id = shortHash([programs.id, kernel.release, initramfs, kestrel, gvproxy.version, preload].join(' '), 12);
     const { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck } = programs;
-    const parts = { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck, gvproxy, jail, tsc, zygote, initramfs };
+    const parts = { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck, gvproxy, jail, tsc, preload, initramfs };
     const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };
     return { format: FORMAT, recipe: recipe(), programs, kernel, toolchain };
   });

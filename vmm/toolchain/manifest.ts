@@ -43,8 +43,10 @@ export const hasDownloads = async ({ programs, kernel }: Manifest): Promise<bool
 
 /** Whether every file that a machine is started with is there. */
 export const isReady = async (manifest: Manifest): Promise<boolean> => {
-  const { kernel, initramfs, jail, tsc, zygote = tsc, gvproxy } = manifest.toolchain;
-  return (await hasDownloads(manifest)) && allExist([kernel, initramfs, jail, tsc, zygote, gvproxy.file]);
+  const { kernel, initramfs, jail, tsc, preload, gvproxy } = manifest.toolchain;
+  // Undefined in what an earlier hypr made.
+  const files = [kernel, initramfs, jail, tsc, preload ?? '', gvproxy.file];
+  return preload !== undefined && (await hasDownloads(manifest)) && allExist(files);
 };
 
 const allExist = async (files: readonly string[]): Promise<boolean> =>

@@ -10,24 +10,24 @@ const log = logger('toolchain');
 export const compileTsc = async (outDir: string, signal: AbortSignal): Promise<string> =>
   compileC({ source: await findSource('vmm/tsc.c'), outDir, signal });
 
-/** What QEMU is loaded with to make copies of itself; undefined where that cannot be had, which costs nothing but time. */
-export const compileZygote = async (outDir: string, signal: AbortSignal): Promise<string | undefined> => {
+/** What QEMU is loaded with for clones; null where that cannot be had, which costs nothing but time and memory. */
+export const compilePreload = async (outDir: string, signal: AbortSignal): Promise<string | null> => {
   if (process.arch !== 'x64') {
-    return undefined;
+    return null;
   }
   try {
-    return await compileC({ source: await findSource('vmm/zygote/zygote.c'), parts: ZYGOTE_PARTS, outDir, library: true, signal });
+    return await compileC({ source: await findSource('vmm/preload/zygote.c'), parts: PRELOAD_PARTS, outDir, library: true, signal });
   } catch (error) {
     signal.throwIfAborted();
-    log.warn('no machine will be a copy of another', {
+    log.warn('machines will not be copies of one another, and clones give no memory back', {
       reason: messageOf(error),
       details: error instanceof HyprError ? error.details : [],
     });
-    return undefined;
+    return null;
   }
 };
 
-const ZYGOTE_PARTS = ['zygote.h', 'threads.c', 'copy.c'];
+const PRELOAD_PARTS = ['preload.h', 'threads.c', 'copy.c', 'memory.c'];
 
 /** The folder of the guest agent's sources. */
 export const findGuestSources = async (): Promise<string> => (await findSource('guest/kestrel.c')).replace(/kestrel\.c$/, '');

@@ -107,7 +107,7 @@ class Zygotes implements Nursery {
     const disks = rootDisks(spec);
     const [card] = cards;
     const plain = spec.disks.length === 2 && spec.nics.length === 1 && spec.shares.length === 0;
-    if (!COPIES[this.#settings.accelerator] || this.#settings.toolchain.zygote === undefined || !plain) {
+    if (!COPIES[this.#settings.accelerator] || this.#settings.toolchain.preload === null || !plain) {
       return undefined;
     }
     return ram === undefined || upper === undefined || disks === undefined || card === undefined

@@ -11,7 +11,7 @@
  *   copy OLD<TAB>NEW  the same, and NEW is made of what is in OLD at this moment
  * The answer is {"pid":N} or {"error":"…"}. The end of the channel is the end of this process, not of its copies.
  */
-#include "zygote.h"
+#include "preload.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,11 +145,18 @@ static long poll_by_kernel(struct pollfd *fds, nfds_t count, const struct timesp
   return syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &left, mask, mask == NULL ? 0 : 8);
 }
 
+/* Nothing is left to be done here, ever. */
+static bool settled;
+
 /* The main loop waits here without its lock, and whatever else waits on its thread has it: the instant for a copy. */
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
   static struct pollfd all[MAX_POLLS];
-  bool main_loop = channel >= 0 && count < MAX_POLLS && bql_locked != NULL && !bql_locked() && syscall(SYS_gettid) == getpid();
-  if (!main_loop) {
+  bool main_loop = !settled && bql_locked != NULL && !bql_locked() && syscall(SYS_gettid) == getpid();
+  if (main_loop) {
+    memory_need();
+    settled = channel < 0;
+  }
+  if (!main_loop || settled || count >= MAX_POLLS) {
     return (int)poll_by_kernel(fds, count, timeout, mask);
   }
   memcpy(all, fds, count * sizeof *fds);
@@ -187,12 +194,15 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
 
 /* QEMU keeps its guest's memory from forks, which never were to have a guest. */
 int madvise(void *address, size_t length, int advice) {
-  return advice == MADV_DONTFORK ? 0 : (int)syscall(SYS_madvise, address, length, advice);
+  return advice == MADV_DONTFORK && channel >= 0 ? 0 : (int)syscall(SYS_madvise, address, length, advice);
 }
 
 __attribute__((constructor)) static void begin(int argc, char **argv) {
   const char *number = getenv("NODE_CHANNEL_FD");
   struct sigaction reap = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
+  if (!memory_begin()) {
+    _exit(71);
+  }
   if (number == NULL) {
     return;
   }

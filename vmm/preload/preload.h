@@ -1,6 +1,6 @@
-/* The parts of what QEMU is loaded with to make copies of itself (zygote.c says what for). */
-#ifndef ZYGOTE_H
-#define ZYGOTE_H
+/* The parts of what QEMU is loaded with: to map its guest's memory (memory.c), and to make copies of itself (zygote.c). */
+#ifndef PRELOAD_H
+#define PRELOAD_H
 
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -22,6 +22,10 @@ struct order {
 
 /* The process that this is loaded into must not take these for its own. */
 #pragma GCC visibility push(hidden)
+
+/* memory.c: false when there is no such file; and the end of a process that did without it. */
+bool memory_begin(void);
+void memory_need(void);
 
 /* threads.c: all but the calling thread wait, or none and the reason. */
 const char *threads_park(void);

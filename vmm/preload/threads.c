@@ -6,7 +6,7 @@
 #if !defined(__x86_64__)
 #error "threads.c knows the registers of x86-64 only"
 #endif
-#include "zygote.h"
+#include "preload.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* What becomes of a copy: descriptors, sockets and files of its own, and nothing that it might do to others. */
-#include "zygote.h"
+#include "preload.h"
 
 #include <dirent.h>
 #include <errno.h>
