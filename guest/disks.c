@@ -71,4 +71,4 @@ bool find_disk(const char *serial, char *out, size_t size) {
   return found;
 }
 
-int mount_writable(const char *device, const char *target) { return mount(device, target, "ext4", 0, "noinit_itable"); }
+int mount_writable(const char *device, const char *target) { return mount(device, target, "ext4", 0, "noinit_itable,no_prefetch_block_bitmaps"); }

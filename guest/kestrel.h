@@ -235,7 +235,8 @@ bool find_disk(const char *serial, char *out, size_t size);
 /* uevents.c: -1, or where the kernel says which devices come and go; whether something came within so many milliseconds. */
 int open_uevents(void);
 bool await_uevent(int fd, int ms);
-/* An ext4 disk. Tables that mkfs left for later stay so: else the kernel writes zeroes for the machine's first half minute. */
+/* An ext4 disk. Tables that mkfs left for later stay so: else the kernel writes zeroes for the machine's first half minute.
+ * And what is free is read when something is to be written, not by a thread that begins within seconds, of a template's in its clones. */
 int mount_writable(const char *device, const char *target);
 
 /* step_mounts.c: what a build's step has mounted. NULL, or what is wrong. */
