@@ -7,7 +7,7 @@ import { loadBundle } from '../base/load-bundle.ts';
  * only what runs. So a command pays for what it uses. The supervisor starts the same way (engine/supervisor-start.ts).
  *
  *   dist/start.cjs       → hypr.cjs, hypr/<chunk>.cjs, each with .cache               cli/bundle.ts
- *   dist/supervisor.cjs  → supervise.cjs, supervise/<chunk>.cjs, each with .cache     engine/bundle.ts
+ *   dist/supervisor.cjs  → supervise.cjs with .cache                                  engine/bundle.ts
  *   dist/dashboard.js    modules, loaded when it is drawn                             cli/ui/run-dashboard.tsx
  *
  * The dashboard stays a module because its layout library awaits while it loads. scripts/build.mjs makes all of them, and

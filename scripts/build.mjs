@@ -1,6 +1,6 @@
 // Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/start.ts says what is what there.
 import { spawnSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { makeBundle } from './bundle.mjs';
@@ -24,7 +24,21 @@ const common = {
 
 const production = { 'process.env.NODE_ENV': '"production"' };
 
-await rm(dist, { recursive: true, force: true });
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Removes what was built before, but chunks only after a month: a command that is attached reads its own when it needs them. */
+const clear = async () => {
+  const names = async (folder) => (await readdir(folder).catch(() => [])).map((name) => new URL(name, folder));
+  const built = (await names(dist)).filter((url) => !url.pathname.endsWith('/hypr'));
+  for (const url of await names(new URL('hypr/', dist))) {
+    if ((await stat(url)).mtimeMs < Date.now() - 30 * DAY_MS) {
+      built.push(url);
+    }
+  }
+  await Promise.all(built.map((url) => rm(url, { recursive: true, force: true })));
+};
+
+await clear();
 
 // Modules: the dashboard, and what nobody waits for.
 await build({
@@ -61,7 +75,8 @@ const options = { ...common, define: production, plugins: [dashboardAside] };
 const core = ['cli/run.ts', 'cli/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
 core.push('compose/load.ts', 'engine/index.ts', 'engine/stack-client.ts');
 await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/bundle.ts', core, options });
-await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/bundle.ts', core: [], options });
+// A supervisor runs for months, and what it has not read may be another version's when it needs it.
+await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/bundle.ts', core: undefined, options });
 
 // A process of its own: what it runs is the product, in a home of its own.
 const { status } = spawnSync(process.execPath, [fileURLToPath(new URL('train.mjs', import.meta.url))], {

@@ -5,8 +5,8 @@ import { basename, join } from 'node:path';
 import { build, transform } from 'esbuild';
 
 /**
- * Writes `<dist>/<name>.cjs`, with all chunks that the modules of `core` need at once, and the other chunks each alone as
- * `<dist>/<name>/<chunk>.cjs`. Chunks are esbuild's: what the same import()s reach is one. esbuild cuts only modules, so each
+ * Writes `<dist>/<name>.cjs`, with all chunks that the modules of `core` need at once (undefined: all there are), and the other
+ * chunks each alone as `<dist>/<name>/<chunk>.cjs`. Chunks are esbuild's: what the same import()s reach is one. esbuild cuts only modules, so each
  * chunk is made a function of (module, exports, require, __url, __load) afterwards. `options` are esbuild's.
  */
 export const makeBundle = async ({ dist, name, entry, core, options }) => {
@@ -23,13 +23,14 @@ export const makeBundle = async ({ dist, name, entry, core, options }) => {
   });
   const outputs = new Map(Object.entries(metafile.outputs).map(([path, output]) => [chunkName(path), output]));
   const chunks = await Promise.all(outputFiles.map(async ({ path, text }) => ({ name: chunkName(path), ...(await toFunction(text)) })));
-  const together = closure(outputs, [entry, ...core]);
+  const together = core === undefined ? new Set(outputs.keys()) : closure(outputs, [entry, ...core]);
   await writeScript(
     join(dist, `${name}.cjs`),
     chunks.filter((chunk) => together.has(chunk.name)),
   );
-  await mkdir(join(dist, name), { recursive: true });
-  for (const chunk of chunks.filter((each) => !together.has(each.name))) {
+  const alone = chunks.filter((chunk) => !together.has(chunk.name));
+  for (const chunk of alone) {
+    await mkdir(join(dist, name), { recursive: true });
     await writeScript(join(dist, name, `${chunk.name}.cjs`), [chunk]);
   }
 };
