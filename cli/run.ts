@@ -42,7 +42,7 @@ const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliC
   if (handler === undefined) {
     throw new HyprError('HYPR_INTERNAL', `${command.name} has no handler`);
   }
-  return handler({ context, command, args, flags, viaCompose: parsed.path[1] === 'compose' });
+  return handler({ context, command, path: parsed.path, args, flags, viaCompose: parsed.path[1] === 'compose' });
 };
 
 const checkArgs = ({ command, path, args }: Extract<Parsed, { kind: 'run' }>): void => {

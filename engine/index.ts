@@ -12,6 +12,8 @@ export const openStack: EngineApi['openStack'] = async ({ name, onNotice }) => {
 
 export const listStacks: EngineApi['listStacks'] = async (options) => (await import('./list-stacks.ts')).listStacks(options);
 
+export const openObjects: EngineApi['openObjects'] = async () => (await import('./objects.ts')).openObjects();
+
 const whole = () => import('./whole-engine.ts');
 
 export const openImages: EngineApi['openImages'] = async (...args) => (await whole()).openImages(...args);

@@ -24,10 +24,12 @@ import type {
   WatchOptions,
 } from './command-options.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
+import type { ObjectApi } from './object-types.ts';
 
 export type { BuildCheck, BuildOutline, BuildTargets } from '../builder/build.ts';
 export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../builder/types.ts';
 export type * from './command-options.ts';
+export type * from './object-types.ts';
 
 /** A running exec: bytes in and out, exit code at the end. */
 export interface ExecSession {
@@ -202,6 +204,8 @@ export interface EngineApi {
   openStack(options: { name: string; onNotice?: (message: string) => void }): Promise<Stack>;
   listStacks(options: { all: boolean }): Promise<StackSummary[]>;
   openImages(): Promise<ImageApi>;
+  /** Volumes, networks and replicas of all stacks. */
+  openObjects(): Promise<ObjectApi>;
   /** The digest (`sha256:…`) that a reference has at its registry right now; nothing is pulled. */
   resolveDigest(reference: string, signal: AbortSignal): Promise<string>;
   /** Builds (or pulls) the images of a project's services without touching the stack. */

@@ -11,6 +11,7 @@ import type { ReplicaMount, ReplicaSpec } from './spec.ts';
 import type { VmRow, VolumeRow } from './state/records.ts';
 import type { StateStore } from './state/store.ts';
 import { volumeDevice } from './volume-device.ts';
+import { refuseBadVolumeName } from './volume-name.ts';
 
 /** A single file that is copied into the guest at start. */
 const MAX_COPIED_FILE = 4 * 2 ** 20;
@@ -45,13 +46,13 @@ export class StackVolumes {
     const config = project.volumes[key];
     if (config?.external === true) {
       throw new HyprError('EXTERNAL_NOT_FOUND', `volume ${name} is declared external and does not exist`, {
-        hint: 'drop `external: true` to let this stack make it',
+        hint: `make it: hypr volume create ${name}; or drop \`external: true\` to let this stack make it`,
       });
     }
     if (config?.driver !== undefined && config.driver !== 'local') {
       throw new HyprError('HYPR_UNSUPPORTED', `volume ${name}: driver ${config.driver} is a docker plug-in, which hypr does not load`);
     }
-    refuseBadName(name);
+    refuseBadVolumeName(name);
     const form = isShared(project, name) ? 'folder' : 'disk';
     const dir = join(this.#platform.paths.volumes, name);
     const path = join(dir, form === 'disk' ? 'data.ext4' : 'data');
@@ -161,15 +162,6 @@ export class StackVolumes {
       );
   }
 }
-
-/** docker's rule for names; here they become parts of paths. */
-const refuseBadName = (name: string): void => {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
-    throw new HyprError('COMPOSE_INVALID', `volume name "${name}" is not valid`, {
-      hint: 'letters, digits, "_", "." and "-", beginning with a letter or digit',
-    });
-  }
-};
 
 /** Whether more than one replica of the project mounts a volume. */
 const isShared = (project: Project, name: string): boolean => {

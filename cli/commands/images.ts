@@ -101,7 +101,8 @@ export const runInspect: Handler = async ({ context, args, flags }) => {
   return 0;
 };
 
-const inspectImage = (image: Image): Record<string, unknown> => {
+/** docker's keys. */
+export const inspectImage = (image: Image): Record<string, unknown> => {
   const [os = 'linux', architecture = 'amd64', variant] = image.platform.split('/');
   const digests = image.references.map((reference) => `${imageRepository(reference).repository}@${image.manifestDigest}`);
   return {

@@ -1,3 +1,4 @@
+import { refusedCommand } from './refusal.ts';
 import { bool, type CommandSpec, string } from './types.ts';
 
 const config: CommandSpec = {
@@ -32,23 +33,23 @@ const config: CommandSpec = {
 
 /** Commands of docker compose that hypr refuses, with the reason. */
 const refused: readonly CommandSpec[] = [
-  named('commit', 'Image from a replica', 'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build'),
-  named('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),
-  { ...named('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },
-  { ...named('alpha', 'Experiments of docker compose', 'hypr has no experimental commands'), hidden: true },
-  { ...named('convert', 'Old name of config', 'it was removed from docker compose; use: hypr config'), hidden: true },
+  refusedCommand(
+    'commit',
+    'Image from a replica',
+    'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build',
+  ),
+  refusedCommand('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),
+  { ...refusedCommand('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },
+  { ...refusedCommand('alpha', 'Experiments of docker compose', 'hypr has no experimental commands'), hidden: true },
+  { ...refusedCommand('convert', 'Old name of config', 'it was removed from docker compose; use: hypr config'), hidden: true },
 ];
 
 export const stackCommands: readonly CommandSpec[] = [config, ...refused];
 
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [
-  named('network', 'Networks', 'networks are private to a stack, made by up and removed by down; who is on them: hypr ps --format json'),
-  named('volume', 'Volumes', 'volumes belong to a stack; see: hypr volumes, hypr system df, hypr down -v'),
-  named('container', 'Containers', 'replicas are reached by their service; use: hypr ps, hypr logs, hypr exec'),
-  named('inspect', 'Details', 'there is one for images only; use: hypr image inspect IMAGE, and for replicas: hypr ps --format json'),
-  named('history', 'Steps of an image', 'they are not listed; use: hypr image inspect IMAGE'),
-  named('info', 'About this host', 'there is no daemon to ask; use: hypr doctor, hypr system df'),
+  refusedCommand('history', 'Steps of an image', 'they are not listed; use: hypr image inspect IMAGE'),
+  refusedCommand('info', 'About this host', 'there is no daemon to ask; use: hypr doctor, hypr system df'),
 ].map((command) => ({ ...command, hidden: true }));
 
 export const versionCommand: CommandSpec = {
@@ -77,12 +78,3 @@ export const hostCommands: readonly CommandSpec[] = [
   },
   ...notHere,
 ];
-
-function named(name: string, summary: string, reason: string): CommandSpec {
-  return { name, usage: '[ARGS...]', summary: `${summary} (not supported)`, ...refusal(reason) };
-}
-
-/** Every flag and argument is taken, so that the reason is said and not a usage error. */
-function refusal(reason: string): Pick<CommandSpec, 'load' | 'passThrough' | 'refused'> {
-  return { passThrough: true, refused: reason, load: async () => (await import('../commands/refuse.ts')).runRefuse };
-}

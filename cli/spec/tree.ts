@@ -1,6 +1,7 @@
 import { composeOnlyCommands, imageCommands } from './build.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
+import { objectCommands, seedCommands } from './objects.ts';
 import { hostCommands, stackCommands, versionCommand } from './other.ts';
 import { composeRun, dockerRun, replicaCommands } from './run.ts';
 import { systemCommands } from './system.ts';
@@ -26,7 +27,9 @@ export const rootCommand: CommandSpec = {
     dockerRun,
     ...imageCommands,
     ...systemCommands,
+    ...objectCommands,
     ...hostCommands,
+    ...seedCommands,
     {
       name: 'compose',
       usage: '[OPTIONS] COMMAND',

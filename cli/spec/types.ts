@@ -20,6 +20,8 @@ export interface FlagSpec {
 export interface Invocation {
   readonly context: CliContext;
   readonly command: CommandSpec;
+  /** `hypr`, `compose` if it was said, and the names of the command. */
+  readonly path: readonly string[];
   readonly args: readonly string[];
   readonly flags: Flags;
   /** Called as `hypr compose …`. */

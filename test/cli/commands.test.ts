@@ -56,11 +56,17 @@ describe('parsing and errors', () => {
   });
 
   test.each([
-    ['network create --subnet 10.0.0.0/24 x', 'hypr ps --format json'],
-    ['volume ls -q', 'hypr volumes'],
-    ['inspect web', 'hypr image inspect'],
+    ['network create --subnet 10.0.0.0/24 x', 'networks:'],
+    ['network rm x', 'hypr down'],
+    ['network connect shop_default web', 'run up'],
+    ['network capture -w x.pcap', 'tcpdump'],
+    ['dns status', 'hypr port SERVICE PORT'],
+    ['proxy', 'hypr port SERVICE PORT'],
+    ['gpu list', 'processor'],
+    ['serve --port 41000', 'unix socket'],
     ['history nginx', 'hypr image inspect'],
     ['container ls', 'hypr ps'],
+    ['container logs web', 'hypr logs'],
     ['info', 'hypr doctor'],
   ])('hypr %s is not there, and says what is', async (line, instead) => {
     const context = fakeContext();

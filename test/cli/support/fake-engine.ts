@@ -140,6 +140,14 @@ export class FakeEngine {
         ];
       },
       openImages: async () => this.#imageApi(),
+      openObjects: async () => ({
+        volumes: () => [],
+        networks: () => [],
+        replicas: () => [],
+        createVolume: async (...args) => this.#record('createVolume', ...args),
+        removeVolume: async (...args) => this.#record('removeVolume', ...args),
+        pruneVolumes: async () => ({ names: ['old_data'], bytes: 2_000_000 }),
+      }),
       packFiles: async function* (path, options) {
         yield Buffer.from(`${path} as ${options.name}`);
       },

@@ -1,0 +1,118 @@
+import { HyprError } from '../../base/errors.ts';
+import type { VolumeDetail } from '../../engine/types.ts';
+import { compileFilters, hasLabel, isYes, labelText, parseLabels } from '../format/filters.ts';
+import { formatListing } from '../format/output.ts';
+import { humanSize } from '../format/units.ts';
+import type { Handler } from '../spec/types.ts';
+import { confirm } from './confirm.ts';
+import { printObjects } from './print-objects.ts';
+
+const COLUMNS = { Driver: 'DRIVER', Name: 'VOLUME NAME' };
+
+/** `volume ls`: the named volumes of all stacks, as docker prints them. */
+export const runVolumeLs: Handler = async ({ context, flags }) => {
+  const matches = compileFilters<VolumeDetail>(flags.list('filter'), {
+    name: (volume, value) => volume.name.includes(value),
+    driver: (_, value) => value === 'local',
+    dangling: (volume, value) => (volume.users.length === 0) === isYes(value),
+    label: (volume, value) => hasLabel(volume.labels, value),
+  });
+  const volumes = (await (await context.engine()).openObjects()).volumes().filter(matches);
+  context.stdout.write(
+    flags.bool('quiet')
+      ? volumes.map(({ name }) => `${name}\n`).join('')
+      : formatListing({ columns: COLUMNS, rows: volumes.map(rowOf), json: 'lines' }, flags.string('format')),
+  );
+  return 0;
+};
+
+const rowOf = ({ name, path, labels, users }: VolumeDetail): Record<string, string> => ({
+  Availability: 'N/A',
+  Driver: 'local',
+  Group: 'N/A',
+  Labels: labelText(labels),
+  Links: String(users.length),
+  Mountpoint: path,
+  Name: name,
+  Scope: 'local',
+  Size: 'N/A',
+  Status: 'N/A',
+});
+
+/** `volume inspect`: docker's keys; where it is on this host, and who has it, besides. */
+export const inspectVolume = ({ name, path, labels, createdAt, users }: VolumeDetail): Record<string, unknown> => ({
+  CreatedAt: new Date(createdAt).toISOString(),
+  Driver: 'local',
+  Labels: labels,
+  Mountpoint: path,
+  Name: name,
+  Options: null,
+  Scope: 'local',
+  UsedBy: users,
+});
+
+export const runVolumeInspect: Handler = async (invocation) => {
+  const volumes = new Map((await (await invocation.context.engine()).openObjects()).volumes().map((volume) => [volume.name, volume]));
+  return printObjects(invocation, (name) => {
+    const volume = volumes.get(name);
+    if (volume === undefined) {
+      throw new HyprError('NOT_FOUND', `there is no volume ${name}`, { hint: 'see: hypr volume ls' });
+    }
+    return inspectVolume(volume);
+  });
+};
+
+/** `volume create`: for a file that says `external: true`. */
+export const runVolumeCreate: Handler = async ({ context, args, flags }) => {
+  const driver = flags.string('driver') ?? 'local';
+  if (driver !== 'local') {
+    throw new HyprError('HYPR_UNSUPPORTED', `--driver ${driver} cannot be had: docker plug-ins are not loaded`);
+  }
+  const name = args[0] ?? flags.string('name') ?? '';
+  if (name === '') {
+    throw new HyprError('HYPR_USAGE', 'a volume needs a name, by which a Compose file can ask for it', { hint: 'hypr volume create NAME' });
+  }
+  await (await (await context.engine()).openObjects()).createVolume(name, parseLabels(flags.list('label')));
+  context.stdout.write(`${name}\n`);
+  return 0;
+};
+
+/** `volume rm`: each that can be removed is, whatever becomes of the others. */
+export const runVolumeRm: Handler = async ({ context, args, flags }) => {
+  const objects = await (await context.engine()).openObjects();
+  const failures: unknown[] = [];
+  for (const name of args) {
+    try {
+      await objects.removeVolume(name);
+      context.stdout.write(`${name}\n`);
+    } catch (error) {
+      if (!(flags.bool('force') && error instanceof HyprError && error.code === 'NOT_FOUND')) {
+        failures.push(error);
+      }
+    }
+  }
+  if (failures.length > 1) {
+    throw new HyprError('VOLUME_IN_USE', `${failures.length} volumes were not removed`, { cause: new AggregateError(failures) });
+  }
+  if (failures.length === 1) {
+    throw failures[0];
+  }
+  return 0;
+};
+
+/** `volume prune`: anonymous volumes of stacks that are gone; with `-a` all named ones that no replica has, too. */
+export const runVolumePrune: Handler = async ({ context, flags }) => {
+  const all = flags.bool('all');
+  const what = `anonymous volumes of stacks that are gone${all ? ', and all volumes that no replica has: data of stacks that are down' : ''}`;
+  const question = `WARNING! This will remove ${what}.\nAre you sure you want to continue? [y/N] `;
+  if (!flags.bool('force') && !(await confirm(context, question, `hypr volume prune${all ? ' --all' : ''} --force`))) {
+    return 0;
+  }
+  const engine = await context.engine();
+  const anonymous = await engine.prune({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false });
+  const named = all ? await (await engine.openObjects()).pruneVolumes() : { names: [], bytes: 0 };
+  const names = [...anonymous.volumes, ...named.names];
+  const list = names.length === 0 ? '' : `Deleted Volumes:\n${names.map((name) => `${name}\n`).join('')}\n`;
+  context.stdout.write(`${list}Total reclaimed space: ${humanSize(anonymous.bytes + named.bytes)}\n`);
+  return 0;
+};

@@ -1,0 +1,53 @@
+import { HyprError } from '../../base/errors.ts';
+
+/** How each key of `--filter KEY=VALUE` judges a thing. */
+export type Judges<T> = Readonly<Record<string, (thing: T, value: string) => boolean>>;
+
+/** As docker: values of one key are alternatives (labels are not), keys all have to hold. Throws HYPR_USAGE for a key that is not known. */
+export const compileFilters = <T>(filters: readonly string[], judges: Judges<T>): ((thing: T) => boolean) => {
+  const wanted = new Map<string, string[]>();
+  for (const filter of filters) {
+    const [, key = '', value = ''] = /^([^=]+)=(.*)$/s.exec(filter) ?? [];
+    if (!Object.hasOwn(judges, key)) {
+      throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, {
+        hint: `filters are ${Object.keys(judges)
+          .map((name) => `${name}=…`)
+          .join(', ')}`,
+      });
+    }
+    wanted.set(key, [...(wanted.get(key) ?? []), value]);
+  }
+  return (thing) =>
+    [...wanted].every(([key, values]) => {
+      const holds = (value: string): boolean => judges[key]?.(thing, value) === true;
+      return key === 'label' ? values.every(holds) : values.some(holds);
+    });
+};
+
+/** `KEY` or `KEY=VALUE`. */
+export const hasLabel = (labels: Readonly<Record<string, string>>, wanted: string): boolean => {
+  const [key = '', ...rest] = wanted.split('=');
+  return Object.hasOwn(labels, key) && (rest.length === 0 || labels[key] === rest.join('='));
+};
+
+/** `true` and `1` are yes, `false` and `0` no; throws HYPR_USAGE for anything else. */
+export const isYes = (value: string): boolean => {
+  if (!/^(true|false|1|0)$/.test(value)) {
+    throw new HyprError('HYPR_USAGE', `--filter: "${value}" is neither true nor false`);
+  }
+  return value === 'true' || value === '1';
+};
+
+export const labelText = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+
+/** `KEY=VALUE`, as `--label` has them. */
+export const parseLabels = (labels: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    labels.map((label) => {
+      const [key = '', ...rest] = label.split('=');
+      return [key, rest.join('=')];
+    }),
+  );

@@ -1,0 +1,163 @@
+import { constants } from 'node:os';
+import type { NetworkDetail, ReplicaDetail } from '../../engine/types.ts';
+
+type ReplicaMount = ReplicaDetail['spec']['mounts'][number];
+
+/** A replica with the keys of `docker inspect`, as far as they mean something in a machine of its own. */
+export const inspectReplica = (detail: ReplicaDetail): Record<string, unknown> => {
+  const { status, spec } = detail;
+  return {
+    Id: status.id,
+    Created: timeOf(status.createdAt),
+    Path: status.command[0] ?? '',
+    Args: status.command.slice(1),
+    State: stateOf(detail),
+    Image: status.imageId,
+    LogPath: detail.logPath,
+    Name: `/${status.name}`,
+    RestartCount: status.restarts,
+    Driver: 'erofs',
+    Platform: 'linux',
+    HostConfig: hostConfigOf(detail),
+    Mounts: spec.mounts.map((mount) => mountOf(mount, detail.volumes)),
+    Config: {
+      Hostname: spec.hostname,
+      Domainname: spec.domainname ?? '',
+      User: spec.process.user,
+      ExposedPorts: Object.fromEntries([...spec.exposed, ...spec.ports.map(portKey)].map((port) => [port, {}])),
+      Tty: spec.process.tty,
+      OpenStdin: spec.process.stdin,
+      Env: spec.process.env,
+      Cmd: status.command,
+      ...(spec.health === undefined ? {} : { Healthcheck: healthcheckOf(spec.health) }),
+      Image: status.image,
+      WorkingDir: spec.process.cwd,
+      Labels: labelsOf(detail),
+      StopSignal: signalName(spec.stopSignal),
+      StopTimeout: spec.stopGraceMs / 1000,
+    },
+    NetworkSettings: { Ports: portsOf(detail), Networks: networksOf(detail) },
+  };
+};
+
+/** docker's words for states that it does not have. */
+const STATES: Readonly<Record<string, string>> = { starting: 'created', stopping: 'running', suspended: 'paused' };
+
+const stateOf = ({ status, pid }: ReplicaDetail): Record<string, unknown> => {
+  const word = STATES[status.state] ?? status.state;
+  return {
+    Status: word,
+    Running: word === 'running' || word === 'paused',
+    Paused: word === 'paused',
+    Restarting: word === 'restarting',
+    OOMKilled: status.reason === 'out of memory',
+    Dead: word === 'dead',
+    Pid: pid ?? 0,
+    ExitCode: status.exitCode,
+    Error: status.reason ?? '',
+    StartedAt: timeOf(status.startedAt),
+    FinishedAt: timeOf(status.finishedAt),
+    ...(status.health === 'none' ? {} : { Health: { Status: status.health, FailingStreak: 0, Log: [] } }),
+  };
+};
+
+/** Go's zero time is what docker says for never. */
+const timeOf = (time: number | undefined): string => (time === undefined ? '0001-01-01T00:00:00Z' : new Date(time).toISOString());
+
+const portKey = ({ port, protocol }: { port: number; protocol: string }): string => `${port}/${protocol}`;
+
+const hostConfigOf = ({ spec, networks }: ReplicaDetail): Record<string, unknown> => ({
+  NetworkMode: networks[0]?.name ?? 'none',
+  PortBindings: Object.fromEntries(
+    spec.ports.map((port) => [
+      portKey(port),
+      [{ HostIp: port.hostAddress, HostPort: port.hostPorts[0] === 0 ? '' : String(port.hostPorts[0]) }],
+    ]),
+  ),
+  RestartPolicy: { Name: spec.restart.condition, MaximumRetryCount: spec.restart.maxAttempts },
+  AutoRemove: spec.autoRemove !== undefined,
+  Binds: spec.mounts.flatMap((mount) => (mount.kind === 'bind' ? [`${mount.source}:${mount.target}:${mount.readOnly ? 'ro' : 'rw'}`] : [])),
+  CapAdd: spec.process.capAdd ?? [],
+  CapDrop: spec.process.capDrop ?? [],
+  Dns: spec.dns,
+  DnsOptions: spec.dnsOptions,
+  DnsSearch: spec.dnsSearch,
+  ExtraHosts: spec.extraHosts.flatMap(({ address, names }) => names.map((name) => `${name}:${address}`)),
+  Privileged: spec.process.privileged === true,
+  ReadonlyRootfs: spec.readOnly,
+  ShmSize: spec.shmSize ?? 0,
+  Sysctls: spec.sysctls,
+  Memory: (spec.memoryMib ?? 0) * 2 ** 20,
+  NanoCpus: (spec.vcpus ?? 0) * 1e9,
+  LogConfig: { Type: 'json-file', Config: {} },
+  Init: spec.process.init === true,
+  GroupAdd: spec.process.groups,
+});
+
+const mountOf = (mount: ReplicaMount, volumes: ReplicaDetail['volumes']): Record<string, unknown> => {
+  const common = { Destination: mount.target, Mode: mount.readOnly ? 'ro' : '', RW: !mount.readOnly, Propagation: '' };
+  switch (mount.kind) {
+    case 'volume':
+      return { Type: 'volume', Name: mount.volume, Source: volumes[mount.volume] ?? '', Driver: 'local', ...common };
+    case 'anonymous':
+      return { Type: 'volume', Name: '', Source: '', Driver: 'local', ...common };
+    case 'bind':
+      return { Type: 'bind', Source: mount.source, ...common };
+    case 'tmpfs':
+      return { Type: 'tmpfs', Source: '', ...common };
+  }
+};
+
+const healthcheckOf = (health: NonNullable<ReplicaDetail['spec']['health']>): Record<string, unknown> => {
+  const nanoseconds = (ms: number): number => ms * 1e6;
+  return {
+    Test: ['CMD', ...health.args],
+    Interval: nanoseconds(health.interval),
+    Timeout: nanoseconds(health.timeout),
+    StartPeriod: nanoseconds(health.startPeriod),
+    StartInterval: nanoseconds(health.startInterval),
+    Retries: health.retries,
+  };
+};
+
+const labelsOf = ({ status, stack, configHash }: ReplicaDetail): Record<string, string> => ({
+  ...status.labels,
+  'com.docker.compose.config-hash': configHash,
+  'com.docker.compose.container-number': String(status.number),
+  'com.docker.compose.oneoff': status.oneOff ? 'True' : 'False',
+  'com.docker.compose.project': stack,
+  'com.docker.compose.service': status.service,
+});
+
+const signalName = (number: number): string =>
+  Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? String(number);
+
+/** Published ones with where; the others null. */
+const portsOf = ({ status, spec }: ReplicaDetail): Record<string, unknown> => {
+  const ports: Record<string, Array<{ HostIp: string; HostPort: string }> | null> = Object.fromEntries(
+    spec.exposed.map((port) => [port, null]),
+  );
+  for (const port of status.ports) {
+    const key = portKey(port);
+    ports[key] = [...(ports[key] ?? []), { HostIp: port.hostAddress, HostPort: String(port.hostPort) }];
+  }
+  return ports;
+};
+
+const networksOf = ({ networks, spec, status }: ReplicaDetail): Record<string, unknown> =>
+  Object.fromEntries(networks.map((network) => [network.name, endpointOf(network, status.id, spec)]));
+
+const endpointOf = (network: NetworkDetail, id: string, spec: ReplicaDetail['spec']): Record<string, unknown> => {
+  const member = network.members.find((each) => each.id === id);
+  return {
+    Aliases: spec.networks.flatMap(({ key, aliases }) => (network.labels['com.docker.compose.network'] === key ? aliases : [])),
+    MacAddress: member?.mac ?? '',
+    NetworkID: network.id,
+    EndpointID: '',
+    Gateway: network.internal ? '' : network.gateway,
+    IPAddress: member?.address ?? '',
+    IPPrefixLen: Number(network.subnet.split('/')[1]),
+    IPv6Gateway: '',
+    GlobalIPv6Address: '',
+  };
+};
