@@ -13,6 +13,7 @@ import type { GuestClient } from '../../guest/types.ts';
 import type { Machine, MachineSpec, Vmm } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';
 import { createQemuVmm } from '../../vmm/qemu/index.ts';
+import { makeFolders } from '../../vmm/qemu/launch.ts';
 import { createTemplates } from '../../vmm/template/index.ts';
 import { toolCommand } from '../../vmm/toolchain/index.ts';
 import { createNursery } from '../../vmm/zygote/nursery.ts';
@@ -201,8 +202,15 @@ describe('copies of one process', () => {
     expect(await cat(anew, '/new')).toBe('of ann');
   });
 
-  it('outlive what they are copies of, and end one by one', async () => {
+  it('outlive what they are copies of, unless nobody has found them, and end one by one', async () => {
+    const lost = makeSpec('eve', 4);
+    await makeFolders(lost);
+    const socket = await connectCard('eve');
+    const eve = await zygote.copy(lost, socket);
+    socket.destroy();
+    expect(isAlive(eve)).toBe(true);
     await zygote.end();
+    await expect.poll(() => isAlive(eve)).toBe(false);
     expect(await exists(started.runDir)).toBe(false);
     const [, ben, cleo] = machines;
     const [, second, third] = guests;

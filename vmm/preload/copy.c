@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +211,8 @@ static void show_name(const char *name) {
 
 static void become_machine(struct order *order) {
   static int descriptors[MAX_DESCRIPTORS];
+  /* Whoever ordered it may never hear of it: until somebody has connected, it ends with what it was copied from. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   show_name(order->name);
   int count = list_descriptors(descriptors, MAX_DESCRIPTORS);
   for (int i = 0; i < count; i++) {

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -190,6 +191,12 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
   int error = change_mask(how, set, old);
   errno = error != 0 ? error : errno;
   return error == 0 ? 0 : -1;
+}
+
+/* Of a copy: its owner has found it. */
+int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+  prctl(PR_SET_PDEATHSIG, 0);
+  return (int)syscall(SYS_accept4, fd, address, length, flags);
 }
 
 /* QEMU keeps its guest's memory from forks, which never were to have a guest. */

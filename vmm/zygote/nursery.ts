@@ -44,7 +44,7 @@ const COPIES: Record<Accelerator, boolean> = { tcg: true, kvm: false };
 
 /** A zygote's start costs a clone's and a half, and each copy saves three quarters of a clone's. */
 const WORTH_IT = 3;
-const IDLE_MS = 2_000;
+const IDLE_MS = 5_000;
 
 const log = logger('vmm');
 

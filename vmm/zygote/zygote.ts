@@ -148,7 +148,7 @@ class QemuZygote implements Zygote {
     return made;
   }
 
-  /** Not to be cut short: a copy that nobody hears of would run for ever. */
+  /** Not to be cut short: a copy that nobody hears of would be nobody's. */
   async #copy(spec: MachineSpec, card: Socket): Promise<ProcessIdentity> {
     try {
       return await this.#ordered(spec, card);
@@ -159,8 +159,13 @@ class QemuZygote implements Zygote {
   }
 
   async #ordered(spec: MachineSpec, card: Socket): Promise<ProcessIdentity> {
-    const answer = await withDeadline({ ms: COPY_MS, what: `a copy of a machine for ${spec.name}` }, () =>
-      this.#ask(this.#order(spec), card),
+    const asked = this.#ask(this.#order(spec), card);
+    const answer = await withDeadline({ ms: COPY_MS, what: `a copy of a machine for ${spec.name}` }, () => asked).catch(
+      (error: unknown) => {
+        // An answer that comes now would be taken for that to the next order. It takes its copy with it.
+        this.#child.kill('SIGKILL');
+        throw error;
+      },
     );
     const pid = typeof answer === 'object' && answer !== null && 'pid' in answer ? Number(answer.pid) : undefined;
     const process = pid === undefined ? undefined : identifyProcess(pid);
