@@ -1,5 +1,6 @@
 import { HyprError } from '../base/errors.ts';
 import type { CliContext } from './context.ts';
+import { checkHostSettings } from './host-settings.ts';
 import { exitCodeOf, formatError } from './print-error.ts';
 import { type Parsed, parseCommandLine } from './program.ts';
 import { hasUnicode, wantsColour } from './style.ts';
@@ -38,12 +39,20 @@ const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliC
       });
     }
   }
+  if (command.refused === undefined && !WITHOUT_HOST.has(command.name)) {
+    for (const warning of checkHostSettings({ platform: process.platform, arch: process.arch, env: context.env })) {
+      context.stderr.write(`warning: ${warning}\n`);
+    }
+  }
   const handler = await command.load?.();
   if (handler === undefined) {
     throw new HyprError('HYPR_INTERNAL', `${command.name} has no handler`);
   }
   return handler({ context, command, path: parsed.path, args, flags, viaCompose: parsed.path[1] === 'compose' });
 };
+
+/** Commands that need nothing of this host; what it lacks is what `doctor` is asked for. */
+const WITHOUT_HOST: ReadonlySet<string> = new Set(['config', 'doctor', 'version']);
 
 const checkArgs = ({ command, path, args }: Extract<Parsed, { kind: 'run' }>): void => {
   const name = path.join(' ');

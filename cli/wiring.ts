@@ -34,9 +34,9 @@ export const createContext = (options: {
   terminal: options.terminal,
   engine: () => traced('load the engine', undefined, () => import('../engine/index.ts')),
   loadProject: async (project) => {
-    const { loadProject } = await traced('load the loader', undefined, () => import('../compose/load.ts'));
+    const { checkOwnKeys, loadProject } = await traced('load the loader', undefined, () => import('../compose/load.ts'));
     const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project)));
-    printWarnings(loaded.warnings, options.output);
+    printWarnings([...loaded.warnings, ...checkOwnKeys(loaded.tree)], options.output);
     return loaded.project;
   },
   config: async (project, args) => {

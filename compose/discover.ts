@@ -1,7 +1,7 @@
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { HyprError } from '../base/errors.ts';
 import { type DotenvOptions, parseDotenv } from './dotenv.ts';
-import { DEFAULT_FILES } from './file-names.ts';
+import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
 import type { LoadOptions } from './options.ts';
 import { Origins } from './origins.ts';
 import { readSource, statOf } from './read-file.ts';
@@ -124,10 +124,12 @@ const filesFromEnvironment = ({ environment, options }: Context): string[] | und
 
 const defaultFiles = (from: string, warnings: Warnings): string[] => {
   for (let folder = from; ; folder = dirname(folder)) {
-    const main = firstOf(DEFAULT_FILES, folder, warnings);
-    if (main !== undefined) {
-      const override = firstOf(OVERRIDE_FILES, folder, warnings);
-      return override === undefined ? [main] : [main, override];
+    for (const { names, overrides } of FILE_NAMES) {
+      const main = firstOf(names, folder, warnings);
+      if (main !== undefined) {
+        const override = firstOf(overrides, folder, warnings);
+        return override === undefined ? [main] : [main, override];
+      }
     }
     if (folder === dirname(folder)) {
       return [];
@@ -233,3 +235,8 @@ const setDefault = (environment: Map<string, string>, key: string, value: string
 };
 
 const OVERRIDE_FILES = ['compose.override.yml', 'compose.override.yaml', 'docker-compose.override.yml', 'docker-compose.override.yaml'];
+
+const FILE_NAMES = [
+  { names: HYPR_FILES, overrides: ['hypr-compose.override.yml', 'hypr-compose.override.yaml'] },
+  { names: DEFAULT_FILES, overrides: OVERRIDE_FILES },
+];

@@ -16,6 +16,8 @@ import { errorAt, type Mark, placeOfMark } from './source.ts';
 import { substitute, TemplateError } from './template.ts';
 import { Warnings } from './warnings.ts';
 
+export { checkOwnKeys } from './own-keys.ts';
+
 /**
  * Loads a project as docker compose does: finds the files, merges them into one canonical model, binds
  * it, applies profiles, checks it, keeps the services asked for, reads their env files.

@@ -2,7 +2,7 @@ import { readFileSync, type Stats, statSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../base/errors.ts';
-import { DEFAULT_FILES } from './file-names.ts';
+import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { errorAt, type Mark, SourceFile } from './source.ts';
 import { didYouMean } from './suggest.ts';
@@ -68,7 +68,7 @@ const similarFile = async (path: string): Promise<string | undefined> => {
 /** For `-f FOLDER`: the file that was meant, if it has a usual name. */
 const fileWithin = async (folder: string): Promise<string | undefined> => {
   const names = await readdir(folder).catch((): string[] => []);
-  const found = DEFAULT_FILES.find((name) => names.includes(name));
+  const found = [...HYPR_FILES, ...DEFAULT_FILES].find((name) => names.includes(name));
   return found === undefined ? undefined : `name the file in it: ${join(folder, found)}`;
 };
 

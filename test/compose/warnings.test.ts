@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { checkOwnKeys } from '../../compose/own-keys.ts';
 import { load } from './project-folder.ts';
 
 describe('warnings', () => {
@@ -43,5 +44,52 @@ describe('warnings', () => {
   test('the obsolete version', async () => {
     const { warnings } = await load('version: "3.8"\nservices: {a: {image: x}}\n');
     expect(warnings).toMatchObject([{ kind: 'obsolete', where: { line: 1 } }]);
+  });
+});
+
+describe('x-hypr keys', () => {
+  const check = async (text: string) => checkOwnKeys((await load(text)).tree);
+
+  test('of which there are none: a warning, with the place', async () => {
+    const text = 'x-hypr: {proxy: {port: 8080}}\nx-other: 1\nservices:\n  a:\n    image: x\n    x-hypr-note: hi\n    x-hyprland: 1\n';
+    expect(await check(text)).toMatchObject([
+      { kind: 'ignored', message: 'x-hypr has no effect: hypr has no settings of its own in Compose files', where: { line: 1, column: 1 } },
+      { kind: 'ignored', message: expect.stringContaining('x-hypr-note has no effect'), where: { line: 6, column: 5 } },
+    ]);
+  });
+
+  test.each([
+    ['services:\n  a:\n    image: x\n    x-hypr:\n      allow_outbound: false\n', 'x-hypr.allow_outbound cannot be had', 5],
+    ['services:\n  a:\n    image: x\n    x-hypr:\n      proxy: {allowed_domains: [a.com]}\n', 'x-hypr.proxy.allowed_domains cannot', 5],
+    ['x-hypr:\n  networking: {mode: vsock}\nservices: {a: {image: x}}\n', 'network_mode: none', 2],
+    ['services: {a: {image: x}}\nx-hypr-network-policies: [{name: p}]\n', 'x-hypr-network-policies cannot be had', 2],
+    ['services: {a: {image: x}}\nnetworks:\n  default:\n    x-hypr:\n      - policies: []\n', 'x-hypr.policies cannot be had', 5],
+  ])('that promise to keep something in or out are refused: %j', async (text, message, line) => {
+    await expect(check(text)).rejects.toMatchObject({
+      code: 'HYPR_UNSUPPORTED',
+      message: expect.stringContaining(message),
+      where: { file: expect.stringContaining('compose.yaml'), line },
+    });
+  });
+});
+
+describe('names of HYPR', () => {
+  const services = (name: string) => `services: {${name}: {image: x}}\n`;
+
+  test.each(['hypr-compose.yml', 'hypr-compose.yaml', 'Hyprfile', 'Hyprfile.yml', 'Hyprfile.yaml'])(
+    '%s is found, and preferred',
+    async (name) => {
+      const { project, warnings } = await load({
+        [name]: services('mine'),
+        'compose.yaml': services('a'),
+        'compose.override.yaml': services('b'),
+      });
+      expect([Object.keys(project.services), warnings]).toEqual([['mine'], []]);
+    },
+  );
+
+  test('with an override of their own', async () => {
+    const { project } = await load({ 'hypr-compose.yml': services('a'), 'hypr-compose.override.yml': services('b') });
+    expect(Object.keys(project.services).sort()).toEqual(['a', 'b']);
   });
 });
