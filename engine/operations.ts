@@ -14,6 +14,13 @@ export interface Operation {
   readonly signal: AbortSignal;
 }
 
+/** All operations of one name that have ended. */
+export interface OperationTotal {
+  readonly count: number;
+  readonly failed: number;
+  readonly ms: number;
+}
+
 /** The operations on one stack: one after the other, each reported when it ends. */
 export class Operations {
   readonly #bus: EventBus;
@@ -22,10 +29,16 @@ export class Operations {
   /** Operations that bring something up, under way or waiting for their turn. */
   readonly #rising = new Set<AbortController>();
   #count = 0;
+  readonly #totals = new Map<string, OperationTotal>();
 
   constructor(bus: EventBus, onEnd: () => void) {
     this.#bus = bus;
     this.#onEnd = onEnd;
+  }
+
+  /** By name, since this supervisor began. */
+  get totals(): ReadonlyMap<string, OperationTotal> {
+    return this.#totals;
   }
 
   /** Whether any is under way or waits. */
@@ -46,7 +59,7 @@ export class Operations {
       await before.catch(() => {});
       const both = AbortSignal.any([signal, controller.signal]);
       both.throwIfAborted();
-      await traced(name, 'operations', () => work(both));
+      await this.#timed(name, () => traced(name, 'operations', () => work(both)));
     })();
     this.#turn = mine;
     await this.aside(async () => {
@@ -61,6 +74,19 @@ export class Operations {
         this.#rising.delete(controller);
       }
     });
+  }
+
+  async #timed(name: string, work: () => Promise<void>): Promise<void> {
+    const begin = performance.now();
+    let failed = 1;
+    try {
+      await work();
+      failed = 0;
+    } finally {
+      const before = this.#totals.get(name) ?? { count: 0, failed: 0, ms: 0 };
+      const ms = before.ms + performance.now() - begin;
+      this.#totals.set(name, { count: before.count + 1, failed: before.failed + failed, ms });
+    }
   }
 
   /** Work that keeps the stack busy, but waits for no turn. */

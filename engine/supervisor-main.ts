@@ -11,6 +11,7 @@ import { mapFrames } from '../base/source-frames.ts';
 import { traced, traceProcess } from '../base/trace.ts';
 import { apiRoutes } from './api/handlers.ts';
 import { type ApiServer, serveApi } from './api/server.ts';
+import { collectMetrics, METRICS_TYPE } from './metrics.ts';
 import { stackPaths } from './stack-paths.ts';
 import type { ReadyMessage } from './start-supervisor.ts';
 import { openStateStore, type StateStore } from './state/store.ts';
@@ -68,7 +69,8 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
       waitsForFirst = false;
       endIfIdle();
     };
-    serveApi(apiSocket, apiRoutes(supervisor, { version: VERSION, stack, recovered }), stopWaiting).then((listening) => {
+    const pages = { '/metrics': { type: METRICS_TYPE, text: () => collectMetrics(supervisor, stack) } };
+    serveApi(apiSocket, apiRoutes(supervisor, { version: VERSION, stack, recovered }), stopWaiting, pages).then((listening) => {
       server = listening;
       sayReady({ ready: true, recovered });
       setTimeout(stopWaiting, FIRST_CLIENT_MS);

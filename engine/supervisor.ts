@@ -111,6 +111,10 @@ export class StackSupervisor {
     return [...this.replicas.values()].map((replica) => replica.row).filter((row) => row.state !== 'exited' && row.state !== 'dead');
   }
 
+  get operationTotals() {
+    return this.#operations.totals;
+  }
+
   get isIdle(): boolean {
     return !this.goesOn();
   }

@@ -167,7 +167,7 @@ export const objectCommands: readonly CommandSpec[] = [
   },
 ];
 
-const sockets = "each stack's supervisor has its API on a unix socket (README: API)";
+const sockets = "each stack's supervisor has its API on a unix socket (docs/architecture.md, The API)";
 
 /** What the seeds and HYPR have names for, and hypr does not do. */
 export const seedCommands: readonly CommandSpec[] = [

@@ -15,6 +15,7 @@ import { apiRoutes } from '../../engine/api/handlers.ts';
 import { Inputs } from '../../engine/api/inputs.ts';
 import { type ApiServer, serveApi } from '../../engine/api/server.ts';
 import type { EngineEvent } from '../../engine/events.ts';
+import { collectMetrics, METRICS_TYPE } from '../../engine/metrics.ts';
 import type { FakeProcess } from './support/fake-guest.ts';
 import { UP } from './support/project.ts';
 import { Cue } from './support/pushable.ts';
@@ -34,11 +35,16 @@ const serve = async (): Promise<Served> => {
   const socket = join(stack.dir, 'api.sock');
   const left = new Cue();
   const routes = apiRoutes(stack.supervisor, { version: '1', stack: 'shop', recovered: ['db was taken over'] });
-  const server = await serveApi(socket, routes, () => {
-    if (server.connections === 0) {
-      left.resolve();
-    }
-  });
+  const server = await serveApi(
+    socket,
+    routes,
+    () => {
+      if (server.connections === 0) {
+        left.resolve();
+      }
+    },
+    { '/metrics': { type: METRICS_TYPE, text: () => collectMetrics(stack.supervisor, 'shop') } },
+  );
   const api = connectApi(socket);
   onTestFinished(async () => {
     api.close();
@@ -459,5 +465,61 @@ describe('plain JSON over HTTP/1.1 on the same socket', () => {
     connection.destroy();
     await left;
     expect(server.connections).toBe(0);
+  });
+});
+
+describe('/metrics', () => {
+  const get = (socket: string, path: string): Promise<{ status: number | undefined; type: string | undefined; text: string }> =>
+    new Promise((resolve, reject) => {
+      const request = http.get({ socketPath: socket, path }, (response) => {
+        const parts: Buffer[] = [];
+        response
+          .on('data', (part: Buffer) => parts.push(part))
+          .on('end', () =>
+            resolve({ status: response.statusCode, type: response.headers['content-type'], text: Buffer.concat(parts).toString() }),
+          );
+      });
+      request.on('error', reject);
+    });
+
+  test('has replicas by state, what they use, and operations, as Prometheus reads them', async () => {
+    const { stack, socket } = await serve();
+    const healthcheck = { test: ['CMD', 'ok'], interval: '1s' };
+    await stack.up(shopOf(stack, { db: { healthcheck }, web: {} }));
+    await stack.until(() => stack.row('shop-db-1').health === 'healthy');
+    await stack.verb('stop', { services: ['web'] });
+    await stack.verb('stop', { services: ['nothing'] }).catch(() => {});
+    const { status, type, text } = await get(socket, '/metrics');
+    expect([status, type]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
+    const lines = text.split('\n');
+    const db = '{stack="shop",service="db",replica="shop-db-1"}';
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        '# TYPE hypr_replicas gauge',
+        'hypr_replicas{stack="shop",state="running"} 1',
+        'hypr_replicas{stack="shop",state="exited"} 1',
+        `hypr_replica_cpu_seconds_total${db} 0.005`,
+        `hypr_replica_network_receive_bytes_total${db} 3`,
+        `hypr_replica_healthy${db} 1`,
+        'hypr_operations_total{stack="shop",operation="up"} 1',
+        'hypr_operations_failed_total{stack="shop",operation="up"} 0',
+      ]),
+    );
+    expect(text).not.toContain('hypr_replica_processes{stack="shop",service="web"');
+    // Every line is a comment or a sample, every sample has its type before it, and no family is there twice.
+    const types = lines.flatMap((line) => /^# TYPE (\S+) (?:gauge|counter)$/.exec(line)?.[1] ?? []);
+    expect(new Set(types).size).toBe(types.length);
+    for (const line of lines.filter((each) => each !== '' && !each.startsWith('#'))) {
+      expect(line).toMatch(/^[a-z_]+\{([a-z]+="[^"]*",?)+\} [0-9.e+-]+$/);
+      expect(types).toContain(line.split('{')[0]);
+    }
+  });
+
+  test('nothing else is there, and a look keeps nobody connected', async () => {
+    const { socket, left, stack } = await serve();
+    await stack.up(shopOf(stack, { db: {} }));
+    expect((await get(socket, '/metrics?x=1')).status).toBe(200);
+    expect(await get(socket, '/etc/passwd')).toMatchObject({ status: 404, text: 'there is nothing at /etc/passwd\n' });
+    await left;
   });
 });
