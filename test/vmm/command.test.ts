@@ -45,7 +45,7 @@ describe('the command line of QEMU', () => {
       -no-reboot
       -kernel /p/vmlinux
       -initrd /p/initramfs.cpio
-      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1 lsm=landlock,yama psi=0 noautogroup
+      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1
       -chardev file,id=con,append=on,path=/log/console
       -serial chardev:con
       -chardev socket,id=qmp,path=/run/m/qmp.sock,server=on,wait=off
@@ -80,7 +80,7 @@ describe('the command line of QEMU', () => {
       -no-reboot
       -kernel /p/vmlinux
       -initrd /p/initramfs.cpio
-      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1 lsm=landlock,yama psi=0 noautogroup tsc_early_khz=2000000 tsc=reliable mitigations=off
+      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1 tsc_early_khz=2000000 tsc=reliable mitigations=off
       -chardev file,id=con,append=on,path=/log/console
       -serial chardev:con
       -chardev socket,id=qmp,path=/run/m/qmp.sock,server=on,wait=off

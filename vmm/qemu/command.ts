@@ -251,9 +251,6 @@ const KERNEL_LINE = [
   ...['console=ttyS0', 'quiet', 'loglevel=3', 'reboot=t', 'panic=-1', 'random.trust_cpu=on'],
   // What a boot would wait for or test in vain: more serial ports, timer routing, grace periods, ciphers.
   ...['8250.nr_uarts=1', 'no_timer_check', 'rcupdate.rcu_expedited=1', 'cryptomgr.notests=1'],
-  // What nobody in a machine of one service is told or helped by: policies without rules, statistics of waiting, groups of
-  // sessions. A twentieth of the code that an emulated start runs.
-  ...['lsm=landlock,yama', 'psi=0', 'noautogroup'],
 ];
 
 /** A comma ends a value of QEMU's option syntax unless it is doubled. */
