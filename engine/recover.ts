@@ -1,3 +1,4 @@
+import { sweepBegun } from '../base/begun.ts';
 import { messageOf } from '../base/errors.ts';
 import { logger } from '../base/log.ts';
 import { hasMachine } from './lifecycle.ts';
@@ -19,7 +20,9 @@ export const recoverStack = async (
   const said: string[] = [];
   const lostNetworks = new Set<string>();
   for (const row of input.store.networks(input.stack)) {
-    if (row.record !== undefined && !(await adoptNetwork(input.networks, row, signal))) {
+    if (row.record === undefined) {
+      await sweepBegun(row.spec.runDir);
+    } else if (!(await adoptNetwork(input.networks, row, signal))) {
       lostNetworks.add(row.key);
       said.push(`network ${row.name} had ended`);
     }

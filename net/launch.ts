@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
+import { noteBegun, sweepBegun } from '../base/begun.ts';
 import { Cleanup } from '../base/cleanup.ts';
 import { sleep, withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
@@ -65,6 +66,8 @@ const launch = async (
 
 const prepareFolder = async (spec: NetworkSpec, cleanup: Cleanup): Promise<void> => {
   const { socket } = networkPaths(spec.runDir);
+  // What a supervisor that was killed meanwhile had begun is nobody's network.
+  await sweepBegun(spec.runDir);
   if (await answers(socket)) {
     throw new HyprError('NET_START', `network ${spec.name} is running already`, { hint: 'run the command again: it takes over what runs' });
   }
@@ -91,6 +94,7 @@ const spawnJail = async (spec: NetworkSpec, programs: NetworkPrograms, signal: A
       env: resolverEnv(),
       stdio: ['ignore', output.fd, output.fd, 'pipe'],
     });
+    noteChild(spec, child);
     const exited = describeExit(child, spec);
     const said = readStatus(child, signal);
     said.catch(() => {});
@@ -98,6 +102,14 @@ const spawnJail = async (spec: NetworkSpec, programs: NetworkPrograms, signal: A
     return { child, exited, said };
   } finally {
     await output.close();
+  }
+};
+
+/** The jail becomes gvproxy: it is the same process. */
+const noteChild = ({ runDir }: NetworkSpec, { pid }: ChildProcess): void => {
+  const identity = pid === undefined ? undefined : identifyProcess(pid);
+  if (identity !== undefined) {
+    noteBegun(runDir, identity);
   }
 };
 

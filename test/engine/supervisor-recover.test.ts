@@ -1,5 +1,9 @@
-import { describe, expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { noteBegun } from '../../base/begun.ts';
 import { HyprError } from '../../base/errors.ts';
+import { identifyProcess, isAlive } from '../../base/process.ts';
 import { machineDir } from '../../engine/replica-run.ts';
 import { linesOf, openTestStack, shopOf, type TestStack, waitTurn } from './support/stack.ts';
 
@@ -151,6 +155,25 @@ describe('taking over from a supervisor that is gone', () => {
     Object.assign(stack.platform.vmm, { sweepBegun: async (runDir: string) => void swept.push(runDir) });
     await takeOver(stack, () => rewrite(stack, 'shop-web-1', { state: 'starting', machine: undefined, startedAt: undefined }));
     expect(swept).toEqual([machineDir(stack.row('shop-web-1'), stack.platform)]);
+  });
+
+  test('killed before a network that began was on record: it is ended', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    await stack.verb('stop');
+    const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const begun = identifyProcess(child.pid ?? 0);
+    await takeOver(stack, () => {
+      for (const row of stack.store.networks('shop')) {
+        stack.store.putNetwork({ ...row, record: undefined });
+        mkdirSync(row.spec.runDir, { recursive: true });
+        if (begun !== undefined) {
+          noteBegun(row.spec.runDir, begun);
+        }
+      }
+    });
+    expect(begun !== undefined && isAlive(begun)).toBe(false);
   });
 
   test('killed while it stopped a replica: the stop goes on', async () => {

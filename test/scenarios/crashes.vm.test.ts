@@ -11,6 +11,8 @@ services:
     command: sh -c 'mkdir -p /www; hostname > /www/index.html; echo started; exec httpd -f -p 80 -h /www'
     ports: ["${PORT}:80"]
     restart: always
+    post_start: [{ command: [sh, -c, 'echo hooked in $$PWD; touch /hooked'], working_dir: /www }]
+    pre_stop: [{ command: [sh, -c, 'test -e /hooked && echo leaving'] }]
     healthcheck: { test: ["CMD", "wget", "-qO-", "http://127.0.0.1/"], interval: 2s, start_period: 60s }
   idle:
     image: busybox
@@ -44,7 +46,9 @@ describe('whatever is killed, the next command puts it right', () => {
     expect(await stack.must(['ps', '-q'])).toBe(before);
     expect(await page()).toMatch(/web/);
     expect(await stack.must(['exec', '-T', 'web', 'echo', 'still', 'here'])).toBe('still here\n');
-    expect(await stack.must(['logs', '--no-color', 'web'])).toMatch(/started/);
+    const logs = await stack.must(['logs', '--no-color', 'web']);
+    expect(logs).toMatch(/started/);
+    expect(logs.match(/hooked in \/www/g)).toHaveLength(1);
   });
 
   test('a VMM: its restart policy decides, and ps says what happened', async () => {
@@ -83,6 +87,34 @@ describe('whatever is killed, the next command puts it right', () => {
       });
       child.on('exit', () => resolve());
     });
+    await stack.must(['down', '-t', '1']);
+    expect(await processesOf('crashes')).toEqual([]);
+    expect(await filesOf('crashes')).toEqual([]);
+  });
+
+  test('the supervisor, in the middle of up: the command says so, and the next gets past what was begun', async () => {
+    const child = spawn(hyprBin, ['compose', '--progress', 'plain', 'up', '-d', '--wait'], {
+      cwd: stack.dir,
+      env: { ...process.env, ...stack.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let text = '';
+    let killed: Promise<number> | undefined;
+    const code = await new Promise<number | null>((resolve) => {
+      child.stderr.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+        if (/Container .* Created/.test(text)) {
+          killed ??= killAll('crashes', /supervisor/).catch(() => 0);
+        }
+      });
+      child.on('exit', resolve);
+    });
+    expect([await killed, code]).toEqual([1, 1]);
+    expect(text).toMatch(/was killed, or told to end, in the middle of this command/);
+    await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
+    await expect.poll(page, { timeout: 20_000 }).toMatch(/web/);
+    await stack.must(['stop', 'web']);
+    expect(await stack.must(['logs', '--no-color', 'web'])).toMatch(/leaving/);
     await stack.must(['down', '-t', '1']);
     expect(await processesOf('crashes')).toEqual([]);
     expect(await filesOf('crashes')).toEqual([]);

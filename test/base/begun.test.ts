@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { noteBegun, sweepBegun } from '../../base/begun.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '../../base/process.ts';
-import { noteBegun, sweepBegun } from '../../vmm/begun.ts';
 
 const begin = (): ProcessIdentity => {
   const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
