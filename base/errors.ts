@@ -13,6 +13,8 @@ export interface HyprErrorOptions {
   /** What to do about it: one sentence, a command where there is one. */
   readonly hint?: string;
   readonly where?: Place;
+  /** Where in the model, for those who do not know its files: `['services', 'web', 'pid']`. */
+  readonly path?: readonly string[];
   /** Further lines under the message: last console lines, last probe output, the holder of a port. */
   readonly details?: readonly string[];
   readonly cause?: unknown;
@@ -27,6 +29,7 @@ export class HyprError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly where: Place | undefined;
+  readonly path: readonly string[] | undefined;
   readonly details: readonly string[];
 
   constructor(code: ErrorCode, message: string, options: HyprErrorOptions = {}) {
@@ -34,6 +37,7 @@ export class HyprError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.where = options.where;
+    this.path = options.path;
     this.details = options.details ?? [];
   }
 
@@ -43,8 +47,8 @@ export class HyprError extends Error {
   }
 
   toJSON(): ErrorJson {
-    const { code, message, hint, where, details } = this;
-    return { code, message, details: [...details], ...(hint ? { hint } : {}), ...(where ? { where } : {}) };
+    const { code, message, hint, where, path, details } = this;
+    return { code, message, details: [...details], ...(hint ? { hint } : {}), ...(where ? { where } : {}), ...(path ? { path } : {}) };
   }
 }
 
@@ -63,6 +67,7 @@ export interface ErrorJson {
   message: string;
   hint?: string;
   where?: Place;
+  path?: readonly string[];
   details: string[];
 }
 

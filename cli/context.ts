@@ -1,3 +1,4 @@
+import type { Place } from '../base/errors.ts';
 import type { Project } from '../compose/model.ts';
 import type { EngineApi } from '../engine/types.ts';
 import type { Interrupts } from './interrupts.ts';
@@ -54,6 +55,8 @@ export interface CliContext {
   /** Lazy: `--version` and `config` must load none of the engine. */
   readonly engine: () => Promise<EngineApi>;
   readonly loadProject: (options: ProjectOptions) => Promise<Project>;
+  /** Where the value at a path of the project that was loaded last was written, or its nearest parent. */
+  readonly placeOf?: (path: readonly string[]) => Place | undefined;
   readonly config: (options: ProjectOptions, args: ConfigArgs) => Promise<string>;
 }
 

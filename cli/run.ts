@@ -69,7 +69,7 @@ const checkArgs = ({ command, path, args }: Extract<Parsed, { kind: 'run' }>): v
 
 const printError = (error: unknown, argv: readonly string[], context: CliContext): void => {
   context.stderr.write(
-    formatError(error, {
+    formatError(withPlace(error, context), {
       color: wantsColour(context.stderr, context.env),
       json: wantsJson(argv, context),
       unicode: hasUnicode(context.env) || context.stderr.isTTY !== true,
@@ -77,6 +77,14 @@ const printError = (error: unknown, argv: readonly string[], context: CliContext
       verbose: Boolean(context.env.HYPR_DEBUG),
     }),
   );
+};
+
+/** The supervisor knows the model, and not the files that it came from. */
+const withPlace = (error: unknown, { placeOf }: CliContext): unknown => {
+  const where = error instanceof HyprError && error.where === undefined && error.path !== undefined ? placeOf?.(error.path) : undefined;
+  return where === undefined || !(error instanceof HyprError)
+    ? error
+    : new HyprError(error.code, error.message, { ...error.toJSON(), where, cause: error });
 };
 
 // Read from the raw arguments, because the error may be that they could not be parsed.

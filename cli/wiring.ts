@@ -2,13 +2,16 @@ import { homedir } from 'node:os';
 import { formatPlace } from '../base/errors.ts';
 import { sanitiseName } from '../base/sanitise.ts';
 import { traced } from '../base/trace.ts';
-import type { ConfigOptions, LoadOptions, Warning } from '../compose/index.ts';
+import type { ConfigOptions, LoadedProject, LoadOptions, Warning } from '../compose/index.ts';
 import type { CliContext, ConfigArgs, ProjectOptions } from './context.ts';
 import type { Interrupts } from './interrupts.ts';
 import type { Terminal } from './terminal.ts';
 
 /** A stream of the process, made when it is asked for the first time. */
 export type ProcessOutput = (name: 'stdout' | 'stderr') => NodeJS.WriteStream;
+
+/** Of the project that was loaded last: one process loads one. */
+let placeOf: LoadedProject['placeOf'] | undefined;
 
 /** The context of the real process. Engine and loader are imported when a command asks for them. */
 export const createContext = (options: {
@@ -37,8 +40,10 @@ export const createContext = (options: {
     const { checkOwnKeys, loadProject } = await traced('load the loader', undefined, () => import('../compose/load.ts'));
     const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project)));
     printWarnings([...loaded.warnings, ...checkOwnKeys(loaded.tree)], options.output);
+    placeOf = loaded.placeOf;
     return loaded.project;
   },
+  placeOf: (path) => placeOf?.(path),
   config: async (project, args) => {
     const { runConfig } = await import('../compose/index.ts');
     const resolveDigest = async (reference: string): Promise<string> => {

@@ -105,7 +105,9 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
 const refuseUnsupported = (name: string, service: Service): void => {
   for (const [attribute, applies, reason] of REFUSED) {
     if (applies(service[attribute])) {
-      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} cannot be had: ${reason}`);
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} cannot be had: ${reason}`, {
+        path: ['services', name, attribute],
+      });
     }
   }
 };
@@ -180,16 +182,15 @@ const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | unde
 };
 
 const resolveHooks = (name: string, { post_start: postStart = [], pre_stop: preStop = [] }: Service): Pick<ReplicaSpec, 'hooks'> => {
-  const resolve = (hooks: readonly HookConfig[], attribute: string) =>
-    hooks.map((hook) => resolveHook(hook, `service ${name}: ${attribute}`));
+  const resolve = (hooks: readonly HookConfig[], attribute: string) => hooks.map((hook) => resolveHook(hook, name, attribute));
   return postStart.length + preStop.length === 0
     ? {}
     : { hooks: { postStart: resolve(postStart, 'post_start'), preStop: resolve(preStop, 'pre_stop') } };
 };
 
-const resolveHook = (hook: HookConfig, place: string): HookSpec => {
+const resolveHook = (hook: HookConfig, name: string, attribute: string): HookSpec => {
   if (!hook.command?.length) {
-    throw new HyprError('COMPOSE_INVALID', `${place}: a hook has no command`);
+    throw new HyprError('COMPOSE_INVALID', `service ${name}: ${attribute}: a hook has no command`, { path: ['services', name, attribute] });
   }
   return {
     args: hook.command,

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { errorFromJson, HyprError } from '../../base/errors.ts';
 import { DetachKeys } from '../../cli/detach-keys.ts';
 import { runCli } from '../../cli/run.ts';
 import type { Project } from '../../compose/model.ts';
-import { type FakeContext, fakeContext } from './support/fake-context.ts';
+import { type FakeContext, fakeContext, fakeProject } from './support/fake-context.ts';
 
 const run = (context: FakeContext, line: string): Promise<number> => runCli(line.split(' '), context);
 
@@ -147,4 +148,16 @@ test('volumes: all, of a service, names only', async () => {
   const named = fakeContext();
   expect(await run(named, 'compose volumes -q db')).toBe(0);
   expect(named.stdout.text).toBe('shop_data\n');
+});
+
+test('an error of the supervisor that names a path of the model is told with its place', async () => {
+  const context = fakeContext({ project: fakeProject() });
+  context.fake.onUp = async () => {
+    const error = new HyprError('HYPR_UNSUPPORTED', 'service web: pid: host cannot be had', { path: ['services', 'web', 'pid'] });
+    throw errorFromJson(JSON.parse(JSON.stringify(error)));
+  };
+  const placeOf = (path: readonly string[]) => ({ file: `/shop/${path.join('-')}.yaml`, line: 7, column: 5 });
+  expect(await runCli(['up', '-d'], { ...context, placeOf })).toBe(1);
+  expect(context.stderr.text).toContain('service web: pid: host cannot be had');
+  expect(context.stderr.text).toContain('at /shop/services-web-pid.yaml:7:5');
 });

@@ -287,6 +287,7 @@ describe('what a machine cannot have is refused with the reason', () => {
     const error = refusal(service);
     expect(error.code).toBe('HYPR_UNSUPPORTED');
     expect(error.message).toContain(`service web: ${attribute}`);
+    expect(error.path).toEqual(['services', 'web', attribute]);
     expect(error.message).toContain(text);
     expect(error.message).not.toContain('[object Object]');
   });
