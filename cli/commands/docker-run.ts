@@ -114,7 +114,10 @@ const serviceOf = (image: string, flags: Flags): Service => {
   const network = flags.string('network') ?? flags.string('net') ?? 'default';
   if (!['none', 'default', 'bridge'].includes(network)) {
     throw new HyprError('HYPR_UNSUPPORTED', `--network ${network} cannot be had: networks belong to a stack`, {
-      hint: 'use default or none, or a Compose file for machines that reach each other',
+      hint:
+        network === 'vsock'
+          ? 'a machine without a network card: --network none; programs are run in it by hypr exec'
+          : 'use default or none, or a Compose file for machines that reach each other',
     });
   }
   const texts: Array<readonly [keyof Service & string, string | undefined]> = [
