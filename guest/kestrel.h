@@ -115,6 +115,7 @@ enum { JOB_INPUT = 1, JOB_OUTPUT = 2 };
 struct proc *job_start(uint32_t channel, int streams, job_fn *fn, void *argument, void (*finished)(struct proc *, bool));
 /* Reads what a program that does not start, or a job, says. The watch is the `status` of a process. */
 void proc_status(struct watch *watch, uint32_t events);
+void proc_close_views(struct proc *p);
 void proc_free(struct proc *proc);
 /* input.c */
 bool input_open(struct proc *proc, int fd);

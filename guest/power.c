@@ -136,6 +136,10 @@ void power_step(void) {
   /* Without a host nobody will ever take the output. */
   if (phase == FLUSHING && (procs_drained() || !channel_connected() || expired())) {
     set_phase(UNMOUNTING, UNMOUNT_WAIT_MS);
+    if (workload != NULL) {
+      /* Its view holds every mount: a disk would be in use whatever is unmounted here. */
+      proc_close_views(workload);
+    }
     unmounting = job_start(0, 0, unmount_job, NULL, on_unmounted);
     unmounted = unmounting == NULL;
   }

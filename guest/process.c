@@ -47,6 +47,8 @@ static struct proc *proc_new(enum proc_kind kind, uint32_t channel) {
   return p;
 }
 
+void proc_close_views(struct proc *p) { close_fd(&p->pid_ns), close_fd(&p->mnt_ns), close_fd(&p->cgroup_ns); }
+
 void proc_free(struct proc *p) {
   for (struct proc **at = &procs; *at != NULL; at = &(*at)->next) {
     if (*at == p) {
@@ -59,7 +61,8 @@ void proc_free(struct proc *p) {
   stream_close(&p->out[1]);
   watch_close(&p->input);
   watch_close(&p->status);
-  close_fd(&p->pty), close_fd(&p->pid_ns), close_fd(&p->mnt_ns), close_fd(&p->cgroup_ns);
+  close_fd(&p->pty);
+  proc_close_views(p);
   free(p->input_buffer);
   free(p);
 }
