@@ -2,6 +2,7 @@ import { HyprError, toHyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { Toolchain } from '../vmm/tools.ts';
+import { type HistoryStep, readHistory } from './history.ts';
 import type { Repository } from './registry/client.ts';
 import { findDecompressors } from './registry/decompress.ts';
 import type { PushResult } from './registry/push.ts';
@@ -35,6 +36,7 @@ export interface Images {
   ): Promise<Image[]>;
   list(): Promise<Image[]>;
   inspect(name: string): Promise<Image>;
+  history(name: string): Promise<{ id: string; steps: HistoryStep[] }>;
   remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
   tag(name: string, reference: string): Promise<void>;
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
@@ -84,6 +86,7 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
       }),
     list: () => store.list(),
     inspect: (name) => store.need(name),
+    history: (name) => readHistory(store, name),
     remove: (names, { force }) => removeAll(store, names, force),
     tag: (name, reference) => store.tag(name, reference),
     load: (path, progress, signal) => loadArchive(path, { store, decompressors, progress, signal }),

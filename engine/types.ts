@@ -1,5 +1,6 @@
 import type { ProgressSink } from '../base/progress.ts';
 import type { BuildCheck, BuildOutline, BuildTargets } from '../builder/build.ts';
+import type { HistoryStep } from '../builder/history.ts';
 import type { Credentials } from '../builder/registry/credentials.ts';
 import type { LoginResult } from '../builder/registry/login.ts';
 import type { PushResult } from '../builder/registry/push.ts';
@@ -142,6 +143,8 @@ export interface ImageApi {
   list(): Promise<Image[]>;
   /** By reference, id or id prefix. */
   inspect(name: string): Promise<Image>;
+  /** The steps that it was made by, the last one first. */
+  history(name: string): Promise<{ readonly id: string; readonly steps: readonly HistoryStep[] }>;
   /** To the registries their names say, one after the other; see builder/registry/push.ts. */
   push(
     references: readonly string[],

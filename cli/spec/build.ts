@@ -242,6 +242,21 @@ const inspect: CommandSpec = {
   load: async () => (await import('../commands/images.ts')).runInspect,
 };
 
+const history: CommandSpec = {
+  name: 'history',
+  usage: '[OPTIONS] IMAGE',
+  summary: 'Show the steps that an image was made by',
+  flags: [
+    string('format', 'table, json, or a Go template', { value: 'FORMAT' }),
+    bool('no-trunc', 'Do not shorten'),
+    bool('q,quiet', 'Print ids only'),
+    bool('H,human', 'Sizes in words (default)'),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  load: async () => (await import('../commands/history.ts')).runHistory,
+};
+
 /** Image commands as docker has them: `hypr build .`, `hypr images`, `hypr image inspect`. */
 export const imageCommands: readonly CommandSpec[] = [
   dockerBuild,
@@ -251,16 +266,18 @@ export const imageCommands: readonly CommandSpec[] = [
   logout,
   dockerImages,
   rmi,
+  history,
   tag,
   load,
   save,
   {
     name: 'image',
     usage: 'COMMAND',
-    summary: 'Commands on images: ls, inspect, build, pull, push, rm, tag, load, save, prune',
+    summary: 'Commands on images: ls, inspect, history, build, pull, push, rm, tag, load, save, prune',
     commands: [
       { ...dockerImages, name: 'ls' },
       inspect,
+      history,
       dockerBuild,
       dockerPull,
       dockerPush,

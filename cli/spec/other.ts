@@ -48,7 +48,6 @@ export const stackCommands: readonly CommandSpec[] = [config, ...refused];
 
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [
-  refusedCommand('history', 'Steps of an image', 'they are not listed; use: hypr image inspect IMAGE'),
   refusedCommand('info', 'About this host', 'there is no daemon to ask; use: hypr doctor, hypr system df'),
 ].map((command) => ({ ...command, hidden: true }));
 

@@ -64,7 +64,6 @@ describe('parsing and errors', () => {
     ['proxy', 'hypr port SERVICE PORT'],
     ['gpu list', 'processor'],
     ['serve --port 41000', 'unix socket'],
-    ['history nginx', 'hypr image inspect'],
     ['container ls', 'hypr ps'],
     ['container logs web', 'hypr logs'],
     ['info', 'hypr doctor'],

@@ -176,3 +176,24 @@ describe('pull, build, save and load', () => {
     expect(context.stderr.text).toContain('standard output is a terminal');
   });
 });
+
+test('history as docker prints it, the last step first', async () => {
+  const context = fakeContext();
+  expect(await run(context, 'history nginx')).toBe(0);
+  expect(context.stdout.text).toBe(
+    [
+      'IMAGE          CREATED       CREATED BY                                      SIZE      COMMENT',
+      'abababababab   2 hours ago   CMD ["nginx" "-g" "daemon off;"]                0B        buildkit',
+      `<missing>      N/A           RUN ${'x'.repeat(40)}…   1.5MB     `,
+      '',
+    ].join('\n'),
+  );
+  const json = fakeContext();
+  expect(await run(json, 'image history --no-trunc --human=false --format json nginx')).toBe(0);
+  const second = JSON.parse(json.stdout.text.split('\n')[1] ?? '');
+  expect(second).toMatchObject({ ID: '<missing>', Size: '1500000', CreatedAt: 'N/A' });
+  expect(second.CreatedBy).not.toContain('\u001b');
+  const quiet = fakeContext();
+  await run(quiet, 'history -q nginx');
+  expect(quiet.stdout.text).toBe('abababababab\n<missing>\n');
+});

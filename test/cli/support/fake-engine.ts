@@ -308,6 +308,13 @@ export class FakeEngine {
         });
       },
       list: async () => this.images,
+      history: async () => ({
+        id: `sha256:${'ab'.repeat(32)}`,
+        steps: [
+          { created: NOW - 7_200_000, createdBy: 'CMD ["nginx" "-g" "daemon off;"]', comment: 'buildkit', size: 0 },
+          { created: undefined, createdBy: `RUN ${'x'.repeat(60)}\u001b[31m`, comment: '', size: 1_500_000 },
+        ],
+      }),
       inspect: async (name) => this.images.find((image) => image.references.some((reference) => reference.includes(name))) ?? unknown(),
       remove: async (names, options) => {
         this.#record('remove', names, options);
