@@ -74,13 +74,21 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
     vcpus: vm.spec.vcpus ?? defaultVcpus(platform),
     memoryMib: vm.spec.memoryMib ?? DEFAULT_MEMORY_MIB,
     interfaces: context.networks.lease(vm),
-    siblings: context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && other.imageId === vm.imageId).length,
+    siblings: isPlain(vm)
+      ? context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && isAlike(vm, other)).length
+      : 0,
   };
 };
 
 /** Folder of a replica's machine while there is one: its sockets. */
 export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, 'runDir'>): string =>
   join(platform.runDir, `m-${shortHash(id, 8)}`);
+
+/** What can be a copy of another: a root, a layer and one card. */
+const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1;
+
+const isAlike = (one: VmRow, other: VmRow): boolean =>
+  isPlain(other) && other.imageId === one.imageId && other.spec.vcpus === one.spec.vcpus && other.spec.memoryMib === one.spec.memoryMib;
 
 /** Emulated processors cost the host's cores even when idle at boot: one is faster than two. With KVM, two as the seeds promise. */
 export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number =>

@@ -21,7 +21,7 @@ static enum phase phase = ON;
 static uint32_t answer_to;
 static struct timer timer;
 static struct proc *unmounting;
-static bool unmounted;
+static bool unmounted, at_rest;
 
 static bool running(void) { return workload != NULL && !workload->exited; }
 
@@ -91,8 +91,9 @@ static int unmount_job(void *argument) {
 }
 
 static void on_unmounted(struct proc *p, bool ok) {
-  (void)p, (void)ok;
+  (void)p;
   unmounted = true;
+  at_rest = ok;
 }
 
 static void answer(void) {
@@ -144,6 +145,10 @@ void power_step(void) {
     unmounted = unmounting == NULL;
   }
   if (phase == UNMOUNTING && (unmounted || expired())) {
+    if (!at_rest) {
+      /* The job died, or there was no memory for it. */
+      sync();
+    }
     answer();
     set_phase(OFF, 1000);
     channel_flush();

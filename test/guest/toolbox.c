@@ -146,6 +146,16 @@ static int eat(long mib) {
   return 0;
 }
 
+/* What the processor says is random, without the kernel's having a part in it. */
+static int processor_random(void) {
+  unsigned long long value = 0;
+  unsigned char ok = 0;
+  for (int tries = 0; !ok && tries < 100; tries++) {
+    __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
+  }
+  return printf("%llx\n", value) < 0 || !ok;
+}
+
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "", *a = argc > 2 ? argv[2] : "", *b = argc > 3 ? argv[3] : "";
 #define IS(name) (strcmp(what, name) == 0)
@@ -190,6 +200,7 @@ int main(int argc, char **argv) {
       pause();
     }
   }
+  if (IS("rdrand")) return processor_random();
   if (IS("pause")) return pause();
   fprintf(stderr, "toolbox: %s?\n", what);
   return 2;

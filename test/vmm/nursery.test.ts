@@ -67,7 +67,7 @@ describe('a nursery', () => {
     // Also the last ones, for which none would have been started.
     expect(await nursery.copy(request(makeSpec(0)))).toEqual(process);
     expect(inputs).toHaveLength(1);
-    expect(inputs[0]?.runDir).toBe('/run/stack/z-abcdefgh');
+    expect(inputs[0]?.runDir).toBe('/run/stack/z1-abcdef');
     expect(log).toEqual({ ends: 0, copies: 2 });
   });
 

@@ -18,7 +18,7 @@ import { createTemplates } from '../../vmm/template/index.ts';
 import { toolCommand } from '../../vmm/toolchain/index.ts';
 import { createNursery } from '../../vmm/zygote/nursery.ts';
 import { startZygote, type Zygote, type ZygoteInput } from '../../vmm/zygote/zygote.ts';
-import { processSpec } from '../guest/host-agent.ts';
+import { processSpec, readAll } from '../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../guest/test-machine.ts';
 import { cat, makeNic, put, wake, wasBooted } from './clones.ts';
 
@@ -133,6 +133,9 @@ describe('copies of one process', () => {
     for (const path of ['/proc/sys/kernel/random/uuid', '/proc/sys/kernel/random/boot_id', '/etc/machine-id', '/etc/hostname']) {
       expect(new Set(await each((guest) => cat(guest, path))).size).toBe(NAMES.length);
     }
+    const drawn = await each(async (guest) => (await readAll(await guest.spawn(processSpec(['/bin/box', 'rdrand'])))).stdout.trim());
+    expect(drawn.join(' ')).toMatch(/^[0-9a-f]{8,16}( [0-9a-f]{8,16}){2}$/);
+    expect(new Set(drawn).size).toBe(NAMES.length);
     expect(await each((guest) => cat(guest, '/sys/class/net/eth0/address'))).toEqual(NAMES.map((_, index) => macOf(index)));
     for (const [index, routes] of (await each((guest) => cat(guest, '/proc/net/fib_trie'))).entries()) {
       expect(routes).toContain(`10.9.0.${index + 2}`);

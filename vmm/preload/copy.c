@@ -137,6 +137,26 @@ static bool copy_contents(int from, int to) {
   return ok && errno == ENXIO;
 }
 
+/* QEMU marks bytes of an image to say what it does with it (block/file-posix.c); a mark belongs to the open file, which a
+ * copy has another of. What `from` has marked, and nobody else, is marked for `to`. */
+static void copy_locks(int from, int to) {
+  static const int bases[] = {100, 200};
+  char link[32];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", from);
+  int other = open(link, O_RDWR | O_CLOEXEC);
+  for (int i = 0; other >= 0 && i < 2 * 64; i++) {
+    struct flock seen = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = bases[i / 64] + i % 64, .l_len = 1}, own = seen, mark = seen;
+    mark.l_type = F_RDLCK;
+    bool is_own = fcntl(other, F_OFD_GETLK, &seen) == 0 && seen.l_type != F_UNLCK && fcntl(from, F_OFD_GETLK, &own) == 0 && own.l_type == F_UNLCK;
+    if (is_own && fcntl(to, F_OFD_SETLK, &mark) != 0) {
+      refuse("locking", "the layer");
+    }
+  }
+  if (other >= 0) {
+    close(other);
+  }
+}
+
 /* Complete or not there at all, whoever is killed meanwhile. */
 static void make_file(int from, const char *path) {
   char aside[4096];
@@ -157,8 +177,18 @@ static void renew_file(struct move *move, int fd) {
   if (file < 0) {
     refuse("opening", move->to);
   }
+  if (move->copies) {
+    copy_locks(fd, file);
+  }
   take_place(file, fd);
   move->done = true;
+}
+
+/* What two processes must not have: what is only read they may. */
+static bool is_written(int fd) {
+  struct stat st;
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static void renew(struct order *order, int fd) {
@@ -175,6 +205,9 @@ static void renew(struct order *order, int fd) {
     renew_socket(order, fd);
   } else if (move != NULL) {
     renew_file(move, fd);
+  } else if (is_written(fd) || strcmp(path, "anon_inode:[io_uring]") == 0) {
+    errno = EBUSY;
+    refuse("nothing takes the place of", path);
   }
 }
 
@@ -201,6 +234,8 @@ enum { MAX_DESCRIPTORS = 1024 };
 /* Where this process has its name on the command line, which is memory like any other. */
 static char *shown_name;
 
+void copy_outlives(void) { prctl(PR_SET_PDEATHSIG, 0); }
+
 void name_place(char *text) { shown_name = text; }
 
 static void show_name(const char *name) {
@@ -209,14 +244,18 @@ static void show_name(const char *name) {
   }
 }
 
-static void become_machine(struct order *order) {
-  static int descriptors[MAX_DESCRIPTORS];
+/* Of the process that is copied, when it was looked at. */
+static int descriptors[MAX_DESCRIPTORS], descriptor_count;
+
+static void become_machine(struct order *order, pid_t origin) {
   /* Whoever ordered it may never hear of it: until somebody has connected, it ends with what it was copied from. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != origin) {
+    _exit(1);
+  }
   show_name(order->name);
-  int count = list_descriptors(descriptors, MAX_DESCRIPTORS);
-  for (int i = 0; i < count; i++) {
-    if (descriptors[i] != order->card && descriptors[i] != report) {
+  for (int i = 0; i < descriptor_count; i++) {
+    if (descriptors[i] != order->card) {
       renew(order, descriptors[i]);
     }
   }
@@ -240,6 +279,9 @@ static void become_machine(struct order *order) {
 
 pid_t make_copy(struct order *order, int channel, char *reason, size_t size) {
   int ends[2];
+  pid_t origin = getpid();
+  /* Before the others are parked: one of them may hold what the C library needs for it. */
+  descriptor_count = list_descriptors(descriptors, MAX_DESCRIPTORS);
   const char *error = threads_park();
   if (error != NULL) {
     snprintf(reason, size, "%s", error);
@@ -255,7 +297,7 @@ pid_t make_copy(struct order *order, int channel, char *reason, size_t size) {
     close(ends[0]);
     close(channel);
     report = ends[1];
-    become_machine(order);
+    become_machine(order, origin);
     return 0;
   }
   close(ends[1]);

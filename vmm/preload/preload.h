@@ -39,6 +39,8 @@ int park_signal(void);
 
 /* copy.c: the copy's number, 0 in the copy, or -1 with a reason. `channel` stays this process's. */
 pid_t make_copy(struct order *order, int channel, char *reason, size_t size);
+/* Of a copy, in its main thread: from here on it does not end with what it was copied from. */
+void copy_outlives(void);
 /* Of the command line: the text that names this process. */
 void name_place(char *text);
 /* No programs, and without `forks` no processes either; for good. */

@@ -23,8 +23,8 @@
 /* Beside the few that are always there, QEMU has up to 64 threads for disks. */
 enum { MAX_THREADS = 80, PARK_MS = 2000 };
 
-/* Of glibc's block for a thread, which holds its number somewhere. */
-enum { THREAD_BLOCK = 2304 };
+/* Of glibc's block for a thread, which holds its number somewhere behind a header of pointers. */
+enum { THREAD_HEADER = 704, THREAD_BLOCK = 2304 };
 
 struct parked {
   void *context[5];
@@ -49,7 +49,7 @@ static uintptr_t own_block(void) {
 
 static pid_t *tid_place(uintptr_t block) {
   pid_t tid = (pid_t)syscall(SYS_gettid);
-  for (size_t at = 0; at < THREAD_BLOCK; at += sizeof tid) {
+  for (size_t at = THREAD_HEADER; at < THREAD_BLOCK; at += sizeof tid) {
     if (*(pid_t *)(block + at) == tid) {
       return (pid_t *)(block + at);
     }
@@ -86,20 +86,31 @@ static void on_park(int number, siginfo_t *info, void *context) {
 
 int park_signal(void) { return SIGRTMIN + 7; }
 
-static int signal_others(void) {
+static pid_t others[MAX_THREADS];
+
+/* -1 when they are too many. Before any is parked: one of them may hold what the C library needs for this. */
+static int list_others(void) {
   DIR *dir = opendir("/proc/self/task");
   struct dirent *entry;
   int count = 0;
   while (dir != NULL && (entry = readdir(dir)) != NULL) {
     pid_t tid = (pid_t)atoi(entry->d_name);
-    if (tid > 0 && tid != getpid() && syscall(SYS_tgkill, getpid(), tid, park_signal()) == 0) {
-      count++;
+    if (tid > 0 && tid != getpid() && count++ < MAX_THREADS) {
+      others[count - 1] = tid;
     }
   }
   if (dir != NULL) {
     closedir(dir);
   }
-  return dir == NULL ? -1 : count;
+  return dir == NULL || count > MAX_THREADS ? -1 : count;
+}
+
+static int signal_others(int count) {
+  int reached = 0;
+  for (int i = 0; i < count; i++) {
+    reached += syscall(SYS_tgkill, getpid(), others[i], park_signal()) == 0;
+  }
+  return reached;
 }
 
 void threads_unpark(void) {
@@ -110,13 +121,16 @@ void threads_unpark(void) {
 const char *threads_park(void) {
   const struct timespec limit = {PARK_MS / 1000, 0};
   const char *error = NULL;
+  int listed = list_others(), now;
+  if (listed < 0) {
+    return "too many threads";
+  }
   claimed = ready = 0;
   __atomic_fetch_add(&phase, 1, __ATOMIC_ACQ_REL);
-  int count = signal_others(), now;
+  int count = signal_others(listed);
   while (error == NULL && (now = __atomic_load_n(&ready, __ATOMIC_ACQUIRE)) < count) {
     error = futex(&ready, FUTEX_WAIT, now, &limit) != 0 && errno == ETIMEDOUT ? "a thread does not answer" : NULL;
   }
-  error = count < 0 || count > MAX_THREADS ? "too many threads" : error;
   for (int i = 0; error == NULL && i < count; i++) {
     error = !parked[i].waits ? "a thread is at work" : parked[i].tid == NULL ? "a thread has no number" : NULL;
   }

@@ -18,11 +18,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -35,6 +36,9 @@ __attribute__((weak)) bool runstate_is_running(void);
 enum { ORDER_MAX = 16 << 10, MAX_POLLS = 256 };
 
 static int channel = -1;
+
+/* Nothing is left to be done here, ever: of a copy, once somebody has connected to it. */
+static bool settled, is_copy, found;
 
 /* ---- orders ---- */
 
@@ -95,9 +99,11 @@ static void carry_out(char *line, int card) {
   } else if (runstate_is_running == NULL || runstate_is_running()) {
     answer("{\"error\":\"the guest runs\"}\n");
   } else {
+    found = false;
     pid_t pid = make_copy(&order, channel, reason, sizeof reason);
     if (pid == 0) {
       channel = -1;
+      is_copy = true;
       return;
     }
     for (char *at = reason; *at != 0; at++) {
@@ -146,18 +152,18 @@ static long poll_by_kernel(struct pollfd *fds, nfds_t count, const struct timesp
   return syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &left, mask, mask == NULL ? 0 : 8);
 }
 
-/* Nothing is left to be done here, ever. */
-static bool settled;
-
 /* The main loop waits here without its lock, and whatever else waits on its thread has it: the instant for a copy. */
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
   static struct pollfd all[MAX_POLLS];
   bool main_loop = !settled && bql_locked != NULL && !bql_locked() && syscall(SYS_gettid) == getpid();
   if (main_loop) {
     memory_need();
-    settled = channel < 0;
+    settled = channel < 0 && (!is_copy || __atomic_load_n(&found, __ATOMIC_ACQUIRE));
+    if (settled && is_copy) {
+      copy_outlives();
+    }
   }
-  if (!main_loop || settled || count >= MAX_POLLS) {
+  if (!main_loop || channel < 0 || count >= MAX_POLLS) {
     return (int)poll_by_kernel(fds, count, timeout, mask);
   }
   memcpy(all, fds, count * sizeof *fds);
@@ -195,8 +201,22 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
 
 /* Of a copy: its owner has found it. */
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
-  prctl(PR_SET_PDEATHSIG, 0);
+  __atomic_store_n(&found, true, __ATOMIC_RELEASE);
   return (int)syscall(SYS_accept4, fd, address, length, flags);
+}
+
+/* Where QEMU takes an emulated processor's random numbers (RDRAND) from. GnuTLS makes them of a seed, which copies would
+ * share: it hears of forks only from the C library's own. */
+int gnutls_rnd(int level, void *data, size_t length) {
+  (void)level;
+  for (size_t done = 0; done < length;) {
+    ssize_t n = getrandom((uint8_t *)data + done, length - done, 0);
+    if (n < 0 && errno != EINTR) {
+      abort();
+    }
+    done += n > 0 ? (size_t)n : 0;
+  }
+  return 0;
 }
 
 /* QEMU keeps its guest's memory from forks, which never were to have a guest. */

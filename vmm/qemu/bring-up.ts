@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { noteBegun } from '../../base/begun.ts';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
 import { type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { lastLines } from '../console.ts';
 import { makeExt4Disk } from '../disks.ts';
@@ -16,6 +17,8 @@ import { type Beginning, freePorts, layoutOf, machineSockets, type QemuSettings 
 import { launchQemu, makeFolders } from './launch.ts';
 import { isGone, QemuMachine, stderrPath } from './machine.ts';
 import { connectQmp } from './qmp.ts';
+
+const log = logger('vmm');
 
 export interface CreateInput {
   readonly settings: QemuSettings;
@@ -76,17 +79,19 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
       await cleanup.run();
       return undefined;
     }
-    noteBegun(spec.runDir, process);
     cleanup.defer(() => removeMadeLayer(spec));
     cleanup.defer(() => isGone(process));
     cleanup.defer(() => signalProcess(process, 'SIGKILL'));
+    noteBegun(spec.runDir, process);
     const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);
     const record = recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
     cleanup.disarm();
     return new QemuMachine(record, qmp, undefined, freePorts(spec, { kind: 'clone', ram: template.ram }));
   } catch (error) {
     await cleanup.run().catch(() => {});
-    throw error;
+    signal?.throwIfAborted();
+    log.warn('a copy failed; starting the machine', { machine: spec.name, template: template.key, reason: messageOf(error) });
+    return undefined;
   }
 };
 

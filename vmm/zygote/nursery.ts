@@ -68,6 +68,7 @@ class Zygotes implements Nursery {
   readonly #start: typeof startZygote;
   /** By the key of their template. */
   readonly #places = new Map<string, Place>();
+  #count = 0;
 
   constructor({ settings, idleMs = IDLE_MS, start = startZygote }: NurseryOptions) {
     this.#settings = settings;
@@ -122,12 +123,13 @@ class Zygotes implements Nursery {
     }
     const place: Place = { zygote: undefined, failed: false, timer: undefined };
     this.#places.set(template.key, place);
-    const runDir = join(dirname(spec.runDir), `z-${template.key.slice(0, 8)}`);
+    this.#count += 1;
+    const runDir = join(dirname(spec.runDir), `z${this.#count}-${template.key.slice(0, 6)}`);
     const begin = Date.now();
     try {
       const zygote = await this.#start({ settings: this.#settings, template, spec, disks, runDir, signal });
       place.zygote = zygote;
-      void zygote.ended.then(() => this.#places.get(template.key) === place && !place.failed && this.#places.delete(template.key));
+      void zygote.ended.then(() => this.#forget(template.key, place));
       log.info('a machine to be copied is ready', { template: template.key, ms: Date.now() - begin });
       return zygote;
     } catch (error) {
@@ -136,6 +138,14 @@ class Zygotes implements Nursery {
         this.#places.delete(template.key);
       }
       throw error;
+    }
+  }
+
+  /** The next command may have another, unless this one was given up. */
+  #forget(key: string, place: Place): void {
+    clearTimeout(place.timer);
+    if (this.#places.get(key) === place && !place.failed) {
+      this.#places.delete(key);
     }
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Writable } from 'node:stream';
+import { rejectOnAbort } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { connectGuest } from '../../guest/client.ts';
 import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
@@ -81,7 +82,8 @@ const NOTHING: ProcessSpec = {
 
 const runSomething = async (guest: GuestClient, signal?: AbortSignal): Promise<void> => {
   try {
-    await (await guest.spawn(NOTHING, signal)).exited;
+    const { exited } = await guest.spawn(NOTHING, signal);
+    await (signal === undefined ? exited : Promise.race([exited, rejectOnAbort(signal)]));
   } catch (error) {
     if (!(error instanceof HyprError) || error.code !== 'GUEST_EXEC') {
       throw error;

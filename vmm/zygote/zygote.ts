@@ -65,7 +65,10 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     await rehearse(spec, wire, signal);
     await qmp.run('stop', undefined, signal);
     qmp.close();
-    return new QemuZygote(child, { sockets: runDir, files: await realpath(runDir) }, cleanup);
+    const files = await realpath(runDir);
+    // Nobody connects by its sockets any more: whoever ends it, and however, nothing is left.
+    await rm(runDir, { recursive: true, force: true });
+    return new QemuZygote(child, { sockets: runDir, files }, cleanup);
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
@@ -110,15 +113,19 @@ const letGo = (child: ChildProcess): Socket => {
     .unref();
 };
 
+/** As the kernel names what is open and was removed. */
+const removed = (path: string): string => `${path} (deleted)`;
+
 /** The layer of a machine that was made by copying and did not come to anything. */
 export const removeMadeLayer = async (spec: MachineSpec): Promise<void> => {
   const path = rootDisks(spec)?.upper.path;
-  for (const file of path === undefined ? [] : [path, `${path}.tmp`]) {
+  // In this order: a copy that is ending may still rename the one to the other.
+  for (const file of path === undefined ? [] : [`${path}.tmp`, path]) {
     await rm(file, { force: true });
   }
 };
 
-/** Of a zygote: as its sockets are named, which is as they were asked for, and as the kernel names its files. */
+/** Where a zygote was started: as its sockets are named, which is as they were asked for, and as the kernel names its files. */
 interface Folder {
   readonly sockets: string;
   readonly files: string;
@@ -183,10 +190,9 @@ class QemuZygote implements Zygote {
     const lines = [
       ['move', own.control, theirs.control],
       ['move', own.agent, theirs.agent],
-      ['move', join(files, 'console'), spec.consoleLog],
-      ['move', stderrPath({ spec: { ...spec, runDir: files } }), stderrPath({ spec })],
-      // As the kernel names a file that was removed.
-      ['copy', `${join(files, UPPER)} (deleted)`, spec.disks[1]?.path],
+      ['move', removed(join(files, 'console')), spec.consoleLog],
+      ['move', removed(stderrPath({ spec: { ...spec, runDir: files } })), stderrPath({ spec })],
+      ['copy', removed(join(files, UPPER)), spec.disks[1]?.path],
     ];
     return [`name hypr-${spec.name}`, `card ${CARD_FD}`, ...lines.map(([verb, from, to]) => `${verb} ${from}\t${to}`)].join('\n');
   }
