@@ -184,7 +184,7 @@ pipe
     expect(await leftovers()).toEqual(nothing);
   });
 
-  test('limits are named when they are met, by the flag that raises them', async () => {
+  test('limits are named when they are met, by the flag that raises them', { timeout: 180_000 }, async () => {
     const run = (line: string, ...args: string[]) => build(['-f', '-', ...args], `FROM busybox\nRUN ${line}\n`);
     const results = [
       await run('tail /dev/zero', '--memory', '256m'),
