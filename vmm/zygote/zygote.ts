@@ -68,6 +68,8 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     const files = await realpath(runDir);
     // Nobody connects by its sockets any more: whoever ends it, and however, nothing is left.
     await rm(runDir, { recursive: true, force: true });
+    // Too late for whoever waited: a zygote that nobody knows of would stay as long as this process.
+    signal?.throwIfAborted();
     return new QemuZygote(child, { sockets: runDir, files }, cleanup);
   } catch (error) {
     await cleanup.run().catch(() => {});
@@ -209,7 +211,7 @@ class QemuZygote implements Zygote {
       // Hexadecimal: its reader knows no JSON.
       child.send(Buffer.from(`${order}\n`).toString('hex'), card, { keepOpen: true }, (error) => {
         if (error !== null) {
-          child.off('message', done);
+          child.off('message', done).off('disconnect', gone);
           gone();
         }
       });
