@@ -52,7 +52,7 @@ export class HyprError extends Error {
   }
 }
 
-/** `instanceof` also goes by name: the dashboard is a bundle with a class of its own (see cli/start.ts), and errors go both ways. */
+/** `instanceof` also goes by name: the dashboard is a bundle with a class of its own (see cli/entry/start.ts), and errors go both ways. */
 Object.defineProperty(HyprError, Symbol.hasInstance, {
   value(this: unknown, value: unknown): boolean {
     const isOne = Function.prototype[Symbol.hasInstance].call(this, value);

@@ -1,23 +1,23 @@
 import { HyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
-import type { BuildContext, BuildRegistry } from './build/build-context.ts';
-import { runChecks } from './build/check-build.ts';
-import { exportResult } from './build/export.ts';
-import { openBuild } from './build/open-build.ts';
-import { BuildProgress } from './build/progress.ts';
-import type { BuildStore } from './build/store.ts';
-import { sweepBuildFolder } from './build/sweep.ts';
 import { findTarget } from './dockerfile/parse.ts';
-import type { ZstdCommand } from './registry/decompress.ts';
+import type { ZstdCommand } from './registry/transport/decompress.ts';
 import type { Slots } from './slots.ts';
+import { runChecks } from './solver/check-build.ts';
+import { exportResult } from './solver/export.ts';
+import type { BuildContext, BuildRegistry } from './solver/frame/build-context.ts';
+import { BuildProgress } from './solver/frame/progress.ts';
+import type { BuildStore } from './solver/frame/store.ts';
+import { sweepBuildFolder } from './solver/layer/sweep.ts';
+import { openBuild } from './solver/open-build.ts';
 import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, FailedStep, Image } from './types.ts';
 
-export { hostCaBundle } from './build/ca-bundle.ts';
-export { listCachedLayers, pruneBuildCache } from './build/cache.ts';
-export { type BuildCheck, checkBuild } from './build/check-build.ts';
-export { type BuildOutline, type BuildTargets, describeTargets, outlineBuild } from './build/describe-build.ts';
-export type { BuildStore, ImageConfigBlob, ImageHistory } from './build/store.ts';
-export { findBuildLeftovers } from './build/sweep.ts';
+export { type BuildCheck, checkBuild } from './solver/check-build.ts';
+export { type BuildOutline, type BuildTargets, describeTargets, outlineBuild } from './solver/describe-build.ts';
+export { listCachedLayers, pruneBuildCache } from './solver/frame/cache.ts';
+export type { BuildStore, ImageConfigBlob, ImageHistory } from './solver/frame/store.ts';
+export { findBuildLeftovers } from './solver/layer/sweep.ts';
+export { hostCaBundle } from './solver/machine/ca-bundle.ts';
 
 export interface BuildOptions {
   readonly request: BuildRequest;

@@ -1,4 +1,4 @@
-import type { EngineApi } from './types.ts';
+import type { EngineApi } from './model/types.ts';
 
 /**
  * What the CLI is given. A command that only talks to a stack's supervisor loads none of what builds and
@@ -6,15 +6,15 @@ import type { EngineApi } from './types.ts';
  */
 
 export const openStack: EngineApi['openStack'] = async ({ name, onNotice }) => {
-  const { StackClient } = await import('./stack-client.ts');
+  const { StackClient } = await import('./client/stack-client.ts');
   return new StackClient(name, onNotice ?? (() => {}));
 };
 
-export const listStacks: EngineApi['listStacks'] = async (options) => (await import('./list-stacks.ts')).listStacks(options);
+export const listStacks: EngineApi['listStacks'] = async (options) => (await import('./client/list-stacks.ts')).listStacks(options);
 
-export const openObjects: EngineApi['openObjects'] = async () => (await import('./objects.ts')).openObjects();
+export const openObjects: EngineApi['openObjects'] = async () => (await import('./client/objects.ts')).openObjects();
 
-const whole = () => import('./whole-engine.ts');
+const whole = () => import('./client/whole-engine.ts');
 
 export const openImages: EngineApi['openImages'] = async (...args) => (await whole()).openImages(...args);
 
@@ -39,12 +39,12 @@ export const prune: EngineApi['prune'] = async (...args) => (await whole()).prun
 export const checkStore: EngineApi['checkStore'] = async (...args) => (await whole()).checkStore(...args);
 
 export const packFiles: EngineApi['packFiles'] = async function* (...args) {
-  const { packFiles: pack } = await import('./pack-files.ts');
+  const { packFiles: pack } = await import('./client/pack-files.ts');
   yield* pack(...args);
 };
 
-export const unpackFiles: EngineApi['unpackFiles'] = async (...args) => (await import('./unpack-files.ts')).unpackFiles(...args);
+export const unpackFiles: EngineApi['unpackFiles'] = async (...args) => (await import('./client/unpack-files.ts')).unpackFiles(...args);
 
-export const statTar: EngineApi['statTar'] = async (...args) => (await import('./stat-path.ts')).statTar(...args);
+export const statTar: EngineApi['statTar'] = async (...args) => (await import('./client/stat-path.ts')).statTar(...args);
 
-export const watch: EngineApi['watch'] = async (...args) => (await import('./watch.ts')).watchProject(...args);
+export const watch: EngineApi['watch'] = async (...args) => (await import('./client/watch.ts')).watchProject(...args);

@@ -1,7 +1,7 @@
 /*
  * The bytes of the agent channel: frames and length-prefixed fields. Pure, no allocation beyond
  * the caller's buffers, so that it can be fuzzed. The format is described in docs/guest-protocol.md;
- * guest/protocol.ts holds the same constants.
+ * guest/protocol/protocol.ts holds the same constants.
  */
 #ifndef WIRE_H
 #define WIRE_H

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { compileC } from '../base/compile.ts';
 import { HyprError, isErrno } from '../base/errors.ts';
+import { compileC } from '../base/host/compile.ts';
 
 /**
  * Compiles net/jail.c into `outDir` and gives the program's path. The name holds the hash of the source,
@@ -13,7 +13,7 @@ export const compileJail = async (outDir: string, options: { signal?: AbortSigna
 
 /** Next to this module, or in net/ beside the bundle's folder. */
 const findSource = async (): Promise<string> => {
-  for (const relative of ['./jail.c', '../net/jail.c']) {
+  for (const relative of ['./jail.c', './jail.c']) {
     const path = fileURLToPath(new URL(relative, import.meta.url));
     try {
       await access(path);

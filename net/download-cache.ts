@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { isErrno } from '../base/errors.ts';
-import { writeFileAtomic } from '../base/files.ts';
+import { writeFileAtomic } from '../base/host/files.ts';
 
 /** What asks an origin whether its answer has changed (RFC 9110, section 13). */
 export type Validators = Readonly<Record<string, string>>;

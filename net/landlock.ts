@@ -1,5 +1,5 @@
 import { HyprError } from '../base/errors.ts';
-import { runProgram } from '../base/process.ts';
+import { runProgram } from '../base/host/process.ts';
 
 /** The first Landlock ABI that can refuse to bind TCP ports (Linux 6.7). */
 export const LANDLOCK_TCP_ABI = 4;

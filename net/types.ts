@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ProcessIdentity } from '../base/process.ts';
+import type { ProcessIdentity } from '../base/host/process.ts';
 
 export interface NetworkSpec {
   /** As the user sees it: shop_default. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { HyprError, isErrno, messageOf } from '../base/errors.ts';
-import { writeFileAtomic } from '../base/files.ts';
+import { writeFileAtomic } from '../base/host/files.ts';
 import { logger } from '../base/log.ts';
 import { type ApiAnswer, type Expose, type GvproxyApi, parseExposes } from './gvproxy-api.ts';
 import { formatEndpoint, portDenied, portInUse } from './port-errors.ts';

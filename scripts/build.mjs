@@ -1,4 +1,4 @@
-// Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/start.ts says what is what there.
+// Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/entry/start.ts says what is what there.
 import { spawnSync } from 'node:child_process';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -43,7 +43,7 @@ await clear();
 // Modules: the dashboard, and what nobody waits for.
 await build({
   ...common,
-  entryPoints: { dashboard: 'cli/ui/run-dashboard.tsx', fixtures: 'fixtures/images/main.ts', bench: 'test/bench/main.ts' },
+  entryPoints: { dashboard: 'cli/dashboard/run-dashboard.tsx', fixtures: 'fixtures/images/main.ts', bench: 'test/bench/main.ts' },
   splitting: true,
   format: 'esm',
   sourcemap: 'linked',
@@ -67,16 +67,16 @@ await build({
   ...common,
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
-  entryPoints: { start: 'cli/start.ts', supervisor: 'engine/supervisor-start.ts', 'load-bundle': 'base/load-bundle.ts' },
+  entryPoints: { start: 'cli/entry/start.ts', supervisor: 'engine/process/supervisor-start.ts', 'load-bundle': 'base/host/load-bundle.ts' },
 });
 
 // What they run. What talks to a stack that runs is in one file, for most commands read nothing else.
 const options = { ...common, define: production, plugins: [dashboardAside] };
-const core = ['cli/run.ts', 'cli/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
-core.push('compose/load.ts', 'engine/index.ts', 'engine/stack-client.ts');
-await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/bundle.ts', core, options });
+const core = ['cli/entry/run.ts', 'cli/entry/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
+core.push('compose/load/load.ts', 'engine/index.ts', 'engine/client/stack-client.ts');
+await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/entry/bundle.ts', core, options });
 // A supervisor runs for months, and what it has not read may be another version's when it needs it.
-await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/bundle.ts', core: undefined, options });
+await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/process/bundle.ts', core: undefined, options });
 
 // A process of its own: what it runs is the product, in a home of its own.
 const { status } = spawnSync(process.execPath, [fileURLToPath(new URL('train.mjs', import.meta.url))], {

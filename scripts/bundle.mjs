@@ -1,4 +1,4 @@
-// Makes one bundle for base/load-bundle.ts: a program cut into chunks, so that a start reads and deserialises what it uses.
+// Makes one bundle for base/host/load-bundle.ts: a program cut into chunks, so that a start reads and deserialises what it uses.
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';

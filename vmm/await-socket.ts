@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { rejectOnAbort } from '../base/deadline.ts';
-import { exists } from '../base/files.ts';
+import { exists } from '../base/host/files.ts';
 
 /** Resolves when a file (a server's socket) is there; woken by the folder, not by a timer. */
 export const awaitFile = async (path: string, signal: AbortSignal): Promise<void> => {

@@ -1,6 +1,6 @@
 import { chmod, constants, copyFile, open, rename, rm } from 'node:fs/promises';
-import { diskError, exists } from '../base/files.ts';
-import { mustRun } from '../base/process.ts';
+import { diskError, exists } from '../base/host/files.ts';
+import { mustRun } from '../base/host/process.ts';
 import type { Tool } from './tools.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ProcessIdentity } from '../base/process.ts';
+import type { ProcessIdentity } from '../base/host/process.ts';
 
 /** A disk of a machine. `serial` (≤ 20 bytes, [A-Za-z0-9_-]) is how the guest finds it. */
 export interface DiskSpec {

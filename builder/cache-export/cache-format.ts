@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import { type CacheRecord, isCacheRecord } from '../build/cache.ts';
+import { type CacheRecord, isCacheRecord } from '../solver/frame/cache.ts';
 import { isDigest } from '../store/digest.ts';
 import { asObject, type Json, parseObject } from '../store/image-config.ts';
 

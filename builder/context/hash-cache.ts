@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
+import { writeFileAtomic } from '../../base/host/files.ts';
 
 export interface FileStamp {
   readonly size: number;

@@ -1,4 +1,4 @@
-import type { ImageConfigBlob } from '../build/store.ts';
+import type { ImageConfigBlob } from '../solver/frame/store.ts';
 import { ociDigest } from '../store/digest.ts';
 import { type Descriptor, MEDIA } from '../store/manifest.ts';
 import { type Annotations, annotationsField } from './annotations.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { formatReference, parseReference } from '../registry/reference.ts';
+import { formatReference, parseReference } from '../registry/config/reference.ts';
 import type { BuildRequest } from '../types.ts';
 import { type Annotations, parseAnnotations, parseOutputAnnotation } from './annotations.ts';
 import { parseFields, readBool, refuseUnknown } from './csv-fields.ts';

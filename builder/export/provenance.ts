@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
-import type { BuildContext } from '../build/build-context.ts';
-import { formatPlatform } from '../build/platform.ts';
-import { parseReference, repositoryName } from '../registry/reference.ts';
+import { parseReference, repositoryName } from '../registry/config/reference.ts';
+import type { BuildContext } from '../solver/frame/build-context.ts';
+import { formatPlatform } from '../solver/frame/platform.ts';
 import { ociDigest } from '../store/digest.ts';
 import { type Descriptor, MEDIA } from '../store/manifest.ts';
 import type { Blob } from './compress-layer.ts';

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
-import type { BuildContext, BuildRegistry } from '../build/build-context.ts';
-import type { Vertex } from '../build/progress.ts';
+import { parseReference } from '../registry/config/reference.ts';
 import type { PushTarget } from '../registry/push-target.ts';
-import { parseReference } from '../registry/reference.ts';
 import type { BlobSource } from '../registry/upload.ts';
+import type { BuildContext, BuildRegistry } from '../solver/frame/build-context.ts';
+import type { Vertex } from '../solver/frame/progress.ts';
 import type { Descriptor } from '../store/manifest.ts';
 import type { Blob } from './compress-layer.ts';
 import type { ImageBundle } from './make-image.ts';

@@ -1,5 +1,5 @@
-import type { BuildContext } from '../build/build-context.ts';
-import type { StageState } from '../build/state.ts';
+import type { BuildContext } from '../solver/frame/build-context.ts';
+import type { StageState } from '../solver/frame/state.ts';
 import { clampTimes } from './clamp-times.ts';
 
 /** `rewrite-timestamp=true`: the layers this build made, with no time after SOURCE_DATE_EPOCH. The base image's stay as they are. */

@@ -1,9 +1,9 @@
-import { explainDiskFull } from '../../base/files.ts';
-import type { BuildContext } from '../build/build-context.ts';
-import type { Vertex } from '../build/progress.ts';
-import type { StageState } from '../build/state.ts';
-import type { ImageConfigBlob } from '../build/store.ts';
-import { writeLayer } from '../build/tar-write.ts';
+import { explainDiskFull } from '../../base/host/files.ts';
+import type { BuildContext } from '../solver/frame/build-context.ts';
+import type { Vertex } from '../solver/frame/progress.ts';
+import type { StageState } from '../solver/frame/state.ts';
+import type { ImageConfigBlob } from '../solver/frame/store.ts';
+import { writeLayer } from '../solver/layer/tar-write.ts';
 import { type Descriptor, MEDIA } from '../store/manifest.ts';
 import type { BuildResult } from '../types.ts';
 import { annotationsField } from './annotations.ts';

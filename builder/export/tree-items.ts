@@ -1,6 +1,6 @@
-import type { LayerTree } from '../build/layer-tree.ts';
-import type { LayerItem } from '../build/tar-write.ts';
 import { joinPath, type TreeEntry } from '../context/tree.ts';
+import type { LayerTree } from '../solver/layer/layer-tree.ts';
+import type { LayerItem } from '../solver/layer/tar-write.ts';
 
 /**
  * Everything of a file system in the order of its names, parents before children, the further names of a hard-linked

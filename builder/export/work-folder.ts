@@ -1,8 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asideName } from '../../base/asides.ts';
-import { diskError } from '../../base/files.ts';
-import { buildAsides } from '../build/sweep.ts';
+import { diskError } from '../../base/host/files.ts';
+import { asideName } from '../../base/host/staging.ts';
+import { buildAsides } from '../solver/layer/sweep.ts';
 
 /** A private folder below the build folder's `tmp`, gone when it is disposed of. */
 export const openWorkFolder = async (buildFolder: string): Promise<{ readonly path: string } & AsyncDisposable> => {

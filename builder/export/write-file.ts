@@ -3,9 +3,9 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { makeAsideBeside } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, syncFile } from '../../base/files.ts';
+import { diskError, syncFile } from '../../base/host/files.ts';
+import { makeAsideBeside } from '../../base/host/staging.ts';
 
 /** Writes a stream to a file, whole or not at all; pipes and devices are written to as they are. */
 export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> => {

@@ -3,11 +3,11 @@ import { chmod, cp, link, lstat, lutimes, mkdir, readdir, rename, rm, symlink, u
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { makeAsideBeside } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError } from '../../base/files.ts';
-import type { LayerTree } from '../build/layer-tree.ts';
+import { diskError } from '../../base/host/files.ts';
+import { makeAsideBeside } from '../../base/host/staging.ts';
 import type { TreeEntry } from '../context/tree.ts';
+import type { LayerTree } from '../solver/layer/layer-tree.ts';
 import { treeItems } from './tree-items.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asideName } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError } from '../../base/files.ts';
+import { diskError } from '../../base/host/files.ts';
+import { asideName } from '../../base/host/staging.ts';
 import { mustGit, runGit } from './git-program.ts';
 import { type Commit, fetchCommit, type GitOptions, resolveCommit } from './git-repository.ts';
 import { type GitSource, parseGitSource, resolveSubmodule, splitAddress } from './git-url.ts';

@@ -1,5 +1,5 @@
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { type RunResult, runProgram } from '../../base/process.ts';
+import { type RunResult, runProgram } from '../../base/host/process.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import { readSecretLine } from '../secret-line.ts';
 import type { BuildRequest, SshForward } from '../types.ts';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { asideName } from '../../base/asides.ts';
 import { HyprError } from '../../base/errors.ts';
-import { exists } from '../../base/files.ts';
-import { withLock } from '../../base/lock.ts';
+import { exists } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
+import { asideName } from '../../base/host/staging.ts';
 import { type GitAccess, type GitRun, gitError, mustGit, runGit } from './git-program.ts';
 import type { GitSource } from './git-url.ts';
 

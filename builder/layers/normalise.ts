@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { diskError } from '../../base/files.ts';
+import { diskError } from '../../base/host/files.ts';
 import { EntryReader } from './entry-reader.ts';
 import type { LayerLimits } from './layer-limits.ts';
 import { LayerModel } from './layer-model.ts';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../store/manifest.ts';
-import { openAccess, type RepositoryOptions } from './access.ts';
+import type { Endpoint } from './config/settings.ts';
 import { fetchBlob, type Get, type Resuming } from './fetch-blob.ts';
-import { readLimited } from './read-limited.ts';
-import { refusal, wrongDigest } from './refusal.ts';
-import type { Endpoint } from './settings.ts';
+import { openAccess, type RepositoryOptions } from './transport/access.ts';
+import { readLimited } from './transport/read-limited.ts';
+import { refusal, wrongDigest } from './transport/refusal.ts';
 
 export interface FetchedManifest {
   readonly digest: string;

@@ -2,9 +2,9 @@ import { createHash, type Hash } from 'node:crypto';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { Descriptor } from '../store/manifest.ts';
-import type { RepositoryOptions } from './access.ts';
-import { type Response, TRIES } from './http.ts';
-import { refusal, wrongDigest } from './refusal.ts';
+import type { RepositoryOptions } from './transport/access.ts';
+import { type Response, TRIES } from './transport/http.ts';
+import { refusal, wrongDigest } from './transport/refusal.ts';
 
 export type Get = (path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Response>;
 

@@ -3,7 +3,7 @@ import { parseObject } from '../store/image-config.ts';
 import type { Descriptor } from '../store/manifest.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { Image } from '../types.ts';
-import { parseReference, type Reference } from './reference.ts';
+import { parseReference, type Reference } from './config/reference.ts';
 
 /** A compressed form of a layer, and the repositories (library/nginx) of one registry that have it. */
 export interface KnownBlob {

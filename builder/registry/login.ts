@@ -1,9 +1,9 @@
 import { HyprError } from '../../base/errors.ts';
-import { answerForLogin } from './auth.ts';
-import { type Credentials, eraseCredentials, storeCredentials } from './credentials.ts';
-import { openHttp } from './http.ts';
+import { type Credentials, eraseCredentials, storeCredentials } from './config/credentials.ts';
+import { endpointsFor, loadRegistrySettings } from './config/settings.ts';
 import { chooseEndpoint, type RegistriesOptions } from './registries.ts';
-import { endpointsFor, loadRegistrySettings } from './settings.ts';
+import { answerForLogin } from './transport/auth.ts';
+import { openHttp } from './transport/http.ts';
 
 export interface LoginResult {
   /** The file that now has the credentials as plain text; undefined when a helper keeps them. */

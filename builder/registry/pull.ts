@@ -1,13 +1,13 @@
 import pLimit from 'p-limit';
 import { HyprError } from '../../base/errors.ts';
-import { explainDiskFull } from '../../base/files.ts';
+import { explainDiskFull } from '../../base/host/files.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { MAX_CONFIG, type ParsedConfig, parseImageConfig, parseObject } from '../store/image-config.ts';
 import type { Descriptor } from '../store/manifest.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { Image } from '../types.ts';
 import type { FetchedManifest, Repository } from './client.ts';
-import { type Decompressors, decompressLayer } from './decompress.ts';
+import { familiarReference, formatReference, parseReference, type Reference, repositoryName } from './config/reference.ts';
 import type { Resuming } from './fetch-blob.ts';
 import {
   checkConfig,
@@ -19,8 +19,8 @@ import {
   parseManifest,
   parsePlatform,
 } from './platform.ts';
-import { familiarReference, formatReference, parseReference, type Reference, repositoryName } from './reference.ts';
 import type { Registries } from './registries.ts';
+import { type Decompressors, decompressLayer } from './transport/decompress.ts';
 
 export interface PullOptions {
   readonly store: ImageStore;

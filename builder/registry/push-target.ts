@@ -1,8 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
 import { ociDigest } from '../store/digest.ts';
-import { openAccess, type RepositoryOptions } from './access.ts';
 import { openRepository, type Repository } from './client.ts';
-import { refusal } from './refusal.ts';
+import { openAccess, type RepositoryOptions } from './transport/access.ts';
+import { refusal } from './transport/refusal.ts';
 import { hasBlob, mountBlob, type UploadJob, type UploadResult, uploadBlob } from './upload.ts';
 
 /** One repository that things are put into (distribution-spec "Push"). */

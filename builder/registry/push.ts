@@ -8,12 +8,12 @@ import { ociDigest } from '../store/digest.ts';
 import type { ImageStore } from '../store/store.ts';
 import { makeAside } from '../store/tmp.ts';
 import type { Image } from '../types.ts';
-import { gzipLayer } from './gzip-layer.ts';
+import { familiarReference, formatReference, parseReference, repositoryName } from './config/reference.ts';
 import { findKnownBlobs, type KnownBlob } from './known-blobs.ts';
 import { type PushedLayer, pushManifestFor } from './push-manifest.ts';
 import type { PushTarget } from './push-target.ts';
-import { familiarReference, formatReference, parseReference, repositoryName } from './reference.ts';
 import type { Registries } from './registries.ts';
+import { gzipLayer } from './transport/gzip-layer.ts';
 import type { BlobSource } from './upload.ts';
 
 export interface PushOptions {

@@ -1,11 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
 import { openRepository, type Repository } from './client.ts';
-import { findCredentials } from './credentials.ts';
-import { type Http, type HttpOptions, isCertificateFailure, openHttp } from './http.ts';
+import { findCredentials } from './config/credentials.ts';
+import { type Reference, repositoryName } from './config/reference.ts';
+import { type Endpoint, endpointsFor, loadRegistrySettings, type RegistrySettings } from './config/settings.ts';
 import { openPushTarget, type PushTarget } from './push-target.ts';
-import { type Reference, repositoryName } from './reference.ts';
-import { type Endpoint, endpointsFor, loadRegistrySettings, type RegistrySettings } from './settings.ts';
 import { suggestTag } from './suggest-tag.ts';
+import { type Http, type HttpOptions, isCertificateFailure, openHttp } from './transport/http.ts';
 
 /** All registries, with their mirrors, credentials and one pool of connections. */
 export interface Registries extends AsyncDisposable {

@@ -1,7 +1,7 @@
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { Repository } from './client.ts';
-import { familiarReference, type Reference } from './reference.ts';
+import { familiarReference, type Reference } from './config/reference.ts';
 
 const PATIENCE = 3000;
 const MAX_DISTANCE = 2;

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isAbort } from '../../base/errors.ts';
-import type { Access, RepositoryOptions } from './access.ts';
-import { type Response, retryAfter, TRIES } from './http.ts';
-import { refusal } from './refusal.ts';
+import type { Access, RepositoryOptions } from './transport/access.ts';
+import { type Response, retryAfter, TRIES } from './transport/http.ts';
+import { refusal } from './transport/refusal.ts';
 
 /** A blob that can be read from any byte on, any number of times. */
 export interface BlobSource {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { sweepAsides } from '../../base/asides.ts';
+import { sweepAsides } from '../../base/host/staging.ts';
 import { EMPTY_LAYER } from './root-disk.ts';
 import type { StoreParts } from './store.ts';
 import { oldestLease } from './tmp.ts';

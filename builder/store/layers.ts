@@ -1,9 +1,9 @@
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asideName } from '../../base/asides.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/files.ts';
-import { withLock } from '../../base/lock.ts';
+import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
+import { asideName } from '../../base/host/staging.ts';
 import type { Tool } from '../../vmm/tools.ts';
 import { normaliseLayer } from '../layers/normalise.ts';
 import { replayRecipe } from '../layers/recipe.ts';

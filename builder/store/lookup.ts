@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import { familiarReference, formatReference, parseReference } from '../registry/reference.ts';
+import { familiarReference, formatReference, parseReference } from '../registry/config/reference.ts';
 import type { Image } from '../types.ts';
 import type { ImageRecord, Records, ReferenceRecord } from './records.ts';
 

@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import { familiarReference, parseReference } from '../registry/reference.ts';
+import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { collectGarbage } from './gc.ts';
 import type { StoreParts } from './store.ts';
 import { oldestLease } from './tmp.ts';

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { exists, writeFileAtomic } from '../../base/files.ts';
+import { exists, writeFileAtomic } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Image } from '../types.ts';
 import { digestHex, isDigest, ociDigest } from './digest.ts';

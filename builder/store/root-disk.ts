@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asideName } from '../../base/asides.ts';
 import { isErrno, messageOf } from '../../base/errors.ts';
-import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
+import { asideName } from '../../base/host/staging.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../../vmm/tools.ts';
 import type { RootDisk } from '../types.ts';

@@ -1,11 +1,11 @@
 import { createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { makeAsideBeside } from '../../base/asides.ts';
 import { isErrno } from '../../base/errors.ts';
-import { diskError, explainDiskFull, syncFile } from '../../base/files.ts';
+import { diskError, explainDiskFull, syncFile } from '../../base/host/files.ts';
+import { makeAsideBeside } from '../../base/host/staging.ts';
 import { type Attributes, END_MARK, encodeHeader, padding } from '../layers/tar-format.ts';
-import { familiarReference, parseReference } from '../registry/reference.ts';
+import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import type { Image } from '../types.ts';
 import { digestHex, ociDigest } from './digest.ts';
 import { type Descriptor, MEDIA, makeManifest } from './manifest.ts';

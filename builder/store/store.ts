@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { diskError } from '../../base/files.ts';
-import { withLock } from '../../base/lock.ts';
+import { diskError } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
 import type { Toolchain } from '../../vmm/tools.ts';
-import { familiarReference, formatReference, parseReference } from '../registry/reference.ts';
+import { familiarReference, formatReference, parseReference } from '../registry/config/reference.ts';
 import type { Image, RootDisk } from '../types.ts';
 import { collectGarbage, type GarbageReport } from './gc.ts';
 import { parseImageConfig } from './image-config.ts';

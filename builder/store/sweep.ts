@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { findDeadAsides, sweepAsides } from '../../base/asides.ts';
-import { findDeadLocks, sweepLocks } from '../../base/lock.ts';
+import { findDeadLocks, sweepLocks } from '../../base/host/lock.ts';
+import { findDeadAsides, sweepAsides } from '../../base/host/staging.ts';
 
 const WITH_ASIDES = ['tmp', 'leases'];
 

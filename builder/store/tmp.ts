@@ -1,8 +1,8 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asideName, ownerOfAside } from '../../base/asides.ts';
-import { diskError } from '../../base/files.ts';
-import { isAlive } from '../../base/process.ts';
+import { diskError } from '../../base/host/files.ts';
+import { isAlive } from '../../base/host/process.ts';
+import { asideName, ownerOfAside } from '../../base/host/staging.ts';
 
 /** A private folder below `tmp/` of the store, on the same file system, so that renames out of it are atomic. */
 export interface Aside {

@@ -1,4 +1,4 @@
-import { diskUsage } from '../../base/disk-usage.ts';
+import { diskUsage } from '../../base/host/disk-usage.ts';
 import { EMPTY_LAYER } from './root-disk.ts';
 import type { StoreParts } from './store.ts';
 

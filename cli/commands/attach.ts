@@ -1,7 +1,7 @@
-import { DEFAULT_DETACH_KEYS } from '../detach-keys.ts';
-import { findStackName, openStack } from '../project.ts';
-import { carrySession, sizeOf } from '../session.ts';
-import type { Handler } from '../spec/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { DEFAULT_DETACH_KEYS } from '../core/detach-keys.ts';
+import { findStackName, openStack } from '../core/project.ts';
+import { carrySession, sizeOf } from '../session/session.ts';
 
 /** `attach`: output from now on, input where the service takes it; the program's exit code when it ends. */
 export const runAttach: Handler = async (invocation) => {

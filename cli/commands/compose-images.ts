@@ -1,12 +1,12 @@
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { ReplicaStatus } from '../../engine/events.ts';
-import type { Image } from '../../engine/types.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
+import type { Image } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { imageRepository, shortId } from '../format/replica.ts';
 import { COMPOSE_TABLE } from '../format/table.ts';
 import { ago, humanSize } from '../format/units.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
 
 const COLUMNS = {
   container: 'CONTAINER',

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { diskError } from '../../base/files.ts';
-import type { ConfigArgs } from '../context.ts';
-import { writeOut } from '../output.ts';
-import { projectOptions } from '../project.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
+import { diskError } from '../../base/host/files.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { ConfigArgs } from '../core/context.ts';
+import { writeOut } from '../core/output.ts';
+import { projectOptions } from '../core/project.ts';
 
 /** `config`: the loader's answer on stdout or in `--output`; loads no engine. */
 export const runConfig: Handler = async (invocation) => {

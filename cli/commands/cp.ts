@@ -1,11 +1,11 @@
 import { lstat, stat } from 'node:fs/promises';
 import { basename, dirname, posix, resolve } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import type { CopyPlace, EngineApi, Stack, UnpackPlace } from '../../engine/types.ts';
-import type { CliContext } from '../context.ts';
-import { writeOut } from '../output.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
+import type { CopyPlace, EngineApi, Stack, UnpackPlace } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
+import { writeOut } from '../core/output.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { servicesOf } from './verbs.ts';
 
 interface CopyFlags {

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { HyprError } from '../../base/errors.ts';
-import type { NetworkConfig, Project, Service } from '../../compose/model.ts';
-import type { RunOptions } from '../../engine/types.ts';
-import type { Flags } from '../flags.ts';
-import { runOneOff } from '../run-session.ts';
-import { sizeOf } from '../session.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
+import type { NetworkConfig, Project, Service } from '../../compose/model/model.ts';
+import type { RunOptions } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { Flags } from '../core/flags.ts';
+import { runOneOff } from '../session/run-session.ts';
+import { sizeOf } from '../session/session.ts';
 import { environmentOf, sharedOptions } from './run.ts';
 
 const PULL = ['always', 'missing', 'never'] as const;

@@ -1,10 +1,10 @@
-import type { Project } from '../../compose/model.ts';
-import type { DownOptions } from '../../engine/types.ts';
-import { say } from '../output.ts';
-import { checkServices, withStack } from '../project.ts';
+import type { Project } from '../../compose/model/model.ts';
+import type { DownOptions } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { say } from '../core/output.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
-import type { Handler } from '../spec/types.ts';
 import { servicesOf } from './verbs.ts';
 
 /** `down`: stops and removes; on a terminal says which data `-v` takes along. */

@@ -1,11 +1,11 @@
 import { isAbort } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { EngineEvent } from '../../engine/events.ts';
+import type { EngineEvent } from '../../engine/model/events.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { writeOut } from '../core/output.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { familiarName } from '../format/replica.ts';
 import { eventTime, parseMoment, rfc3339Nano } from '../format/time.ts';
-import { writeOut } from '../output.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
 import { servicesOf } from './verbs.ts';
 
 type ReplicaEvent = Extract<EngineEvent, { type: 'replica' }>;

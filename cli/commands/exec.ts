@@ -1,7 +1,7 @@
-import type { ExecOptions } from '../../engine/types.ts';
-import { checkServices, withStack } from '../project.ts';
-import { carrySession, sizeOf } from '../session.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
+import type { ExecOptions } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
+import { carrySession, sizeOf } from '../session/session.ts';
 import { servicesOf } from './verbs.ts';
 
 /** `exec`: bytes in and out as they are, a raw terminal when there is one, the command's exit code. */

@@ -4,9 +4,9 @@ import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError } from '../../base/errors.ts';
-import { writeOut } from '../output.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { writeOut } from '../core/output.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { servicesOf } from './verbs.ts';
 
 /** `export`: the file system of a running replica as a tar, to a file or standard output. */

@@ -1,7 +1,7 @@
 import { sanitiseName } from '../../base/sanitise.ts';
+import type { Handler } from '../core/command-spec.ts';
 import { formatListing } from '../format/output.ts';
 import { ago, humanSize } from '../format/units.ts';
-import type { Handler } from '../spec/types.ts';
 
 const COLUMNS = { ID: 'IMAGE', CreatedSince: 'CREATED', CreatedBy: 'CREATED BY', Size: 'SIZE', Comment: 'COMMENT' };
 const HEADERS = { CreatedAt: 'CREATED AT' };

@@ -5,10 +5,10 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { CliContext } from '../context.ts';
+import type { Handler } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
 import { createRenderer } from '../render/create.ts';
 import { createQuietRenderer } from '../render/quiet.ts';
-import type { Handler } from '../spec/types.ts';
 
 /** `hypr load`: from a file, or from standard input by way of a temporary file. */
 export const runLoad: Handler = async ({ context, flags }) => {

@@ -1,12 +1,12 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { Image } from '../../engine/types.ts';
+import type { Image } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
 import { compileTemplate } from '../format/go-template.ts';
 import { formatListing } from '../format/output.ts';
 import { familiarName, imageRepository, shortId } from '../format/replica.ts';
 import { goTime } from '../format/time.ts';
 import { ago, humanSize } from '../format/units.ts';
-import type { Handler } from '../spec/types.ts';
 
 const COLUMNS = { Repository: 'REPOSITORY', Tag: 'TAG', ID: 'IMAGE ID', CreatedSince: 'CREATED', Size: 'SIZE' };
 const WITH_DIGESTS = { Repository: 'REPOSITORY', Tag: 'TAG', Digest: 'DIGEST', ID: 'IMAGE ID', CreatedSince: 'CREATED', Size: 'SIZE' };

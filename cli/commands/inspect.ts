@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
-import type { ObjectApi } from '../../engine/types.ts';
+import type { ObjectApi } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
 import { inspectReplica } from '../format/inspect-replica.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
 import { inspectImage } from './images.ts';
 import { inspectNetwork } from './network.ts';
 import { printObjects } from './print-objects.ts';

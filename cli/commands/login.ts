@@ -1,9 +1,9 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { RegistryLogins } from '../../engine/types.ts';
-import type { CliContext } from '../context.ts';
-import { askLine, askSecret } from '../prompt.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
+import type { RegistryLogins } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
+import { askLine, askSecret } from '../core/prompt.ts';
 
 type Login = NonNullable<Awaited<ReturnType<RegistryLogins['find']>>>;
 

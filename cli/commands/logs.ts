@@ -1,11 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
-import type { LogsOptions } from '../../engine/types.ts';
+import type { LogsOptions } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { writeOut } from '../core/output.ts';
+import { checkServices, withStack } from '../core/project.ts';
+import { wantsColour } from '../core/style.ts';
 import { LogFormatter } from '../format/logs.ts';
 import { parseMoment } from '../format/time.ts';
-import { writeOut } from '../output.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
-import { wantsColour } from '../style.ts';
 
 /** `logs`: all of it, or the tail, or going on with `-f`; on stdout, in the order it was written. */
 export const runLogs: Handler = async (invocation) => {

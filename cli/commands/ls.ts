@@ -1,8 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
+import type { Handler } from '../core/command-spec.ts';
 import { formatListing } from '../format/output.ts';
 import { COMPOSE_TABLE } from '../format/table.ts';
-import type { Handler } from '../spec/types.ts';
 
 /** `ls`: all stacks of this HYPR_HOME; JSON is one array, as docker compose prints it. */
 export const runLs: Handler = async ({ context, flags }) => {

@@ -1,8 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
-import type { NetworkDetail } from '../../engine/types.ts';
+import type { NetworkDetail } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
 import { compileFilters, hasLabel, labelText } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
-import type { Handler } from '../spec/types.ts';
 import { printObjects } from './print-objects.ts';
 
 const COLUMNS = { ID: 'NETWORK ID', Name: 'NAME', Driver: 'DRIVER', Scope: 'SCOPE' };

@@ -1,8 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
-import type { ReplicaStatus } from '../../engine/events.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { formatPorts, hostPort } from '../format/ports.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
 
 /** `port web 80` → `127.0.0.1:8080`. */
 export const runPort: Handler = async (invocation) => {

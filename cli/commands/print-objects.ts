@@ -1,5 +1,5 @@
+import type { Invocation } from '../core/command-spec.ts';
 import { compileTemplate } from '../format/go-template.ts';
-import type { Invocation } from '../spec/types.ts';
 
 /**
  * Prints what `inspect` found as docker does: one JSON array, or a line of the template for each. What is not found is said

@@ -1,10 +1,10 @@
 import { HyprError } from '../../base/errors.ts';
-import type { ReplicaStatus } from '../../engine/events.ts';
-import type { Flags } from '../flags.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
+import type { Handler } from '../core/command-spec.ts';
+import type { Flags } from '../core/flags.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow, psState } from '../format/replica.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
 
 const COLUMNS = {
   Name: 'NAME',

@@ -1,11 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import { parallelLimit } from '../parallel.ts';
-import { loadProject } from '../project.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { parallelLimit } from '../core/parallel.ts';
+import { loadProject } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { createQuietRenderer } from '../render/quiet.ts';
 import type { ProgressRenderer } from '../render/types.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
 
 /** `compose pull`: images of the services that are not only built. */
 export const runComposePull: Handler = async (invocation) => {

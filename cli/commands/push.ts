@@ -1,10 +1,10 @@
 import { sanitiseName } from '../../base/sanitise.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { loadProject } from '../core/project.ts';
 import { imageRepository } from '../format/replica.ts';
-import { loadProject } from '../project.ts';
 import { createRenderer } from '../render/create.ts';
 import { createQuietRenderer } from '../render/quiet.ts';
 import type { ProgressRenderer } from '../render/types.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
 
 /** `compose push`: images of services with `build:` and `image:`. */
 export const runComposePush: Handler = async (invocation) => {

@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import type { Handler } from '../spec/types.ts';
+import type { Handler } from '../core/command-spec.ts';
 
 /** A command of docker compose that hypr does not have: says why and what else to do. */
 export const runRefuse: Handler = async ({ command, path }) => {

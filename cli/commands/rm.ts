@@ -1,10 +1,10 @@
-import { say } from '../output.ts';
-import { checkServices, withStack } from '../project.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { confirm } from '../core/confirm.ts';
+import { say } from '../core/output.ts';
+import { checkServices, withStack } from '../core/project.ts';
+import { plainVerb } from '../core/verb-options.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
-import type { Handler } from '../spec/types.ts';
-import { confirm } from './confirm.ts';
-import { plainVerb } from './verb-options.ts';
 import { servicesOf } from './verbs.ts';
 
 /** `rm`: removes stopped replicas (with `-s` running ones, too), after asking on a terminal. */

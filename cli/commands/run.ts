@@ -2,14 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { envFileOf, mountOf, portsOf } from '../../compose/index.ts';
-import { splitWords } from '../../compose/shell-words.ts';
-import type { RunOptions } from '../../engine/types.ts';
-import type { CliContext } from '../context.ts';
-import type { Flags } from '../flags.ts';
-import { loadBuildable } from '../project.ts';
-import { runOneOff } from '../run-session.ts';
-import { sizeOf } from '../session.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
+import { splitWords } from '../../compose/model/shell-words.ts';
+import type { RunOptions } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
+import type { Flags } from '../core/flags.ts';
+import { loadBuildable } from '../core/project.ts';
+import { runOneOff } from '../session/run-session.ts';
+import { sizeOf } from '../session/session.ts';
 
 const PULL = ['always', 'missing', 'never', 'policy', 'build'] as const;
 

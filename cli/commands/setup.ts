@@ -1,8 +1,8 @@
 import { sanitiseText } from '../../base/sanitise.ts';
-import { type DoctorCheck, SETUP_STEPS } from '../../engine/types.ts';
+import { type DoctorCheck, SETUP_STEPS } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { hasUnicode, paintFor } from '../core/style.ts';
 import { createRenderer, progressMode, progressStream } from '../render/create.ts';
-import type { Handler } from '../spec/types.ts';
-import { hasUnicode, paintFor } from '../style.ts';
 
 /** `hypr setup`: every step with its progress; may be run again at any time. */
 export const runSetup: Handler = async ({ context, flags }) => {

@@ -1,11 +1,11 @@
 import { isAbort } from '../../base/errors.ts';
-import type { ReplicaStatus, ReplicaUsage } from '../../engine/events.ts';
-import type { Stack } from '../../engine/types.ts';
+import type { ReplicaStatus, ReplicaUsage } from '../../engine/model/events.ts';
+import type { Stack } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { shortId } from '../format/replica.ts';
 import { binarySize, humanSize } from '../format/units.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
 
 const COLUMNS = {
   ID: 'CONTAINER ID',

@@ -1,11 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
-import type { PruneOptions, PruneResult, UsageRow } from '../../engine/types.ts';
-import type { CliContext } from '../context.ts';
+import type { PruneOptions, PruneResult, UsageRow } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { confirm } from '../core/confirm.ts';
+import type { CliContext } from '../core/context.ts';
 import { formatListing } from '../format/output.ts';
 import { humanSize } from '../format/units.ts';
-import type { Handler, Invocation } from '../spec/types.ts';
-import { confirm } from './confirm.ts';
 
 const COLUMNS = { Type: 'TYPE', TotalCount: 'TOTAL', Active: 'ACTIVE', Size: 'SIZE', Reclaimable: 'RECLAIMABLE' };
 

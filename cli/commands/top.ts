@@ -1,10 +1,10 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { ReplicaStatus } from '../../engine/events.ts';
-import type { ExecSession, Stack } from '../../engine/types.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
+import type { ExecSession, Stack } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { formatTable, TOP_TABLE } from '../format/table.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
 
 // Runs in the service's own shell, so an image without one has no `top`. One record per process:
 // uid, stat line (proc(5)), boot time, command line; separated by unit separators.

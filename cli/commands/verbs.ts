@@ -1,11 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
-import type { ServiceVerb, VerbOptions } from '../../engine/types.ts';
-import type { Flags } from '../flags.ts';
-import { checkServices, withStack } from '../project.ts';
+import type { ServiceVerb, VerbOptions } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import type { Flags } from '../core/flags.ts';
+import { checkServices, withStack } from '../core/project.ts';
+import { plainVerb } from '../core/verb-options.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
-import type { Handler } from '../spec/types.ts';
-import { plainVerb } from './verb-options.ts';
 
 type SimpleVerb = Exclude<ServiceVerb, 'rm'>;
 

@@ -1,5 +1,5 @@
-import type { Handler } from '../spec/types.ts';
-import { COMPOSE_VERSION, HYPR_VERSION } from '../version.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { COMPOSE_VERSION, HYPR_VERSION } from '../core/version.ts';
 
 /** `hypr version`; `hypr compose version` answers as docker compose would, for tools that ask. */
 export const runVersion: Handler = async ({ context, flags, viaCompose }) => {

@@ -1,10 +1,10 @@
 import { HyprError } from '../../base/errors.ts';
-import type { VolumeDetail } from '../../engine/types.ts';
+import type { VolumeDetail } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { confirm } from '../core/confirm.ts';
 import { compileFilters, hasLabel, isYes, labelText, parseLabels } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { humanSize } from '../format/units.ts';
-import type { Handler } from '../spec/types.ts';
-import { confirm } from './confirm.ts';
 import { printObjects } from './print-objects.ts';
 
 const COLUMNS = { Driver: 'DRIVER', Name: 'VOLUME NAME' };

@@ -1,7 +1,7 @@
-import type { VolumeSummary } from '../../engine/types.ts';
+import type { VolumeSummary } from '../../engine/model/types.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
-import { checkServices, withStack } from '../project.ts';
-import type { Handler } from '../spec/types.ts';
 import { servicesOf } from './verbs.ts';
 
 const COLUMNS = { Driver: 'DRIVER', Name: 'VOLUME NAME' };

@@ -1,7 +1,7 @@
-import { checkServices, withStack } from '../project.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
-import type { Handler } from '../spec/types.ts';
 import { servicesOf } from './verbs.ts';
 
 /** `wait`: exits with the code of the first service that ends; `--down-project` then removes the stack. */

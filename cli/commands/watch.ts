@@ -1,9 +1,9 @@
 import { HyprError } from '../../base/errors.ts';
-import { loadBuildable, openStack } from '../project.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { loadBuildable, openStack } from '../core/project.ts';
+import { plainUp } from '../core/up-options.ts';
 import { feedEvent } from '../render/types.ts';
 import { createBuildingRenderer } from '../render/with-builds.ts';
-import type { Handler } from '../spec/types.ts';
-import { plainUp } from './up-options.ts';
 
 /** `watch`: builds and starts the services, then keeps them up to date with `develop.watch` until Ctrl-C. */
 export const runWatch: Handler = async (invocation) => {

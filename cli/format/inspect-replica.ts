@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import type { NetworkDetail, ReplicaDetail } from '../../engine/types.ts';
+import type { NetworkDetail, ReplicaDetail } from '../../engine/model/types.ts';
 
 type ReplicaMount = ReplicaDetail['spec']['mounts'][number];
 

@@ -1,5 +1,5 @@
 import { sanitiseLog, sanitiseName } from '../../base/sanitise.ts';
-import type { LogRecord } from '../../engine/events.ts';
+import type { LogRecord } from '../../engine/model/events.ts';
 import { rfc3339Nano } from './time.ts';
 
 // docker compose's wheel: five colours, then the same in bold.

@@ -1,4 +1,4 @@
-import type { ReplicaStatus } from '../../engine/events.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
 
 type Port = ReplicaStatus['ports'][number];
 

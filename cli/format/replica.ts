@@ -1,5 +1,5 @@
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { ReplicaStatus } from '../../engine/events.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
 import { formatPorts } from './ports.ts';
 import { goTime } from './time.ts';
 import { ago, humanDuration } from './units.ts';

@@ -1,5 +1,5 @@
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { ReplicaStatus } from '../../engine/events.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
 import { shortName } from './logs.ts';
 import { hostPort } from './ports.ts';
 

@@ -1,5 +1,5 @@
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { BuildEvent } from '../../engine/types.ts';
+import type { BuildEvent } from '../../engine/model/types.ts';
 
 export type VertexState = Extract<BuildEvent, { type: 'vertex' }>['state'];
 

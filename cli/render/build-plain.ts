@@ -1,6 +1,6 @@
 import { sanitiseLog, sanitiseName } from '../../base/sanitise.ts';
-import type { BuildEvent } from '../../engine/types.ts';
-import type { OutputStream } from '../context.ts';
+import type { BuildEvent } from '../../engine/model/types.ts';
+import type { OutputStream } from '../core/context.ts';
 import { humanSize } from '../format/units.ts';
 import { BuildLog, isEnded, splitLines, type Vertex } from './build-log.ts';
 import type { BuildRenderer } from './types.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { BuildEvent } from '../../engine/types.ts';
-import type { OutputStream } from '../context.ts';
+import type { BuildEvent } from '../../engine/model/types.ts';
+import type { OutputStream } from '../core/context.ts';
 import { withService } from './build-log.ts';
 import type { BuildRenderer } from './types.ts';
 

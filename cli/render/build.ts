@@ -1,6 +1,6 @@
-import type { CliContext, OutputStream } from '../context.ts';
-import type { Flags } from '../flags.ts';
-import { hasUnicode, paintFor } from '../style.ts';
+import type { CliContext, OutputStream } from '../core/context.ts';
+import type { Flags } from '../core/flags.ts';
+import { hasUnicode, paintFor } from '../core/style.ts';
 import { createPlainBuild } from './build-plain.ts';
 import { progressMode } from './create.ts';
 import type { BuildRenderer } from './types.ts';

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
-import type { CliContext, OutputStream } from '../context.ts';
-import type { Flags } from '../flags.ts';
-import { ansiMode, canAnimate, hasUnicode, paintFor } from '../style.ts';
+import type { CliContext, OutputStream } from '../core/context.ts';
+import type { Flags } from '../core/flags.ts';
+import { ansiMode, canAnimate, hasUnicode, paintFor } from '../core/style.ts';
 import { createJsonRenderer } from './json.ts';
 import { createPlainRenderer } from './plain.ts';
 import { createQuietRenderer } from './quiet.ts';

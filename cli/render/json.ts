@@ -1,4 +1,4 @@
-import type { OutputStream } from '../context.ts';
+import type { OutputStream } from '../core/context.ts';
 import type { ProgressRenderer } from './types.ts';
 
 /** docker compose's `--progress json`: one object per event with its keys, empty ones left out. */

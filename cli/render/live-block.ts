@@ -1,5 +1,5 @@
-import type { OutputStream } from '../context.ts';
-import type { Terminal } from '../terminal.ts';
+import type { OutputStream } from '../core/context.ts';
+import type { Terminal } from '../core/terminal.ts';
 
 export interface LiveBlockOptions {
   readonly stream: OutputStream;

@@ -1,6 +1,6 @@
 import type { Progress } from '../../base/progress.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { OutputStream } from '../context.ts';
+import type { OutputStream } from '../core/context.ts';
 import { humanSize } from '../format/units.ts';
 import type { ProgressRenderer } from './types.ts';
 

@@ -1,5 +1,5 @@
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { OutputStream } from '../context.ts';
+import type { OutputStream } from '../core/context.ts';
 import type { ProgressRenderer } from './types.ts';
 
 /** Nothing but warnings. */

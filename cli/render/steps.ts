@@ -1,7 +1,7 @@
 import { Listr, ListrLogger, ProcessOutput } from 'listr2';
 import type { Progress, ProgressSink } from '../../base/progress.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { OutputStream } from '../context.ts';
+import type { OutputStream } from '../core/context.ts';
 import { humanSize } from '../format/units.ts';
 
 export interface Steps {

@@ -1,9 +1,9 @@
 import type { Progress } from '../../base/progress.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { OutputStream } from '../context.ts';
+import type { OutputStream } from '../core/context.ts';
+import type { Paint } from '../core/style.ts';
+import type { Terminal } from '../core/terminal.ts';
 import { elapsed, humanSize } from '../format/units.ts';
-import type { Paint } from '../style.ts';
-import type { Terminal } from '../terminal.ts';
 import { LiveBlock } from './live-block.ts';
 import type { ProgressRenderer } from './types.ts';
 import { spread } from './width.ts';

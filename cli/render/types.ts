@@ -1,6 +1,6 @@
 import type { Progress } from '../../base/progress.ts';
-import type { EngineEvent } from '../../engine/events.ts';
-import type { BuildEvent } from '../../engine/types.ts';
+import type { EngineEvent } from '../../engine/model/events.ts';
+import type { BuildEvent } from '../../engine/model/types.ts';
 
 /** Shows how an operation gets on. Fed with data only; writes to stderr, so that stdout stays clean. */
 export interface ProgressRenderer {

@@ -1,7 +1,7 @@
-import { BuildWarnings } from '../commands/build-warnings.ts';
-import type { CliContext } from '../context.ts';
-import type { Flags } from '../flags.ts';
+import type { CliContext } from '../core/context.ts';
+import type { Flags } from '../core/flags.ts';
 import { createPlainBuild } from './build-plain.ts';
+import { BuildWarnings } from './build-warnings.ts';
 import { createRenderer, progressMode, progressStream } from './create.ts';
 import type { BuildRenderer, ProgressRenderer } from './types.ts';
 

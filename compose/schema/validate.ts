@@ -1,189 +1,81 @@
-import type { Node, Path, ScalarNode } from '../node.ts';
-import { textOf } from '../node.ts';
-import type { Schema } from './compose-spec.ts';
-
-/** The first way in which a value does not follow its schema. */
-export interface Violation {
-  readonly path: Path;
-  /** The value, or the one whose key is wrong. */
-  readonly node: Node;
-  readonly message: string;
-  /** For an unknown key: the key and the ones that are allowed. */
-  /** An attribute that has to be there and is not. */
-  readonly missing?: string;
-  readonly unknownKey?: { readonly key: string; readonly known: readonly string[] };
-}
+import { isIP } from 'node:net';
+import { type MapNode, type Node, type Path, stringOf } from '../source/node.ts';
+import { formatPath, PathTable, rewrite } from '../source/path-table.ts';
+import { errorAt } from '../source/source.ts';
 
 /**
- * Reads the schema directly instead of compiling it: no start-up cost (a compiled validator of this
- * schema takes a third of a second to make), and of a `oneOf` it reports the branch that was meant.
+ * What the schema cannot say: attributes that exclude each other, blank paths, addresses.
+ * @throws COMPOSE_INVALID
  */
-export const findViolation = (node: Node, schema: Schema, path: Path = []): Violation | undefined =>
-  schema.oneOf !== undefined ? checkOneOf(node, schema.oneOf, path) : (checkType(node, schema, path) ?? checkContent(node, schema, path));
+export const validateModel = (root: Node): Node =>
+  rewrite(root, RULES, (rule, node, path) => {
+    rule(node, path);
+    return node;
+  });
 
-const checkContent = (node: Node, schema: Schema, path: Path): Violation | undefined => {
-  switch (node.kind) {
-    case 'map':
-      return checkMap(node, schema, path);
-    case 'list':
-      return checkList(node, schema, path);
-    default:
-      return checkScalar(node, schema, path);
+type Rule = (node: Node, path: Path) => void;
+
+const volume: Rule = (node, path) => {
+  if (node.kind !== 'map' || !isTrue(node.entries.get('external'))) {
+    return;
   }
-};
-
-/** The branches for this kind of value decide; if there is one, its complaint is the answer. */
-const checkOneOf = (node: Node, branches: readonly Schema[], path: Path): Violation | undefined => {
-  const violations: Violation[] = [];
-  for (const branch of branches) {
-    const violation = findViolation(node, branch, path);
-    if (violation === undefined) {
-      return undefined;
-    }
-    violations.push(violation);
-  }
-  const deepest = violations.filter((violation) => !(violation.node === node && isTypeComplaint(violation)));
-  if (deepest.length > 0) {
-    return deepest.reduce((best, violation) => (violation.path.length > best.path.length ? violation : best));
-  }
-  const wanted = [...new Set(branches.flatMap((branch) => typesOf(branch)))];
-  return { path, node, message: `must be ${wanted.map(nameType).join(' or ')}, not ${describe(node)}` };
-};
-
-const isTypeComplaint = (violation: Violation): boolean => violation.message.startsWith('must be ') && violation.message.includes(', not ');
-
-const typesOf = (schema: Schema): string[] =>
-  schema.oneOf !== undefined ? schema.oneOf.flatMap(typesOf) : schema.type === undefined ? [] : [schema.type].flat();
-
-const checkType = (node: Node, schema: Schema, path: Path): Violation | undefined => {
-  if (node.kind === 'scalar' && node.date === true && schema.type !== undefined) {
-    return { path, node, message: `must be ${listTypes(schema)}, not a date: quote it ("${textOf(node.value)}")` };
-  }
-  const types = typesOf(schema);
-  if (types.length === 0 || types.some((type) => isOfType(node, type))) {
-    return undefined;
-  }
-  return { path, node, message: `must be ${listTypes(schema)}, not ${describe(node)}` };
-};
-
-const listTypes = (schema: Schema): string => typesOf(schema).map(nameType).join(' or ');
-
-const isOfType = (node: Node, type: string): boolean => {
-  switch (type) {
-    case 'object':
-      return node.kind === 'map';
-    case 'array':
-      return node.kind === 'list';
-    case 'null':
-      return node.kind === 'scalar' && node.value === null;
-    case 'integer':
-      return node.kind === 'scalar' && (typeof node.value === 'bigint' || Number.isInteger(node.value));
-    case 'number':
-      return node.kind === 'scalar' && (typeof node.value === 'bigint' || typeof node.value === 'number');
-    default:
-      return node.kind === 'scalar' && typeof node.value === type;
-  }
-};
-
-const checkMap = (node: Node & { kind: 'map' }, schema: Schema, path: Path): Violation | undefined => {
-  const { properties = {}, patternProperties = {} } = schema;
   for (const [key, value] of node.entries) {
-    const schemas = Object.hasOwn(properties, key) ? [properties[key]] : [];
-    schemas.push(...Object.entries(patternProperties).flatMap(([pattern, sub]) => (patternOf(pattern).test(key) ? [sub] : [])));
-    if (schemas.length === 0 && schema.additionalProperties === false) {
-      return { path, node: value, ...unknownKey(key, Object.keys(properties)) };
-    }
-    for (const sub of schemas) {
-      const violation = sub === undefined ? undefined : findViolation(value, sub, [...path, key]);
-      if (violation !== undefined) {
-        return violation;
-      }
+    if (key !== 'name' && key !== 'external' && !key.startsWith('x-')) {
+      throw errorAt('COMPOSE_INVALID', `${formatPath(path)} is external and cannot have "${key}"`, {
+        mark: value.keyMark ?? value.mark,
+        hint: 'an external volume exists already; only its name can be given',
+      });
     }
   }
-  // Asked last: what is missing is often there under a mistyped name, which has been said by now.
-  const missing = schema.required?.find((required) => !node.entries.has(required));
-  return missing === undefined ? undefined : { path, node, message: `needs "${missing}"`, missing };
 };
 
-const unknownKey = (key: string, known: string[]): Pick<Violation, 'message' | 'unknownKey'> =>
-  known.length === 0
-    ? { message: `the name "${key.slice(0, 80)}" may only have letters, digits, ".", "_" and "-"` }
-    : { message: `"${key.slice(0, 80)}" is not known here`, unknownKey: { key, known } };
+const isTrue = (node: Node | undefined): boolean => node?.kind === 'scalar' && (node.value === true || node.value === 'true');
 
-const checkList = (node: Node & { kind: 'list' }, schema: Schema, path: Path): Violation | undefined => {
-  const seen = new Set<string>();
-  for (const [i, item] of node.items.entries()) {
-    const at = [...path, `[${i}]`];
-    const violation = schema.items === undefined ? undefined : findViolation(item, schema.items, at);
-    if (violation !== undefined) {
-      return violation;
+const fileObject =
+  (...keys: string[]): Rule =>
+  (node, path) => {
+    const entries = node.kind === 'map' ? (node as MapNode).entries : new Map<string, Node>();
+    const present = keys.filter((key) => entries.has(key));
+    if (present.length > 1) {
+      throw errorAt('COMPOSE_INVALID', `${formatPath(path)} has ${present.join(' and ')}; only one of them is possible`, {
+        mark: entries.get(present[1] ?? '')?.keyMark ?? node.mark,
+      });
     }
-    if (schema.uniqueItems === true) {
-      const key = identity(item);
-      if (seen.has(key)) {
-        return { path: at, node: item, message: 'is in the list twice' };
-      }
-      seen.add(key);
+    if (present.length === 0 && !entries.has('driver') && !entries.has('external')) {
+      throw errorAt('COMPOSE_INVALID', `${formatPath(path)} says nothing of where its content comes from`, {
+        mark: node.keyMark ?? node.mark,
+        hint: `add one of: ${keys.join(', ')}, external`,
+      });
     }
+  };
+
+const address: Rule = (node, path) => {
+  const ip = node.kind === 'map' ? stringOf(node.entries.get('host_ip')) : undefined;
+  if (ip !== undefined && isIP(ip) === 0) {
+    throw errorAt('COMPOSE_INVALID', `${formatPath(path)}: "${ip}" is not an IP address`, {
+      mark: node.kind === 'map' ? (node.entries.get('host_ip')?.mark ?? node.mark) : node.mark,
+    });
   }
-  return undefined;
 };
 
-/** A text that two values share if and only if they are equal. */
-const identity = (node: Node): string => {
-  if (node.kind === 'scalar') {
-    return `${typeof node.value}:${JSON.stringify(textOf(node.value))}`;
+const watchPath: Rule = (node, path) => {
+  if (stringOf(node) === '') {
+    throw errorAt('COMPOSE_INVALID', `${formatPath(path)} must not be blank`, { mark: node.mark });
   }
-  if (node.kind === 'list') {
-    return `[${node.items.map(identity).join(',')}]`;
-  }
-  const entries = [...node.entries].sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${identity(value)}`).join(',')}}`;
 };
 
-const checkScalar = (node: ScalarNode, schema: Schema, path: Path): Violation | undefined => {
-  const { value } = node;
-  if (typeof value === 'string') {
-    if (schema.enum !== undefined && !schema.enum.includes(value)) {
-      return { path, node, message: `must be one of ${schema.enum.join(', ')}`, unknownKey: { key: value, known: schema.enum } };
-    }
-    if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) {
-      const words = schema.pattern.split('|').filter((word) => /^\w+$/.test(word));
-      const wanted = words.length > 2 ? `must be one of ${schema.pattern.replaceAll('|', ', ')}` : `does not match ${schema.pattern}`;
-      return { path, node, message: `"${value.slice(0, 80)}" ${wanted}`, ...(words.length > 0 ? { unknownKey: { key: value, known: words } } : {}) };
-    }
+const deviceRequest: Rule = (node, path) => {
+  if (node.kind === 'map' && node.entries.has('count') && node.entries.has('device_ids')) {
+    throw errorAt('COMPOSE_INVALID', `${formatPath(path)} has count and device_ids; only one of them is possible`, { mark: node.mark });
   }
-  if (typeof value === 'number' && (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity))) {
-    return { path, node, message: `must be from ${schema.minimum ?? 'any'} to ${schema.maximum ?? 'any'}` };
-  }
-  return undefined;
 };
 
-const describe = (node: Node): string => {
-  if (node.kind !== 'scalar') {
-    return nameType(node.kind === 'map' ? 'object' : 'array');
-  }
-  return node.value === null ? 'nothing' : nameType(typeof node.value);
-};
-
-const nameType = (type: string): string => TYPE_NAMES[type] ?? `a ${type}`;
-
-const TYPE_NAMES: Record<string, string> = {
-  object: 'a mapping',
-  array: 'a list',
-  null: 'nothing',
-  integer: 'a whole number',
-  boolean: 'true or false',
-  bigint: 'a number',
-};
-
-const patternOf = (source: string): RegExp => {
-  let pattern = PATTERNS.get(source);
-  if (pattern === undefined) {
-    pattern = new RegExp(source);
-    PATTERNS.set(source, pattern);
-  }
-  return pattern;
-};
-
-const PATTERNS = new Map<string, RegExp>();
+const RULES = new PathTable<Rule>({
+  'volumes.*': volume,
+  'configs.*': fileObject('file', 'environment', 'content'),
+  'secrets.*': fileObject('file', 'environment'),
+  'services.*.ports.*': address,
+  'services.*.develop.watch.*.path': watchPath,
+  'services.*.deploy.resources.reservations.devices.*': deviceRequest,
+  'services.*.gpus.*': deviceRequest,
+});

@@ -1,8 +1,8 @@
+import { type Field, type Fields, type MessageCodec, messageOf } from './client/message-codec.ts';
 import type * as pb from './gen/hypr_pb.ts';
-import { type Field, type Fields, type MessageCodec, messageOf } from './message-codec.ts';
 import { structCodec } from './wire-struct.ts';
 
-/** The messages of hypr.proto as tables; test/engine/wire.test.ts compares them with what buf made of it. */
+/** The messages of hypr.proto as tables; test/engine/api/wire.test.ts compares them with what buf made of it. */
 
 /** A message as plain values, without what protobuf-es adds to know it by. */
 export type Plain<T> = T extends Uint8Array

@@ -1,9 +1,9 @@
-import type { ProcessIdentity } from '../../base/process.ts';
-import type { Project } from '../../compose/model.ts';
+import type { ProcessIdentity } from '../../base/host/process.ts';
+import type { Project } from '../../compose/model/model.ts';
 import type { NetworkRecord, NetworkSpec, PublishedPort } from '../../net/types.ts';
 import type { MachineRecord, SavedMachine } from '../../vmm/machine.ts';
-import type { Health, ReplicaState } from '../events.ts';
-import type { ReplicaSpec } from '../spec.ts';
+import type { Health, ReplicaState } from '../model/events.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
 
 /** What is remembered about a stack: the model it was last brought up with, and who supervises it. */
 export interface StackRow {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statfsSync, statSync } from 'node:
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { diskError } from '../../base/files.ts';
+import { diskError } from '../../base/host/files.ts';
 import type { LeaseRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
 import { MIGRATIONS } from './schema.ts';
 

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Cleanup } from '../../base/cleanup.ts';
 import { rejectOnAbort, sleep, withDeadline } from '../../base/deadline.ts';
-import { diskError, exists, writeFileAtomic } from '../../base/files.ts';
+import { diskError, exists, writeFileAtomic } from '../../base/host/files.ts';
+import { identifyProcess, isAlive, mustRun, runProgram, signalProcess } from '../../base/host/process.ts';
 import { logger, logTo } from '../../base/log.ts';
 import { homePaths, hyprHome, runtimeDir, shortHash, stackRuntimeDir } from '../../base/paths.ts';
-import { identifyProcess, isAlive, mustRun, runProgram, signalProcess } from '../../base/process.ts';
 
 let dir = '';
 beforeAll(() => {

@@ -4,7 +4,7 @@ import { cpus, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { homePaths } from '../../base/paths.ts';
-import { connectGuest } from '../../guest/client.ts';
+import { connectGuest } from '../../guest/client/client.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { formatDuration, parseBytes, parseDuration, runConfig, selectServices, serviceConfigHash } from '../../compose/index.ts';
-import { parseNanoseconds } from '../../compose/units.ts';
+import { parseNanoseconds } from '../../compose/model/units.ts';
 import { load, projectFolder } from './project-folder.ts';
 
 describe('config', () => {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
+import { formatProjectYaml } from '../../compose/config/render.ts';
 import { loadProject } from '../../compose/index.ts';
-import { formatProjectYaml } from '../../compose/render.ts';
-import { SourceFile } from '../../compose/source.ts';
-import { readFully } from '../../compose/yaml-full.ts';
-import { readQuickly } from '../../compose/yaml-quick.ts';
+import { SourceFile } from '../../compose/source/source.ts';
+import { readFully } from '../../compose/yaml/full.ts';
+import { readQuickly } from '../../compose/yaml/quick.ts';
 
 /** Small nasty files: each is about one corner of YAML or of the Compose format. */
 const folder = join(import.meta.dirname, 'corpus');

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
-import { parseDotenv } from '../../compose/dotenv.ts';
+import { decodeSource } from '../../compose/files/read-file.ts';
 import { loadProject } from '../../compose/index.ts';
-import { Budget } from '../../compose/limits.ts';
-import { parsePort } from '../../compose/ports.ts';
-import { decodeSource } from '../../compose/read-file.ts';
-import { SourceFile, syntheticMark } from '../../compose/source.ts';
-import { substitute, TemplateError } from '../../compose/template.ts';
-import { parseVolume } from '../../compose/volumes.ts';
-import { parseYaml } from '../../compose/yaml-parse.ts';
+import { parseDotenv } from '../../compose/interpolate/dotenv.ts';
+import { substitute, TemplateError } from '../../compose/interpolate/template.ts';
+import { parsePort } from '../../compose/merge/ports.ts';
+import { parseVolume } from '../../compose/merge/volumes.ts';
+import { Budget } from '../../compose/model/limits.ts';
+import { SourceFile, syntheticMark } from '../../compose/source/source.ts';
+import { parseYaml } from '../../compose/yaml/parse.ts';
 import { HOSTILE_PROJECTS } from './hostile-files.ts';
 import { failure, load } from './project-folder.ts';
 

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatProjectJson, formatProjectYaml, runConfig } from '../../compose/index.ts';
-import { Budget } from '../../compose/limits.ts';
-import { toPlain } from '../../compose/node.ts';
-import { SourceFile } from '../../compose/source.ts';
-import { compareNatural, emitYaml } from '../../compose/yaml-emit.ts';
-import { parseYaml } from '../../compose/yaml-parse.ts';
+import { Budget } from '../../compose/model/limits.ts';
+import { toPlain } from '../../compose/source/node.ts';
+import { SourceFile } from '../../compose/source/source.ts';
+import { compareNatural, emitYaml } from '../../compose/yaml/emit.ts';
+import { parseYaml } from '../../compose/yaml/parse.ts';
 import { load, projectFolder } from './project-folder.ts';
 
 describe('YAML output', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkOwnKeys } from '../../compose/own-keys.ts';
+import { checkOwnKeys } from '../../compose/schema/own-keys.ts';
 import { load } from './project-folder.ts';
 
 describe('warnings', () => {

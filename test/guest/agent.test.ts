@@ -5,8 +5,8 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connectGuest, GuestExecError } from '../../guest/client.ts';
-import { encodeFrame, FRAME } from '../../guest/protocol.ts';
+import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
+import { encodeFrame, FRAME } from '../../guest/protocol/protocol.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import { chunks, collect, compileHostAgent, type HostAgent, machineOrders, processSpec, readAll, startHostAgent } from './host-agent.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { mustRun } from '../../base/process.ts';
+import { mustRun } from '../../base/host/process.ts';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 

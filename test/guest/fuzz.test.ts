@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { mustRun, runProgram } from '../../base/process.ts';
-import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/encode.ts';
-import { encodeFrame, encodeHello, FLAG_MORE, FRAME } from '../../guest/protocol.ts';
+import { mustRun, runProgram } from '../../base/host/process.ts';
+import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/protocol/encode.ts';
+import { encodeFrame, encodeHello, FLAG_MORE, FRAME } from '../../guest/protocol/protocol.ts';
 import { machineOrders, processSpec } from './host-agent.ts';
 
 // Everything in the agent that parses bytes, under the address and undefined-behaviour sanitizers, with mutations of valid inputs.

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compileKestrel } from '../../guest/compile.ts';
+import { compileKestrel } from '../../guest/image/compile.ts';
 import type { GuestProcess, MachineOrders, ProcessSpec } from '../../guest/types.ts';
 
 /** The real agent, compiled as an ordinary program that listens on a unix socket. */

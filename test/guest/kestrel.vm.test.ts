@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connectGuest } from '../../guest/client.ts';
+import { connectGuest } from '../../guest/client/client.ts';
 import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
 import { chunks, collect, machineOrders, processSpec, readAll } from './host-agent.ts';
 import { openWorkshop, type TestMachine, type Workshop } from './test-machine.ts';

@@ -4,10 +4,10 @@ import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mustRun } from '../../base/process.ts';
-import { connectGuest } from '../../guest/client.ts';
-import { compileKestrel } from '../../guest/compile.ts';
-import { buildInitramfs } from '../../guest/initramfs.ts';
+import { mustRun } from '../../base/host/process.ts';
+import { connectGuest } from '../../guest/client/client.ts';
+import { compileKestrel } from '../../guest/image/compile.ts';
+import { buildInitramfs } from '../../guest/image/initramfs.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import { needToolchain, toolCommand } from '../../vmm/toolchain/index.ts';
 import type { Tool, Toolchain } from '../../vmm/tools.ts';

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { identifyProcess, isAlive } from '../../base/process.ts';
+import { identifyProcess, isAlive } from '../../base/host/process.ts';
 import { compileJail } from '../../net/compile-jail.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../../net/gvproxy.ts';
 import { GvproxyApi, parseExposes } from '../../net/gvproxy-api.ts';

@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { runProgram } from '../../base/process.ts';
+import { runProgram } from '../../base/host/process.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { hypr, root } from '../support/cli.ts';
 import { TestStack } from '../support/stack.ts';

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { connectGuest } from '../../guest/client.ts';
+import { connectGuest } from '../../guest/client/client.ts';
 import type { GuestClient, MachineOrders } from '../../guest/types.ts';
 import type { Machine, NicSpec } from '../../vmm/machine.ts';
 import { machineOrders, processSpec, readAll } from '../guest/host-agent.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { transformSync } from 'esbuild';
 import { expect, test } from 'vitest';
-import { mustRun } from '../../base/process.ts';
+import { mustRun } from '../../base/host/process.ts';
 import { endWithUs } from '../../vmm/template/guard.ts';
 
 const sleeper = () => spawn('/bin/sleep', ['1000'], { stdio: 'ignore' });

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { HyprError } from '../../base/errors.ts';
-import type { ProcessIdentity } from '../../base/process.ts';
+import type { ProcessIdentity } from '../../base/host/process.ts';
 import type { MachineSpec } from '../../vmm/machine.ts';
 import type { Template } from '../../vmm/template/types.ts';
 import { createNursery } from '../../vmm/zygote/nursery.ts';

@@ -5,7 +5,7 @@ import { saveAndEnd } from '../../vmm/template/aside.ts';
 
 vi.mock('../../vmm/qemu/machine.ts', () => ({ isGone: vi.fn() }));
 const killed: unknown[] = [];
-vi.mock('../../base/process.ts', async (original) => ({
+vi.mock('../../base/host/process.ts', async (original) => ({
   ...(await original<object>()),
   signalProcess: (...args: unknown[]) => killed.push(args),
 }));

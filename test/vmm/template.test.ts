@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { chmod, link, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { withLock } from '../../base/lock.ts';
+import { withLock } from '../../base/host/lock.ts';
 import { homePaths } from '../../base/paths.ts';
 import type { MachineSpec } from '../../vmm/machine.ts';
 import type { QemuSettings } from '../../vmm/qemu/command.ts';

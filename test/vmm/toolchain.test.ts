@@ -2,7 +2,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { findDebianUri, parseUris } from '../../base/apt.ts';
+import { findDebianUri, parseUris } from '../../base/host/apt.ts';
 import { homePaths } from '../../base/paths.ts';
 import type { Progress } from '../../base/progress.ts';
 import { findHostPrograms, findTool } from '../../vmm/toolchain/host-programs.ts';

@@ -1,7 +1,7 @@
 import { chmod, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { isAlive, signalProcess } from '../../base/process.ts';
+import { isAlive, signalProcess } from '../../base/host/process.ts';
 import { isGone } from '../../vmm/qemu/machine.ts';
 import { parseSubordinate, sandboxes, startVirtiofsd } from '../../vmm/virtiofsd.ts';
 import { tempDir, tool } from './support.ts';

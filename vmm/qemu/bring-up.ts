@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { noteBegun } from '../../base/begun.ts';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { noteBegun } from '../../base/host/pending-processes.ts';
+import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
-import { type ProcessIdentity, signalProcess } from '../../base/process.ts';
 import { lastLines } from '../console.ts';
 import { makeExt4Disk } from '../disks.ts';
 import type { Machine, MachineRecord, MachineSpec } from '../machine.ts';

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { exists } from '../../base/files.ts';
+import { exists } from '../../base/host/files.ts';
 import { logger } from '../../base/log.ts';
 import { copySparse } from '../disks.ts';
 import type { Machine, MachineSpec } from '../machine.ts';

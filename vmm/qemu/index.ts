@@ -1,7 +1,7 @@
-import { sweepBegun } from '../../base/begun.ts';
 import { HyprError } from '../../base/errors.ts';
-import { exists } from '../../base/files.ts';
-import { isAlive, signalProcess } from '../../base/process.ts';
+import { exists } from '../../base/host/files.ts';
+import { sweepBegun } from '../../base/host/pending-processes.ts';
+import { isAlive, signalProcess } from '../../base/host/process.ts';
 import type { Machine, MachineRecord, SavedMachine, Vmm } from '../machine.ts';
 import type { Templates } from '../template/types.ts';
 import { createNursery, type Nursery } from '../zygote/nursery.ts';

@@ -3,7 +3,7 @@ import { open, readFile, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { isAlive, type ProcessIdentity, signalProcess } from '../../base/process.ts';
+import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { boundLog, lastLines } from '../console.ts';
 import type { DiskSpec, Machine, MachineExit, MachineRecord, PluggedDisk, SavedMachine } from '../machine.ts';
 import { saveWhole } from './clone.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { withLock } from '../../base/lock.ts';
+import { withLock } from '../../base/host/lock.ts';
 import { logger } from '../../base/log.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
 import type { Machine, MachineSpec } from '../machine.ts';

@@ -1,8 +1,8 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { exists } from '../../base/files.ts';
-import { sweepLocks, withLock } from '../../base/lock.ts';
+import { exists } from '../../base/host/files.ts';
+import { sweepLocks, withLock } from '../../base/host/lock.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { discardTemplate, listFolder, readDescription, templatesFolder } from './store.ts';
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFile, chmod, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { syncFolder, writeFileAtomic } from '../../base/files.ts';
+import { syncFolder, writeFileAtomic } from '../../base/host/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import type { Template, TemplateForm } from './types.ts';
 

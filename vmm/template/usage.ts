@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { diskUsage } from '../../base/disk-usage.ts';
+import { diskUsage } from '../../base/host/disk-usage.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { findUseless, isTemplateName } from './prune.ts';
 import { listFolder, templatesFolder } from './store.ts';

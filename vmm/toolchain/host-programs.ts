@@ -1,8 +1,8 @@
 import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { runProgram } from '../../base/host/process.ts';
 import { shortHash } from '../../base/paths.ts';
-import { runProgram } from '../../base/process.ts';
 import type { Tool } from '../tools.ts';
 import type { Programs } from './programs.ts';
 import { isAtLeast, parseVersion } from './versions.ts';

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { withLock } from '../../base/lock.ts';
+import { withLock } from '../../base/host/lock.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { noProgress, type ProgressSink } from '../../base/progress.ts';
 import type { Toolchain } from '../tools.ts';

@@ -1,9 +1,9 @@
 import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Apt } from '../../base/apt.ts';
 import { HyprError } from '../../base/errors.ts';
-import { exists, syncFolder } from '../../base/files.ts';
-import { mustRun } from '../../base/process.ts';
+import type { Apt } from '../../base/host/apt.ts';
+import { exists, syncFolder } from '../../base/host/files.ts';
+import { mustRun } from '../../base/host/process.ts';
 import type { Tool } from '../tools.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openApt } from '../../base/apt.ts';
 import { HyprError } from '../../base/errors.ts';
-import { exists } from '../../base/files.ts';
+import { openApt } from '../../base/host/apt.ts';
+import { exists } from '../../base/host/files.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import { compileKestrel } from '../../guest/compile.ts';
-import { buildInitramfs } from '../../guest/initramfs.ts';
+import { compileKestrel } from '../../guest/image/compile.ts';
+import { buildInitramfs } from '../../guest/image/initramfs.ts';
 import { GVPROXY_SOURCE, makeGvproxy } from './gvproxy.ts';
 import { findHostPrograms, findInPath } from './host-programs.ts';
 import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel, unpackKernel } from './kernel.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { exists, writeFileAtomic } from '../../base/files.ts';
+import { exists, writeFileAtomic } from '../../base/host/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import type { Toolchain } from '../tools.ts';
 import type { Kernel } from './kernel.ts';

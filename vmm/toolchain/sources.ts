@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { compileC } from '../../base/compile.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { exists } from '../../base/files.ts';
+import { compileC } from '../../base/host/compile.ts';
+import { exists } from '../../base/host/files.ts';
 import { logger } from '../../base/log.ts';
 
 const log = logger('toolchain');

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import type { ProcessIdentity } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
-import type { ProcessIdentity } from '../../base/process.ts';
 import type { MachineSpec } from '../machine.ts';
 import type { Accelerator, QemuSettings } from '../qemu/command.ts';
 import { type RootedDisks, rootDisks } from '../qemu/machine-class.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import { rejectOnAbort } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { connectGuest } from '../../guest/client.ts';
+import { connectGuest } from '../../guest/client/client.ts';
 import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
 import type { MachineSpec } from '../machine.ts';
 import { machineSockets } from '../qemu/command.ts';

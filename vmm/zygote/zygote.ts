@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { identifyProcess, type ProcessIdentity } from '../../base/process.ts';
+import { identifyProcess, type ProcessIdentity } from '../../base/host/process.ts';
 import { copySparse } from '../disks.ts';
 import type { MachineSpec } from '../machine.ts';
 import { loadClone } from '../qemu/clone.ts';

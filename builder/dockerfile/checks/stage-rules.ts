@@ -1,5 +1,5 @@
 import { HyprError } from '../../../base/errors.ts';
-import { parseReference } from '../../registry/reference.ts';
+import { parseReference } from '../../registry/config/reference.ts';
 import { ExpandError, expandWord } from '../expand.ts';
 import { type CheckInput, type CheckRule, eachFrom, type Found, quote } from './types.ts';
 import { plainReferences } from './variables.ts';

@@ -302,7 +302,7 @@ export type ExecInput = Message<"hypr.v1.ExecInput"> & {
    */
   input: {
     /**
-     * First: the options of engine/types.ts ExecOptions.
+     * First: the options of engine/model/types.ts ExecOptions.
      *
      * @generated from field: google.protobuf.Struct start = 1;
      */
@@ -481,7 +481,7 @@ export type RunStart = Message<"hypr.v1.RunStart"> & {
   project?: JsonObject | undefined;
 
   /**
-   * engine/types.ts RunOptions.
+   * engine/model/types.ts RunOptions.
    *
    * @generated from field: google.protobuf.Struct options = 2;
    */
@@ -721,8 +721,8 @@ export const WaitResponseSchema: GenMessage<WaitResponse> = /*@__PURE__*/
  *   curl --unix-socket $XDG_RUNTIME_DIR/hypr/*\/shop/api.sock -H 'content-type: application/json' \
  *     -d '{}' http://hypr/hypr.v1.Supervisor/Ps
  *
- * Documents (project, options, events, replicas) are the JSON shapes of engine/types.ts and
- * engine/events.ts; hot paths (logs, exec) are messages of their own.
+ * Documents (project, options, events, replicas) are the JSON shapes of engine/model/types.ts and
+ * engine/model/events.ts; hot paths (logs, exec) are messages of their own.
  *
  * @generated from service hypr.v1.Supervisor
  */

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { decodeCacheConfig } from '../../../builder/cache-export/cache-format.ts';
 import type { BuildRequest } from '../../../builder/types.ts';
-import { thrown, Workshop } from '../build/workshop.ts';
+import { thrown, Workshop } from '../solver/workshop.ts';
 
 const FILE =
   'FROM busybox AS base\nCOPY a /a\nRUN random\nWORKDIR /w\nFROM busybox\nRUN other\nCOPY --from=base /out /out\nCOPY sub /sub\nENV x=1\n';

@@ -15,9 +15,9 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { indexTar, LayerTree } from '../../../builder/build/layer-tree.ts';
+import { indexTar, LayerTree } from '../../../builder/solver/layer/layer-tree.ts';
 import { openArchiveFile } from '../../../builder/store/archive-file.ts';
-import { show, thrown, Workshop } from '../build/workshop.ts';
+import { show, thrown, Workshop } from '../solver/workshop.ts';
 
 const FILE = 'FROM scratch\nCOPY --chmod=755 a /bin/a\nCOPY sub /sub/\nCMD ["/bin/a"]\n';
 

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { pruneBuildCache } from '../../../builder/build.ts';
-import { show, thrown, Workshop } from '../build/workshop.ts';
+import { show, thrown, Workshop } from '../solver/workshop.ts';
 import { GitServer } from './git-server.ts';
 
 let shop: Workshop;

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkBuild, describeTargets, outlineBuild } from '../../../builder/build.ts';
 import type { BuildRequest } from '../../../builder/types.ts';
-import { PLAIN_REQUEST, thrown, Workshop } from '../build/workshop.ts';
+import { PLAIN_REQUEST, thrown, Workshop } from '../solver/workshop.ts';
 import { GitServer } from './git-server.ts';
 
 const FILE = 'FROM scratch AS one\nARG LEVEL=3\nCOPY kept /\nfrom scratch as two\n';

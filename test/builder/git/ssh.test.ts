@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { show, thrown, Workshop } from '../build/workshop.ts';
+import { show, thrown, Workshop } from '../solver/workshop.ts';
 import { GitServer } from './git-server.ts';
 import { SshServer, sshd, startAgent } from './ssh-server.ts';
 

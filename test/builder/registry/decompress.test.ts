@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decompressLayer, findDecompressors } from '../../../builder/registry/decompress.ts';
+import { decompressLayer, findDecompressors } from '../../../builder/registry/transport/decompress.ts';
 import { inPieces } from '../layers/tar-builder.ts';
 import { igzip as toolchainIgzip } from '../store/find-mkfs.ts';
 

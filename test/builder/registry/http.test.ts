@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { type Http, openHttp } from '../../../builder/registry/http.ts';
+import { type Http, openHttp } from '../../../builder/registry/transport/http.ts';
 
 const servers: Server[] = [];
 let http: Http | undefined;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { eraseCredentials, findCredentials, serverKey, storeCredentials } from '../../../builder/registry/credentials.ts';
+import { eraseCredentials, findCredentials, serverKey, storeCredentials } from '../../../builder/registry/config/credentials.ts';
 import { login, parseServer } from '../../../builder/registry/login.ts';
 import { UploadRegistry } from './upload-registry.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { familiarReference, formatReference, parseReference } from '../../../builder/registry/reference.ts';
+import { familiarReference, formatReference, parseReference } from '../../../builder/registry/config/reference.ts';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 

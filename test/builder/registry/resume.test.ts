@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { openImages } from '../../../builder/images.ts';
 import { openRepository, type Repository } from '../../../builder/registry/client.ts';
-import { type Http, openHttp } from '../../../builder/registry/http.ts';
+import { type Http, openHttp } from '../../../builder/registry/transport/http.ts';
 import { file, rawTar, sha256 } from '../layers/tar-builder.ts';
 import { mkfsErofs } from '../store/find-mkfs.ts';
 import { FakeRegistry, gzipLayer } from './fake-registry.ts';

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseChallenge } from '../../../builder/registry/auth.ts';
-import { findCredentials } from '../../../builder/registry/credentials.ts';
+import { findCredentials } from '../../../builder/registry/config/credentials.ts';
+import { parseRegistriesConf } from '../../../builder/registry/config/registries-conf.ts';
+import { endpointsFor, loadRegistrySettings } from '../../../builder/registry/config/settings.ts';
 import { fitsPlatform, parsePlatform } from '../../../builder/registry/platform.ts';
-import { parseRegistriesConf } from '../../../builder/registry/registries-conf.ts';
-import { endpointsFor, loadRegistrySettings } from '../../../builder/registry/settings.ts';
 import { nearestTag } from '../../../builder/registry/suggest-tag.ts';
+import { parseChallenge } from '../../../builder/registry/transport/auth.ts';
 
 let home: string;
 beforeEach(() => {

@@ -4,9 +4,9 @@
  * DEMO_RATE: log lines per second of the web service (default 2).
  */
 import { homedir } from 'node:os';
-import { Interrupts } from '../../../cli/interrupts.ts';
-import { runCli } from '../../../cli/run.ts';
-import { Terminal } from '../../../cli/terminal.ts';
+import { Interrupts } from '../../../cli/core/interrupts.ts';
+import { Terminal } from '../../../cli/core/terminal.ts';
+import { runCli } from '../../../cli/entry/run.ts';
 import { fakeProject } from './fake-context.ts';
 import { FakeEngine, log, replica } from './fake-engine.ts';
 

@@ -1,11 +1,11 @@
 import { PassThrough, Writable } from 'node:stream';
 import { HyprError } from '../../../base/errors.ts';
-import type { CliContext, ConfigArgs, ProjectOptions } from '../../../cli/context.ts';
-import { Interrupts } from '../../../cli/interrupts.ts';
-import { runCli } from '../../../cli/run.ts';
-import { Terminal } from '../../../cli/terminal.ts';
-import type { Project } from '../../../compose/model.ts';
-import type { EngineApi } from '../../../engine/types.ts';
+import type { CliContext, ConfigArgs, ProjectOptions } from '../../../cli/core/context.ts';
+import { Interrupts } from '../../../cli/core/interrupts.ts';
+import { Terminal } from '../../../cli/core/terminal.ts';
+import { runCli } from '../../../cli/entry/run.ts';
+import type { Project } from '../../../compose/model/model.ts';
+import type { EngineApi } from '../../../engine/model/types.ts';
 import { FakeEngine, NOW } from './fake-engine.ts';
 
 /** A stream that remembers what was written. */

@@ -1,5 +1,5 @@
 import { HyprError } from '../../../base/errors.ts';
-import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/events.ts';
+import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
 import type {
   BuildCheck,
   BuildEvent,
@@ -12,7 +12,7 @@ import type {
   Image,
   ImageApi,
   Stack,
-} from '../../../engine/types.ts';
+} from '../../../engine/model/types.ts';
 
 export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 

@@ -1,8 +1,8 @@
 import type { Image, ImageRuntime } from '../../../builder/types.ts';
-import type { Project, Service } from '../../../compose/model.ts';
-import type { ObservedReplica, ObservedStack } from '../../../engine/observe.ts';
-import type { Desired } from '../../../engine/reconcile.ts';
-import type { DownOptions, UpOptions, VerbOptions } from '../../../engine/types.ts';
+import type { Project, Service } from '../../../compose/model/model.ts';
+import type { DownOptions, UpOptions, VerbOptions } from '../../../engine/model/types.ts';
+import type { ObservedReplica, ObservedStack } from '../../../engine/plan/observe.ts';
+import type { Desired } from '../../../engine/plan/reconcile.ts';
 
 export const projectOf = (services: Record<string, Service>, more: Partial<Project> = {}): Project => ({
   name: 'shop',

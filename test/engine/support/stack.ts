@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Project, Service } from '../../../compose/model.ts';
-import type { EngineEvent, LogRecord, ReplicaState } from '../../../engine/events.ts';
-import type { Replica } from '../../../engine/replica.ts';
+import type { Project, Service } from '../../../compose/model/model.ts';
+import type { EngineEvent, LogRecord, ReplicaState } from '../../../engine/model/events.ts';
+import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../../../engine/model/types.ts';
+import type { Replica } from '../../../engine/replica/replica.ts';
+import { StackSupervisor } from '../../../engine/stack/supervisor.ts';
 import type { VmRow } from '../../../engine/state/records.ts';
 import { openStateStore, type StateStore } from '../../../engine/state/store.ts';
-import { StackSupervisor } from '../../../engine/supervisor.ts';
-import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../../../engine/types.ts';
 import { createFakePlatform, type FakePlatform } from './fake-platform.ts';
 import { DOWN, projectOf, UP, VERB } from './project.ts';
 

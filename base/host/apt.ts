@@ -1,0 +1,185 @@
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError, isErrno } from '../errors.ts';
+import { exists } from './files.ts';
+import { mustRun, runProgram } from './process.ts';
+
+/** Where packages come from: an archive and the key that signs it. */
+export interface AptSource {
+  readonly uri: string;
+  /** Path of the keyring on this host. */
+  readonly keyring: string;
+  readonly suite: string;
+}
+
+/** A package as apt chose it. `file` is its name in the download folder. */
+export interface ResolvedPackage {
+  readonly file: string;
+  /** `SHA256:…`, from the signed index. */
+  readonly hash: string;
+  readonly bytes: number;
+}
+
+export interface Apt {
+  /** The packages and their whole dependency closure, without recommended ones, sorted by file name. */
+  resolve(packages: readonly string[]): Promise<ResolvedPackage[]>;
+  /** Downloads the closure; gives the paths of the .deb files in the order of `resolve`. `onPercent` hears how far it is. */
+  download(packages: readonly string[], onPercent?: (percent: number) => void): Promise<string[]>;
+  /** Downloads that one package without what it depends on, and gives its path. */
+  downloadAlone(name: string, onPercent?: (percent: number) => void): Promise<string>;
+  /** Removes what was downloaded; the index stays. */
+  clean(): Promise<void>;
+}
+
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const INDEX_AGE = 24 * 3600 * 1000;
+
+/**
+ * A private apt below `folder`: own index, own cache, an empty status file, signatures checked with the
+ * source's key alone; nothing of the host's packages is read or changed. Throws TOOLCHAIN_MISSING on a
+ * host without apt or without Debian's key, TOOLCHAIN_FAILED with apt's words otherwise.
+ */
+export const openApt = async (folder: string, source: AptSource | undefined, signal: AbortSignal): Promise<Apt> => {
+  const from = source ?? (await findHostSource());
+  if (!(await exists('/usr/bin/apt-get')) || !(await exists(from.keyring))) {
+    throw new HyprError('TOOLCHAIN_MISSING', 'this host has no apt with the key of Debian, whose packages are needed', {
+      hint: `apt-get install apt dpkg debian-archive-keyring (the key is ${from.keyring})`,
+    });
+  }
+  const env = { ...process.env, APT_CONFIG: await writeConfig(folder, from), LC_ALL: 'C' };
+  const run = (...args: string[]) => mustRun('apt-get', args, { env, signal });
+  const update = async () => {
+    await run('-qq', 'update');
+    await writeFile(join(folder, 'updated'), '');
+  };
+  if (!(await isFresh(join(folder, 'updated')))) {
+    await update();
+  }
+  const resolve = async (packages: readonly string[]) => {
+    // Into an archive folder that stays empty: files that are already there would not be listed.
+    const listed = await run('-qq', '-y', '--print-uris', '-o', `Dir::Cache::archives=${join(folder, 'empty')}`, 'install', ...packages);
+    return parseUris(listed.stdout);
+  };
+  const fetch = async (verb: readonly string[], onPercent: (percent: number) => void) => {
+    // apt's own progress: lines `dlstatus:COUNT:PERCENT:TEXT` on the descriptor it is given.
+    const args = ['-qq', '-y', '-o', 'APT::Status-Fd=1', ...verb];
+    const cwd = join(folder, 'archives');
+    const onOutput = (chunk: string) => {
+      const last = [...chunk.matchAll(/^dlstatus:\d+:([\d.]+):/gm)].at(-1);
+      if (last !== undefined) {
+        onPercent(Number(last[1]));
+      }
+    };
+    const first = await runProgram('apt-get', args, { env, signal, cwd, onOutput });
+    if (first.code !== 0) {
+      // An index that has aged names files that the mirror no longer has.
+      await update();
+      await mustRun('apt-get', args, { env, signal, cwd });
+    }
+  };
+  return {
+    resolve,
+    download: async (packages, onPercent = () => {}) => {
+      await fetch(['--download-only', 'install', ...packages], onPercent);
+      return (await resolve(packages)).map(({ file }) => join(folder, 'archives', file));
+    },
+    downloadAlone: async (name, onPercent = () => {}) => {
+      await fetch(['download', name], onPercent);
+      const file = (await readdir(join(folder, 'archives'))).find((candidate) => candidate.startsWith(`${name}_`));
+      if (file === undefined) {
+        throw new HyprError('TOOLCHAIN_FAILED', `apt-get gave no file for the package ${name}`);
+      }
+      return join(folder, 'archives', file);
+    },
+    clean: async () => {
+      for (const name of ['archives', 'pkgcache.bin', 'srcpkgcache.bin']) {
+        await rm(join(folder, name), { recursive: true, force: true });
+      }
+    },
+  };
+};
+
+/** Lines of `apt-get --print-uris`: `'URI' FILE SIZE HASH`. */
+export const parseUris = (text: string): ResolvedPackage[] =>
+  text
+    .split('\n')
+    .map((line) => /^'[^']*' (\S+\.deb) (\d+) (\S+)$/.exec(line))
+    .flatMap((match) => (match?.[1] && match[3] ? [{ file: match[1], hash: match[3], bytes: Number(match[2]) }] : []))
+    .sort((a, b) => (a.file < b.file ? -1 : 1));
+
+const writeConfig = async (folder: string, source: AptSource): Promise<string> => {
+  for (const sub of ['lists/partial', 'archives/partial', 'empty/partial']) {
+    await mkdir(join(folder, sub), { recursive: true, mode: 0o700 });
+  }
+  const path = join(folder, 'apt.conf');
+  await writeFile(join(folder, 'status'), '');
+  await writeFile(join(folder, 'sources.list'), `deb [signed-by=${source.keyring}] ${source.uri} ${source.suite} main\n`);
+  const settings = {
+    'Dir::Etc::SourceList': join(folder, 'sources.list'),
+    'Dir::Etc::SourceParts': '/dev/null',
+    // Not the host's parts: they may hold hooks for its own package set. Its proxies are kept, below.
+    'Dir::Etc::Parts': '/dev/null',
+    'Dir::State::Lists': join(folder, 'lists'),
+    'Dir::State::status': join(folder, 'status'),
+    'Dir::State::extended_states': join(folder, 'extended_states'),
+    'Dir::Cache': folder,
+    'Dir::Cache::archives': join(folder, 'archives'),
+    'Acquire::Languages': 'none',
+    'Acquire::ForceHash': 'SHA256',
+    'APT::Architecture': 'amd64',
+    'APT::Install-Recommends': 'false',
+    'APT::Sandbox::User': '',
+    'Debug::NoLocking': 'true',
+  };
+  const lines = Object.entries(settings).map(([key, value]) => `${key} "${value}";`);
+  await writeFile(path, [...(await hostProxies()), ...lines, ''].join('\n'), { mode: 0o600 });
+  return path;
+};
+
+const hostProxies = async (): Promise<string[]> => {
+  const dump = await runProgram('apt-config', ['dump', '--format', '%F "%v";%n', 'Acquire']);
+  return dump.stdout.split('\n').filter((line) => /^Acquire::https?::(proxy|Proxy)/.test(line) && !line.endsWith(' "";'));
+};
+
+/** The Debian archive that the host's own apt uses, or Debian's public one. */
+const findHostSource = async (): Promise<AptSource> => {
+  const folder = '/etc/apt/sources.list.d';
+  const files = ['/etc/apt/sources.list', ...(await listFolder(folder)).map((name) => join(folder, name))];
+  for (const file of files) {
+    const text = await readFile(file, 'utf8').catch(() => '');
+    const uri = findDebianUri(text);
+    if (uri !== undefined) {
+      return { uri, keyring: KEYRING, suite: 'trixie' };
+    }
+  }
+  return { uri: 'http://deb.debian.org/debian', keyring: KEYRING, suite: 'trixie' };
+};
+
+/** The first URI of a sources file (either format) whose last part is `debian`. */
+export const findDebianUri = (text: string): string | undefined => {
+  const lines = text.split('\n').filter((line) => !/^\s*#/.test(line));
+  const words = lines.flatMap((line) => (/^(deb\s|URIs:)/.test(line) ? line.split(/\s+/) : []));
+  return words.find((word) => /^https?:\/\/.*\/debian\/?$/.test(word))?.replace(/\/$/, '');
+};
+
+const listFolder = async (folder: string): Promise<string[]> => {
+  try {
+    return (await readdir(folder)).filter((name) => /\.(list|sources)$/.test(name)).sort();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return [];
+    }
+    throw error;
+  }
+};
+
+const isFresh = async (stamp: string): Promise<boolean> => {
+  try {
+    return Date.now() - (await stat(stamp)).mtimeMs < INDEX_AGE;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return false;
+    }
+    throw error;
+  }
+};

@@ -1,0 +1,89 @@
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { HyprError, isErrno } from '../errors.ts';
+import { shortHash } from '../paths.ts';
+import { exists } from './files.ts';
+import { type RunResult, runProgram } from './process.ts';
+
+/** In the order tried. musl's binary is the smallest; a dynamic one is the last resort, for programs that only run here. */
+const COMPILERS: ReadonlyArray<readonly [string, readonly string[]]> = [
+  ['musl-gcc', ['-static']],
+  ['gcc', ['-static']],
+  ['cc', ['-static']],
+  ['gcc', []],
+  ['cc', []],
+];
+
+/** For what another program loads. */
+const LIBRARY_COMPILERS: typeof COMPILERS = [
+  ['gcc', ['-shared', '-fPIC']],
+  ['cc', ['-shared', '-fPIC']],
+];
+
+/**
+ * Compiles C into `outDir`, to a program or a library, and gives its path, named after the hash of its sources: a
+ * second call compiles nothing, and a running program is never overwritten. Throws TOOLCHAIN_MISSING
+ * without a compiler, TOOLCHAIN_FAILED with its words when it fails.
+ */
+export const compileC = async (input: CompileInput): Promise<string> => {
+  const name = basename(input.source, '.c');
+  const suffix = input.library ? '.so' : '';
+  const target = join(input.outDir, `${name}-${shortHash(await readAll(input), 12)}${suffix}`);
+  if (await exists(target)) {
+    return target;
+  }
+  await mkdir(input.outDir, { recursive: true, mode: 0o700 });
+  const aside = `${target}.${process.pid}.tmp`;
+  try {
+    await tryAll(input, aside);
+    await rename(aside, target);
+  } finally {
+    await rm(aside, { force: true });
+  }
+  return target;
+};
+
+interface CompileInput {
+  readonly source: string;
+  /** Further files beside it: what is compiled with it, and headers. */
+  readonly parts?: readonly string[];
+  readonly outDir: string;
+  readonly library?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+const readAll = async (input: CompileInput): Promise<string> =>
+  (await Promise.all(filesOf(input).map((file) => readFile(file, 'utf8')))).join('');
+
+const filesOf = ({ source, parts = [] }: CompileInput): string[] => [source, ...parts.map((name) => join(dirname(source), name))];
+
+const tryAll = async (input: CompileInput, target: string): Promise<void> => {
+  const { source, library, signal } = input;
+  const sources = filesOf(input).filter((file) => file.endsWith('.c'));
+  let failed: { compiler: string; result: RunResult } | undefined;
+  for (const [compiler, flags] of library ? LIBRARY_COMPILERS : COMPILERS) {
+    const result = await tryCompiler(compiler, ['-std=gnu11', '-O2', '-Wall', ...flags, '-o', target, ...sources], signal);
+    if (result?.code === 0) {
+      return;
+    }
+    failed = result === undefined ? failed : { compiler, result };
+  }
+  if (failed === undefined) {
+    throw new HyprError('TOOLCHAIN_MISSING', 'a C compiler is needed, and none is in PATH', { hint: 'apt-get install gcc libc6-dev' });
+  }
+  throw new HyprError('TOOLCHAIN_FAILED', `${failed.compiler} could not compile ${basename(source)}`, {
+    details: failed.result.stderr.trim().split('\n').slice(-12),
+  });
+};
+
+const tryCompiler = async (compiler: string, args: readonly string[], signal: AbortSignal | undefined): Promise<RunResult | undefined> => {
+  try {
+    return await runProgram(compiler, args, { timeout: 120_000, ...(signal ? { signal } : {}) });
+  } catch (error) {
+    // EACCES too: a folder in PATH that this user may not enter makes a missing program look forbidden.
+    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) {
+      return undefined;
+    }
+    throw error;
+  }
+};

@@ -1,0 +1,32 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../errors.ts';
+
+/**
+ * Bytes that a file, or all files in a folder, take on the disk: holes do not count, and a file with several names counts
+ * once, also over calls that share `counted`. (Blocks that copies share, where a file system can do that, count for each.)
+ * What vanishes meanwhile counts nothing.
+ */
+export const diskUsage = async (path: string, counted: Set<string> = new Set()): Promise<number> => {
+  try {
+    const info = await lstat(path);
+    if (info.isDirectory()) {
+      const below = await Promise.all((await readdir(path)).map((name) => diskUsage(join(path, name), counted)));
+      return below.reduce((sum, bytes) => sum + bytes, 0);
+    }
+    const id = `${info.dev}:${info.ino}`;
+    if (info.nlink > 1 && counted.has(id)) {
+      return 0;
+    }
+    counted.add(id);
+    return info.blocks * BLOCK;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return 0;
+    }
+    throw error;
+  }
+};
+
+/** What stat(2) counts in, whatever the file system's own. */
+const BLOCK = 512;

@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HyprError, isErrno } from '../errors.ts';
+import { asideName, withoutAside } from './staging.ts';
+
+export interface WriteOptions {
+  /** Default 0600. */
+  readonly mode?: number;
+  /** A folder on the same file system that somebody sweeps (see sweepAsides): a killed process leaves its half there. */
+  readonly asideIn?: string;
+}
+
+/** Writes aside, syncs, renames, syncs the folder: readers see the old file or the new one, whole. */
+export const writeFileAtomic = async (path: string, data: string | Uint8Array, options: number | WriteOptions = {}): Promise<void> => {
+  const { mode = 0o600, asideIn } = typeof options === 'number' ? { mode: options } : options;
+  const aside = asideIn === undefined ? `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp` : join(asideIn, asideName('file'));
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    if (asideIn !== undefined) {
+      await mkdir(asideIn, { recursive: true, mode: 0o700 });
+    }
+    const file = await open(aside, 'wx', mode);
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(aside, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw diskError(error, path);
+  }
+};
+
+/** Makes what another program wrote durable. */
+export const syncFile = async (path: string): Promise<void> => {
+  const file = await open(path, constants.O_RDONLY);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+};
+
+/** Makes a finished rename durable. */
+export const syncFolder = async (path: string): Promise<void> => {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+};
+
+export const exists = async (path: string): Promise<boolean> => {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return false;
+    }
+    throw error;
+  }
+};
+
+/** Turns ENOSPC, EACCES and their like into errors that name the path; leaves others alone. */
+export const diskError = (error: unknown, file: string): unknown => {
+  const path = withoutAside(file);
+  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+    const full = new HyprError('HYPR_DISK_FULL', `no space left on the disk of ${path}`, {
+      hint: 'free some space: hypr rmi removes images, hypr compose down -v a stack with its volumes',
+      cause: error,
+    });
+    fullAt.set(full, path);
+    return full;
+  }
+  if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
+    return new HyprError('HYPR_PERMISSION', `${path} may not be written`, {
+      hint: 'check who owns it, or point HYPR_HOME at a folder of your own',
+      cause: error,
+    });
+  }
+  return error;
+};
+
+/** Errors of full disks → a path on that disk, which need not exist. */
+const fullAt = new WeakMap<object, string>();
+
+export interface DiskNeed {
+  /** `the image nginx needs at least`, `the archive needs up to`. */
+  readonly what: string;
+  readonly bytes: number;
+}
+
+/**
+ * Adds to the error of a full disk how much the work needs, and what is free once its half-made things are gone (call
+ * it when they are). Leaves other errors alone.
+ */
+export const explainDiskFull = async (error: unknown, { what, bytes }: DiskNeed): Promise<unknown> => {
+  if (!(error instanceof HyprError) || error.code !== 'HYPR_DISK_FULL' || error.details.length > 0) {
+    return error;
+  }
+  const path = fullAt.get(error);
+  const free = path === undefined ? undefined : await freeBytes(path);
+  const has = free === undefined ? '' : `; ${formatMegabytes(free)} are free`;
+  return new HyprError(error.code, error.message, {
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    details: [`${what} ${formatMegabytes(bytes)}${has}`],
+    cause: error.cause ?? error,
+  });
+};
+
+/** Of the disk of the nearest folder that is there, for a user who is not root. */
+export const freeBytes = async (path: string): Promise<number | undefined> => {
+  try {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  } catch {
+    return dirname(path) === path ? undefined : await freeBytes(dirname(path));
+  }
+};
+
+const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0)} MB`;

@@ -1,0 +1,168 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { sleep } from '../deadline.ts';
+import { HyprError, isErrno } from '../errors.ts';
+import { shortHash } from '../paths.ts';
+import { diskError } from './files.ts';
+import { identifyProcess, isAlive, type ProcessIdentity } from './process.ts';
+
+export interface LockOptions {
+  readonly signal?: AbortSignal;
+  /** Milliseconds to wait for the holder; 0 fails at once. Default 10 minutes. */
+  readonly timeout?: number;
+  /** What the lock protects, for the error text: "the toolchain". */
+  readonly what: string;
+  /** Told once when somebody else holds it. */
+  readonly onWait?: (holder: ProcessIdentity) => void;
+}
+
+/**
+ * Runs `work` while this process alone holds the lock, a symlink that names its holder by pid and start time, so that
+ * a lock whose holder was killed is taken over at once. A link is made whole or not at all, leaves nothing beside it, and
+ * needs no space for what it says: locks can be had on a full disk, where something has to be removed.
+ */
+export const withLock = async <T>(path: string, options: LockOptions, work: () => Promise<T>): Promise<T> => {
+  await acquire(path, options);
+  try {
+    return await work();
+  } finally {
+    await rm(path, { force: true });
+  }
+};
+
+/** Locks of a folder whose holders are dead. */
+export const findDeadLocks = async (folder: string): Promise<Array<{ readonly path: string; readonly pid: number }>> =>
+  (await deadLocks(folder)).map(({ path, holder }) => ({ path, pid: holder.identity.pid }));
+
+/** Removes the locks of a folder whose holders are dead: nobody may ever want one of them again. */
+export const sweepLocks = async (folder: string): Promise<void> => {
+  for (const { path, holder } of await deadLocks(folder)) {
+    await removeIfStill(path, holder.text);
+  }
+};
+
+interface Holder {
+  readonly identity: ProcessIdentity;
+  readonly text: string;
+}
+
+const deadLocks = async (folder: string): Promise<Array<{ readonly path: string; readonly holder: Holder }>> => {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) {
+      return [];
+    }
+    throw error;
+  });
+  const found: Array<{ path: string; holder: Holder }> = [];
+  for (const entry of entries.filter((one) => one.isSymbolicLink())) {
+    const path = join(folder, entry.name);
+    const holder = await readHolder(path);
+    if (holder !== undefined && !isAlive(holder.identity)) {
+      found.push({ path, holder });
+    }
+  }
+  return found;
+};
+
+const acquire = async (path: string, options: LockOptions): Promise<void> => {
+  const deadline = Date.now() + (options.timeout ?? 600_000);
+  for (let told = false; !(await take(path)); ) {
+    const holder = await readHolder(path);
+    if (holder !== undefined && !isAlive(holder.identity)) {
+      await removeIfStill(path, holder.text);
+      continue;
+    }
+    if (holder !== undefined && !told) {
+      told = true;
+      options.onWait?.(holder.identity);
+    }
+    if (Date.now() >= deadline) {
+      const who = holder ? ` (pid ${holder.identity.pid})` : '';
+      throw new HyprError('HYPR_LOCKED', `another hypr process${who} is busy with ${options.what}`);
+    }
+    // A lock gives no event to other processes that works on every file system.
+    await sleep(50, options.signal);
+  }
+};
+
+/** False when somebody has it. */
+const take = async (path: string): Promise<boolean> => {
+  const { pid, startTime } = identifyProcess(process.pid) ?? { pid: process.pid, startTime: '' };
+  const text = `${pid} ${startTime} ${randomBytes(6).toString('hex')}`;
+  try {
+    await symlink(text, path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) {
+      return false;
+    }
+    if (!isErrno(error, 'ENOENT')) {
+      throw diskError(error, path);
+    }
+  }
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw diskError(error, path);
+  });
+  return await take(path);
+};
+
+const readHolder = async (path: string): Promise<Holder | undefined> => {
+  try {
+    const text = await readlink(path);
+    const [pid, startTime = ''] = text.split(' ');
+    return { identity: { pid: Number(pid), startTime }, text };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return undefined;
+    }
+    if (!isErrno(error, 'EINVAL')) {
+      throw error;
+    }
+  }
+  return await readOldHolder(path);
+};
+
+/** Locks were files before they were links. */
+const readOldHolder = async (path: string): Promise<Holder | undefined> => {
+  try {
+    const text = await readFile(path, 'utf8');
+    return { identity: parseIdentity(text), text };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
+/** A file that a power cut left empty names nobody: pid 0 is never alive. */
+const parseIdentity = (text: string): ProcessIdentity => {
+  try {
+    return JSON.parse(text) as ProcessIdentity;
+  } catch {
+    return { pid: 0, startTime: '' };
+  }
+};
+
+/**
+ * Two waiters may see the same dead holder, and only the file they both saw may be removed: not the one
+ * that the faster of them puts there next. So looking and removing is for one at a time, for each dead holder.
+ */
+const removeIfStill = async (path: string, text: string): Promise<void> => {
+  const claim = `${path}.${shortHash(text, 12)}.stale`;
+  if (!(await take(claim))) {
+    const claimer = await readHolder(claim);
+    if (claimer !== undefined && !isAlive(claimer.identity)) {
+      await rm(claim, { force: true });
+    }
+    return;
+  }
+  try {
+    if ((await readHolder(path))?.text === text) {
+      await rm(path, { force: true });
+    }
+  } finally {
+    await rm(claim, { force: true });
+  }
+};

@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { HyprError, isErrno } from '../errors.ts';
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string | Uint8Array;
+  readonly signal?: AbortSignal;
+  /** Milliseconds; the child gets SIGKILL after that. Default 10 minutes. */
+  readonly timeout?: number;
+  /** Called with each chunk of stdout and stderr, for progress. */
+  readonly onOutput?: (chunk: string) => void;
+}
+
+export interface RunResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end and gives its output; never a shell. Rejects only if it cannot be started or is aborted. */
+export const runProgram = (file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(file, [...args], {
+      cwd: options.cwd,
+      env: options.env ?? process.env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: options.timeout ?? 600_000,
+      killSignal: 'SIGKILL',
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout += chunk;
+      options.onOutput?.(chunk);
+    });
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      stderr += chunk;
+      options.onOutput?.(chunk);
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code: code ?? 128 + (signal === 'SIGKILL' ? 9 : 15), stdout, stderr }));
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.input);
+  });
+
+/** Like runProgram, but a non-zero exit throws TOOLCHAIN_FAILED with the last lines of its output. */
+export const mustRun = async (file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
+  const result = await runProgram(file, args, options);
+  if (result.code !== 0) {
+    const lines = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-12);
+    throw new HyprError('TOOLCHAIN_FAILED', `${file} ended with exit code ${result.code}`, { details: lines });
+  }
+  return result;
+};
+
+/** A process, told from a later one with the same pid by its start time (clock ticks since boot, /proc/PID/stat field 22). */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** The identity of a live process, or undefined if there is none (a zombie counts as none). */
+export const identifyProcess = (pid: number): ProcessIdentity | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : { pid, startTime: fields[19] ?? '' };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
+export const isAlive = (identity: ProcessIdentity): boolean => identifyProcess(identity.pid)?.startTime === identity.startTime;
+
+/** Sends a signal to exactly that process; false if it is gone. */
+export const signalProcess = (identity: ProcessIdentity, signal: NodeJS.Signals): boolean => {
+  if (!isAlive(identity)) {
+    return false;
+  }
+  try {
+    return process.kill(identity.pid, signal);
+  } catch (error) {
+    if (isErrno(error, 'ESRCH')) {
+      return false;
+    }
+    throw error;
+  }
+};

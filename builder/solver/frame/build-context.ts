@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import type { ProgressSink } from '../../../base/progress.ts';
+import type { CacheTarget } from '../../cache-export/parse-cache.ts';
+import type { FileTree } from '../../context/tree.ts';
+import type { Dockerfile } from '../../dockerfile/instruction.ts';
+import type { Output } from '../../export/parse-output.ts';
+import type { Provenance } from '../../export/provenance.ts';
+import type { Repository } from '../../registry/client.ts';
+import type { PushTarget } from '../../registry/push-target.ts';
+import type { ZstdCommand } from '../../registry/transport/decompress.ts';
+import type { Slots } from '../../slots.ts';
+import type { Descriptor } from '../../store/manifest.ts';
+import type { BuildMachineOptions, BuildMachines, BuildRequest, FailedStep, Image } from '../../types.ts';
+import { indexTar, LayerTree } from '../layer/layer-tree.ts';
+import type { FindLayout } from '../sources/layout-context.ts';
+import type { FindServiceImage } from '../sources/service-context.ts';
+import type { BuildCache } from './cache.ts';
+import type { Platform } from './platform.ts';
+import type { BuildProgress } from './progress.ts';
+import type { StageState } from './state.ts';
+import type { BuildStore, ImageConfigBlob } from './store.ts';
+
+/** An image whose layers the store has, with the key its file system has in the cache. */
+export interface BaseImage {
+  readonly image: Pick<Image, 'manifestDigest'>;
+  readonly blob: ImageConfigBlob;
+  readonly key: string;
+}
+
+/** What a build does with registries beyond pulling images. */
+export interface BuildRegistry {
+  /** Brings an image of the store to its registry by its name; gives what it is there. */
+  push(reference: string, progress: ProgressSink, signal: AbortSignal): Promise<Descriptor>;
+  withPushTarget<T>(reference: string, work: (target: PushTarget) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  withRepository<T>(reference: string, work: (repository: Repository) => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+/** A context's files; what is kept out of it can be told when it is a folder. */
+export interface OpenedTree extends FileTree {
+  isIgnored?(path: string): boolean;
+}
+
+/** Everything that the stages of one build share. */
+export interface BuildContext {
+  readonly request: BuildRequest;
+  readonly dockerfile: Dockerfile;
+  readonly platform: Platform;
+  readonly store: BuildStore;
+  readonly machines: BuildMachines;
+  readonly cache: BuildCache;
+  readonly progress: BuildProgress;
+  readonly signal: AbortSignal;
+  readonly buildFolder: string;
+  readonly trees: LayerTrees;
+  readonly slots: Slots;
+  readonly hosts: BuildMachineOptions['hosts'];
+  /** Caches that were begun anew, or used, in this build. */
+  readonly renewedCaches: Set<string>;
+  /** Called with a RUN that failed, before its machine goes. */
+  readonly onFailedStep: ((step: FailedStep) => Promise<void>) | undefined;
+  /** What the host trusts beyond a plain system, read once and only for a RUN. */
+  caBundle(): Promise<Uint8Array | undefined>;
+  /** Global ARGs and the predefined ones. */
+  readonly globals: ReadonlyMap<string, string>;
+  /** Stage → names of the variables it began with, for the checks. */
+  readonly baseEnvs: Map<number, ReadonlySet<string>>;
+  /** Images that the build looked up, by reference or package URL, with the digests of their manifests. */
+  readonly materials: Map<string, string>;
+  /** Milliseconds. */
+  readonly startedAt: number;
+  /** Seconds: SOURCE_DATE_EPOCH, or 0; the time of folders that a step makes. */
+  readonly epoch: number;
+  /** Seconds: SOURCE_DATE_EPOCH, when it was given. */
+  readonly sourceDate: number | undefined;
+  readonly outputs: readonly Output[];
+  readonly cacheTargets: readonly CacheTarget[];
+  /** What is attested of the image; undefined: nothing. */
+  readonly provenance: Provenance | undefined;
+  readonly zstd: ZstdCommand | undefined;
+  readonly registry: BuildRegistry | undefined;
+  /** A context by name; the empty name is the build's own. */
+  openContext(name: string): Promise<OpenedTree>;
+  /** Resolves a reference, once per build. */
+  findImage(reference: string, platform: string): Promise<BaseImage>;
+  /** Only for what the request names: no Dockerfile reaches this host's folders. */
+  readonly findLayout: FindLayout;
+  readonly findServiceImage: FindServiceImage;
+  /** Builds a stage, once per build. */
+  buildStage(index: number): Promise<StageState>;
+}
+
+/** Trees of layer stacks, each indexed once. */
+export class LayerTrees {
+  readonly #store: Pick<BuildStore, 'layerTar'>;
+  readonly #trees = new Map<string, Promise<LayerTree>>();
+
+  constructor(store: Pick<BuildStore, 'layerTar'>) {
+    this.#store = store;
+  }
+
+  get(layers: readonly string[]): Promise<LayerTree> {
+    const key = createHash('sha256').update(layers.join('\n')).digest('hex');
+    const known = this.#trees.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    const tree = this.#build(layers);
+    this.#trees.set(key, tree);
+    // A failure is the caller's to report; it must not stay behind unhandled.
+    tree.catch(() => this.#trees.delete(key));
+    return tree;
+  }
+
+  async #build(layers: readonly string[]): Promise<LayerTree> {
+    const top = layers.at(-1);
+    if (top === undefined) {
+      return LayerTree.empty;
+    }
+    const below = await this.get(layers.slice(0, -1));
+    return below.withLayer(await indexTar(this.#store.layerTar(top)));
+  }
+}
+
+/** Where COPY --from and bind mounts read. */
+export interface SourceRoot {
+  /** Stands for the content by how it was made; undefined for local folders, which are always looked at. */
+  readonly key: string | undefined;
+  /** What was copied from it by this key is of another content: it was made again. */
+  readonly rebuilt?: boolean;
+  /** Its layers, when it is a stage or an image. */
+  readonly layers?: readonly string[];
+  tree(): Promise<FileTree>;
+  explainMissing?(path: string): string | undefined;
+}

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { withLock } from '../../../base/host/lock.ts';
+import type { BuildContext } from './build-context.ts';
+import type { CacheRecord } from './cache.ts';
+import type { Vertex } from './progress.ts';
+
+const LOCK_TIMEOUT = 24 * 3_600_000;
+
+/**
+ * A step out of the cache, or done by `work`, once: builds and stages that need the same one wait for each other, also
+ * in other processes, and the others find it in the cache. `find` is asked again when it is this one's turn. No slot of
+ * a machine may be held by the caller.
+ */
+export const runOnce = async (
+  build: Pick<BuildContext, 'buildFolder' | 'signal'>,
+  vertex: Pick<Vertex, 'cached'>,
+  step: {
+    readonly key: string;
+    readonly find: () => Promise<CacheRecord | undefined>;
+    readonly work: () => Promise<CacheRecord>;
+  },
+): Promise<CacheRecord> => {
+  const found = await step.find();
+  if (found !== undefined) {
+    vertex.cached();
+    return found;
+  }
+  const lock = join(build.buildFolder, 'locks', createHash('sha256').update(step.key).digest('hex').slice(0, 32));
+  return await withLock(lock, { what: 'this build step', timeout: LOCK_TIMEOUT, signal: build.signal }, async () => {
+    const foundMeanwhile = await step.find();
+    if (foundMeanwhile !== undefined) {
+      vertex.cached();
+      return foundMeanwhile;
+    }
+    return await step.work();
+  });
+};

@@ -1,0 +1,87 @@
+import { cleanPath, dirName, type FileTree, joinPath } from '../../context/tree.ts';
+import type { Selection } from './copy-select.ts';
+import { LayerPlan, type PlanOptions } from './layer-plan.ts';
+import { StepFault } from './step-error.ts';
+import type { LayerItem } from './tar-write.ts';
+
+export interface CopySource {
+  readonly tree: FileTree;
+  readonly selections: readonly Selection[];
+  /** ADD of an archive: its content goes into the target and replaces what is in the way. */
+  readonly unpack?: boolean;
+}
+
+export interface CopyPlanOptions extends PlanOptions {
+  readonly sources: readonly CopySource[];
+  readonly documents: ReadonlyArray<{ readonly name: string; readonly content: string }>;
+  /** Absolute; a slash at the end makes it a folder. */
+  readonly target: string;
+  readonly parents: boolean;
+}
+
+/** The layer a COPY or ADD makes, by the rules of BuildKit's copy. Throws StepFault. */
+export const planCopy = (options: CopyPlanOptions): LayerItem[] => {
+  const plan = new LayerPlan(options);
+  const { target } = options;
+  const count = options.sources.reduce((sum, { selections }) => sum + selections.length, options.documents.length);
+  if (count > 1 && !options.parents && !target.endsWith('/') && plan.get(plan.resolve(target))?.type !== 'dir') {
+    const allFolders = options.sources.every(({ selections }) => selections.every(({ entries }) => entries[0]?.entry.type === 'dir'));
+    if (!allFolders || options.documents.length > 0) {
+      throw new StepFault('When using COPY with more than one source file, the destination must be a directory and end with a /');
+    }
+  }
+  for (const source of options.sources) {
+    for (const selection of source.selections) {
+      copySelection(plan, source, selection, options);
+    }
+  }
+  for (const { name, content } of options.documents) {
+    plan.putBytes(placeFile(plan, target, name), Buffer.from(content), 0o644);
+  }
+  return plan.items();
+};
+
+const copySelection = (plan: LayerPlan, source: CopySource, selection: Selection, options: CopyPlanOptions): void => {
+  const top = selection.entries[0]?.entry;
+  if (top === undefined) {
+    return;
+  }
+  const { tree } = source;
+  if (options.parents) {
+    const folder = plan.makeFolder(options.target);
+    for (const parent of selection.parents) {
+      plan.put(joinPath(folder, parent.path), parent, { tree, overwriteFolder: false, replace: false });
+    }
+    const base = selection.parents.at(-1)?.path ?? '';
+    copyEntries(plan, source, selection, joinPath(joinPath(folder, base), selection.name));
+  } else if (top.type === 'dir') {
+    copyEntries(plan, source, selection, plan.makeFolder(options.target));
+  } else {
+    copyEntries(plan, source, selection, placeFile(plan, options.target, selection.name));
+  }
+};
+
+/** The top keeps the attributes of a folder that is already there; folders below take the source's. */
+const copyEntries = (plan: LayerPlan, source: CopySource, selection: Selection, base: string): void => {
+  for (const { below, entry } of selection.entries) {
+    if (base === '' && below === '') {
+      continue;
+    }
+    const path = below === '' ? base : joinPath(base, below);
+    plan.put(path, entry, { tree: source.tree, overwriteFolder: below !== '', replace: source.unpack ?? false });
+  }
+};
+
+/** Where a file goes: into a target that ends with a slash or is a folder, else under the target's name. */
+const placeFile = (plan: LayerPlan, target: string, name: string): string => {
+  if (target.endsWith('/')) {
+    return joinPath(plan.makeFolder(target), name);
+  }
+  const folder = plan.makeFolder(dirName(cleanPath(target)));
+  const path = plan.resolve(joinPath(folder, cleanPath(target).split('/').at(-1) ?? ''));
+  if (plan.get(path)?.type === 'dir') {
+    return joinPath(path, name);
+  }
+  plan.makeFolder(dirName(path));
+  return path;
+};

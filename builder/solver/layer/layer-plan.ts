@@ -1,0 +1,162 @@
+import { cleanPath, compareBytes, dirName, type FileTree, joinPath, resolvePath, type TreeEntry } from '../../context/tree.ts';
+import type { ModeChange } from './file-mode.ts';
+import { StepFault } from './step-error.ts';
+import type { LayerItem } from './tar-write.ts';
+import type { Owner } from './users.ts';
+
+type Attributes = LayerItem['attributes'];
+
+interface Planned {
+  readonly attributes: Attributes;
+  readonly content?: LayerItem['content'];
+  /** Names with the same identity become hard links of each other. */
+  readonly identity?: object;
+}
+
+const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
+
+export interface PlanOptions {
+  /** What the layer will lie on. */
+  readonly root: Pick<FileTree, 'get'>;
+  /** Owner of everything the step makes; without it sources keep theirs. */
+  readonly owner: Owner | undefined;
+  readonly chmod: ModeChange | undefined;
+  /** Seconds; the time of folders that no source gives one. */
+  readonly epoch: number;
+}
+
+/**
+ * A layer in the making: knows the tree it lies on, so that symlinks of the target are followed inside
+ * the root and existing parents are written with the attributes they have.
+ */
+export class LayerPlan {
+  readonly #options: PlanOptions;
+  readonly #planned = new Map<string, Planned>();
+
+  constructor(options: PlanOptions) {
+    this.#options = options;
+  }
+
+  /** The entry as it will be; symlinks not followed. */
+  get(path: string): Pick<TreeEntry, 'type' | 'link'> | undefined {
+    return this.#planned.get(path)?.attributes ?? this.#options.root.get(path);
+  }
+
+  /** Where a path of the root really is. Throws StepFault when its symlinks go round in circles. */
+  resolve(path: string): string {
+    // The planned entries look like a tree's as far as resolving goes.
+    const resolved = resolvePath({ get: (at) => this.get(at) as TreeEntry | undefined }, path);
+    if (resolved === undefined) {
+      throw new StepFault(`too many symbolic links in /${cleanPath(path)}`);
+    }
+    return resolved;
+  }
+
+  /** Makes a folder and its missing parents, 0755; gives its real path. */
+  makeFolder(path: string): string {
+    let current = '';
+    for (const part of this.#parts(path)) {
+      current = this.resolve(joinPath(current, part));
+      const type = this.get(current)?.type;
+      if (type === undefined) {
+        this.#makeMissing(current);
+      } else if (type !== 'dir') {
+        throw new StepFault(`cannot copy to non-directory: /${current}`);
+      }
+    }
+    return current;
+  }
+
+  /** Puts one entry at a real path; a folder that is already there keeps its attributes unless told otherwise. */
+  put(path: string, entry: TreeEntry, options: { tree: FileTree; overwriteFolder: boolean; replace: boolean }): void {
+    const existing = this.get(path)?.type;
+    if (entry.type === 'dir' && existing !== undefined && existing !== 'dir' && !options.replace) {
+      throw new StepFault(`cannot copy to non-directory: /${path}`);
+    }
+    if (entry.type !== 'dir' && existing === 'dir' && !options.replace) {
+      throw new StepFault(`cannot replace to directory /${path} with file`);
+    }
+    if (entry.type === 'dir' && existing === 'dir' && !options.overwriteFolder) {
+      return;
+    }
+    if (entry.type !== 'dir' && existing === 'dir') {
+      this.#forgetBelow(path);
+    }
+    this.#set(path, {
+      attributes: this.#attributes(entry),
+      identity: entry.identity,
+      ...(entry.type === 'file' ? { content: { tree: options.tree, entry } } : {}),
+    });
+  }
+
+  /** Writes a file whose bytes are known. */
+  putBytes(path: string, bytes: Uint8Array, mode: number): void {
+    if (this.get(path)?.type === 'dir') {
+      throw new StepFault(`cannot replace to directory /${path} with file`);
+    }
+    const { owner, chmod, epoch } = this.#options;
+    const attributes = { ...FILE, ...ROOT, ...owner, mode: chmod?.(mode, false) ?? mode, size: bytes.length, mtime: epoch };
+    this.#set(path, { attributes, content: { bytes } });
+  }
+
+  /** Everything, parents first; empty when nothing changed. */
+  items(): LayerItem[] {
+    const first = new Map<object, string>();
+    return [...this.#planned]
+      .sort(([a], [b]) => compareBytes(a, b))
+      .map(([path, { attributes, content, identity }]) => {
+        const hardlink = identity && attributes.type === 'file' ? first.get(identity) : undefined;
+        if (identity && hardlink === undefined) {
+          first.set(identity, path);
+        }
+        return { path, attributes, ...(content ? { content } : {}), ...(hardlink === undefined ? {} : { hardlink }) };
+      });
+  }
+
+  #parts(path: string): string[] {
+    return path.split('/').filter((part) => part !== '' && part !== '.');
+  }
+
+  /** `path` is real except for components that a dangling symlink named. */
+  #makeMissing(path: string): void {
+    let current = '';
+    for (const part of path.split('/')) {
+      current = joinPath(current, part);
+      if (this.get(current) === undefined) {
+        const { owner, epoch } = this.#options;
+        this.#set(current, { attributes: { ...FILE, ...ROOT, ...owner, type: 'dir', mode: 0o755, mtime: epoch } });
+      }
+    }
+  }
+
+  #set(path: string, planned: Planned): void {
+    for (let parent = dirName(path); parent !== '' && !this.#planned.has(parent); parent = dirName(parent)) {
+      const entry = this.#options.root.get(parent);
+      if (entry !== undefined) {
+        this.#planned.set(parent, { attributes: { ...entry, xattrs: keepXattrs(entry) } });
+      }
+    }
+    this.#planned.set(path, planned);
+  }
+
+  #forgetBelow(path: string): void {
+    for (const other of this.#planned.keys()) {
+      if (other.startsWith(`${path}/`)) {
+        this.#planned.delete(other);
+      }
+    }
+  }
+
+  #attributes(entry: TreeEntry): Attributes {
+    const { owner, chmod } = this.#options;
+    const mode = chmod && entry.type !== 'symlink' ? chmod(entry.mode, entry.type === 'dir') : entry.mode;
+    return { ...entry, ...owner, mode, xattrs: keepXattrs(entry) };
+  }
+}
+
+const FILE = { type: 'file', link: '', size: 0, deviceMajor: 0, deviceMinor: 0, xattrs: NO_XATTRS } as const;
+const ROOT = { uid: 0, gid: 0 } as const;
+
+/** overlayfs's own marks are no attributes of the file. */
+const keepXattrs = (entry: TreeEntry): ReadonlyMap<string, Buffer> =>
+  entry.xattrs.size === 0 ? entry.xattrs : new Map([...entry.xattrs].filter(([key]) => !key.startsWith('trusted.overlay.')));

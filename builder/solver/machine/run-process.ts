@@ -1,0 +1,151 @@
+import type { ProcessExit, ProcessSpec } from '../../../guest/types.ts';
+import type { BuildMachine } from '../../types.ts';
+import type { Vertex } from '../frame/progress.ts';
+import { StepFault } from '../layer/step-error.ts';
+
+const LAST_LINES = 10;
+const MAX_LINE = 4096;
+const SIGKILL = 9;
+/** Longest delay of a timer. */
+const MAX_TIMER = 2 ** 31 - 1;
+/** With less than this left a program can write nothing of use. */
+const FULL_BYTES = 1024 * 1024;
+
+/**
+ * Runs a program of a step to its end, its output as the step's log. Throws StepFault with its last lines when it
+ * fails, and with the limit that it met, if it did.
+ */
+export const runProcess = async (
+  machine: Pick<BuildMachine, 'guest' | 'limits'>,
+  spec: ProcessSpec,
+  options: { vertex: Vertex; signal: AbortSignal; timeout?: number | undefined },
+): Promise<void> => {
+  const { vertex, signal, timeout } = options;
+  const running = await machine.guest.spawn(spec, signal);
+  const kill = () => void running.signal(SIGKILL).catch(() => undefined);
+  signal.addEventListener('abort', kill, { once: true });
+  const clock = new StepClock(timeout, kill);
+  const tail = new LastLines();
+  const logs = { stdout: new LineLog('stdout', vertex), stderr: new LineLog('stderr', vertex) };
+  try {
+    for await (const { stream, data } of running.output) {
+      signal.throwIfAborted();
+      tail.add(logs[stream].add(data));
+    }
+    logs.stdout.flush();
+    logs.stderr.flush();
+    const exit = await running.exited;
+    signal.throwIfAborted();
+    if (exit.code !== 0) {
+      const command = JSON.stringify(spec.args.join(' '));
+      const met = clock.expired ? timeLimit(timeout) : await metLimit(machine, exit);
+      throw new StepFault(
+        `process ${command} did not complete successfully: exit code: ${exit.code}${met === undefined ? '' : `: ${met.text}`}`,
+        {
+          details: tail.lines(),
+          hint: met?.hint ?? 'for a shell where it failed: hypr build --debug',
+        },
+      );
+    }
+  } finally {
+    clock.stop();
+    signal.removeEventListener('abort', kill);
+  }
+};
+
+/** Ends a step that takes longer than it may. */
+class StepClock {
+  expired = false;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(timeout: number | undefined, kill: () => void) {
+    const expire = () => {
+      this.expired = true;
+      kill();
+    };
+    this.#timer = timeout === undefined ? undefined : setTimeout(expire, Math.min(timeout, MAX_TIMER));
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+interface Met {
+  readonly text: string;
+  readonly hint: string;
+}
+
+const timeLimit = (timeout = 0): Met => ({
+  text: `it took longer than the ${timeout / 1000} s that a step may take`,
+  hint: 'give steps more time: hypr build --timeout 1h',
+});
+
+/** What the machine ran out of, if it did: a program seldom says it itself. */
+const metLimit = async ({ guest, limits }: Pick<BuildMachine, 'guest' | 'limits'>, exit: ProcessExit): Promise<Met | undefined> => {
+  if (exit.oomKilled) {
+    return {
+      text: `the build machine ran out of memory (${limits.memoryMib} MiB)`,
+      hint: `give it more: hypr build --memory ${Math.ceil((limits.memoryMib * 2) / 1024)}g (or HYPR_BUILD_MEMORY)`,
+    };
+  }
+  const { diskFree, diskTotal } = await guest.stats().catch(() => ({ diskFree: undefined, diskTotal: undefined }));
+  const isFull = diskFree !== undefined && diskTotal !== undefined && diskFree < Math.max(FULL_BYTES, diskTotal / 200);
+  return isFull
+    ? {
+        text: `the disk of the build machine is full (${limits.diskMib} MiB)`,
+        hint: `give it a larger one: hypr build --disk ${Math.ceil((limits.diskMib * 2) / 1024)}g (or HYPR_BUILD_DISK)`,
+      }
+    : undefined;
+};
+
+/** A stream as log events of whole lines: what a program writes in pieces is not shown in pieces. */
+class LineLog {
+  readonly #decoder = new TextDecoder();
+  readonly #stream: 'stdout' | 'stderr';
+  readonly #vertex: Pick<Vertex, 'log'>;
+  #open = '';
+
+  constructor(stream: 'stdout' | 'stderr', vertex: Pick<Vertex, 'log'>) {
+    this.#stream = stream;
+    this.#vertex = vertex;
+  }
+
+  /** Gives the text as it came. */
+  add(data: Uint8Array): string {
+    const text = this.#decoder.decode(data, { stream: true });
+    const all = this.#open + text;
+    const end = all.length > MAX_LINE ? all.length : Math.max(all.lastIndexOf('\n'), all.lastIndexOf('\r')) + 1;
+    this.#open = all.slice(end);
+    this.#log(all.slice(0, end));
+    return text;
+  }
+
+  /** The rest, when the program has ended without a newline. */
+  flush(): void {
+    this.#log(this.#open);
+    this.#open = '';
+  }
+
+  #log(text: string): void {
+    if (text !== '') {
+      this.#vertex.log(this.#stream, text);
+    }
+  }
+}
+
+/** The end of a program's output, line by line, however much there was. */
+class LastLines {
+  #lines: string[] = [];
+  #open = '';
+
+  add(text: string): void {
+    const parts = (this.#open + text).split('\n');
+    this.#open = (parts.pop() ?? '').slice(-MAX_LINE);
+    this.#lines = [...this.#lines, ...parts.map((line) => line.replace(/\r$/, '').slice(0, MAX_LINE))].slice(-LAST_LINES);
+  }
+
+  lines(): string[] {
+    return (this.#open === '' ? this.#lines : [...this.#lines, this.#open]).slice(-LAST_LINES);
+  }
+}

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { Cleanup } from '../../../base/cleanup.ts';
+import type { FileOrders, StepMount } from '../../../guest/types.ts';
+import { serveAgent } from '../../ssh/agent.ts';
+import type { BuildMachine } from '../../types.ts';
+import type { HeldCaches } from '../frame/cache-lock.ts';
+import type { MachineMounts } from './machine-mounts.ts';
+import type { PreparedMount } from './run-mounts.ts';
+
+export interface StepMountsInput {
+  readonly machine: BuildMachine;
+  readonly contents: MachineMounts;
+  readonly mounts: readonly PreparedMount[];
+  readonly caches: HeldCaches;
+  readonly script: FileOrders | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface StepMounts {
+  /** In the order in which they are made: by target, so that one may lie in another. */
+  readonly mounts: readonly StepMount[];
+  /** Variables that come with them: secrets and the agent's socket. */
+  readonly env: readonly string[];
+  /** After the program: nothing of them is left in the machine, and the caches are whole on the host. */
+  release(): Promise<void>;
+}
+
+const DEFAULT_SECRET_MODE = 0o400;
+const DEFAULT_SOCKET_MODE = 0o600;
+
+/** Brings what a step mounts into its machine. Throws StepFault, VMM_START, GUEST_REFUSED. */
+export const openStepMounts = async (input: StepMountsInput): Promise<StepMounts> => {
+  const { machine, mounts, script, signal } = input;
+  const cleanup = new Cleanup();
+  const disks = new Map<string, string>();
+  const made: StepMount[] = [];
+  for (const [index, prepared] of mounts.entries()) {
+    const mount = await makeMount(input, prepared, { index, cleanup, disks });
+    if (mount !== undefined) {
+      made.push(mount);
+    }
+  }
+  if (script !== undefined) {
+    const { path, ...file } = script;
+    made.push({ kind: 'file', target: path, ...file });
+  }
+  made.sort((a, b) => (a.target === b.target ? 0 : a.target < b.target ? -1 : 1));
+  const release = async () => {
+    if (made.length > 0) {
+      await machine.guest.releaseStep([...disks.values()], signal);
+    }
+    await cleanup.run();
+  };
+  return { mounts: made, env: variables(mounts), release };
+};
+
+interface Making {
+  readonly index: number;
+  readonly cleanup: Cleanup;
+  /** Cache file → serial of its disk. */
+  readonly disks: Map<string, string>;
+}
+
+const makeMount = async (input: StepMountsInput, prepared: PreparedMount, making: Making): Promise<StepMount | undefined> => {
+  const { mount, target, content, secret, cache, ssh } = prepared;
+  if (target === undefined) {
+    return undefined;
+  }
+  const owner = { uid: mount.uid ?? 0, gid: mount.gid ?? 0 };
+  if (secret !== undefined) {
+    return { kind: 'file', target, content: secret, mode: mount.mode ?? DEFAULT_SECRET_MODE, ...owner };
+  }
+  if (ssh !== undefined) {
+    return await forwardAgent(input, { prepared, target, making });
+  }
+  if (cache !== undefined) {
+    const disk = await plugCache(input, input.caches.get(cache.file) ?? cache.file, making);
+    const seed = content === undefined ? {} : { seed: await input.contents.bring(content, input.signal) };
+    const mode = mount.mode === undefined ? {} : { mode: mount.mode };
+    return { kind: 'cache', target, disk, readOnly: mount.readOnly, ...owner, ...mode, ...seed };
+  }
+  if (content !== undefined) {
+    return { kind: 'bind', target, readOnly: mount.readOnly, content: await input.contents.bring(content, input.signal) };
+  }
+  return mount.type === 'tmpfs' ? { kind: 'tmpfs', target, ...(mount.size === undefined ? {} : { size: mount.size }) } : undefined;
+};
+
+const plugCache = async ({ machine, signal }: StepMountsInput, file: string, { disks, cleanup }: Making): Promise<string> => {
+  const known = disks.get(file);
+  if (known !== undefined) {
+    return known;
+  }
+  const serial = `c${createHash('sha256').update(file).digest('hex').slice(0, 16)}`;
+  await machine.makeDisk(file, signal);
+  const plugged = await machine.plugDisk({ serial, path: file, format: 'raw', readOnly: false }, signal);
+  cleanup.defer(() => plugged.unplug(signal));
+  disks.set(file, serial);
+  return serial;
+};
+
+/** The guest gets a socket and answers, never a key. */
+const forwardAgent = async (
+  { machine, signal }: StepMountsInput,
+  { prepared, target, making }: { prepared: PreparedMount; target: string; making: Making },
+): Promise<StepMount | undefined> => {
+  const { mount, ssh } = prepared;
+  if (ssh === undefined) {
+    return undefined;
+  }
+  const name = `ssh${making.index}`;
+  const place = { socket: name, mode: mount.mode ?? DEFAULT_SOCKET_MODE, uid: mount.uid ?? 0, gid: mount.gid ?? 0 };
+  const relay = await machine.guest.relay(place, (connection) => void serveAgent(connection, ssh), signal);
+  making.cleanup.defer(() => relay.close());
+  return { kind: 'socket', target, name };
+};
+
+const variables = (mounts: readonly PreparedMount[]): string[] => {
+  const secrets = mounts.flatMap(({ mount, secret }) =>
+    mount.env !== undefined && secret !== undefined ? [`${mount.env}=${Buffer.from(secret).toString('utf8')}`] : [],
+  );
+  const agent = mounts.find(({ ssh }) => ssh !== undefined)?.target;
+  return [...secrets, ...(agent === undefined ? [] : [`SSH_AUTH_SOCK=${agent}`])];
+};

@@ -1,0 +1,288 @@
+import { availableParallelism } from 'node:os';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import type { BuildOptions } from '../build.ts';
+import { importCaches } from '../cache-export/import-cache.ts';
+import { findForeignCaches, parseCacheOrigins, parseCacheTargets } from '../cache-export/parse-cache.ts';
+import type { HashCache } from '../context/hash-cache.ts';
+import { checkSyntax } from '../dockerfile/directives.ts';
+import type { Dockerfile } from '../dockerfile/instruction.ts';
+import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
+import { parseOutputs } from '../export/parse-output.ts';
+import { parseProvenance } from '../export/provenance.ts';
+import { isRemoteSource, shownSource } from '../remote-source.ts';
+import { Slots } from '../slots.ts';
+import type { BuildMachineOptions } from '../types.ts';
+import { failOnFindings, runChecks } from './check-build.ts';
+import { type BaseImage, type BuildContext, LayerTrees, type OpenedTree } from './frame/build-context.ts';
+import { BuildCache, makeKey } from './frame/cache.ts';
+import { resolveGlobals } from './frame/globals.ts';
+import { hostPlatform, parsePlatform } from './frame/platform.ts';
+import type { BuildProgress } from './frame/progress.ts';
+import type { StageState } from './frame/state.ts';
+import { readConfigBlob } from './frame/store.ts';
+import { hostCaBundle } from './machine/ca-bundle.ts';
+import { openContext, readDockerfile, readIgnoreRules } from './sources/inputs.ts';
+import { rememberLayouts } from './sources/layout-context.ts';
+import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './sources/remote-context.ts';
+import { rememberServiceImages } from './sources/service-context.ts';
+import { shownReference } from './sources/shown-reference.ts';
+import { runStage } from './steps/build-stage.ts';
+
+export interface OpenBuild {
+  readonly build: BuildContext;
+  /** The failure that cancelled the rest, if a stage failed. */
+  firstFailure(): unknown;
+  /** Waits for stages that were cancelled and saves the hashes. */
+  close(): Promise<void>;
+}
+
+type Options = Omit<BuildOptions, 'signal'> & {
+  readonly buildFolder: string;
+  readonly progress: BuildProgress;
+  readonly controller: AbortController;
+};
+
+/** Reads the Dockerfile and lays out everything the stages share. Throws DOCKERFILE_*. */
+export const openBuild = async (options: Options): Promise<OpenBuild> => {
+  const contexts = new Contexts(options);
+  try {
+    return await openWith(options, contexts);
+  } catch (error) {
+    await contexts.close();
+    throw error;
+  }
+};
+
+const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild> => {
+  const { request, store, machines, progress, buildFolder, controller } = options;
+  // What was asked for wrongly is said before anything happens.
+  const outputs = parseOutputs(request);
+  const provenance = parseProvenance(request.provenance);
+  const cacheTargets = parseCacheTargets(request);
+  parseCacheOrigins(request);
+  checkFrontend(request.buildArgs.BUILDKIT_SYNTAX || 'dockerfile.v0');
+  const dockerfile = await loadDockerfile(options, contexts);
+  const platform = request.platform === undefined ? hostPlatform() : parsePlatform(request.platform);
+  const stages = new Stages(controller);
+  const materials = new Map<string, string>();
+  const sourceDate = parseSourceDate(request.buildArgs.SOURCE_DATE_EPOCH);
+  const build: BuildContext = {
+    request,
+    dockerfile,
+    platform,
+    store,
+    machines,
+    progress,
+    signal: controller.signal,
+    buildFolder,
+    cache: new BuildCache(buildFolder, async (diffId) => (await store.hasLayer(diffId)) !== undefined),
+    trees: new LayerTrees(store),
+    slots: options.slots ?? new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
+    renewedCaches: new Set(),
+    onFailedStep: options.onFailedStep,
+    hosts: parseHosts(request.extraHosts),
+    caBundle: once(options.readCertificates ?? (() => hostCaBundle(process.env))),
+    globals: resolveGlobals(dockerfile, request, platform),
+    epoch: sourceDate ?? 0,
+    sourceDate,
+    outputs,
+    cacheTargets,
+    provenance,
+    zstd: options.zstd,
+    registry: options.registry,
+    openContext: (name) => contexts.open(name),
+    findImage: rememberImages(options, materials),
+    findLayout: rememberLayouts({ store, zstd: options.zstd, progress, signal: controller.signal, materials }),
+    findServiceImage: rememberServiceImages({ store, progress, materials }),
+    materials,
+    startedAt: Date.now(),
+    baseEnvs: new Map(),
+    buildStage: (index) => stages.run(index, async () => await runStage(build, stageAt(dockerfile, index))),
+  };
+  for (const spec of findForeignCaches(request)) {
+    progress.warn(`the cache ${spec} is left out: hypr has local, registry and inline caches`);
+  }
+  build.cache.sources = await importCaches(build);
+  const close = async () => {
+    await stages.settle();
+    await contexts.close();
+  };
+  return { build, firstFailure: () => stages.firstFailure, close };
+};
+
+/** SOURCE_DATE_EPOCH (reproducible-builds.org): seconds; empty counts as not given. Throws HYPR_USAGE. */
+const parseSourceDate = (text: string | undefined): number | undefined => {
+  if (text === undefined || text === '') {
+    return undefined;
+  }
+  if (!/^\d{1,12}$/.test(text)) {
+    throw new HyprError('HYPR_USAGE', `invalid SOURCE_DATE_EPOCH: ${JSON.stringify(text)} is not a number of seconds`);
+  }
+  return Number(text);
+};
+
+const once = <T>(work: () => Promise<T>): (() => Promise<T>) => {
+  let result: Promise<T> | undefined;
+  return () => {
+    result ??= work();
+    return result;
+  };
+};
+
+/** BUILDKIT_SYNTAX says instead of `# syntax=` which front end reads the Dockerfile. Throws HYPR_UNSUPPORTED. */
+const checkFrontend = (value: string): void => {
+  try {
+    checkSyntax(value);
+  } catch (error) {
+    throw new HyprError('HYPR_UNSUPPORTED', `BUILDKIT_SYNTAX: ${messageOf(error)}`, { hint: 'leave BUILDKIT_SYNTAX out', cause: error });
+  }
+};
+
+const loadDockerfile = async ({ request, progress }: Options, contexts: Contexts): Promise<Dockerfile> => {
+  const remote = 'text' in request.dockerfile ? undefined : await contexts.remote('');
+  const given = remote === undefined ? undefined : await readRemoteDockerfile(remote, request.dockerfile);
+  const { text, file, name } = given === undefined ? await readDockerfile(request) : { ...given, file: given.name };
+  return await progress.run(`[internal] load build definition from ${name}`, async (vertex) => {
+    vertex.status(`transferring dockerfile: ${text.length}B`, text.length, text.length);
+    const dockerfile = parseDockerfile(text, file);
+    findTarget(dockerfile, request.target);
+    failOnFindings(await runChecks(dockerfile, request, {}), file);
+    return dockerfile;
+  });
+};
+
+const stageAt = (dockerfile: Dockerfile, index: number) => {
+  const stage = dockerfile.stages[index];
+  if (stage === undefined) {
+    throw new HyprError('HYPR_INTERNAL', `stage ${index} is not in the Dockerfile`);
+  }
+  return stage;
+};
+
+/** `name:address` or `name=address`; an IPv6 address may stand in brackets. */
+const parseHosts = (extraHosts: readonly string[]): BuildMachineOptions['hosts'] =>
+  extraHosts.map((text) => {
+    const match = /^([^:=]+)[:=]\[?([^\]]+)\]?$/.exec(text);
+    if (match?.[1] === undefined || match[2] === undefined) {
+      throw new HyprError('HYPR_USAGE', `"${text}" is not an extra host; one looks like name=192.0.2.1`);
+    }
+    return { address: match[2], names: [match[1]] };
+  });
+
+const rememberImages = (
+  { request, store, progress, resolveImage, controller }: Options,
+  materials: Map<string, string>,
+): BuildContext['findImage'] => {
+  const images = new Map<string, Promise<BaseImage>>();
+  return (reference, platform) => {
+    const id = `${platform} ${reference}`;
+    const known = images.get(id);
+    if (known !== undefined) {
+      return known;
+    }
+    const { signal } = controller;
+    const found = progress.run(`[internal] load metadata for ${shownReference(reference)}`, async () => {
+      const image = await resolveImage(reference, { pull: request.pull, platform, signal });
+      materials.set(reference, image.manifestDigest);
+      const blob = readConfigBlob(await store.readConfig(image.id));
+      // Named by its layers: a new tag or label of the same files hits.
+      return { image, blob, key: makeKey('image', { layers: blob.rootfs.diff_ids }) };
+    });
+    images.set(id, found);
+    return found;
+  };
+};
+
+/** Contexts, opened when the first instruction needs them. */
+class Contexts {
+  readonly #options: Options;
+  readonly #opened = new Map<string, Promise<OpenedTree>>();
+  readonly #hashes: HashCache[] = [];
+  readonly #remotes = new Map<string, Promise<RemoteContext>>();
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  open(name: string): Promise<OpenedTree> {
+    const known = this.#opened.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const opened = this.#open(name);
+    this.#opened.set(name, opened);
+    return opened;
+  }
+
+  /** Saves the hashes of folders and removes what was fetched for this build alone. */
+  async close(): Promise<void> {
+    const remotes = await Promise.allSettled(this.#remotes.values());
+    await Promise.all(remotes.map((result) => (result.status === 'fulfilled' ? result.value.close() : undefined)));
+    await Promise.all(this.#hashes.map((hashes) => hashes.save()));
+  }
+
+  /** A context that is no folder, once; undefined when it is one. */
+  remote(name: string): Promise<RemoteContext> | undefined {
+    const { request, progress, buildFolder, controller } = this.#options;
+    const source = name === '' ? request.context : (request.additionalContexts[name] ?? '');
+    const known = this.#remotes.get(name);
+    if (known !== undefined || !isRemoteSource(source)) {
+      return known;
+    }
+    const title = name === '' ? '[internal] load remote build context' : `[context ${name}] load from ${shownSource(source)}`;
+    const opened = progress.run(title, () => openRemoteContext(source, { request, buildFolder, signal: controller.signal }));
+    this.#remotes.set(name, opened);
+    return opened;
+  }
+
+  async #open(name: string): Promise<OpenedTree> {
+    const { request, progress, buildFolder } = this.#options;
+    const folder = name === '' ? request.context : (request.additionalContexts[name] ?? '');
+    const remote = await this.remote(name);
+    if (remote !== undefined) {
+      return remote.tree;
+    }
+    const own = name === '' ? '' : `${name} `;
+    const ignore = await progress.run(
+      `[internal] load ${own}.dockerignore`.replace(/load (.+) \.docker/, '[context $1] load .docker'),
+      () => readIgnoreRules(folder, name === '' ? request.dockerfile : undefined),
+    );
+    const title = name === '' ? '[internal] load build context' : `[context ${name}] load from client`;
+    return await progress.run(title, async () => {
+      const { tree, hashes } = await openContext({ folder, ignore, buildFolder });
+      this.#hashes.push(hashes);
+      return tree;
+    });
+  }
+}
+
+/** Each stage once, whoever asks; the first that fails cancels the others. */
+class Stages {
+  readonly #runs = new Map<number, Promise<StageState>>();
+  readonly #controller: AbortController;
+  firstFailure: unknown;
+
+  constructor(controller: AbortController) {
+    this.#controller = controller;
+  }
+
+  run(index: number, work: () => Promise<StageState>): Promise<StageState> {
+    const known = this.#runs.get(index);
+    if (known !== undefined) {
+      return known;
+    }
+    const run = work();
+    this.#runs.set(index, run);
+    run.catch((error: unknown) => {
+      if (this.firstFailure === undefined && !this.#controller.signal.aborted) {
+        this.firstFailure = error;
+        this.#controller.abort(new HyprError('HYPR_CANCELLED', 'another step of the build failed', { cause: error }));
+      }
+    });
+    return run;
+  }
+
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#runs.values());
+  }
+}

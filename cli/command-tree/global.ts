@@ -1,0 +1,20 @@
+import { bool, type FlagSpec, int, list, string } from '../core/command-spec.ts';
+
+/** docker compose's root flags. hypr takes them before and after the command. */
+export const globalFlags: readonly FlagSpec[] = [
+  list('f,file', 'Compose file (repeat to merge; "-" reads standard input)', { value: 'FILE' }),
+  string('p,project-name', 'Name of the stack', { value: 'NAME' }),
+  string('project-directory', 'Folder that relative paths start from', { value: 'DIR' }),
+  list('profile', 'Profile to switch on (repeat; "*" is all)', { value: 'NAME' }),
+  list('env-file', 'Environment file for ${VARIABLES}', { value: 'FILE' }),
+  string('progress', 'Progress: auto, tty, plain, json, quiet', { value: 'MODE' }),
+  string('ansi', 'Colours and cursor control: auto, never, always', { value: 'WHEN' }),
+  bool('dry-run', 'Print what would be done, do nothing'),
+  bool('compatibility', 'Names with "_" instead of "-", as in Compose v1', { ignored: 'replicas are always named with "-"' }),
+  bool('all-resources', 'Include resources that no service uses'),
+  int('parallel', 'Build and pull at most this many images at a time (-1: no limit)', { value: 'N' }),
+  string('workdir', 'Old name of --project-directory', { hidden: true }),
+  bool('no-ansi', 'Old form of --ansi never', { hidden: true }),
+  bool('verbose', 'More output', { hidden: true }),
+  list('insecure-registry', 'Registry without TLS', { hidden: true, ignored: 'HTTP is used for localhost registries only' }),
+];

@@ -1,0 +1,195 @@
+import { bool, type CommandSpec, type FlagSpec, list, string } from '../core/command-spec.ts';
+import { refusedCommand } from './refusal.ts';
+
+const listFlags = (filters: string): readonly FlagSpec[] => [
+  string('format', 'table, json, or a Go template', { value: 'FORMAT' }),
+  list('filter', `Only those that match (${filters})`, { value: 'KEY=VALUE' }),
+];
+
+const inspectFormat = string('f,format', 'json, or a Go template', { value: 'FORMAT' });
+
+const volumeLs: CommandSpec = {
+  name: 'ls',
+  usage: '[OPTIONS]',
+  summary: 'List the named volumes of all stacks',
+  flags: [...listFlags('name=, label=, dangling=true'), bool('q,quiet', 'Print names only')],
+  maxArgs: 0,
+  load: async () => (await import('../commands/volume.ts')).runVolumeLs,
+};
+
+const volumeRm: CommandSpec = {
+  name: 'rm',
+  usage: '[OPTIONS] VOLUME [VOLUME...]',
+  summary: 'Remove volumes that no replica has, with their data',
+  flags: [bool('f,force', 'One that is not there is no error')],
+  minArgs: 1,
+  load: async () => (await import('../commands/volume.ts')).runVolumeRm,
+};
+
+const volume: CommandSpec = {
+  name: 'volume',
+  usage: 'COMMAND',
+  summary: 'Commands on volumes: ls, inspect, create, rm, prune',
+  commands: [
+    volumeLs,
+    { ...volumeLs, name: 'list', hidden: true },
+    {
+      name: 'inspect',
+      usage: '[OPTIONS] VOLUME [VOLUME...]',
+      summary: 'Print all about volumes as JSON',
+      flags: [inspectFormat],
+      minArgs: 1,
+      load: async () => (await import('../commands/volume.ts')).runVolumeInspect,
+    },
+    {
+      name: 'create',
+      usage: '[OPTIONS] NAME',
+      summary: 'Make a volume, for Compose files that say external: true',
+      flags: [
+        list('label', 'Label of the volume', { value: 'KEY=VALUE' }),
+        string('d,driver', 'local', { value: 'DRIVER' }),
+        string('name', 'Old form of NAME', { hidden: true }),
+        list('o,opt', 'Option of the driver', {
+          value: 'KEY=VALUE',
+          refused: 'write driver_opts into the Compose file that uses the volume',
+        }),
+      ],
+      maxArgs: 1,
+      load: async () => (await import('../commands/volume.ts')).runVolumeCreate,
+    },
+    volumeRm,
+    { ...volumeRm, name: 'remove', hidden: true },
+    {
+      name: 'prune',
+      usage: '[OPTIONS]',
+      summary: 'Remove volumes that nothing uses',
+      flags: [bool('a,all', 'Named ones that no replica has, too'), bool('f,force', 'Do not ask')],
+      maxArgs: 0,
+      load: async () => (await import('../commands/volume.ts')).runVolumePrune,
+    },
+  ],
+};
+
+const networkLs: CommandSpec = {
+  name: 'ls',
+  usage: '[OPTIONS]',
+  summary: 'List the networks of all stacks',
+  flags: [...listFlags('name=, label='), bool('q,quiet', 'Print ids only'), bool('no-trunc', 'Do not shorten ids')],
+  maxArgs: 0,
+  load: async () => (await import('../commands/network.ts')).runNetworkLs,
+};
+
+const byStack = 'networks are private to a stack, made by up and removed by down; declare it in the Compose file: networks:';
+
+const network: CommandSpec = {
+  name: 'network',
+  usage: 'COMMAND',
+  summary: 'Commands on networks: ls, inspect',
+  commands: [
+    networkLs,
+    { ...networkLs, name: 'list', hidden: true },
+    {
+      name: 'inspect',
+      usage: '[OPTIONS] NETWORK [NETWORK...]',
+      summary: 'Print all about networks, and who is on them, as JSON',
+      flags: [inspectFormat],
+      minArgs: 1,
+      load: async () => (await import('../commands/network.ts')).runNetworkInspect,
+    },
+    refusedCommand('create', 'Make a network', byStack),
+    ...['rm', 'remove', 'prune'].map((name) =>
+      refusedCommand(name, 'Remove networks', 'networks are private to a stack and go with it; take the stack down: hypr down'),
+    ),
+    ...['connect', 'disconnect'].map((name) =>
+      refusedCommand(
+        name,
+        'Change the networks of a replica',
+        'a machine has its cards from its start on; change networks: in the file and run up',
+      ),
+    ),
+    refusedCommand(
+      'capture',
+      'Record packets',
+      'hypr does not record packets of its networks; record those of a service inside it, with tcpdump in its image: hypr exec --privileged SERVICE tcpdump -i any -w -',
+    ),
+  ],
+};
+
+const replicaInspect: CommandSpec = {
+  name: 'inspect',
+  usage: '[OPTIONS] REPLICA [REPLICA...]',
+  summary: 'Print all about replicas as JSON',
+  flags: [inspectFormat],
+  minArgs: 1,
+  load: async () => (await import('../commands/inspect.ts')).runReplicaInspect,
+};
+
+const OF_SERVICES = [
+  ...['attach', 'commit', 'cp', 'create', 'diff', 'exec', 'export', 'kill', 'list', 'logs', 'ls', 'pause', 'port', 'prune', 'ps', 'rename'],
+  ...['restart', 'rm', 'run', 'start', 'stats', 'stop', 'top', 'unpause', 'update', 'wait'],
+];
+
+/** Docker's own commands on what stacks are made of. */
+export const objectCommands: readonly CommandSpec[] = [
+  volume,
+  network,
+  {
+    ...replicaInspect,
+    usage: '[OPTIONS] NAME|ID [NAME|ID...]',
+    summary: 'Print all about replicas, images, networks and volumes as JSON',
+    examples: [
+      'hypr inspect shop-db-1',
+      "hypr inspect -f '{{.State.Health.Status}}' shop-db-1",
+      "hypr inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' shop-db-1",
+    ],
+    flags: [
+      inspectFormat,
+      string('type', 'container, image, network or volume', { value: 'TYPE' }),
+      bool('s,size', 'Sizes of files', { ignored: 'the sizes of all are told by: hypr system df' }),
+    ],
+    load: async () => (await import('../commands/inspect.ts')).runObjectInspect,
+  },
+  {
+    name: 'container',
+    usage: 'COMMAND',
+    summary: 'Commands on replicas: inspect',
+    hidden: true,
+    commands: [
+      replicaInspect,
+      ...OF_SERVICES.map((name) =>
+        refusedCommand(
+          name,
+          'A command on a container',
+          `replicas are reached by their service; use: hypr ${name === 'ls' || name === 'list' ? 'ps' : name}`,
+        ),
+      ),
+    ],
+  },
+];
+
+const sockets = "each stack's supervisor has its API on a unix socket (docs/architecture.md, The API)";
+
+/** What the seeds and HYPR have names for, and hypr does not do. */
+export const seedCommands: readonly CommandSpec[] = [
+  refusedCommand(
+    'dns',
+    'DNS for the host',
+    'names of services are answered inside their stack, and nothing answers .hypr for the host; publish a port and ask where it is: hypr port SERVICE PORT',
+  ),
+  ...['proxy', 'ingress'].map((name) =>
+    refusedCommand(
+      name,
+      'Names in the browser',
+      'there is no proxy for web.shop.hypr and the like; publish a port and ask where it is: hypr port SERVICE PORT',
+    ),
+  ),
+  refusedCommand(
+    'gpu',
+    'GPUs',
+    'GPUs of the host are not passed into a machine: VFIO needs root and a card that the host gives up, and Metal is for macOS; let the service use the processor',
+  ),
+  ...['serve', 'api', 'daemon', 'hyprd'].map((name) =>
+    refusedCommand(name, 'A daemon', `there is no daemon, and nothing listens on TCP ports 41000 to 41003; ${sockets}`),
+  ),
+  refusedCommand('debug', 'Debugging', 'there is no such command; use: hypr doctor, hypr inspect, hypr network inspect'),
+].map((command) => ({ ...command, hidden: true }));

@@ -1,0 +1,79 @@
+import { bool, type CommandSpec, string } from '../core/command-spec.ts';
+import { refusedCommand } from './refusal.ts';
+
+const config: CommandSpec = {
+  name: 'config',
+  usage: '[OPTIONS] [SERVICE...]',
+  summary: 'Print the Compose file as it is understood',
+  examples: ['hypr config', 'hypr config --format json', 'hypr config --services', 'hypr config -q && echo valid'],
+  flags: [
+    string('format', 'yaml or json', { value: 'FORMAT' }),
+    bool('q,quiet', 'Check only'),
+    bool('services', 'Print names of services'),
+    bool('volumes', 'Print names of volumes'),
+    bool('networks', 'Print names of networks'),
+    bool('models', 'Print names of models'),
+    bool('images', 'Print names of images'),
+    bool('profiles', 'Print names of profiles'),
+    string('hash', 'Print configuration hashes, "*" for all', { value: 'SERVICE,…' }),
+    bool('variables', 'Print the variables that are used'),
+    bool('environment', 'Print the environment used for variables'),
+    bool('no-interpolate', 'Leave ${VARIABLES} as they are'),
+    bool('no-normalize', 'Do not fill in what is implied'),
+    bool('no-path-resolution', 'Leave relative paths'),
+    bool('no-consistency', 'Do not check that parts fit together'),
+    bool('no-env-resolution', 'Do not read env_file of services'),
+    bool('resolve-image-digests', 'Name images by their digest, asked of their registries'),
+    bool('lock-image-digests', 'Print an override file that pins the images'),
+    string('explain', 'Say where a value comes from', { value: 'services.web.image' }),
+    string('o,output', 'Write to a file', { value: 'FILE' }),
+  ],
+  load: async () => (await import('../commands/config.ts')).runConfig,
+};
+
+/** Commands of docker compose that hypr refuses, with the reason. */
+const refused: readonly CommandSpec[] = [
+  refusedCommand(
+    'commit',
+    'Image from a replica',
+    'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build',
+  ),
+  refusedCommand('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),
+  { ...refusedCommand('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },
+  { ...refusedCommand('alpha', 'Experiments of docker compose', 'hypr has no experimental commands'), hidden: true },
+  { ...refusedCommand('convert', 'Old name of config', 'it was removed from docker compose; use: hypr config'), hidden: true },
+];
+
+export const stackCommands: readonly CommandSpec[] = [config, ...refused];
+
+/** Docker's own commands that somebody may try: what there is instead. */
+const notHere: readonly CommandSpec[] = [
+  refusedCommand('info', 'About this host', 'there is no daemon to ask; use: hypr doctor, hypr system df'),
+].map((command) => ({ ...command, hidden: true }));
+
+export const versionCommand: CommandSpec = {
+  name: 'version',
+  usage: '[OPTIONS]',
+  summary: 'Print the version',
+  flags: [string('f,format', 'pretty or json', { value: 'FORMAT' }), bool('short', 'Print the number only')],
+  load: async () => (await import('../commands/version.ts')).runVersion,
+};
+
+export const hostCommands: readonly CommandSpec[] = [
+  {
+    name: 'setup',
+    usage: '',
+    summary: 'Fetch and check everything hypr needs, once',
+    maxArgs: 0,
+    load: async () => (await import('../commands/setup.ts')).runSetup,
+  },
+  {
+    name: 'doctor',
+    usage: '[OPTIONS]',
+    summary: 'Check this host and say what to do about what is missing',
+    flags: [string('format', 'text or json', { value: 'FORMAT' })],
+    maxArgs: 0,
+    load: async () => (await import('../commands/setup.ts')).runDoctor,
+  },
+  ...notHere,
+];

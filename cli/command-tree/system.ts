@@ -1,0 +1,68 @@
+import { bool, type CommandSpec, list, string } from '../core/command-spec.ts';
+
+const force = bool('f,force', 'Do not ask');
+const until = list('filter', 'Only what is older: until=24h', { value: 'KEY=VALUE' });
+
+/** `hypr image prune`, beside the other commands on images. */
+export const imagePrune: CommandSpec = {
+  name: 'prune',
+  usage: '[OPTIONS]',
+  summary: 'Remove images that nothing uses',
+  flags: [bool('a,all', 'Those with a name, too, unless a replica was made from them'), force],
+  maxArgs: 0,
+  load: async () => (await import('../commands/system.ts')).runImagePrune,
+};
+
+/** Commands on what hypr keeps on the disk. */
+export const systemCommands: readonly CommandSpec[] = [
+  {
+    name: 'system',
+    usage: 'COMMAND',
+    summary: 'Commands on the disk: df, prune, check',
+    commands: [
+      {
+        name: 'df',
+        usage: '[OPTIONS]',
+        summary: 'Show what takes space on the disk',
+        flags: [string('format', 'table, json, or a Go template', { value: 'FORMAT' })],
+        maxArgs: 0,
+        load: async () => (await import('../commands/system.ts')).runSystemDf,
+      },
+      {
+        name: 'prune',
+        usage: '[OPTIONS]',
+        summary: 'Remove images and builds that nothing uses',
+        flags: [
+          bool('a,all', 'Images with a name, too, unless a replica was made from them'),
+          bool('volumes', 'Anonymous volumes of stacks that are gone, too'),
+          until,
+          force,
+        ],
+        maxArgs: 0,
+        load: async () => (await import('../commands/system.ts')).runSystemPrune,
+      },
+      {
+        name: 'check',
+        usage: '',
+        summary: 'Read every image against its digest',
+        maxArgs: 0,
+        load: async () => (await import('../commands/system.ts')).runSystemCheck,
+      },
+    ],
+  },
+  {
+    name: 'builder',
+    usage: 'COMMAND',
+    summary: 'Commands on builds: prune',
+    commands: [
+      {
+        name: 'prune',
+        usage: '[OPTIONS]',
+        summary: 'Remove the build cache',
+        flags: [bool('a,all', 'Accepted; everything is removed'), until, force],
+        maxArgs: 0,
+        load: async () => (await import('../commands/system.ts')).runBuilderPrune,
+      },
+    ],
+  },
+];

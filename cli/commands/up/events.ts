@@ -1,0 +1,21 @@
+import type { EngineEvent } from '../../../engine/model/events.ts';
+import type { Flags } from '../../core/flags.ts';
+import { feedEvent, type ProgressRenderer } from '../../render/types.ts';
+
+/**
+ * What `up` and `create` show of what happens. As in docker compose, `--quiet-pull` leaves out the layers of images, and
+ * `--quiet-build` the steps of builds; that an image is pulled or built stays.
+ */
+export const upEvents = (renderer: ProgressRenderer, flags: Flags): ((event: EngineEvent) => void) => {
+  const quiet = new Set(flags.given().flatMap(({ name }) => (name.startsWith('quiet-') && flags.bool(name) ? [name] : [])));
+  const isHidden = (event: EngineEvent): boolean =>
+    (event.type === 'build' && quiet.has('quiet-build')) || (isLayer(event) && quiet.has('quiet-pull'));
+  return (event) => {
+    if (!isHidden(event)) {
+      feedEvent(renderer, event);
+    }
+  };
+};
+
+const isLayer = (event: EngineEvent): boolean =>
+  event.type === 'progress' && event.progress.status !== 'error' && event.progress.parentId?.startsWith('Image ') === true;

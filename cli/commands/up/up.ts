@@ -1,0 +1,111 @@
+import { HyprError } from '../../../base/errors.ts';
+import type { Project } from '../../../compose/model/model.ts';
+import type { Stack, UpOptions } from '../../../engine/model/types.ts';
+import type { Handler, Invocation } from '../../core/command-spec.ts';
+import { say } from '../../core/output.ts';
+import { parallelLimit } from '../../core/parallel.ts';
+import { checkServices, loadBuildable, openStack } from '../../core/project.ts';
+import { canAnimate } from '../../core/style.ts';
+import { checkUpFlags, createOptions, parseScale, plainUp, upOptions } from '../../core/up-options.ts';
+import { createBuildingRenderer } from '../../render/with-builds.ts';
+import { upEvents } from './events.ts';
+
+/** `up`: in the background, as a stream of logs, or as the dashboard. */
+export const runUp: Handler = async (invocation) => {
+  const { args, flags } = invocation;
+  checkUpFlags(flags);
+  const options = withEnvironment(upOptions(flags, args), invocation);
+  const project = await loadBuildable(invocation, args);
+  checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
+  const from = flags.string('exit-code-from');
+  checkServices(from ? [from] : [], project.services);
+  return openStack(invocation, project.name, async (stack) => {
+    if (flags.bool('dry-run')) {
+      return printPlan(invocation, stack, project, options);
+    }
+    if (flags.bool('detach') || options.wait || options.noStart) {
+      return upDetached(invocation, stack, project, options);
+    }
+    if (wantsDashboard(invocation)) {
+      const { runDashboard } = await import('../../dashboard/run-dashboard.tsx');
+      return runDashboard({ invocation, stack, project, options });
+    }
+    const { upAttached } = await import('./attached.ts');
+    return upAttached({ invocation, stack, project, options });
+  });
+};
+
+/** `create`: everything of `up` but the start. */
+export const runCreate: Handler = async (invocation) => {
+  const { args, flags } = invocation;
+  if (flags.bool('build') && flags.bool('no-build')) {
+    throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
+  }
+  const options = withEnvironment(createOptions(flags, args), invocation);
+  const project = await loadBuildable(invocation, args);
+  checkServices(Object.keys(options.scale), project.services);
+  return openStack(invocation, project.name, (stack) =>
+    flags.bool('dry-run') ? printPlan(invocation, stack, project, options) : upDetached(invocation, stack, project, options),
+  );
+};
+
+/** `scale web=3`: an `up` of these services that leaves existing replicas as they are. */
+export const runScale: Handler = async (invocation) => {
+  const scale = parseScale(invocation.args);
+  const services = Object.keys(scale);
+  const project = await loadBuildable(invocation, services);
+  const options = { ...plainUp(services), scale, noRecreate: true, noDeps: invocation.flags.bool('no-deps') };
+  return openStack(invocation, project.name, (stack) => upDetached(invocation, stack, project, options));
+};
+
+const upDetached = async (invocation: Invocation, stack: Stack, project: Project, options: UpOptions): Promise<number> => {
+  const { context, flags } = invocation;
+  const renderer = await createBuildingRenderer(context, flags, invocation.command.name);
+  try {
+    await stack.up(project, options, upEvents(renderer, flags), context.interrupts.signal);
+  } finally {
+    renderer.close();
+  }
+  if (!options.noStart && context.stderr.isTTY) {
+    const { formatSummary } = await import('../../format/summary.ts');
+    const summary = formatSummary(await stack.ps(), project.name);
+    if (summary !== '') {
+      say(context, summary);
+    }
+  }
+  return 0;
+};
+
+const printPlan = async ({ context }: Invocation, stack: Stack, project: Project, options: UpOptions): Promise<number> => {
+  const plan = await stack.plan(project, options);
+  context.stdout.write(plan.endsWith('\n') || plan === '' ? plan : `${plan}\n`);
+  return 0;
+};
+
+/** The dashboard needs a terminal on all sides; COMPOSE_MENU=0, --menu=false and CI say no. */
+const wantsDashboard = ({ context, flags }: Invocation): boolean => {
+  const asked = flags.tristate('ui') ?? flags.tristate('menu');
+  const refused = asked === false || flags.bool('no-ui') || flags.bool('stream') || usesStreamFlags(flags);
+  const terminal = context.stdin.isTTY === true && canAnimate(context.stdout, context.env);
+  if (asked === true && !terminal) {
+    throw new HyprError('HYPR_USAGE', 'the dashboard needs a terminal for input and output', {
+      hint: 'leave --ui away, or use: hypr up -d',
+    });
+  }
+  if (refused || !terminal || flags.string('ansi') === 'never' || flags.bool('no-ansi')) {
+    return false;
+  }
+  return asked === true || (!/^(0|false)$/i.test(context.env.COMPOSE_MENU ?? '') && !context.env.CI);
+};
+
+/** Flags that are about the stream of logs, or about ending with it. */
+const usesStreamFlags = (flags: Invocation['flags']): boolean =>
+  ['abort-on-container-exit', 'abort-on-container-failure', 'no-color', 'no-log-prefix', 'timestamps'].some((name) => flags.bool(name)) ||
+  flags.string('exit-code-from') !== undefined;
+
+/** What COMPOSE_* variables say, and flags of all commands. */
+const withEnvironment = (options: UpOptions, { context: { env }, flags }: Invocation): UpOptions => ({
+  ...options,
+  ...(/^(1|true)$/i.test(env.COMPOSE_REMOVE_ORPHANS ?? '') ? { removeOrphans: true } : {}),
+  ...parallelLimit(flags, env),
+});

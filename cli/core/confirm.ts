@@ -1,0 +1,18 @@
+import { createInterface } from 'node:readline/promises';
+import { HyprError } from '../../base/errors.ts';
+import type { CliContext } from './context.ts';
+
+/** Asks on a terminal; without one there is nobody to ask, which is an error and not a yes. `force` is the command that does not ask. */
+export const confirm = async (context: CliContext, question: string, force: string): Promise<boolean> => {
+  if (context.stdin.isTTY !== true) {
+    throw new HyprError('HYPR_USAGE', 'this asks before it removes anything, and standard input is not a terminal', {
+      hint: `say yes with: ${force}`,
+    });
+  }
+  const reader = createInterface({ input: context.stdin, output: context.stderr });
+  try {
+    return /^y(es)?$/i.test((await reader.question(question, { signal: context.interrupts.signal })).trim());
+  } finally {
+    reader.close();
+  }
+};

@@ -1,0 +1,67 @@
+import type { Place } from '../../base/errors.ts';
+import type { Project } from '../../compose/model/model.ts';
+import type { EngineApi } from '../../engine/model/types.ts';
+import type { Interrupts } from './interrupts.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface OutputStream extends NodeJS.WritableStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+export interface InputStream extends NodeJS.ReadableStream {
+  readonly isTTY?: boolean;
+  setRawMode?(mode: boolean): unknown;
+  ref?(): unknown;
+  unref?(): unknown;
+}
+
+/** Where the model comes from; the fields are docker compose's root flags. */
+export interface ProjectOptions {
+  readonly files: readonly string[];
+  readonly projectName: string | undefined;
+  readonly projectDirectory: string | undefined;
+  readonly envFiles: readonly string[];
+  readonly profiles: readonly string[];
+  /** Services named on the command line: their profiles are switched on. */
+  readonly services: readonly string[];
+  /** The command may build images of these services. */
+  readonly builds?: boolean;
+  /** Keep networks and volumes that no service uses. */
+  readonly allResources: boolean;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+export interface ConfigOutput {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The outside world of a command. Tests give their own; `wiring.ts` gives the process's. */
+export interface CliContext {
+  readonly stdin: InputStream;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly home: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly interrupts: Interrupts;
+  readonly terminal: Terminal;
+  /** Lazy: `--version` and `config` must load none of the engine. */
+  readonly engine: () => Promise<EngineApi>;
+  readonly loadProject: (options: ProjectOptions) => Promise<Project>;
+  /** Where the value at a path of the project that was loaded last was written, or its nearest parent. */
+  readonly placeOf?: (path: readonly string[]) => Place | undefined;
+  readonly config: (options: ProjectOptions, args: ConfigArgs) => Promise<string>;
+}
+
+/** Flags of `config`, by their long names; `services` are the positional arguments. */
+export interface ConfigArgs {
+  readonly flags: Readonly<Record<string, string | boolean>>;
+  readonly services: readonly string[];
+}

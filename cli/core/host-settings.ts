@@ -1,0 +1,34 @@
+import { HyprError } from '../../base/errors.ts';
+
+export interface Host {
+  readonly platform: string;
+  readonly arch: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/**
+ * What this host or its environment asks for that hypr does not have: throws HYPR_UNSUPPORTED where machines could not run or
+ * would be other ones than asked for, gives warnings for the rest.
+ */
+export const checkHostSettings = ({ platform, arch, env }: Host): string[] => {
+  if (platform !== 'linux' || arch !== 'x64') {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `hypr runs on Linux x86-64 for now, and this is ${platform} ${arch}: there is no backend for it`,
+      {
+        hint: 'the backends of HYPR for macOS (libkrun) are not here; use a Linux host or virtual machine',
+      },
+    );
+  }
+  const vmm = env.HYPR_VMM ?? '';
+  if (vmm !== '' && vmm.toLowerCase() !== 'qemu') {
+    throw new HyprError('HYPR_UNSUPPORTED', `HYPR_VMM is ${JSON.stringify(vmm)}, and the only backend is QEMU`, {
+      hint: 'unset HYPR_VMM; between KVM and software emulation chooses HYPR_ACCEL=kvm|tcg',
+    });
+  }
+  return isOn(env.HYPR_OTLP_ENABLED)
+    ? ['HYPR_OTLP_ENABLED has no effect: traces are not sent anywhere; HYPR_TRACE=FILE writes one for chrome://tracing']
+    : [];
+};
+
+const isOn = (value: string | undefined): boolean => value !== undefined && value !== '' && !/^(0|false|off|no)$/i.test(value);

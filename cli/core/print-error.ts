@@ -1,0 +1,73 @@
+import { type ErrorCode, formatPlace, type HyprError, toHyprError } from '../../base/errors.ts';
+import { sanitiseName, sanitiseText } from '../../base/sanitise.ts';
+import { mapFrames } from '../../base/source-frames.ts';
+import { createPaint, type Paint } from './style.ts';
+
+export interface ErrorStyle {
+  readonly color: boolean;
+  /** One JSON line, for `--progress json`. */
+  readonly json: boolean;
+  readonly unicode: boolean;
+  readonly columns: number;
+  /** Show the stack of every error. */
+  readonly verbose?: boolean;
+}
+
+/**
+ * An error as a person reads it: what is wrong and its code, where and who, what to do. Only a bug of
+ * hypr's shows a stack. Ends with a newline.
+ */
+export const formatError = (error: unknown, style: ErrorStyle): string => {
+  const known = toHyprError(error);
+  if (style.json) {
+    return `${JSON.stringify({ error: true, message: known.message, code: known.code })}\n`;
+  }
+  const paint = createPaint(style.color);
+  const lines = [
+    ...headline(known, style, paint),
+    ...placeLines(known),
+    ...known.details.flatMap((detail) => sanitiseText(detail).split('\n')).map((line) => `  ${line}`),
+    ...innerErrors(error),
+    ...bugLines(known, style, paint),
+    ...(known.hint ? [`  ${paint('green', 'fix:')} ${sanitiseText(known.hint).replaceAll('\n', '\n       ')}`] : []),
+  ];
+  return `${lines.join('\n')}\n`;
+};
+
+const headline = (error: HyprError, style: ErrorStyle, paint: Paint): string[] => {
+  const [first = '', ...rest] = sanitiseText(error.message).split('\n');
+  const mark = style.unicode ? '✗' : 'x';
+  const gap = Math.max(2, Math.min(style.columns, 100) - first.length - error.code.length - 2);
+  return [`${paint('red', `${mark} ${first}`)}${' '.repeat(gap)}${paint('dim', error.code)}`, ...rest.map((line) => `  ${line}`)];
+};
+
+/** The place, unless the message or the details show it already. */
+const placeLines = (error: HyprError): string[] => {
+  if (error.where === undefined) {
+    return [];
+  }
+  const place = sanitiseName(formatPlace(error.where));
+  return [error.message, ...error.details].some((text) => text.includes(place)) ? [] : [`  at ${place}`];
+};
+
+/** Several things failed together: each with its own message. */
+const innerErrors = (error: unknown): string[] => {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const inner = [error, cause].find((candidate): candidate is AggregateError => candidate instanceof AggregateError);
+  return (inner?.errors ?? []).slice(0, 20).map((each) => `  - ${sanitiseName(toHyprError(each).message)}`);
+};
+
+const bugLines = (error: HyprError, style: ErrorStyle, paint: Paint): string[] => {
+  if (error.isUserError && !style.verbose) {
+    return [];
+  }
+  const stack = mapFrames((error.cause instanceof Error ? error.cause.stack : error.stack) ?? '');
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
+  const note = error.isUserError
+    ? []
+    : ['  this is a mistake of hypr, not yours; please report it with these lines and the output of: hypr doctor'];
+  return [...frames.slice(0, 12).map((line) => paint('dim', `  ${sanitiseName(line)}`)), ...note];
+};
+
+// Interrupts end with 130 as docker compose's do; everything else is 1.
+export const exitCodeOf = (error: unknown): number => (toHyprError(error).code === ('HYPR_CANCELLED' satisfies ErrorCode) ? 130 : 1);

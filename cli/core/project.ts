@@ -1,0 +1,104 @@
+import { HyprError } from '../../base/errors.ts';
+
+import type { Project } from '../../compose/model/model.ts';
+import { closest } from '../../compose/model/suggest.ts';
+import type { Stack } from '../../engine/model/types.ts';
+import type { CommandSpec, Invocation } from './command-spec.ts';
+import type { ProjectOptions } from './context.ts';
+
+/** The global flags as the loader wants them. */
+export const projectOptions = ({ context, command, flags }: Invocation, services: readonly string[] = []): ProjectOptions => ({
+  files: flags.list('file'),
+  projectName: flags.string('project-name'),
+  projectDirectory: flags.string('project-directory') ?? (hasOwn(command, 'workdir') ? undefined : flags.string('workdir')),
+  envFiles: flags.list('env-file'),
+  profiles: flags.list('profile'),
+  services,
+  allResources: flags.bool('all-resources'),
+  env: context.env,
+  cwd: context.cwd,
+});
+
+/** `exec -w` is a folder in the service, where the global flag of that name is an old one for the project's. */
+const hasOwn = (command: CommandSpec, flag: string): boolean => command.flags?.some((spec) => spec.name === flag) === true;
+
+/** Loads the model; services that it does not have are an error with a guess at what was meant. */
+export const loadProject = (invocation: Invocation, services: readonly string[] = []): Promise<Project> =>
+  loadWith(invocation, projectOptions(invocation, services));
+
+/** As loadProject, for commands that may build: what cannot be built is refused with its place. */
+export const loadBuildable = (invocation: Invocation, services: readonly string[] = []): Promise<Project> =>
+  loadWith(invocation, { ...projectOptions(invocation, services), builds: true });
+
+const loadWith = async ({ context }: Invocation, options: ProjectOptions): Promise<Project> => {
+  const { services } = options;
+  const project = await context.loadProject(options);
+  checkServices(services, { ...project.services, ...project.disabledServices });
+  return project;
+};
+
+/**
+ * The stack a command means. As in docker compose, `-p NAME` (or COMPOSE_PROJECT_NAME, when there is no
+ * file) is enough: then there is no model and the recorded state is all that is known.
+ */
+export const findStack = async (invocation: Invocation): Promise<{ name: string; project: Project | undefined }> => {
+  const { context, flags } = invocation;
+  const name = flags.string('project-name');
+  if (name && flags.list('file').length === 0) {
+    return { name: checkStackName(name), project: undefined };
+  }
+  try {
+    const project = await context.loadProject(projectOptions(invocation));
+    return { name: project.name, project };
+  } catch (error) {
+    const fromEnv = context.env.COMPOSE_PROJECT_NAME;
+    if (fromEnv && error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
+      return { name: checkStackName(fromEnv), project: undefined };
+    }
+    throw error;
+  }
+};
+
+/** The name alone, for commands that need nothing else of the model. */
+export const findStackName = async (invocation: Invocation): Promise<string> => (await findStack(invocation)).name;
+
+/** Opens the stack of a command that needs no model, runs `work`, closes it on every path. */
+export const withStack = async <T>(
+  invocation: Invocation,
+  work: (stack: Stack, project: Project | undefined) => Promise<T>,
+): Promise<T> => {
+  const { name, project } = await findStack(invocation);
+  return openStack(invocation, name, (stack) => work(stack, project));
+};
+
+export const openStack = async <T>({ context }: Invocation, name: string, work: (stack: Stack) => Promise<T>): Promise<T> => {
+  const engine = await context.engine();
+  const stack = await engine.openStack({ name, onNotice: (message) => context.stderr.write(`warning: ${message}\n`) });
+  try {
+    return await work(stack);
+  } finally {
+    await stack.close();
+  }
+};
+
+/** Throws COMPOSE_NO_SERVICE for the first name that is not a key of `known`. */
+export const checkServices = (names: readonly string[], known: Readonly<Record<string, unknown>>): void => {
+  for (const name of names) {
+    if (!Object.hasOwn(known, name)) {
+      const guess = closest(name, Object.keys(known));
+      const there = Object.keys(known).sort().join(', ');
+      throw new HyprError('COMPOSE_NO_SERVICE', `no such service: ${name}`, {
+        hint: guess ? `did you mean ${guess}?` : there ? `services are: ${there}` : 'the stack has no services',
+      });
+    }
+  }
+};
+
+const checkStackName = (name: string): string => {
+  if (!/^[a-z0-9][a-z0-9_-]*$/.test(name)) {
+    throw new HyprError('HYPR_USAGE', `"${name}" cannot be the name of a stack`, {
+      hint: 'use lower-case letters, digits, "-" and "_", starting with a letter or digit',
+    });
+  }
+  return name;
+};

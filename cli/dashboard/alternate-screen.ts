@@ -1,0 +1,60 @@
+import type { CliContext } from '../core/context.ts';
+
+const ENTER = '\u001b[?1049h\u001b[2J\u001b[H\u001b[?25l';
+const LEAVE = '\u001b[?25h\u001b[?1049l';
+
+/**
+ * The alternate screen with something mounted on it. Mounted anew after a resize and after Ctrl-Z, because
+ * what Ink believes to be on the screen is then no longer there. Left through the one Terminal.
+ */
+export class Screen {
+  readonly #context: CliContext;
+  readonly #mount: () => () => void;
+  #unmount: (() => void) | undefined;
+  #leave: (() => void) | undefined;
+  #resizing: NodeJS.Timeout | undefined;
+
+  constructor(context: CliContext, mount: () => () => void) {
+    this.#context = context;
+    this.#mount = mount;
+  }
+
+  enter(): void {
+    const { stdout, terminal } = this.#context;
+    this.#leave = terminal.enter({
+      enter: () => stdout.write(ENTER),
+      leave: () => {
+        this.#context.stdin.setRawMode?.(false);
+        stdout.write(LEAVE);
+      },
+    });
+    stdout.on('resize', this.#onResize);
+    this.#unmount = this.#mount();
+  }
+
+  leave(): void {
+    clearTimeout(this.#resizing);
+    this.#context.stdout.removeListener('resize', this.#onResize);
+    this.#unmount?.();
+    this.#unmount = undefined;
+    this.#leave?.();
+    this.#leave = undefined;
+  }
+
+  /** Ctrl-Z: gives the terminal back, stops the process as a shell expects, and comes back on `fg`. */
+  suspend(): void {
+    this.leave();
+    process.once('SIGCONT', () => this.enter());
+    process.kill(process.pid, 'SIGTSTP');
+  }
+
+  // A window being dragged sends many sizes; the last one counts.
+  readonly #onResize = (): void => {
+    clearTimeout(this.#resizing);
+    this.#resizing = setTimeout(() => {
+      this.#unmount?.();
+      this.#context.stdout.write('\u001b[2J\u001b[H\u001b[?25l');
+      this.#unmount = this.#mount();
+    }, 50);
+  };
+}

@@ -1,0 +1,185 @@
+import { spawn } from 'node:child_process';
+import { render } from 'ink';
+import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import type { ServiceVerb } from '../../engine/model/types.ts';
+import type { AttachedUp } from '../commands/up/attached.ts';
+import type { CliContext } from '../core/context.ts';
+import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
+import { plainVerb } from '../core/verb-options.ts';
+import { formatSummary } from '../format/summary.ts';
+import { createRenderer } from '../render/create.ts';
+import { feedEvent } from '../render/types.ts';
+import { Screen } from './alternate-screen.ts';
+import type { Effects } from './control.ts';
+import { Dashboard } from './dashboard.tsx';
+import { DashboardModel } from './model.ts';
+
+type Ending = { readonly how: 'detach' | 'stop' | 'interrupt' } | { readonly how: 'failed'; readonly error: unknown };
+
+/**
+ * Attached `up` as a full-screen dashboard. Ends by `d` (0), `q` (0, stack stopped if so answered), Ctrl-C
+ * (stack stopped, 130), or by the failure of `up`, which is thrown once the normal screen is back.
+ */
+export const runDashboard = async (up: AttachedUp): Promise<number> => {
+  const { context } = up.invocation;
+  const model = new DashboardModel({ stack: up.stack.name, now: context.now });
+  const session = new DashboardSession(up, model);
+  const release = context.interrupts.take(() => session.effects.interrupt());
+  try {
+    const ending = await session.run();
+    if (ending.how === 'failed') {
+      throw ending.error;
+    }
+    if (ending.how !== 'detach') {
+      await stopStack(up, context);
+    }
+    await printSummary(up, context);
+    return ending.how === 'interrupt' ? 130 : 0;
+  } finally {
+    model.close();
+    release();
+  }
+};
+
+class DashboardSession {
+  readonly effects: Effects;
+  readonly #up: AttachedUp;
+  readonly #model: DashboardModel;
+  readonly #context: CliContext;
+  readonly #over = new AbortController();
+  readonly #ended: Promise<Ending>;
+  #end: (ending: Ending) => void = () => {};
+  #screen: Screen | undefined;
+
+  constructor(up: AttachedUp, model: DashboardModel) {
+    this.#up = up;
+    this.#model = model;
+    this.#context = up.invocation.context;
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.effects = {
+      verb: (verb, service) => void this.#operate(verb, () => this.#runVerb(verb, service)),
+      openUrl: (url) => openUrl(url, (message) => model.change({ message })),
+      copy: (text) => this.#context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
+      interrupt: () => this.#end({ how: 'interrupt' }),
+      leave: (how) => this.#end({ how }),
+      suspend: () => this.#screen?.suspend(),
+    };
+  }
+
+  /** Resolves with the normal screen back. */
+  async run(): Promise<Ending> {
+    this.#screen = new Screen(this.#context, () => this.#mount());
+    const watched = this.#watch();
+    const started = this.#operate('up', async () => {
+      const { stack, project, options } = this.#up;
+      await stack.up(project, options, (event) => this.#model.apply(event), this.#over.signal);
+    }).catch((error) => this.#end({ how: 'failed', error }));
+    try {
+      this.#screen.enter();
+      return await this.#ended;
+    } finally {
+      this.#screen.leave();
+      this.#over.abort(new HyprError('HYPR_CANCELLED', 'the dashboard was closed'));
+      await Promise.allSettled([watched, started]);
+    }
+  }
+
+  #mount(): () => void {
+    const { stdin, stdout, env } = this.#context;
+    const columns = Math.max(40, stdout.columns ?? 80);
+    const rows = Math.max(8, stdout.rows ?? 24);
+    const color = wantsColour(stdout, env, this.#up.invocation.flags);
+    const look = { paint: createPaint(color), color, unicode: hasUnicode(env), columns, rows };
+    const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} />, {
+      stdin: stdin as NodeJS.ReadStream,
+      stdout: stdout as NodeJS.WriteStream,
+      exitOnCtrlC: false,
+      patchConsole: true,
+      // Ink 6.8's incremental mode starts one row too low whenever the frame is not exactly as high as the terminal.
+      incrementalRendering: false,
+      maxFps: 30,
+    });
+    return () => app.unmount();
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      for await (const event of this.#up.stack.events({ logs: true, usage: true, start: true }, this.#over.signal)) {
+        // Progress comes with the operations of this dashboard; others' would show up twice.
+        if (event.type !== 'progress') {
+          this.#model.apply(event);
+        }
+      }
+      this.#model.change({ message: 'the stack has gone; q leaves' });
+    } catch (error) {
+      if (!this.#over.signal.aborted || !isAbort(error)) {
+        this.#end({ how: 'failed', error });
+      }
+    }
+  }
+
+  async #runVerb(verb: ServiceVerb, service: string): Promise<void> {
+    const { stack, project } = this.#up;
+    try {
+      await stack.verb(verb, project, plainVerb([service]), (event) => this.#model.apply(event), this.#over.signal);
+      this.#model.change({ message: `${service}: ${verb} done` });
+    } catch (error) {
+      this.#model.change({ message: `${service}: ${verb} failed: ${messageOf(error)}` });
+    }
+  }
+
+  async #operate(name: string, work: () => Promise<void>): Promise<void> {
+    this.#model.beginOperation(name);
+    try {
+      await work();
+    } finally {
+      this.#model.endOperation();
+    }
+  }
+}
+
+/** On the normal screen, with the usual progress; a further Ctrl-C kills, one more leaves. */
+const stopStack = async ({ invocation, stack, project, options }: AttachedUp, context: CliContext): Promise<void> => {
+  context.stderr.write('Gracefully Stopping... press Ctrl+C again to force\n');
+  const stopping = new AbortController();
+  const renderer = await createRenderer(context, invocation.flags, 'stop');
+  const run = (verb: 'stop' | 'kill', signal: AbortSignal): Promise<void> =>
+    stack.verb(verb, project, { ...plainVerb([]), timeout: options.timeout }, (event) => feedEvent(renderer, event), signal);
+  let presses = 0;
+  const release = context.interrupts.take(() => {
+    presses += 1;
+    if (presses === 1) {
+      stopping.abort(new HyprError('HYPR_CANCELLED', 'forced'));
+    } else {
+      context.interrupts.force();
+    }
+  });
+  try {
+    await run('stop', stopping.signal).catch((error) => {
+      if (!stopping.signal.aborted) {
+        throw error;
+      }
+      return run('kill', new AbortController().signal);
+    });
+  } finally {
+    release();
+    renderer.close();
+  }
+};
+
+const printSummary = async ({ stack }: AttachedUp, context: CliContext): Promise<void> => {
+  const summary = formatSummary(await stack.ps(), stack.name);
+  if (summary !== '') {
+    context.stderr.write(`${stack.name} is running:\n${summary}\nstop it with: hypr -p ${stack.name} down\n`);
+  }
+};
+
+/** Never through a shell; what cannot be opened is said. */
+const openUrl = (url: string, tell: (message: string) => void): void => {
+  const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
+  const child = spawn(program, [url], { stdio: 'ignore', detached: true });
+  child.on('error', () => tell(`${program} is not there; the address is ${url}`));
+  child.unref();
+};

@@ -1,0 +1,75 @@
+import { takeExtraCertificates } from '../../base/host/extra-certificates.ts';
+import { beginSpan, traceProcess } from '../../base/trace.ts';
+import { Interrupts } from '../core/interrupts.ts';
+import { flush } from '../core/output.ts';
+import { exitCodeOf, formatError } from '../core/print-error.ts';
+import { Terminal } from '../core/terminal.ts';
+import type { ProcessOutput } from './wiring.ts';
+
+const SIGPIPE_CODE = 141;
+const SIGHUP_CODE = 129;
+
+const terminal = new Terminal();
+
+/** Every way out of the process goes through here or through the `exit` listener: both restore the terminal. */
+const leave = (code: number): never => {
+  terminal.restore();
+  process.exit(code);
+};
+
+const interrupts = new Interrupts(() => leave(130));
+
+const crash = (error: unknown): never => {
+  terminal.restore();
+  const { env } = process;
+  const stderr = output('stderr');
+  const color = stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
+  stderr.write(formatError(error, { color, json: false, unicode: true, columns: stderr.columns ?? 80 }));
+  return leave(exitCodeOf(error));
+};
+
+/** Nobody reads any more (`hypr logs | head`): ends as a program killed by SIGPIPE does. */
+const onOutputError = (error: NodeJS.ErrnoException): void => {
+  if (error.code === 'EPIPE' || error.code === 'EIO') {
+    leave(SIGPIPE_CODE);
+  }
+  crash(error);
+};
+
+const made = new Set<NodeJS.WriteStream>();
+
+/** Node makes its streams when they are asked for, for 2 ms each, and so do we: most commands say nothing on stderr, some nothing at all. */
+const output: ProcessOutput = (name) => {
+  const stream = process[name];
+  if (!made.has(stream)) {
+    made.add(stream);
+    stream.on('error', onOutputError);
+  }
+  return stream;
+};
+
+/** Runs the command line of this process to its end: signals, streams, exit code. */
+export const runProcess = async (): Promise<void> => {
+  takeExtraCertificates();
+  process.on('exit', () => terminal.restore());
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', crash);
+  process.on('SIGINT', () => interrupts.fire());
+  process.on('SIGTERM', () => interrupts.fire());
+  process.on('SIGHUP', () => leave(SIGHUP_CODE));
+  const argv = process.argv.slice(2);
+  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-v')) {
+    const { HYPR_VERSION } = await import('../core/version.ts');
+    output('stdout').write(`hypr version ${HYPR_VERSION}\n`);
+    return;
+  }
+  traceProcess(`hypr ${argv.join(' ')}`.slice(0, 80));
+  const ended = beginSpan('command');
+  const [{ runCli }, { createContext }] = await Promise.all([import('./run.ts'), import('./wiring.ts')]);
+  const code = await runCli(argv, createContext({ terminal, interrupts, output }));
+  ended();
+  for (const stream of made) {
+    await flush(stream);
+  }
+  leave(code);
+};

@@ -1,0 +1,114 @@
+import type { ExecSession } from '../../engine/model/types.ts';
+import type { CliContext } from '../core/context.ts';
+import { DetachKeys } from '../core/detach-keys.ts';
+import { writeOut } from '../core/output.ts';
+
+const SIGINT = 2;
+const SIGKILL = 9;
+
+export interface SessionOptions {
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  /** The program's input ends with ours; else it stays open for who attaches next. */
+  readonly closeInput: boolean;
+  /** Keys that leave without ending anything, on a terminal; undefined: none. */
+  readonly detachKeys: string | undefined;
+  /** Without a terminal a Ctrl-C is a signal to the program, not an interrupt of the command. */
+  readonly signals?: boolean;
+}
+
+/** Carries a program's input, output, signals and window size until it ends; gives its exit code, 0 when detached. */
+export const carrySession = async (session: ExecSession, options: SessionOptions, context: CliContext): Promise<number> => {
+  const keys = options.tty && options.detachKeys !== undefined ? new DetachKeys(options.detachKeys) : undefined;
+  const left = { detached: false };
+  const undo = [options.tty ? enterRawMode(context, session) : takeInterrupts(context, session, options)];
+  if (options.stdin) {
+    const detach = (): void => {
+      left.detached = true;
+      session.close();
+    };
+    undo.push(forwardInput({ context, session, options, keys, detach }));
+  } else if (options.closeInput) {
+    session.closeStdin();
+  }
+  try {
+    for await (const chunk of session.output) {
+      await writeOut(chunk.stream === 'stderr' ? context.stderr : context.stdout, chunk.data);
+    }
+    return await session.exitCode;
+  } catch (error) {
+    if (left.detached) {
+      return 0;
+    }
+    throw error;
+  } finally {
+    for (const step of undo) {
+      step();
+    }
+  }
+};
+
+/** Size of the window, when it has one. */
+export const sizeOf = ({ stdout }: CliContext): { columns: number; rows: number } | undefined =>
+  stdout.columns && stdout.rows ? { columns: stdout.columns, rows: stdout.rows } : undefined;
+
+/** Keys go to the guest byte by byte, Ctrl-C included; the size follows the window. */
+const enterRawMode = (context: CliContext, session: ExecSession): (() => void) => {
+  const { stdin, stdout } = context;
+  const leave = context.terminal.enter({ enter: () => stdin.setRawMode?.(true), leave: () => stdin.setRawMode?.(false) });
+  const onResize = (): void => {
+    const size = sizeOf(context);
+    if (size) {
+      session.resize(size);
+    }
+  };
+  stdout.on('resize', onResize);
+  return () => {
+    stdout.removeListener('resize', onResize);
+    leave();
+  };
+};
+
+/** Without a terminal in the guest a Ctrl-C is a signal to the command; the second one ends it for sure. */
+const takeInterrupts = (context: CliContext, session: ExecSession, { signals }: SessionOptions): (() => void) =>
+  context.interrupts.take((count) => {
+    if (signals === false) {
+      session.close();
+    } else {
+      session.signal(count === 1 ? SIGINT : SIGKILL);
+    }
+  });
+
+/** What is written faster than it can be sent waits where it comes from. */
+const forwardInput = (input: {
+  context: CliContext;
+  session: ExecSession;
+  options: SessionOptions;
+  keys: DetachKeys | undefined;
+  detach: () => void;
+}): (() => void) => {
+  const { session, options, keys, detach } = input;
+  const { stdin } = input.context;
+  const onData = (chunk: Uint8Array | string): void => {
+    const data = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    const seen = keys?.read(data) ?? { data, detach: false };
+    if (seen.data.length > 0) {
+      stdin.pause();
+      void session.write(seen.data).then(() => stdin.resume());
+    }
+    if (seen.detach) {
+      detach();
+    }
+  };
+  const onEnd = (): void => {
+    if (options.closeInput) {
+      session.closeStdin();
+    }
+  };
+  stdin.on('data', onData).on('end', onEnd).on('error', onEnd);
+  stdin.resume();
+  return () => {
+    stdin.removeListener('data', onData).removeListener('end', onEnd).removeListener('error', onEnd);
+    stdin.pause();
+  };
+};

@@ -1,6 +1,0 @@
-import { VERSION } from '../engine/version.ts';
-
-export const HYPR_VERSION = VERSION;
-
-/** The docker compose whose commands, flags and formats hypr follows; tools compare it as a semantic version. */
-export const COMPOSE_VERSION = '5.5.0';

@@ -1,0 +1,242 @@
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { type DotenvOptions, parseDotenv } from '../interpolate/dotenv.ts';
+import type { LoadOptions } from '../model/options.ts';
+import type { Warnings } from '../model/warnings.ts';
+import { Origins } from '../source/origins.ts';
+import { errorAt, type Mark } from '../source/source.ts';
+import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
+import { readSource, statOf } from './read-file.ts';
+
+/** What to load, from where, with which variables. */
+export interface Discovered {
+  /** Absolute paths; `-` is standard input. */
+  readonly files: readonly string[];
+  readonly workingDir: string;
+  readonly environment: Map<string, string>;
+  readonly profiles: readonly string[];
+  readonly origins: Origins;
+}
+
+/**
+ * Finds files, working folder, variables and profiles in the order of docker compose: the process's
+ * environment always wins; then `.env` here (or the `--env-file`s), which may set COMPOSE_FILE; then
+ * the `.env` next to the first file.
+ * @throws COMPOSE_NOT_FOUND, COMPOSE_ENV_FILE
+ */
+export const discover = async (options: LoadOptions, warnings: Warnings): Promise<Discovered> => {
+  const environment = new Map<string, string>();
+  for (const [name, value] of Object.entries(options.env ?? process.env)) {
+    if (value !== undefined) {
+      environment.set(name, value);
+    }
+  }
+  setDefault(environment, 'PWD', options.cwd);
+  const origins = new Origins(options.env ?? process.env);
+  const context: Context = { options, environment, warnings, origins, files: absoluteFiles(options.files ?? [], options.cwd) };
+  await loadEnvFiles(context);
+  if (context.files.length === 0) {
+    context.files = filesFromEnvironment(context) ?? defaultFiles(workingDirOf(context), warnings);
+    await loadEnvFiles(context);
+  }
+  if (context.files.length === 0) {
+    throw new HyprError('COMPOSE_NOT_FOUND', `no Compose file in ${workingDirOf(context)} or a folder above it`, {
+      hint: 'write a compose.yaml, or name a file with -f',
+    });
+  }
+  const fromEnv = environment.get('COMPOSE_PROFILES')?.split(',') ?? [];
+  return {
+    files: context.files,
+    workingDir: workingDirOf(context),
+    environment,
+    origins,
+    profiles:
+      options.profiles === undefined || options.profiles.length === 0
+        ? fromEnv.map((name) => name.trim()).filter(Boolean)
+        : options.profiles,
+  };
+};
+
+/** The project's name: -p, COMPOSE_PROJECT_NAME, the last `name:` of the files, the folder's name. */
+export const projectName = (
+  options: LoadOptions,
+  found: Discovered,
+  named: { readonly text: string; readonly mark: Mark } | undefined,
+): string => {
+  const explicit = options.projectName || found.environment.get('COMPOSE_PROJECT_NAME');
+  if (explicit) {
+    if (normalizeProjectName(explicit) !== explicit) {
+      throw new HyprError('COMPOSE_INVALID', `"${explicit}" is not a project name`, {
+        hint: `use only lower-case letters, digits, - and _, and start with a letter or digit, e.g. "${normalizeProjectName(explicit) || 'app'}"`,
+      });
+    }
+    return explicit;
+  }
+  const name = normalizeProjectName(named === undefined ? basename(found.workingDir) : named.text);
+  if (name === '') {
+    throw errorAt(
+      'COMPOSE_INVALID',
+      named?.text === ''
+        ? 'the project has no name: "name:" comes to nothing'
+        : `the project has no name: ${named === undefined ? "the folder's name" : `"${named.text}"`} has no letter or digit that a name may have`,
+      {
+        mark: named?.mark,
+        hint: 'give it one with -p NAME or a line "name: NAME" in the Compose file',
+      },
+    );
+  }
+  return name;
+};
+
+/** Lower case; only a–z, 0–9, `_` and `-`; starting with a letter or digit. */
+export const normalizeProjectName = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/[^-_a-z0-9]/g, '')
+    .replace(/^[-_]+/, '');
+
+interface Context {
+  readonly options: LoadOptions;
+  readonly environment: Map<string, string>;
+  readonly warnings: Warnings;
+  readonly origins: Origins;
+  files: string[];
+}
+
+const workingDirOf = ({ options, files }: Context): string => {
+  if (options.projectDirectory) {
+    return resolve(options.cwd, options.projectDirectory);
+  }
+  const first = files.find((file) => file !== '-');
+  return first === undefined ? options.cwd : dirname(first);
+};
+
+const absoluteFiles = (files: readonly string[], cwd: string): string[] =>
+  files.map((file) => (file === '-' || isAbsolute(file) ? file : resolve(cwd, file)));
+
+const filesFromEnvironment = ({ environment, options }: Context): string[] | undefined => {
+  const value = environment.get('COMPOSE_FILE');
+  if (!value) {
+    return undefined;
+  }
+  return absoluteFiles(value.split(environment.get('COMPOSE_PATH_SEPARATOR') || ':').filter(Boolean), options.cwd);
+};
+
+const defaultFiles = (from: string, warnings: Warnings): string[] => {
+  for (let folder = from; ; folder = dirname(folder)) {
+    for (const { names, overrides } of FILE_NAMES) {
+      const main = firstOf(names, folder, warnings);
+      if (main !== undefined) {
+        const override = firstOf(overrides, folder, warnings);
+        return override === undefined ? [main] : [main, override];
+      }
+    }
+    if (folder === dirname(folder)) {
+      return [];
+    }
+  }
+};
+
+const firstOf = (names: readonly string[], folder: string, warnings: Warnings): string | undefined => {
+  const found: string[] = [];
+  for (const name of names) {
+    if (statOf(join(folder, name)) !== undefined) {
+      found.push(join(folder, name));
+    }
+  }
+  if (found.length > 1) {
+    warnings.add('several-files', `Found multiple config files with supported names: ${found.join(', ')}; using ${found[0]}`);
+  }
+  return found[0];
+};
+
+const loadEnvFiles = async (context: Context): Promise<void> => {
+  const { options, environment } = context;
+  const named =
+    options.envFiles !== undefined && options.envFiles.length > 0
+      ? options.envFiles
+      : splitList((options.env ?? process.env).COMPOSE_ENV_FILES);
+  const files = named.length > 0 ? named : defaultEnvFile(context);
+  const said: Array<{ name: string; value: string; mark: Mark }> = [];
+  const values = await readEnvFiles(
+    files.map((file) => resolve(options.cwd, file)),
+    environment,
+    {
+      onValue: (name, value, mark) => said.push({ name, value, mark }),
+      onUnset: (name, mark) => warnUnset(name, mark, context.warnings),
+    },
+  );
+  context.origins.addFiles(said);
+  for (const [key, value] of values) {
+    setDefault(environment, key, value);
+  }
+};
+
+/** Passwords with a `$` are the usual way into this. */
+const warnUnset = (name: string, mark: Mark, warnings: Warnings): void =>
+  warnings.add('unset-variable', `The "${name}" variable is not set. Defaulting to a blank string.`, mark, {
+    hint: `if "$${name}" is meant as it is, put the value in single quotes`,
+  });
+
+const defaultEnvFile = (context: Context): string[] => {
+  const disabled = (context.options.env ?? process.env).COMPOSE_DISABLE_ENV_FILE;
+  if (disabled !== undefined && /^(1|t|true)$/i.test(disabled)) {
+    return [];
+  }
+  const path = join(workingDirOf(context), '.env');
+  try {
+    const found = statOf(path);
+    return found === undefined || found.isDirectory() ? [] : [path];
+  } catch {
+    return [];
+  }
+};
+
+/** Reads env files in order, later ones winning; values may use the environment and earlier lines. */
+export const readEnvFiles = async (
+  files: readonly string[],
+  environment: ReadonlyMap<string, string>,
+  options: DotenvOptions = {},
+): Promise<Map<string, string>> => {
+  const out = new Map<string, string>();
+  for (const file of files) {
+    const source = await readEnvSource(file);
+    const parsed = parseDotenv(source, (name) => environment.get(name), { ...options, fallback: (name) => out.get(name) });
+    for (const [key, value] of parsed) {
+      out.set(key, value);
+    }
+  }
+  return out;
+};
+
+/** An env file's text; what is missing or unreadable is COMPOSE_ENV_FILE. */
+export const readEnvSource = async (file: string, from?: Mark) => {
+  try {
+    return await readSource(file, { what: 'env file', from });
+  } catch (error) {
+    if (error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
+      throw new HyprError('COMPOSE_ENV_FILE', error.message, {
+        details: error.details,
+        cause: error,
+        ...(error.where === undefined ? {} : { where: error.where }),
+        hint: error.hint ?? 'create it, or mark it optional with "required: false"',
+      });
+    }
+    throw error;
+  }
+};
+
+const splitList = (value: string | undefined): string[] => (value === undefined ? [] : value.split(',').filter(Boolean));
+
+const setDefault = (environment: Map<string, string>, key: string, value: string): void => {
+  if (!environment.has(key)) {
+    environment.set(key, value);
+  }
+};
+
+const OVERRIDE_FILES = ['compose.override.yml', 'compose.override.yaml', 'docker-compose.override.yml', 'docker-compose.override.yaml'];
+
+const FILE_NAMES = [
+  { names: HYPR_FILES, overrides: ['hypr-compose.override.yml', 'hypr-compose.override.yaml'] },
+  { names: DEFAULT_FILES, overrides: OVERRIDE_FILES },
+];

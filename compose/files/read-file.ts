@@ -1,0 +1,117 @@
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isErrno } from '../../base/errors.ts';
+import { LIMITS, limitError } from '../model/limits.ts';
+import { didYouMean } from '../model/suggest.ts';
+import { errorAt, type Mark, SourceFile } from '../source/source.ts';
+import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
+
+/**
+ * Reads a text file of the user's: UTF-8, or UTF-16 with its mark.
+ * @throws COMPOSE_NOT_FOUND, COMPOSE_LIMIT (size), COMPOSE_SYNTAX (not UTF-8, control characters), HYPR_PERMISSION
+ */
+export const readSource = async (path: string, options: { from?: Mark | undefined; what?: string } = {}): Promise<SourceFile> => {
+  const what = options.what ?? 'Compose file';
+  try {
+    const stats = statSync(path);
+    if (stats.size > LIMITS.fileBytes) {
+      throw limitError(`${path} is larger than ${LIMITS.fileBytes >> 20} MiB`, options.from);
+    }
+    // A few small files: going to another thread and back takes longer. From a pipe it may take for ever.
+    return decodeSource(path, stats.isFile() ? readFileSync(path) : await readFile(path));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      throw errorAt('COMPOSE_NOT_FOUND', `the ${what} ${path} does not exist`, {
+        mark: options.from,
+        hint: await similarFile(path),
+        cause: error,
+      });
+    }
+    if (isErrno(error, 'EISDIR')) {
+      throw errorAt('COMPOSE_NOT_FOUND', `${path} is a folder, not a ${what}`, {
+        mark: options.from,
+        hint: await fileWithin(path),
+        cause: error,
+      });
+    }
+    if (isErrno(error, 'EACCES', 'EPERM')) {
+      throw errorAt('HYPR_PERMISSION', `the ${what} ${path} may not be read`, {
+        mark: options.from,
+        // Only what lies in the way keeps a file from being looked at.
+        hint: error.syscall === 'stat' ? 'one of the folders above it may not be entered' : `its owner can allow it: chmod +r ${path}`,
+        cause: error,
+      });
+    }
+    throw error;
+  }
+};
+
+/** What is at a path; undefined: nothing. Throws what stat throws for another reason. */
+export const statOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
+/** A file of that folder whose name is much like the one that is missing. */
+const similarFile = async (path: string): Promise<string | undefined> => {
+  const names = await readdir(dirname(path)).catch(() => []);
+  return didYouMean(basename(path), names.slice(0, MAX_NAMES));
+};
+
+/** For `-f FOLDER`: the file that was meant, if it has a usual name. */
+const fileWithin = async (folder: string): Promise<string | undefined> => {
+  const names = await readdir(folder).catch((): string[] => []);
+  const found = [...HYPR_FILES, ...DEFAULT_FILES].find((name) => names.includes(name));
+  return found === undefined ? undefined : `name the file in it: ${join(folder, found)}`;
+};
+
+/** Bytes to text: a byte-order mark is dropped, other encodings than UTF-8 and marked UTF-16 and control characters are refused. */
+export const decodeSource = (path: string, bytes: Uint8Array): SourceFile => {
+  if (bytes.byteLength > LIMITS.fileBytes) {
+    throw limitError(`${path} is larger than ${LIMITS.fileBytes >> 20} MiB`, undefined);
+  }
+  const text = decode(path, bytes);
+  const control = CONTROL.exec(text);
+  if (control !== null) {
+    const code = control[0].charCodeAt(0).toString(16).padStart(2, '0');
+    throw errorAt('COMPOSE_SYNTAX', `${path} contains the control character 0x${code}`, {
+      mark: { source: new SourceFile(path, text), offset: control.index },
+      hint: 'remove it, or write it as an escape in double quotes',
+    });
+  }
+  return new SourceFile(path, text);
+};
+
+/** As YAML 1.2.2 section 5.2 has it, but for UTF-32. */
+const decode = (path: string, bytes: Uint8Array): string => {
+  const encoding = encodingOf(bytes);
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch (error) {
+    // What cannot be read is shown as U+FFFD, which is what the caret is put under.
+    const shown = new TextDecoder(encoding).decode(bytes).replace(CONTROLS, '\ufffd');
+    throw errorAt('COMPOSE_SYNTAX', `${path} is not ${encoding === 'utf-8' ? 'UTF-8' : 'UTF-16'} text`, {
+      mark: { source: new SourceFile(path, shown), offset: Math.max(0, shown.indexOf('\ufffd')) },
+      hint: 'save the file as UTF-8',
+      cause: error,
+    });
+  }
+};
+
+const encodingOf = ([first, second]: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16be' => {
+  if (first === 0xff && second === 0xfe) {
+    return 'utf-16le';
+  }
+  return first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8';
+};
+
+const MAX_NAMES = 1000;
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+const CONTROLS = new RegExp(CONTROL, 'g');

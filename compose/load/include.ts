@@ -1,0 +1,136 @@
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { readEnvFiles } from '../files/discover.ts';
+import { statOf } from '../files/read-file.ts';
+import { describeKind, isNull, type MapNode, map, mapAt, type Node, sameNodes, stringOf, withEntries } from '../source/node.ts';
+import { errorAt, type Mark } from '../source/source.ts';
+import type { FileSet, LoadContext } from './load-context.ts';
+
+interface IncludeOptions {
+  readonly file: string;
+  readonly set: FileSet;
+  readonly context: LoadContext;
+  readonly load: (set: FileSet, context: LoadContext) => Promise<MapNode>;
+}
+
+/**
+ * Loads what `include` names, each with its own folder and variables, and adds its resources.
+ * @throws COMPOSE_INVALID on circles, and when a resource is defined in both
+ */
+export const applyIncludes = async (root: MapNode, options: IncludeOptions): Promise<MapNode> => {
+  const include = root.entries.get('include');
+  if (include === undefined) {
+    return root;
+  }
+  if (isNull(include)) {
+    return withEntries(root, { include: undefined });
+  }
+  if (include.kind !== 'list') {
+    throw errorAt('COMPOSE_INVALID', 'include must be a list', {
+      mark: include.keyMark ?? include.mark,
+      hint: 'write "include: [file.yaml]"',
+    });
+  }
+  let model = root;
+  for (const entry of include.items) {
+    const imported = await loadEntry(entry, options);
+    model = importResources(model, imported, entry.mark);
+  }
+  return withEntries(model, { include: undefined });
+};
+
+const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode> => {
+  const { set, context } = options;
+  const paths = textsOf(entry.kind === 'map' ? entry.entries.get('path') : entry).map((path) => localPath(path, set.folder, entry.mark));
+  for (const _ of paths) {
+    context.budget.countInclude(entry.mark);
+  }
+  const named = entry.kind === 'map' ? entry.entries.get('env_file') : undefined;
+  const files = named === undefined ? undefined : textsOf(named);
+  const [first] = paths;
+  if (first === undefined) {
+    return map([], entry);
+  }
+  const including = [...set.including, options.file];
+  if (including.includes(first)) {
+    throw errorAt('COMPOSE_INVALID', `include goes in a circle: ${[...including, first].join(' → ')}`, {
+      mark: entry.mark,
+      hint: 'remove one of these includes',
+    });
+  }
+  const given = entry.kind === 'map' ? entry.entries.get('project_directory') : undefined;
+  const directory = stringOf(given);
+  if (given !== undefined && directory === undefined && !isNull(given)) {
+    throw errorAt('COMPOSE_INVALID', `project_directory must be text, not ${describeKind(given)}`, { mark: given.mark });
+  }
+  const folder = directory ? resolve(set.folder, directory) : dirname(first);
+  const environment = new Map([...(await includeVariables(files, folder, set)), ...set.environment]);
+  // A relative base keeps --no-path-resolution's output relative; the outermost set makes it absolute.
+  return options.load(
+    { files: paths, folder, base: relative(set.folder, folder) || '.', environment, including, from: entry.mark, resolvePaths: true },
+    context,
+  );
+};
+
+const localPath = (path: string, folder: string, mark: Mark): string => {
+  if (path.includes('://') || path.startsWith('git@')) {
+    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr includes files of this machine only`, {
+      mark,
+      hint: 'clone it and include the local path',
+    });
+  }
+  return isAbsolute(path) ? path : join(folder, path);
+};
+
+const includeVariables = async (files: readonly string[] | undefined, folder: string, set: FileSet): Promise<Map<string, string>> => {
+  if (files !== undefined) {
+    const named = files.filter((file) => file !== '/dev/null').map((file) => resolve(set.folder, file));
+    return readEnvFiles(named, set.environment);
+  }
+  const file = join(folder, '.env');
+  return statOf(file)?.isFile() ? readEnvFiles([file], set.environment) : new Map();
+};
+
+/** A text or a list of texts; nothing is none. */
+const textsOf = (node: Node | undefined): string[] => {
+  const items = node?.kind === 'list' ? node.items : node === undefined ? [] : [node];
+  return items.flatMap((item) => {
+    const text = stringOf(item);
+    if (text === undefined && !(isNull(item) && node?.kind !== 'list')) {
+      throw errorAt('COMPOSE_INVALID', `include needs the path of a file, not ${describeKind(item)}`, {
+        mark: item.mark,
+        hint: 'write "include: [file.yaml]"',
+      });
+    }
+    return text === undefined ? [] : [text];
+  });
+};
+
+const importResources = (root: MapNode, imported: MapNode, mark: Mark): MapNode => {
+  const changes: Record<string, Node> = {};
+  for (const kind of ['services', 'volumes', 'networks', 'secrets', 'configs', 'models']) {
+    const from = mapAt(imported, kind);
+    if (from === undefined) {
+      continue;
+    }
+    const own = root.entries.get(kind);
+    const entries = new Map(own?.kind === 'map' ? own.entries : []);
+    for (const [name, resource] of from.entries) {
+      const existing = entries.get(name);
+      if (existing !== undefined && !sameNodes(existing, resource)) {
+        throw conflict(kind, name, existing, resource);
+      }
+      entries.set(name, existing ?? resource);
+    }
+    changes[kind] = map(entries, own ?? { mark });
+  }
+  return withEntries(root, changes);
+};
+
+const conflict = (kind: string, name: string, own: Node, imported: Node) => {
+  const { mark } = imported;
+  const line = mark.offset < 0 ? '' : `:${mark.source.placeAt((imported.keyMark ?? mark).offset).line}`;
+  return errorAt('COMPOSE_INVALID', `${kind}.${name} is defined here and in the included ${mark.source.path}${line}`, {
+    mark: own.keyMark ?? own.mark,
+    hint: 'to change an included resource, give include a list of paths: the included file, then one with the changes',
+  });
+};

@@ -1,0 +1,142 @@
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import { decodeSource, readSource } from '../files/read-file.ts';
+import { interpolate } from '../interpolate/interpolate.ts';
+import { toCanonical } from '../merge/canonical.ts';
+import { setDefaults } from '../merge/defaults.ts';
+import { mergeNodes } from '../merge/merge.ts';
+import { resolvePaths } from '../merge/resolve-paths.ts';
+import { enforceUnicity } from '../merge/unicity.ts';
+import { resolveEnvironment } from '../project/resolve-environment.ts';
+import { checkSchema } from '../schema/check-schema.ts';
+import { validateModel } from '../schema/validate.ts';
+import { type MapNode, map, type Node, type Path, withEntries } from '../source/node.ts';
+import { applyResets } from '../source/reset.ts';
+import { errorAt, type Mark, syntheticMark } from '../source/source.ts';
+import { type ParsedDocument, parseYaml } from '../yaml/parse.ts';
+import { applyExtends } from './extends.ts';
+import { applyIncludes } from './include.ts';
+import type { ExtendedFile, FileSet, LoadContext, ParsedSource } from './load-context.ts';
+
+/**
+ * Loads a set of files into one canonical model with defaults, absolute paths and resolved names.
+ * @throws HyprError with the place
+ */
+export const loadModel = async (set: FileSet, context: LoadContext): Promise<MapNode> => {
+  let model: MapNode = map([], { mark: syntheticMark(set.folder) });
+  for (const file of set.files) {
+    model = await addFile(model, file, set, context);
+  }
+  const steps: Array<(node: Node) => Node> = [
+    setDefaults,
+    validateModel,
+    ...(set.resolvePaths ? [(node: Node) => resolvePaths(node, { folder: set.base, home: homeOf(set) })] : []),
+    (node) => (context.interpolate ? resolveEnvironment(node, set.environment) : node),
+  ];
+  return steps.reduce<Node>((node, step) => step(node), model) as MapNode;
+};
+
+/** Reads a file once per load. */
+export const readParsed = (file: string, context: LoadContext, from?: Mark): Promise<ParsedSource> => {
+  const cached = context.cache.get(file);
+  if (cached !== undefined) {
+    return cached;
+  }
+  context.budget.countFile(from);
+  const reading = (async (): Promise<ParsedSource> => {
+    const source = file === '-' ? decodeSource('<stdin>', await context.stdin()) : await readSource(file, { from });
+    return { source, documents: await parseYaml(source, context.budget) };
+  })();
+  context.cache.set(file, reading);
+  return reading;
+};
+
+const addFile = async (before: MapNode, file: string, set: FileSet, context: LoadContext): Promise<MapNode> => {
+  const { documents } = await readParsed(file, context, set.from);
+  let model = before;
+  for (const document of documents) {
+    model = await addDocument(model, document, { file, set, context });
+  }
+  return model;
+};
+
+const addDocument = async (
+  before: MapNode,
+  document: ParsedDocument,
+  options: { file: string; set: FileSet; context: LoadContext },
+): Promise<MapNode> => {
+  const { file, set, context } = options;
+  const own = expectMapping(document.root);
+  const filled = fillVariables(own, set.environment, context);
+  const complete = await applyIncludes(filled, { file, set, context, load: loadModel });
+  const earlier = applyResets(before, document.resets);
+  const extended = await applyExtends(complete, {
+    file,
+    resets: document.resets,
+    budget: context.budget,
+    loadFile: (path, mark) => loadExtended(path, mark, set, context),
+  });
+  const merged = enforceUnicity(mergeNodes(earlier, extended));
+  checkSchema(merged);
+  warnObsolete(own, context);
+  const canonical = toCanonical(merged, { lenient: !context.interpolate, budget: context.budget });
+  return withEntries(enforceUnicity(canonical) as MapNode, { version: undefined });
+};
+
+/** A file that `extends` names, made ready once for all services of a set that name it. */
+const loadExtended = (path: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
+  if (path.includes('://') || path.startsWith('git@')) {
+    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr extends files of this machine only`, { mark });
+  }
+  const file = isAbsolute(path) ? path : resolve(set.folder, path);
+  const known = context.extended.get(set) ?? new Map<string, Promise<ExtendedFile>>();
+  context.extended.set(set, known);
+  const loading = known.get(file) ?? prepareExtended(file, mark, set, context);
+  known.set(file, loading);
+  return loading;
+};
+
+/** The services of a file in canonical form, paths as seen from the extending file. */
+const prepareExtended = async (file: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
+  const { documents } = await readParsed(file, context, mark);
+  let model: Node = map([], { mark });
+  const resets: Path[] = [];
+  for (const document of documents) {
+    const filled = fillVariables(expectMapping(document.root), set.environment, context);
+    model = enforceUnicity(mergeNodes(applyResets(model, document.resets), filled));
+    model = enforceUnicity(toCanonical(model, { lenient: !context.interpolate, budget: context.budget }));
+    resets.push(...document.resets);
+  }
+  const base = relative(set.folder, dirname(file)) || '.';
+  const resolved = resolvePaths(model, { folder: base, home: homeOf(set) });
+  const services = resolved.kind === 'map' ? resolved.entries.get('services') : undefined;
+  return { services: services?.kind === 'map' ? services : undefined, resets, file };
+};
+
+const homeOf = (set: FileSet): string => set.environment.get('HOME') || homedir();
+
+const fillVariables = (root: MapNode, environment: ReadonlyMap<string, string>, context: LoadContext): MapNode => {
+  if (!context.interpolate) {
+    return root;
+  }
+  const { warnings, budget } = context;
+  return interpolate(root, { lookup: (name) => environment.get(name), warnings, budget }) as MapNode;
+};
+
+const expectMapping = (root: Node): MapNode => {
+  if (root.kind !== 'map') {
+    throw errorAt('COMPOSE_INVALID', 'a Compose file must be a mapping at the top level', {
+      mark: root.mark,
+      hint: 'start with "services:"',
+    });
+  }
+  return root;
+};
+
+const warnObsolete = (root: MapNode, context: LoadContext): void => {
+  const version = root.entries.get('version');
+  if (version !== undefined) {
+    const message = `${version.mark.source.path}: the attribute \`version\` is obsolete, it will be ignored, please remove it to avoid potential confusion`;
+    context.warnings.add('obsolete', message, version.keyMark);
+  }
+};

@@ -1,0 +1,47 @@
+import type { Place } from '../../base/errors.ts';
+import type { MapNode } from '../source/node.ts';
+import type { Origins } from '../source/origins.ts';
+import type { Project } from './model.ts';
+import type { Warning } from './warnings.ts';
+
+/** What to load and how; the flags and variables of `docker compose`. Absent means compose's default. */
+export interface LoadOptions {
+  /** The folder the command was called in; absolute. */
+  readonly cwd: string;
+  /** -f, in order; `-` is standard input. Empty: COMPOSE_FILE, else the default names. */
+  readonly files?: readonly string[];
+  readonly projectDirectory?: string | undefined;
+  readonly projectName?: string | undefined;
+  readonly envFiles?: readonly string[];
+  /** --profile; `*` is all. Empty: COMPOSE_PROFILES. */
+  readonly profiles?: readonly string[];
+  /** Services named on the command line: they and what they depend on are kept, their profiles enabled. */
+  readonly services?: readonly string[];
+  /** Default: the process's environment. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Reads standard input, for `-f -`. */
+  readonly stdin?: () => Promise<Uint8Array>;
+  readonly interpolate?: boolean;
+  readonly normalize?: boolean;
+  readonly resolvePaths?: boolean;
+  readonly consistency?: boolean;
+  /** False: two services may have one `container_name`; listings do not look at that. */
+  readonly uniqueNames?: boolean;
+  /** False: leave `env_file` unread. */
+  readonly resolveEnv?: boolean;
+  /** True: the command builds images; builds that read one another in a circle are refused. */
+  readonly builds?: boolean;
+  /** True: keep networks, volumes, secrets, configs that no service uses. */
+  readonly allResources?: boolean;
+}
+
+export interface LoadedProject {
+  readonly project: Project;
+  readonly warnings: readonly Warning[];
+  /** The model before binding, with the origin of every value. */
+  readonly tree: MapNode;
+  /** Who gave the variables of interpolation their values. */
+  readonly origins: Origins;
+  /** Where the value at a path (e.g. `['services', 'web', 'image']`) or its nearest parent was written. */
+  placeOf(path: readonly string[]): Place | undefined;
+}

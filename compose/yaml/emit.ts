@@ -1,0 +1,205 @@
+import { formatFloat } from '../source/node.ts';
+import { readsAsString } from './scalars.ts';
+
+/**
+ * Writes plain values as Go's YAML writer does with an indent of two: block style, no folding, strings
+ * plain where they can be. Keys in the order of the object, but integer-like ones where they belong.
+ */
+export const emitYaml = (value: unknown): string => {
+  const out: string[] = [];
+  if (isBlock(value)) {
+    emitBlock(value, 0, out);
+  } else {
+    out.push(emitScalar(value, 0), '\n');
+  }
+  return out.join('');
+};
+
+/**
+ * The order of keys in YAML output: letters after other characters, runs of digits by their number
+ * (`FOO, FOO_A, FOO1, FOO2, FOO10, FOOA`).
+ */
+export const compareNatural = (left: string, right: string): number => {
+  const a = [...left];
+  const b = [...right];
+  let afterDigit = false;
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const x = a[i] ?? '';
+    const y = b[i] ?? '';
+    if (x === y) {
+      afterDigit = isDigit(x);
+      continue;
+    }
+    const xLetter = LETTER.test(x);
+    const yLetter = LETTER.test(y);
+    if (xLetter && yLetter) {
+      return compareRunes(x, y);
+    }
+    if (xLetter || yLetter) {
+      return xLetter === afterDigit ? -1 : 1;
+    }
+    return compareNumbers(a, b, i) || compareRunes(x, y);
+  }
+  return a.length - b.length;
+};
+
+/** Two runs of digits from `at`; leading zeros only count if digits other than 0 went before. */
+const compareNumbers = (a: readonly string[], b: readonly string[], at: number): number => {
+  const x = digitsFrom(a, at);
+  const y = digitsFrom(b, at);
+  let lead = 0n;
+  if (a[at] === '0' || b[at] === '0') {
+    for (let j = at - 1; j >= 0 && isDigit(a[j] ?? ''); j--) {
+      if (a[j] !== '0') {
+        lead = 1n;
+        break;
+      }
+    }
+  }
+  const xNumber = lead * 10n ** BigInt(x.length) + BigInt(x || '0');
+  const yNumber = lead * 10n ** BigInt(y.length) + BigInt(y || '0');
+  return xNumber === yNumber ? x.length - y.length : xNumber < yNumber ? -1 : 1;
+};
+
+const digitsFrom = (text: readonly string[], at: number): string => {
+  let digits = '';
+  for (let i = at; isDigit(text[i] ?? '') && digits.length < 400; i++) {
+    digits += text[i];
+  }
+  return digits;
+};
+
+const compareRunes = (x: string, y: string): number => (x.codePointAt(0) ?? 0) - (y.codePointAt(0) ?? 0);
+const isDigit = (char: string): boolean => char >= '0' && char <= '9';
+const LETTER = /\p{L}/u;
+
+const isBlock = (value: unknown): value is object => value !== null && typeof value === 'object' && Object.keys(value).length > 0;
+
+const emitBlock = (value: object, indent: number, out: string[]): void => {
+  const pad = ' '.repeat(indent);
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      out.push(pad, '-');
+      emitItem(item, indent, out);
+    }
+    return;
+  }
+  for (const [key, item] of orderedEntries(value)) {
+    out.push(pad, emitKey(key), ':');
+    if (isBlock(item)) {
+      out.push('\n');
+      emitBlock(item, indent + 2, out);
+    } else {
+      out.push(' ', emitScalar(item, indent), '\n');
+    }
+  }
+};
+
+/** After the dash: a mapping or list starts on the same line. */
+const emitItem = (item: unknown, indent: number, out: string[]): void => {
+  if (!isBlock(item)) {
+    out.push(' ', emitScalar(item, indent), '\n');
+    return;
+  }
+  const inner: string[] = [];
+  emitBlock(item, indent + 2, inner);
+  out.push(' ', inner.join('').slice(indent + 2));
+};
+
+/** Objects put integer-like keys first; where such keys are mixed with others the natural order rules. */
+const orderedEntries = (value: object): Array<[string, unknown]> => {
+  const entries = Object.entries(value);
+  return entries.some(([key]) => /^\d/.test(key)) ? entries.sort(([a], [b]) => compareNatural(a, b)) : entries;
+};
+
+const emitKey = (key: string): string => (key.includes('\n') ? doubleQuote(key) : emitText(key));
+
+const emitScalar = (value: unknown, indent: number): string => {
+  if (Array.isArray(value)) {
+    return '[]';
+  }
+  if (typeof value === 'object' && value !== null) {
+    return '{}';
+  }
+  if (typeof value === 'string') {
+    return value.includes('\n') && canBeLiteral(value) ? emitLiteral(value, indent + 2) : emitText(value);
+  }
+  if (typeof value === 'number') {
+    return emitNumber(value);
+  }
+  return String(value);
+};
+
+const emitNumber = (value: number): string => {
+  if (!Number.isFinite(value)) {
+    return Number.isNaN(value) ? '.nan' : value > 0 ? '.inf' : '-.inf';
+  }
+  // What is whole was an integer in the file, unless it is larger than those.
+  return Number.isInteger(value) && Math.abs(value) < 2 ** 64 ? String(value) : formatFloat(value);
+};
+
+const emitText = (text: string): string => {
+  if (text.includes('\n') || !readsAsString(text)) {
+    return doubleQuote(text);
+  }
+  if (isPlainSafe(text)) {
+    return text;
+  }
+  return canBeSingle(text) ? `'${text.replaceAll("'", "''")}'` : doubleQuote(text);
+};
+
+/** True if a block scalar of this text may stand without quotes. */
+const isPlainSafe = (text: string): boolean =>
+  !/^[\s#,[\]{}&*!|>'"%@`]|^[?:-](?:\s|$)|^(?:---|\.\.\.)|\s$/.test(text) &&
+  !/:(?:\s|$)|\s#/.test(text) &&
+  !text.includes('\t') &&
+  isPrintable(text);
+
+const canBeSingle = (text: string): boolean => !text.includes('\t') && isPrintable(text);
+
+const canBeLiteral = (text: string): boolean => isPrintable(text) && !/ \n| $|^ +\n/.test(text) && !/[\u0085\u2028\u2029]/.test(text);
+
+const isPrintable = (text: string): boolean => !UNPRINTABLE.test(text);
+
+const emitLiteral = (text: string, indent: number): string => {
+  const lines = text.split('\n');
+  const trailing = /\n*$/.exec(text)?.[0].length ?? 0;
+  const chomp = trailing === 0 ? '-' : trailing === 1 && text !== '\n' ? '' : '+';
+  const hint = /^[\n ]/.test(text) ? '2' : '';
+  const body = (trailing === 0 ? lines : lines.slice(0, -1)).map((line) => (line === '' ? '' : ' '.repeat(indent) + line));
+  return `|${hint}${chomp}\n${body.join('\n')}`;
+};
+
+const doubleQuote = (text: string): string => {
+  const escaped = text.replace(ESCAPED, (char) => {
+    const short = SHORT_ESCAPES[char];
+    if (short !== undefined) {
+      return short;
+    }
+    const code = char.codePointAt(0) ?? 0;
+    const hex = code.toString(16).toUpperCase();
+    return code <= 0xff ? `\\x${hex.padStart(2, '0')}` : code <= 0xffff ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`;
+  });
+  return `"${escaped}"`;
+};
+
+const SHORT_ESCAPES: Record<string, string> = {
+  '\0': '\\0',
+  '\x07': '\\a',
+  '\b': '\\b',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\v': '\\v',
+  '\f': '\\f',
+  '\r': '\\r',
+  '\x1b': '\\e',
+  '"': '\\"',
+  '\\': '\\\\',
+  '\u0085': '\\N',
+  '\u00a0': '\\_',
+  '\u2028': '\\L',
+  '\u2029': '\\P',
+};
+const UNPRINTABLE =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufeff\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+const ESCAPED = /[\u0000-\u001f"\\\u007f-\u00a0\u2028\u2029\ufeff\ufffe\uffff]/g;

@@ -1,0 +1,146 @@
+import { type Document, isAlias, isMap, isPair, isScalar, isSeq, parseAllDocuments, Scalar, type YAMLParseError } from 'yaml';
+import type { HyprError } from '../../base/errors.ts';
+import { limitError } from '../model/limits.ts';
+import { errorAt, type SourceFile } from '../source/source.ts';
+import type { Syntax, SyntaxPair } from './syntax.ts';
+
+/**
+ * Reads every document of a source with the `yaml` library, all of YAML 1.2; undefined for an empty one.
+ * One by one: what is wrong with a document is said when it is its turn.
+ * @throws COMPOSE_SYNTAX, COMPOSE_LIMIT
+ */
+export function* readFully(source: SourceFile): Generator<Syntax | undefined> {
+  for (const document of readDocuments(source)) {
+    const problem = document.errors[0];
+    if (problem?.message.includes('call stack')) {
+      throw limitError('the file is nested too deeply', { source, offset: problem.pos[0] });
+    }
+    if (problem !== undefined) {
+      throw (
+        unclosedBracket(problem, source) ??
+        errorAt('COMPOSE_SYNTAX', cleanMessage(problem.message), {
+          mark: { source, offset: offsetOf(problem, source.text) },
+          hint: hintFor(problem.code),
+        })
+      );
+    }
+    yield toSyntax(document.contents);
+  }
+}
+
+const toSyntax = (node: unknown): Syntax | undefined => {
+  if (isAlias(node)) {
+    return { kind: 'alias', name: node.source, at: node.range?.[0] ?? 0 };
+  }
+  if (!isScalar(node) && !isMap(node) && !isSeq(node)) {
+    return undefined;
+  }
+  const base = { at: node.range?.[0] ?? 0, tag: node.tag, anchor: node.anchor };
+  if (isScalar(node)) {
+    return { kind: 'scalar', text: String(node.value ?? ''), isPlain: node.type === Scalar.PLAIN, ...base };
+  }
+  if (isMap(node)) {
+    return { kind: 'map', pairs: node.items.map(toPair), ...base };
+  }
+  return {
+    kind: 'list',
+    items: node.items.map((item) => (isPair(item) ? { kind: 'map', pairs: [toPair(item)], ...base } : toSyntax(item))),
+    ...base,
+  };
+};
+
+const toPair = (pair: { key: unknown; value: unknown }): SyntaxPair => ({ key: toSyntax(pair.key), value: toSyntax(pair.value) });
+
+const readDocuments = (source: SourceFile): Document[] => {
+  refuseDeepNesting(source);
+  try {
+    const parsed = parseAllDocuments(source.text, {
+      schema: 'failsafe',
+      merge: false,
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: 'silent',
+      keepSourceTokens: false,
+    });
+    return Array.isArray(parsed) ? (parsed as Document[]) : [];
+  } catch (error) {
+    if (error instanceof RangeError) {
+      throw limitError('the file is nested too deeply', { source, offset: 0 });
+    }
+    throw errorAt('COMPOSE_SYNTAX', error instanceof Error ? error.message : String(error), { mark: { source, offset: 0 }, cause: error });
+  }
+};
+
+/**
+ * A cheap look before the real parser, whose stack grows with depth: brackets that stay open, and
+ * compact `- - -` at the start of a line. Brackets in strings count too, so only absurd numbers are refused.
+ */
+const refuseDeepNesting = (source: SourceFile): void => {
+  const { text } = source;
+  let open = 0;
+  for (const match of text.matchAll(/[[{]+|[\]}]+|^(?:[ \t]*[-?:][ \t])+/gm)) {
+    const [run] = match;
+    const closes = run.startsWith(']') || run.startsWith('}');
+    const opens = run.startsWith('[') || run.startsWith('{');
+    open = closes ? Math.max(0, open - run.length) : opens ? open + run.length : open;
+    if (open > MAX_OPEN || (!closes && !opens && run.length > 2 * MAX_OPEN)) {
+      throw limitError('the file is nested too deeply', { source, offset: match.index });
+    }
+  }
+};
+
+const cleanMessage = (message: string): string => {
+  const first = message.split('\n')[0] ?? message;
+  return first.charAt(0).toLowerCase() + first.slice(1);
+};
+
+/** The parser tells only where it gave up: often the end of the file. */
+const unclosedBracket = (problem: YAMLParseError, source: SourceFile): HyprError | undefined => {
+  const close = /^Flow (?:map|sequence) .*end with a ([\]}])/.exec(problem.message)?.[1];
+  const at = close === undefined ? -1 : lastOpen(source.text.slice(0, problem.pos[0]), close);
+  if (close === undefined || at === -1) {
+    return undefined;
+  }
+  return errorAt('COMPOSE_SYNTAX', `"${source.text[at]}" is not closed by "${close}"`, {
+    mark: { source, offset: at },
+    hint: `add the "${close}"; lines between the two are indented more than the line of the first`,
+  });
+};
+
+/** Where the innermost bracket was opened that `close` would close. Brackets in quotes count too: it is only for a message. */
+const lastOpen = (text: string, close: string): number => {
+  const open = close === ']' ? '[' : '{';
+  let depth = 0;
+  for (let at = text.length - 1; at >= 0; at--) {
+    depth += text[at] === close ? 1 : text[at] === open ? -1 : 0;
+    if (depth < 0) {
+      return at;
+    }
+  }
+  return -1;
+};
+
+const hintFor = (code: string): string | undefined => HINTS[code];
+
+const HINTS: Record<string, string> = {
+  TAB_AS_INDENT: 'YAML is indented with spaces, not with tabs',
+  BAD_INDENT: 'lines that belong together start at the same column',
+  MISSING_CHAR: 'close what was opened: a quote, a bracket, or a mapping on one line',
+  BLOCK_AS_IMPLICIT_KEY: 'start the inner mapping on a line of its own, or put the value in quotes',
+  MULTILINE_IMPLICIT_KEY: 'a key is one line; is the colon after it missing?',
+  BAD_SCALAR_START: 'put the value in quotes',
+};
+
+/** The first character that counts in the line of the problem; for an open quote, the quote. */
+const offsetOf = (problem: YAMLParseError, text: string): number => {
+  const [at] = problem.pos;
+  if (problem.code === 'MISSING_CHAR') {
+    const before = text.slice(0, at);
+    const open = problem.message.includes('"') ? before.lastIndexOf('"') : problem.message.includes("'") ? before.lastIndexOf("'") : -1;
+    return open === -1 ? at : open;
+  }
+  return problem.code === 'BAD_INDENT' ? at + (/^[ \t]*/.exec(text.slice(at, at + 200))?.[0].length ?? 0) : at;
+};
+
+/** The parser recurses; beyond this it would run out of stack rather than answer. */
+const MAX_OPEN = 1000;

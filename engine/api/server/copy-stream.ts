@@ -1,0 +1,53 @@
+import { create } from '@bufbuild/protobuf';
+import { HyprError } from '../../../base/errors.ts';
+import type { GuestClient } from '../../../guest/types.ts';
+import { pickRunning } from '../../stack/exec.ts';
+import type { StackSupervisor } from '../../stack/supervisor.ts';
+import {
+  type CopyChunk,
+  CopyChunkSchema,
+  type CopyInput,
+  type CopyRequest,
+  type CopyResponse,
+  CopyResponseSchema,
+} from '../gen/hypr_pb.ts';
+import { toConnectError } from './errors.ts';
+
+/** Unpacks what comes in a folder of a replica. */
+export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<CopyInput>, signal: AbortSignal): Promise<CopyResponse> => {
+  const messages = input[Symbol.asyncIterator]();
+  try {
+    const first = await messages.next();
+    if (first.done || first.value.input.case !== 'start') {
+      throw new HyprError('HYPR_USAGE', 'the first message of a copy must say where to');
+    }
+    const { path } = first.value.input.value;
+    await guestOf(supervisor, first.value.input.value).writeTar(path, dataOf(messages), signal);
+    return create(CopyResponseSchema, {});
+  } catch (error) {
+    throw toConnectError(error);
+  }
+};
+
+/** A path of a replica as a tar. */
+export async function* copyFrom(supervisor: StackSupervisor, request: CopyRequest, signal: AbortSignal): AsyncIterable<CopyChunk> {
+  try {
+    const guest = guestOf(supervisor, request);
+    for await (const data of guest.readTar(request.path, { followLinks: request.followLinks }, signal)) {
+      yield create(CopyChunkSchema, { data });
+    }
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+const guestOf = (supervisor: StackSupervisor, { service, index }: CopyRequest): GuestClient =>
+  pickRunning(supervisor, { service, index }).run.guest;
+
+async function* dataOf(messages: AsyncIterator<CopyInput>): AsyncGenerator<Uint8Array> {
+  for (let next = await messages.next(); !next.done; next = await messages.next()) {
+    if (next.value.input.case === 'data') {
+      yield next.value.input.value;
+    }
+  }
+}

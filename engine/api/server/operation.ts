@@ -1,0 +1,13 @@
+import type { EventBus } from '../../logs/bus.ts';
+import type { EngineEvent } from '../../model/events.ts';
+
+/** What happens while `work` is under way, and how it ended. The events end with it; `result` is to be awaited after them. */
+export const operationEvents = <T>(bus: EventBus, work: () => Promise<T>): { events: AsyncIterable<EngineEvent>; result: Promise<T> } => {
+  const ended = new AbortController();
+  const wanted = (event: EngineEvent) => event.type === 'progress' || event.type === 'warning' || event.type === 'build';
+  const events = bus.stream(wanted, ended.signal);
+  const result = Promise.resolve().then(work);
+  const end = () => ended.abort();
+  result.then(end, end);
+  return { events, result };
+};

@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { diskUsage } from '../../base/host/disk-usage.ts';
+import { diskError } from '../../base/host/files.ts';
+import { type HomePaths, homePaths } from '../../base/paths.ts';
+import type { NetworkDetail, ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
+import { refuseBadVolumeName } from '../model/volume-name.ts';
+import { replicaStatus } from '../replica/status.ts';
+import type { LeaseRow, NetworkRow, VmRow, VolumeRow } from '../state/records.ts';
+import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
+
+/** Volumes, networks and replicas of all stacks, for commands that docker has beside compose. */
+export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
+  const read = <T>(work: (state: StateReader) => T): T => {
+    const state = openStateReader(paths.database);
+    try {
+      return work(state);
+    } finally {
+      state.close();
+    }
+  };
+  return {
+    volumes: () => read(listVolumes),
+    networks: () => read(listNetworks),
+    replicas: (reference) => read((state) => findReplicas(state, reference, paths)),
+    createVolume: (name, labels) => createVolume(paths, name, labels),
+    removeVolume: (name) => removeVolume(paths, name),
+    pruneVolumes: async () => {
+      const names: string[] = [];
+      let bytes = 0;
+      for (const { name, path, users } of read(listVolumes)) {
+        if (users.length === 0) {
+          bytes += await diskUsage(path);
+          await removeVolume(paths, name);
+          names.push(name);
+        }
+      }
+      return { names, bytes };
+    },
+  };
+};
+
+const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1);
+
+const mounts =
+  (volume: string) =>
+  ({ spec }: VmRow): boolean =>
+    spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume);
+
+const listVolumes = (state: StateReader): VolumeDetail[] => {
+  const vms = state.vms();
+  return state
+    .volumes()
+    .map(({ name, stack, key, path, labels, createdAt }) => ({
+      name,
+      stack,
+      path,
+      labels: stack === '' ? labels : { ...labels, ...composeLabels(stack, 'volume', key) },
+      createdAt,
+      users: vms.filter(mounts(name)).map((vm) => vm.name),
+    }))
+    .sort(byName);
+};
+
+const composeLabels = (stack: string, kind: 'network' | 'volume', key: string): Record<string, string> => ({
+  'com.docker.compose.project': stack,
+  [`com.docker.compose.${kind}`]: key,
+});
+
+const listNetworks = (state: StateReader): NetworkDetail[] =>
+  state
+    .networks()
+    .map((row) => networkDetail(row, state, state.leases(row.stack, row.key)))
+    .sort(byName);
+
+const networkDetail = (row: NetworkRow, state: StateReader, leases: readonly LeaseRow[]): NetworkDetail => {
+  const { stack, key, name, spec, createdAt } = row;
+  const vms = new Map(state.vms(stack).map((vm) => [vm.id, vm]));
+  return {
+    id: createHash('sha256').update(`${stack}/${key}/${createdAt}`).digest('hex'),
+    name,
+    stack,
+    subnet: spec.subnet,
+    gateway: spec.gateway,
+    internal: spec.internal,
+    labels: { ...state.stack(stack)?.project.networks[key]?.labels, ...composeLabels(stack, 'network', key) },
+    createdAt,
+    members: leases.flatMap(({ vmId, ip, mac }) => {
+      const vm = vms.get(vmId);
+      return vm === undefined ? [] : [{ id: vm.id, name: vm.name, address: ip, mac }];
+    }),
+  };
+};
+
+const findReplicas = (state: StateReader, reference: string, paths: HomePaths): ReplicaDetail[] => {
+  const vms = state.vms();
+  const named = vms.filter((vm) => vm.name === reference);
+  const found = named.length > 0 || !/^[0-9a-f]{1,64}$/.test(reference) ? named : vms.filter((vm) => vm.id.startsWith(reference));
+  return found.map((vm) => {
+    const networks = listNetworks(state).filter(({ stack, members }) => stack === vm.stack && members.some(({ id }) => id === vm.id));
+    return {
+      stack: vm.stack,
+      status: replicaStatus(vm, state.leases(vm.stack)),
+      spec: vm.spec,
+      configHash: vm.configHash,
+      pid: vm.machine?.process.pid,
+      logPath: join(paths.logs, vm.stack, `${vm.name}.jsonl`),
+      networks,
+      volumes: Object.fromEntries(state.volumes().map(({ name, path }) => [name, path])),
+    };
+  });
+};
+
+/** A folder, which one machine can mount as well as several: who will is not known yet. */
+const createVolume = async (paths: HomePaths, name: string, labels: Readonly<Record<string, string>>): Promise<void> => {
+  refuseBadVolumeName(name);
+  const state = openStateStore(paths.database);
+  try {
+    const path = join(paths.volumes, name, 'data');
+    if (state.volumes().some((row) => row.name === name)) {
+      return;
+    }
+    try {
+      await mkdir(path, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw diskError(error, path);
+    }
+    state.putVolume({ name, stack: '', key: name, form: 'folder', path, labels, createdAt: Date.now() });
+  } finally {
+    state.close();
+  }
+};
+
+const removeVolume = async (paths: HomePaths, name: string): Promise<void> => {
+  const state = openStateStore(paths.database);
+  try {
+    // At once: a replica that is made meanwhile has it, or finds it gone and makes it anew.
+    const row = state.transaction((): VolumeRow => {
+      const found = state.volumes().find((volume) => volume.name === name);
+      if (found === undefined) {
+        throw new HyprError('NOT_FOUND', `there is no volume ${name}`, { hint: 'see: hypr volume ls' });
+      }
+      const user = state.vms().find(mounts(name));
+      if (user !== undefined) {
+        throw new HyprError('VOLUME_IN_USE', `volume ${name} is used by ${user.name} of the stack ${user.stack}, which is ${user.state}`, {
+          hint: `remove that first: hypr -p ${user.stack} down`,
+        });
+      }
+      state.removeVolume(name);
+      return found;
+    });
+    await rm(dirname(row.path), { recursive: true, force: true });
+  } finally {
+    state.close();
+  }
+};

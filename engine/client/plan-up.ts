@@ -1,0 +1,42 @@
+import type { Image } from '../../builder/types.ts';
+import type { Project } from '../../compose/model/model.ts';
+import { openPlatform } from '../host.ts';
+import { planImages } from '../images/images.ts';
+import { stackPaths } from '../model/stack-paths.ts';
+import type { UpOptions } from '../model/types.ts';
+import { describeDesired } from '../plan/desired.ts';
+import { observeStack } from '../plan/observe.ts';
+import { formatPlan } from '../plan/plan.ts';
+import { reconcile } from '../plan/reconcile.ts';
+import { orderServices } from '../resolve/dependencies.ts';
+import type { StateStore } from '../state/store.ts';
+
+/** The text of `up --dry-run`: what would happen to images, then the plan. Changes nothing. */
+export const planUp = async (input: { project: Project; options: UpOptions; store: StateStore }): Promise<string> => {
+  const { project, options, store } = input;
+  const platform = await openPlatform({ runDir: stackPaths(project.name).runDir });
+  const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
+  const actions = await planImages({ project, services, options, platform });
+  const images: Record<string, Image> = {};
+  for (const action of actions) {
+    const present = await platform.findImage(action.reference);
+    images[action.service] = present !== undefined && action.action !== 'build' ? present : UNKNOWN_IMAGE;
+  }
+  const desired = await describeDesired({ project, services, images, scale: options.scale });
+  const lines = actions
+    .filter((action) => action.action !== 'none')
+    .map((action) => `${action.action} ${action.reference} (${action.cause})\n`);
+  return lines.join('') + formatPlan(reconcile(desired, observeStack(store, project.name), options));
+};
+
+/** Stands for an image that will only be known once it is pulled or built. */
+const UNKNOWN_IMAGE: Image = {
+  id: 'unknown until pulled or built',
+  manifestDigest: '',
+  references: [],
+  platform: '',
+  created: 0,
+  size: 0,
+  config: { Env: [], Entrypoint: null, Cmd: null, WorkingDir: '', User: '', ExposedPorts: {}, Volumes: {}, Labels: {} },
+  layers: [],
+};

@@ -1,0 +1,239 @@
+import { HyprError } from '../../base/errors.ts';
+import { homePaths } from '../../base/paths.ts';
+import type { Project } from '../../compose/model/model.ts';
+import { fromCallError } from '../api/call-error.ts';
+import type { ApiClient, Event } from '../api/client/client.ts';
+import { eventFrom, fromStruct, logFrom, toStruct } from '../api/server/convert.ts';
+import { openLogStore } from '../logs/logs.ts';
+import { readMerged } from '../logs/read-logs.ts';
+import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../model/events.ts';
+import { hasMachine } from '../model/lifecycle.ts';
+import type {
+  AttachOptions,
+  AttachSession,
+  CopyPlace,
+  DownOptions,
+  ExecOptions,
+  ExecSession,
+  LogsOptions,
+  RunOptions,
+  RunSession,
+  ServiceVerb,
+  Stack,
+  UpOptions,
+  VerbOptions,
+  VolumeSummary,
+} from '../model/types.ts';
+import { replicaStatus } from '../replica/status.ts';
+import type { StateStore } from '../state/store.ts';
+import { copyInto, copyOut, openAttach, openExec, openRun } from './sessions.ts';
+import { SupervisorLink } from './supervisor-link.ts';
+
+type OnEvent = (event: EngineEvent) => void;
+
+/**
+ * A stack from a command's point of view. Reads come from the supervisor when there is one and from
+ * the database when nothing runs; a supervisor that was killed is replaced before anything else.
+ */
+export class StackClient implements Stack {
+  readonly name: string;
+  #opened: StateStore | undefined;
+  readonly #paths = homePaths();
+  readonly #link: SupervisorLink;
+  readonly #onNotice: (message: string) => void;
+
+  constructor(name: string, onNotice: (message: string) => void) {
+    this.name = name;
+    this.#onNotice = onNotice;
+    const isNeeded = async () => (await this.#store()).vms(name).some((vm) => hasMachine(vm.state) || vm.state === 'restarting');
+    this.#link = new SupervisorLink({ stack: name, paths: this.#paths, isNeeded });
+  }
+
+  /** Opened, and its library loaded, when it is asked: while a supervisor answers, it is not. */
+  async #store(): Promise<StateStore> {
+    const { openStateStore } = await import('../state/store.ts');
+    this.#opened ??= openStateStore(this.#paths.database);
+    return this.#opened;
+  }
+
+  async up(project: Project, options: UpOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
+    const api = await this.#supervisor(onEvent, signal);
+    await this.#operation(
+      () => api.rpc.up({ project: toStruct(project), options: toStruct(options) }, callOptions(signal)),
+      onEvent,
+      signal,
+    );
+  }
+
+  async down(project: Project | undefined, options: DownOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
+    if ((await this.#store()).stack(this.name) === undefined) {
+      onEvent({ type: 'warning', time: Date.now(), message: `No resource found to remove for project "${this.name}".` });
+      return;
+    }
+    const api = await this.#supervisor(onEvent, signal);
+    const request = { ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
+    await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent, signal);
+    if (options.services.length === 0) {
+      await this.#link.closeAndAwaitEnd();
+    }
+  }
+
+  async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
+    const api = await this.#supervisor(onEvent, signal);
+    const request = { verb, ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
+    await this.#operation(() => api.rpc.verb(request, callOptions(signal)), onEvent, signal);
+  }
+
+  async plan(project: Project, options: UpOptions): Promise<string> {
+    const { planUp } = await import('./plan-up.ts');
+    return planUp({ project, options, store: await this.#store() });
+  }
+
+  async ps(): Promise<ReplicaStatus[]> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      const store = await this.#store();
+      const leases = store.leases(this.name);
+      return store.vms(this.name).map((vm) => replicaStatus(vm, leases));
+    }
+    return call(async () => (await api.rpc.ps({})).replicas.map((replica) => fromStruct<ReplicaStatus>(replica)));
+  }
+
+  async volumes(): Promise<VolumeSummary[]> {
+    const store = await this.#store();
+    const vms = store.vms(this.name);
+    return store
+      .volumes()
+      .filter((row) => row.stack === this.name)
+      .map(({ name, path, labels, createdAt }) => {
+        const users = vms.filter((vm) => vm.spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === name));
+        return { name, path, labels, createdAt, services: [...new Set(users.map((vm) => vm.service))].sort() };
+      })
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async *logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      const sources = (await this.#store()).vms(this.name).map((vm) => ({ replica: vm.name, service: vm.service, number: vm.number }));
+      yield* readMerged(openLogStore(`${this.#paths.logs}/${this.name}`), sources, options);
+      return;
+    }
+    const { services, follow, tail, since, until, index } = options;
+    const request = { services: [...services], follow, ...definedOnly({ tail, since, until, index }) };
+    try {
+      for await (const message of api.rpc.logs(request, callOptions(signal))) {
+        yield logFrom(message);
+      }
+    } catch (error) {
+      throw fromCallError(error, signal);
+    }
+  }
+
+  async exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> {
+    return openExec(await this.#running(options.service), options, signal);
+  }
+
+  async run(project: Project, options: RunOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<RunSession> {
+    return openRun(await this.#supervisor(onEvent, signal), { project, options, onEvent }, signal);
+  }
+
+  async attach(options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> {
+    return openAttach(await this.#running(options.service), options, signal);
+  }
+
+  async copyTo(place: CopyPlace, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    await copyInto(await this.#running(place.service), place, tar, signal);
+  }
+
+  async *copyFrom(place: CopyPlace, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    yield* copyOut(await this.#running(place.service), place, signal);
+  }
+
+  async *events(options: { logs: boolean; usage: boolean; start?: boolean }, signal?: AbortSignal): AsyncIterable<EngineEvent> {
+    const api = options.start
+      ? await this.#supervisor((event) => event.type === 'warning' && this.#onNotice(event.message), signal)
+      : await this.#supervisorIfRunning();
+    if (api === undefined) {
+      return;
+    }
+    try {
+      for await (const message of api.rpc.events({ logs: options.logs, usage: options.usage }, callOptions(signal))) {
+        yield eventFrom(message);
+      }
+    } catch (error) {
+      if (signal?.aborted) {
+        return;
+      }
+      throw fromCallError(error);
+    }
+  }
+
+  async stats(): Promise<ReplicaUsage[]> {
+    const api = await this.#supervisorIfRunning();
+    return api === undefined ? [] : call(async () => (await api.rpc.stats({})).usages.map((usage) => fromStruct<ReplicaUsage>(usage)));
+  }
+
+  async wait(services: readonly string[], signal?: AbortSignal): Promise<number> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      const ended = (await this.#store()).vms(this.name).find((vm) => services.length === 0 || services.includes(vm.service));
+      if (ended === undefined) {
+        throw new HyprError('STACK_NOT_RUNNING', `no containers for project "${this.name}"`);
+      }
+      return ended.exitCode;
+    }
+    return call(async () => (await api.rpc.wait({ services: [...services] }, callOptions(signal))).exitCode, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#link.close();
+    this.#opened?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #operation(start: () => AsyncIterable<Event>, onEvent: OnEvent, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      for await (const message of start()) {
+        onEvent(eventFrom(message));
+      }
+    } catch (error) {
+      throw fromCallError(error, signal);
+    }
+  }
+
+  /** What a new supervisor found and put right is told with the operation's own events. */
+  #supervisor(onEvent: OnEvent, signal?: AbortSignal): Promise<ApiClient> {
+    return this.#link.demand((message) => onEvent({ type: 'warning', time: Date.now(), message }), signal);
+  }
+
+  #supervisorIfRunning(): Promise<ApiClient | undefined> {
+    return this.#link.ifRunning(this.#onNotice);
+  }
+
+  async #running(service: string): Promise<ApiClient> {
+    const api = await this.#supervisorIfRunning();
+    if (api === undefined) {
+      throw new HyprError('STACK_NOT_RUNNING', `service "${service}" is not running`, { hint: 'start it: hypr compose up -d' });
+    }
+    return api;
+  }
+}
+
+const callOptions = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
+
+const call = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw fromCallError(error, signal);
+  }
+};
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+const definedOnly = <T extends Record<string, unknown>>(values: T): Defined<T> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;

@@ -1,0 +1,20 @@
+import { HyprError } from '../../base/errors.ts';
+import { readTar, StreamSource } from '../../builder/solver/layer/tar-read.ts';
+
+/** What a tar of a path begins with; undefined when the replica has no such path. The rest is not read. */
+export const statTar = async (tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined> => {
+  const source = new StreamSource(tar);
+  try {
+    for await (const { header } of readTar(source)) {
+      return header.type === 'dir' ? 'dir' : 'file';
+    }
+    return 'dir';
+  } catch (error) {
+    if (error instanceof HyprError && error.code === 'GUEST_REFUSED' && /no such file or directory|not a directory/i.test(error.message)) {
+      return undefined;
+    }
+    throw error;
+  } finally {
+    await source.close();
+  }
+};

@@ -1,0 +1,163 @@
+import { lstat, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, messageOf } from '../../base/errors.ts';
+import { diskUsage } from '../../base/host/disk-usage.ts';
+import { logger } from '../../base/log.ts';
+import { type HomePaths, homePaths } from '../../base/paths.ts';
+import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../../builder/build.ts';
+import { type ImageStore, openImageStore } from '../../builder/store/store.ts';
+import { pruneTemplates } from '../../vmm/template/prune.ts';
+import { templatesFolder } from '../../vmm/template/store.ts';
+import { measureTemplates } from '../../vmm/template/usage.ts';
+import { needToolchain, pruneToolchain } from '../../vmm/toolchain/index.ts';
+import { findInUse } from '../images/in-use.ts';
+import { hasMachine } from '../model/lifecycle.ts';
+import type { PruneOptions, PruneResult, UsageRow } from '../model/types.ts';
+import { openStateReader, type StateReader } from '../state/store.ts';
+
+const log = logger('storage');
+
+/** What images, replicas, volumes, builds and templates of machines take on the disk, as `docker system df` counts it. */
+export const measureSystem = async (): Promise<UsageRow[]> => {
+  const paths = homePaths();
+  const store = await openStore(paths);
+  return await withState(paths, async (state) => [
+    await imageRow(store),
+    await replicaRow(paths, state),
+    await volumeRow(state),
+    await buildRow(paths, store),
+    await templateRow(paths, state),
+  ]);
+};
+
+/** Removes what is asked for and used by nothing. Throws IMAGE_IN_USE while a pull or build is at work. */
+export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> => {
+  const paths = homePaths();
+  const store = await openStore(paths);
+  let builds = 0;
+  const images = await store.prune(options.images, async () => {
+    builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
+  });
+  const templates = await pruneUnusedTemplates(paths);
+  return await withState(paths, async (state) => {
+    const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };
+    if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
+      await pruneToolchain(paths);
+    }
+    return { images: images.removed, volumes: volumes.names, bytes: builds + images.bytes + templates + volumes.bytes };
+  });
+};
+
+/** Those of images that are gone: nothing will ask for them. Gives what they took, in bytes. What is in the way is no error. */
+const pruneUnusedTemplates = async (paths: HomePaths): Promise<number> => {
+  const folder = templatesFolder(paths);
+  try {
+    const before = await diskUsage(folder);
+    await pruneTemplates(paths, (await needToolchain(paths)).id);
+    return Math.max(0, before - (await diskUsage(folder)));
+  } catch (error) {
+    log.warn('templates were not pruned', { reason: messageOf(error) });
+    return 0;
+  }
+};
+
+/** A link to another home's toolchain: whether that one has machines is not known here. */
+const isShared = async (toolchain: string): Promise<boolean> => (await lstat(toolchain)).isSymbolicLink();
+
+/** One line per fault of the image store; `onLeftover` is told what killed processes left, which stays where it is. */
+export const checkStore = async (signal?: AbortSignal, onLeftover: (line: string) => void = () => {}): Promise<string[]> => {
+  const paths = homePaths();
+  const store = await openStore(paths, { sweep: false });
+  for (const line of [...(await store.leftovers()), ...(await findBuildLeftovers(paths.build))]) {
+    onLeftover(line);
+  }
+  return await store.verify(signal);
+};
+
+const openStore = async (paths: HomePaths, options: { readonly sweep?: boolean } = {}): Promise<ImageStore> =>
+  await openImageStore({
+    root: paths.images,
+    toolchain: await needToolchain(paths),
+    inUse: findInUse,
+    keepLayers: async () => [...(await listCachedLayers(paths.build))],
+    ...options,
+  });
+
+const withState = async <T>(paths: HomePaths, work: (state: StateReader) => Promise<T>): Promise<T> => {
+  const state = openStateReader(paths.database);
+  try {
+    return await work(state);
+  } finally {
+    state.close();
+  }
+};
+
+const imageRow = async (store: ImageStore): Promise<UsageRow> => {
+  const { images, usedImages, imageBytes, unusedImageBytes } = await store.usage();
+  return { type: 'Images', total: images, active: usedImages, size: imageBytes, reclaimable: unusedImageBytes };
+};
+
+const replicaRow = async (paths: HomePaths, state: StateReader): Promise<UsageRow> => {
+  const rows = await Promise.all(
+    state.vms().map(async (vm) => ({ active: hasMachine(vm.state), bytes: await diskUsage(join(paths.machines, vm.stack, vm.name)) })),
+  );
+  return { type: 'Containers', ...summarise(rows) };
+};
+
+const volumeRow = async (state: StateReader): Promise<UsageRow> => {
+  const used = new Set(state.vms().flatMap(({ spec }) => spec.mounts.flatMap((mount) => (mount.kind === 'volume' ? [mount.volume] : []))));
+  const rows = await Promise.all(state.volumes().map(async ({ name, path }) => ({ active: used.has(name), bytes: await diskUsage(path) })));
+  return { type: 'Local Volumes', ...summarise(rows) };
+};
+
+const buildRow = async (paths: HomePaths, store: ImageStore): Promise<UsageRow> => {
+  const { otherBytes, otherLayers } = await store.usage();
+  const folders = await Promise.all(['records', 'mounts', 'downloads', 'hashes', 'tmp'].map((name) => diskUsage(join(paths.build, name))));
+  const mounts = (await list(join(paths.build, 'mounts'))).filter((name) => name.endsWith('.tar')).length;
+  const size = folders.reduce((sum, bytes) => sum + bytes, otherBytes);
+  return { type: 'Build Cache', total: otherLayers + mounts, active: 0, size, reclaimable: size };
+};
+
+/** Active are those that a machine of a stack is a clone of, whose memory it maps. */
+const templateRow = async (paths: HomePaths, state: StateReader): Promise<UsageRow> => {
+  const { templates, bytes, reclaimable } = await measureTemplates(paths, (await needToolchain(paths)).id);
+  const cloned = new Set(state.vms().flatMap(({ state: now, machine }) => (hasMachine(now) ? (machine?.template ?? []) : [])));
+  const active = templates.filter(({ key }) => cloned.has(key)).length;
+  return { type: 'Templates', total: templates.length, active, size: bytes, reclaimable };
+};
+
+const summarise = (rows: ReadonlyArray<{ active: boolean; bytes: number }>): Omit<UsageRow, 'type'> => {
+  const sum = (of: typeof rows) => of.reduce((total, { bytes }) => total + bytes, 0);
+  const idle = rows.filter(({ active }) => !active);
+  return { total: rows.length, active: rows.length - idle.length, size: sum(rows), reclaimable: sum(idle) };
+};
+
+/** What replicas of stacks that are gone have left: their anonymous volumes. A stack that is known may be about to use its own. */
+const pruneVolumes = async (paths: HomePaths, state: StateReader): Promise<{ names: string[]; bytes: number }> => {
+  const known = new Set([...state.stacks().map(({ name }) => name), ...state.vms().map(({ stack }) => stack)]);
+  const names: string[] = [];
+  let bytes = 0;
+  for (const stack of (await list(paths.machines)).filter((name) => !known.has(name))) {
+    for (const replica of await list(join(paths.machines, stack))) {
+      const path = join(paths.machines, stack, replica);
+      bytes += await diskUsage(path);
+      names.push(
+        ...(await list(path)).filter((name) => name.startsWith('anon-')).map((name) => `${replica}/${name.replace(/\.ext4$/, '')}`),
+      );
+      await rm(path, { recursive: true, force: true });
+    }
+    await rm(join(paths.machines, stack), { recursive: true, force: true });
+  }
+  return { names, bytes };
+};
+
+const list = async (folder: string): Promise<string[]> => {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return [];
+    }
+    throw error;
+  }
+};

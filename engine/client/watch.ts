@@ -1,0 +1,202 @@
+import { watch } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { basename, dirname, join, posix, relative, sep } from 'node:path';
+import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
+import type { Project } from '../../compose/model/model.ts';
+import type { Stack, WatchOptions } from '../model/types.ts';
+import { packFiles } from './pack-files.ts';
+import { type WatchRule, watchRules } from './watch-rules.ts';
+
+/** Editors write in several steps, builds in thousands: what comes together is handled together. */
+const QUIET_MS = 300;
+
+/**
+ * Carries `develop.watch` out until the signal aborts: changed files go into the running replicas of
+ * their services, services are built or started anew. Failures are told and watching goes on.
+ */
+export const watchProject = async (stack: Stack, project: Project, options: WatchOptions, signal: AbortSignal): Promise<void> => {
+  const rules = watchRules(project, options.services);
+  if (rules.length === 0) {
+    throw new HyprError('COMPOSE_INVALID', 'none of the selected services is configured for watch', {
+      hint: 'say what to watch under develop.watch of a service',
+    });
+  }
+  const work: Work = { stack, project, options, signal };
+  for (const rule of rules.filter((each) => each.initialSync && each.target !== undefined)) {
+    await syncPaths(work, rule, [rule.path]);
+  }
+  const kinds = await Promise.all(rules.map(isFolder));
+  const watching = rules.map((rule, at) => watchRule(work, rule, kinds[at] === true));
+  options.onNotice('Watch enabled');
+  const failed = await Promise.race([...watching, aborted(signal)]);
+  if (failed !== undefined && !signal.aborted) {
+    throw failed;
+  }
+};
+
+interface Work {
+  readonly stack: Stack;
+  readonly project: Project;
+  readonly options: WatchOptions;
+  readonly signal: AbortSignal;
+}
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve(undefined);
+    }
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+
+/** Gathers changes below the path of a rule and handles them in turns. Resolves with what ended it. */
+const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error | undefined> => {
+  const { signal, options } = work;
+  // A file is watched through its folder: editors replace it.
+  const folder = isDir ? rule.path : dirname(rule.path);
+  const changed = new Set<string>();
+  let turn = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+  const handle = () => {
+    const paths = [...changed];
+    changed.clear();
+    turn = turn.then(() =>
+      handleChanges(work, rule, paths).catch((error: unknown) => {
+        if (!signal.aborted) {
+          options.onNotice(`${rule.action} of service "${rule.service}" failed: ${messageOf(error)}`);
+        }
+      }),
+    );
+  };
+  return new Promise((resolve) => {
+    const watcher = watch(folder, { recursive: isDir, signal }, (_kind, name) => {
+      const path = name === null ? rule.path : join(folder, name);
+      if ((isDir || path === rule.path) && !rule.ignores(path)) {
+        changed.add(path);
+        clearTimeout(timer);
+        timer = setTimeout(handle, QUIET_MS);
+      }
+    });
+    watcher.once('error', (error) => resolve(error));
+    watcher.once('close', () => {
+      clearTimeout(timer);
+      resolve(undefined);
+    });
+  });
+};
+
+const isFolder = async (rule: WatchRule): Promise<boolean> => {
+  const info = await lstat(rule.path).catch(() => undefined);
+  if (info === undefined) {
+    throw new HyprError('COMPOSE_INVALID', `service ${rule.service}: there is no ${rule.path} to watch`);
+  }
+  return info.isDirectory();
+};
+
+const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string[]): Promise<void> => {
+  const { stack, project, options, signal } = work;
+  const { service, action } = rule;
+  if (action === 'rebuild') {
+    options.onNotice(`Rebuilding service "${service}" after changes were detected...`);
+    await stack.up(project, { ...options.up, services: [service], build: true, noDeps: true }, options.onEvent, signal);
+    options.onNotice(`service "${service}" successfully built`);
+    return;
+  }
+  if (action !== 'restart') {
+    options.onNotice(`Syncing service "${service}" after ${paths.length} changes were detected`);
+    await syncPaths(work, rule, paths);
+  }
+  if (action === 'restart' || action === 'sync+restart') {
+    const verb = { services: [service], timeout: undefined, signal: undefined, noDeps: true, stop: false, volumes: false };
+    await stack.verb('restart', project, { ...verb, wait: false, waitTimeout: undefined }, options.onEvent, signal);
+    options.onNotice(`service(s) ["${service}"] restarted`);
+  }
+  if (action === 'sync+exec' && rule.exec !== undefined) {
+    await runHook(work, rule, rule.exec);
+  }
+};
+
+/** Brings paths of this host to the replicas: what is there is copied, what is gone is removed. */
+const syncPaths = async (work: Work, rule: WatchRule, paths: readonly string[]): Promise<void> => {
+  const target = rule.target ?? '/';
+  const there: Array<{ path: string; to: string }> = [];
+  const gone: string[] = [];
+  for (const path of paths) {
+    const to = posix.join(target, ...relative(rule.path, path).split(sep));
+    (await exists(path)) ? there.push({ path, to }) : gone.push(to);
+  }
+  for (const index of await runningOf(work.stack, rule.service)) {
+    for (const { path, to } of there) {
+      const isTop = path === rule.path && (await lstat(path)).isDirectory();
+      const tar = packFiles(path, {
+        name: isTop ? '.' : basename(to),
+        keepOwner: false,
+        followLinks: false,
+        leaveOut: (below) => rule.ignores(below),
+      });
+      await work.stack.copyTo({ service: rule.service, index, path: isTop ? to : posix.dirname(to) }, tar, work.signal);
+    }
+    if (gone.length > 0) {
+      await execIn(work, { service: rule.service, index, args: ['rm', '-rf', '--', ...gone], user: 'root' });
+    }
+  }
+};
+
+const runHook = async (work: Work, rule: WatchRule, hook: NonNullable<WatchRule['exec']>): Promise<void> => {
+  for (const index of await runningOf(work.stack, rule.service)) {
+    const code = await execIn(work, {
+      service: rule.service,
+      index,
+      args: hook.command,
+      user: hook.user,
+      workdir: hook.workdir,
+      env: Object.entries(hook.environment).flatMap(([key, value]) => (value === null ? [] : [`${key}=${value}`])),
+    });
+    if (code !== 0) {
+      throw new HyprError('SERVICE_FAILED', `${hook.command.join(' ')} ended with ${code}`);
+    }
+  }
+};
+
+const execIn = async (
+  { stack, signal }: Work,
+  run: { service: string; index: number; args: readonly string[]; user?: string | undefined; workdir?: string | undefined; env?: string[] },
+): Promise<number> => {
+  const plain = {
+    env: [],
+    user: undefined,
+    workdir: undefined,
+    tty: false,
+    stdin: false,
+    detach: false,
+    privileged: false,
+    size: undefined,
+  };
+  const session = await stack.exec({ ...plain, ...run }, signal);
+  session.closeStdin();
+  try {
+    for await (const _ of session.output) {
+      // Nobody asked for it.
+    }
+    return await session.exitCode;
+  } finally {
+    session.close();
+  }
+};
+
+const runningOf = async (stack: Stack, service: string): Promise<number[]> =>
+  (await stack.ps())
+    .filter((replica) => replica.service === service && replica.state === 'running' && !replica.oneOff)
+    .map((replica) => replica.number);
+
+const exists = async (path: string): Promise<boolean> => {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return false;
+    }
+    throw error;
+  }
+};

@@ -1,0 +1,191 @@
+import { join } from 'node:path';
+import pLimit from 'p-limit';
+import { homePaths, runtimeDir } from '../../base/paths.ts';
+import { buildImage, checkBuild, describeTargets, listCachedLayers, outlineBuild } from '../../builder/build.ts';
+import { openImages as openImageApi } from '../../builder/images.ts';
+import { findCredentials, serverKey } from '../../builder/registry/config/credentials.ts';
+import { login, logout, parseServer } from '../../builder/registry/login.ts';
+import { resolveDigest as resolveAtRegistry } from '../../builder/registry/pull.ts';
+import { openRegistries } from '../../builder/registry/registries.ts';
+import type { BuildMachines, Image } from '../../builder/types.ts';
+import { orderBuilds } from '../../compose/project/build-contexts.ts';
+import { compileJail } from '../../net/compile-jail.ts';
+import { landlockAbi } from '../../net/landlock.ts';
+import { checkHost } from '../../vmm/doctor.ts';
+import { chooseVmm } from '../../vmm/probe.ts';
+import { needToolchain, openToolchain, setupToolchain } from '../../vmm/toolchain/index.ts';
+import { openPlatform } from '../host.ts';
+import { makeBuildMachines } from '../images/build-machines.ts';
+import { buildServices } from '../images/build-services.ts';
+import { buildSettings } from '../images/build-settings.ts';
+import { ensureImages } from '../images/ensure-images.ts';
+import { openImagePlatform } from '../images/image-platform.ts';
+import { type ImageAction, imageReference } from '../images/images.ts';
+import { findInUse } from '../images/in-use.ts';
+import type { ImagePlatform } from '../model/platform.ts';
+import type { EngineApi, ImageApi } from '../model/types.ts';
+import { orderServices } from '../resolve/dependencies.ts';
+import { makeTemplates } from './make-templates.ts';
+import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
+
+/** What the engine does in the calling process: images, builds, the host. Reached through engine/index.ts, when it is asked for. */
+
+export const openImages: EngineApi['openImages'] = async () => {
+  const paths = homePaths();
+  const toolchain = await needToolchain(paths);
+  const images = await openImageApi({
+    paths,
+    toolchain,
+    inUse: findInUse,
+    keepLayers: async () => [...(await listCachedLayers(paths.build))],
+  });
+  const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal, options = {}) => {
+    return buildImage({
+      request: { ...request, ...buildSettings(request, process.env) },
+      ...buildServices(images, toolchain),
+      machines: machinesWhenNeeded(),
+      paths,
+      onEvent,
+      signal,
+      ...options,
+    });
+  };
+  return {
+    ...images,
+    build,
+    check: (request, signal) => checkBuild(request, { ...lookIn(paths.build, signal), findImage: (name) => images.store.get(name) }),
+    outline: (request, signal) => outlineBuild(request, lookIn(paths.build, signal)),
+    targets: (request, signal) => describeTargets(request, lookIn(paths.build, signal)),
+  };
+};
+
+const lookIn = (buildFolder: string, signal = new AbortController().signal) => ({ buildFolder, signal });
+
+export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signal) => {
+  const registries = await openRegistries({ home: homePaths().home });
+  try {
+    return await resolveAtRegistry(registries, reference, signal);
+  } finally {
+    await registries[Symbol.asyncDispose]();
+  }
+};
+
+/** Builds outside a stack have a folder for their sockets beside the stacks'. */
+const openBuildPlatform = () => openPlatform({ runDir: join(runtimeDir(), 'build') });
+
+/** Which VMM works here takes seconds to find out the first time: only a RUN that is not in the cache needs to know. */
+const machinesWhenNeeded = (): BuildMachines => {
+  let machines: Promise<BuildMachines> | undefined;
+  return {
+    start: async (options, signal) => {
+      machines ??= openBuildPlatform().then(makeBuildMachines);
+      return await (await machines).start(options, signal);
+    },
+  };
+};
+
+/** For what pulls and builds outside a stack. */
+const openImageWork = async (): Promise<ImagePlatform> => {
+  const paths = homePaths();
+  return openImagePlatform({ paths, toolchain: await needToolchain(paths), machines: () => Promise.resolve(machinesWhenNeeded()) });
+};
+
+export const buildProject: EngineApi['buildProject'] = async (project, options, onEvent, signal = new AbortController().signal) => {
+  const platform = await openImageWork();
+  const services = orderServices(project, options.services, { withDependencies: options.withDependencies }).filter(
+    (name) => project.services[name]?.build !== undefined,
+  );
+  const actions = orderBuilds(project, services).map(
+    (service): ImageAction => ({ service, reference: imageReference(project, service), action: 'build', cause: 'asked to build' }),
+  );
+  const work = { project, actions, platform, progress: () => {}, onBuild: onEvent, build: options, parallel: options.parallel };
+  const made = Object.entries(await ensureImages(work, signal));
+  return Object.fromEntries(made.map(([service, { id, manifestDigest }]) => [service, { imageId: id, manifestDigest }]));
+};
+
+export const pushProject: EngineApi['pushProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
+  const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
+  const images = await openImages();
+  const tags = services.flatMap((name) => {
+    const { image, build } = project.services[name] ?? {};
+    return image === undefined || build === undefined ? [] : [image, ...(build.tags ?? [])];
+  });
+  for (const tag of new Set(tags)) {
+    try {
+      await images.push([tag], {}, onProgress, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // Its failure has been shown already.
+      if (!options.ignoreFailures) {
+        throw error;
+      }
+    }
+  }
+};
+
+export const registryLogins: EngineApi['registryLogins'] = async () => {
+  const { home } = homePaths();
+  return {
+    nameOf: (server) => serverKey(parseServer(server)),
+    login: (server, credentials, signal) => login(parseServer(server), credentials, { home, signal }),
+    logout: (server) => logout(parseServer(server)),
+    find: (server) => findCredentials(parseServer(server)),
+  };
+};
+
+export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
+  const platform = await openImageWork();
+  const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
+  const actions = services.flatMap((service): ImageAction[] => {
+    const { image, build } = project.services[service] ?? {};
+    return image === undefined || (build !== undefined && options.ignoreBuildable)
+      ? []
+      : [{ service, reference: imageReference(project, service), action: 'pull', cause: 'asked to pull' }];
+  });
+  const wanted = options.policy === 'always' ? actions : await missingOnly(actions, platform.findImage);
+  const { parallel } = options;
+  if (!options.ignoreFailures) {
+    await ensureImages({ project, actions: wanted, platform, progress: onProgress, onBuild: () => {}, parallel }, signal);
+    return;
+  }
+  // A service that is built may name an image that no registry has: its failure has been shown already.
+  const limit = pLimit(parallel !== undefined && parallel > 0 ? parallel : Number.POSITIVE_INFINITY);
+  const pull = (action: ImageAction) =>
+    ensureImages({ project, actions: [action], platform, progress: onProgress, onBuild: () => {} }, signal);
+  await Promise.allSettled(wanted.map((action) => limit(pull, action)));
+  signal.throwIfAborted();
+};
+
+const missingOnly = async (
+  actions: readonly ImageAction[],
+  findImage: (name: string) => Promise<Image | undefined>,
+): Promise<ImageAction[]> => {
+  const present = await Promise.all(actions.map((action) => findImage(action.reference)));
+  return actions.filter((_, index) => present[index] === undefined);
+};
+
+export const setup: EngineApi['setup'] = async (onProgress, signal) => {
+  const toolchain = await setupToolchain({ progress: onProgress, compileJail, ...(signal ? { signal } : {}) });
+  onProgress({ id: 'Accelerator', status: 'working', text: 'Probing' });
+  const { vmm, verdict, templates } = await chooseVmm({ toolchain, ...(signal ? { signal } : {}) });
+  onProgress({
+    id: 'Accelerator',
+    status: 'done',
+    text: verdict.accelerator === 'kvm' ? 'KVM' : 'Software emulation',
+    details: verdict.reason,
+  });
+  if (templates !== undefined) {
+    await makeTemplates({ templates, vmm, onProgress, ...(signal ? { signal } : {}) });
+  }
+};
+
+export const doctor: EngineApi['doctor'] = async (signal) => {
+  const toolchain = await openToolchain();
+  return checkHost({ ...(signal ? { signal } : {}), ...(toolchain ? { landlockAbi: () => landlockAbi(toolchain.jail) } : {}) });
+};
+
+export const systemDf: EngineApi['systemDf'] = () => measureSystem();
+
+export const prune: EngineApi['prune'] = (options) => pruneSystem(options);
+
+export const checkStore: EngineApi['checkStore'] = (...args) => checkImageStore(...args);

@@ -1,0 +1,41 @@
+import { cpus } from 'node:os';
+import { homePaths } from '../base/paths.ts';
+import { connectGuest } from '../guest/client/client.ts';
+import { adoptNetwork, startNetwork, sweepNetwork } from '../net/gvproxy.ts';
+import { checkPorts } from '../net/ports.ts';
+import { publishPort } from '../net/publish.ts';
+import { makeExt4Disk } from '../vmm/disks.ts';
+import { chooseVmm } from '../vmm/probe.ts';
+import { needToolchain } from '../vmm/toolchain/index.ts';
+import { openImagePlatform } from './images/image-platform.ts';
+import type { Platform } from './model/platform.ts';
+
+/** The real platform: this host's toolchain, VMM, networks and image store. Throws TOOLCHAIN_MISSING before `hypr setup`. */
+export const openPlatform = async (options: { runDir: string }): Promise<Platform> => {
+  const paths = homePaths();
+  const toolchain = await needToolchain(paths);
+  const [{ vmm }, images] = await Promise.all([
+    chooseVmm({ toolchain, paths }),
+    openImagePlatform({
+      paths,
+      toolchain,
+      machines: async () => (await import('./images/build-machines.ts')).makeBuildMachines(platform),
+    }),
+  ]);
+  const programs = { gvproxy: toolchain.gvproxy, jail: toolchain.jail };
+  const platform: Platform = {
+    ...images,
+    paths,
+    runDir: options.runDir,
+    vmm,
+    cores: cpus().length,
+    connectGuest,
+    startNetwork: (spec, signal) => startNetwork(spec, programs, signal),
+    adoptNetwork: (record, signal) => adoptNetwork(record, programs, signal),
+    sweepNetwork,
+    checkPorts,
+    publish: publishPort,
+    makeDisk: ({ path, sizeMib, label, signal }) => makeExt4Disk({ path, sizeMib, label, mkfs: toolchain.mkfsExt4, signal }),
+  };
+  return platform;
+};

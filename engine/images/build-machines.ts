@@ -1,0 +1,190 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Cleanup } from '../../base/cleanup.ts';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { BUILD_PROXY_PORT, type BuildDisk, type BuildMachine, type BuildMachineOptions, type BuildMachines } from '../../builder/types.ts';
+import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
+import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/download-proxy.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
+import type { Network } from '../../net/types.ts';
+import type { Machine } from '../../vmm/machine.ts';
+import { bootMachine } from '../machine/boot-machine.ts';
+import type { Platform } from '../model/platform.ts';
+import { startBuildGuard } from './build-guard.ts';
+
+export const BUILD_MEMORY_MIB = 2048;
+const BUILD_DISK_MIB = 64 * 1024;
+/** Disks of caches and mounted images that a machine can have at a time. */
+const SPARE_PORTS = 12;
+const MTU = 65_520;
+const POWER_OFF_MS = 10_000;
+
+/**
+ * Machines for RUN steps. Each has a network of its own, jailed like any other, so that a build can
+ * reach the outside and nothing of this host, of a stack or of another build.
+ */
+export const makeBuildMachines = (platform: Platform): BuildMachines => ({
+  async start(options, signal) {
+    const id = randomBytes(4).toString('hex');
+    const limits = { memoryMib: options.memoryMib ?? BUILD_MEMORY_MIB, diskMib: options.diskMib ?? BUILD_DISK_MIB };
+    const cleanup = new Cleanup();
+    const runDir = join(platform.runDir, `b-${id}`);
+    const diskDir = join(platform.paths.build, `machine-${id}`);
+    const log = join(platform.paths.logs, 'builds', id);
+    try {
+      const guard = startBuildGuard({ runDir, folders: [diskDir, log] });
+      cleanup.defer(() => guard.close());
+      cleanup.defer(() => rm(diskDir, { recursive: true, force: true }));
+      cleanup.defer(() => rm(runDir, { recursive: true, force: true }));
+      await Promise.all([runDir, diskDir, log].map((dir) => mkdir(dir, { recursive: true, mode: 0o700 })));
+      cleanup.defer(() => rm(log, { recursive: true, force: true }));
+      const [upper, network] = await Promise.all([
+        makeUpper({ platform, diskDir, options, signal }),
+        options.network !== 'default' ? undefined : startBuildNetwork({ platform, runDir, log, hostAccess: wantsHost(options), signal }),
+      ]);
+      cleanup.defer(() => network?.network.stop());
+      const cards = network === undefined ? [] : [network.card];
+      const run = await bootMachine(
+        {
+          platform,
+          spec: {
+            name: `build-${id}`,
+            runDir: join(runDir, 'm'),
+            consoleLog: join(log, 'console.log'),
+            vcpus: options.vcpus ?? platform.cores,
+            memoryMib: limits.memoryMib,
+            disks: [
+              { serial: 'root', path: options.root.path, format: options.root.format, readOnly: true },
+              { serial: 'upper', path: upper, format: 'raw', readOnly: false },
+            ],
+            nics: cards.map((card, index) => ({ id: `n${index}`, mac: card.mac, mtu: card.mtu })),
+            shares: [],
+            sparePorts: SPARE_PORTS,
+          },
+          orders: buildOrders({ options, cards, gateway: network?.card.gateway, host: network?.host }),
+          networks: network === undefined ? [] : [network.network],
+          onMachine: () => {},
+        },
+        signal,
+      );
+      cleanup.defer(() => run.machine.delete());
+      cleanup.defer(async () => {
+        await withDeadline({ ms: POWER_OFF_MS, what: 'the end of the build machine' }, (limit) =>
+          run.guest.powerOff({ stopSignal: 9, graceMs: 0 }, limit),
+        ).catch(() => {});
+        await run.machine.kill();
+      });
+      if (options.network === 'proxy') {
+        const proxy = await startProxy({ platform, options, guest: run.guest, signal });
+        cleanup.defer(() => proxy.close());
+      }
+      const close = () => cleanup.run();
+      return {
+        guest: run.guest,
+        limits,
+        makeDisk: (path, abort) => makeCacheDisk(platform, path, abort),
+        plugDisk: (disk, abort) => plugDisk(run.machine, disk, abort),
+        close,
+        [Symbol.asyncDispose]: close,
+      } satisfies BuildMachine;
+    } catch (error) {
+      await cleanup.run().catch(() => {});
+      throw error;
+    }
+  },
+});
+
+const makeCacheDisk = async (platform: Platform, path: string, signal: AbortSignal): Promise<void> => {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await platform.makeDisk({ path, sizeMib: BUILD_DISK_MIB, label: 'cache', signal });
+};
+
+const plugDisk = async (machine: Machine, disk: BuildDisk, signal: AbortSignal) => {
+  if (machine.plugDisk === undefined) {
+    throw new HyprError('VMM_START', 'disks cannot be plugged into machines that run');
+  }
+  return await machine.plugDisk(disk, signal);
+};
+
+/** The machine has no network: its programs reach the proxy on their loopback, and the proxy what it allows. */
+const startProxy = async (input: { platform: Platform; options: BuildMachineOptions; guest: GuestClient; signal: AbortSignal }) => {
+  const { allow = [], onRefused = () => {} } = input.options.proxy ?? {};
+  const cacheFolder = join(input.platform.paths.build, 'downloads', 'proxy');
+  const proxy = openDownloadProxy({ allow: [...PACKAGE_HOSTS, ...allow], onRefused, cacheFolder });
+  const relay = await input.guest.relay({ port: BUILD_PROXY_PORT }, (connection) => proxy.accept(connection), input.signal);
+  return {
+    close: async () => {
+      proxy.close();
+      await relay.close();
+    },
+  };
+};
+
+const makeUpper = async (input: {
+  platform: Platform;
+  diskDir: string;
+  options: BuildMachineOptions;
+  signal: AbortSignal;
+}): Promise<string> => {
+  const path = join(input.diskDir, 'upper.ext4');
+  await input.platform.makeDisk({ path, sizeMib: input.options.diskMib ?? BUILD_DISK_MIB, label: 'build', signal: input.signal });
+  return path;
+};
+
+type Card = InterfaceOrders & { readonly gateway: string };
+
+const startBuildNetwork = async (input: {
+  platform: Platform;
+  runDir: string;
+  log: string;
+  hostAccess: boolean;
+  signal: AbortSignal;
+}): Promise<{ network: Network; card: Card; host: string }> => {
+  const { subnet, gateway } = await chooseSubnet({ taken: [] });
+  const spec = {
+    name: 'build',
+    runDir: join(input.runDir, 'n'),
+    log: join(input.log, 'network.log'),
+    subnet,
+    gateway,
+    internal: false,
+    mtu: MTU,
+    hostAccess: input.hostAccess,
+  };
+  const network = await input.platform.startNetwork(spec, input.signal);
+  const address = allocateAddress({ subnet, gateway, taken: [] });
+  const card = { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: MTU };
+  return { network, card, host: hostAddress(spec) };
+};
+
+/** `host-gateway` among the extra hosts: only then has a build a way to this host. */
+const HOST_GATEWAY = 'host-gateway';
+const wantsHost = ({ hosts }: BuildMachineOptions): boolean => hosts.some(({ address }) => address === HOST_GATEWAY);
+
+const buildOrders = (input: {
+  options: BuildMachineOptions;
+  cards: readonly Card[];
+  gateway: string | undefined;
+  host: string | undefined;
+}): MachineOrders => ({
+  // BuildKit's default, unless BUILDKIT_SANDBOX_HOSTNAME says otherwise.
+  hostname: 'buildkitsandbox',
+  machineId: randomBytes(16).toString('hex'),
+  entropy: randomBytes(64),
+  clock: Date.now(),
+  root: { disk: 'root', upper: 'upper', readOnly: false },
+  mounts: buildMounts(input.options),
+  interfaces: input.cards,
+  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, '8.8.8.8'], options: [] },
+  hosts: input.options.hosts.flatMap(({ address, names }) => {
+    const resolved = address === HOST_GATEWAY ? input.host : address;
+    return resolved === undefined ? [] : [{ address: resolved, names }];
+  }),
+  files: [],
+  sysctls: {},
+});
+
+const buildMounts = ({ shmSize }: BuildMachineOptions): MachineOrders['mounts'] =>
+  shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: shmSize, mode: 0o1777 }];

@@ -1,0 +1,161 @@
+import { stat } from 'node:fs/promises';
+import { basename, isAbsolute, join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { isRemoteSource } from '../../builder/remote-source.ts';
+import type { BuildLimits, BuildRequest, SshForward } from '../../builder/types.ts';
+import type { FileObject, FileReference } from '../../compose/model/model.ts';
+import { parseBytes } from '../../compose/model/units.ts';
+import type { BuildInput } from '../model/platform.ts';
+
+/**
+ * A service's `build:` as the builder's request: paths absolute, arguments without a value taken from the
+ * environment. Throws HYPR_UNSUPPORTED for what a build machine cannot give, COMPOSE_INVALID for a secret without a value.
+ */
+export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => {
+  const { config } = input;
+  refuseHostFeatures(config);
+  const context = config.context ?? '.';
+  if (context === '-' || !isRemoteSource(context)) {
+    await requireFolder(context);
+  }
+  return {
+    context,
+    dockerfile: dockerfileOf(input, context),
+    tags: input.tags,
+    ...(config.target ? { target: config.target } : {}),
+    buildArgs: { ...sourceDate(input), ...resolveArgs(config.args ?? {}, input.environment), ...input.buildArgs },
+    ...resultOf(input),
+    labels: input.labels,
+    noCache: input.noCache,
+    pull: input.pull,
+    network: config.network === 'none' || config.network === 'proxy' ? config.network : 'default',
+    ssh: await resolveSsh(input),
+    limits: { ...resolveUlimits(config), ...input.limits },
+    additionalContexts: config.additional_contexts ?? {},
+    ...(input.serviceImages === undefined ? {} : { serviceImages: input.serviceImages }),
+    extraHosts: config.extra_hosts ?? [],
+    ...(input.platform ? { platform: input.platform } : {}),
+    ...(config.shm_size === undefined ? {} : { shmSize: parseBytes(String(config.shm_size)) }),
+    secrets: resolveSecrets(input),
+  };
+};
+
+/** As buildx: SOURCE_DATE_EPOCH of the environment, unless the arguments say otherwise. */
+const sourceDate = ({ environment }: BuildInput): Record<string, string> =>
+  environment.SOURCE_DATE_EPOCH ? { SOURCE_DATE_EPOCH: environment.SOURCE_DATE_EPOCH } : {};
+
+/** Caches and what becomes of the image. Nothing is attested of an image that stays here. */
+const resultOf = ({ config, push = false, provenance, folder }: BuildInput): Partial<BuildRequest> => {
+  const attest = provenance ?? config.provenance;
+  return {
+    cacheFrom: config.cache_from ?? [],
+    cacheTo: config.cache_to ?? [],
+    noCacheFilter: config.no_cache_filter ?? [],
+    ...(push ? { outputs: ['type=image,push=true'] } : {}),
+    ...(push && attest !== undefined ? { provenance: String(attest) } : {}),
+    ...(folder === undefined ? {} : { folder }),
+  };
+};
+
+/** What would reach into this host: said before anything is built. */
+const refuseHostFeatures = (config: BuildInput['config']): void => {
+  if (config.network !== undefined && !['default', 'none', 'proxy'].includes(config.network)) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `build.network: ${config.network} cannot be used: a build runs in a machine with a network of its own`,
+      {
+        hint: 'leave it out: RUN reaches the outside; or write network: none, or network: proxy (package registries and HYPR_BUILD_PROXY_ALLOW)',
+      },
+    );
+  }
+};
+
+/** `build.ssh`: `default` is the caller's agent, `id=path` an agent's socket or a private key. */
+const resolveSsh = async ({ config, environment, ssh = {} }: BuildInput): Promise<NonNullable<BuildRequest['ssh']>> => {
+  const wanted = (Array.isArray(config.ssh) ? config.ssh : []).map(String);
+  const entries = await Promise.all(
+    wanted.map(async (entry): Promise<[string, SshForward]> => {
+      const equals = entry.indexOf('=');
+      const id = equals < 0 ? entry : entry.slice(0, equals);
+      const path = equals < 0 ? environment.SSH_AUTH_SOCK : entry.slice(equals + 1);
+      if (path === undefined || path === '') {
+        throw new HyprError('COMPOSE_INVALID', `build.ssh: ${id} needs an SSH agent, and SSH_AUTH_SOCK is not set`);
+      }
+      const info = await stat(path).catch(() => undefined);
+      if (info === undefined) {
+        throw new HyprError('COMPOSE_INVALID', `build.ssh: ${id} is ${path}, which does not exist`);
+      }
+      return [id, info.isSocket() ? { socket: path } : { keys: [path] }];
+    }),
+  );
+  return { ...Object.fromEntries(entries), ...ssh };
+};
+
+/** `build.ulimits`, as in a service: one number or soft and hard. */
+const resolveUlimits = ({ ulimits }: BuildInput['config']): BuildLimits =>
+  ulimits === undefined || ulimits === null || typeof ulimits !== 'object'
+    ? {}
+    : {
+        ulimits: Object.fromEntries(
+          Object.entries(ulimits as Record<string, number | { soft: number; hard: number }>).map(([name, value]) => [
+            name,
+            typeof value === 'number' ? { soft: value, hard: value } : { soft: Number(value.soft), hard: Number(value.hard) },
+          ]),
+        ),
+      };
+
+/** `build.secrets`: known in the Dockerfile by their target, or else by their name. */
+const resolveSecrets = ({ config, secrets = {}, environment }: BuildInput): BuildRequest['secrets'] => {
+  const wanted = Array.isArray(config.secrets) ? (config.secrets as Array<string | FileReference>) : [];
+  return Object.fromEntries(
+    wanted.map((entry) => {
+      const { source, target } = typeof entry === 'string' ? { source: entry, target: undefined } : entry;
+      return [basename(target ?? source), secretValue(source, secrets[source], environment)];
+    }),
+  );
+};
+
+const secretValue = (
+  name: string,
+  secret: FileObject | undefined,
+  environment: Readonly<Record<string, string>>,
+): BuildRequest['secrets'][string] => {
+  if (secret?.file !== undefined) {
+    return { file: secret.file };
+  }
+  const value = secret?.environment === undefined ? secret?.content : environment[secret.environment];
+  if (value === undefined) {
+    const reason =
+      secret?.environment === undefined
+        ? 'has neither a file nor a variable'
+        : `needs the variable ${secret.environment}, which is not set`;
+    throw new HyprError('COMPOSE_INVALID', `build.secrets: the secret ${name} ${reason}`);
+  }
+  return { value };
+};
+
+const requireFolder = async (context: string): Promise<void> => {
+  const info = await stat(context).catch(() => undefined);
+  if (info?.isDirectory() !== true) {
+    throw new HyprError('DOCKERFILE_NOT_FOUND', `build context ${context} ${info === undefined ? 'does not exist' : 'is not a folder'}`);
+  }
+};
+
+const dockerfileOf = ({ config }: BuildInput, context: string): BuildRequest['dockerfile'] => {
+  if (config.dockerfile_inline !== undefined) {
+    return { text: config.dockerfile_inline, name: 'dockerfile_inline' };
+  }
+  const file = config.dockerfile ?? 'Dockerfile';
+  return { path: isAbsolute(file) || isRemoteSource(context) ? file : join(context, file) };
+};
+
+const resolveArgs = (
+  args: Readonly<Record<string, string | null>>,
+  environment: Readonly<Record<string, string>>,
+): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(args).flatMap(([name, given]) => {
+      const value = given ?? environment[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );

@@ -1,0 +1,46 @@
+import { availableParallelism } from 'node:os';
+import type { HomePaths } from '../../base/paths.ts';
+import { buildImage } from '../../builder/build.ts';
+import type { Images } from '../../builder/images.ts';
+import type { BuildEvent, BuildMachines, BuildRequest } from '../../builder/types.ts';
+import type { Toolchain } from '../../vmm/tools.ts';
+import type { BuildInput } from '../model/platform.ts';
+import { BUILD_MEMORY_MIB } from './build-machines.ts';
+import { buildRequest } from './build-request.ts';
+import { buildServices } from './build-services.ts';
+import { buildSettings } from './build-settings.ts';
+import { withBuildSlots } from './build-slots.ts';
+
+export interface BuildServiceImage {
+  readonly input: BuildInput;
+  readonly images: Images;
+  readonly toolchain: Toolchain;
+  readonly machines: BuildMachines;
+  readonly paths: Pick<HomePaths, 'build'>;
+  readonly onEvent: (event: BuildEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Builds the image of a service with this host's store, registries and machines; gives its id. */
+export const buildServiceImage = async ({
+  input,
+  images,
+  toolchain,
+  machines,
+  paths,
+  onEvent,
+  signal,
+}: BuildServiceImage): Promise<string> => {
+  const request = await buildRequestWithSettings(input);
+  const host = { cores: availableParallelism(), machineMib: request.limits?.memoryMib ?? BUILD_MEMORY_MIB };
+  const { imageId } = await withBuildSlots(host, (slots) =>
+    buildImage({ request, ...buildServices(images, toolchain), machines, slots, paths, onEvent, signal }),
+  );
+  return imageId;
+};
+
+const buildRequestWithSettings = async (input: BuildInput): Promise<BuildRequest> => {
+  const request = await buildRequest(input);
+  // The caller's: a supervisor may have been started by another.
+  return { ...request, ...buildSettings(request, input.environment) };
+};

@@ -1,0 +1,34 @@
+import { freemem } from 'node:os';
+import { Slots } from '../../builder/slots.ts';
+
+export interface BuildHost {
+  readonly cores: number;
+  /** Memory that can be had without swapping. */
+  readonly freeMib: number;
+  /** What one machine may use. */
+  readonly machineMib: number;
+}
+
+/**
+ * How many machines work at once for all builds of this process: one per two processors, but two where there is room, because a RUN
+ * that waits for the network leaves the processor to others; never more than the memory that is free holds. At least one.
+ */
+export const machinesAtOnce = ({ cores, freeMib, machineMib }: BuildHost): number =>
+  Math.max(1, Math.min(Math.max(2, Math.floor(cores / 2)), Math.floor(freeMib / machineMib)));
+
+let shared: { readonly slots: Slots; users: number } | undefined;
+
+/** Runs a build with the slots that it has in common with all that are under way; the first of them measures the host. */
+export const withBuildSlots = async <T>(host: Pick<BuildHost, 'cores' | 'machineMib'>, build: (slots: Slots) => Promise<T>): Promise<T> => {
+  shared ??= { slots: new Slots(machinesAtOnce({ ...host, freeMib: freemem() / 2 ** 20 })), users: 0 };
+  const mine = shared;
+  mine.users += 1;
+  try {
+    return await build(mine.slots);
+  } finally {
+    mine.users -= 1;
+    if (mine.users === 0) {
+      shared = undefined;
+    }
+  }
+};

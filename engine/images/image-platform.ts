@@ -1,0 +1,39 @@
+import type { HomePaths } from '../../base/paths.ts';
+import { openImages } from '../../builder/images.ts';
+import type { BuildMachines } from '../../builder/types.ts';
+import type { Toolchain } from '../../vmm/tools.ts';
+import type { ImagePlatform } from '../model/platform.ts';
+import { findInUse } from './in-use.ts';
+
+export interface ImagePlatformOptions {
+  readonly paths: HomePaths;
+  readonly toolchain: Toolchain;
+  /** Asked for when a build begins; nothing of a VMM needs to be known before its `start`. */
+  readonly machines: () => Promise<BuildMachines>;
+}
+
+/** The part of the platform that makes and keeps images. It starts no machine and looks for no VMM by itself. */
+export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePlatformOptions): Promise<ImagePlatform> => {
+  const images = await openImages({
+    paths,
+    toolchain,
+    inUse: findInUse,
+    keepLayers: async () => [...(await (await import('../../builder/build.ts')).listCachedLayers(paths.build))],
+  });
+  return {
+    findImage: (name) => images.store.get(name),
+    rootDisk: (image) => images.store.rootDisk(image.id),
+    pullImage: async (reference, { policy, platform: wanted }, progress, signal) => {
+      const [image] = await images.pull([reference], { policy, ...(wanted ? { platform: wanted } : {}) }, progress, signal);
+      return image as NonNullable<typeof image>;
+    },
+    buildImage: async (input, onEvent, signal) => {
+      // Loaded by those who build: a start of the supervisor compiles all it imports.
+      const { buildServiceImage } = await import('./build-service-image.ts');
+      return buildServiceImage({ input, images, toolchain, machines: await machines(), paths, onEvent, signal });
+    },
+    removeImage: async (name) => {
+      await images.remove([name], { force: false });
+    },
+  };
+};

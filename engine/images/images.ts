@@ -1,0 +1,125 @@
+import { isAbsolute, join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { isRemoteSource } from '../../builder/remote-source.ts';
+import type { Project, Service } from '../../compose/model/model.ts';
+import { contextServices, findBuildable, orderBuilds } from '../../compose/project/build-contexts.ts';
+import type { BuildInput, ImagePlatform } from '../model/platform.ts';
+
+/** What has to be done so that a service has an image. */
+export interface ImageAction {
+  readonly service: string;
+  readonly reference: string;
+  readonly action: 'none' | 'pull' | 'build';
+  readonly cause: string;
+}
+
+export interface ImageOptions {
+  readonly build: boolean;
+  readonly noBuild: boolean;
+  readonly pull: 'always' | 'missing' | 'never' | 'policy';
+}
+
+/** `image:` or, for a service that is only built, `<project>-<service>`. */
+export const imageReference = (project: Project, service: string): string =>
+  findBuildable(project, service)?.image ?? `${project.name}-${service}`;
+
+interface PlanInput {
+  readonly project: Project;
+  readonly services: readonly string[];
+  readonly options: ImageOptions;
+  readonly platform: ImagePlatform;
+}
+
+/**
+ * Decides per service between nothing, pull and build, as docker compose does; also for services that were not asked for, but
+ * whose images a build reads. Those come before that build. Reads the store, changes nothing. Throws as orderBuilds.
+ */
+export const planImages = async (input: PlanInput): Promise<ImageAction[]> => {
+  const { project } = input;
+  const actions = new Map<string, ImageAction>();
+  for (let next = [...input.services]; next.length > 0; ) {
+    const planned = await Promise.all(next.map((name) => planImage(input, name)));
+    for (const action of planned) {
+      actions.set(action.service, action);
+    }
+    const read = planned.flatMap(({ action, service }) => (action === 'build' ? contextServices(findBuildable(project, service)) : []));
+    next = [...new Set(read)].filter((name) => !actions.has(name));
+  }
+  return orderBuilds(project, [...actions.keys()]).flatMap((name) => actions.get(name) ?? []);
+};
+
+const planImage = async ({ project, options, platform }: PlanInput, name: string): Promise<ImageAction> => {
+  const service = findBuildable(project, name) as Service;
+  const reference = imageReference(project, name);
+  const present = (await platform.findImage(reference)) !== undefined;
+  return { service: name, reference, ...decide({ service, options, present }) };
+};
+
+const decide = (input: { service: Service; options: ImageOptions; present: boolean }): { action: ImageAction['action']; cause: string } => {
+  const { service, options, present } = input;
+  const policy = options.pull === 'policy' ? (service.pull_policy ?? 'missing') : options.pull;
+  if (service.build !== undefined && !options.noBuild) {
+    if (options.build || policy === 'build') {
+      return { action: 'build', cause: 'asked to build' };
+    }
+    if (!present && policy !== 'never') {
+      return service.image !== undefined && policy === 'always'
+        ? { action: 'pull', cause: 'pull policy always' }
+        : { action: 'build', cause: 'no such image yet' };
+    }
+    return { action: 'none', cause: 'present' };
+  }
+  if (policy === 'always' || /^(daily|weekly|every_)/.test(policy)) {
+    return { action: 'pull', cause: `pull policy ${policy}` };
+  }
+  if (present) {
+    return { action: 'none', cause: 'present' };
+  }
+  if (policy === 'never') {
+    throw new HyprError('IMAGE_NOT_FOUND', `image ${service.image ?? '(built)'} is not in the store, and its pull policy is never`, {
+      hint: 'pull it first: hypr pull',
+    });
+  }
+  return { action: 'pull', cause: 'no such image yet' };
+};
+
+/** `build.platforms`: one is built for; of several, this host's is (an image here is for one), or else the first. */
+const onlyPlatform = (platforms: readonly string[] = []): string | undefined => {
+  const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch;
+  return platforms.find((platform) => platform === `linux/${architecture}`) ?? platforms[0];
+};
+
+/** What a command says of builds beside the file. */
+export type BuildChoices = Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance'>;
+
+/** `build:` of a service as the builder's input; its image name and `tags:` are the tags. */
+export const buildInput = (
+  project: Project,
+  serviceName: string,
+  options: BuildChoices & Pick<BuildInput, 'serviceImages'>,
+): BuildInput => {
+  const service = findBuildable(project, serviceName);
+  const config = service?.build;
+  if (service === undefined || config === undefined) {
+    throw new HyprError('COMPOSE_INVALID', `service ${serviceName} has no build section`);
+  }
+  const context = config.context ?? '.';
+  return {
+    config: { ...config, context: isAbsolute(context) || isRemoteSource(context) ? context : join(project.workingDir, context) },
+    tags: [imageReference(project, serviceName), ...(config.tags ?? [])],
+    labels: { ...config.labels, 'com.docker.compose.project': project.name, 'com.docker.compose.service': serviceName },
+    noCache: options.noCache || (config.no_cache ?? false),
+    pull: options.pull || (config.pull ?? false),
+    buildArgs: options.buildArgs,
+    platform: service.platform ?? onlyPlatform(config.platforms),
+    folder: project.workingDir,
+    secrets: project.secrets,
+    environment: project.environment,
+    // As docker compose: what has no name of its own stays here.
+    ...(options.push && service.image !== undefined ? { push: true } : {}),
+    ...(options.provenance === undefined ? {} : { provenance: options.provenance }),
+    ...(options.serviceImages === undefined ? {} : { serviceImages: options.serviceImages }),
+    ...(options.ssh === undefined ? {} : { ssh: options.ssh }),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+  };
+};

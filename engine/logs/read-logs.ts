@@ -1,0 +1,38 @@
+import type { LogRecord } from '../model/events.ts';
+import type { LogsOptions } from '../model/types.ts';
+import type { LogStore } from './logs.ts';
+
+export interface LogSource {
+  readonly replica: string;
+  readonly service: string;
+  readonly number: number;
+}
+
+/** What is on disk of the chosen replicas, merged by time: each file is in order, so this is a merge, not a sort. */
+export async function* readMerged(logs: LogStore, sources: readonly LogSource[], options: LogsOptions): AsyncIterable<LogRecord> {
+  const chosen = sources.filter((source) => isChosen(source, options));
+  const heads = await Promise.all(
+    chosen.map(async (source) => {
+      const iterator = logs.read(source.replica, source.service, options)[Symbol.asyncIterator]();
+      return { iterator, next: await iterator.next() };
+    }),
+  );
+  for (;;) {
+    const live = heads.filter((head) => !head.next.done);
+    const first = live.reduce<(typeof heads)[number] | undefined>(
+      (best, head) => (best === undefined || time(head) < time(best) ? head : best),
+      undefined,
+    );
+    if (first === undefined) {
+      return;
+    }
+    yield first.next.value as LogRecord;
+    first.next = await first.iterator.next();
+  }
+}
+
+const time = (head: { next: IteratorResult<LogRecord> }): number => (head.next.done ? Number.POSITIVE_INFINITY : head.next.value.time);
+
+export const isChosen = (source: LogSource, options: LogsOptions): boolean =>
+  (options.services.length === 0 || options.services.includes(source.service)) &&
+  (options.index === undefined || source.number === options.index);

@@ -1,0 +1,148 @@
+import type { Socket } from 'node:net';
+import { Cleanup } from '../../base/cleanup.ts';
+import { rejectOnAbort } from '../../base/deadline.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import { traced } from '../../base/trace.ts';
+import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
+import type { Network } from '../../net/types.ts';
+import type { Machine, MachineSpec } from '../../vmm/machine.ts';
+import type { Platform } from '../model/platform.ts';
+
+const log = logger('boot');
+
+/** One boot of a replica, from machine on to machine gone. */
+export interface Run {
+  readonly machine: Machine;
+  readonly guest: GuestClient;
+  process: GuestProcess | undefined;
+  /** The name table it was told last, as JSON. */
+  names: string | undefined;
+  /** Aborted when the run ends: health checks, log pumps and waits hang on it. */
+  readonly abort: AbortController;
+}
+
+export interface BootMachineInput {
+  readonly spec: MachineSpec;
+  readonly orders: MachineOrders;
+  /** One for each NIC of the spec. */
+  readonly networks: readonly Network[];
+  readonly platform: Platform;
+  readonly onMachine: (machine: Machine) => void;
+}
+
+/** Software emulation boots in 2–4 s, and a clone answers in 0.2 s; a loaded machine may take many times that. */
+const AGENT_DEADLINES_MS = { cold: 120_000, clone: 30_000 };
+
+/**
+ * Machine on, agent answering, orders carried out; no workload is started. Used for replicas and for build machines. A clone
+ * whose agent does not answer is given up, and the machine boots. One that had its root mounted already and cannot carry
+ * out its orders is begun once more without that, with a fresh layer.
+ */
+export const bootMachine = async (input: BootMachineInput, signal: AbortSignal): Promise<Run> => {
+  const { spec } = input;
+  const first: Attempt = { machine: undefined, answered: false };
+  try {
+    return await bootOnce(input, first, signal);
+  } catch (error) {
+    const { layout, template, rooted } = first.machine?.record ?? {};
+    if (!signal.aborted && layout === 'clone' && !first.answered) {
+      log.warn('a clone did not wake; booting instead', { machine: spec.name, reason: messageOf(error) });
+      return await bootOnce({ ...input, spec: { ...spec, cold: { template } } }, { machine: undefined, answered: false }, signal);
+    }
+    if (!signal.aborted && rooted && spec.unrooted === undefined && !isOwnFault(error)) {
+      log.warn('a clone with its root mounted could not be prepared; mounting it anew', { machine: spec.name, reason: messageOf(error) });
+      const run = await bootMachine({ ...input, spec: { ...spec, unrooted: true } }, signal);
+      await blame(input, first.machine);
+      return run;
+    }
+    throw error;
+  }
+};
+
+/** How far it came. */
+interface Attempt {
+  machine: Machine | undefined;
+  answered: boolean;
+}
+
+/** What the guest says (guest/prepare.c, guest/mounts.c, guest/protocol/encode.ts) when a service asks for what cannot be: no machine could do it. */
+const OWN_FAULTS: readonly RegExp[] = [
+  /^(sysctl|hostname|domainname) /,
+  /^(filling|mounting) the volume |^the volume for |^(the folder|\S+) of the volume for |^the name of a volume /,
+  /^making the mount point |^mounting (a tmpfs on )?\/|^\//,
+  /^writing (?!\/etc\/(hostname|hosts|resolv\.conf|machine-id):)/,
+  /^".*" is not an? |^a text for the guest /,
+];
+
+const isOwnFault = (error: unknown): boolean =>
+  error instanceof HyprError && error.code === 'GUEST_REFUSED' && OWN_FAULTS.some((words) => words.test(error.message));
+
+/** It was the template, then: another beginning with the same orders went well. A crash the VMM has noted by itself. */
+const blame = async ({ platform, spec }: BootMachineInput, machine: Machine | undefined): Promise<void> => {
+  const template = machine?.record.template;
+  if (template !== undefined && (await machine?.exited)?.reason !== 'crashed') {
+    await platform.vmm
+      .templateFailed?.(template)
+      .catch((error: unknown) => log.warn('the failure of a template was not noted', { machine: spec.name, reason: messageOf(error) }));
+  }
+};
+
+const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: AbortSignal): Promise<Run> => {
+  const { platform } = input;
+  const cleanup = new Cleanup();
+  try {
+    const { name } = input.spec;
+    const sockets = await traced('connect cards', name, () => connectNics(input.networks, signal));
+    const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
+    cleanup.defer(() => machine.delete());
+    cleanup.defer(() => machine.kill());
+    input.onMachine(machine);
+    attempt.machine = machine;
+    await traced('machine goes on', name, () => machine.start(signal));
+    // Nobody waits for the agent of a machine that has died.
+    const ended = new AbortController();
+    cleanup.defer(() => ended.abort());
+    const both = AbortSignal.any([signal, ended.signal]);
+    const guest = await traced('agent answers', name, () =>
+      Promise.race([
+        platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: AGENT_DEADLINES_MS[machine.record.layout] }),
+        diedDuringBoot(machine, name),
+        rejectOnAbort(both),
+      ]),
+    );
+    cleanup.defer(() => guest.close());
+    attempt.answered = true;
+    await traced('prepare: disks, root, network, names', name, () =>
+      Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, name)]),
+    );
+    cleanup.disarm();
+    return { machine, guest, process: undefined, names: JSON.stringify(input.orders.resolver.names), abort: new AbortController() };
+  } catch (error) {
+    await cleanup.run().catch(() => {});
+    throw error;
+  }
+};
+
+/** A card's end in each network; all or none. */
+export const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
+  const results = await Promise.allSettled(networks.map((network) => network.connectNic(signal)));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    for (const result of results) {
+      if (result.status === 'fulfilled') {
+        result.value.destroy();
+      }
+    }
+    throw failed.reason;
+  }
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+};
+
+/** Rejects if the machine ends before its agent is ready, with what its console said last. */
+const diedDuringBoot = async (machine: Machine, name: string): Promise<never> => {
+  const exit = await machine.exited;
+  throw new HyprError('GUEST_BOOT', `the machine of ${name} ended before it was ready (${exit.detail ?? exit.reason})`, {
+    details: exit.lastLines,
+  });
+};

@@ -1,0 +1,124 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, ResolverOrders } from '../../guest/types.ts';
+import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/machine.ts';
+import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
+
+/** A mount of a replica with the place on this host that backs it. */
+export type BackedMount =
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'disk'; readonly path: string } }
+  | {
+      readonly mount: ReplicaMount;
+      readonly backing: { readonly kind: 'folder'; readonly path: string; readonly ownership: ShareSpec['ownership'] };
+    }
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'file'; readonly content: Uint8Array; readonly mode: number } }
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'shared-file'; readonly folder: string; readonly name: string } }
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'memory' } };
+
+/** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
+export const DISK_MIB = 64 * 1024;
+
+export interface MachineParts {
+  readonly name: string;
+  readonly runDir: string;
+  readonly consoleLog: string;
+  readonly root: { readonly path: string; readonly format: 'raw' | 'vmdk' };
+  readonly upper: string;
+  readonly mounts: readonly BackedMount[];
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly interfaces: readonly InterfaceOrders[];
+  /** Replicas of the same image that have yet to boot. */
+  readonly siblings: number;
+}
+
+/** What the VMM is told: the machine's hardware. Serials tie disks and shares to the orders below. Pure. */
+export const machineSpec = (parts: MachineParts): MachineSpec => {
+  const disks: DiskSpec[] = [
+    { serial: 'root', path: parts.root.path, format: parts.root.format, readOnly: true },
+    { serial: 'upper', path: parts.upper, format: 'raw', readOnly: false, blank: { sizeMib: DISK_MIB, label: 'upper' } },
+  ];
+  const shares: ShareSpec[] = [];
+  parts.mounts.forEach(({ mount, backing }, index) => {
+    if (backing.kind === 'disk') {
+      disks.push({ serial: `vol${index}`, path: backing.path, format: 'raw', readOnly: false });
+    } else if (backing.kind === 'folder') {
+      shares.push({ tag: `share${index}`, path: backing.path, readOnly: isReadOnly(mount), ownership: backing.ownership });
+    } else if (backing.kind === 'shared-file') {
+      shares.push({ tag: `share${index}`, path: backing.folder, readOnly: isReadOnly(mount), ownership: 'squash' });
+    }
+  });
+  return {
+    name: parts.name,
+    runDir: parts.runDir,
+    consoleLog: parts.consoleLog,
+    vcpus: parts.vcpus,
+    memoryMib: parts.memoryMib,
+    disks,
+    nics: parts.interfaces.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
+    shares,
+    ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
+  };
+};
+
+/** What the guest is told: everything but its workload. Only the entropy and the clock differ between two calls. */
+export const machineOrders = (input: {
+  readonly spec: ReplicaSpec;
+  readonly parts: MachineParts;
+  readonly resolver: ResolverOrders;
+  readonly hosts: MachineOrders['hosts'];
+  readonly files: readonly FileOrders[];
+  readonly machineId: string;
+}): MachineOrders => ({
+  hostname: input.spec.hostname,
+  ...(input.spec.domainname ? { domainname: input.spec.domainname } : {}),
+  machineId: input.machineId,
+  entropy: randomBytes(64),
+  clock: Date.now(),
+  root: { disk: 'root', upper: 'upper', readOnly: input.spec.readOnly },
+  mounts: input.parts.mounts.flatMap(mountOrders).concat(shmOrders(input.spec)),
+  interfaces: input.parts.interfaces,
+  resolver: input.resolver,
+  hosts: [...input.hosts, ...input.spec.extraHosts],
+  files: [...input.files, ...input.parts.mounts.flatMap(copiedFile)],
+  sysctls: input.spec.sysctls,
+});
+
+const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
+
+const mountOrders = ({ mount, backing }: BackedMount, index: number): MountOrders[] => {
+  const { target, readOnly } = mount;
+  const subpath = mount.kind === 'volume' && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
+  // docker fills an empty volume from the image; a bind mount hides what the image has there.
+  const seed = mount.kind === 'anonymous' || ((mount.kind === 'volume' || mount.kind === 'bind') && mount.seed === true);
+  switch (backing.kind) {
+    case 'disk':
+      return [{ kind: 'disk', disk: `vol${index}`, target, readOnly, seed, ...subpath }];
+    case 'folder':
+      return [{ kind: 'share', tag: `share${index}`, target, readOnly, seed, ...subpath }];
+    case 'shared-file':
+      return [{ kind: 'share', tag: `share${index}`, target, readOnly, seed: false, file: backing.name }];
+    case 'memory':
+      return mount.kind === 'tmpfs'
+        ? [
+            {
+              kind: 'tmpfs',
+              target,
+              readOnly,
+              ...(mount.size === undefined ? {} : { size: mount.size }),
+              ...(mount.mode === undefined ? {} : { mode: mount.mode }),
+            },
+          ]
+        : [];
+    case 'file':
+      return [];
+  }
+};
+
+const shmOrders = (spec: ReplicaSpec): MountOrders[] =>
+  spec.shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: spec.shmSize, mode: 0o1777 }];
+
+const copiedFile = ({ mount, backing }: BackedMount): FileOrders[] =>
+  backing.kind === 'file' ? [{ path: mount.target, content: backing.content, mode: backing.mode, uid: 0, gid: 0 }] : [];
+
+/** Stable for the life of a replica, different for every replica, and says nothing about the host. */
+export const machineIdOf = (replicaId: string): string => createHash('sha256').update(`machine-id ${replicaId}`).digest('hex').slice(0, 32);

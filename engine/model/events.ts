@@ -1,0 +1,113 @@
+import type { ErrorJson } from '../../base/errors.ts';
+import type { Progress } from '../../base/progress.ts';
+import type { BuildEvent } from '../../builder/types.ts';
+
+/** States of a replica; the table of transitions is engine/model/lifecycle.ts. The words are docker's, but for `suspended`: its machine is on disk. */
+export type ReplicaState = 'created' | 'starting' | 'running' | 'paused' | 'suspended' | 'restarting' | 'stopping' | 'exited' | 'dead';
+export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy';
+
+/** One replica as `ps` shows it. Times are milliseconds since the epoch. */
+export interface ReplicaStatus {
+  /** 64 hex digits. */
+  readonly id: string;
+  /** shop-db-1 */
+  readonly name: string;
+  readonly service: string;
+  readonly number: number;
+  readonly oneOff: boolean;
+  readonly image: string;
+  readonly imageId: string;
+  readonly command: readonly string[];
+  readonly state: ReplicaState;
+  readonly health: Health;
+  readonly exitCode: number;
+  /** Why it is in this state, when that is not plain: last probe output, last console line. */
+  readonly reason?: string;
+  readonly restarts: number;
+  readonly createdAt: number;
+  readonly startedAt?: number;
+  readonly finishedAt?: number;
+  readonly addresses: ReadonlyArray<{ readonly network: string; readonly address: string; readonly mac: string }>;
+  readonly ports: ReadonlyArray<{
+    readonly protocol: 'tcp' | 'udp';
+    readonly hostAddress: string;
+    readonly hostPort: number;
+    readonly port: number;
+  }>;
+  /** Ports of the image or `expose:` that are not published. */
+  readonly exposed: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly mounts: readonly string[];
+  readonly volumes: readonly string[];
+  /** Milliseconds from start to the agent's answer, for the dashboard. */
+  readonly bootMs?: number;
+  /** What its last start was made of, in the order of ending; `healthy` counts from the start of its workload. */
+  readonly startSpans?: readonly StartSpan[];
+}
+
+export interface StartSpan {
+  readonly name: string;
+  readonly ms: number;
+}
+
+export interface LogRecord {
+  readonly time: number;
+  readonly stream: 'stdout' | 'stderr';
+  readonly replica: string;
+  readonly service: string;
+  /** One line without its newline, as the program wrote it: sanitise before showing. */
+  readonly line: string;
+}
+
+export interface ReplicaUsage {
+  readonly replica: string;
+  /** Percent of one CPU. */
+  readonly cpu: number;
+  readonly memory: number;
+  readonly memoryLimit: number;
+  /** Host memory of the whole machine (PSS). */
+  readonly hostMemory: number;
+  readonly netRx: number;
+  readonly netTx: number;
+  readonly blockRead: number;
+  readonly blockWrite: number;
+  readonly pids: number;
+}
+
+/** Everything that happens in a stack. UIs consume these and nothing else. */
+export type EngineEvent =
+  | { readonly type: 'progress'; readonly time: number; readonly progress: Progress }
+  /** Snapshot after any change of a replica; `gone` when it was removed. */
+  | {
+      readonly type: 'replica';
+      readonly time: number;
+      readonly action: ReplicaAction;
+      readonly replica: ReplicaStatus;
+      readonly gone?: boolean;
+    }
+  | { readonly type: 'log'; readonly time: number; readonly record: LogRecord }
+  | { readonly type: 'build'; readonly time: number; readonly service: string; readonly event: BuildEvent }
+  | { readonly type: 'usage'; readonly time: number; readonly usage: ReplicaUsage }
+  | { readonly type: 'warning'; readonly time: number; readonly message: string }
+  | { readonly type: 'error'; readonly time: number; readonly error: ErrorJson }
+  /** An operation (up, down, stop…) ended. */
+  | { readonly type: 'finished'; readonly time: number; readonly operation: string; readonly error?: ErrorJson };
+
+/** docker's event actions. */
+export type ReplicaAction =
+  | 'create'
+  | 'start'
+  | 'die'
+  | 'stop'
+  | 'kill'
+  | 'restart'
+  | 'pause'
+  | 'unpause'
+  | 'suspend'
+  | 'resume'
+  | 'destroy'
+  | 'health_status'
+  | 'oom'
+  | 'exec'
+  | 'listening'
+  | 'update';

@@ -1,0 +1,123 @@
+import type { ProcessSpec } from '../../guest/types.ts';
+
+/**
+ * Everything that decides how one replica runs, resolved from the Compose service and its image;
+ * plain JSON, kept in the database so that a restart needs neither the file nor the registry.
+ */
+export interface ReplicaSpec {
+  readonly service: string;
+  readonly number: number;
+  readonly name: string;
+  readonly hostname: string;
+  readonly domainname: string | undefined;
+  readonly image: string;
+  readonly process: ProcessSpec;
+  readonly stopSignal: number;
+  readonly stopGraceMs: number;
+  /** Undefined: the default of the VMM in use. */
+  readonly vcpus: number | undefined;
+  readonly memoryMib: number | undefined;
+  readonly networks: readonly ReplicaNetwork[];
+  readonly ports: readonly ReplicaPort[];
+  /** `80/tcp`: declared by `expose:` or the image, not published. */
+  readonly exposed: readonly string[];
+  readonly mounts: readonly ReplicaMount[];
+  readonly files: readonly ReplicaFile[];
+  readonly health: HealthSpec | undefined;
+  readonly restart: RestartPolicy;
+  /** Programs beside the workload; absent when there are none. */
+  readonly hooks?: { readonly postStart: readonly HookSpec[]; readonly preStop: readonly HookSpec[] };
+  readonly extraHosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
+  /** Names that only this replica uses → services (`links: [db:database]`). */
+  readonly links?: Readonly<Record<string, string>>;
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOptions: readonly string[];
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly readOnly: boolean;
+  readonly shmSize: number | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Removed when it has ended; `stack`: with its stack, if nothing else is in it. */
+  readonly autoRemove?: 'replica' | 'stack';
+}
+
+export interface ReplicaNetwork {
+  readonly key: string;
+  readonly aliases: readonly string[];
+  readonly address: string | undefined;
+  readonly mac: string | undefined;
+  readonly interfaceName: string;
+  /** Carries the default route. */
+  readonly isDefault: boolean;
+}
+
+export interface ReplicaPort {
+  readonly protocol: 'tcp' | 'udp';
+  /** As written: empty means the default address of this host's settings. */
+  readonly hostAddress: string;
+  /** First and last port it may take; 0–0: any free one. */
+  readonly hostPorts: readonly [number, number];
+  readonly port: number;
+}
+
+export type ReplicaMount =
+  | {
+      readonly kind: 'volume';
+      readonly volume: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly subpath: string | undefined;
+      readonly seed: boolean;
+    }
+  | { readonly kind: 'anonymous'; readonly target: string; readonly readOnly: boolean }
+  | {
+      readonly kind: 'bind';
+      readonly source: string;
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly create: boolean /** Filled from the image while it is empty. */;
+      readonly seed?: boolean;
+    }
+  | {
+      readonly kind: 'tmpfs';
+      readonly target: string;
+      readonly readOnly: boolean;
+      readonly size: number | undefined;
+      readonly mode: number | undefined;
+    };
+
+/** A secret or config: where its content comes from, and where it goes. */
+export interface ReplicaFile {
+  readonly source: { readonly file: string } | { readonly environment: string } | { readonly content: string };
+  readonly path: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Times in milliseconds; defaults are docker's (30 s, 30 s, 0, 5 s, 3). */
+export interface HealthSpec {
+  readonly args: readonly string[];
+  readonly interval: number;
+  readonly timeout: number;
+  readonly startPeriod: number;
+  readonly startInterval: number;
+  readonly retries: number;
+}
+
+/** What is not said is as for the workload. `env`: `KEY=VALUE`, over its own. */
+export interface HookSpec {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly user: string | undefined;
+  readonly workdir: string | undefined;
+  readonly privileged: boolean;
+}
+
+export interface RestartPolicy {
+  readonly condition: 'no' | 'always' | 'on-failure' | 'unless-stopped';
+  /** Attempts of on-failure; 0 is without limit. */
+  readonly maxAttempts: number;
+  /** Milliseconds before the first restart; doubles up to a minute. */
+  readonly delay: number;
+}

@@ -1,0 +1,253 @@
+import type { ProgressSink } from '../../base/progress.ts';
+import type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
+import type { HistoryStep } from '../../builder/history.ts';
+import type { Credentials } from '../../builder/registry/config/credentials.ts';
+import type { LoginResult } from '../../builder/registry/login.ts';
+import type { PushResult } from '../../builder/registry/push.ts';
+import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../builder/types.ts';
+import type { Project } from '../../compose/model/model.ts';
+import type {
+  AttachOptions,
+  BuildProjectOptions,
+  CopyPlace,
+  DownOptions,
+  ExecOptions,
+  LogsOptions,
+  PackOptions,
+  PruneOptions,
+  PullProjectOptions,
+  PushProjectOptions,
+  RunOptions,
+  ServiceVerb,
+  UnpackOptions,
+  UpOptions,
+  VerbOptions,
+  WatchOptions,
+} from './command-options.ts';
+import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
+import type { ObjectApi } from './object-types.ts';
+
+export type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
+export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../../builder/types.ts';
+export type * from './command-options.ts';
+export type * from './object-types.ts';
+
+/** A running exec: bytes in and out, exit code at the end. */
+export interface ExecSession {
+  readonly output: AsyncIterable<{ readonly stream: 'stdout' | 'stderr'; readonly data: Uint8Array }>;
+  readonly exitCode: Promise<number>;
+  /** Resolves when the data is on its way. */
+  write(data: Uint8Array): Promise<void>;
+  closeStdin(): void;
+  resize(size: { columns: number; rows: number }): void;
+  signal(signal: number): void;
+  close(): void;
+}
+
+/** A one-off that was created; it starts when its output is first read. */
+export interface RunSession extends ExecSession {
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface AttachSession extends ExecSession {
+  readonly replica: string;
+  /** Its workload has a terminal; it takes input. */
+  readonly tty: boolean;
+  readonly stdin: boolean;
+}
+
+/** A named volume. */
+export interface VolumeSummary {
+  readonly name: string;
+  /** Where it is on this host: an ext4 disk or a folder. */
+  readonly path: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** Services of the stack that have a replica with it. */
+  readonly services: readonly string[];
+}
+
+/**
+ * One stack as a command sees it. Implemented over the supervisor's socket (engine/client.ts); a
+ * supervisor is started by `up`, `create`, `start`, `restart` and re-started when machines run without one.
+ * Progress and warnings of an operation go to `onEvent`; its promise settles when it ended.
+ */
+export interface Stack extends AsyncDisposable {
+  readonly name: string;
+  up(project: Project, options: UpOptions, onEvent: (event: EngineEvent) => void, signal?: AbortSignal): Promise<void>;
+  down(project: Project | undefined, options: DownOptions, onEvent: (event: EngineEvent) => void, signal?: AbortSignal): Promise<void>;
+  verb(
+    verb: ServiceVerb,
+    project: Project | undefined,
+    options: VerbOptions,
+    onEvent: (event: EngineEvent) => void,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** The plan `up` would carry out, as printed by `up --dry-run`. Starts nothing. */
+  plan(project: Project, options: UpOptions): Promise<string>;
+  ps(): Promise<ReplicaStatus[]>;
+  /** The named volumes that the stack made, by name. */
+  volumes(): Promise<VolumeSummary[]>;
+  logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord>;
+  exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession>;
+  /**
+   * Brings up what a one-off needs and runs it. The session's output and exit code are the program's; a
+   * detached one is only started. A program that cannot be started ends with 126 or 127 after an `error` event.
+   */
+  run(project: Project, options: RunOptions, onEvent: (event: EngineEvent) => void, signal?: AbortSignal): Promise<RunSession>;
+  /** The workload of a running replica. Closing the session leaves it running. */
+  attach(options: AttachOptions, signal?: AbortSignal): Promise<AttachSession>;
+  /** Unpacks a tar in a folder of a replica; owners and modes are those of the tar. */
+  copyTo(place: CopyPlace, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** A path of a replica as a tar, named by its last part. */
+  copyFrom(place: CopyPlace, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** From now on; first one `replica` event (action update) for each replica that exists. */
+  events(
+    options: { logs: boolean; usage: boolean /** Start a supervisor when there is none, because an `up` follows. */; start?: boolean },
+    signal?: AbortSignal,
+  ): AsyncIterable<EngineEvent>;
+  stats(): Promise<ReplicaUsage[]>;
+  /** Resolves with the exit code once the first (or every) named service has ended. */
+  wait(services: readonly string[], signal?: AbortSignal): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface StackSummary {
+  readonly name: string;
+  /** e.g. `exited(1), running(2)` */
+  readonly status: string;
+  readonly configFiles: readonly string[];
+}
+
+/** One line of `hypr doctor`. */
+export interface DoctorCheck {
+  readonly id: string;
+  readonly title: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  /** The command or step that puts it right. */
+  readonly fix?: string;
+}
+
+/** Images and builds: need no supervisor, run in the calling process. */
+export interface ImageApi {
+  /** `policy`: missing keeps what is in the store, always asks the registry. Partial failures throw after all ended. */
+  pull(
+    references: readonly string[],
+    options: { policy: 'missing' | 'always'; platform?: string },
+    onProgress: ProgressSink,
+    signal?: AbortSignal,
+  ): Promise<Image[]>;
+  list(): Promise<Image[]>;
+  /** By reference, id or id prefix. */
+  inspect(name: string): Promise<Image>;
+  /** The steps that it was made by, the last one first. */
+  history(name: string): Promise<{ readonly id: string; readonly steps: readonly HistoryStep[] }>;
+  /** To the registries their names say, one after the other; see builder/registry/push.ts. */
+  push(
+    references: readonly string[],
+    options: { allTags?: boolean },
+    onProgress: ProgressSink,
+    signal?: AbortSignal,
+  ): Promise<PushResult[]>;
+  /** What docker prints of it: `Untagged: …`, `Deleted: sha256:…`. */
+  remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
+  tag(name: string, reference: string): Promise<void>;
+  /** Docker or OCI archive from a file; gives the loaded references (or ids). */
+  load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
+  save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
+  build(
+    request: BuildRequest,
+    onEvent: (event: BuildEvent) => void,
+    signal?: AbortSignal,
+    options?: { readonly onFailedStep?: (step: FailedStep) => Promise<void> },
+  ): Promise<BuildResult>;
+  /** `build --check`: what is unwise in a Dockerfile. Runs and pulls nothing. */
+  check(request: BuildRequest, signal?: AbortSignal): Promise<BuildCheck>;
+  /** `build --call=outline` and `--call=targets`: what can be said of a Dockerfile. Runs and pulls nothing. */
+  outline(request: BuildRequest, signal?: AbortSignal): Promise<BuildOutline>;
+  targets(request: BuildRequest, signal?: AbortSignal): Promise<BuildTargets>;
+}
+
+/** One row of `system df`; sizes are bytes on disk. */
+export interface UsageRow {
+  readonly type: 'Images' | 'Containers' | 'Local Volumes' | 'Build Cache' | 'Templates';
+  readonly total: number;
+  readonly active: number;
+  readonly size: number;
+  readonly reclaimable: number;
+}
+
+export interface PruneResult {
+  /** As docker prints them: `untagged: …`, `deleted: sha256:…`. */
+  readonly images: readonly string[];
+  readonly volumes: readonly string[];
+  readonly bytes: number;
+}
+
+/** What `setup` reports about, in the order in which it may end. */
+export const SETUP_STEPS = [
+  'Package index',
+  'QEMU and disk tools',
+  'Guest kernel',
+  'gvproxy',
+  'Network jail',
+  'Guest agent',
+  'Initramfs',
+  'Accelerator',
+  'Template machine',
+  'Template machine for builds',
+] as const;
+
+/** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */
+export interface EngineApi {
+  /** `onNotice` hears what was put right after a crash, for commands that only read. */
+  openStack(options: { name: string; onNotice?: (message: string) => void }): Promise<Stack>;
+  listStacks(options: { all: boolean }): Promise<StackSummary[]>;
+  openImages(): Promise<ImageApi>;
+  /** Volumes, networks and replicas of all stacks. */
+  openObjects(): Promise<ObjectApi>;
+  /** The digest (`sha256:…`) that a reference has at its registry right now; nothing is pulled. */
+  resolveDigest(reference: string, signal: AbortSignal): Promise<string>;
+  /** Builds (or pulls) the images of a project's services without touching the stack. */
+  buildProject(
+    project: Project,
+    options: BuildProjectOptions,
+    onEvent: (service: string, event: BuildEvent) => void,
+    signal?: AbortSignal,
+  ): Promise<Record<string, BuildResult>>;
+  /** Tags of services that have `build:` and `image:`, and their `build.tags`. */
+  pushProject(project: Project, options: PushProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  /** Logins at registries, shared with docker. */
+  registryLogins(): Promise<RegistryLogins>;
+  pullProject(project: Project, options: PullProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  /** A file or folder of this host as a tar, for `Stack.copyTo`. */
+  packFiles(path: string, options: PackOptions): AsyncIterable<Uint8Array>;
+  /** Unpacks what `Stack.copyFrom` gives; never outside the place. Gives how many entries (devices) were left out. */
+  unpackFiles(tar: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<number>;
+  /** Carries `develop.watch` out until the signal aborts. Throws COMPOSE_INVALID when there is nothing to watch. */
+  watch(stack: Stack, project: Project, options: WatchOptions, signal: AbortSignal): Promise<void>;
+  /** What `Stack.copyFrom` would give; undefined when the path does not exist. */
+  statTar(tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined>;
+  setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
+  systemDf(): Promise<UsageRow[]>;
+  /** Removes what nothing uses: never what a stack, running or stopped, has. Throws IMAGE_IN_USE while a pull or build is at work. */
+  prune(options: PruneOptions): Promise<PruneResult>;
+  /** Reads the whole image store against its digests; one line per fault. `onLeftover` is told what killed processes left half-made. */
+  checkStore(signal?: AbortSignal, onLeftover?: (line: string) => void): Promise<string[]>;
+}
+
+/** `server` is docker's argument: a host or URL, undefined for Docker Hub. See builder/registry/login.ts. */
+export interface RegistryLogins {
+  /** As docker keeps and prints it: `https://index.docker.io/v1/`, `localhost:5000`. Throws HYPR_USAGE. */
+  nameOf(server: string | undefined): string;
+  /** Verifies and keeps. Throws REGISTRY_AUTH, REGISTRY_UNREACHABLE. */
+  login(server: string | undefined, credentials: Credentials, signal: AbortSignal): Promise<LoginResult>;
+  /** False when there was no login. */
+  logout(server: string | undefined): Promise<boolean>;
+  /** What an earlier login left. */
+  find(server: string | undefined): Promise<Credentials | undefined>;
+}

@@ -1,0 +1,10 @@
+import { HyprError } from '../../base/errors.ts';
+
+/** docker's rule for names; here they become parts of paths. */
+export const refuseBadVolumeName = (name: string): void => {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
+    throw new HyprError('COMPOSE_INVALID', `volume name "${name}" is not valid`, {
+      hint: 'letters, digits, "_", "." and "-", beginning with a letter or digit',
+    });
+  }
+};

@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import { HyprError } from '../../base/errors.ts';
+import { shortHash } from '../../base/paths.ts';
+import type { Image } from '../../builder/types.ts';
+import type { Project } from '../../compose/model/model.ts';
+import { imageReference } from '../images/images.ts';
+import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
+import { networkHash } from '../resolve/network-needs.ts';
+import type { OneOff } from '../resolve/one-off.ts';
+import { resolveReplica } from '../resolve/replica-spec.ts';
+import { volumesOf } from '../resources/volumes.ts';
+import type { Desired, DesiredService } from './reconcile.ts';
+
+export interface DesiredStack extends Desired {
+  /** The full description of one replica. */
+  specOf(service: string, number: number): ReplicaSpec;
+  /** The one-off of this plan, if it has one, counts as an ordinary replica. */
+  readonly isOrdinary: boolean;
+}
+
+/** The model and its images as what should exist. Reads the files of secrets and configs, because a change of content is a change. */
+export const describeDesired = async (input: {
+  project: Project;
+  services: readonly string[];
+  images: Readonly<Record<string, Image>>;
+  scale: Readonly<Record<string, number>>;
+  oneOff?: OneOff;
+}): Promise<DesiredStack> => {
+  const { project, oneOff } = input;
+  const specOf = (service: string, number: number): ReplicaSpec => {
+    const image = input.images[service];
+    if (image === undefined) {
+      throw new HyprError('HYPR_INTERNAL', `no image was found for ${service}`);
+    }
+    if (oneOff?.options.service === service) {
+      return resolveOneOff(oneOff, { reference: imageReference(project, service), config: image.config });
+    }
+    return resolveReplica({ project, service, number, image: { reference: imageReference(project, service), config: image.config } });
+  };
+  const services: Record<string, DesiredService> = {};
+  for (const service of input.services) {
+    const spec = specOf(service, 1);
+    if (oneOff?.options.service === service) {
+      services[service] = {
+        scale: 1,
+        configHash: await hashSpec(spec, project.environment),
+        imageId: input.images[service]?.id ?? '',
+        networks: spec.networks.map((network) => network.key),
+        volumes: volumesOf(oneOff.project, service),
+        nameOf: () => oneOff.name,
+        oneOff: true,
+      };
+      continue;
+    }
+    const scale = scaleOf(project, service, input.scale);
+    refuseNamedReplicas(project, service, scale);
+    services[service] = {
+      scale,
+      configHash: await hashSpec(spec, project.environment),
+      imageId: input.images[service]?.id ?? '',
+      networks: spec.networks.map((network) => network.key),
+      volumes: volumesOf(project, service),
+      nameOf: (number) => project.services[service]?.container_name ?? `${project.name}-${service}-${number}`,
+    };
+  }
+  return {
+    // The stack's own: what one replica publishes does not change a network.
+    project: oneOff === undefined ? project : { ...project, volumes: oneOff.project.volumes },
+    services,
+    networks: Object.fromEntries(Object.keys(project.networks).map((key) => [key, networkHash(project, key)])),
+    specOf,
+    isOrdinary: oneOff?.options.ordinary === true,
+  };
+};
+
+/** Without --use-aliases it answers to its own name only. */
+const resolveOneOff = (oneOff: OneOff, image: { reference: string; config: Image['config'] }): ReplicaSpec => {
+  const { options, name, project } = oneOff;
+  const spec = resolveReplica({ project, service: options.service, number: 1, image, name });
+  return {
+    ...spec,
+    process: { ...spec.process, ...(options.size ? { size: options.size } : {}) },
+    networks: options.useAliases || options.ordinary ? spec.networks : spec.networks.map((network) => ({ ...network, aliases: [] })),
+    ...(options.remove === 'no' ? {} : { autoRemove: options.remove }),
+  };
+};
+
+const scaleOf = (project: Project, service: string, asked: Readonly<Record<string, number>>): number =>
+  asked[service] ?? project.services[service]?.scale ?? project.services[service]?.deploy?.replicas ?? 1;
+
+const refuseNamedReplicas = (project: Project, service: string, scale: number): void => {
+  const name = project.services[service]?.container_name;
+  if (name !== undefined && scale > 1) {
+    throw new HyprError(
+      'COMPOSE_INVALID',
+      `service ${service} asks for ${scale} replicas and for the container_name ${name}, which only one can have`,
+    );
+  }
+};
+
+/** Everything that decides how a replica runs; not its name or number, nor its image (compared by id). */
+const hashSpec = async (spec: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<string> => {
+  const { name: _name, number: _number, hostname, image: _image, ...rest } = spec;
+  const contents = await Promise.all(spec.files.map((file) => contentOf(file, environment)));
+  return shortHash(JSON.stringify([rest, hostname === spec.name ? '' : hostname, contents.map((content) => shortHash(content, 16))]), 32);
+};
+
+const contentOf = async (file: ReplicaFile, environment: Readonly<Record<string, string>>): Promise<string> => {
+  const { source } = file;
+  if ('content' in source) {
+    return source.content;
+  }
+  if ('environment' in source) {
+    return environment[source.environment] ?? '';
+  }
+  // A missing file is reported when the replica is made, with its service.
+  return readFile(source.file, 'latin1').catch(() => '');
+};

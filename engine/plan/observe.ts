@@ -1,0 +1,28 @@
+import type { Health, ReplicaState } from '../model/events.ts';
+import type { StateStore } from '../state/store.ts';
+
+/** A replica as the reconciler sees it. */
+export interface ObservedReplica {
+  readonly name: string;
+  readonly service: string;
+  readonly number: number;
+  readonly oneOff: boolean;
+  readonly state: ReplicaState;
+  readonly health: Health;
+  readonly configHash: string;
+  readonly imageId: string;
+}
+
+export interface ObservedStack {
+  readonly replicas: readonly ObservedReplica[];
+  /** Network keys → hash of the configuration they were made with. */
+  readonly networks: Readonly<Record<string, string>>;
+  readonly volumes: ReadonlySet<string>;
+}
+
+/** A snapshot of what exists now. */
+export const observeStack = (store: StateStore, stack: string): ObservedStack => ({
+  replicas: store.vms(stack),
+  networks: Object.fromEntries(store.networks(stack).map((row) => [row.key, row.configHash])),
+  volumes: new Set(store.volumes().map((row) => row.name)),
+});

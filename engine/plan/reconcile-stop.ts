@@ -1,0 +1,92 @@
+import type { Project } from '../../compose/model/model.ts';
+import { hasMachine, needsStop } from '../model/lifecycle.ts';
+import { dependenciesOf } from '../resolve/dependencies.ts';
+import type { ObservedReplica, ObservedStack } from './observe.ts';
+import { type Plan, PlanBuilder } from './plan.ts';
+
+export interface StopGoal {
+  /** The model the stack was brought up with; undefined when even that is lost. */
+  readonly project: Project | undefined;
+  /** Empty: every replica of the stack. */
+  readonly services: readonly string[];
+  readonly timeout: number | undefined;
+  /** Also remove the replicas; with `volumes` their anonymous volumes too (else they stay for the next `up`). */
+  readonly remove: boolean;
+  /** `rm` without -s leaves running ones alone. */
+  readonly onlyStopped: boolean;
+  readonly includeOrphans: boolean;
+  readonly includeOneOffs: boolean;
+  /** Networks and named volumes to remove at the end. */
+  readonly networks: readonly string[];
+  readonly volumes: readonly string[];
+  readonly cause: string;
+}
+
+/** The plan of `stop`, `down` and `rm`: dependents before what they depend on. Pure. */
+export const reconcileStop = (goal: StopGoal, observed: ObservedStack): Plan => {
+  const plan = new PlanBuilder();
+  const chosen = observed.replicas.filter((replica) => isChosen(goal, replica));
+  const ends = new Map<string, number[]>();
+  for (const service of dependentsFirst(goal.project, new Set(chosen.map((replica) => replica.service)))) {
+    const after = dependentsIn(goal.project, service, ends);
+    ends.set(
+      service,
+      chosen.filter((replica) => replica.service === service).flatMap((replica) => endReplica({ plan, goal, replica, after })),
+    );
+  }
+  const all = [...ends.values()].flat();
+  const networks = goal.networks.map((network) => plan.add({ type: 'remove-network', network }, goal.cause, all));
+  for (const volume of goal.volumes) {
+    plan.add({ type: 'remove-volume', volume }, 'asked to remove volumes', [...all, ...networks]);
+  }
+  return plan.build();
+};
+
+const isChosen = (goal: StopGoal, replica: ObservedReplica): boolean => {
+  if (goal.services.length > 0) {
+    return goal.services.includes(replica.service) && !replica.oneOff && !(goal.onlyStopped && holdsMemory(replica));
+  }
+  const known =
+    goal.project === undefined ||
+    goal.project.services[replica.service] !== undefined ||
+    goal.project.disabledServices[replica.service] !== undefined;
+  return (known || goal.includeOrphans) && (!replica.oneOff || goal.includeOneOffs) && !(goal.onlyStopped && holdsMemory(replica));
+};
+
+const holdsMemory = ({ state }: ObservedReplica): boolean => hasMachine(state) || state === 'suspended';
+
+const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: ObservedReplica; after: readonly number[] }): number[] => {
+  const { plan, goal, replica, after } = input;
+  const stopped = needsStop(replica.state)
+    ? [plan.add({ type: 'stop', replica: replica.name, timeout: goal.timeout }, goal.cause, after)]
+    : [];
+  if (!goal.remove) {
+    return stopped;
+  }
+  return [plan.add({ type: 'remove', replica: replica.name, keepVolumes: false }, goal.cause, stopped.length > 0 ? stopped : after)];
+};
+
+/** Services in an order in which everything comes before what it depends on. */
+const dependentsFirst = (project: Project | undefined, services: ReadonlySet<string>): string[] => {
+  const ordered: string[] = [];
+  const visit = (service: string): void => {
+    if (ordered.includes(service)) {
+      return;
+    }
+    for (const other of [...services].sort()) {
+      if (other !== service && project !== undefined && dependenciesOf(project, other).some((dep) => dep.service === service)) {
+        visit(other);
+      }
+    }
+    ordered.push(service);
+  };
+  for (const service of [...services].sort()) {
+    visit(service);
+  }
+  return ordered;
+};
+
+const dependentsIn = (project: Project | undefined, service: string, ends: ReadonlyMap<string, number[]>): number[] =>
+  project === undefined
+    ? []
+    : [...ends].flatMap(([other, nodes]) => (dependenciesOf(project, other).some((dep) => dep.service === service) ? nodes : []));

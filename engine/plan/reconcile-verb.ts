@@ -1,0 +1,203 @@
+import { HyprError } from '../../base/errors.ts';
+import type { Project } from '../../compose/model/model.ts';
+import { hasMachine, needsStop } from '../model/lifecycle.ts';
+import { signalNumber } from '../model/signals.ts';
+import type { ServiceVerb, VerbOptions } from '../model/types.ts';
+import { dependenciesOf, dependentsOf, orderServices, unknownService } from '../resolve/dependencies.ts';
+import type { ObservedReplica, ObservedStack } from './observe.ts';
+import { type Plan, PlanBuilder } from './plan.ts';
+import { reconcileStop } from './reconcile-stop.ts';
+
+export interface VerbGoal {
+  readonly verb: ServiceVerb;
+  readonly project: Project | undefined;
+  readonly options: VerbOptions;
+}
+
+/** The plan of what a verb does to replicas that exist. Only suspend and resume, which are for whole stacks, touch one-offs. Pure. */
+export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => {
+  const { verb, options, project } = goal;
+  for (const service of options.services) {
+    if (
+      project !== undefined &&
+      project.services[service] === undefined &&
+      !observed.replicas.some((replica) => replica.service === service)
+    ) {
+      throw unknownService(project, service);
+    }
+  }
+  const chosen = observed.replicas.filter(
+    (replica) => !replica.oneOff && (options.services.length === 0 || options.services.includes(replica.service)),
+  );
+  switch (verb) {
+    case 'start':
+      return planStart(project, options.services, observed);
+    case 'restart':
+      return planRestart(goal, chosen, observed);
+    case 'stop':
+    case 'rm':
+      return reconcileStop(stopGoal(goal), observed);
+    case 'kill':
+      return planKill(chosen, signalNumber(options.signal ?? 'SIGKILL'));
+    case 'pause':
+      return planEach(
+        chosen.filter((replica) => replica.state === 'running'),
+        (replica) => ({ type: 'pause', replica: replica.name }),
+        'asked to pause',
+      );
+    case 'unpause':
+      return planEach(
+        chosen.filter((replica) => replica.state === 'paused'),
+        (replica) => ({ type: 'unpause', replica: replica.name }),
+        'asked to unpause',
+      );
+    case 'suspend':
+      return planSuspend(observed);
+    case 'resume':
+      return planEach(
+        observed.replicas.filter((replica) => replica.state === 'suspended'),
+        (replica) => ({ type: 'resume', replica: replica.name }),
+        'asked to resume',
+      );
+  }
+};
+
+/** All pause before the first is saved, and all are saved before the first ends: a stack goes to disk as of one moment, or not at all. */
+const planSuspend = (observed: ObservedStack): Plan => {
+  const cause = 'asked to suspend';
+  const plan = new PlanBuilder();
+  const running = observed.replicas.filter(({ state }) => state === 'running');
+  const chosen = observed.replicas.filter(({ state }) => state === 'running' || state === 'paused');
+  for (const replica of observed.replicas.filter(({ state }) => state === 'restarting')) {
+    plan.add({ type: 'stop', replica: replica.name, timeout: undefined }, 'it waits for a restart');
+  }
+  const paused = running.map((replica) => plan.add({ type: 'pause', replica: replica.name }, cause));
+  const saved = chosen.map((replica) => plan.add({ type: 'save', replica: replica.name }, cause, paused));
+  if (chosen.length === 0) {
+    plan.warn('nothing of this stack runs: there is nothing to suspend');
+  }
+  for (const replica of chosen) {
+    plan.add({ type: 'suspend', replica: replica.name, paused: replica.state === 'paused' }, cause, saved);
+  }
+  return plan.build();
+};
+
+/** SIGKILL also cancels a restart that is due. */
+const planKill = (chosen: readonly ObservedReplica[], signal: number): Plan =>
+  planEach(
+    chosen.filter((replica) => hasMachine(replica.state) || (signal === SIGKILL && replica.state === 'restarting')),
+    (replica) => ({ type: 'kill', replica: replica.name, signal }),
+    'asked to kill',
+  );
+
+const SIGKILL = 9;
+
+const stopGoal = ({ verb, project, options }: VerbGoal) => ({
+  project,
+  services: options.services,
+  timeout: options.timeout,
+  remove: verb === 'rm',
+  onlyStopped: verb === 'rm' && !options.stop,
+  includeOrphans: true,
+  includeOneOffs: false,
+  networks: [],
+  volumes: [],
+  cause: `asked to ${verb === 'rm' ? 'remove' : 'stop'}`,
+});
+
+const planEach = (
+  replicas: readonly ObservedReplica[],
+  operation: (replica: ObservedReplica) => Parameters<PlanBuilder['add']>[0],
+  cause: string,
+): Plan => {
+  const plan = new PlanBuilder();
+  for (const replica of replicas) {
+    plan.add(operation(replica), cause);
+  }
+  return plan.build();
+};
+
+/** Starts what exists, with its dependencies first; makes nothing new. */
+const planStart = (project: Project | undefined, services: readonly string[], observed: ObservedStack): Plan => {
+  if (observed.replicas.length === 0) {
+    throw new HyprError('STACK_NOT_RUNNING', `no container found for project${project ? ` "${project.name}"` : ''}: not found`, {
+      hint: 'create the stack first: hypr compose up',
+    });
+  }
+  const plan = new PlanBuilder();
+  const order =
+    project === undefined
+      ? [...new Set(observed.replicas.map((replica) => replica.service))]
+      : orderServices(project, services, { withDependencies: true });
+  const started = new Map<string, number[]>();
+  for (const service of order) {
+    const nodes: number[] = [];
+    for (const replica of observed.replicas.filter((candidate) => candidate.service === service && !candidate.oneOff)) {
+      if (replica.state === 'suspended') {
+        nodes.push(plan.add({ type: 'resume', replica: replica.name }, 'suspended'));
+      } else if (!hasMachine(replica.state) && replica.state !== 'restarting') {
+        nodes.push(addStart({ plan, project, replica, started, cause: 'asked to start', after: [] }));
+      }
+    }
+    started.set(service, nodes);
+  }
+  return plan.build();
+};
+
+interface AddStart {
+  readonly plan: PlanBuilder;
+  readonly project: Project | undefined;
+  readonly replica: ObservedReplica;
+  readonly started: ReadonlyMap<string, readonly number[]>;
+  readonly cause: string;
+  readonly after: readonly number[];
+}
+
+const addStart = ({ plan, project, replica, started, cause, after }: AddStart): number => {
+  const booted = plan.add({ type: 'boot', replica: replica.name }, cause, after);
+  const awaited = (project === undefined ? [] : dependenciesOf(project, replica.service))
+    .filter((dependency) => started.has(dependency.service))
+    .map(({ service, condition, required }) =>
+      plan.add(
+        { type: 'await', service, condition, required, dependent: replica.service },
+        `${replica.service} depends on it`,
+        started.get(service),
+      ),
+    );
+  return plan.add({ type: 'start', replica: replica.name }, cause, [booted, ...awaited]);
+};
+
+/** Stop and start of the named services, and of those that declare `depends_on … restart: true` on them. */
+const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedReplica[], observed: ObservedStack): Plan => {
+  const plan = new PlanBuilder();
+  const services = new Set(chosen.map((replica) => replica.service));
+  if (project !== undefined && !options.noDeps) {
+    for (const service of [...services]) {
+      for (const dependent of dependentsOf(project, service)) {
+        if (project.services[dependent]?.depends_on?.[service]?.restart === true) {
+          services.add(dependent);
+        }
+      }
+    }
+  }
+  const order =
+    project === undefined
+      ? [...services]
+      : orderServices(project, [], { withDependencies: true }).filter((service) => services.has(service));
+  const started = new Map<string, number[]>();
+  for (const service of [...order, ...[...services].filter((name) => !order.includes(name))]) {
+    const nodes = observed.replicas
+      .filter((replica) => replica.service === service && !replica.oneOff)
+      .map((replica) => {
+        const stopped = needsStop(replica.state)
+          ? [plan.add({ type: 'stop', replica: replica.name, timeout: options.timeout }, 'asked to restart')]
+          : [];
+        // Booting does not wait for the dependencies that restart with it, starting does.
+        const booted = plan.add({ type: 'boot', replica: replica.name }, 'asked to restart', stopped);
+        const before = project === undefined ? [] : dependenciesOf(project, service).flatMap((dep) => started.get(dep.service) ?? []);
+        return plan.add({ type: 'start', replica: replica.name }, 'asked to restart', [booted, ...before]);
+      });
+    started.set(service, nodes);
+  }
+  return plan.build();
+};

@@ -1,0 +1,270 @@
+import type { Project } from '../../compose/model/model.ts';
+import { hasMachine, needsStop } from '../model/lifecycle.ts';
+import type { UpOptions } from '../model/types.ts';
+import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
+import { ineffectiveAttributes } from '../resolve/ineffective.ts';
+import type { ObservedReplica, ObservedStack } from './observe.ts';
+import { type Plan, PlanBuilder } from './plan.ts';
+
+/** What one service should be: how many replicas, and what each is made from. */
+export interface DesiredService {
+  readonly scale: number;
+  readonly configHash: string;
+  readonly imageId: string;
+  readonly networks: readonly string[];
+  readonly volumes: readonly string[];
+  /** Name of the replica with that number. */
+  readonly nameOf: (number: number) => string;
+  /** One further replica for `run`, whatever others there are: booted, and started by whoever attaches to it. */
+  readonly oneOff?: boolean;
+}
+
+export interface Desired {
+  readonly project: Project;
+  readonly services: Readonly<Record<string, DesiredService>>;
+  /** Network keys → hash of their configuration. */
+  readonly networks: Readonly<Record<string, string>>;
+}
+
+/**
+ * desired × observed × options → the plan of `up` (or `create`). Pure: no I/O, no clock. Services come
+ * dependencies first; a replica's boot does not wait for its dependencies, its start does.
+ */
+export const reconcile = (desired: Desired, observed: ObservedStack, options: UpOptions): Plan => {
+  const context = new Reconciliation(desired, observed, options);
+  return context.run();
+};
+
+class Reconciliation {
+  readonly #plan = new PlanBuilder();
+  /** Network key or volume name → node that makes it. */
+  readonly #resources = new Map<string, number>();
+  /** Service → nodes after which it counts as started by this plan. */
+  readonly #started = new Map<string, number[]>();
+  readonly #recreated = new Set<string>();
+  /** Replicas taken away early, because a network they are on is made anew → the node that removes them. */
+  readonly #evicted = new Map<string, number>();
+  readonly #desired: Desired;
+  readonly #observed: ObservedStack;
+  readonly #options: UpOptions;
+
+  constructor(desired: Desired, observed: ObservedStack, options: UpOptions) {
+    this.#desired = desired;
+    this.#observed = observed;
+    this.#options = options;
+  }
+
+  run(): Plan {
+    const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
+    this.#warnOfIneffective(services);
+    this.#replaceNetworks(services);
+    this.#resourcesFor(services);
+    for (const service of services) {
+      this.#service(service);
+    }
+    this.#orphans();
+    return this.#plan.build();
+  }
+
+  #warnOfIneffective(services: readonly string[]): void {
+    for (const service of services) {
+      const attributes = ineffectiveAttributes(this.#desired.project, service);
+      if (attributes.length > 0) {
+        this.#plan.warn(`service ${service}: without effect in a machine of its own: ${attributes.join(', ')}`);
+      }
+    }
+  }
+
+  /** A network whose configuration changed: everything on it goes, then it is made anew. */
+  #replaceNetworks(services: readonly string[]): void {
+    const used = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
+    for (const key of [...used].sort()) {
+      const before = this.#observed.networks[key];
+      if (before === undefined || before === this.#desired.networks[key]) {
+        continue;
+      }
+      const cause = `the configuration of network ${key} changed`;
+      const users = this.#observed.replicas.filter(
+        (replica) => services.includes(replica.service) && this.#desired.services[replica.service]?.networks.includes(key),
+      );
+      const removals = users.map((replica) => this.#evict(replica, cause));
+      const removed = this.#plan.add({ type: 'remove-network', network: key }, cause, removals);
+      this.#resources.set(key, this.#plan.add({ type: 'create-network', network: key }, cause, [removed]));
+    }
+  }
+
+  #evict(replica: ObservedReplica, cause: string): number {
+    const known = this.#evicted.get(replica.name);
+    const node = known ?? this.#removeReplica(replica, cause, !this.#options.renewAnonVolumes);
+    this.#evicted.set(replica.name, node);
+    return node;
+  }
+
+  #resourcesFor(services: readonly string[]): void {
+    const networks = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
+    for (const key of [...networks].sort()) {
+      if (this.#observed.networks[key] === undefined) {
+        this.#resources.set(key, this.#plan.add({ type: 'create-network', network: key }, 'no such network yet'));
+      }
+    }
+    const volumes = new Set(services.flatMap((service) => this.#desired.services[service]?.volumes ?? []));
+    for (const name of [...volumes].sort()) {
+      if (!this.#observed.volumes.has(name)) {
+        this.#resources.set(name, this.#plan.add({ type: 'create-volume', volume: name }, 'no such volume yet'));
+      }
+    }
+  }
+
+  #service(service: string): void {
+    const wanted = this.#desired.services[service];
+    if (wanted === undefined) {
+      return;
+    }
+    if (wanted.oneOff) {
+      this.#bootOneOff(service, wanted);
+      return;
+    }
+    const existing = this.#observed.replicas.filter((replica) => replica.service === service && !replica.oneOff);
+    const kept = existing.slice(0, wanted.scale);
+    for (const surplus of existing.slice(wanted.scale)) {
+      this.#evict(surplus, `scaled down to ${wanted.scale}`);
+    }
+    const starts: number[] = [];
+    for (const replica of kept) {
+      starts.push(...this.#keepOrReplace(service, wanted, replica));
+    }
+    for (const number of freeNumbers(existing, wanted.scale - kept.length)) {
+      starts.push(...this.#createReplica({ service, wanted, number, cause: 'no replica yet', after: [] }));
+    }
+    this.#started.set(service, starts);
+  }
+
+  #keepOrReplace(service: string, wanted: DesiredService, replica: ObservedReplica): number[] {
+    const cause = this.#evicted.has(replica.name) ? 'its network changed' : this.#recreateCause(service, wanted, replica);
+    if (cause !== undefined) {
+      this.#recreated.add(service);
+      const removed = this.#evict(replica, cause);
+      return this.#createReplica({ service, wanted, number: replica.number, cause, after: [removed] });
+    }
+    if (replica.state === 'running') {
+      const restarted = dependenciesOf(this.#desired.project, service).find((dep) => dep.restart && this.#recreated.has(dep.service));
+      if (restarted === undefined) {
+        return [];
+      }
+      const why = `${restarted.service} is replaced and restarts its dependents`;
+      const stopped = this.#plan.add({ type: 'stop', replica: replica.name, timeout: this.#options.timeout }, why);
+      return this.#startReplica(service, replica.name, why, [stopped]);
+    }
+    if (replica.state === 'paused') {
+      return [this.#plan.add({ type: 'unpause', replica: replica.name }, 'paused')];
+    }
+    if (replica.state === 'suspended' && !this.#options.noStart) {
+      return [this.#plan.add({ type: 'resume', replica: replica.name }, 'suspended', this.#resourceNodes(wanted))];
+    }
+    return this.#options.noStart || hasMachine(replica.state)
+      ? []
+      : this.#startReplica(service, replica.name, `it is ${replica.state}`, this.#resourceNodes(wanted));
+  }
+
+  #recreateCause(service: string, wanted: DesiredService, replica: ObservedReplica): string | undefined {
+    const named = this.#options.services.length === 0 || this.#options.services.includes(service);
+    if (this.#options.noRecreate) {
+      return undefined;
+    }
+    if (this.#options.forceRecreate && (named || this.#options.alwaysRecreateDeps)) {
+      return 'asked to recreate';
+    }
+    if (!named && this.#options.alwaysRecreateDeps) {
+      return 'asked to recreate dependencies';
+    }
+    if (replica.configHash !== wanted.configHash) {
+      return 'its configuration changed';
+    }
+    if (replica.imageId !== wanted.imageId) {
+      return 'its image changed';
+    }
+    return undefined;
+  }
+
+  #createReplica(input: { service: string; wanted: DesiredService; number: number; cause: string; after: number[] }): number[] {
+    const name = input.wanted.nameOf(input.number);
+    const after = [...input.after, ...this.#resourceNodes(input.wanted)];
+    const created = this.#plan.add({ type: 'create', replica: name }, input.cause, after);
+    return this.#options.noStart ? [created] : this.#startReplica(input.service, name, input.cause, [created]);
+  }
+
+  #startReplica(service: string, name: string, cause: string, after: readonly number[]): number[] {
+    const booted = this.#plan.add({ type: 'boot', replica: name }, cause, after);
+    return [this.#plan.add({ type: 'start', replica: name }, cause, [booted, ...this.#conditions(service)])];
+  }
+
+  #bootOneOff(service: string, wanted: DesiredService): void {
+    const name = wanted.nameOf(1);
+    const created = this.#plan.add({ type: 'create', replica: name }, 'a one-off', this.#resourceNodes(wanted));
+    this.#plan.add({ type: 'boot', replica: name }, 'a one-off', [created]);
+    this.#conditions(service);
+  }
+
+  #conditions(service: string): number[] {
+    return dependenciesOf(this.#desired.project, service)
+      .filter((dependency) => this.#isPlanned(dependency))
+      .map((dependency) => this.#awaitDependency(service, dependency));
+  }
+
+  /** With --no-deps a dependency counts only if it is there; one that is not required may be missing. */
+  #isPlanned(dependency: Dependency): boolean {
+    return (
+      this.#started.has(dependency.service) ||
+      this.#observed.replicas.some((replica) => replica.service === dependency.service && !replica.oneOff)
+    );
+  }
+
+  #awaitDependency(dependent: string, dependency: Dependency): number {
+    const { service, condition, required } = dependency;
+    return this.#plan.add(
+      { type: 'await', service, condition, required, dependent },
+      `${dependent} depends on it`,
+      this.#started.get(service) ?? [],
+    );
+  }
+
+  #resourceNodes(wanted: DesiredService): number[] {
+    return [...wanted.networks, ...wanted.volumes].flatMap((name) => this.#resources.get(name) ?? []);
+  }
+
+  #removeReplica(replica: ObservedReplica, cause: string, keepVolumes = false): number {
+    const after = needsStop(replica.state)
+      ? [this.#plan.add({ type: 'stop', replica: replica.name, timeout: this.#options.timeout }, cause)]
+      : [];
+    return this.#plan.add({ type: 'remove', replica: replica.name, keepVolumes }, cause, after);
+  }
+
+  #orphans(): void {
+    const known = new Set([...Object.keys(this.#desired.project.services), ...Object.keys(this.#desired.project.disabledServices)]);
+    const orphans = this.#observed.replicas.filter((replica) => !known.has(replica.service) && !replica.oneOff);
+    if (orphans.length === 0) {
+      return;
+    }
+    if (this.#options.removeOrphans) {
+      for (const orphan of orphans) {
+        this.#removeReplica(orphan, 'its service is gone from the file');
+      }
+      return;
+    }
+    this.#plan.warn(
+      `Found orphan containers ([${orphans.map((orphan) => orphan.name).join(' ')}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.`,
+    );
+  }
+}
+
+/** The lowest numbers that no replica has. */
+const freeNumbers = (existing: readonly ObservedReplica[], count: number): number[] => {
+  const taken = new Set(existing.map((replica) => replica.number));
+  const free: number[] = [];
+  for (let number = 1; free.length < count; number++) {
+    if (!taken.has(number)) {
+      free.push(number);
+    }
+  }
+  return free;
+};

@@ -1,0 +1,120 @@
+import { closeSync, writeSync } from 'node:fs';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toHyprError } from '../../base/errors.ts';
+import { takeExtraCertificates } from '../../base/host/extra-certificates.ts';
+import { withLock } from '../../base/host/lock.ts';
+import { identifyProcess } from '../../base/host/process.ts';
+import { logger, logTo } from '../../base/log.ts';
+import { homePaths } from '../../base/paths.ts';
+import { mapFrames } from '../../base/source-frames.ts';
+import { traced, traceProcess } from '../../base/trace.ts';
+import { apiRoutes } from '../api/server/handlers.ts';
+import { type ApiServer, serveApi } from '../api/server/server.ts';
+import type { ReadyMessage } from '../client/start-supervisor.ts';
+import { openPlatform } from '../host.ts';
+import { stackPaths } from '../model/stack-paths.ts';
+import { VERSION } from '../model/version.ts';
+import { collectMetrics, METRICS_TYPE } from '../stack/metrics.ts';
+import { StackSupervisor } from '../stack/supervisor.ts';
+import { openStateStore, type StateStore } from '../state/store.ts';
+
+/**
+ * The process that holds one stack together: `node supervisor.cjs STACK`, started by the CLI, which
+ * waits for one JSON message on descriptor 3. It ends by itself when nothing of the stack runs and
+ * nobody is connected; on SIGTERM it ends and lets everything run on.
+ */
+const main = async (stack: string): Promise<void> => {
+  traceProcess(`supervisor of ${stack}`);
+  const paths = homePaths();
+  process.title = `hypr supervisor ${stack}`;
+  logTo(join(paths.logs, stack, 'supervisor.log'));
+  const { runDir, apiSocket, lock } = stackPaths(stack);
+  await mkdir(runDir, { recursive: true, mode: 0o700 });
+  await withLock(lock, { what: `the stack ${stack}`, timeout: 0 }, async () => {
+    await rm(apiSocket, { force: true });
+    const store = openStateStore(paths.database);
+    try {
+      await superviseUntilIdle({ stack, store, apiSocket, runDir });
+    } finally {
+      store.close();
+    }
+  });
+  // Only an empty folder goes: a released stack still has its sockets there.
+  await rmdir(runDir).catch(() => {});
+};
+
+const superviseUntilIdle = async (input: { stack: string; store: StateStore; apiSocket: string; runDir: string }): Promise<void> => {
+  const { stack, store, apiSocket } = input;
+  const log = logger('supervisor');
+  const platform = await traced('open the platform', undefined, () => openPlatform({ runDir: input.runDir }));
+  const supervisor = new StackSupervisor({ stack, store, platform });
+  const recovered = await traced('recover', undefined, () => supervisor.recover(new AbortController().signal));
+  recordSupervisor(store, stack, true);
+  let server: ApiServer | undefined;
+  const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
+    // Nobody may ever connect: the command that started us can be killed at any moment.
+    let waitsForFirst = true;
+    const endIfIdle = () => {
+      if (!waitsForFirst && supervisor.isIdle && server?.connections === 0) {
+        resolve('idle');
+      }
+    };
+    supervisor.onIdle = endIfIdle;
+    process.once('SIGTERM', () => resolve('released'));
+    // A terminal's Ctrl-C or hang-up is the CLI's business.
+    process.on('SIGINT', () => {});
+    process.on('SIGHUP', () => {});
+    const stopWaiting = () => {
+      waitsForFirst = false;
+      endIfIdle();
+    };
+    const pages = { '/metrics': { type: METRICS_TYPE, text: () => collectMetrics(supervisor, stack) } };
+    serveApi(apiSocket, apiRoutes(supervisor, { version: VERSION, stack, recovered }), stopWaiting, pages).then((listening) => {
+      server = listening;
+      sayReady({ ready: true, recovered });
+      setTimeout(stopWaiting, FIRST_CLIENT_MS);
+    }, reject);
+  });
+  log.info('ending', { reason });
+  await traced('close the API', undefined, async () => server?.close());
+  if (reason === 'idle') {
+    await traced('stop the networks', undefined, () => supervisor.networks.stopAll());
+  }
+  await supervisor.release();
+  recordSupervisor(store, stack, false);
+  await rm(apiSocket, { force: true });
+};
+
+const FIRST_CLIENT_MS = 5_000;
+const READY_FD = 3;
+
+const recordSupervisor = (store: StateStore, stack: string, present: boolean): void => {
+  const row = store.stack(stack);
+  if (row !== undefined) {
+    store.putStack({ ...row, supervisor: present ? identifyProcess(process.pid) : undefined });
+  }
+};
+
+const sayReady = (message: ReadyMessage): void => {
+  try {
+    writeSync(READY_FD, JSON.stringify(message));
+    closeSync(READY_FD);
+  } catch {
+    // The command that started us is gone; the next one finds the socket.
+  }
+};
+
+/** Supervises the stack that the command line names, and ends the process. */
+export const runSupervisor = async (): Promise<never> => {
+  takeExtraCertificates();
+  try {
+    await main(process.argv[2] ?? '');
+    return process.exit(0);
+  } catch (error) {
+    logger('supervisor').error('failed', { error: toHyprError(error).toJSON() });
+    process.stderr.write(`${error instanceof Error ? mapFrames(error.stack ?? error.message) : String(error)}\n`);
+    sayReady({ error: toHyprError(error).toJSON() });
+    return process.exit(1);
+  }
+};

@@ -1,0 +1,72 @@
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+
+const log = logger('attempts');
+
+/**
+ * What a replica does by itself, a restart by policy or on a new network, one at a time, and what can
+ * interrupt it. A boot or start that a plan asked for can be interrupted in the same way.
+ */
+export class Attempts {
+  readonly #replica: string;
+  #interrupt = new AbortController();
+  #running: Promise<unknown> | undefined;
+
+  constructor(replica: string) {
+    this.#replica = replica;
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Starts `work`. Resolves with what it failed with, undefined when it did not or was interrupted; never rejects. */
+  run(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
+    this.#interrupt = new AbortController();
+    const { signal } = this.#interrupt;
+    const running: Promise<unknown> = work(signal)
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          log.warn('restart failed', { replica: this.#replica, error: messageOf(error) });
+          return signal.aborted ? undefined : error;
+        },
+      )
+      .finally(() => {
+        if (this.#running === running) {
+          this.#running = undefined;
+        }
+      });
+    this.#running = running;
+    return running;
+  }
+
+  /** Interrupts whatever is under way; resolves when the replica does nothing by itself any more. */
+  async interrupt(why: string): Promise<void> {
+    this.#interrupt.abort(new HyprError('HYPR_CANCELLED', why));
+    await this.#running;
+  }
+
+  /** A signal that aborts with `signal` and by `interrupt`. */
+  interruptible(signal: AbortSignal): AbortSignal {
+    if (this.#interrupt.signal.aborted && this.#running === undefined) {
+      this.#interrupt = new AbortController();
+    }
+    return AbortSignal.any([signal, this.#interrupt.signal]);
+  }
+}
+
+/** Ends early, without an error, when the signal aborts. */
+export const pauseFor = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, ms);
+    signal.addEventListener('abort', finish, { once: true });
+    if (signal.aborted) {
+      finish();
+    }
+  });

@@ -1,0 +1,152 @@
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import { traced } from '../../base/trace.ts';
+import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
+import type { MachineExit } from '../../vmm/machine.ts';
+import { nextState } from '../model/lifecycle.ts';
+import type { VmRow } from '../state/records.ts';
+import type { ReplicaParts } from './parts.ts';
+import { POWER_OFF_MS } from './power-down.ts';
+import type { Run } from './run.ts';
+import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
+
+const log = logger('replica');
+
+const SIGTERM = 15;
+/** For a machine whose agent went silent to end by itself, so that its true end is known. */
+const LOST_MS = 5_000;
+
+/** How a replica's runs end: by themselves or on request, on record, and with nothing left of them. */
+export class ReplicaEnd {
+  readonly #parts: ReplicaParts;
+  readonly #restartByPolicy: (exitCode: number) => void;
+  /** From the start of a workload to its end on record. Never rejects. */
+  #ending: Promise<void> | undefined;
+  /** Between the two halves of a restart on a new network: the policy has no say. */
+  #replacing = false;
+
+  constructor(parts: ReplicaParts, restartByPolicy: (exitCode: number) => void) {
+    this.#parts = parts;
+    this.#restartByPolicy = restartByPolicy;
+  }
+
+  get #row(): VmRow {
+    return this.#parts.record.row;
+  }
+
+  /** Resolves when the end of the run of now is on record; at once when there is none. */
+  async recorded(): Promise<void> {
+    await this.#ending;
+  }
+
+  /** Records the end of a workload when it comes, whatever brings it. */
+  follow(run: Run, process: GuestProcess): void {
+    this.#ending = this.#awaitEnd(run, process).catch((error: unknown) =>
+      log.error('the end of a run was not recorded', { replica: this.#row.name, error: messageOf(error) }),
+    );
+  }
+
+  /** Waits for the workload or the machine to end, records how, and restarts by policy. */
+  async #awaitEnd(run: Run, process: GuestProcess): Promise<void> {
+    const { record, output, powerDowns } = this.#parts;
+    const exit = await Promise.race([process.exited.catch(() => undefined), run.machine.exited.then(() => undefined)]);
+    // Let go of, removed, or suspended: what ended then is only this connection.
+    if (record.isOver || this.#parts.run !== run) {
+      return;
+    }
+    if (exit !== undefined) {
+      await Promise.race([output.delivered(), run.machine.exited]);
+      await this.#endMachine(run);
+    } else {
+      // Machine or channel: the end of the one is soon the end of the other.
+      await run.machine.stop(powerDowns.of(run) ? this.#row.spec.stopGraceMs + POWER_OFF_MS : LOST_MS);
+    }
+    const said = (await powerDowns.of(run))?.workload;
+    await this.#finish(run, exit ?? said, await run.machine.exited);
+  }
+
+  /** A one-off whose disks are removed with it has nothing to sync. */
+  async #endMachine(run: Run): Promise<void> {
+    const { output, powerDowns } = this.#parts;
+    if (keepsNothing(this.#row) && powerDowns.of(run) === undefined) {
+      await output.finish();
+      await run.machine.kill();
+    } else {
+      await powerDowns.start(run, { stopSignal: SIGTERM, graceMs: 0 });
+    }
+  }
+
+  async #finish(run: Run, exit: ProcessExit | undefined, gone: MachineExit): Promise<void> {
+    const { record, output, context } = this.#parts;
+    await this.cleanUp(run);
+    await output.finish();
+    record.update(endedPatch(this.#row, exit, gone));
+    record.emit('die');
+    this.#ending = undefined;
+    if (!this.#replacing) {
+      this.#restartByPolicy(this.#row.exitCode);
+    }
+    this.leaveIfOver();
+    context.onChange();
+  }
+
+  /** `run --rm`: one that has ended for good goes. */
+  leaveIfOver(): void {
+    const { record, context } = this.#parts;
+    if (hasLeft(this.#row) && !this.#replacing && !record.isOver) {
+      context.onLeft(this.#row.name);
+    }
+  }
+
+  /** Everything that belongs to a run is closed and removed; the row still names the machine until that is done. */
+  async cleanUp(run: Run): Promise<void> {
+    run.abort.abort();
+    await run.guest.close().catch(() => {});
+    await traced('clean up', this.#row.name, async () => {
+      await run.machine.delete().catch((error: unknown) => log.warn('leftovers', { replica: this.#row.name, error: messageOf(error) }));
+      await this.#parts.publications.close();
+    });
+    if (this.#parts.run === run) {
+      this.#parts.run = undefined;
+    }
+  }
+
+  /** Graceful: stop signal, grace period, then force. Ends with the machine gone. */
+  async stop(graceMs: number): Promise<void> {
+    const { run, record, powerDowns, context } = this.#parts;
+    if (run === undefined) {
+      await this.#ending;
+      return;
+    }
+    if (this.#row.state === 'paused') {
+      await run.machine.resume().catch(() => {});
+    }
+    record.update({ state: nextState(this.#row.state, 'stop') });
+    run.abort.abort();
+    await powerDowns.start(run, { stopSignal: this.#row.spec.stopSignal, graceMs });
+    if (run.process !== undefined) {
+      await this.#ending;
+      record.emit('stop');
+    } else {
+      await this.cleanUp(run);
+      record.update(unbootedPatch(this.#row));
+      context.onChange();
+    }
+  }
+
+  /** The first half of a restart: neither the policy nor `run --rm` has a say. */
+  async stopToStartAgain(): Promise<void> {
+    this.#replacing = true;
+    await this.stop(this.#row.spec.stopGraceMs).finally(() => {
+      this.#replacing = false;
+    });
+  }
+
+  /** Ends a machine that goes on from disk later: to the workload nothing has happened. */
+  async letGo(run: Run): Promise<void> {
+    this.#parts.run = undefined;
+    await this.cleanUp(run);
+    await this.#parts.output.finish();
+    this.#ending = undefined;
+  }
+}

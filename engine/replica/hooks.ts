@@ -1,0 +1,142 @@
+import { HyprError, messageOf } from '../../base/errors.ts';
+import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
+import type { EventBus } from '../logs/bus.ts';
+import type { LogStore } from '../logs/logs.ts';
+import type { LogRecord } from '../model/events.ts';
+import type { HookSpec } from '../model/spec.ts';
+import { execProcess } from '../stack/exec.ts';
+import type { Replica } from './replica.ts';
+
+export interface HookContext {
+  readonly logs: LogStore;
+  readonly bus: EventBus;
+}
+
+const SIGKILL = 9;
+const LAST_LINES = 10;
+
+/**
+ * `post_start`: run one after the other in a replica whose workload was just started; what they print goes to the log of the
+ * service. Throws SERVICE_FAILED for the first that does not end with 0; the workload runs on, as with docker compose.
+ */
+export const runPostStart = async (replica: Replica, context: HookContext, signal: AbortSignal): Promise<void> => {
+  for (const hook of replica.row.spec.hooks?.postStart ?? []) {
+    await runHook({ replica, hook, kind: 'post_start', context }, signal);
+  }
+};
+
+/**
+ * `pre_stop`: run before a stop that somebody asked for; not before an end of its own or a `kill`. Throws SERVICE_FAILED, and
+ * the replica runs on. One that has ended meanwhile needs no hooks any more.
+ */
+export const runPreStop = async (replica: Replica, context: HookContext, signal: AbortSignal): Promise<void> => {
+  const hooks = replica.row.oneOff ? [] : (replica.row.spec.hooks?.preStop ?? []);
+  if (hooks.length === 0) {
+    return;
+  }
+  await wake(replica, signal);
+  const end = watchEnd(replica);
+  for (const hook of hooks) {
+    if (end.isOver) {
+      return;
+    }
+    try {
+      await runHook({ replica, hook, kind: 'pre_stop', context }, signal);
+    } catch (error) {
+      if (signal.aborted || !end.isOver) {
+        throw error;
+      }
+    }
+  }
+};
+
+/** A guest that is paused or on disk can run nothing. */
+const wake = async (replica: Replica, signal: AbortSignal): Promise<void> => {
+  if (replica.row.state === 'suspended') {
+    await replica.suspension.resume(signal);
+  } else if (replica.row.state === 'paused') {
+    await replica.unpause();
+  }
+};
+
+interface HookRun {
+  readonly replica: Replica;
+  readonly hook: HookSpec;
+  readonly kind: 'post_start' | 'pre_stop';
+  readonly context: HookContext;
+}
+
+const runHook = async (run: HookRun, signal: AbortSignal): Promise<void> => {
+  const { replica, hook } = run;
+  const { name, spec } = replica.row;
+  const title = `the ${run.kind} hook "${hook.args.join(' ')}" of ${name}`;
+  const guest = replica.run?.guest;
+  if (guest === undefined) {
+    throw new HyprError('SERVICE_FAILED', `${title} was not run: the service had ended already`);
+  }
+  const lines: LogRecord[] = [];
+  let exit: ProcessExit;
+  try {
+    const process = await guest.spawn(execProcess(spec.process, { ...hook, tty: false, stdin: false, size: undefined }), signal);
+    exit = await followHook({ process, run, lines, signal });
+    signal.throwIfAborted();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new HyprError('SERVICE_FAILED', `${title} could not be run: ${messageOf(error)}`, { details: lastOf(lines), cause: error });
+  }
+  if (exit.code !== 0) {
+    throw new HyprError('SERVICE_FAILED', `${title} ended with exit code ${exit.code}`, {
+      details: lastOf(lines),
+      hint: hints[run.kind],
+    });
+  }
+};
+
+const hints: Readonly<Record<HookRun['kind'], string>> = {
+  post_start: 'the service itself runs; correct the hook and run up again, or take it down',
+  pre_stop: 'the service runs on; correct the hook, or end it without: hypr kill SERVICE',
+};
+
+/** Reads its output to the log until it ends; it is killed when the operation is interrupted. */
+const followHook = async (following: {
+  process: GuestProcess;
+  run: HookRun;
+  lines: LogRecord[];
+  signal: AbortSignal;
+}): Promise<ProcessExit> => {
+  const { process, lines, signal } = following;
+  const { replica, context } = following.run;
+  const { name, service } = replica.row;
+  const end = () => void process.signal(SIGKILL).catch(() => {});
+  signal.addEventListener('abort', end, { once: true });
+  // A writer of its own: a line of the hook and one of the service must not run together.
+  const writer = await context.logs.writer(name, service, { fresh: false });
+  const tell = (records: readonly LogRecord[]) => {
+    for (const record of records) {
+      lines.push(record);
+      context.bus.emit({ type: 'log', record });
+    }
+    lines.splice(0, Math.max(0, lines.length - LAST_LINES));
+  };
+  try {
+    for await (const chunk of process.output) {
+      tell(writer.write(chunk.stream, chunk.data, chunk.time));
+    }
+    tell(writer.flush());
+    return await process.exited;
+  } finally {
+    signal.removeEventListener('abort', end);
+    await writer.close();
+  }
+};
+
+const lastOf = (lines: readonly LogRecord[]): string[] => lines.map(({ line }) => line);
+
+/** Turns true with the end of the workload, or of its machine. */
+const watchEnd = ({ run }: Replica): { readonly isOver: boolean } => {
+  const end = { isOver: run?.process === undefined };
+  void Promise.race([run?.process?.exited.catch(() => {}), run?.machine.exited]).then(() => {
+    end.isOver = true;
+  });
+  return end;
+};

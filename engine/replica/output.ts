@@ -1,0 +1,100 @@
+import { withDeadline } from '../../base/deadline.ts';
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import type { GuestProcess } from '../../guest/types.ts';
+import type { EventBus } from '../logs/bus.ts';
+import type { LogStore, LogWriter } from '../logs/logs.ts';
+import { OutputTap } from '../logs/output-tap.ts';
+import type { LogRecord } from '../model/events.ts';
+
+const log = logger('output');
+
+/** For what a workload printed to arrive once its machine is gone. */
+const DRAIN_MS = 5_000;
+
+/** What a replica prints, from its guest to the log file and the bus, over all its runs. */
+export class ReplicaOutput {
+  readonly #options: { readonly logs: LogStore; readonly bus: EventBus; readonly replica: string; readonly service: string };
+  #writer: LogWriter | undefined;
+  #pumping: Promise<void> = Promise.resolve();
+  readonly #taps = new Set<OutputTap>();
+
+  constructor(options: { logs: LogStore; bus: EventBus; replica: string; service: string }) {
+    this.#options = options;
+  }
+
+  /** Makes the log file ready; `fresh` puts an earlier one aside. */
+  async open(options: { fresh: boolean }): Promise<void> {
+    const { logs, replica, service } = this.#options;
+    this.#writer ??= await logs.writer(replica, service, options);
+  }
+
+  /** Reads the output of a run until it ends. */
+  follow(process: GuestProcess): void {
+    this.#pumping = this.#pump(process);
+  }
+
+  /** The output from now on, for a client; ends with the run. */
+  tap(): OutputTap {
+    const tap = new OutputTap((closed) => this.#taps.delete(closed));
+    this.#taps.add(tap);
+    return tap;
+  }
+
+  /** A client that reads slowly gets everything before the machine goes; without one there is nothing to wait for. */
+  async delivered(): Promise<void> {
+    if (this.#taps.size > 0) {
+      await this.#pumping;
+    }
+  }
+
+  /** All output of the run that ended has been told and is in the file. */
+  async finish(): Promise<void> {
+    await withDeadline({ ms: DRAIN_MS, what: 'the rest of the output' }, () => this.#pumping).catch((error: unknown) =>
+      log.warn('output cut', { replica: this.#options.replica, error: messageOf(error) }),
+    );
+    await this.settled();
+  }
+
+  async settled(): Promise<void> {
+    await this.#writer?.settled();
+  }
+
+  async close(): Promise<void> {
+    await this.finish();
+    for (const tap of this.#taps) {
+      tap.end();
+    }
+    const writer = this.#writer;
+    this.#writer = undefined;
+    await writer?.close();
+  }
+
+  /** Never rejects. */
+  async #pump(process: GuestProcess): Promise<void> {
+    const writer = this.#writer;
+    if (writer === undefined) {
+      return;
+    }
+    try {
+      for await (const chunk of process.output) {
+        this.#tell(writer.write(chunk.stream, chunk.data, chunk.time));
+        if (this.#taps.size > 0) {
+          await Promise.all([...this.#taps].map((tap) => tap.push(chunk)));
+        }
+      }
+    } catch (error) {
+      log.debug('output ended', { replica: this.#options.replica, error: messageOf(error) });
+    }
+    this.#tell(writer.flush());
+    for (const tap of this.#taps) {
+      tap.end();
+    }
+  }
+
+  #tell(records: readonly LogRecord[]): void {
+    for (const record of records) {
+      this.#options.bus.emit({ type: 'log', record });
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import { markTrace } from '../../base/trace.ts';
+import type { Health } from '../model/events.ts';
+import { monitorHealth, type ProbeResult } from './health.ts';
+import type { ReplicaRecord } from './record.ts';
+import type { Run } from './run.ts';
+
+/** The health of a replica: probed while it runs, on record when it changes. */
+export class ReplicaHealth {
+  readonly #record: ReplicaRecord;
+  #last: ProbeResult | undefined;
+
+  constructor(record: ReplicaRecord) {
+    this.#record = record;
+  }
+
+  /** The last probe of the run of now. */
+  get last(): ProbeResult | undefined {
+    return this.#last;
+  }
+
+  /** Probes until the run ends. */
+  watch(run: Run): void {
+    this.#last = undefined;
+    const { spec, health, startedAt } = this.#record.row;
+    if (spec.health !== undefined) {
+      void monitorHealth({
+        spec: spec.health,
+        guest: run.guest,
+        process: spec.process,
+        initial: health === 'none' ? 'starting' : health,
+        startedAt: startedAt ?? Date.now(),
+        signal: run.abort.signal,
+        suspended: () => this.#record.row.state === 'paused',
+        onProbe: (now, probe) => this.#onProbe(now, probe),
+      });
+    }
+  }
+
+  #onProbe(health: Health, probe: ProbeResult): void {
+    this.#last = probe;
+    markTrace(`probe: ${probe.code === 0 ? 'success' : 'failure'}, ${probe.duration} ms`, this.#record.row.name);
+    if (health !== this.#record.row.health && this.#record.row.state === 'running') {
+      if (health === 'healthy' && this.#record.row.health === 'starting') {
+        this.#record.noteSpan({ name: 'healthy', ms: Date.now() - (this.#record.row.startedAt ?? Date.now()) });
+      }
+      this.#record.update({ health, reason: health === 'unhealthy' ? `health check: ${lastLine(probe)}` : undefined });
+      this.#record.emit('health_status');
+    }
+  }
+}
+
+const lastLine = (probe: ProbeResult): string => probe.output.trim().split('\n').at(-1) || `exit code ${probe.code}`;

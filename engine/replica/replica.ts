@@ -1,0 +1,253 @@
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import type { OutputTap } from '../logs/output-tap.ts';
+import type { ReplicaStatus } from '../model/events.ts';
+import { nextState } from '../model/lifecycle.ts';
+import { Publications } from '../resources/publish.ts';
+import type { VmRow } from '../state/records.ts';
+import { Attempts } from './attempts.ts';
+import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
+import { ReplicaEnd } from './end.ts';
+import type { ProbeResult } from './health.ts';
+import { ReplicaOutput } from './output.ts';
+import type { ReplicaParts } from './parts.ts';
+import { PowerDowns } from './power-down.ts';
+import { ReplicaHealth } from './probe-health.ts';
+import { type ReplicaContext, ReplicaRecord } from './record.ts';
+import { ReplicaRestarts } from './restarts.ts';
+import type { Run } from './run.ts';
+import { ReplicaStart } from './start.ts';
+import { lostPatch, unbootedPatch } from './status.ts';
+import { Suspension } from './suspend.ts';
+
+export type { ReplicaContext } from './record.ts';
+
+const log = logger('replica');
+
+const SIGKILL = 9;
+/** For a suspended machine to go on, only to be stopped. */
+const RESUME_MS = 60_000;
+
+/**
+ * One replica of a service and everything that runs for it. Its row in the database is always up to date.
+ * Plans call it one after the other; what it does by itself (`attempts`) gives way to them.
+ */
+export class Replica {
+  readonly #parts: ReplicaParts;
+  readonly #start: ReplicaStart;
+  readonly #end: ReplicaEnd;
+  readonly #restarts: ReplicaRestarts;
+  readonly #controlled: Controlled;
+  /** To disk and back. */
+  readonly suspension: Suspension;
+  #removing: Promise<void> | undefined;
+
+  constructor(row: VmRow, context: ReplicaContext) {
+    const parts = gatherParts(row, context);
+    const { record, attempts } = parts;
+    this.#parts = parts;
+    this.#end = new ReplicaEnd(parts, (exitCode) => this.#restarts.byPolicy(exitCode));
+    this.#start = new ReplicaStart(parts, this.#end);
+    this.#restarts = new ReplicaRestarts(record, attempts, { bringUp: (signal) => this.#bringUp(signal), onChange: context.onChange });
+    this.#controlled = { record, run: () => parts.run };
+    this.suspension = new Suspension({
+      record,
+      context,
+      run: () => parts.run,
+      letGo: (run) => this.#end.letGo(run),
+      takeOver: (adopted, patch) => this.#start.takeOver(adopted, patch),
+    });
+  }
+
+  get row(): VmRow {
+    return this.#parts.record.row;
+  }
+
+  get run(): Run | undefined {
+    return this.#parts.run;
+  }
+
+  get lastProbe(): ProbeResult | undefined {
+    return this.#parts.health.last;
+  }
+
+  /** Booted by a plan, and its workload not yet started. */
+  get isHeld(): boolean {
+    return this.run !== undefined && this.run.process === undefined && !this.#parts.attempts.isRunning;
+  }
+
+  status(): ReplicaStatus {
+    return this.#parts.record.status();
+  }
+
+  /** Records a new replica and reserves its addresses. */
+  create(): void {
+    const { context, record } = this.#parts;
+    context.store.putVm(this.row);
+    context.networks.lease(this.row);
+    record.emit('create');
+    context.onChange();
+  }
+
+  /** Takes the published ports, boots the machine and prepares it, all before any dependency is ready. */
+  async boot(signal: AbortSignal): Promise<void> {
+    await this.#parts.attempts.interrupt(`${this.row.name} is being started`);
+    // A restart of its own may have been faster.
+    if (this.run === undefined) {
+      await this.#start.boot(signal);
+    }
+  }
+
+  /** Starts the workload in the booted machine; boots it again if it was lost while it waited. */
+  start(signal: AbortSignal): Promise<void> {
+    return this.#start.start(signal);
+  }
+
+  async #bringUp(signal: AbortSignal): Promise<void> {
+    await this.#start.boot(signal);
+    await this.#start.start(signal);
+  }
+
+  /** Graceful stop: stop signal, grace period, then force. Ends with the machine gone. */
+  async stop(options: { graceMs: number; byUser: boolean }): Promise<void> {
+    const { record, attempts, context } = this.#parts;
+    if (options.byUser && !this.row.stoppedByUser) {
+      record.update({ stoppedByUser: true });
+    }
+    await attempts.interrupt(`${this.row.name} is being stopped`);
+    await this.#start.bootEnded();
+    if (this.row.state === 'restarting') {
+      record.update({ state: nextState('restarting', 'stop') });
+      record.emit('stop');
+      context.onChange();
+      return;
+    }
+    if (this.row.state === 'suspended') {
+      // Its disks lack what its memory has: it goes on to end in good order.
+      await this.suspension.resume(AbortSignal.timeout(RESUME_MS));
+    }
+    await this.#end.stop(options.graceMs);
+  }
+
+  /** `kill -s`: the signal goes to the workload; SIGKILL ends the run, and a restart that is due. */
+  async kill(signal: number): Promise<void> {
+    if (signal === SIGKILL && this.run?.process === undefined && (this.row.state === 'starting' || this.row.state === 'restarting')) {
+      return this.stop({ graceMs: 0, byUser: true });
+    }
+    await signalRun(this.#controlled, signal);
+    if (signal === SIGKILL) {
+      await this.#end.recorded();
+    }
+  }
+
+  readonly pause = (): Promise<void> => pauseRun(this.#controlled);
+
+  async unpause(): Promise<void> {
+    await unpauseRun(this.#controlled);
+    // Names that changed while it was paused.
+    this.#parts.context.onChange();
+  }
+
+  /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
+  async adopt(signal: AbortSignal): Promise<boolean> {
+    const { stoppedByUser, spec } = this.row;
+    const isAdopted = await this.#start.adopt(signal);
+    if (isAdopted && this.row.state === 'stopping') {
+      this.stop({ graceMs: spec.stopGraceMs, byUser: stoppedByUser }).catch((error: unknown) =>
+        log.warn('a stop was not finished', { replica: this.row.name, error: messageOf(error) }),
+      );
+    }
+    return isAdopted;
+  }
+
+  /** Stops and starts in one go, whatever the restart policy says: its network was replaced under it. Rejects if it does not come up. */
+  async startAgain(): Promise<void> {
+    if (this.isHeld) {
+      // The plan that booted it boots it again when its turn to start comes.
+      return this.#end.stop(0);
+    }
+    await this.#parts.attempts.interrupt(`${this.row.name} starts again`);
+    const failure = await this.#restarts.run(async (signal) => {
+      await this.#end.stopToStartAgain();
+      if (!signal.aborted && !this.#parts.record.isOver) {
+        await this.#bringUp(signal);
+      }
+    });
+    if (failure !== undefined) {
+      throw failure;
+    }
+  }
+
+  /** The machine vanished while nobody watched: record it and let the policy decide. */
+  lost(reason: string): void {
+    const { record } = this.#parts;
+    if (this.row.startedAt === undefined) {
+      record.update({ ...unbootedPatch(this.row), health: 'none' });
+      return;
+    }
+    record.update(lostPatch(reason));
+    record.emit('die');
+    this.#restarts.byPolicy(137);
+  }
+
+  /** A restart that an earlier supervisor had decided on. */
+  readonly resumeRestart = (): void => this.#restarts.after(0);
+
+  /** Its output from now on, for a client. Nothing is lost between an attach and a start. */
+  readonly attach = (): OutputTap => this.#parts.output.tap();
+
+  /** The exit code of the run of now; resolves at once when there is none. */
+  async ended(): Promise<number> {
+    await this.#end.recorded();
+    return this.row.exitCode;
+  }
+
+  /** Forgets the replica and everything on disk that is its own; once, whoever asks. */
+  remove(options: { keepVolumes: boolean }): Promise<void> {
+    this.#removing ??= this.#remove(options);
+    return this.#removing;
+  }
+
+  async #remove(options: { keepVolumes: boolean }): Promise<void> {
+    const { context, record, output, attempts } = this.#parts;
+    await attempts.interrupt(`${this.row.name} is being removed`);
+    record.close();
+    await output.close();
+    await this.suspension.drop();
+    context.store.releaseLeases(this.row.id);
+    await context.volumes.removeReplica(this.row.name, options);
+    context.store.removeVm(this.row.id);
+    record.destroyed();
+    context.onChange();
+  }
+
+  readonly settleLog = (): Promise<void> => this.#parts.output.settled();
+
+  /** Lets go of everything without stopping it; only a boot under way comes to nothing. */
+  async release(): Promise<void> {
+    const { record, output, attempts, publications } = this.#parts;
+    await attempts.interrupt('the supervisor ends');
+    await this.#start.bootEnded();
+    record.close();
+    const { run } = this;
+    run?.abort.abort();
+    await run?.guest.close().catch(() => {});
+    run?.machine.release();
+    await publications.close();
+    await output.close();
+  }
+}
+
+const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts => {
+  const record = new ReplicaRecord(row, context);
+  return {
+    context,
+    record,
+    output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
+    health: new ReplicaHealth(record),
+    attempts: new Attempts(row.name),
+    powerDowns: new PowerDowns(row.name, () => record.isOver),
+    publications: new Publications(),
+    run: undefined,
+  };
+};

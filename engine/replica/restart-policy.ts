@@ -1,0 +1,36 @@
+import type { RestartPolicy } from '../model/spec.ts';
+
+export interface EndOfRun {
+  readonly exitCode: number;
+  /** Restarts so far in a row. */
+  readonly restarts: number;
+  readonly stoppedByUser: boolean;
+  /** Milliseconds the last run lasted: ten seconds of it forgive earlier failures, as in docker. */
+  readonly ranFor: number;
+}
+
+export type RestartDecision = { readonly restart: false } | { readonly restart: true; readonly delay: number; readonly restarts: number };
+
+/** Whether, and after how many milliseconds, a replica that ended starts again. Pure. */
+export const decideRestart = (policy: RestartPolicy, end: EndOfRun): RestartDecision => {
+  const inARow = end.ranFor >= FORGIVEN_AFTER_MS ? 0 : end.restarts;
+  if (end.stoppedByUser || !wantsRestart(policy, end.exitCode, inARow)) {
+    return { restart: false };
+  }
+  return { restart: true, delay: Math.min(policy.delay * 2 ** Math.min(inARow, 16), MAX_DELAY_MS), restarts: inARow + 1 };
+};
+
+const wantsRestart = (policy: RestartPolicy, exitCode: number, inARow: number): boolean => {
+  switch (policy.condition) {
+    case 'no':
+      return false;
+    case 'always':
+    case 'unless-stopped':
+      return policy.maxAttempts === 0 || inARow < policy.maxAttempts;
+    case 'on-failure':
+      return exitCode !== 0 && (policy.maxAttempts === 0 || inARow < policy.maxAttempts);
+  }
+};
+
+const FORGIVEN_AFTER_MS = 10_000;
+const MAX_DELAY_MS = 60_000;

@@ -1,0 +1,138 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { shortHash } from '../../base/paths.ts';
+import { traced } from '../../base/trace.ts';
+import type { FileOrders, MachineOrders } from '../../guest/types.ts';
+import type { Machine } from '../../vmm/machine.ts';
+import { bootMachine, type Run } from '../machine/boot-machine.ts';
+import { type MachineParts, machineIdOf, machineOrders, machineSpec } from '../machine/machine-orders.ts';
+import type { Platform } from '../model/platform.ts';
+import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
+import type { StackNetworks } from '../resources/networks.ts';
+import type { StackVolumes } from '../resources/volumes.ts';
+import type { VmRow } from '../state/records.ts';
+
+export type { Run } from '../machine/boot-machine.ts';
+
+export interface BootContext {
+  readonly platform: Platform;
+  readonly networks: StackNetworks;
+  readonly volumes: StackVolumes;
+  /** Interpolation environment of the project, for secrets and configs with `environment:`. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** All replicas of the stack, for the name table. */
+  readonly vms: () => readonly VmRow[];
+  /** Called as soon as a VMM process exists, so that it can be found again whatever happens next. */
+  readonly onMachine: (machine: Machine) => void;
+}
+
+export const DEFAULT_MEMORY_MIB = 512;
+
+/**
+ * Boots a replica's machine and prepares it; the workload is not started. Whatever fails, nothing is
+ * left: the machine is killed and its folder removed.
+ */
+export const bootReplica = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<Run> => {
+  const parts = await traced('disks and mounts', vm.name, () => gatherParts(vm, context, signal));
+  const orders = machineOrders({
+    spec: { ...vm.spec, extraHosts: context.networks.extraHosts(vm.spec) },
+    parts,
+    resolver: context.networks.resolver(vm.spec, context.vms()),
+    hosts: ownHosts(vm.spec, parts),
+    files: await readFiles(vm.spec, context.environment),
+    machineId: machineIdOf(vm.id),
+  });
+  const networks = await traced('network', vm.name, () =>
+    Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal))),
+  );
+  return bootMachine({ spec: machineSpec(parts), orders, networks, platform: context.platform, onMachine: context.onMachine }, signal);
+};
+
+const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<MachineParts> => {
+  const { platform } = context;
+  const image = await platform.findImage(vm.imageId);
+  if (image === undefined) {
+    throw new HyprError('IMAGE_NOT_FOUND', `the image of ${vm.name} (${vm.spec.image}) is no longer in the store`, {
+      hint: 'run hypr compose up again to pull or build it',
+    });
+  }
+  const [root, upper, mounts] = await Promise.all([
+    platform.rootDisk(image),
+    context.volumes.upper(vm.name),
+    context.volumes.back(vm.spec, signal),
+  ]);
+  const logs = join(platform.paths.logs, vm.stack);
+  await mkdir(logs, { recursive: true, mode: 0o700 });
+  return {
+    name: vm.name,
+    runDir: machineDir(vm, platform),
+    consoleLog: join(logs, `${vm.name}.console.log`),
+    root,
+    upper,
+    mounts,
+    vcpus: vm.spec.vcpus ?? defaultVcpus(platform),
+    memoryMib: vm.spec.memoryMib ?? DEFAULT_MEMORY_MIB,
+    interfaces: context.networks.lease(vm),
+    siblings: isPlain(vm)
+      ? context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && isAlike(vm, other)).length
+      : 0,
+  };
+};
+
+/** Folder of a replica's machine while there is one: its sockets. */
+export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, 'runDir'>): string =>
+  join(platform.runDir, `m-${shortHash(id, 8)}`);
+
+/** What can be a copy of another: a root, a layer and one card. */
+const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1;
+
+const isAlike = (one: VmRow, other: VmRow): boolean =>
+  isPlain(other) && other.imageId === one.imageId && other.spec.vcpus === one.spec.vcpus && other.spec.memoryMib === one.spec.memoryMib;
+
+/** Emulated processors cost the host's cores even when idle at boot: one is faster than two. With KVM, two as the seeds promise. */
+export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number =>
+  platform.vmm.capabilities.accelerated ? Math.min(2, platform.cores) : 1;
+
+const ownHosts = (spec: ReplicaSpec, parts: MachineParts): MachineOrders['hosts'] =>
+  parts.interfaces.map((card) => ({
+    address: card.address,
+    names: spec.domainname ? [`${spec.hostname}.${spec.domainname}`, spec.hostname] : [spec.hostname],
+  }));
+
+const readFiles = (spec: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<FileOrders[]> =>
+  Promise.all(
+    spec.files.map(async (file) => {
+      const { path, mode, uid, gid } = file;
+      return { path, mode, uid, gid, content: await readSource(spec, file, environment) };
+    }),
+  );
+
+const readSource = async (spec: ReplicaSpec, file: ReplicaFile, environment: Readonly<Record<string, string>>): Promise<Uint8Array> => {
+  const { source } = file;
+  if ('content' in source) {
+    return Buffer.from(source.content);
+  }
+  if ('environment' in source) {
+    const value = environment[source.environment];
+    if (value === undefined) {
+      throw new HyprError(
+        'COMPOSE_INVALID',
+        `service ${spec.service}: environment variable ${source.environment}, which a secret or config needs, is not set`,
+      );
+    }
+    return Buffer.from(value);
+  }
+  try {
+    return await readFile(source.file);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EISDIR', 'EACCES')) {
+      throw new HyprError(
+        'COMPOSE_INVALID',
+        `service ${spec.service}: the file ${source.file} of a secret or config cannot be read (${error.code})`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+};

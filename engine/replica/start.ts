@@ -1,0 +1,150 @@
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { traced } from '../../base/trace.ts';
+import type { GuestProcess } from '../../guest/types.ts';
+import { nextState } from '../model/lifecycle.ts';
+import { publishPorts } from '../resources/publish.ts';
+import type { VmRow } from '../state/records.ts';
+import { type AdoptedRun, adoptedPatch, adoptRun } from './adopt.ts';
+import type { ReplicaEnd } from './end.ts';
+import type { ReplicaParts } from './parts.ts';
+import { bootReplica, type Run } from './run.ts';
+import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
+import { tellNames } from './tell-names.ts';
+
+const SIGKILL = 9;
+
+/** A replica's way up: its machine boots, its workload starts; or both are there already and are taken over. */
+export class ReplicaStart {
+  readonly #parts: ReplicaParts;
+  readonly #end: ReplicaEnd;
+  #booting: Promise<void> | undefined;
+
+  constructor(parts: ReplicaParts, end: ReplicaEnd) {
+    this.#parts = parts;
+    this.#end = end;
+  }
+
+  get #row(): VmRow {
+    return this.#parts.record.row;
+  }
+
+  /** Takes the published ports, boots the machine and prepares it. Whatever fails, nothing is left and the row says why. */
+  boot(signal: AbortSignal): Promise<void> {
+    this.#booting = this.#boot(this.#parts.attempts.interruptible(signal)).finally(() => {
+      this.#booting = undefined;
+    });
+    return this.#booting;
+  }
+
+  /** Resolves when no boot is under way any more, however it ended. */
+  async bootEnded(): Promise<void> {
+    await this.#booting?.catch(() => {});
+  }
+
+  async #boot(signal: AbortSignal): Promise<void> {
+    const { record, context, publications } = this.#parts;
+    signal.throwIfAborted();
+    record.update({ state: nextState(this.#row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false });
+    const begin = Date.now();
+    record.beginTiming();
+    try {
+      publications.take(await publishPorts(this.#row, context, signal));
+      record.update({ published: publications.ports });
+      this.#parts.run = await bootReplica(
+        this.#row,
+        { ...context, onMachine: (machine) => record.update({ machine: machine.record }) },
+        signal,
+      );
+      record.update({ bootMs: Date.now() - begin });
+    } catch (error) {
+      record.endTiming();
+      await publications.close();
+      record.update(
+        signal.aborted ? unbootedPatch(this.#row) : { state: 'dead', machine: undefined, reason: messageOf(error), finishedAt: Date.now() },
+      );
+      throw error;
+    } finally {
+      // Names that changed meanwhile are told to the new machine too.
+      context.onChange();
+    }
+  }
+
+  /** Starts the workload in the booted machine; boots it again if it was lost while it waited. Throws SERVICE_FAILED. */
+  async start(signal: AbortSignal): Promise<void> {
+    if (this.#parts.run === undefined) {
+      await this.boot(signal);
+    }
+    const { run } = this.#parts;
+    if (run !== undefined && run.process === undefined) {
+      await this.#startWorkload(run, this.#parts.attempts.interruptible(signal));
+    }
+  }
+
+  async #startWorkload(run: Run, signal: AbortSignal): Promise<void> {
+    const { context, record, output } = this.#parts;
+    const { spec, name } = this.#row;
+    let process: GuestProcess;
+    try {
+      await output.open({ fresh: this.#row.startedAt === undefined });
+      // Told before it starts, because it may ask at once; failing is not fatal.
+      void tellNames(run, context.networks.names(spec, context.vms())).catch(() => {});
+      process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
+    } catch (error) {
+      throw await this.#giveUp(run, error, signal);
+    }
+    record.endTiming();
+    run.process = process;
+    record.update(startedPatch(this.#row));
+    record.emit('start');
+    this.#follow(run, process);
+  }
+
+  /** Ends a machine whose workload did not start; gives the error to tell. */
+  async #giveUp(run: Run, error: unknown, signal: AbortSignal): Promise<unknown> {
+    const { context, record, powerDowns } = this.#parts;
+    record.endTiming();
+    const { machine: gone } = await powerDowns.start(run, { stopSignal: SIGKILL, graceMs: 0 });
+    await this.#end.cleanUp(run);
+    if (signal.aborted) {
+      record.update(unbootedPatch(this.#row));
+      context.onChange();
+      return error;
+    }
+    const patch = unstartedPatch(error, gone);
+    record.update(patch);
+    record.emit('die');
+    this.#end.leaveIfOver();
+    context.onChange();
+    return new HyprError('SERVICE_FAILED', `${this.#row.name} cannot start: ${patch.reason}`, { details: gone.lastLines, cause: error });
+  }
+
+  /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
+  async adopt(signal: AbortSignal): Promise<boolean> {
+    const adopted = await adoptRun(this.#row, this.#parts.context, signal);
+    if (adopted?.run.process === undefined) {
+      return false;
+    }
+    await this.takeOver(adopted, {});
+    return true;
+  }
+
+  /** Goes on with a run that is there; `patch` is what its row says besides. */
+  async takeOver(adopted: AdoptedRun, patch: Partial<VmRow>): Promise<void> {
+    const { record, output, publications } = this.#parts;
+    this.#parts.run = adopted.run;
+    publications.take(adopted.publications);
+    await output.open({ fresh: false });
+    record.update({ ...adoptedPatch(this.#row, adopted), ...patch });
+    if (adopted.run.process !== undefined) {
+      this.#follow(adopted.run, adopted.run.process);
+    }
+  }
+
+  /** Follows a running workload: its health, its output, its end. */
+  #follow(run: Run, process: GuestProcess): void {
+    this.#parts.health.watch(run);
+    this.#parts.output.follow(process);
+    this.#end.follow(run, process);
+    this.#parts.context.onChange();
+  }
+}

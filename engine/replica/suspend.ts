@@ -1,0 +1,171 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Cleanup } from '../../base/cleanup.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import type { SavedMachine } from '../../vmm/machine.ts';
+import { connectNics } from '../machine/boot-machine.ts';
+import { nextState } from '../model/lifecycle.ts';
+import { publishPorts } from '../resources/publish.ts';
+import type { SavedRun, VmRow } from '../state/records.ts';
+import type { AdoptedRun } from './adopt.ts';
+import type { ReplicaContext, ReplicaRecord } from './record.ts';
+import type { BootContext, Run } from './run.ts';
+
+const log = logger('suspend');
+
+const AGENT_DEADLINE_MS = 30_000;
+
+export interface SuspensionOptions {
+  readonly record: ReplicaRecord;
+  readonly context: ReplicaContext;
+  readonly run: () => Run | undefined;
+  /** Ends a run whose end is not the workload's. */
+  readonly letGo: (run: Run) => Promise<void>;
+  readonly takeOver: (adopted: AdoptedRun, patch: Partial<VmRow>) => Promise<void>;
+}
+
+/** A replica's way to disk and back: paused, saved, suspended; and once only, resumed. */
+export class Suspension {
+  readonly #options: SuspensionOptions;
+  /** Written, while its machine is still there. */
+  #saved: SavedMachine | undefined;
+
+  constructor(options: SuspensionOptions) {
+    this.#options = options;
+  }
+
+  get #row(): VmRow {
+    return this.#options.record.row;
+  }
+
+  /** A paused machine's memory to the replica's own folder. Throws HYPR_DISK_FULL, VMM_START. */
+  async save(signal: AbortSignal): Promise<void> {
+    const run = this.#options.run();
+    if (run?.process === undefined || this.#row.state !== 'paused') {
+      throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not running`);
+    }
+    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+    this.#saved = await run.machine.save(this.#path, signal);
+  }
+
+  /** What was saved is not needed after all. */
+  async unsave(): Promise<void> {
+    if (this.#saved !== undefined) {
+      this.#saved = undefined;
+      await this.drop();
+    }
+  }
+
+  /** The end of a machine that was saved. `paused`: how it will go on. */
+  async suspend(paused: boolean): Promise<void> {
+    const { record, context, run: current, letGo } = this.#options;
+    const [run, machine] = [current(), this.#saved];
+    if (run === undefined || machine === undefined) {
+      throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} ended while it was being suspended`);
+    }
+    // On record before the machine ends: whatever happens in between, this is what goes on.
+    record.update({ state: nextState(this.#row.state, 'suspend'), saved: { machine, paused } });
+    this.#saved = undefined;
+    await letGo(run);
+    record.update({ machine: undefined });
+    record.emit('suspend');
+    context.onChange();
+  }
+
+  /** The machine that a killed supervisor may have left of a suspend. */
+  async finish(): Promise<void> {
+    const { record, context } = this.#options;
+    if (this.#row.machine !== undefined) {
+      await context.platform.vmm.sweep(this.#row.machine);
+      record.update({ machine: undefined });
+    }
+  }
+
+  /**
+   * Goes on where it was suspended. Gives the reason when that cannot be: it counts as ended then, its disks
+   * as they were. Throws only when interrupted before the guest went on, and then nothing has happened.
+   */
+  async resume(signal: AbortSignal): Promise<string | undefined> {
+    const { record, context, takeOver } = this.#options;
+    const { saved } = this.#row;
+    if (saved === undefined) {
+      throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not suspended`);
+    }
+    // The guest goes on: from here on what is on disk is of the past.
+    const onMachine: BootContext['onMachine'] = (machine) =>
+      record.update({ machine: machine.record, saved: undefined, state: nextState(this.#row.state, 'resume') });
+    try {
+      const restored = await restoreRun({ row: this.#row, saved, context: { ...context, onMachine } }, signal);
+      await takeOver(restored, saved.paused ? { state: nextState('running', 'pause') } : {});
+      record.emit('resume');
+      return undefined;
+    } catch (error) {
+      if (signal.aborted && this.#row.saved !== undefined) {
+        throw error;
+      }
+      const reason = messageOf(error);
+      log.warn('what was suspended is lost', { replica: this.#row.name, reason });
+      record.update({ state: 'exited', machine: undefined, saved: undefined, reason, finishedAt: Date.now(), health: 'none' });
+      return reason;
+    } finally {
+      if (this.#row.saved === undefined) {
+        await this.drop();
+      }
+      context.onChange();
+    }
+  }
+
+  async drop(): Promise<void> {
+    await rm(this.#path, { force: true });
+  }
+
+  get #path(): string {
+    return join(this.#options.context.volumes.replicaDir(this.#row.name), 'saved');
+  }
+}
+
+interface RestoreInput {
+  readonly row: VmRow;
+  readonly saved: SavedRun;
+  readonly context: BootContext;
+}
+
+/** The machine goes on, with its workload and its ports. Whatever fails, no machine is left. */
+const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSignal): Promise<AdoptedRun> => {
+  const { platform } = context;
+  const cleanup = new Cleanup();
+  try {
+    const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal)));
+    const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, signal), signal);
+    cleanup.defer(() => machine.delete());
+    context.onMachine(machine);
+    await machine.resume(signal);
+    const guest = await platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
+    cleanup.defer(() => guest.close());
+    await guest.setClock(Date.now());
+    const process = await guest.attachWorkload(signal);
+    if (saved.paused) {
+      await machine.pause(signal);
+    }
+    const ports = await publishAgain(row, context, signal);
+    cleanup.disarm();
+    return { run: { machine, guest, process, names: undefined, abort: new AbortController() }, ...ports };
+  } catch (error) {
+    await cleanup.run().catch(() => {});
+    throw error;
+  }
+};
+
+/** A port that somebody took in the meantime is no reason to end a machine that runs. */
+const publishAgain = async (
+  row: VmRow,
+  context: BootContext,
+  signal: AbortSignal,
+): Promise<Pick<AdoptedRun, 'publications' | 'problem'>> => {
+  try {
+    return { publications: await publishPorts(row, context, signal), problem: undefined };
+  } catch (error) {
+    return { publications: [], problem: messageOf(error) };
+  }
+};

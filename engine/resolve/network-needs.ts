@@ -1,0 +1,20 @@
+import { shortHash } from '../../base/paths.ts';
+import type { Project } from '../../compose/model/model.ts';
+
+/** Changes when a network has to be made anew. */
+export const networkHash = (project: Project, key: string): string => {
+  const { name, internal, ipam, driver } = project.networks[key] ?? { name: key };
+  const host = asksForHost(project, key) ? ['host'] : [];
+  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, publishesUdp(project), ...host]), 16);
+};
+
+/** Without a UDP port to publish, gvproxy may bind nothing at all on the host. */
+export const publishesUdp = (project: Project): boolean =>
+  Object.values(project.services).some((service) => service.ports?.some((port) => port.protocol === 'udp'));
+
+/** `host-gateway` among the extra hosts of a service: only then has its network a way to this host's loopback. */
+export const asksForHost = (project: Project, key: string): boolean =>
+  Object.values(project.services).some(
+    (service) =>
+      Object.hasOwn(service.networks ?? { default: null }, key) && service.extra_hosts?.some((entry) => /[:=]host-gateway$/.test(entry)),
+  );

@@ -1,0 +1,246 @@
+import { posix } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import type { ImageRuntime } from '../../builder/types.ts';
+import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
+import { parseBytes, parseDuration } from '../../compose/model/units.ts';
+import type { ProcessSpec } from '../../guest/types.ts';
+import { signalNumber } from '../model/signals.ts';
+import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
+import { resolveFiles, resolveMounts } from './mounts.ts';
+import { resolveNetworks, resolvePorts } from './networks.ts';
+
+export interface ResolveInput {
+  readonly project: Project;
+  readonly service: string;
+  readonly number: number;
+  readonly image: { readonly reference: string; readonly config: ImageRuntime };
+  /** A one-off's overrides are already merged into `project`; its name differs. */
+  readonly name?: string;
+}
+
+/**
+ * Service + image → what one replica is. Pure. Precedence as docker's: the Compose file over the image.
+ * Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot give.
+ */
+export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
+  const { project, number } = input;
+  const service = serviceOf(project, input.service);
+  refuseUnsupported(input.service, service);
+  const name = input.name ?? service.container_name ?? `${project.name}-${input.service}-${number}`;
+  refuseBadName(input.service, name);
+  const mounts = resolveMounts({ project, serviceName: input.service, service, image: input.image.config });
+  return {
+    service: input.service,
+    number,
+    name,
+    hostname: service.hostname ?? name.slice(0, 63),
+    domainname: service.domainname,
+    image: input.image.reference,
+    process: resolveProcess(service, input.image.config),
+    stopSignal: signalNumber(service.stop_signal ?? input.image.config.StopSignal ?? 'SIGTERM'),
+    stopGraceMs: service.stop_grace_period === undefined ? 10_000 : parseDuration(service.stop_grace_period),
+    vcpus: vcpusOf(service),
+    memoryMib: memoryOf(service),
+    networks: resolveNetworks(project, input.service, service),
+    ports: resolvePorts(service, number),
+    exposed: [
+      ...new Set([...(service.expose ?? []).map(withProtocol), ...Object.keys(input.image.config.ExposedPorts).map(withProtocol)]),
+    ].sort(),
+    mounts,
+    files: resolveFiles(project, input.service, service),
+    health: resolveHealth(service, input.image.config),
+    restart: resolveRestart(service),
+    ...resolveHooks(input.service, service),
+    extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
+    ...resolveLinks(service),
+    dns: service.dns ?? [],
+    dnsSearch: service.dns_search ?? [],
+    dnsOptions: service.dns_opt ?? [],
+    sysctls: Object.fromEntries(Object.entries(service.sysctls ?? {}).map(([key, value]) => [key, String(value)])),
+    readOnly: service.read_only ?? false,
+    shmSize: service.shm_size === undefined ? undefined : parseBytes(String(service.shm_size)),
+    labels: { ...input.image.config.Labels, ...service.labels },
+  };
+};
+
+const serviceOf = (project: Project, name: string): Service => {
+  const service = project.services[name];
+  if (service === undefined) {
+    throw new HyprError('COMPOSE_NO_SERVICE', `no such service: ${name}`);
+  }
+  return service;
+};
+
+/** docker's rule for names; here they become parts of paths. */
+const refuseBadName = (service: string, name: string): void => {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
+    throw new HyprError('COMPOSE_INVALID', `service ${service}: the name "${name}" is not valid`, {
+      hint: 'letters, digits, "_", "." and "-", beginning with a letter or digit',
+    });
+  }
+};
+
+const hasItems = (value: unknown): boolean => Array.isArray(value) && value.length > 0;
+
+/** Attributes that reach into another container or the host, with the reason a machine cannot have them. */
+const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) => boolean, string]> = [
+  [
+    'network_mode',
+    (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default',
+    'every service has a machine and a network card of its own, or none (network_mode: none)',
+  ],
+  ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable', 'services do not share a kernel'],
+  ['pid', (v) => v !== undefined, 'services do not share a kernel'],
+  ['uts', (v) => v !== undefined, 'services do not share a kernel'],
+  ['volumes_from', (v) => Array.isArray(v) && v.length > 0, 'name the volume in both services instead'],
+  ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
+  ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
+  ['provider', (v) => v !== undefined, 'provider plug-ins are not run yet'],
+  ['pre_start', hasItems, 'commands beside a service are not run yet; put them into a service that it depends on'],
+  ['external_links', hasItems, 'machines reach those of their own stack only'],
+  ['credential_spec', (v) => v !== undefined, 'that is for Windows containers'],
+  ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],
+];
+
+const refuseUnsupported = (name: string, service: Service): void => {
+  for (const [attribute, applies, reason] of REFUSED) {
+    if (applies(service[attribute])) {
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} cannot be had: ${reason}`, {
+        path: ['services', name, attribute],
+      });
+    }
+  }
+};
+
+const show = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
+
+const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
+  const entrypoint = service.entrypoint ?? image.Entrypoint ?? [];
+  // docker: an entrypoint in the Compose file drops the image's command.
+  const command = service.command ?? (service.entrypoint ? [] : (image.Cmd ?? []));
+  const limits = Object.entries(service.ulimits ?? {}).map(
+    ([key, value]) => [key, typeof value === 'number' ? { soft: value, hard: value } : value] as const,
+  );
+  return {
+    args: [...entrypoint, ...command],
+    env: mergeEnvironment(image.Env, service.environment ?? {}),
+    cwd: service.working_dir ?? (image.WorkingDir === '' ? '/' : image.WorkingDir),
+    user: service.user ?? image.User,
+    groups: (service.group_add ?? []).map(String),
+    tty: service.tty ?? false,
+    stdin: service.stdin_open ?? false,
+    ...(limits.length > 0 ? { limits: Object.fromEntries(limits) } : {}),
+    privileged: service.privileged ?? false,
+    capAdd: service.cap_add ?? [],
+    capDrop: service.cap_drop ?? [],
+    ...(service.init === true ? { init: true } : {}),
+    ...((service.security_opt ?? []).some((option) => NO_NEW_PRIVILEGES.test(option)) ? { noNewPrivileges: true } : {}),
+  };
+};
+
+/** With a value or without, after either sign, as docker takes it. */
+const NO_NEW_PRIVILEGES = /^no-new-privileges([:=]true)?$/;
+
+const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+const mergeEnvironment = (image: readonly string[], service: Readonly<Record<string, string | null>>): string[] => {
+  const merged = new Map<string, string>();
+  for (const entry of [DEFAULT_PATH, ...image]) {
+    const at = entry.indexOf('=');
+    merged.set(at < 0 ? entry : entry.slice(0, at), at < 0 ? '' : entry.slice(at + 1));
+  }
+  for (const [key, value] of Object.entries(service)) {
+    if (value !== null) {
+      merged.set(key, value);
+    }
+  }
+  return [...merged].map(([key, value]) => `${key}=${value}`);
+};
+
+const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | undefined => {
+  const own = service.healthcheck;
+  if (own?.disable === true) {
+    return undefined;
+  }
+  const test = own?.test ?? image.Healthcheck?.Test ?? [];
+  const [kind, ...rest] = test;
+  if (kind === undefined || kind === 'NONE') {
+    return undefined;
+  }
+  const args = kind === 'CMD-SHELL' ? [...(image.Shell ?? ['/bin/sh', '-c']), rest.join(' ')] : kind === 'CMD' ? rest : [...test];
+  // docker: zero means the default.
+  const time = (text: string | undefined, nanoseconds: number | undefined, fallback: number): number =>
+    (text === undefined ? (nanoseconds ?? 0) / 1e6 : parseDuration(text)) || fallback;
+  return {
+    args,
+    interval: time(own?.interval, image.Healthcheck?.Interval, 30_000),
+    timeout: time(own?.timeout, image.Healthcheck?.Timeout, 30_000),
+    startPeriod: time(own?.start_period, image.Healthcheck?.StartPeriod, 0),
+    startInterval: time(own?.start_interval, image.Healthcheck?.StartInterval, 5_000),
+    retries: own?.retries || image.Healthcheck?.Retries || 3,
+  };
+};
+
+const resolveHooks = (name: string, { post_start: postStart = [], pre_stop: preStop = [] }: Service): Pick<ReplicaSpec, 'hooks'> => {
+  const resolve = (hooks: readonly HookConfig[], attribute: string) => hooks.map((hook) => resolveHook(hook, name, attribute));
+  return postStart.length + preStop.length === 0
+    ? {}
+    : { hooks: { postStart: resolve(postStart, 'post_start'), preStop: resolve(preStop, 'pre_stop') } };
+};
+
+const resolveHook = (hook: HookConfig, name: string, attribute: string): HookSpec => {
+  if (!hook.command?.length) {
+    throw new HyprError('COMPOSE_INVALID', `service ${name}: ${attribute}: a hook has no command`, { path: ['services', name, attribute] });
+  }
+  return {
+    args: hook.command,
+    env: Object.entries(hook.environment ?? {}).flatMap(([key, value]) => (value === null ? [] : [`${key}=${value}`])),
+    user: hook.user || undefined,
+    workdir: hook.working_dir || undefined,
+    privileged: hook.privileged ?? false,
+  };
+};
+
+/** `deploy.restart_policy` wins over `restart`, as in docker compose. */
+const resolveRestart = (service: Service): RestartPolicy => {
+  const policy = service.deploy?.restart_policy;
+  if (policy !== undefined) {
+    const conditions: Record<string, RestartPolicy['condition']> = { none: 'no', 'on-failure': 'on-failure', any: 'always' };
+    return {
+      condition: conditions[policy.condition ?? 'any'] ?? 'always',
+      maxAttempts: policy.max_attempts ?? 0,
+      delay: policy.delay === undefined ? 100 : parseDuration(policy.delay),
+    };
+  }
+  const [condition = 'no', attempts] = (service.restart ?? 'no').split(':');
+  return { condition: condition as RestartPolicy['condition'], maxAttempts: Number(attempts ?? 0), delay: 100 };
+};
+
+const vcpusOf = (service: Service): number | undefined => {
+  const wanted = service.cpus ?? service.deploy?.resources?.limits?.cpus ?? (service.cpu_count as number | undefined);
+  return wanted === undefined ? undefined : Math.max(1, Math.ceil(Number(wanted)));
+};
+
+/** What the workload may use plus what the guest's kernel and agent need, rounded to 16 MiB. */
+const memoryOf = (service: Service): number | undefined => {
+  const limit = service.mem_limit ?? service.deploy?.resources?.limits?.memory;
+  if (limit === undefined || String(limit) === '0') {
+    return undefined;
+  }
+  const guestOverheadMib = 96;
+  return Math.ceil((parseBytes(String(limit)) / 2 ** 20 + guestOverheadMib) / 16) * 16;
+};
+
+/** `db:database`: a second name for db, for this service alone; without one it is a plain dependency. */
+const resolveLinks = ({ links }: Service): Pick<ReplicaSpec, 'links'> => {
+  const entries = (Array.isArray(links) ? links.map(String) : []).map((link) => link.split(':'));
+  const aliases = entries.flatMap(([service = '', alias]) => (alias === undefined || alias === service ? [] : [[alias, service] as const]));
+  return aliases.length === 0 ? {} : { links: Object.fromEntries(aliases) };
+};
+
+const withProtocol = (port: string): string => (port.includes('/') ? port : `${port}/tcp`);
+
+const parseExtraHost = (entry: string): { address: string; names: string[] } => {
+  const at = entry.includes('=') ? entry.indexOf('=') : entry.indexOf(':');
+  return { address: entry.slice(at + 1), names: [posix.normalize(entry.slice(0, at))] };
+};

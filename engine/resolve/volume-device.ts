@@ -1,0 +1,41 @@
+import { isAbsolute } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import type { VolumeConfig } from '../../compose/model/model.ts';
+import { parseBytes } from '../../compose/model/units.ts';
+
+/** What a volume is made of: a place of hypr's own, a folder of this host, or memory. */
+export type VolumeDevice =
+  | { readonly kind: 'own' }
+  | { readonly kind: 'bind'; readonly source: string; readonly readOnly: boolean }
+  | { readonly kind: 'tmpfs'; readonly readOnly: boolean; readonly size: number | undefined; readonly mode: number | undefined };
+
+/**
+ * What `driver_opts` of docker's `local` driver make of a volume: they are a mount's type, device and options (mount(8)).
+ * Throws COMPOSE_INVALID, and HYPR_UNSUPPORTED for what only the host could mount.
+ */
+export const volumeDevice = (config: VolumeConfig | undefined): VolumeDevice => {
+  const { type = '', device = '', o = '' } = config?.driver_opts ?? {};
+  if (config === undefined || config.external === true || (type === '' && device === '' && o === '')) {
+    return { kind: 'own' };
+  }
+  const options = new Map(o.split(',').map((option) => option.split('=') as [string, string | undefined]));
+  const readOnly = options.has('ro');
+  if (options.has('bind') || options.has('rbind') || type === 'bind') {
+    if (!isAbsolute(device)) {
+      throw new HyprError('COMPOSE_INVALID', `volume ${config.name}: driver_opts.device must be a folder of this host, not "${device}"`);
+    }
+    return { kind: 'bind', source: device, readOnly };
+  }
+  if (type === 'tmpfs') {
+    const [size, mode] = [options.get('size'), options.get('mode')];
+    return {
+      kind: 'tmpfs',
+      readOnly,
+      size: size === undefined ? undefined : parseBytes(size),
+      mode: mode === undefined ? undefined : Number.parseInt(mode, 8),
+    };
+  }
+  throw new HyprError('HYPR_UNSUPPORTED', `volume ${config.name}: hypr does not mount ${[type, device].join(' ').trim() || `"${o}"`}`, {
+    hint: 'mount it on this host, and name that folder: driver_opts: {type: none, o: bind, device: /the/folder}',
+  });
+};

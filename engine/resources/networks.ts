@@ -1,0 +1,298 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import { shortHash } from '../../base/paths.ts';
+import { traced } from '../../base/trace.ts';
+import type { Project } from '../../compose/model/model.ts';
+import type { InterfaceOrders, NameTable, ResolverOrders } from '../../guest/types.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
+import { buildNameTable, type NamedReplica } from '../../net/names.ts';
+import type { Network, NetworkSpec } from '../../net/types.ts';
+import type { Platform } from '../model/platform.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
+import { asksForHost, networkHash, publishesUdp } from '../resolve/network-needs.ts';
+import type { NetworkRow, VmRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+
+const log = logger('networks');
+
+/** gvproxy's switch carries jumbo frames; the guest's card is told the same (measured: twice the throughput of 1500). */
+const MTU = 65_520;
+
+export interface StackNetworksOptions {
+  readonly stack: string;
+  readonly store: StateStore;
+  readonly platform: Platform;
+  /** Told when a running network is lost. */
+  readonly onLost: (key: string, detail: string) => void;
+}
+
+/** The networks of one stack: rows, processes, leases and names. A network runs from its first user to `remove`. */
+export class StackNetworks {
+  readonly #options: StackNetworksOptions;
+  readonly #running = new Map<string, Promise<Network>>();
+  #creating: Promise<void> = Promise.resolve();
+
+  constructor(options: StackNetworksOptions) {
+    this.#options = options;
+  }
+
+  /** Records a network and reserves its subnet; starts nothing. One at a time: two must not choose the same subnet. */
+  create(project: Project, key: string): Promise<void> {
+    const mine = this.#creating.then(() => this.#create(project, key));
+    this.#creating = mine.catch(() => {});
+    return mine;
+  }
+
+  async #create(project: Project, key: string): Promise<void> {
+    const { stack, store, platform } = this.#options;
+    const config = project.networks[key];
+    if (config === undefined) {
+      throw new HyprError('HYPR_INTERNAL', `network ${key} is not in the model`);
+    }
+    if (config.external === true) {
+      throw new HyprError('EXTERNAL_NOT_FOUND', `network ${config.name} is declared external and does not exist`, {
+        hint: 'networks are private to a stack: drop `external: true` so that this stack makes its own',
+      });
+    }
+    const ipam = config.ipam?.config?.[0];
+    const taken = store.networks(stack).map((row) => row.spec.subnet);
+    const { subnet, gateway } = await chooseSubnet({ wanted: ipam?.subnet, gateway: ipam?.gateway, taken });
+    const runDir = join(platform.runDir, `n-${shortHash(key, 6)}`);
+    const spec: NetworkSpec = {
+      name: config.name,
+      runDir,
+      log: join(platform.paths.logs, stack, `network-${key}.log`),
+      subnet,
+      gateway,
+      internal: config.internal ?? false,
+      mtu: MTU,
+      hostAccess: asksForHost(project, key) && config.internal !== true,
+      udpPorts: publishesUdp(project),
+    };
+    store.putNetwork({
+      stack,
+      key,
+      name: config.name,
+      spec,
+      configHash: networkHash(project, key),
+      record: undefined,
+      createdAt: Date.now(),
+    });
+  }
+
+  /** The running network, started if need be; callers share one start. */
+  ensure(key: string, signal: AbortSignal): Promise<Network> {
+    const known = this.#running.get(key);
+    if (known !== undefined) {
+      return abortable(known, signal);
+    }
+    // Not the first caller's signal: others may wait for the same start.
+    const starting = this.#start(key, AbortSignal.timeout(START_DEADLINE_MS));
+    this.#running.set(key, starting);
+    starting.catch(() => {
+      if (this.#running.get(key) === starting) {
+        this.#running.delete(key);
+      }
+    });
+    return abortable(starting, signal);
+  }
+
+  /** Takes over what an earlier supervisor left; true if the network is still the same process. */
+  async adopt(row: NetworkRow, signal: AbortSignal): Promise<boolean> {
+    if (row.record === undefined) {
+      return false;
+    }
+    const network = await this.#options.platform.adoptNetwork(row.record, signal);
+    if (network === undefined) {
+      await this.#options.platform.sweepNetwork(row.record);
+      this.#options.store.putNetwork({ ...row, record: undefined });
+      return false;
+    }
+    this.#watch(row.key, network);
+    this.#running.set(row.key, Promise.resolve(network));
+    return true;
+  }
+
+  async #start(key: string, signal: AbortSignal): Promise<Network> {
+    const row = this.#row(key);
+    await mkdir(join(this.#options.platform.paths.logs, this.#options.stack), { recursive: true, mode: 0o700 });
+    const network = await traced('gvproxy', `network ${key}`, () => this.#options.platform.startNetwork(row.spec, signal));
+    this.#options.store.putNetwork({ ...row, record: network.record });
+    this.#watch(key, network);
+    return network;
+  }
+
+  #watch(key: string, network: Network): void {
+    void network.exited.then(async ({ detail }) => {
+      const current = this.#running.get(key);
+      if (current !== undefined && (await current.catch(() => undefined)) === network) {
+        this.#running.delete(key);
+        log.warn('network lost', { key, detail });
+        const row = this.#options.store.networks(this.#options.stack).find((candidate) => candidate.key === key);
+        if (row?.record !== undefined) {
+          await this.#options.platform.sweepNetwork(row.record);
+          this.#options.store.putNetwork({ ...row, record: undefined });
+        }
+        this.#options.onLost(key, detail);
+      }
+    });
+  }
+
+  async remove(key: string): Promise<void> {
+    const { store, stack, platform } = this.#options;
+    const running = this.#running.get(key);
+    this.#running.delete(key);
+    const network = await running?.catch(() => undefined);
+    await network?.stop();
+    const row = store.networks(stack).find((candidate) => candidate.key === key);
+    if (row?.record !== undefined) {
+      await platform.sweepNetwork(row.record);
+    }
+    store.removeNetwork(stack, key);
+  }
+
+  /** Stops the processes and keeps the rows: a stopped stack runs nothing. */
+  async stopAll(): Promise<void> {
+    const { store, stack, platform } = this.#options;
+    for (const row of store.networks(stack)) {
+      const running = this.#running.get(row.key);
+      this.#running.delete(row.key);
+      await (await running?.catch(() => undefined))?.stop();
+      if (row.record !== undefined) {
+        await platform.sweepNetwork(row.record);
+        store.putNetwork({ ...row, record: undefined });
+      }
+    }
+  }
+
+  release(): void {
+    for (const running of this.#running.values()) {
+      void running.then((network) => network.release()).catch(() => {});
+    }
+  }
+
+  /** Reserves the addresses of a replica (the same ones again after a restart). */
+  lease(vm: VmRow): InterfaceOrders[] {
+    const { store, stack } = this.#options;
+    return store.transaction(() =>
+      vm.spec.networks.map((attachment) => {
+        const row = this.#row(attachment.key);
+        const leases = store.leases(stack, attachment.key);
+        const mine = leases.find((lease) => lease.vmId === vm.id);
+        const address =
+          mine?.ip ??
+          allocateAddress({
+            ...this.#limits(attachment.key),
+            subnet: row.spec.subnet,
+            gateway: row.spec.gateway,
+            taken: leases.map((lease) => lease.ip),
+            wanted: attachment.address,
+            hostAccess: row.spec.hostAccess,
+          });
+        const mac = mine?.mac ?? attachment.mac ?? macAddress(`${stack}/${vm.name}/${attachment.key}`);
+        store.putLease({ stack, network: attachment.key, ip: address, vmId: vm.id, mac, leasedAt: mine?.leasedAt ?? Date.now() });
+        return {
+          mac,
+          name: attachment.interfaceName,
+          address,
+          prefix: prefixLength(row.spec.subnet),
+          ...(attachment.isDefault && !row.spec.internal ? { gateway: row.spec.gateway } : {}),
+          mtu: MTU,
+        };
+      }),
+    );
+  }
+
+  /** `ip_range` and `aux_addresses` of the file. */
+  #limits(key: string): { range?: string; reserved?: string[] } {
+    const config = this.#options.store.stack(this.#options.stack)?.project.networks[key]?.ipam?.config?.[0];
+    return { ...(config?.ip_range ? { range: config.ip_range } : {}), reserved: Object.values(config?.aux_addresses ?? {}) };
+  }
+
+  /** The lines of `extra_hosts`; `host-gateway` is this host, as its network shows it. Throws HYPR_UNSUPPORTED. */
+  extraHosts(spec: ReplicaSpec): ReplicaSpec['extraHosts'] {
+    return spec.extraHosts.map((line) => (line.address === HOST_GATEWAY ? { ...line, address: this.#hostOf(spec) } : line));
+  }
+
+  #hostOf(spec: ReplicaSpec): string {
+    const key = spec.networks.find((attachment) => attachment.isDefault)?.key;
+    const row = key === undefined ? undefined : this.#row(key);
+    if (row?.spec.hostAccess !== true) {
+      const why = row === undefined ? 'it has no network' : `network ${row.name} has no way out`;
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${spec.service}: host-gateway cannot be had: ${why}`);
+    }
+    return hostAddress(row.spec);
+  }
+
+  /** What the stub resolver of a replica answers: the names on its networks, the rest from the gateways. */
+  resolver(spec: ReplicaSpec, vms: readonly VmRow[]): ResolverOrders {
+    const rows = spec.networks.map((attachment) => this.#row(attachment.key));
+    const open = rows.filter((row) => !row.spec.internal);
+    const upstreams = spec.dns.length > 0 ? spec.dns : open.length > 0 ? [...open.map((row) => row.spec.gateway), FALLBACK_DNS] : [];
+    return {
+      names: this.names(spec, vms),
+      search: [...spec.dnsSearch, `${this.#options.stack}.hypr`],
+      upstreams,
+      options: spec.dnsOptions,
+    };
+  }
+
+  /** Names that a replica sees: those of its own networks, all replicas of each. */
+  names(spec: ReplicaSpec, vms: readonly VmRow[]): NameTable {
+    return this.nameTables(vms)(spec);
+  }
+
+  /** The same for many: replicas on the same networks, with the same links, are given the same table. */
+  nameTables(vms: readonly VmRow[]): (spec: ReplicaSpec) => NameTable {
+    const replicas = this.#named(vms);
+    const tables = new Map<string, NameTable>();
+    return (spec) => {
+      const { links } = spec;
+      const networks = spec.networks.map((attachment) => attachment.key);
+      const kind = JSON.stringify([networks, links]);
+      const table = tables.get(kind) ?? buildNameTable({ project: this.#options.stack, networks, replicas, ...(links ? { links } : {}) });
+      tables.set(kind, table);
+      return table;
+    };
+  }
+
+  #named(vms: readonly VmRow[]): NamedReplica[] {
+    const leases = new Map(this.#options.store.leases(this.#options.stack).map((row) => [`${row.vmId} ${row.network}`, row.ip]));
+    return vms.flatMap((vm) =>
+      vm.spec.networks.flatMap(({ key, aliases }) => {
+        const address = leases.get(`${vm.id} ${key}`);
+        const { service, name, oneOff } = vm;
+        return address === undefined ? [] : [{ network: key, address, service, name, hostname: vm.spec.hostname, aliases, oneOff }];
+      }),
+    );
+  }
+
+  /** The network that published ports of a replica go through: its first one. */
+  async publishingNetwork(spec: ReplicaSpec, signal: AbortSignal): Promise<{ key: string; network: Network } | undefined> {
+    const key = (spec.networks.find((attachment) => attachment.isDefault) ?? spec.networks[0])?.key;
+    return key === undefined ? undefined : { key, network: await this.ensure(key, signal) };
+  }
+
+  #row(key: string): NetworkRow {
+    const row = this.#options.store.networks(this.#options.stack).find((candidate) => candidate.key === key);
+    if (row === undefined) {
+      throw new HyprError('HYPR_INTERNAL', `network ${key} of ${this.#options.stack} is not recorded`);
+    }
+    return row;
+  }
+}
+
+const START_DEADLINE_MS = 60_000;
+
+/** The work goes on when the signal aborts; only the wait for it ends. */
+const abortable = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
+  withDeadline({ ms: 2 * START_DEADLINE_MS, what: 'the network', signal }, () => work);
+
+/** Among `extra_hosts`: this host. */
+const HOST_GATEWAY = 'host-gateway';
+
+/** Asked when the host's own resolvers do not answer. */
+const FALLBACK_DNS = '8.8.8.8';

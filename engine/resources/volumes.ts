@@ -1,0 +1,211 @@
+import { mkdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { diskError } from '../../base/host/files.ts';
+import { shortHash } from '../../base/paths.ts';
+import type { Project } from '../../compose/model/model.ts';
+import { type BackedMount, DISK_MIB } from '../machine/machine-orders.ts';
+import { hasMachine } from '../model/lifecycle.ts';
+import type { Platform } from '../model/platform.ts';
+import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
+import { refuseBadVolumeName } from '../model/volume-name.ts';
+import { volumeDevice } from '../resolve/volume-device.ts';
+import type { VmRow, VolumeRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+
+/** A single file that is copied into the guest at start. */
+const MAX_COPIED_FILE = 4 * 2 ** 20;
+
+/** Volume names of the model that a service mounts. */
+export const volumesOf = (project: Project, service: string): string[] =>
+  (project.services[service]?.volumes ?? []).flatMap((mount) =>
+    mount.type === 'volume' && mount.source && volumeDevice(project.volumes[mount.source]).kind === 'own'
+      ? [project.volumes[mount.source]?.name ?? mount.source]
+      : [],
+  );
+
+export class StackVolumes {
+  readonly #stack: string;
+  readonly #store: StateStore;
+  readonly #platform: Platform;
+  /** Volume that is a disk → the replica that boots with it, or last did. */
+  readonly #claims = new Map<string, string>();
+
+  constructor(options: { stack: string; store: StateStore; platform: Platform }) {
+    this.#stack = options.stack;
+    this.#store = options.store;
+    this.#platform = options.platform;
+  }
+
+  /**
+   * Makes a named volume: an ext4 disk when one replica uses it, a shared folder when several do. An
+   * external one must exist already.
+   */
+  async create(project: Project, name: string, signal: AbortSignal): Promise<void> {
+    const key = Object.keys(project.volumes).find((candidate) => project.volumes[candidate]?.name === name) ?? name;
+    const config = project.volumes[key];
+    if (config?.external === true) {
+      throw new HyprError('EXTERNAL_NOT_FOUND', `volume ${name} is declared external and does not exist`, {
+        hint: `make it: hypr volume create ${name}; or drop \`external: true\` to let this stack make it`,
+      });
+    }
+    if (config?.driver !== undefined && config.driver !== 'local') {
+      throw new HyprError('HYPR_UNSUPPORTED', `volume ${name}: driver ${config.driver} is a docker plug-in, which hypr does not load`);
+    }
+    refuseBadVolumeName(name);
+    const form = isShared(project, name) ? 'folder' : 'disk';
+    const dir = join(this.#platform.paths.volumes, name);
+    const path = join(dir, form === 'disk' ? 'data.ext4' : 'data');
+    try {
+      await mkdir(form === 'folder' ? path : dir, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw diskError(error, dir);
+    }
+    if (form === 'disk') {
+      await this.#platform.makeDisk({ path, sizeMib: DISK_MIB, label: name, signal });
+    }
+    const row: VolumeRow = { name, stack: this.#stack, key, form, path, labels: config?.labels ?? {}, createdAt: Date.now() };
+    this.#store.putVolume(row);
+  }
+
+  async remove(name: string): Promise<void> {
+    const user = this.#store
+      .vms()
+      .find((vm) => vm.stack !== this.#stack && vm.spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === name));
+    if (user !== undefined) {
+      throw new HyprError('VOLUME_IN_USE', `volume ${name} is used by ${user.name} of the stack ${user.stack}`);
+    }
+    const row = this.#store.volumes().find((volume) => volume.name === name);
+    this.#store.removeVolume(name);
+    if (row !== undefined) {
+      await rm(dirname(row.path), { recursive: true, force: true });
+    }
+  }
+
+  /** Folder of a replica's own disks. */
+  replicaDir(replica: string): string {
+    return join(this.#platform.paths.machines, this.#stack, replica);
+  }
+
+  /** The writable layer of a replica, kept over stop and start. The first machine that has it makes it. */
+  async upper(replica: string): Promise<string> {
+    const path = join(this.replicaDir(replica), 'upper.ext4');
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    return path;
+  }
+
+  /** Removes the disks of a replica; anonymous volumes may stay for its successor. */
+  async removeReplica(replica: string, options: { keepVolumes: boolean }): Promise<void> {
+    const dir = this.replicaDir(replica);
+    await rm(options.keepVolumes ? join(dir, 'upper.ext4') : dir, { recursive: true, force: true });
+    if (!options.keepVolumes) {
+      await removeIfEmpty(dirname(dir));
+    }
+  }
+
+  /** Finds (and for anonymous volumes makes) what backs each mount of a replica on this host. */
+  async back(spec: ReplicaSpec, signal: AbortSignal): Promise<BackedMount[]> {
+    const backed: BackedMount[] = [];
+    for (const mount of spec.mounts) {
+      backed.push(await this.#backOne(spec, mount, signal));
+    }
+    return backed;
+  }
+
+  async #backOne(spec: ReplicaSpec, mount: ReplicaMount, signal: AbortSignal): Promise<BackedMount> {
+    switch (mount.kind) {
+      case 'tmpfs':
+        return { mount, backing: { kind: 'memory' } };
+      case 'anonymous': {
+        const path = join(this.replicaDir(spec.name), `anon-${shortHash(mount.target, 12)}.ext4`);
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+        await this.#platform.makeDisk({ path, sizeMib: DISK_MIB, label: 'anonymous', signal });
+        return { mount, backing: { kind: 'disk', path } };
+      }
+      case 'volume':
+        return this.#backVolume(spec, mount);
+      case 'bind':
+        return backBind(spec, mount);
+    }
+  }
+
+  #backVolume(spec: ReplicaSpec, mount: ReplicaMount & { kind: 'volume' }): BackedMount {
+    const row = this.#store.volumes().find((volume) => volume.name === mount.volume);
+    if (row === undefined) {
+      throw new HyprError('HYPR_INTERNAL', `volume ${mount.volume} is not recorded`);
+    }
+    if (row.form === 'folder') {
+      return { mount, backing: { kind: 'folder', path: row.path, ownership: 'keep' } };
+    }
+    const other = this.#diskUser(mount.volume, spec.name);
+    if (other !== undefined) {
+      throw new HyprError('VOLUME_IN_USE', `volume ${mount.volume} is a disk, and ${other.name} is using it`, {
+        hint: `a volume made for one replica is a disk that one machine at a time can mount; to share it, copy its data into a new volume that both name from the start`,
+      });
+    }
+    this.#claims.set(mount.volume, spec.name);
+    return { mount, backing: { kind: 'disk', path: row.path } };
+  }
+
+  /** Another replica whose machine has the disk, or is about to: two that boot at once must not both get it. */
+  #diskUser(volume: string, replica: string): VmRow | undefined {
+    const claimed = this.#claims.get(volume);
+    return this.#store
+      .vms()
+      .find(
+        (vm) =>
+          (vm.machine !== undefined ||
+            vm.saved !== undefined ||
+            (vm.stack === this.#stack && vm.name === claimed && hasMachine(vm.state))) &&
+          (vm.name !== replica || vm.stack !== this.#stack) &&
+          vm.spec.mounts.some((used) => used.kind === 'volume' && used.volume === volume),
+      );
+  }
+}
+
+/** Whether more than one replica of the project mounts a volume. */
+const isShared = (project: Project, name: string): boolean => {
+  const users = Object.keys(project.services).filter((service) => volumesOf(project, service).includes(name));
+  const replicas = users.reduce(
+    (sum, service) => sum + (project.services[service]?.scale ?? project.services[service]?.deploy?.replicas ?? 1),
+    0,
+  );
+  return replicas > 1;
+};
+
+const backBind = async (spec: ReplicaSpec, mount: ReplicaMount & { kind: 'bind' }): Promise<BackedMount> => {
+  const info = await stat(mount.source).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) {
+      return undefined;
+    }
+    throw diskError(error, mount.source);
+  });
+  if (info === undefined) {
+    if (!mount.create) {
+      throw new HyprError('HYPR_PERMISSION', `service ${spec.service}: bind source path does not exist: ${mount.source}`);
+    }
+    await mkdir(mount.source, { recursive: true });
+    return { mount, backing: { kind: 'folder', path: mount.source, ownership: 'squash' } };
+  }
+  if (info.isDirectory()) {
+    return { mount, backing: { kind: 'folder', path: mount.source, ownership: 'squash' } };
+  }
+  if (info.isSocket()) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `service ${spec.service}: ${mount.source} is a socket of the host, which a machine cannot reach`,
+      {
+        hint: 'a socket of the host, such as docker.sock, would give the service the host itself',
+      },
+    );
+  }
+  // A read-only file is copied at start: the guest then sees that file and not its whole folder.
+  if (mount.readOnly && info.size <= MAX_COPIED_FILE) {
+    return { mount, backing: { kind: 'file', content: await readFile(mount.source), mode: info.mode & 0o777 } };
+  }
+  return { mount, backing: { kind: 'shared-file', folder: dirname(mount.source), name: basename(mount.source) } };
+};
+
+const removeIfEmpty = async (dir: string): Promise<void> => {
+  await rmdir(dir).catch(() => {});
+};

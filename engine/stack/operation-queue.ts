@@ -1,0 +1,113 @@
+import { HyprError, messageOf, toHyprError } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import { traced } from '../../base/trace.ts';
+import type { EventBus } from '../logs/bus.ts';
+
+const log = logger('supervisor');
+
+export interface Operation {
+  /** As it is told on the bus: `up`, `stop`. */
+  readonly name: string;
+  /** `down` interrupts those that are `up`, under way or waiting. */
+  readonly kind: 'up' | 'down';
+  /** Of the client that asked. */
+  readonly signal: AbortSignal;
+}
+
+/** All operations of one name that have ended. */
+export interface OperationTotal {
+  readonly count: number;
+  readonly failed: number;
+  readonly ms: number;
+}
+
+/** The operations on one stack: one after the other, each reported when it ends. */
+export class Operations {
+  readonly #bus: EventBus;
+  readonly #onEnd: () => void;
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Operations that bring something up, under way or waiting for their turn. */
+  readonly #rising = new Set<AbortController>();
+  #count = 0;
+  readonly #totals = new Map<string, OperationTotal>();
+
+  constructor(bus: EventBus, onEnd: () => void) {
+    this.#bus = bus;
+    this.#onEnd = onEnd;
+  }
+
+  /** By name, since this supervisor began. */
+  get totals(): ReadonlyMap<string, OperationTotal> {
+    return this.#totals;
+  }
+
+  /** Whether any is under way or waits. */
+  get areUnderWay(): boolean {
+    return this.#count > 0;
+  }
+
+  /** Runs an operation in its turn and reports its end. Rejects as `work` does, or with what interrupted it. */
+  async run({ name, kind, signal }: Operation, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const controller = new AbortController();
+    if (kind === 'down') {
+      this.interruptRising(`interrupted by ${name}`);
+    } else {
+      this.#rising.add(controller);
+    }
+    const before = this.#turn;
+    const mine = (async () => {
+      await before.catch(() => {});
+      const both = AbortSignal.any([signal, controller.signal]);
+      both.throwIfAborted();
+      await this.#timed(name, () => traced(name, 'operations', () => work(both)));
+    })();
+    this.#turn = mine;
+    await this.aside(async () => {
+      try {
+        await mine;
+        this.#bus.emit({ type: 'finished', operation: name });
+      } catch (error) {
+        log.warn('operation failed', { operation: name, error: messageOf(error) });
+        this.#bus.emit({ type: 'finished', operation: name, error: toHyprError(error).toJSON() });
+        throw error;
+      } finally {
+        this.#rising.delete(controller);
+      }
+    });
+  }
+
+  async #timed(name: string, work: () => Promise<void>): Promise<void> {
+    const begin = performance.now();
+    let failed = 1;
+    try {
+      await work();
+      failed = 0;
+    } finally {
+      const before = this.#totals.get(name) ?? { count: 0, failed: 0, ms: 0 };
+      const ms = before.ms + performance.now() - begin;
+      this.#totals.set(name, { count: before.count + 1, failed: before.failed + failed, ms });
+    }
+  }
+
+  /** Work that keeps the stack busy, but waits for no turn. */
+  async aside(work: () => Promise<void>): Promise<void> {
+    this.#count += 1;
+    try {
+      await work();
+    } finally {
+      this.#count -= 1;
+      this.#onEnd();
+    }
+  }
+
+  interruptRising(why: string): void {
+    for (const controller of this.#rising) {
+      controller.abort(new HyprError('HYPR_CANCELLED', why));
+    }
+  }
+
+  /** Resolves when the last operation that was asked for has ended, however. */
+  async settled(): Promise<void> {
+    await this.#turn.catch(() => {});
+  }
+}

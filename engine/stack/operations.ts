@@ -1,0 +1,209 @@
+import { randomBytes } from 'node:crypto';
+import pLimit from 'p-limit';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { traced } from '../../base/trace.ts';
+import type { Image } from '../../builder/types.ts';
+import type { EventBus } from '../logs/bus.ts';
+import type { DesiredStack } from '../plan/desired.ts';
+import type { Operation, PlanNode } from '../plan/plan.ts';
+import { runPostStart, runPreStop } from '../replica/hooks.ts';
+import { Replica, type ReplicaContext } from '../replica/replica.ts';
+import type { StackNetworks } from '../resources/networks.ts';
+import type { StackVolumes } from '../resources/volumes.ts';
+import type { VmRow } from '../state/records.ts';
+import { awaitReplicas, judgeCondition } from './conditions.ts';
+import { labelOf, reportNode } from './progress.ts';
+
+export interface HandsContext {
+  readonly stack: string;
+  readonly replicas: Map<string, Replica>;
+  readonly networks: StackNetworks;
+  readonly volumes: StackVolumes;
+  readonly bus: EventBus;
+  readonly replicaContext: ReplicaContext;
+  /** Absent for plans that create nothing. */
+  readonly desired: DesiredStack | undefined;
+  readonly images: Readonly<Record<string, Image>>;
+  readonly lastLines: (replica: Replica) => Promise<string[]>;
+  readonly networkName: (key: string) => string;
+}
+
+/** The executor's hands: one call for each kind of operation, no decisions. */
+export const makeHands = (context: HandsContext): ((node: PlanNode, signal: AbortSignal) => Promise<void>) => {
+  // Boots in the order of the plan, as many as there are cores: the critical path first.
+  const bootTurn = pLimit(Math.max(1, context.replicaContext.platform.cores));
+  return (node, signal) =>
+    reportNode({ bus: context.bus, node, label: labelOf(node.operation, context.networkName), signal }, () =>
+      traced(node.operation.type, laneOf(node.operation), () => carryOut({ context, operation: node.operation, bootTurn, signal })),
+    );
+};
+
+/** Its row in a trace. */
+const laneOf = (operation: Operation): string => {
+  switch (operation.type) {
+    case 'create-network':
+    case 'remove-network':
+      return `network ${operation.network}`;
+    case 'create-volume':
+    case 'remove-volume':
+      return `volume ${operation.volume}`;
+    case 'await':
+      return `${operation.service} ${operation.condition}`;
+    default:
+      return operation.replica;
+  }
+};
+
+interface CarryOut {
+  readonly context: HandsContext;
+  readonly operation: Operation;
+  readonly bootTurn: ReturnType<typeof pLimit>;
+  readonly signal: AbortSignal;
+}
+
+const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Promise<void> => {
+  switch (operation.type) {
+    case 'create-network':
+      return context.networks.create(needDesired(context).project, operation.network);
+    case 'remove-network':
+      return context.networks.remove(operation.network);
+    case 'create-volume':
+      return context.volumes.create(needDesired(context).project, operation.volume, signal);
+    case 'remove-volume':
+      return context.volumes.remove(operation.volume);
+    case 'create':
+      return createReplica(context, operation.replica);
+    case 'boot':
+      return bootTurn(() => needReplica(context, operation.replica).boot(signal));
+    case 'start': {
+      const replica = needReplica(context, operation.replica);
+      await replica.start(signal);
+      return runPostStart(replica, context.replicaContext, signal);
+    }
+    case 'stop': {
+      const replica = context.replicas.get(operation.replica);
+      if (replica === undefined) {
+        // A one-off of --rm that has ended meanwhile.
+        return;
+      }
+      await runPreStop(replica, context.replicaContext, signal);
+      const graceMs = operation.timeout === undefined ? replica.row.spec.stopGraceMs : operation.timeout * 1000;
+      return replica.stop({ graceMs, byUser: true });
+    }
+    case 'kill':
+      return needReplica(context, operation.replica).kill(operation.signal);
+    case 'pause':
+      return needReplica(context, operation.replica).pause();
+    case 'unpause':
+      return needReplica(context, operation.replica).unpause();
+    case 'save':
+      return bootTurn(() => needReplica(context, operation.replica).suspension.save(signal));
+    case 'suspend':
+      return needReplica(context, operation.replica).suspension.suspend(operation.paused);
+    case 'resume':
+      return bootTurn(() => resumeReplica(context, operation.replica, signal));
+    case 'remove':
+      await context.replicas.get(operation.replica)?.remove({ keepVolumes: operation.keepVolumes });
+      context.replicas.delete(operation.replica);
+      return;
+    case 'await':
+      return awaitDependency(context, operation, signal);
+  }
+};
+
+const needDesired = (context: HandsContext): DesiredStack => {
+  if (context.desired === undefined) {
+    throw new HyprError('HYPR_INTERNAL', 'this plan creates nothing');
+  }
+  return context.desired;
+};
+
+const needReplica = (context: HandsContext, name: string): Replica => {
+  const replica = context.replicas.get(name);
+  if (replica === undefined) {
+    throw new HyprError('HYPR_INTERNAL', `there is no replica ${name}`);
+  }
+  return replica;
+};
+
+const createReplica = async (context: HandsContext, name: string): Promise<void> => {
+  const desired = needDesired(context);
+  const { service, number } = placeOf(desired, name);
+  const wanted = desired.services[service];
+  const row: VmRow = {
+    id: randomBytes(32).toString('hex'),
+    stack: context.stack,
+    service,
+    number,
+    oneOff: wanted?.oneOff === true && !desired.isOrdinary,
+    name,
+    state: 'created',
+    health: 'none',
+    exitCode: 0,
+    reason: undefined,
+    restarts: 0,
+    configHash: wanted?.configHash ?? '',
+    imageId: wanted?.imageId ?? '',
+    spec: desired.specOf(service, number),
+    machine: undefined,
+    saved: undefined,
+    published: [],
+    stoppedByUser: false,
+    createdAt: Date.now(),
+    startedAt: undefined,
+    finishedAt: undefined,
+    bootMs: undefined,
+  };
+  const replica = new Replica(row, context.replicaContext);
+  context.replicas.set(name, replica);
+  replica.create();
+};
+
+/** The service and number that a planned name stands for. */
+const placeOf = (desired: DesiredStack, name: string): { service: string; number: number } => {
+  for (const [service, wanted] of Object.entries(desired.services)) {
+    for (let number = 1; number <= Math.max(wanted.scale, 1) + 1000; number++) {
+      const candidate = wanted.nameOf(number);
+      if (candidate === name) {
+        return { service, number };
+      }
+      if (!candidate.startsWith(name.replace(/\d+$/, ''))) {
+        break;
+      }
+    }
+  }
+  throw new HyprError('HYPR_INTERNAL', `no service has a replica ${name}`);
+};
+
+/** One whose memory is of no use any more starts afresh: its disks are as they were. */
+const resumeReplica = async (context: HandsContext, name: string, signal: AbortSignal): Promise<void> => {
+  const replica = needReplica(context, name);
+  const problem = await replica.suspension.resume(signal);
+  if (problem !== undefined) {
+    context.bus.emit({ type: 'warning', message: `${name} could not go on where it was and starts afresh: ${problem}` });
+    await replica.boot(signal);
+    await replica.start(signal);
+    await runPostStart(replica, context.replicaContext, signal);
+  }
+};
+
+const awaitDependency = async (context: HandsContext, operation: Operation & { type: 'await' }, signal: AbortSignal): Promise<void> => {
+  const { service, condition, required } = operation;
+  const replicas = () => [...context.replicas.values()].filter((replica) => replica.row.service === service && !replica.row.oneOff);
+  const waiting = condition === 'service_started' ? [] : replicas();
+  for (const replica of waiting) {
+    context.bus.emit({ type: 'progress', progress: { id: `Container ${replica.row.name}`, status: 'working', text: 'Waiting' } });
+  }
+  try {
+    await awaitReplicas({ replicas, bus: context.bus, verdict: judgeCondition(condition, context.lastLines) }, signal);
+  } catch (error) {
+    if (required || signal.aborted) {
+      throw error;
+    }
+    context.bus.emit({ type: 'warning', message: `optional dependency "${service}" failed to start: ${messageOf(error)}` });
+  }
+  for (const replica of waiting) {
+    const text = condition === 'service_healthy' ? 'Healthy' : 'Exited';
+    context.bus.emit({ type: 'progress', progress: { id: `Container ${replica.row.name}`, status: 'done', text } });
+  }
+};

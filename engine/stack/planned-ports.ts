@@ -1,0 +1,41 @@
+import type { Platform } from '../model/platform.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
+import type { DesiredStack } from '../plan/desired.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Replica } from '../replica/replica.ts';
+import { defaultHostAddress } from '../resources/publish.ts';
+
+/**
+ * All fixed host ports of the replicas that a plan will boot are checked before anything boots, so that
+ * `up` takes all of them or changes nothing. Ports that this plan frees first do not count as taken.
+ */
+export const checkPlannedPorts = async (input: {
+  plan: Plan;
+  desired: DesiredStack;
+  replicas: ReadonlyMap<string, Replica>;
+  platform: Platform;
+}): Promise<void> => {
+  const names = new Set(input.plan.nodes.flatMap((node) => (node.operation.type === 'boot' ? [node.operation.replica] : [])));
+  const held = new Set(
+    [...input.replicas.values()].flatMap(({ row, run }) =>
+      run === undefined ? [] : row.published.map((port) => `${port.protocol}/${port.hostPort}`),
+    ),
+  );
+  const wanted = specsOf(input.desired, names).flatMap((spec) =>
+    spec.ports.filter(({ hostPorts: [first, last], protocol }) => first !== 0 && first === last && !held.has(`${protocol}/${first}`)),
+  );
+  await input.platform.checkPorts(
+    wanted.map(({ protocol, hostAddress, hostPorts }) => ({
+      protocol,
+      hostAddress: hostAddress === '' ? defaultHostAddress() : hostAddress,
+      hostPort: hostPorts[0],
+    })),
+  );
+};
+
+const specsOf = (desired: DesiredStack, names: ReadonlySet<string>): ReplicaSpec[] =>
+  Object.entries(desired.services).flatMap(([service, wanted]) =>
+    Array.from({ length: wanted.scale }, (_, index) => index + 1)
+      .filter((number) => names.has(wanted.nameOf(number)))
+      .map((number) => desired.specOf(service, number)),
+  );

@@ -1,0 +1,66 @@
+import { messageOf } from '../../base/errors.ts';
+import type { EventBus } from '../logs/bus.ts';
+import type { Operation, PlanNode } from '../plan/plan.ts';
+
+/** docker compose's words: what an operation is about, and what it says before and after. */
+const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = {
+  'create-network': ['Creating', 'Created'],
+  'remove-network': ['Removing', 'Removed'],
+  'create-volume': ['Creating', 'Created'],
+  'remove-volume': ['Removing', 'Removed'],
+  create: ['Creating', 'Created'],
+  boot: undefined,
+  start: ['Starting', 'Started'],
+  stop: ['Stopping', 'Stopped'],
+  kill: ['Killing', 'Killed'],
+  pause: ['Pausing', 'Paused'],
+  unpause: ['Unpausing', 'Unpaused'],
+  save: ['Suspending', 'Suspended'],
+  suspend: undefined,
+  resume: ['Resuming', 'Resumed'],
+  remove: ['Removing', 'Removed'],
+  await: undefined,
+};
+
+/** Reports a node as it begins and ends. */
+export const reportNode = async (
+  report: { bus: EventBus; node: PlanNode; label: string; signal: AbortSignal },
+  work: () => Promise<void>,
+): Promise<void> => {
+  const { bus, node, label, signal } = report;
+  const words = WORDS[node.operation.type];
+  if (words !== undefined) {
+    bus.emit({ type: 'progress', progress: { id: label, status: 'working', text: words[0] } });
+  }
+  try {
+    await work();
+  } catch (error) {
+    // Stopped because another node failed: that one says why.
+    const progress = signal.aborted
+      ? ({ id: label, status: 'warning', text: 'Canceled' } as const)
+      : ({ id: label, status: 'error', text: 'Error', details: messageOf(error) } as const);
+    if (words !== undefined || !signal.aborted) {
+      bus.emit({ type: 'progress', progress });
+    }
+    throw error;
+  }
+  if (words !== undefined) {
+    bus.emit({ type: 'progress', progress: { id: label, status: 'done', text: words[1] } });
+  }
+};
+
+/** `Container shop-db-1`, `Network shop_default`, `Volume shop_data` as docker compose names them. */
+export const labelOf = (operation: Operation, networkName: (key: string) => string): string => {
+  switch (operation.type) {
+    case 'create-network':
+    case 'remove-network':
+      return `Network ${networkName(operation.network)}`;
+    case 'create-volume':
+    case 'remove-volume':
+      return `Volume ${operation.volume}`;
+    case 'await':
+      return `Service ${operation.service}`;
+    default:
+      return `Container ${operation.replica}`;
+  }
+};

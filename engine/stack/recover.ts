@@ -1,0 +1,84 @@
+import { messageOf } from '../../base/errors.ts';
+import { sweepBegun } from '../../base/host/pending-processes.ts';
+import { logger } from '../../base/log.ts';
+import { hasMachine } from '../model/lifecycle.ts';
+import type { Replica } from '../replica/replica.ts';
+import type { StackNetworks } from '../resources/networks.ts';
+import type { NetworkRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+
+const log = logger('recover');
+
+/**
+ * After a supervisor was killed: takes over the networks and machines that still run, settles what does
+ * not, and says in plain words what it found. A machine whose network is gone starts again.
+ */
+export const recoverStack = async (
+  input: { stack: string; store: StateStore; replicas: ReadonlyMap<string, Replica>; networks: StackNetworks },
+  signal: AbortSignal,
+): Promise<string[]> => {
+  const said: string[] = [];
+  const lostNetworks = new Set<string>();
+  for (const row of input.store.networks(input.stack)) {
+    if (row.record === undefined) {
+      await sweepBegun(row.spec.runDir);
+    } else if (!(await adoptNetwork(input.networks, row, signal))) {
+      lostNetworks.add(row.key);
+      said.push(`network ${row.name} had ended`);
+    }
+  }
+  const active = [...input.replicas.values()].filter(
+    ({ row }) => hasMachine(row.state) || row.state === 'restarting' || row.machine !== undefined,
+  );
+  await Promise.all(
+    active.map(async (replica) => {
+      const message = await recoverReplica(replica, lostNetworks, signal);
+      said.push(message);
+      log.info('recovered', { replica: replica.row.name, message });
+    }),
+  );
+  return said;
+};
+
+/** One that cannot be taken over counts as ended: a new one takes its place. */
+const adoptNetwork = async (networks: StackNetworks, row: NetworkRow, signal: AbortSignal): Promise<boolean> => {
+  try {
+    return await networks.adopt(row, signal);
+  } catch (error) {
+    log.warn('cannot adopt', { network: row.name, error: messageOf(error) });
+    return false;
+  }
+};
+
+const recoverReplica = async (replica: Replica, lostNetworks: ReadonlySet<string>, signal: AbortSignal): Promise<string> => {
+  const { name } = replica.row;
+  if (replica.row.state === 'suspended') {
+    await replica.suspension.finish();
+    return `${name} is suspended`;
+  }
+  if (replica.row.state === 'restarting' && replica.row.machine === undefined) {
+    replica.resumeRestart();
+    return `${name} was about to restart`;
+  }
+  if (await replica.adopt(signal)) {
+    if (replica.row.spec.networks.some((network) => lostNetworks.has(network.key))) {
+      return startAgain(replica);
+    }
+    return replica.row.reason === undefined ? `${name} is taken over` : `${name} is taken over, but ${replica.row.reason}`;
+  }
+  if (replica.row.startedAt === undefined) {
+    replica.lost('');
+    return `${name} had not been started`;
+  }
+  replica.lost('its machine ended while no supervisor was watching');
+  return replica.row.state === 'restarting' ? `${name} had ended and is started again by its restart policy` : `${name} had ended`;
+};
+
+const startAgain = async (replica: Replica): Promise<string> => {
+  try {
+    await replica.startAgain();
+    return `${replica.row.name} was restarted, because its network had ended`;
+  } catch (error) {
+    return `${replica.row.name} lost its network and could not be started again: ${messageOf(error)}`;
+  }
+};

@@ -1,0 +1,69 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { identifyProcess } from '../../base/host/process.ts';
+import type { Project } from '../../compose/model/model.ts';
+import type { Platform } from '../model/platform.ts';
+import type { DownOptions } from '../model/types.ts';
+import type { StackNetworks } from '../resources/networks.ts';
+import type { VmRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+
+interface StackPlace {
+  readonly stack: string;
+  readonly store: StateStore;
+  readonly platform: Platform;
+}
+
+type Rows = ReadonlyMap<string, { readonly row: VmRow }>;
+
+/** Remembers the model. A command that names services brings only those; what runs beside them stays known. */
+export const recordStack = ({ stack, store }: StackPlace, project: Project, replicas: Rows): void => {
+  const known = store.stack(stack);
+  const present = new Set([...replicas.values()].map(({ row }) => row.service));
+  const beside = Object.entries(known?.project.services ?? {}).filter(
+    ([name]) => present.has(name) && project.disabledServices[name] !== undefined,
+  );
+  store.putStack({
+    name: stack,
+    workingDir: project.workingDir,
+    files: project.files,
+    project: {
+      ...project,
+      services: { ...Object.fromEntries(beside), ...project.services },
+      networks: { ...known?.project.networks, ...project.networks },
+      volumes: { ...known?.project.volumes, ...project.volumes },
+    },
+    supervisor: identifyProcess(process.pid),
+    createdAt: known?.createdAt ?? Date.now(),
+  });
+};
+
+/** A stack without replicas is forgotten; its networks are removed first where `networks` is given. */
+export const forgetStack = async ({ stack, store, platform }: StackPlace, networks: StackNetworks | undefined): Promise<void> => {
+  if (networks !== undefined) {
+    await Promise.all(store.networks(stack).map((row) => networks.remove(row.key)));
+  }
+  store.removeStack(stack);
+  await rm(join(platform.paths.machines, stack), { recursive: true, force: true });
+};
+
+/** All networks of the stack but those that orphans which stay are on. */
+export const removableNetworks = ({ stack, store }: StackPlace, replicas: Rows, known: Project | undefined): string[] => {
+  const stays = (service: string) =>
+    known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
+  const needed = new Set(
+    [...replicas.values()].flatMap(({ row }) => (stays(row.service) ? row.spec.networks.map((network) => network.key) : [])),
+  );
+  return store.networks(stack).flatMap((row) => (needed.has(row.key) ? [] : [row.key]));
+};
+
+/** `--rmi local` takes only images that have no name of their own in the file. */
+export const removableImages = (replicas: Rows, model: Project | undefined, options: DownOptions): string[] => {
+  const rows = [...replicas.values()].map(({ row }) => row).filter((row) => isNamed(options.services, row.service));
+  const isLocal = (row: VmRow) => model?.services[row.service] !== undefined && !model.services[row.service]?.image;
+  const chosen = options.removeImages === 'all' ? rows : options.removeImages === 'local' ? rows.filter(isLocal) : [];
+  return [...new Set(chosen.map((row) => row.spec.image))];
+};
+
+/** Whether a command that named `services` (none: all) means this one. */
+export const isNamed = (services: readonly string[], service: string): boolean => services.length === 0 || services.includes(service);

@@ -1,0 +1,300 @@
+import { join } from 'node:path';
+import { messageOf } from '../../base/errors.ts';
+import type { Progress } from '../../base/progress.ts';
+import { traced } from '../../base/trace.ts';
+import type { BuildEvent } from '../../builder/types.ts';
+import type { Project } from '../../compose/model/model.ts';
+import { ensureImages } from '../images/ensure-images.ts';
+import { planImages } from '../images/images.ts';
+import { EventBus } from '../logs/bus.ts';
+import { type LogStore, openLogStore } from '../logs/logs.ts';
+import { hasMachine } from '../model/lifecycle.ts';
+import type { Platform } from '../model/platform.ts';
+import { signalNumber } from '../model/signals.ts';
+import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
+import { describeDesired } from '../plan/desired.ts';
+import { observeStack } from '../plan/observe.ts';
+import type { Plan } from '../plan/plan.ts';
+import { reconcile } from '../plan/reconcile.ts';
+import { reconcileStop, type StopGoal } from '../plan/reconcile-stop.ts';
+import { reconcileVerb } from '../plan/reconcile-verb.ts';
+import { Replica, type ReplicaContext } from '../replica/replica.ts';
+import { orderServices } from '../resolve/dependencies.ts';
+import { type OneOff, oneOffUpOptions } from '../resolve/one-off.ts';
+import { StackNetworks } from '../resources/networks.ts';
+import { StackVolumes } from '../resources/volumes.ts';
+import type { VmRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+import { Changes } from './changes.ts';
+import { executePlan } from './execute.ts';
+import { startAgainOnNetwork } from './network-loss.ts';
+import { OneOffs } from './one-offs.ts';
+import { Operations } from './operation-queue.ts';
+import { makeHands } from './operations.ts';
+import { checkPlannedPorts } from './planned-ports.ts';
+import { recoverStack } from './recover.ts';
+import { forgetStack, recordStack, removableImages, removableNetworks } from './stack-record.ts';
+import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
+
+export interface SupervisorOptions {
+  readonly stack: string;
+  readonly store: StateStore;
+  readonly platform: Platform;
+}
+
+/**
+ * Holds one stack together: its replicas, networks, volumes and logs. Operations are carried out one
+ * after the other; one that takes things down interrupts one that brings them up.
+ */
+export class StackSupervisor {
+  readonly bus = new EventBus();
+  readonly replicas = new Map<string, Replica>();
+  readonly logs: LogStore;
+  readonly networks: StackNetworks;
+  readonly volumes: StackVolumes;
+  readonly oneOffs: OneOffs;
+  readonly #options: SupervisorOptions;
+  readonly #context: ReplicaContext;
+  readonly #operations: Operations;
+  readonly #changes: Changes;
+  /** Called when nothing runs and no operation is under way. */
+  onIdle: () => void = () => {};
+
+  constructor(options: SupervisorOptions) {
+    const { stack, store, platform } = options;
+    this.#options = options;
+    this.logs = openLogStore(join(platform.paths.logs, stack));
+    this.networks = new StackNetworks({
+      stack,
+      store,
+      platform,
+      onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
+    });
+    this.volumes = new StackVolumes({ stack, store, platform });
+    this.#operations = new Operations(this.bus, () => this.#changes.flush());
+    this.#changes = new Changes({
+      replicas: this.replicas,
+      networks: this.networks,
+      liveRows: () => this.liveRows(),
+      onSettled: () => this.isIdle && this.onIdle(),
+    });
+    this.oneOffs = new OneOffs({
+      replicas: this.replicas,
+      bringUp: (project, oneOff, signal) => this.#bringUp('run', { project, options: oneOffUpOptions(oneOff.options), oneOff }, signal),
+      busy: (work) => this.#operations.aside(work),
+      forget: () => forgetStack(options, this.networks),
+    });
+    const self = this;
+    this.#context = {
+      platform,
+      store,
+      networks: this.networks,
+      volumes: this.volumes,
+      logs: this.logs,
+      bus: this.bus,
+      get environment() {
+        return self.project()?.environment ?? {};
+      },
+      vms: () => this.liveRows(),
+      onMachine: () => {},
+      onChange: () => this.#changes.note(),
+      onLeft: (name) => void this.oneOffs.remove(name),
+    };
+  }
+
+  project(): Project | undefined {
+    return this.#options.store.stack(this.#options.stack)?.project;
+  }
+
+  /** Rows whose names are answered: reserved, starting or running. */
+  liveRows() {
+    return [...this.replicas.values()].map((replica) => replica.row).filter((row) => row.state !== 'exited' && row.state !== 'dead');
+  }
+
+  get operationTotals() {
+    return this.#operations.totals;
+  }
+
+  get isIdle(): boolean {
+    return !this.goesOn();
+  }
+
+  /** Whether an operation is under way or one of the chosen replicas has a machine or will get one. */
+  goesOn(isChosen: (row: VmRow) => boolean = () => true): boolean {
+    const lives = ({ row }: Replica) => isChosen(row) && (hasMachine(row.state) || row.state === 'restarting');
+    return this.#operations.areUnderWay || [...this.replicas.values()].some(lives);
+  }
+
+  /** Loads the stack as an earlier supervisor left it; says what was found and put right. */
+  async recover(signal: AbortSignal): Promise<string[]> {
+    const { store, stack } = this.#options;
+    for (const row of store.vms(stack)) {
+      this.replicas.set(row.name, new Replica(row, this.#context));
+    }
+    const found = await recoverStack({ stack, store, replicas: this.replicas, networks: this.networks }, signal);
+    await this.oneOffs.removeLeft();
+    this.#changes.note();
+    return found;
+  }
+
+  async up(project: Project, options: UpOptions, signal: AbortSignal): Promise<void> {
+    await this.#bringUp('up', { project, options }, signal);
+  }
+
+  async #bringUp(verb: string, goal: { project: Project; options: UpOptions; oneOff?: OneOff }, signal: AbortSignal): Promise<void> {
+    const { project, options, oneOff } = goal;
+    await this.#operations.run({ name: verb, kind: 'up', signal }, async (running) => {
+      const { store, stack, platform } = this.#options;
+      const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
+      const actions = await traced('plan the images', undefined, () => planImages({ project, services, options, platform }));
+      recordStack(this.#options, project, this.replicas);
+      const making = {
+        project,
+        actions,
+        platform,
+        progress: (progress: Progress) => this.bus.emit({ type: 'progress', progress }),
+        onBuild: (service: string, event: BuildEvent) => this.bus.emit({ type: 'build', service, event }),
+        parallel: options.parallel,
+      };
+      const images = await traced('make sure of the images', undefined, () => ensureImages(making, running));
+      const desired = await traced('describe what is wanted', undefined, () =>
+        describeDesired({ project, services, images, scale: options.scale, ...(oneOff ? { oneOff } : {}) }),
+      );
+      const plan = reconcile(desired, observeStack(store, stack), options);
+      await traced('check the ports', undefined, () => checkPlannedPorts({ plan, desired, replicas: this.replicas, platform }));
+      await this.#execute(plan, running, { desired, images });
+      if (options.wait && !options.noStart) {
+        await traced('wait until ready', undefined, () => this.#awaitReady(services, options.waitTimeout, running));
+      }
+    });
+  }
+
+  async down(project: Project | undefined, options: DownOptions, signal: AbortSignal): Promise<void> {
+    await this.#operations.run({ name: 'down', kind: 'down', signal }, async (running) => {
+      const { store, stack, platform } = this.#options;
+      const model = project ?? this.project();
+      const whole = options.services.length === 0;
+      const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
+      const orphansStay = project !== undefined && !options.removeOrphans;
+      const goal: StopGoal = {
+        project: model,
+        services: options.services,
+        timeout: options.timeout,
+        remove: true,
+        onlyStopped: false,
+        includeOrphans: !orphansStay,
+        includeOneOffs: true,
+        networks: whole ? removableNetworks(this.#options, this.replicas, orphansStay ? model : undefined) : [],
+        volumes:
+          whole && options.volumes ? store.volumes().flatMap((row) => (row.stack === stack && named.has(row.name) ? [row.name] : [])) : [],
+        cause: 'asked to take the stack down',
+      };
+      const images = removableImages(this.replicas, model, options);
+      await this.#execute(reconcileStop(goal, observeStack(store, stack)), running, {});
+      for (const image of images) {
+        await platform.removeImage(image).catch((error: unknown) => this.bus.emit({ type: 'warning', message: messageOf(error) }));
+      }
+      if (whole && this.replicas.size === 0) {
+        await forgetStack(this.#options, undefined);
+      }
+    });
+  }
+
+  async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, signal: AbortSignal): Promise<void> {
+    // A signal to one service, a pause or the removal of what has ended is no reason to give up an `up`.
+    const ends = verb === 'stop' || (verb === 'rm' && options.stop) || (verb === 'kill' && isDeadly(options.signal));
+    const kind = ends ? 'down' : 'up';
+    await this.#operations.run({ name: verb, kind, signal }, async (running) => {
+      const { store, stack } = this.#options;
+      const model = project ?? this.project();
+      const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));
+      await (verb === 'suspend' ? this.#suspend(plan, running) : this.#execute(plan, running, {}));
+      if (options.wait) {
+        await this.#awaitReady(options.services, options.waitTimeout, running);
+      }
+    });
+  }
+
+  /** All or nothing: when one cannot be saved, those that were paused for it go on. */
+  async #suspend(plan: Plan, signal: AbortSignal): Promise<void> {
+    const paused = plan.nodes.flatMap(({ operation }) => (operation.type === 'pause' ? [operation.replica] : []));
+    try {
+      await this.#execute(plan, signal, {});
+    } catch (error) {
+      const left = paused.flatMap((name) => this.replicas.get(name) ?? []).filter(({ row }) => row.state === 'paused');
+      await Promise.allSettled(left.map((replica) => replica.unpause()));
+      await Promise.allSettled([...this.replicas.values()].map((replica) => replica.suspension.unsave()));
+      throw error;
+    }
+  }
+
+  async #execute(
+    plan: Plan,
+    signal: AbortSignal,
+    made: { desired?: Awaited<ReturnType<typeof describeDesired>>; images?: Parameters<typeof makeHands>[0]['images'] },
+  ): Promise<void> {
+    for (const message of plan.warnings) {
+      this.bus.emit({ type: 'warning', message });
+    }
+    const hands = makeHands({
+      stack: this.#options.stack,
+      replicas: this.replicas,
+      networks: this.networks,
+      volumes: this.volumes,
+      bus: this.bus,
+      replicaContext: this.#context,
+      desired: made.desired,
+      images: made.images ?? {},
+      lastLines: (replica) => this.lastLines(replica),
+      networkName: (key) => this.project()?.networks[key]?.name ?? key,
+    });
+    try {
+      await traced('carry out the plan', undefined, () => executePlan(plan, hands, signal));
+    } finally {
+      await this.#unbootUnstarted();
+    }
+  }
+
+  /** Machines that were booted ahead for workloads that will not start now. */
+  async #unbootUnstarted(): Promise<void> {
+    const waiting = [...this.replicas.values()].filter((replica) => replica.isHeld && !this.oneOffs.isPromised(replica.row.name));
+    await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
+  }
+
+  #awaitReady(services: readonly string[], timeout: number | undefined, signal: AbortSignal): Promise<void> {
+    const lastLines = (replica: Replica) => this.lastLines(replica);
+    return awaitReady({ replicas: this.replicas, bus: this.bus, services, timeout, lastLines }, signal);
+  }
+
+  /** The last lines a replica printed, for errors. */
+  async lastLines(replica: Replica): Promise<string[]> {
+    const lines: string[] = [];
+    for await (const record of this.logs.read(replica.row.name, replica.row.service, { tail: 10 })) {
+      lines.push(`${replica.row.name} | ${record.line}`);
+    }
+    return lines;
+  }
+
+  /** Everything printed so far is in the files. */
+  async settleLogs(): Promise<void> {
+    await Promise.all([...this.replicas.values()].map((replica) => replica.settleLog()));
+  }
+
+  /** The exit code of the first of the named services (of any, when none) to end. */
+  waitForEnd(services: readonly string[], signal: AbortSignal): Promise<number> {
+    return awaitFirstEnd({ stack: this.#options.stack, replicas: this.replicas, bus: this.bus, services }, signal);
+  }
+
+  /** Lets everything run on without this process. What is being brought up is given up, what is being taken down is waited for. */
+  async release(): Promise<void> {
+    this.#operations.interruptRising('the supervisor ends');
+    await this.#operations.settled();
+    this.#changes.close();
+    await Promise.allSettled([...this.replicas.values()].map((replica) => replica.release()));
+    this.networks.release();
+  }
+}
+
+const isDeadly = (signal: string | undefined): boolean => signal === undefined || signalNumber(signal) === SIGKILL;
+
+const SIGKILL = 9;

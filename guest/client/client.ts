@@ -1,0 +1,271 @@
+import type { Duplex } from 'node:stream';
+import { HyprError } from '../../base/errors.ts';
+import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
+import { FRAME, type Frame, OPCODE, readFields } from '../protocol/protocol.ts';
+import type {
+  FileOrders,
+  GuestClient,
+  GuestEvent,
+  GuestInfo,
+  GuestProcess,
+  GuestStats,
+  MachineOrders,
+  NameTable,
+  OutputChunk,
+  ProcessExit,
+  ProcessSpec,
+  RelayPlace,
+} from '../types.ts';
+import { type Connection, lostError, openConnection } from './connection.ts';
+import { EventQueue, readEvent } from './events.ts';
+import { readInfo, readStats } from './info.ts';
+import { type Channel, readExit } from './process-channel.ts';
+import { openRelay } from './relay.ts';
+import { Orders } from './requests.ts';
+
+export { GuestExecError } from './process-channel.ts';
+
+/** Deadlines in ms of orders that take longer than others. */
+const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
+const KILL = 9;
+
+/**
+ * Connects to the agent behind a unix socket, waiting up to `timeout` ms for a guest that still boots.
+ * Throws HYPR_TIMEOUT, GUEST_PROTOCOL (another version, or not an agent) or the signal's reason.
+ */
+export const connectGuest = async (
+  socketPath: string,
+  options: { signal?: AbortSignal | undefined; timeout: number },
+): Promise<GuestClient> => new Client(await openConnection(socketPath, options));
+
+class Client implements GuestClient {
+  readonly info: GuestInfo;
+  readonly closed: Promise<void>;
+  readonly #connection: Connection;
+  readonly #orders: Orders;
+  readonly #listeners = new Set<EventQueue>();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#orders = new Orders(connection);
+    this.info = readInfo(connection.welcome);
+    this.closed = connection.closed.then((reason) => this.#orders.fail(reason ?? lostError()));
+    connection.onFrame((frame) => this.#onFrame(frame));
+  }
+
+  async prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({
+      opcode: OPCODE.prepare,
+      body: encodeMachine(orders),
+      what: 'preparing the guest',
+      ms: DEADLINE.prepare,
+      signal,
+    });
+  }
+
+  async mountRoot(root: { readonly disk: string; readonly upper: string }, signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.mountRoot, body: encodeRoot(root), what: 'mounting the root', ms: DEADLINE.prepare, signal });
+  }
+
+  async forget(signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.forget, what: 'forgetting a rehearsal', signal });
+  }
+
+  startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess> {
+    return this.#run(OPCODE.start, encodeProcess(spec), signal);
+  }
+
+  spawn(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess> {
+    return this.#run(OPCODE.spawn, encodeProcess(spec), signal);
+  }
+
+  async attachWorkload(signal?: AbortSignal): Promise<GuestProcess> {
+    const channel = this.#orders.open();
+    try {
+      const answer = await this.#orders.finish(channel, { opcode: OPCODE.attach, what: 'attaching to the workload', signal });
+      channel.resumeInput(answer.int(15) ?? 0);
+      channel.openOutput([answer.int(13) ?? 0, answer.int(14) ?? 0]);
+      return new Process(this, channel, answer.int(2) ?? 0);
+    } catch (error) {
+      this.#orders.forget(channel);
+      throw error;
+    }
+  }
+
+  async #run(opcode: number, body: Buffer, signal: AbortSignal | undefined): Promise<GuestProcess> {
+    const channel = this.#orders.open();
+    try {
+      const answer = await this.#orders.finish(channel, {
+        opcode,
+        body,
+        what: 'the start of a program in the guest',
+        output: true,
+        // The guest waits half a minute for a disk of a step, and its reason is worth more than our silence.
+        ms: DEADLINE.start,
+        signal,
+      });
+      return new Process(this, channel, answer.int(2) ?? 0);
+    } catch (error) {
+      if (signal?.aborted) {
+        // It may have started all the same.
+        await this.signalProcess(channel.id, KILL).catch(() => {});
+      }
+      this.#orders.drop(channel);
+      throw error;
+    }
+  }
+
+  async setNames(names: NameTable, signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.names, body: encodeNames(names), what: 'the new name table', signal });
+  }
+
+  async setClock(now: number, signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.clock, body: encodeSimple({ clock: now }), what: 'setting the clock', signal });
+  }
+
+  async writeFiles(files: readonly FileOrders[], signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.files, body: encodeFiles(files), what: 'writing files into the guest', signal });
+  }
+
+  async signalProcess(channel: number, signal: number): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.signal, body: encodeSimple({ channel, signal }), what: 'sending a signal' });
+  }
+
+  async resizeProcess(channel: number, size: { columns: number; rows: number }): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.resize, body: encodeSimple({ channel, ...size }), what: 'resizing a terminal' });
+  }
+
+  async writeTar(target: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    await this.#orders.upload(
+      { opcode: OPCODE.writeTar, body: encodeSimple({ path: target }), what: `unpacking files in ${target}`, signal },
+      tar,
+    );
+  }
+
+  readTar(path: string, options: { followLinks?: boolean } = {}, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    const body = encodeSimple({ path, flag: options.followLinks ?? false });
+    return this.#orders.download({ opcode: OPCODE.readTar, body, what: `reading ${path}`, signal });
+  }
+
+  readLayer(signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#orders.download({ opcode: OPCODE.readLayer, what: 'reading the layer', signal });
+  }
+
+  async pushLayer(tar?: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    const order = { opcode: OPCODE.pushLayer, body: encodeSimple({ flag: tar !== undefined }), what: 'freezing the layer', signal };
+    await this.#orders.upload(order, tar ?? nothing());
+  }
+
+  async stageFolder(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    await this.#orders.upload(
+      { opcode: OPCODE.stage, body: encodeSimple({ path: name }), what: 'bringing in what a step mounts', signal },
+      tar,
+    );
+  }
+
+  async releaseStep(disks: readonly string[], signal?: AbortSignal): Promise<void> {
+    const body = encodeSimple({ path: disks.join(' ') });
+    await this.#orders.ask({ opcode: OPCODE.release, body, what: 'taking away what a step had mounted', ms: DEADLINE.prepare, signal });
+  }
+
+  relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }> {
+    const channel = this.#orders.open();
+    const body = encodeSimple('port' in place ? place : { path: place.socket, mode: place.mode, uid: place.uid, gid: place.gid });
+    const answer = this.#orders.finish(channel, {
+      opcode: OPCODE.relay,
+      body,
+      what: 'a listener in the guest',
+      output: true,
+      ms: DEADLINE.relay,
+    });
+    return openRelay({ channel, answer, drop: () => this.#orders.drop(channel), accept, signal });
+  }
+
+  async stats(signal?: AbortSignal): Promise<GuestStats> {
+    return readStats(await this.#orders.ask({ opcode: OPCODE.stats, what: 'the usage of the guest', signal }));
+  }
+
+  async sync(signal?: AbortSignal): Promise<void> {
+    await this.#orders.ask({ opcode: OPCODE.sync, what: 'syncing the disks of the guest', ms: DEADLINE.prepare, signal });
+  }
+
+  async powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined> {
+    const body = encodeSimple({ signal: options.stopSignal, grace: options.graceMs });
+    const ms = options.graceMs + DEADLINE.powerOff;
+    return readExit(await this.#orders.ask({ opcode: OPCODE.powerOff, body, what: 'the end of the guest', ms, signal }));
+  }
+
+  async *events(): AsyncIterable<GuestEvent> {
+    const queue = new EventQueue();
+    this.#listeners.add(queue);
+    void this.closed.then(() => queue.end());
+    try {
+      if (this.#listeners.size === 1) {
+        await this.#orders.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: true }), what: 'watching the guest' });
+      }
+      yield* queue.drain();
+    } finally {
+      this.#listeners.delete(queue);
+      if (this.#listeners.size === 0) {
+        void this.#orders.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: false }), what: 'watching the guest' }).catch(() => {});
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#connection.close();
+    await this.closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #onFrame(frame: Frame): void {
+    if (frame.type === FRAME.event) {
+      const event = readEvent(readFields(frame.payload));
+      for (const listener of event === undefined ? [] : this.#listeners) {
+        listener.push(event as GuestEvent);
+      }
+    } else if (frame.type === FRAME.fault) {
+      throw new HyprError('GUEST_PROTOCOL', `the guest agent did not understand: ${frame.payload.toString('utf8').slice(0, 200)}`);
+    } else {
+      this.#orders.accept(frame);
+    }
+  }
+}
+
+class Process implements GuestProcess {
+  readonly pid: number;
+  readonly output: AsyncIterable<OutputChunk>;
+  readonly exited: Promise<ProcessExit>;
+  readonly #client: Client;
+  readonly #channel: Channel;
+
+  constructor(client: Client, channel: Channel, pid: number) {
+    this.#client = client;
+    this.#channel = channel;
+    this.pid = pid;
+    // A second loop goes on where the first one stopped.
+    this.output = { [Symbol.asyncIterator]: () => channel.output('streams') };
+    this.exited = channel.exit.promise;
+  }
+
+  write(data: Uint8Array): Promise<void> {
+    return this.#channel.write(data);
+  }
+
+  closeStdin(): Promise<void> {
+    return this.#channel.endInput();
+  }
+
+  signal(signal: number): Promise<void> {
+    return this.#client.signalProcess(this.#channel.id, signal);
+  }
+
+  resize(size: { columns: number; rows: number }): Promise<void> {
+    return this.#client.resizeProcess(this.#channel.id, size);
+  }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}

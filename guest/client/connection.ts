@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto';
+import { createConnection, type Socket } from 'node:net';
+import { rejectOnAbort, sleep, withDeadline } from '../../base/deadline.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import {
+  encodeHello,
+  type Fields,
+  FRAME,
+  type Frame,
+  FrameDecoder,
+  MAGIC,
+  NONCE_SIZE,
+  PROTOCOL_VERSION,
+  readFields,
+} from '../protocol/protocol.ts';
+
+/** A guest under software emulation may need seconds; one HELLO is normally enough. */
+const HELLO_AGAIN_MS = 5000;
+const RETRY_MS = 50;
+
+/** The byte stream to one agent after the handshake. */
+export interface Connection {
+  /** What the agent said of itself in its WELCOME. */
+  readonly welcome: Fields;
+  /** Resolves (never rejects) when the stream is gone, with the reason if it was not `close`. */
+  readonly closed: Promise<Error | undefined>;
+  /** Called for every further frame; what it throws ends the connection. */
+  onFrame(handler: (frame: Frame) => void): void;
+  /** Queues a frame; resolves when the socket takes more. Rejects when the stream is gone. */
+  send(frame: Buffer): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Connects to the unix socket of an agent channel and shakes hands. Waits for a socket that is not there
+ * yet and for a guest that still boots. Throws HYPR_TIMEOUT, or GUEST_PROTOCOL for an agent of another version.
+ */
+export const openConnection = (path: string, options: { signal?: AbortSignal | undefined; timeout: number }): Promise<Connection> =>
+  withDeadline({ ms: options.timeout, what: 'the answer of the guest agent', signal: options.signal }, async (signal) => {
+    const socket = await connectSocket(path, signal);
+    try {
+      return await shakeHands(socket, signal);
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+  });
+
+const connectSocket = async (path: string, signal: AbortSignal): Promise<Socket> => {
+  for (;;) {
+    const socket = createConnection({ path });
+    try {
+      await Promise.race([
+        new Promise<void>((resolve, reject) => {
+          socket.once('connect', resolve);
+          socket.once('error', reject);
+        }),
+        rejectOnAbort(signal),
+      ]);
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      if (!isErrno(error, 'ENOENT', 'ECONNREFUSED')) {
+        throw error;
+      }
+    }
+    await sleep(RETRY_MS, signal);
+  }
+};
+
+const shakeHands = async (socket: Socket, signal: AbortSignal): Promise<Connection> => {
+  const nonce = randomBytes(NONCE_SIZE);
+  const hello = encodeHello(nonce);
+  const stream = new FrameStream(socket, nonce);
+  const again = setInterval(() => socket.write(hello), HELLO_AGAIN_MS);
+  socket.write(hello);
+  try {
+    const first = await Promise.race([stream.first, stream.failed, rejectOnAbort(signal)]);
+    stream.welcome = readWelcome(first);
+    return stream;
+  } finally {
+    clearInterval(again);
+  }
+};
+
+const readWelcome = (frame: Frame): Fields => {
+  const head = MAGIC.length + NONCE_SIZE;
+  const version = frame.payload.length < head + 2 ? 0 : frame.payload.readUInt16LE(head);
+  if (version !== PROTOCOL_VERSION) {
+    throw new HyprError('GUEST_PROTOCOL', `the guest agent speaks protocol ${version}, this hypr speaks ${PROTOCOL_VERSION}`, {
+      hint: 'the machine was started by another version of hypr: restart the service',
+    });
+  }
+  return readFields(frame.payload.subarray(head + 2));
+};
+
+class FrameStream implements Connection {
+  readonly closed: Promise<Error | undefined>;
+  readonly first: Promise<Frame>;
+  /** Rejects when the stream ends. */
+  readonly failed: Promise<never>;
+  welcome: Fields = readFields(Buffer.alloc(0));
+  readonly #socket: Socket;
+  #handler: ((frame: Frame) => void) | undefined;
+  readonly #early: Frame[] = [];
+  #blocked: Array<() => void> = [];
+  #reason: Error | undefined;
+
+  constructor(socket: Socket, nonce: Uint8Array) {
+    this.#socket = socket;
+    const decoder = new FrameDecoder(nonce);
+    let onFirst: ((frame: Frame) => void) | undefined;
+    this.first = new Promise((resolve) => {
+      onFirst = resolve;
+    });
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const frame of decoder.feed(chunk)) {
+          if (onFirst !== undefined) {
+            onFirst(frame);
+            onFirst = undefined;
+          } else if (frame.type !== FRAME.welcome) {
+            this.#deliver(frame);
+          }
+        }
+      } catch (error) {
+        this.#reason ??= error instanceof Error ? error : new Error(String(error));
+        socket.destroy();
+      }
+    });
+    socket.on('error', (error) => {
+      this.#reason ??= new HyprError('GUEST_LOST', `the channel to the guest broke: ${error.message}`, { cause: error });
+    });
+    const unblock = () => {
+      for (const wake of this.#blocked.splice(0)) {
+        wake();
+      }
+    };
+    socket.on('drain', unblock);
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        resolve(this.#reason);
+        unblock();
+      });
+    });
+    this.failed = this.closed.then((reason) => {
+      throw reason ?? lostError();
+    });
+    this.failed.catch(() => {});
+  }
+
+  onFrame(handler: (frame: Frame) => void): void {
+    this.#handler = handler;
+    for (const frame of this.#early.splice(0)) {
+      handler(frame);
+    }
+  }
+
+  #deliver(frame: Frame): void {
+    if (this.#handler === undefined) {
+      this.#early.push(frame);
+    } else {
+      this.#handler(frame);
+    }
+  }
+
+  async send(frame: Buffer): Promise<void> {
+    if (this.#socket.destroyed) {
+      throw this.#reason ?? lostError();
+    }
+    if (!this.#socket.write(frame)) {
+      await new Promise<void>((resolve) => this.#blocked.push(resolve));
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+export const lostError = (): HyprError => new HyprError('GUEST_LOST', 'the channel to the guest is gone');

@@ -1,0 +1,75 @@
+import type { Fields } from '../protocol/protocol.ts';
+import type { GuestEvent } from '../types.ts';
+import { readExit } from './process-channel.ts';
+
+const MAX_WAITING = 1000;
+
+/** An event of the guest, or undefined for kinds this host does not know. */
+export const readEvent = (fields: Fields): GuestEvent | undefined => {
+  switch (fields.int(1)) {
+    case 1: {
+      const exit = readExit(fields);
+      return exit && { type: 'workload-exited', exit };
+    }
+    case 2:
+      return { type: 'oom', pid: fields.int(2) ?? 0 };
+    case 3:
+      return { type: 'listening', ...readPort(fields) };
+    case 4:
+      return { type: 'not-listening', ...readPort(fields) };
+    default:
+      return undefined;
+  }
+};
+
+const readPort = (fields: Fields) => ({
+  port: (fields.int(3) ?? 0) & 0xffff,
+  protocol: fields.int(4) === 1 ? ('udp' as const) : ('tcp' as const),
+  address: formatAddress(fields.bytes(5) ?? Buffer.alloc(4)),
+});
+
+/** Dotted for 4 bytes; the plain long form, shortened where all is zero, for 16. */
+const formatAddress = (bytes: Buffer): string => {
+  if (bytes.length !== 16) {
+    return [...bytes.subarray(0, 4)].join('.');
+  }
+  if (bytes.subarray(0, 15).every((byte) => byte === 0)) {
+    return bytes[15] === 0 ? '::' : `::${bytes[15]?.toString(16)}`;
+  }
+  return Array.from({ length: 8 }, (_, word) => bytes.readUInt16BE(word * 2).toString(16)).join(':');
+};
+
+/** Events for one listener; the oldest are forgotten when it does not keep up. */
+export class EventQueue {
+  readonly #waiting: GuestEvent[] = [];
+  #ended = false;
+  #wake = () => {};
+
+  push(event: GuestEvent): void {
+    this.#waiting.push(event);
+    if (this.#waiting.length > MAX_WAITING) {
+      this.#waiting.shift();
+    }
+    this.#wake();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  async *drain(): AsyncGenerator<GuestEvent> {
+    for (;;) {
+      const next = this.#waiting.shift();
+      if (next !== undefined) {
+        yield next;
+      } else if (this.#ended) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,280 @@
+import { HyprError } from '../../base/errors.ts';
+import {
+  encodeFrame,
+  type Fields,
+  FRAME,
+  type Frame,
+  MAX_TO_GUEST,
+  NO_LIMIT,
+  OUTPUT_WINDOW,
+  readFields,
+  readInt,
+} from '../protocol/protocol.ts';
+import type { OutputChunk, ProcessExit } from '../types.ts';
+
+const STREAMS = ['stdout', 'stderr'] as const;
+const END_SIZE = 16;
+const OUTPUT_HEAD = 24;
+const MANY_CHUNKS = 1024;
+const SMALL_CHUNK = 4096;
+
+interface StreamState {
+  /** Next byte the guest will send; bytes the reader has taken; what the guest was last told. */
+  expected: number;
+  acked: number;
+  told: number;
+  lost: number;
+  ended: boolean;
+}
+
+interface Queued {
+  readonly stream: 0 | 1;
+  readonly chunk: OutputChunk;
+  readonly end: number;
+}
+
+export interface ChannelPort {
+  /** Resolves when the socket takes more. */
+  send(frame: Buffer): Promise<void>;
+}
+
+/**
+ * One order and the streams that belong to it. Output waits here within the window that the guest was
+ * given; what the reader has taken is acknowledged, so the guest may forget it.
+ */
+export class Channel {
+  readonly id: number;
+  readonly answer = defer<Fields>();
+  readonly exit = defer<ProcessExit>();
+  readonly #port: ChannelPort;
+  readonly #queue: Queued[] = [];
+  readonly #streams: [StreamState, StreamState] = [newStream(), newStream()];
+  #failure: Error | undefined;
+  #outputOver = false;
+  #wakeReader = () => {};
+  #wakeWriter = () => {};
+  #inputSent = 0n;
+  #inputLimit = BigInt(65_536);
+
+  constructor(id: number, port: ChannelPort) {
+    this.id = id;
+    this.#port = port;
+  }
+
+  /** Lets the guest send; `from` are the offsets at which a re-attached output begins. */
+  openOutput(from: readonly [number, number] = [0, 0]): void {
+    for (const index of [0, 1] as const) {
+      const stream = this.#streams[index];
+      stream.expected = Math.max(stream.expected, from[index]);
+      stream.acked = stream.expected;
+      this.#tell(index);
+    }
+  }
+
+  /** Handles a frame of this channel; throws GUEST_PROTOCOL when the guest breaks the rules. */
+  accept(frame: Frame): void {
+    switch (frame.type) {
+      case FRAME.answer:
+        this.#onAnswer(frame.payload);
+        break;
+      case FRAME.output:
+        this.#onOutput(frame);
+        break;
+      case FRAME.outputEnd:
+        this.#onOutputEnd(frame);
+        break;
+      case FRAME.exit:
+        this.exit.resolve(readExit(readFields(frame.payload)) ?? { code: 255, oomKilled: false });
+        break;
+      case FRAME.inputWindow:
+        this.#inputLimit = frame.payload.length >= 8 ? frame.payload.readBigUInt64LE(0) : this.#inputLimit;
+        this.#wakeWriter();
+        break;
+    }
+  }
+
+  /** Ends everything with `error`; output that has arrived can still be read. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+    this.answer.reject(error);
+    this.exit.reject(error);
+    this.#wakeReader();
+    this.#wakeWriter();
+  }
+
+  #onAnswer(payload: Buffer): void {
+    if (payload.length < 2) {
+      throw new HyprError('GUEST_PROTOCOL', 'the guest agent sent an answer without a status');
+    }
+    const status = payload.readUInt16LE(0);
+    const fields = readFields(payload.subarray(2));
+    this.#outputOver = true;
+    if (status === 0) {
+      this.answer.resolve(fields);
+    } else {
+      const error = refusal(status, fields.text(1));
+      this.answer.reject(error);
+      this.exit.reject(error);
+    }
+    this.#wakeReader();
+  }
+
+  #onOutput(frame: Frame): void {
+    const index = streamIndex(frame.flags);
+    const stream = this.#streams[index];
+    const data = frame.payload.subarray(OUTPUT_HEAD);
+    const offset = readInt(frame.payload, 0);
+    const time = readInt(frame.payload, 8);
+    const lost = readInt(frame.payload, 16);
+    if (offset < stream.expected || offset + data.length > stream.told + OUTPUT_WINDOW || stream.ended || data.length === 0) {
+      throw new HyprError('GUEST_PROTOCOL', 'the guest agent sent output outside its window');
+    }
+    if (lost > stream.lost) {
+      const text = `\n[hypr: ${lost - stream.lost} bytes of output were lost while no supervisor was listening]\n`;
+      this.#queue.push({ stream: index, end: offset, chunk: { stream: STREAMS[index], data: Buffer.from(text), time } });
+      stream.lost = lost;
+    }
+    stream.expected = offset + data.length;
+    this.#enqueue({ stream: index, end: stream.expected, chunk: { stream: STREAMS[index], data: Buffer.from(data), time } });
+    this.#wakeReader();
+  }
+
+  /** Many tiny chunks become fewer, so that a window of single bytes stays small in memory. */
+  #enqueue(item: Queued): void {
+    const last = this.#queue.at(-1);
+    if (this.#queue.length > MANY_CHUNKS && last !== undefined && last.stream === item.stream && last.chunk.data.length < SMALL_CHUNK) {
+      const data = Buffer.concat([last.chunk.data, item.chunk.data]);
+      this.#queue[this.#queue.length - 1] = { ...item, chunk: { ...last.chunk, data } };
+    } else {
+      this.#queue.push(item);
+    }
+  }
+
+  #onOutputEnd(frame: Frame): void {
+    if (frame.payload.length !== END_SIZE) {
+      throw new HyprError('GUEST_PROTOCOL', 'the guest agent sent a malformed end of output');
+    }
+    this.#streams[streamIndex(frame.flags)].ended = true;
+    this.#wakeReader();
+  }
+
+  #tell(index: 0 | 1): void {
+    const stream = this.#streams[index];
+    const payload = Buffer.alloc(16);
+    payload.writeBigUInt64LE(BigInt(stream.acked), 0);
+    payload.writeBigUInt64LE(BigInt(stream.acked + OUTPUT_WINDOW), 8);
+    stream.told = stream.acked;
+    void this.#port.send(encodeFrame({ type: FRAME.window, channel: this.id, flags: index + 1, payload })).catch(() => {});
+  }
+
+  #acknowledge(taken: Queued): void {
+    const stream = this.#streams[taken.stream];
+    stream.acked = Math.max(stream.acked, taken.end);
+    if (stream.acked > stream.told && (this.#queue.length === 0 || stream.acked - stream.told >= OUTPUT_WINDOW / 4)) {
+      this.#tell(taken.stream);
+    }
+  }
+
+  /**
+   * Output in order of arrival. A chunk counts as kept when the next one is asked for. `until` says what
+   * ends it: both streams of a program, or the answer of a transfer.
+   */
+  async *output(until: 'streams' | 'answer'): AsyncGenerator<OutputChunk> {
+    for (;;) {
+      const next = this.#queue.shift();
+      if (next !== undefined) {
+        yield next.chunk;
+        this.#acknowledge(next);
+      } else if (until === 'streams' ? this.#streams[0].ended && this.#streams[1].ended : this.#outputOver) {
+        return;
+      } else if (this.#failure !== undefined) {
+        throw this.#failure;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wakeReader = resolve;
+        });
+      }
+    }
+  }
+
+  /** Sends stdin within the guest's window. Rejects with GUEST_EXEC when nobody reads it any more. */
+  async write(data: Uint8Array): Promise<void> {
+    for (let at = 0; at < data.length; ) {
+      if (this.#failure !== undefined) {
+        throw this.#failure;
+      }
+      if (this.#inputLimit === NO_LIMIT) {
+        throw new HyprError('GUEST_EXEC', 'the program does not read its input any more');
+      }
+      const room = Number(this.#inputLimit - this.#inputSent);
+      if (room > 0) {
+        const part = data.subarray(at, at + Math.min(room, MAX_TO_GUEST));
+        this.#inputSent += BigInt(part.length);
+        at += part.length;
+        await this.#port.send(encodeFrame({ type: FRAME.data, channel: this.id, payload: part }));
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wakeWriter = resolve;
+        });
+      }
+    }
+  }
+
+  /** After a re-attach the guest has counted input of earlier hosts too. */
+  resumeInput(sent: number): void {
+    this.#inputSent = BigInt(sent);
+  }
+
+  endInput(): Promise<void> {
+    return this.#port.send(encodeFrame({ type: FRAME.eof, channel: this.id }));
+  }
+}
+
+/** A program that did not start: docker's exit code for that, 126 or 127. */
+export class GuestExecError extends HyprError {
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string) {
+    super('GUEST_EXEC', message);
+    this.exitCode = exitCode;
+  }
+}
+
+const refusal = (status: number, text: string | undefined): HyprError =>
+  status === 126 || status === 127
+    ? new GuestExecError(status, text ?? 'the program could not be started')
+    : new HyprError('GUEST_REFUSED', text === undefined || text === '' ? 'the guest agent refused an order' : text);
+
+/** The exit fields of an answer, an event or an EXIT frame. */
+export const readExit = (fields: Fields): ProcessExit | undefined => {
+  const code = fields.int(10);
+  const signal = fields.int(11) ?? 0;
+  return code === undefined ? undefined : { code: code & 255, oomKilled: fields.int(12) === 1, ...(signal > 0 ? { signal } : {}) };
+};
+
+const streamIndex = (flags: number): 0 | 1 => {
+  if (flags !== 1 && flags !== 2) {
+    throw new HyprError('GUEST_PROTOCOL', `the guest agent sent output of stream ${flags}`);
+  }
+  return flags === 1 ? 0 : 1;
+};
+
+const newStream = (): StreamState => ({ expected: 0, acked: 0, told: 0, lost: 0, ended: false });
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+const defer = <T>(): Deferred<T> => {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: Error) => void = () => {};
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  // Whoever waits sees the rejection; nobody waiting is not an error.
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+};

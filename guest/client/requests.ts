@@ -1,0 +1,159 @@
+import { randomInt } from 'node:crypto';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { encodeFrame, type Fields, FLAG_MORE, FRAME, type Frame, MAX_ORDER, MAX_TO_GUEST } from '../protocol/protocol.ts';
+import type { Connection } from './connection.ts';
+import { Channel } from './process-channel.ts';
+
+/** Generous, because an emulated machine may be slow. */
+const ORDER_MS = 30_000;
+const TRANSFER_MS = 3_600_000;
+
+export interface Order {
+  readonly opcode: number;
+  readonly body?: Buffer;
+  /** A noun phrase for the error when the answer does not come. */
+  readonly what: string;
+  readonly ms?: number;
+  /** The guest may send output on the order's channel. */
+  readonly output?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The orders to one guest, each on a channel of its own until it is answered (docs/guest-protocol.md). */
+export class Orders {
+  readonly #connection: Connection;
+  readonly #channels = new Map<number, Channel>();
+  // A random beginning keeps late answers of an earlier connection apart from ours.
+  #nextId = randomInt(1, 0x7fff_ffff);
+  #sending: Promise<unknown> = Promise.resolve();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** A channel for one order; to be forgotten or dropped when its answer is no longer waited for. */
+  open(): Channel {
+    const channel = new Channel(this.#nextId, this.#connection);
+    this.#nextId = this.#nextId >= 0xffff_fff0 ? 1 : this.#nextId + 1;
+    this.#channels.set(channel.id, channel);
+    return channel;
+  }
+
+  forget(channel: Channel): void {
+    this.#channels.delete(channel.id);
+  }
+
+  /** Tells the guest that nobody listens to a channel any more. */
+  drop(channel: Channel): void {
+    this.forget(channel);
+    channel.fail(new HyprError('HYPR_CANCELLED', 'the transfer was cancelled'));
+    void this.#connection.send(encodeFrame({ type: FRAME.drop, channel: channel.id })).catch(() => {});
+  }
+
+  /** A short order; gives what the guest answers. Throws GUEST_REFUSED, HYPR_TIMEOUT. */
+  async ask(order: Order): Promise<Fields> {
+    const channel = this.open();
+    try {
+      return await this.finish(channel, order);
+    } finally {
+      this.forget(channel);
+    }
+  }
+
+  /** Sends an order on a channel of the caller's and waits for its answer; the channel stays. */
+  finish(channel: Channel, order: Order): Promise<Fields> {
+    return withDeadline({ ms: order.ms ?? ORDER_MS, what: order.what, signal: order.signal }, async () => {
+      await this.#sendOrder(channel.id, order);
+      if (order.output) {
+        channel.openOutput();
+      }
+      return channel.answer.promise;
+    });
+  }
+
+  /** The parts of a long order must not be mixed with those of another. */
+  #sendOrder(channel: number, order: Order): Promise<void> {
+    const head = Buffer.alloc(2);
+    head.writeUInt16LE(order.opcode);
+    const bytes = Buffer.concat([head, order.body ?? new Uint8Array(0)]);
+    if (bytes.length > MAX_ORDER) {
+      const text = `${order.what}: ${bytes.length} bytes are more than a guest takes at once (${MAX_ORDER})`;
+      return Promise.reject(new HyprError('GUEST_REFUSED', text));
+    }
+    const sending = this.#sending.then(async () => {
+      for (let at = 0; at < bytes.length; at += MAX_TO_GUEST) {
+        const more = at + MAX_TO_GUEST < bytes.length;
+        const payload = bytes.subarray(at, at + MAX_TO_GUEST);
+        await this.#connection.send(encodeFrame({ type: FRAME.order, channel, flags: more ? FLAG_MORE : 0, payload }));
+      }
+    });
+    this.#sending = sending.catch(() => {});
+    return sending;
+  }
+
+  /** An order with data for the guest. */
+  async upload(order: Order, data: AsyncIterable<Uint8Array>): Promise<void> {
+    const channel = this.open();
+    const answer = this.finish(channel, { ...order, ms: TRANSFER_MS });
+    try {
+      // The guest may refuse at any point: then what is left of the data goes nowhere.
+      await Promise.race([answer, sendAll(channel, data)]);
+      await answer;
+    } catch (error) {
+      // A write that nobody reads is only the consequence of a refusal: wait for the reason.
+      const unread = error instanceof HyprError && error.code === 'GUEST_EXEC';
+      const refusal = answer.then(
+        () => error,
+        (reason: unknown) => reason,
+      );
+      const reason = unread ? await Promise.race([refusal, soon(error)]) : error;
+      this.drop(channel);
+      throw reason;
+    } finally {
+      this.forget(channel);
+    }
+  }
+
+  /** An order whose answer is data. It ends in the guest when nobody reads any more. */
+  async *download(order: Order): AsyncGenerator<Uint8Array> {
+    const channel = this.open();
+    const onAbort = () => this.drop(channel);
+    try {
+      order.signal?.throwIfAborted();
+      order.signal?.addEventListener('abort', onAbort, { once: true });
+      const answer = this.finish(channel, { ...order, output: true, ms: TRANSFER_MS });
+      answer.catch(() => {});
+      for await (const chunk of channel.output('answer')) {
+        yield chunk.data;
+      }
+      await answer;
+    } finally {
+      order.signal?.removeEventListener('abort', onAbort);
+      this.drop(channel);
+    }
+  }
+
+  /** What the guest sends on a channel; nobody may be there for it any more. */
+  accept(frame: Frame): void {
+    this.#channels.get(frame.channel)?.accept(frame);
+  }
+
+  /** Nothing is answered any more. */
+  fail(error: Error): void {
+    for (const channel of this.#channels.values()) {
+      channel.fail(error);
+    }
+    this.#channels.clear();
+  }
+}
+
+const sendAll = async (channel: Channel, data: AsyncIterable<Uint8Array>): Promise<void> => {
+  for await (const chunk of data) {
+    await channel.write(chunk);
+  }
+  await channel.endInput();
+};
+
+const REFUSAL_WAIT_MS = 1000;
+const soon = <T>(value: T): Promise<T> => new Promise((resolve) => setTimeout(() => resolve(value), REFUSAL_WAIT_MS).unref());

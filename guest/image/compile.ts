@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { exists } from '../../base/host/files.ts';
+import { runProgram } from '../../base/host/process.ts';
+
+export interface CompileOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Where the C sources are; default: the folder of this module. */
+  readonly sources?: string;
+  /** An unpacked musl-dev package (`<dir>/usr/lib/x86_64-linux-musl`), used when there is no musl-gcc: a quarter of the size. */
+  readonly musl?: string;
+  /** An ordinary program on a unix socket instead of PID 1, for tests of the protocol. */
+  readonly hostTest?: boolean;
+}
+
+const FLAGS = ['-std=gnu11', '-D_GNU_SOURCE', '-Os', '-Wall', '-Wextra', '-fno-strict-aliasing', '-ffunction-sections', '-fdata-sections'];
+const LINK = ['-static', '-s', '-Wl,--gc-sections'];
+
+interface Compiler {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly after: readonly string[];
+}
+
+/**
+ * Compiles the guest agent into `outDir/kestrel-<hash of sources and flags>` (static, stripped) and gives
+ * its path; does nothing when that is there. Prefers musl-gcc, then the musl of the options, then gcc or cc with the
+ * static C library of the host. Throws TOOLCHAIN_MISSING without a compiler, TOOLCHAIN_FAILED with its last lines.
+ */
+export const compileKestrel = async (outDir: string, options: CompileOptions = {}): Promise<string> => {
+  const folder = options.sources ?? (await findSources());
+  const names = (await readdir(folder)).filter((name) => /\.[ch]$/.test(name) && !name.startsWith('fuzz_')).sort();
+  const define = options.hostTest ? ['-DKESTREL_HOST_TEST'] : [];
+  const hash = createHash('sha256').update(JSON.stringify([FLAGS, LINK, define, options.musl !== undefined]));
+  for (const name of names) {
+    hash.update(`${name}\0`).update(await readFile(join(folder, name)));
+  }
+  const out = join(outDir, `kestrel-${hash.digest('hex').slice(0, 16)}`);
+  if (await exists(out)) {
+    return out;
+  }
+  await mkdir(outDir, { recursive: true, mode: 0o700 });
+  const files = names.filter((name) => name.endsWith('.c')).map((name) => join(folder, name));
+  const aside = `${out}.${process.pid}.tmp`;
+  try {
+    await compile([...FLAGS, ...define, ...files], aside, options);
+    await rename(aside, out);
+  } finally {
+    await rm(aside, { force: true });
+  }
+  return out;
+};
+
+/** The folder of this module, or guest/ beside the folder of the bundle. */
+const findSources = async (): Promise<string> => {
+  for (const place of ['..', '../guest']) {
+    const folder = fileURLToPath(new URL(place, import.meta.url));
+    if (await exists(join(folder, 'kestrel.c'))) {
+      return folder;
+    }
+  }
+  throw new HyprError('TOOLCHAIN_MISSING', 'the sources of the guest agent are not where they should be', { hint: 'install hypr again' });
+};
+
+const compile = async (args: readonly string[], out: string, options: CompileOptions): Promise<void> => {
+  let failure: HyprError | undefined;
+  for (const compiler of compilers(options)) {
+    try {
+      const all = [...compiler.args, ...args, ...LINK, '-o', out, ...compiler.after];
+      const result = await runProgram(compiler.file, all, { timeout: 120_000, ...(options.signal ? { signal: options.signal } : {}) });
+      if (result.code === 0) {
+        return;
+      }
+      const details = result.stderr.trim().split('\n').slice(-12);
+      failure ??= new HyprError('TOOLCHAIN_FAILED', `${compiler.file} could not compile the guest agent`, { details });
+    } catch (error) {
+      // EACCES too: a folder in PATH that this user may not enter makes a missing program look forbidden.
+      if (!isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) {
+        throw error;
+      }
+    }
+  }
+  throw (
+    failure ??
+    new HyprError('TOOLCHAIN_MISSING', 'there is no C compiler for the guest agent', {
+      hint: 'install musl-gcc (package musl-tools), or gcc with the static C library (package libc6-dev)',
+    })
+  );
+};
+
+const compilers = (options: CompileOptions): Compiler[] => [
+  {
+    file: 'musl-gcc',
+    args: ['-idirafter', '/usr/include', '-idirafter', `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`],
+    after: [],
+  },
+  ...(options.musl === undefined ? [] : [muslCompiler(options.musl)]),
+  { file: 'gcc', args: [], after: [] },
+  { file: 'cc', args: [], after: [] },
+];
+
+/** gcc with another C library: its headers first, the kernel's headers of the host last. */
+const muslCompiler = (prefix: string): Compiler => {
+  const triple = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+  const include = join(prefix, `usr/include/${triple}-linux-musl`);
+  const lib = join(prefix, `usr/lib/${triple}-linux-musl`);
+  return {
+    file: 'gcc',
+    args: [
+      ...['-nostdinc', '-isystem', include, '-idirafter', '/usr/include', '-idirafter', `/usr/include/${triple}-linux-gnu`],
+      ...['-nostdlib', '-fno-stack-protector', join(lib, 'crt1.o'), join(lib, 'crti.o')],
+    ],
+    after: [`-L${lib}`, '-Wl,--start-group', '-lc', '-lgcc', '-Wl,--end-group', join(lib, 'crtn.o')],
+  };
+};

@@ -1,0 +1,438 @@
+import { describe, expect, test } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
+import type { BuildEvent } from '../../../engine/model/types.ts';
+import { fakeContext, fakeProject, run } from '../support/fake-context.ts';
+import { log, NOW, replica } from '../support/fake-engine.ts';
+
+describe('parsing and errors', () => {
+  test.each([
+    ['unknown flag', 'ps --quite', "unknown option '--quite'", 'did you mean --quiet?'],
+    ['unknown command', 'pss', "unknown command 'pss'", 'did you mean ps?'],
+    ['unknown word', 'pull --policy sometimes', '--policy does not know "sometimes"', 'use one of: missing, always'],
+    ['missing value', 'logs --tail', "option '-n, --tail' argument missing", ''],
+    ['missing argument', 'exec web', 'hypr exec needs at least 2 arguments', 'usage: hypr exec [OPTIONS] SERVICE COMMAND [ARGS...]'],
+    ['number wanted', 'stop -t soon', '--timeout wants a whole number, not "soon"', ''],
+    ['unknown service', 'stop wbe', 'no such service: wbe', 'did you mean web?'],
+    ['contradiction', 'up --build --no-build', '--build and --no-build cannot be given together', ''],
+  ])('%s ends with 1 and says what is wrong', async (_, line, message, hint) => {
+    const context = fakeContext();
+    expect(await run(context, line.startsWith('pull') ? `compose ${line}` : line)).toBe(1);
+    expect(context.stderr.text).toContain(message);
+    expect(context.stderr.text).toContain(hint);
+    expect(context.stdout.text).toBe('');
+  });
+
+  test('global flags count before and after the command', async () => {
+    const context = fakeContext();
+    await run(context, '-f a.yaml --profile one compose -f b.yaml up -d -f c.yaml --profile two -p shop2 --env-file x.env');
+    expect(context.loaded[0]).toMatchObject({
+      files: ['a.yaml', 'b.yaml', 'c.yaml'],
+      profiles: ['one', 'two'],
+      projectName: 'shop2',
+      envFiles: ['x.env'],
+    });
+  });
+
+  test("Go's forms of flags are understood", async () => {
+    const context = fakeContext();
+    context.fake.replicas = [replica({ service: 'web' })];
+    expect(await run(context, 'logs -n=5 --follow=false --timestamps=true web')).toBe(0);
+    expect(context.fake.call('logs')?.args[0]).toMatchObject({ tail: 5, follow: false, services: ['web'] });
+    expect(await run(context, 'up --build=maybe')).toBe(1);
+    expect(context.stderr.text).toContain('--build is true or false, not "maybe"');
+  });
+
+  test('arguments after the service belong to the program', async () => {
+    const context = fakeContext();
+    await run(context, 'exec -T -e A=1 -u app -w /srv web ls -l --all=false -f x');
+    expect(context.fake.call('exec')?.args[0]).toMatchObject({
+      service: 'web',
+      args: ['ls', '-l', '--all=false', '-f', 'x'],
+      env: ['A=1'],
+      user: 'app',
+      workdir: '/srv',
+      tty: false,
+    });
+  });
+
+  test.each([
+    ['network create --subnet 10.0.0.0/24 x', 'networks:'],
+    ['network rm x', 'hypr down'],
+    ['network connect shop_default web', 'run up'],
+    ['network capture -w x.pcap', 'tcpdump'],
+    ['dns status', 'hypr port SERVICE PORT'],
+    ['proxy', 'hypr port SERVICE PORT'],
+    ['gpu list', 'processor'],
+    ['serve --port 41000', 'unix socket'],
+    ['container ls', 'hypr ps'],
+    ['container logs web', 'hypr logs'],
+    ['info', 'hypr doctor'],
+  ])('hypr %s is not there, and says what is', async (line, instead) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(1);
+    expect(context.stderr.text).toMatch(/is not supported: .*HYPR_UNSUPPORTED/);
+    expect(context.stderr.text).toContain(instead);
+  });
+
+  test('flags without a meaning are warned about, flags that would mislead are refused', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'compose build --provenance=false --builder x')).toBe(0);
+    expect(context.stderr.text).toContain('warning: --builder has no effect');
+    expect(context.stderr.text).not.toContain('--provenance');
+    expect(await run(context, 'up --watch -d')).toBe(1);
+    expect(context.stderr.text).toContain('--watch is not supported');
+    expect(await run(context, 'down --dry-run')).toBe(1);
+    expect(context.fake.call('down')).toBeUndefined();
+  });
+
+  test.each(['alpha viz'])('%s is refused with the reason', async (line) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(1);
+    expect(context.stderr.text).toMatch(/is not supported: .*HYPR_UNSUPPORTED/);
+    expect(context.fake.opened).toBe(0);
+  });
+
+  test('--progress json makes errors JSON', async () => {
+    const context = fakeContext({ project: new HyprError('COMPOSE_NOT_FOUND', 'no Compose file') });
+    expect(await run(context, '--progress json up -d')).toBe(1);
+    expect(JSON.parse(context.stderr.text)).toEqual({ error: true, message: 'no Compose file', code: 'COMPOSE_NOT_FOUND' });
+  });
+
+  test.each(['--help', 'help', 'compose --help', ''])('hypr %s prints help with examples first', async (line) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(0);
+    expect(context.stdout.text).toContain('Usage:\n');
+    expect(context.stderr.text).toBe('');
+  });
+
+  test('help of a command leads with examples', async () => {
+    const context = fakeContext();
+    await run(context, 'up --help');
+    const again = fakeContext();
+    await run(again, 'help up');
+    expect(again.stdout.text).toBe(context.stdout.text);
+    expect(context.stdout.text.indexOf('Examples:')).toBeGreaterThan(0);
+    expect(context.stdout.text.indexOf('Examples:')).toBeLessThan(context.stdout.text.indexOf('Options:'));
+  });
+
+  test('an interrupt ends with 130', async () => {
+    const context = fakeContext();
+    context.fake.onUp = async () => {
+      context.interrupts.fire();
+      context.interrupts.signal.throwIfAborted();
+    };
+    expect(await run(context, 'up -d')).toBe(130);
+    expect(context.fake.closed).toBe(1);
+  });
+});
+
+describe('which stack is meant', () => {
+  test('-p needs no file', async () => {
+    const context = fakeContext({ project: new HyprError('COMPOSE_NOT_FOUND', 'no Compose file') });
+    expect(await run(context, '-p other ps')).toBe(0);
+    expect(context.loaded).toEqual([]);
+  });
+
+  test('COMPOSE_PROJECT_NAME helps when there is no file, and not when the file is broken', async () => {
+    const env = { COMPOSE_PROJECT_NAME: 'other' };
+    expect(await run(fakeContext({ env, project: new HyprError('COMPOSE_NOT_FOUND', 'none') }), 'ps')).toBe(0);
+    expect(await run(fakeContext({ env, project: new HyprError('COMPOSE_SYNTAX', 'broken') }), 'ps')).toBe(1);
+  });
+
+  test('a name that cannot be one is refused', async () => {
+    const context = fakeContext();
+    expect(await run(context, '-p ../x down')).toBe(1);
+    expect(context.stderr.text).toContain('cannot be the name of a stack');
+  });
+});
+
+describe('ps', () => {
+  const replicas = [
+    replica({
+      service: 'web',
+      health: 'healthy',
+      command: ['nginx', '-g', 'daemon off;'],
+      ports: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8080, port: 80 }],
+      exposed: ['443/tcp'],
+      labels: { a: '1' },
+    }),
+    replica({ service: 'db', state: 'exited', exitCode: 3, finishedAt: NOW - 3000 }),
+  ];
+
+  test('table, column for column', async () => {
+    const context = fakeContext();
+    context.fake.replicas = replicas;
+    expect(await run(context, 'ps -a')).toBe(0);
+    expect(context.stdout.text).toBe(
+      [
+        'NAME         IMAGE     COMMAND                  SERVICE   CREATED         STATUS                     PORTS',
+        'shop-db-1    db:1      "run db"                 db        4 seconds ago   Exited (3) 3 seconds ago   ',
+        `shop-web-1   web:1     "nginx -g 'daemon of…"   web       4 seconds ago   Up 2 seconds (healthy)     443/tcp, 127.0.0.1:8080->80/tcp`,
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('only running ones unless asked', async () => {
+    const context = fakeContext();
+    context.fake.replicas = replicas;
+    await run(context, "ps --format '{{.Name}} {{.State}}'");
+    await run(context, 'ps --status exited --services');
+    await run(context, 'ps -q');
+    expect(context.stdout.text).toBe(`shop-web-1 running\ndb\n${replicas[0]?.id}\n`);
+  });
+
+  test('json is one object per line with the keys of docker compose', async () => {
+    const context = fakeContext();
+    context.fake.replicas = replicas;
+    await run(context, 'ps -a --format json');
+    const rows = context.stdout.text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(rows).toHaveLength(2);
+    expect(Object.keys(rows[1])).toEqual(
+      'Addresses Command CreatedAt ExitCode Health ID Image Labels LocalVolumes Mounts Name Names Networks Ports Project Publishers RunningFor Service Size State Status'.split(
+        ' ',
+      ),
+    );
+    expect(rows[1]).toMatchObject({ Health: 'healthy', State: 'running', Service: 'web', Labels: 'a=1', Project: 'shop' });
+    expect(rows[1].Addresses).toBe('shop_default=192.168.127.3');
+    expect(rows[1].Publishers[0]).toEqual({ URL: '127.0.0.1', TargetPort: 80, PublishedPort: 8080, Protocol: 'tcp' });
+    expect(rows[0]).toMatchObject({ ExitCode: 3, Publishers: [] });
+  });
+});
+
+describe('logs', () => {
+  test('prefixes line up; escape sequences that steer the terminal are gone', async () => {
+    const context = fakeContext();
+    context.fake.replicas = [replica({ service: 'web' }), replica({ service: 'database' })];
+    context.fake.records = [log('web', 'hello'), log('database', '\u001b]0;title\u0007\u001b[31mred\u001b[2J')];
+    expect(await run(context, 'logs')).toBe(0);
+    expect(context.stdout.text).toBe('web-1       | hello\ndatabase-1  | \u001b[31mred\u001b[0m\n');
+  });
+
+  test('times, no prefix, since', async () => {
+    const context = fakeContext();
+    context.fake.replicas = [replica({ service: 'web' })];
+    context.fake.records = [log('web', 'hello')];
+    await run(context, 'logs -t --no-log-prefix --since 10m --until 2026-01-02T03:00:00Z -n 3');
+    expect(context.stdout.text).toBe('2026-01-02T03:04:05.000000000Z hello\n');
+    expect(context.fake.call('logs')?.args[0]).toMatchObject({ since: NOW - 600_000, until: Date.UTC(2026, 0, 2, 3), tail: 3 });
+  });
+});
+
+describe('exec', () => {
+  test('passes bytes and the exit code on', async () => {
+    const context = fakeContext();
+    context.fake.exitCode = 7;
+    context.fake.execOutput = [
+      { stream: 'stdout', data: Buffer.from('out\u001b[2J') },
+      { stream: 'stderr', data: Buffer.from('err') },
+    ];
+    context.stdin.end('input');
+    expect(await run(context, 'exec web cat')).toBe(7);
+    expect(context.stdout.text).toBe('out\u001b[2J');
+    expect(context.stderr.text).toBe('err');
+    expect(context.stdin.rawModes).toEqual([]);
+    expect(context.fake.call('closeExec')).toBeDefined();
+  });
+
+  test('a terminal becomes raw and is given back', async () => {
+    const context = fakeContext();
+    context.stdin.isTTY = true;
+    context.stdout.isTTY = true;
+    expect(await run(context, 'exec web sh')).toBe(0);
+    expect(context.stdin.rawModes).toEqual([true, false]);
+    expect(context.fake.call('exec')?.args[0]).toMatchObject({ tty: true, size: { columns: 80, rows: 24 } });
+  });
+});
+
+describe('other commands', () => {
+  test('up -d passes its flags on', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'up -d --scale web=3 --force-recreate -t 5 --pull always web')).toBe(0);
+    expect(context.fake.call('up')?.args[1]).toMatchObject({
+      services: ['web'],
+      scale: { web: 3 },
+      forceRecreate: true,
+      timeout: 5,
+      pull: 'always',
+    });
+    expect(context.loaded[0]?.services).toEqual(['web']);
+    expect(context.stdout.text).toBe('');
+  });
+
+  test('plain progress goes to stderr, one line per change', async () => {
+    const context = fakeContext();
+    context.fake.onUp = async (onEvent) => {
+      for (const text of ['Creating', 'Creating', 'Created']) {
+        onEvent({
+          type: 'progress',
+          time: NOW,
+          progress: { id: 'Container shop-web-1', status: text === 'Created' ? 'done' : 'working', text },
+        });
+      }
+      onEvent({ type: 'warning', time: NOW, message: 'careful' });
+    };
+    await run(context, 'up -d');
+    expect(context.stderr.text).toBe(' Container shop-web-1 Creating\n Container shop-web-1 Created\nwarning: careful\n');
+  });
+
+  const builds = (context: ReturnType<typeof fakeContext>): void => {
+    const image = (id: string, text: string, parentId?: string) =>
+      ({
+        type: 'progress',
+        time: NOW,
+        progress: { id, status: 'working', text, ...(parentId ? { parentId } : {}) },
+      }) as const;
+    const build = (event: BuildEvent) => ({ type: 'build', time: NOW, service: 'web', event }) as const;
+    context.fake.onUp = async (onEvent) => {
+      onEvent(image('Image db', 'Pulling'));
+      onEvent(image('ab12', 'Downloading', 'Image db'));
+      onEvent(image('Image shop-web', 'Building'));
+      onEvent(build({ type: 'vertex', id: 1, name: '[build 2/3] RUN make', state: 'started', time: NOW }));
+      onEvent(build({ type: 'log', id: 1, stream: 'stdout', text: 'cc a.c\n', time: NOW + 1500 }));
+      onEvent(build({ type: 'vertex', id: 1, name: '[build 2/3] RUN make', state: 'done', time: NOW + 2000, duration: 2000 }));
+      onEvent(build({ type: 'vertex', id: 2, name: '[3/3] COPY a b', state: 'cached', time: NOW }));
+      onEvent(build({ type: 'vertex', id: 3, name: 'one', state: 'started', time: NOW }));
+      onEvent(build({ type: 'vertex', id: 4, name: 'beside it', state: 'started', time: NOW }));
+      onEvent(build({ type: 'warning', message: 'Rule: odd', file: 'Dockerfile', line: 3 }));
+      onEvent(image('Image shop-web', 'Built'));
+    };
+  };
+  const rows = ' Image db Pulling\n ab12 Downloading\n';
+  const steps =
+    '#1 [web build 2/3] RUN make\n#1 1.500 cc a.c\n#1 DONE 2.0s\n\n#2 [web 3/3] COPY a b\n#2 CACHED\n\n#3 [web] one\n\n#4 [web] beside it\n';
+  const warned = '\n 1 warning found:\n - [web] Rule: odd (line 3)\n';
+
+  test.each([
+    ['up -d --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
+    ['create --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
+    ['up -d --build --quiet-pull', ` Image db Pulling\n Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
+    ['up -d --build --quiet-build', `${rows} Image shop-web Building\n Image shop-web Built\n`],
+    ['--progress quiet up -d --build', ''],
+  ])('%s without a terminal shows the steps of builds', async (line, shown) => {
+    const context = fakeContext();
+    builds(context);
+    expect(await run(context, line)).toBe(0);
+    expect(context.stderr.text).toBe(shown);
+  });
+
+  test('in the picture of a terminal builds are one row each, and their warnings come after it', async () => {
+    const context = fakeContext();
+    builds(context);
+    await run(context, '--progress tty up -d --build');
+    expect(context.stderr.text).not.toContain('RUN make');
+    expect(context.stderr.text.endsWith(warned)).toBe(true);
+  });
+
+  test('dry run prints the plan and starts nothing', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'up --dry-run')).toBe(0);
+    expect(context.stdout.text).toBe('create shop-web-1\n');
+    expect(context.fake.call('up')).toBeUndefined();
+  });
+
+  test.each([
+    ...['up -d', 'create', 'scale web=2', 'compose run web', 'watch', 'compose build'].map((line) => [line, true] as const),
+    ...['ps', 'down', 'stop', 'compose pull', 'compose push', 'logs', 'compose images'].map((line) => [line, undefined] as const),
+  ])('%s loads the model of what may be built: %s', async (line, builds) => {
+    const context = fakeContext();
+    await run(context, line);
+    expect(context.loaded.map((options) => options.builds)).toEqual([builds]);
+  });
+
+  test('verbs', async () => {
+    const context = fakeContext();
+    await run(context, 'restart -t 3 --no-deps web');
+    await run(context, 'kill -s HUP db');
+    await run(context, 'pause');
+    expect(context.fake.call('restart')?.args[1]).toMatchObject({ timeout: 3, noDeps: true, services: ['web'] });
+    expect(context.fake.call('kill')?.args[1]).toMatchObject({ signal: 'HUP', services: ['db'] });
+    expect(context.fake.call('pause')?.args[1]).toMatchObject({ services: [] });
+    expect(context.fake.closed).toBe(3);
+  });
+
+  test('rm asks, and without a terminal insists on --force', async () => {
+    const context = fakeContext();
+    context.fake.replicas = [replica({ service: 'web', state: 'exited' })];
+    expect(await run(context, 'rm')).toBe(1);
+    expect(context.fake.call('rm')).toBeUndefined();
+    expect(await run(context, 'rm -f')).toBe(0);
+    expect(context.fake.call('rm')).toBeDefined();
+    context.fake.replicas = [replica({ service: 'web' })];
+    await run(context, 'rm -f');
+    expect(context.stderr.text).toContain('No stopped containers');
+  });
+
+  test('down -v says on a terminal what is lost', async () => {
+    const context = fakeContext({ project: fakeProject({ volumes: { data: { name: 'shop_data' }, ext: { name: 'x', external: true } } }) });
+    context.stderr.isTTY = true;
+    expect(await run(context, 'down -v --rmi local --remove-orphans')).toBe(0);
+    expect(context.stderr.text).toBe('Removing volumes with their data: shop_data\n');
+    expect(context.fake.call('down')?.args[1]).toMatchObject({ volumes: true, removeImages: 'local', removeOrphans: true });
+  });
+
+  test('port', async () => {
+    const context = fakeContext();
+    context.fake.replicas = [replica({ service: 'web', ports: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8080, port: 80 }] })];
+    expect(await run(context, 'port web 80')).toBe(0);
+    expect(context.stdout.text).toBe('127.0.0.1:8080\n');
+    expect(await run(context, 'port web 81')).toBe(1);
+    expect(context.stderr.text).toContain('no port 81/tcp for shop-web-1: 127.0.0.1:8080->80/tcp');
+  });
+
+  test('wait exits with the code of the service', async () => {
+    const context = fakeContext();
+    context.fake.exitCode = 143;
+    expect(await run(context, 'wait web --down-project')).toBe(143);
+    expect(context.fake.call('down')).toBeDefined();
+  });
+
+  test('ls', async () => {
+    const context = fakeContext();
+    await run(context, 'ls');
+    await run(context, 'ls --format json --filter name=^bl');
+    expect(context.stdout.text).toBe(
+      [
+        'NAME                STATUS                  CONFIG FILES',
+        'blog                exited(1), running(2)   /blog/a.yaml,/blog/b.yaml',
+        'shop                running(2)              /shop/compose.yaml',
+        '[{"Name":"blog","Status":"exited(1), running(2)","ConfigFiles":"/blog/a.yaml,/blog/b.yaml"}]',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('config gives the flags on by name and loads no engine', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'config --format json --no-interpolate --hash=web web')).toBe(0);
+    expect(context.configs).toEqual([{ flags: { format: 'json', 'no-interpolate': true, hash: 'web' }, services: ['web'] }]);
+    expect(context.stdout.text).toBe('name: shop\n');
+    expect(context.fake.opened).toBe(0);
+  });
+
+  test('version', async () => {
+    const context = fakeContext();
+    await run(context, 'version --short');
+    await run(context, '--version');
+    await run(context, 'compose version');
+    await run(context, 'compose version -f json');
+    expect(context.stdout.text).toMatch(
+      /^(\d+\.\d+\.\d+)\nhypr version \1\nDocker Compose version v5\.\d+\.\d+\+hypr\.\1\n\{"version":"v5\.\d+\.\d+\+hypr\.\1"\}\n$/,
+    );
+  });
+
+  test('doctor hides the home folder and fails when something is broken', async () => {
+    const context = fakeContext();
+    context.fake.checks = [
+      { id: 'kvm', title: 'KVM', status: 'warn', detail: 'not usable', fix: 'nothing' },
+      { id: 'disk', title: 'Disk', status: 'ok', detail: '/home/ann/.hypr has room' },
+    ];
+    expect(await run(context, 'doctor')).toBe(0);
+    expect(context.stdout.text).toBe('⚠ KVM: not usable\n    fix: nothing\n✔ Disk: ~/.hypr has room\n');
+    context.fake.checks = [{ id: 'x', title: 'X', status: 'fail', detail: '' }];
+    expect(await run(context, 'doctor --format json')).toBe(1);
+  });
+});

@@ -1,0 +1,191 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { homePaths } from '../../../base/paths.ts';
+import type { Service } from '../../../compose/model/model.ts';
+import { openObjects } from '../../../engine/client/objects.ts';
+import { openTestStack, shopOf } from '../../engine/support/stack.ts';
+import { fakeContext, run } from '../support/fake-context.ts';
+
+const DB: Service = {
+  volumes: [{ type: 'volume', source: 'data', target: '/data' }],
+  healthcheck: { test: ['CMD', 'ok'] },
+  environment: { A: 'one' },
+  labels: { tier: 'low' },
+  ports: [{ target: 5432, published: '15432' }],
+  expose: ['9000'],
+};
+
+/** A stack that is up, on the fake host, and the CLI over its database. */
+const openShop = async () => {
+  const stack = openTestStack();
+  const volumes = { data: { name: 'shop_data', labels: { team: 'a' } } };
+  await stack.up(shopOf(stack, { db: DB, web: {} }, { volumes }));
+  const paths = homePaths(join(stack.dir, 'home'));
+  const type = async (line: string) => {
+    const context = fakeContext({ engine: { openObjects: async () => openObjects(paths) } });
+    const code = await run(context, line);
+    return { code, out: context.stdout.text, err: context.stderr.text };
+  };
+  return { stack, type, paths };
+};
+
+describe('volume', () => {
+  test('ls: docker’s table, names, JSON, templates, filters', async () => {
+    const { type } = await openShop();
+    await type('volume create --label team=b spare');
+    expect((await type('volume ls')).out).toBe('DRIVER    VOLUME NAME\nlocal     shop_data\nlocal     spare\n');
+    expect((await type('volume list -q')).out).toBe('shop_data\nspare\n');
+    expect((await type('volume ls -q --filter dangling=true')).out).toBe('spare\n');
+    expect((await type('volume ls -q --filter label=team=a')).out).toBe('shop_data\n');
+    expect((await type('volume ls -q --filter label=com.docker.compose.project=shop')).out).toBe('shop_data\n');
+    expect((await type('volume ls -q --filter name=sp --filter name=x')).out).toBe('spare\n');
+    expect((await type('volume ls --filter size=3')).err).toContain('--filter does not know "size=3"');
+    expect((await type('volume ls --filter dangling=perhaps')).err).toContain('neither true nor false');
+    const [first] = (await type('volume ls --format json')).out.split('\n');
+    expect(JSON.parse(first ?? '')).toMatchObject({ Name: 'shop_data', Driver: 'local', Scope: 'local', Links: '1' });
+    expect((await type("volume ls --format '{{.Name}}'")).out).toBe('shop_data\nspare\n');
+  });
+
+  test('inspect tells where it is and who has it, and what is not there afterwards', async () => {
+    const { type, paths } = await openShop();
+    const { code, out, err } = await type('volume inspect shop_data nothing');
+    expect(code).toBe(1);
+    expect(err).toContain('there is no volume nothing');
+    expect(JSON.parse(out)).toEqual([
+      {
+        CreatedAt: expect.stringMatching(/^\d{4}-.*Z$/),
+        Driver: 'local',
+        Labels: { team: 'a', 'com.docker.compose.project': 'shop', 'com.docker.compose.volume': 'data' },
+        Mountpoint: join(paths.volumes, 'shop_data', 'data.ext4'),
+        Name: 'shop_data',
+        Options: null,
+        Scope: 'local',
+        UsedBy: ['shop-db-1'],
+      },
+    ]);
+  });
+
+  test('rm leaves one that a replica has, running or not, and removes the others with their data', async () => {
+    const { type, stack, paths } = await openShop();
+    await type('volume create spare');
+    expect(existsSync(join(paths.volumes, 'spare', 'data'))).toBe(true);
+    await stack.verb('stop');
+    const { code, out, err } = await type('volume rm shop_data spare');
+    expect([code, out]).toEqual([1, 'spare\n']);
+    expect(err).toContain('volume shop_data is used by shop-db-1 of the stack shop, which is exited');
+    expect(existsSync(join(paths.volumes, 'spare'))).toBe(false);
+    expect((await type('volume rm spare')).err).toContain('there is no volume spare');
+    expect((await type('volume rm -f spare')).code).toBe(0);
+    await stack.down();
+    expect(await type('volume rm shop_data')).toEqual({ code: 0, out: 'shop_data\n', err: '' });
+    expect(existsSync(join(paths.volumes, 'shop_data'))).toBe(false);
+  });
+
+  test('one that was made by hand is the external volume of a stack, which does not remove it', async () => {
+    const { type, stack } = await openShop();
+    expect((await type('volume create kept')).out).toBe('kept\n');
+    expect((await type('volume create kept')).code).toBe(0);
+    const volumes = { kept: { name: 'kept', external: true } };
+    await stack.up(shopOf(stack, { web: { volumes: [{ type: 'volume', source: 'kept', target: '/k' }] } }, { volumes }));
+    expect((await type('volume rm kept')).err).toContain('is used by shop-web-1');
+    await stack.down({ volumes: true });
+    expect((await type('volume ls -q')).out).toContain('kept\n');
+  });
+
+  test.each([
+    ['volume create ../x', 'volume name "../x" is not valid'],
+    ['volume create', 'a volume needs a name'],
+    ['volume create -d nfs x', 'docker plug-ins are not loaded'],
+    ['volume create -o type=nfs x', 'driver_opts'],
+    ['volume prune', 'hypr volume prune --force'],
+  ])('%s is refused', async (line, why) => {
+    const { type } = await openShop();
+    const { code, err } = await type(line);
+    expect(code).toBe(1);
+    expect(err).toContain(why);
+  });
+
+  test('prune takes what no replica has, with -a only', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'volume prune -f')).toBe(0);
+    expect(context.stdout.text).toBe('Total reclaimed space: 1.2MB\n');
+    const all = fakeContext();
+    expect(await run(all, 'volume prune -a -f')).toBe(0);
+    expect(all.stdout.text).toBe('Deleted Volumes:\nold_data\n\nTotal reclaimed space: 3.2MB\n');
+    const { type, stack } = await openShop();
+    await type('volume create spare');
+    expect((await openObjects(homePaths(join(stack.dir, 'home'))).pruneVolumes()).names).toEqual(['spare']);
+  });
+});
+
+describe('network', () => {
+  test('ls and inspect', async () => {
+    const { type } = await openShop();
+    const { out } = await type('network ls');
+    expect(out).toMatch(/^NETWORK ID {5}NAME {11}DRIVER {4}SCOPE\n[0-9a-f]{12} {3}shop_default {3}bridge {4}local\n$/);
+    const id = (await type('network ls -q --no-trunc')).out.trim();
+    expect(id).toMatch(/^[0-9a-f]{64}$/);
+    const [network] = JSON.parse((await type(`network inspect ${id.slice(0, 12)}`)).out);
+    expect(network).toMatchObject({
+      Name: 'shop_default',
+      Id: id,
+      Driver: 'gvproxy',
+      Scope: 'local',
+      Internal: false,
+      Labels: { 'com.docker.compose.project': 'shop', 'com.docker.compose.network': 'default' },
+    });
+    expect(network.IPAM.Config).toEqual([{ Subnet: '192.168.127.0/24', Gateway: '192.168.127.1' }]);
+    const members = Object.values(network.Containers) as Array<{ Name: string; IPv4Address: string }>;
+    expect(members.map(({ Name }) => Name).sort()).toEqual(['shop-db-1', 'shop-web-1']);
+    // Whoever boots first has the first: both do at the same time.
+    expect(members.map(({ IPv4Address }) => IPv4Address).sort()).toEqual(['192.168.127.3/24', '192.168.127.4/24']);
+    expect((await type('network inspect bridge')).err).toContain('there is no network bridge');
+  });
+});
+
+describe('inspect', () => {
+  test('a replica with docker’s keys', async () => {
+    const { type, stack } = await openShop();
+    const [db] = JSON.parse((await type('inspect shop-db-1')).out);
+    const row = stack.row('shop-db-1');
+    expect(db).toMatchObject({
+      Id: row.id,
+      Name: '/shop-db-1',
+      Image: row.imageId,
+      State: { Status: 'running', Running: true, ExitCode: 0, Health: { Status: expect.stringMatching(/starting|healthy/) } },
+      Mounts: [{ Type: 'volume', Name: 'shop_data', Destination: '/data', RW: true }],
+      Config: { Labels: { tier: 'low', 'com.docker.compose.service': 'db' }, StopSignal: 'SIGTERM', ExposedPorts: { '9000/tcp': {} } },
+    });
+    expect(db.Config.Env).toContain('A=one');
+    expect(db.NetworkSettings.Ports).toEqual({ '9000/tcp': null, '5432/tcp': [{ HostIp: '127.0.0.1', HostPort: '15432' }] });
+    expect(db.NetworkSettings.Networks.shop_default).toMatchObject({
+      IPAddress: expect.stringMatching(/^192\.168\.127\.[34]$/),
+      IPPrefixLen: 24,
+      Aliases: ['db'],
+    });
+  });
+
+  test.each([
+    ["'{{.State.Status}}'", 'running\n'],
+    ["'{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'", expect.stringMatching(/^192\.168\.127\.[34]\n$/)],
+    ['\'{{(index (index .NetworkSettings.Ports "5432/tcp") 0).HostPort}}\'', '15432\n'],
+    ['\'{{index .Config.Labels "com.docker.compose.project"}}\'', 'shop\n'],
+    ["'{{json .Mounts}}'", expect.stringContaining('"Name":"shop_data"')],
+  ])('-f %s', async (template, text) => {
+    const { type } = await openShop();
+    expect((await type(`inspect -f ${template} shop-db-1`)).out).toEqual(text);
+  });
+
+  test('by the beginning of an id, of any kind, or of one', async () => {
+    const { type, stack } = await openShop();
+    const { id } = stack.row('shop-web-1');
+    expect((await type(`container inspect -f '{{.Name}}' ${id.slice(0, 12)}`)).out).toBe('/shop-web-1\n');
+    expect((await type('inspect -f {{.Name}} shop_data')).out).toBe('shop_data\n');
+    expect((await type('inspect --type network -f {{.Driver}} shop_default')).out).toBe('gvproxy\n');
+    const { code, out, err } = await type('inspect --type volume shop-db-1');
+    expect([code, out]).toEqual([1, '[]\n']);
+    expect(err).toContain('there is no volume shop-db-1');
+    expect((await type('inspect --type pod x')).err).toContain('--type does not know "pod"');
+  });
+});

@@ -1,0 +1,163 @@
+import { describe, expect, test } from 'vitest';
+import { errorFromJson, HyprError } from '../../../base/errors.ts';
+import { DetachKeys } from '../../../cli/core/detach-keys.ts';
+import { runCli } from '../../../cli/entry/run.ts';
+import type { Project } from '../../../compose/model/model.ts';
+import { type FakeContext, fakeContext, fakeProject } from '../support/fake-context.ts';
+
+const run = (context: FakeContext, line: string): Promise<number> => runCli(line.split(' '), context);
+
+describe('compose run', () => {
+  test('flags, service and program', async () => {
+    const context = fakeContext();
+    context.fake.exitCode = 3;
+    const line =
+      'compose run --rm -T -e A=1 -e HOME_TOWN -v ./src:/srv:ro -v cache:/c -p 127.0.0.1:81:80 -u app -w /srv -l k=v --cap-add SYS_PTRACE --name job web ls -l --rm';
+    expect(await run(context, line)).toBe(3);
+    const [, options] = context.fake.call('run')?.args ?? [];
+    expect(options).toMatchObject({
+      service: 'web',
+      name: 'job',
+      args: ['ls', '-l', '--rm'],
+      env: { A: '1' },
+      labels: { k: 'v' },
+      volumes: [
+        { type: 'bind', source: `${context.cwd}/src`, target: '/srv', read_only: true },
+        { type: 'volume', source: 'cache', target: '/c' },
+      ],
+      ports: [{ host_ip: '127.0.0.1', published: '81', target: 80, protocol: 'tcp' }],
+      user: 'app',
+      workdir: '/srv',
+      capAdd: ['SYS_PTRACE'],
+      tty: false,
+      stdin: true,
+      remove: 'replica',
+      detach: false,
+    });
+  });
+
+  test('-d prints the id', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'compose run -d web')).toBe(0);
+    expect(context.stdout.text).toBe(`${'f'.repeat(64)}\n`);
+  });
+
+  test.each([
+    ['compose run nope', 'no such service: nope'],
+    ['compose run -P -p 80 web', 'cannot be given together'],
+    ['compose run -p 99999 web', 'above 65535'],
+    ['compose run', 'needs an argument'],
+  ])('%s: %s', async (line, message) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(1);
+    expect(context.stderr.text).toContain(message);
+    expect(context.fake.call('run')).toBeUndefined();
+  });
+});
+
+describe('run IMAGE', () => {
+  test('a stack of one, made for it', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'run --rm -e A=1 --name job --memory 1g --network none busybox echo hi')).toBe(0);
+    const [project, options] = context.fake.call('run')?.args ?? [];
+    expect(project).toMatchObject({
+      name: 'job',
+      services: { job: { image: 'busybox', mem_limit: '1g', network_mode: 'none' } },
+      networks: {},
+    });
+    expect(options).toMatchObject({ service: 'job', name: 'job', args: ['echo', 'hi'], remove: 'stack', ordinary: true, stdin: false });
+  });
+
+  test('flags about its network and its health', async () => {
+    const context = fakeContext();
+    const line =
+      'run -d --name job --ip 10.7.8.9 --mac-address 02:00:00:00:00:09 --domainname x --dns-search a.b --dns-option ndots:1 --expose 80 --group-add 5 --health-cmd true --health-interval 3s --health-start-period 1m --health-retries 2 busybox';
+    expect(await run(context, line)).toBe(0);
+    expect(context.fake.call('run')?.args[0]).toMatchObject({
+      networks: { default: { name: 'job_default', ipam: { config: [{ subnet: '10.7.8.0/24' }] } } },
+      services: {
+        job: {
+          networks: { default: { ipv4_address: '10.7.8.9' } },
+          mac_address: '02:00:00:00:00:09',
+          domainname: 'x',
+          dns_search: ['a.b'],
+          dns_opt: ['ndots:1'],
+          expose: ['80'],
+          group_add: ['5'],
+          healthcheck: { test: ['CMD-SHELL', 'true'], interval: '3s', start_period: '1m', retries: 2 },
+        },
+      },
+    });
+    const plain = fakeContext();
+    expect(await run(plain, 'run -d --no-healthcheck --cpu-shares 5 --pids-limit 9 busybox')).toBe(0);
+    const project = plain.fake.call('run')?.args[0] as Project | undefined;
+    expect(Object.values(project?.services ?? {})).toMatchObject([{ healthcheck: { disable: true } }]);
+    expect(plain.stderr.text).toContain('warning: --pids-limit has no effect: a machine has a kernel of its own');
+  });
+
+  test.each([
+    ['run --ip nine busybox', '"nine" is not an IPv4 address'],
+    ['run --ip6 fd00::1 busybox', '--ip6 is not supported'],
+    ['run --network host busybox', '--network host cannot be had'],
+    ['run --gpus all busybox', '--gpus is not supported'],
+    ['run -t busybox', 'not a TTY'],
+    ['run --rm --restart always busybox', 'cannot be given together'],
+    ['run --name Web busybox', 'cannot be the name'],
+    ['run --name shop busybox', 'is taken'],
+  ])('%s: %s', async (line, message) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(1);
+    expect(context.stderr.text).toContain(message);
+    expect(context.fake.call('run')).toBeUndefined();
+  });
+});
+
+test('attach carries output and gives the exit code', async () => {
+  const context = fakeContext();
+  context.fake.exitCode = 4;
+  context.fake.execOutput = [{ stream: 'stdout', data: Buffer.from('out') }];
+  expect(await run(context, 'compose attach --index 2 --no-stdin web')).toBe(4);
+  expect(context.fake.call('attach')?.args[0]).toEqual({ service: 'web', index: 2 });
+  expect(context.stdout.text).toBe('out');
+});
+
+describe('detach keys', () => {
+  const read = (keys: DetachKeys, bytes: number[]) => {
+    const { data, detach } = keys.read(Uint8Array.from(bytes));
+    return [[...data], detach];
+  };
+
+  test('the sequence leaves; a beginning of it is held back and given later', () => {
+    const keys = new DetachKeys('ctrl-p,ctrl-q');
+    expect(read(keys, [97, 16])).toEqual([[97], false]);
+    expect(read(keys, [98])).toEqual([[16, 98], false]);
+    expect(read(keys, [16, 16, 17, 99])).toEqual([[16], true]);
+  });
+
+  test('letters and signs', () => {
+    expect(read(new DetachKeys('a,ctrl-[,ctrl-@'), [97, 27, 0])).toEqual([[], true]);
+    expect(() => new DetachKeys('ctrl-1')).toThrow('does not know "ctrl-1"');
+    expect(() => new DetachKeys('')).toThrow('does not know');
+  });
+});
+
+test('volumes: all, of a service, names only', async () => {
+  const context = fakeContext();
+  expect(await run(context, 'compose volumes')).toBe(0);
+  expect(context.stdout.text).toBe('DRIVER    VOLUME NAME\nlocal     shop_cache\nlocal     shop_data\n');
+  const named = fakeContext();
+  expect(await run(named, 'compose volumes -q db')).toBe(0);
+  expect(named.stdout.text).toBe('shop_data\n');
+});
+
+test('an error of the supervisor that names a path of the model is told with its place', async () => {
+  const context = fakeContext({ project: fakeProject() });
+  context.fake.onUp = async () => {
+    const error = new HyprError('HYPR_UNSUPPORTED', 'service web: pid: host cannot be had', { path: ['services', 'web', 'pid'] });
+    throw errorFromJson(JSON.parse(JSON.stringify(error)));
+  };
+  const placeOf = (path: readonly string[]) => ({ file: `/shop/${path.join('-')}.yaml`, line: 7, column: 5 });
+  expect(await runCli(['up', '-d'], { ...context, placeOf })).toBe(1);
+  expect(context.stderr.text).toContain('service web: pid: host cannot be had');
+  expect(context.stderr.text).toContain('at /shop/services-web-pid.yaml:7:5');
+});

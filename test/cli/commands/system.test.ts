@@ -1,0 +1,96 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fakeContext, run } from '../support/fake-context.ts';
+
+describe('system', () => {
+  test('df as docker prints it', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'system df')).toBe(0);
+    expect(context.stdout.text).toBe(
+      [
+        'TYPE            TOTAL     ACTIVE    SIZE      RECLAIMABLE',
+        'Images          3         1         3MB       1MB (33%)',
+        'Containers      1         1         0B        0B',
+        'Local Volumes   0         0         0B        0B',
+        'Build Cache     7         0         5kB       5kB',
+        'Templates       4         2         400MB     100MB (25%)',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test.each([
+    ['system prune -f', { images: 'dangling', buildsOlderThan: 0, volumes: false, toolchain: true }],
+    ['system prune -f -a --volumes', { images: 'all', buildsOlderThan: 0, volumes: true, toolchain: true }],
+    ['image prune -f', { images: 'dangling', buildsOlderThan: undefined, volumes: false, toolchain: false }],
+    ['image prune -a -f', { images: 'all', buildsOlderThan: undefined, volumes: false, toolchain: false }],
+    ['builder prune -f --filter until=1h30m', { images: 'none', buildsOlderThan: 5_400_000, volumes: false, toolchain: false }],
+  ])('%s', async (line, options) => {
+    const context = fakeContext();
+    expect(await run(context, line)).toBe(0);
+    expect(context.fake.call('prune')?.args).toEqual([options]);
+    expect(context.stdout.text).toBe('Deleted Images:\nuntagged: app:1\ndeleted: sha256:1\n\nTotal reclaimed space: 1.2MB\n');
+  });
+
+  test('nothing is removed without a yes', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'system prune')).toBe(1);
+    expect(context.stderr.text).toContain('hypr system prune --force');
+    expect(context.fake.call('prune')).toBeUndefined();
+    expect(await run(fakeContext(), 'builder prune -f --filter age=1')).toBe(1);
+  });
+
+  test('check says what is damaged', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'system check')).toBe(0);
+    context.fake.faults = ['layer sha256:1: its archive has the digest sha256:2'];
+    expect(await run(context, 'system check')).toBe(1);
+    expect(context.stdout.text).toBe('layer sha256:1: its archive has the digest sha256:2\n');
+  });
+});
+
+describe('build checks', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hypr-check-'));
+    await writeFile(join(folder, 'Dockerfile'), 'FROM a\nCMD x\n');
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  test('build --check shows each finding where it is, and builds nothing', async () => {
+    const context = { ...fakeContext(), cwd: folder };
+    expect(await run(context, 'build --check .')).toBe(0);
+    expect(context.stdout.text).toBe('Check complete, no warnings found.\n');
+    context.stdout.text = '';
+    context.fake.findings = [{ rule: 'JSONArgsRecommended', message: 'JSON arguments recommended for CMD', line: 2 }];
+    expect(await run(context, 'build --check .')).toBe(1);
+    expect(context.stdout.text).toBe(
+      [
+        'Check complete, 1 warning has been found!',
+        '',
+        'WARNING: JSONArgsRecommended - https://docs.docker.com/go/dockerfile/rule/json-args-recommended/',
+        'JSON arguments recommended for CMD',
+        'Dockerfile:2',
+        '--------------------',
+        '   1 |     FROM a',
+        '   2 | >>> CMD x',
+        '--------------------',
+        '',
+      ].join('\n'),
+    );
+    expect(context.fake.call('build')).toBeUndefined();
+  });
+
+  test('a build tells its warnings at the end', async () => {
+    const context = { ...fakeContext(), cwd: folder };
+    context.fake.buildEvents = [{ type: 'warning', message: 'JSONArgsRecommended: better so', file: 'Dockerfile', line: 2 }];
+    expect(await run(context, 'build .')).toBe(0);
+    expect(context.stderr.text).toMatch(/\n\n 1 warning found:\n - JSONArgsRecommended: better so \(line 2\)\n$/);
+    const quiet = { ...fakeContext(), cwd: folder };
+    quiet.fake.buildEvents = context.fake.buildEvents;
+    expect(await run(quiet, 'build -q .')).toBe(0);
+    expect(quiet.stderr.text).toBe('');
+  });
+});

@@ -1,0 +1,135 @@
+import nodeConsole from 'node:console';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
+import { type FakeContext, fakeContext, run } from '../support/fake-context.ts';
+import { NOW, replica } from '../support/fake-engine.ts';
+
+// Ink patches the console, and vitest's own cannot be patched.
+beforeAll(() => {
+  vi.stubGlobal('console', nodeConsole);
+});
+afterAll(() => {
+  vi.unstubAllGlobals();
+});
+
+const ENTER = '\u001b[?1049h';
+const LEAVE = '\u001b[?1049l';
+
+const onTerminal = (env: NodeJS.ProcessEnv = {}): FakeContext => {
+  const context = fakeContext({ env });
+  context.stdin.isTTY = true;
+  context.stdout.isTTY = true;
+  context.stderr.isTTY = true;
+  context.fake.onUp = async () => {
+    context.fake.replicas = [replica({ service: 'web', ports: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 8080, port: 80 }] })];
+    context.fake.events.push({ type: 'replica', time: NOW, action: 'start', replica: replica({ service: 'web' }) });
+  };
+  return context;
+};
+
+/** Resolves when Ink has put the terminal into raw mode, so that keys are heard. */
+const listening = async (context: FakeContext, done: Promise<number>): Promise<void> => {
+  let over = false;
+  void done.then(() => {
+    over = true;
+  });
+  while (!context.stdin.rawModes.includes(true)) {
+    if (over) {
+      throw new Error(`the dashboard ended at once: ${context.stderr.text}`);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+};
+
+const restored = (context: FakeContext): void => {
+  expect(context.stdout.text.split(ENTER)).toHaveLength(context.stdout.text.split(LEAVE).length);
+  expect(context.stdout.text.lastIndexOf(LEAVE)).toBeGreaterThan(context.stdout.text.lastIndexOf(ENTER));
+  expect(context.stdin.rawModes.at(-1)).toBe(false);
+};
+
+describe('the dashboard from start to end', () => {
+  test('d leaves with 0, the stack goes on, and its addresses are printed', async () => {
+    const context = onTerminal();
+    const done = run(context, 'up');
+    await listening(context, done);
+    context.stdin.write('d');
+    expect(await done).toBe(0);
+    restored(context);
+    expect(context.fake.call('stop')).toBeUndefined();
+    expect(context.stderr.text).toBe('shop is running:\n web-1  http://127.0.0.1:8080\nstop it with: hypr -p shop down\n');
+    expect(context.fake.closed).toBe(1);
+  });
+
+  test('Ctrl-C stops everything on the normal screen and gives 130', async () => {
+    const context = onTerminal();
+    const done = run(context, 'up');
+    await listening(context, done);
+    context.stdin.write('\u0003');
+    expect(await done).toBe(130);
+    restored(context);
+    expect(context.fake.call('stop')?.args[1]).toMatchObject({ services: [] });
+    expect(context.stderr.text).toContain('Gracefully Stopping... press Ctrl+C again to force');
+  });
+
+  test('a SIGTERM counts as Ctrl-C', async () => {
+    const context = onTerminal();
+    const done = run(context, 'up');
+    await listening(context, done);
+    context.interrupts.fire();
+    expect(await done).toBe(130);
+    restored(context);
+  });
+
+  test('an up that fails ends it: the error is on the normal screen', async () => {
+    const context = onTerminal();
+    context.fake.onUp = async () => {
+      throw new HyprError('IMAGE_NOT_FOUND', 'there is no image nginx:nope');
+    };
+    expect(await run(context, 'up')).toBe(1);
+    restored(context);
+    expect(context.stderr.text).toContain('there is no image nginx:nope');
+  });
+
+  test('a key acts on the service, and its failure does not end the dashboard', async () => {
+    const context = onTerminal();
+    context.fake.onVerb = async (verb) => {
+      context.stdin.write('d');
+      throw new HyprError('STACK_BUSY', `${verb} is not possible now`);
+    };
+    const done = run(context, 'up');
+    await listening(context, done);
+    // The list is filled by events; until then there is nothing to restart.
+    while (context.fake.call('restart') === undefined) {
+      context.stdin.write('r');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await done).toBe(0);
+    expect(context.fake.call('restart')?.args[1]).toMatchObject({ services: ['web'] });
+    restored(context);
+  });
+});
+
+describe('when there is no dashboard', () => {
+  test.each([
+    ['up --no-ui', {}],
+    ['up --menu=false', {}],
+    ['up', { COMPOSE_MENU: '0' }],
+    ['up', { CI: '1' }],
+    ['up', { TERM: 'dumb' }],
+    ['--ansi never up', {}],
+    ['up --abort-on-container-exit', {}],
+  ])('%s %j', async (line, env) => {
+    const context = onTerminal(env);
+    context.fake.onUp = async () => {
+      context.fake.events.close();
+    };
+    expect(await run(context, line)).toBe(0);
+    expect(context.stdout.text).not.toContain(ENTER);
+  });
+
+  test('--ui without a terminal is an error', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'up --ui')).toBe(1);
+    expect(context.stderr.text).toContain('the dashboard needs a terminal');
+  });
+});

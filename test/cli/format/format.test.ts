@@ -1,0 +1,218 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
+import { compileTemplate } from '../../../cli/format/go-template.ts';
+import { LogFormatter } from '../../../cli/format/logs.ts';
+import { formatListing } from '../../../cli/format/output.ts';
+import { formatPorts } from '../../../cli/format/ports.ts';
+import { ellipsis, formatStatus, imageRepository, joinCommand } from '../../../cli/format/replica.ts';
+import { formatSummary } from '../../../cli/format/summary.ts';
+import { COMPOSE_TABLE, formatTable, TOP_TABLE } from '../../../cli/format/table.ts';
+import { parseGoDuration, parseMoment } from '../../../cli/format/time.ts';
+import { binarySize, humanDuration, humanSize } from '../../../cli/format/units.ts';
+import { log, NOW, replica } from '../support/fake-engine.ts';
+
+const SECOND = 1000;
+const HOUR = 3600 * SECOND;
+const DAY = 24 * HOUR;
+
+test.each([
+  [0, 'Less than a second'],
+  [1 * SECOND, '1 second'],
+  [59 * SECOND, '59 seconds'],
+  [60 * SECOND, 'About a minute'],
+  [119 * SECOND, 'About a minute'],
+  [120 * SECOND, '2 minutes'],
+  [HOUR, 'About an hour'],
+  [1.6 * HOUR, '2 hours'],
+  [47 * HOUR, '47 hours'],
+  [2 * DAY, '2 days'],
+  [13 * DAY, '13 days'],
+  [14 * DAY, '2 weeks'],
+  [59 * DAY, '8 weeks'],
+  [60 * DAY, '2 months'],
+  [729 * DAY, '24 months'],
+  [730 * DAY, '2 years'],
+])('%i ms are "%s"', (ms, words) => {
+  expect(humanDuration(ms)).toBe(words);
+});
+
+test.each([
+  [0, '0B', '0B'],
+  [999, '999B', '999B'],
+  [1024, '1.02kB', '1KiB'],
+  [17_123_456, '17.1MB', '16.33MiB'],
+  [187_654_321, '188MB', '179MiB'],
+  [2_000_000_000, '2GB', '1.863GiB'],
+])('%i bytes are %s and %s', (bytes, decimal, binary) => {
+  expect(humanSize(bytes)).toBe(decimal);
+  expect(binarySize(bytes)).toBe(binary);
+});
+
+test('tables are as wide as their cells, at least as wide as their columns', () => {
+  const rows = [
+    ['A', 'LONG HEADING', 'C'],
+    ['a long cell', 'b', 'ü'],
+  ];
+  expect(formatTable(rows)).toBe('A             LONG HEADING   C\na long cell   b              ü\n');
+  expect(formatTable([['NAME', 'STATUS']], COMPOSE_TABLE)).toBe('NAME                STATUS\n');
+  expect(formatTable([['#', 'CMD']], TOP_TABLE)).toBe('#   CMD\n');
+});
+
+test.each([
+  [[[80, 8080]], [], '127.0.0.1:8080->80/tcp'],
+  [
+    [
+      [80, 80],
+      [81, 81],
+      [82, 82],
+    ],
+    [],
+    '127.0.0.1:80-82->80-82/tcp',
+  ],
+  [[[80, 8080]], ['80/tcp', '443/tcp'], '443/tcp, 127.0.0.1:8080->80/tcp'],
+  [[], ['53/udp', '9000-9002/tcp'], '53/udp, 9000-9002/tcp'],
+] as const)('ports %j and exposed %j', (ports, exposed, text) => {
+  const published = ports.map(([port, hostPort]) => ({ protocol: 'tcp' as const, hostAddress: '127.0.0.1', hostPort, port }));
+  expect(formatPorts({ ports: published, exposed })).toBe(text);
+});
+
+test('IPv6 addresses are in brackets', () => {
+  const port = { protocol: 'udp', hostAddress: '::1', hostPort: 53, port: 5353 } as const;
+  expect(formatPorts({ ports: [port], exposed: [] })).toBe('[::1]:53->5353/udp');
+});
+
+test.each([
+  [{ state: 'running' }, 'Up 2 seconds'],
+  [{ state: 'running', health: 'starting' }, 'Up 2 seconds (health: starting)'],
+  [{ state: 'running', health: 'unhealthy' }, 'Up 2 seconds (unhealthy)'],
+  [{ state: 'paused' }, 'Up 2 seconds (Paused)'],
+  [{ state: 'exited', exitCode: 137, finishedAt: NOW - 90_000 }, 'Exited (137) About a minute ago'],
+  [{ state: 'restarting', exitCode: 1, finishedAt: NOW - 1000 }, 'Restarting (1) 1 second ago'],
+  [{ state: 'created' }, 'Created'],
+  [{ state: 'dead' }, 'Dead'],
+] as const)('status of %j', (part, text) => {
+  expect(formatStatus(replica({ service: 'web', ...part }), NOW)).toBe(text);
+});
+
+test('names, commands and references', () => {
+  expect(ellipsis('abcdef', 6)).toBe('abcdef');
+  expect(ellipsis('abcdefg', 6)).toBe('abcde…');
+  expect(joinCommand(['sh', '-c', 'echo a b'])).toBe("sh -c 'echo a b'");
+  expect(imageRepository('docker.io/library/nginx:1.26')).toEqual({ repository: 'nginx', tag: '1.26' });
+  expect(imageRepository('docker.io/acme/app:1')).toEqual({ repository: 'acme/app', tag: '1' });
+  expect(imageRepository('localhost:5000/app')).toEqual({ repository: 'localhost:5000/app', tag: '<none>' });
+  expect(imageRepository('ghcr.io/a/b:2@sha256:00')).toEqual({ repository: 'ghcr.io/a/b', tag: '2' });
+});
+
+describe('moments', () => {
+  test.each([
+    ['10m', NOW - 600_000],
+    ['1h30m', NOW - 5_400_000],
+    ['1735689600', 1_735_689_600_000],
+    ['1735689600.5', 1_735_689_600_500],
+    ['2026-01-02T03:04:05Z', Date.UTC(2026, 0, 2, 3, 4, 5)],
+    ['2026-01-02T03:04:05.123456789+01:00', Date.UTC(2026, 0, 2, 2, 4, 5, 123)],
+    ['2026-01-02T03:04:05', new Date(2026, 0, 2, 3, 4, 5).getTime()],
+    ['2026-01-02', new Date(2026, 0, 2).getTime()],
+  ])('%s', (text, moment) => {
+    expect(parseMoment(text, { flag: 'since', now: NOW })).toBe(moment);
+  });
+
+  test('anything else is an error that names the flag', () => {
+    expect(() => parseMoment('yesterday', { flag: 'since', now: NOW })).toThrow('--since does not understand "yesterday"');
+  });
+
+  test('Go durations', () => {
+    expect(parseGoDuration('1.5h2ms')).toBe(5_400_002);
+    expect(parseGoDuration('-5s')).toBe(-5000);
+    expect(parseGoDuration('5')).toBeUndefined();
+  });
+});
+
+describe('templates', () => {
+  const data = { Name: 'web', Labels: 'a=1,b=2', List: ['x', 'y'], Publishers: [{ URL: 'u', PublishedPort: 80 }], Health: '', Count: 3 };
+
+  test.each([
+    ['{{.Name}}', 'web'],
+    ['{{ .Name }}:{{.Count}}', 'web:3'],
+    ['{{json .List}}', '["x","y"]'],
+    ['{{.List}}', '[x y]'],
+    ['{{join .List ", "}}', 'x, y'],
+    ['{{.Name | upper | printf "%-5s|"}}', 'WEB  |'],
+    ['{{range .Publishers}}{{.URL}}={{.PublishedPort}};{{end}}', 'u=80;'],
+    ['{{range $.List}}{{.}} {{end}}', 'x y '],
+    ['{{if .Health}}yes{{else}}no{{end}}', 'no'],
+    ['{{if eq .Name "db" "web"}}hit{{end}}', 'hit'],
+    ['{{if and .Name (not .Health)}}ok{{else if .Count}}count{{end}}', 'ok'],
+    ['{{with .Name}}[{{.}}]{{end}}', '[web]'],
+    ['{{index .List 1}}{{len .List}}', 'y2'],
+    ['{{.Label "b"}}', '2'],
+    ['a  {{- .Name -}}  b', 'awebb'],
+    ['{{/* nothing */}}x', 'x'],
+    ['{{(index .Publishers 0).URL}}', 'u'],
+    ['{{`raw "x"`}}', 'raw "x"'],
+  ])('%s', (template, text) => {
+    expect(compileTemplate(template)(data)).toBe(text);
+  });
+
+  test.each([
+    '{{.Nope}}',
+    '{{',
+    '{{end}}',
+    '{{if .Name}}',
+    '{{nope .Name}}',
+    '{{.Name',
+    '{{range}}',
+    '{{.Name.Deep}}',
+    '{{constructor}}',
+    '{{.constructor}}',
+  ])('%s is refused', (template) => {
+    expect(() => compileTemplate(template)(data)).toThrow(HyprError);
+  });
+
+  test('no text breaks the parser with anything but a usage error', () => {
+    const piece = fc.oneof(
+      fc.string({ maxLength: 8 }),
+      fc.constantFrom('{{', '}}', '.Name', 'range ', 'if ', 'end', 'else', '|', '(', ')', '"', ' ', '-', '$', 'json'),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 14 }), (pieces) => {
+        try {
+          expect(typeof compileTemplate(pieces.join(''))(data)).toBe('string');
+        } catch (error) {
+          expect(error).toBeInstanceOf(HyprError);
+        }
+      }),
+      { numRuns: 2000, seed: 7 },
+    );
+  });
+
+  test('a table template has headings', () => {
+    const rows = [{ Name: 'web', Ports: '80' }];
+    const columns = { Name: 'NAME', Ports: 'PORTS' };
+    expect(formatListing({ columns, rows, json: 'lines' }, 'table {{.Name}}\\t{{.Ports}}')).toBe('NAME      PORTS\nweb       80\n');
+    expect(formatListing({ columns, rows: [], json: 'lines' }, 'table {{upper .Name}}\\t{{.Ports}}')).toBe('NAME      PORTS\n');
+  });
+});
+
+test('log prefixes: colours in their order, the sixth bold', () => {
+  const formatter = new LogFormatter({ color: true, prefix: true, timestamps: false, stack: 'shop' });
+  const colours = ['a', 'b', 'c', 'd', 'e', 'f'].map((service) => /^\u001b\[([\d;]+)m/.exec(formatter.line(log(service, 'x')))?.[1]);
+  expect(colours).toEqual(['36', '33', '32', '35', '34', '36;1']);
+});
+
+test('the summary has links for what speaks HTTP and addresses for the rest', () => {
+  const port = (hostPort: number, inside: number) => ({ protocol: 'tcp' as const, hostAddress: '0.0.0.0', hostPort, port: inside });
+  const replicas = [
+    replica({ service: 'web', ports: [port(8080, 80), port(8443, 443)] }),
+    replica({ service: 'postgres', ports: [port(5432, 5432)] }),
+    replica({ service: 'worker' }),
+    replica({ service: 'gone', state: 'exited' }),
+  ];
+  expect(formatSummary(replicas, 'shop')).toBe(
+    [' postgres-1  127.0.0.1:5432', ' web-1       http://127.0.0.1:8080  https://127.0.0.1:8443', ' worker-1    no published ports'].join(
+      '\n',
+    ),
+  );
+});

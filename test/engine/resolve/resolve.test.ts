@@ -1,0 +1,446 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
+import type { ImageRuntime } from '../../../builder/types.ts';
+import type { Project, Service } from '../../../compose/model/model.ts';
+import { describeDesired } from '../../../engine/plan/desired.ts';
+import { ineffectiveAttributes } from '../../../engine/resolve/ineffective.ts';
+import { resolveReplica } from '../../../engine/resolve/replica-spec.ts';
+import { volumesOf } from '../../../engine/resources/volumes.ts';
+import { imageOf, projectOf, RUNTIME } from '../support/project.ts';
+
+const resolve = (service: Service, image: Partial<ImageRuntime> = {}, more: Partial<Project> = {}, number = 1) =>
+  resolveReplica({
+    project: projectOf({ web: service }, more),
+    service: 'web',
+    number,
+    image: { reference: 'web:1', config: { ...RUNTIME, ...image } },
+  });
+const refusal = (service: Service, more: Partial<Project> = {}): HyprError => {
+  try {
+    resolve(service, {}, more);
+  } catch (error) {
+    if (error instanceof HyprError) {
+      return error;
+    }
+  }
+  throw new Error('it was not refused');
+};
+
+describe('the program', () => {
+  const image = { Entrypoint: ['/entry'], Cmd: ['serve', '--fast'] };
+  test.each<[string, Service, string[]]>([
+    ['image alone', {}, ['/entry', 'serve', '--fast']],
+    ['a command replaces the image’s', { command: ['other'] }, ['/entry', 'other']],
+    ['an entrypoint drops the image’s command', { entrypoint: ['/mine'] }, ['/mine']],
+    ['both', { entrypoint: ['/mine'], command: ['x'] }, ['/mine', 'x']],
+    ['null is the image’s', { entrypoint: null, command: null }, ['/entry', 'serve', '--fast']],
+    ['an empty entrypoint takes the image’s away', { entrypoint: [], command: ['sh'] }, ['sh']],
+  ])('%s', (_, service, args) => {
+    expect(resolve(service, image).process.args).toEqual(args);
+  });
+
+  test('an init, and no new privileges, for those who ask for it', () => {
+    expect(resolve({ init: true, security_opt: ['no-new-privileges:true'] }).process).toMatchObject({ init: true, noNewPrivileges: true });
+    expect(resolve({ security_opt: ['label:disable', 'no-new-privileges'] }).process).toMatchObject({ noNewPrivileges: true });
+    const without = resolve({ init: false, security_opt: ['no-new-privileges=false'] }).process;
+    expect([without.init, without.noNewPrivileges]).toEqual([undefined, undefined]);
+  });
+
+  test('environment: a PATH, then the image, then the file; null takes nothing away', () => {
+    const { env } = resolve({ environment: { A: 'file', C: '', N: null } }, { Env: ['A=image', 'B=1=2', 'N=stays'] }).process;
+    expect(env).toEqual([expect.stringMatching(/^PATH=\/usr\/local\/sbin:/), 'A=file', 'B=1=2', 'N=stays', 'C=']);
+    expect(resolve({}, { Env: ['PATH=/opt/bin'] }).process.env).toEqual(['PATH=/opt/bin']);
+  });
+
+  test('user, folder, signals, limits: the file over the image over the default', () => {
+    const image = { User: 'www', WorkingDir: '/srv', StopSignal: 'SIGQUIT' };
+    expect(resolve({}, image)).toMatchObject({ process: { user: 'www', cwd: '/srv' }, stopSignal: 3, stopGraceMs: 10_000 });
+    expect(
+      resolve(
+        {
+          user: '0',
+          working_dir: '/',
+          stop_signal: 'SIGRTMIN+3',
+          stop_grace_period: '1m30s',
+          ulimits: { nofile: 9, core: { soft: 0, hard: -1 } },
+        },
+        image,
+      ),
+    ).toMatchObject({
+      process: { user: '0', cwd: '/', limits: { nofile: { soft: 9, hard: 9 }, core: { soft: 0, hard: -1 } } },
+      stopSignal: 37,
+      stopGraceMs: 90_000,
+    });
+    expect(resolve({})).toMatchObject({ process: { user: '', cwd: '/' }, stopSignal: 15 });
+    expect(refusal({ stop_signal: 'SIGNOTHING' }).message).toBe('SIGNOTHING is not a signal');
+  });
+
+  test('processors and memory: rounded up, with room for the guest itself', () => {
+    expect(resolve({ cpus: 1.5, mem_limit: String(100 * 2 ** 20) })).toMatchObject({ vcpus: 2, memoryMib: 208 });
+    expect(resolve({ deploy: { resources: { limits: { cpus: '0.5', memory: '64M' } } } })).toMatchObject({ vcpus: 1, memoryMib: 160 });
+    expect(resolve({})).toMatchObject({ vcpus: undefined, memoryMib: undefined });
+  });
+});
+
+describe('names', () => {
+  test('project-service-number, unless the file says otherwise', () => {
+    expect(resolve({}, {}, {}, 3)).toMatchObject({ name: 'shop-web-3', hostname: 'shop-web-3', number: 3 });
+    expect(resolve({ container_name: 'mine', hostname: 'host', domainname: 'example.org' })).toMatchObject({
+      name: 'mine',
+      hostname: 'host',
+      domainname: 'example.org',
+    });
+  });
+
+  test.each(['../x', 'a/b', '-a', '', 'a b'])('%j is no name', (name) => {
+    expect(refusal({ container_name: name })).toMatchObject({ code: 'COMPOSE_INVALID' });
+  });
+});
+
+describe('health checks', () => {
+  const fromImage = { Healthcheck: { Test: ['CMD-SHELL', 'curl -f /'], Interval: 2e9, Retries: 5 } };
+
+  test('docker’s defaults', () => {
+    expect(resolve({ healthcheck: { test: ['CMD', 'ok', '-v'] } }).health).toEqual({
+      args: ['ok', '-v'],
+      interval: 30_000,
+      timeout: 30_000,
+      startPeriod: 0,
+      startInterval: 5_000,
+      retries: 3,
+    });
+  });
+
+  test('zero is the default, never a loop without a pause', () => {
+    const zero = { test: ['CMD', 'ok'], interval: '0s', timeout: '0s', start_interval: '0s', retries: 0 };
+    expect(resolve({ healthcheck: zero }).health).toMatchObject({ interval: 30_000, timeout: 30_000, startInterval: 5_000, retries: 3 });
+  });
+
+  test('the image’s, and the file’s over it, part by part', () => {
+    expect(resolve({}, fromImage).health).toMatchObject({ args: ['/bin/sh', '-c', 'curl -f /'], interval: 2_000, retries: 5 });
+    expect(resolve({ healthcheck: { interval: '7s' } }, fromImage).health).toMatchObject({
+      args: ['/bin/sh', '-c', 'curl -f /'],
+      interval: 7_000,
+    });
+    expect(resolve({}, { ...fromImage, Shell: ['/bin/bash', '-ec'] }).health?.args).toEqual(['/bin/bash', '-ec', 'curl -f /']);
+  });
+
+  test.each<[string, Service]>([
+    ['disable', { healthcheck: { disable: true } }],
+    ['NONE', { healthcheck: { test: ['NONE'] } }],
+  ])('%s turns the image’s off', (_, service) => {
+    expect(resolve(service, fromImage).health).toBeUndefined();
+  });
+});
+
+describe('restart policies', () => {
+  test.each<[Service, object]>([
+    [{}, { condition: 'no', maxAttempts: 0 }],
+    [{ restart: 'on-failure:3' }, { condition: 'on-failure', maxAttempts: 3 }],
+    [{ restart: 'unless-stopped' }, { condition: 'unless-stopped', maxAttempts: 0, delay: 100 }],
+    [{ restart: 'always', deploy: { restart_policy: { condition: 'none' } } }, { condition: 'no' }],
+    [{ deploy: { restart_policy: { max_attempts: 2, delay: '5s' } } }, { condition: 'always', maxAttempts: 2, delay: 5_000 }],
+  ])('%j', (service, expected) => {
+    expect(resolve(service).restart).toMatchObject(expected);
+  });
+});
+
+describe('mounts', () => {
+  test('parents before children; anonymous volumes for VOLUMEs that nobody covers', () => {
+    const { mounts } = resolve(
+      {
+        volumes: [
+          { type: 'bind', source: '/srv/conf', target: '/etc/app/conf.d/', read_only: true },
+          { type: 'volume', source: 'data', target: '/data', volume: { nocopy: true, subpath: 'sub' } },
+          { type: 'volume', target: '/scratch' },
+        ],
+        tmpfs: ['/run:size=64m,mode=755,ro', '/tmp'],
+      },
+      { Volumes: { '/data': {}, '/var/lib/db/': {} } },
+      { volumes: { data: { name: 'shop_data' } } },
+    );
+    expect(mounts).toEqual([
+      { kind: 'volume', volume: 'shop_data', target: '/data', readOnly: false, subpath: 'sub', seed: false },
+      { kind: 'tmpfs', target: '/run', readOnly: true, size: 64 * 2 ** 20, mode: 0o755 },
+      { kind: 'anonymous', target: '/scratch', readOnly: false },
+      { kind: 'tmpfs', target: '/tmp', readOnly: false, size: undefined, mode: undefined },
+      { kind: 'bind', source: '/srv/conf', target: '/etc/app/conf.d', readOnly: true, create: true },
+      { kind: 'anonymous', target: '/var/lib/db', readOnly: false },
+    ]);
+  });
+
+  test('a target cannot climb out of the root', () => {
+    expect(resolve({ volumes: [{ type: 'volume', target: '/a/../../etc' }] }).mounts[0]?.target).toBe('/etc');
+  });
+
+  test('a mount that no machine can have', () => {
+    expect(refusal({ volumes: [{ type: 'npipe', target: '/x' }] })).toMatchObject({ code: 'HYPR_UNSUPPORTED' });
+  });
+});
+
+describe('secrets and configs', () => {
+  test('places, modes and sources', () => {
+    const { files } = resolve(
+      {
+        secrets: [{ source: 'key' }, { source: 'pass', target: 'db/pass', mode: '0400', uid: '70', gid: '71' }],
+        configs: [{ source: 'conf' }, { source: 'conf', target: '/etc/../etc/app.conf' }],
+      },
+      {},
+      {
+        secrets: { key: { name: 'key', file: '/srv/key' }, pass: { name: 'pass', environment: 'PASS' } },
+        configs: { conf: { name: 'conf', content: 'a=1' } },
+      },
+    );
+    expect(files).toEqual([
+      { source: { file: '/srv/key' }, path: '/run/secrets/key', mode: 0o444, uid: 0, gid: 0 },
+      { source: { environment: 'PASS' }, path: '/run/secrets/db/pass', mode: 0o400, uid: 70, gid: 71 },
+      { source: { content: 'a=1' }, path: '/conf', mode: 0o444, uid: 0, gid: 0 },
+      { source: { content: 'a=1' }, path: '/etc/app.conf', mode: 0o444, uid: 0, gid: 0 },
+    ]);
+  });
+
+  test('external ones do not exist', () => {
+    expect(refusal({ secrets: [{ source: 'key' }] }, { secrets: { key: { name: 'key', external: true } } })).toMatchObject({
+      code: 'EXTERNAL_NOT_FOUND',
+      message: 'service web uses secret key, which is external',
+      hint: 'hypr keeps no secrets outside a project: give it a file, a content or an environment variable',
+    });
+  });
+});
+
+describe('networks and ports', () => {
+  test('cards by priority; the default route by gw_priority, never through an internal one', () => {
+    const { networks } = resolve(
+      {
+        networks: {
+          back: { priority: 10 },
+          front: { aliases: ['www', 'web'], ipv4_address: '10.0.0.9' },
+          wan: { gw_priority: 5, interface_name: 'wan0' },
+        },
+      },
+      {},
+      { networks: { back: { name: 'b', internal: true }, front: { name: 'f' }, wan: { name: 'w' } } },
+    );
+    expect(
+      networks.map(({ key, interfaceName, isDefault, aliases, address }) => [key, interfaceName, isDefault, aliases, address]),
+    ).toEqual([
+      ['back', 'eth0', false, ['web'], undefined],
+      ['front', 'eth1', false, ['web', 'www'], '10.0.0.9'],
+      ['wan', 'wan0', true, ['web'], undefined],
+    ]);
+    expect(resolve({ network_mode: 'none' }).networks).toEqual([]);
+  });
+
+  test('ports: fixed, a range, any; exposed ones with their protocol', () => {
+    const spec = resolve(
+      {
+        ports: [
+          { target: 80, published: '8080' },
+          { target: 81, published: '9000-9002', host_ip: '0.0.0.0' },
+          { target: 53, protocol: 'udp' },
+        ],
+        expose: ['3000'],
+      },
+      { ExposedPorts: { '3000/tcp': {}, '53/udp': {} } },
+    );
+    expect(spec.ports).toEqual([
+      { protocol: 'tcp', hostAddress: '', hostPorts: [8080, 8080], port: 80 },
+      { protocol: 'tcp', hostAddress: '0.0.0.0', hostPorts: [9000, 9002], port: 81 },
+      { protocol: 'udp', hostAddress: '', hostPorts: [0, 0], port: 53 },
+    ]);
+    expect(spec.exposed).toEqual(['3000/tcp', '53/udp']);
+    expect(refusal({ ports: [{ target: 1, protocol: 'sctp' }] }).message).toBe(
+      'port 1/sctp cannot be published: the network carries TCP and UDP',
+    );
+  });
+
+  test('extra hosts in both ways of writing, IPv6 as well', () => {
+    expect(resolve({ extra_hosts: ['a=10.0.0.1', 'b:10.0.0.2', 'c=::1'] }).extraHosts).toEqual([
+      { address: '10.0.0.1', names: ['a'] },
+      { address: '10.0.0.2', names: ['b'] },
+      { address: '::1', names: ['c'] },
+    ]);
+  });
+});
+
+describe('what a machine cannot have is refused with the reason', () => {
+  test.each<[string, Service, string]>([
+    [
+      'network_mode',
+      { network_mode: 'host' },
+      'service web: network_mode: host cannot be had: every service has a machine and a network card of its own',
+    ],
+    ['network_mode', { network_mode: 'service:db' }, 'every service has a machine and a network card of its own'],
+    ['ipc', { ipc: 'host' }, 'services do not share a kernel'],
+    ['pid', { pid: 'host' }, 'services do not share a kernel'],
+    ['volumes_from', { volumes_from: ['db'] }, 'name the volume in both services instead'],
+    ['devices', { devices: [{ source: '/dev/fuse' }] }, 'devices of the host are not passed into a machine yet'],
+    ['gpus', { gpus: 'all' }, 'GPUs of the host are not passed into a machine yet'],
+    ['pre_start', { pre_start: [{ command: ['x'] }] }, 'commands beside a service are not run yet'],
+    ['external_links', { external_links: ['other:db'] }, 'machines reach those of their own stack only'],
+    ['credential_spec', { credential_spec: { file: 'x' } }, 'that is for Windows containers'],
+    ['use_api_socket', { use_api_socket: true }, 'there is no docker socket to give'],
+  ])('%s', (attribute, service, text) => {
+    const error = refusal(service);
+    expect(error.code).toBe('HYPR_UNSUPPORTED');
+    expect(error.message).toContain(`service web: ${attribute}`);
+    expect(error.path).toEqual(['services', 'web', attribute]);
+    expect(error.message).toContain(text);
+    expect(error.message).not.toContain('[object Object]');
+  });
+
+  test('what only says the default is not', () => {
+    expect(resolve({ network_mode: 'bridge', ipc: 'private', devices: [], volumes_from: [], post_start: [] }).name).toBe('shop-web-1');
+  });
+});
+
+describe('driver_opts of a volume', () => {
+  const mountOf = (driver_opts: Record<string, string>, mount: object = {}) =>
+    resolve(
+      { volumes: [{ type: 'volume', source: 'data', target: '/data', ...mount }] },
+      {},
+      { volumes: { data: { name: 'shop_data', driver: 'local', driver_opts } } },
+    ).mounts[0];
+
+  test.each<[string, Record<string, string>, object]>([
+    [
+      'a folder of the host',
+      { type: 'none', o: 'bind', device: '/srv/data' },
+      { kind: 'bind', source: '/srv/data', readOnly: false, seed: true },
+    ],
+    ['one to be read', { type: 'none', o: 'ro,bind', device: '/srv' }, { kind: 'bind', source: '/srv', readOnly: true }],
+    ['memory', { type: 'tmpfs', device: 'tmpfs', o: 'size=64m,uid=7,mode=1777' }, { kind: 'tmpfs', size: 64 << 20, mode: 0o1777 }],
+    ['nothing of that', { size: '10g' }, { kind: 'volume', volume: 'shop_data' }],
+  ])('%s', (_, options, mount) => {
+    expect(mountOf(options)).toMatchObject({ target: '/data', ...mount });
+  });
+
+  test('a folder must be there, and nothing leads out of it', () => {
+    const options = { type: 'none', o: 'bind', device: '/srv/data' };
+    expect(mountOf(options, { volume: { nocopy: true, subpath: '../../etc' } })).toEqual({
+      kind: 'bind',
+      source: '/srv/data/etc',
+      target: '/data',
+      readOnly: false,
+      create: false,
+    });
+  });
+
+  test.each<[Record<string, string>, string, string]>([
+    [{ type: 'nfs', o: 'addr=10.0.0.1,rw', device: ':/export' }, 'HYPR_UNSUPPORTED', 'volume shop_data: hypr does not mount nfs :/export'],
+    [{ type: 'none', o: 'bind', device: 'data' }, 'COMPOSE_INVALID', 'must be a folder of this host, not "data"'],
+  ])('%j is refused', (options, code, text) => {
+    expect(() => mountOf(options)).toThrow(expect.objectContaining({ code, message: expect.stringContaining(text) }));
+  });
+
+  test('such a volume is not made', () => {
+    const project = projectOf(
+      { web: { volumes: [{ type: 'volume', source: 'data', target: '/data' }] } },
+      { volumes: { data: { name: 'shop_data', driver_opts: { o: 'bind', device: '/srv' } } } },
+    );
+    expect(volumesOf(project, 'web')).toEqual([]);
+  });
+});
+
+test('links with another name are names of this replica alone', () => {
+  expect(resolve({ links: ['db', 'db:database', 'cache:cache', 'cache:store'] }).links).toEqual({ database: 'db', store: 'cache' });
+  expect('links' in resolve({ links: ['db'] })).toBe(false);
+});
+
+describe('what has no effect', () => {
+  const found = (service: Service, more: Partial<Project> = {}) => ineffectiveAttributes(projectOf({ web: service }, more), 'web');
+
+  test('is named', () => {
+    const service = {
+      pids_limit: 10,
+      cpu_shares: 5,
+      cpuset: '0',
+      runtime: 'runsc',
+      logging: { driver: 'syslog' },
+      security_opt: ['label:disable', 'seccomp:profile.json'],
+      deploy: { resources: { limits: { pids: 5 } } },
+      networks: { default: { ipv6_address: 'fd00::5', aliases: ['x'] } },
+    };
+    expect(found(service, { networks: { default: { name: 'n', enable_ipv6: true } } })).toEqual([
+      ...['cpu_shares', 'cpuset', 'logging', 'pids_limit', 'runtime', 'security_opt', 'deploy.resources.limits.pids'],
+      ...['networks.default.ipv6_address', 'enable_ipv6 of the network default'],
+    ]);
+  });
+
+  test('is not what says the default, or is met by a machine', () => {
+    const service = {
+      pids_limit: -1,
+      runtime: 'runc',
+      logging: { driver: 'json-file', options: { 'max-size': '1m' } },
+      security_opt: ['seccomp:unconfined', 'apparmor=unconfined'],
+      oom_kill_disable: false,
+      userns_mode: 'host',
+      blkio_config: {},
+      init: true,
+      networks: { default: null },
+    };
+    expect(found(service as Service)).toEqual([]);
+    expect(ineffectiveAttributes(projectOf({}), 'gone')).toEqual([]);
+  });
+});
+
+describe('what a change is', () => {
+  const hashOf = async (service: Service, more: Partial<Project> = {}): Promise<string> => {
+    const desired = await describeDesired({
+      project: projectOf({ web: service }, more),
+      services: ['web'],
+      images: { web: imageOf() },
+      scale: {},
+    });
+    return desired.services.web?.configHash ?? '';
+  };
+
+  test('scale, build, profiles, dependencies and the image’s name are not', async () => {
+    const plain = await hashOf({});
+    const same: Service[] = [
+      { scale: 3 },
+      { build: { context: '.' } },
+      { profiles: ['x'] },
+      { pull_policy: 'always' },
+      { image: 'other:1' },
+    ];
+    expect(new Set(await Promise.all(same.map((service) => hashOf(service))))).toEqual(new Set([plain]));
+  });
+
+  test('all else is', async () => {
+    const changed: Service[] = [
+      {},
+      { command: ['x'] },
+      { environment: { A: '1' } },
+      { labels: { a: 'b' } },
+      { restart: 'always' },
+      { mem_limit: '1' },
+    ];
+    expect(new Set(await Promise.all(changed.map((service) => hashOf(service)))).size).toBe(changed.length);
+  });
+
+  test('so is the content of a secret’s file', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'hypr-secret-'));
+    onTestFinished(() => rmSync(dir, { recursive: true }));
+    const file = join(dir, 'key');
+    const hash = () => hashOf({ secrets: [{ source: 'key' }] }, { secrets: { key: { name: 'key', file } } });
+    const missing = await hash();
+    writeFileSync(file, 'one');
+    const one = await hash();
+    writeFileSync(file, 'two');
+    expect(new Set([missing, one, await hash()]).size).toBe(3);
+  });
+
+  test('deploy.replicas counts where scale is not given; --scale over both', async () => {
+    const scaleOf = async (service: Service, scale: Record<string, number> = {}) => {
+      const input = { project: projectOf({ web: service }), services: ['web'], images: { web: imageOf() }, scale };
+      return (await describeDesired(input)).services.web?.scale;
+    };
+    expect(await scaleOf({ deploy: { replicas: 2 } })).toBe(2);
+    expect(await scaleOf({ scale: 4 })).toBe(4);
+    expect(await scaleOf({ scale: 4 }, { web: 0 })).toBe(0);
+  });
+});

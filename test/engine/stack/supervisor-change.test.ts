@@ -1,0 +1,200 @@
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { needs } from '../support/project.ts';
+import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
+
+const mark = (stack: TestStack, replica: string, prefix: string): void => {
+  const dir = join(stack.platform.paths.machines, 'shop', replica);
+  const file = readdirSync(dir).find((name) => name.startsWith(prefix));
+  writeFileSync(join(dir, file ?? ''), 'marked');
+};
+const marked = (stack: TestStack, replica: string, prefix: string): boolean => {
+  const dir = join(stack.platform.paths.machines, 'shop', replica);
+  const made = stack.platform.journal.filter((line) => line === `disk ${prefix === 'anon' ? 'anonymous' : 'upper'}`).length;
+  return existsSync(dir) && made === 1;
+};
+
+describe('scale', () => {
+  test('up adds the lowest free numbers, down takes the highest; the others run on', async () => {
+    const stack = openTestStack();
+    const project = shopOf(stack, { web: {} });
+    await stack.up(project, { scale: { web: 3 } });
+    const second = stack.platform.vmm.machines.get('shop-web-2');
+    await stack.up(project, { scale: { web: 2 } });
+    expect(Object.keys(stack.states()).sort()).toEqual(['shop-web-1', 'shop-web-2']);
+    expect(stack.platform.vmm.machines.get('shop-web-2')).toBe(second);
+    await stack.up(project, { scale: { web: 0 } });
+    expect(stack.states()).toEqual({});
+    expect(stack.store.leases('shop')).toEqual([]);
+  });
+
+  test('a container_name takes one replica only', async () => {
+    const stack = openTestStack();
+    await expect(stack.up(shopOf(stack, { web: { container_name: 'the-web' } }), { scale: { web: 2 } })).rejects.toThrow(
+      'service web asks for 2 replicas and for the container_name the-web, which only one can have',
+    );
+    await stack.up(shopOf(stack, { web: { container_name: 'the-web' } }));
+    expect(stack.states()).toEqual({ 'the-web': 'running' });
+  });
+});
+
+describe('recreate', () => {
+  const setUp = async () => {
+    const stack = openTestStack();
+    stack.platform.addImage('web:1', { Volumes: { '/cache': {} } });
+    await stack.up(shopOf(stack, { web: {} }));
+    mark(stack, 'shop-web-1', 'anon');
+    return stack;
+  };
+
+  test('a changed configuration: a new replica, the anonymous volume goes with it, the writable layer does not', async () => {
+    const stack = await setUp();
+    const { id } = stack.row('shop-web-1');
+    await stack.up(shopOf(stack, { web: { environment: { A: '1' } } }));
+    expect(stack.row('shop-web-1').id).not.toBe(id);
+    expect(stack.row('shop-web-1').spec.process.env).toContain('A=1');
+    expect(marked(stack, 'shop-web-1', 'anon')).toBe(true);
+    expect(marked(stack, 'shop-web-1', 'upper')).toBe(false);
+    expect(stack.actions('destroy', 'create')).toEqual(['create shop-web-1', 'destroy shop-web-1', 'create shop-web-1']);
+  });
+
+  test('-V renews the anonymous volume', async () => {
+    const stack = await setUp();
+    await stack.up(shopOf(stack, { web: { environment: { A: '1' } } }), { renewAnonVolumes: true });
+    expect(marked(stack, 'shop-web-1', 'anon')).toBe(false);
+  });
+
+  test('--force-recreate replaces what has not changed, --no-recreate keeps what has', async () => {
+    const stack = await setUp();
+    const { id } = stack.row('shop-web-1');
+    await stack.up(shopOf(stack, { web: { environment: { A: '1' } } }), { noRecreate: true });
+    expect(stack.row('shop-web-1').id).toBe(id);
+    await stack.up(shopOf(stack, { web: {} }), { forceRecreate: true });
+    expect(stack.row('shop-web-1').id).not.toBe(id);
+  });
+
+  test('a new image of the same name replaces the replica', async () => {
+    const stack = await setUp();
+    const { id } = stack.row('shop-web-1');
+    stack.platform.addImage('web:1', {}, 'sha256:newer');
+    await stack.up(shopOf(stack, { web: {} }));
+    expect(stack.row('shop-web-1')).toMatchObject({ imageId: 'sha256:newer' });
+    expect(stack.row('shop-web-1').id).not.toBe(id);
+  });
+
+  test('a secret whose content changed is a change', async () => {
+    const stack = openTestStack();
+    const project = (value: string) =>
+      shopOf(
+        stack,
+        { web: { secrets: [{ source: 'key' }] } },
+        { secrets: { key: { name: 'key', environment: 'KEY' } }, environment: { KEY: value } },
+      );
+    await stack.up(project('one'));
+    const { id } = stack.row('shop-web-1');
+    await stack.up(project('one'));
+    expect(stack.row('shop-web-1').id).toBe(id);
+    await stack.up(project('two'));
+    expect(stack.row('shop-web-1').id).not.toBe(id);
+    expect(Buffer.from(stack.platform.guest('shop-web-1').orders?.files[0]?.content ?? []).toString()).toBe('two');
+  });
+
+  test('a changed network is made anew with everything on it', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    const subnet = { ipam: { config: [{ subnet: '10.99.0.0/24' }] } };
+    await stack.up(shopOf(stack, { web: {} }, { networks: { default: { name: 'shop_default', ...subnet } } }));
+    expect(stack.replica('shop-web-1').status().addresses[0]?.address).toBe('10.99.0.3');
+    expect(stack.store.networks('shop').map((row) => row.spec.subnet)).toEqual(['10.99.0.0/24']);
+    expect(stack.row('shop-web-1').state).toBe('running');
+  });
+
+  test('orphans are named; --remove-orphans removes them', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {}, old: {} }));
+    await stack.up(shopOf(stack, { web: {} }));
+    expect(stack.warnings()).toHaveLength(1);
+    expect(stack.warnings()[0]).toMatch(/^Found orphan containers \(\[shop-old-1]\)/);
+    await stack.up(shopOf(stack, { web: {} }), { removeOrphans: true });
+    expect(stack.states()).toEqual({ 'shop-web-1': 'running' });
+  });
+});
+
+describe('--wait', () => {
+  const check = { test: ['CMD', 'ok'], interval: '5ms', timeout: '1s', retries: 2 };
+
+  test('healthy, running, and a one-shot that is done', async () => {
+    const stack = openTestStack();
+    stack.platform.behave('seed', { onStart: (guest) => guest.end(0) });
+    await stack.up(shopOf(stack, { db: { healthcheck: check }, seed: {}, web: {} }), { wait: true });
+    expect(stack.row('shop-db-1').health).toBe('healthy');
+    await stack.reach('shop-seed-1', 'exited');
+  });
+
+  test('a service that fails ends it, with its last lines', async () => {
+    const stack = openTestStack();
+    const project = shopOf(stack, { db: { healthcheck: { ...check, interval: '60s' } }, web: {} });
+    stack.platform.behave('db', { probe: () => new Promise(() => {}) });
+    stack.platform.behave('web', {
+      onStart: (guest) => {
+        guest.print('cannot bind\n');
+        guest.end(2);
+      },
+    });
+    await expect(stack.up(project, { wait: true })).rejects.toMatchObject({
+      code: 'DEPENDENCY_FAILED',
+      message: 'container shop-web-1 exited (2)',
+      details: ['shop-web-1 | cannot bind'],
+    });
+  });
+
+  test('--wait-timeout says what did not happen; everything runs on', async () => {
+    const stack = openTestStack();
+    stack.platform.behave('db', { probe: () => new Promise(() => {}) });
+    await expect(stack.up(shopOf(stack, { db: { healthcheck: check } }), { wait: true, waitTimeout: 0.01 })).rejects.toMatchObject({
+      code: 'HYPR_TIMEOUT',
+      message: 'application not healthy after 0.01s',
+    });
+    expect(stack.row('shop-db-1').state).toBe('running');
+    expect(stack.supervisor.bus.subscribers).toBe(1);
+  });
+
+  test('only the named services and what they need are waited for', async () => {
+    const stack = openTestStack();
+    stack.platform.behave('slow', { probe: () => new Promise(() => {}) });
+    const project = shopOf(stack, { slow: { healthcheck: check }, db: {}, web: { depends_on: needs('db') } });
+    const all = stack.up(project, { services: ['web'], wait: true });
+    await all;
+    expect(Object.keys(stack.states()).sort()).toEqual(['shop-db-1', 'shop-web-1']);
+  });
+});
+
+describe('wait for the end', () => {
+  test('the exit code of the first to end', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { db: {}, web: {} }));
+    const code = stack.supervisor.waitForEnd(['web'], new AbortController().signal);
+    stack.platform.guest('shop-db-1').end(1);
+    await stack.reach('shop-db-1', 'exited');
+    stack.platform.guest('shop-web-1').end(42);
+    expect(await code).toBe(42);
+    expect(await stack.supervisor.waitForEnd([], new AbortController().signal)).toBeGreaterThan(0);
+  });
+
+  test('ends with its signal, also one that has aborted before', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    await expect(stack.supervisor.waitForEnd([], AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
+    const controller = new AbortController();
+    const waiting = stack.supervisor.waitForEnd([], controller.signal);
+    controller.abort(new Error('left'));
+    await expect(waiting).rejects.toThrow('left');
+    expect(stack.supervisor.bus.subscribers).toBe(1);
+  });
+
+  test('nothing to wait for', async () => {
+    const stack = openTestStack();
+    await expect(stack.supervisor.waitForEnd([], new AbortController().signal)).rejects.toMatchObject({ code: 'STACK_NOT_RUNNING' });
+  });
+});
