@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{base,compose,guest,vmm,net,builder,engine,cli,fixtures}/**/*.test.{ts,tsx}'],
+          include: ['test/{base,compose,guest,vmm,net,builder,engine,cli,fixtures,scripts}/**/*.test.{ts,tsx}'],
           exclude: ['**/*.vm.test.ts'],
           testTimeout: 20_000,
         },

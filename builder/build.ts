@@ -1,16 +1,13 @@
 import { HyprError } from '../base/errors.ts';
-import type { HomePaths } from '../base/paths.ts';
 import { findTarget } from './dockerfile/parse.ts';
-import type { ZstdCommand } from './registry/transport/decompress.ts';
-import type { Slots } from './slots.ts';
+import type { BuildResult } from './model/types.ts';
 import { runChecks } from './solver/check-build.ts';
 import { exportResult } from './solver/export.ts';
-import type { BuildContext, BuildRegistry } from './solver/frame/build-context.ts';
+import type { BuildContext } from './solver/frame/build-context.ts';
+import type { BuildOptions } from './solver/frame/build-options.ts';
 import { BuildProgress } from './solver/frame/progress.ts';
-import type { BuildStore } from './solver/frame/store.ts';
 import { sweepBuildFolder } from './solver/layer/sweep.ts';
 import { openBuild } from './solver/open-build.ts';
-import type { BuildEvent, BuildMachines, BuildRequest, BuildResult, FailedStep, Image } from './types.ts';
 
 export { type BuildCheck, checkBuild } from './solver/check-build.ts';
 export { type BuildOutline, type BuildTargets, describeTargets, outlineBuild } from './solver/describe-build.ts';
@@ -18,32 +15,6 @@ export { listCachedLayers, pruneBuildCache } from './solver/frame/cache.ts';
 export type { BuildStore, ImageConfigBlob, ImageHistory } from './solver/frame/store.ts';
 export { findBuildLeftovers } from './solver/layer/sweep.ts';
 export { hostCaBundle } from './solver/machine/ca-bundle.ts';
-
-export interface BuildOptions {
-  readonly request: BuildRequest;
-  readonly store: BuildStore;
-  readonly machines: BuildMachines;
-  /** Gives an image that the store has, pulling it first when it has to. Throws IMAGE_*, REGISTRY_*. */
-  readonly resolveImage: (
-    reference: string,
-    options: { readonly pull: boolean; readonly platform: string; readonly signal: AbortSignal },
-  ) => Promise<Image>;
-  readonly paths: Pick<HomePaths, 'build'>;
-  readonly onEvent: (event: BuildEvent) => void;
-  readonly signal: AbortSignal;
-  /** Most machines that work at once. Default: one per two processors. */
-  readonly maxMachines?: number;
-  /** Instead: slots of machines at work that it shares with other builds. */
-  readonly slots?: Slots;
-  /** For `compression=zstd`, where Node has none. */
-  readonly zstd?: ZstdCommand;
-  /** For `push=true` and caches in registries; without it they are refused. */
-  readonly registry?: BuildRegistry;
-  /** PEM of everything the host trusts, when RUN needs it; default `hostCaBundle(process.env)`. */
-  readonly readCertificates?: () => Promise<Uint8Array | undefined>;
-  /** Called with the first RUN that fails while its machine is still there; the build ends when it returns. */
-  readonly onFailedStep?: (step: FailedStep) => Promise<void>;
-}
 
 /**
  * Builds an image from a Dockerfile as BuildKit does and puts it into the store under the request's

@@ -1,4 +1,4 @@
-import { asObject, parseObject, text } from './store/image-config.ts';
+import { asObject, parseObject, text } from './store/format/image-config.ts';
 import type { ImageStore } from './store/store.ts';
 
 /** One step of an image's making, as its config tells it (image-spec config.md, `history`): nobody has checked that. */

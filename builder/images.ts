@@ -1,8 +1,9 @@
 import { HyprError, toHyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import type { Toolchain } from '../vmm/tools.ts';
+import type { Toolchain } from '../vmm/model/tools.ts';
 import { type HistoryStep, readHistory } from './history.ts';
+import type { Image } from './model/types.ts';
 import type { Repository } from './registry/client.ts';
 import { formatReference, parseReference } from './registry/config/reference.ts';
 import type { RegistrySettings } from './registry/config/settings.ts';
@@ -10,10 +11,10 @@ import type { PushResult } from './registry/push.ts';
 import type { PushTarget } from './registry/push-target.ts';
 import type { Registries } from './registry/registries.ts';
 import { findDecompressors } from './registry/transport/decompress.ts';
-import { loadArchive } from './store/load-archive.ts';
-import { saveArchive } from './store/save-archive.ts';
-import { type ImageStore, type ImageStoreOptions, openImageStore } from './store/store.ts';
-import type { Image } from './types.ts';
+import { loadArchive } from './store/archive/load-archive.ts';
+import { saveArchive } from './store/archive/save-archive.ts';
+import type { ImageStoreOptions } from './store/parts.ts';
+import { type ImageStore, openImageStore } from './store/store.ts';
 
 export interface OpenImagesOptions extends Pick<ImageStoreOptions, 'inUse' | 'keepLayers'> {
   readonly paths: Pick<HomePaths, 'home' | 'images'>;

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './machine.ts';
+import type { Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './model/machine.ts';
 
 /** What a test can do to a fake machine, and see of it. */
 export interface FakeMachine extends Machine {

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { type CacheRecord, isCacheRecord } from '../solver/frame/cache.ts';
-import { isDigest } from '../store/digest.ts';
-import { asObject, type Json, parseObject } from '../store/image-config.ts';
+import { isDigest } from '../store/format/digest.ts';
+import { asObject, type Json, parseObject } from '../store/format/image-config.ts';
 
 /** A step as a cache elsewhere has it: what it left, and under which keys it is found. */
 export interface CacheEntry extends CacheRecord {

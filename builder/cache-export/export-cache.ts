@@ -7,15 +7,15 @@ import { encode, jsonBlob } from '../export/make-image.ts';
 import { needRegistry, pushDocument, toSource } from '../export/push-output.ts';
 import { openWorkFolder } from '../export/work-folder.ts';
 import { layoutFolder } from '../export/write-layout.ts';
+import type { CacheTarget } from '../options/parse-cache.ts';
 import { parseReference } from '../registry/config/reference.ts';
 import type { BuildContext } from '../solver/frame/build-context.ts';
 import type { Vertex } from '../solver/frame/progress.ts';
 import type { StageState } from '../solver/frame/state.ts';
-import { digestHex } from '../store/digest.ts';
-import { asObject, parseObject } from '../store/image-config.ts';
-import { MEDIA } from '../store/manifest.ts';
+import { digestHex } from '../store/format/digest.ts';
+import { asObject, parseObject } from '../store/format/image-config.ts';
+import { MEDIA } from '../store/format/manifest.ts';
 import { CACHE_CONFIG, type CacheEntry, encodeCacheConfig, INLINE_FIELD } from './cache-format.ts';
-import type { CacheTarget } from './parse-cache.ts';
 
 type Place = Exclude<CacheTarget, { type: 'inline' }>;
 

@@ -3,18 +3,18 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { needRegistry } from '../export/push-output.ts';
+import { type CacheOrigin, parseCacheOrigins } from '../options/parse-cache.ts';
 import { MAX_MANIFEST, type Repository } from '../registry/client.ts';
 import { parseReference } from '../registry/config/reference.ts';
-import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../registry/platform.ts';
 import { decompressLayer } from '../registry/transport/decompress.ts';
 import type { BuildContext } from '../solver/frame/build-context.ts';
 import type { CacheSource } from '../solver/frame/cache.ts';
 import { formatPlatform } from '../solver/frame/platform.ts';
-import { digestHex, isDigest, ociDigest } from '../store/digest.ts';
-import { asObject, type Json, parseObject } from '../store/image-config.ts';
-import type { Descriptor } from '../store/manifest.ts';
+import { digestHex, isDigest, ociDigest } from '../store/format/digest.ts';
+import { asObject, type Json, parseObject } from '../store/format/image-config.ts';
+import type { Descriptor } from '../store/format/manifest.ts';
+import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../store/format/platform.ts';
 import { CACHE_CONFIG, type CacheConfig, decodeCacheConfig, MAX_CACHE_CONFIG, readInlineEntries } from './cache-format.ts';
-import { type CacheOrigin, parseCacheOrigins } from './parse-cache.ts';
 
 /** Where the documents and layers of a cache are read; what comes was checked against its digest. */
 interface Reader {

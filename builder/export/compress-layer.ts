@@ -7,12 +7,12 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
+import type { Compression, CompressionName } from '../options/parse-output.ts';
 import type { ZstdCommand } from '../registry/transport/decompress.ts';
 import { gzipLayer } from '../registry/transport/gzip-layer.ts';
 import type { BuildStore } from '../solver/frame/store.ts';
-import { digestHex } from '../store/digest.ts';
-import { type Descriptor, MEDIA } from '../store/manifest.ts';
-import type { Compression, CompressionName } from './parse-output.ts';
+import { digestHex } from '../store/format/digest.ts';
+import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 
 /** A piece of content that can be read any number of times. */
 export interface Blob {

@@ -1,9 +1,9 @@
+import { type Annotations, annotationsField } from '../options/annotations.ts';
+import type { ImageForm } from '../options/parse-output.ts';
 import type { ImageConfigBlob } from '../solver/frame/store.ts';
-import { ociDigest } from '../store/digest.ts';
-import { type Descriptor, MEDIA } from '../store/manifest.ts';
-import { type Annotations, annotationsField } from './annotations.ts';
+import { ociDigest } from '../store/format/digest.ts';
+import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 import { type Blob, type LayerBlobs, memoryBlob } from './compress-layer.ts';
-import type { ImageForm } from './parse-output.ts';
 
 /** An image as blobs: what a layout, an archive or a registry is given. */
 export interface ImageBundle {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ImageOutcome } from './run-outputs.ts';
+import type { ImageOutcome } from './types.ts';
 
 /** What `--metadata-file` holds, under the keys that buildx and BuildKit use; of a build without an image only its reference. */
 export const buildMetadata = (image: ImageOutcome | undefined): Record<string, unknown> => ({

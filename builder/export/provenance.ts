@@ -1,42 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { HyprError } from '../../base/errors.ts';
 import { parseReference, repositoryName } from '../registry/config/reference.ts';
 import type { BuildContext } from '../solver/frame/build-context.ts';
 import { formatPlatform } from '../solver/frame/platform.ts';
-import { ociDigest } from '../store/digest.ts';
-import { type Descriptor, MEDIA } from '../store/manifest.ts';
+import { ociDigest } from '../store/format/digest.ts';
+import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 import type { Blob } from './compress-layer.ts';
-import { parseFields, readBool, refuseUnknown } from './csv-fields.ts';
 import { encode, jsonBlob } from './make-image.ts';
-
-/** `--provenance`: as much as is safe to publish: base images and the Dockerfile's name, no build arguments, no secrets' names. */
-export interface Provenance {
-  readonly mode: 'min';
-}
 
 const PREDICATE = 'https://slsa.dev/provenance/v0.2';
 const STATEMENT = 'application/vnd.in-toto+json';
-
-/** `false`, `true`, `mode=min` (also `max` as a word of its own). Throws HYPR_USAGE, HYPR_UNSUPPORTED. */
-export const parseProvenance = (text: string | undefined): Provenance | undefined => {
-  if (text === undefined || /^(false|0|f)$/i.test(text)) {
-    return undefined;
-  }
-  const word = /^(true|1|t)$/i.test(text) ? 'mode=min' : text;
-  const fields = parseFields(/^(min|max)$/.test(word) ? `mode=${word}` : word, '--provenance');
-  refuseUnknown(fields, ['mode', 'disabled', 'type', 'inline-only', 'version', 'builder-id', 'reproducible'], '--provenance');
-  if (readBool(fields, 'disabled', '--provenance')) {
-    return undefined;
-  }
-  const mode = fields.get('mode') ?? 'min';
-  const version = fields.get('version') ?? 'v0.2';
-  if (mode !== 'min' || version !== 'v0.2') {
-    throw new HyprError('HYPR_UNSUPPORTED', `--provenance ${text}: provenance is made with mode=min in version v0.2 only`, {
-      hint: 'use --provenance=mode=min, or leave it out',
-    });
-  }
-  return { mode };
-};
 
 /**
  * The attestation of an image (in-toto statement v0.1, SLSA provenance v0.2) as the blobs of a manifest of its own,

@@ -1,16 +1,16 @@
 import { Readable } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
+import { type ImageForm, isMultiPlatform, type Output } from '../options/parse-output.ts';
 import { parseReference } from '../registry/config/reference.ts';
 import type { PushTarget } from '../registry/push-target.ts';
 import type { BlobSource } from '../registry/upload.ts';
 import type { BuildContext, BuildRegistry } from '../solver/frame/build-context.ts';
 import type { Vertex } from '../solver/frame/progress.ts';
-import type { Descriptor } from '../store/manifest.ts';
+import type { Descriptor } from '../store/format/manifest.ts';
 import type { Blob } from './compress-layer.ts';
 import type { ImageBundle } from './make-image.ts';
-import { type ImageForm, isMultiPlatform, type Output } from './parse-output.ts';
-import type { ImageOutcome } from './run-outputs.ts';
+import type { ImageOutcome } from './types.ts';
 
 type ImageOutput = Extract<Output, { type: 'image' }>;
 

@@ -1,31 +1,25 @@
 import { explainDiskFull } from '../../base/host/files.ts';
+import type { BuildResult } from '../model/types.ts';
+import { annotationsField } from '../options/annotations.ts';
+import { type ImageForm, isMultiPlatform, type Output } from '../options/parse-output.ts';
 import type { BuildContext } from '../solver/frame/build-context.ts';
 import type { Vertex } from '../solver/frame/progress.ts';
 import type { StageState } from '../solver/frame/state.ts';
 import type { ImageConfigBlob } from '../solver/frame/store.ts';
 import { writeLayer } from '../solver/layer/tar-write.ts';
-import { type Descriptor, MEDIA } from '../store/manifest.ts';
-import type { BuildResult } from '../types.ts';
-import { annotationsField } from './annotations.ts';
+import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 import { LayerBlobs } from './compress-layer.ts';
 import { encode, type ImageBundle, makeImage } from './make-image.ts';
 import { buildMetadata } from './metadata.ts';
-import { type ImageForm, isMultiPlatform, type Output } from './parse-output.ts';
 import { attestProvenance } from './provenance.ts';
 import { pushOutput, readBlob } from './push-output.ts';
 import { rewriteLayers } from './rewrite-layers.ts';
 import { treeItems } from './tree-items.ts';
+import type { ImageOutcome } from './types.ts';
 import { openWorkFolder } from './work-folder.ts';
 import { writeFileWhole, writeToStream } from './write-file.ts';
 import { writeFolder } from './write-folder.ts';
 import { layoutFolder, layoutMembers, layoutTar } from './write-layout.ts';
-
-/** What an output that is an image came to. */
-export interface ImageOutcome {
-  readonly imageId: string;
-  readonly names: readonly string[];
-  readonly descriptor: Descriptor & { readonly annotations?: Readonly<Record<string, string>> };
-}
 
 type ConfigOf = (layers: readonly string[]) => ImageConfigBlob;
 

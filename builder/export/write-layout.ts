@@ -8,8 +8,8 @@ import { diskError, syncFolder } from '../../base/host/files.ts';
 import { makeAsideBeside } from '../../base/host/staging.ts';
 import { type Attributes, END_MARK, encodeHeader, padding } from '../layers/tar-format.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
-import { digestHex } from '../store/digest.ts';
-import { MEDIA } from '../store/manifest.ts';
+import { digestHex } from '../store/format/digest.ts';
+import { MEDIA } from '../store/format/manifest.ts';
 import type { Blob } from './compress-layer.ts';
 import { encode, type ImageBundle } from './make-image.ts';
 

@@ -1,8 +1,8 @@
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { type RunResult, runProgram } from '../../base/host/process.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
-import { readSecretLine } from '../secret-line.ts';
-import type { BuildRequest, SshForward } from '../types.ts';
+import { readSecretLine } from '../model/secret-line.ts';
+import type { BuildRequest, SshForward } from '../model/types.ts';
 
 /** Whom git may be towards servers. */
 export interface GitAccess {

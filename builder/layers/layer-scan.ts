@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { Slots } from '../slots.ts';
+import { Slots } from '../model/slots.ts';
 import type { LayerModel } from './layer-model.ts';
 import type { TarScanner } from './tar-scanner.ts';
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
-import { type Descriptor, MEDIA } from '../store/manifest.ts';
+import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 import type { Endpoint } from './config/settings.ts';
 import { fetchBlob, type Get, type Resuming } from './fetch-blob.ts';
 import { openAccess, type RepositoryOptions } from './transport/access.ts';

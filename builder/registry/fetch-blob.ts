@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import type { Descriptor } from '../store/manifest.ts';
+import type { Descriptor } from '../store/format/manifest.ts';
 import type { RepositoryOptions } from './transport/access.ts';
 import { type Response, TRIES } from './transport/http.ts';
 import { refusal, wrongDigest } from './transport/refusal.ts';

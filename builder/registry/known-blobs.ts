@@ -1,8 +1,8 @@
-import { isDigest } from '../store/digest.ts';
-import { parseObject } from '../store/image-config.ts';
-import type { Descriptor } from '../store/manifest.ts';
+import type { Image } from '../model/types.ts';
+import { isDigest } from '../store/format/digest.ts';
+import { parseObject } from '../store/format/image-config.ts';
+import type { Descriptor } from '../store/format/manifest.ts';
 import type { ImageStore } from '../store/store.ts';
-import type { Image } from '../types.ts';
 import { parseReference, type Reference } from './config/reference.ts';
 
 /** A compressed form of a layer, and the repositories (library/nginx) of one registry that have it. */

@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
-import { type Credentials, eraseCredentials, storeCredentials } from './config/credentials.ts';
+import { eraseCredentials, storeCredentials } from './config/credentials.ts';
 import { endpointsFor, loadRegistrySettings } from './config/settings.ts';
+import type { Credentials } from './config/types.ts';
 import { chooseEndpoint, type RegistriesOptions } from './registries.ts';
 import { answerForLogin } from './transport/auth.ts';
 import { openHttp } from './transport/http.ts';

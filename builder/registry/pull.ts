@@ -2,13 +2,9 @@ import pLimit from 'p-limit';
 import { HyprError } from '../../base/errors.ts';
 import { explainDiskFull } from '../../base/host/files.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import { MAX_CONFIG, type ParsedConfig, parseImageConfig, parseObject } from '../store/image-config.ts';
-import type { Descriptor } from '../store/manifest.ts';
-import type { ImageStore } from '../store/store.ts';
-import type { Image } from '../types.ts';
-import type { FetchedManifest, Repository } from './client.ts';
-import { familiarReference, formatReference, parseReference, type Reference, repositoryName } from './config/reference.ts';
-import type { Resuming } from './fetch-blob.ts';
+import type { Image } from '../model/types.ts';
+import { MAX_CONFIG, type ParsedConfig, parseImageConfig, parseObject } from '../store/format/image-config.ts';
+import type { Descriptor } from '../store/format/manifest.ts';
 import {
   checkConfig,
   chooseManifest,
@@ -18,7 +14,11 @@ import {
   type Platform,
   parseManifest,
   parsePlatform,
-} from './platform.ts';
+} from '../store/format/platform.ts';
+import type { ImageStore } from '../store/store.ts';
+import type { FetchedManifest, Repository } from './client.ts';
+import { familiarReference, formatReference, parseReference, type Reference, repositoryName } from './config/reference.ts';
+import type { Resuming } from './fetch-blob.ts';
 import type { Registries } from './registries.ts';
 import { type Decompressors, decompressLayer } from './transport/decompress.ts';
 

@@ -1,5 +1,5 @@
-import { parseObject } from '../store/image-config.ts';
-import { type Descriptor, MEDIA } from '../store/manifest.ts';
+import { parseObject } from '../store/format/image-config.ts';
+import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 
 /** A layer as the registry has it. */
 export interface PushedLayer {

@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import { ociDigest } from '../store/digest.ts';
+import { ociDigest } from '../store/format/digest.ts';
 import { openRepository, type Repository } from './client.ts';
 import { openAccess, type RepositoryOptions } from './transport/access.ts';
 import { refusal } from './transport/refusal.ts';

@@ -3,7 +3,7 @@ import { ExpandError } from '../dockerfile/expand.ts';
 import type { ArgInstruction, Dockerfile, SourceRange, Stage } from '../dockerfile/instruction.ts';
 import { type Mount, parseMount } from '../dockerfile/mount.ts';
 import { findStage, findTarget, parseDockerfile } from '../dockerfile/parse.ts';
-import type { BuildRequest } from '../types.ts';
+import type { BuildRequest } from '../model/types.ts';
 import { resolveGlobals } from './frame/globals.ts';
 import { resolveArg } from './frame/metadata.ts';
 import { hostPlatform, parsePlatform } from './frame/platform.ts';

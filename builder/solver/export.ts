@@ -1,6 +1,6 @@
 import { exportCaches, inlineField } from '../cache-export/export-cache.ts';
 import { runOutputs } from '../export/run-outputs.ts';
-import type { BuildResult } from '../types.ts';
+import type { BuildResult } from '../model/types.ts';
 import type { BuildContext } from './frame/build-context.ts';
 import type { StageState } from './frame/state.ts';
 import type { ImageConfigBlob } from './frame/store.ts';

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import type { SshForward } from '../types.ts';
+import type { SshForward } from '../model/types.ts';
 import { type AgentKey, readKeys, signWith } from './keys.ts';
 import { readString, string, u32 } from './wire.ts';
 

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { HyprError } from '../../base/errors.ts';
 import { diskError, freeBytes } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
-import type { Tool } from '../../vmm/tools.ts';
+import type { Tool } from '../../vmm/model/tools.ts';
 
 /** A device that an EROFS image points into, in 512-byte sectors. */
 export interface ErofsDevice {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { sweepAsides } from '../../base/host/staging.ts';
+import type { StoreParts } from './parts.ts';
 import { EMPTY_LAYER } from './root-disk.ts';
-import type { StoreParts } from './store.ts';
 import { oldestLease } from './tmp.ts';
 
 export interface GarbageReport {

@@ -4,11 +4,11 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { asideName } from '../../base/host/staging.ts';
-import type { Tool } from '../../vmm/tools.ts';
+import type { Tool } from '../../vmm/model/tools.ts';
 import { normaliseLayer } from '../layers/normalise.ts';
 import { replayRecipe } from '../layers/recipe.ts';
-import { digestHex } from './digest.ts';
 import { indexLayer } from './erofs.ts';
+import { digestHex } from './format/digest.ts';
 import { makeAside } from './tmp.ts';
 
 export interface LayerRecord {

@@ -1,6 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
+import type { Image } from '../model/types.ts';
 import { familiarReference, formatReference, parseReference } from '../registry/config/reference.ts';
-import type { Image } from '../types.ts';
 import type { ImageRecord, Records, ReferenceRecord } from './records.ts';
 
 const ID = /^(?:sha256:)?([0-9a-f]{1,64})$/;

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { collectGarbage } from './gc.ts';
-import type { StoreParts } from './store.ts';
+import type { StoreParts } from './parts.ts';
 import { oldestLease } from './tmp.ts';
 
 export interface PruneReport {

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
-import type { Image } from '../types.ts';
-import { digestHex, isDigest, ociDigest } from './digest.ts';
+import type { Image } from '../model/types.ts';
+import { digestHex, isDigest, ociDigest } from './format/digest.ts';
 
 /** An image without its names: those are files of their own, so that tagging never rewrites an image. */
 export type ImageRecord = Omit<Image, 'references'>;

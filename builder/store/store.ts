@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
-import type { Toolchain } from '../../vmm/tools.ts';
+import type { Image, RootDisk } from '../model/types.ts';
 import { familiarReference, formatReference, parseReference } from '../registry/config/reference.ts';
-import type { Image, RootDisk } from '../types.ts';
+import { parseImageConfig } from './format/image-config.ts';
+import { makeManifest } from './format/manifest.ts';
 import { collectGarbage, type GarbageReport } from './gc.ts';
-import { parseImageConfig } from './image-config.ts';
 import { type AddLayerOptions, type LayerRecord, Layers } from './layers.ts';
 import { Lookup } from './lookup.ts';
-import { makeManifest } from './manifest.ts';
+import type { ImageStoreOptions, StoreParts } from './parts.ts';
 import { type PruneReport, pruneImages } from './prune.ts';
 import { Records } from './records.ts';
 import { RootDisks } from './root-disk.ts';
@@ -18,18 +18,6 @@ import { findLeftovers, sweepStore } from './sweep.ts';
 import { type Lease, takeLease } from './tmp.ts';
 import { measureStore, type StoreUsage } from './usage.ts';
 import { verifyStore } from './verify.ts';
-
-export interface ImageStoreOptions {
-  /** HYPR_HOME/images. */
-  readonly root: string;
-  readonly toolchain: Pick<Toolchain, 'mkfsErofs'>;
-  /** What uses an image, for the refusal to remove it: `service web of stack shop`. */
-  readonly inUse?: ((imageId: string) => Promise<readonly string[]> | readonly string[]) | undefined;
-  /** diff ids that no image has but that must stay (the build cache's). */
-  readonly keepLayers?: (() => Promise<readonly string[]> | readonly string[]) | undefined;
-  /** False leaves what killed processes left where it is, to be looked at. Default true. */
-  readonly sweep?: boolean | undefined;
-}
 
 export interface AddImageInput {
   /** The config's JSON (image-spec config.md); its exact bytes if they came from elsewhere, because their digest is the id. */
@@ -109,15 +97,6 @@ export const openImageStore = async (options: ImageStoreOptions): Promise<ImageS
   const parts: StoreParts = { root, records, layers, disks, lookup: new Lookup(records), options };
   return { ...imageMethods(parts), ...layerMethods(parts) };
 };
-
-export interface StoreParts {
-  readonly root: string;
-  readonly records: Records;
-  readonly layers: Layers;
-  readonly disks: RootDisks;
-  readonly lookup: Lookup;
-  readonly options: ImageStoreOptions;
-}
 
 /** Changes of names and images happen one at a time; layers have locks of their own. */
 const change = <T>({ root }: StoreParts, work: () => Promise<T>): Promise<T> =>

@@ -1,6 +1,6 @@
 import { diskUsage } from '../../base/host/disk-usage.ts';
+import type { StoreParts } from './parts.ts';
 import { EMPTY_LAYER } from './root-disk.ts';
-import type { StoreParts } from './store.ts';
 
 export interface StoreUsage {
   readonly images: number;

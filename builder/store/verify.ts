@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
 import { readErofs } from './erofs.ts';
-import type { StoreParts } from './store.ts';
+import type { StoreParts } from './parts.ts';
 
 /**
  * Reads the whole store: blobs against their digests, layers by making their original archives again, indexes and disks

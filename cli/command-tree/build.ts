@@ -1,4 +1,5 @@
-import { bool, type CommandSpec, type FlagSpec, list, string } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import { bool, type FlagSpec, list, string } from '../core/flag-spec.ts';
 import { imagePrune } from './system.ts';
 
 const ownCache = 'hypr builds with its own builder and cache';

@@ -1,4 +1,4 @@
-import { bool, type FlagSpec, int, list, string } from '../core/command-spec.ts';
+import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
 
 /** docker compose's root flags. hypr takes them before and after the command. */
 export const globalFlags: readonly FlagSpec[] = [

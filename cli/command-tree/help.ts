@@ -1,4 +1,5 @@
-import type { CommandSpec, FlagSpec } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import type { FlagSpec } from '../core/flag-spec.ts';
 import { globalFlags } from './global.ts';
 
 /** Help of a command: examples first, then how it is called, its commands and flags. */

@@ -1,4 +1,5 @@
-import { bool, type CommandSpec, int, list, string } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import { bool, int, list, string } from '../core/flag-spec.ts';
 
 const quiet = bool('q,quiet', 'Print ids only');
 const index = int('index', 'Which replica, counting from 1', { value: 'N' });

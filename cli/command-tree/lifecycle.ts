@@ -1,4 +1,5 @@
-import { bool, type CommandSpec, type FlagSpec, int, list, string } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
 
 const timeout = int('t,timeout', 'Seconds a service gets to stop by itself', { value: 'SECONDS' });
 const waitFlags = [

@@ -1,4 +1,5 @@
-import { bool, type CommandSpec, string } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import { bool, string } from '../core/flag-spec.ts';
 import { refusedCommand } from './refusal.ts';
 
 const config: CommandSpec = {

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { HyprError } from '../../base/errors.ts';
-import type { CommandSpec, FlagSpec } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import type { FlagSpec } from '../core/flag-spec.ts';
 import { Flags } from '../core/flags.ts';
 import { globalFlags } from './global.ts';
 import { formatHelp } from './help.ts';

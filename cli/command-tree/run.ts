@@ -1,4 +1,5 @@
-import { bool, type CommandSpec, type FlagSpec, int, list, string } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
 
 const index = int('index', 'Which replica, counting from 1', { value: 'N' });
 

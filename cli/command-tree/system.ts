@@ -1,4 +1,5 @@
-import { bool, type CommandSpec, list, string } from '../core/command-spec.ts';
+import type { CommandSpec } from '../core/command-spec.ts';
+import { bool, list, string } from '../core/flag-spec.ts';
 
 const force = bool('f,force', 'Do not ask');
 const until = list('filter', 'Only what is older: until=24h', { value: 'KEY=VALUE' });

@@ -1,20 +1,6 @@
 import type { CliContext } from './context.ts';
+import type { FlagSpec } from './flag-spec.ts';
 import type { Flags } from './flags.ts';
-
-/** One flag as data: parsing, help and "no meaning here" warnings all come from it. */
-export interface FlagSpec {
-  readonly name: string;
-  readonly short?: string;
-  readonly kind: 'bool' | 'string' | 'list' | 'int';
-  readonly text: string;
-  /** Placeholder of the value in help. */
-  readonly value?: string;
-  /** Why it does nothing in a machine per service; said once when the flag is used. */
-  readonly ignored?: string;
-  /** Why it is refused: doing as if it worked would be wrong. */
-  readonly refused?: string;
-  readonly hidden?: boolean;
-}
 
 /** What a handler gets: everything it may touch comes through `context`. */
 export interface Invocation {
@@ -52,20 +38,3 @@ export interface CommandSpec {
   /** Lazy, so that one command does not load another's code. */
   readonly load?: () => Promise<Handler>;
 }
-
-type Extra = Partial<Omit<FlagSpec, 'name' | 'short' | 'kind' | 'text'>>;
-
-const build =
-  (kind: FlagSpec['kind']) =>
-  (names: string, text: string, extra: Extra = {}): FlagSpec => {
-    const parts = names.split(',');
-    const name = parts.at(-1) ?? names;
-    return { name, ...(parts.length > 1 && parts[0] ? { short: parts[0] } : {}), kind, text, ...extra };
-  };
-
-/** `bool('d,detach', 'Run in the background')`: short name first, then the long one. */
-export const bool = build('bool');
-export const string = build('string');
-/** A flag that may be given several times. */
-export const list = build('list');
-export const int = build('int');

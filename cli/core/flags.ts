@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import type { FlagSpec } from './command-spec.ts';
+import type { FlagSpec } from './flag-spec.ts';
 
 export type FlagValues = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-import type { Image } from '../../builder/types.ts';
+import type { Image } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { openPlatform } from '../host.ts';
 import { planImages } from '../images/images.ts';

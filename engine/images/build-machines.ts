@@ -4,12 +4,18 @@ import { dirname, join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { BUILD_PROXY_PORT, type BuildDisk, type BuildMachine, type BuildMachineOptions, type BuildMachines } from '../../builder/types.ts';
+import {
+  BUILD_PROXY_PORT,
+  type BuildDisk,
+  type BuildMachine,
+  type BuildMachineOptions,
+  type BuildMachines,
+} from '../../builder/model/types.ts';
 import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
 import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/download-proxy.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
 import type { Network } from '../../net/types.ts';
-import type { Machine } from '../../vmm/machine.ts';
+import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine } from '../machine/boot-machine.ts';
 import type { Platform } from '../model/platform.ts';
 import { startBuildGuard } from './build-guard.ts';

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { isRemoteSource } from '../../builder/remote-source.ts';
-import type { BuildLimits, BuildRequest, SshForward } from '../../builder/types.ts';
+import { isRemoteSource } from '../../builder/git/remote-source.ts';
+import type { BuildLimits, BuildRequest, SshForward } from '../../builder/model/types.ts';
 import type { FileObject, FileReference } from '../../compose/model/model.ts';
 import { parseBytes } from '../../compose/model/units.ts';
 import type { BuildInput } from '../model/platform.ts';

@@ -1,8 +1,8 @@
-import type { BuildOptions } from '../../builder/build.ts';
 import type { Images } from '../../builder/images.ts';
+import type { Image } from '../../builder/model/types.ts';
 import { findZstd } from '../../builder/registry/transport/decompress.ts';
-import type { Image } from '../../builder/types.ts';
-import type { Toolchain } from '../../vmm/tools.ts';
+import type { BuildOptions } from '../../builder/solver/frame/build-options.ts';
+import type { Toolchain } from '../../vmm/model/tools.ts';
 
 /** What a build needs of the image store and of registries. */
 export const buildServices = (

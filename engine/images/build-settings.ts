@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import type { BuildLimits, BuildRequest } from '../../builder/types.ts';
+import type { BuildLimits, BuildRequest } from '../../builder/model/types.ts';
 import { parseBytes, parseDuration } from '../../compose/model/units.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { freemem } from 'node:os';
-import { Slots } from '../../builder/slots.ts';
+import { Slots } from '../../builder/model/slots.ts';
 
 export interface BuildHost {
   readonly cores: number;

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import type { BuildEvent, Image } from '../../builder/types.ts';
+import type { BuildEvent, Image } from '../../builder/model/types.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable } from '../../compose/project/build-contexts.ts';
 import type { ImagePlatform } from '../model/platform.ts';

@@ -1,7 +1,7 @@
 import type { HomePaths } from '../../base/paths.ts';
 import { openImages } from '../../builder/images.ts';
-import type { BuildMachines } from '../../builder/types.ts';
-import type { Toolchain } from '../../vmm/tools.ts';
+import type { BuildMachines } from '../../builder/model/types.ts';
+import type { Toolchain } from '../../vmm/model/tools.ts';
 import type { ImagePlatform } from '../model/platform.ts';
 import { findInUse } from './in-use.ts';
 

@@ -1,6 +1,6 @@
 import { isAbsolute, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { isRemoteSource } from '../../builder/remote-source.ts';
+import { isRemoteSource } from '../../builder/git/remote-source.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable, orderBuilds } from '../../compose/project/build-contexts.ts';
 import type { BuildInput, ImagePlatform } from '../model/platform.ts';

@@ -6,7 +6,7 @@ import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
 import type { Network } from '../../net/types.ts';
-import type { Machine, MachineSpec } from '../../vmm/machine.ts';
+import type { Machine, MachineSpec } from '../../vmm/model/machine.ts';
 import type { Platform } from '../model/platform.ts';
 
 const log = logger('boot');

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, ResolverOrders } from '../../guest/types.ts';
-import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/machine.ts';
+import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/model/machine.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
 
 /** A mount of a replica with the place on this host that backs it. */

@@ -1,4 +1,4 @@
-import type { BuildRequest } from '../../builder/types.ts';
+import type { BuildRequest } from '../../builder/model/types.ts';
 import type { MountConfig, PortConfig } from '../../compose/model/model.ts';
 import type { EngineEvent } from './events.ts';
 

@@ -1,6 +1,6 @@
 import type { ErrorJson } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
-import type { BuildEvent } from '../../builder/types.ts';
+import type { BuildEvent } from '../../builder/model/types.ts';
 
 /** States of a replica; the table of transitions is engine/model/lifecycle.ts. The words are docker's, but for `suspended`: its machine is on disk. */
 export type ReplicaState = 'created' | 'starting' | 'running' | 'paused' | 'suspended' | 'restarting' | 'stopping' | 'exited' | 'dead';

@@ -1,10 +1,10 @@
 import type { HomePaths } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import type { BuildEvent, BuildRequest, Image, RootDisk } from '../../builder/types.ts';
+import type { BuildEvent, BuildRequest, Image, RootDisk } from '../../builder/model/types.ts';
 import type { BuildConfig, FileObject } from '../../compose/model/model.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../../net/types.ts';
-import type { Vmm } from '../../vmm/machine.ts';
+import type { Vmm } from '../../vmm/model/machine.ts';
 
 /** A published port that is being listened on. */
 export interface Publication {

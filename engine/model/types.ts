@@ -1,10 +1,10 @@
 import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
 import type { HistoryStep } from '../../builder/history.ts';
-import type { Credentials } from '../../builder/registry/config/credentials.ts';
+import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../builder/model/types.ts';
+import type { Credentials } from '../../builder/registry/config/types.ts';
 import type { LoginResult } from '../../builder/registry/login.ts';
 import type { PushResult } from '../../builder/registry/push.ts';
-import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../builder/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type {
   AttachOptions,
@@ -28,7 +28,7 @@ import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './even
 import type { ObjectApi } from './object-types.ts';
 
 export type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
-export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../../builder/types.ts';
+export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../../builder/model/types.ts';
 export type * from './command-options.ts';
 export type * from './object-types.ts';
 

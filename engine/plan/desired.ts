@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
-import type { Image } from '../../builder/types.ts';
+import type { Image } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { imageReference } from '../images/images.ts';
 import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';

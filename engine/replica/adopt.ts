@@ -1,6 +1,6 @@
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import type { Machine } from '../../vmm/machine.ts';
+import type { Machine } from '../../vmm/model/machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { Platform, Publication } from '../model/platform.ts';
 import { publishPorts } from '../resources/publish.ts';

@@ -2,7 +2,7 @@ import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
-import type { MachineExit } from '../../vmm/machine.ts';
+import type { MachineExit } from '../../vmm/model/machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { VmRow } from '../state/records.ts';
 import type { ReplicaParts } from './parts.ts';

@@ -3,7 +3,7 @@ import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import type { ProcessExit } from '../../guest/types.ts';
-import type { MachineExit } from '../../vmm/machine.ts';
+import type { MachineExit } from '../../vmm/model/machine.ts';
 import type { Run } from './run.ts';
 
 const log = logger('power-down');

@@ -4,7 +4,7 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { FileOrders, MachineOrders } from '../../guest/types.ts';
-import type { Machine } from '../../vmm/machine.ts';
+import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
 import { type MachineParts, machineIdOf, machineOrders, machineSpec } from '../machine/machine-orders.ts';
 import type { Platform } from '../model/platform.ts';

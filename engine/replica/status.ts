@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { GuestExecError } from '../../guest/client/process-channel.ts';
 import type { ProcessExit } from '../../guest/types.ts';
-import type { MachineExit } from '../../vmm/machine.ts';
+import type { MachineExit } from '../../vmm/model/machine.ts';
 import type { ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { ReplicaMount } from '../model/spec.ts';

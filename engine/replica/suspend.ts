@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import type { SavedMachine } from '../../vmm/machine.ts';
+import type { SavedMachine } from '../../vmm/model/machine.ts';
 import { connectNics } from '../machine/boot-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';

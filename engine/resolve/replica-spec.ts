@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import type { ImageRuntime } from '../../builder/types.ts';
+import type { ImageRuntime } from '../../builder/model/types.ts';
 import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
 import { parseBytes, parseDuration } from '../../compose/model/units.ts';
 import type { ProcessSpec } from '../../guest/types.ts';

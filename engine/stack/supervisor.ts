@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
 import { traced } from '../../base/trace.ts';
-import type { BuildEvent } from '../../builder/types.ts';
+import type { BuildEvent } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { ensureImages } from '../images/ensure-images.ts';
 import { planImages } from '../images/images.ts';

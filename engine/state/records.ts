@@ -1,7 +1,7 @@
 import type { ProcessIdentity } from '../../base/host/process.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { NetworkRecord, NetworkSpec, PublishedPort } from '../../net/types.ts';
-import type { MachineRecord, SavedMachine } from '../../vmm/machine.ts';
+import type { MachineRecord, SavedMachine } from '../../vmm/model/machine.ts';
 import type { Health, ReplicaState } from '../model/events.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { homePaths } from '../../base/paths.ts';
 import { connectGuest } from '../../guest/client/client.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
-import { chooseVmm, runProbeGuest } from '../../vmm/probe.ts';
+import { chooseVmm, runProbeGuest } from '../../vmm/host/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readHistory } from '../../builder/history.ts';
-import type { Image } from '../../builder/types.ts';
+import type { Image } from '../../builder/model/types.ts';
 
 const SIZES: Readonly<Record<string, number>> = { 'sha256:a': 100, 'sha256:b': 20 };
 

@@ -9,8 +9,8 @@ import { connectGuest } from '../../guest/client/client.ts';
 import { compileKestrel } from '../../guest/image/compile.ts';
 import { buildInitramfs } from '../../guest/image/initramfs.ts';
 import type { GuestClient } from '../../guest/types.ts';
+import type { Tool, Toolchain } from '../../vmm/model/tools.ts';
 import { needToolchain, toolCommand } from '../../vmm/toolchain/index.ts';
-import type { Tool, Toolchain } from '../../vmm/tools.ts';
 
 const BOOT_MS = 120_000;
 

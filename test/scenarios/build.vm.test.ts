@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { BuildEvent } from '../../builder/types.ts';
+import type { BuildEvent } from '../../builder/model/types.ts';
 import { type CliResult, hypr, hyprBin } from '../support/cli.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
 

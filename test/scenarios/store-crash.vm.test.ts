@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { BuildEvent } from '../../builder/types.ts';
+import type { BuildEvent } from '../../builder/model/types.ts';
 import { CrashHome, KILLS, killMoments } from '../support/crash-home.ts';
 import { CrashRegistry } from '../support/crash-registry.ts';
 import { canMount, SmallDisk } from '../support/small-disk.ts';

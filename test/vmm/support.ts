@@ -3,8 +3,8 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { MachineSpec } from '../../vmm/machine.ts';
-import type { Tool, Toolchain } from '../../vmm/tools.ts';
+import type { MachineSpec } from '../../vmm/model/machine.ts';
+import type { Tool, Toolchain } from '../../vmm/model/tools.ts';
 
 /** A folder that goes away with the test. */
 export const tempDir = (): string => {

@@ -1,6 +1,6 @@
 import { rejectOnAbort, withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import type { MachineSpec } from '../machine.ts';
+import type { MachineSpec } from '../model/machine.ts';
 import { pluggedDevices } from './command.ts';
 import type { Qmp } from './qmp.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../machine.ts';
-import type { Toolchain } from '../tools.ts';
+import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../model/machine.ts';
+import type { Toolchain } from '../model/tools.ts';
 import { memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS, slotsOf } from './machine-class.ts';
 
 export type Accelerator = 'kvm' | 'tcg';

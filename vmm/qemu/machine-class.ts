@@ -1,4 +1,4 @@
-import type { DiskSpec, MachineSpec } from '../machine.ts';
+import type { DiskSpec, MachineSpec } from '../model/machine.ts';
 
 /** Disks, network cards and shares that a clone can be given. */
 export const SLOTS = 16;

@@ -1,6 +1,6 @@
 import { rejectOnAbort, withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import type { DiskSpec, PluggedDisk } from '../machine.ts';
+import type { DiskSpec, PluggedDisk } from '../model/machine.ts';
 import { pluggedDisk } from './command.ts';
 import type { Qmp } from './qmp.ts';
 

@@ -8,7 +8,7 @@ import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts'
 import { runtimeDir } from '../../base/paths.ts';
 import { connectGuest } from '../../guest/client/client.ts';
 import type { GuestClient } from '../../guest/types.ts';
-import type { MachineSpec } from '../machine.ts';
+import type { MachineSpec } from '../model/machine.ts';
 import { loadClone, type Saved, saveState } from '../qemu/clone.ts';
 import { type Beginning, machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';

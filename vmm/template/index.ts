@@ -5,7 +5,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { logger } from '../../base/log.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
-import type { Machine, MachineSpec } from '../machine.ts';
+import type { Machine, MachineSpec } from '../model/machine.ts';
 import { type Accelerator, buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
 import { isGuestFault } from '../qemu/machine.ts';
 import { cloneRefusal, memoryClass, type RootedDisks, rootDisks } from '../qemu/machine-class.ts';

@@ -2,7 +2,7 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { shortHash } from '../../base/paths.ts';
-import { copySparse, makeExt4Disk } from '../disks.ts';
+import { copySparse, makeExt4Disk } from '../devices/disks.ts';
 import type { RootedDisks } from '../qemu/machine-class.ts';
 import { forgetMaker, type MakeInput, runClone, saveAndEnd, withAside } from './aside.ts';
 import { publishTemplate, sealTemplate, templateAt } from './store.ts';

@@ -1,4 +1,4 @@
-import type { Machine, MachineSpec } from '../machine.ts';
+import type { Machine, MachineSpec } from '../model/machine.ts';
 
 /** A machine that was saved while it waited for orders. Its files never change while they are there. */
 export interface Template {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
-import type { Tool } from '../tools.ts';
+import type { Tool } from '../model/tools.ts';
 import { findInPath, findTool } from './host-programs.ts';
 import type { Report } from './steps.ts';
 

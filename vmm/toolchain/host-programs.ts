@@ -3,7 +3,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { runProgram } from '../../base/host/process.ts';
 import { shortHash } from '../../base/paths.ts';
-import type { Tool } from '../tools.ts';
+import type { Tool } from '../model/tools.ts';
 import type { Programs } from './programs.ts';
 import { isAtLeast, parseVersion } from './versions.ts';
 

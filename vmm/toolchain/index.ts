@@ -4,7 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { noProgress, type ProgressSink } from '../../base/progress.ts';
-import type { Toolchain } from '../tools.ts';
+import type { Toolchain } from '../model/tools.ts';
 import { makeParts } from './make.ts';
 import { isReady, type Manifest, readManifest, writeManifest } from './manifest.ts';
 

@@ -4,7 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { Apt } from '../../base/host/apt.ts';
 import { exists, syncFolder } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
-import type { Tool } from '../tools.ts';
+import type { Tool } from '../model/tools.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';
 

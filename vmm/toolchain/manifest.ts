@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/host/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
-import type { Toolchain } from '../tools.ts';
+import type { Toolchain } from '../model/tools.ts';
 import type { Kernel } from './kernel.ts';
 import type { Programs } from './programs.ts';
 

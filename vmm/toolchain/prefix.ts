@@ -6,7 +6,7 @@ import type { Apt, ResolvedPackage } from '../../base/host/apt.ts';
 import { exists, syncFolder } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
 import { shortHash } from '../../base/paths.ts';
-import type { Tool } from '../tools.ts';
+import type { Tool } from '../model/tools.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';
 

@@ -1,4 +1,4 @@
-import type { Tool, Toolchain } from '../tools.ts';
+import type { Tool, Toolchain } from '../model/tools.ts';
 
 /** The programs that come from one place: the prefix of Debian packages, or the host. */
 export interface Programs extends Pick<Toolchain, 'qemu' | 'qemuData' | 'virtiofsd' | 'mkfsErofs' | 'mkfsExt4' | 'resize2fs' | 'e2fsck'> {

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { ProcessIdentity } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
-import type { MachineSpec } from '../machine.ts';
+import type { MachineSpec } from '../model/machine.ts';
 import type { Accelerator, QemuSettings } from '../qemu/command.ts';
 import { type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
 import type { Template } from '../template/types.ts';

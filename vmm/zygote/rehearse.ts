@@ -4,7 +4,7 @@ import { rejectOnAbort } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { connectGuest } from '../../guest/client/client.ts';
 import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
-import type { MachineSpec } from '../machine.ts';
+import type { MachineSpec } from '../model/machine.ts';
 import { machineSockets } from '../qemu/command.ts';
 
 const ANSWER_MS = 60_000;

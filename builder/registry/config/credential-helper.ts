@@ -1,6 +1,6 @@
 import { HyprError } from '../../../base/errors.ts';
 import { runProgram } from '../../../base/host/process.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from './types.ts';
 
 const HELPER_MS = 30_000;
 /** The user name that stands for an identity token. */

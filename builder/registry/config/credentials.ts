@@ -1,8 +1,7 @@
 import { HyprError } from '../../../base/errors.ts';
 import { openCredentialHelper } from './credential-helper.ts';
 import { type DockerAuth, type DockerConfig, dockerConfigPath, readDockerConfig, writeDockerAuth } from './docker-config.ts';
-
-export type Credentials = { readonly username: string; readonly password: string } | { readonly identityToken: string };
+import type { Credentials } from './types.ts';
 
 /** docker's own name for its hub, older than the present API. */
 const HUB_KEY = 'https://index.docker.io/v1/';

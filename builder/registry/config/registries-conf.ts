@@ -1,4 +1,4 @@
-import type { FoundSettings } from './settings.ts';
+import type { FoundSettings } from './types.ts';
 
 interface Table {
   readonly kind: 'registry' | 'mirror' | 'other';

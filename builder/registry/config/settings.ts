@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../../base/errors.ts';
 import { parseRegistriesConf } from './registries-conf.ts';
+import type { FoundSettings } from './types.ts';
 
 /** Where a registry's images can be had, in the order to try. */
 export interface Endpoint {
@@ -48,11 +49,6 @@ export const loadRegistrySettings = async (home: string, env: NodeJS.ProcessEnv 
   }
   return { mirrors, insecure };
 };
-
-export interface FoundSettings {
-  readonly mirrors: ReadonlyArray<readonly [string, readonly string[]]>;
-  readonly insecure: readonly string[];
-}
 
 /** Mirrors first, the registry itself last; both schemes where doing without TLS is allowed. */
 export const endpointsFor = (domain: string, settings: RegistrySettings): Endpoint[] => {

@@ -1,6 +1,6 @@
-import type { Credentials } from '../config/credentials.ts';
 import type { Reference } from '../config/reference.ts';
 import type { Endpoint } from '../config/settings.ts';
+import type { Credentials } from '../config/types.ts';
 import { answerChallenge } from './auth.ts';
 import type { Body, Http, HttpRequest, Response } from './http.ts';
 

@@ -1,6 +1,6 @@
 import { HyprError } from '../../../base/errors.ts';
-import type { Credentials } from '../config/credentials.ts';
 import { isLoopback } from '../config/settings.ts';
+import type { Credentials } from '../config/types.ts';
 import type { Http, Response } from './http.ts';
 import { readLimited } from './read-limited.ts';
 

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { HyprError, messageOf } from '../../../base/errors.ts';
-import type { Tool } from '../../../vmm/tools.ts';
+import type { Tool } from '../../../vmm/model/tools.ts';
 
 const CHUNK = 1024 * 1024;
 const PIECE = 512 * 1024;

@@ -1,19 +1,18 @@
 import { createHash } from 'node:crypto';
 import type { ProgressSink } from '../../../base/progress.ts';
-import type { CacheTarget } from '../../cache-export/parse-cache.ts';
 import type { FileTree } from '../../context/tree.ts';
 import type { Dockerfile } from '../../dockerfile/instruction.ts';
-import type { Output } from '../../export/parse-output.ts';
-import type { Provenance } from '../../export/provenance.ts';
+import type { LayoutSource } from '../../model/layout-source.ts';
+import type { Slots } from '../../model/slots.ts';
+import type { BuildMachineOptions, BuildMachines, BuildRequest, FailedStep, Image } from '../../model/types.ts';
+import type { CacheTarget } from '../../options/parse-cache.ts';
+import type { Output } from '../../options/parse-output.ts';
+import type { Provenance } from '../../options/parse-provenance.ts';
 import type { Repository } from '../../registry/client.ts';
 import type { PushTarget } from '../../registry/push-target.ts';
 import type { ZstdCommand } from '../../registry/transport/decompress.ts';
-import type { Slots } from '../../slots.ts';
-import type { Descriptor } from '../../store/manifest.ts';
-import type { BuildMachineOptions, BuildMachines, BuildRequest, FailedStep, Image } from '../../types.ts';
+import type { Descriptor } from '../../store/format/manifest.ts';
 import { indexTar, LayerTree } from '../layer/layer-tree.ts';
-import type { FindLayout } from '../sources/layout-context.ts';
-import type { FindServiceImage } from '../sources/service-context.ts';
 import type { BuildCache } from './cache.ts';
 import type { Platform } from './platform.ts';
 import type { BuildProgress } from './progress.ts';
@@ -26,6 +25,17 @@ export interface BaseImage {
   readonly blob: ImageConfigBlob;
   readonly key: string;
 }
+
+export type FindLayout = (named: { readonly name: string; readonly source: LayoutSource }, platform: string) => Promise<BaseImage>;
+
+export interface ServiceContext {
+  /** The context's name, and the service's. */
+  readonly name: string;
+  readonly service: string;
+  readonly image: Image;
+}
+
+export type FindServiceImage = (named: ServiceContext, platform: string) => Promise<BaseImage>;
 
 /** What a build does with registries beyond pulling images. */
 export interface BuildRegistry {

@@ -1,7 +1,7 @@
 import { syntaxError } from '../../dockerfile/errors.ts';
 import { ExpandError } from '../../dockerfile/expand.ts';
 import type { Dockerfile } from '../../dockerfile/instruction.ts';
-import type { BuildRequest } from '../../types.ts';
+import type { BuildRequest } from '../../model/types.ts';
 import { resolveArg } from './metadata.ts';
 import { type Platform, platformArgs } from './platform.ts';
 

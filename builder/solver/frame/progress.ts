@@ -1,5 +1,5 @@
 import { HyprError, isAbort, messageOf } from '../../../base/errors.ts';
-import type { BuildEvent } from '../../types.ts';
+import type { BuildEvent } from '../../model/types.ts';
 
 /** One running step; `cached` marks it as taken from the cache when it ends. */
 export interface Vertex {

@@ -1,4 +1,4 @@
-import type { ImageRuntime } from '../../types.ts';
+import type { ImageRuntime } from '../../model/types.ts';
 import type { Platform } from './platform.ts';
 import type { ImageConfigBlob, ImageHistory } from './store.ts';
 

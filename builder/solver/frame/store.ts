@@ -1,6 +1,6 @@
-import { asObject, parseImageConfig, parseObject, text } from '../../store/image-config.ts';
+import type { ImageRuntime } from '../../model/types.ts';
+import { asObject, parseImageConfig, parseObject, text } from '../../store/format/image-config.ts';
 import type { ImageStore } from '../../store/store.ts';
-import type { ImageRuntime } from '../../types.ts';
 
 /** image-spec config.md: one entry per instruction. */
 export interface ImageHistory {

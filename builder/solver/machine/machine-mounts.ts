@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { messageOf } from '../../../base/errors.ts';
 import { logger } from '../../../base/log.ts';
 import type { StepContent } from '../../../guest/types.ts';
-import type { BuildMachine } from '../../types.ts';
+import type { BuildMachine } from '../../model/types.ts';
 import type { BuildStore } from '../frame/store.ts';
 import { planCopy } from '../layer/copy-plan.ts';
 import { LayerTree } from '../layer/layer-tree.ts';

@@ -7,7 +7,7 @@ import { type FileTree, findEntry } from '../../context/tree.ts';
 import { expandWord } from '../../dockerfile/expand.ts';
 import type { RunInstruction } from '../../dockerfile/instruction.ts';
 import { type Mount, parseMount } from '../../dockerfile/mount.ts';
-import type { SshForward } from '../../types.ts';
+import type { SshForward } from '../../model/types.ts';
 import type { BuildContext } from '../frame/build-context.ts';
 import { lookupIn, type StageState, workdirOf } from '../frame/state.ts';
 import { digestSelections, type Selection, selectSources } from '../layer/copy-select.ts';

@@ -1,5 +1,5 @@
 import type { ProcessExit, ProcessSpec } from '../../../guest/types.ts';
-import type { BuildMachine } from '../../types.ts';
+import type { BuildMachine } from '../../model/types.ts';
 import type { Vertex } from '../frame/progress.ts';
 import { StepFault } from '../layer/step-error.ts';
 

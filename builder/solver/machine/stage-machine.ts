@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
-import type { Slots } from '../../slots.ts';
-import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../../types.ts';
+import type { Slots } from '../../model/slots.ts';
+import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../../model/types.ts';
 import type { BuildStore } from '../frame/store.ts';
 import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
 import { MachineMounts } from './machine-mounts.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Cleanup } from '../../../base/cleanup.ts';
 import type { FileOrders, StepMount } from '../../../guest/types.ts';
+import type { BuildMachine } from '../../model/types.ts';
 import { serveAgent } from '../../ssh/agent.ts';
-import type { BuildMachine } from '../../types.ts';
-import type { HeldCaches } from '../frame/cache-lock.ts';
+import type { HeldCaches } from './cache-lock.ts';
 import type { MachineMounts } from './machine-mounts.ts';
 import type { PreparedMount } from './run-mounts.ts';
 

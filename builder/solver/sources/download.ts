@@ -7,9 +7,9 @@ import type { Dispatcher } from 'undici';
 import { HyprError, isErrno, messageOf } from '../../../base/errors.ts';
 import { diskError, writeFileAtomic } from '../../../base/host/files.ts';
 import { asideName } from '../../../base/host/staging.ts';
+import { readSecretLine } from '../../model/secret-line.ts';
+import type { BuildRequest } from '../../model/types.ts';
 import { trustedAuthorities } from '../../registry/config/certificates.ts';
-import { readSecretLine } from '../../secret-line.ts';
-import type { BuildRequest } from '../../types.ts';
 import { StepFault } from '../layer/step-error.ts';
 import { buildAsides } from '../layer/sweep.ts';
 

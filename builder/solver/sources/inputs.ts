@@ -4,7 +4,7 @@ import { HyprError, isErrno } from '../../../base/errors.ts';
 import { ContextTree } from '../../context/context-tree.ts';
 import { HashCache } from '../../context/hash-cache.ts';
 import { type IgnoreRules, parseIgnoreFile } from '../../context/ignore.ts';
-import type { BuildRequest } from '../../types.ts';
+import type { BuildRequest } from '../../model/types.ts';
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
 

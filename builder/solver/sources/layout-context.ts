@@ -1,7 +1,7 @@
-import { formatLayoutSource, type LayoutSource } from '../../layout-source.ts';
+import { formatLayoutSource } from '../../model/layout-source.ts';
 import { decompressLayer, type ZstdCommand } from '../../registry/transport/decompress.ts';
-import { type LayoutImage, openLayoutImage } from '../../store/oci-layout.ts';
-import type { BaseImage } from '../frame/build-context.ts';
+import { type LayoutImage, openLayoutImage } from '../../store/archive/oci-layout.ts';
+import type { BaseImage, FindLayout } from '../frame/build-context.ts';
 import { makeKey } from '../frame/cache.ts';
 import type { BuildProgress } from '../frame/progress.ts';
 import { type BuildStore, readConfigBlob } from '../frame/store.ts';
@@ -13,8 +13,6 @@ interface Options {
   readonly signal: AbortSignal;
   readonly materials: Map<string, string>;
 }
-
-export type FindLayout = (named: { readonly name: string; readonly source: LayoutSource }, platform: string) => Promise<BaseImage>;
 
 /**
  * Named contexts that are OCI layouts, each once. Their layers come into the store, kept by the build's lease and by what is built

@@ -1,5 +1,5 @@
-import { isRemoteSource } from '../../remote-source.ts';
-import type { BuildRequest } from '../../types.ts';
+import { isRemoteSource } from '../../git/remote-source.ts';
+import type { BuildRequest } from '../../model/types.ts';
 import { readDockerfile } from './inputs.ts';
 import { openRemoteContext, readRemoteDockerfile } from './remote-context.ts';
 

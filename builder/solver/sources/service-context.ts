@@ -1,7 +1,6 @@
 import { HyprError } from '../../../base/errors.ts';
-import { fitsPlatform, parsePlatform } from '../../registry/platform.ts';
-import type { Image } from '../../types.ts';
-import type { BaseImage } from '../frame/build-context.ts';
+import { fitsPlatform, parsePlatform } from '../../store/format/platform.ts';
+import type { BaseImage, FindServiceImage, ServiceContext } from '../frame/build-context.ts';
 import { makeKey } from '../frame/cache.ts';
 import type { BuildProgress } from '../frame/progress.ts';
 import { type BuildStore, readConfigBlob } from '../frame/store.ts';
@@ -12,15 +11,6 @@ interface Options {
   readonly progress: BuildProgress;
   readonly materials: Map<string, string>;
 }
-
-export interface ServiceContext {
-  /** The context's name, and the service's. */
-  readonly name: string;
-  readonly service: string;
-  readonly image: Image;
-}
-
-export type FindServiceImage = (named: ServiceContext, platform: string) => Promise<BaseImage>;
 
 /**
  * Named contexts that are images of other services, each once: in the store already, so that no registry is asked, whatever

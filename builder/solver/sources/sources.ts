@@ -1,12 +1,11 @@
 import { resolve } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
 import { findStage } from '../../dockerfile/parse.ts';
-import { type LayoutSource, parseLayoutSource } from '../../layout-source.ts';
-import { isRemoteSource } from '../../remote-source.ts';
-import type { BaseImage, BuildContext, SourceRoot } from '../frame/build-context.ts';
+import { isRemoteSource } from '../../git/remote-source.ts';
+import { type LayoutSource, parseLayoutSource } from '../../model/layout-source.ts';
+import type { BaseImage, BuildContext, ServiceContext, SourceRoot } from '../frame/build-context.ts';
 import { formatPlatform } from '../frame/platform.ts';
 import { StepFault } from '../layer/step-error.ts';
-import type { ServiceContext } from './service-context.ts';
 
 const OWN_CONTEXT = '';
 

@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path';
-import { isRemoteSource } from '../../../builder/remote-source.ts';
 import type { BuildConfig, Project, Service } from '../../../compose/model/model.ts';
 import { contextService, findBuildable, orderBuilds } from '../../../compose/project/build-contexts.ts';
+import { isRemoteSource } from '../../../engine/model/build-source.ts';
 import type { BuildProjectOptions } from '../../../engine/model/types.ts';
 
 type Target = Readonly<Record<string, unknown>>;

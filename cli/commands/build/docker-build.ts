@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../../base/host/files.ts';
-import { isRemoteSource } from '../../../builder/remote-source.ts';
+import { isRemoteSource } from '../../../engine/model/build-source.ts';
 import type { BuildRequest, BuildResult } from '../../../engine/model/types.ts';
 import type { Handler, Invocation } from '../../core/command-spec.ts';
 import type { CliContext } from '../../core/context.ts';

@@ -1,23 +1,14 @@
 import { HyprError, isAbort } from '../../../base/errors.ts';
-import type { Project } from '../../../compose/model/model.ts';
 import type { EngineEvent, ReplicaStatus } from '../../../engine/model/events.ts';
-import type { Stack, UpOptions } from '../../../engine/model/types.ts';
-import type { Invocation } from '../../core/command-spec.ts';
 import { wantsColour } from '../../core/style.ts';
 import { plainVerb } from '../../core/verb-options.ts';
 import { LogFormatter, shortName } from '../../format/logs.ts';
 import { createRenderer } from '../../render/create.ts';
 import { feedEvent, type ProgressRenderer } from '../../render/types.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
+import type { AttachedUp } from '../../session/attached-up.ts';
 import { upEvents } from './events.ts';
 import { ExitWatch } from './exit-watch.ts';
-
-export interface AttachedUp {
-  readonly invocation: Invocation;
-  readonly stack: Stack;
-  readonly project: Project;
-  readonly options: UpOptions;
-}
 
 /**
  * Attached `up` as a plain stream: progress on stderr, logs with prefixes, `web-1 exited with code 0`.

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { decodeCacheConfig } from '../../../builder/cache-export/cache-format.ts';
-import type { BuildRequest } from '../../../builder/types.ts';
+import type { BuildRequest } from '../../../builder/model/types.ts';
 import { thrown, Workshop } from '../solver/workshop.ts';
 
 const FILE =

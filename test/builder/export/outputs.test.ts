@@ -16,7 +16,7 @@ import { PassThrough } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { indexTar, LayerTree } from '../../../builder/solver/layer/layer-tree.ts';
-import { openArchiveFile } from '../../../builder/store/archive-file.ts';
+import { openArchiveFile } from '../../../builder/store/archive/archive-file.ts';
 import { show, thrown, Workshop } from '../solver/workshop.ts';
 
 const FILE = 'FROM scratch\nCOPY --chmod=755 a /bin/a\nCOPY sub /sub/\nCMD ["/bin/a"]\n';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkBuild, describeTargets, outlineBuild } from '../../../builder/build.ts';
-import type { BuildRequest } from '../../../builder/types.ts';
+import type { BuildRequest } from '../../../builder/model/types.ts';
 import { PLAIN_REQUEST, thrown, Workshop } from '../solver/workshop.ts';
 import { GitServer } from './git-server.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { normaliseLayer } from '../../../builder/layers/normalise.ts';
 import { scanTarFile } from '../../../builder/layers/scan-file.ts';
-import { Slots } from '../../../builder/slots.ts';
+import { Slots } from '../../../builder/model/slots.ts';
 import { folder, normal, refused } from './normalising.ts';
 import { base256, dir, file, inPieces, octal, pad, type RawEntry, rawTar, sha256 } from './tar-builder.ts';
 

@@ -9,7 +9,7 @@ import type { Progress } from '../../../base/progress.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
 import { login, logout } from '../../../builder/registry/login.ts';
 import { type FixtureRegistry, startFixtureRegistry } from '../../../fixtures/registry/registry.ts';
-import type { Tool } from '../../../vmm/tools.ts';
+import type { Tool } from '../../../vmm/model/tools.ts';
 import { dir, file, rawTar } from '../layers/tar-builder.ts';
 import { mkfsErofs } from '../store/find-mkfs.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';

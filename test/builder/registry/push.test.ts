@@ -12,7 +12,7 @@ import { type Images, openImages } from '../../../builder/images.ts';
 import { pushManifestFor } from '../../../builder/registry/push-manifest.ts';
 import { crc32, crc32ByTable } from '../../../builder/registry/transport/crc32.ts';
 import { gzipLayer } from '../../../builder/registry/transport/gzip-layer.ts';
-import type { Tool } from '../../../vmm/tools.ts';
+import type { Tool } from '../../../vmm/model/tools.ts';
 import { dir, file, rawTar, sha256 } from '../layers/tar-builder.ts';
 import { mkfsErofs } from '../store/find-mkfs.ts';
 import { type Interfere, UploadRegistry } from './upload-registry.ts';

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { openImages } from '../../../builder/images.ts';
 import { type FixtureRegistry, startFixtureRegistry } from '../../../fixtures/registry/registry.ts';
-import type { Tool } from '../../../vmm/tools.ts';
+import type { Tool } from '../../../vmm/model/tools.ts';
 import { dir, file, rawTar, sha256 } from '../layers/tar-builder.ts';
 import { mkfsErofs } from '../store/find-mkfs.ts';
 import { gzipLayer } from './fake-registry.ts';

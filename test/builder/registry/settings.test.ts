@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findCredentials } from '../../../builder/registry/config/credentials.ts';
 import { parseRegistriesConf } from '../../../builder/registry/config/registries-conf.ts';
 import { endpointsFor, loadRegistrySettings } from '../../../builder/registry/config/settings.ts';
-import { fitsPlatform, parsePlatform } from '../../../builder/registry/platform.ts';
 import { nearestTag } from '../../../builder/registry/suggest-tag.ts';
 import { parseChallenge } from '../../../builder/registry/transport/auth.ts';
+import { fitsPlatform, parsePlatform } from '../../../builder/store/format/platform.ts';
 
 let home: string;
 beforeEach(() => {

@@ -10,7 +10,7 @@ import { mustRun } from '../../../base/host/process.ts';
 import { homePaths } from '../../../base/paths.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
 import { type FixtureRegistry, startFixtureRegistry } from '../../../fixtures/registry/registry.ts';
-import type { Tool } from '../../../vmm/tools.ts';
+import type { Tool } from '../../../vmm/model/tools.ts';
 import { dir, file, rawTar } from '../layers/tar-builder.ts';
 import { mkfsErofs } from '../store/find-mkfs.ts';
 import { startForwardProxy } from './forward-proxy.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { BuildRequest } from '../../../builder/model/types.ts';
 import { describeTargets, outlineBuild } from '../../../builder/solver/describe-build.ts';
-import type { BuildRequest } from '../../../builder/types.ts';
 import { PLAIN_REQUEST } from './workshop.ts';
 
 const FILE = `# VERSION of the base

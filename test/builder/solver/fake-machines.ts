@@ -1,6 +1,6 @@
+import type { BuildDisk, BuildMachine, BuildMachineOptions, BuildMachines } from '../../../builder/model/types.ts';
 import type { LayerItem } from '../../../builder/solver/layer/tar-write.ts';
 import { writeLayer } from '../../../builder/solver/layer/tar-write.ts';
-import type { BuildDisk, BuildMachine, BuildMachineOptions, BuildMachines } from '../../../builder/types.ts';
 import type { FileOrders, GuestClient, OutputChunk, ProcessSpec, RelayPlace } from '../../../guest/types.ts';
 
 export interface RunResult {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
+import type { Image } from '../../../builder/model/types.ts';
 import type { BuildStore, ImageConfigBlob } from '../../../builder/solver/frame/store.ts';
 import type { AddImageInput } from '../../../builder/store/store.ts';
 import type { Lease } from '../../../builder/store/tmp.ts';
-import type { Image } from '../../../builder/types.ts';
 
 /** A folder of layer tars and configs: as much of an image store as a build asks for. */
 export class FakeStore implements BuildStore {

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { formatLayoutSource, parseLayoutSource } from '../../../builder/layout-source.ts';
-import { ociDigest } from '../../../builder/store/digest.ts';
-import { openLayoutImage } from '../../../builder/store/oci-layout.ts';
+import { formatLayoutSource, parseLayoutSource } from '../../../builder/model/layout-source.ts';
+import { openLayoutImage } from '../../../builder/store/archive/oci-layout.ts';
+import { ociDigest } from '../../../builder/store/format/digest.ts';
 import { FakeStore } from './fake-store.ts';
 import { show, thrown, Workshop } from './workshop.ts';
 

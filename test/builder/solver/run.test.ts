@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BuildRequest, FailedStep } from '../../../builder/model/types.ts';
 import { indexTar, LayerTree } from '../../../builder/solver/layer/layer-tree.ts';
-import type { BuildRequest, FailedStep } from '../../../builder/types.ts';
 import type { RunResult } from './fake-machines.ts';
 import { show, thrown, Workshop } from './workshop.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Image } from '../../../builder/types.ts';
+import type { Image } from '../../../builder/model/types.ts';
 import { show, thrown, Workshop } from './workshop.ts';
 
 describe('service: contexts', () => {

@@ -2,12 +2,13 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, wri
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
-import { type BuildOptions, buildImage } from '../../../builder/build.ts';
+import { buildImage } from '../../../builder/build.ts';
+import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../../builder/model/types.ts';
+import type { BuildOptions } from '../../../builder/solver/frame/build-options.ts';
 import type { ImageConfigBlob } from '../../../builder/solver/frame/store.ts';
 import { indexTar, LayerTree } from '../../../builder/solver/layer/layer-tree.ts';
 import { type LayerItem, writeLayer } from '../../../builder/solver/layer/tar-write.ts';
 import type { ImageStore } from '../../../builder/store/store.ts';
-import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../../builder/types.ts';
 import { FakeMachines, toItems } from './fake-machines.ts';
 import { FakeStore } from './fake-store.ts';
 

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { SshForward } from '../../../builder/model/types.ts';
 import { serveAgent } from '../../../builder/ssh/agent.ts';
 import { readKeys } from '../../../builder/ssh/keys.ts';
 import { mpint, readString, string, u32 } from '../../../builder/ssh/wire.ts';
-import type { SshForward } from '../../../builder/types.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hypr-ssh-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { homePaths } from '../../../base/paths.ts';
-import type { Tool } from '../../../vmm/tools.ts';
+import type { Tool } from '../../../vmm/model/tools.ts';
 
 const { toolchain } = homePaths();
 const LIBRARIES = 'usr/lib/x86_64-linux-gnu';

@@ -7,9 +7,9 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { openImages } from '../../../builder/images.ts';
+import type { RootDisk } from '../../../builder/model/types.ts';
 import { type ImageStore, openImageStore } from '../../../builder/store/store.ts';
-import type { RootDisk } from '../../../builder/types.ts';
-import type { Tool } from '../../../vmm/tools.ts';
+import type { Tool } from '../../../vmm/model/tools.ts';
 import { dir, file, inPieces, type RawEntry, rawTar, sha256 } from '../layers/tar-builder.ts';
 import { fsckErofs, mkfsErofs } from './find-mkfs.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Slots } from '../../../builder/slots.ts';
+import type { Slots } from '../../../builder/model/slots.ts';
 import { machinesAtOnce, withBuildSlots } from '../../../engine/images/build-slots.ts';
 
 describe('build machines that work at once', () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import type { ImageRuntime } from '../../../builder/types.ts';
+import type { ImageRuntime } from '../../../builder/model/types.ts';
 import type { Project, Service } from '../../../compose/model/model.ts';
 import { describeDesired } from '../../../engine/plan/desired.ts';
 import { ineffectiveAttributes } from '../../../engine/resolve/ineffective.ts';

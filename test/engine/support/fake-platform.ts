@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
 import { exists } from '../../../base/host/files.ts';
 import { homePaths } from '../../../base/paths.ts';
-import type { Image, ImageRuntime } from '../../../builder/types.ts';
+import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Platform, Publication } from '../../../engine/model/platform.ts';
 import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../../../net/types.ts';
 import { createFakeVmm, type FakeVmm } from '../../../vmm/fake.ts';

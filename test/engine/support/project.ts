@@ -1,4 +1,4 @@
-import type { Image, ImageRuntime } from '../../../builder/types.ts';
+import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Project, Service } from '../../../compose/model/model.ts';
 import type { DownOptions, UpOptions, VerbOptions } from '../../../engine/model/types.ts';
 import type { ObservedReplica, ObservedStack } from '../../../engine/plan/observe.ts';

@@ -1,0 +1,69 @@
+import { rm } from 'node:fs/promises';
+import { HyprError } from '../../../base/errors.ts';
+import { withLock } from '../../../base/host/lock.ts';
+import type { BuildContext } from '../frame/build-context.ts';
+import type { PreparedMount } from './run-mounts.ts';
+
+const LOCK_TIMEOUT = 24 * 3_600_000;
+const MAX_PRIVATE = 64;
+
+/** Cache file as the mounts name it → the file that this step has for itself. */
+export type HeldCaches = ReadonlyMap<string, string>;
+
+/**
+ * Holds the caches of a step while `work` runs, also against other processes. A cache is a disk of one machine at a
+ * time: steps that share one (`shared`, `locked`) have it one after the other, `private` takes another one that is free.
+ * Always taken in the same order, so that steps cannot block each other.
+ */
+export const withCaches = async <T>(
+  build: BuildContext,
+  step: { readonly mounts: readonly PreparedMount[]; readonly noCache: boolean },
+  work: (held: HeldCaches) => Promise<T>,
+): Promise<T> => {
+  const caches = new Map<string, { isPrivate: boolean; hasBeginning: boolean }>();
+  for (const { mount, cache } of step.mounts) {
+    if (cache !== undefined) {
+      const isPrivate = mount.sharing === 'private' && (caches.get(cache.file)?.isPrivate ?? true);
+      caches.set(cache.file, { isPrivate, hasBeginning: cache.hasBeginning });
+    }
+  }
+  const held = new Map<string, string>();
+  const take = async (rest: ReadonlyArray<[string, { isPrivate: boolean; hasBeginning: boolean }]>): Promise<T> => {
+    const [first, ...others] = rest;
+    if (first === undefined) {
+      return await work(held);
+    }
+    const [file, { isPrivate, hasBeginning }] = first;
+    return await (isPrivate ? withFree : withOne)(build, file, async (own) => {
+      held.set(file, own);
+      if (step.noCache && hasBeginning && !build.renewedCaches.has(own)) {
+        await rm(own, { force: true });
+      }
+      build.renewedCaches.add(own);
+      return await take(others);
+    });
+  };
+  return await take([...caches].sort(([a], [b]) => (a < b ? -1 : 1)));
+};
+
+const withOne = <T>(build: BuildContext, file: string, work: (file: string) => Promise<T>): Promise<T> =>
+  withLock(`${file}.lock`, { what: 'a cache mount', timeout: LOCK_TIMEOUT, signal: build.signal }, () => work(file));
+
+/** The first copy that nobody has. */
+const withFree = async <T>(build: BuildContext, file: string, work: (file: string) => Promise<T>): Promise<T> => {
+  for (let index = 0; index < MAX_PRIVATE; index++) {
+    const own = index === 0 ? file : file.replace(/\.ext4$/, `-${index}.ext4`);
+    const state = { begun: false };
+    try {
+      return await withLock(`${own}.lock`, { what: 'a cache mount', timeout: 0, signal: build.signal }, () => {
+        state.begun = true;
+        return work(own);
+      });
+    } catch (error) {
+      if (state.begun || !(error instanceof HyprError) || error.code !== 'HYPR_LOCKED') {
+        throw error;
+      }
+    }
+  }
+  return await withOne(build, file, work);
+};

@@ -1,0 +1,103 @@
+import { createWriteStream } from 'node:fs';
+import { rename, rm, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { isErrno } from '../../../base/errors.ts';
+import { diskError, explainDiskFull, syncFile } from '../../../base/host/files.ts';
+import { makeAsideBeside } from '../../../base/host/staging.ts';
+import { type Attributes, END_MARK, encodeHeader, padding } from '../../layers/tar-format.ts';
+import type { Image } from '../../model/types.ts';
+import { familiarReference, parseReference } from '../../registry/config/reference.ts';
+import { digestHex, ociDigest } from '../format/digest.ts';
+import { type Descriptor, MEDIA, makeManifest } from '../format/manifest.ts';
+import type { ImageStore } from '../store.ts';
+
+const PLAIN: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
+
+export interface SaveInput {
+  readonly images: ReadonlyArray<{ readonly image: Image; readonly references: readonly string[] }>;
+  readonly format: 'docker' | 'oci';
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Writes images as an OCI layout in a tar; for docker with a manifest.json too, as docker since 25 does,
+ * so that one form loads everywhere. Layers are the original archives, uncompressed: ids and diff ids stay
+ * as they were. The manifest is a new one, because the compressed blobs of the pulled one are not kept.
+ */
+export const saveArchive = async (store: ImageStore, path: string, input: SaveInput): Promise<void> => {
+  const isPlain = await stat(path).then(
+    (info) => info.isFile(),
+    (error: unknown) => {
+      if (isErrno(error, 'ENOENT')) {
+        return true;
+      }
+      throw error;
+    },
+  );
+  // A pipe or a device is written to as it is.
+  const target = isPlain ? await makeAsideBeside(path) : path;
+  try {
+    await pipeline(members(store, input), createWriteStream(target, { mode: 0o600 }), ...(input.signal ? [{ signal: input.signal }] : []));
+    if (isPlain) {
+      await syncFile(target);
+      await rename(target, path);
+    }
+  } catch (error) {
+    if (isPlain) {
+      await rm(target, { force: true });
+    }
+    const bytes = input.images.reduce((sum, { image }) => sum + image.size, 0);
+    throw await explainDiskFull(diskError(error, path), { what: 'the archive needs about', bytes });
+  }
+};
+
+async function* members(store: ImageStore, { images, format }: SaveInput): AsyncGenerator<Uint8Array> {
+  const written = new Set<string>();
+  const index: Array<Descriptor & { annotations?: Record<string, string> }> = [];
+  const dockerList: object[] = [];
+  for (const { image, references } of images) {
+    const config = await store.readConfig(image.id);
+    const sizes = await Promise.all(image.layers.map(async (diffId) => (await store.hasLayer(diffId))?.size ?? 0));
+    for (const [at, diffId] of image.layers.entries()) {
+      if (!written.has(diffId)) {
+        written.add(diffId);
+        yield* layerMember(store, diffId, sizes[at] ?? 0);
+      }
+    }
+    const manifest = makeManifest({ config: { digest: image.id, size: config.length }, layers: image.layers, sizes });
+    for (const data of [config, manifest]) {
+      if (!written.has(ociDigest(data))) {
+        written.add(ociDigest(data));
+        yield smallMember(blobName(ociDigest(data)), data);
+      }
+    }
+    const descriptor = { mediaType: MEDIA.ociManifest, digest: ociDigest(manifest), size: manifest.length };
+    const names = references.filter((reference) => !reference.includes('@'));
+    index.push(...(names.length === 0 ? [descriptor] : names.map((name) => ({ ...descriptor, annotations: annotate(name) }))));
+    const tags = names.map((name) => familiarReference(parseReference(name)));
+    dockerList.push({ Config: blobName(image.id), RepoTags: tags.length === 0 ? null : tags, Layers: image.layers.map(blobName) });
+  }
+  yield smallMember('index.json', json({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: index }));
+  if (format === 'docker') {
+    yield smallMember('manifest.json', json(dockerList));
+  }
+  yield smallMember('oci-layout', json({ imageLayoutVersion: '1.0.0' }));
+  yield END_MARK;
+}
+
+const annotate = (reference: string): Record<string, string> => ({
+  'io.containerd.image.name': reference,
+  'org.opencontainers.image.ref.name': parseReference(reference).tag ?? '',
+});
+
+async function* layerMember(store: ImageStore, diffId: string, size: number): AsyncGenerator<Uint8Array> {
+  yield encodeHeader(blobName(diffId), PLAIN, size);
+  yield* store.originalLayer(diffId);
+  yield Buffer.alloc(padding(size));
+}
+
+const smallMember = (name: string, data: Buffer): Buffer =>
+  Buffer.concat([encodeHeader(name, PLAIN, data.length), data, Buffer.alloc(padding(data.length))]);
+
+const blobName = (digest: string): string => `blobs/sha256/${digestHex(digest)}`;
+const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));

@@ -1,0 +1,11 @@
+import type { Project } from '../../compose/model/model.ts';
+import type { Stack, UpOptions } from '../../engine/model/types.ts';
+import type { Invocation } from '../core/command-spec.ts';
+
+/** An `up` that stays attached: what was said, and the stack it is about. */
+export interface AttachedUp {
+  readonly invocation: Invocation;
+  readonly stack: Stack;
+  readonly project: Project;
+  readonly options: UpOptions;
+}

@@ -1,0 +1,2 @@
+// A face for the CLI, which knows no floor below the engine.
+export { isRemoteSource } from '../../builder/git/remote-source.ts';

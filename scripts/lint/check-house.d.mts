@@ -1,0 +1,4 @@
+/** Sources as path → text; gives one line a fault. */
+export declare const checkHouse: (sources: ReadonlyMap<string, string>) => string[];
+/** CONTRIBUTING's map, as the table says. */
+export declare const houseMap: () => string;

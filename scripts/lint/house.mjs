@@ -1,0 +1,42 @@
+// The house: its floors, low first, and the rooms of each. check-house.mjs holds every import against this table, and
+// CONTRIBUTING's map is written from it. An import goes to the same room or to one that stands before it.
+
+/** Floor → what it is, and the floors below that it may import. */
+export const FLOORS = {
+  base: { is: 'errors, clean-up, deadlines, paths, log; `host/`: files, locks, processes', imports: [] },
+  compose: { is: 'Compose files → `Project`', imports: ['base'] },
+  guest: { is: 'kestrel (C), its protocol, its host side', imports: ['base'] },
+  vmm: { is: 'a spec → a running machine; the toolchain', imports: ['base', 'guest'] },
+  net: { is: 'the gateway and its jail, addresses, names, ports', imports: ['base'] },
+  builder: { is: 'image name or Dockerfile → image in the store', imports: ['base', 'guest', 'vmm', 'net'] },
+  engine: {
+    is: 'observe → reconcile → plan → execute; the supervisor, its state and API',
+    imports: ['base', 'compose', 'guest', 'vmm', 'net', 'builder'],
+  },
+  cli: { is: 'argv in, pixels and exit codes out', imports: ['base', 'compose', 'engine'] },
+};
+
+/** Floor → its rooms, low first. `.` is the floor's own folder; a name with an ending is one file of it, which stands elsewhere than the others. */
+export const ROOMS = {
+  base: ['.', 'host'],
+  compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', '.'],
+  guest: ['.', 'protocol', 'client', 'image'],
+  vmm: ['model', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
+  net: ['.'],
+  builder: [
+    ...['model', 'registry/config', 'registry/transport', 'context', 'layers', 'store/format', 'store', 'store/archive', 'registry'],
+    ...['dockerfile', 'dockerfile/checks', 'git', 'ssh', 'options', 'solver/layer', 'solver/frame', 'solver/sources', 'solver/machine'],
+    ...['export', 'cache-export', 'solver/steps', 'solver', '.'],
+  ],
+  engine: [
+    ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'plan', 'replica', 'stack'],
+    ...['api/gen', 'api', 'api/server', 'api/client', 'host.ts', 'client', 'process', '.'],
+  ],
+  cli: ['core', 'format', 'render', 'session', 'dashboard', 'commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
+};
+
+/** Most source files of a folder. */
+export const MOST_FILES = 20;
+
+/** Folders that are lists of one kind, one file for each, and may be longer. */
+export const LISTS = ['cli/commands'];

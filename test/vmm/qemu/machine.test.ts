@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { exists } from '../../../base/host/files.ts';
+import { identifyProcess, isAlive } from '../../../base/host/process.ts';
+import type { MachineRecord } from '../../../vmm/model/machine.ts';
+import { QemuMachine } from '../../../vmm/qemu/machine.ts';
+import type { Qmp, QmpEvent } from '../../../vmm/qemu/qmp.ts';
+import { spec, tempDir } from '../support.ts';
+
+/** A process in QEMU's place, and its monitor in the hands of the test. */
+const makeMachine = async (status = 'running') => {
+  const dir = tempDir();
+  const runDir = join(dir, 'm');
+  await mkdir(runDir);
+  await writeFile(join(dir, 'console'), 'last words\n');
+  const child: ChildProcess = spawn('sleep', ['60']);
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const process = identifyProcess(child.pid ?? 0);
+  if (process === undefined) {
+    throw new Error('no sleep');
+  }
+  const nics = [{ id: 'n0', mac: '02:00:00:00:00:01', mtu: 1500 }];
+  const record: MachineRecord = {
+    backend: 'qemu-tcg',
+    spec: spec({ runDir, consoleLog: join(dir, 'console'), nics }),
+    process,
+    helpers: [],
+    agentSocket: '',
+    layout: 'cold',
+    programs: '',
+    controlSocket: '',
+  };
+  let listener: (event: QmpEvent) => void = () => {};
+  let close: () => void = () => {};
+  const said: string[] = [];
+  const failing = new Set<string>();
+  const qmp = {
+    run: async (command: string, args?: { up?: boolean }) => {
+      said.push(args?.up === undefined ? command : `${command} ${args.up ? 'up' : 'down'}`);
+      if (failing.has(command)) {
+        throw new Error(`no ${command}`);
+      }
+      return { status, running: true };
+    },
+    onEvent: (heard: (event: QmpEvent) => void) => {
+      listener = heard;
+    },
+    closed: new Promise<void>((resolve) => {
+      close = resolve;
+    }),
+    close: () => close(),
+  } as Qmp;
+  const machine = new QemuMachine(record, qmp, child);
+  const end = (reason: string) => {
+    listener({ event: 'SHUTDOWN', data: { reason } });
+    child.kill('SIGKILL');
+    close();
+  };
+  child.once('exit', () => close());
+  return { machine, child, said, failing, end, say: (event: string) => listener({ event, data: {} }), close: () => close() };
+};
+
+describe('the end of a machine', () => {
+  it('is off when the guest powered off', async () => {
+    const { machine, end } = await makeMachine();
+    end('guest-shutdown');
+    expect(await machine.exited).toEqual({ reason: 'off', lastLines: [] });
+  });
+
+  it('is a crash in plain words when its kernel panicked', async () => {
+    const { machine, end } = await makeMachine();
+    end('guest-reset');
+    expect(await machine.exited).toEqual({
+      reason: 'crashed',
+      detail: 'the guest restarted itself, or its kernel panicked',
+      lastLines: ['last words'],
+    });
+  });
+
+  it('is ours when we killed it', async () => {
+    const { machine } = await makeMachine();
+    expect(await machine.kill()).toEqual({ reason: 'killed', lastLines: [] });
+    await machine.delete();
+    expect(await exists(machine.record.spec.runDir)).toBe(false);
+  });
+
+  it('comes when its processor fails, which QEMU itself would sit out', async () => {
+    const { machine, say } = await makeMachine('internal-error');
+    say('STOP');
+    expect(await machine.exited).toMatchObject({ reason: 'crashed', detail: 'the virtual processor failed (KVM internal error)' });
+  });
+
+  it('does not come from a pause', async () => {
+    const { machine, say } = await makeMachine('paused');
+    await machine.pause();
+    say('STOP');
+    expect(isAlive(machine.record.process)).toBe(true);
+    expect((await machine.kill()).reason).toBe('killed');
+  });
+
+  it('comes when the monitor is lost: nobody could stop the machine any more', async () => {
+    const { machine, close } = await makeMachine();
+    close();
+    expect(await machine.exited).toMatchObject({ reason: 'crashed', detail: 'QEMU closed its monitor' });
+    expect(isAlive(machine.record.process)).toBe(false);
+  });
+
+  it('is not reported by a machine that was let go, which lives on', async () => {
+    const { machine } = await makeMachine();
+    machine.release();
+    const outcome = await Promise.race([
+      machine.exited,
+      new Promise((resolve) => setImmediate(() => setImmediate(() => resolve('pending')))),
+    ]);
+    expect(outcome).toBe('pending');
+    expect(isAlive(machine.record.process)).toBe(true);
+  });
+});
+
+describe('a pause', () => {
+  it('takes the links down first, and up again last', async () => {
+    const { machine, said } = await makeMachine();
+    await machine.pause();
+    await machine.resume();
+    expect(said).toEqual(['set_link down', 'stop', 'cont', 'set_link up', 'announce-self']);
+  });
+
+  it('that fails leaves the links up', async () => {
+    const { machine, said, failing } = await makeMachine();
+    failing.add('stop');
+    await expect(machine.pause()).rejects.toThrow('no stop');
+    expect(said).toEqual(['set_link down', 'stop', 'set_link up']);
+  });
+});

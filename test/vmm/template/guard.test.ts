@@ -1,0 +1,32 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { transformSync } from 'esbuild';
+import { expect, test } from 'vitest';
+import { mustRun } from '../../../base/host/process.ts';
+import { endWithUs } from '../../../vmm/template/guard.ts';
+
+const sleeper = () => spawn('/bin/sleep', ['1000'], { stdio: 'ignore' });
+
+test('a guarded process outlives the guard that was released', async () => {
+  const child = sleeper();
+  const guard = endWithUs(child.pid ?? 0);
+  guard.release();
+  await mustRun('/bin/true', []);
+  expect(child.exitCode).toBeNull();
+  expect(child.kill('SIGKILL')).toBe(true);
+  await once(child, 'exit');
+});
+
+test('a guarded process ends with its maker, though that was killed', async () => {
+  const child = sleeper();
+  const ended = once(child, 'exit');
+  const source = readFileSync(new URL('../../../vmm/template/guard.ts', import.meta.url), 'utf8');
+  const { code } = transformSync(source, { loader: 'ts', format: 'cjs' });
+  const maker = spawn(process.execPath, ['-e', `${code}; endWithUs(${child.pid}); setInterval(() => {}, 1000); console.log('guards');`], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  await once(maker.stdout, 'data');
+  maker.kill('SIGKILL');
+  expect((await ended)[1]).toBe('SIGKILL');
+});

@@ -1,0 +1,135 @@
+import { rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { Cleanup } from '../../base/cleanup.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { noteBegun } from '../../base/host/pending-processes.ts';
+import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { logger } from '../../base/log.ts';
+import { lastLines } from '../devices/console.ts';
+import { makeExt4Disk } from '../devices/disks.ts';
+import { startVirtiofsd } from '../devices/virtiofsd.ts';
+import type { Machine, MachineRecord, MachineSpec } from '../model/machine.ts';
+import { loadClone, loadWhole, type Saved } from '../qemu/clone.ts';
+import { type Beginning, freePorts, layoutOf, machineSockets, type QemuSettings } from '../qemu/command.ts';
+import { launchQemu, makeFolders } from '../qemu/launch.ts';
+import { isGone, QemuMachine, stderrPath } from '../qemu/machine.ts';
+import { connectQmp } from '../qemu/qmp.ts';
+import type { Template, Templates } from '../template/types.ts';
+import type { Nursery } from '../zygote/nursery.ts';
+import { removeMadeLayer } from '../zygote/zygote.ts';
+
+const log = logger('vmm');
+
+export interface CreateInput {
+  readonly settings: QemuSettings;
+  readonly spec: MachineSpec;
+  readonly nicSockets: readonly Socket[];
+  readonly templates: Templates | undefined;
+  readonly nursery: Nursery;
+  readonly signal?: AbortSignal | undefined;
+  /** That the machine is a clone of. */
+  readonly template?: Template;
+}
+
+export const backendName = (settings: QemuSettings): string => `qemu-${settings.accelerator}`;
+
+/** A QEMU with the guest stopped before its first instruction, or where its template was saved. */
+export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved): Promise<Machine> => {
+  const { settings, spec, nicSockets, signal } = input;
+  const cleanup = new Cleanup();
+  try {
+    cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
+    await makeFolders(spec);
+    if (beginning.kind !== 'restored') {
+      await makeBlanks(settings, spec, signal);
+    }
+    const helpers = await startShares(settings, spec, cleanup, signal);
+    const { child, process, qmp } = await launchQemu({ settings, spec, inherits: nicSockets, beginning, cleanup, signal });
+    if (saved !== undefined) {
+      const loading =
+        beginning.kind === 'restored'
+          ? loadWhole({ qmp, state: saved.state, signal, memoryMib: spec.memoryMib })
+          : loadClone({ qmp, spec, saved, signal });
+      await loading.catch(async (error: unknown) => {
+        // QEMU's own words go with its folder.
+        throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
+      });
+    }
+    const record = recordOf(input, { process, helpers, layout: layoutOf(beginning) });
+    cleanup.disarm();
+    return new QemuMachine(record, qmp, child, freePorts(spec, beginning));
+  } catch (error) {
+    await cleanup.run().catch(() => {});
+    throw error;
+  }
+};
+
+/** A clone that need not be started, because there is a process that can be copied. Its layer comes with it. */
+export const bringUpCopy = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
+  const { spec, nicSockets, nursery, signal } = input;
+  if (template.upper === undefined) {
+    return undefined;
+  }
+  const cleanup = new Cleanup();
+  try {
+    cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
+    await makeFolders(spec);
+    const process = await nursery.copy({ spec, template, cards: nicSockets, signal });
+    if (process === undefined) {
+      await cleanup.run();
+      return undefined;
+    }
+    cleanup.defer(() => removeMadeLayer(spec));
+    cleanup.defer(() => isGone(process));
+    cleanup.defer(() => signalProcess(process, 'SIGKILL'));
+    noteBegun(spec.runDir, process);
+    const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);
+    const record = recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
+    cleanup.disarm();
+    return new QemuMachine(record, qmp, undefined, freePorts(spec, { kind: 'clone', ram: template.ram }));
+  } catch (error) {
+    await cleanup.run().catch(() => {});
+    signal?.throwIfAborted();
+    log.warn('a copy failed; starting the machine', { machine: spec.name, template: template.key, reason: messageOf(error) });
+    return undefined;
+  }
+};
+
+const recordOf = (
+  { settings, spec, template }: CreateInput,
+  { process, helpers, layout }: Pick<MachineRecord, 'process' | 'helpers' | 'layout'>,
+): MachineRecord => {
+  const { agent, control } = machineSockets(spec.runDir);
+  const ahead = template?.upper === undefined ? {} : { rooted: true as const };
+  const origin = { layout, programs: settings.toolchain.id, ...(template === undefined ? {} : { template: template.key }), ...ahead };
+  return { backend: backendName(settings), spec, process, helpers, agentSocket: agent, controlSocket: control, ...origin };
+};
+
+const makeBlanks = async ({ toolchain }: QemuSettings, { disks }: MachineSpec, signal?: AbortSignal): Promise<void> => {
+  await Promise.all(
+    disks.map(({ path, blank }) => (blank === undefined ? undefined : makeExt4Disk({ path, ...blank, mkfs: toolchain.mkfsExt4, signal }))),
+  );
+};
+
+const startShares = async (
+  settings: QemuSettings,
+  spec: MachineSpec,
+  cleanup: Cleanup,
+  signal?: AbortSignal,
+): Promise<ProcessIdentity[]> => {
+  const sockets = machineSockets(spec.runDir);
+  const started = await Promise.allSettled(
+    spec.shares.map(async (share, index) => {
+      const options = { tool: settings.toolchain.virtiofsd, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
+      const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
+      noteBegun(spec.runDir, identity);
+      cleanup.defer(() => signalProcess(identity, 'SIGKILL'));
+      return identity;
+    }),
+  );
+  const failed = started.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    throw failed.reason;
+  }
+  return started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+};

@@ -1,0 +1,79 @@
+import { HyprError } from '../../base/errors.ts';
+import { exists } from '../../base/host/files.ts';
+import { sweepBegun } from '../../base/host/pending-processes.ts';
+import { isAlive, signalProcess } from '../../base/host/process.ts';
+import type { Machine, MachineRecord, SavedMachine, Vmm } from '../model/machine.ts';
+import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
+import { isGone, QemuMachine, removeLeftovers } from '../qemu/machine.ts';
+import { connectQmp } from '../qemu/qmp.ts';
+import type { Templates } from '../template/types.ts';
+import { createNursery, type Nursery } from '../zygote/nursery.ts';
+import { backendName, bringUp, type CreateInput } from './bring-up.ts';
+import { checkSpec, createMachine, destroyAll } from './create.ts';
+
+export interface QemuOptions extends QemuSettings {
+  /** Where clones come from; without them every machine boots. */
+  readonly templates?: Templates;
+  /** Where clones are copies of one another; a test gives its own. */
+  readonly nursery?: Nursery;
+}
+
+/** The QEMU backend, for KVM and for software emulation alike. */
+export const createQemuVmm = ({ templates, nursery, ...settings }: QemuOptions): Vmm => {
+  const parts = { settings, templates, nursery: nursery ?? createNursery({ settings }) };
+  return {
+    name: backendName(settings),
+    capabilities: {
+      accelerated: settings.accelerator === 'kvm',
+      pause: true,
+      shares: settings.toolchain.virtiofsd !== undefined,
+      hotplug: false,
+      snapshot: templates !== undefined,
+    },
+    buildCommand: (spec) => buildQemuCommand(settings, spec),
+    create: (spec, nicSockets, signal) => createMachine({ ...parts, spec, nicSockets, signal }),
+    adopt: adoptMachine,
+    restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
+    ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
+    sweep: sweepMachine,
+    sweepBegun,
+  };
+};
+
+/** A machine goes on only with the very programs it was saved by: another QEMU may read its state wrongly. */
+const restoreMachine = async (input: CreateInput, saved: SavedMachine): Promise<Machine> => {
+  const { settings, spec, nicSockets } = input;
+  try {
+    checkSpec(spec, nicSockets);
+    if (saved.backend !== backendName(settings) || saved.programs !== settings.toolchain.id) {
+      throw new HyprError('VMM_SAVED', `${spec.name} was saved by other programs than those of now`);
+    }
+    if (!(await exists(saved.state))) {
+      throw new HyprError('VMM_SAVED', `the saved memory of ${spec.name} is gone: ${saved.state}`);
+    }
+    return await bringUp(input, { kind: 'restored', layout: saved.layout }, { ram: undefined, state: saved.state });
+  } finally {
+    destroyAll(nicSockets);
+  }
+};
+
+const adoptMachine = async (record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined> => {
+  if (!isAlive(record.process)) {
+    return undefined;
+  }
+  try {
+    return new QemuMachine(record, await connectQmp(record.controlSocket, signal), undefined);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (isAlive(record.process)) {
+      throw error;
+    }
+    return undefined;
+  }
+};
+
+const sweepMachine = async (record: MachineRecord): Promise<void> => {
+  signalProcess(record.process, 'SIGKILL');
+  await isGone(record.process);
+  await removeLeftovers(record);
+};

@@ -1,0 +1,26 @@
+import { watch } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { rejectOnAbort } from '../../base/deadline.ts';
+import { exists } from '../../base/host/files.ts';
+
+/** Resolves when a file (a server's socket) is there; woken by the folder, not by a timer. */
+export const awaitFile = async (path: string, signal: AbortSignal): Promise<void> => {
+  const watcher = watch(dirname(path));
+  try {
+    const appeared = new Promise<void>((resolve, reject) => {
+      watcher.on('error', reject);
+      watcher.on('change', (_, name) => {
+        if (name === basename(path)) {
+          resolve();
+        }
+      });
+    });
+    appeared.catch(() => {});
+    if (await exists(path)) {
+      return;
+    }
+    await Promise.race([appeared, rejectOnAbort(signal)]);
+  } finally {
+    watcher.close();
+  }
+};

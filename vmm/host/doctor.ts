@@ -1,0 +1,262 @@
+import { existsSync } from 'node:fs';
+import { readFile, statfs } from 'node:fs/promises';
+import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
+import { messageOf } from '../../base/errors.ts';
+import { mustRun } from '../../base/host/process.ts';
+import { type HomePaths, homePaths } from '../../base/paths.ts';
+import type { Tool, Toolchain } from '../model/tools.ts';
+import { findInPath } from '../toolchain/host-programs.ts';
+import { openToolchain } from '../toolchain/index.ts';
+import { chooseVmm } from './probe.ts';
+
+export interface DoctorCheck {
+  readonly id: string;
+  readonly title: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  /** The command or step that puts it right. */
+  readonly fix?: string;
+}
+
+const GIB = 2 ** 30;
+const SETUP = 'hypr setup';
+
+/** Checks of the host and the toolchain, in the order they matter. The verdict on KVM comes from running a guest. */
+export const checkHost = async (
+  options: {
+    paths?: HomePaths;
+    signal?: AbortSignal;
+    /** The Landlock ABI that the network jail sees. */
+    landlockAbi?: () => Promise<number>;
+    /** Names of machines that are recorded as running and are not, or run and are not recorded. */
+    staleMachines?: () => Promise<readonly string[]>;
+  } = {},
+): Promise<DoctorCheck[]> => {
+  const paths = options.paths ?? homePaths();
+  const toolchain = await openToolchain(paths);
+  const checks = [
+    checkNode(),
+    checkPlatform(),
+    checkCpu(),
+    await checkDisk(paths),
+    checkMemory(),
+    ...(await checkStale(options.staleMachines)),
+  ];
+  if (toolchain === undefined) {
+    const missing: DoctorCheck = { id: 'toolchain', title: 'Toolchain', status: 'fail', detail: 'not set up', fix: SETUP };
+    return [...checks, missing, ...checkPrerequisites(), ...(await checkCompilers())];
+  }
+  const tools = await Promise.all(toolChecks(toolchain));
+  return [
+    ...checks,
+    ...tools,
+    await checkAccelerator(toolchain, paths, options.signal),
+    await checkJail(options.landlockAbi),
+    await checkNamespaces(),
+    checkSubordinateIds(),
+  ];
+};
+
+const checkNode = (): DoctorCheck => {
+  const major = Number(process.versions.node.split('.')[0]);
+  return major >= 20
+    ? { id: 'node', title: 'Node.js', status: 'ok', detail: process.version }
+    : { id: 'node', title: 'Node.js', status: 'fail', detail: `${process.version} is too old`, fix: 'install Node.js 20 or newer' };
+};
+
+const checkPlatform = (): DoctorCheck =>
+  process.platform === 'linux' && process.arch === 'x64'
+    ? { id: 'platform', title: 'Host', status: 'ok', detail: 'Linux x86-64' }
+    : {
+        id: 'platform',
+        title: 'Host',
+        status: 'fail',
+        detail: `${process.platform} ${process.arch}`,
+        fix: 'hypr runs on Linux x86-64 for now',
+      };
+
+const checkCpu = (): DoctorCheck => {
+  const model = cpus()[0]?.model.trim() ?? 'unknown';
+  return { id: 'cpu', title: 'Processor', status: 'ok', detail: `${availableParallelism()} × ${model}` };
+};
+
+const checkStale = async (find: (() => Promise<readonly string[]>) | undefined): Promise<DoctorCheck[]> => {
+  if (find === undefined) {
+    return [];
+  }
+  const names = await find();
+  const title = 'Machines left behind';
+  return [
+    names.length === 0
+      ? { id: 'stale', title, status: 'ok', detail: 'none' }
+      : { id: 'stale', title, status: 'warn', detail: names.join(', '), fix: 'hypr compose down in their projects' },
+  ];
+};
+
+const checkDisk = async (paths: HomePaths): Promise<DoctorCheck> => {
+  const place = existsSync(paths.home) ? paths.home : '/';
+  const { bavail, bsize } = await statfs(place);
+  const free = bavail * bsize;
+  const detail = `${(free / GIB).toFixed(1)} GiB free for ${paths.home}`;
+  return free > 5 * GIB
+    ? { id: 'disk', title: 'Disk', status: 'ok', detail }
+    : {
+        id: 'disk',
+        title: 'Disk',
+        status: free > GIB ? 'warn' : 'fail',
+        detail,
+        fix: 'hypr system prune, or point HYPR_HOME at a larger disk',
+      };
+};
+
+const checkMemory = (): DoctorCheck => {
+  const detail = `${(freemem() / GIB).toFixed(1)} of ${(totalmem() / GIB).toFixed(1)} GiB free`;
+  return totalmem() > 4 * GIB
+    ? { id: 'memory', title: 'Memory', status: 'ok', detail }
+    : { id: 'memory', title: 'Memory', status: 'warn', detail, fix: 'give services less with mem_limit' };
+};
+
+/** What `hypr setup` will need, when it has not run yet. */
+const checkPrerequisites = (): DoctorCheck[] =>
+  (
+    [
+      ['apt', '/usr/bin/apt-get', 'hypr needs a Debian or Ubuntu host for its set-up'],
+      ['dpkg', '/usr/bin/dpkg-deb', 'apt-get install dpkg'],
+      ['debian-key', '/usr/share/keyrings/debian-archive-keyring.gpg', 'apt-get install debian-archive-keyring'],
+    ] as const
+  ).map(
+    ([id, path, fix]): DoctorCheck => ({
+      id,
+      title: path,
+      ...(existsSync(path) ? { status: 'ok', detail: 'there' } : { status: 'fail', detail: 'missing', fix }),
+    }),
+  );
+
+const checkCompilers = (): Promise<DoctorCheck[]> =>
+  Promise.all(
+    (
+      [
+        ['gcc', 'gcc', 'apt-get install gcc libc6-dev'],
+        ['go', 'go (or gvproxy)', 'apt-get install golang-go'],
+      ] as const
+    ).map(async ([name, title, fix]): Promise<DoctorCheck> => {
+      const file = (await findInPath(name)) ?? (name === 'go' ? await findInPath('gvproxy') : undefined);
+      return file === undefined
+        ? { id: name, title, status: 'fail', detail: 'missing', fix }
+        : { id: name, title, status: 'ok', detail: file };
+    }),
+  );
+
+const toolChecks = (toolchain: Toolchain): Array<Promise<DoctorCheck>> => [
+  checkTool('qemu', 'QEMU', toolchain.qemu),
+  checkTool('virtiofsd', 'virtiofsd', toolchain.virtiofsd),
+  checkTool('mkfs-erofs', 'mkfs.erofs', toolchain.mkfsErofs),
+  checkTool('mkfs-ext4', 'mkfs.ext4', toolchain.mkfsExt4, ['-V']),
+  checkTool('gvproxy', 'gvproxy', toolchain.gvproxy, ['-version']),
+  checkFiles('kernel', `Guest kernel ${toolchain.kernelRelease}`, [toolchain.kernel, toolchain.initramfs]),
+];
+
+const checkTool = async (
+  id: string,
+  title: string,
+  tool: Tool | undefined,
+  args: readonly string[] = ['--version'],
+): Promise<DoctorCheck> => {
+  if (tool === undefined) {
+    return { id, title, status: 'fail', detail: 'missing', fix: SETUP };
+  }
+  try {
+    await mustRun(tool.file, [...tool.prefix, ...args], { timeout: 20_000 });
+    return { id, title, status: 'ok', detail: `${tool.version} (${tool.origin})` };
+  } catch (error) {
+    return { id, title, status: 'fail', detail: messageOf(error), fix: SETUP };
+  }
+};
+
+const checkFiles = async (id: string, title: string, files: readonly string[]): Promise<DoctorCheck> => {
+  const missing = files.filter((file) => !existsSync(file));
+  return missing.length === 0
+    ? { id, title, status: 'ok', detail: 'ready' }
+    : { id, title, status: 'fail', detail: `${missing.join(', ')} is gone`, fix: SETUP };
+};
+
+const checkAccelerator = async (toolchain: Toolchain, paths: HomePaths, signal?: AbortSignal): Promise<DoctorCheck> => {
+  try {
+    const { verdict } = await chooseVmm({ toolchain, paths, refresh: true, ...(signal ? { signal } : {}) });
+    return verdict.accelerator === 'kvm'
+      ? { id: 'kvm', title: 'KVM', status: 'ok', detail: verdict.reason }
+      : {
+          id: 'kvm',
+          title: 'KVM',
+          status: 'warn',
+          detail: `${verdict.reason}: machines are emulated in software, which is slower`,
+          fix: kvmFix(verdict.reason),
+        };
+  } catch (error) {
+    return { id: 'kvm', title: 'KVM', status: 'fail', detail: messageOf(error) };
+  }
+};
+
+const kvmFix = (reason: string): string =>
+  reason.includes('may not be opened')
+    ? 'sudo usermod -aG kvm $USER, then log in again'
+    : 'enable virtualisation in the firmware, or nested virtualisation in the outer host';
+
+const LANDLOCK_FILES = 1;
+const LANDLOCK_TCP = 4;
+
+/** gvproxy offers guests an API that can bind ports and remove files of the host; Landlock is what refuses it. */
+const checkJail = async (landlockAbi: (() => Promise<number>) | undefined): Promise<DoctorCheck> => {
+  const abi = (await landlockAbi?.().catch(() => 0)) ?? 0;
+  if (abi >= LANDLOCK_TCP) {
+    return {
+      id: 'landlock',
+      title: 'Network jail',
+      status: 'ok',
+      detail: `Landlock ABI ${abi}: files and TCP ports of the host are out of reach of guests`,
+    };
+  }
+  const covered =
+    abi >= LANDLOCK_FILES ? 'files are out of reach, TCP ports are not' : 'neither files nor ports are protected from a hostile guest';
+  return {
+    id: 'landlock',
+    title: 'Network jail',
+    status: 'warn',
+    detail: `Landlock ABI ${abi}: ${covered}`,
+    fix: 'a kernel of 6.7 or newer with Landlock switched on (lsm=landlock,…)',
+  };
+};
+
+const OFF_SWITCHES: ReadonlyArray<readonly [file: string, off: string]> = [
+  ['/proc/sys/user/max_user_namespaces', '0'],
+  ['/proc/sys/kernel/unprivileged_userns_clone', '0'],
+  ['/proc/sys/kernel/apparmor_restrict_unprivileged_userns', '1'],
+];
+
+const checkNamespaces = async (): Promise<DoctorCheck> => {
+  const found = await Promise.all(
+    OFF_SWITCHES.map(async ([file, off]) => ((await readFile(file, 'utf8').catch(() => '')).trim() === off ? file : undefined)),
+  );
+  const switched = found.find((file) => file !== undefined);
+  const about = { id: 'namespaces', title: 'User namespaces' } as const;
+  return switched === undefined || process.getuid?.() === 0
+    ? { ...about, status: 'ok', detail: 'shared folders and internal networks are fenced in by them' }
+    : {
+        ...about,
+        status: 'warn',
+        detail: `switched off by ${switched}: shared folders are served without a namespace of their own`,
+        fix: 'allow unprivileged user namespaces, or accept the weaker fence',
+      };
+};
+
+const checkSubordinateIds = (): DoctorCheck => {
+  const about = { id: 'subids', title: 'Owners in shared volumes' } as const;
+  return process.getuid?.() === 0 || existsSync('/usr/bin/newuidmap')
+    ? { ...about, status: 'ok', detail: 'kept' }
+    : {
+        ...about,
+        status: 'warn',
+        detail: 'a volume that several services share belongs to one user, because there is no newuidmap',
+        fix: 'apt-get install uidmap',
+      };
+};

@@ -1,0 +1,172 @@
+import { constants } from 'node:fs';
+import { access, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/host/files.ts';
+import { mustRun } from '../../base/host/process.ts';
+import { type HomePaths, homePaths, runtimeDir, shortHash } from '../../base/paths.ts';
+import { connectGuest } from '../../guest/client/client.ts';
+import { createQemuVmm } from '../backend/qemu-backend.ts';
+import type { Vmm } from '../model/machine.ts';
+import type { Toolchain } from '../model/tools.ts';
+import type { Accelerator } from '../qemu/command.ts';
+import { createTemplates } from '../template/index.ts';
+import type { Templates } from '../template/types.ts';
+
+export interface Verdict {
+  readonly accelerator: Accelerator;
+  /** Plain words: why KVM is or is not used. */
+  readonly reason: string;
+  /** The host's time stamp counter in kHz. */
+  readonly tscKhz: number;
+  /** Milliseconds since the epoch. */
+  readonly found: number;
+}
+
+const KVM = '/dev/kvm';
+/** A guest under KVM is ready in well under a second; one on a broken KVM never is. */
+const PROBE_MS = 10_000;
+/** A refusal may have been a matter of the moment; a guest that ran is proof. */
+const REFUSAL_AGE_MS = 7 * 24 * 3600 * 1000;
+
+/**
+ * Chooses between KVM and software emulation. KVM counts only after a real guest reached its agent on
+ * it: /dev/kvm can open, create a machine and still fail to run Linux. The verdict is kept until the
+ * kernel, its KVM modules, the device's rights or the toolchain change. HYPR_ACCEL=kvm|tcg overrides.
+ * Machines are clones of templates where they can be; HYPR_TEMPLATES=0 makes all of them boot.
+ */
+export const chooseVmm = async (options: {
+  toolchain: Toolchain;
+  paths?: HomePaths;
+  signal?: AbortSignal;
+  /** Try KVM again if it was refused. */
+  refresh?: boolean;
+}): Promise<{ vmm: Vmm; verdict: Verdict; templates: Templates | undefined }> => {
+  const { toolchain } = options;
+  const paths = options.paths ?? homePaths();
+  const path = join(paths.cache, `accelerator-${await verdictKey(toolchain)}.json`);
+  const stored = await readVerdict(path);
+  const known = stored?.accelerator === 'tcg' && (options.refresh || Date.now() - stored.found > REFUSAL_AGE_MS) ? undefined : stored;
+  const verdict = known ?? (await findVerdict(toolchain, options.signal));
+  if (known === undefined) {
+    await writeFileAtomic(path, JSON.stringify(verdict));
+  }
+  const settings = { toolchain, accelerator: verdict.accelerator, tscKhz: verdict.tscKhz };
+  const templates = process.env.HYPR_TEMPLATES === '0' ? undefined : createTemplates({ settings, paths });
+  return { vmm: createQemuVmm({ ...settings, ...(templates ? { templates } : {}) }), verdict, templates };
+};
+
+const findVerdict = async (toolchain: Toolchain, signal?: AbortSignal): Promise<Verdict> => {
+  const facts = { tscKhz: await measureTsc(toolchain), found: Date.now() };
+  const forced = process.env.HYPR_ACCEL ?? '';
+  if (forced === 'tcg' || forced === 'kvm') {
+    return { accelerator: forced, reason: `HYPR_ACCEL=${forced}`, ...facts };
+  }
+  if (forced !== '') {
+    throw new HyprError('HYPR_USAGE', `HYPR_ACCEL is ${JSON.stringify(forced)}; it can be kvm or tcg`);
+  }
+  const refusal = await kvmRefusal(toolchain, facts.tscKhz, signal);
+  return refusal === undefined
+    ? { accelerator: 'kvm', reason: 'a guest ran on KVM', ...facts }
+    : { accelerator: 'tcg', reason: refusal, ...facts };
+};
+
+/** Why KVM cannot be used; undefined when a guest ran on it. */
+const kvmRefusal = async (toolchain: Toolchain, tscKhz: number, signal?: AbortSignal): Promise<string | undefined> => {
+  try {
+    await access(KVM, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    return isErrno(error, 'ENOENT') ? 'there is no /dev/kvm' : '/dev/kvm may not be opened by this user (the group kvm may)';
+  }
+  try {
+    await runProbeGuest(createQemuVmm({ toolchain, accelerator: 'kvm', tscKhz }), signal);
+    return undefined;
+  } catch (error) {
+    signal?.throwIfAborted();
+    return `/dev/kvm is there, but no Linux guest runs on it (${messageOf(error)})`;
+  }
+};
+
+/** Boots a bare machine until its agent answers. */
+export const runProbeGuest = async (vmm: Vmm, signal?: AbortSignal, ms = PROBE_MS): Promise<number> => {
+  const dir = await mkdtemp(join(runtimeDir(), 'probe-'));
+  const begin = Date.now();
+  try {
+    const machine = await vmm.create(
+      {
+        name: 'probe',
+        runDir: join(dir, 'm'),
+        consoleLog: join(dir, 'console'),
+        vcpus: 1,
+        memoryMib: 256,
+        disks: [],
+        nics: [],
+        shares: [],
+      },
+      [],
+      signal,
+    );
+    try {
+      await machine.start(signal);
+      await withDeadline({ ms, what: 'the probe guest', signal }, async (deadline) => {
+        const died = machine.exited.then((exit) => {
+          throw new HyprError('VMM_DIED', exit.detail ?? exit.reason, { details: exit.lastLines });
+        });
+        const guest = await Promise.race([connectGuest(machine.record.agentSocket, { signal: deadline, timeout: ms }), died]);
+        await guest.close();
+      });
+      return Date.now() - begin;
+    } finally {
+      await machine.delete();
+    }
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+};
+
+const measureTsc = async (toolchain: Toolchain): Promise<number> => {
+  const { stdout } = await mustRun(toolchain.tsc, [], { timeout: 10_000 });
+  const khz = Number(stdout.trim());
+  if (!(khz > 100_000)) {
+    throw new HyprError('TOOLCHAIN_FAILED', `this host's clock could not be measured (${stdout.trim()})`);
+  }
+  return khz;
+};
+
+const readVerdict = async (path: string): Promise<Verdict | undefined> => {
+  try {
+    const verdict = JSON.parse(await readFile(path, 'utf8')) as Partial<Verdict> | null;
+    const isWhole = (verdict?.accelerator === 'kvm' || verdict?.accelerator === 'tcg') && typeof verdict.tscKhz === 'number';
+    return isWhole && typeof verdict?.found === 'number' ? (verdict as Verdict) : undefined;
+  } catch (error) {
+    // What cannot be read is found out again.
+    if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
+const verdictKey = async (toolchain: Toolchain): Promise<string> => {
+  const modules = await readFile('/proc/modules', 'utf8').catch(() => '');
+  const kvm = modules
+    .split('\n')
+    .map((line) => line.split(' ', 1)[0] ?? '')
+    .filter((name) => name.startsWith('kvm'))
+    .sort();
+  const device = await stat(KVM).catch(() => undefined);
+  const facts = [
+    release(),
+    cpus()[0]?.model,
+    toolchain.id,
+    kvm,
+    device?.mode,
+    device?.gid,
+    process.getuid?.(),
+    process.getgroups?.(),
+    process.env.HYPR_ACCEL,
+  ];
+  return shortHash(JSON.stringify(facts), 12);
+};

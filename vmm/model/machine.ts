@@ -1,0 +1,166 @@
+import type { Socket } from 'node:net';
+import type { ProcessIdentity } from '../../base/host/process.ts';
+
+/** A disk of a machine. `serial` (≤ 20 bytes, [A-Za-z0-9_-]) is how the guest finds it. */
+export interface DiskSpec {
+  readonly serial: string;
+  readonly path: string;
+  /** `vmdk`: a flat multi-extent descriptor over an erofs index and its layer tars. */
+  readonly format: 'raw' | 'vmdk';
+  readonly readOnly: boolean;
+  /** An ext4 file system of this size with nothing on it, which `create` makes unless the file is there. */
+  readonly blank?: { readonly sizeMib: number; readonly label: string };
+}
+
+export interface NicSpec {
+  /** n0, n1… */
+  readonly id: string;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+/** A folder of the host given to the guest by virtiofs. */
+export interface ShareSpec {
+  readonly tag: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** Make files belong to the invoking user on the host and to root in the guest (bind mounts); or keep owners as they are. */
+  readonly ownership: 'squash' | 'keep';
+}
+
+export interface MachineSpec {
+  /** Unique on this host, e.g. shop-db-1; shown in the process list. */
+  readonly name: string;
+  /** Folder for sockets and pid files, 0700, short enough for unix sockets; made by create. */
+  readonly runDir: string;
+  readonly consoleLog: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  readonly disks: readonly DiskSpec[];
+  readonly nics: readonly NicSpec[];
+  readonly shares: readonly ShareSpec[];
+  /** A clone of this template did not wake: the machine boots. */
+  readonly cold?: { readonly template: string | undefined };
+  /**
+   * A clone that had its root mounted already (`MachineRecord.rooted`) could not be prepared: the copy of its template's layer, in
+   * which no workload has run, goes, and no such template is used.
+   */
+  readonly unrooted?: true;
+  /** Further machines that are about to be started from the same image. */
+  readonly siblings?: number;
+  /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
+  readonly sparePorts?: number;
+}
+
+/** What is written down about a running machine, enough for another process to take it over. */
+export interface MachineRecord {
+  readonly backend: string;
+  readonly spec: MachineSpec;
+  readonly process: ProcessIdentity;
+  /** virtiofsd and other helpers that belong to it and must not outlive it. */
+  readonly helpers: readonly ProcessIdentity[];
+  readonly agentSocket: string;
+  readonly controlSocket: string;
+  /** How its devices came to be, which is how they must be laid out again when it is restored. */
+  readonly layout: DeviceLayout;
+  /** Names the programs that run it. */
+  readonly programs: string;
+  /** The template that it is a clone of. */
+  readonly template?: string;
+  /** Its guest had the root and a writable layer mounted in the template. */
+  readonly rooted?: true;
+}
+
+/** `cold`: all there from the start; `clone`: a template's, with the machine's own plugged into its slots. */
+export type DeviceLayout = 'cold' | 'clone';
+
+/** A machine that is on disk. It can go on from there once: its disks go on with it. */
+export interface SavedMachine {
+  readonly backend: string;
+  /** Names the programs that wrote the state: others may not be able to read it. */
+  readonly programs: string;
+  readonly layout: DeviceLayout;
+  readonly spec: MachineSpec;
+  /** Memory and devices. Holds whatever the guest held: secrets too. */
+  readonly state: string;
+}
+
+export interface MachineExit {
+  /** `off`: the guest powered off; `killed`: by us; `crashed`: anything else. */
+  readonly reason: 'off' | 'killed' | 'crashed';
+  readonly detail?: string;
+  /** Last lines of the guest's console and of the VMM's stderr, for crashed. */
+  readonly lastLines: readonly string[];
+}
+
+export interface VmmCapabilities {
+  /** Hardware virtualisation; false means software emulation. */
+  readonly accelerated: boolean;
+  readonly pause: boolean;
+  readonly shares: boolean;
+  readonly hotplug: boolean;
+  readonly snapshot: boolean;
+}
+
+/** A program with its arguments; `fds[i]` becomes descriptor 3 + i of the child. */
+export interface VmmCommand {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** One kind of VMM. */
+export interface Vmm {
+  readonly name: string;
+  readonly capabilities: VmmCapabilities;
+  /** Pure: the command line for a spec; nic i reads descriptor 3 + i. */
+  buildCommand(spec: MachineSpec): VmmCommand;
+  /** Spawns the VMM with the guest stopped at its first instruction. Takes over `nicSockets[i]` for nic i in every outcome. */
+  create(spec: MachineSpec, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
+  /** Takes over a machine that another process started; undefined if it is gone. Its leftovers are then removed by `sweep`. */
+  adopt(record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined>;
+  /**
+   * A machine as `save` left it, stopped; `resume` lets it go on. Takes over the sockets in every outcome.
+   * Throws VMM_SAVED when its state is of no use here: gone, or written by other programs.
+   */
+  restore(saved: SavedMachine, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
+  /** Clones of this template could not be used, where another beginning could. */
+  templateFailed?(template: string): Promise<void>;
+  /** Kills what a record names and removes its run folder; safe to repeat. */
+  sweep(record: MachineRecord): Promise<void>;
+  /** Ends what `create` had begun in a run folder when its process was killed, before there was a record; safe to repeat. */
+  sweepBegun?(runDir: string): Promise<void>;
+}
+
+/** A disk that was plugged in. Nothing in the guest may have it mounted when it is unplugged. */
+export interface PluggedDisk {
+  unplug(signal?: AbortSignal): Promise<void>;
+}
+
+/** One running VMM process. It outlives this process; `release` lets go without stopping it. */
+export interface Machine {
+  readonly record: MachineRecord;
+  /** Resolves once, never rejects. */
+  readonly exited: Promise<MachineExit>;
+  start(signal?: AbortSignal): Promise<void>;
+  /** Network links are taken down first, so that a paused guest cannot freeze its network; up again by resume. */
+  pause(signal?: AbortSignal): Promise<void>;
+  resume(signal?: AbortSignal): Promise<void>;
+  /**
+   * Writes a paused machine's memory and devices to the file `state`, made 0600. It stays paused. Throws
+   * HYPR_DISK_FULL, VMM_START; nothing is left of the file then.
+   */
+  save(state: string, signal?: AbortSignal): Promise<SavedMachine>;
+  /** Waits up to `timeout` ms for the guest (which was asked through its agent) to power off, then kills. */
+  stop(timeout: number, signal?: AbortSignal): Promise<MachineExit>;
+  kill(): Promise<MachineExit>;
+  /** Ends a machine whose guest has answered `powerOff`: its disks are at rest, and its kernel need not go on to its own end. */
+  finish(): Promise<MachineExit>;
+  /** After exit: helpers gone, run folder removed. */
+  delete(): Promise<void>;
+  /** Plugs a disk into the running machine; absent where the backend cannot. Throws VMM_START when no port is free or the disk is in use. */
+  plugDisk?(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk>;
+  /** Bytes of host memory that are this machine's own (PSS). */
+  memory(): Promise<number>;
+  release(): void;
+}
