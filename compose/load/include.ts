@@ -1,7 +1,8 @@
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { readEnvFiles } from '../files/discover.ts';
 import { statOf } from '../files/read-file.ts';
-import { describeKind, isNull, type MapNode, map, mapAt, type Node, sameNodes, stringOf, withEntries } from '../source/node.ts';
+import { mergeNodes } from '../merge/merge.ts';
+import { describeKind, isNull, type MapNode, map, mapAt, type Node, stringOf, withEntries } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
 import type { FileSet, LoadContext } from './load-context.ts';
 
@@ -13,8 +14,9 @@ interface IncludeOptions {
 }
 
 /**
- * Loads what `include` names, each with its own folder and variables, and adds its resources.
- * @throws COMPOSE_INVALID on circles, and when a resource is defined in both
+ * Loads what `include` names, each with its own folder and variables, and adds its resources. A resource that is there
+ * already (in the including file, or an earlier include) is merged over the included one.
+ * @throws COMPOSE_INVALID on circles
  */
 export const applyIncludes = async (root: MapNode, options: IncludeOptions): Promise<MapNode> => {
   const include = root.entries.get('include');
@@ -116,21 +118,9 @@ const importResources = (root: MapNode, imported: MapNode, mark: Mark): MapNode 
     const entries = new Map(own?.kind === 'map' ? own.entries : []);
     for (const [name, resource] of from.entries) {
       const existing = entries.get(name);
-      if (existing !== undefined && !sameNodes(existing, resource)) {
-        throw conflict(kind, name, existing, resource);
-      }
-      entries.set(name, existing ?? resource);
+      entries.set(name, existing === undefined ? resource : mergeNodes(resource, existing, [kind, name]));
     }
     changes[kind] = map(entries, own ?? { mark });
   }
   return withEntries(root, changes);
-};
-
-const conflict = (kind: string, name: string, own: Node, imported: Node) => {
-  const { mark } = imported;
-  const line = mark.offset < 0 ? '' : `:${mark.source.placeAt((imported.keyMark ?? mark).offset).line}`;
-  return errorAt('COMPOSE_INVALID', `${kind}.${name} is defined here and in the included ${mark.source.path}${line}`, {
-    mark: own.keyMark ?? own.mark,
-    hint: 'to change an included resource, give include a list of paths: the included file, then one with the changes',
-  });
 };

@@ -31,7 +31,6 @@ const deviceRequest: Rule = (node) =>
     ? withEntries(node, { count: scalar('all', { mark: node.mark }) })
     : node;
 
-/** The long form of a bind mount gets no `create_host_path`: only the short form implies it. */
 const RULES = new PathTable<Rule>({
   'services.*.build': build,
   'services.*.secrets.*': secret,

@@ -38,7 +38,7 @@ export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolvi
     return values.size === 0 ? rest : { ...rest, environment: Object.fromEntries(values) };
   });
 
-/** Reads the `label_file`s of enabled services into `labels` (which win) and removes the attribute. */
+/** Reads the `label_file`s of enabled services into `labels`, which win. The attribute stays, as docker compose prints it. */
 export const resolveLabelFiles = async (project: Project, { cwd, locate }: Resolving): Promise<Project> =>
   mapServices(project, 'label_file', async (service, name) => {
     const labels = new Map<string, string>();
@@ -52,8 +52,7 @@ export const resolveLabelFiles = async (project: Project, { cwd, locate }: Resol
       }
     }
     addAll(labels, new Map(Object.entries(service.labels ?? {})));
-    const { label_file: _, ...rest } = service;
-    return labels.size === 0 ? rest : { ...rest, labels: Object.fromEntries(labels) };
+    return labels.size === 0 ? service : { ...service, labels: Object.fromEntries(labels) };
   });
 
 const mapServices = async (

@@ -135,7 +135,7 @@ const mount = struct({
   ...all('text', 'type source target'),
   read_only: of('bool'),
   consistency: of('text'),
-  bind: struct({ ...all('text', 'selinux propagation'), create_host_path: of('bool'), recursive: of('text') }),
+  bind: struct({ ...all('text', 'selinux propagation'), create_host_path: of('optOut'), recursive: of('text') }),
   volume: struct({ labels: of('mapping'), nocopy: of('bool'), subpath: of('text') }),
   tmpfs: struct({ size: of('bytes'), mode: of('int') }),
   image: struct({ subpath: of('text') }),

@@ -56,7 +56,7 @@ const typesOf = (schema: Schema): string[] =>
   schema.oneOf !== undefined ? schema.oneOf.flatMap(typesOf) : schema.type === undefined ? [] : [schema.type].flat();
 
 const checkType = (node: Node, schema: Schema, path: Path): Violation | undefined => {
-  if (node.kind === 'scalar' && node.date === true && schema.type !== undefined) {
+  if (node.kind === 'scalar' && node.date === true && schema.type !== undefined && !takesAnyScalar(schema)) {
     return { path, node, message: `must be ${listTypes(schema)}, not a date: quote it ("${textOf(node.value)}")` };
   }
   const types = typesOf(schema);
@@ -65,6 +65,9 @@ const checkType = (node: Node, schema: Schema, path: Path): Violation | undefine
   }
   return { path, node, message: `must be ${listTypes(schema)}, not ${describe(node)}` };
 };
+
+/** Values of environments and labels may be anything; a date there becomes text. */
+const takesAnyScalar = (schema: Schema): boolean => ['string', 'number'].every((type) => typesOf(schema).includes(type));
 
 const listTypes = (schema: Schema): string => typesOf(schema).map(nameType).join(' or ');
 

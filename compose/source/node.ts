@@ -119,8 +119,24 @@ export const textOf = (value: ScalarValue): string => {
 };
 
 /** The text of a scalar; a number that was written as a float keeps that form (`1e6` is `1e+06`). */
-export const textOfNode = (node: ScalarNode): string =>
-  typeof node.value === 'number' && node.float === true ? formatFloat(node.value) : textOf(node.value);
+export const textOfNode = (node: ScalarNode): string => {
+  if (node.date === true) {
+    return formatTime(String(node.value));
+  }
+  return typeof node.value === 'number' && node.float === true ? formatFloat(node.value) : textOf(node.value);
+};
+
+const TIME = /^(\d+)-(\d+)-(\d+)(?:(?:[Tt]|\s+)(\d+):(\d+):(\d+)(\.\d*)?\s*(Z|[-+]\d{1,2}(?::?\d{2})?)?)?$/;
+
+/** A YAML timestamp in Go's form: `2020-01-01 00:00:00 +0000 UTC`. */
+const formatTime = (text: string): string => {
+  const [, year = '', month = '', day = '', hour = '0', minute = '0', second = '0', fraction = '', zone = 'Z'] = TIME.exec(text) ?? [];
+  const two = (digits: string) => digits.padStart(2, '0');
+  const offset = zone === 'Z' ? '+0000' : `${zone[0]}${zone.slice(1).replace(':', '').padEnd(4, '0')}`;
+  const digits = fraction.replace(/\.?0*$/, '');
+  const clock = `${two(hour)}:${two(minute)}:${two(second)}${digits}`;
+  return `${year}-${two(month)}-${two(day)} ${clock} ${offset} ${/^[-+]0+$/.test(offset) ? 'UTC' : offset}`;
+};
 
 /** Go's shortest form of a float: with an exponent below -4 or from 6 on (`%v`). */
 export const formatFloat = (value: number): string => {

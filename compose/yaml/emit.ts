@@ -1,16 +1,16 @@
 import { formatFloat } from '../source/node.ts';
-import { readsAsString } from './scalars.ts';
+import { isOldScalar, readsAsString } from './scalars.ts';
 
 /**
- * Writes plain values as Go's YAML writer does with an indent of two: block style, no folding, strings
- * plain where they can be. Keys in the order of the object, but integer-like ones where they belong.
+ * Writes plain values as Go's YAML writer (go.yaml.in/yaml/v4) does with an indent of two: block style, lines folded at
+ * the first space after column 80, strings plain where they can be. Keys in the order of the object, but integer-like ones where they belong.
  */
 export const emitYaml = (value: unknown): string => {
   const out: string[] = [];
   if (isBlock(value)) {
     emitBlock(value, 0, out);
   } else {
-    out.push(emitScalar(value, 0), '\n');
+    out.push(emitScalar(value, 0, 0), '\n');
   }
   return out.join('');
 };
@@ -84,13 +84,14 @@ const emitBlock = (value: object, indent: number, out: string[]): void => {
     }
     return;
   }
-  for (const [key, item] of orderedEntries(value)) {
-    out.push(pad, emitKey(key), ':');
+  for (const [name, item] of orderedEntries(value)) {
+    const key = emitKey(name);
+    out.push(pad, key, ':');
     if (isBlock(item)) {
       out.push('\n');
       emitBlock(item, indent + 2, out);
     } else {
-      out.push(' ', emitScalar(item, indent), '\n');
+      out.push(' ', emitScalar(item, indent, indent + [...key].length + 2), '\n');
     }
   }
 };
@@ -98,7 +99,7 @@ const emitBlock = (value: object, indent: number, out: string[]): void => {
 /** After the dash: a mapping or list starts on the same line. */
 const emitItem = (item: unknown, indent: number, out: string[]): void => {
   if (!isBlock(item)) {
-    out.push(' ', emitScalar(item, indent), '\n');
+    out.push(' ', emitScalar(item, indent, indent + 2), '\n');
     return;
   }
   const inner: string[] = [];
@@ -112,9 +113,10 @@ const orderedEntries = (value: object): Array<[string, unknown]> => {
   return entries.some(([key]) => /^\d/.test(key)) ? entries.sort(([a], [b]) => compareNatural(a, b)) : entries;
 };
 
-const emitKey = (key: string): string => (key.includes('\n') ? doubleQuote(key) : emitText(key));
+const emitKey = (key: string): string => emitText(key);
 
-const emitScalar = (value: unknown, indent: number): string => {
+/** `column`: where it begins; what is folded goes on two further in than `indent`. */
+const emitScalar = (value: unknown, indent: number, column: number): string => {
   if (Array.isArray(value)) {
     return '[]';
   }
@@ -122,7 +124,7 @@ const emitScalar = (value: unknown, indent: number): string => {
     return '{}';
   }
   if (typeof value === 'string') {
-    return value.includes('\n') && canBeLiteral(value) ? emitLiteral(value, indent + 2) : emitText(value);
+    return value.includes('\n') && canBeLiteral(value) ? emitLiteral(value, indent + 2) : emitText(value, { indent: indent + 2, column });
   }
   if (typeof value === 'number') {
     return emitNumber(value);
@@ -138,14 +140,58 @@ const emitNumber = (value: number): string => {
   return Number.isInteger(value) && Math.abs(value) < 2 ** 64 ? String(value) : formatFloat(value);
 };
 
-const emitText = (text: string): string => {
+/** Where a scalar that may be folded begins, and where its further lines do. */
+interface Place {
+  readonly indent: number;
+  readonly column: number;
+}
+
+/** Without a place (a key) it stays on one line. */
+const emitText = (text: string, place?: Place): string => {
   if (text.includes('\n') || !readsAsString(text)) {
-    return doubleQuote(text);
+    return `"${fold([...text].map(escapeChar), place, { first: 1, last: [...text].length - 2, double: true })}"`;
   }
-  if (isPlainSafe(text)) {
-    return text;
+  if (isPlainSafe(text) && !isOldScalar(text)) {
+    return fold([...text], place, { first: 0, last: Number.POSITIVE_INFINITY });
   }
-  return canBeSingle(text) ? `'${text.replaceAll("'", "''")}'` : doubleQuote(text);
+  return canBeSingle(text)
+    ? `'${fold(
+        [...text].map((char) => (char === "'" ? "''" : char)),
+        place,
+        { first: 1, last: [...text].length - 2 },
+      )}'`
+    : `"${fold([...text].map(escapeChar), place, { first: 1, last: [...text].length - 2, double: true })}"`;
+};
+
+const FOLD_AFTER = 80;
+
+/**
+ * Breaks a line at a space once it is past the last column (libyaml's writers of plain and quoted scalars). Only single spaces
+ * are broken at, but in double quotes (`double`) any: the spaces that follow begin the next line behind a backslash.
+ */
+const fold = (
+  chars: readonly string[],
+  place: Place | undefined,
+  { first, last, double = false }: { first: number; last: number; double?: boolean },
+): string => {
+  if (place === undefined) {
+    return chars.join('');
+  }
+  let column = place.column + first;
+  let afterSpace = false;
+  let out = '';
+  for (const [index, char] of chars.entries()) {
+    const nextIsSpace = chars[index + 1] === ' ';
+    if (char === ' ' && !afterSpace && column > FOLD_AFTER && index >= first && index <= last && (double || !nextIsSpace)) {
+      out += `\n${' '.repeat(place.indent)}${nextIsSpace ? '\\' : ''}`;
+      column = place.indent + (nextIsSpace ? 1 : 0);
+    } else {
+      out += char;
+      column += [...char].length;
+    }
+    afterSpace = char === ' ';
+  }
+  return out;
 };
 
 /** True if a block scalar of this text may stand without quotes. */
@@ -170,17 +216,18 @@ const emitLiteral = (text: string, indent: number): string => {
   return `|${hint}${chomp}\n${body.join('\n')}`;
 };
 
-const doubleQuote = (text: string): string => {
-  const escaped = text.replace(ESCAPED, (char) => {
-    const short = SHORT_ESCAPES[char];
-    if (short !== undefined) {
-      return short;
-    }
-    const code = char.codePointAt(0) ?? 0;
-    const hex = code.toString(16).toUpperCase();
-    return code <= 0xff ? `\\x${hex.padStart(2, '0')}` : code <= 0xffff ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`;
-  });
-  return `"${escaped}"`;
+/** As it stands between double quotes. */
+const escapeChar = (char: string): string => {
+  if (!ESCAPED.test(char)) {
+    return char;
+  }
+  const short = SHORT_ESCAPES[char];
+  if (short !== undefined) {
+    return short;
+  }
+  const code = char.codePointAt(0) ?? 0;
+  const hex = code.toString(16).toUpperCase();
+  return code <= 0xff ? `\\x${hex.padStart(2, '0')}` : code <= 0xffff ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`;
 };
 
 const SHORT_ESCAPES: Record<string, string> = {
@@ -202,4 +249,4 @@ const SHORT_ESCAPES: Record<string, string> = {
 };
 const UNPRINTABLE =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufeff\ufffe\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
-const ESCAPED = /[\u0000-\u001f"\\\u007f-\u00a0\u2028\u2029\ufeff\ufffe\uffff]/g;
+const ESCAPED = /[\u0000-\u001f"\\\u007f-\u00a0\u2028\u2029\ufeff\ufffe\uffff]/;

@@ -27,11 +27,14 @@ export const resolvePlain = (text: string): { value: ScalarValue; date?: true; f
   return { value: text };
 };
 
-/** True if a plain scalar of this text would be read as a string, so that it needs no quotes. */
-export const readsAsString = (text: string): boolean =>
-  text !== '' && text !== '<<' && !OLD_BOOL.has(text) && !BASE_60.test(text) && isPlainString(text);
+/** True for a string that only an older YAML would read as something else: it is quoted all the same, with single quotes. */
+export const isOldScalar = (text: string): boolean => text === '<<' || OLD_BOOL.has(text) || BASE_60.test(text);
 
-const isPlainString = (text: string): boolean => {
+/** True if a plain scalar of this text would be read as a string, so that it needs no quotes. */
+export const readsAsString = (text: string): boolean => {
+  if (text === '') {
+    return false;
+  }
   const resolved = resolvePlain(text);
   return typeof resolved.value === 'string' && resolved.date !== true;
 };

@@ -21,7 +21,7 @@ describe.skipIf(!available)(`39 example applications${available ? '' : ' (skippe
 
   test.each(apps)('%s', async (app) => {
     await cp(join(shared, 'awesome', app), join(scratch, app), { recursive: true });
-    const golden = (kind: string) => readFile(join(shared, 'awesome-golden', `${app}__compose.${kind}`), 'utf8');
+    const golden = (kind: string) => readFile(join(shared, 'awesome-golden-v5', `${app}__compose.${kind}`), 'utf8');
     const config = async (format: 'yaml' | 'json') => {
       const { stdout } = await runConfig({ cwd: join(scratch, app), env: { HOME: '/__HOME__' }, format });
       return stdout.replaceAll(scratch, '/__ROOT__');

@@ -53,7 +53,7 @@ describe('config', () => {
     expect(stdout.split('\n').map((line) => line.split(' ')[0])).toEqual(['NAME', 'E', '']);
   });
 
-  // What docker compose 2.40.3 lists of each, without the nameless variable (docs/compose-divergences.md).
+  // What docker compose lists of each, without the nameless variable (docs/compose-divergences.md).
   test.each([
     ['${BAD', []],
     ['x ${BAD ${GOOD}', ['GOOD']],

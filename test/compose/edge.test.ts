@@ -6,7 +6,7 @@ import { HyprError } from '../../base/errors.ts';
 import { runConfig } from '../../compose/index.ts';
 import { parseConfigArgs } from './config-args.ts';
 
-/** Recorded from docker compose 2.40.3: what it prints, or that it refuses. */
+/** Recorded from docker compose 5.5: what it prints, or that it refuses. */
 interface EdgeCase {
   id: string;
   files: Record<string, string>;
@@ -65,9 +65,10 @@ describe('the recorded edge cases', () => {
     }
     const expected = DIVERGENCES[id] ?? edge;
     const { stdout } = await runConfig(options);
-    const sorted = (text: string) => (edge.args.some((arg) => arg === '--services') ? text.split('\n').sort().join('\n') : text);
+    const sorted = (text: string) =>
+      edge.args.some((arg) => /^--(services|images|volumes|networks)$/.test(arg)) ? text.split('\n').sort().join('\n') : text;
     expect(sorted(portable(stdout))).toBe(sorted(expected.stdout));
-    if (expected.json !== undefined) {
+    if (expected.json != null) {
       const json = await runConfig({ ...options, format: 'json' });
       expect(JSON.parse(portable(json.stdout))).toEqual(expected.json);
     }

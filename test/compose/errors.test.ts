@@ -144,7 +144,7 @@ describe('errors say the place, with a caret, and what to do', () => {
   });
 
   test('an unquoted date', async () => {
-    expect(await failure('services:\n  a: {image: x, labels: {d: 2020-01-01}}\n')).toMatchObject({ at: 'compose.yaml:2:29' });
+    expect(await failure('services:\n  a: {image: x, hostname: 2020-01-01}\n')).toMatchObject({ at: 'compose.yaml:2:27' });
   });
 
   test('merges of different kinds', async () => {

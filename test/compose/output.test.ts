@@ -11,11 +11,11 @@ import { load, projectFolder } from './project-folder.ts';
 describe('YAML output', () => {
   test.each([
     ['', '""'],
-    ['y', '"y"'],
-    ['No', '"No"'],
+    ['y', "'y'"],
+    ['No', "'No'"],
     ['012', '"012"'],
     ['1e3', '"1e3"'],
-    ['10:30', '"10:30"'],
+    ['10:30', "'10:30'"],
     ['2020-01-01', '"2020-01-01"'],
     ['~', '"~"'],
     ["it's", "it's"],
@@ -35,6 +35,28 @@ describe('YAML output', () => {
     ['µ', 'µ'],
   ])('%j', (value, expected) => {
     expect(emitYaml({ k: [value] })).toBe(`k:\n  - ${expected}\n`);
+  });
+
+  // What go.yaml.in/yaml/v4 4.0.0-rc.5 writes, which docker compose 5.5 prints with.
+  test('folds what is longer than a line at a space', () => {
+    const words = (first: string, count: number) => `${first}${'word '.repeat(count)}end`;
+    const folded = (first: string, count: number, rest: number) => `${first}${'word '.repeat(count).trimEnd()}\n    ${words('', rest)}`;
+    expect(emitYaml({ k: [words('', 30)] })).toBe(`k:\n  - ${folded('', 16, 14)}\n`);
+    expect(emitYaml({ k: [words('# ', 30)] })).toBe(`k:\n  - '${folded('# ', 15, 15)}'\n`);
+    expect(emitYaml({ k: [words('a\tb ', 30)] })).toBe(`k:\n  - "${folded('a\\tb ', 15, 15)}"\n`);
+    // Only a space that stands alone is broken at, and a key never.
+    expect(emitYaml({ k: `${'a'.repeat(84)}  b c` })).toBe(`k: ${'a'.repeat(84)}  b\n  c\n`);
+    expect(emitYaml({ ['k '.repeat(50)]: 1 })).toBe(`'${'k '.repeat(50)}': 1\n`);
+  });
+
+  test.each([' ', '"', "'", 'a', '\t', '#'])('is read as what was written when lines are folded: %j', async (odd) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom('word', 'ä', ' ', '  ', ': ', odd), { maxLength: 80 }), async (parts) => {
+        const value = { k: [parts.join(' ')] };
+        const [document] = await parseYaml(new SourceFile('f', emitYaml(value)), new Budget());
+        expect(document === undefined ? undefined : toPlain(document.root)).toEqual(value);
+      }),
+    );
   });
 
   test('keys in natural order', () => {
