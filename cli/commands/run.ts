@@ -86,7 +86,7 @@ export const sharedOptions = (
 const entrypointOf = (text: string | undefined): readonly string[] | undefined => {
   const words = text === undefined ? undefined : splitWords(text);
   if (text !== undefined && words === undefined) {
-    throw new HyprError('HYPR_USAGE', `--entrypoint has a quote that is not closed: ${text}`);
+    throw new HyprError('HYPR_USAGE', `--entrypoint has a quote, backtick or parenthesis that is not closed: ${text}`);
   }
   return words;
 };

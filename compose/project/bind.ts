@@ -168,10 +168,14 @@ const words = (node: Node, path: Path): string[] => {
   }
   const split = splitWords(textIn(node, path));
   if (split === undefined) {
-    throw errorAt('COMPOSE_INVALID', `${formatPath(path)} is not a command line: a quote is not closed`, {
-      mark: node.mark,
-      hint: 'close the quote, or write the command as a list',
-    });
+    throw errorAt(
+      'COMPOSE_INVALID',
+      `${formatPath(path)} is not a command line: a quote, backtick or parenthesis is not closed, or opened without a $`,
+      {
+        mark: node.mark,
+        hint: 'quote it, or write the command as a list: ["sh", "-c", "…"]',
+      },
+    );
   }
   return split;
 };
