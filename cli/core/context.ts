@@ -28,6 +28,8 @@ export interface ProjectOptions {
   readonly services: readonly string[];
   /** The command may build images of these services. */
   readonly builds?: boolean;
+  /** False: the files of `env_file` and `label_file` are not needed, and may be missing. */
+  readonly resolveEnv?: boolean;
   /** Keep networks and volumes that no service uses. */
   readonly allResources: boolean;
   readonly env: NodeJS.ProcessEnv;

@@ -48,7 +48,7 @@ export const findStack = async (invocation: Invocation): Promise<{ name: string;
     return { name: checkStackName(name), project: undefined };
   }
   try {
-    const project = await context.loadProject(projectOptions(invocation));
+    const project = await context.loadProject({ ...projectOptions(invocation), resolveEnv: false });
     return { name: project.name, project };
   } catch (error) {
     const fromEnv = context.env.COMPOSE_PROJECT_NAME;

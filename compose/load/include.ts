@@ -67,10 +67,31 @@ const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode>
   const folder = directory ? resolve(set.folder, directory) : dirname(first);
   const environment = new Map([...(await includeVariables(files, folder, set)), ...set.environment]);
   // A relative base keeps --no-path-resolution's output relative; the outermost set makes it absolute.
-  return options.load(
+  const imported = await options.load(
     { files: paths, folder, base: relative(set.folder, folder) || '.', environment, including, from: entry.mark, resolvePaths: true },
     context,
   );
+  keepVariables(imported, { environment, outer: set.environment, kept: context.objectVariables });
+  return imported;
+};
+
+/** Variables that only the include's env files have and that its secrets and configs are made of, for whoever reads those later. */
+const keepVariables = (
+  imported: MapNode,
+  variables: {
+    readonly environment: ReadonlyMap<string, string>;
+    readonly outer: ReadonlyMap<string, string>;
+    readonly kept: Map<string, string>;
+  },
+): void => {
+  const objects = ['secrets', 'configs'].flatMap((kind) => [...(mapAt(imported, kind)?.entries.values() ?? [])]);
+  for (const object of objects) {
+    const name = object.kind === 'map' ? stringOf(object.entries.get('environment')) : undefined;
+    const value = name === undefined ? undefined : variables.environment.get(name);
+    if (name !== undefined && value !== undefined && !variables.outer.has(name)) {
+      variables.kept.set(name, value);
+    }
+  }
 };
 
 const localPath = (path: string, folder: string, mark: Mark): string => {

@@ -11,6 +11,8 @@ export interface LoadContext {
   readonly stdin: () => Promise<Uint8Array>;
   readonly interpolate: boolean;
   /** What `extends` names, made ready, by the set that names it and the file. */
+  /** Variables of included env files that secrets and configs are made of, by name. */
+  readonly objectVariables: Map<string, string>;
   readonly extended: WeakMap<FileSet, Map<string, Promise<ExtendedFile>>>;
   readonly cache: Map<string, Promise<ParsedSource>>;
 }

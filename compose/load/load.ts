@@ -36,7 +36,7 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
     (project) => selectServices(project, options.services ?? [], { profiles }),
     (project) => (options.allResources === true ? project : dropUnused(project)),
     (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate })),
-    (project) => resolveLabelFiles(project, { cwd: options.cwd, locate }),
+    (project) => (options.resolveEnv === false ? project : resolveLabelFiles(project, { cwd: options.cwd, locate })),
     (project) => (options.uniqueNames === false ? project : check(options, () => checkContainerNames(project, locate), project)),
   ];
   let project = buildProject(tree, { name, found });
@@ -60,6 +60,7 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
     interpolate: options.interpolate !== false,
     cache: new Map(),
     extended: new WeakMap(),
+    objectVariables: new Map(),
   };
   const name = projectName(options, found, await nameInFiles(found, context));
   const environment = new Map([...found.environment, ['COMPOSE_PROJECT_NAME', name] as const]);
@@ -77,11 +78,12 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
   if (model.entries.size === 0) {
     throw new HyprError('COMPOSE_INVALID', `${found.files.join(', ')}: the Compose file is empty`, { hint: 'start with "services:"' });
   }
+  const all = { ...found, environment: new Map([...context.objectVariables, ...found.environment]) };
   if (options.normalize === false) {
     const named = options.projectName || environmentName(found) ? undefined : stringOf(model.entries.get('name'));
-    return { tree: withEntries(model, { name: undefined }), name: named || name, found };
+    return { tree: withEntries(model, { name: undefined }), name: named || name, found: all };
   }
-  return { tree: normalize(model, { name, environment: context.interpolate ? environment : new Map() }), name, found };
+  return { tree: normalize(model, { name, environment: context.interpolate ? environment : new Map() }), name, found: all };
 };
 
 const environmentName = (found: Discovered): string | undefined => found.environment.get('COMPOSE_PROJECT_NAME');

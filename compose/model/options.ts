@@ -27,7 +27,7 @@ export interface LoadOptions {
   readonly consistency?: boolean;
   /** False: two services may have one `container_name`; listings do not look at that. */
   readonly uniqueNames?: boolean;
-  /** False: leave `env_file` unread. */
+  /** False: leave `env_file` and `label_file` unread; what is not needed may be missing. */
   readonly resolveEnv?: boolean;
   /** True: the command builds images; builds that read one another in a circle are refused. */
   readonly builds?: boolean;
