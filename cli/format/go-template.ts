@@ -1,14 +1,19 @@
-import { bad, type Command, type Node, type Operand, type Pipe, parseTemplate } from './template-parse.ts';
+import { FUNCTIONS, isRecord, isTrue, toText } from './template-functions.ts';
+import { type Assign, bad, type Command, type Node, type Operand, type Pipe, parseTemplate } from './template-parse.ts';
 
 export type Template = (data: unknown) => string;
 
 /**
- * Compiles a `--format` template: fields, `json`, `join`, `len`, `index`, `eq`, `printf`… and
- * if/range/with blocks, as docker's own templates use them. Throws HYPR_USAGE, also for unknown fields.
+ * Compiles a `--format` template: Go's text/template with docker's functions, but for templates within templates. Throws
+ * HYPR_USAGE, also for fields that are not there, unless it is only asked whether they are (`if`, `with`, `range`, `and`, `or`, `not`).
  */
 export const compileTemplate = (text: string): Template => {
   const nodes = parseTemplate(text);
-  return (data) => renderNodes(nodes, { dot: data, root: data });
+  return (data) => {
+    const out: string[] = [];
+    renderNodes(nodes, { dot: data, variables: new Variables(undefined, [['', data]]) }, out);
+    return out.join('');
+  };
 };
 
 /** Escapes a shell user types for a tab and a newline in `--format 'table {{.A}}\t{{.B}}'`. */
@@ -18,29 +23,132 @@ export const unescapeFormat = (text: string): string => text.replaceAll('\\t', '
 export const templateHeaders = (text: string, headers: Readonly<Record<string, string>>): string =>
   compileTemplate(text)(new Proxy({}, { get: (_, key) => headers[String(key)] ?? String(key).toUpperCase(), has: () => true }));
 
-interface Scope {
-  readonly dot: unknown;
-  readonly root: unknown;
+/** The variables of a block, and those of the blocks round it. */
+class Variables {
+  readonly #outer: Variables | undefined;
+  readonly #own: Map<string, unknown>;
+
+  constructor(outer: Variables | undefined, own: Iterable<readonly [string, unknown]> = []) {
+    this.#outer = outer;
+    this.#own = new Map(own);
+  }
+
+  get(name: string): unknown {
+    return this.#owner(name).#own.get(name);
+  }
+
+  set(name: string, value: unknown, declares: boolean): void {
+    (declares ? this : this.#owner(name)).#own.set(name, value);
+  }
+
+  #owner(name: string): Variables {
+    if (this.#own.has(name)) {
+      return this;
+    }
+    if (this.#outer === undefined) {
+      throw bad(`there is no variable $${name}`);
+    }
+    return this.#outer.#owner(name);
+  }
 }
 
-const renderNodes = (nodes: readonly Node[], scope: Scope): string => nodes.map((node) => renderNode(node, scope)).join('');
+interface Scope {
+  readonly dot: unknown;
+  readonly variables: Variables;
+  /** What is not there is nothing, and no error. */
+  readonly lenient?: boolean;
+}
 
-const renderNode = (node: Node, scope: Scope): string => {
-  if (node.kind === 'text') {
-    return node.text;
+/** What ends a round of a range early. */
+type Leap = 'break' | 'continue' | undefined;
+
+const renderNodes = (nodes: readonly Node[], scope: Scope, out: string[]): Leap => {
+  for (const node of nodes) {
+    const leap = renderNode(node, scope, out);
+    if (leap !== undefined) {
+      return leap;
+    }
   }
-  const value = evaluatePipe(node.pipe, scope);
-  if (node.kind === 'print') {
-    return toText(value);
+  return undefined;
+};
+
+const renderNode = (node: Node, scope: Scope, out: string[]): Leap => {
+  switch (node.kind) {
+    case 'text':
+      out.push(node.text);
+      return undefined;
+    case 'break':
+    case 'continue':
+      return node.kind;
+    case 'print': {
+      const value = evaluatePipe(node.pipe, scope);
+      if (node.assign === undefined) {
+        out.push(toText(value));
+      } else {
+        assign(node.assign, [value], scope.variables);
+      }
+      return undefined;
+    }
+    default:
+      return renderBlock(node, { ...scope, variables: new Variables(scope.variables) }, out);
   }
+};
+
+const renderBlock = (node: Extract<Node, { kind: 'if' | 'range' | 'with' }>, scope: Scope, out: string[]): Leap => {
+  const value = evaluatePipe(node.pipe, { ...scope, lenient: true });
   if (node.kind === 'range') {
-    const items = Array.isArray(value) ? value : isRecord(value) ? sortedValues(value) : [];
-    return items.length === 0 ? renderNodes(node.otherwise, scope) : items.map((dot) => renderNodes(node.then, { ...scope, dot })).join('');
+    return renderRange(node, { scope, value }, out);
   }
+  assign(node.assign, [value], scope.variables);
   if (!isTrue(value)) {
-    return renderNodes(node.otherwise, scope);
+    return renderNodes(node.otherwise, scope, out);
   }
-  return renderNodes(node.then, node.kind === 'with' ? { ...scope, dot: value } : scope);
+  return renderNodes(node.then, node.kind === 'with' ? { ...scope, dot: value } : scope, out);
+};
+
+const renderRange = (
+  node: Extract<Node, { kind: 'if' | 'range' | 'with' }>,
+  { scope, value }: { readonly scope: Scope; readonly value: unknown },
+  out: string[],
+): Leap => {
+  if (typeof value === 'number' && node.assign?.names.length === 2) {
+    throw bad('a range over a number sets one variable');
+  }
+  const entries = entriesOf(value);
+  if (entries.length === 0) {
+    return renderNodes(node.otherwise, scope, out);
+  }
+  for (const [key, dot] of entries) {
+    const variables = new Variables(scope.variables);
+    assign(node.assign, node.assign?.names.length === 2 ? [key, dot] : [dot], variables);
+    if (renderNodes(node.then, { dot, variables }, out) === 'break') {
+      break;
+    }
+  }
+  return undefined;
+};
+
+/** A map's in the order of its keys; a number's are those below it. */
+const entriesOf = (value: unknown): Array<readonly [unknown, unknown]> => {
+  if (Array.isArray(value)) {
+    return [...value.entries()];
+  }
+  if (typeof value === 'number') {
+    return Array.from({ length: Math.min(Math.max(value, 0), MOST_ROUNDS) }, (_, index) => [index, index]);
+  }
+  return isRecord(value)
+    ? Object.keys(value)
+        .sort()
+        .map((key) => [key, value[key]])
+    : [];
+};
+
+const MOST_ROUNDS = 100_000;
+
+const assign = (to: Assign | undefined, values: readonly unknown[], variables: Variables): void => {
+  for (const [index, name] of (to?.names ?? []).entries()) {
+    variables.set(name, values[index], to?.declares === true);
+  }
 };
 
 const evaluatePipe = (pipe: Pipe, scope: Scope): unknown => {
@@ -56,12 +164,12 @@ const evaluateCommand = (command: Command, scope: Scope, piped: readonly unknown
   if (head === undefined) {
     throw bad('an empty command');
   }
-  const args = [...rest.map((operand) => evaluateOperand(operand, scope)), ...piped];
   if (head.kind === 'function') {
-    return callFunction(head.name, args);
+    return callFunction(head.name, { operands: rest, piped, scope });
   }
-  if (head.kind === 'field' && head.path.at(-1) === 'Label' && args.length === 1) {
-    const owner = readPath(head.root ? scope.root : scope.dot, head.path.slice(0, -1));
+  const args = [...rest.map((operand) => evaluateOperand(operand, scope)), ...piped];
+  if ((head.kind === 'field' || head.kind === 'variable') && head.path.at(-1) === 'Label' && args.length === 1) {
+    const owner = evaluateOperand({ ...head, path: head.path.slice(0, -1) }, scope);
     return label(owner, String(args[0]));
   }
   if (args.length > 0) {
@@ -75,18 +183,23 @@ const evaluateOperand = (operand: Operand, scope: Scope): unknown => {
     case 'literal':
       return operand.value;
     case 'field':
-      return readPath(operand.root ? scope.root : scope.dot, operand.path);
+      return readPath(scope.dot, operand.path, scope);
+    case 'variable':
+      return readPath(scope.variables.get(operand.name), operand.path, scope);
     case 'pipe':
-      return readPath(evaluatePipe(operand.pipe, scope), operand.path);
+      return readPath(evaluatePipe(operand.pipe, scope), operand.path, scope);
     case 'function':
-      return callFunction(operand.name, []);
+      return callFunction(operand.name, { operands: [], piped: [], scope });
   }
 };
 
-const readPath = (start: unknown, path: readonly string[]): unknown => {
+const readPath = (start: unknown, path: readonly string[], { lenient }: Scope): unknown => {
   let value = start;
   for (const name of path) {
     if (!isRecord(value) || !(Object.hasOwn(value, name) || isHeaderProbe(value, name))) {
+      if (lenient === true) {
+        return undefined;
+      }
       throw bad(`there is no field .${name}${isRecord(value) ? ` (there are: ${Object.keys(value).join(', ')})` : ''}`);
     }
     value = value[name];
@@ -107,72 +220,32 @@ const label = (owner: unknown, key: string): string => {
   return pair?.slice(key.length + 1) ?? '';
 };
 
-const FUNCTIONS: Readonly<Record<string, (...args: unknown[]) => unknown>> = {
-  json: (value) => JSON.stringify(value),
-  upper: (value) => toText(value).toUpperCase(),
-  lower: (value) => toText(value).toLowerCase(),
-  title: (value) => toText(value).replace(/\b\p{L}/gu, (letter) => letter.toUpperCase()),
-  split: (value, separator) => toText(value).split(toText(separator)),
-  join: (values, separator) => (Array.isArray(values) ? values.map(toText).join(toText(separator)) : toText(values)),
-  truncate: (value, length) => [...toText(value)].slice(0, Number(length)).join(''),
-  println: (...values) => `${values.map(toText).join(' ')}\n`,
-  print: (...values) => values.map(toText).join(''),
-  printf: (format, ...values) => formatPrintf(toText(format), values),
-  len: (value) => (Array.isArray(value) || typeof value === 'string' ? value.length : isRecord(value) ? Object.keys(value).length : 0),
-  index: (value, key) =>
-    Array.isArray(value) ? value[Number(key)] : isRecord(value) && Object.hasOwn(value, toText(key)) ? value[toText(key)] : '',
-  eq: (first, ...others) => others.some((other) => other === first),
-  ne: (first, second) => first !== second,
-  lt: (first, second) => Number(first) < Number(second),
-  gt: (first, second) => Number(first) > Number(second),
-  le: (first, second) => Number(first) <= Number(second),
-  ge: (first, second) => Number(first) >= Number(second),
-  not: (value) => !isTrue(value),
-  and: (...values) => values.find((value) => !isTrue(value)) ?? values.at(-1),
-  or: (...values) => values.find(isTrue) ?? values.at(-1),
-};
+interface Call {
+  readonly operands: readonly Operand[];
+  readonly piped: readonly unknown[];
+  readonly scope: Scope;
+}
 
-const callFunction = (name: string, args: readonly unknown[]): unknown => {
+const callFunction = (name: string, { operands, piped, scope }: Call): unknown => {
+  if (name === 'and' || name === 'or') {
+    return decide(name, { operands, piped, scope: { ...scope, lenient: true } });
+  }
   const call = Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS[name] : undefined;
   if (call === undefined) {
-    throw bad(`there is no function ${name} (there are: ${Object.keys(FUNCTIONS).join(', ')})`);
+    throw bad(`there is no function ${name} (there are: and, or, ${Object.keys(FUNCTIONS).join(', ')})`);
   }
-  return call(...args);
+  const inner = name === 'not' ? { ...scope, lenient: true } : scope;
+  return call(...operands.map((operand) => evaluateOperand(operand, inner)), ...piped);
 };
 
-const formatPrintf = (format: string, values: readonly unknown[]): string => {
-  const rest = [...values];
-  return format.replace(/%(-?\d*)([svdq%])/g, (_, width: string, verb: string) => {
-    if (verb === '%') {
-      return '%';
+/** What comes after the argument that decides is not looked at. */
+const decide = (name: 'and' | 'or', { operands, piped, scope }: Call): unknown => {
+  let value: unknown;
+  for (const read of [...operands.map((operand) => () => evaluateOperand(operand, scope)), ...piped.map((given) => () => given)]) {
+    value = read();
+    if (isTrue(value) === (name === 'or')) {
+      return value;
     }
-    const text = verb === 'q' ? JSON.stringify(toText(rest.shift())) : toText(rest.shift());
-    const size = Math.min(Math.abs(Number(width)), 1000);
-    return width.startsWith('-') ? text.padEnd(size) : text.padStart(size);
-  });
+  }
+  return value;
 };
-
-/** How Go prints a value: lists as `[a b]`, maps as `map[k:v]`. */
-const toText = (value: unknown): string => {
-  if (value === undefined || value === null) {
-    return '';
-  }
-  if (Array.isArray(value)) {
-    return `[${value.map(toText).join(' ')}]`;
-  }
-  if (isRecord(value)) {
-    const parts = Object.keys(value).sort();
-    return `map[${parts.map((key) => `${key}:${toText(value[key])}`).join(' ')}]`;
-  }
-  return String(value);
-};
-
-const isTrue = (value: unknown): boolean =>
-  Array.isArray(value) ? value.length > 0 : isRecord(value) ? Object.keys(value).length > 0 : Boolean(value);
-
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const sortedValues = (value: Record<string, unknown>): unknown[] =>
-  Object.keys(value)
-    .sort()
-    .map((key) => value[key]);

@@ -3,25 +3,36 @@ import { HyprError } from '../../base/errors.ts';
 /** A parsed template: text, printed pipelines, if/range/with blocks. */
 export type Node =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'print'; readonly pipe: Pipe }
+  | { readonly kind: 'print'; readonly pipe: Pipe; readonly assign: Assign | undefined }
+  | { readonly kind: 'break' | 'continue' }
   | {
       readonly kind: 'if' | 'range' | 'with';
       readonly pipe: Pipe;
+      readonly assign: Assign | undefined;
       readonly then: readonly Node[];
       readonly otherwise: readonly Node[];
     };
+
+/** `$x :=`, `$x =`, or of a range `$value :=` and `$key, $value :=`: names without the dollar. */
+export interface Assign {
+  readonly names: readonly string[];
+  readonly declares: boolean;
+}
 
 /** Commands joined by `|`: the value of one is the last argument of the next. */
 export type Pipe = readonly Command[];
 export type Command = readonly Operand[];
 export type Operand =
   | { readonly kind: 'literal'; readonly value: unknown }
-  | { readonly kind: 'field'; readonly root: boolean; readonly path: readonly string[] }
+  | { readonly kind: 'field'; readonly path: readonly string[] }
+  /** `$x.A`; the name of `$` itself, the data the template is given, is empty. */
+  | { readonly kind: 'variable'; readonly name: string; readonly path: readonly string[] }
   | { readonly kind: 'function'; readonly name: string }
   | { readonly kind: 'pipe'; readonly pipe: Pipe; readonly path: readonly string[] };
 
 const MAX_DEPTH = 50;
-const TOKEN = /\s+|"(?:\\.|[^"\\])*"|`[^`]*`|-?\d+(?:\.\d+)?(?![\w.])|\$?(?:\.[A-Za-z_]\w*)+|[.$](?![\w.])|[A-Za-z_]\w*|[|()]/y;
+const TOKEN =
+  /\s+|"(?:\\.|[^"\\])*"|`[^`]*`|-?\d+(?:\.\d+)?(?![\w.])|\$\w*(?:\.[A-Za-z_]\w*)*|(?:\.[A-Za-z_]\w*)+|\.(?![\w.])|[A-Za-z_]\w*|[|()]/y;
 
 /** Parses the subset of Go's text/template that docker's `--format` is used with. Throws HYPR_USAGE. */
 export const parseTemplate = (text: string): Node[] => {
@@ -96,12 +107,17 @@ class Reader {
   }
 
   #action(action: string, depth: number): Node {
+    if (action === 'break' || action === 'continue') {
+      return { kind: action };
+    }
     const [, keyword, rest = ''] = /^(if|range|with)\s+(.*)$/s.exec(action) ?? [];
     if (keyword === 'if' || keyword === 'range' || keyword === 'with') {
+      const [assign, pipe] = readAssign(rest, keyword === 'range' ? 2 : 1);
       const then = this.block(depth + 1);
-      return { kind: keyword, pipe: parsePipe(rest), then, otherwise: this.#elseAndEnd(depth + 1) };
+      return { kind: keyword, assign, pipe: parsePipe(pipe), then, otherwise: this.#elseAndEnd(depth + 1) };
     }
-    return { kind: 'print', pipe: parsePipe(action) };
+    const [assign, pipe] = readAssign(action, 1);
+    return { kind: 'print', assign, pipe: parsePipe(pipe) };
   }
 
   #elseAndEnd(depth: number): Node[] {
@@ -113,7 +129,7 @@ class Reader {
     if (action === undefined) {
       throw bad('a block without {{end}}');
     }
-    if (/^else\s+if\s/.test(action)) {
+    if (/^else\s+(if|with)\s/.test(action)) {
       return [this.#action(action.replace(/^else\s+/, ''), depth)];
     }
     const nodes = this.block(depth);
@@ -124,6 +140,19 @@ class Reader {
     return nodes;
   }
 }
+
+/** The variables that an action sets, and what is left of it. */
+const readAssign = (text: string, most: number): [Assign | undefined, string] => {
+  const [whole, names = '', sign] = /^((?:\$\w+\s*,\s*)?\$\w+)\s*(:?=)\s*/.exec(text) ?? [];
+  if (whole === undefined) {
+    return [undefined, text];
+  }
+  const list = names.split(',').map((name) => name.trim().slice(1));
+  if (list.length > most) {
+    throw bad(`${names}: only a range sets two variables`);
+  }
+  return [{ names: list, declares: sign === ':=' }, text.slice(whole.length)];
+};
 
 const parsePipe = (text: string): Pipe => {
   const tokens = tokenise(text);
@@ -191,9 +220,15 @@ const readOperand = (token: string): Operand => {
   if (token === 'true' || token === 'false') {
     return { kind: 'literal', value: token === 'true' };
   }
-  if (token.startsWith('.') || token.startsWith('$')) {
-    const root = token.startsWith('$');
-    return { kind: 'field', root, path: token.replace(/^\$/, '').split('.').filter(Boolean) };
+  if (token === 'nil') {
+    return { kind: 'literal', value: null };
+  }
+  if (token.startsWith('$')) {
+    const [name = '', ...path] = token.slice(1).split('.');
+    return { kind: 'variable', name, path };
+  }
+  if (token.startsWith('.')) {
+    return { kind: 'field', path: token.split('.').filter(Boolean) };
   }
   return { kind: 'function', name: token };
 };

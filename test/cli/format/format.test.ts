@@ -152,6 +152,19 @@ describe('templates', () => {
     ['{{/* nothing */}}x', 'x'],
     ['{{(index .Publishers 0).URL}}', 'u'],
     ['{{`raw "x"`}}', 'raw "x"'],
+    ['{{$x := .Name}}{{$x}}-{{$x | upper}}', 'web-WEB'],
+    ['{{range $k, $v := .Publishers}}{{range $n, $p := $v}}{{$k}}{{$n}}={{$p}} {{end}}{{end}}', '0PublishedPort=80 0URL=u '],
+    ['{{range $i, $v := .List}}{{if $i}}, {{end}}{{$v}}{{else}}none{{end}}', 'x, y'],
+    ['{{$n := 0}}{{range .List}}{{$n = .}}{{end}}{{$n}}', 'y'],
+    ['{{range .List}}{{if eq . "y"}}{{break}}{{end}}{{.}}{{end}}', 'x'],
+    ['{{range .List}}{{if eq . "x"}}{{continue}}{{end}}{{.}}{{end}}', 'y'],
+    ['{{with .Health}}x{{else with .Name}}[{{.}}]{{end}}', '[web]'],
+    ['{{if .Nope.Deeper}}a{{else}}b{{end}}', 'b'],
+    ['{{and .Health .Nope.Deeper}}|{{or .Name .Nope.Deeper}}', '|web'],
+    ['{{slice .Name 1}}{{slice .Name 0 1}}{{slice .List 1}}', 'ebw[y]'],
+    ['{{printf "%05.2f|%-6s|%q|%x|%v" 3.14159 .Name .Name .Name .List}}', '03.14|web   |"web"|776562|[x y]'],
+    ['{{print 1 2 "a" 3 4}}', '1 2a3 4'],
+    [`{{html "<a href='x'>"}}{{urlquery "a b&c/é"}}`, '&lt;a href=&#39;x&#39;&gt;a+b%26c%2F%C3%A9'],
   ])('%s', (template, text) => {
     expect(compileTemplate(template)(data)).toBe(text);
   });
@@ -167,6 +180,12 @@ describe('templates', () => {
     '{{.Name.Deep}}',
     '{{constructor}}',
     '{{.constructor}}',
+    '{{$x}}',
+    '{{$x = 1}}',
+    '{{$a, $b := .List}}',
+    '{{if .Name}}{{$y := 1}}{{end}}{{$y}}',
+    '{{range $i, $c := 3}}{{$i}}{{end}}',
+    '{{slice .Name 2 9}}',
   ])('%s is refused', (template) => {
     expect(() => compileTemplate(template)(data)).toThrow(HyprError);
   });
