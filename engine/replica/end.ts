@@ -7,6 +7,7 @@ import { nextState } from '../model/lifecycle.ts';
 import type { VmRow } from '../state/records.ts';
 import type { ReplicaParts } from './parts.ts';
 import { POWER_OFF_MS } from './power-down.ts';
+import type { EndByPolicy } from './restarts.ts';
 import type { Run } from './run.ts';
 import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
 
@@ -19,15 +20,15 @@ const LOST_MS = 5_000;
 /** How a replica's runs end: by themselves or on request, on record, and with nothing left of them. */
 export class ReplicaEnd {
   readonly #parts: ReplicaParts;
-  readonly #restartByPolicy: (exitCode: number) => void;
+  readonly #byPolicy: (ended: Partial<VmRow>) => EndByPolicy;
   /** From the start of a workload to its end on record. Never rejects. */
   #ending: Promise<void> | undefined;
   /** Between the two halves of a restart on a new network: the policy has no say. */
   #replacing = false;
 
-  constructor(parts: ReplicaParts, restartByPolicy: (exitCode: number) => void) {
+  constructor(parts: ReplicaParts, byPolicy: (ended: Partial<VmRow>) => EndByPolicy) {
     this.#parts = parts;
-    this.#restartByPolicy = restartByPolicy;
+    this.#byPolicy = byPolicy;
   }
 
   get #row(): VmRow {
@@ -80,12 +81,12 @@ export class ReplicaEnd {
     const { record, output, context } = this.#parts;
     await this.cleanUp(run);
     await output.finish();
-    record.update(endedPatch(this.#row, exit, gone));
+    const ended = endedPatch(this.#row, exit, gone);
+    const { patch, begin } = this.#replacing ? { patch: ended, begin: () => {} } : this.#byPolicy(ended);
+    record.update(patch);
     record.emit('die');
     this.#ending = undefined;
-    if (!this.#replacing) {
-      this.#restartByPolicy(this.#row.exitCode);
-    }
+    begin();
     this.leaveIfOver();
     context.onChange();
   }

@@ -46,7 +46,7 @@ export class Replica {
     const parts = gatherParts(row, context);
     const { record, attempts } = parts;
     this.#parts = parts;
-    this.#end = new ReplicaEnd(parts, (exitCode) => this.#restarts.byPolicy(exitCode));
+    this.#end = new ReplicaEnd(parts, (ended) => this.#restarts.byPolicy(ended));
     this.#start = new ReplicaStart(parts, this.#end);
     this.#restarts = new ReplicaRestarts(record, attempts, { bringUp: (signal) => this.#bringUp(signal), onChange: context.onChange });
     this.#controlled = { record, run: () => parts.run };
@@ -185,9 +185,10 @@ export class Replica {
       record.update({ ...unbootedPatch(this.row), health: 'none' });
       return;
     }
-    record.update(lostPatch(reason));
+    const { patch, begin } = this.#restarts.byPolicy(lostPatch(reason));
+    record.update(patch);
     record.emit('die');
-    this.#restarts.byPolicy(137);
+    begin();
   }
 
   /** A restart that an earlier supervisor had decided on. */
