@@ -61,6 +61,8 @@ export const ERRORS = {
   STACK_STATE: { kind: 'bug', text: 'the recorded state of a stack cannot be read' },
   SUPERVISOR_FAILED: { kind: 'bug', text: 'the supervisor of the stack did not start or failed' },
   SUPERVISOR_GONE: { kind: 'user', text: 'the supervisor of the stack was killed, or told to end, in the middle of a command' },
+  SUPERVISOR_LOST: { kind: 'user', text: 'a program was lost from sight: its output ended without its exit code' },
+  SUPERVISOR_VERSION: { kind: 'user', text: 'the supervisor of the stack is of another version of hypr' },
   SERVICE_FAILED: { kind: 'user', text: 'a service ended with a failure' },
   SERVICE_UNHEALTHY: { kind: 'user', text: 'a health check failed' },
   DEPENDENCY_FAILED: { kind: 'user', text: 'a dependency failed to start' },

@@ -25,7 +25,7 @@ Object.assign(process.env, { HYPR_HOME: home, HYPR_RUNTIME_DIR: join(home, 'run'
 setFlagsFromString('--no-flush-bytecode');
 
 /** The stack `p` as a supervisor serves it, without machines. */
-const serveStack = async ({ apiRoutes, serveApi, stackPaths, openStateStore, StackSupervisor, openPlatform }) => {
+const serveStack = async ({ apiMethods, serveApi, stackPaths, openStateStore, StackSupervisor, openPlatform }) => {
   await openPlatform({ runDir: home }).catch(() => {});
   const { runDir, apiSocket } = stackPaths('p');
   await mkdir(runDir, { recursive: true, mode: 0o700 });
@@ -33,7 +33,7 @@ const serveStack = async ({ apiRoutes, serveApi, stackPaths, openStateStore, Sta
   const platform = { paths: { logs: join(home, 'logs'), home }, runDir, cores: 1 };
   const supervisor = new StackSupervisor({ stack: 'p', store, platform });
   await supervisor.recover(new AbortController().signal);
-  const server = await serveApi(apiSocket, apiRoutes(supervisor, { version: '0', stack: 'p', recovered: [] }), () => {});
+  const server = await serveApi(apiSocket, apiMethods(supervisor, { version: '0', stack: 'p', recovered: [] }), () => {});
   return async () => {
     await server.close();
     await supervisor.release();

@@ -1,20 +1,19 @@
-import { type ErrorJson, errorFromJson, HyprError, toHyprError } from '../../base/errors.ts';
-
-/** The header that carries a HyprError's JSON, in base64url; see toConnectError. */
-export const ERROR_HEADER = 'hypr-error';
+import { errorFromJson, HyprError, toHyprError } from '../../base/errors.ts';
+import type { ErrorJson } from './gen/hypr_pb.ts';
+import { errorFrom } from './messages/errors.ts';
 
 /** A call that failed, with the Connect protocol's word for why (https://connectrpc.com/docs/protocol#error-codes). */
 export class CallError extends Error {
   readonly code: string;
-  /** What ERROR_HEADER said. */
-  readonly json: string | undefined;
+  /** The HyprError that it failed with, when it was the handler that failed. */
+  readonly detail: ErrorJson | undefined;
   /** What the other side said when it failed; empty when it was killed. */
   lastWords: readonly string[] = [];
 
-  constructor(code: string, message: string, json?: string) {
+  constructor(code: string, message: string, detail?: ErrorJson) {
     super(message);
     this.code = code;
-    this.json = json;
+    this.detail = detail;
   }
 }
 
@@ -23,8 +22,8 @@ export const fromCallError = (error: unknown, signal?: AbortSignal): HyprError =
   if (!(error instanceof CallError)) {
     return toHyprError(error);
   }
-  if (error.json !== undefined) {
-    return errorFromJson(JSON.parse(Buffer.from(error.json, 'base64url').toString('utf8')) as ErrorJson);
+  if (error.detail !== undefined) {
+    return errorFromJson(errorFrom(error.detail));
   }
   if (error.code === 'canceled' && signal?.aborted) {
     return new HyprError('HYPR_CANCELLED', 'cancelled', { cause: error });

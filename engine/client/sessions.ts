@@ -1,40 +1,47 @@
+import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { fromCallError } from '../api/call-error.ts';
-import type { ApiClient, CopyInput, ExecInput, ExecOutput, RunInput, RunOutput } from '../api/client/client.ts';
-import { eventFrom, toStruct } from '../api/server/convert.ts';
-import { Inputs } from '../api/server/inputs.ts';
+import type { ApiClient, CopyInput, ExecInput } from '../api/client/client.ts';
+import { Inputs } from '../api/client/inputs.ts';
+import type { EventJson } from '../api/gen/hypr_pb.ts';
+import { eventFrom } from '../api/messages/events.ts';
+import { execJson, runJson } from '../api/messages/requests.ts';
+import { needed, neededText, type Sent } from '../api/messages/values.ts';
 import type { EngineEvent } from '../model/events.ts';
 import type { AttachOptions, AttachSession, CopyPlace, ExecOptions, ExecSession, RunOptions, RunSession } from '../model/types.ts';
 
 /** Programs and files of replicas, over an open connection to the supervisor: one call each. */
 
-type Input = ExecInput['input'];
-type Outputs = AsyncIterator<ExecOutput>;
+/** What a client says to a program that runs. It is the same for exec, attach and run. */
+type Input = Sent<Omit<ExecInput, 'start'>>;
+
+/** What is heard of a program. */
+interface Output {
+  readonly stdout?: Uint8Array;
+  readonly stderr?: Uint8Array;
+  readonly exitCode?: number;
+  readonly started?: number;
+  readonly event?: EventJson;
+}
 
 /** A further program in a replica. Resolves once it runs; a failure to start it comes instead. */
 export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> => {
-  const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send({ input });
-  void send({ case: 'start', value: toStruct(options) });
+  const { inputs, controller, both } = openInputs<Sent<ExecInput>>(signal);
+  void inputs.send({ start: execJson(options) });
   const messages = rpc.exec(inputs, { signal: both })[Symbol.asyncIterator]();
-  await firstOf(messages, inputs, both);
-  return sessionOf({ messages, inputs, send, controller });
+  needed((await firstOf(messages, inputs, both)).started, 'the start of the program');
+  return sessionOf({ messages, inputs, controller, both, detached: options.detach, started: true });
 };
 
 /** The workload of a replica. */
 export const openAttach = async ({ rpc }: ApiClient, options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> => {
-  const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send({ input });
-  void send({ case: 'start', value: toStruct(options) });
+  const { inputs, controller, both } = openInputs<Input | { readonly start: AttachOptions }>(signal);
+  void inputs.send({ start: options });
   const messages = rpc.attach(inputs, { signal: both })[Symbol.asyncIterator]();
   const first = await firstOf(messages, inputs, both);
-  const attached = first?.output.case === 'attached' ? first.output.value : undefined;
-  return {
-    ...sessionOf({ messages, inputs, send, controller }),
-    replica: attached?.replica ?? options.service,
-    tty: attached?.tty === true,
-    stdin: attached?.stdin === true,
-  };
+  const { replica, tty = false, stdin = false } = needed(first.attached, 'what was attached to');
+  const session = sessionOf({ messages, inputs, controller, both, detached: false, started: true });
+  return { ...session, replica: neededText(replica, 'the name of what was attached to'), tty, stdin };
 };
 
 /** A one-off. Resolves once it exists; its output begins with its start. */
@@ -43,25 +50,17 @@ export const openRun = async (
   run: { project: Project; options: RunOptions; onEvent: (event: EngineEvent) => void },
   signal?: AbortSignal,
 ): Promise<RunSession> => {
-  const { inputs, controller, both } = openInputs<RunInput>(signal);
-  const send = (input: Input) => inputs.send({ input: { case: 'exec', value: { input } } });
-  const start = { project: toStruct(run.project), options: toStruct(run.options) };
-  void inputs.send({ input: { case: 'start', value: start } });
+  const { inputs, controller, both } = openInputs<Input | { readonly start: ReturnType<typeof runJson> }>(signal);
+  const { options, onEvent } = run;
+  void inputs.send({ start: runJson(run.project, options) });
   const messages = rpc.run(inputs, { signal: both })[Symbol.asyncIterator]();
-  try {
-    for (let next = await messages.next(); !next.done; next = await messages.next()) {
-      const { output } = next.value;
-      if (output.case === 'event') {
-        run.onEvent(eventFrom(output.value));
-      } else if (output.case === 'created') {
-        const { id, name } = output.value;
-        return { ...sessionOf({ messages: runOutputs(messages, run.onEvent), inputs, send, controller }), id, name };
-      }
+  for (;;) {
+    const { event, created } = await firstOf(messages, inputs, both);
+    tell(event, onEvent);
+    if (created !== undefined) {
+      const session = sessionOf({ messages, inputs, controller, both, onEvent, detached: options.detach, started: false });
+      return { ...session, id: neededText(created.id, 'the id of what was made'), name: neededText(created.name, 'its name') };
     }
-    throw new Error('the call ended before anything was made');
-  } catch (error) {
-    inputs.end();
-    throw fromCallError(error, both);
   }
 };
 
@@ -85,13 +84,11 @@ export const copyInto = async (
 export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   const controller = new AbortController();
   const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
-  const { service, index, path, followLinks = false } = place;
   try {
-    for await (const { data } of rpc.copyFrom(
-      { service, path, followLinks, ...(index === undefined ? {} : { index }) },
-      { signal: both },
-    )) {
-      yield data;
+    for await (const { data } of rpc.copyFrom(place, { signal: both })) {
+      if (data !== undefined) {
+        yield data;
+      }
     }
   } catch (error) {
     throw fromCallError(error, both);
@@ -101,13 +98,15 @@ export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: Ab
 }
 
 /** What cannot be read here ends the call with its own error, and not with "cancelled". */
-async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, controller: AbortController): AsyncGenerator<CopyInput> {
-  const { service, index, path } = place;
-  const start = { service, path, followLinks: false, ...(index === undefined ? {} : { index }) };
-  yield { input: { case: 'start', value: start } };
+async function* copyInputs(
+  { service, index, path }: CopyPlace,
+  tar: AsyncIterable<Uint8Array>,
+  controller: AbortController,
+): AsyncGenerator<Sent<CopyInput>> {
+  yield { start: { service, index, path } };
   try {
     for await (const data of tar) {
-      yield { input: { case: 'data', value: data } };
+      yield { data };
     }
   } catch (error) {
     controller.abort(error);
@@ -120,34 +119,42 @@ const openInputs = <T>(signal: AbortSignal | undefined) => {
   return { inputs: new Inputs<T>(), controller, both: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal };
 };
 
-const firstOf = async <T>(messages: AsyncIterator<T>, inputs: { end(): void }, signal: AbortSignal): Promise<T | undefined> => {
+/** The next message of a call that has not said enough yet. */
+const firstOf = async <T>(messages: AsyncIterator<T>, inputs: { end(): void }, signal: AbortSignal): Promise<T> => {
   try {
     const first = await messages.next();
-    return first.done ? undefined : first.value;
+    if (first.done) {
+      throw lostError('before it began');
+    }
+    return first.value;
   } catch (error) {
     inputs.end();
-    throw fromCallError(error, signal);
+    throw lossOf(fromCallError(error, signal));
   }
 };
 
-async function* runOutputs(messages: AsyncIterator<RunOutput>, onEvent: (event: EngineEvent) => void): AsyncGenerator<ExecOutput> {
-  for (let next = await messages.next(); !next.done; next = await messages.next()) {
-    const { output } = next.value;
-    if (output.case === 'exec') {
-      yield output.value;
-    } else if (output.case === 'event') {
-      onEvent(eventFrom(output.value));
-    }
+const tell = (message: EventJson | undefined, onEvent: ((event: EngineEvent) => void) | undefined): void => {
+  const event = message && eventFrom(message);
+  if (event !== undefined) {
+    onEvent?.(event);
   }
+};
+
+interface SessionCall {
+  readonly messages: AsyncIterator<Output>;
+  readonly inputs: { send(message: Input): Promise<void>; end(): void };
+  readonly controller: AbortController;
+  /** Aborts with `controller` and when the caller wants it. */
+  readonly both: AbortSignal;
+  readonly onEvent?: (event: EngineEvent) => void;
+  /** Its start is enough, its exit code does not come. */
+  readonly detached: boolean;
+  /** Its start was heard of already. */
+  readonly started: boolean;
 }
 
-const sessionOf = (call: {
-  messages: Outputs;
-  inputs: { end(): void };
-  send: (input: Input) => Promise<void>;
-  controller: AbortController;
-}): ExecSession => {
-  const { messages, inputs, send, controller } = call;
+const sessionOf = (call: SessionCall): ExecSession => {
+  const { inputs, controller } = call;
   let resolveExit: (code: number) => void = () => {};
   let rejectExit: (error: unknown) => void = () => {};
   const exitCode = new Promise<number>((resolve, reject) => {
@@ -157,17 +164,9 @@ const sessionOf = (call: {
   exitCode.catch(() => {});
   async function* output(): AsyncIterable<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> {
     try {
-      for (let next = await messages.next(); !next.done; next = await messages.next()) {
-        const message = next.value.output;
-        if (message.case === 'stdout' || message.case === 'stderr') {
-          yield { stream: message.case, data: message.value };
-        } else if (message.case === 'exitCode') {
-          resolveExit(message.value);
-        }
-      }
-      resolveExit(0);
+      resolveExit(yield* programOutput(call));
     } catch (error) {
-      const failure = fromCallError(error, controller.signal);
+      const failure = lossOf(fromCallError(error, call.both));
       rejectExit(failure);
       throw failure;
     } finally {
@@ -177,13 +176,49 @@ const sessionOf = (call: {
   return {
     output: output(),
     exitCode,
-    write: (data) => send({ case: 'stdin', value: data }),
-    closeStdin: () => void send({ case: 'closeStdin', value: true }),
-    resize: ({ columns, rows }) => void send({ case: 'resize', value: { columns, rows } }),
-    signal: (signal) => void send({ case: 'signal', value: signal }),
+    write: (data) => inputs.send({ stdin: data }),
+    closeStdin: () => void inputs.send({ closeStdin: true }),
+    resize: ({ columns, rows }) => void inputs.send({ resize: { columns, rows } }),
+    signal: (signal) => void inputs.send({ signal }),
     close: () => {
       inputs.end();
       controller.abort();
     },
   };
 };
+
+/** Gives the exit code at the end; of a detached program 0, once it was started. A stream that ends with neither has lost its program. */
+async function* programOutput({
+  messages,
+  onEvent,
+  detached,
+  started: wasStarted,
+}: SessionCall): AsyncGenerator<{ stream: 'stdout' | 'stderr'; data: Uint8Array }, number> {
+  let code = detached && wasStarted ? 0 : undefined;
+  for (let next = await messages.next(); !next.done; next = await messages.next()) {
+    const { stdout, stderr, exitCode, started, event } = next.value;
+    if (stdout !== undefined) {
+      yield { stream: 'stdout', data: stdout };
+    } else if (stderr !== undefined) {
+      yield { stream: 'stderr', data: stderr };
+    } else if (exitCode !== undefined) {
+      code = exitCode;
+    } else if (started !== undefined && detached) {
+      code = 0;
+    }
+    tell(event, onEvent);
+  }
+  if (code === undefined) {
+    throw lostError('without its exit code');
+  }
+  return code;
+}
+
+const lostError = (how: string, cause?: HyprError): HyprError =>
+  new HyprError('SUPERVISOR_LOST', `the output of the program ended ${how}: its supervisor is gone`, {
+    hint: 'what runs goes on without it, and the next command takes it over: hypr compose ps',
+    ...(cause && { cause }),
+  });
+
+/** A supervisor that went away tells nobody how the program ended. One that failed says why. */
+const lossOf = (error: HyprError): HyprError => (error.code === 'SUPERVISOR_GONE' ? lostError('without its exit code', error) : error);

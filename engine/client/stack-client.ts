@@ -1,9 +1,13 @@
 import { HyprError } from '../../base/errors.ts';
 import { homePaths } from '../../base/paths.ts';
 import type { Project } from '../../compose/model/model.ts';
-import { fromCallError } from '../api/call-error.ts';
-import type { ApiClient, Event } from '../api/client/client.ts';
-import { eventFrom, fromStruct, logFrom, toStruct } from '../api/server/convert.ts';
+import { CallError, fromCallError } from '../api/call-error.ts';
+import type { ApiClient } from '../api/client/client.ts';
+import type { EventJson } from '../api/gen/hypr_pb.ts';
+import { eventFrom, logFrom } from '../api/messages/events.ts';
+import { replicaFrom, usageFrom } from '../api/messages/replicas.ts';
+import { downJson, upJson, verbJson } from '../api/messages/requests.ts';
+import { needed } from '../api/messages/values.ts';
 import { openLogStore } from '../logs/logs.ts';
 import { readMerged } from '../logs/read-logs.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../model/events.ts';
@@ -58,11 +62,7 @@ export class StackClient implements Stack {
 
   async up(project: Project, options: UpOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
     const api = await this.#supervisor(onEvent, signal);
-    await this.#operation(
-      () => api.rpc.up({ project: toStruct(project), options: toStruct(options) }, callOptions(signal)),
-      onEvent,
-      signal,
-    );
+    await this.#operation(() => api.rpc.up(upJson(project, options), { signal }), onEvent, signal);
   }
 
   async down(project: Project | undefined, options: DownOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
@@ -71,8 +71,7 @@ export class StackClient implements Stack {
       return;
     }
     const api = await this.#supervisor(onEvent, signal);
-    const request = { ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
-    await this.#operation(() => api.rpc.down(request, callOptions(signal)), onEvent, signal);
+    await this.#operation(() => api.rpc.down(downJson(project, options), { signal }), onEvent, signal);
     if (options.services.length === 0) {
       await this.#link.closeAndAwaitEnd();
     }
@@ -80,8 +79,7 @@ export class StackClient implements Stack {
 
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
     const api = await this.#supervisor(onEvent, signal);
-    const request = { verb, ...(project ? { project: toStruct(project) } : {}), options: toStruct(options) };
-    await this.#operation(() => api.rpc.verb(request, callOptions(signal)), onEvent, signal);
+    await this.#operation(() => api.rpc.verb(verbJson(verb, project, options), { signal }), onEvent, signal);
   }
 
   async plan(project: Project, options: UpOptions): Promise<string> {
@@ -96,7 +94,7 @@ export class StackClient implements Stack {
       const leases = store.leases(this.name);
       return store.vms(this.name).map((vm) => replicaStatus(vm, leases));
     }
-    return call(async () => (await api.rpc.ps({})).replicas.map((replica) => fromStruct<ReplicaStatus>(replica)));
+    return call(async () => ((await api.rpc.ps({})).replicas ?? []).map(replicaFrom));
   }
 
   async volumes(): Promise<VolumeSummary[]> {
@@ -119,10 +117,8 @@ export class StackClient implements Stack {
       yield* readMerged(openLogStore(`${this.#paths.logs}/${this.name}`), sources, options);
       return;
     }
-    const { services, follow, tail, since, until, index } = options;
-    const request = { services: [...services], follow, ...definedOnly({ tail, since, until, index }) };
     try {
-      for await (const message of api.rpc.logs(request, callOptions(signal))) {
+      for await (const message of api.rpc.logs(options, { signal })) {
         yield logFrom(message);
       }
     } catch (error) {
@@ -158,9 +154,13 @@ export class StackClient implements Stack {
       return;
     }
     try {
-      for await (const message of api.rpc.events({ logs: options.logs, usage: options.usage }, callOptions(signal))) {
-        yield eventFrom(message);
+      for await (const message of api.rpc.events({ logs: options.logs, usage: options.usage }, { signal })) {
+        const event = eventFrom(message);
+        if (event !== undefined) {
+          yield event;
+        }
       }
+      throw new CallError('unavailable', 'the events ended');
     } catch (error) {
       if (signal?.aborted) {
         return;
@@ -171,7 +171,7 @@ export class StackClient implements Stack {
 
   async stats(): Promise<ReplicaUsage[]> {
     const api = await this.#supervisorIfRunning();
-    return api === undefined ? [] : call(async () => (await api.rpc.stats({})).usages.map((usage) => fromStruct<ReplicaUsage>(usage)));
+    return api === undefined ? [] : call(async () => ((await api.rpc.stats({})).usages ?? []).map(usageFrom));
   }
 
   async wait(services: readonly string[], signal?: AbortSignal): Promise<number> {
@@ -183,7 +183,7 @@ export class StackClient implements Stack {
       }
       return ended.exitCode;
     }
-    return call(async () => (await api.rpc.wait({ services: [...services] }, callOptions(signal))).exitCode, signal);
+    return call(async () => needed((await api.rpc.wait({ services }, { signal })).exitCode, 'the exit code'), signal);
   }
 
   async close(): Promise<void> {
@@ -195,10 +195,18 @@ export class StackClient implements Stack {
     return this.close();
   }
 
-  async #operation(start: () => AsyncIterable<Event>, onEvent: OnEvent, signal: AbortSignal | undefined): Promise<void> {
+  async #operation(start: () => AsyncIterable<EventJson>, onEvent: OnEvent, signal: AbortSignal | undefined): Promise<void> {
+    let isFinished = false;
     try {
       for await (const message of start()) {
-        onEvent(eventFrom(message));
+        const event = eventFrom(message);
+        isFinished ||= event?.type === 'finished';
+        if (event !== undefined) {
+          onEvent(event);
+        }
+      }
+      if (!isFinished) {
+        throw new CallError('unavailable', 'the operation did not finish');
       }
     } catch (error) {
       throw fromCallError(error, signal);
@@ -223,8 +231,6 @@ export class StackClient implements Stack {
   }
 }
 
-const callOptions = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
-
 const call = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
   try {
     return await work();
@@ -232,8 +238,3 @@ const call = async <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>
     throw fromCallError(error, signal);
   }
 };
-
-type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-const definedOnly = <T extends Record<string, unknown>>(values: T): Defined<T> =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>;

@@ -4,7 +4,9 @@ import { HyprError } from '../../base/errors.ts';
 import { identifyProcess, isAlive } from '../../base/host/process.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { type ApiClient, connectApi } from '../api/client/client.ts';
+import type { InfoResponseJson } from '../api/gen/hypr_pb.ts';
 import { stackPaths } from '../model/stack-paths.ts';
+import { API_VERSION, VERSION } from '../model/version.ts';
 import { startSupervisor, supervisorErrors } from './start-supervisor.ts';
 
 export interface SupervisorLinkOptions {
@@ -84,15 +86,17 @@ export class SupervisorLink {
   async #connect(): Promise<ApiClient | undefined> {
     // A socket that nobody listens on refuses at once.
     const api = connectApi(stackPaths(this.#options.stack).apiSocket, () => lastWords(this.#options));
-    try {
-      const { pid } = await api.rpc.info({}, { timeoutMs: 10_000 });
-      this.#pid = pid;
-      this.#api = api;
-      return api;
-    } catch {
+    const info = await api.rpc.info({}, { timeoutMs: 10_000 }).catch(() => undefined);
+    if (info === undefined || info.api !== API_VERSION) {
       api.close();
+    }
+    if (info === undefined) {
       return undefined;
     }
+    checkVersion(info, this.#options.stack);
+    this.#pid = info.pid ?? 0;
+    this.#api = api;
+    return api;
   }
 
   async #start(signal?: AbortSignal): Promise<ApiClient> {
@@ -118,6 +122,18 @@ export class SupervisorLink {
     }
   }
 }
+
+/** A stack may be older than the hypr of the command, for its supervisor lives as long as it. Throws SUPERVISOR_VERSION. */
+const checkVersion = ({ api = 0, version = '', pid = 0 }: InfoResponseJson, stack: string): void => {
+  if (api !== API_VERSION) {
+    const age = api < API_VERSION ? 'an older' : 'a newer';
+    throw new HyprError(
+      'SUPERVISOR_VERSION',
+      `the supervisor of ${stack} is of ${age} hypr (${version}, API ${api}) than this command (${VERSION}, API ${API_VERSION})`,
+      { hint: `end it: kill ${pid}. Its machines run on, and the next command starts a supervisor that takes them over` },
+    );
+  }
+};
 
 /** The end of what the supervisor wrote when it failed. */
 const lastWords = ({ paths, stack }: SupervisorLinkOptions): string[] => {

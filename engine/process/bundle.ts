@@ -1,6 +1,6 @@
 /** What dist/supervise.cjs exports: to engine/process/supervisor-start.ts, and for scripts/train.mjs what it makes the code cache with. */
 
-export { apiRoutes } from '../api/server/handlers.ts';
+export { apiMethods } from '../api/server/handlers.ts';
 export { serveApi } from '../api/server/server.ts';
 export { openPlatform } from '../host.ts';
 export { stackPaths } from '../model/stack-paths.ts';

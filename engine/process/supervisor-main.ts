@@ -9,7 +9,7 @@ import { logger, logTo } from '../../base/log.ts';
 import { homePaths } from '../../base/paths.ts';
 import { mapFrames } from '../../base/source-frames.ts';
 import { traced, traceProcess } from '../../base/trace.ts';
-import { apiRoutes } from '../api/server/handlers.ts';
+import { apiMethods } from '../api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../api/server/server.ts';
 import type { ReadyMessage } from '../client/start-supervisor.ts';
 import { openPlatform } from '../host.ts';
@@ -70,7 +70,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
       endIfIdle();
     };
     const pages = { '/metrics': { type: METRICS_TYPE, text: () => collectMetrics(supervisor, stack) } };
-    serveApi(apiSocket, apiRoutes(supervisor, { version: VERSION, stack, recovered }), stopWaiting, pages).then((listening) => {
+    serveApi(apiSocket, apiMethods(supervisor, { version: VERSION, stack, recovered }), stopWaiting, pages).then((listening) => {
       server = listening;
       sayReady({ ready: true, recovered });
       setTimeout(stopWaiting, FIRST_CLIENT_MS);

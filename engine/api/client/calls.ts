@@ -1,28 +1,26 @@
-import { CallError, ERROR_HEADER } from '../call-error.ts';
-import type { Codec } from '../wire.ts';
+import { CallError } from '../call-error.ts';
+import { END, envelope, readEnvelopes } from '../envelope.ts';
+import type { ErrorJson } from '../gen/hypr_pb.ts';
 import { type HttpBody, HttpConnection, type HttpResponse } from './http-connection.ts';
-import { decode, encode } from './message-codec.ts';
 
 /*
  * Calls by the Connect protocol (https://connectrpc.com/docs/protocol): a unary call is a POST of the message and
- * gets the message back, a stream is a POST of messages each behind an envelope (flags, one byte; length, four bytes big-endian),
- * and the last envelope of an answer holds JSON that says how the call ended.
+ * gets the message back, a stream is a POST of messages in envelopes.
  */
 
 export interface CallOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number;
 }
 
 export interface Method<Request, Response> {
   readonly path: string;
-  readonly request: Codec<Request>;
-  readonly response: Codec<Response>;
+  readonly contentType: string;
+  /** In parts, one after the other. */
+  readonly encode: (request: Request) => readonly Uint8Array[];
+  /** May throw whatever it likes for what is no message. */
+  readonly decode: (message: Buffer) => Response;
 }
-
-const ENVELOPE = 5;
-const COMPRESSED = 1;
-const END = 2;
 
 /** Of HTTP statuses without a body in the protocol's form. */
 const CODES: Readonly<Record<number, string>> = {
@@ -55,12 +53,12 @@ export class Connections {
   async unary<Q, A>(method: Method<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
     const call = this.#begin(options);
     try {
-      const response = await call.connection.send(method.path, 'application/proto', encode(method.request, request));
+      const response = await call.connection.send(method.path, method.contentType, Buffer.concat(method.encode(request)));
       const body = await readAll(response.body);
       if (response.status !== 200) {
         throw errorOf(response, body);
       }
-      return decode(method.response, body);
+      return decoded(method, body);
     } catch (error) {
       throw call.reasonOf(error);
     } finally {
@@ -72,12 +70,12 @@ export class Connections {
   async *stream<Q, A>(method: Method<Q, A>, requests: Q | AsyncIterable<Q>, options: CallOptions = {}): AsyncGenerator<A> {
     const call = this.#begin(options);
     try {
-      const response = await call.connection.send(method.path, 'application/connect+proto', streamBody(method.request, requests));
+      const response = await call.connection.send(method.path, method.contentType, streamBody(method, requests));
       if (response.status !== 200) {
         throw errorOf(response, await readAll(response.body));
       }
-      for await (const message of readEnvelopes(response.body)) {
-        yield decode(method.response, message);
+      for await (const message of readAnswer(response.body)) {
+        yield decoded(method, message);
       }
     } catch (error) {
       throw call.reasonOf(error);
@@ -86,13 +84,16 @@ export class Connections {
     }
   }
 
-  /** Several messages there, one back. */
+  /** Several messages there, one back. Throws CallError. */
   async clientStream<Q, A>(method: Method<Q, A>, requests: AsyncIterable<Q>, options: CallOptions = {}): Promise<A> {
-    let answer: A | undefined;
+    let answer: { readonly message: A } | undefined;
     for await (const message of this.stream(method, requests, options)) {
-      answer = message;
+      answer = { message };
     }
-    return answer ?? decode(method.response, new Uint8Array(0));
+    if (answer === undefined) {
+      throw new CallError('data_loss', 'the call ended without its answer');
+    }
+    return answer.message;
   }
 
   #begin({ signal, timeoutMs }: CallOptions) {
@@ -131,42 +132,34 @@ export class Connections {
   }
 }
 
-const streamBody = <Q>(codec: Codec<Q>, requests: Q | AsyncIterable<Q>): HttpBody =>
-  isIterable(requests) ? envelopes(codec, requests) : envelope(encode(codec, requests));
+const decoded = <A>(method: Method<never, A>, message: Buffer): A => {
+  try {
+    return method.decode(message);
+  } catch (error) {
+    throw error instanceof CallError ? error : new CallError('data_loss', 'an answer that is no message');
+  }
+};
+
+const streamBody = <Q>(method: Method<Q, unknown>, requests: Q | AsyncIterable<Q>): HttpBody =>
+  isIterable(requests) ? envelopes(method, requests) : envelope(0, ...method.encode(requests));
 
 const isIterable = <Q>(requests: Q | AsyncIterable<Q>): requests is AsyncIterable<Q> =>
   typeof requests === 'object' && requests !== null && Symbol.asyncIterator in requests;
 
-async function* envelopes<Q>(codec: Codec<Q>, requests: AsyncIterable<Q>): AsyncGenerator<Uint8Array> {
+async function* envelopes<Q>(method: Method<Q, unknown>, requests: AsyncIterable<Q>): AsyncGenerator<Uint8Array> {
   for await (const request of requests) {
-    yield envelope(encode(codec, request));
+    yield envelope(0, ...method.encode(request));
   }
 }
 
-const envelope = (message: Buffer): Buffer => {
-  const head = Buffer.alloc(ENVELOPE);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
-};
-
 /** The messages of an answer. Throws what the last envelope says, and CallError for an answer without one. */
-async function* readEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* readAnswer(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let ended: CallError | undefined = new CallError('unavailable', 'the answer is cut off');
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const part of body) {
-    rest = rest.length === 0 ? Buffer.from(part.buffer, part.byteOffset, part.length) : Buffer.concat([rest, part]);
-    for (let size = wholeSize(rest); size !== undefined; size = wholeSize(rest)) {
-      const flags = rest[0] ?? 0;
-      const message = rest.subarray(ENVELOPE, size);
-      rest = rest.subarray(size);
-      if (flags & COMPRESSED) {
-        throw new CallError('internal', 'an answer is compressed though nothing said that it may be');
-      }
-      if (flags & END) {
-        ended = errorOfEnd(message);
-      } else {
-        yield message;
-      }
+  for await (const { flags, message } of readEnvelopes(body)) {
+    if (flags & END) {
+      ended = errorOfEnd(message);
+    } else {
+      yield message;
     }
   }
   if (ended !== undefined) {
@@ -174,26 +167,25 @@ async function* readEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGenerator<U
   }
 }
 
-/** Bytes of the first envelope and its message, once all of them are there. */
-const wholeSize = (bytes: Buffer): number | undefined => {
-  const size = bytes.length < ENVELOPE ? Number.POSITIVE_INFINITY : ENVELOPE + bytes.readUInt32BE(1);
-  return size <= bytes.length ? size : undefined;
-};
-
 interface ErrorMessage {
   readonly code?: string;
   readonly message?: string;
+  /** `debug` is the message as JSON; hypr's server always gives it. */
+  readonly details?: ReadonlyArray<{ readonly type: string; readonly debug?: unknown }>;
 }
 
 const errorOfEnd = (json: Buffer): CallError | undefined => {
-  const { error, metadata } = JSON.parse(json.toString('utf8')) as { error?: ErrorMessage; metadata?: Record<string, string[]> };
-  return error && new CallError(error.code ?? 'unknown', error.message ?? '', metadata?.[ERROR_HEADER]?.[0]);
+  const { error } = JSON.parse(json.toString('utf8')) as { error?: ErrorMessage };
+  return error && new CallError(error.code ?? 'unknown', error.message ?? '', detailOf(error));
 };
 
-const errorOf = ({ status, headers }: HttpResponse, body: Buffer): CallError => {
-  const { code, message } = readJson(body);
-  return new CallError(code ?? CODES[status] ?? 'unknown', message ?? `HTTP ${status}`, headers.get(ERROR_HEADER));
+const errorOf = ({ status }: HttpResponse, body: Buffer): CallError => {
+  const error = readJson(body);
+  return new CallError(error.code ?? CODES[status] ?? 'unknown', error.message ?? `HTTP ${status}`, detailOf(error));
 };
+
+const detailOf = ({ details = [] }: ErrorMessage): ErrorJson | undefined =>
+  details.find(({ type }) => type === 'hypr.v1.Error')?.debug as ErrorJson | undefined;
 
 const readJson = (body: Buffer): ErrorMessage => {
   try {

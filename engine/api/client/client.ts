@@ -1,5 +1,6 @@
-import * as m from '../messages.ts';
-import type { Codec } from '../wire.ts';
+import { BYTE_METHODS, BYTES_TYPE, type ByteFields, decodeMessage, encodeBytes } from '../byte-codec.ts';
+import type * as pb from '../gen/hypr_pb.ts';
+import type { Sent } from '../messages/values.ts';
 import { type CallOptions, Connections, type Method } from './calls.ts';
 
 export interface ApiClient {
@@ -9,56 +10,81 @@ export interface ApiClient {
 
 export type SupervisorCalls = ReturnType<typeof callsOver>;
 
+/** A message whose bytes are bytes, and not base64. */
+type Bytes<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]?: Uint8Array };
+
+type ProgramBytes = 'stdout' | 'stderr';
+export type ExecInput = Bytes<pb.ExecInputJson, 'stdin'>;
+export type ExecOutput = Bytes<pb.ExecOutputJson, ProgramBytes>;
+export type AttachInput = Bytes<pb.AttachInputJson, 'stdin'>;
+export type AttachOutput = Bytes<pb.AttachOutputJson, ProgramBytes>;
+export type RunInput = Bytes<pb.RunInputJson, 'stdin'>;
+export type RunOutput = Bytes<pb.RunOutputJson, ProgramBytes>;
+export type CopyInput = Bytes<pb.CopyInputJson, 'data'>;
+export type CopyChunk = Bytes<pb.CopyChunkJson, 'data'>;
+
 /** A supervisor's socket as its methods. Nothing is sent before the first call; a connection stays until `close`. `lastWords` as Connections has it. */
 export const connectApi = (socket: string, lastWords?: () => readonly string[]): ApiClient => {
   const connections = new Connections(socket, lastWords);
   return { rpc: callsOver(connections), close: () => connections.close() };
 };
 
+/** What a supervisor answers is read with care (engine/api/messages), for it may be of another version. */
 const callsOver = (connections: Connections) => {
-  const unary = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>) => {
-    const called = method(name, request, response);
-    return (message: Partial<Q>, options?: CallOptions): Promise<A> => connections.unary(called, message as Q, options);
+  const unary = <Q, A>(name: string) => {
+    const called = jsonMethod<Q, A>(name, 'application/json');
+    return (message: Sent<Q>, options?: CallOptions): Promise<A> => connections.unary(called, message, options);
   };
-  const serverStream = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>) => {
-    const called = method(name, request, response);
-    return (message: Partial<Q>, options?: CallOptions) => connections.stream(called, message as Q, options);
+  const serverStream = <Q, A>(name: string) => {
+    const called = jsonMethod<Q, A>(name, 'application/connect+json');
+    return (message: Sent<Q>, options?: CallOptions) => connections.stream(called, message, options);
   };
-  const bothStream = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>) => {
-    const called = method(name, request, response);
-    return (messages: AsyncIterable<Q>, options?: CallOptions) => connections.stream(called, messages, options);
+  const bothStream = <Q, A>(name: keyof typeof BYTE_METHODS) => {
+    const called = byteMethod<Q, A>(name);
+    return (messages: AsyncIterable<Sent<Q>>, options?: CallOptions) => connections.stream(called, messages, options);
   };
-  const copyTo = method('CopyTo', m.CopyInput, m.CopyResponse);
+  const copyTo = byteMethod<CopyInput, pb.CopyResponseJson>('CopyTo');
+  const copyFrom = byteMethod<pb.CopyRequestJson, CopyChunk>('CopyFrom');
   return {
-    info: unary('Info', m.InfoRequest, m.InfoResponse),
-    up: serverStream('Up', m.UpRequest, m.Event),
-    down: serverStream('Down', m.DownRequest, m.Event),
-    verb: serverStream('Verb', m.VerbRequest, m.Event),
-    ps: unary('Ps', m.PsRequest, m.PsResponse),
-    events: serverStream('Events', m.EventsRequest, m.Event),
-    logs: serverStream('Logs', m.LogsRequest, m.LogRecord),
-    exec: bothStream('Exec', m.ExecInput, m.ExecOutput),
-    run: bothStream('Run', m.RunInput, m.RunOutput),
-    attach: bothStream('Attach', m.ExecInput, m.ExecOutput),
-    copyTo: (messages: AsyncIterable<CopyInput>, options?: CallOptions) => connections.clientStream(copyTo, messages, options),
-    copyFrom: serverStream('CopyFrom', m.CopyRequest, m.CopyChunk),
-    stats: unary('Stats', m.StatsRequest, m.StatsResponse),
-    wait: unary('Wait', m.WaitRequest, m.WaitResponse),
+    info: unary<pb.InfoRequestJson, pb.InfoResponseJson>('Info'),
+    up: serverStream<pb.UpRequestJson, pb.EventJson>('Up'),
+    down: serverStream<pb.DownRequestJson, pb.EventJson>('Down'),
+    verb: serverStream<pb.VerbRequestJson, pb.EventJson>('Verb'),
+    ps: unary<pb.PsRequestJson, pb.PsResponseJson>('Ps'),
+    events: serverStream<pb.EventsRequestJson, pb.EventJson>('Events'),
+    logs: serverStream<pb.LogsRequestJson, pb.LogRecordJson>('Logs'),
+    exec: bothStream<ExecInput, ExecOutput>('Exec'),
+    run: bothStream<RunInput, RunOutput>('Run'),
+    attach: bothStream<AttachInput, AttachOutput>('Attach'),
+    copyTo: (messages: AsyncIterable<Sent<CopyInput>>, options?: CallOptions) => connections.clientStream(copyTo, messages, options),
+    copyFrom: (message: Sent<pb.CopyRequestJson>, options?: CallOptions) => connections.stream(copyFrom, message, options),
+    stats: unary<pb.StatsRequestJson, pb.StatsResponseJson>('Stats'),
+    wait: unary<pb.WaitRequestJson, pb.WaitResponseJson>('Wait'),
   };
 };
 
-const method = <Q, A>(name: string, request: Codec<Q>, response: Codec<A>): Method<Q, A> => ({
-  path: `/hypr.v1.Supervisor/${name}`,
-  request,
-  response,
+const pathOf = (name: string): string => `/hypr.v1.Supervisor/${name}`;
+
+const toJson = (message: unknown): Buffer => Buffer.from(JSON.stringify(message));
+
+const jsonMethod = <Q, A>(name: string, contentType: string): Method<Sent<Q>, A> => ({
+  path: pathOf(name),
+  contentType,
+  encode: (request) => [toJson(request)],
+  decode: (message) => JSON.parse(message.toString('utf8')) as A,
 });
 
-type MessageOf<C> = C extends Codec<infer T> ? T : never;
+const byteMethod = <Q, A>(name: keyof typeof BYTE_METHODS): Method<Sent<Q>, A> => ({
+  path: pathOf(name),
+  contentType: BYTES_TYPE,
+  encode: (request) => encodeMessage(BYTE_METHODS[name].input, request as object),
+  decode: (message) => {
+    const read = decodeMessage(BYTE_METHODS[name].output, message);
+    return ('json' in read ? JSON.parse(read.json) : { [read.field]: read.bytes }) as A;
+  },
+});
 
-export type CopyInput = MessageOf<typeof m.CopyInput>;
-export type Event = MessageOf<typeof m.Event>;
-export type ExecInput = MessageOf<typeof m.ExecInput>;
-export type ExecOutput = MessageOf<typeof m.ExecOutput>;
-export type LogRecord = MessageOf<typeof m.LogRecord>;
-export type RunInput = MessageOf<typeof m.RunInput>;
-export type RunOutput = MessageOf<typeof m.RunOutput>;
+const encodeMessage = (fields: ByteFields, message: object): Uint8Array[] => {
+  const [field, value] = Object.entries(message)[0] ?? [];
+  return field !== undefined && value instanceof Uint8Array ? encodeBytes(fields, field, value) : [toJson(message)];
+};

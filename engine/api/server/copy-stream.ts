@@ -12,6 +12,7 @@ import {
   CopyResponseSchema,
 } from '../gen/hypr_pb.ts';
 import { toConnectError } from './errors.ts';
+import { placeOf } from './requests.ts';
 
 /** Unpacks what comes in a folder of a replica. */
 export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<CopyInput>, signal: AbortSignal): Promise<CopyResponse> => {
@@ -21,8 +22,8 @@ export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<C
     if (first.done || first.value.input.case !== 'start') {
       throw new HyprError('HYPR_USAGE', 'the first message of a copy must say where to');
     }
-    const { path } = first.value.input.value;
-    await guestOf(supervisor, first.value.input.value).writeTar(path, dataOf(messages), signal);
+    const start = first.value.input.value;
+    await guestOf(supervisor, start).writeTar(start.path, dataOf(messages), signal);
     return create(CopyResponseSchema, {});
   } catch (error) {
     throw toConnectError(error);
@@ -41,8 +42,13 @@ export async function* copyFrom(supervisor: StackSupervisor, request: CopyReques
   }
 }
 
-const guestOf = (supervisor: StackSupervisor, { service, index }: CopyRequest): GuestClient =>
-  pickRunning(supervisor, { service, index }).run.guest;
+const guestOf = (supervisor: StackSupervisor, request: CopyRequest): GuestClient => {
+  const place = placeOf(request);
+  if (request.path === '') {
+    throw new HyprError('HYPR_USAGE', 'a copy needs a path');
+  }
+  return pickRunning(supervisor, place).run.guest;
+};
 
 async function* dataOf(messages: AsyncIterator<CopyInput>): AsyncGenerator<Uint8Array> {
   for (let next = await messages.next(); !next.done; next = await messages.next()) {

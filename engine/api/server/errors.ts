@@ -1,11 +1,14 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { toHyprError } from '../../../base/errors.ts';
-import { ERROR_HEADER } from '../call-error.ts';
+import { ErrorSchema } from '../gen/hypr_pb.ts';
 
-/** A HyprError as the RPC's error; its JSON travels whole in a header, so that the CLI can print hint and place. */
+/** A HyprError as the RPC's error; all of it is in its detail, so that the CLI can print hint and place. */
 export const toConnectError = (error: unknown): ConnectError => {
+  if (error instanceof ConnectError) {
+    return error;
+  }
   const known = toHyprError(error);
   const code = known.code === 'HYPR_CANCELLED' ? Code.Canceled : known.isUserError ? Code.FailedPrecondition : Code.Internal;
-  const json = Buffer.from(JSON.stringify(known.toJSON())).toString('base64url');
-  return new ConnectError(known.message, code, { [ERROR_HEADER]: json });
+  const { path = [], ...value } = known.toJSON();
+  return new ConnectError(known.message, code, undefined, [{ desc: ErrorSchema, value: { ...value, path: [...path] } }]);
 };

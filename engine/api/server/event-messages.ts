@@ -1,14 +1,14 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromJsonString, type MessageShape } from '@bufbuild/protobuf';
 import type { EngineEvent, LogRecord } from '../../model/events.ts';
 import { type Event, EventSchema, type LogRecord as LogMessage, LogRecordSchema } from '../gen/hypr_pb.ts';
-import { toStruct } from './convert.ts';
+import { eventJson } from '../messages/events.ts';
 
-/** What the supervisor streams, as messages; convert.ts has the way back. */
+/** What the supervisor streams, as messages. Lines are made directly, for there are many. */
 
 export const eventMessage = (event: EngineEvent): Event =>
-  create(EventSchema, {
-    event: event.type === 'log' ? { case: 'log', value: logMessage(event.record) } : { case: 'document', value: toStruct(event) },
-  });
+  event.type === 'log'
+    ? create(EventSchema, { time: event.time, event: { case: 'log', value: logMessage(event.record) } })
+    : messageFrom(EventSchema, eventJson(event));
 
 export const logMessage = (record: LogRecord): LogMessage =>
   create(LogRecordSchema, {
@@ -18,3 +18,7 @@ export const logMessage = (record: LogRecord): LogMessage =>
     service: record.service,
     line: record.line,
   });
+
+/** A message from its JSON, in which undefined members count as absent, and what the schema does not have is left out. */
+export const messageFrom = <D extends DescMessage>(schema: D, json: object): MessageShape<D> =>
+  fromJsonString(schema, JSON.stringify(json), { ignoreUnknownFields: true });

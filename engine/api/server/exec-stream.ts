@@ -1,12 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
-import type { ExecOptions } from '../../model/types.ts';
 import { execInService } from '../../stack/exec.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { type ExecInput, type ExecOutput, ExecOutputSchema } from '../gen/hypr_pb.ts';
-import { fromStruct } from './convert.ts';
 import { toConnectError } from './errors.ts';
+import { feedProcess } from './feed-process.ts';
 import { execOptions } from './requests.ts';
 
 const SIGKILL = 9;
@@ -24,7 +23,7 @@ export async function* execStream(
     if (first.done || first.value.input.case !== 'start') {
       throw new HyprError('HYPR_USAGE', 'the first message of an exec must say what to run');
     }
-    const options = execOptions(fromStruct<Partial<ExecOptions>>(first.value.input.value));
+    const options = execOptions(first.value.input.value);
     const process = await execInService(supervisor, options, signal);
     yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });
     if (options.detach) {
@@ -70,32 +69,5 @@ const drain = async (process: GuestProcess): Promise<void> => {
     }
   } catch {
     // Its machine is gone, and with it whoever could care.
-  }
-};
-
-/** What a client sends, to a program. Never rejects. */
-export const feedProcess = async (process: GuestProcess, messages: AsyncIterator<ExecInput>): Promise<void> => {
-  try {
-    for (let next = await messages.next(); !next.done; next = await messages.next()) {
-      // Input that nobody reads any more must not keep signals from arriving.
-      await carry(process, next.value).catch(() => {});
-    }
-  } catch {
-    // The client is gone; the output side says so.
-  }
-};
-
-const carry = async (process: GuestProcess, { input }: ExecInput): Promise<void> => {
-  switch (input.case) {
-    case 'stdin':
-      return process.write(input.value);
-    case 'closeStdin':
-      return process.closeStdin();
-    case 'resize':
-      return process.resize(input.value);
-    case 'signal':
-      return process.signal(input.value);
-    default:
-      return;
   }
 };

@@ -1,93 +1,75 @@
 import { create } from '@bufbuild/protobuf';
-import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
-import type { Project } from '../../../compose/model/model.ts';
+import type { HandlerContext } from '@connectrpc/connect';
 import { followLogs } from '../../logs/follow-logs.ts';
 import { isChosen, type LogSource, readMerged } from '../../logs/read-logs.ts';
-import type { EngineEvent } from '../../model/events.ts';
-import type { DownOptions, LogsOptions, UpOptions, VerbOptions } from '../../model/types.ts';
+import type { EngineEvent, LogRecord } from '../../model/events.ts';
+import type { LogsOptions } from '../../model/types.ts';
+import { API_VERSION } from '../../model/version.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { sampleUsage } from '../../stack/usage.ts';
-import {
-  type Event,
-  InfoResponseSchema,
-  type LogsRequest,
-  PsResponseSchema,
-  StatsResponseSchema,
-  Supervisor,
-  WaitResponseSchema,
-} from '../gen/hypr_pb.ts';
-import { attachStream, runStream } from './attach-stream.ts';
-import { fromStruct, toStruct } from './convert.ts';
+import { type Event, InfoResponseSchema, PsResponseSchema, StatsResponseSchema, WaitResponseSchema } from '../gen/hypr_pb.ts';
+import { replicaJson } from '../messages/replicas.ts';
+import { attachStream } from './attach-stream.ts';
+import type { ApiMethods } from './byte-streams.ts';
 import { copyFrom, copyTo } from './copy-stream.ts';
 import { toConnectError } from './errors.ts';
-import { eventMessage, logMessage } from './event-messages.ts';
+import { eventMessage, logMessage, messageFrom } from './event-messages.ts';
 import { execStream } from './exec-stream.ts';
 import { operationEvents } from './operation.ts';
-import { DOWN_DEFAULTS, needProject, needVerb, UP_DEFAULTS, VERB_DEFAULTS } from './requests.ts';
+import { needProject, projectOf } from './projects.ts';
+import { downOptions, logsOptions, needVerb, upOptions, verbOptions } from './requests.ts';
+import { runStream } from './run-stream.ts';
 
 const USAGE_EVERY_MS = 2_000;
 
 /** The API's methods over one supervisor. `recovered` is what `recover` found. */
-export const apiRoutes =
-  (supervisor: StackSupervisor, facts: { version: string; stack: string; recovered: readonly string[] }) =>
-  (router: ConnectRouter): void => {
-    router.service(Supervisor, {
-      info: () => create(InfoResponseSchema, { ...facts, recovered: [...facts.recovered], pid: process.pid }),
-      up: (request, context) =>
-        operation({ supervisor, context, name: 'up' }, (signal) =>
-          supervisor.up(needProject(request.project), { ...UP_DEFAULTS, ...fromStruct<Partial<UpOptions>>(request.options) }, signal),
-        ),
-      down: (request, context) =>
-        operation({ supervisor, context, name: 'down' }, (signal) =>
-          supervisor.down(
-            request.project && fromStruct<Project>(request.project),
-            { ...DOWN_DEFAULTS, ...fromStruct<Partial<DownOptions>>(request.options) },
-            signal,
-          ),
-        ),
-      verb: (request, context) =>
-        operation({ supervisor, context, name: request.verb }, (signal) =>
-          supervisor.verb(
-            needVerb(request.verb),
-            request.project && fromStruct<Project>(request.project),
-            { ...VERB_DEFAULTS, ...fromStruct<Partial<VerbOptions>>(request.options) },
-            signal,
-          ),
-        ),
-      ps: () => create(PsResponseSchema, { replicas: [...supervisor.replicas.values()].map((replica) => toStruct(replica.status())) }),
-      events: (request, context) => streamEvents(supervisor, request, context.signal),
-      logs: async function* (request, context) {
-        const options = logsOptions(request);
-        const sources = () => logSources(supervisor);
-        await supervisor.settleLogs();
-        const records = request.follow
-          ? followLogs(
-              {
-                logs: supervisor.logs,
-                bus: supervisor.bus,
-                sources,
-                settle: () => supervisor.settleLogs(),
-                goesOn: () =>
-                  supervisor.goesOn((row) => isChosen({ replica: row.name, service: row.service, number: row.number }, options)),
-                options,
-              },
-              context.signal,
-            )
-          : readMerged(supervisor.logs, sources(), options);
-        for await (const record of records) {
-          yield logMessage(record);
-        }
-      },
-      exec: (input, context) => execStream(supervisor, input, context.signal),
-      run: (input, context) => runStream(supervisor, input, context.signal),
-      attach: (input, context) => attachStream(supervisor, input, context.signal),
-      copyTo: (input, context) => copyTo(supervisor, input, context.signal),
-      copyFrom: (request, context) => copyFrom(supervisor, request, context.signal),
-      stats: async () => create(StatsResponseSchema, { usages: (await sampleUsage(supervisor)).map(toStruct) }),
-      wait: async (request, context) =>
-        create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),
-    });
-  };
+export const apiMethods = (
+  supervisor: StackSupervisor,
+  facts: { version: string; stack: string; recovered: readonly string[] },
+): ApiMethods => ({
+  info: () => create(InfoResponseSchema, { ...facts, recovered: [...facts.recovered], pid: process.pid, api: API_VERSION }),
+  up: (request, context) =>
+    operation({ supervisor, context, name: 'up' }, (signal) =>
+      supervisor.up(needProject(request.project), upOptions(request.options), signal),
+    ),
+  down: (request, context) =>
+    operation({ supervisor, context, name: 'down' }, (signal) =>
+      supervisor.down(request.project && projectOf(request.project), downOptions(request.options), signal),
+    ),
+  verb: async function* (request, context) {
+    const verb = await guarded(async () => needVerb(request.verb));
+    yield* operation({ supervisor, context, name: verb }, (signal) =>
+      supervisor.verb(verb, request.project && projectOf(request.project), verbOptions(request.options), signal),
+    );
+  },
+  ps: () => messageFrom(PsResponseSchema, { replicas: [...supervisor.replicas.values()].map((replica) => replicaJson(replica.status())) }),
+  events: (request, context) => streamEvents(supervisor, request, context.signal),
+  logs: async function* (request, context) {
+    const options = await guarded(async () => logsOptions(request));
+    await supervisor.settleLogs();
+    for await (const record of logRecords(supervisor, options, context.signal)) {
+      yield logMessage(record);
+    }
+  },
+  exec: (input, context) => execStream(supervisor, input, context.signal),
+  run: (input, context) => runStream(supervisor, input, context.signal),
+  attach: (input, context) => attachStream(supervisor, input, context.signal),
+  copyTo: (input, context) => copyTo(supervisor, input, context.signal),
+  copyFrom: (request, context) => copyFrom(supervisor, request, context.signal),
+  stats: async () => create(StatsResponseSchema, { usages: [...(await sampleUsage(supervisor))] }),
+  wait: async (request, context) =>
+    create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),
+});
+
+const logRecords = (supervisor: StackSupervisor, options: LogsOptions, signal: AbortSignal): AsyncIterable<LogRecord> => {
+  const { logs, bus } = supervisor;
+  const sources = () => logSources(supervisor);
+  if (!options.follow) {
+    return readMerged(logs, sources(), options);
+  }
+  const goesOn = () => supervisor.goesOn((row) => isChosen({ replica: row.name, service: row.service, number: row.number }, options));
+  return followLogs({ logs, bus, sources, settle: () => supervisor.settleLogs(), goesOn, options }, signal);
+};
 
 const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
   try {
@@ -139,12 +121,3 @@ async function* streamEvents(
 
 const logSources = (supervisor: StackSupervisor): LogSource[] =>
   [...supervisor.replicas.values()].map(({ row }) => ({ replica: row.name, service: row.service, number: row.number }));
-
-const logsOptions = (request: LogsRequest): LogsOptions => ({
-  services: request.services,
-  follow: request.follow,
-  tail: request.tail,
-  since: request.since,
-  until: request.until,
-  index: request.index,
-});

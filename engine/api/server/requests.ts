@@ -1,136 +1,136 @@
-import type { JsonObject } from '@bufbuild/protobuf';
+import { create, toJson } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
-import type { Project } from '../../../compose/model/model.ts';
-import type { DownOptions, ExecOptions, RunOptions, ServiceVerb, UpOptions, VerbOptions } from '../../model/types.ts';
-import { fromStruct } from './convert.ts';
+import type { MountConfig, PortConfig } from '../../../compose/model/model.ts';
+import type { DownOptions, ExecOptions, LogsOptions, RunOptions, ServiceVerb, UpOptions, VerbOptions } from '../../model/types.ts';
+import * as pb from '../gen/hypr_pb.ts';
 
-/** What a client that speaks plain JSON leaves out: the defaults of the command line. */
-export const UP_DEFAULTS: UpOptions = {
-  services: [],
-  build: false,
-  noBuild: false,
-  pull: 'policy',
-  forceRecreate: false,
-  noRecreate: false,
-  alwaysRecreateDeps: false,
-  renewAnonVolumes: false,
-  noDeps: false,
-  noStart: false,
-  removeOrphans: false,
-  scale: {},
-  timeout: undefined,
-  wait: false,
-  waitTimeout: undefined,
+/**
+ * What a client asks for. That a message follows its schema is known by now; here it is seen to that what is needed
+ * is there and makes sense. Throws HYPR_USAGE. engine/api/messages/requests.ts has the way there.
+ */
+
+export const upOptions = (message: pb.UpOptions | undefined): UpOptions => {
+  const given = plain(message ?? create(pb.UpOptionsSchema));
+  for (const [service, count] of Object.entries(given.scale)) {
+    atLeast(0, count, `scale of ${service}`);
+  }
+  return { ...given, pull: nameOf(pb.Pull, given.pull, 'policy'), ...times(given) };
 };
 
-export const DOWN_DEFAULTS: DownOptions = {
-  services: [],
-  volumes: false,
-  removeImages: 'none',
-  removeOrphans: false,
-  timeout: undefined,
+export const downOptions = (message: pb.DownOptions | undefined): DownOptions => {
+  const given = plain(message ?? create(pb.DownOptionsSchema));
+  const removeImages = nameOf<DownOptions['removeImages']>(pb.DownOptions_RemoveImages, given.removeImages, 'none');
+  return { ...given, removeImages, timeout: times(given).timeout };
 };
 
-export const VERB_DEFAULTS: VerbOptions = {
-  services: [],
-  timeout: undefined,
-  signal: undefined,
-  noDeps: false,
-  stop: false,
-  volumes: false,
-  wait: false,
-  waitTimeout: undefined,
+export const verbOptions = (message: pb.VerbOptions | undefined): VerbOptions => {
+  const given = plain(message ?? create(pb.VerbOptionsSchema));
+  return { ...given, signal: given.signal, ...times(given) };
 };
 
-const EXEC_DEFAULTS: Omit<ExecOptions, 'service' | 'args'> = {
-  index: undefined,
-  env: [],
-  user: undefined,
-  workdir: undefined,
-  tty: false,
-  stdin: false,
-  detach: false,
-  privileged: false,
-  size: undefined,
+export const needVerb = (verb: pb.VerbRequest_Verb): ServiceVerb => {
+  const all = Object.values(pb.VerbRequest_Verb).filter((each) => typeof each === 'string' && each !== 'UNSPECIFIED');
+  const name = pb.VerbRequest_Verb[verb];
+  if (name === undefined || !all.includes(name)) {
+    throw new HyprError('HYPR_USAGE', `the request needs a verb, what to do to services: VERB_${all.join(', VERB_')}`);
+  }
+  return name.toLowerCase() as ServiceVerb;
 };
 
-export const execOptions = (given: Partial<ExecOptions>): ExecOptions => {
-  const { service, args } = given;
-  if (service === undefined || args === undefined || args.length === 0) {
+export const execOptions = (start: pb.ExecStart): ExecOptions => {
+  const { user, workdir, ...given } = plain(start);
+  if (given.service === '' || given.args.length === 0) {
     throw new HyprError('HYPR_USAGE', 'an exec needs a service and args, the program with its arguments');
   }
-  return { ...EXEC_DEFAULTS, ...given, service, args };
+  return { ...given, user, workdir, index: start.index, size: sizeOf(start.size) };
 };
 
-const RUN_DEFAULTS: Omit<RunOptions, 'service'> = {
-  name: undefined,
-  args: [],
-  entrypoint: undefined,
-  env: {},
-  labels: {},
-  volumes: [],
-  ports: [],
-  servicePorts: false,
-  useAliases: false,
-  user: undefined,
-  workdir: undefined,
-  capAdd: [],
-  capDrop: [],
-  tty: false,
-  stdin: false,
-  size: undefined,
-  detach: false,
-  remove: 'no',
-  ordinary: false,
-  noDeps: false,
-  build: false,
-  pull: 'policy',
-  removeOrphans: false,
+/** Which replica. */
+export const placeOf = (start: {
+  readonly service: string;
+  readonly index?: number | undefined;
+}): Pick<ExecOptions, 'service' | 'index'> => {
+  if (start.service === '') {
+    throw new HyprError('HYPR_USAGE', 'the request needs a service');
+  }
+  return { service: start.service, index: start.index };
 };
 
-export const runOptions = (given: Partial<RunOptions>): RunOptions => {
-  const { service } = given;
-  if (service === undefined) {
+export const runOptions = (message: pb.RunOptions | undefined): RunOptions => {
+  const given = plain(message ?? create(pb.RunOptionsSchema));
+  if (given.service === '') {
     throw new HyprError('HYPR_USAGE', 'a run needs a service');
   }
-  return { ...RUN_DEFAULTS, ...given, service };
+  return {
+    ...given,
+    name: given.name,
+    user: given.user,
+    workdir: given.workdir,
+    entrypoint: given.entrypoint?.args,
+    volumes: given.volumes.map(mountOf),
+    ports: given.ports.map(portOf),
+    size: sizeOf(given.size),
+    remove: nameOf<RunOptions['remove']>(pb.RunOptions_Remove, given.remove, 'no'),
+    pull: nameOf(pb.Pull, given.pull, 'policy'),
+  };
 };
 
-export const needProject = (project: JsonObject | undefined): Project => {
-  if (project === undefined || typeof project.services !== 'object') {
-    throw new HyprError('HYPR_USAGE', 'the request needs a project: what `hypr compose config --format json` prints, with its environment');
+export const logsOptions = (request: pb.LogsRequest): LogsOptions => {
+  const { services, follow, tail, since, until } = request;
+  return { services, follow, since, until, tail: tail === undefined ? undefined : atLeast(0, tail, 'tail'), index: request.index };
+};
+
+/** Of a terminal; one without columns or rows has none. */
+export const sizeOf = (size: pb.Size | undefined): { columns: number; rows: number } | undefined =>
+  size && {
+    columns: Math.min(atLeast(1, size.columns, 'columns of a terminal'), MAX_SIZE),
+    rows: Math.min(atLeast(1, size.rows, 'rows of a terminal'), MAX_SIZE),
+  };
+
+const MAX_SIZE = 65_535;
+
+/** Without protobuf-es's marks. */
+const plain = <T extends { $typeName: string; $unknown?: unknown }>(message: T): Omit<T, '$typeName' | '$unknown'> => {
+  const { $typeName, $unknown, ...values } = message;
+  return values;
+};
+
+/** ALWAYS as `always`. */
+const nameOf = <V extends string>(names: Readonly<Record<number, string>>, value: number, unspecified: V): V =>
+  value === 0 ? unspecified : ((names[value]?.toLowerCase() ?? unspecified) as V);
+
+/** Seconds. JSON and gRPC can say infinity, and a timer cannot. */
+const times = (given: {
+  timeout?: number | undefined;
+  waitTimeout?: number | undefined;
+}): { timeout: number | undefined; waitTimeout: number | undefined } => {
+  const { timeout, waitTimeout } = given;
+  for (const seconds of [timeout, waitTimeout]) {
+    if (seconds !== undefined && !Number.isFinite(seconds)) {
+      throw new HyprError('HYPR_USAGE', `a time of ${seconds} seconds cannot be waited for`);
+    }
   }
-  return { ...EMPTY_PROJECT, ...fromStruct<Partial<Project> & Pick<Project, 'name' | 'services'>>(project) };
+  return { timeout, waitTimeout };
 };
 
-const EMPTY_PROJECT: Omit<Project, 'name' | 'services'> = {
-  workingDir: '/',
-  files: [],
-  disabledServices: {},
-  networks: {},
-  volumes: {},
-  secrets: {},
-  configs: {},
-  models: {},
-  extensions: {},
-  environment: {},
-};
-
-const VERBS: readonly string[] = [
-  'start',
-  'stop',
-  'restart',
-  'kill',
-  'pause',
-  'unpause',
-  'suspend',
-  'resume',
-  'rm',
-] satisfies ServiceVerb[];
-
-export const needVerb = (verb: string): ServiceVerb => {
-  if (!VERBS.includes(verb)) {
-    throw new HyprError('HYPR_USAGE', `"${verb}" is not something to do to services: it is one of ${VERBS.join(', ')}`);
+const atLeast = (least: number, value: number, what: string): number => {
+  if (value < least) {
+    throw new HyprError('HYPR_USAGE', `${what} is ${value}; the least is ${least}`);
   }
-  return verb as ServiceVerb;
+  return value;
+};
+
+const mountOf = (mount: pb.Mount): MountConfig => {
+  const config = toJson(pb.MountSchema, mount) as MountConfig;
+  if (!MOUNT_TYPES.includes(mount.type) || mount.target === '') {
+    throw new HyprError('HYPR_USAGE', `a mount needs a target and a type (${MOUNT_TYPES.join(', ')})`);
+  }
+  return config;
+};
+
+const MOUNT_TYPES: readonly string[] = ['bind', 'volume', 'tmpfs', 'image', 'npipe', 'cluster'] satisfies MountConfig['type'][];
+
+const portOf = (port: pb.PublishedPort): PortConfig => {
+  atLeast(1, port.target, 'target of a port');
+  return toJson(pb.PublishedPortSchema, port) as PortConfig;
 };

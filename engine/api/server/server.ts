@@ -1,9 +1,10 @@
 import http, { type ServerResponse } from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
-import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { messageOf } from '../../../base/errors.ts';
+import { Supervisor } from '../gen/hypr_pb.ts';
+import { type ApiMethods, serveBytes } from './byte-streams.ts';
 
 /** The first bytes of every HTTP/2 connection (RFC 9113, section 3.4). */
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0');
@@ -20,16 +21,18 @@ export interface ApiServer {
 /**
  * Serves the API on a unix socket, HTTP/1.1 and HTTP/2 on the same path: gRPC needs the one, curl
  * our own commands (client.ts) speak the other, so the first bytes of a connection decide which server gets it.
+ * What is asked for in the codec of byte-codec.ts goes past Connect's library.
  */
-export const serveApi = async (
-  socket: string,
-  routes: (router: ConnectRouter) => void,
-  onConnections: () => void,
-  pages: Pages = {},
-): Promise<ApiServer> => {
-  const handler = connectNodeAdapter({ routes, fallback: (request, response) => void servePage(pages, request, response) });
+export const serveApi = async (socket: string, methods: ApiMethods, onConnections: () => void, pages: Pages = {}): Promise<ApiServer> => {
+  const handler = connectNodeAdapter({
+    routes: (router) => void router.service(Supervisor, methods),
+    fallback: (request, response) => void servePage(pages, request, response),
+  });
   // A command's connection may be silent for hours: between two calls, and in a call that waits for what is typed.
   const h1 = http.createServer({ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 }, (request, response) => {
+    if (serveBytes(methods, request, response)) {
+      return;
+    }
     // Connect refuses calls that stream both ways over HTTP/1.1, because proxies hold back what comes before the end. None is here.
     request.httpVersion = '2.0';
     handler(request, response);

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
-import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -9,12 +9,15 @@ import { HyprError } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { fromCallError } from '../../../engine/api/call-error.ts';
 import { type ApiClient, connectApi, type ExecInput } from '../../../engine/api/client/client.ts';
-import { type ExecInputSchema, Supervisor } from '../../../engine/api/gen/hypr_pb.ts';
-import { eventFrom, toStruct } from '../../../engine/api/server/convert.ts';
-import { apiRoutes } from '../../../engine/api/server/handlers.ts';
-import { Inputs } from '../../../engine/api/server/inputs.ts';
+import { Inputs } from '../../../engine/api/client/inputs.ts';
+import { type ExecInputSchema, ReplicaState, Supervisor } from '../../../engine/api/gen/hypr_pb.ts';
+import { eventFrom } from '../../../engine/api/messages/events.ts';
+import { replicaFrom } from '../../../engine/api/messages/replicas.ts';
+import { upJson } from '../../../engine/api/messages/requests.ts';
+import { apiMethods } from '../../../engine/api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../../../engine/api/server/server.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
+import { API_VERSION } from '../../../engine/model/version.ts';
 import { collectMetrics, METRICS_TYPE } from '../../../engine/stack/metrics.ts';
 import type { FakeProcess } from '../support/fake-guest.ts';
 import { UP } from '../support/project.ts';
@@ -34,10 +37,10 @@ const serve = async (): Promise<Served> => {
   const stack = openTestStack();
   const socket = join(stack.dir, 'api.sock');
   const left = new Cue();
-  const routes = apiRoutes(stack.supervisor, { version: '1', stack: 'shop', recovered: ['db was taken over'] });
+  const methods = apiMethods(stack.supervisor, { version: '1', stack: 'shop', recovered: ['db was taken over'] });
   const server = await serveApi(
     socket,
-    routes,
+    methods,
     () => {
       if (server.connections === 0) {
         left.resolve();
@@ -56,18 +59,21 @@ const serve = async (): Promise<Served> => {
 const collect = async (messages: AsyncIterable<Parameters<typeof eventFrom>[0]>): Promise<EngineEvent[]> => {
   const events: EngineEvent[] = [];
   for await (const message of messages) {
-    events.push(eventFrom(message));
+    const event = eventFrom(message);
+    if (event !== undefined) {
+      events.push(event);
+    }
   }
   return events;
 };
 
-const upRequest = (project: Project) => ({ project: toStruct(project), options: toStruct(UP) });
+const upRequest = (project: Project) => upJson(project, UP);
 const textOf = (event: EngineEvent) =>
   event.type === 'progress' ? `${event.progress.id} ${event.progress.text}` : event.type === 'warning' ? event.message : event.type;
 
 class ExecInputs extends Inputs<ExecInput> {
-  say(input: ExecInput['input']): void {
-    void this.send({ input });
+  say(input: ExecInput): void {
+    void this.send(input);
   }
 }
 
@@ -84,9 +90,9 @@ describe('operations', () => {
       'Container shop-db-1 Started',
       'finished',
     ]);
-    const { replicas } = await api.rpc.ps({});
-    expect(replicas).toMatchObject([{ name: 'shop-db-1', state: 'running' }]);
-    await collect(api.rpc.verb({ verb: 'stop' }));
+    const { replicas = [] } = await api.rpc.ps({});
+    expect(replicas.map(replicaFrom)).toMatchObject([{ name: 'shop-db-1', state: 'running' }]);
+    await collect(api.rpc.verb({ verb: 'VERB_STOP' }));
     expect(stack.states()).toEqual({ 'shop-db-1': 'exited' });
     await collect(api.rpc.down({}));
     expect(stack.states()).toEqual({});
@@ -112,7 +118,7 @@ describe('operations', () => {
       code: 'STACK_NOT_RUNNING',
       message: 'no containers for project "shop"',
     });
-    await expect(collect(api.rpc.verb({ verb: 'dance' })).catch((error) => Promise.reject(fromCallError(error)))).rejects.toMatchObject({
+    await expect(collect(api.rpc.verb({})).catch((error) => Promise.reject(fromCallError(error)))).rejects.toMatchObject({
       code: 'HYPR_USAGE',
     });
     await expect(collect(api.rpc.up({})).catch((error) => Promise.reject(fromCallError(error)))).rejects.toMatchObject({
@@ -177,29 +183,26 @@ describe('exec', () => {
     await stack.up(shopOf(stack, { web: { environment: { A: '1', B: '2' } } }));
     return { ...served, spawned, started: started.promise };
   };
-  const start = (more: object = {}): { case: 'start'; value: JsonObject } => ({
-    case: 'start',
-    value: toStruct({ service: 'web', args: ['cat'], stdin: true, ...more }),
-  });
+  const start = (more: object = {}): ExecInput => ({ start: { service: 'web', args: ['cat'], stdin: true, ...more } });
 
   test('bytes both ways, and the exit code', async () => {
     const { api, spawned, started, stack } = await setUp();
     const inputs = new ExecInputs();
     inputs.say(start({ env: ['B=3'] }));
     const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
-    expect((await outputs.next()).value?.output).toEqual({ case: 'started', value: 200 });
+    expect((await outputs.next()).value).toEqual({ started: 200 });
     const process = await started;
     process.print('hello\n');
-    expect((await outputs.next()).value?.output).toEqual({ case: 'stdout', value: new Uint8Array(Buffer.from('hello\n')) });
+    expect((await outputs.next()).value).toEqual({ stdout: Buffer.from('hello\n') });
     process.print('oops', 'stderr');
-    expect((await outputs.next()).value?.output.case).toBe('stderr');
-    inputs.say({ case: 'stdin', value: Buffer.from('typed') });
-    inputs.say({ case: 'resize', value: { columns: 100, rows: 40 } });
-    inputs.say({ case: 'closeStdin', value: true });
+    expect((await outputs.next()).value).toHaveProperty('stderr');
+    inputs.say({ stdin: Buffer.from('typed') });
+    inputs.say({ resize: { columns: 100, rows: 40 } });
+    inputs.say({ closeStdin: true });
     await process.inputClosed.promise;
     expect([process.input, process.sizes[0]?.columns]).toEqual([['typed'], 100]);
     process.end({ code: 7, oomKilled: false });
-    expect((await outputs.next()).value?.output).toEqual({ case: 'exitCode', value: 7 });
+    expect((await outputs.next()).value).toEqual({ exitCode: 7 });
     expect((await outputs.next()).done).toBe(true);
     inputs.end();
     expect(spawned[0]?.env.filter((entry) => /^[AB]=/.test(entry))).toEqual(['A=1', 'B=3']);
@@ -214,9 +217,9 @@ describe('exec', () => {
     await outputs.next();
     const process = await started;
     process.refuseInput();
-    inputs.say({ case: 'stdin', value: Buffer.from('lost') });
-    inputs.say({ case: 'signal', value: 2 });
-    expect((await outputs.next()).value?.output).toEqual({ case: 'exitCode', value: 130 });
+    inputs.say({ stdin: Buffer.from('lost') });
+    inputs.say({ signal: 2 });
+    expect((await outputs.next()).value).toEqual({ exitCode: 130 });
     inputs.end();
   });
 
@@ -238,7 +241,7 @@ describe('exec', () => {
     const inputs = new ExecInputs();
     inputs.say(start({ detach: true }));
     const outputs = api.rpc.exec(inputs)[Symbol.asyncIterator]();
-    expect((await outputs.next()).value?.output.case).toBe('started');
+    expect((await outputs.next()).value).toHaveProperty('started');
     expect((await outputs.next()).done).toBe(true);
     inputs.end();
     await started;
@@ -278,13 +281,13 @@ describe('streams', () => {
       try {
         for await (const message of api.rpc.events({ logs, usage: false }, { signal: controller.signal })) {
           const event = eventFrom(message);
-          if (event.type === 'replica' || event.type === 'log') {
+          if (event?.type === 'replica' || event?.type === 'log') {
             seen.push(event.type === 'replica' ? event.action : event.record.line);
           }
           if (seen.length === 1) {
             subscribed.resolve();
           }
-          if (event.type === 'replica' && event.action === 'pause') {
+          if (event?.type === 'replica' && event.action === 'pause') {
             break;
           }
         }
@@ -338,7 +341,7 @@ describe('streams', () => {
     await stack.up(shopOf(stack, { web: {}, db: {} }));
     const lines = async (...services: string[]) => {
       const seen: string[] = [];
-      for await (const { line } of api.rpc.logs({ services, follow: true })) {
+      for await (const { line = '' } of api.rpc.logs({ services, follow: true })) {
         seen.push(line);
       }
       return seen;
@@ -357,7 +360,7 @@ describe('streams', () => {
   test('wait gives the exit code of the first to end; stats what is used', async () => {
     const { stack, api } = await serve();
     await stack.up(shopOf(stack, { web: {} }));
-    expect((await api.rpc.stats({})).usages).toMatchObject([{ replica: 'shop-web-1', cpu: 0, memory: 1, pids: 7 }]);
+    expect((await api.rpc.stats({})).usages).toMatchObject([{ replica: 'shop-web-1', memory: 1, pids: 7 }]);
     const waiting = api.rpc.wait({ services: ['web'] });
     await waitTurn();
     stack.platform.guest('shop-web-1').end(3);
@@ -366,7 +369,13 @@ describe('streams', () => {
 
   test('info says what was found', async () => {
     const { api } = await serve();
-    expect(await api.rpc.info({})).toMatchObject({ version: '1', stack: 'shop', recovered: ['db was taken over'], pid: process.pid });
+    expect(await api.rpc.info({})).toMatchObject({
+      version: '1',
+      stack: 'shop',
+      recovered: ['db was taken over'],
+      pid: process.pid,
+      api: API_VERSION,
+    });
   });
 });
 
@@ -383,7 +392,7 @@ describe('clients that are not ours, over HTTP/2 on the same socket', () => {
     const sessionManager = new Http2SessionManager(baseUrl, {}, { createConnection: () => net.connect(socket) });
     onTestFinished(() => sessionManager.abort());
     const client = createClient(Supervisor, createTransport({ baseUrl, httpVersion: '2', sessionManager }));
-    expect((await client.ps({})).replicas).toMatchObject([{ name: 'shop-web-1', state: 'running' }]);
+    expect((await client.ps({})).replicas).toMatchObject([{ name: 'shop-web-1', state: ReplicaState.RUNNING }]);
     const inputs = new Inputs<MessageInitShape<typeof ExecInputSchema>>();
     void inputs.send({ input: { case: 'start', value: { service: 'web', args: ['true'] } } });
     const outputs: unknown[] = [];
@@ -426,14 +435,18 @@ describe('plain JSON over HTTP/1.1 on the same socket', () => {
     await stack.up(shopOf(stack, { web: {} }));
     const answer = await post(socket, 'Ps', '{}');
     expect(answer.status).toBe(200);
-    expect(JSON.parse(answer.body)).toMatchObject({ replicas: [{ name: 'shop-web-1', state: 'running' }] });
+    expect(JSON.parse(answer.body)).toMatchObject({ replicas: [{ name: 'shop-web-1', state: 'REPLICA_STATE_RUNNING' }] });
   });
 
   test('an error has its code and text', async () => {
     const { socket } = await serve();
     const answer = await post(socket, 'Wait', '{}');
     expect(answer.status).toBe(400);
-    expect(JSON.parse(answer.body)).toMatchObject({ code: 'failed_precondition', message: 'no containers for project "shop"' });
+    expect(JSON.parse(answer.body)).toMatchObject({
+      code: 'failed_precondition',
+      message: 'no containers for project "shop"',
+      details: [{ type: 'hypr.v1.Error', debug: { code: 'STACK_NOT_RUNNING' } }],
+    });
     expect((await post(socket, 'Nothing', '{}')).status).toBe(404);
     expect((await post(socket, 'Ps', '{')).status).toBe(400);
   });

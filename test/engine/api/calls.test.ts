@@ -5,9 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { CallError, fromCallError } from '../../../engine/api/call-error.ts';
 import { connectApi } from '../../../engine/api/client/client.ts';
-import { encode } from '../../../engine/api/client/message-codec.ts';
-import { ExecOutput, LogRecord, PsResponse } from '../../../engine/api/messages.ts';
-import { Inputs } from '../../../engine/api/server/inputs.ts';
+import { Inputs } from '../../../engine/api/client/inputs.ts';
 import { Cue } from '../support/pushable.ts';
 
 /** A server that answers each request head with what `answer` says, and what it was sent. */
@@ -32,7 +30,7 @@ const serve = async (answer: (connection: net.Socket, request: string) => void, 
 
 const head = (type: string, ...lines: readonly string[]) =>
   `HTTP/1.1 200 OK\r\nContent-Type: application/${type}\r\n${lines.join('\r\n')}\r\n\r\n`;
-const whole = (body: Buffer) => Buffer.concat([Buffer.from(head('proto', `Content-Length: ${body.length}`)), body]);
+const whole = (body: Buffer) => Buffer.concat([Buffer.from(head('json', `Content-Length: ${body.length}`)), body]);
 const envelope = (flags: number, message: Buffer) => {
   const start = Buffer.alloc(5);
   start[0] = flags;
@@ -40,13 +38,14 @@ const envelope = (flags: number, message: Buffer) => {
   return Buffer.concat([start, message]);
 };
 const chunk = (bytes: Buffer) => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]);
-const streamHead = Buffer.from(head('connect+proto', 'Transfer-Encoding: chunked'));
+const streamHead = Buffer.from(head('connect+json', 'Transfer-Encoding: chunked'));
 const lastChunk = Buffer.from('0\r\n\r\n');
-const line = (text: string) => encode(LogRecord, { time: 1, stderr: false, replica: 'r', service: 's', line: text });
+const json = (message: object) => Buffer.from(JSON.stringify(message));
+const line = (text: string) => json({ time: 1, replica: 'r', service: 's', line: text });
 
-const linesOf = async (records: AsyncIterable<{ line: string }>): Promise<string[]> => {
+const linesOf = async (records: AsyncIterable<{ line?: string }>): Promise<string[]> => {
   const seen: string[] = [];
-  for await (const { line } of records) {
+  for await (const { line = '' } of records) {
     seen.push(line);
   }
   return seen;
@@ -70,7 +69,7 @@ describe('an answer', () => {
   });
 
   test('leaves its connection for the next call; two at once have two', async () => {
-    const { api, connections } = await serve((connection) => connection.write(whole(encode(PsResponse, { replicas: [{ name: 'a' }] }))));
+    const { api, connections } = await serve((connection) => connection.write(whole(json({ replicas: [{ name: 'a' }] }))));
     await api.rpc.ps({});
     expect(await api.rpc.ps({})).toEqual({ replicas: [{ name: 'a' }] });
     expect(connections.length).toBe(1);
@@ -80,7 +79,7 @@ describe('an answer', () => {
 
   test('of many megabytes waits for who reads it', async () => {
     const data = Buffer.alloc(1 << 20, 'x');
-    const message = chunk(envelope(0, encode(ExecOutput, { output: { case: 'stdout', value: data } })));
+    const message = chunk(envelope(0, Buffer.concat([Buffer.from([1]), data])));
     let written = 0;
     const { api } = await serve(async (connection) => {
       connection.removeAllListeners('data').resume();
@@ -95,8 +94,8 @@ describe('an answer', () => {
     const inputs = new Inputs<never>();
     let size = 0;
     let ahead = 0;
-    for await (const { output } of api.rpc.exec(inputs)) {
-      size += output.case === 'stdout' ? output.value.length : 0;
+    for await (const { stdout } of api.rpc.exec(inputs)) {
+      size += stdout?.length ?? 0;
       ahead = Math.max(ahead, written - size / data.length);
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -122,6 +121,12 @@ describe('a call that fails', () => {
     ],
     ['with a status', [Buffer.from('HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno')], 'SUPERVISOR_GONE', /\(HTTP 503\)/],
     ['in what is no HTTP', [Buffer.from('SSH-2.0\r\n')], 'SUPERVISOR_FAILED', /^an answer that is not HTTP$/],
+    [
+      'in what is no message',
+      [streamHead, chunk(envelope(0, Buffer.from('{"line":')))],
+      'SUPERVISOR_FAILED',
+      /^an answer that is no message$/,
+    ],
     ['in a chunk', [streamHead, Buffer.from('zz\r\n')], 'SUPERVISOR_FAILED', /^a chunk without a size$/],
   ])('%s says why', async (_, answer, code, message) => {
     const { api } = await serve((connection) => connection.write(Buffer.concat(answer)));

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { apiRoutes } from '../../../engine/api/server/handlers.ts';
+import { apiMethods } from '../../../engine/api/server/handlers.ts';
 import { serveApi } from '../../../engine/api/server/server.ts';
 import { StackClient } from '../../../engine/client/stack-client.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
@@ -25,7 +25,7 @@ const openClient = async (options: { served: boolean }): Promise<{ stack: TestSt
   const { apiSocket } = stackPaths('shop');
   await mkdir(dirname(apiSocket), { recursive: true });
   const server = options.served
-    ? await serveApi(apiSocket, apiRoutes(stack.supervisor, { version: '1', stack: 'shop', recovered: [] }), () => {})
+    ? await serveApi(apiSocket, apiMethods(stack.supervisor, { version: '1', stack: 'shop', recovered: [] }), () => {})
     : undefined;
   const notices: string[] = [];
   const client = new StackClient('shop', (message) => notices.push(message));

@@ -1,0 +1,12 @@
+import { ERRORS } from '../../../base/error-catalogue.ts';
+import type { ErrorCode, ErrorJson } from '../../../base/errors.ts';
+import type { ErrorJson as ErrorMessageJson } from '../gen/hypr_pb.ts';
+import { present } from './values.ts';
+
+/** A HyprError of the supervisor's. A code that only a newer version has is a failure of the supervisor to this one. */
+export const errorFrom = (json: ErrorMessageJson): ErrorJson => {
+  const { code = '', message = '', hint, where, path = [], details = [] } = json;
+  const known: ErrorCode = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'SUPERVISOR_FAILED';
+  const place = where && { file: where.file ?? '', ...present({ line: where.line, column: where.column }) };
+  return { code: known, message, details, ...present({ hint, where: place, path: path.length > 0 ? path : undefined }) };
+};

@@ -1,0 +1,86 @@
+import type { EngineEvent, LogRecord } from '../../model/events.ts';
+import type { EventJson, LogRecordJson, ProgressJson, ReplicaEventJson } from '../gen/hypr_pb.ts';
+import { buildEventFrom, buildEventJson } from './build-events.ts';
+import { errorFrom } from './errors.ts';
+import { replicaFrom, replicaJson, usageFrom } from './replicas.ts';
+import { double, fromEnum, needed, neededText, optionalDouble, present, type Sent, toEnum } from './values.ts';
+
+/** What happens, as messages and back. Reading throws SUPERVISOR_VERSION. */
+
+type NotLog = Exclude<EngineEvent, { type: 'log' }>;
+
+/** Lines, of which there are many, go their own way: see engine/api/server/event-messages.ts. */
+export const eventJson = (event: NotLog): Sent<EventJson> => {
+  const { time } = event;
+  switch (event.type) {
+    case 'progress':
+      return { time, progress: { ...event.progress, status: toEnum('STATUS', event.progress.status) } };
+    case 'replica':
+      return { time, replica: { action: toEnum('ACTION', event.action), replica: replicaJson(event.replica), gone: event.gone } };
+    case 'build':
+      return { time, build: buildEventJson(event.service, event.event) };
+    case 'usage':
+      return { time, usage: event.usage };
+    case 'warning':
+      return { time, warning: { message: event.message } };
+    case 'error':
+      return { time, error: event.error };
+    case 'finished':
+      return { time, finished: { operation: event.operation, error: event.error } };
+  }
+};
+
+/** Undefined: an event of a kind that only a newer supervisor has. */
+export const eventFrom = (json: EventJson): EngineEvent | undefined => {
+  const time = double(json.time);
+  const { progress, replica, log, build, usage, warning, error, finished } = json;
+  if (log) {
+    const record = logFrom(log);
+    return { type: 'log', time: record.time, record };
+  }
+  const buildEvent = build && buildEventFrom(build);
+  return (
+    (progress && { type: 'progress', time, progress: progressFrom(progress) }) ??
+    (replica && { type: 'replica', time, ...replicaEventFrom(replica) }) ??
+    (buildEvent && { type: 'build', time, ...buildEvent }) ??
+    (usage && { type: 'usage', time, usage: usageFrom(usage) }) ??
+    (warning && { type: 'warning', time, message: warning.message ?? '' }) ??
+    (error && { type: 'error', time, error: errorFrom(error) }) ??
+    (finished && {
+      type: 'finished',
+      time,
+      operation: finished.operation ?? '',
+      ...present({ error: finished.error && errorFrom(finished.error) }),
+    })
+  );
+};
+
+export const logFrom = (json: LogRecordJson): LogRecord => ({
+  time: double(json.time),
+  stream: json.stderr ? 'stderr' : 'stdout',
+  replica: neededText(json.replica, 'the replica of a line'),
+  service: json.service ?? '',
+  line: json.line ?? '',
+});
+
+const progressFrom = (json: ProgressJson): (EngineEvent & { type: 'progress' })['progress'] => ({
+  id: neededText(json.id, 'what a progress is about'),
+  status: fromEnum('STATUS', json.status, 'working'),
+  text: json.text ?? '',
+  ...present({
+    parentId: json.parentId,
+    details: json.details,
+    current: optionalDouble(json.current),
+    total: optionalDouble(json.total),
+  }),
+});
+
+const replicaEventFrom = ({
+  action,
+  replica,
+  gone,
+}: ReplicaEventJson): Pick<EngineEvent & { type: 'replica' }, 'action' | 'replica' | 'gone'> => ({
+  action: fromEnum('ACTION', action, 'update'),
+  replica: replicaFrom(needed(replica, 'the replica of an event')),
+  ...present({ gone }),
+});

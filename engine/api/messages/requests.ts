@@ -1,0 +1,37 @@
+import type { Project } from '../../../compose/model/model.ts';
+import type { DownOptions, ExecOptions, RunOptions, ServiceVerb, UpOptions, VerbOptions } from '../../model/types.ts';
+import type { DownRequestJson, ExecStartJson, ProjectJson, RunStartJson, UpRequestJson, VerbRequestJson } from '../gen/hypr_pb.ts';
+import { type Sent, toEnum } from './values.ts';
+
+/** What a command asks for, as messages; engine/api/server/requests.ts has the way back. Most members have their names in hypr.proto. */
+
+export const upJson = (project: Project, options: UpOptions): Sent<UpRequestJson> => ({
+  project: projectJson(project),
+  options: { ...options, pull: toEnum('PULL', options.pull) },
+});
+
+export const downJson = (project: Project | undefined, options: DownOptions): Sent<DownRequestJson> => ({
+  project: project && projectJson(project),
+  options: { ...options, removeImages: toEnum('REMOVE_IMAGES', options.removeImages) },
+});
+
+export const verbJson = (verb: ServiceVerb, project: Project | undefined, options: VerbOptions): Sent<VerbRequestJson> => ({
+  verb: toEnum('VERB', verb),
+  project: project && projectJson(project),
+  options,
+});
+
+export const execJson = (options: ExecOptions): Sent<ExecStartJson> => options;
+
+export const runJson = (project: Project, options: RunOptions): Sent<RunStartJson> => ({
+  project: projectJson(project),
+  options: {
+    ...options,
+    entrypoint: options.entrypoint && { args: options.entrypoint },
+    remove: toEnum('REMOVE', options.remove),
+    pull: toEnum('PULL', options.pull),
+  },
+});
+
+/** What Compose defines is JSON already. */
+const projectJson = (project: Project): Sent<ProjectJson> => project as unknown as Sent<ProjectJson>;

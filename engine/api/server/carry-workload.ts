@@ -1,0 +1,42 @@
+import type { OutputTap } from '../../logs/output-tap.ts';
+import type { Replica } from '../../replica/replica.ts';
+import type { StackSupervisor } from '../../stack/supervisor.ts';
+import { feedProcess, type ProgramInput } from './feed-process.ts';
+
+/** What attach and run have in common of their output. */
+export type WorkloadOutput =
+  | { readonly case: 'stdout' | 'stderr'; readonly value: Uint8Array }
+  | { readonly case: 'started' | 'exitCode'; readonly value: number };
+
+/** Output until the workload ends, then its exit code, once it is on record (and, with --rm, removed). */
+export async function* carryWorkload(input: {
+  supervisor: StackSupervisor;
+  replica: Replica;
+  tap: OutputTap;
+  messages: AsyncIterator<ProgramInput>;
+  signal: AbortSignal;
+}): AsyncIterable<WorkloadOutput> {
+  const { replica, tap, messages, signal } = input;
+  const leave = () => tap.close();
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    const process = replica.run?.process;
+    yield { case: 'started', value: process?.pid ?? 0 };
+    if (process !== undefined) {
+      void feedProcess(process, messages);
+    }
+    for await (const chunk of tap) {
+      yield { case: chunk.stream, value: chunk.data };
+    }
+    if (!signal.aborted) {
+      const exitCode = await replica.ended();
+      if (replica.row.spec.autoRemove !== undefined) {
+        await input.supervisor.oneOffs.remove(replica.row.name);
+      }
+      yield { case: 'exitCode', value: exitCode };
+    }
+  } finally {
+    signal.removeEventListener('abort', leave);
+    tap.close();
+  }
+}

@@ -1,0 +1,72 @@
+import { create } from '@bufbuild/protobuf';
+import { HyprError, toHyprError } from '../../../base/errors.ts';
+import type { Project } from '../../../compose/model/model.ts';
+import type { RunOptions } from '../../model/types.ts';
+import type { StackSupervisor } from '../../stack/supervisor.ts';
+import { type RunInput, type RunOutput, RunOutputSchema } from '../gen/hypr_pb.ts';
+import { carryWorkload } from './carry-workload.ts';
+import { toConnectError } from './errors.ts';
+import { eventMessage } from './event-messages.ts';
+import { operationEvents } from './operation.ts';
+import { needProject } from './projects.ts';
+import { runOptions } from './requests.ts';
+
+/**
+ * A one-off: what happens until it is ready, then its output and exit code. A client that goes away
+ * before the start takes it back; after that it runs on.
+ */
+export async function* runStream(
+  supervisor: StackSupervisor,
+  input: AsyncIterable<RunInput>,
+  signal: AbortSignal,
+): AsyncIterable<RunOutput> {
+  const messages = input[Symbol.asyncIterator]();
+  try {
+    const first = await messages.next();
+    if (first.done || first.value.input.case !== 'start') {
+      throw new HyprError('HYPR_USAGE', 'the first message of a run must say what to run');
+    }
+    const { project, options } = first.value.input.value;
+    yield* runOneOff({ supervisor, project: needProject(project), options: runOptions(options), messages, signal });
+  } catch (error) {
+    throw toConnectError(error);
+  }
+}
+
+async function* runOneOff(run: {
+  supervisor: StackSupervisor;
+  project: Project;
+  options: RunOptions;
+  messages: AsyncIterator<RunInput>;
+  signal: AbortSignal;
+}): AsyncIterable<RunOutput> {
+  const { supervisor, options, signal } = run;
+  const preparing = operationEvents(supervisor.bus, () => supervisor.oneOffs.create(run.project, options, signal));
+  for await (const event of preparing.events) {
+    yield create(RunOutputSchema, { output: { case: 'event', value: eventMessage(event) } });
+  }
+  const replica = await preparing.result;
+  const { id, name } = replica.row;
+  yield create(RunOutputSchema, { output: { case: 'created', value: { id, name } } });
+  const tap = replica.attach();
+  try {
+    await supervisor.oneOffs.start(replica, signal);
+  } catch (error) {
+    tap.close();
+    if (signal.aborted) {
+      throw error;
+    }
+    const event = eventMessage({ type: 'error', time: Date.now(), error: toHyprError(error).toJSON() });
+    yield create(RunOutputSchema, { output: { case: 'event', value: event } });
+    yield create(RunOutputSchema, { output: { case: 'exitCode', value: replica.row.exitCode || 1 } });
+    return;
+  }
+  if (options.detach) {
+    tap.close();
+    yield create(RunOutputSchema, { output: { case: 'started', value: replica.run?.process?.pid ?? 0 } });
+    return;
+  }
+  for await (const output of carryWorkload({ supervisor, replica, tap, messages: run.messages, signal })) {
+    yield create(RunOutputSchema, { output });
+  }
+}
