@@ -157,6 +157,10 @@ export interface OutputChunk {
   readonly data: Uint8Array;
   /** Milliseconds since the epoch by the guest's clock. */
   readonly time: number;
+  /** How many bytes the program wrote to this stream before these. */
+  readonly offset: number;
+  /** Not the program's bytes, but what is said of those before `offset` that are lost. */
+  readonly notice?: true;
 }
 
 export interface ProcessExit {
@@ -171,6 +175,11 @@ export interface GuestProcess {
   readonly pid: number;
   readonly output: AsyncIterable<OutputChunk>;
   readonly exited: Promise<ProcessExit>;
+  /**
+   * From now on output does not count as kept when the next chunk is asked for, but when the function that this gives
+   * says so: `(stream, offset)`, everything before the offset. What is not kept is told again to the next host.
+   */
+  holdOutput(): (stream: OutputChunk['stream'], offset: number) => void;
   write(data: Uint8Array): Promise<void>;
   closeStdin(): Promise<void>;
   signal(signal: number): Promise<void>;

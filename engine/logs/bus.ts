@@ -27,10 +27,15 @@ export class EventBus {
 
   /**
    * Events from this call on as an async iteration, until the signal aborts (what was queued by then is
-   * still given) or the iteration is left. `filter` keeps the queue small.
+   * still given) or the iteration is left. `filter` keeps the queue small. `keepsOrder`: once a line was lost, the later
+   * ones are too, until the warning that tells of it is taken: so they can be read again from the files.
    */
-  stream(filter: (event: EngineEvent) => boolean, signal: AbortSignal): AsyncIterableIterator<EngineEvent> {
-    return new EventStream(this, filter, signal);
+  stream(
+    filter: (event: EngineEvent) => boolean,
+    signal: AbortSignal,
+    options: { readonly keepsOrder?: boolean } = {},
+  ): AsyncIterableIterator<EngineEvent> {
+    return new EventStream(this, filter, signal, options.keepsOrder === true);
   }
 }
 
@@ -43,10 +48,12 @@ class EventStream implements AsyncIterableIterator<EngineEvent> {
   #head = 0;
   readonly #waiting: Array<(result: IteratorResult<EngineEvent>) => void> = [];
   readonly #detach: () => void;
+  readonly #keepsOrder: boolean;
   #dropped = 0;
   #ended = false;
 
-  constructor(bus: EventBus, filter: (event: EngineEvent) => boolean, signal: AbortSignal) {
+  constructor(bus: EventBus, filter: (event: EngineEvent) => boolean, signal: AbortSignal, keepsOrder: boolean) {
+    this.#keepsOrder = keepsOrder;
     const unsubscribe = bus.subscribe((event) => {
       if (filter(event)) {
         this.#push(event);
@@ -90,11 +97,15 @@ class EventStream implements AsyncIterableIterator<EngineEvent> {
     const reader = this.#waiting.shift();
     if (reader !== undefined) {
       reader({ done: false, value: event });
-    } else if (this.#queue.length - this.#head >= MAX_QUEUE && event.type === 'log') {
+    } else if (event.type === 'log' && this.#drops()) {
       this.#dropped += 1;
     } else {
       this.#queue.push(event);
     }
+  }
+
+  #drops(): boolean {
+    return this.#queue.length - this.#head >= MAX_QUEUE || (this.#keepsOrder && this.#dropped > 0);
   }
 
   #shift(): EngineEvent | undefined {

@@ -24,23 +24,55 @@ export async function* followLogs(input: FollowInput, signal: AbortSignal): Asyn
   const accepts = (record: LogRecord) =>
     isChosen({ replica: record.replica, service: record.service, number: numberOf(record.replica) }, options);
   const ending = watchEnd(input);
-  const live = input.bus.stream((event) => event.type === 'log' && accepts(event.record), AbortSignal.any([signal, ending.signal]));
+  const wanted = AbortSignal.any([signal, ending.signal]);
+  const live = input.bus.stream((event) => event.type === 'log' && accepts(event.record), wanted, { keepsOrder: true });
+  const seen = new SeenLines();
   try {
     await input.settle();
-    // Lines of the bus that are on disk already are told by identity of time (the guest's) and text.
-    const seen = new LastKeys();
-    for await (const record of readMerged(input.logs, input.sources(), options)) {
-      seen.add(keyOf(record));
+    for await (const record of readMerged(input.logs, input.sources(), { ...options, onRead: (each) => void seen.isNew(each) })) {
       yield record;
     }
     for await (const event of live) {
-      if (event.type === 'log' && !seen.take(keyOf(event.record))) {
+      if (event.type !== 'log') {
+        // What came next was too much for the bus. It is in the files.
+        yield* readMissed(input, seen);
+      } else if (seen.isNew(event.record)) {
         yield event.record;
       }
     }
   } finally {
     ending.close();
     await live.return?.();
+  }
+}
+
+async function* readMissed(input: FollowInput, seen: SeenLines): AsyncIterable<LogRecord> {
+  await input.settle();
+  const { services, follow, index } = input.options;
+  const all = { services, follow, index, tail: undefined, since: undefined, until: undefined };
+  for await (const record of readMerged(input.logs, input.sources(), all)) {
+    // Lines without a number are of an older hypr: they were read at the beginning, if they were wanted.
+    if (record.seq !== undefined && seen.isNew(record)) {
+      yield record;
+    }
+  }
+}
+
+/** How far each stream of each run was seen: what is on disk and on the bus has the same numbers there, in the same order. */
+class SeenLines {
+  readonly #last = new Map<string, number>();
+
+  /** Whether this is the first time; it counts as seen then. One without a number always is new. */
+  isNew({ replica, stream, run, seq }: LogRecord): boolean {
+    if (run === undefined || seq === undefined) {
+      return true;
+    }
+    const key = `${replica}\0${run}\0${stream}`;
+    if (seq <= (this.#last.get(key) ?? -1)) {
+      return false;
+    }
+    this.#last.set(key, seq);
+    return true;
   }
 }
 
@@ -66,37 +98,3 @@ const watchEnd = ({ bus, settle, goesOn }: FollowInput): { signal: AbortSignal; 
   soon();
   return { signal: controller.signal, close };
 };
-
-/** A bag of the keys added last; a stream of the bus queues no more log lines than that. */
-class LastKeys {
-  readonly #order: string[] = [];
-  readonly #counts = new Map<string, number>();
-  #first = 0;
-
-  add(key: string): void {
-    this.#order.push(key);
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
-    if (this.#order.length - this.#first > MAX_KEYS) {
-      this.take(this.#order[this.#first] ?? '');
-      this.#first += 1;
-    }
-    if (this.#first > MAX_KEYS) {
-      this.#order.splice(0, this.#first);
-      this.#first = 0;
-    }
-  }
-
-  take(key: string): boolean {
-    const count = this.#counts.get(key) ?? 0;
-    if (count > 1) {
-      this.#counts.set(key, count - 1);
-    } else {
-      this.#counts.delete(key);
-    }
-    return count > 0;
-  }
-}
-
-const MAX_KEYS = 20_000;
-
-const keyOf = (record: LogRecord): string => `${record.replica}\0${record.time}\0${record.stream}\0${record.line}`;

@@ -1,17 +1,13 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { isErrno, messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
+import { isErrno } from '../../base/errors.ts';
 import type { LogRecord } from '../model/events.ts';
+import { isTorn, MAX_FILE, OLD, type Owner, oldPath, parseLine, putAside } from './log-file.ts';
+import { FileLogWriter, type LogWriter } from './log-writer.ts';
 
-const log = logger('logs');
-
-/**
- * Logs of a stack on disk: one file of JSON lines per replica, `{"t":ms,"s":"stdout","l":"…"}`, kept when
- * a replica is replaced and after `down`; the older half is dropped when a file passes 64 MiB.
- */
+/** Logs of a stack on disk, kept when a replica is replaced and after `down`; log-file.ts has the form. */
 export interface LogStore {
   /** Opens the log of a replica for appending; `fresh` puts an old stack's log aside. */
   writer(replica: string, service: string, options: { fresh: boolean }): Promise<LogWriter>;
@@ -21,20 +17,12 @@ export interface LogStore {
   names(): Promise<string[]>;
 }
 
-export interface LogWriter {
-  /** Splits bytes into lines; a line longer than 64 KiB is cut there. Gives the lines that became complete. */
-  write(stream: LogRecord['stream'], data: Uint8Array, time: number): LogRecord[];
-  /** Gives what was left without a newline. */
-  flush(): LogRecord[];
-  /** Resolves when everything written so far has reached the file. */
-  settled(): Promise<void>;
-  close(): Promise<void>;
-}
-
 export interface ReadOptions {
   readonly tail?: number | undefined;
   readonly since?: number | undefined;
   readonly until?: number | undefined;
+  /** Is told of every line that is read, also of those that are left out. */
+  readonly onRead?: ((record: LogRecord) => void) | undefined;
 }
 
 export const openLogStore = (dir: string): LogStore => {
@@ -45,7 +33,11 @@ export const openLogStore = (dir: string): LogStore => {
       if (options.fresh) {
         await putAside(pathOf(replica));
       }
-      return new FileLogWriter(pathOf(replica), await open(pathOf(replica), 'a', 0o600), { replica, service });
+      const file = await open(pathOf(replica), 'a', 0o600);
+      if (await isTorn(pathOf(replica))) {
+        await file.appendFile('\n');
+      }
+      return new FileLogWriter(pathOf(replica), file, { replica, service });
     },
     read: (replica, service, options) => readLog(pathOf(replica), { replica, service }, options),
     async names() {
@@ -55,123 +47,10 @@ export const openLogStore = (dir: string): LogStore => {
   };
 };
 
-const OLD = '.old.jsonl';
-const oldPath = (path: string): string => path.replace(/\.jsonl$/, OLD);
-
-const putAside = async (path: string): Promise<void> => {
-  try {
-    await rename(path, oldPath(path));
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) {
-      throw error;
-    }
-  }
-};
-
-const MAX_LINE = 64 * 1024;
-const MAX_FILE = 64 * 1024 * 1024;
-const NEWLINE = 10;
-
-class FileLogWriter implements LogWriter {
-  readonly #path: string;
-  readonly #owner: { replica: string; service: string };
-  readonly #partial: Record<LogRecord['stream'], Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
-  #file: FileHandle;
-  #pending = '';
-  #writing: Promise<void> = Promise.resolve();
-  #size = 0;
-
-  constructor(path: string, file: FileHandle, owner: { replica: string; service: string }) {
-    this.#path = path;
-    this.#file = file;
-    this.#owner = owner;
-    this.#writing = file.stat().then(
-      (info) => {
-        this.#size = info.size;
-      },
-      () => {},
-    );
-  }
-
-  write(stream: LogRecord['stream'], data: Uint8Array, time: number): LogRecord[] {
-    const records: LogRecord[] = [];
-    let rest = Buffer.concat([this.#partial[stream], data]);
-    for (let end = rest.indexOf(NEWLINE); end >= 0 || rest.length > MAX_LINE; end = rest.indexOf(NEWLINE)) {
-      const cut = end < 0 || end > MAX_LINE;
-      const length = cut ? MAX_LINE : end;
-      records.push(this.#record(stream, rest.subarray(0, length), time));
-      rest = rest.subarray(cut ? length : length + 1);
-    }
-    this.#partial[stream] = Buffer.from(rest);
-    this.#append(records);
-    return records;
-  }
-
-  flush(): LogRecord[] {
-    const records = (['stdout', 'stderr'] as const)
-      .filter((stream) => this.#partial[stream].length > 0)
-      .map((stream) => this.#record(stream, this.#partial[stream], Date.now()));
-    this.#partial.stdout = Buffer.alloc(0);
-    this.#partial.stderr = Buffer.alloc(0);
-    this.#append(records);
-    return records;
-  }
-
-  settled(): Promise<void> {
-    return this.#writing;
-  }
-
-  async close(): Promise<void> {
-    this.flush();
-    await this.#writing;
-    await this.#file.close();
-  }
-
-  #record(stream: LogRecord['stream'], bytes: Uint8Array, time: number): LogRecord {
-    const line = Buffer.from(bytes).toString('utf8');
-    return { time, stream, ...this.#owner, line: line.endsWith('\r') ? line.slice(0, -1) : line };
-  }
-
-  /** Lines that arrive while a write is under way go out together with the next one. */
-  #append(records: readonly LogRecord[]): void {
-    if (records.length === 0) {
-      return;
-    }
-    const idle = this.#pending === '';
-    this.#pending += records.map(({ time, stream, line }) => `${JSON.stringify({ t: time, s: stream, l: line })}\n`).join('');
-    if (idle) {
-      this.#writing = this.#writing.then(() => this.#drain());
-    }
-  }
-
-  async #drain(): Promise<void> {
-    const text = this.#pending;
-    this.#pending = '';
-    // A full disk must not take the stack down: lines are lost, the service is not.
-    try {
-      if (this.#size + text.length > MAX_FILE) {
-        await this.#rotate();
-      }
-      await this.#file.appendFile(text);
-      this.#size += Buffer.byteLength(text);
-    } catch (error) {
-      log.warn('log lines lost', { replica: this.#owner.replica, error: messageOf(error) });
-    }
-  }
-
-  /** The old file stays open until the new one is. */
-  async #rotate(): Promise<void> {
-    await putAside(this.#path);
-    const old = this.#file;
-    this.#file = await open(this.#path, 'a', 0o600);
-    this.#size = 0;
-    await old.close();
-  }
-}
-
-async function* readLog(path: string, owner: { replica: string; service: string }, options: ReadOptions): AsyncIterable<LogRecord> {
+async function* readLog(path: string, owner: Owner, options: ReadOptions): AsyncIterable<LogRecord> {
   const ring: LogRecord[] = [];
   for await (const record of readLines([oldPath(path), path], owner)) {
+    options.onRead?.(record);
     if ((options.since !== undefined && record.time < options.since) || (options.until !== undefined && record.time > options.until)) {
       continue;
     }
@@ -187,7 +66,7 @@ async function* readLog(path: string, owner: { replica: string; service: string 
   yield* ring;
 }
 
-async function* readLines(paths: readonly string[], owner: { replica: string; service: string }): AsyncIterable<LogRecord> {
+async function* readLines(paths: readonly string[], owner: Owner): AsyncIterable<LogRecord> {
   for (const path of paths) {
     try {
       // A full-sized old file was rotated away and belongs to this log; a smaller one is an earlier stack's.
@@ -207,13 +86,3 @@ async function* readLines(paths: readonly string[], owner: { replica: string; se
     }
   }
 }
-
-const parseLine = (line: string, owner: { replica: string; service: string }): LogRecord | undefined => {
-  try {
-    const { t, s, l } = JSON.parse(line) as { t: number; s: LogRecord['stream']; l: string };
-    return { time: t, stream: s, ...owner, line: l };
-  } catch {
-    // The last line of a file whose writer was killed may be torn.
-    return undefined;
-  }
-};

@@ -1,6 +1,6 @@
 import type { LogRecord } from '../model/events.ts';
 import type { LogsOptions } from '../model/types.ts';
-import type { LogStore } from './logs.ts';
+import type { LogStore, ReadOptions } from './logs.ts';
 
 export interface LogSource {
   readonly replica: string;
@@ -9,7 +9,11 @@ export interface LogSource {
 }
 
 /** What is on disk of the chosen replicas, merged by time: each file is in order, so this is a merge, not a sort. */
-export async function* readMerged(logs: LogStore, sources: readonly LogSource[], options: LogsOptions): AsyncIterable<LogRecord> {
+export async function* readMerged(
+  logs: LogStore,
+  sources: readonly LogSource[],
+  options: LogsOptions & Pick<ReadOptions, 'onRead'>,
+): AsyncIterable<LogRecord> {
   const chosen = sources.filter((source) => isChosen(source, options));
   const heads = await Promise.all(
     chosen.map(async (source) => {

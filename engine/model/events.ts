@@ -57,6 +57,10 @@ export interface LogRecord {
   readonly service: string;
   /** One line without its newline, as the program wrote it: sanitise before showing. */
   readonly line: string;
+  /** The run that it is of: one of the replica's workload, or of a program beside it. Each has a number of its own. Older log files have none. */
+  readonly run?: number;
+  /** How many bytes of its stream the run had written at the end of the line. It grows from line to line. */
+  readonly seq?: number;
 }
 
 export interface ReplicaUsage {

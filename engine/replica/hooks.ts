@@ -2,6 +2,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
+import { newRun } from '../logs/new-run.ts';
 import type { LogRecord } from '../model/events.ts';
 import type { HookSpec } from '../model/spec.ts';
 import { execProcess } from '../stack/exec.ts';
@@ -111,6 +112,7 @@ const followHook = async (following: {
   signal.addEventListener('abort', end, { once: true });
   // A writer of its own: a line of the hook and one of the service must not run together.
   const writer = await context.logs.writer(name, service, { fresh: false });
+  await writer.begin(newRun(), { resumed: false });
   const tell = (records: readonly LogRecord[]) => {
     for (const record of records) {
       lines.push(record);
@@ -120,7 +122,7 @@ const followHook = async (following: {
   };
   try {
     for await (const chunk of process.output) {
-      tell(writer.write(chunk.stream, chunk.data, chunk.time));
+      tell(writer.write(chunk));
     }
     tell(writer.flush());
     return await process.exited;

@@ -3,7 +3,8 @@ import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { GuestProcess } from '../../guest/types.ts';
 import type { EventBus } from '../logs/bus.ts';
-import type { LogStore, LogWriter } from '../logs/logs.ts';
+import type { LogWriter } from '../logs/log-writer.ts';
+import type { LogStore } from '../logs/logs.ts';
 import { OutputTap } from '../logs/output-tap.ts';
 import type { LogRecord } from '../model/events.ts';
 
@@ -23,10 +24,11 @@ export class ReplicaOutput {
     this.#options = options;
   }
 
-  /** Makes the log file ready; `fresh` puts an earlier one aside. */
-  async open(options: { fresh: boolean }): Promise<void> {
+  /** Makes the log file ready for a run; `fresh` puts an earlier one aside, `resumed` goes on where an earlier supervisor stopped. */
+  async open({ fresh, run, resumed }: { fresh: boolean; run: number; resumed: boolean }): Promise<void> {
     const { logs, replica, service } = this.#options;
-    this.#writer ??= await logs.writer(replica, service, options);
+    this.#writer ??= await logs.writer(replica, service, { fresh });
+    await this.#writer.begin(run, { resumed });
   }
 
   /** Reads the output of a run until it ends. */
@@ -76,9 +78,13 @@ export class ReplicaOutput {
     if (writer === undefined) {
       return;
     }
+    // The guest forgets a line when it is in the file: whoever takes over from a killed supervisor gets the others again.
+    const acknowledge = process.holdOutput();
     try {
       for await (const chunk of process.output) {
-        this.#tell(writer.write(chunk.stream, chunk.data, chunk.time));
+        this.#tell(writer.write(chunk));
+        const kept = writer.written(chunk.stream);
+        void writer.settled().then(() => acknowledge(chunk.stream, kept));
         if (this.#taps.size > 0) {
           await Promise.all([...this.#taps].map((tap) => tap.push(chunk)));
         }

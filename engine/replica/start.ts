@@ -1,6 +1,7 @@
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestProcess } from '../../guest/types.ts';
+import { newRun } from '../logs/new-run.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
@@ -44,7 +45,7 @@ export class ReplicaStart {
   async #boot(signal: AbortSignal): Promise<void> {
     const { record, context, publications } = this.#parts;
     signal.throwIfAborted();
-    record.update({ state: nextState(this.#row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false });
+    record.update({ state: nextState(this.#row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false, run: newRun() });
     const begin = Date.now();
     record.beginTiming();
     try {
@@ -85,7 +86,7 @@ export class ReplicaStart {
     const { spec, name } = this.#row;
     let process: GuestProcess;
     try {
-      await output.open({ fresh: this.#row.startedAt === undefined });
+      await output.open({ fresh: this.#row.startedAt === undefined, run: this.#row.run ?? newRun(), resumed: false });
       // Told before it starts, because it may ask at once; failing is not fatal.
       void tellNames(run, context.networks.names(spec, context.vms())).catch(() => {});
       process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
@@ -133,8 +134,10 @@ export class ReplicaStart {
     const { record, output, publications } = this.#parts;
     this.#parts.run = adopted.run;
     publications.take(adopted.publications);
-    await output.open({ fresh: false });
-    record.update({ ...adoptedPatch(this.#row, adopted), ...patch });
+    // One that an older hypr started has no number yet.
+    const run = this.#row.run ?? newRun();
+    await output.open({ fresh: false, run, resumed: true });
+    record.update({ ...adoptedPatch(this.#row, adopted), ...patch, run });
     if (adopted.run.process !== undefined) {
       this.#follow(adopted.run, adopted.run.process);
     }

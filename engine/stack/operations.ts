@@ -153,6 +153,7 @@ const createReplica = async (context: HandsContext, name: string): Promise<void>
     startedAt: undefined,
     finishedAt: undefined,
     bootMs: undefined,
+    run: undefined,
   };
   const replica = new Replica(row, context.replicaContext);
   context.replicas.set(name, replica);

@@ -42,6 +42,8 @@ export interface VmRow {
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
   readonly bootMs: number | undefined;
+  /** Of its last boot: LogRecord's `run`. */
+  readonly run: number | undefined;
 }
 
 /** A replica's machine on disk. */

@@ -70,4 +70,5 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   `,
   'ALTER TABLE vms ADD COLUMN saved_json TEXT',
+  'ALTER TABLE vms ADD COLUMN run INTEGER',
 ];

@@ -215,6 +215,7 @@ const readVm = (row: Sql): VmRow => ({
   startedAt: optional(row.started_at),
   finishedAt: optional(row.finished_at),
   bootMs: optional(row.boot_ms),
+  run: optional(row.run),
 });
 
 const writeVm = (row: VmRow): Sql => ({
@@ -240,6 +241,7 @@ const writeVm = (row: VmRow): Sql => ({
   started_at: row.startedAt ?? null,
   finished_at: row.finishedAt ?? null,
   boot_ms: row.bootMs ?? null,
+  run: row.run ?? null,
 });
 
 const readNetwork = (row: Sql): NetworkRow => ({

@@ -251,6 +251,10 @@ class Process implements GuestProcess {
     this.exited = channel.exit.promise;
   }
 
+  holdOutput(): (stream: OutputChunk['stream'], offset: number) => void {
+    return this.#channel.holdOutput();
+  }
+
   write(data: Uint8Array): Promise<void> {
     return this.#channel.write(data);
   }

@@ -51,6 +51,7 @@ export class Channel {
   readonly #streams: [StreamState, StreamState] = [newStream(), newStream()];
   #failure: Error | undefined;
   #outputOver = false;
+  #isHeld = false;
   #wakeReader = () => {};
   #wakeWriter = () => {};
   #inputSent = 0n;
@@ -131,18 +132,23 @@ export class Channel {
     }
     if (lost > stream.lost) {
       const text = `\n[hypr: ${lost - stream.lost} bytes of output were lost while no supervisor was listening]\n`;
-      this.#queue.push({ stream: index, end: offset, chunk: { stream: STREAMS[index], data: Buffer.from(text), time } });
+      this.#queue.push({
+        stream: index,
+        end: offset,
+        chunk: { stream: STREAMS[index], data: Buffer.from(text), time, offset, notice: true },
+      });
       stream.lost = lost;
     }
     stream.expected = offset + data.length;
-    this.#enqueue({ stream: index, end: stream.expected, chunk: { stream: STREAMS[index], data: Buffer.from(data), time } });
+    this.#enqueue({ stream: index, end: stream.expected, chunk: { stream: STREAMS[index], data: Buffer.from(data), time, offset } });
     this.#wakeReader();
   }
 
   /** Many tiny chunks become fewer, so that a window of single bytes stays small in memory. */
   #enqueue(item: Queued): void {
     const last = this.#queue.at(-1);
-    if (this.#queue.length > MANY_CHUNKS && last !== undefined && last.stream === item.stream && last.chunk.data.length < SMALL_CHUNK) {
+    const isSame = last?.stream === item.stream && last.chunk.notice === undefined;
+    if (this.#queue.length > MANY_CHUNKS && last !== undefined && isSame && last.chunk.data.length < SMALL_CHUNK) {
       const data = Buffer.concat([last.chunk.data, item.chunk.data]);
       this.#queue[this.#queue.length - 1] = { ...item, chunk: { ...last.chunk, data } };
     } else {
@@ -167,16 +173,26 @@ export class Channel {
     void this.#port.send(encodeFrame({ type: FRAME.window, channel: this.id, flags: index + 1, payload })).catch(() => {});
   }
 
-  #acknowledge(taken: Queued): void {
-    const stream = this.#streams[taken.stream];
-    stream.acked = Math.max(stream.acked, taken.end);
+  #acknowledge(index: 0 | 1, end: number): void {
+    const stream = this.#streams[index];
+    stream.acked = Math.max(stream.acked, Math.min(end, stream.expected));
     if (stream.acked > stream.told && (this.#queue.length === 0 || stream.acked - stream.told >= OUTPUT_WINDOW / 4)) {
-      this.#tell(taken.stream);
+      this.#tell(index);
     }
   }
 
+  /** See GuestProcess. */
+  holdOutput(): (stream: OutputChunk['stream'], offset: number) => void {
+    this.#isHeld = true;
+    return (stream, offset) => {
+      if (this.#failure === undefined) {
+        this.#acknowledge(stream === 'stdout' ? 0 : 1, offset);
+      }
+    };
+  }
+
   /**
-   * Output in order of arrival. A chunk counts as kept when the next one is asked for. `until` says what
+   * Output in order of arrival. A chunk counts as kept when the next one is asked for, unless it is held. `until` says what
    * ends it: both streams of a program, or the answer of a transfer.
    */
   async *output(until: 'streams' | 'answer'): AsyncGenerator<OutputChunk> {
@@ -184,7 +200,9 @@ export class Channel {
       const next = this.#queue.shift();
       if (next !== undefined) {
         yield next.chunk;
-        this.#acknowledge(next);
+        if (!this.#isHeld) {
+          this.#acknowledge(next.stream, next.end);
+        }
       } else if (until === 'streams' ? this.#streams[0].ended && this.#streams[1].ended : this.#outputOver) {
         return;
       } else if (this.#failure !== undefined) {

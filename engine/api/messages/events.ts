@@ -61,6 +61,7 @@ export const logFrom = (json: LogRecordJson): LogRecord => ({
   replica: neededText(json.replica, 'the replica of a line'),
   service: json.service ?? '',
   line: json.line ?? '',
+  ...present({ run: optionalDouble(json.run), seq: optionalDouble(json.seq) }),
 });
 
 const progressFrom = (json: ProgressJson): (EngineEvent & { type: 'progress' })['progress'] => ({

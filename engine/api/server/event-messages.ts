@@ -17,6 +17,8 @@ export const logMessage = (record: LogRecord): LogMessage =>
     replica: record.replica,
     service: record.service,
     line: record.line,
+    ...(record.run === undefined ? {} : { run: record.run }),
+    ...(record.seq === undefined ? {} : { seq: record.seq }),
   });
 
 /** A message from its JSON, in which undefined members count as absent, and what the schema does not have is left out. */

@@ -70,6 +70,7 @@ export class FakeMachine {
         });
         return {
           pid: 2,
+          holdOutput: () => () => {},
           output: toOutput(result.output ?? ''),
           exited: result.endless
             ? killed.then(() => ({ code: 137, oomKilled: false }))
@@ -138,7 +139,7 @@ export const toItems = (files: Readonly<Record<string, string>>): LayerItem[] =>
 
 async function* toOutput(text: string): AsyncGenerator<OutputChunk> {
   if (text !== '') {
-    yield { stream: 'stdout', data: Buffer.from(text), time: 0 };
+    yield { stream: 'stdout', data: Buffer.from(text), time: 0, offset: 0 };
   }
 }
 

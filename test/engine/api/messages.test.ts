@@ -108,7 +108,7 @@ const event: fc.Arbitrary<EngineEvent> = fc
     }),
     fc.record({ type: fc.constant('replica'), time: number, action, replica, gone: maybe(fc.constant(true)) }),
     fc
-      .record({ time: number, stream, replica: name, service: text, line: text })
+      .record({ time: number, stream, replica: name, service: text, line: text, run: maybe(number), seq: maybe(number) })
       .map((line) => ({ type: 'log', time: line.time, record: line })),
     fc.record({ type: fc.constant('build'), time: number, service: text, event: buildEvent }),
     fc.record({

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EventBus } from '../../../engine/logs/bus.ts';
 import { followLogs } from '../../../engine/logs/follow-logs.ts';
-import { openLogStore } from '../../../engine/logs/logs.ts';
+import { type LogStore, openLogStore } from '../../../engine/logs/logs.ts';
+import { newRun } from '../../../engine/logs/new-run.ts';
 import { readMerged } from '../../../engine/logs/read-logs.ts';
 import type { LogRecord } from '../../../engine/model/events.ts';
 
@@ -22,15 +23,28 @@ const collect = async (records: AsyncIterable<LogRecord>): Promise<string[]> => 
   return lines;
 };
 
+const offsets = { stdout: 0, stderr: 0 };
+/** The next bytes of a stream, as a guest gives them. */
+const chunk = (stream: 'stdout' | 'stderr', data: Buffer, time: number) => {
+  offsets[stream] += data.length;
+  return { stream, data, time, offset: offsets[stream] - data.length };
+};
+const open = async (store: LogStore, name: string) => {
+  const writer = await store.writer(name, name.replace(/-\d+$/, ''), { fresh: true });
+  Object.assign(offsets, { stdout: 0, stderr: 0 });
+  await writer.begin(newRun(), { resumed: false });
+  return writer;
+};
+
 const options = { services: [], follow: false, tail: undefined, since: undefined, until: undefined, index: undefined };
 
 test('bytes become lines, each stream on its own, whatever the chunks', async () => {
   const store = openLogStore(dir);
-  const writer = await store.writer('db-1', 'db', { fresh: true });
+  const writer = await open(store, 'db-1');
   const live = [
-    ...writer.write('stdout', Buffer.from('one\ntw'), 1),
-    ...writer.write('stderr', Buffer.from('err\r\n'), 2),
-    ...writer.write('stdout', Buffer.from('o\nthree'), 3),
+    ...writer.write(chunk('stdout', Buffer.from('one\ntw'), 1)),
+    ...writer.write(chunk('stderr', Buffer.from('err\r\n'), 2)),
+    ...writer.write(chunk('stdout', Buffer.from('o\nthree'), 3)),
     ...writer.flush(),
   ];
   await writer.close();
@@ -41,8 +55,10 @@ test('bytes become lines, each stream on its own, whatever the chunks', async ()
 
 test('an endless line is cut, a torn last line is passed over', async () => {
   const store = openLogStore(dir);
-  const writer = await store.writer('db-1', 'db', { fresh: true });
-  expect(writer.write('stdout', Buffer.alloc(200_000, 'x'), 1).map((record) => record.line.length)).toEqual([65_536, 65_536, 65_536]);
+  const writer = await open(store, 'db-1');
+  expect(writer.write(chunk('stdout', Buffer.alloc(200_000, 'x'), 1)).map((record) => record.line.length)).toEqual([
+    65_536, 65_536, 65_536,
+  ]);
   await writer.close();
   appendFileSync(join(dir, 'db-1.jsonl'), '{"t":5,"s":"std');
   expect((await collect(store.read('db-1', 'db', {}))).length).toBe(4);
@@ -50,9 +66,9 @@ test('an endless line is cut, a torn last line is passed over', async () => {
 
 test('tail, since and until; a fresh log puts the old one aside', async () => {
   const store = openLogStore(dir);
-  const writer = await store.writer('a', 'a', { fresh: true });
+  const writer = await open(store, 'a');
   for (const time of [1, 2, 3, 4]) {
-    writer.write('stdout', Buffer.from(`${time}\n`), time);
+    writer.write(chunk('stdout', Buffer.from(`${time}\n`), time));
   }
   await writer.close();
   expect(await collect(store.read('a', 'a', { tail: 2 }))).toEqual(['a stdout 3', 'a stdout 4']);
@@ -67,9 +83,9 @@ test('replicas are merged by time', async () => {
     ['a', [1, 4]],
     ['b', [2, 3]],
   ] as const) {
-    const writer = await store.writer(name, name, { fresh: true });
+    const writer = await open(store, name);
     for (const time of times) {
-      writer.write('stdout', Buffer.from(`${time}\n`), time);
+      writer.write(chunk('stdout', Buffer.from(`${time}\n`), time));
     }
     await writer.close();
   }
@@ -80,9 +96,9 @@ test('replicas are merged by time', async () => {
 test('following gives the past and then the future, nothing twice and nothing lost', async () => {
   const store = openLogStore(dir);
   const bus = new EventBus();
-  const writer = await store.writer('a', 'a', { fresh: true });
+  const writer = await open(store, 'a');
   const print = (text: string) => {
-    for (const record of writer.write('stdout', Buffer.from(`${text}\n`), Date.now())) {
+    for (const record of writer.write(chunk('stdout', Buffer.from(`${text}\n`), Date.now()))) {
       bus.emit({ type: 'log', record });
     }
   };

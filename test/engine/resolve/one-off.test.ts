@@ -172,7 +172,7 @@ describe('a one-off runs', () => {
 });
 
 describe('a slow reader', () => {
-  const chunk = (size: number) => ({ stream: 'stdout' as const, data: new Uint8Array(size), time: 0 });
+  const chunk = (size: number) => ({ stream: 'stdout' as const, data: new Uint8Array(size), time: 0, offset: 0 });
 
   test('holds the writer up, and gets everything', async () => {
     const tap = new OutputTap(() => {});

@@ -92,7 +92,14 @@ describe('stop', () => {
         settling.resolve();
         await written.promise;
       };
-      return { write: writer.write.bind(writer), flush: writer.flush.bind(writer), close: writer.close.bind(writer), settled };
+      return {
+        begin: writer.begin.bind(writer),
+        write: writer.write.bind(writer),
+        written: writer.written.bind(writer),
+        flush: writer.flush.bind(writer),
+        close: writer.close.bind(writer),
+        settled,
+      };
     };
     await stack.up(shopOf(stack, { web: { restart: 'always' } }));
     stack.platform.guest('shop-web-1').end(1);

@@ -46,6 +46,7 @@ const vmRow: VmRow = {
   startedAt: undefined,
   finishedAt: undefined,
   bootMs: undefined,
+  run: 1_732_812_345_678,
 };
 
 test('rows come back as they were put, from another connection', () => {

@@ -36,29 +36,65 @@ type ProbeAnswer = number | { readonly code: number; readonly output: string };
 
 const lost = () => new HyprError('GUEST_LOST', 'the channel to the guest broke');
 
+type Offsets = Record<OutputChunk['stream'], number>;
+
+const nextChunk = (offsets: Offsets, text: string, stream: OutputChunk['stream'], time: number): OutputChunk => {
+  const chunk = { stream, data: Buffer.from(text), time, offset: offsets[stream] };
+  offsets[stream] += chunk.data.length;
+  return chunk;
+};
+
 /** A program in a fake guest, as the test sees it. */
 export class FakeProcess implements GuestProcess {
   readonly pid: number;
+  readonly offsets: Offsets;
   readonly output = new Pushable<OutputChunk>();
   readonly exited: Promise<ProcessExit>;
   readonly input: string[] = [];
   readonly signals: number[] = [];
   readonly sizes: Array<{ columns: number; rows: number }> = [];
   readonly inputClosed = new Cue();
+  /** Everything it was given to print, and how far the host has kept each stream. */
+  readonly printed: OutputChunk[] = [];
+  readonly kept = { stdout: 0, stderr: 0 };
+  isHeld = false;
   readonly #ended = new Cue<ProcessExit>();
   readonly #onSignal: (signal: number) => void;
   #writeError: Error | undefined;
   #failure: Error | undefined;
 
-  constructor(pid: number, onSignal: (signal: number) => void = (signal) => this.end({ code: 128 + signal, signal, oomKilled: false })) {
+  constructor(
+    pid: number,
+    onSignal: (signal: number) => void = (signal) => this.end({ code: 128 + signal, signal, oomKilled: false }),
+    offsets: Offsets = { stdout: 0, stderr: 0 },
+  ) {
     this.pid = pid;
+    this.offsets = offsets;
     this.#onSignal = onSignal;
     this.exited = this.#ended.promise;
     this.exited.catch(() => {});
   }
 
   print(text: string, stream: OutputChunk['stream'] = 'stdout', time = Date.now()): void {
-    this.output.push({ stream, data: Buffer.from(text), time });
+    this.give(nextChunk(this.offsets, text, stream, time));
+  }
+
+  give(chunk: OutputChunk): void {
+    this.printed.push(chunk);
+    this.output.push(chunk);
+  }
+
+  holdOutput(): (stream: OutputChunk['stream'], offset: number) => void {
+    this.isHeld = true;
+    return (stream, offset) => {
+      this.kept[stream] = Math.max(this.kept[stream], offset);
+    };
+  }
+
+  /** What the next host gets again. */
+  unkept(): OutputChunk[] {
+    const kept = ({ stream, offset, data }: OutputChunk) => offset + data.length <= this.kept[stream];
+    return this.isHeld ? this.printed.filter((chunk) => !kept(chunk)) : this.output.rest();
   }
 
   end(exit: ProcessExit): void {
@@ -116,6 +152,7 @@ export class FakeGuest {
   #client: FakeClient | undefined;
   /** Printed while nobody was connected, or by a workload nobody attached to. */
   #backlog: OutputChunk[] = [];
+  offsets: Offsets = { stdout: 0, stderr: 0 };
   #ending: ((exit: ProcessExit) => void) | undefined;
 
   constructor(name: string, machine: FakeMachine, behaviour: Behaviour) {
@@ -136,6 +173,7 @@ export class FakeGuest {
     moved.workload = this.workload;
     moved.exit = this.exit;
     moved.#backlog = this.#backlog;
+    moved.offsets = this.offsets;
     return moved;
   }
 
@@ -154,7 +192,7 @@ export class FakeGuest {
     if (this.process !== undefined) {
       this.process.print(text, stream, time);
     } else {
-      this.#backlog.push({ stream, data: Buffer.from(text), time });
+      this.#backlog.push(nextChunk(this.offsets, text, stream, time));
     }
   }
 
@@ -188,9 +226,9 @@ export class FakeGuest {
 
   /** A process object for the workload, with everything nobody has read yet. */
   attach(): FakeProcess {
-    const process = new FakeProcess(100, (signal) => this.receive(signal));
+    const process = new FakeProcess(100, (signal) => this.receive(signal), this.offsets);
     for (const chunk of this.#backlog.splice(0)) {
-      process.output.push(chunk);
+      process.give(chunk);
     }
     if (this.exit !== undefined) {
       process.end(this.exit);
@@ -199,7 +237,7 @@ export class FakeGuest {
   }
 
   detached(process: FakeProcess): void {
-    this.#backlog.push(...process.output.rest());
+    this.#backlog.push(...process.unkept());
   }
 
   async shutDown(options: { stopSignal: number; graceMs: number }): Promise<ProcessExit | undefined> {

@@ -1,0 +1,174 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import type { OutputChunk } from '../../guest/types.ts';
+import type { LogRecord } from '../model/events.ts';
+import { formatLine, lastPositions, MAX_FILE, type Owner, type Positions, putAside } from './log-file.ts';
+
+const log = logger('logs');
+
+export interface LogWriter {
+  /** What comes from here on is of a run. `resumed`: some of it may be in the file already, for an earlier supervisor wrote it. */
+  begin(run: number, options: { resumed: boolean }): Promise<void>;
+  /** Splits bytes into lines; a line longer than 64 KiB is cut there. Gives the lines that became complete, each once. */
+  write(chunk: OutputChunk): LogRecord[];
+  /** The offset in a stream that has lines up to there, once `settled` resolves. */
+  written(stream: LogRecord['stream']): number;
+  /** Gives what was left without a newline. */
+  flush(): LogRecord[];
+  /** Resolves when everything written so far has reached the file. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const MAX_LINE = 64 * 1024;
+const NEWLINE = 10;
+const STREAMS = ['stdout', 'stderr'] as const;
+
+/** A stream of a run: the bytes after its last line, and the offset after them; undefined until its first chunk says it. */
+interface StreamState {
+  partial: Buffer;
+  position: number | undefined;
+}
+
+const newStream = (position: number | undefined): StreamState => ({ partial: Buffer.alloc(0), position });
+
+export class FileLogWriter implements LogWriter {
+  readonly #path: string;
+  readonly #owner: Owner;
+  #streams: Record<LogRecord['stream'], StreamState> = { stdout: newStream(0), stderr: newStream(0) };
+  #run = 0;
+  #file: FileHandle;
+  #pending = '';
+  #writing: Promise<void> = Promise.resolve();
+  #size = 0;
+
+  constructor(path: string, file: FileHandle, owner: Owner) {
+    this.#path = path;
+    this.#file = file;
+    this.#owner = owner;
+    this.#writing = file.stat().then(
+      (info) => {
+        this.#size = info.size;
+      },
+      () => {},
+    );
+  }
+
+  async begin(run: number, { resumed }: { resumed: boolean }): Promise<void> {
+    await this.#writing;
+    const found: Positions = resumed ? await lastPositions(this.#path, this.#owner, run) : {};
+    this.#run = run;
+    this.#streams = { stdout: newStream(found.stdout), stderr: newStream(found.stderr) };
+  }
+
+  write(chunk: OutputChunk): LogRecord[] {
+    const state = this.#streams[chunk.stream];
+    const position = state.position ?? chunk.offset;
+    const isKnown = state.position !== undefined && chunk.offset <= position;
+    const records: LogRecord[] = [];
+    // Bytes between are lost, and so is the rest of a line.
+    if (chunk.offset > position && state.partial.length > 0) {
+      records.push(this.#record(chunk, state.partial, position));
+      state.partial = Buffer.alloc(0);
+    }
+    if (chunk.notice === undefined) {
+      const skipped = Math.max(0, position - chunk.offset);
+      records.push(...this.#split(chunk, state, skipped));
+    } else if (!isKnown) {
+      records.push(this.#record(chunk, Buffer.from(Buffer.from(chunk.data).toString().trim()), chunk.offset));
+      state.position = chunk.offset;
+    }
+    this.#append(records);
+    return records;
+  }
+
+  written(stream: LogRecord['stream']): number {
+    const { position = 0, partial } = this.#streams[stream];
+    return position - partial.length;
+  }
+
+  flush(): LogRecord[] {
+    const records = STREAMS.flatMap((stream) => {
+      const { partial, position = 0 } = this.#streams[stream];
+      return partial.length === 0 ? [] : [this.#record({ stream, time: Date.now() }, partial, position)];
+    });
+    for (const stream of STREAMS) {
+      this.#streams[stream].partial = Buffer.alloc(0);
+    }
+    this.#append(records);
+    return records;
+  }
+
+  settled(): Promise<void> {
+    return this.#writing;
+  }
+
+  async close(): Promise<void> {
+    this.flush();
+    await this.#writing;
+    await this.#file.close();
+  }
+
+  /** The lines that a chunk completes, without its first bytes. */
+  #split(chunk: OutputChunk, state: StreamState, skipped: number): LogRecord[] {
+    const data = chunk.data.subarray(skipped);
+    if (data.length === 0) {
+      return [];
+    }
+    const records: LogRecord[] = [];
+    let rest = Buffer.concat([state.partial, data]);
+    const end = chunk.offset + chunk.data.length;
+    for (let at = rest.indexOf(NEWLINE); at >= 0 || rest.length > MAX_LINE; at = rest.indexOf(NEWLINE)) {
+      const cut = at < 0 || at > MAX_LINE;
+      const length = cut ? MAX_LINE : at;
+      const line = rest.subarray(0, length);
+      rest = rest.subarray(cut ? length : length + 1);
+      records.push(this.#record(chunk, line, end - rest.length));
+    }
+    state.partial = Buffer.from(rest);
+    state.position = end;
+    return records;
+  }
+
+  #record({ stream, time }: Pick<OutputChunk, 'stream' | 'time'>, bytes: Uint8Array, seq: number): LogRecord {
+    const line = Buffer.from(bytes).toString('utf8');
+    return { time, stream, ...this.#owner, line: line.endsWith('\r') ? line.slice(0, -1) : line, run: this.#run, seq };
+  }
+
+  /** Lines that arrive while a write is under way go out together with the next one. */
+  #append(records: readonly LogRecord[]): void {
+    if (records.length === 0) {
+      return;
+    }
+    const idle = this.#pending === '';
+    this.#pending += records.map(formatLine).join('');
+    if (idle) {
+      this.#writing = this.#writing.then(() => this.#drain());
+    }
+  }
+
+  async #drain(): Promise<void> {
+    const text = this.#pending;
+    this.#pending = '';
+    // A full disk must not take the stack down: lines are lost, the service is not.
+    try {
+      if (this.#size + text.length > MAX_FILE) {
+        await this.#rotate();
+      }
+      await this.#file.appendFile(text);
+      this.#size += Buffer.byteLength(text);
+    } catch (error) {
+      log.warn('log lines lost', { replica: this.#owner.replica, error: messageOf(error) });
+    }
+  }
+
+  /** The old file stays open until the new one is. */
+  async #rotate(): Promise<void> {
+    await putAside(this.#path);
+    const old = this.#file;
+    this.#file = await open(this.#path, 'a', 0o600);
+    this.#size = 0;
+    await old.close();
+  }
+}
