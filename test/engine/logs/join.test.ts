@@ -185,9 +185,18 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('acknowledge' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('follow' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('kill' as const), torn: fc.integer({ min: 0, max: 120 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('kill' as const), torn: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 120 })) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
 );
+/** A line that is in the file though its guest was never told. */
+const PINNED: Step[] = [
+  { do: 'print', stream: 'stdout', text: 'a\n' },
+  { do: 'deliver', stream: 'stdout', size: 2 },
+  { do: 'kill', torn: 0 },
+];
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 const carryOut = async (world: World, each: Step): Promise<void> => {
@@ -227,7 +236,7 @@ describe('following logs › gives each line once', () => {
       }
       await world.close();
     });
-    await fc.assert(property, { numRuns: 150, endOnFailure: false });
+    await fc.assert(property, { numRuns: 150, examples: [[PINNED]] });
   });
 
   test('when the bus cannot hold what comes', async () => {
