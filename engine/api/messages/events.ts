@@ -55,14 +55,17 @@ export const eventFrom = (json: EventJson): EngineEvent | undefined => {
   );
 };
 
-export const logFrom = (json: LogRecordJson): LogRecord => ({
-  time: double(json.time),
-  stream: json.stderr ? 'stderr' : 'stdout',
-  replica: neededText(json.replica, 'the replica of a line'),
-  service: json.service ?? '',
-  line: json.line ?? '',
-  ...present({ run: optionalDouble(json.run), seq: optionalDouble(json.seq) }),
-});
+/** Of these there are many: nothing is made twice. */
+export const logFrom = ({ time, stderr, replica, service = '', line = '', run, seq }: LogRecordJson): LogRecord => {
+  const record: LogRecord = {
+    time: double(time),
+    stream: stderr ? 'stderr' : 'stdout',
+    replica: neededText(replica, 'the replica of a line'),
+    service,
+    line,
+  };
+  return run === undefined || seq === undefined ? record : { ...record, run: double(run), seq: double(seq) };
+};
 
 const progressFrom = (json: ProgressJson): (EngineEvent & { type: 'progress' })['progress'] => ({
   id: neededText(json.id, 'what a progress is about'),

@@ -108,7 +108,8 @@ const event: fc.Arbitrary<EngineEvent> = fc
     }),
     fc.record({ type: fc.constant('replica'), time: number, action, replica, gone: maybe(fc.constant(true)) }),
     fc
-      .record({ time: number, stream, replica: name, service: text, line: text, run: maybe(number), seq: maybe(number) })
+      .record({ time: number, stream, replica: name, service: text, line: text, place: maybe(fc.record({ run: number, seq: number })) })
+      .map(({ place: where, ...line }) => ({ ...line, ...where }))
       .map((line) => ({ type: 'log', time: line.time, record: line })),
     fc.record({ type: fc.constant('build'), time: number, service: text, event: buildEvent }),
     fc.record({
