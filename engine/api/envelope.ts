@@ -26,11 +26,15 @@ export const envelope = (flags: number, ...parts: readonly Uint8Array[]): Buffer
   return Buffer.concat([head, ...parts]);
 };
 
-/** The envelopes of a body, however it is cut; the rest of one that is cut off is left out. Throws CallError for one that is compressed. */
-export async function* readEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGenerator<Envelope> {
+/**
+ * The envelopes of a body, however it is cut, as many at a time as came together: waiting for each by itself would cost more than
+ * reading it. The rest of one that is cut off is left out. Throws CallError for one that is compressed.
+ */
+export async function* readEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Envelope[]> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const part of body) {
     rest = rest.length === 0 ? Buffer.from(part.buffer, part.byteOffset, part.length) : Buffer.concat([rest, part]);
+    const whole: Envelope[] = [];
     for (let size = wholeSize(rest); size !== undefined; size = wholeSize(rest)) {
       const flags = rest[0] ?? 0;
       const message = rest.subarray(HEAD, size);
@@ -38,8 +42,9 @@ export async function* readEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGene
       if (flags & COMPRESSED) {
         throw new CallError('internal', 'a message is compressed though nothing said that it may be');
       }
-      yield { flags, message };
+      whole.push({ flags, message });
     }
+    yield whole;
   }
 }
 

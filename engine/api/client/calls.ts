@@ -74,8 +74,18 @@ export class Connections {
       if (response.status !== 200) {
         throw errorOf(response, await readAll(response.body));
       }
-      for await (const message of readAnswer(response.body)) {
-        yield decoded(method, message);
+      let ended: CallError | undefined = new CallError('unavailable', 'the answer is cut off');
+      for await (const envelopes of readEnvelopes(response.body)) {
+        for (const { flags, message } of envelopes) {
+          if (flags & END) {
+            ended = errorOfEnd(message);
+          } else {
+            yield decoded(method, message);
+          }
+        }
+      }
+      if (ended !== undefined) {
+        throw ended;
       }
     } catch (error) {
       throw call.reasonOf(error);
@@ -141,29 +151,14 @@ const decoded = <A>(method: Method<never, A>, message: Buffer): A => {
 };
 
 const streamBody = <Q>(method: Method<Q, unknown>, requests: Q | AsyncIterable<Q>): HttpBody =>
-  isIterable(requests) ? envelopes(method, requests) : envelope(0, ...method.encode(requests));
+  isIterable(requests) ? inEnvelopes(method, requests) : envelope(0, ...method.encode(requests));
 
 const isIterable = <Q>(requests: Q | AsyncIterable<Q>): requests is AsyncIterable<Q> =>
   typeof requests === 'object' && requests !== null && Symbol.asyncIterator in requests;
 
-async function* envelopes<Q>(method: Method<Q, unknown>, requests: AsyncIterable<Q>): AsyncGenerator<Uint8Array> {
+async function* inEnvelopes<Q>(method: Method<Q, unknown>, requests: AsyncIterable<Q>): AsyncGenerator<Uint8Array> {
   for await (const request of requests) {
     yield envelope(0, ...method.encode(request));
-  }
-}
-
-/** The messages of an answer. Throws what the last envelope says, and CallError for an answer without one. */
-async function* readAnswer(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  let ended: CallError | undefined = new CallError('unavailable', 'the answer is cut off');
-  for await (const { flags, message } of readEnvelopes(body)) {
-    if (flags & END) {
-      ended = errorOfEnd(message);
-    } else {
-      yield message;
-    }
-  }
-  if (ended !== undefined) {
-    throw ended;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { BuildEvent } from '../../../builder/types.ts';
+import type { BuildEvent } from '../../../builder/model/types.ts';
 import type { BuildEventJson } from '../gen/hypr_pb.ts';
 import { double, fromEnum, optionalDouble, present, type Sent, toEnum } from './values.ts';
 

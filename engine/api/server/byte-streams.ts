@@ -60,9 +60,11 @@ async function* callHandler(
 }
 
 async function* readMessages(schema: DescMessage, fields: ByteFields, body: AsyncIterable<Uint8Array>): AsyncGenerator<Message> {
-  for await (const { message } of readEnvelopes(body)) {
-    const read = decodeMessage(fields, message);
-    yield 'json' in read ? parse(schema, read.json) : withBytes(schema, read.field, read.bytes);
+  for await (const envelopes of readEnvelopes(body)) {
+    for (const { message } of envelopes) {
+      const read = decodeMessage(fields, message);
+      yield 'json' in read ? parse(schema, read.json) : withBytes(schema, read.field, read.bytes);
+    }
   }
 }
 
