@@ -118,8 +118,8 @@ export const InfoResponseSchema: GenMessage<InfoResponse, {jsonType: InfoRespons
 
 /**
  * A Compose model as `hypr compose config --format json` prints it, with its environment: short forms expanded,
- * defaults filled in, paths absolute. What Compose defines is as Compose defines it, and is checked against
- * its schema: https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json
+ * defaults filled in, paths absolute. What Compose defines is JSON as Compose defines it:
+ * https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json
  *
  * @generated from message hypr.v1.Project
  */
@@ -203,8 +203,8 @@ export type Project = Message<"hypr.v1.Project"> & {
 
 /**
  * A Compose model as `hypr compose config --format json` prints it, with its environment: short forms expanded,
- * defaults filled in, paths absolute. What Compose defines is as Compose defines it, and is checked against
- * its schema: https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json
+ * defaults filled in, paths absolute. What Compose defines is JSON as Compose defines it:
+ * https://github.com/compose-spec/compose-spec/blob/main/schema/compose-spec.json
  *
  * @generated from message hypr.v1.Project
  */

@@ -54,6 +54,25 @@ describe('taking over from a supervisor that is gone', () => {
     expect(next.row('shop-web-1')).toMatchObject({ state: 'exited', exitCode: 143 });
   });
 
+  test('lines that were in the file already, though the guest was not told, are there once', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { web: {} }));
+    const guest = stack.platform.guest('shop-web-1');
+    const process = guest.process;
+    guest.print('one\ntwo\n');
+    await stack.until(() => stack.events.filter((event) => event.type === 'log').length === 2);
+    await stack.supervisor.settleLogs();
+    // Killed before the guest was told: it gives all of it again, in a supervisor that finds two lines in the file.
+    Object.assign(process?.kept ?? {}, { stdout: 0 });
+    const next = stack.successor();
+    await next.supervisor.recover(NONE);
+    guest.print('three\n');
+    await next.until(() => next.events.some((event) => event.type === 'log'));
+    await next.supervisor.settleLogs();
+    const records = next.supervisor.logs.read('shop-web-1', 'web', {});
+    expect(await linesOf(records)).toEqual(['shop-web-1 one', 'shop-web-1 two', 'shop-web-1 three']);
+  });
+
   test('a workload that ended in the gap: its exit code and last words are not lost', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, { web: {} }));
