@@ -4,7 +4,7 @@ import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
 import type { LogRecord } from '../model/events.ts';
 import type { HookSpec } from '../model/spec.ts';
-import { execProcess } from '../stack/exec.ts';
+import { execProcess } from './exec-process.ts';
 import type { Replica } from './replica.ts';
 
 export interface HookContext {

@@ -12,7 +12,7 @@ import { hasMachine } from '../model/lifecycle.ts';
 import type { Platform } from '../model/platform.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
-import { describeDesired } from '../plan/desired.ts';
+import { type DesiredStack, describeDesired } from '../plan/desired.ts';
 import { observeStack } from '../plan/observe.ts';
 import type { Plan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
@@ -30,7 +30,7 @@ import { executePlan } from './execute.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
 import { Operations } from './operation-queue.ts';
-import { makeHands } from './operations.ts';
+import { makeOperationExecutor, type OperationContext } from './operations.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
 import { recoverStack } from './recover.ts';
 import { forgetStack, recordStack, removableImages, removableNetworks } from './stack-record.ts';
@@ -228,15 +228,11 @@ export class StackSupervisor {
     }
   }
 
-  async #execute(
-    plan: Plan,
-    signal: AbortSignal,
-    made: { desired?: Awaited<ReturnType<typeof describeDesired>>; images?: Parameters<typeof makeHands>[0]['images'] },
-  ): Promise<void> {
+  async #execute(plan: Plan, signal: AbortSignal, made: { desired?: DesiredStack; images?: OperationContext['images'] }): Promise<void> {
     for (const message of plan.warnings) {
       this.bus.emit({ type: 'warning', message });
     }
-    const hands = makeHands({
+    const execute = makeOperationExecutor({
       stack: this.#options.stack,
       replicas: this.replicas,
       networks: this.networks,
@@ -249,7 +245,7 @@ export class StackSupervisor {
       networkName: (key) => this.project()?.networks[key]?.name ?? key,
     });
     try {
-      await traced('carry out the plan', undefined, () => executePlan(plan, hands, signal));
+      await traced('carry out the plan', undefined, () => executePlan(plan, execute, signal));
     } finally {
       await this.#unbootUnstarted();
     }
