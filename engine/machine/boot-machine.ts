@@ -6,6 +6,7 @@ import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
 import type { Network } from '../../net/types.ts';
+import { type Fallback, fallbackAfter, startOf } from '../../vmm/model/fallback.ts';
 import type { Machine, MachineSpec } from '../../vmm/model/machine.ts';
 import type { Platform } from '../model/platform.ts';
 
@@ -35,9 +36,8 @@ export interface BootMachineInput {
 const AGENT_DEADLINES_MS = { cold: 120_000, clone: 30_000 };
 
 /**
- * Machine on, agent answering, orders carried out; no workload is started. Used for replicas and for build machines. A clone
- * whose agent does not answer is given up, and the machine boots. One that had its root mounted already and cannot carry
- * out its orders is begun once more without that, with a fresh layer.
+ * Starts a machine, waits for its agent and has the guest prepared; no workload is started. Used for replicas and for build
+ * machines. When a clone fails, the machine starts in another way (`vmm/model/fallback.ts`).
  */
 export const bootMachine = async (input: BootMachineInput, signal: AbortSignal): Promise<Run> => {
   const { spec } = input;
@@ -45,19 +45,23 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
   try {
     return await bootOnce(input, first, signal);
   } catch (error) {
-    const { layout, template, rooted } = first.machine?.record ?? {};
-    if (!signal.aborted && layout === 'clone' && !first.answered) {
-      log.warn('a clone did not wake; booting instead', { machine: spec.name, reason: messageOf(error) });
-      return await bootOnce({ ...input, spec: { ...spec, cold: { template } } }, { machine: undefined, answered: false }, signal);
+    const fallback = signal.aborted ? undefined : fallbackFor(spec, first, error);
+    if (fallback === undefined) {
+      throw error;
     }
-    if (!signal.aborted && rooted && spec.unrooted === undefined && !isOwnFault(error)) {
-      log.warn('a clone with its root mounted could not be prepared; mounting it anew', { machine: spec.name, reason: messageOf(error) });
-      const run = await bootMachine({ ...input, spec: { ...spec, unrooted: true } }, signal);
-      await blame(input, first.machine);
-      return run;
-    }
-    throw error;
+    log.warn('a clone failed; starting in another way', { machine: spec.name, next: fallback.start, reason: messageOf(error) });
+    const run = await bootMachine({ ...input, spec: { ...spec, fallback } }, signal);
+    await blame(input, first.machine);
+    return run;
   }
+};
+
+const fallbackFor = (spec: MachineSpec, { machine, answered }: Attempt, error: unknown): Fallback | undefined => {
+  if (machine === undefined || (answered && isOwnFault(error))) {
+    return undefined;
+  }
+  const start = fallbackAfter(startOf(machine.record), answered ? 'prepare' : 'answer');
+  return start && { start, freshLayer: machine.record.rooted === true || spec.fallback?.freshLayer === true };
 };
 
 /** How far it came. */
@@ -78,7 +82,7 @@ const OWN_FAULTS: readonly RegExp[] = [
 const isOwnFault = (error: unknown): boolean =>
   error instanceof HyprError && error.code === 'GUEST_REFUSED' && OWN_FAULTS.some((words) => words.test(error.message));
 
-/** It was the template, then: another beginning with the same orders went well. A crash the VMM has noted by itself. */
+/** The same machine started in another way, so the template is at fault. A crash was counted by the VMM already. */
 const blame = async ({ platform, spec }: BootMachineInput, machine: Machine | undefined): Promise<void> => {
   const template = machine?.record.template;
   if (template !== undefined && (await machine?.exited)?.reason !== 'crashed') {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ProcessIdentity } from '../../base/host/process.ts';
+import type { Fallback } from './fallback.ts';
 
 /** A disk of a machine. `serial` (≤ 20 bytes, [A-Za-z0-9_-]) is how the guest finds it. */
 export interface DiskSpec {
@@ -39,13 +40,8 @@ export interface MachineSpec {
   readonly disks: readonly DiskSpec[];
   readonly nics: readonly NicSpec[];
   readonly shares: readonly ShareSpec[];
-  /** A clone of this template did not wake: the machine boots. */
-  readonly cold?: { readonly template: string | undefined };
-  /**
-   * A clone that had its root mounted already (`MachineRecord.rooted`) could not be prepared: the copy of its template's layer, in
-   * which no workload has run, goes, and no such template is used.
-   */
-  readonly unrooted?: true;
+  /** Set after a start failed: how to start instead. Otherwise the fastest way that there is. */
+  readonly fallback?: Fallback;
   /** Further machines that are about to be started from the same image. */
   readonly siblings?: number;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
@@ -124,7 +120,7 @@ export interface Vmm {
    * Throws VMM_SAVED when its state is of no use here: gone, or written by other programs.
    */
   restore(saved: SavedMachine, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
-  /** Clones of this template could not be used, where another beginning could. */
+  /** Counts a failure of this template: its clone failed, and the same machine started in another way. */
   templateFailed?(template: string): Promise<void>;
   /** Kills what a record names and removes its run folder; safe to repeat. */
   sweep(record: MachineRecord): Promise<void>;

@@ -261,7 +261,7 @@ describe('a template with a root', () => {
     expect(machines.map(({ record }) => record.rooted)).toEqual([true, true]);
     await machines[1]?.kill();
     await writeFile(join(dir, 'two.ext4'), 'not a file system');
-    const other = await create({ ...rooted('two'), runDir: join(dir, 'other'), unrooted: true });
+    const other = await create({ ...rooted('two'), runDir: join(dir, 'other'), fallback: { start: 'clone', freshLayer: true } });
     expect(other.record).toMatchObject({ layout: 'clone', template: keyOf(rooted('two')) });
     expect(other.record.rooted).toBeUndefined();
     const anew = await wake(other, both);
