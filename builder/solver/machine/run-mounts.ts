@@ -6,7 +6,7 @@ import { parsePatterns } from '../../context/ignore.ts';
 import { type FileTree, findEntry } from '../../context/tree.ts';
 import { expandWord } from '../../dockerfile/expand.ts';
 import type { RunInstruction } from '../../dockerfile/instruction.ts';
-import { type Mount, parseMount } from '../../dockerfile/mount.ts';
+import { expandMount, type Mount } from '../../dockerfile/mount.ts';
 import type { SshForward } from '../../model/types.ts';
 import type { BuildContext } from '../frame/build-context.ts';
 import { lookupIn, type StageState, workdirOf } from '../frame/state.ts';
@@ -59,8 +59,8 @@ export const prepareMounts = async (build: BuildContext, step: MountedStep): Pro
   const expand = (text: string) => expandWord(text, lookupIn(state), { escape: build.dockerfile.directives.escape });
   const prepared: PreparedMount[] = [];
   let sockets = 0;
-  for (const text of instruction.mounts) {
-    const mount = parseMount(text, expand);
+  for (const parsed of instruction.mounts) {
+    const mount = expandMount(parsed, expand);
     const own = await prepareMount(build, mount, { ...step, socket: sockets });
     sockets += mount.type === 'ssh' ? 1 : 0;
     if (own !== undefined) {
