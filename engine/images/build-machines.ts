@@ -12,6 +12,7 @@ import {
   type BuildMachines,
 } from '../../builder/model/types.ts';
 import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
+import { fallbackDns, NETWORK_MTU } from '../../net/defaults.ts';
 import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/download-proxy.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
 import type { Network } from '../../net/types.ts';
@@ -24,7 +25,6 @@ export const BUILD_MEMORY_MIB = 2048;
 const BUILD_DISK_MIB = 64 * 1024;
 /** Disks of caches and mounted images that a machine can have at a time. */
 const SPARE_PORTS = 12;
-const MTU = 65_520;
 const POWER_OFF_MS = 10_000;
 
 /**
@@ -156,12 +156,12 @@ const startBuildNetwork = async (input: {
     subnet,
     gateway,
     internal: false,
-    mtu: MTU,
+    mtu: NETWORK_MTU,
     hostAccess: input.hostAccess,
   };
   const network = await input.platform.startNetwork(spec, input.signal);
   const address = allocateAddress({ subnet, gateway, taken: [] });
-  const card = { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: MTU };
+  const card = { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: NETWORK_MTU };
   return { network, card, host: hostAddress(spec) };
 };
 
@@ -183,7 +183,7 @@ const buildOrders = (input: {
   root: { disk: 'root', upper: 'upper', readOnly: false },
   mounts: buildMounts(input.options),
   interfaces: input.cards,
-  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, '8.8.8.8'], options: [] },
+  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, ...fallbackDns()], options: [] },
   hosts: input.options.hosts.flatMap(({ address, names }) => {
     const resolved = address === HOST_GATEWAY ? input.host : address;
     return resolved === undefined ? [] : [{ address: resolved, names }];

@@ -45,7 +45,7 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
 const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal): Promise<Machine | undefined> => {
   if (row.machine === undefined) {
     // Its supervisor may have been killed while it began: what is left of that has its disks.
-    await platform.vmm.sweepBegun?.(machineDir(row, platform));
+    await platform.vmm.sweepPending?.(machineDir(row, platform));
     return undefined;
   }
   try {

@@ -1,6 +1,6 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
+import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { FileOrders, MachineOrders } from '../../guest/types.ts';
@@ -8,7 +8,8 @@ import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
 import { type MachineParts, machineIdOf, machineOrders, machineSpec } from '../machine/machine-orders.ts';
 import type { Platform } from '../model/platform.ts';
-import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
+import { readFileContent } from '../resolve/file-content.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
@@ -104,35 +105,6 @@ const readFiles = (spec: ReplicaSpec, environment: Readonly<Record<string, strin
   Promise.all(
     spec.files.map(async (file) => {
       const { path, mode, uid, gid } = file;
-      return { path, mode, uid, gid, content: await readSource(spec, file, environment) };
+      return { path, mode, uid, gid, content: await readFileContent(file, { service: spec.service, environment }) };
     }),
   );
-
-const readSource = async (spec: ReplicaSpec, file: ReplicaFile, environment: Readonly<Record<string, string>>): Promise<Uint8Array> => {
-  const { source } = file;
-  if ('content' in source) {
-    return Buffer.from(source.content);
-  }
-  if ('environment' in source) {
-    const value = environment[source.environment];
-    if (value === undefined) {
-      throw new HyprError(
-        'COMPOSE_INVALID',
-        `service ${spec.service}: environment variable ${source.environment}, which a secret or config needs, is not set`,
-      );
-    }
-    return Buffer.from(value);
-  }
-  try {
-    return await readFile(source.file);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EISDIR', 'EACCES')) {
-      throw new HyprError(
-        'COMPOSE_INVALID',
-        `service ${spec.service}: the file ${source.file} of a secret or config cannot be read (${error.code})`,
-        { cause: error },
-      );
-    }
-    throw error;
-  }
-};

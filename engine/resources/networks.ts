@@ -7,6 +7,7 @@ import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { InterfaceOrders, NameTable, ResolverOrders } from '../../guest/types.ts';
+import { fallbackDns, NETWORK_MTU } from '../../net/defaults.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
 import { buildNameTable, type NamedReplica } from '../../net/names.ts';
 import type { Network, NetworkSpec } from '../../net/types.ts';
@@ -17,9 +18,6 @@ import type { NetworkRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
 const log = logger('networks');
-
-/** gvproxy's switch carries jumbo frames; the guest's card is told the same (measured: twice the throughput of 1500). */
-const MTU = 65_520;
 
 export interface StackNetworksOptions {
   readonly stack: string;
@@ -68,7 +66,7 @@ export class StackNetworks {
       subnet,
       gateway,
       internal: config.internal ?? false,
-      mtu: MTU,
+      mtu: NETWORK_MTU,
       hostAccess: asksForHost(project, key) && config.internal !== true,
       udpPorts: publishesUdp(project),
     };
@@ -200,7 +198,7 @@ export class StackNetworks {
           address,
           prefix: prefixLength(row.spec.subnet),
           ...(attachment.isDefault && !row.spec.internal ? { gateway: row.spec.gateway } : {}),
-          mtu: MTU,
+          mtu: NETWORK_MTU,
         };
       }),
     );
@@ -231,7 +229,7 @@ export class StackNetworks {
   resolver(spec: ReplicaSpec, vms: readonly VmRow[]): ResolverOrders {
     const rows = spec.networks.map((attachment) => this.#row(attachment.key));
     const open = rows.filter((row) => !row.spec.internal);
-    const upstreams = spec.dns.length > 0 ? spec.dns : open.length > 0 ? [...open.map((row) => row.spec.gateway), FALLBACK_DNS] : [];
+    const upstreams = spec.dns.length > 0 ? spec.dns : open.length > 0 ? [...open.map((row) => row.spec.gateway), ...fallbackDns()] : [];
     return {
       names: this.names(spec, vms),
       search: [...spec.dnsSearch, `${this.#options.stack}.hypr`],
@@ -293,6 +291,3 @@ const abortable = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
 
 /** Among `extra_hosts`: this host. */
 const HOST_GATEWAY = 'host-gateway';
-
-/** Asked when the host's own resolvers do not answer. */
-const FALLBACK_DNS = '8.8.8.8';

@@ -1,5 +1,5 @@
 import { messageOf } from '../../base/errors.ts';
-import { sweepBegun } from '../../base/host/pending-processes.ts';
+import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { logger } from '../../base/log.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -21,7 +21,7 @@ export const recoverStack = async (
   const lostNetworks = new Set<string>();
   for (const row of input.store.networks(input.stack)) {
     if (row.record === undefined) {
-      await sweepBegun(row.spec.runDir);
+      await sweepPendingProcesses(row.spec.runDir);
     } else if (!(await adoptNetwork(input.networks, row, signal))) {
       lostNetworks.add(row.key);
       said.push(`network ${row.name} had ended`);

@@ -35,6 +35,7 @@ import { checkPlannedPorts } from './planned-ports.ts';
 import { recoverStack } from './recover.ts';
 import { forgetStack, recordStack, removableImages, removableNetworks } from './stack-record.ts';
 import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
+import { UsageSampler } from './usage.ts';
 
 export interface SupervisorOptions {
   readonly stack: string;
@@ -53,6 +54,7 @@ export class StackSupervisor {
   readonly networks: StackNetworks;
   readonly volumes: StackVolumes;
   readonly oneOffs: OneOffs;
+  readonly usage: UsageSampler;
   readonly #options: SupervisorOptions;
   readonly #context: ReplicaContext;
   readonly #operations: Operations;
@@ -71,6 +73,7 @@ export class StackSupervisor {
       onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
+    this.usage = new UsageSampler({ replicas: this.replicas, bus: this.bus });
     this.#operations = new Operations(this.bus, () => this.#changes.flush());
     this.#changes = new Changes({
       replicas: this.replicas,

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { noteBegun } from '../../base/host/pending-processes.ts';
+import { notePendingProcess } from '../../base/host/pending-processes.ts';
 import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import { lastLines } from '../devices/console.ts';
@@ -82,7 +82,7 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
     cleanup.defer(() => removeMadeLayer(spec));
     cleanup.defer(() => isGone(process));
     cleanup.defer(() => signalProcess(process, 'SIGKILL'));
-    noteBegun(spec.runDir, process);
+    notePendingProcess(spec.runDir, process);
     const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);
     const record = recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
     cleanup.disarm();
@@ -122,7 +122,7 @@ const startShares = async (
     spec.shares.map(async (share, index) => {
       const options = { tool: settings.toolchain.virtiofsd, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
       const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
-      noteBegun(spec.runDir, identity);
+      notePendingProcess(spec.runDir, identity);
       cleanup.defer(() => signalProcess(identity, 'SIGKILL'));
       return identity;
     }),

@@ -1,6 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
-import { sweepBegun } from '../../base/host/pending-processes.ts';
+import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
 import type { Machine, MachineRecord, SavedMachine, Vmm } from '../model/machine.ts';
 import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
@@ -36,7 +36,7 @@ export const createQemuVmm = ({ templates, nursery, ...settings }: QemuOptions):
     restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
     ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
     sweep: sweepMachine,
-    sweepBegun,
+    sweepPending: sweepPendingProcesses,
   };
 };
 

@@ -124,8 +124,8 @@ export interface Vmm {
   templateFailed?(template: string): Promise<void>;
   /** Kills what a record names and removes its run folder; safe to repeat. */
   sweep(record: MachineRecord): Promise<void>;
-  /** Ends what `create` had begun in a run folder when its process was killed, before there was a record; safe to repeat. */
-  sweepBegun?(runDir: string): Promise<void>;
+  /** Ends a machine whose `create` was cut short because its process was killed, so that there is no record of it. Safe to repeat. */
+  sweepPending?(runDir: string): Promise<void>;
 }
 
 /** A disk that was plugged in. Nothing in the guest may have it mounted when it is unplugged. */

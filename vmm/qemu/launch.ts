@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import type { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { noteBegun } from '../../base/host/pending-processes.ts';
+import { notePendingProcess } from '../../base/host/pending-processes.ts';
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { awaitFile } from '../devices/await-socket.ts';
 import { lastLines } from '../devices/console.ts';
@@ -85,7 +85,7 @@ const spawnQemu = async ({ settings, spec, inherits, beginning, onSpawn }: Launc
 const noteChild = ({ runDir }: MachineSpec, { pid }: ChildProcess): void => {
   const identity = pid === undefined ? undefined : identifyProcess(pid);
   if (identity !== undefined) {
-    noteBegun(runDir, identity);
+    notePendingProcess(runDir, identity);
   }
 };
 
