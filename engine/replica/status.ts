@@ -21,6 +21,7 @@ export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaSt
   health: vm.health,
   exitCode: vm.exitCode,
   ...(vm.reason === undefined ? {} : { reason: vm.reason }),
+  ...(vm.reason === OUT_OF_MEMORY ? { oomKilled: true } : {}),
   restarts: vm.restarts,
   createdAt: vm.createdAt,
   ...(vm.startedAt === undefined ? {} : { startedAt: vm.startedAt }),
@@ -40,10 +41,13 @@ export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaSt
 const mountName = (mount: ReplicaMount): string =>
   mount.kind === 'volume' ? mount.volume : mount.kind === 'bind' ? mount.source : mount.target;
 
+/** The reason that is recorded for a workload that the kernel killed for want of memory. */
+const OUT_OF_MEMORY = 'out of memory';
+
 /** Why a run ended, when its exit code does not say it. */
 const endReason = (exit: ProcessExit | undefined, gone: MachineExit, stopped: boolean): string | undefined => {
   if (exit !== undefined) {
-    return exit.oomKilled ? 'out of memory' : undefined;
+    return exit.oomKilled ? OUT_OF_MEMORY : undefined;
   }
   if (gone.reason === 'crashed') {
     return `the machine died: ${gone.detail ?? gone.lastLines.at(-1) ?? 'no reason given'}`;

@@ -7,7 +7,7 @@ import { type HomePaths, homePaths } from '../../base/paths.ts';
 import type { Tool, Toolchain } from '../model/tools.ts';
 import { findInPath } from '../toolchain/host-programs.ts';
 import { openToolchain } from '../toolchain/index.ts';
-import { chooseVmm } from './probe.ts';
+import { chooseVmm, type KvmRefusal } from './probe.ts';
 
 export interface DoctorCheck {
   readonly id: string;
@@ -190,15 +190,15 @@ const checkAccelerator = async (toolchain: Toolchain, paths: HomePaths, signal?:
           title: 'KVM',
           status: 'warn',
           detail: `${verdict.reason}: machines are emulated in software, which is slower`,
-          fix: kvmFix(verdict.reason),
+          fix: kvmFix(verdict.refusal),
         };
   } catch (error) {
     return { id: 'kvm', title: 'KVM', status: 'fail', detail: messageOf(error) };
   }
 };
 
-const kvmFix = (reason: string): string =>
-  reason.includes('may not be opened')
+const kvmFix = (refusal: KvmRefusal | undefined): string =>
+  refusal === 'no-permission'
     ? 'sudo usermod -aG kvm $USER, then log in again'
     : 'enable virtualisation in the firmware, or nested virtualisation in the outer host';
 

@@ -24,7 +24,6 @@ import { execStream } from './exec-stream.ts';
 import { operationEvents } from './operation.ts';
 import { DOWN_DEFAULTS, needProject, needVerb, UP_DEFAULTS, VERB_DEFAULTS } from './requests.ts';
 
-
 /** The API's methods over one supervisor. `recovered` is what `recover` found. */
 export const apiRoutes =
   (supervisor: StackSupervisor, facts: { version: string; stack: string; recovered: readonly string[] }) =>
