@@ -23,7 +23,7 @@ export class ReplicaOutput {
     this.#options = options;
   }
 
-  /** Makes the log file ready; `fresh` puts an earlier one aside. */
+  /** Makes the log file ready; `fresh` keeps an earlier one under another name. */
   async open(options: { fresh: boolean }): Promise<void> {
     const { logs, replica, service } = this.#options;
     this.#writer ??= await logs.writer(replica, service, options);

@@ -62,7 +62,7 @@ export class Operations {
       await this.#timed(name, () => traced(name, 'operations', () => work(both)));
     })();
     this.#turn = mine;
-    await this.aside(async () => {
+    await this.keepBusy(async () => {
       try {
         await mine;
         this.#bus.emit({ type: 'finished', operation: name });
@@ -89,8 +89,8 @@ export class Operations {
     }
   }
 
-  /** Work that keeps the stack busy, but waits for no turn. */
-  async aside(work: () => Promise<void>): Promise<void> {
+  /** Runs work that is no operation at once; the stack counts as busy meanwhile. */
+  async keepBusy(work: () => Promise<void>): Promise<void> {
     this.#count += 1;
     try {
       await work();

@@ -84,7 +84,7 @@ export class StackSupervisor {
     this.oneOffs = new OneOffs({
       replicas: this.replicas,
       bringUp: (project, oneOff, signal) => this.#bringUp('run', { project, options: oneOffUpOptions(oneOff.options), oneOff }, signal),
-      busy: (work) => this.#operations.aside(work),
+      busy: (work) => this.#operations.keepBusy(work),
       forget: () => forgetStack(options, this.networks),
     });
     const self = this;

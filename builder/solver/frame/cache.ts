@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { HyprError, isErrno } from '../../../base/errors.ts';
 import { writeFileAtomic } from '../../../base/host/files.ts';
 import { withLock } from '../../../base/host/lock.ts';
-import { buildAsides } from '../layer/sweep.ts';
+import { buildStagingFolder } from '../layer/sweep.ts';
 
 /** What a step left behind: a layer, or nothing when it changed nothing. */
 export interface CacheRecord {
@@ -39,7 +39,7 @@ export interface CacheSource {
  */
 export class BuildCache {
   readonly #folder: string;
-  readonly #asides: string;
+  readonly #stagingFolder: string;
   readonly #hasLayer: (diffId: string) => Promise<boolean>;
   readonly #used = new Map<string, CacheRecord & { readonly keys: Set<string> }>();
   /** In the order they are asked. */
@@ -47,7 +47,7 @@ export class BuildCache {
 
   constructor(buildFolder: string, hasLayer: (diffId: string) => Promise<boolean>) {
     this.#folder = join(buildFolder, 'records');
-    this.#asides = buildAsides(buildFolder);
+    this.#stagingFolder = buildStagingFolder(buildFolder);
     this.#hasLayer = hasLayer;
   }
 
@@ -77,7 +77,9 @@ export class BuildCache {
     this.#note(keys, record);
     const { key, diffId, created } = record;
     for (const name of new Set(keys)) {
-      await writeFileAtomic(this.#path(name), JSON.stringify({ format: FORMAT, key, diffId, created }), { asideIn: this.#asides });
+      await writeFileAtomic(this.#path(name), JSON.stringify({ format: FORMAT, key, diffId, created }), {
+        stagingFolder: this.#stagingFolder,
+      });
     }
   }
 

@@ -387,11 +387,11 @@ describe('a damaged template', () => {
 
   it('half made by somebody who was killed is in nobody\u2019s way', async () => {
     const spec = makeSpec('a', { memoryMib: 256, vcpus: 2 });
-    const aside = join(templatesFolder(homePaths(home)), `${keyOf(spec)}.making`);
-    await mustRun('mkdir', ['-p', aside]);
-    await writeFile(join(aside, 'ram'), 'half');
+    const staging = join(templatesFolder(homePaths(home)), `${keyOf(spec)}.making`);
+    await mustRun('mkdir', ['-p', staging]);
+    await writeFile(join(staging, 'ram'), 'half');
     expect(await templates.make(spec)).toMatchObject({ key: keyOf(spec) });
-    expect(await exists(aside)).toBe(false);
+    expect(await exists(staging)).toBe(false);
     const machine = await create(makeSpec('smp', { vcpus: 2 }));
     expect(await cat(await wake(machine), '/sys/devices/system/cpu/online')).toBe('0-1');
   });

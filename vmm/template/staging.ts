@@ -29,14 +29,14 @@ export interface MakeInput {
 }
 
 /** Runs `make` with an empty folder, which a failure takes away, and a maker that was killed leaves to the next. */
-export const withAside = async <T>({ root, key }: MakeInput, make: (aside: string) => Promise<T>): Promise<T> => {
-  const aside = join(root, `${key}.making`);
-  await removeUnfinished(aside);
-  await mkdir(aside, { recursive: true, mode: 0o700 });
+export const withStaging = async <T>({ root, key }: MakeInput, make: (staging: string) => Promise<T>): Promise<T> => {
+  const staging = join(root, `${key}.making`);
+  await removeUnfinished(staging);
+  await mkdir(staging, { recursive: true, mode: 0o700 });
   try {
-    return await make(aside);
+    return await make(staging);
   } catch (error) {
-    await rm(aside, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
     throw error;
   }
 };
@@ -104,19 +104,19 @@ export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signa
 };
 
 /** Of no use to a finished template. */
-export const forgetMaker = (aside: string): Promise<void> => rm(processPath(aside), { force: true });
+export const forgetMaker = (staging: string): Promise<void> => rm(processPath(staging), { force: true });
 
-const processPath = (aside: string): string => join(aside, 'process.json');
+const processPath = (staging: string): string => join(staging, 'process.json');
 
 /** What a maker that was killed left: its machine would wait for orders for ever. */
-const removeUnfinished = async (aside: string): Promise<void> => {
+const removeUnfinished = async (staging: string): Promise<void> => {
   try {
-    const identity = JSON.parse(await readFile(processPath(aside), 'utf8')) as ProcessIdentity;
+    const identity = JSON.parse(await readFile(processPath(staging), 'utf8')) as ProcessIdentity;
     signalProcess(identity, 'SIGKILL');
   } catch (error) {
     if (!isErrno(error, 'ENOENT') && !(error instanceof SyntaxError)) {
       throw error;
     }
   }
-  await rm(aside, { recursive: true, force: true });
+  await rm(staging, { recursive: true, force: true });
 };
