@@ -97,7 +97,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   const cleanup = new Cleanup();
   try {
     const { name } = input.spec;
-    const sockets = await traced('connect cards', name, () => connectNics(input.networks, signal));
+    const sockets = await traced('connect NICs', name, () => connectNics(input.networks, signal));
     const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
     cleanup.defer(() => machine.kill());
@@ -128,7 +128,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   }
 };
 
-/** A card's end in each network; all or none. */
+/** A NIC's end in each network; all or none. */
 export const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
   const results = await Promise.allSettled(networks.map((network) => network.connectNic(signal)));
   const failed = results.find((result) => result.status === 'rejected');

@@ -85,7 +85,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
 export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, 'runDir'>): string =>
   join(platform.runDir, `m-${shortHash(id, 8)}`);
 
-/** What can be a copy of another: a root, a layer and one card. */
+/** What can be a copy of another: a root, a layer and one NIC. */
 const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1;
 
 const isAlike = (one: VmRow, other: VmRow): boolean =>
@@ -96,8 +96,8 @@ export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number 
   platform.vmm.capabilities.accelerated ? Math.min(2, platform.cores) : 1;
 
 const ownHosts = (spec: ReplicaSpec, parts: MachineParts): MachineOrders['hosts'] =>
-  parts.interfaces.map((card) => ({
-    address: card.address,
+  parts.interfaces.map((nic) => ({
+    address: nic.address,
     names: spec.domainname ? [`${spec.hostname}.${spec.domainname}`, spec.hostname] : [spec.hostname],
   }));
 

@@ -15,8 +15,8 @@ import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { isGone, QemuMachine, stderrPath } from '../qemu/machine.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Template, Templates } from '../template/types.ts';
-import type { Nursery } from '../zygote/nursery.ts';
 import { removeMadeLayer } from '../zygote/zygote.ts';
+import type { ZygotePool } from '../zygote/zygote-pool.ts';
 
 const log = logger('vmm');
 
@@ -25,7 +25,7 @@ export interface CreateInput {
   readonly spec: MachineSpec;
   readonly nicSockets: readonly Socket[];
   readonly templates: Templates | undefined;
-  readonly nursery: Nursery;
+  readonly zygotePool: ZygotePool;
   readonly signal?: AbortSignal | undefined;
   /** That the machine is a clone of. */
   readonly template?: Template;
@@ -66,7 +66,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
 
 /** A clone that need not be started, because there is a process that can be copied. Its layer comes with it. */
 export const bringUpCopy = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
-  const { spec, nicSockets, nursery, signal } = input;
+  const { spec, nicSockets, zygotePool, signal } = input;
   if (template.upper === undefined) {
     return undefined;
   }
@@ -74,7 +74,7 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
   try {
     cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
     await makeFolders(spec);
-    const process = await nursery.copy({ spec, template, cards: nicSockets, signal });
+    const process = await zygotePool.copy({ spec, template, nics: nicSockets, signal });
     if (process === undefined) {
       await cleanup.run();
       return undefined;

@@ -7,7 +7,7 @@ import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
 import { isGone, QemuMachine, removeLeftovers } from '../qemu/machine.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Templates } from '../template/types.ts';
-import { createNursery, type Nursery } from '../zygote/nursery.ts';
+import { createZygotePool, type ZygotePool } from '../zygote/zygote-pool.ts';
 import { backendName, bringUp, type CreateInput } from './bring-up.ts';
 import { checkSpec, createMachine, destroyAll } from './create.ts';
 
@@ -15,12 +15,12 @@ export interface QemuOptions extends QemuSettings {
   /** Where clones come from; without them every machine boots. */
   readonly templates?: Templates;
   /** Where clones are copies of one another; a test gives its own. */
-  readonly nursery?: Nursery;
+  readonly zygotePool?: ZygotePool;
 }
 
 /** The QEMU backend, for KVM and for software emulation alike. */
-export const createQemuVmm = ({ templates, nursery, ...settings }: QemuOptions): Vmm => {
-  const parts = { settings, templates, nursery: nursery ?? createNursery({ settings }) };
+export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOptions): Vmm => {
+  const parts = { settings, templates, zygotePool: zygotePool ?? createZygotePool({ settings }) };
   return {
     name: backendName(settings),
     capabilities: {

@@ -4,7 +4,7 @@ import { mustRun } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
 
 /**
- * Makes a sparse ext4 disk of `sizeMib`, made staging and renamed so that a killed hypr leaves no half disk.
+ * Makes a sparse ext4 disk of `sizeMib`, staged and renamed so that a killed hypr leaves no half-made disk.
  * Tables are initialised lazily, so that even a large disk costs few blocks. An existing one stays.
  */
 export const makeExt4Disk = async (options: {
@@ -32,7 +32,7 @@ export const makeExt4Disk = async (options: {
 };
 
 /**
- * Copies a sparse file without its holes, for its owner to write, made staging and renamed; where the file system can, both
+ * Copies a sparse file without its holes, for its owner to write, staged and renamed; where the file system can, both
  * share their blocks.
  *
  * Not synced before it is renamed, because a start waits for it. A killed hypr loses nothing by that. After a power cut a

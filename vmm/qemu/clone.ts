@@ -10,7 +10,7 @@ const MOVE_MS_PER_MIB = 100;
 
 /**
  * Loads a template's device state into a stopped QEMU that maps its memory, and plugs in the machine's own
- * disks and cards: the guest finds them as soon as it goes on. Throws VMM_DIED or VMM_START.
+ * disks and NICs: the guest finds them as soon as it goes on. Throws VMM_DIED or VMM_START.
  */
 export const loadClone = async (input: LoadInput): Promise<void> => {
   const { qmp, saved, signal } = input;
@@ -22,9 +22,9 @@ export const loadClone = async (input: LoadInput): Promise<void> => {
 };
 
 /**
- * QEMU would have the guest announce its card five times, which wakes every machine of the network and is of no use:
+ * QEMU would have the guest announce its NIC five times, which wakes every machine of the network and is of no use:
  * a clone's orders make it announce itself. Never is not safe: QEMU 10.0 then frees a timer that it touches again when
- * the guest resets the card.
+ * the guest resets the NIC.
  */
 const ONE_ANNOUNCEMENT = { 'announce-rounds': 1 };
 

@@ -20,7 +20,7 @@ const START_MS = 30_000;
 export interface LaunchInput {
   readonly settings: QemuSettings;
   readonly spec: MachineSpec;
-  /** From descriptor 3 on: first those of the cards. */
+  /** From descriptor 3 on: first those of the NICs. */
   readonly inherits: ReadonlyArray<Socket | IOType | 'ipc' | number>;
   readonly beginning: Beginning;
   /** Ends the process if what follows fails. */

@@ -18,7 +18,7 @@ export const rootedKey = async (base: string, { root, blank }: RootedDisks): Pro
   return shortHash(JSON.stringify([base, root, ino, size, content, blank]), 16);
 };
 
-/** What mounting left for later (freed memory, the card's link, timers of the console and the disks) is done by then, once for all clones. */
+/** What mounting left for later (freed memory, the NIC's link, timers of the console and the disks) is done by then, once for all clones. */
 const SETTLE_MS = 2_000;
 
 /**

@@ -9,7 +9,7 @@ import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
 /**
- * Boots a machine without disks and cards until its agent waits for orders, with nobody ever connected to
+ * Boots a machine without disks and NICs until its agent waits for orders, with nobody ever connected to
  * it, and saves it to a staging folder. It becomes the template only after a clone of it has answered. For one caller at a time per key.
  */
 export const makeTemplate = (input: MakeInput): Promise<Template> =>

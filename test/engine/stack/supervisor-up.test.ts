@@ -38,7 +38,7 @@ describe('a stack comes up', () => {
         .status()
         .startSpans?.map(({ name }) => name.split(':')[0]),
     ).toEqual([
-      ...['disks and mounts', 'network', 'connect cards', 'machine', 'machine goes on', 'agent answers', 'prepare'],
+      ...['disks and mounts', 'network', 'connect NICs', 'machine', 'machine goes on', 'agent answers', 'prepare'],
       ...['start the workload', 'healthy'],
     ]);
     expect([...stack.platform.vmm.machines.keys()].sort()).toEqual(['shop-db-1', 'shop-web-1']);

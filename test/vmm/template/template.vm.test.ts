@@ -109,11 +109,11 @@ describe('a template', () => {
 });
 
 describe('clones of one template', () => {
-  it('have their own disks, cards, names, clocks and random numbers', async () => {
-    const cards = [makeNic(2), makeNic(1)];
-    const one = await create(makeSpec('one', { disks: [await makeDisk('big', 96), root()], nics: cards }));
+  it('have their own disks, NICs, names, clocks and random numbers', async () => {
+    const nics = [makeNic(2), makeNic(1)];
+    const one = await create(makeSpec('one', { disks: [await makeDisk('big', 96), root()], nics }));
     const two = await create(makeSpec('two', { nics: [makeNic(3)] }));
-    const interfaces = cards.map(({ mac, mtu }, index) => ({ mac, name: `eth${index}`, address: `10.9.${index}.2`, prefix: 24, mtu }));
+    const interfaces = nics.map(({ mac, mtu }, index) => ({ mac, name: `eth${index}`, address: `10.9.${index}.2`, prefix: 24, mtu }));
     const third = { mac: makeNic(3).mac, name: 'eth0', address: '10.9.0.3', prefix: 24, gateway: '10.9.0.1', mtu: 1500 };
     const [first, second] = await Promise.all([
       wake(one, { hostname: 'first', interfaces }),
@@ -163,7 +163,7 @@ describe('clones of one template', () => {
     expect(await readFile(join(dir, 'answer'), 'utf8')).toContain('hi');
   });
 
-  it('see no card but their own', async () => {
+  it('see no NIC but their own', async () => {
     const guest = await wake(await create(makeSpec('bare')));
     const program = await guest.spawn(processSpec(['/bin/box', 'ls', '/sys/class/net']));
     expect((await readAll(program)).stdout.trim().split(/\s+/)).toEqual(['lo']);
@@ -232,8 +232,8 @@ describe('a template with a root', () => {
     const machines = await Promise.all(['one', 'two'].map((name) => create(rooted(name, { nics: [makeNic(1)] }))));
     const [one, two] = await Promise.all(
       machines.map((machine, index) => {
-        const card = { mac: makeNic(1).mac, name: 'eth0', address: `10.9.0.${index + 2}`, prefix: 20, gateway: '10.9.0.1', mtu: 1401 };
-        return wake(machine, { ...both, hostname: `host-${index}`, interfaces: [card] });
+        const nic = { mac: makeNic(1).mac, name: 'eth0', address: `10.9.0.${index + 2}`, prefix: 20, gateway: '10.9.0.1', mtu: 1401 };
+        return wake(machine, { ...both, hostname: `host-${index}`, interfaces: [nic] });
       }),
     );
     if (one === undefined || two === undefined) {
