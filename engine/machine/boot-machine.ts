@@ -12,14 +12,14 @@ import type { Platform } from '../model/platform.ts';
 
 const log = logger('boot');
 
-/** One boot of a replica, from machine on to machine gone. */
+/** One run of a replica: from the start of its machine to its end. */
 export interface Run {
   readonly machine: Machine;
   readonly guest: GuestClient;
   process: GuestProcess | undefined;
-  /** The name table it was told last, as JSON. */
+  /** The name table that it has, as JSON. */
   names: string | undefined;
-  /** Aborted when the run ends: health checks, log pumps and waits hang on it. */
+  /** Aborted when the run ends; stops health checks, log pumps and waits. */
   readonly abort: AbortController;
 }
 
@@ -64,7 +64,7 @@ const fallbackFor = (spec: MachineSpec, { machine, answered }: Attempt, error: u
   return start && { start, freshLayer: machine.record.rooted === true || spec.fallback?.freshLayer === true };
 };
 
-/** How far it came. */
+/** How far a start came. */
 interface Attempt {
   machine: Machine | undefined;
   answered: boolean;
@@ -104,7 +104,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
     input.onMachine(machine);
     attempt.machine = machine;
     await traced('machine goes on', name, () => machine.start(signal));
-    // Nobody waits for the agent of a machine that has died.
+    // Stops waiting for the agent once the machine has died.
     const ended = new AbortController();
     cleanup.defer(() => ended.abort());
     const both = AbortSignal.any([signal, ended.signal]);
@@ -128,7 +128,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   }
 };
 
-/** A NIC's end in each network; all or none. */
+/** Connects a NIC to each network; all or none. */
 export const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
   const results = await Promise.allSettled(networks.map((network) => network.connectNic(signal)));
   const failed = results.find((result) => result.status === 'rejected');
@@ -143,7 +143,7 @@ export const connectNics = async (networks: readonly Network[], signal: AbortSig
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 };
 
-/** Rejects if the machine ends before its agent is ready, with what its console said last. */
+/** Rejects if the machine ends before its agent is ready, with the last lines of its console. */
 const diedDuringBoot = async (machine: Machine, name: string): Promise<never> => {
   const exit = await machine.exited;
   throw new HyprError('GUEST_BOOT', `the machine of ${name} ended before it was ready (${exit.detail ?? exit.reason})`, {

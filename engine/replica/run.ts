@@ -24,15 +24,15 @@ export interface BootContext {
   readonly environment: Readonly<Record<string, string>>;
   /** All replicas of the stack, for the name table. */
   readonly vms: () => readonly VmRow[];
-  /** Called as soon as a VMM process exists, so that it can be found again whatever happens next. */
+  /** Called as soon as a VMM process exists, so that it is recorded whatever happens next. */
   readonly onMachine: (machine: Machine) => void;
 }
 
 export const DEFAULT_MEMORY_MIB = 512;
 
 /**
- * Boots a replica's machine and prepares it; the workload is not started. Whatever fails, nothing is
- * left: the machine is killed and its folder removed.
+ * Boots a replica's machine and prepares it; the workload is not started. On failure the machine is killed and its folder
+ * removed.
  */
 export const bootReplica = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<Run> => {
   const parts = await traced('disks and mounts', vm.name, () => gatherParts(vm, context, signal));
@@ -85,7 +85,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
 export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, 'runDir'>): string =>
   join(platform.runDir, `m-${shortHash(id, 8)}`);
 
-/** What can be a copy of another: a root, a layer and one NIC. */
+/** Whether it can be forked from a zygote: it has a root, a writable layer and one NIC. */
 const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1;
 
 const isAlike = (one: VmRow, other: VmRow): boolean =>

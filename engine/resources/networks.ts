@@ -23,7 +23,7 @@ export interface StackNetworksOptions {
   readonly stack: string;
   readonly store: StateStore;
   readonly platform: Platform;
-  /** Told when a running network is lost. */
+  /** Called when a running network is lost. */
   readonly onLost: (key: string, detail: string) => void;
 }
 
@@ -37,7 +37,7 @@ export class StackNetworks {
     this.#options = options;
   }
 
-  /** Records a network and reserves its subnet; starts nothing. One at a time: two must not choose the same subnet. */
+  /** Records a network and reserves its subnet; starts nothing. Calls are serialized, so that two cannot choose the same subnet. */
   create(project: Project, key: string): Promise<void> {
     const mine = this.#creating.then(() => this.#create(project, key));
     this.#creating = mine.catch(() => {});
@@ -81,7 +81,7 @@ export class StackNetworks {
     });
   }
 
-  /** The running network, started if need be; callers share one start. */
+  /** The running network, started if necessary; callers share one start. */
   ensure(key: string, signal: AbortSignal): Promise<Network> {
     const known = this.#running.get(key);
     if (known !== undefined) {
@@ -98,7 +98,7 @@ export class StackNetworks {
     return abortable(starting, signal);
   }
 
-  /** Takes over what an earlier supervisor left; true if the network is still the same process. */
+  /** Takes over the network of an earlier supervisor; false if its process is gone. */
   async adopt(row: NetworkRow, signal: AbortSignal): Promise<boolean> {
     if (row.record === undefined) {
       return false;
@@ -152,7 +152,7 @@ export class StackNetworks {
     store.removeNetwork(stack, key);
   }
 
-  /** Stops the processes and keeps the rows: a stopped stack runs nothing. */
+  /** Stops the network processes and keeps the rows: a stopped stack runs nothing. */
   async stopAll(): Promise<void> {
     const { store, stack, platform } = this.#options;
     for (const row of store.networks(stack)) {
@@ -210,7 +210,7 @@ export class StackNetworks {
     return { ...(config?.ip_range ? { range: config.ip_range } : {}), reserved: Object.values(config?.aux_addresses ?? {}) };
   }
 
-  /** The lines of `extra_hosts`; `host-gateway` is this host, as its network shows it. Throws HYPR_UNSUPPORTED. */
+  /** The lines of `extra_hosts`, with `host-gateway` replaced by the address of this host in the network. Throws HYPR_UNSUPPORTED. */
   extraHosts(spec: ReplicaSpec): ReplicaSpec['extraHosts'] {
     return spec.extraHosts.map((line) => (line.address === HOST_GATEWAY ? { ...line, address: this.#hostOf(spec) } : line));
   }
@@ -225,7 +225,7 @@ export class StackNetworks {
     return hostAddress(row.spec);
   }
 
-  /** What the stub resolver of a replica answers: the names on its networks, the rest from the gateways. */
+  /** The configuration of a replica's stub resolver: it answers the names on its networks and asks the gateways for others. */
   resolver(spec: ReplicaSpec, vms: readonly VmRow[]): ResolverOrders {
     const rows = spec.networks.map((attachment) => this.#row(attachment.key));
     const open = rows.filter((row) => !row.spec.internal);
@@ -243,7 +243,7 @@ export class StackNetworks {
     return this.nameTables(vms)(spec);
   }
 
-  /** The same for many: replicas on the same networks, with the same links, are given the same table. */
+  /** The same for many replicas: those on the same networks with the same links share one table. */
   nameTables(vms: readonly VmRow[]): (spec: ReplicaSpec) => NameTable {
     const replicas = this.#named(vms);
     const tables = new Map<string, NameTable>();
@@ -289,5 +289,5 @@ const START_DEADLINE_MS = 60_000;
 const abortable = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
   withDeadline({ ms: 2 * START_DEADLINE_MS, what: 'the network', signal }, () => work);
 
-/** Among `extra_hosts`: this host. */
+/** Stands for this host in `extra_hosts`. */
 const HOST_GATEWAY = 'host-gateway';

@@ -31,7 +31,7 @@ const HINTS: Readonly<Record<string, string>> = {
   suspended: 'it is suspended: hypr compose resume',
 };
 
-/** The service's own replicas before its one-offs; `--index` picks by number. */
+/** Prefers the service's own replicas to its one-offs; `--index` picks by number. */
 const pickReplica = (from: Replicas, options: Place): Replica => {
   const all = [...from.replicas.values()].filter(({ row }) => row.service === options.service);
   const candidates = all

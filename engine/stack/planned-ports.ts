@@ -6,8 +6,8 @@ import type { Replica } from '../replica/replica.ts';
 import { defaultHostAddress } from '../resources/publish.ts';
 
 /**
- * All fixed host ports of the replicas that a plan will boot are checked before anything boots, so that
- * `up` takes all of them or changes nothing. Ports that this plan frees first do not count as taken.
+ * Checks all fixed host ports of the replicas that a plan boots before anything boots, so that `up` takes all of them or
+ * changes nothing. Ports that this plan frees first do not count as taken.
  */
 export const checkPlannedPorts = async (input: {
   plan: Plan;

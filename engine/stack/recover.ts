@@ -10,8 +10,8 @@ import type { StateStore } from '../state/store.ts';
 const log = logger('recover');
 
 /**
- * After a supervisor was killed: takes over the networks and machines that still run, settles what does
- * not, and says in plain words what it found. A machine whose network is gone starts again.
+ * After a supervisor was killed: takes over the networks and machines that still run, applies the restart policy to those that
+ * have ended, and returns messages about what it found. A machine whose network is gone starts again.
  */
 export const recoverStack = async (
   input: { stack: string; store: StateStore; replicas: ReadonlyMap<string, Replica>; networks: StackNetworks },
@@ -40,7 +40,7 @@ export const recoverStack = async (
   return said;
 };
 
-/** One that cannot be taken over counts as ended: a new one takes its place. */
+/** A network that cannot be taken over counts as ended and is replaced. */
 const adoptNetwork = async (networks: StackNetworks, row: NetworkRow, signal: AbortSignal): Promise<boolean> => {
   try {
     return await networks.adopt(row, signal);

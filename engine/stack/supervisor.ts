@@ -44,8 +44,8 @@ export interface SupervisorOptions {
 }
 
 /**
- * Holds one stack together: its replicas, networks, volumes and logs. Operations are carried out one
- * after the other; one that takes things down interrupts one that brings them up.
+ * Owns one stack: its replicas, networks, volumes and logs. Operations run one after the other; one that takes things down
+ * interrupts one that brings them up.
  */
 export class StackSupervisor {
   readonly bus = new EventBus();
@@ -59,7 +59,7 @@ export class StackSupervisor {
   readonly #context: ReplicaContext;
   readonly #operations: Operations;
   readonly #changes: Changes;
-  /** Called when nothing runs and no operation is under way. */
+  /** Called when no replica and no operation runs. */
   onIdle: () => void = () => {};
 
   constructor(options: SupervisorOptions) {
@@ -109,7 +109,7 @@ export class StackSupervisor {
     return this.#options.store.stack(this.#options.stack)?.project;
   }
 
-  /** Rows whose names are answered: reserved, starting or running. */
+  /** Rows whose names guests can look up: created, starting or running. */
   liveRows() {
     return [...this.replicas.values()].map((replica) => replica.row).filter((row) => row.state !== 'exited' && row.state !== 'dead');
   }
@@ -122,13 +122,13 @@ export class StackSupervisor {
     return !this.goesOn();
   }
 
-  /** Whether an operation is under way or one of the chosen replicas has a machine or will get one. */
+  /** Whether an operation runs, or one of the chosen replicas has a machine or will get one. */
   goesOn(isChosen: (row: VmRow) => boolean = () => true): boolean {
     const lives = ({ row }: Replica) => isChosen(row) && (hasMachine(row.state) || row.state === 'restarting');
     return this.#operations.areUnderWay || [...this.replicas.values()].some(lives);
   }
 
-  /** Loads the stack as an earlier supervisor left it; says what was found and put right. */
+  /** Loads the stack as an earlier supervisor left it; returns messages about what was found and repaired. */
   async recover(signal: AbortSignal): Promise<string[]> {
     const { store, stack } = this.#options;
     for (const row of store.vms(stack)) {
@@ -204,7 +204,7 @@ export class StackSupervisor {
   }
 
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, signal: AbortSignal): Promise<void> {
-    // A signal to one service, a pause or the removal of what has ended is no reason to give up an `up`.
+    // A signal to one service, a pause or the removal of ended replicas does not interrupt an `up`.
     const ends = verb === 'stop' || (verb === 'rm' && options.stop) || (verb === 'kill' && isDeadly(options.signal));
     const kind = ends ? 'down' : 'up';
     await this.#operations.run({ name: verb, kind, signal }, async (running) => {
@@ -218,7 +218,7 @@ export class StackSupervisor {
     });
   }
 
-  /** All or nothing: when one cannot be saved, those that were paused for it go on. */
+  /** All or nothing: when one replica cannot be saved, those that were paused for the suspend resume. */
   async #suspend(plan: Plan, signal: AbortSignal): Promise<void> {
     const paused = plan.nodes.flatMap(({ operation }) => (operation.type === 'pause' ? [operation.replica] : []));
     try {
@@ -248,13 +248,13 @@ export class StackSupervisor {
       networkName: (key) => this.project()?.networks[key]?.name ?? key,
     });
     try {
-      await traced('carry out the plan', undefined, () => executePlan(plan, execute, signal));
+      await traced('execute the plan', undefined, () => executePlan(plan, execute, signal));
     } finally {
       await this.#unbootUnstarted();
     }
   }
 
-  /** Machines that were booted ahead for workloads that will not start now. */
+  /** Ends machines that were booted ahead for workloads that will not start now. */
   async #unbootUnstarted(): Promise<void> {
     const waiting = [...this.replicas.values()].filter((replica) => replica.isHeld && !this.oneOffs.isPromised(replica.row.name));
     await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
@@ -274,7 +274,7 @@ export class StackSupervisor {
     return lines;
   }
 
-  /** Everything printed so far is in the files. */
+  /** Resolves when everything printed so far is in the log files. */
   async settleLogs(): Promise<void> {
     await Promise.all([...this.replicas.values()].map((replica) => replica.settleLog()));
   }
@@ -284,7 +284,7 @@ export class StackSupervisor {
     return awaitFirstEnd({ stack: this.#options.stack, replicas: this.replicas, bus: this.bus, services }, signal);
   }
 
-  /** Lets everything run on without this process. What is being brought up is given up, what is being taken down is waited for. */
+  /** Detaches from everything without stopping it. Interrupts operations that bring something up, waits for those that take something down. */
   async release(): Promise<void> {
     this.#operations.interruptRising('the supervisor ends');
     await this.#operations.settled();

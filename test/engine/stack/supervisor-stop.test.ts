@@ -406,6 +406,6 @@ describe('a machine dies under a running workload', () => {
     await stack.up(shopOf(stack, { web: {} }));
     stack.platform.vmm.machines.get('shop-web-1')?.powerOff();
     await stack.reach('shop-web-1', 'exited');
-    expect(stack.row('shop-web-1').reason).toBe('the machine powered off without a word of its workload');
+    expect(stack.row('shop-web-1').reason).toBe('the machine powered off without reporting the end of its workload');
   });
 });
