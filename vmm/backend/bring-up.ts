@@ -27,13 +27,13 @@ export interface CreateInput {
   readonly templates: Templates | undefined;
   readonly zygotePool: ZygotePool;
   readonly signal?: AbortSignal | undefined;
-  /** That the machine is a clone of. */
+  /** The template that the machine is a clone of. */
   readonly template?: Template;
 }
 
 export const backendName = (settings: QemuSettings): string => `qemu-${settings.accelerator}`;
 
-/** A QEMU with the guest stopped before its first instruction, or where its template was saved. */
+/** Starts a QEMU whose guest is stopped before its first instruction, or at the point where its template was saved. */
 export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved): Promise<Machine> => {
   const { settings, spec, nicSockets, signal } = input;
   const cleanup = new Cleanup();
@@ -51,7 +51,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
           ? loadWhole({ qmp, state: saved.state, signal, memoryMib: spec.memoryMib })
           : loadClone({ qmp, spec, saved, signal });
       await loading.catch(async (error: unknown) => {
-        // QEMU's own words go with its folder.
+        // What QEMU wrote about it is removed with its folder.
         throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
       });
     }
@@ -64,7 +64,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
   }
 };
 
-/** A clone that need not be started, because there is a process that can be copied. Its layer comes with it. */
+/** A machine forked from a zygote, with its writable layer; undefined when there is no zygote or the copy failed. */
 export const bringUpCopy = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
   const { spec, nicSockets, zygotePool, signal } = input;
   if (template.upper === undefined) {

@@ -12,9 +12,9 @@ import { backendName, bringUp, type CreateInput } from './bring-up.ts';
 import { checkSpec, createMachine, destroyAll } from './create.ts';
 
 export interface QemuOptions extends QemuSettings {
-  /** Where clones come from; without them every machine boots. */
+  /** The templates that machines are cloned from; without them every machine boots. */
   readonly templates?: Templates;
-  /** Where clones are copies of one another; a test gives its own. */
+  /** The zygotes that machines are forked from; tests give their own pool. */
   readonly zygotePool?: ZygotePool;
 }
 
@@ -40,7 +40,7 @@ export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOption
   };
 };
 
-/** A machine goes on only with the very programs it was saved by: another QEMU may read its state wrongly. */
+/** A saved machine can only be resumed by the same programs: another QEMU may misread its state. */
 const restoreMachine = async (input: CreateInput, saved: SavedMachine): Promise<Machine> => {
   const { settings, spec, nicSockets } = input;
   try {

@@ -35,17 +35,17 @@ export const makeExt4Disk = async (options: {
  * Copies a sparse file without its holes, for its owner to write, staged and renamed; where the file system can, both
  * share their blocks.
  *
- * Not synced before it is renamed, because a start waits for it. A killed hypr loses nothing by that. After a power cut a
- * copy may have its name and not all of its contents, but only while nothing was in it to be lost: the guest's first commit
- * to its journal, seconds after the mount, has QEMU sync the whole file; and files of templates are synced when they are
- * sealed (template/store.ts). Such a layer cannot be mounted then: `up --force-recreate` makes another.
+ * Not synced before the rename, because a start waits for it. A killed hypr loses nothing by that. After a power cut a copy may
+ * be incomplete, but only while it holds no data yet: the guest's first journal commit, seconds after the mount, makes QEMU
+ * sync the whole file, and template files are synced when they are sealed (template/store.ts). An incomplete layer cannot be
+ * mounted; `up --force-recreate` makes a new one.
  */
 export const copySparse = (from: string, to: string, signal?: AbortSignal): Promise<void> =>
   makeStaged(to, async (staging) => {
     try {
       await copyFile(from, staging, constants.COPYFILE_FICLONE_FORCE);
     } catch {
-      // Node's own copy would fill the holes: a disk has sixty gigabytes of them.
+      // Node's copyFile would fill the holes, and a disk has sixty gigabytes of them.
       await mustRun('cp', ['--sparse=auto', '--', from, staging], signal ? { signal } : {});
     }
     await chmod(staging, 0o600);

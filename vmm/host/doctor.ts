@@ -14,7 +14,7 @@ export interface DoctorCheck {
   readonly title: string;
   readonly status: 'ok' | 'warn' | 'fail';
   readonly detail: string;
-  /** The command or step that puts it right. */
+  /** The command or step that fixes it. */
   readonly fix?: string;
 }
 
@@ -28,7 +28,7 @@ export const checkHost = async (
     signal?: AbortSignal;
     /** The Landlock ABI that the network jail sees. */
     landlockAbi?: () => Promise<number>;
-    /** Names of machines that are recorded as running and are not, or run and are not recorded. */
+    /** Names of machines that are recorded as running but do not run, or run but are not recorded. */
     staleMachines?: () => Promise<readonly string[]>;
   } = {},
 ): Promise<DoctorCheck[]> => {
@@ -116,7 +116,7 @@ const checkMemory = (): DoctorCheck => {
     : { id: 'memory', title: 'Memory', status: 'warn', detail, fix: 'give services less with mem_limit' };
 };
 
-/** What `hypr setup` will need, when it has not run yet. */
+/** Checks what `hypr setup` needs, when it has not run yet. */
 const checkPrerequisites = (): DoctorCheck[] =>
   (
     [
@@ -205,7 +205,7 @@ const kvmFix = (refusal: KvmRefusal | undefined): string =>
 const LANDLOCK_FILES = 1;
 const LANDLOCK_TCP = 4;
 
-/** gvproxy offers guests an API that can bind ports and remove files of the host; Landlock is what refuses it. */
+/** gvproxy offers guests an API that could bind ports and remove files of the host; Landlock prevents that. */
 const checkJail = async (landlockAbi: (() => Promise<number>) | undefined): Promise<DoctorCheck> => {
   const abi = (await landlockAbi?.().catch(() => 0)) ?? 0;
   if (abi >= LANDLOCK_TCP) {

@@ -22,7 +22,7 @@ export interface Verdict {
   readonly accelerator: Accelerator;
   /** For people: why KVM is or is not used. */
   readonly reason: string;
-  /** Why KVM cannot be used; absent when it is, or when nobody looked because HYPR_ACCEL decides. */
+  /** Why KVM cannot be used; absent when it can, or when HYPR_ACCEL decides and KVM was not tried. */
   readonly refusal?: KvmRefusal;
   /** The host's time stamp counter in kHz. */
   readonly tscKhz: number;
@@ -33,7 +33,7 @@ export interface Verdict {
 const KVM = '/dev/kvm';
 /** A guest under KVM is ready in well under a second; one on a broken KVM never is. */
 const PROBE_MS = 10_000;
-/** A refusal may have been a matter of the moment; a guest that ran is proof. */
+/** A refusal is tried again after a while, because its cause may have been temporary; a success is not. */
 const REFUSAL_AGE_MS = 7 * 24 * 3600 * 1000;
 
 /**
@@ -152,7 +152,7 @@ const readVerdict = async (path: string): Promise<Verdict | undefined> => {
     const isWhole = (verdict?.accelerator === 'kvm' || verdict?.accelerator === 'tcg') && typeof verdict.tscKhz === 'number';
     return isWhole && typeof verdict?.found === 'number' ? (verdict as Verdict) : undefined;
   } catch (error) {
-    // What cannot be read is found out again.
+    // An unreadable verdict is determined again.
     if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) {
       return undefined;
     }

@@ -12,8 +12,8 @@ export interface Fallback {
 }
 
 /**
- * A clone that never answers says that cloning does not work here, so the machine boots. One that answered and then could not
- * be prepared says that about its mounted root only. What even a plain clone cannot prepare, no machine can.
+ * After a clone that never answered the machine boots, because cloning seems not to work. After one that answered but could not
+ * be prepared only its mounted root is suspect, so a plain clone is tried. What a plain clone cannot prepare, no machine can.
  */
 const FALLBACKS = {
   'rooted-clone': { create: 'clone', answer: 'boot', prepare: 'clone' },

@@ -28,7 +28,7 @@ export interface MakeInput {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs `make` with an empty folder, which a failure takes away, and a maker that was killed leaves to the next. */
+/** Runs `make` with an empty staging folder. It is removed after a failure, and by the next maker if this one is killed. */
 export const withStaging = async <T>({ root, key }: MakeInput, make: (staging: string) => Promise<T>): Promise<T> => {
   const staging = join(root, `${key}.making`);
   await removeUnfinished(staging);
@@ -41,13 +41,13 @@ export const withStaging = async <T>({ root, key }: MakeInput, make: (staging: s
   }
 };
 
-/** A machine on the way to being a template, or trying one out. */
+/** A machine that becomes a template, or tries one out. */
 export interface Beside {
   readonly beginning: Beginning;
   readonly disks: MachineSpec['disks'];
 }
 
-/** A QEMU of its own, whose end is the end of `work`, and of this process if that comes first. */
+/** Runs a QEMU for the duration of `work`; it also ends if this process is killed. */
 export const runBeside = async (
   input: MakeInput,
   { beginning, disks }: Beside,
@@ -75,7 +75,7 @@ export const runBeside = async (
   }
 };
 
-/** Lets a clone go on until its agent answers, and closes the connection after `work`. */
+/** Runs a clone until its agent answers, does `work` with it, and ends it. */
 export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: GuestWork = async () => {}): Promise<void> =>
   runBeside(input, beside, async (launched, spec) => {
     const { signal } = input;
@@ -92,8 +92,8 @@ export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: G
 type GuestWork = (guest: GuestClient, launched: Launched) => Promise<void>;
 
 /**
- * Saves a machine's state and ends it: what it holds in memory must not go on to a file that is a template's. Throws
- * HYPR_TIMEOUT when it does not end: its files may still change, and are no template.
+ * Saves a machine's state and ends the machine, because it must not write to its memory file once that is a template's. Throws
+ * HYPR_TIMEOUT when it does not end: its files may still change and cannot be a template.
  */
 export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signal?: AbortSignal): Promise<void> => {
   await saveState(qmp, saved, signal);
@@ -103,12 +103,12 @@ export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signa
   }
 };
 
-/** Of no use to a finished template. */
+/** Removes the note of the maker's process, which a finished template does not need. */
 export const forgetMaker = (staging: string): Promise<void> => rm(processPath(staging), { force: true });
 
 const processPath = (staging: string): string => join(staging, 'process.json');
 
-/** What a maker that was killed left: its machine would wait for orders for ever. */
+/** Removes what a killed maker left, and ends its machine, which would wait for ever. */
 const removeUnfinished = async (staging: string): Promise<void> => {
   try {
     const identity = JSON.parse(await readFile(processPath(staging), 'utf8')) as ProcessIdentity;
