@@ -143,7 +143,7 @@ const toNeed = ({ mount, location }: FoundMount): Described & { readonly require
   location,
 });
 
-/** By name; what is said at a later place completes the first. */
+/** One entry per name; later entries fill in what the first leaves open. */
 const unique = <T extends Described>(items: readonly T[]): T[] => {
   const found = new Map<string, T>();
   for (const item of items) {
@@ -169,7 +169,7 @@ const argsOf = (dockerfile: Dockerfile, request: BuildRequest, stages: readonly 
         resolveArg({ name, value }, (other) => values.get(other) ?? globals.get(other), context),
       );
     } catch (error) {
-      // A value that needs others to be set has none yet.
+      // A value that depends on unset variables is unknown.
       if (!(error instanceof ExpandError)) {
         throw error;
       }

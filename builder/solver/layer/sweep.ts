@@ -3,7 +3,7 @@ import { findDeadLocks, sweepLocks } from '../../../base/host/lock.ts';
 import { findStaleStaging, sweepStaging } from '../../../base/host/staging.ts';
 import { describeLeftovers } from '../../store/sweep.ts';
 
-/** Everything a build makes before it is renamed to where it belongs, or only for itself, lies here. */
+/** The staging folder of builds, also for files that only one build needs. */
 export const buildStagingFolder = (buildFolder: string): string => join(buildFolder, 'tmp');
 
 const WITH_LOCKS = ['locks', 'mounts'];

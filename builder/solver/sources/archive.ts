@@ -26,7 +26,7 @@ const MAGIC: ReadonlyArray<readonly [Compression, string]> = [
 ];
 const MAX_UNPACKED = 32 * 1024 ** 3;
 
-/** Archives that a step has opened; their unpacked copies go when the step ends. */
+/** Archives that a step has opened; their unpacked copies are removed when the step ends. */
 export class ArchiveOpener {
   readonly #folder: string;
   readonly #files: string[] = [];
