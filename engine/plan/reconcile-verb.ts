@@ -62,7 +62,7 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
   }
 };
 
-/** All pause before the first is saved, and all are saved before the first ends: a stack goes to disk as of one moment, or not at all. */
+/** All replicas pause before the first is saved, and all are saved before the first ends, so that the stack is saved as of one moment or not at all. */
 const planSuspend = (observed: ObservedStack): Plan => {
   const cause = 'asked to suspend';
   const plan = new PlanBuilder();

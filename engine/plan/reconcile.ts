@@ -15,7 +15,7 @@ export interface DesiredService {
   readonly volumes: readonly string[];
   /** Name of the replica with that number. */
   readonly nameOf: (number: number) => string;
-  /** One further replica for `run`, whatever others there are: booted, and started by whoever attaches to it. */
+  /** One extra replica for `run`: this plan boots it, and the client that attaches starts it. */
   readonly oneOff?: boolean;
 }
 
@@ -42,7 +42,7 @@ class Reconciliation {
   /** Service → nodes after which it counts as started by this plan. */
   readonly #started = new Map<string, number[]>();
   readonly #recreated = new Set<string>();
-  /** Replicas taken away early, because a network they are on is made anew → the node that removes them. */
+  /** Replicas that are removed early because one of their networks is replaced → the node that removes them. */
   readonly #evicted = new Map<string, number>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
@@ -75,7 +75,7 @@ class Reconciliation {
     }
   }
 
-  /** A network whose configuration changed: everything on it goes, then it is made anew. */
+  /** Replaces a network whose configuration changed, after removing everything on it. */
   #replaceNetworks(services: readonly string[]): void {
     const used = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
     for (const key of [...used].sort()) {

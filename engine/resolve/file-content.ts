@@ -1,6 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import type { FileObject } from '../../compose/model/model.ts';
 import type { ReplicaFile } from '../model/spec.ts';
+
+/** Where the content of a secret or config of the file comes from; undefined when it names no source. The one rule for services and builds. */
+export const fileSource = ({ environment, content, file }: FileObject): ReplicaFile['source'] | undefined => {
+  if (environment !== undefined) {
+    return { environment };
+  }
+  if (content !== undefined) {
+    return { content };
+  }
+  return file === undefined ? undefined : { file };
+};
 
 /**
  * The content of a secret or config of a service. Throws COMPOSE_INVALID when its variable is not set or its file cannot be
