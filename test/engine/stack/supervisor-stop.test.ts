@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { replicaStatus } from '../../../engine/replica/status.ts';
 import type { Behaviour } from '../support/fake-guest.ts';
 import { needs } from '../support/project.ts';
 import { Cue } from '../support/pushable.ts';
@@ -399,6 +400,9 @@ describe('a machine dies under a running workload', () => {
     stack.platform.guest('shop-web-1').end(137, { oomKilled: true });
     await stack.reach('shop-web-1', 'exited');
     expect(stack.row('shop-web-1').reason).toBe('out of memory');
+    const row = stack.row('shop-web-1');
+    expect(replicaStatus(row, []).oomKilled).toBe(true);
+    expect(replicaStatus({ ...row, reason: 'the machine died: out of memory' }, []).oomKilled).toBeUndefined();
   });
 
   test('it powers off without a word', async () => {
