@@ -1,8 +1,8 @@
+import { AsyncQueue } from '../../base/queue.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { fromCallError } from '../api/call-error.ts';
 import type { ApiClient, CopyInput, ExecInput, ExecOutput, RunInput, RunOutput } from '../api/client/client.ts';
 import { eventFrom, toStruct } from '../api/server/convert.ts';
-import { Inputs } from '../api/server/inputs.ts';
 import type { EngineEvent } from '../model/events.ts';
 import type { AttachOptions, AttachSession, CopyPlace, ExecOptions, ExecSession, RunOptions, RunSession } from '../model/types.ts';
 
@@ -14,7 +14,7 @@ type Outputs = AsyncIterator<ExecOutput>;
 /** A further program in a replica. Resolves once it runs; a failure to start it comes instead. */
 export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> => {
   const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send({ input });
+  const send = (input: Input) => inputs.push({ input });
   void send({ case: 'start', value: toStruct(options) });
   const messages = rpc.exec(inputs, { signal: both })[Symbol.asyncIterator]();
   await firstOf(messages, inputs, both);
@@ -24,7 +24,7 @@ export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?
 /** The workload of a replica. */
 export const openAttach = async ({ rpc }: ApiClient, options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> => {
   const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send({ input });
+  const send = (input: Input) => inputs.push({ input });
   void send({ case: 'start', value: toStruct(options) });
   const messages = rpc.attach(inputs, { signal: both })[Symbol.asyncIterator]();
   const first = await firstOf(messages, inputs, both);
@@ -44,9 +44,9 @@ export const openRun = async (
   signal?: AbortSignal,
 ): Promise<RunSession> => {
   const { inputs, controller, both } = openInputs<RunInput>(signal);
-  const send = (input: Input) => inputs.send({ input: { case: 'exec', value: { input } } });
+  const send = (input: Input) => inputs.push({ input: { case: 'exec', value: { input } } });
   const start = { project: toStruct(run.project), options: toStruct(run.options) };
-  void inputs.send({ input: { case: 'start', value: start } });
+  void inputs.push({ input: { case: 'start', value: start } });
   const messages = rpc.run(inputs, { signal: both })[Symbol.asyncIterator]();
   try {
     for (let next = await messages.next(); !next.done; next = await messages.next()) {
@@ -117,7 +117,12 @@ async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, con
 
 const openInputs = <T>(signal: AbortSignal | undefined) => {
   const controller = new AbortController();
-  return { inputs: new Inputs<T>(), controller, both: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal };
+  // With room for nothing: a fast writer waits until each message is on its way.
+  return {
+    inputs: new AsyncQueue<T>({ limit: 0 }),
+    controller,
+    both: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal,
+  };
 };
 
 const firstOf = async <T>(messages: AsyncIterator<T>, inputs: { end(): void }, signal: AbortSignal): Promise<T | undefined> => {

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
+import type { AsyncQueue } from '../../base/queue.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
 import { FRAME, type Frame, OPCODE, readFields } from '../protocol/protocol.ts';
 import type {
@@ -17,7 +18,7 @@ import type {
   RelayPlace,
 } from '../types.ts';
 import { type Connection, lostError, openConnection } from './connection.ts';
-import { EventQueue, readEvent } from './events.ts';
+import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
 import { type Channel, readExit } from './process-channel.ts';
 import { openRelay } from './relay.ts';
@@ -43,7 +44,7 @@ class Client implements GuestClient {
   readonly closed: Promise<void>;
   readonly #connection: Connection;
   readonly #orders: Orders;
-  readonly #listeners = new Set<EventQueue>();
+  readonly #listeners = new Set<AsyncQueue<GuestEvent>>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -196,14 +197,14 @@ class Client implements GuestClient {
   }
 
   async *events(): AsyncIterable<GuestEvent> {
-    const queue = new EventQueue();
+    const queue = newEventQueue();
     this.#listeners.add(queue);
     void this.closed.then(() => queue.end());
     try {
       if (this.#listeners.size === 1) {
         await this.#orders.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: true }), what: 'watching the guest' });
       }
-      yield* queue.drain();
+      yield* queue;
     } finally {
       this.#listeners.delete(queue);
       if (this.#listeners.size === 0) {

@@ -8,8 +8,8 @@ import { StackClient } from '../../../engine/client/stack-client.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
 import type { Platform } from '../../../engine/model/platform.ts';
 import { stackPaths } from '../../../engine/model/stack-paths.ts';
+import { Cue } from '../support/cue.ts';
 import { DOWN, needs, UP, VERB } from '../support/project.ts';
-import { Cue } from '../support/pushable.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const host = vi.hoisted(() => ({ platform: undefined as Platform | undefined }));

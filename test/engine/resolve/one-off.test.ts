@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { OutputTap } from '../../../engine/logs/output-tap.ts';
+import { type OutputTap, openTap } from '../../../engine/logs/output-tap.ts';
 import type { RunOptions } from '../../../engine/model/types.ts';
 import { describeOneOff } from '../../../engine/resolve/one-off.ts';
 import { needs, projectOf } from '../support/project.ts';
@@ -175,7 +175,7 @@ describe('a slow reader', () => {
   const chunk = (size: number) => ({ stream: 'stdout' as const, data: new Uint8Array(size), time: 0 });
 
   test('holds the writer up, and gets everything', async () => {
-    const tap = new OutputTap(() => {});
+    const tap = openTap(() => {});
     let written = false;
     const writing = tap.push(chunk(2 << 20)).then(() => {
       written = true;
@@ -193,7 +193,7 @@ describe('a slow reader', () => {
 
   test('that goes away holds nobody up', async () => {
     let closed = 0;
-    const tap = new OutputTap(() => {
+    const tap = openTap(() => {
       closed += 1;
     });
     const writing = tap.push(chunk(2 << 20));
