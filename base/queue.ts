@@ -1,3 +1,4 @@
+import { onAbort } from './abort.ts';
 export interface QueueOptions<T> {
   /** How much may wait before `push` does: items, or the sum of what `weigh` says. Without it, `push` never waits. */
   readonly limit?: number;
@@ -109,32 +110,29 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
   /** The next item; done after the end. Rejects with the error of `fail`, or with the signal's reason, and then takes nothing. */
   take(signal?: AbortSignal): Promise<IteratorResult<T>> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const onAbort = () => {
-        this.#readers.splice(this.#readers.indexOf(reader), 1);
-        reject(signal?.reason);
-      };
-      const detach = () => signal?.removeEventListener('abort', onAbort);
+      let leave = () => {};
       const reader: Reader<T> = {
         settle: (result) => {
-          detach();
+          leave();
           resolve(result);
         },
         fail: (error) => {
-          detach();
+          leave();
           reject(error);
         },
       };
-      if (this.size > 0) {
+      if (signal?.aborted) {
+        reject(signal.reason);
+      } else if (this.size > 0) {
         reader.settle({ done: false, value: this.#shift() });
       } else if (this.#ended) {
         this.#finish(reader);
       } else {
-        signal?.addEventListener('abort', onAbort, { once: true });
         this.#readers.push(reader);
+        leave = onAbort(signal, () => {
+          this.#readers.splice(this.#readers.indexOf(reader), 1);
+          reject(signal?.reason);
+        });
       }
     });
   }

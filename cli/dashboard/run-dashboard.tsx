@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { render } from 'ink';
+import { neverAborts } from '../../base/abort.ts';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
 import type { ServiceVerb } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
@@ -161,7 +162,7 @@ const stopStack = async ({ invocation, stack, project, options }: AttachedUp, co
       if (!stopping.signal.aborted) {
         throw error;
       }
-      return run('kill', new AbortController().signal);
+      return run('kill', neverAborts());
     });
   } finally {
     release();

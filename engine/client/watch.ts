@@ -1,6 +1,7 @@
 import { watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative, sep } from 'node:path';
+import { whenAborted } from '../../base/abort.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { Stack, WatchOptions } from '../model/types.ts';
@@ -28,8 +29,8 @@ export const watchProject = async (stack: Stack, project: Project, options: Watc
   const kinds = await Promise.all(rules.map(isFolder));
   const watching = rules.map((rule, at) => watchRule(work, rule, kinds[at] === true));
   options.onNotice('Watch enabled');
-  const failed = await Promise.race([...watching, aborted(signal)]);
-  if (failed !== undefined && !signal.aborted) {
+  const failed = await Promise.race([...watching, whenAborted(signal)]);
+  if (failed instanceof Error && !signal.aborted) {
     throw failed;
   }
 };
@@ -40,14 +41,6 @@ interface Work {
   readonly options: WatchOptions;
   readonly signal: AbortSignal;
 }
-
-const aborted = (signal: AbortSignal): Promise<undefined> =>
-  new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve(undefined);
-    }
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
 
 /** Gathers changes below the path of a rule and handles them in turns. Resolves with what ended it. */
 const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error | undefined> => {

@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.ts';
 import { AsyncQueue } from '../../base/queue.ts';
 import type { EngineEvent } from '../model/events.ts';
 
@@ -47,19 +48,17 @@ class EventStream implements AsyncIterableIterator<EngineEvent> {
         this.#push(event);
       }
     });
-    const leave = () => {
+    let leave = () => {};
+    this.#queue = new AsyncQueue({
+      onClose: () => {
+        unsubscribe();
+        leave();
+      },
+    });
+    leave = onAbort(signal, () => {
       unsubscribe();
-      signal.removeEventListener('abort', onAbort);
-    };
-    this.#queue = new AsyncQueue({ onClose: leave });
-    const onAbort = () => {
-      leave();
       this.#queue.end();
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) {
-      onAbort();
-    }
+    });
   }
 
   [Symbol.asyncIterator](): this {

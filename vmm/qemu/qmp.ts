@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { onAbort } from '../../base/abort.ts';
 import { sleep, withDeadline } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
@@ -50,8 +51,7 @@ const RETRY_MS = 10;
 export const connectQmp = async (path: string, signal?: AbortSignal): Promise<Qmp> =>
   withDeadline({ ms: ANSWER_MS, what: `QEMU's monitor ${path}`, signal }, async (deadline) => {
     const socket = await connectSocket(path, deadline);
-    const giveUp = () => socket.destroy();
-    deadline.addEventListener('abort', giveUp, { once: true });
+    const leave = onAbort(deadline, () => socket.destroy());
     try {
       const qmp = new QmpConnection(socket);
       await qmp.greeting;
@@ -61,7 +61,7 @@ export const connectQmp = async (path: string, signal?: AbortSignal): Promise<Qm
       socket.destroy();
       throw error;
     } finally {
-      deadline.removeEventListener('abort', giveUp);
+      leave();
     }
   });
 

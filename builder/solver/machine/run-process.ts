@@ -1,3 +1,4 @@
+import { onAbort } from '../../../base/abort.ts';
 import type { ProcessExit, ProcessSpec } from '../../../guest/types.ts';
 import type { BuildMachine } from '../../model/types.ts';
 import type { Vertex } from '../frame/progress.ts';
@@ -23,7 +24,7 @@ export const runProcess = async (
   const { vertex, signal, timeout } = options;
   const running = await machine.guest.spawn(spec, signal);
   const kill = () => void running.signal(SIGKILL).catch(() => undefined);
-  signal.addEventListener('abort', kill, { once: true });
+  const leave = onAbort(signal, kill);
   const clock = new StepClock(timeout, kill);
   const tail = new LastLines();
   const logs = { stdout: new LineLog('stdout', vertex), stderr: new LineLog('stderr', vertex) };
@@ -49,7 +50,7 @@ export const runProcess = async (
     }
   } finally {
     clock.stop();
-    signal.removeEventListener('abort', kill);
+    leave();
   }
 };
 

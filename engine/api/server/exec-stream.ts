@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { onAbort } from '../../../base/abort.ts';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
 import type { ExecOptions } from '../../model/types.ts';
@@ -45,11 +46,7 @@ async function* carryBoth(input: {
   signal: AbortSignal;
 }): AsyncIterable<ExecOutput> {
   const { process, messages, signal } = input;
-  const hangUp = () => void process.signal(input.hangUpSignal).catch(() => {});
-  signal.addEventListener('abort', hangUp, { once: true });
-  if (signal.aborted) {
-    hangUp();
-  }
+  const leave = onAbort(signal, () => void process.signal(input.hangUpSignal).catch(() => {}));
   try {
     void feedProcess(process, messages);
     for await (const chunk of process.output) {
@@ -58,7 +55,7 @@ async function* carryBoth(input: {
     const exit = await process.exited;
     yield create(ExecOutputSchema, { output: { case: 'exitCode', value: exit.code } });
   } finally {
-    signal.removeEventListener('abort', hangUp);
+    leave();
   }
 }
 
