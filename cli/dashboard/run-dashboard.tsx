@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { render } from 'ink';
 import { neverAborts } from '../../base/abort.ts';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ServiceVerb } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
 import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
-import { plainVerb } from '../core/verb-options.ts';
 import { formatSummary } from '../format/summary.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
@@ -124,7 +124,7 @@ class DashboardSession {
   async #runVerb(verb: ServiceVerb, service: string): Promise<void> {
     const { stack, project } = this.#up;
     try {
-      await stack.verb(verb, project, plainVerb([service]), (event) => this.#model.apply(event), this.#over.signal);
+      await stack.verb(verb, project, { ...VERB_DEFAULTS, services: [service] }, (event) => this.#model.apply(event), this.#over.signal);
       this.#model.change({ message: `${service}: ${verb} done` });
     } catch (error) {
       this.#model.change({ message: `${service}: ${verb} failed: ${messageOf(error)}` });
@@ -147,7 +147,7 @@ const stopStack = async ({ invocation, stack, project, options }: AttachedUp, co
   const stopping = new AbortController();
   const renderer = await createRenderer(context, invocation.flags, 'stop');
   const run = (verb: 'stop' | 'kill', signal: AbortSignal): Promise<void> =>
-    stack.verb(verb, project, { ...plainVerb([]), timeout: options.timeout }, (event) => feedEvent(renderer, event), signal);
+    stack.verb(verb, project, { ...VERB_DEFAULTS, timeout: options.timeout }, (event) => feedEvent(renderer, event), signal);
   let presses = 0;
   const release = context.interrupts.take(() => {
     presses += 1;

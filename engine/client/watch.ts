@@ -4,6 +4,7 @@ import { basename, dirname, join, posix, relative, sep } from 'node:path';
 import { whenAborted } from '../../base/abort.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
+import { EXEC_DEFAULTS, VERB_DEFAULTS } from '../model/option-defaults.ts';
 import type { Stack, WatchOptions } from '../model/types.ts';
 import { packFiles } from './pack-files.ts';
 import { type WatchRule, watchRules } from './watch-rules.ts';
@@ -100,8 +101,7 @@ const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string
     await syncPaths(work, rule, paths);
   }
   if (action === 'restart' || action === 'sync+restart') {
-    const verb = { services: [service], timeout: undefined, signal: undefined, noDeps: true, stop: false, volumes: false };
-    await stack.verb('restart', project, { ...verb, wait: false, waitTimeout: undefined }, options.onEvent, signal);
+    await stack.verb('restart', project, { ...VERB_DEFAULTS, services: [service], noDeps: true }, options.onEvent, signal);
     options.onNotice(`service(s) ["${service}"] restarted`);
   }
   if (action === 'sync+exec' && rule.exec !== undefined) {
@@ -155,17 +155,7 @@ const execIn = async (
   { stack, signal }: Work,
   run: { service: string; index: number; args: readonly string[]; user?: string | undefined; workdir?: string | undefined; env?: string[] },
 ): Promise<number> => {
-  const plain = {
-    env: [],
-    user: undefined,
-    workdir: undefined,
-    tty: false,
-    stdin: false,
-    detach: false,
-    privileged: false,
-    size: undefined,
-  };
-  const session = await stack.exec({ ...plain, ...run }, signal);
+  const session = await stack.exec({ ...EXEC_DEFAULTS, ...run }, signal);
   session.closeStdin();
   try {
     for await (const _ of session.output) {

@@ -1,7 +1,7 @@
 import { HyprError, isAbort } from '../../../base/errors.ts';
 import type { EngineEvent, ReplicaStatus } from '../../../engine/model/events.ts';
+import { VERB_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { wantsColour } from '../../core/style.ts';
-import { plainVerb } from '../../core/verb-options.ts';
 import { LogFormatter, shortName } from '../../format/logs.ts';
 import { createRenderer } from '../../render/create.ts';
 import { feedEvent, type ProgressRenderer } from '../../render/types.ts';
@@ -187,7 +187,7 @@ class AttachedSession {
     const { stack, project, options, invocation } = this.#up;
     this.#renderer.close();
     this.#renderer = await createRenderer(invocation.context, invocation.flags, verb);
-    await stack.verb(verb, project, { ...plainVerb([]), timeout: options.timeout }, (event) => feedEvent(this.#renderer, event), signal);
+    await stack.verb(verb, project, { ...VERB_DEFAULTS, timeout: options.timeout }, (event) => feedEvent(this.#renderer, event), signal);
     // Ends whose events are still on their way are read from the state.
     for (const replica of await stack.ps()) {
       this.#onReplica(replica, false, false);

@@ -15,10 +15,10 @@ import { eventFrom, toStruct } from '../../../engine/api/server/convert.ts';
 import { apiRoutes } from '../../../engine/api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../../../engine/api/server/server.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
+import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { collectMetrics, METRICS_TYPE } from '../../../engine/stack/metrics.ts';
 import { Cue } from '../support/cue.ts';
 import type { FakeProcess } from '../support/fake-guest.ts';
-import { UP } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
 interface Served {
@@ -61,7 +61,7 @@ const collect = async (messages: AsyncIterable<Parameters<typeof eventFrom>[0]>)
   return events;
 };
 
-const upRequest = (project: Project) => ({ project: toStruct(project), options: toStruct(UP) });
+const upRequest = (project: Project) => ({ project: toStruct(project), options: toStruct(UP_DEFAULTS) });
 const textOf = (event: EngineEvent) =>
   event.type === 'progress' ? `${event.progress.id} ${event.progress.text}` : event.type === 'warning' ? event.message : event.type;
 
