@@ -3,8 +3,9 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { readSmallFile, SMALL_FILE } from '../../context/read-small.ts';
 import { cleanPath, compareBytes, type FileTree, type TreeEntry } from '../../context/tree.ts';
-import { BLOCK, type TarHeader, tarError } from './tar-format.ts';
-import { FileSource, readTar } from './tar-read.ts';
+import { BLOCK, tarError } from '../../tar/block.ts';
+import type { TarHeader } from '../../tar/header.ts';
+import { FileSource, readTar } from '../../tar/reader.ts';
 
 /** Where a file's bytes lie. */
 interface Content {

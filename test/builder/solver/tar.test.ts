@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { filterLayer } from '../../../builder/solver/layer/layer-filter.ts';
 import { indexTar, LayerTree } from '../../../builder/solver/layer/layer-tree.ts';
-import { readTar, StreamSource } from '../../../builder/solver/layer/tar-read.ts';
 import { type LayerItem, writeLayer } from '../../../builder/solver/layer/tar-write.ts';
+import { readTar, StreamSource } from '../../../builder/tar/reader.ts';
 import { collect, toItems } from './fake-machines.ts';
 import { show } from './workshop.ts';
 
