@@ -5,6 +5,7 @@ import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
 import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ServiceVerb } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
+import { STOPPING } from '../core/interrupts.ts';
 import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
 import { formatSummary } from '../format/summary.ts';
 import { createRenderer } from '../render/create.ts';
@@ -143,20 +144,15 @@ class DashboardSession {
 
 /** On the normal screen, with the usual progress; a further Ctrl-C kills, one more leaves. */
 const stopStack = async ({ invocation, stack, project, options }: AttachedUp, context: CliContext): Promise<void> => {
-  context.stderr.write('Gracefully Stopping... press Ctrl+C again to force\n');
+  context.stderr.write(STOPPING);
   const stopping = new AbortController();
   const renderer = await createRenderer(context, invocation.flags, 'stop');
   const run = (verb: 'stop' | 'kill', signal: AbortSignal): Promise<void> =>
     stack.verb(verb, project, { ...VERB_DEFAULTS, timeout: options.timeout }, (event) => feedEvent(renderer, event), signal);
-  let presses = 0;
-  const release = context.interrupts.take(() => {
-    presses += 1;
-    if (presses === 1) {
-      stopping.abort(new HyprError('HYPR_CANCELLED', 'forced'));
-    } else {
-      context.interrupts.force();
-    }
-  });
+  const release = context.interrupts.take(
+    () => stopping.abort(new HyprError('HYPR_CANCELLED', 'forced')),
+    () => context.interrupts.force(),
+  );
   try {
     await run('stop', stopping.signal).catch((error) => {
       if (!stopping.signal.aborted) {
