@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -124,7 +125,7 @@ const waitFor = (ms: number, early: Promise<void> | undefined, signal: AbortSign
   });
 
 const MAX_OUTPUT = 4096;
-const KILL = 9;
+const { SIGKILL } = constants.signals;
 
 const runProbe = async (options: HealthMonitorOptions): Promise<ProbeResult> => {
   const { spec, guest, process, signal } = options;
@@ -133,7 +134,7 @@ const runProbe = async (options: HealthMonitorOptions): Promise<ProbeResult> => 
   try {
     const code = await withDeadline({ ms: spec.timeout, what: 'the health check', signal }, async (deadline) => {
       const probe = await guest.spawn({ ...process, args: spec.args, tty: false, stdin: false }, deadline);
-      const leave = onAbort(deadline, () => void probe.signal(KILL).catch(() => {}));
+      const leave = onAbort(deadline, () => void probe.signal(SIGKILL).catch(() => {}));
       try {
         for await (const chunk of probe.output) {
           output = (output + Buffer.from(chunk.data).toString('utf8')).slice(-MAX_OUTPUT);

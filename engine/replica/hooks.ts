@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { onAbort } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
@@ -13,7 +14,7 @@ export interface HookContext {
   readonly bus: EventBus;
 }
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 const LAST_LINES = 10;
 
 /**

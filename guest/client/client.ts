@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
 import type { AsyncQueue } from '../../base/queue.ts';
@@ -28,7 +29,7 @@ export { GuestExecError } from './process-channel.ts';
 
 /** Deadlines in ms of orders that take longer than others. */
 const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
-const KILL = 9;
+const { SIGKILL } = constants.signals;
 
 /**
  * Connects to the agent behind a unix socket, waiting up to `timeout` ms for a guest that still boots.
@@ -109,7 +110,7 @@ class Client implements GuestClient {
     } catch (error) {
       if (signal?.aborted) {
         // It may have started all the same.
-        await this.signalProcess(channel.id, KILL).catch(() => {});
+        await this.signalProcess(channel.id, SIGKILL).catch(() => {});
       }
       this.#orders.drop(channel);
       throw error;

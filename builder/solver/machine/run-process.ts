@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { onAbort } from '../../../base/abort.ts';
 import { LineSplitter } from '../../../base/lines.ts';
 import type { ProcessExit, ProcessSpec } from '../../../guest/types.ts';
@@ -7,7 +8,7 @@ import { StepFault } from '../layer/step-error.ts';
 
 const LAST_LINES = 10;
 const MAX_LINE = 4096;
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 /** Longest delay of a timer. */
 const MAX_TIMER = 2 ** 31 - 1;
 /** With less than this left a program can write nothing of use. */

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import { onAbort } from '../../../base/abort.ts';
 import { HyprError } from '../../../base/errors.ts';
@@ -10,8 +11,7 @@ import { fromStruct } from './convert.ts';
 import { toConnectError } from './errors.ts';
 import { execOptions } from './requests.ts';
 
-const SIGKILL = 9;
-const SIGHUP = 1;
+const { SIGHUP, SIGKILL } = constants.signals;
 
 /** One exec: the first message starts it, later ones feed it; its output and exit code come back. Ends with the client. */
 export async function* execStream(

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
@@ -7,7 +8,7 @@ import type { Behaviour } from '../support/fake-guest.ts';
 import { needs } from '../support/project.ts';
 import { openTestStack, shopOf, waitTurn } from '../support/stack.ts';
 
-const SIGTERM = 15;
+const { SIGTERM } = constants.signals;
 const never = new Promise<never>(() => {});
 
 describe('stop', () => {
