@@ -13,7 +13,7 @@ export const compileJail = async (outDir: string, options: { signal?: AbortSigna
 
 /** Next to this module, or in net/ beside the bundle's folder. */
 const findSource = async (): Promise<string> => {
-  for (const relative of ['./jail.c', './jail.c']) {
+  for (const relative of ['./jail.c', '../net/jail.c']) {
     const path = fileURLToPath(new URL(relative, import.meta.url));
     try {
       await access(path);
