@@ -107,20 +107,22 @@ export const encodeHeader = (header: TarHeader): Buffer => {
   );
 };
 
-/** The header of a file of root's that everybody may read and that has no age, as archives of images have them. */
-export const encodePlainFile = (name: string, size: number): Buffer => encodeHeader({ ...PLAIN_FILE, name, size });
-
-const PLAIN_FILE: Omit<TarHeader, 'name' | 'size'> = {
+/** An empty file of root's that everybody may read and that has no age. */
+export const PLAIN_FILE = {
   type: 'file',
   mode: 0o644,
   uid: 0,
   gid: 0,
+  size: 0,
   mtime: 0,
   link: '',
   deviceMajor: 0,
   deviceMinor: 0,
-  xattrs: new Map(),
-};
+  xattrs: new Map<string, Buffer>(),
+} as const;
+
+/** The header of such a file, with content: what archives of images are made of. */
+export const encodePlainFile = (name: string, size: number): Buffer => encodeHeader({ ...PLAIN_FILE, name, size });
 
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
 const toBytes = (text: string): ByteString => (isAscii(text) ? text : Buffer.from(text).toString('latin1'));
