@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
+import { onAbort } from '../base/abort.ts';
 import { Cleanup } from '../base/cleanup.ts';
 import { sleep, withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
@@ -135,8 +136,7 @@ const describeExit = (child: ChildProcess, spec: NetworkSpec): Promise<string> =
 /** The jail closes the pipe by starting gvproxy, or by giving up. */
 const readStatus = async (child: ChildProcess, signal: AbortSignal): Promise<string> => {
   const pipe = child.stdio[STATUS_FD] as Readable;
-  const stop = (): unknown => pipe.destroy();
-  signal.addEventListener('abort', stop, { once: true });
+  const leave = onAbort(signal, () => pipe.destroy());
   try {
     let text = '';
     for await (const chunk of pipe) {
@@ -144,7 +144,7 @@ const readStatus = async (child: ChildProcess, signal: AbortSignal): Promise<str
     }
     return text;
   } finally {
-    signal.removeEventListener('abort', stop);
+    leave();
     pipe.destroy();
   }
 };

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
@@ -7,27 +8,28 @@ import { nextState } from '../model/lifecycle.ts';
 import type { VmRow } from '../state/records.ts';
 import type { ReplicaParts } from './parts.ts';
 import { POWER_OFF_MS } from './power-down.ts';
+import type { EndByPolicy } from './restarts.ts';
 import type { Run } from './run.ts';
 import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
 
 const log = logger('replica');
 
-const SIGTERM = 15;
+const { SIGTERM } = constants.signals;
 /** How long a machine whose agent went silent has to end on its own, so that the true cause is known. */
 const LOST_MS = 5_000;
 
 /** Ends the runs of a replica, on their own or on request: records the end and removes what belongs to the run. */
 export class ReplicaEnd {
   readonly #parts: ReplicaParts;
-  readonly #restartByPolicy: (exitCode: number) => void;
+  readonly #byPolicy: (ended: Partial<VmRow>) => EndByPolicy;
   /** Settles when the end of the current workload is recorded. Never rejects. */
   #ending: Promise<void> | undefined;
   /** True between the two halves of a restart on a new network: the restart policy does not apply. */
   #replacing = false;
 
-  constructor(parts: ReplicaParts, restartByPolicy: (exitCode: number) => void) {
+  constructor(parts: ReplicaParts, byPolicy: (ended: Partial<VmRow>) => EndByPolicy) {
     this.#parts = parts;
-    this.#restartByPolicy = restartByPolicy;
+    this.#byPolicy = byPolicy;
   }
 
   get #row(): VmRow {
@@ -80,12 +82,12 @@ export class ReplicaEnd {
     const { record, output, context } = this.#parts;
     await this.cleanUp(run);
     await output.finish();
-    record.update(endedPatch(this.#row, exit, gone));
+    const ended = endedPatch(this.#row, exit, gone);
+    const { patch, begin } = this.#replacing ? { patch: ended, begin: () => {} } : this.#byPolicy(ended);
+    record.update(patch);
     record.emit('die');
     this.#ending = undefined;
-    if (!this.#replacing) {
-      this.#restartByPolicy(this.#row.exitCode);
-    }
+    begin();
     this.leaveIfOver();
     context.onChange();
   }

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { OutputTap } from '../logs/output-tap.ts';
@@ -24,7 +25,7 @@ export type { ReplicaContext } from './record.ts';
 
 const log = logger('replica');
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 /** How long a suspended machine has to resume before it is stopped. */
 const RESUME_MS = 60_000;
 
@@ -46,7 +47,7 @@ export class Replica {
     const parts = gatherParts(row, context);
     const { record, attempts } = parts;
     this.#parts = parts;
-    this.#end = new ReplicaEnd(parts, (exitCode) => this.#restarts.byPolicy(exitCode));
+    this.#end = new ReplicaEnd(parts, (ended) => this.#restarts.byPolicy(ended));
     this.#start = new ReplicaStart(parts, this.#end);
     this.#restarts = new ReplicaRestarts(record, attempts, { bringUp: (signal) => this.#bringUp(signal), onChange: context.onChange });
     this.#controlled = { record, run: () => parts.run };
@@ -185,9 +186,10 @@ export class Replica {
       record.update({ ...unbootedPatch(this.row), health: 'none' });
       return;
     }
-    record.update(lostPatch(reason));
+    const { patch, begin } = this.#restarts.byPolicy(lostPatch(reason));
+    record.update(patch);
     record.emit('die');
-    this.#restarts.byPolicy(137);
+    begin();
   }
 
   /** A restart that an earlier supervisor had decided on. */

@@ -1,7 +1,13 @@
 import { nextState } from '../model/lifecycle.ts';
+import type { VmRow } from '../state/records.ts';
 import { type Attempts, pauseFor } from './attempts.ts';
 import type { ReplicaRecord } from './record.ts';
 import { decideRestart } from './restart-policy.ts';
+
+export interface EndByPolicy {
+  readonly patch: Partial<VmRow>;
+  readonly begin: () => void;
+}
 
 /** Restarts a replica that has ended, as its restart policy says. */
 export class ReplicaRestarts {
@@ -19,18 +25,25 @@ export class ReplicaRestarts {
     this.#options = options;
   }
 
-  byPolicy(exitCode: number): void {
-    if (this.#record.isOver) {
-      return;
-    }
-    const { spec, restarts, stoppedByUser, startedAt, finishedAt, state } = this.#record.row;
+  /**
+   * What an end comes to by the restart policy: the patch of the record, and what begins the pause before the next start.
+   * Both in one update: a client that saw `exited` would take it for the end.
+   */
+  byPolicy(ended: Partial<VmRow>, exitCode = ended.exitCode ?? 0): EndByPolicy {
+    const row = { ...this.#record.row, ...ended };
+    const { spec, restarts, stoppedByUser, startedAt, finishedAt, state } = row;
     const ranFor = (finishedAt ?? 0) - (startedAt ?? 0);
     const decision = decideRestart(spec.restart, { exitCode, restarts, stoppedByUser, ranFor });
-    if (decision.restart) {
-      this.#record.update({ state: nextState(state, 'retry'), restarts: decision.restarts });
-      this.#record.emit('restart');
-      this.after(decision.delay);
+    if (this.#record.isOver || !decision.restart) {
+      return { patch: ended, begin: () => {} };
     }
+    return {
+      patch: { ...ended, state: nextState(state, 'retry'), restarts: decision.restarts },
+      begin: () => {
+        this.#record.emit('restart');
+        this.after(decision.delay);
+      },
+    };
   }
 
   after(delay: number): void {
@@ -46,7 +59,11 @@ export class ReplicaRestarts {
   async run(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
     const failure = await this.#attempts.run(work);
     if (failure !== undefined && this.#record.row.state === 'dead') {
-      this.byPolicy(1);
+      const { patch, begin } = this.byPolicy({}, 1);
+      if (patch.state !== undefined) {
+        this.#record.update(patch);
+      }
+      begin();
       this.#options.onChange();
     }
     return failure;

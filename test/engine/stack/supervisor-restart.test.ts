@@ -43,6 +43,19 @@ describe('restart policies', () => {
     expect(stack.row('shop-web-1').restarts).toBe(1);
   });
 
+  test('an end that is followed by a restart is never told as the end', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, web('on-failure:1')));
+    const seen = stack.events.length;
+    await crash(stack, 3);
+    await pass(stack, FIRST_DELAY);
+    const told = stack.events.slice(seen).flatMap((event) => (event.type === 'replica' ? [`${event.action} ${event.replica.state}`] : []));
+    expect(told).toEqual(expect.arrayContaining(['die restarting', 'restart restarting']));
+    expect(told.filter((text) => /exited|dead/.test(text))).toEqual([]);
+    await crash(stack, 3);
+    expect(stack.row('shop-web-1').state).toBe('exited');
+  });
+
   test('on-failure:2 gives up after two; a clean end is an end', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, web('on-failure:2')));
