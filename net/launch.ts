@@ -3,11 +3,12 @@ import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
+import { onAbort } from '../base/abort.ts';
 import { Cleanup } from '../base/cleanup.ts';
 import { sleep, withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/host/files.ts';
-import { noteBegun, sweepBegun } from '../base/host/pending-processes.ts';
+import { notePendingProcess, sweepPendingProcesses } from '../base/host/pending-processes.ts';
 import { identifyProcess } from '../base/host/process.ts';
 import { logger } from '../base/log.ts';
 import { buildGvproxyConfig, buildJailCommand, type NetworkPrograms, networkPaths } from './gvproxy-config.ts';
@@ -66,8 +67,8 @@ const launch = async (
 
 const prepareFolder = async (spec: NetworkSpec, cleanup: Cleanup): Promise<void> => {
   const { socket } = networkPaths(spec.runDir);
-  // What a supervisor that was killed meanwhile had begun is nobody's network.
-  await sweepBegun(spec.runDir);
+  // A supervisor that was killed may have left a network that it had only started to make.
+  await sweepPendingProcesses(spec.runDir);
   if (await answers(socket)) {
     throw new HyprError('NET_START', `network ${spec.name} is running already`, { hint: 'run the command again: it takes over what runs' });
   }
@@ -109,7 +110,7 @@ const spawnJail = async (spec: NetworkSpec, programs: NetworkPrograms, signal: A
 const noteChild = ({ runDir }: NetworkSpec, { pid }: ChildProcess): void => {
   const identity = pid === undefined ? undefined : identifyProcess(pid);
   if (identity !== undefined) {
-    noteBegun(runDir, identity);
+    notePendingProcess(runDir, identity);
   }
 };
 
@@ -135,8 +136,7 @@ const describeExit = (child: ChildProcess, spec: NetworkSpec): Promise<string> =
 /** The jail closes the pipe by starting gvproxy, or by giving up. */
 const readStatus = async (child: ChildProcess, signal: AbortSignal): Promise<string> => {
   const pipe = child.stdio[STATUS_FD] as Readable;
-  const stop = (): unknown => pipe.destroy();
-  signal.addEventListener('abort', stop, { once: true });
+  const leave = onAbort(signal, () => pipe.destroy());
   try {
     let text = '';
     for await (const chunk of pipe) {
@@ -144,7 +144,7 @@ const readStatus = async (child: ChildProcess, signal: AbortSignal): Promise<str
     }
     return text;
   } finally {
-    signal.removeEventListener('abort', stop);
+    leave();
     pipe.destroy();
   }
 };

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { orAbort } from '../base/abort.ts';
 import { sleep, withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
 import { parseIpv4 } from './ipv4.ts';
@@ -105,11 +106,4 @@ const readExactly = (socket: Socket, size: number): Promise<string> =>
       reject(new HyprError('NET_START', `the network does not answer: ${error.message}`, { cause: error }));
     };
     socket.on('readable', onReadable).on('end', onEnd).on('error', onError).on('close', onEnd);
-  });
-
-const orAbort = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });

@@ -5,15 +5,14 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, syncFolder } from '../../base/host/files.ts';
-import { makeAsideBeside } from '../../base/host/staging.ts';
-import { type Attributes, END_MARK, encodeHeader, padding } from '../layers/tar-format.ts';
+import { stagingPathBeside } from '../../base/host/staging.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { digestHex } from '../store/format/digest.ts';
 import { MEDIA } from '../store/format/manifest.ts';
+import { END_MARK, padding } from '../tar/block.ts';
+import { encodePlainFile } from '../tar/header.ts';
 import type { Blob } from './compress-layer.ts';
 import { encode, type ImageBundle } from './make-image.ts';
-
-const PLAIN: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
 
 interface Member {
   readonly name: string;
@@ -54,7 +53,7 @@ const dockerList = (bundle: ImageBundle, names: readonly string[]): object[] => 
 /** The members as a tar. */
 export async function* layoutTar(members: readonly Member[]): AsyncGenerator<Uint8Array> {
   for (const { name, blob } of members) {
-    yield encodeHeader(name, PLAIN, blob.size);
+    yield encodePlainFile(name, blob.size);
     yield* blob.open();
     yield Buffer.alloc(padding(blob.size));
   }
@@ -70,12 +69,12 @@ export const layoutFolder = async (members: readonly Member[], folder: string, s
   for (const { name, blob } of members) {
     const path = join(folder, name);
     await mkdir(dirname(path), { recursive: true });
-    const aside = await makeAsideBeside(path);
+    const staging = await stagingPathBeside(path);
     try {
-      await pipeline(Readable.from(blob.open()), createWriteStream(aside, { mode: 0o644, flags: 'wx' }), { signal });
-      await rename(aside, path);
+      await pipeline(Readable.from(blob.open()), createWriteStream(staging, { mode: 0o644, flags: 'wx' }), { signal });
+      await rename(staging, path);
     } catch (error) {
-      await rm(aside, { force: true });
+      await rm(staging, { force: true });
       throw diskError(error, path);
     }
   }

@@ -2,12 +2,13 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import pLimit from 'p-limit';
+import { linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { Image } from '../model/types.ts';
 import { ociDigest } from '../store/format/digest.ts';
 import type { ImageStore } from '../store/store.ts';
-import { makeAside } from '../store/tmp.ts';
+import { makeStagingFolder } from '../store/tmp.ts';
 import { familiarReference, formatReference, parseReference, repositoryName } from './config/reference.ts';
 import { findKnownBlobs, type KnownBlob } from './known-blobs.ts';
 import { type PushedLayer, pushManifestFor } from './push-manifest.ts';
@@ -138,8 +139,8 @@ const pushTo = async (target: PushTarget, job: Job) => {
 const pushLayers = async (target: PushTarget, job: Job): Promise<PushedLayer[]> => {
   const { signal: outer } = job.options;
   const limit = pLimit(BLOBS_AT_ONCE);
-  const failing = new AbortController();
-  const signal = AbortSignal.any([outer, failing.signal]);
+  const failing = linkedController(outer);
+  const { signal } = failing;
   const once = new Map<string, Promise<PushedLayer>>();
   const start = (diffId: string): Promise<PushedLayer> =>
     limit(async () => {
@@ -157,9 +158,7 @@ const pushLayers = async (target: PushTarget, job: Job): Promise<PushedLayer[]> 
     }),
   );
   outer.throwIfAborted();
-  if (failing.signal.aborted) {
-    throw failing.signal.reason;
-  }
+  signal.throwIfAborted();
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 };
 
@@ -187,9 +186,9 @@ const pushLayer = async (target: PushTarget, { job, diffId, signal }: LayerJob):
       }
     }
   }
-  const aside = await makeAside(store.root, 'push');
+  const staging = await makeStagingFolder(store.root, 'push');
   try {
-    const path = join(aside.path, 'layer.tar.gz');
+    const path = join(staging.path, 'layer.tar.gz');
     const { digest, size } = await compressing(() => {
       signal.throwIfAborted();
       say('working', 'Compressing');
@@ -204,7 +203,7 @@ const pushLayer = async (target: PushTarget, { job, diffId, signal }: LayerJob):
     say('done', how === 'exists' ? 'Layer already exists' : 'Pushed', how === 'exists' ? {} : { current: size, total: size });
     return { digest, size };
   } finally {
-    await aside.remove();
+    await staging.remove();
   }
 };
 

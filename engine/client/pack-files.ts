@@ -2,7 +2,8 @@ import type { Stats } from 'node:fs';
 import { lstat, open, readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { BLOCK, encodeHeader, padding, type TarHeader } from '../../builder/solver/layer/tar-format.ts';
+import { BLOCK, padding } from '../../builder/tar/block.ts';
+import { encodeHeader, type TarHeader } from '../../builder/tar/header.ts';
 import type { PackOptions } from '../model/types.ts';
 
 const CHUNK = 256 << 10;
@@ -63,7 +64,7 @@ const header = ({ name, info }: Entry, own: Partial<TarHeader> & Pick<TarHeader,
   ...own,
 });
 
-/** Exactly `size` bytes and their padding: a file that shrinks meanwhile is filled with zeros, its size was said already. */
+/** Exactly `size` bytes and their padding. A file that shrinks meanwhile is filled with zeros, because its header is written already. */
 async function* contentOf(path: string, size: number): AsyncGenerator<Uint8Array> {
   const file = await open(path, 'r');
   try {

@@ -1,8 +1,9 @@
+import { type LinkedController, linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
+import { AsyncQueue } from '../../base/queue.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { fromCallError } from '../api/call-error.ts';
 import type { ApiClient, CopyInput, ExecInput } from '../api/client/client.ts';
-import { Inputs } from '../api/client/inputs.ts';
 import type { EventJson } from '../api/gen/hypr_pb.ts';
 import { eventFrom } from '../api/messages/events.ts';
 import { execJson, runJson } from '../api/messages/requests.ts';
@@ -26,21 +27,21 @@ interface Output {
 
 /** A further program in a replica. Resolves once it runs; a failure to start it comes instead. */
 export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> => {
-  const { inputs, controller, both } = openInputs<Sent<ExecInput>>(signal);
-  void inputs.send({ start: execJson(options) });
-  const messages = rpc.exec(inputs, { signal: both })[Symbol.asyncIterator]();
-  needed((await firstOf(messages, inputs, both)).started, 'the start of the program');
-  return sessionOf({ messages, inputs, controller, both, detached: options.detach, started: true });
+  const { inputs, call } = openInputs<Sent<ExecInput>>(signal);
+  void inputs.push({ start: execJson(options) });
+  const messages = rpc.exec(inputs, { signal: call.signal })[Symbol.asyncIterator]();
+  needed((await firstOf(messages, inputs, call.signal)).started, 'the start of the program');
+  return sessionOf({ messages, inputs, call, detached: options.detach, started: true });
 };
 
 /** The workload of a replica. */
 export const openAttach = async ({ rpc }: ApiClient, options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> => {
-  const { inputs, controller, both } = openInputs<Input | { readonly start: AttachOptions }>(signal);
-  void inputs.send({ start: options });
-  const messages = rpc.attach(inputs, { signal: both })[Symbol.asyncIterator]();
-  const first = await firstOf(messages, inputs, both);
+  const { inputs, call } = openInputs<Input | { readonly start: AttachOptions }>(signal);
+  void inputs.push({ start: options });
+  const messages = rpc.attach(inputs, { signal: call.signal })[Symbol.asyncIterator]();
+  const first = await firstOf(messages, inputs, call.signal);
   const { replica, tty = false, stdin = false } = needed(first.attached, 'what was attached to');
-  const session = sessionOf({ messages, inputs, controller, both, detached: false, started: true });
+  const session = sessionOf({ messages, inputs, call, detached: false, started: true });
   return { ...session, replica: neededText(replica, 'the name of what was attached to'), tty, stdin };
 };
 
@@ -50,15 +51,15 @@ export const openRun = async (
   run: { project: Project; options: RunOptions; onEvent: (event: EngineEvent) => void },
   signal?: AbortSignal,
 ): Promise<RunSession> => {
-  const { inputs, controller, both } = openInputs<Input | { readonly start: ReturnType<typeof runJson> }>(signal);
+  const { inputs, call } = openInputs<Input | { readonly start: ReturnType<typeof runJson> }>(signal);
   const { options, onEvent } = run;
-  void inputs.send({ start: runJson(run.project, options) });
-  const messages = rpc.run(inputs, { signal: both })[Symbol.asyncIterator]();
+  void inputs.push({ start: runJson(run.project, options) });
+  const messages = rpc.run(inputs, { signal: call.signal })[Symbol.asyncIterator]();
   for (;;) {
-    const { event, created } = await firstOf(messages, inputs, both);
+    const { event, created } = await firstOf(messages, inputs, call.signal);
     tell(event, onEvent);
     if (created !== undefined) {
-      const session = sessionOf({ messages, inputs, controller, both, onEvent, detached: options.detach, started: false });
+      const session = sessionOf({ messages, inputs, call, onEvent, detached: options.detach, started: false });
       return { ...session, id: neededText(created.id, 'the id of what was made'), name: neededText(created.name, 'its name') };
     }
   }
@@ -71,37 +72,35 @@ export const copyInto = async (
   tar: AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
 ): Promise<void> => {
-  const controller = new AbortController();
-  const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+  const call = linkedController(signal);
   try {
-    await rpc.copyTo(copyInputs(place, tar, controller), { signal: both });
+    await rpc.copyTo(copyInputs(place, tar, call), { signal: call.signal });
   } catch (error) {
-    throw controller.signal.aborted ? controller.signal.reason : fromCallError(error, both);
+    throw call.own.aborted ? call.own.reason : fromCallError(error, call.signal);
   }
 };
 
 /** A path of a replica as a tar. */
 export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const controller = new AbortController();
-  const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+  const call = linkedController(signal);
   try {
-    for await (const { data } of rpc.copyFrom(place, { signal: both })) {
+    for await (const { data } of rpc.copyFrom(place, { signal: call.signal })) {
       if (data !== undefined) {
         yield data;
       }
     }
   } catch (error) {
-    throw fromCallError(error, both);
+    throw fromCallError(error, call.signal);
   } finally {
-    controller.abort();
+    call.abort();
   }
 }
 
-/** What cannot be read here ends the call with its own error, and not with "cancelled". */
+/** A local read error ends the call with that error instead of "cancelled". */
 async function* copyInputs(
   { service, index, path }: CopyPlace,
   tar: AsyncIterable<Uint8Array>,
-  controller: AbortController,
+  call: LinkedController,
 ): AsyncGenerator<Sent<CopyInput>> {
   yield { start: { service, index, path } };
   try {
@@ -109,14 +108,14 @@ async function* copyInputs(
       yield { data };
     }
   } catch (error) {
-    controller.abort(error);
+    call.abort(error);
     throw error;
   }
 }
 
 const openInputs = <T>(signal: AbortSignal | undefined) => {
-  const controller = new AbortController();
-  return { inputs: new Inputs<T>(), controller, both: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal };
+  // With room for nothing: a fast writer waits until each message is on its way.
+  return { inputs: new AsyncQueue<T>({ limit: 0 }), call: linkedController(signal) };
 };
 
 /** The next message of a call that has not said enough yet. */
@@ -142,10 +141,8 @@ const tell = (message: EventJson | undefined, onEvent: ((event: EngineEvent) => 
 
 interface SessionCall {
   readonly messages: AsyncIterator<Output>;
-  readonly inputs: { send(message: Input): Promise<void>; end(): void };
-  readonly controller: AbortController;
-  /** Aborts with `controller` and when the caller wants it. */
-  readonly both: AbortSignal;
+  readonly inputs: { push(message: Input): Promise<void>; end(): void };
+  readonly call: LinkedController;
   readonly onEvent?: (event: EngineEvent) => void;
   /** Its start is enough, its exit code does not come. */
   readonly detached: boolean;
@@ -153,8 +150,8 @@ interface SessionCall {
   readonly started: boolean;
 }
 
-const sessionOf = (call: SessionCall): ExecSession => {
-  const { inputs, controller } = call;
+const sessionOf = (opened: SessionCall): ExecSession => {
+  const { inputs, call } = opened;
   let resolveExit: (code: number) => void = () => {};
   let rejectExit: (error: unknown) => void = () => {};
   const exitCode = new Promise<number>((resolve, reject) => {
@@ -164,9 +161,9 @@ const sessionOf = (call: SessionCall): ExecSession => {
   exitCode.catch(() => {});
   async function* output(): AsyncIterable<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> {
     try {
-      resolveExit(yield* programOutput(call));
+      resolveExit(yield* programOutput(opened));
     } catch (error) {
-      const failure = lossOf(fromCallError(error, call.both));
+      const failure = lossOf(fromCallError(error, call.signal));
       rejectExit(failure);
       throw failure;
     } finally {
@@ -176,13 +173,13 @@ const sessionOf = (call: SessionCall): ExecSession => {
   return {
     output: output(),
     exitCode,
-    write: (data) => inputs.send({ stdin: data }),
-    closeStdin: () => void inputs.send({ closeStdin: true }),
-    resize: ({ columns, rows }) => void inputs.send({ resize: { columns, rows } }),
-    signal: (signal) => void inputs.send({ signal }),
+    write: (data) => inputs.push({ stdin: data }),
+    closeStdin: () => void inputs.push({ closeStdin: true }),
+    resize: ({ columns, rows }) => void inputs.push({ resize: { columns, rows } }),
+    signal: (signal) => void inputs.push({ signal }),
     close: () => {
       inputs.end();
-      controller.abort();
+      call.abort();
     },
   };
 };

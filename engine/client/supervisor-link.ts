@@ -16,7 +16,7 @@ export interface SupervisorLinkOptions {
   readonly isNeeded: () => Promise<boolean>;
 }
 
-/** A command's way to the supervisor of its stack: the one that answers, or a new one. */
+/** Connects a command to the supervisor of its stack: the running one, or a new one. */
 export class SupervisorLink {
   readonly #options: SupervisorLinkOptions;
   #api: ApiClient | undefined;
@@ -29,14 +29,14 @@ export class SupervisorLink {
     this.#options = options;
   }
 
-  /** The supervisor, started if there is none. `onNotice` hears what a new one found and put right. */
+  /** The supervisor, started if there is none. `onNotice` gets messages about what a new one found and repaired. */
   async demand(onNotice: (message: string) => void, signal?: AbortSignal): Promise<ApiClient> {
     const api = this.#api ?? (await this.#startOnce(signal));
     this.#tell(onNotice);
     return api;
   }
 
-  /** An attached `up` asks for events and for `up` at the same moment: one start for both. */
+  /** The start that concurrent calls share: an attached `up` asks for events and for `up` at the same time. */
   #startOnce(signal?: AbortSignal): Promise<ApiClient> {
     this.#starting ??= this.#connectOrStart(signal).finally(() => {
       this.#starting = undefined;
@@ -84,7 +84,7 @@ export class SupervisorLink {
   }
 
   async #connect(): Promise<ApiClient | undefined> {
-    // A socket that nobody listens on refuses at once.
+    // A socket without a listener refuses at once.
     const api = connectApi(stackPaths(this.#options.stack).apiSocket, () => lastWords(this.#options));
     const info = await api.rpc.info({}, { timeoutMs: 10_000 }).catch(() => undefined);
     if (info === undefined || info.api !== API_VERSION) {
@@ -135,7 +135,7 @@ const checkVersion = ({ api = 0, version = '', pid = 0 }: InfoResponseJson, stac
   }
 };
 
-/** The end of what the supervisor wrote when it failed. */
+/** The last lines that a failed supervisor wrote. */
 const lastWords = ({ paths, stack }: SupervisorLinkOptions): string[] => {
   try {
     const lines = readFileSync(supervisorErrors(paths, stack), 'utf8').split('\n');

@@ -1,18 +1,20 @@
 import { watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative, sep } from 'node:path';
+import { whenAborted } from '../../base/abort.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
+import { EXEC_DEFAULTS, VERB_DEFAULTS } from '../model/option-defaults.ts';
 import type { Stack, WatchOptions } from '../model/types.ts';
 import { packFiles } from './pack-files.ts';
 import { type WatchRule, watchRules } from './watch-rules.ts';
 
-/** Editors write in several steps, builds in thousands: what comes together is handled together. */
+/** Editors and builds make many changes at once, which are handled together. */
 const QUIET_MS = 300;
 
 /**
- * Carries `develop.watch` out until the signal aborts: changed files go into the running replicas of
- * their services, services are built or started anew. Failures are told and watching goes on.
+ * Runs `develop.watch` until the signal aborts: copies changed files into the running replicas of their services, rebuilds or
+ * restarts services. Failures are reported and watching continues.
  */
 export const watchProject = async (stack: Stack, project: Project, options: WatchOptions, signal: AbortSignal): Promise<void> => {
   const rules = watchRules(project, options.services);
@@ -28,8 +30,8 @@ export const watchProject = async (stack: Stack, project: Project, options: Watc
   const kinds = await Promise.all(rules.map(isFolder));
   const watching = rules.map((rule, at) => watchRule(work, rule, kinds[at] === true));
   options.onNotice('Watch enabled');
-  const failed = await Promise.race([...watching, aborted(signal)]);
-  if (failed !== undefined && !signal.aborted) {
+  const failed = await Promise.race([...watching, whenAborted(signal)]);
+  if (failed instanceof Error && !signal.aborted) {
     throw failed;
   }
 };
@@ -41,15 +43,7 @@ interface Work {
   readonly signal: AbortSignal;
 }
 
-const aborted = (signal: AbortSignal): Promise<undefined> =>
-  new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve(undefined);
-    }
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
-
-/** Gathers changes below the path of a rule and handles them in turns. Resolves with what ended it. */
+/** Collects changes below the path of a rule and handles them in batches. Resolves with the error that ended it. */
 const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error | undefined> => {
   const { signal, options } = work;
   // A file is watched through its folder: editors replace it.
@@ -107,8 +101,7 @@ const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string
     await syncPaths(work, rule, paths);
   }
   if (action === 'restart' || action === 'sync+restart') {
-    const verb = { services: [service], timeout: undefined, signal: undefined, noDeps: true, stop: false, volumes: false };
-    await stack.verb('restart', project, { ...verb, wait: false, waitTimeout: undefined }, options.onEvent, signal);
+    await stack.verb('restart', project, { ...VERB_DEFAULTS, services: [service], noDeps: true }, options.onEvent, signal);
     options.onNotice(`service(s) ["${service}"] restarted`);
   }
   if (action === 'sync+exec' && rule.exec !== undefined) {
@@ -116,7 +109,7 @@ const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string
   }
 };
 
-/** Brings paths of this host to the replicas: what is there is copied, what is gone is removed. */
+/** Syncs paths of this host to the replicas: copies those that exist, removes those that are gone. */
 const syncPaths = async (work: Work, rule: WatchRule, paths: readonly string[]): Promise<void> => {
   const target = rule.target ?? '/';
   const there: Array<{ path: string; to: string }> = [];
@@ -162,17 +155,7 @@ const execIn = async (
   { stack, signal }: Work,
   run: { service: string; index: number; args: readonly string[]; user?: string | undefined; workdir?: string | undefined; env?: string[] },
 ): Promise<number> => {
-  const plain = {
-    env: [],
-    user: undefined,
-    workdir: undefined,
-    tty: false,
-    stdin: false,
-    detach: false,
-    privileged: false,
-    size: undefined,
-  };
-  const session = await stack.exec({ ...plain, ...run }, signal);
+  const session = await stack.exec({ ...EXEC_DEFAULTS, ...run }, signal);
   session.closeStdin();
   try {
     for await (const _ of session.output) {

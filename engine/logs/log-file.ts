@@ -17,7 +17,7 @@ export const MAX_FILE = 64 * 1024 * 1024;
 export const OLD = '.old.jsonl';
 export const oldPath = (path: string): string => path.replace(/\.jsonl$/, OLD);
 
-export const putAside = async (path: string): Promise<void> => {
+export const keepOldLog = async (path: string): Promise<void> => {
   try {
     await rename(path, oldPath(path));
   } catch (error) {

@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { messageOf } from '../../base/errors.ts';
+import { LineSplitter } from '../../base/lines.ts';
 import { logger } from '../../base/log.ts';
 import type { OutputChunk } from '../../guest/types.ts';
 import type { LogRecord } from '../model/events.ts';
-import { formatLine, lastPositions, MAX_FILE, type Owner, type Positions, putAside } from './log-file.ts';
+import { formatLine, keepOldLog, lastPositions, MAX_FILE, type Owner, type Positions } from './log-file.ts';
 
 const log = logger('logs');
 
@@ -22,16 +23,15 @@ export interface LogWriter {
 }
 
 const MAX_LINE = 64 * 1024;
-const NEWLINE = 10;
 const STREAMS = ['stdout', 'stderr'] as const;
 
 /** A stream of a run: the bytes after its last line, and the offset after them; undefined until its first chunk says it. */
 interface StreamState {
-  partial: Buffer;
+  readonly lines: LineSplitter;
   position: number | undefined;
 }
 
-const newStream = (position: number | undefined): StreamState => ({ partial: Buffer.alloc(0), position });
+const newStream = (position: number | undefined): StreamState => ({ lines: new LineSplitter({ most: MAX_LINE }), position });
 
 export class FileLogWriter implements LogWriter {
   readonly #path: string;
@@ -68,9 +68,8 @@ export class FileLogWriter implements LogWriter {
     const isKnown = state.position !== undefined && chunk.offset <= position;
     const records: LogRecord[] = [];
     // Bytes between are lost, and so is the rest of a line.
-    if (chunk.offset > position && state.partial.length > 0) {
-      records.push(this.#record(chunk, state.partial, position));
-      state.partial = Buffer.alloc(0);
+    if (chunk.offset > position) {
+      records.push(...state.lines.flush().map((line) => this.#record(chunk, line, position)));
     }
     if (chunk.notice === undefined) {
       const skipped = Math.max(0, position - chunk.offset);
@@ -84,18 +83,15 @@ export class FileLogWriter implements LogWriter {
   }
 
   written(stream: LogRecord['stream']): number {
-    const { position = 0, partial } = this.#streams[stream];
-    return position - partial.length;
+    const { position = 0, lines } = this.#streams[stream];
+    return position - lines.pending;
   }
 
   flush(): LogRecord[] {
     const records = STREAMS.flatMap((stream) => {
-      const { partial, position = 0 } = this.#streams[stream];
-      return partial.length === 0 ? [] : [this.#record({ stream, time: Date.now() }, partial, position)];
+      const { lines, position = 0 } = this.#streams[stream];
+      return lines.flush().map((line) => this.#record({ stream, time: Date.now() }, line, position));
     });
-    for (const stream of STREAMS) {
-      this.#streams[stream].partial = Buffer.alloc(0);
-    }
     this.#append(records);
     return records;
   }
@@ -112,23 +108,12 @@ export class FileLogWriter implements LogWriter {
 
   /** The lines that a chunk completes, without its first bytes. */
   #split(chunk: OutputChunk, state: StreamState, skipped: number): LogRecord[] {
-    const data = chunk.data.subarray(skipped);
-    if (data.length === 0) {
+    if (skipped >= chunk.data.length) {
       return [];
     }
-    const records: LogRecord[] = [];
-    let rest = Buffer.concat([state.partial, data]);
-    const end = chunk.offset + chunk.data.length;
-    for (let at = rest.indexOf(NEWLINE); at >= 0 || rest.length > MAX_LINE; at = rest.indexOf(NEWLINE)) {
-      const cut = at < 0 || at > MAX_LINE;
-      const length = cut ? MAX_LINE : at;
-      const line = rest.subarray(0, length);
-      rest = rest.subarray(cut ? length : length + 1);
-      records.push(this.#record(chunk, line, end - rest.length));
-    }
-    state.partial = Buffer.from(rest);
-    state.position = end;
-    return records;
+    const begin = chunk.offset + skipped;
+    state.position = chunk.offset + chunk.data.length;
+    return state.lines.pushAt(chunk.data.subarray(skipped)).map(({ line, end }) => this.#record(chunk, line, begin + end));
   }
 
   #record({ stream, time }: Pick<OutputChunk, 'stream' | 'time'>, bytes: Uint8Array, seq: number): LogRecord {
@@ -165,7 +150,7 @@ export class FileLogWriter implements LogWriter {
 
   /** The old file stays open until the new one is. */
   async #rotate(): Promise<void> {
-    await putAside(this.#path);
+    await keepOldLog(this.#path);
     const old = this.#file;
     this.#file = await open(this.#path, 'a', 0o600);
     this.#size = 0;

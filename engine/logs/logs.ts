@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { isErrno } from '../../base/errors.ts';
 import type { LogRecord } from '../model/events.ts';
-import { isTorn, MAX_FILE, OLD, type Owner, oldPath, parseLine, putAside } from './log-file.ts';
+import { isTorn, keepOldLog, MAX_FILE, OLD, type Owner, oldPath, parseLine } from './log-file.ts';
 import { FileLogWriter, type LogWriter } from './log-writer.ts';
 
 /** Logs of a stack on disk, kept when a replica is replaced and after `down`; log-file.ts has the form. */
 export interface LogStore {
-  /** Opens the log of a replica for appending; `fresh` puts an old stack's log aside. */
+  /** Opens the log of a replica for appending; `fresh` keeps the log of an earlier stack under another name. */
   writer(replica: string, service: string, options: { fresh: boolean }): Promise<LogWriter>;
   /** Lines of one replica in order of time, filtered. */
   read(replica: string, service: string, options: ReadOptions): AsyncIterable<LogRecord>;
@@ -31,7 +31,7 @@ export const openLogStore = (dir: string): LogStore => {
     async writer(replica, service, options) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       if (options.fresh) {
-        await putAside(pathOf(replica));
+        await keepOldLog(pathOf(replica));
       }
       const file = await open(pathOf(replica), 'a', 0o600);
       if (await isTorn(pathOf(replica))) {

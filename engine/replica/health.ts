@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { GuestClient, ProcessSpec } from '../../guest/types.ts';
@@ -6,7 +8,7 @@ import type { HealthSpec } from '../model/spec.ts';
 
 export interface ProbeResult {
   readonly code: number;
-  /** Last lines of what it printed, at most 4 KiB. */
+  /** The end of its output, at most 4 KiB. */
   readonly output: string;
   readonly duration: number;
 }
@@ -41,14 +43,14 @@ export interface HealthMonitorOptions {
   readonly startedAt: number;
   readonly onProbe: (health: Health, probe: ProbeResult) => void;
   readonly signal: AbortSignal;
-  /** True while the machine is paused: nothing is asked then, and nothing counts. */
+  /** True while the machine is paused: no probes run then, and none count. */
   readonly suspended: () => boolean;
 }
 
 /**
- * Probes until the signal aborts. Beside docker's schedule there is one probe at the start and one
- * whenever the guest begins to listen on a port, so that a service is healthy when it is, not at the
- * next tick; those early ones can only succeed.
+ * Probes until the signal aborts. In addition to docker's schedule there is one probe at the start and one
+ * whenever the guest starts to listen on a port, so that a service counts as healthy at once and not at the next
+ * tick. A failure of an extra probe does not count.
  */
 export const monitorHealth = async (options: HealthMonitorOptions): Promise<void> => {
   const { spec, guest, signal } = options;
@@ -76,7 +78,7 @@ export const monitorHealth = async (options: HealthMonitorOptions): Promise<void
   }
 };
 
-/** A promise of the next new listening port, renewable. */
+/** Gives promises of the next new listening port. */
 const watchListening = (guest: GuestClient, signal: AbortSignal) => {
   let wake: () => void = () => {};
   let next = new Promise<void>((resolve) => {
@@ -93,7 +95,7 @@ const watchListening = (guest: GuestClient, signal: AbortSignal) => {
         }
       }
     } catch {
-      // The channel is gone; the probes say so themselves.
+      // The channel is gone; the probes will fail and report that.
     }
   })();
   const watch = {
@@ -111,22 +113,19 @@ const watchListening = (guest: GuestClient, signal: AbortSignal) => {
 /** True when `early` came first. */
 const waitFor = (ms: number, early: Promise<void> | undefined, signal: AbortSignal): Promise<boolean> =>
   new Promise((resolve) => {
+    let leave = () => {};
     const finish = (woken: boolean) => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
+      leave();
       resolve(woken);
     };
-    const onAbort = () => finish(false);
     const timer = setTimeout(() => finish(false), ms);
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) {
-      finish(false);
-    }
+    leave = onAbort(signal, () => finish(false));
     early?.then(() => finish(true));
   });
 
 const MAX_OUTPUT = 4096;
-const KILL = 9;
+const { SIGKILL } = constants.signals;
 
 const runProbe = async (options: HealthMonitorOptions): Promise<ProbeResult> => {
   const { spec, guest, process, signal } = options;
@@ -135,15 +134,14 @@ const runProbe = async (options: HealthMonitorOptions): Promise<ProbeResult> => 
   try {
     const code = await withDeadline({ ms: spec.timeout, what: 'the health check', signal }, async (deadline) => {
       const probe = await guest.spawn({ ...process, args: spec.args, tty: false, stdin: false }, deadline);
-      const kill = () => void probe.signal(KILL).catch(() => {});
-      deadline.addEventListener('abort', kill, { once: true });
+      const leave = onAbort(deadline, () => void probe.signal(SIGKILL).catch(() => {}));
       try {
         for await (const chunk of probe.output) {
           output = (output + Buffer.from(chunk.data).toString('utf8')).slice(-MAX_OUTPUT);
         }
         return (await probe.exited).code;
       } finally {
-        deadline.removeEventListener('abort', kill);
+        leave();
       }
     });
     return { code, output, duration: Date.now() - begin };

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestProcess } from '../../guest/types.ts';
@@ -12,9 +13,9 @@ import { bootReplica, type Run } from './run.ts';
 import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
 import { tellNames } from './tell-names.ts';
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 
-/** A replica's way up: its machine boots, its workload starts; or both are there already and are taken over. */
+/** Starts a replica: boots its machine and starts its workload, or takes over both from an earlier supervisor. */
 export class ReplicaStart {
   readonly #parts: ReplicaParts;
   readonly #end: ReplicaEnd;
@@ -29,7 +30,7 @@ export class ReplicaStart {
     return this.#parts.record.row;
   }
 
-  /** Takes the published ports, boots the machine and prepares it. Whatever fails, nothing is left and the row says why. */
+  /** Takes the published ports, boots the machine and prepares it. After a failure nothing is left, and the row has the reason. */
   boot(signal: AbortSignal): Promise<void> {
     this.#booting = this.#boot(this.#parts.attempts.interruptible(signal)).finally(() => {
       this.#booting = undefined;
@@ -37,7 +38,7 @@ export class ReplicaStart {
     return this.#booting;
   }
 
-  /** Resolves when no boot is under way any more, however it ended. */
+  /** Resolves when no boot is in progress any more, whether it succeeded or not. */
   async bootEnded(): Promise<void> {
     await this.#booting?.catch(() => {});
   }
@@ -65,7 +66,7 @@ export class ReplicaStart {
       );
       throw error;
     } finally {
-      // Names that changed meanwhile are told to the new machine too.
+      // The names may have changed while it booted.
       context.onChange();
     }
   }
@@ -87,7 +88,7 @@ export class ReplicaStart {
     let process: GuestProcess;
     try {
       await output.open({ fresh: this.#row.startedAt === undefined, run: this.#row.run ?? newRun(), resumed: false });
-      // Told before it starts, because it may ask at once; failing is not fatal.
+      // Sent before it starts, because it may look up a name at once. A failure is not fatal.
       void tellNames(run, context.networks.names(spec, context.vms())).catch(() => {});
       process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
     } catch (error) {
@@ -129,7 +130,7 @@ export class ReplicaStart {
     return true;
   }
 
-  /** Goes on with a run that is there; `patch` is what its row says besides. */
+  /** Continues an existing run; `patch` is written to its row as well. */
   async takeOver(adopted: AdoptedRun, patch: Partial<VmRow>): Promise<void> {
     const { record, output, publications } = this.#parts;
     this.#parts.run = adopted.run;
@@ -143,7 +144,7 @@ export class ReplicaStart {
     }
   }
 
-  /** Follows a running workload: its health, its output, its end. */
+  /** Follows the health, output and end of a running workload. */
   #follow(run: Run, process: GuestProcess): void {
     this.#parts.health.watch(run);
     this.#parts.output.follow(process);

@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { AsyncQueue } from '../../base/queue.ts';
 import {
   encodeFrame,
   type Fields,
@@ -27,6 +28,9 @@ interface StreamState {
   ended: boolean;
 }
 
+/** What ends an output: the ends of both streams of a program, or the answer of a transfer. */
+type OutputEnd = 'streams' | 'answer';
+
 interface Queued {
   readonly stream: 0 | 1;
   readonly chunk: OutputChunk;
@@ -47,12 +51,13 @@ export class Channel {
   readonly answer = defer<Fields>();
   readonly exit = defer<ProcessExit>();
   readonly #port: ChannelPort;
-  readonly #queue: Queued[] = [];
+  readonly #output = new AsyncQueue<Queued>();
   readonly #streams: [StreamState, StreamState] = [newStream(), newStream()];
   #failure: Error | undefined;
-  #outputOver = false;
+  #answered = false;
+  /** What ends the output, once somebody reads it. */
+  #outputUntil: OutputEnd | undefined;
   #isHeld = false;
-  #wakeReader = () => {};
   #wakeWriter = () => {};
   #inputSent = 0n;
   #inputLimit = BigInt(65_536);
@@ -99,7 +104,7 @@ export class Channel {
     this.#failure ??= error;
     this.answer.reject(error);
     this.exit.reject(error);
-    this.#wakeReader();
+    this.#endOutput();
     this.#wakeWriter();
   }
 
@@ -109,7 +114,7 @@ export class Channel {
     }
     const status = payload.readUInt16LE(0);
     const fields = readFields(payload.subarray(2));
-    this.#outputOver = true;
+    this.#answered = true;
     if (status === 0) {
       this.answer.resolve(fields);
     } else {
@@ -117,7 +122,7 @@ export class Channel {
       this.answer.reject(error);
       this.exit.reject(error);
     }
-    this.#wakeReader();
+    this.#endOutput();
   }
 
   #onOutput(frame: Frame): void {
@@ -132,7 +137,7 @@ export class Channel {
     }
     if (lost > stream.lost) {
       const text = `\n[hypr: ${lost - stream.lost} bytes of output were lost while no supervisor was listening]\n`;
-      this.#queue.push({
+      void this.#output.push({
         stream: index,
         end: offset,
         chunk: { stream: STREAMS[index], data: Buffer.from(text), time, offset, notice: true },
@@ -141,18 +146,17 @@ export class Channel {
     }
     stream.expected = offset + data.length;
     this.#enqueue({ stream: index, end: stream.expected, chunk: { stream: STREAMS[index], data: Buffer.from(data), time, offset } });
-    this.#wakeReader();
   }
 
   /** Many tiny chunks become fewer, so that a window of single bytes stays small in memory. */
   #enqueue(item: Queued): void {
-    const last = this.#queue.at(-1);
+    const { last, size } = this.#output;
     const isSame = last?.stream === item.stream && last.chunk.notice === undefined;
-    if (this.#queue.length > MANY_CHUNKS && last !== undefined && isSame && last.chunk.data.length < SMALL_CHUNK) {
+    if (size > MANY_CHUNKS && last !== undefined && isSame && last.chunk.data.length < SMALL_CHUNK) {
       const data = Buffer.concat([last.chunk.data, item.chunk.data]);
-      this.#queue[this.#queue.length - 1] = { ...item, chunk: { ...last.chunk, data } };
+      this.#output.replaceLast({ ...item, chunk: { ...last.chunk, data } });
     } else {
-      this.#queue.push(item);
+      void this.#output.push(item);
     }
   }
 
@@ -161,7 +165,7 @@ export class Channel {
       throw new HyprError('GUEST_PROTOCOL', 'the guest agent sent a malformed end of output');
     }
     this.#streams[streamIndex(frame.flags)].ended = true;
-    this.#wakeReader();
+    this.#endOutput();
   }
 
   #tell(index: 0 | 1): void {
@@ -176,7 +180,7 @@ export class Channel {
   #acknowledge(index: 0 | 1, end: number): void {
     const stream = this.#streams[index];
     stream.acked = Math.max(stream.acked, Math.min(end, stream.expected));
-    if (stream.acked > stream.told && (this.#queue.length === 0 || stream.acked - stream.told >= OUTPUT_WINDOW / 4)) {
+    if (stream.acked > stream.told && (this.#output.size === 0 || stream.acked - stream.told >= OUTPUT_WINDOW / 4)) {
       this.#tell(index);
     }
   }
@@ -191,27 +195,26 @@ export class Channel {
     };
   }
 
-  /**
-   * Output in order of arrival. A chunk counts as kept when the next one is asked for, unless it is held. `until` says what
-   * ends it: both streams of a program, or the answer of a transfer.
-   */
-  async *output(until: 'streams' | 'answer'): AsyncGenerator<OutputChunk> {
-    for (;;) {
-      const next = this.#queue.shift();
-      if (next !== undefined) {
-        yield next.chunk;
-        if (!this.#isHeld) {
-          this.#acknowledge(next.stream, next.end);
-        }
-      } else if (until === 'streams' ? this.#streams[0].ended && this.#streams[1].ended : this.#outputOver) {
-        return;
-      } else if (this.#failure !== undefined) {
-        throw this.#failure;
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wakeReader = resolve;
-        });
+  /** Output in order of arrival, until its end. A chunk counts as kept when the next one is asked for, unless it is held. */
+  async *output(until: OutputEnd): AsyncGenerator<OutputChunk> {
+    this.#outputUntil = until;
+    this.#endOutput();
+    // By hand: whoever leaves the output may come back for the rest of it.
+    for (let next = await this.#output.take(); !next.done; next = await this.#output.take()) {
+      yield next.value.chunk;
+      if (!this.#isHeld) {
+        this.#acknowledge(next.value.stream, next.value.end);
       }
+    }
+  }
+
+  /** Ends the output for its reader if what it waits for is there, or will never be. */
+  #endOutput(): void {
+    const [stdout, stderr] = this.#streams;
+    if (this.#outputUntil !== undefined && (this.#outputUntil === 'streams' ? stdout.ended && stderr.ended : this.#answered)) {
+      this.#output.end();
+    } else if (this.#outputUntil !== undefined && this.#failure !== undefined) {
+      this.#output.fail(this.#failure);
     }
   }
 

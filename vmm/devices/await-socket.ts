@@ -1,9 +1,9 @@
 import { watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { rejectOnAbort } from '../../base/deadline.ts';
+import { orAbort } from '../../base/abort.ts';
 import { exists } from '../../base/host/files.ts';
 
-/** Resolves when a file (a server's socket) is there; woken by the folder, not by a timer. */
+/** Resolves when a file (a server's socket) exists. It watches the folder instead of polling. */
 export const awaitFile = async (path: string, signal: AbortSignal): Promise<void> => {
   const watcher = watch(dirname(path));
   try {
@@ -19,7 +19,7 @@ export const awaitFile = async (path: string, signal: AbortSignal): Promise<void
     if (await exists(path)) {
       return;
     }
-    await Promise.race([appeared, rejectOnAbort(signal)]);
+    await orAbort(appeared, signal);
   } finally {
     watcher.close();
   }

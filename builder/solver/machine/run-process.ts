@@ -1,3 +1,6 @@
+import { constants } from 'node:os';
+import { onAbort } from '../../../base/abort.ts';
+import { LineSplitter } from '../../../base/lines.ts';
 import type { ProcessExit, ProcessSpec } from '../../../guest/types.ts';
 import type { BuildMachine } from '../../model/types.ts';
 import type { Vertex } from '../frame/progress.ts';
@@ -5,15 +8,15 @@ import { StepFault } from '../layer/step-error.ts';
 
 const LAST_LINES = 10;
 const MAX_LINE = 4096;
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 /** Longest delay of a timer. */
 const MAX_TIMER = 2 ** 31 - 1;
-/** With less than this left a program can write nothing of use. */
+/** With less free space than this a program counts as out of disk space. */
 const FULL_BYTES = 1024 * 1024;
 
 /**
- * Runs a program of a step to its end, its output as the step's log. Throws StepFault with its last lines when it
- * fails, and with the limit that it met, if it did.
+ * Runs a program of a step to its end; its output is the step's log. When it fails, throws StepFault with its last lines and
+ * the limit that it reached, if any.
  */
 export const runProcess = async (
   machine: Pick<BuildMachine, 'guest' | 'limits'>,
@@ -23,14 +26,15 @@ export const runProcess = async (
   const { vertex, signal, timeout } = options;
   const running = await machine.guest.spawn(spec, signal);
   const kill = () => void running.signal(SIGKILL).catch(() => undefined);
-  signal.addEventListener('abort', kill, { once: true });
+  const leave = onAbort(signal, kill);
   const clock = new StepClock(timeout, kill);
   const tail = new LastLines();
   const logs = { stdout: new LineLog('stdout', vertex), stderr: new LineLog('stderr', vertex) };
   try {
     for await (const { stream, data } of running.output) {
       signal.throwIfAborted();
-      tail.add(logs[stream].add(data));
+      logs[stream].add(data);
+      tail.add(data);
     }
     logs.stdout.flush();
     logs.stderr.flush();
@@ -49,11 +53,11 @@ export const runProcess = async (
     }
   } finally {
     clock.stop();
-    signal.removeEventListener('abort', kill);
+    leave();
   }
 };
 
-/** Ends a step that takes longer than it may. */
+/** Kills a step at its time limit. */
 class StepClock {
   expired = false;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -81,7 +85,7 @@ const timeLimit = (timeout = 0): Met => ({
   hint: 'give steps more time: hypr build --timeout 1h',
 });
 
-/** What the machine ran out of, if it did: a program seldom says it itself. */
+/** What the machine ran out of, if anything: programs seldom report it. */
 const metLimit = async ({ guest, limits }: Pick<BuildMachine, 'guest' | 'limits'>, exit: ProcessExit): Promise<Met | undefined> => {
   if (exit.oomKilled) {
     return {
@@ -99,7 +103,7 @@ const metLimit = async ({ guest, limits }: Pick<BuildMachine, 'guest' | 'limits'
     : undefined;
 };
 
-/** A stream as log events of whole lines: what a program writes in pieces is not shown in pieces. */
+/** Turns a stream into log events of whole lines, however the program writes them. */
 class LineLog {
   readonly #decoder = new TextDecoder();
   readonly #stream: 'stdout' | 'stderr';
@@ -111,17 +115,14 @@ class LineLog {
     this.#vertex = vertex;
   }
 
-  /** Gives the text as it came. */
-  add(data: Uint8Array): string {
-    const text = this.#decoder.decode(data, { stream: true });
-    const all = this.#open + text;
+  add(data: Uint8Array): void {
+    const all = this.#open + this.#decoder.decode(data, { stream: true });
     const end = all.length > MAX_LINE ? all.length : Math.max(all.lastIndexOf('\n'), all.lastIndexOf('\r')) + 1;
     this.#open = all.slice(end);
     this.#log(all.slice(0, end));
-    return text;
   }
 
-  /** The rest, when the program has ended without a newline. */
+  /** Emits the last line if it has no newline. */
   flush(): void {
     this.#log(this.#open);
     this.#open = '';
@@ -134,18 +135,22 @@ class LineLog {
   }
 }
 
-/** The end of a program's output, line by line, however much there was. */
+/** Keeps the last lines of a program's output in bounded memory. */
 class LastLines {
-  #lines: string[] = [];
-  #open = '';
+  readonly #splitter = new LineSplitter({ most: MAX_LINE, longer: 'end' });
+  #lines: Buffer[] = [];
 
-  add(text: string): void {
-    const parts = (this.#open + text).split('\n');
-    this.#open = (parts.pop() ?? '').slice(-MAX_LINE);
-    this.#lines = [...this.#lines, ...parts.map((line) => line.replace(/\r$/, '').slice(0, MAX_LINE))].slice(-LAST_LINES);
+  add(data: Uint8Array): void {
+    this.#keep(this.#splitter.push(data));
   }
 
+  /** To be called when no more comes. */
   lines(): string[] {
-    return (this.#open === '' ? this.#lines : [...this.#lines, this.#open]).slice(-LAST_LINES);
+    this.#keep(this.#splitter.flush());
+    return this.#lines.map((line) => line.toString('utf8').replace(/\r$/, ''));
+  }
+
+  #keep(lines: readonly Buffer[]): void {
+    this.#lines = [...this.#lines, ...lines].slice(-LAST_LINES);
   }
 }

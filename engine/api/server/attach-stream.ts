@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
-import { pickRunning } from '../../stack/exec.ts';
+import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { type AttachInput, type AttachOutput, AttachOutputSchema } from '../gen/hypr_pb.ts';
 import { carryWorkload } from './carry-workload.ts';

@@ -1,3 +1,4 @@
+import { onAbort } from '../../../base/abort.ts';
 import type { OutputTap } from '../../logs/output-tap.ts';
 import type { Replica } from '../../replica/replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
@@ -17,8 +18,7 @@ export async function* carryWorkload(input: {
   signal: AbortSignal;
 }): AsyncIterable<WorkloadOutput> {
   const { replica, tap, messages, signal } = input;
-  const leave = () => tap.close();
-  signal.addEventListener('abort', leave, { once: true });
+  const leave = onAbort(signal, () => tap.close());
   try {
     const process = replica.run?.process;
     yield { case: 'started', value: process?.pid ?? 0 };
@@ -36,7 +36,7 @@ export async function* carryWorkload(input: {
       yield { case: 'exitCode', value: exitCode };
     }
   } finally {
-    signal.removeEventListener('abort', leave);
+    leave();
     tap.close();
   }
 }

@@ -1,15 +1,17 @@
+import { constants } from 'node:os';
 import { create } from '@bufbuild/protobuf';
+import { onAbort } from '../../../base/abort.ts';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
-import { execInService } from '../../stack/exec.ts';
+import { execProcess } from '../../replica/exec-process.ts';
+import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { type ExecInput, type ExecOutput, ExecOutputSchema } from '../gen/hypr_pb.ts';
 import { toConnectError } from './errors.ts';
 import { feedProcess } from './feed-process.ts';
 import { execOptions } from './requests.ts';
 
-const SIGKILL = 9;
-const SIGHUP = 1;
+const { SIGHUP, SIGKILL } = constants.signals;
 
 /** One exec: the first message starts it, later ones feed it; its output and exit code come back. Ends with the client. */
 export async function* execStream(
@@ -24,7 +26,8 @@ export async function* execStream(
       throw new HyprError('HYPR_USAGE', 'the first message of an exec must say what to run');
     }
     const options = execOptions(first.value.input.value);
-    const process = await execInService(supervisor, options, signal);
+    const { run, row } = pickRunning(supervisor, options);
+    const process = await run.guest.spawn(execProcess(row.spec.process, options), signal);
     yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });
     if (options.detach) {
       void drain(process);
@@ -44,11 +47,7 @@ async function* carryBoth(input: {
   signal: AbortSignal;
 }): AsyncIterable<ExecOutput> {
   const { process, messages, signal } = input;
-  const hangUp = () => void process.signal(input.hangUpSignal).catch(() => {});
-  signal.addEventListener('abort', hangUp, { once: true });
-  if (signal.aborted) {
-    hangUp();
-  }
+  const leave = onAbort(signal, () => void process.signal(input.hangUpSignal).catch(() => {}));
   try {
     void feedProcess(process, messages);
     for await (const chunk of process.output) {
@@ -57,7 +56,7 @@ async function* carryBoth(input: {
     const exit = await process.exited;
     yield create(ExecOutputSchema, { output: { case: 'exitCode', value: exit.code } });
   } finally {
-    signal.removeEventListener('abort', hangUp);
+    leave();
   }
 }
 

@@ -6,7 +6,6 @@ import type { EngineEvent, LogRecord } from '../../model/events.ts';
 import type { LogsOptions } from '../../model/types.ts';
 import { API_VERSION } from '../../model/version.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
-import { sampleUsage } from '../../stack/usage.ts';
 import { type Event, InfoResponseSchema, PsResponseSchema, StatsResponseSchema, WaitResponseSchema } from '../gen/hypr_pb.ts';
 import { replicaJson } from '../messages/replicas.ts';
 import { attachStream } from './attach-stream.ts';
@@ -19,8 +18,6 @@ import { operationEvents } from './operation.ts';
 import { needProject, projectOf } from './projects.ts';
 import { downOptions, logsOptions, needVerb, upOptions, verbOptions } from './requests.ts';
 import { runStream } from './run-stream.ts';
-
-const USAGE_EVERY_MS = 2_000;
 
 /** The API's methods over one supervisor. `recovered` is what `recover` found. */
 export const apiMethods = (
@@ -56,7 +53,7 @@ export const apiMethods = (
   attach: (input, context) => attachStream(supervisor, input, context.signal),
   copyTo: (input, context) => copyTo(supervisor, input, context.signal),
   copyFrom: (request, context) => copyFrom(supervisor, request, context.signal),
-  stats: async () => create(StatsResponseSchema, { usages: [...(await sampleUsage(supervisor))] }),
+  stats: async () => create(StatsResponseSchema, { usages: [...(await supervisor.usage.sample())] }),
   wait: async (request, context) =>
     create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),
 });
@@ -102,20 +99,13 @@ async function* streamEvents(
   for (const replica of supervisor.replicas.values()) {
     yield eventMessage({ type: 'replica', time: Date.now(), action: 'update', replica: replica.status() });
   }
-  // Usage is a sample, not an event: it has to be asked for, and only while somebody looks.
-  const timer = request.usage
-    ? setInterval(async () => {
-        for (const usage of await sampleUsage(supervisor)) {
-          supervisor.bus.emit({ type: 'usage', usage });
-        }
-      }, USAGE_EVERY_MS)
-    : undefined;
+  const unsubscribe = request.usage ? supervisor.usage.subscribe() : undefined;
   try {
     for await (const event of events) {
       yield eventMessage(event);
     }
   } finally {
-    clearInterval(timer);
+    unsubscribe?.();
   }
 }
 

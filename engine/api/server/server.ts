@@ -34,6 +34,7 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
       return;
     }
     // Connect refuses calls that stream both ways over HTTP/1.1, because proxies hold back what comes before the end. None is here.
+    // (connect-node 2.3 would read such a call to its end before it answers: 2.2 is the last that can serve one.)
     request.httpVersion = '2.0';
     handler(request, response);
   });

@@ -3,10 +3,10 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { AsyncQueue } from '../../../base/queue.ts';
 import { CallError, fromCallError } from '../../../engine/api/call-error.ts';
 import { connectApi } from '../../../engine/api/client/client.ts';
-import { Inputs } from '../../../engine/api/client/inputs.ts';
-import { Cue } from '../support/pushable.ts';
+import { Cue } from '../support/cue.ts';
 
 /** A server that answers each request head with what `answer` says, and what it was sent. */
 const serve = async (answer: (connection: net.Socket, request: string) => void, lastWords?: () => readonly string[]) => {
@@ -91,7 +91,7 @@ describe('an answer', () => {
       }
       connection.write(Buffer.concat([chunk(envelope(2, Buffer.from('{}'))), lastChunk]));
     });
-    const inputs = new Inputs<never>();
+    const inputs = new AsyncQueue<never>();
     let size = 0;
     let ahead = 0;
     for await (const { stdout } of api.rpc.exec(inputs)) {

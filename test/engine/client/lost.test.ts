@@ -7,10 +7,11 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { BYTES_TYPE } from '../../../engine/api/byte-codec.ts';
 import { END, envelope } from '../../../engine/api/envelope.ts';
 import { StackClient } from '../../../engine/client/stack-client.ts';
+import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { stackPaths } from '../../../engine/model/stack-paths.ts';
 import type { ExecSession, RunOptions } from '../../../engine/model/types.ts';
 import { API_VERSION } from '../../../engine/model/version.ts';
-import { projectOf, UP } from '../support/project.ts';
+import { projectOf } from '../support/project.ts';
 
 /** Supervisors that say something, and then nothing more: every command has to notice. */
 
@@ -121,7 +122,7 @@ describe.each(['cut', 'end'] as const)('a stream that stops (%s) without an exit
         () => 'nothing',
         (error) => error.code,
       );
-    expect(await code(client.up(project, UP, () => {}))).toBe('SUPERVISOR_GONE');
+    expect(await code(client.up(project, UP_DEFAULTS, () => {}))).toBe('SUPERVISOR_GONE');
     expect(await code(client.events({ logs: true, usage: false })[Symbol.asyncIterator]().next())).toBe('SUPERVISOR_GONE');
     expect(await code(client.copyTo(PLACE, (async function* () {})()))).toMatch(/^SUPERVISOR_/);
     if (ending === 'cut') {

@@ -1,4 +1,5 @@
 import { HyprError } from '../../../base/errors.ts';
+import { AsyncQueue } from '../../../base/queue.ts';
 import type {
   GuestClient,
   GuestEvent,
@@ -12,7 +13,7 @@ import type {
   ProcessSpec,
 } from '../../../guest/types.ts';
 import type { FakeMachine } from '../../../vmm/fake.ts';
-import { Cue, Pushable } from './pushable.ts';
+import { Cue } from './cue.ts';
 
 /** What a service's program does; everything may be left out. */
 export interface Behaviour {
@@ -48,7 +49,7 @@ const nextChunk = (offsets: Offsets, text: string, stream: OutputChunk['stream']
 export class FakeProcess implements GuestProcess {
   readonly pid: number;
   readonly offsets: Offsets;
-  readonly output = new Pushable<OutputChunk>();
+  readonly output = new AsyncQueue<OutputChunk>();
   readonly exited: Promise<ProcessExit>;
   readonly input: string[] = [];
   readonly signals: number[] = [];
@@ -81,7 +82,7 @@ export class FakeProcess implements GuestProcess {
 
   give(chunk: OutputChunk): void {
     this.printed.push(chunk);
-    this.output.push(chunk);
+    void this.output.push(chunk);
   }
 
   holdOutput(): (stream: OutputChunk['stream'], offset: number) => void {
@@ -94,7 +95,7 @@ export class FakeProcess implements GuestProcess {
   /** What the next host gets again. */
   unkept(): OutputChunk[] {
     const kept = ({ stream, offset, data }: OutputChunk) => offset + data.length <= this.kept[stream];
-    return this.isHeld ? this.printed.filter((chunk) => !kept(chunk)) : this.output.rest();
+    return this.isHeld ? this.printed.filter((chunk) => !kept(chunk)) : this.output.takeAll();
   }
 
   end(exit: ProcessExit): void {
@@ -261,7 +262,7 @@ export class FakeClient implements GuestClient {
   readonly closed: Promise<void>;
   workload: FakeProcess | undefined;
   readonly #guest: FakeGuest;
-  readonly #events = new Set<Pushable<GuestEvent>>();
+  readonly #events = new Set<AsyncQueue<GuestEvent>>();
   readonly #closed = new Cue();
   readonly #children = new Set<FakeProcess>();
   #broken = false;
@@ -374,7 +375,7 @@ export class FakeClient implements GuestClient {
   }
 
   async *events(): AsyncIterable<GuestEvent> {
-    const queue = new Pushable<GuestEvent>();
+    const queue = new AsyncQueue<GuestEvent>();
     this.#events.add(queue);
     if (this.#broken) {
       queue.end();
