@@ -12,8 +12,8 @@ import {
   type BuildMachines,
 } from '../../builder/model/types.ts';
 import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
-import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/download-proxy.ts';
-import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
+import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/downloads/download-proxy.ts';
 import type { Network } from '../../net/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine } from '../machine/boot-machine.ts';

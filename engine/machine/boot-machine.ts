@@ -5,7 +5,8 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
-import type { Network } from '../../net/types.ts';
+import { hostAddress } from '../../net/addresses/ipam.ts';
+import type { Network, NetworkCard } from '../../net/types.ts';
 import type { Machine, MachineSpec } from '../../vmm/model/machine.ts';
 import type { Platform } from '../model/platform.ts';
 
@@ -93,7 +94,9 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   const cleanup = new Cleanup();
   try {
     const { name } = input.spec;
-    const sockets = await traced('connect cards', name, () => connectNics(input.networks, signal));
+    const sockets = await traced('connect cards', name, () =>
+      connectNics(input.networks, networkCards({ name, networks: input.networks, ...input.orders }), signal),
+    );
     const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
     cleanup.defer(() => machine.kill());
@@ -125,8 +128,15 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
 };
 
 /** A card's end in each network; all or none. */
-export const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
-  const results = await Promise.allSettled(networks.map((network) => network.connectNic(signal)));
+export const connectNics = async (networks: readonly Network[], cards: readonly NetworkCard[], signal: AbortSignal): Promise<Socket[]> => {
+  const results = await Promise.allSettled(
+    networks.map((network, index) => {
+      const card = cards[index];
+      return card === undefined
+        ? Promise.reject(new HyprError('HYPR_INTERNAL', `a machine on ${network.record.spec.name} has no card for it`))
+        : network.connectNic(card, signal);
+    }),
+  );
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
     for (const result of results) {
@@ -138,6 +148,19 @@ export const connectNics = async (networks: readonly Network[], signal: AbortSig
   }
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 };
+
+/** Who a machine is on each of its networks; one that was told the host's address may reach the host. */
+export const networkCards = (input: {
+  readonly name: string;
+  readonly interfaces: MachineOrders['interfaces'];
+  readonly hosts: MachineOrders['hosts'];
+  readonly networks: readonly Network[];
+}): NetworkCard[] =>
+  input.interfaces.map(({ mac, address }, index) => {
+    const network = input.networks[index]?.record.spec;
+    const host = network?.hostAccess === true ? hostAddress(network) : undefined;
+    return { name: input.name, mac, addresses: [address], host: input.hosts.some((line) => line.address === host) };
+  });
 
 /** Rejects if the machine ends before its agent is ready, with what its console said last. */
 const diedDuringBoot = async (machine: Machine, name: string): Promise<never> => {

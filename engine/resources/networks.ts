@@ -7,12 +7,12 @@ import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { InterfaceOrders, NameTable, ResolverOrders } from '../../guest/types.ts';
-import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
-import { buildNameTable, type NamedReplica } from '../../net/names.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
+import { buildNameTable, type NamedReplica } from '../../net/names/name-table.ts';
 import type { Network, NetworkSpec } from '../../net/types.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
-import { asksForHost, networkHash, publishesUdp } from '../resolve/network-needs.ts';
+import { asksForHost, networkHash } from '../resolve/network-needs.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -70,7 +70,6 @@ export class StackNetworks {
       internal: config.internal ?? false,
       mtu: MTU,
       hostAccess: asksForHost(project, key) && config.internal !== true,
-      udpPorts: publishesUdp(project),
     };
     store.putNetwork({
       stack,
