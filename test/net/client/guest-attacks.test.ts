@@ -221,7 +221,9 @@ describe('a hostile guest', () => {
       ethernet(OTHER.mac, GUEST.mac, 0x86dd, Buffer.alloc(64, 0x60)),
       ethernet(OTHER.mac, GUEST.mac, 0x0800, Buffer.alloc(8)),
     ];
-    attempts.forEach((frame) => peer.send(frame));
+    for (const frame of attempts) {
+      peer.send(frame);
+    }
     peer.send(hello(GUEST, OTHER, 'last'));
     const got = await other.receive('the last one', (frame): frame is Udp => frame.kind === 'udp');
     expect(got.data.toString()).toBe('last');

@@ -187,7 +187,11 @@ describe('a published UDP port', () => {
       });
     });
     const port = await listen(server);
-    opened.push(async () => ends.forEach((end) => end.destroy()));
+    opened.push(async () => {
+      for (const end of ends) {
+        end.destroy();
+      }
+    });
     return { frames, ends, network: { ...loopback, dialUdp: () => dialLocal(port) } };
   };
   const ask = async (text: string, port: number): Promise<string> => {
