@@ -187,12 +187,7 @@ func (r *resolver) keep(q dns.Question, answer *dns.Msg) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for old := range r.cache {
-		if len(r.cache) < maxCached {
-			break
-		}
-		delete(r.cache, old)
-	}
+	makeRoom(r.cache, maxCached)
 	r.cache[q] = cached{answer.Copy(), now.Add(ttl), now}
 }
 

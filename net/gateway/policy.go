@@ -181,29 +181,25 @@ func (l *learned) add(addr netip.Addr, name string, ttl time.Duration) {
 	if l.names == nil {
 		l.names = make(map[netip.Addr]map[string]time.Time)
 	}
-	if len(l.names) >= maxLearned {
-		l.forget(time.Now())
-	}
 	known := l.names[addr]
-	if known == nil && len(l.names) < maxLearned {
+	if known == nil {
+		makeRoom(l.names, maxLearned)
 		known = make(map[string]time.Time, 1)
 		l.names[addr] = known
 	}
-	if _, is := known[name]; known != nil && (is || len(known) < maxNames) {
-		known[name] = time.Now().Add(min(max(ttl, shortestTied), longestTied))
+	if _, is := known[name]; !is {
+		makeRoom(known, maxNames)
 	}
+	known[name] = time.Now().Add(min(max(ttl, shortestTied), longestTied))
 }
 
-func (l *learned) forget(now time.Time) {
-	for addr, names := range l.names {
-		for name, until := range names {
-			if until.Before(now) {
-				delete(names, name)
-			}
+// makeRoom drops any one entry of a map that is full: what is used again is asked for again.
+func makeRoom[K comparable, V any](from map[K]V, most int) {
+	for key := range from {
+		if len(from) < most {
+			return
 		}
-		if len(names) == 0 {
-			delete(l.names, addr)
-		}
+		delete(from, key)
 	}
 }
 
