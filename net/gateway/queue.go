@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -50,14 +51,19 @@ func (f *frame) clone() *frame {
 // queue carries frames to one stream. It has a limit in bytes, and what does not fit is dropped: a receiver
 // that reads nothing costs the others nothing.
 type queue struct {
-	mu      sync.Mutex
-	more    sync.Cond
-	room    chan struct{}
-	frames  []*frame
-	bytes   int
-	limit   int
-	stuck   bool
-	closed  bool
+	mu     sync.Mutex
+	more   sync.Cond
+	room   chan struct{}
+	frames []*frame
+	// offset is how much of the first frame is written already.
+	offset int
+	bytes  int
+	limit  int
+	stuck  bool
+	closed bool
+	// raw is the stream, where a frame may be written at once; writing while drain does.
+	raw     syscall.RawConn
+	writing bool
 	dropped uint64
 	sent    uint64
 }
@@ -80,13 +86,40 @@ func (q *queue) put(f *frame, wait bool) bool {
 		f.put()
 		return false
 	}
+	size := len(f.buf)
+	if len(q.frames) == 0 && !q.writing && q.raw != nil {
+		if q.offset = q.writeNow(f.buf); q.offset == size {
+			q.offset = 0
+			q.mu.Unlock()
+			f.put()
+			return true
+		}
+	}
 	q.frames = append(q.frames, f)
-	q.bytes += len(f.buf)
+	q.bytes += size - q.offsetOfOnly()
 	if len(q.frames) == 1 {
 		q.more.Signal()
 	}
 	q.mu.Unlock()
 	return true
+}
+
+func (q *queue) offsetOfOnly() int {
+	if len(q.frames) == 1 {
+		return q.offset
+	}
+	return 0
+}
+
+// writeNow saves the way over drain's goroutine, which is most of a round trip. It never waits.
+func (q *queue) writeNow(buf []byte) (written int) {
+	_ = q.raw.Write(func(fd uintptr) bool {
+		written, _ = syscall.Write(int(fd), buf)
+		return true
+	})
+	written = max(written, 0)
+	q.sent += uint64(written)
+	return written
 }
 
 func (q *queue) waitForRoom(size int) {
@@ -107,6 +140,13 @@ func (q *queue) waitForRoom(size int) {
 
 // drain writes frames until the queue is closed or the stream fails.
 func (q *queue) drain(conn net.Conn) {
+	if stream, ok := conn.(syscall.Conn); ok {
+		if raw, err := stream.SyscallConn(); err == nil {
+			q.mu.Lock()
+			q.raw = raw
+			q.mu.Unlock()
+		}
+	}
 	batch := make([]*frame, 0, maxPerWrite)
 	buffers := make(net.Buffers, 0, maxPerWrite)
 	for {
@@ -118,6 +158,9 @@ func (q *queue) drain(conn net.Conn) {
 			q.mu.Unlock()
 			return
 		}
+		q.writing = true
+		offset := q.offset
+		q.offset = 0
 		count := min(len(q.frames), maxPerWrite)
 		batch = append(batch[:0], q.frames[:count]...)
 		q.frames = q.frames[:copy(q.frames, q.frames[count:])]
@@ -125,9 +168,13 @@ func (q *queue) drain(conn net.Conn) {
 
 		size := 0
 		buffers = buffers[:0]
-		for _, f := range batch {
-			size += len(f.buf)
-			buffers = append(buffers, f.buf)
+		for i, f := range batch {
+			part := f.buf
+			if i == 0 {
+				part = part[offset:]
+			}
+			size += len(part)
+			buffers = append(buffers, part)
 		}
 		writing := buffers
 		_, err := writing.WriteTo(conn)
@@ -138,6 +185,7 @@ func (q *queue) drain(conn net.Conn) {
 		q.bytes -= size
 		q.sent += uint64(size)
 		q.stuck = false
+		q.writing = false
 		q.mu.Unlock()
 		select {
 		case q.room <- struct{}{}:
