@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -93,7 +94,10 @@ func newStack(c *Config, l *link) (*stack.Stack, error) {
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: 256 << 10, Max: 4 << 20}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: 256 << 10, Max: 2 << 20}
-	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &receive, &send} {
+	// Nothing is delayed for long inside a host, and published ports close thousands of connections a minute: with the
+	// usual minute of waiting for stray segments the gateway's ports would run out.
+	waiting, reuse, linger := tcpip.TCPTimeWaitTimeoutOption(2*time.Second), tcpip.TCPTimeWaitReuseOption(tcpip.TCPTimeWaitReuseGlobal), tcpip.TCPLingerTimeoutOption(10*time.Second)
+	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &receive, &send, &waiting, &reuse, &linger} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return nil, fmt.Errorf("TCP: %v", err)
 		}
