@@ -72,6 +72,21 @@ func (l *Limits) fill() {
 	}
 }
 
+// fit makes the limits smaller where there are fewer descriptors than they need together: the supervisor's connections
+// and the machines' must not take each other's.
+func (l *Limits) fit(descriptors int) {
+	const reserve = 128
+	needed := l.NetworkTCP + l.NetworkUDP + l.Tunnels
+	if needed <= descriptors-reserve {
+		return
+	}
+	for _, field := range []*int{&l.NetworkTCP, &l.NetworkUDP, &l.Tunnels} {
+		*field = max(1, *field*(descriptors-reserve)/needed)
+	}
+	l.MachineTCP = min(l.MachineTCP, max(1, l.NetworkTCP/2))
+	l.MachineUDP = min(l.MachineUDP, max(1, l.NetworkUDP/2))
+}
+
 func (l *Limits) dialTimeout() time.Duration { return time.Duration(l.DialSeconds) * time.Second }
 func (l *Limits) udpIdle() time.Duration     { return time.Duration(l.UDPSeconds) * time.Second }
 

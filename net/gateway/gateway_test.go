@@ -494,3 +494,17 @@ func TestASpliceEndsWithItsContext(t *testing.T) {
 		t.Error("nobody was connected to")
 	}
 }
+
+func TestLimitsFitIntoTheDescriptorsThatThereAre(t *testing.T) {
+	for _, descriptors := range []int{256, 1024, 4096, 32768} {
+		var l Limits
+		l.fill()
+		l.fit(descriptors)
+		if all := l.NetworkTCP + l.NetworkUDP + l.Tunnels; all > descriptors-100 || all < descriptors/4 {
+			t.Errorf("%d of %d are used", all, descriptors)
+		}
+		if l.MachineTCP > l.NetworkTCP || l.MachineUDP > l.NetworkUDP {
+			t.Errorf("one machine may have more than all: %+v", l)
+		}
+	}
+}

@@ -88,6 +88,7 @@ func run(network string) error {
 	if config.Network != network {
 		return fmt.Errorf("the configuration is of %s and not of %s", config.Network, network)
 	}
+	config.Limits.fit(int(descriptors().Cur))
 	logger := &limitedWriter{to: os.Stderr, left: config.Limits.LogBytes}
 	log.SetOutput(logger)
 	glog.SetTarget(glog.GoogleEmitter{Writer: &glog.Writer{Next: logger}})
