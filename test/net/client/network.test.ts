@@ -104,6 +104,7 @@ describe('a running network', () => {
     expect(machine?.received).toBeGreaterThan(40);
     const b = new Peer((await adopted?.connectNic(cardOf(B))) as Socket, B);
     peers.push(b);
+    await b.resolve('10.89.7.1');
     peer.send(udp({ from: A, to: B, source: 1, target: 2, data: Buffer.from('still here') }));
     await b.receive('the datagram', (seen) => seen.kind === 'udp');
     adopted?.release();
