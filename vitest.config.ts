@@ -1,4 +1,8 @@
 import { defineConfig } from 'vitest/config';
+import { requireOwnNode } from './scripts/own-node.mjs';
+
+// What runs in the tests is what users run.
+requireOwnNode('npm test or npx vitest');
 
 // Three projects: unit tests run together; tests with machines run one file at a time, because every
 // machine is software-emulated where there is no KVM.

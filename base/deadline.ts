@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { onAbort, orAbort } from './abort.ts';
 import { HyprError } from './errors.ts';
 
 /**
@@ -9,33 +10,19 @@ export const withDeadline = async <T>(
   options: { ms: number; what: string; signal?: AbortSignal | undefined },
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> => {
+  // Not AbortSignal.any: a parent that lives long would remember every deadline it ever had.
   const controller = new AbortController();
   const expired = new HyprError('HYPR_TIMEOUT', `${options.what} did not come within ${formatMs(options.ms)}`);
-  const onAbort = () => controller.abort(options.signal?.reason);
   const timer = setTimeout(() => controller.abort(expired), options.ms);
-  options.signal?.addEventListener('abort', onAbort, { once: true });
-  if (options.signal?.aborted) {
-    onAbort();
-  }
+  const leave = onAbort(options.signal, () => controller.abort(options.signal?.reason));
   try {
-    return await Promise.race([work(controller.signal), rejectOnAbort(controller.signal)]);
+    return await orAbort(work(controller.signal), controller.signal);
   } finally {
     clearTimeout(timer);
-    options.signal?.removeEventListener('abort', onAbort);
+    leave();
     controller.abort(new HyprError('HYPR_CANCELLED', `${options.what}: finished`));
   }
 };
-
-/** A promise that never resolves and rejects with the signal's reason. */
-export const rejectOnAbort = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    const fail = () => reject(signal.reason ?? new HyprError('HYPR_CANCELLED', 'cancelled'));
-    if (signal.aborted) {
-      fail();
-    } else {
-      signal.addEventListener('abort', fail, { once: true });
-    }
-  });
 
 /** Waits `ms` milliseconds or until the signal aborts (then throws its reason). */
 export const sleep = async (ms: number, signal?: AbortSignal): Promise<void> => {

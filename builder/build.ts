@@ -1,3 +1,4 @@
+import { type LinkedController, linkedController } from '../base/abort.ts';
 import { HyprError } from '../base/errors.ts';
 import { findTarget } from './dockerfile/parse.ts';
 import type { BuildResult } from './model/types.ts';
@@ -23,24 +24,18 @@ export { hostCaBundle } from './solver/machine/ca-bundle.ts';
  * Dockerfile), IMAGE_*, HYPR_CANCELLED.
  */
 export const buildImage = async (options: BuildOptions): Promise<BuildResult> => {
-  const controller = new AbortController();
-  const cancel = () => controller.abort(options.signal.reason ?? new HyprError('HYPR_CANCELLED', 'the build was cancelled'));
-  options.signal.addEventListener('abort', cancel, { once: true });
-  if (options.signal.aborted) {
-    cancel();
-  }
+  const controller = linkedController(options.signal);
   // Layers that are found in the cache must not be cleared away before the image names them.
   const lease = await options.store.lease();
   try {
     await sweepBuildFolder(options.paths.build);
     return await runBuild(options, controller);
   } finally {
-    options.signal.removeEventListener('abort', cancel);
     await lease[Symbol.asyncDispose]();
   }
 };
 
-const runBuild = async (options: BuildOptions, controller: AbortController): Promise<BuildResult> => {
+const runBuild = async (options: BuildOptions, controller: LinkedController): Promise<BuildResult> => {
   const progress = new BuildProgress(options.onEvent);
   const { build, firstFailure, close } = await openBuild({ ...options, buildFolder: options.paths.build, progress, controller });
   try {

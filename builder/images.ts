@@ -1,3 +1,4 @@
+import { neverAborts } from '../base/abort.ts';
 import { HyprError, toHyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
@@ -76,7 +77,7 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
   };
   return {
     store,
-    pull: (references, { policy, platform }, progress, signal = never()) =>
+    pull: (references, { policy, platform }, progress, signal = neverAborts()) =>
       withRegistries(async (registries) => {
         const { pullImage } = await import('./registry/pull.ts');
         return pullAll(
@@ -92,7 +93,7 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
     tag: (name, reference) => store.tag(name, reference),
     load: (path, progress, signal) => loadArchive(path, { store, decompressors, progress, signal }),
     save: (names, path, { format }, signal) => saveAll(store, { names, path, format, signal }),
-    push: (references, { allTags = false }, progress, signal = never()) =>
+    push: (references, { allTags = false }, progress, signal = neverAborts()) =>
       withRegistries(async (registries) => {
         const { findAllTags, pushImage } = await import('./registry/push.ts');
         const results: PushResult[] = [];
@@ -101,16 +102,14 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
         }
         return results;
       }),
-    withPushTarget: (reference, work, signal = never()) =>
+    withPushTarget: (reference, work, signal = neverAborts()) =>
       withRegistries((registries) => registries.withPushTarget(parseReference(reference), { signal }, work)),
-    withRepository: (reference, work, signal = never()) =>
+    withRepository: (reference, work, signal = neverAborts()) =>
       withRegistries((registries) => registries.withRepository(parseReference(reference), signal, work)),
-    resolveDigest: (reference, signal = never()) =>
+    resolveDigest: (reference, signal = neverAborts()) =>
       withRegistries(async (registries) => (await import('./registry/pull.ts')).resolveDigest(registries, reference, signal)),
   };
 };
-
-const never = (): AbortSignal => new AbortController().signal;
 
 /** All run to their end; then the first failure is thrown, with the others as its details. */
 const pullAll = async (

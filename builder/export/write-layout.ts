@@ -6,14 +6,13 @@ import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, syncFolder } from '../../base/host/files.ts';
 import { makeAsideBeside } from '../../base/host/staging.ts';
-import { type Attributes, END_MARK, encodeHeader, padding } from '../layers/tar-format.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { digestHex } from '../store/format/digest.ts';
 import { MEDIA } from '../store/format/manifest.ts';
+import { END_MARK, padding } from '../tar/block.ts';
+import { encodePlainFile } from '../tar/header.ts';
 import type { Blob } from './compress-layer.ts';
 import { encode, type ImageBundle } from './make-image.ts';
-
-const PLAIN: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
 
 interface Member {
   readonly name: string;
@@ -54,7 +53,7 @@ const dockerList = (bundle: ImageBundle, names: readonly string[]): object[] => 
 /** The members as a tar. */
 export async function* layoutTar(members: readonly Member[]): AsyncGenerator<Uint8Array> {
   for (const { name, blob } of members) {
-    yield encodeHeader(name, PLAIN, blob.size);
+    yield encodePlainFile(name, blob.size);
     yield* blob.open();
     yield Buffer.alloc(padding(blob.size));
   }

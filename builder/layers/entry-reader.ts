@@ -1,5 +1,5 @@
+import { BLOCK } from '../tar/block.ts';
 import type { ReadAhead } from './pieces.ts';
-import { BLOCK } from './tar-format.ts';
 import { type TarEntry, type TarLimits, TarScanner } from './tar-scanner.ts';
 
 /** Reads entries of an archive on disk again, one by one: their headers were looked at before and not kept. */

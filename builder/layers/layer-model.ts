@@ -1,7 +1,9 @@
+import { BLOCK, type ByteString } from '../tar/block.ts';
+import type { EntryType } from '../tar/header.ts';
 import type { EntryReader } from './entry-reader.ts';
+import { layerError } from './layer-format.ts';
 import { checkName, isStep, type LayerLimits, LimitChecker } from './layer-limits.ts';
 import { FLAG, type NodeId, type NodeKind, NodeTable } from './node-table.ts';
-import { BLOCK, type ByteString, type EntryType, layerError } from './tar-format.ts';
 import type { TarEntry } from './tar-scanner.ts';
 import type { TextStore } from './text-store.ts';
 

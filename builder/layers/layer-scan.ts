@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { neverAborts } from '../../base/abort.ts';
 import { Slots } from '../model/slots.ts';
 import type { LayerModel } from './layer-model.ts';
 import type { TarScanner } from './tar-scanner.ts';
@@ -38,7 +39,7 @@ export class LayerScan {
   /** To be called when the whole layer, of `size` bytes, is on disk. */
   async finish(file: FileHandle, size: number, signal?: AbortSignal): Promise<void> {
     if (this.#isBehind) {
-      await large.acquire(signal ?? new AbortController().signal);
+      await large.acquire(signal ?? neverAborts());
       this.#hasTurn = true;
     }
     const buffer = Buffer.allocUnsafe(this.#seen < size ? CHUNK : 0);

@@ -3,7 +3,9 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
+import { BLOCK, END_MARK } from '../tar/block.ts';
 import { EntryReader } from './entry-reader.ts';
+import { encodeHeader } from './layer-format.ts';
 import type { LayerLimits } from './layer-limits.ts';
 import { LayerModel } from './layer-model.ts';
 import { LayerScan } from './layer-scan.ts';
@@ -11,7 +13,6 @@ import { FLAG } from './node-table.ts';
 import { ReadAhead } from './pieces.ts';
 import { type Extent, writeRecipe } from './recipe.ts';
 import { IMPLIED, keptExtents, type Original, writeNormalTar } from './rewrite.ts';
-import { BLOCK, END_MARK, encodeHeader } from './tar-format.ts';
 import { type TarLimits, TarScanner } from './tar-scanner.ts';
 import { TextStore } from './text-store.ts';
 

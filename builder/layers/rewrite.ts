@@ -1,11 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
+import { BLOCK, type ByteString, END_MARK, padding } from '../tar/block.ts';
 import type { EntryReader } from './entry-reader.ts';
+import { type Attributes, encodeHeader } from './layer-format.ts';
 import type { LayerModel } from './layer-model.ts';
 import { FLAG, type NodeId } from './node-table.ts';
 import type { ReadAhead } from './pieces.ts';
 import type { Extent } from './recipe.ts';
 import { checkPieces, readInlineMap, type SparsePiece } from './sparse.ts';
-import { type Attributes, BLOCK, type ByteString, END_MARK, encodeHeader, padding } from './tar-format.ts';
 import type { TarEntry } from './tar-scanner.ts';
 
 const CHUNK = 1024 * 1024;

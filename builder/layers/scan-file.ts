@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { layerError } from './tar-format.ts';
+import { layerError } from './layer-format.ts';
 import { type TarEntry, type TarLimits, TarScanner } from './tar-scanner.ts';
 
 const CHUNK = 64 * 1024;

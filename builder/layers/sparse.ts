@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
-import { BLOCK, layerError, numberAt } from './tar-format.ts';
+import { BLOCK } from '../tar/block.ts';
+import { layerError, layerNumber } from './layer-format.ts';
 
 /** One run of real bytes of a sparse file: where they belong in the file, and how many. */
 export interface SparsePiece {
@@ -20,7 +21,7 @@ export const gnuPieces = (block: Buffer, from: number, count: number): SparsePie
     if (block[at] === 0) {
       break;
     }
-    pieces.push({ offset: numberAt(block, at, 12), length: numberAt(block, at + 12, 12) });
+    pieces.push({ offset: layerNumber(block, at, 12), length: layerNumber(block, at + 12, 12) });
   }
   return pieces;
 };

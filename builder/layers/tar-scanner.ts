@@ -1,17 +1,8 @@
+import { BLOCK, type ByteString, hasValidChecksum, isZeroBlock, nameAt, padding, textAt } from '../tar/block.ts';
+import { type EntryType, TYPES } from '../tar/header.ts';
+import { type PaxRecord, parsePax } from '../tar/pax.ts';
+import { type Attributes, layerError, layerNumber } from './layer-format.ts';
 import { gnuPieces, MAX_PIECES, paxPieces, type SparseMap, type SparsePiece } from './sparse.ts';
-import {
-  type Attributes,
-  BLOCK,
-  type ByteString,
-  type EntryType,
-  hasValidChecksum,
-  isZeroBlock,
-  layerError,
-  numberAt,
-  padding,
-  parsePax,
-  textAt,
-} from './tar-format.ts';
 import { readXattrs } from './xattrs.ts';
 
 /** One entry as the archive has it, extensions applied. */
@@ -37,27 +28,13 @@ export interface TarLimits {
   readonly fileSize: number;
 }
 
-/** Types by flag; 'skip' has content but no meaning here (sockets, volume labels). */
-const TYPES: Readonly<Record<string, EntryType | 'skip'>> = {
-  '\0': 'file',
-  '0': 'file',
-  '7': 'file',
-  S: 'file',
-  '1': 'hardlink',
-  '2': 'symlink',
-  '3': 'char',
-  '4': 'block',
-  '5': 'dir',
-  '6': 'fifo',
-  s: 'skip',
-  V: 'skip',
-  N: 'skip',
-};
+/** Sockets and volume labels have content, but no meaning here. */
+const KINDS: Readonly<Record<string, EntryType | 'skip'>> = { ...TYPES, S: 'file', s: 'skip', V: 'skip', N: 'skip' };
 const PLAIN_KEYS = /^(path|linkpath|size|uid|gid|mtime|atime|ctime|uname|gname|comment)$/;
 const MAX_ID = 0xffff_ffff;
 
 interface Extensions {
-  pax: Array<[ByteString, Buffer]>;
+  pax: PaxRecord[];
   longName: ByteString | undefined;
   longLink: ByteString | undefined;
 }
@@ -161,12 +138,12 @@ export class TarScanner {
   }
 
   #takeHeader(block: Buffer): void {
-    if (!hasValidChecksum(block)) {
+    if (!hasValidChecksum(block, layerError)) {
       throw layerError('a tar header has a wrong checksum');
     }
     const flag = String.fromCharCode(block[156] ?? 0);
     if ('xgLK'.includes(flag)) {
-      const size = numberAt(block, 124, 12);
+      const size = layerNumber(block, 124, 12);
       if (size < 0 || size > this.limits.extension) {
         throw layerError(`an extended header has ${size} bytes`);
       }
@@ -200,7 +177,7 @@ export class TarScanner {
     this.#need = BLOCK;
     switch (this.#extensionFlag) {
       case 'x':
-        this.#extensions.pax.push(...parsePax(data));
+        this.#extensions.pax.push(...parsePax(data, layerError));
         break;
       case 'L':
         this.#extensions.longName = textAt(data, 0, data.length);
@@ -261,32 +238,32 @@ const decodeEntry = (
   input: { pieces: readonly SparsePiece[] | undefined; start: number; data: number },
 ): Decoded => {
   const flag = String.fromCharCode(block[156] ?? 0);
-  const known = TYPES[flag];
+  const known = KINDS[flag];
   const pax = extensions.pax.length === 0 ? NO_PAX : new Map(extensions.pax);
   const magic = block.toString('latin1', 257, 263);
-  const path = text(pax, 'GNU.sparse.name') ?? text(pax, 'path') ?? extensions.longName ?? nameIn(block, magic);
+  const path = text(pax, 'GNU.sparse.name') ?? text(pax, 'path') ?? extensions.longName ?? nameAt(block);
   if (known === undefined) {
     throw layerError(`${path} is of the unknown tar type ${JSON.stringify(flag)}`);
   }
-  const sized = paxInteger(pax, 'size') ?? numberAt(block, 124, 12);
+  const sized = paxInteger(pax, 'size') ?? layerNumber(block, 124, 12);
   const isDir = known === 'file' && path.endsWith('/') && sized === 0;
   const type = isDir ? 'dir' : known;
   // As in Go's reader, links, devices and directories have no content whatever their size field says.
   const stored = type === 'file' || type === 'skip' ? sized : 0;
   const sparse = sparseMap(extensions.pax, input.pieces);
   const xattrs = readXattrs(extensions.pax);
-  const mtime = text(pax, 'mtime') ?? String(numberAt(block, 136, 12));
+  const mtime = text(pax, 'mtime') ?? String(layerNumber(block, 136, 12));
   const isDevice = type === 'char' || type === 'block';
   return {
     path,
     type,
-    mode: numberAt(block, 100, 8) & 0o7777,
-    uid: id(paxInteger(pax, 'uid') ?? numberAt(block, 108, 8), path),
-    gid: id(paxInteger(pax, 'gid') ?? numberAt(block, 116, 8), path),
+    mode: layerNumber(block, 100, 8) & 0o7777,
+    uid: id(paxInteger(pax, 'uid') ?? layerNumber(block, 108, 8), path),
+    gid: id(paxInteger(pax, 'gid') ?? layerNumber(block, 116, 8), path),
     mtime: /^\d{1,12}(\.\d{1,9})?\d*$/.test(mtime) ? mtime : '0',
     link: text(pax, 'linkpath') ?? extensions.longLink ?? textAt(block, 157, 100),
-    devMajor: isDevice ? (paxInteger(pax, 'SCHILY.devmajor') ?? numberAt(block, 329, 8)) : 0,
-    devMinor: isDevice ? (paxInteger(pax, 'SCHILY.devminor') ?? numberAt(block, 337, 8)) : 0,
+    devMajor: isDevice ? (paxInteger(pax, 'SCHILY.devmajor') ?? layerNumber(block, 329, 8)) : 0,
+    devMinor: isDevice ? (paxInteger(pax, 'SCHILY.devminor') ?? layerNumber(block, 337, 8)) : 0,
     xattrs: xattrs.kept,
     size: sparse === undefined ? stored : realSize(block, pax),
     start: input.start,
@@ -295,13 +272,6 @@ const decodeEntry = (
     sparse,
     plain: isPlain({ flag, magic, mtime, isDir, isDevice, block }) && xattrs.plain && hasPlainKeys(extensions.pax) && sparse === undefined,
   };
-};
-
-const nameIn = (block: Buffer, magic: ByteString): ByteString => {
-  const name = textAt(block, 0, 100);
-  // GNU's magic ("ustar  ") keeps times where POSIX has the prefix.
-  const prefix = magic === 'ustar\0' ? textAt(block, 345, 155) : '';
-  return prefix === '' ? name : `${prefix}/${name}`;
 };
 
 const isPlain = (input: { flag: string; magic: string; mtime: string; isDir: boolean; isDevice: boolean; block: Buffer }): boolean => {
@@ -335,7 +305,7 @@ const sparseMap = (
 };
 
 const realSize = (block: Buffer, pax: ReadonlyMap<ByteString, Buffer>): number => {
-  const size = paxInteger(pax, 'GNU.sparse.realsize') ?? paxInteger(pax, 'GNU.sparse.size') ?? numberAt(block, 483, 12);
+  const size = paxInteger(pax, 'GNU.sparse.realsize') ?? paxInteger(pax, 'GNU.sparse.size') ?? layerNumber(block, 483, 12);
   if (size < 0) {
     throw layerError('a sparse file has a negative size');
   }

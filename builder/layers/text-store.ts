@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { type ByteString, layerError } from './tar-format.ts';
+import type { ByteString } from '../tar/block.ts';
+import { layerError } from './layer-format.ts';
 
 const PAGE = 256 * 1024;
 /** Pages in memory: 24 MiB, the names of a million files or two. */

@@ -1,4 +1,5 @@
-import { type ByteString, layerError } from './tar-format.ts';
+import type { ByteString } from '../tar/block.ts';
+import { layerError } from './layer-format.ts';
 
 const SCHILY = 'SCHILY.xattr.';
 const LIBARCHIVE = 'LIBARCHIVE.xattr.';

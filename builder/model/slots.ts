@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.ts';
 /** A counting semaphore whose waiters can be aborted. */
 export class Slots {
   #free: number;
@@ -22,14 +23,13 @@ export class Slots {
     }
     await new Promise<void>((resolve, reject) => {
       const take = () => {
-        signal.removeEventListener('abort', give);
+        leave();
         resolve();
       };
-      const give = () => {
+      const leave = onAbort(signal, () => {
         this.#waiting.splice(this.#waiting.indexOf(take), 1);
         reject(signal.reason);
-      };
-      signal.addEventListener('abort', give, { once: true });
+      });
       this.#waiting.push(take);
     });
   }

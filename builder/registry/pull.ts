@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { explainDiskFull } from '../../base/host/files.ts';
 import type { ProgressSink } from '../../base/progress.ts';
@@ -119,8 +120,8 @@ const pullLayers = async (
   { job, config, manifest }: { job: Job; config: ParsedConfig; manifest: ImageManifest },
 ): Promise<void> => {
   const limit = pLimit(LAYERS_AT_ONCE);
-  const failing = new AbortController();
-  const signal = AbortSignal.any([job.signal, failing.signal]);
+  const failing = linkedController(job.signal);
+  const { signal } = failing;
   const results = await Promise.allSettled(
     manifest.layers.map((descriptor, index) =>
       limit(async () => {
@@ -135,9 +136,7 @@ const pullLayers = async (
     ),
   );
   job.signal.throwIfAborted();
-  if (failing.signal.aborted) {
-    throw failing.signal.reason;
-  }
+  signal.throwIfAborted();
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
     throw failed.reason;

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import pLimit from 'p-limit';
+import { linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { Image } from '../model/types.ts';
@@ -138,8 +139,8 @@ const pushTo = async (target: PushTarget, job: Job) => {
 const pushLayers = async (target: PushTarget, job: Job): Promise<PushedLayer[]> => {
   const { signal: outer } = job.options;
   const limit = pLimit(BLOBS_AT_ONCE);
-  const failing = new AbortController();
-  const signal = AbortSignal.any([outer, failing.signal]);
+  const failing = linkedController(outer);
+  const { signal } = failing;
   const once = new Map<string, Promise<PushedLayer>>();
   const start = (diffId: string): Promise<PushedLayer> =>
     limit(async () => {
@@ -157,9 +158,7 @@ const pushLayers = async (target: PushTarget, job: Job): Promise<PushedLayer[]> 
     }),
   );
   outer.throwIfAborted();
-  if (failing.signal.aborted) {
-    throw failing.signal.reason;
-  }
+  signal.throwIfAborted();
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 };
 

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import type { LinkedController } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
 import type { HashCache } from '../context/hash-cache.ts';
@@ -39,7 +40,7 @@ export interface OpenBuild {
 type Options = Omit<BuildOptions, 'signal'> & {
   readonly buildFolder: string;
   readonly progress: BuildProgress;
-  readonly controller: AbortController;
+  readonly controller: LinkedController;
 };
 
 /** Reads the Dockerfile and lays out everything the stages share. Throws DOCKERFILE_*. */
@@ -259,10 +260,10 @@ class Contexts {
 /** Each stage once, whoever asks; the first that fails cancels the others. */
 class Stages {
   readonly #runs = new Map<number, Promise<StageState>>();
-  readonly #controller: AbortController;
+  readonly #controller: LinkedController;
   firstFailure: unknown;
 
-  constructor(controller: AbortController) {
+  constructor(controller: LinkedController) {
     this.#controller = controller;
   }
 

@@ -1,7 +1,8 @@
 import { baseName, cleanPath, dirName, joinPath } from '../context/tree.ts';
+import { type Attributes, encodeHeader } from '../layers/layer-format.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
-import { type Attributes, type ByteString, END_MARK, encodeHeader } from '../layers/tar-format.ts';
 import type { TarLimits } from '../layers/tar-scanner.ts';
+import { type ByteString, END_MARK } from '../tar/block.ts';
 
 export interface StackedLayer {
   /** Path of its tar in normal form. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { HyprError } from '../../base/errors.ts';
 import type { NetworkConfig, Project, Service } from '../../compose/model/model.ts';
+import { RUN_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { RunOptions } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
@@ -24,13 +25,12 @@ export const runDockerRun: Handler = async (invocation) => {
     throw new HyprError('HYPR_USAGE', 'the input device is not a TTY', { hint: 'leave -t away' });
   }
   const options: RunOptions = {
+    ...RUN_DEFAULTS,
     service: name,
     name,
     args: command,
     ...sharedOptions(context, flags),
     env: await environmentOf(context, flags, context.env, 'env-file'),
-    servicePorts: false,
-    useAliases: false,
     tty,
     stdin: flags.bool('interactive'),
     size: tty && !detach ? sizeOf(context) : undefined,
@@ -38,9 +38,7 @@ export const runDockerRun: Handler = async (invocation) => {
     remove: flags.bool('rm') ? 'stack' : 'no',
     ordinary: true,
     noDeps: true,
-    build: false,
     pull: flags.choice('pull', PULL) ?? 'policy',
-    removeOrphans: false,
   };
   await refuseKnownStack(invocation, name);
   return runOneOff(invocation, {

@@ -1,3 +1,4 @@
+import { linkedController } from '../../base/abort.ts';
 import { isAbort } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { EngineEvent } from '../../engine/model/events.ts';
@@ -17,9 +18,9 @@ export const runEvents: Handler = async (invocation) => {
   const end = until === undefined ? undefined : parseMoment(until, { flag: 'until', now: context.now() });
   return withStack(invocation, async (stack, project) => {
     checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
-    const over = new AbortController();
+    const over = linkedController(context.interrupts.signal);
+    const { signal } = over;
     const timer = end === undefined ? undefined : setTimeout(() => over.abort(), Math.max(0, end - context.now()));
-    const signal = AbortSignal.any([over.signal, context.interrupts.signal]);
     try {
       for await (const event of stack.events({ logs: false, usage: false }, signal)) {
         if (event.type === 'replica' && isDockerEvent(event) && (args.length === 0 || args.includes(event.replica.service))) {

@@ -1,8 +1,8 @@
+import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import { say } from '../core/output.ts';
 import { checkServices, withStack } from '../core/project.ts';
-import { plainVerb } from '../core/verb-options.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import { servicesOf } from './verbs.ts';
@@ -10,7 +10,7 @@ import { servicesOf } from './verbs.ts';
 /** `rm`: removes stopped replicas (with `-s` running ones, too), after asking on a terminal. */
 export const runRm: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
-  const options = { ...plainVerb(args), stop: flags.bool('stop'), volumes: flags.bool('volumes') };
+  const options = { ...VERB_DEFAULTS, services: args, stop: flags.bool('stop'), volumes: flags.bool('volumes') };
   return withStack(invocation, async (stack, project) => {
     checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     const targets = (await stack.ps())

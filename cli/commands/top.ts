@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
+import { EXEC_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ExecSession, Stack } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { checkServices, withStack } from '../core/project.ts';
@@ -42,17 +43,12 @@ export const runTop: Handler = async (invocation) => {
 const listProcesses = async (stack: Stack, replica: ReplicaStatus, signal: AbortSignal): Promise<string> => {
   const session = await stack.exec(
     {
+      ...EXEC_DEFAULTS,
       service: replica.service,
       index: replica.number,
       args: ['/bin/sh', '-c', SCRIPT],
-      env: [],
       user: '0',
       workdir: '/',
-      tty: false,
-      stdin: false,
-      detach: false,
-      privileged: false,
-      size: undefined,
     },
     signal,
   );

@@ -1,9 +1,9 @@
 import { HyprError } from '../../base/errors.ts';
+import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ServiceVerb, VerbOptions } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
 import { checkServices, withStack } from '../core/project.ts';
-import { plainVerb } from '../core/verb-options.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 
@@ -28,7 +28,7 @@ export const runVerb: Handler = async (invocation) => {
   if (!isVerb(verb)) {
     throw new HyprError('HYPR_INTERNAL', `${verb} is not a verb of the engine`);
   }
-  const options = { ...plainVerb(args), ...OPTIONS[verb](flags) };
+  const options = { ...VERB_DEFAULTS, services: args, ...OPTIONS[verb](flags) };
   return withStack(invocation, async (stack, project) => {
     checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     const renderer = await createRenderer(context, flags, verb);

@@ -1,3 +1,4 @@
+import { DOWN_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
@@ -13,9 +14,8 @@ export const runWait: Handler = async (invocation) => {
     context.stdout.write(`${code}\n`);
     if (flags.bool('down-project')) {
       const renderer = await createRenderer(context, flags, 'down');
-      const options = { services: [], volumes: false, removeImages: 'none', removeOrphans: false, timeout: undefined } as const;
       try {
-        await stack.down(project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
+        await stack.down(project, DOWN_DEFAULTS, (event) => feedEvent(renderer, event), context.interrupts.signal);
       } finally {
         renderer.close();
       }

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
+import { UP_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { loadBuildable, openStack } from '../core/project.ts';
-import { plainUp } from '../core/up-options.ts';
 import { feedEvent } from '../render/types.ts';
 import { createBuildingRenderer } from '../render/with-builds.ts';
 
@@ -19,7 +19,7 @@ export const runWatch: Handler = async (invocation) => {
   }
   const { signal } = context.interrupts;
   return openStack(invocation, project.name, async (stack) => {
-    const up = plainUp(args);
+    const up = { ...UP_DEFAULTS, services: args };
     if (!flags.bool('no-up')) {
       const renderer = await createBuildingRenderer(context, flags, 'watch');
       try {

@@ -1,20 +1,29 @@
 import { HyprError } from '../../base/errors.ts';
 
-/** Told the how-manieth interrupt it is, counting from 1. */
-export type InterruptHandler = (count: number) => void;
+interface Ladder {
+  readonly steps: ReadonlyArray<() => void>;
+  /** How many interrupts there had been when it began. */
+  readonly from: number;
+}
+
+/** What commands say when the first Ctrl-C stops a stack in good order. */
+export const STOPPING = 'Gracefully Stopping... press Ctrl+C again to force\n';
 
 /**
- * Ctrl-C and SIGTERM. The first aborts `signal` (the command ends with 130), the second calls `force`.
- * A command that has its own idea of an orderly end (attached `up`, `exec`) takes them over with `take`.
+ * Ctrl-C and SIGTERM, as a ladder: each takes one step more, the last step again and again. Without another
+ * ladder the first aborts `signal` (the command ends with 130) and the second calls `force`. A command that
+ * has its own idea of an orderly end (attached `up`, `exec`) takes them over with `take`.
  */
 export class Interrupts {
   readonly #controller = new AbortController();
   readonly #force: () => void;
-  #handlers: InterruptHandler[] = [];
+  #ladders: Ladder[];
   #count = 0;
 
   constructor(force: () => void = () => {}) {
     this.#force = force;
+    const abort = () => this.#controller.abort(new HyprError('HYPR_CANCELLED', 'interrupted'));
+    this.#ladders = [{ steps: [abort, force], from: 0 }];
   }
 
   get signal(): AbortSignal {
@@ -22,15 +31,11 @@ export class Interrupts {
   }
 
   fire(): void {
-    const handler = this.#handlers.at(-1);
+    const ladder = this.#ladders.at(-1);
+    const steps = ladder?.steps ?? [];
+    const step = steps[Math.min(this.#count - (ladder?.from ?? 0), steps.length - 1)];
     this.#count += 1;
-    if (handler) {
-      handler(this.#count);
-    } else if (this.#count === 1) {
-      this.#controller.abort(new HyprError('HYPR_CANCELLED', 'interrupted'));
-    } else {
-      this.#force();
-    }
+    step?.();
   }
 
   /** Leaves at once, whatever is still going on. */
@@ -38,11 +43,12 @@ export class Interrupts {
     this.#force();
   }
 
-  /** `handler` gets all interrupts until the returned function is called. */
-  take(handler: InterruptHandler): () => void {
-    this.#handlers.push(handler);
+  /** All interrupts take these steps, the first of them first, until the returned function is called. */
+  take(...steps: ReadonlyArray<() => void>): () => void {
+    const ladder = { steps, from: this.#count };
+    this.#ladders.push(ladder);
     return () => {
-      this.#handlers = this.#handlers.filter((candidate) => candidate !== handler);
+      this.#ladders = this.#ladders.filter((candidate) => candidate !== ladder);
     };
   }
 }

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { onAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { CliContext } from './context.ts';
 
@@ -32,14 +33,14 @@ const KEYS = { interrupt: '\x03', end: '\x04', erase: '\x7f', backspace: '\b', k
 const readHidden = (stdin: CliContext['stdin'], signal: AbortSignal): Promise<string> =>
   new Promise((resolve, reject) => {
     let line: string[] = [];
+    let leave = () => {};
     const settle = (finish: () => void) => {
       stdin.off('data', read);
       stdin.off('end', ended);
-      signal.removeEventListener('abort', aborted);
+      leave();
       finish();
     };
     const cancel = () => settle(() => reject(new HyprError('HYPR_CANCELLED', 'interrupted')));
-    const aborted = () => settle(() => reject(signal.reason));
     const ended = () => settle(() => resolve(line.join('')));
     const read = (chunk: Buffer | string) => {
       for (const key of chunk.toString()) {
@@ -55,8 +56,8 @@ const readHidden = (stdin: CliContext['stdin'], signal: AbortSignal): Promise<st
       }
     };
     stdin.on('data', read).on('end', ended);
-    signal.addEventListener('abort', aborted, { once: true });
     stdin.resume();
+    leave = onAbort(signal, () => settle(() => reject(signal.reason)));
   });
 
 const edit = (line: readonly string[], key: string): string[] => {

@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { UP_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { UpOptions } from '../../engine/model/types.ts';
 import type { Flags } from './flags.ts';
 
@@ -43,7 +44,8 @@ export const upOptions = (flags: Flags, services: readonly string[]): UpOptions 
 
 /** UpOptions from the flags that `up` and `create` share. */
 export const createOptions = (flags: Flags, services: readonly string[]): UpOptions => ({
-  ...plainUp(services),
+  ...UP_DEFAULTS,
+  services,
   build: flags.bool('build'),
   noBuild: flags.bool('no-build'),
   pull: flags.choice('pull', PULL) ?? 'policy',
@@ -52,25 +54,6 @@ export const createOptions = (flags: Flags, services: readonly string[]): UpOpti
   noStart: true,
   removeOrphans: flags.bool('remove-orphans'),
   scale: parseScale(flags.list('scale')),
-});
-
-/** `up` with no flag at all. */
-export const plainUp = (services: readonly string[]): UpOptions => ({
-  services,
-  build: false,
-  noBuild: false,
-  pull: 'policy',
-  forceRecreate: false,
-  noRecreate: false,
-  alwaysRecreateDeps: false,
-  renewAnonVolumes: false,
-  noDeps: false,
-  noStart: false,
-  removeOrphans: false,
-  scale: {},
-  timeout: undefined,
-  wait: false,
-  waitTimeout: undefined,
 });
 
 /** `web=3` → `{ web: 3 }`. */

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { render } from 'ink';
+import { neverAborts } from '../../base/abort.ts';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ServiceVerb } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
+import { STOPPING } from '../core/interrupts.ts';
 import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
-import { plainVerb } from '../core/verb-options.ts';
 import { formatSummary } from '../format/summary.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
@@ -123,7 +125,7 @@ class DashboardSession {
   async #runVerb(verb: ServiceVerb, service: string): Promise<void> {
     const { stack, project } = this.#up;
     try {
-      await stack.verb(verb, project, plainVerb([service]), (event) => this.#model.apply(event), this.#over.signal);
+      await stack.verb(verb, project, { ...VERB_DEFAULTS, services: [service] }, (event) => this.#model.apply(event), this.#over.signal);
       this.#model.change({ message: `${service}: ${verb} done` });
     } catch (error) {
       this.#model.change({ message: `${service}: ${verb} failed: ${messageOf(error)}` });
@@ -142,26 +144,21 @@ class DashboardSession {
 
 /** On the normal screen, with the usual progress; a further Ctrl-C kills, one more leaves. */
 const stopStack = async ({ invocation, stack, project, options }: AttachedUp, context: CliContext): Promise<void> => {
-  context.stderr.write('Gracefully Stopping... press Ctrl+C again to force\n');
+  context.stderr.write(STOPPING);
   const stopping = new AbortController();
   const renderer = await createRenderer(context, invocation.flags, 'stop');
   const run = (verb: 'stop' | 'kill', signal: AbortSignal): Promise<void> =>
-    stack.verb(verb, project, { ...plainVerb([]), timeout: options.timeout }, (event) => feedEvent(renderer, event), signal);
-  let presses = 0;
-  const release = context.interrupts.take(() => {
-    presses += 1;
-    if (presses === 1) {
-      stopping.abort(new HyprError('HYPR_CANCELLED', 'forced'));
-    } else {
-      context.interrupts.force();
-    }
-  });
+    stack.verb(verb, project, { ...VERB_DEFAULTS, timeout: options.timeout }, (event) => feedEvent(renderer, event), signal);
+  const release = context.interrupts.take(
+    () => stopping.abort(new HyprError('HYPR_CANCELLED', 'forced')),
+    () => context.interrupts.force(),
+  );
   try {
     await run('stop', stopping.signal).catch((error) => {
       if (!stopping.signal.aborted) {
         throw error;
       }
-      return run('kill', new AbortController().signal);
+      return run('kill', neverAborts());
     });
   } finally {
     release();

@@ -1,5 +1,6 @@
 import { Listr, ListrLogger, ProcessOutput } from 'listr2';
 import type { Progress, ProgressSink } from '../../base/progress.ts';
+import { AsyncQueue } from '../../base/queue.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { OutputStream } from '../core/context.ts';
 import { humanSize } from '../format/units.ts';
@@ -52,31 +53,19 @@ interface Task {
 
 /** One row: what is reported about it, until its end. */
 class Step {
-  readonly #queue: Progress[] = [];
-  #over = false;
-  #wake: () => void = () => {};
+  readonly #reported = new AsyncQueue<Progress>();
 
   hear(progress: Progress): void {
-    this.#queue.push(progress);
-    this.#wake();
+    void this.#reported.push(progress);
   }
 
   stop(): void {
-    this.#over = true;
-    this.#wake();
+    this.#reported.end();
   }
 
   async show(title: string, task: Task): Promise<void> {
-    for (;;) {
-      const progress = this.#queue.shift();
-      if (progress === undefined) {
-        if (this.#over) {
-          return task.skip(`${title}  Already there`);
-        }
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      } else if (progress.status === 'working') {
+    for await (const progress of this.#reported) {
+      if (progress.status === 'working') {
         task.output = workingText(progress);
       } else if (progress.status === 'error') {
         throw new Error(`${title}: ${sanitiseName(progress.details ?? progress.text)}`);
@@ -85,6 +74,7 @@ class Step {
         return;
       }
     }
+    task.skip(`${title}  Already there`);
   }
 }
 

@@ -1,10 +1,8 @@
+import { constants } from 'node:os';
 import type { ExecSession } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
 import { DetachKeys } from '../core/detach-keys.ts';
 import { writeOut } from '../core/output.ts';
-
-const SIGINT = 2;
-const SIGKILL = 9;
 
 export interface SessionOptions {
   readonly tty: boolean;
@@ -71,13 +69,12 @@ const enterRawMode = (context: CliContext, session: ExecSession): (() => void) =
 
 /** Without a terminal in the guest a Ctrl-C is a signal to the command; the second one ends it for sure. */
 const takeInterrupts = (context: CliContext, session: ExecSession, { signals }: SessionOptions): (() => void) =>
-  context.interrupts.take((count) => {
-    if (signals === false) {
-      session.close();
-    } else {
-      session.signal(count === 1 ? SIGINT : SIGKILL);
-    }
-  });
+  signals === false
+    ? context.interrupts.take(() => session.close())
+    : context.interrupts.take(
+        () => session.signal(constants.signals.SIGINT),
+        () => session.signal(constants.signals.SIGKILL),
+      );
 
 /** What is written faster than it can be sent waits where it comes from. */
 const forwardInput = (input: {

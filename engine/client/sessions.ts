@@ -1,8 +1,9 @@
+import { type LinkedController, linkedController } from '../../base/abort.ts';
+import { AsyncQueue } from '../../base/queue.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { fromCallError } from '../api/call-error.ts';
 import type { ApiClient, CopyInput, ExecInput, ExecOutput, RunInput, RunOutput } from '../api/client/client.ts';
 import { eventFrom, toStruct } from '../api/server/convert.ts';
-import { Inputs } from '../api/server/inputs.ts';
 import type { EngineEvent } from '../model/events.ts';
 import type { AttachOptions, AttachSession, CopyPlace, ExecOptions, ExecSession, RunOptions, RunSession } from '../model/types.ts';
 
@@ -13,24 +14,24 @@ type Outputs = AsyncIterator<ExecOutput>;
 
 /** A further program in a replica. Resolves once it runs; a failure to start it comes instead. */
 export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> => {
-  const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send({ input });
+  const { inputs, call } = openInputs<ExecInput>(signal);
+  const send = (input: Input) => inputs.push({ input });
   void send({ case: 'start', value: toStruct(options) });
-  const messages = rpc.exec(inputs, { signal: both })[Symbol.asyncIterator]();
-  await firstOf(messages, inputs, both);
-  return sessionOf({ messages, inputs, send, controller });
+  const messages = rpc.exec(inputs, { signal: call.signal })[Symbol.asyncIterator]();
+  await firstOf(messages, inputs, call.signal);
+  return sessionOf({ messages, inputs, send, call });
 };
 
 /** The workload of a replica. */
 export const openAttach = async ({ rpc }: ApiClient, options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> => {
-  const { inputs, controller, both } = openInputs<ExecInput>(signal);
-  const send = (input: Input) => inputs.send({ input });
+  const { inputs, call } = openInputs<ExecInput>(signal);
+  const send = (input: Input) => inputs.push({ input });
   void send({ case: 'start', value: toStruct(options) });
-  const messages = rpc.attach(inputs, { signal: both })[Symbol.asyncIterator]();
-  const first = await firstOf(messages, inputs, both);
+  const messages = rpc.attach(inputs, { signal: call.signal })[Symbol.asyncIterator]();
+  const first = await firstOf(messages, inputs, call.signal);
   const attached = first?.output.case === 'attached' ? first.output.value : undefined;
   return {
-    ...sessionOf({ messages, inputs, send, controller }),
+    ...sessionOf({ messages, inputs, send, call }),
     replica: attached?.replica ?? options.service,
     tty: attached?.tty === true,
     stdin: attached?.stdin === true,
@@ -43,11 +44,11 @@ export const openRun = async (
   run: { project: Project; options: RunOptions; onEvent: (event: EngineEvent) => void },
   signal?: AbortSignal,
 ): Promise<RunSession> => {
-  const { inputs, controller, both } = openInputs<RunInput>(signal);
-  const send = (input: Input) => inputs.send({ input: { case: 'exec', value: { input } } });
+  const { inputs, call } = openInputs<RunInput>(signal);
+  const send = (input: Input) => inputs.push({ input: { case: 'exec', value: { input } } });
   const start = { project: toStruct(run.project), options: toStruct(run.options) };
-  void inputs.send({ input: { case: 'start', value: start } });
-  const messages = rpc.run(inputs, { signal: both })[Symbol.asyncIterator]();
+  void inputs.push({ input: { case: 'start', value: start } });
+  const messages = rpc.run(inputs, { signal: call.signal })[Symbol.asyncIterator]();
   try {
     for (let next = await messages.next(); !next.done; next = await messages.next()) {
       const { output } = next.value;
@@ -55,13 +56,13 @@ export const openRun = async (
         run.onEvent(eventFrom(output.value));
       } else if (output.case === 'created') {
         const { id, name } = output.value;
-        return { ...sessionOf({ messages: runOutputs(messages, run.onEvent), inputs, send, controller }), id, name };
+        return { ...sessionOf({ messages: runOutputs(messages, run.onEvent), inputs, send, call }), id, name };
       }
     }
     throw new Error('the call ended before anything was made');
   } catch (error) {
     inputs.end();
-    throw fromCallError(error, both);
+    throw fromCallError(error, call.signal);
   }
 };
 
@@ -72,36 +73,34 @@ export const copyInto = async (
   tar: AsyncIterable<Uint8Array>,
   signal?: AbortSignal,
 ): Promise<void> => {
-  const controller = new AbortController();
-  const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+  const call = linkedController(signal);
   try {
-    await rpc.copyTo(copyInputs(place, tar, controller), { signal: both });
+    await rpc.copyTo(copyInputs(place, tar, call), { signal: call.signal });
   } catch (error) {
-    throw controller.signal.aborted ? controller.signal.reason : fromCallError(error, both);
+    throw call.own.aborted ? call.own.reason : fromCallError(error, call.signal);
   }
 };
 
 /** A path of a replica as a tar. */
 export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const controller = new AbortController();
-  const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
+  const call = linkedController(signal);
   const { service, index, path, followLinks = false } = place;
   try {
     for await (const { data } of rpc.copyFrom(
       { service, path, followLinks, ...(index === undefined ? {} : { index }) },
-      { signal: both },
+      { signal: call.signal },
     )) {
       yield data;
     }
   } catch (error) {
-    throw fromCallError(error, both);
+    throw fromCallError(error, call.signal);
   } finally {
-    controller.abort();
+    call.abort();
   }
 }
 
 /** What cannot be read here ends the call with its own error, and not with "cancelled". */
-async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, controller: AbortController): AsyncGenerator<CopyInput> {
+async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, call: LinkedController): AsyncGenerator<CopyInput> {
   const { service, index, path } = place;
   const start = { service, path, followLinks: false, ...(index === undefined ? {} : { index }) };
   yield { input: { case: 'start', value: start } };
@@ -110,14 +109,14 @@ async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, con
       yield { input: { case: 'data', value: data } };
     }
   } catch (error) {
-    controller.abort(error);
+    call.abort(error);
     throw error;
   }
 }
 
 const openInputs = <T>(signal: AbortSignal | undefined) => {
-  const controller = new AbortController();
-  return { inputs: new Inputs<T>(), controller, both: signal ? AbortSignal.any([signal, controller.signal]) : controller.signal };
+  // With room for nothing: a fast writer waits until each message is on its way.
+  return { inputs: new AsyncQueue<T>({ limit: 0 }), call: linkedController(signal) };
 };
 
 const firstOf = async <T>(messages: AsyncIterator<T>, inputs: { end(): void }, signal: AbortSignal): Promise<T | undefined> => {
@@ -141,13 +140,13 @@ async function* runOutputs(messages: AsyncIterator<RunOutput>, onEvent: (event: 
   }
 }
 
-const sessionOf = (call: {
+const sessionOf = (opened: {
   messages: Outputs;
   inputs: { end(): void };
   send: (input: Input) => Promise<void>;
-  controller: AbortController;
+  call: LinkedController;
 }): ExecSession => {
-  const { messages, inputs, send, controller } = call;
+  const { messages, inputs, send, call } = opened;
   let resolveExit: (code: number) => void = () => {};
   let rejectExit: (error: unknown) => void = () => {};
   const exitCode = new Promise<number>((resolve, reject) => {
@@ -167,7 +166,7 @@ const sessionOf = (call: {
       }
       resolveExit(0);
     } catch (error) {
-      const failure = fromCallError(error, controller.signal);
+      const failure = fromCallError(error, call.own);
       rejectExit(failure);
       throw failure;
     } finally {
@@ -183,7 +182,7 @@ const sessionOf = (call: {
     signal: (signal) => void send({ case: 'signal', value: signal }),
     close: () => {
       inputs.end();
-      controller.abort();
+      call.abort();
     },
   };
 };

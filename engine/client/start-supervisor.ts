@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withDeadline } from '../../base/deadline.ts';
 import { type ErrorJson, errorFromJson, HyprError } from '../../base/errors.ts';
-import { deferExtraCertificates } from '../../base/host/extra-certificates.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { traced, tracePath } from '../../base/trace.ts';
 
@@ -38,7 +37,7 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
     const child = spawn(process.execPath, [supervisorScript(), stack], {
       detached: true,
       cwd: '/',
-      env: deferExtraCertificates({ ...process.env, ...(tracePath === undefined ? {} : { HYPR_TRACE: tracePath }) }),
+      env: { ...process.env, ...(tracePath === undefined ? {} : { HYPR_TRACE: tracePath }) },
       stdio: ['ignore', 'ignore', stderr, 'pipe'],
     });
     let text = '';

@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-import { readTar, StreamSource } from '../../builder/solver/layer/tar-read.ts';
+import { readTar, StreamSource } from '../../builder/tar/reader.ts';
 
 /** What a tar of a path begins with; undefined when the replica has no such path. The rest is not read. */
 export const statTar = async (tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined> => {

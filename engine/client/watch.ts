@@ -1,8 +1,10 @@
 import { watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative, sep } from 'node:path';
+import { whenAborted } from '../../base/abort.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
+import { EXEC_DEFAULTS, VERB_DEFAULTS } from '../model/option-defaults.ts';
 import type { Stack, WatchOptions } from '../model/types.ts';
 import { packFiles } from './pack-files.ts';
 import { type WatchRule, watchRules } from './watch-rules.ts';
@@ -28,8 +30,8 @@ export const watchProject = async (stack: Stack, project: Project, options: Watc
   const kinds = await Promise.all(rules.map(isFolder));
   const watching = rules.map((rule, at) => watchRule(work, rule, kinds[at] === true));
   options.onNotice('Watch enabled');
-  const failed = await Promise.race([...watching, aborted(signal)]);
-  if (failed !== undefined && !signal.aborted) {
+  const failed = await Promise.race([...watching, whenAborted(signal)]);
+  if (failed instanceof Error && !signal.aborted) {
     throw failed;
   }
 };
@@ -40,14 +42,6 @@ interface Work {
   readonly options: WatchOptions;
   readonly signal: AbortSignal;
 }
-
-const aborted = (signal: AbortSignal): Promise<undefined> =>
-  new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve(undefined);
-    }
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
 
 /** Gathers changes below the path of a rule and handles them in turns. Resolves with what ended it. */
 const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error | undefined> => {
@@ -107,8 +101,7 @@ const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string
     await syncPaths(work, rule, paths);
   }
   if (action === 'restart' || action === 'sync+restart') {
-    const verb = { services: [service], timeout: undefined, signal: undefined, noDeps: true, stop: false, volumes: false };
-    await stack.verb('restart', project, { ...verb, wait: false, waitTimeout: undefined }, options.onEvent, signal);
+    await stack.verb('restart', project, { ...VERB_DEFAULTS, services: [service], noDeps: true }, options.onEvent, signal);
     options.onNotice(`service(s) ["${service}"] restarted`);
   }
   if (action === 'sync+exec' && rule.exec !== undefined) {
@@ -162,17 +155,7 @@ const execIn = async (
   { stack, signal }: Work,
   run: { service: string; index: number; args: readonly string[]; user?: string | undefined; workdir?: string | undefined; env?: string[] },
 ): Promise<number> => {
-  const plain = {
-    env: [],
-    user: undefined,
-    workdir: undefined,
-    tty: false,
-    stdin: false,
-    detach: false,
-    privileged: false,
-    size: undefined,
-  };
-  const session = await stack.exec({ ...plain, ...run }, signal);
+  const session = await stack.exec({ ...EXEC_DEFAULTS, ...run }, signal);
   session.closeStdin();
   try {
     for await (const _ of session.output) {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import pLimit from 'p-limit';
+import { neverAborts } from '../../base/abort.ts';
 import { homePaths, runtimeDir } from '../../base/paths.ts';
 import { buildImage, checkBuild, describeTargets, listCachedLayers, outlineBuild } from '../../builder/build.ts';
 import { openImages as openImageApi } from '../../builder/images.ts';
@@ -39,7 +40,7 @@ export const openImages: EngineApi['openImages'] = async () => {
     inUse: findInUse,
     keepLayers: async () => [...(await listCachedLayers(paths.build))],
   });
-  const build: ImageApi['build'] = async (request, onEvent, signal = new AbortController().signal, options = {}) => {
+  const build: ImageApi['build'] = async (request, onEvent, signal = neverAborts(), options = {}) => {
     return buildImage({
       request: { ...request, ...buildSettings(request, process.env) },
       ...buildServices(images, toolchain),
@@ -59,7 +60,7 @@ export const openImages: EngineApi['openImages'] = async () => {
   };
 };
 
-const lookIn = (buildFolder: string, signal = new AbortController().signal) => ({ buildFolder, signal });
+const lookIn = (buildFolder: string, signal = neverAborts()) => ({ buildFolder, signal });
 
 export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signal) => {
   const registries = await openRegistries({ home: homePaths().home });
@@ -90,7 +91,7 @@ const openImageWork = async (): Promise<ImagePlatform> => {
   return openImagePlatform({ paths, toolchain: await needToolchain(paths), machines: () => Promise.resolve(machinesWhenNeeded()) });
 };
 
-export const buildProject: EngineApi['buildProject'] = async (project, options, onEvent, signal = new AbortController().signal) => {
+export const buildProject: EngineApi['buildProject'] = async (project, options, onEvent, signal = neverAborts()) => {
   const platform = await openImageWork();
   const services = orderServices(project, options.services, { withDependencies: options.withDependencies }).filter(
     (name) => project.services[name]?.build !== undefined,
@@ -103,7 +104,7 @@ export const buildProject: EngineApi['buildProject'] = async (project, options, 
   return Object.fromEntries(made.map(([service, { id, manifestDigest }]) => [service, { imageId: id, manifestDigest }]));
 };
 
-export const pushProject: EngineApi['pushProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
+export const pushProject: EngineApi['pushProject'] = async (project, options, onProgress, signal = neverAborts()) => {
   const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
   const images = await openImages();
   const tags = services.flatMap((name) => {
@@ -133,7 +134,7 @@ export const registryLogins: EngineApi['registryLogins'] = async () => {
   };
 };
 
-export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = new AbortController().signal) => {
+export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = neverAborts()) => {
   const platform = await openImageWork();
   const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
   const actions = services.flatMap((service): ImageAction[] => {

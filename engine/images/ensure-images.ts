@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { linkedController } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildEvent, Image } from '../../builder/model/types.ts';
@@ -24,8 +25,7 @@ export interface EnsureImagesInput {
  * Gives every service its image. The first failure ends the others and is thrown when they have ended.
  */
 export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal): Promise<Record<string, Image>> => {
-  const controller = new AbortController();
-  const both = AbortSignal.any([signal, controller.signal]);
+  const controller = linkedController(signal);
   const { parallel = 0 } = input;
   const limit = pLimit(parallel > 0 ? parallel : Number.POSITIVE_INFINITY);
   const shared = new Map<string, Promise<Image>>();
@@ -35,7 +35,7 @@ export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal
     input.actions.map(async (action) => {
       try {
         const key = action.action === 'build' ? `build ${action.service}` : action.reference;
-        const existing = shared.get(key) ?? ensureImage(input, { action, made: byService, limit }, both);
+        const existing = shared.get(key) ?? ensureImage(input, { action, made: byService, limit }, controller.signal);
         shared.set(key, existing);
         byService.set(action.service, existing);
         return [action.service, await existing] as const;

@@ -1,3 +1,5 @@
+import { onAbort } from '../../base/abort.ts';
+import { AsyncQueue } from '../../base/queue.ts';
 import type { EngineEvent } from '../model/events.ts';
 
 /** Events without their time; `emit` adds it. */
@@ -36,15 +38,9 @@ export class EventBus {
 
 const MAX_QUEUE = 20_000;
 
-/** Not a generator: leaving one that waits for its next event would leave it subscribed until that event comes. */
 class EventStream implements AsyncIterableIterator<EngineEvent> {
-  /** Taken from `#head` on: shifting a long array costs its length each time. */
-  #queue: EngineEvent[] = [];
-  #head = 0;
-  readonly #waiting: Array<(result: IteratorResult<EngineEvent>) => void> = [];
-  readonly #detach: () => void;
+  readonly #queue: AsyncQueue<EngineEvent>;
   #dropped = 0;
-  #ended = false;
 
   constructor(bus: EventBus, filter: (event: EngineEvent) => boolean, signal: AbortSignal) {
     const unsubscribe = bus.subscribe((event) => {
@@ -52,15 +48,17 @@ class EventStream implements AsyncIterableIterator<EngineEvent> {
         this.#push(event);
       }
     });
-    const onAbort = () => this.#end();
-    this.#detach = () => {
+    let leave = () => {};
+    this.#queue = new AsyncQueue({
+      onClose: () => {
+        unsubscribe();
+        leave();
+      },
+    });
+    leave = onAbort(signal, () => {
       unsubscribe();
-      signal.removeEventListener('abort', onAbort);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) {
-      this.#end();
-    }
+      this.#queue.end();
+    });
   }
 
   [Symbol.asyncIterator](): this {
@@ -68,60 +66,23 @@ class EventStream implements AsyncIterableIterator<EngineEvent> {
   }
 
   next(): Promise<IteratorResult<EngineEvent>> {
-    const value = this.#shift() ?? this.#lossNotice();
-    if (value !== undefined) {
-      return Promise.resolve({ done: false, value });
-    }
-    if (this.#ended) {
-      return Promise.resolve({ done: true, value: undefined });
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.#queue.size === 0 && this.#dropped > 0 ? Promise.resolve({ done: false, value: this.#lossNotice() }) : this.#queue.next();
   }
 
   return(): Promise<IteratorResult<EngineEvent>> {
-    this.#queue = [];
-    this.#head = 0;
     this.#dropped = 0;
-    this.#end();
-    return Promise.resolve({ done: true, value: undefined });
+    return this.#queue.return();
   }
 
   #push(event: EngineEvent): void {
-    const reader = this.#waiting.shift();
-    if (reader !== undefined) {
-      reader({ done: false, value: event });
-    } else if (this.#queue.length - this.#head >= MAX_QUEUE && event.type === 'log') {
+    if (this.#queue.size >= MAX_QUEUE && event.type === 'log') {
       this.#dropped += 1;
     } else {
-      this.#queue.push(event);
+      void this.#queue.push(event);
     }
   }
 
-  #shift(): EngineEvent | undefined {
-    const event = this.#queue[this.#head];
-    if (event === undefined) {
-      return undefined;
-    }
-    this.#head += 1;
-    if (this.#head === this.#queue.length || this.#head > MAX_QUEUE / 2) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
-    }
-    return event;
-  }
-
-  #end(): void {
-    this.#ended = true;
-    this.#detach();
-    for (const reader of this.#waiting.splice(0)) {
-      reader({ done: true, value: undefined });
-    }
-  }
-
-  #lossNotice(): EngineEvent | undefined {
-    if (this.#dropped === 0) {
-      return undefined;
-    }
+  #lossNotice(): EngineEvent {
     const message = `${this.#dropped} log lines were too fast to show; they are in the log files`;
     this.#dropped = 0;
     return { type: 'warning', time: Date.now(), message };

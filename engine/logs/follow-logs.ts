@@ -1,3 +1,4 @@
+import { linkedController } from '../../base/abort.ts';
 import type { LogRecord } from '../model/events.ts';
 import type { LogsOptions } from '../model/types.ts';
 import type { EventBus } from './bus.ts';
@@ -23,8 +24,8 @@ export async function* followLogs(input: FollowInput, signal: AbortSignal): Asyn
   const numberOf = (replica: string) => input.sources().find((source) => source.replica === replica)?.number ?? 0;
   const accepts = (record: LogRecord) =>
     isChosen({ replica: record.replica, service: record.service, number: numberOf(record.replica) }, options);
-  const ending = watchEnd(input);
-  const live = input.bus.stream((event) => event.type === 'log' && accepts(event.record), AbortSignal.any([signal, ending.signal]));
+  const ending = watchEnd(input, signal);
+  const live = input.bus.stream((event) => event.type === 'log' && accepts(event.record), ending.signal);
   try {
     await input.settle();
     // Lines of the bus that are on disk already are told by identity of time (the guest's) and text.
@@ -44,9 +45,9 @@ export async function* followLogs(input: FollowInput, signal: AbortSignal): Asyn
   }
 }
 
-/** Aborts its signal when nothing goes on and all that was printed is on the bus. */
-const watchEnd = ({ bus, settle, goesOn }: FollowInput): { signal: AbortSignal; close(): void } => {
-  const controller = new AbortController();
+/** Aborts its signal with the parent, and when nothing goes on and all that was printed is on the bus. */
+const watchEnd = ({ bus, settle, goesOn }: FollowInput, parent: AbortSignal): { signal: AbortSignal; close(): void } => {
+  const controller = linkedController(parent);
   const check = async () => {
     if (goesOn()) {
       return;

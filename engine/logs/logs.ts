@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readdir, rename, stat } from 'node:fs/pro
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { isErrno, messageOf } from '../../base/errors.ts';
+import { LineSplitter } from '../../base/lines.ts';
 import { logger } from '../../base/log.ts';
 import type { LogRecord } from '../model/events.ts';
 
@@ -70,12 +71,11 @@ const putAside = async (path: string): Promise<void> => {
 
 const MAX_LINE = 64 * 1024;
 const MAX_FILE = 64 * 1024 * 1024;
-const NEWLINE = 10;
 
 class FileLogWriter implements LogWriter {
   readonly #path: string;
   readonly #owner: { replica: string; service: string };
-  readonly #partial: Record<LogRecord['stream'], Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+  readonly #lines = { stdout: new LineSplitter({ most: MAX_LINE }), stderr: new LineSplitter({ most: MAX_LINE }) };
   #file: FileHandle;
   #pending = '';
   #writing: Promise<void> = Promise.resolve();
@@ -94,25 +94,15 @@ class FileLogWriter implements LogWriter {
   }
 
   write(stream: LogRecord['stream'], data: Uint8Array, time: number): LogRecord[] {
-    const records: LogRecord[] = [];
-    let rest = Buffer.concat([this.#partial[stream], data]);
-    for (let end = rest.indexOf(NEWLINE); end >= 0 || rest.length > MAX_LINE; end = rest.indexOf(NEWLINE)) {
-      const cut = end < 0 || end > MAX_LINE;
-      const length = cut ? MAX_LINE : end;
-      records.push(this.#record(stream, rest.subarray(0, length), time));
-      rest = rest.subarray(cut ? length : length + 1);
-    }
-    this.#partial[stream] = Buffer.from(rest);
+    const records = this.#lines[stream].push(data).map((line) => this.#record(stream, line, time));
     this.#append(records);
     return records;
   }
 
   flush(): LogRecord[] {
-    const records = (['stdout', 'stderr'] as const)
-      .filter((stream) => this.#partial[stream].length > 0)
-      .map((stream) => this.#record(stream, this.#partial[stream], Date.now()));
-    this.#partial.stdout = Buffer.alloc(0);
-    this.#partial.stderr = Buffer.alloc(0);
+    const records = (['stdout', 'stderr'] as const).flatMap((stream) =>
+      this.#lines[stream].flush().map((line) => this.#record(stream, line, Date.now())),
+    );
     this.#append(records);
     return records;
   }
@@ -127,8 +117,8 @@ class FileLogWriter implements LogWriter {
     await this.#file.close();
   }
 
-  #record(stream: LogRecord['stream'], bytes: Uint8Array, time: number): LogRecord {
-    const line = Buffer.from(bytes).toString('utf8');
+  #record(stream: LogRecord['stream'], bytes: Buffer, time: number): LogRecord {
+    const line = bytes.toString('utf8');
     return { time, stream, ...this.#owner, line: line.endsWith('\r') ? line.slice(0, -1) : line };
   }
 

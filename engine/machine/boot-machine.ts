@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
+import { linkedController, orAbort } from '../../base/abort.ts';
 import { Cleanup } from '../../base/cleanup.ts';
-import { rejectOnAbort } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
@@ -104,15 +104,19 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
     attempt.machine = machine;
     await traced('machine goes on', name, () => machine.start(signal));
     // Nobody waits for the agent of a machine that has died.
-    const ended = new AbortController();
-    cleanup.defer(() => ended.abort());
-    const both = AbortSignal.any([signal, ended.signal]);
+    const waiting = linkedController(signal);
+    cleanup.defer(() => waiting.abort());
     const guest = await traced('agent answers', name, () =>
-      Promise.race([
-        platform.connectGuest(machine.record.agentSocket, { signal: both, timeout: AGENT_DEADLINES_MS[machine.record.layout] }),
-        diedDuringBoot(machine, name),
-        rejectOnAbort(both),
-      ]),
+      orAbort(
+        Promise.race([
+          platform.connectGuest(machine.record.agentSocket, {
+            signal: waiting.signal,
+            timeout: AGENT_DEADLINES_MS[machine.record.layout],
+          }),
+          diedDuringBoot(machine, name),
+        ]),
+        waiting.signal,
+      ),
     );
     cleanup.defer(() => guest.close());
     attempt.answered = true;

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { hasMachine, needsStop } from '../model/lifecycle.ts';
@@ -90,7 +91,7 @@ const planKill = (chosen: readonly ObservedReplica[], signal: number): Plan =>
     'asked to kill',
   );
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 
 const stopGoal = ({ verb, project, options }: VerbGoal) => ({
   project,

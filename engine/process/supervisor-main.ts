@@ -1,8 +1,8 @@
 import { closeSync, writeSync } from 'node:fs';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { neverAborts } from '../../base/abort.ts';
 import { toHyprError } from '../../base/errors.ts';
-import { takeExtraCertificates } from '../../base/host/extra-certificates.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { identifyProcess } from '../../base/host/process.ts';
 import { logger, logTo } from '../../base/log.ts';
@@ -49,7 +49,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   const log = logger('supervisor');
   const platform = await traced('open the platform', undefined, () => openPlatform({ runDir: input.runDir }));
   const supervisor = new StackSupervisor({ stack, store, platform });
-  const recovered = await traced('recover', undefined, () => supervisor.recover(new AbortController().signal));
+  const recovered = await traced('recover', undefined, () => supervisor.recover(neverAborts()));
   recordSupervisor(store, stack, true);
   let server: ApiServer | undefined;
   const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
@@ -107,7 +107,6 @@ const sayReady = (message: ReadyMessage): void => {
 
 /** Supervises the stack that the command line names, and ends the process. */
 export const runSupervisor = async (): Promise<never> => {
-  takeExtraCertificates();
   try {
     await main(process.argv[2] ?? '');
     return process.exit(0);

@@ -1,3 +1,4 @@
+import { sleep } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 
@@ -57,16 +58,4 @@ export class Attempts {
 }
 
 /** Ends early, without an error, when the signal aborts. */
-export const pauseFor = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const finish = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, ms);
-    signal.addEventListener('abort', finish, { once: true });
-    if (signal.aborted) {
-      finish();
-    }
-  });
+export const pauseFor = (ms: number, signal: AbortSignal): Promise<void> => sleep(ms, signal).catch(() => {});

@@ -1,9 +1,10 @@
+import { constants } from 'node:os';
 import { HyprError } from '../../base/errors.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { ReplicaRecord } from './record.ts';
 import type { Run } from './run.ts';
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 
 export interface Controlled {
   readonly record: ReplicaRecord;

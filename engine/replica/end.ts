@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
@@ -13,7 +14,7 @@ import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
 
 const log = logger('replica');
 
-const SIGTERM = 15;
+const { SIGTERM } = constants.signals;
 /** For a machine whose agent went silent to end by itself, so that its true end is known. */
 const LOST_MS = 5_000;
 

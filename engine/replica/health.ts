@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { GuestClient, ProcessSpec } from '../../guest/types.ts';
@@ -111,22 +113,19 @@ const watchListening = (guest: GuestClient, signal: AbortSignal) => {
 /** True when `early` came first. */
 const waitFor = (ms: number, early: Promise<void> | undefined, signal: AbortSignal): Promise<boolean> =>
   new Promise((resolve) => {
+    let leave = () => {};
     const finish = (woken: boolean) => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
+      leave();
       resolve(woken);
     };
-    const onAbort = () => finish(false);
     const timer = setTimeout(() => finish(false), ms);
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) {
-      finish(false);
-    }
+    leave = onAbort(signal, () => finish(false));
     early?.then(() => finish(true));
   });
 
 const MAX_OUTPUT = 4096;
-const KILL = 9;
+const { SIGKILL } = constants.signals;
 
 const runProbe = async (options: HealthMonitorOptions): Promise<ProbeResult> => {
   const { spec, guest, process, signal } = options;
@@ -135,15 +134,14 @@ const runProbe = async (options: HealthMonitorOptions): Promise<ProbeResult> => 
   try {
     const code = await withDeadline({ ms: spec.timeout, what: 'the health check', signal }, async (deadline) => {
       const probe = await guest.spawn({ ...process, args: spec.args, tty: false, stdin: false }, deadline);
-      const kill = () => void probe.signal(KILL).catch(() => {});
-      deadline.addEventListener('abort', kill, { once: true });
+      const leave = onAbort(deadline, () => void probe.signal(SIGKILL).catch(() => {}));
       try {
         for await (const chunk of probe.output) {
           output = (output + Buffer.from(chunk.data).toString('utf8')).slice(-MAX_OUTPUT);
         }
         return (await probe.exited).code;
       } finally {
-        deadline.removeEventListener('abort', kill);
+        leave();
       }
     });
     return { code, output, duration: Date.now() - begin };

@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import { onAbort } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
 import type { EventBus } from '../logs/bus.ts';
@@ -12,7 +14,7 @@ export interface HookContext {
   readonly bus: EventBus;
 }
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 const LAST_LINES = 10;
 
 /**
@@ -107,8 +109,7 @@ const followHook = async (following: {
   const { process, lines, signal } = following;
   const { replica, context } = following.run;
   const { name, service } = replica.row;
-  const end = () => void process.signal(SIGKILL).catch(() => {});
-  signal.addEventListener('abort', end, { once: true });
+  const leave = onAbort(signal, () => void process.signal(SIGKILL).catch(() => {}));
   // A writer of its own: a line of the hook and one of the service must not run together.
   const writer = await context.logs.writer(name, service, { fresh: false });
   const tell = (records: readonly LogRecord[]) => {
@@ -125,7 +126,7 @@ const followHook = async (following: {
     tell(writer.flush());
     return await process.exited;
   } finally {
-    signal.removeEventListener('abort', end);
+    leave();
     await writer.close();
   }
 };

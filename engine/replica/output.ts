@@ -4,7 +4,7 @@ import { logger } from '../../base/log.ts';
 import type { GuestProcess } from '../../guest/types.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { LogStore, LogWriter } from '../logs/logs.ts';
-import { OutputTap } from '../logs/output-tap.ts';
+import { type OutputTap, openTap } from '../logs/output-tap.ts';
 import type { LogRecord } from '../model/events.ts';
 
 const log = logger('output');
@@ -36,7 +36,7 @@ export class ReplicaOutput {
 
   /** The output from now on, for a client; ends with the run. */
   tap(): OutputTap {
-    const tap = new OutputTap((closed) => this.#taps.delete(closed));
+    const tap: OutputTap = openTap(() => this.#taps.delete(tap));
     this.#taps.add(tap);
     return tap;
   }

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { OutputTap } from '../logs/output-tap.ts';
@@ -24,7 +25,7 @@ export type { ReplicaContext } from './record.ts';
 
 const log = logger('replica');
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 /** For a suspended machine to go on, only to be stopped. */
 const RESUME_MS = 60_000;
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestProcess } from '../../guest/types.ts';
@@ -11,7 +12,7 @@ import { bootReplica, type Run } from './run.ts';
 import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
 import { tellNames } from './tell-names.ts';
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 
 /** A replica's way up: its machine boots, its workload starts; or both are there already and are taken over. */
 export class ReplicaStart {

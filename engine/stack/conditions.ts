@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { DependsCondition } from '../../compose/model/model.ts';
 import type { EventBus } from '../logs/bus.ts';
@@ -42,16 +43,12 @@ const nextChange = (bus: EventBus, signal: AbortSignal): { promise: Promise<void
         resolve();
       }
     });
-    const onAbort = () => resolve();
-    signal.addEventListener('abort', onAbort, { once: true });
+    const leave = onAbort(signal, resolve);
     cancel = () => {
       unsubscribe();
-      signal.removeEventListener('abort', onAbort);
+      leave();
       resolve();
     };
-    if (signal.aborted) {
-      resolve();
-    }
   });
   return { promise, cancel };
 };

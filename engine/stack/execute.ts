@@ -1,3 +1,4 @@
+import { linkedController } from '../../base/abort.ts';
 import { toHyprError } from '../../base/errors.ts';
 import type { Plan, PlanNode } from '../plan/plan.ts';
 
@@ -10,12 +11,7 @@ export type Hands = (node: PlanNode, signal: AbortSignal) => Promise<void>;
  * with the first failure, or with the signal's reason.
  */
 export const executePlan = async (plan: Plan, hands: Hands, signal?: AbortSignal): Promise<void> => {
-  const controller = new AbortController();
-  const stop = () => controller.abort(signal?.reason);
-  signal?.addEventListener('abort', stop, { once: true });
-  if (signal?.aborted) {
-    stop();
-  }
+  const controller = linkedController(signal);
   let failure: unknown;
   const ended = new Map<number, Promise<boolean>>();
   const runNode = async (node: PlanNode): Promise<boolean> => {
@@ -33,14 +29,10 @@ export const executePlan = async (plan: Plan, hands: Hands, signal?: AbortSignal
       return false;
     }
   };
-  try {
-    for (const node of plan.nodes) {
-      ended.set(node.id, runNode(node));
-    }
-    await Promise.all(ended.values());
-  } finally {
-    signal?.removeEventListener('abort', stop);
+  for (const node of plan.nodes) {
+    ended.set(node.id, runNode(node));
   }
+  await Promise.all(ended.values());
   if (failure !== undefined) {
     throw failure;
   }

@@ -1,3 +1,4 @@
+import { type LinkedController, linkedController } from '../../base/abort.ts';
 import { HyprError, messageOf, toHyprError } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
@@ -27,7 +28,7 @@ export class Operations {
   readonly #onEnd: () => void;
   #turn: Promise<unknown> = Promise.resolve();
   /** Operations that bring something up, under way or waiting for their turn. */
-  readonly #rising = new Set<AbortController>();
+  readonly #rising = new Set<LinkedController>();
   #count = 0;
   readonly #totals = new Map<string, OperationTotal>();
 
@@ -48,7 +49,7 @@ export class Operations {
 
   /** Runs an operation in its turn and reports its end. Rejects as `work` does, or with what interrupted it. */
   async run({ name, kind, signal }: Operation, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const controller = new AbortController();
+    const controller = linkedController(signal);
     if (kind === 'down') {
       this.interruptRising(`interrupted by ${name}`);
     } else {
@@ -57,9 +58,8 @@ export class Operations {
     const before = this.#turn;
     const mine = (async () => {
       await before.catch(() => {});
-      const both = AbortSignal.any([signal, controller.signal]);
-      both.throwIfAborted();
-      await this.#timed(name, () => traced(name, 'operations', () => work(both)));
+      controller.signal.throwIfAborted();
+      await this.#timed(name, () => traced(name, 'operations', () => work(controller.signal)));
     })();
     this.#turn = mine;
     await this.aside(async () => {

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
@@ -297,4 +298,4 @@ export class StackSupervisor {
 
 const isDeadly = (signal: string | undefined): boolean => signal === undefined || signalNumber(signal) === SIGKILL;
 
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;

@@ -1,5 +1,7 @@
+import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
+import type { AsyncQueue } from '../../base/queue.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
 import { FRAME, type Frame, OPCODE, readFields } from '../protocol/protocol.ts';
 import type {
@@ -17,7 +19,7 @@ import type {
   RelayPlace,
 } from '../types.ts';
 import { type Connection, lostError, openConnection } from './connection.ts';
-import { EventQueue, readEvent } from './events.ts';
+import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
 import { type Channel, readExit } from './process-channel.ts';
 import { openRelay } from './relay.ts';
@@ -27,7 +29,7 @@ export { GuestExecError } from './process-channel.ts';
 
 /** Deadlines in ms of orders that take longer than others. */
 const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
-const KILL = 9;
+const { SIGKILL } = constants.signals;
 
 /**
  * Connects to the agent behind a unix socket, waiting up to `timeout` ms for a guest that still boots.
@@ -43,7 +45,7 @@ class Client implements GuestClient {
   readonly closed: Promise<void>;
   readonly #connection: Connection;
   readonly #orders: Orders;
-  readonly #listeners = new Set<EventQueue>();
+  readonly #listeners = new Set<AsyncQueue<GuestEvent>>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -108,7 +110,7 @@ class Client implements GuestClient {
     } catch (error) {
       if (signal?.aborted) {
         // It may have started all the same.
-        await this.signalProcess(channel.id, KILL).catch(() => {});
+        await this.signalProcess(channel.id, SIGKILL).catch(() => {});
       }
       this.#orders.drop(channel);
       throw error;
@@ -196,14 +198,14 @@ class Client implements GuestClient {
   }
 
   async *events(): AsyncIterable<GuestEvent> {
-    const queue = new EventQueue();
+    const queue = newEventQueue();
     this.#listeners.add(queue);
     void this.closed.then(() => queue.end());
     try {
       if (this.#listeners.size === 1) {
         await this.#orders.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: true }), what: 'watching the guest' });
       }
-      yield* queue.drain();
+      yield* queue;
     } finally {
       this.#listeners.delete(queue);
       if (this.#listeners.size === 0) {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
-import { rejectOnAbort, sleep, withDeadline } from '../../base/deadline.ts';
+import { orAbort } from '../../base/abort.ts';
+import { sleep, withDeadline } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import {
   encodeHello,
@@ -50,13 +51,13 @@ const connectSocket = async (path: string, signal: AbortSignal): Promise<Socket>
   for (;;) {
     const socket = createConnection({ path });
     try {
-      await Promise.race([
+      await orAbort(
         new Promise<void>((resolve, reject) => {
           socket.once('connect', resolve);
           socket.once('error', reject);
         }),
-        rejectOnAbort(signal),
-      ]);
+        signal,
+      );
       return socket;
     } catch (error) {
       socket.destroy();
@@ -75,7 +76,7 @@ const shakeHands = async (socket: Socket, signal: AbortSignal): Promise<Connecti
   const again = setInterval(() => socket.write(hello), HELLO_AGAIN_MS);
   socket.write(hello);
   try {
-    const first = await Promise.race([stream.first, stream.failed, rejectOnAbort(signal)]);
+    const first = await orAbort(Promise.race([stream.first, stream.failed]), signal);
     stream.welcome = readWelcome(first);
     return stream;
   } finally {

@@ -1,3 +1,4 @@
+import { AsyncQueue } from '../../base/queue.ts';
 import type { Fields } from '../protocol/protocol.ts';
 import type { GuestEvent } from '../types.ts';
 import { readExit } from './process-channel.ts';
@@ -40,36 +41,4 @@ const formatAddress = (bytes: Buffer): string => {
 };
 
 /** Events for one listener; the oldest are forgotten when it does not keep up. */
-export class EventQueue {
-  readonly #waiting: GuestEvent[] = [];
-  #ended = false;
-  #wake = () => {};
-
-  push(event: GuestEvent): void {
-    this.#waiting.push(event);
-    if (this.#waiting.length > MAX_WAITING) {
-      this.#waiting.shift();
-    }
-    this.#wake();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#wake();
-  }
-
-  async *drain(): AsyncGenerator<GuestEvent> {
-    for (;;) {
-      const next = this.#waiting.shift();
-      if (next !== undefined) {
-        yield next;
-      } else if (this.#ended) {
-        return;
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-    }
-  }
-}
+export const newEventQueue = (): AsyncQueue<GuestEvent> => new AsyncQueue({ keepNewest: MAX_WAITING });

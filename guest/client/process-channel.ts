@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { AsyncQueue } from '../../base/queue.ts';
 import {
   encodeFrame,
   type Fields,
@@ -27,6 +28,9 @@ interface StreamState {
   ended: boolean;
 }
 
+/** What ends an output: the ends of both streams of a program, or the answer of a transfer. */
+type OutputEnd = 'streams' | 'answer';
+
 interface Queued {
   readonly stream: 0 | 1;
   readonly chunk: OutputChunk;
@@ -47,11 +51,12 @@ export class Channel {
   readonly answer = defer<Fields>();
   readonly exit = defer<ProcessExit>();
   readonly #port: ChannelPort;
-  readonly #queue: Queued[] = [];
+  readonly #output = new AsyncQueue<Queued>();
   readonly #streams: [StreamState, StreamState] = [newStream(), newStream()];
   #failure: Error | undefined;
-  #outputOver = false;
-  #wakeReader = () => {};
+  #answered = false;
+  /** What ends the output, once somebody reads it. */
+  #outputUntil: OutputEnd | undefined;
   #wakeWriter = () => {};
   #inputSent = 0n;
   #inputLimit = BigInt(65_536);
@@ -98,7 +103,7 @@ export class Channel {
     this.#failure ??= error;
     this.answer.reject(error);
     this.exit.reject(error);
-    this.#wakeReader();
+    this.#endOutput();
     this.#wakeWriter();
   }
 
@@ -108,7 +113,7 @@ export class Channel {
     }
     const status = payload.readUInt16LE(0);
     const fields = readFields(payload.subarray(2));
-    this.#outputOver = true;
+    this.#answered = true;
     if (status === 0) {
       this.answer.resolve(fields);
     } else {
@@ -116,7 +121,7 @@ export class Channel {
       this.answer.reject(error);
       this.exit.reject(error);
     }
-    this.#wakeReader();
+    this.#endOutput();
   }
 
   #onOutput(frame: Frame): void {
@@ -131,22 +136,21 @@ export class Channel {
     }
     if (lost > stream.lost) {
       const text = `\n[hypr: ${lost - stream.lost} bytes of output were lost while no supervisor was listening]\n`;
-      this.#queue.push({ stream: index, end: offset, chunk: { stream: STREAMS[index], data: Buffer.from(text), time } });
+      void this.#output.push({ stream: index, end: offset, chunk: { stream: STREAMS[index], data: Buffer.from(text), time } });
       stream.lost = lost;
     }
     stream.expected = offset + data.length;
     this.#enqueue({ stream: index, end: stream.expected, chunk: { stream: STREAMS[index], data: Buffer.from(data), time } });
-    this.#wakeReader();
   }
 
   /** Many tiny chunks become fewer, so that a window of single bytes stays small in memory. */
   #enqueue(item: Queued): void {
-    const last = this.#queue.at(-1);
-    if (this.#queue.length > MANY_CHUNKS && last !== undefined && last.stream === item.stream && last.chunk.data.length < SMALL_CHUNK) {
+    const { last, size } = this.#output;
+    if (size > MANY_CHUNKS && last !== undefined && last.stream === item.stream && last.chunk.data.length < SMALL_CHUNK) {
       const data = Buffer.concat([last.chunk.data, item.chunk.data]);
-      this.#queue[this.#queue.length - 1] = { ...item, chunk: { ...last.chunk, data } };
+      this.#output.replaceLast({ ...item, chunk: { ...last.chunk, data } });
     } else {
-      this.#queue.push(item);
+      void this.#output.push(item);
     }
   }
 
@@ -155,7 +159,7 @@ export class Channel {
       throw new HyprError('GUEST_PROTOCOL', 'the guest agent sent a malformed end of output');
     }
     this.#streams[streamIndex(frame.flags)].ended = true;
-    this.#wakeReader();
+    this.#endOutput();
   }
 
   #tell(index: 0 | 1): void {
@@ -170,30 +174,29 @@ export class Channel {
   #acknowledge(taken: Queued): void {
     const stream = this.#streams[taken.stream];
     stream.acked = Math.max(stream.acked, taken.end);
-    if (stream.acked > stream.told && (this.#queue.length === 0 || stream.acked - stream.told >= OUTPUT_WINDOW / 4)) {
+    if (stream.acked > stream.told && (this.#output.size === 0 || stream.acked - stream.told >= OUTPUT_WINDOW / 4)) {
       this.#tell(taken.stream);
     }
   }
 
-  /**
-   * Output in order of arrival. A chunk counts as kept when the next one is asked for. `until` says what
-   * ends it: both streams of a program, or the answer of a transfer.
-   */
-  async *output(until: 'streams' | 'answer'): AsyncGenerator<OutputChunk> {
-    for (;;) {
-      const next = this.#queue.shift();
-      if (next !== undefined) {
-        yield next.chunk;
-        this.#acknowledge(next);
-      } else if (until === 'streams' ? this.#streams[0].ended && this.#streams[1].ended : this.#outputOver) {
-        return;
-      } else if (this.#failure !== undefined) {
-        throw this.#failure;
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wakeReader = resolve;
-        });
-      }
+  /** Output in order of arrival, until its end. A chunk counts as kept when the next one is asked for. */
+  async *output(until: OutputEnd): AsyncGenerator<OutputChunk> {
+    this.#outputUntil = until;
+    this.#endOutput();
+    // By hand: whoever leaves the output may come back for the rest of it.
+    for (let next = await this.#output.take(); !next.done; next = await this.#output.take()) {
+      yield next.value.chunk;
+      this.#acknowledge(next.value);
+    }
+  }
+
+  /** Ends the output for its reader if what it waits for is there, or will never be. */
+  #endOutput(): void {
+    const [stdout, stderr] = this.#streams;
+    if (this.#outputUntil !== undefined && (this.#outputUntil === 'streams' ? stdout.ended && stderr.ended : this.#answered)) {
+      this.#output.end();
+    } else if (this.#outputUntil !== undefined && this.#failure !== undefined) {
+      this.#output.fail(this.#failure);
     }
   }
 

@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream';
-import { rejectOnAbort } from '../../base/deadline.ts';
+import { orAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { Fields } from '../protocol/protocol.ts';
 import type { Channel } from './process-channel.ts';
@@ -34,7 +34,7 @@ export const openRelay = async ({ channel, answer, drop, accept, signal }: Relay
   };
   try {
     const failed = answer.then(() => Promise.reject(new HyprError('GUEST_REFUSED', 'the guest does not listen')));
-    await Promise.race([relay.listening, failed, ended.then(() => failed), ...(signal === undefined ? [] : [rejectOnAbort(signal)])]);
+    await orAbort(Promise.race([relay.listening, failed, ended.then(() => failed)]), signal);
     return { close };
   } catch (error) {
     await close();

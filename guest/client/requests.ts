@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { encodeFrame, type Fields, FLAG_MORE, FRAME, type Frame, MAX_ORDER, MAX_TO_GUEST } from '../protocol/protocol.ts';
@@ -117,11 +118,10 @@ export class Orders {
 
   /** An order whose answer is data. It ends in the guest when nobody reads any more. */
   async *download(order: Order): AsyncGenerator<Uint8Array> {
+    order.signal?.throwIfAborted();
     const channel = this.open();
-    const onAbort = () => this.drop(channel);
+    const leave = onAbort(order.signal, () => this.drop(channel));
     try {
-      order.signal?.throwIfAborted();
-      order.signal?.addEventListener('abort', onAbort, { once: true });
       const answer = this.finish(channel, { ...order, output: true, ms: TRANSFER_MS });
       answer.catch(() => {});
       for await (const chunk of channel.output('answer')) {
@@ -129,7 +129,7 @@ export class Orders {
       }
       await answer;
     } finally {
-      order.signal?.removeEventListener('abort', onAbort);
+      leave();
       this.drop(channel);
     }
   }

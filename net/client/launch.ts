@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { onAbort } from '../../base/abort.ts';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
@@ -131,8 +132,7 @@ const describeExit = (child: ChildProcess, spec: NetworkSpec): Promise<string> =
 /** The gateway closes the pipe when it is ready, or gives up. */
 const readStatus = async (child: ChildProcess, signal: AbortSignal): Promise<GatewayStatus | undefined> => {
   const pipe = child.stdio[STATUS_FD] as Readable;
-  const stop = (): unknown => pipe.destroy();
-  signal.addEventListener('abort', stop, { once: true });
+  const leave = onAbort(signal, () => pipe.destroy());
   try {
     let text = '';
     for await (const chunk of pipe) {
@@ -140,7 +140,7 @@ const readStatus = async (child: ChildProcess, signal: AbortSignal): Promise<Gat
     }
     return parseStatus(text);
   } finally {
-    signal.removeEventListener('abort', stop);
+    leave();
     pipe.destroy();
   }
 };

@@ -1,4 +1,5 @@
 import { connect, isIP, type Socket } from 'node:net';
+import { orAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { NetworkCard } from '../types.ts';
@@ -147,11 +148,4 @@ const readAnswer = (socket: Socket): Promise<string> =>
       reject(new HyprError('NET_START', `the network does not answer: ${error.message}`, { cause: error }));
     };
     socket.on('readable', onReadable).on('end', onEnd).on('error', onError).on('close', onEnd);
-  });
-
-const orAbort = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });

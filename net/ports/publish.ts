@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { onAbort } from '../../base/abort.ts';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Network, PublishedPort } from '../types.ts';
@@ -52,7 +53,7 @@ export const publishTcp = async (options: {
       ports.push({ ...port, hostPort });
     }
     options.signal?.throwIfAborted();
-    options.signal?.addEventListener('abort', () => void close(), { once: true });
+    onAbort(options.signal, () => void close());
     return { ports, counters: () => relay.counters(), close };
   } catch (error) {
     await close();

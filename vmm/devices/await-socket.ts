@@ -1,6 +1,6 @@
 import { watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { rejectOnAbort } from '../../base/deadline.ts';
+import { orAbort } from '../../base/abort.ts';
 import { exists } from '../../base/host/files.ts';
 
 /** Resolves when a file (a server's socket) is there; woken by the folder, not by a timer. */
@@ -19,7 +19,7 @@ export const awaitFile = async (path: string, signal: AbortSignal): Promise<void
     if (await exists(path)) {
       return;
     }
-    await Promise.race([appeared, rejectOnAbort(signal)]);
+    await orAbort(appeared, signal);
   } finally {
     watcher.close();
   }

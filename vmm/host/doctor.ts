@@ -60,11 +60,14 @@ export const checkHost = async (
   ];
 };
 
+/** What the bundles are built for (scripts/build.mjs). */
+const NODE_MAJOR = 24;
+
 const checkNode = (): DoctorCheck => {
-  const major = Number(process.versions.node.split('.')[0]);
-  return major >= 20
-    ? { id: 'node', title: 'Node.js', status: 'ok', detail: process.version }
-    : { id: 'node', title: 'Node.js', status: 'fail', detail: `${process.version} is too old`, fix: 'install Node.js 20 or newer' };
+  const detail = `${process.version} (${process.execPath})`;
+  return Number(process.versions.node.split('.')[0]) === NODE_MAJOR
+    ? { id: 'node', title: 'Node.js', status: 'ok', detail }
+    : { id: 'node', title: 'Node.js', status: 'fail', detail: `${detail} is not the one that hypr brings`, fix: 'start it as bin/hypr' };
 };
 
 const checkPlatform = (): DoctorCheck =>

@@ -1,4 +1,4 @@
-import { rejectOnAbort, withDeadline } from '../../base/deadline.ts';
+import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import { pluggedDevices } from './command.ts';
@@ -86,9 +86,7 @@ const move = async ({ qmp, command, saved, signal, memoryMib = 0 }: MoveInput): 
   );
   const ended = awaitEnd(qmp);
   await qmp.run(command, { uri: `file:${saved.state}` }, signal);
-  await withDeadline({ ms: MOVE_MS + memoryMib * MOVE_MS_PER_MIB, what: "the state of a machine's devices", signal }, (deadline) =>
-    Promise.race([ended, rejectOnAbort(deadline)]),
-  );
+  await withDeadline({ ms: MOVE_MS + memoryMib * MOVE_MS_PER_MIB, what: "the state of a machine's devices", signal }, () => ended);
 };
 
 const awaitEnd = (qmp: Qmp): Promise<void> => {

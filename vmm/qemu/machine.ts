@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { open, readFile, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { linkedController } from '../../base/abort.ts';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
@@ -106,8 +107,8 @@ export class QemuMachine implements Machine {
 
   /** An abort cuts the wait short: the machine is killed at once. */
   async stop(timeout: number, signal?: AbortSignal): Promise<MachineExit> {
-    const done = new AbortController();
-    const late = sleep(timeout, signal ? AbortSignal.any([signal, done.signal]) : done.signal).catch(() => {});
+    const done = linkedController(signal);
+    const late = sleep(timeout, done.signal).catch(() => {});
     const exit = await Promise.race([this.exited, late]);
     done.abort();
     return exit ?? this.kill();

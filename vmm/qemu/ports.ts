@@ -1,4 +1,4 @@
-import { rejectOnAbort, withDeadline } from '../../base/deadline.ts';
+import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { DiskSpec, PluggedDisk } from '../model/machine.ts';
 import { pluggedDisk } from './command.ts';
@@ -51,9 +51,7 @@ export class Ports {
     const gone = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
     try {
       await this.#qmp.run('device_del', { id }, signal);
-      await withDeadline({ ms: UNPLUG_MS, what: 'the guest to let go of a disk', signal }, (deadline) =>
-        Promise.race([gone, rejectOnAbort(deadline)]),
-      );
+      await withDeadline({ ms: UNPLUG_MS, what: 'the guest to let go of a disk', signal }, () => gone);
       await this.#qmp.run('blockdev-del', { 'node-name': node }, signal);
       // The last to be used again: the guest may not have settled what went with the disk.
       this.#free.push(port);

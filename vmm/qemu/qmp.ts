@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { onAbort } from '../../base/abort.ts';
 import { sleep, withDeadline } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { LineSplitter } from '../../base/lines.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 
 export interface QmpEvent {
@@ -50,8 +52,7 @@ const RETRY_MS = 10;
 export const connectQmp = async (path: string, signal?: AbortSignal): Promise<Qmp> =>
   withDeadline({ ms: ANSWER_MS, what: `QEMU's monitor ${path}`, signal }, async (deadline) => {
     const socket = await connectSocket(path, deadline);
-    const giveUp = () => socket.destroy();
-    deadline.addEventListener('abort', giveUp, { once: true });
+    const leave = onAbort(deadline, () => socket.destroy());
     try {
       const qmp = new QmpConnection(socket);
       await qmp.greeting;
@@ -61,7 +62,7 @@ export const connectQmp = async (path: string, signal?: AbortSignal): Promise<Qm
       socket.destroy();
       throw error;
     } finally {
-      deadline.removeEventListener('abort', giveUp);
+      leave();
     }
   });
 
@@ -95,8 +96,7 @@ export class QmpConnection implements Qmp {
   readonly #pending = new Map<number, Pending>();
   readonly #listeners: Array<(event: QmpEvent) => void> = [];
   #greeted: Omit<Pending, 'command'> | undefined;
-  #chunks: Buffer[] = [];
-  #length = 0;
+  readonly #lines = new LineSplitter();
   #lastId = 0;
 
   constructor(socket: net.Socket) {
@@ -146,18 +146,10 @@ export class QmpConnection implements Qmp {
   }
 
   #read(chunk: Buffer): void {
-    let rest = chunk;
-    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-      this.#chunks.push(rest.subarray(0, end));
-      const line = Buffer.concat(this.#chunks).toString('utf8');
-      this.#chunks = [];
-      this.#length = 0;
-      rest = rest.subarray(end + 1);
-      this.#dispatch(line);
+    for (const line of this.#lines.push(chunk)) {
+      this.#dispatch(line.toString('utf8'));
     }
-    this.#chunks.push(rest);
-    this.#length += rest.length;
-    if (this.#length > MAX_LINE) {
+    if (this.#lines.pending > MAX_LINE) {
       this.#socket.destroy();
     }
   }

@@ -1,6 +1,7 @@
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { rejectOnAbort, withDeadline } from '../../base/deadline.ts';
+import { orAbort } from '../../base/abort.ts';
+import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { lastLines } from '../devices/console.ts';
 import type { MachineSpec } from '../model/machine.ts';
@@ -49,7 +50,7 @@ const awaitOrders = async (spec: MachineSpec, ended: Promise<void>, signal?: Abo
         watcher.on('change', look).on('error', reject);
         look();
       });
-      await Promise.race([ready, died, rejectOnAbort(deadline)]);
+      await orAbort(Promise.race([ready, died]), deadline);
     });
   } finally {
     watcher.close();

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { neverAborts } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
@@ -29,7 +30,7 @@ const SETUP_MS = 30 * 60_000;
  * Throws TOOLCHAIN_MISSING naming what to install, TOOLCHAIN_FAILED with a program's last words.
  */
 export const setupToolchain = async (options: SetupOptions): Promise<Toolchain> => {
-  const { gatewaySources, paths = homePaths(), progress = noProgress, signal = new AbortController().signal } = options;
+  const { gatewaySources, paths = homePaths(), progress = noProgress, signal = neverAborts() } = options;
   const onWait = () => progress({ id: 'Toolchain', status: 'working', text: 'Waiting', details: 'another hypr is setting up' });
   return withLock(lockPath(paths), { what: 'the toolchain', timeout: SETUP_MS, signal, onWait }, async () => {
     await mkdir(paths.toolchain, { recursive: true, mode: 0o700 });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { openApt } from '../../base/host/apt.ts';
 import { exists } from '../../base/host/files.ts';
@@ -131,9 +132,9 @@ const removeUnfinished = async (parent: string): Promise<void> => {
 
 /** Runs `work` with a signal that aborts when a part of it fails, and lets no part outlive the others. */
 const joinAll = async <T>(parent: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-  const stop = new AbortController();
+  const stop = linkedController(parent);
   try {
-    return await work(AbortSignal.any([parent, stop.signal]));
+    return await work(stop.signal);
   } catch (error) {
     stop.abort(new HyprError('HYPR_CANCELLED', 'another part of the set-up failed'));
     throw error;

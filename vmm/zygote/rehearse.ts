@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Writable } from 'node:stream';
-import { rejectOnAbort } from '../../base/deadline.ts';
+import { orAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { connectGuest } from '../../guest/client/client.ts';
 import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
@@ -83,7 +83,7 @@ const NOTHING: ProcessSpec = {
 const runSomething = async (guest: GuestClient, signal?: AbortSignal): Promise<void> => {
   try {
     const { exited } = await guest.spawn(NOTHING, signal);
-    await (signal === undefined ? exited : Promise.race([exited, rejectOnAbort(signal)]));
+    await orAbort(exited, signal);
   } catch (error) {
     if (!(error instanceof HyprError) || error.code !== 'GUEST_EXEC') {
       throw error;

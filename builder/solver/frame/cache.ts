@@ -181,7 +181,7 @@ const recordFiles = async (buildFolder: string): Promise<string[]> =>
 const listFiles = async (folder: string): Promise<string[]> => {
   try {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) {
       return [];

@@ -1,6 +1,6 @@
 import { cleanPath } from '../../context/tree.ts';
-import { BLOCK, padding } from './tar-format.ts';
-import { readTar, StreamSource } from './tar-read.ts';
+import { BLOCK, padding } from '../../tar/block.ts';
+import { readTar, StreamSource } from '../../tar/reader.ts';
 
 export interface LayerFilter {
   /** Paths that go with everything below them, deletions included. */

@@ -3,8 +3,9 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { readSmallFile, SMALL_FILE } from '../../context/read-small.ts';
 import { cleanPath, compareBytes, type FileTree, type TreeEntry } from '../../context/tree.ts';
-import { BLOCK, type TarHeader, tarError } from './tar-format.ts';
-import { FileSource, readTar } from './tar-read.ts';
+import { BLOCK, tarError } from '../../tar/block.ts';
+import { PLAIN_FILE, type TarHeader } from '../../tar/header.ts';
+import { FileSource, readTar } from '../../tar/reader.ts';
 
 /** Where a file's bytes lie. */
 interface Content {
@@ -32,21 +33,8 @@ export interface LayerIndex {
 
 const MAX_ITEMS = 5_000_000;
 const CHUNK = 1024 * 1024;
-const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
 const OPAQUE = 'trusted.overlay.opaque';
-const EMPTY_DIR: TarHeader = {
-  name: '',
-  type: 'dir',
-  mode: 0o755,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtime: 0,
-  link: '',
-  deviceMajor: 0,
-  deviceMinor: 0,
-  xattrs: NO_XATTRS,
-};
+const EMPTY_DIR: TarHeader = { ...PLAIN_FILE, name: '', type: 'dir', mode: 0o755 };
 
 /** Reads the headers of an uncompressed tar on disk; contents are skipped. Throws IMAGE_LAYER. */
 export const indexTar = async (archive: string): Promise<LayerIndex> => {

@@ -1,6 +1,7 @@
 import { cleanPath, joinPath } from '../../context/tree.ts';
-import { BLOCK, encodeHeader, padding } from './tar-format.ts';
-import { readTar, StreamSource } from './tar-read.ts';
+import { BLOCK, padding } from '../../tar/block.ts';
+import { encodeHeader } from '../../tar/header.ts';
+import { readTar, StreamSource } from '../../tar/reader.ts';
 
 /**
  * The tar of a folder as guests give it (names begin with the folder's own, as in docker's archives) as

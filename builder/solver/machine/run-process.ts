@@ -1,3 +1,6 @@
+import { constants } from 'node:os';
+import { onAbort } from '../../../base/abort.ts';
+import { LineSplitter } from '../../../base/lines.ts';
 import type { ProcessExit, ProcessSpec } from '../../../guest/types.ts';
 import type { BuildMachine } from '../../model/types.ts';
 import type { Vertex } from '../frame/progress.ts';
@@ -5,7 +8,7 @@ import { StepFault } from '../layer/step-error.ts';
 
 const LAST_LINES = 10;
 const MAX_LINE = 4096;
-const SIGKILL = 9;
+const { SIGKILL } = constants.signals;
 /** Longest delay of a timer. */
 const MAX_TIMER = 2 ** 31 - 1;
 /** With less than this left a program can write nothing of use. */
@@ -23,14 +26,15 @@ export const runProcess = async (
   const { vertex, signal, timeout } = options;
   const running = await machine.guest.spawn(spec, signal);
   const kill = () => void running.signal(SIGKILL).catch(() => undefined);
-  signal.addEventListener('abort', kill, { once: true });
+  const leave = onAbort(signal, kill);
   const clock = new StepClock(timeout, kill);
   const tail = new LastLines();
   const logs = { stdout: new LineLog('stdout', vertex), stderr: new LineLog('stderr', vertex) };
   try {
     for await (const { stream, data } of running.output) {
       signal.throwIfAborted();
-      tail.add(logs[stream].add(data));
+      logs[stream].add(data);
+      tail.add(data);
     }
     logs.stdout.flush();
     logs.stderr.flush();
@@ -49,7 +53,7 @@ export const runProcess = async (
     }
   } finally {
     clock.stop();
-    signal.removeEventListener('abort', kill);
+    leave();
   }
 };
 
@@ -111,14 +115,11 @@ class LineLog {
     this.#vertex = vertex;
   }
 
-  /** Gives the text as it came. */
-  add(data: Uint8Array): string {
-    const text = this.#decoder.decode(data, { stream: true });
-    const all = this.#open + text;
+  add(data: Uint8Array): void {
+    const all = this.#open + this.#decoder.decode(data, { stream: true });
     const end = all.length > MAX_LINE ? all.length : Math.max(all.lastIndexOf('\n'), all.lastIndexOf('\r')) + 1;
     this.#open = all.slice(end);
     this.#log(all.slice(0, end));
-    return text;
   }
 
   /** The rest, when the program has ended without a newline. */
@@ -136,16 +137,20 @@ class LineLog {
 
 /** The end of a program's output, line by line, however much there was. */
 class LastLines {
-  #lines: string[] = [];
-  #open = '';
+  readonly #splitter = new LineSplitter({ most: MAX_LINE, longer: 'end' });
+  #lines: Buffer[] = [];
 
-  add(text: string): void {
-    const parts = (this.#open + text).split('\n');
-    this.#open = (parts.pop() ?? '').slice(-MAX_LINE);
-    this.#lines = [...this.#lines, ...parts.map((line) => line.replace(/\r$/, '').slice(0, MAX_LINE))].slice(-LAST_LINES);
+  add(data: Uint8Array): void {
+    this.#keep(this.#splitter.push(data));
   }
 
+  /** To be called when no more comes. */
   lines(): string[] {
-    return (this.#open === '' ? this.#lines : [...this.#lines, this.#open]).slice(-LAST_LINES);
+    this.#keep(this.#splitter.flush());
+    return this.#lines.map((line) => line.toString('utf8').replace(/\r$/, ''));
+  }
+
+  #keep(lines: readonly Buffer[]): void {
+    this.#lines = [...this.#lines, ...lines].slice(-LAST_LINES);
   }
 }

@@ -10,11 +10,12 @@ import { diskError } from '../../../base/host/files.ts';
 import { asideName } from '../../../base/host/staging.ts';
 import type { IgnoreRules } from '../../context/ignore.ts';
 import type { FileTree, TreeEntry } from '../../context/tree.ts';
+import { BLOCK } from '../../tar/block.ts';
+import { readFlag } from '../../tar/header.ts';
 import { type Selection, selectSources } from '../layer/copy-select.ts';
 import { indexTar, LayerTree } from '../layer/layer-tree.ts';
 import { StepFault } from '../layer/step-error.ts';
 import { buildAsides } from '../layer/sweep.ts';
-import { BLOCK, readFlag } from '../layer/tar-format.ts';
 
 type Compression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
 

@@ -4,14 +4,13 @@ import { pipeline } from 'node:stream/promises';
 import { isErrno } from '../../../base/errors.ts';
 import { diskError, explainDiskFull, syncFile } from '../../../base/host/files.ts';
 import { makeAsideBeside } from '../../../base/host/staging.ts';
-import { type Attributes, END_MARK, encodeHeader, padding } from '../../layers/tar-format.ts';
 import type { Image } from '../../model/types.ts';
 import { familiarReference, parseReference } from '../../registry/config/reference.ts';
+import { END_MARK, padding } from '../../tar/block.ts';
+import { encodePlainFile } from '../../tar/header.ts';
 import { digestHex, ociDigest } from '../format/digest.ts';
 import { type Descriptor, MEDIA, makeManifest } from '../format/manifest.ts';
 import type { ImageStore } from '../store.ts';
-
-const PLAIN: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
 
 export interface SaveInput {
   readonly images: ReadonlyArray<{ readonly image: Image; readonly references: readonly string[] }>;
@@ -91,13 +90,13 @@ const annotate = (reference: string): Record<string, string> => ({
 });
 
 async function* layerMember(store: ImageStore, diffId: string, size: number): AsyncGenerator<Uint8Array> {
-  yield encodeHeader(blobName(diffId), PLAIN, size);
+  yield encodePlainFile(blobName(diffId), size);
   yield* store.originalLayer(diffId);
   yield Buffer.alloc(padding(size));
 }
 
 const smallMember = (name: string, data: Buffer): Buffer =>
-  Buffer.concat([encodeHeader(name, PLAIN, data.length), data, Buffer.alloc(padding(data.length))]);
+  Buffer.concat([encodePlainFile(name, data.length), data, Buffer.alloc(padding(data.length))]);
 
 const blobName = (digest: string): string => `blobs/sha256/${digestHex(digest)}`;
 const json = (value: object): Buffer => Buffer.from(JSON.stringify(value));

@@ -1,7 +1,8 @@
 import { HyprError, isAbort } from '../../../base/errors.ts';
 import type { EngineEvent, ReplicaStatus } from '../../../engine/model/events.ts';
+import { VERB_DEFAULTS } from '../../../engine/model/option-defaults.ts';
+import { STOPPING } from '../../core/interrupts.ts';
 import { wantsColour } from '../../core/style.ts';
-import { plainVerb } from '../../core/verb-options.ts';
 import { LogFormatter, shortName } from '../../format/logs.ts';
 import { createRenderer } from '../../render/create.ts';
 import { feedEvent, type ProgressRenderer } from '../../render/types.ts';
@@ -19,7 +20,11 @@ export const upAttached = async (up: AttachedUp): Promise<number> => {
   const { context, flags } = up.invocation;
   const renderer = await createBuildingRenderer(context, flags, 'up');
   const session = new AttachedSession(up, renderer);
-  const release = context.interrupts.take((count) => session.interrupt(count));
+  const release = context.interrupts.take(
+    () => session.stop(),
+    () => session.kill(),
+    () => context.interrupts.force(),
+  );
   try {
     return await session.run();
   } finally {
@@ -79,19 +84,17 @@ class AttachedSession {
     return this.#interrupted ? 130 : this.#exits.code;
   }
 
-  /** First Ctrl-C: stop everything; second: kill it; third: leave it all behind. */
-  interrupt(count: number): void {
-    const { context } = this.#up.invocation;
+  /** Interrupted: stops everything. */
+  stop(): void {
     this.#interrupted = true;
-    if (count === 1) {
-      this.#renderer.aside(() => context.stderr.write('\nGracefully Stopping... press Ctrl+C again to force\n'));
-      this.#end('stop');
-    } else if (count === 2) {
-      this.#operation.abort(new HyprError('HYPR_CANCELLED', 'forced'));
-      this.#end('kill');
-    } else {
-      context.interrupts.force();
-    }
+    this.#renderer.aside(() => this.#up.invocation.context.stderr.write(`\n${STOPPING}`));
+    this.#end('stop');
+  }
+
+  /** Interrupted again: does not wait for the stop. */
+  kill(): void {
+    this.#operation.abort(new HyprError('HYPR_CANCELLED', 'forced'));
+    this.#end('kill');
   }
 
   async #start(): Promise<void> {
@@ -187,7 +190,7 @@ class AttachedSession {
     const { stack, project, options, invocation } = this.#up;
     this.#renderer.close();
     this.#renderer = await createRenderer(invocation.context, invocation.flags, verb);
-    await stack.verb(verb, project, { ...plainVerb([]), timeout: options.timeout }, (event) => feedEvent(this.#renderer, event), signal);
+    await stack.verb(verb, project, { ...VERB_DEFAULTS, timeout: options.timeout }, (event) => feedEvent(this.#renderer, event), signal);
     // Ends whose events are still on their way are read from the state.
     for (const replica of await stack.ps()) {
       this.#onReplica(replica, false, false);

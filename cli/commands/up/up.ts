@@ -1,12 +1,13 @@
 import { HyprError } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
+import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { Stack, UpOptions } from '../../../engine/model/types.ts';
 import type { Handler, Invocation } from '../../core/command-spec.ts';
 import { say } from '../../core/output.ts';
 import { parallelLimit } from '../../core/parallel.ts';
 import { checkServices, loadBuildable, openStack } from '../../core/project.ts';
 import { canAnimate } from '../../core/style.ts';
-import { checkUpFlags, createOptions, parseScale, plainUp, upOptions } from '../../core/up-options.ts';
+import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
 import { upEvents } from './events.ts';
 
@@ -54,7 +55,7 @@ export const runScale: Handler = async (invocation) => {
   const scale = parseScale(invocation.args);
   const services = Object.keys(scale);
   const project = await loadBuildable(invocation, services);
-  const options = { ...plainUp(services), scale, noRecreate: true, noDeps: invocation.flags.bool('no-deps') };
+  const options = { ...UP_DEFAULTS, services, scale, noRecreate: true, noDeps: invocation.flags.bool('no-deps') };
   return openStack(invocation, project.name, (stack) => upDetached(invocation, stack, project, options));
 };
 

@@ -1,3 +1,4 @@
+import { onAbort } from '../../../base/abort.ts';
 import { CallError, ERROR_HEADER } from '../call-error.ts';
 import type { Codec } from '../wire.ts';
 import { type HttpBody, HttpConnection, type HttpResponse } from './http-connection.ts';
@@ -106,14 +107,13 @@ export class Connections {
       reason = error;
       connection.close(error.message);
     };
-    const onAbort = () => stop(new CallError('canceled', 'cancelled'));
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const leave = onAbort(signal, () => stop(new CallError('canceled', 'cancelled')));
     const timer = timeoutMs && setTimeout(() => stop(new CallError('deadline_exceeded', 'no answer in time')), timeoutMs);
     return {
       connection,
       reasonOf: (error: unknown): unknown => reason ?? this.#withLastWords(error),
       end: () => {
-        signal?.removeEventListener('abort', onAbort);
+        leave();
         clearTimeout(timer);
         if (!connection.isFree) {
           connection.close('the call ended');

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { onAbort } from '../../../base/abort.ts';
 import { HyprError, toHyprError } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import type { OutputTap } from '../../logs/output-tap.ts';
@@ -112,8 +113,7 @@ async function* carryWorkload(input: {
   signal: AbortSignal;
 }): AsyncIterable<ExecOutput> {
   const { replica, tap, messages, signal } = input;
-  const leave = () => tap.close();
-  signal.addEventListener('abort', leave, { once: true });
+  const leave = onAbort(signal, () => tap.close());
   try {
     const process = replica.run?.process;
     yield output({ case: 'started', value: process?.pid ?? 0 });
@@ -131,7 +131,7 @@ async function* carryWorkload(input: {
       yield output({ case: 'exitCode', value: exitCode });
     }
   } finally {
-    signal.removeEventListener('abort', leave);
+    leave();
     tap.close();
   }
 }

@@ -1,4 +1,6 @@
+import { constants } from 'node:os';
 import { create } from '@bufbuild/protobuf';
+import { onAbort } from '../../../base/abort.ts';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
 import type { ExecOptions } from '../../model/types.ts';
@@ -9,8 +11,7 @@ import { fromStruct } from './convert.ts';
 import { toConnectError } from './errors.ts';
 import { execOptions } from './requests.ts';
 
-const SIGKILL = 9;
-const SIGHUP = 1;
+const { SIGHUP, SIGKILL } = constants.signals;
 
 /** One exec: the first message starts it, later ones feed it; its output and exit code come back. Ends with the client. */
 export async function* execStream(
@@ -45,11 +46,7 @@ async function* carryBoth(input: {
   signal: AbortSignal;
 }): AsyncIterable<ExecOutput> {
   const { process, messages, signal } = input;
-  const hangUp = () => void process.signal(input.hangUpSignal).catch(() => {});
-  signal.addEventListener('abort', hangUp, { once: true });
-  if (signal.aborted) {
-    hangUp();
-  }
+  const leave = onAbort(signal, () => void process.signal(input.hangUpSignal).catch(() => {}));
   try {
     void feedProcess(process, messages);
     for await (const chunk of process.output) {
@@ -58,7 +55,7 @@ async function* carryBoth(input: {
     const exit = await process.exited;
     yield create(ExecOutputSchema, { output: { case: 'exitCode', value: exit.code } });
   } finally {
-    signal.removeEventListener('abort', hangUp);
+    leave();
   }
 }
 

@@ -4,6 +4,7 @@ import type { Project } from '../../../compose/model/model.ts';
 import { followLogs } from '../../logs/follow-logs.ts';
 import { isChosen, type LogSource, readMerged } from '../../logs/read-logs.ts';
 import type { EngineEvent } from '../../model/events.ts';
+import { DOWN_DEFAULTS, UP_DEFAULTS, VERB_DEFAULTS } from '../../model/option-defaults.ts';
 import type { DownOptions, LogsOptions, UpOptions, VerbOptions } from '../../model/types.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { sampleUsage } from '../../stack/usage.ts';
@@ -23,7 +24,7 @@ import { toConnectError } from './errors.ts';
 import { eventMessage, logMessage } from './event-messages.ts';
 import { execStream } from './exec-stream.ts';
 import { operationEvents } from './operation.ts';
-import { DOWN_DEFAULTS, needProject, needVerb, UP_DEFAULTS, VERB_DEFAULTS } from './requests.ts';
+import { needProject, needVerb } from './requests.ts';
 
 const USAGE_EVERY_MS = 2_000;
 

@@ -1,58 +1,9 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
-import type { DownOptions, ExecOptions, RunOptions, ServiceVerb, UpOptions, VerbOptions } from '../../model/types.ts';
+import { EXEC_DEFAULTS, RUN_DEFAULTS } from '../../model/option-defaults.ts';
+import type { ExecOptions, RunOptions, ServiceVerb } from '../../model/types.ts';
 import { fromStruct } from './convert.ts';
-
-/** What a client that speaks plain JSON leaves out: the defaults of the command line. */
-export const UP_DEFAULTS: UpOptions = {
-  services: [],
-  build: false,
-  noBuild: false,
-  pull: 'policy',
-  forceRecreate: false,
-  noRecreate: false,
-  alwaysRecreateDeps: false,
-  renewAnonVolumes: false,
-  noDeps: false,
-  noStart: false,
-  removeOrphans: false,
-  scale: {},
-  timeout: undefined,
-  wait: false,
-  waitTimeout: undefined,
-};
-
-export const DOWN_DEFAULTS: DownOptions = {
-  services: [],
-  volumes: false,
-  removeImages: 'none',
-  removeOrphans: false,
-  timeout: undefined,
-};
-
-export const VERB_DEFAULTS: VerbOptions = {
-  services: [],
-  timeout: undefined,
-  signal: undefined,
-  noDeps: false,
-  stop: false,
-  volumes: false,
-  wait: false,
-  waitTimeout: undefined,
-};
-
-const EXEC_DEFAULTS: Omit<ExecOptions, 'service' | 'args'> = {
-  index: undefined,
-  env: [],
-  user: undefined,
-  workdir: undefined,
-  tty: false,
-  stdin: false,
-  detach: false,
-  privileged: false,
-  size: undefined,
-};
 
 export const execOptions = (given: Partial<ExecOptions>): ExecOptions => {
   const { service, args } = given;
@@ -60,32 +11,6 @@ export const execOptions = (given: Partial<ExecOptions>): ExecOptions => {
     throw new HyprError('HYPR_USAGE', 'an exec needs a service and args, the program with its arguments');
   }
   return { ...EXEC_DEFAULTS, ...given, service, args };
-};
-
-const RUN_DEFAULTS: Omit<RunOptions, 'service'> = {
-  name: undefined,
-  args: [],
-  entrypoint: undefined,
-  env: {},
-  labels: {},
-  volumes: [],
-  ports: [],
-  servicePorts: false,
-  useAliases: false,
-  user: undefined,
-  workdir: undefined,
-  capAdd: [],
-  capDrop: [],
-  tty: false,
-  stdin: false,
-  size: undefined,
-  detach: false,
-  remove: 'no',
-  ordinary: false,
-  noDeps: false,
-  build: false,
-  pull: 'policy',
-  removeOrphans: false,
 };
 
 export const runOptions = (given: Partial<RunOptions>): RunOptions => {

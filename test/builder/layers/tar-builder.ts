@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { BLOCK, encodeBlock, padding, writeChecksum } from '../../../builder/tar/block.ts';
+import { encodePax } from '../../../builder/tar/pax.ts';
 
 /** One raw tar entry for a test; nothing is checked or corrected. */
 export interface RawEntry {
@@ -37,41 +39,38 @@ export const base256 = (value: number | bigint, length: number): Buffer => {
 
 export const octal = (value: number, length: number): Buffer => Buffer.from(`${value.toString(8).padStart(length - 1, '0')}\0`);
 
-export const pad = (data: Buffer): Buffer => Buffer.concat([data, Buffer.alloc((512 - (data.length % 512)) % 512)]);
+export const pad = (data: Buffer): Buffer => Buffer.concat([data, Buffer.alloc(padding(data.length))]);
 
 export const paxData = (records: ReadonlyArray<readonly [string, string | Buffer]>): Buffer =>
-  Buffer.concat(
-    records.map(([key, value]) => {
-      const bytes = Buffer.from(value);
-      const rest = key.length + bytes.length + 3;
-      let length = rest + String(rest).length;
-      length = rest + String(length).length;
-      return Buffer.concat([Buffer.from(`${length} ${key}=`), bytes, Buffer.from('\n')]);
-    }),
-  );
+  Buffer.concat(records.map(([key, value]) => encodePax([key, Buffer.from(value)])));
 
+/** A block of the codec, and over it what a test wants to be otherwise. */
 export const rawHeader = (entry: RawEntry, size: number): Buffer => {
-  const block = Buffer.alloc(512);
-  const put = (value: number | Buffer, at: number, length: number) =>
-    (Buffer.isBuffer(value) ? value : octal(value, length)).copy(block, at);
-  Buffer.from(entry.name).copy(block, 0, 0, 100);
-  put(entry.mode ?? (entry.type === '5' ? 0o755 : 0o644), 100, 8);
-  put(entry.uid ?? 0, 108, 8);
-  put(entry.gid ?? 0, 116, 8);
-  put(entry.size ?? size, 124, 12);
-  put(entry.mtime ?? 0, 136, 12);
-  block.write(entry.type ?? '0', 156, 'latin1');
-  Buffer.from(entry.link ?? '').copy(block, 157, 0, 100);
-  block.write(entry.magic ?? 'ustar\x0000', 257, 'latin1');
-  block.write(entry.dev?.[0] ?? '0000000\0', 329, 'latin1');
-  block.write(entry.dev?.[1] ?? '0000000\0', 337, 'latin1');
-  block.write(entry.prefix ?? '', 345, 'latin1');
+  const numberOf = (value: number | Buffer | undefined, otherwise: number) => (typeof value === 'number' ? value : otherwise);
+  const block = encodeBlock({
+    name: Buffer.from(entry.name).toString('latin1'),
+    flag: entry.type ?? '0',
+    mode: entry.mode ?? (entry.type === '5' ? 0o755 : 0o644),
+    uid: numberOf(entry.uid, 0),
+    gid: entry.gid ?? 0,
+    size: numberOf(entry.size, size),
+    mtime: numberOf(entry.mtime, 0),
+    link: Buffer.from(entry.link ?? '').toString('latin1'),
+    deviceMajor: 0,
+    deviceMinor: 0,
+  });
+  const put = (bytes: unknown, at: number) => (typeof bytes === 'string' || Buffer.isBuffer(bytes)) && Buffer.from(bytes).copy(block, at);
+  put(entry.uid, 108);
+  put(entry.size, 124);
+  put(entry.mtime, 136);
+  put(entry.magic, 257);
+  put(entry.dev?.[0], 329);
+  put(entry.dev?.[1], 337);
+  put(entry.prefix, 345);
   for (const [at, bytes] of entry.patch ?? []) {
     bytes.copy(block, at);
   }
-  block.write('        ', 148, 'latin1');
-  const sum = block.reduce((total, byte) => total + byte, 0);
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  writeChecksum(block);
   return block;
 };
 
@@ -86,7 +85,7 @@ export const rawEntry = (entry: RawEntry): Buffer => {
 };
 
 export const rawTar = (entries: readonly RawEntry[], options: { endBlocks?: number } = {}): Buffer =>
-  Buffer.concat([...entries.map(rawEntry), Buffer.alloc(512 * (options.endBlocks ?? 2))]);
+  Buffer.concat([...entries.map(rawEntry), Buffer.alloc(BLOCK * (options.endBlocks ?? 2))]);
 
 export const dir = (name: string, rest: Partial<RawEntry> = {}): RawEntry => ({ name, type: '5', ...rest });
 export const file = (name: string | Buffer, data = name.toString(), rest: Partial<RawEntry> = {}): RawEntry => ({ name, data, ...rest });

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PLAIN_FILE } from '../../../builder/tar/header.ts';
 import { show, thrown, Workshop } from './workshop.ts';
 
 let shop: Workshop;
@@ -345,18 +346,7 @@ describe('COPY --from', () => {
       {
         path: 'd/b',
         hardlink: 'd/a',
-        attributes: {
-          type: 'file',
-          mode: 0o644,
-          uid: 0,
-          gid: 0,
-          size: 0,
-          mtime: 0,
-          link: '',
-          deviceMajor: 0,
-          deviceMinor: 0,
-          xattrs: new Map(),
-        },
+        attributes: PLAIN_FILE,
       },
     ]);
     const { tree, blob } = await shop.build('FROM scratch\nCOPY --from=linked /d /e\n');

@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { filterLayer } from '../../../builder/solver/layer/layer-filter.ts';
 import { indexTar, LayerTree } from '../../../builder/solver/layer/layer-tree.ts';
-import { readTar, StreamSource } from '../../../builder/solver/layer/tar-read.ts';
 import { type LayerItem, writeLayer } from '../../../builder/solver/layer/tar-write.ts';
+import { PLAIN_FILE } from '../../../builder/tar/header.ts';
+import { readTar, StreamSource } from '../../../builder/tar/reader.ts';
 import { collect, toItems } from './fake-machines.ts';
 import { show } from './workshop.ts';
 
@@ -17,18 +18,6 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const plain = {
-  type: 'file',
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  mtime: 0,
-  link: '',
-  deviceMajor: 0,
-  deviceMinor: 0,
-  xattrs: new Map<string, Buffer>(),
-} as const;
 const indexOf = async (data: Uint8Array) => {
   const path = join(folder, 'one.tar');
   writeFileSync(path, data);
@@ -49,11 +38,11 @@ describe('a layer', () => {
   it('has the same bytes in every version: images would get other digests', async () => {
     const file = (path: string, bytes: Uint8Array, more: Partial<LayerItem['attributes']> = {}): LayerItem => ({
       path,
-      attributes: { ...plain, size: bytes.length, mtime: 1_700_000_000, ...more },
+      attributes: { ...PLAIN_FILE, size: bytes.length, mtime: 1_700_000_000, ...more },
       content: { bytes },
     });
     const items: LayerItem[] = [
-      { path: 'd', attributes: { ...plain, type: 'dir', mode: 0o755 } },
+      { path: 'd', attributes: { ...PLAIN_FILE, type: 'dir', mode: 0o755 } },
       file('d/small', Buffer.from('small\n')),
       file('d/empty', Buffer.alloc(0), { mode: 0o4711 }),
       file('d/exact', Buffer.alloc(512, 'b')),
@@ -62,8 +51,8 @@ describe('a layer', () => {
       file(`d/${'n'.repeat(97)}ä`, Buffer.from('x'), { mtime: 2 ** 34 }),
       file('d/caps', Buffer.from('x'), { xattrs: new Map([['security.capability', Buffer.from([1, 0, 255])]]) }),
       { ...file('d/same', Buffer.from('small\n')), hardlink: 'd/small' },
-      { path: 'd/link', attributes: { ...plain, type: 'symlink', link: `../${'l'.repeat(120)}` } },
-      { path: 'd/null', attributes: { ...plain, type: 'char', deviceMajor: 1, deviceMinor: 3 } },
+      { path: 'd/link', attributes: { ...PLAIN_FILE, type: 'symlink', link: `../${'l'.repeat(120)}` } },
+      { path: 'd/null', attributes: { ...PLAIN_FILE, type: 'char', deviceMajor: 1, deviceMinor: 3 } },
     ];
     const bytes = await collect(writeLayer(items));
     expect(createHash('sha256').update(bytes).digest('hex')).toBe('493aefb9a96bb8d75034cbc55cd7c1744be3a746556f163e64b67c15573c7a97');
@@ -86,7 +75,7 @@ describe('headers', () => {
         async (path, uid, gid, mtime, bytes) => {
           const xattrs = new Map([['user.x', Buffer.from(bytes)]]);
           const data = await collect(
-            writeLayer([{ path, attributes: { ...plain, uid, gid, mtime, size: bytes.length, xattrs }, content: { bytes } }]),
+            writeLayer([{ path, attributes: { ...PLAIN_FILE, uid, gid, mtime, size: bytes.length, xattrs }, content: { bytes } }]),
           );
           const found = [];
           for await (const { header } of readTar(new StreamSource(inPieces(data, 700)))) {
@@ -123,10 +112,10 @@ describe('headers', () => {
 });
 
 describe('a stack of layers', () => {
-  const dir = (path: string): LayerItem => ({ path, attributes: { ...plain, type: 'dir', mode: 0o755 } });
+  const dir = (path: string): LayerItem => ({ path, attributes: { ...PLAIN_FILE, type: 'dir', mode: 0o755 } });
   const file = (path: string, text: string): LayerItem => ({
     path,
-    attributes: { ...plain, size: text.length },
+    attributes: { ...PLAIN_FILE, size: text.length },
     content: { bytes: Buffer.from(text) },
   });
   const below = () => layer(dir('d'), file('d/a', '1'), file('d/b', '2'), dir('e'), file('e/x', '3'), file('f', '4'));
@@ -142,10 +131,10 @@ describe('a stack of layers', () => {
       file('.wh..wh.plnk', ''),
     );
     expect(await show(tree.withLayer(oci))).toEqual({ 'd/b': '2', 'e/new': '5' });
-    const device: LayerItem = { path: 'd/a', attributes: { ...plain, type: 'char' } };
+    const device: LayerItem = { path: 'd/a', attributes: { ...PLAIN_FILE, type: 'char' } };
     const opaque: LayerItem = {
       path: 'e',
-      attributes: { ...plain, type: 'dir', mode: 0o755, xattrs: new Map([['trusted.overlay.opaque', Buffer.from('y')]]) },
+      attributes: { ...PLAIN_FILE, type: 'dir', mode: 0o755, xattrs: new Map([['trusted.overlay.opaque', Buffer.from('y')]]) },
     };
     expect(await show(tree.withLayer(await layer(device, opaque, file('e/new', '5'))))).toEqual({ 'd/b': '2', 'e/new': '5', f: '4' });
     expect(await show(tree)).toEqual({ 'd/a': '1', 'd/b': '2', 'e/x': '3', f: '4' });
@@ -158,7 +147,7 @@ describe('a stack of layers', () => {
       'e/x': '3',
       'f/in': '6',
     });
-    const broken = await layer({ path: 'x', hardlink: 'nope', attributes: plain });
+    const broken = await layer({ path: 'x', hardlink: 'nope', attributes: PLAIN_FILE });
     expect(() => tree.withLayer(broken)).toThrow('which is not there');
   });
 });

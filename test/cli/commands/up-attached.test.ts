@@ -4,12 +4,13 @@ import type { ReplicaStatus } from '../../../engine/model/events.ts';
 import { type FakeContext, fakeContext, run } from '../support/fake-context.ts';
 import { log, NOW, replica } from '../support/fake-engine.ts';
 
-const say = (context: FakeContext, service: string, line: string): void =>
-  context.fake.events.push({ type: 'log', time: NOW, record: log(service, line) });
+const say = (context: FakeContext, service: string, line: string): void => {
+  void context.fake.events.push({ type: 'log', time: NOW, record: log(service, line) });
+};
 
 const change = (context: FakeContext, status: ReplicaStatus, action: 'start' | 'die' | 'update' = 'update'): void => {
   context.fake.replicas = [...context.fake.replicas.filter((each) => each.name !== status.name), status];
-  context.fake.events.push({ type: 'replica', time: NOW, action, replica: status });
+  void context.fake.events.push({ type: 'replica', time: NOW, action, replica: status });
 };
 
 /** Makes `up` start the services; resolves when it has. */

@@ -121,7 +121,7 @@ describe('when there is no dashboard', () => {
   ])('%s %j', async (line, env) => {
     const context = onTerminal(env);
     context.fake.onUp = async () => {
-      context.fake.events.close();
+      context.fake.events.end();
     };
     expect(await run(context, line)).toBe(0);
     expect(context.stdout.text).not.toContain(ENTER);

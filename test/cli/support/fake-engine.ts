@@ -1,4 +1,5 @@
 import { HyprError } from '../../../base/errors.ts';
+import { AsyncQueue } from '../../../base/queue.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
 import type {
   BuildCheck,
@@ -48,46 +49,14 @@ export const log = (service: string, line: string, extra: Partial<LogRecord> = {
   ...extra,
 });
 
-/** A queue that is read with `for await`, as events of a stack are. */
-export class Channel<T> implements AsyncIterable<T> {
-  #items: T[] = [];
-  #waiting: (() => void) | undefined;
-  #closed = false;
-
-  push(item: T): void {
-    this.#items.push(item);
-    this.#waiting?.();
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#waiting?.();
-  }
-
-  async *read(signal?: AbortSignal): AsyncGenerator<T> {
-    const wake = (): void => this.#waiting?.();
-    signal?.addEventListener('abort', wake);
-    try {
-      while (!signal?.aborted) {
-        const item = this.#items.shift();
-        if (item !== undefined) {
-          yield item;
-        } else if (this.#closed) {
-          return;
-        } else {
-          await new Promise<void>((resolve) => {
-            this.#waiting = resolve;
-          });
-        }
-      }
-      throw signal.reason instanceof HyprError ? signal.reason : new HyprError('HYPR_CANCELLED', 'cancelled');
-    } finally {
-      signal?.removeEventListener('abort', wake);
+/** What comes until the queue ends; a command that is interrupted meanwhile is cancelled. */
+async function* readEvents(events: AsyncQueue<EngineEvent>, signal?: AbortSignal): AsyncGenerator<EngineEvent> {
+  try {
+    for (let next = await events.take(signal); !next.done; next = await events.take(signal)) {
+      yield next.value;
     }
-  }
-
-  [Symbol.asyncIterator](): AsyncGenerator<T> {
-    return this.read();
+  } catch (error) {
+    throw error instanceof HyprError ? error : new HyprError('HYPR_CANCELLED', 'cancelled');
   }
 }
 
@@ -99,7 +68,7 @@ export interface Call {
 /** An engine that does nothing but remember what it was asked, and say what a test tells it to. */
 export class FakeEngine {
   readonly calls: Call[] = [];
-  readonly events = new Channel<EngineEvent>();
+  readonly events = new AsyncQueue<EngineEvent>();
   replicas: ReplicaStatus[] = [];
   records: LogRecord[] = [];
   usage: ReplicaUsage[] = [];
@@ -261,7 +230,7 @@ export class FakeEngine {
       },
       events: (options, signal) => {
         this.#record('events', options);
-        return this.events.read(signal);
+        return readEvents(this.events, signal);
       },
       stats: async () => this.usage,
       wait: async (services) => {

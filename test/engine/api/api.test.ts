@@ -6,19 +6,19 @@ import { createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { AsyncQueue } from '../../../base/queue.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { fromCallError } from '../../../engine/api/call-error.ts';
 import { type ApiClient, connectApi, type ExecInput } from '../../../engine/api/client/client.ts';
 import { type ExecInputSchema, Supervisor } from '../../../engine/api/gen/hypr_pb.ts';
 import { eventFrom, toStruct } from '../../../engine/api/server/convert.ts';
 import { apiRoutes } from '../../../engine/api/server/handlers.ts';
-import { Inputs } from '../../../engine/api/server/inputs.ts';
 import { type ApiServer, serveApi } from '../../../engine/api/server/server.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
+import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { collectMetrics, METRICS_TYPE } from '../../../engine/stack/metrics.ts';
+import { Cue } from '../support/cue.ts';
 import type { FakeProcess } from '../support/fake-guest.ts';
-import { UP } from '../support/project.ts';
-import { Cue } from '../support/pushable.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
 interface Served {
@@ -61,13 +61,13 @@ const collect = async (messages: AsyncIterable<Parameters<typeof eventFrom>[0]>)
   return events;
 };
 
-const upRequest = (project: Project) => ({ project: toStruct(project), options: toStruct(UP) });
+const upRequest = (project: Project) => ({ project: toStruct(project), options: toStruct(UP_DEFAULTS) });
 const textOf = (event: EngineEvent) =>
   event.type === 'progress' ? `${event.progress.id} ${event.progress.text}` : event.type === 'warning' ? event.message : event.type;
 
-class ExecInputs extends Inputs<ExecInput> {
+class ExecInputs extends AsyncQueue<ExecInput> {
   say(input: ExecInput['input']): void {
-    void this.send({ input });
+    void this.push({ input });
   }
 }
 
@@ -384,8 +384,8 @@ describe('clients that are not ours, over HTTP/2 on the same socket', () => {
     onTestFinished(() => sessionManager.abort());
     const client = createClient(Supervisor, createTransport({ baseUrl, httpVersion: '2', sessionManager }));
     expect((await client.ps({})).replicas).toMatchObject([{ name: 'shop-web-1', state: 'running' }]);
-    const inputs = new Inputs<MessageInitShape<typeof ExecInputSchema>>();
-    void inputs.send({ input: { case: 'start', value: { service: 'web', args: ['true'] } } });
+    const inputs = new AsyncQueue<MessageInitShape<typeof ExecInputSchema>>();
+    void inputs.push({ input: { case: 'start', value: { service: 'web', args: ['true'] } } });
     const outputs: unknown[] = [];
     for await (const { output } of client.exec(inputs)) {
       outputs.push(output);

@@ -3,12 +3,12 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { AsyncQueue } from '../../../base/queue.ts';
 import { CallError, fromCallError } from '../../../engine/api/call-error.ts';
 import { connectApi } from '../../../engine/api/client/client.ts';
 import { encode } from '../../../engine/api/client/message-codec.ts';
 import { ExecOutput, LogRecord, PsResponse } from '../../../engine/api/messages.ts';
-import { Inputs } from '../../../engine/api/server/inputs.ts';
-import { Cue } from '../support/pushable.ts';
+import { Cue } from '../support/cue.ts';
 
 /** A server that answers each request head with what `answer` says, and what it was sent. */
 const serve = async (answer: (connection: net.Socket, request: string) => void, lastWords?: () => readonly string[]) => {
@@ -92,7 +92,7 @@ describe('an answer', () => {
       }
       connection.write(Buffer.concat([chunk(envelope(2, Buffer.from('{}'))), lastChunk]));
     });
-    const inputs = new Inputs<never>();
+    const inputs = new AsyncQueue<never>();
     let size = 0;
     let ahead = 0;
     for await (const { output } of api.rpc.exec(inputs)) {

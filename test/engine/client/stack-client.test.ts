@@ -6,10 +6,11 @@ import { apiRoutes } from '../../../engine/api/server/handlers.ts';
 import { serveApi } from '../../../engine/api/server/server.ts';
 import { StackClient } from '../../../engine/client/stack-client.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
+import { DOWN_DEFAULTS, EXEC_DEFAULTS, UP_DEFAULTS, VERB_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { Platform } from '../../../engine/model/platform.ts';
 import { stackPaths } from '../../../engine/model/stack-paths.ts';
-import { DOWN, needs, UP, VERB } from '../support/project.ts';
-import { Cue } from '../support/pushable.ts';
+import { Cue } from '../support/cue.ts';
+import { needs } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const host = vi.hoisted(() => ({ platform: undefined as Platform | undefined }));
@@ -38,25 +39,13 @@ const openClient = async (options: { served: boolean }): Promise<{ stack: TestSt
 };
 
 const LOGS = { services: [], follow: false, tail: undefined, since: undefined, until: undefined, index: undefined };
-const EXEC = {
-  service: 'web',
-  index: undefined,
-  args: ['sh'],
-  env: [],
-  user: undefined,
-  workdir: undefined,
-  tty: false,
-  stdin: true,
-  detach: false,
-  privileged: false,
-  size: undefined,
-};
+const EXEC = { ...EXEC_DEFAULTS, service: 'web', args: ['sh'], stdin: true };
 
 describe('with a supervisor', () => {
   test('from up to down, as a command does it', async () => {
     const { stack, client } = await openClient({ served: true });
     const events: EngineEvent[] = [];
-    await client.up(shopOf(stack, { web: {} }), UP, (event) => events.push(event));
+    await client.up(shopOf(stack, { web: {} }), UP_DEFAULTS, (event) => events.push(event));
     expect(events.at(-1)).toMatchObject({ type: 'finished', operation: 'up' });
     expect(await client.ps()).toMatchObject([{ name: 'shop-web-1', state: 'running' }]);
     stack.platform.guest('shop-web-1').print('a line\n');
@@ -67,9 +56,9 @@ describe('with a supervisor', () => {
     }
     expect(lines).toEqual(['a line']);
     expect(await client.stats()).toMatchObject([{ replica: 'shop-web-1' }]);
-    await client.verb('stop', undefined, VERB, () => {});
+    await client.verb('stop', undefined, VERB_DEFAULTS, () => {});
     expect(await client.wait(['web'])).toBe(143);
-    await client.down(undefined, DOWN, () => {});
+    await client.down(undefined, DOWN_DEFAULTS, () => {});
     expect(await client.ps()).toEqual([]);
   });
 
@@ -102,10 +91,10 @@ describe('with a supervisor', () => {
     const { stack, client } = await openClient({ served: true });
     stack.platform.taken.add(80);
     const taken = shopOf(stack, { web: { ports: [{ target: 80, published: '80' }] } });
-    await expect(client.up(taken, UP, () => {})).rejects.toMatchObject({ code: 'NET_PORT_IN_USE' });
+    await expect(client.up(taken, UP_DEFAULTS, () => {})).rejects.toMatchObject({ code: 'NET_PORT_IN_USE' });
     stack.platform.behave('web', { boot: new Promise(() => {}) });
     const controller = new AbortController();
-    const up = expect(client.up(shopOf(stack, { web: {} }), UP, () => {}, controller.signal)).rejects.toMatchObject({
+    const up = expect(client.up(shopOf(stack, { web: {} }), UP_DEFAULTS, () => {}, controller.signal)).rejects.toMatchObject({
       code: 'HYPR_CANCELLED',
     });
     await stack.reach('shop-web-1', 'starting');
@@ -120,7 +109,7 @@ describe('without one', () => {
     const { stack, client } = await openClient({ served: false });
     expect(await client.ps()).toEqual([]);
     const warnings: string[] = [];
-    await client.down(undefined, DOWN, (event) => event.type === 'warning' && warnings.push(event.message));
+    await client.down(undefined, DOWN_DEFAULTS, (event) => event.type === 'warning' && warnings.push(event.message));
     expect(warnings).toEqual(['No resource found to remove for project "shop".']);
     await stack.up(shopOf(stack, { web: {} }));
     stack.platform.guest('shop-web-1').print('kept\n');
@@ -144,7 +133,7 @@ describe('the plan', () => {
     const { stack, client } = await openClient({ served: false });
     const project = shopOf(stack, { db: {}, web: { depends_on: needs('db') } });
     stack.platform.images.delete('web:1');
-    expect(await client.plan(project, UP)).toBe(
+    expect(await client.plan(project, UP_DEFAULTS)).toBe(
       [
         'pull web:1 (no such image yet)',
         '#1 create-network default (no such network yet)',

@@ -7,9 +7,9 @@ import type { Service } from '../../../compose/model/model.ts';
 import { ensureImages } from '../../../engine/images/ensure-images.ts';
 import { type ImageOptions, planImages } from '../../../engine/images/images.ts';
 import type { BuildInput } from '../../../engine/model/platform.ts';
+import { Cue } from '../support/cue.ts';
 import { createFakePlatform, type FakePlatform } from '../support/fake-platform.ts';
 import { projectOf } from '../support/project.ts';
-import { Cue } from '../support/pushable.ts';
 import { openTestStack } from '../support/stack.ts';
 
 const reading = (...names: string[]): Service =>

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { VERB_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { formatPlan } from '../../../engine/plan/plan.ts';
 import { reconcileStop, type StopGoal } from '../../../engine/plan/reconcile-stop.ts';
 import { reconcileVerb } from '../../../engine/plan/reconcile-verb.ts';
-import { needs, observedOf, projectOf, replicaOf, VERB } from '../support/project.ts';
+import { needs, observedOf, projectOf, replicaOf } from '../support/project.ts';
 
 const shop = projectOf({ db: {}, api: { depends_on: needs('db') }, web: { depends_on: needs('api') } });
 const running = observedOf([replicaOf('api'), replicaOf('db'), replicaOf('web')]);
@@ -44,14 +45,14 @@ test('down leaves orphans unless asked', () => {
 
 test('rm without -s touches only what has ended', () => {
   const observed = observedOf([replicaOf('db'), replicaOf('api', { state: 'exited' })]);
-  const plan = formatPlan(reconcileVerb({ verb: 'rm', project: shop, options: VERB }, observed));
+  const plan = formatPlan(reconcileVerb({ verb: 'rm', project: shop, options: VERB_DEFAULTS }, observed));
   expect(plan).toBe('#1 remove shop-api-1 (asked to remove)\n');
 });
 
 describe('verbs', () => {
   test('start goes by dependencies and starts only what is off', () => {
     const observed = observedOf([replicaOf('db', { state: 'exited' }), replicaOf('api', { state: 'exited' }), replicaOf('web')]);
-    expect(formatPlan(reconcileVerb({ verb: 'start', project: shop, options: VERB }, observed))).toBe(
+    expect(formatPlan(reconcileVerb({ verb: 'start', project: shop, options: VERB_DEFAULTS }, observed))).toBe(
       [
         '#1 boot shop-db-1 (asked to start)',
         '#2 start shop-db-1 (asked to start) after #1',
@@ -65,26 +66,26 @@ describe('verbs', () => {
 
   test('restart stops and starts the named service only', () => {
     expect(
-      formatPlan(reconcileVerb({ verb: 'restart', project: shop, options: { ...VERB, services: ['api'], timeout: 3 } }, running)),
+      formatPlan(reconcileVerb({ verb: 'restart', project: shop, options: { ...VERB_DEFAULTS, services: ['api'], timeout: 3 } }, running)),
     ).toBe(
       '#1 stop shop-api-1 within 3s (asked to restart)\n#2 boot shop-api-1 (asked to restart) after #1\n#3 start shop-api-1 (asked to restart) after #2\n',
     );
   });
 
   test('kill takes a signal by name', () => {
-    expect(formatPlan(reconcileVerb({ verb: 'kill', project: shop, options: { ...VERB, services: ['db'], signal: 'HUP' } }, running))).toBe(
-      '#1 kill shop-db-1 with signal 1 (asked to kill)\n',
-    );
+    expect(
+      formatPlan(reconcileVerb({ verb: 'kill', project: shop, options: { ...VERB_DEFAULTS, services: ['db'], signal: 'HUP' } }, running)),
+    ).toBe('#1 kill shop-db-1 with signal 1 (asked to kill)\n');
   });
 
   test('an unknown service is refused with the ones there are', () => {
-    expect(() => reconcileVerb({ verb: 'stop', project: shop, options: { ...VERB, services: ['dB'] } }, running)).toThrow(
+    expect(() => reconcileVerb({ verb: 'stop', project: shop, options: { ...VERB_DEFAULTS, services: ['dB'] } }, running)).toThrow(
       'no such service: dB',
     );
   });
 
   test('one-offs are never touched', () => {
     const observed = observedOf([replicaOf('db', { oneOff: true, name: 'shop-db-run-1' })]);
-    expect(formatPlan(reconcileVerb({ verb: 'stop', project: shop, options: VERB }, observed))).toBe('');
+    expect(formatPlan(reconcileVerb({ verb: 'stop', project: shop, options: VERB_DEFAULTS }, observed))).toBe('');
   });
 });

@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { formatPlan } from '../../../engine/plan/plan.ts';
 import { reconcile } from '../../../engine/plan/reconcile.ts';
-import { desiredOf, needs, observedOf, projectOf, replicaOf, UP } from '../support/project.ts';
+import { desiredOf, needs, observedOf, projectOf, replicaOf } from '../support/project.ts';
 
 const shop = projectOf({ db: {}, api: { depends_on: needs(['db', 'service_healthy']) }, web: { depends_on: needs('api') } });
 const planOf = (...args: Parameters<typeof reconcile>): string => formatPlan(reconcile(...args));
 
 describe('up of a new stack', () => {
   test('networks and volumes first; boots do not wait for dependencies, starts do', () => {
-    expect(planOf(desiredOf(shop, { volumes: { db: ['shop_data'] } }), observedOf([]), UP)).toBe(
+    expect(planOf(desiredOf(shop, { volumes: { db: ['shop_data'] } }), observedOf([]), UP_DEFAULTS)).toBe(
       [
         '#1 create-network default (no such network yet)',
         '#2 create-volume shop_data (no such volume yet)',
@@ -29,19 +30,19 @@ describe('up of a new stack', () => {
   });
 
   test('a named service brings its dependencies and nothing else', () => {
-    const plan = planOf(desiredOf(shop), observedOf([]), { ...UP, services: ['api'] });
+    const plan = planOf(desiredOf(shop), observedOf([]), { ...UP_DEFAULTS, services: ['api'] });
     expect(plan).toContain('start shop-db-1');
     expect(plan).toContain('start shop-api-1');
     expect(plan).not.toContain('web');
   });
 
   test('--no-deps brings only the named one, and waits for nothing that is not there', () => {
-    const plan = planOf(desiredOf(shop), observedOf([]), { ...UP, services: ['api'], noDeps: true });
+    const plan = planOf(desiredOf(shop), observedOf([]), { ...UP_DEFAULTS, services: ['api'], noDeps: true });
     expect(plan).not.toContain('db');
   });
 
   test('--no-start creates and does not boot', () => {
-    expect(planOf(desiredOf(shop), observedOf([]), { ...UP, noStart: true })).not.toMatch(/boot|start/);
+    expect(planOf(desiredOf(shop), observedOf([]), { ...UP_DEFAULTS, noStart: true })).not.toMatch(/boot|start/);
   });
 });
 
@@ -49,11 +50,11 @@ describe('up of a stack that runs', () => {
   const running = [replicaOf('db'), replicaOf('api'), replicaOf('web')];
 
   test('nothing changed: an empty plan', () => {
-    expect(planOf(desiredOf(shop), observedOf(running), UP)).toBe('');
+    expect(planOf(desiredOf(shop), observedOf(running), UP_DEFAULTS)).toBe('');
   });
 
   test('a changed service is replaced in place, keeping its anonymous volumes; the others stay', () => {
-    expect(planOf(desiredOf(shop, { hash: { api: 'new' } }), observedOf(running), UP)).toBe(
+    expect(planOf(desiredOf(shop, { hash: { api: 'new' } }), observedOf(running), UP_DEFAULTS)).toBe(
       [
         '#1 stop shop-api-1 (its configuration changed)',
         '#2 remove shop-api-1 keeping its anonymous volumes (its configuration changed) after #1',
@@ -68,7 +69,7 @@ describe('up of a stack that runs', () => {
 
   test('a dependent with restart: true follows a replaced dependency', () => {
     const project = projectOf({ db: {}, api: { depends_on: { db: { condition: 'service_started', required: true, restart: true } } } });
-    const plan = planOf(desiredOf(project, { hash: { db: 'new' } }), observedOf([replicaOf('db'), replicaOf('api')]), UP);
+    const plan = planOf(desiredOf(project, { hash: { db: 'new' } }), observedOf([replicaOf('db'), replicaOf('api')]), UP_DEFAULTS);
     expect(plan).toContain('stop shop-api-1 (db is replaced and restarts its dependents)');
     expect(plan).toContain('start shop-api-1 (db is replaced and restarts its dependents)');
     expect(plan).not.toContain('remove shop-api-1');
@@ -78,26 +79,26 @@ describe('up of a stack that runs', () => {
     const plan = planOf(
       desiredOf(shop),
       observedOf([replicaOf('db', { state: 'exited' }), replicaOf('api', { state: 'paused' }), replicaOf('web')]),
-      UP,
+      UP_DEFAULTS,
     );
     expect(plan).toBe('#1 boot shop-db-1 (it is exited)\n#2 start shop-db-1 (it is exited) after #1\n#3 unpause shop-api-1 (paused)\n');
   });
 
   test('--force-recreate with named services leaves dependencies alone', () => {
-    const plan = planOf(desiredOf(shop), observedOf(running), { ...UP, services: ['web'], forceRecreate: true });
+    const plan = planOf(desiredOf(shop), observedOf(running), { ...UP_DEFAULTS, services: ['web'], forceRecreate: true });
     expect(plan).toContain('remove shop-web-1');
     expect(plan).not.toMatch(/remove shop-(db|api)/);
   });
 
   test('--no-recreate keeps a changed replica', () => {
-    expect(planOf(desiredOf(shop, { hash: { web: 'new' } }), observedOf(running), { ...UP, noRecreate: true })).toBe('');
+    expect(planOf(desiredOf(shop, { hash: { web: 'new' } }), observedOf(running), { ...UP_DEFAULTS, noRecreate: true })).toBe('');
   });
 });
 
 test('a changed network: its users go, it is made anew, they come back', () => {
   const project = projectOf({ web: {} });
   const observed = observedOf([replicaOf('web')], { networks: { default: 'old' } });
-  expect(planOf(desiredOf(project), observed, UP)).toBe(
+  expect(planOf(desiredOf(project), observed, UP_DEFAULTS)).toBe(
     [
       '#1 stop shop-web-1 (the configuration of network default changed)',
       '#2 remove shop-web-1 keeping its anonymous volumes (the configuration of network default changed) after #1',
@@ -115,14 +116,18 @@ describe('scale and orphans', () => {
   const project = projectOf({ web: {} });
 
   test('up takes the lowest free numbers', () => {
-    const plan = planOf(desiredOf(project, { scale: { web: 3 } }), observedOf([replicaOf('web', { number: 2 })]), UP);
+    const plan = planOf(desiredOf(project, { scale: { web: 3 } }), observedOf([replicaOf('web', { number: 2 })]), UP_DEFAULTS);
     expect(plan).toContain('create shop-web-1');
     expect(plan).toContain('create shop-web-3');
     expect(plan).not.toContain('create shop-web-2');
   });
 
   test('down removes the highest numbers', () => {
-    const plan = planOf(desiredOf(project, { scale: { web: 1 } }), observedOf([1, 2, 3].map((number) => replicaOf('web', { number }))), UP);
+    const plan = planOf(
+      desiredOf(project, { scale: { web: 1 } }),
+      observedOf([1, 2, 3].map((number) => replicaOf('web', { number }))),
+      UP_DEFAULTS,
+    );
     expect(plan).toContain('remove shop-web-2');
     expect(plan).toContain('remove shop-web-3');
     expect(plan).not.toContain('shop-web-1 ');
@@ -130,22 +135,22 @@ describe('scale and orphans', () => {
 
   test('what a service asks for in vain is said', () => {
     const given = { ...project, services: { ...project.services, web: { ...project.services.web, pids_limit: 5, cpuset: '0' } } };
-    expect(planOf(desiredOf(given), observedOf([replicaOf('web')]), UP)).toMatch(
+    expect(planOf(desiredOf(given), observedOf([replicaOf('web')]), UP_DEFAULTS)).toMatch(
       /^! service web: without effect in a machine of its own: cpuset, pids_limit$/m,
     );
   });
 
   test('orphans are named, and removed only when asked', () => {
     const observed = observedOf([replicaOf('web'), replicaOf('old')]);
-    expect(planOf(desiredOf(project), observed, UP)).toMatch(/^! Found orphan containers \(\[shop-old-1]\)/);
-    expect(planOf(desiredOf(project), observed, { ...UP, removeOrphans: true })).toBe(
+    expect(planOf(desiredOf(project), observed, UP_DEFAULTS)).toMatch(/^! Found orphan containers \(\[shop-old-1]\)/);
+    expect(planOf(desiredOf(project), observed, { ...UP_DEFAULTS, removeOrphans: true })).toBe(
       '#1 stop shop-old-1 (its service is gone from the file)\n#2 remove shop-old-1 (its service is gone from the file) after #1\n',
     );
   });
 
   test('one-offs are nobody’s orphans and nobody’s replicas', () => {
-    expect(planOf(desiredOf(project), observedOf([replicaOf('web'), replicaOf('web', { name: 'shop-web-run-1', oneOff: true })]), UP)).toBe(
-      '',
-    );
+    expect(
+      planOf(desiredOf(project), observedOf([replicaOf('web'), replicaOf('web', { name: 'shop-web-run-1', oneOff: true })]), UP_DEFAULTS),
+    ).toBe('');
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { OutputTap } from '../../../engine/logs/output-tap.ts';
+import { type OutputTap, openTap } from '../../../engine/logs/output-tap.ts';
+import { RUN_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { RunOptions } from '../../../engine/model/types.ts';
 import { describeOneOff } from '../../../engine/resolve/one-off.ts';
 import { needs, projectOf } from '../support/project.ts';
@@ -7,32 +8,7 @@ import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const NONE = new AbortController().signal;
 
-const RUN: RunOptions = {
-  service: 'web',
-  name: undefined,
-  args: [],
-  entrypoint: undefined,
-  env: {},
-  labels: {},
-  volumes: [],
-  ports: [],
-  servicePorts: false,
-  useAliases: false,
-  user: undefined,
-  workdir: undefined,
-  capAdd: [],
-  capDrop: [],
-  tty: false,
-  stdin: false,
-  size: undefined,
-  detach: false,
-  remove: 'no',
-  ordinary: false,
-  noDeps: false,
-  build: false,
-  pull: 'policy',
-  removeOrphans: false,
-};
+const RUN: RunOptions = { ...RUN_DEFAULTS, service: 'web' };
 
 const textOf = async (tap: OutputTap): Promise<string> => {
   let text = '';
@@ -175,7 +151,7 @@ describe('a slow reader', () => {
   const chunk = (size: number) => ({ stream: 'stdout' as const, data: new Uint8Array(size), time: 0 });
 
   test('holds the writer up, and gets everything', async () => {
-    const tap = new OutputTap(() => {});
+    const tap = openTap(() => {});
     let written = false;
     const writing = tap.push(chunk(2 << 20)).then(() => {
       written = true;
@@ -193,7 +169,7 @@ describe('a slow reader', () => {
 
   test('that goes away holds nobody up', async () => {
     let closed = 0;
-    const tap = new OutputTap(() => {
+    const tap = openTap(() => {
       closed += 1;
     });
     const writing = tap.push(chunk(2 << 20));

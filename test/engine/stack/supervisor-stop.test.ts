@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { Cue } from '../support/cue.ts';
 import type { Behaviour } from '../support/fake-guest.ts';
 import { needs } from '../support/project.ts';
-import { Cue } from '../support/pushable.ts';
 import { openTestStack, shopOf, waitTurn } from '../support/stack.ts';
 
-const SIGTERM = 15;
+const { SIGTERM } = constants.signals;
 const never = new Promise<never>(() => {});
 
 describe('stop', () => {

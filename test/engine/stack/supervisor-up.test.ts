@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { Cue } from '../support/cue.ts';
 import { needs } from '../support/project.ts';
-import { Cue } from '../support/pushable.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
 const healthy = { test: ['CMD', 'ready'], interval: '1s', timeout: '1s', retries: 1 };

@@ -1,4 +1,5 @@
 import { HyprError } from '../../../base/errors.ts';
+import { AsyncQueue } from '../../../base/queue.ts';
 import type {
   GuestClient,
   GuestEvent,
@@ -12,7 +13,7 @@ import type {
   ProcessSpec,
 } from '../../../guest/types.ts';
 import type { FakeMachine } from '../../../vmm/fake.ts';
-import { Cue, Pushable } from './pushable.ts';
+import { Cue } from './cue.ts';
 
 /** What a service's program does; everything may be left out. */
 export interface Behaviour {
@@ -39,7 +40,7 @@ const lost = () => new HyprError('GUEST_LOST', 'the channel to the guest broke')
 /** A program in a fake guest, as the test sees it. */
 export class FakeProcess implements GuestProcess {
   readonly pid: number;
-  readonly output = new Pushable<OutputChunk>();
+  readonly output = new AsyncQueue<OutputChunk>();
   readonly exited: Promise<ProcessExit>;
   readonly input: string[] = [];
   readonly signals: number[] = [];
@@ -199,7 +200,7 @@ export class FakeGuest {
   }
 
   detached(process: FakeProcess): void {
-    this.#backlog.push(...process.output.rest());
+    this.#backlog.push(...process.output.takeAll());
   }
 
   async shutDown(options: { stopSignal: number; graceMs: number }): Promise<ProcessExit | undefined> {
@@ -223,7 +224,7 @@ export class FakeClient implements GuestClient {
   readonly closed: Promise<void>;
   workload: FakeProcess | undefined;
   readonly #guest: FakeGuest;
-  readonly #events = new Set<Pushable<GuestEvent>>();
+  readonly #events = new Set<AsyncQueue<GuestEvent>>();
   readonly #closed = new Cue();
   readonly #children = new Set<FakeProcess>();
   #broken = false;
@@ -336,7 +337,7 @@ export class FakeClient implements GuestClient {
   }
 
   async *events(): AsyncIterable<GuestEvent> {
-    const queue = new Pushable<GuestEvent>();
+    const queue = new AsyncQueue<GuestEvent>();
     this.#events.add(queue);
     if (this.#broken) {
       queue.end();

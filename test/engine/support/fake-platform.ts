@@ -8,9 +8,9 @@ import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Platform, Publication } from '../../../engine/model/platform.ts';
 import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../../../net/types.ts';
 import { createFakeVmm, type FakeVmm } from '../../../vmm/fake.ts';
+import { Cue } from './cue.ts';
 import { type Behaviour, FakeGuest } from './fake-guest.ts';
 import { imageOf } from './project.ts';
-import { Cue } from './pushable.ts';
 
 export interface FakeNetwork extends Network {
   /** As if its process had been killed. */

@@ -1,6 +1,5 @@
 import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Project, Service } from '../../../compose/model/model.ts';
-import type { DownOptions, UpOptions, VerbOptions } from '../../../engine/model/types.ts';
 import type { ObservedReplica, ObservedStack } from '../../../engine/plan/observe.ts';
 import type { Desired } from '../../../engine/plan/reconcile.ts';
 
@@ -71,37 +70,6 @@ export const observedOf = (replicas: ObservedReplica[], more: Partial<ObservedSt
   volumes: new Set(),
   ...more,
 });
-
-export const UP: UpOptions = {
-  services: [],
-  build: false,
-  noBuild: false,
-  pull: 'policy',
-  forceRecreate: false,
-  noRecreate: false,
-  alwaysRecreateDeps: false,
-  renewAnonVolumes: false,
-  noDeps: false,
-  noStart: false,
-  removeOrphans: false,
-  scale: {},
-  timeout: undefined,
-  wait: false,
-  waitTimeout: undefined,
-};
-
-export const DOWN: DownOptions = { services: [], volumes: false, removeImages: 'none', removeOrphans: false, timeout: undefined };
-
-export const VERB: VerbOptions = {
-  services: [],
-  timeout: undefined,
-  signal: undefined,
-  noDeps: false,
-  stop: false,
-  volumes: false,
-  wait: false,
-  waitTimeout: undefined,
-};
 
 export const RUNTIME: ImageRuntime = {
   Env: [],

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Project, Service } from '../../../compose/model/model.ts';
 import type { EngineEvent, LogRecord, ReplicaState } from '../../../engine/model/events.ts';
+import { DOWN_DEFAULTS, UP_DEFAULTS, VERB_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../../../engine/model/types.ts';
 import type { Replica } from '../../../engine/replica/replica.ts';
 import { StackSupervisor } from '../../../engine/stack/supervisor.ts';
 import type { VmRow } from '../../../engine/state/records.ts';
 import { openStateStore, type StateStore } from '../../../engine/state/store.ts';
 import { createFakePlatform, type FakePlatform } from './fake-platform.ts';
-import { DOWN, projectOf, UP, VERB } from './project.ts';
+import { projectOf } from './project.ts';
 
 export interface TestStack {
   readonly dir: string;
@@ -80,9 +81,9 @@ const makeStack = (base: { dir: string; store: StateStore; platform: FakePlatfor
     ...base,
     supervisor,
     events,
-    up: (project, options = {}, signal = NONE) => supervisor.up(project, { ...UP, ...options }, signal),
-    down: (options = {}, project) => supervisor.down(project, { ...DOWN, ...options }, NONE),
-    verb: (verb, options = {}) => supervisor.verb(verb, undefined, { ...VERB, ...options }, NONE),
+    up: (project, options = {}, signal = NONE) => supervisor.up(project, { ...UP_DEFAULTS, ...options }, signal),
+    down: (options = {}, project) => supervisor.down(project, { ...DOWN_DEFAULTS, ...options }, NONE),
+    verb: (verb, options = {}) => supervisor.verb(verb, undefined, { ...VERB_DEFAULTS, ...options }, NONE),
     row: (name) => replica(name).row,
     replica,
     states: () => Object.fromEntries([...supervisor.replicas.values()].map(({ row }) => [row.name, row.state])),

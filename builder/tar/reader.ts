@@ -1,16 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
-import {
-  BLOCK,
-  decodeHeader,
-  decodePax,
-  isZeroBlock,
-  padding,
-  readFlag,
-  readSize,
-  readText,
-  type TarHeader,
-  tarError,
-} from './tar-format.ts';
+import { BLOCK, isZeroBlock, padding, tarError } from './block.ts';
+import { decodeHeader, readFlag, readSize, type TarHeader } from './header.ts';
+import { parsePax } from './pax.ts';
 
 /** Where bytes come from: a file that can be skipped through, or a stream. */
 export interface ByteSource {
@@ -83,9 +74,12 @@ const readExtension = async (
   }
   const data = padded.subarray(0, size);
   if (target.flag === 'x' || target.flag === 'g') {
-    decodePax(data, target.flag === 'x' ? target.pax : target.global);
+    const records = target.flag === 'x' ? target.pax : target.global;
+    for (const [key, value] of parsePax(data)) {
+      records.set(key, value);
+    }
   } else {
-    target.pax.set(target.flag === 'L' ? 'path' : 'linkpath', Buffer.from(readText(data, 0, size)));
+    target.pax.set(target.flag === 'L' ? 'path' : 'linkpath', Buffer.from(data.subarray(0, data.includes(0) ? data.indexOf(0) : size)));
   }
   return padded;
 };

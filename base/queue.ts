@@ -1,0 +1,202 @@
+import { onAbort } from './abort.ts';
+export interface QueueOptions<T> {
+  /** How much may wait before `push` does: items, or the sum of what `weigh` says. Without it, `push` never waits. */
+  readonly limit?: number;
+  /** The weight of an item, the same each time it is asked for. */
+  readonly weigh?: (item: T) => number;
+  /** Only so many wait: of more, the oldest are forgotten. */
+  readonly keepNewest?: number;
+  /** Called once: when the reader has left, or has read everything after the end. */
+  readonly onClose?: () => void;
+}
+
+/**
+ * A queue between one who pushes and one who reads with `for await`. It ends from the writer's side with
+ * `end` or `fail` (what waits is still read), and from the reader's side with `close` (what waits is
+ * forgotten); leaving a `for await` closes it. Not a generator: leaving one that waits for its next item
+ * would take until that item comes. Several readers get each item once.
+ */
+export class AsyncQueue<T> implements AsyncIterableIterator<T> {
+  readonly #options: QueueOptions<T>;
+  readonly #weigh: (item: T) => number;
+  /** Taken from `#head` on: shifting a long array costs its length each time. */
+  #items: T[] = [];
+  #head = 0;
+  /** Weights since the beginning. */
+  #pushed = 0;
+  #taken = 0;
+  #writers: Array<{ readonly until: number; readonly resume: () => void }> = [];
+  #readers: Array<Reader<T>> = [];
+  #ended = false;
+  #closed = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(options: QueueOptions<T> = {}) {
+    this.#options = options;
+    this.#weigh = options.weigh ?? (() => 1);
+  }
+
+  /** How many items wait to be read. */
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  /** The item that came last, if it still waits. */
+  get last(): T | undefined {
+    return this.size === 0 ? undefined : this.#items.at(-1);
+  }
+
+  /**
+   * Adds an item; after the end it is dropped. Resolves when no more than `limit` waits of what was pushed
+   * up to this item (with a limit of 0: when it was read), or when nobody reads any more. Never rejects.
+   */
+  push(item: T): Promise<void> {
+    if (this.#ended) {
+      return Promise.resolve();
+    }
+    const reader = this.#readers.shift();
+    if (reader !== undefined) {
+      reader.settle({ done: false, value: item });
+      return Promise.resolve();
+    }
+    this.#items.push(item);
+    this.#pushed += this.#weigh(item);
+    while (this.size > (this.#options.keepNewest ?? Number.POSITIVE_INFINITY)) {
+      this.#shift();
+    }
+    const until = this.#pushed - (this.#options.limit ?? Number.POSITIVE_INFINITY);
+    return this.#taken >= until ? Promise.resolve() : new Promise((resume) => this.#writers.push({ until, resume }));
+  }
+
+  /** Puts `item` in the place of `last`. */
+  replaceLast(item: T): void {
+    if (this.size > 0) {
+      this.#pushed += this.#weigh(item) - this.#weigh(this.#items[this.#items.length - 1] as T);
+      this.#items[this.#items.length - 1] = item;
+    }
+  }
+
+  /** No more will come; what waits can still be read. */
+  end(): void {
+    if (this.#ended) {
+      return;
+    }
+    this.#ended = true;
+    for (const reader of this.#readers.splice(0)) {
+      this.#finish(reader);
+    }
+  }
+
+  /** Like `end`, but readers get `error` after what waits. */
+  fail(error: unknown): void {
+    if (!this.#ended) {
+      this.#failure = { error };
+      this.end();
+    }
+  }
+
+  /** Nobody reads any more: what waits is forgotten, and whoever waits for room goes on. */
+  close(): void {
+    this.#items = [];
+    this.#head = 0;
+    this.#failure = undefined;
+    this.end();
+    for (const { resume } of this.#writers.splice(0)) {
+      resume();
+    }
+    this.#afterClose();
+  }
+
+  /** The next item; done after the end. Rejects with the error of `fail`, or with the signal's reason, and then takes nothing. */
+  take(signal?: AbortSignal): Promise<IteratorResult<T>> {
+    return new Promise((resolve, reject) => {
+      let leave = () => {};
+      const reader: Reader<T> = {
+        settle: (result) => {
+          leave();
+          resolve(result);
+        },
+        fail: (error) => {
+          leave();
+          reject(error);
+        },
+      };
+      if (signal?.aborted) {
+        reject(signal.reason);
+      } else if (this.size > 0) {
+        reader.settle({ done: false, value: this.#shift() });
+      } else if (this.#ended) {
+        this.#finish(reader);
+      } else {
+        this.#readers.push(reader);
+        leave = onAbort(signal, () => {
+          this.#readers.splice(this.#readers.indexOf(reader), 1);
+          reject(signal?.reason);
+        });
+      }
+    });
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    return this.take();
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    this.close();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** For those who end an iteration with an error of their own, as Connect does. */
+  throw(error: unknown): Promise<IteratorResult<T>> {
+    this.close();
+    return Promise.reject(error);
+  }
+
+  /** All that waits, taken at once. */
+  takeAll(): T[] {
+    return Array.from({ length: this.size }, () => this.#shift());
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #shift(): T {
+    const item = this.#items[this.#head] as T;
+    this.#items[this.#head] = undefined as T;
+    this.#head += 1;
+    if (this.#head === this.#items.length || this.#head > MAX_DEAD) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    this.#taken += this.#weigh(item);
+    while (this.#writers[0] !== undefined && this.#writers[0].until <= this.#taken) {
+      this.#writers.shift()?.resume();
+    }
+    return item;
+  }
+
+  #finish(reader: Reader<T>): void {
+    if (this.#failure === undefined) {
+      reader.settle({ done: true, value: undefined });
+    } else {
+      reader.fail(this.#failure.error);
+    }
+    this.#afterClose();
+  }
+
+  #afterClose(): void {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#options.onClose?.();
+    }
+  }
+}
+
+interface Reader<T> {
+  readonly settle: (result: IteratorResult<T>) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** Places of items that were read, at the front of the array, before they are cut off. */
+const MAX_DEAD = 10_000;
