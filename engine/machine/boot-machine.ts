@@ -66,7 +66,7 @@ interface Attempt {
   answered: boolean;
 }
 
-/** What the guest says (guest/prepare.c, guest/mounts.c, guest/protocol/encode.ts) when a service asks for what cannot be: no machine could do it. */
+/** What the guest says (guest/agent/setup, guest/protocol/encode.ts) when a service asks for what cannot be: no machine could do it. */
 const OWN_FAULTS: readonly RegExp[] = [
   /^(sysctl|hostname|domainname) /,
   /^(filling|mounting) the volume |^the volume for |^(the folder|\S+) of the volume for |^the name of a volume /,

@@ -4,7 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { Fields } from '../protocol/protocol.ts';
 import type { Channel } from './process-channel.ts';
 
-/** Records of guest/relay.c: u32 connection, u32 length, bytes; both little-endian. */
+/** Records of guest/agent/handlers/relay.c: u32 connection, u32 length, bytes; both little-endian. */
 const HEAD = 8;
 const CHUNK = 16_384;
 const WINDOW = 65_536;

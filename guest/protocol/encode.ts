@@ -3,7 +3,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, NameTable, ProcessSpec, StepContent, StepMount } from '../types.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
 
-/** Orders as lists of fields; the tags are those of guest/orders.c. */
+/** Orders as lists of fields; the tags are those of guest/agent/requests. */
 
 const MOUNT_KIND = { disk: 1, share: 2, tmpfs: 3 } as const;
 

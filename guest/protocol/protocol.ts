@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 
 /**
- * The bytes of the agent channel (docs/guest-protocol.md), the host's half of guest/wire.h. A guest is not
+ * The bytes of the agent channel (docs/guest-protocol.md), the host's half of guest/agent/lib/wire.h. A guest is not
  * trusted: every length is checked before anything is kept, and a malformed byte ends the connection.
  */
 

@@ -10,7 +10,19 @@ import { machineOrders, processSpec } from './host-agent.ts';
 
 // Everything in the agent that parses bytes, under the address and undefined-behaviour sanitizers, with mutations of valid inputs.
 
-const GUEST = fileURLToPath(new URL('../../guest/', import.meta.url));
+const AGENT = fileURLToPath(new URL('../../guest/agent/', import.meta.url));
+const FUZZER = fileURLToPath(new URL('fuzz_frames.c', import.meta.url));
+/** All of the agent that parses bytes, and what that is made of. */
+const PARSERS = [
+  'lib/arena.c',
+  'lib/wire.c',
+  'fs/tar_header.c',
+  'dns/dns_message.c',
+  'requests/decode.c',
+  'requests/machine_config.c',
+  'requests/process_spec.c',
+  'requests/simple_request.c',
+];
 const SEED = 20260701;
 const ROUNDS = 12_000;
 
@@ -18,9 +30,9 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hypr-fuzz-'));
   await mkdir(folder, { recursive: true });
-  const sources = ['fuzz_frames.c', 'wire.c', 'orders.c', 'tar_header.c', 'dns_message.c'].map((name) => join(GUEST, name));
+  const sources = [FUZZER, ...PARSERS.map((name) => join(AGENT, name))];
   const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  await mustRun('gcc', [...flags, ...sources, '-o', join(folder, 'fuzz')]);
+  await mustRun('gcc', [...flags, '-I', AGENT, ...sources, '-o', join(folder, 'fuzz')]);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

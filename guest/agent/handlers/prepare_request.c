@@ -1,0 +1,112 @@
+#include "handlers/prepare_request.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "dns/dns.h"
+#include "handlers/machine_state.h"
+#include "lib/failure.h"
+#include "link/host_link.h"
+#include "process/launcher.h"
+#include "process/process.h"
+#include "setup/net.h"
+#include "setup/prepare.h"
+#include "setup/root.h"
+
+static struct proc *preparing;
+static struct machine_config machine;
+static struct arena machine_arena;
+static uint8_t *machine_bytes;
+
+static int prepare_job(void *argument) { return prepare_machine(argument); }
+static int mount_root_job(void *argument) { return prepare_root(argument); }
+
+/* Nobody waits for an answer on channel 0: the host that asked is gone. */
+static void finish(uint32_t channel, const char *error) {
+  preparing = NULL;
+  if (channel != 0) {
+    link_answer(channel, error == NULL ? STATUS_OK : STATUS_REFUSED, error);
+  }
+  arena_free(&machine_arena);
+  free(machine_bytes);
+  machine_bytes = NULL;
+}
+
+static void finish_preparing(uint32_t channel, const char *error) {
+  if (error == NULL) {
+    dns_set_names(machine.names, machine.name_count);
+    dns_configure(&machine.search, &machine.upstreams);
+    error = dns_start();
+  }
+  machine_set_state(error == NULL ? STATE_PREPARED : STATE_WAITING);
+  if (machine.read_only) {
+    launcher_read_only();
+  }
+  finish(channel, error);
+}
+
+static const char *job_error(const struct proc *p, bool ok) {
+  return ok ? NULL : p->report_length > 0 ? p->report : "the guest's helper died while preparing";
+}
+
+static uint32_t asker(const struct proc *p) { return p->orphaned ? 0 : p->channel; }
+
+static void on_prepared(struct proc *p, bool ok) { finish_preparing(asker(p), job_error(p, ok)); }
+
+static void on_root_mounted(struct proc *p, bool ok) {
+  if (ok) {
+    launcher_prestart();
+  }
+  finish(asker(p), job_error(p, ok));
+}
+
+/* Nothing is left to be done that could wait for a device: the root is mounted, and the NIC a template's. */
+static bool is_brief(void) { return root_is_mounted() && machine.mount_count == 0 && machine.nic_count <= 1; }
+
+/* A fork and its end would cost an emulated guest more than what there is to do. */
+static void prepare_here(uint32_t channel) {
+  char text[1024];
+  mode_t mask = umask(0);
+  keep_failure(text, sizeof text);
+  bool ok = prepare_machine(&machine) == 0;
+  keep_failure(NULL, 0);
+  umask(mask);
+  finish_preparing(channel, ok ? NULL : text);
+}
+
+void handle_prepare(struct request *request) {
+  if (machine_state() != STATE_WAITING || preparing != NULL) {
+    request_refuse(request, "the machine is prepared already");
+    return;
+  }
+  memset(&machine, 0, sizeof machine);
+  const char *error = decode_machine(&machine_arena, request->list, &machine);
+  if (error != NULL) {
+    arena_free(&machine_arena);
+    request_refuse(request, error);
+    return;
+  }
+  machine_bytes = request->bytes;
+  request->bytes = NULL;
+  if (request->opcode == OP_MOUNT_ROOT) {
+    preparing = job_start(request->channel, 0, mount_root_job, &machine, on_root_mounted);
+  } else if (is_brief()) {
+    prepare_here(request->channel);
+  } else {
+    preparing = job_start(request->channel, 0, prepare_job, &machine, on_prepared);
+  }
+}
+
+/* For a machine that is to be copied: it has rehearsed a start, and waits again. What it was told stays where the next
+ * PREPARE replaces it, but for its address, of which it would have two. */
+void handle_forget(const struct request *request) {
+  if (machine_state() != STATE_PREPARED || preparing != NULL || workload != NULL || !root_is_mounted()) {
+    request_refuse(request, "there is nothing that could be forgotten");
+  } else if (!forget_network()) {
+    request_refuse(request, "the network card does not go back to what it was");
+  } else {
+    machine_set_state(STATE_WAITING);
+    request_done(request);
+  }
+}
