@@ -16,18 +16,19 @@ export const generateProtocol = (table = JSON.parse(readFileSync(join(root, TABL
 
 const upper = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 
-const cEnum = (prefix, numbers) =>
+const cEnum = (numbers, nameOf) =>
   `enum {\n${Object.entries(numbers)
-    .map(([name, number]) => `  ${prefix}_${upper(name)} = ${number},\n`)
+    .map(([name, number]) => `  ${nameOf(name)} = ${number},\n`)
     .join('')}};\n`;
+const prefixed = (prefix) => (name) => `${prefix}_${upper(name)}`;
 
-const cHeader = ({ version, frames, opcodes, values, fields }) => {
+const cHeader = ({ constants, frames, opcodes, values, fields }) => {
   const enums = [
-    `enum { PROTOCOL_VERSION = ${version} };\n`,
-    cEnum('FRAME', frames),
-    cEnum('OP', opcodes),
-    ...Object.entries(values).map(([name, numbers]) => cEnum(upper(name), numbers)),
-    ...Object.entries(fields).map(([name, numbers]) => cEnum(`TAG_${upper(name)}`, numbers)),
+    cEnum(constants, (name) => name),
+    cEnum(frames, prefixed('FRAME')),
+    cEnum(opcodes, prefixed('OP')),
+    ...Object.entries(values).map(([name, numbers]) => cEnum(numbers, prefixed(upper(name)))),
+    ...Object.entries(fields).map(([name, numbers]) => cEnum(numbers, prefixed(`TAG_${upper(name)}`))),
   ];
   return `/* ${NOTE} */\n#ifndef PROTOCOL_H\n#define PROTOCOL_H\n\n${enums.join('\n')}\n#endif\n`;
 };
@@ -37,15 +38,16 @@ const tsObject = (numbers, indent) =>
     .map(([name, value]) => `${indent}  ${name}: ${typeof value === 'number' ? value : tsObject(value, `${indent}  `)},\n`)
     .join('')}${indent}}`;
 
-const tsModule = ({ version, frames, opcodes, values, fields }) => {
-  const constants = [
+const tsModule = ({ constants, frames, opcodes, values, fields }) => {
+  const tables = [
     ['FRAME', frames],
     ['OPCODE', opcodes],
     ...Object.entries(values).map(([name, numbers]) => [upper(name), numbers]),
     ['TAG', fields],
   ];
-  const text = constants.map(([name, numbers]) => `export const ${name} = ${tsObject(numbers, '')} as const;\n`);
-  return `// ${NOTE}\n\nexport const PROTOCOL_VERSION = ${version};\n\n${text.join('\n')}`;
+  const objects = tables.map(([name, numbers]) => `export const ${name} = ${tsObject(numbers, '')} as const;\n`);
+  const numbers = Object.entries(constants).map(([name, number]) => `export const ${name} = ${number};\n`);
+  return `// ${NOTE}\n\n${numbers.join('')}\n${objects.join('\n')}`;
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

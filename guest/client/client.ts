@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
 import type { AsyncQueue } from '../../base/queue.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
-import { FRAME, type Frame, OPCODE, readFields } from '../protocol/protocol.ts';
+import { type Frame, readFields } from '../protocol/protocol.ts';
+import { FRAME, OPCODE, TAG } from '../protocol/tags.ts';
 import type {
   FileOrders,
   GuestClient,
@@ -85,9 +86,9 @@ class Client implements GuestClient {
     const channel = this.#orders.open();
     try {
       const answer = await this.#orders.finish(channel, { opcode: OPCODE.attach, what: 'attaching to the workload', signal });
-      channel.resumeInput(answer.int(15) ?? 0);
-      channel.openOutput([answer.int(13) ?? 0, answer.int(14) ?? 0]);
-      return new Process(this, channel, answer.int(2) ?? 0);
+      channel.resumeInput(answer.int(TAG.answer.inputReceived) ?? 0);
+      channel.openOutput([answer.int(TAG.answer.outputStart) ?? 0, answer.int(TAG.answer.errorStart) ?? 0]);
+      return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
       this.#orders.forget(channel);
       throw error;
@@ -106,7 +107,7 @@ class Client implements GuestClient {
         ms: DEADLINE.start,
         signal,
       });
-      return new Process(this, channel, answer.int(2) ?? 0);
+      return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
       if (signal?.aborted) {
         // It may have started all the same.

@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto';
 import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { encodeFrame, type Fields, FLAG_MORE, FRAME, type Frame, MAX_ORDER, MAX_TO_GUEST } from '../protocol/protocol.ts';
+import { encodeFrame, type Fields, type Frame } from '../protocol/protocol.ts';
+import { FLAG_MORE, FRAME, MAX_REQUEST, MAX_TO_GUEST } from '../protocol/tags.ts';
 import type { Connection } from './connection.ts';
 import { Channel } from './process-channel.ts';
 
@@ -78,15 +79,15 @@ export class Orders {
     const head = Buffer.alloc(2);
     head.writeUInt16LE(order.opcode);
     const bytes = Buffer.concat([head, order.body ?? new Uint8Array(0)]);
-    if (bytes.length > MAX_ORDER) {
-      const text = `${order.what}: ${bytes.length} bytes are more than a guest takes at once (${MAX_ORDER})`;
+    if (bytes.length > MAX_REQUEST) {
+      const text = `${order.what}: ${bytes.length} bytes are more than a guest takes at once (${MAX_REQUEST})`;
       return Promise.reject(new HyprError('GUEST_REFUSED', text));
     }
     const sending = this.#sending.then(async () => {
       for (let at = 0; at < bytes.length; at += MAX_TO_GUEST) {
         const more = at + MAX_TO_GUEST < bytes.length;
         const payload = bytes.subarray(at, at + MAX_TO_GUEST);
-        await this.#connection.send(encodeFrame({ type: FRAME.order, channel, flags: more ? FLAG_MORE : 0, payload }));
+        await this.#connection.send(encodeFrame({ type: FRAME.request, channel, flags: more ? FLAG_MORE : 0, payload }));
       }
     });
     this.#sending = sending.catch(() => {});

@@ -1,6 +1,12 @@
 // Made from guest/protocol/tags.json by scripts/generate-protocol.mjs: change that table, not this file.
 
 export const PROTOCOL_VERSION = 1;
+export const HEADER_SIZE = 10;
+export const NONCE_SIZE = 16;
+export const MAX_TO_GUEST = 16384;
+export const MAX_REQUEST = 33554432;
+export const FRAME_END = 165;
+export const FLAG_MORE = 1;
 
 export const FRAME = {
   hello: 1,

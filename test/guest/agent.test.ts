@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
-import { encodeFrame, FRAME } from '../../guest/protocol/protocol.ts';
+import { encodeFrame } from '../../guest/protocol/protocol.ts';
+import { FRAME } from '../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import { chunks, collect, compileHostAgent, type HostAgent, machineOrders, processSpec, readAll, startHostAgent } from './host-agent.ts';
 
@@ -234,7 +235,7 @@ describe('a second host', () => {
     await first.prepare(machineOrders());
     await first.close();
     const torn = createConnection(own.socket);
-    torn.end(encodeFrame({ type: FRAME.order, channel: 1, payload: Buffer.alloc(9000, 7) }).subarray(0, 4000));
+    torn.end(encodeFrame({ type: FRAME.request, channel: 1, payload: Buffer.alloc(9000, 7) }).subarray(0, 4000));
     await new Promise((resolve) => torn.once('close', resolve));
     const second = await connectGuest(own.socket, { timeout: 5000 });
     expect(second.info.state).toBe('prepared');

@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mustRun, runProgram } from '../../base/host/process.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/protocol/encode.ts';
-import { encodeFrame, encodeHello, FLAG_MORE, FRAME } from '../../guest/protocol/protocol.ts';
+import { encodeFrame, encodeHello } from '../../guest/protocol/protocol.ts';
+import { FLAG_MORE, FRAME } from '../../guest/protocol/tags.ts';
 import { machineOrders, processSpec } from './host-agent.ts';
 
 // Everything in the agent that parses bytes, under the address and undefined-behaviour sanitizers, with mutations of valid inputs.
@@ -79,8 +80,8 @@ const seeds = (): Array<[number, Buffer]> => {
   const order = (body: Buffer) => Buffer.concat([Buffer.from([1, 0]), body]);
   const frames = Buffer.concat([
     encodeHello(Buffer.alloc(16, 3)).subarray(-80),
-    encodeFrame({ type: FRAME.order, channel: 1, flags: FLAG_MORE, payload: order(machine) }),
-    encodeFrame({ type: FRAME.order, channel: 1, payload: order(program) }),
+    encodeFrame({ type: FRAME.request, channel: 1, flags: FLAG_MORE, payload: order(machine) }),
+    encodeFrame({ type: FRAME.request, channel: 1, payload: order(program) }),
     encodeFrame({ type: FRAME.data, channel: 1, payload: Buffer.from('stdin') }),
     encodeFrame({ type: FRAME.window, channel: 1, flags: 1, payload: Buffer.alloc(16, 1) }),
   ]);

@@ -2,7 +2,15 @@
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
 
-enum { PROTOCOL_VERSION = 1 };
+enum {
+  PROTOCOL_VERSION = 1,
+  HEADER_SIZE = 10,
+  NONCE_SIZE = 16,
+  MAX_TO_GUEST = 16384,
+  MAX_REQUEST = 33554432,
+  FRAME_END = 165,
+  FLAG_MORE = 1,
+};
 
 enum {
   FRAME_HELLO = 1,

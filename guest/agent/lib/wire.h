@@ -12,19 +12,13 @@
 #include "lib/protocol.h"
 
 enum {
-  HEADER_SIZE = 10,
-  MAX_PAYLOAD = 16384,
-  FRAME_END = 0xA5,
+  /* Neither side sends longer ones here: the host's limit is the guest's too. */
+  MAX_PAYLOAD = MAX_TO_GUEST,
   MAGIC_SIZE = 16,
-  NONCE_SIZE = 16,
   HELLO_SIZE = MAGIC_SIZE + 4 + NONCE_SIZE,
-  MAX_REQUEST = 32 << 20,
+  /* Frames with a higher type come from the guest. */
+  LAST_FROM_HOST = FRAME_DROP,
 };
-
-/* Frames with a higher type come from the guest. */
-enum { LAST_FROM_HOST = FRAME_DROP };
-
-enum { FLAG_MORE = 1 };
 
 extern const uint8_t wire_magic[MAGIC_SIZE];
 

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectGuest } from '../../../guest/client/client.ts';
-import { encodeFrame, FRAME, HEADER_SIZE, intField, MAGIC, OPCODE, textField } from '../../../guest/protocol/protocol.ts';
+import { encodeFrame, intField, MAGIC, textField } from '../../../guest/protocol/protocol.ts';
+import { FRAME, HEADER_SIZE, OPCODE } from '../../../guest/protocol/tags.ts';
 import { processSpec, readAll } from '../host-agent.ts';
 
 // What a hostile or broken agent may say. What a good one does is tested with the real one (agent.test.ts).
@@ -70,7 +71,7 @@ const output = (channel: number, offset: number, data: Buffer, flags = 1) => {
 const onOrder =
   (act: (channel: number, socket: Socket, opcode: number) => void): Script =>
   (frame, socket) => {
-    if (frame.type === FRAME.order) {
+    if (frame.type === FRAME.request) {
       act(frame.channel, socket, frame.payload.readUInt16LE(0));
     }
   };

@@ -5,17 +5,16 @@ import { encodeMachine, encodeProcess } from '../../../guest/protocol/encode.ts'
 import {
   encodeFrame,
   encodeHello,
-  FRAME,
   type Frame,
   FrameDecoder,
   intField,
   listField,
   MAGIC,
   MAX_FROM_GUEST,
-  MAX_TO_GUEST,
   readFields,
   textField,
 } from '../../../guest/protocol/protocol.ts';
+import { FRAME, MAX_TO_GUEST } from '../../../guest/protocol/tags.ts';
 import { machineOrders, processSpec } from '../host-agent.ts';
 
 const nonce = Buffer.alloc(16, 9);
