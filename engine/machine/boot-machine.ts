@@ -4,6 +4,7 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
+import { type RefusalReason, refusalReason } from '../../guest/protocol/refusal.ts';
 import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
 import type { Network } from '../../net/types.ts';
 import type { Machine, MachineSpec } from '../../vmm/model/machine.ts';
@@ -66,17 +67,10 @@ interface Attempt {
   answered: boolean;
 }
 
-/** What the guest says (guest/agent/setup, guest/protocol/encode.ts) when a service asks for what cannot be: no machine could do it. */
-const OWN_FAULTS: readonly RegExp[] = [
-  /^(sysctl|hostname|domainname) /,
-  /^(filling|mounting) the volume |^the volume for |^(the folder|\S+) of the volume for |^the name of a volume /,
-  /^making the mount point |^mounting (a tmpfs on )?\/|^\//,
-  /^writing (?!\/etc\/(hostname|hosts|resolv\.conf|machine-id):)/,
-  /^".*" is not an? |^a text for the guest /,
-];
+/** Why a guest refuses what a service asks for and no machine could do. Everything else may be the machine's own fault. */
+const OWN_FAULTS: readonly RefusalReason[] = ['setting', 'mount', 'file', 'malformed'];
 
-const isOwnFault = (error: unknown): boolean =>
-  error instanceof HyprError && error.code === 'GUEST_REFUSED' && OWN_FAULTS.some((words) => words.test(error.message));
+const isOwnFault = (error: unknown): boolean => OWN_FAULTS.some((reason) => reason === refusalReason(error));
 
 /** It was the template, then: another beginning with the same orders went well. A crash the VMM has noted by itself. */
 const blame = async ({ platform, spec }: BootMachineInput, machine: Machine | undefined): Promise<void> => {

@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { AsyncQueue } from '../../base/queue.ts';
 import { encodeFrame, type Fields, type Frame, NO_LIMIT, OUTPUT_WINDOW, readFields, readInt } from '../protocol/protocol.ts';
+import { reasonNamed, refused } from '../protocol/refusal.ts';
 import { FRAME, MAX_TO_GUEST, STATUS, TAG } from '../protocol/tags.ts';
 import type { OutputChunk, ProcessExit } from '../types.ts';
 
@@ -108,7 +109,7 @@ export class Channel {
     if (status === STATUS.ok) {
       this.answer.resolve(fields);
     } else {
-      const error = refusal(status, fields.text(TAG.answer.text));
+      const error = refusal(status, fields);
       this.answer.reject(error);
       this.exit.reject(error);
     }
@@ -234,10 +235,12 @@ export class GuestExecError extends HyprError {
   }
 }
 
-const refusal = (status: number, text: string | undefined): HyprError =>
-  status === STATUS.notExecutable || status === STATUS.notFound
+const refusal = (status: number, fields: Fields): HyprError => {
+  const text = fields.text(TAG.answer.text);
+  return status === STATUS.notExecutable || status === STATUS.notFound
     ? new GuestExecError(status, text ?? 'the program could not be started')
-    : new HyprError('GUEST_REFUSED', text === undefined || text === '' ? 'the guest agent refused an order' : text);
+    : refused(reasonNamed(fields.int(TAG.answer.reason)), text === undefined || text === '' ? 'the guest agent refused a request' : text);
+};
 
 /** The exit fields of an answer, an event or an EXIT frame. */
 export const readExit = (fields: Fields): ProcessExit | undefined => {

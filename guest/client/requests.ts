@@ -3,6 +3,7 @@ import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { encodeFrame, type Fields, type Frame } from '../protocol/protocol.ts';
+import { refused } from '../protocol/refusal.ts';
 import { FLAG_MORE, FRAME, MAX_REQUEST, MAX_TO_GUEST } from '../protocol/tags.ts';
 import type { Connection } from './connection.ts';
 import { Channel } from './process-channel.ts';
@@ -81,7 +82,7 @@ export class Orders {
     const bytes = Buffer.concat([head, order.body ?? new Uint8Array(0)]);
     if (bytes.length > MAX_REQUEST) {
       const text = `${order.what}: ${bytes.length} bytes are more than a guest takes at once (${MAX_REQUEST})`;
-      return Promise.reject(new HyprError('GUEST_REFUSED', text));
+      return Promise.reject(refused('malformed', text));
     }
     const sending = this.#sending.then(async () => {
       for (let at = 0; at < bytes.length; at += MAX_TO_GUEST) {

@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net';
-import { HyprError } from '../../base/errors.ts';
 import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, NameTable, ProcessSpec, StepContent, StepMount } from '../types.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
+import { refused } from './refusal.ts';
 import { MOUNT, STEP_SOURCE, TAG } from './tags.ts';
 
 /** Requests as lists of fields. */
@@ -189,14 +189,14 @@ const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer
 
 const encodeAddress = (address: string): Buffer => {
   if (!isIPv4(address)) {
-    throw new HyprError('GUEST_REFUSED', `${JSON.stringify(address)} is not an IPv4 address`);
+    throw refused('malformed', `${JSON.stringify(address)} is not an IPv4 address`);
   }
   return Buffer.from(address.split('.').map(Number));
 };
 
 const encodeMac = (mac: string): Buffer => {
   if (!/^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(mac)) {
-    throw new HyprError('GUEST_REFUSED', `${JSON.stringify(mac)} is not a MAC address`);
+    throw refused('malformed', `${JSON.stringify(mac)} is not a MAC address`);
   }
   return Buffer.from(mac.replaceAll(':', ''), 'hex');
 };

@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { refused } from './refusal.ts';
 import { FRAME, FRAME_END, HEADER_SIZE, MAX_TO_GUEST, PROTOCOL_VERSION } from './tags.ts';
 
 /**
@@ -118,7 +119,7 @@ export const bytesField = (tag: number, value: Uint8Array): Buffer => {
 
 export const textField = (tag: number, text: string): Buffer => {
   if (text.includes('\0')) {
-    throw new HyprError('GUEST_REFUSED', `a text for the guest holds a NUL byte: ${JSON.stringify(text.slice(0, 60))}`);
+    throw refused('malformed', `a text for the guest holds a NUL byte: ${JSON.stringify(text.slice(0, 60))}`);
   }
   return bytesField(tag, Buffer.from(text, 'utf8'));
 };

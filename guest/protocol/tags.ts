@@ -57,6 +57,20 @@ export const STATUS = {
   notFound: 127,
 } as const;
 
+export const REASON = {
+  malformed: 1,
+  outOfTurn: 2,
+  resources: 3,
+  machine: 4,
+  setting: 5,
+  mount: 6,
+  file: 7,
+  notFound: 8,
+  archive: 9,
+  process: 10,
+  step: 11,
+} as const;
+
 export const STATE = {
   waiting: 0,
   prepared: 1,
@@ -203,6 +217,7 @@ export const TAG = {
     outputStart: 13,
     errorStart: 14,
     inputReceived: 15,
+    reason: 16,
   },
   info: {
     pid: 2,

@@ -161,7 +161,10 @@ describe('programs', () => {
     const spec = processSpec(['true'], { user: 'nobodyknows' });
     await expect(client.spawn(spec)).rejects.toThrow('unable to find user nobodyknows: no matching entries in passwd file');
     await expect(client.spawn(processSpec(['true'], { groups: ['nogroupatall'] }))).rejects.toThrow('unable to find group nogroupatall');
-    await expect(client.spawn(processSpec(['true'], { capAdd: ['FLY'] }))).rejects.toThrow('unknown capability "FLY"');
+    await expect(client.spawn(processSpec(['true'], { capAdd: ['FLY'] }))).rejects.toMatchObject({
+      reason: 'setting',
+      message: 'unknown capability "FLY"',
+    });
   });
 });
 
@@ -222,9 +225,11 @@ describe('tar streams', () => {
   });
 
   it('say why they are refused', async () => {
-    await expect(collect(client.readTar('/none/such'))).rejects.toThrow('/none/such: no such file or directory');
+    const missing = { reason: 'notFound', message: '/none/such: no such file or directory' };
+    await expect(collect(client.readTar('/none/such'))).rejects.toMatchObject(missing);
+    await expect(collect(client.readTar('/etc/passwd/x'))).rejects.toMatchObject({ reason: 'notFound' });
     const damaged = client.writeTar(agent.folder, chunks(Buffer.alloc(512, 'x'), Buffer.alloc(3_000_000)));
-    await expect(damaged).rejects.toThrow('damaged');
+    await expect(damaged).rejects.toMatchObject({ reason: 'archive', message: expect.stringContaining('damaged') });
   });
 });
 
@@ -345,7 +350,7 @@ describe('a machine', () => {
     const own = await startHostAgent();
     const guest = await connectGuest(own.socket, { timeout: 5000 });
     expect(guest.info).toMatchObject({ state: 'waiting', protocol: 1 });
-    await expect(guest.spawn(processSpec(['true']))).rejects.toThrow('the machine is not prepared');
+    await expect(guest.spawn(processSpec(['true']))).rejects.toMatchObject({ reason: 'outOfTurn', message: 'the machine is not prepared' });
     await expect(guest.attachWorkload()).rejects.toThrow('no workload was started');
     await guest.prepare(machineOrders());
     await expect(guest.prepare(machineOrders())).rejects.toThrow('prepared already');

@@ -91,7 +91,7 @@ void tar_put_file(struct tar *t, const char *name, const struct stat *st) {
   }
   int fd = open(t->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
-    t->failed = errno != ENOENT && fail("reading %s: %s", t->path, strerror(errno)) != 0;
+    t->failed = errno != ENOENT && fail(REASON_ARCHIVE, "reading %s: %s", t->path, strerror(errno)) != 0;
     return;
   }
   tar_put_xattrs(t, t->path);

@@ -229,7 +229,7 @@ static int extract(int in, int root, bool layer) {
       return -1;
     }
     if (!tar_skip(&reader.stream, (reader.consumed ? 0 : size) + tar_padding(size))) {
-      return fail("the tar stream ends early");
+      return fail(REASON_ARCHIVE, "the tar stream ends early");
     }
   }
   set_folder_times(&reader);
@@ -242,7 +242,7 @@ int tree_extract(int in, int root) { return extract(in, root, false); }
 
 int tree_extract_layer(int in, const char *path) {
   int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return root < 0 ? fail("%s: %s", path, strerror(errno)) : extract(in, root, true);
+  return root < 0 ? fail(path_reason(errno, REASON_ARCHIVE), "%s: %s", path, strerror(errno)) : extract(in, root, true);
 }
 
 int tar_extract(int in, const char *target) {
@@ -250,5 +250,5 @@ int tar_extract(int in, const char *target) {
   int place = rooted_make(root, target, true, 0755, NULL);
   char link[FD_PATH];
   int dir = place < 0 ? -1 : open(fd_path(place, link), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return dir < 0 ? fail("%s: %s", target, strerror(errno)) : extract(in, dir, false);
+  return dir < 0 ? fail(path_reason(errno, REASON_ARCHIVE), "%s: %s", target, strerror(errno)) : extract(in, dir, false);
 }

@@ -52,7 +52,7 @@ bool tar_skip(struct tar_stream *r, uint64_t length) {
 
 uint64_t tar_padding(uint64_t size) { return (TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK; }
 
-int tar_problem(const struct tar_stream *r, const char *what) { return fail("tar entry %.300s: %s", r->entry.name, what); }
+int tar_problem(const struct tar_stream *r, const char *what) { return fail(REASON_ARCHIVE, "tar entry %.300s: %s", r->entry.name, what); }
 
 static bool read_blob(struct tar_stream *r, char **out, size_t *length) {
   uint64_t size = r->entry.size;
@@ -101,7 +101,7 @@ static int read_headers(struct tar_stream *r, struct long_names *names) {
   uint8_t block[TAR_BLOCK];
   for (;;) {
     if (!read_exactly(r, block, sizeof block) || !tar_parse(block, &r->entry)) {
-      return fail("the tar stream is damaged or ends early");
+      return fail(REASON_ARCHIVE, "the tar stream is damaged or ends early");
     }
     if (r->entry.type == 0) {
       return 0;
@@ -110,7 +110,7 @@ static int read_headers(struct tar_stream *r, struct long_names *names) {
       return 1;
     }
     if (!read_extension(r, names)) {
-      return fail("the tar stream has an extended header that is damaged or too long");
+      return fail(REASON_ARCHIVE, "the tar stream has an extended header that is damaged or too long");
     }
   }
 }

@@ -117,7 +117,7 @@ static void walk(struct tar *t, int depth) {
     return;
   }
   if (depth > MAX_DEPTH) {
-    t->failed = fail("folders are nested too deeply at %.200s", t->path) != 0;
+    t->failed = fail(REASON_ARCHIVE, "folders are nested too deeply at %.200s", t->path) != 0;
     return;
   }
   full_name(t, S_ISDIR(st.st_mode), name, sizeof name);
@@ -168,7 +168,7 @@ int layer_create(int out) {
   strcpy(tar.path, ".");
   sync();
   if (upper_path(upper, sizeof upper) != 0 || chdir(upper) != 0) {
-    return fail("there is no writable layer");
+    return fail(REASON_ARCHIVE, "there is no writable layer");
   }
   walk(&tar, 0);
   return finish(&tar);
@@ -189,12 +189,12 @@ int tar_create(int out, const char *path, bool follow) {
   int fd = rooted_open(root, parent, O_PATH | (follow ? 0 : O_NOFOLLOW));
   struct stat st;
   if (fd < 0 || fstat(fd, &st) != 0) {
-    return fail("%s: %s", path, errno == ENOENT ? "no such file or directory" : strerror(errno));
+    return fail(path_reason(errno, REASON_ARCHIVE), "%s: %s", path, errno == ENOENT ? "no such file or directory" : strerror(errno));
   }
   if (S_ISDIR(st.st_mode)) {
     tar.prefix = base[0] == 0 ? "." : base;
     strcpy(tar.path, ".");
-    return fchdir(fd) != 0 ? fail("%s: %s", path, strerror(errno)) : (walk(&tar, 0), finish(&tar));
+    return fchdir(fd) != 0 ? fail(path_reason(errno, REASON_ARCHIVE), "%s: %s", path, strerror(errno)) : (walk(&tar, 0), finish(&tar));
   }
   if (follow && S_ISREG(st.st_mode)) {
     /* The name asked for, the content of what it leads to. */
@@ -209,5 +209,5 @@ int tar_create(int out, const char *path, bool follow) {
   int dir = rooted_open(root, parent[0] == 0 ? "/" : parent, O_PATH | O_DIRECTORY);
   tar.prefix = "";
   strcpy(tar.path, base);
-  return dir < 0 || fchdir(dir) != 0 ? fail("%s: %s", path, strerror(errno)) : (walk(&tar, 0), finish(&tar));
+  return dir < 0 || fchdir(dir) != 0 ? fail(path_reason(errno, REASON_ARCHIVE), "%s: %s", path, strerror(errno)) : (walk(&tar, 0), finish(&tar));
 }

@@ -15,7 +15,7 @@
 
 static int files_job(void *argument) {
   const struct machine_config *config = argument;
-  return write_files(config->files, config->file_count, proc_with_own_mounts());
+  return write_files(config->files, config->file_count, proc_with_own_mounts(), REASON_FILE);
 }
 
 /* NAMES and FILES are parts of a machine's configuration that may change while it runs. */
@@ -24,12 +24,12 @@ static void handle_config(const struct request *request) {
   struct machine_config config = {0};
   const char *error = decode_machine(&arena, request->list, &config);
   if (error != NULL) {
-    request_refuse(request, error);
+    request_refuse(request, REASON_MALFORMED, error);
   } else if (request->opcode == OP_NAMES) {
     dns_set_names(config.names, config.name_count);
     request_done(request);
   } else if (machine_state() == STATE_WAITING) {
-    request_refuse(request, "the machine is not prepared");
+    request_refuse(request, REASON_OUT_OF_TURN, "the machine is not prepared");
   } else {
     job_start(request->channel, 0, files_job, &config, NULL);
   }
@@ -40,7 +40,7 @@ static void handle_clock(const struct request *request, const struct simple_requ
   if (set_clock(simple->clock) == 0) {
     request_done(request);
   } else {
-    request_refuse(request, NULL);
+    request_refuse(request, REASON_MACHINE, "the clock cannot be set");
   }
 }
 
@@ -56,7 +56,7 @@ static void handle_simple(const struct request *request) {
   struct simple_request simple = {0};
   const char *error = decode_simple(&arena, request->list, &simple);
   if (error != NULL) {
-    request_refuse(request, error);
+    request_refuse(request, REASON_MALFORMED, error);
     arena_free(&arena);
     return;
   }
@@ -96,6 +96,6 @@ void handle_request(struct request *request) {
     case OP_RELEASE:
     case OP_RELAY:
     case OP_SYNC: handle_simple(request); break;
-    default: request_refuse(request, "this agent does not know the request");
+    default: request_refuse(request, REASON_MALFORMED, "this agent does not know the request");
   }
 }

@@ -215,7 +215,7 @@ int relay(const struct simple_request *request) {
   }
   int listener = request->port != 0 ? listen_port(request->port) : listen_unix(request);
   if (listener < 0) {
-    return fail("listening for the host: %s", strerror(errno));
+    return fail(REASON_MACHINE, "listening for the host: %s", strerror(errno));
   }
   /* Connection 0 is none: it says that programs may connect now. */
   put_record(0, NULL, 0);

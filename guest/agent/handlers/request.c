@@ -2,6 +2,8 @@
 
 #include "link/host_link.h"
 
-void request_done(const struct request *request) { link_answer(request->channel, STATUS_OK, NULL); }
+void request_done(const struct request *request) { link_answer_done(request->channel); }
 
-void request_refuse(const struct request *request, const char *text) { link_answer(request->channel, STATUS_REFUSED, text); }
+void request_refuse(const struct request *request, uint16_t reason, const char *text) {
+  link_refuse(request->channel, STATUS_REFUSED, reason, text);
+}

@@ -14,6 +14,7 @@ struct request {
 
 /* Done; there is nothing to say. */
 void request_done(const struct request *request);
-void request_refuse(const struct request *request, const char *text);
+/* `reason` is one of REASON_…; the text is for people. */
+void request_refuse(const struct request *request, uint16_t reason, const char *text);
 
 #endif

@@ -24,22 +24,23 @@ static int listen_for_host(void *argument) { return relay(argument); }
 static int sync_disks(void *argument) { return (void)argument, sync(), 0; }
 
 /* Why it cannot be done now, or NULL. */
-static const char *problem(uint16_t opcode, const struct simple_request *simple) {
-  bool needs_path = opcode == OP_WRITE_TAR || opcode == OP_READ_TAR;
+static const char *out_of_turn(uint16_t opcode) {
   if (machine_state() == STATE_WAITING && opcode != OP_SYNC) {
     return "the machine is not prepared";
-  }
-  if (needs_path && (simple->path == NULL || simple->path[0] != '/')) {
-    return "the path is not absolute";
   }
   return opcode == OP_PUSH_LAYER && workload != NULL ? "layers cannot be pushed under a workload" : NULL;
 }
 
 void handle_transfer(const struct request *request, struct simple_request *simple) {
   uint32_t channel = request->channel;
-  const char *error = problem(request->opcode, simple);
+  bool needs_path = request->opcode == OP_WRITE_TAR || request->opcode == OP_READ_TAR;
+  const char *error = out_of_turn(request->opcode);
   if (error != NULL) {
-    request_refuse(request, error);
+    request_refuse(request, REASON_OUT_OF_TURN, error);
+    return;
+  }
+  if (needs_path && (simple->path == NULL || simple->path[0] != '/')) {
+    request_refuse(request, REASON_MALFORMED, "the path is not absolute");
     return;
   }
   switch (request->opcode) {

@@ -3,30 +3,54 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
-static char *kept;
-static size_t kept_size;
+static struct failure *kept;
 
-void keep_failure(char *text, size_t size) {
-  kept = text, kept_size = size;
-  if (size > 0) {
-    text[0] = 0;
+void keep_failure(struct failure *failure) {
+  kept = failure;
+  if (kept != NULL) {
+    *kept = (struct failure){.reason = REASON_MACHINE};
   }
 }
 
-int fail(const char *format, ...) {
-  char text[2048];
+/* On stderr: the text, a NUL, the reason. Anything else that is printed there is text. */
+int fail(unsigned reason, const char *format, ...) {
+  char text[2048], *said = kept != NULL ? kept->text : text;
+  size_t room = kept != NULL ? sizeof kept->text : sizeof text - 2;
   va_list list;
   va_start(list, format);
-  int n = vsnprintf(text, sizeof text, format, list);
+  int n = vsnprintf(said, room, format, list);
   va_end(list);
-  if (kept_size > 0) {
-    snprintf(kept, kept_size, "%s", text);
+  if (kept != NULL) {
+    kept->reason = (uint16_t)reason;
     return -1;
   }
-  if (write(2, text, n < 0 ? 0 : n < (int)sizeof text ? (size_t)n : sizeof text - 1) < 0) {
+  size_t length = n < 0 ? 0 : strnlen(said, room);
+  said[length] = 0, said[length + 1] = (char)reason;
+  if (write(2, said, length + 2) < 0) {
     errno = 0;
   }
   return -1;
 }
+
+uint16_t read_failure(char *report, size_t *length) {
+  uint16_t reason = REASON_MACHINE;
+  size_t kept_length = 0;
+  for (size_t i = 0; i < *length; i++) {
+    if (report[i] != 0) {
+      report[kept_length++] = report[i];
+    } else if (i + 1 < *length) {
+      reason = (uint8_t)report[++i];
+    }
+  }
+  while (kept_length > 0 && report[kept_length - 1] == '\n') {
+    kept_length--;
+  }
+  report[kept_length] = 0;
+  *length = kept_length;
+  return reason;
+}
+
+unsigned path_reason(int error, unsigned other) { return error == ENOENT || error == ENOTDIR ? REASON_NOT_FOUND : other; }

@@ -87,15 +87,19 @@ void link_answer_fields(uint32_t channel, const struct writer *fields) {
   link_send_parts(FRAME_ANSWER, 0, channel, ok, 2, fields->bytes, fields->length);
 }
 
-void link_answer(uint32_t channel, uint16_t status, const char *text) {
+void link_answer_done(uint32_t channel) {
+  static const uint8_t ok[2] = {STATUS_OK};
+  link_send(FRAME_ANSWER, 0, channel, ok, sizeof ok);
+}
+
+void link_refuse(uint32_t channel, uint16_t status, uint16_t reason, const char *text) {
   struct writer w;
   uint8_t head[2];
   writer_init(&w);
   put16(head, status);
-  if (text != NULL) {
-    write_text(&w, 1, text);
-  }
-  link_send_parts(FRAME_ANSWER, 0, channel, head, 2, w.bytes, w.length);
+  write_int(&w, TAG_ANSWER_REASON, reason);
+  write_text(&w, TAG_ANSWER_TEXT, text);
+  link_send_parts(FRAME_ANSWER, 0, channel, head, sizeof head, w.bytes, w.length);
 }
 
 void link_fault(const char *text) { link_send(FRAME_FAULT, 0, 0, text, strlen(text)); }

@@ -28,9 +28,10 @@ void link_flush(void);
 /* All of them do nothing while no host is there. */
 void link_send(uint8_t type, uint8_t flags, uint32_t channel, const void *payload, size_t length);
 void link_send_parts(uint8_t type, uint8_t flags, uint32_t channel, const void *head, size_t head_length, const void *body, size_t length);
-/* The answer to the request on a channel. */
-void link_answer(uint32_t channel, uint16_t status, const char *text);
+/* The answer to the request on a channel: what it asked for; nothing but that it is done; why it is not. */
 void link_answer_fields(uint32_t channel, const struct writer *fields);
+void link_answer_done(uint32_t channel);
+void link_refuse(uint32_t channel, uint16_t status, uint16_t reason, const char *text);
 /* The host did not keep to the protocol; it closes. */
 void link_fault(const char *text);
 

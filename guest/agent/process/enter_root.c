@@ -60,7 +60,7 @@ static void mount_views(const struct launch *l) {
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   unsigned long limited = l->spec->privileged ? flags : flags | MS_RDONLY;
   if (mount("proc", "proc", "proc", flags, NULL) != 0 || mount("sysfs", "sys", "sysfs", limited, NULL) != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "mounting /proc and /sys: %s", strerror(errno));
+    launch_refuse(l->status, REASON_MACHINE, "mounting /proc and /sys: %s", strerror(errno));
   }
   if (mount("cgroup", "sys/fs/cgroup", "cgroup2", limited, "nsdelegate") != 0) {
     errno = 0;
@@ -70,7 +70,7 @@ static void mount_views(const struct launch *l) {
 void enter_new_root(const struct launch *l) {
   /* Before /sys is mounted: it shows the network of who mounts it. */
   if (l->spec->isolated && isolate_network() != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "leaving the network: %s", strerror(errno));
+    launch_refuse(l->status, REASON_MACHINE, "leaving the network: %s", strerror(errno));
   }
   if (join_cgroup()) {
     unshare(CLONE_NEWCGROUP);
@@ -79,24 +79,24 @@ void enter_new_root(const struct launch *l) {
     add_devices();
   }
   if (mount(NULL, "/", NULL, MS_REC | (l->prestarted ? MS_SLAVE : MS_PRIVATE), NULL) != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
+    launch_refuse(l->status, REASON_MACHINE, "entering the root: %s", strerror(errno));
   }
   const char *error = step_mount_all(l->spec->mounts, l->spec->mount_count);
   if (error != NULL) {
-    launch_fail(l->status, STATUS_REFUSED, "%s", error);
+    launch_refuse(l->status, REASON_STEP, "%s", error);
   }
   if (chdir(SYSROOT) != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
+    launch_refuse(l->status, REASON_MACHINE, "entering the root: %s", strerror(errno));
   }
   mount_views(l);
   if (mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "entering the root: %s", strerror(errno));
+    launch_refuse(l->status, REASON_MACHINE, "entering the root: %s", strerror(errno));
   }
 }
 
 void join_workload(const struct launch *l) {
   join_cgroup();
   if (setns(l->cgroup_ns, CLONE_NEWCGROUP) != 0 || setns(l->mnt_ns, CLONE_NEWNS) != 0 || chdir("/") != 0) {
-    launch_fail(l->status, STATUS_REFUSED, "the workload has just ended");
+    launch_refuse(l->status, REASON_OUT_OF_TURN, "the workload has just ended");
   }
 }

@@ -39,10 +39,10 @@ static void set_limits(const struct launch *l) {
       k++;
     }
     if (k == sizeof limits / sizeof *limits) {
-      launch_fail(l->status, STATUS_REFUSED, "unknown limit \"%s\"", limit->name);
+      launch_refuse(l->status, REASON_SETTING, "unknown limit \"%s\"", limit->name);
     }
     if (setrlimit(limits[k].resource, &value) != 0) {
-      launch_fail(l->status, STATUS_REFUSED, "setting the limit %s: %s", limit->name, strerror(errno));
+      launch_refuse(l->status, REASON_SETTING, "setting the limit %s: %s", limit->name, strerror(errno));
     }
   }
 }
@@ -69,7 +69,7 @@ static void set_stdio(const struct launch *l, const struct identity *who) {
 static void limit_caps(const struct launch *l, uid_t uid) {
   const char *error = caps_apply(l->spec, uid);
   if (error != NULL) {
-    launch_fail(l->status, STATUS_REFUSED, "%s", error);
+    launch_refuse(l->status, REASON_SETTING, "%s", error);
   }
 }
 
@@ -82,7 +82,7 @@ static void become(const struct launch *l, const struct identity *who) {
   /* The kernel's calls, without the library's care for other threads. */
   if (!same && (syscall(SYS_setgroups, who->group_count, who->groups) != 0 || syscall(SYS_setresgid, who->gid, who->gid, who->gid) != 0 ||
       syscall(SYS_setresuid, who->uid, who->uid, who->uid) != 0)) {
-    launch_fail(l->status, STATUS_REFUSED, "becoming user %u: %s", who->uid, strerror(errno));
+    launch_refuse(l->status, REASON_PROCESS, "becoming user %u: %s", who->uid, strerror(errno));
   }
   if (who->uid == 0) {
     limit_caps(l, 0);
@@ -104,7 +104,7 @@ static char **build_env(const struct launch *l, const struct identity *who) {
   char **env = calloc(given->count + 3, sizeof *env);
   static char home[600];
   if (env == NULL) {
-    launch_fail(l->status, STATUS_REFUSED, "the guest is out of memory");
+    launch_refuse(l->status, REASON_RESOURCES, "the guest is out of memory");
   }
   size_t n = given->count;
   if (n > 0) {
@@ -142,9 +142,9 @@ static void run_by_path(const struct launch *l, char **env) {
     at = at[length] == 0 ? NULL : at + length + 1;
   }
   if (denied == 0) {
-    launch_fail(l->status, STATUS_NOT_FOUND, "exec: \"%s\": executable file not found in $PATH", name);
+    launch_fail(l->status, STATUS_NOT_FOUND, REASON_NOT_FOUND, "exec: \"%s\": executable file not found in $PATH", name);
   }
-  launch_fail(l->status, STATUS_NOT_EXECUTABLE, "exec: \"%s\": %s", name, exec_problem(denied));
+  launch_fail(l->status, STATUS_NOT_EXECUTABLE, REASON_PROCESS, "exec: \"%s\": %s", name, exec_problem(denied));
 }
 
 _Noreturn static void run_program(const struct launch *l, char **env) {
@@ -154,9 +154,9 @@ _Noreturn static void run_program(const struct launch *l, char **env) {
   }
   execve(name, l->spec->args.items, env);
   if (is_missing(errno)) {
-    launch_fail(l->status, STATUS_NOT_FOUND, "exec: \"%s\": stat %s: no such file or directory", name, name);
+    launch_fail(l->status, STATUS_NOT_FOUND, REASON_NOT_FOUND, "exec: \"%s\": stat %s: no such file or directory", name, name);
   }
-  launch_fail(l->status, STATUS_NOT_EXECUTABLE, "exec: \"%s\": %s", name, exec_problem(errno));
+  launch_fail(l->status, STATUS_NOT_EXECUTABLE, REASON_PROCESS, "exec: \"%s\": %s", name, exec_problem(errno));
 }
 
 static volatile pid_t init_child;
@@ -170,7 +170,7 @@ static void become_init(const struct launch *l) {
     return;
   }
   if (init_child < 0) {
-    launch_fail(l->status, STATUS_REFUSED, "fork: %s", strerror(errno));
+    launch_refuse(l->status, REASON_RESOURCES, "fork: %s", strerror(errno));
   }
   for (int i = 1; i < 32; i++) {
     if (i != SIGCHLD && i != SIGKILL && i != SIGSTOP) {
@@ -195,7 +195,7 @@ static void enter_cwd(const struct launch *l) {
     return;
   }
   if (errno != EACCES) {
-    launch_fail(l->status, STATUS_REFUSED, "chdir to cwd (\"%s\"): %s", l->spec->cwd, strerror(errno));
+    launch_refuse(l->status, REASON_PROCESS, "chdir to cwd (\"%s\"): %s", l->spec->cwd, strerror(errno));
   }
 }
 
@@ -221,7 +221,7 @@ _Noreturn void launch_program(const struct launch *l) {
   struct identity who;
   const char *error = identity_find(l->spec->user, &l->spec->groups, &who);
   if (error != NULL) {
-    launch_fail(l->status, STATUS_NOT_EXECUTABLE, "%s", error);
+    launch_fail(l->status, STATUS_NOT_EXECUTABLE, REASON_SETTING, "%s", error);
   }
   enter_cwd(l);
   set_limits(l);
@@ -231,7 +231,7 @@ _Noreturn void launch_program(const struct launch *l) {
   set_stdio(l, &who);
   become(l, &who);
   if (l->spec->cwd[0] == '/' && chdir(l->spec->cwd) != 0) {
-    launch_fail(l->status, STATUS_NOT_EXECUTABLE, "chdir to cwd (\"%s\"): %s", l->spec->cwd, strerror(errno));
+    launch_fail(l->status, STATUS_NOT_EXECUTABLE, REASON_PROCESS, "chdir to cwd (\"%s\"): %s", l->spec->cwd, strerror(errno));
   }
   if (l->spec->no_new_privs) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

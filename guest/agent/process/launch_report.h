@@ -12,7 +12,11 @@ struct launch {
   bool new_namespaces, prestarted;
 };
 
-/* Ends the child with the reason on its status pipe: u16 status, text. */
-_Noreturn void launch_fail(int status_fd, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* What is before the text on the status pipe: u16 status, u16 reason. */
+enum { LAUNCH_HEAD = 4 };
+/* Ends the child with the reason on its status pipe. */
+_Noreturn void launch_fail(int status_fd, int status, int reason, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* With the status that means that nothing is wrong with the program itself. */
+#define launch_refuse(status_fd, reason, ...) launch_fail(status_fd, STATUS_REFUSED, reason, __VA_ARGS__)
 
 #endif

@@ -81,14 +81,14 @@ _Noreturn static void wait_for_request(struct launch *l, int request) {
   static uint8_t some[64 << 10];
   uint8_t *bytes = message.length <= sizeof some ? some : malloc(message.length);
   if (bytes == NULL || !read_all(request, bytes, message.length)) {
-    launch_fail(l->status, STATUS_REFUSED, "the guest is out of memory");
+    launch_refuse(l->status, REASON_RESOURCES, "the guest is out of memory");
   }
   const char *error = decode_process(&arena, (struct fields){bytes, bytes + message.length}, &spec);
   if (error == NULL && message.read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0) {
     error = "making the root read-only failed";
   }
   if (error != NULL) {
-    launch_fail(l->status, STATUS_REFUSED, "%s", error);
+    launch_refuse(l->status, REASON_MACHINE, "%s", error);
   }
   l->spec = &spec;
   launch_program(l);
@@ -132,7 +132,7 @@ static const char *await_launcher(void) {
     waiting.pid_ns = open_ns(waiting.pid, "pid"), waiting.mnt_ns = open_ns(waiting.pid, "mnt"), waiting.cgroup_ns = open_ns(waiting.pid, "cgroup");
     return fcntl(waiting.status, F_SETFL, O_NONBLOCK) == 0 ? NULL : strerror(errno);
   }
-  return n > 2 ? (report[n] = 0, report + 2) : "it ended";
+  return n > LAUNCH_HEAD ? (report[n] = 0, report + LAUNCH_HEAD) : "it ended";
 }
 
 static void forget_waiting(void) {

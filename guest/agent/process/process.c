@@ -85,7 +85,8 @@ static void open_views(struct proc *p) {
 
 /* Reaped as any other; its channel has ended with the answer. */
 static void fail_to_start(struct proc *p) {
-  link_answer(p->channel, get16((const uint8_t *)p->report), p->report + 2);
+  const uint8_t *head = (const uint8_t *)p->report;
+  link_refuse(p->channel, get16(head), get16(head + 2), p->report + LAUNCH_HEAD);
   p->orphaned = true;
   if (workload == p) {
     workload = NULL;
@@ -110,7 +111,7 @@ void proc_read_status(struct proc *p) {
     return;
   }
   p->answered = true;
-  if (p->report_length > 2) {
+  if (p->report_length >= LAUNCH_HEAD) {
     fail_to_start(p);
     return;
   }
@@ -211,7 +212,7 @@ struct proc *job_start(uint32_t channel, int directions, job_fn *fn, void *argum
     if (p != NULL) {
       proc_free(p);
     }
-    link_answer(channel, STATUS_REFUSED, "the guest is out of memory or descriptors");
+    link_refuse(channel, STATUS_REFUSED, REASON_RESOURCES, "the guest is out of memory or descriptors");
     return NULL;
   }
   if (p->pid == 0) {

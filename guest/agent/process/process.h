@@ -25,10 +25,11 @@ struct proc {
   int pty, pid_ns, mnt_ns, cgroup_ns;
   struct input input;
   struct stream out[2];
-  /* Brings why it does not start, or what a job says on stderr. */
+  /* Brings why it does not start (launch_report.h), or what a job says on stderr. Of a job that has ended, the text alone. */
   struct watch status;
   char report[4096];
   size_t report_length;
+  uint16_t reason;
   void (*finished)(struct proc *proc, bool ok);
   uint64_t drain_until, oom_kills_before;
 };
@@ -37,7 +38,7 @@ extern struct proc *workload;
 
 /* NULL when there is none, or nobody listens to it any more. */
 struct proc *proc_by_channel(uint32_t channel);
-/* The answer is sent when it runs. NULL, or why it cannot be started. */
+/* The answer is sent when it runs. NULL, or what there is not enough of. */
 const char *proc_start(enum proc_kind kind, uint32_t channel, const struct process_spec *spec);
 /* To be told when the workload turned out not to start: it may be tried again. */
 void procs_on_workload_failed(void (*failed)(void));

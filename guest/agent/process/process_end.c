@@ -2,9 +2,11 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/failure.h"
 #include "link/host_link.h"
 #include "process/launcher.h"
 #include "process/oom.h"
@@ -46,7 +48,7 @@ static void on_exit_of(struct proc *p, int status) {
     return;
   }
   if (!p->answered) {
-    link_answer(p->channel, STATUS_REFUSED, "the program ended before it began");
+    link_refuse(p->channel, STATUS_REFUSED, REASON_PROCESS, "the program ended before it began");
     p->orphaned = true;
     return;
   }
@@ -106,14 +108,16 @@ static void on_drain(struct timer *timer) { (void)timer; }
 
 static void finish_job(struct proc *p) {
   bool ok = p->exit.code == 0;
-  char *text = p->report;
-  while (p->report_length > 0 && text[p->report_length - 1] == '\n') {
-    text[--p->report_length] = 0;
+  p->reason = read_failure(p->report, &p->report_length);
+  if (!ok && p->report_length == 0) {
+    p->report_length = (size_t)snprintf(p->report, sizeof p->report, "the guest's helper died");
   }
   if (p->finished != NULL) {
     p->finished(p, ok);
+  } else if (!p->orphaned && ok) {
+    link_answer_done(p->channel);
   } else if (!p->orphaned) {
-    link_answer(p->channel, ok ? STATUS_OK : STATUS_REFUSED, ok ? NULL : p->report_length > 0 ? text : "the guest's helper died");
+    link_refuse(p->channel, STATUS_REFUSED, p->reason, p->report);
   }
   proc_free(p);
 }

@@ -33,22 +33,22 @@ int bind_at(int root, const char *path, bool read_only, int source) {
   struct stat st;
   char from[FD_PATH], to[FD_PATH];
   if (fstat(source, &st) != 0) {
-    return fail("%s: %s", path, strerror(errno));
+    return fail(REASON_MOUNT, "%s: %s", path, strerror(errno));
   }
   int target = rooted_make(root, path, S_ISDIR(st.st_mode), S_ISDIR(st.st_mode) ? 0755 : 0644, remember_created);
   if (target < 0) {
-    return fail("making the mount point %s: %s", path, strerror(errno));
+    return fail(REASON_MOUNT, "making the mount point %s: %s", path, strerror(errno));
   }
   int result = read_only ? bind_read_only(source, target) : mount(fd_path(source, from), fd_path(target, to), NULL, MS_BIND, NULL);
   close(target);
-  return result == 0 ? 0 : fail("mounting %s: %s", path, strerror(errno));
+  return result == 0 ? 0 : fail(REASON_MOUNT, "mounting %s: %s", path, strerror(errno));
 }
 
 int move_into(int tree, int mnt_ns, const char *path) {
   if (setns(mnt_ns, CLONE_NEWNS) != 0) {
-    return fail("%s: %s", path, strerror(errno));
+    return fail(REASON_MOUNT, "%s: %s", path, strerror(errno));
   }
   int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), place = rooted_make(root, path, false, 0644, remember_created);
   int result = place < 0 ? -1 : (int)syscall(SYS_move_mount, tree, "", place, "", EMPTY_PATHS);
-  return result == 0 ? 0 : fail("%s: %s", path, strerror(errno));
+  return result == 0 ? 0 : fail(REASON_MOUNT, "%s: %s", path, strerror(errno));
 }

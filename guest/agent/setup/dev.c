@@ -21,7 +21,7 @@ static int make_node(int dev, const char *name, unsigned major, unsigned minor, 
 }
 
 static int mount_in(const char *path, const char *type, unsigned long flags, const char *options) {
-  return mkdir(path, 0755) != 0 || mount(type, path, type, flags, options) != 0 ? fail("mounting %s: %s", path, strerror(errno)) : 0;
+  return mkdir(path, 0755) != 0 || mount(type, path, type, flags, options) != 0 ? fail(REASON_MACHINE, "mounting %s: %s", path, strerror(errno)) : 0;
 }
 
 int make_dev(void) {
@@ -41,7 +41,7 @@ int make_dev(void) {
   umask(mask);
   close(dev);
   if (!ok) {
-    return fail("filling /dev: %s", strerror(errno));
+    return fail(REASON_MACHINE, "filling /dev: %s", strerror(errno));
   }
   return mount_in(DEV "/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,gid=5") == 0 &&
                  mount_in(DEV "/shm", "tmpfs", flags | MS_NODEV, "mode=1777,size=65536k") == 0 &&
@@ -55,7 +55,7 @@ int place_dev(int root) {
   int fd = rooted_make(root, "/dev", true, 0755, remember_created);
   int result = fd < 0 ? -1 : mount(DEV, fd_path(fd, target), NULL, MS_MOVE, NULL);
   if (result != 0) {
-    fail("mounting /dev: %s", strerror(errno));
+    fail(REASON_MACHINE, "mounting /dev: %s", strerror(errno));
   }
   if (fd >= 0) {
     close(fd);

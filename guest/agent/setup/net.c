@@ -121,10 +121,10 @@ static int set_ip_settings(const char *name) {
   char path[128];
   snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
   if (write_file(path, "1", 1, 0) != 0 && errno != ENOENT) {
-    return fail("switching IPv6 off on %s: %s", name, strerror(errno));
+    return fail(REASON_MACHINE, "switching IPv6 off on %s: %s", name, strerror(errno));
   }
   snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/arp_notify", name);
-  return write_file(path, "1", 1, 0) == 0 ? 0 : fail("announcing %s: %s", name, strerror(errno));
+  return write_file(path, "1", 1, 0) == 0 ? 0 : fail(REASON_MACHINE, "announcing %s: %s", name, strerror(errno));
 }
 
 void ready_network(void) {
@@ -157,17 +157,17 @@ static int claim_nic(const struct nic_config *nic, size_t index) {
   }
   bool prepared = index == 0 && find_nic(prepared_mac, name), found = prepared;
   if (found && set_mac(name, nic->mac) != 0) {
-    return fail("giving the network card %s its address: %s", nic->name, strerror(errno));
+    return fail(REASON_MACHINE, "giving the network card %s its address: %s", nic->name, strerror(errno));
   }
   for (int tries = 0; !found && !(found = find_nic(nic->mac, name)) && tries < DEVICE_TRIES; tries++) {
     usleep(DEVICE_PAUSE_US);
   }
   if (!found) {
-    return fail("there is no network card for %s", nic->name);
+    return fail(REASON_MACHINE, "there is no network card for %s", nic->name);
   }
   temporary_name(index, temporary);
   if (rename_nic(name, temporary) != 0) {
-    return fail("naming the network card %s: %s", nic->name, strerror(errno));
+    return fail(REASON_MACHINE, "naming the network card %s: %s", nic->name, strerror(errno));
   }
   return 0;
 }
@@ -210,27 +210,27 @@ static int set_up(const struct nic_config *nic, size_t index) {
   bool ready = index == 0 && settled;
   temporary_name(index, temporary);
   if (!ready && rename_nic(temporary, nic->name) != 0) {
-    return fail("naming the network card %s: %s", nic->name, strerror(errno));
+    return fail(REASON_MACHINE, "naming the network card %s: %s", nic->name, strerror(errno));
   }
   struct ifreq r = request(nic->name);
   r.ifr_mtu = (int)nic->mtu;
   if (nic->mtu != 0 && ioctl(sock, SIOCSIFMTU, &r) != 0) {
-    return fail("setting the MTU of %s to %u: %s", nic->name, nic->mtu, strerror(errno));
+    return fail(REASON_MACHINE, "setting the MTU of %s to %u: %s", nic->name, nic->mtu, strerror(errno));
   }
   if (!ready && set_ip_settings(nic->name) != 0) {
     return -1;
   }
   /* A card that is up announces itself when its hardware address changes, which has to be after it has another. */
   if (set_addresses(nic) != 0 || (ready ? set_mac(nic->name, nic->mac) : set_flags(nic->name, IFF_UP, 0)) != 0 || set_route(nic) != 0) {
-    return fail("configuring %s: %s", nic->name, strerror(errno));
+    return fail(REASON_MACHINE, "configuring %s: %s", nic->name, strerror(errno));
   }
   return 0;
 }
 
 int configure_network(const struct nic_config *nics, size_t count) {
-  int result = !open_sock() || set_flags("lo", IFF_UP, 0) != 0 ? fail("bringing up lo: %s", strerror(errno)) : 0;
+  int result = !open_sock() || set_flags("lo", IFF_UP, 0) != 0 ? fail(REASON_MACHINE, "bringing up lo: %s", strerror(errno)) : 0;
   if (result == 0 && count == 0 && drop_prepared_nic() != 0) {
-    result = fail("taking the unused network card away: %s", strerror(errno));
+    result = fail(REASON_MACHINE, "taking the unused network card away: %s", strerror(errno));
   }
   for (size_t i = 0; result == 0 && i < count; i++) {
     result = claim_nic(&nics[i], i);

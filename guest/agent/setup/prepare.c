@@ -42,7 +42,7 @@ static int seed_random(const struct machine_config *config) {
   if (fd >= 0) {
     close(fd);
   }
-  return result == 0 ? 0 : fail("seeding the random numbers: %s", strerror(errno));
+  return result == 0 ? 0 : fail(REASON_MACHINE, "seeding the random numbers: %s", strerror(errno));
 }
 
 /* Programs get the memory that is free now but for a rest, which is the kernel's and this agent's. Where the machine as
@@ -68,7 +68,7 @@ static int set_sysctls(const struct machine_config *config) {
       *at = *at == '.' ? '/' : *at;
     }
     if (strstr(path, "//") != NULL || write_file(path, pair->value, strlen(pair->value), 0) != 0) {
-      return fail("sysctl %s: %s", pair->key, errno == ENOENT ? "the guest's kernel does not have it" : strerror(errno));
+      return fail(REASON_SETTING, "sysctl %s: %s", pair->key, errno == ENOENT ? "the guest's kernel does not have it" : strerror(errno));
     }
   }
   return 0;
@@ -76,10 +76,10 @@ static int set_sysctls(const struct machine_config *config) {
 
 static int set_identity(const struct machine_config *config) {
   if (sethostname(config->hostname, strlen(config->hostname)) != 0) {
-    return fail("hostname %s: %s", config->hostname, strerror(errno));
+    return fail(REASON_SETTING, "hostname %s: %s", config->hostname, strerror(errno));
   }
   if (config->domainname != NULL && setdomainname(config->domainname, strlen(config->domainname)) != 0) {
-    return fail("domainname %s: %s", config->domainname, strerror(errno));
+    return fail(REASON_SETTING, "domainname %s: %s", config->domainname, strerror(errno));
   }
   return 0;
 }
@@ -123,12 +123,12 @@ static int write_identity_files(const struct machine_config *config) {
       {"/etc/resolv.conf", (const uint8_t *)resolver, resolver_text(config, resolver, SIZE), 0644, 0, 0},
       {"/etc/machine-id", (const uint8_t *)machine_id, mn, 0444, 0, 0},
   };
-  return write_files(files, sizeof files / sizeof *files, 0);
+  return write_files(files, sizeof files / sizeof *files, 0, REASON_MACHINE);
 }
 
 static int make_read_only(void) {
   if (mount(NULL, SYSROOT, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0) {
-    return fail("making the root read-only: %s", strerror(errno));
+    return fail(REASON_MACHINE, "making the root read-only: %s", strerror(errno));
   }
   return 0;
 }
@@ -170,11 +170,11 @@ int prepare_root(const struct machine_config *config) {
     return 0;
   }
   if (config->root_disk == NULL || config->upper_disk == NULL) {
-    return fail("there is no disk for the root or for the writable layer");
+    return fail(REASON_MALFORMED, "there is no disk for the root or for the writable layer");
   }
   umask(0);
   limit_memory();
-  if (mount_root(config->root_disk, config->upper_disk) != 0 || write_files(empty_files, EMPTY_FILES, 0) != 0) {
+  if (mount_root(config->root_disk, config->upper_disk) != 0 || write_files(empty_files, EMPTY_FILES, 0, REASON_MACHINE) != 0) {
     return -1;
   }
   read_common_files();
@@ -187,7 +187,7 @@ int prepare_machine(const struct machine_config *config) {
     return 0;
   }
   if (config->hostname == NULL || config->root_disk == NULL || config->machine_id == NULL) {
-    return fail("the description of the machine lacks a hostname, a root or a machine id");
+    return fail(REASON_MALFORMED, "the description of the machine lacks a hostname, a root or a machine id");
   }
   if (seed_random(config) != 0) {
     return -1;
@@ -204,6 +204,6 @@ int prepare_machine(const struct machine_config *config) {
   }
   bool ok = set_identity(config) == 0 && configure_network(config->nics, config->nic_count) == 0 && set_sysctls(config) == 0 &&
             (mounted || mount_root(config->root_disk, config->upper_disk) == 0) && mount_volumes(config->mounts, config->mount_count) == 0 && write_identity_files(config) == 0 &&
-            write_files(config->files, config->file_count, 0) == 0 && (!config->read_only || make_read_only() == 0);
+            write_files(config->files, config->file_count, 0, REASON_FILE) == 0 && (!config->read_only || make_read_only() == 0);
   return ok ? 0 : -1;
 }

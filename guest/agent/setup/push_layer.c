@@ -56,7 +56,7 @@ static int move_mounts(void) {
   while (find_mount(target, sizeof target)) {
     snprintf(moved, sizeof moved, NEW_ROOT "%s", target + strlen(SYSROOT));
     if (mount(target, moved, NULL, MS_MOVE, NULL) != 0) {
-      return fail("moving the mount %s to the next layer: %s", target + strlen(SYSROOT), strerror(errno));
+      return fail(REASON_MACHINE, "moving the mount %s to the next layer: %s", target + strlen(SYSROOT), strerror(errno));
     }
   }
   return 0;
@@ -71,19 +71,19 @@ int push_layer(bool with_tar) {
   }
   int top = top_layer();
   if (top < 0 || top >= MAX_LAYERS) {
-    return fail("there are %d layers already", top);
+    return fail(REASON_MACHINE, "there are %d layers already", top);
   }
   sync();
   /* Mounts are not moved from where others would follow. */
   mount(NULL, SYSROOT, NULL, MS_REC | MS_PRIVATE, NULL);
   if (make_layer(top + 1) != 0 || make_dirs(NEW_ROOT, 0755) != 0) {
-    return fail("making the next layer: %s", strerror(errno));
+    return fail(REASON_MACHINE, "making the next layer: %s", strerror(errno));
   }
   if (mount_overlay(top + 1, NEW_ROOT) != 0 || move_mounts() != 0) {
     return -1;
   }
   if (umount2(SYSROOT, MNT_DETACH) != 0 || mount(NEW_ROOT, SYSROOT, NULL, MS_MOVE, NULL) != 0) {
-    return fail("changing the root: %s", strerror(errno));
+    return fail(REASON_MACHINE, "changing the root: %s", strerror(errno));
   }
   return 0;
 }

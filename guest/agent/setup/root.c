@@ -39,7 +39,7 @@ int mount_overlay(int top, const char *target) {
   }
   snprintf(options + n, sizeof options - n, LOWER ",upperdir=%d/u,workdir=%d/w,redirect_dir=off,metacopy=off,index=off,xino=off", top, top);
   if (chdir(LAYERS) != 0 || mount("overlay", target, "overlay", 0, options) != 0) {
-    return fail("mounting the root: %s", strerror(errno));
+    return fail(REASON_MACHINE, "mounting the root: %s", strerror(errno));
   }
   return chdir("/");
 }
@@ -47,10 +47,10 @@ int mount_overlay(int top, const char *target) {
 static int mount_disk_at(const char *serial, bool writable, const char *target) {
   char device[64];
   if (!find_disk(serial, device, sizeof device)) {
-    return fail("there is no disk with the serial %s", serial);
+    return fail(REASON_MACHINE, "there is no disk with the serial %s", serial);
   }
   if (make_dirs(target, 0755) != 0 || (writable ? mount_writable(device, target) : mount(device, target, "erofs", MS_RDONLY, NULL)) != 0) {
-    return fail("mounting the disk %s: %s", serial, strerror(errno));
+    return fail(REASON_MACHINE, "mounting the disk %s: %s", serial, strerror(errno));
   }
   return 0;
 }
@@ -60,7 +60,7 @@ static int make_mount_points(int root) {
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     int fd = rooted_make(root, paths[i], true, 0755, remember_created);
     if (fd < 0) {
-      return fail("making %s: %s", paths[i], strerror(errno));
+      return fail(REASON_MACHINE, "making %s: %s", paths[i], strerror(errno));
     }
     close(fd);
   }
@@ -76,14 +76,14 @@ int mount_root(const char *root_disk, const char *upper_disk) {
       return -1;
     }
   } else if (make_dirs(LAYERS, 0755) != 0 || mount("tmpfs", LAYERS, "tmpfs", 0, "mode=0755") != 0) {
-    return fail("mounting the writable layer: %s", strerror(errno));
+    return fail(REASON_MACHINE, "mounting the writable layer: %s", strerror(errno));
   }
   int top = top_layer();
   if (top < 0) {
     top = 0;
   }
   if (make_layer(top) != 0) {
-    return fail("making the writable layer: %s", strerror(errno));
+    return fail(REASON_MACHINE, "making the writable layer: %s", strerror(errno));
   }
   if (mount_overlay(top, SYSROOT) != 0) {
     return -1;
@@ -96,7 +96,7 @@ int mount_root(const char *root_disk, const char *upper_disk) {
 
 int sync_upper(void) {
   int fd = open(LAYERS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int result = fd < 0 || syncfs(fd) != 0 ? fail("writing the layer to its disk: %s", strerror(errno)) : 0;
+  int result = fd < 0 || syncfs(fd) != 0 ? fail(REASON_MACHINE, "writing the layer to its disk: %s", strerror(errno)) : 0;
   if (fd >= 0) {
     close(fd);
   }

@@ -92,7 +92,7 @@ static int write_store(const char *store, const struct file_spec *file) {
   return error;
 }
 
-int write_files(const struct file_spec *files, size_t count, pid_t viewer) {
+int write_files(const struct file_spec *files, size_t count, pid_t viewer, unsigned reason) {
   if (host_test) {
     return 0;
   }
@@ -101,7 +101,7 @@ int write_files(const struct file_spec *files, size_t count, pid_t viewer) {
     file_store(files[i].path, store, sizeof store);
     int error = write_store(store, &files[i]);
     if (error != 0) {
-      return fail("writing %s: %s", files[i].path, strerror(error));
+      return fail(reason, "writing %s: %s", files[i].path, strerror(error));
     }
     if (!is_shown(store, files[i].path) && bind_file(store, &files[i], viewer) != 0) {
       return -1;

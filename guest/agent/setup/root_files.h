@@ -6,8 +6,9 @@
 
 #include "requests/machine_config.h"
 
-/* `viewer`: 0, or a process with mounts of its own that does not get those of the root. Failures are said by fail(). */
-int write_files(const struct file_spec *files, size_t count, pid_t viewer);
+/* `viewer`: 0, or a process with mounts of its own that does not get those of the root. `reason`: of the failure to write
+ * one. Failures are said by fail(). */
+int write_files(const struct file_spec *files, size_t count, pid_t viewer, unsigned reason);
 /* Uncovers what the root has in their places. */
 void take_files_away(const struct file_spec *files, size_t count);
 

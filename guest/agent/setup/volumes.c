@@ -43,7 +43,7 @@ static int seed_volume(int root, const char *target, int volume) {
   bool ok = fstat(from, &st) == 0 && fchown(volume, st.st_uid, st.st_gid) == 0 && fchmod(volume, st.st_mode & 07777) == 0;
   ok = ok && (is_empty(from) || copy_tree(from, volume));
   close(from);
-  return ok ? 0 : fail("filling the volume at %s from the image: %s", target, strerror(errno));
+  return ok ? 0 : fail(REASON_MOUNT, "filling the volume at %s from the image: %s", target, strerror(errno));
 }
 
 /* A folder (or a file) on a mounted disk or share; what lies beside it stays hidden. */
@@ -57,7 +57,7 @@ static int open_source(const struct mount_config *m, const char *mounted) {
     close(base);
     errno = error;
   }
-  return fd >= 0 ? fd : fail("%s of the volume for %s: %s", below == NULL ? "the folder" : below, m->target, strerror(errno));
+  return fd >= 0 ? fd : fail(REASON_MOUNT, "%s of the volume for %s: %s", below == NULL ? "the folder" : below, m->target, strerror(errno));
 }
 
 /* The kernel knows a share by its tag, and one that is still being plugged in not at all (EINVAL). */
@@ -76,23 +76,23 @@ static int mount_private(const struct mount_config *m, char *out, size_t size) {
   char device[64];
   snprintf(out, size, PRIVATE "/%s/%s", disk ? "disk" : "share", m->source);
   if (strchr(m->source, '/') != NULL) {
-    return fail("the name of a volume holds a slash");
+    return fail(REASON_MOUNT, "the name of a volume holds a slash");
   }
   if (access(out, F_OK) != 0) {
     if (disk && !find_disk(m->source, device, sizeof device)) {
-      return fail("there is no disk with the serial %s", m->source);
+      return fail(REASON_MACHINE, "there is no disk with the serial %s", m->source);
     }
     if (make_dirs(out, 0755) != 0 || (disk ? mount_writable(device, out) : mount_share(m->source, out)) != 0) {
       int error = errno;
       rmdir(out);
-      return fail("mounting the volume for %s: %s", m->target, strerror(error));
+      return fail(REASON_MOUNT, "mounting the volume for %s: %s", m->target, strerror(error));
     }
   }
   if (disk) {
     /* lost+found stays outside of what the service sees. */
     strncat(out, "/_data", size - strlen(out) - 1);
     if (mkdir(out, 0755) != 0 && errno != EEXIST) {
-      return fail("the volume for %s: %s", m->target, strerror(errno));
+      return fail(REASON_MOUNT, "the volume for %s: %s", m->target, strerror(errno));
     }
   }
   return 0;
@@ -125,7 +125,7 @@ static int mount_tmpfs(int root, const struct mount_config *m) {
   if (fd >= 0) {
     close(fd);
   }
-  return result == 0 ? 0 : fail("mounting a tmpfs on %s: %s", m->target, strerror(errno));
+  return result == 0 ? 0 : fail(REASON_MOUNT, "mounting a tmpfs on %s: %s", m->target, strerror(errno));
 }
 
 int mount_volumes(const struct mount_config *mounts, size_t count) {

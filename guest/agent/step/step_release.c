@@ -25,7 +25,7 @@ void step_remember_stub(const char *path, size_t length) { append_line(STUBS, pa
 int step_stage(const char *name) {
   char path[4096], aside[300];
   if (!is_plain_name(name) || strlen(name) > 200) {
-    return fail("the name of a staged folder is not one");
+    return fail(REASON_STEP, "the name of a staged folder is not one");
   }
   snprintf(aside, sizeof aside, ".%s", name);
   if (host_test) {
@@ -33,14 +33,14 @@ int step_stage(const char *name) {
   }
   int staged = make_dirs(STAGED, 0700) == 0 ? open(STAGED, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   if (staged < 0 || remove_tree(staged, aside) != 0 || mkdirat(staged, aside, 0755) != 0) {
-    return fail("making the folder for what the step mounts: %s", strerror(errno));
+    return fail(REASON_STEP, "making the folder for what the step mounts: %s", strerror(errno));
   }
   int dir = openat(staged, aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0 || tree_extract(0, dir) != 0) {
     return -1;
   }
   snprintf(path, sizeof path, "%s", name);
-  return remove_tree(staged, path) == 0 && renameat(staged, aside, staged, path) == 0 ? 0 : fail("keeping what the step mounts: %s", strerror(errno));
+  return remove_tree(staged, path) == 0 && renameat(staged, aside, staged, path) == 0 ? 0 : fail(REASON_STEP, "keeping what the step mounts: %s", strerror(errno));
 }
 
 /* Mount points that are still empty go again, the innermost first. */
@@ -77,7 +77,7 @@ static void remove_stubs(void) {
 static int wait_free(const char *serial) {
   char device[64];
   if (!is_plain_name(serial) || !find_disk(serial, device, sizeof device)) {
-    return fail("there is no disk with the serial %s", serial);
+    return fail(REASON_STEP, "there is no disk with the serial %s", serial);
   }
   for (int tries = 0; tries < RELEASE_TRIES; tries++) {
     int fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
@@ -88,7 +88,7 @@ static int wait_free(const char *serial) {
     }
     usleep(RELEASE_PAUSE_US);
   }
-  return fail("the disk of a cache is still in use");
+  return fail(REASON_STEP, "the disk of a cache is still in use");
 }
 
 int step_release(const char *serials) {

@@ -19,6 +19,7 @@ import { encodeHeader, type TarHeader } from '../../../builder/tar/header.ts';
 import { packFiles } from '../../../engine/client/pack-files.ts';
 import { statTar } from '../../../engine/client/stat-path.ts';
 import { unpackFiles } from '../../../engine/client/unpack-files.ts';
+import { type RefusalReason, refused } from '../../../guest/protocol/refusal.ts';
 
 const temp = (): string => {
   const dir = mkdtempSync(join(tmpdir(), 'hypr-copy-'));
@@ -72,6 +73,11 @@ describe('files go there and back', () => {
   test('what a tar begins with', async () => {
     expect(await statTar(tarOf([{ name: 'x/', type: 'dir' }]))).toBe('dir');
     expect(await statTar(tarOf([{ name: 'x' }]))).toBe('file');
+    const refusing = (reason: RefusalReason): AsyncIterable<Uint8Array> => ({
+      [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(refused(reason, 'x: no such file or directory')) }),
+    });
+    expect(await statTar(refusing('notFound'))).toBeUndefined();
+    await expect(statTar(refusing('archive'))).rejects.toThrow('no such file');
   });
 });
 

@@ -3,9 +3,11 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { errorFromJson, type HyprError } from '../../../base/errors.ts';
 import { connectGuest } from '../../../guest/client/client.ts';
 import { encodeFrame, intField, MAGIC, textField } from '../../../guest/protocol/protocol.ts';
-import { FRAME, HEADER_SIZE, OPCODE } from '../../../guest/protocol/tags.ts';
+import { refusalReason } from '../../../guest/protocol/refusal.ts';
+import { FRAME, HEADER_SIZE, OPCODE, REASON, TAG } from '../../../guest/protocol/tags.ts';
 import { processSpec, readAll } from '../host-agent.ts';
 
 // What a hostile or broken agent may say. What a good one does is tested with the real one (agent.test.ts).
@@ -100,7 +102,20 @@ describe('a client', () => {
       socket.write(encodeFrame({ type: FRAME.answer, channel, payload }));
     });
     await using client = await connect();
-    await expect(client.sync()).rejects.toMatchObject({ code: 'GUEST_REFUSED', message: 'the disk is on fire' });
+    await expect(client.sync()).rejects.toMatchObject({ code: 'GUEST_REFUSED', message: 'the disk is on fire', reason: undefined });
+  });
+
+  it.each([
+    [REASON.mount, 'mount'],
+    [999, undefined],
+  ])('names the reason of a refusal by its number (%i)', async (number, reason) => {
+    script = onOrder((channel, socket) => {
+      const fields = [textField(TAG.answer.text, 'no'), intField(TAG.answer.reason, number)];
+      socket.write(encodeFrame({ type: FRAME.answer, channel, payload: Buffer.concat([Buffer.from([1, 0]), ...fields]) }));
+    });
+    await using client = await connect();
+    const error = await client.sync().catch((thrown: unknown) => thrown);
+    expect([refusalReason(error), refusalReason(errorFromJson((error as HyprError).toJSON()))]).toEqual([reason, reason]);
   });
 
   it('rejects everything when the channel breaks, and says so', async () => {
