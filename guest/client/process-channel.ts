@@ -35,7 +35,7 @@ export interface ChannelPort {
 }
 
 /**
- * One order and the streams that belong to it. Output waits here within the window that the guest was
+ * One request and the streams that belong to it. Output waits here within the window that the guest was
  * given; what the reader has taken is acknowledged, so the guest may forget it.
  */
 export class Channel {

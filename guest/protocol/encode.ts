@@ -31,7 +31,7 @@ export const encodeMachine = (orders: MachineOrders): Buffer =>
     ),
   ]);
 
-/** Of the orders only the root. */
+/** Of MachineOrders only the root. */
 export const encodeRoot = (root: { readonly disk: string; readonly upper: string }): Buffer =>
   Buffer.concat([textField(TAG.machine.rootDisk, root.disk), textField(TAG.machine.upperDisk, root.upper)]);
 
@@ -155,8 +155,8 @@ const encodeSeed = (seed: StepContent | undefined): Buffer[] =>
         textField(TAG.stepMount.seedPath, seed.path),
       ];
 
-/** The few numbers and the one path of the small orders. */
-export const encodeSimple = (order: {
+/** The few numbers and the one path of the small requests. */
+export const encodeSimple = (request: {
   channel?: number;
   signal?: number;
   columns?: number;
@@ -171,18 +171,18 @@ export const encodeSimple = (order: {
   gid?: number;
 }): Buffer =>
   Buffer.concat([
-    ...optional(order.channel, (value) => intField(TAG.simple.channel, value)),
-    ...optional(order.signal, (value) => intField(TAG.simple.signal, value)),
-    ...optional(order.columns, (value) => intField(TAG.simple.columns, value)),
-    ...optional(order.rows, (value) => intField(TAG.simple.rows, value)),
-    ...optional(order.clock, (value) => intField(TAG.simple.clock, Math.floor(value))),
-    ...optional(order.grace, (value) => intField(TAG.simple.grace, Math.max(0, Math.floor(value)))),
-    ...optional(order.flag, (value) => intField(TAG.simple.flag, value)),
-    ...optional(order.path, (value) => textField(TAG.simple.path, value)),
-    ...optional(order.port, (value) => intField(TAG.simple.port, value)),
-    ...optional(order.mode, (value) => intField(TAG.simple.mode, value)),
-    ...optional(order.uid, (value) => intField(TAG.simple.uid, value)),
-    ...optional(order.gid, (value) => intField(TAG.simple.gid, value)),
+    ...optional(request.channel, (value) => intField(TAG.simple.channel, value)),
+    ...optional(request.signal, (value) => intField(TAG.simple.signal, value)),
+    ...optional(request.columns, (value) => intField(TAG.simple.columns, value)),
+    ...optional(request.rows, (value) => intField(TAG.simple.rows, value)),
+    ...optional(request.clock, (value) => intField(TAG.simple.clock, Math.floor(value))),
+    ...optional(request.grace, (value) => intField(TAG.simple.grace, Math.max(0, Math.floor(value)))),
+    ...optional(request.flag, (value) => intField(TAG.simple.flag, value)),
+    ...optional(request.path, (value) => textField(TAG.simple.path, value)),
+    ...optional(request.port, (value) => intField(TAG.simple.port, value)),
+    ...optional(request.mode, (value) => intField(TAG.simple.mode, value)),
+    ...optional(request.uid, (value) => intField(TAG.simple.uid, value)),
+    ...optional(request.gid, (value) => intField(TAG.simple.gid, value)),
   ]);
 
 const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer[] => (value === undefined ? [] : [encode(value)]);

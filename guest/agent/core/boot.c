@@ -129,7 +129,7 @@ static int find_port(void) {
 
 static struct timer port_timer;
 
-/* The name of a port comes by a message of the device, a moment after the driver; nothing can be waited on. */
+/* The device sends the name of a port a moment after its driver has started, and there is no event to wait for. */
 static void look_for_port(struct timer *timer) {
   static int tries;
   int fd = find_port();

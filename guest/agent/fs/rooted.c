@@ -24,7 +24,7 @@ static void note_created(rooted_created_fn *created, const char *path, size_t le
   }
 }
 
-/* Every prefix is resolved anew from the root, so that links on the way lead where they lead in the root. */
+/* Every prefix is resolved from the root again, so that links on the way lead where they lead inside of the root. */
 int rooted_make(int root, const char *path, bool directory, mode_t mode, rooted_created_fn *created) {
   char part[4096];
   size_t length = strlen(path), from = 0;

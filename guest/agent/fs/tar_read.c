@@ -48,7 +48,7 @@ static int open_parent(const struct reader *r, const char *path, bool make, cons
   return make ? rooted_make(r->root, parent, true, 0755, NULL) : rooted_open(r->root, parent, O_PATH | O_DIRECTORY);
 }
 
-/* What is in the way goes, except a folder that stays a folder. A layer may replace a folder, a copy may not. */
+/* Removes what is in the way, except a folder that stays a folder. A layer may replace a folder, a copy may not. */
 static int clear_place(const struct reader *r, int dir, const char *name) {
   struct stat st;
   if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {

@@ -19,8 +19,8 @@
 #include "process/launcher.h"
 #include "process/process_end.h"
 
-/* The host takes the answer for "all disks are at rest" and ends the machine: it is not given before, and the host loses
- * patience first. */
+/* The answer means that all disks are at rest: the host ends the machine then. So it is not given earlier, and if that takes
+ * too long the host's own deadline is over first. */
 enum { KILL_WAIT_MS = 5000, FLUSH_WAIT_MS = 5000, UNMOUNT_WAIT_MS = 60000 };
 enum phase { ON, STOPPING, KILLING, FLUSHING, UNMOUNTING, OFF };
 
@@ -71,7 +71,7 @@ static int unmount_job(void *argument) {
   if (host_test) {
     return 0;
   }
-  /* Deepest first by going round: each pass frees what the next one needs. */
+  /* Several passes: each frees mounts that the next one can unmount. */
   for (int pass = 0; pass < 4; pass++) {
     FILE *mounts = fopen("/proc/self/mounts", "re");
     char line[4096], *targets[256];
@@ -145,7 +145,7 @@ void power_step(void) {
   if (phase == FLUSHING && (procs_drained() || !link_connected() || expired())) {
     set_phase(UNMOUNTING, UNMOUNT_WAIT_MS);
     if (workload != NULL) {
-      /* Its view holds every mount: a disk would be in use whatever is unmounted here. */
+      /* Its mount namespace holds every mount: the disks would stay in use whatever is unmounted here. */
       proc_close_views(workload);
     }
     unmounting = job_start(0, 0, unmount_job, NULL, on_unmounted);

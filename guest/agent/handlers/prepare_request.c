@@ -96,8 +96,8 @@ void handle_prepare(struct request *request) {
   }
 }
 
-/* For a machine that is to be copied: it has rehearsed a start, and waits again. What it was told stays where the next
- * PREPARE replaces it, but for its address, of which it would have two. */
+/* For a machine that is to be copied: it has rehearsed a start, and waits again. The next PREPARE replaces what it was told,
+ * except for its address: it would have two. */
 void handle_forget(const struct request *request) {
   if (machine_state() != STATE_PREPARED || preparing != NULL || workload != NULL || !root_is_mounted()) {
     request_refuse(request, REASON_OUT_OF_TURN, "there is nothing that could be forgotten");

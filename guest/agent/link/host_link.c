@@ -63,7 +63,7 @@ static void queue_frame(uint8_t type, uint8_t flags, uint32_t channel, const voi
   uint8_t header[HEADER_SIZE] = {type, flags};
   const uint8_t end = FRAME_END;
   if (!reserve(sizeof header + na + nb + 1)) {
-    /* A host that asks and asks and never reads: start over with the next one. */
+    /* This host sends requests and never reads: give up its session. */
     end_session();
     return;
   }

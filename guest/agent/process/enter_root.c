@@ -46,7 +46,7 @@ static int isolate_network(void) {
   return result;
 }
 
-/* Counted to the workload's usage and out-of-memory kills. */
+/* Its usage and out-of-memory kills are counted there. */
 static bool join_cgroup(void) {
   int fd = open("/sys/fs/cgroup/work/cgroup.procs", O_WRONLY | O_CLOEXEC);
   bool joined = fd >= 0 && write(fd, "0", 1) == 1;
@@ -68,7 +68,7 @@ static void mount_views(const struct launch *l) {
 }
 
 void enter_new_root(const struct launch *l) {
-  /* Before /sys is mounted: it shows the network of who mounts it. */
+  /* Before /sys is mounted, which shows the network namespace of the process that mounts it. */
   if (l->spec->isolated && isolate_network() != 0) {
     launch_refuse(l->status, REASON_MACHINE, "leaving the network: %s", strerror(errno));
   }

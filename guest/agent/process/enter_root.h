@@ -1,4 +1,4 @@
-/* Into which namespaces, root and control group a program comes, before what is its own. Runs in the child. */
+/* Puts a program into its namespaces, its root and its control group. Runs in the child. */
 #ifndef ENTER_ROOT_H
 #define ENTER_ROOT_H
 

@@ -73,13 +73,13 @@ static void limit_caps(const struct launch *l, uid_t uid) {
   }
 }
 
-/* Changing groups needs capabilities that root may be about to lose; another user loses them by becoming it. */
+/* Changing groups needs capabilities that root may be about to lose; any other user loses them with setresuid. */
 static void become(const struct launch *l, const struct identity *who) {
   if (who->uid != 0) {
     limit_caps(l, who->uid);
   }
   bool same = host_test && who->uid == geteuid();
-  /* The kernel's calls, without the library's care for other threads. */
+  /* The system calls themselves: the library's functions also care for other threads. */
   if (!same && (syscall(SYS_setgroups, who->group_count, who->groups) != 0 || syscall(SYS_setresgid, who->gid, who->gid, who->gid) != 0 ||
       syscall(SYS_setresuid, who->uid, who->uid, who->uid) != 0)) {
     launch_refuse(l->status, REASON_PROCESS, "becoming user %u: %s", who->uid, strerror(errno));

@@ -16,7 +16,7 @@ struct launch {
 enum { LAUNCH_HEAD = 4 };
 /* Ends the child with the reason on its status pipe. */
 _Noreturn void launch_fail(int status_fd, int status, int reason, const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* With the status that means that nothing is wrong with the program itself. */
+/* For everything but an executable that is missing or cannot be run. */
 #define launch_refuse(status_fd, reason, ...) launch_fail(status_fd, STATUS_REFUSED, reason, __VA_ARGS__)
 
 #endif

@@ -42,7 +42,7 @@ static bool read_all(int fd, void *out, size_t length) {
   return true;
 }
 
-/* Above all not PID 1's end of the agent's port, which only one may have open. */
+/* Above all the agent's port has to be closed: only one process may have it open. */
 static void keep_only(const int *fds, size_t count) {
   int last = 0;
   for (size_t i = 0; i < count; i++) {
@@ -109,7 +109,7 @@ static const char *fork_launcher(int request[2], int status[2]) {
   struct launch l = {&nothing, {0}, status[1], -1, -1, .new_namespaces = true, .prestarted = true};
   memcpy(l.stdio, waiting.streams.child, sizeof l.stdio);
   request_fd = request[1], waiting.status = status[0];
-  /* What is mounted in the root from now on is to be in its root as well. */
+  /* So that what is mounted in the root from now on appears in its root as well. */
   if (mount(NULL, SYSROOT, NULL, MS_REC | MS_SHARED, NULL) != 0) {
     return "sharing the root failed";
   }
@@ -124,7 +124,7 @@ static const char *fork_launcher(int request[2], int status[2]) {
   return waiting.pid < 0 ? strerror(errno) : NULL;
 }
 
-/* It says that it waits, or why it does not. */
+/* Waits until it says that it is ready, or why it is not. */
 static const char *await_launcher(void) {
   static char report[256];
   ssize_t n = read(waiting.status, report, sizeof report - 1);
@@ -141,7 +141,7 @@ static void forget_waiting(void) {
   waiting.pid = 0;
 }
 
-/* Its namespaces go with it: what is mounted in them must not be held by anybody. */
+/* Waits for its end, because its namespaces end with it, and what is mounted in them must not be held. */
 static void end_waiting(void) {
   if (waiting.pid > 0) {
     kill(waiting.pid, SIGKILL);
@@ -188,7 +188,7 @@ static bool fits(const struct process_spec *spec) {
 
 static bool send_request(const struct process_spec *spec) {
   struct message message = {(size_t)(spec->source.end - spec->source.at), root_is_read_only};
-  /* Longer than the pipe is fine: it reads at once. */
+  /* It may be longer than the pipe holds: the process reads at once. */
   return write(request_fd, &message, sizeof message) == sizeof message &&
          write(request_fd, spec->source.at, message.length) == (ssize_t)message.length;
 }

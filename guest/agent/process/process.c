@@ -83,7 +83,7 @@ static void open_views(struct proc *p) {
   p->pid_ns = open_ns(p->pid, "pid"), p->mnt_ns = open_ns(p->pid, "mnt"), p->cgroup_ns = open_ns(p->pid, "cgroup");
 }
 
-/* Reaped as any other; its channel has ended with the answer. */
+/* It is reaped as any other process; its channel has ended with the answer. */
 static void fail_to_start(struct proc *p) {
   const uint8_t *head = (const uint8_t *)p->report;
   link_refuse(p->channel, get16(head), get16(head + 2), p->report + LAUNCH_HEAD);

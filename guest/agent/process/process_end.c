@@ -35,11 +35,11 @@ static void on_exit_of(struct proc *p, int status) {
   p->exited = true;
   p->exit.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   p->exit.code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-  /* A shell or an init hands on its child's end as code 137; the step of a build may be the end of any of its programs. */
+  /* A shell or an init passes on its child's end as code 137; the step of a build may fail because any of its programs did. */
   bool failed = p->kind == PROC_EXEC && workload == NULL ? p->exit.code != 0 : p->exit.code == 128 + SIGKILL;
   p->exit.oom = failed && oom_kills() > p->oom_kills_before;
   p->drain_until = now_ms() + DRAIN_MS;
-  /* What it said and the end of it are two reads; news of its death may come before either. */
+  /* Its report and the end of the pipe are two reads; SIGCHLD may come before both. */
   for (size_t before = SIZE_MAX; p->status.fd >= 0 && before != p->report_length;) {
     before = p->report_length;
     proc_read_status(p);
@@ -88,7 +88,7 @@ void procs_reap(void) {
   }
 }
 
-/* A child of an ended program may hold its pipes for ever; what is in them by now is all there is. */
+/* A child of an ended program may keep its pipes open for ever: what is in them by now is all that is read. */
 static bool drain(struct proc *p) {
   bool waiting = false;
   for (int i = 0; i < 2; i++) {
@@ -135,7 +135,7 @@ static void drain_all(void) {
   }
 }
 
-/* A frame of each stream in turn, so that nobody's flood holds up the others. */
+/* One frame of each stream in turn, so that a stream with much output does not hold up the others. */
 static void send_all(void) {
   for (bool more = true; more && link_has_room();) {
     more = false;

@@ -31,7 +31,7 @@ static int split(char *line, char **fields, int max) {
   return count;
 }
 
-/* A file line by line, without the memory and the calls of stdio: they are much work for the little that most of them hold. */
+/* A file line by line. Without stdio, whose memory and calls cost an emulated guest more than these small files are worth. */
 struct lines {
   int fd;
   size_t at, end;

@@ -15,7 +15,7 @@
 
 enum { EMPTY_PATHS = 0x04 | 0x40 /* MOVE_MOUNT_{F,T}_EMPTY_PATH */ };
 
-/* Read-only before it is anywhere: those who follow the root's mounts get it as it is at that moment. */
+/* The mount becomes read-only before it is attached: namespaces that follow the root's mounts copy it as it is then. */
 static int bind_read_only(int source, int target) {
   const uint64_t attributes[4] = {1 /* MOUNT_ATTR_RDONLY */};
   int tree = (int)syscall(SYS_open_tree, source, "", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | AT_EMPTY_PATH);

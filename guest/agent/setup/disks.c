@@ -12,7 +12,7 @@
 #include "lib/loop.h"
 #include "setup/uevents.h"
 
-/* Another place for tests. */
+/* Tests have another place. */
 #ifndef DISKS_ROOT
 #define DISKS_ROOT ""
 #endif
@@ -27,7 +27,7 @@ static bool has_serial(const char *name, const char *serial) {
   return n > 0 && strcmp(text, serial) == 0;
 }
 
-/* The kernel shows a disk in /sys before it can be opened, and one that goes still after (ENXIO both). The name may
+/* The kernel shows a disk in /sys before it can be opened, and still after it was unplugged (both times ENXIO). The name may
  * have gone to another disk between reading its serial and opening it, but not while it is open. */
 static bool is_usable(const char *name, const char *serial, char *out, size_t size) {
   if (!has_serial(name, serial)) {

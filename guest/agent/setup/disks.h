@@ -8,8 +8,9 @@
 /* Path of a block device by the serial of its virtio-blk disk; it can be opened. Waits for a disk that is being plugged
  * in: a loaded host under emulation may take many seconds to get there. */
 bool find_disk(const char *serial, char *out, size_t size);
-/* An ext4 disk. Tables that mkfs left for later stay so: else the kernel writes zeroes for the machine's first half minute.
- * And what is free is read when something is to be written, not by a thread that begins within seconds: of a template's in all its clones. */
+/* Mounts an ext4 disk. Tables that mkfs left for later stay as they are: otherwise the kernel would write zeroes for the
+ * first half minute. Bitmaps are read when something is written: otherwise a thread would read them a few seconds after the
+ * mount, in each clone of a template. */
 int mount_writable(const char *device, const char *target);
 
 #endif

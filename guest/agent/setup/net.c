@@ -20,8 +20,8 @@
 static int sock = -1;
 static pid_t sock_of;
 
-/* One for as long as the process lives: to open and to close it is much work for what is asked of it. A job has none of
- * PID 1's descriptors. */
+/* One socket for as long as the process lives, because opening one costs more than most of its calls. A job has none of
+ * PID 1's descriptors and opens its own. */
 static bool open_sock(void) {
   if (sock < 0 || sock_of != getpid()) {
     sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), sock_of = getpid();
@@ -69,7 +69,7 @@ static bool is_ethernet(const char *name, uint8_t mac[6]) {
   return ok;
 }
 
-/* Our temporary names start with "hypr": they are cards that were claimed already. */
+/* Our temporary names start with "hypr": they are NICs that were claimed already. */
 static bool find_nic(const uint8_t *mac, char *out) {
   bool found = false;
   DIR *dir = opendir("/sys/class/net");
@@ -100,7 +100,7 @@ static int set_mac(const char *name, const uint8_t *mac) {
   return ioctl(sock, SIOCSIFHWADDR, &r);
 }
 
-/* A machine that has no card must not see one: whoever is inside could take it for a way out. */
+/* A machine without a network must not see a NIC: programs could take it for a way out. */
 static int drop_prepared_nic(void) {
   char name[IFNAMSIZ], link[128], device[256];
   if (!find_nic(prepared_mac, name)) {
@@ -115,8 +115,8 @@ static int drop_prepared_nic(void) {
 static void temporary_name(size_t index, char *out) { snprintf(out, IFNAMSIZ, "hypr%u", (unsigned)index % 1000); }
 
 /* As docker does where a network has no IPv6: no router solicitations, no tentative link-local address. And a gratuitous
- * ARP when the card comes up: the network's switch may remember the address, but not on which wire it is now, and drops
- * what it cannot place until this machine says something. */
+ * ARP when the NIC comes up: the network's switch may remember the address but not on which wire it is now, and then it
+ * drops packets for it until this machine sends something. */
 static int set_ip_settings(const char *name) {
   char path[128];
   snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
@@ -146,8 +146,8 @@ static void settle(const char *name) {
   snprintf(settled_name, sizeof settled_name, "%s", name);
 }
 
-/* All other cards get a name of their own first, so that eth0 and eth1 can change places. The cards of a clone were
- * plugged in an instant ago and come one after the other: only the right one will do. */
+/* All other NICs get a temporary name first, so that eth0 and eth1 can change places. The NICs of a clone were plugged in
+ * an instant ago and appear one after the other: this waits for the right one. */
 static int claim_nic(const struct nic_config *nic, size_t index) {
   char name[IFNAMSIZ], temporary[IFNAMSIZ];
   uint8_t mac[6];
@@ -179,7 +179,7 @@ static int set_addresses(const struct nic_config *nic) {
   if (ioctl(sock, SIOCSIFADDR, &r) != 0) {
     return -1;
   }
-  /* An address comes with the mask of its class (RFC 791); another one takes the route away again that came with it. */
+  /* The kernel adds the mask of the address class (RFC 791) and a route; setting another mask removes that route again. */
   uint32_t class = nic->address[0] < 128 ? 8 : nic->address[0] < 192 ? 16 : nic->address[0] < 224 ? 24 : 32;
   if (class == nic->prefix) {
     return 0;
@@ -220,7 +220,7 @@ static int set_up(const struct nic_config *nic, size_t index) {
   if (!ready && set_ip_settings(nic->name) != 0) {
     return -1;
   }
-  /* A card that is up announces itself when its hardware address changes, which has to be after it has another. */
+  /* A NIC that is up announces itself when its hardware address changes, so its IP address has to be set before. */
   if (set_addresses(nic) != 0 || (ready ? set_mac(nic->name, nic->mac) : set_flags(nic->name, IFF_UP, 0)) != 0 || set_route(nic) != 0) {
     return fail(REASON_MACHINE, "configuring %s: %s", nic->name, strerror(errno));
   }

@@ -45,8 +45,8 @@ static int seed_random(const struct machine_config *config) {
   return result == 0 ? 0 : fail(REASON_MACHINE, "seeding the random numbers: %s", strerror(errno));
 }
 
-/* Programs get the memory that is free now but for a rest, which is the kernel's and this agent's. Where the machine as
- * a whole runs out, it spends minutes on reading its programs back from disk, again and again, before one is killed. */
+/* Programs get the memory that is free now, less a rest for the kernel and this agent. A machine that runs out as a whole
+ * spends minutes on reading its programs back from disk, again and again, before one of them is killed. */
 static void limit_memory(void) {
   enum { REST_MIN = 24 << 20, REST_PART = 16 };
   struct sysinfo info;
@@ -84,7 +84,7 @@ static int set_identity(const struct machine_config *config) {
   return 0;
 }
 
-/* Text of the files that docker writes, and as docker does never into the image or the writable layer. */
+/* Text of the files that docker writes. As with docker they are never in the image or in the writable layer. */
 static size_t hosts_text(const struct machine_config *config, char *out, size_t size) {
   size_t n = (size_t)snprintf(out, size, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
                                          "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
@@ -140,7 +140,7 @@ static const struct file_spec empty_files[] = {{"/etc/hostname", NULL, 0, 0644, 
                                                 {"/etc/machine-id", NULL, 0, 0444, 0, 0}};
 enum { EMPTY_FILES = sizeof empty_files / sizeof *empty_files };
 
-/* What nearly every program needs, read once for all clones of a template: none of them goes to its disk for it. */
+/* What nearly every program needs is read once for all clones of a template, so that none of them reads it from its disk. */
 static void read_common_files(void) {
   static const char *const paths[] = {"/etc/passwd", "/etc/group", "/bin/sh", "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6",
                                       "/lib/ld-musl-x86_64.so.1"};
@@ -199,7 +199,7 @@ int prepare_machine(const struct machine_config *config) {
     limit_memory();
   }
   if (mounted && config->mount_count > 0) {
-    /* A volume begins with what the image has, not with what lies on it. */
+    /* A volume is seeded with what the image has, not with the files that are mounted over it. */
     take_files_away(empty_files, EMPTY_FILES);
   }
   bool ok = set_identity(config) == 0 && configure_network(config->nics, config->nic_count) == 0 && set_sysctls(config) == 0 &&

@@ -50,7 +50,7 @@ static bool find_mount(char *target, size_t size) {
 }
 
 /* Moves what is mounted below the old root to the same places of the new one. A mount takes along what is mounted in
- * it, whenever that was: so the list is read anew after each. */
+ * it, so the list is read again after each. */
 static int move_mounts(void) {
   char target[4096], moved[4200];
   while (find_mount(target, sizeof target)) {
@@ -74,7 +74,7 @@ int push_layer(bool with_tar) {
     return fail(REASON_MACHINE, "there are %d layers already", top);
   }
   sync();
-  /* Mounts are not moved from where others would follow. */
+  /* The kernel does not move mounts out of a shared one. */
   mount(NULL, SYSROOT, NULL, MS_REC | MS_PRIVATE, NULL);
   if (make_layer(top + 1) != 0 || make_dirs(NEW_ROOT, 0755) != 0) {
     return fail(REASON_MACHINE, "making the next layer: %s", strerror(errno));

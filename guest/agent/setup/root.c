@@ -103,5 +103,5 @@ int sync_upper(void) {
   return result;
 }
 
-/* Mounted by a job, whose memory is gone: the file tells. */
+/* A job mounted it, whose memory is gone: so it left a file. */
 bool root_is_mounted(void) { return access(MOUNTED, F_OK) == 0; }

@@ -46,7 +46,7 @@ static int bind_file(const char *store, const struct file_spec *file, pid_t view
   return result;
 }
 
-/* Whether a file of ours is what is at its place: a volume that was mounted later may lie over it. */
+/* Whether our file is what is seen at its path: a volume that was mounted later may lie over it. */
 static bool is_shown(const char *store, const char *path) {
   struct stat ours, there;
   int root = open(SYSROOT, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = rooted_open(root, path, O_PATH);
@@ -72,7 +72,7 @@ void take_files_away(const struct file_spec *files, size_t count) {
   close(root);
 }
 
-/* Does nothing that is done: an emulated guest pays for each kind of call. */
+/* Skips what is done already: each system call costs an emulated guest time. */
 static int write_store(const char *store, const struct file_spec *file) {
   struct stat st;
   /* Never readable to more than its mode says, not even while it is written. */

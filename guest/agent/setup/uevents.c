@@ -19,7 +19,7 @@ int open_uevents(void) {
   return fd;
 }
 
-/* What they say does not matter, nor whether some were lost (ENOBUFS): who waits looks again. */
+/* What the messages say does not matter, nor whether some were lost (ENOBUFS): the caller looks again. */
 bool await_uevent(int fd, int ms) {
   static char message[MAX_UEVENT];
   struct pollfd watched = {.fd = fd, .events = POLLIN};

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* How often and how long to look for a device that is being plugged in where no event tells of it, and to wait for a
- * disk: half a minute in all. */
+/* How often and at which interval to look for a device that is being plugged in where there is no event for it, and how
+ * long to wait for one where there is: half a minute in all. */
 enum { DEVICE_TRIES = 6000, DEVICE_PAUSE_US = 5000, DEVICE_WAIT_MS = 30000 };
 
 /* -1, or a descriptor to wait on. */

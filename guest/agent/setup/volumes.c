@@ -60,7 +60,7 @@ static int open_source(const struct mount_config *m, const char *mounted) {
   return fd >= 0 ? fd : fail(REASON_MOUNT, "%s of the volume for %s: %s", below == NULL ? "the folder" : below, m->target, strerror(errno));
 }
 
-/* The kernel knows a share by its tag, and one that is still being plugged in not at all (EINVAL). */
+/* The kernel finds a share by its tag, and gives EINVAL while it is still being plugged in. */
 static int mount_share(const char *tag, const char *target) {
   int result = mount(tag, target, "virtiofs", 0, NULL);
   for (int tries = 0; result != 0 && errno == EINVAL && tries < DEVICE_TRIES; tries++) {

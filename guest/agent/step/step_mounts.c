@@ -14,7 +14,7 @@
 #include "step/step_release.h"
 #include "step/step_source.h"
 
-/* Secrets and scripts: on memory that only this step has. */
+/* Secrets and scripts are in memory that only this step sees. */
 static int open_file(const struct step_mount *m, size_t index) {
   char path[64];
   snprintf(path, sizeof path, STEP "/f%zu", index);
@@ -44,7 +44,7 @@ static int overlay(const struct step_mount *m, size_t index, int lower) {
   return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* A folder or a file; of a writable file its folder is laid over. */
+/* A folder or a file. For a writable file the overlay is over its folder. */
 static int open_bind(const struct step_mount *m, size_t index) {
   char base[4096], folder[4096];
   struct stat st;

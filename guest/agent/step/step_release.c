@@ -43,7 +43,7 @@ int step_stage(const char *name) {
   return remove_tree(staged, path) == 0 && renameat(staged, aside, staged, path) == 0 ? 0 : fail(REASON_STEP, "keeping what the step mounts: %s", strerror(errno));
 }
 
-/* Mount points that are still empty go again, the innermost first. */
+/* Removes mount points that are still empty, the innermost first. */
 static void remove_stubs(void) {
   static char *lines[MAX_STUBS];
   char line[4098];
@@ -73,7 +73,7 @@ static void remove_stubs(void) {
   unlink(STUBS);
 }
 
-/* A namespace that ends lets go of its mounts a moment later; a disk that is still mounted cannot be had exclusively. */
+/* A namespace releases its mounts a moment after its end; a disk that is still mounted cannot be opened exclusively. */
 static int wait_free(const char *serial) {
   char device[64];
   if (!is_plain_name(serial) || !find_disk(serial, device, sizeof device)) {

@@ -70,7 +70,7 @@ const output = (channel: number, offset: number, data: Buffer, flags = 1) => {
   head.writeBigUInt64LE(BigInt(offset), 0);
   return encodeFrame({ type: FRAME.output, channel, flags, payload: Buffer.concat([head, data]) });
 };
-const onOrder =
+const onRequest =
   (act: (channel: number, socket: Socket, opcode: number) => void): Script =>
   (frame, socket) => {
     if (frame.type === FRAME.request) {
@@ -97,7 +97,7 @@ describe('a client', () => {
   });
 
   it('passes on the reason of a refusal', async () => {
-    script = onOrder((channel, socket) => {
+    script = onRequest((channel, socket) => {
       const payload = Buffer.concat([Buffer.from([1, 0]), textField(1, 'the disk is on fire')]);
       socket.write(encodeFrame({ type: FRAME.answer, channel, payload }));
     });
@@ -109,7 +109,7 @@ describe('a client', () => {
     [REASON.mount, 'mount'],
     [999, undefined],
   ])('names the reason of a refusal by its number (%i)', async (number, reason) => {
-    script = onOrder((channel, socket) => {
+    script = onRequest((channel, socket) => {
       const fields = [textField(TAG.answer.text, 'no'), intField(TAG.answer.reason, number)];
       socket.write(encodeFrame({ type: FRAME.answer, channel, payload: Buffer.concat([Buffer.from([1, 0]), ...fields]) }));
     });
@@ -119,7 +119,7 @@ describe('a client', () => {
   });
 
   it('rejects everything when the channel breaks, and says so', async () => {
-    script = onOrder((channel, socket, opcode) => {
+    script = onRequest((channel, socket, opcode) => {
       socket.write(opcode === OPCODE.spawn ? ok(channel, intField(2, 7)) : Buffer.alloc(0));
       if (opcode === OPCODE.sync) {
         socket.destroy();
@@ -143,7 +143,7 @@ describe('a client', () => {
     ['a field longer than its frame', (channel) => [encodeFrame({ type: FRAME.exit, channel, payload: Buffer.from([1, 0, 9, 0, 0, 0]) })]],
     ['a fault', () => [encodeFrame({ type: FRAME.fault, payload: Buffer.from('what?') })]],
   ])('ends the connection at %s', async (_, frames) => {
-    script = onOrder((channel, socket) => socket.write(Buffer.concat([ok(channel, intField(2, 7)), ...frames(channel)])));
+    script = onRequest((channel, socket) => socket.write(Buffer.concat([ok(channel, intField(2, 7)), ...frames(channel)])));
     const client = await connect();
     const program = await client.spawn(processSpec(['x'])).catch(() => undefined);
     await client.closed;
@@ -151,7 +151,9 @@ describe('a client', () => {
   });
 
   it('ignores answers nobody waits for', async () => {
-    script = onOrder((channel, socket) => socket.write(Buffer.concat([ok(channel ^ 1), output(12345, 0, Buffer.from('x')), ok(channel)])));
+    script = onRequest((channel, socket) =>
+      socket.write(Buffer.concat([ok(channel ^ 1), output(12345, 0, Buffer.from('x')), ok(channel)])),
+    );
     await using client = await connect();
     await client.sync();
   });
