@@ -22,6 +22,7 @@
 #include "dns/dns.h"
 #include "handlers/machine_state.h"
 #include "lib/console.h"
+#include "lib/failure.h"
 #include "lib/files.h"
 #include "lib/loop.h"
 #include "lib/paths.h"
@@ -170,10 +171,14 @@ void boot_machine(int argc, char **argv) {
   umask(022);
   mount_basics();
   load_modules();
+  struct failure failure;
+  keep_failure(&failure);
   if (make_dev() != 0) {
+    console_say("kestrel: %s", failure.text);
     on_crash(0);
   }
   ready_network();
+  keep_failure(NULL);
   /* Before anybody asks, for all clones of a template. Where it fails, PREPARE tries it again. */
   dns_start();
   oom_watch(machine_out_of_memory);
