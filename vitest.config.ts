@@ -1,9 +1,14 @@
 import { defineConfig } from 'vitest/config';
+import { SEED } from './test/support/seed.ts';
 
-// Three projects: unit tests run together; tests with machines run one file at a time, because every
+// Workers take it from here: one seed for the whole run.
+process.env.HYPR_TEST_SEED = String(SEED);
+
+// Two projects: unit tests run together; tests with machines run one file at a time, because every
 // machine is software-emulated where there is no KVM.
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/reporter.ts'],
     projects: [
       {
         test: {

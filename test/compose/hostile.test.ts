@@ -10,6 +10,7 @@ import { parseVolume } from '../../compose/merge/volumes.ts';
 import { Budget } from '../../compose/model/limits.ts';
 import { SourceFile, syntheticMark } from '../../compose/source/source.ts';
 import { parseYaml } from '../../compose/yaml/parse.ts';
+import { runs } from '../support/seed.ts';
 import { HOSTILE_PROJECTS } from './hostile-files.ts';
 import { failure, load } from './project-folder.ts';
 
@@ -80,7 +81,7 @@ const soup = (...tokens: string[]) =>
 
 describe('any text gives a value or a HyprError', () => {
   const mark = syntheticMark('f');
-  const run = { numRuns: 1500, seed: 20 };
+  const run = runs(1500);
 
   test('YAML', async () => {
     const yaml = soup(
@@ -172,7 +173,7 @@ describe('any text gives a value or a HyprError', () => {
           }),
         );
       }),
-      { numRuns: 600, seed: 21 },
+      runs(600),
     );
   });
 });

@@ -6,6 +6,7 @@ import { toPlain } from '../../compose/source/node.ts';
 import { SourceFile } from '../../compose/source/source.ts';
 import { compareNatural, emitYaml } from '../../compose/yaml/emit.ts';
 import { parseYaml } from '../../compose/yaml/parse.ts';
+import { runs } from '../support/seed.ts';
 import { load, projectFolder } from './project-folder.ts';
 
 describe('YAML output', () => {
@@ -89,7 +90,7 @@ describe('YAML output', () => {
         const [document] = await parseYaml(new SourceFile('f', emitted), new Budget());
         expect(document && JSON.parse(JSON.stringify(toPlain(document.root)))).toEqual(JSON.parse(JSON.stringify({ k: plain })));
       }),
-      { numRuns: 2000, seed: 7 },
+      runs(2000),
     );
   });
 });

@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments, parse as parseYamlText, stringify } from 'yaml';
 import { HyprError } from '../../base/errors.ts';
 import { type ConfigOptions, runConfig } from '../../compose/index.ts';
+import { SEED, times } from '../support/seed.ts';
 import { generateProject } from './compare/generate.ts';
 import { parseConfigArgs } from './config-args.ts';
 
-const PROJECTS = 150;
-const SEED = 77;
+const PROJECTS = times(150);
 let scratch = '';
 
 beforeAll(async () => {

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mustRun, runProgram } from '../../base/host/process.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/protocol/encode.ts';
 import { encodeFrame, encodeHello, FLAG_MORE, FRAME } from '../../guest/protocol/protocol.ts';
+import { randomNumbers, SEED, times } from '../support/seed.ts';
 import { machineOrders, processSpec } from './host-agent.ts';
 
 // Everything in the agent that parses bytes, under the address and undefined-behaviour sanitizers, with mutations of valid inputs.
 
 const GUEST = fileURLToPath(new URL('../../guest/', import.meta.url));
-const SEED = 20260701;
-const ROUNDS = 12_000;
+const ROUNDS = times(12_000);
 
 let folder: string;
 beforeAll(async () => {
@@ -23,14 +23,6 @@ beforeAll(async () => {
   await mustRun('gcc', [...flags, ...sources, '-o', join(folder, 'fuzz')]);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** mulberry32: the same mutations on every machine. */
-const random = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0;
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-};
 
 const PARSER = { frames: 0, orders: 1, tar: 2, dns: 3 };
 
@@ -133,7 +125,7 @@ const record = (parser: number, bytes: Buffer): Buffer => {
 };
 
 it('no input makes the parsers touch what is not theirs', async () => {
-  const next = random(SEED);
+  const next = randomNumbers(SEED);
   const corpus = seeds();
   const valid = join(folder, 'valid');
   await writeFile(valid, Buffer.concat(corpus.map(([parser, bytes]) => record(parser, bytes))));

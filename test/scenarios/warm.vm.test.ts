@@ -3,9 +3,10 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { hyprBin } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
 
-const PORT = 18095;
+const PORT = await freePort();
 /** `talk` holds one connection to `db` for as long as it lives, and numbers what it says on it. */
 const COMPOSE = `
 services:

@@ -10,6 +10,7 @@ import { formatSummary } from '../../../cli/format/summary.ts';
 import { COMPOSE_TABLE, formatTable, TOP_TABLE } from '../../../cli/format/table.ts';
 import { parseGoDuration, parseMoment } from '../../../cli/format/time.ts';
 import { binarySize, humanDuration, humanSize } from '../../../cli/format/units.ts';
+import { runs } from '../../support/seed.ts';
 import { log, NOW, replica } from '../support/fake-engine.ts';
 
 const SECOND = 1000;
@@ -203,7 +204,7 @@ describe('templates', () => {
           expect(error).toBeInstanceOf(HyprError);
         }
       }),
-      { numRuns: 2000, seed: 7 },
+      runs(2000),
     );
   });
 

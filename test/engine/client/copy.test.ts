@@ -19,6 +19,7 @@ import { encodeHeader, type TarHeader } from '../../../builder/tar/header.ts';
 import { packFiles } from '../../../engine/client/pack-files.ts';
 import { statTar } from '../../../engine/client/stat-path.ts';
 import { unpackFiles } from '../../../engine/client/unpack-files.ts';
+import { runs } from '../../support/seed.ts';
 
 const temp = (): string => {
   const dir = mkdtempSync(join(tmpdir(), 'hypr-copy-'));
@@ -148,7 +149,7 @@ describe('an archive that is not to be trusted', () => {
           rmSync(dir, { recursive: true, force: true });
         }
       }),
-      { numRuns: 150, seed: 7 },
+      runs(150),
     );
   });
 });

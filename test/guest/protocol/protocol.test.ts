@@ -16,6 +16,7 @@ import {
   readFields,
   textField,
 } from '../../../guest/protocol/protocol.ts';
+import { runs } from '../../support/seed.ts';
 import { machineOrders, processSpec } from '../host-agent.ts';
 
 const nonce = Buffer.alloc(16, 9);
@@ -46,7 +47,7 @@ describe('frames', () => {
           [FRAME.output, 3, 300],
         ]);
       }),
-      { seed: 1, numRuns: 200 },
+      runs(200),
     );
   });
 
@@ -75,7 +76,7 @@ describe('frames', () => {
           expect(error).toMatchObject({ code: 'GUEST_PROTOCOL' });
         }
       }),
-      { seed: 2, numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -107,7 +108,7 @@ describe('fields', () => {
           expect(error).toMatchObject({ code: 'GUEST_PROTOCOL' });
         }
       }),
-      { seed: 3, numRuns: 2000 },
+      runs(2000),
     );
   });
 
