@@ -53,9 +53,13 @@ const unpack = async (disk: RootDisk): Promise<Record<string, string>> => {
   const out = join(home, `out-${Math.random()}`);
   const devices = extents.slice(1).map(([, , name]) => `--device=${join(folder, name ?? '')}`);
   const tool = fsckErofs as Tool;
-  execFileSync(tool.file, [...tool.prefix, `--extract=${out}`, '--no-preserve-owner', ...devices, join(folder, 'meta.erofs')], {
-    stdio: 'pipe',
-  });
+  execFileSync(
+    tool.file,
+    [...tool.prefix, `--extract=${out}`, '--no-preserve-owner', '--preserve-perms', ...devices, join(folder, 'meta.erofs')],
+    {
+      stdio: 'pipe',
+    },
+  );
   const found: Record<string, string> = {};
   await walk(out, '', found);
   return found;

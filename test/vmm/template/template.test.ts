@@ -10,7 +10,7 @@ import type { MakeInput } from '../../../vmm/template/aside.ts';
 import { createTemplates, templateKey } from '../../../vmm/template/index.ts';
 import type { makeTemplate } from '../../../vmm/template/make.ts';
 import type { makeRootedTemplate } from '../../../vmm/template/make-rooted.ts';
-import { lockPath, pruneTemplates } from '../../../vmm/template/prune.ts';
+import { lockPath, lockPath, pruneTemplates } from '../../../vmm/template/prune.ts';
 import { publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../../vmm/template/store.ts';
 import { measureTemplates } from '../../../vmm/template/usage.ts';
 import { spec, tempDir, toolchain } from '../support.ts';
@@ -106,10 +106,13 @@ describe('templates', () => {
   });
 
   it('that cannot be made are not tried for ever', async () => {
-    const { templates, made } = makeShelf(() => Promise.reject(new Error('no')));
+    const { templates, made, paths } = makeShelf(() => Promise.reject(new Error('no')));
+    const lock = lockPath(paths, templateKey(settings, spec()));
     for (let count = 1; count <= 2; count++) {
       templates.wanted(spec());
-      await vi.waitFor(() => expect(made).toHaveLength(count));
+      await vi.waitFor(() => expect([made.length, existsSync(lock)]).toEqual([count, false]));
+      // The lock is let go of in the turn before the failure is counted.
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
     templates.wanted(spec());
     await templates.make(spec({ memoryMib: 1024 })).catch(() => {});
