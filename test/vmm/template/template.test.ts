@@ -10,7 +10,7 @@ import type { MakeInput } from '../../../vmm/template/aside.ts';
 import { createTemplates, templateKey } from '../../../vmm/template/index.ts';
 import type { makeTemplate } from '../../../vmm/template/make.ts';
 import type { makeRootedTemplate } from '../../../vmm/template/make-rooted.ts';
-import { lockPath, lockPath, pruneTemplates } from '../../../vmm/template/prune.ts';
+import { lockPath, pruneTemplates } from '../../../vmm/template/prune.ts';
 import { publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../../vmm/template/store.ts';
 import { measureTemplates } from '../../../vmm/template/usage.ts';
 import { spec, tempDir, toolchain } from '../support.ts';
