@@ -9,6 +9,14 @@ process.env.HYPR_TEST_SEED = String(SEED);
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/reporter.ts'],
+    coverage: {
+      provider: 'v8',
+      include: ['{base,compose,guest,vmm,net,builder,engine,cli,fixtures}/**/*.{ts,tsx}'],
+      exclude: ['**/gen/**', '**/*.d.ts', 'fixtures/{apps,shop,hello}/**'],
+      reporter: ['json-summary'],
+      reportsDirectory: 'coverage',
+      clean: false,
+    },
     projects: [
       {
         test: {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
 import { type CliResult, hyprBin } from './cli.ts';
-import { asNamespaceRoot, joinNamespaces } from './user-namespace.ts';
+import { asNamespaceRoot, joinNamespaces } from './mount-namespace.ts';
 
 const FILLER = 'filler';
 
