@@ -84,7 +84,7 @@ const main = async () => {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(objects, { recursive: true });
   const env = { ...process.env, HYPR_TEST_AGENT: buildAgent() };
-  await run(join(root, 'node_modules', '.bin', 'vitest'), ['run', '--project', 'unit', '--coverage'], { env });
+  await run(join(root, 'node_modules', '.bin', 'vitest'), ['run', '--project', 'unit', '--coverage', '--testTimeout=120000'], { env });
   const typeScript = new Map();
   const c = new Map();
   readTypeScript(typeScript);

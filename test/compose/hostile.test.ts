@@ -23,7 +23,7 @@ describe('hostile projects', () => {
     );
   });
 
-  test('other encodings', () => {
+  test('files in other encodings are read or refused', () => {
     const refused = (bytes: Uint8Array) => {
       try {
         decodeSource('f', bytes);
@@ -83,7 +83,7 @@ describe('any text gives a value or a HyprError', () => {
   const mark = syntheticMark('f');
   const run = runs(1500);
 
-  test('YAML', async () => {
+  test('YAML › gives a value or an error of the catalogue whatever comes', async () => {
     const yaml = soup(
       '\n',
       '  ',
@@ -116,7 +116,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('templates', async () => {
+  test('templates › give a text or an error of the catalogue whatever comes', async () => {
     await fc.assert(
       fc.asyncProperty(soup('$', '{', '}', ':-', ':?', '+', 'A', '$$', '\n'), (text) =>
         only(() => substitute(text, { lookup: (name) => (name === 'A' ? 'v' : undefined) })),
@@ -125,7 +125,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('env files', async () => {
+  test('env files › give values or an error of the catalogue whatever comes', async () => {
     await fc.assert(
       fc.asyncProperty(soup('A', '=', '\n', '"', "'", '\\', '#', ' ', 'export ', ':', '$A', '${', '}'), (text) =>
         only(() => parseDotenv(new SourceFile('f', text), () => undefined)),
@@ -134,7 +134,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('ports and volumes', async () => {
+  test('ports and volumes › give a form or an error of the catalogue whatever comes', async () => {
     const text = soup(':', '-', '/', '80', '[', ']', '::1', 'tcp', '.', 'c', ',', 'ro', '${');
     await fc.assert(
       fc.asyncProperty(text, async (spec) => {
@@ -145,7 +145,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('whole files', async () => {
+  test('whole files › give a project or an error of the catalogue whatever comes', async () => {
     const key = fc.constantFrom(
       'image',
       'build',

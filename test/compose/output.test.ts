@@ -60,7 +60,7 @@ describe('YAML output', () => {
     );
   });
 
-  test('keys in natural order', () => {
+  test('has its keys in natural order', () => {
     const keys = ['FOOA', 'FOO10', 'FOO2', 'FOO_A', 'FOO1', 'FOO'];
     expect(keys.sort(compareNatural)).toEqual(['FOO', 'FOO_A', 'FOO1', 'FOO2', 'FOO10', 'FOOA']);
     expect(['ab', 'a10', 'a2', 'a_b', 'a.b', 'a-b'].sort(compareNatural)).toEqual(['a-b', 'a.b', 'a_b', 'a2', 'a10', 'ab']);
@@ -121,7 +121,7 @@ secrets: {s: {environment: S}}
 configs: {c: {content: 'x'}}
 `;
 
-  test('YAML and JSON, twice', async () => {
+  test('is the same when it is read again, as YAML and as JSON', async () => {
     const cwd = await projectFolder({ 'compose.yaml': text });
     for (const format of ['yaml', 'json'] as const) {
       const once = await runConfig({ cwd, env: {}, format });
@@ -131,7 +131,7 @@ configs: {c: {content: 'x'}}
     }
   });
 
-  test('without interpolation', async () => {
+  test('is the same when it is read again without interpolation', async () => {
     const cwd = await projectFolder({ 'compose.yaml': text });
     const options = { cwd, env: {}, interpolate: false } as const;
     const once = await runConfig(options);

@@ -10,6 +10,7 @@ import { generateProject } from './compare/generate.ts';
 import { parseConfigArgs } from './config-args.ts';
 
 const PROJECTS = times(150);
+const TIMEOUT = times(120_000);
 let scratch = '';
 
 beforeAll(async () => {
@@ -87,44 +88,52 @@ const reversed = (value: unknown): unknown => {
 };
 
 describe('generated projects', () => {
-  test('config of its own output is itself, in YAML and JSON, filled in or not', async () => {
-    const used = await eachProject(
-      (_, text) => text,
-      async (options, index) => {
-        const raw = await rawConfig(options);
-        // An empty content is not printed, and without it a config says nothing: so it is in docker compose.
-        if (raw?.includes('content: ""')) {
-          return;
-        }
-        // Where the schema wants one of a few words, a variable is refused unless it is filled in.
-        const ways = [{}, { format: 'json' as const }, ...(raw === undefined ? [] : [{ interpolate: false }])];
-        for (const way of ways) {
-          const first = await runConfig({ ...options, ...way });
-          // As in docker compose, JSON has no models at the top level and capitals in blkio_config: not to be read again.
-          if ('format' in way && /"models"|"Path"/.test(first.stdout)) {
-            continue;
+  test(
+    'config of its own output is itself, in YAML and JSON, filled in or not',
+    async () => {
+      const used = await eachProject(
+        (_, text) => text,
+        async (options, index) => {
+          const raw = await rawConfig(options);
+          // An empty content is not printed, and without it a config says nothing: so it is in docker compose.
+          if (raw?.includes('content: ""')) {
+            return;
           }
-          // An empty context is not printed, as in docker compose, and a missing one is the project's folder.
-          if (/\bbuild"?:( \{)?\n\s+(?!"?context\b)/.test(first.stdout)) {
-            continue;
+          // Where the schema wants one of a few words, a variable is refused unless it is filled in.
+          const ways = [{}, { format: 'json' as const }, ...(raw === undefined ? [] : [{ interpolate: false }])];
+          for (const way of ways) {
+            const first = await runConfig({ ...options, ...way });
+            // As in docker compose, JSON has no models at the top level and capitals in blkio_config: not to be read again.
+            if ('format' in way && /"models"|"Path"/.test(first.stdout)) {
+              continue;
+            }
+            // An empty context is not printed, as in docker compose, and a missing one is the project's folder.
+            if (/\bbuild"?:( \{)?\n\s+(?!"?context\b)/.test(first.stdout)) {
+              continue;
+            }
+            expect([index, await again({ ...options, ...way }, first.stdout)]).toEqual([index, first.stdout]);
           }
-          expect([index, await again({ ...options, ...way }, first.stdout)]).toEqual([index, first.stdout]);
-        }
-      },
-    );
-    expect(used).toBeGreaterThan(PROJECTS / 5);
-  });
+        },
+      );
+      expect(used).toBeGreaterThan(PROJECTS / 5);
+    },
+    TIMEOUT,
+  );
 
-  test('the order of mappings does not matter', async () => {
-    const before = new Map<number, string>();
-    await eachProject(
-      (_, text) => text,
-      async (options, index) => {
-        before.set(index, (await runConfig(options)).stdout);
-      },
-    );
-    await eachProject(reverseMaps, async (options, index) => {
-      expect([index, (await runConfig(options)).stdout]).toEqual([index, before.get(index)]);
-    });
-  });
+  test(
+    'the order of mappings does not matter',
+    async () => {
+      const before = new Map<number, string>();
+      await eachProject(
+        (_, text) => text,
+        async (options, index) => {
+          before.set(index, (await runConfig(options)).stdout);
+        },
+      );
+      await eachProject(reverseMaps, async (options, index) => {
+        expect([index, (await runConfig(options)).stdout]).toEqual([index, before.get(index)]);
+      });
+    },
+    TIMEOUT,
+  );
 });

@@ -23,13 +23,13 @@ describe('bad input', () => {
     expect(stderr).toMatch(/image/);
   });
 
-  test('a bad port', async () => {
+  test('a bad port is refused with its line', async () => {
     const { code, stderr } = await (await given('services:\n  web:\n    image: busybox\n    ports: ["99999:80"]\n')).run(['up', '-d']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/compose\.yaml:4/);
   });
 
-  test('an image that does not exist', async () => {
+  test('an image that does not exist is named', async () => {
     const { code, stderr } = await (await given('services:\n  web:\n    image: busybox:no-such-tag\n')).run(['up', '-d']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/busybox:no-such-tag/);

@@ -84,7 +84,7 @@ describe('a stack that goes to disk and comes back', () => {
     expect(Math.abs(guestTime - Date.now() / 1000)).toBeLessThan(30);
   });
 
-  test('up of it is resume', async () => {
+  test('goes on from its saved memory when up is called', async () => {
     const before = Math.max(...(await heard(1)));
     await stack.must(['suspend']);
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });

@@ -124,7 +124,7 @@ describe('moments', () => {
     expect(() => parseMoment('yesterday', { flag: 'since', now: NOW })).toThrow('--since does not understand "yesterday"');
   });
 
-  test('Go durations', () => {
+  test('durations in Go’s notation are read, and nothing else', () => {
     expect(parseGoDuration('1.5h2ms')).toBe(5_400_002);
     expect(parseGoDuration('-5s')).toBe(-5000);
     expect(parseGoDuration('5')).toBeUndefined();

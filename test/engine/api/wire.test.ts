@@ -133,7 +133,7 @@ describe('bytes that nobody wrote', () => {
     expect(decode(tables.Size, bytes)).toEqual({ columns: 80, rows: -1 });
   });
 
-  test('a key is only a key', () => {
+  test('a key named __proto__ is data like any other', () => {
     const object = JSON.parse('{"__proto__": {"a": [null, true, 1.5, "x"]}}');
     const read = decode(structCodec, encode(structCodec, object));
     expect(JSON.stringify(read)).toBe(JSON.stringify(object));

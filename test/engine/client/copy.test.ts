@@ -70,7 +70,7 @@ describe('files go there and back', () => {
     expect(readFileSync(join(dir, 'b'), 'utf8')).toBe('new');
   });
 
-  test('what a tar begins with', async () => {
+  test('statTar says whether a tar begins with a folder or a file', async () => {
     expect(await statTar(tarOf([{ name: 'x/', type: 'dir' }]))).toBe('dir');
     expect(await statTar(tarOf([{ name: 'x' }]))).toBe('file');
   });
