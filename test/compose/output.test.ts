@@ -57,6 +57,7 @@ describe('YAML output', () => {
         const [document] = await parseYaml(new SourceFile('f', emitYaml(value)), new Budget());
         expect(document === undefined ? undefined : toPlain(document.root)).toEqual(value);
       }),
+      runs(100),
     );
   });
 
