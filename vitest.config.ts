@@ -1,5 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import { requireOwnNode } from './scripts/own-node.mjs';
 import { SEED } from './test/support/seed.ts';
+
+// What runs in the tests is what users run.
+requireOwnNode('npm test or npx vitest');
 
 // Workers take it from here: one seed for the whole run.
 process.env.HYPR_TEST_SEED = String(SEED);

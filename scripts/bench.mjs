@@ -1,8 +1,8 @@
 // `npm run bench [-- cli|config|compose|hostile|setup|boot|boots|pull|pull-files|build|registry|shop …]`: figures as JSON lines on stdout.
 import { join } from 'node:path';
-import { ensureBuilt, ensureDependencies, root, run } from './bootstrap.mjs';
+import { ensureBuilt } from './ensure-built.mjs';
+import { root, run } from './own-node.mjs';
 
-await ensureDependencies();
 await ensureBuilt();
 // What only loads Compose files needs no toolchain.
 const wanted = process.argv.slice(2);

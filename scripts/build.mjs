@@ -13,7 +13,7 @@ const common = {
   outdir: 'dist',
   bundle: true,
   platform: 'node',
-  target: 'node20',
+  target: 'node24',
   jsx: 'automatic',
   // Less to compile at every start; names stay, for stacks.
   minifyWhitespace: true,

@@ -64,7 +64,7 @@ const toFunction = async (text) => {
   const { code, map } = await transform(text, {
     format: 'cjs',
     platform: 'node',
-    target: 'node20',
+    target: 'node24',
     minifyWhitespace: true,
     // A script has no import(); what it would find is a chunk or Node's own.
     supported: { 'dynamic-import': false },

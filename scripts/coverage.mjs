@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { ensureBuilt, ensureDependencies, root, run } from './bootstrap.mjs';
+import { ensureBuilt } from './ensure-built.mjs';
+import { root, run } from './own-node.mjs';
 
 const FLOORS = join(root, 'test', 'coverage-floors.json');
 const out = join(root, 'coverage');
@@ -84,7 +85,6 @@ const main = async () => {
   if (raise && tests.length > 0) {
     throw Object.assign(new Error('floors are raised by all unit tests, not by some'), { exitCode: 2 });
   }
-  await ensureDependencies();
   await ensureBuilt();
   rmSync(out, { recursive: true, force: true });
   mkdirSync(objects, { recursive: true });

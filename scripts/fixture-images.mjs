@@ -2,7 +2,7 @@
 // served from loopback; `use` gives the environment with which hypr finds them there.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { root } from './bootstrap.mjs';
+import { root } from './own-node.mjs';
 import { serveFixtures } from './serve-fixtures.mjs';
 
 const PROBE = 'https://registry-1.docker.io/v2/';

@@ -1,7 +1,7 @@
 // Starts the fixture images' registry as a child and waits until it listens.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { root } from './bootstrap.mjs';
+import { root } from './own-node.mjs';
 
 /** Serves the named images (all when none). `close` ends the child. */
 export const serveFixtures = (names = []) =>

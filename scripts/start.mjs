@@ -1,8 +1,9 @@
 // `npm start`: all set-up, then the demo stack. On a terminal it stays attached; without one it brings
 // the stack up, fetches its page and says how to go on.
 import { join } from 'node:path';
-import { ensureBuilt, ensureDependencies, root, run } from './bootstrap.mjs';
+import { ensureBuilt } from './ensure-built.mjs';
 import { withFixtureImages } from './fixture-images.mjs';
+import { root, run } from './own-node.mjs';
 
 const hypr = join(root, 'bin', 'hypr');
 const file = join(root, 'fixtures', 'shop', 'compose.yaml');
@@ -29,7 +30,6 @@ const detached = async (env) => {
 };
 
 try {
-  await ensureDependencies();
   await ensureBuilt();
   await run(hypr, ['setup']);
   await withFixtureImages(NAMES, REFERENCES, async (env) => {

@@ -1,12 +1,12 @@
 // `npm test`: all set-up, then lint, types and every test. `npm test -- unit` (or any vitest arguments) runs a part.
 import { join } from 'node:path';
-import { ensureBuilt, ensureDependencies, root, run } from './bootstrap.mjs';
+import { ensureBuilt } from './ensure-built.mjs';
+import { root, run } from './own-node.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 const args = process.argv.slice(2);
 
 try {
-  await ensureDependencies();
   await ensureBuilt();
   if (args[0] === 'unit') {
     await run(bin('vitest'), ['run', '--project', 'unit', ...args.slice(1)]);

@@ -1,4 +1,3 @@
-import { takeExtraCertificates } from '../../base/host/extra-certificates.ts';
 import { beginSpan, traceProcess } from '../../base/trace.ts';
 import { Interrupts } from '../core/interrupts.ts';
 import { flush } from '../core/output.ts';
@@ -50,7 +49,6 @@ const output: ProcessOutput = (name) => {
 
 /** Runs the command line of this process to its end: signals, streams, exit code. */
 export const runProcess = async (): Promise<void> => {
-  takeExtraCertificates();
   process.on('exit', () => terminal.restore());
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);

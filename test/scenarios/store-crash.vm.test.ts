@@ -123,7 +123,7 @@ const recordedSteps = async (home: CrashHome): Promise<Set<string>> => {
   const folder = join(home.dir, 'build', 'records');
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   const files = entries.filter((entry) => entry.isFile());
-  const texts = await Promise.all(files.map((entry) => readFile(join(entry.parentPath ?? entry.path, entry.name), 'utf8')));
+  const texts = await Promise.all(files.map((entry) => readFile(join(entry.parentPath, entry.name), 'utf8')));
   return new Set(texts.map((text) => (JSON.parse(text) as { key: string }).key));
 };
 

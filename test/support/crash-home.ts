@@ -70,7 +70,7 @@ export class CrashHome {
     return readdir(join(this.dir, folder)).catch(() => []);
   }
 
-  /** Asides, leases and locks that are there. */
+  /** Staged files, leases and locks that are there. */
   async transient(): Promise<string[]> {
     const lists = await Promise.all(TRANSIENT.map(async (folder) => (await this.list(folder)).map((name) => `${folder}/${name}`)));
     return lists.flat();

@@ -56,8 +56,8 @@ export class SmallDisk {
   async files(): Promise<string[]> {
     const without = ['*/images/layers/*', '*/build', '*/build/*', '*/hypr.db*', `*/${FILLER}`];
     const { stdout } = await this.#inside('find', [this.dir, '-mindepth', '1', ...without.flatMap((path) => ['-not', '-path', path])]);
-    const asides = await this.#inside('find', [join(this.dir, 'build/tmp'), join(this.dir, 'build/locks'), '-mindepth', '1']);
-    return `${stdout}${asides.stdout}`.trim().split('\n').sort();
+    const staged = await this.#inside('find', [join(this.dir, 'build/tmp'), join(this.dir, 'build/locks'), '-mindepth', '1']);
+    return `${stdout}${staged.stdout}`.trim().split('\n').sort();
   }
 
   async close(): Promise<void> {

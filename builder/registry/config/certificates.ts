@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { HyprError, isErrno, messageOf } from '../../../base/errors.ts';
-import { deferredCertificates } from '../../../base/host/extra-certificates.ts';
 
 /** PEM texts for one host. */
 export interface HostCertificates {
@@ -38,30 +37,11 @@ const readClient = (folder: string, name: string | undefined): { cert: string | 
 
 /** Those of SSL_CERT_FILE and NODE_EXTRA_CA_CERTS, on top of the usual ones. Undefined: whom Node trusts by itself. */
 export const trustedAuthorities = (env: NodeJS.ProcessEnv): string[] | undefined =>
-  env.SSL_CERT_FILE ? [...rootCertificates, readPem(env.SSL_CERT_FILE), ...extra(env)] : nodesAuthorities();
+  env.SSL_CERT_FILE ? [...rootCertificates, readPem(env.SSL_CERT_FILE), ...extra(env)] : undefined;
 
 /** Node takes NODE_EXTRA_CA_CERTS by itself, but not any more once we name authorities. */
 const extraAuthorities = (trusted: readonly string[] | undefined): string[] => (trusted === undefined ? extra(process.env) : []);
 const extra = (env: NodeJS.ProcessEnv): string[] => (env.NODE_EXTRA_CA_CERTS ? [readPem(env.NODE_EXTRA_CA_CERTS)] : []);
-
-let hasWarned = false;
-
-/** What Node would trust if it had been started with the variable; as there, a file that cannot be read is worth a warning. */
-const nodesAuthorities = (): string[] | undefined => {
-  const file = deferredCertificates();
-  if (file === undefined) {
-    return undefined;
-  }
-  try {
-    return [...rootCertificates, readFileSync(file, 'utf8')];
-  } catch (error) {
-    if (!hasWarned) {
-      process.emitWarning(`Ignoring extra certs from \`${file}\`, load failed: ${messageOf(error)}`);
-    }
-    hasWarned = true;
-    return undefined;
-  }
-};
 
 const readPem = (path: string): string => {
   try {

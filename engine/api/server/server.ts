@@ -31,6 +31,7 @@ export const serveApi = async (
   // A command's connection may be silent for hours: between two calls, and in a call that waits for what is typed.
   const h1 = http.createServer({ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 }, (request, response) => {
     // Connect refuses calls that stream both ways over HTTP/1.1, because proxies hold back what comes before the end. None is here.
+    // (connect-node 2.3 would read such a call to its end before it answers: 2.2 is the last that can serve one.)
     request.httpVersion = '2.0';
     handler(request, response);
   });

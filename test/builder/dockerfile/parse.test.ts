@@ -97,7 +97,17 @@ describe('heredocs', () => {
 describe('flags', () => {
   it('respect quotes and end at --', () => {
     expect(first('RUN --mount=type=cache,id="a b",target=/c --network=none echo --x')).toMatchObject({
-      mounts: ['type=cache,id=a b,target=/c'],
+      mounts: [
+        {
+          text: 'type=cache,id=a b,target=/c',
+          fields: new Map([
+            ['type', 'cache'],
+            ['id', 'a b'],
+            ['target', '/c'],
+          ]),
+          from: undefined,
+        },
+      ],
       network: 'none',
       command: { args: ['echo --x'] },
     });
@@ -113,6 +123,8 @@ describe('flags', () => {
 describe('refusals', () => {
   it.each([
     ['FNTRYPOINT x', 'unknown instruction: FNTRYPOINT (did you mean ENTRYPOINT?)'],
+    ['RUN --mount=type=cache,targt=$X y', "unexpected key 'targt' in 'targt=$X' (did you mean target?)"],
+    ['RUN --mount=from=$X,target=/x y', "'from' doesn't support variable expansion, define alias stage instead"],
     ['RUN --mont=x y', 'unknown flag: --mont (did you mean mount?)'],
     ['COPY --from=a --from=b c d', 'duplicate flag specified: from'],
     ['COPY --from c d', 'missing a value on flag: from'],

@@ -1,20 +1,20 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { takeExtraCertificates } from '../../../base/host/extra-certificates.ts';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mustRun } from '../../../base/host/process.ts';
 import { homePaths } from '../../../base/paths.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
 import { type FixtureRegistry, startFixtureRegistry } from '../../../fixtures/registry/registry.ts';
-
 import type { Tool } from '../../../vmm/model/tools.ts';
-
 import { needs } from '../../support/needs.ts';
-
 import { dir, file, rawTar } from '../layers/tar-builder.ts';
 import { mkfsErofs, noMkfs, noRegistry } from '../store/find-mkfs.ts';
 import { startForwardProxy } from './forward-proxy.ts';
@@ -167,25 +167,30 @@ needs(noRegistry).describe('a registry of a private authority that wants certifi
     expect(new Set(proxy.asked)).toEqual(new Set([host]));
   });
 
-  test('is trusted by NODE_EXTRA_CA_CERTS also when Node was started without it, and not by a file that cannot be read', async () => {
-    const startWith = (file: string): void => {
-      process.env.HYPR_EXTRA_CA_CERTS = pem(file);
-      takeExtraCertificates();
+  test('is trusted by the NODE_EXTRA_CA_CERTS of a process, and not by a file that cannot be read', async () => {
+    const folder = join(home, 'certs.d');
+    await certsFor('certs.d', registry.host, { 'client.cert': 'client.crt', 'client.key': 'client.key' });
+    const program = join(home, 'ask.mjs');
+    const resolveDir = fileURLToPath(new URL('../../..', import.meta.url));
+    const contents = `
+        import { openDispatchers } from './builder/registry/transport/dispatchers.ts';
+        import { request } from './builder/registry/transport/undici.ts';
+        const url = new URL('https://${registry.host}/v2/');
+        await using dispatchers = openDispatchers({ certFolders: [${JSON.stringify(folder)}] });
+        const answer = await request(url, { dispatcher: await dispatchers.for(url) }).catch((error) => ({ statusCode: error.code }));
+        console.log(answer.statusCode);
+      `;
+    const banner = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" };
+    await build({ stdin: { contents, resolveDir }, outfile: program, bundle: true, platform: 'node', format: 'esm', banner });
+    const ask = async (file: string | undefined) => {
+      const env = { PATH: process.env.PATH, ...(file === undefined ? {} : { NODE_EXTRA_CA_CERTS: pem(file) }) };
+      return promisify(execFile)(process.execPath, [program], { env });
     };
-    onTestFinished(() => {
-      delete process.env.NODE_EXTRA_CA_CERTS;
-    });
-    startWith('ca.crt');
-    await certsFor('deferred/.docker/certs.d', registry.host, { 'client.cert': 'client.crt', 'client.key': 'client.key' });
-    const images = await open('deferred');
-    const digest = await pushOne(images, name);
-    expect(await images.resolveDigest(name)).toBe(digest);
-
-    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
-    onTestFinished(() => warned.mockRestore());
-    startWith('missing.crt');
-    await expect(pushOne(await open('unreadable'), name)).rejects.toMatchObject({ code: 'REGISTRY_UNREACHABLE' });
-    expect(warned.mock.calls.flat().join('\n')).toMatch(/^Ignoring extra certs from `.*missing.crt`, load failed: ENOENT.*$/);
+    expect((await ask('ca.crt')).stdout).toMatch(/^(200|401)\n$/);
+    expect((await ask(undefined)).stdout).toMatch(/UNABLE_TO_VERIFY|SELF_SIGNED/);
+    const { stdout, stderr } = await ask('missing.crt');
+    expect(stdout).toMatch(/UNABLE_TO_VERIFY|SELF_SIGNED/);
+    expect(stderr).toMatch(/Ignoring extra certs from `.*missing.crt`, load failed/);
   });
 });
 

@@ -1,0 +1,65 @@
+// Work that is done once for the same input. This file runs with the user's Node (18 or newer).
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * Does `work` unless a stamp in `root` says it was done for the input `wanted` and all `products` are there; two processes do it
+ * one after the other.
+ */
+export const once = async ({ root, name, wanted, products = [] }, work) => {
+  const stamps = join(root, 'node_modules', '.hypr');
+  const stamp = join(stamps, name);
+  const isDone = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && products.every((path) => existsSync(path));
+  if (isDone()) {
+    return;
+  }
+  const release = await takeLock(join(root, `.${name}.lock`));
+  try {
+    if (!isDone()) {
+      await work();
+      mkdirSync(stamps, { recursive: true });
+      writeFileSync(stamp, wanted);
+    }
+  } finally {
+    release();
+  }
+};
+
+/** One hash of the names and contents of these files (hexadecimal SHA-256). */
+export const hash = (files) => {
+  const sum = createHash('sha256');
+  for (const file of files) {
+    sum.update(file).update('\0').update(readFileSync(file)).update('\0');
+  }
+  return sum.digest('hex');
+};
+
+const takeLock = async (path) => {
+  for (;;) {
+    try {
+      // A link that names its holder: whole or not there.
+      symlinkSync(String(process.pid), path);
+      return () => unlinkSync(path);
+    } catch (error) {
+      if (error.code !== 'EEXIST') {
+        throw error;
+      }
+      if (!isHeld(path)) {
+        rmSync(path, { recursive: true, force: true });
+      }
+      // The holder is another process, whose end is no event here.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+};
+
+/** Whether the process that took the lock still runs. */
+const isHeld = (path) => {
+  try {
+    process.kill(Number(readlinkSync(path)), 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+};

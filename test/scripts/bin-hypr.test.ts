@@ -1,0 +1,83 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ownNode, root } from '../../scripts/own-node.mjs';
+
+const tempDir = (): string => {
+  const dir = mkdtempSync(join(tmpdir(), 'hypr-bin-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+};
+
+/** A folder with a `node` that only fails, as one of another ABI would in its own way. */
+const otherNode = (): string => {
+  const dir = tempDir();
+  writeFileSync(join(dir, 'node'), '#!/bin/sh\necho "the node in PATH was run" >&2\nexit 99\n');
+  chmodSync(join(dir, 'node'), 0o755);
+  return dir;
+};
+
+const run = (file: string, args: readonly string[], env: NodeJS.ProcessEnv, cwd = root) => {
+  const { status, stdout, stderr } = spawnSync(file, args, { env, cwd, encoding: 'utf8' });
+  return { status, stdout, stderr };
+};
+
+describe('bin/hypr', () => {
+  beforeAll(() => {
+    if (!existsSync(join(root, 'dist', 'start.cjs'))) {
+      execFileSync(ownNode, [join(root, 'scripts', 'build.mjs')], { stdio: 'inherit' });
+    }
+  }, 120_000);
+
+  const hypr = join(root, 'bin', 'hypr');
+  const paths: ReadonlyArray<readonly [string, () => string | undefined]> = [
+    ['another node is first in PATH', () => `${otherNode()}:${process.env.PATH}`],
+    ['no node is in PATH', () => tempDir()],
+    ['there is no PATH', () => undefined],
+  ];
+
+  test.each(paths)('runs its commands with its own node when %s', (_, path) => {
+    const dir = tempDir();
+    writeFileSync(join(dir, 'compose.yaml'), 'services: { web: { image: nginx } }\n');
+    const env = { PATH: path(), HOME: dir, HYPR_HOME: join(dir, 'home'), HYPR_RUNTIME_DIR: join(dir, 'run') };
+    expect(run(hypr, ['--version'], env, dir)).toEqual({ status: 0, stdout: expect.stringMatching(/^hypr version /), stderr: '' });
+    expect(run(hypr, ['compose', 'config', '--services'], env, dir)).toEqual({ status: 0, stdout: 'web\n', stderr: '' });
+    // Reads the database, which is the one native module.
+    expect(run(hypr, ['compose', 'ps', '-q'], env, dir)).toEqual({ status: 0, stdout: '', stderr: '' });
+  });
+
+  /** A clone with a program that says what runs it. */
+  const makeClone = (): string => {
+    const dir = tempDir();
+    mkdirSync(join(dir, 'bin'));
+    copyFileSync(hypr, join(dir, 'bin', 'hypr'));
+    mkdirSync(join(dir, 'dist'));
+    writeFileSync(join(dir, 'dist', 'start.cjs'), 'console.log(process.execPath, ...process.argv.slice(2));\n');
+    symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
+    return dir;
+  };
+
+  test('finds its node and its program from wherever it is called or linked', () => {
+    const dir = makeClone();
+    const links = tempDir();
+    symlinkSync(join(dir, 'bin', 'hypr'), join(links, 'hypr'));
+    const { PATH } = process.env;
+    const expected = { status: 0, stdout: `${ownNode} a  b\n`, stderr: '' };
+    expect(run(join(links, 'hypr'), ['a', ' b'], { PATH })).toEqual(expected);
+    expect(run('./hypr', ['a', ' b'], { PATH }, join(dir, 'bin'))).toEqual(expected);
+    expect(run('sh', ['hypr', 'a', ' b'], { PATH }, join(dir, 'bin'))).toEqual(expected);
+    expect(run('bin/hypr', ['a', ' b'], { PATH }, dir)).toEqual(expected);
+  });
+
+  test.each(['node_modules', 'dist'])('says how to set a clone up that has no %s', (part) => {
+    const dir = makeClone();
+    rmSync(join(dir, part), { recursive: true });
+    expect(run(join(dir, 'bin', 'hypr'), ['ps'], { PATH: otherNode() })).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `hypr: this clone is not set up: run \`npm run build\` in ${dir}\n`,
+    });
+  });
+});
