@@ -8,7 +8,7 @@ import { Cleanup } from '../base/cleanup.ts';
 import { sleep, withDeadline } from '../base/deadline.ts';
 import { HyprError, messageOf } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/host/files.ts';
-import { noteBegun, sweepBegun } from '../base/host/pending-processes.ts';
+import { notePendingProcess, sweepPendingProcesses } from '../base/host/pending-processes.ts';
 import { identifyProcess } from '../base/host/process.ts';
 import { logger } from '../base/log.ts';
 import { buildGvproxyConfig, buildJailCommand, type NetworkPrograms, networkPaths } from './gvproxy-config.ts';
@@ -67,8 +67,8 @@ const launch = async (
 
 const prepareFolder = async (spec: NetworkSpec, cleanup: Cleanup): Promise<void> => {
   const { socket } = networkPaths(spec.runDir);
-  // What a supervisor that was killed meanwhile had begun is nobody's network.
-  await sweepBegun(spec.runDir);
+  // A supervisor that was killed may have left a network that it had only started to make.
+  await sweepPendingProcesses(spec.runDir);
   if (await answers(socket)) {
     throw new HyprError('NET_START', `network ${spec.name} is running already`, { hint: 'run the command again: it takes over what runs' });
   }
@@ -110,7 +110,7 @@ const spawnJail = async (spec: NetworkSpec, programs: NetworkPrograms, signal: A
 const noteChild = ({ runDir }: NetworkSpec, { pid }: ChildProcess): void => {
   const identity = pid === undefined ? undefined : identifyProcess(pid);
   if (identity !== undefined) {
-    noteBegun(runDir, identity);
+    notePendingProcess(runDir, identity);
   }
 };
 

@@ -1,7 +1,7 @@
 import { readTar, StreamSource } from '../../builder/tar/reader.ts';
 import { refusalReason } from '../../guest/protocol/refusal.ts';
 
-/** What a tar of a path begins with; undefined when the replica has no such path. The rest is not read. */
+/** The type of the first entry of a path's tar; undefined when the replica has no such path. The rest is not read. */
 export const statTar = async (tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined> => {
   const source = new StreamSource(tar);
   try {

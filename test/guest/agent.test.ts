@@ -9,6 +9,7 @@ import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
 import { encodeFrame } from '../../guest/protocol/protocol.ts';
 import { FRAME } from '../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../guest/types.ts';
+import { freePort } from '../support/free-port.ts';
 import { chunks, collect, compileHostAgent, type HostAgent, machineOrders, processSpec, readAll, startHostAgent } from './host-agent.ts';
 
 // The real agent as an ordinary program on a unix socket: everything but namespaces, mounts and devices.
@@ -32,7 +33,7 @@ const shell = (script: string, more: Parameters<typeof processSpec>[1] = {}) => 
 
 describe('a relay', () => {
   it('carries connections both ways, half-closed ones and ones that are not read', async () => {
-    const port = 20_000 + (process.pid % 20_000);
+    const port = await freePort();
     const accepted: Duplex[] = [];
     const relay = await client.relay({ port }, (connection) => {
       accepted.push(connection);

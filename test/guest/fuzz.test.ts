@@ -7,6 +7,7 @@ import { mustRun, runProgram } from '../../base/host/process.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/protocol/encode.ts';
 import { encodeFrame, encodeHello } from '../../guest/protocol/protocol.ts';
 import { FLAG_MORE, FRAME } from '../../guest/protocol/tags.ts';
+import { randomNumbers, SEED, times } from '../support/seed.ts';
 import { machineOrders, processSpec } from './host-agent.ts';
 
 // Everything in the agent that parses bytes, under the address and undefined-behaviour sanitizers, with mutations of valid inputs.
@@ -24,8 +25,7 @@ const PARSERS = [
   'requests/process_spec.c',
   'requests/simple_request.c',
 ];
-const SEED = 20260701;
-const ROUNDS = 12_000;
+const ROUNDS = times(12_000);
 
 let folder: string;
 beforeAll(async () => {
@@ -36,14 +36,6 @@ beforeAll(async () => {
   await mustRun('gcc', [...flags, '-I', AGENT, ...sources, '-o', join(folder, 'fuzz')]);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** mulberry32: the same mutations on every machine. */
-const random = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0;
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-};
 
 const PARSER = { frames: 0, orders: 1, tar: 2, dns: 3 };
 
@@ -146,7 +138,7 @@ const record = (parser: number, bytes: Buffer): Buffer => {
 };
 
 it('no input makes the parsers touch what is not theirs', async () => {
-  const next = random(SEED);
+  const next = randomNumbers(SEED);
   const corpus = seeds();
   const valid = join(folder, 'valid');
   await writeFile(valid, Buffer.concat(corpus.map(([parser, bytes]) => record(parser, bytes))));

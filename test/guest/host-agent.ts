@@ -14,9 +14,9 @@ export interface HostAgent {
   stop(): Promise<void>;
 }
 
-/** Compiled once for all test files of a run; the name is the hash of the sources. */
-export const compileHostAgent = (): Promise<string> =>
-  compileKestrel(join(tmpdir(), `hypr-test-${process.getuid?.()}`), { hostTest: true });
+/** Compiled once for all test files of a run; the name is the hash of the sources. scripts/coverage.mjs brings one that counts. */
+export const compileHostAgent = async (): Promise<string> =>
+  process.env.HYPR_TEST_AGENT ?? compileKestrel(join(tmpdir(), `hypr-test-${process.getuid?.()}`), { hostTest: true });
 
 export const startHostAgent = async (): Promise<HostAgent> => {
   const file = await compileHostAgent();

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { identifyProcess, isAlive } from '../../base/host/process.ts';
 import { compileJail } from '../../net/compile-jail.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../../net/gvproxy.ts';
@@ -11,8 +11,9 @@ import type { NetworkPrograms } from '../../net/gvproxy-config.ts';
 import { landlockAbi } from '../../net/landlock.ts';
 import { publishPort } from '../../net/publish.ts';
 import type { Network, NetworkSpec } from '../../net/types.ts';
+import { needs } from '../support/needs.ts';
 import { type Frame, type Host, udp } from './frames.ts';
-import { findGvproxy, makeFolder, makeSpec, Peer } from './helpers.ts';
+import { findGvproxy, makeFolder, makeSpec, NO_GVPROXY, Peer } from './helpers.ts';
 
 const gvproxy = findGvproxy();
 if (gvproxy === undefined) {
@@ -22,7 +23,7 @@ if (gvproxy === undefined) {
 const A: Host = { mac: '02:00:00:00:00:0a', ip: '10.89.7.3' };
 const B: Host = { mac: '02:00:00:00:00:0b', ip: '10.89.7.4' };
 
-describe.skipIf(gvproxy === undefined)('a running network', () => {
+needs(gvproxy === undefined && NO_GVPROXY).describe('a running network', () => {
   let tools: ReturnType<typeof makeFolder>;
   let programs: NetworkPrograms;
   let folder: ReturnType<typeof makeFolder>;
@@ -236,7 +237,7 @@ describe.skipIf(gvproxy === undefined)('a running network', () => {
   });
 
   const loader = '/lib64/ld-linux-x86-64.so.2';
-  it.skipIf(!existsSync(loader))('starts through a private dynamic loader', async () => {
+  it('starts through a private dynamic loader', async () => {
     const prefix = [loader, '--library-path', '/lib/x86_64-linux-gnu:/usr/lib64'];
     const viaLoader = { ...programs, gvproxy: { file: programs.gvproxy.file, prefix } };
     const network = await startNetwork(makeSpec(folder.path), viaLoader).catch((error: Error) => error);

@@ -10,7 +10,9 @@ import type { NetworkPrograms } from '../../net/gvproxy-config.ts';
 import type { NetworkSpec } from '../../net/types.ts';
 import { ACK, arp, BROADCAST, FIN, type Frame, type Host, PSH, parseFrame, RST, SYN, tcp } from './frames.ts';
 
-/** gvproxy ≥ 0.8.8 from HYPR_GVPROXY, a toolchain that `hypr setup` made, or PATH; undefined: tests that need it skip. */
+export const NO_GVPROXY = 'no gvproxy from 0.8.8 on; run hypr setup';
+
+/** gvproxy ≥ 0.8.8 from HYPR_GVPROXY, a toolchain that `hypr setup` made, or PATH. */
 export const findGvproxy = (): NetworkPrograms['gvproxy'] | undefined => {
   const candidates = [
     process.env.HYPR_GVPROXY,

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { GvproxyApi, parseExposes } from '../../net/gvproxy-api.ts';
 import { openNic, openTunnel } from '../../net/streams.ts';
+import { runs } from '../support/seed.ts';
 import { makeFolder } from './helpers.ts';
 
 // Stands for a gvproxy that went wrong.
@@ -68,7 +69,7 @@ it('settles on every kind of answer', async () => {
       }
       expect(results[1]?.status).toBe(text.startsWith('OK') ? 'fulfilled' : 'rejected');
     }),
-    { seed: 3, numRuns: 60 },
+    runs(60),
   );
   api.close();
 });

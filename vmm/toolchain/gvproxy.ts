@@ -44,9 +44,9 @@ const buildGvproxy = async (input: {
       hint: 'apt-get install golang-go',
     });
   }
-  const aside = `${input.folder}.${process.pid}.tmp`;
+  const staging = `${input.folder}.${process.pid}.tmp`;
   const work = `${input.folder}.${process.pid}.go.tmp`;
-  await mkdir(aside, { recursive: true, mode: 0o755 });
+  await mkdir(staging, { recursive: true, mode: 0o755 });
   // GOPROXY, GOSUMDB and the like stay the user's.
   const env = {
     HOME: homedir(),
@@ -54,7 +54,7 @@ const buildGvproxy = async (input: {
     GOPATH: join(work, 'path'),
     GOMODCACHE: join(work, 'modules'),
     GOCACHE: join(work, 'cache'),
-    GOBIN: aside,
+    GOBIN: staging,
     GOFLAGS: '-modcacherw -trimpath',
     GOTOOLCHAIN: 'auto',
     GOWORK: 'off',
@@ -66,14 +66,14 @@ const buildGvproxy = async (input: {
     input.report({ text: 'Compiling' });
     await mustRun(go, ['install', '-ldflags=-s -w', GVPROXY_SOURCE], {
       env,
-      cwd: aside,
+      cwd: staging,
       signal: input.signal,
       onOutput,
       timeout: 1_200_000,
     });
-    await rename(aside, input.folder);
+    await rename(staging, input.folder);
   } finally {
     await rm(work, { recursive: true, force: true });
-    await rm(aside, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
   }
 };

@@ -39,7 +39,7 @@ describe('a stack comes up', () => {
         .status()
         .startSpans?.map(({ name }) => name.split(':')[0]),
     ).toEqual([
-      ...['disks and mounts', 'network', 'connect cards', 'machine', 'machine goes on', 'agent answers', 'prepare'],
+      ...['disks and mounts', 'network', 'connect NICs', 'machine', 'machine goes on', 'agent answers', 'prepare'],
       ...['start the workload', 'healthy'],
     ]);
     expect([...stack.platform.vmm.machines.keys()].sort()).toEqual(['shop-db-1', 'shop-web-1']);
@@ -292,7 +292,7 @@ describe('a boot fails', () => {
     stack.platform.vmm.machines.get('shop-web-1')?.crash('the guest kernel panicked');
     await rising;
     expect(stack.row('shop-web-1').state).toBe('running');
-    expect(stack.row('shop-web-1').machine).toMatchObject({ layout: 'cold', spec: { cold: { template: 'a template' } } });
+    expect(stack.row('shop-web-1').machine).toMatchObject({ layout: 'cold', spec: { fallback: { start: 'boot', freshLayer: false } } });
     expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toEqual(['boot shop-web-1', 'boot shop-web-1']);
   });
 
@@ -332,7 +332,10 @@ describe('a boot fails', () => {
   ])('a clone with its root mounted that %s when it is prepared is begun once more, without that', async (_, orders, blamed) => {
     const { stack, rising, boots } = await upRooted(orders);
     await rising;
-    expect(stack.row('shop-web-1')).toMatchObject({ state: 'running', machine: { spec: { unrooted: true } } });
+    expect(stack.row('shop-web-1')).toMatchObject({
+      state: 'running',
+      machine: { spec: { fallback: { start: 'clone', freshLayer: true } } },
+    });
     expect(stack.row('shop-web-1').machine?.rooted).toBeUndefined();
     expect([boots(), stack.platform.vmm.failedTemplates]).toEqual([2, blamed]);
   });

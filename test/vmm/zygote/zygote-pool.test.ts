@@ -4,8 +4,8 @@ import { HyprError } from '../../../base/errors.ts';
 import type { ProcessIdentity } from '../../../base/host/process.ts';
 import type { MachineSpec } from '../../../vmm/model/machine.ts';
 import type { Template } from '../../../vmm/template/types.ts';
-import { createNursery } from '../../../vmm/zygote/nursery.ts';
 import type { Zygote, ZygoteInput } from '../../../vmm/zygote/zygote.ts';
+import { createZygotePool } from '../../../vmm/zygote/zygote-pool.ts';
 import { toolchain } from '../support.ts';
 
 const settings = { accelerator: 'tcg' as const, tscKhz: 2_000_000, toolchain: toolchain({ preload: '/p/preload.so' }) };
@@ -54,27 +54,27 @@ const makeStart = (copy: () => Promise<ProcessIdentity> = async () => process) =
   return { start, begin: () => begin(), inputs, log };
 };
 
-const request = (spec: MachineSpec) => ({ spec, template, cards: spec.nics.map(() => new Socket()) });
+const request = (spec: MachineSpec) => ({ spec, template, nics: spec.nics.map(() => new Socket()) });
 
-describe('a nursery', () => {
+describe('a zygote pool', () => {
   it('starts one zygote for many machines of an image: the first waits for it, others do not', async () => {
     const { start, begin, inputs, log } = makeStart();
-    const nursery = createNursery({ settings, start });
-    const first = nursery.copy(request(makeSpec(5)));
-    expect(await nursery.copy(request(makeSpec(4)))).toBeUndefined();
+    const pool = createZygotePool({ settings, start });
+    const first = pool.copy(request(makeSpec(5)));
+    expect(await pool.copy(request(makeSpec(4)))).toBeUndefined();
     begin();
     expect(await first).toEqual(process);
     // Also the last ones, for which none would have been started.
-    expect(await nursery.copy(request(makeSpec(0)))).toEqual(process);
+    expect(await pool.copy(request(makeSpec(0)))).toEqual(process);
     expect(inputs).toHaveLength(1);
     expect(inputs[0]?.runDir).toBe('/run/stack/z1-abcdef');
     expect(log).toEqual({ ends: 0, copies: 2 });
   });
 
-  it('does not start one for a few machines, nor for what is more than a root, a layer and a card', async () => {
+  it('does not start one for a few machines, nor for what is more than a root, a layer and a NIC', async () => {
     const { start, begin, inputs } = makeStart();
     begin();
-    const nursery = createNursery({ settings, start });
+    const pool = createZygotePool({ settings, start });
     const disk = { serial: 'vol0', path: '/v', format: 'raw' as const, readOnly: false };
     const share = { tag: 's', path: '/s', readOnly: false, ownership: 'squash' as const };
     const specs = [
@@ -84,12 +84,12 @@ describe('a nursery', () => {
       makeSpec(9, { nics: [] }),
     ];
     for (const spec of specs) {
-      expect(await nursery.copy(request(spec))).toBeUndefined();
+      expect(await pool.copy(request(spec))).toBeUndefined();
     }
-    expect(await nursery.copy({ ...request(makeSpec(9)), template: { ...template, upper: undefined } })).toBeUndefined();
-    const kvm = createNursery({ settings: { ...settings, accelerator: 'kvm' }, start });
+    expect(await pool.copy({ ...request(makeSpec(9)), template: { ...template, upper: undefined } })).toBeUndefined();
+    const kvm = createZygotePool({ settings: { ...settings, accelerator: 'kvm' }, start });
     expect(await kvm.copy(request(makeSpec(9)))).toBeUndefined();
-    const without = createNursery({ settings: { ...settings, toolchain: toolchain() }, start });
+    const without = createZygotePool({ settings: { ...settings, toolchain: toolchain() }, start });
     expect(await without.copy(request(makeSpec(9)))).toBeUndefined();
     expect(inputs).toHaveLength(0);
   });
@@ -97,9 +97,9 @@ describe('a nursery', () => {
   it('gives up a zygote that cannot be copied: machines begin without', async () => {
     const { start, begin, inputs, log } = makeStart(() => Promise.reject(new HyprError('VMM_START', 'no memory')));
     begin();
-    const nursery = createNursery({ settings, start });
-    expect(await nursery.copy(request(makeSpec(5)))).toBeUndefined();
-    expect(await nursery.copy(request(makeSpec(4)))).toBeUndefined();
+    const pool = createZygotePool({ settings, start });
+    expect(await pool.copy(request(makeSpec(5)))).toBeUndefined();
+    expect(await pool.copy(request(makeSpec(4)))).toBeUndefined();
     expect(inputs).toHaveLength(1);
     expect(log).toEqual({ ends: 1, copies: 1 });
   });
@@ -110,16 +110,16 @@ describe('a nursery', () => {
       starts += 1;
       throw new HyprError('VMM_START', 'no');
     };
-    const nursery = createNursery({ settings, start });
-    expect(await nursery.copy(request(makeSpec(5)))).toBeUndefined();
-    expect(await nursery.copy(request(makeSpec(5)))).toBeUndefined();
+    const pool = createZygotePool({ settings, start });
+    expect(await pool.copy(request(makeSpec(5)))).toBeUndefined();
+    expect(await pool.copy(request(makeSpec(5)))).toBeUndefined();
     expect(starts).toBe(1);
   });
 
   it('passes an abort on, and may start one for the next command', async () => {
     const abort = new AbortController();
     const { start, begin, inputs } = makeStart();
-    const nursery = createNursery({
+    const pool = createZygotePool({
       settings,
       start: async (input) => {
         input.signal?.throwIfAborted();
@@ -127,17 +127,17 @@ describe('a nursery', () => {
       },
     });
     abort.abort(new HyprError('HYPR_CANCELLED', 'Ctrl-C'));
-    await expect(nursery.copy({ ...request(makeSpec(5)), signal: abort.signal })).rejects.toMatchObject({ code: 'HYPR_CANCELLED' });
+    await expect(pool.copy({ ...request(makeSpec(5)), signal: abort.signal })).rejects.toMatchObject({ code: 'HYPR_CANCELLED' });
     begin();
-    expect(await nursery.copy(request(makeSpec(5)))).toEqual(process);
+    expect(await pool.copy(request(makeSpec(5)))).toEqual(process);
     expect(inputs).toHaveLength(1);
   });
 
   it('ends a zygote that has nothing to do', async () => {
     const { start, begin, log } = makeStart();
     begin();
-    const nursery = createNursery({ settings, start, idleMs: 0 });
-    expect(await nursery.copy(request(makeSpec(5)))).toEqual(process);
+    const pool = createZygotePool({ settings, start, idleMs: 0 });
+    expect(await pool.copy(request(makeSpec(5)))).toEqual(process);
     await expect.poll(() => log.ends).toBe(1);
   });
 });

@@ -28,26 +28,26 @@ export interface MakeInput {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs `make` with an empty folder, which a failure takes away, and a maker that was killed leaves to the next. */
-export const withAside = async <T>({ root, key }: MakeInput, make: (aside: string) => Promise<T>): Promise<T> => {
-  const aside = join(root, `${key}.making`);
-  await removeUnfinished(aside);
-  await mkdir(aside, { recursive: true, mode: 0o700 });
+/** Runs `make` with an empty staging folder. It is removed after a failure, and by the next maker if this one is killed. */
+export const withStaging = async <T>({ root, key }: MakeInput, make: (staging: string) => Promise<T>): Promise<T> => {
+  const staging = join(root, `${key}.making`);
+  await removeUnfinished(staging);
+  await mkdir(staging, { recursive: true, mode: 0o700 });
   try {
-    return await make(aside);
+    return await make(staging);
   } catch (error) {
-    await rm(aside, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
     throw error;
   }
 };
 
-/** A machine on the way to being a template, or trying one out. */
+/** A machine that becomes a template, or tries one out. */
 export interface Beside {
   readonly beginning: Beginning;
   readonly disks: MachineSpec['disks'];
 }
 
-/** A QEMU of its own, whose end is the end of `work`, and of this process if that comes first. */
+/** Runs a QEMU for the duration of `work`; it also ends if this process is killed. */
 export const runBeside = async (
   input: MakeInput,
   { beginning, disks }: Beside,
@@ -75,7 +75,7 @@ export const runBeside = async (
   }
 };
 
-/** Lets a clone go on until its agent answers, and closes the connection after `work`. */
+/** Runs a clone until its agent answers, does `work` with it, and ends it. */
 export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: GuestWork = async () => {}): Promise<void> =>
   runBeside(input, beside, async (launched, spec) => {
     const { signal } = input;
@@ -92,8 +92,8 @@ export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: G
 type GuestWork = (guest: GuestClient, launched: Launched) => Promise<void>;
 
 /**
- * Saves a machine's state and ends it: what it holds in memory must not go on to a file that is a template's. Throws
- * HYPR_TIMEOUT when it does not end: its files may still change, and are no template.
+ * Saves a machine's state and ends the machine, because it must not write to its memory file once that is a template's. Throws
+ * HYPR_TIMEOUT when it does not end: its files may still change and cannot be a template.
  */
 export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signal?: AbortSignal): Promise<void> => {
   await saveState(qmp, saved, signal);
@@ -103,20 +103,20 @@ export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signa
   }
 };
 
-/** Of no use to a finished template. */
-export const forgetMaker = (aside: string): Promise<void> => rm(processPath(aside), { force: true });
+/** Removes the note of the maker's process, which a finished template does not need. */
+export const forgetMaker = (staging: string): Promise<void> => rm(processPath(staging), { force: true });
 
-const processPath = (aside: string): string => join(aside, 'process.json');
+const processPath = (staging: string): string => join(staging, 'process.json');
 
-/** What a maker that was killed left: its machine would wait for orders for ever. */
-const removeUnfinished = async (aside: string): Promise<void> => {
+/** Removes what a killed maker left, and ends its machine, which would wait for ever. */
+const removeUnfinished = async (staging: string): Promise<void> => {
   try {
-    const identity = JSON.parse(await readFile(processPath(aside), 'utf8')) as ProcessIdentity;
+    const identity = JSON.parse(await readFile(processPath(staging), 'utf8')) as ProcessIdentity;
     signalProcess(identity, 'SIGKILL');
   } catch (error) {
     if (!isErrno(error, 'ENOENT') && !(error instanceof SyntaxError)) {
       throw error;
     }
   }
-  await rm(aside, { recursive: true, force: true });
+  await rm(staging, { recursive: true, force: true });
 };

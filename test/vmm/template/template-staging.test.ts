@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Launched } from '../../../vmm/qemu/launch.ts';
 import { isGone } from '../../../vmm/qemu/machine.ts';
-import { saveAndEnd } from '../../../vmm/template/aside.ts';
+import { saveAndEnd } from '../../../vmm/template/staging.ts';
 
 vi.mock('../../../vmm/qemu/machine.ts', () => ({ isGone: vi.fn() }));
 const killed: unknown[] = [];

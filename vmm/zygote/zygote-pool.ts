@@ -10,13 +10,13 @@ import type { Template } from '../template/types.ts';
 import { startZygote, type Zygote } from './zygote.ts';
 
 /**
- * Where machines of the same image are copies of one process. Kept for the processes of one hypr; whatever goes wrong
- * here, a machine begins as if there were none.
+ * Zygotes, one per template: a zygote is a QEMU with a stopped guest that machines of the same image are forked from. The pool
+ * belongs to one hypr process. When a copy fails, the machine starts as it would without the pool.
  */
-export interface Nursery {
+export interface ZygotePool {
   /**
-   * A process for a machine that is to be a clone of the template, its guest stopped; undefined when it has to be started
-   * in the ordinary way. The first of many waits until there is something to be copied, the others do not.
+   * A copied process for a machine of this template, its guest stopped; undefined when the machine has to be started in the
+   * ordinary way. The first of many machines waits until the zygote is ready; the others do not wait.
    */
   copy(request: CopyRequest): Promise<ProcessIdentity | undefined>;
 }
@@ -24,11 +24,11 @@ export interface Nursery {
 export interface CopyRequest {
   readonly spec: MachineSpec;
   readonly template: Template;
-  readonly cards: readonly Socket[];
+  readonly nics: readonly Socket[];
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface NurseryOptions {
+export interface ZygotePoolOptions {
   readonly settings: QemuSettings;
   /** Milliseconds after the last copy until a zygote ends. */
   readonly idleMs?: number;
@@ -37,18 +37,18 @@ export interface NurseryOptions {
 }
 
 /**
- * A copy is worth its price where translated code comes with it. With KVM nothing is translated; and a virtual machine
- * of KVM belongs to the process that made it (KVM_CREATE_VM), and to no copy of that.
+ * Copies pay where they share translated code. With KVM nothing is translated, and a virtual machine of KVM belongs to the
+ * process that made it (KVM_CREATE_VM), not to a fork of it.
  */
 const COPIES: Record<Accelerator, boolean> = { tcg: true, kvm: false };
 
-/** A zygote's start costs a clone's and a half, and each copy saves three quarters of a clone's. */
+/** Starting a zygote costs as much as one and a half clones, and each copy saves three quarters of a clone. */
 const WORTH_IT = 3;
 const IDLE_MS = 5_000;
 
 const log = logger('vmm');
 
-export const createNursery = (options: NurseryOptions): Nursery => new Zygotes(options);
+export const createZygotePool = (options: ZygotePoolOptions): ZygotePool => new QemuZygotePool(options);
 
 interface Place {
   zygote: Zygote | undefined;
@@ -57,12 +57,12 @@ interface Place {
 }
 
 type Eligible = CopyRequest & {
-  readonly card: Socket;
+  readonly nic: Socket;
   readonly disks: RootedDisks;
   readonly template: Template & { ram: string; upper: string };
 };
 
-class Zygotes implements Nursery {
+class QemuZygotePool implements ZygotePool {
   readonly #settings: QemuSettings;
   readonly #idleMs: number;
   readonly #start: typeof startZygote;
@@ -70,7 +70,7 @@ class Zygotes implements Nursery {
   readonly #places = new Map<string, Place>();
   #count = 0;
 
-  constructor({ settings, idleMs = IDLE_MS, start = startZygote }: NurseryOptions) {
+  constructor({ settings, idleMs = IDLE_MS, start = startZygote }: ZygotePoolOptions) {
     this.#settings = settings;
     this.#idleMs = idleMs;
     this.#start = start;
@@ -81,10 +81,10 @@ class Zygotes implements Nursery {
     if (eligible === undefined) {
       return undefined;
     }
-    const { template, spec, card, signal } = eligible;
+    const { template, spec, nic, signal } = eligible;
     try {
       const zygote = this.#places.get(template.key)?.zygote ?? (await this.#begin(eligible));
-      return await zygote?.copy(spec, card, signal);
+      return await zygote?.copy(spec, nic, signal);
     } catch (error) {
       signal?.throwIfAborted();
       const details = error instanceof HyprError ? error.details : [];
@@ -101,22 +101,22 @@ class Zygotes implements Nursery {
     }
   }
 
-  /** Machines with a root, a layer and one card, which is most of those that there are many of. */
+  /** Only machines with a root, a writable layer and one NIC, as most services with many replicas have. */
   #eligible(request: CopyRequest): Eligible | undefined {
-    const { spec, template, cards } = request;
+    const { spec, template, nics } = request;
     const { ram, upper } = template;
     const disks = rootDisks(spec);
-    const [card] = cards;
+    const [nic] = nics;
     const plain = spec.disks.length === 2 && spec.nics.length === 1 && spec.shares.length === 0;
     if (!COPIES[this.#settings.accelerator] || this.#settings.toolchain.preload === null || !plain) {
       return undefined;
     }
-    return ram === undefined || upper === undefined || disks === undefined || card === undefined
+    return ram === undefined || upper === undefined || disks === undefined || nic === undefined
       ? undefined
-      : { ...request, card, disks, template: { ...template, ram, upper } };
+      : { ...request, nic, disks, template: { ...template, ram, upper } };
   }
 
-  /** Undefined when it is not worth it, was tried in vain, or is under way for another machine. */
+  /** Starts the zygote; undefined when it would not pay, has failed before, or is being started for another machine. */
   async #begin({ spec, template, disks, signal }: Eligible): Promise<Zygote | undefined> {
     if (this.#places.has(template.key) || (spec.siblings ?? 0) < WORTH_IT) {
       return undefined;
@@ -130,10 +130,10 @@ class Zygotes implements Nursery {
       const zygote = await this.#start({ settings: this.#settings, template, spec, disks, runDir, signal });
       place.zygote = zygote;
       void zygote.ended.then(() => this.#forget(template.key, place));
-      log.info('a machine to be copied is ready', { template: template.key, ms: Date.now() - begin });
+      log.info('a zygote is ready', { template: template.key, ms: Date.now() - begin });
       return zygote;
     } catch (error) {
-      // Another command may try again; what failed for itself is not tried twice.
+      // After an abort another command may try again; a start that failed is not repeated.
       if (signal?.aborted) {
         this.#places.delete(template.key);
       }
@@ -141,7 +141,7 @@ class Zygotes implements Nursery {
     }
   }
 
-  /** The next command may have another, unless this one was given up. */
+  /** Lets the next command start another zygote, unless this one was given up. */
   #forget(key: string, place: Place): void {
     clearTimeout(place.timer);
     if (this.#places.get(key) === place && !place.failed) {
@@ -157,7 +157,7 @@ class Zygotes implements Nursery {
     }
   }
 
-  /** Ends a zygote that has had nothing to do for a while: its memory is the host's to use. */
+  /** Ends a zygote that has been idle for a while, to give its memory back to the host. */
   #rest(key: string): void {
     const place = this.#places.get(key);
     if (place === undefined) {
@@ -171,6 +171,6 @@ class Zygotes implements Nursery {
     const { zygote } = place;
     place.zygote = undefined;
     clearTimeout(place.timer);
-    await zygote?.end().catch((error: unknown) => log.warn('a machine to be copied did not end', { reason: messageOf(error) }));
+    await zygote?.end().catch((error: unknown) => log.warn('a zygote did not end', { reason: messageOf(error) }));
   }
 }
