@@ -15,7 +15,7 @@ export interface NetworkSpec {
   /** No way out and no way to the host. */
   readonly internal: boolean;
   readonly mtu: number;
-  /** The network has an address for the host's loopback, for those cards that may use it (`NetworkCard.host`). Default false. */
+  /** The network has an address for the host's loopback, for those cards that may use it (`NetworkNic.host`). Default false. */
   readonly hostAccess: boolean;
 }
 
@@ -33,7 +33,7 @@ export interface NetworkPolicy {
 }
 
 /** A machine's card: frames with another MAC or from other addresses are dropped by the gateway. */
-export interface NetworkCard {
+export interface NetworkNic {
   /** Of the machine, for events: shop-db-1. */
   readonly name: string;
   readonly mac: string;
@@ -62,7 +62,7 @@ export interface NetworkEvent {
 }
 
 /** One card and its counters; bytes `received` are from the machine, `sent` to it. */
-export interface NetworkMachine extends NetworkCard {
+export interface NetworkMachine extends NetworkNic {
   readonly received: number;
   readonly sent: number;
   /** Frames to it that were lost because it read too slowly. */
@@ -107,7 +107,7 @@ export interface Network {
   /** Resolves once, never rejects. */
   readonly exited: Promise<{ readonly detail: string }>;
   /** A connected socket in QEMU framing, ready to be handed to a VMM as a descriptor. Throws NET_ADDRESS. */
-  connectNic(card: NetworkCard, signal?: AbortSignal): Promise<Socket>;
+  connectNic(card: NetworkNic, signal?: AbortSignal): Promise<Socket>;
   /** A TCP connection to address:port in the network. A refused port ends the socket at once. */
   dial(address: string, port: number, signal?: AbortSignal): Promise<Socket>;
   /** A stream of datagrams to address:port in the network, in the framing of docs/gateway-protocol.md. */

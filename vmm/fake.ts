@@ -58,11 +58,11 @@ export const createFakeVmm = (): FakeVmm => {
       }
       signal?.throwIfAborted();
       throwOnce(failures, spec.name);
-      const clone = spec.cold === undefined ? clones.get(spec.name) : undefined;
+      const clone = spec.fallback?.start === 'boot' ? undefined : clones.get(spec.name);
       clones.delete(spec.name);
       return add(spec, {
         layout: clone === undefined ? 'cold' : 'clone',
-        ...(clone === 'rooted' && !spec.unrooted ? { rooted: true } : {}),
+        ...(clone === 'rooted' && spec.fallback === undefined ? { rooted: true } : {}),
       });
     },
     restore: async (saved, nicSockets) => {

@@ -33,12 +33,12 @@ export const compileC = async (input: CompileInput): Promise<string> => {
     return target;
   }
   await mkdir(input.outDir, { recursive: true, mode: 0o700 });
-  const aside = `${target}.${process.pid}.tmp`;
+  const staging = `${target}.${process.pid}.tmp`;
   try {
-    await tryAll(input, aside);
-    await rename(aside, target);
+    await tryAll(input, staging);
+    await rename(staging, target);
   } finally {
-    await rm(aside, { force: true });
+    await rm(staging, { force: true });
   }
   return target;
 };

@@ -3,35 +3,36 @@ import { constants } from 'node:fs';
 import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../errors.ts';
-import { asideName, withoutAside } from './staging.ts';
+import { stagingName, withoutStagingPath } from './staging.ts';
 
 export interface WriteOptions {
   /** Default 0600. */
   readonly mode?: number;
-  /** A folder on the same file system that somebody sweeps (see sweepAsides): a killed process leaves its half there. */
-  readonly asideIn?: string;
+  /** A folder on the same file system that is swept (see sweepStaging): what a killed process has half written stays there. */
+  readonly stagingFolder?: string;
 }
 
-/** Writes aside, syncs, renames, syncs the folder: readers see the old file or the new one, whole. */
+/** Writes to a staging file, syncs, renames, syncs the folder: readers see the whole old file or the whole new one. */
 export const writeFileAtomic = async (path: string, data: string | Uint8Array, options: number | WriteOptions = {}): Promise<void> => {
-  const { mode = 0o600, asideIn } = typeof options === 'number' ? { mode: options } : options;
-  const aside = asideIn === undefined ? `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp` : join(asideIn, asideName('file'));
+  const { mode = 0o600, stagingFolder } = typeof options === 'number' ? { mode: options } : options;
+  const staging =
+    stagingFolder === undefined ? `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp` : join(stagingFolder, stagingName('file'));
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    if (asideIn !== undefined) {
-      await mkdir(asideIn, { recursive: true, mode: 0o700 });
+    if (stagingFolder !== undefined) {
+      await mkdir(stagingFolder, { recursive: true, mode: 0o700 });
     }
-    const file = await open(aside, 'wx', mode);
+    const file = await open(staging, 'wx', mode);
     try {
       await file.writeFile(data);
       await file.sync();
     } finally {
       await file.close();
     }
-    await rename(aside, path);
+    await rename(staging, path);
     await syncFolder(dirname(path));
   } catch (error) {
-    await rm(aside, { force: true });
+    await rm(staging, { force: true });
     throw diskError(error, path);
   }
 };
@@ -70,7 +71,7 @@ export const exists = async (path: string): Promise<boolean> => {
 
 /** Turns ENOSPC, EACCES and their like into errors that name the path; leaves others alone. */
 export const diskError = (error: unknown, file: string): unknown => {
-  const path = withoutAside(file);
+  const path = withoutStagingPath(file);
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
     const full = new HyprError('HYPR_DISK_FULL', `no space left on the disk of ${path}`, {
       hint: 'free some space: hypr rmi removes images, hypr compose down -v a stack with its volumes',

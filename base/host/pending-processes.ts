@@ -6,20 +6,24 @@ import { isErrno } from '../errors.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from './process.ts';
 
 /*
- * Machines and networks have a record only when they have begun in full, and their processes outlive ours. So that those whose
- * beginning was cut short by the death of this process can be found, they are noted in their folder in the turn in which they are made.
+ * The processes of machines and networks outlive ours, but they are recorded in the database only when the machine or network
+ * is complete. Until then they are pending, and noted in a file of their run folder as soon as they are started: if this process
+ * is killed in between, the next one finds them there.
  */
 
-const begunPath = (runDir: string): string => join(runDir, 'begun');
+/** In a run folder: a line `PID START_TIME` for each process. */
+export const PENDING_FILE = 'pending';
 
-/** Notes a process of the machine or network whose folder this is. At once: between two turns this process may be killed. */
-export const noteBegun = (runDir: string, { pid, startTime }: ProcessIdentity): void => {
-  appendFileSync(begunPath(runDir), `${pid} ${startTime}\n`, { mode: 0o600 });
+const pendingPath = (runDir: string): string => join(runDir, PENDING_FILE);
+
+/** Notes a process in its run folder. Synchronous, because this process may be killed between two turns of the event loop. */
+export const notePendingProcess = (runDir: string, { pid, startTime }: ProcessIdentity): void => {
+  appendFileSync(pendingPath(runDir), `${pid} ${startTime}\n`, { mode: 0o600 });
 };
 
-/** Ends what was noted and removes the folder; nothing to do when there is none. Safe to repeat. */
-export const sweepBegun = async (runDir: string): Promise<void> => {
-  const processes = await readBegun(runDir);
+/** Kills the processes that are noted in a run folder, and removes the folder; does nothing when there is none. Safe to repeat. */
+export const sweepPendingProcesses = async (runDir: string): Promise<void> => {
+  const processes = await readPending(runDir);
   for (const process of processes) {
     signalProcess(process, 'SIGKILL');
   }
@@ -27,18 +31,18 @@ export const sweepBegun = async (runDir: string): Promise<void> => {
   await rm(runDir, { recursive: true, force: true });
 };
 
-/** It is milliseconds away; processes that are not children give no event. */
+/** Polls, because processes that are not children give no event; the end is milliseconds away. */
 const awaitEnd = async (process: ProcessIdentity): Promise<void> => {
-  for (const deadline = Date.now() + GONE_MS; isAlive(process) && Date.now() < deadline; ) {
+  for (const deadline = Date.now() + END_MS; isAlive(process) && Date.now() < deadline; ) {
     await sleep(5);
   }
 };
 
-const GONE_MS = 10_000;
+const END_MS = 10_000;
 
-const readBegun = async (runDir: string): Promise<ProcessIdentity[]> => {
+const readPending = async (runDir: string): Promise<ProcessIdentity[]> => {
   try {
-    const text = await readFile(begunPath(runDir), 'latin1');
+    const text = await readFile(pendingPath(runDir), 'latin1');
     return [...text.matchAll(/^(\d{1,10}) (\d{1,20})$/gm)].map(([, pid = '', startTime = '']) => ({ pid: Number(pid), startTime }));
   } catch (error) {
     if (isErrno(error, 'ENOENT')) {

@@ -5,10 +5,10 @@ import { isErrno } from '../errors.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process.ts';
 
 /**
- * What is made aside, before it is renamed to where it belongs, says in its name whose it is: so that what a killed
- * process left can be told from work under way. `WHAT-PID-START-RANDOM`; WHAT is of small letters.
+ * A name for a file or folder that is staged: made under this name, then renamed to where it belongs. It names the process that
+ * makes it, so that what a killed process left can be told from work in progress. `WHAT-PID-START-RANDOM`; WHAT is lower-case letters.
  */
-export const asideName = (what: string): string => {
+export const stagingName = (what: string): string => {
   me ??= identifyProcess(process.pid) ?? { pid: process.pid, startTime: '0' };
   return `${what}-${me.pid}-${me.startTime}-${randomBytes(6).toString('hex')}`;
 };
@@ -16,17 +16,17 @@ export const asideName = (what: string): string => {
 let me: ProcessIdentity | undefined;
 const NAME = /^(?:.*\.)?[a-z]+-(\d+)-(\d+)-[0-9a-f]+$/;
 
-/** Whose name it is; undefined when it is no aside's. */
-export const ownerOfAside = (name: string): ProcessIdentity | undefined => {
+/** The process that a staging name names; undefined for any other name. */
+export const stagingOwner = (name: string): ProcessIdentity | undefined => {
   const [, pid, startTime = ''] = NAME.exec(name) ?? [];
   return pid === undefined ? undefined : { pid: Number(pid), startTime };
 };
 
-/** Where an aside lies, for messages: its own name says nothing to anybody. */
-export const withoutAside = (path: string): string => path.replace(/\/tmp\/[a-z]+-\d+-\d+-[0-9a-f]{12}(\/.*)?$/, '');
+/** A path without its staging name, for messages: people cannot do anything with that name. */
+export const withoutStagingPath = (path: string): string => path.replace(/\/tmp\/[a-z]+-\d+-\d+-[0-9a-f]{12}(\/.*)?$/, '');
 
-/** What in a folder of asides has no living maker; what has not even a maker's name is from an older hypr. */
-export const findDeadAsides = async (folder: string): Promise<Array<{ readonly path: string; readonly pid: number | undefined }>> => {
+/** What in a staging folder has no living maker. A name without a maker is from an older hypr. */
+export const findStaleStaging = async (folder: string): Promise<Array<{ readonly path: string; readonly pid: number | undefined }>> => {
   const names = await readdir(folder).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
       return [];
@@ -34,30 +34,30 @@ export const findDeadAsides = async (folder: string): Promise<Array<{ readonly p
     throw error;
   });
   return names.flatMap((name) => {
-    const owner = ownerOfAside(name);
+    const owner = stagingOwner(name);
     return owner !== undefined && isAlive(owner) ? [] : [{ path: join(folder, name), pid: owner?.pid }];
   });
 };
 
-/** Removes from a folder of asides what dead processes left. */
-export const sweepAsides = async (folder: string): Promise<void> => {
-  for (const { path } of await findDeadAsides(folder)) {
+/** Removes from a staging folder what dead processes left. */
+export const sweepStaging = async (folder: string): Promise<void> => {
+  for (const { path } of await findStaleStaging(folder)) {
     await rm(path, { recursive: true, force: true });
   }
 };
 
 /**
- * The path of an aside in the folder of the file it becomes, for files outside HYPR_HOME, whose folder nobody sweeps:
- * `.NAME.part-PID-START-RANDOM`. What killed processes left of the same file goes first.
+ * A staging path in the folder of the final file, for files outside HYPR_HOME, where nothing is swept: `.NAME.part-PID-START-RANDOM`.
+ * Removes first what killed processes left of the same file.
  */
-export const makeAsideBeside = async (path: string): Promise<string> => {
+export const stagingPathBeside = async (path: string): Promise<string> => {
   const folder = dirname(path);
   const prefix = `.${basename(path)}.`;
-  for (const { path: left, pid } of await findDeadAsides(folder)) {
+  for (const { path: left, pid } of await findStaleStaging(folder)) {
     const name = basename(left);
     if (pid !== undefined && name.startsWith(prefix) && /^part-[\d-]+[0-9a-f]{12}$/.test(name.slice(prefix.length))) {
       await rm(left, { recursive: true, force: true });
     }
   }
-  return join(folder, prefix + asideName('part'));
+  return join(folder, prefix + stagingName('part'));
 };

@@ -22,13 +22,13 @@ const SETTLE_NS = 2_000_000_000n;
  */
 export class HashCache {
   readonly #file: string;
-  readonly #asides: string;
+  readonly #stagingFolder: string;
   readonly #known: Map<string, string>;
   #changed = false;
 
-  private constructor(file: string, asides: string, known: Map<string, string>) {
+  private constructor(file: string, stagingFolder: string, known: Map<string, string>) {
     this.#file = file;
-    this.#asides = asides;
+    this.#stagingFolder = stagingFolder;
     this.#known = known;
   }
 
@@ -61,7 +61,7 @@ export class HashCache {
     if (this.#changed) {
       this.#changed = false;
       const lines = Array.from(this.#known, ([path, line]) => `${line} ${encodeURIComponent(path)}`);
-      await writeFileAtomic(this.#file, `${lines.join('\n')}\n`, { asideIn: this.#asides });
+      await writeFileAtomic(this.#file, `${lines.join('\n')}\n`, { stagingFolder: this.#stagingFolder });
     }
   }
 }

@@ -1,3 +1,5 @@
+import type { ParsedMount } from './mount.ts';
+
 /** Lines of the Dockerfile, counted from 1, both included. */
 export interface SourceRange {
   readonly line: number;
@@ -86,8 +88,7 @@ export interface RunInstruction extends InstructionBase {
   readonly kind: 'run';
   readonly command: CommandLine;
   readonly heredocs: readonly Heredoc[];
-  /** Values of --mount, unparsed: variables in them are expanded first. */
-  readonly mounts: readonly string[];
+  readonly mounts: readonly ParsedMount[];
   readonly network: 'default' | 'none' | 'host' | undefined;
   readonly security: string | undefined;
   readonly devices: readonly string[];

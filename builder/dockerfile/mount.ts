@@ -1,7 +1,15 @@
 import { SyntaxFault } from './errors.ts';
 import { didYouMean } from './suggest.ts';
 
-/** One `RUN --mount=…`, defaults filled in. Sizes are bytes; modes are numbers. */
+/** One `RUN --mount=…` as written: keys are known and without aliases, variables in values are not expanded yet. */
+export interface ParsedMount {
+  readonly text: string;
+  readonly fields: ReadonlyMap<string, string>;
+  /** A stage, a context or an image; never holds variables. */
+  readonly from: string | undefined;
+}
+
+/** A mount with its variables expanded, checked, with defaults filled in. Sizes are bytes; modes are numbers. */
 export interface Mount {
   readonly type: 'bind' | 'cache' | 'tmpfs' | 'secret' | 'ssh';
   readonly target: string | undefined;
@@ -43,11 +51,8 @@ const KEYS = [
 ];
 const FLAGS = new Set(['readonly', 'readwrite', 'required']);
 
-/**
- * Parses the value of `--mount`; `expand` is applied to every value but that of `from`. Throws
- * SyntaxFault in BuildKit's words.
- */
-export const parseMount = (text: string, expand: (value: string) => string): Mount => {
+/** Parses the value of `--mount`. Throws SyntaxFault in BuildKit's words. */
+export const parseMount = (text: string): ParsedMount => {
   const fields = new Map<string, string>();
   for (const field of splitCsv(text)) {
     const at = field.indexOf('=');
@@ -63,10 +68,19 @@ export const parseMount = (text: string, expand: (value: string) => string): Mou
     if (key === 'from' && /\$/.test(value)) {
       throw new SyntaxFault(`'from' doesn't support variable expansion, define alias stage instead`);
     }
-    fields.set(key, key === 'from' ? value : expand(value));
+    fields.set(key, value);
   }
-  return checkMount(fields, text);
+  const mount = { text, fields, from: fields.get('from') };
+  // Values with variables are only known when the step is reached; everything else is checked now.
+  if (![...fields.values()].some((value) => /[$\\]/.test(value))) {
+    expandMount(mount, (value) => value);
+  }
+  return mount;
 };
+
+/** Applies `expand` to every value but that of `from`, and checks what comes out. Throws SyntaxFault in BuildKit's words. */
+export const expandMount = (mount: ParsedMount, expand: (value: string) => string): Mount =>
+  checkMount(new Map(Array.from(mount.fields, ([key, value]) => [key, key === 'from' ? value : expand(value)])), mount.text);
 
 const checkMount = (fields: ReadonlyMap<string, string>, text: string): Mount => {
   const type = (fields.get('type') ?? 'bind').toLowerCase();

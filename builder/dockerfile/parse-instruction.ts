@@ -77,18 +77,13 @@ const commandOf = (raw: RawInstruction, args: readonly string[] = raw.args): Com
 
 const parseRun: Parser<RunInstruction> = (raw) => {
   const flags = readFlags(raw.flags, { mount: 'strings', network: 'string', security: 'string', device: 'strings' });
-  for (const mount of flags.list('mount')) {
-    // Values with variables are only known when the step is reached; everything else is checked now.
-    if (!/[$\\]/.test(mount.replace(/(^|,)from=[^,]*/gi, ''))) {
-      parseMount(mount, (value) => value);
-    }
-  }
+  const mounts = flags.list('mount').map(parseMount);
   const network = parseNetwork(flags.text('network'));
   const security = flags.text('security');
   if (security !== undefined && security !== 'sandbox' && security !== 'insecure') {
     throw new SyntaxFault(`security ${JSON.stringify(security)} is not valid`);
   }
-  const rest = { mounts: flags.list('mount'), network, security, devices: flags.list('device'), heredocs: raw.heredocs };
+  const rest = { mounts, network, security, devices: flags.list('device'), heredocs: raw.heredocs };
   return { ...baseOf(raw), kind: 'run', command: commandOf(raw), ...rest };
 };
 

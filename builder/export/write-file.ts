@@ -5,7 +5,7 @@ import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, syncFile } from '../../base/host/files.ts';
-import { makeAsideBeside } from '../../base/host/staging.ts';
+import { stagingPathBeside } from '../../base/host/staging.ts';
 
 /** Writes a stream to a file, whole or not at all; pipes and devices are written to as they are. */
 export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> => {
@@ -18,7 +18,7 @@ export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: stri
     throw new HyprError('HYPR_USAGE', `${path} is a folder: the archive needs the name of a file`, { hint: 'add a file name to dest=' });
   }
   const isPlain = info?.isFile() ?? true;
-  const target = isPlain ? await makeAsideBeside(path) : path;
+  const target = isPlain ? await stagingPathBeside(path) : path;
   try {
     await mkdir(dirname(path), { recursive: true });
     await pipeline(Readable.from(data, { objectMode: false }), createWriteStream(target, isPlain ? { flags: 'wx', mode: 0o644 } : {}), {

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
-import { makeAsideBeside } from '../../base/host/staging.ts';
+import { stagingPathBeside } from '../../base/host/staging.ts';
 import type { TreeEntry } from '../context/tree.ts';
 import type { LayerTree } from '../solver/layer/layer-tree.ts';
 import { treeItems } from './tree-items.ts';
@@ -14,7 +14,7 @@ import { treeItems } from './tree-items.ts';
  * Writes a file system into a folder, as `type=local` does: everything belongs to the caller, modes and times are
  * those of the image, devices are left out (gives their paths). What is in the folder stays unless it is in the
  * way, or `clear` is set. Nothing is ever written through a link: what is not a real folder where one is needed
- * is replaced. All of it is made aside inside the folder and then moved into place, so that a build that fails or is
+ * is replaced. All of it is staged inside the folder and then moved into place, so that a build that fails or is
  * cancelled before that leaves the folder as it was; a folder that had to be made is gone again.
  */
 export const writeFolder = async (
@@ -23,22 +23,22 @@ export const writeFolder = async (
 ): Promise<{ readonly files: number; readonly skipped: readonly string[] }> => {
   const { folder } = options;
   const created = await makeFolder(folder);
-  const aside = await makeAsideBeside(join(folder, 'hypr-output'));
+  const staging = await stagingPathBeside(join(folder, 'hypr-output'));
   try {
-    await mkdir(aside, { mode: 0o700 });
-    const result = await unpack(tree, aside, options);
+    await mkdir(staging, { mode: 0o700 });
+    const result = await unpack(tree, staging, options);
     options.signal.throwIfAborted();
     if (options.clear) {
-      await clearFolder(folder, aside);
+      await clearFolder(folder, staging);
     }
-    await merge(aside, folder);
+    await merge(staging, folder);
     await applyFolders(folder, result.folders);
     return { files: result.files, skipped: result.skipped };
   } catch (error) {
-    await removeTree(created ?? aside);
+    await removeTree(created ?? staging);
     throw diskError(error, folder);
   } finally {
-    await removeTree(aside);
+    await removeTree(staging);
   }
 };
 

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, syncFolder } from '../../base/host/files.ts';
-import { makeAsideBeside } from '../../base/host/staging.ts';
+import { stagingPathBeside } from '../../base/host/staging.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { digestHex } from '../store/format/digest.ts';
 import { MEDIA } from '../store/format/manifest.ts';
@@ -69,12 +69,12 @@ export const layoutFolder = async (members: readonly Member[], folder: string, s
   for (const { name, blob } of members) {
     const path = join(folder, name);
     await mkdir(dirname(path), { recursive: true });
-    const aside = await makeAsideBeside(path);
+    const staging = await stagingPathBeside(path);
     try {
-      await pipeline(Readable.from(blob.open()), createWriteStream(aside, { mode: 0o644, flags: 'wx' }), { signal });
-      await rename(aside, path);
+      await pipeline(Readable.from(blob.open()), createWriteStream(staging, { mode: 0o644, flags: 'wx' }), { signal });
+      await rename(staging, path);
     } catch (error) {
-      await rm(aside, { force: true });
+      await rm(staging, { force: true });
       throw diskError(error, path);
     }
   }

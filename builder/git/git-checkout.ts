@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
-import { asideName } from '../../base/host/staging.ts';
+import { stagingName } from '../../base/host/staging.ts';
 import { mustGit, runGit } from './git-program.ts';
 import { type Commit, fetchCommit, type GitOptions, resolveCommit } from './git-repository.ts';
 import { type GitSource, parseGitSource, resolveSubmodule, splitAddress } from './git-url.ts';
@@ -24,11 +24,11 @@ export const checkoutCommit = async (
   commit: Commit,
   options: GitOptions & { readonly keepGitDir: boolean },
 ): Promise<GitTree> => {
-  const asides = join(options.buildFolder, 'tmp');
-  const aside = join(asides, asideName('checkout'));
-  const close = () => rm(aside, { recursive: true, force: true });
+  const stagingFolder = join(options.buildFolder, 'tmp');
+  const staging = join(stagingFolder, stagingName('checkout'));
+  const close = () => rm(staging, { recursive: true, force: true });
   try {
-    const folder = join(aside, 'tree');
+    const folder = join(staging, 'tree');
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await checkoutInto(folder, { source, commit, options, depth: 0 });
     await normalise(folder);
@@ -50,7 +50,7 @@ const checkoutInto = async (folder: string, checkout: Checkout): Promise<void> =
   const { source, commit, options, depth } = checkout;
   const { access, signal } = options;
   const bare = await fetchCommit(source, commit, options);
-  const scratch = join(options.buildFolder, 'tmp', asideName('index'));
+  const scratch = join(options.buildFolder, 'tmp', stagingName('index'));
   await mkdir(scratch, { mode: 0o700 });
   try {
     const run = { access, signal, cwd: folder, env: { GIT_INDEX_FILE: join(scratch, 'index'), GIT_DIR: bare, GIT_WORK_TREE: folder } };

@@ -63,7 +63,7 @@ export const gitError = (what: string, { stderr, code }: RunResult): HyprError =
     .map((line) => line.trimEnd())
     .filter((line) => line !== '')
     .slice(-6);
-  const hint = hintFor(stderr);
+  const hint = hintFromStderr(stderr);
   return new HyprError('BUILD_FAILED', `${what}: git ended with exit code ${code}`, {
     details: lines,
     ...(hint === undefined ? {} : { hint }),
@@ -72,8 +72,11 @@ export const gitError = (what: string, { stderr, code }: RunResult): HyprError =
 
 const DENIED = /could not read Username|Authentication failed|Permission denied|terminal prompts disabled|Host key verification/i;
 
-/** OpenSSH tells hosts it does not know from those that are not who they were. */
-const hintFor = (stderr: string): string | undefined => {
+/**
+ * What to do about a failure, read from the text of git and OpenSSH (in English: LC_ALL is C), which have one exit code for
+ * everything. Only the hint depends on it. OpenSSH tells unknown hosts from those whose key has changed.
+ */
+const hintFromStderr = (stderr: string): string | undefined => {
   const [, host, port] = /host key is known for \[?([\w.:-]+?)\]?(?::(\d+))? and you have requested strict checking/i.exec(stderr) ?? [];
   if (host !== undefined) {
     const scan = `ssh-keyscan ${port === undefined ? '' : `-p ${port} `}${host} >> ~/.ssh/known_hosts`;

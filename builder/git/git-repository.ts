@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
-import { asideName } from '../../base/host/staging.ts';
+import { stagingName } from '../../base/host/staging.ts';
 import { type GitAccess, type GitRun, gitError, mustGit, runGit } from './git-program.ts';
 import type { GitSource } from './git-url.ts';
 
@@ -77,15 +77,15 @@ const makeBare = async (folder: string, { buildFolder, access, signal }: GitOpti
   if (await exists(join(folder, 'HEAD'))) {
     return;
   }
-  const aside = join(buildFolder, 'tmp', asideName('git'));
-  await mkdir(dirname(aside), { recursive: true, mode: 0o700 });
+  const staging = join(buildFolder, 'tmp', stagingName('git'));
+  await mkdir(dirname(staging), { recursive: true, mode: 0o700 });
   await mkdir(dirname(folder), { recursive: true, mode: 0o700 });
   try {
-    await mustGit('cannot make a repository', ['init', '-q', '--bare', '--', aside], { access, signal });
+    await mustGit('cannot make a repository', ['init', '-q', '--bare', '--', staging], { access, signal });
     await rm(folder, { recursive: true, force: true });
-    await rename(aside, folder);
+    await rename(staging, folder);
   } finally {
-    await rm(aside, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
   }
 };
 

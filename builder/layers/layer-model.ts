@@ -86,7 +86,7 @@ export class LayerModel {
     }
   }
 
-  /** Paths of the folders that are only implied, the root aside. */
+  /** Paths of the folders that are only implied, except the root. */
   implied(): ByteString[] {
     const found: ByteString[] = [];
     let bytes = 0;

@@ -8,7 +8,7 @@ import type { ProgressSink } from '../../base/progress.ts';
 import type { Image } from '../model/types.ts';
 import { ociDigest } from '../store/format/digest.ts';
 import type { ImageStore } from '../store/store.ts';
-import { makeAside } from '../store/tmp.ts';
+import { makeStagingFolder } from '../store/tmp.ts';
 import { familiarReference, formatReference, parseReference, repositoryName } from './config/reference.ts';
 import { findKnownBlobs, type KnownBlob } from './known-blobs.ts';
 import { type PushedLayer, pushManifestFor } from './push-manifest.ts';
@@ -186,9 +186,9 @@ const pushLayer = async (target: PushTarget, { job, diffId, signal }: LayerJob):
       }
     }
   }
-  const aside = await makeAside(store.root, 'push');
+  const staging = await makeStagingFolder(store.root, 'push');
   try {
-    const path = join(aside.path, 'layer.tar.gz');
+    const path = join(staging.path, 'layer.tar.gz');
     const { digest, size } = await compressing(() => {
       signal.throwIfAborted();
       say('working', 'Compressing');
@@ -203,7 +203,7 @@ const pushLayer = async (target: PushTarget, { job, diffId, signal }: LayerJob):
     say('done', how === 'exists' ? 'Layer already exists' : 'Pushed', how === 'exists' ? {} : { current: size, total: size });
     return { digest, size };
   } finally {
-    await aside.remove();
+    await staging.remove();
   }
 };
 

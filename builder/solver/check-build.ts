@@ -20,8 +20,8 @@ export interface BuildCheck {
 }
 
 /**
- * `build --check`: reads the Dockerfile as a build would and looks for what is unwise in it. Runs and
- * pulls nothing; variables that a base image brings are known only when the store has it. Throws as
+ * `build --check`: reads the Dockerfile as a build would and lints it. Runs and pulls nothing; variables of a base image are
+ * known only when the store has the image. Throws as
  * readDefinition, DOCKERFILE_SYNTAX.
  */
 export const checkBuild = async (
@@ -59,7 +59,7 @@ export const runChecks = async (
   request: BuildRequest,
   bases: Pick<CheckInput, 'baseEnv' | 'basePlatform'>,
 ): Promise<CheckReport> => {
-  // What is fetched has no .dockerignore; what is wrong with one is said by the step that needs the context.
+  // A remote context has no .dockerignore; errors of a local one are reported by the step that needs the context.
   const rules = isRemoteSource(request.context)
     ? undefined
     : await readIgnoreRules(request.context, request.dockerfile).catch(() => undefined);
@@ -67,7 +67,7 @@ export const runChecks = async (
   return checkDockerfile({ dockerfile, buildArgs: request.buildArgs, ...bases, ...isIgnored });
 };
 
-/** `# check=error=true`: what is found stops the build before it begins. Throws DOCKERFILE_SYNTAX. */
+/** `# check=error=true`: findings stop the build before it starts. Throws DOCKERFILE_SYNTAX. */
 export const failOnFindings = ({ findings, failing }: CheckReport, file: string): void => {
   const [first] = findings;
   if (failing && first !== undefined) {
@@ -76,7 +76,7 @@ export const failOnFindings = ({ findings, failing }: CheckReport, file: string)
   }
 };
 
-/** A platform written in another way is the same one; variants are not compared when one has none. */
+/** Whether two platforms are equal, however they are written; variants are not compared when one has none. */
 const comparable = (base: BasePlatform | undefined): BasePlatform | undefined => {
   if (base === undefined) {
     return undefined;

@@ -1,7 +1,7 @@
 import { SyntaxFault } from '../dockerfile/errors.ts';
 import { ExpandError } from '../dockerfile/expand.ts';
 import type { ArgInstruction, Dockerfile, SourceRange, Stage } from '../dockerfile/instruction.ts';
-import { type Mount, parseMount } from '../dockerfile/mount.ts';
+import { expandMount, type Mount, type ParsedMount } from '../dockerfile/mount.ts';
 import { findStage, findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import type { BuildRequest } from '../model/types.ts';
 import { resolveGlobals } from './frame/globals.ts';
@@ -98,7 +98,7 @@ const reachable = ({ stages }: Dockerfile, target: Stage): Stage[] => {
     found.add(stage);
     const earlier = stages.slice(0, stage.index);
     const copies = stage.instructions.flatMap((each) => (each.kind === 'copy' && each.from !== undefined ? [each.from] : []));
-    const names = [stage.from.image, ...copies, ...mountsOf(stage).flatMap(({ mount }) => mount.from ?? [])];
+    const names = [stage.from.image, ...copies, ...mountSources(stage)];
     for (const source of names.map((name) => findStage(earlier, name))) {
       if (source !== undefined) {
         visit(source);
@@ -109,6 +109,9 @@ const reachable = ({ stages }: Dockerfile, target: Stage): Stage[] => {
   return stages.filter((stage) => found.has(stage));
 };
 
+const mountSources = (stage: Stage): string[] =>
+  stage.instructions.flatMap((each) => (each.kind === 'run' ? each.mounts.flatMap(({ from }) => from ?? []) : []));
+
 interface FoundMount {
   readonly mount: Mount;
   readonly location: Location;
@@ -118,14 +121,14 @@ interface FoundMount {
 const mountsOf = (stage: Stage): FoundMount[] =>
   stage.instructions.flatMap((each) =>
     each.kind === 'run'
-      ? each.mounts.flatMap((text) => readMount(text) ?? []).map((mount) => ({ mount, location: locate(each.range) }))
+      ? each.mounts.flatMap((parsed) => readMount(parsed) ?? []).map((mount) => ({ mount, location: locate(each.range) }))
       : [],
   );
 
-/** A mount that cannot be read without its variables is left out. */
-const readMount = (text: string): Mount | undefined => {
+/** A mount whose values make no sense without its variables is left out. */
+const readMount = (parsed: ParsedMount): Mount | undefined => {
   try {
-    return parseMount(text, (value) => value);
+    return expandMount(parsed, (value) => value);
   } catch (error) {
     if (error instanceof SyntaxFault) {
       return undefined;
@@ -140,7 +143,7 @@ const toNeed = ({ mount, location }: FoundMount): Described & { readonly require
   location,
 });
 
-/** By name; what is said at a later place completes the first. */
+/** One entry per name; later entries fill in what the first leaves open. */
 const unique = <T extends Described>(items: readonly T[]): T[] => {
   const found = new Map<string, T>();
   for (const item of items) {
@@ -166,7 +169,7 @@ const argsOf = (dockerfile: Dockerfile, request: BuildRequest, stages: readonly 
         resolveArg({ name, value }, (other) => values.get(other) ?? globals.get(other), context),
       );
     } catch (error) {
-      // A value that needs others to be set has none yet.
+      // A value that depends on unset variables is unknown.
       if (!(error instanceof ExpandError)) {
         throw error;
       }

@@ -5,7 +5,7 @@ import type { BuildContext } from './frame/build-context.ts';
 import type { StageState } from './frame/state.ts';
 import type { ImageConfigBlob } from './frame/store.ts';
 
-/** Brings what a stage has become to wherever the request wants it. */
+/** Exports the result of a stage to the outputs of the request. */
 export const exportResult = async (build: BuildContext, state: StageState): Promise<BuildResult> => {
   const result = await runOutputs(build, state, (layers) => ({ ...configOf(build, state, layers), ...inlineField(build, state) }));
   await exportCaches(build, state);
@@ -14,7 +14,7 @@ export const exportResult = async (build: BuildContext, state: StageState): Prom
 
 /**
  * The image's config. Times are those of the layers, which come from the cache: building the same
- * inputs again gives the same digest. With SOURCE_DATE_EPOCH nothing this build made is later than that.
+ * inputs again gives the same digest. With SOURCE_DATE_EPOCH no time that this build sets is later than that.
  */
 const configOf = (build: BuildContext, state: StageState, layers: readonly string[]): ImageConfigBlob => {
   const { request, sourceDate } = build;

@@ -43,7 +43,7 @@ type Options = Omit<BuildOptions, 'signal'> & {
   readonly controller: LinkedController;
 };
 
-/** Reads the Dockerfile and lays out everything the stages share. Throws DOCKERFILE_*. */
+/** Reads the Dockerfile and prepares everything that the stages share. Throws DOCKERFILE_*. */
 export const openBuild = async (options: Options): Promise<OpenBuild> => {
   const contexts = new Contexts(options);
   try {
@@ -56,7 +56,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
 
 const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild> => {
   const { request, store, machines, progress, buildFolder, controller } = options;
-  // What was asked for wrongly is said before anything happens.
+  // Errors in the request are reported before anything else happens.
   const outputs = parseOutputs(request);
   const provenance = parseProvenance(request.provenance);
   const cacheTargets = parseCacheTargets(request);
@@ -130,7 +130,7 @@ const once = <T>(work: () => Promise<T>): (() => Promise<T>) => {
   };
 };
 
-/** BUILDKIT_SYNTAX says instead of `# syntax=` which front end reads the Dockerfile. Throws HYPR_UNSUPPORTED. */
+/** BUILDKIT_SYNTAX overrides the front end that `# syntax=` names. Throws HYPR_UNSUPPORTED. */
 const checkFrontend = (value: string): void => {
   try {
     checkSyntax(value);
@@ -186,7 +186,7 @@ const rememberImages = (
       const image = await resolveImage(reference, { pull: request.pull, platform, signal });
       materials.set(reference, image.manifestDigest);
       const blob = readConfigBlob(await store.readConfig(image.id));
-      // Named by its layers: a new tag or label of the same files hits.
+      // The key is made of its layers, so that another tag or label of the same files is a cache hit.
       return { image, blob, key: makeKey('image', { layers: blob.rootfs.diff_ids }) };
     });
     images.set(id, found);
@@ -215,14 +215,14 @@ class Contexts {
     return opened;
   }
 
-  /** Saves the hashes of folders and removes what was fetched for this build alone. */
+  /** Saves the hashes of folders and removes what was fetched only for this build. */
   async close(): Promise<void> {
     const remotes = await Promise.allSettled(this.#remotes.values());
     await Promise.all(remotes.map((result) => (result.status === 'fulfilled' ? result.value.close() : undefined)));
     await Promise.all(this.#hashes.map((hashes) => hashes.save()));
   }
 
-  /** A context that is no folder, once; undefined when it is one. */
+  /** Opens a context that is no folder, once; undefined when it is a folder. */
   remote(name: string): Promise<RemoteContext> | undefined {
     const { request, progress, buildFolder, controller } = this.#options;
     const source = name === '' ? request.context : (request.additionalContexts[name] ?? '');
@@ -257,7 +257,7 @@ class Contexts {
   }
 }
 
-/** Each stage once, whoever asks; the first that fails cancels the others. */
+/** Builds each stage once, however often it is asked for; the first failure cancels the others. */
 class Stages {
   readonly #runs = new Map<number, Promise<StageState>>();
   readonly #controller: LinkedController;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { sweepAsides } from '../../base/host/staging.ts';
+import { sweepStaging } from '../../base/host/staging.ts';
 import type { StoreParts } from './parts.ts';
 import { EMPTY_LAYER } from './root-disk.ts';
 import { oldestLease } from './tmp.ts';
@@ -40,6 +40,6 @@ export const collectGarbage = async (parts: StoreParts): Promise<GarbageReport> 
       await records.removeBlob(digest);
     }
   }
-  await sweepAsides(join(root, 'tmp'));
+  await sweepStaging(join(root, 'tmp'));
   return { layers: removed, bytes };
 };

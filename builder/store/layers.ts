@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
-import { asideName } from '../../base/host/staging.ts';
+import { stagingName } from '../../base/host/staging.ts';
 import type { Tool } from '../../vmm/model/tools.ts';
 import { normaliseLayer } from '../layers/normalise.ts';
 import { replayRecipe } from '../layers/recipe.ts';
 import { indexLayer } from './erofs.ts';
 import { digestHex } from './format/digest.ts';
-import { makeAside } from './tmp.ts';
+import { makeStagingFolder } from './tmp.ts';
 
 export interface LayerRecord {
   readonly diffId: string;
@@ -91,28 +91,28 @@ export class Layers {
   }
 
   async #make(tar: AsyncIterable<Uint8Array>, { expectedDiffId, signal }: AddLayerOptions): Promise<LayerRecord> {
-    const aside = await makeAside(this.root, 'layer');
+    const staging = await makeStagingFolder(this.root, 'layer');
     try {
-      const { diffId, size, opaqueRoot, implied } = await normaliseLayer(tar, { folder: aside.path, expectedDiffId, signal });
-      const index = join(aside.path, 'index.erofs');
-      await indexLayer(this.mkfs, { tar: join(aside.path, 'layer.tar'), index, uuid: uuidFor(diffId), signal });
+      const { diffId, size, opaqueRoot, implied } = await normaliseLayer(tar, { folder: staging.path, expectedDiffId, signal });
+      const index = join(staging.path, 'index.erofs');
+      await indexLayer(this.mkfs, { tar: join(staging.path, 'layer.tar'), index, uuid: uuidFor(diffId), signal });
       await syncFile(index);
       const record: LayerRecord = { diffId, size, opaqueRoot, implied };
-      await writeFileAtomic(join(aside.path, 'layer.json'), JSON.stringify(record));
-      await this.#publish(aside.path, diffId);
+      await writeFileAtomic(join(staging.path, 'layer.json'), JSON.stringify(record));
+      await this.#publish(staging.path, diffId);
       return record;
     } catch (error) {
       throw diskError(error, this.root);
     } finally {
-      await aside.remove();
+      await staging.remove();
     }
   }
 
-  async #publish(aside: string, diffId: string): Promise<void> {
+  async #publish(staging: string, diffId: string): Promise<void> {
     const folder = this.folder(diffId);
     await mkdir(join(this.root, 'layers'), { recursive: true, mode: 0o700 });
     try {
-      await rename(aside, folder);
+      await rename(staging, folder);
     } catch (error) {
       if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) {
         throw error;
@@ -143,7 +143,7 @@ export class Layers {
 
   /** Renamed away first: what is left of a removal that was cut short is no layer any more. */
   async remove(diffId: string): Promise<void> {
-    const gone = join(this.root, 'tmp', asideName('gone'));
+    const gone = join(this.root, 'tmp', stagingName('gone'));
     await rename(this.folder(diffId), gone);
     await rm(gone, { recursive: true, force: true });
   }

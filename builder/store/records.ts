@@ -97,7 +97,7 @@ export class Records {
   }
 
   #write(path: string, data: string | Uint8Array): Promise<void> {
-    return writeFileAtomic(path, data, { asideIn: join(this.root, 'tmp') });
+    return writeFileAtomic(path, data, { stagingFolder: join(this.root, 'tmp') });
   }
 
   #imagePath(id: string): string {

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/prom
 import { join } from 'node:path';
 import { isErrno, messageOf } from '../../base/errors.ts';
 import { diskError, exists, syncFile, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
-import { asideName } from '../../base/host/staging.ts';
+import { stagingName } from '../../base/host/staging.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../../vmm/model/tools.ts';
 import type { RootDisk } from '../model/types.ts';
@@ -11,7 +11,7 @@ import { type ErofsImage, indexLayer, mergeIndexes, readErofs } from './erofs.ts
 import { digestHex } from './format/digest.ts';
 import { inheritedFolders } from './inherited.ts';
 import type { Layers } from './layers.ts';
-import { makeAside } from './tmp.ts';
+import { makeStagingFolder } from './tmp.ts';
 
 /** sha256 of an archive that is only an end mark: stands in for the layers of an image that has none. */
 export const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
@@ -38,28 +38,31 @@ export class RootDisks {
       await utimes(path, now, now);
       return { path, format: 'vmdk' };
     }
-    const aside = await makeAside(this.root, 'root');
+    const staging = await makeStagingFolder(this.root, 'root');
     try {
-      const merged = join(aside.path, 'meta.erofs');
-      const inherited = await this.#inherit(visible, aside.path, signal);
-      const indexes = [...visible.map((diffId) => this.layers.index(diffId)), ...(inherited ? [join(aside.path, 'inherited.erofs')] : [])];
+      const merged = join(staging.path, 'meta.erofs');
+      const inherited = await this.#inherit(visible, staging.path, signal);
+      const indexes = [
+        ...visible.map((diffId) => this.layers.index(diffId)),
+        ...(inherited ? [join(staging.path, 'inherited.erofs')] : []),
+      ];
       const image = await mergeIndexes(this.mkfs, { indexes, merged, signal });
       const tars = [...visible.map((diffId) => `../../layers/${digestHex(diffId)}/layer.tar`), ...(inherited ? ['inherited.tar'] : [])];
-      await writeFileAtomic(join(aside.path, 'layers.json'), JSON.stringify(diffIds));
-      await writeFileAtomic(join(aside.path, 'root.vmdk'), describeVmdk(image, tars));
-      await this.#publish(aside.path, folder);
+      await writeFileAtomic(join(staging.path, 'layers.json'), JSON.stringify(diffIds));
+      await writeFileAtomic(join(staging.path, 'root.vmdk'), describeVmdk(image, tars));
+      await this.#publish(staging.path, folder);
       return { path, format: 'vmdk' };
     } catch (error) {
       throw diskError(error, this.root);
     } finally {
-      await aside.remove();
+      await staging.remove();
     }
   }
 
-  async #publish(aside: string, folder: string): Promise<void> {
+  async #publish(staging: string, folder: string): Promise<void> {
     await mkdir(join(this.root, 'roots'), { recursive: true, mode: 0o700 });
     try {
-      await rename(aside, folder);
+      await rename(staging, folder);
       await syncFolder(join(this.root, 'roots'));
     } catch (error) {
       // Another process made the same one meanwhile.
@@ -113,7 +116,7 @@ export class RootDisks {
       // A folder without its descriptor is no disk.
       const usedAt = (await stat(join(folder, 'root.vmdk')).catch(() => undefined))?.mtimeMs ?? 0;
       if (!kept.has(name) && usedAt < usedBefore) {
-        const gone = join(this.root, 'tmp', asideName('gone'));
+        const gone = join(this.root, 'tmp', stagingName('gone'));
         await rename(folder, gone);
         await rm(gone, { recursive: true, force: true });
       }

@@ -1,21 +1,21 @@
 import { join } from 'node:path';
 import { findDeadLocks, sweepLocks } from '../../base/host/lock.ts';
-import { findDeadAsides, sweepAsides } from '../../base/host/staging.ts';
+import { findStaleStaging, sweepStaging } from '../../base/host/staging.ts';
 
-const WITH_ASIDES = ['tmp', 'leases'];
+const STAGING_FOLDERS = ['tmp', 'leases'];
 
 /** Removes what killed processes left: half-made layers and files, leases, locks. */
 export const sweepStore = async (root: string): Promise<void> => {
-  for (const folder of WITH_ASIDES) {
-    await sweepAsides(join(root, folder));
+  for (const folder of STAGING_FOLDERS) {
+    await sweepStaging(join(root, folder));
   }
   await sweepLocks(join(root, 'locks'));
 };
 
 /** What sweepStore would remove, one line each. */
 export const findLeftovers = async (root: string): Promise<string[]> => {
-  const asides = await Promise.all(WITH_ASIDES.map((folder) => findDeadAsides(join(root, folder))));
-  return describeLeftovers([...asides.flat(), ...(await findDeadLocks(join(root, 'locks')))]);
+  const staged = await Promise.all(STAGING_FOLDERS.map((folder) => findStaleStaging(join(root, folder))));
+  return describeLeftovers([...staged.flat(), ...(await findDeadLocks(join(root, 'locks')))]);
 };
 
 export const describeLeftovers = (found: ReadonlyArray<{ readonly path: string; readonly pid: number | undefined }>): string[] =>

@@ -2,17 +2,17 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskError } from '../../base/host/files.ts';
 import { isAlive } from '../../base/host/process.ts';
-import { asideName, ownerOfAside } from '../../base/host/staging.ts';
+import { stagingName, stagingOwner } from '../../base/host/staging.ts';
 
 /** A private folder below `tmp/` of the store, on the same file system, so that renames out of it are atomic. */
-export interface Aside {
+export interface StagingFolder {
   readonly path: string;
   remove(): Promise<void>;
 }
 
 /** Its name says whose it is, so that what a killed process left can be told from work under way. */
-export const makeAside = async (root: string, what: string): Promise<Aside> => {
-  const path = join(root, 'tmp', asideName(what));
+export const makeStagingFolder = async (root: string, what: string): Promise<StagingFolder> => {
+  const path = join(root, 'tmp', stagingName(what));
   await mkdir(path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw diskError(error, root);
   });
@@ -30,7 +30,7 @@ export interface Lease extends AsyncDisposable {
  */
 export const takeLease = async (root: string): Promise<Lease> => {
   // A file time can be a little behind the clock.
-  const path = join(root, 'leases', `${Date.now() - 1000}.${asideName('lease')}`);
+  const path = join(root, 'leases', `${Date.now() - 1000}.${stagingName('lease')}`);
   await writeFile(path, '', { mode: 0o600 }).catch((error: unknown) => {
     throw diskError(error, root);
   });
@@ -42,7 +42,7 @@ export const takeLease = async (root: string): Promise<Lease> => {
 export const oldestLease = async (root: string): Promise<number> => {
   let oldest = Number.POSITIVE_INFINITY;
   for (const name of await readdir(join(root, 'leases'))) {
-    const owner = ownerOfAside(name);
+    const owner = stagingOwner(name);
     if (owner !== undefined && isAlive(owner)) {
       oldest = Math.min(oldest, Number.parseInt(name, 10));
     }

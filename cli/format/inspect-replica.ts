@@ -50,7 +50,7 @@ const stateOf = ({ status, pid }: ReplicaDetail): Record<string, unknown> => {
     Running: word === 'running' || word === 'paused',
     Paused: word === 'paused',
     Restarting: word === 'restarting',
-    OOMKilled: status.reason === 'out of memory',
+    OOMKilled: status.oomKilled === true,
     Dead: word === 'dead',
     Pid: pid ?? 0,
     ExitCode: status.exitCode,

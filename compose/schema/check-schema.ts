@@ -15,23 +15,22 @@ export const checkSchema = (root: Node): void => {
   if (violation === undefined) {
     return;
   }
-  const { path, node, message } = violation;
-  const isKey = violation.unknownKey !== undefined && message.includes('not known');
+  const { kind, path, node, message } = violation;
   throw errorAt('COMPOSE_INVALID', path.length === 0 ? ofWhole(violation) : `${formatPath(path)}: ${message}`, {
-    mark: isKey ? (node.keyMark ?? node.mark) : node.mark,
+    mark: kind === 'unknown-key' ? (node.keyMark ?? node.mark) : node.mark,
     hint: hintFor(violation),
   });
 };
 
-const ofWhole = ({ message, unknownKey }: Violation): string =>
-  unknownKey === undefined ? `the file: ${message}` : `"${unknownKey.key.slice(0, 80)}" is not known at the top level`;
+const ofWhole = ({ message, unknown }: Violation): string =>
+  unknown === undefined ? `the file: ${message}` : `"${unknown.written.slice(0, 80)}" is not known at the top level`;
 
-const hintFor = ({ path, node, unknownKey, missing }: Violation): string | undefined => {
+const hintFor = ({ path, node, unknown, missing }: Violation): string | undefined => {
   if (missing !== undefined) {
     return `add "${missing}:"`;
   }
-  if (unknownKey !== undefined) {
-    const { key, known } = unknownKey;
+  if (unknown !== undefined) {
+    const { written: key, known } = unknown;
     const synonym = known.find((name) => name === SYNONYMS[key]);
     const looksLikeService = node.kind === 'map' && (node.entries.has('image') || node.entries.has('build'));
     const misplaced = path.length === 0 && (looksLikeService || SERVICE_KEYS.has(key)) ? 'services go under "services:"' : undefined;

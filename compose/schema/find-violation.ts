@@ -2,16 +2,21 @@ import type { Node, Path, ScalarNode } from '../source/node.ts';
 import { textOf } from '../source/node.ts';
 import type { Schema } from './compose-spec.ts';
 
+/** What is wrong: `name` is a key that may not be called so, `pattern` and `enum` are about a value. */
+export type ViolationKind = 'type' | 'unknown-key' | 'name' | 'missing' | 'duplicate' | 'enum' | 'pattern' | 'range';
+
 /** The first way in which a value does not follow its schema. */
 export interface Violation {
+  readonly kind: ViolationKind;
   readonly path: Path;
   /** The value, or the one whose key is wrong. */
   readonly node: Node;
+  /** For people: nothing may be decided on it. */
   readonly message: string;
-  /** For an unknown key: the key and the ones that are allowed. */
-  /** An attribute that has to be there and is not. */
+  /** The attribute that has to be there and is not. */
   readonly missing?: string;
-  readonly unknownKey?: { readonly key: string; readonly known: readonly string[] };
+  /** The key or word that was written, and those that are known there. */
+  readonly unknown?: { readonly written: string; readonly known: readonly string[] };
 }
 
 /**
@@ -42,28 +47,26 @@ const checkOneOf = (node: Node, branches: readonly Schema[], path: Path): Violat
     }
     violations.push(violation);
   }
-  const deepest = violations.filter((violation) => !(violation.node === node && isTypeComplaint(violation)));
+  const deepest = violations.filter((violation) => !(violation.node === node && violation.kind === 'type'));
   if (deepest.length > 0) {
     return deepest.reduce((best, violation) => (violation.path.length > best.path.length ? violation : best));
   }
   const wanted = [...new Set(branches.flatMap((branch) => typesOf(branch)))];
-  return { path, node, message: `must be ${wanted.map(nameType).join(' or ')}, not ${describe(node)}` };
+  return { kind: 'type', path, node, message: `must be ${wanted.map(nameType).join(' or ')}, not ${describe(node)}` };
 };
-
-const isTypeComplaint = (violation: Violation): boolean => violation.message.startsWith('must be ') && violation.message.includes(', not ');
 
 const typesOf = (schema: Schema): string[] =>
   schema.oneOf !== undefined ? schema.oneOf.flatMap(typesOf) : schema.type === undefined ? [] : [schema.type].flat();
 
 const checkType = (node: Node, schema: Schema, path: Path): Violation | undefined => {
   if (node.kind === 'scalar' && node.date === true && schema.type !== undefined && !takesAnyScalar(schema)) {
-    return { path, node, message: `must be ${listTypes(schema)}, not a date: quote it ("${textOf(node.value)}")` };
+    return { kind: 'type', path, node, message: `must be ${listTypes(schema)}, not a date: quote it ("${textOf(node.value)}")` };
   }
   const types = typesOf(schema);
   if (types.length === 0 || types.some((type) => isOfType(node, type))) {
     return undefined;
   }
-  return { path, node, message: `must be ${listTypes(schema)}, not ${describe(node)}` };
+  return { kind: 'type', path, node, message: `must be ${listTypes(schema)}, not ${describe(node)}` };
 };
 
 /** Values of environments and labels may be anything; a date there becomes text. */
@@ -105,13 +108,13 @@ const checkMap = (node: Node & { kind: 'map' }, schema: Schema, path: Path): Vio
   }
   // Asked last: what is missing is often there under a mistyped name, which has been said by now.
   const missing = schema.required?.find((required) => !node.entries.has(required));
-  return missing === undefined ? undefined : { path, node, message: `needs "${missing}"`, missing };
+  return missing === undefined ? undefined : { kind: 'missing', path, node, message: `needs "${missing}"`, missing };
 };
 
-const unknownKey = (key: string, known: string[]): Pick<Violation, 'message' | 'unknownKey'> =>
+const unknownKey = (key: string, known: string[]): Pick<Violation, 'kind' | 'message' | 'unknown'> =>
   known.length === 0
-    ? { message: `the name "${key.slice(0, 80)}" may only have letters, digits, ".", "_" and "-"` }
-    : { message: `"${key.slice(0, 80)}" is not known here`, unknownKey: { key, known } };
+    ? { kind: 'name', message: `the name "${key.slice(0, 80)}" may only have letters, digits, ".", "_" and "-"` }
+    : { kind: 'unknown-key', message: `"${key.slice(0, 80)}" is not known here`, unknown: { written: key, known } };
 
 const checkList = (node: Node & { kind: 'list' }, schema: Schema, path: Path): Violation | undefined => {
   const seen = new Set<string>();
@@ -124,7 +127,7 @@ const checkList = (node: Node & { kind: 'list' }, schema: Schema, path: Path): V
     if (schema.uniqueItems === true) {
       const key = identity(item);
       if (seen.has(key)) {
-        return { path: at, node: item, message: 'is in the list twice' };
+        return { kind: 'duplicate', path: at, node: item, message: 'is in the list twice' };
       }
       seen.add(key);
     }
@@ -148,16 +151,22 @@ const checkScalar = (node: ScalarNode, schema: Schema, path: Path): Violation | 
   const { value } = node;
   if (typeof value === 'string') {
     if (schema.enum !== undefined && !schema.enum.includes(value)) {
-      return { path, node, message: `must be one of ${schema.enum.join(', ')}`, unknownKey: { key: value, known: schema.enum } };
+      return { kind: 'enum', path, node, message: `must be one of ${schema.enum.join(', ')}`, unknown: { written: value, known: schema.enum } };
     }
     if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value)) {
       const words = schema.pattern.split('|').filter((word) => /^\w+$/.test(word));
       const wanted = words.length > 2 ? `must be one of ${schema.pattern.replaceAll('|', ', ')}` : `does not match ${schema.pattern}`;
-      return { path, node, message: `"${value.slice(0, 80)}" ${wanted}`, ...(words.length > 0 ? { unknownKey: { key: value, known: words } } : {}) };
+      return {
+        kind: 'pattern',
+        path,
+        node,
+        message: `"${value.slice(0, 80)}" ${wanted}`,
+        ...(words.length > 0 ? { unknown: { written: value, known: words } } : {}),
+      };
     }
   }
   if (typeof value === 'number' && (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity))) {
-    return { path, node, message: `must be from ${schema.minimum ?? 'any'} to ${schema.maximum ?? 'any'}` };
+    return { kind: 'range', path, node, message: `must be from ${schema.minimum ?? 'any'} to ${schema.maximum ?? 'any'}` };
   }
   return undefined;
 };

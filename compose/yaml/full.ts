@@ -12,7 +12,8 @@ import type { Syntax, SyntaxPair } from './syntax.ts';
 export function* readFully(source: SourceFile): Generator<Syntax | undefined> {
   for (const document of readDocuments(source)) {
     const problem = document.errors[0];
-    if (problem?.message.includes('call stack')) {
+    // The parser recurses, and reports a full stack so.
+    if (problem?.code === 'RESOURCE_EXHAUSTION') {
       throw limitError('the file is nested too deeply', { source, offset: problem.pos[0] });
     }
     if (problem !== undefined) {
@@ -94,11 +95,23 @@ const cleanMessage = (message: string): string => {
   return first.charAt(0).toLowerCase() + first.slice(1);
 };
 
-/** The parser tells only where it gave up: often the end of the file. */
+/**
+ * The bracket or quote that was not closed. The `yaml` library has one code for all of them and names the character only in its
+ * message, so this is the one place that reads a message of it.
+ */
+const readMissingCharacter = ({ code, message }: YAMLParseError): ']' | '}' | '"' | "'" | undefined => {
+  const bracket = /^Flow (?:map|sequence) .*end with a ([\]}])/.exec(message)?.[1];
+  if (bracket === ']' || bracket === '}') {
+    return bracket;
+  }
+  return code !== 'MISSING_CHAR' ? undefined : message.includes('"') ? '"' : message.includes("'") ? "'" : undefined;
+};
+
+/** The parser tells only where it gave up, which is often the end of the file. */
 const unclosedBracket = (problem: YAMLParseError, source: SourceFile): HyprError | undefined => {
-  const close = /^Flow (?:map|sequence) .*end with a ([\]}])/.exec(problem.message)?.[1];
-  const at = close === undefined ? -1 : lastOpen(source.text.slice(0, problem.pos[0]), close);
-  if (close === undefined || at === -1) {
+  const close = readMissingCharacter(problem);
+  const at = close !== ']' && close !== '}' ? -1 : lastOpen(source.text.slice(0, problem.pos[0]), close);
+  if (at === -1) {
     return undefined;
   }
   return errorAt('COMPOSE_SYNTAX', `"${source.text[at]}" is not closed by "${close}"`, {
@@ -135,8 +148,8 @@ const HINTS: Record<string, string> = {
 const offsetOf = (problem: YAMLParseError, text: string): number => {
   const [at] = problem.pos;
   if (problem.code === 'MISSING_CHAR') {
-    const before = text.slice(0, at);
-    const open = problem.message.includes('"') ? before.lastIndexOf('"') : problem.message.includes("'") ? before.lastIndexOf("'") : -1;
+    const quote = readMissingCharacter(problem);
+    const open = quote === '"' || quote === "'" ? text.slice(0, at).lastIndexOf(quote) : -1;
     return open === -1 ? at : open;
   }
   return problem.code === 'BAD_INDENT' ? at + (/^[ \t]*/.exec(text.slice(at, at + 200))?.[0].length ?? 0) : at;

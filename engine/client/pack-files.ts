@@ -64,7 +64,7 @@ const header = ({ name, info }: Entry, own: Partial<TarHeader> & Pick<TarHeader,
   ...own,
 });
 
-/** Exactly `size` bytes and their padding: a file that shrinks meanwhile is filled with zeros, its size was said already. */
+/** Exactly `size` bytes and their padding. A file that shrinks meanwhile is filled with zeros, because its header is written already. */
 async function* contentOf(path: string, size: number): AsyncGenerator<Uint8Array> {
   const file = await open(path, 'r');
   try {

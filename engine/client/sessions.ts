@@ -99,7 +99,7 @@ export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: Ab
   }
 }
 
-/** What cannot be read here ends the call with its own error, and not with "cancelled". */
+/** A local read error ends the call with that error instead of "cancelled". */
 async function* copyInputs(place: CopyPlace, tar: AsyncIterable<Uint8Array>, call: LinkedController): AsyncGenerator<CopyInput> {
   const { service, index, path } = place;
   const start = { service, path, followLinks: false, ...(index === undefined ? {} : { index }) };

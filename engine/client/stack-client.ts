@@ -49,7 +49,7 @@ export class StackClient implements Stack {
     this.#link = new SupervisorLink({ stack: name, paths: this.#paths, isNeeded });
   }
 
-  /** Opened, and its library loaded, when it is asked: while a supervisor answers, it is not. */
+  /** Opened on first use, which also loads its library; not needed while a supervisor answers. */
   async #store(): Promise<StateStore> {
     const { openStateStore } = await import('../state/store.ts');
     this.#opened ??= openStateStore(this.#paths.database);
@@ -205,7 +205,7 @@ export class StackClient implements Stack {
     }
   }
 
-  /** What a new supervisor found and put right is told with the operation's own events. */
+  /** Messages about what a new supervisor found are emitted with the operation's events. */
   #supervisor(onEvent: OnEvent, signal?: AbortSignal): Promise<ApiClient> {
     return this.#link.demand((message) => onEvent({ type: 'warning', time: Date.now(), message }), signal);
   }

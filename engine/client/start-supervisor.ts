@@ -7,14 +7,14 @@ import { type ErrorJson, errorFromJson, HyprError } from '../../base/errors.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { traced, tracePath } from '../../base/trace.ts';
 
-/** What the supervisor says on descriptor 3 when it is ready, or why it is not. */
+/** The message on descriptor 3: the supervisor is ready, or why it failed. */
 export type ReadyMessage = { readonly ready: true; readonly recovered: readonly string[] } | { readonly error: ErrorJson };
 
 const READY_DEADLINE_MS = 120_000;
 
 /**
- * Starts the supervisor of a stack as a process of its own and waits for its word. The word and the
- * process's end race, so that a crash cannot hang the command.
+ * Starts the supervisor of a stack as a process of its own and waits for its message or its end, so that a crash cannot hang the
+ * command.
  */
 export const startSupervisor = async (stack: string, paths: HomePaths, signal?: AbortSignal): Promise<readonly string[]> => {
   const stderrPath = supervisorErrors(paths, stack);
@@ -65,5 +65,5 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
     child.on('error', reject);
   });
 
-/** Beside the bundle that runs now. */
+/** The supervisor's script, next to the running bundle. */
 const supervisorScript = (): string => process.env.HYPR_SUPERVISOR ?? join(dirname(fileURLToPath(import.meta.url)), 'supervisor.cjs');

@@ -30,7 +30,7 @@ export const measureSystem = async (): Promise<UsageRow[]> => {
   ]);
 };
 
-/** Removes what is asked for and used by nothing. Throws IMAGE_IN_USE while a pull or build is at work. */
+/** Removes what was asked for and is not in use. Throws IMAGE_IN_USE while a pull or build is at work. */
 export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> => {
   const paths = homePaths();
   const store = await openStore(paths);
@@ -118,7 +118,7 @@ const buildRow = async (paths: HomePaths, store: ImageStore): Promise<UsageRow> 
   return { type: 'Build Cache', total: otherLayers + mounts, active: 0, size, reclaimable: size };
 };
 
-/** Active are those that a machine of a stack is a clone of, whose memory it maps. */
+/** A template is active while a machine is a clone of it, because that maps its memory. */
 const templateRow = async (paths: HomePaths, state: StateReader): Promise<UsageRow> => {
   const { templates, bytes, reclaimable } = await measureTemplates(paths, (await needToolchain(paths)).id);
   const cloned = new Set(state.vms().flatMap(({ state: now, machine }) => (hasMachine(now) ? (machine?.template ?? []) : [])));
@@ -132,7 +132,7 @@ const summarise = (rows: ReadonlyArray<{ active: boolean; bytes: number }>): Omi
   return { total: rows.length, active: rows.length - idle.length, size: sum(rows), reclaimable: sum(idle) };
 };
 
-/** What replicas of stacks that are gone have left: their anonymous volumes. A stack that is known may be about to use its own. */
+/** Anonymous volumes of stacks that are gone. A known stack may still need its own. */
 const pruneVolumes = async (paths: HomePaths, state: StateReader): Promise<{ names: string[]; bytes: number }> => {
   const known = new Set([...state.stacks().map(({ name }) => name), ...state.vms().map(({ stack }) => stack)]);
   const names: string[] = [];

@@ -14,7 +14,7 @@ export interface SupervisorLinkOptions {
   readonly isNeeded: () => Promise<boolean>;
 }
 
-/** A command's way to the supervisor of its stack: the one that answers, or a new one. */
+/** Connects a command to the supervisor of its stack: the running one, or a new one. */
 export class SupervisorLink {
   readonly #options: SupervisorLinkOptions;
   #api: ApiClient | undefined;
@@ -27,14 +27,14 @@ export class SupervisorLink {
     this.#options = options;
   }
 
-  /** The supervisor, started if there is none. `onNotice` hears what a new one found and put right. */
+  /** The supervisor, started if there is none. `onNotice` gets messages about what a new one found and repaired. */
   async demand(onNotice: (message: string) => void, signal?: AbortSignal): Promise<ApiClient> {
     const api = this.#api ?? (await this.#startOnce(signal));
     this.#tell(onNotice);
     return api;
   }
 
-  /** An attached `up` asks for events and for `up` at the same moment: one start for both. */
+  /** The start that concurrent calls share: an attached `up` asks for events and for `up` at the same time. */
   #startOnce(signal?: AbortSignal): Promise<ApiClient> {
     this.#starting ??= this.#connectOrStart(signal).finally(() => {
       this.#starting = undefined;
@@ -82,7 +82,7 @@ export class SupervisorLink {
   }
 
   async #connect(): Promise<ApiClient | undefined> {
-    // A socket that nobody listens on refuses at once.
+    // A socket without a listener refuses at once.
     const api = connectApi(stackPaths(this.#options.stack).apiSocket, () => lastWords(this.#options));
     try {
       const { pid } = await api.rpc.info({}, { timeoutMs: 10_000 });
@@ -119,7 +119,7 @@ export class SupervisorLink {
   }
 }
 
-/** The end of what the supervisor wrote when it failed. */
+/** The last lines that a failed supervisor wrote. */
 const lastWords = ({ paths, stack }: SupervisorLinkOptions): string[] => {
   try {
     const lines = readFileSync(supervisorErrors(paths, stack), 'utf8').split('\n');

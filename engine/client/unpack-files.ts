@@ -32,14 +32,14 @@ export const unpackFiles = async (tar: AsyncIterable<Uint8Array>, options: Unpac
   } finally {
     await source.close();
   }
-  // Last, and the deepest first: what is unpacked in a folder changes its time, and may need its rights.
+  // Last and deepest first, because unpacking into a folder changes its time and may need its permissions.
   for (const { path, header } of folders.reverse()) {
     await finishFolder(path, header, options);
   }
   return skipped;
 };
 
-/** Where an entry goes: its first part is what was asked for, and gets the name that it is to have here. */
+/** The target of an entry: its first part is the requested path, which gets the new name. */
 const targetOf = (place: UnpackPlace, name: string): string => {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) {
@@ -49,7 +49,7 @@ const targetOf = (place: UnpackPlace, name: string): string => {
   return join(place.root, place.name, ...below);
 };
 
-/** Every folder between the root and an entry is one, and no link to somewhere else. */
+/** Checks that every path component between the root and an entry is a folder and not a link. */
 const refuseLinksOnTheWay = async (place: UnpackPlace, path: string): Promise<void> => {
   const way: string[] = [];
   for (let at = dirname(path); at.length > place.root.length && at.startsWith(place.root); at = dirname(at)) {
@@ -81,7 +81,7 @@ const makeEntry = async (making: Making): Promise<boolean> => {
   const before = await lstat(path).catch(goneIsNothing);
   if (header.type === 'dir') {
     if (before === undefined) {
-      // Ours until the end, whatever its rights are to be.
+      // Writable for us until the end, whatever its final permissions are.
       await mkdir(path, { mode: 0o700 });
     } else if (!before.isDirectory()) {
       throw new HyprError('HYPR_USAGE', `${path} is in the way: it is no folder`);
@@ -143,7 +143,7 @@ const finishFolder = async (path: string, header: TarHeader, { keepOwner }: Unpa
   await chmod(path, modeOf(header, keepOwner));
 };
 
-/** A file that becomes the caller's own does not run with rights that its owner in the guest gave it. */
+/** Drops setuid and setgid from a file that will belong to the caller. */
 const modeOf = (header: TarHeader, keepOwner: boolean): number => header.mode & (keepOwner ? 0o7777 : 0o777);
 
 const goneIsNothing = (error: unknown): undefined => {
@@ -153,7 +153,7 @@ const goneIsNothing = (error: unknown): undefined => {
   throw error;
 };
 
-/** Only root gives files away; for everybody else they stay their own, as with cp -a. */
+/** Only root can change owners; for other users the files stay theirs, as with cp -a. */
 const deniedIsNothing = (error: unknown): void => {
   if (!isErrno(error, 'EPERM', 'EINVAL')) {
     throw error;

@@ -9,12 +9,12 @@ import type { Stack, WatchOptions } from '../model/types.ts';
 import { packFiles } from './pack-files.ts';
 import { type WatchRule, watchRules } from './watch-rules.ts';
 
-/** Editors write in several steps, builds in thousands: what comes together is handled together. */
+/** Editors and builds make many changes at once, which are handled together. */
 const QUIET_MS = 300;
 
 /**
- * Carries `develop.watch` out until the signal aborts: changed files go into the running replicas of
- * their services, services are built or started anew. Failures are told and watching goes on.
+ * Runs `develop.watch` until the signal aborts: copies changed files into the running replicas of their services, rebuilds or
+ * restarts services. Failures are reported and watching continues.
  */
 export const watchProject = async (stack: Stack, project: Project, options: WatchOptions, signal: AbortSignal): Promise<void> => {
   const rules = watchRules(project, options.services);
@@ -43,7 +43,7 @@ interface Work {
   readonly signal: AbortSignal;
 }
 
-/** Gathers changes below the path of a rule and handles them in turns. Resolves with what ended it. */
+/** Collects changes below the path of a rule and handles them in batches. Resolves with the error that ended it. */
 const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error | undefined> => {
   const { signal, options } = work;
   // A file is watched through its folder: editors replace it.
@@ -109,7 +109,7 @@ const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string
   }
 };
 
-/** Brings paths of this host to the replicas: what is there is copied, what is gone is removed. */
+/** Syncs paths of this host to the replicas: copies those that exist, removes those that are gone. */
 const syncPaths = async (work: Work, rule: WatchRule, paths: readonly string[]): Promise<void> => {
   const target = rule.target ?? '/';
   const there: Array<{ path: string; to: string }> = [];

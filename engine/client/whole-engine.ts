@@ -116,7 +116,7 @@ export const pushProject: EngineApi['pushProject'] = async (project, options, on
       await images.push([tag], {}, onProgress, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // Its failure has been shown already.
+      // Its failure was shown already.
       if (!options.ignoreFailures) {
         throw error;
       }

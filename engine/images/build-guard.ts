@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { PENDING_FILE } from '../../base/host/pending-processes.ts';
 
 /**
- * Ends what belongs to a build machine if this process is killed before it can: a shell in a session of its own that
- * waits for the end of its input. Every process that has `runDir` in its command line is killed, and the folders go.
+ * Ends what belongs to a build machine if this process is killed before it can: a shell in a session of its own that waits
+ * for the end of its input. It kills the processes that are noted in the folders below `runDir` (base/host/pending-processes.ts),
+ * and removes the folders.
  */
 export const startBuildGuard = (input: { readonly runDir: string; readonly folders: readonly string[] }): { close(): Promise<void> } => {
   const child = spawn('/bin/sh', ['-c', GUARD_SCRIPT], { detached: true, cwd: '/', stdio: ['pipe', 'ignore', 'ignore'] });
@@ -11,8 +13,7 @@ export const startBuildGuard = (input: { readonly runDir: string; readonly folde
   child.on('error', () => {});
   const { stdin } = child;
   stdin.on('error', () => {});
-  // Its own command line must not name the folder.
-  stdin.write(`${[`${input.runDir}/`, ...input.folders].join('\n')}\n\n`);
+  stdin.write(`${[input.runDir, ...input.folders].join('\n')}\n\n`);
   const ended = child.exitCode === null ? once(child, 'exit').catch(() => {}) : Promise.resolve();
   return {
     close: async () => {
@@ -22,15 +23,26 @@ export const startBuildGuard = (input: { readonly runDir: string; readonly folde
   };
 };
 
-/** Reads what to look for, then folders up to an empty line; then `done`, or the end of whoever wrote it. */
+/**
+ * Reads folders up to an empty line, the run folder first; then `done`, or the end of input if its owner was killed. A process
+ * is killed only if it has the noted start time, the 22nd field of its stat file: the 20th after the name in brackets.
+ */
 export const GUARD_SCRIPT = `
 trap '' HUP INT TERM
-IFS= read -r own || exit 0
+IFS= read -r run || exit 0
 set --
 while IFS= read -r folder && [ -n "$folder" ]; do set -- "$@" "$folder"; done
 if IFS= read -r word; then exit 0; fi
-for proc in /proc/[0-9]*; do
-  if tr '\\0' '\\n' < "$proc/cmdline" 2>/dev/null | grep -qF -- "$own"; then kill -KILL "\${proc#/proc/}" 2>/dev/null; fi
+start_time() {
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+  set -- \${stat##*)}
+  [ $# -ge 20 ] && shift 19 && echo "$1"
+}
+for list in "$run"/*/${PENDING_FILE}; do
+  [ -f "$list" ] || continue
+  while read -r pid start; do
+    if [ -n "$start" ] && [ "$(start_time "$pid")" = "$start" ]; then kill -KILL "$pid" 2>/dev/null; fi
+  done < "$list"
 done
-rm -rf -- "\${own%/}" "$@"
+rm -rf -- "$run" "$@"
 `;

@@ -13,6 +13,7 @@ import {
 } from '../../builder/model/types.ts';
 import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
+import { NETWORK_MTU } from '../../net/defaults.ts';
 import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/downloads/download-proxy.ts';
 import type { Network } from '../../net/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
@@ -24,7 +25,6 @@ export const BUILD_MEMORY_MIB = 2048;
 const BUILD_DISK_MIB = 64 * 1024;
 /** Disks of caches and mounted images that a machine can have at a time. */
 const SPARE_PORTS = 12;
-const MTU = 65_520;
 const POWER_OFF_MS = 10_000;
 
 /**
@@ -51,7 +51,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
         options.network !== 'default' ? undefined : startBuildNetwork({ platform, runDir, log, hostAccess: wantsHost(options), signal }),
       ]);
       cleanup.defer(() => network?.network.stop());
-      const cards = network === undefined ? [] : [network.card];
+      const nics = network === undefined ? [] : [network.nic];
       const run = await bootMachine(
         {
           platform,
@@ -65,11 +65,11 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
               { serial: 'root', path: options.root.path, format: options.root.format, readOnly: true },
               { serial: 'upper', path: upper, format: 'raw', readOnly: false },
             ],
-            nics: cards.map((card, index) => ({ id: `n${index}`, mac: card.mac, mtu: card.mtu })),
+            nics: nics.map((nic, index) => ({ id: `n${index}`, mac: nic.mac, mtu: nic.mtu })),
             shares: [],
             sparePorts: SPARE_PORTS,
           },
-          orders: buildOrders({ options, cards, gateway: network?.card.gateway, host: network?.host }),
+          orders: buildOrders({ options, nics, gateway: network?.nic.gateway, host: network?.host }),
           networks: network === undefined ? [] : [network.network],
           onMachine: () => {},
         },
@@ -139,7 +139,7 @@ const makeUpper = async (input: {
   return path;
 };
 
-type Card = InterfaceOrders & { readonly gateway: string };
+type Nic = InterfaceOrders & { readonly gateway: string };
 
 const startBuildNetwork = async (input: {
   platform: Platform;
@@ -147,7 +147,7 @@ const startBuildNetwork = async (input: {
   log: string;
   hostAccess: boolean;
   signal: AbortSignal;
-}): Promise<{ network: Network; card: Card; host: string }> => {
+}): Promise<{ network: Network; nic: Nic; host: string }> => {
   const { subnet, gateway } = await chooseSubnet({ taken: [] });
   const spec = {
     name: 'build',
@@ -156,13 +156,13 @@ const startBuildNetwork = async (input: {
     subnet,
     gateway,
     internal: false,
-    mtu: MTU,
+    mtu: NETWORK_MTU,
     hostAccess: input.hostAccess,
   };
   const network = await input.platform.startNetwork(spec, input.signal);
   const address = allocateAddress({ subnet, gateway, taken: [] });
-  const card = { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: MTU };
-  return { network, card, host: hostAddress(spec) };
+  const nic = { mac: macAddress(input.runDir), name: 'eth0', address, prefix: prefixLength(subnet), gateway, mtu: NETWORK_MTU };
+  return { network, nic, host: hostAddress(spec) };
 };
 
 /** `host-gateway` among the extra hosts: only then has a build a way to this host. */
@@ -171,7 +171,7 @@ const wantsHost = ({ hosts }: BuildMachineOptions): boolean => hosts.some(({ add
 
 const buildOrders = (input: {
   options: BuildMachineOptions;
-  cards: readonly Card[];
+  nics: readonly Nic[];
   gateway: string | undefined;
   host: string | undefined;
 }): MachineOrders => ({
@@ -182,8 +182,8 @@ const buildOrders = (input: {
   clock: Date.now(),
   root: { disk: 'root', upper: 'upper', readOnly: false },
   mounts: buildMounts(input.options),
-  interfaces: input.cards,
-  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, '8.8.8.8'], options: [] },
+  interfaces: input.nics,
+  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway], options: [] },
   hosts: input.options.hosts.flatMap(({ address, names }) => {
     const resolved = address === HOST_GATEWAY ? input.host : address;
     return resolved === undefined ? [] : [{ address: resolved, names }];

@@ -6,6 +6,7 @@ import type { BuildLimits, BuildRequest, SshForward } from '../../builder/model/
 import type { FileObject, FileReference } from '../../compose/model/model.ts';
 import { parseBytes } from '../../compose/model/units.ts';
 import type { BuildInput } from '../model/platform.ts';
+import { fileSource } from '../resolve/file-content.ts';
 
 /**
  * A service's `build:` as the builder's request: paths absolute, arguments without a value taken from the
@@ -44,7 +45,7 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
 const sourceDate = ({ environment }: BuildInput): Record<string, string> =>
   environment.SOURCE_DATE_EPOCH ? { SOURCE_DATE_EPOCH: environment.SOURCE_DATE_EPOCH } : {};
 
-/** Caches and what becomes of the image. Nothing is attested of an image that stays here. */
+/** Caches and outputs. An image that stays here gets no attestations. */
 const resultOf = ({ config, push = false, provenance, folder }: BuildInput): Partial<BuildRequest> => {
   const attest = provenance ?? config.provenance;
   return {
@@ -57,7 +58,7 @@ const resultOf = ({ config, push = false, provenance, folder }: BuildInput): Par
   };
 };
 
-/** What would reach into this host: said before anything is built. */
+/** Refuses what would give a build access to this host, before anything is built. */
 const refuseHostFeatures = (config: BuildInput['config']): void => {
   if (config.network !== undefined && !['default', 'none', 'proxy'].includes(config.network)) {
     throw new HyprError(
@@ -120,16 +121,16 @@ const secretValue = (
   secret: FileObject | undefined,
   environment: Readonly<Record<string, string>>,
 ): BuildRequest['secrets'][string] => {
-  if (secret?.file !== undefined) {
-    return { file: secret.file };
+  const source = secret === undefined ? undefined : fileSource(secret);
+  if (source === undefined) {
+    throw new HyprError('COMPOSE_INVALID', `build.secrets: the secret ${name} has neither a file nor a variable`);
   }
-  const value = secret?.environment === undefined ? secret?.content : environment[secret.environment];
+  if ('file' in source) {
+    return source;
+  }
+  const value = 'content' in source ? source.content : environment[source.environment];
   if (value === undefined) {
-    const reason =
-      secret?.environment === undefined
-        ? 'has neither a file nor a variable'
-        : `needs the variable ${secret.environment}, which is not set`;
-    throw new HyprError('COMPOSE_INVALID', `build.secrets: the secret ${name} ${reason}`);
+    throw new HyprError('COMPOSE_INVALID', `build.secrets: the secret ${name} needs the variable ${secret?.environment}, which is not set`);
   }
   return { value };
 };

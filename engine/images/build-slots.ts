@@ -3,7 +3,7 @@ import { Slots } from '../../builder/model/slots.ts';
 
 export interface BuildHost {
   readonly cores: number;
-  /** Memory that can be had without swapping. */
+  /** Memory that is available without swapping. */
   readonly freeMib: number;
   /** What one machine may use. */
   readonly machineMib: number;
@@ -18,7 +18,7 @@ export const machinesAtOnce = ({ cores, freeMib, machineMib }: BuildHost): numbe
 
 let shared: { readonly slots: Slots; users: number } | undefined;
 
-/** Runs a build with the slots that it has in common with all that are under way; the first of them measures the host. */
+/** Runs a build with slots that all running builds share; the first build measures the host. */
 export const withBuildSlots = async <T>(host: Pick<BuildHost, 'cores' | 'machineMib'>, build: (slots: Slots) => Promise<T>): Promise<T> => {
   shared ??= { slots: new Slots(machinesAtOnce({ ...host, freeMib: freemem() / 2 ** 20 })), users: 0 };
   const mine = shared;

@@ -8,11 +8,11 @@ import { findInUse } from './in-use.ts';
 export interface ImagePlatformOptions {
   readonly paths: HomePaths;
   readonly toolchain: Toolchain;
-  /** Asked for when a build begins; nothing of a VMM needs to be known before its `start`. */
+  /** Called when a build starts; no VMM is needed before a machine's `start`. */
   readonly machines: () => Promise<BuildMachines>;
 }
 
-/** The part of the platform that makes and keeps images. It starts no machine and looks for no VMM by itself. */
+/** The part of the platform that makes and keeps images. It starts no machine and looks for no VMM on its own. */
 export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePlatformOptions): Promise<ImagePlatform> => {
   const images = await openImages({
     paths,
@@ -28,7 +28,7 @@ export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePla
       return image as NonNullable<typeof image>;
     },
     buildImage: async (input, onEvent, signal) => {
-      // Loaded by those who build: a start of the supervisor compiles all it imports.
+      // Loaded only for builds, because a start of the supervisor compiles everything that it imports.
       const { buildServiceImage } = await import('./build-service-image.ts');
       return buildServiceImage({ input, images, toolchain, machines: await machines(), paths, onEvent, signal });
     },

@@ -5,7 +5,7 @@ import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable, orderBuilds } from '../../compose/project/build-contexts.ts';
 import type { BuildInput, ImagePlatform } from '../model/platform.ts';
 
-/** What has to be done so that a service has an image. */
+/** What must be done to get the image of a service. */
 export interface ImageAction {
   readonly service: string;
   readonly reference: string;
@@ -89,7 +89,7 @@ const onlyPlatform = (platforms: readonly string[] = []): string | undefined => 
   return platforms.find((platform) => platform === `linux/${architecture}`) ?? platforms[0];
 };
 
-/** What a command says of builds beside the file. */
+/** Build options of a command, in addition to the file. */
 export type BuildChoices = Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance'>;
 
 /** `build:` of a service as the builder's input; its image name and `tags:` are the tags. */
@@ -115,7 +115,7 @@ export const buildInput = (
     folder: project.workingDir,
     secrets: project.secrets,
     environment: project.environment,
-    // As docker compose: what has no name of its own stays here.
+    // As in docker compose, an image without a name of its own is not pushed.
     ...(options.push && service.image !== undefined ? { push: true } : {}),
     ...(options.provenance === undefined ? {} : { provenance: options.provenance }),
     ...(options.serviceImages === undefined ? {} : { serviceImages: options.serviceImages }),

@@ -14,7 +14,7 @@ const log = logger('logs');
  * a replica is replaced and after `down`; the older half is dropped when a file passes 64 MiB.
  */
 export interface LogStore {
-  /** Opens the log of a replica for appending; `fresh` puts an old stack's log aside. */
+  /** Opens the log of a replica for appending; `fresh` keeps the log of an earlier stack under another name. */
   writer(replica: string, service: string, options: { fresh: boolean }): Promise<LogWriter>;
   /** Lines of one replica in order of time, filtered. */
   read(replica: string, service: string, options: ReadOptions): AsyncIterable<LogRecord>;
@@ -44,7 +44,7 @@ export const openLogStore = (dir: string): LogStore => {
     async writer(replica, service, options) {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       if (options.fresh) {
-        await putAside(pathOf(replica));
+        await keepOldLog(pathOf(replica));
       }
       return new FileLogWriter(pathOf(replica), await open(pathOf(replica), 'a', 0o600), { replica, service });
     },
@@ -59,7 +59,7 @@ export const openLogStore = (dir: string): LogStore => {
 const OLD = '.old.jsonl';
 const oldPath = (path: string): string => path.replace(/\.jsonl$/, OLD);
 
-const putAside = async (path: string): Promise<void> => {
+const keepOldLog = async (path: string): Promise<void> => {
   try {
     await rename(path, oldPath(path));
   } catch (error) {
@@ -151,7 +151,7 @@ class FileLogWriter implements LogWriter {
 
   /** The old file stays open until the new one is. */
   async #rotate(): Promise<void> {
-    await putAside(this.#path);
+    await keepOldLog(this.#path);
     const old = this.#file;
     this.#file = await open(this.#path, 'a', 0o600);
     this.#size = 0;

@@ -4,22 +4,24 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
+import { type RefusalReason, refusalReason } from '../../guest/protocol/refusal.ts';
 import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
 import { hostAddress } from '../../net/addresses/ipam.ts';
-import type { Network, NetworkCard } from '../../net/types.ts';
+import type { Network, NetworkNic } from '../../net/types.ts';
+import { type Fallback, fallbackAfter, startOf } from '../../vmm/model/fallback.ts';
 import type { Machine, MachineSpec } from '../../vmm/model/machine.ts';
 import type { Platform } from '../model/platform.ts';
 
 const log = logger('boot');
 
-/** One boot of a replica, from machine on to machine gone. */
+/** One run of a replica: from the start of its machine to its end. */
 export interface Run {
   readonly machine: Machine;
   readonly guest: GuestClient;
   process: GuestProcess | undefined;
-  /** The name table it was told last, as JSON. */
+  /** The name table that it has, as JSON. */
   names: string | undefined;
-  /** Aborted when the run ends: health checks, log pumps and waits hang on it. */
+  /** Aborted when the run ends; stops health checks, log pumps and waits. */
   readonly abort: AbortController;
 }
 
@@ -36,9 +38,8 @@ export interface BootMachineInput {
 const AGENT_DEADLINES_MS = { cold: 120_000, clone: 30_000 };
 
 /**
- * Machine on, agent answering, orders carried out; no workload is started. Used for replicas and for build machines. A clone
- * whose agent does not answer is given up, and the machine boots. One that had its root mounted already and cannot carry
- * out its orders is begun once more without that, with a fresh layer.
+ * Starts a machine, waits for its agent and has the guest prepared; no workload is started. Used for replicas and for build
+ * machines. When a clone fails, the machine starts in another way (`vmm/model/fallback.ts`).
  */
 export const bootMachine = async (input: BootMachineInput, signal: AbortSignal): Promise<Run> => {
   const { spec } = input;
@@ -46,40 +47,37 @@ export const bootMachine = async (input: BootMachineInput, signal: AbortSignal):
   try {
     return await bootOnce(input, first, signal);
   } catch (error) {
-    const { layout, template, rooted } = first.machine?.record ?? {};
-    if (!signal.aborted && layout === 'clone' && !first.answered) {
-      log.warn('a clone did not wake; booting instead', { machine: spec.name, reason: messageOf(error) });
-      return await bootOnce({ ...input, spec: { ...spec, cold: { template } } }, { machine: undefined, answered: false }, signal);
+    const fallback = signal.aborted ? undefined : fallbackFor(spec, first, error);
+    if (fallback === undefined) {
+      throw error;
     }
-    if (!signal.aborted && rooted && spec.unrooted === undefined && !isOwnFault(error)) {
-      log.warn('a clone with its root mounted could not be prepared; mounting it anew', { machine: spec.name, reason: messageOf(error) });
-      const run = await bootMachine({ ...input, spec: { ...spec, unrooted: true } }, signal);
-      await blame(input, first.machine);
-      return run;
-    }
-    throw error;
+    log.warn('a clone failed; starting in another way', { machine: spec.name, next: fallback.start, reason: messageOf(error) });
+    const run = await bootMachine({ ...input, spec: { ...spec, fallback } }, signal);
+    await blame(input, first.machine);
+    return run;
   }
 };
 
-/** How far it came. */
+const fallbackFor = (spec: MachineSpec, { machine, answered }: Attempt, error: unknown): Fallback | undefined => {
+  if (machine === undefined || (answered && isOwnFault(error))) {
+    return undefined;
+  }
+  const start = fallbackAfter(startOf(machine.record), answered ? 'prepare' : 'answer');
+  return start && { start, freshLayer: machine.record.rooted === true || spec.fallback?.freshLayer === true };
+};
+
+/** How far a start came. */
 interface Attempt {
   machine: Machine | undefined;
   answered: boolean;
 }
 
-/** What the guest says (guest/prepare.c, guest/mounts.c, guest/protocol/encode.ts) when a service asks for what cannot be: no machine could do it. */
-const OWN_FAULTS: readonly RegExp[] = [
-  /^(sysctl|hostname|domainname) /,
-  /^(filling|mounting) the volume |^the volume for |^(the folder|\S+) of the volume for |^the name of a volume /,
-  /^making the mount point |^mounting (a tmpfs on )?\/|^\//,
-  /^writing (?!\/etc\/(hostname|hosts|resolv\.conf|machine-id):)/,
-  /^".*" is not an? |^a text for the guest /,
-];
+/** Why a guest refuses what a service asks for and no machine could do. Everything else may be the machine's own fault. */
+const OWN_FAULTS: readonly RefusalReason[] = ['setting', 'mount', 'file', 'malformed'];
 
-const isOwnFault = (error: unknown): boolean =>
-  error instanceof HyprError && error.code === 'GUEST_REFUSED' && OWN_FAULTS.some((words) => words.test(error.message));
+const isOwnFault = (error: unknown): boolean => OWN_FAULTS.some((reason) => reason === refusalReason(error));
 
-/** It was the template, then: another beginning with the same orders went well. A crash the VMM has noted by itself. */
+/** The same machine started in another way, so the template is at fault. A crash was counted by the VMM already. */
 const blame = async ({ platform, spec }: BootMachineInput, machine: Machine | undefined): Promise<void> => {
   const template = machine?.record.template;
   if (template !== undefined && (await machine?.exited)?.reason !== 'crashed') {
@@ -94,8 +92,8 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   const cleanup = new Cleanup();
   try {
     const { name } = input.spec;
-    const sockets = await traced('connect cards', name, () =>
-      connectNics(input.networks, networkCards({ name, networks: input.networks, ...input.orders }), signal),
+    const sockets = await traced('connect NICs', name, () =>
+      connectNics(input.networks, networkNics({ name, networks: input.networks, ...input.orders }), signal),
     );
     const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
@@ -103,7 +101,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
     input.onMachine(machine);
     attempt.machine = machine;
     await traced('machine goes on', name, () => machine.start(signal));
-    // Nobody waits for the agent of a machine that has died.
+    // Stops waiting for the agent once the machine has died.
     const waiting = linkedController(signal);
     cleanup.defer(() => waiting.abort());
     const guest = await traced('agent answers', name, () =>
@@ -131,14 +129,14 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   }
 };
 
-/** A card's end in each network; all or none. */
-export const connectNics = async (networks: readonly Network[], cards: readonly NetworkCard[], signal: AbortSignal): Promise<Socket[]> => {
+/** Connects a NIC to each network; all or none. */
+export const connectNics = async (networks: readonly Network[], nics: readonly NetworkNic[], signal: AbortSignal): Promise<Socket[]> => {
   const results = await Promise.allSettled(
     networks.map((network, index) => {
-      const card = cards[index];
-      return card === undefined
-        ? Promise.reject(new HyprError('HYPR_INTERNAL', `a machine on ${network.record.spec.name} has no card for it`))
-        : network.connectNic(card, signal);
+      const nic = nics[index];
+      return nic === undefined
+        ? Promise.reject(new HyprError('HYPR_INTERNAL', `a machine on ${network.record.spec.name} has no NIC for it`))
+        : network.connectNic(nic, signal);
     }),
   );
   const failed = results.find((result) => result.status === 'rejected');
@@ -153,20 +151,20 @@ export const connectNics = async (networks: readonly Network[], cards: readonly 
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 };
 
-/** Who a machine is on each of its networks; one that was told the host's address may reach the host. */
-export const networkCards = (input: {
+/** The identity of a machine on each of its networks; one that was given the host's address may reach the host. */
+export const networkNics = (input: {
   readonly name: string;
   readonly interfaces: MachineOrders['interfaces'];
   readonly hosts: MachineOrders['hosts'];
   readonly networks: readonly Network[];
-}): NetworkCard[] =>
+}): NetworkNic[] =>
   input.interfaces.map(({ mac, address }, index) => {
     const network = input.networks[index]?.record.spec;
     const host = network?.hostAccess === true ? hostAddress(network) : undefined;
     return { name: input.name, mac, addresses: [address], host: input.hosts.some((line) => line.address === host) };
   });
 
-/** Rejects if the machine ends before its agent is ready, with what its console said last. */
+/** Rejects if the machine ends before its agent is ready, with the last lines of its console. */
 const diedDuringBoot = async (machine: Machine, name: string): Promise<never> => {
   const exit = await machine.exited;
   throw new HyprError('GUEST_BOOT', `the machine of ${name} ended before it was ready (${exit.detail ?? exit.reason})`, {

@@ -31,7 +31,7 @@ export interface MachineParts {
   readonly siblings: number;
 }
 
-/** What the VMM is told: the machine's hardware. Serials tie disks and shares to the orders below. Pure. */
+/** The machine's hardware, for the VMM. Serials connect disks and shares to what the guest is told below. Pure. */
 export const machineSpec = (parts: MachineParts): MachineSpec => {
   const disks: DiskSpec[] = [
     { serial: 'root', path: parts.root.path, format: parts.root.format, readOnly: true },
@@ -60,7 +60,7 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
   };
 };
 
-/** What the guest is told: everything but its workload. Only the entropy and the clock differ between two calls. */
+/** Everything that the guest is told except its workload. Only the entropy and the clock differ between two calls. */
 export const machineOrders = (input: {
   readonly spec: ReplicaSpec;
   readonly parts: MachineParts;
@@ -88,7 +88,7 @@ const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
 const mountOrders = ({ mount, backing }: BackedMount, index: number): MountOrders[] => {
   const { target, readOnly } = mount;
   const subpath = mount.kind === 'volume' && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
-  // docker fills an empty volume from the image; a bind mount hides what the image has there.
+  // As docker does, an empty volume is filled from the image, and a bind mount hides what the image has there.
   const seed = mount.kind === 'anonymous' || ((mount.kind === 'volume' || mount.kind === 'bind') && mount.seed === true);
   switch (backing.kind) {
     case 'disk':
@@ -120,5 +120,5 @@ const shmOrders = (spec: ReplicaSpec): MountOrders[] =>
 const copiedFile = ({ mount, backing }: BackedMount): FileOrders[] =>
   backing.kind === 'file' ? [{ path: mount.target, content: backing.content, mode: backing.mode, uid: 0, gid: 0 }] : [];
 
-/** Stable for the life of a replica, different for every replica, and says nothing about the host. */
+/** Stable for the life of a replica, unique to it, and reveals nothing about the host. */
 export const machineIdOf = (replicaId: string): string => createHash('sha256').update(`machine-id ${replicaId}`).digest('hex').slice(0, 32);

@@ -23,6 +23,8 @@ export interface ReplicaStatus {
   readonly exitCode: number;
   /** Why it is in this state, when that is not plain: last probe output, last console line. */
   readonly reason?: string;
+  /** The kernel killed the workload for want of memory. */
+  readonly oomKilled?: true;
   readonly restarts: number;
   readonly createdAt: number;
   readonly startedAt?: number;

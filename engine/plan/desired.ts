@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Image } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { imageReference } from '../images/images.ts';
 import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
+import { readFileContent } from '../resolve/file-content.ts';
 import { networkHash } from '../resolve/network-needs.ts';
 import type { OneOff } from '../resolve/one-off.ts';
 import { resolveReplica } from '../resolve/replica-spec.ts';
@@ -101,18 +101,12 @@ const refuseNamedReplicas = (project: Project, service: string, scale: number): 
 /** Everything that decides how a replica runs; not its name or number, nor its image (compared by id). */
 const hashSpec = async (spec: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<string> => {
   const { name: _name, number: _number, hostname, image: _image, ...rest } = spec;
-  const contents = await Promise.all(spec.files.map((file) => contentOf(file, environment)));
+  const contents = await Promise.all(spec.files.map((file) => contentOf(file, spec, environment)));
   return shortHash(JSON.stringify([rest, hostname === spec.name ? '' : hostname, contents.map((content) => shortHash(content, 16))]), 32);
 };
 
-const contentOf = async (file: ReplicaFile, environment: Readonly<Record<string, string>>): Promise<string> => {
-  const { source } = file;
-  if ('content' in source) {
-    return source.content;
-  }
-  if ('environment' in source) {
-    return environment[source.environment] ?? '';
-  }
-  // A missing file is reported when the replica is made, with its service.
-  return readFile(source.file, 'latin1').catch(() => '');
+/** What cannot be read counts as empty here: the error comes when the replica is created, with its service. */
+const contentOf = async (file: ReplicaFile, { service }: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<string> => {
+  const content = await readFileContent(file, { service, environment }).catch(() => new Uint8Array());
+  return Buffer.from(content).toString('latin1');
 };

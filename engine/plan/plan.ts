@@ -1,25 +1,31 @@
 import type { DependsCondition } from '../../compose/model/model.ts';
 
-/** What can be done to a stack: each operation is one call of the executor's hands. */
+/** The replica that an operation is about: the name that people see, and the place in the model that the name stands for. */
+export interface ReplicaTarget {
+  readonly replica: string;
+  readonly service: string;
+  readonly number: number;
+}
+
+export type ReplicaOperation = ReplicaTarget &
+  (
+    | { readonly type: 'create' | 'start' | 'pause' | 'unpause' | 'resume' }
+    /** Turns the machine on and prepares it; the workload starts later. Does not wait for dependencies. */
+    | { readonly type: 'boot' }
+    | { readonly type: 'stop'; readonly timeout: number | undefined }
+    | { readonly type: 'kill'; readonly signal: number }
+    /** Writes the memory of a paused machine to disk; the machine stays. */
+    | { readonly type: 'save' }
+    /** Ends a machine that was saved; `paused`: the user had paused it before. */
+    | { readonly type: 'suspend'; readonly paused: boolean }
+    | { readonly type: 'remove'; readonly keepVolumes: boolean }
+  );
+
+/** What can be done to a stack. The executor has one function for each type. */
 export type Operation =
-  | { readonly type: 'create-network'; readonly network: string }
-  | { readonly type: 'remove-network'; readonly network: string }
-  | { readonly type: 'create-volume'; readonly volume: string }
-  | { readonly type: 'remove-volume'; readonly volume: string }
-  | { readonly type: 'create'; readonly replica: string }
-  /** Machine on and prepared, workload not yet started: done before the dependencies are ready. */
-  | { readonly type: 'boot'; readonly replica: string }
-  | { readonly type: 'start'; readonly replica: string }
-  | { readonly type: 'stop'; readonly replica: string; readonly timeout: number | undefined }
-  | { readonly type: 'kill'; readonly replica: string; readonly signal: number }
-  | { readonly type: 'pause'; readonly replica: string }
-  | { readonly type: 'unpause'; readonly replica: string }
-  /** Memory of a paused machine to disk; the machine stays. */
-  | { readonly type: 'save'; readonly replica: string }
-  /** The end of a machine that was saved; `paused`: it was so before anybody thought of suspending it. */
-  | { readonly type: 'suspend'; readonly replica: string; readonly paused: boolean }
-  | { readonly type: 'resume'; readonly replica: string }
-  | { readonly type: 'remove'; readonly replica: string; readonly keepVolumes: boolean }
+  | ReplicaOperation
+  | { readonly type: 'create-network' | 'remove-network'; readonly network: string }
+  | { readonly type: 'create-volume' | 'remove-volume'; readonly volume: string }
   | {
       readonly type: 'await';
       readonly service: string;
@@ -27,6 +33,13 @@ export type Operation =
       readonly required: boolean;
       readonly dependent: string;
     };
+
+/** The target of an operation on a replica that exists. */
+export const targetOf = (replica: { readonly name: string; readonly service: string; readonly number: number }): ReplicaTarget => ({
+  replica: replica.name,
+  service: replica.service,
+  number: replica.number,
+});
 
 export interface PlanNode {
   /** From 1, in the order the plan was made. */

@@ -2,7 +2,7 @@ import type { Project } from '../../compose/model/model.ts';
 import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import { dependenciesOf } from '../resolve/dependencies.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
-import { type Plan, PlanBuilder } from './plan.ts';
+import { type Plan, PlanBuilder, targetOf } from './plan.ts';
 
 export interface StopGoal {
   /** The model the stack was brought up with; undefined when even that is lost. */
@@ -58,12 +58,12 @@ const holdsMemory = ({ state }: ObservedReplica): boolean => hasMachine(state) |
 const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: ObservedReplica; after: readonly number[] }): number[] => {
   const { plan, goal, replica, after } = input;
   const stopped = needsStop(replica.state)
-    ? [plan.add({ type: 'stop', replica: replica.name, timeout: goal.timeout }, goal.cause, after)]
+    ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: goal.timeout }, goal.cause, after)]
     : [];
   if (!goal.remove) {
     return stopped;
   }
-  return [plan.add({ type: 'remove', replica: replica.name, keepVolumes: false }, goal.cause, stopped.length > 0 ? stopped : after)];
+  return [plan.add({ type: 'remove', ...targetOf(replica), keepVolumes: false }, goal.cause, stopped.length > 0 ? stopped : after)];
 };
 
 /** Services in an order in which everything comes before what it depends on. */

@@ -6,7 +6,7 @@ import { signalNumber } from '../model/signals.ts';
 import type { ServiceVerb, VerbOptions } from '../model/types.ts';
 import { dependenciesOf, dependentsOf, orderServices, unknownService } from '../resolve/dependencies.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
-import { type Plan, PlanBuilder } from './plan.ts';
+import { type Plan, PlanBuilder, targetOf } from './plan.ts';
 import { reconcileStop } from './reconcile-stop.ts';
 
 export interface VerbGoal {
@@ -43,13 +43,13 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
     case 'pause':
       return planEach(
         chosen.filter((replica) => replica.state === 'running'),
-        (replica) => ({ type: 'pause', replica: replica.name }),
+        (replica) => ({ type: 'pause', ...targetOf(replica) }),
         'asked to pause',
       );
     case 'unpause':
       return planEach(
         chosen.filter((replica) => replica.state === 'paused'),
-        (replica) => ({ type: 'unpause', replica: replica.name }),
+        (replica) => ({ type: 'unpause', ...targetOf(replica) }),
         'asked to unpause',
       );
     case 'suspend':
@@ -57,28 +57,28 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
     case 'resume':
       return planEach(
         observed.replicas.filter((replica) => replica.state === 'suspended'),
-        (replica) => ({ type: 'resume', replica: replica.name }),
+        (replica) => ({ type: 'resume', ...targetOf(replica) }),
         'asked to resume',
       );
   }
 };
 
-/** All pause before the first is saved, and all are saved before the first ends: a stack goes to disk as of one moment, or not at all. */
+/** All replicas pause before the first is saved, and all are saved before the first ends, so that the stack is saved as of one moment or not at all. */
 const planSuspend = (observed: ObservedStack): Plan => {
   const cause = 'asked to suspend';
   const plan = new PlanBuilder();
   const running = observed.replicas.filter(({ state }) => state === 'running');
   const chosen = observed.replicas.filter(({ state }) => state === 'running' || state === 'paused');
   for (const replica of observed.replicas.filter(({ state }) => state === 'restarting')) {
-    plan.add({ type: 'stop', replica: replica.name, timeout: undefined }, 'it waits for a restart');
+    plan.add({ type: 'stop', ...targetOf(replica), timeout: undefined }, 'it waits for a restart');
   }
-  const paused = running.map((replica) => plan.add({ type: 'pause', replica: replica.name }, cause));
-  const saved = chosen.map((replica) => plan.add({ type: 'save', replica: replica.name }, cause, paused));
+  const paused = running.map((replica) => plan.add({ type: 'pause', ...targetOf(replica) }, cause));
+  const saved = chosen.map((replica) => plan.add({ type: 'save', ...targetOf(replica) }, cause, paused));
   if (chosen.length === 0) {
     plan.warn('nothing of this stack runs: there is nothing to suspend');
   }
   for (const replica of chosen) {
-    plan.add({ type: 'suspend', replica: replica.name, paused: replica.state === 'paused' }, cause, saved);
+    plan.add({ type: 'suspend', ...targetOf(replica), paused: replica.state === 'paused' }, cause, saved);
   }
   return plan.build();
 };
@@ -87,7 +87,7 @@ const planSuspend = (observed: ObservedStack): Plan => {
 const planKill = (chosen: readonly ObservedReplica[], signal: number): Plan =>
   planEach(
     chosen.filter((replica) => hasMachine(replica.state) || (signal === SIGKILL && replica.state === 'restarting')),
-    (replica) => ({ type: 'kill', replica: replica.name, signal }),
+    (replica) => ({ type: 'kill', ...targetOf(replica), signal }),
     'asked to kill',
   );
 
@@ -135,7 +135,7 @@ const planStart = (project: Project | undefined, services: readonly string[], ob
     const nodes: number[] = [];
     for (const replica of observed.replicas.filter((candidate) => candidate.service === service && !candidate.oneOff)) {
       if (replica.state === 'suspended') {
-        nodes.push(plan.add({ type: 'resume', replica: replica.name }, 'suspended'));
+        nodes.push(plan.add({ type: 'resume', ...targetOf(replica) }, 'suspended'));
       } else if (!hasMachine(replica.state) && replica.state !== 'restarting') {
         nodes.push(addStart({ plan, project, replica, started, cause: 'asked to start', after: [] }));
       }
@@ -155,7 +155,7 @@ interface AddStart {
 }
 
 const addStart = ({ plan, project, replica, started, cause, after }: AddStart): number => {
-  const booted = plan.add({ type: 'boot', replica: replica.name }, cause, after);
+  const booted = plan.add({ type: 'boot', ...targetOf(replica) }, cause, after);
   const awaited = (project === undefined ? [] : dependenciesOf(project, replica.service))
     .filter((dependency) => started.has(dependency.service))
     .map(({ service, condition, required }) =>
@@ -165,7 +165,7 @@ const addStart = ({ plan, project, replica, started, cause, after }: AddStart): 
         started.get(service),
       ),
     );
-  return plan.add({ type: 'start', replica: replica.name }, cause, [booted, ...awaited]);
+  return plan.add({ type: 'start', ...targetOf(replica) }, cause, [booted, ...awaited]);
 };
 
 /** Stop and start of the named services, and of those that declare `depends_on … restart: true` on them. */
@@ -191,12 +191,12 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
       .filter((replica) => replica.service === service && !replica.oneOff)
       .map((replica) => {
         const stopped = needsStop(replica.state)
-          ? [plan.add({ type: 'stop', replica: replica.name, timeout: options.timeout }, 'asked to restart')]
+          ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: options.timeout }, 'asked to restart')]
           : [];
         // Booting does not wait for the dependencies that restart with it, starting does.
-        const booted = plan.add({ type: 'boot', replica: replica.name }, 'asked to restart', stopped);
+        const booted = plan.add({ type: 'boot', ...targetOf(replica) }, 'asked to restart', stopped);
         const before = project === undefined ? [] : dependenciesOf(project, service).flatMap((dep) => started.get(dep.service) ?? []);
-        return plan.add({ type: 'start', replica: replica.name }, 'asked to restart', [booted, ...before]);
+        return plan.add({ type: 'start', ...targetOf(replica) }, 'asked to restart', [booted, ...before]);
       });
     started.set(service, nodes);
   }

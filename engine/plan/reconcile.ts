@@ -4,7 +4,7 @@ import type { UpOptions } from '../model/types.ts';
 import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
 import { ineffectiveAttributes } from '../resolve/ineffective.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
-import { type Plan, PlanBuilder } from './plan.ts';
+import { type Plan, PlanBuilder, type ReplicaTarget, targetOf } from './plan.ts';
 
 /** What one service should be: how many replicas, and what each is made from. */
 export interface DesiredService {
@@ -15,7 +15,7 @@ export interface DesiredService {
   readonly volumes: readonly string[];
   /** Name of the replica with that number. */
   readonly nameOf: (number: number) => string;
-  /** One further replica for `run`, whatever others there are: booted, and started by whoever attaches to it. */
+  /** One extra replica for `run`: this plan boots it, and the client that attaches starts it. */
   readonly oneOff?: boolean;
 }
 
@@ -42,7 +42,7 @@ class Reconciliation {
   /** Service → nodes after which it counts as started by this plan. */
   readonly #started = new Map<string, number[]>();
   readonly #recreated = new Set<string>();
-  /** Replicas taken away early, because a network they are on is made anew → the node that removes them. */
+  /** Replicas that are removed early because one of their networks is replaced → the node that removes them. */
   readonly #evicted = new Map<string, number>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
@@ -75,7 +75,7 @@ class Reconciliation {
     }
   }
 
-  /** A network whose configuration changed: everything on it goes, then it is made anew. */
+  /** Replaces a network whose configuration changed, after removing everything on it. */
   #replaceNetworks(services: readonly string[]): void {
     const used = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
     for (const key of [...used].sort()) {
@@ -152,18 +152,18 @@ class Reconciliation {
         return [];
       }
       const why = `${restarted.service} is replaced and restarts its dependents`;
-      const stopped = this.#plan.add({ type: 'stop', replica: replica.name, timeout: this.#options.timeout }, why);
-      return this.#startReplica(service, replica.name, why, [stopped]);
+      const stopped = this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout }, why);
+      return this.#startReplica(targetOf(replica), why, [stopped]);
     }
     if (replica.state === 'paused') {
-      return [this.#plan.add({ type: 'unpause', replica: replica.name }, 'paused')];
+      return [this.#plan.add({ type: 'unpause', ...targetOf(replica) }, 'paused')];
     }
     if (replica.state === 'suspended' && !this.#options.noStart) {
-      return [this.#plan.add({ type: 'resume', replica: replica.name }, 'suspended', this.#resourceNodes(wanted))];
+      return [this.#plan.add({ type: 'resume', ...targetOf(replica) }, 'suspended', this.#resourceNodes(wanted))];
     }
     return this.#options.noStart || hasMachine(replica.state)
       ? []
-      : this.#startReplica(service, replica.name, `it is ${replica.state}`, this.#resourceNodes(wanted));
+      : this.#startReplica(targetOf(replica), `it is ${replica.state}`, this.#resourceNodes(wanted));
   }
 
   #recreateCause(service: string, wanted: DesiredService, replica: ObservedReplica): string | undefined {
@@ -187,21 +187,21 @@ class Reconciliation {
   }
 
   #createReplica(input: { service: string; wanted: DesiredService; number: number; cause: string; after: number[] }): number[] {
-    const name = input.wanted.nameOf(input.number);
-    const after = [...input.after, ...this.#resourceNodes(input.wanted)];
-    const created = this.#plan.add({ type: 'create', replica: name }, input.cause, after);
-    return this.#options.noStart ? [created] : this.#startReplica(input.service, name, input.cause, [created]);
+    const { service, wanted, number, cause } = input;
+    const target = { replica: wanted.nameOf(number), service, number };
+    const created = this.#plan.add({ type: 'create', ...target }, cause, [...input.after, ...this.#resourceNodes(wanted)]);
+    return this.#options.noStart ? [created] : this.#startReplica(target, cause, [created]);
   }
 
-  #startReplica(service: string, name: string, cause: string, after: readonly number[]): number[] {
-    const booted = this.#plan.add({ type: 'boot', replica: name }, cause, after);
-    return [this.#plan.add({ type: 'start', replica: name }, cause, [booted, ...this.#conditions(service)])];
+  #startReplica(target: ReplicaTarget, cause: string, after: readonly number[]): number[] {
+    const booted = this.#plan.add({ type: 'boot', ...target }, cause, after);
+    return [this.#plan.add({ type: 'start', ...target }, cause, [booted, ...this.#conditions(target.service)])];
   }
 
   #bootOneOff(service: string, wanted: DesiredService): void {
-    const name = wanted.nameOf(1);
-    const created = this.#plan.add({ type: 'create', replica: name }, 'a one-off', this.#resourceNodes(wanted));
-    this.#plan.add({ type: 'boot', replica: name }, 'a one-off', [created]);
+    const target = { replica: wanted.nameOf(1), service, number: 1 };
+    const created = this.#plan.add({ type: 'create', ...target }, 'a one-off', this.#resourceNodes(wanted));
+    this.#plan.add({ type: 'boot', ...target }, 'a one-off', [created]);
     this.#conditions(service);
   }
 
@@ -234,9 +234,9 @@ class Reconciliation {
 
   #removeReplica(replica: ObservedReplica, cause: string, keepVolumes = false): number {
     const after = needsStop(replica.state)
-      ? [this.#plan.add({ type: 'stop', replica: replica.name, timeout: this.#options.timeout }, cause)]
+      ? [this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout }, cause)]
       : [];
-    return this.#plan.add({ type: 'remove', replica: replica.name, keepVolumes }, cause, after);
+    return this.#plan.add({ type: 'remove', ...targetOf(replica), keepVolumes }, cause, after);
   }
 
   #orphans(): void {

@@ -14,13 +14,13 @@ const AGENT_DEADLINE_MS = 30_000;
 export interface AdoptedRun {
   readonly run: Run;
   readonly publications: readonly Publication[];
-  /** A port that somebody else took in the meantime: no reason to end a machine that runs. */
+  /** Called when a published port was taken in the meantime: the machine runs on without it. */
   readonly problem: string | undefined;
 }
 
 /**
- * Takes over the machine of a row with its workload. Undefined when there is none, or none that can be
- * talked to; what was left of it is removed then.
+ * Takes over the machine and workload of a row. Undefined when there is no machine, or its agent does not answer; its remains
+ * are removed then.
  */
 export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSignal): Promise<AdoptedRun | undefined> => {
   const machine = await adoptMachine(row, context.platform, signal);
@@ -44,8 +44,8 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
 
 const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal): Promise<Machine | undefined> => {
   if (row.machine === undefined) {
-    // Its supervisor may have been killed while it began: what is left of that has its disks.
-    await platform.vmm.sweepBegun?.(machineDir(row, platform));
+    // Its supervisor may have been killed while the machine started: leftover processes would hold its disks.
+    await platform.vmm.sweepPending?.(machineDir(row, platform));
     return undefined;
   }
   try {
@@ -61,7 +61,7 @@ const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal)
 };
 
 const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, signal: AbortSignal): Promise<Run> => {
-  // A paused guest answers nobody: it runs for the moment of the handshake. Any may be: its last supervisor may have been about to suspend it.
+  // A paused guest cannot answer, so it runs for the handshake. Any guest may be paused: its last supervisor may have been suspending it.
   await machine.resume(signal);
   const guest = await platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
   try {
@@ -81,7 +81,7 @@ const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, sign
 
 /** The row of a replica that was taken over. */
 export const adoptedPatch = (row: VmRow, adopted: AdoptedRun): Partial<VmRow> => ({
-  // It was started, and the supervisor that did so was killed before it could say so.
+  // The workload was started, but its supervisor was killed before it recorded that.
   ...(row.state === 'starting' ? { state: nextState('starting', 'started'), startedAt: row.startedAt ?? Date.now() } : {}),
   published: adopted.publications.map((publication) => publication.port),
   ...(adopted.problem === undefined ? {} : { reason: adopted.problem }),

@@ -5,8 +5,8 @@ import { logger } from '../../base/log.ts';
 const log = logger('attempts');
 
 /**
- * What a replica does by itself, a restart by policy or on a new network, one at a time, and what can
- * interrupt it. A boot or start that a plan asked for can be interrupted in the same way.
+ * What a replica does on its own, such as a restart by policy or on a new network: one thing at a time, and interruptible. A
+ * boot or start that a plan asked for can be interrupted in the same way.
  */
 export class Attempts {
   readonly #replica: string;
@@ -21,7 +21,7 @@ export class Attempts {
     return this.#running !== undefined;
   }
 
-  /** Starts `work`. Resolves with what it failed with, undefined when it did not or was interrupted; never rejects. */
+  /** Starts `work`. Resolves with its error, or undefined after success or an interruption; never rejects. */
   run(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
     this.#interrupt = new AbortController();
     const { signal } = this.#interrupt;
@@ -42,13 +42,13 @@ export class Attempts {
     return running;
   }
 
-  /** Interrupts whatever is under way; resolves when the replica does nothing by itself any more. */
+  /** Interrupts what runs; resolves when the replica does nothing on its own any more. */
   async interrupt(why: string): Promise<void> {
     this.#interrupt.abort(new HyprError('HYPR_CANCELLED', why));
     await this.#running;
   }
 
-  /** A signal that aborts with `signal` and by `interrupt`. */
+  /** A signal that aborts when `signal` does or `interrupt` is called. */
   interruptible(signal: AbortSignal): AbortSignal {
     if (this.#interrupt.signal.aborted && this.#running === undefined) {
       this.#interrupt = new AbortController();

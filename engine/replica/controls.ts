@@ -8,7 +8,7 @@ const { SIGKILL } = constants.signals;
 
 export interface Controlled {
   readonly record: ReplicaRecord;
-  /** The run of now: it may end while something is done to it. */
+  /** The current run, which may end while it is being controlled. */
   readonly run: () => Run | undefined;
 }
 
@@ -29,7 +29,7 @@ export const unpauseRun = async (replica: Controlled): Promise<void> => {
   replica.record.emit('unpause');
 };
 
-/** The signal goes to the workload. SIGKILL also reaches a paused one, and a guest that does not answer. */
+/** Sends a signal to the workload. SIGKILL also works on a paused guest and on one that does not answer. */
 export const signalRun = async (replica: Controlled, signal: number): Promise<void> => {
   const { record } = replica;
   const { machine, process } = needRun(replica, replica.run());

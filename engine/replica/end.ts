@@ -15,16 +15,16 @@ import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
 const log = logger('replica');
 
 const { SIGTERM } = constants.signals;
-/** For a machine whose agent went silent to end by itself, so that its true end is known. */
+/** How long a machine whose agent went silent has to end on its own, so that the true cause is known. */
 const LOST_MS = 5_000;
 
-/** How a replica's runs end: by themselves or on request, on record, and with nothing left of them. */
+/** Ends the runs of a replica, on their own or on request: records the end and removes what belongs to the run. */
 export class ReplicaEnd {
   readonly #parts: ReplicaParts;
   readonly #byPolicy: (ended: Partial<VmRow>) => EndByPolicy;
-  /** From the start of a workload to its end on record. Never rejects. */
+  /** Settles when the end of the current workload is recorded. Never rejects. */
   #ending: Promise<void> | undefined;
-  /** Between the two halves of a restart on a new network: the policy has no say. */
+  /** True between the two halves of a restart on a new network: the restart policy does not apply. */
   #replacing = false;
 
   constructor(parts: ReplicaParts, byPolicy: (ended: Partial<VmRow>) => EndByPolicy) {
@@ -36,12 +36,12 @@ export class ReplicaEnd {
     return this.#parts.record.row;
   }
 
-  /** Resolves when the end of the run of now is on record; at once when there is none. */
+  /** Resolves when the end of the current run is recorded; at once when there is none. */
   async recorded(): Promise<void> {
     await this.#ending;
   }
 
-  /** Records the end of a workload when it comes, whatever brings it. */
+  /** Records the end of a workload when it comes, for whatever reason. */
   follow(run: Run, process: GuestProcess): void {
     this.#ending = this.#awaitEnd(run, process).catch((error: unknown) =>
       log.error('the end of a run was not recorded', { replica: this.#row.name, error: messageOf(error) }),
@@ -52,7 +52,7 @@ export class ReplicaEnd {
   async #awaitEnd(run: Run, process: GuestProcess): Promise<void> {
     const { record, output, powerDowns } = this.#parts;
     const exit = await Promise.race([process.exited.catch(() => undefined), run.machine.exited.then(() => undefined)]);
-    // Let go of, removed, or suspended: what ended then is only this connection.
+    // After a release, removal or suspend only this connection has ended.
     if (record.isOver || this.#parts.run !== run) {
       return;
     }
@@ -60,7 +60,7 @@ export class ReplicaEnd {
       await Promise.race([output.delivered(), run.machine.exited]);
       await this.#endMachine(run);
     } else {
-      // Machine or channel: the end of the one is soon the end of the other.
+      // Either the machine or the channel has ended, and the other one follows soon.
       await run.machine.stop(powerDowns.of(run) ? this.#row.spec.stopGraceMs + POWER_OFF_MS : LOST_MS);
     }
     const said = (await powerDowns.of(run))?.workload;
@@ -92,7 +92,7 @@ export class ReplicaEnd {
     context.onChange();
   }
 
-  /** `run --rm`: one that has ended for good goes. */
+  /** `run --rm`: removes a replica that has ended for good. */
   leaveIfOver(): void {
     const { record, context } = this.#parts;
     if (hasLeft(this.#row) && !this.#replacing && !record.isOver) {
@@ -100,7 +100,7 @@ export class ReplicaEnd {
     }
   }
 
-  /** Everything that belongs to a run is closed and removed; the row still names the machine until that is done. */
+  /** Closes and removes everything that belongs to a run; the row names the machine until that is done. */
   async cleanUp(run: Run): Promise<void> {
     run.abort.abort();
     await run.guest.close().catch(() => {});
@@ -136,7 +136,7 @@ export class ReplicaEnd {
     }
   }
 
-  /** The first half of a restart: neither the policy nor `run --rm` has a say. */
+  /** The first half of a restart: neither the restart policy nor `run --rm` applies. */
   async stopToStartAgain(): Promise<void> {
     this.#replacing = true;
     await this.stop(this.#row.spec.stopGraceMs).finally(() => {
@@ -144,7 +144,7 @@ export class ReplicaEnd {
     });
   }
 
-  /** Ends a machine that goes on from disk later: to the workload nothing has happened. */
+  /** Ends a machine that will resume from disk; for the workload nothing happens. */
   async letGo(run: Run): Promise<void> {
     this.#parts.run = undefined;
     await this.cleanUp(run);

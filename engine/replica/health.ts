@@ -8,7 +8,7 @@ import type { HealthSpec } from '../model/spec.ts';
 
 export interface ProbeResult {
   readonly code: number;
-  /** Last lines of what it printed, at most 4 KiB. */
+  /** The end of its output, at most 4 KiB. */
   readonly output: string;
   readonly duration: number;
 }
@@ -43,14 +43,14 @@ export interface HealthMonitorOptions {
   readonly startedAt: number;
   readonly onProbe: (health: Health, probe: ProbeResult) => void;
   readonly signal: AbortSignal;
-  /** True while the machine is paused: nothing is asked then, and nothing counts. */
+  /** True while the machine is paused: no probes run then, and none count. */
   readonly suspended: () => boolean;
 }
 
 /**
- * Probes until the signal aborts. Beside docker's schedule there is one probe at the start and one
- * whenever the guest begins to listen on a port, so that a service is healthy when it is, not at the
- * next tick; those early ones can only succeed.
+ * Probes until the signal aborts. In addition to docker's schedule there is one probe at the start and one
+ * whenever the guest starts to listen on a port, so that a service counts as healthy at once and not at the next
+ * tick. A failure of an extra probe does not count.
  */
 export const monitorHealth = async (options: HealthMonitorOptions): Promise<void> => {
   const { spec, guest, signal } = options;
@@ -78,7 +78,7 @@ export const monitorHealth = async (options: HealthMonitorOptions): Promise<void
   }
 };
 
-/** A promise of the next new listening port, renewable. */
+/** Gives promises of the next new listening port. */
 const watchListening = (guest: GuestClient, signal: AbortSignal) => {
   let wake: () => void = () => {};
   let next = new Promise<void>((resolve) => {
@@ -95,7 +95,7 @@ const watchListening = (guest: GuestClient, signal: AbortSignal) => {
         }
       }
     } catch {
-      // The channel is gone; the probes say so themselves.
+      // The channel is gone; the probes will fail and report that.
     }
   })();
   const watch = {

@@ -6,7 +6,7 @@ import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
 import type { LogRecord } from '../model/events.ts';
 import type { HookSpec } from '../model/spec.ts';
-import { execProcess } from '../stack/exec.ts';
+import { execProcess } from './exec-process.ts';
 import type { Replica } from './replica.ts';
 
 export interface HookContext {
@@ -18,8 +18,8 @@ const { SIGKILL } = constants.signals;
 const LAST_LINES = 10;
 
 /**
- * `post_start`: run one after the other in a replica whose workload was just started; what they print goes to the log of the
- * service. Throws SERVICE_FAILED for the first that does not end with 0; the workload runs on, as with docker compose.
+ * Runs the `post_start` hooks one after the other in a replica whose workload was just started. Their output goes to the log of
+ * the service. Throws SERVICE_FAILED for the first that does not end with 0; the workload runs on, as with docker compose.
  */
 export const runPostStart = async (replica: Replica, context: HookContext, signal: AbortSignal): Promise<void> => {
   for (const hook of replica.row.spec.hooks?.postStart ?? []) {
@@ -28,8 +28,8 @@ export const runPostStart = async (replica: Replica, context: HookContext, signa
 };
 
 /**
- * `pre_stop`: run before a stop that somebody asked for; not before an end of its own or a `kill`. Throws SERVICE_FAILED, and
- * the replica runs on. One that has ended meanwhile needs no hooks any more.
+ * Runs the `pre_stop` hooks before a requested stop; there are none before the workload ends on its own or by `kill`. Throws
+ * SERVICE_FAILED, and the replica runs on. The remaining hooks are skipped once the replica has ended.
  */
 export const runPreStop = async (replica: Replica, context: HookContext, signal: AbortSignal): Promise<void> => {
   const hooks = replica.row.oneOff ? [] : (replica.row.spec.hooks?.preStop ?? []);
@@ -52,7 +52,7 @@ export const runPreStop = async (replica: Replica, context: HookContext, signal:
   }
 };
 
-/** A guest that is paused or on disk can run nothing. */
+/** Resumes a guest that is paused or on disk, because it cannot run hooks. */
 const wake = async (replica: Replica, signal: AbortSignal): Promise<void> => {
   if (replica.row.state === 'suspended') {
     await replica.suspension.resume(signal);
@@ -99,7 +99,7 @@ const hints: Readonly<Record<HookRun['kind'], string>> = {
   pre_stop: 'the service runs on; correct the hook, or end it without: hypr kill SERVICE',
 };
 
-/** Reads its output to the log until it ends; it is killed when the operation is interrupted. */
+/** Writes the output of a hook to the log until it ends; kills it when the operation is interrupted. */
 const followHook = async (following: {
   process: GuestProcess;
   run: HookRun;
@@ -110,7 +110,7 @@ const followHook = async (following: {
   const { replica, context } = following.run;
   const { name, service } = replica.row;
   const leave = onAbort(signal, () => void process.signal(SIGKILL).catch(() => {}));
-  // A writer of its own: a line of the hook and one of the service must not run together.
+  // The hook has its own writer, so that its lines do not mix with those of the service.
   const writer = await context.logs.writer(name, service, { fresh: false });
   const tell = (records: readonly LogRecord[]) => {
     for (const record of records) {
@@ -133,7 +133,7 @@ const followHook = async (following: {
 
 const lastOf = (lines: readonly LogRecord[]): string[] => lines.map(({ line }) => line);
 
-/** Turns true with the end of the workload, or of its machine. */
+/** `isOver` becomes true when the workload or its machine ends. */
 const watchEnd = ({ run }: Replica): { readonly isOver: boolean } => {
   const end = { isOver: run?.process === undefined };
   void Promise.race([run?.process?.exited.catch(() => {}), run?.machine.exited]).then(() => {

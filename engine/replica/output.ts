@@ -9,10 +9,10 @@ import type { LogRecord } from '../model/events.ts';
 
 const log = logger('output');
 
-/** For what a workload printed to arrive once its machine is gone. */
+/** How long to wait for the last output of a workload once its machine is gone. */
 const DRAIN_MS = 5_000;
 
-/** What a replica prints, from its guest to the log file and the bus, over all its runs. */
+/** Carries the output of a replica from its guest to the log file and the bus, over all its runs. */
 export class ReplicaOutput {
   readonly #options: { readonly logs: LogStore; readonly bus: EventBus; readonly replica: string; readonly service: string };
   #writer: LogWriter | undefined;
@@ -23,7 +23,7 @@ export class ReplicaOutput {
     this.#options = options;
   }
 
-  /** Makes the log file ready; `fresh` puts an earlier one aside. */
+  /** Makes the log file ready; `fresh` keeps an earlier one under another name. */
   async open(options: { fresh: boolean }): Promise<void> {
     const { logs, replica, service } = this.#options;
     this.#writer ??= await logs.writer(replica, service, options);
@@ -34,21 +34,21 @@ export class ReplicaOutput {
     this.#pumping = this.#pump(process);
   }
 
-  /** The output from now on, for a client; ends with the run. */
+  /** The output from now on, for an attached client; ends with the run. */
   tap(): OutputTap {
     const tap: OutputTap = openTap(() => this.#taps.delete(tap));
     this.#taps.add(tap);
     return tap;
   }
 
-  /** A client that reads slowly gets everything before the machine goes; without one there is nothing to wait for. */
+  /** Waits until attached clients have read everything; a slow client delays the end of the machine. */
   async delivered(): Promise<void> {
     if (this.#taps.size > 0) {
       await this.#pumping;
     }
   }
 
-  /** All output of the run that ended has been told and is in the file. */
+  /** Resolves when all output of the ended run is on the bus and in the file. */
   async finish(): Promise<void> {
     await withDeadline({ ms: DRAIN_MS, what: 'the rest of the output' }, () => this.#pumping).catch((error: unknown) =>
       log.warn('output cut', { replica: this.#options.replica, error: messageOf(error) }),

@@ -6,7 +6,7 @@ import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaContext, ReplicaRecord } from './record.ts';
 import type { Run } from './run.ts';
 
-/** What one replica is made of. Its way up and its end share it, and the run of now, which they hand over. */
+/** The parts of one replica, shared by its start and its end, with the current run that one hands to the other. */
 export interface ReplicaParts {
   readonly context: ReplicaContext;
   readonly record: ReplicaRecord;
@@ -15,6 +15,6 @@ export interface ReplicaParts {
   readonly attempts: Attempts;
   readonly powerDowns: PowerDowns;
   readonly publications: Publications;
-  /** From a machine that is prepared until what it left is cleaned up. */
+  /** The current run: set when the machine is prepared, unset when it is cleaned up. */
   run: Run | undefined;
 }

@@ -8,7 +8,7 @@ import type { Run } from './run.ts';
 
 const log = logger('power-down');
 
-/** For the guest to sync and power off after its workload ended. */
+/** How long the guest has to sync and power off after its workload has ended. */
 export const POWER_OFF_MS = 20_000;
 
 export interface PowerDown {
@@ -18,28 +18,28 @@ export interface PowerDown {
 
 export interface PoweredDown {
   readonly machine: MachineExit;
-  /** The workload's end, when the guest still said it. */
+  /** The workload's exit, if the guest still reported it. */
   readonly workload: ProcessExit | undefined;
 }
 
-/** Ends the machines of one replica, each once, whoever asks how often. */
+/** Ends the machines of one replica; repeated calls for one machine share its end. */
 export class PowerDowns {
   readonly #name: string;
   readonly #isOver: () => boolean;
   readonly #underWay = new WeakMap<Run, Promise<PoweredDown>>();
 
-  /** `isOver`: the machine is somebody else's now, and must not be forced. */
+  /** `isOver`: this process has released the machine and must not kill it. */
   constructor(name: string, isOver: () => boolean) {
     this.#name = name;
     this.#isOver = isOver;
   }
 
-  /** What is under way for a run, if anything is. */
+  /** The pending end of a run, if there is one. */
   of(run: Run): Promise<PoweredDown> | undefined {
     return this.#underWay.get(run);
   }
 
-  /** Asks the guest to end, and ends the machine whatever it answers. */
+  /** Asks the guest to power off, then ends the machine whatever the answer is. */
   start(run: Run, options: PowerDown): Promise<PoweredDown> {
     const known = this.#underWay.get(run) ?? this.#powerDown(run, options);
     this.#underWay.set(run, known);

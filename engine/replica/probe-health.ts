@@ -4,7 +4,7 @@ import { monitorHealth, type ProbeResult } from './health.ts';
 import type { ReplicaRecord } from './record.ts';
 import type { Run } from './run.ts';
 
-/** The health of a replica: probed while it runs, on record when it changes. */
+/** Probes the health of a replica while it runs, and records changes. */
 export class ReplicaHealth {
   readonly #record: ReplicaRecord;
   #last: ProbeResult | undefined;
@@ -13,7 +13,7 @@ export class ReplicaHealth {
     this.#record = record;
   }
 
-  /** The last probe of the run of now. */
+  /** The last probe of the current run. */
   get last(): ProbeResult | undefined {
     return this.#last;
   }

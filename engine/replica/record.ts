@@ -11,17 +11,17 @@ export interface ReplicaContext extends BootContext {
   readonly store: StateStore;
   readonly logs: LogStore;
   readonly bus: EventBus;
-  /** Told after every change that alters names or whether the stack is idle. */
+  /** Called after every change that may affect names or whether the stack is idle. */
   readonly onChange: () => void;
-  /** Told when a replica has ended for good and is to be removed by itself. */
+  /** Called when a replica with --rm has ended for good. */
   readonly onLeft: (name: string) => void;
 }
 
-/** A replica's row: what it says is in the database and told on the bus. */
+/** A replica's row. Every change is written to the database and emitted on the bus. */
 export class ReplicaRecord {
   #row: VmRow;
   #isOver = false;
-  /** Of the last start under this supervisor; not in the database. */
+  /** Timing of the last start under this supervisor; not in the database. */
   #startSpans: StartSpan[] = [];
   #endTiming: () => void = () => {};
   readonly #store: StateStore;
@@ -37,7 +37,7 @@ export class ReplicaRecord {
     return this.#row;
   }
 
-  /** Removed or let go of: nothing is recorded or told any more. */
+  /** True after a removal or release: nothing is recorded or emitted any more. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -51,7 +51,7 @@ export class ReplicaRecord {
     return this.#startSpans.length === 0 ? status : { ...status, startSpans: this.#startSpans };
   }
 
-  /** From here until `endTiming`, what takes time is noted as a part of its start. */
+  /** Until `endTiming`, spans count as parts of this replica's start. */
   beginTiming(): void {
     this.#startSpans = [];
     this.#endTiming = listenToSpans(this.#row.name, (name, ms) => this.noteSpan({ name, ms }));
@@ -79,7 +79,7 @@ export class ReplicaRecord {
     }
   }
 
-  /** Its last word. */
+  /** Emits its removal, the last event of a replica. */
   destroyed(): void {
     this.#bus.emit({ type: 'replica', action: 'destroy', replica: this.status(), gone: true });
   }

@@ -26,12 +26,12 @@ export type { ReplicaContext } from './record.ts';
 const log = logger('replica');
 
 const { SIGKILL } = constants.signals;
-/** For a suspended machine to go on, only to be stopped. */
+/** How long a suspended machine has to resume before it is stopped. */
 const RESUME_MS = 60_000;
 
 /**
- * One replica of a service and everything that runs for it. Its row in the database is always up to date.
- * Plans call it one after the other; what it does by itself (`attempts`) gives way to them.
+ * One replica of a service and everything that runs for it. Its row in the database is always up to date. Plans call it
+ * one operation at a time; what it does on its own (`attempts`) is interrupted by them.
  */
 export class Replica {
   readonly #parts: ReplicaParts;
@@ -72,7 +72,7 @@ export class Replica {
     return this.#parts.health.last;
   }
 
-  /** Booted by a plan, and its workload not yet started. */
+  /** Whether a plan has booted it and its workload is not started yet. */
   get isHeld(): boolean {
     return this.run !== undefined && this.run.process === undefined && !this.#parts.attempts.isRunning;
   }
@@ -93,7 +93,7 @@ export class Replica {
   /** Takes the published ports, boots the machine and prepares it, all before any dependency is ready. */
   async boot(signal: AbortSignal): Promise<void> {
     await this.#parts.attempts.interrupt(`${this.row.name} is being started`);
-    // A restart of its own may have been faster.
+    // A restart by policy may have been faster.
     if (this.run === undefined) {
       await this.#start.boot(signal);
     }
@@ -124,13 +124,13 @@ export class Replica {
       return;
     }
     if (this.row.state === 'suspended') {
-      // Its disks lack what its memory has: it goes on to end in good order.
+      // Its memory holds data that its disks lack, so it resumes and shuts down properly.
       await this.suspension.resume(AbortSignal.timeout(RESUME_MS));
     }
     await this.#end.stop(options.graceMs);
   }
 
-  /** `kill -s`: the signal goes to the workload; SIGKILL ends the run, and a restart that is due. */
+  /** `kill -s`: sends the signal to the workload. SIGKILL ends the run and cancels a pending restart. */
   async kill(signal: number): Promise<void> {
     if (signal === SIGKILL && this.run?.process === undefined && (this.row.state === 'starting' || this.row.state === 'restarting')) {
       return this.stop({ graceMs: 0, byUser: true });
@@ -145,7 +145,7 @@ export class Replica {
 
   async unpause(): Promise<void> {
     await unpauseRun(this.#controlled);
-    // Names that changed while it was paused.
+    // Sends the names that changed while it was paused.
     this.#parts.context.onChange();
   }
 
@@ -161,10 +161,10 @@ export class Replica {
     return isAdopted;
   }
 
-  /** Stops and starts in one go, whatever the restart policy says: its network was replaced under it. Rejects if it does not come up. */
+  /** Stops and starts it whatever the restart policy says, because its network was replaced. Rejects if it does not start. */
   async startAgain(): Promise<void> {
     if (this.isHeld) {
-      // The plan that booted it boots it again when its turn to start comes.
+      // The plan that booted it boots it again when it is to be started.
       return this.#end.stop(0);
     }
     await this.#parts.attempts.interrupt(`${this.row.name} starts again`);
@@ -179,7 +179,7 @@ export class Replica {
     }
   }
 
-  /** The machine vanished while nobody watched: record it and let the policy decide. */
+  /** Records that the machine vanished while no supervisor ran, and applies the restart policy. */
   lost(reason: string): void {
     const { record } = this.#parts;
     if (this.row.startedAt === undefined) {
@@ -195,16 +195,16 @@ export class Replica {
   /** A restart that an earlier supervisor had decided on. */
   readonly resumeRestart = (): void => this.#restarts.after(0);
 
-  /** Its output from now on, for a client. Nothing is lost between an attach and a start. */
+  /** Its output from now on, for an attached client. No output is lost between an attach and a start. */
   readonly attach = (): OutputTap => this.#parts.output.tap();
 
-  /** The exit code of the run of now; resolves at once when there is none. */
+  /** The exit code of the current run; resolves at once when there is none. */
   async ended(): Promise<number> {
     await this.#end.recorded();
     return this.row.exitCode;
   }
 
-  /** Forgets the replica and everything on disk that is its own; once, whoever asks. */
+  /** Removes the replica's row and everything on disk that belongs to it; concurrent calls share one removal. */
   remove(options: { keepVolumes: boolean }): Promise<void> {
     this.#removing ??= this.#remove(options);
     return this.#removing;
@@ -225,7 +225,7 @@ export class Replica {
 
   readonly settleLog = (): Promise<void> => this.#parts.output.settled();
 
-  /** Lets go of everything without stopping it; only a boot under way comes to nothing. */
+  /** Detaches from everything without stopping it; only a boot in progress is undone. */
   async release(): Promise<void> {
     const { record, output, attempts, publications } = this.#parts;
     await attempts.interrupt('the supervisor ends');

@@ -5,13 +5,13 @@ export interface EndOfRun {
   /** Restarts so far in a row. */
   readonly restarts: number;
   readonly stoppedByUser: boolean;
-  /** Milliseconds the last run lasted: ten seconds of it forgive earlier failures, as in docker. */
+  /** How long the last run lasted, in milliseconds; after ten seconds earlier failures no longer count, as in docker. */
   readonly ranFor: number;
 }
 
 export type RestartDecision = { readonly restart: false } | { readonly restart: true; readonly delay: number; readonly restarts: number };
 
-/** Whether, and after how many milliseconds, a replica that ended starts again. Pure. */
+/** Whether a replica that has ended restarts, and after how many milliseconds. Pure. */
 export const decideRestart = (policy: RestartPolicy, end: EndOfRun): RestartDecision => {
   const inARow = end.ranFor >= FORGIVEN_AFTER_MS ? 0 : end.restarts;
   if (end.stoppedByUser || !wantsRestart(policy, end.exitCode, inARow)) {

@@ -9,7 +9,7 @@ export interface EndByPolicy {
   readonly begin: () => void;
 }
 
-/** What a replica does by itself once it has ended: starts again, as its restart policy says. */
+/** Restarts a replica that has ended, as its restart policy says. */
 export class ReplicaRestarts {
   readonly #record: ReplicaRecord;
   readonly #attempts: Attempts;
@@ -55,7 +55,7 @@ export class ReplicaRestarts {
     });
   }
 
-  /** Does `work` by itself; a boot that fails in it goes by the restart policy. */
+  /** Runs `work` as an attempt; the restart policy applies to a boot that fails in it. */
   async run(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
     const failure = await this.#attempts.run(work);
     if (failure !== undefined && this.#record.row.state === 'dead') {

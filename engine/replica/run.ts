@@ -1,6 +1,6 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
+import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { FileOrders, MachineOrders } from '../../guest/types.ts';
@@ -8,7 +8,8 @@ import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
 import { type MachineParts, machineIdOf, machineOrders, machineSpec } from '../machine/machine-orders.ts';
 import type { Platform } from '../model/platform.ts';
-import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
+import { readFileContent } from '../resolve/file-content.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
@@ -23,15 +24,15 @@ export interface BootContext {
   readonly environment: Readonly<Record<string, string>>;
   /** All replicas of the stack, for the name table. */
   readonly vms: () => readonly VmRow[];
-  /** Called as soon as a VMM process exists, so that it can be found again whatever happens next. */
+  /** Called as soon as a VMM process exists, so that it is recorded whatever happens next. */
   readonly onMachine: (machine: Machine) => void;
 }
 
 export const DEFAULT_MEMORY_MIB = 512;
 
 /**
- * Boots a replica's machine and prepares it; the workload is not started. Whatever fails, nothing is
- * left: the machine is killed and its folder removed.
+ * Boots a replica's machine and prepares it; the workload is not started. On failure the machine is killed and its folder
+ * removed.
  */
 export const bootReplica = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<Run> => {
   const parts = await traced('disks and mounts', vm.name, () => gatherParts(vm, context, signal));
@@ -84,7 +85,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
 export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, 'runDir'>): string =>
   join(platform.runDir, `m-${shortHash(id, 8)}`);
 
-/** What can be a copy of another: a root, a layer and one card. */
+/** Whether it can be forked from a zygote: it has a root, a writable layer and one NIC. */
 const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1;
 
 const isAlike = (one: VmRow, other: VmRow): boolean =>
@@ -95,8 +96,8 @@ export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number 
   platform.vmm.capabilities.accelerated ? Math.min(2, platform.cores) : 1;
 
 const ownHosts = (spec: ReplicaSpec, parts: MachineParts): MachineOrders['hosts'] =>
-  parts.interfaces.map((card) => ({
-    address: card.address,
+  parts.interfaces.map((nic) => ({
+    address: nic.address,
     names: spec.domainname ? [`${spec.hostname}.${spec.domainname}`, spec.hostname] : [spec.hostname],
   }));
 
@@ -104,35 +105,6 @@ const readFiles = (spec: ReplicaSpec, environment: Readonly<Record<string, strin
   Promise.all(
     spec.files.map(async (file) => {
       const { path, mode, uid, gid } = file;
-      return { path, mode, uid, gid, content: await readSource(spec, file, environment) };
+      return { path, mode, uid, gid, content: await readFileContent(file, { service: spec.service, environment }) };
     }),
   );
-
-const readSource = async (spec: ReplicaSpec, file: ReplicaFile, environment: Readonly<Record<string, string>>): Promise<Uint8Array> => {
-  const { source } = file;
-  if ('content' in source) {
-    return Buffer.from(source.content);
-  }
-  if ('environment' in source) {
-    const value = environment[source.environment];
-    if (value === undefined) {
-      throw new HyprError(
-        'COMPOSE_INVALID',
-        `service ${spec.service}: environment variable ${source.environment}, which a secret or config needs, is not set`,
-      );
-    }
-    return Buffer.from(value);
-  }
-  try {
-    return await readFile(source.file);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'EISDIR', 'EACCES')) {
-      throw new HyprError(
-        'COMPOSE_INVALID',
-        `service ${spec.service}: the file ${source.file} of a secret or config cannot be read (${error.code})`,
-        { cause: error },
-      );
-    }
-    throw error;
-  }
-};

@@ -14,7 +14,7 @@ import { tellNames } from './tell-names.ts';
 
 const { SIGKILL } = constants.signals;
 
-/** A replica's way up: its machine boots, its workload starts; or both are there already and are taken over. */
+/** Starts a replica: boots its machine and starts its workload, or takes over both from an earlier supervisor. */
 export class ReplicaStart {
   readonly #parts: ReplicaParts;
   readonly #end: ReplicaEnd;
@@ -29,7 +29,7 @@ export class ReplicaStart {
     return this.#parts.record.row;
   }
 
-  /** Takes the published ports, boots the machine and prepares it. Whatever fails, nothing is left and the row says why. */
+  /** Takes the published ports, boots the machine and prepares it. After a failure nothing is left, and the row has the reason. */
   boot(signal: AbortSignal): Promise<void> {
     this.#booting = this.#boot(this.#parts.attempts.interruptible(signal)).finally(() => {
       this.#booting = undefined;
@@ -37,7 +37,7 @@ export class ReplicaStart {
     return this.#booting;
   }
 
-  /** Resolves when no boot is under way any more, however it ended. */
+  /** Resolves when no boot is in progress any more, whether it succeeded or not. */
   async bootEnded(): Promise<void> {
     await this.#booting?.catch(() => {});
   }
@@ -65,7 +65,7 @@ export class ReplicaStart {
       );
       throw error;
     } finally {
-      // Names that changed meanwhile are told to the new machine too.
+      // The names may have changed while it booted.
       context.onChange();
     }
   }
@@ -87,7 +87,7 @@ export class ReplicaStart {
     let process: GuestProcess;
     try {
       await output.open({ fresh: this.#row.startedAt === undefined });
-      // Told before it starts, because it may ask at once; failing is not fatal.
+      // Sent before it starts, because it may look up a name at once. A failure is not fatal.
       void tellNames(run, context.networks.names(spec, context.vms())).catch(() => {});
       process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
     } catch (error) {
@@ -129,7 +129,7 @@ export class ReplicaStart {
     return true;
   }
 
-  /** Goes on with a run that is there; `patch` is what its row says besides. */
+  /** Continues an existing run; `patch` is written to its row as well. */
   async takeOver(adopted: AdoptedRun, patch: Partial<VmRow>): Promise<void> {
     const { record, output, publications } = this.#parts;
     this.#parts.run = adopted.run;
@@ -141,7 +141,7 @@ export class ReplicaStart {
     }
   }
 
-  /** Follows a running workload: its health, its output, its end. */
+  /** Follows the health, output and end of a running workload. */
   #follow(run: Run, process: GuestProcess): void {
     this.#parts.health.watch(run);
     this.#parts.output.follow(process);

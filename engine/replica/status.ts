@@ -21,6 +21,7 @@ export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaSt
   health: vm.health,
   exitCode: vm.exitCode,
   ...(vm.reason === undefined ? {} : { reason: vm.reason }),
+  ...(vm.reason === OUT_OF_MEMORY ? { oomKilled: true } : {}),
   restarts: vm.restarts,
   createdAt: vm.createdAt,
   ...(vm.startedAt === undefined ? {} : { startedAt: vm.startedAt }),
@@ -40,15 +41,18 @@ export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaSt
 const mountName = (mount: ReplicaMount): string =>
   mount.kind === 'volume' ? mount.volume : mount.kind === 'bind' ? mount.source : mount.target;
 
+/** The reason that is recorded for a workload that the kernel killed for want of memory. */
+const OUT_OF_MEMORY = 'out of memory';
+
 /** Why a run ended, when its exit code does not say it. */
 const endReason = (exit: ProcessExit | undefined, gone: MachineExit, stopped: boolean): string | undefined => {
   if (exit !== undefined) {
-    return exit.oomKilled ? 'out of memory' : undefined;
+    return exit.oomKilled ? OUT_OF_MEMORY : undefined;
   }
   if (gone.reason === 'crashed') {
     return `the machine died: ${gone.detail ?? gone.lastLines.at(-1) ?? 'no reason given'}`;
   }
-  return gone.reason === 'off' && !stopped ? 'the machine powered off without a word of its workload' : undefined;
+  return gone.reason === 'off' && !stopped ? 'the machine powered off without reporting the end of its workload' : undefined;
 };
 
 /** The row of a workload that has just started. */
@@ -79,14 +83,14 @@ export const unstartedPatch = (error: unknown, gone: MachineExit): Partial<VmRow
   finishedAt: Date.now(),
 });
 
-/** The row of a replica whose boot was given up: for everybody outside it never happened. */
+/** The row of a replica whose boot was interrupted: it looks as if the boot had never been tried. */
 export const unbootedPatch = (row: VmRow): Partial<VmRow> => ({
   state: row.startedAt === undefined ? 'created' : 'exited',
   machine: undefined,
   reason: undefined,
 });
 
-/** The row of a machine that vanished while nobody watched. */
+/** The row of a machine that vanished while no supervisor ran. */
 export const lostPatch = (reason: string): Partial<VmRow> => ({
   state: 'exited',
   machine: undefined,
@@ -96,9 +100,9 @@ export const lostPatch = (reason: string): Partial<VmRow> => ({
   health: 'none',
 });
 
-/** `run --rm`: it has ended for good, and is to be removed. */
+/** Whether a `run --rm` replica has ended for good and can be removed. */
 export const hasLeft = ({ spec, state }: VmRow): boolean => spec.autoRemove !== undefined && (state === 'exited' || state === 'dead');
 
-/** Its disks are removed with it, so that there is nothing to sync before its machine ends. */
+/** Whether its disks are removed with it, so that nothing needs to be synced before its machine ends. */
 export const keepsNothing = ({ spec }: VmRow): boolean =>
   spec.autoRemove !== undefined && spec.mounts.every(({ kind }) => kind === 'tmpfs' || kind === 'anonymous');

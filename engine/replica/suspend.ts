@@ -4,7 +4,7 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { SavedMachine } from '../../vmm/model/machine.ts';
-import { connectNics, networkCards } from '../machine/boot-machine.ts';
+import { connectNics, networkNics } from '../machine/boot-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { SavedRun, VmRow } from '../state/records.ts';
@@ -20,15 +20,15 @@ export interface SuspensionOptions {
   readonly record: ReplicaRecord;
   readonly context: ReplicaContext;
   readonly run: () => Run | undefined;
-  /** Ends a run whose end is not the workload's. */
+  /** Ends a run while its workload lives on, on disk. */
   readonly letGo: (run: Run) => Promise<void>;
   readonly takeOver: (adopted: AdoptedRun, patch: Partial<VmRow>) => Promise<void>;
 }
 
-/** A replica's way to disk and back: paused, saved, suspended; and once only, resumed. */
+/** Suspends a replica to disk (pause, save, suspend) and resumes it, once. */
 export class Suspension {
   readonly #options: SuspensionOptions;
-  /** Written, while its machine is still there. */
+  /** The saved state, while the machine still exists. */
   #saved: SavedMachine | undefined;
 
   constructor(options: SuspensionOptions) {
@@ -39,7 +39,7 @@ export class Suspension {
     return this.#options.record.row;
   }
 
-  /** A paused machine's memory to the replica's own folder. Throws HYPR_DISK_FULL, VMM_START. */
+  /** Writes a paused machine's memory to the replica's folder. Throws HYPR_DISK_FULL, VMM_START. */
   async save(signal: AbortSignal): Promise<void> {
     const run = this.#options.run();
     if (run?.process === undefined || this.#row.state !== 'paused') {
@@ -49,7 +49,7 @@ export class Suspension {
     this.#saved = await run.machine.save(this.#path, signal);
   }
 
-  /** What was saved is not needed after all. */
+  /** Deletes what was saved, because the suspend failed elsewhere. */
   async unsave(): Promise<void> {
     if (this.#saved !== undefined) {
       this.#saved = undefined;
@@ -57,14 +57,14 @@ export class Suspension {
     }
   }
 
-  /** The end of a machine that was saved. `paused`: how it will go on. */
+  /** Ends a machine that was saved. `paused`: it will be paused when it resumes. */
   async suspend(paused: boolean): Promise<void> {
     const { record, context, run: current, letGo } = this.#options;
     const [run, machine] = [current(), this.#saved];
     if (run === undefined || machine === undefined) {
       throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} ended while it was being suspended`);
     }
-    // On record before the machine ends: whatever happens in between, this is what goes on.
+    // Recorded before the machine ends, so that a crash in between loses neither.
     record.update({ state: nextState(this.#row.state, 'suspend'), saved: { machine, paused } });
     this.#saved = undefined;
     await letGo(run);
@@ -73,7 +73,7 @@ export class Suspension {
     context.onChange();
   }
 
-  /** The machine that a killed supervisor may have left of a suspend. */
+  /** Ends the machine that a killed supervisor may have left in the middle of a suspend. */
   async finish(): Promise<void> {
     const { record, context } = this.#options;
     if (this.#row.machine !== undefined) {
@@ -83,8 +83,8 @@ export class Suspension {
   }
 
   /**
-   * Goes on where it was suspended. Gives the reason when that cannot be: it counts as ended then, its disks
-   * as they were. Throws only when interrupted before the guest went on, and then nothing has happened.
+   * Resumes where it was suspended. Returns the reason if that is impossible: the replica then counts as ended, with its disks
+   * unchanged. Throws only when interrupted before the guest runs, and then nothing has changed.
    */
   async resume(signal: AbortSignal): Promise<string | undefined> {
     const { record, context, takeOver } = this.#options;
@@ -92,7 +92,7 @@ export class Suspension {
     if (saved === undefined) {
       throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not suspended`);
     }
-    // The guest goes on: from here on what is on disk is of the past.
+    // The guest runs from here on, so the state on disk is out of date.
     const onMachine: BootContext['onMachine'] = (machine) =>
       record.update({ machine: machine.record, saved: undefined, state: nextState(this.#row.state, 'resume') });
     try {
@@ -131,13 +131,13 @@ interface RestoreInput {
   readonly context: BootContext;
 }
 
-/** The machine goes on, with its workload and its ports. Whatever fails, no machine is left. */
+/** Resumes the machine with its workload and its ports. After a failure no machine is left. */
 const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSignal): Promise<AdoptedRun> => {
   const { platform } = context;
   const cleanup = new Cleanup();
   try {
     const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal)));
-    const cards = networkCards({
+    const cards = networkNics({
       name: row.name,
       interfaces: context.networks.lease(row),
       hosts: context.networks.extraHosts(row.spec),
@@ -163,7 +163,7 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
   }
 };
 
-/** A port that somebody took in the meantime is no reason to end a machine that runs. */
+/** A port that was taken in the meantime is only a warning: the machine runs on. */
 const publishAgain = async (
   row: VmRow,
   context: BootContext,

@@ -1,7 +1,7 @@
 import type { NameTable } from '../../guest/types.ts';
 import type { Run } from './run.ts';
 
-/** Tells a guest the names it answers, unless it has them already: each word wakes an emulated processor. */
+/** Sends a guest its name table unless it has it already: each message wakes an emulated processor. */
 export const tellNames = async (run: Run, names: NameTable): Promise<void> => {
   const text = textOf(names);
   if (run.names === text) {
@@ -16,7 +16,7 @@ export const tellNames = async (run: Run, names: NameTable): Promise<void> => {
   }
 };
 
-/** Of a table that many are told. */
+/** Caches the JSON of a table that many guests get. */
 const texts = new WeakMap<NameTable, string>();
 
 const textOf = (names: NameTable): string => {
@@ -25,12 +25,12 @@ const textOf = (names: NameTable): string => {
   return text;
 };
 
-/** Of runs that are being told something: what they are to hear next. */
+/** For runs that are taking in a table: the table to send next. */
 const next = new WeakMap<Run, { names: NameTable | undefined }>();
 
 /**
- * The same once the guest has taken in what it was told last; of what changes meanwhile it hears only the last. While
- * thirty machines start, each would otherwise hear of every other, one by one, and answer later and later.
+ * The same, but waits until the guest has taken in the previous table, and sends only the newest of those that come meanwhile.
+ * While thirty machines start, each would otherwise get an update for every other one, and answer later and later.
  */
 export const tellNamesInTurn = async (run: Run, names: NameTable): Promise<void> => {
   const waiting = next.get(run);

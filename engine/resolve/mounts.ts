@@ -4,6 +4,7 @@ import type { ImageRuntime } from '../../builder/model/types.ts';
 import type { FileObject, FileReference, MountConfig, Project, Service } from '../../compose/model/model.ts';
 import { parseBytes } from '../../compose/model/units.ts';
 import type { ReplicaFile, ReplicaMount } from '../model/spec.ts';
+import { fileSource } from './file-content.ts';
 import { type VolumeDevice, volumeDevice } from './volume-device.ts';
 
 interface MountInput {
@@ -60,7 +61,7 @@ const resolveMount = (project: Project, serviceName: string, mount: MountConfig)
   }
 };
 
-/** Such a volume is no thing of hypr's: it is mounted by each service that names it. As in docker, its folder must be there. */
+/** Such a volume is a bind mount in each service that names it. As in docker, its folder must exist. */
 const fromDevice = (
   device: Exclude<VolumeDevice, { kind: 'own' }>,
   use: { target: string; readOnly: boolean; seed: boolean; subpath: string | undefined },
@@ -118,17 +119,10 @@ const resolveFile = ({ kind, use, objects, folder, serviceName }: FileInput): Re
   }
   const target = use.target ?? use.source;
   return {
-    source: sourceOf(object),
+    source: fileSource(object) ?? { file: '' },
     path: cleanTarget(target.startsWith('/') ? target : posix.join(folder, target)),
     mode: use.mode === undefined ? 0o444 : Number.parseInt(String(use.mode), 8),
     uid: Number(use.uid ?? 0),
     gid: Number(use.gid ?? 0),
   };
-};
-
-const sourceOf = (object: FileObject): ReplicaFile['source'] => {
-  if (object.environment !== undefined) {
-    return { environment: object.environment };
-  }
-  return object.content === undefined ? { file: object.file ?? '' } : { content: object.content };
 };

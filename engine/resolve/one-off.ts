@@ -4,11 +4,11 @@ import type { MountConfig, PortConfig, Project, Service, VolumeConfig } from '..
 import type { RunOptions, UpOptions } from '../model/types.ts';
 import { unknownService } from './dependencies.ts';
 
-/** A one-off as part of a plan: its service beside the ordinary replicas. */
+/** A one-off in a plan: an extra replica of its service beside the ordinary ones. */
 export interface OneOff {
   readonly options: RunOptions;
   readonly name: string;
-  /** The model in which the service is what the one-off is to be. */
+  /** The model with the options of `run` applied to the service. */
   readonly project: Project;
 }
 

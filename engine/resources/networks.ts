@@ -8,6 +8,7 @@ import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { InterfaceOrders, NameTable, ResolverOrders } from '../../guest/types.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
+import { NETWORK_MTU } from '../../net/defaults.ts';
 import { buildNameTable, type NamedReplica } from '../../net/names/name-table.ts';
 import type { Network, NetworkSpec } from '../../net/types.ts';
 import type { Platform } from '../model/platform.ts';
@@ -18,14 +19,11 @@ import type { StateStore } from '../state/store.ts';
 
 const log = logger('networks');
 
-/** gvproxy's switch carries jumbo frames; the guest's card is told the same (measured: twice the throughput of 1500). */
-const MTU = 65_520;
-
 export interface StackNetworksOptions {
   readonly stack: string;
   readonly store: StateStore;
   readonly platform: Platform;
-  /** Told when a running network is lost. */
+  /** Called when a running network is lost. */
   readonly onLost: (key: string, detail: string) => void;
 }
 
@@ -39,7 +37,7 @@ export class StackNetworks {
     this.#options = options;
   }
 
-  /** Records a network and reserves its subnet; starts nothing. One at a time: two must not choose the same subnet. */
+  /** Records a network and reserves its subnet; starts nothing. Calls are serialized, so that two cannot choose the same subnet. */
   create(project: Project, key: string): Promise<void> {
     const mine = this.#creating.then(() => this.#create(project, key));
     this.#creating = mine.catch(() => {});
@@ -68,7 +66,7 @@ export class StackNetworks {
       subnet,
       gateway,
       internal: config.internal ?? false,
-      mtu: MTU,
+      mtu: NETWORK_MTU,
       hostAccess: asksForHost(project, key) && config.internal !== true,
     };
     store.putNetwork({
@@ -82,7 +80,7 @@ export class StackNetworks {
     });
   }
 
-  /** The running network, started if need be; callers share one start. */
+  /** The running network, started if necessary; callers share one start. */
   ensure(key: string, signal: AbortSignal): Promise<Network> {
     const known = this.#running.get(key);
     if (known !== undefined) {
@@ -99,7 +97,7 @@ export class StackNetworks {
     return abortable(starting, signal);
   }
 
-  /** Takes over what an earlier supervisor left; true if the network is still the same process. */
+  /** Takes over the network of an earlier supervisor; false if its process is gone. */
   async adopt(row: NetworkRow, signal: AbortSignal): Promise<boolean> {
     if (row.record === undefined) {
       return false;
@@ -153,7 +151,7 @@ export class StackNetworks {
     store.removeNetwork(stack, key);
   }
 
-  /** Stops the processes and keeps the rows: a stopped stack runs nothing. */
+  /** Stops the network processes and keeps the rows: a stopped stack runs nothing. */
   async stopAll(): Promise<void> {
     const { store, stack, platform } = this.#options;
     for (const row of store.networks(stack)) {
@@ -199,7 +197,7 @@ export class StackNetworks {
           address,
           prefix: prefixLength(row.spec.subnet),
           ...(attachment.isDefault && !row.spec.internal ? { gateway: row.spec.gateway } : {}),
-          mtu: MTU,
+          mtu: NETWORK_MTU,
         };
       }),
     );
@@ -211,7 +209,7 @@ export class StackNetworks {
     return { ...(config?.ip_range ? { range: config.ip_range } : {}), reserved: Object.values(config?.aux_addresses ?? {}) };
   }
 
-  /** The lines of `extra_hosts`; `host-gateway` is this host, as its network shows it. Throws HYPR_UNSUPPORTED. */
+  /** The lines of `extra_hosts`, with `host-gateway` replaced by the address of this host in the network. Throws HYPR_UNSUPPORTED. */
   extraHosts(spec: ReplicaSpec): ReplicaSpec['extraHosts'] {
     return spec.extraHosts.map((line) => (line.address === HOST_GATEWAY ? { ...line, address: this.#hostOf(spec) } : line));
   }
@@ -226,11 +224,11 @@ export class StackNetworks {
     return hostAddress(row.spec);
   }
 
-  /** What the stub resolver of a replica answers: the names on its networks, the rest from the gateways. */
+  /** The configuration of a replica's stub resolver: it answers the names on its networks and asks the gateways for others. */
   resolver(spec: ReplicaSpec, vms: readonly VmRow[]): ResolverOrders {
     const rows = spec.networks.map((attachment) => this.#row(attachment.key));
     const open = rows.filter((row) => !row.spec.internal);
-    const upstreams = spec.dns.length > 0 ? spec.dns : open.length > 0 ? [...open.map((row) => row.spec.gateway), FALLBACK_DNS] : [];
+    const upstreams = spec.dns.length > 0 ? spec.dns : open.map((row) => row.spec.gateway);
     return {
       names: this.names(spec, vms),
       search: [...spec.dnsSearch, `${this.#options.stack}.hypr`],
@@ -244,7 +242,7 @@ export class StackNetworks {
     return this.nameTables(vms)(spec);
   }
 
-  /** The same for many: replicas on the same networks, with the same links, are given the same table. */
+  /** The same for many replicas: those on the same networks with the same links share one table. */
   nameTables(vms: readonly VmRow[]): (spec: ReplicaSpec) => NameTable {
     const replicas = this.#named(vms);
     const tables = new Map<string, NameTable>();
@@ -290,8 +288,5 @@ const START_DEADLINE_MS = 60_000;
 const abortable = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
   withDeadline({ ms: 2 * START_DEADLINE_MS, what: 'the network', signal }, () => work);
 
-/** Among `extra_hosts`: this host. */
+/** Stands for this host in `extra_hosts`. */
 const HOST_GATEWAY = 'host-gateway';
-
-/** Asked when the host's own resolvers do not answer. */
-const FALLBACK_DNS = '8.8.8.8';

@@ -10,10 +10,10 @@ interface PublishContext {
   readonly networks: StackNetworks;
 }
 
-/** The seeds' promise: a published port is for this machine only unless the file or a setting says otherwise. */
+/** A published port is reachable from this machine only, unless the file or HYPR_PUBLISH_ADDRESS says otherwise. */
 export const defaultHostAddress = (env: NodeJS.ProcessEnv = process.env): string => env.HYPR_PUBLISH_ADDRESS ?? '127.0.0.1';
 
-/** Listens on all published ports of a replica, or on none: a port that is taken closes those already opened. */
+/** Listens on all published ports of a replica or on none: when one is taken, those already opened are closed. */
 export const publishPorts = async (vm: VmRow, context: PublishContext, signal: AbortSignal): Promise<Publication[]> => {
   if (vm.spec.ports.length === 0) {
     return [];
@@ -42,7 +42,7 @@ interface PublishOne {
   readonly publish: (port: PublishedPort) => Promise<Publication>;
 }
 
-/** Tries the port it had before, then each of its range. */
+/** Tries the port of the last run first, then each port of the range. */
 const publishOne = async ({ vm, port, address, publish }: PublishOne): Promise<Publication> => {
   const hostAddress = port.hostAddress === '' ? defaultHostAddress() : port.hostAddress;
   const before = vm.published.find((held) => held.port === port.port && held.protocol === port.protocol && inRange(held.hostPort, port));

@@ -28,7 +28,7 @@ export class StackVolumes {
   readonly #stack: string;
   readonly #store: StateStore;
   readonly #platform: Platform;
-  /** Volume that is a disk → the replica that boots with it, or last did. */
+  /** Volume that is a disk → the replica that boots or last booted with it. */
   readonly #claims = new Map<string, string>();
 
   constructor(options: { stack: string; store: StateStore; platform: Platform }) {
@@ -38,8 +38,8 @@ export class StackVolumes {
   }
 
   /**
-   * Makes a named volume: an ext4 disk when one replica uses it, a shared folder when several do. An
-   * external one must exist already.
+   * Creates a named volume: an ext4 disk if one replica uses it, a shared folder if several do. An external volume must exist
+   * already.
    */
   async create(project: Project, name: string, signal: AbortSignal): Promise<void> {
     const key = Object.keys(project.volumes).find((candidate) => project.volumes[candidate]?.name === name) ?? name;
@@ -82,12 +82,12 @@ export class StackVolumes {
     }
   }
 
-  /** Folder of a replica's own disks. */
+  /** The folder of a replica's disks. */
   replicaDir(replica: string): string {
     return join(this.#platform.paths.machines, this.#stack, replica);
   }
 
-  /** The writable layer of a replica, kept over stop and start. The first machine that has it makes it. */
+  /** The writable layer of a replica, kept across stop and start. The VMM creates it for the first machine. */
   async upper(replica: string): Promise<string> {
     const path = join(this.replicaDir(replica), 'upper.ext4');
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -103,7 +103,7 @@ export class StackVolumes {
     }
   }
 
-  /** Finds (and for anonymous volumes makes) what backs each mount of a replica on this host. */
+  /** Finds, and for anonymous volumes creates, what backs each mount of a replica on this host. */
   async back(spec: ReplicaSpec, signal: AbortSignal): Promise<BackedMount[]> {
     const backed: BackedMount[] = [];
     for (const mount of spec.mounts) {
@@ -147,7 +147,7 @@ export class StackVolumes {
     return { mount, backing: { kind: 'disk', path: row.path } };
   }
 
-  /** Another replica whose machine has the disk, or is about to: two that boot at once must not both get it. */
+  /** Another replica whose machine has the disk or is about to get it. */
   #diskUser(volume: string, replica: string): VmRow | undefined {
     const claimed = this.#claims.get(volume);
     return this.#store
@@ -199,7 +199,7 @@ const backBind = async (spec: ReplicaSpec, mount: ReplicaMount & { kind: 'bind' 
       },
     );
   }
-  // A read-only file is copied at start: the guest then sees that file and not its whole folder.
+  // A read-only file is copied at start, so that the guest sees that file and not its whole folder.
   if (mount.readOnly && info.size <= MAX_COPIED_FILE) {
     return { mount, backing: { kind: 'file', content: await readFile(mount.source), mode: info.mode & 0o777 } };
   }

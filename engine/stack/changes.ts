@@ -10,27 +10,27 @@ const log = logger('supervisor');
 export interface ChangesOptions {
   readonly replicas: ReadonlyMap<string, Replica>;
   readonly networks: StackNetworks;
-  /** Whose names are answered. */
+  /** The replicas whose names guests can look up. */
   readonly liveRows: () => readonly VmRow[];
   /** After every change. */
   readonly onSettled: () => void;
 }
 
 /**
- * Between two tellings, in milliseconds. Thirty machines that start would hear of each other four hundred times, and taking
- * that in costs an emulated guest as much as its start. What they hear late is the name of one that is booting meanwhile.
+ * Milliseconds between two updates of the name tables. Thirty machines that start would otherwise get four hundred updates, which
+ * cost an emulated guest as much as its start. What comes late is only the name of a machine that is still booting.
  */
 const PAUSE_MS = 250;
 
 /**
- * What follows every change of a stack: its machines hear the names of now, at once when nothing has changed for a while.
- * Several changes are told once.
+ * Sends the current names to all machines after every change of the stack: at once when nothing has changed for a while,
+ * otherwise several changes in one update.
  */
 export class Changes {
   readonly #options: ChangesOptions;
   #isPending = false;
   #isOver = false;
-  /** Names were told less than a pause ago; `true` when there is something new since. */
+  /** Set for a pause after each update; `isDue` when there was a change since. */
   #rest: { isDue: boolean; readonly timer: NodeJS.Timeout } | undefined;
 
   constructor(options: ChangesOptions) {
@@ -51,13 +51,13 @@ export class Changes {
     });
   }
 
-  /** What was put off is told now: an operation is over, and who waited for it may ask for any name. */
+  /** Sends a postponed update now: an operation is over, and its caller may look up any name. */
   flush(): void {
     this.#stopResting();
     this.note();
   }
 
-  /** Nothing is told any more. */
+  /** Sends no more updates. */
   close(): void {
     this.#isOver = true;
     this.#stopResting();
@@ -88,7 +88,7 @@ export class Changes {
     const { replicas, networks, liveRows } = this.#options;
     const namesFor = networks.nameTables(liveRows());
     for (const { run, row } of replicas.values()) {
-      // One that is paused is told when it goes on.
+      // A paused machine gets the names when it resumes.
       if (run !== undefined && row.state !== 'paused') {
         tellNamesInTurn(run, namesFor(row.spec)).catch((error: unknown) =>
           log.debug('names not told', { replica: row.name, error: messageOf(error) }),

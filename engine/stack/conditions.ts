@@ -13,7 +13,7 @@ export interface AwaitInput {
   readonly verdict: (replica: Replica) => Verdict | Promise<Verdict>;
 }
 
-/** Resolves when every replica passes, rejects with the first failure; looks again at each event of a replica. */
+/** Resolves when every replica passes, rejects with the first failure; checks again at each event of a replica. */
 export const awaitReplicas = async (input: AwaitInput, signal: AbortSignal): Promise<void> => {
   for (;;) {
     const changed = nextChange(input.bus, signal);
@@ -34,7 +34,7 @@ export const awaitReplicas = async (input: AwaitInput, signal: AbortSignal): Pro
   }
 };
 
-/** Subscribed before the look, so that nothing falls between the two. */
+/** Subscribes before the first check, so that no event is missed between the two. */
 const nextChange = (bus: EventBus, signal: AbortSignal): { promise: Promise<void>; cancel: () => void } => {
   let cancel: () => void = () => {};
   const promise = new Promise<void>((resolve) => {
@@ -90,7 +90,7 @@ const completion = (replica: Replica, lines: readonly string[]): Verdict =>
     ? { ok: true }
     : fail(`service "${replica.row.service}" didn't complete successfully: exit ${replica.row.exitCode}`, lines);
 
-/** What `up --wait` waits for: running, healthy where there is a check, or done with exit code 0 when it was to run once. */
+/** What `up --wait` waits for: running; healthy if there is a health check; or ended with exit code 0 if it was to run once. */
 export const judgeReady =
   (lastLines: (replica: Replica) => Promise<string[]>) =>
   async (replica: Replica): Promise<Verdict> => {

@@ -2,15 +2,15 @@ import { linkedController } from '../../base/abort.ts';
 import { toHyprError } from '../../base/errors.ts';
 import type { Plan, PlanNode } from '../plan/plan.ts';
 
-/** Carries out one operation; decides nothing. Must settle soon after the signal aborts. */
-export type Hands = (node: PlanNode, signal: AbortSignal) => Promise<void>;
+/** Executes one operation; decides nothing. Must settle soon after the signal aborts. */
+export type OperationExecutor = (node: PlanNode, signal: AbortSignal) => Promise<void>;
 
 /**
- * Runs a plan: every node as soon as those it comes after have ended well. The first failure aborts the
- * others; what runs is waited for, so that nothing of the plan happens after this settles. Rejects
+ * Runs a plan: each node starts as soon as the nodes before it have succeeded. The first failure aborts the
+ * others, and this waits for those that run, so that nothing of the plan happens after it settles. Rejects
  * with the first failure, or with the signal's reason.
  */
-export const executePlan = async (plan: Plan, hands: Hands, signal?: AbortSignal): Promise<void> => {
+export const executePlan = async (plan: Plan, execute: OperationExecutor, signal?: AbortSignal): Promise<void> => {
   const controller = linkedController(signal);
   let failure: unknown;
   const ended = new Map<number, Promise<boolean>>();
@@ -20,10 +20,10 @@ export const executePlan = async (plan: Plan, hands: Hands, signal?: AbortSignal
       return false;
     }
     try {
-      await hands(node, controller.signal);
+      await execute(node, controller.signal);
       return true;
     } catch (error) {
-      // What fails because the whole plan was interrupted is no failure of its own.
+      // After an interruption every node fails: the reason is the interruption.
       failure ??= signal?.aborted ? signal.reason : error;
       controller.abort(toHyprError(error));
       return false;

@@ -10,7 +10,7 @@ interface NetworkLoss {
   readonly bus: EventBus;
 }
 
-/** A network process died: its machines have lost their cards for good, so they start again on a new one. Never rejects. */
+/** A network process died: its machines have lost their NICs for good, so they start again on a new one. Never rejects. */
 export const startAgainOnNetwork = async ({ key, detail, replicas, bus }: NetworkLoss): Promise<void> => {
   const affected = [...replicas.values()].filter(
     ({ row, run }) => run !== undefined && row.spec.networks.some((network) => network.key === key),

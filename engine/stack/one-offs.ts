@@ -8,10 +8,10 @@ import { describeOneOff, type OneOff, refuseTakenName } from '../resolve/one-off
 
 const log = logger('one-offs');
 
-/** What one-offs need of the stack they are in. */
+/** What one-offs need from their stack. */
 export interface OneOffStack {
   readonly replicas: Map<string, Replica>;
-  /** Carries out the plan with the one-off in it: booted, not started. */
+  /** Executes a plan that contains the one-off, which is then booted but not started. */
   readonly bringUp: (project: Project, oneOff: OneOff, signal: AbortSignal) => Promise<void>;
   /** Keeps the supervisor from ending meanwhile. */
   readonly busy: (work: () => Promise<void>) => Promise<void>;
@@ -19,10 +19,10 @@ export interface OneOffStack {
   readonly forget: () => Promise<void>;
 }
 
-/** The replicas of `run`: made, started by whoever attached to them, removed when that was asked for. */
+/** The replicas of `compose run`: created, started once a client is attached, and removed afterwards with --rm. */
 export class OneOffs {
   readonly #stack: OneOffStack;
-  /** Those that wait for who asked for them, and start then. */
+  /** Booted one-offs whose client is about to start them. */
   readonly #promised = new Set<string>();
   readonly #removals = new Map<string, Promise<void>>();
 
@@ -30,14 +30,14 @@ export class OneOffs {
     this.#stack = stack;
   }
 
-  /** Somebody is about to start it: a machine that waits is no leftover of a plan. */
+  /** Whether a client is about to start it; if not, its waiting machine is a leftover of a plan. */
   isPromised(name: string): boolean {
     return this.#promised.has(name);
   }
 
   /**
-   * Brings up what a one-off needs, and boots it beside; its workload starts by `start`, once somebody is
-   * attached. What fails leaves no trace of it.
+   * Brings up what a one-off depends on and boots its machine meanwhile. `start` starts the workload, once a client is
+   * attached. After a failure nothing of the one-off is left.
    */
   async create(project: Project, options: RunOptions, signal: AbortSignal): Promise<Replica> {
     const oneOff = describeOneOff(project, options);
@@ -58,7 +58,7 @@ export class OneOffs {
     }
   }
 
-  /** Starts what `create` made; takes it back when nobody waits for it any more. */
+  /** Starts what `create` made, and removes it when its client has gone. */
   async start(replica: Replica, signal: AbortSignal): Promise<void> {
     const { name } = replica.row;
     try {
@@ -73,7 +73,7 @@ export class OneOffs {
     }
   }
 
-  /** `--rm`: a replica goes, and with the last one of a stack that was made for it the stack. Never rejects; once, whoever asks. */
+  /** `--rm`: removes the replica, and a stack that was made for it with its last replica. Never rejects; concurrent calls share one removal. */
   async remove(name: string): Promise<void> {
     const replica = this.#stack.replicas.get(name);
     if (replica === undefined) {
@@ -100,7 +100,7 @@ export class OneOffs {
     }
   }
 
-  /** Those that ended, or never started, while no supervisor was there to remove them. */
+  /** Removes one-offs that ended, or were never started, while no supervisor ran. */
   async removeLeft(): Promise<void> {
     for (const { row } of [...this.#stack.replicas.values()]) {
       if (row.state === 'created' ? row.spec.autoRemove !== undefined : hasLeft(row)) {

@@ -7,27 +7,27 @@ import type { EventBus } from '../logs/bus.ts';
 const log = logger('supervisor');
 
 export interface Operation {
-  /** As it is told on the bus: `up`, `stop`. */
+  /** Its name in events: `up`, `stop`. */
   readonly name: string;
-  /** `down` interrupts those that are `up`, under way or waiting. */
+  /** A `down` operation interrupts `up` operations, running or queued. */
   readonly kind: 'up' | 'down';
-  /** Of the client that asked. */
+  /** Aborts when the client goes away. */
   readonly signal: AbortSignal;
 }
 
-/** All operations of one name that have ended. */
+/** Totals of the operations of one name that have ended. */
 export interface OperationTotal {
   readonly count: number;
   readonly failed: number;
   readonly ms: number;
 }
 
-/** The operations on one stack: one after the other, each reported when it ends. */
+/** The queue of operations on one stack: they run one after the other, and the end of each is reported. */
 export class Operations {
   readonly #bus: EventBus;
   readonly #onEnd: () => void;
   #turn: Promise<unknown> = Promise.resolve();
-  /** Operations that bring something up, under way or waiting for their turn. */
+  /** Operations that bring something up, running or queued. */
   readonly #rising = new Set<LinkedController>();
   #count = 0;
   readonly #totals = new Map<string, OperationTotal>();
@@ -37,17 +37,17 @@ export class Operations {
     this.#onEnd = onEnd;
   }
 
-  /** By name, since this supervisor began. */
+  /** By name, since this supervisor started. */
   get totals(): ReadonlyMap<string, OperationTotal> {
     return this.#totals;
   }
 
-  /** Whether any is under way or waits. */
+  /** Whether any operation runs or is queued. */
   get areUnderWay(): boolean {
     return this.#count > 0;
   }
 
-  /** Runs an operation in its turn and reports its end. Rejects as `work` does, or with what interrupted it. */
+  /** Runs an operation in its turn and reports its end. Rejects with the error of `work` or of the interruption. */
   async run({ name, kind, signal }: Operation, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const controller = linkedController(signal);
     if (kind === 'down') {
@@ -62,7 +62,7 @@ export class Operations {
       await this.#timed(name, () => traced(name, 'operations', () => work(controller.signal)));
     })();
     this.#turn = mine;
-    await this.aside(async () => {
+    await this.keepBusy(async () => {
       try {
         await mine;
         this.#bus.emit({ type: 'finished', operation: name });
@@ -89,8 +89,8 @@ export class Operations {
     }
   }
 
-  /** Work that keeps the stack busy, but waits for no turn. */
-  async aside(work: () => Promise<void>): Promise<void> {
+  /** Runs work outside the queue; the stack counts as busy until it ends. */
+  async keepBusy(work: () => Promise<void>): Promise<void> {
     this.#count += 1;
     try {
       await work();
@@ -106,7 +106,7 @@ export class Operations {
     }
   }
 
-  /** Resolves when the last operation that was asked for has ended, however. */
+  /** Resolves when the last queued operation has ended, successfully or not. */
   async settled(): Promise<void> {
     await this.#turn.catch(() => {});
   }

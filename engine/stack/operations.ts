@@ -5,16 +5,17 @@ import { traced } from '../../base/trace.ts';
 import type { Image } from '../../builder/model/types.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { DesiredStack } from '../plan/desired.ts';
-import type { Operation, PlanNode } from '../plan/plan.ts';
+import type { Operation, ReplicaTarget } from '../plan/plan.ts';
 import { runPostStart, runPreStop } from '../replica/hooks.ts';
 import { Replica, type ReplicaContext } from '../replica/replica.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
 import { awaitReplicas, judgeCondition } from './conditions.ts';
+import type { OperationExecutor } from './execute.ts';
 import { labelOf, reportNode } from './progress.ts';
 
-export interface HandsContext {
+export interface OperationContext {
   readonly stack: string;
   readonly replicas: Map<string, Replica>;
   readonly networks: StackNetworks;
@@ -28,13 +29,13 @@ export interface HandsContext {
   readonly networkName: (key: string) => string;
 }
 
-/** The executor's hands: one call for each kind of operation, no decisions. */
-export const makeHands = (context: HandsContext): ((node: PlanNode, signal: AbortSignal) => Promise<void>) => {
-  // Boots in the order of the plan, as many as there are cores: the critical path first.
+/** Makes the function that executes the operations of one plan: one call for each type, no decisions. */
+export const makeOperationExecutor = (context: OperationContext): OperationExecutor => {
+  // As many boots at a time as there are cores, in the order of the plan, which puts the critical path first.
   const bootTurn = pLimit(Math.max(1, context.replicaContext.platform.cores));
   return (node, signal) =>
     reportNode({ bus: context.bus, node, label: labelOf(node.operation, context.networkName), signal }, () =>
-      traced(node.operation.type, laneOf(node.operation), () => carryOut({ context, operation: node.operation, bootTurn, signal })),
+      traced(node.operation.type, laneOf(node.operation), () => executeOperation({ context, operation: node.operation, bootTurn, signal })),
     );
 };
 
@@ -54,14 +55,14 @@ const laneOf = (operation: Operation): string => {
   }
 };
 
-interface CarryOut {
-  readonly context: HandsContext;
+interface Execution {
+  readonly context: OperationContext;
   readonly operation: Operation;
   readonly bootTurn: ReturnType<typeof pLimit>;
   readonly signal: AbortSignal;
 }
 
-const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Promise<void> => {
+const executeOperation = async ({ context, operation, bootTurn, signal }: Execution): Promise<void> => {
   switch (operation.type) {
     case 'create-network':
       return context.networks.create(needDesired(context).project, operation.network);
@@ -72,7 +73,7 @@ const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Pro
     case 'remove-volume':
       return context.volumes.remove(operation.volume);
     case 'create':
-      return createReplica(context, operation.replica);
+      return createReplica(context, operation);
     case 'boot':
       return bootTurn(() => needReplica(context, operation.replica).boot(signal));
     case 'start': {
@@ -83,7 +84,7 @@ const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Pro
     case 'stop': {
       const replica = context.replicas.get(operation.replica);
       if (replica === undefined) {
-        // A one-off of --rm that has ended meanwhile.
+        // A one-off with --rm that has ended in the meantime.
         return;
       }
       await runPreStop(replica, context.replicaContext, signal);
@@ -111,14 +112,14 @@ const carryOut = async ({ context, operation, bootTurn, signal }: CarryOut): Pro
   }
 };
 
-const needDesired = (context: HandsContext): DesiredStack => {
+const needDesired = (context: OperationContext): DesiredStack => {
   if (context.desired === undefined) {
     throw new HyprError('HYPR_INTERNAL', 'this plan creates nothing');
   }
   return context.desired;
 };
 
-const needReplica = (context: HandsContext, name: string): Replica => {
+const needReplica = (context: OperationContext, name: string): Replica => {
   const replica = context.replicas.get(name);
   if (replica === undefined) {
     throw new HyprError('HYPR_INTERNAL', `there is no replica ${name}`);
@@ -126,9 +127,8 @@ const needReplica = (context: HandsContext, name: string): Replica => {
   return replica;
 };
 
-const createReplica = async (context: HandsContext, name: string): Promise<void> => {
+const createReplica = async (context: OperationContext, { replica: name, service, number }: ReplicaTarget): Promise<void> => {
   const desired = needDesired(context);
-  const { service, number } = placeOf(desired, name);
   const wanted = desired.services[service];
   const row: VmRow = {
     id: randomBytes(32).toString('hex'),
@@ -159,24 +159,8 @@ const createReplica = async (context: HandsContext, name: string): Promise<void>
   replica.create();
 };
 
-/** The service and number that a planned name stands for. */
-const placeOf = (desired: DesiredStack, name: string): { service: string; number: number } => {
-  for (const [service, wanted] of Object.entries(desired.services)) {
-    for (let number = 1; number <= Math.max(wanted.scale, 1) + 1000; number++) {
-      const candidate = wanted.nameOf(number);
-      if (candidate === name) {
-        return { service, number };
-      }
-      if (!candidate.startsWith(name.replace(/\d+$/, ''))) {
-        break;
-      }
-    }
-  }
-  throw new HyprError('HYPR_INTERNAL', `no service has a replica ${name}`);
-};
-
-/** One whose memory is of no use any more starts afresh: its disks are as they were. */
-const resumeReplica = async (context: HandsContext, name: string, signal: AbortSignal): Promise<void> => {
+/** Resumes a replica; one whose saved memory cannot be used starts afresh with the disks it had. */
+const resumeReplica = async (context: OperationContext, name: string, signal: AbortSignal): Promise<void> => {
   const replica = needReplica(context, name);
   const problem = await replica.suspension.resume(signal);
   if (problem !== undefined) {
@@ -187,7 +171,7 @@ const resumeReplica = async (context: HandsContext, name: string, signal: AbortS
   }
 };
 
-const awaitDependency = async (context: HandsContext, operation: Operation & { type: 'await' }, signal: AbortSignal): Promise<void> => {
+const awaitDependency = async (context: OperationContext, operation: Operation & { type: 'await' }, signal: AbortSignal): Promise<void> => {
   const { service, condition, required } = operation;
   const replicas = () => [...context.replicas.values()].filter((replica) => replica.row.service === service && !replica.row.oneOff);
   const waiting = condition === 'service_started' ? [] : replicas();

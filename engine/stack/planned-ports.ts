@@ -6,8 +6,8 @@ import type { Replica } from '../replica/replica.ts';
 import { defaultHostAddress } from '../resources/publish.ts';
 
 /**
- * All fixed host ports of the replicas that a plan will boot are checked before anything boots, so that
- * `up` takes all of them or changes nothing. Ports that this plan frees first do not count as taken.
+ * Checks all fixed host ports of the replicas that a plan boots before anything boots, so that `up` takes all of them or
+ * changes nothing. Ports that this plan frees first do not count as taken.
  */
 export const checkPlannedPorts = async (input: {
   plan: Plan;
@@ -15,13 +15,12 @@ export const checkPlannedPorts = async (input: {
   replicas: ReadonlyMap<string, Replica>;
   platform: Platform;
 }): Promise<void> => {
-  const names = new Set(input.plan.nodes.flatMap((node) => (node.operation.type === 'boot' ? [node.operation.replica] : [])));
   const held = new Set(
     [...input.replicas.values()].flatMap(({ row, run }) =>
       run === undefined ? [] : row.published.map((port) => `${port.protocol}/${port.hostPort}`),
     ),
   );
-  const wanted = specsOf(input.desired, names).flatMap((spec) =>
+  const wanted = specsOf(input.desired, input.plan).flatMap((spec) =>
     spec.ports.filter(({ hostPorts: [first, last], protocol }) => first !== 0 && first === last && !held.has(`${protocol}/${first}`)),
   );
   await input.platform.checkPorts(
@@ -33,9 +32,5 @@ export const checkPlannedPorts = async (input: {
   );
 };
 
-const specsOf = (desired: DesiredStack, names: ReadonlySet<string>): ReplicaSpec[] =>
-  Object.entries(desired.services).flatMap(([service, wanted]) =>
-    Array.from({ length: wanted.scale }, (_, index) => index + 1)
-      .filter((number) => names.has(wanted.nameOf(number)))
-      .map((number) => desired.specOf(service, number)),
-  );
+const specsOf = (desired: DesiredStack, plan: Plan): ReplicaSpec[] =>
+  plan.nodes.flatMap(({ operation }) => (operation.type === 'boot' ? [desired.specOf(operation.service, operation.number)] : []));

@@ -2,7 +2,7 @@ import { messageOf } from '../../base/errors.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { Operation, PlanNode } from '../plan/plan.ts';
 
-/** docker compose's words: what an operation is about, and what it says before and after. */
+/** docker compose's words for an operation, before and after it. */
 const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = {
   'create-network': ['Creating', 'Created'],
   'remove-network': ['Removing', 'Removed'],
@@ -22,7 +22,7 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
   await: undefined,
 };
 
-/** Reports a node as it begins and ends. */
+/** Reports the start and the end of a node. */
 export const reportNode = async (
   report: { bus: EventBus; node: PlanNode; label: string; signal: AbortSignal },
   work: () => Promise<void>,
@@ -35,7 +35,7 @@ export const reportNode = async (
   try {
     await work();
   } catch (error) {
-    // Stopped because another node failed: that one says why.
+    // Another node failed and reports why.
     const progress = signal.aborted
       ? ({ id: label, status: 'warning', text: 'Canceled' } as const)
       : ({ id: label, status: 'error', text: 'Error', details: messageOf(error) } as const);

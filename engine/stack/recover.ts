@@ -1,5 +1,5 @@
 import { messageOf } from '../../base/errors.ts';
-import { sweepBegun } from '../../base/host/pending-processes.ts';
+import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { logger } from '../../base/log.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { Replica } from '../replica/replica.ts';
@@ -10,8 +10,8 @@ import type { StateStore } from '../state/store.ts';
 const log = logger('recover');
 
 /**
- * After a supervisor was killed: takes over the networks and machines that still run, settles what does
- * not, and says in plain words what it found. A machine whose network is gone starts again.
+ * After a supervisor was killed: takes over the networks and machines that still run, applies the restart policy to those that
+ * have ended, and returns messages about what it found. A machine whose network is gone starts again.
  */
 export const recoverStack = async (
   input: { stack: string; store: StateStore; replicas: ReadonlyMap<string, Replica>; networks: StackNetworks },
@@ -21,7 +21,7 @@ export const recoverStack = async (
   const lostNetworks = new Set<string>();
   for (const row of input.store.networks(input.stack)) {
     if (row.record === undefined) {
-      await sweepBegun(row.spec.runDir);
+      await sweepPendingProcesses(row.spec.runDir);
     } else if (!(await adoptNetwork(input.networks, row, signal))) {
       lostNetworks.add(row.key);
       said.push(`network ${row.name} had ended`);
@@ -40,7 +40,7 @@ export const recoverStack = async (
   return said;
 };
 
-/** One that cannot be taken over counts as ended: a new one takes its place. */
+/** A network that cannot be taken over counts as ended and is replaced. */
 const adoptNetwork = async (networks: StackNetworks, row: NetworkRow, signal: AbortSignal): Promise<boolean> => {
   try {
     return await networks.adopt(row, signal);

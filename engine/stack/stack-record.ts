@@ -16,7 +16,7 @@ interface StackPlace {
 
 type Rows = ReadonlyMap<string, { readonly row: VmRow }>;
 
-/** Remembers the model. A command that names services brings only those; what runs beside them stays known. */
+/** Records the model. A command that names services has a model of only those; other services that run stay in the record. */
 export const recordStack = ({ stack, store }: StackPlace, project: Project, replicas: Rows): void => {
   const known = store.stack(stack);
   const present = new Set([...replicas.values()].map(({ row }) => row.service));
@@ -38,7 +38,7 @@ export const recordStack = ({ stack, store }: StackPlace, project: Project, repl
   });
 };
 
-/** A stack without replicas is forgotten; its networks are removed first where `networks` is given. */
+/** Deletes the record of a stack without replicas; removes its networks first if `networks` is given. */
 export const forgetStack = async ({ stack, store, platform }: StackPlace, networks: StackNetworks | undefined): Promise<void> => {
   if (networks !== undefined) {
     await Promise.all(store.networks(stack).map((row) => networks.remove(row.key)));
@@ -47,7 +47,7 @@ export const forgetStack = async ({ stack, store, platform }: StackPlace, networ
   await rm(join(platform.paths.machines, stack), { recursive: true, force: true });
 };
 
-/** All networks of the stack but those that orphans which stay are on. */
+/** All networks of the stack except those of orphans that stay. */
 export const removableNetworks = ({ stack, store }: StackPlace, replicas: Rows, known: Project | undefined): string[] => {
   const stays = (service: string) =>
     known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
@@ -57,7 +57,7 @@ export const removableNetworks = ({ stack, store }: StackPlace, replicas: Rows, 
   return store.networks(stack).flatMap((row) => (needed.has(row.key) ? [] : [row.key]));
 };
 
-/** `--rmi local` takes only images that have no name of their own in the file. */
+/** `--rmi local` removes only images without an `image:` name in the file. */
 export const removableImages = (replicas: Rows, model: Project | undefined, options: DownOptions): string[] => {
   const rows = [...replicas.values()].map(({ row }) => row).filter((row) => isNamed(options.services, row.service));
   const isLocal = (row: VmRow) => model?.services[row.service] !== undefined && !model.services[row.service]?.image;
@@ -65,5 +65,5 @@ export const removableImages = (replicas: Rows, model: Project | undefined, opti
   return [...new Set(chosen.map((row) => row.spec.image))];
 };
 
-/** Whether a command that named `services` (none: all) means this one. */
+/** Whether a command with these service names includes this service; no names means all. */
 export const isNamed = (services: readonly string[], service: string): boolean => services.length === 0 || services.includes(service);

@@ -13,7 +13,7 @@ import { hasMachine } from '../model/lifecycle.ts';
 import type { Platform } from '../model/platform.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
-import { describeDesired } from '../plan/desired.ts';
+import { type DesiredStack, describeDesired } from '../plan/desired.ts';
 import { observeStack } from '../plan/observe.ts';
 import type { Plan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
@@ -31,11 +31,12 @@ import { executePlan } from './execute.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
 import { Operations } from './operation-queue.ts';
-import { makeHands } from './operations.ts';
+import { makeOperationExecutor, type OperationContext } from './operations.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
 import { recoverStack } from './recover.ts';
 import { forgetStack, recordStack, removableImages, removableNetworks } from './stack-record.ts';
 import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
+import { UsageSampler } from './usage.ts';
 
 export interface SupervisorOptions {
   readonly stack: string;
@@ -44,8 +45,8 @@ export interface SupervisorOptions {
 }
 
 /**
- * Holds one stack together: its replicas, networks, volumes and logs. Operations are carried out one
- * after the other; one that takes things down interrupts one that brings them up.
+ * Owns one stack: its replicas, networks, volumes and logs. Operations run one after the other; one that takes things down
+ * interrupts one that brings them up.
  */
 export class StackSupervisor {
   readonly bus = new EventBus();
@@ -54,11 +55,12 @@ export class StackSupervisor {
   readonly networks: StackNetworks;
   readonly volumes: StackVolumes;
   readonly oneOffs: OneOffs;
+  readonly usage: UsageSampler;
   readonly #options: SupervisorOptions;
   readonly #context: ReplicaContext;
   readonly #operations: Operations;
   readonly #changes: Changes;
-  /** Called when nothing runs and no operation is under way. */
+  /** Called when no replica and no operation runs. */
   onIdle: () => void = () => {};
 
   constructor(options: SupervisorOptions) {
@@ -72,6 +74,7 @@ export class StackSupervisor {
       onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
+    this.usage = new UsageSampler({ replicas: this.replicas, bus: this.bus });
     this.#operations = new Operations(this.bus, () => this.#changes.flush());
     this.#changes = new Changes({
       replicas: this.replicas,
@@ -82,7 +85,7 @@ export class StackSupervisor {
     this.oneOffs = new OneOffs({
       replicas: this.replicas,
       bringUp: (project, oneOff, signal) => this.#bringUp('run', { project, options: oneOffUpOptions(oneOff.options), oneOff }, signal),
-      busy: (work) => this.#operations.aside(work),
+      busy: (work) => this.#operations.keepBusy(work),
       forget: () => forgetStack(options, this.networks),
     });
     const self = this;
@@ -107,7 +110,7 @@ export class StackSupervisor {
     return this.#options.store.stack(this.#options.stack)?.project;
   }
 
-  /** Rows whose names are answered: reserved, starting or running. */
+  /** Rows whose names guests can look up: created, starting or running. */
   liveRows() {
     return [...this.replicas.values()].map((replica) => replica.row).filter((row) => row.state !== 'exited' && row.state !== 'dead');
   }
@@ -120,13 +123,13 @@ export class StackSupervisor {
     return !this.goesOn();
   }
 
-  /** Whether an operation is under way or one of the chosen replicas has a machine or will get one. */
+  /** Whether an operation runs, or one of the chosen replicas has a machine or will get one. */
   goesOn(isChosen: (row: VmRow) => boolean = () => true): boolean {
     const lives = ({ row }: Replica) => isChosen(row) && (hasMachine(row.state) || row.state === 'restarting');
     return this.#operations.areUnderWay || [...this.replicas.values()].some(lives);
   }
 
-  /** Loads the stack as an earlier supervisor left it; says what was found and put right. */
+  /** Loads the stack as an earlier supervisor left it; returns messages about what was found and repaired. */
   async recover(signal: AbortSignal): Promise<string[]> {
     const { store, stack } = this.#options;
     for (const row of store.vms(stack)) {
@@ -202,7 +205,7 @@ export class StackSupervisor {
   }
 
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, signal: AbortSignal): Promise<void> {
-    // A signal to one service, a pause or the removal of what has ended is no reason to give up an `up`.
+    // A signal to one service, a pause or the removal of ended replicas does not interrupt an `up`.
     const ends = verb === 'stop' || (verb === 'rm' && options.stop) || (verb === 'kill' && isDeadly(options.signal));
     const kind = ends ? 'down' : 'up';
     await this.#operations.run({ name: verb, kind, signal }, async (running) => {
@@ -216,7 +219,7 @@ export class StackSupervisor {
     });
   }
 
-  /** All or nothing: when one cannot be saved, those that were paused for it go on. */
+  /** All or nothing: when one replica cannot be saved, those that were paused for the suspend resume. */
   async #suspend(plan: Plan, signal: AbortSignal): Promise<void> {
     const paused = plan.nodes.flatMap(({ operation }) => (operation.type === 'pause' ? [operation.replica] : []));
     try {
@@ -229,15 +232,11 @@ export class StackSupervisor {
     }
   }
 
-  async #execute(
-    plan: Plan,
-    signal: AbortSignal,
-    made: { desired?: Awaited<ReturnType<typeof describeDesired>>; images?: Parameters<typeof makeHands>[0]['images'] },
-  ): Promise<void> {
+  async #execute(plan: Plan, signal: AbortSignal, made: { desired?: DesiredStack; images?: OperationContext['images'] }): Promise<void> {
     for (const message of plan.warnings) {
       this.bus.emit({ type: 'warning', message });
     }
-    const hands = makeHands({
+    const execute = makeOperationExecutor({
       stack: this.#options.stack,
       replicas: this.replicas,
       networks: this.networks,
@@ -250,13 +249,13 @@ export class StackSupervisor {
       networkName: (key) => this.project()?.networks[key]?.name ?? key,
     });
     try {
-      await traced('carry out the plan', undefined, () => executePlan(plan, hands, signal));
+      await traced('execute the plan', undefined, () => executePlan(plan, execute, signal));
     } finally {
       await this.#unbootUnstarted();
     }
   }
 
-  /** Machines that were booted ahead for workloads that will not start now. */
+  /** Ends machines that were booted ahead for workloads that will not start now. */
   async #unbootUnstarted(): Promise<void> {
     const waiting = [...this.replicas.values()].filter((replica) => replica.isHeld && !this.oneOffs.isPromised(replica.row.name));
     await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
@@ -276,7 +275,7 @@ export class StackSupervisor {
     return lines;
   }
 
-  /** Everything printed so far is in the files. */
+  /** Resolves when everything printed so far is in the log files. */
   async settleLogs(): Promise<void> {
     await Promise.all([...this.replicas.values()].map((replica) => replica.settleLog()));
   }
@@ -286,7 +285,7 @@ export class StackSupervisor {
     return awaitFirstEnd({ stack: this.#options.stack, replicas: this.replicas, bus: this.bus, services }, signal);
   }
 
-  /** Lets everything run on without this process. What is being brought up is given up, what is being taken down is waited for. */
+  /** Detaches from everything without stopping it. Interrupts operations that bring something up, waits for those that take something down. */
   async release(): Promise<void> {
     this.#operations.interruptRising('the supervisor ends');
     await this.#operations.settled();

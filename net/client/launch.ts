@@ -7,7 +7,7 @@ import { onAbort } from '../../base/abort.ts';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { noteBegun, sweepBegun } from '../../base/host/pending-processes.ts';
+import { notePendingProcess, sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { identifyProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import type { NetworkRecord, NetworkSpec } from '../types.ts';
@@ -67,8 +67,8 @@ const launch = async (
 };
 
 const prepareFolder = async (spec: NetworkSpec, cleanup: Cleanup): Promise<void> => {
-  // What a supervisor that was killed meanwhile had begun is nobody's network.
-  await sweepBegun(spec.runDir);
+  // A supervisor that was killed may have left a network that it had only started to make.
+  await sweepPendingProcesses(spec.runDir);
   if (await answers(networkSocket(spec.runDir))) {
     throw new HyprError('NET_START', `network ${spec.name} is running already`, { hint: 'run the command again: it takes over what runs' });
   }
@@ -117,7 +117,7 @@ const spawnGateway = async (
 const noteChild = ({ runDir }: NetworkSpec, { pid }: ChildProcess): void => {
   const identity = pid === undefined ? undefined : identifyProcess(pid);
   if (identity !== undefined) {
-    noteBegun(runDir, identity);
+    notePendingProcess(runDir, identity);
   }
 };
 

@@ -4,7 +4,7 @@ import { sleep } from '../../base/deadline.ts';
 import { messageOf } from '../../base/errors.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
-import type { Network, NetworkCard, NetworkEvent, NetworkPolicy, NetworkRecord, NetworkSpec, NetworkState } from '../types.ts';
+import type { Network, NetworkEvent, NetworkNic, NetworkPolicy, NetworkRecord, NetworkSpec, NetworkState } from '../types.ts';
 import type { NetworkPrograms, Resolvers } from './config.ts';
 import { GatewayControl } from './control.ts';
 import { type Launched, launchGateway } from './launch.ts';
@@ -88,7 +88,7 @@ class GatewayNetwork implements Network {
     }
   }
 
-  connectNic(card: NetworkCard, signal?: AbortSignal): Promise<Socket> {
+  connectNic(card: NetworkNic, signal?: AbortSignal): Promise<Socket> {
     return openNic(this.record.socket, card, signal);
   }
 

@@ -2,7 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { orAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import type { NetworkCard } from '../types.ts';
+import type { NetworkNic } from '../types.ts';
 
 const DEADLINE_MS = 5000;
 const MAX_LINE = 64 * 1024;
@@ -14,7 +14,7 @@ const GRANTED = '{"ok":true}\n';
  * It reads nothing: what arrives belongs to the VMM that inherits the descriptor, and nothing arrives before the byte
  * that is written last here.
  */
-export const openNic = (path: string, card: NetworkCard, parent?: AbortSignal): Promise<Socket> =>
+export const openNic = (path: string, card: NetworkNic, parent?: AbortSignal): Promise<Socket> =>
   withDeadline({ ms: DEADLINE_MS, what: 'a connection to the network', signal: parent }, async (signal) => {
     const { socket, answered } = openOneLine(path, { op: 'nic', nic: card });
     try {

@@ -108,7 +108,7 @@ describe('deadlines', () => {
 });
 
 describe('files', () => {
-  test('written whole, private, in a private folder, nothing left aside', async () => {
+  test('written whole, private, in a private folder, no staging file left', async () => {
     const path = join(dir, 'deep', 'file');
     await writeFileAtomic(path, 'one');
     await writeFileAtomic(path, new Uint8Array([65]), 0o644);
@@ -118,7 +118,7 @@ describe('files', () => {
     expect(readdirSync(join(dir, 'deep'))).toEqual(['file']);
   });
 
-  test('a failure leaves the old file and nothing aside', async () => {
+  test('a failure leaves the old file and no staging file', async () => {
     const path = join(dir, 'taken');
     mkdirSync(join(path, 'inside'), { recursive: true });
     await expect(writeFileAtomic(path, 'x')).rejects.toMatchObject({ code: 'EISDIR' });

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
-import { noteBegun } from '../../base/host/pending-processes.ts';
+import { notePendingProcess } from '../../base/host/pending-processes.ts';
 import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
 import { lastLines } from '../devices/console.ts';
@@ -15,8 +15,8 @@ import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { isGone, QemuMachine, stderrPath } from '../qemu/machine.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Template, Templates } from '../template/types.ts';
-import type { Nursery } from '../zygote/nursery.ts';
 import { removeMadeLayer } from '../zygote/zygote.ts';
+import type { ZygotePool } from '../zygote/zygote-pool.ts';
 
 const log = logger('vmm');
 
@@ -25,15 +25,15 @@ export interface CreateInput {
   readonly spec: MachineSpec;
   readonly nicSockets: readonly Socket[];
   readonly templates: Templates | undefined;
-  readonly nursery: Nursery;
+  readonly zygotePool: ZygotePool;
   readonly signal?: AbortSignal | undefined;
-  /** That the machine is a clone of. */
+  /** The template that the machine is a clone of. */
   readonly template?: Template;
 }
 
 export const backendName = (settings: QemuSettings): string => `qemu-${settings.accelerator}`;
 
-/** A QEMU with the guest stopped before its first instruction, or where its template was saved. */
+/** Starts a QEMU whose guest is stopped before its first instruction, or at the point where its template was saved. */
 export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: Saved): Promise<Machine> => {
   const { settings, spec, nicSockets, signal } = input;
   const cleanup = new Cleanup();
@@ -51,7 +51,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
           ? loadWhole({ qmp, state: saved.state, signal, memoryMib: spec.memoryMib })
           : loadClone({ qmp, spec, saved, signal });
       await loading.catch(async (error: unknown) => {
-        // QEMU's own words go with its folder.
+        // What QEMU wrote about it is removed with its folder.
         throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
       });
     }
@@ -64,9 +64,9 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
   }
 };
 
-/** A clone that need not be started, because there is a process that can be copied. Its layer comes with it. */
+/** A machine forked from a zygote, with its writable layer; undefined when there is no zygote or the copy failed. */
 export const bringUpCopy = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
-  const { spec, nicSockets, nursery, signal } = input;
+  const { spec, nicSockets, zygotePool, signal } = input;
   if (template.upper === undefined) {
     return undefined;
   }
@@ -74,7 +74,7 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
   try {
     cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
     await makeFolders(spec);
-    const process = await nursery.copy({ spec, template, cards: nicSockets, signal });
+    const process = await zygotePool.copy({ spec, template, nics: nicSockets, signal });
     if (process === undefined) {
       await cleanup.run();
       return undefined;
@@ -82,7 +82,7 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
     cleanup.defer(() => removeMadeLayer(spec));
     cleanup.defer(() => isGone(process));
     cleanup.defer(() => signalProcess(process, 'SIGKILL'));
-    noteBegun(spec.runDir, process);
+    notePendingProcess(spec.runDir, process);
     const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);
     const record = recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
     cleanup.disarm();
@@ -122,7 +122,7 @@ const startShares = async (
     spec.shares.map(async (share, index) => {
       const options = { tool: settings.toolchain.virtiofsd, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
       const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
-      noteBegun(spec.runDir, identity);
+      notePendingProcess(spec.runDir, identity);
       cleanup.defer(() => signalProcess(identity, 'SIGKILL'));
       return identity;
     }),

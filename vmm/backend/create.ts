@@ -4,6 +4,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
 import { logger } from '../../base/log.ts';
 import { copySparse } from '../devices/disks.ts';
+import { fallbackAfter, type Start } from '../model/fallback.ts';
 import type { Machine, MachineSpec } from '../model/machine.ts';
 import { rootDisks } from '../qemu/machine-class.ts';
 import type { Template } from '../template/types.ts';
@@ -11,73 +12,72 @@ import { bringUp, bringUpCopy, type CreateInput } from './bring-up.ts';
 
 const log = logger('vmm');
 
-/** A clone of the best template that there is; else, and whenever that fails, a machine that boots. */
+/** Starts a machine the fastest way that there is, and in the next one (`vmm/model/fallback.ts`) whenever that fails. */
 export const createMachine = async (input: CreateInput): Promise<Machine> => {
   const { spec, nicSockets } = input;
   try {
     input.signal?.throwIfAborted();
     checkSpec(spec, nicSockets);
-    if (spec.unrooted) {
+    if (spec.fallback?.freshLayer) {
       await dropLayer(spec);
     }
-    if (spec.cold !== undefined) {
-      const machine = await bootCold(input);
-      await blame(input, [spec.cold.template]);
-      return machine;
-    }
-    const { machine, useless } = await cloneBest(input);
-    const begun = machine ?? (await bootCold(input));
-    // Only now is it known that it was the template: a disk that is not there fails either way.
-    await blame(input, useless);
-    return begun;
+    const failed: string[] = [];
+    const machine = await startMachine(input, failed);
+    // Only a success in another way shows that it was the template: a disk that is missing fails in every way.
+    await noteFailures(input, failed);
+    return machine;
   } finally {
-    // QEMU has its own copy of each descriptor; ours must go, or the network never sees the machine's end.
+    // QEMU has its own copy of each descriptor; the network sees the machine's end only if ours are closed.
     destroyAll(nicSockets);
   }
 };
 
-/** A clone of the template that goes furthest, if there is any, and the keys of those that were of no use. */
-const cloneBest = async (input: CreateInput): Promise<{ machine: Machine | undefined; useless: string[] }> => {
-  const rooted = !input.spec.unrooted && (await isUntouched(input.spec)) ? await findTemplate(input, 'rooted') : undefined;
-  const first = rooted && (await tryClone(input, rooted));
-  if (first !== undefined) {
-    return { machine: first, useless: [] };
+/** Adds the keys of templates that could not be cloned to `failed`. */
+const startMachine = async (input: CreateInput, failed: string[]): Promise<Machine> => {
+  const { spec, templates } = input;
+  let start: Start = spec.fallback?.start ?? ((await isUntouched(spec)) ? 'rooted-clone' : 'clone');
+  while (start !== 'boot') {
+    const template = await findTemplate(input, start);
+    const machine = template && (await tryClone(input, template));
+    if (machine !== undefined) {
+      if (start === 'clone' && failed.length === 0) {
+        templates?.wanted(spec);
+      }
+      return machine;
+    }
+    failed.push(...(template === undefined ? [] : [template.key]));
+    start = fallbackAfter(start, 'create');
   }
-  const plain = await findTemplate(input);
-  const machine = plain && (await tryClone(input, plain));
-  if (machine !== undefined && rooted === undefined) {
-    input.templates?.wanted(input.spec);
-  }
-  const useless = [rooted, machine === undefined ? plain : undefined].flatMap((template) => template?.key ?? []);
-  return { machine, useless };
+  const machine = await bringUp(input, { kind: 'cold' });
+  templates?.wanted(spec);
+  return machine;
 };
 
-/** A template that cannot be looked at is none: a start does not fail over it. */
-const findTemplate = async ({ spec, templates }: CreateInput, form?: 'rooted'): Promise<Template | undefined> => {
+/** Undefined also when the templates cannot be read: a start does not fail because of that. */
+const findTemplate = async ({ spec, templates }: CreateInput, start: 'rooted-clone' | 'clone'): Promise<Template | undefined> => {
   try {
-    return await templates?.find(spec, form);
+    return await templates?.find(spec, start === 'rooted-clone' ? 'rooted' : undefined);
   } catch (error) {
     log.warn('templates cannot be read', { machine: spec.name, reason: messageOf(error) });
     return undefined;
   }
 };
 
-/** Never rejects: there is a machine already, whose owner must hear of it. */
-const blame = async ({ spec, templates }: CreateInput, keys: ReadonlyArray<string | undefined>): Promise<void> => {
-  for (const key of keys.filter((one) => one !== undefined)) {
+/** Never rejects: there is a machine already, and its owner must get it. */
+const noteFailures = async ({ spec, templates }: CreateInput, keys: readonly string[]): Promise<void> => {
+  for (const key of keys) {
     await templates
       ?.failed({ key })
       .catch((error: unknown) => log.warn('the failure of a template was not noted', { machine: spec.name, reason: messageOf(error) }));
   }
 };
 
-/** Its writable layer is still to be made: then it may come from a template, whose guest has it mounted. */
+/** Whether the writable layer does not exist yet: only then it can be the copy that a template's guest has mounted. */
 const isUntouched = async (spec: MachineSpec): Promise<boolean> => {
   const disks = rootDisks(spec);
   return disks !== undefined && !(await exists(disks.upper.path));
 };
 
-/** What a template's clone has begun to write: made anew, as for a machine that never was. */
 const dropLayer = async (spec: MachineSpec): Promise<void> => {
   const disks = rootDisks(spec);
   if (disks !== undefined) {
@@ -85,7 +85,7 @@ const dropLayer = async (spec: MachineSpec): Promise<void> => {
   }
 };
 
-/** Undefined when the template is of no use: the machine is then begun in another way, with the same sockets. */
+/** Undefined when the clone failed: the machine is then started in another way, with the same sockets. */
 const tryClone = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
   const { spec, signal } = input;
   const begin = Date.now();
@@ -96,7 +96,7 @@ const tryClone = async (input: CreateInput, template: Template): Promise<Machine
     return machine;
   } catch (error) {
     signal?.throwIfAborted();
-    log.warn('a clone failed; beginning in another way', { machine: spec.name, template: template.key, reason: describeError(error) });
+    log.warn('a clone failed; starting in another way', { machine: spec.name, template: template.key, reason: describeError(error) });
     return undefined;
   }
 };
@@ -107,12 +107,6 @@ const bringUpClone = async (input: CreateInput, template: Template): Promise<Mac
     await copySparse(template.upper, disks.upper.path, input.signal);
   }
   return await bringUp({ ...input, template }, { kind: 'clone', ram: template.ram }, template);
-};
-
-const bootCold = async (input: CreateInput): Promise<Machine> => {
-  const machine = await bringUp(input, { kind: 'cold' });
-  input.templates?.wanted(input.spec);
-  return machine;
 };
 
 const describeError = (error: unknown): string =>

@@ -1,26 +1,26 @@
 import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
-import { sweepBegun } from '../../base/host/pending-processes.ts';
+import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
 import type { Machine, MachineRecord, SavedMachine, Vmm } from '../model/machine.ts';
 import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
 import { isGone, QemuMachine, removeLeftovers } from '../qemu/machine.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Templates } from '../template/types.ts';
-import { createNursery, type Nursery } from '../zygote/nursery.ts';
+import { createZygotePool, type ZygotePool } from '../zygote/zygote-pool.ts';
 import { backendName, bringUp, type CreateInput } from './bring-up.ts';
 import { checkSpec, createMachine, destroyAll } from './create.ts';
 
 export interface QemuOptions extends QemuSettings {
-  /** Where clones come from; without them every machine boots. */
+  /** The templates that machines are cloned from; without them every machine boots. */
   readonly templates?: Templates;
-  /** Where clones are copies of one another; a test gives its own. */
-  readonly nursery?: Nursery;
+  /** The zygotes that machines are forked from; tests give their own pool. */
+  readonly zygotePool?: ZygotePool;
 }
 
 /** The QEMU backend, for KVM and for software emulation alike. */
-export const createQemuVmm = ({ templates, nursery, ...settings }: QemuOptions): Vmm => {
-  const parts = { settings, templates, nursery: nursery ?? createNursery({ settings }) };
+export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOptions): Vmm => {
+  const parts = { settings, templates, zygotePool: zygotePool ?? createZygotePool({ settings }) };
   return {
     name: backendName(settings),
     capabilities: {
@@ -36,11 +36,11 @@ export const createQemuVmm = ({ templates, nursery, ...settings }: QemuOptions):
     restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
     ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
     sweep: sweepMachine,
-    sweepBegun,
+    sweepPending: sweepPendingProcesses,
   };
 };
 
-/** A machine goes on only with the very programs it was saved by: another QEMU may read its state wrongly. */
+/** A saved machine can only be resumed by the same programs: another QEMU may misread its state. */
 const restoreMachine = async (input: CreateInput, saved: SavedMachine): Promise<Machine> => {
   const { settings, spec, nicSockets } = input;
   try {

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import { orAbort } from '../../base/abort.ts';
 import { exists } from '../../base/host/files.ts';
 
-/** Resolves when a file (a server's socket) is there; woken by the folder, not by a timer. */
+/** Resolves when a file (a server's socket) exists. It watches the folder instead of polling. */
 export const awaitFile = async (path: string, signal: AbortSignal): Promise<void> => {
   const watcher = watch(dirname(path));
   try {

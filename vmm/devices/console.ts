@@ -4,12 +4,12 @@ import { isErrno } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 
 const TAIL_BYTES = 16 * 1024;
-/** A console holds what a kernel says; a guest that writes more than this loses the oldest. */
+/** The largest size of a console log, in bytes. When a guest writes more, the oldest output is lost. */
 const MAX_BYTES = 4 << 20;
-/** How soon after a look the file is looked at again: a guest may write without end. */
+/** The shortest time between two checks of the file: a guest may write endlessly. */
 const PAUSE_MS = 500;
 
-/** The last lines of a console log or of a program's stderr, made harmless: a guest wrote them. */
+/** The last lines of a console log or of a program's stderr, sanitised because a guest may have written them. */
 export const lastLines = async (path: string, count: number): Promise<string[]> => {
   const text = (await readTail(path, TAIL_BYTES)).toString('utf8');
   return text
@@ -19,13 +19,13 @@ export const lastLines = async (path: string, count: number): Promise<string[]> 
     .slice(-count);
 };
 
-/** Keeps a log that a VMM appends to from growing without end. `close` lets go. */
+/** Limits the size of a log that a VMM appends to, until `close`. */
 export const boundLog = (path: string, maxBytes: number = MAX_BYTES): { close(): void } => {
   let timer: NodeJS.Timeout | undefined;
   let watcher: FSWatcher | undefined;
   const look = () => {
     timer = undefined;
-    // A log that cannot be shortened (a full disk, a folder that went away) is no reason to end anything.
+    // Failing to shorten a log (a full disk, a removed folder) must not end the machine.
     void shorten(path, maxBytes).catch(() => {});
   };
   try {
@@ -34,7 +34,7 @@ export const boundLog = (path: string, maxBytes: number = MAX_BYTES): { close():
     });
     watcher.on('error', () => watcher?.close());
   } catch (error) {
-    // Without a watch (its limit per user is reached) the log is only as long as the guest makes it.
+    // Without a watch (the limit per user is reached) the log is not limited.
     if (!isErrno(error, 'ENOENT', 'ENOSPC', 'EMFILE')) {
       throw error;
     }
@@ -47,7 +47,7 @@ export const boundLog = (path: string, maxBytes: number = MAX_BYTES): { close():
   };
 };
 
-/** The writer appends, so that a shorter file is written on from its new end. */
+/** Shortens the log. The writer appends, so it continues at the new end. */
 const shorten = async (path: string, maxBytes: number): Promise<void> => {
   if ((await stat(path)).size > maxBytes) {
     const tail = await readTail(path, TAIL_BYTES);

@@ -4,7 +4,7 @@ import { mustRun } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
 
 /**
- * Makes a sparse ext4 disk of `sizeMib`, made aside and renamed so that a killed hypr leaves no half disk.
+ * Makes a sparse ext4 disk of `sizeMib`, staged and renamed so that a killed hypr leaves no half-made disk.
  * Tables are initialised lazily, so that even a large disk costs few blocks. An existing one stays.
  */
 export const makeExt4Disk = async (options: {
@@ -18,46 +18,46 @@ export const makeExt4Disk = async (options: {
   if (await exists(path)) {
     return;
   }
-  await makeAside(path, async (aside) => {
-    const file = await open(aside, 'w', 0o600);
+  await makeStaged(path, async (staging) => {
+    const file = await open(staging, 'w', 0o600);
     try {
       await file.truncate(sizeMib * 2 ** 20);
     } finally {
       await file.close();
     }
     const lazy = 'lazy_itable_init=1,lazy_journal_init=1,nodiscard';
-    const flags = ['-q', '-F', '-t', 'ext4', '-m', '0', '-L', label.slice(0, 16), '-E', lazy, '-J', 'size=8', aside];
+    const flags = ['-q', '-F', '-t', 'ext4', '-m', '0', '-L', label.slice(0, 16), '-E', lazy, '-J', 'size=8', staging];
     await mustRun(mkfs.file, [...mkfs.prefix, ...flags], signal ? { signal } : {});
   });
 };
 
 /**
- * Copies a sparse file without its holes, for its owner to write, made aside and renamed; where the file system can, both
+ * Copies a sparse file without its holes, for its owner to write, staged and renamed; where the file system can, both
  * share their blocks.
  *
- * Not synced before it is renamed, because a start waits for it. A killed hypr loses nothing by that. After a power cut a
- * copy may have its name and not all of its contents, but only while nothing was in it to be lost: the guest's first commit
- * to its journal, seconds after the mount, has QEMU sync the whole file; and files of templates are synced when they are
- * sealed (template/store.ts). Such a layer cannot be mounted then: `up --force-recreate` makes another.
+ * Not synced before the rename, because a start waits for it. A killed hypr loses nothing by that. After a power cut a copy may
+ * be incomplete, but only while it holds no data yet: the guest's first journal commit, seconds after the mount, makes QEMU
+ * sync the whole file, and template files are synced when they are sealed (template/store.ts). An incomplete layer cannot be
+ * mounted; `up --force-recreate` makes a new one.
  */
 export const copySparse = (from: string, to: string, signal?: AbortSignal): Promise<void> =>
-  makeAside(to, async (aside) => {
+  makeStaged(to, async (staging) => {
     try {
-      await copyFile(from, aside, constants.COPYFILE_FICLONE_FORCE);
+      await copyFile(from, staging, constants.COPYFILE_FICLONE_FORCE);
     } catch {
-      // Node's own copy would fill the holes: a disk has sixty gigabytes of them.
-      await mustRun('cp', ['--sparse=auto', '--', from, aside], signal ? { signal } : {});
+      // Node's copyFile would fill the holes, and a disk has sixty gigabytes of them.
+      await mustRun('cp', ['--sparse=auto', '--', from, staging], signal ? { signal } : {});
     }
-    await chmod(aside, 0o600);
+    await chmod(staging, 0o600);
   });
 
-const makeAside = async (path: string, make: (aside: string) => Promise<void>): Promise<void> => {
-  const aside = `${path}.${process.pid}.tmp`;
+const makeStaged = async (path: string, make: (staging: string) => Promise<void>): Promise<void> => {
+  const staging = `${path}.${process.pid}.tmp`;
   try {
-    await make(aside);
-    await rename(aside, path);
+    await make(staging);
+    await rename(staging, path);
   } catch (error) {
-    await rm(aside, { force: true });
+    await rm(staging, { force: true });
     throw diskError(error, path);
   }
 };

@@ -22,9 +22,9 @@ export interface VirtiofsdInput {
 }
 
 /**
- * Starts the daemon that gives one folder to one machine; it ends when the machine closes the socket. In
- * namespaces of its own where the host allows them, else without; never with more rights than the user's.
- * Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last words.
+ * Starts the daemon that shares one folder with one machine; it ends when the machine closes the socket. It runs in its own
+ * namespaces where the host allows them, and never with more rights than the user has.
+ * Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last output.
  */
 export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIdentity> => {
   const { tool, share } = input;
@@ -48,7 +48,7 @@ export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIden
   throw failure;
 };
 
-/** Who runs hypr, and which further ids the host lets that user hand out (subuid(5)). */
+/** The user who runs hypr, and the subordinate ids that the host gives that user (subuid(5)). */
 export interface HostIds {
   readonly uid: number;
   readonly gid: number;
@@ -135,7 +135,7 @@ const readText = async (path: string): Promise<string> => {
 };
 
 const launch = async (input: VirtiofsdInput & { tool: Tool; args: readonly string[] }): Promise<ProcessIdentity> => {
-  // A variant that failed may have left its socket, which would be taken for this one's.
+  // A variant that failed may have left its socket, which must not be mistaken for this one's.
   await rm(input.socket, { force: true });
   const log = await open(input.log, 'a', 0o600);
   try {

@@ -7,14 +7,14 @@ import { type HomePaths, homePaths } from '../../base/paths.ts';
 import type { Tool, Toolchain } from '../model/tools.ts';
 import { findInPath } from '../toolchain/host-programs.ts';
 import { openToolchain } from '../toolchain/index.ts';
-import { chooseVmm } from './probe.ts';
+import { chooseVmm, type KvmRefusal } from './probe.ts';
 
 export interface DoctorCheck {
   readonly id: string;
   readonly title: string;
   readonly status: 'ok' | 'warn' | 'fail';
   readonly detail: string;
-  /** The command or step that puts it right. */
+  /** The command or step that fixes it. */
   readonly fix?: string;
 }
 
@@ -31,7 +31,7 @@ export const checkHost = async (
     signal?: AbortSignal;
     /** What the gateway of networks is fenced in with here. */
     networkFence?: NetworkFenceProbe;
-    /** Names of machines that are recorded as running and are not, or run and are not recorded. */
+    /** Names of machines that are recorded as running but do not run, or run but are not recorded. */
     staleMachines?: () => Promise<readonly string[]>;
   } = {},
 ): Promise<DoctorCheck[]> => {
@@ -122,7 +122,7 @@ const checkMemory = (): DoctorCheck => {
     : { id: 'memory', title: 'Memory', status: 'warn', detail, fix: 'give services less with mem_limit' };
 };
 
-/** What `hypr setup` will need, when it has not run yet. */
+/** Checks what `hypr setup` needs, when it has not run yet. */
 const checkPrerequisites = (): DoctorCheck[] =>
   (
     [
@@ -196,15 +196,15 @@ const checkAccelerator = async (toolchain: Toolchain, paths: HomePaths, signal?:
           title: 'KVM',
           status: 'warn',
           detail: `${verdict.reason}: machines are emulated in software, which is slower`,
-          fix: kvmFix(verdict.reason),
+          fix: kvmFix(verdict.refusal),
         };
   } catch (error) {
     return { id: 'kvm', title: 'KVM', status: 'fail', detail: messageOf(error) };
   }
 };
 
-const kvmFix = (reason: string): string =>
-  reason.includes('may not be opened')
+const kvmFix = (refusal: KvmRefusal | undefined): string =>
+  refusal === 'no-permission'
     ? 'sudo usermod -aG kvm $USER, then log in again'
     : 'enable virtualisation in the firmware, or nested virtualisation in the outer host';
 

@@ -15,10 +15,15 @@ import type { Accelerator } from '../qemu/command.ts';
 import { createTemplates } from '../template/index.ts';
 import type { Templates } from '../template/types.ts';
 
+/** There is no /dev/kvm, this user may not open it, or no guest ran on it. */
+export type KvmRefusal = 'no-device' | 'no-permission' | 'no-guest';
+
 export interface Verdict {
   readonly accelerator: Accelerator;
-  /** Plain words: why KVM is or is not used. */
+  /** For people: why KVM is or is not used. */
   readonly reason: string;
+  /** Why KVM cannot be used; absent when it can, or when HYPR_ACCEL decides and KVM was not tried. */
+  readonly refusal?: KvmRefusal;
   /** The host's time stamp counter in kHz. */
   readonly tscKhz: number;
   /** Milliseconds since the epoch. */
@@ -28,7 +33,7 @@ export interface Verdict {
 const KVM = '/dev/kvm';
 /** A guest under KVM is ready in well under a second; one on a broken KVM never is. */
 const PROBE_MS = 10_000;
-/** A refusal may have been a matter of the moment; a guest that ran is proof. */
+/** A refusal is tried again after a while, because its cause may have been temporary; a success is not. */
 const REFUSAL_AGE_MS = 7 * 24 * 3600 * 1000;
 
 /**
@@ -70,22 +75,28 @@ const findVerdict = async (toolchain: Toolchain, signal?: AbortSignal): Promise<
   const refusal = await kvmRefusal(toolchain, facts.tscKhz, signal);
   return refusal === undefined
     ? { accelerator: 'kvm', reason: 'a guest ran on KVM', ...facts }
-    : { accelerator: 'tcg', reason: refusal, ...facts };
+    : { accelerator: 'tcg', ...refusal, ...facts };
 };
 
 /** Why KVM cannot be used; undefined when a guest ran on it. */
-const kvmRefusal = async (toolchain: Toolchain, tscKhz: number, signal?: AbortSignal): Promise<string | undefined> => {
+const kvmRefusal = async (
+  toolchain: Toolchain,
+  tscKhz: number,
+  signal?: AbortSignal,
+): Promise<Required<Pick<Verdict, 'reason' | 'refusal'>> | undefined> => {
   try {
     await access(KVM, constants.R_OK | constants.W_OK);
   } catch (error) {
-    return isErrno(error, 'ENOENT') ? 'there is no /dev/kvm' : '/dev/kvm may not be opened by this user (the group kvm may)';
+    return isErrno(error, 'ENOENT')
+      ? { refusal: 'no-device', reason: 'there is no /dev/kvm' }
+      : { refusal: 'no-permission', reason: '/dev/kvm may not be opened by this user (the group kvm may)' };
   }
   try {
     await runProbeGuest(createQemuVmm({ toolchain, accelerator: 'kvm', tscKhz }), signal);
     return undefined;
   } catch (error) {
     signal?.throwIfAborted();
-    return `/dev/kvm is there, but no Linux guest runs on it (${messageOf(error)})`;
+    return { refusal: 'no-guest', reason: `/dev/kvm is there, but no Linux guest runs on it (${messageOf(error)})` };
   }
 };
 
@@ -141,7 +152,7 @@ const readVerdict = async (path: string): Promise<Verdict | undefined> => {
     const isWhole = (verdict?.accelerator === 'kvm' || verdict?.accelerator === 'tcg') && typeof verdict.tscKhz === 'number';
     return isWhole && typeof verdict?.found === 'number' ? (verdict as Verdict) : undefined;
   } catch (error) {
-    // What cannot be read is found out again.
+    // An unreadable verdict is determined again.
     if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) {
       return undefined;
     }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ProcessIdentity } from '../../base/host/process.ts';
+import type { Fallback } from './fallback.ts';
 
 /** A disk of a machine. `serial` (≤ 20 bytes, [A-Za-z0-9_-]) is how the guest finds it. */
 export interface DiskSpec {
@@ -39,20 +40,15 @@ export interface MachineSpec {
   readonly disks: readonly DiskSpec[];
   readonly nics: readonly NicSpec[];
   readonly shares: readonly ShareSpec[];
-  /** A clone of this template did not wake: the machine boots. */
-  readonly cold?: { readonly template: string | undefined };
-  /**
-   * A clone that had its root mounted already (`MachineRecord.rooted`) could not be prepared: the copy of its template's layer, in
-   * which no workload has run, goes, and no such template is used.
-   */
-  readonly unrooted?: true;
+  /** Set after a start failed: how to start instead. Otherwise the fastest way that there is. */
+  readonly fallback?: Fallback;
   /** Further machines that are about to be started from the same image. */
   readonly siblings?: number;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
 }
 
-/** What is written down about a running machine, enough for another process to take it over. */
+/** The record of a running machine, enough for another process to take it over. */
 export interface MachineRecord {
   readonly backend: string;
   readonly spec: MachineSpec;
@@ -61,27 +57,27 @@ export interface MachineRecord {
   readonly helpers: readonly ProcessIdentity[];
   readonly agentSocket: string;
   readonly controlSocket: string;
-  /** How its devices came to be, which is how they must be laid out again when it is restored. */
+  /** How its devices are laid out; a restore must lay them out in the same way. */
   readonly layout: DeviceLayout;
-  /** Names the programs that run it. */
+  /** The id of the toolchain that runs it. */
   readonly programs: string;
   /** The template that it is a clone of. */
   readonly template?: string;
-  /** Its guest had the root and a writable layer mounted in the template. */
+  /** The template's guest had the root and a writable layer mounted. */
   readonly rooted?: true;
 }
 
-/** `cold`: all there from the start; `clone`: a template's, with the machine's own plugged into its slots. */
+/** `cold`: all devices exist from the start; `clone`: the template's devices, with the machine's own plugged into its slots. */
 export type DeviceLayout = 'cold' | 'clone';
 
-/** A machine that is on disk. It can go on from there once: its disks go on with it. */
+/** A machine that is saved on disk. It can be resumed once, because its disks change afterwards. */
 export interface SavedMachine {
   readonly backend: string;
-  /** Names the programs that wrote the state: others may not be able to read it. */
+  /** The id of the toolchain that wrote the state; other programs may not be able to read it. */
   readonly programs: string;
   readonly layout: DeviceLayout;
   readonly spec: MachineSpec;
-  /** Memory and devices. Holds whatever the guest held: secrets too. */
+  /** The file with memory and devices. It contains the guest's secrets. */
   readonly state: string;
 }
 
@@ -120,30 +116,30 @@ export interface Vmm {
   /** Takes over a machine that another process started; undefined if it is gone. Its leftovers are then removed by `sweep`. */
   adopt(record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined>;
   /**
-   * A machine as `save` left it, stopped; `resume` lets it go on. Takes over the sockets in every outcome.
-   * Throws VMM_SAVED when its state is of no use here: gone, or written by other programs.
+   * Restores a saved machine, stopped; `resume` lets it run. Takes over the sockets in every outcome. Throws VMM_SAVED when the
+   * state is gone or was written by other programs.
    */
   restore(saved: SavedMachine, nicSockets: readonly Socket[], signal?: AbortSignal): Promise<Machine>;
-  /** Clones of this template could not be used, where another beginning could. */
+  /** Counts a failure of this template: its clone failed, and the same machine started in another way. */
   templateFailed?(template: string): Promise<void>;
   /** Kills what a record names and removes its run folder; safe to repeat. */
   sweep(record: MachineRecord): Promise<void>;
-  /** Ends what `create` had begun in a run folder when its process was killed, before there was a record; safe to repeat. */
-  sweepBegun?(runDir: string): Promise<void>;
+  /** Ends a machine whose `create` was cut short because its process was killed, so that there is no record of it. Safe to repeat. */
+  sweepPending?(runDir: string): Promise<void>;
 }
 
-/** A disk that was plugged in. Nothing in the guest may have it mounted when it is unplugged. */
+/** A disk that was plugged in. The guest must have unmounted it before it is unplugged. */
 export interface PluggedDisk {
   unplug(signal?: AbortSignal): Promise<void>;
 }
 
-/** One running VMM process. It outlives this process; `release` lets go without stopping it. */
+/** One running VMM process. It outlives this process; `release` detaches from it without stopping it. */
 export interface Machine {
   readonly record: MachineRecord;
   /** Resolves once, never rejects. */
   readonly exited: Promise<MachineExit>;
   start(signal?: AbortSignal): Promise<void>;
-  /** Network links are taken down first, so that a paused guest cannot freeze its network; up again by resume. */
+  /** Takes network links down first, so that a paused guest cannot block its network; `resume` brings them up again. */
   pause(signal?: AbortSignal): Promise<void>;
   resume(signal?: AbortSignal): Promise<void>;
   /**
@@ -154,13 +150,13 @@ export interface Machine {
   /** Waits up to `timeout` ms for the guest (which was asked through its agent) to power off, then kills. */
   stop(timeout: number, signal?: AbortSignal): Promise<MachineExit>;
   kill(): Promise<MachineExit>;
-  /** Ends a machine whose guest has answered `powerOff`: its disks are at rest, and its kernel need not go on to its own end. */
+  /** Ends a machine whose guest has answered `powerOff`: its disks are synced, so its kernel need not shut down. */
   finish(): Promise<MachineExit>;
-  /** After exit: helpers gone, run folder removed. */
+  /** After the exit: ends helpers and removes the run folder. */
   delete(): Promise<void>;
   /** Plugs a disk into the running machine; absent where the backend cannot. Throws VMM_START when no port is free or the disk is in use. */
   plugDisk?(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk>;
-  /** Bytes of host memory that are this machine's own (PSS). */
+  /** Host memory that this machine uses, in bytes (PSS). */
   memory(): Promise<number>;
   release(): void;
 }

@@ -63,10 +63,10 @@ static void take_place(int fd, int place) {
   close(fd);
 }
 
-static struct move *find_move(struct order *order, const char *path) {
-  for (int i = 0; i < order->move_count; i++) {
-    if (strcmp(order->moves[i].from, path) == 0) {
-      return &order->moves[i];
+static struct move *find_move(struct request *request, const char *path) {
+  for (int i = 0; i < request->move_count; i++) {
+    if (strcmp(request->moves[i].from, path) == 0) {
+      return &request->moves[i];
     }
   }
   return NULL;
@@ -100,12 +100,12 @@ static int ended_connection(void) {
   return pair[0];
 }
 
-static void renew_socket(struct order *order, int fd) {
+static void renew_socket(struct request *request, int fd) {
   struct sockaddr_un address = {0};
   socklen_t length = sizeof address - 1, size = sizeof(int);
   int listens = 0;
   getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size);
-  struct move *move = getsockname(fd, (struct sockaddr *)&address, &length) == 0 ? find_move(order, address.sun_path) : NULL;
+  struct move *move = getsockname(fd, (struct sockaddr *)&address, &length) == 0 ? find_move(request, address.sun_path) : NULL;
   if (listens && move == NULL) {
     refuse("nothing takes the place of", address.sun_path);
   }
@@ -191,18 +191,18 @@ static bool is_written(int fd) {
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void renew(struct order *order, int fd) {
+static void renew(struct request *request, int fd) {
   char link[32], path[4096];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, path, sizeof path - 1);
   path[length < 0 ? 0 : length] = 0;
-  struct move *move = find_move(order, path);
-  if (fd == order->card_at) {
-    take_place(order->card, fd);
+  struct move *move = find_move(request, path);
+  if (fd == request->nic_at) {
+    take_place(request->nic, fd);
   } else if (strcmp(path, "anon_inode:[eventfd]") == 0) {
     renew_event(fd);
   } else if (strncmp(path, "socket:", 7) == 0) {
-    renew_socket(order, fd);
+    renew_socket(request, fd);
   } else if (move != NULL) {
     renew_file(move, fd);
   } else if (is_written(fd) || strcmp(path, "anon_inode:[io_uring]") == 0) {
@@ -247,22 +247,22 @@ static void show_name(const char *name) {
 /* Of the process that is copied, when it was looked at. */
 static int descriptors[MAX_DESCRIPTORS], descriptor_count;
 
-static void become_machine(struct order *order, pid_t origin) {
-  /* Whoever ordered it may never hear of it: until somebody has connected, it ends with what it was copied from. */
+static void become_machine(struct request *request, pid_t origin) {
+  /* The requester may never learn of this copy, so until somebody has connected it ends together with its origin. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != origin) {
     _exit(1);
   }
-  show_name(order->name);
+  show_name(request->name);
   for (int i = 0; i < descriptor_count; i++) {
-    if (descriptors[i] != order->card) {
-      renew(order, descriptors[i]);
+    if (descriptors[i] != request->nic) {
+      renew(request, descriptors[i]);
     }
   }
-  for (int i = 0; i < order->move_count; i++) {
-    if (!order->moves[i].done) {
+  for (int i = 0; i < request->move_count; i++) {
+    if (!request->moves[i].done) {
       errno = ENOENT;
-      refuse("moving", order->moves[i].from);
+      refuse("moving", request->moves[i].from);
     }
   }
   if (!forbid_spawning(false)) {
@@ -277,7 +277,7 @@ static void become_machine(struct order *order, pid_t origin) {
   close(report);
 }
 
-pid_t make_copy(struct order *order, int channel, char *reason, size_t size) {
+pid_t make_copy(struct request *request, int channel, char *reason, size_t size) {
   int ends[2];
   pid_t origin = getpid();
   /* Before the others are parked: one of them may hold what the C library needs for it. */
@@ -297,7 +297,7 @@ pid_t make_copy(struct order *order, int channel, char *reason, size_t size) {
     close(ends[0]);
     close(channel);
     report = ends[1];
-    become_machine(order, origin);
+    become_machine(request, origin);
     return 0;
   }
   close(ends[1]);

@@ -1,4 +1,4 @@
-/* The parts of what QEMU is loaded with: to map its guest's memory (memory.c), and to make copies of itself (zygote.c). */
+/* The library that QEMU is loaded with: it maps the guest's memory (memory.c) and copies the process (zygote.c, copy.c, threads.c). */
 #ifndef PRELOAD_H
 #define PRELOAD_H
 
@@ -14,36 +14,36 @@ struct move {
   bool copies, done;
 };
 
-struct order {
+struct request {
   struct move moves[MAX_MOVES];
-  int move_count, card, card_at;
+  int move_count, nic, nic_at;
   const char *name;
 };
 
-/* The process that this is loaded into must not take these for its own. */
+/* Hidden, so that QEMU cannot bind its own symbols to these. */
 #pragma GCC visibility push(hidden)
 
-/* memory.c: false when there is no such file; and the end of a process that did without it. */
+/* memory.c: maps the memory, false when there is no such file; and ends a process that runs without it. */
 bool memory_begin(void);
 void memory_need(void);
 
-/* threads.c: all but the calling thread wait, or none and the reason. */
+/* threads.c: parks all threads but the calling one; on failure none are parked, and the reason is returned. */
 const char *threads_park(void);
 void threads_unpark(void);
-/* A process like this one, with this thread alone; 0 in it. */
+/* Forks with the calling thread only; returns 0 in the child. */
 pid_t threads_fork(void);
-/* There, the others again, where they were. */
+/* In the child: makes the other threads again and lets them go on where they were. */
 bool threads_revive(void);
 bool threads_begin(void);
 int park_signal(void);
 
-/* copy.c: the copy's number, 0 in the copy, or -1 with a reason. `channel` stays this process's. */
-pid_t make_copy(struct order *order, int channel, char *reason, size_t size);
-/* Of a copy, in its main thread: from here on it does not end with what it was copied from. */
+/* copy.c: returns the pid of the copy, 0 in the copy, or -1 with a reason. The copy closes `channel`. */
+pid_t make_copy(struct request *request, int channel, char *reason, size_t size);
+/* In a copy's main thread: from here on the copy survives the process that it was copied from. */
 void copy_outlives(void);
-/* Of the command line: the text that names this process. */
+/* Notes where on the command line the name of this process is. */
 void name_place(char *text);
-/* No programs, and without `forks` no processes either; for good. */
+/* Forbids exec for good, and without `forks` also fork. */
 bool forbid_spawning(bool forks);
 
 #pragma GCC visibility pop

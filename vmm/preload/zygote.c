@@ -1,15 +1,15 @@
 /*
- * Preloaded into a QEMU whose guest is stopped: makes copies of that process, one for each order that comes over a
- * channel. A copy shares the guest's memory and all that QEMU has translated of its code, copy-on-write, gets
- * descriptors of its own, and is from then on a machine like any other.
+ * Preloaded into a QEMU whose guest is stopped (a zygote): it copies that process, once for each request that comes over a
+ * channel. A copy shares the guest's memory and the code that QEMU has translated, copy-on-write. It gets descriptors of its
+ * own and is a machine like any other from then on.
  *
- * Orders come as Node's `child.send` writes them, a line of JSON and with it the descriptor of a network card. The text
- * of an order is in hexadecimal, so that no JSON has to be understood here. Its lines:
- *   name NAME         what lists of processes show instead of this one's name
- *   card FD           the descriptor that came along takes the place of this one
- *   move OLD<TAB>NEW  what is open as OLD, a file or a socket that listens, is opened as NEW
- *   copy OLD<TAB>NEW  the same, and NEW is made of what is in OLD at this moment
- * The answer is {"pid":N} or {"error":"…"}. The end of the channel is the end of this process, not of its copies.
+ * Requests come as Node's `child.send` writes them: a line of JSON together with the descriptor of a NIC. The text of a
+ * request is in hexadecimal, so that no JSON has to be parsed here. Its lines:
+ *   name NAME         the name that process lists show for the copy
+ *   nic FD            the descriptor that came with the request replaces this one
+ *   move OLD<TAB>NEW  the file or listening socket that is open as OLD is opened as NEW
+ *   copy OLD<TAB>NEW  the same, and NEW begins with the current content of OLD
+ * The answer is {"pid":N} or {"error":"…"}. When the channel closes, this process ends; its copies go on.
  */
 #include "preload.h"
 
@@ -33,18 +33,18 @@
 __attribute__((weak)) bool bql_locked(void);
 __attribute__((weak)) bool runstate_is_running(void);
 
-enum { ORDER_MAX = 16 << 10, MAX_POLLS = 256 };
+enum { REQUEST_MAX = 16 << 10, MAX_POLLS = 256 };
 
 static int channel = -1;
 
-/* Nothing is left to be done here, ever: of a copy, once somebody has connected to it. */
+/* `settled`: this library has nothing left to do in this process. For a copy that is so once its owner has connected to it. */
 static bool settled, is_copy, found;
 
-/* ---- orders ---- */
+/* ---- requests ---- */
 
 static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
 
-/* The text of a message in its own place; NULL if it is not one. */
+/* Decodes the text of a message in place; NULL if the line is not a message. */
 static char *decode(char *line) {
   char *at = strstr(line, "\"msg\":\""), *text = at != NULL ? at + 7 : line[0] == '"' ? line + 1 : NULL, *out = text;
   for (char *in = text; in != NULL && *in != '"'; in += 2) {
@@ -60,21 +60,21 @@ static char *decode(char *line) {
   return text;
 }
 
-static bool parse_order(char *text, struct order *order) {
+static bool parse_request(char *text, struct request *request) {
   for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
     char *tab = strchr(line, '\t');
     if (strncmp(line, "name ", 5) == 0) {
-      order->name = line + 5;
-    } else if (strncmp(line, "card ", 5) == 0) {
-      order->card_at = atoi(line + 5);
-    } else if ((strncmp(line, "move ", 5) == 0 || strncmp(line, "copy ", 5) == 0) && tab != NULL && order->move_count < MAX_MOVES) {
+      request->name = line + 5;
+    } else if (strncmp(line, "nic ", 4) == 0) {
+      request->nic_at = atoi(line + 4);
+    } else if ((strncmp(line, "move ", 5) == 0 || strncmp(line, "copy ", 5) == 0) && tab != NULL && request->move_count < MAX_MOVES) {
       *tab = 0;
-      order->moves[order->move_count++] = (struct move){line + 5, tab + 1, *line == 'c', false};
+      request->moves[request->move_count++] = (struct move){line + 5, tab + 1, *line == 'c', false};
     } else {
       return false;
     }
   }
-  return order->name != NULL && (order->card >= 0) == (order->card_at >= 0);
+  return request->name != NULL && (request->nic >= 0) == (request->nic_at >= 0);
 }
 
 static void answer(const char *format, ...) {
@@ -88,19 +88,19 @@ static void answer(const char *format, ...) {
   }
 }
 
-static void carry_out(char *line, int card) {
-  struct order order = {.card = card, .card_at = -1};
+static void handle_request(char *line, int nic) {
+  struct request request = {.nic = nic, .nic_at = -1};
   char reason[512], *text = decode(line);
-  if (card >= 0) {
+  if (nic >= 0) {
     answer("{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
   }
-  if (text == NULL || !parse_order(text, &order)) {
-    answer("{\"error\":\"not an order\"}\n");
+  if (text == NULL || !parse_request(text, &request)) {
+    answer("{\"error\":\"not a request\"}\n");
   } else if (runstate_is_running == NULL || runstate_is_running()) {
     answer("{\"error\":\"the guest runs\"}\n");
   } else {
     found = false;
-    pid_t pid = make_copy(&order, channel, reason, sizeof reason);
+    pid_t pid = make_copy(&request, channel, reason, sizeof reason);
     if (pid == 0) {
       channel = -1;
       is_copy = true;
@@ -111,17 +111,17 @@ static void carry_out(char *line, int card) {
     }
     pid < 0 ? answer("{\"error\":\"%s\"}\n", reason) : answer("{\"pid\":%d}\n", (int)pid);
   }
-  if (card >= 0) {
-    close(card);
+  if (nic >= 0) {
+    close(nic);
   }
 }
 
-/* What has come; one order at a time, because the next is sent after the answer. */
+/* Reads from the channel. There is one request at a time, because the next is sent only after the answer. */
 static void read_channel(void) {
-  static char line[ORDER_MAX];
+  static char line[REQUEST_MAX];
   static size_t length;
-  static int card = -1;
-  char control[CMSG_SPACE(sizeof card)];
+  static int nic = -1;
+  char control[CMSG_SPACE(sizeof nic)];
   struct iovec part = {line + length, sizeof line - 1 - length};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   ssize_t n = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -130,29 +130,29 @@ static void read_channel(void) {
   }
   struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
   if (header != NULL && header->cmsg_type == SCM_RIGHTS) {
-    memcpy(&card, CMSG_DATA(header), sizeof card);
+    memcpy(&nic, CMSG_DATA(header), sizeof nic);
   }
   if (n <= 0 || part.iov_len == (size_t)n) {
-    /* Whom the copies were for is gone, or talks nonsense. */
+    /* The owner is gone, or what it sends is no request. */
     _exit(0);
   }
   length += (size_t)n;
   line[length] = 0;
   if (line[length - 1] == '\n') {
-    int with = card;
-    length = 0, card = -1;
-    carry_out(line, with);
+    int with = nic;
+    length = 0, nic = -1;
+    handle_request(line, with);
   }
 }
 
-/* ---- in QEMU's way ---- */
+/* ---- functions that QEMU calls here instead of in the C library ---- */
 
 static long poll_by_kernel(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
   struct timespec left = timeout == NULL ? (struct timespec){0, 0} : *timeout;
   return syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &left, mask, mask == NULL ? 0 : 8);
 }
 
-/* The main loop waits here without its lock, and whatever else waits on its thread has it: the instant for a copy. */
+/* The main loop polls without holding its lock; anything else that polls on its thread holds it. So this is where a copy can be made. */
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
   static struct pollfd all[MAX_POLLS];
   bool main_loop = !settled && bql_locked != NULL && !bql_locked() && syscall(SYS_gettid) == getpid();
@@ -172,12 +172,12 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
   if (result <= 0) {
     return (int)result;
   }
-  bool ordered = all[count].revents != 0;
+  bool requested = all[count].revents != 0;
   memcpy(fds, all, count * sizeof *fds);
-  if (ordered && result == 1) {
+  if (requested && result == 1) {
     read_channel();
   }
-  return (int)(result - ordered);
+  return (int)(result - requested);
 }
 
 static int change_mask(int how, const sigset_t *set, sigset_t *old) {
@@ -190,7 +190,7 @@ static int change_mask(int how, const sigset_t *set, sigset_t *old) {
   return syscall(SYS_rt_sigprocmask, how, set, old, 8) == 0 ? 0 : errno;
 }
 
-/* QEMU's threads block all signals: all but ours. */
+/* QEMU's threads block all signals; the one that parks them must stay open. */
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old) { return change_mask(how, set, old); }
 
 int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
@@ -199,14 +199,14 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
   return error == 0 ? 0 : -1;
 }
 
-/* Of a copy: its owner has found it. */
+/* In a copy: its owner has connected. */
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
   __atomic_store_n(&found, true, __ATOMIC_RELEASE);
   return (int)syscall(SYS_accept4, fd, address, length, flags);
 }
 
-/* Where QEMU takes an emulated processor's random numbers (RDRAND) from. GnuTLS makes them of a seed, which copies would
- * share: it hears of forks only from the C library's own. */
+/* QEMU takes an emulated processor's random numbers (RDRAND) from here. GnuTLS would derive them from a seed that copies
+ * share, because it notices only forks by the C library. */
 int gnutls_rnd(int level, void *data, size_t length) {
   (void)level;
   for (size_t done = 0; done < length;) {
@@ -219,7 +219,7 @@ int gnutls_rnd(int level, void *data, size_t length) {
   return 0;
 }
 
-/* QEMU keeps its guest's memory from forks, which never were to have a guest. */
+/* QEMU excludes its guest's memory from forks (MADV_DONTFORK); a copy needs it. */
 int madvise(void *address, size_t length, int advice) {
   return advice == MADV_DONTFORK && channel >= 0 ? 0 : (int)syscall(SYS_madvise, address, length, advice);
 }

@@ -5,12 +5,12 @@ import { pluggedDevices } from './command.ts';
 import type { Qmp } from './qmp.ts';
 
 const MOVE_MS = 30_000;
-/** For each MiB of memory: a slow disk takes its time. */
+/** Milliseconds for each MiB of memory, for slow disks. */
 const MOVE_MS_PER_MIB = 100;
 
 /**
  * Loads a template's device state into a stopped QEMU that maps its memory, and plugs in the machine's own
- * disks and cards: the guest finds them as soon as it goes on. Throws VMM_DIED or VMM_START.
+ * disks and NICs: the guest finds them as soon as it goes on. Throws VMM_DIED or VMM_START.
  */
 export const loadClone = async (input: LoadInput): Promise<void> => {
   const { qmp, saved, signal } = input;
@@ -22,9 +22,9 @@ export const loadClone = async (input: LoadInput): Promise<void> => {
 };
 
 /**
- * QEMU would have the guest announce its card five times, which wakes every machine of the network and is of no use:
- * a clone's orders make it announce itself. Never is not safe: QEMU 10.0 then frees a timer that it touches again when
- * the guest resets the card.
+ * QEMU would have the guest announce its NIC five times, which wakes every machine of the network and is of no use:
+ * a clone announces itself when it is prepared. Zero is not safe: QEMU 10.0 then frees a timer that it touches again when
+ * the guest resets the NIC.
  */
 const ONE_ANNOUNCEMENT = { 'announce-rounds': 1 };
 
@@ -35,7 +35,7 @@ export interface LoadInput {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where a stopped guest is kept; without `ram` its memory is in `state`. */
+/** The files of a stopped guest; without `ram` its memory is in `state`. */
 export interface Saved {
   readonly ram: string | undefined;
   readonly state: string;
@@ -47,26 +47,26 @@ export const loadWhole = async (input: Omit<MoveInput, 'command' | 'saved'> & { 
   await move({ ...input, command: 'migrate-incoming', saved: { ram: undefined, state: input.state } });
 };
 
-/** QEMU's mode for going on here later. Its mode for another host forbids disks of several files, as our root disks are. */
+/** QEMU's mode for resuming on the same host. The mode for another host forbids disks of several files, which our root disks are. */
 const SAME_HOST = 'cpr-reboot';
 
-/** Stops a guest and writes what is not in its memory's file, some hundred kilobytes, to another file. */
+/** Stops a guest and writes its device state, some hundred kilobytes, to a file; its memory is in another file already. */
 export const saveState = async (qmp: Qmp, saved: Saved, signal?: AbortSignal): Promise<void> => {
   await qmp.run('stop', undefined, signal);
   await qmp.run('migrate-set-parameters', { mode: SAME_HOST }, signal);
   await move({ qmp, command: 'migrate', saved, signal });
 };
 
-/** Writes a stopped guest, with its memory, as fast as the disk takes it. */
+/** Writes a stopped guest with its memory, without a speed limit. */
 export const saveWhole = async (input: Omit<MoveInput, 'command' | 'saved'> & { readonly state: string }): Promise<void> => {
-  // 0 is no limit; QEMU's own is 128 MiB/s, for the sake of a network.
+  // 0 is no limit; QEMU's default of 128 MiB/s is meant for networks.
   await input.qmp.run('migrate-set-parameters', { 'max-bandwidth': 0, mode: SAME_HOST }, input.signal);
   await move({ ...input, command: 'migrate', saved: { ram: undefined, state: input.state } });
 };
 
 interface MoveInput extends Omit<LoadInput, 'spec'> {
   readonly command: 'migrate' | 'migrate-incoming';
-  /** Of the guest, when its memory is moved as well. */
+  /** The guest's memory in MiB, if it is migrated too. */
   readonly memoryMib?: number;
 }
 
@@ -77,7 +77,7 @@ const move = async ({ qmp, command, saved, signal, memoryMib = 0 }: MoveInput): 
     {
       capabilities: [
         { capability: 'x-ignore-shared', state: saved.ram !== undefined },
-        // Only pages with something in them: read one by one, all of them would become the host's to hold.
+        // Only pages that hold data: reading the others would allocate them on the host.
         { capability: 'mapped-ram', state: saved.ram === undefined },
         { capability: 'events', state: true },
       ],

@@ -51,7 +51,7 @@ export const machineSockets = (runDir: string) => ({
 /**
  * The QEMU command line of a machine: q35 with the uncompressed kernel, which boots 0.6 s faster under
  * emulation than the packed one and has hot-plug, unlike microvm. Nic i reads descriptor 3 + i. A template
- * has no disks and cards but slots for them; a clone must have exactly the template's devices, so that its own
+ * has no disks and NICs but slots for them; a clone must have exactly the template's devices, so that its own
  * are only opened here and plugged in later (pluggedDevices).
  */
 export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, beginning: Beginning = COLD): VmmCommand => {
@@ -150,8 +150,8 @@ const cloneDevices = ({ preload }: Toolchain, spec: MachineSpec): string[] => [
 ];
 
 /**
- * The card of a template, on a wire to nowhere. Its guest has bound the driver already, so that a clone's guest
- * is only told its address; and it must offer the same in every clone (docs/guest-protocol.md, prepared card).
+ * The NIC of a template, on a wire to nowhere. Its guest has bound the driver already, so that a clone's guest
+ * is only told its address; and it must offer the same in every clone (docs/guest-protocol.md, prepared NIC).
  */
 const ABSENT_NIC: NicSpec = { id: 'n0', mac: '02:68:79:70:72:00', mtu: 65_520 };
 
@@ -176,21 +176,21 @@ const portArgs = (index: number): string[] => {
 export type Device = Readonly<Record<string, string | number>>;
 
 /**
- * Pure: the disks and the card that a template has already, so that the guest of a clone need not enumerate its bus
+ * Pure: the disks and the NIC that a template has already, so that the guest of a clone need not enumerate its bus
  * for them and has their drivers bound. In a template there is nothing behind them: a disk's serial is asked for by
- * whoever reads it, and of a card the orders say what it is.
+ * whoever reads it, and of a NIC the orders say what it is.
  */
 const preparedDevices = (spec: MachineSpec): Device[] => {
   const absent = absentDisks(spec).map((index) => diskDevice({ serial: `none${index}` }, index));
-  const card = nicDevice({ ...ABSENT_NIC, id: spec.nics[0]?.id ?? ABSENT_NIC.id });
-  return toSlots([...spec.disks.slice(0, PREPARED_DISKS).map(diskDevice), ...absent, card], 0);
+  const nic = nicDevice({ ...ABSENT_NIC, id: spec.nics[0]?.id ?? ABSENT_NIC.id });
+  return toSlots([...spec.disks.slice(0, PREPARED_DISKS).map(diskDevice), ...absent, nic], 0);
 };
 
 /** Pure: what is plugged into a clone once its state is loaded, in the order of the template's slots. */
 export const pluggedDevices = (spec: MachineSpec): Device[] => {
   const disks = spec.disks.map(diskDevice).slice(PREPARED_DISKS);
-  const cards = spec.nics.slice(PREPARED_NICS).map(nicDevice);
-  return toSlots([...disks, ...cards, ...spec.shares.map(shareDevice)], PREPARED_DISKS + PREPARED_NICS);
+  const nics = spec.nics.slice(PREPARED_NICS).map(nicDevice);
+  return toSlots([...disks, ...nics, ...spec.shares.map(shareDevice)], PREPARED_DISKS + PREPARED_NICS);
 };
 
 const toSlots = (devices: readonly Device[], first: number): Device[] =>

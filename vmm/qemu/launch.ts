@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import type { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { noteBegun } from '../../base/host/pending-processes.ts';
+import { notePendingProcess } from '../../base/host/pending-processes.ts';
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { awaitFile } from '../devices/await-socket.ts';
 import { lastLines } from '../devices/console.ts';
@@ -20,7 +20,7 @@ const START_MS = 30_000;
 export interface LaunchInput {
   readonly settings: QemuSettings;
   readonly spec: MachineSpec;
-  /** From descriptor 3 on: first those of the cards. */
+  /** From descriptor 3 on: first those of the NICs. */
   readonly inherits: ReadonlyArray<Socket | IOType | 'ipc' | number>;
   readonly beginning: Beginning;
   /** Ends the process if what follows fails. */
@@ -85,7 +85,7 @@ const spawnQemu = async ({ settings, spec, inherits, beginning, onSpawn }: Launc
 const noteChild = ({ runDir }: MachineSpec, { pid }: ChildProcess): void => {
   const identity = pid === undefined ? undefined : identifyProcess(pid);
   if (identity !== undefined) {
-    noteBegun(runDir, identity);
+    notePendingProcess(runDir, identity);
   }
 };
 

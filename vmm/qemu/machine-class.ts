@@ -1,12 +1,12 @@
 import type { DiskSpec, MachineSpec } from '../model/machine.ts';
 
-/** Disks, network cards and shares that a clone can be given. */
+/** Disks, NICs and shares that a clone can be given. */
 export const SLOTS = 16;
 
 /** The first slots hold a disk in the template already: every replica has a root and a writable layer. */
 export const PREPARED_DISKS = 2;
 
-/** The next one holds a network card: every replica but one with `network_mode: none` has one. */
+/** The next one holds a NIC: every replica but one with `network_mode: none` has one. */
 export const PREPARED_NICS = 1;
 
 /** Pure: the slots that a machine takes as a clone. */

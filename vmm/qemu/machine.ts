@@ -31,7 +31,7 @@ const DEAD_STATES: Readonly<Record<string, string>> = {
   'io-error': 'a disk of the machine failed on the host',
 };
 
-/** What QEMU sends in the name of a card, in milliseconds: soon, and again in case the first is lost. */
+/** What QEMU sends in the name of a NIC, in milliseconds: soon, and again in case the first is lost. */
 const ANNOUNCE = { initial: 10, max: 100, rounds: 3, step: 40 };
 
 /** Less than this is left on a disk that QEMU could not write on. */

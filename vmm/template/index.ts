@@ -9,10 +9,10 @@ import type { Machine, MachineSpec } from '../model/machine.ts';
 import { type Accelerator, buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
 import { isGuestFault } from '../qemu/machine.ts';
 import { cloneRefusal, memoryClass, type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
-import type { MakeInput } from './aside.ts';
 import { makeTemplate } from './make.ts';
 import { makeRootedTemplate, rootedKey } from './make-rooted.ts';
 import { ifUnlocked, lockPath, pruneTemplates } from './prune.ts';
+import type { MakeInput } from './staging.ts';
 import { countFailures, discardTemplate, FORMAT, isRooted, noteFailure, readTemplate, templatesFolder, touchTemplate } from './store.ts';
 import type { Template, Templates } from './types.ts';
 

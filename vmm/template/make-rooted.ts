@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { shortHash } from '../../base/paths.ts';
 import { copySparse, makeExt4Disk } from '../devices/disks.ts';
 import type { RootedDisks } from '../qemu/machine-class.ts';
-import { forgetMaker, type MakeInput, runClone, saveAndEnd, withAside } from './aside.ts';
+import { forgetMaker, type MakeInput, runClone, saveAndEnd, withStaging } from './staging.ts';
 import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
@@ -18,7 +18,7 @@ export const rootedKey = async (base: string, { root, blank }: RootedDisks): Pro
   return shortHash(JSON.stringify([base, root, ino, size, content, blank]), 16);
 };
 
-/** What mounting left for later (freed memory, the card's link, timers of the console and the disks) is done by then, once for all clones. */
+/** What mounting left for later (freed memory, the NIC's link, timers of the console and the disks) is done by then, once for all clones. */
 const SETTLE_MS = 2_000;
 
 /**
@@ -27,12 +27,12 @@ const SETTLE_MS = 2_000;
  * at a time per key.
  */
 export const makeRootedTemplate = (input: MakeInput & { readonly base: Template; readonly disks: RootedDisks }): Promise<Template> =>
-  withAside(input, async (aside) => {
+  withStaging(input, async (staging) => {
     const { root, key, base, disks, settings, signal } = input;
     const form = base.ram === undefined ? 'whole-rooted' : 'mapped-rooted';
-    const template = templateAt(aside, key, form);
+    const template = templateAt(staging, key, form);
     const { ram } = template;
-    const upper = join(aside, 'upper');
+    const upper = join(staging, 'upper');
     if (base.ram !== undefined && ram !== undefined) {
       await copySparse(base.ram, ram, signal);
     }
@@ -43,12 +43,12 @@ export const makeRootedTemplate = (input: MakeInput & { readonly base: Template;
       await setTimeout(SETTLE_MS, undefined, signal ? { signal } : {});
       await saveAndEnd(launched, template, signal);
     });
-    await sealTemplate(aside, { form, toolchain: settings.toolchain.id, root: disks.root.path });
-    const tried = join(aside, 'tried');
+    await sealTemplate(staging, { form, toolchain: settings.toolchain.id, root: disks.root.path });
+    const tried = join(staging, 'tried');
     await copySparse(upper, tried, signal);
     const beginning = { kind: 'clone', ram } as const;
     await runClone(input, { beginning, disks: [disks.root, { ...disks.upper, path: tried }] }, template);
     await rm(tried);
-    await forgetMaker(aside);
-    return await publishTemplate(root, aside, key, form);
+    await forgetMaker(staging);
+    return await publishTemplate(root, staging, key, form);
   });

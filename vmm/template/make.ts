@@ -5,28 +5,28 @@ import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { lastLines } from '../devices/console.ts';
 import type { MachineSpec } from '../model/machine.ts';
-import { BOOT_MS, forgetMaker, type MakeInput, runBeside, runClone, saveAndEnd, withAside } from './aside.ts';
+import { BOOT_MS, forgetMaker, type MakeInput, runBeside, runClone, saveAndEnd, withStaging } from './staging.ts';
 import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
 /**
- * Boots a machine without disks and cards until its agent waits for orders, with nobody ever connected to
- * it, and saves it aside. Takes its place only after a clone of it has answered. For one caller at a time per key.
+ * Boots a machine without disks and NICs until its agent waits for orders, with nobody ever connected to
+ * it, and saves it to a staging folder. It becomes the template only after a clone of it has answered. For one caller at a time per key.
  */
 export const makeTemplate = (input: MakeInput): Promise<Template> =>
-  withAside(input, async (aside) => {
+  withStaging(input, async (staging) => {
     const { root, key, settings, signal } = input;
     const form = input.spec.shares.length > 0 ? 'whole' : 'mapped';
-    const template = templateAt(aside, key, form);
+    const template = templateAt(staging, key, form);
     await runBeside(input, { beginning: { kind: 'template', ram: template.ram }, disks: [] }, async (launched, spec) => {
       await launched.qmp.run('cont', undefined, signal);
       await awaitOrders(spec, launched.qmp.closed, signal);
       await saveAndEnd(launched, template, signal);
     });
-    await sealTemplate(aside, { form, toolchain: settings.toolchain.id });
+    await sealTemplate(staging, { form, toolchain: settings.toolchain.id });
     await runClone(input, { beginning: { kind: 'clone', ram: template.ram }, disks: [] }, template);
-    await forgetMaker(aside);
-    return await publishTemplate(root, aside, key, form);
+    await forgetMaker(staging);
+    return await publishTemplate(root, staging, key, form);
   });
 
 const READY = 'kestrel: waiting for orders';

@@ -111,9 +111,9 @@ export const sealTemplate = async (
 };
 
 /** Gives a sealed template its name; one that was there is thrown away. */
-export const publishTemplate = async (root: string, aside: string, key: string, form: TemplateForm): Promise<Template> => {
+export const publishTemplate = async (root: string, staging: string, key: string, form: TemplateForm): Promise<Template> => {
   await discardTemplate(root, key);
-  await rename(aside, join(root, key));
+  await rename(staging, join(root, key));
   await syncFolder(root);
   return templateAt(join(root, key), key, form);
 };

@@ -60,9 +60,9 @@ const buildGvproxy = async (input: {
       hint: 'apt-get install golang-go',
     });
   }
-  const aside = `${input.folder}.${process.pid}.tmp`;
+  const staging = `${input.folder}.${process.pid}.tmp`;
   const work = `${input.folder}.${process.pid}.go.tmp`;
-  await mkdir(aside, { recursive: true, mode: 0o755 });
+  await mkdir(staging, { recursive: true, mode: 0o755 });
   // GOPROXY, GOSUMDB and the like stay the user's.
   const env = {
     HOME: homedir(),
@@ -79,16 +79,16 @@ const buildGvproxy = async (input: {
   const onOutput = () => input.report({ text: `Compiling ${Math.round((Date.now() - begin) / 1000)}s` });
   try {
     input.report({ text: 'Compiling' });
-    await mustRun(go, ['build', '-ldflags=-s -w', '-o', join(aside, 'gvproxy'), '.'], {
+    await mustRun(go, ['build', '-ldflags=-s -w', '-o', join(staging, 'gvproxy'), '.'], {
       env,
       cwd: input.sources,
       signal: input.signal,
       onOutput,
       timeout: 1_200_000,
     });
-    await rename(aside, input.folder);
+    await rename(staging, input.folder);
   } finally {
     await rm(work, { recursive: true, force: true });
-    await rm(aside, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
   }
 };

@@ -25,7 +25,7 @@ const SETUP_MS = 30 * 60_000;
 
 /**
  * Makes whatever of the toolchain is missing below HYPR_HOME/toolchain and records it in one manifest.
- * Parts are made aside and renamed, so it can be killed at any moment and called again; two callers do the
+ * Parts are staged and renamed, so it can be killed at any moment and called again; two callers do the
  * work once. Touches nothing outside HYPR_HOME, needs no root, and no network once everything is there.
  * Throws TOOLCHAIN_MISSING naming what to install, TOOLCHAIN_FAILED with a program's last words.
  */

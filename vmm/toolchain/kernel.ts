@@ -64,17 +64,17 @@ export const unpackKernel = async (input: {
   const { zstd } = programs;
   const root = kernelRoot(parent, release);
   if (deb !== undefined) {
-    const aside = `${root}.${process.pid}.tmp`;
-    await mkdir(aside, { recursive: true });
+    const staging = `${root}.${process.pid}.tmp`;
+    await mkdir(staging, { recursive: true });
     try {
-      await mustRun('dpkg-deb', ['-x', deb, aside], { signal });
-      await unpackImage({ image: join(aside, 'boot', `vmlinuz-${release}`), out: join(aside, 'vmlinux'), zstd, signal });
-      await rm(join(aside, 'boot'), { recursive: true });
-      await listModules({ root: aside, release, depmod: programs.depmod, signal });
-      await rename(aside, root);
+      await mustRun('dpkg-deb', ['-x', deb, staging], { signal });
+      await unpackImage({ image: join(staging, 'boot', `vmlinuz-${release}`), out: join(staging, 'vmlinux'), zstd, signal });
+      await rm(join(staging, 'boot'), { recursive: true });
+      await listModules({ root: staging, release, depmod: programs.depmod, signal });
+      await rename(staging, root);
       await syncFolder(parent);
     } finally {
-      await rm(aside, { recursive: true, force: true });
+      await rm(staging, { recursive: true, force: true });
     }
   }
   return { release, vmlinux: join(root, 'vmlinux'), modules: join(root, 'usr', 'lib', 'modules') };

@@ -27,7 +27,7 @@ export const PACKAGES = [
 ] as const;
 
 /**
- * Unpacks the closure into `parent/prefix-<id>`, made aside and renamed: a prefix that exists is whole.
+ * Unpacks the closure into `parent/prefix-<id>`, staged and renamed: a prefix that exists is complete.
  * Nothing is installed on the host; programs run through the prefix's own loader and libraries.
  */
 export const makePrefix = async (input: { apt: Apt; parent: string; report: Report; signal: AbortSignal }): Promise<Programs> => {
@@ -84,18 +84,18 @@ export const packageVersion = (packages: ReadonlyArray<Pick<ResolvedPackage, 'fi
 
 /** dpkg-deb writes each package on its own; side by side they only meet in folders. */
 const unpackAll = async (debs: readonly string[], root: string, signal: AbortSignal): Promise<void> => {
-  const aside = `${root}.${process.pid}.tmp`;
-  await mkdir(aside, { recursive: true, mode: 0o755 });
+  const staging = `${root}.${process.pid}.tmp`;
+  await mkdir(staging, { recursive: true, mode: 0o755 });
   try {
     // First what lays the links of a merged /usr, so that no package makes /lib a folder.
     const isBase = (deb: string) => deb.includes('/base-files_');
     const limit = pLimit(availableParallelism());
     for (const batch of [debs.filter(isBase), debs.filter((deb) => !isBase(deb))]) {
-      await Promise.all(batch.map((deb) => limit(() => mustRun('dpkg-deb', ['-x', deb, aside], { signal }))));
+      await Promise.all(batch.map((deb) => limit(() => mustRun('dpkg-deb', ['-x', deb, staging], { signal }))));
     }
-    await rename(aside, root);
+    await rename(staging, root);
     await syncFolder(join(root, '..'));
   } finally {
-    await rm(aside, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true });
   }
 };

@@ -10,9 +10,9 @@ import { machineSockets } from '../qemu/command.ts';
 const ANSWER_MS = 60_000;
 
 /**
- * Lets a running guest do once what its copies will do, so that QEMU has translated it: take orders, hear of others,
- * start a program, write to its disk. Then it waits for orders again. `wire` is where its card ends. Throws
- * GUEST_REFUSED, GUEST_BOOT, HYPR_TIMEOUT.
+ * A trial start: a running guest does once what its copies will do, so that QEMU has translated that code. It is prepared, gets
+ * names and packets, starts a program and writes to its disk; then it waits to be prepared again. `wire` is the other end of its
+ * NIC. Throws GUEST_REFUSED, GUEST_BOOT, HYPR_TIMEOUT.
  */
 export const rehearse = async (spec: MachineSpec, wire: Writable, signal?: AbortSignal): Promise<void> => {
   const { agent } = machineSockets(spec.runDir);
@@ -30,7 +30,7 @@ export const rehearse = async (spec: MachineSpec, wire: Writable, signal?: Abort
   }
 };
 
-/** A network that is nobody's (RFC 5737). */
+/** A network reserved for documentation (RFC 5737). */
 const ADDRESS = { address: '192.0.2.2', prefix: 24, gateway: '192.0.2.1' };
 
 const orders = ({ disks, nics }: MachineSpec): MachineOrders => ({
@@ -48,8 +48,8 @@ const orders = ({ disks, nics }: MachineSpec): MachineOrders => ({
 });
 
 /**
- * What machines of a network hear of each other (RFC 826): who is at an address, which each says when it begins; and who
- * is asked for, which is answered. Framed as QEMU does on a stream.
+ * The ARP packets that machines of a network send each other (RFC 826): an announcement, which each sends when it starts, and a
+ * question. Framed as QEMU does on a stream.
  */
 const arp = (kind: 'question' | 'answer'): Buffer => {
   const gateway = Buffer.from([...OTHER_MAC, ...octets(ADDRESS.gateway)]);
@@ -69,7 +69,7 @@ const BROADCAST = [255, 255, 255, 255, 255, 255];
 const OTHER_MAC = [0x02, 0, 0, 0, 0, 1];
 const octets = (address: string): number[] => address.split('.').map(Number);
 
-/** A program that does nothing, of nearly every image: it is the start that counts, which one without a shell has as well. */
+/** A program of nearly every image that does nothing. In an image without a shell the attempt to start it is enough. */
 const NOTHING: ProcessSpec = {
   args: ['/bin/sh', '-c', ':'],
   env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],

@@ -20,14 +20,14 @@ import { rehearse } from './rehearse.ts';
 const START_MS = 30_000;
 const COPY_MS = 10_000;
 
-/** A QEMU whose stopped guest has mounted its root and rehearsed a start. It makes copies of itself and is none of the machines. */
+/** A QEMU whose stopped guest has mounted its root and done a trial start. Machines are forked from it; it is no machine itself. */
 export interface Zygote {
   /**
-   * A process like this one, with the machine's own sockets, and console, which is there already. Its writable layer is made of
-   * this one's, which its guest has mounted; its card ends at `card`, which stays open here. Its guest is stopped. Throws
-   * VMM_START with the reason.
+   * Forks a process with the machine's own sockets and its console file, which exists already. Its writable layer is a copy of
+   * this one's, which the guest has mounted. Its NIC is connected to `nic`, which stays open here. Its guest is stopped.
+   * Throws VMM_START with the reason.
    */
-  copy(spec: MachineSpec, card: Socket, signal?: AbortSignal): Promise<ProcessIdentity>;
+  copy(spec: MachineSpec, nic: Socket, signal?: AbortSignal): Promise<ProcessIdentity>;
   /** Resolves when it is gone, whoever ended it. */
   readonly ended: Promise<void>;
   end(): Promise<void>;
@@ -44,7 +44,7 @@ export interface ZygoteInput {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Starts a clone of a template, lets it rehearse and stops it. Throws VMM_START, VMM_DIED, GUEST_REFUSED, HYPR_TIMEOUT. */
+/** Starts a clone of a template, has it do a trial start and stops it. Throws VMM_START, VMM_DIED, GUEST_REFUSED, HYPR_TIMEOUT. */
 export const startZygote = ({ signal, ...input }: ZygoteInput): Promise<Zygote> =>
   withDeadline({ ms: START_MS, what: 'a machine that can be copied', signal }, (limit) => start({ ...input, signal: limit }));
 
@@ -56,7 +56,7 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     const spec = await ownSpec(input);
     const layer = await openLayer(join(runDir, UPPER), template.upper, signal);
     const beginning = { kind: 'zygote', ram: template.ram } as const;
-    // Whatever its guest says to its network while it rehearses ends here.
+    // The pipe takes what the guest sends to its network during the trial start.
     const inherits = ['pipe', layer.fd, 'ipc'] as const;
     const { child, qmp } = await launchQemu({ settings, spec, inherits, beginning, cleanup, signal }).finally(() => layer.close());
     const wire = letGo(child);
@@ -66,9 +66,9 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     await qmp.run('stop', undefined, signal);
     qmp.close();
     const files = await realpath(runDir);
-    // Nobody connects by its sockets any more: whoever ends it, and however, nothing is left.
+    // Nobody needs its sockets any more. Removed now, nothing is left over however it ends.
     await rm(runDir, { recursive: true, force: true });
-    // Too late for whoever waited: a zygote that nobody knows of would stay as long as this process.
+    // The caller has given up: a zygote that nobody knows of would stay as long as this process.
     signal?.throwIfAborted();
     return new QemuZygote(child, { sockets: runDir, files }, cleanup);
   } catch (error) {
@@ -78,16 +78,16 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
 };
 
 const UPPER = 'upper';
-/** The descriptors of a zygote: those of its cards begin here, and its layer is the one after them. */
-const CARD_FD = 3;
+/** The descriptors of a zygote: first its NIC, then its writable layer. */
+const NIC_FD = 3;
 const LAYER_FD = 4;
 
 /**
- * Its disk has the name of a descriptor, because QEMU opens a disk again by its name when it begins to write: that of a
- * copy must be the copy's.
+ * The disk is named by its descriptor, because QEMU opens a disk again by its name when it starts to write, and in a copy that
+ * has to be the copy's disk.
  */
 const ownSpec = async ({ spec, disks, runDir }: ZygoteInput): Promise<MachineSpec> => {
-  // Room for a name of any length: copies write theirs over it.
+  // Padded, because copies write their names over it.
   const name = 'zygote'.padEnd(NAME_ROOM, '-');
   const own = { ...spec, name, runDir, consoleLog: join(runDir, 'console') };
   await makeFolders(own);
@@ -108,26 +108,26 @@ const openLayer = async (path: string, from: string, signal?: AbortSignal) => {
 const letGo = (child: ChildProcess): Socket => {
   child.channel?.unref();
   // Node's pipes are sockets, whatever its types say.
-  const wire = child.stdio[CARD_FD] as unknown as Socket;
+  const wire = child.stdio[NIC_FD] as unknown as Socket;
   return wire
     .on('error', () => {})
     .resume()
     .unref();
 };
 
-/** As the kernel names what is open and was removed. */
+/** How the kernel names an open file that was removed. */
 const removed = (path: string): string => `${path} (deleted)`;
 
-/** The layer of a machine that was made by copying and did not come to anything. */
+/** Removes the writable layer of a copy that failed. */
 export const removeMadeLayer = async (spec: MachineSpec): Promise<void> => {
   const path = rootDisks(spec)?.upper.path;
-  // In this order: a copy that is ending may still rename the one to the other.
+  // In this order, because a copy that is ending may still rename the first to the second.
   for (const file of path === undefined ? [] : [`${path}.tmp`, path]) {
     await rm(file, { force: true });
   }
 };
 
-/** Where a zygote was started: as its sockets are named, which is as they were asked for, and as the kernel names its files. */
+/** The folder of a zygote: the path that names its sockets, and the real path by which the kernel names its files. */
 interface Folder {
   readonly sockets: string;
   readonly files: string;
@@ -147,31 +147,31 @@ class QemuZygote implements Zygote {
     this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
   }
 
-  /** One after the other: each takes milliseconds, in which the zygote does nothing else. */
-  copy(spec: MachineSpec, card: Socket, signal?: AbortSignal): Promise<ProcessIdentity> {
+  /** Copies are made one after the other; each takes milliseconds. */
+  copy(spec: MachineSpec, nic: Socket, signal?: AbortSignal): Promise<ProcessIdentity> {
     const made = this.#turn.then(() => {
       signal?.throwIfAborted();
-      return this.#copy(spec, card);
+      return this.#copy(spec, nic);
     });
     this.#turn = made.catch(() => {});
     return made;
   }
 
-  /** Not to be cut short: a copy that nobody hears of would be nobody's. */
-  async #copy(spec: MachineSpec, card: Socket): Promise<ProcessIdentity> {
+  /** Cannot be aborted: a copy whose pid is lost would belong to nobody. */
+  async #copy(spec: MachineSpec, nic: Socket): Promise<ProcessIdentity> {
     try {
-      return await this.#ordered(spec, card);
+      return await this.#requestCopy(spec, nic);
     } catch (error) {
       await removeMadeLayer(spec);
       throw error;
     }
   }
 
-  async #ordered(spec: MachineSpec, card: Socket): Promise<ProcessIdentity> {
-    const asked = this.#ask(this.#order(spec), card);
+  async #requestCopy(spec: MachineSpec, nic: Socket): Promise<ProcessIdentity> {
+    const asked = this.#send(this.#requestFor(spec), nic);
     const answer = await withDeadline({ ms: COPY_MS, what: `a copy of a machine for ${spec.name}` }, () => asked).catch(
       (error: unknown) => {
-        // An answer that comes now would be taken for that to the next order. It takes its copy with it.
+        // A late answer would be taken for the answer to the next request. The copy ends with the zygote.
         this.#child.kill('SIGKILL');
         throw error;
       },
@@ -185,7 +185,7 @@ class QemuZygote implements Zygote {
     return process;
   }
 
-  #order(spec: MachineSpec): string {
+  #requestFor(spec: MachineSpec): string {
     const { sockets, files } = this.#folder;
     const own = machineSockets(sockets);
     const theirs = machineSockets(spec.runDir);
@@ -196,10 +196,10 @@ class QemuZygote implements Zygote {
       ['move', removed(stderrPath({ spec: { ...spec, runDir: files } })), stderrPath({ spec })],
       ['copy', removed(join(files, UPPER)), spec.disks[1]?.path],
     ];
-    return [`name hypr-${spec.name}`, `card ${CARD_FD}`, ...lines.map(([verb, from, to]) => `${verb} ${from}\t${to}`)].join('\n');
+    return [`name hypr-${spec.name}`, `nic ${NIC_FD}`, ...lines.map(([verb, from, to]) => `${verb} ${from}\t${to}`)].join('\n');
   }
 
-  #ask(order: string, card: Socket): Promise<unknown> {
+  #send(request: string, nic: Socket): Promise<unknown> {
     const child = this.#child;
     return new Promise((resolve, reject) => {
       const gone = () => reject(new HyprError('VMM_DIED', 'the QEMU that makes copies has ended'));
@@ -208,8 +208,8 @@ class QemuZygote implements Zygote {
         resolve(answer);
       };
       child.once('message', done).once('disconnect', gone);
-      // Hexadecimal: its reader knows no JSON.
-      child.send(Buffer.from(`${order}\n`).toString('hex'), card, { keepOpen: true }, (error) => {
+      // In hexadecimal, because the reader has no JSON parser.
+      child.send(Buffer.from(`${request}\n`).toString('hex'), nic, { keepOpen: true }, (error) => {
         if (error !== null) {
           child.off('message', done).off('disconnect', gone);
           gone();

@@ -1,11 +1,15 @@
 import { HyprError } from '../../../base/errors.ts';
-import { runProgram } from '../../../base/host/process.ts';
+import { type RunResult, runProgram } from '../../../base/host/process.ts';
 import type { Credentials } from './types.ts';
 
 const HELPER_MS = 30_000;
 /** The user name that stands for an identity token. */
 const TOKEN_USER = '<token>';
-const NOT_FOUND = /credentials not found/i;
+/**
+ * Whether a helper says that it has no credentials for the server. Its protocol has only this text for that (docker itself
+ * compares it), and helpers differ in where they write it.
+ */
+const saysNotFound = ({ stdout, stderr }: RunResult): boolean => /credentials not found/i.test(stdout + stderr);
 
 /** The protocol of docker-credential-helpers: `get`, `store` and `erase`, everything secret over stdin and stdout. */
 export interface CredentialHelper {
@@ -57,7 +61,7 @@ const runHelper = async (
   if (result.code === 0) {
     return result.stdout;
   }
-  if (NOT_FOUND.test(result.stdout + result.stderr)) {
+  if (saysNotFound(result)) {
     return undefined;
   }
   // Helpers say what is wrong on stdout; only what answers `get` could be a secret.

@@ -39,13 +39,13 @@ export type FindServiceImage = (named: ServiceContext, platform: string) => Prom
 
 /** What a build does with registries beyond pulling images. */
 export interface BuildRegistry {
-  /** Brings an image of the store to its registry by its name; gives what it is there. */
+  /** Pushes an image of the store to its registry; returns its descriptor there. */
   push(reference: string, progress: ProgressSink, signal: AbortSignal): Promise<Descriptor>;
   withPushTarget<T>(reference: string, work: (target: PushTarget) => Promise<T>, signal?: AbortSignal): Promise<T>;
   withRepository<T>(reference: string, work: (repository: Repository) => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
-/** A context's files; what is kept out of it can be told when it is a folder. */
+/** A context's files, and for a folder why a path is ignored. */
 export interface OpenedTree extends FileTree {
   isIgnored?(path: string): boolean;
 }
@@ -64,11 +64,11 @@ export interface BuildContext {
   readonly trees: LayerTrees;
   readonly slots: Slots;
   readonly hosts: BuildMachineOptions['hosts'];
-  /** Caches that were begun anew, or used, in this build. */
+  /** Caches that this build has used, and so has already cleared if it must. */
   readonly renewedCaches: Set<string>;
-  /** Called with a RUN that failed, before its machine goes. */
+  /** Called with a RUN that failed, before its machine is removed. */
   readonly onFailedStep: ((step: FailedStep) => Promise<void>) | undefined;
-  /** What the host trusts beyond a plain system, read once and only for a RUN. */
+  /** Certificates that the host trusts beyond the usual ones; read once, for the first RUN. */
   caBundle(): Promise<Uint8Array | undefined>;
   /** Global ARGs and the predefined ones. */
   readonly globals: ReadonlyMap<string, string>;
@@ -92,7 +92,7 @@ export interface BuildContext {
   openContext(name: string): Promise<OpenedTree>;
   /** Resolves a reference, once per build. */
   findImage(reference: string, platform: string): Promise<BaseImage>;
-  /** Only for what the request names: no Dockerfile reaches this host's folders. */
+  /** Only for contexts that the request names: a Dockerfile cannot reach this host's folders. */
   readonly findLayout: FindLayout;
   readonly findServiceImage: FindServiceImage;
   /** Builds a stage, once per build. */
@@ -116,7 +116,7 @@ export class LayerTrees {
     }
     const tree = this.#build(layers);
     this.#trees.set(key, tree);
-    // A failure is the caller's to report; it must not stay behind unhandled.
+    // The caller reports a failure; this copy of the promise must not be an unhandled rejection.
     tree.catch(() => this.#trees.delete(key));
     return tree;
   }
@@ -133,9 +133,9 @@ export class LayerTrees {
 
 /** Where COPY --from and bind mounts read. */
 export interface SourceRoot {
-  /** Stands for the content by how it was made; undefined for local folders, which are always looked at. */
+  /** A key of how the content was made; undefined for local folders, which are always hashed. */
   readonly key: string | undefined;
-  /** What was copied from it by this key is of another content: it was made again. */
+  /** True when it was built again, so that cached copies made with this key have other content. */
   readonly rebuilt?: boolean;
   /** Its layers, when it is a stage or an image. */
   readonly layers?: readonly string[];

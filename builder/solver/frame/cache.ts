@@ -4,11 +4,11 @@ import { basename, join } from 'node:path';
 import { HyprError, isErrno } from '../../../base/errors.ts';
 import { writeFileAtomic } from '../../../base/host/files.ts';
 import { withLock } from '../../../base/host/lock.ts';
-import { buildAsides } from '../layer/sweep.ts';
+import { buildStagingFolder } from '../layer/sweep.ts';
 
 /** What a step left behind: a layer, or nothing when it changed nothing. */
 export interface CacheRecord {
-  /** The key that following steps build on, however the record was found. */
+  /** The key that following steps build on, whichever key the record was found by. */
   readonly key: string;
   readonly diffId: string | null;
   /** Milliseconds: when the step really ran. */
@@ -19,27 +19,27 @@ const FORMAT = 1;
 const MAX_RECORD = 16 * 1024;
 const KEY = /^[0-9a-f]{64}$/;
 
-/** A key from everything that decides a step's result; canonical, so that the order of fields does not matter. */
+/** A key made of everything that decides a step's result; canonical, so that the order of fields does not matter. */
 export const makeKey = (kind: string, facts: Readonly<Record<string, unknown>>): string =>
   createHash('sha256')
     .update(JSON.stringify([FORMAT, kind, Object.entries(facts).sort(([a], [b]) => (a < b ? -1 : 1))]))
     .digest('hex');
 
-/** Steps that somebody else did: looked at when this host has not done them itself. */
+/** Imported caches, which are asked for steps that this host has not done itself. */
 export interface CacheSource {
-  /** A record by key, without looking whether its layer can be had. */
+  /** Finds a record by key, without checking whether its layer is available. */
   find(key: string): CacheRecord | undefined;
-  /** Brings a layer into the store, checked by its digest; false when it cannot be had, which has been said then. */
+  /** Fetches a layer into the store and verifies its digest; false when it is not available, which was reported then. */
   fetch(diffId: string): Promise<boolean>;
 }
 
 /**
  * Cache records as small files below `<build>/records`, written atomically: any number of processes may
- * use them at once. A record is only a hint; whether its layer still exists is asked of the store.
+ * use them at once. A record is only a hint: the store decides whether its layer still exists.
  */
 export class BuildCache {
   readonly #folder: string;
-  readonly #asides: string;
+  readonly #stagingFolder: string;
   readonly #hasLayer: (diffId: string) => Promise<boolean>;
   readonly #used = new Map<string, CacheRecord & { readonly keys: Set<string> }>();
   /** In the order they are asked. */
@@ -47,7 +47,7 @@ export class BuildCache {
 
   constructor(buildFolder: string, hasLayer: (diffId: string) => Promise<boolean>) {
     this.#folder = join(buildFolder, 'records');
-    this.#asides = buildAsides(buildFolder);
+    this.#stagingFolder = buildStagingFolder(buildFolder);
     this.#hasLayer = hasLayer;
   }
 
@@ -77,7 +77,9 @@ export class BuildCache {
     this.#note(keys, record);
     const { key, diffId, created } = record;
     for (const name of new Set(keys)) {
-      await writeFileAtomic(this.#path(name), JSON.stringify({ format: FORMAT, key, diffId, created }), { asideIn: this.#asides });
+      await writeFileAtomic(this.#path(name), JSON.stringify({ format: FORMAT, key, diffId, created }), {
+        stagingFolder: this.#stagingFolder,
+      });
     }
   }
 
@@ -108,8 +110,8 @@ export const listCachedLayers = async (buildFolder: string): Promise<Set<string>
 };
 
 /**
- * Removes what builds have kept for longer than `olderThan` milliseconds (0: everything): records, cache
- * mounts, downloads, repositories, hashes, left-overs of killed builds. Layers are the store's. Gives how many bytes went.
+ * Removes what builds have kept for longer than `olderThan` milliseconds (0: everything): records, cache mounts, downloads,
+ * repositories, hashes, leftovers of killed builds. Layers belong to the store. Returns the number of bytes removed.
  */
 export const pruneBuildCache = async (buildFolder: string, olderThan: number): Promise<number> => {
   let removed = 0;
@@ -121,7 +123,7 @@ export const pruneBuildCache = async (buildFolder: string, olderThan: number): P
   return removed + (await pruneRepositories(buildFolder, olderThan));
 };
 
-/** A repository goes whole, and not while somebody fetches into it. */
+/** Removes a repository as a whole, unless somebody fetches into it. */
 const pruneRepositories = async (buildFolder: string, olderThan: number): Promise<number> => {
   const root = join(buildFolder, 'git');
   const names = await readdir(root).catch(() => []);
@@ -150,7 +152,7 @@ const pruneRepositories = async (buildFolder: string, olderThan: number): Promis
 
 const BLOCK = 512;
 
-/** Bytes that went; what a file takes, not how long it seems. A lock is its holder's. */
+/** Returns the disk space that was freed (sparse files count by their blocks). Locks stay. */
 const pruneFile = async (path: string, olderThan: number): Promise<number> => {
   const info = await stat(path).catch(() => undefined);
   if (info === undefined || Date.now() - info.mtimeMs < olderThan || path.endsWith('.lock')) {
@@ -160,7 +162,7 @@ const pruneFile = async (path: string, olderThan: number): Promise<number> => {
   return info.blocks * BLOCK;
 };
 
-/** A cache that a build has at this moment stays. */
+/** Removes a cache mount unless a build uses it. */
 const pruneDisk = (path: string, olderThan: number): Promise<number> =>
   unlessLocked(`${path}.lock`, 'a cache mount', () => pruneFile(path, olderThan));
 
@@ -190,7 +192,7 @@ const listFiles = async (folder: string): Promise<string[]> => {
   }
 };
 
-/** Whether something from outside has the shape of a record. */
+/** Whether external data has the shape of a record. */
 export const isCacheRecord = (value: { key?: unknown; diffId?: unknown; created?: unknown }): value is CacheRecord =>
   typeof value.key === 'string' &&
   KEY.test(value.key) &&
@@ -199,7 +201,7 @@ export const isCacheRecord = (value: { key?: unknown; diffId?: unknown; created?
   value.created >= 0 &&
   (value.diffId === null || typeof value.diffId === 'string');
 
-/** A record that cannot be understood is none. */
+/** A record that cannot be parsed counts as absent. */
 const readRecord = async (path: string): Promise<CacheRecord | undefined> => {
   try {
     const text = await readFile(path, 'utf8');

@@ -10,7 +10,7 @@ export interface BuildArg {
 
 export type RuntimeConfig = Partial<ImageRuntime> & { readonly ArgsEscaped?: boolean };
 
-/** Where a stage stands after an instruction. Never changed, only replaced. */
+/** The state of a stage after an instruction. Immutable. */
 export interface StageState {
   readonly layers: readonly string[];
   /** Cache key of the file system so far. */
@@ -28,7 +28,7 @@ export interface StageState {
   readonly hasOwnCmd: boolean;
   /** How many of the layers and of the history are the base image's. */
   readonly base: { readonly layers: number; readonly history: number };
-  /** Made again although it may be in the cache: what its key led to before is of another content. */
+  /** True when it was built again although its key may be in the cache: the cached content is different. */
   readonly rebuilt: boolean;
   /** Keys of the steps so far, oldest first, those of the stages below it too. */
   readonly steps: readonly string[];
@@ -74,7 +74,7 @@ export const lookupIn =
   (name: string): string | undefined =>
     state.env.get(name) ?? state.args.findLast((arg) => arg.name === name)?.value;
 
-/** Adds what an instruction says about itself; `layer` is what it left, null for a file system step without changes. */
+/** Adds an instruction to the history; `layer` is its layer, null for a file system step without changes. */
 export const withHistory = (
   state: StageState,
   createdBy: string,

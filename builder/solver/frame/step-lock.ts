@@ -8,9 +8,9 @@ import type { Vertex } from './progress.ts';
 const LOCK_TIMEOUT = 24 * 3_600_000;
 
 /**
- * A step out of the cache, or done by `work`, once: builds and stages that need the same one wait for each other, also
- * in other processes, and the others find it in the cache. `find` is asked again when it is this one's turn. No slot of
- * a machine may be held by the caller.
+ * Takes a step from the cache or does it with `work`, once: builds and stages that need the same step wait for each other, also
+ * across processes, and the later ones find it in the cache. `find` is called again when it is this caller's turn. The caller
+ * must not hold a machine slot.
  */
 export const runOnce = async (
   build: Pick<BuildContext, 'buildFolder' | 'signal'>,

@@ -29,7 +29,7 @@ export type BuildStore = Pick<
   'addLayer' | 'ensureLayer' | 'hasLayer' | 'layerTar' | 'originalLayer' | 'rootDisk' | 'readConfig' | 'addImage' | 'lease'
 >;
 
-/** The config blob of an image from anywhere: what is not as it should be counts as absent. Throws IMAGE_CORRUPT. */
+/** The config blob of an image of any origin; malformed fields count as absent. Throws IMAGE_CORRUPT. */
 export const readConfigBlob = (data: Uint8Array): ImageConfigBlob => {
   const { diffIds, runtime, platform } = parseImageConfig(data);
   const json = parseObject(data);
@@ -50,7 +50,7 @@ export const readConfigBlob = (data: Uint8Array): ImageConfigBlob => {
   };
 };
 
-/** As docker writes configs: what says nothing is not there. */
+/** As docker writes configs: empty fields are left out. */
 const withoutEmpty = (runtime: ImageRuntime): Partial<ImageRuntime> =>
   Object.fromEntries(
     Object.entries(runtime).filter(

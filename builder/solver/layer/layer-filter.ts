@@ -3,9 +3,9 @@ import { BLOCK, padding } from '../../tar/block.ts';
 import { readTar, StreamSource } from '../../tar/reader.ts';
 
 export interface LayerFilter {
-  /** Paths that go with everything below them, deletions included. */
+  /** Paths that are dropped with everything below them, including whiteouts. */
   readonly drop: readonly string[];
-  /** Folders that go unless something that stays is in them. */
+  /** Folders that are dropped unless something in them stays. */
   readonly dropIfEmpty: readonly string[];
 }
 

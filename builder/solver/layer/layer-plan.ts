@@ -26,7 +26,7 @@ export interface PlanOptions {
 }
 
 /**
- * A layer in the making: knows the tree it lies on, so that symlinks of the target are followed inside
+ * A layer that is being planned. It knows the tree below it, so that symlinks of the target are followed inside
  * the root and existing parents are written with the attributes they have.
  */
 export class LayerPlan {
@@ -157,6 +157,6 @@ export class LayerPlan {
 const FILE = { type: 'file', link: '', size: 0, deviceMajor: 0, deviceMinor: 0, xattrs: NO_XATTRS } as const;
 const ROOT = { uid: 0, gid: 0 } as const;
 
-/** overlayfs's own marks are no attributes of the file. */
+/** Drops overlayfs's own attributes, which do not belong to the file. */
 const keepXattrs = (entry: TreeEntry): ReadonlyMap<string, Buffer> =>
   entry.xattrs.size === 0 ? entry.xattrs : new Map([...entry.xattrs].filter(([key]) => !key.startsWith('trusted.overlay.')));

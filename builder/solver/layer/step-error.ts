@@ -1,6 +1,6 @@
 import { formatPlace, HyprError, type HyprErrorOptions } from '../../../base/errors.ts';
 
-/** What went wrong in a step, before its place in the Dockerfile is known. */
+/** A failure of a step whose place in the Dockerfile is not known yet. */
 export class StepFault extends Error {
   override readonly name = 'StepFault';
   readonly options: Pick<HyprErrorOptions, 'hint' | 'details'>;
@@ -11,7 +11,7 @@ export class StepFault extends Error {
   }
 }
 
-/** BUILD_FAILED with the step's file, line and excerpt, then its last output; errors that already say where they come from pass. */
+/** BUILD_FAILED with the step's file, line and excerpt, then its last output; errors that have a place already are passed on. */
 export const stepError = (error: unknown, where: { file: string; line: number }, excerpt: readonly string[] = []): unknown => {
   if (error instanceof StepFault) {
     const place = excerpt.length === 0 ? [] : [`${formatPlace(where)}`, ...excerpt];

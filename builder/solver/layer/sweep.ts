@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { findDeadLocks, sweepLocks } from '../../../base/host/lock.ts';
-import { findDeadAsides, sweepAsides } from '../../../base/host/staging.ts';
+import { findStaleStaging, sweepStaging } from '../../../base/host/staging.ts';
 import { describeLeftovers } from '../../store/sweep.ts';
 
-/** Everything a build makes before it is renamed to where it belongs, or only for itself, lies here. */
-export const buildAsides = (buildFolder: string): string => join(buildFolder, 'tmp');
+/** The staging folder of builds, also for files that only one build needs. */
+export const buildStagingFolder = (buildFolder: string): string => join(buildFolder, 'tmp');
 
 const WITH_LOCKS = ['locks', 'mounts'];
 
 /** Removes what killed builds left: unpacked archives, half downloads, locks. */
 export const sweepBuildFolder = async (buildFolder: string): Promise<void> => {
-  await sweepAsides(buildAsides(buildFolder));
+  await sweepStaging(buildStagingFolder(buildFolder));
   for (const folder of WITH_LOCKS) {
     await sweepLocks(join(buildFolder, folder));
   }
@@ -19,5 +19,5 @@ export const sweepBuildFolder = async (buildFolder: string): Promise<void> => {
 /** What sweepBuildFolder would remove, one line each. */
 export const findBuildLeftovers = async (buildFolder: string): Promise<string[]> => {
   const locks = await Promise.all(WITH_LOCKS.map((folder) => findDeadLocks(join(buildFolder, folder))));
-  return describeLeftovers([...(await findDeadAsides(buildAsides(buildFolder))), ...locks.flat()]);
+  return describeLeftovers([...(await findStaleStaging(buildStagingFolder(buildFolder))), ...locks.flat()]);
 };

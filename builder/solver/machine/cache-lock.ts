@@ -7,13 +7,13 @@ import type { PreparedMount } from './run-mounts.ts';
 const LOCK_TIMEOUT = 24 * 3_600_000;
 const MAX_PRIVATE = 64;
 
-/** Cache file as the mounts name it → the file that this step has for itself. */
+/** Cache file that the mounts name → the file that this step has locked. */
 export type HeldCaches = ReadonlyMap<string, string>;
 
 /**
- * Holds the caches of a step while `work` runs, also against other processes. A cache is a disk of one machine at a
- * time: steps that share one (`shared`, `locked`) have it one after the other, `private` takes another one that is free.
- * Always taken in the same order, so that steps cannot block each other.
+ * Locks the caches of a step while `work` runs, also against other processes. A cache is a disk that one machine can have at a
+ * time: steps that share one (`shared`, `locked`) use it one after the other, `private` takes another copy that is free.
+ * Locks are always taken in the same order, so that steps cannot deadlock.
  */
 export const withCaches = async <T>(
   build: BuildContext,
@@ -49,18 +49,18 @@ export const withCaches = async <T>(
 const withOne = <T>(build: BuildContext, file: string, work: (file: string) => Promise<T>): Promise<T> =>
   withLock(`${file}.lock`, { what: 'a cache mount', timeout: LOCK_TIMEOUT, signal: build.signal }, () => work(file));
 
-/** The first copy that nobody has. */
+/** The first copy that is not locked. */
 const withFree = async <T>(build: BuildContext, file: string, work: (file: string) => Promise<T>): Promise<T> => {
   for (let index = 0; index < MAX_PRIVATE; index++) {
     const own = index === 0 ? file : file.replace(/\.ext4$/, `-${index}.ext4`);
-    const state = { begun: false };
+    const state = { started: false };
     try {
       return await withLock(`${own}.lock`, { what: 'a cache mount', timeout: 0, signal: build.signal }, () => {
-        state.begun = true;
+        state.started = true;
         return work(own);
       });
     } catch (error) {
-      if (state.begun || !(error instanceof HyprError) || error.code !== 'HYPR_LOCKED') {
+      if (state.started || !(error instanceof HyprError) || error.code !== 'HYPR_LOCKED') {
         throw error;
       }
     }

@@ -15,8 +15,8 @@ const log = logger('build');
 const CONTENT = '/c';
 
 /**
- * Contents of mounts that a machine has already, so that a later step of its stage gets them for nothing: folders
- * by digest, stages and images as read-only disks.
+ * Mount contents that a machine has already, so that a later step of its stage need not send them again: folders by digest,
+ * stages and images as read-only disks.
  */
 export class MachineMounts {
   readonly #machine: BuildMachine;
@@ -29,7 +29,7 @@ export class MachineMounts {
     this.#store = store;
   }
 
-  /** Brings content into the machine: a stage or an image as its disk, files of the host as a folder. */
+  /** Makes content available in the machine: a stage or an image as a disk, files of the host as a folder. */
   async bring(content: MountContent, signal: AbortSignal): Promise<StepContent> {
     const disk = content.layers === undefined ? undefined : await this.#plug(content.layers, signal);
     if (disk !== undefined) {

@@ -6,7 +6,7 @@ import { parsePatterns } from '../../context/ignore.ts';
 import { type FileTree, findEntry } from '../../context/tree.ts';
 import { expandWord } from '../../dockerfile/expand.ts';
 import type { RunInstruction } from '../../dockerfile/instruction.ts';
-import { type Mount, parseMount } from '../../dockerfile/mount.ts';
+import { expandMount, type Mount } from '../../dockerfile/mount.ts';
 import type { SshForward } from '../../model/types.ts';
 import type { BuildContext } from '../frame/build-context.ts';
 import { lookupIn, type StageState, workdirOf } from '../frame/state.ts';
@@ -14,31 +14,31 @@ import { digestSelections, type Selection, selectSources } from '../layer/copy-s
 import { StepFault } from '../layer/step-error.ts';
 import { resolveSource } from '../sources/sources.ts';
 
-/** What a bind mount shows, or a cache begins with. */
+/** The content of a bind mount, or the initial content of a cache. */
 export interface MountContent {
   readonly tree: FileTree;
   readonly selection: Selection;
   /** Absolute path in the source. */
   readonly path: string;
   readonly digest: string;
-  /** Of a stage or an image, which can be shown as a disk. */
+  /** Set for a stage or an image, which can be mounted as a disk. */
   readonly layers: readonly string[] | undefined;
 }
 
-/** A cache, known by its id and by what it began with. */
+/** A cache, identified by its id and its initial content. */
 export interface CachePlace {
   readonly file: string;
-  /** Begins anew in a build without cache (BuildKit: what a cache begins with is a step of its own). */
+  /** Has initial content, and is therefore cleared by --no-cache (in BuildKit the initial content is a step of its own). */
   readonly hasBeginning: boolean;
 }
 
-/** One mount of a RUN with what it needs at hand. */
+/** One mount of a RUN with its sources resolved. */
 export interface PreparedMount {
   readonly mount: Mount;
   /** Absolute path in the root; undefined for a secret that is only a variable. */
   readonly target: string | undefined;
   readonly content?: MountContent;
-  /** What the cache key says about it. */
+  /** What it adds to the cache key. */
   readonly facts: Readonly<Record<string, unknown>>;
   readonly cache?: CachePlace;
   readonly secret?: Uint8Array;
@@ -59,8 +59,8 @@ export const prepareMounts = async (build: BuildContext, step: MountedStep): Pro
   const expand = (text: string) => expandWord(text, lookupIn(state), { escape: build.dockerfile.directives.escape });
   const prepared: PreparedMount[] = [];
   let sockets = 0;
-  for (const text of instruction.mounts) {
-    const mount = parseMount(text, expand);
+  for (const parsed of instruction.mounts) {
+    const mount = expandMount(parsed, expand);
     const own = await prepareMount(build, mount, { ...step, socket: sockets });
     sockets += mount.type === 'ssh' ? 1 : 0;
     if (own !== undefined) {
@@ -104,7 +104,7 @@ const prepareCache = async (
   const namespace = build.request.buildArgs.BUILDKIT_CACHE_MOUNT_NS ?? '';
   const content = mount.from === undefined ? undefined : await selectMount(build, mount, step);
   const hasBeginning = [content, mode, uid, gid].some((value) => value !== undefined);
-  // As in BuildKit, the same id with another beginning is another cache.
+  // As in BuildKit, the same id with other initial content is another cache.
   const beginning = hasBeginning ? [content?.digest, content?.path, mode, uid, gid] : [];
   const key = createHash('sha256').update(JSON.stringify([`${namespace}/${id}`, ...beginning]));
   const file = join(build.buildFolder, 'mounts', `${key.digest('hex')}.ext4`);

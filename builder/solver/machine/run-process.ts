@@ -11,12 +11,12 @@ const MAX_LINE = 4096;
 const { SIGKILL } = constants.signals;
 /** Longest delay of a timer. */
 const MAX_TIMER = 2 ** 31 - 1;
-/** With less than this left a program can write nothing of use. */
+/** With less free space than this a program counts as out of disk space. */
 const FULL_BYTES = 1024 * 1024;
 
 /**
- * Runs a program of a step to its end, its output as the step's log. Throws StepFault with its last lines when it
- * fails, and with the limit that it met, if it did.
+ * Runs a program of a step to its end; its output is the step's log. When it fails, throws StepFault with its last lines and
+ * the limit that it reached, if any.
  */
 export const runProcess = async (
   machine: Pick<BuildMachine, 'guest' | 'limits'>,
@@ -57,7 +57,7 @@ export const runProcess = async (
   }
 };
 
-/** Ends a step that takes longer than it may. */
+/** Kills a step at its time limit. */
 class StepClock {
   expired = false;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -85,7 +85,7 @@ const timeLimit = (timeout = 0): Met => ({
   hint: 'give steps more time: hypr build --timeout 1h',
 });
 
-/** What the machine ran out of, if it did: a program seldom says it itself. */
+/** What the machine ran out of, if anything: programs seldom report it. */
 const metLimit = async ({ guest, limits }: Pick<BuildMachine, 'guest' | 'limits'>, exit: ProcessExit): Promise<Met | undefined> => {
   if (exit.oomKilled) {
     return {
@@ -103,7 +103,7 @@ const metLimit = async ({ guest, limits }: Pick<BuildMachine, 'guest' | 'limits'
     : undefined;
 };
 
-/** A stream as log events of whole lines: what a program writes in pieces is not shown in pieces. */
+/** Turns a stream into log events of whole lines, however the program writes them. */
 class LineLog {
   readonly #decoder = new TextDecoder();
   readonly #stream: 'stdout' | 'stderr';
@@ -122,7 +122,7 @@ class LineLog {
     this.#log(all.slice(0, end));
   }
 
-  /** The rest, when the program has ended without a newline. */
+  /** Emits the last line if it has no newline. */
   flush(): void {
     this.#log(this.#open);
     this.#open = '';
@@ -135,7 +135,7 @@ class LineLog {
   }
 }
 
-/** The end of a program's output, line by line, however much there was. */
+/** Keeps the last lines of a program's output in bounded memory. */
 class LastLines {
   readonly #splitter = new LineSplitter({ most: MAX_LINE, longer: 'end' });
   #lines: Buffer[] = [];

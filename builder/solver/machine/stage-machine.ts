@@ -5,13 +5,13 @@ import type { BuildStore } from '../frame/store.ts';
 import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
 import { MachineMounts } from './machine-mounts.ts';
 
-/** What a machine was started with and cannot change later. */
+/** Settings that a machine is started with and cannot change later. */
 export type MachineProfile = Pick<BuildMachineOptions, 'network'>;
 
 /** What all machines of a build have. */
 export type MachineSize = Pick<BuildMachineOptions, 'shmSize' | 'memoryMib' | 'vcpus' | 'diskMib' | 'proxy'>;
 
-/** A machine at work, with the contents of mounts that it has already. */
+/** A running machine, with the mount contents that it has already. */
 export interface WarmMachine {
   readonly machine: BuildMachine;
   readonly contents: MachineMounts;
@@ -28,8 +28,8 @@ export interface StageMachineOptions {
 }
 
 /**
- * The one machine of a stage, started by its first RUN and kept for the following ones. Layers that are
- * made on the host between two RUNs are pushed into it; anything it cannot follow starts it anew.
+ * The one machine of a stage, started by its first RUN and kept for the following ones. Layers that are made on the host between
+ * two RUNs are unpacked in it; where that is impossible, it is started again.
  */
 export class StageMachine {
   readonly #options: StageMachineOptions;
@@ -46,7 +46,7 @@ export class StageMachine {
     this.#options = options;
   }
 
-  /** Says that a layer was made on the host. */
+  /** Notes that a layer was made on the host. */
   addPlainLayer(diffId: string): void {
     this.#plain.add(diffId);
   }
@@ -76,15 +76,15 @@ export class StageMachine {
     return this.#warm;
   }
 
-  /** Says that the writable layer was read and stored as `diffId`. */
+  /** Notes that the writable layer was stored as `diffId`. */
   committed(diffId: string): void {
     this.#layers = [...this.#layers, diffId];
     this.#dirty = true;
   }
 
   /**
-   * Lets another stage's machine work; `use` takes a slot again. A slot is never held while waiting for
-   * anything else, so that stages cannot block each other.
+   * Releases the slot to another stage's machine; `use` takes one again. A slot is never held while waiting for anything else,
+   * so that stages cannot deadlock.
    */
   park(): void {
     if (this.#holdsSlot) {

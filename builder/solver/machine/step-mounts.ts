@@ -17,18 +17,18 @@ export interface StepMountsInput {
 }
 
 export interface StepMounts {
-  /** In the order in which they are made: by target, so that one may lie in another. */
+  /** In the order of mounting: by target, so that one may be inside another. */
   readonly mounts: readonly StepMount[];
-  /** Variables that come with them: secrets and the agent's socket. */
+  /** Environment variables of the mounts: secrets and the SSH agent's socket. */
   readonly env: readonly string[];
-  /** After the program: nothing of them is left in the machine, and the caches are whole on the host. */
+  /** Unmounts all of them after the program; the caches are then consistent on the host. */
   release(): Promise<void>;
 }
 
 const DEFAULT_SECRET_MODE = 0o400;
 const DEFAULT_SOCKET_MODE = 0o600;
 
-/** Brings what a step mounts into its machine. Throws StepFault, VMM_START, GUEST_REFUSED. */
+/** Mounts everything that a step needs in its machine. Throws StepFault, VMM_START, GUEST_REFUSED. */
 export const openStepMounts = async (input: StepMountsInput): Promise<StepMounts> => {
   const { machine, mounts, script, signal } = input;
   const cleanup = new Cleanup();
@@ -98,7 +98,7 @@ const plugCache = async ({ machine, signal }: StepMountsInput, file: string, { d
   return serial;
 };
 
-/** The guest gets a socket and answers, never a key. */
+/** The guest gets a socket and signatures, never a key. */
 const forwardAgent = async (
   { machine, signal }: StepMountsInput,
   { prepared, target, making }: { prepared: PreparedMount; target: string; making: Making },

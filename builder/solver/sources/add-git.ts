@@ -9,7 +9,7 @@ import { StepFault } from '../layer/step-error.ts';
 import { openCheckout } from './remote-context.ts';
 
 export interface AddedGit {
-  /** What the cache knows it by: the commit, as in BuildKit. */
+  /** Its part of the cache key: the commit, as in BuildKit. */
   readonly facts: readonly unknown[];
   readonly source: () => Promise<CopySource>;
 }
@@ -22,7 +22,7 @@ export const addGit = async (
 ): Promise<AddedGit> => {
   const source = parseGitSource(url);
   const { buildFolder, signal, request } = build;
-  // A Dockerfile may be anybody's: it has the keys that were given for the build, not the user's own.
+  // A Dockerfile may be untrusted: it may use the keys given for the build, not the user's own.
   const git = { buildFolder, signal, access: { secrets: request.secrets, ssh: request.ssh?.default } };
   const keepGitDir = source.keepGitDir ?? options.keepGitDir;
   const commit = await resolveCommit({ ...source, checksum: mergeChecksums(source.checksum, options.checksum) }, git);

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { HyprError, isErrno, messageOf } from '../../../base/errors.ts';
 import { diskError } from '../../../base/host/files.ts';
-import { asideName } from '../../../base/host/staging.ts';
+import { stagingName } from '../../../base/host/staging.ts';
 import type { IgnoreRules } from '../../context/ignore.ts';
 import type { FileTree, TreeEntry } from '../../context/tree.ts';
 import { BLOCK } from '../../tar/block.ts';
@@ -15,7 +15,7 @@ import { readFlag } from '../../tar/header.ts';
 import { type Selection, selectSources } from '../layer/copy-select.ts';
 import { indexTar, LayerTree } from '../layer/layer-tree.ts';
 import { StepFault } from '../layer/step-error.ts';
-import { buildAsides } from '../layer/sweep.ts';
+import { buildStagingFolder } from '../layer/sweep.ts';
 
 type Compression = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
 
@@ -27,13 +27,13 @@ const MAGIC: ReadonlyArray<readonly [Compression, string]> = [
 ];
 const MAX_UNPACKED = 32 * 1024 ** 3;
 
-/** Archives that a step has opened; their unpacked copies go when the step ends. */
+/** Archives that a step has opened; their unpacked copies are removed when the step ends. */
 export class ArchiveOpener {
   readonly #folder: string;
   readonly #files: string[] = [];
 
   constructor(buildFolder: string) {
-    this.#folder = buildAsides(buildFolder);
+    this.#folder = buildStagingFolder(buildFolder);
   }
 
   /**
@@ -49,7 +49,7 @@ export class ArchiveOpener {
     if (compression === undefined) {
       return undefined;
     }
-    const file = join(this.#folder, asideName('archive'));
+    const file = join(this.#folder, stagingName('archive'));
     this.#files.push(file);
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     await unpack(tree.read(entry), { compression, file, name: entry.path, signal: context.signal });
@@ -81,7 +81,7 @@ export const openTar = async (
   if (compression === undefined) {
     return undefined;
   }
-  const unpacked = join(folder, asideName('archive'));
+  const unpacked = join(folder, stagingName('archive'));
   const close = () => rm(unpacked, { force: true });
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });

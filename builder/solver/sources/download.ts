@@ -6,12 +6,12 @@ import { pipeline } from 'node:stream/promises';
 import type { Dispatcher } from 'undici';
 import { HyprError, isErrno, messageOf } from '../../../base/errors.ts';
 import { diskError, writeFileAtomic } from '../../../base/host/files.ts';
-import { asideName } from '../../../base/host/staging.ts';
+import { stagingName } from '../../../base/host/staging.ts';
 import { readSecretLine } from '../../model/secret-line.ts';
 import type { BuildRequest } from '../../model/types.ts';
 import { trustedAuthorities } from '../../registry/config/certificates.ts';
 import { StepFault } from '../layer/step-error.ts';
-import { buildAsides } from '../layer/sweep.ts';
+import { buildStagingFolder } from '../layer/sweep.ts';
 
 export interface Download {
   /** The file on this host. */
@@ -171,12 +171,12 @@ const store = async (
   base: string,
   { buildFolder, signal }: { buildFolder: string; signal: AbortSignal },
 ): Promise<Remembered> => {
-  const asideIn = buildAsides(buildFolder);
-  const aside = join(asideIn, asideName('download'));
+  const stagingFolder = buildStagingFolder(buildFolder);
+  const staging = join(stagingFolder, stagingName('download'));
   const hash = createHash('sha256');
   let size = 0;
   await mkdir(join(base, '..'), { recursive: true, mode: 0o700 });
-  await mkdir(asideIn, { recursive: true, mode: 0o700 });
+  await mkdir(stagingFolder, { recursive: true, mode: 0o700 });
   try {
     const count = async function* (data: AsyncIterable<Uint8Array>) {
       for await (const chunk of data) {
@@ -188,10 +188,10 @@ const store = async (
         yield chunk;
       }
     };
-    await pipeline(response.body, count, createWriteStream(aside, { flags: 'wx', mode: 0o600 }), { signal });
-    await rename(aside, `${base}.data`);
+    await pipeline(response.body, count, createWriteStream(staging, { flags: 'wx', mode: 0o600 }), { signal });
+    await rename(staging, `${base}.data`);
   } finally {
-    await rm(aside, { force: true });
+    await rm(staging, { force: true });
   }
   const { etag, 'last-modified': lastModified } = response.headers;
   const remembered: Remembered = {
@@ -201,7 +201,7 @@ const store = async (
     ...(typeof etag === 'string' ? { etag } : {}),
     ...(typeof lastModified === 'string' ? { lastModified } : {}),
   };
-  await writeFileAtomic(`${base}.json`, JSON.stringify(remembered), { asideIn });
+  await writeFileAtomic(`${base}.json`, JSON.stringify(remembered), { stagingFolder });
   return remembered;
 };
 

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError } from '../../../base/errors.ts';
 import { diskError } from '../../../base/host/files.ts';
-import { asideName } from '../../../base/host/staging.ts';
+import { stagingName } from '../../../base/host/staging.ts';
 import { ContextTree } from '../../context/context-tree.ts';
 import { HashCache } from '../../context/hash-cache.ts';
 import { parseIgnoreFile } from '../../context/ignore.ts';
@@ -16,7 +16,7 @@ import { shownSource } from '../../git/remote-source.ts';
 import type { BuildRequest, SshForward } from '../../model/types.ts';
 import { LayerTree } from '../layer/layer-tree.ts';
 import { StepFault } from '../layer/step-error.ts';
-import { buildAsides } from '../layer/sweep.ts';
+import { buildStagingFolder } from '../layer/sweep.ts';
 import { openTar } from './archive.ts';
 import { downloadUrl } from './download.ts';
 
@@ -89,8 +89,8 @@ export const openCheckout = async (folder: string, buildFolder: string): Promise
 
 const openStdin = async (options: Options): Promise<RemoteContext> => {
   const { request, buildFolder, signal } = options;
-  const folder = buildAsides(buildFolder);
-  const file = join(folder, asideName('stdin'));
+  const folder = buildStagingFolder(buildFolder);
+  const file = join(folder, stagingName('stdin'));
   const remove = () => rm(file, { force: true });
   if (request.stdin === undefined) {
     throw new HyprError('HYPR_USAGE', 'there is no standard input to read the build context from');
@@ -108,7 +108,7 @@ const openStdin = async (options: Options): Promise<RemoteContext> => {
 
 /** A tar, compressed or not, by its content; anything else is a Dockerfile. */
 const openFile = async (file: string, name: string, { buildFolder, signal }: Options): Promise<RemoteContext> => {
-  const tar = await openTar(file, { name, folder: buildAsides(buildFolder), signal });
+  const tar = await openTar(file, { name, folder: buildStagingFolder(buildFolder), signal });
   if (tar !== undefined) {
     return { tree: tar.tree, dockerfile: undefined, close: tar.close };
   }

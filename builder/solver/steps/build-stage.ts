@@ -1,6 +1,7 @@
 import { SyntaxFault, syntaxError } from '../../dockerfile/errors.ts';
 import { ExpandError, expandWord } from '../../dockerfile/expand.ts';
 import type { Stage, StageInstruction, WordInstruction } from '../../dockerfile/instruction.ts';
+import type { ParsedMount } from '../../dockerfile/mount.ts';
 import { findStage } from '../../dockerfile/parse.ts';
 import type { BuildContext } from '../frame/build-context.ts';
 import { type CacheRecord, makeKey } from '../frame/cache.ts';
@@ -175,9 +176,8 @@ const runRunInstruction = async (
 };
 
 /** Stages that mounts read from are built before the step counts as started. */
-const waitForMountSources = async (build: BuildContext, stage: Stage, mounts: readonly string[]): Promise<void> => {
-  for (const mount of mounts) {
-    const from = /(?:^|,)"?from=([^,"]+)/i.exec(mount)?.[1];
+const waitForMountSources = async (build: BuildContext, stage: Stage, mounts: readonly ParsedMount[]): Promise<void> => {
+  for (const { from } of mounts) {
     const source = from === undefined ? undefined : findStage(build.dockerfile.stages.slice(0, stage.index), from);
     if (source !== undefined) {
       await build.buildStage(source.index);

@@ -11,7 +11,7 @@ import { digestHex, isDigest, ociDigest } from '../format/digest.ts';
 import { asObject, type Json, MAX_CONFIG, parseImageConfig, parseObject, strings, text } from '../format/image-config.ts';
 import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../format/platform.ts';
 import type { ImageStore } from '../store.ts';
-import { makeAside } from '../tmp.ts';
+import { makeStagingFolder } from '../tmp.ts';
 import { type ArchiveFile, openArchiveFile } from './archive-file.ts';
 
 interface LoadInput {
@@ -35,10 +35,10 @@ const NAME_KEYS = ['io.containerd.image.name', 'org.opencontainers.image.ref.nam
 
 /** Loads every image of an archive of `docker save` or of an OCI layout, plain or compressed; gives their names, or ids where they have none. */
 export const loadArchive = async (path: string, input: LoadInput): Promise<string[]> => {
-  const aside = await makeAside(input.store.root, 'load');
+  const staging = await makeStagingFolder(input.store.root, 'load');
   const lease = await input.store.lease();
   try {
-    const archive = await openArchiveFile(await plainArchive(path, aside.path, input));
+    const archive = await openArchiveFile(await plainArchive(path, staging.path, input));
     try {
       const loaded: string[] = [];
       for (const found of await findImages(archive, path)) {
@@ -52,19 +52,19 @@ export const loadArchive = async (path: string, input: LoadInput): Promise<strin
     throw diskError(error, input.store.root);
   } finally {
     await lease.release();
-    await aside.remove();
+    await staging.remove();
   }
 };
 
 /** Members are read in any order, so what is compressed or not a file is first written out. */
-const plainArchive = async (path: string, aside: string, { decompressors, signal }: LoadInput): Promise<string> => {
+const plainArchive = async (path: string, staging: string, { decompressors, signal }: LoadInput): Promise<string> => {
   const info = await stat(path).catch((error: unknown) => {
     throw isErrno(error, 'ENOENT') ? new HyprError('HYPR_USAGE', `there is no archive ${path}`, { cause: error }) : error;
   });
   if (info.isFile() && !(await isCompressed(path))) {
     return path;
   }
-  const plain = join(aside, 'archive.tar');
+  const plain = join(staging, 'archive.tar');
   const source = createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>;
   await pipeline(decompressLayer(source, decompressors), createWriteStream(plain, { mode: 0o600 }), ...(signal ? [{ signal }] : []));
   return plain;

@@ -3,7 +3,7 @@ import { rename, rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { isErrno } from '../../../base/errors.ts';
 import { diskError, explainDiskFull, syncFile } from '../../../base/host/files.ts';
-import { makeAsideBeside } from '../../../base/host/staging.ts';
+import { stagingPathBeside } from '../../../base/host/staging.ts';
 import type { Image } from '../../model/types.ts';
 import { familiarReference, parseReference } from '../../registry/config/reference.ts';
 import { END_MARK, padding } from '../../tar/block.ts';
@@ -34,7 +34,7 @@ export const saveArchive = async (store: ImageStore, path: string, input: SaveIn
     },
   );
   // A pipe or a device is written to as it is.
-  const target = isPlain ? await makeAsideBeside(path) : path;
+  const target = isPlain ? await stagingPathBeside(path) : path;
   try {
     await pipeline(members(store, input), createWriteStream(target, { mode: 0o600 }), ...(input.signal ? [{ signal: input.signal }] : []));
     if (isPlain) {

@@ -5,7 +5,7 @@ import type { Project } from '../../../compose/model/model.ts';
 import type { OutputTap } from '../../logs/output-tap.ts';
 import type { AttachOptions, RunOptions } from '../../model/types.ts';
 import type { Replica } from '../../replica/replica.ts';
-import { pickRunning } from '../../stack/exec.ts';
+import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { type ExecInput, type ExecOutput, ExecOutputSchema, type RunInput, type RunOutput, RunOutputSchema } from '../gen/hypr_pb.ts';
 import { fromStruct } from './convert.ts';

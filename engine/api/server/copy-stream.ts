@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestClient } from '../../../guest/types.ts';
-import { pickRunning } from '../../stack/exec.ts';
+import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import {
   type CopyChunk,

@@ -4,7 +4,8 @@ import { onAbort } from '../../../base/abort.ts';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
 import type { ExecOptions } from '../../model/types.ts';
-import { execInService } from '../../stack/exec.ts';
+import { execProcess } from '../../replica/exec-process.ts';
+import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { type ExecInput, type ExecOutput, ExecOutputSchema } from '../gen/hypr_pb.ts';
 import { fromStruct } from './convert.ts';
@@ -26,7 +27,8 @@ export async function* execStream(
       throw new HyprError('HYPR_USAGE', 'the first message of an exec must say what to run');
     }
     const options = execOptions(fromStruct<Partial<ExecOptions>>(first.value.input.value));
-    const process = await execInService(supervisor, options, signal);
+    const { run, row } = pickRunning(supervisor, options);
+    const process = await run.guest.spawn(execProcess(row.spec.process, options), signal);
     yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });
     if (options.detach) {
       void drain(process);

@@ -7,7 +7,6 @@ import type { EngineEvent } from '../../model/events.ts';
 import { DOWN_DEFAULTS, UP_DEFAULTS, VERB_DEFAULTS } from '../../model/option-defaults.ts';
 import type { DownOptions, LogsOptions, UpOptions, VerbOptions } from '../../model/types.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
-import { sampleUsage } from '../../stack/usage.ts';
 import {
   type Event,
   InfoResponseSchema,
@@ -25,8 +24,6 @@ import { eventMessage, logMessage } from './event-messages.ts';
 import { execStream } from './exec-stream.ts';
 import { operationEvents } from './operation.ts';
 import { needProject, needVerb } from './requests.ts';
-
-const USAGE_EVERY_MS = 2_000;
 
 /** The API's methods over one supervisor. `recovered` is what `recover` found. */
 export const apiRoutes =
@@ -84,7 +81,7 @@ export const apiRoutes =
       attach: (input, context) => attachStream(supervisor, input, context.signal),
       copyTo: (input, context) => copyTo(supervisor, input, context.signal),
       copyFrom: (request, context) => copyFrom(supervisor, request, context.signal),
-      stats: async () => create(StatsResponseSchema, { usages: (await sampleUsage(supervisor)).map(toStruct) }),
+      stats: async () => create(StatsResponseSchema, { usages: (await supervisor.usage.sample()).map(toStruct) }),
       wait: async (request, context) =>
         create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),
     });
@@ -121,20 +118,13 @@ async function* streamEvents(
   for (const replica of supervisor.replicas.values()) {
     yield eventMessage({ type: 'replica', time: Date.now(), action: 'update', replica: replica.status() });
   }
-  // Usage is a sample, not an event: it has to be asked for, and only while somebody looks.
-  const timer = request.usage
-    ? setInterval(async () => {
-        for (const usage of await sampleUsage(supervisor)) {
-          supervisor.bus.emit({ type: 'usage', usage });
-        }
-      }, USAGE_EVERY_MS)
-    : undefined;
+  const unsubscribe = request.usage ? supervisor.usage.subscribe() : undefined;
   try {
     for await (const event of events) {
       yield eventMessage(event);
     }
   } finally {
-    clearInterval(timer);
+    unsubscribe?.();
   }
 }
 

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { noteBegun, sweepBegun } from '../../../base/host/pending-processes.ts';
+import { notePendingProcess, sweepPendingProcesses } from '../../../base/host/pending-processes.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '../../../base/host/process.ts';
 
 const begin = (): ProcessIdentity => {
@@ -17,32 +17,32 @@ const begin = (): ProcessIdentity => {
 };
 
 const folder = (): string => {
-  const dir = mkdtempSync(join(tmpdir(), 'hypr-begun-'));
+  const dir = mkdtempSync(join(tmpdir(), 'hypr-pending-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
 };
 
-test('what was begun for a machine without a record is ended, and nothing else', async () => {
+test('sweepPendingProcesses › ends what was noted for a machine without a record, and nothing else', async () => {
   const dir = folder();
   const mine = [begin(), begin()];
   const other = begin();
   for (const identity of mine) {
-    noteBegun(dir, identity);
+    notePendingProcess(dir, identity);
   }
   // The same pid, but another process: one that was given it later.
-  noteBegun(dir, { pid: other.pid, startTime: '1' });
-  await sweepBegun(dir);
+  notePendingProcess(dir, { pid: other.pid, startTime: '1' });
+  await sweepPendingProcesses(dir);
   expect(mine.map(isAlive)).toEqual([false, false]);
   expect(isAlive(other)).toBe(true);
   expect(existsSync(dir)).toBe(false);
-  await sweepBegun(dir);
+  await sweepPendingProcesses(dir);
 });
 
 test('a file that is cut off in the middle of a line is read up to there', async () => {
   const dir = folder();
   const mine = begin();
-  noteBegun(dir, mine);
-  writeFileSync(join(dir, 'begun'), `${mine.pid}`, { flag: 'a' });
-  await sweepBegun(dir);
+  notePendingProcess(dir, mine);
+  writeFileSync(join(dir, 'pending'), `${mine.pid}`, { flag: 'a' });
+  await sweepPendingProcesses(dir);
   expect(isAlive(mine)).toBe(false);
 });

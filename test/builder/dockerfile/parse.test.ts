@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { ExpandError, expandWord, expandWords } from '../../../builder/dockerfile/expand.ts';
 import { findTarget, parseDockerfile } from '../../../builder/dockerfile/parse.ts';
+import { runs } from '../../support/seed.ts';
 
 const parse = (text: string) => parseDockerfile(text, 'Dockerfile');
 const first = (line: string) => parse(`FROM x\n${line}\n`).stages[0]?.instructions[0];
@@ -96,7 +97,17 @@ describe('heredocs', () => {
 describe('flags', () => {
   it('respect quotes and end at --', () => {
     expect(first('RUN --mount=type=cache,id="a b",target=/c --network=none echo --x')).toMatchObject({
-      mounts: ['type=cache,id=a b,target=/c'],
+      mounts: [
+        {
+          text: 'type=cache,id=a b,target=/c',
+          fields: new Map([
+            ['type', 'cache'],
+            ['id', 'a b'],
+            ['target', '/c'],
+          ]),
+          from: undefined,
+        },
+      ],
       network: 'none',
       command: { args: ['echo --x'] },
     });
@@ -112,6 +123,8 @@ describe('flags', () => {
 describe('refusals', () => {
   it.each([
     ['FNTRYPOINT x', 'unknown instruction: FNTRYPOINT (did you mean ENTRYPOINT?)'],
+    ['RUN --mount=type=cache,targt=$X y', "unexpected key 'targt' in 'targt=$X' (did you mean target?)"],
+    ['RUN --mount=from=$X,target=/x y', "'from' doesn't support variable expansion, define alias stage instead"],
     ['RUN --mont=x y', 'unknown flag: --mont (did you mean mount?)'],
     ['COPY --from=a --from=b c d', 'duplicate flag specified: from'],
     ['COPY --from c d', 'missing a value on flag: from'],
@@ -244,7 +257,7 @@ describe('anything at all', () => {
           expect(error).toMatchObject({ code: 'DOCKERFILE_SYNTAX', where: { file: 'Dockerfile', line: expect.any(Number) } });
         }
       }),
-      { numRuns: 3000, seed: 1 },
+      runs(3000),
     );
   });
 
@@ -262,7 +275,7 @@ describe('anything at all', () => {
           expect(error).toBeInstanceOf(ExpandError);
         }
       }),
-      { numRuns: 5000, seed: 2 },
+      runs(5000),
     );
   });
 
@@ -274,7 +287,7 @@ describe('anything at all', () => {
           expect(expandWord(text, () => undefined)).toBe(text);
         },
       ),
-      { numRuns: 500, seed: 3 },
+      runs(500),
     );
   });
 });

@@ -22,7 +22,7 @@ afterEach(async () => {
   await server.close();
 });
 
-const asides = () => readdirSync(join(shop.folder, 'build', 'tmp'));
+const leftInStaging = () => readdirSync(join(shop.folder, 'build', 'tmp'));
 const ALL = 'FROM scratch\nCOPY . /\n';
 
 describe('git as a build context', () => {
@@ -49,7 +49,7 @@ describe('git as a build context', () => {
     expect(server.requests.length).toBe(fetched);
     expect(await show((await shop.build('', { context: `${url}#main:sub`, ...path })).tree)).toEqual({ y: 'X' });
     expect(await show((await shop.build('FROM scratch\nCOPY sub/x /\n', { context: url })).tree)).toEqual({ x: 'X' });
-    expect(asides()).toEqual([]);
+    expect(leftInStaging()).toEqual([]);
   });
 
   it('says what is missing', async () => {
@@ -64,7 +64,7 @@ describe('git as a build context', () => {
     expect(await refused('r.git#:out')).toContain('"out" of the repository: not a directory');
     expect(await refused('r.git?checksum=1234567')).toContain('expected checksum to match 1234567');
     expect(await refused('none.git')).toContain('cannot list');
-    expect(asides()).toEqual([]);
+    expect(leftInStaging()).toEqual([]);
   });
 
   it('is a named context, and shows links as links', async () => {
@@ -108,7 +108,7 @@ describe('ADD of git', () => {
     expect(kept['d/.git/config']).toContain(`${server.url}/r.git`);
     expect((await thrown(add('--checksum=00000000'))).message).toContain(`got ${commit}`);
     expect((await thrown(shop.run(`FROM scratch\nCOPY ${server.url}/r.git /\n`))).message).toContain("can't be a URL for COPY");
-    expect(asides()).toEqual([]);
+    expect(leftInStaging()).toEqual([]);
   });
 
   it('fills submodules, unless told not to, and none that would read this host', async () => {
@@ -195,7 +195,7 @@ describe('contexts from the web and standard input', () => {
       await show((await shop.build('', { context: '-', stdin: Readable.from([data]), dockerfile: { path } })).tree);
     expect(await build('Dockerfile')).toMatchObject({ 'sub/x': 'X' });
     expect(await build('sub/Dockerfile')).toEqual({ x: 'X' });
-    expect(asides()).toEqual([]);
+    expect(leftInStaging()).toEqual([]);
   });
 
   it('takes what is no tar for a Dockerfile', async () => {
@@ -203,7 +203,7 @@ describe('contexts from the web and standard input', () => {
       shop.build('', { context: '-', stdin: Readable.from([Buffer.from(text)]), dockerfile: { path: 'Dockerfile' } });
     expect(await show((await build('FROM scratch\nCOPY <<E /a\nhi\nE\n')).tree)).toEqual({ a: 'hi\n' });
     expect((await thrown(build('\0\0binary'))).message).toContain('neither a tar archive nor a Dockerfile');
-    expect(asides()).toEqual([]);
+    expect(leftInStaging()).toEqual([]);
   });
 
   it('fetches a tar or a Dockerfile', async () => {

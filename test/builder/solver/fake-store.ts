@@ -26,8 +26,8 @@ export class FakeStore implements BuildStore {
     }
     const data = Buffer.concat(parts);
     const diffId = `sha256:${createHash('sha256').update(data).digest('hex')}`;
-    writeFileSync(join(this.#folder, 'aside'), data);
-    renameSync(join(this.#folder, 'aside'), this.#path(diffId));
+    writeFileSync(join(this.#folder, 'staging'), data);
+    renameSync(join(this.#folder, 'staging'), this.#path(diffId));
     this.added.push(diffId);
     return { diffId, size: data.length };
   }

@@ -6,6 +6,7 @@ import { file_hypr } from '../../../engine/api/gen/hypr_pb.ts';
 import * as tables from '../../../engine/api/messages.ts';
 import { WireError } from '../../../engine/api/wire.ts';
 import { structCodec } from '../../../engine/api/wire-struct.ts';
+import { runs } from '../../support/seed.ts';
 
 /** hypr.proto's messages: buf's description and our table. */
 const MESSAGES = file_hypr.messages.map((schema) => ({
@@ -108,7 +109,7 @@ describe.each(MESSAGES)('$name', ({ schema, codec }) => {
       expect(ours.equals(theirs)).toBe(true);
       expect(strip(decode(codec, theirs))).toEqual(strip(fromBinary(schema, theirs)));
     };
-    fc.assert(fc.property(messageArbitrary(codec), check), { seed: 8, numRuns: 60 });
+    fc.assert(fc.property(messageArbitrary(codec), check), runs(60));
   });
 });
 
@@ -123,7 +124,7 @@ describe('bytes that nobody wrote', () => {
         }
       }
     };
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), read), { seed: 8, numRuns: 2000 });
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), read), runs(2000));
   });
 
   test('a field that a newer supervisor has is passed over', () => {
@@ -132,7 +133,7 @@ describe('bytes that nobody wrote', () => {
     expect(decode(tables.Size, bytes)).toEqual({ columns: 80, rows: -1 });
   });
 
-  test('a key is only a key', () => {
+  test('a key named __proto__ is data like any other', () => {
     const object = JSON.parse('{"__proto__": {"a": [null, true, 1.5, "x"]}}');
     const read = decode(structCodec, encode(structCodec, object));
     expect(JSON.stringify(read)).toBe(JSON.stringify(object));

@@ -1,9 +1,11 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { notePendingProcess } from '../../../base/host/pending-processes.ts';
+import { identifyProcess, type ProcessIdentity } from '../../../base/host/process.ts';
 import { GUARD_SCRIPT, startBuildGuard } from '../../../engine/images/build-guard.ts';
 
 let folder = '';
@@ -13,41 +15,55 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const prepare = (name: string) => {
-  const paths = { runDir: join(folder, name), disks: join(folder, `${name} disks`) };
-  mkdirSync(paths.runDir);
+  const paths = { runDir: join(folder, name), machineDir: join(folder, name, 'm'), disks: join(folder, `${name} disks`) };
+  mkdirSync(paths.machineDir, { recursive: true });
   mkdirSync(paths.disks);
   return paths;
 };
 
-/** As a VMM names its sockets. */
-const pretendMachine = (runDir: string) =>
-  spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)', join(runDir, 'qmp.sock')], { stdio: 'ignore' });
+/** A process that names the folder on its command line, as a VMM names its sockets; its own name has blanks and a bracket. */
+const startProcess = async (runDir: string): Promise<{ child: ChildProcess; identity: ProcessIdentity }> => {
+  const code = "process.title = 'a) b'; console.log(1); setInterval(() => {}, 1e6)";
+  const child = spawn(process.execPath, ['-e', code, join(runDir, 'qmp.sock')], { stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(child.stdout, 'data');
+  const identity = identifyProcess(child.pid ?? 0);
+  if (identity === undefined) {
+    throw new Error('the process is gone');
+  }
+  return { child, identity };
+};
 
-/** Starts a guard as startBuildGuard does, and is killed with its orders given. */
+/** Starts a guard as startBuildGuard does, and is killed with its input written. */
 const OWNER = `
   const { stdin } = require('node:child_process').spawn('/bin/sh', ['-c', process.env.SCRIPT], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
-  stdin.write(process.env.ORDERS, () => process.kill(process.pid, 'SIGKILL'));
+  stdin.write(process.env.INPUT, () => process.kill(process.pid, 'SIGKILL'));
 `;
 
-test('what belongs to a build ends with a process that is killed, and nothing else does', async () => {
-  const { runDir, disks } = prepare('killed');
-  const machine = pretendMachine(runDir);
-  const other = pretendMachine(join(folder, 'killed-not'));
-  const gone = once(machine, 'exit');
-  const env = { ...process.env, SCRIPT: GUARD_SCRIPT, ORDERS: `${runDir}/\n${disks}\n\n` };
+test('the build guard › kills what was noted for the build of a killed process, and nothing else', async () => {
+  const { runDir, machineDir, disks } = prepare('killed');
+  const machine = await startProcess(runDir);
+  const sameFolder = await startProcess(runDir);
+  const samePid = await startProcess(runDir);
+  notePendingProcess(machineDir, { ...samePid.identity, startTime: '1' });
+  notePendingProcess(machineDir, machine.identity);
+  const gone = once(machine.child, 'exit');
+  const env = { ...process.env, SCRIPT: GUARD_SCRIPT, INPUT: `${runDir}\n${disks}\n\n` };
   const owner = spawn(process.execPath, ['-e', OWNER], { stdio: 'ignore', env });
   owner.on('error', () => {});
   const [, signal] = (await gone) as [number | null, string];
   expect(signal).toBe('SIGKILL');
-  expect(other.exitCode).toBeNull();
-  other.kill('SIGKILL');
+  await vi.waitFor(() => expect([existsSync(runDir), existsSync(disks)]).toEqual([false, false]));
+  expect([sameFolder.child.signalCode, samePid.child.signalCode]).toEqual([null, null]);
+  sameFolder.child.kill('SIGKILL');
+  samePid.child.kill('SIGKILL');
 });
 
-test('a build that ends by itself dismisses its guard', async () => {
-  const { runDir, disks } = prepare('closed');
-  const machine = pretendMachine(runDir);
+test('the build guard › does nothing when the build ends by itself', async () => {
+  const { runDir, machineDir, disks } = prepare('closed');
+  const machine = await startProcess(runDir);
+  notePendingProcess(machineDir, machine.identity);
   const guard = startBuildGuard({ runDir, folders: [disks] });
   await guard.close();
-  expect([machine.exitCode, existsSync(runDir), existsSync(disks)]).toEqual([null, true, true]);
-  machine.kill('SIGKILL');
+  expect([machine.child.signalCode, existsSync(runDir), existsSync(disks)]).toEqual([null, true, true]);
+  machine.child.kill('SIGKILL');
 });

@@ -48,7 +48,7 @@ test('an endless line is cut, a torn last line is passed over', async () => {
   expect((await collect(store.read('db-1', 'db', {}))).length).toBe(4);
 });
 
-test('tail, since and until; a fresh log puts the old one aside', async () => {
+test('tail, since and until; a fresh log keeps the old one under another name', async () => {
   const store = openLogStore(dir);
   const writer = await store.writer('a', 'a', { fresh: true });
   for (const time of [1, 2, 3, 4]) {

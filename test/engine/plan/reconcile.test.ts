@@ -1,10 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import { formatPlan } from '../../../engine/plan/plan.ts';
-import { reconcile } from '../../../engine/plan/reconcile.ts';
+import { type Desired, reconcile } from '../../../engine/plan/reconcile.ts';
 import { desiredOf, needs, observedOf, projectOf, replicaOf } from '../support/project.ts';
 
 const shop = projectOf({ db: {}, api: { depends_on: needs(['db', 'service_healthy']) }, web: { depends_on: needs('api') } });
+const needService = (desired: Desired, name: string) => {
+  const service = desired.services[name];
+  if (service === undefined) {
+    throw new Error(`no service ${name}`);
+  }
+  return service;
+};
 const planOf = (...args: Parameters<typeof reconcile>): string => formatPlan(reconcile(...args));
 
 describe('up of a new stack', () => {
@@ -27,6 +34,24 @@ describe('up of a new stack', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  test('every operation on a replica says which service and number it is for', () => {
+    const desired = desiredOf(shop, { scale: { api: 2 } });
+    // As with container_name: what the name says is not what it stands for.
+    const db = { ...needService(desired, 'db'), nameOf: () => 'db-2' };
+    const plan = reconcile(
+      { ...desired, services: { ...desired.services, db } },
+      observedOf([replicaOf('api', { number: 2, configHash: 'old' })]),
+      UP_DEFAULTS,
+    );
+    const targets = plan.nodes.flatMap(({ operation }) =>
+      'replica' in operation ? [`${operation.type} ${operation.replica} = ${operation.service} ${operation.number}`] : [],
+    );
+    expect(targets).toContain('create db-2 = db 1');
+    expect(targets).toContain('create shop-api-2 = api 2');
+    expect(targets).toContain('remove shop-api-2 = api 2');
+    expect(targets).toContain('start shop-api-1 = api 1');
   });
 
   test('a named service brings its dependencies and nothing else', () => {

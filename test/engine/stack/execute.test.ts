@@ -5,7 +5,7 @@ import { executePlan } from '../../../engine/stack/execute.ts';
 const planOf = (count: number, edges: Record<number, number[]>) => {
   const builder = new PlanBuilder();
   for (let id = 1; id <= count; id++) {
-    builder.add({ type: 'start', replica: `r${id}` }, 'test', edges[id] ?? []);
+    builder.add({ type: 'start', replica: `r${id}`, service: 'r', number: id }, 'test', edges[id] ?? []);
   }
   return builder.build();
 };

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { noteBegun } from '../../../base/host/pending-processes.ts';
+import { notePendingProcess } from '../../../base/host/pending-processes.ts';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
 import { machineDir } from '../../../engine/replica/run.ts';
 import { linesOf, openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
@@ -152,7 +152,7 @@ describe('taking over from a supervisor that is gone', () => {
     await stack.up(shopOf(stack, { web: {} }));
     await stack.verb('stop');
     const swept: string[] = [];
-    Object.assign(stack.platform.vmm, { sweepBegun: async (runDir: string) => void swept.push(runDir) });
+    Object.assign(stack.platform.vmm, { sweepPending: async (runDir: string) => void swept.push(runDir) });
     await takeOver(stack, () => rewrite(stack, 'shop-web-1', { state: 'starting', machine: undefined, startedAt: undefined }));
     expect(swept).toEqual([machineDir(stack.row('shop-web-1'), stack.platform)]);
   });
@@ -169,7 +169,7 @@ describe('taking over from a supervisor that is gone', () => {
         stack.store.putNetwork({ ...row, record: undefined });
         mkdirSync(row.spec.runDir, { recursive: true });
         if (begun !== undefined) {
-          noteBegun(row.spec.runDir, begun);
+          notePendingProcess(row.spec.runDir, begun);
         }
       }
     });

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { replicaStatus } from '../../../engine/replica/status.ts';
 import { Cue } from '../support/cue.ts';
 import type { Behaviour } from '../support/fake-guest.ts';
 import { needs } from '../support/project.ts';
@@ -394,12 +395,15 @@ describe('a machine dies under a running workload', () => {
     expect(stack.row('shop-web-1')).toMatchObject({ exitCode: 137, reason: 'the machine died: kernel panic', machine: undefined });
   });
 
-  test('out of memory', async () => {
+  test('a replica that was killed for want of memory says so', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, { web: {} }));
     stack.platform.guest('shop-web-1').end(137, { oomKilled: true });
     await stack.reach('shop-web-1', 'exited');
     expect(stack.row('shop-web-1').reason).toBe('out of memory');
+    const row = stack.row('shop-web-1');
+    expect(replicaStatus(row, []).oomKilled).toBe(true);
+    expect(replicaStatus({ ...row, reason: 'the machine died: out of memory' }, []).oomKilled).toBeUndefined();
   });
 
   test('it powers off without a word', async () => {
@@ -407,6 +411,6 @@ describe('a machine dies under a running workload', () => {
     await stack.up(shopOf(stack, { web: {} }));
     stack.platform.vmm.machines.get('shop-web-1')?.powerOff();
     await stack.reach('shop-web-1', 'exited');
-    expect(stack.row('shop-web-1').reason).toBe('the machine powered off without a word of its workload');
+    expect(stack.row('shop-web-1').reason).toBe('the machine powered off without reporting the end of its workload');
   });
 });

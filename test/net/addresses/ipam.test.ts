@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { allocateAddress, chooseSubnet, chooseSubnetFrom, hostAddress, macAddress, prefixLength } from '../../../net/addresses/ipam.ts';
 import { contains, formatIpv4, formatSubnet, overlaps, parseIpv4, parseSubnet, type Subnet } from '../../../net/addresses/ipv4.ts';
+import { runs } from '../../support/seed.ts';
 
 const subnet = (text: string): Subnet => parseSubnet(text) ?? expect.fail(text);
 
@@ -45,7 +46,7 @@ describe('chooseSubnet', () => {
         const chosen = subnet(chooseSubnetFrom({ taken: routes.slice(0, 2).map(formatSubnet) }, routes).subnet);
         return routes.every((route) => !overlaps(route, chosen));
       }),
-      { seed: 7, numRuns: 200 },
+      runs(200),
     );
   });
 
@@ -113,14 +114,14 @@ it('makes MAC addresses that are stable, unicast and locally administered', () =
       const first = Number.parseInt(macAddress(text).slice(0, 2), 16);
       return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(macAddress(text)) && (first & 3) === 2;
     }),
-    { seed: 7, numRuns: 200 },
+    runs(200),
   );
 });
 
 it('parses addresses strictly and without loss', () => {
   fc.assert(
     fc.property(fc.nat(0xffffffff), (value) => parseIpv4(formatIpv4(value)) === value),
-    { seed: 7, numRuns: 300 },
+    runs(300),
   );
   for (const text of ['', '1.2.3', '1.2.3.4.5', '256.1.1.1', '01.2.3.4', ' 1.2.3.4', '1.2.3.4\n', '1.2.3.-4', '0x1.2.3.4']) {
     expect(parseIpv4(text)).toBeUndefined();

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRoutes, parseSocketTable } from '../../../net/addresses/proc-net.ts';
 import { parseStatus } from '../../../net/client/fence.ts';
 import { parseResolvConf } from '../../../net/client/resolvers.ts';
+import { runs } from '../../support/seed.ts';
 
 const TCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31337 1 0000000000000000 100 0 0 10 0
@@ -37,7 +38,7 @@ describe('tables of the kernel', () => {
 // Whatever the text, a parser gives well-formed rows or nothing, and never throws.
 describe('hostile text', () => {
   const noise = fc.oneof(fc.string({ maxLength: 300 }), fc.constantFrom(TCP, TCP6, ROUTE).chain(mutate));
-  const options = { seed: 11, numRuns: 500 };
+  const options = runs(500);
 
   it('socket tables and routes', () => {
     fc.assert(

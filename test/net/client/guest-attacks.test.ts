@@ -8,9 +8,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildGatewayConfig } from '../../../net/client/config.ts';
 import { GatewayControl } from '../../../net/client/control.ts';
 import { startNetwork } from '../../../net/client/network.ts';
-import type { Network, NetworkCard, NetworkEvent, NetworkSpec } from '../../../net/types.ts';
+import type { Network, NetworkEvent, NetworkNic, NetworkSpec } from '../../../net/types.ts';
 import { arp, BROADCAST, ethernet, type Frame, type Host, icmp, RST, SYN, tcp, udp } from './frames.ts';
-import { cardOf, makeFolder, makeGateway, makeSpec, Peer } from './helpers.ts';
+import { makeFolder, makeGateway, makeSpec, nicOf, Peer } from './helpers.ts';
 
 const programs = makeGateway();
 const GUEST: Host = { mac: '02:00:00:00:00:0a', ip: '10.89.7.3' };
@@ -60,12 +60,12 @@ describe('a hostile guest', () => {
     folder.remove();
   });
 
-  const join2 = async (host: Host, card: Partial<NetworkCard> = {}): Promise<Peer> => {
-    const made = new Peer(await network.connectNic(cardOf(host, card)), host);
+  const join2 = async (host: Host, card: Partial<NetworkNic> = {}): Promise<Peer> => {
+    const made = new Peer(await network.connectNic(nicOf(host, card)), host);
     peers.push(made);
     return made;
   };
-  const start = async (changes: Partial<NetworkSpec> = {}, card: Partial<NetworkCard> = {}): Promise<void> => {
+  const start = async (changes: Partial<NetworkSpec> = {}, card: Partial<NetworkNic> = {}): Promise<void> => {
     network = await startNetwork(makeSpec(folder.path, changes), programs);
     network.onEvent((event) => events.push(event));
     peer = await join2(GUEST, card);
@@ -246,7 +246,7 @@ describe('a hostile guest', () => {
     }
     peer.send(ethernet(gateway, GUEST.mac, 0x0800, Buffer.alloc(20, 0x4f)));
     peer.send(ethernet(gateway, GUEST.mac, 0x0806, Buffer.alloc(3)));
-    const nic = await network.connectNic(cardOf(OTHER));
+    const nic = await network.connectNic(nicOf(OTHER));
     nic.write(Buffer.from([0xff, 0xff, 0xff, 0xff, 1, 2, 3]));
     await new Promise((resolve) => nic.once('close', resolve).resume());
     await expect.poll(() => events.find(({ event }) => event === 'detached')?.why, { timeout: 3000 }).toContain('longer than any');

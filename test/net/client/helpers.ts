@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { withDeadline } from '../../../base/deadline.ts';
 import type { NetworkPrograms } from '../../../net/client/config.ts';
-import type { NetworkCard, NetworkSpec } from '../../../net/types.ts';
+import type { NetworkNic, NetworkSpec } from '../../../net/types.ts';
 import { ACK, arp, BROADCAST, FIN, type Frame, type Host, PSH, parseFrame, RST, SYN, tcp } from './frames.ts';
 
 const SOURCES = fileURLToPath(new URL('../../../net/gateway', import.meta.url));
@@ -62,7 +62,7 @@ export const makeSpec = (folder: string, changes: Partial<NetworkSpec> = {}): Ne
 });
 
 /** The card of a peer. */
-export const cardOf = (host: Host, changes: Partial<NetworkCard> = {}): NetworkCard => ({
+export const nicOf = (host: Host, changes: Partial<NetworkNic> = {}): NetworkNic => ({
   name: `m-${host.ip}`,
   mac: host.mac,
   addresses: [host.ip],

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { GatewayControl } from '../../../net/client/control.ts';
 import { openNic, openTunnel } from '../../../net/client/streams.ts';
-import { cardOf, makeFolder } from './helpers.ts';
+import { makeFolder, nicOf } from './helpers.ts';
 
 // Stands for a gateway that went wrong.
 let folder: ReturnType<typeof makeFolder>;
@@ -13,7 +13,7 @@ let path: string;
 let behave: (socket: Socket) => void;
 let sockets: Socket[] = [];
 
-const card = cardOf({ mac: '02:00:00:00:00:0a', ip: '10.0.0.3' });
+const card = nicOf({ mac: '02:00:00:00:00:0a', ip: '10.0.0.3' });
 
 beforeEach(async () => {
   folder = makeFolder();

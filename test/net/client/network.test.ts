@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../../../net/client/network.ts';
 import { publishPort } from '../../../net/ports/publish.ts';
-import type { Network, NetworkCard, NetworkEvent, NetworkSpec } from '../../../net/types.ts';
+import type { Network, NetworkEvent, NetworkNic, NetworkSpec } from '../../../net/types.ts';
 import { type Frame, type Host, udp } from './frames.ts';
-import { cardOf, makeFolder, makeGateway, makeSpec, Peer } from './helpers.ts';
+import { makeFolder, makeGateway, makeSpec, nicOf, Peer } from './helpers.ts';
 
 const programs = makeGateway();
 
@@ -36,8 +36,8 @@ describe('a running network', () => {
     networks.push(network);
     return network;
   };
-  const join2 = async (network: Network, host: Host, card: Partial<NetworkCard> = {}): Promise<Peer> => {
-    const peer = new Peer(await network.connectNic(cardOf(host, card)), host);
+  const join2 = async (network: Network, host: Host, card: Partial<NetworkNic> = {}): Promise<Peer> => {
+    const peer = new Peer(await network.connectNic(nicOf(host, card)), host);
     peers.push(peer);
     return peer;
   };
@@ -72,10 +72,10 @@ describe('a running network', () => {
 
   it('refuses what is no request of its protocol', async () => {
     const network = await start();
-    await expect(network.connectNic(cardOf({ ...A, mac: 'x' }))).rejects.toMatchObject({ code: 'NET_ADDRESS' });
-    await expect(network.connectNic(cardOf({ ...A, mac: 'ff:ff:ff:ff:ff:ff' }))).rejects.toMatchObject({ code: 'NET_ADDRESS' });
+    await expect(network.connectNic(nicOf({ ...A, mac: 'x' }))).rejects.toMatchObject({ code: 'NET_ADDRESS' });
+    await expect(network.connectNic(nicOf({ ...A, mac: 'ff:ff:ff:ff:ff:ff' }))).rejects.toMatchObject({ code: 'NET_ADDRESS' });
     for (const ip of ['10.89.7.1', '10.89.8.3', '127.0.0.1', 'fe80::1']) {
-      await expect(network.connectNic(cardOf({ ...A, ip }))).rejects.toMatchObject({ code: 'NET_ADDRESS' });
+      await expect(network.connectNic(nicOf({ ...A, ip }))).rejects.toMatchObject({ code: 'NET_ADDRESS' });
     }
     for (const address of ['127.0.0.1', '10.89.8.3', '8.8.8.8', '::1']) {
       await expect(network.dial(address, 80)).rejects.toMatchObject({ code: 'NET_ADDRESS' });
@@ -102,7 +102,7 @@ describe('a running network', () => {
     const [machine] = (await adopted?.state())?.machines ?? [];
     expect(machine).toMatchObject({ name: 'shop-web-1', mac: A.mac, addresses: [A.ip], egress });
     expect(machine?.received).toBeGreaterThan(40);
-    const b = new Peer((await adopted?.connectNic(cardOf(B))) as Socket, B);
+    const b = new Peer((await adopted?.connectNic(nicOf(B))) as Socket, B);
     peers.push(b);
     await b.resolve('10.89.7.1');
     peer.send(udp({ from: A, to: B, source: 1, target: 2, data: Buffer.from('still here') }));
@@ -126,7 +126,7 @@ describe('a running network', () => {
     const network = await start();
     const c: Host = { mac: '02:00:00:00:00:0c', ip: '10.89.7.5' };
     const [a, b] = [await join2(network, A), await join2(network, B)];
-    const stuck = await network.connectNic(cardOf(c));
+    const stuck = await network.connectNic(nicOf(c));
     await a.resolve('10.89.7.1');
     await b.resolve('10.89.7.1');
     const data = Buffer.alloc(60_000);

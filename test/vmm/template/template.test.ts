@@ -6,11 +6,11 @@ import { withLock } from '../../../base/host/lock.ts';
 import { homePaths } from '../../../base/paths.ts';
 import type { MachineSpec } from '../../../vmm/model/machine.ts';
 import type { QemuSettings } from '../../../vmm/qemu/command.ts';
-import type { MakeInput } from '../../../vmm/template/aside.ts';
 import { createTemplates, templateKey } from '../../../vmm/template/index.ts';
 import type { makeTemplate } from '../../../vmm/template/make.ts';
 import type { makeRootedTemplate } from '../../../vmm/template/make-rooted.ts';
 import { lockPath, pruneTemplates } from '../../../vmm/template/prune.ts';
+import type { MakeInput } from '../../../vmm/template/staging.ts';
 import { publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../../vmm/template/store.ts';
 import { measureTemplates } from '../../../vmm/template/usage.ts';
 import { spec, tempDir, toolchain } from '../support.ts';
@@ -19,22 +19,22 @@ const settings: QemuSettings = { toolchain: toolchain(), accelerator: 'tcg', tsc
 
 /** Files in a template's place. */
 const fakeMake: typeof makeTemplate = async ({ root, key }) => {
-  const aside = join(root, `${key}.making`);
-  await mkdir(aside, { recursive: true });
-  await writeFile(join(aside, 'ram'), 'memory');
-  await writeFile(join(aside, 'state'), 'state');
-  await sealTemplate(aside, { form: 'mapped', toolchain: settings.toolchain.id });
-  return publishTemplate(root, aside, key, 'mapped');
+  const staging = join(root, `${key}.making`);
+  await mkdir(staging, { recursive: true });
+  await writeFile(join(staging, 'ram'), 'memory');
+  await writeFile(join(staging, 'state'), 'state');
+  await sealTemplate(staging, { form: 'mapped', toolchain: settings.toolchain.id });
+  return publishTemplate(root, staging, key, 'mapped');
 };
 
 const fakeMakeRooted: typeof makeRootedTemplate = async ({ root, key, disks }) => {
-  const aside = join(root, `${key}.making`);
-  await mkdir(aside, { recursive: true });
+  const staging = join(root, `${key}.making`);
+  await mkdir(staging, { recursive: true });
   for (const name of ['ram', 'state', 'upper']) {
-    await writeFile(join(aside, name), name);
+    await writeFile(join(staging, name), name);
   }
-  await sealTemplate(aside, { form: 'mapped-rooted', toolchain: settings.toolchain.id, root: disks.root.path });
-  return publishTemplate(root, aside, key, 'mapped-rooted');
+  await sealTemplate(staging, { form: 'mapped-rooted', toolchain: settings.toolchain.id, root: disks.root.path });
+  return publishTemplate(root, staging, key, 'mapped-rooted');
 };
 
 const makeShelf = (make: typeof makeTemplate = fakeMake) => {
@@ -106,10 +106,13 @@ describe('templates', () => {
   });
 
   it('that cannot be made are not tried for ever', async () => {
-    const { templates, made } = makeShelf(() => Promise.reject(new Error('no')));
+    const { templates, made, paths } = makeShelf(() => Promise.reject(new Error('no')));
+    const lock = lockPath(paths, templateKey(settings, spec()));
     for (let count = 1; count <= 2; count++) {
       templates.wanted(spec());
-      await vi.waitFor(() => expect(made).toHaveLength(count));
+      await vi.waitFor(() => expect([made.length, existsSync(lock)]).toEqual([count, false]));
+      // The lock is let go of in the turn before the failure is counted.
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
     templates.wanted(spec());
     await templates.make(spec({ memoryMib: 1024 })).catch(() => {});

@@ -109,11 +109,11 @@ describe('a template', () => {
 });
 
 describe('clones of one template', () => {
-  it('have their own disks, cards, names, clocks and random numbers', async () => {
-    const cards = [makeNic(2), makeNic(1)];
-    const one = await create(makeSpec('one', { disks: [await makeDisk('big', 96), root()], nics: cards }));
+  it('have their own disks, NICs, names, clocks and random numbers', async () => {
+    const nics = [makeNic(2), makeNic(1)];
+    const one = await create(makeSpec('one', { disks: [await makeDisk('big', 96), root()], nics }));
     const two = await create(makeSpec('two', { nics: [makeNic(3)] }));
-    const interfaces = cards.map(({ mac, mtu }, index) => ({ mac, name: `eth${index}`, address: `10.9.${index}.2`, prefix: 24, mtu }));
+    const interfaces = nics.map(({ mac, mtu }, index) => ({ mac, name: `eth${index}`, address: `10.9.${index}.2`, prefix: 24, mtu }));
     const third = { mac: makeNic(3).mac, name: 'eth0', address: '10.9.0.3', prefix: 24, gateway: '10.9.0.1', mtu: 1500 };
     const [first, second] = await Promise.all([
       wake(one, { hostname: 'first', interfaces }),
@@ -163,7 +163,7 @@ describe('clones of one template', () => {
     expect(await readFile(join(dir, 'answer'), 'utf8')).toContain('hi');
   });
 
-  it('see no card but their own', async () => {
+  it('see no NIC but their own', async () => {
     const guest = await wake(await create(makeSpec('bare')));
     const program = await guest.spawn(processSpec(['/bin/box', 'ls', '/sys/class/net']));
     expect((await readAll(program)).stdout.trim().split(/\s+/)).toEqual(['lo']);
@@ -232,8 +232,8 @@ describe('a template with a root', () => {
     const machines = await Promise.all(['one', 'two'].map((name) => create(rooted(name, { nics: [makeNic(1)] }))));
     const [one, two] = await Promise.all(
       machines.map((machine, index) => {
-        const card = { mac: makeNic(1).mac, name: 'eth0', address: `10.9.0.${index + 2}`, prefix: 20, gateway: '10.9.0.1', mtu: 1401 };
-        return wake(machine, { ...both, hostname: `host-${index}`, interfaces: [card] });
+        const nic = { mac: makeNic(1).mac, name: 'eth0', address: `10.9.0.${index + 2}`, prefix: 20, gateway: '10.9.0.1', mtu: 1401 };
+        return wake(machine, { ...both, hostname: `host-${index}`, interfaces: [nic] });
       }),
     );
     if (one === undefined || two === undefined) {
@@ -261,7 +261,7 @@ describe('a template with a root', () => {
     expect(machines.map(({ record }) => record.rooted)).toEqual([true, true]);
     await machines[1]?.kill();
     await writeFile(join(dir, 'two.ext4'), 'not a file system');
-    const other = await create({ ...rooted('two'), runDir: join(dir, 'other'), unrooted: true });
+    const other = await create({ ...rooted('two'), runDir: join(dir, 'other'), fallback: { start: 'clone', freshLayer: true } });
     expect(other.record).toMatchObject({ layout: 'clone', template: keyOf(rooted('two')) });
     expect(other.record.rooted).toBeUndefined();
     const anew = await wake(other, both);
@@ -387,11 +387,11 @@ describe('a damaged template', () => {
 
   it('half made by somebody who was killed is in nobody\u2019s way', async () => {
     const spec = makeSpec('a', { memoryMib: 256, vcpus: 2 });
-    const aside = join(templatesFolder(homePaths(home)), `${keyOf(spec)}.making`);
-    await mustRun('mkdir', ['-p', aside]);
-    await writeFile(join(aside, 'ram'), 'half');
+    const staging = join(templatesFolder(homePaths(home)), `${keyOf(spec)}.making`);
+    await mustRun('mkdir', ['-p', staging]);
+    await writeFile(join(staging, 'ram'), 'half');
     expect(await templates.make(spec)).toMatchObject({ key: keyOf(spec) });
-    expect(await exists(aside)).toBe(false);
+    expect(await exists(staging)).toBe(false);
     const machine = await create(makeSpec('smp', { vcpus: 2 }));
     expect(await cat(await wake(machine), '/sys/devices/system/cpu/online')).toBe('0-1');
   });

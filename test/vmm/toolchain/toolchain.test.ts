@@ -2,6 +2,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+
 import { findDebianUri, parseUris } from '../../../base/host/apt.ts';
 import { homePaths } from '../../../base/paths.ts';
 import type { Progress } from '../../../base/progress.ts';
@@ -12,6 +13,7 @@ import { FORMAT, hasDownloads, isReady, type Manifest, writeManifest } from '../
 import { packageVersion, prefixPrograms } from '../../../vmm/toolchain/prefix.ts';
 import { track } from '../../../vmm/toolchain/steps.ts';
 import { isAtLeast, parseVersion } from '../../../vmm/toolchain/versions.ts';
+import { runs } from '../../support/seed.ts';
 import { tempDir, tool, toolchain } from '../support.ts';
 
 const signal = new AbortController().signal;
@@ -183,7 +185,7 @@ describe('the kernel', () => {
           return (error as { code?: string }).code === 'TOOLCHAIN_FAILED';
         }
       }),
-      { seed: 3, numRuns: 300 },
+      runs(300),
     );
   });
 });

@@ -16,8 +16,8 @@ import type { QemuSettings } from '../../../vmm/qemu/command.ts';
 import { makeFolders } from '../../../vmm/qemu/launch.ts';
 import { createTemplates } from '../../../vmm/template/index.ts';
 import { toolCommand } from '../../../vmm/toolchain/index.ts';
-import { createNursery } from '../../../vmm/zygote/nursery.ts';
 import { startZygote, type Zygote, type ZygoteInput } from '../../../vmm/zygote/zygote.ts';
+import { createZygotePool } from '../../../vmm/zygote/zygote-pool.ts';
 import { processSpec, readAll } from '../../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../../guest/test-machine.ts';
 import { cat, makeNic, put, wake, wasBooted } from '../template/clones.ts';
@@ -27,7 +27,7 @@ const NAMES = ['ann', 'ben', 'cleo'] as const;
 const IDLE_MS = 1_000_000;
 
 const cleanup = new Cleanup();
-/** What each card said, by the name of its machine. */
+/** What each NIC said, by the name of its machine. */
 const said = new Map<string, Buffer>();
 const machines: Machine[] = [];
 const guests: GuestClient[] = [];
@@ -55,8 +55,8 @@ const makeSpec = (name: string, index: number): MachineSpec => ({
   siblings: 3,
 });
 
-/** A card of a network that writes down what it hears. */
-const connectCard = async (name: string): Promise<net.Socket> => {
+/** A NIC of a network that writes down what it hears. */
+const connectNic = async (name: string): Promise<net.Socket> => {
   const server = net.createServer((peer) =>
     peer.on('error', () => {}).on('data', (bytes) => said.set(name, Buffer.concat([said.get(name) ?? Buffer.alloc(0), bytes]))),
   );
@@ -68,7 +68,7 @@ const connectCard = async (name: string): Promise<net.Socket> => {
   return socket.pause();
 };
 
-const card = (index: number) => ({
+const nic = (index: number) => ({
   mac: macOf(index),
   name: 'eth0',
   address: `10.9.0.${index + 2}`,
@@ -90,7 +90,7 @@ beforeAll(async () => {
     tscKhz,
   };
   const templates = createTemplates({ settings, paths: homePaths(join(dir, 'home')), quietMs: IDLE_MS });
-  const nursery = createNursery({
+  const pool = createZygotePool({
     settings,
     idleMs: IDLE_MS,
     start: async (input) => {
@@ -100,13 +100,13 @@ beforeAll(async () => {
       return zygote;
     },
   });
-  vmm = createQemuVmm({ ...settings, templates, nursery });
+  vmm = createQemuVmm({ ...settings, templates, zygotePool: pool });
   await templates.makeRooted(makeSpec('any', 0));
   for (const [index, name] of NAMES.entries()) {
-    const machine = await vmm.create(makeSpec(name, index), [await connectCard(name)]);
+    const machine = await vmm.create(makeSpec(name, index), [await connectNic(name)]);
     cleanup.defer(() => vmm.sweep(machine.record));
     machines.push(machine);
-    guests.push(await wake(machine, { root, hostname: name, interfaces: [card(index)] }));
+    guests.push(await wake(machine, { root, hostname: name, interfaces: [nic(index)] }));
   }
 });
 
@@ -171,12 +171,12 @@ describe('copies of one process', () => {
   it('cannot be had where something of theirs is missing, and the next one can', async () => {
     const spec = makeSpec('dora', 3);
     const lost = { ...spec, consoleLog: '/does/not/exist' };
-    const socket = await connectCard('dora');
+    const socket = await connectNic('dora');
     await expect(zygote.copy(lost, socket)).rejects.toMatchObject({ code: 'VMM_START', message: expect.stringContaining('No such file') });
     expect((await readdir(dir)).filter((name) => name.startsWith('dora.ext4'))).toEqual([]);
     socket.destroy();
-    const machine = await vmm.create(spec, [await connectCard('dora2')]);
-    const guest = await wake(machine, { root, interfaces: [card(3)] });
+    const machine = await vmm.create(spec, [await connectNic('dora2')]);
+    const guest = await wake(machine, { root, interfaces: [nic(3)] });
     expect(await cat(guest, '/opt/keep')).toBe('keep');
     await guest.close();
     expect(await machine.kill()).toEqual({ reason: 'killed', lastLines: [] });
@@ -195,7 +195,7 @@ describe('copies of one process', () => {
     const saved = await machine.save(join(dir, 'saved'));
     await guest.close();
     await machine.kill();
-    const again = await vmm.restore(saved, [await connectCard('ann2')]);
+    const again = await vmm.restore(saved, [await connectNic('ann2')]);
     cleanup.defer(() => vmm.sweep(again.record));
     machines[0] = again;
     await again.resume();
@@ -208,7 +208,7 @@ describe('copies of one process', () => {
   it('outlive what they are copies of, unless nobody has found them, and end one by one', async () => {
     const lost = makeSpec('eve', 4);
     await makeFolders(lost);
-    const socket = await connectCard('eve');
+    const socket = await connectNic('eve');
     const eve = await zygote.copy(lost, socket);
     socket.destroy();
     expect(isAlive(eve)).toBe(true);

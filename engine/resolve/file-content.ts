@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import type { FileObject } from '../../compose/model/model.ts';
+import type { ReplicaFile } from '../model/spec.ts';
+
+/** Where the content of a secret or config of the file comes from; undefined when it names no source. The one rule for services and builds. */
+export const fileSource = ({ environment, content, file }: FileObject): ReplicaFile['source'] | undefined => {
+  if (environment !== undefined) {
+    return { environment };
+  }
+  if (content !== undefined) {
+    return { content };
+  }
+  return file === undefined ? undefined : { file };
+};
+
+/**
+ * The content of a secret or config of a service. Throws COMPOSE_INVALID when its variable is not set or its file cannot be
+ * read.
+ */
+export const readFileContent = async (
+  { source }: Pick<ReplicaFile, 'source'>,
+  { service, environment }: { readonly service: string; readonly environment: Readonly<Record<string, string>> },
+): Promise<Uint8Array> => {
+  if ('content' in source) {
+    return Buffer.from(source.content);
+  }
+  if ('environment' in source) {
+    const value = environment[source.environment];
+    if (value === undefined) {
+      throw new HyprError(
+        'COMPOSE_INVALID',
+        `service ${service}: environment variable ${source.environment}, which a secret or config needs, is not set`,
+      );
+    }
+    return Buffer.from(value);
+  }
+  try {
+    return await readFile(source.file);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EISDIR', 'EACCES')) {
+      throw new HyprError(
+        'COMPOSE_INVALID',
+        `service ${service}: the file ${source.file} of a secret or config cannot be read (${error.code})`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+};

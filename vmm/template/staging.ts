@@ -1,0 +1,122 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Cleanup } from '../../base/cleanup.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/host/files.ts';
+import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { runtimeDir } from '../../base/paths.ts';
+import { connectGuest } from '../../guest/client/client.ts';
+import type { GuestClient } from '../../guest/types.ts';
+import type { MachineSpec } from '../model/machine.ts';
+import { loadClone, type Saved, saveState } from '../qemu/clone.ts';
+import { type Beginning, machineSockets, type QemuSettings } from '../qemu/command.ts';
+import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
+import { isGone } from '../qemu/machine.ts';
+import { endWithUs } from './guard.ts';
+
+/** Software emulation boots in 2–4 s; a loaded machine may take many times that. */
+export const BOOT_MS = 120_000;
+
+export interface MakeInput {
+  readonly settings: QemuSettings;
+  /** Folder of all templates. */
+  readonly root: string;
+  readonly key: string;
+  /** Any machine of the class: its processors, its memory and whether it has shares count. */
+  readonly spec: MachineSpec;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs `make` with an empty staging folder. It is removed after a failure, and by the next maker if this one is killed. */
+export const withStaging = async <T>({ root, key }: MakeInput, make: (staging: string) => Promise<T>): Promise<T> => {
+  const staging = join(root, `${key}.making`);
+  await removeUnfinished(staging);
+  await mkdir(staging, { recursive: true, mode: 0o700 });
+  try {
+    return await make(staging);
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true });
+    throw error;
+  }
+};
+
+/** A machine that becomes a template, or tries one out. */
+export interface Beside {
+  readonly beginning: Beginning;
+  readonly disks: MachineSpec['disks'];
+}
+
+/** Runs a QEMU for the duration of `work`; it also ends if this process is killed. */
+export const runBeside = async (
+  input: MakeInput,
+  { beginning, disks }: Beside,
+  work: (launched: Launched, spec: MachineSpec) => Promise<void>,
+): Promise<void> => {
+  const { settings, signal } = input;
+  const cleanup = new Cleanup();
+  try {
+    const dir = await mkdtemp(join(runtimeDir(), 't-'));
+    cleanup.defer(() => rm(dir, { recursive: true, force: true }));
+    const place = { name: 'template', runDir: join(dir, 'm'), consoleLog: join(dir, 'console') };
+    const spec = { ...input.spec, ...place, disks, nics: [], shares: [] };
+    await makeFolders(spec);
+    const onSpawn = ({ pid }: ChildProcess) => {
+      if (pid !== undefined) {
+        const guard = endWithUs(pid);
+        cleanup.defer(() => guard.release());
+      }
+    };
+    const launched = await launchQemu({ settings, spec, inherits: [], beginning, cleanup, signal, onSpawn });
+    await writeFileAtomic(processPath(join(input.root, `${input.key}.making`)), JSON.stringify(launched.process));
+    await work(launched, spec);
+  } finally {
+    await cleanup.run();
+  }
+};
+
+/** Runs a clone until its agent answers, does `work` with it, and ends it. */
+export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: GuestWork = async () => {}): Promise<void> =>
+  runBeside(input, beside, async (launched, spec) => {
+    const { signal } = input;
+    await loadClone({ qmp: launched.qmp, spec, saved, signal });
+    await launched.qmp.run('cont', undefined, signal);
+    const guest = await connectGuest(machineSockets(spec.runDir).agent, { timeout: BOOT_MS, ...(signal ? { signal } : {}) });
+    try {
+      await work(guest, launched);
+    } finally {
+      await guest.close();
+    }
+  });
+
+type GuestWork = (guest: GuestClient, launched: Launched) => Promise<void>;
+
+/**
+ * Saves a machine's state and ends the machine, because it must not write to its memory file once that is a template's. Throws
+ * HYPR_TIMEOUT when it does not end: its files may still change and cannot be a template.
+ */
+export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signal?: AbortSignal): Promise<void> => {
+  await saveState(qmp, saved, signal);
+  signalProcess(process, 'SIGKILL');
+  if (!(await isGone(process))) {
+    throw new HyprError('HYPR_TIMEOUT', `the machine of a template was saved and does not end (pid ${process.pid})`);
+  }
+};
+
+/** Removes the note of the maker's process, which a finished template does not need. */
+export const forgetMaker = (staging: string): Promise<void> => rm(processPath(staging), { force: true });
+
+const processPath = (staging: string): string => join(staging, 'process.json');
+
+/** Removes what a killed maker left, and ends its machine, which would wait for ever. */
+const removeUnfinished = async (staging: string): Promise<void> => {
+  try {
+    const identity = JSON.parse(await readFile(processPath(staging), 'utf8')) as ProcessIdentity;
+    signalProcess(identity, 'SIGKILL');
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT') && !(error instanceof SyntaxError)) {
+      throw error;
+    }
+  }
+  await rm(staging, { recursive: true, force: true });
+};
