@@ -63,7 +63,7 @@ describe('a running network', () => {
     expect(line).toContain('gvproxy');
     expect(line.trim().endsWith('shop_default')).toBe(true);
     expect((await network.state()).fence).toMatchObject({ seccomp: true, nets: true });
-    expect(readdirSync(network.record.spec.runDir).sort()).toEqual(['begun', 'n.sock']);
+    expect(readdirSync(network.record.spec.runDir).sort()).toEqual(['n.sock', 'pending']);
     await network.stop();
     expect(identifyProcess(pid)).toBeUndefined();
     expect(existsSync(network.record.spec.runDir)).toBe(false);
