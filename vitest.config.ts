@@ -1,13 +1,26 @@
 import { defineConfig } from 'vitest/config';
 import { requireOwnNode } from './scripts/own-node.mjs';
+import { SEED } from './test/support/seed.ts';
 
 // What runs in the tests is what users run.
 requireOwnNode('npm test or npx vitest');
 
-// Three projects: unit tests run together; tests with machines run one file at a time, because every
+// Workers take it from here: one seed for the whole run.
+process.env.HYPR_TEST_SEED = String(SEED);
+
+// Two projects: unit tests run together; tests with machines run one file at a time, because every
 // machine is software-emulated where there is no KVM.
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/reporter.ts'],
+    coverage: {
+      provider: 'v8',
+      include: ['{base,compose,guest,vmm,net,builder,engine,cli,fixtures}/**/*.{ts,tsx}'],
+      exclude: ['**/gen/**', '**/*.d.ts', 'fixtures/{apps,shop,hello}/**'],
+      reporter: ['json-summary'],
+      reportsDirectory: 'coverage',
+      clean: false,
+    },
     projects: [
       {
         test: {

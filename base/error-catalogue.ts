@@ -30,7 +30,7 @@ export const ERRORS = {
   VMM_DIED: { kind: 'user', text: 'a virtual machine monitor ended unexpectedly' },
   GUEST_BOOT: { kind: 'user', text: 'the guest kernel did not reach its agent in time' },
   GUEST_PROTOCOL: { kind: 'bug', text: 'the guest agent said something that is not in the protocol' },
-  GUEST_REFUSED: { kind: 'user', text: 'the guest agent could not carry out an order' },
+  GUEST_REFUSED: { kind: 'user', text: 'the guest agent could not carry out a request' },
   GUEST_LOST: { kind: 'user', text: 'the channel to a guest broke or its machine is gone' },
   GUEST_EXEC: { kind: 'user', text: 'a program could not be started in the guest' },
 

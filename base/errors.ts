@@ -15,6 +15,8 @@ export interface HyprErrorOptions {
   readonly where?: Place;
   /** Where in the model, for those who do not know its files: `['services', 'web', 'pid']`. */
   readonly path?: readonly string[];
+  /** Finer than the code, for programs: why a guest refused (`guest/protocol/refusal.ts`). */
+  readonly reason?: string;
   /** Further lines under the message: last console lines, last probe output, the holder of a port. */
   readonly details?: readonly string[];
   readonly cause?: unknown;
@@ -30,6 +32,7 @@ export class HyprError extends Error {
   readonly hint: string | undefined;
   readonly where: Place | undefined;
   readonly path: readonly string[] | undefined;
+  readonly reason: string | undefined;
   readonly details: readonly string[];
 
   constructor(code: ErrorCode, message: string, options: HyprErrorOptions = {}) {
@@ -38,6 +41,7 @@ export class HyprError extends Error {
     this.hint = options.hint;
     this.where = options.where;
     this.path = options.path;
+    this.reason = options.reason;
     this.details = options.details ?? [];
   }
 
@@ -47,8 +51,14 @@ export class HyprError extends Error {
   }
 
   toJSON(): ErrorJson {
-    const { code, message, hint, where, path, details } = this;
-    return { code, message, details: [...details], ...(hint ? { hint } : {}), ...(where ? { where } : {}), ...(path ? { path } : {}) };
+    const { code, message, hint, where, path, reason, details } = this;
+    return {
+      ...{ code, message, details: [...details] },
+      ...(hint ? { hint } : {}),
+      ...(where ? { where } : {}),
+      ...(path ? { path } : {}),
+      ...(reason ? { reason } : {}),
+    };
   }
 }
 
@@ -68,6 +78,7 @@ export interface ErrorJson {
   hint?: string;
   where?: Place;
   path?: readonly string[];
+  reason?: string;
   details: string[];
 }
 

@@ -1,9 +1,9 @@
 import { cpus } from 'node:os';
 import { homePaths } from '../base/paths.ts';
 import { connectGuest } from '../guest/client/client.ts';
-import { adoptNetwork, startNetwork, sweepNetwork } from '../net/gvproxy.ts';
-import { checkPorts } from '../net/ports.ts';
-import { publishPort } from '../net/publish.ts';
+import { adoptNetwork, startNetwork, sweepNetwork } from '../net/client/network.ts';
+import { checkPorts } from '../net/ports/check-ports.ts';
+import { publishPort } from '../net/ports/publish.ts';
 import { makeExt4Disk } from '../vmm/devices/disks.ts';
 import { chooseVmm } from '../vmm/host/probe.ts';
 import { needToolchain } from '../vmm/toolchain/index.ts';
@@ -22,7 +22,7 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
       machines: async () => (await import('./images/build-machines.ts')).makeBuildMachines(platform),
     }),
   ]);
-  const programs = { gvproxy: toolchain.gvproxy, jail: toolchain.jail };
+  const programs = { gvproxy: toolchain.gvproxy };
   const platform: Platform = {
     ...images,
     paths,

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 
 /**
  * What the host asks of a guest. `guest/client/client.ts` turns these into frames of the agent protocol
- * (docs/guest-protocol.md); `guest/carry_out.c` carries them out. Nothing here is on the kernel's command
+ * (docs/guest-protocol.md); `guest/agent/handlers` carries them out. Nothing here is on the kernel's command
  * line: a machine boots to "waiting for orders" and is told everything, so that it may as well be a
  * clone of a template.
  */

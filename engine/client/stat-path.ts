@@ -1,5 +1,5 @@
-import { HyprError } from '../../base/errors.ts';
 import { readTar, StreamSource } from '../../builder/tar/reader.ts';
+import { refusalReason } from '../../guest/protocol/refusal.ts';
 
 /** The type of the first entry of a path's tar; undefined when the replica has no such path. The rest is not read. */
 export const statTar = async (tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined> => {
@@ -10,7 +10,7 @@ export const statTar = async (tar: AsyncIterable<Uint8Array>): Promise<'dir' | '
     }
     return 'dir';
   } catch (error) {
-    if (error instanceof HyprError && error.code === 'GUEST_REFUSED' && /no such file or directory|not a directory/i.test(error.message)) {
+    if (refusalReason(error) === 'notFound') {
       return undefined;
     }
     throw error;

@@ -10,8 +10,8 @@ import { login, logout, parseServer } from '../../builder/registry/login.ts';
 import { resolveDigest as resolveAtRegistry } from '../../builder/registry/pull.ts';
 import { openRegistries } from '../../builder/registry/registries.ts';
 import { orderBuilds } from '../../compose/project/build-contexts.ts';
-import { compileJail } from '../../net/compile-jail.ts';
-import { landlockAbi } from '../../net/landlock.ts';
+import { gatewayFence } from '../../net/client/fence.ts';
+import { gatewaySources } from '../../net/client/sources.ts';
 import { checkHost } from '../../vmm/host/doctor.ts';
 import { chooseVmm } from '../../vmm/host/probe.ts';
 import { needToolchain, openToolchain, setupToolchain } from '../../vmm/toolchain/index.ts';
@@ -166,7 +166,7 @@ const missingOnly = async (
 };
 
 export const setup: EngineApi['setup'] = async (onProgress, signal) => {
-  const toolchain = await setupToolchain({ progress: onProgress, compileJail, ...(signal ? { signal } : {}) });
+  const toolchain = await setupToolchain({ progress: onProgress, gatewaySources, ...(signal ? { signal } : {}) });
   onProgress({ id: 'Accelerator', status: 'working', text: 'Probing' });
   const { vmm, verdict, templates } = await chooseVmm({ toolchain, ...(signal ? { signal } : {}) });
   onProgress({
@@ -182,7 +182,7 @@ export const setup: EngineApi['setup'] = async (onProgress, signal) => {
 
 export const doctor: EngineApi['doctor'] = async (signal) => {
   const toolchain = await openToolchain();
-  return checkHost({ ...(signal ? { signal } : {}), ...(toolchain ? { landlockAbi: () => landlockAbi(toolchain.jail) } : {}) });
+  return checkHost({ ...(signal ? { signal } : {}), ...(toolchain ? { networkFence: () => gatewayFence(toolchain.gvproxy.file) } : {}) });
 };
 
 export const systemDf: EngineApi['systemDf'] = () => measureSystem();

@@ -12,9 +12,9 @@ import {
   type BuildMachines,
 } from '../../builder/model/types.ts';
 import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
-import { fallbackDns, NETWORK_MTU } from '../../net/defaults.ts';
-import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/download-proxy.ts';
-import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
+import { NETWORK_MTU } from '../../net/defaults.ts';
+import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/downloads/download-proxy.ts';
 import type { Network } from '../../net/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine } from '../machine/boot-machine.ts';
@@ -183,7 +183,7 @@ const buildOrders = (input: {
   root: { disk: 'root', upper: 'upper', readOnly: false },
   mounts: buildMounts(input.options),
   interfaces: input.nics,
-  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway, ...fallbackDns()], options: [] },
+  resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway], options: [] },
   hosts: input.options.hosts.flatMap(({ address, names }) => {
     const resolved = address === HOST_GATEWAY ? input.host : address;
     return resolved === undefined ? [] : [{ address: resolved, names }];

@@ -4,8 +4,10 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
+import { type RefusalReason, refusalReason } from '../../guest/protocol/refusal.ts';
 import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
-import type { Network } from '../../net/types.ts';
+import { hostAddress } from '../../net/addresses/ipam.ts';
+import type { Network, NetworkNic } from '../../net/types.ts';
 import { type Fallback, fallbackAfter, startOf } from '../../vmm/model/fallback.ts';
 import type { Machine, MachineSpec } from '../../vmm/model/machine.ts';
 import type { Platform } from '../model/platform.ts';
@@ -70,17 +72,10 @@ interface Attempt {
   answered: boolean;
 }
 
-/** What the guest says (guest/prepare.c, guest/mounts.c, guest/protocol/encode.ts) when a service asks for what cannot be: no machine could do it. */
-const OWN_FAULTS: readonly RegExp[] = [
-  /^(sysctl|hostname|domainname) /,
-  /^(filling|mounting) the volume |^the volume for |^(the folder|\S+) of the volume for |^the name of a volume /,
-  /^making the mount point |^mounting (a tmpfs on )?\/|^\//,
-  /^writing (?!\/etc\/(hostname|hosts|resolv\.conf|machine-id):)/,
-  /^".*" is not an? |^a text for the guest /,
-];
+/** Why a guest refuses what a service asks for and no machine could do. Everything else may be the machine's own fault. */
+const OWN_FAULTS: readonly RefusalReason[] = ['setting', 'mount', 'file', 'malformed'];
 
-const isOwnFault = (error: unknown): boolean =>
-  error instanceof HyprError && error.code === 'GUEST_REFUSED' && OWN_FAULTS.some((words) => words.test(error.message));
+const isOwnFault = (error: unknown): boolean => OWN_FAULTS.some((reason) => reason === refusalReason(error));
 
 /** The same machine started in another way, so the template is at fault. A crash was counted by the VMM already. */
 const blame = async ({ platform, spec }: BootMachineInput, machine: Machine | undefined): Promise<void> => {
@@ -97,7 +92,9 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   const cleanup = new Cleanup();
   try {
     const { name } = input.spec;
-    const sockets = await traced('connect NICs', name, () => connectNics(input.networks, signal));
+    const sockets = await traced('connect NICs', name, () =>
+      connectNics(input.networks, networkNics({ name, networks: input.networks, ...input.orders }), signal),
+    );
     const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
     cleanup.defer(() => machine.kill());
@@ -133,8 +130,15 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
 };
 
 /** Connects a NIC to each network; all or none. */
-export const connectNics = async (networks: readonly Network[], signal: AbortSignal): Promise<Socket[]> => {
-  const results = await Promise.allSettled(networks.map((network) => network.connectNic(signal)));
+export const connectNics = async (networks: readonly Network[], nics: readonly NetworkNic[], signal: AbortSignal): Promise<Socket[]> => {
+  const results = await Promise.allSettled(
+    networks.map((network, index) => {
+      const nic = nics[index];
+      return nic === undefined
+        ? Promise.reject(new HyprError('HYPR_INTERNAL', `a machine on ${network.record.spec.name} has no NIC for it`))
+        : network.connectNic(nic, signal);
+    }),
+  );
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
     for (const result of results) {
@@ -146,6 +150,19 @@ export const connectNics = async (networks: readonly Network[], signal: AbortSig
   }
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 };
+
+/** The identity of a machine on each of its networks; one that was given the host's address may reach the host. */
+export const networkNics = (input: {
+  readonly name: string;
+  readonly interfaces: MachineOrders['interfaces'];
+  readonly hosts: MachineOrders['hosts'];
+  readonly networks: readonly Network[];
+}): NetworkNic[] =>
+  input.interfaces.map(({ mac, address }, index) => {
+    const network = input.networks[index]?.record.spec;
+    const host = network?.hostAccess === true ? hostAddress(network) : undefined;
+    return { name: input.name, mac, addresses: [address], host: input.hosts.some((line) => line.address === host) };
+  });
 
 /** Rejects if the machine ends before its agent is ready, with the last lines of its console. */
 const diedDuringBoot = async (machine: Machine, name: string): Promise<never> => {

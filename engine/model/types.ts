@@ -193,7 +193,6 @@ export const SETUP_STEPS = [
   'QEMU and disk tools',
   'Guest kernel',
   'gvproxy',
-  'Network jail',
   'Guest agent',
   'Initramfs',
   'Accelerator',

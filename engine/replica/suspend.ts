@@ -4,7 +4,7 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { SavedMachine } from '../../vmm/model/machine.ts';
-import { connectNics } from '../machine/boot-machine.ts';
+import { connectNics, networkNics } from '../machine/boot-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { SavedRun, VmRow } from '../state/records.ts';
@@ -137,7 +137,13 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
   const cleanup = new Cleanup();
   try {
     const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal)));
-    const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, signal), signal);
+    const cards = networkNics({
+      name: row.name,
+      interfaces: context.networks.lease(row),
+      hosts: context.networks.extraHosts(row.spec),
+      networks,
+    });
+    const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, cards, signal), signal);
     cleanup.defer(() => machine.delete());
     context.onMachine(machine);
     await machine.resume(signal);

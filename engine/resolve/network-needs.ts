@@ -5,12 +5,8 @@ import type { Project } from '../../compose/model/model.ts';
 export const networkHash = (project: Project, key: string): string => {
   const { name, internal, ipam, driver } = project.networks[key] ?? { name: key };
   const host = asksForHost(project, key) ? ['host'] : [];
-  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, publishesUdp(project), ...host]), 16);
+  return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, ...host]), 16);
 };
-
-/** Without a UDP port to publish, gvproxy may bind nothing at all on the host. */
-export const publishesUdp = (project: Project): boolean =>
-  Object.values(project.services).some((service) => service.ports?.some((port) => port.protocol === 'udp'));
 
 /** `host-gateway` among the extra hosts of a service: only then has its network a way to this host's loopback. */
 export const asksForHost = (project: Project, key: string): boolean =>

@@ -7,13 +7,13 @@ import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { InterfaceOrders, NameTable, ResolverOrders } from '../../guest/types.ts';
-import { fallbackDns, NETWORK_MTU } from '../../net/defaults.ts';
-import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/ipam.ts';
-import { buildNameTable, type NamedReplica } from '../../net/names.ts';
+import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
+import { NETWORK_MTU } from '../../net/defaults.ts';
+import { buildNameTable, type NamedReplica } from '../../net/names/name-table.ts';
 import type { Network, NetworkSpec } from '../../net/types.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
-import { asksForHost, networkHash, publishesUdp } from '../resolve/network-needs.ts';
+import { asksForHost, networkHash } from '../resolve/network-needs.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -68,7 +68,6 @@ export class StackNetworks {
       internal: config.internal ?? false,
       mtu: NETWORK_MTU,
       hostAccess: asksForHost(project, key) && config.internal !== true,
-      udpPorts: publishesUdp(project),
     };
     store.putNetwork({
       stack,
@@ -229,7 +228,7 @@ export class StackNetworks {
   resolver(spec: ReplicaSpec, vms: readonly VmRow[]): ResolverOrders {
     const rows = spec.networks.map((attachment) => this.#row(attachment.key));
     const open = rows.filter((row) => !row.spec.internal);
-    const upstreams = spec.dns.length > 0 ? spec.dns : open.length > 0 ? [...open.map((row) => row.spec.gateway), ...fallbackDns()] : [];
+    const upstreams = spec.dns.length > 0 ? spec.dns : open.map((row) => row.spec.gateway);
     return {
       names: this.names(spec, vms),
       search: [...spec.dnsSearch, `${this.#options.stack}.hypr`],

@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
 import type { AsyncQueue } from '../../base/queue.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
-import { FRAME, type Frame, OPCODE, readFields } from '../protocol/protocol.ts';
+import { type Frame, readFields } from '../protocol/protocol.ts';
+import { FRAME, OPCODE, TAG } from '../protocol/tags.ts';
 import type {
   FileOrders,
   GuestClient,
@@ -23,11 +24,11 @@ import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
 import { type Channel, readExit } from './process-channel.ts';
 import { openRelay } from './relay.ts';
-import { Orders } from './requests.ts';
+import { Requests } from './requests.ts';
 
 export { GuestExecError } from './process-channel.ts';
 
-/** Deadlines in ms of orders that take longer than others. */
+/** Deadlines in ms of requests that take longer than others. */
 const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
 const { SIGKILL } = constants.signals;
 
@@ -44,19 +45,19 @@ class Client implements GuestClient {
   readonly info: GuestInfo;
   readonly closed: Promise<void>;
   readonly #connection: Connection;
-  readonly #orders: Orders;
+  readonly #requests: Requests;
   readonly #listeners = new Set<AsyncQueue<GuestEvent>>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
-    this.#orders = new Orders(connection);
+    this.#requests = new Requests(connection);
     this.info = readInfo(connection.welcome);
-    this.closed = connection.closed.then((reason) => this.#orders.fail(reason ?? lostError()));
+    this.closed = connection.closed.then((reason) => this.#requests.fail(reason ?? lostError()));
     connection.onFrame((frame) => this.#onFrame(frame));
   }
 
   async prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void> {
-    await this.#orders.ask({
+    await this.#requests.ask({
       opcode: OPCODE.prepare,
       body: encodeMachine(orders),
       what: 'preparing the guest',
@@ -66,11 +67,11 @@ class Client implements GuestClient {
   }
 
   async mountRoot(root: { readonly disk: string; readonly upper: string }, signal?: AbortSignal): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.mountRoot, body: encodeRoot(root), what: 'mounting the root', ms: DEADLINE.prepare, signal });
+    await this.#requests.ask({ opcode: OPCODE.mountRoot, body: encodeRoot(root), what: 'mounting the root', ms: DEADLINE.prepare, signal });
   }
 
   async forget(signal?: AbortSignal): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.forget, what: 'forgetting a rehearsal', signal });
+    await this.#requests.ask({ opcode: OPCODE.forget, what: 'forgetting a rehearsal', signal });
   }
 
   startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess> {
@@ -82,22 +83,22 @@ class Client implements GuestClient {
   }
 
   async attachWorkload(signal?: AbortSignal): Promise<GuestProcess> {
-    const channel = this.#orders.open();
+    const channel = this.#requests.open();
     try {
-      const answer = await this.#orders.finish(channel, { opcode: OPCODE.attach, what: 'attaching to the workload', signal });
-      channel.resumeInput(answer.int(15) ?? 0);
-      channel.openOutput([answer.int(13) ?? 0, answer.int(14) ?? 0]);
-      return new Process(this, channel, answer.int(2) ?? 0);
+      const answer = await this.#requests.finish(channel, { opcode: OPCODE.attach, what: 'attaching to the workload', signal });
+      channel.resumeInput(answer.int(TAG.answer.inputReceived) ?? 0);
+      channel.openOutput([answer.int(TAG.answer.outputStart) ?? 0, answer.int(TAG.answer.errorStart) ?? 0]);
+      return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
-      this.#orders.forget(channel);
+      this.#requests.forget(channel);
       throw error;
     }
   }
 
   async #run(opcode: number, body: Buffer, signal: AbortSignal | undefined): Promise<GuestProcess> {
-    const channel = this.#orders.open();
+    const channel = this.#requests.open();
     try {
-      const answer = await this.#orders.finish(channel, {
+      const answer = await this.#requests.finish(channel, {
         opcode,
         body,
         what: 'the start of a program in the guest',
@@ -106,39 +107,39 @@ class Client implements GuestClient {
         ms: DEADLINE.start,
         signal,
       });
-      return new Process(this, channel, answer.int(2) ?? 0);
+      return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
       if (signal?.aborted) {
         // It may have started all the same.
         await this.signalProcess(channel.id, SIGKILL).catch(() => {});
       }
-      this.#orders.drop(channel);
+      this.#requests.drop(channel);
       throw error;
     }
   }
 
   async setNames(names: NameTable, signal?: AbortSignal): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.names, body: encodeNames(names), what: 'the new name table', signal });
+    await this.#requests.ask({ opcode: OPCODE.names, body: encodeNames(names), what: 'the new name table', signal });
   }
 
   async setClock(now: number, signal?: AbortSignal): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.clock, body: encodeSimple({ clock: now }), what: 'setting the clock', signal });
+    await this.#requests.ask({ opcode: OPCODE.clock, body: encodeSimple({ clock: now }), what: 'setting the clock', signal });
   }
 
   async writeFiles(files: readonly FileOrders[], signal?: AbortSignal): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.files, body: encodeFiles(files), what: 'writing files into the guest', signal });
+    await this.#requests.ask({ opcode: OPCODE.files, body: encodeFiles(files), what: 'writing files into the guest', signal });
   }
 
   async signalProcess(channel: number, signal: number): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.signal, body: encodeSimple({ channel, signal }), what: 'sending a signal' });
+    await this.#requests.ask({ opcode: OPCODE.signal, body: encodeSimple({ channel, signal }), what: 'sending a signal' });
   }
 
   async resizeProcess(channel: number, size: { columns: number; rows: number }): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.resize, body: encodeSimple({ channel, ...size }), what: 'resizing a terminal' });
+    await this.#requests.ask({ opcode: OPCODE.resize, body: encodeSimple({ channel, ...size }), what: 'resizing a terminal' });
   }
 
   async writeTar(target: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
-    await this.#orders.upload(
+    await this.#requests.upload(
       { opcode: OPCODE.writeTar, body: encodeSimple({ path: target }), what: `unpacking files in ${target}`, signal },
       tar,
     );
@@ -146,20 +147,20 @@ class Client implements GuestClient {
 
   readTar(path: string, options: { followLinks?: boolean } = {}, signal?: AbortSignal): AsyncIterable<Uint8Array> {
     const body = encodeSimple({ path, flag: options.followLinks ?? false });
-    return this.#orders.download({ opcode: OPCODE.readTar, body, what: `reading ${path}`, signal });
+    return this.#requests.download({ opcode: OPCODE.readTar, body, what: `reading ${path}`, signal });
   }
 
   readLayer(signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    return this.#orders.download({ opcode: OPCODE.readLayer, what: 'reading the layer', signal });
+    return this.#requests.download({ opcode: OPCODE.readLayer, what: 'reading the layer', signal });
   }
 
   async pushLayer(tar?: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
-    const order = { opcode: OPCODE.pushLayer, body: encodeSimple({ flag: tar !== undefined }), what: 'freezing the layer', signal };
-    await this.#orders.upload(order, tar ?? nothing());
+    const request = { opcode: OPCODE.pushLayer, body: encodeSimple({ flag: tar !== undefined }), what: 'freezing the layer', signal };
+    await this.#requests.upload(request, tar ?? nothing());
   }
 
   async stageFolder(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
-    await this.#orders.upload(
+    await this.#requests.upload(
       { opcode: OPCODE.stage, body: encodeSimple({ path: name }), what: 'bringing in what a step mounts', signal },
       tar,
     );
@@ -167,34 +168,34 @@ class Client implements GuestClient {
 
   async releaseStep(disks: readonly string[], signal?: AbortSignal): Promise<void> {
     const body = encodeSimple({ path: disks.join(' ') });
-    await this.#orders.ask({ opcode: OPCODE.release, body, what: 'taking away what a step had mounted', ms: DEADLINE.prepare, signal });
+    await this.#requests.ask({ opcode: OPCODE.release, body, what: 'taking away what a step had mounted', ms: DEADLINE.prepare, signal });
   }
 
   relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }> {
-    const channel = this.#orders.open();
+    const channel = this.#requests.open();
     const body = encodeSimple('port' in place ? place : { path: place.socket, mode: place.mode, uid: place.uid, gid: place.gid });
-    const answer = this.#orders.finish(channel, {
+    const answer = this.#requests.finish(channel, {
       opcode: OPCODE.relay,
       body,
       what: 'a listener in the guest',
       output: true,
       ms: DEADLINE.relay,
     });
-    return openRelay({ channel, answer, drop: () => this.#orders.drop(channel), accept, signal });
+    return openRelay({ channel, answer, drop: () => this.#requests.drop(channel), accept, signal });
   }
 
   async stats(signal?: AbortSignal): Promise<GuestStats> {
-    return readStats(await this.#orders.ask({ opcode: OPCODE.stats, what: 'the usage of the guest', signal }));
+    return readStats(await this.#requests.ask({ opcode: OPCODE.stats, what: 'the usage of the guest', signal }));
   }
 
   async sync(signal?: AbortSignal): Promise<void> {
-    await this.#orders.ask({ opcode: OPCODE.sync, what: 'syncing the disks of the guest', ms: DEADLINE.prepare, signal });
+    await this.#requests.ask({ opcode: OPCODE.sync, what: 'syncing the disks of the guest', ms: DEADLINE.prepare, signal });
   }
 
   async powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined> {
     const body = encodeSimple({ signal: options.stopSignal, grace: options.graceMs });
     const ms = options.graceMs + DEADLINE.powerOff;
-    return readExit(await this.#orders.ask({ opcode: OPCODE.powerOff, body, what: 'the end of the guest', ms, signal }));
+    return readExit(await this.#requests.ask({ opcode: OPCODE.powerOff, body, what: 'the end of the guest', ms, signal }));
   }
 
   async *events(): AsyncIterable<GuestEvent> {
@@ -203,13 +204,13 @@ class Client implements GuestClient {
     void this.closed.then(() => queue.end());
     try {
       if (this.#listeners.size === 1) {
-        await this.#orders.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: true }), what: 'watching the guest' });
+        await this.#requests.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: true }), what: 'watching the guest' });
       }
       yield* queue;
     } finally {
       this.#listeners.delete(queue);
       if (this.#listeners.size === 0) {
-        void this.#orders.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: false }), what: 'watching the guest' }).catch(() => {});
+        void this.#requests.ask({ opcode: OPCODE.watch, body: encodeSimple({ flag: false }), what: 'watching the guest' }).catch(() => {});
       }
     }
   }
@@ -232,7 +233,7 @@ class Client implements GuestClient {
     } else if (frame.type === FRAME.fault) {
       throw new HyprError('GUEST_PROTOCOL', `the guest agent did not understand: ${frame.payload.toString('utf8').slice(0, 200)}`);
     } else {
-      this.#orders.accept(frame);
+      this.#requests.accept(frame);
     }
   }
 }

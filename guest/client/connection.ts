@@ -3,17 +3,8 @@ import { createConnection, type Socket } from 'node:net';
 import { orAbort } from '../../base/abort.ts';
 import { sleep, withDeadline } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import {
-  encodeHello,
-  type Fields,
-  FRAME,
-  type Frame,
-  FrameDecoder,
-  MAGIC,
-  NONCE_SIZE,
-  PROTOCOL_VERSION,
-  readFields,
-} from '../protocol/protocol.ts';
+import { encodeHello, type Fields, type Frame, FrameDecoder, MAGIC, readFields } from '../protocol/protocol.ts';
+import { FRAME, NONCE_SIZE, PROTOCOL_VERSION } from '../protocol/tags.ts';
 
 /** A guest under software emulation may need seconds; one HELLO is normally enough. */
 const HELLO_AGAIN_MS = 5000;

@@ -1,5 +1,6 @@
 import { AsyncQueue } from '../../base/queue.ts';
 import type { Fields } from '../protocol/protocol.ts';
+import { EVENT, TAG } from '../protocol/tags.ts';
 import type { GuestEvent } from '../types.ts';
 import { readExit } from './process-channel.ts';
 
@@ -7,16 +8,16 @@ const MAX_WAITING = 1000;
 
 /** An event of the guest, or undefined for kinds this host does not know. */
 export const readEvent = (fields: Fields): GuestEvent | undefined => {
-  switch (fields.int(1)) {
-    case 1: {
+  switch (fields.int(TAG.event.kind)) {
+    case EVENT.workloadExited: {
       const exit = readExit(fields);
       return exit && { type: 'workload-exited', exit };
     }
-    case 2:
-      return { type: 'oom', pid: fields.int(2) ?? 0 };
-    case 3:
+    case EVENT.oom:
+      return { type: 'oom', pid: fields.int(TAG.event.pid) ?? 0 };
+    case EVENT.listening:
       return { type: 'listening', ...readPort(fields) };
-    case 4:
+    case EVENT.notListening:
       return { type: 'not-listening', ...readPort(fields) };
     default:
       return undefined;
@@ -24,9 +25,9 @@ export const readEvent = (fields: Fields): GuestEvent | undefined => {
 };
 
 const readPort = (fields: Fields) => ({
-  port: (fields.int(3) ?? 0) & 0xffff,
-  protocol: fields.int(4) === 1 ? ('udp' as const) : ('tcp' as const),
-  address: formatAddress(fields.bytes(5) ?? Buffer.alloc(4)),
+  port: (fields.int(TAG.event.port) ?? 0) & 0xffff,
+  protocol: fields.int(TAG.event.udp) === 1 ? ('udp' as const) : ('tcp' as const),
+  address: formatAddress(fields.bytes(TAG.event.address) ?? Buffer.alloc(4)),
 });
 
 /** Dotted for 4 bytes; the plain long form, shortened where all is zero, for 16. */

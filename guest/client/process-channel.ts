@@ -1,16 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
 import { AsyncQueue } from '../../base/queue.ts';
-import {
-  encodeFrame,
-  type Fields,
-  FRAME,
-  type Frame,
-  MAX_TO_GUEST,
-  NO_LIMIT,
-  OUTPUT_WINDOW,
-  readFields,
-  readInt,
-} from '../protocol/protocol.ts';
+import { encodeFrame, type Fields, type Frame, NO_LIMIT, OUTPUT_WINDOW, readFields, readInt } from '../protocol/protocol.ts';
+import { reasonNamed, refused } from '../protocol/refusal.ts';
+import { FRAME, MAX_TO_GUEST, STATUS, TAG } from '../protocol/tags.ts';
 import type { OutputChunk, ProcessExit } from '../types.ts';
 
 const STREAMS = ['stdout', 'stderr'] as const;
@@ -43,7 +35,7 @@ export interface ChannelPort {
 }
 
 /**
- * One order and the streams that belong to it. Output waits here within the window that the guest was
+ * One request and the streams that belong to it. Output waits here within the window that the guest was
  * given; what the reader has taken is acknowledged, so the guest may forget it.
  */
 export class Channel {
@@ -115,10 +107,10 @@ export class Channel {
     const status = payload.readUInt16LE(0);
     const fields = readFields(payload.subarray(2));
     this.#answered = true;
-    if (status === 0) {
+    if (status === STATUS.ok) {
       this.answer.resolve(fields);
     } else {
-      const error = refusal(status, fields.text(1));
+      const error = refusal(status, fields);
       this.answer.reject(error);
       this.exit.reject(error);
     }
@@ -261,16 +253,20 @@ export class GuestExecError extends HyprError {
   }
 }
 
-const refusal = (status: number, text: string | undefined): HyprError =>
-  status === 126 || status === 127
+const refusal = (status: number, fields: Fields): HyprError => {
+  const text = fields.text(TAG.answer.text);
+  return status === STATUS.notExecutable || status === STATUS.notFound
     ? new GuestExecError(status, text ?? 'the program could not be started')
-    : new HyprError('GUEST_REFUSED', text === undefined || text === '' ? 'the guest agent refused an order' : text);
+    : refused(reasonNamed(fields.int(TAG.answer.reason)), text === undefined || text === '' ? 'the guest agent refused a request' : text);
+};
 
 /** The exit fields of an answer, an event or an EXIT frame. */
 export const readExit = (fields: Fields): ProcessExit | undefined => {
-  const code = fields.int(10);
-  const signal = fields.int(11) ?? 0;
-  return code === undefined ? undefined : { code: code & 255, oomKilled: fields.int(12) === 1, ...(signal > 0 ? { signal } : {}) };
+  const code = fields.int(TAG.exit.code);
+  const signal = fields.int(TAG.exit.signal) ?? 0;
+  return code === undefined
+    ? undefined
+    : { code: code & 255, oomKilled: fields.int(TAG.exit.oom) === 1, ...(signal > 0 ? { signal } : {}) };
 };
 
 const streamIndex = (flags: number): 0 | 1 => {

@@ -2,9 +2,10 @@ import { Duplex } from 'node:stream';
 import { orAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { Fields } from '../protocol/protocol.ts';
+import { refused } from '../protocol/refusal.ts';
 import type { Channel } from './process-channel.ts';
 
-/** Records of guest/relay.c: u32 connection, u32 length, bytes; both little-endian. */
+/** Records of guest/agent/handlers/relay.c: u32 connection, u32 length, bytes; both little-endian. */
 const HEAD = 8;
 const CHUNK = 16_384;
 const WINDOW = 65_536;
@@ -33,7 +34,7 @@ export const openRelay = async ({ channel, answer, drop, accept, signal }: Relay
     await ended.catch(() => {});
   };
   try {
-    const failed = answer.then(() => Promise.reject(new HyprError('GUEST_REFUSED', 'the guest does not listen')));
+    const failed = answer.then(() => Promise.reject(refused('machine', 'the guest does not listen')));
     await orAbort(Promise.race([relay.listening, failed, ended.then(() => failed)]), signal);
     return { close };
   } catch (error) {

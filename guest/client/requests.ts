@@ -2,27 +2,29 @@ import { randomInt } from 'node:crypto';
 import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { encodeFrame, type Fields, FLAG_MORE, FRAME, type Frame, MAX_ORDER, MAX_TO_GUEST } from '../protocol/protocol.ts';
+import { encodeFrame, type Fields, type Frame } from '../protocol/protocol.ts';
+import { refused } from '../protocol/refusal.ts';
+import { FLAG_MORE, FRAME, MAX_REQUEST, MAX_TO_GUEST } from '../protocol/tags.ts';
 import type { Connection } from './connection.ts';
 import { Channel } from './process-channel.ts';
 
 /** Generous, because an emulated machine may be slow. */
-const ORDER_MS = 30_000;
+const REQUEST_MS = 30_000;
 const TRANSFER_MS = 3_600_000;
 
-export interface Order {
+export interface Request {
   readonly opcode: number;
   readonly body?: Buffer;
   /** A noun phrase for the error when the answer does not come. */
   readonly what: string;
   readonly ms?: number;
-  /** The guest may send output on the order's channel. */
+  /** The guest may send output on the request's channel. */
   readonly output?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The orders to one guest, each on a channel of its own until it is answered (docs/guest-protocol.md). */
-export class Orders {
+/** The requests to one guest, each on a channel of its own until it is answered (docs/guest-protocol.md). */
+export class Requests {
   readonly #connection: Connection;
   readonly #channels = new Map<number, Channel>();
   // A random beginning keeps late answers of an earlier connection apart from ours.
@@ -33,7 +35,7 @@ export class Orders {
     this.#connection = connection;
   }
 
-  /** A channel for one order; to be forgotten or dropped when its answer is no longer waited for. */
+  /** A channel for one request; to be forgotten or dropped when its answer is no longer waited for. */
   open(): Channel {
     const channel = new Channel(this.#nextId, this.#connection);
     this.#nextId = this.#nextId >= 0xffff_fff0 ? 1 : this.#nextId + 1;
@@ -52,51 +54,51 @@ export class Orders {
     void this.#connection.send(encodeFrame({ type: FRAME.drop, channel: channel.id })).catch(() => {});
   }
 
-  /** A short order; gives what the guest answers. Throws GUEST_REFUSED, HYPR_TIMEOUT. */
-  async ask(order: Order): Promise<Fields> {
+  /** A short request; gives what the guest answers. Throws GUEST_REFUSED, HYPR_TIMEOUT. */
+  async ask(request: Request): Promise<Fields> {
     const channel = this.open();
     try {
-      return await this.finish(channel, order);
+      return await this.finish(channel, request);
     } finally {
       this.forget(channel);
     }
   }
 
-  /** Sends an order on a channel of the caller's and waits for its answer; the channel stays. */
-  finish(channel: Channel, order: Order): Promise<Fields> {
-    return withDeadline({ ms: order.ms ?? ORDER_MS, what: order.what, signal: order.signal }, async () => {
-      await this.#sendOrder(channel.id, order);
-      if (order.output) {
+  /** Sends a request on a channel of the caller's and waits for its answer; the channel stays. */
+  finish(channel: Channel, request: Request): Promise<Fields> {
+    return withDeadline({ ms: request.ms ?? REQUEST_MS, what: request.what, signal: request.signal }, async () => {
+      await this.#sendRequest(channel.id, request);
+      if (request.output) {
         channel.openOutput();
       }
       return channel.answer.promise;
     });
   }
 
-  /** The parts of a long order must not be mixed with those of another. */
-  #sendOrder(channel: number, order: Order): Promise<void> {
+  /** The parts of a long request must not be mixed with those of another. */
+  #sendRequest(channel: number, request: Request): Promise<void> {
     const head = Buffer.alloc(2);
-    head.writeUInt16LE(order.opcode);
-    const bytes = Buffer.concat([head, order.body ?? new Uint8Array(0)]);
-    if (bytes.length > MAX_ORDER) {
-      const text = `${order.what}: ${bytes.length} bytes are more than a guest takes at once (${MAX_ORDER})`;
-      return Promise.reject(new HyprError('GUEST_REFUSED', text));
+    head.writeUInt16LE(request.opcode);
+    const bytes = Buffer.concat([head, request.body ?? new Uint8Array(0)]);
+    if (bytes.length > MAX_REQUEST) {
+      const text = `${request.what}: ${bytes.length} bytes are more than a guest takes at once (${MAX_REQUEST})`;
+      return Promise.reject(refused('malformed', text));
     }
     const sending = this.#sending.then(async () => {
       for (let at = 0; at < bytes.length; at += MAX_TO_GUEST) {
         const more = at + MAX_TO_GUEST < bytes.length;
         const payload = bytes.subarray(at, at + MAX_TO_GUEST);
-        await this.#connection.send(encodeFrame({ type: FRAME.order, channel, flags: more ? FLAG_MORE : 0, payload }));
+        await this.#connection.send(encodeFrame({ type: FRAME.request, channel, flags: more ? FLAG_MORE : 0, payload }));
       }
     });
     this.#sending = sending.catch(() => {});
     return sending;
   }
 
-  /** An order with data for the guest. */
-  async upload(order: Order, data: AsyncIterable<Uint8Array>): Promise<void> {
+  /** A request with data for the guest. */
+  async upload(request: Request, data: AsyncIterable<Uint8Array>): Promise<void> {
     const channel = this.open();
-    const answer = this.finish(channel, { ...order, ms: TRANSFER_MS });
+    const answer = this.finish(channel, { ...request, ms: TRANSFER_MS });
     try {
       // The guest may refuse at any point: then what is left of the data goes nowhere.
       await Promise.race([answer, sendAll(channel, data)]);
@@ -116,13 +118,13 @@ export class Orders {
     }
   }
 
-  /** An order whose answer is data. It ends in the guest when nobody reads any more. */
-  async *download(order: Order): AsyncGenerator<Uint8Array> {
-    order.signal?.throwIfAborted();
+  /** A request whose answer is data. It ends in the guest when nobody reads any more. */
+  async *download(request: Request): AsyncGenerator<Uint8Array> {
+    request.signal?.throwIfAborted();
     const channel = this.open();
-    const leave = onAbort(order.signal, () => this.drop(channel));
+    const leave = onAbort(request.signal, () => this.drop(channel));
     try {
-      const answer = this.finish(channel, { ...order, output: true, ms: TRANSFER_MS });
+      const answer = this.finish(channel, { ...request, output: true, ms: TRANSFER_MS });
       answer.catch(() => {});
       for await (const chunk of channel.output('answer')) {
         yield chunk.data;

@@ -8,7 +8,7 @@ import { runProgram } from '../../base/host/process.ts';
 
 export interface CompileOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Where the C sources are; default: the folder of this module. */
+  /** Where the C sources are; default: guest/agent. */
   readonly sources?: string;
   /** An unpacked musl-dev package (`<dir>/usr/lib/x86_64-linux-musl`), used when there is no musl-gcc: a quarter of the size. */
   readonly musl?: string;
@@ -32,7 +32,7 @@ interface Compiler {
  */
 export const compileKestrel = async (outDir: string, options: CompileOptions = {}): Promise<string> => {
   const folder = options.sources ?? (await findSources());
-  const names = (await readdir(folder)).filter((name) => /\.[ch]$/.test(name) && !name.startsWith('fuzz_')).sort();
+  const names = (await readdir(folder, { recursive: true })).filter((name) => /\.[ch]$/.test(name)).sort();
   const define = options.hostTest ? ['-DKESTREL_HOST_TEST'] : [];
   const hash = createHash('sha256').update(JSON.stringify([FLAGS, LINK, define, options.musl !== undefined]));
   for (const name of names) {
@@ -46,7 +46,7 @@ export const compileKestrel = async (outDir: string, options: CompileOptions = {
   const files = names.filter((name) => name.endsWith('.c')).map((name) => join(folder, name));
   const aside = `${out}.${process.pid}.tmp`;
   try {
-    await compile([...FLAGS, ...define, ...files], aside, options);
+    await compile([...FLAGS, ...define, '-I', folder, ...files], aside, options);
     await rename(aside, out);
   } finally {
     await rm(aside, { force: true });
@@ -54,11 +54,11 @@ export const compileKestrel = async (outDir: string, options: CompileOptions = {
   return out;
 };
 
-/** The folder of this module, or guest/ beside the folder of the bundle. */
+/** From the sources, or from the folder of the bundle. */
 const findSources = async (): Promise<string> => {
-  for (const place of ['..', '../guest']) {
+  for (const place of ['../agent', '../guest/agent']) {
     const folder = fileURLToPath(new URL(place, import.meta.url));
-    if (await exists(join(folder, 'kestrel.c'))) {
+    if (await exists(join(folder, 'core/kestrel.c'))) {
       return folder;
     }
   }

@@ -1,66 +1,18 @@
 import { HyprError } from '../../base/errors.ts';
+import { refused } from './refusal.ts';
+import { FRAME, FRAME_END, HEADER_SIZE, MAX_TO_GUEST, PROTOCOL_VERSION } from './tags.ts';
 
 /**
- * The bytes of the agent channel (docs/guest-protocol.md), the host's half of guest/wire.h. A guest is not
+ * The bytes of the agent channel (docs/guest-protocol.md), the host's half of guest/agent/lib/wire.h. A guest is not
  * trusted: every length is checked before anything is kept, and a malformed byte ends the connection.
  */
 
-export const PROTOCOL_VERSION = 1;
-export const HEADER_SIZE = 10;
-/** Longest payload towards the guest; the zeros before a HELLO complete whatever frame was cut off. */
-export const MAX_TO_GUEST = 16_384;
 /** Longest payload the host accepts. */
 export const MAX_FROM_GUEST = 65_536;
-export const FRAME_END = 0xa5;
 export const MAGIC = Buffer.from([0x68, 0x79, 0x70, 0x72, 0x1f, 0x6b, 0x65, 0x73, 0x74, 0x72, 0x65, 0x6c, 0x0d, 0x0a, 0x1a, 0xf5]);
-export const NONCE_SIZE = 16;
-export const MAX_ORDER = 32 << 20;
 /** How far a guest may send ahead of what was read, per stream. */
 export const OUTPUT_WINDOW = 1024 * 1024;
-export const FLAG_MORE = 1;
 export const NO_LIMIT = (1n << 64n) - 1n;
-
-export const FRAME = {
-  hello: 1,
-  order: 2,
-  data: 3,
-  eof: 4,
-  window: 5,
-  drop: 6,
-  welcome: 0x81,
-  answer: 0x82,
-  output: 0x83,
-  outputEnd: 0x84,
-  exit: 0x85,
-  event: 0x86,
-  inputWindow: 0x87,
-  fault: 0x88,
-} as const;
-
-export const OPCODE = {
-  prepare: 1,
-  start: 2,
-  attach: 3,
-  spawn: 4,
-  signal: 5,
-  resize: 6,
-  names: 7,
-  clock: 8,
-  files: 9,
-  writeTar: 10,
-  readTar: 11,
-  readLayer: 12,
-  pushLayer: 13,
-  stats: 14,
-  watch: 15,
-  powerOff: 16,
-  sync: 17,
-  stage: 18,
-  release: 19,
-  relay: 20,
-  mountRoot: 21,
-  forget: 22,
-} as const;
 
 export interface Frame {
   readonly type: number;
@@ -167,7 +119,7 @@ export const bytesField = (tag: number, value: Uint8Array): Buffer => {
 
 export const textField = (tag: number, text: string): Buffer => {
   if (text.includes('\0')) {
-    throw new HyprError('GUEST_REFUSED', `a text for the guest holds a NUL byte: ${JSON.stringify(text.slice(0, 60))}`);
+    throw refused('malformed', `a text for the guest holds a NUL byte: ${JSON.stringify(text.slice(0, 60))}`);
   }
   return bytesField(tag, Buffer.from(text, 'utf8'));
 };

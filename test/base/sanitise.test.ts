@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { sanitiseLog, sanitiseName, sanitiseText } from '../../base/sanitise.ts';
+import { runs } from '../support/seed.ts';
 
 describe('names', () => {
   test.each([
@@ -75,6 +76,6 @@ test('whatever comes, nothing but colours and links is left', () => {
         .replace(/\u001b\]8;[\w=:-]*;[^\u0000-\u001f\u007f-\u009f]*(?:\u0007|\u001b\\)/g, '');
       expect(rest).not.toMatch(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/);
     }),
-    { numRuns: 3000, seed: 11 },
+    runs(3000),
   );
 });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { sha256 } from '../../base/sha256.ts';
+import { runs } from '../support/seed.ts';
 
 const theirs = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -15,6 +16,6 @@ test('the hash is that of Node, around every border of a block', () => {
 test('of any text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => sha256(text) === theirs(text)),
-    { seed: 8, numRuns: 100 },
+    runs(100),
   );
 });

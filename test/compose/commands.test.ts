@@ -35,7 +35,7 @@ describe('config', () => {
     await expect(runConfig({ cwd, env: {} })).rejects.toMatchObject({ code: 'COMPOSE_INVALID' });
   });
 
-  test('--variables as a table', async () => {
+  test('prints a table of variables when asked by --variables', async () => {
     const cwd = await projectFolder({ 'compose.yaml': 'services: {a: {image: "x:${TAG:-1}", user: "${U:?who}"}}\n' });
     expect((await runConfig({ cwd, env: {}, listVariables: true })).stdout).toBe(
       [

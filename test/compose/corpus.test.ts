@@ -9,6 +9,7 @@ import { loadProject } from '../../compose/index.ts';
 import { SourceFile } from '../../compose/source/source.ts';
 import { readFully } from '../../compose/yaml/full.ts';
 import { readQuickly } from '../../compose/yaml/quick.ts';
+import { runs } from '../support/seed.ts';
 
 /** Small nasty files: each is about one corner of YAML or of the Compose format. */
 const folder = join(import.meta.dirname, 'corpus');
@@ -99,7 +100,7 @@ describe('corpus', () => {
       fc.asyncProperty(mutated, async (text) => {
         await outcomeOf(Buffer.from(text));
       }),
-      { seed: 11, numRuns: 1000 },
+      runs(1000),
     );
   });
 });
@@ -111,7 +112,7 @@ describe('the two readers', () => {
       fc.property(mutated, (text) => {
         taken += Number(comparesWell(text));
       }),
-      { seed: 12, numRuns: Number(process.env.HYPR_FUZZ_RUNS ?? 4000) },
+      runs(4000),
     );
     expect(taken).toBeGreaterThan(400);
   });

@@ -3,7 +3,7 @@ import { MISTAKES } from './mistakes.ts';
 import { failure } from './project-folder.ts';
 
 /** What a person sees for each mistake: place, message, excerpt with a caret, hint. `vitest -u` writes the file anew. */
-test('the texts of errors', async () => {
+test('every mistake has the text, hint and place of error-texts.txt', async () => {
   const texts: string[] = [];
   for (const [name, files] of Object.entries(MISTAKES)) {
     const { code, message, hint, at, details } = await failure(files, { projectName: 'p' });

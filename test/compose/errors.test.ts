@@ -72,7 +72,7 @@ describe('errors say the place, with a caret, and what to do', () => {
     });
   });
 
-  test('a required variable', async () => {
+  test('a required variable that is not set is named with the words of its author', async () => {
     expect(await failure('services:\n  a:\n    image: x:${TAG:?say which}\n')).toMatchObject({
       code: 'COMPOSE_INTERPOLATION',
       message: 'services.a.image: the variable TAG must be set: say which',
@@ -88,7 +88,7 @@ describe('errors say the place, with a caret, and what to do', () => {
     });
   });
 
-  test('broken YAML and tabs', async () => {
+  test('broken YAML and tabs are refused where they stand', async () => {
     expect(await failure('services:\n  a:\n\timage: x\n')).toMatchObject({ code: 'COMPOSE_SYNTAX', at: 'compose.yaml:3:1' });
     expect(await failure('services: {a: {image: "x}}\n')).toMatchObject({ code: 'COMPOSE_SYNTAX' });
   });
@@ -117,7 +117,7 @@ describe('errors say the place, with a caret, and what to do', () => {
     });
   });
 
-  test('a broken .env', async () => {
+  test('a broken .env is refused at its own line', async () => {
     expect(await failure({ 'compose.yaml': 'services: {a: {image: x}}', '.env': 'A=1\nB="open\n' })).toMatchObject({
       code: 'COMPOSE_ENV_FILE',
       at: '.env:2:3',
@@ -143,7 +143,7 @@ describe('errors say the place, with a caret, and what to do', () => {
     });
   });
 
-  test('an unquoted date', async () => {
+  test('an unquoted date is refused where it stands', async () => {
     expect(await failure('services:\n  a: {image: x, hostname: 2020-01-01}\n')).toMatchObject({ at: 'compose.yaml:2:27' });
   });
 

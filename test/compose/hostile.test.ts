@@ -10,6 +10,7 @@ import { parseVolume } from '../../compose/merge/volumes.ts';
 import { Budget } from '../../compose/model/limits.ts';
 import { SourceFile, syntheticMark } from '../../compose/source/source.ts';
 import { parseYaml } from '../../compose/yaml/parse.ts';
+import { runs } from '../support/seed.ts';
 import { HOSTILE_PROJECTS } from './hostile-files.ts';
 import { failure, load } from './project-folder.ts';
 
@@ -22,7 +23,7 @@ describe('hostile projects', () => {
     );
   });
 
-  test('other encodings', () => {
+  test('files in other encodings are read or refused', () => {
     const refused = (bytes: Uint8Array) => {
       try {
         decodeSource('f', bytes);
@@ -80,9 +81,9 @@ const soup = (...tokens: string[]) =>
 
 describe('any text gives a value or a HyprError', () => {
   const mark = syntheticMark('f');
-  const run = { numRuns: 1500, seed: 20 };
+  const run = runs(1500);
 
-  test('YAML', async () => {
+  test('YAML › gives a value or an error of the catalogue whatever comes', async () => {
     const yaml = soup(
       '\n',
       '  ',
@@ -115,7 +116,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('templates', async () => {
+  test('templates › give a text or an error of the catalogue whatever comes', async () => {
     await fc.assert(
       fc.asyncProperty(soup('$', '{', '}', ':-', ':?', '+', 'A', '$$', '\n'), (text) =>
         only(() => substitute(text, { lookup: (name) => (name === 'A' ? 'v' : undefined) })),
@@ -124,7 +125,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('env files', async () => {
+  test('env files › give values or an error of the catalogue whatever comes', async () => {
     await fc.assert(
       fc.asyncProperty(soup('A', '=', '\n', '"', "'", '\\', '#', ' ', 'export ', ':', '$A', '${', '}'), (text) =>
         only(() => parseDotenv(new SourceFile('f', text), () => undefined)),
@@ -133,7 +134,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('ports and volumes', async () => {
+  test('ports and volumes › give a form or an error of the catalogue whatever comes', async () => {
     const text = soup(':', '-', '/', '80', '[', ']', '::1', 'tcp', '.', 'c', ',', 'ro', '${');
     await fc.assert(
       fc.asyncProperty(text, async (spec) => {
@@ -144,7 +145,7 @@ describe('any text gives a value or a HyprError', () => {
     );
   });
 
-  test('whole files', async () => {
+  test('whole files › give a project or an error of the catalogue whatever comes', async () => {
     const key = fc.constantFrom(
       'image',
       'build',
@@ -172,7 +173,7 @@ describe('any text gives a value or a HyprError', () => {
           }),
         );
       }),
-      { numRuns: 600, seed: 21 },
+      runs(600),
     );
   });
 });

@@ -6,6 +6,7 @@ import { toPlain } from '../../compose/source/node.ts';
 import { SourceFile } from '../../compose/source/source.ts';
 import { compareNatural, emitYaml } from '../../compose/yaml/emit.ts';
 import { parseYaml } from '../../compose/yaml/parse.ts';
+import { runs } from '../support/seed.ts';
 import { load, projectFolder } from './project-folder.ts';
 
 describe('YAML output', () => {
@@ -56,10 +57,11 @@ describe('YAML output', () => {
         const [document] = await parseYaml(new SourceFile('f', emitYaml(value)), new Budget());
         expect(document === undefined ? undefined : toPlain(document.root)).toEqual(value);
       }),
+      runs(100),
     );
   });
 
-  test('keys in natural order', () => {
+  test('has its keys in natural order', () => {
     const keys = ['FOOA', 'FOO10', 'FOO2', 'FOO_A', 'FOO1', 'FOO'];
     expect(keys.sort(compareNatural)).toEqual(['FOO', 'FOO_A', 'FOO1', 'FOO2', 'FOO10', 'FOOA']);
     expect(['ab', 'a10', 'a2', 'a_b', 'a.b', 'a-b'].sort(compareNatural)).toEqual(['a-b', 'a.b', 'a_b', 'a2', 'a10', 'ab']);
@@ -89,7 +91,7 @@ describe('YAML output', () => {
         const [document] = await parseYaml(new SourceFile('f', emitted), new Budget());
         expect(document && JSON.parse(JSON.stringify(toPlain(document.root)))).toEqual(JSON.parse(JSON.stringify({ k: plain })));
       }),
-      { numRuns: 2000, seed: 7 },
+      runs(2000),
     );
   });
 });
@@ -120,7 +122,7 @@ secrets: {s: {environment: S}}
 configs: {c: {content: 'x'}}
 `;
 
-  test('YAML and JSON, twice', async () => {
+  test('is the same when it is read again, as YAML and as JSON', async () => {
     const cwd = await projectFolder({ 'compose.yaml': text });
     for (const format of ['yaml', 'json'] as const) {
       const once = await runConfig({ cwd, env: {}, format });
@@ -130,7 +132,7 @@ configs: {c: {content: 'x'}}
     }
   });
 
-  test('without interpolation', async () => {
+  test('is the same when it is read again without interpolation', async () => {
     const cwd = await projectFolder({ 'compose.yaml': text });
     const options = { cwd, env: {}, interpolate: false } as const;
     const once = await runConfig(options);

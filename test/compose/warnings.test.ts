@@ -11,7 +11,7 @@ describe('warnings', () => {
     ]);
   });
 
-  test('none for a default', async () => {
+  test('do not come when a variable has a default', async () => {
     expect((await load('services: {a: {image: "x${TAG:-1}"}}')).warnings).toEqual([]);
   });
 
@@ -41,7 +41,7 @@ describe('warnings', () => {
     expect(project.services.a?.ports).toEqual([{ mode: 'ingress', target: 80, published: '8080', protocol: 'tcp' }]);
   });
 
-  test('the obsolete version', async () => {
+  test('come for the obsolete version', async () => {
     const { warnings } = await load('version: "3.8"\nservices: {a: {image: x}}\n');
     expect(warnings).toMatchObject([{ kind: 'obsolete', where: { line: 1 } }]);
   });

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
-import { encodeFrame, FRAME } from '../../guest/protocol/protocol.ts';
+import { encodeFrame } from '../../guest/protocol/protocol.ts';
+import { FRAME } from '../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../guest/types.ts';
+import { freePort } from '../support/free-port.ts';
 import { chunks, collect, compileHostAgent, type HostAgent, machineOrders, processSpec, readAll, startHostAgent } from './host-agent.ts';
 
 // The real agent as an ordinary program on a unix socket: everything but namespaces, mounts and devices.
@@ -31,7 +33,7 @@ const shell = (script: string, more: Parameters<typeof processSpec>[1] = {}) => 
 
 describe('a relay', () => {
   it('carries connections both ways, half-closed ones and ones that are not read', async () => {
-    const port = 20_000 + (process.pid % 20_000);
+    const port = await freePort();
     const accepted: Duplex[] = [];
     const relay = await client.relay({ port }, (connection) => {
       accepted.push(connection);
@@ -160,7 +162,10 @@ describe('programs', () => {
     const spec = processSpec(['true'], { user: 'nobodyknows' });
     await expect(client.spawn(spec)).rejects.toThrow('unable to find user nobodyknows: no matching entries in passwd file');
     await expect(client.spawn(processSpec(['true'], { groups: ['nogroupatall'] }))).rejects.toThrow('unable to find group nogroupatall');
-    await expect(client.spawn(processSpec(['true'], { capAdd: ['FLY'] }))).rejects.toThrow('unknown capability "FLY"');
+    await expect(client.spawn(processSpec(['true'], { capAdd: ['FLY'] }))).rejects.toMatchObject({
+      reason: 'setting',
+      message: 'unknown capability "FLY"',
+    });
   });
 });
 
@@ -221,9 +226,11 @@ describe('tar streams', () => {
   });
 
   it('say why they are refused', async () => {
-    await expect(collect(client.readTar('/none/such'))).rejects.toThrow('/none/such: no such file or directory');
+    const missing = { reason: 'notFound', message: '/none/such: no such file or directory' };
+    await expect(collect(client.readTar('/none/such'))).rejects.toMatchObject(missing);
+    await expect(collect(client.readTar('/etc/passwd/x'))).rejects.toMatchObject({ reason: 'notFound' });
     const damaged = client.writeTar(agent.folder, chunks(Buffer.alloc(512, 'x'), Buffer.alloc(3_000_000)));
-    await expect(damaged).rejects.toThrow('damaged');
+    await expect(damaged).rejects.toMatchObject({ reason: 'archive', message: expect.stringContaining('damaged') });
   });
 });
 
@@ -234,7 +241,7 @@ describe('a second host', () => {
     await first.prepare(machineOrders());
     await first.close();
     const torn = createConnection(own.socket);
-    torn.end(encodeFrame({ type: FRAME.order, channel: 1, payload: Buffer.alloc(9000, 7) }).subarray(0, 4000));
+    torn.end(encodeFrame({ type: FRAME.request, channel: 1, payload: Buffer.alloc(9000, 7) }).subarray(0, 4000));
     await new Promise((resolve) => torn.once('close', resolve));
     const second = await connectGuest(own.socket, { timeout: 5000 });
     expect(second.info.state).toBe('prepared');
@@ -344,7 +351,7 @@ describe('a machine', () => {
     const own = await startHostAgent();
     const guest = await connectGuest(own.socket, { timeout: 5000 });
     expect(guest.info).toMatchObject({ state: 'waiting', protocol: 1 });
-    await expect(guest.spawn(processSpec(['true']))).rejects.toThrow('the machine is not prepared');
+    await expect(guest.spawn(processSpec(['true']))).rejects.toMatchObject({ reason: 'outOfTurn', message: 'the machine is not prepared' });
     await expect(guest.attachWorkload()).rejects.toThrow('no workload was started');
     await guest.prepare(machineOrders());
     await expect(guest.prepare(machineOrders())).rejects.toThrow('prepared already');

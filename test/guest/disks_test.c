@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kestrel.h"
-
-const bool host_test = true;
+#include "lib/loop.h"
+#include "setup/disks.h"
+#include "setup/uevents.h"
 
 uint64_t now_ms(void) { return 0; }
 

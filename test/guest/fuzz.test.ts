@@ -5,32 +5,37 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mustRun, runProgram } from '../../base/host/process.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } from '../../guest/protocol/encode.ts';
-import { encodeFrame, encodeHello, FLAG_MORE, FRAME } from '../../guest/protocol/protocol.ts';
+import { encodeFrame, encodeHello } from '../../guest/protocol/protocol.ts';
+import { FLAG_MORE, FRAME } from '../../guest/protocol/tags.ts';
+import { randomNumbers, SEED, times } from '../support/seed.ts';
 import { machineOrders, processSpec } from './host-agent.ts';
 
 // Everything in the agent that parses bytes, under the address and undefined-behaviour sanitizers, with mutations of valid inputs.
 
-const GUEST = fileURLToPath(new URL('../../guest/', import.meta.url));
-const SEED = 20260701;
-const ROUNDS = 12_000;
+const AGENT = fileURLToPath(new URL('../../guest/agent/', import.meta.url));
+const FUZZER = fileURLToPath(new URL('fuzz_frames.c', import.meta.url));
+/** All of the agent that parses bytes, and what that is made of. */
+const PARSERS = [
+  'lib/arena.c',
+  'lib/wire.c',
+  'fs/tar_header.c',
+  'dns/dns_message.c',
+  'requests/decode.c',
+  'requests/machine_config.c',
+  'requests/process_spec.c',
+  'requests/simple_request.c',
+];
+const ROUNDS = times(12_000);
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hypr-fuzz-'));
   await mkdir(folder, { recursive: true });
-  const sources = ['fuzz_frames.c', 'wire.c', 'orders.c', 'tar_header.c', 'dns_message.c'].map((name) => join(GUEST, name));
+  const sources = [FUZZER, ...PARSERS.map((name) => join(AGENT, name))];
   const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  await mustRun('gcc', [...flags, ...sources, '-o', join(folder, 'fuzz')]);
+  await mustRun('gcc', [...flags, '-I', AGENT, ...sources, '-o', join(folder, 'fuzz')]);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** mulberry32: the same mutations on every machine. */
-const random = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0;
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-};
 
 const PARSER = { frames: 0, orders: 1, tar: 2, dns: 3 };
 
@@ -67,8 +72,8 @@ const seeds = (): Array<[number, Buffer]> => {
   const order = (body: Buffer) => Buffer.concat([Buffer.from([1, 0]), body]);
   const frames = Buffer.concat([
     encodeHello(Buffer.alloc(16, 3)).subarray(-80),
-    encodeFrame({ type: FRAME.order, channel: 1, flags: FLAG_MORE, payload: order(machine) }),
-    encodeFrame({ type: FRAME.order, channel: 1, payload: order(program) }),
+    encodeFrame({ type: FRAME.request, channel: 1, flags: FLAG_MORE, payload: order(machine) }),
+    encodeFrame({ type: FRAME.request, channel: 1, payload: order(program) }),
     encodeFrame({ type: FRAME.data, channel: 1, payload: Buffer.from('stdin') }),
     encodeFrame({ type: FRAME.window, channel: 1, flags: 1, payload: Buffer.alloc(16, 1) }),
   ]);
@@ -133,7 +138,7 @@ const record = (parser: number, bytes: Buffer): Buffer => {
 };
 
 it('no input makes the parsers touch what is not theirs', async () => {
-  const next = random(SEED);
+  const next = randomNumbers(SEED);
   const corpus = seeds();
   const valid = join(folder, 'valid');
   await writeFile(valid, Buffer.concat(corpus.map(([parser, bytes]) => record(parser, bytes))));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileKestrel } from '../../guest/image/compile.ts';
 import type { GuestProcess, MachineOrders, ProcessSpec } from '../../guest/types.ts';
+import { asUserZero } from '../support/user-namespace.ts';
 
 /** The real agent, compiled as an ordinary program that listens on a unix socket. */
 export interface HostAgent {
@@ -13,15 +14,17 @@ export interface HostAgent {
   stop(): Promise<void>;
 }
 
-/** Compiled once for all test files of a run; the name is the hash of the sources. */
-export const compileHostAgent = (): Promise<string> =>
-  compileKestrel(join(tmpdir(), `hypr-test-${process.getuid?.()}`), { hostTest: true });
+/** Compiled once for all test files of a run; the name is the hash of the sources. scripts/coverage.mjs brings one that counts. */
+export const compileHostAgent = async (): Promise<string> =>
+  process.env.HYPR_TEST_AGENT ?? compileKestrel(join(tmpdir(), `hypr-test-${process.getuid?.()}`), { hostTest: true });
 
 export const startHostAgent = async (): Promise<HostAgent> => {
   const file = await compileHostAgent();
   const folder = await mkdtemp(join(tmpdir(), 'hypr-agent-'));
   const socket = join(folder, 's');
-  const child = spawn(file, [socket], { stdio: ['ignore', 'ignore', 'pipe'] });
+  // A program without a user is user 0's, as in a machine.
+  const command = await asUserZero(file, [socket]);
+  const child = spawn(command.file, command.args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
   await untilSaid(child, 'waiting for orders');
   return {

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { filesOf, processesOf, TestStack } from '../support/stack.ts';
 
@@ -23,13 +23,13 @@ describe('bad input', () => {
     expect(stderr).toMatch(/image/);
   });
 
-  test('a bad port', async () => {
+  test('a bad port is refused with its line', async () => {
     const { code, stderr } = await (await given('services:\n  web:\n    image: busybox\n    ports: ["99999:80"]\n')).run(['up', '-d']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/compose\.yaml:4/);
   });
 
-  test('an image that does not exist', async () => {
+  test('an image that does not exist is named', async () => {
     const { code, stderr } = await (await given('services:\n  web:\n    image: busybox:no-such-tag\n')).run(['up', '-d']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/busybox:no-such-tag/);
@@ -37,13 +37,14 @@ describe('bad input', () => {
 
   test('a taken port names its holder, and nothing is booted', async () => {
     const server = createServer();
-    await new Promise<void>((resolve) => server.listen(18_095, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
     try {
       const { code, stderr } = await (
-        await given('services:\n  web:\n    image: busybox\n    command: sleep 1000\n    ports: ["18095:80"]\n')
+        await given(`services:\n  web:\n    image: busybox\n    command: sleep 1000\n    ports: ["${port}:80"]\n`)
       ).run(['up', '-d']);
       expect(code).toBe(1);
-      expect(stderr).toMatch(/18095/);
+      expect(stderr).toContain(String(port));
       expect(stderr).toContain(`pid ${process.pid}`);
     } finally {
       server.close();

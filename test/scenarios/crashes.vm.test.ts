@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hyprBin } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
 import { filesOf, processesOf, TestStack } from '../support/stack.ts';
 
-const PORT = 18090;
+const PORT = await freePort();
 const COMPOSE = `
 services:
   web:

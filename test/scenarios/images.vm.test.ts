@@ -1,17 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../support/free-port.ts';
 import { TestStack } from '../support/stack.ts';
 
+const PYTHON = await freePort();
+const APACHE = await freePort();
 const COMPOSE = `
 services:
   python:
     image: python:3.13
     command: python -m http.server 8000 --directory /srv
     volumes: ["./site:/srv:ro"]
-    ports: ["18100:8000"]
+    ports: ["${PYTHON}:8000"]
     healthcheck: { test: ["CMD", "python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000')"], interval: 5s, timeout: 20s, start_period: 90s }
   httpd:
     image: httpd:2.4
-    ports: ["18101:80"]
+    ports: ["${APACHE}:80"]
   mariadb:
     image: mariadb:11
     environment: { MARIADB_ROOT_PASSWORD: root, MARIADB_DATABASE: app, MARIADB_USER: app, MARIADB_PASSWORD: secret }
@@ -29,11 +32,11 @@ describe('images that the shop does not use, each for real', () => {
   afterAll(() => stack.close());
 
   test('Python serves a bind mount', async () => {
-    expect(await (await fetch('http://127.0.0.1:18100/')).text()).toBe('served by python\n');
+    expect(await (await fetch(`http://127.0.0.1:${PYTHON}/`)).text()).toBe('served by python\n');
   });
 
   test('Apache serves its page', async () => {
-    expect(await (await fetch('http://127.0.0.1:18101/')).text()).toMatch(/It works/);
+    expect(await (await fetch(`http://127.0.0.1:${APACHE}/`)).text()).toMatch(/It works/);
   });
 
   test('MariaDB made the database and the user', async () => {

@@ -25,7 +25,7 @@ services:
     command: sh -c 'read line; echo got $$line; exit 9'
     stdin_open: true
     environment: { A: "1", B: "2" }
-    ports: ["18097:80"]
+    ports: ["80"]
     depends_on: { db: { condition: service_healthy } }
 `,
     });

@@ -2,15 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { type CliResult, root } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
+import { onlyWhere } from '../support/needs.ts';
 import { runAs } from '../support/run-as.ts';
 
 const USER = 'hyprtest';
+const PORT = await freePort();
 const isRoot = process.getuid?.() === 0;
 
 /** Everything again as a user without any rights: its own clone, its own set-up, its own stack. */
-describe.skipIf(!isRoot)('as a plain user', () => {
+onlyWhere(!isRoot && 'only root can become another user').describe('as a plain user', () => {
   let dir = '';
   let ids = { uid: 0, gid: 0 };
   let env: NodeJS.ProcessEnv = {};
@@ -48,7 +51,7 @@ services:
   web:
     image: busybox
     command: httpd -f -p 80 -h /www
-    ports: ["18096:80"]
+    ports: ["${PORT}:80"]
     volumes: ["./site:/www", "data:/data"]
     healthcheck: { test: ["CMD", "wget", "-qO-", "http://127.0.0.1/"], interval: 2s, start_period: 60s }
 volumes: { data: {} }
@@ -76,7 +79,7 @@ volumes: { data: {} }
   test('a stack with a published port, a bind mount and a volume', async () => {
     const up = await hypr(['compose', 'up', '-d', '--wait']);
     expect(up.code, up.stderr).toBe(0);
-    expect(await (await fetch('http://127.0.0.1:18096/')).text()).toBe('from the host\n');
+    expect(await (await fetch(`http://127.0.0.1:${PORT}/`)).text()).toBe('from the host\n');
   });
 
   test('what a service writes into a bind mount belongs to the user', async () => {

@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { runProgram } from '../../base/host/process.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
 import { hypr, root } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
+import { onlyWhere } from '../support/needs.ts';
 import { TestStack } from '../support/stack.ts';
 
 /** An emulated apt, npm and pip beside each other on a loaded host; nothing here is waited for that long otherwise. */
@@ -13,7 +15,7 @@ const BUILD_MS = 600_000;
 /** Go's standard library, compiled by an emulated machine. */
 const SLOW_MS = 1_500_000;
 
-const PORTS = { c: 18181, node: 18182, python: 18183, go: 18184 } as const;
+const PORTS = { c: await freePort(), node: await freePort(), python: await freePort(), go: await freePort() } as const;
 type App = keyof typeof PORTS;
 const QUICK: readonly App[] = ['c', 'node', 'python'];
 
@@ -145,7 +147,7 @@ describe('applications as people write them, built in machines and run as one st
     BUILD_MS,
   );
 
-  test.runIf(process.env.HYPR_SLOW_TESTS === '1')(
+  onlyWhere(process.env.HYPR_SLOW_TESTS !== '1' && 'it takes many minutes; HYPR_SLOW_TESTS=1 runs it').it(
     'Go: the standard library is compiled once, and the program runs beside the others',
     async () => {
       const registry = await serveFixtures(['golang']);

@@ -2,9 +2,10 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { root } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
 import { filesOf, processesOf, TestStack } from '../support/stack.ts';
 
-const PORT = '18080';
+const PORT = String(await freePort());
 const url = `http://127.0.0.1:${PORT}/`;
 
 describe('the shop: nginx, a built Node API, PostgreSQL, Redis, a migration', () => {

@@ -9,7 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BuildEvent } from '../../builder/model/types.ts';
 import { CrashHome, KILLS, killMoments } from '../support/crash-home.ts';
 import { CrashRegistry } from '../support/crash-registry.ts';
-import { canMount, SmallDisk } from '../support/small-disk.ts';
+import { noNamespace } from '../support/mount-namespace.ts';
+import { needs } from '../support/needs.ts';
+import { SmallDisk } from '../support/small-disk.ts';
 
 // No machine is started here: pulls, and builds without RUN. Kills in a RUN are in build.vm.test.ts.
 
@@ -173,7 +175,7 @@ describe('two at once', () => {
   });
 });
 
-describe.skipIf(!canMount)(canMount ? 'a full disk' : 'a full disk (skipped: only root may mount one)', () => {
+needs(noNamespace()).describe('a full disk', () => {
   let disk: SmallDisk;
   let registry: CrashRegistry;
   let context: string;

@@ -3,9 +3,10 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { hyprBin } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
 
-const PORT = 18095;
+const PORT = await freePort();
 /** `talk` holds one connection to `db` for as long as it lives, and numbers what it says on it. */
 const COMPOSE = `
 services:
@@ -83,7 +84,7 @@ describe('a stack that goes to disk and comes back', () => {
     expect(Math.abs(guestTime - Date.now() / 1000)).toBeLessThan(30);
   });
 
-  test('up of it is resume', async () => {
+  test('goes on from its saved memory when up is called', async () => {
     const before = Math.max(...(await heard(1)));
     await stack.must(['suspend']);
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });

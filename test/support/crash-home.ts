@@ -5,22 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
 import { type CliOptions, type CliResult, hypr, hyprBin, root } from './cli.ts';
+import { randomNumbers, SEED } from './seed.ts';
 
 /** Kills are tried at so many moments; HYPR_CRASH_KILLS=200 for the long version. */
 export const KILLS = Number(process.env.HYPR_CRASH_KILLS ?? 20);
-const SEED = Number(process.env.HYPR_CRASH_SEED ?? 20_26);
 
 /** Moments between 0 and `duration`, one at random in each of as many equal parts; the same ones for the same seed. */
 export const killMoments = (duration: number): number[] => {
-  let state = SEED;
-  const random = (): number => {
-    // mulberry32
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return Array.from({ length: KILLS }, (_, index) => ((index + random()) / KILLS) * duration);
+  const next = randomNumbers(SEED);
+  return Array.from({ length: KILLS }, (_, index) => ((index + next()) / KILLS) * duration);
 };
 
 /** In memory where there is room: what a kill leaves is the same there, and nothing waits for a disk. */

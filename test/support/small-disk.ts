@@ -1,13 +1,11 @@
-import { execFile, spawn, spawnSync } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
 import { type CliResult, hyprBin } from './cli.ts';
-
-/** A mount in a namespace of its own needs root, and a container may forbid it all the same. */
-export const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
+import { asNamespaceRoot, joinNamespaces } from './mount-namespace.ts';
 
 const FILLER = 'filler';
 
@@ -24,7 +22,8 @@ export class SmallDisk {
   static async open(mib: number): Promise<SmallDisk> {
     const dir = await mkdtemp(join(tmpdir(), 'hypr-small-disk-'));
     const script = 'mount -t tmpfs -o "size=$1" none "$2" && echo mounted && exec cat';
-    const holder = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', `${mib}m`, dir], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [file = '', ...args] = [...asNamespaceRoot, 'sh', '-c', script, 'sh', `${mib}m`, dir];
+    const holder = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const [text] = (await once(holder.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
     if (text.toString() !== 'mounted\n') {
       throw new Error(`no tmpfs: ${text}`);
@@ -65,13 +64,15 @@ export class SmallDisk {
     const ended = once(this.holder, 'exit');
     this.holder.stdin?.end();
     await ended;
-    await rm(this.dir, { recursive: true, force: true });
+    await Promise.all([this.dir, `${this.dir}.run`].map((path) => rm(path, { recursive: true, force: true })));
   }
 
   #inside(file: string, args: readonly string[]): Promise<CliResult> {
-    const env = { ...process.env, HYPR_HOME: this.dir };
+    // Sockets belong to user 0 in there, who is somebody else out here: beside the disk, in a folder of their own.
+    const env = { ...process.env, HYPR_HOME: this.dir, HYPR_RUNTIME_DIR: `${this.dir}.run` };
+    const [program = '', ...rest] = [...joinNamespaces(this.holder.pid ?? 0), file, ...args];
     return new Promise((resolve) => {
-      execFile('nsenter', ['-t', String(this.holder.pid), '-m', '--', file, ...args], { env, timeout: 180_000 }, (error, stdout, stderr) =>
+      execFile(program, rest, { env, timeout: 180_000 }, (error, stdout, stderr) =>
         resolve({ code: error === null ? 0 : Number(error.code ?? 137), stdout, stderr }),
       );
     });

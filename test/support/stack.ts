@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
+import { runtimeDir } from '../../base/paths.ts';
 import { type CliOptions, type CliResult, hypr, mustHypr } from './cli.ts';
 
 /** A folder with Compose files, and the CLI run in it with the tests' HYPR_HOME. */
@@ -58,19 +59,24 @@ export class TestStack {
   }
 }
 
-/** Processes whose command line names the stack: VMMs, gvproxies, supervisors, share daemons. */
+/** Processes of a stack of this run: VMMs, gvproxies, supervisors, share daemons. Those of other runs are not ours to judge. */
 export const processesOf = async (stack: string): Promise<string[]> => {
+  const home = inject('hyprHome');
+  const marks = [home, runtimeDir({ ...process.env, HYPR_HOME: home })];
   const found: string[] = [];
   for (const pid of await readdir('/proc')) {
     if (/^\d+$/.test(pid) && Number(pid) !== process.pid) {
-      const line = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ');
-      if (/qemu-system|gvproxy|virtiofsd|hypr supervisor|supervisor\.js/.test(line) && line.includes(stack)) {
+      const [line, env] = await Promise.all(['cmdline', 'environ'].map((name) => readWords(`/proc/${pid}/${name}`)));
+      const isOurs = marks.some((mark) => line?.includes(mark)) || env?.includes(`HYPR_HOME=${home} `);
+      if (isOurs && /qemu-system|gvproxy|virtiofsd|hypr supervisor|supervisor\.js/.test(line ?? '') && line?.includes(stack)) {
         found.push(`${pid} ${line}`);
       }
     }
   }
   return found;
 };
+
+const readWords = async (path: string): Promise<string> => (await readFile(path, 'utf8').catch(() => '')).replaceAll('\0', ' ');
 
 /** Files below the tests' HYPR_HOME and its runtime folder that belong to a stack, except logs and named volumes. */
 export const filesOf = async (stack: string): Promise<string[]> => {

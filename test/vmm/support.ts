@@ -25,7 +25,6 @@ export const toolchain = (changes: Partial<Toolchain> = {}): Toolchain => ({
   resize2fs: tool('/p/resize2fs'),
   e2fsck: tool('/p/e2fsck'),
   gvproxy: tool('/p/gvproxy'),
-  jail: '/p/jail',
   tsc: '/p/tsc',
   preload: null,
   kernel: '/p/vmlinux',

@@ -18,6 +18,9 @@ export interface DoctorCheck {
   readonly fix?: string;
 }
 
+/** What fences in the gateway of a network here: Landlock's ABI (0: none) and whether system calls are filtered. */
+type NetworkFenceProbe = () => Promise<{ readonly landlock: number; readonly seccomp: boolean }>;
+
 const GIB = 2 ** 30;
 const SETUP = 'hypr setup';
 
@@ -26,8 +29,8 @@ export const checkHost = async (
   options: {
     paths?: HomePaths;
     signal?: AbortSignal;
-    /** The Landlock ABI that the network jail sees. */
-    landlockAbi?: () => Promise<number>;
+    /** What the gateway of networks is fenced in with here. */
+    networkFence?: NetworkFenceProbe;
     /** Names of machines that are recorded as running but do not run, or run but are not recorded. */
     staleMachines?: () => Promise<readonly string[]>;
   } = {},
@@ -51,7 +54,7 @@ export const checkHost = async (
     ...checks,
     ...tools,
     await checkAccelerator(toolchain, paths, options.signal),
-    await checkJail(options.landlockAbi),
+    await checkNetworkFence(options.networkFence),
     await checkNamespaces(),
     checkSubordinateIds(),
   ];
@@ -140,10 +143,10 @@ const checkCompilers = (): Promise<DoctorCheck[]> =>
     (
       [
         ['gcc', 'gcc', 'apt-get install gcc libc6-dev'],
-        ['go', 'go (or gvproxy)', 'apt-get install golang-go'],
+        ['go', 'go', 'apt-get install golang-go'],
       ] as const
     ).map(async ([name, title, fix]): Promise<DoctorCheck> => {
-      const file = (await findInPath(name)) ?? (name === 'go' ? await findInPath('gvproxy') : undefined);
+      const file = (await findInPath(name)) ?? (name === 'go' ? await findInPath('/usr/local/go/bin/go') : undefined);
       return file === undefined
         ? { id: name, title, status: 'fail', detail: 'missing', fix }
         : { id: name, title, status: 'ok', detail: file };
@@ -205,29 +208,25 @@ const kvmFix = (refusal: KvmRefusal | undefined): string =>
     ? 'sudo usermod -aG kvm $USER, then log in again'
     : 'enable virtualisation in the firmware, or nested virtualisation in the outer host';
 
-const LANDLOCK_FILES = 1;
-const LANDLOCK_TCP = 4;
-
-/** gvproxy offers guests an API that could bind ports and remove files of the host; Landlock prevents that. */
-const checkJail = async (landlockAbi: (() => Promise<number>) | undefined): Promise<DoctorCheck> => {
-  const abi = (await landlockAbi?.().catch(() => 0)) ?? 0;
-  if (abi >= LANDLOCK_TCP) {
-    return {
-      id: 'landlock',
-      title: 'Network jail',
-      status: 'ok',
-      detail: `Landlock ABI ${abi}: files and TCP ports of the host are out of reach of guests`,
-    };
+/** Without the filter of system calls no network starts; Landlock says the same once more. */
+const checkNetworkFence = async (networkFence: NetworkFenceProbe | undefined): Promise<DoctorCheck> => {
+  const about = { id: 'landlock', title: 'Network fence' } as const;
+  const fence = await networkFence?.().catch(() => undefined);
+  if (fence?.seccomp !== true) {
+    return { ...about, status: 'fail', detail: 'the gateway of a network cannot be fenced in', fix: 'a kernel with seccomp filters' };
   }
-  const covered =
-    abi >= LANDLOCK_FILES ? 'files are out of reach, TCP ports are not' : 'neither files nor ports are protected from a hostile guest';
-  return {
-    id: 'landlock',
-    title: 'Network jail',
-    status: 'warn',
-    detail: `Landlock ABI ${abi}: ${covered}`,
-    fix: 'a kernel of 6.7 or newer with Landlock switched on (lsm=landlock,…)',
-  };
+  return fence.landlock > 0
+    ? {
+        ...about,
+        status: 'ok',
+        detail: `seccomp and Landlock ABI ${fence.landlock}: files, ports and programs of the host are out of reach`,
+      }
+    : {
+        ...about,
+        status: 'warn',
+        detail: 'seccomp alone: files, ports and programs of the host are out of reach by one fence and not by two',
+        fix: 'a kernel with Landlock switched on (lsm=landlock,…)',
+      };
 };
 
 const OFF_SWITCHES: ReadonlyArray<readonly [file: string, off: string]> = [

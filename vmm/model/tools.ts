@@ -21,9 +21,8 @@ export interface Toolchain {
   readonly mkfsExt4: Tool;
   readonly resize2fs: Tool;
   readonly e2fsck: Tool;
+  /** Compiled from net/gateway. */
   readonly gvproxy: Tool;
-  /** Compiled from net/jail.c. */
-  readonly jail: string;
   /** Compiled from vmm/tsc.c: prints the rate of the host's time stamp counter. */
   readonly tsc: string;
   /** Compiled from vmm/preload: a library that QEMU is loaded with for clones; null where it could not be. */

@@ -1,4 +1,5 @@
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
@@ -8,39 +9,54 @@ import type { Tool } from '../model/tools.ts';
 import { findInPath, findTool } from './host-programs.ts';
 import type { Report } from './steps.ts';
 
-const VERSION = '0.8.9';
-/** `-config`, and with it real subnets, came with this one. */
-const MINIMUM = [0, 8, 8] as const;
-const MODULE = 'github.com/containers/gvisor-tap-vsock/cmd/gvproxy';
+export interface GvproxyInput {
+  readonly parent: string;
+  /** The folder with its go.mod; given from above, because this floor does not know net. */
+  readonly sources: () => Promise<string>;
+  readonly report: Report;
+  readonly signal: AbortSignal;
+}
 
-export const GVPROXY_SOURCE = `${MODULE}@v${VERSION}`;
-
-/** gvproxy from HYPR_GVPROXY or PATH when it is new enough, else built from its pinned source through the Go module proxy. */
-export const makeGvproxy = async (input: { parent: string; report: Report; signal: AbortSignal }): Promise<Tool> => {
+/** The gateway of networks from HYPR_GVPROXY, else compiled from net/gateway with modules of the Go module proxy. */
+export const makeGvproxy = async (input: GvproxyInput): Promise<Tool> => {
   const own = process.env.HYPR_GVPROXY;
-  const found = await findTool({ names: [own ?? 'gvproxy'], versionArgs: ['-version'], minimum: MINIMUM }, input.signal);
-  if (typeof found !== 'string') {
-    return own ? { ...found, origin: 'env' } : found;
+  if (own !== undefined) {
+    const found = await findTool({ names: [own], versionArgs: ['version'], minimum: [] }, input.signal);
+    if (typeof found === 'string') {
+      throw new HyprError('TOOLCHAIN_MISSING', `HYPR_GVPROXY: ${found}`);
+    }
+    return { ...found, origin: 'env' };
   }
-  const folder = join(input.parent, `gvproxy-${VERSION}`);
+  const sources = await input.sources();
+  const hash = await hashSources(sources);
+  const folder = join(input.parent, `gvproxy-${hash}`);
   if (!(await exists(folder))) {
-    await buildGvproxy({ ...input, folder, notFound: found });
+    await buildGvproxy({ ...input, sources, folder });
   }
-  return { file: join(folder, 'gvproxy'), prefix: [], version: VERSION, origin: 'toolchain' };
+  return { file: join(folder, 'gvproxy'), prefix: [], version: hash, origin: 'toolchain' };
+};
+
+/** Of everything that goes into the program; go.sum pins the modules. */
+const hashSources = async (folder: string): Promise<string> => {
+  const names = (await readdir(folder)).filter((name) => /^go\.(mod|sum)$|\.go$/.test(name) && !name.endsWith('_test.go')).sort();
+  const hash = createHash('sha256');
+  for (const name of names) {
+    hash.update(`${name}\0`).update(await readFile(join(folder, name)));
+  }
+  return hash.digest('hex').slice(0, 12);
 };
 
 /** Built with caches of its own below HYPR_HOME, which are removed afterwards: Go's module cache is some hundred megabytes. */
 const buildGvproxy = async (input: {
   parent: string;
+  sources: string;
   folder: string;
-  notFound: string;
   report: Report;
   signal: AbortSignal;
 }): Promise<void> => {
   const go = (await findInPath('go')) ?? (await findInPath('/usr/local/go/bin/go'));
   if (go === undefined) {
-    throw new HyprError('TOOLCHAIN_MISSING', `gvproxy ${MINIMUM.join('.')} or newer is needed, and there is no Go to build it with`, {
-      details: [`gvproxy: ${input.notFound}`],
+    throw new HyprError('TOOLCHAIN_MISSING', 'there is no Go to compile the gateway of networks with', {
       hint: 'apt-get install golang-go',
     });
   }
@@ -54,8 +70,7 @@ const buildGvproxy = async (input: {
     GOPATH: join(work, 'path'),
     GOMODCACHE: join(work, 'modules'),
     GOCACHE: join(work, 'cache'),
-    GOBIN: staging,
-    GOFLAGS: '-modcacherw -trimpath',
+    GOFLAGS: '-modcacherw -trimpath -mod=readonly -buildvcs=false',
     GOTOOLCHAIN: 'auto',
     GOWORK: 'off',
     CGO_ENABLED: '0',
@@ -64,9 +79,9 @@ const buildGvproxy = async (input: {
   const onOutput = () => input.report({ text: `Compiling ${Math.round((Date.now() - begin) / 1000)}s` });
   try {
     input.report({ text: 'Compiling' });
-    await mustRun(go, ['install', '-ldflags=-s -w', GVPROXY_SOURCE], {
+    await mustRun(go, ['build', '-ldflags=-s -w', '-o', join(staging, 'gvproxy'), '.'], {
       env,
-      cwd: staging,
+      cwd: input.sources,
       signal: input.signal,
       onOutput,
       timeout: 1_200_000,

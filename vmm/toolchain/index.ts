@@ -17,8 +17,8 @@ export interface SetupOptions {
   readonly signal?: AbortSignal;
   /** Look for newer packages and a newer kernel; without it what was downloaded once is kept. */
   readonly upgrade?: boolean;
-  /** Compiles net/jail.c into a folder; given from above, because this floor does not know net. */
-  readonly compileJail: (outDir: string, options: { signal?: AbortSignal }) => Promise<string>;
+  /** The folder of net/gateway; given from above, because this floor does not know net. */
+  readonly gatewaySources: () => Promise<string>;
 }
 
 const SETUP_MS = 30 * 60_000;
@@ -30,12 +30,12 @@ const SETUP_MS = 30 * 60_000;
  * Throws TOOLCHAIN_MISSING naming what to install, TOOLCHAIN_FAILED with a program's last words.
  */
 export const setupToolchain = async (options: SetupOptions): Promise<Toolchain> => {
-  const { compileJail, paths = homePaths(), progress = noProgress, signal = neverAborts() } = options;
+  const { gatewaySources, paths = homePaths(), progress = noProgress, signal = neverAborts() } = options;
   const onWait = () => progress({ id: 'Toolchain', status: 'working', text: 'Waiting', details: 'another hypr is setting up' });
   return withLock(lockPath(paths), { what: 'the toolchain', timeout: SETUP_MS, signal, onWait }, async () => {
     await mkdir(paths.toolchain, { recursive: true, mode: 0o700 });
     const known = options.upgrade ? undefined : await readManifest(paths);
-    const manifest = await makeParts({ paths, progress, signal, known, compileJail });
+    const manifest = await makeParts({ paths, progress, signal, known, gatewaySources });
     await writeManifest(paths, manifest);
     return manifest.toolchain;
   });

@@ -9,7 +9,7 @@ import { type HomePaths, shortHash } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { compileKestrel } from '../../guest/image/compile.ts';
 import { buildInitramfs } from '../../guest/image/initramfs.ts';
-import { GVPROXY_SOURCE, makeGvproxy } from './gvproxy.ts';
+import { makeGvproxy } from './gvproxy.ts';
 import { findHostPrograms, findInPath } from './host-programs.ts';
 import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel, unpackKernel } from './kernel.ts';
 import { FORMAT, hasDownloads, type Manifest } from './manifest.ts';
@@ -24,26 +24,25 @@ export interface MakeInput {
   readonly signal: AbortSignal;
   /** What was made before; its downloads are kept as long as the recipe is the same. */
   readonly known: Manifest | undefined;
-  readonly compileJail: (outDir: string, options: { signal?: AbortSignal }) => Promise<string>;
+  readonly gatewaySources: () => Promise<string>;
 }
 
 /** Downloads and compilations side by side; agent and initramfs wait for what was downloaded. */
 export const makeParts = async (input: MakeInput): Promise<Manifest> => {
-  const { paths, progress, compileJail } = input;
+  const { paths, progress, gatewaySources } = input;
   const parent = paths.toolchain;
   const bin = join(parent, 'bin');
   await removeUnfinished(parent);
   return joinAll(input.signal, async (signal) => {
-    const [{ programs, kernel, kestrel, initramfs }, gvproxy, jail, tsc, preload] = await Promise.all([
+    const [{ programs, kernel, kestrel, initramfs }, gvproxy, tsc, preload] = await Promise.all([
       makeGuest({ ...input, signal }),
-      track(progress, { id: 'gvproxy', done: 'Ready' }, (report) => makeGvproxy({ parent, report, signal })),
-      track(progress, { id: 'Network jail', done: 'Compiled' }, () => compileJail(bin, { signal })),
+      track(progress, { id: 'gvproxy', done: 'Ready' }, (report) => makeGvproxy({ parent, sources: gatewaySources, report, signal })),
       compileTsc(bin, signal),
       compilePreload(bin, signal),
     ]);
     const id = shortHash([programs.id, kernel.release, initramfs, kestrel, gvproxy.version, preload].join(' '), 12);
     const { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck } = programs;
-    const parts = { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck, gvproxy, jail, tsc, preload, initramfs };
+    const parts = { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck, gvproxy, tsc, preload, initramfs };
     const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };
     return { format: FORMAT, recipe: recipe(), programs, kernel, toolchain };
   });
@@ -52,7 +51,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
 /** Hash of what is asked for: with the same one, what was downloaded is kept and no mirror is asked. */
 export const recipe = (): string => {
   const { HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES } = process.env;
-  return shortHash(JSON.stringify([PACKAGES, KERNEL_PACKAGE, GVPROXY_SOURCE, HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES]), 12);
+  return shortHash(JSON.stringify([PACKAGES, KERNEL_PACKAGE, HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES]), 12);
 };
 
 interface Guest {

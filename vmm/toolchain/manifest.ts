@@ -16,7 +16,7 @@ export interface Manifest {
   readonly toolchain: Toolchain;
 }
 
-export const FORMAT = 3;
+export const FORMAT = 4;
 
 /** The manifest, or undefined when there is none or it is of another version of hypr. */
 export const readManifest = async (paths: HomePaths): Promise<Manifest | undefined> => {
@@ -43,9 +43,9 @@ export const hasDownloads = async ({ programs, kernel }: Manifest): Promise<bool
 
 /** Whether every file that a machine is started with is there. */
 export const isReady = async (manifest: Manifest): Promise<boolean> => {
-  const { kernel, initramfs, jail, tsc, preload, gvproxy } = manifest.toolchain;
+  const { kernel, initramfs, tsc, preload, gvproxy } = manifest.toolchain;
   // Undefined in what an earlier hypr made.
-  const files = [kernel, initramfs, jail, tsc, preload ?? '', gvproxy.file];
+  const files = [kernel, initramfs, tsc, preload ?? '', gvproxy.file];
   return preload !== undefined && (await hasDownloads(manifest)) && allExist(files);
 };
 

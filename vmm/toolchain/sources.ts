@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { compileC } from '../../base/host/compile.ts';
@@ -30,7 +31,7 @@ export const compilePreload = async (outDir: string, signal: AbortSignal): Promi
 const PRELOAD_PARTS = ['preload.h', 'threads.c', 'copy.c', 'memory.c'];
 
 /** The folder of the guest agent's sources. */
-export const findGuestSources = async (): Promise<string> => (await findSource('guest/kestrel.c')).replace(/kestrel\.c$/, '');
+export const findGuestSources = async (): Promise<string> => dirname(dirname(await findSource('guest/agent/core/kestrel.c')));
 
 /** A C file of the project, from the sources (two folders up) or from the bundle's folder (one up). */
 const findSource = async (path: string): Promise<string> => {

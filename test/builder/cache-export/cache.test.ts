@@ -5,7 +5,11 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { decodeCacheConfig } from '../../../builder/cache-export/cache-format.ts';
+
 import type { BuildRequest } from '../../../builder/model/types.ts';
+
+import { runs } from '../../support/seed.ts';
+
 import { thrown, Workshop } from '../solver/workshop.ts';
 
 const FILE =
@@ -197,7 +201,7 @@ describe('caches elsewhere', () => {
           expect(error).toBeInstanceOf(HyprError);
         }
       }),
-      { seed: 4, numRuns: 300 },
+      runs(300),
     );
   });
 });

@@ -9,10 +9,14 @@ import { openRegistries, type Registries } from '../../../builder/registry/regis
 import type { BuildRegistry } from '../../../builder/solver/frame/build-context.ts';
 import { ociDigest } from '../../../builder/store/format/digest.ts';
 import { buildServices } from '../../../engine/images/build-services.ts';
+
 import type { Tool } from '../../../vmm/model/tools.ts';
+
+import { needs } from '../../support/needs.ts';
+
 import { UploadRegistry } from '../registry/upload-registry.ts';
 import { thrown, Workshop } from '../solver/workshop.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { mkfsErofs, noMkfs } from '../store/find-mkfs.ts';
 
 const FILE = 'FROM busybox\nRUN random\nCOPY a /a\n';
 
@@ -99,7 +103,7 @@ describe('builds and a registry', () => {
     });
   });
 
-  it.skipIf(mkfsErofs === undefined)('a plain image goes as hypr push sends it, and its archive has the same layers', async () => {
+  needs(noMkfs).it('a plain image goes as hypr push sends it, and its archive has the same layers', async () => {
     const here = await open();
     const toolchain = { mkfsErofs: mkfsErofs as Tool };
     const images = await openImages({ paths: homePaths(join(here.folder, 'home')), toolchain, env: { HOME: here.folder }, backoff: 1 });

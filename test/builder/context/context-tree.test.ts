@@ -9,6 +9,7 @@ import { ContextTree } from '../../../builder/context/context-tree.ts';
 import { HashCache } from '../../../builder/context/hash-cache.ts';
 import { parseIgnoreFile } from '../../../builder/context/ignore.ts';
 import { compareBytes, findEntry, resolvePath, type TreeEntry } from '../../../builder/context/tree.ts';
+import { runs } from '../../support/seed.ts';
 
 let folder: string;
 let root: string;
@@ -38,7 +39,7 @@ describe('names', () => {
       fc.property(name, name, (a, b) => {
         expect(Math.sign(compareBytes(a, b))).toBe(Buffer.compare(Buffer.from(a), Buffer.from(b)));
       }),
-      { seed: 5, numRuns: 2000 },
+      runs(2000),
     );
   });
 });

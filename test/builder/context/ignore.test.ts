@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileGlob, PatternFault } from '../../../builder/context/glob.ts';
 import { parseIgnoreFile, parsePatterns } from '../../../builder/context/ignore.ts';
+import { runs } from '../../support/seed.ts';
 
 describe('filepath.Match', () => {
   it.each([
@@ -120,7 +121,7 @@ describe('.dockerignore', () => {
           expect(error).toMatchObject({ code: 'DOCKERFILE_SYNTAX' });
         }
       }),
-      { numRuns: 1500, seed: 7 },
+      runs(1500),
     );
   });
 
@@ -131,7 +132,7 @@ describe('.dockerignore', () => {
         const folder = name.includes('/') ? name.slice(0, name.lastIndexOf('/')) : name;
         expect(!rules.excludes(folder) || rules.excludes(`${folder}/x`)).toBe(true);
       }),
-      { numRuns: 1000, seed: 8 },
+      runs(1000),
     );
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { ExpandError, expandWord, expandWords } from '../../../builder/dockerfile/expand.ts';
 import { findTarget, parseDockerfile } from '../../../builder/dockerfile/parse.ts';
+import { runs } from '../../support/seed.ts';
 
 const parse = (text: string) => parseDockerfile(text, 'Dockerfile');
 const first = (line: string) => parse(`FROM x\n${line}\n`).stages[0]?.instructions[0];
@@ -256,7 +257,7 @@ describe('anything at all', () => {
           expect(error).toMatchObject({ code: 'DOCKERFILE_SYNTAX', where: { file: 'Dockerfile', line: expect.any(Number) } });
         }
       }),
-      { numRuns: 3000, seed: 1 },
+      runs(3000),
     );
   });
 
@@ -274,7 +275,7 @@ describe('anything at all', () => {
           expect(error).toBeInstanceOf(ExpandError);
         }
       }),
-      { numRuns: 5000, seed: 2 },
+      runs(5000),
     );
   });
 
@@ -286,7 +287,7 @@ describe('anything at all', () => {
           expect(expandWord(text, () => undefined)).toBe(text);
         },
       ),
-      { numRuns: 500, seed: 3 },
+      runs(500),
     );
   });
 });

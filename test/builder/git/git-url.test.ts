@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { isGitContext, isGitSource, parseGitSource, resolveSubmodule } from '../../../builder/git/git-url.ts';
+import { runs } from '../../support/seed.ts';
 
 describe('git sources', () => {
   it.each([
@@ -90,7 +91,7 @@ describe('git sources', () => {
           expect(error).toBeInstanceOf(HyprError);
         }
       }),
-      { seed: 7, numRuns: 2000 },
+      runs(2000),
     );
   });
 });

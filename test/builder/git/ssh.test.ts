@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { needs } from '../../support/needs.ts';
 import { show, thrown, Workshop } from '../solver/workshop.ts';
 import { GitServer } from './git-server.ts';
 import { SshServer, sshd, startAgent } from './ssh-server.ts';
 
-describe.skipIf(sshd === undefined)('git over ssh, with a real server (skipped: no sshd)', () => {
+needs(sshd === undefined && 'no sshd; install openssh-server').describe('git over ssh, with a real server', () => {
   let shop: Workshop;
   let repositories: GitServer;
   let server: SshServer;

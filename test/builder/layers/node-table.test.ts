@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type NodeId, NodeTable } from '../../../builder/layers/node-table.ts';
 import { TextStore } from '../../../builder/layers/text-store.ts';
+import { runs } from '../../support/seed.ts';
 
 let folder: string;
 let texts: TextStore;
@@ -68,7 +69,7 @@ describe('nodes', () => {
         }
         expect([...nodes.walk()].map((id) => nodes.parts(id).join('/'))).toEqual(pathsOf(root, ''));
       }),
-      { seed: 3, numRuns: 200 },
+      runs(200),
     );
   });
 

@@ -7,6 +7,7 @@ import { HyprError } from '../../../base/errors.ts';
 import { normaliseLayer } from '../../../builder/layers/normalise.ts';
 import { replayRecipe } from '../../../builder/layers/recipe.ts';
 import { scanTarFile } from '../../../builder/layers/scan-file.ts';
+import { runs } from '../../support/seed.ts';
 import { inPieces, type RawEntry, rawTar, sha256 } from './tar-builder.ts';
 
 const name = fc.constantFrom(
@@ -77,7 +78,7 @@ test('any entries in any order', async () => {
     fc.asyncProperty(fc.array(entry, { maxLength: 8 }), fc.integer({ min: 1, max: 2000 }), async (entries, piece) => {
       accepted += Number(await check(rawTar(entries), piece));
     }),
-    { seed: 7, numRuns: 150 },
+    runs(150),
   );
   expect(accepted).toBeGreaterThan(15);
 });
@@ -91,6 +92,6 @@ test('damaged bytes', async () => {
       }
       await check(tar.subarray(0, cut % 3 === 0 ? cut % tar.length : tar.length), 1000);
     }),
-    { seed: 11, numRuns: 120 },
+    runs(120),
   );
 });

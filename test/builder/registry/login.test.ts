@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eraseCredentials, findCredentials, serverKey, storeCredentials } from '../../../builder/registry/config/credentials.ts';
 import { login, parseServer } from '../../../builder/registry/login.ts';
+import { runs } from '../../support/seed.ts';
 import { UploadRegistry } from './upload-registry.ts';
 
 let home: string;
@@ -65,7 +66,7 @@ describe('docker’s config.json', () => {
         await storeCredentials('x.example', { username, password }, env());
         expect(await findCredentials('x.example', env())).toEqual({ username, password });
       }),
-      { numRuns: 20, seed: 3 },
+      runs(20),
     );
   });
 });

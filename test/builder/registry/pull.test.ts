@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import type { Progress } from '../../../base/progress.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
+import { needs } from '../../support/needs.ts';
 import { dir, file, rawTar, sha256 } from '../layers/tar-builder.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { mkfsErofs, noMkfs } from '../store/find-mkfs.ts';
 import { type FakeOptions, FakeRegistry, gzipLayer } from './fake-registry.ts';
 
 let home: string;
@@ -46,7 +47,7 @@ const failure = async (work: Promise<unknown>) =>
     (error: unknown) => error as { code: string; message: string; hint?: string; details: string[] },
   );
 
-describe.skipIf(mkfsErofs === undefined)('pulling', () => {
+needs(noMkfs).describe('pulling', () => {
   test('brings config, layers and names, in docker compose’s words', async () => {
     const fake = await serve();
     const digest = fake.addImage('library/nginx', '1.26', [base, top]);

@@ -3,15 +3,19 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import type { Progress } from '../../../base/progress.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
 import { login, logout } from '../../../builder/registry/login.ts';
 import { type FixtureRegistry, startFixtureRegistry } from '../../../fixtures/registry/registry.ts';
+
 import type { Tool } from '../../../vmm/model/tools.ts';
+
+import { needs } from '../../support/needs.ts';
+
 import { dir, file, rawTar } from '../layers/tar-builder.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { mkfsErofs, noRegistry } from '../store/find-mkfs.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
 
 const cache = join(homePaths().cache, 'fixtures');
@@ -38,7 +42,7 @@ const addImage = async (name: string, layers: readonly Buffer[]): Promise<string
 };
 
 // Debian's docker-registry comes by `npm start` or the vm tests; this test fetches nothing itself.
-describe.skipIf(mkfsErofs === undefined || !existsSync(join(cache, 'registry')))("Debian's docker-registry with a password", () => {
+needs(noRegistry).describe("Debian's docker-registry with a password", () => {
   const stop = new AbortController();
   const base = rawTar([dir('etc/'), file('etc/motd', randomBytes(300_000).toString('hex'))]);
   const top = rawTar([dir('bin/'), { ...file('bin/big', ''), data: randomBytes(6_000_000) }]);

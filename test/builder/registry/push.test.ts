@@ -12,9 +12,14 @@ import { type Images, openImages } from '../../../builder/images.ts';
 import { pushManifestFor } from '../../../builder/registry/push-manifest.ts';
 import { crc32, crc32ByTable } from '../../../builder/registry/transport/crc32.ts';
 import { gzipLayer } from '../../../builder/registry/transport/gzip-layer.ts';
+
 import type { Tool } from '../../../vmm/model/tools.ts';
+
+import { needs } from '../../support/needs.ts';
+import { runs } from '../../support/seed.ts';
+
 import { dir, file, rawTar, sha256 } from '../layers/tar-builder.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { mkfsErofs, noMkfs } from '../store/find-mkfs.ts';
 import { type Interfere, UploadRegistry } from './upload-registry.ts';
 
 let home: string;
@@ -56,7 +61,7 @@ const once =
   (each, path, count) =>
     each === method && path.includes('uploads/ID') && count === 1 ? fault : undefined;
 
-describe.skipIf(mkfsErofs === undefined)('pushing', () => {
+needs(noMkfs).describe('pushing', () => {
   test('layer and config, then a manifest of compressed layers; the store remembers it', async () => {
     const name = await prepare({});
     const [pushed] = await images.push([name], {}, silent);
@@ -183,7 +188,7 @@ describe('a compressed layer', () => {
         expect(one).toMatchObject({ size: written.length, digest: sha256(written) });
         expect(gunzipSync(written).equals(data)).toBe(true);
       }),
-      { numRuns: 12, seed: 7 },
+      runs(12),
     );
   });
 });

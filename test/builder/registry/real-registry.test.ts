@@ -1,14 +1,18 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { openImages } from '../../../builder/images.ts';
 import { type FixtureRegistry, startFixtureRegistry } from '../../../fixtures/registry/registry.ts';
+
 import type { Tool } from '../../../vmm/model/tools.ts';
+
+import { needs } from '../../support/needs.ts';
+
 import { dir, file, rawTar, sha256 } from '../layers/tar-builder.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { mkfsErofs, noRegistry } from '../store/find-mkfs.ts';
 import { gzipLayer } from './fake-registry.ts';
 
 const cache = join(homePaths().cache, 'fixtures');
@@ -16,7 +20,7 @@ let home: string;
 let registry: FixtureRegistry;
 
 // Debian's docker-registry comes by `npm start` or the vm tests; this test fetches nothing itself.
-describe.skipIf(mkfsErofs === undefined || !existsSync(join(cache, 'registry')))("Debian's docker-registry", () => {
+needs(noRegistry).describe("Debian's docker-registry", () => {
   const stop = new AbortController();
   beforeEach(async () => {
     home = mkdtempSync(join(tmpdir(), 'hypr-real-'));

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { familiarReference, formatReference, parseReference } from '../../../builder/registry/config/reference.ts';
+import { runs } from '../../support/seed.ts';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
@@ -69,7 +70,7 @@ describe('references', () => {
           }
         },
       ),
-      { seed: 3, numRuns: 3000 },
+      runs(3000),
     );
   });
 });

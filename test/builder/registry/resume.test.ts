@@ -11,8 +11,10 @@ import { homePaths } from '../../../base/paths.ts';
 import { openImages } from '../../../builder/images.ts';
 import { openRepository, type Repository } from '../../../builder/registry/client.ts';
 import { type Http, openHttp } from '../../../builder/registry/transport/http.ts';
+import { needs } from '../../support/needs.ts';
+import { runs } from '../../support/seed.ts';
 import { file, rawTar, sha256 } from '../layers/tar-builder.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { mkfsErofs, noMkfs } from '../store/find-mkfs.ts';
 import { FakeRegistry, gzipLayer } from './fake-registry.ts';
 
 /** What a server does with one request for `data`, of which `start` is the first byte asked for. */
@@ -114,7 +116,7 @@ describe('a layer from a bad connection', () => {
         // Without ranges a cut before the byte that was reached brings nothing; five in a row are too many.
         expect(ignoresRange && result.code !== undefined ? at.length : 5).toBeGreaterThanOrEqual(5);
       }),
-      { numRuns: 40, seed: 11 },
+      runs(40),
     );
   });
 
@@ -203,7 +205,7 @@ describe('a layer from a bad connection', () => {
   });
 });
 
-describe.skipIf(mkfsErofs === undefined)('a pull', () => {
+needs(noMkfs).describe('a pull', () => {
   test('pieces that do not belong together are fetched once more, as a whole', async () => {
     const home = mkdtempSync(join(tmpdir(), 'hypr-resume-'));
     const layer = gzipLayer(rawTar([file('big', randomBytes(200_000).toString('hex'))]));

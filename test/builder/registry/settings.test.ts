@@ -9,7 +9,10 @@ import { parseRegistriesConf } from '../../../builder/registry/config/registries
 import { endpointsFor, loadRegistrySettings } from '../../../builder/registry/config/settings.ts';
 import { nearestTag } from '../../../builder/registry/suggest-tag.ts';
 import { parseChallenge } from '../../../builder/registry/transport/auth.ts';
+
 import { fitsPlatform, parsePlatform } from '../../../builder/store/format/platform.ts';
+
+import { runs } from '../../support/seed.ts';
 
 let home: string;
 beforeEach(() => {
@@ -86,7 +89,7 @@ location = "s.example/x"`;
           parseRegistriesConf(parts.join(''));
         },
       ),
-      { seed: 5, numRuns: 500 },
+      runs(500),
     );
   });
 });
@@ -145,7 +148,7 @@ describe('challenges', () => {
       fc.property(fc.array(fc.constantFrom('Bearer ', 'basic', 'a=', '"', 'x', ',', ' ', '='), { maxLength: 60 }), (parts) => {
         parseChallenge(parts.join(''));
       }),
-      { seed: 9, numRuns: 1000 },
+      runs(1000),
     );
   });
 });

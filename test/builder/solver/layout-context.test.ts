@@ -3,9 +3,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+
 import { formatLayoutSource, parseLayoutSource } from '../../../builder/model/layout-source.ts';
 import { openLayoutImage } from '../../../builder/store/archive/oci-layout.ts';
 import { ociDigest } from '../../../builder/store/format/digest.ts';
+
+import { runs } from '../../support/seed.ts';
+
 import { FakeStore } from './fake-store.ts';
 import { show, thrown, Workshop } from './workshop.ts';
 
@@ -234,7 +238,7 @@ describe('oci-layout:// contexts', () => {
           expect(result).toBeInstanceOf(HyprError);
         }
       }),
-      { numRuns: 150, seed: 7 },
+      runs(150),
     );
   });
 });

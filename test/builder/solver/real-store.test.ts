@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type ImageStore, openImageStore } from '../../../builder/store/store.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { needs } from '../../support/needs.ts';
+import { mkfsErofs, noMkfs } from '../store/find-mkfs.ts';
 import { show, Workshop } from './workshop.ts';
 
-describe.skipIf(mkfsErofs === undefined)('with the image store (skipped: no mkfs.erofs that is new enough)', () => {
+needs(noMkfs).describe('with the image store', () => {
   let shop: Workshop;
   let store: ImageStore;
   beforeEach(async () => {

@@ -9,6 +9,7 @@ import { indexTar, LayerTree } from '../../../builder/solver/layer/layer-tree.ts
 import { type LayerItem, writeLayer } from '../../../builder/solver/layer/tar-write.ts';
 import { PLAIN_FILE } from '../../../builder/tar/header.ts';
 import { readTar, StreamSource } from '../../../builder/tar/reader.ts';
+import { runs } from '../../support/seed.ts';
 import { collect, toItems } from './fake-machines.ts';
 import { show } from './workshop.ts';
 
@@ -85,7 +86,7 @@ describe('headers', () => {
           expect(found[0]?.xattrs.get('user.x')).toEqual(Buffer.from(bytes));
         },
       ),
-      { numRuns: 150, seed: 4 },
+      runs(150),
     );
   });
 
@@ -106,7 +107,7 @@ describe('headers', () => {
           }
         },
       ),
-      { numRuns: 400, seed: 5 },
+      runs(400),
     );
   });
 });

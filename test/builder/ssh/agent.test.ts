@@ -11,6 +11,8 @@ import { serveAgent } from '../../../builder/ssh/agent.ts';
 import { readKeys } from '../../../builder/ssh/keys.ts';
 import { mpint, readString, string, u32 } from '../../../builder/ssh/wire.ts';
 
+import { runs } from '../../support/seed.ts';
+
 const folder = mkdtempSync(join(tmpdir(), 'hypr-ssh-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -115,7 +117,7 @@ describe('an SSH agent for builds', () => {
         const key = save('fuzzed', `-----BEGIN OPENSSH PRIVATE KEY-----\n${body}\n-----END OPENSSH PRIVATE KEY-----\n`);
         await expect(readKeys([key])).rejects.toMatchObject({ code: 'HYPR_USAGE' });
       }),
-      { numRuns: 60, seed: 7 },
+      runs(60),
     );
   });
 });

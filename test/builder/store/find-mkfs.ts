@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { homePaths } from '../../../base/paths.ts';
 import type { Tool } from '../../../vmm/model/tools.ts';
 
-const { toolchain } = homePaths();
+const { toolchain, cache } = homePaths();
 const LIBRARIES = 'usr/lib/x86_64-linux-gnu';
 const roots = existsSync(toolchain) ? readdirSync(toolchain).filter((name) => /^prefix-[0-9a-f]+$/.test(name)) : [];
 
@@ -25,3 +25,8 @@ const find = (program: string): Tool | undefined => {
 export const mkfsErofs = find('usr/bin/mkfs.erofs');
 export const fsckErofs = find('usr/bin/fsck.erofs');
 export const igzip = find('usr/bin/igzip');
+
+/** Why tests cannot have what they need, for `needs`; false when it is there. */
+export const noMkfs = mkfsErofs === undefined && 'no mkfs.erofs; run hypr setup';
+/** Debian's docker-registry comes with the fixture images, by `npm start` or the tests with machines. */
+export const noRegistry = noMkfs || (!existsSync(join(cache, 'fixtures', 'registry')) && 'no docker-registry; run npm test once');

@@ -4,14 +4,16 @@ import { lstat, mkdir, readdir, readFile, readlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { openImages } from '../../../builder/images.ts';
 import type { RootDisk } from '../../../builder/model/types.ts';
 import { type ImageStore, openImageStore } from '../../../builder/store/store.ts';
 import type { Tool } from '../../../vmm/model/tools.ts';
+import { needs } from '../../support/needs.ts';
+
 import { dir, file, inPieces, type RawEntry, rawTar, sha256 } from '../layers/tar-builder.ts';
-import { fsckErofs, mkfsErofs } from './find-mkfs.ts';
+import { fsckErofs, mkfsErofs, noMkfs } from './find-mkfs.ts';
 
 let home: string;
 let store: ImageStore;
@@ -51,9 +53,13 @@ const unpack = async (disk: RootDisk): Promise<Record<string, string>> => {
   const out = join(home, `out-${Math.random()}`);
   const devices = extents.slice(1).map(([, , name]) => `--device=${join(folder, name ?? '')}`);
   const tool = fsckErofs as Tool;
-  execFileSync(tool.file, [...tool.prefix, `--extract=${out}`, '--no-preserve-owner', ...devices, join(folder, 'meta.erofs')], {
-    stdio: 'pipe',
-  });
+  execFileSync(
+    tool.file,
+    [...tool.prefix, `--extract=${out}`, '--no-preserve-owner', '--preserve-perms', ...devices, join(folder, 'meta.erofs')],
+    {
+      stdio: 'pipe',
+    },
+  );
   const found: Record<string, string> = {};
   await walk(out, '', found);
   return found;
@@ -74,7 +80,7 @@ const walk = async (root: string, path: string, found: Record<string, string>): 
   }
 };
 
-describe.skipIf(mkfsErofs === undefined)('layers and root disks', () => {
+needs(noMkfs).describe('layers and root disks', () => {
   test('two layers: whiteouts and opaque folders are applied, contents come from both', async () => {
     const a = await add([
       dir('etc/'),
@@ -179,7 +185,7 @@ describe.skipIf(mkfsErofs === undefined)('layers and root disks', () => {
   });
 });
 
-describe.skipIf(mkfsErofs === undefined)('images', () => {
+needs(noMkfs).describe('images', () => {
   test('are found by reference, id and prefix', async () => {
     const a = await add([file('a')]);
     const one = await image([a.diffId], ['shop-web', 'ghcr.io/x/y:1']);
@@ -259,7 +265,7 @@ describe.skipIf(mkfsErofs === undefined)('images', () => {
   });
 });
 
-describe.skipIf(mkfsErofs === undefined)('archives', () => {
+needs(noMkfs).describe('archives', () => {
   test.each(['docker', 'oci'] as const)('saved as %s and loaded elsewhere, plain and gzipped: same id, same layers', async (format) => {
     const images = await openImages({ paths: homePaths(home), toolchain });
     const a = await add([file('a', 'one'), file('a', 'two')]);

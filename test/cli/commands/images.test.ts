@@ -34,7 +34,7 @@ const withImages = (): FakeContext => {
 };
 
 describe('images', () => {
-  test('as docker lists them', async () => {
+  test('are listed as docker lists them', async () => {
     const context = withImages();
     expect(await run(context, 'images')).toBe(0);
     expect(context.stdout.text).toBe(
@@ -62,7 +62,7 @@ describe('images', () => {
     expect(context.stdout.text).toBe(text);
   });
 
-  test('images of the stack', async () => {
+  test('are those of the stack when asked by compose images', async () => {
     const context = withImages();
     context.fake.replicas = [replica({ service: 'web', image: 'docker.io/library/nginx:1.26' })];
     await run(context, 'compose images');

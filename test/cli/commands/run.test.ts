@@ -36,7 +36,7 @@ describe('compose run', () => {
     });
   });
 
-  test('-d prints the id', async () => {
+  test('prints the id when detached', async () => {
     const context = fakeContext();
     expect(await run(context, 'compose run -d web')).toBe(0);
     expect(context.stdout.text).toBe(`${'f'.repeat(64)}\n`);
@@ -134,7 +134,7 @@ describe('detach keys', () => {
     expect(read(keys, [16, 16, 17, 99])).toEqual([[16], true]);
   });
 
-  test('letters and signs', () => {
+  test('may be letters and control keys, and are refused when unknown', () => {
     expect(read(new DetachKeys('a,ctrl-[,ctrl-@'), [97, 27, 0])).toEqual([[], true]);
     expect(() => new DetachKeys('ctrl-1')).toThrow('does not know "ctrl-1"');
     expect(() => new DetachKeys('')).toThrow('does not know');

@@ -10,6 +10,7 @@ import { formatSummary } from '../../../cli/format/summary.ts';
 import { COMPOSE_TABLE, formatTable, TOP_TABLE } from '../../../cli/format/table.ts';
 import { parseGoDuration, parseMoment } from '../../../cli/format/time.ts';
 import { binarySize, humanDuration, humanSize } from '../../../cli/format/units.ts';
+import { runs } from '../../support/seed.ts';
 import { log, NOW, replica } from '../support/fake-engine.ts';
 
 const SECOND = 1000;
@@ -123,7 +124,7 @@ describe('moments', () => {
     expect(() => parseMoment('yesterday', { flag: 'since', now: NOW })).toThrow('--since does not understand "yesterday"');
   });
 
-  test('Go durations', () => {
+  test('durations in Go’s notation are read, and nothing else', () => {
     expect(parseGoDuration('1.5h2ms')).toBe(5_400_002);
     expect(parseGoDuration('-5s')).toBe(-5000);
     expect(parseGoDuration('5')).toBeUndefined();
@@ -203,7 +204,7 @@ describe('templates', () => {
           expect(error).toBeInstanceOf(HyprError);
         }
       }),
-      { numRuns: 2000, seed: 7 },
+      runs(2000),
     );
   });
 

@@ -1,18 +1,12 @@
-/** Seeded choices (mulberry32): the same seed makes the same files on every machine. */
+import { randomNumbers } from '../../support/seed.ts';
+
+/** Seeded choices: the same seed makes the same files on every machine. */
 export class Random {
-  #state: number;
+  /** From 0 up to 1. */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** From 0 up to 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    this.next = randomNumbers(seed);
   }
 
   below(limit: number): number {

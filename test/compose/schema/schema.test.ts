@@ -9,6 +9,7 @@ import { findViolation } from '../../../compose/schema/find-violation.ts';
 import { type Node, toPlain } from '../../../compose/source/node.ts';
 import { SourceFile, syntheticMark } from '../../../compose/source/source.ts';
 import { parseYaml } from '../../../compose/yaml/parse.ts';
+import { runs } from '../../support/seed.ts';
 
 /** Ajv is the judge; hypr reads the same schema itself, because compiling it would take a third of a second. */
 const judge = new Ajv2020({ strict: false, validateFormats: false }).compile(COMPOSE_SCHEMA);
@@ -68,7 +69,7 @@ describe('the schema', () => {
           expect(findViolation(nodeOf(changed), COMPOSE_SCHEMA) === undefined).toBe(judge(changed));
         },
       ),
-      { numRuns: 3000, seed: 93 },
+      runs(3000),
     );
   });
 });

@@ -99,7 +99,7 @@ describe('operations', () => {
     expect(stack.supervisor.bus.subscribers).toBe(1);
   });
 
-  test('an error arrives whole', async () => {
+  test('an error arrives with its code, hint, place and details', async () => {
     const { stack, api } = await serve();
     const told = new HyprError('VMM_START', 'größer als erlaubt', {
       hint: 'hypr doctor',
@@ -430,7 +430,7 @@ describe('plain JSON over HTTP/1.1 on the same socket', () => {
       request.end(body);
     });
 
-  test('ps', async () => {
+  test('ps answers a plain JSON client with the replicas', async () => {
     const { stack, socket } = await serve();
     await stack.up(shopOf(stack, { web: {} }));
     const answer = await post(socket, 'Ps', '{}');

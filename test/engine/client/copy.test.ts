@@ -19,6 +19,8 @@ import { encodeHeader, type TarHeader } from '../../../builder/tar/header.ts';
 import { packFiles } from '../../../engine/client/pack-files.ts';
 import { statTar } from '../../../engine/client/stat-path.ts';
 import { unpackFiles } from '../../../engine/client/unpack-files.ts';
+import { type RefusalReason, refused } from '../../../guest/protocol/refusal.ts';
+import { runs } from '../../support/seed.ts';
 
 const temp = (): string => {
   const dir = mkdtempSync(join(tmpdir(), 'hypr-copy-'));
@@ -69,9 +71,14 @@ describe('files go there and back', () => {
     expect(readFileSync(join(dir, 'b'), 'utf8')).toBe('new');
   });
 
-  test('what a tar begins with', async () => {
+  test('statTar says whether a tar begins with a folder or a file', async () => {
     expect(await statTar(tarOf([{ name: 'x/', type: 'dir' }]))).toBe('dir');
     expect(await statTar(tarOf([{ name: 'x' }]))).toBe('file');
+    const refusing = (reason: RefusalReason): AsyncIterable<Uint8Array> => ({
+      [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(refused(reason, 'x: no such file or directory')) }),
+    });
+    expect(await statTar(refusing('notFound'))).toBeUndefined();
+    await expect(statTar(refusing('archive'))).rejects.toThrow('no such file');
   });
 });
 
@@ -148,7 +155,7 @@ describe('an archive that is not to be trusted', () => {
           rmSync(dir, { recursive: true, force: true });
         }
       }),
-      { numRuns: 150, seed: 7 },
+      runs(150),
     );
   });
 });

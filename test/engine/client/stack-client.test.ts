@@ -62,7 +62,7 @@ describe('with a supervisor', () => {
     expect(await client.ps()).toEqual([]);
   });
 
-  test('exec: bytes, size, end', async () => {
+  test('exec passes bytes both ways, the size of the terminal and the exit code', async () => {
     const { stack, client } = await openClient({ served: true });
     const ready = new Cue();
     stack.platform.behave('web', {

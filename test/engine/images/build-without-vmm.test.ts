@@ -1,12 +1,13 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { buildProject, openImages, pullProject } from '../../../engine/index.ts';
 import { FORMAT, type Manifest, writeManifest } from '../../../vmm/toolchain/manifest.ts';
-import { mkfsErofs } from '../../builder/store/find-mkfs.ts';
+import { mkfsErofs, noMkfs } from '../../builder/store/find-mkfs.ts';
+import { needs } from '../../support/needs.ts';
 
 /** A toolchain of which only mkfs.erofs is real: every other program says that it was started, and fails. */
 const layTrap = async (home: string): Promise<string> => {
@@ -16,7 +17,7 @@ const layTrap = async (home: string): Promise<string> => {
   chmodSync(trap, 0o755);
   const tool = { file: trap, prefix: [], version: '10.0.0', origin: 'toolchain' as const };
   const tools = { qemu: tool, virtiofsd: tool, mkfsErofs, mkfsExt4: tool, resize2fs: tool, e2fsck: tool, gvproxy: tool };
-  const files = { kernel: trap, initramfs: trap, jail: trap, tsc: trap, preload: trap, vmlinux: trap, modules: trap };
+  const files = { kernel: trap, initramfs: trap, tsc: trap, preload: trap, vmlinux: trap, modules: trap };
   const all = { id: 'trap', qemuData: [], ...tools, ...files };
   mkdirSync(homePaths(home).toolchain, { recursive: true });
   await writeManifest(homePaths(home), {
@@ -29,7 +30,7 @@ const layTrap = async (home: string): Promise<string> => {
   return log;
 };
 
-describe.skipIf(mkfsErofs === undefined)('builds without a RUN (skipped: no mkfs.erofs that is new enough)', () => {
+needs(noMkfs).describe('builds without a RUN', () => {
   let home: string;
   let context: string;
   let log: string;

@@ -60,11 +60,11 @@ describe('health', () => {
 });
 
 describe('lifecycle', () => {
-  test('the ordinary way', () => {
+  test('goes from created to exited by boot, start and end', () => {
     expect(nextState(nextState(nextState('created', 'boot'), 'started'), 'exit')).toBe('exited');
   });
 
-  test('what cannot happen is our bug', () => {
+  test('throws a mistake of ours when a change cannot happen', () => {
     expect(() => nextState('exited', 'pause')).toThrow('a replica that is exited cannot pause');
   });
 });

@@ -48,7 +48,7 @@ describe('what a one-off is', () => {
     expect(plain.service).not.toHaveProperty('restart');
   });
 
-  test('the command line wins', () => {
+  test('takes program, environment and ports from the command line when both say something', () => {
     const run = describeRun({
       args: ['sh', '-c', 'x'],
       env: { B: '3', C: '4' },
@@ -81,7 +81,7 @@ describe('what a one-off is', () => {
     expect(describeRun({ entrypoint: ['sh'], args: ['-x'] }).service).toMatchObject({ entrypoint: ['sh'], command: ['-x'] });
   });
 
-  test('an unknown service', () => {
+  test('is refused when there is no such service', () => {
     expect(() => describeRun({ service: 'wbe' })).toThrow('no such service: wbe');
   });
 });
@@ -139,7 +139,7 @@ describe('a one-off runs', () => {
     expect(Object.keys(stack.states())).toEqual(['shop-db-1']);
   });
 
-  test('a name is taken once', async () => {
+  test('is refused when its name is taken', async () => {
     const stack = openTestStack();
     const project = shopOf(stack, { web: {} });
     await runIn(stack, project, { name: 'job' });

@@ -103,7 +103,7 @@ describe('names', () => {
 describe('health checks', () => {
   const fromImage = { Healthcheck: { Test: ['CMD-SHELL', 'curl -f /'], Interval: 2e9, Retries: 5 } };
 
-  test('docker’s defaults', () => {
+  test('have docker’s defaults when the file says only a test', () => {
     expect(resolve({ healthcheck: { test: ['CMD', 'ok', '-v'] } }).health).toEqual({
       args: ['ok', '-v'],
       interval: 30_000,
@@ -292,7 +292,7 @@ describe('what a machine cannot have is refused with the reason', () => {
     expect(error.message).not.toContain('[object Object]');
   });
 
-  test('what only says the default is not', () => {
+  test('are not named when they only say the default', () => {
     expect(resolve({ network_mode: 'bridge', ipc: 'private', devices: [], volumes_from: [], post_start: [] }).name).toBe('shop-web-1');
   });
 });
@@ -350,10 +350,10 @@ test('links with another name are names of this replica alone', () => {
   expect('links' in resolve({ links: ['db'] })).toBe(false);
 });
 
-describe('what has no effect', () => {
+describe('ineffective attributes', () => {
   const found = (service: Service, more: Partial<Project> = {}) => ineffectiveAttributes(projectOf({ web: service }, more), 'web');
 
-  test('is named', () => {
+  test('are each named, with their value', () => {
     const service = {
       pids_limit: 10,
       cpu_shares: 5,
@@ -387,7 +387,7 @@ describe('what has no effect', () => {
   });
 });
 
-describe('what a change is', () => {
+describe('the hash of a service', () => {
   const hashOf = async (service: Service, more: Partial<Project> = {}): Promise<string> => {
     const desired = await describeDesired({
       project: projectOf({ web: service }, more),
@@ -410,7 +410,7 @@ describe('what a change is', () => {
     expect(new Set(await Promise.all(same.map((service) => hashOf(service))))).toEqual(new Set([plain]));
   });
 
-  test('all else is', async () => {
+  test('changes when anything else of the service does', async () => {
     const changed: Service[] = [
       {},
       { command: ['x'] },

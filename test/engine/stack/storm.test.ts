@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { nextState } from '../../../engine/model/lifecycle.ts';
+import { runs } from '../../support/seed.ts';
 import { needs } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
@@ -66,6 +67,6 @@ test('whatever happens at once: every operation ends, states are ones that can b
       expect(stack.supervisor.isIdle).toBe(true);
       expect(stack.supervisor.bus.subscribers).toBe(1);
     }),
-    { numRuns: 40, seed: 7, endOnFailure: true },
+    runs(40, { endOnFailure: true }),
   );
 });

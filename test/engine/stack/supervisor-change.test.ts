@@ -193,7 +193,7 @@ describe('wait for the end', () => {
     expect(stack.supervisor.bus.subscribers).toBe(1);
   });
 
-  test('nothing to wait for', async () => {
+  test('is refused when there is nothing to wait for', async () => {
     const stack = openTestStack();
     await expect(stack.supervisor.waitForEnd([], new AbortController().signal)).rejects.toMatchObject({ code: 'STACK_NOT_RUNNING' });
   });

@@ -402,7 +402,7 @@ describe('a machine dies under a running workload', () => {
     expect(stack.row('shop-web-1')).toMatchObject({ exitCode: 137, reason: 'the machine died: kernel panic', machine: undefined });
   });
 
-  test('out of memory', async () => {
+  test('a replica that was killed for want of memory says so', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, { web: {} }));
     stack.platform.guest('shop-web-1').end(137, { oomKilled: true });

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { refused } from '../../../guest/protocol/refusal.ts';
 import { Cue } from '../support/cue.ts';
 import { needs } from '../support/project.ts';
 import { openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
@@ -316,15 +317,16 @@ describe('a boot fails', () => {
   test.each([
     [
       'refuses its orders',
-      async () => Promise.reject(new HyprError('GUEST_REFUSED', 'there is no network card for 02:00:00:00:00:01')),
+      async () => Promise.reject(refused('machine', 'there is no network card for 02:00:00:00:00:01')),
       ['a template'],
     ],
-    [
-      'loses its disk',
-      async () => Promise.reject(new HyprError('GUEST_REFUSED', 'writing /etc/hosts: Input/output error')),
-      ['a template'],
-    ],
+    ['loses its disk', async () => Promise.reject(refused('machine', 'writing /etc/hosts: Input/output error')), ['a template']],
     ['is silent', async () => Promise.reject(new HyprError('HYPR_TIMEOUT', 'preparing the guest took too long')), ['a template']],
+    [
+      'refuses for a reason that this hypr does not know',
+      async () => Promise.reject(refused(undefined, 'sysctl net.ipv4.nothing: No such file or directory')),
+      ['a template'],
+    ],
     // The VMM counts that by itself.
     ['dies', async (stack: TestStack) => stack.platform.vmm.machines.get('shop-web-1')?.crash('panic'), []],
   ])('a clone with its root mounted that %s when it is prepared is begun once more, without that', async (_, orders, blamed) => {
@@ -339,20 +341,12 @@ describe('a boot fails', () => {
   });
 
   test.each([
-    'sysctl net.ipv4.nothing: No such file or directory',
-    'hostname x: Invalid argument',
-    'making the mount point /etc/passwd/x: Not a directory',
-    'mounting the volume for /data: Structure needs cleaning',
-    'filling the volume at /data from the image: No space left on device',
-    'sub of the volume for /data: No such file or directory',
-    'the volume for /data: Not a directory',
-    'mounting a tmpfs on /run: Invalid argument',
-    'mounting /src: Invalid argument',
-    '/dev/null: Not a directory',
-    'writing /etc/ssl/key.pem: Is a directory',
-    '"256.1.1.1" is not an IPv4 address',
-  ])('one that is asked for what cannot be is not: %s', async (words) => {
-    const { stack, rising, boots } = await upRooted(() => Promise.reject(new HyprError('GUEST_REFUSED', words)));
+    ['setting', 'sysctl net.ipv4.nothing: No such file or directory'],
+    ['mount', 'filling the volume at /data from the image: No space left on device'],
+    ['file', 'writing /etc/ssl/key.pem: Is a directory'],
+    ['malformed', '"256.1.1.1" is not an IPv4 address'],
+  ] as const)('one that is asked for what cannot be (%s) is not', async (reason, words) => {
+    const { stack, rising, boots } = await upRooted(() => Promise.reject(refused(reason, words)));
     await expect(rising).rejects.toThrow(words);
     expect([boots(), stack.platform.vmm.failedTemplates, stack.row('shop-web-1').state]).toEqual([1, [], 'dead']);
   });
@@ -366,7 +360,7 @@ describe('a boot fails', () => {
   test('when it fails the second time as well, that is the error, and the template is not to blame', async () => {
     const stack = openTestStack();
     stack.platform.vmm.cloneNext('shop-web-1', 'rooted');
-    const prepare = Promise.reject(new HyprError('GUEST_REFUSED', 'bringing up lo: Input/output error'));
+    const prepare = Promise.reject(refused('machine', 'bringing up lo: Input/output error'));
     prepare.catch(() => {});
     stack.platform.behave('web', { prepare });
     await expect(stack.up(shopOf(stack, { web: {} }))).rejects.toThrow('bringing up lo');

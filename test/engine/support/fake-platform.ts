@@ -201,8 +201,18 @@ const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
       return socket;
     },
     dial: async () => new Socket(),
-    exposeUdp: async () => {},
-    unexposeUdp: async () => {},
+    dialUdp: async () => new Socket(),
+    capture: async () => new Socket(),
+    setPolicy: async () => {},
+    onEvent: () => () => {},
+    state: async () => ({
+      network: spec.name,
+      machines: [],
+      tcp: 0,
+      udp: 0,
+      tunnels: 0,
+      fence: { landlock: 0, seccomp: true, nets: true },
+    }),
     stats: async () => ({ received: 0, sent: 0 }),
     stop: async () => {
       onEnd();

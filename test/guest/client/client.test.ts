@@ -3,8 +3,11 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { errorFromJson, type HyprError } from '../../../base/errors.ts';
 import { connectGuest } from '../../../guest/client/client.ts';
-import { encodeFrame, FRAME, HEADER_SIZE, intField, MAGIC, OPCODE, textField } from '../../../guest/protocol/protocol.ts';
+import { encodeFrame, intField, MAGIC, textField } from '../../../guest/protocol/protocol.ts';
+import { refusalReason } from '../../../guest/protocol/refusal.ts';
+import { FRAME, HEADER_SIZE, OPCODE, REASON, TAG } from '../../../guest/protocol/tags.ts';
 import { processSpec, readAll } from '../host-agent.ts';
 
 // What a hostile or broken agent may say. What a good one does is tested with the real one (agent.test.ts).
@@ -67,10 +70,10 @@ const output = (channel: number, offset: number, data: Buffer, flags = 1) => {
   head.writeBigUInt64LE(BigInt(offset), 0);
   return encodeFrame({ type: FRAME.output, channel, flags, payload: Buffer.concat([head, data]) });
 };
-const onOrder =
+const onRequest =
   (act: (channel: number, socket: Socket, opcode: number) => void): Script =>
   (frame, socket) => {
-    if (frame.type === FRAME.order) {
+    if (frame.type === FRAME.request) {
       act(frame.channel, socket, frame.payload.readUInt16LE(0));
     }
   };
@@ -94,16 +97,29 @@ describe('a client', () => {
   });
 
   it('passes on the reason of a refusal', async () => {
-    script = onOrder((channel, socket) => {
+    script = onRequest((channel, socket) => {
       const payload = Buffer.concat([Buffer.from([1, 0]), textField(1, 'the disk is on fire')]);
       socket.write(encodeFrame({ type: FRAME.answer, channel, payload }));
     });
     await using client = await connect();
-    await expect(client.sync()).rejects.toMatchObject({ code: 'GUEST_REFUSED', message: 'the disk is on fire' });
+    await expect(client.sync()).rejects.toMatchObject({ code: 'GUEST_REFUSED', message: 'the disk is on fire', reason: undefined });
+  });
+
+  it.each([
+    [REASON.mount, 'mount'],
+    [999, undefined],
+  ])('names the reason of a refusal by its number (%i)', async (number, reason) => {
+    script = onRequest((channel, socket) => {
+      const fields = [textField(TAG.answer.text, 'no'), intField(TAG.answer.reason, number)];
+      socket.write(encodeFrame({ type: FRAME.answer, channel, payload: Buffer.concat([Buffer.from([1, 0]), ...fields]) }));
+    });
+    await using client = await connect();
+    const error = await client.sync().catch((thrown: unknown) => thrown);
+    expect([refusalReason(error), refusalReason(errorFromJson((error as HyprError).toJSON()))]).toEqual([reason, reason]);
   });
 
   it('rejects everything when the channel breaks, and says so', async () => {
-    script = onOrder((channel, socket, opcode) => {
+    script = onRequest((channel, socket, opcode) => {
       socket.write(opcode === OPCODE.spawn ? ok(channel, intField(2, 7)) : Buffer.alloc(0));
       if (opcode === OPCODE.sync) {
         socket.destroy();
@@ -127,7 +143,7 @@ describe('a client', () => {
     ['a field longer than its frame', (channel) => [encodeFrame({ type: FRAME.exit, channel, payload: Buffer.from([1, 0, 9, 0, 0, 0]) })]],
     ['a fault', () => [encodeFrame({ type: FRAME.fault, payload: Buffer.from('what?') })]],
   ])('ends the connection at %s', async (_, frames) => {
-    script = onOrder((channel, socket) => socket.write(Buffer.concat([ok(channel, intField(2, 7)), ...frames(channel)])));
+    script = onRequest((channel, socket) => socket.write(Buffer.concat([ok(channel, intField(2, 7)), ...frames(channel)])));
     const client = await connect();
     const program = await client.spawn(processSpec(['x'])).catch(() => undefined);
     await client.closed;
@@ -135,7 +151,9 @@ describe('a client', () => {
   });
 
   it('ignores answers nobody waits for', async () => {
-    script = onOrder((channel, socket) => socket.write(Buffer.concat([ok(channel ^ 1), output(12345, 0, Buffer.from('x')), ok(channel)])));
+    script = onRequest((channel, socket) =>
+      socket.write(Buffer.concat([ok(channel ^ 1), output(12345, 0, Buffer.from('x')), ok(channel)])),
+    );
     await using client = await connect();
     await client.sync();
   });

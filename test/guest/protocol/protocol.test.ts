@@ -5,17 +5,17 @@ import { encodeMachine, encodeProcess } from '../../../guest/protocol/encode.ts'
 import {
   encodeFrame,
   encodeHello,
-  FRAME,
   type Frame,
   FrameDecoder,
   intField,
   listField,
   MAGIC,
   MAX_FROM_GUEST,
-  MAX_TO_GUEST,
   readFields,
   textField,
 } from '../../../guest/protocol/protocol.ts';
+import { FRAME, MAX_TO_GUEST } from '../../../guest/protocol/tags.ts';
+import { runs } from '../../support/seed.ts';
 import { machineOrders, processSpec } from '../host-agent.ts';
 
 const nonce = Buffer.alloc(16, 9);
@@ -46,7 +46,7 @@ describe('frames', () => {
           [FRAME.output, 3, 300],
         ]);
       }),
-      { seed: 1, numRuns: 200 },
+      runs(200),
     );
   });
 
@@ -75,7 +75,7 @@ describe('frames', () => {
           expect(error).toMatchObject({ code: 'GUEST_PROTOCOL' });
         }
       }),
-      { seed: 2, numRuns: 2000 },
+      runs(2000),
     );
   });
 
@@ -107,7 +107,7 @@ describe('fields', () => {
           expect(error).toMatchObject({ code: 'GUEST_PROTOCOL' });
         }
       }),
-      { seed: 3, numRuns: 2000 },
+      runs(2000),
     );
   });
 

@@ -3,7 +3,9 @@ import net from 'node:net';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
+
 import { connectQmp, parseMessage } from '../../../vmm/qemu/qmp.ts';
+import { runs } from '../../support/seed.ts';
 import { tempDir } from '../support.ts';
 
 const GREETING = '{"QMP": {"version": {}, "capabilities": []}}\r\n';
@@ -118,7 +120,7 @@ describe('the monitor', () => {
           return message === undefined || (typeof message === 'object' && !Array.isArray(message));
         },
       ),
-      { seed: 7, numRuns: 500 },
+      runs(500),
     );
   });
 });

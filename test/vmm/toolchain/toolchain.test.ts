@@ -2,6 +2,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+
 import { findDebianUri, parseUris } from '../../../base/host/apt.ts';
 import { homePaths } from '../../../base/paths.ts';
 import type { Progress } from '../../../base/progress.ts';
@@ -12,6 +13,7 @@ import { FORMAT, hasDownloads, isReady, type Manifest, writeManifest } from '../
 import { packageVersion, prefixPrograms } from '../../../vmm/toolchain/prefix.ts';
 import { track } from '../../../vmm/toolchain/steps.ts';
 import { isAtLeast, parseVersion } from '../../../vmm/toolchain/versions.ts';
+import { runs } from '../../support/seed.ts';
 import { tempDir, tool, toolchain } from '../support.ts';
 
 const signal = new AbortController().signal;
@@ -21,7 +23,7 @@ const makeManifest = async (home: string): Promise<Manifest> => {
   const bin = join(home, 'bin');
   await mkdir(bin, { recursive: true });
   const file = (name: string) => join(bin, name);
-  const names = ['ld', 'qemu', 'virtiofsd', 'erofs', 'ext4', 'resize', 'e2fsck', 'zstd', 'xz', 'gvproxy', 'jail', 'tsc', 'vmlinux', 'cpio'];
+  const names = ['ld', 'qemu', 'virtiofsd', 'erofs', 'ext4', 'resize', 'e2fsck', 'zstd', 'xz', 'gvproxy', 'tsc', 'vmlinux', 'cpio'];
   await Promise.all(names.map((name) => writeFile(file(name), '')));
   const inPrefix = (name: string) => tool(file('ld'), ['--library-path', '/nowhere', file(name)]);
   const programs = {
@@ -37,7 +39,7 @@ const makeManifest = async (home: string): Promise<Manifest> => {
     xz: inPrefix('xz'),
   };
   const { id: _, zstd: _z, xz: _x, ...parts } = programs;
-  const made = { gvproxy: tool(file('gvproxy')), jail: file('jail'), tsc: file('tsc'), kernel: file('vmlinux'), initramfs: file('cpio') };
+  const made = { gvproxy: tool(file('gvproxy')), tsc: file('tsc'), kernel: file('vmlinux'), initramfs: file('cpio') };
   return {
     format: FORMAT,
     recipe: 'r',
@@ -56,7 +58,7 @@ describe('the manifest', () => {
     expect(await openToolchain(paths)).toEqual(manifest.toolchain);
   });
 
-  it.each(['initramfs', 'jail', 'kernel', 'tsc'] as const)('does not open without its %s', async (part) => {
+  it.each(['initramfs', 'kernel', 'tsc'] as const)('does not open without its %s', async (part) => {
     const paths = homePaths(tempDir());
     const manifest = await makeManifest(paths.toolchain);
     await writeManifest(paths, manifest);
@@ -183,7 +185,7 @@ describe('the kernel', () => {
           return (error as { code?: string }).code === 'TOOLCHAIN_FAILED';
         }
       }),
-      { seed: 3, numRuns: 300 },
+      runs(300),
     );
   });
 });

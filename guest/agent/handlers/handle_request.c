@@ -1,0 +1,101 @@
+#include "handlers/handle_request.h"
+
+#include "dns/dns_table.h"
+#include "handlers/listen_ports.h"
+#include "handlers/machine_state.h"
+#include "handlers/power.h"
+#include "handlers/prepare_request.h"
+#include "handlers/process_requests.h"
+#include "handlers/transfer_requests.h"
+#include "handlers/usage.h"
+#include "link/host_link.h"
+#include "process/process.h"
+#include "setup/prepare.h"
+#include "setup/root_files.h"
+
+static int files_job(void *argument) {
+  const struct machine_config *config = argument;
+  return write_files(config->files, config->file_count, proc_with_own_mounts(), REASON_FILE);
+}
+
+/* NAMES and FILES are parts of a machine's configuration that may change while it runs. */
+static void handle_config(const struct request *request) {
+  struct arena arena = {0};
+  struct machine_config config = {0};
+  const char *error = decode_machine(&arena, request->list, &config);
+  if (error != NULL) {
+    request_refuse(request, REASON_MALFORMED, error);
+  } else if (request->opcode == OP_NAMES) {
+    dns_set_names(config.names, config.name_count);
+    request_done(request);
+  } else if (machine_state() == STATE_WAITING) {
+    request_refuse(request, REASON_OUT_OF_TURN, "the machine is not prepared");
+  } else {
+    job_start(request->channel, 0, files_job, &config, NULL);
+  }
+  arena_free(&arena);
+}
+
+static void handle_clock(const struct request *request, const struct simple_request *simple) {
+  if (set_clock(simple->clock) == 0) {
+    request_done(request);
+  } else {
+    request_refuse(request, REASON_MACHINE, "the clock cannot be set");
+  }
+}
+
+static void handle_stats(const struct request *request) {
+  struct writer w;
+  writer_init(&w);
+  write_usage(&w);
+  link_answer_fields(request->channel, &w);
+}
+
+static void handle_simple(const struct request *request) {
+  struct arena arena = {0};
+  struct simple_request simple = {0};
+  const char *error = decode_simple(&arena, request->list, &simple);
+  if (error != NULL) {
+    request_refuse(request, REASON_MALFORMED, error);
+    arena_free(&arena);
+    return;
+  }
+  switch (request->opcode) {
+    case OP_SIGNAL: handle_signal(request, &simple); break;
+    case OP_RESIZE: handle_resize(request, &simple); break;
+    case OP_CLOCK: handle_clock(request, &simple); break;
+    case OP_STATS: handle_stats(request); break;
+    case OP_WATCH: watch_ports(simple.flag), request_done(request); break;
+    case OP_POWER_OFF: power_off(request->channel, (int)(simple.signal & 127), simple.grace); break;
+    default: handle_transfer(request, &simple);
+  }
+  arena_free(&arena);
+}
+
+void handle_request(struct request *request) {
+  switch (request->opcode) {
+    case OP_PREPARE:
+    case OP_MOUNT_ROOT: handle_prepare(request); break;
+    case OP_FORGET: handle_forget(request); break;
+    case OP_START:
+    case OP_SPAWN: handle_start(request); break;
+    case OP_ATTACH: handle_attach(request); break;
+    case OP_NAMES:
+    case OP_FILES: handle_config(request); break;
+    case OP_SIGNAL:
+    case OP_RESIZE:
+    case OP_CLOCK:
+    case OP_WRITE_TAR:
+    case OP_READ_TAR:
+    case OP_READ_LAYER:
+    case OP_PUSH_LAYER:
+    case OP_STATS:
+    case OP_WATCH:
+    case OP_POWER_OFF:
+    case OP_STAGE:
+    case OP_RELEASE:
+    case OP_RELAY:
+    case OP_SYNC: handle_simple(request); break;
+    default: request_refuse(request, REASON_MALFORMED, "this agent does not know the request");
+  }
+}

@@ -1,0 +1,107 @@
+#include "handlers/listen_ports.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/loop.h"
+#include "link/host_link.h"
+
+enum { MAX_PORTS = 256, FAST_MS = 200, SLOW_MS = 2000, FAST_ROUNDS = 150, TCP_LISTEN = 10, UDP_OPEN = 7 };
+
+struct port {
+  uint16_t number;
+  uint8_t udp, v6;
+  uint8_t address[16];
+};
+
+static struct port known[MAX_PORTS];
+static size_t known_count;
+static struct timer ports_timer;
+static bool watching;
+static int rounds;
+
+static void report(const struct port *port, uint64_t kind) {
+  struct writer w;
+  writer_init(&w);
+  write_int(&w, TAG_EVENT_KIND, kind);
+  write_int(&w, TAG_EVENT_PORT, port->number);
+  write_int(&w, TAG_EVENT_UDP, port->udp);
+  write_bytes(&w, TAG_EVENT_ADDRESS, port->address, port->v6 ? 16 : 4);
+  link_send(FRAME_EVENT, 0, 0, w.bytes, w.length);
+}
+
+static bool has_port(const struct port *list, size_t count, const struct port *port) {
+  for (size_t i = 0; i < count; i++) {
+    if (memcmp(&list[i], port, sizeof *port) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The address is printed as 32-bit words in host order. */
+static bool parse_port(const char *line, bool udp, bool v6, struct port *out) {
+  char hex[40];
+  unsigned number, peer, state;
+  memset(out, 0, sizeof *out);
+  if (sscanf(line, " %*d: %39[0-9A-F]:%x %*[0-9A-F]:%x %x", hex, &number, &peer, &state) != 4 || strlen(hex) != (v6 ? 32u : 8u)) {
+    return false;
+  }
+  for (int word = 0; word < (v6 ? 4 : 1); word++) {
+    char digits[9] = "";
+    memcpy(digits, hex + word * 8, 8);
+    put32(out->address + word * 4, (uint32_t)strtoul(digits, NULL, 16));
+  }
+  out->number = (uint16_t)number, out->udp = udp, out->v6 = v6;
+  bool own_resolver = !v6 && number == 53 && memcmp(out->address, "\x7f\0\0\x0b", 4) == 0;
+  return !own_resolver && (udp ? state == UDP_OPEN && peer == 0 : state == TCP_LISTEN);
+}
+
+static void scan_file(const char *path, bool udp, bool v6, struct port *list, size_t *count) {
+  FILE *file = fopen(path, "re");
+  char line[512];
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    struct port port;
+    if (*count < MAX_PORTS && parse_port(line, udp, v6, &port) && !has_port(list, *count, &port)) {
+      list[(*count)++] = port;
+    }
+  }
+  if (file != NULL) {
+    fclose(file);
+  }
+}
+
+static void look_at_ports(struct timer *timer) {
+  static struct port now[MAX_PORTS];
+  size_t count = 0;
+  scan_file("/proc/net/tcp", false, false, now, &count);
+  scan_file("/proc/net/tcp6", false, true, now, &count);
+  scan_file("/proc/net/udp", true, false, now, &count);
+  scan_file("/proc/net/udp6", true, true, now, &count);
+  for (size_t i = 0; i < count; i++) {
+    if (!has_port(known, known_count, &now[i])) {
+      report(&now[i], EVENT_LISTENING);
+      rounds = 0;
+    }
+  }
+  for (size_t i = 0; i < known_count; i++) {
+    if (!has_port(now, count, &known[i])) {
+      report(&known[i], EVENT_NOT_LISTENING);
+    }
+  }
+  memcpy(known, now, count * sizeof *now);
+  known_count = count;
+  timer_start(timer, ++rounds < FAST_ROUNDS ? FAST_MS : SLOW_MS);
+}
+
+void watch_ports(bool on) {
+  if (on && !watching) {
+    known_count = 0, rounds = 0;
+    ports_timer.fn = look_at_ports;
+    timer_start(&ports_timer, 0);
+  } else if (!on) {
+    timer_stop(&ports_timer);
+  }
+  watching = on;
+}

@@ -1,0 +1,11 @@
+#ifndef LISTEN_PORTS_H
+#define LISTEN_PORTS_H
+
+#include <stdbool.h>
+
+/* Sends an event for each port on which a program begins or ceases to listen. The kernel tells nobody that a socket begins
+ * to listen (sock_diag multicasts only their ends), so this looks, and only while a host has asked for it: often in the
+ * first half minute after a change, then seldom. */
+void watch_ports(bool on);
+
+#endif

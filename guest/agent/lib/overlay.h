@@ -1,0 +1,22 @@
+/* The layers of the root's overlay, and which mount points in it the agent made. */
+#ifndef OVERLAY_H
+#define OVERLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { MAX_LAYERS = 120 };
+
+/* The number of the writable layer; -1 while there is none. Each pushed layer adds one. */
+int top_layer(void);
+/* The folder of the writable layer; 0, or -1 while there is none. */
+int upper_path(char *out, size_t size);
+/* True if a layer below the writable one has this folder with the same owner and mode. */
+struct stat;
+bool same_below(const char *path, const struct stat *st);
+
+/* Mount points that were not in the image: they are kept out of the layers that a build exports. */
+void remember_created(const char *path, size_t length);
+bool was_created(const char *path);
+
+#endif

@@ -1,0 +1,194 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { type FileHandle, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { onAbort } from '../../base/abort.ts';
+import { Cleanup } from '../../base/cleanup.ts';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { notePendingProcess, sweepPendingProcesses } from '../../base/host/pending-processes.ts';
+import { identifyProcess } from '../../base/host/process.ts';
+import { logger } from '../../base/log.ts';
+import type { NetworkRecord, NetworkSpec } from '../types.ts';
+import { buildGatewayConfig, type NetworkPrograms, networkSocket } from './config.ts';
+import { GatewayControl } from './control.ts';
+import { type GatewayStatus, parseStatus } from './fence.ts';
+import { readResolvers } from './resolvers.ts';
+
+const log = logger('net');
+const START_MS = 10_000;
+const STATUS_FD = 3;
+
+export interface Launched {
+  readonly record: NetworkRecord;
+  readonly control: GatewayControl;
+  /** How the child ended, in words; never rejects. */
+  readonly exited: Promise<string>;
+}
+
+/** Makes the run folder, starts the gateway, and waits until it has closed its fence and answers. Leaves nothing behind on failure. */
+export const launchGateway = async (spec: NetworkSpec, programs: NetworkPrograms, parent?: AbortSignal): Promise<Launched> => {
+  const cleanup = new Cleanup();
+  let work: Promise<Launched> | undefined;
+  try {
+    const launched = await withDeadline({ ms: START_MS, what: `the start of network ${spec.name}`, signal: parent }, (signal) => {
+      work = launch(spec, programs, { cleanup, signal });
+      return work;
+    });
+    cleanup.disarm();
+    return launched;
+  } catch (error) {
+    await work?.catch(() => {});
+    await cleanup.run();
+    throw error instanceof HyprError
+      ? error
+      : new HyprError('NET_START', `network ${spec.name} did not start: ${messageOf(error)}`, { cause: error });
+  }
+};
+
+const launch = async (
+  spec: NetworkSpec,
+  programs: NetworkPrograms,
+  { cleanup, signal }: { cleanup: Cleanup; signal: AbortSignal },
+): Promise<Launched> => {
+  const config = buildGatewayConfig(spec, await readResolvers());
+  await prepareFolder(spec, cleanup);
+  signal.throwIfAborted();
+  const { child, exited, status } = await spawnGateway(spec, programs, { config, signal });
+  cleanup.defer(() => child.kill('SIGKILL') && exited);
+  await checkStatus(spec, { status: await status, exited });
+  const socket = networkSocket(spec.runDir);
+  const control = await GatewayControl.open(socket, signal);
+  cleanup.defer(() => control.close());
+  const record = { spec, process: identityOf(child, spec), socket };
+  child.unref();
+  return { record, control, exited };
+};
+
+const prepareFolder = async (spec: NetworkSpec, cleanup: Cleanup): Promise<void> => {
+  // A supervisor that was killed may have left a network that it had only started to make.
+  await sweepPendingProcesses(spec.runDir);
+  if (await answers(networkSocket(spec.runDir))) {
+    throw new HyprError('NET_START', `network ${spec.name} is running already`, { hint: 'run the command again: it takes over what runs' });
+  }
+  await rm(spec.runDir, { recursive: true, force: true });
+  await mkdir(spec.runDir, { recursive: true, mode: 0o700 });
+  cleanup.defer(() => rm(spec.runDir, { recursive: true, force: true }));
+  await mkdir(dirname(spec.log), { recursive: true, mode: 0o700 });
+};
+
+interface Spawned {
+  readonly child: ChildProcess;
+  readonly exited: Promise<string>;
+  readonly status: Promise<GatewayStatus | undefined>;
+}
+
+/** Listened to from the first moment: the end of a child that ended at once, and what it said, go by when nobody does. */
+const spawnGateway = async (
+  spec: NetworkSpec,
+  programs: NetworkPrograms,
+  { config, signal }: { config: object; signal: AbortSignal },
+): Promise<Spawned> => {
+  const output: FileHandle = await open(spec.log, 'a', 0o600);
+  try {
+    // Nothing of the environment is any business of the gateway's; the network's name is for `ps`.
+    const child = spawn(programs.gvproxy.file, ['run', spec.name], {
+      cwd: '/',
+      detached: true,
+      env: {},
+      stdio: ['pipe', output.fd, output.fd, 'pipe'],
+    });
+    noteChild(spec, child);
+    const exited = describeExit(child, spec);
+    const status = readStatus(child, signal);
+    status.catch(() => {});
+    const stdin = child.stdin as Writable;
+    stdin.on('error', () => {});
+    stdin.end(JSON.stringify(config));
+    await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    return { child, exited, status };
+  } finally {
+    await output.close();
+  }
+};
+
+/** It starts itself anew, which keeps the process. */
+const noteChild = ({ runDir }: NetworkSpec, { pid }: ChildProcess): void => {
+  const identity = pid === undefined ? undefined : identifyProcess(pid);
+  if (identity !== undefined) {
+    notePendingProcess(runDir, identity);
+  }
+};
+
+const describeExit = (child: ChildProcess, spec: NetworkSpec): Promise<string> =>
+  new Promise((resolve) => {
+    child.once('exit', (code, signal) => {
+      const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+      void lastLines(spec.log, 1).then(([line]) => resolve(`gvproxy ended ${how}${line === undefined ? '' : `: ${line}`}`));
+    });
+  });
+
+/** The gateway closes the pipe when it is ready, or gives up. */
+const readStatus = async (child: ChildProcess, signal: AbortSignal): Promise<GatewayStatus | undefined> => {
+  const pipe = child.stdio[STATUS_FD] as Readable;
+  const leave = onAbort(signal, () => pipe.destroy());
+  try {
+    let text = '';
+    for await (const chunk of pipe) {
+      text = `${text}${String(chunk)}`.slice(0, 4096);
+    }
+    return parseStatus(text);
+  } finally {
+    leave();
+    pipe.destroy();
+  }
+};
+
+const checkStatus = async (
+  spec: NetworkSpec,
+  { status, exited }: { status: GatewayStatus | undefined; exited: Promise<string> },
+): Promise<void> => {
+  if (status === undefined) {
+    throw new HyprError('NET_START', `network ${spec.name} did not start: ${await exited}`, { details: await lastLines(spec.log, 6) });
+  }
+  if ('error' in status) {
+    throw new HyprError('NET_START', `network ${spec.name} was not started: ${status.error}`, {
+      hint: 'hypr doctor says what this kernel offers',
+    });
+  }
+  if (status.fence.landlock === 0) {
+    log.warn('this kernel has no Landlock: the fence of a network is its system call filter alone', { network: spec.name });
+  }
+};
+
+const answers = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ path });
+    const settle = (yes: boolean) => (): void => {
+      socket.destroy();
+      resolve(yes);
+    };
+    socket.once('connect', settle(true)).once('error', settle(false));
+  });
+
+const identityOf = (child: ChildProcess, spec: NetworkSpec): NetworkRecord['process'] => {
+  const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
+  if (identity === undefined) {
+    throw new HyprError('NET_START', `network ${spec.name} ended right after its start`);
+  }
+  return identity;
+};
+
+const lastLines = async (path: string, count: number): Promise<string[]> => {
+  try {
+    const text = await readFile(path, 'utf8');
+    return text
+      .slice(-8192)
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+      .slice(-count);
+  } catch {
+    return [];
+  }
+};

@@ -1,0 +1,176 @@
+import { rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { sleep } from '../../base/deadline.ts';
+import { messageOf } from '../../base/errors.ts';
+import { isAlive, signalProcess } from '../../base/host/process.ts';
+import { logger } from '../../base/log.ts';
+import type { Network, NetworkEvent, NetworkNic, NetworkPolicy, NetworkRecord, NetworkSpec, NetworkState } from '../types.ts';
+import type { NetworkPrograms, Resolvers } from './config.ts';
+import { GatewayControl } from './control.ts';
+import { type Launched, launchGateway } from './launch.ts';
+import { readResolvers, watchResolvers } from './resolvers.ts';
+import { openCapture, openDatagrams, openNic, openTunnel } from './streams.ts';
+
+const log = logger('net');
+
+const STOP_MS = 2000;
+/** Between the end of its socket and the end of the process. */
+const GONE_MS = 500;
+const DEFAULT_SNAP = 65_535;
+
+/**
+ * Starts the gateway of a network, fenced in and in a session of its own, so that it outlives this process.
+ * Resolves when it answers. Throws NET_START with the gateway's reason or the last lines of its log, or NET_ADDRESS.
+ */
+export const startNetwork = async (spec: NetworkSpec, programs: NetworkPrograms, signal?: AbortSignal): Promise<Network> => {
+  const launched = await launchGateway(spec, programs, signal);
+  return new GatewayNetwork(launched.record, launched.control, launched.exited);
+};
+
+/**
+ * Takes over a network that another process started; undefined if it is gone or does not answer any more
+ * (sweep it then). Its machines, their rules and their connections stay as they are.
+ */
+export const adoptNetwork = async (
+  record: NetworkRecord,
+  _programs: NetworkPrograms,
+  signal?: AbortSignal,
+): Promise<Network | undefined> => {
+  if (!isAlive(record.process)) {
+    return undefined;
+  }
+  try {
+    const control = await GatewayControl.open(record.socket, signal);
+    const network = new GatewayNetwork(record, control, undefined);
+    network.pushResolvers(await readResolvers());
+    return network;
+  } catch (error) {
+    signal?.throwIfAborted();
+    log.warn('a network does not answer and is given up', { network: record.spec.name, error: messageOf(error) });
+    return undefined;
+  }
+};
+
+/** Kills what a record names and removes its run folder; safe to repeat. */
+export const sweepNetwork = async (record: NetworkRecord): Promise<void> => {
+  signalProcess(record.process, 'SIGKILL');
+  await waitGone(record, STOP_MS);
+  await rm(record.spec.runDir, { recursive: true, force: true });
+};
+
+class GatewayNetwork implements Network {
+  readonly record: NetworkRecord;
+  readonly exited: Promise<{ readonly detail: string }>;
+  readonly #control: GatewayControl;
+  readonly #child: Launched['exited'] | undefined;
+  readonly #resolvers: { close(): void } | undefined;
+  #resolveExited: (exit: { detail: string }) => void = () => {};
+  #released = false;
+
+  constructor(record: NetworkRecord, control: GatewayControl, child: Launched['exited'] | undefined) {
+    this.record = record;
+    this.#control = control;
+    this.#child = child;
+    this.exited = new Promise((resolve) => {
+      this.#resolveExited = resolve;
+    });
+    control.unref();
+    void child?.then((detail) => this.#ended(detail));
+    control.onClose(() => void this.#lost());
+    this.#resolvers = record.spec.internal ? undefined : watchResolvers((resolvers) => this.pushResolvers(resolvers));
+  }
+
+  pushResolvers(resolvers: Resolvers): void {
+    if (!this.record.spec.internal) {
+      this.#control
+        .request('resolvers', resolvers)
+        .catch((error: unknown) => log.warn('name servers were not told', { network: this.record.spec.name, error: messageOf(error) }));
+    }
+  }
+
+  connectNic(card: NetworkNic, signal?: AbortSignal): Promise<Socket> {
+    return openNic(this.record.socket, card, signal);
+  }
+
+  dial(address: string, port: number, signal?: AbortSignal): Promise<Socket> {
+    return openTunnel(this.record.socket, address, port, signal);
+  }
+
+  dialUdp(address: string, port: number, signal?: AbortSignal): Promise<Socket> {
+    return openDatagrams(this.record.socket, address, port, signal);
+  }
+
+  capture(options: { snap?: number; signal?: AbortSignal } = {}): Promise<Socket> {
+    return openCapture(this.record.socket, options.snap ?? DEFAULT_SNAP, options.signal);
+  }
+
+  async setPolicy(mac: string, policy: { egress?: NetworkPolicy; peers?: NetworkPolicy }): Promise<void> {
+    await this.#control.request('policy', { ...policy, mac });
+  }
+
+  onEvent(listener: (event: NetworkEvent) => void): () => void {
+    return this.#control.onEvent(listener);
+  }
+
+  async state(): Promise<NetworkState> {
+    return (await this.#control.request('state')).state as NetworkState;
+  }
+
+  async stats(): Promise<{ received: number; sent: number }> {
+    const { machines } = await this.state();
+    return machines.reduce((sum, each) => ({ received: sum.received + each.received, sent: sum.sent + each.sent }), {
+      received: 0,
+      sent: 0,
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#letGo();
+    signalProcess(this.record.process, 'SIGTERM');
+    if (!(await waitGone(this.record, STOP_MS))) {
+      signalProcess(this.record.process, 'SIGKILL');
+      await waitGone(this.record, STOP_MS);
+    }
+    await rm(this.record.spec.runDir, { recursive: true, force: true });
+    this.#ended('stopped');
+  }
+
+  release(): void {
+    this.#released = true;
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    this.#resolvers?.close();
+    this.#control.close();
+  }
+
+  /** Its control connection closed: it ended, of which /proc learns a moment later, or it cannot be talked to any more. */
+  async #lost(): Promise<void> {
+    if (!this.#released && !(await waitGone(this.record, GONE_MS))) {
+      log.error('a network lives but does not answer; it is ended', { network: this.record.spec.name });
+      signalProcess(this.record.process, 'SIGKILL');
+      await waitGone(this.record, STOP_MS);
+    }
+    this.#ended((await this.#child) ?? 'the gateway ended');
+  }
+
+  #ended(detail: string): void {
+    if (!this.#released) {
+      this.release();
+      this.#resolveExited({ detail });
+    }
+  }
+}
+
+/** True once the process is gone. Processes that are not children give no event, so they are looked at. */
+const waitGone = async (record: NetworkRecord, ms: number): Promise<boolean> => {
+  const deadline = Date.now() + ms;
+  while (isAlive(record.process)) {
+    if (Date.now() >= deadline) {
+      return false;
+    }
+    await sleep(10);
+  }
+  return true;
+};

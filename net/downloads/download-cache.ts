@@ -1,0 +1,104 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { isErrno } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/host/files.ts';
+
+/** What asks an origin whether its answer has changed (RFC 9110, section 13). */
+export type Validators = Readonly<Record<string, string>>;
+
+export interface CachedDownload {
+  readonly headers: Record<string, string | string[]>;
+  readonly validators: Validators;
+  read(): Readable;
+}
+
+interface Meta {
+  readonly url: string;
+  readonly body: string;
+  readonly size: number;
+  readonly headers: Record<string, string | string[]>;
+}
+
+/** Answers of plain HTTP by address: only those that their origin can say to be unchanged are kept. */
+export class DownloadCache {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async find(url: string): Promise<CachedDownload | undefined> {
+    try {
+      const meta = JSON.parse(await readFile(this.#meta(url), 'utf8')) as Meta;
+      const body = join(this.#folder, meta.body);
+      const validators = validatorsOf(meta.headers);
+      const isWhole = meta.url === url && /^[0-9a-f-]+\.body$/.test(meta.body) && (await stat(body)).size === meta.size;
+      return isWhole && validators !== undefined ? { headers: meta.headers, validators, read: () => createReadStream(body) } : undefined;
+    } catch (error) {
+      if (isErrno(error, 'ENOENT') || error instanceof SyntaxError) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** A body that is being received; undefined when it cannot be asked about later, or must not be kept. */
+  async begin(url: string, headers: Record<string, string | string[]>): Promise<DownloadWriter | undefined> {
+    if (validatorsOf(headers) === undefined || /no-store|private/i.test(String(headers['cache-control'] ?? '')) || headers.vary === '*') {
+      return undefined;
+    }
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const body = `${name(url)}-${randomBytes(6).toString('hex')}.body`;
+    const aside = join(this.#folder, `.${body}`);
+    const file = await open(aside, 'wx', 0o600);
+    const expected = Number(headers['content-length'] ?? Number.NaN);
+    const state = { size: 0, done: false };
+    return {
+      write: async (chunk) => {
+        state.size += chunk.length;
+        await file.write(chunk);
+      },
+      commit: async () => {
+        await file.close();
+        state.done = true;
+        if (Number.isNaN(expected) || expected === state.size) {
+          await rename(aside, join(this.#folder, body));
+          await writeFileAtomic(this.#meta(url), JSON.stringify({ url, body, size: state.size, headers } satisfies Meta));
+        } else {
+          await rm(aside, { force: true });
+        }
+      },
+      discard: async () => {
+        if (!state.done) {
+          await file.close();
+          await rm(aside, { force: true });
+        }
+      },
+    };
+  }
+
+  #meta(url: string): string {
+    return join(this.#folder, `${name(url)}.json`);
+  }
+}
+
+export interface DownloadWriter {
+  write(chunk: Uint8Array): Promise<void>;
+  /** The body is whole. */
+  commit(): Promise<void>;
+  /** Nothing stays of a body that was not committed. */
+  discard(): Promise<void>;
+}
+
+const name = (url: string): string => createHash('sha256').update(url).digest('hex').slice(0, 40);
+
+const validatorsOf = (headers: Readonly<Record<string, string | string[]>>): Validators | undefined => {
+  const { etag, 'last-modified': modified } = headers;
+  if (typeof etag === 'string') {
+    return { 'if-none-match': etag };
+  }
+  return typeof modified === 'string' ? { 'if-modified-since': modified } : undefined;
+};

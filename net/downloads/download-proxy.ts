@@ -1,0 +1,191 @@
+import { once } from 'node:events';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import { DownloadCache, type Validators } from './download-cache.ts';
+
+const log = logger('net');
+
+/** Where packages come from by default; a leading dot stands for everything below. */
+export const PACKAGE_HOSTS: readonly string[] = [
+  ...['registry.npmjs.org', 'registry.yarnpkg.com', 'nodejs.org', 'npm.jsr.io'],
+  ...['pypi.org', 'files.pythonhosted.org'],
+  ...['crates.io', 'index.crates.io', 'static.crates.io'],
+  ...['proxy.golang.org', 'sum.golang.org'],
+  ...['rubygems.org', 'index.rubygems.org'],
+  ...['repo.maven.apache.org', 'repo1.maven.org', 'plugins.gradle.org', 'services.gradle.org'],
+  ...['repo.packagist.org', 'packagist.org', 'api.nuget.org'],
+  ...['.debian.org', '.ubuntu.com', '.alpinelinux.org', '.fedoraproject.org', '.centos.org', '.rockylinux.org'],
+];
+
+export interface DownloadProxyOptions {
+  /** Hosts, `.host` with what is below it, or `host:port`; without a port 80 and 443 are meant. */
+  readonly allow: readonly string[];
+  /** Told once for each host (`name:port`) that was refused. */
+  readonly onRefused: (host: string) => void;
+  /** Where answers of plain HTTP are kept. */
+  readonly cacheFolder: string;
+}
+
+export interface DownloadProxy {
+  /** Serves one connection of a client. */
+  accept(connection: Duplex): void;
+  close(): void;
+}
+
+const DEFAULT_PORTS = [80, 443];
+/** Headers that belong to one connection (RFC 9110, section 7.6.1). */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'proxy-connection',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'proxy-authorization',
+]);
+
+/**
+ * An HTTP proxy for builds (RFC 9110): CONNECT is a tunnel, a plain GET is answered from the cache when its origin
+ * says that it has not changed. Only allowed hosts are reached; it listens nowhere, connections are handed to it.
+ */
+export const openDownloadProxy = (options: DownloadProxyOptions): DownloadProxy => {
+  const refused = new Set<string>();
+  const cache = new DownloadCache(options.cacheFolder);
+  const isAllowed = (host: string, port: number): boolean => {
+    const allowed = matchesHost(options.allow, host, port);
+    const name = `${host}:${port}`;
+    if (!allowed && !refused.has(name)) {
+      refused.add(name);
+      options.onRefused(name);
+    }
+    return allowed;
+  };
+  const server = createServer((request, response) => {
+    void forward({ request, response, isAllowed, cache }).catch((error: unknown) => fail(response, 502, messageOf(error)));
+  });
+  server.on('connect', (request: IncomingMessage, socket: Duplex, head: Buffer) => tunnel({ request, socket, head, isAllowed }));
+  server.on('clientError', (_error, socket) => socket.destroy());
+  const connections = new Set<Duplex>();
+  return {
+    accept: (connection) => {
+      connections.add(connection);
+      connection.once('close', () => connections.delete(connection));
+      server.emit('connection', connection);
+    },
+    close: () => {
+      for (const connection of connections) {
+        connection.destroy();
+      }
+    },
+  };
+};
+
+/** Pure: whether a list of hosts names this one. */
+export const matchesHost = (allow: readonly string[], host: string, port: number): boolean =>
+  allow.some((entry) => {
+    const [, name = '', own] = /^(.*?)(?::(\d+))?$/.exec(entry.trim().toLowerCase()) ?? [];
+    const isPort = own === undefined ? DEFAULT_PORTS.includes(port) : Number(own) === port;
+    const wanted = host.toLowerCase().replace(/\.$/, '');
+    return isPort && name !== '' && (name.startsWith('.') ? wanted === name.slice(1) || wanted.endsWith(name) : wanted === name);
+  });
+
+const fail = (response: ServerResponse, status: number, text: string): void => {
+  if (response.headersSent) {
+    response.destroy();
+  } else {
+    response.writeHead(status, { 'content-type': 'text/plain' }).end(`hypr: ${text}\n`);
+  }
+};
+
+const refusal = (host: string): string => `${host} is not on the list of hosts that this build may reach (HYPR_BUILD_PROXY_ALLOW)`;
+
+const tunnel = (input: {
+  request: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  isAllowed: (host: string, port: number) => boolean;
+}): void => {
+  const { request, socket, head, isAllowed } = input;
+  const [, host = '', port = ''] = /^\[?([^\]]*?)\]?:(\d+)$/.exec(request.url ?? '') ?? [];
+  socket.on('error', () => {});
+  if (!isAllowed(host, Number(port))) {
+    socket.end(`HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\nhypr: ${refusal(request.url ?? '')}\n`);
+    return;
+  }
+  const upstream = connect(Number(port), host);
+  upstream.once('connect', () => {
+    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    upstream.write(head);
+    void Promise.allSettled([pipeline(socket, upstream), pipeline(upstream, socket)]);
+  });
+  upstream.once('error', (error) => {
+    log.debug('a tunnel of a build', { host, reason: error.message });
+    socket.end('HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n');
+  });
+};
+
+interface Forward {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly isAllowed: (host: string, port: number) => boolean;
+  readonly cache: DownloadCache;
+}
+
+const forward = async ({ request, response, isAllowed, cache }: Forward): Promise<void> => {
+  const url = URL.canParse(request.url ?? '') ? new URL(request.url ?? '') : undefined;
+  if (url?.protocol !== 'http:') {
+    fail(response, 400, 'this is a proxy: it takes http:// addresses and CONNECT');
+    return;
+  }
+  if (!isAllowed(url.hostname, Number(url.port || 80))) {
+    fail(response, 403, refusal(url.host));
+    return;
+  }
+  const own = ['range', 'if-none-match', 'if-modified-since', 'authorization', 'cookie'].some((name) => name in request.headers);
+  const known = request.method === 'GET' && !own ? await cache.find(url.href) : undefined;
+  const answer = await ask(url, request, known);
+  if (answer.statusCode === 304 && known !== undefined) {
+    answer.resume();
+    response.writeHead(200, known.headers);
+    await pipeline(known.read(), response);
+    return;
+  }
+  const headers = endToEnd(answer.headers);
+  response.writeHead(answer.statusCode ?? 502, headers);
+  const storing = request.method === 'GET' && !own && answer.statusCode === 200 ? await cache.begin(url.href, headers) : undefined;
+  try {
+    await pipeline(
+      answer,
+      async function* (source: AsyncIterable<Buffer>) {
+        for await (const chunk of source) {
+          await storing?.write(chunk);
+          yield chunk;
+        }
+        // Before its end reaches the client: whoever asks again finds it.
+        await storing?.commit();
+      },
+      response,
+    );
+  } finally {
+    await storing?.discard();
+  }
+};
+
+const ask = async (url: URL, request: IncomingMessage, known: { validators: Validators } | undefined): Promise<IncomingMessage> => {
+  const headers = { ...endToEnd(request.headers), host: url.host, ...known?.validators };
+  const upstream = httpRequest(url, { method: request.method ?? 'GET', headers, agent: false });
+  const answered = once(upstream, 'response') as Promise<[IncomingMessage]>;
+  await Promise.all([pipeline(request, upstream), answered.catch(() => {})]);
+  const [answer] = await answered;
+  return answer;
+};
+
+const endToEnd = (headers: IncomingMessage['headers']): Record<string, string | string[]> =>
+  Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) => (value === undefined || HOP_BY_HOP.has(name) ? [] : [[name, value]])),
+  );

@@ -1,0 +1,3 @@
+package main
+
+const auditArch = 0xc00000b7

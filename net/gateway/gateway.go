@@ -1,0 +1,152 @@
+package main
+
+import (
+	"net/netip"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// gateway is one network: its switch, its way out and its names.
+type gateway struct {
+	config    *Config
+	sw        *vswitch
+	link      *link
+	stack     *stack.Stack
+	dns       *resolver
+	events    *events
+	published published
+	fence     Fence
+
+	tcpFlows, udpFlows, tunnels atomic.Int64
+	// short is set while memory is used up: nothing new is begun.
+	short atomic.Bool
+}
+
+func newGateway(c *Config) (*gateway, error) {
+	g := &gateway{config: c, events: newEvents()}
+	g.published = published{g: g, by: make(map[uint16]*inbound)}
+	g.sw = newSwitch(c, g.events)
+	g.sw.toStack = g.fromMachine
+	g.link = &link{sw: g.sw, mtu: c.MTU}
+	var err error
+	if g.stack, err = newStack(c, g.link); err != nil {
+		return nil, err
+	}
+	g.dns = &resolver{g: g}
+	g.dns.setNames(c.Names)
+	g.dns.setServers(c.Resolvers, c.Fallback)
+	g.serveTCP()
+	g.serveUDP()
+	for _, addr := range []netip.Addr{c.Gateway, c.Gateway6} {
+		if addr.IsValid() {
+			if err := g.dns.serveTCP(addr); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return g, nil
+}
+
+// fromMachine takes a packet that a machine sent to the gateway's MAC.
+func (g *gateway) fromMachine(p *port, kind uint16, ip []byte) {
+	if kind == typeIPv4 {
+		to := netip.AddrFrom4([4]byte(ip[16:20]))
+		size := int(ip[0]&15) * 4
+		// The stack would answer for everybody.
+		if ip[9] == 1 && to != g.config.Gateway {
+			if len(ip) > size && ip[size] == 8 {
+				g.echo(p, ip)
+			}
+			return
+		}
+	} else if to := netip.AddrFrom16([16]byte(ip[24:40])); ip[6] == 58 && to != g.config.Gateway6 {
+		return
+	}
+	g.link.deliver(kind, ip)
+}
+
+// mayLeave decides whether a machine may connect to a destination, and where that is. An empty reason allows it.
+func (g *gateway) mayLeave(p *port, protocol string, to netip.AddrPort) (netip.AddrPort, string) {
+	if p == nil {
+		return to, "unknown"
+	}
+	names := []string(nil)
+	why := ""
+	rules := p.egress.Load()
+	switch {
+	case g.config.Internal:
+		why = "internal"
+	case to.Addr() == g.config.Host && p.spec.Host:
+		return netip.AddrPortFrom(loopback, to.Port()), ""
+	case to.Addr() == g.config.Host:
+		why = "host"
+	case g.config.inside(to.Addr()) || g.config.blocked(to.Addr()):
+		why = "address"
+	case rules != nil:
+		if names = p.learned.of(to.Addr()); !rules.allows(protocol, to, names) {
+			why = "policy"
+		}
+	}
+	if why != "" {
+		name := ""
+		if len(names) > 0 {
+			name = names[0]
+		}
+		p.refused.Add(1)
+		g.events.refused(p, protocol, to, why, name)
+	}
+	return to, why
+}
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// enforce ends what a machine's new rules would not have let begin.
+func (g *gateway) enforce(p *port) {
+	rules := p.egress.Load()
+	denied := func(protocol string) func(netip.AddrPort) bool {
+		return func(to netip.AddrPort) bool {
+			return to.Addr() != g.config.Host && !rules.allows(protocol, to, p.learned.of(to.Addr()))
+		}
+	}
+	p.closeTCP(denied("tcp"))
+	p.closeUDP(denied("udp"))
+}
+
+// watch forgets what is idle and looks after memory: beyond its limit nothing new is begun, and the machine that has
+// most ends what it has.
+func (g *gateway) watch() {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	for now := range time.Tick(time.Second) {
+		g.published.sweep(now)
+		metrics.Read(sample)
+		used := sample[0].Value.Uint64() + sample[1].Value.Uint64()
+		full := used > uint64(g.config.Limits.MemoryMiB)<<20
+		g.short.Store(full)
+		if !full {
+			continue
+		}
+		var most *port
+		for _, p := range g.sw.ports() {
+			if most == nil || p.flows() > most.flows() {
+				most = p
+			}
+		}
+		if most != nil && most.flows() > 0 {
+			g.events.tell(Event{Event: "memory", Machine: most.spec.Name, MAC: most.spec.MAC, Why: "its connections are ended"})
+			all := func(netip.AddrPort) bool { return true }
+			most.closeTCP(all)
+			most.closeUDP(all)
+		}
+	}
+}
+
+func (p *port) flows() int {
+	p.tcpMu.Lock()
+	defer p.tcpMu.Unlock()
+	p.udp.mu.Lock()
+	defer p.udp.mu.Unlock()
+	return len(p.tcp) + len(p.udp.flows)
+}

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"container/list"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+)
+
+type udpKey struct{ from, to netip.AddrPort }
+
+// udpFlow is a socket of the host that stands for one port of a machine towards one destination.
+type udpFlow struct {
+	key   udpKey
+	conn  *net.UDPConn
+	raw   syscall.RawConn
+	place *list.Element
+	last  atomic.Int64
+}
+
+// udpTable holds a machine's flows; the one used longest ago makes room for a new one.
+type udpTable struct {
+	mu    sync.Mutex
+	flows map[udpKey]*udpFlow
+	order list.List
+}
+
+func (g *gateway) serveUDP() {
+	g.stack.SetTransportProtocolHandler(udp.ProtocolNumber, func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+		from := netip.AddrPortFrom(toAddr(id.RemoteAddress), id.RemotePort)
+		to := netip.AddrPortFrom(toAddr(id.LocalAddress), id.LocalPort)
+		p := g.sw.table.Load().byIP[from.Addr()]
+		if p == nil {
+			return true
+		}
+		payload := pkt.Data().AsRange().ToSlice()
+		if to.Addr() == g.config.Gateway || to.Addr() == g.config.Gateway6 {
+			if to.Port() == 53 {
+				g.dns.datagram(p, payload, func(reply []byte) { sendUDP(g.stack, to, from, reply) })
+				return true
+			}
+			return g.published.fromGuest(to.Port(), from, payload)
+		}
+		return g.leaveUDP(p, udpKey{from, to}, payload)
+	})
+}
+
+// leaveUDP sends a datagram out; false has the stack tell the machine that the port cannot be reached.
+func (g *gateway) leaveUDP(p *port, key udpKey, payload []byte) bool {
+	p.udp.mu.Lock()
+	flow := p.udp.flows[key]
+	if flow != nil {
+		p.udp.order.MoveToFront(flow.place)
+	}
+	p.udp.mu.Unlock()
+	if flow == nil {
+		dial, why := g.mayLeave(p, "udp", key.to)
+		if why != "" {
+			return false
+		}
+		if flow = g.openUDP(p, key, dial); flow == nil {
+			return true
+		}
+	}
+	flow.last.Store(time.Now().UnixNano())
+	// What the socket has no room for is lost, as datagrams are: waiting would hold up the machine's other traffic.
+	_ = flow.raw.Write(func(fd uintptr) bool {
+		_, _ = syscall.Write(int(fd), payload)
+		return true
+	})
+	return true
+}
+
+func (g *gateway) openUDP(p *port, key udpKey, dial netip.AddrPort) *udpFlow {
+	if g.udpFlows.Add(1) > int64(g.config.Limits.NetworkUDP) || g.short.Load() {
+		g.udpFlows.Add(-1)
+		p.limited.Add(1)
+		g.events.limited(p, "datagram flows of the network")
+		return nil
+	}
+	conn, err := net.DialUDP("udp"+family(dial), nil, net.UDPAddrFromAddrPort(dial))
+	if err != nil {
+		g.udpFlows.Add(-1)
+		return nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		_ = conn.Close()
+		g.udpFlows.Add(-1)
+		return nil
+	}
+	flow := &udpFlow{key: key, conn: conn, raw: raw}
+	p.udp.mu.Lock()
+	if p.udp.flows == nil {
+		p.udp.flows = make(map[udpKey]*udpFlow)
+	}
+	if len(p.udp.flows) >= g.config.Limits.MachineUDP {
+		oldest := p.udp.order.Back().Value.(*udpFlow)
+		_ = oldest.conn.Close()
+		p.udp.drop(oldest)
+		p.limited.Add(1)
+		g.events.limited(p, "datagram flows")
+	}
+	p.udp.flows[key] = flow
+	flow.place = p.udp.order.PushFront(flow)
+	p.udp.mu.Unlock()
+	p.udpOpened.Add(1)
+	go g.answersUDP(p, flow)
+	return flow
+}
+
+func (t *udpTable) drop(flow *udpFlow) {
+	if t.flows[flow.key] == flow {
+		delete(t.flows, flow.key)
+		t.order.Remove(flow.place)
+	}
+}
+
+// answersUDP brings back what comes in, until nothing has gone either way for a while.
+func (g *gateway) answersUDP(p *port, flow *udpFlow) {
+	defer func() {
+		_ = flow.conn.Close()
+		p.udp.mu.Lock()
+		p.udp.drop(flow)
+		p.udp.mu.Unlock()
+		g.udpFlows.Add(-1)
+	}()
+	idle := g.config.Limits.udpIdle()
+	_ = flow.conn.SetReadDeadline(time.Now().Add(idle))
+	for {
+		err := flow.raw.Read(func(fd uintptr) bool {
+			buf := buffers.Get().(*[]byte)
+			defer buffers.Put(buf)
+			n, err := syscall.Read(int(fd), *buf)
+			if err == syscall.EAGAIN || err == syscall.EINTR {
+				return false
+			}
+			if err == nil {
+				flow.last.Store(time.Now().UnixNano())
+				sendUDP(g.stack, flow.key.to, flow.key.from, (*buf)[:n])
+			}
+			return true
+		})
+		if err == nil {
+			continue
+		}
+		left := time.Until(time.Unix(0, flow.last.Load()).Add(idle))
+		if netErr, ok := err.(net.Error); !ok || !netErr.Timeout() || left <= 0 {
+			return
+		}
+		_ = flow.conn.SetReadDeadline(time.Now().Add(left))
+	}
+}
+
+// closeUDP ends the flows that `which` picks; their readers take them out of the table.
+func (p *port) closeUDP(which func(netip.AddrPort) bool) {
+	p.udp.mu.Lock()
+	defer p.udp.mu.Unlock()
+	for key, flow := range p.udp.flows {
+		if which(key.to) {
+			_ = flow.conn.Close()
+		}
+	}
+}
+
+// published holds the datagram flows from published ports: each has a port of the gateway towards its machine.
+type published struct {
+	mu   sync.Mutex
+	g    *gateway
+	next uint16
+	by   map[uint16]*inbound
+}
+
+type inbound struct {
+	tunnel *udpTunnel
+	id     uint32
+	local  uint16
+	last   time.Time
+	place  *list.Element
+}
+
+// udpTunnel carries one published port: u16 length, u32 flow, payload, both ways. The length closedFlow has no
+// payload and says that a flow is forgotten.
+type udpTunnel struct {
+	guest netip.AddrPort
+	out   *queue
+	flows map[uint32]*inbound
+	order list.List
+}
+
+const (
+	closedFlow      = 0xffff
+	firstLocal      = 32768
+	maxTunnelFlows  = 2048
+	tunnelHeadBytes = 6
+)
+
+// serve reads the supervisor's datagrams until the stream ends.
+func (u *published) serve(r io.Reader, conn net.Conn, guest netip.AddrPort) {
+	t := &udpTunnel{guest: guest, out: newQueue(1 << 20), flows: make(map[uint32]*inbound)}
+	go t.out.drain(conn)
+	defer func() {
+		t.out.close()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		for _, flow := range t.flows {
+			delete(u.by, flow.local)
+		}
+	}()
+	head, payload := make([]byte, tunnelHeadBytes), make([]byte, closedFlow)
+	for {
+		if _, err := io.ReadFull(r, head); err != nil {
+			return
+		}
+		size, id := binary.BigEndian.Uint16(head), binary.BigEndian.Uint32(head[2:])
+		if size == closedFlow {
+			u.mu.Lock()
+			u.forget(t, t.flows[id], false)
+			u.mu.Unlock()
+			continue
+		}
+		if _, err := io.ReadFull(r, payload[:size]); err != nil {
+			return
+		}
+		if local := u.localPort(t, id); local != 0 {
+			from := u.g.config.Gateway
+			if guest.Addr().Is6() {
+				from = u.g.config.Gateway6
+			}
+			sendUDP(u.g.stack, netip.AddrPortFrom(from, local), guest, payload[:size])
+		}
+	}
+}
+
+func (u *published) localPort(t *udpTunnel, id uint32) uint16 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	flow := t.flows[id]
+	if flow == nil {
+		if len(t.flows) >= maxTunnelFlows {
+			u.forget(t, t.order.Back().Value.(*inbound), true)
+		}
+		flow = &inbound{tunnel: t, id: id}
+		for tries := 0; flow.local == 0; tries++ {
+			candidate := firstLocal + u.next%(65535-firstLocal)
+			u.next++
+			if u.by[candidate] == nil {
+				flow.local = candidate
+			} else if tries > 65535 {
+				return 0
+			}
+		}
+		u.by[flow.local] = flow
+		t.flows[id] = flow
+		flow.place = t.order.PushFront(flow)
+	}
+	flow.last = time.Now()
+	t.order.MoveToFront(flow.place)
+	return flow.local
+}
+
+func (u *published) forget(t *udpTunnel, flow *inbound, tell bool) {
+	if flow == nil {
+		return
+	}
+	delete(u.by, flow.local)
+	delete(t.flows, flow.id)
+	t.order.Remove(flow.place)
+	if tell {
+		f := getFrame(tunnelHeadBytes)
+		binary.BigEndian.PutUint16(f.buf, closedFlow)
+		binary.BigEndian.PutUint32(f.buf[2:], flow.id)
+		t.out.put(f, false)
+	}
+}
+
+// fromGuest takes an answer to a published port, if it is one.
+func (u *published) fromGuest(local uint16, from netip.AddrPort, payload []byte) bool {
+	u.mu.Lock()
+	flow := u.by[local]
+	if flow == nil || flow.tunnel.guest != from || len(payload) >= closedFlow {
+		u.mu.Unlock()
+		return false
+	}
+	flow.last = time.Now()
+	u.mu.Unlock()
+	f := getFrame(tunnelHeadBytes + len(payload))
+	binary.BigEndian.PutUint16(f.buf, uint16(len(payload)))
+	binary.BigEndian.PutUint32(f.buf[2:], flow.id)
+	copy(f.buf[tunnelHeadBytes:], payload)
+	flow.tunnel.out.put(f, false)
+	return true
+}
+
+// sweep forgets flows that have been idle; called now and then.
+func (u *published) sweep(now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, flow := range u.by {
+		if now.Sub(flow.last) > u.g.config.Limits.udpIdle() {
+			u.forget(flow.tunnel, flow, true)
+		}
+	}
+}

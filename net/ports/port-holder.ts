@@ -1,0 +1,48 @@
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { parseSocketTable, type SocketRow } from '../addresses/proc-net.ts';
+import type { PortHolder } from '../types.ts';
+
+const LISTEN = 10;
+
+/**
+ * Who listens on a TCP port, or has bound a UDP port, of this host (any address). Undefined: nobody, or this is
+ * no Linux. Processes of other users are known by their user id only.
+ */
+export const findPortHolder = async (port: number, protocol: 'tcp' | 'udp'): Promise<PortHolder | undefined> => {
+  const tables = await Promise.all([protocol, `${protocol}6`].map((name) => readOr(`/proc/net/${name}`, '')));
+  const rows = tables.flatMap(parseSocketTable).filter((row) => row.port === port && (protocol === 'udp' || row.state === LISTEN));
+  const [first] = rows;
+  if (first === undefined) {
+    return undefined;
+  }
+  const pid = await findProcess(rows);
+  return { uid: first.uid, ...(pid === undefined ? {} : { pid, ...(await commandOf(pid)) }) };
+};
+
+const findProcess = async (rows: readonly SocketRow[]): Promise<number | undefined> => {
+  const links = new Set(rows.map((row) => `socket:[${row.inode}]`));
+  for (const name of await listOr('/proc')) {
+    if (/^\d+$/.test(name)) {
+      for (const fd of await listOr(`/proc/${name}/fd`)) {
+        if (links.has(await readlinkOr(`/proc/${name}/fd/${fd}`))) {
+          return Number(name);
+        }
+      }
+    }
+  }
+  return undefined;
+};
+
+/** The program's name without its arguments: those may hold secrets. */
+const commandOf = async (pid: number): Promise<{ command?: string }> => {
+  const [program] = (await readOr(`/proc/${pid}/cmdline`, '')).split('\0');
+  const name = basename(program ?? '') || (await readOr(`/proc/${pid}/comm`, '')).trim();
+  const clean = name.replace(/[^\x20-\x7e]/g, '?').slice(0, 64);
+  return clean === '' ? {} : { command: clean };
+};
+
+// Processes come and go while they are looked at, and those of others may not be: what cannot be read is not there.
+const readOr = (path: string, other: string): Promise<string> => readFile(path, 'latin1').catch(() => other);
+const listOr = (path: string): Promise<string[]> => readdir(path).catch(() => []);
+const readlinkOr = (path: string): Promise<string> => readlink(path).catch(() => '');

@@ -1,0 +1,153 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { onAbort } from '../../base/abort.ts';
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import type { Network, PublishedPort } from '../types.ts';
+import { listenTcp, withDefaultAddress } from './check-ports.ts';
+import { publishUdp } from './udp-relay.ts';
+
+const log = logger('net');
+
+export interface PortCounters {
+  /** Connections in all, and open ones. */
+  readonly connections: number;
+  readonly open: number;
+  /** Bytes from clients to the guest, and back. */
+  readonly received: number;
+  readonly sent: number;
+}
+
+/** Published ports that are being listened on; closing ends their connections too. */
+export interface Listener {
+  /** As asked for; port 0 is replaced by the one the system chose. */
+  readonly ports: readonly PublishedPort[];
+  counters(): PortCounters;
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on the host for TCP ports and carries each connection through the network's tunnel: both
+ * directions close on their own, a slow reader slows the writer. All ports or none: throws as checkPorts does.
+ * Aborting the signal closes.
+ */
+export const publishTcp = async (options: {
+  readonly ports: readonly PublishedPort[];
+  readonly network: Pick<Network, 'dial'>;
+  readonly signal?: AbortSignal;
+}): Promise<Listener> => {
+  options.signal?.throwIfAborted();
+  const relay = new Relay(options.network);
+  const servers: Server[] = [];
+  const close = async (): Promise<void> => {
+    const closed = servers.map(closeServer);
+    relay.close();
+    await Promise.all(closed);
+  };
+  try {
+    const ports: PublishedPort[] = [];
+    for (const wanted of options.ports) {
+      const port = withDefaultAddress(wanted);
+      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => relay.carry(client, port));
+      const hostPort = await listenTcp(server, port);
+      servers.push(server);
+      ports.push({ ...port, hostPort });
+    }
+    options.signal?.throwIfAborted();
+    onAbort(options.signal, () => void close());
+    return { ports, counters: () => relay.counters(), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
+
+/** Publishes one port of either protocol. */
+export const publishPort = async (
+  network: Pick<Network, 'dial' | 'dialUdp'>,
+  wanted: PublishedPort,
+): Promise<{ readonly port: PublishedPort; counters(): PortCounters; close(): Promise<void> }> => {
+  if (wanted.protocol === 'tcp') {
+    const listener = await publishTcp({ ports: [wanted], network });
+    return { port: listener.ports[0] ?? wanted, counters: () => listener.counters(), close: () => listener.close() };
+  }
+  const relay = await publishUdp(network, wanted);
+  const counters = (): PortCounters => {
+    const { flows, ...rest } = relay.counters();
+    return { connections: flows, ...rest };
+  };
+  return { port: relay.port, counters, close: () => relay.close() };
+};
+
+/** The connections of one listener. */
+class Relay {
+  readonly #network: Pick<Network, 'dial'>;
+  readonly #clients = new Set<Socket>();
+  readonly #closing = new AbortController();
+  #connections = 0;
+  #received = 0;
+  #sent = 0;
+
+  constructor(network: Pick<Network, 'dial'>) {
+    this.#network = network;
+  }
+
+  carry(client: Socket, port: PublishedPort): void {
+    this.#connections += 1;
+    this.#clients.add(client);
+    client.setNoDelay(true);
+    client.on('error', () => client.destroy());
+    client.once('close', () => {
+      this.#clients.delete(client);
+      this.#received += client.bytesRead;
+      this.#sent += client.bytesWritten;
+    });
+    this.#network.dial(port.address, port.port, this.#closing.signal).then(
+      (upstream) => join(client, upstream),
+      (error: unknown) => {
+        log.warn('a published port could not be carried into its network', { port: port.port, error: messageOf(error) });
+        client.resetAndDestroy();
+      },
+    );
+  }
+
+  counters(): PortCounters {
+    const sum = (first: number, pick: (client: Socket) => number): number =>
+      [...this.#clients].reduce((total, client) => total + pick(client), first);
+    return {
+      connections: this.#connections,
+      open: this.#clients.size,
+      received: sum(this.#received, (client) => client.bytesRead),
+      sent: sum(this.#sent, (client) => client.bytesWritten),
+    };
+  }
+
+  close(): void {
+    this.#closing.abort();
+    for (const client of this.#clients) {
+      client.destroy();
+    }
+  }
+}
+
+/** Pipes both ways; each end of stream is passed on by itself, an error or early close ends both. */
+const join = (client: Socket, upstream: Socket): void => {
+  if (client.destroyed) {
+    upstream.destroy();
+    return;
+  }
+  upstream.on('error', () => client.destroy());
+  upstream.once('close', () => endUnlessDone(client));
+  client.once('close', () => endUnlessDone(upstream));
+  client.pipe(upstream);
+  upstream.pipe(client);
+};
+
+/** The other side is gone: what was already sent may still go out, nothing more is taken in. */
+const endUnlessDone = (socket: Socket): void => {
+  if (!socket.destroyed) {
+    socket.unpipe();
+    socket.destroySoon();
+  }
+};
+
+const closeServer = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));

@@ -1,0 +1,3 @@
+module hypr/gateway-bench
+
+go 1.24.0
