@@ -13,6 +13,8 @@ try {
   } else {
     await run(bin('biome'), ['check', '.']);
     await run(bin('tsc'), ['--noEmit']);
+    await run(process.execPath, ['scripts/lint/check-house.mjs']);
+    await run(process.execPath, ['scripts/lint/c-rooms.mjs']);
     await run(join(root, 'bin', 'hypr'), ['setup']);
     await run(process.execPath, [join(root, 'dist', 'fixtures.js'), 'make']);
     await run(bin('vitest'), ['run', ...args]);

@@ -1,7 +1,7 @@
 // `npm run lint` runs this: every import against house.mjs, no circle (type-only ones count), no crowded folder, and the map in
 // CONTRIBUTING up to date. `node scripts/lint/check-house.mjs --write` writes that map.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FLOORS, LISTS, MOST_FILES, ROOMS } from './house.mjs';
@@ -126,14 +126,21 @@ export const houseMap = () => {
   return [BEGIN, '| floor | is | may import | rooms, low first |', '|---|---|---|---|', ...rows, END].join('\n');
 };
 
-/** Tracked files and new ones, path → text. */
+const SOURCE = /\.(ts|tsx|mjs|mts)$/;
+
+/** Path → text of what git tracks and of new files; of all files where there is no git. */
 const readSources = () => {
-  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z', '*.ts', '*.tsx', '*.mjs', '*.mts'], { cwd: root });
-  const files = listed
-    .toString()
-    .split('\0')
-    .filter((file) => file !== '' && existsSync(join(root, file)));
+  const files = listFiles().filter((file) => SOURCE.test(file) && existsSync(join(root, file)));
   return new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]));
+};
+
+const listFiles = () => {
+  try {
+    const options = { cwd: root, stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 26 };
+    return execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], options).toString().split('\0');
+  } catch {
+    return readdirSync(root, { recursive: true }).filter((file) => !/^(node_modules|dist|coverage|\.git)(\/|$)/.test(file));
+  }
 };
 
 const main = () => {
