@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { withoutInherited } from '../../base/host/inherited.ts';
 import { PENDING_FILE } from '../../base/host/pending-processes.ts';
 
 /**
@@ -8,16 +9,18 @@ import { PENDING_FILE } from '../../base/host/pending-processes.ts';
  * and removes the folders.
  */
 export const startBuildGuard = (input: { readonly runDir: string; readonly folders: readonly string[] }): { close(): Promise<void> } => {
-  const child = spawn('/bin/sh', ['-c', GUARD_SCRIPT], { detached: true, cwd: '/', stdio: ['pipe', 'ignore', 'ignore'] });
+  const { stdio, done } = withoutInherited(['pipe', 'ignore', 'ignore'] as const);
+  const child = spawn('/bin/sh', ['-c', GUARD_SCRIPT], { detached: true, cwd: '/', stdio });
+  done();
   child.unref();
   child.on('error', () => {});
   const { stdin } = child;
-  stdin.on('error', () => {});
-  stdin.write(`${[input.runDir, ...input.folders].join('\n')}\n\n`);
+  stdin?.on('error', () => {});
+  stdin?.write(`${[input.runDir, ...input.folders].join('\n')}\n\n`);
   const ended = child.exitCode === null ? once(child, 'exit').catch(() => {}) : Promise.resolve();
   return {
     close: async () => {
-      stdin.end('done\n');
+      stdin?.end('done\n');
       await ended;
     },
   };

@@ -3,6 +3,7 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { neverAborts } from '../../base/abort.ts';
 import { toHyprError } from '../../base/errors.ts';
+import { closeInherited } from '../../base/host/inherited.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { identifyProcess } from '../../base/host/process.ts';
 import { logger, logTo } from '../../base/log.ts';
@@ -105,8 +106,9 @@ const sayReady = (message: ReadyMessage): void => {
   }
 };
 
-/** Supervises the stack that the command line names, and ends the process. */
+/** Supervises the stack that the command line names, and ends the process. First, before anything is started: what the caller's shell had open goes. */
 export const runSupervisor = async (): Promise<never> => {
+  closeInherited([READY_FD]);
   try {
     await main(process.argv[2] ?? '');
     return process.exit(0);

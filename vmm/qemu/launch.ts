@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import type { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
+import { withoutInherited } from '../../base/host/inherited.ts';
 import { notePendingProcess } from '../../base/host/pending-processes.ts';
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { awaitFile } from '../devices/await-socket.ts';
@@ -65,19 +66,16 @@ export const makeFolders = async (spec: MachineSpec): Promise<void> => {
 const spawnQemu = async ({ settings, spec, inherits, beginning, onSpawn }: LaunchInput): Promise<ChildProcess> => {
   const command = buildQemuCommand(settings, spec, beginning);
   const stderr = await open(stderrPath({ spec }), 'w', 0o600);
+  const { stdio, done } = withoutInherited(['ignore', 'ignore', stderr.fd, ...inherits] as const);
   try {
-    const child = spawn(command.file, [...command.args], {
-      detached: true,
-      cwd: '/',
-      env: childEnv(command.env),
-      stdio: ['ignore', 'ignore', stderr.fd, ...inherits],
-    });
+    const child = spawn(command.file, [...command.args], { detached: true, cwd: '/', env: childEnv(command.env), stdio });
     noteChild(spec, child);
     onSpawn?.(child);
     child.unref();
     child.on('error', () => {});
     return child;
   } finally {
+    done();
     await stderr.close();
   }
 };

@@ -1,17 +1,20 @@
 import { spawn } from 'node:child_process';
+import { withoutInherited } from '../../base/host/inherited.ts';
 
 /**
  * Ends a process when this one ends, even by SIGKILL: a shell waits for the other end of its input, which only
  * we hold, and which the kernel closes with us. `release` when the process has ended by itself.
  */
 export const endWithUs = (pid: number): { release(): void } => {
+  const { stdio, done } = withoutInherited(['pipe', 'ignore', 'ignore'] as const);
   const child = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$1"', 'sh', String(pid)], {
     // A Ctrl-C of the terminal is for us, not for the guard.
     detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
+    stdio,
   });
+  done();
   child.on('error', () => {});
-  child.stdin.on('error', () => {});
+  child.stdin?.on('error', () => {});
   child.unref();
   return { release: () => void child.kill('SIGKILL') };
 };

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { transformSync } from 'esbuild';
+import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 import { expect, test } from 'vitest';
 import { mustRun } from '../../../base/host/process.ts';
 import { endWithUs } from '../../../vmm/template/guard.ts';
@@ -21,8 +21,9 @@ test('a guarded process outlives the guard that was released', async () => {
 test('a guarded process ends with its maker, though that was killed', async () => {
   const child = sleeper();
   const ended = once(child, 'exit');
-  const source = readFileSync(new URL('../../../vmm/template/guard.ts', import.meta.url), 'utf8');
-  const { code } = transformSync(source, { loader: 'ts', format: 'cjs' });
+  const entry = fileURLToPath(new URL('../../../vmm/template/guard.ts', import.meta.url));
+  const built = buildSync({ entryPoints: [entry], bundle: true, platform: 'node', format: 'cjs', write: false });
+  const code = built.outputFiles[0]?.text ?? '';
   const maker = spawn(process.execPath, ['-e', `${code}; endWithUs(${child.pid}); setInterval(() => {}, 1000); console.log('guards');`], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

@@ -1,0 +1,59 @@
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+
+/*
+ * Node passes a child only what `stdio` names, but of the descriptors that its own parent left open it marks just those
+ * below sixteen or so. The others go on to every child: after `flock -n 200; hypr up` the lock would be held until `down`, and
+ * QEMU could write to whatever file the shell had open.
+ */
+
+/** What this process was started with beyond stdin, stdout and stderr, and would pass on: descriptors of Node's own never are. */
+export const inheritedDescriptors = (): number[] => {
+  const found: number[] = [];
+  for (const name of readdirSync('/proc/self/fd')) {
+    const fd = Number(name);
+    if (fd > LAST_STANDARD && !isClosedOnExec(fd)) {
+      found.push(fd);
+    }
+  }
+  return found.sort((a, b) => a - b);
+};
+
+/** O_CLOEXEC, as /proc/PID/fdinfo/N has it (proc(5): `flags`, octal). */
+const CLOSE_ON_EXEC = 0o2000000;
+const LAST_STANDARD = 2;
+
+/** A descriptor that is gone meanwhile, such as the one that listed them, is passed to nobody. */
+const isClosedOnExec = (fd: number): boolean => {
+  try {
+    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+    return flags === undefined || (Number.parseInt(flags, 8) & CLOSE_ON_EXEC) !== 0;
+  } catch {
+    return true;
+  }
+};
+
+/** For a process that stays when its caller is gone: lets go of what the caller had open, but for what it was given. */
+export const closeInherited = (keep: readonly number[]): void => {
+  for (const fd of inheritedDescriptors()) {
+    if (!keep.includes(fd)) {
+      closeSync(fd);
+    }
+  }
+};
+
+/**
+ * `stdio` of a child that runs in a command, which itself still needs what it was started with (`-f <(…)`): the child has
+ * /dev/null in the place of each. `done` closes our end when the child is there.
+ */
+export const withoutInherited = <T>(stdio: readonly T[]): { readonly stdio: Array<T | number | 'ignore'>; readonly done: () => void } => {
+  const found = inheritedDescriptors().filter((fd) => fd >= stdio.length);
+  if (found.length === 0) {
+    return { stdio: [...stdio], done: () => {} };
+  }
+  const nothing = openSync('/dev/null', 'r');
+  const all: Array<T | number | 'ignore'> = [...stdio];
+  for (let fd = stdio.length; fd <= (found.at(-1) ?? 0); fd += 1) {
+    all.push(found.includes(fd) ? nothing : 'ignore');
+  }
+  return { stdio: all, done: () => closeSync(nothing) };
+};
