@@ -32,10 +32,28 @@ export const recordStack = ({ stack, store }: StackPlace, project: Project, repl
       services: { ...Object.fromEntries(beside), ...project.services },
       networks: { ...known?.project.networks, ...project.networks },
       volumes: { ...known?.project.volumes, ...project.volumes },
+      environment: neededEnvironment(project, known?.project, replicas),
     },
     supervisor: identifyProcess(process.pid),
     createdAt: known?.createdAt ?? Date.now(),
   });
+};
+
+/**
+ * Of the environment of the command, in which there may be anything, only the variables that are secrets and configs: a restart
+ * has nobody to ask for them. What a service's own environment holds is in its replicas' specs, for the same reason.
+ */
+const neededEnvironment = (project: Project, known: Project | undefined, replicas: Rows): Record<string, string> => {
+  const objects = [project.secrets, project.configs].flatMap((each) => Object.values(each).flatMap(({ environment }) => environment ?? []));
+  const files = [...replicas.values()].flatMap(({ row }) =>
+    row.spec.files.flatMap(({ source }) => ('environment' in source ? [source.environment] : [])),
+  );
+  return Object.fromEntries(
+    [...new Set([...objects, ...files])].flatMap((name) => {
+      const value = project.environment[name] ?? known?.environment[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 };
 
 /** Deletes the record of a stack without replicas; removes its networks first if `networks` is given. */

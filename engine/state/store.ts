@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
+import { makePrivate } from '../../base/host/private-home.ts';
 import type { LeaseRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -70,6 +71,7 @@ const migrated = (db: Database.Database, path: string): Database.Database => {
 const openDatabase = (path: string): Database.Database => {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makePrivate(path);
     const db = new Database(path);
     db.pragma('journal_mode = WAL');
     db.pragma('synchronous = NORMAL');
