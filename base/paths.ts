@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HyprError } from './errors.ts';
+import { HyprError, isErrno } from './errors.ts';
 import { sha256 } from './sha256.ts';
 
 /** Everything hypr keeps: `HYPR_HOME`, `HYPR_DATA_DIR` (the seeds' name) or `~/.hypr`. */
@@ -34,7 +34,11 @@ export const runtimeDir = (env: NodeJS.ProcessEnv = process.env): string => {
   const base =
     env.HYPR_RUNTIME_DIR ?? (env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'hypr') : join(tmpdir(), `hypr-${process.getuid?.() ?? 0}`));
   const dir = join(base, sha256(hyprHome(env)).slice(0, 6));
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST') ? runtimeError(dir, 'it may not be made there', error) : error;
+  }
   refuseForeign(base, dir);
   return dir;
 };
@@ -47,11 +51,15 @@ const refuseForeign = (base: string, dir: string): void => {
   const isOpen = (parent.mode & 0o022) !== 0 && (parent.mode & STICKY) === 0;
   const isForeign = (parent.uid !== me && parent.uid !== 0) || !own.isDirectory() || own.uid !== me || (own.mode & 0o022) !== 0;
   if (isOpen || isForeign) {
-    throw new HyprError('HYPR_PERMISSION', `${dir} is to hold sockets, but others may write to it or own it`, {
-      hint: 'remove it, or set XDG_RUNTIME_DIR or HYPR_RUNTIME_DIR to a private folder',
-    });
+    throw runtimeError(dir, 'others may write to it or own it');
   }
 };
+
+const runtimeError = (dir: string, why: string, cause?: unknown): HyprError =>
+  new HyprError('HYPR_PERMISSION', `${dir} is to hold sockets, but ${why}`, {
+    hint: 'remove it, or set XDG_RUNTIME_DIR or HYPR_RUNTIME_DIR to a private folder',
+    cause,
+  });
 
 const STICKY = 0o1000;
 

@@ -1,4 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
+import { refuseForeignHome } from '../../base/host/home.ts';
+import { hyprHome } from '../../base/paths.ts';
 import { type Parsed, parseCommandLine } from '../command-tree/program.ts';
 import type { CliContext } from '../core/context.ts';
 import { checkHostSettings } from '../core/host-settings.ts';
@@ -43,6 +45,7 @@ const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliC
     for (const warning of checkHostSettings({ platform: process.platform, arch: process.arch, env: context.env })) {
       context.stderr.write(`warning: ${warning}\n`);
     }
+    refuseForeignHome(hyprHome(context.env));
   }
   const handler = await command.load?.();
   if (handler === undefined) {

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
+import { refuseForeignHome } from '../../base/host/home.ts';
 import { makePrivate } from '../../base/host/private-home.ts';
 import type { LeaseRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
 import { MIGRATIONS } from './schema.ts';
@@ -45,6 +46,7 @@ export type StateReader = Pick<StateStore, 'stack' | 'stacks' | 'vms' | 'network
  * disk has no room for, just when something is to be removed: then the database is read from a copy in memory.
  */
 export const openStateReader = (path: string): StateReader => {
+  refuseForeignHome(dirname(path));
   if (!existsSync(path)) {
     return makeStore(migrated(new Database(':memory:'), path));
   }
@@ -70,6 +72,7 @@ const migrated = (db: Database.Database, path: string): Database.Database => {
 
 const openDatabase = (path: string): Database.Database => {
   try {
+    refuseForeignHome(dirname(path));
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     makePrivate(path);
     const db = new Database(path);

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
-import { messageOf } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { refuseForeignHome } from '../../base/host/home.ts';
 import { mustRun } from '../../base/host/process.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import type { Tool, Toolchain } from '../model/tools.ts';
@@ -36,6 +37,10 @@ export const checkHost = async (
   } = {},
 ): Promise<DoctorCheck[]> => {
   const paths = options.paths ?? homePaths();
+  const foreign = checkHome(paths);
+  if (foreign !== undefined) {
+    return [checkNode(), checkPlatform(), checkCpu(), foreign];
+  }
   const toolchain = await openToolchain(paths);
   const checks = [
     checkNode(),
@@ -58,6 +63,17 @@ export const checkHost = async (
     await checkNamespaces(),
     checkSubordinateIds(),
   ];
+};
+
+/** Undefined when it may be used; else nothing in it can be looked at. */
+const checkHome = ({ home }: HomePaths): DoctorCheck | undefined => {
+  try {
+    refuseForeignHome(home);
+    return undefined;
+  } catch (error) {
+    const fix = error instanceof HyprError ? error.hint : undefined;
+    return { id: 'home', title: 'Home of hypr', status: 'fail', detail: messageOf(error), ...(fix === undefined ? {} : { fix }) };
+  }
 };
 
 /** What the bundles are built for (scripts/build.mjs). */

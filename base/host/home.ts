@@ -1,0 +1,120 @@
+import { accessSync, constants, lstatSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { HyprError, isErrno } from '../errors.ts';
+import { homePaths } from '../paths.ts';
+
+/** Who is asking; a test gives its own. */
+export interface HomeUser {
+  readonly uid: number;
+}
+
+const me = (): HomeUser => ({ uid: process.getuid?.() ?? 0 });
+
+/**
+ * Refuses a HYPR_HOME that is another user's, or that this user may not use, and says whose it is. Root may use any: in a
+ * container the home is often a mounted folder of somebody outside. What is not there yet is judged by the folder above.
+ * Throws HYPR_PERMISSION.
+ */
+export const refuseForeignHome = (home: string, user: HomeUser = me()): void => {
+  const info = statOrRefuse(home);
+  if (info === undefined) {
+    refuseUnusable(nearest(home), `${home} cannot be made`);
+    return;
+  }
+  if (!info.isDirectory()) {
+    throw new HyprError('HYPR_PERMISSION', `${home} is to be the home of hypr, and is a file`, {
+      hint: 'remove it, or point HYPR_HOME at a folder of your own',
+    });
+  }
+  const isForeign = user.uid !== 0 && info.uid !== user.uid;
+  // A folder of root's that is open to all (a volume of a container) is nobody's in particular.
+  if (isForeign && info.uid !== 0) {
+    throw foreign(home, info.uid);
+  }
+  refuseUnusable(home, `${home} may not be used`);
+  refuseForeignDatabase(home, user);
+};
+
+/** `sudo hypr` with the user's HOME leaves files of root's in a home that is the user's. */
+const refuseForeignDatabase = (home: string, user: HomeUser): void => {
+  const { database } = homePaths(home);
+  for (const path of [database, `${database}-wal`, `${database}-shm`]) {
+    const info = lstatSync(path, { throwIfNoEntry: false });
+    if (info !== undefined && user.uid !== 0 && info.uid !== user.uid && !mayUse(path, constants.R_OK | constants.W_OK)) {
+      throw new HyprError('HYPR_PERMISSION', `${path} belongs to ${userName(info.uid)}, and you are ${userName(user.uid)}`, {
+        hint: `give it back: sudo chown -R ${userName(user.uid)} ${home}`,
+      });
+    }
+  }
+};
+
+const statOrRefuse = (home: string): Stats | undefined => {
+  try {
+    return statSync(home, { throwIfNoEntry: false });
+  } catch (error) {
+    if (isErrno(error, 'EACCES', 'EPERM')) {
+      refuseUnusable(nearest(home), `${home} may not be reached`);
+    }
+    throw isErrno(error, 'ENOTDIR')
+      ? new HyprError('HYPR_PERMISSION', `${home} cannot be made: one of the folders above it is a file`, {
+          hint: 'point HYPR_HOME at a folder of your own',
+          cause: error,
+        })
+      : error;
+  }
+};
+
+const refuseUnusable = (path: string, what: string): void => {
+  if (!mayUse(path, constants.R_OK | constants.W_OK | constants.X_OK)) {
+    const { uid } = statSync(path);
+    const isMine = uid === me().uid;
+    const subject = what.startsWith(`${path} `) ? 'it' : path;
+    throw new HyprError('HYPR_PERMISSION', `${what}: ${subject} ${isMine ? 'may not be written' : `belongs to ${userName(uid)}`}`, {
+      hint: isMine ? `allow it: chmod u+rwx ${path}; or point HYPR_HOME elsewhere` : 'point HYPR_HOME at a folder of your own',
+    });
+  }
+};
+
+/** The nearest folder above that can be looked at. */
+const nearest = (path: string): string => {
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    try {
+      if (statSync(folder, { throwIfNoEntry: false }) !== undefined) {
+        return folder;
+      }
+    } catch (error) {
+      if (!isErrno(error, 'EACCES', 'EPERM', 'ENOTDIR')) {
+        throw error;
+      }
+    }
+    if (folder === dirname(folder)) {
+      return folder;
+    }
+  }
+};
+
+const mayUse = (path: string, mode: number): boolean => {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const foreign = (home: string, owner: number): HyprError =>
+  new HyprError('HYPR_PERMISSION', `${home} is the hypr home of ${userName(owner)}, and you are ${userName(me().uid)}`, {
+    hint: 'whoever owns it decides what runs from it: point HYPR_HOME at a folder of your own, or unset it',
+  });
+
+/** From /etc/passwd; users of a directory service are told by number. */
+export const userName = (uid: number): string => {
+  try {
+    const line = readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .find((each) => each.split(':')[2] === String(uid));
+    return line?.split(':')[0] || `the user with id ${uid}`;
+  } catch {
+    return `the user with id ${uid}`;
+  }
+};
