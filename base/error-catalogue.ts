@@ -10,6 +10,7 @@ export const ERRORS = {
   HYPR_USAGE: { kind: 'user', text: 'a flag or argument is not understood' },
   HYPR_DISK_FULL: { kind: 'user', text: 'no space left on the disk that holds HYPR_HOME' },
   HYPR_PERMISSION: { kind: 'user', text: 'a file or folder may not be read or written' },
+  HYPR_FILE: { kind: 'user', text: 'what is to be read is a device or a pipe, or far larger than such a file is' },
   HYPR_LOCKED: { kind: 'user', text: 'another hypr process is doing the same thing' },
   HYPR_UNSUPPORTED: { kind: 'user', text: 'a feature that a machine per service cannot give, with the reason' },
 

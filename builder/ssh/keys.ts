@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { isOwnDescriptor, readNamedFile } from '../../base/host/read-named.ts';
 import { mpint, readString, string } from './wire.ts';
 
 /** A private key that stays here, with the name it has in SSH. */
@@ -22,9 +22,12 @@ const CURVES: Readonly<Record<string, { crv: string; hash: string; size: number 
 /** Reads private keys without a passphrase: OpenSSH's own format or PEM; Ed25519, ECDSA, RSA. Throws HYPR_USAGE. */
 export const readKeys = (files: readonly string[]): Promise<AgentKey[]> => Promise.all(files.map(readKey));
 
+const MAX_KEY = 256 * 1024;
+
 const readKey = async (file: string): Promise<AgentKey> => {
-  const text = await readFile(file, 'utf8').catch(() => {
-    throw new HyprError('HYPR_USAGE', `--ssh: the key ${file} cannot be read`);
+  const named = { what: 'key', maxBytes: MAX_KEY, pipes: isOwnDescriptor(file) };
+  const text = await readNamedFile(file, named).then(String, (error: unknown) => {
+    throw error instanceof HyprError ? error : new HyprError('HYPR_USAGE', `--ssh: the key ${file} cannot be read`);
   });
   const body = OPENSSH.exec(text)?.[1];
   try {

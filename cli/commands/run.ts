@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { readNamedFile } from '../../base/host/read-named.ts';
 import { envFileOf, mountOf, portsOf } from '../../compose/index.ts';
 import { splitWords } from '../../compose/model/shell-words.ts';
 import type { RunOptions } from '../../engine/model/types.ts';
@@ -100,7 +100,10 @@ export const environmentOf = async (
 ): Promise<Record<string, string>> => {
   const result: Record<string, string> = {};
   for (const path of flags.list(fileFlag)) {
-    for (const [key, value] of envFileOf({ path, text: await readEnvFile(resolve(context.cwd, path)) }, lookup)) {
+    for (const [key, value] of envFileOf(
+      { path, text: await readEnvFile(resolve(context.cwd, path), context.interrupts.signal) },
+      lookup,
+    )) {
       result[key] = value;
     }
   }
@@ -113,9 +116,11 @@ export const environmentOf = async (
   return result;
 };
 
-const readEnvFile = async (path: string): Promise<string> => {
+const MAX_ENV_FILE = 8 << 20;
+
+const readEnvFile = async (path: string, signal: AbortSignal): Promise<string> => {
   try {
-    return await readFile(path, 'utf8');
+    return (await readNamedFile(path, { what: 'env file', maxBytes: MAX_ENV_FILE, pipes: true, signal })).toString('utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES', 'EISDIR')) {
       throw new HyprError('COMPOSE_ENV_FILE', `the env file ${path} cannot be read (${error.code})`, { cause: error });

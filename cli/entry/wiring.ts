@@ -1,4 +1,5 @@
 import { homedir } from 'node:os';
+import { addAbortSignal } from 'node:stream';
 import { formatPlace } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import { traced } from '../../base/trace.ts';
@@ -38,7 +39,7 @@ export const createContext = (options: {
   engine: () => traced('load the engine', undefined, () => import('../../engine/index.ts')),
   loadProject: async (project) => {
     const { checkOwnKeys, loadProject } = await traced('load the loader', undefined, () => import('../../compose/load/load.ts'));
-    const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project)));
+    const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project, options.interrupts)));
     printWarnings([...loaded.warnings, ...checkOwnKeys(loaded.tree)], options.output);
     placeOf = loaded.placeOf;
     return loaded.project;
@@ -50,7 +51,11 @@ export const createContext = (options: {
       const engine = await import('../../engine/index.ts');
       return engine.resolveDigest(reference, options.interrupts.signal);
     };
-    const result = await runConfig({ ...loadOptions({ ...project, services: args.services }), ...configOptions(args), resolveDigest });
+    const result = await runConfig({
+      ...loadOptions({ ...project, services: args.services }, options.interrupts),
+      ...configOptions(args),
+      resolveDigest,
+    });
     printWarnings(result.warnings, options.output);
     return result.stdout;
   },
@@ -79,15 +84,19 @@ const configOptions = ({ flags }: ConfigArgs): Partial<ConfigOptions> => ({
   explain: typeof flags.explain === 'string' ? flags.explain : undefined,
 });
 
-const loadOptions = (options: ProjectOptions): LoadOptions => ({ ...options, stdin: readStdin });
+const loadOptions = (options: ProjectOptions, { signal }: Interrupts): LoadOptions => ({
+  ...options,
+  stdin: () => readStdin(signal),
+  signal,
+});
 
 /** `-f -`: a Compose file is small; the loader has its own limit, this one only keeps memory in bounds. */
-const readStdin = async (): Promise<Uint8Array> => {
+const readStdin = async (signal: AbortSignal): Promise<Uint8Array> => {
   const parts: Buffer[] = [];
   let size = 0;
-  for await (const part of process.stdin) {
-    parts.push(Buffer.from(part));
-    size += part.length;
+  for await (const part of addAbortSignal(signal, process.stdin)) {
+    parts.push(Buffer.from(part as Buffer));
+    size += (part as Buffer).length;
     if (size > 64 << 20) {
       break;
     }

@@ -6,7 +6,7 @@ import type { Warnings } from '../model/warnings.ts';
 import { Origins } from '../source/origins.ts';
 import { errorAt, type Mark } from '../source/source.ts';
 import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
-import { readSource, statOf } from './read-file.ts';
+import { type ReadOptions, readSource, statOf } from './read-file.ts';
 
 /** What to load, from where, with which variables. */
 export interface Discovered {
@@ -164,6 +164,8 @@ const loadEnvFiles = async (context: Context): Promise<void> => {
     {
       onValue: (name, value, mark) => said.push({ name, value, mark }),
       onUnset: (name, mark) => warnUnset(name, mark, context.warnings),
+      pipes: named.length > 0,
+      signal: options.signal,
     },
   );
   context.origins.addFiles(said);
@@ -196,11 +198,11 @@ const defaultEnvFile = (context: Context): string[] => {
 export const readEnvFiles = async (
   files: readonly string[],
   environment: ReadonlyMap<string, string>,
-  options: DotenvOptions = {},
+  options: DotenvOptions & Pick<ReadOptions, 'pipes' | 'signal'> = {},
 ): Promise<Map<string, string>> => {
   const out = new Map<string, string>();
   for (const file of files) {
-    const source = await readEnvSource(file);
+    const source = await readEnvSource(file, options);
     const parsed = parseDotenv(source, (name) => environment.get(name), { ...options, fallback: (name) => out.get(name) });
     for (const [key, value] of parsed) {
       out.set(key, value);
@@ -210,9 +212,9 @@ export const readEnvFiles = async (
 };
 
 /** An env file's text; what is missing or unreadable is COMPOSE_ENV_FILE. */
-export const readEnvSource = async (file: string, from?: Mark) => {
+export const readEnvSource = async (file: string, { from, pipes = false, signal }: ReadOptions = {}) => {
   try {
-    return await readSource(file, { what: 'env file', from });
+    return await readSource(file, { what: 'env file', from, pipes, signal });
   } catch (error) {
     if (error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
       throw new HyprError('COMPOSE_ENV_FILE', error.message, {

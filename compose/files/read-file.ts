@@ -1,26 +1,34 @@
-import { readFileSync, type Stats, statSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { type Stats, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isErrno } from '../../base/errors.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { readNamedFile } from '../../base/host/read-named.ts';
 import { LIMITS, limitError } from '../model/limits.ts';
 import { didYouMean } from '../model/suggest.ts';
 import { errorAt, type Mark, SourceFile } from '../source/source.ts';
 import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
 
+export interface ReadOptions {
+  readonly from?: Mark | undefined;
+  readonly what?: string;
+  /** It was named on the command line: it may be a pipe. */
+  readonly pipes?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Reads a text file of the user's: UTF-8, or UTF-16 with its mark.
- * @throws COMPOSE_NOT_FOUND, COMPOSE_LIMIT (size), COMPOSE_SYNTAX (not UTF-8, control characters), HYPR_PERMISSION
+ * @throws COMPOSE_NOT_FOUND, HYPR_FILE (a device, a pipe that no command line names, or too large), COMPOSE_SYNTAX (not UTF-8, control characters), HYPR_PERMISSION
  */
-export const readSource = async (path: string, options: { from?: Mark | undefined; what?: string } = {}): Promise<SourceFile> => {
+export const readSource = async (path: string, options: ReadOptions = {}): Promise<SourceFile> => {
   const what = options.what ?? 'Compose file';
   try {
-    const stats = statSync(path);
-    if (stats.size > LIMITS.fileBytes) {
-      throw limitError(`${path} is larger than ${LIMITS.fileBytes >> 20} MiB`, options.from);
-    }
-    // A few small files: going to another thread and back takes longer. From a pipe it may take for ever.
-    return decodeSource(path, stats.isFile() ? readFileSync(path) : await readFile(path));
+    const { pipes = false, signal } = options;
+    return decodeSource(path, await readNamedFile(path, { what, maxBytes: LIMITS.fileBytes, limitCode: 'COMPOSE_LIMIT', pipes, signal }));
   } catch (error) {
+    if (error instanceof HyprError && (error.code === 'HYPR_FILE' || error.code === 'COMPOSE_LIMIT') && options.from !== undefined) {
+      throw errorAt(error.code, error.message, { mark: options.from, hint: error.hint, cause: error });
+    }
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
       throw errorAt('COMPOSE_NOT_FOUND', `the ${what} ${path} does not exist`, {
         mark: options.from,
@@ -38,12 +46,20 @@ export const readSource = async (path: string, options: { from?: Mark | undefine
     if (isErrno(error, 'EACCES', 'EPERM')) {
       throw errorAt('HYPR_PERMISSION', `the ${what} ${path} may not be read`, {
         mark: options.from,
-        // Only what lies in the way keeps a file from being looked at.
-        hint: error.syscall === 'stat' ? 'one of the folders above it may not be entered' : `its owner can allow it: chmod +r ${path}`,
+        hint: !isReachable(path) ? 'one of the folders above it may not be entered' : `its owner can allow it: chmod +r ${path}`,
         cause: error,
       });
     }
     throw error;
+  }
+};
+
+/** Only what lies in the way keeps a file from being looked at. */
+const isReachable = (path: string): boolean => {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
   }
 };
 

@@ -9,6 +9,7 @@ export interface LoadContext {
   readonly budget: Budget;
   readonly warnings: Warnings;
   readonly stdin: () => Promise<Uint8Array>;
+  readonly signal: AbortSignal | undefined;
   readonly interpolate: boolean;
   /** What `extends` names, made ready, by the set that names it and the file. */
   /** Variables of included env files that secrets and configs are made of, by name. */

@@ -35,12 +35,13 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
     (project) => (options.consistency === false ? project : alignReplicas(project)),
     (project) => selectServices(project, options.services ?? [], { profiles }),
     (project) => (options.allResources === true ? project : dropUnused(project)),
-    (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate })),
-    (project) => (options.resolveEnv === false ? project : resolveLabelFiles(project, { cwd: options.cwd, locate })),
+    (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate, signal: options.signal })),
+    (project) => (options.resolveEnv === false ? project : resolveLabelFiles(project, { cwd: options.cwd, locate, signal: options.signal })),
     (project) => (options.uniqueNames === false ? project : check(options, () => checkContainerNames(project, locate), project)),
   ];
   let project = buildProject(tree, { name, found });
   for (const step of steps) {
+    options.signal?.throwIfAborted();
     project = await step(project);
   }
   warnDuplicatePorts(project, tree, warnings);
@@ -57,6 +58,7 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
     budget: new Budget(),
     warnings,
     stdin: options.stdin ?? noStdin,
+    signal: options.signal,
     interpolate: options.interpolate !== false,
     cache: new Map(),
     extended: new WeakMap(),

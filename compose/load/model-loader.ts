@@ -44,7 +44,10 @@ export const readParsed = (file: string, context: LoadContext, from?: Mark): Pro
   }
   context.budget.countFile(from);
   const reading = (async (): Promise<ParsedSource> => {
-    const source = file === '-' ? decodeSource('<stdin>', await context.stdin()) : await readSource(file, { from });
+    const source =
+      file === '-'
+        ? decodeSource('<stdin>', await context.stdin())
+        : await readSource(file, { from, pipes: from === undefined, signal: context.signal });
     return { source, documents: await parseYaml(source, context.budget) };
   })();
   context.cache.set(file, reading);

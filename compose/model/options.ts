@@ -21,6 +21,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Reads standard input, for `-f -`. */
   readonly stdin?: () => Promise<Uint8Array>;
+  /** Ends the reading of what may take for ever. */
+  readonly signal?: AbortSignal | undefined;
   readonly interpolate?: boolean;
   readonly normalize?: boolean;
   readonly resolvePaths?: boolean;

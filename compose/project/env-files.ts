@@ -8,6 +8,7 @@ import type { Locate } from './consistency.ts';
 
 /** Paths that were left relative (`--no-path-resolution`) start from where the command was called. */
 interface Resolving {
+  readonly signal?: AbortSignal | undefined;
   readonly cwd: string;
   readonly locate: Locate;
 }
@@ -16,7 +17,7 @@ interface Resolving {
  * Reads the `env_file`s of enabled services into `environment` (which wins) and removes the attribute.
  * @throws COMPOSE_ENV_FILE if one is missing or malformed
  */
-export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolving): Promise<Project> =>
+export const resolveEnvFiles = async (project: Project, { cwd, locate, signal }: Resolving): Promise<Project> =>
   mapServices(project, 'env_file', async (service, name) => {
     const files = service.env_file as Array<{ path?: string; required?: boolean; format?: string }>;
     const own = new Map(Object.entries(service.environment ?? {}));
@@ -24,7 +25,7 @@ export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolvi
     for (const [i, file] of files.entries()) {
       const lookup = (variable: string): string | undefined => project.environment[variable] ?? own.get(variable) ?? undefined;
       const earlier = (variable: string): string | undefined => values.get(variable) ?? undefined;
-      const source = await readOptional(file, cwd, () => locate(['services', name, 'env_file', `[${i}]`]));
+      const source = await readOptional(file, { cwd, signal }, () => locate(['services', name, 'env_file', `[${i}]`]));
       if (source !== undefined) {
         const parsed =
           checkFormat(file.format) === 'raw'
@@ -39,11 +40,11 @@ export const resolveEnvFiles = async (project: Project, { cwd, locate }: Resolvi
   });
 
 /** Reads the `label_file`s of enabled services into `labels`, which win. The attribute stays, as docker compose prints it. */
-export const resolveLabelFiles = async (project: Project, { cwd, locate }: Resolving): Promise<Project> =>
+export const resolveLabelFiles = async (project: Project, { cwd, locate, signal }: Resolving): Promise<Project> =>
   mapServices(project, 'label_file', async (service, name) => {
     const labels = new Map<string, string>();
     for (const [i, path] of (service.label_file as string[]).entries()) {
-      const source = await readOptional({ path }, cwd, () => locate(['services', name, 'label_file', `[${i}]`]));
+      const source = await readOptional({ path }, { cwd, signal }, () => locate(['services', name, 'label_file', `[${i}]`]));
       if (source !== undefined) {
         addAll(
           labels,
@@ -75,7 +76,11 @@ const mapServices = async (
   return { ...project, services: Object.fromEntries(services) };
 };
 
-const readOptional = async (file: { path?: string; required?: boolean }, cwd: string, locate: () => ReturnType<Locate>) => {
+const readOptional = async (
+  file: { path?: string; required?: boolean },
+  { cwd, signal }: Pick<Resolving, 'cwd' | 'signal'>,
+  locate: () => ReturnType<Locate>,
+) => {
   if (!file.path) {
     if (file.required === false) {
       return undefined;
@@ -86,7 +91,7 @@ const readOptional = async (file: { path?: string; required?: boolean }, cwd: st
     });
   }
   try {
-    return await readEnvSource(resolve(cwd, file.path));
+    return await readEnvSource(resolve(cwd, file.path), { signal });
   } catch (error) {
     const missing = error instanceof HyprError && error.code === 'COMPOSE_ENV_FILE';
     if (missing && file.required === false) {
@@ -94,6 +99,9 @@ const readOptional = async (file: { path?: string; required?: boolean }, cwd: st
     }
     if (missing) {
       throw new HyprError('COMPOSE_ENV_FILE', error.message, { ...locate(), hint: error.hint ?? '', cause: error });
+    }
+    if (error instanceof HyprError && error.where === undefined && (error.code === 'HYPR_FILE' || error.code === 'COMPOSE_LIMIT')) {
+      throw new HyprError(error.code, error.message, { ...locate(), hint: error.hint ?? '', cause: error });
     }
     throw error;
   }

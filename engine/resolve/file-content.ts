@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { readNamedFile } from '../../base/host/read-named.ts';
 import type { FileObject } from '../../compose/model/model.ts';
-import type { ReplicaFile } from '../model/spec.ts';
+import { type ReplicaFile, SECRET_OR_CONFIG } from '../model/spec.ts';
 
 /** Where the content of a secret or config of the file comes from; undefined when it names no source. The one rule for services and builds. */
 export const fileSource = ({ environment, content, file }: FileObject): ReplicaFile['source'] | undefined => {
@@ -36,7 +36,7 @@ export const readFileContent = async (
     return Buffer.from(value);
   }
   try {
-    return await readFile(source.file);
+    return await readNamedFile(source.file, SECRET_OR_CONFIG);
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EISDIR', 'EACCES')) {
       throw new HyprError(

@@ -199,6 +199,19 @@ const backBind = async (spec: ReplicaSpec, mount: ReplicaMount & { kind: 'bind' 
       },
     );
   }
+  if (mount.source === '/dev/null') {
+    // The usual way to hide a file of the image.
+    return { mount, backing: { kind: 'file', content: Buffer.alloc(0), mode: 0o666 } };
+  }
+  if (!info.isFile()) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `service ${spec.service}: ${mount.source} is ${info.isFIFO() ? 'a pipe' : 'a device'} of the host, which a machine cannot have`,
+      {
+        hint: 'bind a file or a folder; /dev in the machine has devices of its own',
+      },
+    );
+  }
   // A read-only file is copied at start, so that the guest sees that file and not its whole folder.
   if (mount.readOnly && info.size <= MAX_COPIED_FILE) {
     return { mount, backing: { kind: 'file', content: await readFile(mount.source), mode: info.mode & 0o777 } };

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
-import { isErrno } from '../../../base/errors.ts';
+import { HyprError, isErrno } from '../../../base/errors.ts';
+import { readNamedFile } from '../../../base/host/read-named.ts';
 import { parsePatterns } from '../../context/ignore.ts';
 import { type FileTree, findEntry } from '../../context/tree.ts';
 import { expandWord } from '../../dockerfile/expand.ts';
 import type { RunInstruction } from '../../dockerfile/instruction.ts';
 import { expandMount, type Mount } from '../../dockerfile/mount.ts';
+import { MAX_SECRET, secretFile } from '../../model/secret-line.ts';
 import type { SshForward } from '../../model/types.ts';
 import type { BuildContext } from '../frame/build-context.ts';
 import { lookupIn, type StageState, workdirOf } from '../frame/state.ts';
@@ -50,8 +51,6 @@ export interface MountedStep {
   readonly state: StageState;
   readonly index: number;
 }
-
-const MAX_SECRET = 500 * 1024;
 
 /** Resolves the mounts of a RUN: variables, sources, secrets, keys. Throws StepFault. */
 export const prepareMounts = async (build: BuildContext, step: MountedStep): Promise<PreparedMount[]> => {
@@ -152,8 +151,11 @@ const prepareSecret = async (build: BuildContext, mount: Mount, target: string |
 
 const readSecret = async (id: string, file: string): Promise<Uint8Array> => {
   try {
-    return await readFile(file);
+    return await readNamedFile(file, secretFile(file));
   } catch (error) {
+    if (error instanceof HyprError) {
+      throw new StepFault(`secret ${id}: ${error.message}`);
+    }
     throw new StepFault(`secret ${id}: ${isErrno(error, 'ENOENT') ? `there is no file ${file}` : `${file} cannot be read`}`);
   }
 };

@@ -1,26 +1,32 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { HyprError, isErrno } from '../../../base/errors.ts';
+import { isOwnDescriptor, readNamedFile } from '../../../base/host/read-named.ts';
 import { ContextTree } from '../../context/context-tree.ts';
 import { HashCache } from '../../context/hash-cache.ts';
 import { type IgnoreRules, parseIgnoreFile } from '../../context/ignore.ts';
 import type { BuildRequest } from '../../model/types.ts';
 
 const MAX_DOCKERFILE = 16 * 1024 * 1024;
+const IGNORE_FILE = { what: 'ignore file', maxBytes: 4 << 20 };
 
 /** The Dockerfile's text and the name that errors and events give it. Throws DOCKERFILE_NOT_FOUND. */
-export const readDockerfile = async (request: BuildRequest): Promise<{ text: string; file: string; name: string }> => {
+export const readDockerfile = async (
+  request: BuildRequest,
+  signal?: AbortSignal,
+): Promise<{ text: string; file: string; name: string }> => {
   const { dockerfile } = request;
   if ('text' in dockerfile) {
     return { text: dockerfile.text, file: dockerfile.name, name: basename(dockerfile.name) };
   }
   try {
-    const data = await readFile(dockerfile.path);
-    if (data.length > MAX_DOCKERFILE) {
-      throw new HyprError('DOCKERFILE_SYNTAX', `${dockerfile.path} is larger than ${MAX_DOCKERFILE} bytes`, {
-        where: { file: dockerfile.path },
-      });
-    }
+    const data = await readNamedFile(dockerfile.path, {
+      what: 'Dockerfile',
+      maxBytes: MAX_DOCKERFILE,
+      limitCode: 'DOCKERFILE_SYNTAX',
+      pipes: isOwnDescriptor(dockerfile.path),
+      signal,
+    });
     return { text: data.toString('utf8'), file: dockerfile.path, name: basename(dockerfile.path) };
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) {
@@ -38,7 +44,7 @@ export const readIgnoreRules = async (context: string, dockerfile: BuildRequest[
   const own = dockerfile && 'path' in dockerfile ? [join(dirname(dockerfile.path), `${basename(dockerfile.path)}.dockerignore`)] : [];
   for (const file of [...own, join(context, '.dockerignore')]) {
     try {
-      return parseIgnoreFile(await readFile(file, 'utf8'), file);
+      return parseIgnoreFile((await readNamedFile(file, IGNORE_FILE)).toString('utf8'), file);
     } catch (error) {
       if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) {
         throw error;
