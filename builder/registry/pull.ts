@@ -179,6 +179,7 @@ const pullLayer = async (
         return decompressLayer(repository.blob(descriptor, say.bytes, signal, resuming), decompressors);
       },
       signal,
+      descriptor,
     );
   try {
     await take({ onResume });

@@ -194,6 +194,7 @@ const pushLayer = async (target: PushTarget, { job, diffId, signal }: LayerJob):
       say('working', 'Compressing');
       return gzipLayer(store.originalLayer(diffId), path, signal);
     });
+    await store.rememberBlob(diffId, { digest, size });
     const blob: BlobSource = { digest, size, open: (from) => createReadStream(path, { start: from, highWaterMark: 256 * 1024 }) };
     const { how } = await target.pushBlob({
       blob,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
@@ -9,6 +10,7 @@ import { normaliseLayer } from '../layers/normalise.ts';
 import { replayRecipe } from '../layers/recipe.ts';
 import { indexLayer } from './erofs.ts';
 import { digestHex } from './format/digest.ts';
+import type { Descriptor } from './format/manifest.ts';
 import { makeStagingFolder } from './tmp.ts';
 
 export interface LayerRecord {
@@ -20,7 +22,12 @@ export interface LayerRecord {
   readonly implied: readonly string[];
 }
 
+/** A form in which a layer comes: compressed, as a manifest names it. */
+export type LayerBlob = Pick<Descriptor, 'digest' | 'size'>;
+
 export interface AddLayerOptions {
+  /** What is said to be that stream, compressed. That it is was seen before, or the stream is read though the layer is there. */
+  readonly blob?: LayerBlob | undefined;
   /** Another digest of the uncompressed stream is IMAGE_CORRUPT. Two processes adding the same one do it once. */
   readonly expectedDiffId?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -85,9 +92,46 @@ export class Layers {
       lock,
       { what: `the layer ${expectedDiffId.slice(0, 19)}`, timeout: 3_600_000, ...(signal ? { signal } : {}) },
       async () => {
-        return (await this.use(expectedDiffId)) ?? this.#make(await tar(), options);
+        return this.#takeOrMake(expectedDiffId, tar, options);
       },
     );
+  }
+
+  /** Under the layer's lock. What a manifest says of a layer that is there is believed once it was true. */
+  async #takeOrMake(diffId: string, tar: () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>, options: AddLayerOptions) {
+    const { blob, signal } = options;
+    const present = await this.use(diffId);
+    if (present !== undefined && (blob === undefined || (await this.#isKnown(present, blob)))) {
+      return present;
+    }
+    if (present !== undefined) {
+      await requireDigest(await tar(), diffId, signal);
+    }
+    const record = present ?? (await this.#make(await tar(), options));
+    if (blob !== undefined) {
+      await this.remember(diffId, blob);
+    }
+    return record;
+  }
+
+  async #isKnown({ diffId, size }: LayerRecord, blob: LayerBlob): Promise<boolean> {
+    // Not compressed: its digest is the diff id, which was checked when it came.
+    const known = blob.digest === diffId ? [{ digest: diffId, size }] : await this.#blobs(diffId);
+    return known.some((each) => each.digest === blob.digest && each.size === blob.size);
+  }
+
+  async #blobs(diffId: string): Promise<readonly LayerBlob[]> {
+    const text = await readFile(join(this.folder(diffId), BLOBS), 'utf8').catch(noEntry);
+    return text === undefined ? [] : (JSON.parse(text) as LayerBlob[]);
+  }
+
+  /** Notes a compressed form of a layer that is there, as it was seen. */
+  async remember(diffId: string, { digest, size }: LayerBlob): Promise<void> {
+    const known = await this.#blobs(diffId);
+    if (digest !== diffId && !known.some((each) => each.digest === digest)) {
+      const newest = [{ digest, size }, ...known].slice(0, MAX_BLOBS);
+      await writeFileAtomic(join(this.folder(diffId), BLOBS), JSON.stringify(newest), { asideIn: join(this.root, 'tmp') });
+    }
   }
 
   async #make(tar: AsyncIterable<Uint8Array>, { expectedDiffId, signal }: AddLayerOptions): Promise<LayerRecord> {
@@ -148,6 +192,24 @@ export class Layers {
     await rm(gone, { recursive: true, force: true });
   }
 }
+
+/** Beside a layer: its compressed forms, newest first; each compressor makes another. */
+const BLOBS = 'blobs.json';
+const MAX_BLOBS = 16;
+
+const requireDigest = async (tar: AsyncIterable<Uint8Array>, diffId: string, signal: AbortSignal | undefined): Promise<void> => {
+  const hash = createHash('sha256');
+  for await (const chunk of tar) {
+    signal?.throwIfAborted();
+    hash.update(chunk);
+  }
+  const found = `sha256:${hash.digest('hex')}`;
+  if (found !== diffId) {
+    throw new HyprError('IMAGE_CORRUPT', `a layer has the digest ${found} and should have ${diffId}`, {
+      hint: 'the manifest and the config of the image do not belong together: whoever made it has to push it again',
+    });
+  }
+};
 
 const NAME = /^[0-9a-f]{64}$/;
 

@@ -8,7 +8,7 @@ import { familiarReference, formatReference, parseReference } from '../registry/
 import { parseImageConfig } from './format/image-config.ts';
 import { makeManifest } from './format/manifest.ts';
 import { collectGarbage, type GarbageReport } from './gc.ts';
-import { type AddLayerOptions, type LayerRecord, Layers } from './layers.ts';
+import { type AddLayerOptions, type LayerBlob, type LayerRecord, Layers } from './layers.ts';
 import { Lookup } from './lookup.ts';
 import type { ImageStoreOptions, StoreParts } from './parts.ts';
 import { type PruneReport, pruneImages } from './prune.ts';
@@ -46,12 +46,18 @@ export interface ImageStore {
   remove(name: string, options: { force: boolean }): Promise<string[]>;
   /** diffId and size are those of the stream as it came; it may be any tar, see normaliseLayer. Take a lease around adding layers and using them. */
   addLayer(tar: AsyncIterable<Uint8Array>, options?: AddLayerOptions): Promise<{ diffId: string; size: number }>;
-  /** Like addLayer, but `open` is called only when the layer is not there yet. */
+  /**
+   * Like addLayer, but `open` is called only when the layer is not there yet, or `blob` is a compressed form of it that was not seen
+   * before: then the stream, which checks the blob's digest and size, is read to its end. Throws IMAGE_CORRUPT.
+   */
   ensureLayer(
     expectedDiffId: string,
     open: () => Promise<AsyncIterable<Uint8Array>>,
     signal?: AbortSignal,
+    blob?: LayerBlob,
   ): Promise<{ diffId: string; size: number }>;
+  /** Notes a compressed form of a layer that this process has made itself. */
+  rememberBlob(diffId: string, blob: LayerBlob): Promise<void>;
   /** The size of the archive if the layer is there. */
   hasLayer(diffId: string): Promise<{ size: number } | undefined>;
   /** The layer's tar in normal form: `./` first or last, parents before children, each path once, `.wh.` whiteouts. */
@@ -134,7 +140,8 @@ const layerMethods = (parts: StoreParts): LayerMethods => {
   const withoutRecord = ({ diffId, size }: LayerRecord) => ({ diffId, size });
   return {
     addLayer: async (tar, options = {}) => withoutRecord(await layers.add(() => tar, options)),
-    ensureLayer: async (expectedDiffId, open, signal) => withoutRecord(await layers.add(open, { expectedDiffId, signal })),
+    ensureLayer: async (expectedDiffId, open, signal, blob) => withoutRecord(await layers.add(open, { expectedDiffId, signal, blob })),
+    rememberBlob: (diffId, blob) => layers.remember(diffId, blob),
     hasLayer: async (diffId) => {
       const record = await layers.use(diffId);
       return record === undefined ? undefined : { size: record.size };

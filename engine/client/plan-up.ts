@@ -2,6 +2,7 @@ import type { Image } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { openPlatform } from '../host.ts';
 import { planImages } from '../images/images.ts';
+import type { Platform } from '../model/platform.ts';
 import { stackPaths } from '../model/stack-paths.ts';
 import type { UpOptions } from '../model/types.ts';
 import { describeDesired } from '../plan/desired.ts';
@@ -14,7 +15,7 @@ import type { StateStore } from '../state/store.ts';
 /** The text of `up --dry-run`: what would happen to images, then the plan. Changes nothing. */
 export const planUp = async (input: { project: Project; options: UpOptions; store: StateStore }): Promise<string> => {
   const { project, options, store } = input;
-  const platform = await openPlatform({ runDir: stackPaths(project.name).runDir });
+  const platform = askedOnce(await openPlatform({ runDir: stackPaths(project.name).runDir }));
   const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
   const actions = await planImages({ project, services, options, platform });
   const images: Record<string, Image> = {};
@@ -27,6 +28,17 @@ export const planUp = async (input: { project: Project; options: UpOptions; stor
     .filter((action) => action.action !== 'none')
     .map((action) => `${action.action} ${action.reference} (${action.cause})\n`);
   return lines.join('') + formatPlan(reconcile(desired, observeStack(store, project.name), options));
+};
+
+/** Thousands of services may have one image; nothing changes while a plan is made. */
+const askedOnce = (platform: Platform): Platform => {
+  const known = new Map<string, Promise<Image | undefined>>();
+  const findImage = (reference: string): Promise<Image | undefined> => {
+    const found = known.get(reference) ?? platform.findImage(reference);
+    known.set(reference, found);
+    return found;
+  };
+  return { ...platform, findImage };
 };
 
 /** Stands for an image that will only be known once it is pulled or built. */

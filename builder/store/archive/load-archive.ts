@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { formatReference, parseReference } from '../../registry/config/reference
 import { type Decompressors, decompressLayer } from '../../registry/transport/decompress.ts';
 import { digestHex, isDigest, ociDigest } from '../format/digest.ts';
 import { asObject, type Json, MAX_CONFIG, parseImageConfig, parseObject, strings, text } from '../format/image-config.ts';
+import type { Descriptor } from '../format/manifest.ts';
 import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../format/platform.ts';
 import type { ImageStore } from '../store.ts';
 import { makeStagingFolder } from '../tmp.ts';
@@ -26,6 +28,8 @@ interface Found {
   readonly config: Buffer;
   readonly manifest: Buffer | undefined;
   readonly layers: readonly string[];
+  /** What its manifest says of them, where it is kept as it is. */
+  readonly blobs?: ReadonlyArray<Pick<Descriptor, 'digest' | 'size'>>;
   readonly references: readonly string[];
 }
 
@@ -128,7 +132,13 @@ const readOci = async (archive: ArchiveFile, digest: string): Promise<Found> => 
   const bytes = await readBlob(archive, digest, MAX_JSON);
   const manifest = parseManifest(bytes, 'the archive');
   const layers = manifest.layers.map((layer) => blobName(layer.digest));
-  return { config: await readBlob(archive, manifest.config.digest, MAX_CONFIG), manifest: bytes, layers, references: [] };
+  return {
+    config: await readBlob(archive, manifest.config.digest, MAX_CONFIG),
+    manifest: bytes,
+    layers,
+    blobs: manifest.layers,
+    references: [],
+  };
 };
 
 const nameOf = (entry: Json): string[] => {
@@ -155,7 +165,12 @@ const loadImage = async (archive: ArchiveFile, found: Found, { store, decompress
   const id = found.references[0] ?? ociDigest(found.config);
   progress({ id: `Image ${id}`, status: 'working', text: 'Loading', current: 0, total: diffIds.length });
   for (const [index, diffId] of diffIds.entries()) {
-    await store.ensureLayer(diffId, async () => decompressLayer(archive.stream(found.layers[index] ?? ''), decompressors), signal);
+    const blob = found.blobs?.[index];
+    const open = async () => {
+      const stream = archive.stream(found.layers[index] ?? '');
+      return decompressLayer(blob === undefined ? stream : checked(stream, blob), decompressors);
+    };
+    await store.ensureLayer(diffId, open, signal, blob);
     progress({ id: `Image ${id}`, status: 'working', text: 'Loading', current: index + 1, total: diffIds.length });
   }
   const references = found.references.map((reference) => formatReference(parseReference(reference)));
@@ -163,5 +178,19 @@ const loadImage = async (archive: ArchiveFile, found: Found, { store, decompress
   progress({ id: `Image ${id}`, status: 'done', text: 'Loaded' });
   return found.references.length > 0 ? [...found.references] : [image.id];
 };
+
+/** The blob of a manifest as it comes, which is kept with its digests: they must be true. */
+async function* checked(stream: AsyncIterable<Buffer>, { digest, size }: Pick<Descriptor, 'digest' | 'size'>): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of stream) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    yield chunk;
+  }
+  if (bytes !== size || `sha256:${hash.digest('hex')}` !== digest) {
+    throw new HyprError('IMAGE_CORRUPT', `the blob ${digest} of the archive is damaged`);
+  }
+}
 
 const asArray = (value: unknown): unknown[] => (Array.isArray(value) ? value.slice(0, MAX_IMAGES) : []);
