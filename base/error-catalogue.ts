@@ -28,6 +28,7 @@ export const ERRORS = {
   TOOLCHAIN_FAILED: { kind: 'user', text: 'fetching or compiling the toolchain failed' },
   VMM_START: { kind: 'user', text: 'the virtual machine monitor did not start' },
   VMM_SAVED: { kind: 'user', text: 'the saved memory of a machine is of no use: gone, damaged or written by other programs' },
+  VMM_FENCE: { kind: 'user', text: 'this host has no fence for what a machine would be given' },
   VMM_DIED: { kind: 'user', text: 'a virtual machine monitor ended unexpectedly' },
   GUEST_BOOT: { kind: 'user', text: 'the guest kernel did not reach its agent in time' },
   GUEST_PROTOCOL: { kind: 'bug', text: 'the guest agent said something that is not in the protocol' },

@@ -25,6 +25,7 @@ export const toolchain = (changes: Partial<Toolchain> = {}): Toolchain => ({
   resize2fs: tool('/p/resize2fs'),
   e2fsck: tool('/p/e2fsck'),
   gvproxy: tool('/p/gvproxy'),
+  shareJail: '/p/share',
   tsc: '/p/tsc',
   preload: null,
   kernel: '/p/vmlinux',

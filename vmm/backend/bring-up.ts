@@ -120,7 +120,8 @@ const startShares = async (
   const sockets = machineSockets(spec.runDir);
   const started = await Promise.allSettled(
     spec.shares.map(async (share, index) => {
-      const options = { tool: settings.toolchain.virtiofsd, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
+      const { virtiofsd: tool, shareJail: fence } = settings.toolchain;
+      const options = { tool, fence, share, socket: sockets.share(index), log: `${spec.runDir}/fs${index}.log` };
       const identity = await startVirtiofsd(signal ? { ...options, signal } : options);
       notePendingProcess(spec.runDir, identity);
       cleanup.defer(() => signalProcess(identity, 'SIGKILL'));

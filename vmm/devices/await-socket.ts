@@ -1,4 +1,5 @@
 import { watch } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { orAbort } from '../../base/abort.ts';
 import { exists } from '../../base/host/files.ts';
@@ -22,5 +23,43 @@ export const awaitFile = async (path: string, signal: AbortSignal): Promise<void
     await orAbort(appeared, signal);
   } finally {
     watcher.close();
+  }
+};
+
+/** Resolves when a text is in a file that grows, behind the place `from`; woken by the file, not by a timer. */
+export const awaitText = async (wanted: {
+  readonly path: string;
+  readonly from: number;
+  readonly text: string;
+  readonly signal: AbortSignal;
+}): Promise<void> => {
+  const { path, from, text, signal } = wanted;
+  const watcher = watch(path);
+  try {
+    for (;;) {
+      const changed = new Promise<void>((resolve, reject) => {
+        watcher.once('change', () => resolve());
+        watcher.once('error', reject);
+      });
+      changed.catch(() => {});
+      if ((await readFrom(path, from)).includes(text)) {
+        return;
+      }
+      await Promise.race([changed, rejectOnAbort(signal)]);
+    }
+  } finally {
+    watcher.close();
+  }
+};
+
+const MAX_TEXT = 64 * 1024;
+
+const readFrom = async (path: string, from: number): Promise<string> => {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_TEXT), 0, MAX_TEXT, from);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await file.close();
   }
 };

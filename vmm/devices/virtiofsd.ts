@@ -1,20 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, isAbort, isErrno } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
+import { withoutInherited } from '../../base/host/inherited.ts';
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { childEnv } from '../model/environment.ts';
 import type { ShareSpec } from '../model/machine.ts';
 import type { Tool } from '../model/tools.ts';
-import { awaitFile } from './await-socket.ts';
+import { awaitText } from './await-socket.ts';
 import { lastLines } from './console.ts';
 
 const START_MS = 10_000;
 
 export interface VirtiofsdInput {
   readonly tool: Tool | undefined;
+  /** Compiled from vmm/jail/share.c. */
+  readonly fence: string;
   readonly share: ShareSpec;
   readonly socket: string;
   readonly log: string;
@@ -22,9 +25,9 @@ export interface VirtiofsdInput {
 }
 
 /**
- * Starts the daemon that shares one folder with one machine; it ends when the machine closes the socket. It runs in its own
- * namespaces where the host allows them, and never with more rights than the user has.
- * Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last output.
+ * Starts the daemon that gives one folder, or one file, to one machine; it ends when the machine closes the socket. In
+ * namespaces of its own where the host allows them, else in a fence of Landlock; never without one, and never with more rights
+ * than the user's. Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last words, VMM_FENCE.
  */
 export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIdentity> => {
   const { tool, share } = input;
@@ -34,19 +37,43 @@ export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIden
   if (!(await exists(share.path))) {
     throw new HyprError('VMM_START', `${share.path} cannot be shared with the machine: it does not exist`);
   }
+  if (share.file) {
+    await mkdir(placeOfFile(input), { mode: 0o700 });
+  }
   let failure: unknown;
-  for (const sandbox of sandboxes(share, await findIds())) {
+  for (const way of sandboxes(share, await findIds())) {
     try {
-      return await launch({ ...input, tool, args: [...commonArgs(input), ...sandbox] });
+      return await launch({ ...input, tool }, way);
     } catch (error) {
       if (isAbort(error) || input.signal?.aborted) {
         throw error;
       }
       failure ??= error;
+      const why = error instanceof HyprError ? error.details.find((line) => line.startsWith(FENCE_WORD)) : undefined;
+      if (why !== undefined) {
+        throw noFence(share, why.slice(FENCE_WORD.length));
+      }
     }
   }
   throw failure;
 };
+
+/** What vmm/jail/share.c begins its refusals with. */
+const FENCE_WORD = 'fence: ';
+
+const noFence = ({ path, file }: ShareSpec, why: string): HyprError =>
+  new HyprError('VMM_FENCE', `${path} cannot be shared safely with the machine: ${why}`, {
+    hint: file
+      ? 'allow user namespaces (hypr doctor says how), bind the folder, or give the file with :ro'
+      : 'allow user namespaces (hypr doctor says how), or use a kernel with Landlock switched on',
+  });
+
+/** A way to run the daemon: its arguments, and what the fence does before. */
+export interface Way {
+  /** `folder`: Landlock; `file`: a mount namespace in which there is one file. Absent: its own sandbox is enough. */
+  readonly fence?: 'folder' | 'file';
+  readonly args: readonly string[];
+}
 
 /** The user who runs hypr, and the subordinate ids that the host gives that user (subuid(5)). */
 export interface HostIds {
@@ -61,38 +88,66 @@ export interface IdRange {
 }
 
 const ALL_IDS = 4_294_967_295;
-const WITHOUT = ['--sandbox', 'none'];
-
 /**
  * Pure: ways to run the daemon, best first. Root needs no translation: owners are kept, as docker does. A
  * plain user is root of a namespace of its own: its files look like root's in the guest, and what any
  * user of the guest writes belongs to it. With subordinate ids the guest's users have ids of their own.
  */
-export const sandboxes = (share: Pick<ShareSpec, 'ownership'>, ids: HostIds): string[][] => {
+export const sandboxes = (share: Pick<ShareSpec, 'ownership' | 'file'>, ids: HostIds): Way[] => {
   const { uid, gid, subordinate } = ids;
-  if (uid === 0) {
-    return [['--sandbox', 'namespace'], ['--sandbox', 'chroot'], WITHOUT];
-  }
-  const mapped = ['--sandbox', 'namespace', '--uid-map', `:0:${uid}:1:`, '--gid-map', `:0:${gid}:1:`];
+  const namespace = ['--sandbox', 'namespace'];
+  const without = ['--sandbox', 'none'];
   const squashTo = (user: number, group: number) => [
     ...['--translate-uid', `squash-guest:0:${user}:${ALL_IDS}`],
     ...['--translate-gid', `squash-guest:0:${group}:${ALL_IDS}`],
   ];
-  const squashed = [
-    [...mapped, ...squashTo(0, 0)],
-    [...WITHOUT, ...squashTo(uid, gid), '--translate-uid', `host:${uid}:0:1`, '--translate-gid', `host:${gid}:0:1`],
-  ];
-  if (share.ownership === 'squash' || subordinate === undefined) {
-    return squashed;
+  if (share.file) {
+    // In the fence's namespace a plain user is root already.
+    const owners = uid === 0 ? [] : squashTo(0, 0);
+    return [namespace, ['--sandbox', 'chroot']].map((args) => ({ fence: 'file', args: [...args, ...owners] }));
   }
+  if (uid === 0) {
+    return [{ args: namespace }, { args: ['--sandbox', 'chroot'] }, { fence: 'folder', args: without }];
+  }
+  const mapped = [...namespace, '--uid-map', `:0:${uid}:1:`, '--gid-map', `:0:${gid}:1:`];
   const own = ({ first, count }: IdRange) => `:1:${first}:${count}:`;
-  return [[...mapped, '--uid-map', own(subordinate.uid), '--gid-map', own(subordinate.gid)], ...squashed];
+  const kept =
+    share.ownership === 'squash' || subordinate === undefined
+      ? []
+      : [{ args: [...mapped, '--uid-map', own(subordinate.uid), '--gid-map', own(subordinate.gid)] }];
+  const shownAsRoot = ['--translate-uid', `host:${uid}:0:1`, '--translate-gid', `host:${gid}:0:1`];
+  return [
+    ...kept,
+    { args: [...mapped, ...squashTo(0, 0)] },
+    { fence: 'folder', args: [...without, ...squashTo(uid, gid), ...shownAsRoot] },
+  ];
 };
 
-const commonArgs = ({ share, socket }: VirtiofsdInput): string[] => [
-  ...['--socket-path', socket, '--shared-dir', share.path, '--cache', 'auto', '--xattr', '--announce-submounts', '--log-level', 'error'],
-  ...(share.readOnly ? ['--readonly'] : []),
-];
+/** Where the file of a share appears, in a mount namespace that only the daemon is in. */
+const placeOfFile = ({ socket }: Pick<VirtiofsdInput, 'socket'>): string => `${socket}.d`;
+
+/** Pure: the whole command line. A fence gives the daemon a socket that listens, so that it needs no right to the run folder. */
+export const virtiofsdCommand = (input: VirtiofsdInput & { tool: Tool }, way: Way): { file: string; args: string[] } => {
+  const { tool, share, socket, fence } = input;
+  const readOnly = share.readOnly ? ['--readonly'] : [];
+  const shared = way.fence === 'file' ? placeOfFile(input) : share.path;
+  const common = ['--shared-dir', shared, '--cache', 'auto', '--xattr', '--announce-submounts', '--log-level', 'info', ...readOnly];
+  if (way.fence === undefined) {
+    return { file: tool.file, args: [...tool.prefix, '--socket-path', socket, ...common, ...way.args] };
+  }
+  const what =
+    way.fence === 'file'
+      ? ['--file', share.path, '--at', shared]
+      : ['--folder', share.path, ...readsOf(tool).flatMap((path) => ['--read', path])];
+  const limits = ['--socket', socket, ...what, ...(share.readOnly ? ['--read-only'] : [])];
+  return { file: fence, args: [...limits, '--', tool.file, ...tool.prefix, '--fd', '3', ...common, ...way.args] };
+};
+
+/** What the daemon is made of: our prefix, or a program of the host with the host's libraries. */
+const readsOf = (tool: Tool): string[] => {
+  const own = [tool.file, ...tool.prefix.filter((each) => each.startsWith('/'))];
+  return tool.prefix.length > 0 ? own : [...own, '/lib', '/lib64', '/usr/lib', '/usr/lib64', '/nix/store', '/gnu/store'];
+};
 
 const findIds = async (): Promise<HostIds> => {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
@@ -134,22 +189,21 @@ const readText = async (path: string): Promise<string> => {
   }
 };
 
-const launch = async (input: VirtiofsdInput & { tool: Tool; args: readonly string[] }): Promise<ProcessIdentity> => {
-  // A variant that failed may have left its socket, which must not be mistaken for this one's.
+const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise<ProcessIdentity> => {
+  // A way that failed may have left its socket.
   await rm(input.socket, { force: true });
   const log = await open(input.log, 'a', 0o600);
   try {
-    const child = spawn(input.tool.file, [...input.tool.prefix, ...input.args], {
-      detached: true,
-      cwd: '/',
-      env: childEnv(),
-      stdio: ['ignore', log.fd, log.fd],
-    });
+    const { size } = await log.stat();
+    const { file, args } = virtiofsdCommand(input, way);
+    const { stdio, done } = withoutInherited(['ignore', log.fd, log.fd] as const);
+    const child = spawn(file, args, { detached: true, cwd: '/', env: childEnv(), stdio });
+    done();
     child.unref();
     const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
     try {
       await withDeadline({ ms: START_MS, what: `the share of ${input.share.path}`, signal: input.signal }, (signal) =>
-        Promise.race([awaitFile(input.socket, signal), ended(child, input)]),
+        Promise.race([awaitText({ path: input.log, from: size, text: READY, signal }), ended(child, input)]),
       );
       if (identity === undefined || child.exitCode !== null) {
         throw await startError(input);
@@ -165,6 +219,9 @@ const launch = async (input: VirtiofsdInput & { tool: Tool; args: readonly strin
     await log.close();
   }
 };
+
+/** What it says when it is in its sandbox and has looked at the folder. Its socket is there long before, also of one that fails. */
+const READY = 'Waiting for vhost-user socket connection';
 
 const ended = (child: ChildProcess, input: VirtiofsdInput): Promise<never> =>
   new Promise((_, reject) => {

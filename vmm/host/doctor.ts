@@ -262,8 +262,8 @@ const checkNamespaces = async (): Promise<DoctorCheck> => {
     : {
         ...about,
         status: 'warn',
-        detail: `switched off by ${switched}: shared folders are served without a namespace of their own`,
-        fix: 'allow unprivileged user namespaces, or accept the weaker fence',
+        detail: `switched off by ${switched}: shared folders are fenced in by Landlock only, and a single file cannot be bound for writing`,
+        fix: `allow unprivileged user namespaces: ${switched}`,
       };
 };
 

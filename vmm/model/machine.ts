@@ -27,6 +27,8 @@ export interface ShareSpec {
   readonly readOnly: boolean;
   /** Make files belong to the invoking user on the host and to root in the guest (bind mounts); or keep owners as they are. */
   readonly ownership: 'squash' | 'keep';
+  /** `path` is a file: the guest gets a folder with nothing in it but that, under its name. */
+  readonly file?: true;
 }
 
 export interface MachineSpec {

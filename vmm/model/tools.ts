@@ -23,6 +23,8 @@ export interface Toolchain {
   readonly e2fsck: Tool;
   /** Compiled from net/gateway. */
   readonly gvproxy: Tool;
+  /** Compiled from vmm/jail/share.c: fences virtiofsd in. */
+  readonly shareJail: string;
   /** Compiled from vmm/tsc.c: prints the rate of the host's time stamp counter. */
   readonly tsc: string;
   /** Compiled from vmm/preload: a library that QEMU is loaded with for clones; null where it could not be. */

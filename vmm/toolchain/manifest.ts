@@ -43,10 +43,10 @@ export const hasDownloads = async ({ programs, kernel }: Manifest): Promise<bool
 
 /** Whether every file that a machine is started with is there. */
 export const isReady = async (manifest: Manifest): Promise<boolean> => {
-  const { kernel, initramfs, tsc, preload, gvproxy } = manifest.toolchain;
+  const { kernel, initramfs, shareJail, tsc, preload, gvproxy } = manifest.toolchain;
   // Undefined in what an earlier hypr made.
-  const files = [kernel, initramfs, tsc, preload ?? '', gvproxy.file];
-  return preload !== undefined && (await hasDownloads(manifest)) && allExist(files);
+  const files = [kernel, initramfs, shareJail, tsc, preload ?? '', gvproxy.file];
+  return preload !== undefined && shareJail !== undefined && (await hasDownloads(manifest)) && allExist(files);
 };
 
 const allExist = async (files: readonly string[]): Promise<boolean> =>

@@ -11,6 +11,10 @@ const log = logger('toolchain');
 export const compileTsc = async (outDir: string, signal: AbortSignal): Promise<string> =>
   compileC({ source: await findSource('vmm/tsc.c'), outDir, signal });
 
+/** The fence of virtiofsd. */
+export const compileShareJail = async (outDir: string, signal: AbortSignal): Promise<string> =>
+  compileC({ source: await findSource('vmm/jail/share.c'), outDir, signal });
+
 /** What QEMU is loaded with for clones; null where that cannot be had, which costs nothing but time and memory. */
 export const compilePreload = async (outDir: string, signal: AbortSignal): Promise<string | null> => {
   if (process.arch !== 'x64') {

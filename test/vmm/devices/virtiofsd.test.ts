@@ -1,25 +1,29 @@
-import { chmod, readdir, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { isAlive, signalProcess } from '../../../base/host/process.ts';
-import { parseSubordinate, sandboxes, startVirtiofsd } from '../../../vmm/devices/virtiofsd.ts';
+import { parseSubordinate, sandboxes, startVirtiofsd, type Way } from '../../../vmm/devices/virtiofsd.ts';
 import { isGone } from '../../../vmm/qemu/machine.ts';
 import { tempDir, tool } from '../support.ts';
 
 const user = { uid: 1000, gid: 100, subordinate: undefined };
-const text = (variants: string[][]) => variants.map((variant) => variant.join(' '));
+const text = (ways: Way[]) => ways.map(({ fence, args }) => `${fence === undefined ? '' : `in a fence (${fence}): `}${args.join(' ')}`);
 
 describe('owners in a shared folder', () => {
   it('are kept by root', () => {
     const root = { uid: 0, gid: 0, subordinate: undefined };
-    expect(text(sandboxes({ ownership: 'squash' }, root))).toEqual(['--sandbox namespace', '--sandbox chroot', '--sandbox none']);
+    expect(text(sandboxes({ ownership: 'squash' }, root))).toEqual([
+      '--sandbox namespace',
+      '--sandbox chroot',
+      'in a fence (folder): --sandbox none',
+    ]);
   });
 
   it('are all the invoking user', () => {
     expect(text(sandboxes({ ownership: 'squash' }, user))).toMatchInlineSnapshot(`
       [
         "--sandbox namespace --uid-map :0:1000:1: --gid-map :0:100:1: --translate-uid squash-guest:0:0:4294967295 --translate-gid squash-guest:0:0:4294967295",
-        "--sandbox none --translate-uid squash-guest:0:1000:4294967295 --translate-gid squash-guest:0:100:4294967295 --translate-uid host:1000:0:1 --translate-gid host:100:0:1",
+        "in a fence (folder): --sandbox none --translate-uid squash-guest:0:1000:4294967295 --translate-gid squash-guest:0:100:4294967295 --translate-uid host:1000:0:1 --translate-gid host:100:0:1",
       ]
     `);
   });
@@ -39,38 +43,75 @@ describe('owners in a shared folder', () => {
   });
 });
 
+test('nothing is ever shared without a fence', () => {
+  const range = { first: 100_000, count: 65_536 };
+  for (const ids of [user, { uid: 0, gid: 0, subordinate: undefined }, { ...user, subordinate: { uid: range, gid: range } }]) {
+    for (const share of [{ ownership: 'squash' }, { ownership: 'keep' }, { ownership: 'squash', file: true }] as const) {
+      for (const { fence, args } of sandboxes(share, ids)) {
+        expect(fence !== undefined || !args.includes('none'), args.join(' ')).toBe(true);
+        expect('file' in share ? fence : 'file').toBe('file');
+      }
+    }
+  }
+});
+
 describe('the daemon', () => {
   const share = (path: string) => ({ tag: 's', path, readOnly: false, ownership: 'squash' as const });
-  const daemon = async (dir: string, body: string) => {
-    const file = join(dir, 'virtiofsd');
+  const program = async (dir: string, name: string, body: string): Promise<string> => {
+    const file = join(dir, name);
     await writeFile(file, `#!/bin/sh\n${body}\n`);
     await chmod(file, 0o755);
-    return tool(file);
+    return file;
   };
+  const inputOf = async (dir: string, body: string, fence = 'exit 71') => ({
+    tool: tool(await program(dir, 'virtiofsd', body)),
+    fence: await program(dir, 'fence', fence),
+    share: share(dir),
+    socket: join(dir, 's'),
+    log: join(dir, 'log'),
+  });
+  const ready = 'echo "[INFO] Waiting for vhost-user socket connection..."; exec sleep 60';
 
-  it('falls back when a sandbox is not to be had', async () => {
+  it('is run in a fence of ours when it can have no sandbox of its own', async () => {
     const dir = tempDir();
-    // `$2` is the socket's path.
-    const fake = await daemon(dir, 'case "$*" in *none*) touch "$2"; exec sleep 60;; *) echo no namespaces >&2; exit 1;; esac');
-    const identity = await startVirtiofsd({ tool: fake, share: share(dir), socket: join(dir, 's'), log: join(dir, 'log') });
+    const input = await inputOf(dir, 'echo no namespaces >&2; exit 1', `echo "$@" > ${dir}/said; ${ready}`);
+    const identity = await startVirtiofsd(input);
     expect(isAlive(identity)).toBe(true);
+    expect(await readFile(join(dir, 'said'), 'utf8')).toContain(`--socket ${dir}/s --folder ${dir} --read`);
     signalProcess(identity, 'SIGKILL');
     expect(await isGone(identity)).toBe(true);
   });
 
+  it('is not run at all where there is no fence, and the reason is said', async () => {
+    const dir = tempDir();
+    const input = await inputOf(dir, 'echo no namespaces >&2; exit 1', 'echo "fence: this kernel has no Landlock" >&2; exit 71');
+    await expect(startVirtiofsd(input)).rejects.toMatchObject({
+      code: 'VMM_FENCE',
+      message: `${dir} cannot be shared safely with the machine: this kernel has no Landlock`,
+      hint: expect.stringContaining('user namespaces'),
+    });
+  });
+
+  it('is not taken to be ready because its socket is there', async () => {
+    const dir = tempDir();
+    // `$2` is the socket's path.
+    const input = await inputOf(dir, 'touch "$2"; sleep 0.3; echo "Error: entering the sandbox" >&2; exit 1', 'sleep 0.1; exit 1');
+    await expect(startVirtiofsd(input)).rejects.toMatchObject({
+      code: 'VMM_START',
+      details: expect.arrayContaining(['Error: entering the sandbox']),
+    });
+  });
+
   it('says its last words when it cannot start', async () => {
     const dir = tempDir();
-    const fake = await daemon(dir, 'echo "Error: \x1b[31mno\x1b[0m" >&2; exit 1');
-    await expect(startVirtiofsd({ tool: fake, share: share(dir), socket: join(dir, 's'), log: join(dir, 'log') })).rejects.toMatchObject({
-      code: 'VMM_START',
-      details: expect.arrayContaining(['Error: no']),
-    });
+    const input = await inputOf(dir, 'echo "Error: \x1b[31mno\x1b[0m" >&2; exit 1', 'exit 1');
+    await expect(startVirtiofsd(input)).rejects.toMatchObject({ code: 'VMM_START', details: expect.arrayContaining(['Error: no']) });
     expect(await readdir(dir)).not.toContain('s');
   });
 
   it('is not started for a folder that is not there', async () => {
     const dir = tempDir();
-    const input = { tool: tool('/bin/true'), share: share(join(dir, 'gone')), socket: join(dir, 's'), log: join(dir, 'log') };
+    const input = { ...(await inputOf(dir, ready)), share: share(join(dir, 'gone')) };
     await expect(startVirtiofsd(input)).rejects.toThrow('it does not exist');
   });
 });
