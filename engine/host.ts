@@ -4,7 +4,7 @@ import { connectGuest } from '../guest/client/client.ts';
 import { adoptNetwork, startNetwork, sweepNetwork } from '../net/client/network.ts';
 import { checkPorts } from '../net/ports/check-ports.ts';
 import { publishPort } from '../net/ports/publish.ts';
-import { makeExt4Disk } from '../vmm/devices/disks.ts';
+import { makeExt4Disk, settleExt4Disk } from '../vmm/devices/disks.ts';
 import { chooseVmm } from '../vmm/host/probe.ts';
 import { needToolchain } from '../vmm/toolchain/index.ts';
 import { openImagePlatform } from './images/image-platform.ts';
@@ -35,6 +35,7 @@ export const openPlatform = async (options: { runDir: string }): Promise<Platfor
     sweepNetwork,
     checkPorts,
     publish: publishPort,
+    settleDisk: (path, signal) => settleExt4Disk({ path, e2fsck: toolchain.e2fsck, signal }),
     makeDisk: ({ path, sizeMib, label, signal }) => makeExt4Disk({ path, sizeMib, label, mkfs: toolchain.mkfsExt4, signal }),
   };
   return platform;

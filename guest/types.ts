@@ -89,6 +89,8 @@ export interface FileOrders {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** A bind mount of a file that is only to be read: EROFS for whoever writes. */
+  readonly readOnly?: true;
 }
 
 /**

@@ -130,7 +130,7 @@ export class Layers {
     const known = await this.#blobs(diffId);
     if (digest !== diffId && !known.some((each) => each.digest === digest)) {
       const newest = [{ digest, size }, ...known].slice(0, MAX_BLOBS);
-      await writeFileAtomic(join(this.folder(diffId), BLOBS), JSON.stringify(newest), { asideIn: join(this.root, 'tmp') });
+      await writeFileAtomic(join(this.folder(diffId), BLOBS), JSON.stringify(newest), { stagingFolder: join(this.root, 'tmp') });
     }
   }
 

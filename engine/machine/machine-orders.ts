@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, ResolverOrders } from '../../guest/types.ts';
 import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/model/machine.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
 
 /** A mount of a replica with the place on this host that backs it. */
 export type BackedMount =
-  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'disk'; readonly path: string } }
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'disk'; readonly path: string; readonly readOnly?: true } }
   | {
       readonly mount: ReplicaMount;
       readonly backing: { readonly kind: 'folder'; readonly path: string; readonly ownership: ShareSpec['ownership'] };
@@ -40,11 +41,17 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
   const shares: ShareSpec[] = [];
   parts.mounts.forEach(({ mount, backing }, index) => {
     if (backing.kind === 'disk') {
-      disks.push({ serial: `vol${index}`, path: backing.path, format: 'raw', readOnly: false });
+      disks.push({ serial: `vol${index}`, path: backing.path, format: 'raw', readOnly: backing.readOnly === true });
     } else if (backing.kind === 'folder') {
       shares.push({ tag: `share${index}`, path: backing.path, readOnly: isReadOnly(mount), ownership: backing.ownership });
     } else if (backing.kind === 'shared-file') {
-      shares.push({ tag: `share${index}`, path: backing.folder, readOnly: isReadOnly(mount), ownership: 'squash' });
+      shares.push({
+        tag: `share${index}`,
+        path: join(backing.folder, backing.name),
+        readOnly: isReadOnly(mount),
+        ownership: 'squash',
+        file: true,
+      });
     }
   });
   return {
@@ -92,7 +99,8 @@ const mountOrders = ({ mount, backing }: BackedMount, index: number): MountOrder
   const seed = mount.kind === 'anonymous' || ((mount.kind === 'volume' || mount.kind === 'bind') && mount.seed === true);
   switch (backing.kind) {
     case 'disk':
-      return [{ kind: 'disk', disk: `vol${index}`, target, readOnly, seed, ...subpath }];
+      // What cannot be written cannot be filled either.
+      return [{ kind: 'disk', disk: `vol${index}`, target, readOnly, seed: seed && backing.readOnly !== true, ...subpath }];
     case 'folder':
       return [{ kind: 'share', tag: `share${index}`, target, readOnly, seed, ...subpath }];
     case 'shared-file':
@@ -118,7 +126,9 @@ const shmOrders = (spec: ReplicaSpec): MountOrders[] =>
   spec.shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: spec.shmSize, mode: 0o1777 }];
 
 const copiedFile = ({ mount, backing }: BackedMount): FileOrders[] =>
-  backing.kind === 'file' ? [{ path: mount.target, content: backing.content, mode: backing.mode, uid: 0, gid: 0 }] : [];
+  backing.kind === 'file'
+    ? [{ path: mount.target, content: backing.content, mode: backing.mode, uid: 0, gid: 0, ...(mount.readOnly ? { readOnly: true } : {}) }]
+    : [];
 
 /** Stable for the life of a replica, unique to it, and reveals nothing about the host. */
 export const machineIdOf = (replicaId: string): string => createHash('sha256').update(`machine-id ${replicaId}`).digest('hex').slice(0, 32);

@@ -41,6 +41,11 @@ export interface Platform {
   buildImage(input: BuildInput, onEvent: (event: BuildEvent) => void, signal: AbortSignal): Promise<string>;
   removeImage(name: string): Promise<void>;
   makeDisk(options: { path: string; sizeMib: number; label: string; signal: AbortSignal }): Promise<void>;
+  /**
+   * Makes a disk that no machine has ready to be attached for reading only. False for one that was never mounted: a first machine
+   * has to be able to fill it. Throws VMM_START when its journal cannot be played.
+   */
+  settleDisk(path: string, signal: AbortSignal): Promise<boolean>;
 }
 
 /** Of it, what makes and keeps images. */

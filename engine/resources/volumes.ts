@@ -123,13 +123,13 @@ export class StackVolumes {
         return { mount, backing: { kind: 'disk', path } };
       }
       case 'volume':
-        return this.#backVolume(spec, mount);
+        return await this.#backVolume(spec, mount, signal);
       case 'bind':
         return backBind(spec, mount);
     }
   }
 
-  #backVolume(spec: ReplicaSpec, mount: ReplicaMount & { kind: 'volume' }): BackedMount {
+  async #backVolume(spec: ReplicaSpec, mount: ReplicaMount & { kind: 'volume' }, signal: AbortSignal): Promise<BackedMount> {
     const row = this.#store.volumes().find((volume) => volume.name === mount.volume);
     if (row === undefined) {
       throw new HyprError('HYPR_INTERNAL', `volume ${mount.volume} is not recorded`);
@@ -144,7 +144,9 @@ export class StackVolumes {
       });
     }
     this.#claims.set(mount.volume, spec.name);
-    return { mount, backing: { kind: 'disk', path: row.path } };
+    const readOnly =
+      isOnlyRead(spec, mount.volume) && (await this.#platform.settleDisk(row.path, signal)) ? { readOnly: true as const } : {};
+    return { mount, backing: { kind: 'disk', path: row.path, ...readOnly } };
   }
 
   /** Another replica whose machine has the disk or is about to get it. */
@@ -162,6 +164,10 @@ export class StackVolumes {
       );
   }
 }
+
+/** No mount of the replica may write to it. Then neither may whoever makes a device node for its disk. */
+const isOnlyRead = (spec: ReplicaSpec, volume: string): boolean =>
+  spec.mounts.every((mount) => mount.kind !== 'volume' || mount.volume !== volume || mount.readOnly);
 
 /** Whether more than one replica of the project mounts a volume. */
 const isShared = (project: Project, name: string): boolean => {

@@ -85,6 +85,7 @@ export const encodeFiles = (files: readonly FileOrders[]): Buffer =>
         intField(TAG.file.mode, file.mode),
         intField(TAG.file.uid, file.uid),
         intField(TAG.file.gid, file.gid),
+        ...(file.readOnly === true ? [intField(TAG.file.readOnly, 1)] : []),
       ]),
     ),
   );

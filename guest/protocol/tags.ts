@@ -153,6 +153,7 @@ export const TAG = {
     mode: 3,
     uid: 4,
     gid: 5,
+    readOnly: 6,
   },
   sysctl: {
     key: 1,

@@ -1,6 +1,7 @@
 import { chmod, constants, copyFile, open, rename, rm } from 'node:fs/promises';
+import { HyprError } from '../../base/errors.ts';
 import { diskError, exists } from '../../base/host/files.ts';
-import { mustRun } from '../../base/host/process.ts';
+import { mustRun, runProgram } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
 
 /**
@@ -29,6 +30,39 @@ export const makeExt4Disk = async (options: {
     const flags = ['-q', '-F', '-t', 'ext4', '-m', '0', '-L', label.slice(0, 16), '-E', lazy, '-J', 'size=8', staging];
     await mustRun(mkfs.file, [...mkfs.prefix, ...flags], signal ? { signal } : {});
   });
+};
+
+/**
+ * Makes an ext4 disk that no machine has ready to be attached for reading only, where its journal could not be played: what a
+ * machine that was killed left in it is put in place. False for a disk that was never mounted. Throws VMM_START.
+ */
+export const settleExt4Disk = async (options: { path: string; e2fsck: Tool; signal?: AbortSignal | undefined }): Promise<boolean> => {
+  const { path, e2fsck, signal } = options;
+  const { mounts, needsRecovery } = await readSuperblock(path);
+  if (mounts > 0 && needsRecovery) {
+    const run = await runProgram(e2fsck.file, [...e2fsck.prefix, '-E', 'journal_only', '-y', path], signal ? { signal } : {});
+    if (run.code >= E2FSCK_UNCORRECTED || (await readSuperblock(path)).needsRecovery) {
+      throw new HyprError('VMM_START', `the journal of ${path} cannot be played`, {
+        details: `${run.stdout}${run.stderr}`.trim().split('\n').slice(-4),
+        hint: 'mount the volume once without :ro; the machine then plays it',
+      });
+    }
+  }
+  return mounts > 0;
+};
+
+/** Of e2fsck(8): 1 and 2 are errors that it has corrected. */
+const E2FSCK_UNCORRECTED = 4;
+
+/** ext4's superblock (Documentation/filesystems/ext4/super.rst): s_mnt_count, and INCOMPAT_RECOVER of s_feature_incompat. */
+const readSuperblock = async (path: string): Promise<{ mounts: number; needsRecovery: boolean }> => {
+  const file = await open(path, 'r');
+  try {
+    const { buffer } = await file.read(Buffer.alloc(1024), 0, 1024, 1024);
+    return { mounts: buffer.readUInt16LE(0x34), needsRecovery: (buffer.readUInt32LE(0x60) & 0x4) !== 0 };
+  } finally {
+    await file.close();
+  }
 };
 
 /**

@@ -161,6 +161,7 @@ enum {
   TAG_FILE_MODE = 3,
   TAG_FILE_UID = 4,
   TAG_FILE_GID = 5,
+  TAG_FILE_READ_ONLY = 6,
 };
 
 enum {

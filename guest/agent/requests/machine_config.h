@@ -32,6 +32,7 @@ struct file_spec {
   const uint8_t *content;
   size_t length;
   uint32_t mode, uid, gid;
+  bool read_only;
 };
 
 struct sysctl_config {

@@ -36,7 +36,7 @@ static int show_to(pid_t pid, int tree, const char *path) {
 static int bind_file(const char *store, const struct file_spec *file, pid_t viewer) {
   int tree = viewer > 0 ? (int)syscall(SYS_open_tree, AT_FDCWD, store, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC) : -1;
   int source = open(store, O_PATH | O_CLOEXEC), root = open(SYSROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  int result = bind_at(root, file->path, false, source);
+  int result = bind_at(root, file->path, file->read_only, source);
   close(root);
   close(source);
   result = result == 0 && tree >= 0 ? show_to(viewer, tree, file->path) : result;

@@ -177,6 +177,7 @@ export const createFakePlatform = (dir: string): FakePlatform => {
     removeImage: async (name) => {
       journal.push(`remove image ${name}`);
     },
+    settleDisk: () => Promise.resolve(true),
     makeDisk: async ({ path, label }) => {
       if (!(await exists(path))) {
         journal.push(`disk ${label}`);
