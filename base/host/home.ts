@@ -18,7 +18,13 @@ const me = (): HomeUser => ({ uid: process.getuid?.() ?? 0 });
 export const refuseForeignHome = (home: string, user: HomeUser = me()): void => {
   const info = statOrRefuse(home);
   if (info === undefined) {
-    refuseUnusable(nearest(home), `${home} cannot be made`);
+    const above = nearest(home);
+    if (!statSync(above).isDirectory()) {
+      throw new HyprError('HYPR_PERMISSION', `${home} cannot be made: ${above} is a file`, {
+        hint: 'point HYPR_HOME at a folder of your own',
+      });
+    }
+    refuseUnusable(above, `${home} cannot be made`);
     return;
   }
   if (!info.isDirectory()) {
@@ -55,12 +61,10 @@ const statOrRefuse = (home: string): Stats | undefined => {
     if (isErrno(error, 'EACCES', 'EPERM')) {
       refuseUnusable(nearest(home), `${home} may not be reached`);
     }
-    throw isErrno(error, 'ENOTDIR')
-      ? new HyprError('HYPR_PERMISSION', `${home} cannot be made: one of the folders above it is a file`, {
-          hint: 'point HYPR_HOME at a folder of your own',
-          cause: error,
-        })
-      : error;
+    if (!isErrno(error, 'ENOTDIR')) {
+      throw error;
+    }
+    return undefined;
   }
 };
 

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 
 import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { isatty, ReadStream } from 'node:tty';
+import { onAbort } from '../abort.ts';
 import { type ErrorCode, HyprError, isErrno } from '../errors.ts';
 
 export interface NamedFile {
@@ -98,8 +99,7 @@ const readSome = (fd: number, into: Buffer, path: string, named: NamedFile): num
 };
 
 const readPipe = async (stream: Socket | ReadStream, path: string, named: NamedFile): Promise<Buffer> => {
-  const stop = (): void => void stream.destroy(named.signal?.reason);
-  named.signal?.addEventListener('abort', stop, { once: true });
+  const stopListening = onAbort(named.signal, () => stream.destroy(named.signal?.reason));
   const parts: Buffer[] = [];
   let size = 0;
   try {
@@ -113,7 +113,7 @@ const readPipe = async (stream: Socket | ReadStream, path: string, named: NamedF
     named.signal?.throwIfAborted();
     return Buffer.concat(parts);
   } finally {
-    named.signal?.removeEventListener('abort', stop);
+    stopListening();
     stream.destroy();
   }
 };

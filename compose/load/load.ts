@@ -36,7 +36,8 @@ export const loadProject = async (options: LoadOptions): Promise<LoadedProject> 
     (project) => selectServices(project, options.services ?? [], { profiles }),
     (project) => (options.allResources === true ? project : dropUnused(project)),
     (project) => (options.resolveEnv === false ? project : resolveEnvFiles(project, { cwd: options.cwd, locate, signal: options.signal })),
-    (project) => (options.resolveEnv === false ? project : resolveLabelFiles(project, { cwd: options.cwd, locate, signal: options.signal })),
+    (project) =>
+      options.resolveEnv === false ? project : resolveLabelFiles(project, { cwd: options.cwd, locate, signal: options.signal }),
     (project) => (options.uniqueNames === false ? project : check(options, () => checkContainerNames(project, locate), project)),
   ];
   let project = buildProject(tree, { name, found });

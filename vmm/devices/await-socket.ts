@@ -45,7 +45,7 @@ export const awaitText = async (wanted: {
       if ((await readFrom(path, from)).includes(text)) {
         return;
       }
-      await Promise.race([changed, rejectOnAbort(signal)]);
+      await orAbort(changed, signal);
     }
   } finally {
     watcher.close();
