@@ -52,6 +52,8 @@ const runMkfs = async (
   { args, out, signal }: { args: readonly string[]; out: string; signal: AbortSignal | undefined },
 ): Promise<void> => {
   try {
+    // Made here, because the program would make it with the umask's mode.
+    await (await open(out, 'w', 0o600)).close();
     await mustRun(tool.file, [...tool.prefix, ...args], signal ? { signal } : {});
     // It can end with exit code 0 and nothing written; reading the result back tells.
     await readErofs(out);

@@ -24,6 +24,7 @@ const find = (program: string): Tool | undefined => {
 /** Programs of the toolchain that `hypr setup` made on this machine; undefined where it was not run. */
 export const mkfsErofs = find('usr/bin/mkfs.erofs');
 export const fsckErofs = find('usr/bin/fsck.erofs');
+export const virtiofsd = find('usr/libexec/virtiofsd');
 export const igzip = find('usr/bin/igzip');
 
 /** Why tests cannot have what they need, for `needs`; false when it is there. */

@@ -100,6 +100,17 @@ needs(noMkfs).describe('layers and root disks', () => {
       l: '-> d',
     });
   });
+  test('nothing of a layer or a disk is open to others, whatever the umask', async () => {
+    const umask = process.umask(0);
+    try {
+      const a = await add([file('a/b', 'x')]);
+      await store.rootDisk([a.diffId]);
+    } finally {
+      process.umask(umask);
+    }
+    expect(execFileSync('find', [store.root, '-perm', '/077'], { encoding: 'utf8' })).toBe('');
+  });
+
   test('one layer, and none', async () => {
     const a = await add([file('a/b', 'x')]);
     expect(await unpack(await store.rootDisk([a.diffId]))).toEqual({ '.': '755 dir', a: '755 dir', 'a/b': '644 x' });

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { compileC } from '../../../base/host/compile.ts';
+import { sandboxes, virtiofsdCommand } from '../../../vmm/devices/virtiofsd.ts';
+import { virtiofsd } from '../../builder/store/find-mkfs.ts';
 
 /* A program in the place of virtiofsd, in the same fence, does what a hostile guest would have virtiofsd do. */
 
@@ -184,5 +186,33 @@ describe('a single file', () => {
     for (const path of ['/dev/zero', join(dir, 'share'), join(dir, 'gone')]) {
       expect(inFence(['--file', path, '--at', join(dir, 'at')], 'echo begun')).toMatchObject({ status: 71, stdout: '' });
     }
+  });
+});
+
+describe.skipIf(virtiofsd === undefined)('virtiofsd itself', () => {
+  it.each(['folder', 'file'] as const)('runs in the fence of a %s, with its own filter of system calls', async (kind) => {
+    const tool = virtiofsd as NonNullable<typeof virtiofsd>;
+    const path = join(dir, 'share', ...(kind === 'file' ? ['inside'] : []));
+    const share = { tag: 's', path, readOnly: false, ownership: 'squash' as const, ...(kind === 'file' ? { file: true as const } : {}) };
+    const input = { tool, fence, share, socket: join(dir, 'run', 's'), log: join(dir, 'run', 'log') };
+    const ways = sandboxes(share, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, subordinate: undefined });
+    const way = ways.find((each) => each.fence === kind) ?? { args: [] };
+    mkdirSync(join(dir, 'run', 's.d'));
+    const command = virtiofsdCommand(input, way);
+    const child = spawn(command.file, command.args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    for await (const chunk of child.stderr) {
+      said += String(chunk);
+      if (said.includes('Waiting for vhost-user socket connection')) {
+        break;
+      }
+    }
+    const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1').trim().split(' ').filter(Boolean);
+    const statuses = [String(child.pid), ...children].map((pid) => readFileSync(`/proc/${pid}/status`, 'utf8'));
+    child.kill('SIGKILL');
+    expect(said).toContain('Waiting for vhost-user socket connection');
+    // In a sandbox of its own, a process without capabilities waits for the one that serves.
+    expect(statuses.every((status) => /^NoNewPrivs:\s1$/m.test(status))).toBe(true);
+    expect(statuses.some((status) => /^Seccomp:\s2$/m.test(status))).toBe(true);
   });
 });
