@@ -23,7 +23,22 @@ const makeManifest = async (home: string): Promise<Manifest> => {
   const bin = join(home, 'bin');
   await mkdir(bin, { recursive: true });
   const file = (name: string) => join(bin, name);
-  const names = ['ld', 'qemu', 'virtiofsd', 'erofs', 'ext4', 'resize', 'e2fsck', 'zstd', 'xz', 'gvproxy', 'share', 'tsc', 'vmlinux', 'cpio'];
+  const names = [
+    'ld',
+    'qemu',
+    'virtiofsd',
+    'erofs',
+    'ext4',
+    'resize',
+    'e2fsck',
+    'zstd',
+    'xz',
+    'gvproxy',
+    'share',
+    'tsc',
+    'vmlinux',
+    'cpio',
+  ];
   await Promise.all(names.map((name) => writeFile(file(name), '')));
   const inPrefix = (name: string) => tool(file('ld'), ['--library-path', '/nowhere', file(name)]);
   const programs = {
@@ -39,7 +54,13 @@ const makeManifest = async (home: string): Promise<Manifest> => {
     xz: inPrefix('xz'),
   };
   const { id: _, zstd: _z, xz: _x, ...parts } = programs;
-  const made = { gvproxy: tool(file('gvproxy')), shareJail: file('share'), tsc: file('tsc'), kernel: file('vmlinux'), initramfs: file('cpio') };
+  const made = {
+    gvproxy: tool(file('gvproxy')),
+    shareJail: file('share'),
+    tsc: file('tsc'),
+    kernel: file('vmlinux'),
+    initramfs: file('cpio'),
+  };
   return {
     format: FORMAT,
     recipe: 'r',
