@@ -1,0 +1,35 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { root } from '../support/cli.ts';
+
+const DOCS = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs'];
+const TOP = 'base|bin|builder|cli|compose|docs|engine|fixtures|guest|net|scripts|test|vmm';
+const PATH = new RegExp(`(?<![\\w./~:-])(?:${TOP})/[\\w./-]*\\.(?:ts|tsx|c|h|mjs|md|go|json|proto|yaml|txt)\\b`, 'g');
+
+const pages = execFileSync('git', ['ls-files', '-co', '--exclude-standard', ...DOCS], { cwd: root })
+  .toString()
+  .split('\n')
+  .filter((page) => page.endsWith('.md') && existsSync(join(root, page)));
+
+describe('the documentation', () => {
+  it.each(pages)('%s › names only files that exist', (page) => {
+    const named = readFileSync(join(root, page), 'utf8').match(PATH) ?? [];
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  it('walks through at most ten files each', () => {
+    const text = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+    const walks = text
+      .slice(text.indexOf('## Four walks'), text.indexOf('## The API'))
+      .split(/\n\n\*\*/)
+      .slice(1);
+    expect(walks).toHaveLength(4);
+    for (const walk of walks) {
+      const files = new Set(walk.match(PATH));
+      expect(files.size).toBeGreaterThanOrEqual(7);
+      expect(files.size).toBeLessThanOrEqual(10);
+    }
+  });
+});
