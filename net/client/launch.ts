@@ -92,9 +92,9 @@ const spawnGateway = async (
 ): Promise<Spawned> => {
   const output: FileHandle = await open(spec.log, 'a', 0o600);
   try {
-    // Nothing of the environment is any business of the gateway's; the network's name is for `ps`.
+    // The gateway needs nothing of the environment. The network's name is for `ps`; the folder tells networks of other homes apart.
     const child = spawn(programs.gvproxy.file, ['run', spec.name], {
-      cwd: '/',
+      cwd: spec.runDir,
       detached: true,
       env: {},
       stdio: ['pipe', output.fd, output.fd, 'pipe'],
