@@ -1,11 +1,13 @@
-import type { MapNode, Node } from '../source/node.ts';
+import { readEgress } from '../model/egress.ts';
+import { type MapNode, type Node, toPlain } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
 import { type Warning, Warnings } from '../model/warnings.ts';
 
 /** Settings that promise to keep a service from something: as if they were not there is the worst that could be done with them. */
 const PROMISES: Readonly<Record<string, string>> = {
-  allow_outbound: 'what a service may reach cannot be filtered; a network with "internal: true" has no way out at all',
-  allowed_domains: 'what a service may reach cannot be filtered; a network with "internal: true" has no way out at all',
+  allow_outbound: 'what may be reached is set in a service, in its x-hypr',
+  allowed_domains: 'what may be reached is set in a service, in its x-hypr',
+  egress: 'what may be reached is set in a service, in its x-hypr',
   networking: 'there is one kind of network; "network_mode: none" is a machine without a card',
   network: 'there is one kind of network; "network_mode: none" is a machine without a card',
   network_policies: 'there are no policies; services on different networks do not reach each other',
@@ -15,24 +17,52 @@ const PROMISES: Readonly<Record<string, string>> = {
   gpu: 'GPUs of the host are not passed into a machine',
 };
 
+/** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
+const SETTINGS = new Set(['egress', 'allow_outbound', 'allowed_domains']);
+
 /**
- * `x-hypr` keys, of which hypr has none: at the top, in services and in networks. Throws HYPR_UNSUPPORTED at the place of
- * one that promises to keep something in or out; for the others gives warnings.
+ * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed, and
+ * HYPR_UNSUPPORTED at the place of one that promises to keep something in or out and is not there; for the others gives warnings.
  */
 export const checkOwnKeys = (tree: MapNode): Warning[] => {
   const warnings = new Warnings();
-  for (const { name, node } of ownKeys(tree)) {
-    refusePromises(name, node);
-    warnings.add('ignored', `${name} has no effect: hypr has no settings of its own in Compose files`, node.keyMark ?? node.mark);
+  for (const { name, node, inService } of ownKeys(tree)) {
+    const isSettings = inService && name === 'x-hypr' && node.kind === 'map';
+    if (isSettings) {
+      checkEgress(node);
+    }
+    const rest = isSettings ? withoutSettings(node) : node;
+    if (rest === undefined) {
+      continue;
+    }
+    refusePromises(name, rest);
+    warnings.add('ignored', `${name} has no effect: hypr has no such settings in Compose files`, node.keyMark ?? node.mark);
   }
   return warnings.all;
 };
 
+const checkEgress = (node: MapNode): void => {
+  const read = readEgress(toPlain(node));
+  if (read !== undefined && 'fault' in read) {
+    const at = node.entries.get(read.key) ?? node;
+    throw errorAt('COMPOSE_INVALID', `x-hypr.${read.key} ${read.fault}`, { mark: at.keyMark ?? at.mark });
+  }
+};
+
+/** What is left of a service's `x-hypr`; undefined when that is nothing. */
+const withoutSettings = (node: MapNode): MapNode | undefined => {
+  const entries = new Map([...node.entries].filter(([key]) => !SETTINGS.has(key)));
+  return entries.size === 0 && node.entries.size > 0 ? undefined : { ...node, entries };
+};
+
 const OWN = /^x-hypr(-|$)/;
 
-const ownKeys = (tree: MapNode): Array<{ name: string; node: Node }> => {
-  const owners = [tree, ...['services', 'networks'].flatMap((section) => mapsIn(tree.entries.get(section)))];
-  return owners.flatMap((owner) => [...owner.entries].flatMap(([name, node]) => (OWN.test(name) ? [{ name, node }] : [])));
+const ownKeys = (tree: MapNode): Array<{ name: string; node: Node; inService: boolean }> => {
+  const services = mapsIn(tree.entries.get('services'));
+  const owners = [tree, ...services, ...mapsIn(tree.entries.get('networks'))];
+  return owners.flatMap((owner) =>
+    [...owner.entries].flatMap(([name, node]) => (OWN.test(name) ? [{ name, node, inService: services.includes(owner) }] : [])),
+  );
 };
 
 const mapsIn = (section: Node | undefined): MapNode[] =>

@@ -7,7 +7,7 @@ import { traced } from '../../base/trace.ts';
 import { type RefusalReason, refusalReason } from '../../guest/protocol/refusal.ts';
 import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
 import { hostAddress } from '../../net/addresses/ipam.ts';
-import type { Network, NetworkNic } from '../../net/types.ts';
+import type { Network, NetworkNic, NetworkPolicy } from '../../net/types.ts';
 import { type Fallback, fallbackAfter, startOf } from '../../vmm/model/fallback.ts';
 import type { Machine, MachineSpec } from '../../vmm/model/machine.ts';
 import type { Platform } from '../model/platform.ts';
@@ -30,6 +30,8 @@ export interface BootMachineInput {
   readonly orders: MachineOrders;
   /** One for each NIC of the spec. */
   readonly networks: readonly Network[];
+  /** Where it may connect to outside the networks; default everywhere. */
+  readonly egress?: NetworkPolicy | undefined;
   readonly platform: Platform;
   readonly onMachine: (machine: Machine) => void;
 }
@@ -93,7 +95,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   try {
     const { name } = input.spec;
     const sockets = await traced('connect NICs', name, () =>
-      connectNics(input.networks, networkNics({ name, networks: input.networks, ...input.orders }), signal),
+      connectNics(input.networks, networkNics({ name, networks: input.networks, egress: input.egress, ...input.orders }), signal),
     );
     const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
@@ -157,11 +159,13 @@ export const networkNics = (input: {
   readonly interfaces: MachineOrders['interfaces'];
   readonly hosts: MachineOrders['hosts'];
   readonly networks: readonly Network[];
+  readonly egress?: NetworkPolicy | undefined;
 }): NetworkNic[] =>
   input.interfaces.map(({ mac, address }, index) => {
+    const egress = input.egress === undefined ? {} : { egress: input.egress };
     const network = input.networks[index]?.record.spec;
     const host = network?.hostAccess === true ? hostAddress(network) : undefined;
-    return { name: input.name, mac, addresses: [address], host: input.hosts.some((line) => line.address === host) };
+    return { name: input.name, mac, addresses: [address], host: input.hosts.some((line) => line.address === host), ...egress };
   });
 
 /** Rejects if the machine ends before its agent is ready, with the last lines of its console. */

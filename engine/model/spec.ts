@@ -1,3 +1,4 @@
+import type { Egress } from '../../compose/model/egress.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
 
 /**
@@ -30,6 +31,8 @@ export interface ReplicaSpec {
   readonly extraHosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
   /** Names that only this replica uses → services (`links: [db:database]`). */
   readonly links?: Readonly<Record<string, string>>;
+  /** Where it may connect to outside its networks; absent: everywhere. */
+  readonly egress?: Egress;
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];
   readonly dnsOptions: readonly string[];

@@ -9,6 +9,7 @@ import { bootMachine, type Run } from '../machine/boot-machine.ts';
 import { type MachineParts, machineIdOf, machineOrders, machineSpec } from '../machine/machine-orders.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
+import { egressPolicy } from '../resolve/egress-policy.ts';
 import { readFileContent } from '../resolve/file-content.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
@@ -47,7 +48,8 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
   const networks = await traced('network', vm.name, () =>
     Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal))),
   );
-  return bootMachine({ spec: machineSpec(parts), orders, networks, platform: context.platform, onMachine: context.onMachine }, signal);
+  const { platform, onMachine } = context;
+  return bootMachine({ spec: machineSpec(parts), orders, networks, egress: egressPolicy(vm.spec), platform, onMachine }, signal);
 };
 
 const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<MachineParts> => {

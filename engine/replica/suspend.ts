@@ -6,6 +6,7 @@ import { logger } from '../../base/log.ts';
 import type { SavedMachine } from '../../vmm/model/machine.ts';
 import { connectNics, networkNics } from '../machine/boot-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
+import { egressPolicy } from '../resolve/egress-policy.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { SavedRun, VmRow } from '../state/records.ts';
 import type { AdoptedRun } from './adopt.ts';
@@ -142,6 +143,7 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
       interfaces: context.networks.lease(row),
       hosts: context.networks.extraHosts(row.spec),
       networks,
+      egress: egressPolicy(row.spec),
     });
     const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, cards, signal), signal);
     cleanup.defer(() => machine.delete());

@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { ImageRuntime } from '../../builder/model/types.ts';
+import { readEgress } from '../../compose/model/egress.ts';
 import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
 import { parseBytes, parseDuration } from '../../compose/model/units.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
@@ -53,6 +54,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     ...resolveHooks(input.service, service),
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
     ...resolveLinks(service),
+    ...resolveEgress(input.service, service),
     dns: service.dns ?? [],
     dnsSearch: service.dns_search ?? [],
     dnsOptions: service.dns_opt ?? [],
@@ -113,6 +115,15 @@ const refuseUnsupported = (name: string, service: Service): void => {
 };
 
 const show = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
+
+/** Absent when everything may be reached, so that a service without rules stays the same service. */
+const resolveEgress = (name: string, service: Service): Pick<ReplicaSpec, 'egress'> => {
+  const egress = readEgress(service['x-hypr']);
+  if (egress !== undefined && 'fault' in egress) {
+    throw new HyprError('COMPOSE_INVALID', `service ${name}: x-hypr.${egress.key} ${egress.fault}`, { path: ['services', name, 'x-hypr'] });
+  }
+  return egress === undefined ? {} : { egress };
+};
 
 const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
   const entrypoint = service.entrypoint ?? image.Entrypoint ?? [];

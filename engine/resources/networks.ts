@@ -10,7 +10,7 @@ import type { InterfaceOrders, NameTable, ResolverOrders } from '../../guest/typ
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
 import { NETWORK_MTU } from '../../net/defaults.ts';
 import { buildNameTable, type NamedReplica } from '../../net/names/name-table.ts';
-import type { Network, NetworkSpec } from '../../net/types.ts';
+import type { Network, NetworkEvent, NetworkSpec } from '../../net/types.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { asksForHost, networkHash } from '../resolve/network-needs.ts';
@@ -25,6 +25,8 @@ export interface StackNetworksOptions {
   readonly platform: Platform;
   /** Called when a running network is lost. */
   readonly onLost: (key: string, detail: string) => void;
+  /** What a gateway refused or limited. */
+  readonly onEvent: (event: NetworkEvent) => void;
 }
 
 /** The networks of one stack: rows, processes, leases and names. A network runs from its first user to `remove`. */
@@ -123,6 +125,7 @@ export class StackNetworks {
   }
 
   #watch(key: string, network: Network): void {
+    network.onEvent(this.#options.onEvent);
     void network.exited.then(async ({ detail }) => {
       const current = this.#running.get(key);
       if (current !== undefined && (await current.catch(() => undefined)) === network) {

@@ -29,6 +29,7 @@ import type { StateStore } from '../state/store.ts';
 import { Changes } from './changes.ts';
 import { executePlan } from './execute.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
+import { NetworkRefusals } from './network-refusals.ts';
 import { OneOffs } from './one-offs.ts';
 import { Operations } from './operation-queue.ts';
 import { makeOperationExecutor, type OperationContext } from './operations.ts';
@@ -67,11 +68,13 @@ export class StackSupervisor {
     const { stack, store, platform } = options;
     this.#options = options;
     this.logs = openLogStore(join(platform.paths.logs, stack));
+    const refusals = new NetworkRefusals(this.bus);
     this.networks = new StackNetworks({
       stack,
       store,
       platform,
       onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
+      onEvent: (event) => refusals.tell(event),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
     this.usage = new UsageSampler({ replicas: this.replicas, bus: this.bus });

@@ -53,17 +53,29 @@ describe('x-hypr keys', () => {
   test('of which there are none: a warning, with the place', async () => {
     const text = 'x-hypr: {proxy: {port: 8080}}\nx-other: 1\nservices:\n  a:\n    image: x\n    x-hypr-note: hi\n    x-hyprland: 1\n';
     expect(await check(text)).toMatchObject([
-      { kind: 'ignored', message: 'x-hypr has no effect: hypr has no settings of its own in Compose files', where: { line: 1, column: 1 } },
+      { kind: 'ignored', message: 'x-hypr has no effect: hypr has no such settings in Compose files', where: { line: 1, column: 1 } },
       { kind: 'ignored', message: expect.stringContaining('x-hypr-note has no effect'), where: { line: 6, column: 5 } },
     ]);
   });
 
+  test('about what a service may reach take effect, and are checked at their place', async () => {
+    const service = (settings: string) => `services:\n  a:\n    image: x\n    x-hypr:\n      ${settings}\n`;
+    expect(await check(service('egress: {allow: [example.com]}'))).toEqual([]);
+    expect(await check(service('allow_outbound: false'))).toEqual([]);
+    await expect(check(service('egress: {allow: ["exa mple"]}'))).rejects.toMatchObject({
+      code: 'COMPOSE_INVALID',
+      message: expect.stringContaining('x-hypr.egress cannot have "exa mple"'),
+      where: { line: 5 },
+    });
+  });
+
   test.each([
-    ['services:\n  a:\n    image: x\n    x-hypr:\n      allow_outbound: false\n', 'x-hypr.allow_outbound cannot be had', 5],
+    ['x-hypr:\n  allow_outbound: false\nservices: {a: {image: x}}\n', 'x-hypr.allow_outbound cannot be had', 2],
     ['services:\n  a:\n    image: x\n    x-hypr:\n      proxy: {allowed_domains: [a.com]}\n', 'x-hypr.proxy.allowed_domains cannot', 5],
     ['x-hypr:\n  networking: {mode: vsock}\nservices: {a: {image: x}}\n', 'network_mode: none', 2],
     ['services: {a: {image: x}}\nx-hypr-network-policies: [{name: p}]\n', 'x-hypr-network-policies cannot be had', 2],
     ['services: {a: {image: x}}\nnetworks:\n  default:\n    x-hypr:\n      - policies: []\n', 'x-hypr.policies cannot be had', 5],
+    ['services:\n  a:\n    image: x\n    x-hypr:\n      egress: deny\n      network: isolated\n', 'x-hypr.network cannot be had', 6],
   ])('that promise to keep something in or out are refused: %j', async (text, message, line) => {
     await expect(check(text)).rejects.toMatchObject({
       code: 'HYPR_UNSUPPORTED',
