@@ -88,4 +88,4 @@ const blobs = (igzip: Decompressors['igzip']) => () => {
 };
 
 describe('layer blobs, by zlib', blobs(undefined));
-needs(anyIgzip === undefined && 'no igzip; run hypr setup').describe('layer blobs, by igzip', blobs(anyIgzip));
+needs(anyIgzip === undefined && 'no igzip (package isal)').describe('layer blobs, by igzip', blobs(anyIgzip));

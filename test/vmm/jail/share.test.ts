@@ -39,11 +39,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
+/** A command line as it is run by a plain user, for root too. */
+const asUser = (command: readonly string[]): string[] =>
+  isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', ...command] : [...command];
+
 /** As a plain user, whom nothing but the fence keeps from `dir`. */
 const inFence = (limits: readonly string[], script: string, stdio: 'pipe' = 'pipe') => {
-  const command = [fence, '--socket', join(dir, 'run', 's'), ...limits, '--', '/bin/sh', '-c', script];
-  const asUser = isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', ...command] : command;
-  const [file = '', ...args] = asUser;
+  const [file = '', ...args] = asUser([fence, '--socket', join(dir, 'run', 's'), ...limits, '--', '/bin/sh', '-c', script]);
   const { status, stdout, stderr } = spawnSync(file, args, { cwd: '/', encoding: 'utf8', stdio, timeout: 20_000 });
   return { status, stdout, stderr };
 };
@@ -148,19 +150,9 @@ describe('a single file', () => {
   });
 
   it('is the host’s own: what either side writes the other sees', async () => {
-    const command = [
-      fence,
-      '--socket',
-      join(dir, 'run', 's'),
-      ...file(),
-      '--',
-      '/bin/sh',
-      '-c',
-      `cd ${dir}/at; echo from the guest >> inside; read x; cat inside`,
-    ];
-    const child = spawn('setpriv', [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', ...command], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const script = `cd ${dir}/at; echo from the guest >> inside; read x; cat inside`;
+    const [program = '', ...args] = asUser([fence, '--socket', join(dir, 'run', 's'), ...file(), '--', '/bin/sh', '-c', script]);
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (chunk) => {
       text += chunk;
