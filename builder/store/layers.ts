@@ -129,12 +129,12 @@ export class Layers {
   async remember(diffId: string, { digest, size }: LayerBlob): Promise<void> {
     const known = await this.#blobs(diffId);
     if (digest !== diffId && !known.some((each) => each.digest === digest)) {
-      const newest = [{ digest, size }, ...known].slice(0, MAX_BLOBS);
+      const newest = [blobOf({ digest, size }), ...known].slice(0, MAX_BLOBS);
       await writeFileAtomic(join(this.folder(diffId), BLOBS), JSON.stringify(newest), { stagingFolder: join(this.root, 'tmp') });
     }
   }
 
-  async #make(tar: AsyncIterable<Uint8Array>, { expectedDiffId, signal }: AddLayerOptions): Promise<LayerRecord> {
+  async #make(tar: AsyncIterable<Uint8Array>, { expectedDiffId, blob, signal }: AddLayerOptions): Promise<LayerRecord> {
     const staging = await makeStagingFolder(this.root, 'layer');
     try {
       const { diffId, size, opaqueRoot, implied } = await normaliseLayer(tar, { folder: staging.path, expectedDiffId, signal });
@@ -143,6 +143,10 @@ export class Layers {
       await syncFile(index);
       const record: LayerRecord = { diffId, size, opaqueRoot, implied };
       await writeFileAtomic(join(staging.path, 'layer.json'), JSON.stringify(record));
+      // The whole stream has been read, and so its digest checked: a layer that is there knows the form it came in.
+      if (blob !== undefined && blob.digest !== diffId) {
+        await writeFileAtomic(join(staging.path, BLOBS), JSON.stringify([blobOf(blob)]));
+      }
       await this.#publish(staging.path, diffId);
       return record;
     } catch (error) {
@@ -196,6 +200,8 @@ export class Layers {
 /** Beside a layer: its compressed forms, newest first; each compressor makes another. */
 const BLOBS = 'blobs.json';
 const MAX_BLOBS = 16;
+
+const blobOf = ({ digest, size }: LayerBlob): LayerBlob => ({ digest, size });
 
 const requireDigest = async (tar: AsyncIterable<Uint8Array>, diffId: string, signal: AbortSignal | undefined): Promise<void> => {
   const hash = createHash('sha256');

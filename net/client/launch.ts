@@ -92,9 +92,9 @@ const spawnGateway = async (
 ): Promise<Spawned> => {
   const output: FileHandle = await open(spec.log, 'a', 0o600);
   try {
-    // The gateway needs nothing of the environment. The network's name is for `ps`; the folder tells networks of other homes apart.
-    const child = spawn(programs.gvproxy.file, ['run', spec.name], {
-      cwd: spec.runDir,
+    // The gateway needs nothing of the environment. Name and folder are for `ps`; the folder tells networks of other homes apart.
+    const child = spawn(programs.gvproxy.file, ['run', spec.name, spec.runDir], {
+      cwd: '/',
       detached: true,
       env: {},
       stdio: ['pipe', output.fd, output.fd, 'pipe'],

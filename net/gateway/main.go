@@ -34,12 +34,13 @@ func main() {
 		fmt.Println("gvproxy version v" + version)
 	case len(os.Args) == 2 && os.Args[1] == "fence":
 		showFence()
-	case len(os.Args) == 3 && os.Args[1] == "run" && os.Getenv(stageName) == "":
+	// What follows the name is for ps alone: the process can be seen by nothing else.
+	case (len(os.Args) == 3 || len(os.Args) == 4) && os.Args[1] == "run" && os.Getenv(stageName) == "":
 		fail(restart())
-	case len(os.Args) == 3 && os.Args[1] == "run":
+	case (len(os.Args) == 3 || len(os.Args) == 4) && os.Args[1] == "run":
 		fail(run(os.Args[2]))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: gvproxy run NETWORK | gvproxy fence | gvproxy version")
+		fmt.Fprintln(os.Stderr, "usage: gvproxy run NETWORK [FOLDER] | gvproxy fence | gvproxy version")
 		os.Exit(64)
 	}
 }
@@ -104,6 +105,9 @@ func run(network string) error {
 	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: config.Socket, Net: "unix"})
 	if err != nil {
+		return err
+	}
+	if err := os.Chdir("/"); err != nil {
 		return err
 	}
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)

@@ -3,6 +3,7 @@ import { cp, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mustRun } from '../../base/host/process.ts';
 import { runConfig } from '../../compose/index.ts';
 import { onlyWhere } from '../support/needs.ts';
 
@@ -22,6 +23,8 @@ onlyWhere(!available && 'docker/awesome-compose is not in ../shared').describe('
 
   test.each(apps)('%s', async (app) => {
     await cp(join(shared, 'awesome', app), join(scratch, app), { recursive: true });
+    // They may lie there to be read only, which only root could remove again.
+    await mustRun('chmod', ['-R', 'u+w', join(scratch, app)]);
     const golden = (kind: string) => readFile(join(shared, 'awesome-golden-v5', `${app}__compose.${kind}`), 'utf8');
     const config = async (format: 'yaml' | 'json') => {
       const { stdout } = await runConfig({ cwd: join(scratch, app), env: { HOME: '/__HOME__' }, format });

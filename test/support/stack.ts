@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, readlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
@@ -67,8 +67,7 @@ export const processesOf = async (stack: string): Promise<string[]> => {
   for (const pid of await readdir('/proc')) {
     if (/^\d+$/.test(pid) && Number(pid) !== process.pid) {
       const [line, env] = await Promise.all(['cmdline', 'environ'].map((name) => readWords(`/proc/${pid}/${name}`)));
-      const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '');
-      const isOurs = marks.some((mark) => line?.includes(mark) || cwd.startsWith(mark)) || env?.includes(`HYPR_HOME=${home} `);
+      const isOurs = marks.some((mark) => line?.includes(mark)) || env?.includes(`HYPR_HOME=${home} `);
       if (isOurs && /qemu-system|gvproxy|virtiofsd|hypr supervisor|supervisor\.js/.test(line ?? '') && line?.includes(stack)) {
         found.push(`${pid} ${line}`);
       }

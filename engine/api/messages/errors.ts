@@ -5,8 +5,8 @@ import { present } from './values.ts';
 
 /** A HyprError of the supervisor's. A code that only a newer version has is a failure of the supervisor to this one. */
 export const errorFrom = (json: ErrorMessageJson): ErrorJson => {
-  const { code = '', message = '', hint, where, path = [], details = [] } = json;
+  const { code = '', message = '', hint, where, path = [], details = [], reason } = json;
   const known: ErrorCode = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'SUPERVISOR_FAILED';
   const place = where && { file: where.file ?? '', ...present({ line: where.line, column: where.column }) };
-  return { code: known, message, details, ...present({ hint, where: place, path: path.length > 0 ? path : undefined }) };
+  return { code: known, message, details, ...present({ hint, where: place, path: path.length > 0 ? path : undefined, reason }) };
 };

@@ -31,7 +31,7 @@ it('reads a status line, which is an error or a fence', () => {
   }
 });
 
-it.each([[], ['run'], ['run', 'a', 'b'], ['other'], ['-config', 'x']])('refuses the command line %j', (...args) => {
+it.each([[], ['run'], ['run', 'a', 'b', 'c'], ['other'], ['-config', 'x']])('refuses the command line %j', (...args) => {
   expect(spawnSync(file, args.filter(Boolean)).status).toBe(64);
 });
 

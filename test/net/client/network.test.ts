@@ -61,7 +61,7 @@ describe('a running network', () => {
     const { pid } = network.record.process;
     const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
     expect(line).toContain('gvproxy');
-    expect(line.trim().endsWith('shop_default')).toBe(true);
+    expect(line.trim().endsWith(`run shop_default ${network.record.spec.runDir}`)).toBe(true);
     expect((await network.state()).fence).toMatchObject({ seccomp: true, nets: true });
     expect(readdirSync(network.record.spec.runDir).sort()).toEqual(['n.sock', 'pending']);
     await network.stop();
