@@ -30,7 +30,7 @@ const buildAgent = () => {
   });
   const program = join(objects, 'kestrel');
   const dump = join(root, 'test', 'guest', 'coverage_dump.c');
-  execFileSync('gcc', [...flags, '--coverage', ...compiled, dump, '-pthread', '-o', program], { stdio: 'inherit' });
+  execFileSync('gcc', [...flags, '--coverage', ...compiled, dump, '-Wl,--wrap=epoll_wait', '-o', program], { stdio: 'inherit' });
   return program;
 };
 
