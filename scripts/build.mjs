@@ -1,6 +1,7 @@
 // Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/entry/start.ts says what is what there.
 import { spawnSync } from 'node:child_process';
 import { readdir, rm, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { makeBundle } from './bundle.mjs';
@@ -70,8 +71,24 @@ await build({
   entryPoints: { start: 'cli/entry/start.ts', supervisor: 'engine/process/supervisor-start.ts', 'load-bundle': 'base/host/load-bundle.ts' },
 });
 
+/**
+ * The database's own script for our platform: the one for all looks for the C library in /proc/self/maps and for a build of its
+ * own at every start. Bundled it is in the code cache; the native half stays where it is.
+ */
+const databaseInside = {
+  name: 'database-inside',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /^better-sqlite3$/ }, () => ({ path: join(fileURLToPath(root), 'node_modules/better-sqlite3/lib/linux-x64.js') }));
+    // Found from dist/start.cjs, from where bundles require.
+    onResolve({ filter: /\.node$/ }, ({ path, resolveDir }) => ({
+      path: relative(fileURLToPath(dist), join(resolveDir, path)),
+      external: true,
+    }));
+  },
+};
+
 // What they run. What talks to a stack that runs is in one file, for most commands read nothing else.
-const options = { ...common, define: production, plugins: [dashboardAside] };
+const options = { ...common, external: ['react-devtools-core'], define: production, plugins: [dashboardAside, databaseInside] };
 const core = ['cli/entry/run.ts', 'cli/entry/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
 core.push('compose/load/load.ts', 'engine/index.ts', 'engine/client/stack-client.ts');
 await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/entry/bundle.ts', core, options });

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build, transform } from 'esbuild';
+import { LATE } from '../base/host/load-bundle.ts';
 
 /**
  * Writes `<dist>/<name>.cjs`, with all chunks that the modules of `core` need at once (undefined: all there are), and the other
@@ -70,8 +71,17 @@ const toFunction = async (text) => {
     supported: { 'dynamic-import': false },
     sourcemap: 'external',
   });
-  return { code, map: JSON.parse(map) };
+  return { code: lateDefaults(code), map: JSON.parse(map) };
 };
+
+/**
+ * A late module that is imported as a whole (`import x from`, `import * as x`) would be copied at once, and so be loaded: what
+ * loadBundle gives for it has a default itself. The text keeps its length, and so the map its columns.
+ */
+const lateDefaults = (code) =>
+  code.replace(/__toESM\(require\("([\w/:]+)"\)\)/g, (call, specifier) =>
+    LATE.test(specifier) ? `(require("${specifier}"))`.padEnd(call.length) : call,
+  );
 
 /** A script that gives its chunks by name, its map, and at its end the mark by which a cache is known to be this text's. */
 const writeScript = async (path, chunks) => {

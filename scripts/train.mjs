@@ -22,7 +22,11 @@ for (const name of Object.keys(process.env)) {
 Object.assign(process.env, { HYPR_HOME: home, HYPR_RUNTIME_DIR: join(home, 'run') });
 
 // What was compiled and not used for a while would be forgotten again. Set back at the end: a cache is only good for the same flags.
-setFlagsFromString('--no-flush-bytecode');
+// And what was hot here, which is most of it after twenty commands, would be compiled to machine code again at every start.
+const TRAINING = ['flush-bytecode', 'sparkplug', 'maglev', 'opt'];
+for (const flag of TRAINING) {
+  setFlagsFromString(`--no-${flag}`);
+}
 
 /** The stack `p` as a supervisor serves it, without machines. */
 const serveStack = async ({ apiMethods, serveApi, stackPaths, openStateStore, StackSupervisor, openPlatform }) => {
@@ -72,7 +76,9 @@ try {
   const close = await serveStack(supervise.exports);
   await runCommands(parts, WITH_SUPERVISOR);
   await close();
-  setFlagsFromString('--flush-bytecode');
+  for (const flag of TRAINING) {
+    setFlagsFromString(`--${flag}`);
+  }
   for (const script of [...cli.scripts, ...supervise.scripts]) {
     await keep(script);
   }

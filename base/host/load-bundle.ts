@@ -74,9 +74,9 @@ export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Req
 
 /**
  * Modules of Node's that it does not load for itself and that take milliseconds: 6 for child_process, 4 for crypto. Many of
- * our modules import them for something that most commands never do.
+ * our modules import them for something that most commands never do. scripts/bundle.mjs leaves their default import to us.
  */
-const LATE = /^node:(child_process|cluster|crypto|dgram|dns|fs\/promises|https?|http2|readline|tls|worker_threads|zlib)(\/|$)/;
+export const LATE = /^node:(child_process|cluster|crypto|dgram|dns|fs\/promises|https?|http2|net|readline|tls|worker_threads|zlib)(\/|$)/;
 
 /** A module that is loaded when something of it is used: esbuild looks up an imported name each time that it is. */
 const lateModule = (load: () => object): object => {
@@ -88,7 +88,7 @@ const lateModule = (load: () => object): object => {
   return new Proxy(
     {},
     {
-      get: (_, name) => Reflect.get(module(), name),
+      get: (_, name) => (name === 'default' ? module() : Reflect.get(module(), name)),
       has: (_, name) => Reflect.has(module(), name),
       ownKeys: () => Reflect.ownKeys(module()),
       getOwnPropertyDescriptor: (_, name) => {

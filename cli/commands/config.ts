@@ -13,7 +13,10 @@ export const runConfig: Handler = async (invocation) => {
   const text = await context.config(projectOptions(invocation, args), configArgs(invocation));
   const output = flags.string('output');
   if (output === undefined) {
-    await writeOut(context.stdout, text);
+    // Node's streams take 3 ms to load, and `--quiet` says nothing.
+    if (text !== '') {
+      await writeOut(context.stdout, text);
+    }
     return 0;
   }
   const path = resolve(context.cwd, output);

@@ -1,4 +1,6 @@
+import { writeSync } from 'node:fs';
 import { loadBundle } from '../../base/host/load-bundle.ts';
+import { HYPR_VERSION } from '../core/version.ts';
 
 /*
  * How the CLI starts. bin/hypr runs this file as dist/start.cjs, a script: Node needs no loader of modules for it.
@@ -14,6 +16,20 @@ import { loadBundle } from '../../base/host/load-bundle.ts';
  * scripts/train.mjs the caches: it runs what most commands run and keeps what V8 compiled for it.
  */
 
-const { runProcess } = loadBundle(__dirname, 'hypr', require).exports as typeof import('./bundle.ts');
+/** Prints the version where that is all there is to do, without the bundle and Node's streams. Whatever fails is left to runProcess. */
+const printVersion = (): boolean => {
+  if (process.argv.length !== 3 || (process.argv[2] !== '--version' && process.argv[2] !== '-v')) {
+    return false;
+  }
+  try {
+    writeSync(1, `hypr version ${HYPR_VERSION}\n`);
+    return true;
+  } catch {
+    return false;
+  }
+};
 
-void runProcess();
+if (!printVersion()) {
+  const { runProcess } = loadBundle(__dirname, 'hypr', require).exports as typeof import('./bundle.ts');
+  void runProcess();
+}

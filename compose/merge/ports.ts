@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import type { HyprError } from '../../base/errors.ts';
+import { isIpAddress } from '../../base/ip-address.ts';
 import { errorAt, type Mark } from '../source/source.ts';
 
 /** One published or exposed port of the short form. */
@@ -74,7 +74,7 @@ const parseRange = (text: string, side: string, invalid: (reason: string) => Hyp
 
 const addressOf = (text: string, invalid: (reason: string) => HyprError): string => {
   const address = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
-  if (address !== '' && isIP(address.split('%')[0] ?? '') === 0) {
+  if (address !== '' && !isIpAddress(address.split('%')[0] ?? '')) {
     throw invalid(`"${address}" is not an IP address`);
   }
   return address;

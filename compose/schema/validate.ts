@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIpAddress } from '../../base/ip-address.ts';
 import { type MapNode, type Node, type Path, stringOf } from '../source/node.ts';
 import { formatPath, PathTable, rewrite } from '../source/path-table.ts';
 import { errorAt } from '../source/source.ts';
@@ -51,7 +51,7 @@ const fileObject =
 
 const address: Rule = (node, path) => {
   const ip = node.kind === 'map' ? stringOf(node.entries.get('host_ip')) : undefined;
-  if (ip !== undefined && isIP(ip) === 0) {
+  if (ip !== undefined && !isIpAddress(ip)) {
     throw errorAt('COMPOSE_INVALID', `${formatPath(path)}: "${ip}" is not an IP address`, {
       mark: node.kind === 'map' ? (node.entries.get('host_ip')?.mark ?? node.mark) : node.mark,
     });

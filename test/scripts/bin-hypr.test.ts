@@ -48,6 +48,18 @@ describe('bin/hypr', () => {
     expect(run(hypr, ['compose', 'ps', '-q'], env, dir)).toEqual({ status: 0, stdout: '', stderr: '' });
   });
 
+  test.each(['--version', '-v'])('tells a version that cannot be written as any other error: %s', (flag) => {
+    const { status, stderr } = run('/bin/sh', ['-c', `exec "${hypr}" ${flag} >/dev/full`], { PATH: process.env.PATH });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('ENOSPC') });
+  });
+
+  test('ends as by SIGPIPE when nobody reads the version', () => {
+    const { stdout } = run('/bin/bash', ['-c', `set -o pipefail; (sleep 0.2; exec "${hypr}" --version) | true; echo "\${PIPESTATUS[0]}"`], {
+      PATH: process.env.PATH,
+    });
+    expect(stdout).toBe('141\n');
+  });
+
   /** A clone with a program that says what runs it. */
   const makeClone = (): string => {
     const dir = tempDir();

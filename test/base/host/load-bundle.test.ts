@@ -96,6 +96,11 @@ describe('a bundle', () => {
     expect(Object.keys(exports.copy())).toEqual(Object.keys(requireFrom('node:zlib')));
   });
 
+  test('has the default of what is heavy of Node, as a default import wants it', () => {
+    writeBundle("const net = require('node:net'); exports.answer = () => net.default.isIP('::1') + net.isIP('127.0.0.1');");
+    expect(load().answer).toBe(10);
+  });
+
   test('whose chunk is missing says which', () => {
     writeBundle("exports.answer = () => require('./a/gone.js');");
     expect(load).toThrow(/ENOENT.*a\/gone\.cjs/);
