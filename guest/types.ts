@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
  */
 
 /** Everything that turns a waiting machine into a replica of a service, except its workload. */
-export interface MachineOrders {
+export interface MachineConfig {
   readonly hostname: string;
   readonly domainname?: string;
   /** 32 hex digits for /etc/machine-id of the running system (tmpfs, never the image). */
@@ -17,19 +17,19 @@ export interface MachineOrders {
   readonly entropy: Uint8Array;
   /** Milliseconds since the epoch at the moment of sending. */
   readonly clock: number;
-  readonly root: RootOrders;
+  readonly root: RootConfig;
   /** In the order they are to be mounted; targets are paths inside the root, created when missing. */
-  readonly mounts: readonly MountOrders[];
-  readonly interfaces: readonly InterfaceOrders[];
-  readonly resolver: ResolverOrders;
+  readonly mounts: readonly MountConfig[];
+  readonly nics: readonly NicConfig[];
+  readonly resolver: ResolverConfig;
   /** Lines for /etc/hosts beside localhost and the machine's own name. */
   readonly hosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
   /** Secrets, configs and other small files; written to tmpfs-backed places, never to a disk. */
-  readonly files: readonly FileOrders[];
+  readonly files: readonly FileSpec[];
   readonly sysctls: Readonly<Record<string, string>>;
 }
 
-export interface RootOrders {
+export interface RootConfig {
   /** virtio-blk serial of the read-only erofs disk. */
   readonly disk: string;
   /** Serial of the writable ext4 disk for the overlay's upper; absent: a tmpfs upper. */
@@ -37,7 +37,7 @@ export interface RootOrders {
   readonly readOnly: boolean;
 }
 
-export type MountOrders =
+export type MountConfig =
   /** `subpath` picks a folder of the volume; `seed` copies the image's content there when the volume is empty, as docker does. */
   | {
       readonly kind: 'disk';
@@ -58,7 +58,7 @@ export type MountOrders =
     }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly readOnly: boolean; readonly size?: number; readonly mode?: number };
 
-export interface InterfaceOrders {
+export interface NicConfig {
   readonly mac: string;
   /** eth0, eth1…, or what the Compose file asks for. */
   readonly name: string;
@@ -70,7 +70,7 @@ export interface InterfaceOrders {
 }
 
 /** The stub on 127.0.0.11: names of the stack from a table, everything else upstream. */
-export interface ResolverOrders {
+export interface ResolverConfig {
   readonly names: NameTable;
   /** Suffixes that belong to the stack: a miss there is NXDOMAIN and not asked upstream. */
   readonly search: readonly string[];
@@ -83,7 +83,7 @@ export interface ResolverOrders {
 /** Lower-case name → IPv4 addresses, all replicas. */
 export type NameTable = Readonly<Record<string, readonly string[]>>;
 
-export interface FileOrders {
+export interface FileSpec {
   readonly path: string;
   readonly content: Uint8Array;
   readonly mode: number;
@@ -112,7 +112,7 @@ export type StepMount =
   /** `readOnly` false: writes go to a scratch folder. */
   | { readonly kind: 'bind'; readonly target: string; readonly content: StepContent; readonly readOnly: boolean }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly size?: number }
-  | ({ readonly kind: 'file'; readonly target: string } & Omit<FileOrders, 'path'>)
+  | ({ readonly kind: 'file'; readonly target: string } & Omit<FileSpec, 'path'>)
   /** A socket of `relay`. */
   | { readonly kind: 'socket'; readonly target: string; readonly name: string };
 
@@ -228,7 +228,7 @@ export interface GuestClient extends AsyncDisposable {
   readonly info: GuestInfo;
   /** Resolves (never rejects) when the channel is gone. */
   readonly closed: Promise<void>;
-  prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void>;
+  prepare(config: MachineConfig, signal?: AbortSignal): Promise<void>;
   /**
    * Ahead of `prepare`: mounts the root and a fresh writable layer, by the serials of their disks, and syncs them. For a
    * machine that becomes a template: its clones, whose disks are the same, only do the rest.
@@ -246,7 +246,7 @@ export interface GuestClient extends AsyncDisposable {
   spawn(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
   setNames(names: NameTable, signal?: AbortSignal): Promise<void>;
   setClock(now: number, signal?: AbortSignal): Promise<void>;
-  writeFiles(files: readonly FileOrders[], signal?: AbortSignal): Promise<void>;
+  writeFiles(files: readonly FileSpec[], signal?: AbortSignal): Promise<void>;
   /** Unpacks a tar stream below `target` (paths never leave it). */
   writeTar(target: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   /** A tar stream of `path`; symlinks are not followed unless asked for. */

@@ -11,7 +11,7 @@ import {
   type BuildMachineOptions,
   type BuildMachines,
 } from '../../builder/model/types.ts';
-import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
+import type { GuestClient, MachineConfig, NicConfig } from '../../guest/types.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
 import { NETWORK_MTU } from '../../net/defaults.ts';
 import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/downloads/download-proxy.ts';
@@ -69,7 +69,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
             shares: [],
             sparePorts: SPARE_PORTS,
           },
-          orders: buildOrders({ options, nics, gateway: network?.nic.gateway, host: network?.host }),
+          config: buildConfig({ options, nics, gateway: network?.nic.gateway, host: network?.host }),
           networks: network === undefined ? [] : [network.network],
           onMachine: () => {},
         },
@@ -139,7 +139,7 @@ const makeUpper = async (input: {
   return path;
 };
 
-type Nic = InterfaceOrders & { readonly gateway: string };
+type Nic = NicConfig & { readonly gateway: string };
 
 const startBuildNetwork = async (input: {
   platform: Platform;
@@ -169,12 +169,12 @@ const startBuildNetwork = async (input: {
 const HOST_GATEWAY = 'host-gateway';
 const wantsHost = ({ hosts }: BuildMachineOptions): boolean => hosts.some(({ address }) => address === HOST_GATEWAY);
 
-const buildOrders = (input: {
+const buildConfig = (input: {
   options: BuildMachineOptions;
   nics: readonly Nic[];
   gateway: string | undefined;
   host: string | undefined;
-}): MachineOrders => ({
+}): MachineConfig => ({
   // BuildKit's default, unless BUILDKIT_SANDBOX_HOSTNAME says otherwise.
   hostname: 'buildkitsandbox',
   machineId: randomBytes(16).toString('hex'),
@@ -182,7 +182,7 @@ const buildOrders = (input: {
   clock: Date.now(),
   root: { disk: 'root', upper: 'upper', readOnly: false },
   mounts: buildMounts(input.options),
-  interfaces: input.nics,
+  nics: input.nics,
   resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway], options: [] },
   hosts: input.options.hosts.flatMap(({ address, names }) => {
     const resolved = address === HOST_GATEWAY ? input.host : address;
@@ -192,5 +192,5 @@ const buildOrders = (input: {
   sysctls: {},
 });
 
-const buildMounts = ({ shmSize }: BuildMachineOptions): MachineOrders['mounts'] =>
+const buildMounts = ({ shmSize }: BuildMachineOptions): MachineConfig['mounts'] =>
   shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: shmSize, mode: 0o1777 }];

@@ -98,7 +98,7 @@ export interface ReplicaFile {
   readonly gid: number;
 }
 
-/** Its file is read whole and travels in the orders of a machine, with all others of its service. */
+/** Its file is read whole and is sent with the machine.s configuration, with all others of its service. */
 export const SECRET_OR_CONFIG = { what: 'secret or config', maxBytes: 16 << 20 } as const;
 
 /** Times in milliseconds; defaults are docker's (30 s, 30 s, 0, 5 s, 3). */

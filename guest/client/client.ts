@@ -6,13 +6,13 @@ import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, enc
 import { type Frame, readFields } from '../protocol/protocol.ts';
 import { FRAME, OPCODE, TAG } from '../protocol/tags.ts';
 import type {
-  FileOrders,
+  FileSpec,
   GuestClient,
   GuestEvent,
   GuestInfo,
   GuestProcess,
   GuestStats,
-  MachineOrders,
+  MachineConfig,
   NameTable,
   OutputChunk,
   ProcessExit,
@@ -56,10 +56,10 @@ class Client implements GuestClient {
     connection.onFrame((frame) => this.#onFrame(frame));
   }
 
-  async prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void> {
+  async prepare(config: MachineConfig, signal?: AbortSignal): Promise<void> {
     await this.#requests.ask({
       opcode: OPCODE.prepare,
-      body: encodeMachine(orders),
+      body: encodeMachine(config),
       what: 'preparing the guest',
       ms: DEADLINE.prepare,
       signal,
@@ -126,7 +126,7 @@ class Client implements GuestClient {
     await this.#requests.ask({ opcode: OPCODE.clock, body: encodeSimple({ clock: now }), what: 'setting the clock', signal });
   }
 
-  async writeFiles(files: readonly FileOrders[], signal?: AbortSignal): Promise<void> {
+  async writeFiles(files: readonly FileSpec[], signal?: AbortSignal): Promise<void> {
     await this.#requests.ask({ opcode: OPCODE.files, body: encodeFiles(files), what: 'writing files into the guest', signal });
   }
 

@@ -88,8 +88,8 @@ class GatewayNetwork implements Network {
     }
   }
 
-  connectNic(card: NetworkNic, signal?: AbortSignal): Promise<Socket> {
-    return openNic(this.record.socket, card, signal);
+  connectNic(nic: NetworkNic, signal?: AbortSignal): Promise<Socket> {
+    return openNic(this.record.socket, nic, signal);
   }
 
   dial(address: string, port: number, signal?: AbortSignal): Promise<Socket> {

@@ -14,9 +14,9 @@ const GRANTED = '{"ok":true}\n';
  * It reads nothing: what arrives belongs to the VMM that inherits the descriptor, and nothing arrives before the byte
  * that is written last here.
  */
-export const openNic = (path: string, card: NetworkNic, parent?: AbortSignal): Promise<Socket> =>
+export const openNic = (path: string, nic: NetworkNic, parent?: AbortSignal): Promise<Socket> =>
   withDeadline({ ms: DEADLINE_MS, what: 'a connection to the network', signal: parent }, async (signal) => {
-    const { socket, answered } = openOneLine(path, { op: 'nic', nic: card });
+    const { socket, answered } = openOneLine(path, { op: 'nic', nic: nic });
     try {
       const line = await orAbort(answered, signal);
       // With `onread` pause stops reading the descriptor itself, not only the events.
