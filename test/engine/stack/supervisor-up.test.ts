@@ -361,8 +361,8 @@ describe('a boot fails', () => {
     const stack = openTestStack();
     stack.platform.vmm.cloneNext('shop-web-1', 'rooted');
     const prepare = Promise.reject(refused('machine', 'bringing up lo: Input/output error'));
-    preparing.catch(() => {});
-    stack.platform.behave('web', { prepare: preparing });
+    prepare.catch(() => {});
+    stack.platform.behave('web', { prepare });
     await expect(stack.up(shopOf(stack, { web: {} }))).rejects.toThrow('bringing up lo');
     expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toHaveLength(2);
     expect(stack.platform.vmm.failedTemplates).toEqual([]);
