@@ -23,13 +23,13 @@ import { startBuildGuard } from './build-guard.ts';
 
 export const BUILD_MEMORY_MIB = 2048;
 const BUILD_DISK_MIB = 64 * 1024;
-/** Disks of caches and mounted images that a machine can have at a time. */
+/** Disks of caches and mounted images that a machine can have at once. */
 const SPARE_PORTS = 12;
 const POWER_OFF_MS = 10_000;
 
 /**
- * Machines for RUN steps. Each has a network of its own, jailed like any other, so that a build can
- * reach the outside and nothing of this host, of a stack or of another build.
+ * Machines for RUN steps. Each has its own isolated network, so that a build can reach the internet but not this host, a
+ * stack or another build.
  */
 export const makeBuildMachines = (platform: Platform): BuildMachines => ({
   async start(options, signal) {
@@ -114,7 +114,7 @@ const plugDisk = async (machine: Machine, disk: BuildDisk, signal: AbortSignal) 
   return await machine.plugDisk(disk, signal);
 };
 
-/** The machine has no network: its programs reach the proxy on their loopback, and the proxy what it allows. */
+/** The machine has no network: its programs reach the proxy on their loopback, and the proxy reaches only allowed hosts. */
 const startProxy = async (input: { platform: Platform; options: BuildMachineOptions; guest: GuestClient; signal: AbortSignal }) => {
   const { allow = [], onRefused = () => {} } = input.options.proxy ?? {};
   const cacheFolder = join(input.platform.paths.build, 'downloads', 'proxy');
@@ -165,7 +165,7 @@ const startBuildNetwork = async (input: {
   return { network, nic, host: hostAddress(spec) };
 };
 
-/** `host-gateway` among the extra hosts: only then has a build a way to this host. */
+/** Only with `host-gateway` among the extra hosts can a build reach this host. */
 const HOST_GATEWAY = 'host-gateway';
 const wantsHost = ({ hosts }: BuildMachineOptions): boolean => hosts.some(({ address }) => address === HOST_GATEWAY);
 

@@ -52,7 +52,7 @@ export interface RunSession extends ExecSession {
 
 export interface AttachSession extends ExecSession {
   readonly replica: string;
-  /** The workload has a terminal, or reads its stdin. */
+  /** Whether the workload has a terminal, and whether it takes input. */
   readonly tty: boolean;
   readonly stdin: boolean;
 }
