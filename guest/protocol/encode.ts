@@ -31,7 +31,7 @@ export const encodeMachine = (config: MachineConfig): Buffer =>
     ),
   ]);
 
-/** Of MachineConfig only the root. */
+/** Only the root of a MachineConfig. */
 export const encodeRoot = (root: { readonly disk: string; readonly upper: string }): Buffer =>
   Buffer.concat([textField(TAG.machine.rootDisk, root.disk), textField(TAG.machine.upperDisk, root.upper)]);
 
@@ -156,7 +156,7 @@ const encodeSeed = (seed: StepContent | undefined): Buffer[] =>
         textField(TAG.stepMount.seedPath, seed.path),
       ];
 
-/** The few numbers and the one path of the small requests. */
+/** The few numbers and one path that small requests have. */
 export const encodeSimple = (request: {
   channel?: number;
   signal?: number;
