@@ -2,34 +2,34 @@ import type { Duplex } from 'node:stream';
 
 /**
  * What the host asks of a guest. `guest/client/client.ts` turns these into frames of the agent protocol
- * (docs/guest-protocol.md); `guest/agent/handlers` carries them out. Nothing here is on the kernel's command
- * line: a machine boots to "waiting for orders" and is told everything, so that it may as well be a
- * clone of a template.
+ * (docs/guest-protocol.md); `guest/agent/handlers` carries them out. Nothing is passed on the kernel's command line: a
+ * machine boots to "waiting for orders" and gets its configuration over the protocol, so that it can also be a clone of
+ * a template.
  */
 
 /** Everything that turns a waiting machine into a replica of a service, except its workload. */
-export interface MachineOrders {
+export interface MachineConfig {
   readonly hostname: string;
   readonly domainname?: string;
-  /** 32 hex digits for /etc/machine-id of the running system (tmpfs, never the image). */
+  /** 32 hex digits for /etc/machine-id of the running system (on tmpfs, never in the image). */
   readonly machineId: string;
   /** At least 32 random bytes from the host, mixed into the guest's pool, which is then reseeded. */
   readonly entropy: Uint8Array;
   /** Milliseconds since the epoch at the moment of sending. */
   readonly clock: number;
-  readonly root: RootOrders;
-  /** In the order they are to be mounted; targets are paths inside the root, created when missing. */
-  readonly mounts: readonly MountOrders[];
-  readonly interfaces: readonly InterfaceOrders[];
-  readonly resolver: ResolverOrders;
-  /** Lines for /etc/hosts beside localhost and the machine's own name. */
+  readonly root: RootConfig;
+  /** In mount order; targets are paths inside the root, created when missing. */
+  readonly mounts: readonly MountConfig[];
+  readonly nics: readonly NicConfig[];
+  readonly resolver: ResolverConfig;
+  /** Lines for /etc/hosts, besides localhost and the machine's own name. */
   readonly hosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
-  /** Secrets, configs and other small files; written to tmpfs-backed places, never to a disk. */
-  readonly files: readonly FileOrders[];
+  /** Secrets, configs and other small files, kept on tmpfs and never written to a disk. */
+  readonly files: readonly FileSpec[];
   readonly sysctls: Readonly<Record<string, string>>;
 }
 
-export interface RootOrders {
+export interface RootConfig {
   /** virtio-blk serial of the read-only erofs disk. */
   readonly disk: string;
   /** Serial of the writable ext4 disk for the overlay's upper; absent: a tmpfs upper. */
@@ -37,7 +37,7 @@ export interface RootOrders {
   readonly readOnly: boolean;
 }
 
-export type MountOrders =
+export type MountConfig =
   /** `subpath` picks a folder of the volume; `seed` copies the image's content there when the volume is empty, as docker does. */
   | {
       readonly kind: 'disk';
@@ -58,7 +58,7 @@ export type MountOrders =
     }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly readOnly: boolean; readonly size?: number; readonly mode?: number };
 
-export interface InterfaceOrders {
+export interface NicConfig {
   readonly mac: string;
   /** eth0, eth1…, or what the Compose file asks for. */
   readonly name: string;
@@ -69,12 +69,12 @@ export interface InterfaceOrders {
   readonly mtu: number;
 }
 
-/** The stub on 127.0.0.11: names of the stack from a table, everything else upstream. */
-export interface ResolverOrders {
+/** The DNS stub on 127.0.0.11: answers names of the stack from a table and forwards everything else. */
+export interface ResolverConfig {
   readonly names: NameTable;
-  /** Suffixes that belong to the stack: a miss there is NXDOMAIN and not asked upstream. */
+  /** Domains that belong to the stack: unknown names in them are NXDOMAIN and are not forwarded. */
   readonly search: readonly string[];
-  /** In order; empty on networks without a way out. */
+  /** In order; empty on networks without a route to the outside. */
   readonly upstreams: readonly string[];
   /** `options` of resolv.conf, e.g. `ndots:0`. */
   readonly options: readonly string[];
@@ -83,19 +83,19 @@ export interface ResolverOrders {
 /** Lower-case name → IPv4 addresses, all replicas. */
 export type NameTable = Readonly<Record<string, readonly string[]>>;
 
-export interface FileOrders {
+export interface FileSpec {
   readonly path: string;
   readonly content: Uint8Array;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** A bind mount of a file that is only to be read: EROFS for whoever writes. */
+  /** A read-only bind mount of a file: writing to it fails with EROFS. */
   readonly readOnly?: true;
 }
 
 /**
- * What one program of a build machine has mounted, in a mount namespace of its own: gone with the program, in no
- * layer. Applied in the order given. Folders and disks come from `stageFolder` and from disks that are plugged in.
+ * What one program of a build machine has mounted, in its own mount namespace: it disappears with the program and is
+ * part of no layer. Applied in the given order. Folders and disks come from `stageFolder` and from plugged-in disks.
  */
 export type StepMount =
   /** The folder `_data` of an ext4 disk, made on first use: empty, or as a copy of `seed`. */
@@ -109,10 +109,10 @@ export type StepMount =
       readonly gid?: number;
       readonly seed?: StepContent;
     }
-  /** `readOnly` false: writes go to a scratch folder. */
+  /** When `readOnly` is false, writes go to a scratch folder. */
   | { readonly kind: 'bind'; readonly target: string; readonly content: StepContent; readonly readOnly: boolean }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly size?: number }
-  | ({ readonly kind: 'file'; readonly target: string } & Omit<FileOrders, 'path'>)
+  | ({ readonly kind: 'file'; readonly target: string } & Omit<FileSpec, 'path'>)
   /** A socket of `relay`. */
   | { readonly kind: 'socket'; readonly target: string; readonly name: string };
 
@@ -139,17 +139,17 @@ export interface ProcessSpec {
   readonly privileged?: boolean;
   readonly capAdd?: readonly string[];
   readonly capDrop?: readonly string[];
-  /** Compose's `init: true`: a small init as PID 1 that forwards signals and reaps. The workload itself is PID 1 otherwise. */
+  /** Compose's `init: true`: a small init as PID 1 that forwards signals and reaps. Otherwise the workload itself is PID 1. */
   readonly init?: boolean;
   /** security_opt no-new-privileges. */
   readonly noNewPrivileges?: boolean;
   /** Build machines only: they have no workload. */
   readonly mounts?: readonly StepMount[];
-  /** Build machines only: a network namespace of its own, with nothing but loopback. */
+  /** Build machines only: its own network namespace with only a loopback interface. */
   readonly isolated?: boolean;
 }
 
-/** Where a guest listens for `relay`: a unix socket that a `socket` mount shows, or a TCP port of its loopback. */
+/** Where a guest listens for `relay`: a unix socket shown by a `socket` mount, or a TCP port on its loopback. */
 export type RelayPlace =
   | { readonly socket: string; readonly mode: number; readonly uid: number; readonly gid: number }
   | { readonly port: number };
@@ -159,9 +159,9 @@ export interface OutputChunk {
   readonly data: Uint8Array;
   /** Milliseconds since the epoch by the guest's clock. */
   readonly time: number;
-  /** How many bytes the program wrote to this stream before these. */
+  /** Bytes that the program had written to this stream before this chunk. */
   readonly offset: number;
-  /** Not the program's bytes, but what is said of those before `offset` that are lost. */
+  /** Not the program's output, but a notice about lost bytes before `offset`. */
   readonly notice?: true;
 }
 
@@ -172,14 +172,14 @@ export interface ProcessExit {
   readonly oomKilled: boolean;
 }
 
-/** A running program of a guest. Output is flow-controlled: it stops when nobody reads it. */
+/** A program running in a guest. Output is flow-controlled: the program blocks when nobody reads it. */
 export interface GuestProcess {
   readonly pid: number;
   readonly output: AsyncIterable<OutputChunk>;
   readonly exited: Promise<ProcessExit>;
   /**
-   * From now on output does not count as kept when the next chunk is asked for, but when the function that this gives
-   * says so: `(stream, offset)`, everything before the offset. What is not kept is told again to the next host.
+   * From now on, output counts as kept only when the returned function is called with `(stream, offset)`: everything
+   * before the offset. Output that is not kept is sent again to the next host.
    */
   holdOutput(): (stream: OutputChunk['stream'], offset: number) => void;
   write(data: Uint8Array): Promise<void>;
@@ -192,7 +192,7 @@ export interface GuestInfo {
   readonly protocol: number;
   readonly agent: string;
   readonly kernel: string;
-  /** Where the machine stands; a new supervisor that re-adopts it reads this first. */
+  /** State of the machine; a new supervisor that takes it over reads this first. */
   readonly state: 'waiting' | 'prepared' | 'running' | 'exited';
   /** Pid of the workload when running, its exit when exited. */
   readonly workload?: { readonly pid: number; readonly exit?: ProcessExit };
@@ -209,7 +209,7 @@ export interface GuestStats {
   readonly blockRead: number;
   readonly blockWrite: number;
   readonly pids: number;
-  /** Bytes left on and bytes of the writable layer's file system. */
+  /** Free and total bytes of the writable layer's file system. */
   readonly diskFree?: number;
   readonly diskTotal?: number;
 }
@@ -221,53 +221,53 @@ export type GuestEvent =
   | { readonly type: 'oom'; readonly pid: number };
 
 /**
- * A connection to one guest's agent. All calls take an AbortSignal and have a deadline of their own;
- * a refused order throws GUEST_REFUSED with the agent's text, a broken channel rejects everything.
+ * A connection to one guest's agent. All calls take an AbortSignal and have their own deadline; a refused request throws
+ * GUEST_REFUSED with the agent's text, a broken channel rejects every call.
  */
 export interface GuestClient extends AsyncDisposable {
   readonly info: GuestInfo;
-  /** Resolves (never rejects) when the channel is gone. */
+  /** Resolves (never rejects) when the channel has closed. */
   readonly closed: Promise<void>;
-  prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void>;
+  prepare(config: MachineConfig, signal?: AbortSignal): Promise<void>;
   /**
-   * Ahead of `prepare`: mounts the root and a fresh writable layer, by the serials of their disks, and syncs them. For a
-   * machine that becomes a template: its clones, whose disks are the same, only do the rest.
+   * Before `prepare`: mounts the root and a fresh writable layer, given their disks' serials, and syncs them. For a
+   * machine that becomes a template: its clones have the same disks and only do the rest.
    */
   mountRoot(root: { readonly disk: string; readonly upper: string }, signal?: AbortSignal): Promise<void>;
   /**
-   * After `prepare` and whatever was spawned: the machine waits for orders again. For one that has its root from
-   * `mountRoot` and rehearses a start before it is copied.
+   * After `prepare` and the programs it ran: returns the machine to its initial state, with the root from `mountRoot`.
+   * For a machine that rehearses a start before it is copied.
    */
   forget(signal?: AbortSignal): Promise<void>;
-  /** Starts the one workload. After a reconnect `attachWorkload` gives it again, with the unacknowledged output first. */
+  /** Starts the workload, of which there is one. After a reconnect `attachWorkload` returns it again, with unacknowledged output first. */
   startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
   attachWorkload(signal?: AbortSignal): Promise<GuestProcess>;
-  /** exec: a further program beside the workload. */
+  /** exec: another program beside the workload. */
   spawn(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
   setNames(names: NameTable, signal?: AbortSignal): Promise<void>;
   setClock(now: number, signal?: AbortSignal): Promise<void>;
-  writeFiles(files: readonly FileOrders[], signal?: AbortSignal): Promise<void>;
-  /** Unpacks a tar stream below `target` (paths never leave it). */
+  writeFiles(files: readonly FileSpec[], signal?: AbortSignal): Promise<void>;
+  /** Unpacks a tar stream below `target`; paths cannot leave it. */
   writeTar(target: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
-  /** A tar stream of `path`; symlinks are not followed unless asked for. */
+  /** A tar stream of `path`; symlinks are not followed unless requested. */
   readTar(path: string, options?: { followLinks?: boolean }, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /**
-   * Build machines. `readLayer` streams what the current upper holds as an OCI layer tar (whiteouts as
-   * `.wh.`, `trusted.overlay.*` gone, hardlinks and xattrs kept, names sorted). `pushLayer` freezes the upper as a
-   * lower and starts a new one on the same disk, so that the next step's changes are a layer of their own;
-   * with `tar`, that layer's content comes from the host first (a COPY between two RUNs).
+   * Build machines. `readLayer` streams the content of the current upper as an OCI layer tar (whiteouts as `.wh.`, no
+   * `trusted.overlay.*`, hardlinks and xattrs kept, names sorted). `pushLayer` freezes the upper as a lower and starts a
+   * new one on the same disk, so that the next step's changes are a layer of their own; with `tar`, that layer's content
+   * comes from the host first (a COPY between two RUNs).
    */
   readLayer(signal?: AbortSignal): AsyncIterable<Uint8Array>;
   pushLayer(tar?: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
-  /** Unpacks a tar as a folder that `StepMount`s can show; it stays as long as the machine. */
+  /** Unpacks a tar as a folder that `StepMount`s can refer to; it stays for the machine's lifetime. */
   stageFolder(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
-  /** After a program with mounts: takes their mount points away and waits until `disks` can be unplugged. */
+  /** After a program with mounts: removes their mount points and waits until `disks` can be unplugged. */
   releaseStep(disks: readonly string[], signal?: AbortSignal): Promise<void>;
-  /** Listens in the guest and hands each connection to `accept`, until it is closed. Resolves when programs may connect. */
+  /** Listens in the guest and passes each connection to `accept` until it is closed. Resolves when programs can connect. */
   relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }>;
   stats(signal?: AbortSignal): Promise<GuestStats>;
   events(): AsyncIterable<GuestEvent>;
-  /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. The channel closes. */
+  /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. Closes the channel. */
   powerOff(options: { stopSignal: number; graceMs: number }, signal?: AbortSignal): Promise<ProcessExit | undefined>;
   /** sync(2) in the guest. */
   sync(signal?: AbortSignal): Promise<void>;

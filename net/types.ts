@@ -12,10 +12,10 @@ export interface NetworkSpec {
   /** `fd….../64` and the gateway's address in it, where the network has IPv6. */
   readonly subnet6?: string;
   readonly gateway6?: string;
-  /** No way out and no way to the host. */
+  /** No route to the outside and none to the host. */
   readonly internal: boolean;
   readonly mtu: number;
-  /** The network has an address for the host's loopback, for those cards that may use it (`NetworkNic.host`). Default false. */
+  /** The network has an address for the host's loopback, for NICs that may use it (`NetworkNic.host`). Default false. */
   readonly hostAccess: boolean;
 }
 
@@ -32,21 +32,21 @@ export interface NetworkPolicy {
   }>;
 }
 
-/** A machine's card: frames with another MAC or from other addresses are dropped by the gateway. */
+/** A machine's NIC. The gateway drops frames with another MAC or from other addresses. */
 export interface NetworkNic {
-  /** Of the machine, for events: shop-db-1. */
+  /** Name of the machine, for events: shop-db-1. */
   readonly name: string;
   readonly mac: string;
   readonly addresses: readonly string[];
   /** May reach the host's loopback under the network's host address. Default false. */
   readonly host?: boolean;
-  /** To outside. Default: everything. */
+  /** Destinations outside. Default: everything. */
   readonly egress?: NetworkPolicy;
-  /** To other machines of the network. Default: everything. */
+  /** Other machines of the network. Default: everything. */
   readonly peers?: NetworkPolicy;
 }
 
-/** Something that the gateway refused or limited; equal ones of a second are one event with a count. */
+/** Something that the gateway refused or limited; equal events within a second are merged into one with a count. */
 export interface NetworkEvent {
   readonly event: 'refused' | 'limited' | 'attached' | 'detached' | 'memory';
   readonly machine?: string;
@@ -61,16 +61,16 @@ export interface NetworkEvent {
   readonly count: number;
 }
 
-/** One card and its counters; bytes `received` are from the machine, `sent` to it. */
+/** One NIC and its counters; bytes `received` are from the machine, `sent` to it. */
 export interface NetworkMachine extends NetworkNic {
   readonly received: number;
   readonly sent: number;
-  /** Frames to it that were lost because it read too slowly. */
+  /** Frames to the machine that were dropped because it read too slowly. */
   readonly dropped: number;
   readonly spoofed: number;
   readonly refused: number;
   readonly limited: number;
-  /** Flows to outside that are open. */
+  /** Open flows to the outside. */
   readonly tcp: number;
   readonly udp: number;
   readonly tcpOpened: number;
@@ -86,12 +86,12 @@ export interface NetworkState {
   readonly fence: NetworkFence;
 }
 
-/** What the kernel gave the gateway as a fence. */
+/** The sandbox that the kernel gave the gateway. */
 export interface NetworkFence {
-  /** Landlock's ABI; 0: there is none, and the system call filter stands alone. */
+  /** Landlock's ABI version; 0: not available, and only the system call filter applies. */
   readonly landlock: number;
   readonly seccomp: boolean;
-  /** It can make internet sockets; false on internal networks. */
+  /** Whether it can create internet sockets; false on internal networks. */
   readonly nets: boolean;
 }
 
@@ -101,7 +101,7 @@ export interface NetworkRecord {
   readonly socket: string;
 }
 
-/** One running gateway. It outlives this process; `release` lets go without stopping it. */
+/** One running gateway. It outlives this process; `release` disconnects without stopping it. */
 export interface Network {
   readonly record: NetworkRecord;
   /** Resolves once, never rejects. */
@@ -114,9 +114,9 @@ export interface Network {
   dialUdp(address: string, port: number, signal?: AbortSignal): Promise<Socket>;
   /** Frames of the network as a pcap stream, from now until the socket is closed. */
   capture(options?: { readonly snap?: number; readonly signal?: AbortSignal }): Promise<Socket>;
-  /** Changes the rules of a card; what they forbid is ended. Throws NET_ADDRESS when no machine has the MAC. */
+  /** Changes the rules of a NIC and ends connections that are no longer allowed. Throws NET_ADDRESS when no machine has the MAC. */
   setPolicy(mac: string, policy: { readonly egress?: NetworkPolicy; readonly peers?: NetworkPolicy }): Promise<void>;
-  /** Tells of refusals and limits; the returned function stops it. */
+  /** Calls the listener for refusals and limits; the returned function unsubscribes it. */
   onEvent(listener: (event: NetworkEvent) => void): () => void;
   state(): Promise<NetworkState>;
   stats(): Promise<{ received: number; sent: number }>;
@@ -133,13 +133,13 @@ export interface PublishedPort {
   readonly port: number;
 }
 
-/** Who listens on a port of the host, as far as this user may know. */
+/** The process listening on a port of the host, as far as this user may know. */
 export interface PortHolder {
   readonly pid?: number;
   readonly command?: string;
-  /** Owner of the socket; all that is known of a process of another user. */
+  /** Owner of the socket; the only thing known about another user's process. */
   readonly uid?: number;
-  /** Set when a stack of hypr's holds it. */
+  /** Set when a hypr stack holds it. */
   readonly stack?: string;
   readonly service?: string;
 }

@@ -24,7 +24,7 @@ export type Parsed =
  */
 export const parseCommandLine = (argv: readonly string[]): Parsed => parseAmong(argv, false);
 
-/** `all`: with the commands that no word of the command line is, for suggestions. To make those takes longer than all the rest. */
+/** `all`: include commands not named on the command line, for suggestions. Building those takes longer than everything else. */
 const parseAmong = (argv: readonly string[], all: boolean): Parsed => {
   let parsed: Parsed | undefined;
   let printed = '';
@@ -118,7 +118,7 @@ class GoCommand extends Command {
   }
 }
 
-/** An option known by its long name as it is: `--no-build` is a flag of its own, not the opposite of `--build`. */
+/** An option that keeps its long name: `--no-build` is a flag of its own, not the negation of `--build`. */
 class FlagOption extends Option {
   readonly #name: string;
 
@@ -154,7 +154,7 @@ const buildCommand = (spec: CommandSpec, parents: readonly string[], building: B
     command.enablePositionalOptions();
     const named = spec.commands.filter((child) => isNamed(child.name));
     for (const child of all || named.length === 0 ? spec.commands : named) {
-      // Of the others only the names are needed, for suggestions.
+      // Other commands only need their names, for suggestions.
       command.addCommand(isNamed(child.name) ? buildCommand(child, path, building) : new GoCommand(child, [...path, child.name]));
     }
     if (path.length === 1) {
@@ -174,7 +174,7 @@ interface BoundFlag {
   readonly short: string | undefined;
 }
 
-/** A command's own flags, then global ones; where letters or names clash the command's meaning holds. */
+/** A command's own flags, then global ones; on a clash the command's flag wins. */
 const flagsOf = (spec: CommandSpec): BoundFlag[] => {
   const own = spec.flags ?? [];
   const names = new Set(own.map((flag) => flag.name));

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { HyprError } from '../../base/errors.ts';
 import type { CliContext } from './context.ts';
 
-/** Asks on a terminal; without one there is nobody to ask, which is an error and not a yes. `force` is the command that does not ask. */
+/** Asks on a terminal. Without one nobody can answer, which is an error and not a yes. `force` is the command that does not ask. */
 export const confirm = async (context: CliContext, question: string, force: string): Promise<boolean> => {
   if (context.stdin.isTTY !== true) {
     throw new HyprError('HYPR_USAGE', 'this asks before it removes anything, and standard input is not a terminal', {

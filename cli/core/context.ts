@@ -17,7 +17,7 @@ export interface InputStream extends NodeJS.ReadableStream {
   unref?(): unknown;
 }
 
-/** Where the model comes from; the fields are docker compose's root flags. */
+/** Where the model comes from; the members are docker compose's root flags. */
 export interface ProjectOptions {
   readonly files: readonly string[];
   readonly projectName: string | undefined;
@@ -28,7 +28,7 @@ export interface ProjectOptions {
   readonly services: readonly string[];
   /** The command may build images of these services. */
   readonly builds?: boolean;
-  /** False: the files of `env_file` and `label_file` are not needed, and may be missing. */
+  /** False: the files of `env_file` and `label_file` are not needed and may be missing. */
   readonly resolveEnv?: boolean;
   /** Keep networks and volumes that no service uses. */
   readonly allResources: boolean;
@@ -42,7 +42,7 @@ export interface ConfigOutput {
   readonly stderr: string;
 }
 
-/** The outside world of a command. Tests give their own; `wiring.ts` gives the process's. */
+/** Everything outside the process that a command uses. Tests pass their own; `wiring.ts` uses the process's. */
 export interface CliContext {
   readonly stdin: InputStream;
   readonly stdout: OutputStream;
@@ -57,7 +57,7 @@ export interface CliContext {
   /** Lazy: `--version` and `config` must load none of the engine. */
   readonly engine: () => Promise<EngineApi>;
   readonly loadProject: (options: ProjectOptions) => Promise<Project>;
-  /** Where the value at a path of the project that was loaded last was written, or its nearest parent. */
+  /** Source location of the value at a path, or of its nearest parent, in the project loaded last. */
   readonly placeOf?: (path: readonly string[]) => Place | undefined;
   readonly config: (options: ProjectOptions, args: ConfigArgs) => Promise<string>;
 }

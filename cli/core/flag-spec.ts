@@ -6,9 +6,9 @@ export interface FlagSpec {
   readonly text: string;
   /** Placeholder of the value in help. */
   readonly value?: string;
-  /** Why it does nothing in a machine per service; said once when the flag is used. */
+  /** Why it has no effect in a machine per service; reported once when the flag is used. */
   readonly ignored?: string;
-  /** Why it is refused: doing as if it worked would be wrong. */
+  /** Why it is refused: pretending that it worked would be wrong. */
   readonly refused?: string;
   readonly hidden?: boolean;
 }

@@ -7,8 +7,8 @@ export interface Host {
 }
 
 /**
- * What this host or its environment asks for that hypr does not have: throws HYPR_UNSUPPORTED where machines could not run or
- * would be other ones than asked for, gives warnings for the rest.
+ * Checks what this host or its environment asks for that hypr does not support. Throws HYPR_UNSUPPORTED where machines
+ * could not run or would differ from what was asked for; returns warnings for the rest.
  */
 export const checkHostSettings = ({ platform, arch, env }: Host): string[] => {
   if (platform !== 'linux' || arch !== 'x64') {

@@ -2,17 +2,17 @@ import { HyprError } from '../../base/errors.ts';
 
 interface Ladder {
   readonly steps: ReadonlyArray<() => void>;
-  /** How many interrupts there had been when it began. */
+  /** Number of interrupts received before it was registered. */
   readonly from: number;
 }
 
-/** What commands say when the first Ctrl-C stops a stack in good order. */
+/** Printed when the first Ctrl-C stops a stack gracefully. */
 export const STOPPING = 'Gracefully Stopping... press Ctrl+C again to force\n';
 
 /**
- * Ctrl-C and SIGTERM, as a ladder: each takes one step more, the last step again and again. Without another
- * ladder the first aborts `signal` (the command ends with 130) and the second calls `force`. A command that
- * has its own idea of an orderly end (attached `up`, `exec`) takes them over with `take`.
+ * Ctrl-C and SIGTERM as a sequence of steps: each interrupt runs the next step, the last step repeats. By default the
+ * first aborts `signal` (the command exits with 130) and the second calls `force`. A command with its own graceful end
+ * (attached `up`, `exec`) takes them over with `take`.
  */
 export class Interrupts {
   readonly #controller = new AbortController();
@@ -38,12 +38,12 @@ export class Interrupts {
     step?.();
   }
 
-  /** Leaves at once, whatever is still going on. */
+  /** Exits at once, whatever is still running. */
   force(): void {
     this.#force();
   }
 
-  /** All interrupts take these steps, the first of them first, until the returned function is called. */
+  /** Interrupts run these steps, the first of them first, until the returned function is called. */
   take(...steps: ReadonlyArray<() => void>): () => void {
     const ladder = { steps, from: this.#count };
     this.#ladders.push(ladder);

@@ -6,7 +6,7 @@ import type { Stack } from '../../engine/model/types.ts';
 import type { CommandSpec, Invocation } from './command-spec.ts';
 import type { ProjectOptions } from './context.ts';
 
-/** The global flags as the loader wants them. */
+/** The global flags in the loader's form. */
 export const projectOptions = ({ context, command, flags }: Invocation, services: readonly string[] = []): ProjectOptions => ({
   files: flags.list('file'),
   projectName: flags.string('project-name'),
@@ -19,14 +19,14 @@ export const projectOptions = ({ context, command, flags }: Invocation, services
   cwd: context.cwd,
 });
 
-/** `exec -w` is a folder in the service, where the global flag of that name is an old one for the project's. */
+/** `exec -w` is a folder in the service, while the global flag of that name is an old one for the project's folder. */
 const hasOwn = (command: CommandSpec, flag: string): boolean => command.flags?.some((spec) => spec.name === flag) === true;
 
-/** Loads the model; services that it does not have are an error with a guess at what was meant. */
+/** Loads the model; unknown services are an error with a suggestion. */
 export const loadProject = (invocation: Invocation, services: readonly string[] = []): Promise<Project> =>
   loadWith(invocation, projectOptions(invocation, services));
 
-/** As loadProject, for commands that may build: what cannot be built is refused with its place. */
+/** Like loadProject, for commands that may build: what cannot be built is refused with its location. */
 export const loadBuildable = (invocation: Invocation, services: readonly string[] = []): Promise<Project> =>
   loadWith(invocation, { ...projectOptions(invocation, services), builds: true });
 
@@ -38,8 +38,8 @@ const loadWith = async ({ context }: Invocation, options: ProjectOptions): Promi
 };
 
 /**
- * The stack a command means. As in docker compose, `-p NAME` (or COMPOSE_PROJECT_NAME, when there is no
- * file) is enough: then there is no model and the recorded state is all that is known.
+ * The stack a command refers to. As in docker compose, `-p NAME` (or COMPOSE_PROJECT_NAME, without a file) is enough;
+ * then there is no model, only the recorded state.
  */
 export const findStack = async (invocation: Invocation): Promise<{ name: string; project: Project | undefined }> => {
   const { context, flags } = invocation;
@@ -59,7 +59,7 @@ export const findStack = async (invocation: Invocation): Promise<{ name: string;
   }
 };
 
-/** The name alone, for commands that need nothing else of the model. */
+/** Only the name, for commands that need nothing else of the model. */
 export const findStackName = async (invocation: Invocation): Promise<string> => (await findStack(invocation)).name;
 
 /** Opens the stack of a command that needs no model, runs `work`, closes it on every path. */

@@ -27,7 +27,7 @@ const crash = (error: unknown): never => {
   return leave(exitCodeOf(error));
 };
 
-/** Nobody reads any more (`hypr logs | head`): ends as a program killed by SIGPIPE does. */
+/** The reader has gone (`hypr logs | head`): exits as a program killed by SIGPIPE does. */
 const onOutputError = (error: NodeJS.ErrnoException): void => {
   if (error.code === 'EPIPE' || error.code === 'EIO') {
     leave(SIGPIPE_CODE);
@@ -37,7 +37,7 @@ const onOutputError = (error: NodeJS.ErrnoException): void => {
 
 const made = new Set<NodeJS.WriteStream>();
 
-/** Node makes its streams when they are asked for, for 2 ms each, and so do we: most commands say nothing on stderr, some nothing at all. */
+/** Streams are created on first use, 2 ms each: most commands print nothing on stderr, some nothing at all. */
 const output: ProcessOutput = (name) => {
   const stream = process[name];
   if (!made.has(stream)) {

@@ -7,9 +7,9 @@ import { writeOut } from '../core/output.ts';
 export interface SessionOptions {
   readonly tty: boolean;
   readonly stdin: boolean;
-  /** The program's input ends with ours; else it stays open for who attaches next. */
+  /** Close the program's stdin at the end of ours; otherwise it stays open for whoever attaches next. */
   readonly closeInput: boolean;
-  /** Keys that leave without ending anything, on a terminal; undefined: none. */
+  /** Keys that detach without ending anything, on a terminal; undefined: none. */
   readonly detachKeys: string | undefined;
   /** Without a terminal a Ctrl-C is a signal to the program, not an interrupt of the command. */
   readonly signals?: boolean;
@@ -76,7 +76,7 @@ const takeInterrupts = (context: CliContext, session: ExecSession, { signals }: 
         () => session.signal(constants.signals.SIGKILL),
       );
 
-/** What is written faster than it can be sent waits where it comes from. */
+/** When input arrives faster than it can be sent, reading from its source is paused. */
 const forwardInput = (input: {
   context: CliContext;
   session: ExecSession;

@@ -11,7 +11,7 @@ import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
 export interface ReadOptions {
   readonly from?: Mark | undefined;
   readonly what?: string;
-  /** It was named on the command line: it may be a pipe. */
+  /** The file was named on the command line, so it may be a pipe. */
   readonly pipes?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -54,7 +54,7 @@ export const readSource = async (path: string, options: ReadOptions = {}): Promi
   }
 };
 
-/** Only what lies in the way keeps a file from being looked at. */
+/** False when a folder on the way cannot be searched. */
 const isReachable = (path: string): boolean => {
   try {
     return statSync(path, { throwIfNoEntry: false }) !== undefined;
@@ -63,7 +63,7 @@ const isReachable = (path: string): boolean => {
   }
 };
 
-/** What is at a path; undefined: nothing. Throws what stat throws for another reason. */
+/** Stats of a path; undefined when nothing exists there. Rethrows other errors of stat. */
 export const statOf = (path: string): Stats | undefined => {
   try {
     return statSync(path);
@@ -75,13 +75,13 @@ export const statOf = (path: string): Stats | undefined => {
   }
 };
 
-/** A file of that folder whose name is much like the one that is missing. */
+/** A file in that folder with a name similar to the missing one. */
 const similarFile = async (path: string): Promise<string | undefined> => {
   const names = await readdir(dirname(path)).catch(() => []);
   return didYouMean(basename(path), names.slice(0, MAX_NAMES));
 };
 
-/** For `-f FOLDER`: the file that was meant, if it has a usual name. */
+/** For `-f FOLDER`: the Compose file in it, if it has a usual name. */
 const fileWithin = async (folder: string): Promise<string | undefined> => {
   const names = await readdir(folder).catch((): string[] => []);
   const found = [...HYPR_FILES, ...DEFAULT_FILES].find((name) => names.includes(name));

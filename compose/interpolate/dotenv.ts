@@ -2,19 +2,18 @@ import { LIMITS, limitError } from '../model/limits.ts';
 import { errorAt, type Mark, SourceFile } from '../source/source.ts';
 import { type Lookup, substitute, TemplateError } from './template.ts';
 
-/** Who else is asked or told while an env file is read. */
+/** Lookups and callbacks while an env file is read. */
 export interface DotenvOptions {
-  /** The files before this one. */
+  /** Variables from earlier files. */
   readonly fallback?: Lookup;
-  /** A variable in a value that is set nowhere. */
+  /** Called for a variable in a value that is not set anywhere. */
   readonly onUnset?: (name: string, mark: Mark) => void;
   readonly onValue?: (name: string, value: string, mark: Mark) => void;
 }
 
 /**
- * Parses an env file: `K=v`, `K: v`, `export K=v`, bare `K` (inherited), quotes over several lines,
- * comments. Variables in values are asked of `lookup`, then of the file's own earlier lines, then of
- * `fallback`.
+ * Parses an env file: `K=v`, `K: v`, `export K=v`, bare `K` (inherited), quotes over several lines, comments. Variables
+ * in values are looked up in `lookup`, then among the file's earlier lines, then in `fallback`.
  * @throws COMPOSE_ENV_FILE with line and caret
  */
 export const parseDotenv = (source: SourceFile, lookup: Lookup, options: DotenvOptions = {}): Map<string, string> => {

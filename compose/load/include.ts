@@ -75,7 +75,7 @@ const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode>
   return imported;
 };
 
-/** Variables that only the include's env files have and that its secrets and configs are made of, for whoever reads those later. */
+/** Keeps variables that only the include's env files define and that its secrets and configs use, because those are read later. */
 const keepVariables = (
   imported: MapNode,
   variables: {
@@ -113,7 +113,7 @@ const includeVariables = async (files: readonly string[] | undefined, folder: st
   return statOf(file)?.isFile() ? readEnvFiles([file], set.environment) : new Map();
 };
 
-/** A text or a list of texts; nothing is none. */
+/** A text or a list of texts; empty when absent. */
 const textsOf = (node: Node | undefined): string[] => {
   const items = node?.kind === 'list' ? node.items : node === undefined ? [] : [node];
   return items.flatMap((item) => {

@@ -28,10 +28,10 @@ export interface FileSet {
   readonly files: readonly string[];
   /** Absolute folder that file references start from. */
   readonly folder: string;
-  /** What paths in the model are put under: the folder, or for an include its way there. */
+  /** What paths in the model are prefixed with: the folder, or for an include its relative path. */
   readonly base: string;
   readonly environment: ReadonlyMap<string, string>;
-  /** Files being included, outermost first, for finding circles. */
+  /** Files being included, outermost first, to detect cycles. */
   readonly including: readonly string[];
   readonly from?: Mark | undefined;
   readonly resolvePaths: boolean;

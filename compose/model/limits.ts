@@ -1,8 +1,8 @@
 import { errorAt, type Mark } from '../source/source.ts';
 
 /**
- * How much of a Compose file hypr reads. Far above what people write; low enough that a hostile file
- * is refused within a second and a bounded amount of memory.
+ * Limits on how much of a Compose file hypr reads: far above real files, low enough that a hostile file is refused
+ * within a second and in bounded memory.
  */
 export const LIMITS = {
   /** Bytes of one YAML or env file. */
@@ -15,7 +15,7 @@ export const LIMITS = {
   unusualTokens: 150_000,
   /** Values written in all files: three times what 5,000 ordinary services come to. */
   nodes: 300_000,
-  /** Values that aliases, merge keys and `extends` add to those, counted once per use: what multiplies, a short file has too. */
+  /** Values that aliases, merge keys and `extends` add to those, counted once per use, because a short file can multiply them. */
   copies: 200_000,
   /** Keys of one mapping, entries of one list. */
   entries: 20_000,
@@ -30,7 +30,7 @@ export const LIMITS = {
   extendsDepth: 500,
   /** Files read by `include` and `extends`. */
   files: 500,
-  /** Files that `include` names, counted each time: includes of includes multiply. */
+  /** Files named by `include`, counted each time, because nested includes multiply. */
   includes: 1000,
   /** Published ports that the ranges of one project expand to. */
   ports: 70_000,
@@ -73,12 +73,12 @@ export class Budget {
     }
   }
 
-  /** What was counted so far, to tell what a part costs. */
+  /** What has been counted so far, to measure what a part costs. */
   get used(): { nodes: number; length: number } {
     return { nodes: this.#nodes + this.#copies, length: this.#length };
   }
 
-  /** Counts a part again that is used once more. */
+  /** Counts a part again for a further use. */
   countAgain(part: { nodes: number; length: number }, mark: Mark): void {
     this.#copies += part.nodes;
     this.#length += part.length;

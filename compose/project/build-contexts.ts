@@ -5,7 +5,7 @@ type Services = Pick<Project, 'services' | 'disabledServices'>;
 
 const PREFIX = 'service:';
 
-/** The service that the value of an additional context means; undefined when it is something else. */
+/** The service an additional context refers to; undefined when it is something else. */
 export const contextService = (value: string): string | undefined => (value.startsWith(PREFIX) ? value.slice(PREFIX.length) : undefined);
 
 /** Services whose images a service's build reads: `additional_contexts: {x: service:NAME}`. Each once. */
@@ -13,7 +13,7 @@ export const contextServices = (service: Service | undefined): string[] => [
   ...new Set(Object.values(service?.build?.additional_contexts ?? {}).flatMap((value) => contextService(value) ?? [])),
 ];
 
-/** A service that may be built: one that another's build reads need not be among those asked for, nor enabled. */
+/** A service that may be built. One that another build reads need not be requested, nor enabled. */
 export const findBuildable = (project: Services, name: string): Service | undefined =>
   Object.hasOwn(project.services, name)
     ? project.services[name]
@@ -21,7 +21,7 @@ export const findBuildable = (project: Services, name: string): Service | undefi
       ? project.disabledServices[name]
       : undefined;
 
-/** The named services and all whose images their builds read, also by way of others. */
+/** The named services and all services whose images their builds read, transitively. */
 export const withContextServices = (project: Services, names: readonly string[]): Set<string> => {
   const found = new Set(names);
   for (const name of found) {
@@ -33,8 +33,9 @@ export const withContextServices = (project: Services, names: readonly string[])
 };
 
 /**
- * The named services in their order, each after those whose images its build reads, which come in when they are not named.
- * @throws COMPOSE_INVALID for a circle and for a service that is not there
+ * The named services in order, each after the services whose images its build reads; those are added when they are not
+ * named.
+ * @throws COMPOSE_INVALID for a cycle and for a service that does not exist
  */
 export const orderBuilds = (project: Services, names: readonly string[]): string[] => {
   const ordered = new Set<string>();
@@ -63,5 +64,5 @@ export const orderBuilds = (project: Services, names: readonly string[]): string
   return [...ordered];
 };
 
-/** What is wrong with builds that read one another; the first service is repeated at the end. */
+/** The message for a cycle of builds; the first service is repeated at the end. */
 export const circleOfBuilds = (names: readonly string[]): string => `the builds need one another in a circle: ${names.join(' → ')}`;

@@ -4,7 +4,7 @@ import { didYouMean } from '../model/suggest.ts';
 import { circleOfBuilds, contextService, contextServices } from './build-contexts.ts';
 import { findCycle } from './cycles.ts';
 
-/** Gives the place and excerpt of a path of the model. */
+/** Finds the source location and excerpt for a path of the model. */
 export type Locate = (path: readonly string[]) => { where?: Place; details?: readonly string[] };
 
 /**
@@ -37,7 +37,8 @@ export const checkConsistency = (project: Project, locate: Locate): void => {
 };
 
 /**
- * Builds that read one another could never begin. For commands that build: to print or stop such services is no mistake.
+ * Builds that read one another in a cycle could never start. Checked only for commands that build: printing or stopping
+ * such services is fine.
  * @throws COMPOSE_INVALID
  */
 export const checkBuildCircle = ({ services }: Project, locate: Locate): void => {
@@ -162,7 +163,7 @@ const checkResources = (check: Check): void => {
     }
   }
   for (const kind of ['secret', 'config'] as const) {
-    // An empty name is left out of the project like every empty text.
+    // An empty name is dropped from the project like every empty text.
     for (const [i, { source = '' }] of (service[`${kind}s`] ?? []).entries()) {
       requireResource(check, { kind, name: source, known: project[`${kind}s`], at: [`${kind}s`, `[${i}]`] });
     }
@@ -261,7 +262,7 @@ const checkMounts = (check: Check): void => {
   }
 };
 
-/** `scale` is also what `deploy` says, where there is a `deploy`; compose writes it down in its check. */
+/** `scale` also sets `deploy.replicas` where there is a `deploy`; compose does this during its check. */
 export const alignReplicas = (project: Project): Project => {
   const services = Object.entries(project.services).map(([name, service]) => {
     const { scale, deploy } = service;

@@ -2,7 +2,10 @@ import type { Service } from '../model/model.ts';
 
 type Services = Readonly<Record<string, Service>>;
 
-/** A circle of dependencies (or of what else `edgesOf` gives) as service names, first one repeated at the end; undefined if there is none. */
+/**
+ * A dependency cycle (or a cycle of another relation given by `edgesOf`) as service names, the first repeated at the
+ * end; undefined if there is none.
+ */
 export const findCycle = (
   services: Services,
   edgesOf: (services: Services, name: string) => string[] = dependenciesOf,

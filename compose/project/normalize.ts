@@ -55,7 +55,7 @@ const normalizeBuild = (service: MapNode, environment: ReadonlyMap<string, strin
   });
 };
 
-/** Names without a value take the caller's; what the caller has not either is kept or dropped. */
+/** Names without a value take the caller's. When the caller has none either, they are kept or dropped. */
 const inheritValues = (node: Node | undefined, environment: ReadonlyMap<string, string>, keep: boolean): Node | undefined => {
   if (node?.kind === 'map') {
     const entries = [...node.entries].flatMap(([key, value]) => {
@@ -158,7 +158,7 @@ const addDefaultNetwork = (root: MapNode, services: ReadonlyMap<string, Node>): 
   return withEntries(root, { networks: map([...entries, ['default', scalar(null, { mark: root.mark })] as const], networks ?? root) });
 };
 
-/** A resource without a name is called after the project and its key; an external one after its key. */
+/** A resource without a name is named after the project and its key; an external one after its key. */
 const nameResources = (root: MapNode, project: string): MapNode => {
   const changes: Record<string, Node> = {};
   for (const kind of ['networks', 'volumes', 'configs', 'secrets']) {

@@ -3,8 +3,8 @@ import type { Warnings } from '../model/warnings.ts';
 import { type MapNode, type Node, nearestNode, textOf } from '../source/node.ts';
 
 /**
- * Lists of ports append when files merge, so an override that meant to move a port publishes it twice.
- * Said with both places when two entries of different files publish one container port.
+ * Lists of ports are appended when files merge, so an override meant to move a port publishes it twice. Warns with both
+ * locations when entries of different files publish the same container port.
  */
 export const warnDuplicatePorts = (project: Project, tree: MapNode, warnings: Warnings): void => {
   for (const name of Object.keys(project.services)) {

@@ -11,11 +11,11 @@ export interface Violation {
   readonly path: Path;
   /** The value, or the one whose key is wrong. */
   readonly node: Node;
-  /** For people: nothing may be decided on it. */
+  /** For display only: no decision may depend on it. */
   readonly message: string;
-  /** The attribute that has to be there and is not. */
+  /** The required attribute that is missing. */
   readonly missing?: string;
-  /** The key or word that was written, and those that are known there. */
+  /** The key or word that was written, and the ones that are allowed. */
   readonly unknown?: { readonly written: string; readonly known: readonly string[] };
 }
 
@@ -37,7 +37,7 @@ const checkContent = (node: Node, schema: Schema, path: Path): Violation | undef
   }
 };
 
-/** The branches for this kind of value decide; if there is one, its complaint is the answer. */
+/** Only the branches for this kind of value count; if there is exactly one, its violation is reported. */
 const checkOneOf = (node: Node, branches: readonly Schema[], path: Path): Violation | undefined => {
   const violations: Violation[] = [];
   for (const branch of branches) {
@@ -106,7 +106,7 @@ const checkMap = (node: Node & { kind: 'map' }, schema: Schema, path: Path): Vio
       }
     }
   }
-  // Asked last: what is missing is often there under a mistyped name, which has been said by now.
+  // Checked last: a missing attribute is often present under a mistyped name, which has been reported by then.
   const missing = schema.required?.find((required) => !node.entries.has(required));
   return missing === undefined ? undefined : { kind: 'missing', path, node, message: `needs "${missing}"`, missing };
 };

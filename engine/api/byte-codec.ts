@@ -1,15 +1,15 @@
 import { CallError } from './call-error.ts';
 
 /*
- * How hypr's own commands write the messages of methods that carry bytes: Connect's protocol with a codec of its own, named
- * in the content type. A message is its JSON, which begins with `{`; one that is nothing but bytes of a file or
- * program is a byte that says of which field, and the bytes. In JSON they would be base64, which costs four times the
- * processor time of both sides; protobuf would need a description of all messages in every command. Figures: docs/architecture.md.
+ * The encoding that hypr's own commands use for methods that carry bytes: Connect's protocol with its own codec, named
+ * in the content type. A message is its JSON, which begins with `{`. A message that consists only of a file's or
+ * program's bytes is one byte that names the field, then the bytes. Base64 in JSON would cost both sides four times the
+ * processor time; protobuf would need a description of all messages in every command. Figures: docs/architecture.md.
  */
 
 export const BYTES_TYPE = 'application/connect+hypr';
 
-/** Which field a first byte means. */
+/** The field that a first byte stands for. */
 export type ByteFields = Readonly<Record<number, string>>;
 
 export interface ByteMethod {
@@ -27,7 +27,7 @@ const JSON_START = '{'.charCodeAt(0);
 
 export type Decoded = { readonly json: string } | { readonly field: string; readonly bytes: Uint8Array };
 
-/** Throws CallError for what is no message. */
+/** Throws CallError for anything that is not a message. */
 export const decodeMessage = (fields: ByteFields, message: Buffer): Decoded => {
   const first = message[0] ?? 0;
   const field = fields[first];

@@ -2,12 +2,12 @@ import { errorFromJson, HyprError, toHyprError } from '../../base/errors.ts';
 import type { ErrorJson } from './gen/hypr_pb.ts';
 import { errorFrom } from './messages/errors.ts';
 
-/** A call that failed, with the Connect protocol's word for why (https://connectrpc.com/docs/protocol#error-codes). */
+/** A failed call, with the Connect protocol's code (https://connectrpc.com/docs/protocol#error-codes). */
 export class CallError extends Error {
   readonly code: string;
-  /** The HyprError that it failed with, when it was the handler that failed. */
+  /** The handler's HyprError, if the handler failed. */
   readonly detail: ErrorJson | undefined;
-  /** What the other side said when it failed; empty when it was killed. */
+  /** What the other side wrote when it failed; empty when it was killed. */
   lastWords: readonly string[] = [];
 
   constructor(code: string, message: string, detail?: ErrorJson) {
@@ -17,7 +17,10 @@ export class CallError extends Error {
   }
 }
 
-/** What a call failed with. `signal` is the one the call was made with: without its word, a cancelled call is a supervisor that went away. */
+/**
+ * The HyprError behind a failed call. `signal` is the one the call was made with: unless it is aborted, a cancelled call
+ * means that the supervisor went away.
+ */
 export const fromCallError = (error: unknown, signal?: AbortSignal): HyprError => {
   if (!(error instanceof CallError)) {
     return toHyprError(error);
@@ -36,7 +39,7 @@ export const fromCallError = (error: unknown, signal?: AbortSignal): HyprError =
 
 const WENT_AWAY: ReadonlySet<string> = new Set(['unavailable', 'aborted', 'canceled']);
 
-/** A supervisor that fails says why before it ends; one that is killed, or told to end, is no mistake of ours. */
+/** A supervisor that fails says why before it exits; one that was killed, or told to exit, is not a bug in hypr. */
 const goneError = (error: CallError): HyprError => {
   const hint = 'run the command again: it takes over what still runs';
   return error.lastWords.length > 0

@@ -1,8 +1,8 @@
 import { CallError } from './call-error.ts';
 
 /*
- * The envelopes of Connect's streams (https://connectrpc.com/docs/protocol#streaming-request): flags, one byte; length, four
- * bytes big-endian; a message. The last one of an answer holds JSON that says how the call ended.
+ * The envelopes of Connect's streams (https://connectrpc.com/docs/protocol#streaming-request): one byte of flags, four
+ * bytes of length (big-endian), the message. The last envelope of an answer holds JSON that says how the call ended.
  */
 
 export interface Envelope {
@@ -15,7 +15,7 @@ export const END = 2;
 
 const HEAD = 5;
 
-/** `parts` one after the other are the message. */
+/** `parts`, concatenated, are the message. */
 export const envelope = (flags: number, ...parts: readonly Uint8Array[]): Buffer => {
   const head = Buffer.alloc(HEAD);
   head[0] = flags;
@@ -27,8 +27,9 @@ export const envelope = (flags: number, ...parts: readonly Uint8Array[]): Buffer
 };
 
 /**
- * The envelopes of a body, however it is cut, as many at a time as came together: waiting for each by itself would cost more than
- * reading it. The rest of one that is cut off is left out. Throws CallError for one that is compressed.
+ * The envelopes of a body, however it is chunked. Envelopes that arrived together are yielded together, because waiting
+ * for each one would cost more than reading it. A truncated last envelope is dropped. Throws CallError for a compressed
+ * one.
  */
 export async function* readEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Envelope[]> {
   let rest: Buffer = Buffer.alloc(0);
@@ -48,7 +49,7 @@ export async function* readEnvelopes(body: AsyncIterable<Uint8Array>): AsyncGene
   }
 }
 
-/** Bytes of the first envelope, once all of them are there. */
+/** Size of the first envelope once all of it has arrived. */
 const wholeSize = (bytes: Buffer): number | undefined => {
   const size = bytes.length < HEAD ? Number.POSITIVE_INFINITY : HEAD + bytes.readUInt32BE(1);
   return size <= bytes.length ? size : undefined;

@@ -3,7 +3,7 @@ import type { StackSummary } from '../model/types.ts';
 import type { VmRow } from '../state/records.ts';
 import { openStateStore } from '../state/store.ts';
 
-/** What `ls` shows: stacks with running replicas, or all of them. Reads the database only. */
+/** The rows of `ls`: stacks with running replicas, or all stacks. Reads only the database. */
 export const listStacks = (options: { all: boolean }): StackSummary[] => {
   const store = openStateStore(homePaths().database);
   try {

@@ -10,9 +10,8 @@ import type { SETUP_STEPS } from '../model/types.ts';
 import { DEFAULT_MEMORY_MIB, defaultVcpus } from '../replica/run.ts';
 
 /**
- * Makes the templates of the machine that a service gets when its file asks for nothing special, and of the one that
- * builds run in: a build would never come to make it, because it ends before there is time for that. Without one,
- * machines boot.
+ * Makes templates for the default service machine and for the build machine. Without a template, machines boot cold. A
+ * build would never make its own, because it ends before there is time for that.
  */
 export const makeTemplates = async (input: {
   templates: Templates;

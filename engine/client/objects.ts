@@ -11,7 +11,7 @@ import { replicaStatus } from '../replica/status.ts';
 import type { LeaseRow, NetworkRow, VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
 
-/** Volumes, networks and replicas of all stacks, for commands that docker has beside compose. */
+/** Volumes, networks and replicas of all stacks, for docker's commands outside compose. */
 export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
   const read = <T>(work: (state: StateReader) => T): T => {
     const state = openStateReader(paths.database);
@@ -113,7 +113,7 @@ const findReplicas = (state: StateReader, reference: string, paths: HomePaths): 
   });
 };
 
-/** A folder, which one machine can mount as well as several: who will is not known yet. */
+/** Creates a folder rather than a disk, because several machines can mount a folder; who will mount it is not known yet. */
 const createVolume = async (paths: HomePaths, name: string, labels: Readonly<Record<string, string>>): Promise<void> => {
   refuseBadVolumeName(name);
   const state = openStateStore(paths.database);
@@ -136,7 +136,7 @@ const createVolume = async (paths: HomePaths, name: string, labels: Readonly<Rec
 const removeVolume = async (paths: HomePaths, name: string): Promise<void> => {
   const state = openStateStore(paths.database);
   try {
-    // At once: a replica that is made meanwhile has it, or finds it gone and makes it anew.
+    // In one transaction: a replica created meanwhile either has the volume already, or finds it gone and creates it again.
     const row = state.transaction((): VolumeRow => {
       const found = state.volumes().find((volume) => volume.name === name);
       if (found === undefined) {

@@ -10,8 +10,8 @@ const CHUNK = 256 << 10;
 const MAX_DEPTH = 512;
 
 /**
- * A file or folder of this host as a tar, its entries below `options.name`. Links are packed as links,
- * but for the path itself where `followLinks` says so. Sockets and devices are left out.
+ * Packs a file or folder of this host as a tar, with entries below `options.name`. Symlinks are packed as symlinks,
+ * except the path itself where `followLinks` is set. Sockets and devices are left out.
  */
 export async function* packFiles(path: string, options: PackOptions): AsyncGenerator<Uint8Array> {
   const top = options.followLinks ? await stat(path) : await lstat(path);
@@ -64,7 +64,10 @@ const header = ({ name, info }: Entry, own: Partial<TarHeader> & Pick<TarHeader,
   ...own,
 });
 
-/** Exactly `size` bytes and their padding. A file that shrinks meanwhile is filled with zeros, because its header is written already. */
+/**
+ * Exactly `size` bytes and their padding. A file that shrinks meanwhile is padded with zeros, because its header has
+ * been written already.
+ */
 async function* contentOf(path: string, size: number): AsyncGenerator<Uint8Array> {
   const file = await open(path, 'r');
   try {

@@ -30,7 +30,7 @@ export const planUp = async (input: { project: Project; options: UpOptions; stor
   return lines.join('') + formatPlan(reconcile(desired, observeStack(store, project.name), options));
 };
 
-/** Thousands of services may have one image; nothing changes while a plan is made. */
+/** Looks each image up only once: thousands of services may share one, and nothing changes during planning. */
 const askedOnce = (platform: Platform): Platform => {
   const known = new Map<string, Promise<Image | undefined>>();
   const findImage = (reference: string): Promise<Image | undefined> => {
@@ -41,7 +41,7 @@ const askedOnce = (platform: Platform): Platform => {
   return { ...platform, findImage };
 };
 
-/** Stands for an image that will only be known once it is pulled or built. */
+/** A placeholder for an image that is not known until it is pulled or built. */
 const UNKNOWN_IMAGE: Image = {
   id: 'unknown until pulled or built',
   manifestDigest: '',

@@ -11,12 +11,12 @@ import { needed, neededText, type Sent } from '../api/messages/values.ts';
 import type { EngineEvent } from '../model/events.ts';
 import type { AttachOptions, AttachSession, CopyPlace, ExecOptions, ExecSession, RunOptions, RunSession } from '../model/types.ts';
 
-/** Programs and files of replicas, over an open connection to the supervisor: one call each. */
+/** Programs and files of replicas over an open connection to the supervisor, one call each. */
 
-/** What a client says to a program that runs. It is the same for exec, attach and run. */
+/** Messages from a client to a running program; the same for exec, attach and run. */
 type Input = Sent<Omit<ExecInput, 'start'>>;
 
-/** What is heard of a program. */
+/** Messages from a program. */
 interface Output {
   readonly stdout?: Uint8Array;
   readonly stderr?: Uint8Array;
@@ -25,7 +25,7 @@ interface Output {
   readonly event?: EventJson;
 }
 
-/** A further program in a replica. Resolves once it runs; a failure to start it comes instead. */
+/** Starts another program in a replica. Resolves once it runs; rejects if it cannot be started. */
 export const openExec = async ({ rpc }: ApiClient, options: ExecOptions, signal?: AbortSignal): Promise<ExecSession> => {
   const { inputs, call } = openInputs<Sent<ExecInput>>(signal);
   void inputs.push({ start: execJson(options) });
@@ -45,7 +45,7 @@ export const openAttach = async ({ rpc }: ApiClient, options: AttachOptions, sig
   return { ...session, replica: neededText(replica, 'the name of what was attached to'), tty, stdin };
 };
 
-/** A one-off. Resolves once it exists; its output begins with its start. */
+/** Runs a one-off. Resolves once it exists; it starts when its output is first read. */
 export const openRun = async (
   { rpc }: ApiClient,
   run: { project: Project; options: RunOptions; onEvent: (event: EngineEvent) => void },
@@ -65,7 +65,7 @@ export const openRun = async (
   }
 };
 
-/** Unpacks a tar in a folder of a replica. */
+/** Unpacks a tar into a folder of a replica. */
 export const copyInto = async (
   { rpc }: ApiClient,
   place: CopyPlace,
@@ -96,7 +96,7 @@ export async function* copyOut({ rpc }: ApiClient, place: CopyPlace, signal?: Ab
   }
 }
 
-/** A local read error ends the call with that error instead of "cancelled". */
+/** Ends the call with a local read error instead of "cancelled". */
 async function* copyInputs(
   { service, index, path }: CopyPlace,
   tar: AsyncIterable<Uint8Array>,
@@ -114,11 +114,11 @@ async function* copyInputs(
 }
 
 const openInputs = <T>(signal: AbortSignal | undefined) => {
-  // With room for nothing: a fast writer waits until each message is on its way.
+  // The queue holds nothing, so a fast writer waits until each message has been sent.
   return { inputs: new AsyncQueue<T>({ limit: 0 }), call: linkedController(signal) };
 };
 
-/** The next message of a call that has not said enough yet. */
+/** The first message of a call. If there is none, ends the inputs and throws. */
 const firstOf = async <T>(messages: AsyncIterator<T>, inputs: { end(): void }, signal: AbortSignal): Promise<T> => {
   try {
     const first = await messages.next();
@@ -144,9 +144,9 @@ interface SessionCall {
   readonly inputs: { push(message: Input): Promise<void>; end(): void };
   readonly call: LinkedController;
   readonly onEvent?: (event: EngineEvent) => void;
-  /** Its start is enough, its exit code does not come. */
+  /** Only the start is awaited; no exit code follows. */
   readonly detached: boolean;
-  /** Its start was heard of already. */
+  /** Its start has already been reported. */
   readonly started: boolean;
 }
 
@@ -184,7 +184,7 @@ const sessionOf = (opened: SessionCall): ExecSession => {
   };
 };
 
-/** Gives the exit code at the end; of a detached program 0, once it was started. A stream that ends with neither has lost its program. */
+/** Returns the exit code, or 0 for a detached program that was started. A stream that ends with neither has lost its program. */
 async function* programOutput({
   messages,
   onEvent,
@@ -217,5 +217,5 @@ const lostError = (how: string, cause?: HyprError): HyprError =>
     ...(cause && { cause }),
   });
 
-/** A supervisor that went away tells nobody how the program ended. One that failed says why. */
+/** A supervisor that went away could not report how the program ended. One that failed says why. */
 const lossOf = (error: HyprError): HyprError => (error.code === 'SUPERVISOR_GONE' ? lostError('without its exit code', error) : error);

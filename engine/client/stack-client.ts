@@ -36,8 +36,8 @@ import { SupervisorLink } from './supervisor-link.ts';
 type OnEvent = (event: EngineEvent) => void;
 
 /**
- * A stack from a command's point of view. Reads come from the supervisor when there is one and from
- * the database when nothing runs; a supervisor that was killed is replaced before anything else.
+ * A stack as commands see it. Reads come from the supervisor, or from the database when nothing runs. A supervisor that
+ * was killed is replaced first.
  */
 export class StackClient implements Stack {
   readonly name: string;
@@ -53,7 +53,7 @@ export class StackClient implements Stack {
     this.#link = new SupervisorLink({ stack: name, paths: this.#paths, isNeeded });
   }
 
-  /** Opened on first use, which also loads its library; not needed while a supervisor answers. */
+  /** Opened on first use, which also loads SQLite; not needed while a supervisor answers. */
   async #store(): Promise<StateStore> {
     const { openStateStore } = await import('../state/store.ts');
     this.#opened ??= openStateStore(this.#paths.database);

@@ -12,10 +12,7 @@ export type ReadyMessage = { readonly ready: true; readonly recovered: readonly 
 
 const READY_DEADLINE_MS = 120_000;
 
-/**
- * Starts the supervisor of a stack as a process of its own and waits for its message or its end, so that a crash cannot hang the
- * command.
- */
+/** Starts a stack's supervisor as its own process and waits for its ready message or its exit, so that a crash cannot hang the command. */
 export const startSupervisor = async (stack: string, paths: HomePaths, signal?: AbortSignal): Promise<readonly string[]> => {
   const stderrPath = supervisorErrors(paths, stack);
   await mkdir(dirname(stderrPath), { recursive: true, mode: 0o700 });
@@ -29,7 +26,7 @@ export const startSupervisor = async (stack: string, paths: HomePaths, signal?: 
   }
 };
 
-/** The file that a supervisor's stderr goes to: empty unless it failed. */
+/** The supervisor's stderr; empty unless it failed. */
 export const supervisorErrors = (paths: HomePaths, stack: string): string => join(paths.logs, stack, 'supervisor.err');
 
 const launch = (stack: string, stderr: number, stderrPath: string): Promise<readonly string[]> =>

@@ -17,7 +17,7 @@ import { openStateReader, type StateReader } from '../state/store.ts';
 
 const log = logger('storage');
 
-/** What images, replicas, volumes, builds and templates of machines take on the disk, as `docker system df` counts it. */
+/** Disk usage of images, replicas, volumes, builds and machine templates, as `docker system df` counts it. */
 export const measureSystem = async (): Promise<UsageRow[]> => {
   const paths = homePaths();
   const store = await openStore(paths);
@@ -30,7 +30,7 @@ export const measureSystem = async (): Promise<UsageRow[]> => {
   ]);
 };
 
-/** Removes what was asked for and is not in use. Throws IMAGE_IN_USE while a pull or build is at work. */
+/** Removes what was asked for and is not in use. Throws IMAGE_IN_USE during a pull or build. */
 export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> => {
   const paths = homePaths();
   const store = await openStore(paths);
@@ -48,7 +48,7 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
   });
 };
 
-/** Those of images that are gone: nothing will ask for them. Gives what they took, in bytes. What is in the way is no error. */
+/** Removes templates of images that no longer exist and returns the bytes freed. Templates in use are skipped without an error. */
 const pruneUnusedTemplates = async (paths: HomePaths): Promise<number> => {
   const folder = templatesFolder(paths);
   try {
@@ -61,10 +61,10 @@ const pruneUnusedTemplates = async (paths: HomePaths): Promise<number> => {
   }
 };
 
-/** A link to another home's toolchain: whether that one has machines is not known here. */
+/** A toolchain that is a symlink belongs to another home, whose machines are not known here. */
 const isShared = async (toolchain: string): Promise<boolean> => (await lstat(toolchain)).isSymbolicLink();
 
-/** One line per fault of the image store; `onLeftover` is told what killed processes left, which stays where it is. */
+/** Returns one line per fault of the image store. `onLeftover` is called with what killed processes left behind; it is not removed. */
 export const checkStore = async (signal?: AbortSignal, onLeftover: (line: string) => void = () => {}): Promise<string[]> => {
   const paths = homePaths();
   const store = await openStore(paths, { sweep: false });
@@ -118,7 +118,7 @@ const buildRow = async (paths: HomePaths, store: ImageStore): Promise<UsageRow> 
   return { type: 'Build Cache', total: otherLayers + mounts, active: 0, size, reclaimable: size };
 };
 
-/** A template is active while a machine is a clone of it, because that maps its memory. */
+/** A template is active while a machine is a clone of it, because the clone maps its memory. */
 const templateRow = async (paths: HomePaths, state: StateReader): Promise<UsageRow> => {
   const { templates, bytes, reclaimable } = await measureTemplates(paths, (await needToolchain(paths)).id);
   const cloned = new Set(state.vms().flatMap(({ state: now, machine }) => (hasMachine(now) ? (machine?.template ?? []) : [])));
@@ -132,7 +132,7 @@ const summarise = (rows: ReadonlyArray<{ active: boolean; bytes: number }>): Omi
   return { total: rows.length, active: rows.length - idle.length, size: sum(rows), reclaimable: sum(idle) };
 };
 
-/** Anonymous volumes of stacks that are gone. A known stack may still need its own. */
+/** Removes anonymous volumes of stacks that no longer exist. A known stack may still need its own. */
 const pruneVolumes = async (paths: HomePaths, state: StateReader): Promise<{ names: string[]; bytes: number }> => {
   const known = new Set([...state.stacks().map(({ name }) => name), ...state.vms().map(({ stack }) => stack)]);
   const names: string[] = [];

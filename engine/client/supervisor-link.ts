@@ -12,15 +12,15 @@ import { startSupervisor, supervisorErrors } from './start-supervisor.ts';
 export interface SupervisorLinkOptions {
   readonly stack: string;
   readonly paths: HomePaths;
-  /** Whether the database says that something runs, for which there has to be a supervisor. */
+  /** Whether the database records something running, which needs a supervisor. */
   readonly isNeeded: () => Promise<boolean>;
 }
 
-/** Connects a command to the supervisor of its stack: the running one, or a new one. */
+/** Connects a command to its stack's supervisor, running or newly started. */
 export class SupervisorLink {
   readonly #options: SupervisorLinkOptions;
   #api: ApiClient | undefined;
-  /** Of the supervisor that answers. */
+  /** Pid of the supervisor that answers. */
   #pid = 0;
   #starting: Promise<ApiClient> | undefined;
   #recovered: readonly string[] = [];
@@ -29,14 +29,14 @@ export class SupervisorLink {
     this.#options = options;
   }
 
-  /** The supervisor, started if there is none. `onNotice` gets messages about what a new one found and repaired. */
+  /** The supervisor, started if necessary. `onNotice` gets messages about what a new one found and repaired. */
   async demand(onNotice: (message: string) => void, signal?: AbortSignal): Promise<ApiClient> {
     const api = this.#api ?? (await this.#startOnce(signal));
     this.#tell(onNotice);
     return api;
   }
 
-  /** The start that concurrent calls share: an attached `up` asks for events and for `up` at the same time. */
+  /** Concurrent calls share one start: an attached `up` asks for events and for `up` at the same time. */
   #startOnce(signal?: AbortSignal): Promise<ApiClient> {
     this.#starting ??= this.#connectOrStart(signal).finally(() => {
       this.#starting = undefined;
@@ -44,7 +44,7 @@ export class SupervisorLink {
     return this.#starting;
   }
 
-  /** The supervisor when something runs; one that was killed while machines run is replaced. */
+  /** The supervisor if something runs; one that was killed while machines run is replaced. */
   async ifRunning(onNotice: (message: string) => void): Promise<ApiClient | undefined> {
     const api = this.#api ?? (await this.#connect());
     if (api !== undefined || !(await this.#options.isNeeded())) {
@@ -61,8 +61,8 @@ export class SupervisorLink {
   }
 
   /**
-   * `down` leaves no process behind, so it waits for the supervisor's last steps; in vain when somebody else is
-   * connected. Node has no event for the end of a process that is not its child.
+   * Disconnects and waits for the supervisor's exit, because `down` should leave no process behind. Gives up when
+   * another client is connected. Node has no exit event for a process that is not its child.
    */
   async closeAndAwaitEnd(): Promise<void> {
     this.close();
@@ -84,7 +84,7 @@ export class SupervisorLink {
   }
 
   async #connect(): Promise<ApiClient | undefined> {
-    // A socket without a listener refuses at once.
+    // Connecting to a socket without a listener fails at once.
     const api = connectApi(stackPaths(this.#options.stack).apiSocket, () => lastWords(this.#options));
     const info = await api.rpc.info({}, { timeoutMs: 10_000 }).catch(() => undefined);
     if (info === undefined || info.api !== API_VERSION) {
@@ -106,7 +106,7 @@ export class SupervisorLink {
       try {
         this.#recovered = await startSupervisor(stack, paths, signal);
       } catch (error) {
-        // Another command started one at the same moment, or the last one is just ending.
+        // Another command is starting one at the same moment, or the previous one is just exiting.
         if (!(error instanceof HyprError && error.code === 'HYPR_LOCKED') || Date.now() > deadline) {
           throw error;
         }
@@ -123,7 +123,7 @@ export class SupervisorLink {
   }
 }
 
-/** A stack may be older than the hypr of the command, for its supervisor lives as long as it. Throws SUPERVISOR_VERSION. */
+/** A supervisor lives as long as its stack and may be older than this command. Throws SUPERVISOR_VERSION. */
 const checkVersion = ({ api = 0, version = '', pid = 0 }: InfoResponseJson, stack: string): void => {
   if (api !== API_VERSION) {
     const age = api < API_VERSION ? 'an older' : 'a newer';
@@ -135,7 +135,7 @@ const checkVersion = ({ api = 0, version = '', pid = 0 }: InfoResponseJson, stac
   }
 };
 
-/** The last lines that a failed supervisor wrote. */
+/** The last lines written by a failed supervisor. */
 const lastWords = ({ paths, stack }: SupervisorLinkOptions): string[] => {
   try {
     const lines = readFileSync(supervisorErrors(paths, stack), 'utf8').split('\n');

@@ -9,9 +9,9 @@ import type { UnpackOptions, UnpackPlace } from '../model/types.ts';
 const CHUNK = 256 << 10;
 
 /**
- * Unpacks a tar of a replica on this host. The tar is not trusted: nothing is written outside the folder
- * that `options.place` names once the first entry is known, not through links either; devices are left
- * out. Gives how many entries were left out. Throws HYPR_USAGE, IMAGE_LAYER.
+ * Unpacks a tar from a replica on this host. The tar is not trusted: nothing is written outside the folder that
+ * `options.place` names once the first entry is known, not even through symlinks, and devices are left out. Returns how
+ * many entries were left out. Throws HYPR_USAGE, IMAGE_LAYER.
  */
 export const unpackFiles = async (tar: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<number> => {
   const source = new StreamSource(tar);
@@ -32,7 +32,7 @@ export const unpackFiles = async (tar: AsyncIterable<Uint8Array>, options: Unpac
   } finally {
     await source.close();
   }
-  // Last and deepest first, because unpacking into a folder changes its time and may need its permissions.
+  // Folders get their time and mode last, deepest first: unpacking into a folder changes its time and may need its permissions.
   for (const { path, header } of folders.reverse()) {
     await finishFolder(path, header, options);
   }
@@ -84,7 +84,7 @@ const makeEntry = async (making: Making): Promise<boolean> => {
       // Writable for us until the end, whatever its final permissions are.
       await mkdir(path, { mode: 0o700 });
     } else if (!before.isDirectory()) {
-      throw new HyprError('HYPR_USAGE', `${path} is in the way: it is no folder`);
+      throw new HyprError('HYPR_USAGE', `${path} is in the way: it is not a folder`);
     }
     return true;
   }

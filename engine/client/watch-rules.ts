@@ -32,7 +32,7 @@ interface RawRule {
   readonly initial_sync?: boolean;
 }
 
-/** What editors and version control leave lying about, as docker compose leaves it out. */
+/** Temporary files of editors and version control, ignored as in docker compose. */
 const NEVER = ['**/.git', '**/*~', '**/.*.sw?', '**/.*.swx', '**/.DS_Store', '**/.#*', '**/4913', '**/.idea/**/*.tmp', '**/___jb_*'];
 
 /** The rules of the named services (all when none). */

@@ -9,7 +9,7 @@ import type { Stack, WatchOptions } from '../model/types.ts';
 import { packFiles } from './pack-files.ts';
 import { type WatchRule, watchRules } from './watch-rules.ts';
 
-/** Editors and builds make many changes at once, which are handled together. */
+/** Editors and builds make many changes at once; they are handled as one batch. */
 const QUIET_MS = 300;
 
 /**
@@ -46,7 +46,7 @@ interface Work {
 /** Collects changes below the path of a rule and handles them in batches. Resolves with the error that ended it. */
 const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error | undefined> => {
   const { signal, options } = work;
-  // A file is watched through its folder: editors replace it.
+  // A file is watched through its folder, because editors replace files.
   const folder = isDir ? rule.path : dirname(rule.path);
   const changed = new Set<string>();
   let turn = Promise.resolve();
@@ -159,7 +159,7 @@ const execIn = async (
   session.closeStdin();
   try {
     for await (const _ of session.output) {
-      // Nobody asked for it.
+      // The output is not needed.
     }
     return await session.exitCode;
   } finally {

@@ -29,7 +29,7 @@ import { orderServices } from '../resolve/dependencies.ts';
 import { makeTemplates } from './make-templates.ts';
 import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
 
-/** What the engine does in the calling process: images, builds, the host. Reached through engine/index.ts, when it is asked for. */
+/** The parts of the engine that run in the calling process: images, builds, the host. Loaded on demand through engine/index.ts. */
 
 export const openImages: EngineApi['openImages'] = async () => {
   const paths = homePaths();
@@ -71,10 +71,10 @@ export const resolveDigest: EngineApi['resolveDigest'] = async (reference, signa
   }
 };
 
-/** Builds outside a stack have a folder for their sockets beside the stacks'. */
+/** Builds outside a stack keep their sockets in a folder beside the stacks'. */
 const openBuildPlatform = () => openPlatform({ runDir: join(runtimeDir(), 'build') });
 
-/** Which VMM works here takes seconds to find out the first time: only a RUN that is not in the cache needs to know. */
+/** Finding the VMM that works here takes seconds the first time; only a RUN that is not cached needs it. */
 const machinesWhenNeeded = (): BuildMachines => {
   let machines: Promise<BuildMachines> | undefined;
   return {
@@ -85,7 +85,7 @@ const machinesWhenNeeded = (): BuildMachines => {
   };
 };
 
-/** For what pulls and builds outside a stack. */
+/** For pulls and builds outside a stack. */
 const openImageWork = async (): Promise<ImagePlatform> => {
   const paths = homePaths();
   return openImagePlatform({ paths, toolchain: await needToolchain(paths), machines: () => Promise.resolve(machinesWhenNeeded()) });
@@ -116,7 +116,7 @@ export const pushProject: EngineApi['pushProject'] = async (project, options, on
       await images.push([tag], {}, onProgress, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // Its failure was shown already.
+      // Its failure has already been shown.
       if (!options.ignoreFailures) {
         throw error;
       }
@@ -149,7 +149,7 @@ export const pullProject: EngineApi['pullProject'] = async (project, options, on
     await ensureImages({ project, actions: wanted, platform, progress: onProgress, onBuild: () => {}, parallel }, signal);
     return;
   }
-  // A service that is built may name an image that no registry has: its failure has been shown already.
+  // A service that is built may name an image that no registry has; that failure has already been shown.
   const limit = pLimit(parallel !== undefined && parallel > 0 ? parallel : Number.POSITIVE_INFINITY);
   const pull = (action: ImageAction) =>
     ensureImages({ project, actions: [action], platform, progress: onProgress, onBuild: () => {} }, signal);

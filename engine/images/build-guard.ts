@@ -4,9 +4,9 @@ import { withoutInherited } from '../../base/host/inherited.ts';
 import { PENDING_FILE } from '../../base/host/pending-processes.ts';
 
 /**
- * Ends what belongs to a build machine if this process is killed before it can: a shell in a session of its own that waits
- * for the end of its input. It kills the processes that are noted in the folders below `runDir` (base/host/pending-processes.ts),
- * and removes the folders.
+ * Cleans up after a build machine if this process is killed before it can. The guard is a shell in its own session that
+ * waits for the end of its input, kills the processes noted in the folders below `runDir`
+ * (base/host/pending-processes.ts), and removes the folders.
  */
 export const startBuildGuard = (input: { readonly runDir: string; readonly folders: readonly string[] }): { close(): Promise<void> } => {
   const { stdio, done } = withoutInherited(['pipe', 'ignore', 'ignore'] as const);

@@ -11,7 +11,7 @@ import {
   type BuildMachineOptions,
   type BuildMachines,
 } from '../../builder/model/types.ts';
-import type { GuestClient, InterfaceOrders, MachineOrders } from '../../guest/types.ts';
+import type { GuestClient, MachineConfig, NicConfig } from '../../guest/types.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
 import { NETWORK_MTU } from '../../net/defaults.ts';
 import { openDownloadProxy, PACKAGE_HOSTS } from '../../net/downloads/download-proxy.ts';
@@ -23,13 +23,13 @@ import { startBuildGuard } from './build-guard.ts';
 
 export const BUILD_MEMORY_MIB = 2048;
 const BUILD_DISK_MIB = 64 * 1024;
-/** Disks of caches and mounted images that a machine can have at a time. */
+/** Disks of caches and mounted images that a machine can have at once. */
 const SPARE_PORTS = 12;
 const POWER_OFF_MS = 10_000;
 
 /**
- * Machines for RUN steps. Each has a network of its own, jailed like any other, so that a build can
- * reach the outside and nothing of this host, of a stack or of another build.
+ * Machines for RUN steps. Each has its own isolated network, so that a build can reach the internet but not this host, a
+ * stack or another build.
  */
 export const makeBuildMachines = (platform: Platform): BuildMachines => ({
   async start(options, signal) {
@@ -69,7 +69,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
             shares: [],
             sparePorts: SPARE_PORTS,
           },
-          orders: buildOrders({ options, nics, gateway: network?.nic.gateway, host: network?.host }),
+          config: buildConfig({ options, nics, gateway: network?.nic.gateway, host: network?.host }),
           networks: network === undefined ? [] : [network.network],
           onMachine: () => {},
         },
@@ -114,7 +114,7 @@ const plugDisk = async (machine: Machine, disk: BuildDisk, signal: AbortSignal) 
   return await machine.plugDisk(disk, signal);
 };
 
-/** The machine has no network: its programs reach the proxy on their loopback, and the proxy what it allows. */
+/** The machine has no network: its programs reach the proxy on their loopback, and the proxy reaches only allowed hosts. */
 const startProxy = async (input: { platform: Platform; options: BuildMachineOptions; guest: GuestClient; signal: AbortSignal }) => {
   const { allow = [], onRefused = () => {} } = input.options.proxy ?? {};
   const cacheFolder = join(input.platform.paths.build, 'downloads', 'proxy');
@@ -139,7 +139,7 @@ const makeUpper = async (input: {
   return path;
 };
 
-type Nic = InterfaceOrders & { readonly gateway: string };
+type Nic = NicConfig & { readonly gateway: string };
 
 const startBuildNetwork = async (input: {
   platform: Platform;
@@ -165,16 +165,16 @@ const startBuildNetwork = async (input: {
   return { network, nic, host: hostAddress(spec) };
 };
 
-/** `host-gateway` among the extra hosts: only then has a build a way to this host. */
+/** Only with `host-gateway` among the extra hosts can a build reach this host. */
 const HOST_GATEWAY = 'host-gateway';
 const wantsHost = ({ hosts }: BuildMachineOptions): boolean => hosts.some(({ address }) => address === HOST_GATEWAY);
 
-const buildOrders = (input: {
+const buildConfig = (input: {
   options: BuildMachineOptions;
   nics: readonly Nic[];
   gateway: string | undefined;
   host: string | undefined;
-}): MachineOrders => ({
+}): MachineConfig => ({
   // BuildKit's default, unless BUILDKIT_SANDBOX_HOSTNAME says otherwise.
   hostname: 'buildkitsandbox',
   machineId: randomBytes(16).toString('hex'),
@@ -182,7 +182,7 @@ const buildOrders = (input: {
   clock: Date.now(),
   root: { disk: 'root', upper: 'upper', readOnly: false },
   mounts: buildMounts(input.options),
-  interfaces: input.nics,
+  nics: input.nics,
   resolver: { names: {}, search: [], upstreams: input.gateway === undefined ? [] : [input.gateway], options: [] },
   hosts: input.options.hosts.flatMap(({ address, names }) => {
     const resolved = address === HOST_GATEWAY ? input.host : address;
@@ -192,5 +192,5 @@ const buildOrders = (input: {
   sysctls: {},
 });
 
-const buildMounts = ({ shmSize }: BuildMachineOptions): MachineOrders['mounts'] =>
+const buildMounts = ({ shmSize }: BuildMachineOptions): MachineConfig['mounts'] =>
   shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: shmSize, mode: 0o1777 }];

@@ -9,8 +9,9 @@ import type { BuildInput } from '../model/platform.ts';
 import { fileSource } from '../resolve/file-content.ts';
 
 /**
- * A service's `build:` as the builder's request: paths absolute, arguments without a value taken from the
- * environment. Throws HYPR_UNSUPPORTED for what a build machine cannot give, COMPOSE_INVALID for a secret without a value.
+ * Turns a service's `build:` into a builder request, with absolute paths and the environment's values for arguments
+ * without one. Throws HYPR_UNSUPPORTED for what a build machine cannot provide, COMPOSE_INVALID for a secret without a
+ * value.
  */
 export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => {
   const { config } = input;
@@ -41,11 +42,11 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
   };
 };
 
-/** As buildx: SOURCE_DATE_EPOCH of the environment, unless the arguments say otherwise. */
+/** As in buildx: SOURCE_DATE_EPOCH from the environment, unless the build arguments set it. */
 const sourceDate = ({ environment }: BuildInput): Record<string, string> =>
   environment.SOURCE_DATE_EPOCH ? { SOURCE_DATE_EPOCH: environment.SOURCE_DATE_EPOCH } : {};
 
-/** Caches and outputs. An image that stays here gets no attestations. */
+/** Caches and outputs. Attestations are only made for pushed images. */
 const resultOf = ({ config, push = false, provenance, folder }: BuildInput): Partial<BuildRequest> => {
   const attest = provenance ?? config.provenance;
   return {
@@ -58,7 +59,7 @@ const resultOf = ({ config, push = false, provenance, folder }: BuildInput): Par
   };
 };
 
-/** Refuses what would give a build access to this host, before anything is built. */
+/** Refuses, before anything is built, what would give a build access to this host. */
 const refuseHostFeatures = (config: BuildInput['config']): void => {
   if (config.network !== undefined && !['default', 'none', 'proxy'].includes(config.network)) {
     throw new HyprError(
@@ -71,7 +72,7 @@ const refuseHostFeatures = (config: BuildInput['config']): void => {
   }
 };
 
-/** `build.ssh`: `default` is the caller's agent, `id=path` an agent's socket or a private key. */
+/** `build.ssh`: `default` is the caller's agent, `id=path` another agent's socket or a private key. */
 const resolveSsh = async ({ config, environment, ssh = {} }: BuildInput): Promise<NonNullable<BuildRequest['ssh']>> => {
   const wanted = (Array.isArray(config.ssh) ? config.ssh : []).map(String);
   const entries = await Promise.all(
@@ -105,7 +106,7 @@ const resolveUlimits = ({ ulimits }: BuildInput['config']): BuildLimits =>
         ),
       };
 
-/** `build.secrets`: known in the Dockerfile by their target, or else by their name. */
+/** `build.secrets`: the Dockerfile knows them by their target, or by their name without one. */
 const resolveSecrets = ({ config, secrets = {}, environment }: BuildInput): BuildRequest['secrets'] => {
   const wanted = Array.isArray(config.secrets) ? (config.secrets as Array<string | FileReference>) : [];
   return Object.fromEntries(

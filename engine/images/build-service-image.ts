@@ -21,7 +21,7 @@ export interface BuildServiceImage {
   readonly signal: AbortSignal;
 }
 
-/** Builds the image of a service with this host's store, registries and machines; gives its id. */
+/** Builds a service's image with this host's store, registries and machines; returns its id. */
 export const buildServiceImage = async ({
   input,
   images,
@@ -41,6 +41,6 @@ export const buildServiceImage = async ({
 
 const buildRequestWithSettings = async (input: BuildInput): Promise<BuildRequest> => {
   const request = await buildRequest(input);
-  // The caller's: a supervisor may have been started by another.
+  // The caller's environment: the supervisor may have been started by somebody else.
   return { ...request, ...buildSettings(request, input.environment) };
 };

@@ -3,8 +3,8 @@ import type { BuildLimits, BuildRequest } from '../../builder/model/types.ts';
 import { parseBytes, parseDuration } from '../../compose/model/units.ts';
 
 /**
- * What HYPR_BUILD_* say about every build, where the request does not say it itself: MEMORY and DISK (`4g`), CPUS,
- * TIMEOUT (`30m`, for each step), PROXY_ALLOW (hosts between commas). Throws HYPR_USAGE for a value that is not one.
+ * Defaults for every build from HYPR_BUILD_*: MEMORY and DISK (`4g`), CPUS, TIMEOUT (`30m`, per step), PROXY_ALLOW
+ * (comma-separated hosts). The request overrides them. Throws HYPR_USAGE for an invalid value.
  */
 export const buildSettings = (
   request: Pick<BuildRequest, 'limits' | 'proxyAllow'>,
@@ -20,7 +20,7 @@ export const buildSettings = (
   return { limits: { ...settings, ...request.limits }, proxyAllow: [...allow, ...(request.proxyAllow ?? [])] };
 };
 
-/** A size as MiB, whole ones. Throws when it is no size, or too small for a machine. */
+/** Parses a size in whole MiB. Throws when it is not a size, or too small for a machine. */
 export const toMib = (text: string): number => {
   const mib = Math.ceil(parseBytes(text) / 2 ** 20);
   if (!Number.isFinite(mib) || mib < SMALLEST_MIB) {
@@ -31,7 +31,7 @@ export const toMib = (text: string): number => {
 
 const SMALLEST_MIB = 128;
 
-/** Whole processors. */
+/** Parses a whole number of processors. */
 export const toCpus = (text: string): number => {
   const cpus = Math.ceil(Number(text));
   if (!Number.isFinite(cpus) || cpus < 1 || cpus > MAX_CPUS) {

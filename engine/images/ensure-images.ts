@@ -21,8 +21,9 @@ export interface EnsureImagesInput {
 }
 
 /**
- * Executes the actions concurrently: each image once, and a build after the images that it reads, which come before it in
- * `actions`. Returns the image of every service. The first failure cancels the others and is thrown when they have ended.
+ * Executes the actions concurrently: each image once, and a build after the images it reads, which precede it in
+ * `actions`. Returns the image of every service. The first failure cancels the others and is thrown once they have
+ * ended.
  */
 export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal): Promise<Record<string, Image>> => {
   const controller = linkedController(signal);
@@ -41,7 +42,7 @@ export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal
         return [action.service, await existing] as const;
       } catch (error) {
         first ??= { error };
-        // A reason of its own, because what is cancelled has not failed.
+        // Cancelled actions get their own reason, because they have not failed.
         controller.abort(new HyprError('HYPR_CANCELLED', 'another image failed', { cause: error }));
         throw error;
       }
@@ -63,7 +64,7 @@ interface Work {
 const ensureImage = async (input: EnsureImagesInput, { action, made, limit }: Work, signal: AbortSignal): Promise<Image> => {
   const { platform, project } = input;
   const service = findBuildable(project, action.service) as Service;
-  /** Takes a slot only when it waits for nothing else, so that what it waits for can get one. */
+  /** Takes a slot only when nothing else is awaited, so that what it would wait for can get one. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> =>
     limit(async () => {
       signal.throwIfAborted();
@@ -92,7 +93,7 @@ const buildService = async (
     const build = buildInput(input.project, action.service, { ...(input.build ?? AS_WRITTEN), serviceImages });
     const imageId = await input.platform.buildImage(build, (event) => input.onBuild(action.service, event), signal);
     input.progress({ id, status: 'done', text: 'Built' });
-    // By id, because another service's build may have taken the same name in the meantime.
+    // By id, because another service's build may have taken the name in the meantime.
     return await needImage(input, { action, name: imageId });
   } catch (error) {
     const canceled = signal.aborted ? ({ status: 'warning', text: 'Canceled' } as const) : undefined;

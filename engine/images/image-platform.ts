@@ -12,7 +12,7 @@ export interface ImagePlatformOptions {
   readonly machines: () => Promise<BuildMachines>;
 }
 
-/** The part of the platform that makes and keeps images. It starts no machine and looks for no VMM on its own. */
+/** The part of the platform that makes and keeps images. Starts no machine and looks for no VMM on its own. */
 export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePlatformOptions): Promise<ImagePlatform> => {
   const images = await openImages({
     paths,
@@ -28,7 +28,7 @@ export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePla
       return image as NonNullable<typeof image>;
     },
     buildImage: async (input, onEvent, signal) => {
-      // Loaded only for builds, because a start of the supervisor compiles everything that it imports.
+      // Loaded only for builds: the supervisor compiles everything it imports at its start.
       const { buildServiceImage } = await import('./build-service-image.ts');
       return buildServiceImage({ input, images, toolchain, machines: await machines(), paths, onEvent, signal });
     },

@@ -5,7 +5,7 @@ import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable, orderBuilds } from '../../compose/project/build-contexts.ts';
 import type { BuildInput, ImagePlatform } from '../model/platform.ts';
 
-/** What must be done to get the image of a service. */
+/** What must be done to get a service's image. */
 export interface ImageAction {
   readonly service: string;
   readonly reference: string;
@@ -31,8 +31,8 @@ interface PlanInput {
 }
 
 /**
- * Decides per service between nothing, pull and build, as docker compose does; also for services that were not asked for, but
- * whose images a build reads. Those come before that build. Reads the store, changes nothing. Throws as orderBuilds.
+ * Decides for each service between nothing, pull and build, as docker compose does. Includes services whose images a
+ * build reads, placed before that build. Reads the store, changes nothing. Throws as orderBuilds does.
  */
 export const planImages = async (input: PlanInput): Promise<ImageAction[]> => {
   const { project } = input;
@@ -83,16 +83,16 @@ const decide = (input: { service: Service; options: ImageOptions; present: boole
   return { action: 'pull', cause: 'no such image yet' };
 };
 
-/** `build.platforms`: one is built for; of several, this host's is (an image here is for one), or else the first. */
+/** The platform to build for, from `build.platforms`. An image here has one platform: of several, this host's, or else the first. */
 const onlyPlatform = (platforms: readonly string[] = []): string | undefined => {
   const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch;
   return platforms.find((platform) => platform === `linux/${architecture}`) ?? platforms[0];
 };
 
-/** Build options of a command, in addition to the file. */
+/** Build options of a command, in addition to the file's. */
 export type BuildChoices = Pick<BuildInput, 'noCache' | 'pull' | 'buildArgs' | 'ssh' | 'limits' | 'push' | 'provenance'>;
 
-/** `build:` of a service as the builder's input; its image name and `tags:` are the tags. */
+/** The builder's input for a service's `build:`; the image is tagged with its name and `tags:`. */
 export const buildInput = (
   project: Project,
   serviceName: string,
@@ -115,7 +115,7 @@ export const buildInput = (
     folder: project.workingDir,
     secrets: project.secrets,
     environment: project.environment,
-    // As in docker compose, an image without a name of its own is not pushed.
+    // As in docker compose, an image without an explicit name is not pushed.
     ...(options.push && service.image !== undefined ? { push: true } : {}),
     ...(options.provenance === undefined ? {} : { provenance: options.provenance }),
     ...(options.serviceImages === undefined ? {} : { serviceImages: options.serviceImages }),

@@ -1,7 +1,7 @@
 import { homePaths } from '../../base/paths.ts';
 import { openStateReader } from '../state/store.ts';
 
-/** Replicas, running or stopped, that need an image: `shop-db-1 (stack shop)`. */
+/** Replicas, running or stopped, that use an image: `shop-db-1 (stack shop)`. */
 export const findInUse = (imageId: string): string[] => {
   const store = openStateReader(homePaths().database);
   try {

@@ -28,9 +28,10 @@ export class EventBus {
   }
 
   /**
-   * Events from this call on as an async iteration, until the signal aborts (what was queued by then is
-   * still given) or the iteration is left. `filter` keeps the queue small. `keepsOrder`: once a line was lost, the later
-   * ones are too, until the warning that tells of it is taken: so they can be read again from the files.
+   * Iterates over the events emitted from this call on, until the signal aborts (events already queued are still
+   * delivered) or the caller leaves the loop. `filter` keeps the queue small. With `keepsOrder`, once a log line has
+   * been dropped the following ones are dropped too, until the warning about it has been read, so that the reader can
+   * read them again from the log files.
    */
   stream(
     filter: (event: EngineEvent) => boolean,

@@ -10,14 +10,14 @@ export interface FollowInput {
   readonly bus: EventBus;
   readonly sources: () => readonly LogSource[];
   readonly settle: () => Promise<void>;
-  /** Whether any of the chosen may still print: they run, or something is under way that may start them. */
+  /** Whether any of the chosen replicas may still print: one is running, or an operation is under way that may start one. */
   readonly goesOn: () => boolean;
   readonly options: LogsOptions;
 }
 
 /**
- * The past from disk, then the future from the bus, without a gap and without a line twice. Ends when
- * nothing of what was chosen goes on, as docker compose's does.
+ * Reads past lines from disk, then new ones from the bus, without gaps or duplicates. Ends when none of the chosen
+ * replicas can print any more, as in docker compose.
  */
 export async function* followLogs(input: FollowInput, signal: AbortSignal): AsyncIterable<LogRecord> {
   const { options } = input;
@@ -34,7 +34,7 @@ export async function* followLogs(input: FollowInput, signal: AbortSignal): Asyn
     }
     for await (const event of live) {
       if (event.type !== 'log') {
-        // What came next was too much for the bus. It is in the files.
+        // The bus dropped lines because the reader was too slow; they are in the log files.
         yield* readMissed(input, seen);
       } else if (seen.isNew(event.record)) {
         yield event.record;
@@ -51,18 +51,18 @@ async function* readMissed(input: FollowInput, seen: SeenLines): AsyncIterable<L
   const { services, follow, index } = input.options;
   const all = { services, follow, index, tail: undefined, since: undefined, until: undefined };
   for await (const record of readMerged(input.logs, input.sources(), all)) {
-    // Lines without a number are of an older hypr: they were read at the beginning, if they were wanted.
+    // Lines without a number were written by an older hypr. They have been read from the file already, if they were wanted.
     if (record.seq !== undefined && seen.isNew(record)) {
       yield record;
     }
   }
 }
 
-/** How far each stream of each run was seen: what is on disk and on the bus has the same numbers there, in the same order. */
+/** How far each stream of each run has been read. Disk and bus carry the same lines with the same numbers, in the same order. */
 class SeenLines {
   readonly #last = new Map<string, number>();
 
-  /** Whether this is the first time; it counts as seen then. One without a number always is new. */
+  /** True the first time a line is seen, and marks it as seen. A line without a number always counts as new. */
   isNew({ replica, stream, run, seq }: LogRecord): boolean {
     if (run === undefined || seq === undefined) {
       return true;
@@ -76,7 +76,7 @@ class SeenLines {
   }
 }
 
-/** Aborts its signal with the parent, and when nothing goes on and all that was printed is on the bus. */
+/** Aborts its signal together with the parent, or once nothing can print any more and everything printed is on the bus. */
 const watchEnd = ({ bus, settle, goesOn }: FollowInput, parent: AbortSignal): { signal: AbortSignal; close(): void } => {
   const controller = linkedController(parent);
   const check = async () => {
@@ -88,7 +88,7 @@ const watchEnd = ({ bus, settle, goesOn }: FollowInput, parent: AbortSignal): { 
       controller.abort();
     }
   };
-  // After the event's own turn: an operation counts as under way until its last event was given.
+  // Checked after the event has been handled: an operation counts as under way until its last event has been delivered.
   const soon = () => void setImmediate(() => void check().catch(() => controller.abort()));
   const close = bus.subscribe((event) => {
     if (event.type === 'replica' || event.type === 'finished') {

@@ -3,8 +3,9 @@ import { isErrno } from '../../base/errors.ts';
 import type { LogRecord } from '../model/events.ts';
 
 /*
- * A replica's log: a file of JSON lines, `{"t":ms,"s":"stdout","l":"…","r":run,"q":seq}`, as LogRecord has them; files of older
- * versions are without run and seq. When it passes 64 MiB it becomes the old one, and the one before that is dropped.
+ * A replica's log is a file of JSON lines, `{"t":ms,"s":"stdout","l":"…","r":run,"q":seq}`, with the members of
+ * LogRecord. Files written by older versions have no run and seq. A file that grows past 64 MiB is rotated to the old
+ * one, and the previous old one is deleted.
  */
 
 export interface Owner {
@@ -30,7 +31,7 @@ export const keepOldLog = async (path: string): Promise<void> => {
 export const formatLine = ({ time, stream, line, run, seq }: LogRecord): string =>
   `${JSON.stringify({ t: time, s: stream, l: line, r: run, q: seq })}\n`;
 
-/** Undefined for the last line of a file whose writer was killed: it may be torn. */
+/** Undefined for a line that cannot be parsed: the last line is torn if its writer was killed. */
 export const parseLine = (text: string, owner: Owner): LogRecord | undefined => {
   try {
     const { t, s, l, r, q } = JSON.parse(text) as { t: number; s: LogRecord['stream']; l: string; r?: number; q?: number };
@@ -42,10 +43,10 @@ export const parseLine = (text: string, owner: Owner): LogRecord | undefined => 
 
 export type Positions = Partial<Record<LogRecord['stream'], number>>;
 
-/** What the guest can have sent and not been told of as kept is less than this, in lines of any length. */
+/** Upper bound, in bytes of lines of any length, on what the guest can have sent without being told that it is kept. */
 const TAIL = 4 * 1024 * 1024;
 
-/** The `seq` of the last lines of a run, of each stream that has one among the last megabytes. */
+/** The highest `seq` of a run for each stream that has a line within the last megabytes of the file. */
 export const lastPositions = async (path: string, owner: Owner, run: number): Promise<Positions> => {
   const found: Positions = {};
   for (const file of [path, oldPath(path)]) {
@@ -65,7 +66,7 @@ export const lastPositions = async (path: string, owner: Owner, run: number): Pr
   return found;
 };
 
-/** Whether its writer was killed in the middle of a line. */
+/** Whether the file ends in the middle of a line because its writer was killed. */
 export const isTorn = async (path: string): Promise<boolean> => {
   const last = await readTail(path, 1);
   return last !== '' && last !== '\n';

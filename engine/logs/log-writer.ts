@@ -9,13 +9,13 @@ import { formatLine, keepOldLog, lastPositions, MAX_FILE, type Owner, type Posit
 const log = logger('logs');
 
 export interface LogWriter {
-  /** What comes from here on is of a run. `resumed`: some of it may be in the file already, for an earlier supervisor wrote it. */
+  /** Starts a run. `resumed`: an earlier supervisor may already have written part of its output to the file. */
   begin(run: number, options: { resumed: boolean }): Promise<void>;
-  /** Splits bytes into lines; a line longer than 64 KiB is cut there. Gives the lines that became complete, each once. */
+  /** Splits bytes into lines of at most 64 KiB and returns the lines that are now complete, each exactly once. */
   write(chunk: OutputChunk): LogRecord[];
-  /** The offset in a stream that has lines up to there, once `settled` resolves. */
+  /** The offset up to which a stream's lines have been written; they are in the file once `settled` resolves. */
   written(stream: LogRecord['stream']): number;
-  /** Gives what was left without a newline. */
+  /** Returns what is left without a newline. */
   flush(): LogRecord[];
   /** Resolves when everything written so far has reached the file. */
   settled(): Promise<void>;
@@ -25,7 +25,7 @@ export interface LogWriter {
 const MAX_LINE = 64 * 1024;
 const STREAMS = ['stdout', 'stderr'] as const;
 
-/** A stream of a run: the bytes after its last line, and the offset after them; undefined until its first chunk says it. */
+/** One stream of a run: the bytes after its last newline, and the offset after them (undefined until the first chunk arrives). */
 interface StreamState {
   readonly lines: LineSplitter;
   position: number | undefined;
@@ -67,7 +67,7 @@ export class FileLogWriter implements LogWriter {
     const position = state.position ?? chunk.offset;
     const isKnown = state.position !== undefined && chunk.offset <= position;
     const records: LogRecord[] = [];
-    // Bytes between are lost, and so is the rest of a line.
+    // The bytes in between were lost, so the line they belonged to cannot be completed.
     if (chunk.offset > position) {
       records.push(...state.lines.flush().map((line) => this.#record(chunk, line, position)));
     }
@@ -106,7 +106,7 @@ export class FileLogWriter implements LogWriter {
     await this.#file.close();
   }
 
-  /** The lines that a chunk completes, without its first bytes. */
+  /** The lines that a chunk completes, leaving out the first `skipped` bytes of it. */
   #split(chunk: OutputChunk, state: StreamState, skipped: number): LogRecord[] {
     if (skipped >= chunk.data.length) {
       return [];
@@ -121,7 +121,7 @@ export class FileLogWriter implements LogWriter {
     return { time, stream, ...this.#owner, line: line.endsWith('\r') ? line.slice(0, -1) : line, run: this.#run, seq };
   }
 
-  /** Lines that arrive while a write is under way go out together with the next one. */
+  /** Lines that arrive while a write is in progress are written together by the next one. */
   #append(records: readonly LogRecord[]): void {
     if (records.length === 0) {
       return;
@@ -148,7 +148,7 @@ export class FileLogWriter implements LogWriter {
     }
   }
 
-  /** The old file stays open until the new one is. */
+  /** Keeps the old file open until the new one is. */
   async #rotate(): Promise<void> {
     await keepOldLog(this.#path);
     const old = this.#file;

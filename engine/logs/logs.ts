@@ -7,13 +7,13 @@ import type { LogRecord } from '../model/events.ts';
 import { isTorn, keepOldLog, MAX_FILE, OLD, type Owner, oldPath, parseLine } from './log-file.ts';
 import { FileLogWriter, type LogWriter } from './log-writer.ts';
 
-/** Logs of a stack on disk, kept when a replica is replaced and after `down`; log-file.ts has the form. */
+/** The logs of a stack on disk. They survive the replacement of a replica and `down`. log-file.ts describes the format. */
 export interface LogStore {
-  /** Opens the log of a replica for appending; `fresh` keeps the log of an earlier stack under another name. */
+  /** Opens a replica's log for appending. `fresh` first moves the log of an earlier stack to another name. */
   writer(replica: string, service: string, options: { fresh: boolean }): Promise<LogWriter>;
-  /** Lines of one replica in order of time, filtered. */
+  /** The filtered lines of one replica, by time. */
   read(replica: string, service: string, options: ReadOptions): AsyncIterable<LogRecord>;
-  /** Replicas that have a log, also ones that no longer exist. */
+  /** Names of replicas that have a log, including replicas that no longer exist. */
   names(): Promise<string[]>;
 }
 
@@ -21,7 +21,7 @@ export interface ReadOptions {
   readonly tail?: number | undefined;
   readonly since?: number | undefined;
   readonly until?: number | undefined;
-  /** Is told of every line that is read, also of those that are left out. */
+  /** Called for every line read, including lines that the filter leaves out. */
   readonly onRead?: ((record: LogRecord) => void) | undefined;
 }
 
@@ -69,7 +69,7 @@ async function* readLog(path: string, owner: Owner, options: ReadOptions): Async
 async function* readLines(paths: readonly string[], owner: Owner): AsyncIterable<LogRecord> {
   for (const path of paths) {
     try {
-      // A full-sized old file was rotated away and belongs to this log; a smaller one is an earlier stack's.
+      // A rotated file is full-sized and belongs to this log; a smaller one belongs to an earlier stack.
       if (path.endsWith(OLD) && (await stat(path)).size < MAX_FILE / 2) {
         continue;
       }

@@ -8,7 +8,7 @@ export interface LogSource {
   readonly number: number;
 }
 
-/** What is on disk of the chosen replicas, merged by time: each file is in order, so this is a merge, not a sort. */
+/** Reads the logs of the chosen replicas, merged by time. Each file is already in order, so this merges and does not sort. */
 export async function* readMerged(
   logs: LogStore,
   sources: readonly LogSource[],

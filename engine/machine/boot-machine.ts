@@ -5,7 +5,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import { type RefusalReason, refusalReason } from '../../guest/protocol/refusal.ts';
-import type { GuestClient, GuestProcess, MachineOrders } from '../../guest/types.ts';
+import type { GuestClient, GuestProcess, MachineConfig } from '../../guest/types.ts';
 import { hostAddress } from '../../net/addresses/ipam.ts';
 import type { Network, NetworkNic, NetworkPolicy } from '../../net/types.ts';
 import { type Fallback, fallbackAfter, startOf } from '../../vmm/model/fallback.ts';
@@ -27,7 +27,7 @@ export interface Run {
 
 export interface BootMachineInput {
   readonly spec: MachineSpec;
-  readonly orders: MachineOrders;
+  readonly config: MachineConfig;
   /** One for each NIC of the spec. */
   readonly networks: readonly Network[];
   /** Where it may connect to outside the networks; default everywhere. */
@@ -95,7 +95,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   try {
     const { name } = input.spec;
     const sockets = await traced('connect NICs', name, () =>
-      connectNics(input.networks, networkNics({ name, networks: input.networks, egress: input.egress, ...input.orders }), signal),
+      connectNics(input.networks, networkNics({ name, networks: input.networks, egress: input.egress, ...input.config }), signal),
     );
     const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
@@ -121,10 +121,10 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
     cleanup.defer(() => guest.close());
     attempt.answered = true;
     await traced('prepare: disks, root, network, names', name, () =>
-      Promise.race([guest.prepare(input.orders, signal), diedDuringBoot(machine, name)]),
+      Promise.race([guest.prepare(input.config, signal), diedDuringBoot(machine, name)]),
     );
     cleanup.disarm();
-    return { machine, guest, process: undefined, names: JSON.stringify(input.orders.resolver.names), abort: new AbortController() };
+    return { machine, guest, process: undefined, names: JSON.stringify(input.config.resolver.names), abort: new AbortController() };
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
@@ -156,12 +156,12 @@ export const connectNics = async (networks: readonly Network[], nics: readonly N
 /** The identity of a machine on each of its networks; one that was given the host's address may reach the host. */
 export const networkNics = (input: {
   readonly name: string;
-  readonly interfaces: MachineOrders['interfaces'];
-  readonly hosts: MachineOrders['hosts'];
+  readonly nics: MachineConfig['nics'];
+  readonly hosts: MachineConfig['hosts'];
   readonly networks: readonly Network[];
   readonly egress?: NetworkPolicy | undefined;
 }): NetworkNic[] =>
-  input.interfaces.map(({ mac, address }, index) => {
+  input.nics.map(({ mac, address }, index) => {
     const egress = input.egress === undefined ? {} : { egress: input.egress };
     const network = input.networks[index]?.record.spec;
     const host = network?.hostAccess === true ? hostAddress(network) : undefined;

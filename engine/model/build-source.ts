@@ -1,2 +1,2 @@
-// A face for the CLI, which knows no floor below the engine.
+// Re-exported for the CLI, which may not import a floor below the engine.
 export { isRemoteSource } from '../../builder/git/remote-source.ts';

@@ -4,7 +4,7 @@ import type { EngineEvent } from './events.ts';
 
 /** Options of `up` and `create`; names follow docker compose's flags. */
 export interface UpOptions {
-  /** Services named on the command line; empty: all enabled ones. */
+  /** Services named on the command line; empty means all enabled services. */
   readonly services: readonly string[];
   readonly build: boolean;
   readonly noBuild: boolean;
@@ -18,12 +18,12 @@ export interface UpOptions {
   readonly noStart: boolean;
   readonly removeOrphans: boolean;
   readonly scale: Readonly<Record<string, number>>;
-  /** Seconds of grace for replicas that are replaced; undefined: each service's own. */
+  /** Grace period in seconds for replicas that are replaced; undefined: each service's own. */
   readonly timeout: number | undefined;
   /** Return only when everything is running or healthy (one-shot services: done). */
   readonly wait: boolean;
   readonly waitTimeout: number | undefined;
-  /** At most this many pulls and builds at a time; less than one: no limit. */
+  /** Maximum number of concurrent pulls and builds; less than one: no limit. */
   readonly parallel?: number | undefined;
 }
 
@@ -60,12 +60,12 @@ export interface ExecOptions {
 }
 
 /**
- * A replica that runs once, beside those of its service (`run`): what differs from the service. Undefined
- * and empty members leave the service as it is.
+ * What `run` overrides for a replica that runs once, beside the replicas of its service. Undefined and empty members
+ * keep the service's value.
  */
 export interface RunOptions {
   readonly service: string;
-  /** Name of the replica; undefined: made up. */
+  /** Name of the replica; generated when undefined. */
   readonly name: string | undefined;
   readonly args: readonly string[];
   readonly entrypoint: readonly string[] | undefined;
@@ -83,9 +83,9 @@ export interface RunOptions {
   readonly stdin: boolean;
   readonly size: { readonly columns: number; readonly rows: number } | undefined;
   readonly detach: boolean;
-  /** `replica`: gone when it has ended; `stack`: and with it its stack, if nothing else is in it. */
+  /** `replica`: remove the replica when it has ended; `stack`: remove its stack too, if nothing else is in it. */
   readonly remove: 'no' | 'replica' | 'stack';
-  /** Counts as a replica of its service, for stacks that are made for it (`hypr run IMAGE`). */
+  /** Counts as an ordinary replica of its service, for a stack created just for it (`hypr run IMAGE`). */
   readonly ordinary: boolean;
   readonly noDeps: boolean;
   readonly build: boolean;
@@ -101,34 +101,34 @@ export interface AttachOptions {
 /** A path in a replica. */
 export interface CopyPlace {
   readonly service: string;
-  /** Undefined: the lowest number that runs. */
+  /** Undefined: the running replica with the lowest number. */
   readonly index: number | undefined;
   readonly path: string;
-  /** Reading: a link is what it points to. */
+  /** When reading, copy what a symlink points to. */
   readonly followLinks?: boolean;
 }
 
 export interface PackOptions {
-  /** What the path is called in the tar; `.`: its contents only. */
+  /** Name of the path in the tar; `.` packs only its contents. */
   readonly name: string;
-  /** Else everything is root's. */
+  /** Keep owners; otherwise everything belongs to root. */
   readonly keepOwner: boolean;
-  /** The path itself, if it is a link, is what it points to. */
+  /** If the path itself is a symlink, pack what it points to. */
   readonly followLinks: boolean;
-  /** What is left out, with all that is below it. */
+  /** Paths to leave out, with everything below them. */
   readonly leaveOut?: (path: string) => boolean;
 }
 
 export interface WatchOptions {
-  /** Empty: all that have `develop.watch`. */
+  /** Empty: all services that have `develop.watch`. */
   readonly services: readonly string[];
-  /** How a service is brought up again when it is rebuilt. */
+  /** Options for recreating a service after a rebuild. */
   readonly up: UpOptions;
   readonly onNotice: (text: string) => void;
   readonly onEvent: (event: EngineEvent) => void;
 }
 
-/** A folder that exists, and what the first entry of a tar is called in it (`.`: the folder itself). */
+/** An existing folder, and the name that the tar's first entry gets in it (`.`: the folder itself). */
 export interface UnpackPlace {
   readonly root: string;
   readonly name: string;
@@ -136,11 +136,11 @@ export interface UnpackPlace {
 
 export interface UnpackOptions {
   readonly keepOwner: boolean;
-  /** Asked once, when it is known what the tar holds. */
+  /** Called once, when the type of the tar's first entry is known. */
   readonly place: (kind: 'dir' | 'file') => Promise<UnpackPlace>;
 }
 
-/** What a command does to services that exist already. */
+/** What a command does to existing services. */
 export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unpause' | 'suspend' | 'resume' | 'rm';
 
 export interface VerbOptions {
@@ -149,7 +149,7 @@ export interface VerbOptions {
   /** kill: signal name or number. */
   readonly signal: string | undefined;
   readonly noDeps: boolean;
-  /** rm: also stop; and anonymous volumes. */
+  /** rm: stop running replicas first; remove anonymous volumes. */
   readonly stop: boolean;
   readonly volumes: boolean;
   readonly wait: boolean;
@@ -164,11 +164,11 @@ export interface BuildProjectOptions {
   readonly buildArgs: Readonly<Record<string, string>>;
   readonly ssh?: NonNullable<BuildRequest['ssh']>;
   readonly limits?: NonNullable<BuildRequest['limits']>;
-  /** Images of services that name one go to their registries afterwards. */
+  /** Afterwards push the images of services that set `image:`. */
   readonly push?: boolean;
-  /** Attested of what is pushed, instead of the file's `build.provenance`. */
+  /** Provenance attested for pushed images, overriding the file's `build.provenance`. */
   readonly provenance?: string;
-  /** At most this many builds at a time; less than one: no limit. */
+  /** Maximum number of concurrent builds; less than one: no limit. */
   readonly parallel?: number | undefined;
 }
 
@@ -178,7 +178,7 @@ export interface PullProjectOptions {
   readonly policy: 'missing' | 'always';
   readonly ignoreFailures: boolean;
   readonly ignoreBuildable: boolean;
-  /** At most this many at a time; less than one: no limit. */
+  /** Maximum number at a time; less than one: no limit. */
   readonly parallel?: number | undefined;
 }
 
@@ -189,12 +189,12 @@ export interface PushProjectOptions {
 }
 
 export interface PruneOptions {
-  /** `dangling`: those without a name; `all`: those that no replica has. */
+  /** `dangling`: images without a name; `all`: images that no replica uses. */
   readonly images: 'none' | 'dangling' | 'all';
-  /** Milliseconds: what builds have kept for longer; 0 is everything, undefined nothing. */
+  /** Remove build data older than this many milliseconds; 0 removes all of it, undefined none. */
   readonly buildsOlderThan: number | undefined;
-  /** Anonymous volumes of stacks that are gone. */
+  /** Anonymous volumes of stacks that no longer exist. */
   readonly volumes: boolean;
-  /** Earlier versions of the programs that machines run with; kept while there are machines. */
+  /** Earlier versions of the toolchain; kept while any machine exists. */
   readonly toolchain: boolean;
 }

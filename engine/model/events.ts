@@ -2,7 +2,10 @@ import type { ErrorJson } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
 import type { BuildEvent } from '../../builder/model/types.ts';
 
-/** States of a replica; the table of transitions is engine/model/lifecycle.ts. The words are docker's, but for `suspended`: its machine is on disk. */
+/**
+ * States of a replica; engine/model/lifecycle.ts has the transitions. The names are docker's, except `suspended` (the
+ * machine is saved on disk).
+ */
 export type ReplicaState = 'created' | 'starting' | 'running' | 'paused' | 'suspended' | 'restarting' | 'stopping' | 'exited' | 'dead';
 export type Health = 'none' | 'starting' | 'healthy' | 'unhealthy';
 
@@ -21,9 +24,9 @@ export interface ReplicaStatus {
   readonly state: ReplicaState;
   readonly health: Health;
   readonly exitCode: number;
-  /** Why it is in this state, when that is not plain: last probe output, last console line. */
+  /** Why it is in this state, when that is not obvious: the last probe output, the last console line. */
   readonly reason?: string;
-  /** The kernel killed the workload for want of memory. */
+  /** The kernel's OOM killer ended the workload. */
   readonly oomKilled?: true;
   readonly restarts: number;
   readonly createdAt: number;
@@ -41,9 +44,9 @@ export interface ReplicaStatus {
   readonly labels: Readonly<Record<string, string>>;
   readonly mounts: readonly string[];
   readonly volumes: readonly string[];
-  /** Milliseconds from start to the agent's answer, for the dashboard. */
+  /** Milliseconds from the machine's start to the agent's first answer, for the dashboard. */
   readonly bootMs?: number;
-  /** What its last start was made of, in the order of ending; `healthy` counts from the start of its workload. */
+  /** The steps of its last start, in the order in which they ended; `healthy` counts from the start of the workload. */
   readonly startSpans?: readonly StartSpan[];
 }
 
@@ -57,11 +60,14 @@ export interface LogRecord {
   readonly stream: 'stdout' | 'stderr';
   readonly replica: string;
   readonly service: string;
-  /** One line without its newline, as the program wrote it: sanitise before showing. */
+  /** One line without its newline, exactly as the program wrote it: sanitise it before showing it. */
   readonly line: string;
-  /** The run that it is of: one of the replica's workload, or of a program beside it. Each has a number of its own. Older log files have none. */
+  /**
+   * The run that wrote the line: a run of the workload, or of a program beside it. Each run has its own number. Absent
+   * in older log files.
+   */
   readonly run?: number;
-  /** How many bytes of its stream the run had written at the end of the line. It grows from line to line. */
+  /** Bytes that the run had written to this stream by the end of the line. Grows from line to line. */
   readonly seq?: number;
 }
 
@@ -80,10 +86,10 @@ export interface ReplicaUsage {
   readonly pids: number;
 }
 
-/** Everything that happens in a stack. UIs consume these and nothing else. */
+/** Everything that happens in a stack; the only thing that user interfaces consume. */
 export type EngineEvent =
   | { readonly type: 'progress'; readonly time: number; readonly progress: Progress }
-  /** Snapshot after any change of a replica; `gone` when it was removed. */
+  /** A snapshot after any change of a replica; `gone` when it was removed. */
   | {
       readonly type: 'replica';
       readonly time: number;

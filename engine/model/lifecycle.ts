@@ -5,8 +5,8 @@ import type { ReplicaState } from './events.ts';
 export type LifecycleEvent = 'boot' | 'started' | 'exit' | 'fail' | 'stop' | 'retry' | 'pause' | 'unpause' | 'suspend' | 'resume';
 
 /**
- * The life of a replica. `created → starting → running → exited` is the ordinary way; `dead` is a
- * replica whose machine could not be started or was lost, which `up` and `start` try again.
+ * The lifecycle of a replica. The usual path is `created → starting → running → exited`. A `dead` replica is one whose
+ * machine could not be started or was lost; `up` and `start` try again.
  */
 const TRANSITIONS: Record<ReplicaState, Partial<Record<LifecycleEvent, ReplicaState>>> = {
   created: { boot: 'starting', stop: 'created', fail: 'dead' },
@@ -20,7 +20,7 @@ const TRANSITIONS: Record<ReplicaState, Partial<Record<LifecycleEvent, ReplicaSt
   dead: { boot: 'starting', retry: 'restarting', stop: 'dead' },
 };
 
-/** The state after an event; an event that cannot happen in a state is a bug of ours. */
+/** The state after an event. An event that is impossible in a state is a bug in hypr. */
 export const nextState = (state: ReplicaState, event: LifecycleEvent): ReplicaState => {
   const next = TRANSITIONS[state][event];
   if (next === undefined) {
@@ -33,5 +33,8 @@ export const nextState = (state: ReplicaState, event: LifecycleEvent): ReplicaSt
 export const hasMachine = (state: ReplicaState): boolean =>
   state === 'starting' || state === 'running' || state === 'paused' || state === 'stopping';
 
-/** States that only `stop` ends in good order: a suspended machine goes on for it, because its guest holds what its disks do not have yet. */
+/**
+ * States that only `stop` ends cleanly. A suspended machine is resumed for it, because its guest holds data that is not
+ * on its disks yet.
+ */
 export const needsStop = (state: ReplicaState): boolean => hasMachine(state) || state === 'restarting' || state === 'suspended';

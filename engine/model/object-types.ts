@@ -4,11 +4,11 @@ import type { ReplicaSpec } from './spec.ts';
 /** A named volume of any stack. */
 export interface VolumeDetail {
   readonly name: string;
-  /** The stack that made it; empty for one that was made by hand. */
+  /** The stack that created it; empty for a volume created with `hypr volume create`. */
   readonly stack: string;
-  /** On this host: an ext4 disk or a folder. */
+  /** Path on this host: an ext4 disk or a folder. */
   readonly path: string;
-  /** Its own, and those that docker compose adds. */
+  /** The user's labels and those that docker compose adds. */
   readonly labels: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
@@ -18,7 +18,7 @@ export interface VolumeDetail {
 
 /** A network of a stack. */
 export interface NetworkDetail {
-  /** 64 hex digits, the same as long as the network is there. */
+  /** 64 hex digits, stable for as long as the network exists. */
   readonly id: string;
   readonly name: string;
   readonly stack: string;
@@ -32,32 +32,32 @@ export interface NetworkDetail {
   readonly members: ReadonlyArray<{ readonly id: string; readonly name: string; readonly address: string; readonly mac: string }>;
 }
 
-/** All that is known of one replica. */
+/** Everything known about one replica. */
 export interface ReplicaDetail {
   readonly stack: string;
   readonly status: ReplicaStatus;
   readonly spec: ReplicaSpec;
   readonly configHash: string;
-  /** Of its VMM; undefined when it has no machine. */
+  /** Pid of its VMM; undefined when it has no machine. */
   readonly pid: number | undefined;
   readonly logPath: string;
   readonly networks: readonly NetworkDetail[];
-  /** Where its named volumes are. */
+  /** Paths of its named volumes. */
   readonly volumes: Readonly<Record<string, string>>;
 }
 
-/** What docker calls objects, of all stacks: read from the database, without any supervisor. */
+/** Docker's objects (volumes, networks, containers) of all stacks, read from the database without a supervisor. */
 export interface ObjectApi {
-  /** By name. */
+  /** Sorted by name. */
   volumes(): VolumeDetail[];
-  /** By name. */
+  /** Sorted by name. */
   networks(): NetworkDetail[];
-  /** Those that have this name, or an id that begins so; of all stacks. */
+  /** Replicas of all stacks that have this name, or whose id begins with it. */
   replicas(reference: string): ReplicaDetail[];
-  /** A volume for `external: true`. Gives its name; one that is there already stays as it is. Throws COMPOSE_INVALID. */
+  /** Creates a volume for `external: true`; an existing one is left as it is. Throws COMPOSE_INVALID. */
   createVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
   /** Throws VOLUME_IN_USE, NOT_FOUND. */
   removeVolume(name: string): Promise<void>;
-  /** Removes all that no replica mounts; gives their names and what they took, in bytes. */
+  /** Removes all volumes that no replica mounts; returns their names and the bytes freed. */
   pruneVolumes(): Promise<{ readonly names: readonly string[]; readonly bytes: number }>;
 }

@@ -1,6 +1,6 @@
 import type { DownOptions, ExecOptions, RunOptions, UpOptions, VerbOptions } from './command-options.ts';
 
-/** What a command does when nothing is said: of the command line without flags, and of the API's clients that leave members out. */
+/** Defaults of command options: for command lines without flags, and for API clients that leave members out. */
 
 export const UP_DEFAULTS: UpOptions = {
   services: [],

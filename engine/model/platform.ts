@@ -13,15 +13,15 @@ export interface Publication {
 }
 
 /**
- * What a supervisor needs of the floors below, in one place: production wires it in
- * engine/host.ts, tests give fakes. Only things that touch the world are here.
+ * Everything a supervisor needs from the floors below, in one place. Production wires it in engine/host.ts, tests pass
+ * fakes. It holds only what touches the outside world.
  */
 export interface Platform {
   readonly paths: HomePaths;
   /** Folder for the sockets of this stack. */
   readonly runDir: string;
   readonly vmm: Vmm;
-  /** Cores that boots may use side by side. */
+  /** Cores that concurrent boots may use. */
   readonly cores: number;
   connectGuest(socket: string, options: { signal: AbortSignal; timeout: number }): Promise<GuestClient>;
   startNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<Network>;
@@ -42,13 +42,13 @@ export interface Platform {
   removeImage(name: string): Promise<void>;
   makeDisk(options: { path: string; sizeMib: number; label: string; signal: AbortSignal }): Promise<void>;
   /**
-   * Makes a disk that no machine has ready to be attached for reading only. False for one that was never mounted: a first machine
-   * has to be able to fill it. Throws VMM_START when its journal cannot be played.
+   * Makes a disk that no machine has in use ready to be attached read-only. Returns false for a disk that was never
+   * mounted: its first machine must be able to fill it. Throws VMM_START when its journal cannot be replayed.
    */
   settleDisk(path: string, signal: AbortSignal): Promise<boolean>;
 }
 
-/** Of it, what makes and keeps images. */
+/** The part of it that makes and keeps images. */
 export type ImagePlatform = Pick<Platform, 'findImage' | 'rootDisk' | 'pullImage' | 'buildImage' | 'removeImage'>;
 
 export interface BuildInput {
@@ -59,19 +59,19 @@ export interface BuildInput {
   readonly pull: boolean;
   readonly buildArgs: Readonly<Record<string, string>>;
   readonly platform: string | undefined;
-  /** The image goes to its registry, too. */
+  /** Also push the image to its registry. */
   readonly push?: boolean;
-  /** Instead of the file's `provenance`. */
+  /** Overrides the file's `provenance`. */
   readonly provenance?: string;
-  /** What relative paths of caches start from. */
+  /** Base folder of relative cache paths. */
   readonly folder?: string;
-  /** The project's secrets, of which `build.secrets` names some. */
+  /** The project's secrets; `build.secrets` refers to them by name. */
   readonly secrets?: Readonly<Record<string, FileObject>>;
-  /** Images that the build reads as `service:NAME`, by that name. */
+  /** Images that the build reads as `service:NAME`, by service name. */
   readonly serviceImages?: Readonly<Record<string, Image>>;
-  /** Beside what the file says: `--ssh`, `--memory`. */
+  /** In addition to what the file says: `--ssh`, `--memory`. */
   readonly ssh?: NonNullable<BuildRequest['ssh']>;
   readonly limits?: NonNullable<BuildRequest['limits']>;
-  /** For `args:` and secrets without a value. */
+  /** Values for `args:` and secrets that have none of their own. */
   readonly environment: Readonly<Record<string, string>>;
 }

@@ -26,10 +26,10 @@ export interface ReplicaSpec {
   readonly files: readonly ReplicaFile[];
   readonly health: HealthSpec | undefined;
   readonly restart: RestartPolicy;
-  /** Programs beside the workload; absent when there are none. */
+  /** Programs run beside the workload; absent when there are none. */
   readonly hooks?: { readonly postStart: readonly HookSpec[]; readonly preStop: readonly HookSpec[] };
   readonly extraHosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
-  /** Names that only this replica uses → services (`links: [db:database]`). */
+  /** Names that only this replica resolves → services (`links: [db:database]`). */
   readonly links?: Readonly<Record<string, string>>;
   /** Where it may connect to outside its networks; absent: everywhere. */
   readonly egress?: Egress;
@@ -40,7 +40,7 @@ export interface ReplicaSpec {
   readonly readOnly: boolean;
   readonly shmSize: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** Removed when it has ended; `stack`: with its stack, if nothing else is in it. */
+  /** Remove the replica when it has ended; `stack`: its stack too, if nothing else is in it. */
   readonly autoRemove?: 'replica' | 'stack';
 }
 
@@ -56,9 +56,9 @@ export interface ReplicaNetwork {
 
 export interface ReplicaPort {
   readonly protocol: 'tcp' | 'udp';
-  /** As written: empty means the default address of this host's settings. */
+  /** As written in the file; empty means this host's default address. */
   readonly hostAddress: string;
-  /** First and last port it may take; 0–0: any free one. */
+  /** First and last host port it may use; 0–0: any free port. */
   readonly hostPorts: readonly [number, number];
   readonly port: number;
 }
@@ -98,7 +98,7 @@ export interface ReplicaFile {
   readonly gid: number;
 }
 
-/** Its file is read whole and travels in the orders of a machine, with all others of its service. */
+/** Its file is read whole and is sent with the machine's configuration, with all others of its service. */
 export const SECRET_OR_CONFIG = { what: 'secret or config', maxBytes: 16 << 20 } as const;
 
 /** Times in milliseconds; defaults are docker's (30 s, 30 s, 0, 5 s, 3). */
@@ -111,7 +111,7 @@ export interface HealthSpec {
   readonly retries: number;
 }
 
-/** What is not said is as for the workload. `env`: `KEY=VALUE`, over its own. */
+/** Members left out are as for the workload. `env`: `KEY=VALUE`, overriding the workload's. */
 export interface HookSpec {
   readonly args: readonly string[];
   readonly env: readonly string[];
@@ -122,7 +122,7 @@ export interface HookSpec {
 
 export interface RestartPolicy {
   readonly condition: 'no' | 'always' | 'on-failure' | 'unless-stopped';
-  /** Attempts of on-failure; 0 is without limit. */
+  /** Maximum attempts of on-failure; 0: no limit. */
   readonly maxAttempts: number;
   /** Milliseconds before the first restart; doubles up to a minute. */
   readonly delay: number;

@@ -44,7 +44,7 @@ export interface ExecSession {
   close(): void;
 }
 
-/** A one-off that was created; it starts when its output is first read. */
+/** A one-off that has been created. It starts when its output is first read. */
 export interface RunSession extends ExecSession {
   readonly id: string;
   readonly name: string;
@@ -52,7 +52,7 @@ export interface RunSession extends ExecSession {
 
 export interface AttachSession extends ExecSession {
   readonly replica: string;
-  /** Its workload has a terminal; it takes input. */
+  /** Whether the workload has a terminal, and whether it takes input. */
   readonly tty: boolean;
   readonly stdin: boolean;
 }
@@ -65,14 +65,14 @@ export interface VolumeSummary {
   readonly labels: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
-  /** Services of the stack that have a replica with it. */
+  /** Services of the stack with a replica that mounts it. */
   readonly services: readonly string[];
 }
 
 /**
- * One stack as a command sees it. Implemented over the supervisor's socket (engine/client.ts); a
- * supervisor is started by `up`, `create`, `start`, `restart` and re-started when machines run without one.
- * Progress and warnings of an operation go to `onEvent`; its promise settles when it ended.
+ * One stack as commands see it, implemented over the supervisor's socket (engine/client/stack-client.ts). `up`,
+ * `create`, `start` and `restart` start a supervisor; one is started again when machines run without it. Progress and
+ * warnings of an operation go to `onEvent`; its promise settles when the operation has ended.
  */
 export interface Stack extends AsyncDisposable {
   readonly name: string;
@@ -85,25 +85,25 @@ export interface Stack extends AsyncDisposable {
     onEvent: (event: EngineEvent) => void,
     signal?: AbortSignal,
   ): Promise<void>;
-  /** The plan `up` would carry out, as printed by `up --dry-run`. Starts nothing. */
+  /** The plan that `up` would execute, as `up --dry-run` prints it. Starts nothing. */
   plan(project: Project, options: UpOptions): Promise<string>;
   ps(): Promise<ReplicaStatus[]>;
-  /** The named volumes that the stack made, by name. */
+  /** The named volumes that the stack created, sorted by name. */
   volumes(): Promise<VolumeSummary[]>;
   logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord>;
   exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession>;
   /**
-   * Brings up what a one-off needs and runs it. The session's output and exit code are the program's; a
-   * detached one is only started. A program that cannot be started ends with 126 or 127 after an `error` event.
+   * Starts what a one-off depends on and runs it. The session carries the program's output and exit code; a detached one
+   * is only started. If the program cannot be started, the session ends with 126 or 127 after an `error` event.
    */
   run(project: Project, options: RunOptions, onEvent: (event: EngineEvent) => void, signal?: AbortSignal): Promise<RunSession>;
-  /** The workload of a running replica. Closing the session leaves it running. */
+  /** Attaches to the workload of a running replica. Closing the session leaves it running. */
   attach(options: AttachOptions, signal?: AbortSignal): Promise<AttachSession>;
-  /** Unpacks a tar in a folder of a replica; owners and modes are those of the tar. */
+  /** Unpacks a tar into a folder of a replica; owners and modes are the tar's. */
   copyTo(place: CopyPlace, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
-  /** A path of a replica as a tar, named by its last part. */
+  /** Packs a path of a replica as a tar; entries start with the path's last component. */
   copyFrom(place: CopyPlace, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-  /** From now on; first one `replica` event (action update) for each replica that exists. */
+  /** Events from now on, preceded by one `replica` event (action update) for each existing replica. */
   events(
     options: { logs: boolean; usage: boolean /** Start a supervisor when there is none, because an `up` follows. */; start?: boolean },
     signal?: AbortSignal,
@@ -127,13 +127,13 @@ export interface DoctorCheck {
   readonly title: string;
   readonly status: 'ok' | 'warn' | 'fail';
   readonly detail: string;
-  /** The command or step that puts it right. */
+  /** The command or step that fixes it. */
   readonly fix?: string;
 }
 
 /** Images and builds: need no supervisor, run in the calling process. */
 export interface ImageApi {
-  /** `policy`: missing keeps what is in the store, always asks the registry. Partial failures throw after all ended. */
+  /** `policy`: missing keeps an image that is in the store, always asks the registry. Failures are thrown after all pulls have ended. */
   pull(
     references: readonly string[],
     options: { policy: 'missing' | 'always'; platform?: string },
@@ -143,19 +143,19 @@ export interface ImageApi {
   list(): Promise<Image[]>;
   /** By reference, id or id prefix. */
   inspect(name: string): Promise<Image>;
-  /** The steps that it was made by, the last one first. */
+  /** The steps that built it, latest first. */
   history(name: string): Promise<{ readonly id: string; readonly steps: readonly HistoryStep[] }>;
-  /** To the registries their names say, one after the other; see builder/registry/push.ts. */
+  /** Pushes each to the registry in its name, one after the other; see builder/registry/push.ts. */
   push(
     references: readonly string[],
     options: { allTags?: boolean },
     onProgress: ProgressSink,
     signal?: AbortSignal,
   ): Promise<PushResult[]>;
-  /** What docker prints of it: `Untagged: …`, `Deleted: sha256:…`. */
+  /** Returns what docker prints: `Untagged: …`, `Deleted: sha256:…`. */
   remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
   tag(name: string, reference: string): Promise<void>;
-  /** Docker or OCI archive from a file; gives the loaded references (or ids). */
+  /** Loads a Docker or OCI archive; returns the loaded references (or ids). */
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
   save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
   build(
@@ -164,9 +164,9 @@ export interface ImageApi {
     signal?: AbortSignal,
     options?: { readonly onFailedStep?: (step: FailedStep) => Promise<void> },
   ): Promise<BuildResult>;
-  /** `build --check`: what is unwise in a Dockerfile. Runs and pulls nothing. */
+  /** `build --check`: lints a Dockerfile. Runs and pulls nothing. */
   check(request: BuildRequest, signal?: AbortSignal): Promise<BuildCheck>;
-  /** `build --call=outline` and `--call=targets`: what can be said of a Dockerfile. Runs and pulls nothing. */
+  /** `build --call=outline` and `--call=targets`: what a Dockerfile offers. Runs and pulls nothing. */
   outline(request: BuildRequest, signal?: AbortSignal): Promise<BuildOutline>;
   targets(request: BuildRequest, signal?: AbortSignal): Promise<BuildTargets>;
 }
@@ -181,13 +181,13 @@ export interface UsageRow {
 }
 
 export interface PruneResult {
-  /** As docker prints them: `untagged: …`, `deleted: sha256:…`. */
+  /** In docker's format: `untagged: …`, `deleted: sha256:…`. */
   readonly images: readonly string[];
   readonly volumes: readonly string[];
   readonly bytes: number;
 }
 
-/** What `setup` reports about, in the order in which it may end. */
+/** The steps that `setup` reports, in the order in which they may end. */
 export const SETUP_STEPS = [
   'Package index',
   'QEMU and disk tools',
@@ -200,53 +200,56 @@ export const SETUP_STEPS = [
   'Template machine for builds',
 ] as const;
 
-/** What `engine/index.ts` gives the CLI. Imported lazily: `hypr --version` and `config` load none of it. */
+/** What `engine/index.ts` gives the CLI. Imported lazily, so that `hypr --version` and `config` load none of it. */
 export interface EngineApi {
-  /** `onNotice` hears what was put right after a crash, for commands that only read. */
+  /** For commands that only read, `onNotice` is called with what was repaired after a crash. */
   openStack(options: { name: string; onNotice?: (message: string) => void }): Promise<Stack>;
   listStacks(options: { all: boolean }): Promise<StackSummary[]>;
   openImages(): Promise<ImageApi>;
   /** Volumes, networks and replicas of all stacks. */
   openObjects(): Promise<ObjectApi>;
-  /** The digest (`sha256:…`) that a reference has at its registry right now; nothing is pulled. */
+  /** The current digest (`sha256:…`) of a reference at its registry; pulls nothing. */
   resolveDigest(reference: string, signal: AbortSignal): Promise<string>;
-  /** Builds (or pulls) the images of a project's services without touching the stack. */
+  /** Builds (or pulls) the images of a project's services without changing the stack. */
   buildProject(
     project: Project,
     options: BuildProjectOptions,
     onEvent: (service: string, event: BuildEvent) => void,
     signal?: AbortSignal,
   ): Promise<Record<string, BuildResult>>;
-  /** Tags of services that have `build:` and `image:`, and their `build.tags`. */
+  /** Pushes the tags of services that have `build:` and `image:`, and their `build.tags`. */
   pushProject(project: Project, options: PushProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
-  /** Logins at registries, shared with docker. */
+  /** Registry logins, shared with docker. */
   registryLogins(): Promise<RegistryLogins>;
   pullProject(project: Project, options: PullProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
-  /** A file or folder of this host as a tar, for `Stack.copyTo`. */
+  /** Packs a file or folder of this host as a tar, for `Stack.copyTo`. */
   packFiles(path: string, options: PackOptions): AsyncIterable<Uint8Array>;
-  /** Unpacks what `Stack.copyFrom` gives; never outside the place. Gives how many entries (devices) were left out. */
+  /** Unpacks what `Stack.copyFrom` returns, never outside the place. Returns how many entries (devices) were left out. */
   unpackFiles(tar: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<number>;
-  /** Carries `develop.watch` out until the signal aborts. Throws COMPOSE_INVALID when there is nothing to watch. */
+  /** Runs `develop.watch` until the signal aborts. Throws COMPOSE_INVALID when there is nothing to watch. */
   watch(stack: Stack, project: Project, options: WatchOptions, signal: AbortSignal): Promise<void>;
-  /** What `Stack.copyFrom` would give; undefined when the path does not exist. */
+  /** The type of what `Stack.copyFrom` would return; undefined when the path does not exist. */
   statTar(tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
   systemDf(): Promise<UsageRow[]>;
-  /** Removes what nothing uses: never what a stack, running or stopped, has. Throws IMAGE_IN_USE while a pull or build is at work. */
+  /** Removes what nothing uses; never anything a stack has, running or stopped. Throws IMAGE_IN_USE during a pull or build. */
   prune(options: PruneOptions): Promise<PruneResult>;
-  /** Reads the whole image store against its digests; one line per fault. `onLeftover` is told what killed processes left half-made. */
+  /**
+   * Verifies the whole image store against its digests; returns one line per fault. `onLeftover` is called with what
+   * killed processes left behind.
+   */
   checkStore(signal?: AbortSignal, onLeftover?: (line: string) => void): Promise<string[]>;
 }
 
 /** `server` is docker's argument: a host or URL, undefined for Docker Hub. See builder/registry/login.ts. */
 export interface RegistryLogins {
-  /** As docker keeps and prints it: `https://index.docker.io/v1/`, `localhost:5000`. Throws HYPR_USAGE. */
+  /** The name docker stores and prints: `https://index.docker.io/v1/`, `localhost:5000`. Throws HYPR_USAGE. */
   nameOf(server: string | undefined): string;
-  /** Verifies and keeps. Throws REGISTRY_AUTH, REGISTRY_UNREACHABLE. */
+  /** Verifies the credentials and stores them. Throws REGISTRY_AUTH, REGISTRY_UNREACHABLE. */
   login(server: string | undefined, credentials: Credentials, signal: AbortSignal): Promise<LoginResult>;
-  /** False when there was no login. */
+  /** Returns false when there was no login. */
   logout(server: string | undefined): Promise<boolean>;
-  /** What an earlier login left. */
+  /** Credentials stored by an earlier login. */
   find(server: string | undefined): Promise<Credentials | undefined>;
 }

@@ -3,7 +3,7 @@ import manifest from '../../package.json' with { type: 'json' };
 export const VERSION: string = manifest.version;
 
 /**
- * Counts the changes of the supervisor's API (engine/api/hypr.proto) that a client of the version before would not
- * understand: a field that means something else, or that has to be there now. New fields and methods are none.
+ * Incremented when a change of the supervisor's API (engine/api/hypr.proto) would break a client of the version before:
+ * a field that means something else, or that is now required. New fields and methods do not count.
  */
 export const API_VERSION = 1;

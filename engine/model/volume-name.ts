@@ -1,6 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 
-/** docker's rule for names; here they become parts of paths. */
+/** Enforces docker's rule for volume names, because names become parts of paths here. */
 export const refuseBadVolumeName = (name: string): void => {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
     throw new HyprError('COMPOSE_INVALID', `volume name "${name}" is not valid`, {

@@ -18,7 +18,7 @@ export interface DesiredStack extends Desired {
   readonly isOrdinary: boolean;
 }
 
-/** The model and its images as what should exist. Reads the files of secrets and configs, because a change of content is a change. */
+/** The desired state: the model with its images. Reads the files of secrets and configs, because changed content counts as a change. */
 export const describeDesired = async (input: {
   project: Project;
   services: readonly string[];
@@ -64,7 +64,7 @@ export const describeDesired = async (input: {
     };
   }
   return {
-    // The stack's own: what one replica publishes does not change a network.
+    // The stack's own networks: ports published by one replica do not change a network.
     project: oneOff === undefined ? project : { ...project, volumes: oneOff.project.volumes },
     services,
     networks: Object.fromEntries(Object.keys(project.networks).map((key) => [key, networkHash(project, key)])),
@@ -73,7 +73,7 @@ export const describeDesired = async (input: {
   };
 };
 
-/** Without --use-aliases it answers to its own name only. */
+/** Without --use-aliases a one-off answers to its own name only. */
 const resolveOneOff = (oneOff: OneOff, image: { reference: string; config: Image['config'] }): ReplicaSpec => {
   const { options, name, project } = oneOff;
   const spec = resolveReplica({ project, service: options.service, number: 1, image, name });
@@ -98,14 +98,14 @@ const refuseNamedReplicas = (project: Project, service: string, scale: number): 
   }
 };
 
-/** Everything that decides how a replica runs; not its name or number, nor its image (compared by id). */
+/** Everything that decides how a replica runs, except its name, its number and its image (compared by id). */
 const hashSpec = async (spec: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<string> => {
   const { name: _name, number: _number, hostname, image: _image, ...rest } = spec;
   const contents = await Promise.all(spec.files.map((file) => contentOf(file, spec, environment)));
   return shortHash(JSON.stringify([rest, hostname === spec.name ? '' : hostname, contents.map((content) => shortHash(content, 16))]), 32);
 };
 
-/** What cannot be read counts as empty here: the error comes when the replica is created, with its service. */
+/** Unreadable content counts as empty here; the error is reported when the replica is created, together with its service. */
 const contentOf = async (file: ReplicaFile, { service }: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<string> => {
   const content = await readFileContent(file, { service, environment }).catch(() => new Uint8Array());
   return Buffer.from(content).toString('latin1');

@@ -1,6 +1,6 @@
 import type { DependsCondition } from '../../compose/model/model.ts';
 
-/** The replica that an operation is about: the name that people see, and the place in the model that the name stands for. */
+/** The replica an operation acts on: the name users see, and the service and number it belongs to. */
 export interface ReplicaTarget {
   readonly replica: string;
   readonly service: string;
@@ -16,12 +16,12 @@ export type ReplicaOperation = ReplicaTarget &
     | { readonly type: 'kill'; readonly signal: number }
     /** Writes the memory of a paused machine to disk; the machine stays. */
     | { readonly type: 'save' }
-    /** Ends a machine that was saved; `paused`: the user had paused it before. */
+    /** Ends a machine that was saved; `paused`: the user had already paused it. */
     | { readonly type: 'suspend'; readonly paused: boolean }
     | { readonly type: 'remove'; readonly keepVolumes: boolean }
   );
 
-/** What can be done to a stack. The executor has one function for each type. */
+/** The operations on a stack. The executor has one function for each type. */
 export type Operation =
   | ReplicaOperation
   | { readonly type: 'create-network' | 'remove-network'; readonly network: string }
@@ -34,7 +34,7 @@ export type Operation =
       readonly dependent: string;
     };
 
-/** The target of an operation on a replica that exists. */
+/** The target for an operation on an existing replica. */
 export const targetOf = (replica: { readonly name: string; readonly service: string; readonly number: number }): ReplicaTarget => ({
   replica: replica.name,
   service: replica.service,
@@ -42,21 +42,21 @@ export const targetOf = (replica: { readonly name: string; readonly service: str
 });
 
 export interface PlanNode {
-  /** From 1, in the order the plan was made. */
+  /** Counts from 1 in the order of planning. */
   readonly id: number;
   readonly operation: Operation;
   readonly cause: string;
-  /** Ids of nodes that must have ended well first; always smaller than `id`. */
+  /** Ids of nodes that must have succeeded first; always smaller than `id`. */
   readonly after: readonly number[];
 }
 
 export interface Plan {
   readonly nodes: readonly PlanNode[];
-  /** What a person should know: orphans, dependencies that are not required. */
+  /** Messages for the user: orphans, optional dependencies. */
   readonly warnings: readonly string[];
 }
 
-/** Collects nodes; `add` gives the id that later nodes wait for. */
+/** Collects nodes; `add` returns the id that later nodes depend on. */
 export class PlanBuilder {
   readonly #nodes: PlanNode[] = [];
   readonly #warnings: string[] = [];
@@ -76,7 +76,7 @@ export class PlanBuilder {
   }
 }
 
-/** One line a node: `#4 boot shop-api-1 (no replica yet) after #1 #3`. This is what `--dry-run` prints and tests compare. */
+/** One line per node: `#4 boot shop-api-1 (no replica yet) after #1 #3`. `--dry-run` prints this and tests compare it. */
 export const formatPlan = (plan: Plan): string => {
   const lines = plan.nodes.map((node) => {
     const after = node.after.length === 0 ? '' : ` after ${node.after.map((id) => `#${id}`).join(' ')}`;

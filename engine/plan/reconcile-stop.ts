@@ -5,12 +5,12 @@ import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder, targetOf } from './plan.ts';
 
 export interface StopGoal {
-  /** The model the stack was brought up with; undefined when even that is lost. */
+  /** The model the stack was brought up with; undefined when it is no longer known. */
   readonly project: Project | undefined;
   /** Empty: every replica of the stack. */
   readonly services: readonly string[];
   readonly timeout: number | undefined;
-  /** Also remove the replicas; with `volumes` their anonymous volumes too (else they stay for the next `up`). */
+  /** Also remove the replicas; with `volumes` their anonymous volumes too (otherwise the next `up` reuses them). */
   readonly remove: boolean;
   /** `rm` without -s leaves running ones alone. */
   readonly onlyStopped: boolean;
@@ -66,7 +66,7 @@ const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: Observe
   return [plan.add({ type: 'remove', ...targetOf(replica), keepVolumes: false }, goal.cause, stopped.length > 0 ? stopped : after)];
 };
 
-/** Services in an order in which everything comes before what it depends on. */
+/** Services ordered so that dependents come before what they depend on. */
 const dependentsFirst = (project: Project | undefined, services: ReadonlySet<string>): string[] => {
   const ordered: string[] = [];
   const visit = (service: string): void => {

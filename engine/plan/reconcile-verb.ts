@@ -15,7 +15,7 @@ export interface VerbGoal {
   readonly options: VerbOptions;
 }
 
-/** The plan of what a verb does to replicas that exist. Only suspend and resume, which are for whole stacks, touch one-offs. Pure. */
+/** Plans a verb on existing replicas. Only suspend and resume, which act on whole stacks, include one-offs. Pure. */
 export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => {
   const { verb, options, project } = goal;
   for (const service of options.services) {
@@ -63,7 +63,10 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
   }
 };
 
-/** All replicas pause before the first is saved, and all are saved before the first ends, so that the stack is saved as of one moment or not at all. */
+/**
+ * Pauses all replicas before saving the first, and saves all before ending the first, so that the stack is saved at one
+ * moment or not at all.
+ */
 const planSuspend = (observed: ObservedStack): Plan => {
   const cause = 'asked to suspend';
   const plan = new PlanBuilder();
@@ -83,7 +86,7 @@ const planSuspend = (observed: ObservedStack): Plan => {
   return plan.build();
 };
 
-/** SIGKILL also cancels a restart that is due. */
+/** SIGKILL also cancels a pending restart. */
 const planKill = (chosen: readonly ObservedReplica[], signal: number): Plan =>
   planEach(
     chosen.filter((replica) => hasMachine(replica.state) || (signal === SIGKILL && replica.state === 'restarting')),
@@ -118,7 +121,7 @@ const planEach = (
   return plan.build();
 };
 
-/** Starts what exists, with its dependencies first; makes nothing new. */
+/** Starts existing replicas, dependencies first; creates nothing. */
 const planStart = (project: Project | undefined, services: readonly string[], observed: ObservedStack): Plan => {
   if (observed.replicas.length === 0) {
     throw new HyprError('STACK_NOT_RUNNING', `no container found for project${project ? ` "${project.name}"` : ''}: not found`, {
@@ -168,7 +171,7 @@ const addStart = ({ plan, project, replica, started, cause, after }: AddStart): 
   return plan.add({ type: 'start', ...targetOf(replica) }, cause, [booted, ...awaited]);
 };
 
-/** Stop and start of the named services, and of those that declare `depends_on … restart: true` on them. */
+/** Stops and starts the named services, and those that declare `depends_on … restart: true` on them. */
 const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedReplica[], observed: ObservedStack): Plan => {
   const plan = new PlanBuilder();
   const services = new Set(chosen.map((replica) => replica.service));
@@ -193,7 +196,7 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
         const stopped = needsStop(replica.state)
           ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: options.timeout }, 'asked to restart')]
           : [];
-        // Booting does not wait for the dependencies that restart with it, starting does.
+        // Boots without waiting for dependencies that restart as well; only the workload's start waits for them.
         const booted = plan.add({ type: 'boot', ...targetOf(replica) }, 'asked to restart', stopped);
         const before = project === undefined ? [] : dependenciesOf(project, service).flatMap((dep) => started.get(dep.service) ?? []);
         return plan.add({ type: 'start', ...targetOf(replica) }, 'asked to restart', [booted, ...before]);

@@ -6,14 +6,14 @@ import { ineffectiveAttributes } from '../resolve/ineffective.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder, type ReplicaTarget, targetOf } from './plan.ts';
 
-/** What one service should be: how many replicas, and what each is made from. */
+/** The desired state of one service: how many replicas, and what each is made from. */
 export interface DesiredService {
   readonly scale: number;
   readonly configHash: string;
   readonly imageId: string;
   readonly networks: readonly string[];
   readonly volumes: readonly string[];
-  /** Name of the replica with that number. */
+  /** Name of the replica with the given number. */
   readonly nameOf: (number: number) => string;
   /** One extra replica for `run`: this plan boots it, and the client that attaches starts it. */
   readonly oneOff?: boolean;
@@ -27,8 +27,8 @@ export interface Desired {
 }
 
 /**
- * desired × observed × options → the plan of `up` (or `create`). Pure: no I/O, no clock. Services come
- * dependencies first; a replica's boot does not wait for its dependencies, its start does.
+ * Plans `up` (or `create`) from desired state, observed state and options. Pure: no I/O, no clock. Services are planned
+ * dependencies first. A replica's boot does not wait for its dependencies, its start does.
  */
 export const reconcile = (desired: Desired, observed: ObservedStack, options: UpOptions): Plan => {
   const context = new Reconciliation(desired, observed, options);
@@ -37,12 +37,12 @@ export const reconcile = (desired: Desired, observed: ObservedStack, options: Up
 
 class Reconciliation {
   readonly #plan = new PlanBuilder();
-  /** Network key or volume name → node that makes it. */
+  /** Network key or volume name → the node that creates it. */
   readonly #resources = new Map<string, number>();
-  /** Service → nodes after which it counts as started by this plan. */
+  /** Service → the nodes after which this plan counts it as started. */
   readonly #started = new Map<string, number[]>();
   readonly #recreated = new Set<string>();
-  /** Replicas that are removed early because one of their networks is replaced → the node that removes them. */
+  /** Replicas removed early because one of their networks is replaced → the node that removes them. */
   readonly #evicted = new Map<string, number>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
@@ -75,7 +75,7 @@ class Reconciliation {
     }
   }
 
-  /** Replaces a network whose configuration changed, after removing everything on it. */
+  /** Replaces networks whose configuration changed, after removing everything attached to them. */
   #replaceNetworks(services: readonly string[]): void {
     const used = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
     for (const key of [...used].sort()) {
@@ -211,7 +211,7 @@ class Reconciliation {
       .map((dependency) => this.#awaitDependency(service, dependency));
   }
 
-  /** With --no-deps a dependency counts only if it is there; one that is not required may be missing. */
+  /** With --no-deps a dependency counts only if it exists; an optional one may be missing. */
   #isPlanned(dependency: Dependency): boolean {
     return (
       this.#started.has(dependency.service) ||
@@ -257,7 +257,7 @@ class Reconciliation {
   }
 }
 
-/** The lowest numbers that no replica has. */
+/** The lowest unused replica numbers. */
 const freeNumbers = (existing: readonly ObservedReplica[], count: number): number[] => {
   const taken = new Set(existing.map((replica) => replica.number));
   const free: number[] = [];

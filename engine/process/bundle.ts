@@ -1,4 +1,4 @@
-/** What dist/supervise.cjs exports: to engine/process/supervisor-start.ts, and for scripts/train.mjs what it makes the code cache with. */
+/** What dist/supervise.cjs exports: for engine/process/supervisor-start.ts, and for scripts/train.mjs, which makes the code cache. */
 
 export { apiMethods } from '../api/server/handlers.ts';
 export { serveApi } from '../api/server/server.ts';

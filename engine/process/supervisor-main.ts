@@ -21,9 +21,9 @@ import { StackSupervisor } from '../stack/supervisor.ts';
 import { openStateStore, type StateStore } from '../state/store.ts';
 
 /**
- * The process that holds one stack together: `node supervisor.cjs STACK`, started by the CLI, which
- * waits for one JSON message on descriptor 3. It ends by itself when nothing of the stack runs and
- * nobody is connected; on SIGTERM it ends and lets everything run on.
+ * The process that supervises one stack: `node supervisor.cjs STACK`, started by the CLI, which waits for one JSON
+ * message on descriptor 3. It exits by itself when nothing of the stack runs and nobody is connected. On SIGTERM it
+ * exits and leaves the machines running.
  */
 const main = async (stack: string): Promise<void> => {
   traceProcess(`supervisor of ${stack}`);
@@ -41,7 +41,7 @@ const main = async (stack: string): Promise<void> => {
       store.close();
     }
   });
-  // Only an empty folder goes: a released stack still has its sockets there.
+  // rmdir removes only an empty folder: a stack left running still has its sockets there.
   await rmdir(runDir).catch(() => {});
 };
 
@@ -54,7 +54,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   recordSupervisor(store, stack, true);
   let server: ApiServer | undefined;
   const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
-    // Nobody may ever connect: the command that started us can be killed at any moment.
+    // The first client may never connect: the command that started us can be killed at any moment.
     let waitsForFirst = true;
     const endIfIdle = () => {
       if (!waitsForFirst && supervisor.isIdle && server?.connections === 0) {
@@ -63,7 +63,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
     };
     supervisor.onIdle = endIfIdle;
     process.once('SIGTERM', () => resolve('released'));
-    // A terminal's Ctrl-C or hang-up is the CLI's business.
+    // Ctrl-C and hang-ups of the terminal are handled by the CLI.
     process.on('SIGINT', () => {});
     process.on('SIGHUP', () => {});
     const stopWaiting = () => {
@@ -102,11 +102,14 @@ const sayReady = (message: ReadyMessage): void => {
     writeSync(READY_FD, JSON.stringify(message));
     closeSync(READY_FD);
   } catch {
-    // The command that started us is gone; the next one finds the socket.
+    // The command that started us has gone; the next one finds the socket.
   }
 };
 
-/** Supervises the stack that the command line names, and ends the process. First, before anything is started: what the caller's shell had open goes. */
+/**
+ * Supervises the stack named on the command line, then exits. First closes the descriptors inherited from the caller's
+ * shell, before anything is started.
+ */
 export const runSupervisor = async (): Promise<never> => {
   closeInherited([READY_FD]);
   try {

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
-import type { FileOrders, MachineOrders } from '../../guest/types.ts';
+import type { FileSpec, MachineConfig } from '../../guest/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
-import { type MachineParts, machineIdOf, machineOrders, machineSpec } from '../machine/machine-orders.ts';
+import { type MachineParts, machineConfig, machineIdOf, machineSpec } from '../machine/machine-config.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { egressPolicy } from '../resolve/egress-policy.ts';
@@ -37,7 +37,7 @@ export const DEFAULT_MEMORY_MIB = 512;
  */
 export const bootReplica = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<Run> => {
   const parts = await traced('disks and mounts', vm.name, () => gatherParts(vm, context, signal));
-  const orders = machineOrders({
+  const config = machineConfig({
     spec: { ...vm.spec, extraHosts: context.networks.extraHosts(vm.spec) },
     parts,
     resolver: context.networks.resolver(vm.spec, context.vms()),
@@ -49,7 +49,7 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
     Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal))),
   );
   const { platform, onMachine } = context;
-  return bootMachine({ spec: machineSpec(parts), orders, networks, egress: egressPolicy(vm.spec), platform, onMachine }, signal);
+  return bootMachine({ spec: machineSpec(parts), config, networks, egress: egressPolicy(vm.spec), platform, onMachine }, signal);
 };
 
 const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<MachineParts> => {
@@ -76,7 +76,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
     mounts,
     vcpus: vm.spec.vcpus ?? defaultVcpus(platform),
     memoryMib: vm.spec.memoryMib ?? DEFAULT_MEMORY_MIB,
-    interfaces: context.networks.lease(vm),
+    nics: context.networks.lease(vm),
     siblings: isPlain(vm)
       ? context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && isAlike(vm, other)).length
       : 0,
@@ -97,13 +97,13 @@ const isAlike = (one: VmRow, other: VmRow): boolean =>
 export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number =>
   platform.vmm.capabilities.accelerated ? Math.min(2, platform.cores) : 1;
 
-const ownHosts = (spec: ReplicaSpec, parts: MachineParts): MachineOrders['hosts'] =>
-  parts.interfaces.map((nic) => ({
+const ownHosts = (spec: ReplicaSpec, parts: MachineParts): MachineConfig['hosts'] =>
+  parts.nics.map((nic) => ({
     address: nic.address,
     names: spec.domainname ? [`${spec.hostname}.${spec.domainname}`, spec.hostname] : [spec.hostname],
   }));
 
-const readFiles = (spec: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<FileOrders[]> =>
+const readFiles = (spec: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<FileSpec[]> =>
   Promise.all(
     spec.files.map(async (file) => {
       const { path, mode, uid, gid } = file;

@@ -138,14 +138,14 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
   const cleanup = new Cleanup();
   try {
     const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal)));
-    const cards = networkNics({
+    const nics = networkNics({
       name: row.name,
-      interfaces: context.networks.lease(row),
+      nics: context.networks.lease(row),
       hosts: context.networks.extraHosts(row.spec),
       networks,
       egress: egressPolicy(row.spec),
     });
-    const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, cards, signal), signal);
+    const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, nics, signal), signal);
     cleanup.defer(() => machine.delete());
     context.onMachine(machine);
     await machine.resume(signal);

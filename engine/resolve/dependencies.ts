@@ -16,7 +16,7 @@ export const dependenciesOf = (project: Project, service: string): Dependency[] 
     restart: value.restart ?? false,
   }));
 
-/** The named services (all when none) with everything they need, dependencies first, ties by name. */
+/** The named services (all if none) with everything they need: dependencies first, otherwise by name. */
 export const orderServices = (project: Project, names: readonly string[], options: { withDependencies: boolean }): string[] => {
   const wanted = names.length === 0 ? Object.keys(project.services) : names;
   const ordered: string[] = [];
@@ -56,6 +56,6 @@ export const unknownService = (project: Project, name: string): HyprError => {
   });
 };
 
-/** Services that depend on `service`, directly. */
+/** The services that directly depend on `service`. */
 export const dependentsOf = (project: Project, service: string): string[] =>
   Object.keys(project.services).filter((name) => project.services[name]?.depends_on?.[service] !== undefined);

@@ -3,7 +3,7 @@ import { readNamedFile } from '../../base/host/read-named.ts';
 import type { FileObject } from '../../compose/model/model.ts';
 import { type ReplicaFile, SECRET_OR_CONFIG } from '../model/spec.ts';
 
-/** Where the content of a secret or config of the file comes from; undefined when it names no source. The one rule for services and builds. */
+/** The source of a secret's or config's content; undefined when it names none. Services and builds share this rule. */
 export const fileSource = ({ environment, content, file }: FileObject): ReplicaFile['source'] | undefined => {
   if (environment !== undefined) {
     return { environment };
@@ -14,10 +14,7 @@ export const fileSource = ({ environment, content, file }: FileObject): ReplicaF
   return file === undefined ? undefined : { file };
 };
 
-/**
- * The content of a secret or config of a service. Throws COMPOSE_INVALID when its variable is not set or its file cannot be
- * read.
- */
+/** Reads a service's secret or config. Throws COMPOSE_INVALID when its variable is not set or its file cannot be read. */
 export const readFileContent = async (
   { source }: Pick<ReplicaFile, 'source'>,
   { service, environment }: { readonly service: string; readonly environment: Readonly<Record<string, string>> },

@@ -1,6 +1,6 @@
 import type { Project, Service } from '../../compose/model/model.ts';
 
-/** What a service asks for that changes nothing in a machine of its own, by the names of the attributes; for a warning. */
+/** Names of the service's attributes that have no effect in a machine of its own, for a warning. */
 export const ineffectiveAttributes = (project: Project, name: string): string[] => {
   const service = project.services[name] ?? {};
   const own = Object.keys(NO_EFFECT).filter((attribute) => isSet(service[attribute]) && NO_EFFECT[attribute]?.(service[attribute]));
@@ -10,7 +10,7 @@ export const ineffectiveAttributes = (project: Project, name: string): string[] 
 
 const always = (): boolean => true;
 
-/** docker's own words for having none of it, and loggers that keep what is written where `logs` finds it. */
+/** Values by which docker turns a feature off, and loggers whose output `logs` can read. */
 const NO_EFFECT: Readonly<Record<string, (value: unknown) => boolean>> = {
   blkio_config: always,
   cgroup: (value) => value !== 'private',

@@ -14,7 +14,10 @@ interface MountInput {
   readonly image: ImageRuntime;
 }
 
-/** Mounts of the file, `tmpfs:`, and an anonymous volume for each VOLUME of the image nobody covers; parents before children. */
+/**
+ * Mounts of the file, `tmpfs:`, and an anonymous volume for each VOLUME of the image that nothing else is mounted on;
+ * parents before children.
+ */
 export const resolveMounts = ({ project, serviceName, service, image }: MountInput): ReplicaMount[] => {
   const mounts = (service.volumes ?? []).map((mount) => resolveMount(project, serviceName, mount));
   for (const entry of service.tmpfs ?? []) {
@@ -57,11 +60,11 @@ const resolveMount = (project: Project, serviceName: string, mount: MountConfig)
       return fromDevice(device, { target, readOnly: readOnly || device.readOnly, seed, subpath: mount.volume?.subpath });
     }
     default:
-      throw new HyprError('HYPR_UNSUPPORTED', `service ${serviceName}: a mount of type ${mount.type} cannot be had in a machine`);
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${serviceName}: mounts of type ${mount.type} are not supported`);
   }
 };
 
-/** Such a volume is a bind mount in each service that names it. As in docker, its folder must exist. */
+/** A volume with such a device is a bind mount in each service that uses it. As in docker, its folder must exist. */
 const fromDevice = (
   device: Exclude<VolumeDevice, { kind: 'own' }>,
   use: { target: string; readOnly: boolean; seed: boolean; subpath: string | undefined },

@@ -1,14 +1,14 @@
 import { shortHash } from '../../base/paths.ts';
 import type { Project } from '../../compose/model/model.ts';
 
-/** Changes when a network has to be made anew. */
+/** Changes when a network has to be recreated. */
 export const networkHash = (project: Project, key: string): string => {
   const { name, internal, ipam, driver } = project.networks[key] ?? { name: key };
   const host = asksForHost(project, key) ? ['host'] : [];
   return shortHash(JSON.stringify([name, internal ?? false, ipam ?? null, driver ?? null, ...host]), 16);
 };
 
-/** `host-gateway` among the extra hosts of a service: only then has its network a way to this host's loopback. */
+/** Whether a service has `host-gateway` among its extra hosts; only then does its network give access to this host's loopback. */
 export const asksForHost = (project: Project, key: string): boolean =>
   Object.values(project.services).some(
     (service) =>

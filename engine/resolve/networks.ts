@@ -2,7 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { PortConfig, Project, Service } from '../../compose/model/model.ts';
 import type { ReplicaNetwork, ReplicaPort } from '../model/spec.ts';
 
-/** The networks of a service in the order of its interfaces: by priority, then by name; names it answers to. */
+/** The networks of a service in the order of its interfaces (by priority, then name), with the names it answers to on each. */
 export const resolveNetworks = (project: Project, serviceName: string, service: Service): ReplicaNetwork[] => {
   if (service.network_mode === 'none') {
     return [];
@@ -22,14 +22,14 @@ export const resolveNetworks = (project: Project, serviceName: string, service: 
 
 type Attachment = [string, { gw_priority?: number } | null | undefined];
 
-/** The default route goes to the network of the highest gw_priority that has a way out. */
+/** The default route uses the network with the highest gw_priority that is not internal. */
 const defaultRoute = (project: Project, attachments: readonly Attachment[]): string | undefined => {
   const open = attachments.filter(([key]) => project.networks[key]?.internal !== true);
   const best = [...open].sort(([, left], [, right]) => (right?.gw_priority ?? 0) - (left?.gw_priority ?? 0))[0];
   return (best ?? attachments[0])?.[0];
 };
 
-/** Published ports. A range of host ports leaves the choice open; the replicas of a service share it. */
+/** Published ports. A range of host ports leaves the choice open; replicas of a service share the range. */
 export const resolvePorts = (service: Service, number: number): ReplicaPort[] =>
   (service.ports ?? []).map((port) => ({
     protocol: protocolOf(port),

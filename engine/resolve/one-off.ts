@@ -4,7 +4,7 @@ import type { MountConfig, PortConfig, Project, Service, VolumeConfig } from '..
 import type { RunOptions, UpOptions } from '../model/types.ts';
 import { unknownService } from './dependencies.ts';
 
-/** A one-off in a plan: an extra replica of its service beside the ordinary ones. */
+/** A one-off in a plan: an extra replica of its service, beside the ordinary ones. */
 export interface OneOff {
   readonly options: RunOptions;
   readonly name: string;
@@ -13,8 +13,9 @@ export interface OneOff {
 }
 
 /**
- * Applies the options of `run` to the model, as docker compose does: no published ports but the asked-for
- * ones, no restarts, the command line's values over the file's. Throws COMPOSE_NO_SERVICE. Pure but for the name.
+ * Applies the options of `run` to the model as docker compose does: only explicitly requested ports are published,
+ * nothing restarts, and command line values override the file's. Throws COMPOSE_NO_SERVICE. Pure except for the
+ * generated name.
  */
 export const describeOneOff = (project: Project, options: RunOptions): OneOff => {
   const service = project.services[options.service];
@@ -61,13 +62,13 @@ const withoutRestarts = (deploy: NonNullable<Service['deploy']>): NonNullable<Se
   return rest;
 };
 
-/** An entrypoint of the command line drops the command of file and image. */
+/** An entrypoint on the command line drops the command of file and image. */
 const commandOf = (options: RunOptions): Pick<Service, 'command' | 'entrypoint'> => {
   const command = options.args.length > 0 ? { command: [...options.args] } : {};
   return options.entrypoint === undefined ? command : { entrypoint: [...options.entrypoint], command: [...options.args] };
 };
 
-/** What is added is no longer dropped, and the other way round. */
+/** A capability that is added is no longer dropped, and vice versa. */
 const capabilities = (service: Service, { capAdd, capDrop }: RunOptions): Pick<Service, 'cap_add' | 'cap_drop'> =>
   capAdd.length === 0 && capDrop.length === 0
     ? {}
@@ -76,7 +77,7 @@ const capabilities = (service: Service, { capAdd, capDrop }: RunOptions): Pick<S
         cap_drop: [...new Set([...(service.cap_drop ?? []).filter((cap) => !capAdd.includes(cap)), ...capDrop])],
       };
 
-/** `-v data:/data` with a volume that the file does not declare: one of that very name, as docker makes it. */
+/** `-v data:/data` with a volume the file does not declare creates a volume with exactly that name, as docker does. */
 const undeclaredVolume = (project: Project, mount: MountConfig): VolumeConfig[] => {
   const { source } = mount;
   return mount.type === 'volume' && source !== undefined && source !== '' && project.volumes[source] === undefined
@@ -84,14 +85,14 @@ const undeclaredVolume = (project: Project, mount: MountConfig): VolumeConfig[] 
     : [];
 };
 
-/** Throws when a replica has the name already. */
+/** Throws when a replica already has the name. */
 export const refuseTakenName = (name: string, taken: { has(name: string): boolean }): void => {
   if (taken.has(name)) {
     throw new HyprError('HYPR_USAGE', `the name ${name} is taken`, { hint: 'give another --name, or remove the replica that has it' });
   }
 };
 
-/** `up` for what a one-off needs: what is there and fits stays as it is. */
+/** `up` for the dependencies of a one-off; replicas that are up to date stay as they are. */
 export const oneOffUpOptions = (options: RunOptions): UpOptions => ({
   services: [options.service],
   build: options.build,

@@ -20,8 +20,8 @@ export interface ResolveInput {
 }
 
 /**
- * Service + image → what one replica is. Pure. Precedence as docker's: the Compose file over the image.
- * Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot give.
+ * Resolves a service and its image into the spec of one replica. Pure. As in docker, the Compose file overrides the
+ * image. Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot support.
  */
 export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
   const { project, number } = input;
@@ -73,7 +73,7 @@ const serviceOf = (project: Project, name: string): Service => {
   return service;
 };
 
-/** docker's rule for names; here they become parts of paths. */
+/** Enforces docker's rule for names, because names become parts of paths here. */
 const refuseBadName = (service: string, name: string): void => {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
     throw new HyprError('COMPOSE_INVALID', `service ${service}: the name "${name}" is not valid`, {
@@ -84,7 +84,7 @@ const refuseBadName = (service: string, name: string): void => {
 
 const hasItems = (value: unknown): boolean => Array.isArray(value) && value.length > 0;
 
-/** Attributes that reach into another container or the host, with the reason a machine cannot have them. */
+/** Attributes that reach into another container or the host, with the reason why they are not supported. */
 const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) => boolean, string]> = [
   [
     'network_mode',
@@ -127,7 +127,7 @@ const resolveEgress = (name: string, service: Service): Pick<ReplicaSpec, 'egres
 
 const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
   const entrypoint = service.entrypoint ?? image.Entrypoint ?? [];
-  // docker: an entrypoint in the Compose file drops the image's command.
+  // As in docker, an entrypoint in the Compose file drops the image's command.
   const command = service.command ?? (service.entrypoint ? [] : (image.Cmd ?? []));
   const limits = Object.entries(service.ulimits ?? {}).map(
     ([key, value]) => [key, typeof value === 'number' ? { soft: value, hard: value } : value] as const,
@@ -149,7 +149,7 @@ const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
   };
 };
 
-/** With a value or without, after either sign, as docker takes it. */
+/** With or without a value, after either separator, as docker accepts it. */
 const NO_NEW_PRIVILEGES = /^no-new-privileges([:=]true)?$/;
 
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -179,7 +179,7 @@ const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | unde
     return undefined;
   }
   const args = kind === 'CMD-SHELL' ? [...(image.Shell ?? ['/bin/sh', '-c']), rest.join(' ')] : kind === 'CMD' ? rest : [...test];
-  // docker: zero means the default.
+  // As in docker, zero means the default.
   const time = (text: string | undefined, nanoseconds: number | undefined, fallback: number): number =>
     (text === undefined ? (nanoseconds ?? 0) / 1e6 : parseDuration(text)) || fallback;
   return {
@@ -232,7 +232,7 @@ const vcpusOf = (service: Service): number | undefined => {
   return wanted === undefined ? undefined : Math.max(1, Math.ceil(Number(wanted)));
 };
 
-/** What the workload may use plus what the guest's kernel and agent need, rounded to 16 MiB. */
+/** The workload's limit plus what the guest's kernel and agent need, rounded to 16 MiB. */
 const memoryOf = (service: Service): number | undefined => {
   const limit = service.mem_limit ?? service.deploy?.resources?.limits?.memory;
   if (limit === undefined || String(limit) === '0') {
@@ -242,7 +242,7 @@ const memoryOf = (service: Service): number | undefined => {
   return Math.ceil((parseBytes(String(limit)) / 2 ** 20 + guestOverheadMib) / 16) * 16;
 };
 
-/** `db:database`: a second name for db, for this service alone; without one it is a plain dependency. */
+/** `db:database` gives db a second name for this service alone; without an alias it is a plain dependency. */
 const resolveLinks = ({ links }: Service): Pick<ReplicaSpec, 'links'> => {
   const entries = (Array.isArray(links) ? links.map(String) : []).map((link) => link.split(':'));
   const aliases = entries.flatMap(([service = '', alias]) => (alias === undefined || alias === service ? [] : [[alias, service] as const]));

@@ -3,15 +3,15 @@ import { HyprError } from '../../base/errors.ts';
 import type { VolumeConfig } from '../../compose/model/model.ts';
 import { parseBytes } from '../../compose/model/units.ts';
 
-/** What a volume is made of: a place of hypr's own, a folder of this host, or memory. */
+/** What backs a volume: hypr's own storage, a folder of this host, or memory. */
 export type VolumeDevice =
   | { readonly kind: 'own' }
   | { readonly kind: 'bind'; readonly source: string; readonly readOnly: boolean }
   | { readonly kind: 'tmpfs'; readonly readOnly: boolean; readonly size: number | undefined; readonly mode: number | undefined };
 
 /**
- * What `driver_opts` of docker's `local` driver make of a volume: they are a mount's type, device and options (mount(8)).
- * Throws COMPOSE_INVALID, and HYPR_UNSUPPORTED for what only the host could mount.
+ * Interprets `driver_opts` of docker's `local` driver, which are a mount's type, device and options (mount(8)). Throws
+ * COMPOSE_INVALID, and HYPR_UNSUPPORTED for mounts that only the host could make.
  */
 export const volumeDevice = (config: VolumeConfig | undefined): VolumeDevice => {
   const { type = '', device = '', o = '' } = config?.driver_opts ?? {};

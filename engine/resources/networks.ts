@@ -6,7 +6,7 @@ import { logger } from '../../base/log.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
-import type { InterfaceOrders, NameTable, ResolverOrders } from '../../guest/types.ts';
+import type { NameTable, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
 import { NETWORK_MTU } from '../../net/defaults.ts';
 import { buildNameTable, type NamedReplica } from '../../net/names/name-table.ts';
@@ -175,7 +175,7 @@ export class StackNetworks {
   }
 
   /** Reserves the addresses of a replica (the same ones again after a restart). */
-  lease(vm: VmRow): InterfaceOrders[] {
+  lease(vm: VmRow): NicConfig[] {
     const { store, stack } = this.#options;
     return store.transaction(() =>
       vm.spec.networks.map((attachment) => {
@@ -228,7 +228,7 @@ export class StackNetworks {
   }
 
   /** The configuration of a replica's stub resolver: it answers the names on its networks and asks the gateways for others. */
-  resolver(spec: ReplicaSpec, vms: readonly VmRow[]): ResolverOrders {
+  resolver(spec: ReplicaSpec, vms: readonly VmRow[]): ResolverConfig {
     const rows = spec.networks.map((attachment) => this.#row(attachment.key));
     const open = rows.filter((row) => !row.spec.internal);
     const upstreams = spec.dns.length > 0 ? spec.dns : open.map((row) => row.spec.gateway);

@@ -4,7 +4,7 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Project } from '../../compose/model/model.ts';
-import { type BackedMount, DISK_MIB } from '../machine/machine-orders.ts';
+import { type BackedMount, DISK_MIB } from '../machine/machine-config.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';

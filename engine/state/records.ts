@@ -5,7 +5,7 @@ import type { MachineRecord, SavedMachine } from '../../vmm/model/machine.ts';
 import type { Health, ReplicaState } from '../model/events.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 
-/** What is remembered about a stack: the model it was last brought up with, and who supervises it. */
+/** What is recorded about a stack: the model it was last brought up with, and its supervisor. */
 export interface StackRow {
   readonly name: string;
   readonly workingDir: string;
@@ -33,23 +33,23 @@ export interface VmRow {
   readonly spec: ReplicaSpec;
   /** Present while a VMM process may exist. */
   readonly machine: MachineRecord | undefined;
-  /** Present while the replica is suspended: it can go on from there once. */
+  /** Present while the replica is suspended. It can be resumed from this once. */
   readonly saved: SavedRun | undefined;
-  /** Ports really listened on while it runs; the same ones are taken again by a restart. */
+  /** Ports that are actually listened on while it runs; a restart uses the same ones again. */
   readonly published: readonly PublishedPort[];
   readonly stoppedByUser: boolean;
   readonly createdAt: number;
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
   readonly bootMs: number | undefined;
-  /** Of its last boot: LogRecord's `run`. */
+  /** The run number of its last boot (`run` of LogRecord). */
   readonly run: number | undefined;
 }
 
-/** A replica's machine on disk. */
+/** A suspended replica's machine, saved on disk. */
 export interface SavedRun {
   readonly machine: SavedMachine;
-  /** It was paused already when it was suspended, and will be again. */
+  /** It was already paused when it was suspended, and stays paused after resuming. */
   readonly paused: boolean;
 }
 

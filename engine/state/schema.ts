@@ -1,6 +1,6 @@
 /**
- * Migrations of hypr.db, in order; `PRAGMA user_version` counts how many ran. Only ever append.
- * Columns ending in _json hold one JSON document written and read by engine/state/store.ts alone.
+ * Migrations of hypr.db, in order; `PRAGMA user_version` counts the ones applied. Append only. Columns named *_json hold
+ * one JSON document, read and written only by engine/state/store.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `

@@ -9,8 +9,8 @@ import type { LeaseRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records
 import { MIGRATIONS } from './schema.ts';
 
 /**
- * The state of all stacks of one HYPR_HOME: SQLite in WAL mode, so that commands read while
- * supervisors write. Rows are whole records; this is the only file that knows SQL.
+ * The state of all stacks of one HYPR_HOME: SQLite in WAL mode, so that commands can read while supervisors write. Rows
+ * are whole records; no other file contains SQL.
  */
 export interface StateStore {
   stack(name: string): StackRow | undefined;
@@ -29,12 +29,12 @@ export interface StateStore {
   volumes(): VolumeRow[];
   putVolume(row: VolumeRow): void;
   removeVolume(name: string): void;
-  /** Runs `work` in one transaction that other processes' writers wait for. */
+  /** Runs `work` in one transaction; writers in other processes wait for it. */
   transaction<T>(work: () => T): T;
   close(): void;
 }
 
-/** Opens (and migrates) the database. Throws STACK_STATE when it was written by a newer hypr or is damaged. */
+/** Opens and migrates the database. Throws STACK_STATE when it was written by a newer hypr or is damaged. */
 export const openStateStore = (path: string): StateStore => {
   return makeStore(openDatabase(path));
 };
@@ -42,8 +42,8 @@ export const openStateStore = (path: string): StateStore => {
 export type StateReader = Pick<StateStore, 'stack' | 'stacks' | 'vms' | 'networks' | 'leases' | 'volumes' | 'close'>;
 
 /**
- * The state for those who only ask: without a database there is nothing. SQLite makes a file before it reads, which a full
- * disk has no room for, just when something is to be removed: then the database is read from a copy in memory.
+ * Opens the state read-only; without a database it is empty. SQLite creates a file before it reads, which fails on a
+ * full disk, just when the user wants to remove something. In that case the database is read from a copy in memory.
  */
 export const openStateReader = (path: string): StateReader => {
   refuseForeignHome(dirname(path));
@@ -54,12 +54,12 @@ export const openStateReader = (path: string): StateReader => {
     return openStateStore(path);
   } catch (error) {
     const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
-    // With a log the file alone is not the whole state.
+    // With a write-ahead log, the database file alone is not the whole state.
     if (!(error instanceof HyprError) || error.code !== 'HYPR_DISK_FULL' || (log?.size ?? 0) > 0) {
       throw error;
     }
     const copy = readFileSync(path);
-    // Memory has no log (SQLite file format 1.3.3: versions at 18 and 19).
+    // A database in memory has no WAL: mark it as a rollback-journal file (SQLite file format 1.3.3, bytes 18 and 19).
     copy.fill(1, 18, 20);
     return makeStore(migrated(new Database(copy), path));
   }
@@ -89,7 +89,7 @@ const openDatabase = (path: string): Database.Database => {
   }
 };
 
-/** SQLite has words of its own for a full disk, and none for one on which its index of the log does not fit. */
+/** Maps SQLite's errors to ours. SQLite reports a full disk, but has no error of its own for a disk too full for the log's index. */
 const databaseError = (error: unknown, path: string): unknown => {
   const code = error instanceof Database.SqliteError ? error.code : '';
   const isFull = code === 'SQLITE_FULL' || (code.startsWith('SQLITE_IOERR') && hasNoRoom(dirname(path)));
@@ -131,7 +131,7 @@ const makeStore = (db: Database.Database): StateStore => {
       throw databaseError(error, db.name);
     }
   };
-  /** Insert or update by primary key, from the keys of the row. */
+  /** Inserts or updates by primary key; columns are the keys of the row. */
   const upsert = (table: string, keys: readonly string[], row: Sql): void => {
     const columns = Object.keys(row);
     const updates = columns.filter((column) => !keys.includes(column)).map((column) => `${column} = excluded.${column}`);

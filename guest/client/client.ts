@@ -6,13 +6,13 @@ import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, enc
 import { type Frame, readFields } from '../protocol/protocol.ts';
 import { FRAME, OPCODE, TAG } from '../protocol/tags.ts';
 import type {
-  FileOrders,
+  FileSpec,
   GuestClient,
   GuestEvent,
   GuestInfo,
   GuestProcess,
   GuestStats,
-  MachineOrders,
+  MachineConfig,
   NameTable,
   OutputChunk,
   ProcessExit,
@@ -28,13 +28,13 @@ import { Requests } from './requests.ts';
 
 export { GuestExecError } from './process-channel.ts';
 
-/** Deadlines in ms of requests that take longer than others. */
+/** Deadlines in milliseconds of requests that may take longer than others. */
 const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
 const { SIGKILL } = constants.signals;
 
 /**
- * Connects to the agent behind a unix socket, waiting up to `timeout` ms for a guest that still boots.
- * Throws HYPR_TIMEOUT, GUEST_PROTOCOL (another version, or not an agent) or the signal's reason.
+ * Connects to the agent behind a unix socket, waiting up to `timeout` ms for a guest that is still booting. Throws
+ * HYPR_TIMEOUT, GUEST_PROTOCOL (another version, or not an agent) or the signal's reason.
  */
 export const connectGuest = async (
   socketPath: string,
@@ -56,10 +56,10 @@ class Client implements GuestClient {
     connection.onFrame((frame) => this.#onFrame(frame));
   }
 
-  async prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void> {
+  async prepare(config: MachineConfig, signal?: AbortSignal): Promise<void> {
     await this.#requests.ask({
       opcode: OPCODE.prepare,
-      body: encodeMachine(orders),
+      body: encodeMachine(config),
       what: 'preparing the guest',
       ms: DEADLINE.prepare,
       signal,
@@ -103,14 +103,14 @@ class Client implements GuestClient {
         body,
         what: 'the start of a program in the guest',
         output: true,
-        // The guest waits half a minute for a disk of a step, and its reason is worth more than our silence.
+        // The guest waits half a minute for a step's disk. Its reason is more useful than our timeout.
         ms: DEADLINE.start,
         signal,
       });
       return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
       if (signal?.aborted) {
-        // It may have started all the same.
+        // It may have started even so.
         await this.signalProcess(channel.id, SIGKILL).catch(() => {});
       }
       this.#requests.drop(channel);
@@ -126,7 +126,7 @@ class Client implements GuestClient {
     await this.#requests.ask({ opcode: OPCODE.clock, body: encodeSimple({ clock: now }), what: 'setting the clock', signal });
   }
 
-  async writeFiles(files: readonly FileOrders[], signal?: AbortSignal): Promise<void> {
+  async writeFiles(files: readonly FileSpec[], signal?: AbortSignal): Promise<void> {
     await this.#requests.ask({ opcode: OPCODE.files, body: encodeFiles(files), what: 'writing files into the guest', signal });
   }
 
@@ -249,7 +249,7 @@ class Process implements GuestProcess {
     this.#client = client;
     this.#channel = channel;
     this.pid = pid;
-    // A second loop goes on where the first one stopped.
+    // A second loop continues where the first one stopped.
     this.output = { [Symbol.asyncIterator]: () => channel.output('streams') };
     this.exited = channel.exit.promise;
   }

@@ -6,26 +6,26 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import { encodeHello, type Fields, type Frame, FrameDecoder, MAGIC, readFields } from '../protocol/protocol.ts';
 import { FRAME, NONCE_SIZE, PROTOCOL_VERSION } from '../protocol/tags.ts';
 
-/** A guest under software emulation may need seconds; one HELLO is normally enough. */
+/** How long to wait before sending HELLO again: a guest under software emulation may need seconds, but one HELLO is normally enough. */
 const HELLO_AGAIN_MS = 5000;
 const RETRY_MS = 50;
 
-/** The byte stream to one agent after the handshake. */
+/** The byte stream to one agent, after the handshake. */
 export interface Connection {
-  /** What the agent said of itself in its WELCOME. */
+  /** What the agent said about itself in its WELCOME. */
   readonly welcome: Fields;
-  /** Resolves (never rejects) when the stream is gone, with the reason if it was not `close`. */
+  /** Resolves (never rejects) when the stream has ended, with the reason unless `close` ended it. */
   readonly closed: Promise<Error | undefined>;
-  /** Called for every further frame; what it throws ends the connection. */
+  /** Called for each frame after that; an error it throws ends the connection. */
   onFrame(handler: (frame: Frame) => void): void;
-  /** Queues a frame; resolves when the socket takes more. Rejects when the stream is gone. */
+  /** Queues a frame; resolves when the socket accepts more. Rejects when the stream has ended. */
   send(frame: Buffer): Promise<void>;
   close(): void;
 }
 
 /**
- * Connects to the unix socket of an agent channel and shakes hands. Waits for a socket that is not there
- * yet and for a guest that still boots. Throws HYPR_TIMEOUT, or GUEST_PROTOCOL for an agent of another version.
+ * Connects to an agent's unix socket and performs the handshake. Waits for a socket that does not exist yet and for a
+ * guest that is still booting. Throws HYPR_TIMEOUT, or GUEST_PROTOCOL for an agent of another version.
  */
 export const openConnection = (path: string, options: { signal?: AbortSignal | undefined; timeout: number }): Promise<Connection> =>
   withDeadline({ ms: options.timeout, what: 'the answer of the guest agent', signal: options.signal }, async (signal) => {

@@ -6,7 +6,7 @@ import { readExit } from './process-channel.ts';
 
 const MAX_WAITING = 1000;
 
-/** An event of the guest, or undefined for kinds this host does not know. */
+/** Reads an event; undefined for a kind this host does not know. */
 export const readEvent = (fields: Fields): GuestEvent | undefined => {
   switch (fields.int(TAG.event.kind)) {
     case EVENT.workloadExited: {
@@ -30,7 +30,7 @@ const readPort = (fields: Fields) => ({
   address: formatAddress(fields.bytes(TAG.event.address) ?? Buffer.alloc(4)),
 });
 
-/** Dotted for 4 bytes; the plain long form, shortened where all is zero, for 16. */
+/** 4 bytes in dotted form; 16 bytes as eight groups, shortened only when all are zero. */
 const formatAddress = (bytes: Buffer): string => {
   if (bytes.length !== 16) {
     return [...bytes.subarray(0, 4)].join('.');
@@ -41,5 +41,5 @@ const formatAddress = (bytes: Buffer): string => {
   return Array.from({ length: 8 }, (_, word) => bytes.readUInt16BE(word * 2).toString(16)).join(':');
 };
 
-/** Events for one listener; the oldest are forgotten when it does not keep up. */
+/** Events for one listener; the oldest are dropped when it falls behind. */
 export const newEventQueue = (): AsyncQueue<GuestEvent> => new AsyncQueue({ keepNewest: MAX_WAITING });

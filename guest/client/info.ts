@@ -5,7 +5,7 @@ import { readExit } from './process-channel.ts';
 
 const STATES = Object.keys(STATE) as Array<keyof typeof STATE>;
 
-/** What an agent says of itself in its WELCOME. */
+/** Reads what an agent says about itself in its WELCOME. */
 export const readInfo = (welcome: Fields): GuestInfo => {
   const pid = welcome.int(TAG.info.pid);
   const exit = readExit(welcome);

@@ -12,7 +12,7 @@ const MANY_CHUNKS = 1024;
 const SMALL_CHUNK = 4096;
 
 interface StreamState {
-  /** Next byte the guest will send; bytes the reader has taken; what the guest was last told. */
+  /** Offsets: the next byte the guest will send, the bytes taken by the reader, and what the guest was last told. */
   expected: number;
   acked: number;
   told: number;
@@ -20,7 +20,7 @@ interface StreamState {
   ended: boolean;
 }
 
-/** What ends an output: the ends of both streams of a program, or the answer of a transfer. */
+/** What ends an output: the end of both streams of a program, or the answer of a transfer. */
 type OutputEnd = 'streams' | 'answer';
 
 interface Queued {
@@ -30,13 +30,13 @@ interface Queued {
 }
 
 export interface ChannelPort {
-  /** Resolves when the socket takes more. */
+  /** Resolves when the socket accepts more. */
   send(frame: Buffer): Promise<void>;
 }
 
 /**
- * One request and the streams that belong to it. Output waits here within the window that the guest was
- * given; what the reader has taken is acknowledged, so the guest may forget it.
+ * One request and the streams that belong to it. Output is buffered here within the guest's window; what the reader has
+ * taken is acknowledged, so that the guest may forget it.
  */
 export class Channel {
   readonly id: number;
@@ -47,7 +47,7 @@ export class Channel {
   readonly #streams: [StreamState, StreamState] = [newStream(), newStream()];
   #failure: Error | undefined;
   #answered = false;
-  /** What ends the output, once somebody reads it. */
+  /** What ends the output; undefined until somebody reads it. */
   #outputUntil: OutputEnd | undefined;
   #isHeld = false;
   #wakeWriter = () => {};
@@ -59,7 +59,7 @@ export class Channel {
     this.#port = port;
   }
 
-  /** Lets the guest send; `from` are the offsets at which a re-attached output begins. */
+  /** Lets the guest send. `from` holds the offsets at which the output of a re-attached program resumes. */
   openOutput(from: readonly [number, number] = [0, 0]): void {
     for (const index of [0, 1] as const) {
       const stream = this.#streams[index];
@@ -69,7 +69,7 @@ export class Channel {
     }
   }
 
-  /** Handles a frame of this channel; throws GUEST_PROTOCOL when the guest breaks the rules. */
+  /** Handles a frame of this channel; throws GUEST_PROTOCOL on a protocol violation. */
   accept(frame: Frame): void {
     switch (frame.type) {
       case FRAME.answer:
@@ -140,7 +140,7 @@ export class Channel {
     this.#enqueue({ stream: index, end: stream.expected, chunk: { stream: STREAMS[index], data: Buffer.from(data), time, offset } });
   }
 
-  /** Many tiny chunks become fewer, so that a window of single bytes stays small in memory. */
+  /** Merges tiny chunks, so that a window full of single bytes stays small in memory. */
   #enqueue(item: Queued): void {
     const { last, size } = this.#output;
     const isSame = last?.stream === item.stream && last.chunk.notice === undefined;
@@ -187,11 +187,11 @@ export class Channel {
     };
   }
 
-  /** Output in order of arrival, until its end. A chunk counts as kept when the next one is asked for, unless it is held. */
+  /** Output in order of arrival. A chunk counts as kept when the next one is requested, unless `holdOutput` is in use. */
   async *output(until: OutputEnd): AsyncGenerator<OutputChunk> {
     this.#outputUntil = until;
     this.#endOutput();
-    // By hand: whoever leaves the output may come back for the rest of it.
+    // Not a `for await` loop: the caller may leave the output and come back for the rest.
     for (let next = await this.#output.take(); !next.done; next = await this.#output.take()) {
       yield next.value.chunk;
       if (!this.#isHeld) {
@@ -200,7 +200,7 @@ export class Channel {
     }
   }
 
-  /** Ends the output for its reader if what it waits for is there, or will never be. */
+  /** Ends the output if its end has arrived, or can no longer arrive. */
   #endOutput(): void {
     const [stdout, stderr] = this.#streams;
     if (this.#outputUntil !== undefined && (this.#outputUntil === 'streams' ? stdout.ended && stderr.ended : this.#answered)) {
@@ -210,7 +210,7 @@ export class Channel {
     }
   }
 
-  /** Sends stdin within the guest's window. Rejects with GUEST_EXEC when nobody reads it any more. */
+  /** Sends stdin within the guest's window. Rejects with GUEST_EXEC when the program no longer reads it. */
   async write(data: Uint8Array): Promise<void> {
     for (let at = 0; at < data.length; ) {
       if (this.#failure !== undefined) {
@@ -233,7 +233,7 @@ export class Channel {
     }
   }
 
-  /** After a re-attach the guest has counted input of earlier hosts too. */
+  /** After a re-attach the guest's count includes input sent by earlier hosts. */
   resumeInput(sent: number): void {
     this.#inputSent = BigInt(sent);
   }
@@ -243,7 +243,7 @@ export class Channel {
   }
 }
 
-/** A program that did not start: docker's exit code for that, 126 or 127. */
+/** A program that did not start, with docker's exit code for that, 126 or 127. */
 export class GuestExecError extends HyprError {
   readonly exitCode: number;
 
@@ -291,7 +291,7 @@ const defer = <T>(): Deferred<T> => {
     resolve = onResolve;
     reject = onReject;
   });
-  // Whoever waits sees the rejection; nobody waiting is not an error.
+  // Whoever waits sees the rejection; that nobody waits is not an error.
   promise.catch(() => {});
   return { promise, resolve, reject };
 };

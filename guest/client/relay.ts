@@ -10,7 +10,7 @@ const HEAD = 8;
 const CHUNK = 16_384;
 const WINDOW = 65_536;
 const MAX_CONNECTIONS = 64;
-/** A guest that sends faster than anybody reads loses the connection, not this process its memory. */
+/** A guest that sends faster than the data is read loses its connection; this process does not run out of memory. */
 const MAX_UNREAD = 64 * 1024 * 1024;
 const ACK = 0x8000_0000;
 
@@ -60,7 +60,7 @@ class Relay {
     });
   }
 
-  /** Until the channel ends; then every connection does. */
+  /** Runs until the channel ends, which ends every connection. */
   async run(): Promise<void> {
     try {
       for await (const { data } of this.#channel.output('answer')) {
@@ -118,7 +118,7 @@ class Relay {
     this.#accept(connection);
   }
 
-  /** Records are never mixed. */
+  /** Records are sent one after the other, never interleaved. */
   #send(number: number, data: Uint8Array): Promise<void> {
     const head = Buffer.alloc(HEAD);
     head.writeUInt32LE(number, 0);
@@ -129,7 +129,7 @@ class Relay {
   }
 }
 
-/** One connection of a program in the guest; what the guest has not passed on yet counts against its window. */
+/** One connection of a program in the guest. Bytes the guest has not passed on yet count against its window. */
 class Connection extends Duplex {
   sentEnd = false;
   readonly #send: (data: Uint8Array) => Promise<void>;

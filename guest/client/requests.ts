@@ -15,7 +15,7 @@ const TRANSFER_MS = 3_600_000;
 export interface Request {
   readonly opcode: number;
   readonly body?: Buffer;
-  /** A noun phrase for the error when the answer does not come. */
+  /** A noun phrase for the error message when no answer arrives. */
   readonly what: string;
   readonly ms?: number;
   /** The guest may send output on the request's channel. */
@@ -23,11 +23,11 @@ export interface Request {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The requests to one guest, each on a channel of its own until it is answered (docs/guest-protocol.md). */
+/** Requests to one guest, each on its own channel until it is answered (docs/guest-protocol.md). */
 export class Requests {
   readonly #connection: Connection;
   readonly #channels = new Map<number, Channel>();
-  // A random beginning keeps late answers of an earlier connection apart from ours.
+  // A random start value keeps late answers of an earlier connection apart from ours.
   #nextId = randomInt(1, 0x7fff_ffff);
   #sending: Promise<unknown> = Promise.resolve();
 
@@ -35,7 +35,7 @@ export class Requests {
     this.#connection = connection;
   }
 
-  /** A channel for one request; to be forgotten or dropped when its answer is no longer waited for. */
+  /** Opens a channel for one request; forget or drop it when its answer is no longer needed. */
   open(): Channel {
     const channel = new Channel(this.#nextId, this.#connection);
     this.#nextId = this.#nextId >= 0xffff_fff0 ? 1 : this.#nextId + 1;
@@ -54,7 +54,7 @@ export class Requests {
     void this.#connection.send(encodeFrame({ type: FRAME.drop, channel: channel.id })).catch(() => {});
   }
 
-  /** A short request; gives what the guest answers. Throws GUEST_REFUSED, HYPR_TIMEOUT. */
+  /** Sends a short request and returns the guest's answer. Throws GUEST_REFUSED, HYPR_TIMEOUT. */
   async ask(request: Request): Promise<Fields> {
     const channel = this.open();
     try {
@@ -64,7 +64,7 @@ export class Requests {
     }
   }
 
-  /** Sends a request on a channel of the caller's and waits for its answer; the channel stays. */
+  /** Sends a request on the caller's channel and waits for its answer; the channel stays open. */
   finish(channel: Channel, request: Request): Promise<Fields> {
     return withDeadline({ ms: request.ms ?? REQUEST_MS, what: request.what, signal: request.signal }, async () => {
       await this.#sendRequest(channel.id, request);
@@ -75,7 +75,7 @@ export class Requests {
     });
   }
 
-  /** The parts of a long request must not be mixed with those of another. */
+  /** The parts of a long request must not be interleaved with another's. */
   #sendRequest(channel: number, request: Request): Promise<void> {
     const head = Buffer.alloc(2);
     head.writeUInt16LE(request.opcode);
@@ -95,16 +95,16 @@ export class Requests {
     return sending;
   }
 
-  /** A request with data for the guest. */
+  /** A request that uploads data to the guest. */
   async upload(request: Request, data: AsyncIterable<Uint8Array>): Promise<void> {
     const channel = this.open();
     const answer = this.finish(channel, { ...request, ms: TRANSFER_MS });
     try {
-      // The guest may refuse at any point: then what is left of the data goes nowhere.
+      // The guest may refuse at any point; the rest of the data is then not sent.
       await Promise.race([answer, sendAll(channel, data)]);
       await answer;
     } catch (error) {
-      // A write that nobody reads is only the consequence of a refusal: wait for the reason.
+      // A failed write is only a consequence of the refusal: wait for the refusal's reason.
       const unread = error instanceof HyprError && error.code === 'GUEST_EXEC';
       const refusal = answer.then(
         () => error,
@@ -118,7 +118,7 @@ export class Requests {
     }
   }
 
-  /** A request whose answer is data. It ends in the guest when nobody reads any more. */
+  /** A request whose answer is data. Leaving the loop ends it in the guest. */
   async *download(request: Request): AsyncGenerator<Uint8Array> {
     request.signal?.throwIfAborted();
     const channel = this.open();
@@ -136,12 +136,12 @@ export class Requests {
     }
   }
 
-  /** What the guest sends on a channel; nobody may be there for it any more. */
+  /** Handles a frame on a channel, which may have been dropped already. */
   accept(frame: Frame): void {
     this.#channels.get(frame.channel)?.accept(frame);
   }
 
-  /** Nothing is answered any more. */
+  /** Fails all pending requests. */
   fail(error: Error): void {
     for (const channel of this.#channels.values()) {
       channel.fail(error);

@@ -10,7 +10,10 @@ export interface CompileOptions {
   readonly signal?: AbortSignal | undefined;
   /** Where the C sources are; default: guest/agent. */
   readonly sources?: string;
-  /** An unpacked musl-dev package (`<dir>/usr/lib/x86_64-linux-musl`), used when there is no musl-gcc: a quarter of the size. */
+  /**
+   * An unpacked musl-dev package (`<dir>/usr/lib/x86_64-linux-musl`), used when there is no musl-gcc; the result is a
+   * quarter of the size.
+   */
   readonly musl?: string;
   /** An ordinary program on a unix socket instead of PID 1, for tests of the protocol. */
   readonly hostTest?: boolean;
@@ -26,9 +29,9 @@ interface Compiler {
 }
 
 /**
- * Compiles the guest agent into `outDir/kestrel-<hash of sources and flags>` (static, stripped) and gives
- * its path; does nothing when that is there. Prefers musl-gcc, then the musl of the options, then gcc or cc with the
- * static C library of the host. Throws TOOLCHAIN_MISSING without a compiler, TOOLCHAIN_FAILED with its last lines.
+ * Compiles the guest agent into `outDir/kestrel-<hash of sources and flags>` (static, stripped) and returns its path;
+ * does nothing when that exists. Prefers musl-gcc, then the musl of the options, then gcc or cc with the host's static C
+ * library. Throws TOOLCHAIN_MISSING without a compiler, TOOLCHAIN_FAILED with the compiler's last lines.
  */
 export const compileKestrel = async (outDir: string, options: CompileOptions = {}): Promise<string> => {
   const folder = options.sources ?? (await findSources());
@@ -54,7 +57,7 @@ export const compileKestrel = async (outDir: string, options: CompileOptions = {
   return out;
 };
 
-/** From the sources, or from the folder of the bundle. */
+/** Beside this file when run from the sources, or relative to the bundle. */
 const findSources = async (): Promise<string> => {
   for (const place of ['../agent', '../guest/agent']) {
     const folder = fileURLToPath(new URL(place, import.meta.url));
@@ -77,7 +80,7 @@ const compile = async (args: readonly string[], out: string, options: CompileOpt
       const details = result.stderr.trim().split('\n').slice(-12);
       failure ??= new HyprError('TOOLCHAIN_FAILED', `${compiler.file} could not compile the guest agent`, { details });
     } catch (error) {
-      // EACCES too: a folder in PATH that this user may not enter makes a missing program look forbidden.
+      // EACCES too: a PATH folder that this user may not enter makes a missing program look forbidden.
       if (!isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) {
         throw error;
       }
@@ -102,7 +105,7 @@ const compilers = (options: CompileOptions): Compiler[] => [
   { file: 'cc', args: [], after: [] },
 ];
 
-/** gcc with another C library: its headers first, the kernel's headers of the host last. */
+/** gcc with another C library: its headers first, the host's kernel headers last. */
 const muslCompiler = (prefix: string): Compiler => {
   const triple = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
   const include = join(prefix, `usr/include/${triple}-linux-musl`);

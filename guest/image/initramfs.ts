@@ -45,7 +45,7 @@ export const buildInitramfs = async (options: InitramfsOptions, out: string): Pr
   await writeFileAtomic(out, writeCpio(entries), 0o644);
 };
 
-/** Dependencies first. modules.dep: `kernel/a.ko.xz: kernel/b.ko.xz …`, the nearest dependency first. */
+/** Orders modules so that dependencies come first. modules.dep: `kernel/a.ko.xz: kernel/b.ko.xz …`, the nearest dependency first. */
 const orderModules = async (folder: string, wanted: readonly string[]): Promise<string[]> => {
   const dependencies = new Map<string, string[]>();
   const byName = new Map<string, string>();

@@ -1,41 +1,41 @@
 import { isIPv4 } from 'node:net';
-import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, NameTable, ProcessSpec, StepContent, StepMount } from '../types.ts';
+import type { FileSpec, MachineConfig, MountConfig, NameTable, NicConfig, ProcessSpec, StepContent, StepMount } from '../types.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
 import { refused } from './refusal.ts';
 import { MOUNT, STEP_SOURCE, TAG } from './tags.ts';
 
 /** Requests as lists of fields. */
 
-export const encodeMachine = (orders: MachineOrders): Buffer =>
+export const encodeMachine = (config: MachineConfig): Buffer =>
   Buffer.concat([
-    textField(TAG.machine.hostname, orders.hostname),
-    ...optional(orders.domainname, (name) => textField(TAG.machine.domainname, name)),
-    textField(TAG.machine.machineId, orders.machineId),
-    bytesField(TAG.machine.entropy, orders.entropy),
-    intField(TAG.machine.clock, Math.floor(orders.clock)),
-    textField(TAG.machine.rootDisk, orders.root.disk),
-    ...optional(orders.root.upper, (upper) => textField(TAG.machine.upperDisk, upper)),
-    intField(TAG.machine.readOnly, orders.root.readOnly),
-    ...orders.mounts.map((mount) => listField(TAG.machine.mount, encodeMount(mount))),
-    ...orders.interfaces.map((card) => listField(TAG.machine.nic, encodeInterface(card))),
-    encodeNames(orders.resolver.names),
-    ...orders.resolver.search.map((suffix) => textField(TAG.machine.search, suffix)),
-    ...orders.resolver.upstreams.map((upstream) => textField(TAG.machine.upstream, upstream)),
-    ...orders.resolver.options.map((option) => textField(TAG.machine.option, option)),
-    ...orders.hosts.map(({ address, names }) =>
+    textField(TAG.machine.hostname, config.hostname),
+    ...optional(config.domainname, (name) => textField(TAG.machine.domainname, name)),
+    textField(TAG.machine.machineId, config.machineId),
+    bytesField(TAG.machine.entropy, config.entropy),
+    intField(TAG.machine.clock, Math.floor(config.clock)),
+    textField(TAG.machine.rootDisk, config.root.disk),
+    ...optional(config.root.upper, (upper) => textField(TAG.machine.upperDisk, upper)),
+    intField(TAG.machine.readOnly, config.root.readOnly),
+    ...config.mounts.map((mount) => listField(TAG.machine.mount, encodeMount(mount))),
+    ...config.nics.map((nic) => listField(TAG.machine.nic, encodeNic(nic))),
+    encodeNames(config.resolver.names),
+    ...config.resolver.search.map((suffix) => textField(TAG.machine.search, suffix)),
+    ...config.resolver.upstreams.map((upstream) => textField(TAG.machine.upstream, upstream)),
+    ...config.resolver.options.map((option) => textField(TAG.machine.option, option)),
+    ...config.hosts.map(({ address, names }) =>
       listField(TAG.machine.host, [textField(TAG.host.address, address), ...names.map((name) => textField(TAG.host.name, name))]),
     ),
-    encodeFiles(orders.files),
-    ...Object.entries(orders.sysctls).map(([key, value]) =>
+    encodeFiles(config.files),
+    ...Object.entries(config.sysctls).map(([key, value]) =>
       listField(TAG.machine.sysctl, [textField(TAG.sysctl.key, key), textField(TAG.sysctl.value, value)]),
     ),
   ]);
 
-/** Of MachineOrders only the root. */
+/** Only the root of a MachineConfig. */
 export const encodeRoot = (root: { readonly disk: string; readonly upper: string }): Buffer =>
   Buffer.concat([textField(TAG.machine.rootDisk, root.disk), textField(TAG.machine.upperDisk, root.upper)]);
 
-const encodeMount = (mount: MountOrders): Buffer[] => {
+const encodeMount = (mount: MountConfig): Buffer[] => {
   const common = [
     intField(TAG.mount.kind, MOUNT[mount.kind]),
     textField(TAG.mount.target, mount.target),
@@ -57,13 +57,13 @@ const encodeMount = (mount: MountOrders): Buffer[] => {
   ];
 };
 
-const encodeInterface = (card: InterfaceOrders): Buffer[] => [
-  bytesField(TAG.nic.mac, encodeMac(card.mac)),
-  textField(TAG.nic.name, card.name),
-  bytesField(TAG.nic.address, encodeAddress(card.address)),
-  intField(TAG.nic.prefix, card.prefix),
-  ...optional(card.gateway, (gateway) => bytesField(TAG.nic.gateway, encodeAddress(gateway))),
-  intField(TAG.nic.mtu, card.mtu),
+const encodeNic = (nic: NicConfig): Buffer[] => [
+  bytesField(TAG.nic.mac, encodeMac(nic.mac)),
+  textField(TAG.nic.name, nic.name),
+  bytesField(TAG.nic.address, encodeAddress(nic.address)),
+  intField(TAG.nic.prefix, nic.prefix),
+  ...optional(nic.gateway, (gateway) => bytesField(TAG.nic.gateway, encodeAddress(gateway))),
+  intField(TAG.nic.mtu, nic.mtu),
 ];
 
 export const encodeNames = (names: NameTable): Buffer =>
@@ -76,7 +76,7 @@ export const encodeNames = (names: NameTable): Buffer =>
     ),
   );
 
-export const encodeFiles = (files: readonly FileOrders[]): Buffer =>
+export const encodeFiles = (files: readonly FileSpec[]): Buffer =>
   Buffer.concat(
     files.map((file) =>
       listField(TAG.machine.file, [
@@ -156,7 +156,7 @@ const encodeSeed = (seed: StepContent | undefined): Buffer[] =>
         textField(TAG.stepMount.seedPath, seed.path),
       ];
 
-/** The few numbers and the one path of the small requests. */
+/** The few numbers and one path that small requests have. */
 export const encodeSimple = (request: {
   channel?: number;
   signal?: number;

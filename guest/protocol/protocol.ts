@@ -10,7 +10,7 @@ import { FRAME, FRAME_END, HEADER_SIZE, MAX_TO_GUEST, PROTOCOL_VERSION } from '.
 /** Longest payload the host accepts. */
 export const MAX_FROM_GUEST = 65_536;
 export const MAGIC = Buffer.from([0x68, 0x79, 0x70, 0x72, 0x1f, 0x6b, 0x65, 0x73, 0x74, 0x72, 0x65, 0x6c, 0x0d, 0x0a, 0x1a, 0xf5]);
-/** How far a guest may send ahead of what was read, per stream. */
+/** How far a guest may send ahead of the reader, per stream. */
 export const OUTPUT_WINDOW = 1024 * 1024;
 export const NO_LIMIT = (1n << 64n) - 1n;
 
@@ -48,8 +48,8 @@ export const encodeHello = (nonce: Uint8Array): Buffer => {
 };
 
 /**
- * Cuts the byte stream of a guest into frames. Everything before the WELCOME that repeats `nonce` is of an
- * earlier connection and skipped. Holds at most one frame. Throws GUEST_PROTOCOL on a malformed frame.
+ * Splits a guest's byte stream into frames. Everything before the WELCOME that repeats `nonce` belongs to an earlier
+ * connection and is skipped. Buffers at most one frame. Throws GUEST_PROTOCOL on a malformed frame.
  */
 export class FrameDecoder {
   #kept: Buffer = Buffer.alloc(0);

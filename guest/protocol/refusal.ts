@@ -1,10 +1,10 @@
 import { HyprError } from '../../base/errors.ts';
 import { REASON } from './tags.ts';
 
-/** Why a guest does not do what it was asked for; docs/guest-protocol.md says what each means. */
+/** Why a guest refuses a request; docs/guest-protocol.md explains each reason. */
 export type RefusalReason = keyof typeof REASON;
 
-/** A request that a guest refused, or that it could only refuse: GUEST_REFUSED with a reason. */
+/** GUEST_REFUSED with a reason, for a request that a guest refused or would have to refuse. */
 export const refused = (reason: RefusalReason | undefined, message: string): HyprError =>
   new HyprError('GUEST_REFUSED', message, reason === undefined ? {} : { reason });
 
@@ -12,7 +12,7 @@ export const refused = (reason: RefusalReason | undefined, message: string): Hyp
 export const refusalReason = (error: unknown): RefusalReason | undefined =>
   error instanceof HyprError && error.code === 'GUEST_REFUSED' && isReason(error.reason) ? error.reason : undefined;
 
-/** The name of a number of the protocol. */
+/** The reason with this number in the protocol. */
 export const reasonNamed = (code: number | undefined): RefusalReason | undefined =>
   (Object.keys(REASON) as RefusalReason[]).find((name) => REASON[name] === code);
 

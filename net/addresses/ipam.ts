@@ -8,7 +8,7 @@ export interface SubnetRequest {
   /** What the Compose file asks for (`ipam.config.subnet`, `.gateway`). */
   readonly wanted?: string | undefined;
   readonly gateway?: string | undefined;
-  /** Subnets of all other networks that exist, of any stack. */
+  /** Subnets of all other existing networks, of any stack. */
   readonly taken: readonly string[];
 }
 
@@ -22,20 +22,20 @@ export interface AddressRequest {
   readonly subnet: string;
   readonly gateway: string;
   readonly taken: readonly string[];
-  /** `ipv4_address`: exactly this one. */
+  /** `ipv4_address`: exactly this address. */
   readonly wanted?: string | undefined;
-  /** `ip_range`: only from these (CIDR inside the subnet). */
+  /** `ip_range`: only addresses from this range (CIDR inside the subnet). */
   readonly range?: string | undefined;
-  /** `aux_addresses`: never these. */
+  /** `aux_addresses`: addresses never to use. */
   readonly reserved?: readonly string[];
-  /** The network lets guests reach the host, so that the host's address is taken. */
+  /** The network lets guests reach the host, so the host's address is taken. */
   readonly hostAccess?: boolean;
 }
 
 /**
- * The subnet and gateway of a new network. A wanted one is checked, otherwise 192.168.127.0/24 or the
- * next free /24 that no route of this host, Docker, Tailscale or other network touches.
- * Throws NET_ADDRESS or NET_EXHAUSTED.
+ * Chooses the subnet and gateway of a new network. A requested subnet is checked; otherwise it is 192.168.127.0/24 or
+ * the next free /24 that does not overlap a route of this host, Docker, Tailscale or another network. Throws NET_ADDRESS
+ * or NET_EXHAUSTED.
  */
 export const chooseSubnet = async (request: SubnetRequest): Promise<SubnetChoice> => chooseSubnetFrom(request, await hostRoutes());
 
@@ -53,9 +53,9 @@ export const chooseSubnetFrom = (request: SubnetRequest, routes: readonly Subnet
 };
 
 /**
- * The address of a new replica: the wanted one, or the lowest free one from the third address on. Never the
- * network's, the gateway's or the broadcast address, and the host's only when asked for by name where it has
- * no use. Throws NET_ADDRESS or NET_EXHAUSTED.
+ * Chooses a new replica's address: the requested one, or the lowest free one from the third address on. Never the
+ * network, gateway or broadcast address; the host's address only on request, where it is not in use. Throws NET_ADDRESS
+ * or NET_EXHAUSTED.
  */
 export const allocateAddress = (request: AddressRequest): string => {
   const subnet = needSubnet(request.subnet);
@@ -78,13 +78,13 @@ export const allocateAddress = (request: AddressRequest): string => {
   });
 };
 
-/** Under which the host itself is reached (host.docker.internal) where that is allowed: the last usable one that is not the gateway. */
+/** The address of the host itself (host.docker.internal) where it may be reached: the last usable address that is not the gateway. */
 export const hostAddress = (network: { readonly subnet: string; readonly gateway: string }): string => {
   const last = lastUsable(needSubnet(network.subnet));
   return formatIpv4(needAddress(network.gateway) === last ? last - 1 : last);
 };
 
-/** A locally administered unicast MAC address that is always the same for the same text. */
+/** A locally administered unicast MAC address derived from the text: the same text always gives the same address. */
 export const macAddress = (text: string): string => {
   const bytes = [...createHash('sha256').update(text).digest().subarray(0, 6)];
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;

@@ -7,7 +7,7 @@ import type { NetworkSpec } from '../types.ts';
 
 /** The programs a network needs; a toolchain has this shape. */
 export interface NetworkPrograms {
-  /** Compiled from net/gateway; it starts itself anew, so it can have no loader before it. */
+  /** Compiled from net/gateway. It re-executes itself, so it cannot be started through a loader. */
   readonly gvproxy: { readonly file: string };
 }
 
@@ -28,7 +28,7 @@ export const networkSocket = (runDir: string): string => {
 /** Name servers as `address:port`, in order. */
 export interface Resolvers {
   readonly resolvers: readonly string[];
-  /** Asked when none of the host's answers. */
+  /** Asked when none of the host's resolvers answers. */
   readonly fallback: readonly string[];
 }
 
@@ -53,7 +53,7 @@ export const buildGatewayConfig = (spec: NetworkSpec, resolvers: Resolvers): obj
   };
 };
 
-/** Addresses on loopback interfaces beside 127.0.0.0/8, which the gateway never dials anyway: some hosts have more there. */
+/** Loopback addresses beside 127.0.0.0/8, which the gateway never dials anyway; some hosts have more. */
 const loopbackAddresses = (): string[] => {
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return all.filter((each) => each.internal).map((each) => `${each.address.split('%')[0]}/${each.family === 'IPv4' ? 32 : 128}`);

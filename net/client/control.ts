@@ -11,12 +11,12 @@ interface Waiting {
 }
 
 const DEADLINE_MS = 5000;
-/** The state of a thousand machines with their rules is some megabytes. */
+/** The state of a thousand machines with their rules takes a few megabytes. */
 const MAX_LINE = 32 * 1024 * 1024;
 
 /**
- * The control connection to a gateway: requests, and events in between. The kernel closes it when the gateway ends,
- * which is the event for a process that is not a child.
+ * The control connection to a gateway: requests, and events in between. The kernel closes it when the gateway exits,
+ * which replaces the exit event of a child process.
  */
 export class GatewayControl {
   readonly #socket: Socket;
@@ -25,7 +25,7 @@ export class GatewayControl {
   readonly #listeners = new Set<(event: NetworkEvent) => void>();
   readonly #ready: Promise<void>;
   #greeted: Waiting | undefined;
-  /** Of the line that has begun. */
+  /** Parts of the current, incomplete line. */
   #parts: string[] = [];
   #size = 0;
   #nextId = 1;
@@ -56,7 +56,7 @@ export class GatewayControl {
     }
   }
 
-  /** Calls back once, when the connection is lost by itself. */
+  /** Calls back once when the connection is lost without `close`. */
   onClose(listener: () => void): void {
     this.#onClose = listener;
     if (this.#ended !== undefined) {
@@ -88,7 +88,7 @@ export class GatewayControl {
     });
   }
 
-  /** Does not keep this process alive. */
+  /** Lets this process exit while the connection is open. */
   unref(): void {
     this.#socket.unref();
   }

@@ -2,10 +2,10 @@ import { HyprError } from '../../base/errors.ts';
 import { runProgram } from '../../base/host/process.ts';
 import type { NetworkFence } from '../types.ts';
 
-/** What the gateway says once, when it is ready or gives up. */
+/** The gateway's one status message, sent when it is ready or gives up. */
 export type GatewayStatus = { readonly fence: NetworkFence } | { readonly error: string };
 
-/** The fence that this kernel gives a gateway, found by putting one up. Throws NET_START with the reason when there can be none. */
+/** The sandbox this kernel offers a gateway, found by setting one up. Throws NET_START with the reason when none is possible. */
 export const gatewayFence = async (file: string, signal?: AbortSignal): Promise<NetworkFence> => {
   const result = await runProgram(file, ['fence'], { timeout: 5000, ...(signal ? { signal } : {}) });
   const fence = result.code === 0 ? parseFence(parseJson(result.stdout)) : undefined;
@@ -15,7 +15,7 @@ export const gatewayFence = async (file: string, signal?: AbortSignal): Promise<
   return fence;
 };
 
-/** Reads the status line; undefined when it is none. */
+/** Parses the status line; undefined when it is not one. */
 export const parseStatus = (line: string): GatewayStatus | undefined => {
   const value = parseJson(line);
   if (typeof value?.error === 'string') {

@@ -23,11 +23,11 @@ const STATUS_FD = 3;
 export interface Launched {
   readonly record: NetworkRecord;
   readonly control: GatewayControl;
-  /** How the child ended, in words; never rejects. */
+  /** How the child exited, in words; never rejects. */
   readonly exited: Promise<string>;
 }
 
-/** Makes the run folder, starts the gateway, and waits until it has closed its fence and answers. Leaves nothing behind on failure. */
+/** Creates the run folder, starts the gateway, and waits until it is sandboxed and answers. Leaves nothing behind on failure. */
 export const launchGateway = async (spec: NetworkSpec, programs: NetworkPrograms, parent?: AbortSignal): Promise<Launched> => {
   const cleanup = new Cleanup();
   let work: Promise<Launched> | undefined;
@@ -67,7 +67,7 @@ const launch = async (
 };
 
 const prepareFolder = async (spec: NetworkSpec, cleanup: Cleanup): Promise<void> => {
-  // A supervisor that was killed may have left a network that it had only started to make.
+  // A supervisor that was killed may have left a gateway that was still starting.
   await sweepPendingProcesses(spec.runDir);
   if (await answers(networkSocket(spec.runDir))) {
     throw new HyprError('NET_START', `network ${spec.name} is running already`, { hint: 'run the command again: it takes over what runs' });
@@ -84,7 +84,7 @@ interface Spawned {
   readonly status: Promise<GatewayStatus | undefined>;
 }
 
-/** Listened to from the first moment: the end of a child that ended at once, and what it said, go by when nobody does. */
+/** Listeners are attached immediately: the exit of a child that fails at once, and its output, would otherwise be missed. */
 const spawnGateway = async (
   spec: NetworkSpec,
   programs: NetworkPrograms,
@@ -113,7 +113,7 @@ const spawnGateway = async (
   }
 };
 
-/** It starts itself anew, which keeps the process. */
+/** The pid stays valid: the gateway re-executes itself in the same process. */
 const noteChild = ({ runDir }: NetworkSpec, { pid }: ChildProcess): void => {
   const identity = pid === undefined ? undefined : identifyProcess(pid);
   if (identity !== undefined) {

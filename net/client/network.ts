@@ -14,13 +14,13 @@ import { openCapture, openDatagrams, openNic, openTunnel } from './streams.ts';
 const log = logger('net');
 
 const STOP_MS = 2000;
-/** Between the end of its socket and the end of the process. */
+/** Allowed between the end of the control connection and the exit of the process. */
 const GONE_MS = 500;
 const DEFAULT_SNAP = 65_535;
 
 /**
- * Starts the gateway of a network, fenced in and in a session of its own, so that it outlives this process.
- * Resolves when it answers. Throws NET_START with the gateway's reason or the last lines of its log, or NET_ADDRESS.
+ * Starts a network's gateway, sandboxed and in its own session, so that it outlives this process. Resolves when it
+ * answers. Throws NET_START with the gateway's reason or the last lines of its log, or NET_ADDRESS.
  */
 export const startNetwork = async (spec: NetworkSpec, programs: NetworkPrograms, signal?: AbortSignal): Promise<Network> => {
   const launched = await launchGateway(spec, programs, signal);
@@ -28,8 +28,8 @@ export const startNetwork = async (spec: NetworkSpec, programs: NetworkPrograms,
 };
 
 /**
- * Takes over a network that another process started; undefined if it is gone or does not answer any more
- * (sweep it then). Its machines, their rules and their connections stay as they are.
+ * Takes over a network that another process started; undefined if it has exited or no longer answers (sweep it then).
+ * Its machines, rules and connections are not touched.
  */
 export const adoptNetwork = async (
   record: NetworkRecord,
@@ -88,8 +88,8 @@ class GatewayNetwork implements Network {
     }
   }
 
-  connectNic(card: NetworkNic, signal?: AbortSignal): Promise<Socket> {
-    return openNic(this.record.socket, card, signal);
+  connectNic(nic: NetworkNic, signal?: AbortSignal): Promise<Socket> {
+    return openNic(this.record.socket, nic, signal);
   }
 
   dial(address: string, port: number, signal?: AbortSignal): Promise<Socket> {
@@ -145,7 +145,7 @@ class GatewayNetwork implements Network {
     this.#control.close();
   }
 
-  /** Its control connection closed: it ended, of which /proc learns a moment later, or it cannot be talked to any more. */
+  /** The control connection closed: the gateway exited, which /proc shows a moment later, or it can no longer be reached. */
   async #lost(): Promise<void> {
     if (!this.#released && !(await waitGone(this.record, GONE_MS))) {
       log.error('a network lives but does not answer; it is ended', { network: this.record.spec.name });
@@ -163,7 +163,7 @@ class GatewayNetwork implements Network {
   }
 }
 
-/** True once the process is gone. Processes that are not children give no event, so they are looked at. */
+/** True once the process has exited. Processes that are not children give no exit event, so this polls. */
 const waitGone = async (record: NetworkRecord, ms: number): Promise<boolean> => {
   const deadline = Date.now() + ms;
   while (isAlive(record.process)) {

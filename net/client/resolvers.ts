@@ -10,19 +10,19 @@ const log = logger('net');
 
 const RESOLV_CONF = '/etc/resolv.conf';
 
-/** Asked when the host has no name servers or none of them answers; `HYPR_DNS_FALLBACK` sets others, or none when it is empty. */
+/** Used when the host has no name servers or none of them answers. `HYPR_DNS_FALLBACK` overrides it; an empty value disables it. */
 const DEFAULT_FALLBACK = '8.8.8.8';
 
-/** A write in place is several events. */
+/** Writing a file in place causes several events. */
 const SETTLE_MS = 100;
 
-/** The host's name servers as /etc/resolv.conf has them now, and the fallback of the settings. */
+/** The host's current name servers from /etc/resolv.conf, and the fallback. */
 export const readResolvers = async (path = RESOLV_CONF, env: NodeJS.ProcessEnv = process.env): Promise<Resolvers> => {
   const text = await readFile(path, 'utf8').catch(() => '');
   return { resolvers: parseResolvConf(text), fallback: (env.HYPR_DNS_FALLBACK ?? DEFAULT_FALLBACK).split(/[\s,]+/).flatMap(endpoint) };
 };
 
-/** Pure: the `nameserver` lines, as `address:port`. Addresses with a zone are left out: they mean something on the host only. */
+/** The `nameserver` lines as `address:port`. Addresses with a zone are left out: a zone only means something on the host. Pure. */
 export const parseResolvConf = (text: string): string[] =>
   [...text.matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].flatMap(([, address]) => endpoint(address ?? ''));
 
@@ -35,8 +35,8 @@ const endpoint = (address: string): string[] => {
 };
 
 /**
- * Tells when the host's name servers change: a VPN, another Wi-Fi. The folders are watched and not the file, which is
- * replaced by rename. Close it.
+ * Calls back when the host's name servers change, for example after joining a VPN or another Wi-Fi. Watches the folders,
+ * because the file is replaced by rename. Close it.
  */
 export const watchResolvers = (onChange: (resolvers: Resolvers) => void, path = RESOLV_CONF): { close(): void } => {
   const watchers: FSWatcher[] = [];

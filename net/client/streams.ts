@@ -6,20 +6,20 @@ import type { NetworkNic } from '../types.ts';
 
 const DEADLINE_MS = 5000;
 const MAX_LINE = 64 * 1024;
-/** What a request that is granted is answered with; a refusal is longer. */
+/** The answer to a granted request; a refusal is longer. */
 const GRANTED = '{"ok":true}\n';
 
 /**
- * A connected socket that speaks QEMU's framing (u32 big-endian length, Ethernet frame) from its next byte on.
- * It reads nothing: what arrives belongs to the VMM that inherits the descriptor, and nothing arrives before the byte
- * that is written last here.
+ * A connected socket that speaks QEMU's framing (u32 big-endian length, Ethernet frame) from its next byte on. It is not
+ * read here: incoming bytes are for the VMM that inherits the descriptor, and none arrive before the byte written last
+ * here.
  */
-export const openNic = (path: string, card: NetworkNic, parent?: AbortSignal): Promise<Socket> =>
+export const openNic = (path: string, nic: NetworkNic, parent?: AbortSignal): Promise<Socket> =>
   withDeadline({ ms: DEADLINE_MS, what: 'a connection to the network', signal: parent }, async (signal) => {
-    const { socket, answered } = openOneLine(path, { op: 'nic', nic: card });
+    const { socket, answered } = openOneLine(path, { op: 'nic', nic: nic });
     try {
       const line = await orAbort(answered, signal);
-      // With `onread` pause stops reading the descriptor itself, not only the events.
+      // With `onread`, pause stops reading from the descriptor and not only the events.
       socket.pause();
       checkGranted(line);
       await new Promise<void>((resolve, reject) => socket.write('\n', (error) => (error ? reject(error) : resolve())));
@@ -31,8 +31,8 @@ export const openNic = (path: string, card: NetworkNic, parent?: AbortSignal): P
   });
 
 /**
- * A TCP connection to address:port inside the network, half-open allowed. The gateway says yes before it dials: a
- * refused port is an end of stream right after. Throws NET_ADDRESS for what is no address of the network.
+ * A TCP connection to address:port inside the network, half-open allowed. The gateway answers before it dials: a refused
+ * port shows as an immediate end of stream. Throws NET_ADDRESS for an address outside the network.
  */
 export const openTunnel = (path: string, address: string, port: number, signal?: AbortSignal): Promise<Socket> =>
   openTo(path, { op: 'tcp', address, port }, signal);
@@ -41,7 +41,7 @@ export const openTunnel = (path: string, address: string, port: number, signal?:
 export const openDatagrams = (path: string, address: string, port: number, signal?: AbortSignal): Promise<Socket> =>
   openTo(path, { op: 'udp', address, port }, signal);
 
-/** A pcap file of what the network carries from now on. */
+/** The network's traffic from now on, as a pcap file. */
 export const openCapture = (path: string, snap: number, signal?: AbortSignal): Promise<Socket> =>
   openStream(path, { op: 'capture', snap }, signal);
 
@@ -57,7 +57,7 @@ const openTo = (path: string, to: { op: string; address: string; port: number },
 const openStream = (path: string, request: object, parent?: AbortSignal): Promise<Socket> =>
   withDeadline({ ms: DEADLINE_MS, what: 'an answer of the network', signal: parent }, async (signal) => {
     const socket = connect({ path, allowHalfOpen: true });
-    // Whoever gets the socket listens for themselves; until then an error must not end this process.
+    // The caller attaches its own listener; until then an error must not end this process.
     socket.on('error', () => {});
     try {
       socket.write(`${JSON.stringify(request)}\n`);
@@ -75,7 +75,7 @@ const checkGranted = (line: string): void => {
   }
 };
 
-/** The gateway's refusal of a request. Only what the caller asked for can be wrong; anything else is no gateway. */
+/** The error for a refused request. A refusal is always about the request's address; anything else is not a gateway's answer. */
 export const refusalOf = (line: string): HyprError => {
   try {
     const { error } = JSON.parse(line) as { error?: unknown };
@@ -83,12 +83,12 @@ export const refusalOf = (line: string): HyprError => {
       return new HyprError('NET_ADDRESS', `the network refused: ${error.slice(0, 500)}`);
     }
   } catch {
-    // Not even JSON.
+    // Not JSON.
   }
   return new HyprError('NET_START', 'the network gave an answer that is none');
 };
 
-/** Connects, asks, and gives the answer's line; nothing beyond it is read. */
+/** Connects, sends the request, and reads the answer's line and nothing beyond it. */
 const openOneLine = (path: string, request: object): { socket: Socket; answered: Promise<string> } => {
   let line = '';
   let done: (error?: Error) => void = () => {};
@@ -117,7 +117,7 @@ const openOneLine = (path: string, request: object): { socket: Socket; answered:
   return { socket, answered };
 };
 
-/** Reads exactly the granting line, or the whole of a refusal; what follows stays in the socket. */
+/** Reads exactly the granting line, or a whole refusal; bytes after it stay in the socket. */
 const readAnswer = (socket: Socket): Promise<string> =>
   new Promise((resolve, reject) => {
     let text = '';

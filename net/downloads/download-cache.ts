@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { isErrno } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/host/files.ts';
 
-/** What asks an origin whether its answer has changed (RFC 9110, section 13). */
+/** Request headers that ask an origin whether a cached answer is still valid (RFC 9110, section 13). */
 export type Validators = Readonly<Record<string, string>>;
 
 export interface CachedDownload {
@@ -22,7 +22,7 @@ interface Meta {
   readonly headers: Record<string, string | string[]>;
 }
 
-/** Answers of plain HTTP by address: only those that their origin can say to be unchanged are kept. */
+/** Caches answers of plain HTTP by URL. Only answers that can be revalidated at their origin are kept. */
 export class DownloadCache {
   readonly #folder: string;
 
@@ -45,7 +45,7 @@ export class DownloadCache {
     }
   }
 
-  /** A body that is being received; undefined when it cannot be asked about later, or must not be kept. */
+  /** Starts storing a body; undefined when it cannot be revalidated later, or must not be cached. */
   async begin(url: string, headers: Record<string, string | string[]>): Promise<DownloadWriter | undefined> {
     if (validatorsOf(headers) === undefined || /no-store|private/i.test(String(headers['cache-control'] ?? '')) || headers.vary === '*') {
       return undefined;
@@ -87,9 +87,9 @@ export class DownloadCache {
 
 export interface DownloadWriter {
   write(chunk: Uint8Array): Promise<void>;
-  /** The body is whole. */
+  /** Keeps the body, which is complete. */
   commit(): Promise<void>;
-  /** Nothing stays of a body that was not committed. */
+  /** Discards a body that was not committed. */
   discard(): Promise<void>;
 }
 

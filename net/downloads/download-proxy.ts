@@ -9,7 +9,7 @@ import { DownloadCache, type Validators } from './download-cache.ts';
 
 const log = logger('net');
 
-/** Where packages come from by default; a leading dot stands for everything below. */
+/** Default package hosts; a leading dot also matches all subdomains. */
 export const PACKAGE_HOSTS: readonly string[] = [
   ...['registry.npmjs.org', 'registry.yarnpkg.com', 'nodejs.org', 'npm.jsr.io'],
   ...['pypi.org', 'files.pythonhosted.org'],
@@ -22,9 +22,9 @@ export const PACKAGE_HOSTS: readonly string[] = [
 ];
 
 export interface DownloadProxyOptions {
-  /** Hosts, `.host` with what is below it, or `host:port`; without a port 80 and 443 are meant. */
+  /** Hosts: `host`, `.host` including subdomains, or `host:port`; without a port, ports 80 and 443. */
   readonly allow: readonly string[];
-  /** Told once for each host (`name:port`) that was refused. */
+  /** Called once for each refused host (`name:port`). */
   readonly onRefused: (host: string) => void;
   /** Where answers of plain HTTP are kept. */
   readonly cacheFolder: string;
@@ -50,8 +50,8 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /**
- * An HTTP proxy for builds (RFC 9110): CONNECT is a tunnel, a plain GET is answered from the cache when its origin
- * says that it has not changed. Only allowed hosts are reached; it listens nowhere, connections are handed to it.
+ * An HTTP proxy for builds (RFC 9110): CONNECT opens a tunnel; a plain GET is answered from the cache when its origin
+ * confirms that it has not changed. Only allowed hosts can be reached. It listens nowhere: connections are passed to it.
  */
 export const openDownloadProxy = (options: DownloadProxyOptions): DownloadProxy => {
   const refused = new Set<string>();
@@ -85,7 +85,7 @@ export const openDownloadProxy = (options: DownloadProxyOptions): DownloadProxy 
   };
 };
 
-/** Pure: whether a list of hosts names this one. */
+/** Whether the list matches this host and port. Pure. */
 export const matchesHost = (allow: readonly string[], host: string, port: number): boolean =>
   allow.some((entry) => {
     const [, name = '', own] = /^(.*?)(?::(\d+))?$/.exec(entry.trim().toLowerCase()) ?? [];
@@ -166,7 +166,7 @@ const forward = async ({ request, response, isAllowed, cache }: Forward): Promis
           await storing?.write(chunk);
           yield chunk;
         }
-        // Before its end reaches the client: whoever asks again finds it.
+        // Committed before the client sees the end, so that whoever asks again finds it.
         await storing?.commit();
       },
       response,

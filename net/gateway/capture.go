@@ -9,7 +9,7 @@ import (
 
 const maxCaptures = 4
 
-// captures copies frames to those who watch; a watcher that is slow loses some.
+// captures copies frames to watchers; a slow watcher loses some.
 type captures struct {
 	count atomic.Int32
 	mu    sync.Mutex

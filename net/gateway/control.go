@@ -54,7 +54,7 @@ type State struct {
 	Fence    Fence     `json:"fence"`
 }
 
-// Machine is one card and its counters; received is from the machine, sent is to it, in bytes.
+// Machine is one NIC and its counters; received is from the machine, sent is to it, in bytes.
 type Machine struct {
 	NicSpec
 	Received  uint64 `json:"received"`
@@ -164,11 +164,11 @@ func (g *gateway) handle(conn *net.UnixConn) {
 	}
 }
 
-// attach makes the connection a machine's card. Frames flow after one more byte of the client's, so that nobody
-// reads what is the machine's.
+// attach makes the connection a machine's NIC. Frames flow only after one more byte from the client, so that nobody else
+// reads bytes meant for the machine.
 func (g *gateway) attach(req Request, reader *bufio.Reader, conn *net.UnixConn) error {
 	if req.Nic == nil {
-		return errors.New("a card has a nic")
+		return errors.New("the request has no nic")
 	}
 	p, err := newPort(*req.Nic, conn, g.config)
 	if err != nil {
@@ -206,7 +206,7 @@ func (g *gateway) reachable(to netip.AddrPort) error {
 	return nil
 }
 
-// tunnel connects to a machine after it has said yes: whoever opens it may send at once.
+// tunnel connects to a machine after granting the request: whoever opens it may send at once.
 func (g *gateway) tunnel(to netip.AddrPort, reader *bufio.Reader, conn *net.UnixConn) error {
 	if err := g.reachable(to); err != nil {
 		return err
@@ -249,7 +249,7 @@ func (g *gateway) capture(req Request, reader io.Reader, conn net.Conn) error {
 	return nil
 }
 
-// control answers requests one by one and tells events in between.
+// control answers requests one by one and sends events in between.
 func (g *gateway) control(reader *bufio.Reader, conn net.Conn) {
 	q := newQueue(4 << 20)
 	q.put(toLine(Reply{OK: true}), false)

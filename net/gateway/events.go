@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Event is a line that everybody with a control connection is sent.
+// Event is a line sent to every control connection.
 type Event struct {
 	Event    string `json:"event"` // refused, limited, attached, detached, memory
 	Machine  string `json:"machine,omitempty"`
@@ -23,11 +23,11 @@ type Event struct {
 
 const (
 	eventEvery = time.Second
-	// maxKinds is how many different refusals of one machine a second are told; others are counted together.
+	// maxKinds is how many different refusals of one machine are reported per second; the rest are counted together.
 	maxKinds = 32
 )
 
-// events collects what happens for a second and tells each kind in one line: a flood of refusals is no flood of events.
+// events collects what happens within a second and reports each kind in one line, so that a flood of refusals is not a flood of events.
 type events struct {
 	mu        sync.Mutex
 	counts    map[Event]int
@@ -104,7 +104,7 @@ func (e *events) leave(q *queue) {
 	delete(e.listeners, q)
 }
 
-// limitedWriter is a log that ends at its limit: whatever goes wrong, a disk is not filled.
+// limitedWriter is a log that stops at its limit, so that no fault can fill the disk.
 type limitedWriter struct {
 	mu   sync.Mutex
 	to   io.Writer

@@ -21,7 +21,7 @@ type gateway struct {
 	fence     Fence
 
 	tcpFlows, udpFlows, tunnels atomic.Int64
-	// short is set while memory is used up: nothing new is begun.
+	// short is set while memory is exhausted: nothing new is started.
 	short atomic.Bool
 }
 
@@ -55,7 +55,7 @@ func (g *gateway) fromMachine(p *port, kind uint16, ip []byte) {
 	if kind == typeIPv4 {
 		to := netip.AddrFrom4([4]byte(ip[16:20]))
 		size := int(ip[0]&15) * 4
-		// The stack would answer for everybody.
+		// The stack would answer for every address.
 		if ip[9] == 1 && to != g.config.Gateway {
 			if len(ip) > size && ip[size] == 8 {
 				g.echo(p, ip)
@@ -103,7 +103,7 @@ func (g *gateway) mayLeave(p *port, protocol string, to netip.AddrPort) (netip.A
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-// enforce ends what a machine's new rules would not have let begin.
+// enforce ends connections that a machine's new rules do not allow.
 func (g *gateway) enforce(p *port) {
 	rules := p.egress.Load()
 	denied := func(protocol string) func(netip.AddrPort) bool {
@@ -115,8 +115,7 @@ func (g *gateway) enforce(p *port) {
 	p.closeUDP(denied("udp"))
 }
 
-// watch forgets what is idle and looks after memory: beyond its limit nothing new is begun, and the machine that has
-// most ends what it has.
+// watch drops idle state and watches memory: beyond the limit nothing new is started, and the machine that uses most loses what it has.
 func (g *gateway) watch() {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
 	for now := range time.Tick(time.Second) {

@@ -1,5 +1,5 @@
 // gvproxy is the gateway of one network of hypr: a switch for its machines, NAT to outside, and DNS. It serves
-// nothing else to them, and takes orders on its unix socket only (docs/gateway-protocol.md).
+// nothing else to them, and takes requests on its unix socket only (docs/gateway-protocol.md).
 //
 //	gvproxy run NETWORK   configuration as JSON on stdin, {"ready":true,…} or {"error":…} on descriptor 3
 //	gvproxy fence         what this kernel offers, as JSON

@@ -94,7 +94,7 @@ func (s *vswitch) forwardNeighbour(p *port, f *frame) {
 	}
 }
 
-// optionsName checks that the link-layer options of a message name no other card.
+// optionsName checks that the link-layer options of a message name no other NIC.
 func optionsName(options []byte, own macAddr) bool {
 	for len(options) >= 8 {
 		size := int(options[1]) * 8

@@ -17,7 +17,7 @@ type macAddr [6]byte
 
 var broadcastMAC = macAddr{255, 255, 255, 255, 255, 255}
 
-// NicSpec registers a machine's card: who it is, and what it may do.
+// NicSpec registers a machine's NIC: its identity, and what it may do.
 type NicSpec struct {
 	Name      string       `json:"name"`
 	MAC       string       `json:"mac"`
@@ -53,7 +53,7 @@ type port struct {
 func newPort(spec NicSpec, conn net.Conn, c *Config) (*port, error) {
 	hardware, err := net.ParseMAC(spec.MAC)
 	if err != nil || len(hardware) != 6 || hardware[0]&1 != 0 {
-		return nil, fmt.Errorf("%q is not the MAC address of a card", spec.MAC)
+		return nil, fmt.Errorf("%q is not the MAC address of a NIC", spec.MAC)
 	}
 	p := &port{spec: spec, mac: macAddr(hardware), conn: conn, out: newQueue(c.Limits.QueueBytes), tcp: make(map[*tcpFlow]struct{})}
 	p.linkLocal = linkLocalOf(p.mac)
@@ -89,7 +89,7 @@ func (p *port) owns(addr netip.Addr) bool {
 	return addr == p.linkLocal
 }
 
-// linkLocalOf is the address that IPv6 gives a card by its MAC (RFC 4291 appendix A).
+// linkLocalOf is the IPv6 link-local address derived from a NIC's MAC (RFC 4291 appendix A).
 func linkLocalOf(m macAddr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
 }

@@ -74,7 +74,7 @@ func newQueue(limit int) *queue {
 	return q
 }
 
-// put takes the frame over. With wait, a sender is held up for a moment by a receiver that is merely slow.
+// put takes the frame over. With wait, a sender is delayed briefly by a receiver that is merely slow.
 func (q *queue) put(f *frame, wait bool) bool {
 	q.mu.Lock()
 	if wait && q.bytes+len(f.buf) > q.limit && !q.stuck && !q.closed {
@@ -111,7 +111,7 @@ func (q *queue) offsetOfOnly() int {
 	return 0
 }
 
-// writeNow saves the way over drain's goroutine, which is most of a round trip. It never waits.
+// writeNow avoids drain's goroutine, which is most of a round trip. It never waits.
 func (q *queue) writeNow(buf []byte) (written int) {
 	_ = q.raw.Write(func(fd uintptr) bool {
 		written, _ = syscall.Write(int(fd), buf)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// vswitch carries frames between the cards of a network and its gateway. There is nothing to learn: every card
-// is registered with its MAC and addresses, and frames that claim others are dropped.
+// vswitch forwards frames between the NICs of a network and its gateway. It learns nothing: every NIC is registered with
+// its MAC and addresses, and frames that claim others are dropped.
 type vswitch struct {
 	config   *Config
 	mu       sync.Mutex
@@ -38,7 +38,7 @@ func newSwitch(c *Config, e *events) *vswitch {
 	return s
 }
 
-// add registers a card. One that was there under the same MAC or address is gone: the supervisor knows better.
+// add registers a NIC. It replaces one with the same MAC or address: the supervisor is the authority.
 func (s *vswitch) add(p *port) {
 	s.replace(func(old *port) bool {
 		taken := old.mac == p.mac
@@ -77,7 +77,7 @@ func (s *vswitch) replace(drop func(*port) bool, added *port) {
 
 func (s *vswitch) ports() map[macAddr]*port { return s.table.Load().byMAC }
 
-// ingress takes a frame from a machine over.
+// ingress takes over a frame from a machine.
 func (s *vswitch) ingress(p *port, f *frame) {
 	eth := f.buf[4:]
 	if len(eth) < ethernetSize {

@@ -9,17 +9,17 @@ export interface NamedReplica {
   readonly hostname?: string | undefined;
   /** Aliases on this network. */
   readonly aliases: readonly string[];
-  /** `compose run`: answers to its own name and asked-for aliases only, never to its service's name. */
+  /** `compose run`: answers only to its own name and requested aliases, not to its service's name. */
   readonly oneOff?: boolean;
 }
 
 export interface NameRequest {
   /** Project name: names are also answered under `<project>.hypr`. */
   readonly project: string;
-  /** The networks of the replica that asks. Names of other networks are not seen. */
+  /** The networks of the replica that asks. Names on other networks are not visible to it. */
   readonly networks: readonly string[];
   readonly replicas: readonly NamedReplica[];
-  /** `links:` of the replica that asks: names that only it uses → services. They replace others. */
+  /** `links:` of the replica that asks: names that only it resolves → services. They override others. */
   readonly links?: Readonly<Record<string, string>>;
   /** Fixed names: `extra_hosts` and, where allowed, the host's address (see `hostNames`). */
   readonly extra?: Readonly<Record<string, readonly string[]>>;
@@ -29,9 +29,9 @@ export interface NameRequest {
 export type NameTable = Readonly<Record<string, readonly string[]>>;
 
 /**
- * What kestrel's resolver answers to one replica: service names (all replicas), aliases, container names,
- * replica names and hostnames of the networks it is on, each bare and under `<project>.hypr` and `hypr`.
- * Fixed names replace others.
+ * The names that kestrel's resolver answers for one replica: service names (all replicas), aliases, container names,
+ * replica names and hostnames on its networks, each bare and under `<project>.hypr` and `hypr`. Fixed names override
+ * others.
  */
 export const buildNameTable = (request: NameRequest): NameTable => {
   const table = new Map<string, Set<string>>();

@@ -6,8 +6,8 @@ import type { PortHolder } from '../types.ts';
 const LISTEN = 10;
 
 /**
- * Who listens on a TCP port, or has bound a UDP port, of this host (any address). Undefined: nobody, or this is
- * no Linux. Processes of other users are known by their user id only.
+ * Finds the process that listens on a TCP port, or has bound a UDP port, of this host (any address). Undefined when
+ * there is none, or when this is not Linux. Of other users' processes only the user id is known.
  */
 export const findPortHolder = async (port: number, protocol: 'tcp' | 'udp'): Promise<PortHolder | undefined> => {
   const tables = await Promise.all([protocol, `${protocol}6`].map((name) => readOr(`/proc/net/${name}`, '')));
@@ -34,7 +34,7 @@ const findProcess = async (rows: readonly SocketRow[]): Promise<number | undefin
   return undefined;
 };
 
-/** The program's name without its arguments: those may hold secrets. */
+/** The program's name without its arguments, which may contain secrets. */
 const commandOf = async (pid: number): Promise<{ command?: string }> => {
   const [program] = (await readOr(`/proc/${pid}/cmdline`, '')).split('\0');
   const name = basename(program ?? '') || (await readOr(`/proc/${pid}/comm`, '')).trim();
@@ -42,7 +42,7 @@ const commandOf = async (pid: number): Promise<{ command?: string }> => {
   return clean === '' ? {} : { command: clean };
 };
 
-// Processes come and go while they are looked at, and those of others may not be: what cannot be read is not there.
+// Processes may exit while they are read, and other users' cannot be read: both count as absent.
 const readOr = (path: string, other: string): Promise<string> => readFile(path, 'latin1').catch(() => other);
 const listOr = (path: string): Promise<string[]> => readdir(path).catch(() => []);
 const readlinkOr = (path: string): Promise<string> => readlink(path).catch(() => '');

@@ -9,26 +9,26 @@ import { publishUdp } from './udp-relay.ts';
 const log = logger('net');
 
 export interface PortCounters {
-  /** Connections in all, and open ones. */
+  /** Connections in total, and open ones. */
   readonly connections: number;
   readonly open: number;
-  /** Bytes from clients to the guest, and back. */
+  /** Bytes from clients to the guest, and from the guest to clients. */
   readonly received: number;
   readonly sent: number;
 }
 
 /** Published ports that are being listened on; closing ends their connections too. */
 export interface Listener {
-  /** As asked for; port 0 is replaced by the one the system chose. */
+  /** As requested; port 0 is replaced by the port the system chose. */
   readonly ports: readonly PublishedPort[];
   counters(): PortCounters;
   close(): Promise<void>;
 }
 
 /**
- * Listens on the host for TCP ports and carries each connection through the network's tunnel: both
- * directions close on their own, a slow reader slows the writer. All ports or none: throws as checkPorts does.
- * Aborting the signal closes.
+ * Listens on TCP ports of the host and forwards each connection through the network's tunnel. Both directions close
+ * independently, and a slow reader slows the writer. All ports or none: throws as checkPorts does. Aborting the signal
+ * closes.
  */
 export const publishTcp = async (options: {
   readonly ports: readonly PublishedPort[];
@@ -129,7 +129,7 @@ class Relay {
   }
 }
 
-/** Pipes both ways; each end of stream is passed on by itself, an error or early close ends both. */
+/** Pipes both ways. Each end of stream is forwarded on its own; an error or early close ends both. */
 const join = (client: Socket, upstream: Socket): void => {
   if (client.destroyed) {
     upstream.destroy();
@@ -142,7 +142,7 @@ const join = (client: Socket, upstream: Socket): void => {
   upstream.pipe(client);
 };
 
-/** The other side is gone: what was already sent may still go out, nothing more is taken in. */
+/** The other side has gone: data already queued may still be sent, nothing more is accepted. */
 const endUnlessDone = (socket: Socket): void => {
   if (!socket.destroyed) {
     socket.unpipe();

@@ -7,10 +7,10 @@ import { bindUdpSocket, withDefaultAddress } from './check-ports.ts';
 
 const log = logger('net');
 
-/** Clients that are remembered at a time; the gateway has the same limit, and forgets those that are idle. */
+/** Clients remembered at a time; the gateway has the same limit and drops idle ones. */
 const MAX_FLOWS = 2048;
 const HEAD = 6;
-/** In place of a length: the flow is forgotten. */
+/** Sent instead of a length: the flow has been dropped. */
 const CLOSED = 0xffff;
 /** Datagrams beyond this are dropped while the gateway does not read. */
 const MAX_WAITING = 1024 * 1024;
@@ -29,8 +29,8 @@ export interface UdpCounters {
 }
 
 /**
- * Publishes a UDP port of the host: datagrams go to the machine as from the gateway, one flow for each client, and its answers
- * back to that client. Throws as checkPorts does.
+ * Publishes a UDP port of the host. The machine sees datagrams as coming from the gateway, with one flow per client, and
+ * its answers go back to that client. Throws as checkPorts does.
  */
 export const publishUdp = async (
   network: Pick<Network, 'dialUdp'>,
@@ -52,7 +52,7 @@ export const publishUdp = async (
 class UdpRelay {
   readonly #host: UdpSocket;
   readonly #tunnel: Socket;
-  /** In the order of their last use. */
+  /** In order of last use. */
   readonly #byClient = new Map<string, Flow>();
   readonly #byId = new Map<number, Flow>();
   #pending = Buffer.alloc(0);
@@ -134,7 +134,7 @@ class UdpRelay {
       }
       if (flow !== undefined && this.#closed === undefined) {
         this.#sent += size;
-        // A copy: the datagram may leave after this chunk's memory was used again.
+        // A copy, because the datagram may be sent after this chunk's memory has been reused.
         this.#host.send(Buffer.from(rest.subarray(HEAD, HEAD + size)), flow.client.port, flow.client.address, () => {});
       }
       rest = rest.subarray(HEAD + size);

@@ -9,7 +9,7 @@ import { connectGuest } from '../../guest/client/client.ts';
 import { createQemuVmm } from '../../vmm/backend/qemu-backend.ts';
 import type { Machine, MachineSpec, Vmm } from '../../vmm/model/machine.ts';
 import { createTemplates } from '../../vmm/template/index.ts';
-import { machineOrders } from '../guest/host-agent.ts';
+import { machineConfig } from '../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../guest/test-machine.ts';
 
 const ANSWER_MS = 120_000;
@@ -138,10 +138,10 @@ const cloneOne = async (input: { vmm: Vmm; workshop: Workshop; dir: string; name
   const answered = performance.now();
   const cpuAgent = await cpuOf(machine.record.process.pid);
   await guest.prepare(
-    machineOrders({
+    machineConfig({
       entropy: crypto.getRandomValues(new Uint8Array(64)),
       root: { disk: 'root', upper: 'upper', readOnly: false },
-      interfaces: [{ mac, name: 'eth0', address: '10.9.0.2', prefix: 24, mtu: 1500 }],
+      nics: [{ mac, name: 'eth0', address: '10.9.0.2', prefix: 24, mtu: 1500 }],
     }),
   );
   const prepared = performance.now();

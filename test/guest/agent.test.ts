@@ -10,7 +10,7 @@ import { encodeFrame } from '../../guest/protocol/protocol.ts';
 import { FRAME } from '../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import { freePort } from '../support/free-port.ts';
-import { chunks, collect, compileHostAgent, type HostAgent, machineOrders, processSpec, readAll, startHostAgent } from './host-agent.ts';
+import { chunks, collect, compileHostAgent, type HostAgent, machineConfig, processSpec, readAll, startHostAgent } from './host-agent.ts';
 
 // The real agent as an ordinary program on a unix socket: everything but namespaces, mounts and devices.
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
   await compileHostAgent();
   agent = await startHostAgent();
   client = await connectGuest(agent.socket, { timeout: 5000 });
-  await client.prepare(machineOrders());
+  await client.prepare(machineConfig());
 }, 60_000);
 
 afterAll(async () => {
@@ -238,7 +238,7 @@ describe('a second host', () => {
   it('takes over when the first left in the middle of a frame', async () => {
     const own = await startHostAgent();
     const first = await connectGuest(own.socket, { timeout: 5000 });
-    await first.prepare(machineOrders());
+    await first.prepare(machineConfig());
     await first.close();
     const torn = createConnection(own.socket);
     torn.end(encodeFrame({ type: FRAME.request, channel: 1, payload: Buffer.alloc(9000, 7) }).subarray(0, 4000));
@@ -253,7 +253,7 @@ describe('a second host', () => {
   it('gets what the workload said and how it ended while nobody was there', async () => {
     const own = await startHostAgent();
     const first = await connectGuest(own.socket, { timeout: 5000 });
-    await first.prepare(machineOrders());
+    await first.prepare(machineConfig());
     const gate = join(own.folder, 'gate');
     const spec = processSpec(['sh', '-c', `echo one; until test -e ${gate}; do sleep 0.02; done; echo two; exit 9`]);
     const started = await first.startWorkload(spec);
@@ -280,7 +280,7 @@ describe('a second host', () => {
   it('hears how much was lost when the workload said more than is kept, and the workload never waited', async () => {
     const own = await startHostAgent();
     const first = await connectGuest(own.socket, { timeout: 5000 });
-    await first.prepare(machineOrders());
+    await first.prepare(machineConfig());
     const go = join(own.folder, 'go');
     const done = join(own.folder, 'done');
     await first.startWorkload(
@@ -319,7 +319,7 @@ describe('power off', () => {
   it('stops the workload by its signal, delivers the rest of its output, and ends', async () => {
     const own = await startHostAgent();
     const guest = await connectGuest(own.socket, { timeout: 5000 });
-    await guest.prepare(machineOrders());
+    await guest.prepare(machineConfig());
     const program = await guest.startWorkload(
       processSpec(['sh', '-c', 'trap "echo bye; exit 4" TERM; echo up; while :; do sleep 0.05; done']),
     );
@@ -336,7 +336,7 @@ describe('power off', () => {
   it('kills what does not listen when the grace is over', async () => {
     const own = await startHostAgent();
     const guest = await connectGuest(own.socket, { timeout: 5000 });
-    await guest.prepare(machineOrders());
+    await guest.prepare(machineConfig());
     const program = await guest.startWorkload(processSpec(['sh', '-c', 'trap "" TERM; echo up; while :; do sleep 0.05; done']));
     const output = program.output[Symbol.asyncIterator]();
     await output.next();
@@ -353,8 +353,8 @@ describe('a machine', () => {
     expect(guest.info).toMatchObject({ state: 'waiting', protocol: 1 });
     await expect(guest.spawn(processSpec(['true']))).rejects.toMatchObject({ reason: 'outOfTurn', message: 'the machine is not prepared' });
     await expect(guest.attachWorkload()).rejects.toThrow('no workload was started');
-    await guest.prepare(machineOrders());
-    await expect(guest.prepare(machineOrders())).rejects.toThrow('prepared already');
+    await guest.prepare(machineConfig());
+    await expect(guest.prepare(machineConfig())).rejects.toThrow('prepared already');
     await expect(guest.startWorkload(processSpec(['nonesuch']))).rejects.toMatchObject({ exitCode: 127 });
     const program = await guest.startWorkload(processSpec(['true']));
     await readAll(program);
@@ -365,7 +365,7 @@ describe('a machine', () => {
     await own.stop();
   });
 
-  it('takes orders longer than a frame', async () => {
+  it('takes a configuration longer than a frame', async () => {
     const files = Array.from({ length: 20 }, (_, n) => ({ path: `/f${n}`, content: randomBytes(50_000), mode: 0o644, uid: 0, gid: 0 }));
     await client.writeFiles(files);
     await Promise.all([client.sync(), client.writeFiles(files), client.stats(), client.writeFiles(files)]);

@@ -8,7 +8,7 @@ import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeSimple } 
 import { encodeFrame, encodeHello } from '../../guest/protocol/protocol.ts';
 import { FLAG_MORE, FRAME } from '../../guest/protocol/tags.ts';
 import { randomNumbers, SEED, times } from '../support/seed.ts';
-import { machineOrders, processSpec } from './host-agent.ts';
+import { machineConfig, processSpec } from './host-agent.ts';
 
 // Everything in the agent that parses bytes, under the address and undefined-behaviour sanitizers, with mutations of valid inputs.
 
@@ -37,17 +37,17 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const PARSER = { frames: 0, orders: 1, tar: 2, dns: 3 };
+const PARSER = { frames: 0, config: 1, tar: 2, dns: 3 };
 
 const seeds = (): Array<[number, Buffer]> => {
   const machine = encodeMachine(
-    machineOrders({
+    machineConfig({
       mounts: [
         { kind: 'disk', disk: 'vol0', target: '/data', readOnly: false, subpath: 'a/b', seed: true },
         { kind: 'share', tag: 'share1', target: '/f', readOnly: true, file: 'f', seed: false },
         { kind: 'tmpfs', target: '/run', readOnly: false, size: 1, mode: 0o755 },
       ],
-      interfaces: [{ mac: '02:00:00:00:00:01', name: 'eth0', address: '10.0.0.2', prefix: 24, gateway: '10.0.0.1', mtu: 1500 }],
+      nics: [{ mac: '02:00:00:00:00:01', name: 'eth0', address: '10.0.0.2', prefix: 24, gateway: '10.0.0.1', mtu: 1500 }],
       resolver: { names: { db: ['10.0.0.3', '10.0.0.4'] }, search: ['shop.hypr'], upstreams: ['10.0.0.1'], options: ['ndots:0'] },
       hosts: [{ address: '10.0.0.2', names: ['web', 'web.local'] }],
       files: [{ path: '/s', content: Buffer.from('x'), mode: 0o400, uid: 1, gid: 2 }],
@@ -90,12 +90,12 @@ const seeds = (): Array<[number, Buffer]> => {
   const query = Buffer.from('123401000001000000000000026462047368 6f700468797072 0000010001'.replaceAll(' ', ''), 'hex');
   return [
     [PARSER.frames, frames],
-    [PARSER.orders, machine],
-    [PARSER.orders, program],
-    [PARSER.orders, mounted],
-    [PARSER.orders, encodeNames({ a: ['1.2.3.4'] })],
-    [PARSER.orders, encodeFiles([{ path: '/x', content: Buffer.alloc(9), mode: 1, uid: 1, gid: 1 }])],
-    [PARSER.orders, encodeSimple({ channel: 1, signal: 9, path: '/x', flag: true })],
+    [PARSER.config, machine],
+    [PARSER.config, program],
+    [PARSER.config, mounted],
+    [PARSER.config, encodeNames({ a: ['1.2.3.4'] })],
+    [PARSER.config, encodeFiles([{ path: '/x', content: Buffer.alloc(9), mode: 1, uid: 1, gid: 1 }])],
+    [PARSER.config, encodeSimple({ channel: 1, signal: 9, path: '/x', flag: true })],
     [PARSER.tar, header],
     [PARSER.tar, Buffer.from('30 mtime=1700000000.123456789\n13 path=a/b\n19 SCHILY.xattr.a=b\n12 size=99\n')],
     [PARSER.dns, query],

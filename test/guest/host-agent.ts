@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileKestrel } from '../../guest/image/compile.ts';
-import type { GuestProcess, MachineOrders, ProcessSpec } from '../../guest/types.ts';
+import type { GuestProcess, MachineConfig, ProcessSpec } from '../../guest/types.ts';
 import { asUserZero } from '../support/user-namespace.ts';
 
 /** The real agent, compiled as an ordinary program that listens on a unix socket. */
@@ -51,14 +51,14 @@ const untilSaid = (child: ChildProcess, text: string): Promise<void> =>
     child.once('exit', () => reject(new Error(`the agent ended: ${said}`)));
   });
 
-export const machineOrders = (more: Partial<MachineOrders> = {}): MachineOrders => ({
+export const machineConfig = (more: Partial<MachineConfig> = {}): MachineConfig => ({
   hostname: 'web-1',
   machineId: '0123456789abcdef0123456789abcdef',
   entropy: new Uint8Array(64).fill(7),
   clock: 1_800_000_000_000,
   root: { disk: 'root', upper: 'upper', readOnly: false },
   mounts: [],
-  interfaces: [],
+  nics: [],
   resolver: { names: {}, search: [], upstreams: [], options: [] },
   hosts: [],
   files: [],

@@ -2,8 +2,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectGuest } from '../../guest/client/client.ts';
-import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
-import { chunks, collect, machineOrders, processSpec, readAll } from './host-agent.ts';
+import type { GuestClient, MachineConfig, ProcessSpec } from '../../guest/types.ts';
+import { chunks, collect, machineConfig, processSpec, readAll } from './host-agent.ts';
 import { openWorkshop, type TestMachine, type Workshop } from './test-machine.ts';
 
 let workshop: Workshop;
@@ -26,7 +26,7 @@ const ask = async (guest: GuestClient, args: readonly string[], more: Partial<Pr
 describe('a replica', () => {
   let machine: TestMachine;
   let guest: GuestClient;
-  let orders: MachineOrders;
+  let config: MachineConfig;
   let upper: string;
   let volume: string;
 
@@ -39,7 +39,7 @@ describe('a replica', () => {
     volume = await workshop.makeDisk('volume');
     machine = await workshop.boot({ name: 'replica', disks: { upper, vol0: volume }, network: true, shares: { share1: share } });
     guest = await machine.connect();
-    orders = machineOrders({
+    config = machineConfig({
       clock: Date.now(),
       mounts: [
         { kind: 'disk', disk: 'vol0', target: '/data', readOnly: false, seed: true },
@@ -49,7 +49,7 @@ describe('a replica', () => {
         { kind: 'share', tag: 'share1', target: '/sub', readOnly: false, subpath: 'sub', seed: false },
         { kind: 'tmpfs', target: '/run', readOnly: false, size: 1 << 20, mode: 0o755 },
       ],
-      interfaces: [
+      nics: [
         { mac: '02:00:00:00:00:08', name: 'eth0', address: '10.9.0.8', prefix: 24, gateway: '10.9.0.1', mtu: 1400 },
         { mac: '02:00:00:00:00:07', name: 'eth1', address: '10.9.1.7', prefix: 16, mtu: 1500 },
       ],
@@ -63,7 +63,7 @@ describe('a replica', () => {
       files: [{ path: '/run/secrets/password', content: Buffer.from('hunter2'), mode: 0o400, uid: 1000, gid: 1001 }],
       sysctls: { 'net.core.somaxconn': '777' },
     });
-    await guest.prepare(orders);
+    await guest.prepare(config);
   });
 
   it('boots to its agent and says when', async () => {
@@ -75,7 +75,7 @@ describe('a replica', () => {
   it('has the identity it was told', async () => {
     expect(await ask(guest, ['host'])).toBe('web-1');
     expect(await ask(guest, ['cat', '/etc/hostname'])).toBe('web-1');
-    expect(await ask(guest, ['cat', '/etc/machine-id'])).toBe(orders.machineId);
+    expect(await ask(guest, ['cat', '/etc/machine-id'])).toBe(config.machineId);
     expect(await ask(guest, ['cat', '/etc/hosts'])).toContain('10.9.0.8\tweb-1 web');
     expect(await ask(guest, ['cat', '/etc/resolv.conf'])).toBe('nameserver 127.0.0.11\nsearch shop.hypr\noptions ndots:0');
     expect(await ask(guest, ['cat', '/proc/sys/net/core/somaxconn'])).toBe('777');
@@ -221,7 +221,7 @@ describe('a replica', () => {
   it('answers every one of many hosts that come and go', async () => {
     const many = await workshop.boot({ name: 'hosts', disks: {} });
     const first = await many.connect();
-    await first.prepare(machineOrders({ root: { disk: 'root', readOnly: true } }));
+    await first.prepare(machineConfig({ root: { disk: 'root', readOnly: true } }));
     await first.close();
     for (let n = 0; n < 40; n++) {
       const host = await connectGuest(many.socket, { timeout: 4000 });
@@ -239,8 +239,8 @@ describe('a replica', () => {
   it('finds its disks as it left them', async () => {
     const next = await workshop.boot({ name: 'again', disks: { upper, vol0: volume } });
     const again = await next.connect();
-    const mounts = orders.mounts.filter((mount) => mount.kind === 'disk');
-    await again.prepare({ ...orders, mounts, interfaces: [], files: [] });
+    const mounts = config.mounts.filter((mount) => mount.kind === 'disk');
+    await again.prepare({ ...config, mounts, nics: [], files: [] });
     expect(await ask(again, ['cat', '/copy/here/opt/keep'])).toBe('keep');
     expect(await ask(again, ['ls', '/data'])).toBe('seed');
     // PID 1 without a handler never sees SIGTERM: no reason to wait for the grace period.
@@ -254,7 +254,7 @@ describe('a workload', () => {
   it('that eats all memory is reported as killed for it, on a root in memory', async () => {
     const machine = await workshop.boot({ name: 'oom', disks: {} });
     const guest = await machine.connect();
-    await guest.prepare(machineOrders({ root: { disk: 'root', readOnly: true } }));
+    await guest.prepare(machineConfig({ root: { disk: 'root', readOnly: true } }));
     expect(await ask(guest, ['put', '/x', 'x'])).toBe('Read-only file system');
     const oom = (async () => {
       for await (const event of guest.events()) {
@@ -276,7 +276,7 @@ describe('a build machine', () => {
   it('gives each step as a layer of its own', async () => {
     const machine = await workshop.boot({ name: 'build', disks: { upper: await workshop.makeDisk('build') } });
     const guest = await machine.connect();
-    await guest.prepare(machineOrders({ mounts: [{ kind: 'tmpfs', target: '/scratch/deep', readOnly: false }] }));
+    await guest.prepare(machineConfig({ mounts: [{ kind: 'tmpfs', target: '/scratch/deep', readOnly: false }] }));
     await ask(guest, ['rm', '/opt/keep']);
     await ask(guest, ['put', '/opt/new', 'new']);
     await ask(guest, ['link', '/opt/new', '/opt/twin']);

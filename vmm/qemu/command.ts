@@ -178,7 +178,7 @@ export type Device = Readonly<Record<string, string | number>>;
 /**
  * Pure: the disks and the NIC that a template has already, so that the guest of a clone need not enumerate its bus
  * for them and has their drivers bound. In a template there is nothing behind them: a disk's serial is asked for by
- * whoever reads it, and of a NIC the orders say what it is.
+ * whoever reads it, and the machine's configuration says what each NIC is.
  */
 const preparedDevices = (spec: MachineSpec): Device[] => {
   const absent = absentDisks(spec).map((index) => diskDevice({ serial: `none${index}` }, index));

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import { orAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { connectGuest } from '../../guest/client/client.ts';
-import type { GuestClient, MachineOrders, ProcessSpec } from '../../guest/types.ts';
+import type { GuestClient, MachineConfig, ProcessSpec } from '../../guest/types.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import { machineSockets } from '../qemu/command.ts';
 
@@ -18,7 +18,7 @@ export const rehearse = async (spec: MachineSpec, wire: Writable, signal?: Abort
   const { agent } = machineSockets(spec.runDir);
   const guest = await connectGuest(agent, { timeout: ANSWER_MS, ...(signal ? { signal } : {}) });
   try {
-    await guest.prepare(orders(spec), signal);
+    await guest.prepare(config(spec), signal);
     await guest.setNames({ zygote: [ADDRESS.address] }, signal);
     wire.write(arp('answer'));
     wire.write(arp('question'));
@@ -33,14 +33,14 @@ export const rehearse = async (spec: MachineSpec, wire: Writable, signal?: Abort
 /** A network reserved for documentation (RFC 5737). */
 const ADDRESS = { address: '192.0.2.2', prefix: 24, gateway: '192.0.2.1' };
 
-const orders = ({ disks, nics }: MachineSpec): MachineOrders => ({
+const config = ({ disks, nics }: MachineSpec): MachineConfig => ({
   hostname: 'zygote',
   machineId: randomBytes(16).toString('hex'),
   entropy: randomBytes(64),
   clock: Date.now(),
   root: { disk: disks[0]?.serial ?? '', upper: disks[1]?.serial ?? '', readOnly: false },
   mounts: [],
-  interfaces: nics.map(({ mac, mtu }) => ({ ...ADDRESS, mac, name: 'eth0', mtu })),
+  nics: nics.map(({ mac, mtu }) => ({ ...ADDRESS, mac, name: 'eth0', mtu })),
   resolver: { names: {}, search: [], upstreams: [], options: [] },
   hosts: [],
   files: [],

@@ -1,4 +1,4 @@
-import type { FileOrders } from '../../../guest/types.ts';
+import type { FileSpec } from '../../../guest/types.ts';
 import { parseHeredocWord } from '../../dockerfile/heredoc.ts';
 import type { RunInstruction } from '../../dockerfile/instruction.ts';
 import { shellOf } from '../frame/metadata.ts';
@@ -7,7 +7,7 @@ import type { StageState } from '../frame/state.ts';
 export interface RunCommand {
   readonly args: readonly string[];
   /** A heredoc that starts with `#!` is a program of its own. */
-  readonly script?: FileOrders;
+  readonly script?: FileSpec;
   /** What the step's title adds for a heredoc. */
   readonly summary?: string;
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Cleanup } from '../../../base/cleanup.ts';
-import type { FileOrders, StepMount } from '../../../guest/types.ts';
+import type { FileSpec, StepMount } from '../../../guest/types.ts';
 import type { BuildMachine } from '../../model/types.ts';
 import { serveAgent } from '../../ssh/agent.ts';
 import type { HeldCaches } from './cache-lock.ts';
@@ -12,7 +12,7 @@ export interface StepMountsInput {
   readonly contents: MachineMounts;
   readonly mounts: readonly PreparedMount[];
   readonly caches: HeldCaches;
-  readonly script: FileOrders | undefined;
+  readonly script: FileSpec | undefined;
   readonly signal: AbortSignal;
 }
 

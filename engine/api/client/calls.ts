@@ -5,8 +5,8 @@ import type { ErrorJson } from '../gen/hypr_pb.ts';
 import { type HttpBody, HttpConnection, type HttpResponse } from './http-connection.ts';
 
 /*
- * Calls by the Connect protocol (https://connectrpc.com/docs/protocol): a unary call is a POST of the message and
- * gets the message back, a stream is a POST of messages in envelopes.
+ * Calls in the Connect protocol (https://connectrpc.com/docs/protocol): a unary call is a POST of one message answered
+ * by one message, a stream is a POST of messages in envelopes.
  */
 
 export interface CallOptions {
@@ -17,13 +17,13 @@ export interface CallOptions {
 export interface Method<Request, Response> {
   readonly path: string;
   readonly contentType: string;
-  /** In parts, one after the other. */
+  /** Parts of the message, to be concatenated. */
   readonly encode: (request: Request) => readonly Uint8Array[];
-  /** May throw whatever it likes for what is no message. */
+  /** May throw any error when the bytes are not a message. */
   readonly decode: (message: Buffer) => Response;
 }
 
-/** Of HTTP statuses without a body in the protocol's form. */
+/** Codes for HTTP statuses whose body is not in the protocol's form. */
 const CODES: Readonly<Record<number, string>> = {
   401: 'unauthenticated',
   403: 'permission_denied',
@@ -31,13 +31,13 @@ const CODES: Readonly<Record<number, string>> = {
   503: 'unavailable',
 };
 
-/** Connections to one socket: a call has one for itself, and one that is free is used again. */
+/** Connections to one socket. Each call has one to itself; free ones are reused. */
 export class Connections {
   readonly #socket: string;
   readonly #lastWords: () => readonly string[];
   readonly #open = new Set<HttpConnection>();
 
-  /** `lastWords`: what the process behind the socket said when it failed; asked when a connection breaks. */
+  /** `lastWords` returns what the process behind the socket wrote when it failed; called when a connection breaks. */
   constructor(socket: string, lastWords: () => readonly string[] = () => []) {
     this.#socket = socket;
     this.#lastWords = lastWords;
@@ -50,7 +50,7 @@ export class Connections {
     this.#open.clear();
   }
 
-  /** One message there, one back. Throws CallError. */
+  /** One request message, one answer. Throws CallError. */
   async unary<Q, A>(method: Method<Q, A>, request: Q, options: CallOptions = {}): Promise<A> {
     const call = this.#begin(options);
     try {
@@ -67,7 +67,7 @@ export class Connections {
     }
   }
 
-  /** Messages back as they come; leaving the iteration ends the call. Throws CallError. */
+  /** Yields answer messages as they arrive; leaving the loop ends the call. Throws CallError. */
   async *stream<Q, A>(method: Method<Q, A>, requests: Q | AsyncIterable<Q>, options: CallOptions = {}): AsyncGenerator<A> {
     const call = this.#begin(options);
     try {
@@ -95,7 +95,7 @@ export class Connections {
     }
   }
 
-  /** Several messages there, one back. Throws CallError. */
+  /** Several request messages, one answer. Throws CallError. */
   async clientStream<Q, A>(method: Method<Q, A>, requests: AsyncIterable<Q>, options: CallOptions = {}): Promise<A> {
     let answer: { readonly message: A } | undefined;
     for await (const message of this.stream(method, requests, options)) {

@@ -10,7 +10,7 @@ export interface ApiClient {
 
 export type SupervisorCalls = ReturnType<typeof callsOver>;
 
-/** A message whose bytes are bytes, and not base64. */
+/** A message whose bytes fields are bytes instead of base64. */
 type Bytes<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]?: Uint8Array };
 
 type ProgramBytes = 'stdout' | 'stderr';
@@ -23,13 +23,16 @@ export type RunOutput = Bytes<pb.RunOutputJson, ProgramBytes>;
 export type CopyInput = Bytes<pb.CopyInputJson, 'data'>;
 export type CopyChunk = Bytes<pb.CopyChunkJson, 'data'>;
 
-/** A supervisor's socket as its methods. Nothing is sent before the first call; a connection stays until `close`. `lastWords` as Connections has it. */
+/**
+ * A client for a supervisor's socket. Sends nothing before the first call; connections stay open until `close`.
+ * `lastWords` is as for Connections.
+ */
 export const connectApi = (socket: string, lastWords?: () => readonly string[]): ApiClient => {
   const connections = new Connections(socket, lastWords);
   return { rpc: callsOver(connections), close: () => connections.close() };
 };
 
-/** What a supervisor answers is read with care (engine/api/messages), for it may be of another version. */
+/** Answers are validated (engine/api/messages), because the supervisor may be of another version. */
 const callsOver = (connections: Connections) => {
   const unary = <Q, A>(name: string) => {
     const called = jsonMethod<Q, A>(name, 'application/json');

@@ -2,22 +2,22 @@ import net from 'node:net';
 import { CallError } from '../call-error.ts';
 
 /*
- * HTTP/1.1 (RFC 9112) over a unix socket, as much of it as our own server speaks: one request at a time, bodies both
- * ways at the same time. Node's clients can do more, and loading them takes a command longer than its whole
- * conversation: 10 ms for node:http2, 30 for what fetch brings along.
+ * As much of HTTP/1.1 (RFC 9112) over a unix socket as our own server needs: one request at a time, with bodies in both
+ * directions at once. Node's clients can do more, but loading them takes longer than a command's whole conversation: 10
+ * ms for node:http2, 30 ms for what fetch needs.
  */
 
 export interface HttpResponse {
   readonly status: number;
-  /** By lower-case names. */
+  /** Keyed by lower-case name. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: AsyncIterableIterator<Uint8Array>;
 }
 
-/** The whole body, or its parts as they come. */
+/** The whole body, or its parts as they arrive. */
 export type HttpBody = Uint8Array | AsyncIterable<Uint8Array>;
 
-/** Stops reading from the socket when so much waits to be taken. */
+/** Stops reading from the socket when this many bytes are buffered. */
 const HIGH_WATER = 1 << 20;
 const MAX_LINE = 64 << 10;
 
@@ -37,19 +37,19 @@ export class HttpConnection {
     this.#socket.on('close', () => this.close('the connection was closed'));
   }
 
-  /** Whether another request can be sent: the last was said and answered whole. */
+  /** Whether another request can be sent: the previous request and its answer are complete. */
   get isFree(): boolean {
     return this.#isSent && this.#isRead && this.#failure === undefined && this.#size === 0;
   }
 
-  /** Sends a request and gives the answer's head once it is there. Throws CallError when the connection breaks. */
+  /** Sends a request and returns the head of the answer once it has arrived. Throws CallError when the connection breaks. */
   async send(path: string, contentType: string, body: HttpBody): Promise<HttpResponse> {
     this.#isSent = false;
     this.#isRead = false;
     const isWhole = body instanceof Uint8Array;
     const length = isWhole ? `content-length: ${body.length}` : 'transfer-encoding: chunked';
     const head = `POST ${path} HTTP/1.1\r\nhost: hypr\r\nconnect-protocol-version: 1\r\ncontent-type: ${contentType}\r\n${length}\r\n\r\n`;
-    // What is there already leaves with the head.
+    // The part of the body that is already there is sent together with the head.
     this.#socket.cork();
     process.nextTick(() => this.#socket.uncork());
     this.#socket.write(head, 'latin1');
@@ -62,7 +62,7 @@ export class HttpConnection {
     return this.#readHead();
   }
 
-  /** Ends it at once; what is waited for fails with `reason`. */
+  /** Closes the connection at once; pending reads fail with `reason`. */
   close(reason: string): void {
     this.#failure ??= new CallError('unavailable', reason);
     this.#socket.destroy();
@@ -84,7 +84,7 @@ export class HttpConnection {
       await this.#write('0\r\n\r\n');
       this.#isSent = true;
     } catch (error) {
-      // Half a body is no request: the other side must not take it for one.
+      // The other side must not take half a body for a whole request.
       this.close(error instanceof Error ? error.message : String(error));
     }
   }
@@ -121,7 +121,7 @@ export class HttpConnection {
         await this.#line();
       }
       while ((await this.#line()) !== '') {
-        // Trailers, of which there are none.
+        // Skips trailers, which our server does not send.
       }
     } else {
       yield* this.#parts(Number(headers.get('content-length') ?? 0));
@@ -142,7 +142,7 @@ export class HttpConnection {
     }
   }
 
-  /** Up to CRLF, without it. */
+  /** The line up to CRLF, without it. */
   async #line(): Promise<string> {
     for (;;) {
       const [first, second] = this.#waiting;
@@ -161,7 +161,7 @@ export class HttpConnection {
     }
   }
 
-  /** What is there, at most `size` bytes and at least one. */
+  /** Whatever has arrived, at least one byte and at most `size`. */
   async #some(size: number): Promise<Uint8Array> {
     if (this.#size === 0) {
       await this.#more(0);
@@ -171,7 +171,7 @@ export class HttpConnection {
     return part;
   }
 
-  /** Until more than `size` bytes wait. What came before the end is still read. */
+  /** Waits until more than `size` bytes are buffered. Bytes that arrived before the end can still be read. */
   async #more(size: number): Promise<void> {
     while (this.#size <= size) {
       if (this.#failure !== undefined) {

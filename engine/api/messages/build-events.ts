@@ -2,7 +2,7 @@ import type { BuildEvent } from '../../../builder/model/types.ts';
 import type { BuildEventJson } from '../gen/hypr_pb.ts';
 import { double, fromEnum, optionalDouble, present, type Sent, toEnum } from './values.ts';
 
-/** What happens in a build, as messages and back. */
+/** Conversion of build events to messages and back. */
 
 export const buildEventJson = (service: string, event: BuildEvent): Sent<BuildEventJson> => {
   switch (event.type) {
@@ -19,7 +19,7 @@ export const buildEventJson = (service: string, event: BuildEvent): Sent<BuildEv
   }
 };
 
-/** Undefined: an event of a kind that only a newer supervisor has. */
+/** Undefined for a kind of event that only a newer supervisor knows. */
 export const buildEventFrom = (json: BuildEventJson): { service: string; event: BuildEvent } | undefined => {
   const event = readEvent(json);
   return event && { service: json.service ?? '', event };

@@ -3,7 +3,7 @@ import type { ErrorCode, ErrorJson } from '../../../base/errors.ts';
 import type { ErrorJson as ErrorMessageJson } from '../gen/hypr_pb.ts';
 import { present } from './values.ts';
 
-/** A HyprError of the supervisor's. A code that only a newer version has is a failure of the supervisor to this one. */
+/** Reads a HyprError of the supervisor. A code that only a newer version knows becomes a failure of the supervisor. */
 export const errorFrom = (json: ErrorMessageJson): ErrorJson => {
   const { code = '', message = '', hint, where, path = [], details = [], reason } = json;
   const known: ErrorCode = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'SUPERVISOR_FAILED';

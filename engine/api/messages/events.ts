@@ -5,11 +5,11 @@ import { errorFrom } from './errors.ts';
 import { replicaFrom, replicaJson, usageFrom } from './replicas.ts';
 import { double, fromEnum, needed, neededText, optionalDouble, present, type Sent, toEnum } from './values.ts';
 
-/** What happens, as messages and back. Reading throws SUPERVISOR_VERSION. */
+/** Conversion of events to messages and back. Reading throws SUPERVISOR_VERSION. */
 
 type NotLog = Exclude<EngineEvent, { type: 'log' }>;
 
-/** Lines, of which there are many, go their own way: see engine/api/server/event-messages.ts. */
+/** Log lines are so frequent that they have a path of their own: see engine/api/server/event-messages.ts. */
 export const eventJson = (event: NotLog): Sent<EventJson> => {
   const { time } = event;
   switch (event.type) {
@@ -30,7 +30,7 @@ export const eventJson = (event: NotLog): Sent<EventJson> => {
   }
 };
 
-/** Undefined: an event of a kind that only a newer supervisor has. */
+/** Undefined for a kind of event that only a newer supervisor knows. */
 export const eventFrom = (json: EventJson): EngineEvent | undefined => {
   const time = double(json.time);
   const { progress, replica, log, build, usage, warning, error, finished } = json;
@@ -55,7 +55,7 @@ export const eventFrom = (json: EventJson): EngineEvent | undefined => {
   );
 };
 
-/** Of these there are many: nothing is made twice. */
+/** Log lines are frequent: no intermediate objects are made. */
 export const logFrom = ({ time, stderr, replica, service = '', line = '', run, seq }: LogRecordJson): LogRecord => {
   const record: LogRecord = {
     time: double(time),

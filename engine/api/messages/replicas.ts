@@ -2,7 +2,7 @@ import type { ReplicaStatus, ReplicaUsage } from '../../model/events.ts';
 import type { ReplicaJson, UsageJson } from '../gen/hypr_pb.ts';
 import { double, fromEnum, neededText, optionalDouble, present, type Sent, toEnum } from './values.ts';
 
-/** Replicas and what they use, as messages and back. Reading throws SUPERVISOR_VERSION. */
+/** Conversion of replicas and their usage to messages and back. Reading throws SUPERVISOR_VERSION. */
 
 export const replicaJson = (status: ReplicaStatus): Sent<ReplicaJson> => ({
   ...status,

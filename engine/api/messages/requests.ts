@@ -3,7 +3,10 @@ import type { DownOptions, ExecOptions, RunOptions, ServiceVerb, UpOptions, Verb
 import type { DownRequestJson, ExecStartJson, ProjectJson, RunStartJson, UpRequestJson, VerbRequestJson } from '../gen/hypr_pb.ts';
 import { type Sent, toEnum } from './values.ts';
 
-/** What a command asks for, as messages; engine/api/server/requests.ts has the way back. Most members have their names in hypr.proto. */
+/**
+ * Converts a command's requests to messages; engine/api/server/requests.ts converts them back. Most members have the
+ * same names in hypr.proto.
+ */
 
 export const upJson = (project: Project, options: UpOptions): Sent<UpRequestJson> => ({
   project: projectJson(project),
@@ -33,5 +36,5 @@ export const runJson = (project: Project, options: RunOptions): Sent<RunStartJso
   },
 });
 
-/** What Compose defines is JSON already. */
+/** Compose's own definitions are JSON already. */
 const projectJson = (project: Project): Sent<ProjectJson> => project as unknown as Sent<ProjectJson>;

@@ -1,11 +1,11 @@
 import { HyprError } from '../../../base/errors.ts';
 
 /*
- * Values of messages in JSON (https://protobuf.dev/programming-guides/json/). What has its zero value is not there, an
- * enum is the name of its value, a double may be one of three words.
+ * Values of messages in JSON (https://protobuf.dev/programming-guides/json/): zero values are omitted, an enum is the
+ * name of its value, a double may also be one of three words.
  */
 
-/** A message as it is made here: parts of it may be read-only, and what is undefined is left out. */
+/** A message to be sent: parts of it may be read-only, and undefined members are left out. */
 export type Sent<T> = T extends Uint8Array
   ? T
   : T extends readonly (infer E)[]
@@ -20,7 +20,7 @@ type JsonDouble = number | 'NaN' | 'Infinity' | '-Infinity';
 export const toEnum = <P extends string, V extends string>(prefix: P, value: V): `${P}_${Uppercase<V>}` =>
   `${prefix}_${value.toUpperCase() as Uppercase<V>}`;
 
-/** REPLICA_STATE_RUNNING as `running`. A value that only a newer version has is given as it is called there. */
+/** REPLICA_STATE_RUNNING as `running`. A value that only a newer version knows keeps its name. */
 export const fromEnum = <V extends string>(prefix: string, name: string | undefined, unspecified: V): V =>
   name === undefined || name === `${prefix}_UNSPECIFIED` ? unspecified : (name.slice(prefix.length + 1).toLowerCase() as V);
 
@@ -28,7 +28,7 @@ export const double = (value: JsonDouble | undefined): number => Number(value ??
 
 export const optionalDouble = (value: JsonDouble | undefined): number | undefined => (value === undefined ? undefined : Number(value));
 
-/** What has to be there. Throws SUPERVISOR_VERSION: a supervisor of this version would have sent it. */
+/** Returns a required value. Throws SUPERVISOR_VERSION when it is missing: a supervisor of this version would have sent it. */
 export const needed = <T>(value: T | undefined, what: string): T => {
   if (value === undefined || value === null) {
     throw malformed(`without ${what}`);
@@ -36,7 +36,7 @@ export const needed = <T>(value: T | undefined, what: string): T => {
   return value;
 };
 
-/** A text that has to be there and is not empty. */
+/** Returns a required, non-empty text. */
 export const neededText = (value: string | undefined, what: string): string => {
   if (typeof value !== 'string' || value === '') {
     throw malformed(`without ${what}`);
@@ -44,13 +44,13 @@ export const neededText = (value: string | undefined, what: string): string => {
   return value;
 };
 
-/** An answer that nobody of this version would give. */
+/** The error for an answer that no supervisor of this version would give. */
 export const malformed = (how: string): HyprError =>
   new HyprError('SUPERVISOR_VERSION', `the supervisor of the stack gave an answer ${how}`, {
     hint: 'it is of another version of hypr. End it with kill: its machines run on, and the next command takes them over',
   });
 
-/** Without what is undefined, for types that tell absent from undefined. */
+/** Removes undefined members, for types that distinguish absent from undefined. */
 export const present = <T extends object>(values: T): Present<T> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Present<T>;
 

@@ -7,7 +7,7 @@ import { carryWorkload } from './carry-workload.ts';
 import { toConnectError } from './errors.ts';
 import { placeOf } from './requests.ts';
 
-/** The workload of a replica: its output from now on. It runs on when the client goes. */
+/** Streams a workload's output from now on. The workload keeps running when the client leaves. */
 export async function* attachStream(
   supervisor: StackSupervisor,
   input: AsyncIterable<AttachInput>,

@@ -7,13 +7,13 @@ import { CallError } from '../call-error.ts';
 import { END, envelope, readEnvelopes } from '../envelope.ts';
 import { Supervisor } from '../gen/hypr_pb.ts';
 
-/** The server's side of byte-codec.ts, which Connect's library cannot be taught: the same methods, in the same envelopes. */
+/** The server's side of byte-codec.ts: the same methods in the same envelopes. Connect's library cannot take another codec. */
 
 export type ApiMethods = ServiceImpl<typeof Supervisor>;
 
 type Handler = (request: unknown, context: { readonly signal: AbortSignal }) => AsyncIterable<Message> | Promise<Message>;
 
-/** Answers a request that is in that codec. False: it is not, and nothing was done. */
+/** Answers a request in that codec. Returns false, having done nothing, for any other request. */
 export const serveBytes = (methods: ApiMethods, request: IncomingMessage, response: ServerResponse): boolean => {
   const method = Supervisor.methods.find(({ name }) => request.url === `/${Supervisor.typeName}/${name}`);
   if (method === undefined || !(method.name in BYTE_METHODS) || request.headers['content-type'] !== BYTES_TYPE) {
@@ -32,7 +32,7 @@ const answer = async (method: DescMethod, handler: Handler, request: IncomingMes
   response.writeHead(200, { 'content-type': BYTES_TYPE });
   let error: ConnectError | undefined;
   try {
-    // Leaving the requests must not end the connection, on which the answer is.
+    // Leaving the loop must not destroy the connection, which still carries the answer.
     const requests = readMessages(method.input, input, request.iterator({ destroyOnReturn: false }));
     for await (const message of callHandler(method, handler, requests, left.signal)) {
       await write(response, envelope(0, ...encodeMessage(method.output, output, message)));

@@ -4,12 +4,12 @@ import type { Replica } from '../../replica/replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { feedProcess, type ProgramInput } from './feed-process.ts';
 
-/** What attach and run have in common of their output. */
+/** The output messages that attach and run share. */
 export type WorkloadOutput =
   | { readonly case: 'stdout' | 'stderr'; readonly value: Uint8Array }
   | { readonly case: 'started' | 'exitCode'; readonly value: number };
 
-/** Output until the workload ends, then its exit code, once it is on record (and, with --rm, removed). */
+/** Yields output until the workload ends, then its exit code once that is recorded (and, with --rm, the replica removed). */
 export async function* carryWorkload(input: {
   supervisor: StackSupervisor;
   replica: Replica;

@@ -14,7 +14,7 @@ import {
 import { toConnectError } from './errors.ts';
 import { placeOf } from './requests.ts';
 
-/** Unpacks what comes in a folder of a replica. */
+/** Unpacks the client's tar into a folder of a replica. */
 export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<CopyInput>, signal: AbortSignal): Promise<CopyResponse> => {
   const messages = input[Symbol.asyncIterator]();
   try {
@@ -30,7 +30,7 @@ export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<C
   }
 };
 
-/** A path of a replica as a tar. */
+/** Packs a path of a replica as a tar. */
 export async function* copyFrom(supervisor: StackSupervisor, request: CopyRequest, signal: AbortSignal): AsyncIterable<CopyChunk> {
   try {
     const guest = guestOf(supervisor, request);

@@ -2,7 +2,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { toHyprError } from '../../../base/errors.ts';
 import { ErrorSchema } from '../gen/hypr_pb.ts';
 
-/** A HyprError as the RPC's error; all of it is in its detail, so that the CLI can print hint and place. */
+/** Turns a HyprError into the RPC's error. Its detail holds all of it, so that the CLI can print hint and place. */
 export const toConnectError = (error: unknown): ConnectError => {
   if (error instanceof ConnectError) {
     return error;

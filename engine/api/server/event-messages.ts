@@ -3,7 +3,7 @@ import type { EngineEvent, LogRecord } from '../../model/events.ts';
 import { type Event, EventSchema, type LogRecord as LogMessage, LogRecordSchema } from '../gen/hypr_pb.ts';
 import { eventJson } from '../messages/events.ts';
 
-/** What the supervisor streams, as messages. Lines are made directly, for there are many. */
+/** The supervisor's events as messages. Log lines are frequent and are converted directly. */
 
 export const eventMessage = (event: EngineEvent): Event =>
   event.type === 'log'
@@ -21,6 +21,6 @@ export const logMessage = (record: LogRecord): LogMessage =>
     ...(record.seq === undefined ? {} : { seq: record.seq }),
   });
 
-/** A message from its JSON, in which undefined members count as absent, and what the schema does not have is left out. */
+/** Makes a message from JSON; undefined members count as absent, members that the schema does not know are dropped. */
 export const messageFrom = <D extends DescMessage>(schema: D, json: object): MessageShape<D> =>
   fromJsonString(schema, JSON.stringify(json), { ignoreUnknownFields: true });

@@ -13,7 +13,7 @@ import { execOptions } from './requests.ts';
 
 const { SIGHUP, SIGKILL } = constants.signals;
 
-/** One exec: the first message starts it, later ones feed it; its output and exit code come back. Ends with the client. */
+/** One exec: the first message starts it, later ones are its input; output and exit code are streamed back. Ends with the client. */
 export async function* execStream(
   supervisor: StackSupervisor,
   input: AsyncIterable<ExecInput>,
@@ -39,7 +39,7 @@ export async function* execStream(
   }
 }
 
-/** Both ways until the program ends; it is ended when the client goes away. */
+/** Carries input and output until the program ends. When the client leaves, the program is ended. */
 async function* carryBoth(input: {
   process: GuestProcess;
   messages: AsyncIterator<ExecInput>;
@@ -60,13 +60,13 @@ async function* carryBoth(input: {
   }
 }
 
-/** The output of a detached exec goes nowhere, but must be read for the program to go on. */
+/** A detached exec's output is discarded, but it must be read for the program to go on. */
 const drain = async (process: GuestProcess): Promise<void> => {
   try {
     for await (const _ of process.output) {
       // Discarded.
     }
   } catch {
-    // Its machine is gone, and with it whoever could care.
+    // The machine has gone, and with it the program.
   }
 };

@@ -2,18 +2,18 @@ import type { GuestProcess } from '../../../guest/types.ts';
 import type { AttachInput, ExecInput, RunInput, Size } from '../gen/hypr_pb.ts';
 import { sizeOf } from './requests.ts';
 
-/** What is said to a program is the same in all three. */
+/** Input messages are the same for exec, attach and run. */
 export type ProgramInput = ExecInput | AttachInput | RunInput;
 
-/** What a client sends, to a program. Never rejects. */
+/** Passes a client's messages on to a program. Never rejects. */
 export const feedProcess = async (process: GuestProcess, messages: AsyncIterator<ProgramInput>): Promise<void> => {
   try {
     for (let next = await messages.next(); !next.done; next = await messages.next()) {
-      // Input that nobody reads any more must not keep signals from arriving.
+      // Input that nobody reads any more must not block signals.
       await carry(process, next.value).catch(() => {});
     }
   } catch {
-    // The client is gone; the output side says so.
+    // The client has gone; the output side reports it.
   }
 };
 

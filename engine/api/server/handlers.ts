@@ -19,7 +19,7 @@ import { needProject, projectOf } from './projects.ts';
 import { downOptions, logsOptions, needVerb, upOptions, verbOptions } from './requests.ts';
 import { runStream } from './run-stream.ts';
 
-/** The API's methods over one supervisor. `recovered` is what `recover` found. */
+/** The API's methods for one supervisor. `recovered` is the result of `recover`. */
 export const apiMethods = (
   supervisor: StackSupervisor,
   facts: { version: string; stack: string; recovered: readonly string[] },
@@ -76,7 +76,7 @@ const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
   }
 };
 
-/** Runs an operation and streams what happens meanwhile; the RPC fails as the operation does. A client that goes away interrupts it. */
+/** Runs an operation and streams its events. The RPC fails when the operation does; a client that goes away interrupts it. */
 async function* operation(
   { supervisor, context, name }: { supervisor: StackSupervisor; context: HandlerContext; name: string },
   work: (signal: AbortSignal) => Promise<void>,

@@ -1,7 +1,7 @@
 import type { EventBus } from '../../logs/bus.ts';
 import type { EngineEvent } from '../../model/events.ts';
 
-/** What happens while `work` is under way, and how it ended. The events end with it; `result` is to be awaited after them. */
+/** The events during `work`, and its result. The events end with `work`; await `result` after them. */
 export const operationEvents = <T>(bus: EventBus, work: () => Promise<T>): { events: AsyncIterable<EngineEvent>; result: Promise<T> } => {
   const ended = new AbortController();
   const wanted = (event: EngineEvent) => event.type === 'progress' || event.type === 'warning' || event.type === 'build';

@@ -2,7 +2,7 @@ import { HyprError } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import type * as pb from '../gen/hypr_pb.ts';
 
-/** The model of a request. Throws HYPR_USAGE when there is none, or one without services. */
+/** The model in a request. Throws HYPR_USAGE when it is missing or has no services. */
 export const needProject = (message: pb.Project | undefined): Project => {
   if (message === undefined || message.name === '' || Object.keys(message.services).length === 0) {
     throw new HyprError('HYPR_USAGE', 'the request needs a project: what `hypr compose config --format json` prints, with its environment');
@@ -10,7 +10,7 @@ export const needProject = (message: pb.Project | undefined): Project => {
   return projectOf(message);
 };
 
-/** What Compose defines is Compose's JSON. */
+/** Compose's own definitions are Compose's JSON. */
 export const projectOf = ({ $typeName, $unknown, workingDir, extensions, ...given }: pb.Project): Project => ({
   ...(given as unknown as Omit<Project, 'workingDir' | 'extensions'>),
   workingDir: workingDir === '' ? '/' : workingDir,

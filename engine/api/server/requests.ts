@@ -5,8 +5,8 @@ import type { DownOptions, ExecOptions, LogsOptions, RunOptions, ServiceVerb, Up
 import * as pb from '../gen/hypr_pb.ts';
 
 /**
- * What a client asks for. That a message follows its schema is known by now; here it is seen to that what is needed
- * is there and makes sense. Throws HYPR_USAGE. engine/api/messages/requests.ts has the way there.
+ * Reads a client's requests. Connect has already checked them against the schema; this checks that required values are
+ * present and make sense. Throws HYPR_USAGE. engine/api/messages/requests.ts is the other direction.
  */
 
 export const upOptions = (message: pb.UpOptions | undefined): UpOptions => {
@@ -45,7 +45,7 @@ export const execOptions = (start: pb.ExecStart): ExecOptions => {
   return { ...given, user, workdir, index: start.index, size: sizeOf(start.size) };
 };
 
-/** Which replica. */
+/** Which replica is meant. */
 export const placeOf = (start: {
   readonly service: string;
   readonly index?: number | undefined;
@@ -80,7 +80,7 @@ export const logsOptions = (request: pb.LogsRequest): LogsOptions => {
   return { services, follow, since, until, tail: tail === undefined ? undefined : atLeast(0, tail, 'tail'), index: request.index };
 };
 
-/** Of a terminal; one without columns or rows has none. */
+/** Size of a terminal; undefined without columns or rows. */
 export const sizeOf = (size: pb.Size | undefined): { columns: number; rows: number } | undefined =>
   size && {
     columns: Math.min(atLeast(1, size.columns, 'columns of a terminal'), MAX_SIZE),
@@ -89,7 +89,7 @@ export const sizeOf = (size: pb.Size | undefined): { columns: number; rows: numb
 
 const MAX_SIZE = 65_535;
 
-/** Without protobuf-es's marks. */
+/** Removes the markers that protobuf-es adds. */
 const plain = <T extends { $typeName: string; $unknown?: unknown }>(message: T): Omit<T, '$typeName' | '$unknown'> => {
   const { $typeName, $unknown, ...values } = message;
   return values;
@@ -99,7 +99,7 @@ const plain = <T extends { $typeName: string; $unknown?: unknown }>(message: T):
 const nameOf = <V extends string>(names: Readonly<Record<number, string>>, value: number, unspecified: V): V =>
   value === 0 ? unspecified : ((names[value]?.toLowerCase() ?? unspecified) as V);
 
-/** Seconds. JSON and gRPC can say infinity, and a timer cannot. */
+/** Seconds. JSON and gRPC can express infinity, which a timer cannot wait for. */
 const times = (given: {
   timeout?: number | undefined;
   waitTimeout?: number | undefined;

@@ -12,8 +12,8 @@ import { needProject } from './projects.ts';
 import { runOptions } from './requests.ts';
 
 /**
- * A one-off: what happens until it is ready, then its output and exit code. A client that goes away
- * before the start takes it back; after that it runs on.
+ * Runs a one-off: streams events until it is ready, then its output and exit code. A client that leaves before the start
+ * cancels it; afterwards it keeps running.
  */
 export async function* runStream(
   supervisor: StackSupervisor,

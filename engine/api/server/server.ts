@@ -9,32 +9,32 @@ import { type ApiMethods, serveBytes } from './byte-streams.ts';
 /** The first bytes of every HTTP/2 connection (RFC 9113, section 3.4). */
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0');
 
-/** What is at a path for a GET, beside the API. */
+/** Pages served for GET requests besides the API, by path. */
 export type Pages = Readonly<Record<string, { readonly type: string; readonly text: () => Promise<string> }>>;
 
 export interface ApiServer {
-  /** Connections that are open now; an idle supervisor waits for them. */
+  /** Open connections; a supervisor with any does not exit when idle. */
   readonly connections: number;
   close(): Promise<void>;
 }
 
 /**
- * Serves the API on a unix socket, HTTP/1.1 and HTTP/2 on the same path: gRPC needs the one, curl
- * our own commands (client.ts) speak the other, so the first bytes of a connection decide which server gets it.
- * What is asked for in the codec of byte-codec.ts goes past Connect's library.
+ * Serves the API on a unix socket, with HTTP/1.1 and HTTP/2 on the same path. gRPC needs HTTP/2; curl and our own
+ * commands speak HTTP/1.1. The first bytes of a connection decide which server gets it. Requests in the codec of
+ * byte-codec.ts bypass Connect's library.
  */
 export const serveApi = async (socket: string, methods: ApiMethods, onConnections: () => void, pages: Pages = {}): Promise<ApiServer> => {
   const handler = connectNodeAdapter({
     routes: (router) => void router.service(Supervisor, methods),
     fallback: (request, response) => void servePage(pages, request, response),
   });
-  // A command's connection may be silent for hours: between two calls, and in a call that waits for what is typed.
+  // A command's connection may be silent for hours, between two calls or while a call waits for input.
   const h1 = http.createServer({ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 }, (request, response) => {
     if (serveBytes(methods, request, response)) {
       return;
     }
-    // Connect refuses calls that stream both ways over HTTP/1.1, because proxies hold back what comes before the end. None is here.
-    // (connect-node 2.3 would read such a call to its end before it answers: 2.2 is the last that can serve one.)
+    // Connect refuses bidirectional calls over HTTP/1.1, because proxies may buffer them; there is no proxy here.
+    // (connect-node 2.3 would read such a call to its end before answering: 2.2 is the last version that can serve one.)
     request.httpVersion = '2.0';
     handler(request, response);
   });
@@ -52,14 +52,14 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
       head = Buffer.concat([head, chunk]);
       const isHttp2 = HTTP2_PREFACE.subarray(0, head.length).equals(head.subarray(0, HTTP2_PREFACE.length));
       if (isHttp2 && head.length < HTTP2_PREFACE.length) {
-        // Only a beginning: a POST begins as it does, too.
+        // Only part of the preface so far: a POST begins with the same letter.
         return;
       }
       connection.off('data', onData);
       connection.pause();
       connection.unshift(head);
       if (isHttp2) {
-        // An HTTP/2 session reads what is buffered by itself; resuming would lose it.
+        // An HTTP/2 session reads buffered data itself; resuming would lose it.
         h2.emit('connection', connection);
       } else {
         h1.emit('connection', connection);
@@ -91,10 +91,10 @@ type Fallback = NonNullable<Parameters<typeof connectNodeAdapter>[0]['fallback']
 const servePage = async (pages: Pages, request: Parameters<Fallback>[0], response: Parameters<Fallback>[1]): Promise<void> => {
   const path = (request.url ?? '').split('?')[0] ?? '';
   const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-  // Who looks now and then must not keep an idle supervisor from ending.
+  // Clients that only poll pages must not keep an idle supervisor alive.
   const headers = request.httpVersionMajor >= 2 ? {} : { connection: 'close' };
   const answer = (status: number, type: string, text: string): void => {
-    // The two kinds of response have the same two methods, with types that have nothing in common.
+    // The two response types have the same two methods, but no common type.
     (response as ServerResponse).writeHead(status, { ...headers, 'content-type': type });
     (response as ServerResponse).end(text);
   };

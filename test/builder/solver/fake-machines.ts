@@ -1,7 +1,7 @@
 import type { BuildDisk, BuildMachine, BuildMachineOptions, BuildMachines } from '../../../builder/model/types.ts';
 import type { LayerItem } from '../../../builder/solver/layer/tar-write.ts';
 import { writeLayer } from '../../../builder/solver/layer/tar-write.ts';
-import type { FileOrders, GuestClient, OutputChunk, ProcessSpec, RelayPlace } from '../../../guest/types.ts';
+import type { FileSpec, GuestClient, OutputChunk, ProcessSpec, RelayPlace } from '../../../guest/types.ts';
 
 export interface RunResult {
   readonly files?: Readonly<Record<string, string>>;
@@ -37,7 +37,7 @@ export const collect = async (stream: AsyncIterable<Uint8Array>): Promise<Buffer
 /** A machine that has no kernel: it notes what it is told, and what a "program" writes is its layer. */
 export class FakeMachine {
   readonly options: BuildMachineOptions;
-  readonly files: FileOrders[] = [];
+  readonly files: FileSpec[] = [];
   readonly staged = new Map<string, Buffer>();
   readonly released: Array<readonly string[]> = [];
   readonly relays: RelayPlace[] = [];

@@ -181,7 +181,7 @@ describe('a slow reader', () => {
 });
 
 describe('host-gateway', () => {
-  const hosts = (stack: TestStack) => stack.platform.guest('shop-web-1').orders?.hosts.find(({ names }) => names.includes('me'));
+  const hosts = (stack: TestStack) => stack.platform.guest('shop-web-1').config?.hosts.find(({ names }) => names.includes('me'));
 
   test('is this host, on a network that is made for it; without being asked for there is no way', async () => {
     const stack = openTestStack();

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type BackedMount, type MachineParts, machineOrders, machineSpec } from '../../../engine/machine/machine-orders.ts';
+import { type BackedMount, type MachineParts, machineConfig, machineSpec } from '../../../engine/machine/machine-config.ts';
 import type { Platform } from '../../../engine/model/platform.ts';
 import type { ReplicaMount, ReplicaSpec } from '../../../engine/model/spec.ts';
 import { StackVolumes } from '../../../engine/resources/volumes.ts';
@@ -35,9 +35,9 @@ const volume = (target: string, readOnly: boolean): ReplicaMount => ({
   seed: true,
 });
 const parts = (mounts: BackedMount[]) =>
-  ({ mounts, interfaces: [], root: { path: '/r', format: 'raw' }, siblings: 0 }) as unknown as MachineParts;
-const orders = (mounts: BackedMount[]) =>
-  machineOrders({
+  ({ mounts, nics: [], root: { path: '/r', format: 'raw' }, siblings: 0 }) as unknown as MachineParts;
+const config = (mounts: BackedMount[]) =>
+  machineConfig({
     spec: { extraHosts: [] } as unknown as ReplicaSpec,
     parts: parts(mounts),
     resolver: {} as never,
@@ -54,11 +54,11 @@ describe('a bind', () => {
 
   test('of a file that is only to be read is read-only in the guest, copied or shared', async () => {
     const small = await back([bind(join(dir, 'file'), true)]);
-    expect(orders(small).files).toMatchObject([{ path: '/x', readOnly: true }]);
+    expect(config(small).files).toMatchObject([{ path: '/x', readOnly: true }]);
     writeFileSync(join(dir, 'large'), Buffer.alloc(5 * 2 ** 20));
     const large = await back([bind(join(dir, 'large'), true)]);
     expect(machineSpec(parts(large)).shares).toMatchObject([{ path: join(dir, 'large'), file: true, readOnly: true }]);
-    expect(orders(large).mounts).toMatchObject([{ file: 'large', readOnly: true }]);
+    expect(config(large).mounts).toMatchObject([{ file: 'large', readOnly: true }]);
   });
 
   test('of a device or a pipe of the host is refused at once, through links too', async () => {
@@ -87,7 +87,7 @@ describe('the disk of a volume', () => {
 
   test('can be filled from the image by its first machine, and by no later one that only reads', async () => {
     expect(await disk([volume('/a', true)], false)).toMatchObject([{ readOnly: false }]);
-    expect(orders(await back([volume('/a', true)], false)).mounts).toMatchObject([{ seed: true, readOnly: true }]);
-    expect(orders(await back([volume('/a', true)])).mounts).toMatchObject([{ seed: false, readOnly: true }]);
+    expect(config(await back([volume('/a', true)], false)).mounts).toMatchObject([{ seed: true, readOnly: true }]);
+    expect(config(await back([volume('/a', true)])).mounts).toMatchObject([{ seed: false, readOnly: true }]);
   });
 });

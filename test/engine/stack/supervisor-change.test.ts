@@ -97,7 +97,7 @@ describe('recreate', () => {
     expect(stack.row('shop-web-1').id).toBe(id);
     await stack.up(project('two'));
     expect(stack.row('shop-web-1').id).not.toBe(id);
-    expect(Buffer.from(stack.platform.guest('shop-web-1').orders?.files[0]?.content ?? []).toString()).toBe('two');
+    expect(Buffer.from(stack.platform.guest('shop-web-1').config?.files[0]?.content ?? []).toString()).toBe('two');
   });
 
   test('a changed network is made anew with everything on it', async () => {

@@ -48,7 +48,7 @@ describe('a stack comes up', () => {
   test('names: every replica is told all of them before its workload starts, and again when one stops', async () => {
     const stack = openTestStack();
     const seen: Array<readonly string[] | undefined> = [];
-    stack.platform.behave('web', { onStart: (guest) => seen.push(guest.pushed.at(-1)?.db ?? guest.orders?.resolver.names.db) });
+    stack.platform.behave('web', { onStart: (guest) => seen.push(guest.pushed.at(-1)?.db ?? guest.config?.resolver.names.db) });
     await stack.up(shopOf(stack, { db: { scale: 2 }, web: { depends_on: needs('db') } }));
     const addresses = ['shop-db-1', 'shop-db-2'].map((name) => stack.replica(name).status().addresses[0]?.address);
     expect(new Set(seen[0])).toEqual(new Set(addresses));
@@ -62,7 +62,7 @@ describe('a stack comes up', () => {
     expect(guest.pushed.at(-1)?.db).toHaveLength(2);
   });
 
-  test('what a guest is told: its orders hold names, mounts, files and the machine its disks', async () => {
+  test('what a guest is told: its configuration holds names, mounts, files and the machine its disks', async () => {
     const stack = openTestStack();
     stack.platform.addImage('db:1', { Volumes: { '/anon': {} } });
     const project = shopOf(
@@ -79,9 +79,9 @@ describe('a stack comes up', () => {
     );
     await stack.up(project);
     const guest = stack.platform.guest('shop-db-1');
-    expect(guest.orders?.hostname).toBe('base');
-    expect(guest.orders?.mounts.map((mount) => `${mount.kind} ${mount.target}`)).toEqual(['disk /anon', 'disk /data']);
-    expect(guest.orders?.files.map((file) => [file.path, Buffer.from(file.content).toString(), file.mode])).toEqual([
+    expect(guest.config?.hostname).toBe('base');
+    expect(guest.config?.mounts.map((mount) => `${mount.kind} ${mount.target}`)).toEqual(['disk /anon', 'disk /data']);
+    expect(guest.config?.files.map((file) => [file.path, Buffer.from(file.content).toString(), file.mode])).toEqual([
       ['/run/secrets/key', 's3', 0o444],
     ]);
     expect(guest.machine.record.spec.disks.map((disk) => [disk.serial, disk.readOnly])).toEqual([
@@ -296,14 +296,14 @@ describe('a boot fails', () => {
     expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toEqual(['boot shop-web-1', 'boot shop-web-1']);
   });
 
-  /** The first machine of a stack is a clone with its root mounted, and this comes of its orders; the next one behaves. */
-  const upRooted = async (orders: (stack: TestStack) => Promise<unknown>) => {
+  /** The first machine of a stack is a clone with its root mounted, and this comes of its configuration; the next one behaves. */
+  const upRooted = async (prepare: (stack: TestStack) => Promise<unknown>) => {
     const stack = openTestStack();
     stack.platform.vmm.cloneNext('shop-web-1', 'rooted');
     const asked = new Cue();
-    const prepare = asked.promise.then(() => orders(stack));
-    prepare.catch(() => {});
-    stack.platform.behave('web', { prepare });
+    const preparing = asked.promise.then(() => prepare(stack));
+    preparing.catch(() => {});
+    stack.platform.behave('web', { prepare: preparing });
     const rising = stack.up(shopOf(stack, { web: {} }));
     rising.catch(() => {});
     // Its guest has its behaviour from when it is first looked at.
@@ -316,7 +316,7 @@ describe('a boot fails', () => {
 
   test.each([
     [
-      'refuses its orders',
+      'refuses its configuration',
       async () => Promise.reject(refused('machine', 'there is no network card for 02:00:00:00:00:01')),
       ['a template'],
     ],
@@ -329,8 +329,8 @@ describe('a boot fails', () => {
     ],
     // The VMM counts that by itself.
     ['dies', async (stack: TestStack) => stack.platform.vmm.machines.get('shop-web-1')?.crash('panic'), []],
-  ])('a clone with its root mounted that %s when it is prepared is begun once more, without that', async (_, orders, blamed) => {
-    const { stack, rising, boots } = await upRooted(orders);
+  ])('a clone with its root mounted that %s when it is prepared is begun once more, without that', async (_, prepare, blamed) => {
+    const { stack, rising, boots } = await upRooted(prepare);
     await rising;
     expect(stack.row('shop-web-1')).toMatchObject({
       state: 'running',

@@ -6,7 +6,7 @@ import type {
   GuestInfo,
   GuestProcess,
   GuestStats,
-  MachineOrders,
+  MachineConfig,
   NameTable,
   OutputChunk,
   ProcessExit,
@@ -147,7 +147,7 @@ export class FakeGuest {
   readonly powerOffs: Array<{ stopSignal: number; graceMs: number }> = [];
   readonly clocks: number[] = [];
   readonly probes: ProcessSpec[] = [];
-  orders: MachineOrders | undefined;
+  config: MachineConfig | undefined;
   workload: ProcessSpec | undefined;
   exit: ProcessExit | undefined;
   #client: FakeClient | undefined;
@@ -170,7 +170,7 @@ export class FakeGuest {
   /** The same guest in a machine that was restored. */
   moveTo(machine: FakeMachine): FakeGuest {
     const moved = new FakeGuest(this.name, machine, this.behaviour);
-    moved.orders = this.orders;
+    moved.config = this.config;
     moved.workload = this.workload;
     moved.exit = this.exit;
     moved.#backlog = this.#backlog;
@@ -273,8 +273,8 @@ export class FakeClient implements GuestClient {
   }
 
   get info(): GuestInfo {
-    const { orders, workload, exit } = this.#guest;
-    const state = exit !== undefined ? 'exited' : workload !== undefined ? 'running' : orders !== undefined ? 'prepared' : 'waiting';
+    const { config, workload, exit } = this.#guest;
+    const state = exit !== undefined ? 'exited' : workload !== undefined ? 'running' : config !== undefined ? 'prepared' : 'waiting';
     return { protocol: 1, agent: 'fake', kernel: '6.12', state, bootMs: 1 };
   }
 
@@ -307,9 +307,9 @@ export class FakeClient implements GuestClient {
 
   async forget(): Promise<void> {}
 
-  async prepare(orders: MachineOrders, signal?: AbortSignal): Promise<void> {
+  async prepare(config: MachineConfig, signal?: AbortSignal): Promise<void> {
     await this.#answer(this.#guest.behaviour.prepare, signal);
-    this.#guest.orders = orders;
+    this.#guest.config = config;
   }
 
   async startWorkload(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess> {

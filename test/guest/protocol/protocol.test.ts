@@ -16,7 +16,7 @@ import {
 } from '../../../guest/protocol/protocol.ts';
 import { FRAME, MAX_TO_GUEST } from '../../../guest/protocol/tags.ts';
 import { runs } from '../../support/seed.ts';
-import { machineOrders, processSpec } from '../host-agent.ts';
+import { machineConfig, processSpec } from '../host-agent.ts';
 
 const nonce = Buffer.alloc(16, 9);
 const welcome = encodeFrame({ type: FRAME.welcome, payload: Buffer.concat([MAGIC, nonce, Buffer.from([1, 0])]) });
@@ -113,8 +113,8 @@ describe('fields', () => {
 
   it('refuse what the agent would see differently', () => {
     expect(() => encodeProcess(processSpec(['a\0b']))).toThrow(/NUL/);
-    const card = { mac: 'nonsense', name: 'eth0', address: '10.0.0.1', prefix: 24, mtu: 1500 };
-    expect(() => encodeMachine(machineOrders({ interfaces: [card] }))).toThrow(/MAC/);
-    expect(() => encodeMachine(machineOrders({ interfaces: [{ ...card, mac: '02:00:00:00:00:01', address: '::1' }] }))).toThrow(/IPv4/);
+    const nic = { mac: 'nonsense', name: 'eth0', address: '10.0.0.1', prefix: 24, mtu: 1500 };
+    expect(() => encodeMachine(machineConfig({ nics: [nic] }))).toThrow(/MAC/);
+    expect(() => encodeMachine(machineConfig({ nics: [{ ...nic, mac: '02:00:00:00:00:01', address: '::1' }] }))).toThrow(/IPv4/);
   });
 });

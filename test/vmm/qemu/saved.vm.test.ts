@@ -6,11 +6,11 @@ import { Cleanup } from '../../../base/cleanup.ts';
 import { mustRun } from '../../../base/host/process.ts';
 import { homePaths } from '../../../base/paths.ts';
 import { connectGuest } from '../../../guest/client/client.ts';
-import type { GuestClient, MachineOrders } from '../../../guest/types.ts';
+import type { GuestClient, MachineConfig } from '../../../guest/types.ts';
 import { createQemuVmm } from '../../../vmm/backend/qemu-backend.ts';
 import type { DiskSpec, Machine, MachineSpec, SavedMachine, Vmm } from '../../../vmm/model/machine.ts';
 import { createTemplates } from '../../../vmm/template/index.ts';
-import { machineOrders, processSpec, readAll } from '../../guest/host-agent.ts';
+import { machineConfig, processSpec, readAll } from '../../guest/host-agent.ts';
 import { openWorkshop, type Workshop } from '../../guest/test-machine.ts';
 
 const BOOT_MS = 120_000;
@@ -63,12 +63,12 @@ interface Running {
   readonly guest: GuestClient;
 }
 
-const start = async (spec: MachineSpec, orders: Partial<MachineOrders> = {}): Promise<Running> => {
+const start = async (spec: MachineSpec, config: Partial<MachineConfig> = {}): Promise<Running> => {
   const machine = await vmm.create(spec, []);
   cleanup.defer(() => vmm.sweep(machine.record));
   await machine.start();
   const guest = await connectGuest(machine.record.agentSocket, { timeout: BOOT_MS });
-  await guest.prepare(machineOrders({ clock: Date.now(), root: { disk: 'root', readOnly: false }, ...orders }));
+  await guest.prepare(machineConfig({ clock: Date.now(), root: { disk: 'root', readOnly: false }, ...config }));
   return { machine, guest };
 };
 

@@ -1,17 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { connectGuest } from '../../../guest/client/client.ts';
-import type { GuestClient, MachineOrders } from '../../../guest/types.ts';
+import type { GuestClient, MachineConfig } from '../../../guest/types.ts';
 import type { Machine, NicSpec } from '../../../vmm/model/machine.ts';
-import { machineOrders, processSpec, readAll } from '../../guest/host-agent.ts';
+import { machineConfig, processSpec, readAll } from '../../guest/host-agent.ts';
 
 const BOOT_MS = 120_000;
 
-/** Lets a machine go on and gives it orders. */
-export const wake = async (machine: Machine, orders: Partial<MachineOrders> = {}): Promise<GuestClient> => {
+/** Lets a machine go on and gives it its configuration. */
+export const wake = async (machine: Machine, config: Partial<MachineConfig> = {}): Promise<GuestClient> => {
   await machine.start();
   const guest = await connectGuest(machine.record.agentSocket, { timeout: BOOT_MS });
   const fresh = { machineId: randomHex(), entropy: crypto.getRandomValues(new Uint8Array(64)), clock: Date.now() };
-  await guest.prepare(machineOrders({ ...fresh, root: { disk: 'root', readOnly: false }, ...orders }));
+  await guest.prepare(machineConfig({ ...fresh, root: { disk: 'root', readOnly: false }, ...config }));
   return guest;
 };
 

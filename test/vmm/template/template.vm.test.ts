@@ -113,11 +113,11 @@ describe('clones of one template', () => {
     const nics = [makeNic(2), makeNic(1)];
     const one = await create(makeSpec('one', { disks: [await makeDisk('big', 96), root()], nics }));
     const two = await create(makeSpec('two', { nics: [makeNic(3)] }));
-    const interfaces = nics.map(({ mac, mtu }, index) => ({ mac, name: `eth${index}`, address: `10.9.${index}.2`, prefix: 24, mtu }));
+    const config = nics.map(({ mac, mtu }, index) => ({ mac, name: `eth${index}`, address: `10.9.${index}.2`, prefix: 24, mtu }));
     const third = { mac: makeNic(3).mac, name: 'eth0', address: '10.9.0.3', prefix: 24, gateway: '10.9.0.1', mtu: 1500 };
     const [first, second] = await Promise.all([
-      wake(one, { hostname: 'first', interfaces }),
-      wake(two, { hostname: 'second', interfaces: [{ ...third, mtu: 1403 }] }),
+      wake(one, { hostname: 'first', nics: config }),
+      wake(two, { hostname: 'second', nics: [{ ...third, mtu: 1403 }] }),
     ]);
     expect([await wasBooted(one), await wasBooted(two)]).toEqual([false, false]);
 
@@ -233,7 +233,7 @@ describe('a template with a root', () => {
     const [one, two] = await Promise.all(
       machines.map((machine, index) => {
         const nic = { mac: makeNic(1).mac, name: 'eth0', address: `10.9.0.${index + 2}`, prefix: 20, gateway: '10.9.0.1', mtu: 1401 };
-        return wake(machine, { ...both, hostname: `host-${index}`, interfaces: [nic] });
+        return wake(machine, { ...both, hostname: `host-${index}`, nics: [nic] });
       }),
     );
     if (one === undefined || two === undefined) {
@@ -369,7 +369,7 @@ describe('a damaged template', () => {
     expect(await templates.find(makeSpec('a'))).toBeDefined();
 
     const machine = await create(makeSpec('one', { nics: [makeNic(1)] }));
-    await wake(machine, { interfaces: [{ mac: makeNic(1).mac, name: 'eth0', address: '10.9.0.3', prefix: 24, mtu: 1401 }] });
+    await wake(machine, { nics: [{ mac: makeNic(1).mac, name: 'eth0', address: '10.9.0.3', prefix: 24, mtu: 1401 }] });
     expect(await wasBooted(machine)).toBe(true);
     expect(await templates.find(makeSpec('a'))).toBeDefined();
     await create(makeSpec('two'));

@@ -106,7 +106,7 @@ beforeAll(async () => {
     const machine = await vmm.create(makeSpec(name, index), [await connectNic(name)]);
     cleanup.defer(() => vmm.sweep(machine.record));
     machines.push(machine);
-    guests.push(await wake(machine, { root, hostname: name, interfaces: [nic(index)] }));
+    guests.push(await wake(machine, { root, hostname: name, nics: [nic(index)] }));
   }
 });
 
@@ -176,7 +176,7 @@ describe('copies of one process', () => {
     expect((await readdir(dir)).filter((name) => name.startsWith('dora.ext4'))).toEqual([]);
     socket.destroy();
     const machine = await vmm.create(spec, [await connectNic('dora2')]);
-    const guest = await wake(machine, { root, interfaces: [nic(3)] });
+    const guest = await wake(machine, { root, nics: [nic(3)] });
     expect(await cat(guest, '/opt/keep')).toBe('keep');
     await guest.close();
     expect(await machine.kill()).toEqual({ reason: 'killed', lastLines: [] });

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { FileOrders, InterfaceOrders, MachineOrders, MountOrders, ResolverOrders } from '../../guest/types.ts';
+import type { FileSpec, MachineConfig, MountConfig, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/model/machine.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
 
@@ -27,7 +27,7 @@ export interface MachineParts {
   readonly mounts: readonly BackedMount[];
   readonly vcpus: number;
   readonly memoryMib: number;
-  readonly interfaces: readonly InterfaceOrders[];
+  readonly nics: readonly NicConfig[];
   /** Replicas of the same image that have yet to boot. */
   readonly siblings: number;
 }
@@ -61,29 +61,29 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     vcpus: parts.vcpus,
     memoryMib: parts.memoryMib,
     disks,
-    nics: parts.interfaces.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
+    nics: parts.nics.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
     shares,
     ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
   };
 };
 
 /** Everything that the guest is told except its workload. Only the entropy and the clock differ between two calls. */
-export const machineOrders = (input: {
+export const machineConfig = (input: {
   readonly spec: ReplicaSpec;
   readonly parts: MachineParts;
-  readonly resolver: ResolverOrders;
-  readonly hosts: MachineOrders['hosts'];
-  readonly files: readonly FileOrders[];
+  readonly resolver: ResolverConfig;
+  readonly hosts: MachineConfig['hosts'];
+  readonly files: readonly FileSpec[];
   readonly machineId: string;
-}): MachineOrders => ({
+}): MachineConfig => ({
   hostname: input.spec.hostname,
   ...(input.spec.domainname ? { domainname: input.spec.domainname } : {}),
   machineId: input.machineId,
   entropy: randomBytes(64),
   clock: Date.now(),
   root: { disk: 'root', upper: 'upper', readOnly: input.spec.readOnly },
-  mounts: input.parts.mounts.flatMap(mountOrders).concat(shmOrders(input.spec)),
-  interfaces: input.parts.interfaces,
+  mounts: input.parts.mounts.flatMap(mountConfig).concat(shmConfig(input.spec)),
+  nics: input.parts.nics,
   resolver: input.resolver,
   hosts: [...input.hosts, ...input.spec.extraHosts],
   files: [...input.files, ...input.parts.mounts.flatMap(copiedFile)],
@@ -92,7 +92,7 @@ export const machineOrders = (input: {
 
 const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
 
-const mountOrders = ({ mount, backing }: BackedMount, index: number): MountOrders[] => {
+const mountConfig = ({ mount, backing }: BackedMount, index: number): MountConfig[] => {
   const { target, readOnly } = mount;
   const subpath = mount.kind === 'volume' && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
   // As docker does, an empty volume is filled from the image, and a bind mount hides what the image has there.
@@ -122,10 +122,10 @@ const mountOrders = ({ mount, backing }: BackedMount, index: number): MountOrder
   }
 };
 
-const shmOrders = (spec: ReplicaSpec): MountOrders[] =>
+const shmConfig = (spec: ReplicaSpec): MountConfig[] =>
   spec.shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: spec.shmSize, mode: 0o1777 }];
 
-const copiedFile = ({ mount, backing }: BackedMount): FileOrders[] =>
+const copiedFile = ({ mount, backing }: BackedMount): FileSpec[] =>
   backing.kind === 'file'
     ? [{ path: mount.target, content: backing.content, mode: backing.mode, uid: 0, gid: 0, ...(mount.readOnly ? { readOnly: true } : {}) }]
     : [];
