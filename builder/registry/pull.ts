@@ -184,7 +184,7 @@ const pullLayer = async (
   try {
     await take({ onResume });
   } catch (error) {
-    // Pieces that do not belong together: two copies behind one name, or a server that counts bytes wrongly.
+    // The pieces do not fit together: two different copies behind one name, or a server that counts bytes wrongly.
     if (!resumed || signal.aborted || !(error instanceof HyprError && ['IMAGE_CORRUPT', 'IMAGE_LAYER'].includes(error.code))) {
       throw error;
     }
