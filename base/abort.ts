@@ -1,6 +1,6 @@
 /**
- * Calls `handler` once when the signal aborts; now, if it has already. Gives what stops listening, which is
- * to be called when the work ends: a signal may outlive it by far.
+ * Calls `handler` once when the signal aborts, or now if it already has. Returns a function that removes the listener;
+ * call it when the work ends, because the signal may live much longer.
  */
 export const onAbort = (signal: AbortSignal | undefined, handler: () => void): (() => void) => {
   if (signal?.aborted) {
@@ -14,23 +14,23 @@ export const onAbort = (signal: AbortSignal | undefined, handler: () => void): (
 /** Resolves when the signal aborts. */
 export const whenAborted = (signal: AbortSignal): Promise<void> => new Promise((resolve) => onAbort(signal, resolve));
 
-/** What `work` gives, unless the signal aborts first: then rejects with its reason. The work itself goes on. */
+/** Settles like `work`, or rejects with the signal's reason if that aborts first; the work itself goes on. */
 export const orAbort = <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> =>
   new Promise((resolve, reject) => {
     const leave = onAbort(signal, () => reject(signal?.reason));
     work.then(resolve, reject).finally(leave);
   });
 
-/** Something that can be aborted by itself, and is aborted with what it is part of. */
+/** A controller that can be aborted by itself, and is aborted together with its parent. */
 export interface LinkedController {
-  /** Aborts with the parent, and by `abort`. */
+  /** Aborts with the parent, or by `abort`. */
   readonly signal: AbortSignal;
-  /** Aborts by `abort` alone. */
+  /** Aborts by `abort` only. */
   readonly own: AbortSignal;
   abort(reason?: unknown): void;
 }
 
-/** For work that is over before its parent is: a parent remembers all that were ever linked to it. */
+/** For work that ends before its parent does: AbortSignal.any would make the parent remember every signal linked to it. */
 export const linkedController = (parent: AbortSignal | undefined): LinkedController => {
   const controller = new AbortController();
   return {
@@ -40,5 +40,5 @@ export const linkedController = (parent: AbortSignal | undefined): LinkedControl
   };
 };
 
-/** A signal for work that nobody interrupts. A new one each time, so that nothing gathers on it. */
+/** A signal for work that is never interrupted. A new one each time, so that no listeners accumulate. */
 export const neverAborts = (): AbortSignal => new AbortController().signal;

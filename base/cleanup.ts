@@ -1,6 +1,6 @@
 /**
- * A stack of things to undo, run last-in first-out. Every step runs even if an earlier one throws;
- * the errors come back together. `disarm` forgets them all: what was built is now somebody else's.
+ * A stack of cleanup steps, run last-in first-out. Every step runs even if an earlier one throws; all errors are thrown
+ * together. `disarm` drops the steps, when ownership of what was built passes on.
  */
 export class Cleanup implements AsyncDisposable {
   #steps: Array<() => unknown> = [];

@@ -10,7 +10,7 @@ export const withDeadline = async <T>(
   options: { ms: number; what: string; signal?: AbortSignal | undefined },
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> => {
-  // Not AbortSignal.any: a parent that lives long would remember every deadline it ever had.
+  // Not AbortSignal.any: a long-lived parent would remember every deadline it ever had.
   const controller = new AbortController();
   const expired = new HyprError('HYPR_TIMEOUT', `${options.what} did not come within ${formatMs(options.ms)}`);
   const timer = setTimeout(() => controller.abort(expired), options.ms);

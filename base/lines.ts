@@ -1,7 +1,7 @@
 export interface LineOptions {
-  /** Most bytes of a line. Without it, lines have no limit. */
+  /** Maximum length of a line in bytes; without it, unlimited. */
   readonly most?: number;
-  /** Of a longer line: pieces of that length (the default), or only its end. */
+  /** What to give for a longer line: pieces of that length (the default), or only its end. */
   readonly longer?: 'pieces' | 'end';
 }
 
@@ -9,8 +9,8 @@ const NEWLINE = 10;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Cuts bytes that come in pieces into lines, without their newlines. A piece without a newline costs its own length,
- * not that of all that came before.
+ * Splits a byte stream into lines, without their newlines. A chunk without a newline costs its own length only, not that
+ * of everything buffered before.
  */
 export class LineSplitter {
   readonly #most: number;
@@ -23,17 +23,17 @@ export class LineSplitter {
     this.#keepsEnd = longer === 'end';
   }
 
-  /** Bytes of the line that has not ended yet. */
+  /** Bytes of the incomplete line. */
   get pending(): number {
     return this.#length;
   }
 
-  /** The lines that end in `data`. They may share its memory; what is kept for later is copied. */
+  /** The lines that end in `data`. They may share its memory; the incomplete rest is copied. */
   push(data: Uint8Array): Buffer[] {
     return this.pushAt(data).map(({ line }) => line);
   }
 
-  /** As `push`; `end` is how many bytes of `data` each line has used up, its newline included. */
+  /** Like `push`; `end` is how many bytes of `data` are consumed up to and including the line's newline. */
   pushAt(data: Uint8Array): Array<{ readonly line: Buffer; readonly end: number }> {
     const lines: Array<{ readonly line: Buffer; readonly end: number }> = [];
     const add = (line: Buffer, left: Buffer) => lines.push({ line, end: data.byteLength - left.length });
@@ -61,7 +61,7 @@ export class LineSplitter {
     return lines;
   }
 
-  /** The last line, if it had no newline. */
+  /** The last line, if it has no newline. */
   flush(): Buffer[] {
     return this.#length === 0 ? [] : [this.#take(NOTHING)];
   }

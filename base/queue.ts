@@ -1,12 +1,12 @@
 import { onAbort } from './abort.ts';
 export interface QueueOptions<T> {
-  /** How much may wait before `push` does: items, or the sum of what `weigh` says. Without it, `push` never waits. */
+  /** How much may be queued before `push` waits: items, or the sum of their weights. Without it, `push` never waits. */
   readonly limit?: number;
   /** The weight of an item, the same each time it is asked for. */
   readonly weigh?: (item: T) => number;
-  /** Only so many wait: of more, the oldest are forgotten. */
+  /** Maximum number of queued items; the oldest are dropped. */
   readonly keepNewest?: number;
-  /** Called once: when the reader has left, or has read everything after the end. */
+  /** Called once, when the reader has left or has read everything after the end. */
   readonly onClose?: () => void;
 }
 
@@ -19,10 +19,10 @@ export interface QueueOptions<T> {
 export class AsyncQueue<T> implements AsyncIterableIterator<T> {
   readonly #options: QueueOptions<T>;
   readonly #weigh: (item: T) => number;
-  /** Taken from `#head` on: shifting a long array costs its length each time. */
+  /** Read from `#head` on: shifting a long array would cost its length each time. */
   #items: T[] = [];
   #head = 0;
-  /** Weights since the beginning. */
+  /** Sum of the weights ever pushed. */
   #pushed = 0;
   #taken = 0;
   #writers: Array<{ readonly until: number; readonly resume: () => void }> = [];
@@ -47,8 +47,8 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
   }
 
   /**
-   * Adds an item; after the end it is dropped. Resolves when no more than `limit` waits of what was pushed
-   * up to this item (with a limit of 0: when it was read), or when nobody reads any more. Never rejects.
+   * Adds an item; after the end it is dropped. Resolves when at most `limit` is left unread of everything pushed up to
+   * this item (with a limit of 0: when it has been read), or when the reader has left. Never rejects.
    */
   push(item: T): Promise<void> {
     if (this.#ended) {
@@ -95,7 +95,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     }
   }
 
-  /** Nobody reads any more: what waits is forgotten, and whoever waits for room goes on. */
+  /** The reader has left: queued items are dropped, and waiting calls of `push` resolve. */
   close(): void {
     this.#items = [];
     this.#head = 0;
@@ -107,7 +107,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     this.#afterClose();
   }
 
-  /** The next item; done after the end. Rejects with the error of `fail`, or with the signal's reason, and then takes nothing. */
+  /** The next item; done after the end. Rejects with the error of `fail`, or with the signal's reason, in which case no item is taken. */
   take(signal?: AbortSignal): Promise<IteratorResult<T>> {
     return new Promise((resolve, reject) => {
       let leave = () => {};
@@ -146,13 +146,13 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  /** For those who end an iteration with an error of their own, as Connect does. */
+  /** For callers that end an iteration with an error of their own, as Connect does. */
   throw(error: unknown): Promise<IteratorResult<T>> {
     this.close();
     return Promise.reject(error);
   }
 
-  /** All that waits, taken at once. */
+  /** Takes all queued items at once. */
   takeAll(): T[] {
     return Array.from({ length: this.size }, () => this.#shift());
   }
@@ -198,5 +198,5 @@ interface Reader<T> {
   readonly fail: (error: unknown) => void;
 }
 
-/** Places of items that were read, at the front of the array, before they are cut off. */
+/** How many slots of items already read may stay at the front of the array before they are cut off. */
 const MAX_DEAD = 10_000;

@@ -2,20 +2,23 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isErrno } from './errors.ts';
 
-/** Where spans go, absolute: programs that this one starts run elsewhere. */
+/** The trace file, as an absolute path, because child processes run in other folders. */
 export const tracePath = process.env.HYPR_TRACE ? resolve(process.env.HYPR_TRACE) : undefined;
 
-/** Whether anything is traced. The one question asked on every path when nothing is. */
+/** Whether tracing is on; the only check on every path when it is off. */
 export const isTracing = tracePath !== undefined;
 
-/** The lane of what belongs to no replica. */
+/** The lane of spans that belong to no replica. */
 const MAIN = 'main';
 const nothing = (): void => {};
 
 type SpanListener = (name: string, ms: number) => void;
 const listeners = new Map<string, SpanListener>();
 
-/** Tells the spans of one lane that begin from now on as they end, traced or not. The function it gives ends that. */
+/**
+ * Calls `listener` for each span of a lane as it ends, whether or not tracing is on, for spans that begin from now on.
+ * The returned function removes the listener.
+ */
 export const listenToSpans = (lane: string, listener: SpanListener): (() => void) => {
   const whileWanted: SpanListener = (name, ms) => listeners.get(lane) === whileWanted && listener(name, ms);
   listeners.set(lane, whileWanted);
@@ -27,10 +30,9 @@ export const listenToSpans = (lane: string, listener: SpanListener): (() => void
 };
 
 /**
- * Begins a span; the function it gives ends it. `lane` is the row it is drawn in, such as a replica's name.
- * Format: Chrome's Trace Event Format, a JSON array whose closing bracket may be missing; all processes append
- * whole lines to the same file (chrome://tracing, https://ui.perfetto.dev). A file that cannot be written is
- * no reason to fail: then nothing is traced.
+ * Begins a span; the returned function ends it. `lane` is the row in which it is drawn, such as a replica's name.
+ * Format: Chrome's Trace Event Format, a JSON array whose closing bracket may be missing; all processes append whole
+ * lines to the same file (chrome://tracing, https://ui.perfetto.dev). If the file cannot be written, nothing is traced.
  */
 export const beginSpan = (name: string, lane: string = MAIN): (() => void) => {
   const listener = listeners.get(lane);
@@ -47,7 +49,7 @@ export const beginSpan = (name: string, lane: string = MAIN): (() => void) => {
   };
 };
 
-/** A span round `work`, failed or not. */
+/** Traces `work` as a span, whether it succeeds or fails. */
 export const traced = async <T>(name: string, lane: string | undefined, work: () => Promise<T>): Promise<T> => {
   const end = beginSpan(name, lane);
   try {
@@ -57,7 +59,7 @@ export const traced = async <T>(name: string, lane: string | undefined, work: ()
   }
 };
 
-/** A point in time. */
+/** Marks a point in time. */
 export const markTrace = (name: string, lane: string = MAIN): void => {
   if (isTracing) {
     append({ name, ph: 'i', s: 't', ts: now(), pid: process.pid, tid: laneId(lane) });
@@ -72,7 +74,7 @@ export const traceProcess = (name: string): void => {
   }
 };
 
-/** Microseconds since 1970: one clock for all processes of the host. */
+/** Microseconds since 1970, so that all processes of the host share one clock. */
 const now = (): number => Math.round((performance.timeOrigin + performance.now()) * 1000);
 
 const complete = (span: { name: string; lane: string; begin: number; end: number }): void => {
@@ -95,7 +97,7 @@ const laneId = (lane: string): number => {
 
 let file: number | undefined;
 
-/** One write a line, in append mode: lines of several processes do not mix. */
+/** One write per line, in append mode, so that lines of several processes do not mix. */
 const append = (event: object): void => {
   try {
     file ??= openTrace();

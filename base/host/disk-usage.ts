@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { isErrno } from '../errors.ts';
 
 /**
- * Bytes that a file, or all files in a folder, take on the disk: holes do not count, and a file with several names counts
- * once, also over calls that share `counted`. (Blocks that copies share, where a file system can do that, count for each.)
- * What vanishes meanwhile counts nothing.
+ * Bytes that a file, or all files in a folder, take on disk: holes do not count, and a file with several names counts
+ * once, also across calls that share `counted`. (Blocks that reflinked copies share count for each copy.) Files that are
+ * removed meanwhile do not count.
  */
 export const diskUsage = async (path: string, counted: Set<string> = new Set()): Promise<number> => {
   try {

@@ -8,7 +8,10 @@ import { stagingName, withoutStagingPath } from './staging.ts';
 export interface WriteOptions {
   /** Default 0600. */
   readonly mode?: number;
-  /** A folder on the same file system that is swept (see sweepStaging): what a killed process has half written stays there. */
+  /**
+   * A folder on the same file system that is swept (see sweepStaging), in which the file is staged, so that a killed
+   * process leaves nothing next to it.
+   */
   readonly stagingFolder?: string;
 }
 
@@ -37,7 +40,7 @@ export const writeFileAtomic = async (path: string, data: string | Uint8Array, o
   }
 };
 
-/** Makes what another program wrote durable. */
+/** Syncs a file that another program wrote. */
 export const syncFile = async (path: string): Promise<void> => {
   const file = await open(path, constants.O_RDONLY);
   try {
@@ -69,7 +72,7 @@ export const exists = async (path: string): Promise<boolean> => {
   }
 };
 
-/** Turns ENOSPC, EACCES and their like into errors that name the path; leaves others alone. */
+/** Turns ENOSPC, EACCES and the like into errors that name the path; returns other errors unchanged. */
 export const diskError = (error: unknown, file: string): unknown => {
   const path = withoutStagingPath(file);
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
@@ -99,8 +102,8 @@ export interface DiskNeed {
 }
 
 /**
- * Adds to the error of a full disk how much the work needs, and what is free once its half-made things are gone (call
- * it when they are). Leaves other errors alone.
+ * Adds to a disk-full error how much the work needs and how much is free once its staged files are gone (call it after
+ * that). Returns other errors unchanged.
  */
 export const explainDiskFull = async (error: unknown, { what, bytes }: DiskNeed): Promise<unknown> => {
   if (!(error instanceof HyprError) || error.code !== 'HYPR_DISK_FULL' || error.details.length > 0) {
@@ -116,7 +119,7 @@ export const explainDiskFull = async (error: unknown, { what, bytes }: DiskNeed)
   });
 };
 
-/** Of the disk of the nearest folder that is there, for a user who is not root. */
+/** Free bytes for a user who is not root, on the disk of the nearest existing parent folder. */
 export const freeBytes = async (path: string): Promise<number | undefined> => {
   try {
     const { bavail, bsize } = await statfs(path);

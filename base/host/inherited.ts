@@ -6,7 +6,10 @@ import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
  * QEMU could write to whatever file the shell had open.
  */
 
-/** What this process was started with beyond stdin, stdout and stderr, and would pass on: descriptors of Node's own never are. */
+/**
+ * Descriptors that this process inherited, beyond stdin, stdout and stderr, and would pass on to children; never
+ * descriptors that Node opened itself.
+ */
 export const inheritedDescriptors = (): number[] => {
   const found: number[] = [];
   for (const name of readdirSync('/proc/self/fd')) {
@@ -22,7 +25,7 @@ export const inheritedDescriptors = (): number[] => {
 const CLOSE_ON_EXEC = 0o2000000;
 const LAST_STANDARD = 2;
 
-/** A descriptor that is gone meanwhile, such as the one that listed them, is passed to nobody. */
+/** A descriptor that is closed meanwhile, such as the one that listed them, is passed to nobody. */
 const isClosedOnExec = (fd: number): boolean => {
   try {
     const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
@@ -32,7 +35,7 @@ const isClosedOnExec = (fd: number): boolean => {
   }
 };
 
-/** For a process that stays when its caller is gone: lets go of what the caller had open, but for what it was given. */
+/** For a process that outlives its caller: closes the descriptors it inherited, except `keep`. */
 export const closeInherited = (keep: readonly number[]): void => {
   for (const fd of inheritedDescriptors()) {
     if (!keep.includes(fd)) {
@@ -42,8 +45,8 @@ export const closeInherited = (keep: readonly number[]): void => {
 };
 
 /**
- * `stdio` of a child that runs in a command, which itself still needs what it was started with (`-f <(…)`): the child has
- * /dev/null in the place of each. `done` closes our end when the child is there.
+ * `stdio` for a child of a command that still needs its inherited descriptors (`-f <(…)`): the child gets /dev/null in
+ * place of each. `done` closes our end once the child has started.
  */
 export const withoutInherited = <T>(stdio: readonly T[]): { readonly stdio: Array<T | number | 'ignore'>; readonly done: () => void } => {
   const found = inheritedDescriptors().filter((fd) => fd >= stdio.length);

@@ -25,15 +25,16 @@ export interface LoadedScript {
 
 export interface Bundle {
   readonly exports: unknown;
-  /** Those that were read so far; more come when a chunk is needed that is not in them. */
+  /** The scripts read so far; a chunk outside them is read when it is needed. */
   readonly scripts: readonly LoadedScript[];
 }
 
 /**
- * Runs `<folder>/<name>.cjs` and, as they are needed, chunks of `<folder>/<name>/`, each with V8's code cache from
- * `<file>.cache` beside it. Only read, so that who runs it need not own it. A cache of another text is not used (V8 itself
- * compares no more than lengths), one of another version of Node or of other V8 flags is refused by V8, and then all
- * is compiled. `requireFrom` finds packages that are not in the bundle. Throws what Node throws when there is no such file.
+ * Runs `<folder>/<name>.cjs` and, when needed, chunks of `<folder>/<name>/`, each with V8's code cache from
+ * `<file>.cache` beside it. The files are only read, so whoever runs them need not own them. A cache made of another
+ * text is not used (V8 itself only compares lengths), and V8 refuses one of another Node version or with other flags;
+ * then everything is compiled. `requireFrom` finds packages that are not in the bundle. Throws what Node throws if the
+ * file does not exist.
  */
 export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Require): Bundle => {
   const scripts: LoadedScript[] = [];

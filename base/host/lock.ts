@@ -13,14 +13,14 @@ export interface LockOptions {
   readonly timeout?: number;
   /** What the lock protects, for the error text: "the toolchain". */
   readonly what: string;
-  /** Told once when somebody else holds it. */
+  /** Called once when another process holds the lock. */
   readonly onWait?: (holder: ProcessIdentity) => void;
 }
 
 /**
- * Runs `work` while this process alone holds the lock, a symlink that names its holder by pid and start time, so that
- * a lock whose holder was killed is taken over at once. A link is made whole or not at all, leaves nothing beside it, and
- * needs no space for what it says: locks can be had on a full disk, where something has to be removed.
+ * Runs `work` while only this process holds the lock, a symlink that names its holder by pid and start time, so that the
+ * lock of a killed holder is taken over at once. A symlink is created atomically and needs no data block, so locks also
+ * work on a full disk, where something has to be removed.
  */
 export const withLock = async <T>(path: string, options: LockOptions, work: () => Promise<T>): Promise<T> => {
   await acquire(path, options);
@@ -35,7 +35,7 @@ export const withLock = async <T>(path: string, options: LockOptions, work: () =
 export const findDeadLocks = async (folder: string): Promise<Array<{ readonly path: string; readonly pid: number }>> =>
   (await deadLocks(folder)).map(({ path, holder }) => ({ path, pid: holder.identity.pid }));
 
-/** Removes the locks of a folder whose holders are dead: nobody may ever want one of them again. */
+/** Removes the locks of a folder whose holders are dead; nobody might ever take them again. */
 export const sweepLocks = async (folder: string): Promise<void> => {
   for (const { path, holder } of await deadLocks(folder)) {
     await removeIfStill(path, holder.text);
@@ -81,12 +81,12 @@ const acquire = async (path: string, options: LockOptions): Promise<void> => {
       const who = holder ? ` (pid ${holder.identity.pid})` : '';
       throw new HyprError('HYPR_LOCKED', `another hypr process${who} is busy with ${options.what}`);
     }
-    // A lock gives no event to other processes that works on every file system.
+    // Polled, because no event tells other processes about a lock on every file system.
     await sleep(50, options.signal);
   }
 };
 
-/** False when somebody has it. */
+/** False if another process holds it. */
 const take = async (path: string): Promise<boolean> => {
   const { pid, startTime } = identifyProcess(process.pid) ?? { pid: process.pid, startTime: '' };
   const text = `${pid} ${startTime} ${randomBytes(6).toString('hex')}`;
@@ -123,7 +123,7 @@ const readHolder = async (path: string): Promise<Holder | undefined> => {
   return await readOldHolder(path);
 };
 
-/** Locks were files before they were links. */
+/** Locks of older versions of hypr were regular files. */
 const readOldHolder = async (path: string): Promise<Holder | undefined> => {
   try {
     const text = await readFile(path, 'utf8');
@@ -136,7 +136,7 @@ const readOldHolder = async (path: string): Promise<Holder | undefined> => {
   }
 };
 
-/** A file that a power cut left empty names nobody: pid 0 is never alive. */
+/** A file that a power cut left empty has no holder: pid 0 is never alive. */
 const parseIdentity = (text: string): ProcessIdentity => {
   try {
     return JSON.parse(text) as ProcessIdentity;
@@ -146,8 +146,8 @@ const parseIdentity = (text: string): ProcessIdentity => {
 };
 
 /**
- * Two waiters may see the same dead holder, and only the file they both saw may be removed: not the one
- * that the faster of them puts there next. So looking and removing is for one at a time, for each dead holder.
+ * Two waiters may see the same dead holder, and only the lock that both saw may be removed, not the new one of the
+ * faster waiter. So checking and removing is itself under a lock, one per dead holder.
  */
 const removeIfStill = async (path: string, text: string): Promise<void> => {
   const claim = `${path}.${shortHash(text, 12)}.stale`;

@@ -5,8 +5,9 @@ import { isErrno } from '../errors.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process.ts';
 
 /**
- * A name for a file or folder that is staged: made under this name, then renamed to where it belongs. It names the process that
- * makes it, so that what a killed process left can be told from work in progress. `WHAT-PID-START-RANDOM`; WHAT is lower-case letters.
+ * A name for a file or folder that is staged: created under this name, then renamed to its final one. It holds the
+ * process that creates it, so that leftovers of a killed process can be told from work in progress.
+ * `WHAT-PID-START-RANDOM`; WHAT is lower-case letters.
  */
 export const stagingName = (what: string): string => {
   me ??= identifyProcess(process.pid) ?? { pid: process.pid, startTime: '0' };
@@ -22,10 +23,10 @@ export const stagingOwner = (name: string): ProcessIdentity | undefined => {
   return pid === undefined ? undefined : { pid: Number(pid), startTime };
 };
 
-/** A path without its staging name, for messages: people cannot do anything with that name. */
+/** A path without its staging name, for messages, because that name means nothing to users. */
 export const withoutStagingPath = (path: string): string => path.replace(/\/tmp\/[a-z]+-\d+-\d+-[0-9a-f]{12}(\/.*)?$/, '');
 
-/** What in a staging folder has no living maker. A name without a maker is from an older hypr. */
+/** Entries of a staging folder whose process is dead. A name without a process is from an older version of hypr. */
 export const findStaleStaging = async (folder: string): Promise<Array<{ readonly path: string; readonly pid: number | undefined }>> => {
   const names = await readdir(folder).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
@@ -39,7 +40,7 @@ export const findStaleStaging = async (folder: string): Promise<Array<{ readonly
   });
 };
 
-/** Removes from a staging folder what dead processes left. */
+/** Removes the entries of a staging folder whose process is dead. */
 export const sweepStaging = async (folder: string): Promise<void> => {
   for (const { path } of await findStaleStaging(folder)) {
     await rm(path, { recursive: true, force: true });
@@ -47,8 +48,8 @@ export const sweepStaging = async (folder: string): Promise<void> => {
 };
 
 /**
- * A staging path in the folder of the final file, for files outside HYPR_HOME, where nothing is swept: `.NAME.part-PID-START-RANDOM`.
- * Removes first what killed processes left of the same file.
+ * A staging path next to the final file, for files outside HYPR_HOME, where nothing is swept:
+ * `.NAME.part-PID-START-RANDOM`. First removes what killed processes left of the same file.
  */
 export const stagingPathBeside = async (path: string): Promise<string> => {
   const folder = dirname(path);

@@ -19,7 +19,7 @@ import { CACHE_CONFIG, type CacheEntry, encodeCacheConfig, INLINE_FIELD } from '
 
 type Place = Exclude<CacheTarget, { type: 'inline' }>;
 
-/** Brings the steps of a build that has ended to where `--cache-to` wants them; `ignore-error` makes failures warnings. */
+/** Exports the cache of a finished build to every `--cache-to` target; `ignore-error` turns failures into warnings. */
 export const exportCaches = async (build: BuildContext, state: StageState): Promise<void> => {
   const targets = build.cacheTargets.filter((target): target is Place => target.type !== 'inline');
   if (targets.length === 0) {
@@ -46,7 +46,10 @@ export const exportCaches = async (build: BuildContext, state: StageState): Prom
 export const inlineField = (build: BuildContext, state: StageState): Record<string, unknown> =>
   build.cacheTargets.some(({ type }) => type === 'inline') ? { [INLINE_FIELD]: { entries: entriesOf(build, state, false) } } : {};
 
-/** With `mode=max` every step of the build, else those that the result consists of; oldest first, to be the same again. */
+/**
+ * With `mode=max` every step of the build, otherwise those that the result consists of; oldest first, so that the export
+ * is reproducible.
+ */
 const entriesOf = (build: BuildContext, state: StageState, max: boolean): CacheEntry[] =>
   build.cache.used
     .filter(({ key, diffId }) => max || (state.steps.includes(key) && (diffId === null || state.layers.includes(diffId))))
@@ -85,7 +88,7 @@ interface CacheBlobs {
   readonly manifest: Blob;
 }
 
-/** Blobs first, then index.json with the other tags as they were: a reader never finds a cache that is not whole. */
+/** Writes blobs first, then index.json with the other tags unchanged, so that a reader never finds an incomplete cache. */
 const writeLocal = async ({ signal }: BuildContext, { place, tag }: Place, { blobs, manifest }: CacheBlobs): Promise<void> => {
   const members = [...blobs, manifest].map((blob) => ({
     name: `blobs/sha256/${digestHex(blob.descriptor.digest)}`,

@@ -16,7 +16,7 @@ import type { Descriptor } from '../store/format/manifest.ts';
 import { chooseManifest, isIndex, parseManifest, parsePlatform } from '../store/format/platform.ts';
 import { CACHE_CONFIG, type CacheConfig, decodeCacheConfig, MAX_CACHE_CONFIG, readInlineEntries } from './cache-format.ts';
 
-/** Where the documents and layers of a cache are read; what comes was checked against its digest. */
+/** Reads manifests and layers of a cache; everything is verified against its digest. */
 interface Reader {
   /** By tag or digest. */
   manifest(name: string): Promise<Buffer>;
@@ -24,7 +24,7 @@ interface Reader {
   layer(descriptor: Descriptor): AsyncIterable<Buffer>;
 }
 
-/** Runs work against a reader; a registry's connection lives only as long. */
+/** Runs work with a reader; a registry's connection is closed afterwards. */
 type WithReader = <T>(work: (reader: Reader) => Promise<T>) => Promise<T>;
 
 interface LoadedCache extends CacheConfig {
@@ -34,7 +34,7 @@ interface LoadedCache extends CacheConfig {
 
 type ImportBuild = Pick<BuildContext, 'request' | 'registry' | 'store' | 'zstd' | 'signal' | 'progress' | 'platform'>;
 
-/** The caches of `--cache-from` that can be read; of the others a warning is said, and the build goes on without. */
+/** The `--cache-from` caches that can be read; for the others a warning is printed and the build continues without them. */
 export const importCaches = async (build: ImportBuild): Promise<CacheSource[]> => {
   const origins = parseCacheOrigins(build.request);
   const sources = await Promise.all(origins.map((origin) => importCache(build, origin)));
@@ -55,7 +55,7 @@ const importCache = async (build: ImportBuild, origin: CacheOrigin): Promise<Cac
   }
 };
 
-/** A cache's own manifest, or an image with a cache in its config. */
+/** Loads a cache manifest, or an image with a cache in its config. */
 const loadCache = async (reader: Reader, origin: CacheOrigin, platform: string): Promise<LoadedCache> => {
   const tag = origin.type === 'local' ? origin.tag : (parseReference(origin.place).tag ?? 'latest');
   let bytes = await reader.manifest(origin.digest ?? tag);
@@ -143,7 +143,7 @@ const localReader = (folder: string): WithReader => {
   const reader: Reader = {
     manifest: async (name) => small(await find(name), MAX_MANIFEST),
     small: (descriptor) => small(descriptor.digest, MAX_CACHE_CONFIG),
-    // The store checks what comes out of it by the diff id.
+    // The store verifies the decompressed layer against its diff id.
     layer: (descriptor) => createReadStream(path(descriptor.digest), { highWaterMark: 1024 * 1024 }),
   };
   return (work) => work(reader);

@@ -13,14 +13,14 @@ interface ContextEntry extends TreeEntry {
 }
 
 const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
-/** More entries than any sane context; a context that is the root folder of the host stops here. */
+/** More entries than any reasonable context has; stops a build whose context is the host's root folder. */
 const MAX_ENTRIES = 2_000_000;
 const CHUNK = 1024 * 1024;
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * A folder of the host as a tree: owner always 0:0, sockets left out, ignored paths not there. Reads
- * only the folders that are asked for. Symlinks are entries; nobody follows them on the host.
+ * A folder of the host as a file tree: owners are 0:0, and sockets and ignored paths are left out. Reads only the
+ * folders that are requested. Symlinks are entries, and are never followed on the host.
  */
 export class ContextTree implements FileTree {
   readonly root: string;
@@ -50,7 +50,7 @@ export class ContextTree implements FileTree {
     return names;
   }
 
-  /** Whether a path is there but kept out by the ignore file, for the error text. */
+  /** Whether a path exists but is excluded by the ignore file, for the error text. */
   isIgnored(path: string): boolean {
     return this.#ignore.excludes(path) && this.#stat(path) !== undefined;
   }
@@ -105,7 +105,7 @@ export class ContextTree implements FileTree {
     return digest;
   }
 
-  /** On the host. Paths in the tree are clean: `join` would look for dots in each of ten thousand. */
+  /** Path on the host. Not `join`, because paths in the tree are clean already and there may be ten thousand. */
   #place(path: string): string {
     return path === '' ? this.root : `${this.root}/${path}`;
   }
@@ -132,7 +132,7 @@ export class ContextTree implements FileTree {
     if (entry === undefined || path === '' || !this.#ignore.excludes(path)) {
       return entry;
     }
-    // An excluded folder is there when a negated pattern brings something below it back.
+    // An excluded folder is kept if a negated pattern includes something below it again.
     const kept = entry.type === 'dir' && this.#ignore.mayIncludeBelow(path) && this.#hasIncluded(path);
     return kept ? entry : undefined;
   }
@@ -158,7 +158,7 @@ export class ContextTree implements FileTree {
   #stat(path: string): ContextEntry | undefined {
     try {
       const stat = lstatSync(this.#place(path), { bigint: true });
-      // The context folder itself may be named through a symlink.
+      // The context folder itself may be a symlink.
       return toEntry(path, path === '' ? lstatSync(`${this.root}/.`, { bigint: true }) : stat, this.root);
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
@@ -200,7 +200,7 @@ const toEntry = (path: string, stat: BigIntStats, root: string): ContextEntry | 
   };
 };
 
-/** Devices are not taken from the host, sockets cannot be in a layer. */
+/** Devices are not copied from the host, and a layer cannot hold sockets. */
 const typeOf = (stat: BigIntStats): TreeEntry['type'] | undefined => {
   if (stat.isFile()) {
     return 'file';
@@ -219,7 +219,7 @@ const changedError = (root: string, path: string): HyprError =>
     hint: 'build again when nothing writes to the context',
   });
 
-/** Of a file that was there when the folder was listed. */
+/** For a file that existed when its folder was listed. */
 const openError = (error: unknown, root: string, path: string): unknown =>
   isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP') ? changedError(root, path) : readError(error, root, path);
 

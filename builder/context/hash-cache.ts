@@ -13,12 +13,12 @@ export interface FileStamp {
 }
 
 const MAX_BYTES = 256 * 1024 * 1024;
-/** A file changed this recently may change again without its stamp moving; its hash is not remembered. */
+/** A file that changed this recently may change again within the resolution of its timestamps, so its hash is not cached. */
 const SETTLE_NS = 2_000_000_000n;
 
 /**
- * Content hashes of the files of one folder, by path, size, mtime, ctime and inode, so that unchanged
- * files need not be read again. One file per folder; two processes replace each other's whole.
+ * Content hashes of one folder's files, by path, size, mtime, ctime and inode, so that unchanged files are not read
+ * again. One cache file per folder; of two processes, the last one to write wins.
  */
 export class HashCache {
   readonly #file: string;
@@ -36,7 +36,7 @@ export class HashCache {
     const file = join(folder, 'hashes', createHash('sha256').update(root).digest('hex').slice(0, 32));
     const known = new Map<string, string>();
     for (const line of (await readText(file)).split('\n')) {
-      // hash, stamp, path: the path last, because it may hold blanks.
+      // The path comes last, because it may contain spaces.
       const match = /^([0-9a-f]{64} \S+) (.+)$/.exec(line);
       if (match?.[1] !== undefined && match[2] !== undefined) {
         known.set(decodeURIComponent(match[2]), match[1]);
@@ -68,7 +68,7 @@ export class HashCache {
 
 const formatStamp = ({ size, mtime, ctime, ino }: FileStamp): string => `${size}:${mtime}:${ctime}:${ino}`;
 
-/** A cache that cannot be read is an empty one. */
+/** A cache that cannot be read counts as empty. */
 const readText = async (file: string): Promise<string> => {
   try {
     const data = await readFile(file);

@@ -15,7 +15,7 @@ const MAX_FILE = 1024 * 1024;
 export class IgnoreRules {
   readonly #rules: readonly Rule[];
   readonly #hasNegation: boolean;
-  /** Folder → is it (or a parent) excluded; asked for again by every file in it. */
+  /** Whether a folder (or a parent) is excluded; cached, because every file in it asks. */
   readonly #folders = new Map<string, boolean>();
 
   constructor(rules: readonly Rule[]) {
@@ -27,12 +27,12 @@ export class IgnoreRules {
     return this.#rules.length === 0;
   }
 
-  /** Whether a path (no leading slash) is excluded: a match on a parent folder counts, later rules override. */
+  /** Whether a path (without a leading slash) is excluded: a match on a parent folder counts, and later rules override earlier ones. */
   excludes(path: string): boolean {
     return this.#rules.length > 0 && this.#matchAll(path).excluded;
   }
 
-  /** Whether something below an excluded folder may be taken in again. */
+  /** Whether a negated pattern may include something below an excluded folder again. */
   mayIncludeBelow(folder: string): boolean {
     return this.#hasNegation && this.#rules.some(({ negated, literal }) => negated && mayMeet(folder, literal));
   }

@@ -1,4 +1,4 @@
-/** A file tree that COPY and ADD read from and write over: the build context, a stage, an image, an archive. */
+/** An entry of a file tree that COPY and ADD read from or write to: the build context, a stage, an image, an archive. */
 export interface TreeEntry {
   /** Clean, relative, no leading slash; the root is the empty string. */
   readonly path: string;
@@ -17,20 +17,20 @@ export interface TreeEntry {
   readonly deviceMinor: number;
   /** Extended attributes, raw bytes. */
   readonly xattrs: ReadonlyMap<string, Buffer>;
-  /** Equal for the names of one hard-linked file of the same tree. */
+  /** The same object for all names of one hard-linked file in a tree. */
   readonly identity: object;
 }
 
 export interface FileTree {
-  /** The entry itself, a symlink not followed; undefined when there is none. The parents must be real folders. */
+  /** The entry itself, without following a symlink; undefined if there is none. All parents must be real folders. */
   get(path: string): TreeEntry | undefined;
   /** Names in a folder, sorted by bytes. */
   list(path: string): readonly string[];
-  /** Content of a file; ends with an error when the bytes are not `size` many. */
+  /** Content of a file; throws if it is not `size` bytes long. */
   read(entry: TreeEntry): AsyncIterable<Uint8Array>;
   /**
-   * The same of a file that is not larger than `into`, at once; gives the part of `into` that was filled. For a small
-   * file, going to another thread and back for each call costs ten times what the calls take.
+   * Like `read`, synchronously, for a file that fits into `into`; returns the part of `into` that was filled. For a
+   * small file, the switch to another thread and back takes ten times as long as the system calls.
    */
   readSmall?(entry: TreeEntry, into: Buffer): Buffer;
   /** sha256 of a file's content, hex. */
@@ -45,7 +45,7 @@ export const dirName = (path: string): string => (path.includes('/') ? path.slic
 
 export const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
-/** Cleans a path against the root: `..` stops there, the result has no leading slash. */
+/** Cleans a path: `..` stops at the root, and the result has no leading slash. */
 export const cleanPath = (path: string): string => {
   const parts: string[] = [];
   for (const part of path.split('/')) {
@@ -59,8 +59,8 @@ export const cleanPath = (path: string): string => {
 };
 
 /**
- * Follows every symlink of a path, the last one included unless told otherwise; absolute targets and
- * `..` stay inside the tree. The result may not exist. Undefined when there are too many links.
+ * Follows every symlink in a path, including the last one unless told otherwise; absolute targets and `..` stay inside
+ * the tree. The result may not exist. Undefined if there are too many symlinks.
  */
 export const resolvePath = (tree: Pick<FileTree, 'get'>, path: string, followLast = true): string | undefined => {
   let pending = path.split('/').reverse();
@@ -96,7 +96,7 @@ export const findEntry = (tree: Pick<FileTree, 'get'>, path: string, followLast 
   return resolved === undefined ? undefined : tree.get(resolved);
 };
 
-/** The order of the names' UTF-8 bytes, as Go and tar sort them. */
+/** Compares by UTF-8 bytes, the order in which Go and tar sort names. */
 export const compareBytes = (a: string, b: string): number => {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
@@ -108,5 +108,5 @@ export const compareBytes = (a: string, b: string): number => {
   return a.length - b.length;
 };
 
-/** UTF-8 sorts by code points: half of a surrogate pair stands for one beyond all that need no pair. */
+/** UTF-8 sorts by code point: a surrogate stands for a code point above all those that need no pair. */
 const rank = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit);

@@ -7,7 +7,7 @@ import { END_MARK, padding } from '../tar/block.ts';
 const LIMITS = { extension: 1024 * 1024, fileSize: 1024 ** 4 };
 const CHUNK = 1024 * 1024;
 
-/** A layer's tar with no time later than `epoch` (seconds); everything else as it is. `path`: the store's `layerTar`. */
+/** A layer's tar with no time later than `epoch` (seconds), otherwise unchanged. `path`: the store's `layerTar`. */
 export async function* clampTimes(path: string, epoch: number): AsyncGenerator<Uint8Array> {
   const entries: TarEntry[] = [];
   await scanTarFile(path, LIMITS, (entry) => entries.push(entry));

@@ -14,7 +14,7 @@ import type { BuildStore } from '../solver/frame/store.ts';
 import { digestHex } from '../store/format/digest.ts';
 import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 
-/** A piece of content that can be read any number of times. */
+/** A blob that can be read any number of times. */
 export interface Blob {
   readonly descriptor: Descriptor;
   open(): AsyncIterable<Uint8Array>;
@@ -24,8 +24,8 @@ const OCI_SUFFIX: Readonly<Record<CompressionName, string>> = { uncompressed: ''
 const CHUNK = 1024 * 1024;
 
 /**
- * Layers of the store as blobs, each compressed once however many outputs want it. Compressed ones lie in
- * `folder` until it goes. Throws IMAGE_CORRUPT for a layer that is not there, TOOLCHAIN_MISSING without a zstd.
+ * Layers of the store as blobs, each compressed only once for all outputs. Compressed blobs are in `folder` as long as
+ * it exists. Throws IMAGE_CORRUPT for a layer that is not in the store, and TOOLCHAIN_MISSING without zstd.
  */
 export class LayerBlobs {
   readonly #made = new Map<string, Promise<Blob>>();
@@ -46,7 +46,7 @@ export class LayerBlobs {
       return known;
     }
     const made = this.#make(diffId, compression, join(this.options.folder, key));
-    // The caller hears of a failure; it must not be unheard when two callers wait and one gives up.
+    // The caller handles a failure; this only prevents an unhandled rejection when two callers wait and one gives up.
     made.catch(() => undefined);
     this.#made.set(key, made);
     return made;
@@ -64,7 +64,7 @@ export class LayerBlobs {
     }
     const read = () => createReadStream(path, { highWaterMark: CHUNK });
     if (compression.type === 'gzip' && compression.level === undefined) {
-      // As a push compresses, so that what is pushed later has the same digest.
+      // Compressed exactly as a push does it, so that a later push has the same digest.
       return { descriptor: { mediaType, ...(await gzipLayer(store.originalLayer(diffId), path, signal)) }, open: read };
     }
     const hash = createHash('sha256');
@@ -94,7 +94,7 @@ export class LayerBlobs {
   }
 }
 
-/** A zstd program as a stream; one thread, so that the same layer always has the same bytes. */
+/** A zstd program as a stream; one thread, so that a layer always compresses to the same bytes. */
 const runZstd = (zstd: ZstdCommand | undefined, level: number | undefined): Duplex => {
   if (zstd === undefined) {
     throw new HyprError('TOOLCHAIN_MISSING', 'compression=zstd needs the program zstd', {

@@ -5,16 +5,16 @@ import { ociDigest } from '../store/format/digest.ts';
 import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 import { type Blob, type LayerBlobs, memoryBlob } from './compress-layer.ts';
 
-/** An image as blobs: what a layout, an archive or a registry is given. */
+/** An image as blobs, for a layout, an archive or a registry. */
 export interface ImageBundle {
   readonly config: Blob;
   readonly layers: readonly Blob[];
   readonly manifest: Blob;
-  /** With more than the image in it (attestations), or annotations of its own. */
+  /** Present if there are attestations, or annotations of the index. */
   readonly index: Blob | undefined;
-  /** Further blobs that the index names, manifests last. */
+  /** Further blobs that the index refers to, manifests last. */
   readonly extras: readonly Blob[];
-  /** What it is known by: the index if there is one, else the manifest; with its annotations. */
+  /** The descriptor of the index if there is one, else of the manifest, with its annotations. */
   readonly top: Descriptor & { readonly annotations?: Readonly<Record<string, string>> };
 }
 
@@ -32,13 +32,13 @@ export const makeImage = async (input: {
   /** Attestation of the manifest: its blobs, its own manifest last. */
   readonly attest?: (manifest: Descriptor) => readonly Blob[];
   readonly platform: ImageConfigBlob;
-  /** An index even when it would hold one manifest only. */
+  /** Makes an index even if it holds a single manifest. */
   readonly withIndex?: boolean;
 }): Promise<ImageBundle> => {
   const { form, blobs } = input;
   const layers: Blob[] = [];
   for (const diffId of input.layers) {
-    // One at a time: compressing already fills the processors that a build has.
+    // One at a time: compressing one layer already uses all cores that a build has.
     layers.push(asForm(await blobs.get(diffId, form.compression), form));
   }
   const configType = form.ociTypes ? MEDIA.ociConfig : DOCKER.config;
@@ -63,7 +63,7 @@ export const makeImage = async (input: {
 const topAnnotations = (annotations: Annotations, isIndex: boolean): Readonly<Record<string, string>> =>
   isIndex ? annotations['index-descriptor'] : { ...annotations['manifest-descriptor'], ...annotations['index-descriptor'] };
 
-/** An index only where something has to stand in it: attestations, or annotations of an index. */
+/** An index only if it is needed: for attestations, or annotations of an index. */
 const makeIndex = (input: {
   readonly manifest: Descriptor;
   readonly extras: readonly Blob[];
@@ -92,7 +92,7 @@ const makeIndex = (input: {
   return jsonBlob(mediaType, encode({ schemaVersion: 2, mediaType, manifests, ...annotationsField(form.annotations.index) }));
 };
 
-/** docker's media types where they are asked for; it has none for zstd, which stays OCI's as in BuildKit. */
+/** Docker's media types if they are requested; Docker has none for zstd, which keeps OCI's, as in BuildKit. */
 const asForm = (blob: Blob, form: ImageForm): Blob => {
   const suffix = blob.descriptor.mediaType.slice(MEDIA.ociLayer.length);
   if (form.ociTypes || (suffix !== '' && suffix !== '+gzip')) {

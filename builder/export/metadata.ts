@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ImageOutcome } from './types.ts';
 
-/** What `--metadata-file` holds, under the keys that buildx and BuildKit use; of a build without an image only its reference. */
+/** The content of `--metadata-file`, with the keys of buildx and BuildKit; for a build without an image only its reference. */
 export const buildMetadata = (image: ImageOutcome | undefined): Record<string, unknown> => ({
   'buildx.build.ref': `hypr/hypr/${randomBytes(16).toString('hex')}`,
   ...(image === undefined

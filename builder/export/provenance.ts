@@ -11,8 +11,9 @@ const PREDICATE = 'https://slsa.dev/provenance/v0.2';
 const STATEMENT = 'application/vnd.in-toto+json';
 
 /**
- * The attestation of an image (in-toto statement v0.1, SLSA provenance v0.2) as the blobs of a manifest of its own,
- * which comes last; nothing when none was asked for. With SOURCE_DATE_EPOCH it says no times and is the same again.
+ * The provenance attestation of an image (in-toto statement v0.1, SLSA provenance v0.2) as the blobs of an attestation
+ * manifest, which comes last; empty if none was requested. With SOURCE_DATE_EPOCH it contains no times and is
+ * reproducible.
  */
 export const attestProvenance = (
   build: BuildContext,

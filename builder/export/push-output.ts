@@ -15,8 +15,9 @@ import type { ImageOutcome } from './types.ts';
 type ImageOutput = Extract<Output, { type: 'image' }>;
 
 /**
- * Pushes what was just put into the store. An image in its plain form goes as `hypr push` would push it, layers that
- * the registry has left out; one with a form of its own (compression, docker's types, an index) goes as `bundle`.
+ * Pushes an image that was just added to the store. An image in its plain form is pushed as by `hypr push`, without the
+ * layers that the registry has; one with a form of its own (compression, docker's media types, an index) is pushed as
+ * `bundle`.
  */
 export const pushOutput = async (
   build: BuildContext,
@@ -91,7 +92,7 @@ export const readBlob = async (blob: Blob): Promise<Buffer> => {
   return Buffer.concat(parts);
 };
 
-/** What a registry took already is read over when an upload is taken up again. */
+/** When an upload is resumed, what the registry has already is read and skipped. */
 export const toSource = (blob: Blob): BlobSource => ({
   digest: blob.descriptor.digest,
   size: blob.descriptor.size,

@@ -2,7 +2,7 @@ import type { BuildContext } from '../solver/frame/build-context.ts';
 import type { StageState } from '../solver/frame/state.ts';
 import { clampTimes } from './clamp-times.ts';
 
-/** `rewrite-timestamp=true`: the layers this build made, with no time after SOURCE_DATE_EPOCH. The base image's stay as they are. */
+/** `rewrite-timestamp=true`: the layers of this build get no time after SOURCE_DATE_EPOCH; those of the base image are unchanged. */
 export const rewriteLayers = async (build: BuildContext, state: StageState): Promise<readonly string[]> => {
   const { sourceDate, store, signal } = build;
   if (sourceDate === undefined) {

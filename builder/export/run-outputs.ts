@@ -31,14 +31,14 @@ interface Run {
 }
 
 /**
- * Carries out the outputs of a build, one after the other. The result's ids are those of the image that went into
- * the store, or else of the first archive.
+ * Runs the outputs of a build, one after the other. The ids in the result are those of the image that was added to the
+ * store, or else of the first archive.
  */
 export const runOutputs = async (build: BuildContext, state: StageState, configOf: ConfigOf): Promise<BuildResult> => {
   try {
     return await carryOut(build, state, configOf);
   } catch (error) {
-    // All layers together: files that upper ones replace are in there, and what compression saves.
+    // The sum of all layers, an upper bound: upper layers replace files, and compression saves space.
     const sizes = await Promise.all(state.layers.map(async (diffId) => (await build.store.hasLayer(diffId))?.size ?? 0));
     throw await explainDiskFull(error, { what: 'the output needs up to', bytes: sizes.reduce((sum, size) => sum + size, 0) });
   }
@@ -49,7 +49,7 @@ const carryOut = async (build: BuildContext, state: StageState, configOf: Config
   const { store, zstd, signal } = build;
   const run: Run = { build, state, configOf, blobs: new LayerBlobs({ store, folder: work.path, zstd, signal }) };
   const outcomes: ImageOutcome[] = [];
-  // The store first: what is pushed comes out of it.
+  // The store comes first, because pushes read from it.
   for (const output of [...build.outputs].sort((a, b) => Number(b.type === 'image') - Number(a.type === 'image'))) {
     const outcome = await runOutput(run, output);
     outcomes.push(...(outcome === undefined ? [] : [outcome]));
@@ -117,7 +117,7 @@ const send = (
   signal: AbortSignal,
 ): Promise<void> => ('path' in to ? writeFileWhole(data, to.path, signal) : writeToStream(data, to.stream, signal));
 
-/** The image in a form of an output: its layers as they are, or with their times rewritten. */
+/** The image in an output's form, with its layers as they are or with their times rewritten. */
 const prepare = async (
   { build, state, configOf }: Run,
   form: ImageForm,
@@ -163,7 +163,7 @@ const outcomeOf = ({ config, top }: ImageBundle, { names }: ImageForm): ImageOut
   descriptor: top,
 });
 
-/** The store keeps layers uncompressed, so that the manifest it gets names them so; what is pushed is compressed then. */
+/** The store keeps layers uncompressed, so the manifest it gets refers to uncompressed layers; a push compresses them. */
 const exportToStore = async (run: Run, { form }: Extract<Output, { type: 'image' }>, vertex: Vertex): Promise<ImageOutcome> => {
   vertex.status('exporting layers');
   const { layers, config } = await prepare(run, form);

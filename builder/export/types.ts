@@ -1,6 +1,6 @@
 import type { Descriptor } from '../store/format/manifest.ts';
 
-/** What an output that is an image came to. */
+/** The image that an output produced. */
 export interface ImageOutcome {
   readonly imageId: string;
   readonly names: readonly string[];

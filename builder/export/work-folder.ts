@@ -4,7 +4,7 @@ import { diskError } from '../../base/host/files.ts';
 import { stagingName } from '../../base/host/staging.ts';
 import { buildStagingFolder } from '../solver/layer/sweep.ts';
 
-/** A private folder below the build folder's `tmp`, gone when it is disposed of. */
+/** A private folder below the build folder's `tmp`, removed when it is disposed of. */
 export const openWorkFolder = async (buildFolder: string): Promise<{ readonly path: string } & AsyncDisposable> => {
   const path = join(buildStagingFolder(buildFolder), stagingName('export'));
   await mkdir(path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {

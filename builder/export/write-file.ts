@@ -7,7 +7,7 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, syncFile } from '../../base/host/files.ts';
 import { stagingPathBeside } from '../../base/host/staging.ts';
 
-/** Writes a stream to a file, whole or not at all; pipes and devices are written to as they are. */
+/** Writes a stream to a file atomically; pipes and devices are written to directly. */
 export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> => {
   const info = await stat(path).catch((error: unknown) => {
     if (!isErrno(error, 'ENOENT')) {
@@ -36,7 +36,7 @@ export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: stri
   }
 };
 
-/** Writes to a stream that stays open, at the speed it takes. Throws HYPR_CANCELLED when nobody reads any more. */
+/** Writes to a stream without closing it, respecting backpressure. Throws HYPR_CANCELLED when the reader has gone. */
 export const writeToStream = async (data: AsyncIterable<Uint8Array>, stream: NodeJS.WritableStream, signal: AbortSignal): Promise<void> => {
   const sink = new Writable({
     write: (chunk: Uint8Array, _encoding, done) => {

@@ -11,11 +11,11 @@ import type { LayerTree } from '../solver/layer/layer-tree.ts';
 import { treeItems } from './tree-items.ts';
 
 /**
- * Writes a file system into a folder, as `type=local` does: everything belongs to the caller, modes and times are
- * those of the image, devices are left out (gives their paths). What is in the folder stays unless it is in the
- * way, or `clear` is set. Nothing is ever written through a link: what is not a real folder where one is needed
- * is replaced. All of it is staged inside the folder and then moved into place, so that a build that fails or is
- * cancelled before that leaves the folder as it was; a folder that had to be made is gone again.
+ * Writes a file system into a folder, as `type=local` does: the caller owns everything, modes and times are those of the
+ * image, and devices are left out (their paths are returned). Existing files are kept unless they are in the way or
+ * `clear` is set. Nothing is ever written through a symlink: whatever is not a real folder where one is needed is
+ * replaced. Everything is staged inside the folder and then moved into place, so a build that fails or is cancelled
+ * before that leaves the folder unchanged; a folder that had to be created is removed again.
  */
 export const writeFolder = async (
   tree: LayerTree,
@@ -42,7 +42,7 @@ export const writeFolder = async (
   }
 };
 
-/** Gives the topmost folder that had to be made. */
+/** Returns the topmost folder that had to be created. */
 const makeFolder = async (folder: string): Promise<string | undefined> => {
   try {
     return await mkdir(folder, { recursive: true });
@@ -57,11 +57,11 @@ const makeFolder = async (folder: string): Promise<string | undefined> => {
 interface Unpacked {
   readonly files: number;
   readonly skipped: readonly string[];
-  /** Deepest first: their modes and times come last, because they may forbid writing. */
+  /** Deepest first. Their modes and times are set last, because a mode may forbid writing. */
   readonly folders: ReadonlyArray<{ readonly path: string; readonly mode: number; readonly mtime: number }>;
 }
 
-/** `root` is empty and ours, so nothing in it is a link that we did not make; parents come before children. */
+/** `root` is empty and ours, so it contains no symlinks but ours; parents come before children. */
 const unpack = async (tree: LayerTree, root: string, options: { epoch: number | undefined; signal: AbortSignal }): Promise<Unpacked> => {
   const skipped: string[] = [];
   const folders: Array<Unpacked['folders'][number]> = [];
@@ -88,7 +88,7 @@ const unpack = async (tree: LayerTree, root: string, options: { epoch: number | 
   return { files, skipped, folders };
 };
 
-/** Trees come from archives; their names were cleaned there, and are looked at once more where they count. */
+/** Names come from archives. They were cleaned there, and are checked again where it matters. */
 const checkName = (path: string): void => {
   if (path.startsWith('/') || path.includes('\0') || path.split('/').some((part) => part === '' || part === '.' || part === '..')) {
     throw new HyprError('IMAGE_LAYER', `${JSON.stringify(path)} cannot be the name of a file`);
@@ -115,7 +115,7 @@ const clearFolder = async (folder: string, except: string): Promise<void> => {
   }
 };
 
-/** Moves what is in `from` into `to`: folders that are there on both sides are merged, anything else is replaced. */
+/** Moves the contents of `from` into `to`: folders that exist on both sides are merged, anything else is replaced. */
 const merge = async (from: string, to: string): Promise<void> => {
   for (const name of await readdir(from)) {
     const source = join(from, name);
@@ -141,7 +141,7 @@ const find = (path: string): Promise<Stats | undefined> =>
     throw error;
   });
 
-/** A folder of the target may be another file system. */
+/** A folder in the target may be on another file system. */
 const move = async (source: string, target: string): Promise<void> => {
   try {
     await rename(source, target);
@@ -161,7 +161,7 @@ const applyFolders = async (folder: string, folders: Unpacked['folders']): Promi
   }
 };
 
-/** Also what may not be read or written by its own mode. */
+/** Also removes what its own mode forbids to read or write. */
 const removeTree = async (path: string): Promise<void> => {
   try {
     await rm(path, { recursive: true, force: true });

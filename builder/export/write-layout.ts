@@ -19,7 +19,7 @@ interface Member {
   readonly blob: Pick<Blob, 'open'> & { readonly size: number };
 }
 
-/** What an archive or layout folder of an image holds (image-spec image-layout.md); for docker its manifest.json too. */
+/** The members of an image archive or layout folder (image-spec image-layout.md); for docker also manifest.json. */
 export const layoutMembers = (bundle: ImageBundle, options: { readonly names: readonly string[]; readonly docker: boolean }): Member[] => {
   const all = [...bundle.layers, bundle.config, bundle.manifest, ...bundle.extras, ...(bundle.index ? [bundle.index] : [])];
   const unique = new Map(all.map((blob) => [blob.descriptor.digest, blob]));
@@ -61,8 +61,8 @@ export async function* layoutTar(members: readonly Member[]): AsyncGenerator<Uin
 }
 
 /**
- * The members as a folder, blobs first, so that what index.json names is there. A folder that is already a
- * layout gets the new image beside its old blobs; nothing else is written over. Throws HYPR_USAGE.
+ * Writes the members to a folder, blobs first, so that index.json never refers to a missing blob. In an existing layout
+ * the new image is added beside its blobs; nothing else is overwritten. Throws HYPR_USAGE.
  */
 export const layoutFolder = async (members: readonly Member[], folder: string, signal: AbortSignal): Promise<void> => {
   await requireOwnFolder(folder);
@@ -81,7 +81,7 @@ export const layoutFolder = async (members: readonly Member[], folder: string, s
   await syncFolder(folder);
 };
 
-/** A layout's folders are real folders: a link in it could lead anywhere. */
+/** The layout's folders must be real folders, because a symlink could lead anywhere. */
 const requireOwnFolder = async (folder: string): Promise<void> => {
   for (const path of [join(folder, 'blobs'), join(folder, 'blobs', 'sha256')]) {
     const info = await lstat(path).catch(noEntry);

@@ -8,7 +8,7 @@ import { type Commit, fetchCommit, type GitOptions, resolveCommit } from './git-
 import { type GitSource, parseGitSource, resolveSubmodule, splitAddress } from './git-url.ts';
 
 export interface GitTree {
-  /** The folder on this host; `subdir` is already in it. No component of it is a symlink of the repository. */
+  /** The folder on this host, with `subdir` applied. No part of it is a symlink of the repository. */
   readonly folder: string;
   close(): Promise<void>;
 }
@@ -16,8 +16,8 @@ export interface GitTree {
 const MAX_DEPTH = 10;
 
 /**
- * The files of a commit in a folder of their own, which is gone after `close`: modes 0644, 0755 and symlinks as git
- * knows them, submodules filled, no `.git` unless it is asked for. Throws BUILD_FAILED.
+ * Checks out a commit into a folder of its own, which `close` removes: modes 0644, 0755 and symlinks as git records
+ * them, submodules included, no `.git` unless requested. Throws BUILD_FAILED.
  */
 export const checkoutCommit = async (
   source: GitSource,
@@ -68,13 +68,13 @@ const checkoutInto = async (folder: string, checkout: Checkout): Promise<void> =
   }
 };
 
-/** A shallow repository with that one commit, its origin the remote. */
+/** Makes a shallow repository with that one commit and the remote as its origin. */
 const makeGitDir = async (folder: string, bare: string, { source, commit, options }: Checkout): Promise<void> => {
   const run = { access: options.access, signal: options.signal, cwd: folder };
   const what = 'cannot keep the .git folder';
   await mustGit(what, ['init', '-q'], run);
   const env = { GIT_ALLOW_PROTOCOL: 'file' };
-  // The host's own bare repository, by its path: the one place where git reads this host.
+  // Fetches from the host's own bare repository by path: the only place where git may read this host.
   const fetch = ['-c', 'protocol.file.allow=always', 'fetch', '-q', '--depth=1', '--no-tags', '--', `file://${bare}`];
   await mustGit(what, [...fetch, `refs/hypr/${commit.id}`], { ...run, env });
   const branch = /^refs\/heads\/(.+)$/.exec(commit.ref ?? '')?.[1];
@@ -113,7 +113,7 @@ const checkoutSubmodules = async (folder: string, bare: string, checkout: Checko
     const target = join(folder, path);
     await requirePlain(folder, path);
     const address = splitAddress(resolveSubmodule(source.remote, url));
-    // Credentials of the URL are for its own host.
+    // Credentials in the URL are only sent to the URL's own host.
     const isSame = address.credentials === undefined && sameOrigin(address.remote, source.remote);
     const inner = isSame ? { ...address, credentials: source.credentials } : address;
     const plain = { ref: id, subdir: '', checksum: undefined, keepGitDir: false, submodules: true };
@@ -138,7 +138,7 @@ const readModules = async (bare: string, { commit, options }: Checkout): Promise
   return new Map([...modules.values()].flatMap(({ path, url }) => (path && url ? [[path, url] as const] : [])));
 };
 
-/** Every folder of the path is a real one. Throws BUILD_FAILED, DOCKERFILE_NOT_FOUND. */
+/** Requires every part of the path to be a real folder. Throws BUILD_FAILED, DOCKERFILE_NOT_FOUND. */
 const requirePlain = async (root: string, path: string): Promise<void> => {
   let current = root;
   for (const part of path.split('/').filter((each) => each !== '')) {
@@ -161,7 +161,7 @@ const findSubdir = async (folder: string, { subdir }: GitSource): Promise<string
   return join(folder, subdir);
 };
 
-/** The modes that git knows, whatever this process's umask is. */
+/** Sets the modes that git records, whatever this process's umask is. */
 const normalise = async (folder: string): Promise<void> => {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true })) {

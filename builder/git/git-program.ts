@@ -4,7 +4,7 @@ import { sanitiseText } from '../../base/sanitise.ts';
 import { readSecretLine } from '../model/secret-line.ts';
 import type { BuildRequest, SshForward } from '../model/types.ts';
 
-/** Whom git may be towards servers. */
+/** What git may use to authenticate to servers. */
 export interface GitAccess {
   readonly secrets: BuildRequest['secrets'];
   /** The agent or keys for ssh; undefined: none. */
@@ -14,7 +14,7 @@ export interface GitAccess {
 export interface GitRun {
   readonly access: GitAccess;
   readonly signal: AbortSignal;
-  /** The remote that is spoken to; undefined: none is. */
+  /** The remote that git connects to; undefined if none. */
   readonly remote?: { readonly url: string; readonly credentials: string | undefined };
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -24,9 +24,9 @@ const TIMEOUT = 30 * 60_000;
 const PASSED = /^(PATH|LANG|TMPDIR|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO|GIT_SSL_CAPATH)$/;
 
 /**
- * The host's git, never through a shell, and with nothing of the user's or the system's configuration: no hooks, no
- * filters, no prompts, no protocol that reads this host. What authenticates is in its environment. Throws
- * TOOLCHAIN_MISSING without git.
+ * Runs the host's git, without a shell and without the user's or the system's configuration: no hooks, no filters, no
+ * prompts, no protocol that reads this host. Credentials are passed in its environment. Throws TOOLCHAIN_MISSING without
+ * git.
  */
 export const runGit = async (args: readonly string[], run: GitRun): Promise<RunResult> => {
   try {
@@ -48,7 +48,7 @@ export const runGit = async (args: readonly string[], run: GitRun): Promise<RunR
   }
 };
 
-/** Like runGit, but an exit code is BUILD_FAILED with git's last words. */
+/** Like runGit, but throws BUILD_FAILED with git's last output for a non-zero exit code. */
 export const mustGit = async (what: string, args: readonly string[], run: GitRun): Promise<string> => {
   const result = await runGit(args, run);
   if (result.code !== 0) {
@@ -111,7 +111,7 @@ const CONFIG: ReadonlyArray<readonly [string, string]> = [
   ['maintenance.auto', 'false'],
   ['advice.detachedHead', 'false'],
   ['init.defaultBranch', 'main'],
-  // A server that says nothing for a minute is given up.
+  // Gives up on a server that sends nothing for a minute.
   ['http.lowSpeedLimit', '1'],
   ['http.lowSpeedTime', '60'],
 ];
@@ -127,7 +127,7 @@ const configEnv = async (run: GitRun): Promise<Record<string, string>> => {
   return { GIT_CONFIG_COUNT: String(pairs.length), ...Object.fromEntries(entries) };
 };
 
-/** As BuildKit: GIT_AUTH_HEADER or GIT_AUTH_TOKEN, those of the host first; only ever for that host. */
+/** As in BuildKit: GIT_AUTH_HEADER or GIT_AUTH_TOKEN, first those for the host; they are sent to that host only. */
 const authConfig = async ({ remote, access: { secrets } }: GitRun): Promise<Array<readonly [string, string]>> => {
   if (remote === undefined || !/^https?:/i.test(remote.url)) {
     return [];
@@ -146,7 +146,7 @@ const basic = (text: string): string => `basic ${Buffer.from(text).toString('bas
 
 const basicToken = (token: string | undefined): string | undefined => (token === undefined ? undefined : basic(`x-access-token:${token}`));
 
-/** Nobody is asked anything: hosts must be known, and keys are those that were given. */
+/** Never prompts: hosts must be known already, and only the given keys are used. */
 const sshEnv = (ssh: SshForward | undefined): Record<string, string> => {
   const keys = ssh !== undefined && 'keys' in ssh ? ssh.keys : [];
   const options = ['-F', '/dev/null', '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=yes'];
@@ -155,5 +155,5 @@ const sshEnv = (ssh: SshForward | undefined): Record<string, string> => {
   return { ...agent, GIT_SSH_COMMAND: ['ssh', ...options, ...identity].map(quote).join(' '), GIT_SSH_VARIANT: 'ssh' };
 };
 
-/** git gives this one variable to a shell. */
+/** Quotes for the shell, to which git passes this one variable. */
 const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;

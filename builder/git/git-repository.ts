@@ -9,7 +9,7 @@ import { type GitAccess, type GitRun, gitError, mustGit, runGit } from './git-pr
 import type { GitSource } from './git-url.ts';
 
 export interface GitOptions {
-  /** Bare repositories lie in `git` below it, locks in `locks`, what is half made in `tmp`. */
+  /** Holds bare repositories in `git`, locks in `locks`, staging in `tmp`. */
   readonly buildFolder: string;
   readonly access: GitAccess;
   readonly signal: AbortSignal;
@@ -18,14 +18,14 @@ export interface GitOptions {
 export interface Commit {
   /** 40 (or 64) hex digits. */
   readonly id: string;
-  /** `refs/…` that was asked for; undefined for a commit. */
+  /** The requested `refs/…`; undefined for a commit id. */
   readonly ref: string | undefined;
 }
 
 const FULL_ID = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 const LOCK_TIMEOUT = 3_600_000;
 
-/** Asks the server which commit is meant; a full commit id is itself. Branches win over tags. Throws BUILD_FAILED. */
+/** Resolves a ref to a commit by asking the server; a full commit id is returned as it is. Branches win over tags. Throws BUILD_FAILED. */
 export const resolveCommit = async (source: GitSource, options: GitOptions): Promise<Commit> => {
   const { remote, ref, checksum } = source;
   const commit = ref !== undefined && FULL_ID.test(ref) ? { id: ref, ref: undefined } : await askRemote(source, options);
@@ -35,7 +35,7 @@ export const resolveCommit = async (source: GitSource, options: GitOptions): Pro
   return commit;
 };
 
-/** A bare repository on this host that has the commit, fetched once by whoever comes first. Throws BUILD_FAILED, HYPR_LOCKED. */
+/** A bare repository on this host that has the commit; concurrent builds fetch it once. Throws BUILD_FAILED, HYPR_LOCKED. */
 export const fetchCommit = async (source: GitSource, commit: Commit, options: GitOptions): Promise<string> => {
   const { buildFolder, signal } = options;
   const name = createHash('sha256').update(source.remote).digest('hex').slice(0, 40);
@@ -89,7 +89,7 @@ const makeBare = async (folder: string, { buildFolder, access, signal }: GitOpti
   }
 };
 
-/** What was fetched has a ref: a fetch that was killed left none. */
+/** A commit that was fetched completely has a ref; one of a killed fetch has none. */
 const hasCommit = async (folder: string, id: string, { access, signal }: GitOptions): Promise<boolean> => {
   const { code } = await runGit(['--git-dir', folder, 'rev-parse', '--verify', '-q', `refs/hypr/${id}^{commit}`], { access, signal });
   return code === 0;
@@ -101,14 +101,14 @@ const fetch = async (
 ): Promise<void> => {
   const { remote, credentials } = source;
   const run: GitRun = { access: options.access, signal: options.signal, remote: { url: remote, credentials } };
-  // The lock is ours: these belong to a git that was killed.
+  // We hold the lock, so these files are leftovers of a git that was killed.
   await rm(join(folder, 'shallow.lock'), { force: true });
   const git = ['--git-dir', folder];
   const verbs = ['fetch', '-q', '--no-tags', '--no-recurse-submodules', '--force'];
   const attempts = [
     [...verbs, '--depth=1', '--', remote, commit.id],
     ...(commit.ref === undefined || commit.ref === 'HEAD' ? [] : [[...verbs, '--depth=1', '--', remote, commit.ref]]),
-    // A server may not give single commits: then everything that has a name.
+    // Some servers do not send single commits: fetch all branches and tags instead.
     [...verbs, '--', remote, '+refs/heads/*:refs/all/heads/*', '+refs/tags/*:refs/all/tags/*'],
   ];
   let last = { code: 1, stdout: '', stderr: '' };

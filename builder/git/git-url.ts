@@ -1,17 +1,17 @@
 import { posix } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 
-/** A git repository and what of it is meant. */
+/** A git repository, and which part of it to use. */
 export interface GitSource {
-  /** What git is told, without credentials, query and fragment. */
+  /** The URL passed to git, without credentials, query and fragment. */
   readonly remote: string;
-  /** `user:password` that the URL held; never shown. */
+  /** `user:password` of the URL; never shown. */
   readonly credentials: string | undefined;
-  /** Branch, tag, `refs/…` or commit; undefined: what HEAD names. */
+  /** Branch, tag, `refs/…` or commit; undefined for HEAD. */
   readonly ref: string | undefined;
-  /** Clean, relative; empty: the whole tree. */
+  /** Clean, relative; empty for the whole tree. */
   readonly subdir: string;
-  /** The commit, or its first digits, that the ref has to lead to. */
+  /** The commit id, or its first digits, that the ref must resolve to. */
   readonly checksum: string | undefined;
   readonly keepGitDir: boolean | undefined;
   readonly submodules: boolean;
@@ -68,7 +68,7 @@ export const parseGitSource = (text: string): GitSource => {
   };
 };
 
-/** Where a submodule is, whose URL may be relative to the repository it is in (gitmodules(5)). Throws HYPR_USAGE. */
+/** The URL of a submodule, which may be relative to its parent repository (gitmodules(5)). Throws HYPR_USAGE. */
 export const resolveSubmodule = (parent: string, url: string): string => {
   if (!/^\.\.?\//.test(url)) {
     return url;
@@ -77,7 +77,7 @@ export const resolveSubmodule = (parent: string, url: string): string => {
   return root + posix.join('/', path, url).slice(1);
 };
 
-/** A remote that git may be told; credentials of http(s) are taken out. Throws HYPR_USAGE. */
+/** A remote that may be passed to git, with http(s) credentials taken out. Throws HYPR_USAGE. */
 export const splitAddress = (address: string): Pick<GitSource, 'remote' | 'credentials'> => {
   if (address.startsWith('-') || hasControl(address) || !(isKnownScheme(address) || SCP.test(address))) {
     throw new HyprError('HYPR_USAGE', `${JSON.stringify(address)} is not the URL of a git repository`, {
@@ -131,7 +131,7 @@ const readQuery = (text: string, remote: string): URLSearchParams => {
 
 const withPrefix = (prefix: string, name: string | null): string | null => (name ? prefix + name.replace(prefix, '') : null);
 
-/** The one value that was given, in one form or several. */
+/** The value of a setting that may be given in several forms, which must agree. */
 const agree = (what: string, values: ReadonlyArray<string | null>): string | undefined => {
   const [first, ...others] = new Set(values.filter((value): value is string => value !== null && value !== ''));
   if (others[0] !== undefined) {

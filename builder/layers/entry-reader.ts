@@ -2,7 +2,7 @@ import { BLOCK } from '../tar/block.ts';
 import type { ReadAhead } from './pieces.ts';
 import { type TarEntry, type TarLimits, TarScanner } from './tar-scanner.ts';
 
-/** Reads entries of an archive on disk again, one by one: their headers were looked at before and not kept. */
+/** Reads entries of an archive on disk a second time, one by one: the scan does not keep their headers. */
 export class EntryReader {
   readonly #input: ReadAhead;
   readonly #scanner: TarScanner;

@@ -3,11 +3,11 @@ import { layerError } from './layer-format.ts';
 import type { TarEntry } from './tar-scanner.ts';
 
 export interface LayerLimits {
-  /** Entries, and folders that are made because something lies in them. */
+  /** Entries, including implied folders. */
   readonly entries: number;
   /** Bytes of a path, and of a link's target. */
   readonly path: number;
-  /** Folders inside each other. */
+  /** Nesting depth of folders. */
   readonly depth: number;
   /** Bytes of all files, sparse ones expanded. */
   readonly bytes: number;
@@ -17,7 +17,7 @@ export interface LayerLimits {
 
 const MAX_NAME = 255;
 
-/** Counts what a layer has and looks at its paths. Throws IMAGE_LAYER for what is beyond the limits. */
+/** Counts a layer's entries and checks its paths. Throws IMAGE_LAYER beyond the limits. */
 export class LimitChecker {
   readonly #limits: LayerLimits;
   #count = 0;
@@ -36,7 +36,7 @@ export class LimitChecker {
     this.countNode();
   }
 
-  /** What takes memory and has no entry of its own counts as one. */
+  /** Counts a node that takes memory but has no entry of its own. */
   countNode(): void {
     this.#count += 1;
     const { entries, bytes, xattrs } = this.#limits;

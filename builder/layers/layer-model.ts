@@ -10,7 +10,7 @@ import type { TextStore } from './text-store.ts';
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 const MAX_LINKS = 40;
-/** Bytes of the paths of all folders that are only implied: they are kept with the layer. */
+/** Limit on the total length of the paths of implied folders, which are stored in the layer's record. */
 const MAX_IMPLIED = 16 * 1024 ** 2;
 const KINDS: Readonly<Record<Exclude<EntryType, 'hardlink'>, NodeKind>> = {
   dir: 'dir',
@@ -22,22 +22,22 @@ const KINDS: Readonly<Record<Exclude<EntryType, 'hardlink'>, NodeKind>> = {
 };
 
 /**
- * What a layer's entries amount to when unpacked in order: the last of a name wins, paths go through
- * the symlinks of the layer, missing folders are made, `..` stops at the root. Of an entry only its place in the
- * archive is kept, so that attributes of any number of files take no memory. Throws IMAGE_LAYER.
+ * The tree that a layer's entries amount to when unpacked in order: the last entry of a name wins, paths follow the
+ * layer's symlinks, missing folders are created, `..` stops at the root. Of an entry only its offset in the archive is
+ * kept, so that attributes take no memory however many files there are. Throws IMAGE_LAYER.
  */
 export class LayerModel {
-  /** A file's `link` is the node that has its content if that is not the file itself; a symlink's is its target in `texts`. */
+  /** A file's `link` is the node that has its content, if that is another one; a symlink's `link` is its target in `texts`. */
   readonly nodes: NodeTable;
-  /** False once the archive, read entry by entry by mkfs.erofs, would give something else. */
+  /** False once mkfs.erofs, reading the archive entry by entry, would produce another tree. */
   plain = true;
   /** Whether the archive has an entry for its root. */
   hasRoot = false;
   readonly #limits: LimitChecker;
   readonly #texts: TextStore;
-  /** Nodes of hard links that came before their target. */
+  /** Nodes of hard links that precede their target. */
   readonly #laterLinks: NodeId[] = [];
-  /** The folder of the last entry, under the name it had there: the next one mostly lies in the same. */
+  /** The folder of the last entry, by the path it was given; the next entry is usually in the same folder. */
   #recent: { path: ByteString; folder: NodeId } = { path: '', folder: ROOT };
 
   constructor(limits: LayerLimits, texts: TextStore) {
@@ -53,7 +53,7 @@ export class LayerModel {
     const clean = parts.join('/');
     this.plain &&= entry.plain && (withoutDot(entry.path) === clean || (parts.length === 0 && withoutDot(entry.path) === '.'));
     if (clean.includes(WHITEOUT) && parts.some((part) => part.startsWith('.wh..wh.') && part !== OPAQUE)) {
-      // Bookkeeping of aufs itself, no part of the image (image-spec layer.md).
+      // Metadata of aufs itself, which is not part of the image (image-spec layer.md).
       this.plain = false;
       return;
     }
@@ -69,7 +69,7 @@ export class LayerModel {
     }
   }
 
-  /** After the last entry: hard links that came before their target, whiteouts beside a file of that name. */
+  /** To be called after the last entry: resolves hard links that precede their target, and whiteouts next to a file of that name. */
   async finish(entries: EntryReader): Promise<void> {
     for (const id of this.#laterLinks) {
       const entry = await entries.read(this.nodes.header(id) * BLOCK);
@@ -86,7 +86,7 @@ export class LayerModel {
     }
   }
 
-  /** Paths of the folders that are only implied, except the root. */
+  /** Paths of the implied folders, without the root. */
   implied(): ByteString[] {
     const found: ByteString[] = [];
     let bytes = 0;
@@ -112,7 +112,7 @@ export class LayerModel {
     this.#describe(ROOT, entry);
   }
 
-  /** The node's attributes are those of the entry. */
+  /** Gives a node the attributes of an entry. */
   #describe(id: NodeId, entry: TarEntry): void {
     this.nodes.setHeader(id, entry.start / BLOCK);
     this.nodes.setFlag(id, FLAG.implied, false);
@@ -122,7 +122,7 @@ export class LayerModel {
     const hidden = name.slice(WHITEOUT.length);
     if (name === OPAQUE) {
       this.nodes.setFlag(folder, FLAG.opaque);
-      // mkfs.erofs ends with an error on an opaque root; normaliseLayer tells of it instead.
+      // mkfs.erofs fails on an opaque root; normaliseLayer reports it separately instead.
       this.plain &&= folder !== ROOT;
     } else if (hidden === '' || hidden === '.' || hidden === '..') {
       throw layerError(`it has the whiteout ${JSON.stringify(name)}`);
@@ -131,7 +131,7 @@ export class LayerModel {
     }
   }
 
-  /** A whiteout only speaks of lower layers; a file beside it replaces it, a folder must then hide what was below. */
+  /** A whiteout applies to lower layers only; a file of the same name replaces it, and a folder of that name becomes opaque. */
   #settleWhiteout(id: NodeId): void {
     const beside = this.nodes.find(this.nodes.parent(id), this.nodes.name(id).slice(WHITEOUT.length));
     if (beside !== 0) {
@@ -149,7 +149,7 @@ export class LayerModel {
     if (entry.type === 'hardlink') {
       if (!this.#link(folder, name, entry)) {
         this.plain = false;
-        // It takes a second node when its target is known.
+        // It takes a second node once its target is known.
         this.#limits.countNode();
         const id = this.nodes.create({ parent: folder, name, kind: 'other' });
         this.nodes.setHeader(id, entry.start / BLOCK);
@@ -169,7 +169,7 @@ export class LayerModel {
     }
   }
 
-  /** Makes `name` another name of the link's target, if that is there already. */
+  /** Makes `name` another name of the link's target, if the target exists already. */
   #link(folder: NodeId, name: ByteString, entry: TarEntry): boolean {
     const target = this.#limits.split(entry.link);
     const last = target.pop() ?? '';
@@ -191,7 +191,7 @@ export class LayerModel {
     return true;
   }
 
-  /** A new node that takes the name from whatever had it, and goes last. */
+  /** A new node that replaces any node of that name and becomes the last in its folder. */
   #replace(folder: NodeId, name: ByteString, kind: NodeKind): NodeId {
     const before = this.nodes.find(folder, name);
     if (before !== 0) {
@@ -203,7 +203,7 @@ export class LayerModel {
     return id;
   }
 
-  /** Or 0; the root is a folder, to which nothing links. */
+  /** The node of a path, or 0. 0 is also the root, which is a folder and never a link target. */
   #lookUp(parents: readonly ByteString[], name: ByteString): NodeId {
     const folder = this.#walk(parents, false);
     return folder === undefined || name.startsWith(WHITEOUT) ? 0 : this.nodes.find(folder, name);
@@ -222,7 +222,7 @@ export class LayerModel {
     return folder;
   }
 
-  /** Goes down to a folder through the layer's symlinks; makes what is missing when `make`. */
+  /** Walks down to a folder, following the layer's symlinks; creates missing folders if `make`. */
   #walk(parts: readonly ByteString[], make: boolean): NodeId | undefined {
     const rest = [...parts].reverse();
     let folder = ROOT;
@@ -265,7 +265,7 @@ export class LayerModel {
 
 const ROOT: NodeId = 0;
 
-/** A path as archives may also have it: `./a`, `a/`. */
+/** A path without the forms `./a` and `a/` that archives may use. */
 const withoutDot = (path: ByteString): ByteString => {
   const from = path.startsWith('./') ? 2 : 0;
   return path.slice(from, path.endsWith('/') && path.length > from ? -1 : undefined);

@@ -5,23 +5,23 @@ import type { LayerModel } from './layer-model.ts';
 import type { TarScanner } from './tar-scanner.ts';
 
 const CHUNK = 1024 * 1024;
-/** Layers of very many files, in this process. */
+/** Only one large layer is scanned at a time in this process. */
 const large = new Slots(1);
 
 /**
- * Looks at a layer while it comes in. Memory grows with its files, so only one large layer is looked at at a time:
- * the others are left on disk, once they have become large, and looked at from there when it is their turn.
+ * Scans a layer while it arrives. Memory grows with the number of files, so only one large layer is scanned at a time:
+ * scanning of another one pauses once it has become large, and continues from disk when it is its turn.
  */
 export class LayerScan {
   readonly #scanner: TarScanner;
   readonly #model: LayerModel;
   readonly #largeFrom: number;
-  /** Bytes that were looked at; what came since then waits on disk. */
+  /** Bytes scanned so far; what arrived after that is read from disk later. */
   #seen = 0;
   #isBehind = false;
   #hasTurn = false;
 
-  /** `largeFrom`: files and folders that make a layer a large one. */
+  /** `largeFrom`: the number of files and folders from which a layer counts as large. */
   constructor(scanner: TarScanner, model: LayerModel, largeFrom: number) {
     this.#scanner = scanner;
     this.#model = model;
@@ -55,7 +55,7 @@ export class LayerScan {
     this.#scanner.finish();
   }
 
-  /** Lets the next large layer go on: to be called when this one's model is needed no more. */
+  /** Lets the next large layer continue; to be called when this layer's model is no longer needed. */
   close(): void {
     if (this.#hasTurn) {
       this.#hasTurn = false;

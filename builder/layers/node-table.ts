@@ -12,24 +12,24 @@ const KIND_MASK = 0x7;
 
 /** What else is true of a node; bits of one field with the kind. */
 export const FLAG = {
-  /** Hides what lower layers have in the folder. */
+  /** Hides the folder's contents in lower layers. */
   opaque: 0x8,
-  /** Only made because something lies in it: its attributes are those it has in lower layers. */
+  /** Created only because something is in it: its attributes are those of lower layers. */
   implied: 0x10,
-  /** Another node took its name. */
+  /** Replaced by another node of the same name. */
   gone: 0x20,
 } as const;
 
 /** Fields of a node, each of 32 bits. */
 const FIELD = {
   parent: 0,
-  /** The next of its siblings; of the last one the first. */
+  /** The next sibling; for the last one, the first. */
   next: 1,
-  /** Of a folder its last child; what it is of others, their user decides. */
+  /** For a folder, its last child; for other kinds, defined by the user of the table. */
   link: 2,
   name: 3,
   hash: 4,
-  /** The next node with the same bucket. */
+  /** The next node in the same hash bucket. */
   chain: 5,
   /** The 512-byte block of the archive where its entry starts. */
   header: 6,
@@ -40,13 +40,13 @@ const PAGE_BITS = 13;
 const PAGE_MASK = (1 << PAGE_BITS) - 1;
 
 /**
- * A tree of files in 32 bytes for each node and its name: a layer may have millions, and as many objects would take
- * gigabytes. Children keep the order they came in and are found by name.
+ * A file tree in 32 bytes per node plus its name: a layer may have millions of nodes, and as many objects would take
+ * gigabytes. Children keep their order and are found by name.
  */
 export class NodeTable {
   readonly #texts: TextStore;
   readonly #pages: Uint32Array[] = [];
-  /** So that nobody can make names which all fall into one bucket. */
+  /** A random seed, so that nobody can craft names that all fall into one bucket. */
   readonly #seed = randomInt(2 ** 32);
   #buckets = new Uint32Array(1 << PAGE_BITS);
   #size = 0;
@@ -56,12 +56,12 @@ export class NodeTable {
     this.create({ parent: 0, name: '', kind: 'dir' });
   }
 
-  /** How many nodes were ever made; the newest has the number before. */
+  /** The number of nodes ever created; the newest node's number is one less. */
   get size(): number {
     return this.#size;
   }
 
-  /** A node that is not in its folder yet. */
+  /** Creates a node that is not in its folder yet. */
   create({ parent, name, kind }: { parent: NodeId; name: ByteString; kind: NodeKind }): NodeId {
     const id = this.#size;
     if ((id & PAGE_MASK) === 0) {
@@ -75,7 +75,7 @@ export class NodeTable {
     return id;
   }
 
-  /** Makes a node the last in its folder, which must not have that name. */
+  /** Makes a node the last in its folder, which must not have a node of that name. */
   attach(id: NodeId): void {
     const parent = this.parent(id);
     const last = this.#get(parent, FIELD.link);
@@ -90,7 +90,7 @@ export class NodeTable {
     this.#file(id);
   }
 
-  /** Takes a node, with all below it, out of its folder. */
+  /** Removes a node and everything below it from its folder. */
   detach(id: NodeId): void {
     this.setFlag(id, FLAG.gone);
     const chain = this.#get(id, FIELD.chain);
@@ -128,7 +128,7 @@ export class NodeTable {
     return id === last ? 0 : this.#alive(this.#get(id, FIELD.next), last);
   }
 
-  /** Every node of the tree but the root: a folder, what is in it, its next sibling. */
+  /** Every node of the tree except the root, in pre-order. */
   *walk(): Generator<NodeId> {
     for (let id = this.firstChild(0); id !== 0; id = this.#after(id)) {
       yield id;
@@ -173,7 +173,7 @@ export class NodeTable {
     this.#set(id, FIELD.header, block);
   }
 
-  /** Of what is no folder. */
+  /** For nodes other than folders. */
   link(id: NodeId): number {
     return this.#get(id, FIELD.link);
   }
@@ -182,7 +182,7 @@ export class NodeTable {
     this.#set(id, FIELD.link, link);
   }
 
-  /** `id`, or the first after it that is not gone; 0 if there is none up to the last. */
+  /** `id`, or the first node after it that is not gone; 0 if there is none up to `last`. */
   #alive(id: NodeId, last: NodeId): NodeId {
     let at = id;
     while (this.has(at, FLAG.gone)) {

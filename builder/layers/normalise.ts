@@ -17,29 +17,29 @@ import { type TarLimits, TarScanner } from './tar-scanner.ts';
 import { TextStore } from './text-store.ts';
 
 export interface NormaliseOptions {
-  /** An empty folder; gets `layer.tar` and `recipe.gz`. */
+  /** An empty folder, in which `layer.tar` and `recipe.gz` are written. */
   readonly folder: string;
-  /** `sha256:…` of the archive as it comes; another one is IMAGE_CORRUPT. */
+  /** `sha256:…` of the original archive; throws IMAGE_CORRUPT for another one. */
   readonly expectedDiffId?: string | undefined;
   readonly limits?: Partial<Limits> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface NormalLayer {
-  /** `sha256:…` of the archive as it came. */
+  /** `sha256:…` of the original archive. */
   readonly diffId: string;
-  /** Its bytes. */
+  /** Size of the original archive in bytes. */
   readonly size: number;
-  /** The layer hides everything below it (an opaque root, which mkfs.erofs cannot express). */
+  /** The layer hides all lower layers (an opaque root, which mkfs.erofs cannot express). */
   readonly opaqueRoot: boolean;
-  /** Folders that the archive has no entry for though something lies in them, as byte strings. */
+  /** Paths of folders that have contents but no entry of their own, as byte strings. */
   readonly implied: readonly string[];
-  /** The archive was in normal form already and is kept as it is. */
+  /** The archive was already in normal form and is kept as it is. */
   readonly verbatim: boolean;
 }
 
 interface Limits extends LayerLimits, TarLimits {
-  /** Files and folders from which on a layer is looked at while no other of that many is. */
+  /** Number of files and folders from which a layer counts as large; only one large layer is scanned at a time. */
   readonly large: number;
 }
 
@@ -53,15 +53,15 @@ const LIMITS: Limits = {
   extension: 1024 ** 2,
   fileSize: 512 * 1024 ** 3,
 };
-/** Dirty pages are handed to the disk in such portions while the rest still comes in. */
+/** Dirty pages are synced in portions of this size while the rest is still arriving. */
 const SYNC_EVERY = 64 * 1024 ** 2;
-/** Bytes that are written, hashed and looked at together, at least. */
+/** Minimum number of bytes that are written, hashed and scanned together. */
 const PORTION = 256 * 1024;
 
 /**
- * Takes an uncompressed layer tar as it comes and leaves `layer.tar` in the form that mkfs.erofs (with
- * --aufs) reads rightly, and `recipe.gz`, by which the original can be had back. Both are synced. A tar
- * that is in order already is only extended by its root entry. Throws IMAGE_LAYER, IMAGE_CORRUPT, HYPR_DISK_FULL.
+ * Reads an uncompressed layer tar and leaves `layer.tar`, in the form that mkfs.erofs --aufs reads correctly, and
+ * `recipe.gz`, from which the original can be rebuilt. Both are synced. A tar that is already in normal form only gets a
+ * root entry. Throws IMAGE_LAYER, IMAGE_CORRUPT, HYPR_DISK_FULL.
  */
 export const normaliseLayer = async (tar: AsyncIterable<Uint8Array>, options: NormaliseOptions): Promise<NormalLayer> => {
   const limits = { ...LIMITS, ...options.limits };
@@ -114,7 +114,7 @@ const spool = async (
   for await (const chunk of inPortions(tar)) {
     input.signal?.throwIfAborted();
     const written = writeAll(input.file, chunk, size);
-    // Hashing and looking go on while the write is under way; a failure of theirs must not leave it unheard.
+    // Hashing and scanning run during the write; if they fail, the write's result must still be awaited.
     try {
       hash.update(chunk);
       input.scan.push(chunk);
@@ -144,7 +144,7 @@ const spool = async (
   return { diffId: `sha256:${hash.digest('hex')}`, size };
 };
 
-/** A tar of small files comes as two pieces for each: together they cost one write, one hash, one look. */
+/** A tar of small files arrives as two chunks per file; joined, they cost one write, one hash and one scan. */
 async function* inPortions(tar: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let pieces: Uint8Array[] = [];
   let length = 0;
@@ -167,7 +167,7 @@ const joined = (pieces: readonly Uint8Array[]): Buffer => {
   return pieces.length === 1 && first !== undefined ? Buffer.from(first.buffer, first.byteOffset, first.byteLength) : Buffer.concat(pieces);
 };
 
-/** The original becomes the stored tar: its end mark is replaced by a root entry (if it has none) and a new mark. */
+/** The original becomes the stored tar: its end mark is replaced by a root entry (if it has none) and a new end mark. */
 const keepVerbatim = async ({ from, size, end, options, model }: Spooled & { readonly end: number }): Promise<void> => {
   const original = from.file;
   const extents: Extent[] = end === 0 ? [] : [{ original: 0, normal: 0, length: end }];

@@ -4,8 +4,8 @@ const CHUNK = 1024 * 1024;
 const FIRST = 32 * 1024;
 
 /**
- * Reads a file ahead of what is asked for: pieces that are small and follow each other, hundreds of thousands of them,
- * cost a read for each megabyte and not one each. Pieces that are far from each other do not cost a megabyte each.
+ * Reads a file ahead: hundreds of thousands of small adjacent pieces cost one read per megabyte instead of one each, and
+ * pieces that are far apart do not cost a megabyte each.
  */
 export class ReadAhead {
   readonly #buffer = Buffer.alloc(CHUNK);
@@ -15,7 +15,7 @@ export class ReadAhead {
 
   constructor(
     private readonly file: FileHandle,
-    /** What to throw when there is nothing at a position. */
+    /** The error to throw when the file ends before a position. */
     private readonly ended: (position: number) => Error,
   ) {}
 
@@ -38,7 +38,7 @@ export class ReadAhead {
   }
 }
 
-/** Gathers small pieces, copied, into blocks that whoever takes them may keep. */
+/** Copies small pieces into blocks, which the caller of `takeFull` or `takeAll` may keep. */
 export class Blocks {
   #block = Buffer.allocUnsafe(CHUNK);
   #used = 0;

@@ -5,7 +5,7 @@ import { createGunzip, createGzip } from 'node:zlib';
 import { HyprError } from '../../base/errors.ts';
 import { Blocks, ReadAhead } from './pieces.ts';
 
-/** Bytes of the original archive that the normal one also has. */
+/** A byte range of the original archive that the normal form also contains. */
 export interface Extent {
   readonly original: number;
   readonly normal: number;
@@ -14,7 +14,7 @@ export interface Extent {
 
 export interface RecipeInput {
   readonly original: FileHandle;
-  /** Bytes of it. */
+  /** Size of the original archive in bytes. */
   readonly size: number;
   /** In the order of the original. */
   readonly extents: Iterable<Extent> | AsyncIterable<Extent>;
@@ -26,9 +26,9 @@ const COPY = 1;
 const LITERAL = 2;
 
 /**
- * Writes how to get the original archive back, byte for byte, from the normal one: a gzip of copy and
- * literal operations, where literals are the headers and whatever else was left out. That keeps diff ids
- * provable and lets an image be saved with the digests it came with.
+ * Writes how to rebuild the original archive, byte for byte, from the normal form: a gzip of copy and literal
+ * operations, whose literals are the headers and everything else that was left out. This keeps diff ids verifiable and
+ * lets an image be saved with its original digests.
  */
 export const writeRecipe = async (path: string, input: RecipeInput): Promise<void> => {
   const gzip = createGzip({ level: 1, chunkSize: 64 * 1024 });
@@ -69,7 +69,7 @@ const operation = (kind: number, ...numbers: readonly number[]): Buffer => {
   return buffer;
 };
 
-/** The original archive. Throws IMAGE_CORRUPT when recipe and tar do not fit each other. */
+/** Streams the original archive. Throws IMAGE_CORRUPT when recipe and tar do not match. */
 export async function* replayRecipe(recipe: string, tar: string): AsyncGenerator<Buffer> {
   const file = await open(tar, 'r');
   const source = createReadStream(recipe);

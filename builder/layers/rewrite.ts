@@ -11,22 +11,22 @@ import type { TarEntry } from './tar-scanner.ts';
 
 const CHUNK = 1024 * 1024;
 const MARK: Attributes = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: '0', link: '', devMajor: 0, devMinor: 0, xattrs: [] };
-/** Of folders that only are because something lies in them. */
+/** Attributes of folders that exist only because something is in them. */
 export const IMPLIED: Attributes = { ...MARK, type: 'dir', mode: 0o755 };
 
-/** The archive as it came, and ways to read it. */
+/** The original archive, and ways to read it. */
 export interface Original {
   readonly file: FileHandle;
   readonly contents: ReadAhead;
   readonly entries: EntryReader;
 }
 
-/** Where the contents of files went: block of the new archive by the number of the node that has it, 0 for those left out or empty. */
+/** Where each file's content is in the new archive: the block number by node number, 0 for contents that are left out or empty. */
 export type Places = Uint32Array;
 
 /**
- * Writes the normal form of a layer: `./` first, every folder before what is in it, each name once, one
- * content per file and links to it after.
+ * Writes the normal form of a layer: `./` first, every folder before its contents, each name once, one content per file,
+ * followed by hard links to it.
  */
 export const writeNormalTar = async (
   model: LayerModel,
@@ -44,7 +44,7 @@ export const writeNormalTar = async (
 
 /** The contents that {@link writeNormalTar} kept, in the order of the original. */
 export async function* keptExtents(model: LayerModel, from: Original, places: Places): AsyncGenerator<Extent> {
-  // Nodes were made in the order of their entries.
+  // Node numbers are in the order of the entries.
   for (const [id, place] of places.entries()) {
     if (place > 0) {
       const entry = await from.entries.read(model.nodes.header(id) * BLOCK);
@@ -60,7 +60,7 @@ export async function* keptExtents(model: LayerModel, from: Original, places: Pl
 
 class NormalWriter {
   readonly places: Places;
-  /** By node that has a content: the first name that was written with it, or 0. */
+  /** For each node with content, the first name written with it, or 0. */
   readonly #writtenAs: Uint32Array;
   readonly #model: LayerModel;
   readonly #from: Original;
@@ -79,7 +79,7 @@ class NormalWriter {
     const { nodes } = this.#model;
     const kind = nodes.kind(id);
     if (kind === 'whiteout') {
-      // Came with its folder.
+      // Was written with its folder.
       return;
     }
     const path = this.#path(id);
@@ -92,7 +92,7 @@ class NormalWriter {
     }
   }
 
-  /** The folder and what it hides of lower layers. */
+  /** Writes a folder and its whiteouts. */
   async writeFolder(id: NodeId, path: ByteString): Promise<void> {
     const { nodes } = this.#model;
     await this.#out.write(encodeHeader(path, nodes.has(id, FLAG.implied) ? IMPLIED : await this.#entry(id), 0));
@@ -142,7 +142,7 @@ class NormalWriter {
     return entry.type === 'symlink' || entry.link === '' ? entry : { ...entry, link: '' };
   }
 
-  /** Nodes come folder by folder. */
+  /** Nodes come folder by folder, so the folder's path is remembered. */
   #path(id: NodeId): ByteString {
     const { nodes } = this.#model;
     const parent = nodes.parent(id);
@@ -170,7 +170,7 @@ const piecesOf = async (
 
 const ZEROS = Buffer.alloc(64 * 1024);
 
-/** Gathers small writes. */
+/** Buffers small writes. */
 class Output {
   position = 0;
   #buffer = Buffer.alloc(CHUNK);

@@ -4,7 +4,7 @@ import { type TarEntry, type TarLimits, TarScanner } from './tar-scanner.ts';
 
 const CHUNK = 64 * 1024;
 
-/** The entries of an uncompressed tar on disk; contents are skipped, not read. Throws IMAGE_LAYER. */
+/** Reads the entries of an uncompressed tar on disk, skipping contents. Throws IMAGE_LAYER. */
 export const scanTarFile = async (path: string, limits: TarLimits, onEntry: (entry: TarEntry) => void): Promise<void> => {
   const scanner = new TarScanner(onEntry, limits);
   const file = await open(path, 'r');

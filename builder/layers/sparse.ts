@@ -2,13 +2,13 @@ import type { FileHandle } from 'node:fs/promises';
 import { BLOCK } from '../tar/block.ts';
 import { layerError, layerNumber } from './layer-format.ts';
 
-/** One run of real bytes of a sparse file: where they belong in the file, and how many. */
+/** A run of data in a sparse file: its offset in the file and its length. */
 export interface SparsePiece {
   readonly offset: number;
   readonly length: number;
 }
 
-/** `in-data`: PAX 1.0 keeps the map in front of the content. */
+/** `in-data`: PAX 1.0 stores the map in front of the content. */
 export type SparseMap = readonly SparsePiece[] | 'in-data';
 
 export const MAX_PIECES = 1_000_000;
@@ -26,7 +26,7 @@ export const gnuPieces = (block: Buffer, from: number, count: number): SparsePie
   return pieces;
 };
 
-/** The map of PAX 0.0 (repeated records) or 0.1 (`GNU.sparse.map`): numbers by turns offset and length. */
+/** The map of PAX 0.0 (repeated records) or 0.1 (`GNU.sparse.map`): alternating offsets and lengths. */
 export const paxPieces = (numbers: readonly string[]): SparsePiece[] => {
   const values = numbers.map(Number);
   if (values.length % 2 !== 0 || values.some((value) => !Number.isSafeInteger(value) || value < 0)) {
@@ -35,7 +35,7 @@ export const paxPieces = (numbers: readonly string[]): SparsePiece[] => {
   return values.filter((_, index) => index % 2 === 0).map((offset, index) => ({ offset, length: values[index * 2 + 1] ?? 0 }));
 };
 
-/** Reads the map of PAX 1.0 at `at`: decimal lines, a count first, filled to a block. Gives the bytes it takes, too. */
+/** Reads the PAX 1.0 map at `at`: decimal lines, beginning with a count, padded to a block. Also returns the number of bytes it takes. */
 export const readInlineMap = async (file: FileHandle, at: number, stored: number): Promise<{ pieces: SparsePiece[]; mapBytes: number }> => {
   const numbers: string[] = [];
   let rest = '';
@@ -60,7 +60,7 @@ export const readInlineMap = async (file: FileHandle, at: number, stored: number
   throw layerError('a sparse file has a malformed map');
 };
 
-/** Pieces must follow each other, lie in the file and be exactly what is stored. Throws IMAGE_LAYER. */
+/** Checks that pieces are in order, lie within the file and add up to what is stored. Throws IMAGE_LAYER. */
 export const checkPieces = (pieces: readonly SparsePiece[], size: number, stored: number): void => {
   let end = 0;
   let bytes = 0;

@@ -5,19 +5,19 @@ import { type Attributes, layerError, layerNumber } from './layer-format.ts';
 import { gnuPieces, MAX_PIECES, paxPieces, type SparseMap, type SparsePiece } from './sparse.ts';
 import { readXattrs } from './xattrs.ts';
 
-/** One entry as the archive has it, extensions applied. */
+/** One entry of a layer's tar, with PAX and GNU extensions applied. */
 export interface TarEntry extends Attributes {
   /** As stored. */
   readonly path: ByteString;
   /** Where the first of its header blocks starts in the archive. */
   readonly start: number;
-  /** Bytes of the file (expanded, if sparse). */
+  /** Size of the file in bytes (expanded, if sparse). */
   readonly size: number;
-  /** Where its content starts in the archive, and its bytes there. */
+  /** Offset of its content in the archive, and the number of bytes there. */
   readonly data: number;
   readonly stored: number;
   readonly sparse: SparseMap | undefined;
-  /** Its header blocks say nothing that mkfs.erofs reads differently from us. */
+  /** mkfs.erofs reads its header blocks exactly as we do. */
   readonly plain: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface TarLimits {
   readonly fileSize: number;
 }
 
-/** Sockets and volume labels have content, but no meaning here. */
+/** Sockets and volume labels may have content, but mean nothing in a layer. */
 const KINDS: Readonly<Record<string, EntryType | 'skip'>> = { ...TYPES, S: 'file', s: 'skip', V: 'skip', N: 'skip' };
 const PLAIN_KEYS = /^(path|linkpath|size|uid|gid|mtime|atime|ctime|uname|gname|comment)$/;
 const MAX_ID = 0xffff_ffff;
@@ -58,7 +58,7 @@ export class TarScanner {
   #extensions = none();
   #sparse: { header: Buffer; pieces: SparsePiece[] } | undefined;
   #inEntry = false;
-  /** Where the entry that is being looked at starts. */
+  /** Offset of the entry being read. */
   #start: number | undefined;
 
   constructor(
@@ -82,7 +82,7 @@ export class TarScanner {
       if (count === this.#need) {
         this.#take(part);
       } else {
-        // The chunk's memory may be used again by the caller.
+        // The caller may reuse the chunk's memory.
         this.#held.push(Buffer.from(part));
         this.#heldBytes += count;
         if (this.#heldBytes === this.#need) {
@@ -95,13 +95,13 @@ export class TarScanner {
     }
   }
 
-  /** Goes on at the start of an entry, wherever that is. */
+  /** Continues at the start of an entry, at any offset. */
   restart(position: number): void {
     this.#position = position;
     this.#skip = 0;
   }
 
-  /** How many of the next bytes are content: a caller with a file can leave them out, and then must. */
+  /** How many of the next bytes are content. A caller that reads a file may skip them, and must then not push them. */
   skipAhead(): number {
     const skipped = this.#skip;
     this.#skip = 0;
@@ -113,7 +113,7 @@ export class TarScanner {
     return this.#state === 'done';
   }
 
-  /** To be called after the last chunk: an archive that ends within an entry is damaged. A missing end mark is not. */
+  /** To be called after the last chunk. An archive that ends within an entry is damaged; a missing end mark is accepted. */
   finish(): void {
     if (this.#state === 'done') {
       return;
@@ -152,7 +152,7 @@ export class TarScanner {
         this.#start ??= this.#position - BLOCK;
       }
       this.#extensionFlag = flag;
-      // A header without content has no block to wait for.
+      // An extension header without content has no block to wait for.
       if (size > 0) {
         this.#state = 'extension';
         this.#need = size + padding(size);
@@ -186,12 +186,12 @@ export class TarScanner {
         this.#extensions.longLink = textAt(data, 0, data.length);
         break;
       default:
-        // Global PAX headers: docker and containerd do not apply them to entries either.
+        // Global PAX headers are not applied to entries; docker and containerd do not apply them either.
         this.leftOut = true;
     }
   }
 
-  /** Whether the archive has something that is not passed on: a global header, a socket, a volume label. */
+  /** Whether something is left out of the normal form: a global header, a socket, a volume label. */
   leftOut = false;
 
   #takeSparse(block: Buffer): void {
@@ -248,7 +248,7 @@ const decodeEntry = (
   const sized = paxInteger(pax, 'size') ?? layerNumber(block, 124, 12);
   const isDir = known === 'file' && path.endsWith('/') && sized === 0;
   const type = isDir ? 'dir' : known;
-  // As in Go's reader, links, devices and directories have no content whatever their size field says.
+  // As in Go's reader, links, devices and directories have no content, whatever their size field says.
   const stored = type === 'file' || type === 'skip' ? sized : 0;
   const sparse = sparseMap(extensions.pax, input.pieces);
   const xattrs = readXattrs(extensions.pax);
@@ -314,7 +314,7 @@ const realSize = (block: Buffer, pax: ReadonlyMap<ByteString, Buffer>): number =
 
 const text = (pax: ReadonlyMap<ByteString, Buffer>, key: string): string | undefined => {
   const value = pax.get(key);
-  // An empty value takes the record back (POSIX pax).
+  // An empty value deletes the record (POSIX pax).
   return value === undefined || value.length === 0 ? undefined : value.toString('latin1');
 };
 

@@ -9,13 +9,13 @@ const LENGTH_BYTES = 2;
 const MAX_REFERENCE = 2 ** 32;
 
 /**
- * Names and link targets of any number of files in bounded memory: pages beyond that go to a file, which is made when
- * it is needed and removed by `close`. Texts are byte strings of less than 64 KiB.
+ * Names and link targets of any number of files in bounded memory: further pages go to a file, which is created when it
+ * is needed and removed by `close`. Texts are byte strings of less than 64 KiB.
  */
 export class TextStore {
   readonly #path: string;
   readonly #pagesInMemory: number;
-  /** In the order they came to memory; the first is the next to go. */
+  /** In the order they were loaded; the first is evicted next. */
   readonly #pages = new Map<number, Buffer>();
   readonly #saved = new Set<number>();
   #last = 0;
@@ -28,7 +28,7 @@ export class TextStore {
     this.#keep(0, Buffer.allocUnsafe(PAGE));
   }
 
-  /** A number of 32 bits by which the text is had back. */
+  /** Stores a text and returns the 32-bit number by which `get` returns it. */
   add(text: ByteString): number {
     const bytes = LENGTH_BYTES + text.length;
     if (this.#used + bytes > PAGE) {
@@ -74,7 +74,7 @@ export class TextStore {
     return page;
   }
 
-  /** Another page goes for it, never the one that is being filled. */
+  /** Keeps a page in memory; evicts another one, but never the one being filled. */
   #keep(index: number, page: Buffer): void {
     this.#pages.set(index, page);
     for (const [other, full] of this.#pages) {

@@ -3,7 +3,7 @@ import { layerError } from './layer-format.ts';
 
 const SCHILY = 'SCHILY.xattr.';
 const LIBARCHIVE = 'LIBARCHIVE.xattr.';
-/** What EROFS has name prefixes for; the rest (system.nfs4_acl, com.apple…) means nothing in a guest. */
+/** The name prefixes that EROFS supports; the others (system.nfs4_acl, com.apple…) mean nothing in a guest. */
 const KEPT = /^(user|trusted|security)\.[^\0]+$|^system\.posix_acl_(access|default)$/;
 const MAX_NAME = 255;
 const MAX_VALUE = 64 * 1024;
@@ -40,7 +40,7 @@ export const readXattrs = (
   return { kept, plain: plain && kept.length === found.size };
 };
 
-/** Of overlayfs's own marks only the opaque one is part of a layer; redirects could name other folders. */
+/** Of overlayfs's own attributes only the opaque mark is part of a layer; a redirect could name another folder. */
 const isKept = (name: ByteString): boolean =>
   KEPT.test(name) && (!name.startsWith('trusted.overlay.') || name === 'trusted.overlay.opaque');
 

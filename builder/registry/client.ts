@@ -13,19 +13,19 @@ export interface FetchedManifest {
   readonly bytes: Buffer;
 }
 
-/** One repository at one endpoint (distribution-spec "Pull"). Everything it gives was checked against its digest. */
+/** One repository at one endpoint (distribution-spec "Pull"). Everything it returns was verified against its digest. */
 export interface Repository {
   readonly endpoint: Endpoint;
   /** By tag or digest. Throws IMAGE_NOT_FOUND, REGISTRY_AUTH, REGISTRY_ERROR, IMAGE_CORRUPT. */
   manifest(tagOrDigest: string): Promise<FetchedManifest>;
-  /** A small blob in one piece. */
+  /** A small blob in one buffer. */
   smallBlob(descriptor: Descriptor, limit: number): Promise<Buffer>;
-  /** A blob as it comes; see fetchBlob. */
+  /** Streams a blob; see fetchBlob. */
   blob(descriptor: Descriptor, onBytes: (bytes: number) => void, signal: AbortSignal, resuming?: Resuming): AsyncGenerator<Buffer>;
   tags(): Promise<string[]>;
 }
 
-/** docker's limit, too (distribution's manifests handler). */
+/** The limit that docker has, too (distribution's manifests handler). */
 export const MAX_MANIFEST = 4 * 1024 * 1024;
 const ACCEPT = [MEDIA.ociIndex, MEDIA.dockerList, MEDIA.ociManifest, MEDIA.dockerManifest].join(', ');
 
@@ -75,7 +75,7 @@ const fetchManifest = async (get: Get, options: RepositoryOptions, tagOrDigest: 
   return { digest, bytes, mediaType: typeof type === 'string' ? (type.split(';')[0]?.trim() ?? '') : '' };
 };
 
-/** A digest becomes part of URLs and file names; a size is believed only as a limit. */
+/** A digest becomes part of URLs and file names; a size is used only as a limit. */
 const checkDescriptor = ({ digest, size }: Descriptor): void => {
   if (!/^sha256:[0-9a-f]{64}$/.test(digest) || !Number.isSafeInteger(size) || size < 0) {
     throw new HyprError('REGISTRY_ERROR', `a manifest names a blob ${JSON.stringify(digest)} of ${size} bytes`);

@@ -8,34 +8,34 @@ import { refusal, wrongDigest } from './transport/refusal.ts';
 
 export type Get = (path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Response>;
 
-/** How a connection that broke is taken up. */
+/** How a broken connection is resumed. */
 export interface Resuming {
-  /** False: from the beginning, without asking for a range; what was had is skipped. Default true. */
+  /** False: start again without a Range header and skip what was received already. Default true. */
   readonly ranges?: boolean;
-  /** Told before each time. */
+  /** Called before each retry. */
   readonly onResume?: () => void;
 }
 
 interface BlobJob extends Resuming {
   readonly descriptor: Descriptor;
-  /** Bytes that came so far. */
+  /** Called with the number of bytes received so far. */
   readonly onBytes: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
 
-/** What is known of the server's copy. */
+/** What is known about the server's copy. */
 interface Copy {
-  /** Whether ranges are worth asking for. */
+  /** Whether the server is worth asking for ranges. */
   ranges: boolean;
   /** A strong validator (RFC 9110 8.8.3). */
   etag: string | undefined;
 }
 
 /**
- * A blob as it comes. A connection that broke is taken up at the byte where it broke (RFC 9110 14.2, `Range`, with
- * `If-Range` where there is an ETag); of an answer from the beginning, what was had is compared and skipped. After a break and four
- * tries in a row that brought nothing it is given up. The digest over all bytes is checked at the end. Throws REGISTRY_UNREACHABLE,
- * REGISTRY_ERROR, IMAGE_CORRUPT, IMAGE_NOT_FOUND, REGISTRY_AUTH.
+ * Streams a blob. A broken connection is resumed at the byte where it broke (RFC 9110 14.2, `Range`, with `If-Range` if
+ * there is an ETag). If the answer starts at the beginning instead, what was received before is compared and skipped.
+ * Gives up after four retries in a row that brought nothing. The digest of the whole blob is verified at the end. Throws
+ * REGISTRY_UNREACHABLE, REGISTRY_ERROR, IMAGE_CORRUPT, IMAGE_NOT_FOUND, REGISTRY_AUTH.
  */
 export async function* fetchBlob(get: Get, options: RepositoryOptions, job: BlobJob): AsyncGenerator<Buffer> {
   const { descriptor, onBytes, signal } = job;
@@ -75,7 +75,7 @@ export async function* fetchBlob(get: Get, options: RepositoryOptions, job: Blob
   }
 }
 
-/** Only a connection that broke is worth another try. */
+/** Only a broken connection is worth a retry. */
 const throwIfFinal = (error: unknown, signal: AbortSignal): void => {
   signal.throwIfAborted();
   if (error instanceof HyprError) {
@@ -86,13 +86,13 @@ const throwIfFinal = (error: unknown, signal: AbortSignal): void => {
 interface Part {
   readonly descriptor: Descriptor;
   readonly position: number;
-  /** Of the bytes before the position. */
+  /** Hash of the bytes before the position. */
   readonly had: Hash;
   readonly copy: Copy;
   readonly signal: AbortSignal;
 }
 
-/** The bytes of a blob from a position on, also from a server that knows no ranges, or only says so. */
+/** The bytes of a blob from a position on. Works with servers that do not support ranges, or only claim to. */
 async function* requestFrom(get: Get, options: RepositoryOptions, part: Part): AsyncGenerator<Buffer> {
   const { descriptor, position, copy, signal } = part;
   const isPart = position > 0 && copy.ranges;
@@ -114,12 +114,12 @@ async function* requestFrom(get: Get, options: RepositoryOptions, part: Part): A
   } finally {
     response.body.on('error', () => {}).destroy();
   }
-  // Another part than was asked for, or of another copy: from the beginning.
+  // The answer is another part, or a part of another copy: start again without ranges.
   copy.ranges = false;
   yield* requestFrom(get, options, part);
 }
 
-/** Which byte an answer begins with (RFC 9110 14.4); undefined when it is no use. */
+/** The offset at which an answer begins (RFC 9110 14.4); undefined when the answer is of no use. */
 const startOf = ({ statusCode, headers }: Response, { descriptor, position, copy }: Part): number | undefined => {
   const etag = typeof headers.etag === 'string' && /^"[^"]*"$/.test(headers.etag) ? headers.etag : undefined;
   if (statusCode === 200) {

@@ -11,13 +11,13 @@ export interface KnownBlob {
   readonly repositories: readonly string[];
 }
 
-/** Each of them is a request that may be in vain. */
+/** Each candidate costs a request that may fail. */
 const MAX_BLOBS = 3;
 const MAX_REPOSITORIES = 2;
 
 /**
- * What manifests in the store say of an image's layers, by diff id, its own manifest first: compressed blobs are not
- * kept, but a registry that has one of them does not need the layer again.
+ * Compressed forms of an image's layers, by diff id, from the manifests in the store, the image's own first. Compressed
+ * blobs are not kept, but a layer need not be sent to a registry that has one of them.
  */
 export const findKnownBlobs = async (store: ImageStore, image: Image, target: Reference): Promise<Map<string, KnownBlob[]>> => {
   const found = new Map<string, Map<string, { descriptor: Descriptor; repositories: Set<string> }>>();
@@ -49,7 +49,7 @@ export const findKnownBlobs = async (store: ImageStore, image: Image, target: Re
   );
 };
 
-/** In order; none when the manifest has another number of layers than the image. */
+/** In order; empty if the manifest has another number of layers than the image. */
 const layersOf = async (store: ImageStore, image: Image): Promise<Descriptor[]> => {
   const { layers } = parseObject(await store.readManifest(image.id));
   const descriptors = (Array.isArray(layers) ? (layers as readonly Descriptor[]) : []).filter(
@@ -58,7 +58,7 @@ const layersOf = async (store: ImageStore, image: Image): Promise<Descriptor[]> 
   return descriptors.length === image.layers.length ? descriptors : [];
 };
 
-/** Other repositories of the target's registry that the image is known to be in. */
+/** Other repositories of the target's registry that are known to have the image. */
 const repositoriesAt = (image: Image, target: Reference): string[] =>
   image.references
     .map(parseReference)

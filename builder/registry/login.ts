@@ -7,11 +7,11 @@ import { answerForLogin } from './transport/auth.ts';
 import { openHttp } from './transport/http.ts';
 
 export interface LoginResult {
-  /** The file that now has the credentials as plain text; undefined when a helper keeps them. */
+  /** The file that holds the credentials as plain text; undefined when a helper stores them. */
   readonly plainFile: string | undefined;
 }
 
-/** The registry that docker's `[SERVER]` argument means: nothing and the hub's names are docker.io, of a URL the host counts. */
+/** The registry that docker's `[SERVER]` argument means: docker.io for no argument and for Docker Hub's names; of a URL, its host. */
 export const parseServer = (server: string | undefined): string => {
   const host = (server ?? '').replace(/^https?:\/\//, '').replace(/\/.*$/s, '');
   if (host === '' || /^(index\.|registry-1\.)?docker\.io$/.test(host)) {
@@ -24,8 +24,8 @@ export const parseServer = (server: string | undefined): string => {
 };
 
 /**
- * Asks the registry whether it takes the credentials, and keeps them if so: the password, or the identity token
- * the token server gave in its place. Throws REGISTRY_AUTH when it does not, REGISTRY_UNREACHABLE, REGISTRY_ERROR.
+ * Checks the credentials with the registry and stores them if it accepts them: the password, or the identity token that
+ * the token server issued instead. Throws REGISTRY_AUTH if it does not, REGISTRY_UNREACHABLE, REGISTRY_ERROR.
  */
 export const login = async (
   domain: string,
@@ -37,10 +37,10 @@ export const login = async (
   return { plainFile: await storeCredentials(domain, kept, options.env) };
 };
 
-/** False when there was no login. */
+/** False if there was no login. */
 export const logout = (domain: string, env: NodeJS.ProcessEnv = process.env): Promise<boolean> => eraseCredentials(domain, env);
 
-/** GET /v2/ as distribution-spec says ("Determining Support"), once without and once with what its challenge asks for. */
+/** GET /v2/ (distribution-spec "Determining Support"), first without credentials, then with what the challenge requires. */
 const verify = async (
   domain: string,
   credentials: Credentials,

@@ -26,10 +26,10 @@ import { type Decompressors, decompressLayer } from './transport/decompress.ts';
 export interface PullOptions {
   readonly store: ImageStore;
   readonly registries: Registries;
-  /** As people write it. */
+  /** In familiar form. */
   readonly reference: string;
   readonly platform?: string | undefined;
-  /** missing: what is in the store for the platform is taken without asking. */
+  /** missing: use the image in the store, if there is one for the platform, without asking the registry. */
   readonly policy: 'missing' | 'always';
   readonly decompressors: Decompressors;
   readonly progress: ProgressSink;
@@ -40,8 +40,8 @@ const LAYERS_AT_ONCE = 3;
 const MAX_INDEXES = 3;
 
 /**
- * Brings an image into the store. Progress is in docker compose's words, for `Image <reference>` and for
- * each layer below it. Throws IMAGE_REFERENCE, IMAGE_NOT_FOUND, IMAGE_PLATFORM, IMAGE_CORRUPT, REGISTRY_…, HYPR_DISK_FULL.
+ * Pulls an image into the store. Progress is in docker compose's words, for `Image <reference>` and each of its layers.
+ * Throws IMAGE_REFERENCE, IMAGE_NOT_FOUND, IMAGE_PLATFORM, IMAGE_CORRUPT, REGISTRY_…, HYPR_DISK_FULL.
  */
 export const pullImage = async (options: PullOptions): Promise<Image> => {
   const { store, registries, progress, signal } = options;
@@ -66,7 +66,7 @@ export const pullImage = async (options: PullOptions): Promise<Image> => {
   }
 };
 
-/** The digest of what a reference names right now at its registry: of the index, if it is one. */
+/** The digest that a reference has at its registry now; for a multi-platform image, the digest of the index. */
 export const resolveDigest = (registries: Registries, text: string, signal: AbortSignal): Promise<string> => {
   const reference = parseReference(text);
   return registries.withRepository(reference, signal, async (repository) => (await repository.manifest(targetOf(reference))).digest);
@@ -90,7 +90,7 @@ const pullFrom = async (repository: Repository, job: Job): Promise<Image> => {
       throw await explainNeed(error, { store, config, manifest });
     });
     const digests = [...new Set([top.digest, chosen.digest])].map((digest) => `${repositoryName(parsed)}@${digest}`);
-    // As in docker, a name with tag and digest counts by its digest only.
+    // As in docker, a name with both tag and digest is looked up by its digest.
     const references = parsed.digest === undefined ? [formatReference(parsed), ...digests] : digests;
     return await store.addImage({ config: bytes, manifest: chosen.bytes, references });
   } finally {
@@ -114,7 +114,7 @@ const resolveManifest = async (
   throw new HyprError('REGISTRY_ERROR', `${name} is an index of indexes, ${MAX_INDEXES} deep`);
 };
 
-/** The first failure stops the others; what they had begun leaves nothing. */
+/** The first failure cancels the other downloads, which leave nothing behind. */
 const pullLayers = async (
   repository: Repository,
   { job, config, manifest }: { job: Job; config: ParsedConfig; manifest: ImageManifest },
@@ -143,7 +143,7 @@ const pullLayers = async (
   }
 };
 
-/** Compressed sizes are all that is known of layers that never came. */
+/** Only compressed sizes are known of layers that were not downloaded. */
 const explainNeed = async (
   error: unknown,
   { store, config, manifest }: { store: ImageStore; config: ParsedConfig; manifest: ImageManifest },
@@ -184,7 +184,7 @@ const pullLayer = async (
   try {
     await take({ onResume });
   } catch (error) {
-    // Pieces that do not belong together: two copies behind one name, or a server that counts bytes wrongly.
+    // The pieces do not fit together: two different copies behind one name, or a server that counts bytes wrongly.
     if (!resumed || signal.aborted || !(error instanceof HyprError && ['IMAGE_CORRUPT', 'IMAGE_LAYER'].includes(error.code))) {
       throw error;
     }
@@ -194,7 +194,7 @@ const pullLayer = async (
   say.text(fetched ? 'Pull complete' : 'Already exists');
 };
 
-/** Byte counts are told at most every hundredth of the whole. */
+/** Reports byte counts at most once for every percent. */
 const steps = (total: number, tell: (text: string, current?: number) => void) => {
   let told = 0;
   return {

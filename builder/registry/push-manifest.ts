@@ -1,7 +1,7 @@
 import { parseObject } from '../store/format/image-config.ts';
 import { type Descriptor, MEDIA } from '../store/format/manifest.ts';
 
-/** A layer as the registry has it. */
+/** A layer as it is in the registry. */
 export interface PushedLayer {
   readonly digest: string;
   readonly size: number;
@@ -10,7 +10,7 @@ export interface PushedLayer {
 export interface PushedManifest {
   readonly bytes: Buffer;
   readonly mediaType: string;
-  /** The original came from a registry and is another one. */
+  /** The image's original manifest refers to another blob for this layer. */
   readonly isForeign: boolean;
 }
 
@@ -18,8 +18,8 @@ const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
 const OCI_LAYER = `${MEDIA.ociLayer}+gzip`;
 
 /**
- * The manifest for layers as they are at the registry: the original's own bytes when they are those it names,
- * otherwise the original with other layers, in its own format, everything else of it as it was.
+ * The manifest for layers as they are in the registry: the exact original if it refers to the same blobs, otherwise the
+ * original with its layers replaced, in the same format.
  */
 export const pushManifestFor = (input: {
   original: Buffer;

@@ -5,15 +5,15 @@ import { openAccess, type RepositoryOptions } from './transport/access.ts';
 import { refusal } from './transport/refusal.ts';
 import { hasBlob, mountBlob, type UploadJob, type UploadResult, uploadBlob } from './upload.ts';
 
-/** One repository that things are put into (distribution-spec "Push"). */
+/** A repository to push to (distribution-spec "Push"). */
 export interface PushTarget extends Repository {
   hasBlob(digest: string): Promise<boolean>;
   mountBlob(digest: string, from: string): Promise<boolean>;
-  /** Sends a blob unless it is there or can be mounted; resumes where a connection broke. */
+  /** Sends a blob unless the repository has it or it can be mounted; resumes after a broken connection. */
   pushBlob(job: UploadJob): Promise<UploadResult>;
   /**
-   * Puts a manifest or index under a tag or its own digest; what it names must be there already. Gives its
-   * digest. Throws REGISTRY_ERROR when the registry stored something else.
+   * Puts a manifest or index under a tag or its own digest; everything it refers to must be in the registry already.
+   * Returns its digest. Throws REGISTRY_ERROR if the registry stored something else.
    */
   pushManifest(tagOrDigest: string, manifest: { mediaType: string; bytes: Uint8Array }): Promise<string>;
 }

@@ -20,33 +20,33 @@ import type { BlobSource } from './upload.ts';
 export interface PushOptions {
   readonly store: ImageStore;
   readonly registries: Registries;
-  /** As people write it; names the image in the store, the registry, repository and tag. */
+  /** In familiar form; names the image in the store as well as registry, repository and tag. */
   readonly reference: string;
-  /** Another image of the store than the one of that name: an id. */
+  /** Id of the image to push, if it is not the one with that name. */
   readonly imageId?: string | undefined;
-  /** The manifest is put under its digest only, no tag changes (`--output type=image,push-by-digest=true`). */
+  /** Push the manifest by digest only, without changing a tag (`--output type=image,push-by-digest=true`). */
   readonly byDigest?: boolean | undefined;
   readonly progress: ProgressSink;
   readonly signal: AbortSignal;
 }
 
 export interface PushResult {
-  /** With everything spelled out: docker.io/me/app:1. */
+  /** Fully qualified: docker.io/me/app:1. */
   readonly reference: string;
-  /** Of the manifest at the registry, its bytes and type: what an index over several pushes needs. */
+  /** Digest, size and media type of the pushed manifest, as an index over several pushes needs them. */
   readonly digest: string;
   readonly size: number;
   readonly mediaType: string;
 }
 
-/** As many uploads as docker's daemon. Compressing is one layer at a time: it uses all cores as it is. */
+/** As many parallel uploads as docker's daemon has. Layers are compressed one at a time, because that already uses all cores. */
 const BLOBS_AT_ONCE = 5;
 const compressing = pLimit(1);
 
 /**
- * Brings an image of the store to its registry. Layers the registry has are not sent, those of another repository
- * of the same registry are mounted, the others are compressed anew: the manifest is the one the image came
- * with if all its blobs are there. Progress is in docker's words, for `Image <reference>` and each layer below it.
+ * Pushes an image of the store to its registry. Layers that the registry has are not sent, layers in another repository
+ * of the same registry are mounted, and the others are compressed again. The image's original manifest is pushed if all
+ * of its blobs are in the registry. Progress is in docker's words, for `Image <reference>` and each of its layers.
  * Throws IMAGE_REFERENCE, IMAGE_NOT_FOUND, REGISTRY_….
  */
 export const pushImage = async (options: PushOptions): Promise<PushResult> => {
@@ -82,7 +82,7 @@ export const pushImage = async (options: PushOptions): Promise<PushResult> => {
   }
 };
 
-/** Every name with a tag that the store has in these repositories. Throws IMAGE_NOT_FOUND, HYPR_USAGE for one with a tag. */
+/** All names with a tag in these repositories that the store has. Throws IMAGE_NOT_FOUND, and HYPR_USAGE for a name with a tag. */
 export const findAllTags = async (store: ImageStore, repositories: readonly string[]): Promise<string[]> => {
   const names = (await store.list()).flatMap(({ references }) => references).filter((name) => !name.includes('@'));
   return repositories.flatMap((text) => {
@@ -120,7 +120,7 @@ const pushTo = async (target: PushTarget, job: Job) => {
   const { options, image } = job;
   const { store } = options;
   const config = await store.readConfig(image.id);
-  // A login that is missing shows before anything is compressed.
+  // Finds a missing login before anything is compressed.
   await target.hasBlob(image.id);
   const layers = await pushLayers(target, job);
   await target.pushBlob({
@@ -131,11 +131,11 @@ const pushTo = async (target: PushTarget, job: Job) => {
   const { bytes, mediaType, isForeign } = pushManifestFor({ original, config: { digest: image.id, size: config.length }, layers });
   const digest = ociDigest(bytes);
   await target.pushManifest(options.byDigest ? digest : (parseReference(options.reference).tag ?? 'latest'), { bytes, mediaType });
-  // A pulled image stays the one it was pulled as, also after it went elsewhere in another form.
+  // A pulled image keeps the manifest it was pulled with, even after it was pushed with another one.
   return { digest, size: bytes.length, mediaType, keep: isForeign ? original : bytes };
 };
 
-/** The first failure stops the others. */
+/** The first failure cancels the other uploads. */
 const pushLayers = async (target: PushTarget, job: Job): Promise<PushedLayer[]> => {
   const { signal: outer } = job.options;
   const limit = pLimit(BLOBS_AT_ONCE);
@@ -208,7 +208,7 @@ const pushLayer = async (target: PushTarget, { job, diffId, signal }: LayerJob):
   }
 };
 
-/** Byte counts are told at most every hundredth of the whole. */
+/** Reports byte counts at most once for every percent. */
 const hundredths = (total: number, tell: (bytes: number) => void) => {
   let told = 0;
   return (current: number) => {

@@ -7,14 +7,14 @@ import { openPushTarget, type PushTarget } from './push-target.ts';
 import { suggestTag } from './suggest-tag.ts';
 import { type Http, type HttpOptions, isCertificateFailure, openHttp } from './transport/http.ts';
 
-/** All registries, with their mirrors, credentials and one pool of connections. */
+/** All registries, with their mirrors and credentials and one connection pool. */
 export interface Registries extends AsyncDisposable {
   /**
-   * Runs `work` against the first endpoint where it succeeds: mirrors in order, then the registry itself.
-   * If none does, the registry's own failure is thrown, with what the mirrors said as details.
+   * Runs `work` against each endpoint until one succeeds: mirrors in order, then the registry itself. If all fail,
+   * throws the registry's own error, with those of the mirrors as details.
    */
   withRepository<T>(reference: Reference, signal: AbortSignal, work: (repository: Repository) => Promise<T>): Promise<T>;
-  /** Runs `work` against the registry itself, never a mirror, with the right to put things there. */
+  /** Runs `work` against the registry itself, never a mirror, with push access. */
   withPushTarget<T>(
     reference: Reference,
     options: { readonly mountFrom?: readonly string[]; readonly signal: AbortSignal },
@@ -39,7 +39,7 @@ export const openRegistries = async (options: RegistriesOptions): Promise<Regist
         if (failures.some(({ url, error }) => isCertificateFailure(error) && isWithoutTls(endpoint, url))) {
           continue;
         }
-        // A mirror is another party than the registry: it gets only what was logged in for itself.
+        // A mirror is a third party: it gets only credentials that are stored for the mirror itself.
         const credentials = await findCredentials(endpoint.isMirror ? new URL(endpoint.url).host : reference.domain, env);
         const repository = openRepository({ http, endpoint, reference, credentials, signal });
         try {
@@ -62,7 +62,7 @@ export const openRegistries = async (options: RegistriesOptions): Promise<Regist
   };
 };
 
-/** The registry itself, by the scheme that it answers to: both may be allowed. */
+/** The registry itself, by the scheme that it answers to, where plain HTTP is allowed besides https. */
 export const chooseEndpoint = async (http: Http, endpoints: readonly Endpoint[], signal: AbortSignal): Promise<Endpoint> => {
   const own = endpoints.filter(({ isMirror }) => !isMirror);
   let failure: unknown;
@@ -70,7 +70,7 @@ export const chooseEndpoint = async (http: Http, endpoints: readonly Endpoint[],
     try {
       const response = await http.send({ url: `${endpoint.url}/v2/`, signal });
       await response.body.dump();
-      // What servers with TLS say to somebody without: it failed for another reason.
+      // 400 is what a TLS server answers to plain HTTP; any other status means that https failed for another reason.
       if (failure === undefined || response.statusCode !== 400) {
         return endpoint;
       }
@@ -86,7 +86,7 @@ export const chooseEndpoint = async (http: Http, endpoints: readonly Endpoint[],
   throw failure;
 };
 
-/** The same host as `url`, asked in the clear. */
+/** Whether the endpoint is the same host as `url`, over plain HTTP. */
 const isWithoutTls = (endpoint: Endpoint, url: string): boolean =>
   endpoint.url.startsWith('http:') && new URL(endpoint.url).host === new URL(url).host;
 
@@ -101,8 +101,8 @@ const ELSEWHERE = new Set([
 const isWorthTryingElsewhere = (error: unknown): boolean => error instanceof HyprError && ELSEWHERE.has(error.code);
 
 /**
- * An answer tells more than no answer: with the registry itself out of reach, a mirror's word counts.
- * Otherwise the last one, the registry's own.
+ * If the registry itself is unreachable, a mirror's answer says more than its connection error. Otherwise the last
+ * error, the registry's own.
  */
 const chooseFailure = (failures: ReadonlyArray<{ url: string; error: unknown }>, reference: Reference): unknown => {
   const answers = failures.filter(({ error }) => !(error instanceof HyprError && error.code === 'REGISTRY_UNREACHABLE'));

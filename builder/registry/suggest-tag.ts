@@ -6,7 +6,10 @@ import { familiarReference, type Reference } from './config/reference.ts';
 const PATIENCE = 3000;
 const MAX_DISTANCE = 2;
 
-/** Adds a tag that exists to the hint of "this tag does not exist". Anything else, or no near tag: the error as it was. */
+/**
+ * Adds a similar existing tag to the hint of the "tag does not exist" error. Returns any other error, or one without a
+ * similar tag, unchanged.
+ */
 export const suggestTag = async (error: unknown, repository: Repository, reference: Reference, signal: AbortSignal): Promise<unknown> => {
   const { tag } = reference;
   if (!(error instanceof HyprError) || error.code !== 'IMAGE_NOT_FOUND' || error.hint !== 'check the tag' || tag === undefined) {
@@ -18,12 +21,12 @@ export const suggestTag = async (error: unknown, repository: Repository, referen
     const hint = near === undefined ? 'check the tag' : `there is ${familiarReference({ ...reference, tag: near, digest: undefined })}`;
     return new HyprError(error.code, error.message, { hint, details: error.details, cause: error });
   } catch {
-    // Only a courtesy: that the tag is unknown is known already.
+    // The suggestion is optional: the error itself is already known.
     return error;
   }
 };
 
-/** The tag with the fewest edits, or the longest one that begins alike. */
+/** The tag with the smallest edit distance, or else the longest one that begins alike. */
 export const nearestTag = (wanted: string, tags: readonly string[]): string | undefined => {
   const ranked = tags
     .slice(0, 1000)
@@ -33,7 +36,7 @@ export const nearestTag = (wanted: string, tags: readonly string[]): string | un
   return ranked[0]?.tag;
 };
 
-/** Levenshtein's distance. */
+/** Levenshtein distance. */
 const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

@@ -5,7 +5,7 @@ import type { Access, RepositoryOptions } from './transport/access.ts';
 import { type Response, retryAfter, TRIES } from './transport/http.ts';
 import { refusal } from './transport/refusal.ts';
 
-/** A blob that can be read from any byte on, any number of times. */
+/** A blob that can be read from any offset, any number of times. */
 export interface BlobSource {
   readonly digest: string;
   readonly size: number;
@@ -14,9 +14,9 @@ export interface BlobSource {
 
 export interface UploadJob {
   readonly blob: BlobSource;
-  /** Repositories of the same registry to try before bytes are sent. */
+  /** Repositories of the same registry to mount the blob from, tried before it is sent. */
   readonly mountFrom?: readonly string[];
-  /** Bytes that have been sent. */
+  /** Called with the number of bytes sent. */
   readonly onBytes?: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
@@ -24,10 +24,10 @@ export interface UploadJob {
 export type UploadResult = { readonly how: 'exists' | 'sent' } | { readonly how: 'mounted'; readonly from: string };
 
 /**
- * Puts a blob into a repository (distribution-spec "Push"): nothing is sent that is there or can be mounted.
- * A broken upload is taken up where the registry says it broke; one that it does not know any more begins
- * anew (distribution 2.8 forgets an upload whose request broke).
- * Throws REGISTRY_AUTH, REGISTRY_ERROR, REGISTRY_UNREACHABLE.
+ * Pushes a blob to a repository (distribution-spec "Push"). Nothing is sent if the repository has the blob or can mount
+ * it. A broken upload is resumed at the offset that the registry reports; one that the registry has forgotten starts
+ * again (distribution 2.8 forgets an upload whose request broke). Throws REGISTRY_AUTH, REGISTRY_ERROR,
+ * REGISTRY_UNREACHABLE.
  */
 export const uploadBlob = async (access: Access, options: RepositoryOptions, job: UploadJob): Promise<UploadResult> => {
   if (await hasBlob(access, options, job.blob.digest)) {
@@ -51,7 +51,7 @@ export const hasBlob = async (access: Access, options: RepositoryOptions, digest
   throw await refusal(response, { ...options, what: digest });
 };
 
-/** Whether the registry could take the blob over from another repository of its own. */
+/** Mounts the blob from another repository of the same registry; false if the registry does not do that. */
 export const mountBlob = async (
   access: Access,
   options: RepositoryOptions,
@@ -61,7 +61,7 @@ export const mountBlob = async (
   const response = await access({ path: `blobs/uploads/?${query}`, method: 'POST', signal: options.signal });
   await response.body.dump();
   if (response.statusCode === 202) {
-    // It began an upload instead, which nobody wants.
+    // The registry started an upload instead, which is not needed.
     await abandon(access, response, options.signal);
   }
   return response.statusCode === 201;
@@ -91,7 +91,7 @@ const sendBlob = async (access: Access, options: RepositoryOptions, job: UploadJ
     }
     const wait = failure.wait ?? options.http.backoff(failures + 1);
     const found = failure.isSpoilt ? undefined : await standing(access, upload, job.signal);
-    // With nothing kept, a new one is safer: the registry may still be at work on the broken request.
+    // If nothing was kept, a new upload is safer: the registry may still be handling the broken request.
     const next = found?.position === 0 ? undefined : found;
     failures = next !== undefined && next.position > best ? 1 : failures + 1;
     best = Math.max(best, next?.position ?? 0);
@@ -115,13 +115,13 @@ const begin = async (access: Access, options: RepositoryOptions, signal: AbortSi
 
 interface Failure {
   readonly error: unknown;
-  /** Milliseconds that the registry asked for. */
+  /** Milliseconds, from the registry's Retry-After. */
   readonly wait: number | undefined;
-  /** The parts did not make the whole: no reason to go on with them. */
+  /** The uploaded parts do not add up to the blob, so there is no point in continuing with them. */
   readonly isSpoilt?: boolean;
 }
 
-/** What may be better the next time; 404 and 416 because the registry forgot the upload or has another part of it. */
+/** Statuses worth a retry; 404 and 416 because the registry forgot the upload or has another part of it. */
 const AGAIN = new Set([404, 408, 416, 429, 500, 502, 503, 504]);
 
 /** Sends the rest and closes the upload; undefined when the registry has the blob. */
@@ -158,7 +158,7 @@ const attempt = async (
   return undefined;
 };
 
-/** One PATCH with all that is left, as docker does; a range is only named when it is not the whole. */
+/** Sends all that is left in one PATCH, as docker does; Content-Range only when it is not the whole blob. */
 const sendRest = async (access: Access, upload: Upload, { blob, onBytes, signal }: UploadJob): Promise<Response> => {
   const from = upload.position;
   const range = from === 0 ? {} : { 'content-range': `${from}-${blob.size - 1}` };
@@ -168,7 +168,7 @@ const sendRest = async (access: Access, upload: Upload, { blob, onBytes, signal 
     const stream = blob.open(from);
     opened.push(stream);
     let sent = from;
-    // The request has its own listener; a stream that breaks later must not end the process.
+    // The request handles errors itself; this listener keeps a later error of the stream from ending the process.
     stream.on('error', () => {});
     stream.on('data', (chunk: Buffer) => {
       sent += chunk.length;
@@ -192,7 +192,7 @@ const close = (access: Access, upload: Upload, { blob, signal }: UploadJob): Pro
   return access({ path, method: 'PUT', headers: { 'content-length': '0' }, repeat: false, signal });
 };
 
-/** How far the registry has got with an upload; undefined when it does not know it any more. */
+/** How much of an upload the registry has; undefined when it has forgotten the upload. */
 const standing = async (access: Access, upload: Upload, signal: AbortSignal): Promise<Upload | undefined> => {
   const response = await access({ path: upload.location, signal });
   await response.body.dump();
@@ -201,6 +201,6 @@ const standing = async (access: Access, upload: Upload, signal: AbortSignal): Pr
   if (response.statusCode < 200 || response.statusCode > 299 || last === undefined) {
     return undefined;
   }
-  // "0-0" is what registries say of an empty upload, too.
+  // Registries report an empty upload as "0-0", too.
   return { location: typeof location === 'string' ? location : upload.location, position: last === '0' ? 0 : Number(last) + 1 };
 };

@@ -7,12 +7,12 @@ import type { Tool } from '../../vmm/model/tools.ts';
 /** A device that an EROFS image points into, in 512-byte sectors. */
 export interface ErofsDevice {
   readonly sectors: number;
-  /** Where it starts in the concatenation of the image and its devices. */
+  /** Its first sector, counted from the start of the image; devices follow the image in order. */
   readonly start: number;
 }
 
 export interface ErofsImage {
-  /** Sectors of the image itself. */
+  /** Sectors of the image itself, without its devices. */
   readonly sectors: number;
   readonly devices: readonly ErofsDevice[];
 }
@@ -23,7 +23,10 @@ const SLOT = 128;
 const SECTOR = 512;
 const CHECKSUM_FEATURE = 1;
 
-/** Writes an index over a tar in normal form: all metadata, contents by their place in the tar. About 30 ms for 10 000 files. */
+/**
+ * Writes an EROFS index over a layer tar in normal form: all metadata, with file contents referenced by their offset in
+ * the tar. Takes about 30 ms for 10,000 files.
+ */
 export const indexLayer = async (
   tool: Tool,
   input: { tar: string; index: string; uuid: string; signal?: AbortSignal | undefined },
@@ -32,7 +35,7 @@ export const indexLayer = async (
   await runMkfs(tool, { args, out: input.index, signal: input.signal });
 };
 
-/** Merges layer indexes, bottom first, applying whiteouts; the root folder becomes 0755, root's, of time 0. */
+/** Merges layer indexes, bottom first, and applies whiteouts; the root folder gets mode 0755, owner 0:0 and time 0. */
 export const mergeIndexes = async (
   tool: Tool,
   input: { indexes: readonly string[]; merged: string; signal?: AbortSignal | undefined },
@@ -52,17 +55,17 @@ const runMkfs = async (
   { args, out, signal }: { args: readonly string[]; out: string; signal: AbortSignal | undefined },
 ): Promise<void> => {
   try {
-    // Made here, because the program would make it with the umask's mode.
+    // Created here, because mkfs.erofs would create it with the umask's mode.
     await (await open(out, 'w', 0o600)).close();
     await mustRun(tool.file, [...tool.prefix, ...args], signal ? { signal } : {});
-    // It can end with exit code 0 and nothing written; reading the result back tells.
+    // mkfs.erofs can exit with 0 without having written the image, so the result is read back.
     await readErofs(out);
   } catch (error) {
     throw (await isFull(out)) ? diskFull(out, error) : error;
   }
 };
 
-/** What mkfs.erofs says of a full disk is not to be relied on: it is asked whether a little more can be had. */
+/** The output of mkfs.erofs does not say reliably that the disk is full, so this tries to write a little more. */
 const isFull = async (out: string): Promise<boolean> => {
   const free = await freeBytes(out);
   return free !== undefined && free < FULL;
@@ -70,7 +73,7 @@ const isFull = async (out: string): Promise<boolean> => {
 
 const FULL = 64 * 1024;
 
-/** The parts of an EROFS image (kernel's fs/erofs/erofs_fs.h: superblock at 1024, device slots of 128 bytes). */
+/** Reads the layout of an EROFS image (kernel's fs/erofs/erofs_fs.h: superblock at 1024, device slots of 128 bytes). */
 export const readErofs = async (path: string): Promise<ErofsImage> => {
   const file = await open(path, 'r');
   try {
@@ -78,7 +81,7 @@ export const readErofs = async (path: string): Promise<ErofsImage> => {
     const superblock = Buffer.alloc(128);
     await file.read(superblock, 0, 128, SUPER);
     if (superblock.readUInt32LE(0) !== MAGIC || superblock[12] !== 9) {
-      throw damaged(path, 'is no EROFS image with blocks of 512 bytes');
+      throw damaged(path, 'is not an EROFS image with 512-byte blocks');
     }
     const count = superblock.readUInt16LE(86);
     const slots = Buffer.alloc(count * SLOT);
@@ -108,7 +111,7 @@ const checkLayout = (path: string, image: ErofsImage, size: number): void => {
   }
 };
 
-/** Merging gives the root mode 0777 and the time of the merge: set what every image has instead. */
+/** mkfs.erofs gives the merged root mode 0777 and the current time; this sets what every image has instead. */
 const settleRoot = async (path: string): Promise<void> => {
   const file = await open(path, 'r+');
   try {
@@ -125,7 +128,7 @@ const settleRoot = async (path: string): Promise<void> => {
       inode.writeUInt32LE(0, 24);
     }
     await file.write(inode, 0, extended ? 64 : 32, at);
-    // The superblock's checksum covers its whole block, where the root of a small image lies too.
+    // The superblock's checksum covers its whole block, which also holds the root inode of a small image.
     await file.read(head, 0, SECTOR, SUPER);
     if ((head.readUInt32LE(8) & CHECKSUM_FEATURE) !== 0) {
       head.writeUInt32LE(0, 4);
@@ -138,7 +141,7 @@ const settleRoot = async (path: string): Promise<void> => {
   }
 };
 
-/** CRC-32C (Castagnoli), seeded with ones and not inverted at the end, as EROFS keeps it. */
+/** CRC-32C (Castagnoli) as EROFS stores it: seeded with ones, not inverted at the end. */
 export const crc32c = (data: Uint8Array): number => {
   let crc = 0xffffffff;
   for (const byte of data) {

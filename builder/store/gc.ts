@@ -5,15 +5,15 @@ import { EMPTY_LAYER } from './root-disk.ts';
 import { oldestLease } from './tmp.ts';
 
 export interface GarbageReport {
-  /** diff ids. */
+  /** Diff ids. */
   readonly layers: readonly string[];
-  /** Bytes of their archives. */
+  /** Size of the removed layers' uncompressed tars. */
   readonly bytes: number;
 }
 
 /**
- * Removes layers, root disks and blobs that no image, no kept layer and no running pull or build needs.
- * The caller holds the store's lock; layers that appear meanwhile are protected by their maker's lease.
+ * Removes layers, root disks and blobs that no image, no build cache and no running pull or build needs. The caller
+ * holds the store's lock; a layer that is added meanwhile is protected by the lease of the process that adds it.
  */
 export const collectGarbage = async (parts: StoreParts): Promise<GarbageReport> => {
   const { root, records, layers, disks, options } = parts;

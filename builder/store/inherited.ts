@@ -10,7 +10,7 @@ export interface StackedLayer {
   readonly implied: readonly ByteString[];
 }
 
-/** What a layer says of the paths that matter. */
+/** What a layer says about the wanted paths. */
 interface Stacked {
   readonly entries: ReadonlyMap<ByteString, Attributes>;
   readonly whiteouts: ReadonlySet<ByteString>;
@@ -18,15 +18,15 @@ interface Stacked {
   readonly implied: ReadonlySet<ByteString>;
 }
 
-/** The tars are our own: they passed the real limits when they were added. */
+/** These tars are our own and passed the real limits when they were added. */
 const NO_LIMITS: TarLimits = { extension: 2 * 1024 ** 2, fileSize: Number.MAX_SAFE_INTEGER };
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 
 /**
- * A layer without an entry for /tmp but with one for /tmp/x must not make /tmp 0755: unpacked over its
- * lower layers, the folder is there already. Gives a tar of such folders with the attributes they have
- * below, to be merged on top; undefined when no layer but the bottom one (bottom first) implies any.
+ * A layer with an entry for /tmp/x but none for /tmp must not reset /tmp to 0755: unpacked over its lower layers, the
+ * folder would already exist. Gives a tar of such folders with the attributes they have in lower layers, to be merged on
+ * top; undefined when no layer above the bottom one (layers are bottom first) implies any.
  */
 export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise<Buffer | undefined> => {
   if (layers.slice(1).every(({ implied }) => implied.length === 0)) {
@@ -50,7 +50,7 @@ export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise
   return Buffer.concat([...blocks, END_MARK]);
 };
 
-/** Of a layer with millions of files only what is wanted takes memory. The names in our own tars are clean and there once. */
+/** Keeps only the wanted paths in memory, because a layer can have millions of files. Names in our own tars are clean and unique. */
 const loadLayer = async ({ tar, implied }: StackedLayer, wanted: ReadonlySet<ByteString>): Promise<Stacked> => {
   const entries = new Map<ByteString, Attributes>();
   const whiteouts = new Set<ByteString>();
@@ -70,7 +70,10 @@ const loadLayer = async ({ tar, implied }: StackedLayer, wanted: ReadonlySet<Byt
   return { entries, whiteouts, opaque, implied: new Set(implied) };
 };
 
-/** Of the topmost layer that describes the folder, as long as no layer above it removed it; undefined if it is none in the end. */
+/**
+ * Attributes from the topmost layer that describes the folder, unless a layer above removed it; undefined if the path is
+ * not a folder in the end.
+ */
 const folderAttributes = (stack: readonly Stacked[], path: ByteString): Attributes | undefined => {
   let implied: Attributes | undefined;
   for (const layer of [...stack].reverse()) {
@@ -89,7 +92,7 @@ const folderAttributes = (stack: readonly Stacked[], path: ByteString): Attribut
   return implied;
 };
 
-/** Whether nothing of lower layers is left at that path: whited out, below an opaque folder, or below something that is no folder. */
+/** Whether this layer hides the path in lower layers: by a whiteout, below an opaque folder, or below something that is not a folder. */
 const hides = (layer: Stacked, path: ByteString): boolean => {
   if (layer.whiteouts.has(path)) {
     return true;

@@ -15,25 +15,28 @@ import { makeStagingFolder } from './tmp.ts';
 
 export interface LayerRecord {
   readonly diffId: string;
-  /** Bytes of the original, uncompressed archive. */
+  /** Bytes of the original, uncompressed tar. */
   readonly size: number;
   readonly opaqueRoot: boolean;
-  /** Folders whose attributes are those of lower layers; byte strings. */
+  /** Folders without an entry of their own, whose attributes come from lower layers; byte strings. */
   readonly implied: readonly string[];
 }
 
-/** A form in which a layer comes: compressed, as a manifest names it. */
+/** A compressed form of a layer, as a manifest's descriptor names it. */
 export type LayerBlob = Pick<Descriptor, 'digest' | 'size'>;
 
 export interface AddLayerOptions {
-  /** What is said to be that stream, compressed. That it is was seen before, or the stream is read though the layer is there. */
+  /**
+   * A compressed form that is claimed to contain this stream. Unless that was verified before, the stream is read even
+   * if the layer exists.
+   */
   readonly blob?: LayerBlob | undefined;
-  /** Another digest of the uncompressed stream is IMAGE_CORRUPT. Two processes adding the same one do it once. */
+  /** Throws IMAGE_CORRUPT when the uncompressed stream has another digest. Two processes that add the same layer do the work once. */
   readonly expectedDiffId?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Layers of the store: `layers/<hex of the diff id>/{layer.tar,index.erofs,recipe.gz,layer.json}`; a folder that exists is whole. */
+/** Layers of the store: `layers/<hex of the diff id>/{layer.tar,index.erofs,recipe.gz,layer.json}`; a folder that exists is complete. */
 export class Layers {
   constructor(
     private readonly root: string,
@@ -52,7 +55,7 @@ export class Layers {
     return join(this.folder(diffId), 'index.erofs');
   }
 
-  /** The record of a layer that is there; marks it as used just now, so that gc leaves it to whoever asked. */
+  /** The record of a layer, undefined if there is none; marks the layer as used now, so that gc keeps it. */
   async use(diffId: string): Promise<LayerRecord | undefined> {
     const path = join(this.folder(diffId), 'layer.json');
     try {
@@ -67,7 +70,7 @@ export class Layers {
     }
   }
 
-  /** The record, without marking it as used. */
+  /** The record of a layer, without marking it as used. */
   async peek(diffId: string): Promise<LayerRecord | undefined> {
     const path = join(this.folder(diffId), 'layer.json');
     return (await exists(path)) ? (JSON.parse(await readFile(path, 'utf8')) as LayerRecord) : undefined;
@@ -97,7 +100,7 @@ export class Layers {
     );
   }
 
-  /** Under the layer's lock. What a manifest says of a layer that is there is believed once it was true. */
+  /** Called under the layer's lock. A compressed form that was verified once is not verified again. */
   async #takeOrMake(diffId: string, tar: () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>, options: AddLayerOptions) {
     const { blob, signal } = options;
     const present = await this.use(diffId);
@@ -115,7 +118,7 @@ export class Layers {
   }
 
   async #isKnown({ diffId, size }: LayerRecord, blob: LayerBlob): Promise<boolean> {
-    // Not compressed: its digest is the diff id, which was checked when it came.
+    // An uncompressed blob: its digest is the diff id, which was verified when the layer was added.
     const known = blob.digest === diffId ? [{ digest: diffId, size }] : await this.#blobs(diffId);
     return known.some((each) => each.digest === blob.digest && each.size === blob.size);
   }
@@ -125,7 +128,7 @@ export class Layers {
     return text === undefined ? [] : (JSON.parse(text) as LayerBlob[]);
   }
 
-  /** Notes a compressed form of a layer that is there, as it was seen. */
+  /** Records a compressed form of an existing layer that was verified. */
   async remember(diffId: string, { digest, size }: LayerBlob): Promise<void> {
     const known = await this.#blobs(diffId);
     if (digest !== diffId && !known.some((each) => each.digest === digest)) {
@@ -165,19 +168,19 @@ export class Layers {
       if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) {
         throw error;
       }
-      // Somebody else made the same layer meanwhile.
+      // Another process added the same layer meanwhile.
       await this.use(diffId);
       return;
     }
     await syncFolder(join(this.root, 'layers'));
   }
 
-  /** The archive exactly as it was added, whose sha256 is the diff id. */
+  /** The original tar, byte for byte; its sha256 is the diff id. */
   original(diffId: string): AsyncIterable<Buffer> {
     return replayRecipe(join(this.folder(diffId), 'recipe.gz'), this.tar(diffId));
   }
 
-  /** What vanishes meanwhile is not there. */
+  /** All layers; one that is removed meanwhile is left out. */
   async list(): Promise<Array<{ diffId: string; usedAt: number }>> {
     const found: Array<{ diffId: string; usedAt: number }> = [];
     for (const name of await readdir(join(this.root, 'layers'))) {
@@ -189,7 +192,7 @@ export class Layers {
     return found;
   }
 
-  /** Renamed away first: what is left of a removal that was cut short is no layer any more. */
+  /** Renames the folder first, so that a removal that is interrupted does not leave a partial layer. */
   async remove(diffId: string): Promise<void> {
     const gone = join(this.root, 'tmp', stagingName('gone'));
     await rename(this.folder(diffId), gone);
@@ -197,7 +200,7 @@ export class Layers {
   }
 }
 
-/** Beside a layer: its compressed forms, newest first; each compressor makes another. */
+/** Next to a layer: its compressed forms, newest first; each compressor makes a different one. */
 const BLOBS = 'blobs.json';
 const MAX_BLOBS = 16;
 

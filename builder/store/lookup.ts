@@ -5,7 +5,7 @@ import type { ImageRecord, Records, ReferenceRecord } from './records.ts';
 
 const ID = /^(?:sha256:)?([0-9a-f]{1,64})$/;
 
-/** Finds images by what people call them. */
+/** Finds images by reference, id or short id. */
 export class Lookup {
   constructor(private readonly records: Records) {}
 
@@ -63,7 +63,7 @@ export class Lookup {
 const normalName = (name: string): string | undefined => {
   try {
     const parsed = parseReference(name);
-    // `name:tag@digest` means the digest.
+    // A name with both tag and digest is looked up by its digest.
     return formatReference(parsed.digest === undefined ? parsed : { ...parsed, tag: undefined });
   } catch (error) {
     if (error instanceof HyprError) {
@@ -75,7 +75,7 @@ const normalName = (name: string): string | undefined => {
 
 const familiar = (reference: string): string => familiarReference(parseReference(reference));
 
-/** Names by digest are only shown where there is no other. */
+/** Names with a digest are shown only when the image has no other. */
 const toImage = (record: ImageRecord, references: readonly ReferenceRecord[]): Image => {
   const all = references.filter(({ imageId }) => imageId === record.id).map(({ reference }) => reference);
   const tags = all.filter((reference) => !reference.includes('@'));

@@ -8,15 +8,15 @@ export interface ImageStoreOptions {
   /** HYPR_HOME/images. */
   readonly root: string;
   readonly toolchain: Pick<Toolchain, 'mkfsErofs'>;
-  /** What uses an image, for the refusal to remove it: `service web of stack shop`. */
+  /** Who uses an image, for the error that refuses to remove it: `service web of stack shop`. */
   readonly inUse?: ((imageId: string) => Promise<readonly string[]> | readonly string[]) | undefined;
-  /** diff ids that no image has but that must stay (the build cache's). */
+  /** Diff ids of layers that belong to no image but must be kept (those of the build cache). */
   readonly keepLayers?: (() => Promise<readonly string[]> | readonly string[]) | undefined;
-  /** False leaves what killed processes left where it is, to be looked at. Default true. */
+  /** False keeps what killed processes left behind, so that it can be listed. Default true. */
   readonly sweep?: boolean | undefined;
 }
 
-/** What the operations of a store work on. */
+/** What the store's operations share. */
 export interface StoreParts {
   readonly root: string;
   readonly records: Records;

@@ -5,16 +5,16 @@ import type { StoreParts } from './parts.ts';
 import { oldestLease } from './tmp.ts';
 
 export interface PruneReport {
-  /** What docker prints: `untagged: …`, `deleted: sha256:…`. */
+  /** Lines as docker prints them: `untagged: …`, `deleted: sha256:…`. */
   readonly removed: readonly string[];
-  /** Bytes of the layers that went. */
+  /** Bytes of the removed layers. */
   readonly bytes: number;
 }
 
 /**
- * Removes images that nothing uses: `dangling` ones have lost all their names, `all` takes named ones
- * too, `none` only clears away layers. `idle` is done first, when it is sure that no pull or build is at work. The
- * caller holds the store's lock, so none begins. Throws IMAGE_IN_USE while one is at work.
+ * Removes images that nothing uses: with `dangling` those without a name, with `all` named ones too, with `none` no
+ * images, only unused layers. `idle` runs first, once it is certain that no pull or build is running. The caller holds
+ * the store's lock, so none can start. Throws IMAGE_IN_USE while one is running.
  */
 export const pruneImages = async (
   parts: StoreParts,
@@ -43,7 +43,7 @@ export const pruneImages = async (
   return { removed, bytes };
 };
 
-/** A pull or build holds a lease until its image names what it made. Throws IMAGE_IN_USE. */
+/** A pull or build holds a lease until its image refers to the layers it added. Throws IMAGE_IN_USE. */
 const refuseWhileBusy = async (root: string): Promise<void> => {
   if ((await oldestLease(root)) !== Number.POSITIVE_INFINITY) {
     throw new HyprError('IMAGE_IN_USE', 'a pull or a build is at work, and nothing is taken from under it', {

@@ -6,7 +6,7 @@ import { shortHash } from '../../base/paths.ts';
 import type { Image } from '../model/types.ts';
 import { digestHex, isDigest, ociDigest } from './format/digest.ts';
 
-/** An image without its names: those are files of their own, so that tagging never rewrites an image. */
+/** An image without its names. Names are files of their own, so that tagging never rewrites an image. */
 export type ImageRecord = Omit<Image, 'references'>;
 
 export interface ReferenceRecord {
@@ -64,7 +64,7 @@ export class Records {
     return digest;
   }
 
-  /** Throws IMAGE_CORRUPT when it is missing or is not what its digest says. */
+  /** Throws IMAGE_CORRUPT if the blob is missing or does not match its digest. */
   async readBlob(digest: string): Promise<Buffer> {
     const data = await readFile(this.#blobPath(digest)).catch((error: unknown) => {
       if (isErrno(error, 'ENOENT')) {
@@ -88,7 +88,7 @@ export class Records {
     await rm(this.#blobPath(digest), { force: true });
   }
 
-  /** When the store was opened by a hypr that wrote it differently, this is how a later one can tell. */
+  /** Lets a later version of hypr tell how this store was written. */
   async writeFormat(): Promise<void> {
     const path = join(this.root, 'format.json');
     if (!(await exists(path))) {

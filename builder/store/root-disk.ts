@@ -13,14 +13,14 @@ import { inheritedFolders } from './inherited.ts';
 import type { Layers } from './layers.ts';
 import { makeStagingFolder } from './tmp.ts';
 
-/** sha256 of an archive that is only an end mark: stands in for the layers of an image that has none. */
+/** The diff id of an empty tar, which is the single layer of an image without layers. */
 export const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
 const EMPTY_TAR = Buffer.alloc(1024);
 
 /**
- * Root disks: `roots/<key>/{meta.erofs,root.vmdk,layers.json}`. The VMDK descriptor makes one disk of the
- * merged index and the layers' tars, so nothing is copied and layers are shared by all images. It names
- * them relative to itself, so that HYPR_HOME can be moved.
+ * Root disks: `roots/<key>/{meta.erofs,root.vmdk,layers.json}`. The VMDK descriptor joins the merged index and the
+ * layers' tars into one disk, so nothing is copied and all images share their layers. Its paths are relative, so that
+ * HYPR_HOME can be moved.
  */
 export class RootDisks {
   constructor(
@@ -65,14 +65,14 @@ export class RootDisks {
       await rename(staging, folder);
       await syncFolder(join(this.root, 'roots'));
     } catch (error) {
-      // Another process made the same one meanwhile.
+      // Another process made the same disk meanwhile.
       if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) {
         throw error;
       }
     }
   }
 
-  /** Layers that contribute anything: those above the topmost one that hides all others. */
+  /** The layers that are visible: from the topmost opaque one upwards. */
   async #visible(diffIds: readonly string[]): Promise<readonly string[]> {
     if (diffIds.length === 0) {
       await this.layers.add(
@@ -93,7 +93,7 @@ export class RootDisks {
     );
   }
 
-  /** A layer on top of all, with the folders that upper layers imply and lower ones describe; false if there are none. */
+  /** Makes the topmost layer: folders that upper layers imply and lower layers describe. False if there are none. */
   async #inherit(diffIds: readonly string[], folder: string, signal: AbortSignal | undefined): Promise<boolean> {
     const records = await Promise.all(diffIds.map((diffId) => this.layers.need(diffId)));
     const tar = await inheritedFolders(records.map(({ diffId, implied }) => ({ tar: this.layers.tar(diffId), implied })));
@@ -108,12 +108,12 @@ export class RootDisks {
     return true;
   }
 
-  /** Removes disks that belong to none of these layer lists and were not asked for since `usedBefore`. */
+  /** Removes disks that belong to none of these layer lists and were not used since `usedBefore`. */
   async prune(keep: ReadonlyArray<readonly string[]>, usedBefore: number): Promise<void> {
     const kept = new Set(keep.map(rootKey));
     for (const name of await readdir(join(this.root, 'roots'))) {
       const folder = join(this.root, 'roots', name);
-      // A folder without its descriptor is no disk.
+      // A folder without a descriptor is not a disk.
       const usedAt = (await stat(join(folder, 'root.vmdk')).catch(() => undefined))?.mtimeMs ?? 0;
       if (!kept.has(name) && usedAt < usedBefore) {
         const gone = join(this.root, 'tmp', stagingName('gone'));
@@ -123,7 +123,7 @@ export class RootDisks {
     }
   }
 
-  /** One line for each disk that is not whole, or lies on layers that are not there. */
+  /** One line for each disk that is incomplete or refers to a missing layer. */
   async faults(): Promise<string[]> {
     const faults: string[] = [];
     for (const name of await readdir(join(this.root, 'roots'))) {
@@ -151,8 +151,8 @@ export class RootDisks {
 const rootKey = (diffIds: readonly string[]): string => shortHash(diffIds.join('\n'), 32);
 
 /**
- * A flat VMDK of several extents (VMware Virtual Disk Format 1.1): sectors, then a file to read them from. Its content id
- * tells it from one that is made of the same layers later, whose index may lie otherwise.
+ * A flat VMDK with several extents (VMware Virtual Disk Format 1.1), each a number of sectors and the file to read them
+ * from. Its content id differs each time: a disk made of the same layers later may have another index layout.
  */
 const describeVmdk = (image: ErofsImage, tars: readonly string[]): string => {
   const extents = image.devices.map(({ sectors }, index) => `RW ${sectors} FLAT "${tars[index]}" 0`);

@@ -20,35 +20,45 @@ import { measureStore, type StoreUsage } from './usage.ts';
 import { verifyStore } from './verify.ts';
 
 export interface AddImageInput {
-  /** The config's JSON (image-spec config.md); its exact bytes if they came from elsewhere, because their digest is the id. */
+  /**
+   * The config's JSON (image-spec config.md). Pass the exact bytes of a config that was pulled or loaded, because their
+   * digest is the image id.
+   */
   readonly config: Uint8Array | object;
-  /** The manifest it came by. Without one, an OCI manifest with uncompressed layers is made. */
+  /** The manifest it was pulled with. Without one, an OCI manifest with uncompressed layers is made. */
   readonly manifest?: Uint8Array | undefined;
-  /** Names it gets, e.g. `shop-web:latest`. Others' images lose them. */
+  /** Names the image gets, e.g. `shop-web:latest`; another image that has one of them loses it. */
   readonly references: readonly string[];
 }
 
 /**
- * Images on disk, shared by all processes of this HYPR_HOME. Everything in it is verified before it gets
- * its name, so what is there is whole. Layers are kept unpacked as `layer.tar`, in normal form, and not compressed;
- * `originalLayer` gives back the exact archive whose sha256 is the diff id, which is what `save` writes.
+ * Images on disk, shared by all processes of this HYPR_HOME. Everything is verified before it gets its final name, so
+ * whatever is there is complete. Layers are kept as an uncompressed `layer.tar` in normal form; `originalLayer` gives
+ * the exact original tar, whose sha256 is the diff id, which is what `save` writes.
  */
 export interface ImageStore {
   readonly root: string;
-  /** By reference (`nginx`, `nginx@sha256:…`), id, or unambiguous prefix of an id. Throws IMAGE_REFERENCE if the prefix is ambiguous. */
+  /**
+   * By reference (`nginx`, `nginx@sha256:…`), id, or unique prefix of an id; undefined if there is none. Throws
+   * IMAGE_REFERENCE if the prefix is ambiguous.
+   */
   get(name: string): Promise<Image | undefined>;
-  /** Like get; throws IMAGE_NOT_FOUND with a near name. */
+  /** Like get, but throws IMAGE_NOT_FOUND, with a similar name as hint. */
   need(name: string): Promise<Image>;
   /** Newest first. */
   list(): Promise<Image[]>;
   tag(name: string, reference: string): Promise<void>;
-  /** What docker prints: `Untagged: …`, `Deleted: …`. Throws IMAGE_IN_USE, IMAGE_NOT_FOUND. */
+  /** Lines as docker prints them: `Untagged: …`, `Deleted: …`. Throws IMAGE_IN_USE, IMAGE_NOT_FOUND. */
   remove(name: string, options: { force: boolean }): Promise<string[]>;
-  /** diffId and size are those of the stream as it came; it may be any tar, see normaliseLayer. Take a lease around adding layers and using them. */
+  /**
+   * `diffId` and `size` are those of the given stream, which may be any layer tar (see normaliseLayer). Hold a lease
+   * while adding layers and using them.
+   */
   addLayer(tar: AsyncIterable<Uint8Array>, options?: AddLayerOptions): Promise<{ diffId: string; size: number }>;
   /**
-   * Like addLayer, but `open` is called only when the layer is not there yet, or `blob` is a compressed form of it that was not seen
-   * before: then the stream, which checks the blob's digest and size, is read to its end. Throws IMAGE_CORRUPT.
+   * Like addLayer, but calls `open` only if the layer does not exist yet, or if `blob` is a compressed form of it that
+   * was not verified before: the stream, which checks the blob's digest and size, is then read to its end. Throws
+   * IMAGE_CORRUPT.
    */
   ensureLayer(
     expectedDiffId: string,
@@ -56,36 +66,39 @@ export interface ImageStore {
     signal?: AbortSignal,
     blob?: LayerBlob,
   ): Promise<{ diffId: string; size: number }>;
-  /** Notes a compressed form of a layer that this process has made itself. */
+  /** Records a compressed form of a layer that this process has made itself. */
   rememberBlob(diffId: string, blob: LayerBlob): Promise<void>;
-  /** The size of the archive if the layer is there. */
+  /** The size of the uncompressed tar; undefined if the layer does not exist. */
   hasLayer(diffId: string): Promise<{ size: number } | undefined>;
   /** The layer's tar in normal form: `./` first or last, parents before children, each path once, `.wh.` whiteouts. */
   layerTar(diffId: string): string;
   originalLayer(diffId: string): AsyncIterable<Uint8Array>;
-  /** All its layers must be there. Throws IMAGE_CORRUPT. */
+  /** All of its layers must exist. Throws IMAGE_CORRUPT. */
   addImage(input: AddImageInput): Promise<Image>;
   readConfig(imageId: string): Promise<Buffer>;
   readManifest(imageId: string): Promise<Buffer>;
-  /** One read-only disk with the merged layers, made in about 30 ms the first time. `image`: an id, or diff ids bottom first. */
+  /** One read-only disk with the merged layers, made in about 30 ms the first time. `image`: an id, or diff ids, bottom first. */
   rootDisk(image: string | readonly string[], signal?: AbortSignal): Promise<RootDisk>;
-  /** While held, gc leaves alone what was added or asked for since. */
+  /** While it is held, gc keeps everything that was added or looked up since. */
   lease(): Promise<Lease>;
   /** Removes layers and files that no image needs. */
   gc(): Promise<GarbageReport>;
-  /** Like gc, after removing images that nothing uses; `idle` is done before, while none can begin. Throws IMAGE_IN_USE while a pull or build is at work. */
+  /**
+   * Like gc, but first removes images that nothing uses. `idle` runs before that, while no pull or build can start.
+   * Throws IMAGE_IN_USE while one is running.
+   */
   prune(which: 'none' | 'dangling' | 'all', idle?: () => Promise<void>): Promise<PruneReport>;
   /** Numbers for `system df`. */
   usage(): Promise<StoreUsage>;
-  /** Checks every digest against what is on disk; one line per fault. */
+  /** Checks everything on disk against its digests; one line per fault. */
   verify(signal?: AbortSignal): Promise<string[]>;
-  /** What killed processes left half-made, one line each: it is no fault, and goes when the store is opened the next time. */
+  /** What killed processes left behind, one line each. These are not faults, and are removed when the store is opened the next time. */
   leftovers(): Promise<string[]>;
 }
 
 const FOLDERS = ['images', 'references', 'blobs', 'layers', 'roots', 'tmp', 'leases', 'locks'];
 
-/** Opens (and makes) the store; clears what killed processes left half-made. */
+/** Opens the store, creating it if needed, and removes what killed processes left behind. */
 export const openImageStore = async (options: ImageStoreOptions): Promise<ImageStore> => {
   const { root, toolchain } = options;
   for (const folder of FOLDERS) {
@@ -104,7 +117,7 @@ export const openImageStore = async (options: ImageStoreOptions): Promise<ImageS
   return { ...imageMethods(parts), ...layerMethods(parts) };
 };
 
-/** Changes of names and images happen one at a time; layers have locks of their own. */
+/** Changes to names and images are serialised by one lock; each layer has its own. */
 const change = <T>({ root }: StoreParts, work: () => Promise<T>): Promise<T> =>
   withLock(join(root, 'locks', 'store.lock'), { what: 'the image store', timeout: 60_000 }, work);
 
@@ -149,7 +162,7 @@ const layerMethods = (parts: StoreParts): LayerMethods => {
     layerTar: (diffId) => layers.tar(diffId),
     originalLayer: (diffId) => layers.original(diffId),
     rootDisk: async (image, signal) => disks.get(typeof image === 'string' ? (await lookup.need(image)).layers : image, signal),
-    // Under the lock: a clean-up that runs would not see it.
+    // Under the lock: a gc that is running would not see the lease.
     lease: () => change(parts, () => takeLease(root)),
     gc: () => change(parts, () => collectGarbage(parts)),
     prune: (which, idle) => change(parts, () => pruneImages(parts, which, idle)),
@@ -176,7 +189,7 @@ const addImage = async ({ records, layers, lookup }: StoreParts, input: AddImage
   return lookup.need(id);
 };
 
-/** As `docker rmi`: a name that is not the last one is only taken away; an id goes with all its names. */
+/** As `docker rmi`: a name is only untagged unless it is the image's last; an id is removed with all its names. */
 const removeImage = async (parts: StoreParts, name: string, force: boolean): Promise<string[]> => {
   const { records, lookup } = parts;
   const image = await lookup.need(name);

@@ -4,7 +4,7 @@ import { findStaleStaging, sweepStaging } from '../../base/host/staging.ts';
 
 const STAGING_FOLDERS = ['tmp', 'leases'];
 
-/** Removes what killed processes left: half-made layers and files, leases, locks. */
+/** Removes what killed processes left behind: partial layers and files, leases, locks. */
 export const sweepStore = async (root: string): Promise<void> => {
   for (const folder of STAGING_FOLDERS) {
     await sweepStaging(join(root, folder));

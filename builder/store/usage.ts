@@ -5,10 +5,10 @@ import { EMPTY_LAYER } from './root-disk.ts';
 export interface StoreUsage {
   readonly images: number;
   readonly usedImages: number;
-  /** Bytes on disk of the layers of all images, each once; of those that only unused images have. */
+  /** Bytes on disk of the layers of all images, each counted once; then of those that only unused images have. */
   readonly imageBytes: number;
   readonly unusedImageBytes: number;
-  /** Layers that no image has: kept for the build cache. */
+  /** Layers that belong to no image, which are kept for the build cache; then their bytes on disk. */
   readonly otherLayers: number;
   readonly otherBytes: number;
 }

@@ -4,8 +4,8 @@ import { readErofs } from './erofs.ts';
 import type { StoreParts } from './parts.ts';
 
 /**
- * Reads the whole store: blobs against their digests, layers by making their original archives again, indexes and disks
- * by their layout; and that everything that a record names is there.
+ * Checks the whole store: blobs against their digests, layers by rebuilding their original tars, indexes and disks by
+ * their layout, and that everything a record refers to exists.
  */
 export const verifyStore = async ({ records, layers, disks }: StoreParts, signal?: AbortSignal): Promise<string[]> => {
   const faults: string[] = [];

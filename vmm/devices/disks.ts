@@ -33,8 +33,8 @@ export const makeExt4Disk = async (options: {
 };
 
 /**
- * Makes an ext4 disk that no machine has ready to be attached for reading only, where its journal could not be played: what a
- * machine that was killed left in it is put in place. False for a disk that was never mounted. Throws VMM_START.
+ * Prepares an ext4 disk that no machine has open for being attached read-only, where its journal could not be replayed:
+ * replays the journal that a killed machine left. False if the disk was never mounted. Throws VMM_START.
  */
 export const settleExt4Disk = async (options: { path: string; e2fsck: Tool; signal?: AbortSignal | undefined }): Promise<boolean> => {
   const { path, e2fsck, signal } = options;

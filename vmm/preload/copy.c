@@ -25,7 +25,8 @@
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IF_CALL(number, action) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, action)
 
-/* QEMU's own `spawn=deny` would keep this file from its work: so the same is done here, programs for all, forks for copies. */
+/* QEMU's own `spawn=deny` would also stop this library from forking. So this does the same: it forbids exec for everybody, and fork for
+ * copies. */
 bool forbid_spawning(bool forks) {
   struct sock_filter rules[] = {
       LOAD(nr),
@@ -90,7 +91,7 @@ static int listen_at(const char *path, int flags) {
   return ok ? fd : -1;
 }
 
-/* A connection belongs to the process that was copied: here it has ended. */
+/* A connection belongs to the process that was copied; in the copy it is closed. */
 static int ended_connection(void) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
@@ -119,7 +120,7 @@ static void renew_socket(struct request *request, int fd) {
   }
 }
 
-/* Without its holes: a disk has sixty gigabytes of them. */
+/* Keeps holes: a disk has sixty gigabytes of them. */
 static bool copy_contents(int from, int to) {
   static char bytes[256 << 10];
   struct stat st;
@@ -157,13 +158,13 @@ static void copy_locks(int from, int to) {
   }
 }
 
-/* Complete or not there at all, whoever is killed meanwhile. */
+/* The file is complete or does not exist, whenever a process is killed. */
 static void make_file(int from, const char *path) {
-  char aside[4096];
-  snprintf(aside, sizeof aside, "%s.tmp", path);
-  int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0 || !copy_contents(from, fd) || rename(aside, path) != 0) {
-    unlink(aside);
+  char staging[4096];
+  snprintf(staging, sizeof staging, "%s.tmp", path);
+  int fd = open(staging, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0 || !copy_contents(from, fd) || rename(staging, path) != 0) {
+    unlink(staging);
     refuse("making", path);
   }
   close(fd);
@@ -184,7 +185,7 @@ static void renew_file(struct move *move, int fd) {
   move->done = true;
 }
 
-/* What two processes must not have: what is only read they may. */
+/* Two processes must not share a file that is written; one that is only read they may. */
 static bool is_written(int fd) {
   struct stat st;
   int flags = fcntl(fd, F_GETFL);
@@ -231,7 +232,7 @@ static int list_descriptors(int *out, int max) {
 
 enum { MAX_DESCRIPTORS = 1024 };
 
-/* Where this process has its name on the command line, which is memory like any other. */
+/* Where this process's name is on the command line, which is ordinary memory. */
 static char *shown_name;
 
 void copy_outlives(void) { prctl(PR_SET_PDEATHSIG, 0); }
@@ -244,7 +245,7 @@ static void show_name(const char *name) {
   }
 }
 
-/* Of the process that is copied, when it was looked at. */
+/* The descriptors of the process that is copied, listed before the fork. */
 static int descriptors[MAX_DESCRIPTORS], descriptor_count;
 
 static void become_machine(struct request *request, pid_t origin) {

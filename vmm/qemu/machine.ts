@@ -31,13 +31,13 @@ const DEAD_STATES: Readonly<Record<string, string>> = {
   'io-error': 'a disk of the machine failed on the host',
 };
 
-/** What QEMU sends in the name of a NIC, in milliseconds: soon, and again in case the first is lost. */
+/** When QEMU announces a NIC, in milliseconds: soon, and again in case the first announcement is lost. */
 const ANNOUNCE = { initial: 10, max: 100, rounds: 3, step: 40 };
 
 /** Less than this is left on a disk that QEMU could not write on. */
 const FULL_BYTES = 1 << 20;
 
-/** Whether a machine ended by something its guest did, unlike one that was killed from outside or lost its host's disk. */
+/** Whether a machine ended because of its guest, rather than being killed from outside or losing its host's disk. */
 export const isGuestFault = ({ reason, detail }: MachineExit): boolean =>
   reason === 'crashed' &&
   [CRASH_WORDS['guest-reset'], CRASH_WORDS['guest-panic'], DEAD_STATES['internal-error'], DEAD_STATES['guest-panicked']].includes(detail);
@@ -83,7 +83,7 @@ export class QemuMachine implements Machine {
   async resume(signal?: AbortSignal): Promise<void> {
     await this.#qmp.run('cont', undefined, signal);
     await this.#setLinks(true, signal);
-    // A network that was started anew does not know yet where this machine is.
+    // A network that was restarted does not know yet where this machine is.
     await this.#qmp.run('announce-self', ANNOUNCE, signal);
   }
 
@@ -159,7 +159,7 @@ export class QemuMachine implements Machine {
       this.#poweredOff = reason === 'guest-shutdown';
       this.#crash ??= this.#poweredOff ? undefined : (CRASH_WORDS[reason] ?? reason);
     } else if (event === 'STOP') {
-      // Also comes after our own `stop`, in which case the state is `paused`.
+      // This event also follows our own `stop`, in which case the state is `paused`.
       void this.#endIfDead().catch(() => {});
     }
   }
@@ -172,7 +172,7 @@ export class QemuMachine implements Machine {
     }
   }
 
-  /** The monitor closes when the process ends, and only after its last words were read. */
+  /** The monitor closes when the process ends, after its last messages were read. */
   async #watch(child: ChildProcess | undefined): Promise<MachineExit> {
     const reaped = child === undefined ? undefined : childEnd(child);
     await this.#qmp.closed;
@@ -225,7 +225,7 @@ export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 's
   await rm(record.spec.runDir, { recursive: true, force: true });
 };
 
-/** Waits for the end of a process that may not be our child, which gives no event; it is milliseconds away when this is called. */
+/** Waits until a process that may not be our child, and so gives no event, has ended; that is milliseconds away when this is called. */
 export const isGone = async (identity: ProcessIdentity, ms: number = GONE_MS): Promise<boolean> => {
   const deadline = Date.now() + ms;
   while (isAlive(identity)) {

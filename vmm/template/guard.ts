@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { withoutInherited } from '../../base/host/inherited.ts';
 
 /**
- * Ends a process when this one ends, even by SIGKILL: a shell waits for the other end of its input, which only
- * we hold, and which the kernel closes with us. `release` when the process has ended by itself.
+ * Ends a process when this one ends, even by SIGKILL: a shell reads from a pipe whose other end only we hold, and which
+ * the kernel closes when we end. Call `release` when the process has ended by itself.
  */
 export const endWithUs = (pid: number): { release(): void } => {
   const { stdio, done } = withoutInherited(['pipe', 'ignore', 'ignore'] as const);

@@ -6,13 +6,13 @@ import { sweepLocks, withLock } from '../../base/host/lock.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { discardTemplate, listFolder, readDescription, templatesFolder } from './store.ts';
 
-/** How many templates with a root stay when another is to be made: each is a hundred megabytes. */
+/** How many rooted templates are kept when another one is made; each takes a hundred megabytes. */
 const MAX_ROOTED = 12;
 const DAY_MS = 86_400_000;
 
 export const lockPath = (paths: HomePaths, key: string): string => join(paths.locks, `template-${key}.lock`);
 
-/** Does nothing while somebody is making the template. */
+/** Runs `work`, unless another process is making the template. */
 export const ifUnlocked = async (lock: string, work: () => Promise<void>): Promise<void> => {
   try {
     await withLock(lock, { what: 'a machine template', timeout: 0 }, work);
@@ -24,8 +24,9 @@ export const ifUnlocked = async (lock: string, work: () => Promise<void>): Promi
 };
 
 /**
- * Throws away the templates of other toolchains, those whose root is gone, of the others with a root the ones that were not
- * used for longest, and what makers left that were killed. Gives the names of the templates. Several may do it at a time.
+ * Removes the templates of other toolchains, those whose root disk is gone, the least recently used rooted ones beyond
+ * the limit, and leftovers of killed makers. Returns the names of the removed templates. Several processes may do this
+ * at the same time.
  */
 export const pruneTemplates = async (paths: HomePaths, toolchain: string): Promise<string[]> => {
   const root = templatesFolder(paths);
@@ -41,10 +42,10 @@ export const pruneTemplates = async (paths: HomePaths, toolchain: string): Promi
   return removed;
 };
 
-/** Whether an entry of the templates' folder is one, and not what is beside it. */
+/** Whether an entry of the templates folder is a template. */
 export const isTemplateName = (name: string): boolean => /^[0-9a-f]+$/.test(name);
 
-/** Those of `names` that nothing will ask for. */
+/** Those of `names` that will not be used again. */
 export const findUseless = async (root: string, names: readonly string[], toolchain: string): Promise<string[]> => {
   const useless: string[] = [];
   const rooted: Array<{ name: string; usedAt: number }> = [];
@@ -60,7 +61,7 @@ export const findUseless = async (root: string, names: readonly string[], toolch
   return [...useless, ...rooted.slice(MAX_ROOTED).map(({ name }) => name)];
 };
 
-/** Half thrown away, half made by somebody who is gone, or old failures of a template that is gone. */
+/** A half-removed template, the staging folder of a dead maker, or failure counts of a template that is gone. */
 const sweepLeftover = async (paths: HomePaths, name: string): Promise<void> => {
   const path = join(templatesFolder(paths), name);
   const remove = () => rm(path, { recursive: true, force: true });

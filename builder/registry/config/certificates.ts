@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { HyprError, isErrno, messageOf } from '../../../base/errors.ts';
 
-/** PEM texts for one host. */
+/** PEM texts of the certificates for one host. */
 export interface HostCertificates {
-  /** Whom to trust; undefined: whom Node trusts. */
+  /** Trusted authorities; undefined for Node's own. */
   readonly ca: readonly string[] | undefined;
-  /** What the host is shown. */
+  /** The client certificate. */
   readonly cert: string | undefined;
   readonly key: string | undefined;
 }
 
 /**
- * docker's layout (containers-certs.d(5)): below a folder, HOST or HOST:PORT with `*.crt`, authorities trusted
- * besides the usual ones, and `NAME.cert` with `NAME.key`, the client's own. The first folder that has the host counts.
+ * Reads docker's layout (containers-certs.d(5)): folders HOST or HOST:PORT with `*.crt`, authorities trusted besides the
+ * usual ones, and `NAME.cert` with `NAME.key`, the client certificate. The first of `folders` that has the host wins.
  * Throws REGISTRY_UNREACHABLE for a file that cannot be read and for a certificate without its key.
  */
 export const certificatesFor = (host: string, folders: readonly string[], trusted: readonly string[] | undefined): HostCertificates => {
@@ -35,11 +35,11 @@ const readClient = (folder: string, name: string | undefined): { cert: string | 
     ? { cert: undefined, key: undefined }
     : { cert: readPem(join(folder, name)), key: readPem(join(folder, name.replace(/\.cert$/, '.key'))) };
 
-/** Those of SSL_CERT_FILE and NODE_EXTRA_CA_CERTS, on top of the usual ones. Undefined: whom Node trusts by itself. */
+/** The authorities of SSL_CERT_FILE and NODE_EXTRA_CA_CERTS, besides the usual ones. Undefined: those that Node trusts by itself. */
 export const trustedAuthorities = (env: NodeJS.ProcessEnv): string[] | undefined =>
   env.SSL_CERT_FILE ? [...rootCertificates, readPem(env.SSL_CERT_FILE), ...extra(env)] : undefined;
 
-/** Node takes NODE_EXTRA_CA_CERTS by itself, but not any more once we name authorities. */
+/** Node applies NODE_EXTRA_CA_CERTS only as long as no authorities are passed to it. */
 const extraAuthorities = (trusted: readonly string[] | undefined): string[] => (trusted === undefined ? extra(process.env) : []);
 const extra = (env: NodeJS.ProcessEnv): string[] => (env.NODE_EXTRA_CA_CERTS ? [readPem(env.NODE_EXTRA_CA_CERTS)] : []);
 

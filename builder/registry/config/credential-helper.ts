@@ -3,21 +3,21 @@ import { type RunResult, runProgram } from '../../../base/host/process.ts';
 import type { Credentials } from './types.ts';
 
 const HELPER_MS = 30_000;
-/** The user name that stands for an identity token. */
+/** The user name by which docker marks an identity token. */
 const TOKEN_USER = '<token>';
 /**
- * Whether a helper says that it has no credentials for the server. Its protocol has only this text for that (docker itself
- * compares it), and helpers differ in where they write it.
+ * Whether a helper says that it has no credentials for the server. Its protocol has no other sign for that than this
+ * text (docker itself compares it), and helpers differ in which stream they write it to.
  */
 const saysNotFound = ({ stdout, stderr }: RunResult): boolean => /credentials not found/i.test(stdout + stderr);
 
-/** The protocol of docker-credential-helpers: `get`, `store` and `erase`, everything secret over stdin and stdout. */
+/** The protocol of docker-credential-helpers: `get`, `store` and `erase`; secrets go over stdin and stdout only. */
 export interface CredentialHelper {
   readonly program: string;
-  /** Undefined when it has none for the server. Throws REGISTRY_AUTH, like the others. */
+  /** Undefined if the helper has none for the server. Like the other methods, throws REGISTRY_AUTH. */
   get(server: string): Promise<Credentials | undefined>;
   store(server: string, credentials: Credentials): Promise<void>;
-  /** What is not there is no error. */
+  /** Removing credentials that do not exist is not an error. */
   erase(server: string): Promise<void>;
 }
 
@@ -45,7 +45,7 @@ export const openCredentialHelper = (name: string, env: NodeJS.ProcessEnv): Cred
   };
 };
 
-/** Its stdout; undefined when it says that it has nothing. */
+/** The helper's stdout; undefined when it says that it has no credentials. */
 const runHelper = async (
   program: string,
   { action, input, env }: { action: string; input: string; env: NodeJS.ProcessEnv },
@@ -64,7 +64,7 @@ const runHelper = async (
   if (saysNotFound(result)) {
     return undefined;
   }
-  // Helpers say what is wrong on stdout; only what answers `get` could be a secret.
+  // Helpers write errors to stdout, too; it is left out for `get`, where it could hold a secret.
   const words = action === 'get' ? result.stderr : `${result.stdout}\n${result.stderr}`;
   throw new HyprError('REGISTRY_AUTH', `the credential helper ${program} ended with exit code ${result.code}`, {
     details: words.trim().split('\n').slice(-3),

@@ -3,7 +3,7 @@ import { openCredentialHelper } from './credential-helper.ts';
 import { type DockerAuth, type DockerConfig, dockerConfigPath, readDockerConfig, writeDockerAuth } from './docker-config.ts';
 import type { Credentials } from './types.ts';
 
-/** docker's own name for its hub, older than the present API. */
+/** docker's key for Docker Hub, older than the present API. */
 const HUB_KEY = 'https://index.docker.io/v1/';
 const HUB_KEYS = [HUB_KEY, 'index.docker.io', 'docker.io', 'registry-1.docker.io'];
 
@@ -11,8 +11,8 @@ const HUB_KEYS = [HUB_KEY, 'index.docker.io', 'docker.io', 'registry-1.docker.io
 export const serverKey = (domain: string): string => (domain === 'docker.io' ? HUB_KEY : domain);
 
 /**
- * What `docker login` or `hypr login` left for a registry: `~/.docker/config.json` (or DOCKER_CONFIG), its entries
- * and credential helpers. Undefined when there is nothing. Secrets go to helpers by stdin, never by argv.
+ * The credentials that `docker login` or `hypr login` stored for a registry, in `~/.docker/config.json` (or
+ * DOCKER_CONFIG) or a credential helper; undefined if there are none. Secrets go to helpers by stdin, never by argv.
  */
 export const findCredentials = async (domain: string, env: NodeJS.ProcessEnv = process.env): Promise<Credentials | undefined> => {
   const path = dockerConfigPath(env);
@@ -34,7 +34,7 @@ export const findCredentials = async (domain: string, env: NodeJS.ProcessEnv = p
   return undefined;
 };
 
-/** Keeps credentials where docker would; gives the file if they are in it as plain text. */
+/** Stores credentials where docker would; returns the path of the file if they are in it as plain text. */
 export const storeCredentials = async (
   domain: string,
   credentials: Credentials,
@@ -48,12 +48,12 @@ export const storeCredentials = async (
     return path;
   }
   await openCredentialHelper(helper, env).store(key, credentials);
-  // An empty entry says that there is a login; docker leaves one, too.
+  // An empty entry marks that there is a login, as docker does it.
   await writeDockerAuth(path, key, {});
   return undefined;
 };
 
-/** Forgets a login under all names it may have; false when there was none. */
+/** Removes a login under all keys it may have; false if there was none. */
 export const eraseCredentials = async (domain: string, env: NodeJS.ProcessEnv = process.env): Promise<boolean> => {
   const path = dockerConfigPath(env);
   const config = await readDockerConfig(path);
@@ -75,7 +75,7 @@ const keysOf = (domain: string): string[] =>
 const helperFor = (config: DockerConfig, keys: readonly string[]): string | undefined =>
   keys.map((key) => config.credHelpers?.[key]).find((name) => name !== undefined) ?? (config.credsStore || undefined);
 
-/** As docker: the user name beside an identity token is only shown. */
+/** As docker does it: the user name beside an identity token is only for display. */
 const encodeEntry = (credentials: Credentials): DockerAuth =>
   'identityToken' in credentials
     ? { auth: Buffer.from('<token>:').toString('base64'), identitytoken: credentials.identityToken }

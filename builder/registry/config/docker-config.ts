@@ -13,18 +13,18 @@ export interface DockerAuth {
   readonly identitytoken?: string;
 }
 
-/** The part of docker's config.json that concerns registries. */
+/** The part of docker's config.json that is about registries. */
 export interface DockerConfig {
   readonly auths?: Readonly<Record<string, DockerAuth>>;
   readonly credsStore?: string;
   readonly credHelpers?: Readonly<Record<string, string>>;
 }
 
-/** `~/.docker/config.json`, or below DOCKER_CONFIG. */
+/** `~/.docker/config.json`, or the one in DOCKER_CONFIG. */
 export const dockerConfigPath = (env: NodeJS.ProcessEnv): string =>
   join(env.DOCKER_CONFIG || join(env.HOME ?? homedir(), '.docker'), 'config.json');
 
-/** Empty when there is no file. Throws REGISTRY_AUTH when it cannot be read or is no JSON object. */
+/** Empty if there is no file. Throws REGISTRY_AUTH if it cannot be read or is not a JSON object. */
 export const readDockerConfig = async (path: string): Promise<DockerConfig> => (await readText(path)).config;
 
 const readText = async (path: string): Promise<{ text: string; config: DockerConfig }> => {
@@ -32,7 +32,7 @@ const readText = async (path: string): Promise<{ text: string; config: DockerCon
     const text = await readFile(path, 'utf8');
     const json: unknown = text.trim() === '' ? {} : JSON.parse(text);
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-      throw new TypeError('it is no JSON object');
+      throw new TypeError('it is not a JSON object');
     }
     return { text, config: json };
   } catch (error) {
@@ -48,8 +48,8 @@ const readText = async (path: string): Promise<{ text: string; config: DockerCon
 };
 
 /**
- * Changes the entry of one registry; undefined removes it. All else in the file stays, its order and indentation
- * too, and a link stays a link. What is written is for the owner only.
+ * Changes the entry of one registry; undefined removes it. Everything else in the file is kept, including order,
+ * indentation, and a symlink as the file. The file is readable by its owner only.
  */
 export const writeDockerAuth = async (path: string, server: string, auth: DockerAuth | undefined): Promise<void> => {
   const target = await realpath(path).catch(() => path);

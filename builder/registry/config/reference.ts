@@ -1,6 +1,6 @@
 import { HyprError } from '../../../base/errors.ts';
 
-/** An image name with everything spelled out (distribution's reference grammar, docker's defaults). */
+/** A fully qualified image reference (distribution's reference grammar, docker's defaults). */
 export interface Reference {
   /** docker.io, ghcr.io, 127.0.0.1:5000 … */
   readonly domain: string;
@@ -19,9 +19,9 @@ const MAX_NAME = 255;
 const HUB = 'docker.io';
 
 /**
- * Reads a name as docker does: `nginx` is docker.io/library/nginx; what looks like a host (a dot, a colon,
- * `localhost`) before the first slash is the registry. Adds the tag `latest` when there is neither tag
- * nor digest. Throws IMAGE_REFERENCE.
+ * Parses a reference as docker does: `nginx` is docker.io/library/nginx; the part before the first slash is the registry
+ * if it looks like a host (a dot, a colon, `localhost`). Adds the tag `latest` if there is neither tag nor digest.
+ * Throws IMAGE_REFERENCE.
  */
 export const parseReference = (text: string): Reference => {
   const reference = parseParts(text);
@@ -63,7 +63,7 @@ const parseName = (text: string, name: string): { domain: string; path: string }
 /** docker.io/library/nginx:1.26, docker.io/library/nginx@sha256:… */
 export const formatReference = (reference: Reference): string => `${reference.domain}/${reference.path}${suffix(reference)}`;
 
-/** As people write it: nginx:1.26, ghcr.io/a/b:1. */
+/** The familiar form: nginx:1.26, ghcr.io/a/b:1. */
 export const familiarReference = (reference: Reference): string => familiarName(reference) + suffix(reference);
 
 export const familiarName = ({ domain, path }: Reference): string => {
@@ -74,7 +74,7 @@ export const familiarName = ({ domain, path }: Reference): string => {
   return short.includes('/') ? path : short;
 };
 
-/** Repository without tag and digest: docker.io/library/nginx. */
+/** The repository, without tag and digest: docker.io/library/nginx. */
 export const repositoryName = ({ domain, path }: Reference): string => `${domain}/${path}`;
 
 const suffix = ({ tag, digest }: Reference): string => `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;

@@ -6,9 +6,9 @@ interface Table {
 }
 
 /**
- * The part of containers-registries.conf(5), version 2, that says where images come from: `[[registry]]`
- * with prefix, location and insecure, and its `[[registry.mirror]]`s. Only prefixes that are a whole
- * registry are used. Everything else of the file (and of TOML) is passed over.
+ * Parses the part of containers-registries.conf(5), version 2, that says where to pull from: `[[registry]]` with prefix,
+ * location and insecure, and its `[[registry.mirror]]`s. Only prefixes that are a whole registry are used. Everything
+ * else in the file, and the rest of TOML, is ignored.
  */
 export const parseRegistriesConf = (text: string): FoundSettings => {
   const mirrors: Array<readonly [string, readonly string[]]> = [];

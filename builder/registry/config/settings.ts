@@ -5,9 +5,9 @@ import { HyprError, isErrno } from '../../../base/errors.ts';
 import { parseRegistriesConf } from './registries-conf.ts';
 import type { FoundSettings } from './types.ts';
 
-/** Where a registry's images can be had, in the order to try. */
+/** A place to pull a registry's images from; endpoints are tried in order. */
 export interface Endpoint {
-  /** Without a slash at the end: https://registry-1.docker.io */
+  /** Without a trailing slash: https://registry-1.docker.io */
   readonly url: string;
   readonly isMirror: boolean;
 }
@@ -15,16 +15,20 @@ export interface Endpoint {
 export interface RegistrySettings {
   /** Mirrors by registry (docker.io, ghcr.io). */
   readonly mirrors: ReadonlyMap<string, readonly string[]>;
-  /** Hosts that may be asked without TLS, and whose certificate is not checked. Loopback addresses may be asked without TLS. */
+  /**
+   * Hosts that may be used over plain HTTP, and whose certificate is not checked. Loopback addresses may always be used
+   * over plain HTTP.
+   */
   readonly insecure: ReadonlySet<string>;
 }
 
 const MAX_FILE = 1024 * 1024;
 
 /**
- * Mirrors and exceptions from, first wins: `HYPR_REGISTRY_MIRRORS` (`docker.io=http://127.0.0.1:5000`,
- * comma-separated), `HYPR_HOME/registries.json` (`{"mirrors": {"docker.io": [url]}, "insecure": [host]}`) and
- * `registries.conf` beside it, docker's daemon.json and containers' registries.conf. Throws HYPR_USAGE naming the setting that is wrong.
+ * Reads mirrors and insecure registries; the first source that has a setting wins: `HYPR_REGISTRY_MIRRORS`
+ * (`docker.io=http://127.0.0.1:5000`, comma-separated), `HYPR_HOME/registries.json` (`{"mirrors": {"docker.io": [url]},
+ * "insecure": [host]}`) and `registries.conf` beside it, docker's daemon.json, and containers' registries.conf. Throws
+ * HYPR_USAGE, which names the invalid setting.
  */
 export const loadRegistrySettings = async (home: string, env: NodeJS.ProcessEnv = process.env): Promise<RegistrySettings> => {
   const config = env.XDG_CONFIG_HOME ?? join(env.HOME ?? homedir(), '.config');
@@ -50,7 +54,7 @@ export const loadRegistrySettings = async (home: string, env: NodeJS.ProcessEnv 
   return { mirrors, insecure };
 };
 
-/** Mirrors first, the registry itself last; both schemes where doing without TLS is allowed. */
+/** Mirrors first, the registry itself last; https and then http where plain HTTP is allowed. */
 export const endpointsFor = (domain: string, settings: RegistrySettings): Endpoint[] => {
   const mirrors = (settings.mirrors.get(domain) ?? []).flatMap((mirror) => withSchemes(mirror, settings));
   const own = withSchemes(domain === 'docker.io' ? 'registry-1.docker.io' : domain, settings);
@@ -65,7 +69,7 @@ const withSchemes = (place: string, settings: RegistrySettings): string[] => {
   return isLoopback(host) || settings.insecure.has(host) ? [`https://${place}`, `http://${place}`] : [`https://${place}`];
 };
 
-/** For a host with or without a port. */
+/** Takes a host with or without a port. */
 export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 
 const parseEnvironment = (value: string): FoundSettings => {

@@ -1,6 +1,6 @@
 export type Credentials = { readonly username: string; readonly password: string } | { readonly identityToken: string };
 
-/** Mirrors and insecure registries, as one of the files or variables says them. */
+/** Mirrors and insecure registries from one file or variable. */
 export interface FoundSettings {
   readonly mirrors: ReadonlyArray<readonly [string, readonly string[]]>;
   readonly insecure: readonly string[];

@@ -10,24 +10,24 @@ export interface RepositoryOptions {
   readonly reference: Reference;
   readonly credentials: Credentials | undefined;
   readonly signal: AbortSignal;
-  /** What is asked for in tokens; default pull. */
+  /** The access that tokens are requested for; default pull. */
   readonly access?: 'pull' | 'push' | undefined;
   /** Repositories (library/nginx) of the same registry that blobs may be mounted from. */
   readonly mountFrom?: readonly string[] | undefined;
 }
 
 export interface Call {
-  /** Below /v2/<name>/, or a whole URL that the registry gave. */
+  /** A path below /v2/<name>/, or a whole URL that the registry gave. */
   readonly path: string;
   readonly method?: HttpRequest['method'];
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Body;
-  /** False: a failed try is not repeated; see HttpRequest. */
+  /** False: a failed attempt is not retried; see HttpRequest. */
   readonly repeat?: boolean;
   readonly signal: AbortSignal;
 }
 
-/** Requests to one repository with the authorisation its registry asks for, which is kept for the next request. */
+/** Sends requests to one repository with the authorisation its registry requires, which is reused for the next request. */
 export type Access = (call: Call) => Promise<Response>;
 
 export const openAccess = (options: RepositoryOptions): Access => {
@@ -38,7 +38,7 @@ export const openAccess = (options: RepositoryOptions): Access => {
   return async ({ path, signal, ...call }) => {
     const url = new URL(path, root);
     const send = (authorization: string | undefined) =>
-      // An upload may go to storage elsewhere, which the token is not for.
+      // An upload may go to a storage backend, which must not get the token.
       http.send({
         ...call,
         url: url.href,
@@ -50,7 +50,7 @@ export const openAccess = (options: RepositoryOptions): Access => {
     if (response.statusCode !== 401) {
       return response;
     }
-    // Several blobs are asked for at once: one of them gets the new token for all.
+    // Several blobs are requested at once: one request gets the new token for all of them.
     if ((await pending) === used) {
       pending = answerChallenge(http, { response, endpoint: endpoint.url, scopes: scopesOf(options), credentials, signal });
       pending.catch(() => {

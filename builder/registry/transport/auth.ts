@@ -11,7 +11,7 @@ export interface Challenge {
 
 const MAX_TOKEN_ANSWER = 1024 * 1024;
 
-/** The first challenge of a WWW-Authenticate header (RFC 9110 11.6.1) that we can meet. */
+/** The first challenge of a WWW-Authenticate header (RFC 9110 11.6.1) with a supported scheme. */
 export const parseChallenge = (header: string): Challenge | undefined => {
   for (const match of header.matchAll(/(?:^|,\s*)(bearer|basic)(?:\s+((?:[\w-]+\s*=\s*(?:"[^"]*"|[^\s,"]+)(?:\s*,\s*)?)*))?/gi)) {
     const parameters = [...(match[2] ?? '').matchAll(/([\w-]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))/g)].map(
@@ -25,7 +25,7 @@ export const parseChallenge = (header: string): Challenge | undefined => {
 export interface ChallengeInput {
   readonly response: Response;
   readonly endpoint: string;
-  /** `repository:library/nginx:pull`; none to only prove who one is. */
+  /** `repository:library/nginx:pull`; none to only verify the credentials. */
   readonly scopes: readonly string[];
   readonly credentials: Credentials | undefined;
   readonly signal: AbortSignal;
@@ -38,13 +38,13 @@ export interface ChallengeAnswer {
 }
 
 /**
- * The Authorization header that answers a 401 (distribution's token authentication, or Basic). Gives
- * undefined when there is nothing to answer with. Throws REGISTRY_AUTH when the token server refuses.
+ * The Authorization header that answers a 401 (distribution's token authentication, or Basic). Undefined when there are
+ * no credentials to answer with. Throws REGISTRY_AUTH when the token server refuses them.
  */
 export const answerChallenge = async (http: Http, input: ChallengeInput): Promise<string | undefined> =>
   (await answerForLogin(http, input, {}))?.authorization;
 
-/** Like answerChallenge; `offline` asks for an identity token, too. */
+/** Like answerChallenge; `offline` also requests an identity token. */
 export const answerForLogin = async (
   http: Http,
   input: ChallengeInput,
@@ -67,7 +67,7 @@ export const answerForLogin = async (
 const basic = (credentials: Credentials): string | undefined =>
   'username' in credentials ? `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}` : undefined;
 
-/** Passwords go there: not without TLS, unless the registry itself is asked without. */
+/** The token server gets passwords, so it must use TLS, unless the registry itself is used over plain HTTP. */
 const checkRealm = (realm: string, endpoint: string): URL => {
   const url = URL.canParse(realm) ? new URL(realm) : undefined;
   const allowed = url?.protocol === 'https:' || (url?.protocol === 'http:' && (endpoint.startsWith('http:') || isLoopback(url.host)));
@@ -87,13 +87,13 @@ interface TokenInput {
 
 interface Token {
   readonly token: string;
-  /** What a login keeps instead of the password, where the server gives one. */
+  /** The identity token that a login keeps instead of the password, if the server issues one. */
   readonly refreshToken: string | undefined;
 }
 
 /**
- * Asks a token server (distribution's "Token Authentication" and "OAuth2 Token Authentication"): by GET, by POST
- * for an identity token and where GET is not known. Undefined: refused to somebody without credentials.
+ * Requests a token (distribution's "Token Authentication" and "OAuth2 Token Authentication"): by GET, or by POST for an
+ * identity token and where GET is not supported. Undefined when the server refuses an anonymous request.
  */
 const requestToken = async (http: Http, input: TokenInput, { offline = false }: { offline?: boolean }): Promise<Token | undefined> => {
   const { realm, credentials } = input;

@@ -8,7 +8,7 @@ const TABLE = Array.from({ length: 256 }, (_, index) => {
   return value >>> 0;
 });
 
-/** For Node before 20.15, which keeps zlib's to itself. */
+/** For Node before 20.15, which does not export zlib's crc32. */
 export const crc32ByTable = (data: Uint8Array, before = 0): number => {
   let value = ~before;
   for (const byte of data) {
@@ -17,6 +17,6 @@ export const crc32ByTable = (data: Uint8Array, before = 0): number => {
   return ~value >>> 0;
 };
 
-/** CRC-32 of `data` after what had the sum `before` (RFC 1952 8). */
+/** CRC-32 of `data`, continued from `before`, the CRC-32 of what precedes it (RFC 1952 8). */
 export const crc32: (data: Uint8Array, before?: number) => number =
   (zlib as { crc32?: (data: Uint8Array, before?: number) => number }).crc32 ?? crc32ByTable;

@@ -12,9 +12,9 @@ const PIECE = 512 * 1024;
 const CHUNKS_AHEAD = 8;
 
 /**
- * The tar inside a layer blob, whichever way it is compressed: gzip, zstd or not at all, told by its
- * first bytes and not by its media type. Reads `blob` to its end, so that its digest gets checked; an error of
- * either comes out of the result. Throws IMAGE_LAYER, TOOLCHAIN_MISSING without a zstd.
+ * The tar inside a layer blob: gzip, zstd or uncompressed, detected by its first bytes, not by its media type. Reads
+ * `blob` to its end, so that its digest is verified; errors of the blob and of the decompressor are thrown by the
+ * result. Throws IMAGE_LAYER, and TOOLCHAIN_MISSING without zstd.
  */
 export async function* decompressLayer(blob: AsyncIterable<Buffer>, programs: Decompressors): AsyncGenerator<Buffer> {
   const source = blob[Symbol.asyncIterator]();
@@ -49,7 +49,7 @@ async function* resume(head: readonly Buffer[], rest: AsyncIterator<Buffer>): As
   }
 }
 
-/** Each piece costs a change of threads, which takes as long as inflating some ten thousand bytes. */
+/** Each piece is handed to another thread, which takes as long as inflating some ten thousand bytes. */
 async function* inLargePieces(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let pieces: Buffer[] = [];
   let size = 0;
@@ -66,7 +66,7 @@ async function* inLargePieces(input: AsyncIterable<Buffer>): AsyncGenerator<Buff
 }
 
 async function* gunzip(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  // Chunks wait as they are, some of them: inflating goes on while the one before is hashed and written.
+  // Some chunks are buffered, so that inflating continues while earlier chunks are hashed and written.
   const inflate = createGunzip({ chunkSize: CHUNK, readableObjectMode: true, readableHighWaterMark: CHUNKS_AHEAD } as ZlibOptions);
   let failure: unknown;
   const feeding = pipeline(Readable.from(inLargePieces(input), { objectMode: false, highWaterMark: CHUNK }), inflate).catch(
@@ -93,7 +93,7 @@ const damaged = (error: Error): HyprError =>
     cause: error,
   });
 
-/** A program and the arguments that come before its own. */
+/** A program and its leading arguments. */
 export interface Command {
   readonly file: string;
   readonly prefix: readonly string[];
@@ -103,11 +103,11 @@ export type ZstdCommand = Command;
 
 export interface Decompressors {
   readonly zstd: Command | undefined;
-  /** Of Intel's isa-l: thrice as fast as zlib, and on another core than the rest. Without it zlib does it. */
+  /** igzip of Intel's isa-l: three times as fast as zlib, and on another core. Without it zlib is used. */
   readonly igzip: Command | undefined;
 }
 
-/** From PATH, or those that lie beside mkfs.erofs in the toolchain. */
+/** Decompressors from PATH, or those next to mkfs.erofs in the toolchain. */
 export const findDecompressors = (mkfsErofs: Tool, env: NodeJS.ProcessEnv = process.env): Decompressors => ({
   zstd: findZstd(mkfsErofs, env),
   igzip: findProgram('igzip', mkfsErofs, env),

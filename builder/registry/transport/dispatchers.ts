@@ -9,13 +9,13 @@ export interface DispatcherOptions {
   readonly env?: NodeJS.ProcessEnv | undefined;
   /** HYPR_HOME, for its certs.d. */
   readonly home?: string | undefined;
-  /** Folders with a folder per HOST[:PORT] as docker has them, first wins; see certificatesFor. */
+  /** Folders in docker's layout, with a folder per HOST[:PORT]; the first one wins. See certificatesFor. */
   readonly certFolders?: readonly string[] | undefined;
   /** Hosts whose certificate is not checked (docker's insecure-registries). */
   readonly insecure?: ReadonlySet<string> | undefined;
 }
 
-/** Connections by host: with the authorities and client certificate for it, through the proxy for it. */
+/** Connection pools by host, each with its authorities, client certificate and proxy. */
 export interface Dispatchers extends AsyncDisposable {
   for(url: URL): Promise<Dispatcher>;
 }
@@ -23,8 +23,8 @@ export interface Dispatchers extends AsyncDisposable {
 const SILENCE = 60_000;
 
 /**
- * Proxies come from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, never for loopback. Authorities come from SSL_CERT_FILE,
- * NODE_EXTRA_CA_CERTS and certs.d. Throws REGISTRY_UNREACHABLE for certificates that cannot be read.
+ * Proxies come from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, and are never used for loopback. Authorities come from
+ * SSL_CERT_FILE, NODE_EXTRA_CA_CERTS and certs.d. Throws REGISTRY_UNREACHABLE for certificates that cannot be read.
  */
 export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers => {
   const { env = process.env, insecure } = options;
@@ -36,7 +36,7 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
     const certificates = certificatesFor(host, folders, trusted);
     const tls = protocol === 'https:' ? tlsOptions({ ...certificates, isInsecure: insecure?.has(host) === true }) : {};
     const common = { headersTimeout: SILENCE, bodyTimeout: SILENCE, connect: { timeout: 20_000, ...tls } };
-    // A proxy of its own authority is trusted by the same files; a client certificate is for the registry only.
+    // A proxy with its own authority is trusted by the same files; the client certificate is for the registry only.
     return isLoopback(host)
       ? new Agent(common)
       : new EnvHttpProxyAgent({
@@ -53,14 +53,14 @@ export const openDispatchers = (options: DispatcherOptions = {}): Dispatchers =>
       return found;
     },
     [Symbol.asyncDispose]: async () => {
-      // One that could not be opened was told to whoever asked for it.
+      // A dispatcher that could not be opened has already reported its error to the request that needed it.
       const found = await Promise.allSettled(opened.values());
       await Promise.all(found.map((result) => (result.status === 'fulfilled' ? result.value.destroy() : undefined)));
     },
   };
 };
 
-/** One context for all connections to a host: reading the usual authorities takes 30 ms. */
+/** One context for all connections to a host, because loading the usual authorities takes 30 ms. */
 const tlsOptions = ({ ca, cert, key, isInsecure }: HostCertificates & { isInsecure: boolean }) => ({
   ...(ca || cert ? { secureContext: createSecureContext({ ...(ca ? { ca: [...ca] } : {}), ...(cert && key ? { cert, key } : {}) }) } : {}),
   ...(isInsecure ? { rejectUnauthorized: false } : {}),

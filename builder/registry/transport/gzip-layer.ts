@@ -6,18 +6,18 @@ import { crc32 } from './crc32.ts';
 
 const BLOCK = 1024 * 1024;
 const WINDOW = 32 * 1024;
-/** Blocks being compressed at a time, each in a thread of libuv's pool. */
+/** Blocks compressed at the same time, each in a thread of libuv's pool. */
 const IN_FLIGHT = 4;
-/** Of 5 and 6 the result is 2 % smaller and takes a third and two thirds longer. */
+/** Levels 5 and 6 make the result 2 % smaller, but take a third and two thirds longer. */
 const LEVEL = 4;
 /** No name, no time, system unknown (RFC 1952 2.3). */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 const FINAL_BLOCK = Buffer.from([3, 0]);
 
 /**
- * Writes the gzip of `source` to `path`. Blocks are compressed side by side, each with the end of the one before
- * as its dictionary: one ordinary gzip member, which depends on nothing but the bytes, so that the same layer
- * has the same digest at every push.
+ * Writes the gzip of `source` to `path`. Blocks are compressed in parallel, each with the end of the previous one as its
+ * dictionary. The result is one ordinary gzip member that depends only on the bytes, so that a layer gets the same
+ * digest at every push.
  */
 export const gzipLayer = async (
   source: AsyncIterable<Uint8Array>,
@@ -52,7 +52,7 @@ async function* gzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> 
     sum = crc32(block, sum);
     length += block.length;
     const compressed = compress(block, before.subarray(-WINDOW));
-    // Heard again where it is waited for.
+    // Handled where it is awaited; this only prevents an unhandled rejection before that.
     compressed.catch(() => {});
     flying.push(compressed);
     before = block;
@@ -80,7 +80,7 @@ const compress = (block: Buffer, dictionary: Buffer): Promise<Buffer> =>
     deflateRaw(block, options, (error, result) => (error === null ? resolve(result) : reject(error)));
   });
 
-/** Blocks of one size, however the source is cut. */
+/** Cuts the source into blocks of one size. */
 async function* inBlocks(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let block = Buffer.allocUnsafe(BLOCK);
   let used = 0;

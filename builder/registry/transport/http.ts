@@ -6,7 +6,7 @@ import { type DispatcherOptions, openDispatchers } from './dispatchers.ts';
 
 export type Response = Dispatcher.ResponseData;
 
-/** A function gives the stream anew for every try. */
+/** A function returns a new stream for every attempt. */
 export type Body = string | Uint8Array | (() => Readable);
 
 export interface HttpRequest {
@@ -14,20 +14,20 @@ export interface HttpRequest {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: Body | undefined;
-  /** False: one try only, because the caller has to look at the state of things before another. */
+  /** False: no retries, because the caller has to check the server's state before the next attempt. */
   readonly repeat?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
 export interface Http extends AsyncDisposable {
-  /** Follows redirects, repeats what may work the next time; the caller reads or destroys the body. Throws REGISTRY_UNREACHABLE. */
+  /** Follows redirects and retries what may succeed later; the caller reads or destroys the body. Throws REGISTRY_UNREACHABLE. */
   send(request: HttpRequest): Promise<Response>;
-  /** Milliseconds to wait before try `attempt` (from 1). */
+  /** Milliseconds to wait before attempt `attempt`, which counts from 1. */
   backoff(attempt: number): number;
 }
 
 export interface HttpOptions extends DispatcherOptions {
-  /** Milliseconds before the first repetition, doubled each time. Default 300. */
+  /** Milliseconds before the first retry, doubled each time. Default 300. */
   readonly backoff?: number | undefined;
 }
 
@@ -36,7 +36,7 @@ const MAX_REDIRECTS = 5;
 const MAX_WAIT = 60_000;
 const REPEATABLE = new Set([408, 429, 500, 502, 503, 504]);
 
-/** One pool of connections; see openDispatchers for proxies and certificates. */
+/** One connection pool; see openDispatchers for proxies and certificates. */
 export const openHttp = (options: HttpOptions = {}): Http => {
   const { backoff = 300 } = options;
   const dispatchers = openDispatchers(options);
@@ -73,7 +73,7 @@ export const openHttp = (options: HttpOptions = {}): Http => {
   return { send, backoff: wait, [Symbol.asyncDispose]: () => dispatchers[Symbol.asyncDispose]() };
 };
 
-/** Redirects go to storage elsewhere: credentials do not follow to another host, and TLS is not given up. */
+/** Redirects lead to a storage backend: credentials are not sent to another host, and https is not downgraded. */
 const followRedirects = async (once: (input: HttpRequest) => Promise<Response>, input: HttpRequest): Promise<Response> => {
   let current = input;
   for (let hops = 0; ; hops += 1) {
@@ -96,7 +96,7 @@ const followRedirects = async (once: (input: HttpRequest) => Promise<Response>, 
   }
 };
 
-/** Seconds or a date (RFC 9110 10.2.3), at most a minute. */
+/** Retry-After in milliseconds, from seconds or a date (RFC 9110 10.2.3), at most a minute. */
 export const retryAfter = (response: Response): number | undefined => {
   const value = response.headers['retry-after'];
   if (typeof value !== 'string') {
@@ -106,7 +106,7 @@ export const retryAfter = (response: Response): number | undefined => {
   return Number.isNaN(ms) ? undefined : Math.min(MAX_WAIT, Math.max(0, ms));
 };
 
-/** What will not be better the next time: no such host, nobody there, TLS that does not fit. */
+/** Errors that a retry cannot fix: no such host, connection refused, TLS that does not match. */
 const FINAL = /^(ENOTFOUND|ECONNREFUSED|EPROTO|CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|UND_ERR_PRX)/;
 const isFinal = (error: unknown): boolean => FINAL.test(codeOf(error));
 
@@ -115,7 +115,7 @@ const codeOf = (error: unknown): string => {
   return typeof code === 'string' ? code : cause === undefined ? '' : codeOf(cause);
 };
 
-/** Whether both sides speak TLS and one did not take the other's certificate: no reason to go on without TLS. */
+/** Whether both sides speak TLS and one rejected the other's certificate: no reason to fall back to plain HTTP. */
 export const isCertificateFailure = (error: unknown): boolean =>
   /^(CERT_|ERR_TLS|ERR_SSL_\w*ALERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(codeOf(error instanceof HyprError ? error.cause : error));
 

@@ -1,7 +1,7 @@
 import { HyprError } from '../../../base/errors.ts';
 import type { Response } from './http.ts';
 
-/** A body that must be small. Throws REGISTRY_ERROR beyond `limit` bytes. */
+/** Reads a small response body. Throws REGISTRY_ERROR beyond `limit` bytes. */
 export const readLimited = async (response: Response, limit: number): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   let size = 0;

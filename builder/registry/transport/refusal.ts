@@ -11,7 +11,7 @@ interface RegistryFault {
   readonly message: string;
 }
 
-/** What a registry's refusal means for the one who asked, in docker's words where it has some. */
+/** Turns a registry's error response into a HyprError, in docker's words where docker has some. */
 export const refusal = async (response: Response, input: RepositoryOptions & { what: string }): Promise<HyprError> => {
   const { reference, endpoint, credentials, what } = input;
   const { host } = new URL(endpoint.url);
@@ -66,7 +66,7 @@ export const wrongDigest = ({ endpoint, reference }: RepositoryOptions, what: st
     hint: 'pull again; if it stays so, a proxy or mirror on the way changes what it passes on',
   });
 
-/** distribution-spec "Error codes"; anything else is no fault list. */
+/** Errors of the response body (distribution-spec "Error codes"); empty if it is anything else. */
 const readFaults = async (response: Response): Promise<RegistryFault[]> => {
   try {
     const { errors } = JSON.parse((await readLimited(response, MAX_ANSWER)).toString('utf8')) as { errors?: unknown };

@@ -3,10 +3,10 @@ import { HyprError } from '../../../base/errors.ts';
 import { cleanPath } from '../../context/tree.ts';
 import { scanTarFile } from '../../layers/scan-file.ts';
 
-/** An image archive on disk, read member by member in any order. */
+/** An image archive on disk whose members can be read in any order. */
 export interface ArchiveFile extends AsyncDisposable {
   has(name: string): boolean;
-  /** A small member. Throws IMAGE_CORRUPT when it is not there or longer than `limit`. */
+  /** Reads a small member. Throws IMAGE_CORRUPT if it is missing or longer than `limit`. */
   read(name: string, limit: number): Promise<Buffer>;
   stream(name: string): AsyncGenerator<Buffer>;
 }
@@ -20,7 +20,7 @@ const CHUNK = 1024 * 1024;
 const LIMITS = { extension: 1024 * 1024, fileSize: 1024 ** 4 };
 const MAX_MEMBERS = 100_000;
 
-/** Old `docker save` archives give layers that occur twice as links: followed here, inside the archive only. */
+/** Archives of an old `docker save` contain a layer that occurs twice as a link; links are followed inside the archive only. */
 export const openArchiveFile = async (path: string): Promise<ArchiveFile> => {
   const members = new Map<string, Member>();
   const links = new Map<string, string>();

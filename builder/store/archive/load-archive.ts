@@ -23,12 +23,12 @@ interface LoadInput {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** An image in an archive: where its parts lie, and its names. */
+/** An image in an archive: where its parts are, and its names. */
 interface Found {
   readonly config: Buffer;
   readonly manifest: Buffer | undefined;
   readonly layers: readonly string[];
-  /** What its manifest says of them, where it is kept as it is. */
+  /** Its layers as the manifest describes them, if the manifest is kept as it is. */
   readonly blobs?: ReadonlyArray<Pick<Descriptor, 'digest' | 'size'>>;
   readonly references: readonly string[];
 }
@@ -37,7 +37,10 @@ const MAX_JSON = 4 * 1024 * 1024;
 const MAX_IMAGES = 1000;
 const NAME_KEYS = ['io.containerd.image.name', 'org.opencontainers.image.ref.name'] as const;
 
-/** Loads every image of an archive of `docker save` or of an OCI layout, plain or compressed; gives their names, or ids where they have none. */
+/**
+ * Loads every image of a `docker save` archive or an OCI layout, compressed or not. Gives their names, or the id of an
+ * image without a name.
+ */
 export const loadArchive = async (path: string, input: LoadInput): Promise<string[]> => {
   const staging = await makeStagingFolder(input.store.root, 'load');
   const lease = await input.store.lease();
@@ -60,7 +63,7 @@ export const loadArchive = async (path: string, input: LoadInput): Promise<strin
   }
 };
 
-/** Members are read in any order, so what is compressed or not a file is first written out. */
+/** Members are read in any order, so a compressed archive, or one that is not a regular file, is written to disk first. */
 const plainArchive = async (path: string, staging: string, { decompressors, signal }: LoadInput): Promise<string> => {
   const info = await stat(path).catch((error: unknown) => {
     throw isErrno(error, 'ENOENT') ? new HyprError('HYPR_USAGE', `there is no archive ${path}`, { cause: error }) : error;
@@ -91,7 +94,7 @@ const findImages = async (archive: ArchiveFile, path: string): Promise<Found[]> 
     return findOciImages(archive);
   }
   throw new HyprError('IMAGE_CORRUPT', `${path} has neither manifest.json nor index.json`, {
-    hint: 'it is no archive of docker save and no OCI layout',
+    hint: 'it is neither a docker save archive nor an OCI layout',
   });
 };
 
@@ -110,7 +113,7 @@ const findDockerImages = async (archive: ArchiveFile): Promise<Found[]> => {
   );
 };
 
-/** image-spec image-layout.md. Of an image for several platforms the one for linux/amd64 is taken. */
+/** Reads index.json (image-spec image-layout.md). Of a multi-platform image, the one for linux/amd64 is loaded. */
 const findOciImages = async (archive: ArchiveFile): Promise<Found[]> => {
   const index = parseObject(await archive.read('index.json', MAX_JSON));
   const found = new Map<string, Found>();
@@ -179,7 +182,7 @@ const loadImage = async (archive: ArchiveFile, found: Found, { store, decompress
   return found.references.length > 0 ? [...found.references] : [image.id];
 };
 
-/** The blob of a manifest as it comes, which is kept with its digests: they must be true. */
+/** Streams a manifest's blob and verifies it, because the manifest is kept with its digests. */
 async function* checked(stream: AsyncIterable<Buffer>, { digest, size }: Pick<Descriptor, 'digest' | 'size'>): AsyncGenerator<Buffer> {
   const hash = createHash('sha256');
   let bytes = 0;

@@ -9,9 +9,9 @@ import { asObject, MAX_CONFIG, type ParsedConfig, parseImageConfig, parseObject,
 import type { Descriptor } from '../format/manifest.ts';
 import { checkConfig, chooseManifest, isIndex, parseManifest, parsePlatform } from '../format/platform.ts';
 
-/** An image of a layout folder; its layers are read, and checked against their digests, when they are asked for. */
+/** An image of a layout folder. Its layers are read, and verified against their digests, when they are requested. */
 export interface LayoutImage {
-  /** Of the manifest for the platform. */
+  /** The digest of the manifest for the platform. */
   readonly manifestDigest: string;
   readonly config: Buffer;
   readonly parsed: ParsedConfig;
@@ -26,8 +26,9 @@ const CHUNK = 1024 * 1024;
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
- * The image of a layout (image-spec image-layout.md) for a platform. The manifest is the one with the digest; else the first
- * of index.json with the tag; else the only one of index.json, as buildx chooses. Throws IMAGE_NOT_FOUND, IMAGE_CORRUPT, IMAGE_PLATFORM.
+ * The image of a layout (image-spec image-layout.md) for a platform. The manifest is chosen as buildx does: the one with
+ * the digest; else the first in index.json with the tag; else the only one in index.json. Throws IMAGE_NOT_FOUND,
+ * IMAGE_CORRUPT, IMAGE_PLATFORM.
  */
 export const openLayoutImage = async (source: LayoutSource, platform: string): Promise<LayoutImage> => {
   const { folder } = source;
@@ -63,7 +64,7 @@ const findDigest = async ({ folder, tag }: LayoutSource): Promise<string> => {
   const path = join(folder, 'index.json');
   const bytes = await readSmall(path, MAX_JSON);
   if (bytes === undefined) {
-    throw new HyprError('IMAGE_NOT_FOUND', `${folder} has no index.json: it is no OCI layout`, {
+    throw new HyprError('IMAGE_NOT_FOUND', `${folder} has no index.json: it is not an OCI layout`, {
       hint: 'a layout holds oci-layout, index.json and blobs/; hypr build -o type=oci,tar=false,dest=FOLDER makes one',
     });
   }
@@ -132,7 +133,7 @@ async function* streamBlob(folder: string, { digest, size }: Descriptor): AsyncG
   }
 }
 
-/** A plain file as a whole; undefined when there is none. */
+/** A whole regular file; undefined if it does not exist. */
 const readSmall = async (path: string, limit: number): Promise<Buffer | undefined> => {
   const info = await stat(path).catch(noEntry);
   if (info?.isFile() !== true) {

@@ -19,9 +19,9 @@ export interface SaveInput {
 }
 
 /**
- * Writes images as an OCI layout in a tar; for docker with a manifest.json too, as docker since 25 does,
- * so that one form loads everywhere. Layers are the original archives, uncompressed: ids and diff ids stay
- * as they were. The manifest is a new one, because the compressed blobs of the pulled one are not kept.
+ * Writes images as an OCI layout in a tar; for docker with a manifest.json too, as docker does since 25, so that one
+ * archive loads everywhere. Layers are the original uncompressed tars, so ids and diff ids do not change. The manifest
+ * is a new one, because the compressed blobs that a pulled manifest refers to are not kept.
  */
 export const saveArchive = async (store: ImageStore, path: string, input: SaveInput): Promise<void> => {
   const isPlain = await stat(path).then(
@@ -33,7 +33,7 @@ export const saveArchive = async (store: ImageStore, path: string, input: SaveIn
       throw error;
     },
   );
-  // A pipe or a device is written to as it is.
+  // A pipe or a device is written to directly.
   const target = isPlain ? await stagingPathBeside(path) : path;
   try {
     await pipeline(members(store, input), createWriteStream(target, { mode: 0o600 }), ...(input.signal ? [{ signal: input.signal }] : []));

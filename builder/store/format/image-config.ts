@@ -2,7 +2,7 @@ import { HyprError } from '../../../base/errors.ts';
 import type { ImageRuntime } from '../../model/types.ts';
 import { isDigest } from './digest.ts';
 
-/** What hypr reads of an image's config (image-spec config.md). */
+/** The fields of an image config (image-spec config.md) that hypr uses. */
 export interface ParsedConfig {
   readonly platform: string;
   readonly created: number;
@@ -13,7 +13,7 @@ export interface ParsedConfig {
 export const MAX_CONFIG = 8 * 1024 * 1024;
 const MAX_LAYERS = 512;
 
-/** Reads a config; unknown fields are left alone, fields of a wrong type count as absent. Throws IMAGE_CORRUPT when it is none. */
+/** Parses a config; unknown fields are ignored, and fields of a wrong type count as absent. Throws IMAGE_CORRUPT if it is not a config. */
 export const parseImageConfig = (data: Uint8Array): ParsedConfig => {
   const json = parseObject(data);
   const diffIds = strings(asObject(json.rootfs).diff_ids);
@@ -63,7 +63,7 @@ const parseHealth = (health: Json): ImageRuntime['Healthcheck'] | undefined => {
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** JSON text as an object. Throws IMAGE_CORRUPT. */
+/** Parses a JSON object. Throws IMAGE_CORRUPT. */
 export const parseObject = (data: Uint8Array): Json => {
   try {
     const value: unknown = JSON.parse(Buffer.from(data).toString('utf8'));
@@ -73,7 +73,7 @@ export const parseObject = (data: Uint8Array): Json => {
   } catch (error) {
     throw new HyprError('IMAGE_CORRUPT', 'the metadata of an image is not JSON', { cause: error });
   }
-  throw new HyprError('IMAGE_CORRUPT', 'the metadata of an image is no JSON object');
+  throw new HyprError('IMAGE_CORRUPT', 'the metadata of an image is not a JSON object');
 };
 
 export const asObject = (value: unknown): Json =>

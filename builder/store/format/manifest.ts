@@ -1,4 +1,4 @@
-/** A piece of content by digest (image-spec descriptor.md). */
+/** A content descriptor (image-spec descriptor.md). */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
@@ -14,7 +14,7 @@ export const MEDIA = {
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
 } as const;
 
-/** The OCI manifest (image-spec manifest.md) of an image with uncompressed layers, whose digests are then their diff ids. */
+/** Makes an OCI manifest (image-spec manifest.md) for uncompressed layers, whose digests are their diff ids. */
 export const makeManifest = (input: {
   config: { digest: string; size: number };
   layers: readonly string[];

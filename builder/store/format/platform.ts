@@ -18,7 +18,7 @@ const ALIASES: Readonly<Record<string, string>> = {
 };
 const DEFAULT = 'linux/amd64';
 
-/** `os/arch[/variant]`, `os`-less forms and docker's aliases; default linux/amd64. Throws IMAGE_PLATFORM. */
+/** Parses `os/arch[/variant]`, forms without `os` and docker's aliases; default linux/amd64. Throws IMAGE_PLATFORM. */
 export const parsePlatform = (value: string = DEFAULT): Platform => {
   const parts = value.toLowerCase().split('/');
   const [os, architecture, variant] = parts.length === 1 ? ['linux', parts[0]] : parts;
@@ -30,7 +30,7 @@ export const parsePlatform = (value: string = DEFAULT): Platform => {
 
 export const formatPlatform = ({ os, architecture, variant }: Platform): string => [os, architecture, variant].filter(Boolean).join('/');
 
-/** Whether an image's platform is the one asked for; a missing variant fits every one. */
+/** Whether an image's platform fits the requested one; a missing variant fits every variant. */
 export const fitsPlatform = (have: string, want: Platform): boolean => {
   const found = parsePlatform(have);
   const variantFits = found.variant === undefined || want.variant === undefined || found.variant === want.variant;
@@ -41,8 +41,8 @@ export const isIndex = (mediaType: string, json: Json): boolean =>
   mediaType === MEDIA.ociIndex || mediaType === MEDIA.dockerList || (Array.isArray(json.manifests) && json.config === undefined);
 
 /**
- * The manifest of an index (image-spec image-index.md) for a platform; the first that fits, as the
- * index orders them by preference. Throws IMAGE_PLATFORM naming what there is.
+ * The manifest of an index (image-spec image-index.md) for a platform: the first one that fits, because an index is in
+ * order of preference. Throws IMAGE_PLATFORM, which names the platforms there are.
  */
 export const chooseManifest = (index: Json, want: Platform, name: string): Descriptor => {
   const entries = (Array.isArray(index.manifests) ? index.manifests : []).map(asObject);
@@ -52,7 +52,7 @@ export const chooseManifest = (index: Json, want: Platform, name: string): Descr
     const variantFits = want.variant === undefined || variant === undefined || variant === '' || variant === want.variant;
     return os === want.os && architecture === want.architecture && variantFits;
   });
-  // An index over a single image may leave the platform out.
+  // The platform is optional in an index with a single image.
   const found = matches[0] ?? (entries.length === 1 && platforms[0]?.os === undefined ? entries[0] : undefined);
   if (found === undefined) {
     const there = platforms.flatMap(({ os, architecture, variant }) =>
@@ -72,7 +72,7 @@ export interface ImageManifest {
 
 const MAX_LAYERS = 512;
 
-/** An image manifest of OCI or of docker's schema 2. Throws IMAGE_CORRUPT, or REGISTRY_ERROR for what is no image. */
+/** Parses an OCI or Docker schema 2 image manifest. Throws IMAGE_CORRUPT, or REGISTRY_ERROR for something that is not an image. */
 export const parseManifest = (bytes: Uint8Array, name: string): ImageManifest => {
   const json = parseObject(bytes);
   if (json.schemaVersion === 1) {
@@ -87,7 +87,7 @@ export const parseManifest = (bytes: Uint8Array, name: string): ImageManifest =>
   return { config: toDescriptor(asObject(json.config)), layers: layers.map((layer) => toDescriptor(asObject(layer))) };
 };
 
-/** A config that is for this manifest and this platform. Throws IMAGE_CORRUPT, IMAGE_PLATFORM. */
+/** Checks that a config belongs to this manifest and this platform. Throws IMAGE_CORRUPT, IMAGE_PLATFORM. */
 export const checkConfig = (
   config: ParsedConfig,
   { manifest, want, name }: { manifest: ImageManifest; want: Platform; name: string },

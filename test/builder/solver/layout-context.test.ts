@@ -157,7 +157,7 @@ describe('oci-layout:// contexts', () => {
       line: 2,
     });
     expect((await failure(`oci-layout://${layout}/index.json`)).text).toContain('not a folder|if it is an archive');
-    expect((await failure(`oci-layout://${shop.context}`)).text).toContain('/context has no index.json: it is no OCI layout');
+    expect((await failure(`oci-layout://${shop.context}`)).text).toContain('/context has no index.json: it is not an OCI layout');
     expect((await failure(`oci-layout://${layout}@${ociDigest('x')}`)).text).toContain(`/layout has no blob ${ociDigest('x')}`);
     writeIndex([tagged(one, 'a'), tagged(two, 'b')]);
     expect((await failure(`oci-layout://${layout}`)).text).toBe(
