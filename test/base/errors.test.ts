@@ -17,8 +17,10 @@ test('every code is in docs/errors.md, and nothing else is', () => {
 });
 
 test.each(Object.entries(ERRORS))('docs/errors.md says of %s what the code says', (code, { kind, text }) => {
-  expect(documented.get(code)?.meaning).toBe(`${text.replaceAll('|', '\\|')}${kind === 'bug' ? ' (bug)' : ''}`);
-  expect(documented.get(code)?.todo?.length).toBeGreaterThan(10);
+  expect(documented.get(code)?.meaning, `the row of ${code} in docs/errors.md`).toBe(
+    `${text.replaceAll('|', '\\|')}${kind === 'bug' ? ' (bug)' : ''}`,
+  );
+  expect(documented.get(code)?.todo?.length, `what to do about ${code} is too short in docs/errors.md`).toBeGreaterThan(10);
 });
 
 test('an error crosses the socket whole', () => {
