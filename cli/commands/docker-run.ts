@@ -114,7 +114,7 @@ const serviceOf = (image: string, flags: Flags): Service => {
     throw new HyprError('HYPR_UNSUPPORTED', `--network ${network} cannot be had: networks belong to a stack`, {
       hint:
         network === 'vsock'
-          ? 'a machine without a network card: --network none; programs are run in it by hypr exec'
+          ? 'a machine without a NIC: --network none; programs are run in it by hypr exec'
           : 'use default or none, or a Compose file for machines that reach each other',
     });
   }

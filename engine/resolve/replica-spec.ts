@@ -89,7 +89,7 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   [
     'network_mode',
     (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default',
-    'every service has a machine and a network card of its own, or none (network_mode: none)',
+    'every service has a machine and a NIC of its own, or none (network_mode: none)',
   ],
   ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable', 'services do not share a kernel'],
   ['pid', (v) => v !== undefined, 'services do not share a kernel'],
