@@ -63,6 +63,8 @@ export class LayerModel {
     } else if (clean.includes(WHITEOUT) && parts.some((part) => part.startsWith(WHITEOUT))) {
       throw layerError(`${entry.path} lies below a whiteout`);
     } else if (name.startsWith(WHITEOUT)) {
+      // Whatever else it is called in the archive (a link, a device), only its name counts; it is written as an empty file.
+      this.plain &&= entry.type === 'file' && entry.size === 0;
       this.#addWhiteout(this.#folder(parts), name);
     } else {
       this.#place(this.#folder(parts), name, entry);

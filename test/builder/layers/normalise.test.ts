@@ -67,6 +67,15 @@ describe('whiteouts', () => {
   test('beside a folder of that name: the folder hides what was below', async () => {
     expect(Object.keys((await normal([file('.wh.d', ''), dir('d/'), file('d/x')])).seen)).toEqual(['.', 'd', 'd/.wh..wh..opq', 'd/x']);
   });
+  test.each<[string, RawEntry]>([
+    ['a hard link to nothing', { name: '.wh.a', type: '1', link: 'a' }],
+    ['a symlink', { name: '.wh.a', type: '2', link: 'a' }],
+    ['a device', { name: '.wh.a', type: '3' }],
+    ['a file that has something in it', file('.wh.a', 'x')],
+  ])('that is %s in the archive is an empty file in the layer', async (_, entry) => {
+    const { seen } = await normal([dir('./'), entry]);
+    expect(seen['.wh.a']).toMatch(/^file .* ""$/);
+  });
   test('an opaque root is told', async () => {
     expect((await normal([file('.wh..wh..opq', ''), file('a')])).opaqueRoot).toBe(true);
   });
