@@ -45,13 +45,14 @@ export const ellipsis = (text: string, width: number): string => {
   return runes.length <= width ? text : `${runes.slice(0, width - 1).join('')}…`;
 };
 
+/** A name without a tag and without a digest is that of `latest`, as docker shows it. */
 export const imageRepository = (reference: string): { repository: string; tag: string } => {
   const name = familiarName(reference);
   const [plain = name] = name.split('@');
   const colon = plain.lastIndexOf(':');
   return colon > plain.lastIndexOf('/')
     ? { repository: plain.slice(0, colon), tag: plain.slice(colon + 1) }
-    : { repository: plain, tag: '<none>' };
+    : { repository: plain, tag: name.includes('@') ? '<none>' : 'latest' };
 };
 
 /** `docker.io/library/nginx:1` → `nginx:1`. */

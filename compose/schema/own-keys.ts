@@ -1,4 +1,5 @@
 import { readEgress } from '../model/egress.ts';
+import { closest } from '../model/suggest.ts';
 import { type MapNode, type Node, toPlain } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
 import { type Warning, Warnings } from '../model/warnings.ts';
@@ -18,41 +19,49 @@ const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
-const SETTINGS = new Set(['egress', 'allow_outbound', 'allowed_domains']);
+const SETTINGS: readonly string[] = ['egress', 'allow_outbound', 'allowed_domains'];
 
 /**
- * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed, and
- * HYPR_UNSUPPORTED at the place of one that promises to keep something in or out and is not there; for the others gives warnings.
+ * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
+ * mistyped, and HYPR_UNSUPPORTED at the place of one that promises to keep something in or out and is not there; for the others
+ * gives warnings.
  */
 export const checkOwnKeys = (tree: MapNode): Warning[] => {
   const warnings = new Warnings();
   for (const { name, node, inService } of ownKeys(tree)) {
-    const isSettings = inService && name === 'x-hypr' && node.kind === 'map';
-    if (isSettings) {
-      checkEgress(node);
+    const own = inService && name === 'x-hypr' ? settingsIn(node) : new Map([[name, node]]);
+    for (const [path, value] of own) {
+      refusePromises(path, value);
+      warnings.add('ignored', `${path} has no effect: hypr has no such setting in Compose files`, value.keyMark ?? value.mark);
     }
-    const rest = isSettings ? withoutSettings(node) : node;
-    if (rest === undefined) {
-      continue;
-    }
-    refusePromises(name, rest);
-    warnings.add('ignored', `${name} has no effect: hypr has no such settings in Compose files`, node.keyMark ?? node.mark);
   }
   return warnings.all;
 };
 
-const checkEgress = (node: MapNode): void => {
+/** Checks the settings in a service's `x-hypr`; gives what else is in it, by path. */
+const settingsIn = (node: Node): Map<string, Node> => {
+  if (node.kind !== 'map') {
+    const hint = 'write "x-hypr: {egress: deny}"';
+    throw errorAt('COMPOSE_INVALID', 'x-hypr must be a mapping of settings', { mark: node.keyMark ?? node.mark, hint });
+  }
   const read = readEgress(toPlain(node));
   if (read !== undefined && 'fault' in read) {
     const at = node.entries.get(read.key) ?? node;
     throw errorAt('COMPOSE_INVALID', `x-hypr.${read.key} ${read.fault}`, { mark: at.keyMark ?? at.mark });
   }
-};
-
-/** What is left of a service's `x-hypr`; undefined when that is nothing. */
-const withoutSettings = (node: MapNode): MapNode | undefined => {
-  const entries = new Map([...node.entries].filter(([key]) => !SETTINGS.has(key)));
-  return entries.size === 0 && node.entries.size > 0 ? undefined : { ...node, entries };
+  const rest = [...node.entries].filter(([key]) => !SETTINGS.includes(key));
+  for (const [key, value] of rest) {
+    refuseOne(key, `x-hypr.${key}`, value);
+    // A fence that is missing because of a typo would be missed by nobody.
+    const meant = closest(key, SETTINGS);
+    if (meant !== undefined) {
+      throw errorAt('COMPOSE_INVALID', `x-hypr.${key} is not a setting`, {
+        mark: value.keyMark ?? value.mark,
+        hint: `did you mean "${meant}"?`,
+      });
+    }
+  }
+  return new Map(rest.map(([key, value]) => [`x-hypr.${key}`, value]));
 };
 
 const OWN = /^x-hypr(-|$)/;

@@ -53,7 +53,7 @@ describe('x-hypr keys', () => {
   test('of which there are none: a warning, with the place', async () => {
     const text = 'x-hypr: {proxy: {port: 8080}}\nx-other: 1\nservices:\n  a:\n    image: x\n    x-hypr-note: hi\n    x-hyprland: 1\n';
     expect(await check(text)).toMatchObject([
-      { kind: 'ignored', message: 'x-hypr has no effect: hypr has no such settings in Compose files', where: { line: 1, column: 1 } },
+      { kind: 'ignored', message: 'x-hypr has no effect: hypr has no such setting in Compose files', where: { line: 1, column: 1 } },
       { kind: 'ignored', message: expect.stringContaining('x-hypr-note has no effect'), where: { line: 6, column: 5 } },
     ]);
   });
@@ -62,6 +62,18 @@ describe('x-hypr keys', () => {
     const service = (settings: string) => `services:\n  a:\n    image: x\n    x-hypr:\n      ${settings}\n`;
     expect(await check(service('egress: {allow: [example.com]}'))).toEqual([]);
     expect(await check(service('allow_outbound: false'))).toEqual([]);
+    await expect(check(service('egres: deny'))).rejects.toMatchObject({
+      code: 'COMPOSE_INVALID',
+      hint: 'did you mean "egress"?',
+      where: { line: 5 },
+    });
+    await expect(check('services:\n  a:\n    image: x\n    x-hypr: deny\n')).rejects.toMatchObject({
+      code: 'COMPOSE_INVALID',
+      where: { line: 4 },
+    });
+    expect(await check(service('{egress: deny, zzz: 1}'))).toMatchObject([
+      { message: expect.stringContaining('x-hypr.zzz has no effect') },
+    ]);
     await expect(check(service('egress: {allow: ["exa mple"]}'))).rejects.toMatchObject({
       code: 'COMPOSE_INVALID',
       message: expect.stringContaining('x-hypr.egress cannot have "exa mple"'),

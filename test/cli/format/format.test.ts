@@ -102,7 +102,7 @@ test('names, commands and references', () => {
   expect(joinCommand(['sh', '-c', 'echo a b'])).toBe("sh -c 'echo a b'");
   expect(imageRepository('docker.io/library/nginx:1.26')).toEqual({ repository: 'nginx', tag: '1.26' });
   expect(imageRepository('docker.io/acme/app:1')).toEqual({ repository: 'acme/app', tag: '1' });
-  expect(imageRepository('localhost:5000/app')).toEqual({ repository: 'localhost:5000/app', tag: '<none>' });
+  expect(imageRepository('localhost:5000/app')).toEqual({ repository: 'localhost:5000/app', tag: 'latest' });
   expect(imageRepository('ghcr.io/a/b:2@sha256:00')).toEqual({ repository: 'ghcr.io/a/b', tag: '2' });
 });
 
@@ -235,4 +235,13 @@ test('the summary has links for what speaks HTTP and addresses for the rest', ()
       '\n',
     ),
   );
+});
+
+test.each([
+  ['busybox', 'busybox', 'latest'],
+  ['docker.io/library/nginx:1.26', 'nginx', '1.26'],
+  ['127.0.0.1:5000/team/app', '127.0.0.1:5000/team/app', 'latest'],
+  [`app@sha256:${'a'.repeat(64)}`, 'app', '<none>'],
+])('imageRepository › gives the tag that docker shows for %s', (reference, repository, tag) => {
+  expect(imageRepository(reference)).toEqual({ repository, tag });
 });

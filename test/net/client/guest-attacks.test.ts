@@ -363,6 +363,7 @@ describe.skipIf(!canDrop)('the fence of a plain user', () => {
     const drop = ['--reuid', String(PLAIN), '--regid', String(PLAIN), '--clear-groups', program, 'run', spec.name];
     const child = spawn('setpriv', drop, { stdio: ['pipe', 'ignore', 'ignore', 'pipe'] });
     try {
+      child.stdin?.on('error', () => {});
       child.stdin?.end(JSON.stringify(buildGatewayConfig(spec, { resolvers: [], fallback: [] })));
       const status = await new Promise<string>((resolve) => child.stdio[3]?.once('data', (data) => resolve(String(data))));
       expect(JSON.parse(status)).toMatchObject({ ready: true, fence: { seccomp: true, nets: !internal } });

@@ -81,6 +81,8 @@ export class Peer {
     this.#child = spawn(process.execPath, [fileURLToPath(new URL('l2-peer.mjs', import.meta.url))], {
       stdio: ['pipe', 'pipe', 'inherit', nic],
     });
+    // Frames that are still on their way when a test ends it are nobody's any more.
+    this.#child.stdin?.on('error', () => {});
     nic.destroy();
     if (this.#child.stdout !== null) {
       createInterface({ input: this.#child.stdout }).on('line', (line) => {
