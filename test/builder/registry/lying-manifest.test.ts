@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { type Images, openImages } from '../../../builder/images.ts';
+import { needs } from '../../support/needs.ts';
 import { file, rawTar, sha256 } from '../layers/tar-builder.ts';
-import { mkfsErofs } from '../store/find-mkfs.ts';
+import { mkfsErofs, noMkfs } from '../store/find-mkfs.ts';
 import { type FakeLayer, FakeRegistry, gzipLayer } from './fake-registry.ts';
 
 let home: string;
@@ -55,7 +56,7 @@ const lie = (tag: string, blob: { digest: string; size: number }): string => {
 const blobOf = ({ blob }: FakeLayer) => ({ digest: sha256(blob), size: blob.length });
 const asked = (digest: string): number => fake.requests.filter(({ url }) => url.includes(`blobs/${digest}`)).length;
 
-describe.skipIf(mkfsErofs === undefined)('a layer that is in the store already', () => {
+needs(noMkfs).describe('a layer that is in the store already', () => {
   const pullHonest = async (): Promise<Images> => {
     fake.addImage('a/honest', 'latest', [layer]);
     const images = await open();

@@ -9,6 +9,7 @@ import { buildGatewayConfig } from '../../../net/client/config.ts';
 import { GatewayControl } from '../../../net/client/control.ts';
 import { startNetwork } from '../../../net/client/network.ts';
 import type { Network, NetworkEvent, NetworkNic, NetworkSpec } from '../../../net/types.ts';
+import { onlyWhere } from '../../support/needs.ts';
 import { arp, BROADCAST, ethernet, type Frame, type Host, icmp, RST, SYN, tcp, udp } from './frames.ts';
 import { makeFolder, makeGateway, makeSpec, nicOf, Peer } from './helpers.ts';
 
@@ -351,7 +352,7 @@ describe('a hostile guest', () => {
 const PLAIN = 64_123;
 const canDrop = process.getuid?.() === 0 && spawnSync('setpriv', ['--version']).status === 0;
 
-describe.skipIf(!canDrop)('the fence of a plain user', () => {
+onlyWhere(!canDrop && 'only root can become another user').describe('the fence of a plain user', () => {
   it.each([{ internal: false }, { internal: true }])('holds (internal: $internal)', async ({ internal }) => {
     const folder = makeFolder();
     chmodSync(folder.path, 0o755);

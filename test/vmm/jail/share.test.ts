@@ -8,6 +8,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { compileC } from '../../../base/host/compile.ts';
 import { sandboxes, virtiofsdCommand } from '../../../vmm/devices/virtiofsd.ts';
 import { virtiofsd } from '../../builder/store/find-mkfs.ts';
+import { needs } from '../../support/needs.ts';
 
 /* A program in the place of virtiofsd, in the same fence, does what a hostile guest would have virtiofsd do. */
 
@@ -181,7 +182,7 @@ describe('a single file', () => {
   });
 });
 
-describe.skipIf(virtiofsd === undefined)('virtiofsd itself', () => {
+needs(virtiofsd === undefined && 'no virtiofsd; run hypr setup').describe('virtiofsd itself', () => {
   it.each(['folder', 'file'] as const)('runs in the fence of a %s, with its own filter of system calls', async (kind) => {
     const tool = virtiofsd as NonNullable<typeof virtiofsd>;
     const path = join(dir, 'share', ...(kind === 'file' ? ['inside'] : []));
