@@ -56,7 +56,7 @@ export interface NetworkEvent {
   readonly to?: string;
   /** A name that the destination was resolved from. */
   readonly name?: string;
-  /** policy, internal, host, address, a limit, what was spoofed. */
+  /** policy (of egress), peers, internal, host, address, a limit, what was spoofed. */
   readonly why?: string;
   readonly count: number;
 }

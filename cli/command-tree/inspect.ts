@@ -93,6 +93,7 @@ export const inspectCommands: readonly CommandSpec[] = [
     summary: 'Print what happens to replicas, as it happens',
     flags: [
       bool('json', 'One JSON object per line'),
+      string('format', 'json: the same', { value: 'FORMAT' }),
       string('since', 'Earlier events', { value: 'TIME', refused: 'events are not kept; they are shown from now on' }),
       string('until', 'End then', { value: 'TIME' }),
     ],

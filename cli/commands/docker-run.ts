@@ -46,7 +46,9 @@ export const runDockerRun: Handler = async (invocation) => {
     options,
     detachKeys: flags.string('detach-keys'),
     shows: (event) =>
-      event.type === 'warning' || (event.type === 'progress' && event.progress.id.startsWith('Image ') && !flags.bool('quiet')),
+      event.type === 'warning' ||
+      event.type === 'refusal' ||
+      (event.type === 'progress' && event.progress.id.startsWith('Image ') && !flags.bool('quiet')),
   });
 };
 

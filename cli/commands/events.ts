@@ -9,6 +9,7 @@ import { familiarName } from '../format/replica.ts';
 import { eventTime, parseMoment, rfc3339Nano } from '../format/time.ts';
 import { servicesOf } from './verbs.ts';
 
+type RefusalEvent = Extract<EngineEvent, { type: 'refusal' }>;
 type ReplicaEvent = Extract<EngineEvent, { type: 'replica' }>;
 
 /** `events`: docker's words and lines, from now on, until Ctrl-C or `--until`. */
@@ -16,6 +17,7 @@ export const runEvents: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const until = flags.string('until');
   const end = until === undefined ? undefined : parseMoment(until, { flag: 'until', now: context.now() });
+  const json = flags.bool('json') || flags.choice('format', ['json']) === 'json';
   return withStack(invocation, async (stack, project) => {
     checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     const over = linkedController(context.interrupts.signal);
@@ -23,8 +25,9 @@ export const runEvents: Handler = async (invocation) => {
     const timer = end === undefined ? undefined : setTimeout(() => over.abort(), Math.max(0, end - context.now()));
     try {
       for await (const event of stack.events({ logs: false, usage: false }, signal)) {
-        if (event.type === 'replica' && isDockerEvent(event) && (args.length === 0 || args.includes(event.replica.service))) {
-          await writeOut(context.stdout, flags.bool('json') ? eventJson(event) : eventLine(event));
+        const text = isChosen(event, args) ? textOf(event, json) : undefined;
+        if (text !== undefined) {
+          await writeOut(context.stdout, text);
         }
       }
     } catch (error) {
@@ -36,6 +39,19 @@ export const runEvents: Handler = async (invocation) => {
     }
     return context.interrupts.signal.aborted ? 130 : 0;
   });
+};
+
+const isChosen = (event: EngineEvent, services: readonly string[]): boolean => {
+  const service = event.type === 'replica' ? event.replica.service : event.type === 'refusal' ? event.refusal.service : undefined;
+  return service !== undefined && (services.length === 0 || services.includes(service));
+};
+
+/** What is printed of it; undefined for events that docker has not and nobody waits for. */
+const textOf = (event: EngineEvent, json: boolean): string | undefined => {
+  if (event.type === 'refusal') {
+    return json ? refusalJson(event) : refusalLine(event);
+  }
+  return event.type === 'replica' && isDockerEvent(event) ? (json ? eventJson(event) : eventLine(event)) : undefined;
 };
 
 // `update` is a snapshot and `listening` is hypr's own: docker has no such events.
@@ -63,4 +79,29 @@ export const eventJson = (event: ReplicaEvent): string =>
     service: event.replica.service,
     time: rfc3339Nano(event.time).replace(/\.?0+Z$/, 'Z'),
     type: 'container',
+  })}\n`;
+
+/** docker has no such event; the words are those of its events of networks. */
+const refusalAttributes = ({ refusal }: RefusalEvent): Record<string, string> => ({
+  ...(refusal.to === undefined ? {} : { to: refusal.to }),
+  ...(refusal.name === undefined ? {} : { name: refusal.name }),
+  protocol: refusal.protocol,
+  rule: refusal.rule,
+  count: String(refusal.count),
+  total: String(refusal.total),
+});
+
+const refusalLine = (event: RefusalEvent): string => {
+  const attributes = Object.entries(refusalAttributes(event)).map(([key, value]) => sanitiseName(`${key}=${value}`));
+  return `${eventTime(event.time)} network refuse ${event.refusal.replica} (${attributes.join(', ')})\n\n`;
+};
+
+const refusalJson = (event: RefusalEvent): string =>
+  `${JSON.stringify({
+    action: 'refuse',
+    attributes: refusalAttributes(event),
+    id: event.refusal.replica,
+    service: event.refusal.service,
+    time: rfc3339Nano(event.time).replace(/\.?0+Z$/, 'Z'),
+    type: 'network',
   })}\n`;

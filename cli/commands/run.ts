@@ -30,6 +30,7 @@ export const runComposeRun: Handler = async (invocation) => {
     detachKeys: undefined,
     shows: (event) =>
       event.type === 'warning' ||
+      event.type === 'refusal' ||
       (event.type === 'build'
         ? !quiet && !flags.bool('quiet-build')
         : event.type === 'progress' && !quiet && !(quietImages && event.progress.id.startsWith('Image '))),

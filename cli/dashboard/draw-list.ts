@@ -2,6 +2,7 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import type { Colour, Paint } from '../core/style.ts';
 import { shortName } from '../format/logs.ts';
+import { refusedPlace } from '../format/refusal.ts';
 import { replicaLinks } from '../format/summary.ts';
 import { binarySize, shortDuration } from '../format/units.ts';
 import { cut, spread, widthOf } from '../render/width.ts';
@@ -93,7 +94,7 @@ export const drawList = (model: DashboardModel, look: Look, size: { readonly wid
     }
     lines.push(drawReplica(model, replica, { look, width: size.width, selected }));
     if (roomy || selected) {
-      lines.push(cut(`    ${secondLine(replica, look)}`, size.width));
+      lines.push(cut(`    ${secondLine(model, replica, look)}`, size.width));
     }
   }
   const start = Math.max(0, Math.min(cursorAt - Math.trunc(size.height / 2), lines.length - size.height));
@@ -117,14 +118,16 @@ const drawReplica = (model: DashboardModel, replica: ReplicaStatus, at: { look: 
   return spread(left, fits ? usage : usageText(model, replica.name, { unicode: false }), width);
 };
 
-/** Why it is not well, or else where it answers. */
-const secondLine = (replica: ReplicaStatus, look: Look): string => {
+/** Why it is not well, or else what it was refused last, and where it answers. */
+const secondLine = (model: DashboardModel, replica: ReplicaStatus, look: Look): string => {
   const links = replicaLinks(replica);
   const well = replica.state === 'running' && replica.health !== 'unhealthy';
   if (replica.reason !== undefined && !well) {
     return look.paint('red', sanitiseName(replica.reason));
   }
-  return links.map((link) => hyperlink(look.paint('cyan', link), link)).join('  ');
+  const refusal = model.refusals.get(replica.name);
+  const refused = refusal === undefined ? [] : [look.paint('yellow', `${refusal.total} refused: ${sanitiseName(refusedPlace(refusal))}`)];
+  return [...refused, ...links.map((link) => hyperlink(look.paint('cyan', link), link))].join('  ');
 };
 
 /** OSC 8; terminals without it show the text, which is the address itself. */

@@ -1,5 +1,5 @@
 import type { Progress } from '../../base/progress.ts';
-import type { EngineEvent, ReplicaStatus, ReplicaUsage } from '../../engine/model/events.ts';
+import type { EngineEvent, Refusal, ReplicaStatus, ReplicaUsage } from '../../engine/model/events.ts';
 import { LogBuffer } from './log-buffer.ts';
 import type { LogFilter, LogView } from './log-view.ts';
 
@@ -50,6 +50,8 @@ export class DashboardModel {
   readonly usage = new Map<string, ReplicaUsage>();
   /** CPU percent of the last samples, oldest first. */
   readonly cpu = new Map<string, number[]>();
+  /** The last of each replica; it knows how many there were. */
+  readonly refusals = new Map<string, Refusal>();
   readonly progress = new Map<string, Progress>();
   /** The operation under way, such as `up`. */
   operation: string | undefined;
@@ -130,6 +132,9 @@ export class DashboardModel {
       case 'warning':
         this.change({ message: event.message });
         break;
+      case 'refusal':
+        this.refusals.set(event.refusal.replica, event.refusal);
+        break;
       case 'error':
         this.change({ message: event.error.message });
         break;
@@ -179,6 +184,7 @@ export class DashboardModel {
     if (gone) {
       this.replicas.delete(replica.name);
       this.usage.delete(replica.name);
+      this.refusals.delete(replica.name);
     } else if (!replica.oneOff) {
       this.replicas.set(replica.name, replica);
     }

@@ -1,6 +1,7 @@
 import type { Progress } from '../../base/progress.ts';
 import type { EngineEvent } from '../../engine/model/events.ts';
 import type { BuildEvent } from '../../engine/model/types.ts';
+import { refusalText } from '../format/refusal.ts';
 
 /** Shows how an operation gets on. Fed with data only; writes to stderr, so that stdout stays clean. */
 export interface ProgressRenderer {
@@ -30,5 +31,7 @@ export const feedEvent = (renderer: ProgressRenderer, event: EngineEvent): void 
     renderer.onBuild?.(event.service, event.event);
   } else if (event.type === 'warning') {
     renderer.onWarning(event.message);
+  } else if (event.type === 'refusal') {
+    renderer.onWarning(refusalText(event.refusal));
   }
 };

@@ -86,6 +86,26 @@ export interface ReplicaUsage {
   readonly pids: number;
 }
 
+/** What of a replica was not let through, by its rules or by those of its network. */
+export interface Refusal {
+  readonly replica: string;
+  readonly service: string;
+  /** egress: where it may connect to outside; policy: between services; rate: too much in too short a time. */
+  readonly rule: RefusalRule;
+  /** tcp, udp, icmp, or dns for a name that was asked for. */
+  readonly protocol: string;
+  /** Address and port. Absent when there is only a name, and when many destinations are told of together. */
+  readonly to?: string;
+  /** A name that the destination is known by. */
+  readonly name?: string;
+  /** How many since such a refusal was last told. */
+  readonly count: number;
+  /** All refusals of the replica under this supervisor. */
+  readonly total: number;
+}
+
+export type RefusalRule = 'egress' | 'policy' | 'rate';
+
 /** Everything that happens in a stack; the only thing that user interfaces consume. */
 export type EngineEvent =
   | { readonly type: 'progress'; readonly time: number; readonly progress: Progress }
@@ -101,6 +121,8 @@ export type EngineEvent =
   | { readonly type: 'build'; readonly time: number; readonly service: string; readonly event: BuildEvent }
   | { readonly type: 'usage'; readonly time: number; readonly usage: ReplicaUsage }
   | { readonly type: 'warning'; readonly time: number; readonly message: string }
+  /** Told at once, and then at most once a minute for each destination. */
+  | { readonly type: 'refusal'; readonly time: number; readonly refusal: Refusal }
   | { readonly type: 'error'; readonly time: number; readonly error: ErrorJson }
   /** An operation (up, down, stop…) ended. */
   | { readonly type: 'finished'; readonly time: number; readonly operation: string; readonly error?: ErrorJson };

@@ -9,6 +9,7 @@ import { ensureImages } from '../images/ensure-images.ts';
 import { planImages } from '../images/images.ts';
 import { EventBus } from '../logs/bus.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
+import { Refusals } from '../logs/refusals.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { Platform } from '../model/platform.ts';
 import { signalNumber } from '../model/signals.ts';
@@ -29,7 +30,6 @@ import type { StateStore } from '../state/store.ts';
 import { Changes } from './changes.ts';
 import { executePlan } from './execute.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
-import { NetworkRefusals } from './network-refusals.ts';
 import { OneOffs } from './one-offs.ts';
 import { Operations } from './operation-queue.ts';
 import { makeOperationExecutor, type OperationContext } from './operations.ts';
@@ -68,13 +68,13 @@ export class StackSupervisor {
     const { stack, store, platform } = options;
     this.#options = options;
     this.logs = openLogStore(join(platform.paths.logs, stack));
-    const refusals = new NetworkRefusals(this.bus);
+    const refusals = new Refusals({ bus: this.bus, serviceOf: (name) => this.replicas.get(name)?.row.service });
     this.networks = new StackNetworks({
       stack,
       store,
       platform,
       onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
-      onEvent: (event) => refusals.tell(event),
+      onEvent: (event) => refusals.tellOf(event, (address) => this.#nameOf(address)),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
     this.usage = new UsageSampler({ replicas: this.replicas, bus: this.bus });
@@ -111,6 +111,11 @@ export class StackSupervisor {
 
   project(): Project | undefined {
     return this.#options.store.stack(this.#options.stack)?.project;
+  }
+
+  #nameOf(address: string): string | undefined {
+    const id = this.#options.store.leases(this.#options.stack).find(({ ip }) => ip === address)?.vmId;
+    return [...this.replicas.values()].find(({ row }) => row.id === id)?.row.name;
   }
 
   /** Rows whose names guests can look up: created, starting or running. */

@@ -17,7 +17,7 @@ type Event struct {
 	// To is the destination, Name one that our DNS answered with its address.
 	To   string `json:"to,omitempty"`
 	Name string `json:"name,omitempty"`
-	// Why: policy, internal, host, address, a limit, or what was spoofed.
+	// Why: policy (of egress), peers, internal, host, address, a limit, or what was spoofed.
 	Why string `json:"why,omitempty"`
 }
 

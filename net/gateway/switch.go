@@ -200,7 +200,7 @@ func (s *vswitch) mayReach(p *port, eth []byte) bool {
 		return true
 	}
 	p.refused.Add(1)
-	s.events.refused(p, protocol, dst, "policy", "")
+	s.events.refused(p, protocol, dst, "peers", "")
 	return false
 }
 

@@ -138,8 +138,8 @@ class AttachedSession {
       this.#renderer.aside(() => stream.write(this.#formatter.line(event.record)));
     } else if (event.type === 'replica') {
       this.#onReplica(event.replica, event.gone === true, event.action === 'die');
-    } else if (event.type === 'warning' && this.#started) {
-      this.#renderer.onWarning(event.message);
+    } else if ((event.type === 'warning' || event.type === 'refusal') && this.#started) {
+      feedEvent(this.#renderer, event);
     }
   }
 

@@ -1,5 +1,5 @@
-import type { EngineEvent, LogRecord } from '../../model/events.ts';
-import type { EventJson, LogRecordJson, ProgressJson, ReplicaEventJson } from '../gen/hypr_pb.ts';
+import type { EngineEvent, LogRecord, Refusal } from '../../model/events.ts';
+import type { EventJson, LogRecordJson, ProgressJson, RefusalJson, ReplicaEventJson } from '../gen/hypr_pb.ts';
 import { buildEventFrom, buildEventJson } from './build-events.ts';
 import { errorFrom } from './errors.ts';
 import { replicaFrom, replicaJson, usageFrom } from './replicas.ts';
@@ -23,6 +23,8 @@ export const eventJson = (event: NotLog): Sent<EventJson> => {
       return { time, usage: event.usage };
     case 'warning':
       return { time, warning: { message: event.message } };
+    case 'refusal':
+      return { time, refusal: { ...event.refusal, rule: toEnum('RULE', event.refusal.rule) } };
     case 'error':
       return { time, error: event.error };
     case 'finished':
@@ -33,7 +35,7 @@ export const eventJson = (event: NotLog): Sent<EventJson> => {
 /** Undefined for a kind of event that only a newer supervisor knows. */
 export const eventFrom = (json: EventJson): EngineEvent | undefined => {
   const time = double(json.time);
-  const { progress, replica, log, build, usage, warning, error, finished } = json;
+  const { progress, replica, log, build, usage, warning, error, finished, refusal } = json;
   if (log) {
     const record = logFrom(log);
     return { type: 'log', time: record.time, record };
@@ -45,6 +47,7 @@ export const eventFrom = (json: EventJson): EngineEvent | undefined => {
     (buildEvent && { type: 'build', time, ...buildEvent }) ??
     (usage && { type: 'usage', time, usage: usageFrom(usage) }) ??
     (warning && { type: 'warning', time, message: warning.message ?? '' }) ??
+    (refusal && { type: 'refusal', time, refusal: refusalFrom(refusal) }) ??
     (error && { type: 'error', time, error: errorFrom(error) }) ??
     (finished && {
       type: 'finished',
@@ -77,6 +80,16 @@ const progressFrom = (json: ProgressJson): (EngineEvent & { type: 'progress' })[
     current: optionalDouble(json.current),
     total: optionalDouble(json.total),
   }),
+});
+
+const refusalFrom = ({ replica, service = '', rule, protocol = '', to, name, count, total }: RefusalJson): Refusal => ({
+  replica: neededText(replica, 'the replica of a refusal'),
+  service,
+  rule: fromEnum('RULE', rule, 'egress'),
+  protocol,
+  count: double(count),
+  total: double(total),
+  ...present({ to, name }),
 });
 
 const replicaEventFrom = ({

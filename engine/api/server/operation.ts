@@ -4,7 +4,7 @@ import type { EngineEvent } from '../../model/events.ts';
 /** The events during `work`, and its result. The events end with `work`; await `result` after them. */
 export const operationEvents = <T>(bus: EventBus, work: () => Promise<T>): { events: AsyncIterable<EngineEvent>; result: Promise<T> } => {
   const ended = new AbortController();
-  const wanted = (event: EngineEvent) => event.type === 'progress' || event.type === 'warning' || event.type === 'build';
+  const wanted = ({ type }: EngineEvent) => type === 'progress' || type === 'warning' || type === 'refusal' || type === 'build';
   const events = bus.stream(wanted, ended.signal);
   const result = Promise.resolve().then(work);
   const end = () => ended.abort();

@@ -106,6 +106,22 @@ describe('the screen', () => {
     expect(last(60)).toBe('');
   });
 
+  test('how much was refused to the chosen replica, and what last', () => {
+    const bench = setUp();
+    bench.add(replica({ service: 'web' }));
+    const refusal = {
+      replica: 'shop-web-1',
+      service: 'web',
+      rule: 'egress',
+      protocol: 'tcp',
+      to: '192.0.2.9:443',
+      count: 1,
+      total: 12,
+    } as const;
+    bench.model.apply({ type: 'refusal', time: NOW, refusal });
+    expect(trimmed(drawScreen(bench.model, look(120, 8))).join('\n')).toContain('12 refused: 192.0.2.9:443');
+  });
+
   test('list and logs side by side', () => {
     const bench = setUp();
     fill(bench);

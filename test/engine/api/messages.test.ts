@@ -129,6 +129,20 @@ const event: fc.Arbitrary<EngineEvent> = fc
       }),
     }),
     fc.record({ type: fc.constant('warning'), time: number, message: text }),
+    fc.record({
+      type: fc.constant('refusal'),
+      time: number,
+      refusal: fc.record({
+        replica: name,
+        service: text,
+        rule: oneOf('egress', 'policy', 'rate'),
+        protocol: text,
+        to: maybe(text),
+        name: maybe(text),
+        count: number,
+        total: number,
+      }),
+    }),
     fc.record({ type: fc.constant('error'), time: number, error }),
     fc.record({ type: fc.constant('finished'), time: number, operation: text, error: maybe(error) }),
   )
