@@ -41,6 +41,7 @@ export const ERRORS = {
   NET_PORT_IN_USE: { kind: 'user', text: 'a published port is already taken, and by whom' },
   NET_PORT_DENIED: { kind: 'user', text: 'a published port below 1024 needs a setting of the host' },
   NET_EXHAUSTED: { kind: 'user', text: 'no free address or subnet is left' },
+  NET_CERTIFICATE: { kind: 'user', text: 'the certificate authority cannot be used, or may not vouch for a name' },
   NET_ADDRESS: { kind: 'user', text: 'an address or subnet does not fit its network' },
 
   // builder and images

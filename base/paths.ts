@@ -21,6 +21,8 @@ export const homePaths = (home: string = hyprHome()) => ({
   logs: join(home, 'logs'),
   cache: join(home, 'cache'),
   locks: join(home, 'locks'),
+  /** The user's certificate authority, one folder for each domain. */
+  authority: join(home, 'ca'),
 });
 
 export type HomePaths = ReturnType<typeof homePaths>;

@@ -7,7 +7,7 @@ export const FLOORS = {
   compose: { is: 'Compose files → `Project`', imports: ['base'] },
   guest: { is: 'kestrel (C), its protocol, its host side', imports: ['base'] },
   vmm: { is: 'a spec → a running machine; the toolchain', imports: ['base', 'guest'] },
-  net: { is: 'the gateway of a network (`gateway/`, Go) and its client, addresses, names, ports', imports: ['base'] },
+  net: { is: 'the gateway of a network (`gateway/`, Go) and its client, addresses, names, certificates, ports', imports: ['base'] },
   builder: { is: 'image name or Dockerfile → image in the store', imports: ['base', 'guest', 'vmm', 'net'] },
   engine: {
     is: 'observe → reconcile → plan → execute; the supervisor, its state and API',
@@ -22,7 +22,7 @@ export const ROOMS = {
   compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', '.'],
   guest: ['.', 'protocol', 'client', 'image'],
   vmm: ['model', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
-  net: ['.', 'addresses', 'names', 'dns', 'client', 'ports', 'downloads'],
+  net: ['.', 'addresses', 'names', 'certificates', 'dns', 'client', 'ports', 'downloads'],
   builder: [
     ...['model', 'tar', 'registry/config', 'registry/transport', 'context', 'layers', 'store/format', 'store', 'store/archive', 'registry'],
     ...['dockerfile', 'dockerfile/checks', 'git', 'ssh', 'options', 'solver/layer', 'solver/frame', 'solver/sources', 'solver/machine'],
