@@ -12,6 +12,7 @@ import { openLogStore } from '../logs/logs.ts';
 import { readMerged } from '../logs/read-logs.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../model/events.ts';
 import { hasMachine } from '../model/lifecycle.ts';
+import { nothingToRemove } from '../model/notices.ts';
 import type {
   AttachOptions,
   AttachSession,
@@ -66,8 +67,8 @@ export class StackClient implements Stack {
   }
 
   async down(project: Project | undefined, options: DownOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {
-    if ((await this.#store()).stack(this.name) === undefined) {
-      onEvent({ type: 'warning', time: Date.now(), message: `No resource found to remove for project "${this.name}".` });
+    if (!(await this.#hasToRemove(project, options))) {
+      onEvent({ type: 'warning', time: Date.now(), message: nothingToRemove(this.name) });
       return;
     }
     const api = await this.#supervisor(onEvent, signal);
@@ -75,6 +76,16 @@ export class StackClient implements Stack {
     if (options.services.length === 0) {
       await this.#link.closeAndAwaitEnd();
     }
+  }
+
+  /** Volumes and images stay when a stack is taken down, and are removed by a later `down` that asks for it. */
+  async #hasToRemove(project: Project | undefined, options: DownOptions): Promise<boolean> {
+    const store = await this.#store();
+    return (
+      store.stack(this.name) !== undefined ||
+      (options.volumes && store.volumes().some(({ stack }) => stack === this.name)) ||
+      (options.removeImages !== 'none' && project !== undefined)
+    );
   }
 
   async verb(verb: ServiceVerb, project: Project | undefined, options: VerbOptions, onEvent: OnEvent, signal?: AbortSignal): Promise<void> {

@@ -26,6 +26,7 @@ export type Operation =
   | ReplicaOperation
   | { readonly type: 'create-network' | 'remove-network'; readonly network: string }
   | { readonly type: 'create-volume' | 'remove-volume'; readonly volume: string }
+  | { readonly type: 'remove-image'; readonly image: string }
   | {
       readonly type: 'await';
       readonly service: string;
@@ -93,6 +94,8 @@ const describe = (operation: Operation): string => {
     case 'create-volume':
     case 'remove-volume':
       return `${operation.type} ${operation.volume}`;
+    case 'remove-image':
+      return `remove-image ${operation.image}`;
     case 'await':
       return `await ${operation.service} ${operation.condition}${operation.required ? '' : ' if it can'}`;
     case 'stop':

@@ -16,9 +16,10 @@ export interface StopGoal {
   readonly onlyStopped: boolean;
   readonly includeOrphans: boolean;
   readonly includeOneOffs: boolean;
-  /** Networks and named volumes to remove at the end. */
+  /** Networks, named volumes and references of images to remove at the end. */
   readonly networks: readonly string[];
   readonly volumes: readonly string[];
+  readonly images: readonly string[];
   readonly cause: string;
 }
 
@@ -38,6 +39,9 @@ export const reconcileStop = (goal: StopGoal, observed: ObservedStack): Plan => 
   const networks = goal.networks.map((network) => plan.add({ type: 'remove-network', network }, goal.cause, all));
   for (const volume of goal.volumes) {
     plan.add({ type: 'remove-volume', volume }, 'asked to remove volumes', [...all, ...networks]);
+  }
+  for (const image of goal.images) {
+    plan.add({ type: 'remove-image', image }, 'asked to remove images', all);
   }
   return plan.build();
 };

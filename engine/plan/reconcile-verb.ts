@@ -106,6 +106,7 @@ const stopGoal = ({ verb, project, options }: VerbGoal) => ({
   includeOneOffs: false,
   networks: [],
   volumes: [],
+  images: [],
   cause: `asked to ${verb === 'rm' ? 'remove' : 'stop'}`,
 });
 

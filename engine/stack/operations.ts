@@ -48,6 +48,8 @@ const laneOf = (operation: Operation): string => {
     case 'create-volume':
     case 'remove-volume':
       return `volume ${operation.volume}`;
+    case 'remove-image':
+      return `image ${operation.image}`;
     case 'await':
       return `${operation.service} ${operation.condition}`;
     default:
@@ -72,6 +74,8 @@ const executeOperation = async ({ context, operation, bootTurn, signal }: Execut
       return context.volumes.create(needDesired(context).project, operation.volume, signal);
     case 'remove-volume':
       return context.volumes.remove(operation.volume);
+    case 'remove-image':
+      return context.replicaContext.platform.removeImage(operation.image);
     case 'create':
       return createReplica(context, operation);
     case 'boot':

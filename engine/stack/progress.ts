@@ -1,4 +1,4 @@
-import { messageOf } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { Operation, PlanNode } from '../plan/plan.ts';
 
@@ -8,6 +8,7 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
   'remove-network': ['Removing', 'Removed'],
   'create-volume': ['Creating', 'Created'],
   'remove-volume': ['Removing', 'Removed'],
+  'remove-image': ['Removing', 'Removed'],
   create: ['Creating', 'Created'],
   boot: undefined,
   start: ['Starting', 'Started'],
@@ -22,6 +23,9 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
   await: undefined,
 };
 
+/** What someone else uses stays, which is no failure of the command that would have removed it. */
+const inUse = (error: unknown): boolean => error instanceof HyprError && (error.code === 'VOLUME_IN_USE' || error.code === 'IMAGE_IN_USE');
+
 /** Reports the start and the end of a node. */
 export const reportNode = async (
   report: { bus: EventBus; node: PlanNode; label: string; signal: AbortSignal },
@@ -35,6 +39,13 @@ export const reportNode = async (
   try {
     await work();
   } catch (error) {
+    if (node.operation.type.startsWith('remove-') && inUse(error)) {
+      bus.emit({
+        type: 'progress',
+        progress: { id: label, status: 'warning', text: 'Resource is still in use', details: messageOf(error) },
+      });
+      return;
+    }
     // Another node failed and reports why.
     const progress = signal.aborted
       ? ({ id: label, status: 'warning', text: 'Canceled' } as const)
@@ -58,6 +69,8 @@ export const labelOf = (operation: Operation, networkName: (key: string) => stri
     case 'create-volume':
     case 'remove-volume':
       return `Volume ${operation.volume}`;
+    case 'remove-image':
+      return `Image ${operation.image}`;
     case 'await':
       return `Service ${operation.service}`;
     default:

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { identifyProcess } from '../../base/host/process.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { Platform } from '../model/platform.ts';
-import type { DownOptions } from '../model/types.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
@@ -63,24 +62,6 @@ export const forgetStack = async ({ stack, store, platform }: StackPlace, networ
   }
   store.removeStack(stack);
   await rm(join(platform.paths.machines, stack), { recursive: true, force: true });
-};
-
-/** All networks of the stack except those of orphans that stay. */
-export const removableNetworks = ({ stack, store }: StackPlace, replicas: Rows, known: Project | undefined): string[] => {
-  const stays = (service: string) =>
-    known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
-  const needed = new Set(
-    [...replicas.values()].flatMap(({ row }) => (stays(row.service) ? row.spec.networks.map((network) => network.key) : [])),
-  );
-  return store.networks(stack).flatMap((row) => (needed.has(row.key) ? [] : [row.key]));
-};
-
-/** `--rmi local` removes only images without an `image:` name in the file. */
-export const removableImages = (replicas: Rows, model: Project | undefined, options: DownOptions): string[] => {
-  const rows = [...replicas.values()].map(({ row }) => row).filter((row) => isNamed(options.services, row.service));
-  const isLocal = (row: VmRow) => model?.services[row.service] !== undefined && !model.services[row.service]?.image;
-  const chosen = options.removeImages === 'all' ? rows : options.removeImages === 'local' ? rows.filter(isLocal) : [];
-  return [...new Set(chosen.map((row) => row.spec.image))];
 };
 
 /** Whether a command with these service names includes this service; no names means all. */

@@ -1,6 +1,5 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { messageOf } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
 import { traced } from '../../base/trace.ts';
 import type { BuildEvent } from '../../builder/model/types.ts';
@@ -11,6 +10,7 @@ import { EventBus } from '../logs/bus.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
 import { Refusals } from '../logs/refusals.ts';
 import { hasMachine } from '../model/lifecycle.ts';
+import { nothingToRemove } from '../model/notices.ts';
 import type { Platform } from '../model/platform.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
@@ -18,7 +18,7 @@ import { type DesiredStack, describeDesired } from '../plan/desired.ts';
 import { observeStack } from '../plan/observe.ts';
 import type { Plan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
-import { reconcileStop, type StopGoal } from '../plan/reconcile-stop.ts';
+import { reconcileStop } from '../plan/reconcile-stop.ts';
 import { reconcileVerb } from '../plan/reconcile-verb.ts';
 import { Replica, type ReplicaContext } from '../replica/replica.ts';
 import { orderServices } from '../resolve/dependencies.ts';
@@ -28,6 +28,7 @@ import { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import { Changes } from './changes.ts';
+import { downGoal, removableImages } from './down-goal.ts';
 import { executePlan } from './execute.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
@@ -35,7 +36,7 @@ import { Operations } from './operation-queue.ts';
 import { makeOperationExecutor, type OperationContext } from './operations.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
 import { recoverStack } from './recover.ts';
-import { forgetStack, recordStack, removableImages, removableNetworks } from './stack-record.ts';
+import { forgetStack, recordStack } from './stack-record.ts';
 import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
 import { UsageSampler } from './usage.ts';
 
@@ -186,26 +187,13 @@ export class StackSupervisor {
       const { store, stack, platform } = this.#options;
       const model = project ?? this.project();
       const whole = options.services.length === 0;
-      const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
-      const orphansStay = project !== undefined && !options.removeOrphans;
-      const goal: StopGoal = {
-        project: model,
-        services: options.services,
-        timeout: options.timeout,
-        remove: true,
-        onlyStopped: false,
-        includeOrphans: !orphansStay,
-        includeOneOffs: true,
-        networks: whole ? removableNetworks(this.#options, this.replicas, orphansStay ? model : undefined) : [],
-        volumes:
-          whole && options.volumes ? store.volumes().flatMap((row) => (row.stack === stack && named.has(row.name) ? [row.name] : [])) : [],
-        cause: 'asked to take the stack down',
-      };
-      const images = removableImages(this.replicas, model, options);
-      await this.#execute(reconcileStop(goal, observeStack(store, stack)), running, {});
-      for (const image of images) {
-        await platform.removeImage(image).catch((error: unknown) => this.bus.emit({ type: 'warning', message: messageOf(error) }));
+      const images = await removableImages(platform, this.replicas, model, options);
+      const goal = downGoal(this.#options, { model, given: project, options, replicas: this.replicas, images });
+      const plan = reconcileStop(goal, observeStack(store, stack));
+      if (whole && plan.nodes.length === 0) {
+        this.bus.emit({ type: 'warning', message: nothingToRemove(stack) });
       }
+      await this.#execute(plan, running, {});
       if (whole && this.replicas.size === 0) {
         await forgetStack(this.#options, undefined);
       }

@@ -18,11 +18,12 @@ const goal: StopGoal = {
   includeOneOffs: true,
   networks: ['default'],
   volumes: [],
+  images: [],
   cause: 'down',
 };
 
-test('down: dependents first, then networks, then volumes', () => {
-  expect(formatPlan(reconcileStop({ ...goal, volumes: ['shop_data'] }, running))).toBe(
+test('down: dependents first, then networks, volumes and images', () => {
+  expect(formatPlan(reconcileStop({ ...goal, volumes: ['shop_data'], images: ['db:1'] }, running))).toBe(
     [
       '#1 stop shop-web-1 (down)',
       '#2 remove shop-web-1 (down) after #1',
@@ -32,6 +33,7 @@ test('down: dependents first, then networks, then volumes', () => {
       '#6 remove shop-db-1 (down) after #5',
       '#7 remove-network default (down) after #2 #4 #6',
       '#8 remove-volume shop_data (asked to remove volumes) after #2 #4 #6 #7',
+      '#9 remove-image db:1 (asked to remove images) after #2 #4 #6',
       '',
     ].join('\n'),
   );

@@ -246,6 +246,29 @@ describe('down', () => {
     expect(stack.store.volumes()).toEqual([]);
   });
 
+  test('a second down finds what the first left: volumes with -v, images with --rmi, then nothing', async () => {
+    const stack = openTestStack();
+    const project = shopOf(stack, { db: withVolume }, { volumes: { ...volumes, kept: { name: 'kept', external: true } } });
+    await stack.up(project);
+    await stack.down();
+    await stack.down({ volumes: true }, project);
+    expect(stack.store.volumes()).toEqual([]);
+    expect(existsSync(join(stack.platform.paths.volumes, 'shop_data'))).toBe(false);
+    await stack.down({ removeImages: 'all' }, project);
+    expect(stack.platform.journal.filter((line) => line.startsWith('remove image'))).toEqual(['remove image db:1']);
+    expect(stack.warnings()).toEqual([]);
+    await stack.down({ removeImages: 'all', volumes: true }, project);
+    expect(stack.warnings()).toEqual(['No resource found to remove for project "shop".']);
+  });
+
+  test('without a model, all volumes of the stack', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { db: withVolume }, { volumes }));
+    await stack.down();
+    await stack.down({ volumes: true });
+    expect(stack.store.volumes()).toEqual([]);
+  });
+
   test('of one service leaves the others and the network', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, { db: {}, web: {} }));

@@ -176,6 +176,7 @@ export const createFakePlatform = (dir: string): FakePlatform => {
     },
     removeImage: async (name) => {
       journal.push(`remove image ${name}`);
+      images.delete(name);
     },
     settleDisk: () => Promise.resolve(true),
     makeDisk: async ({ path, label }) => {

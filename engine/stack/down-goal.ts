@@ -1,0 +1,85 @@
+import type { Project } from '../../compose/model/model.ts';
+import { imageReference } from '../images/images.ts';
+import type { Platform } from '../model/platform.ts';
+import type { DownOptions } from '../model/types.ts';
+import type { StopGoal } from '../plan/reconcile-stop.ts';
+import type { VmRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+import { isNamed } from './stack-record.ts';
+
+type Rows = ReadonlyMap<string, { readonly row: VmRow }>;
+
+interface DownInput {
+  /** The model of the files or, without files, the one that the stack was brought up with. */
+  readonly model: Project | undefined;
+  /** The model of the files. Without one nothing is an orphan. */
+  readonly given: Project | undefined;
+  readonly options: DownOptions;
+  readonly replicas: Rows;
+  /** From `removableImages`. */
+  readonly images: readonly string[];
+}
+
+/** What `down` is to end and remove. The stack's volumes are removed also when nothing else of the stack is left, as docker compose does. */
+export const downGoal = ({ store, stack }: { store: StateStore; stack: string }, input: DownInput): StopGoal => {
+  const { model, given, options, replicas } = input;
+  const whole = options.services.length === 0;
+  const orphansStay = given !== undefined && !options.removeOrphans;
+  return {
+    project: model,
+    services: options.services,
+    timeout: options.timeout,
+    remove: true,
+    onlyStopped: false,
+    includeOrphans: !orphansStay,
+    includeOneOffs: true,
+    networks: whole ? removableNetworks({ store, stack }, replicas, orphansStay ? model : undefined) : [],
+    volumes: whole && options.volumes ? removableVolumes({ store, stack }, model) : [],
+    images: input.images,
+    cause: 'asked to take the stack down',
+  };
+};
+
+/** Volumes of the stack that the model names and does not call external; without a model all of the stack. */
+const removableVolumes = ({ store, stack }: { store: StateStore; stack: string }, model: Project | undefined): string[] => {
+  const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
+  return store.volumes().flatMap((row) => (row.stack === stack && (model === undefined || named.has(row.name)) ? [row.name] : []));
+};
+
+/** All networks of the stack except those of orphans that stay. */
+const removableNetworks = (
+  { store, stack }: { store: StateStore; stack: string },
+  replicas: Rows,
+  known: Project | undefined,
+): string[] => {
+  const stays = (service: string) =>
+    known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
+  const needed = new Set(
+    [...replicas.values()].flatMap(({ row }) => (stays(row.service) ? row.spec.networks.map((network) => network.key) : [])),
+  );
+  return store.networks(stack).flatMap((row) => (needed.has(row.key) ? [] : [row.key]));
+};
+
+/**
+ * References of the images that `--rmi` removes: of the replicas that there are and of the model's services, as far as the store
+ * has them. `local` means only those without an `image:` in the file.
+ */
+export const removableImages = async (
+  platform: Pick<Platform, 'findImage'>,
+  replicas: Rows,
+  model: Project | undefined,
+  options: DownOptions,
+): Promise<string[]> => {
+  if (options.removeImages === 'none') {
+    return [];
+  }
+  const used = [...replicas.values()].map(({ row }) => ({ service: row.service, image: row.spec.image }));
+  const named = Object.keys(model?.services ?? {}).map((service) => ({ service, image: imageReference(model as Project, service) }));
+  const isLocal = (service: string) => model?.services[service] !== undefined && !model.services[service]?.image;
+  const wanted = [...used, ...named].filter(
+    ({ service }) => isNamed(options.services, service) && (options.removeImages === 'all' || isLocal(service)),
+  );
+  const references = [...new Set(wanted.map(({ image }) => image))];
+  const found = await Promise.all(references.map((reference) => platform.findImage(reference)));
+  return references.filter((_, index) => found[index] !== undefined);
+};
