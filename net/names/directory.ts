@@ -3,6 +3,10 @@ import type { Duplex } from 'node:stream';
 /** The domain under which services have names, without a dot in front. It is reserved nowhere, so it is a setting: HYPR_DOMAIN. */
 export const DEFAULT_DOMAIN = 'hypr';
 
+/** The domain in use: HYPR_DOMAIN, else `hypr`; lower case, without dots round it. */
+export const nameDomain = (env: NodeJS.ProcessEnv = process.env): string =>
+  (env.HYPR_DOMAIN ?? '').toLowerCase().replace(/^\.+|\.+$/g, '') || DEFAULT_DOMAIN;
+
 /** A TCP port of a service, as its guest sees it. */
 export interface NamedPort {
   port: number;
@@ -22,8 +26,10 @@ export interface NamedService {
   /** Of the replica that would answer: `running`, or the best there is (`starting`, `restarting`, …). */
   state: string;
   health?: string;
-  /** A loopback address of its own (127.x.y.z), the same at every start. Something listens there only where names reach every program. */
+  /** A loopback address of its own (127.x.y.z), the same at every start. */
   address: string;
+  /** Whether its ports are open at that address, which is so where the system's resolver asks us; DNS says 127.0.0.1 otherwise. */
+  isBound: boolean;
   /** Ports that the guest listens on now. */
   ports: NamedPort[];
   /** The port that a browser is meant to see. Absent while none is known. */
