@@ -1,18 +1,18 @@
 /**
- * Every error code of hypr, in the order of the folders that throw them. `kind` says whose it is to
- * fix; `text` is what the code means, printed in docs/errors.md. A test keeps code and docs in step.
+ * Every error code of hypr, in the order of the folders that throw them. `kind` says who has to fix it: the user, or hypr's
+ * authors; `text` is what the code means, printed in docs/errors.md. A test keeps the two in step.
  */
 export const ERRORS = {
   // base
-  HYPR_INTERNAL: { kind: 'bug', text: 'something inside hypr failed that nobody expected' },
+  HYPR_INTERNAL: { kind: 'bug', text: 'something inside hypr failed unexpectedly' },
   HYPR_CANCELLED: { kind: 'user', text: 'the command was interrupted' },
   HYPR_TIMEOUT: { kind: 'user', text: 'something did not happen within its deadline' },
   HYPR_USAGE: { kind: 'user', text: 'a flag or argument is not understood' },
   HYPR_DISK_FULL: { kind: 'user', text: 'no space left on the disk that holds HYPR_HOME' },
-  HYPR_PERMISSION: { kind: 'user', text: 'a file or folder may not be read or written' },
-  HYPR_FILE: { kind: 'user', text: 'what is to be read is a device or a pipe, or far larger than such a file is' },
+  HYPR_PERMISSION: { kind: 'user', text: 'no permission to read or write a file or folder' },
+  HYPR_FILE: { kind: 'user', text: 'the file to read is a device or a pipe, or much too large' },
   HYPR_LOCKED: { kind: 'user', text: 'another hypr process is doing the same thing' },
-  HYPR_UNSUPPORTED: { kind: 'user', text: 'a feature that a machine per service cannot give, with the reason' },
+  HYPR_UNSUPPORTED: { kind: 'user', text: 'a feature that hypr does not support, with the reason' },
 
   // compose
   COMPOSE_NOT_FOUND: { kind: 'user', text: 'no Compose file here or in a parent folder' },
@@ -24,14 +24,17 @@ export const ERRORS = {
   COMPOSE_NO_SERVICE: { kind: 'user', text: 'a service named on the command line does not exist' },
 
   // vmm and toolchain
-  TOOLCHAIN_MISSING: { kind: 'user', text: 'a program that hypr needs is not there and cannot be fetched' },
-  TOOLCHAIN_FAILED: { kind: 'user', text: 'fetching or compiling the toolchain failed' },
+  TOOLCHAIN_MISSING: { kind: 'user', text: 'a program that hypr needs is missing and cannot be downloaded' },
+  TOOLCHAIN_FAILED: { kind: 'user', text: 'downloading or compiling the toolchain failed' },
   VMM_START: { kind: 'user', text: 'the virtual machine monitor did not start' },
-  VMM_SAVED: { kind: 'user', text: 'the saved memory of a machine is of no use: gone, damaged or written by other programs' },
-  VMM_FENCE: { kind: 'user', text: 'this host has no fence for what a machine would be given' },
+  VMM_SAVED: {
+    kind: 'user',
+    text: 'the saved memory of a machine cannot be used: it is missing, damaged or from another version of the toolchain',
+  },
+  VMM_FENCE: { kind: 'user', text: 'this host cannot isolate something that a machine would share with it' },
   VMM_DIED: { kind: 'user', text: 'a virtual machine monitor ended unexpectedly' },
   GUEST_BOOT: { kind: 'user', text: 'the guest kernel did not reach its agent in time' },
-  GUEST_PROTOCOL: { kind: 'bug', text: 'the guest agent said something that is not in the protocol' },
+  GUEST_PROTOCOL: { kind: 'bug', text: 'the guest agent sent something that is not in the protocol' },
   GUEST_REFUSED: { kind: 'user', text: 'the guest agent could not carry out a request' },
   GUEST_LOST: { kind: 'user', text: 'the channel to a guest broke or its machine is gone' },
   GUEST_EXEC: { kind: 'user', text: 'a program could not be started in the guest' },
@@ -63,8 +66,8 @@ export const ERRORS = {
   STACK_BUSY: { kind: 'user', text: 'another command is changing this stack' },
   STACK_STATE: { kind: 'bug', text: 'the recorded state of a stack cannot be read' },
   SUPERVISOR_FAILED: { kind: 'bug', text: 'the supervisor of the stack did not start or failed' },
-  SUPERVISOR_GONE: { kind: 'user', text: 'the supervisor of the stack was killed, or told to end, in the middle of a command' },
-  SUPERVISOR_LOST: { kind: 'user', text: 'a program was lost from sight: its output ended without its exit code' },
+  SUPERVISOR_GONE: { kind: 'user', text: 'the supervisor of the stack was stopped or killed in the middle of a command' },
+  SUPERVISOR_LOST: { kind: 'user', text: 'the connection to a program was lost: its output ended without an exit code' },
   SUPERVISOR_VERSION: { kind: 'user', text: 'the supervisor of the stack is of another version of hypr' },
   SERVICE_FAILED: { kind: 'user', text: 'a service ended with a failure' },
   SERVICE_UNHEALTHY: { kind: 'user', text: 'a health check failed' },

@@ -13,7 +13,7 @@ export interface HyprErrorOptions {
   /** What to do about it: one sentence, a command where there is one. */
   readonly hint?: string;
   readonly where?: Place;
-  /** Where in the model, for those who do not know its files: `['services', 'web', 'pid']`. */
+  /** The path in the model, where the file is not known: `['services', 'web', 'pid']`. */
   readonly path?: readonly string[];
   /** Finer than the code, for programs: why a guest refused (`guest/protocol/refusal.ts`). */
   readonly reason?: string;
@@ -24,7 +24,7 @@ export interface HyprErrorOptions {
 
 /**
  * The one error class of hypr. `message` says what is wrong in terms of the user's files and
- * services; `code` comes from the catalogue, which also says whether it is the user's to fix.
+ * services; `code` comes from the catalogue, which also says whether the user can fix it.
  */
 export class HyprError extends Error {
   override readonly name = 'HyprError';
@@ -45,7 +45,7 @@ export class HyprError extends Error {
     this.details = options.details ?? [];
   }
 
-  /** False for failures that are a bug of hypr's: those are printed with their stack. */
+  /** False for bugs of hypr itself, which are printed with their stack. */
   get isUserError(): boolean {
     return ERRORS[this.code].kind === 'user';
   }
@@ -62,7 +62,7 @@ export class HyprError extends Error {
   }
 }
 
-/** `instanceof` also goes by name: the dashboard is a bundle with a class of its own (see cli/entry/start.ts), and errors go both ways. */
+/** `instanceof` also compares names: the dashboard is a bundle with its own copy of this class (see cli/entry/start.ts). */
 Object.defineProperty(HyprError, Symbol.hasInstance, {
   value(this: unknown, value: unknown): boolean {
     const isOne = Function.prototype[Symbol.hasInstance].call(this, value);
@@ -84,7 +84,7 @@ export interface ErrorJson {
 
 export const errorFromJson = (json: ErrorJson): HyprError => new HyprError(json.code, json.message, json);
 
-/** Any thrown value as a HyprError; what is not one becomes HYPR_INTERNAL and keeps its cause. */
+/** Converts any thrown value to a HyprError; other errors become HYPR_INTERNAL with the original as their cause. */
 export const toHyprError = (error: unknown): HyprError => {
   if (error instanceof HyprError) {
     return error;

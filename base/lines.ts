@@ -1,7 +1,7 @@
 export interface LineOptions {
   /** Maximum length of a line in bytes; without it, unlimited. */
   readonly most?: number;
-  /** What to give for a longer line: pieces of that length (the default), or only its end. */
+  /** How to return a longer line: in pieces of that length (the default), or only its end. */
   readonly longer?: 'pieces' | 'end';
 }
 
@@ -28,7 +28,7 @@ export class LineSplitter {
     return this.#length;
   }
 
-  /** The lines that end in `data`. They may share its memory; the incomplete rest is copied. */
+  /** Returns the lines that end in `data`. They may share its memory; the incomplete rest is copied. */
   push(data: Uint8Array): Buffer[] {
     return this.pushAt(data).map(({ line }) => line);
   }

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { HyprError, isErrno } from './errors.ts';
 import { sha256 } from './sha256.ts';
 
-/** Everything hypr keeps: `HYPR_HOME`, `HYPR_DATA_DIR` (the seeds' name) or `~/.hypr`. */
+/** The folder of all data: `HYPR_HOME`, `HYPR_DATA_DIR` (another name for it) or `~/.hypr`. */
 export const hyprHome = (env: NodeJS.ProcessEnv = process.env): string => env.HYPR_HOME ?? env.HYPR_DATA_DIR ?? join(homedir(), '.hypr');
 
-/** The tree below HYPR_HOME. One place, so that nobody invents a folder. */
+/** The only list of folders below HYPR_HOME. */
 export const homePaths = (home: string = hyprHome()) => ({
   home,
   database: join(home, 'hypr.db'),
@@ -39,13 +39,13 @@ export const runtimeDir = (env: NodeJS.ProcessEnv = process.env): string => {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST') ? runtimeError(dir, 'it may not be made there', error) : error;
+    throw isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST') ? runtimeError(dir, 'it cannot be created', error) : error;
   }
   refuseForeign(base, dir);
   return dir;
 };
 
-/** In a temporary folder anybody could have been there first, and would then own every socket below. */
+/** In a shared temporary folder another user could have created it first, and would then control every socket in it. */
 const refuseForeign = (base: string, dir: string): void => {
   const me = process.getuid?.() ?? 0;
   const parent = statSync(base);
@@ -53,12 +53,12 @@ const refuseForeign = (base: string, dir: string): void => {
   const isOpen = (parent.mode & 0o022) !== 0 && (parent.mode & STICKY) === 0;
   const isForeign = (parent.uid !== me && parent.uid !== 0) || !own.isDirectory() || own.uid !== me || (own.mode & 0o022) !== 0;
   if (isOpen || isForeign) {
-    throw runtimeError(dir, 'others may write to it or own it');
+    throw runtimeError(dir, 'another user owns it or may write to it');
   }
 };
 
 const runtimeError = (dir: string, why: string, cause?: unknown): HyprError =>
-  new HyprError('HYPR_PERMISSION', `${dir} is to hold sockets, but ${why}`, {
+  new HyprError('HYPR_PERMISSION', `${dir} is the folder for sockets, but ${why}`, {
     hint: 'remove it, or set XDG_RUNTIME_DIR or HYPR_RUNTIME_DIR to a private folder',
     cause,
   });

@@ -2,7 +2,7 @@ import { onAbort } from './abort.ts';
 export interface QueueOptions<T> {
   /** How much may be queued before `push` waits: items, or the sum of their weights. Without it, `push` never waits. */
   readonly limit?: number;
-  /** The weight of an item, the same each time it is asked for. */
+  /** The weight of an item; it must be the same at each call. */
   readonly weigh?: (item: T) => number;
   /** Maximum number of queued items; the oldest are dropped. */
   readonly keepNewest?: number;
@@ -11,15 +11,15 @@ export interface QueueOptions<T> {
 }
 
 /**
- * A queue between one who pushes and one who reads with `for await`. It ends from the writer's side with
- * `end` or `fail` (what waits is still read), and from the reader's side with `close` (what waits is
- * forgotten); leaving a `for await` closes it. Not a generator: leaving one that waits for its next item
- * would take until that item comes. Several readers get each item once.
+ * A queue between a writer, which pushes, and a reader, which uses `for await`. The writer ends it with
+ * `end` or `fail` (queued items are still read), the reader with `close` (queued items are dropped); leaving a
+ * `for await` closes it. It is not a generator, because leaving one that waits for its next item
+ * would take until that item comes. With several readers each item goes to one of them.
  */
 export class AsyncQueue<T> implements AsyncIterableIterator<T> {
   readonly #options: QueueOptions<T>;
   readonly #weigh: (item: T) => number;
-  /** Read from `#head` on: shifting a long array would cost its length each time. */
+  /** Reading starts at `#head`, because shifting a long array takes time proportional to its length. */
   #items: T[] = [];
   #head = 0;
   /** Sum of the weights ever pushed. */
@@ -41,7 +41,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     return this.#items.length - this.#head;
   }
 
-  /** The item that came last, if it still waits. */
+  /** The newest item, if it was not read yet. */
   get last(): T | undefined {
     return this.size === 0 ? undefined : this.#items.at(-1);
   }
@@ -68,7 +68,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     return this.#taken >= until ? Promise.resolve() : new Promise((resume) => this.#writers.push({ until, resume }));
   }
 
-  /** Puts `item` in the place of `last`. */
+  /** Replaces `last`. */
   replaceLast(item: T): void {
     if (this.size > 0) {
       this.#pushed += this.#weigh(item) - this.#weigh(this.#items[this.#items.length - 1] as T);
@@ -76,7 +76,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     }
   }
 
-  /** No more will come; what waits can still be read. */
+  /** Ends the queue; queued items can still be read. */
   end(): void {
     if (this.#ended) {
       return;
@@ -87,7 +87,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     }
   }
 
-  /** Like `end`, but readers get `error` after what waits. */
+  /** Like `end`, but readers get `error` after the queued items. */
   fail(error: unknown): void {
     if (!this.#ended) {
       this.#failure = { error };

@@ -1,7 +1,7 @@
 /**
- * Text from guests, images and registries on its way to a terminal. An escape sequence there can move
- * the cursor, rename the window, or write to the clipboard (ECMA-48, xterm's ctlseqs), so everything but
- * a known-harmless few is removed.
+ * Cleans text from guests, images and registries for a terminal. An escape sequence in it could move
+ * the cursor, rename the window, or write to the clipboard (ECMA-48, xterm's ctlseqs), so all are removed
+ * except a few that are known to be harmless.
  */
 
 // One alternative per family: CSI, string sequences (OSC, DCS, SOS, PM, APC) to their end or the end of
@@ -34,8 +34,8 @@ export const sanitiseText = (text: string): string =>
     .join('\n');
 
 /**
- * For one log line: colours (SGR) and hyperlinks (OSC 8) stay and are closed at the end, a carriage
- * return shows what would be on the line last, everything else that steers a terminal is removed.
+ * For one log line: colours (SGR) and hyperlinks (OSC 8) stay and are closed at the end. Carriage
+ * returns are applied as a terminal would. All other control sequences are removed.
  */
 export const sanitiseLog = (line: string, options: { readonly color?: boolean } = {}): string => {
   if (PLAIN.test(line)) {
@@ -59,7 +59,7 @@ export const sanitiseLog = (line: string, options: { readonly color?: boolean } 
     }
     return '';
   });
-  // With all foreign sequences gone, an ESC that is left starts one of ours.
+  // All other sequences are removed, so any remaining ESC starts one of ours.
   return `${clean.replace(CONTROL, '')}${linked ? CLOSE_LINK : ''}${styled ? '\u001b[0m' : ''}`;
 };
 

@@ -1,6 +1,6 @@
 /*
- * SHA-256 (FIPS 180-4) of short texts. Node's takes 4 ms to load, a tenth of a whole `exec`, and every command needs
- * one hash of a few bytes: that of HYPR_HOME, in the path of the sockets.
+ * SHA-256 (FIPS 180-4) for short texts. node:crypto takes 4 ms to load, a tenth of a whole `exec`, and every command needs
+ * one hash of a few bytes: that of HYPR_HOME, for the path of the sockets.
  */
 
 /** Section 4.2.2: fractional parts of the cube roots of the first 64 primes. */

@@ -3,8 +3,8 @@ import { SourceMap, type SourceMapPayload } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The frames of a stack in the places of the source, where a map lies beside the bundle. Done when a
- * stack is printed: with --enable-source-maps node reads every map at every start, for 60 ms.
+ * Maps the frames of a stack to the source, if there is a source map beside the bundle. Done only when a
+ * stack is printed: with --enable-source-maps Node reads every map at each start, which takes 60 ms.
  */
 export const mapFrames = (stack: string): string => {
   const maps = new Map<string, SourceMap | undefined>();
@@ -24,7 +24,7 @@ const readMap = (url: string): SourceMap | undefined => {
   try {
     return new SourceMap(JSON.parse(readFileSync(`${fileURLToPath(url)}.map`, 'utf8')) as SourceMapPayload);
   } catch {
-    // Without a map the place in the bundle has to do.
+    // Without a map the position in the bundle stays.
     return undefined;
   }
 };

@@ -16,8 +16,8 @@ type SpanListener = (name: string, ms: number) => void;
 const listeners = new Map<string, SpanListener>();
 
 /**
- * Calls `listener` for each span of a lane as it ends, whether or not tracing is on, for spans that begin from now on.
- * The returned function removes the listener.
+ * Calls `listener` at the end of each span of a lane that begins from now on, whether or not tracing is on. Returns a
+ * function that removes the listener.
  */
 export const listenToSpans = (lane: string, listener: SpanListener): (() => void) => {
   const whileWanted: SpanListener = (name, ms) => listeners.get(lane) === whileWanted && listener(name, ms);

@@ -23,9 +23,9 @@ export interface ResolvedPackage {
 export interface Apt {
   /** The packages and their whole dependency closure, without recommended ones, sorted by file name. */
   resolve(packages: readonly string[]): Promise<ResolvedPackage[]>;
-  /** Downloads the closure; gives the paths of the .deb files in the order of `resolve`. `onPercent` hears how far it is. */
+  /** Downloads the closure; returns the paths of the .deb files in the order of `resolve`. `onPercent` is called with the progress. */
   download(packages: readonly string[], onPercent?: (percent: number) => void): Promise<string[]>;
-  /** Downloads that one package without what it depends on, and gives its path. */
+  /** Downloads that one package without its dependencies, and returns its path. */
   downloadAlone(name: string, onPercent?: (percent: number) => void): Promise<string>;
   /** Removes what was downloaded; the index stays. */
   clean(): Promise<void>;
@@ -35,14 +35,14 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const INDEX_AGE = 24 * 3600 * 1000;
 
 /**
- * A private apt below `folder`: own index, own cache, an empty status file, signatures checked with the
- * source's key alone; nothing of the host's packages is read or changed. Throws TOOLCHAIN_MISSING on a
- * host without apt or without Debian's key, TOOLCHAIN_FAILED with apt's words otherwise.
+ * A private apt below `folder`, with its own index and cache and an empty status file. Signatures are checked with the
+ * source's key only; the host's packages are neither read nor changed. Throws TOOLCHAIN_MISSING on a
+ * host without apt or without Debian's key, TOOLCHAIN_FAILED with apt's output otherwise.
  */
 export const openApt = async (folder: string, source: AptSource | undefined, signal: AbortSignal): Promise<Apt> => {
   const from = source ?? (await findHostSource());
   if (!(await exists('/usr/bin/apt-get')) || !(await exists(from.keyring))) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'this host has no apt with the key of Debian, whose packages are needed', {
+    throw new HyprError('TOOLCHAIN_MISSING', 'this host has no apt, or not the key of the Debian archive', {
       hint: `apt-get install apt dpkg debian-archive-keyring (the key is ${from.keyring})`,
     });
   }
@@ -56,12 +56,12 @@ export const openApt = async (folder: string, source: AptSource | undefined, sig
     await update();
   }
   const resolve = async (packages: readonly string[]) => {
-    // Into an archive folder that stays empty: files that are already there would not be listed.
+    // The archive folder stays empty, because apt does not list files that are already downloaded.
     const listed = await run('-qq', '-y', '--print-uris', '-o', `Dir::Cache::archives=${join(folder, 'empty')}`, 'install', ...packages);
     return parseUris(listed.stdout);
   };
   const fetch = async (verb: readonly string[], onPercent: (percent: number) => void) => {
-    // apt's own progress: lines `dlstatus:COUNT:PERCENT:TEXT` on the descriptor it is given.
+    // apt writes its progress to the given descriptor, as lines `dlstatus:COUNT:PERCENT:TEXT`.
     const args = ['-qq', '-y', '-o', 'APT::Status-Fd=1', ...verb];
     const cwd = join(folder, 'archives');
     const onOutput = (chunk: string) => {
@@ -72,7 +72,7 @@ export const openApt = async (folder: string, source: AptSource | undefined, sig
     };
     const first = await runProgram('apt-get', args, { env, signal, cwd, onOutput });
     if (first.code !== 0) {
-      // An index that has aged names files that the mirror no longer has.
+      // An old index can name files that the mirror no longer has.
       await update();
       await mustRun('apt-get', args, { env, signal, cwd });
     }
@@ -87,7 +87,7 @@ export const openApt = async (folder: string, source: AptSource | undefined, sig
       await fetch(['download', name], onPercent);
       const file = (await readdir(join(folder, 'archives'))).find((candidate) => candidate.startsWith(`${name}_`));
       if (file === undefined) {
-        throw new HyprError('TOOLCHAIN_FAILED', `apt-get gave no file for the package ${name}`);
+        throw new HyprError('TOOLCHAIN_FAILED', `apt-get downloaded no file for the package ${name}`);
       }
       return join(folder, 'archives', file);
     },
@@ -117,7 +117,7 @@ const writeConfig = async (folder: string, source: AptSource): Promise<string> =
   const settings = {
     'Dir::Etc::SourceList': join(folder, 'sources.list'),
     'Dir::Etc::SourceParts': '/dev/null',
-    // Not the host's parts: they may hold hooks for its own package set. Its proxies are kept, below.
+    // Without the host's apt.conf.d, which may contain hooks for its own packages. Its proxies are kept, below.
     'Dir::Etc::Parts': '/dev/null',
     'Dir::State::Lists': join(folder, 'lists'),
     'Dir::State::status': join(folder, 'status'),

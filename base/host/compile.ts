@@ -5,7 +5,7 @@ import { shortHash } from '../paths.ts';
 import { exists } from './files.ts';
 import { type RunResult, runProgram } from './process.ts';
 
-/** In the order tried. musl's binary is the smallest; a dynamic one is the last resort, for programs that only run here. */
+/** Tried in this order. musl makes the smallest binary; a dynamic one is the last resort, and only for programs that run on this host. */
 const COMPILERS: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['musl-gcc', ['-static']],
   ['gcc', ['-static']],
@@ -14,16 +14,16 @@ const COMPILERS: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['cc', []],
 ];
 
-/** For what another program loads. */
+/** For a shared library. */
 const LIBRARY_COMPILERS: typeof COMPILERS = [
   ['gcc', ['-shared', '-fPIC']],
   ['cc', ['-shared', '-fPIC']],
 ];
 
 /**
- * Compiles C into `outDir`, to a program or a library, and gives its path, named after the hash of its sources: a
+ * Compiles C to a program or a library in `outDir` and returns its path. The name contains the hash of the sources, so a
  * second call compiles nothing, and a running program is never overwritten. Throws TOOLCHAIN_MISSING
- * without a compiler, TOOLCHAIN_FAILED with its words when it fails.
+ * without a compiler, TOOLCHAIN_FAILED with the compiler's output if it fails.
  */
 export const compileC = async (input: CompileInput): Promise<string> => {
   const name = basename(input.source, '.c');
@@ -45,7 +45,7 @@ export const compileC = async (input: CompileInput): Promise<string> => {
 
 interface CompileInput {
   readonly source: string;
-  /** Further files beside it: what is compiled with it, and headers. */
+  /** Other files it needs: further sources, and headers. */
   readonly parts?: readonly string[];
   readonly outDir: string;
   readonly library?: boolean;
@@ -69,7 +69,7 @@ const tryAll = async (input: CompileInput, target: string): Promise<void> => {
     failed = result === undefined ? failed : { compiler, result };
   }
   if (failed === undefined) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'a C compiler is needed, and none is in PATH', { hint: 'apt-get install gcc libc6-dev' });
+    throw new HyprError('TOOLCHAIN_MISSING', 'no C compiler is in PATH', { hint: 'apt-get install gcc libc6-dev' });
   }
   throw new HyprError('TOOLCHAIN_FAILED', `${failed.compiler} could not compile ${basename(source)}`, {
     details: failed.result.stderr.trim().split('\n').slice(-12),
@@ -80,7 +80,7 @@ const tryCompiler = async (compiler: string, args: readonly string[], signal: Ab
   try {
     return await runProgram(compiler, args, { timeout: 120_000, ...(signal ? { signal } : {}) });
   } catch (error) {
-    // EACCES too: a folder in PATH that this user may not enter makes a missing program look forbidden.
+    // Also EACCES, which a folder in PATH without permission gives for a missing program.
     if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) {
       return undefined;
     }

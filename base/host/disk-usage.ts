@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { isErrno } from '../errors.ts';
 
 /**
- * Bytes that a file, or all files in a folder, take on disk: holes do not count, and a file with several names counts
- * once, also across calls that share `counted`. (Blocks that reflinked copies share count for each copy.) Files that are
- * removed meanwhile do not count.
+ * Bytes that a file, or all files in a folder, take on disk: holes do not count, and a file with several hard links counts
+ * once, also across calls that share `counted`. (Blocks shared by reflinked copies count for each copy.) Files that are
+ * removed during the walk do not count.
  */
 export const diskUsage = async (path: string, counted: Set<string> = new Set()): Promise<number> => {
   try {
@@ -28,5 +28,5 @@ export const diskUsage = async (path: string, counted: Set<string> = new Set()):
   }
 };
 
-/** What stat(2) counts in, whatever the file system's own. */
+/** The unit of st_blocks in stat(2), regardless of the file system's block size. */
 const BLOCK = 512;

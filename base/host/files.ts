@@ -9,8 +9,8 @@ export interface WriteOptions {
   /** Default 0600. */
   readonly mode?: number;
   /**
-   * A folder on the same file system that is swept (see sweepStaging), in which the file is staged, so that a killed
-   * process leaves nothing next to it.
+   * A folder on the same file system for the staging file. It should be one that sweepStaging cleans, so that a killed
+   * process leaves nothing behind.
    */
   readonly stagingFolder?: string;
 }
@@ -84,7 +84,7 @@ export const diskError = (error: unknown, file: string): unknown => {
     return full;
   }
   if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
-    return new HyprError('HYPR_PERMISSION', `${path} may not be written`, {
+    return new HyprError('HYPR_PERMISSION', `no permission to write ${path}`, {
       hint: 'check who owns it, or point HYPR_HOME at a folder of your own',
       cause: error,
     });

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { HyprError, isErrno } from '../errors.ts';
 import { homePaths } from '../paths.ts';
 
-/** Who is asking; a test gives its own. */
+/** The current user; tests pass another. */
 export interface HomeUser {
   readonly uid: number;
 }
@@ -11,37 +11,37 @@ export interface HomeUser {
 const me = (): HomeUser => ({ uid: process.getuid?.() ?? 0 });
 
 /**
- * Refuses a HYPR_HOME that is another user's, or that this user may not use, and says whose it is. Root may use any: in a
- * container the home is often a mounted folder of somebody outside. What is not there yet is judged by the folder above.
- * Throws HYPR_PERMISSION.
+ * Refuses a HYPR_HOME that belongs to another user, or that this user has no permission for. Root may use any: in a
+ * container the home is often a mounted folder of a user outside. If it does not exist yet, its parent folder is checked.
+ * Throws HYPR_PERMISSION, which names the owner.
  */
 export const refuseForeignHome = (home: string, user: HomeUser = me()): void => {
   const info = statOrRefuse(home);
   if (info === undefined) {
     const above = nearest(home);
     if (!statSync(above).isDirectory()) {
-      throw new HyprError('HYPR_PERMISSION', `${home} cannot be made: ${above} is a file`, {
+      throw new HyprError('HYPR_PERMISSION', `${home} cannot be created: ${above} is a file`, {
         hint: 'point HYPR_HOME at a folder of your own',
       });
     }
-    refuseUnusable(above, `${home} cannot be made`);
+    refuseUnusable(above, `${home} cannot be created`);
     return;
   }
   if (!info.isDirectory()) {
-    throw new HyprError('HYPR_PERMISSION', `${home} is to be the home of hypr, and is a file`, {
+    throw new HyprError('HYPR_PERMISSION', `${home} is a file, but hypr needs a folder there`, {
       hint: 'remove it, or point HYPR_HOME at a folder of your own',
     });
   }
   const isForeign = user.uid !== 0 && info.uid !== user.uid;
-  // A folder of root's that is open to all (a volume of a container) is nobody's in particular.
+  // A folder of root that everybody may write to (a container's volume) counts as nobody's.
   if (isForeign && info.uid !== 0) {
     throw foreign(home, info.uid);
   }
-  refuseUnusable(home, `${home} may not be used`);
+  refuseUnusable(home, `${home} cannot be used`);
   refuseForeignDatabase(home, user);
 };
 
-/** `sudo hypr` with the user's HOME leaves files of root's in a home that is the user's. */
+/** `sudo hypr` with the user's HOME leaves files of root in the user's home. */
 const refuseForeignDatabase = (home: string, user: HomeUser): void => {
   const { database } = homePaths(home);
   for (const path of [database, `${database}-wal`, `${database}-shm`]) {
@@ -59,7 +59,7 @@ const statOrRefuse = (home: string): Stats | undefined => {
     return statSync(home, { throwIfNoEntry: false });
   } catch (error) {
     if (isErrno(error, 'EACCES', 'EPERM')) {
-      refuseUnusable(nearest(home), `${home} may not be reached`);
+      refuseUnusable(nearest(home), `${home} cannot be reached`);
     }
     if (!isErrno(error, 'ENOTDIR')) {
       throw error;
@@ -73,13 +73,13 @@ const refuseUnusable = (path: string, what: string): void => {
     const { uid } = statSync(path);
     const isMine = uid === me().uid;
     const subject = what.startsWith(`${path} `) ? 'it' : path;
-    throw new HyprError('HYPR_PERMISSION', `${what}: ${subject} ${isMine ? 'may not be written' : `belongs to ${userName(uid)}`}`, {
+    throw new HyprError('HYPR_PERMISSION', `${what}: ${subject} ${isMine ? 'is not writable' : `belongs to ${userName(uid)}`}`, {
       hint: isMine ? `allow it: chmod u+rwx ${path}; or point HYPR_HOME elsewhere` : 'point HYPR_HOME at a folder of your own',
     });
   }
 };
 
-/** The nearest folder above that can be looked at. */
+/** The nearest parent folder that stat works on. */
 const nearest = (path: string): string => {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     try {
@@ -108,10 +108,10 @@ const mayUse = (path: string, mode: number): boolean => {
 
 const foreign = (home: string, owner: number): HyprError =>
   new HyprError('HYPR_PERMISSION', `${home} is the hypr home of ${userName(owner)}, and you are ${userName(me().uid)}`, {
-    hint: 'whoever owns it decides what runs from it: point HYPR_HOME at a folder of your own, or unset it',
+    hint: 'its owner could change the programs that run from it: point HYPR_HOME at a folder of your own, or unset it',
   });
 
-/** From /etc/passwd; users of a directory service are told by number. */
+/** From /etc/passwd; users of a directory service are shown by their id. */
 export const userName = (uid: number): string => {
   try {
     const line = readFileSync('/etc/passwd', 'utf8')

@@ -1,9 +1,9 @@
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 
 /*
- * Node passes a child only what `stdio` names, but of the descriptors that its own parent left open it marks just those
- * below sixteen or so. The others go on to every child: after `flock -n 200; hypr up` the lock would be held until `down`, and
- * QEMU could write to whatever file the shell had open.
+ * Node passes a child only what `stdio` names, but of the descriptors it inherited itself it marks only about the first
+ * sixteen close-on-exec. The others reach every child: after `flock -n 200; hypr up` the lock would be held until `down`, and
+ * QEMU could write to any file that the shell had open.
  */
 
 /**
@@ -25,7 +25,7 @@ export const inheritedDescriptors = (): number[] => {
 const CLOSE_ON_EXEC = 0o2000000;
 const LAST_STANDARD = 2;
 
-/** A descriptor that is closed meanwhile, such as the one that listed them, is passed to nobody. */
+/** Undefined for a descriptor that was closed meanwhile, such as the one used to list them. */
 const isClosedOnExec = (fd: number): boolean => {
   try {
     const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];

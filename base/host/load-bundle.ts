@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Script } from 'node:vm';
 
-/** Length of the mark that ends a script and begins its cache: which text a cache was made of (hexadecimal SHA-256). */
+/** Length of the hash (hexadecimal SHA-256) at the end of a script and the start of its cache, which says that they belong together. */
 export const MARK_LENGTH = 64;
 
 /** A chunk of a program; scripts/bundle.mjs makes them. */
@@ -17,23 +17,23 @@ type Chunk = (
 
 export interface LoadedScript {
   readonly path: string;
-  /** For createCachedData, when the cache is made. */
+  /** For createCachedData, which makes the cache. */
   readonly script: Script;
-  /** Whether the code came from the cache; else it was compiled. */
+  /** False if the code was compiled instead of taken from the cache. */
   readonly fromCache: boolean;
 }
 
 export interface Bundle {
   readonly exports: unknown;
-  /** The scripts read so far; a chunk outside them is read when it is needed. */
+  /** The scripts read so far; other chunks are read when they are needed. */
   readonly scripts: readonly LoadedScript[];
 }
 
 /**
  * Runs `<folder>/<name>.cjs` and, when needed, chunks of `<folder>/<name>/`, each with V8's code cache from
- * `<file>.cache` beside it. The files are only read, so whoever runs them need not own them. A cache made of another
- * text is not used (V8 itself only compares lengths), and V8 refuses one of another Node version or with other flags;
- * then everything is compiled. `requireFrom` finds packages that are not in the bundle. Throws what Node throws if the
+ * `<file>.cache` beside it. The files are only read, so they may belong to another user. A cache of another
+ * text is not used (V8 itself only compares lengths), and V8 rejects one of another Node version or with other flags;
+ * then everything is compiled. `requireFrom` resolves packages that are not in the bundle. Throws what Node throws if the
  * file does not exist.
  */
 export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Require): Bundle => {
@@ -74,12 +74,12 @@ export const loadBundle = (folder: string, name: string, requireFrom: NodeJS.Req
 };
 
 /**
- * Modules of Node's that it does not load for itself and that take milliseconds: 6 for child_process, 4 for crypto. Many of
+ * Modules that Node does not load at its own start and that take milliseconds: 6 for child_process, 4 for crypto. Many of
  * our modules import them for something that most commands never do. scripts/bundle.mjs leaves their default import to us.
  */
 export const LATE = /^node:(child_process|cluster|crypto|dgram|dns|fs\/promises|https?|http2|net|readline|tls|worker_threads|zlib)(\/|$)/;
 
-/** A module that is loaded when something of it is used: esbuild looks up an imported name each time that it is. */
+/** Loads the module at the first use of one of its exports: code from esbuild looks up an imported name at each use. */
 const lateModule = (load: () => object): object => {
   let loaded: object | undefined;
   const module = (): object => {
@@ -94,7 +94,7 @@ const lateModule = (load: () => object): object => {
       ownKeys: () => Reflect.ownKeys(module()),
       getOwnPropertyDescriptor: (_, name) => {
         const found = Reflect.getOwnPropertyDescriptor(module(), name);
-        // What a proxy's target does not have has to be configurable.
+        // A proxy may only report properties that its target lacks as configurable.
         return found && { ...found, configurable: true };
       },
     },
@@ -102,7 +102,7 @@ const lateModule = (load: () => object): object => {
 };
 
 const readScript = (path: string): LoadedScript & { found: Readonly<Record<string, Chunk>> } => {
-  // As a URL, as modules have it, so that frames of stacks are found in the map.
+  // A URL, as for modules, so that source maps work for stack frames.
   const filename = pathToFileURL(path).href;
   // esbuild writes ASCII, which takes half the memory and time of UTF-8.
   const text = readFileSync(path).toString('latin1');

@@ -11,7 +11,7 @@ export interface LockOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds to wait for the holder; 0 fails at once. Default 10 minutes. */
   readonly timeout?: number;
-  /** What the lock protects, for the error text: "the toolchain". */
+  /** The thing the lock protects, for the error message: "the toolchain". */
   readonly what: string;
   /** Called once when another process holds the lock. */
   readonly onWait?: (holder: ProcessIdentity) => void;

@@ -5,9 +5,9 @@ import { homePaths } from '../paths.ts';
 const OTHERS = 0o077;
 
 /**
- * Makes what hypr keeps beside its database private, whatever the umask and whichever hypr made it. The database is made here if
- * it is not there, because SQLite would make it, and by its mode its log, with the umask's. The home itself may be open: the user
- * may have had it so. What the user put there, and what a link leads to, stays as it is.
+ * Makes hypr's files and folders in its home private, regardless of the umask and of the version that created them. The database
+ * is created here if it does not exist, because SQLite would create it, and its log, with the umask's mode. The mode of the home
+ * itself is not changed: it is the user's choice. Other files in it and targets of links are not changed either.
  */
 export const makePrivate = (database: string): void => {
   const home = dirname(database);

@@ -19,7 +19,7 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** Runs a program to its end and gives its output; never a shell. Rejects only if it cannot be started or is aborted. */
+/** Runs a program to its end, without a shell, and returns its output. Rejects only if it cannot be started or is aborted. */
 export const runProgram = (file: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> =>
   new Promise((resolve, reject) => {
     const child = spawn(file, [...args], {
@@ -56,7 +56,7 @@ export const mustRun = async (file: string, args: readonly string[], options: Ru
   return result;
 };
 
-/** A process, told from a later one with the same pid by its start time (clock ticks since boot, /proc/PID/stat field 22). */
+/** Identifies a process: its start time (clock ticks since boot, /proc/PID/stat field 22) tells it from a later one with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number;
   readonly startTime: string;
@@ -78,7 +78,7 @@ export const identifyProcess = (pid: number): ProcessIdentity | undefined => {
 
 export const isAlive = (identity: ProcessIdentity): boolean => identifyProcess(identity.pid)?.startTime === identity.startTime;
 
-/** Sends a signal to exactly that process; false if it is gone. */
+/** Sends a signal to exactly that process; false if it has ended. */
 export const signalProcess = (identity: ProcessIdentity, signal: NodeJS.Signals): boolean => {
   if (!isAlive(identity)) {
     return false;

@@ -6,20 +6,20 @@ import { onAbort } from '../abort.ts';
 import { type ErrorCode, HyprError, isErrno } from '../errors.ts';
 
 export interface NamedFile {
-  /** What it is to the user: `env file`, `Dockerfile`. */
+  /** How messages call it: `env file`, `Dockerfile`. */
   readonly what: string;
   /** A larger one is not read to its end. */
   readonly maxBytes: number;
   /** Default HYPR_FILE. */
   readonly limitCode?: ErrorCode;
-  /** It was named on the command line, where `<(…)`, /dev/stdin and a FIFO are usual; in a file they would be a trap. */
+  /** Allows `<(…)`, /dev/stdin and FIFOs: they are usual on a command line, but would be a trap in a file. */
   readonly pipes?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Reads a whole file that somebody else has named: never more than `maxBytes`, never a device (but /dev/null, which is empty),
- * and without waiting for a writer that may never come, unless `pipes` allows that; then `signal` ends it. Links are followed.
+ * Reads a whole file whose name comes from the user: never more than `maxBytes`, no devices (except /dev/null, which is empty),
+ * and without waiting for a writer that may never come, unless `pipes` allows it; then `signal` ends the wait. Links are followed.
  * Throws HYPR_FILE, HYPR_CANCELLED, and what open and read throw (ENOENT, EISDIR, EACCES …).
  */
 export const readNamedFile = async (path: string, named: NamedFile): Promise<Buffer> => {
@@ -49,10 +49,10 @@ export const readNamedFile = async (path: string, named: NamedFile): Promise<Buf
   }
 };
 
-/** Paths by which a process names what it was started with: `<(…)` of a shell, and its standard input. */
+/** Paths of descriptors that a process was started with: `<(…)` of a shell, and its standard input. */
 export const isOwnDescriptor = (path: string): boolean => /^(\/dev\/stdin|\/dev\/fd\/\d+|\/proc\/self\/fd\/\d+)$/.test(path);
 
-/** Not blocking: to open a FIFO would otherwise wait for its writer, in a thread that nothing can end. */
+/** Non-blocking: opening a FIFO would otherwise wait for its writer, in a thread that cannot be interrupted. */
 const openNamed = (path: string, named: NamedFile): number => {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -63,7 +63,7 @@ const openNamed = (path: string, named: NamedFile): number => {
 
 const CHUNK = 256 * 1024;
 
-/** On this thread, because a few small files are the rule; in pieces, so that a large one can be given up between two. */
+/** Synchronous, because there are usually only a few small files; in chunks, so that reading a large one can be cancelled. */
 const readRegular = async (fd: number, path: string, named: NamedFile, info: Stats): Promise<Buffer> => {
   if (info.size > named.maxBytes) {
     throw tooLarge(path, named);
@@ -71,7 +71,7 @@ const readRegular = async (fd: number, path: string, named: NamedFile, info: Sta
   const parts: Buffer[] = [];
   let size = 0;
   for (;;) {
-    // What the kernel makes up (/proc, /sys) has no size, and may have no end.
+    // Files of /proc and /sys have no size, and may have no end.
     const part = Buffer.allocUnsafe(parts.length === 0 && info.size > 0 && info.size < CHUNK ? info.size + 1 : CHUNK);
     const count = readSome(fd, part, path, named);
     if (count === 0) {
@@ -89,12 +89,12 @@ const readRegular = async (fd: number, path: string, named: NamedFile, info: Sta
   }
 };
 
-/** A file of the kernel's that has nothing to say yet (/proc/kmsg) is as good as a pipe. */
+/** A kernel file without data yet (/proc/kmsg) is treated as a pipe. */
 const readSome = (fd: number, into: Buffer, path: string, named: NamedFile): number => {
   try {
     return readSync(fd, into);
   } catch (error) {
-    throw isErrno(error, 'EAGAIN') ? notAFile(path, named, 'a file of the kernel’s that has to be waited for') : error;
+    throw isErrno(error, 'EAGAIN') ? notAFile(path, named, 'a kernel file that has no data yet') : error;
   }
 };
 
@@ -118,7 +118,7 @@ const readPipe = async (stream: Socket | ReadStream, path: string, named: NamedF
   }
 };
 
-/** Character device 1:3 of Linux: what people name where nothing is to be read. */
+/** /dev/null (character device 1:3 on Linux), which people name to give an empty file. */
 const isNull = (info: Stats): boolean => info.isCharacterDevice() && info.rdev === 0x103;
 
 const kindOf = (info: Stats): string => {
@@ -130,10 +130,10 @@ const kindOf = (info: Stats): string => {
 
 const notAFile = (path: string, { what, pipes }: NamedFile, kind: string): HyprError =>
   new HyprError('HYPR_FILE', `the ${what} ${path} is ${kind}, not a file`, {
-    hint: pipes === true ? 'name a file, or a pipe' : 'write what it is to say into a file, and name that',
+    hint: pipes === true ? 'name a file or a pipe' : 'write its content to a regular file, and name that',
   });
 
 const tooLarge = (path: string, { what, maxBytes, limitCode = 'HYPR_FILE' }: NamedFile): HyprError =>
-  new HyprError(limitCode, `the ${what} ${path} is larger than ${formatLimit(maxBytes)}`, { hint: 'is it the file that was meant?' });
+  new HyprError(limitCode, `the ${what} ${path} is larger than ${formatLimit(maxBytes)}`, { hint: 'check that it is the right file' });
 
 const formatLimit = (bytes: number): string => (bytes < 2 ** 20 ? `${Math.floor(bytes / 1024)} KiB` : `${Math.floor(bytes / 2 ** 20)} MiB`);

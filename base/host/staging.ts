@@ -5,8 +5,8 @@ import { isErrno } from '../errors.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from './process.ts';
 
 /**
- * A name for a file or folder that is staged: created under this name, then renamed to its final one. It holds the
- * process that creates it, so that leftovers of a killed process can be told from work in progress.
+ * A name for a staging file or folder, which is renamed to its final name when it is complete. It contains the pid of
+ * the process that creates it, so that leftovers of a killed process can be told from work in progress.
  * `WHAT-PID-START-RANDOM`; WHAT is lower-case letters.
  */
 export const stagingName = (what: string): string => {
@@ -17,7 +17,7 @@ export const stagingName = (what: string): string => {
 let me: ProcessIdentity | undefined;
 const NAME = /^(?:.*\.)?[a-z]+-(\d+)-(\d+)-[0-9a-f]+$/;
 
-/** The process that a staging name names; undefined for any other name. */
+/** The process in a staging name; undefined for any other name. */
 export const stagingOwner = (name: string): ProcessIdentity | undefined => {
   const [, pid, startTime = ''] = NAME.exec(name) ?? [];
   return pid === undefined ? undefined : { pid: Number(pid), startTime };

@@ -225,11 +225,11 @@ describe('paths', () => {
     const open = join(dir, 'open');
     mkdirSync(open);
     chmodSync(open, 0o777);
-    expect(() => runtimeDir({ HYPR_RUNTIME_DIR: open })).toThrow('others may write to it or own it');
+    expect(() => runtimeDir({ HYPR_RUNTIME_DIR: open })).toThrow('another user owns it or may write to it');
     chmodSync(open, 0o1777);
     const own = runtimeDir({ HYPR_RUNTIME_DIR: open });
     chmodSync(own, 0o777);
-    expect(() => runtimeDir({ HYPR_RUNTIME_DIR: open })).toThrow('others may write to it or own it');
+    expect(() => runtimeDir({ HYPR_RUNTIME_DIR: open })).toThrow('another user owns it or may write to it');
   });
 
   test('the folder of a stack stays short', () => {
