@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, type FlagSpec, list, string } from '../core/flag-spec.ts';
+import { PROGRESS_MODES } from '../core/modes.ts';
 import { imagePrune } from './system.ts';
 
 const ownCache = 'hypr builds with its own builder and cache';
@@ -74,7 +75,7 @@ const dockerBuildFlags: readonly FlagSpec[] = [
   string('network', 'Network of RUN steps: default, none, or proxy (package registries only)', { value: 'MODE' }),
   string('platform', 'Platform of the image', { value: 'OS/ARCH' }),
   string('shm-size', 'Size of /dev/shm', { value: 'BYTES' }),
-  string('progress', 'auto, tty, plain, rawjson, quiet, none', { value: 'MODE' }),
+  string('progress', 'auto, tty, plain, rawjson, quiet, none', { value: 'MODE', words: PROGRESS_MODES }),
   list('o,output', 'Where the result goes: a folder, "-", or type=local|tar|oci|docker|image,…', { value: 'SPEC' }),
   bool('push', 'Push the image: short for -o type=registry'),
   bool('load', 'Put the image into the store: short for -o type=docker'),

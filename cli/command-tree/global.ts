@@ -1,4 +1,5 @@
 import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
+import { ANSI_MODES, PROGRESS_MODES } from '../core/modes.ts';
 
 /** docker compose's root flags. hypr takes them before and after the command. */
 export const globalFlags: readonly FlagSpec[] = [
@@ -7,8 +8,8 @@ export const globalFlags: readonly FlagSpec[] = [
   string('project-directory', 'Folder that relative paths start from', { value: 'DIR' }),
   list('profile', 'Profile to switch on (repeat; "*" is all)', { value: 'NAME' }),
   list('env-file', 'Environment file for ${VARIABLES}', { value: 'FILE' }),
-  string('progress', 'Progress: auto, tty, plain, json, quiet', { value: 'MODE' }),
-  string('ansi', 'Colours and cursor control: auto, never, always', { value: 'WHEN' }),
+  string('progress', 'Progress: auto, tty, plain, json, quiet', { value: 'MODE', words: PROGRESS_MODES }),
+  string('ansi', 'Colours and cursor control: auto, never, always', { value: 'WHEN', words: ANSI_MODES }),
   bool('dry-run', 'Print what would be done, do nothing'),
   bool('compatibility', 'Names with "_" instead of "-", as in Compose v1', { ignored: 'replicas are always named with "-"' }),
   bool('all-resources', 'Include resources that no service uses'),

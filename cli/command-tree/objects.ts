@@ -157,6 +157,11 @@ export const objectCommands: readonly CommandSpec[] = [
     hidden: true,
     commands: [
       replicaInspect,
+      refusedCommand(
+        'prune',
+        'Remove what has ended',
+        'what a stack no longer needs goes with it; use: hypr rm, hypr down --remove-orphans',
+      ),
       ...OF_SERVICES.map((name) =>
         refusedCommand(
           name,

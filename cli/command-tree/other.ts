@@ -50,6 +50,25 @@ export const stackCommands: readonly CommandSpec[] = [config, ...refused];
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [
   refusedCommand('info', 'About this host', 'there is no daemon to ask; use: hypr doctor, hypr system df'),
+  refusedCommand(
+    'rename',
+    'Rename a container',
+    'replicas are named by their service; write container_name: into the Compose file and use: hypr up',
+  ),
+  refusedCommand(
+    'update',
+    'Change limits of a container',
+    'a machine has its size from its start on; change the Compose file and use: hypr up',
+  ),
+  refusedCommand('diff', 'Changed files of a container', 'use: hypr export SERVICE, or hypr exec SERVICE find / -newer FILE'),
+  refusedCommand('context', 'Choose a docker engine', 'there is one engine, on this host; choose a stack with -p or a file with -f'),
+  refusedCommand('search', 'Search a registry', 'registries have no search that works for all of them; look for images in the browser'),
+  refusedCommand('import', 'Image from an archive of files', 'use: hypr build - with the Dockerfile FROM scratch and ADD files.tar /'),
+  ...['swarm', 'node', 'service', 'stack', 'secret', 'checkpoint', 'plugin'].map((name) =>
+    refusedCommand(name, `docker's ${name}`, 'hypr runs on one host, without a daemon and its clusters and plugins'),
+  ),
+  refusedCommand('trust', 'Signatures of images', 'pin an image by its digest instead: image: name@sha256:…'),
+  refusedCommand('manifest', 'Manifests in registries', 'images of several platforms are pushed by: hypr build --platform … --push'),
 ].map((command) => ({ ...command, hidden: true }));
 
 export const versionCommand: CommandSpec = {

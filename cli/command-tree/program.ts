@@ -22,7 +22,28 @@ export type Parsed =
  * Turns arguments (without node and script) into a command, its arguments and all flags, global ones
  * from before and after the command merged. Throws HYPR_USAGE with a suggestion for what is not known.
  */
-export const parseCommandLine = (argv: readonly string[]): Parsed => parseAmong(argv, false);
+export const parseCommandLine = (argv: readonly string[]): Parsed => {
+  const parsed = parseAmong(argv, false);
+  if (parsed.kind === 'print' && argv[0] === 'help') {
+    refuseUnknown(argv.slice(1));
+  }
+  return parsed;
+};
+
+/** `help nosuch`: commander would print the help of hypr. */
+const refuseUnknown = (words: readonly string[]): void => {
+  let command: CommandSpec | undefined = rootCommand;
+  for (const [index, word] of words.entries()) {
+    if (word.startsWith('-') || command.commands === undefined) {
+      return;
+    }
+    command = command.commands.find(({ name }) => name === word);
+    if (command === undefined) {
+      parseAmong(words.slice(0, index + 1), true);
+      return;
+    }
+  }
+};
 
 /** `all`: include commands not named on the command line, for suggestions. Building those takes longer than everything else. */
 const parseAmong = (argv: readonly string[], all: boolean): Parsed => {

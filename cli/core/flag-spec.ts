@@ -4,6 +4,8 @@ export interface FlagSpec {
   readonly short?: string;
   readonly kind: 'bool' | 'string' | 'list' | 'int';
   readonly text: string;
+  /** The words it takes, where they are a fixed set. */
+  readonly words?: readonly string[];
   /** Placeholder of the value in help. */
   readonly value?: string;
   /** Why it has no effect in a machine per service; reported once when the flag is used. */

@@ -59,6 +59,18 @@ export class Flags {
     return word;
   }
 
+  /** Throws HYPR_USAGE for a value that its flag cannot have, whether or not the command reads that flag. */
+  check(): void {
+    for (const { name, kind, words } of this.given()) {
+      if (kind === 'int') {
+        this.int(name);
+      }
+      if (words !== undefined) {
+        this.choice(name, words);
+      }
+    }
+  }
+
   /** Specs of the flags that were given, for warnings. */
   given(): FlagSpec[] {
     return [...this.#specs.values()].filter((spec) => this.#values[spec.name] !== undefined);

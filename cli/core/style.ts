@@ -1,5 +1,6 @@
 import type { CliContext, OutputStream } from './context.ts';
 import type { Flags } from './flags.ts';
+import { ANSI_MODES } from './modes.ts';
 
 export type Colour = 'red' | 'green' | 'yellow' | 'blue' | 'cyan' | 'dim' | 'bold';
 export type Paint = (colour: Colour, text: string) => string;
@@ -20,14 +21,14 @@ export const createPaint =
   (colour, text) =>
     enabled ? `\u001b[${CODES[colour][0]}m${text}\u001b[${CODES[colour][1]}m` : text;
 
-export type AnsiMode = 'auto' | 'never' | 'always';
+export type AnsiMode = (typeof ANSI_MODES)[number];
 
 /** `--ansi`, `--no-ansi`, COMPOSE_ANSI. */
 export const ansiMode = (env: NodeJS.ProcessEnv, flags?: Flags): AnsiMode => {
   if (flags?.bool('no-ansi')) {
     return 'never';
   }
-  const word = flags?.choice('ansi', ['auto', 'never', 'always']) ?? env.COMPOSE_ANSI;
+  const word = flags?.choice('ansi', ANSI_MODES) ?? env.COMPOSE_ANSI;
   return word === 'never' || word === 'always' ? word : 'auto';
 };
 

@@ -27,6 +27,7 @@ const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliC
   const { command, args, flags } = parsed;
   checkArgs(parsed);
   if (command.refused === undefined) {
+    flags.check();
     for (const flag of flags.given()) {
       if (flag.refused) {
         throw new HyprError('HYPR_UNSUPPORTED', `--${flag.name} is not supported: ${flag.refused}`);

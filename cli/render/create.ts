@@ -1,18 +1,18 @@
 import { HyprError } from '../../base/errors.ts';
 import type { CliContext, OutputStream } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
+import { PROGRESS_MODES } from '../core/modes.ts';
 import { ansiMode, canAnimate, hasUnicode, paintFor } from '../core/style.ts';
 import { createJsonRenderer } from './json.ts';
 import { createPlainRenderer } from './plain.ts';
 import { createQuietRenderer } from './quiet.ts';
 import type { ProgressRenderer } from './types.ts';
 
-const MODES = ['auto', 'tty', 'plain', 'json', 'rawjson', 'quiet', 'none'] as const;
-export type ProgressMode = Exclude<(typeof MODES)[number], 'auto' | 'none'>;
+export type ProgressMode = Exclude<(typeof PROGRESS_MODES)[number], 'auto' | 'none'>;
 
 /** `--progress`, COMPOSE_PROGRESS, or what stderr can show. Throws HYPR_USAGE for an unknown word. */
 export const progressMode = (context: CliContext, flags: Flags): ProgressMode => {
-  const asked = flags.choice('progress', MODES) ?? envMode(context.env);
+  const asked = flags.choice('progress', PROGRESS_MODES) ?? envMode(context.env);
   if (asked === 'none') {
     return 'quiet';
   }
@@ -22,11 +22,11 @@ export const progressMode = (context: CliContext, flags: Flags): ProgressMode =>
   return ansiMode(context.env, flags) !== 'never' && canAnimate(progressStream(context), context.env) && !context.env.CI ? 'tty' : 'plain';
 };
 
-const envMode = (env: NodeJS.ProcessEnv): (typeof MODES)[number] => {
+const envMode = (env: NodeJS.ProcessEnv): (typeof PROGRESS_MODES)[number] => {
   const word = env.COMPOSE_PROGRESS || 'auto';
-  const mode = MODES.find((candidate) => candidate === word);
+  const mode = PROGRESS_MODES.find((candidate) => candidate === word);
   if (mode === undefined) {
-    throw new HyprError('HYPR_USAGE', `COMPOSE_PROGRESS does not know "${word}"`, { hint: `use one of: ${MODES.join(', ')}` });
+    throw new HyprError('HYPR_USAGE', `COMPOSE_PROGRESS does not know "${word}"`, { hint: `use one of: ${PROGRESS_MODES.join(', ')}` });
   }
   return mode;
 };
