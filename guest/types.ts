@@ -265,6 +265,11 @@ export interface GuestClient extends AsyncDisposable {
   releaseStep(disks: readonly string[], signal?: AbortSignal): Promise<void>;
   /** Listens in the guest and passes each connection to `accept` until it is closed. Resolves when programs can connect. */
   relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }>;
+  /**
+   * A connection to a port of the guest's loopback, half-closed as TCP is. That nobody listens shows in its end. Throws
+   * GUEST_REFUSED when too many are open.
+   */
+  dial(port: number, signal?: AbortSignal): Promise<Duplex>;
   stats(signal?: AbortSignal): Promise<GuestStats>;
   events(): AsyncIterable<GuestEvent>;
   /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. Closes the channel. */

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { orAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { AsyncQueue } from '../../base/queue.ts';
 import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
@@ -23,7 +24,7 @@ import { type Connection, lostError, openConnection } from './connection.ts';
 import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
 import { type Channel, readExit } from './process-channel.ts';
-import { openRelay } from './relay.ts';
+import { type Dialer, openDialer, openRelay } from './relay.ts';
 import { Requests } from './requests.ts';
 
 export { GuestExecError } from './process-channel.ts';
@@ -46,6 +47,8 @@ class Client implements GuestClient {
   readonly closed: Promise<void>;
   readonly #connection: Connection;
   readonly #requests: Requests;
+  /** For all connections into the guest; made for the first one. */
+  #dialer: Promise<Dialer> | undefined;
   readonly #listeners = new Set<AsyncQueue<GuestEvent>>();
 
   constructor(connection: Connection) {
@@ -172,16 +175,34 @@ class Client implements GuestClient {
   }
 
   relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }> {
-    const channel = this.#requests.open();
     const body = encodeSimple('port' in place ? place : { path: place.socket, mode: place.mode, uid: place.uid, gid: place.gid });
-    const answer = this.#requests.finish(channel, {
-      opcode: OPCODE.relay,
-      body,
-      what: 'a listener in the guest',
-      output: true,
-      ms: DEADLINE.relay,
-    });
-    return openRelay({ channel, answer, drop: () => this.#requests.drop(channel), accept, signal });
+    return openRelay({ ...this.#carrier(OPCODE.relay, 'a listener in the guest', body), accept, signal });
+  }
+
+  async dial(port: number, signal?: AbortSignal): Promise<Duplex> {
+    this.#dialer ??= this.#openDialer();
+    return (await orAbort(this.#dialer, signal)).connect(port);
+  }
+
+  async #openDialer(): Promise<Dialer> {
+    const forget = () => {
+      this.#dialer = undefined;
+    };
+    try {
+      const dialer = await openDialer(this.#carrier(OPCODE.dial, 'connections into the guest', Buffer.alloc(0)));
+      void dialer.ended.then(forget);
+      return dialer;
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  /** A request whose channel carries connections until it is dropped. */
+  #carrier(opcode: number, what: string, body: Buffer) {
+    const channel = this.#requests.open();
+    const answer = this.#requests.finish(channel, { opcode, body, what, output: true, ms: DEADLINE.relay });
+    return { channel, answer, drop: () => this.#requests.drop(channel) };
   }
 
   async stats(signal?: AbortSignal): Promise<GuestStats> {

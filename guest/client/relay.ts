@@ -9,34 +9,57 @@ import type { Channel } from './process-channel.ts';
 const HEAD = 8;
 const CHUNK = 16_384;
 const WINDOW = 65_536;
-const MAX_CONNECTIONS = 64;
-/** A guest that sends faster than the data is read loses its connection; this process does not run out of memory. */
-const MAX_UNREAD = 64 * 1024 * 1024;
+const MAX_CONNECTIONS = 256;
+/** What a guest may send of a connection before the reader has taken it; one that sends more loses the connection. */
+const SEND_WINDOW = 262_144;
+/** The guest is told what was taken when it is this much. */
+const ACK_EVERY = 65_536;
 const ACK = 0x8000_0000;
+const NOTHING = Buffer.alloc(0);
 
-export interface RelayOptions {
+interface CarryOptions {
   readonly channel: Channel;
-  /** Rejects with the guest's reason when it cannot listen; resolves only when the listener has ended. */
+  /** Rejects with the guest's reason when it cannot begin; resolves only when it has ended. */
   readonly answer: Promise<Fields>;
   readonly drop: () => void;
-  readonly accept: (connection: Duplex) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** The host's side of a listener in a guest. Throws GUEST_REFUSED when the guest cannot listen. */
-export const openRelay = async ({ channel, answer, drop, accept, signal }: RelayOptions): Promise<{ close(): Promise<void> }> => {
+export const openRelay = async (
+  options: CarryOptions & { readonly accept: (connection: Duplex) => void },
+): Promise<{ close(): Promise<void> }> => {
+  const relay = new Relay(options.channel, options.accept);
+  return { close: await begin(relay, options) };
+};
+
+/** Connects to ports of a guest's loopback. */
+export interface Dialer {
+  /** A connection; that nobody listens shows in its end. Throws GUEST_REFUSED when there are too many. */
+  connect(port: number): Duplex;
+  /** Resolves (never rejects) when it has ended, with all its connections. */
+  readonly ended: Promise<void>;
+}
+
+/** Throws GUEST_REFUSED when the guest cannot begin. */
+export const openDialer = async (options: CarryOptions): Promise<Dialer> => {
+  const relay = new Relay(options.channel, (connection) => connection.destroy());
+  await begin(relay, options);
+  return { connect: (port) => relay.connect(port), ended: relay.ended };
+};
+
+/** Waits until connections can be made; gives what ends them all. */
+const begin = async (relay: Relay, { answer, drop, signal }: CarryOptions): Promise<() => Promise<void>> => {
   answer.catch(() => {});
-  const relay = new Relay(channel, accept);
-  const ended = relay.run();
-  ended.catch(() => {});
+  relay.run();
   const close = async () => {
     drop();
-    await ended.catch(() => {});
+    await relay.ended;
   };
   try {
-    const failed = answer.then(() => Promise.reject(refused('machine', 'the guest does not listen')));
-    await orAbort(Promise.race([relay.listening, failed, ended.then(() => failed)]), signal);
-    return { close };
+    const failed = answer.then(() => Promise.reject(refused('machine', 'the guest carries no connections')));
+    await orAbort(Promise.race([relay.ready, failed, relay.ended.then(() => failed)]), signal);
+    return close;
   } catch (error) {
     await close();
     throw error;
@@ -44,24 +67,42 @@ export const openRelay = async ({ channel, answer, drop, accept, signal }: Relay
 };
 
 class Relay {
-  readonly listening: Promise<void>;
+  readonly ready: Promise<void>;
+  /** Resolves when the channel has ended, and with it every connection. */
+  ended: Promise<void> = Promise.resolve();
   readonly #channel: Channel;
   readonly #accept: (connection: Duplex) => void;
   readonly #connections = new Map<number, Connection>();
-  #onListening: () => void = () => {};
-  #kept: Buffer = Buffer.alloc(0);
+  #onReady: () => void = () => {};
+  #kept: Buffer = NOTHING;
+  #lastNumber = 0;
   #sending: Promise<void> = Promise.resolve();
 
   constructor(channel: Channel, accept: (connection: Duplex) => void) {
     this.#channel = channel;
     this.#accept = accept;
-    this.listening = new Promise((resolve) => {
-      this.#onListening = resolve;
+    this.ready = new Promise((resolve) => {
+      this.#onReady = resolve;
     });
   }
 
-  /** Runs until the channel ends, which ends every connection. */
-  async run(): Promise<void> {
+  run(): void {
+    this.ended = this.#run().catch(() => {});
+  }
+
+  connect(port: number): Duplex {
+    if (this.#connections.size >= MAX_CONNECTIONS) {
+      throw refused('resources', `${MAX_CONNECTIONS} connections into the guest are open`);
+    }
+    const number = this.#lastNumber + 1;
+    const connection = this.#open(number);
+    const place = Buffer.alloc(2);
+    place.writeUInt16LE(port, 0);
+    void this.#send(number, place).catch(() => connection.destroy());
+    return connection;
+  }
+
+  async #run(): Promise<void> {
     try {
       for await (const { data } of this.#channel.output('answer')) {
         this.#feed(Buffer.from(data.buffer, data.byteOffset, data.length));
@@ -78,7 +119,7 @@ class Relay {
     for (;;) {
       const length = bytes.length < HEAD ? 0 : bytes.readUInt32LE(4);
       if (length > CHUNK) {
-        throw new HyprError('GUEST_PROTOCOL', 'a listener in the guest sent a record that is too long');
+        throw new HyprError('GUEST_PROTOCOL', 'the guest sent a record of a connection that is too long');
       }
       if (bytes.length < HEAD + length) {
         break;
@@ -92,30 +133,37 @@ class Relay {
   #onRecord(number: number, data: Buffer): void {
     const connection = this.#connections.get((number & ~ACK) >>> 0);
     if (number === 0) {
-      this.#onListening();
+      this.#onReady();
     } else if (number >= ACK) {
-      connection?.taken(data.length === 4 ? data.readUInt32LE(0) : 0);
-    } else if (connection === undefined) {
-      this.#open(number);
-    } else {
+      data.length === 4 ? connection?.taken(data.readUInt32LE(0)) : connection?.gone();
+    } else if (connection !== undefined) {
       connection.receive(data);
+    } else if (number > this.#lastNumber && data.length === 0) {
+      // What comes late for a connection that is over opens no other.
+      if (this.#connections.size >= MAX_CONNECTIONS) {
+        throw new HyprError('GUEST_PROTOCOL', 'a listener in the guest has too many connections');
+      }
+      this.#accept(this.#open(number));
     }
   }
 
-  #open(number: number): void {
-    if (this.#connections.size >= MAX_CONNECTIONS) {
-      throw new HyprError('GUEST_PROTOCOL', 'a listener in the guest has too many connections');
-    }
-    const connection = new Connection((data) => this.#send(number, data));
+  #open(number: number): Connection {
+    this.#lastNumber = number;
+    const connection = new Connection({
+      send: (data) => this.#send(number, data),
+      took: (bytes) => {
+        const count = Buffer.alloc(4);
+        count.writeUInt32LE(bytes, 0);
+        void this.#send((number | ACK) >>> 0, count).catch(() => {});
+      },
+    });
     this.#connections.set(number, connection);
     connection.on('error', () => {});
     connection.on('close', () => {
       this.#connections.delete(number);
-      if (!connection.sentEnd) {
-        void this.#send(number, Buffer.alloc(0)).catch(() => {});
-      }
+      void this.#send((number | ACK) >>> 0, NOTHING).catch(() => {});
     });
-    this.#accept(connection);
+    return connection;
   }
 
   /** Records are sent one after the other, never interleaved. */
@@ -129,23 +177,34 @@ class Relay {
   }
 }
 
-/** One connection of a program in the guest. Bytes the guest has not passed on yet count against its window. */
+interface Line {
+  send(data: Uint8Array): Promise<void>;
+  /** So many bytes more have been read. */
+  took(bytes: number): void;
+}
+
+/** One connection of a program in the guest. Bytes that the other side has not passed on yet count against a window. */
 class Connection extends Duplex {
-  sentEnd = false;
-  readonly #send: (data: Uint8Array) => Promise<void>;
+  readonly #line: Line;
   #room = WINDOW;
+  /** Bytes that came, and those of them that the guest knows to be taken. */
+  #received = 0;
+  #told = 0;
+  #isGone = false;
   #wake: () => void = () => {};
 
-  constructor(send: (data: Uint8Array) => Promise<void>) {
+  constructor(line: Line) {
     super({ allowHalfOpen: true });
-    this.#send = send;
+    this.#line = line;
   }
 
   receive(data: Buffer): void {
-    if (this.readableLength > MAX_UNREAD) {
+    this.#received += data.length;
+    if (this.#received - this.#told > SEND_WINDOW + CHUNK) {
       this.destroy();
     } else {
       this.push(data.length === 0 ? null : Buffer.from(data));
+      this.#tell();
     }
   }
 
@@ -154,7 +213,33 @@ class Connection extends Duplex {
     this.#wake();
   }
 
+  /** The program's end is gone: what it sent can still be read, what is written goes nowhere. */
+  gone(): void {
+    this.#isGone = true;
+    this.#wake();
+    this.once('end', () => this.destroy());
+    this.push(null);
+    if (this.readableLength === 0) {
+      this.read(0);
+    }
+  }
+
+  override read(size?: number): unknown {
+    const data: unknown = super.read(size);
+    this.#tell();
+    return data;
+  }
+
   override _read(): void {}
+
+  /** Tells the guest how much has been read. */
+  #tell(): void {
+    const taken = this.#received - this.readableLength - this.#told;
+    if (taken >= ACK_EVERY) {
+      this.#told += taken;
+      this.#line.took(taken);
+    }
+  }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     this.#writeAll(chunk).then(
@@ -164,8 +249,7 @@ class Connection extends Duplex {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.sentEnd = true;
-    this.#send(Buffer.alloc(0)).then(
+    this.#line.send(NOTHING).then(
       () => done(),
       (error: Error) => done(error),
     );
@@ -177,7 +261,7 @@ class Connection extends Duplex {
   }
 
   async #writeAll(chunk: Buffer): Promise<void> {
-    for (let at = 0; at < chunk.length && !this.destroyed; ) {
+    for (let at = 0; at < chunk.length && !this.destroyed && !this.#isGone; ) {
       if (this.#room === 0) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -187,7 +271,7 @@ class Connection extends Duplex {
       const part = chunk.subarray(at, at + Math.min(this.#room, CHUNK));
       this.#room -= part.length;
       at += part.length;
-      await this.#send(part);
+      await this.#line.send(part);
     }
   }
 }

@@ -48,6 +48,7 @@ export const OPCODE = {
   relay: 20,
   mountRoot: 21,
   forget: 22,
+  dial: 23,
 } as const;
 
 export const STATUS = {

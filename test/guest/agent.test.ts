@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { createConnection } from 'node:net';
+import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
 import { encodeFrame } from '../../guest/protocol/protocol.ts';
 import { FRAME } from '../../guest/protocol/tags.ts';
@@ -61,11 +62,105 @@ describe('a relay', () => {
     expect(accepted.every(({ destroyed }) => destroyed)).toBe(true);
   });
 
+  it('holds its sender up while a connection is not read, and no other', async () => {
+    const port = await freePort();
+    const accepted: Duplex[] = [];
+    const relay = await client.relay({ port }, (connection) => accepted.push(connection));
+    const [slow, quick] = [createConnection(port, '127.0.0.1'), createConnection(port, '127.0.0.1')];
+    await Promise.all([once(slow, 'connect'), once(quick, 'connect')]);
+    const data = randomBytes(24 << 20);
+    slow.end(data);
+    quick.end('hello');
+    await vi.waitFor(() => expect(accepted).toHaveLength(2));
+    const texts = await Promise.race(
+      accepted.map(async (connection, index) => (index === 1 ? text(connection) : new Promise<string>(() => {}))),
+    );
+    expect(texts).toBe('hello');
+    // What was not read is not in this process, but with its sender.
+    expect(accepted[0]?.readableLength).toBeLessThan(300_000);
+    const parts: Buffer[] = [];
+    for await (const part of accepted[0] as Duplex) {
+      parts.push(part as Buffer);
+    }
+    expect(Buffer.concat(parts).equals(data)).toBe(true);
+    await relay.close();
+  });
+
   it('says why it cannot listen', async () => {
     await expect(client.relay({ socket: 'a/b', mode: 0o600, uid: 0, gid: 0 }, () => {})).rejects.toMatchObject({
       code: 'GUEST_REFUSED',
       message: expect.stringContaining('listening for the host'),
     });
+  });
+});
+
+describe('a connection into the guest', () => {
+  const servers: Server[] = [];
+  const serve = async (handler: (socket: Socket) => void): Promise<number> => {
+    const server = createServer({ allowHalfOpen: true }, (socket) => handler(socket.on('error', () => {})));
+    servers.push(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  afterAll(() => servers.map((server) => server.close()));
+
+  it('carries both ways, each of many its own, with half-closed ends', async () => {
+    const port = await serve((socket) => socket.pipe(socket));
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, async (_, index) => {
+        const connection = await client.dial(port);
+        const data = Buffer.alloc(50_000 + index, index);
+        connection.end(data);
+        const parts: Buffer[] = [];
+        for await (const part of connection) {
+          parts.push(part as Buffer);
+        }
+        return Buffer.concat(parts).equals(data);
+      }),
+    );
+    expect(answers).toEqual(answers.map(() => true));
+  });
+
+  it('ends at once where nobody listens, whatever is written to it', async () => {
+    const port = await freePort();
+    const connection = await client.dial(port);
+    connection.on('error', () => {});
+    connection.write(Buffer.alloc(500_000));
+    await once(connection, 'close');
+    // The number of a connection that failed is not taken for a new one.
+    const next = await client.dial(await serve((socket) => socket.end('here')));
+    next.end();
+    expect(await text(next)).toBe('here');
+  });
+
+  it('lets go of the program when the host lets go of it', async () => {
+    const ended = Promise.withResolvers<void>();
+    const port = await serve((socket) => {
+      socket.once('close', () => ended.resolve());
+      const pour = () => {
+        while (!socket.destroyed && socket.write(Buffer.alloc(65_536))) {}
+      };
+      socket.on('drain', pour);
+      pour();
+    });
+    const connection = await client.dial(port);
+    await once(connection, 'readable');
+    connection.destroy();
+    await ended.promise;
+  });
+
+  it('says when there are too many', async () => {
+    const port = await serve(() => {});
+    const open = await Promise.all(Array.from({ length: 256 }, () => client.dial(port)));
+    await expect(client.dial(port)).rejects.toMatchObject({ code: 'GUEST_REFUSED' });
+    await Promise.all(
+      open.map((connection) => {
+        connection.destroy();
+        return once(connection, 'close');
+      }),
+    );
+    (await client.dial(port)).destroy();
   });
 });
 

@@ -17,7 +17,7 @@
 #include "lib/paths.h"
 #include "lib/wire.h"
 
-enum { MAX_CONNECTIONS = 64, WINDOW = 65536, CHUNK = 16384, HEAD = 8, BACKLOG = 64 };
+enum { MAX_CONNECTIONS = 256, WINDOW = 65536, SEND_WINDOW = 262144, CHUNK = 16384, HEAD = 8, BACKLOG = 64 };
 #define ACK 0x80000000u
 
 struct connection {
@@ -25,13 +25,15 @@ struct connection {
   int fd;
   uint8_t *buffer;
   size_t start, end;
+  /* Bytes of the program's that the host has not taken yet. */
+  size_t unread;
   /* No more comes from the host; no more comes from the program. */
   bool host_done, program_done;
 };
 
 static struct connection connections[MAX_CONNECTIONS];
 static uint32_t last_number;
-static bool broken;
+static bool broken, dials;
 
 static void put_all(const void *data, size_t length) {
   for (const uint8_t *at = data; length > 0 && !broken;) {
@@ -57,6 +59,9 @@ static void connection_close(struct connection *c) {
   *c = (struct connection){.fd = -1};
 }
 
+/* Says that a connection is over in both directions. */
+static void put_gone(uint32_t number) { put_record(number | ACK, NULL, 0); }
+
 static void connection_settle(struct connection *c) {
   if (c->host_done && c->start == c->end && c->program_done) {
     connection_close(c);
@@ -72,8 +77,8 @@ static struct connection *find(uint32_t number) {
   return NULL;
 }
 
-static void on_accept(int listener) {
-  int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+/* Takes over the descriptor; false, with it closed, when there is no room. */
+static bool connection_open(uint32_t number, int fd) {
   size_t i = 0;
   while (i < MAX_CONNECTIONS && connections[i].fd >= 0) {
     i++;
@@ -83,11 +88,32 @@ static void on_accept(int listener) {
     if (fd >= 0) {
       close(fd);
     }
-    return;
+    return false;
   }
-  last_number = (last_number + 1) & ~ACK;
-  connections[i] = (struct connection){.number = last_number, .fd = fd, .buffer = buffer};
-  put_record(last_number, NULL, 0);
+  connections[i] = (struct connection){.number = number, .fd = fd, .buffer = buffer};
+  return true;
+}
+
+static void on_accept(int listener) {
+  uint32_t number = last_number + 1;
+  if (connection_open(number, accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK))) {
+    last_number = number;
+    put_record(number, NULL, 0);
+  }
+}
+
+/* Connects to a port of loopback; the answer to a failure is that the connection is gone. */
+static void on_dial(uint32_t number, uint16_t port) {
+  last_number = number;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {
+    close(fd);
+    fd = -1;
+  }
+  if (!connection_open(number, fd)) {
+    put_gone(number);
+  }
 }
 
 static void on_program(struct connection *c) {
@@ -96,8 +122,14 @@ static void on_program(struct connection *c) {
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
     return;
   }
-  put_record(c->number, data, n > 0 ? (uint32_t)n : 0);
-  c->program_done = n <= 0;
+  if (n < 0) {
+    put_gone(c->number);
+    connection_close(c);
+    return;
+  }
+  put_record(c->number, data, (uint32_t)n);
+  c->unread += (size_t)n;
+  c->program_done = n == 0;
   connection_settle(c);
 }
 
@@ -120,10 +152,28 @@ static void flush(struct connection *c) {
   connection_settle(c);
 }
 
+/* The host took bytes, or has no use for the connection any more. */
+static void on_taken(struct connection *c, const uint8_t *data, size_t length) {
+  if (length == 4) {
+    size_t taken = get32(data);
+    c->unread -= taken < c->unread ? taken : c->unread;
+  } else {
+    connection_close(c);
+  }
+}
+
 /* False when the host does not keep to its window. */
 static bool on_record(uint32_t number, const uint8_t *data, size_t length) {
-  struct connection *c = find(number);
+  struct connection *c = find(number & ~ACK);
   if (c == NULL) {
+    /* What comes late for a connection that is over opens no other. */
+    if (dials && number > last_number && number < ACK && length == 2) {
+      on_dial(number, get16(data));
+    }
+    return true;
+  }
+  if (number >= ACK) {
+    on_taken(c, data, length);
     return true;
   }
   if (c->start > 0) {
@@ -188,8 +238,9 @@ static bool serve(int listener) {
   struct pollfd fds[MAX_CONNECTIONS + 2] = {{.fd = 0, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
   for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
     const struct connection *c = &connections[i];
-    bool idle = c->fd < 0 || (c->program_done && c->start == c->end);
-    fds[i + 2] = (struct pollfd){.fd = idle ? -1 : c->fd, .events = (short)((c->program_done ? 0 : POLLIN) | (c->start < c->end ? POLLOUT : 0))};
+    short events = (short)((c->program_done || c->unread >= SEND_WINDOW ? 0 : POLLIN) | (c->start < c->end ? POLLOUT : 0));
+    /* Without events it would still be woken by a hang-up, for ever. */
+    fds[i + 2] = (struct pollfd){.fd = c->fd < 0 || events == 0 ? -1 : c->fd, .events = events};
   }
   if (poll(fds, MAX_CONNECTIONS + 2, -1) < 0) {
     return errno == EINTR;
@@ -199,7 +250,8 @@ static bool serve(int listener) {
     if (fds[i + 2].fd >= 0 && (fds[i + 2].revents & POLLOUT) != 0) {
       flush(c);
     }
-    if (fds[i + 2].fd >= 0 && c->fd == fds[i + 2].fd && !c->program_done && (fds[i + 2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+    if (fds[i + 2].fd >= 0 && c->fd == fds[i + 2].fd && !c->program_done && c->unread < SEND_WINDOW &&
+        (fds[i + 2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
       on_program(c);
     }
   }
@@ -209,17 +261,23 @@ static bool serve(int listener) {
   return fds[0].revents == 0 || on_host();
 }
 
-int relay(const struct simple_request *request) {
+static int carry(int listener) {
   for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
     connections[i].fd = -1;
-  }
-  int listener = request->port != 0 ? listen_port(request->port) : listen_unix(request);
-  if (listener < 0) {
-    return fail(REASON_MACHINE, "listening for the host: %s", strerror(errno));
   }
   /* Connection 0 is none: it says that programs may connect now. */
   put_record(0, NULL, 0);
   while (!broken && serve(listener)) {
   }
   return 0;
+}
+
+int relay(const struct simple_request *request) {
+  int listener = request->port != 0 ? listen_port(request->port) : listen_unix(request);
+  return listener < 0 ? fail(REASON_MACHINE, "listening for the host: %s", strerror(errno)) : carry(listener);
+}
+
+int dial(void) {
+  dials = true;
+  return carry(-1);
 }

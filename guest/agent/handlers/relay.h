@@ -1,9 +1,11 @@
 /*
- * Carries connections from the guest to the host over one channel: a job that listens on a unix socket or on a
- * port of loopback. Both directions speak records: u32 connection, u32 length, bytes. A record of the guest's with a
- * new number opens a connection (length 0); after that, length 0 says that a side sends no more. `ACK | connection`
- * with a u32 says how many bytes of the host's were passed on: the host keeps at most WINDOW under way, so that
- * one connection that is not read holds up no other.
+ * Carries connections between the guest and the host over one channel. RELAY is a job that listens on a unix socket or
+ * on a port of loopback; DIAL is one that connects to ports of loopback for the host. Both directions speak records:
+ * u32 connection, u32 length, bytes. A new number opens a connection: a record of the guest's with length 0 (RELAY), or
+ * one of the host's with a u16 port (DIAL), higher than all before. After that, length 0 says that a side sends no more.
+ * `ACK | connection` with a u32 says how many bytes of the other side's were passed on, and without one that the
+ * connection is gone in both directions. A side keeps at most a window of a connection under way, so that one that is not
+ * read holds up no other.
  */
 #ifndef RELAY_H
 #define RELAY_H
@@ -12,5 +14,6 @@
 
 /* In a job, until the host closes. Failures are said by fail(). */
 int relay(const struct simple_request *request);
+int dial(void);
 
 #endif

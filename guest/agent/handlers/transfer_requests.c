@@ -21,6 +21,7 @@ static int push(void *argument) { return push_layer(((const struct simple_reques
 static int stage(void *argument) { return step_stage(((const struct simple_request *)argument)->path); }
 static int release(void *argument) { return step_release(((const struct simple_request *)argument)->path); }
 static int listen_for_host(void *argument) { return relay(argument); }
+static int dial_for_host(void *argument) { return (void)argument, dial(); }
 static int sync_disks(void *argument) { return (void)argument, sync(), 0; }
 
 /* Why it cannot be done now, or NULL. */
@@ -55,6 +56,7 @@ void handle_transfer(const struct request *request, struct simple_request *simpl
     case OP_STAGE: job_start(channel, JOB_INPUT, stage, simple, NULL); break;
     case OP_RELEASE: job_start(channel, 0, release, simple, NULL); break;
     case OP_RELAY: job_start(channel, JOB_INPUT | JOB_OUTPUT, listen_for_host, simple, NULL); break;
+    case OP_DIAL: job_start(channel, JOB_INPUT | JOB_OUTPUT, dial_for_host, simple, NULL); break;
     case OP_SYNC: job_start(channel, 0, sync_disks, simple, NULL); break;
   }
 }

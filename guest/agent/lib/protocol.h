@@ -52,6 +52,7 @@ enum {
   OP_RELAY = 20,
   OP_MOUNT_ROOT = 21,
   OP_FORGET = 22,
+  OP_DIAL = 23,
 };
 
 enum {

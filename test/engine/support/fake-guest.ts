@@ -1,3 +1,4 @@
+import { type Duplex, duplexPair } from 'node:stream';
 import { HyprError } from '../../../base/errors.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
 import type {
@@ -146,6 +147,8 @@ export class FakeGuest {
   readonly pushed: NameTable[] = [];
   readonly powerOffs: Array<{ stopSignal: number; graceMs: number }> = [];
   readonly clocks: number[] = [];
+  /** Connections into it: the far ends. */
+  readonly dialled: Array<{ port: number; far: Duplex }> = [];
   readonly probes: ProcessSpec[] = [];
   config: MachineConfig | undefined;
   workload: ProcessSpec | undefined;
@@ -363,6 +366,11 @@ export class FakeClient implements GuestClient {
   async *readLayer(): AsyncIterable<Uint8Array> {}
   async stageFolder(): Promise<void> {}
   async releaseStep(): Promise<void> {}
+  async dial(port: number): Promise<Duplex> {
+    const [near, far] = duplexPair();
+    this.#guest.dialled.push({ port, far });
+    return near;
+  }
   async relay(): Promise<{ close(): Promise<void> }> {
     return { close: async () => {} };
   }
