@@ -225,7 +225,7 @@ const openError = (error: unknown, root: string, path: string): unknown =>
 
 const readError = (error: unknown, root: string, path: string): unknown =>
   isErrno(error, 'EACCES', 'EPERM')
-    ? new HyprError('HYPR_PERMISSION', `${join(root, path)} of the build context may not be read`, {
+    ? new HyprError('HYPR_PERMISSION', `${join(root, path)} of the build context is not readable`, {
         hint: 'change its permissions, or name it in .dockerignore',
         cause: error,
       })

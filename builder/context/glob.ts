@@ -1,6 +1,6 @@
 /**
- * Go's filepath.Match and moby's ignore patterns, compiled to a set-of-states matcher instead of a
- * regular expression: no pattern can take exponential time.
+ * Go's filepath.Match and moby's ignore patterns, compiled to a matcher with a set of states (NFA) instead of a
+ * regular expression, so that no pattern takes exponential time.
  */
 
 type Token =
@@ -9,7 +9,7 @@ type Token =
   | { readonly kind: 'one' }
   | { readonly kind: 'char'; readonly char: string }
   | { readonly kind: 'class'; readonly negated: boolean; readonly ranges: ReadonlyArray<readonly [string, string]> }
-  /** An optional end of the pattern: what follows may be missing as a whole. */
+  /** The rest of the pattern is optional as a whole. */
   | { readonly kind: 'skip'; readonly to: number };
 
 export class PatternFault extends Error {
@@ -25,7 +25,7 @@ export interface Glob {
 export const hasWildcards = (pattern: string): boolean => /[*?[\\]/.test(pattern);
 
 /**
- * Compiles `*`, `?`, `[a-z]`, `[^a]`, `\x`; with `globstar` two stars match any depth, none included, as in
+ * Compiles `*`, `?`, `[a-z]`, `[^a]`, `\x`; with `globstar` two stars match any depth, also zero, as in
  * moby/patternmatcher. Throws PatternFault for a malformed class or escape.
  */
 export const compileGlob = (pattern: string, options: { globstar: boolean }): Glob => {
@@ -126,7 +126,7 @@ const accepts = (token: Token, char: string): boolean => {
   }
 };
 
-/** Sets iterate over what is added meanwhile. */
+/** Iterating over a Set includes elements that are added meanwhile. */
 const close = (states: Set<number>, tokens: readonly Token[]): Set<number> => {
   for (const state of states) {
     const token = tokens[state];

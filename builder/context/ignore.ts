@@ -11,7 +11,7 @@ interface Rule {
 
 const MAX_FILE = 1024 * 1024;
 
-/** Patterns of a .dockerignore (or of --exclude) with moby/patternmatcher's meaning: rooted, last match wins. */
+/** Patterns of a .dockerignore (or of --exclude), with moby/patternmatcher's semantics: rooted, the last match wins. */
 export class IgnoreRules {
   readonly #rules: readonly Rule[];
   readonly #hasNegation: boolean;
@@ -37,7 +37,7 @@ export class IgnoreRules {
     return this.#hasNegation && this.#rules.some(({ negated, literal }) => negated && mayMeet(folder, literal));
   }
 
-  /** As patternmatcher's MatchesUsingParentResults: each rule also matches when it matched a parent. */
+  /** Like patternmatcher's MatchesUsingParentResults: each rule also matches if it matched a parent. */
   #matchAll(path: string): { excluded: boolean } {
     const parents = parentsOf(path);
     if (!this.#hasNegation) {

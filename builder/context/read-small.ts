@@ -4,8 +4,8 @@ import { closeSync, openSync, readSync } from 'node:fs';
 export const SMALL_FILE = 64 * 1024;
 
 /**
- * Fills `into` from a place of a file on; gives how many bytes there were. One file costs a few microseconds in this
- * way, and some fifty by promises. Throws what opening and reading throw.
+ * Fills `into` from a position of a file and returns the number of bytes. Takes a few microseconds for a file,
+ * promises about fifty. Throws the errors of open and read.
  */
 export const readSmallFile = (path: string, into: Buffer, { flags, position }: { flags: number; position: number }): number => {
   const file = openSync(path, flags);

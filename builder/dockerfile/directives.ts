@@ -45,10 +45,10 @@ export class DirectiveReader {
   }
 }
 
-/** Front ends are images that BuildKit runs; only docker's own Dockerfile language is built in. Throws SyntaxFault. */
+/** Front ends are images that BuildKit runs; only docker's own Dockerfile front end is built in. Throws SyntaxFault. */
 export const checkSyntax = (value: string): void => {
   const name = value.split(/\s/)[0] ?? '';
   if (!/^(docker\.io\/)?docker\/dockerfile([:@-].*)?$/.test(name) && name !== 'dockerfile.v0') {
-    throw new SyntaxFault(`the front end ${name} cannot be used: only docker/dockerfile is understood`);
+    throw new SyntaxFault(`the front end ${name} is not supported: only docker/dockerfile is`);
   }
 };

@@ -5,7 +5,7 @@ export class SyntaxFault extends Error {
   override readonly name = 'SyntaxFault';
 }
 
-/** DOCKERFILE_SYNTAX in BuildKit's words, with file and line. */
+/** DOCKERFILE_SYNTAX with BuildKit's message, file and line. */
 export const syntaxError = (message: string, where: { file: string; line: number }, cause?: unknown): HyprError =>
   new HyprError('DOCKERFILE_SYNTAX', `dockerfile parse error on line ${where.line}: ${message}`, {
     where,

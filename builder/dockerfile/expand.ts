@@ -16,7 +16,7 @@ export interface ExpandOptions {
   readonly plainQuotes?: boolean;
 }
 
-/** What a word could not be expanded for; the caller adds the place. */
+/** Why a word could not be expanded; the caller adds the position. */
 export class ExpandError extends Error {
   override readonly name = 'ExpandError';
 }
@@ -29,7 +29,7 @@ export class ExpandError extends Error {
 export const expandWord = (text: string, lookup: Lookup, options: ExpandOptions = {}): string =>
   new ShellWord(text, lookup, options).expand().text;
 
-/** As expandWord, then split into words at unquoted blanks, those that come out of variables included. */
+/** Like expandWord, then split into words at unquoted blanks, including those in values of variables. */
 export const expandWords = (text: string, lookup: Lookup, options: ExpandOptions = {}): string[] =>
   new ShellWord(text, lookup, options).expand().words;
 
@@ -284,7 +284,7 @@ const chooseValue = (part: { name: string; value: string | undefined; modifier: 
   return value;
 };
 
-/** `#` and `%` take the shortest match away, doubled the longest. */
+/** `#` and `%` remove the shortest match, `##` and `%%` the longest. */
 const trimPattern = (value: string, modifier: string, word: string): string => {
   const longest = word.startsWith(modifier);
   const pattern = longest ? word.slice(1) : word;

@@ -9,7 +9,7 @@ export interface FlagValues {
   list(name: string): readonly string[];
 }
 
-/** Reads `--name=value` flags against a table. Throws SyntaxFault in BuildKit's words. */
+/** Parses `--name=value` flags by a table. Throws SyntaxFault with BuildKit's message. */
 export const readFlags = (flags: readonly string[], table: Readonly<Record<string, FlagType>>): FlagValues => {
   const values = new Map<string, string[]>();
   for (const flag of flags) {

@@ -16,14 +16,14 @@ export const readHeredocHeads = (line: string): HeredocHead[] => {
   return heads;
 };
 
-/** `3<<-"EOF"` as a heredoc's opening, or undefined when the word is none. */
+/** Parses `3<<-"EOF"`, the start of a heredoc; undefined for other words. */
 export const parseHeredocWord = (word: string): HeredocHead | undefined => {
   const match = /^(\d*)<<(-?)\s*([^<]*)$/.exec(word);
   const rest = match?.[3] ?? '';
   if (match === null || rest === '') {
     return undefined;
   }
-  // A quote anywhere in the word makes the two readings differ.
+  // With a quote anywhere in the word the two expansions differ.
   const plain = splitQuietly(rest, { keepUnset: true });
   const raw = splitRaw(rest);
   const name = plain[0];
@@ -37,7 +37,7 @@ export const chompTabs = (text: string): string => text.replace(/^\t+/gm, '');
 
 const splitRaw = (text: string): string[] => splitQuietly(text, { rawQuotes: true, rawEscapes: true, keepUnset: true });
 
-/** A line whose quotes do not match has no heredocs: the shell will complain about it, not the parser. */
+/** A line with unmatched quotes has no heredocs: the shell reports it, not the parser. */
 const splitQuietly = (text: string, options: Parameters<typeof expandWords>[2]): string[] => {
   try {
     return expandWords(text, () => undefined, options);

@@ -12,9 +12,9 @@ export interface Heredoc {
   readonly fd: number;
   /** False when any part of the word was quoted: the body is literal. */
   readonly expand: boolean;
-  /** `<<-`: leading tabs of every line go. */
+  /** `<<-`: leading tabs of every line are removed. */
   readonly chomp: boolean;
-  /** The lines between, with their newlines, tabs already removed for `<<-`. */
+  /** The body, with its newlines; for `<<-` the tabs are already removed. */
   readonly content: string;
 }
 
@@ -25,7 +25,7 @@ export interface KeyValue {
   readonly legacy: boolean;
 }
 
-/** One logical line after the lexer: continuation joined, comments gone, flags and arguments apart. */
+/** One logical line after the lexer: continuation lines joined, comments removed, flags and arguments separated. */
 export interface RawInstruction {
   /** Lower case. */
   readonly keyword: string;
@@ -41,7 +41,7 @@ export interface RawInstruction {
   readonly range: SourceRange;
   /** Comment lines directly above, without `#`. */
   readonly comments: readonly string[];
-  /** ONBUILD: what it triggers. */
+  /** ONBUILD: the instruction that it triggers. */
   readonly trigger?: RawInstruction;
 }
 
@@ -108,7 +108,7 @@ export interface CommandInstruction extends InstructionBase {
   readonly kind: 'cmd' | 'entrypoint';
   readonly command: CommandLine;
 }
-/** Durations are nanoseconds, as the image config has them. */
+/** Durations are nanoseconds, as in the image config. */
 export interface HealthcheckInstruction extends InstructionBase {
   readonly kind: 'healthcheck';
   readonly test: readonly string[];
@@ -132,7 +132,7 @@ export interface OnbuildInstruction extends InstructionBase {
   readonly expression: string;
 }
 
-/** What a stage holds; FROM opens one. */
+/** Instructions of a stage, which FROM starts. */
 export type StageInstruction =
   | ArgInstruction
   | EnvInstruction
@@ -166,6 +166,6 @@ export interface Dockerfile {
   readonly globalArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];
   readonly warnings: ReadonlyArray<{ readonly message: string; readonly line: number }>;
-  /** As it was read, for excerpts. */
+  /** The original text, for excerpts. */
   readonly text: string;
 }

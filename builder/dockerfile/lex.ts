@@ -10,13 +10,13 @@ export interface LexedFile {
   readonly warnings: ReadonlyArray<{ readonly message: string; readonly line: number }>;
 }
 
-/** BuildKit reads lines with a scanner of this size; longer ones it refuses. */
+/** The size of BuildKit's line scanner, which refuses longer lines. */
 const MAX_LINE = 65_535;
 const MAX_FILE = 16 * 1024 * 1024;
 
 /**
- * The text of a Dockerfile as logical lines: directives, comments, continuation and heredocs done, each
- * line split into keyword, flags and arguments. Throws DOCKERFILE_SYNTAX with the place.
+ * Splits a Dockerfile into logical lines: handles directives, comments, continuation lines and heredocs, and splits
+ * each line into keyword, flags and arguments. Throws DOCKERFILE_SYNTAX with the position.
  */
 export const lexDockerfile = (text: string, file: string): LexedFile => {
   if (text.length > MAX_FILE) {

@@ -1,11 +1,11 @@
 import { SyntaxFault } from './errors.ts';
 import { didYouMean } from './suggest.ts';
 
-/** One `RUN --mount=…` as written: keys are known and without aliases, variables in values are not expanded yet. */
+/** One `RUN --mount=…`: its keys are checked and aliases replaced, variables in values are not expanded yet. */
 export interface ParsedMount {
   readonly text: string;
   readonly fields: ReadonlyMap<string, string>;
-  /** A stage, a context or an image; never holds variables. */
+  /** A stage, a context or an image; never contains variables. */
   readonly from: string | undefined;
 }
 
@@ -51,7 +51,7 @@ const KEYS = [
 ];
 const FLAGS = new Set(['readonly', 'readwrite', 'required']);
 
-/** Parses the value of `--mount`. Throws SyntaxFault in BuildKit's words. */
+/** Parses the value of `--mount`. Throws SyntaxFault with BuildKit's message. */
 export const parseMount = (text: string): ParsedMount => {
   const fields = new Map<string, string>();
   for (const field of splitCsv(text)) {
@@ -78,7 +78,7 @@ export const parseMount = (text: string): ParsedMount => {
   return mount;
 };
 
-/** Applies `expand` to every value but that of `from`, and checks what comes out. Throws SyntaxFault in BuildKit's words. */
+/** Applies `expand` to every value except that of `from`, and checks the result. Throws SyntaxFault with BuildKit's message. */
 export const expandMount = (mount: ParsedMount, expand: (value: string) => string): Mount =>
   checkMount(new Map(Array.from(mount.fields, ([key, value]) => [key, key === 'from' ? value : expand(value)])), mount.text);
 
@@ -162,7 +162,7 @@ const parseNumber = (fields: ReadonlyMap<string, string>, key: string, radix: nu
 
 const SIZE = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i;
 
-/** `64m`, `1g`, `512k`, plain bytes: binary units, as go-units reads memory sizes. */
+/** `64m`, `1g`, `512k`, plain bytes: binary units, as in go-units. */
 const parseSize = (text: string): number => {
   const match = SIZE.exec(text.trim());
   if (match === null) {

@@ -14,7 +14,7 @@ import type {
 import { parseMount } from './mount.ts';
 import { didYouMean } from './suggest.ts';
 
-/** Gives a lexed line its meaning: flags, argument counts, forms. Throws SyntaxFault in BuildKit's words. */
+/** Parses a logical line into an instruction: flags, argument counts, forms. Throws SyntaxFault with BuildKit's message. */
 export const parseInstruction = (raw: RawInstruction): Instruction => {
   const parse = Object.hasOwn(PARSERS, raw.keyword) ? PARSERS[raw.keyword] : undefined;
   if (parse === undefined) {
@@ -234,7 +234,7 @@ const parseOnbuild: Parser<StageInstruction> = (raw) => {
   }
   const line = raw.original.trim().replace(/^onbuild\s+/i, '');
   const bodies = raw.heredocs.map((doc) => `\n${doc.content}${doc.name}`).join('');
-  // What is wrong with the trigger should be said here, not when somebody builds on the image.
+  // Errors in the trigger are reported here, not when another build uses the image.
   if (raw.trigger !== undefined) {
     parseInstruction({ ...raw.trigger, heredocs: raw.heredocs });
   }

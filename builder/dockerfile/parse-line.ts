@@ -50,7 +50,7 @@ const parseJson = (rest: string): string[] | undefined => {
   try {
     value = JSON.parse(rest);
   } catch {
-    // Not JSON after all: the shell form may well start with a bracket.
+    // Not JSON: the shell form may also start with a bracket.
     return undefined;
   }
   if (!Array.isArray(value)) {

@@ -5,8 +5,8 @@ import { parseInstruction } from './parse-instruction.ts';
 import { didYouMean } from './suggest.ts';
 
 /**
- * Parses a Dockerfile as BuildKit's built-in front end does (frontend/dockerfile 1.x). `file` is how
- * errors name it. Throws DOCKERFILE_SYNTAX with file and line.
+ * Parses a Dockerfile as BuildKit's built-in front end does (frontend/dockerfile 1.x). `file` is its name
+ * in errors. Throws DOCKERFILE_SYNTAX with file and line.
  */
 export const parseDockerfile = (text: string, file: string): Dockerfile => {
   const lexed = lexDockerfile(text, file);
@@ -34,7 +34,7 @@ export const parseDockerfile = (text: string, file: string): Dockerfile => {
   return { file, directives: lexed.directives, globalArgs, stages, warnings: lexed.warnings, text };
 };
 
-/** A single instruction out of an image's `OnBuild` list. Throws DOCKERFILE_SYNTAX. */
+/** Parses a single instruction of an image's `OnBuild` list. Throws DOCKERFILE_SYNTAX. */
 export const parseTrigger = (text: string, file: string): StageInstruction[] => {
   const lexed = lexDockerfile(text, file);
   return lexed.instructions.map((raw) => {
@@ -46,7 +46,7 @@ export const parseTrigger = (text: string, file: string): StageInstruction[] => 
   });
 };
 
-/** The stage that a name, an index or nothing (the last) stands for. Throws DOCKERFILE_SYNTAX for a mistyped one. */
+/** The stage for a name or an index, or the last stage if `target` is missing. Throws DOCKERFILE_SYNTAX if there is none. */
 export const findTarget = (dockerfile: Dockerfile, target: string | undefined): Stage => {
   const { stages } = dockerfile;
   const found = target === undefined || target === '' ? stages.at(-1) : findStage(stages, target);
@@ -60,7 +60,7 @@ export const findTarget = (dockerfile: Dockerfile, target: string | undefined): 
   return found;
 };
 
-/** By name (the last of that name, whatever its case) or by index. */
+/** By name (ignoring case; the last one of that name) or by index. */
 export const findStage = (stages: readonly Stage[], reference: string): Stage | undefined =>
   stages.findLast(({ from }) => from.name === reference.toLowerCase()) ??
   (/^\d{1,6}$/.test(reference) ? stages[Number(reference)] : undefined);

@@ -1,6 +1,6 @@
 /**
  * The patterns of `${x#p}`, `${x%p}` and `${x/p/r}`: only `*`, `?` and `\` are special. Matched with a
- * set of states instead of a regular expression, so that no pattern takes exponential time.
+ * set of states (NFA) instead of a regular expression, so that no pattern takes exponential time.
  */
 
 type Token = { readonly kind: 'any' } | { readonly kind: 'one' } | { readonly kind: 'char'; readonly char: string };
@@ -84,7 +84,7 @@ const stepStates = (states: ReadonlySet<number>, char: string, tokens: readonly 
   return next;
 };
 
-/** `*` also matches nothing. Sets iterate over what is added meanwhile. */
+/** `*` also matches nothing. Iterating over a Set includes elements that are added meanwhile. */
 const closeStates = (states: Set<number>, tokens: readonly Token[]): Set<number> => {
   for (const state of states) {
     if (tokens[state]?.kind === 'any') {

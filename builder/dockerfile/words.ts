@@ -1,4 +1,4 @@
-/** Splitting of one logical line into keyword, flags and arguments, quotes and escapes respected. */
+/** Splits a logical line into keyword, flags and arguments, with quotes and escapes. */
 
 const BLANKS = /[\t\v\f\r ]+/;
 const SPACE = /\s/u;
@@ -36,7 +36,7 @@ const splitFlags = (line: string): { flags: string[]; rest: string } => {
   return { flags, rest: '' };
 };
 
-/** One flag: quotes group and vanish, a backslash takes the next character literally. */
+/** One flag: quotes group and are removed, a backslash makes the next character literal. */
 const readFlag = (line: string, start: number): { word: string; end: number } => {
   let word = '';
   let quote: string | undefined;
@@ -73,7 +73,7 @@ export const splitQuoted = (text: string, escapeChar: string): string[] => {
       }
       word = '';
     } else if (ch === escapeChar && quote !== "'") {
-      // At the very end an escape stands for a continuation that has no next line.
+      // An escape at the very end is a continuation without a next line.
       const next = chars[++pos];
       word += next === undefined ? '' : ch + next;
     } else {
@@ -91,7 +91,7 @@ const toggleQuote = (quote: string | undefined, ch: string): string | undefined 
   return ch === quote ? undefined : quote;
 };
 
-/** Words at blanks, nothing special inside. */
+/** Splits at blanks, without quotes and escapes. */
 export const splitBlanks = (text: string): string[] => (text === '' ? [] : text.split(new RegExp(BLANKS, 'g')));
 
 /** The first word and everything after it. */

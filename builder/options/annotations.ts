@@ -33,7 +33,7 @@ export const parseOutputAnnotation = (all: Annotations, name: string, value: str
 };
 
 const add = (all: Annotations, { place, key, value }: { place: string; key: string; value: string }): Annotations => {
-  // A platform in brackets says which manifest of several; there is one.
+  // A platform in brackets selects a manifest; there is only one here.
   const where = PLACES.find((known) => known === place.replace(/\[[^\]]*\]$/, ''));
   if (where === undefined || key === '') {
     throw new HyprError('HYPR_USAGE', `the annotation ${key || '(no name)'} cannot go to "${place}"`, {

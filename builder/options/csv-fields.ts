@@ -10,7 +10,7 @@ export const parseFields = (text: string, flag: string): Map<string, string | un
     const at = field.indexOf('=');
     const key = (at < 0 ? field : field.slice(0, at)).trim().toLowerCase();
     if (key === '' || fields.has(key)) {
-      throw new HyprError('HYPR_USAGE', `${flag} ${text}: ${key === '' ? 'a field is empty' : `${key} is there twice`}`);
+      throw new HyprError('HYPR_USAGE', `${flag} ${text}: ${key === '' ? 'a field is empty' : `${key} is given twice`}`);
     }
     fields.set(key, at < 0 ? undefined : field.slice(at + 1));
   }
@@ -22,7 +22,7 @@ const splitCsv = (text: string, flag: string): string[] => {
   for (let at = 0; at <= text.length; ) {
     const match = /^(?:"((?:[^"]|"")*)"|([^",]*))(?:,|$)/.exec(text.slice(at));
     if (match === null) {
-      throw new HyprError('HYPR_USAGE', `${flag} ${text}: the quotes do not fit`, { hint: 'quote whole fields: "name=a,b"' });
+      throw new HyprError('HYPR_USAGE', `${flag} ${text}: the quotes do not match`, { hint: 'quote whole fields: "name=a,b"' });
     }
     fields.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '');
     at += match[0].length;
@@ -49,6 +49,6 @@ export const readBool = (fields: ReadonlyMap<string, string | undefined>, key: s
 export const refuseUnknown = (fields: ReadonlyMap<string, string | undefined>, known: readonly string[], flag: string): void => {
   const unknown = [...fields.keys()].find((key) => !known.includes(key));
   if (unknown !== undefined) {
-    throw new HyprError('HYPR_USAGE', `${flag}: "${unknown}" is not known`, { hint: `known are: ${known.join(', ')}` });
+    throw new HyprError('HYPR_USAGE', `${flag}: "${unknown}" is not known`, { hint: `known keys: ${known.join(', ')}` });
   }
 };

@@ -37,8 +37,8 @@ const SHARED = [
 const ELSEWHERE = ['gha', 's3', 'azblob'];
 
 /**
- * Caches of services that hypr does not speak with (`type=gha` and its like): Compose files and CI have them for
- * another place than this one, so that they are left out with a word instead of failing the build.
+ * Cache backends that hypr does not support (`type=gha` and the like). Compose files contain them for CI,
+ * so they are skipped with a warning instead of failing the build.
  */
 export const findForeignCaches = (request: BuildRequest): string[] =>
   [...(request.cacheFrom ?? []), ...(request.cacheTo ?? [])].filter(isForeign);

@@ -14,7 +14,7 @@ export interface Compression {
 
 type Destination = { readonly path: string } | { readonly stream: NodeJS.WritableStream };
 
-/** What decides the bytes of an image. */
+/** The options that determine the bytes of an image. */
 export interface ImageForm {
   /** Full references. */
   readonly names: readonly string[];
@@ -43,7 +43,7 @@ const KEYS: Readonly<Record<Output['type'], readonly string[]>> = {
 };
 
 /**
- * The outputs of a build, buildx's words and short forms (`-o dir`, `-o -`) understood. Without any, the image
+ * Parses the outputs of a build, with buildx's types and short forms (`-o dir`, `-o -`). Without any, the image
  * goes into the store. Throws HYPR_USAGE, HYPR_UNSUPPORTED, IMAGE_REFERENCE.
  */
 export const parseOutputs = (request: BuildRequest): Output[] => {
@@ -63,7 +63,7 @@ export const parseOutputs = (request: BuildRequest): Output[] => {
   return outputs;
 };
 
-/** BUILDKIT_MULTI_PLATFORM=1: the result looks as one for several platforms does, although it is for one. */
+/** BUILDKIT_MULTI_PLATFORM=1: the result has the form for several platforms, although it is for one. */
 export const isMultiPlatform = ({ buildArgs }: Pick<BuildRequest, 'buildArgs'>): boolean =>
   /^(1|t|true)$/i.test(buildArgs.BUILDKIT_MULTI_PLATFORM ?? '');
 
@@ -177,7 +177,7 @@ const parseImage = (
 export const parseCompression = (fields: ReadonlyMap<string, string | undefined>): Compression => {
   const type = fields.get('compression') ?? 'gzip';
   if (type === 'estargz') {
-    throw new HyprError('HYPR_UNSUPPORTED', 'compression=estargz: layers that are read lazily are not made', {
+    throw new HyprError('HYPR_UNSUPPORTED', 'compression=estargz: lazily pulled layers are not supported', {
       hint: 'use gzip, zstd or uncompressed',
     });
   }

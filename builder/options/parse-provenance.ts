@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { parseFields, readBool, refuseUnknown } from './csv-fields.ts';
 
-/** `--provenance`: as much as is safe to publish: base images and the Dockerfile's name, no build arguments, no secrets' names. */
+/** `--provenance` contains only what is safe to publish: base images and the Dockerfile's name, no build arguments, no names of secrets. */
 export interface Provenance {
   readonly mode: 'min';
 }
@@ -20,7 +20,7 @@ export const parseProvenance = (text: string | undefined): Provenance | undefine
   const mode = fields.get('mode') ?? 'min';
   const version = fields.get('version') ?? 'v0.2';
   if (mode !== 'min' || version !== 'v0.2') {
-    throw new HyprError('HYPR_UNSUPPORTED', `--provenance ${text}: provenance is made with mode=min in version v0.2 only`, {
+    throw new HyprError('HYPR_UNSUPPORTED', `--provenance ${text}: only mode=min and version v0.2 are supported`, {
       hint: 'use --provenance=mode=min, or leave it out',
     });
   }

@@ -9,7 +9,7 @@ import { readString, string, u32 } from './wire.ts';
 
 const log = logger('build');
 
-/** draft-ietf-sshm-ssh-agent: what a program may ask, and the answers that are made here. */
+/** draft-ietf-sshm-ssh-agent: the allowed requests, and the answers to them. */
 const REQUEST_IDENTITIES = 11;
 const SIGN_REQUEST = 13;
 const FAILURE = 5;
@@ -45,7 +45,7 @@ interface Answerer {
   close(): void;
 }
 
-/** The host's agent; one question at a time. */
+/** The host's agent; one request at a time. */
 const askSocket = async (path: string): Promise<Answerer> => {
   const socket = connect(path);
   await once(socket, 'connect');
@@ -83,7 +83,7 @@ const sign = (keys: readonly AgentKey[], request: Buffer): Buffer => {
   return Buffer.concat([Buffer.from([SIGN_RESPONSE]), string(signWith(key, data.value, request.readUInt32BE(data.end)))]);
 };
 
-/** u32 length and bytes; one that is empty or too long ends the connection. */
+/** Messages of a u32 length and bytes; one that is empty or too long ends the connection. */
 async function* messages(stream: Duplex): AsyncGenerator<Buffer, undefined> {
   let kept = Buffer.alloc(0);
   for await (const chunk of stream as AsyncIterable<Buffer>) {

@@ -4,7 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import { isOwnDescriptor, readNamedFile } from '../../base/host/read-named.ts';
 import { mpint, readString, string } from './wire.ts';
 
-/** A private key that stays here, with the name it has in SSH. */
+/** A private key, which stays on the host, with SSH's name of its type. */
 export interface AgentKey {
   readonly key: KeyObject;
   readonly blob: Buffer;
@@ -35,7 +35,7 @@ const readKey = async (file: string): Promise<AgentKey> => {
     return { key, blob: publicBlob(key), comment: basename(file) };
   } catch (error) {
     const locked = error instanceof LockedKey || /ENCRYPTED/.test(text);
-    const message = locked ? `the key ${file} has a passphrase` : `${file} is not a private key that is understood`;
+    const message = locked ? `the key ${file} has a passphrase` : `${file} is not a private key of a supported format`;
     throw new HyprError('HYPR_USAGE', `--ssh: ${message}`, { hint: 'add the key to an agent, and forward that: --ssh default' });
   }
 };
@@ -78,14 +78,14 @@ const toJwk = ([type, ...fields]: readonly Buffer[]): Record<string, string> => 
   }
   const curve = CURVES[name.replace('ecdsa-sha2-', '')];
   if (curve === undefined) {
-    throw new RangeError(`keys of the type ${name} are not understood`);
+    throw new RangeError(`keys of the type ${name} are not supported`);
   }
   const { crv, size } = curve;
   const point = at(1).subarray(1);
   return { kty: 'EC', crv, x: base64(point.subarray(0, size)), y: base64(point.subarray(size)), d: base64(fitTo(at(2), size)) };
 };
 
-/** n, e, d, 1/q mod p, p, q; the exponents for p and q are worked out. */
+/** n, e, d, 1/q mod p, p, q; the exponents for p and q are computed. */
 const rsaJwk = (fields: readonly Buffer[]): Record<string, string> => {
   const [n, e, d, qi, p, q] = fields.map((field) => BigInt(`0x${field.toString('hex') || '0'}`));
   if (n === undefined || e === undefined || d === undefined || qi === undefined || p === undefined || q === undefined) {
@@ -124,7 +124,7 @@ const curveOf = (key: KeyObject): string => {
   const { crv } = createPublicKey(key).export({ format: 'jwk' });
   const found = Object.entries(CURVES).find(([, curve]) => curve.crv === crv);
   if (found === undefined) {
-    throw new RangeError('a curve that SSH does not have');
+    throw new RangeError('SSH has no such curve');
   }
   return found[0];
 };

@@ -8,12 +8,12 @@ export const u32 = (value: number): Buffer => {
 
 export const string = (value: Uint8Array): Buffer => Buffer.concat([u32(value.length), value]);
 
-/** A `string` at an offset and where it ends; throws RangeError when it goes beyond the bytes. */
+/** A `string` at an offset and its end; throws RangeError if it is longer than the data. */
 export const readString = (bytes: Buffer, at: number): { value: Buffer; end: number } => {
   const length = bytes.readUInt32BE(at);
   const end = at + 4 + length;
   if (end > bytes.length) {
-    throw new RangeError('a string of an SSH message ends beyond it');
+    throw new RangeError('a string of an SSH message is longer than the message');
   }
   return { value: bytes.subarray(at + 4, end), end };
 };

@@ -146,7 +146,7 @@ export class Layers {
       await syncFile(index);
       const record: LayerRecord = { diffId, size, opaqueRoot, implied };
       await writeFileAtomic(join(staging.path, 'layer.json'), JSON.stringify(record));
-      // The whole stream has been read, and so its digest checked: a layer that is there knows the form it came in.
+      // The whole stream was read and its digest checked, so the compressed form is recorded together with the layer.
       if (blob !== undefined && blob.digest !== diffId) {
         await writeFileAtomic(join(staging.path, BLOBS), JSON.stringify([blobOf(blob)]));
       }
@@ -214,8 +214,8 @@ const requireDigest = async (tar: AsyncIterable<Uint8Array>, diffId: string, sig
   }
   const found = `sha256:${hash.digest('hex')}`;
   if (found !== diffId) {
-    throw new HyprError('IMAGE_CORRUPT', `a layer has the digest ${found} and should have ${diffId}`, {
-      hint: 'the manifest and the config of the image do not belong together: whoever made it has to push it again',
+    throw new HyprError('IMAGE_CORRUPT', `a layer has the digest ${found} instead of ${diffId}`, {
+      hint: 'the manifest and the config of the image do not match: its author has to push it again',
     });
   }
 };

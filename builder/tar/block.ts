@@ -1,12 +1,12 @@
 import { HyprError } from '../../base/errors.ts';
 
-/** Bytes of a tar's block. */
+/** The block size of a tar, in bytes. */
 export const BLOCK = 512;
 
-/** What stands after the last entry. */
+/** The end-of-archive marker. */
 export const END_MARK = Buffer.alloc(2 * BLOCK);
 
-/** Names and links as they are in an archive: a character for each byte (latin1), because they need not be UTF-8. */
+/** Names and links of an archive are kept with one character for each byte (latin1), because they need not be UTF-8. */
 export type ByteString = string;
 
 export type Refuse = (message: string) => HyprError;
@@ -31,10 +31,10 @@ export const textAt = (block: Buffer, from: number, length: number): ByteString 
   return block.toString('latin1', from, end < 0 || end > from + length ? from + length : end);
 };
 
-/** The name that a header block has by itself, ustar's prefix included. */
+/** The name in a header block, including ustar's prefix. */
 export const nameAt = (block: Buffer): ByteString => {
   const name = textAt(block, 0, 100);
-  // GNU's magic ("ustar  ") keeps times where POSIX has the prefix.
+  // With GNU's magic ("ustar  ") the prefix field contains times.
   const prefix = block.toString('latin1', 257, 263) === 'ustar\0' ? textAt(block, 345, 155) : '';
   return prefix === '' ? name : `${prefix}/${name}`;
 };
@@ -42,7 +42,7 @@ export const nameAt = (block: Buffer): ByteString => {
 const ZERO = 0x30;
 const isOctal = (byte: number | undefined): boolean => byte !== undefined && byte >= ZERO && byte <= ZERO + 7;
 
-/** A header's number: octal text, or GNU's base-256 when the top bit is set (0xff in front: negative). Throws what `refuse` makes. */
+/** A number of a header: octal text, or GNU's base-256 if the top bit is set (negative if it starts with 0xff). Throws the error of `refuse`. */
 export const numberAt = (block: Buffer, from: number, length: number, refuse = tarError): number => {
   const first = block[from] ?? 0;
   if ((first & 0x80) === 0) {
@@ -73,7 +73,7 @@ export const numberAt = (block: Buffer, from: number, length: number, refuse = t
   return value;
 };
 
-/** Both ways of summing are in use: bytes as unsigned (POSIX) and as signed (old Sun tar). */
+/** Accepts both checksums in use: bytes as unsigned (POSIX) and as signed (old Sun tar). */
 export const hasValidChecksum = (block: Buffer, refuse = tarError): boolean => {
   let sum = 8 * 32;
   let high = 0;
@@ -101,9 +101,9 @@ export interface BlockFields {
   readonly deviceMinor: number;
 }
 
-/** A ustar header block. What does not fit into a field is cut off: a PAX record in front has to say it (`encodeEntry`). */
+/** A ustar header block. Values that do not fit into a field are truncated: a PAX record before it has them in full (`encodeEntry`). */
 export const encodeBlock = (fields: BlockFields): Buffer => {
-  // Out of Node's pool: millions of them, each with memory of its own, would come faster than they are collected.
+  // From Node's pool: millions of buffers with their own memory would be allocated faster than they are collected.
   const block = Buffer.allocUnsafe(BLOCK).fill(0);
   block.write(fields.name, 0, 100, 'latin1');
   writeOctal(block, fields.mode, { from: 100, digits: 7 });
@@ -121,7 +121,7 @@ export const encodeBlock = (fields: BlockFields): Buffer => {
 };
 
 export const writeChecksum = (block: Buffer): void => {
-  // Blank while it is summed.
+  // The checksum field counts as blanks.
   block.fill(0x20, 148, 156);
   let sum = 0;
   for (let at = 0; at < BLOCK; at++) {
@@ -131,7 +131,7 @@ export const writeChecksum = (block: Buffer): void => {
   block[154] = 0;
 };
 
-/** Writes octal digits with zeros in front; of a number that is too large the largest one. */
+/** Writes octal digits with leading zeros; a number that is too large becomes the largest that fits. */
 const writeOctal = (block: Buffer, value: number, { from, digits }: { from: number; digits: number }): void => {
   let rest = Math.min(value, 8 ** digits - 1);
   for (let at = from + digits - 1; at >= from; at--) {

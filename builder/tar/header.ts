@@ -5,7 +5,7 @@ export type EntryType = 'file' | 'hardlink' | 'symlink' | 'char' | 'block' | 'di
 
 /** One entry of a tar, PAX and GNU extensions applied. */
 export interface TarHeader {
-  /** As stored, not cleaned. */
+  /** As stored in the archive, not cleaned. */
   readonly name: string;
   readonly type: EntryType | 'other';
   readonly mode: number;
@@ -43,10 +43,10 @@ export const FLAGS: Readonly<Record<EntryType, string>> = {
   fifo: '6',
 };
 
-/** Extension records in force for the next entry: PAX keys, raw values. */
+/** Extension records that apply to the next entry: PAX keys, raw values. */
 export type PaxRecords = ReadonlyMap<ByteString, Buffer>;
 
-/** The type flag of a header block, after its checksum was checked. Throws IMAGE_LAYER. */
+/** Checks the checksum of a header block and returns its type flag. Throws IMAGE_LAYER. */
 export const readFlag = (block: Buffer): string => {
   if (!hasValidChecksum(block)) {
     throw tarError('a header has a wrong checksum');
@@ -90,7 +90,7 @@ export const decodeHeader = (block: Buffer, pax: PaxRecords): TarHeader => {
   };
 };
 
-/** The header blocks of an entry, with a PAX header in front where ustar's fields do not suffice. */
+/** The header blocks of an entry, with a PAX header first if ustar's fields are not enough. */
 export const encodeHeader = (header: TarHeader): Buffer => {
   if (header.type === 'other') {
     throw tarError(`${header.name} is of a type that cannot be written`);
@@ -107,7 +107,7 @@ export const encodeHeader = (header: TarHeader): Buffer => {
   );
 };
 
-/** An empty file of root's that everybody may read and that has no age. */
+/** Defaults for an entry: an empty file of root with mode 0644 and mtime 0. */
 export const PLAIN_FILE = {
   type: 'file',
   mode: 0o644,
@@ -121,7 +121,7 @@ export const PLAIN_FILE = {
   xattrs: new Map<string, Buffer>(),
 } as const;
 
-/** The header of such a file, with content: what archives of images are made of. */
+/** The header of such a file with content, as in image archives. */
 export const encodePlainFile = (name: string, size: number): Buffer => encodeHeader({ ...PLAIN_FILE, name, size });
 
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);

@@ -2,10 +2,10 @@ import { type BlockFields, type ByteString, encodeBlock, padding, tarError } fro
 
 export type PaxRecord = readonly [key: ByteString, value: Buffer];
 
-/** In front of the name of an extended attribute. */
+/** Key prefix of extended attributes. */
 export const XATTR = 'SCHILY.xattr.';
 
-/** PAX records (`length key=value\n`, POSIX pax) in order; GNU's sparse 0.0 repeats keys. Throws what `refuse` makes. */
+/** PAX records (`length key=value\n`, POSIX pax) in order; GNU's sparse 0.0 repeats keys. Throws the error of `refuse`. */
 export const parsePax = (data: Buffer, refuse = tarError): PaxRecord[] => {
   const records: PaxRecord[] = [];
   for (let at = 0; at < data.length; ) {
@@ -38,17 +38,17 @@ const MAX_ID = 0o7777777;
 export const MAX_OCTAL_11 = 0o77777777777;
 
 export interface PaxChoice {
-  /** Whether a name or a link cannot be in its field of the block. */
+  /** Whether a name or a link does not fit into its field of the block. */
   readonly isOutside: (text: ByteString) => boolean;
-  /** The time, where its field does not say it. */
+  /** The time, if its field cannot express it. */
   readonly mtime: string | undefined;
-  /** Names without the prefix, in the order in which they are written. */
+  /** Names without the prefix, in the order of writing. */
   readonly xattrs: Iterable<PaxRecord>;
-  /** What the header of the records is called. */
+  /** The name of the PAX header itself. */
   readonly title: string;
 }
 
-/** The header blocks of an entry: a PAX header with what the fields of the block cannot say, if anything, then the block. */
+/** The header blocks of an entry: if needed, a PAX header with the values that do not fit into the block, then the block. */
 export const encodeEntry = (fields: BlockFields, choice: PaxChoice): Buffer => {
   const records = paxRecords(fields, choice);
   const main = encodeBlock(fields);

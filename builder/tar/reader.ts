@@ -3,18 +3,18 @@ import { BLOCK, isZeroBlock, padding, tarError } from './block.ts';
 import { decodeHeader, readFlag, readSize, type TarHeader } from './header.ts';
 import { parsePax } from './pax.ts';
 
-/** Where bytes come from: a file that can be skipped through, or a stream. */
+/** A source of bytes: a seekable file, or a stream. */
 export interface ByteSource {
   /** Bytes consumed so far. */
   readonly position: number;
-  /** Exactly `length` bytes, or fewer only at the end. */
+  /** Exactly `length` bytes; fewer only at the end. */
   read(length: number): Promise<Buffer>;
   skip(length: number): Promise<void>;
 }
 
 export interface TarItem {
   readonly header: TarHeader;
-  /** All header blocks, extensions included, as they came. */
+  /** All header blocks, including extensions, unchanged. */
   readonly raw: Buffer;
   /** Where the content starts. */
   readonly offset: number;
@@ -25,7 +25,7 @@ const BUFFER = 64 * 1024;
 
 /**
  * The entries of an uncompressed tar. The caller may read the content (`header.size` bytes, then its
- * padding) from the source; what it leaves is skipped. Throws IMAGE_LAYER for damaged archives.
+ * padding) from the source; the rest is skipped. Throws IMAGE_LAYER for damaged archives.
  */
 export async function* readTar(source: ByteSource): AsyncGenerator<TarItem> {
   const global = new Map<string, Buffer>();
@@ -33,12 +33,12 @@ export async function* readTar(source: ByteSource): AsyncGenerator<TarItem> {
   let raw: Buffer[] = [];
   for (;;) {
     const block = await source.read(BLOCK);
-    // A missing end mark is tolerated, half a header is not.
+    // A missing end marker is accepted, a partial header is not.
     if (block.length === 0 || isZeroBlock(block)) {
       return;
     }
     if (block.length < BLOCK) {
-      throw tarError('it ends within a header');
+      throw tarError('it ends in the middle of a header');
     }
     raw.push(block);
     const flag = readFlag(block);
@@ -70,7 +70,7 @@ const readExtension = async (
   }
   const padded = await source.read(size + padding(size));
   if (padded.length < size) {
-    throw tarError('it ends within an extended header');
+    throw tarError('it ends in the middle of an extended header');
   }
   const data = padded.subarray(0, size);
   if (target.flag === 'x' || target.flag === 'g') {
@@ -130,7 +130,7 @@ export class StreamSource implements ByteSource {
     this.#chunks = stream[Symbol.asyncIterator]();
   }
 
-  /** At most `limit` bytes as they come; empty at the end. */
+  /** The next bytes, at most `limit`; empty at the end. */
   async take(limit: number): Promise<Buffer> {
     while (this.#rest.length === 0) {
       const next = await this.#chunks.next();

@@ -113,7 +113,7 @@ const subnetOf = (ip: string): Pick<NetworkConfig, 'ipam'> => {
 const serviceOf = (image: string, flags: Flags): Service => {
   const network = flags.string('network') ?? flags.string('net') ?? 'default';
   if (!['none', 'default', 'bridge'].includes(network)) {
-    throw new HyprError('HYPR_UNSUPPORTED', `--network ${network} cannot be had: networks belong to a stack`, {
+    throw new HyprError('HYPR_UNSUPPORTED', `--network ${network} is not supported: networks belong to a stack`, {
       hint:
         network === 'vsock'
           ? 'a machine without a NIC: --network none; programs are run in it by hypr exec'

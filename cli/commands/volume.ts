@@ -66,7 +66,7 @@ export const runVolumeInspect: Handler = async (invocation) => {
 export const runVolumeCreate: Handler = async ({ context, args, flags }) => {
   const driver = flags.string('driver') ?? 'local';
   if (driver !== 'local') {
-    throw new HyprError('HYPR_UNSUPPORTED', `--driver ${driver} cannot be had: docker plug-ins are not loaded`);
+    throw new HyprError('HYPR_UNSUPPORTED', `--driver ${driver} is not supported: docker plug-ins are not loaded`);
   }
   const name = args[0] ?? flags.string('name') ?? '';
   if (name === '') {

@@ -29,7 +29,7 @@ export interface ConfigOptions extends LoadOptions {
   readonly listProfiles?: boolean;
   readonly listVariables?: boolean;
   readonly listEnvironment?: boolean;
-  /** Name images by their digest: in the whole project, or in an override file that has only that. */
+  /** Pin images to their digests: in the whole project, or in an override file with nothing else. */
   readonly pinImages?: 'resolve' | 'lock' | undefined;
   readonly resolveDigest?: DigestResolver;
   /** `*`, or service names with commas. */
@@ -45,7 +45,7 @@ export interface ConfigResult {
 }
 
 /**
- * `hypr compose config`: loads the project and gives what to print. Starts and asks nothing.
+ * `hypr compose config`: loads the project and returns the output. Starts nothing.
  * @throws HyprError with a COMPOSE_… code; the caller prints it and exits 1
  */
 export const runConfig = async (options: ConfigOptions): Promise<ConfigResult> => {
@@ -90,7 +90,7 @@ const renderProject = async (options: ConfigOptions): Promise<ConfigResult> => {
 
 const needResolver = ({ resolveDigest }: ConfigOptions): DigestResolver => {
   if (resolveDigest === undefined) {
-    throw new HyprError('HYPR_USAGE', 'digests of images are asked of their registries, and there is no way to them here');
+    throw new HyprError('HYPR_USAGE', 'image digests come from their registries, which are not available here');
   }
   return resolveDigest;
 };
@@ -106,7 +106,7 @@ const renderModel = async (options: ConfigOptions): Promise<ConfigResult> => {
   return { stdout: options.format === 'json' ? formatPlainJson(plain) : formatPlainYaml(plain), warnings: warnings.all };
 };
 
-/** What listings and hashes leave undone. */
+/** The steps of loading that listings and hashes skip. */
 const LISTED = { resolveEnv: false, uniqueNames: false } as const;
 
 /** Listings look at the whole project and read no env files. */

@@ -3,8 +3,8 @@ import type { Project, Service } from '../model/model.ts';
 import { compactServiceJson } from './render.ts';
 
 /**
- * SHA-256 (hex) of what makes a replica different when it changes: the service without its build,
- * pull policy, number of replicas, dependencies and profiles. The same number docker compose gives.
+ * SHA-256 (hex) of everything that, when changed, means a replica is replaced: the service without its build,
+ * pull policy, number of replicas, dependencies and profiles. The same value as docker compose's.
  */
 export const serviceConfigHash = (service: Service): string => {
   const { build: _build, pull_policy: _policy, scale: _scale, depends_on: _dependencies, profiles: _profiles, ...rest } = service;
@@ -28,7 +28,7 @@ interface EnvFile {
   readonly required?: boolean;
 }
 
-/** Files that must be there count by their path alone, as compose 2.40 writes them in JSON. */
+/** Required env files are written as their path alone, as compose 2.40 does in JSON. */
 const shortEnvFiles = (files: readonly EnvFile[]): unknown[] => files.map((file) => (file.required === false ? file : file.path));
 
 const withoutReplicas = (deploy: NonNullable<Service['deploy']>): object => {

@@ -8,8 +8,8 @@ import { type Mark, placeOfMark } from '../source/source.ts';
 import { pathOf } from './explain.ts';
 
 /**
- * For `services.NAME.environment` (or one variable of it): what the service's env files say, which value
- * counts and which lost. Empty for other paths.
+ * For `services.NAME.environment` (or one variable of it): the values in the service's env files, which one
+ * is used and which are overridden. Empty for other paths.
  */
 export const explainEnvFiles = async (dotted: string, options: { tree: MapNode; project: Project; cwd: string }): Promise<string[]> => {
   const [section, name = '', attribute, variable] = pathOf(dotted);
@@ -68,7 +68,7 @@ const readOne = async (
     if (!(error instanceof HyprError)) {
       throw error;
     }
-    // A file that may be missing, or whose fault loading has said already.
+    // The file is optional, or loading has already reported the error.
   }
   return found;
 };

@@ -5,8 +5,8 @@ import type { Origins, VariableOrigin } from '../source/origins.ts';
 import { type Mark, placeOfMark } from '../source/source.ts';
 
 /**
- * Where the value at a dotted path came from, what it replaced, what `!reset` took away and which
- * variables are in it; for mappings and lists each part. Undefined if nothing is there.
+ * Where the value at a dotted path comes from, what it replaced, what `!reset` removed and which
+ * variables are in it; for mappings and lists, each part. Undefined if nothing is there.
  */
 export const explain = (tree: MapNode, dotted: string, variables: Origins): string[] | undefined => {
   const path = pathOf(dotted);
@@ -19,7 +19,7 @@ export const explain = (tree: MapNode, dotted: string, variables: Origins): stri
   if (removed !== undefined) {
     return [describeRemoved(removed, dotted)];
   }
-  // Lists of NAME=value are as good as mappings.
+  // Lists of NAME=value are treated as mappings.
   const item = depth === path.length - 1 && node.kind === 'list' ? node.items.find((entry) => nameOf(entry) === last) : undefined;
   return item === undefined ? undefined : describe(item, dotted, variables);
 };
@@ -56,7 +56,7 @@ const lostLines = (node: Node): string[] => (node.lost ?? []).map(replaces);
 
 const replaces = (node: Node): string => `    replaces ${show(node)}  # ${origin(node)}`;
 
-/** What the value was written as, and where each variable in it has its value from. */
+/** The value as written, and the source of each variable in it. */
 const variableLines = (node: Node, variables: Origins): string[] => {
   if (node.kind !== 'scalar' || node.template === undefined) {
     return [];

@@ -1,14 +1,13 @@
 import { HyprError } from '../../base/errors.ts';
 import type { Project, Service } from '../model/model.ts';
 
-/** Asks a registry for the digest (`sha256:…`) that a full reference has right now. */
+/** Asks the registry for the current digest (`sha256:…`) of a full reference. */
 export type DigestResolver = (reference: string) => Promise<string>;
 
 /**
- * The project with every image named by its digest, in full (`docker.io/library/x:1@sha256:…`), as
- * `config --resolve-image-digests` has it. Images that have a digest are not asked for; each other one
- * is asked for once, a few at a time.
- * @throws COMPOSE_INVALID for what is no reference, and whatever the resolver throws, naming the service
+ * The project with every image pinned to its digest (`docker.io/library/x:1@sha256:…`), for
+ * `config --resolve-image-digests`. Each image without a digest is resolved once, a few at a time.
+ * @throws COMPOSE_INVALID for an invalid reference, and the errors of the resolver, which name the service
  */
 export const pinImages = async (project: Project, resolve: DigestResolver): Promise<Project> => {
   const wanted = new Map<string, string>();
@@ -33,11 +32,11 @@ export const pinImages = async (project: Project, resolve: DigestResolver): Prom
   return { ...project, services: Object.fromEntries(services) };
 };
 
-/** An override file with nothing but the images, `config --lock-image-digests`. */
+/** An override file with only the images, for `config --lock-image-digests`. */
 export const lockedServices = (project: Project): Record<string, Service> =>
   Object.fromEntries(Object.entries(project.services).map(([name, { image }]) => [name, image === undefined ? {} : { image }]));
 
-/** A reference with its registry and tag spelled out; with a digest the tag goes. Undefined if it is none. */
+/** A reference with registry and tag in full; with a digest the tag is dropped. Undefined if it is not a reference. */
 export const fullReference = (image: string): string | undefined => {
   const match = REFERENCE.exec(image);
   if (match === null) {

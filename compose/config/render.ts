@@ -43,7 +43,7 @@ export const formatProjectJson = (project: Project, options: RenderOptions = {})
   return escapeDollars(goJson(sorted, 2), options);
 };
 
-/** Services that say only their image: the override file of `config --lock-image-digests`. */
+/** Services with only their image: the override file of `config --lock-image-digests`. */
 export const formatLock = (services: Record<string, Service>, format: 'yaml' | 'json'): string =>
   format === 'yaml'
     ? emitYaml({ services: orderMap(services, SERVICE, YAML) })
@@ -53,7 +53,7 @@ export const formatLock = (services: Record<string, Service>, format: 'yaml' | '
 export const formatPlainYaml = (value: unknown): string => emitYaml(sortKeys(value, YAML));
 export const formatPlainJson = (value: unknown): string => goJson(sortKeys(nullEmptyLists(value, KEPT_LISTS), JSON_STYLE), 2);
 
-/** A service as compact JSON in attribute order: what the config hash is made of. */
+/** A service as compact JSON in attribute order: the input of the config hash. */
 export const compactServiceJson = (service: object): string => goJson(orderValue(service, SERVICE, JSON_STYLE), 0);
 
 /** JSON as Go writes it: `<`, `>`, `&` and the two line separators escaped. */
@@ -63,7 +63,7 @@ export const goJson = (value: unknown, indent: number): string =>
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
-/** Empty lists are null in compose's JSON, but for those that its loader builds anew (`kept`). */
+/** Empty lists are null in compose's JSON, except those that its loader creates (`kept`). */
 const nullEmptyLists = (value: unknown, kept: PathTable<true> | undefined): unknown => {
   if (value === null || typeof value !== 'object') {
     return value;

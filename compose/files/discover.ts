@@ -8,7 +8,7 @@ import { errorAt, type Mark } from '../source/source.ts';
 import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
 import { type ReadOptions, readSource, statOf } from './read-file.ts';
 
-/** What to load, from where, with which variables. */
+/** The files to load, the folder and the variables. */
 export interface Discovered {
   /** Absolute paths; `-` is standard input. */
   readonly files: readonly string[];
@@ -19,7 +19,7 @@ export interface Discovered {
 }
 
 /**
- * Finds files, working folder, variables and profiles in the order of docker compose: the process's
+ * Finds files, working folder, variables and profiles with docker compose's precedence: the process's
  * environment always wins; then `.env` here (or the `--env-file`s), which may set COMPOSE_FILE; then
  * the `.env` next to the first file.
  * @throws COMPOSE_NOT_FOUND, COMPOSE_ENV_FILE
@@ -174,10 +174,10 @@ const loadEnvFiles = async (context: Context): Promise<void> => {
   }
 };
 
-/** Passwords with a `$` are the usual way into this. */
+/** The usual cause is a password with a `$`. */
 const warnUnset = (name: string, mark: Mark, warnings: Warnings): void =>
   warnings.add('unset-variable', `The "${name}" variable is not set. Defaulting to a blank string.`, mark, {
-    hint: `if "$${name}" is meant as it is, put the value in single quotes`,
+    hint: `if "$${name}" is not a variable, put the value in single quotes`,
   });
 
 const defaultEnvFile = (context: Context): string[] => {
@@ -211,7 +211,7 @@ export const readEnvFiles = async (
   return out;
 };
 
-/** An env file's text; what is missing or unreadable is COMPOSE_ENV_FILE. */
+/** An env file's text. Throws COMPOSE_ENV_FILE if it is missing or unreadable. */
 export const readEnvSource = async (file: string, { from, pipes = false, signal }: ReadOptions = {}) => {
   try {
     return await readSource(file, { what: 'env file', from, pipes, signal });

@@ -17,7 +17,7 @@ export interface ReadOptions {
 }
 
 /**
- * Reads a text file of the user's: UTF-8, or UTF-16 with its mark.
+ * Reads a text file: UTF-8, or UTF-16 with a byte-order mark.
  * @throws COMPOSE_NOT_FOUND, HYPR_FILE (a device, a pipe that no command line names, or too large), COMPOSE_SYNTAX (not UTF-8, control characters), HYPR_PERMISSION
  */
 export const readSource = async (path: string, options: ReadOptions = {}): Promise<SourceFile> => {
@@ -44,9 +44,9 @@ export const readSource = async (path: string, options: ReadOptions = {}): Promi
       });
     }
     if (isErrno(error, 'EACCES', 'EPERM')) {
-      throw errorAt('HYPR_PERMISSION', `the ${what} ${path} may not be read`, {
+      throw errorAt('HYPR_PERMISSION', `no permission to read the ${what} ${path}`, {
         mark: options.from,
-        hint: !isReachable(path) ? 'one of the folders above it may not be entered' : `its owner can allow it: chmod +r ${path}`,
+        hint: !isReachable(path) ? 'one of its parent folders does not allow access' : `its owner can allow it: chmod +r ${path}`,
         cause: error,
       });
     }
@@ -88,7 +88,7 @@ const fileWithin = async (folder: string): Promise<string | undefined> => {
   return found === undefined ? undefined : `name the file in it: ${join(folder, found)}`;
 };
 
-/** Bytes to text: a byte-order mark is dropped, other encodings than UTF-8 and marked UTF-16 and control characters are refused. */
+/** Decodes UTF-8, or UTF-16 with a byte-order mark, which is dropped. Refuses other encodings and control characters. */
 export const decodeSource = (path: string, bytes: Uint8Array): SourceFile => {
   if (bytes.byteLength > LIMITS.fileBytes) {
     throw limitError(`${path} is larger than ${LIMITS.fileBytes >> 20} MiB`, undefined);
@@ -105,13 +105,13 @@ export const decodeSource = (path: string, bytes: Uint8Array): SourceFile => {
   return new SourceFile(path, text);
 };
 
-/** As YAML 1.2.2 section 5.2 has it, but for UTF-32. */
+/** YAML 1.2.2 section 5.2, without UTF-32. */
 const decode = (path: string, bytes: Uint8Array): string => {
   const encoding = encodingOf(bytes);
   try {
     return new TextDecoder(encoding, { fatal: true }).decode(bytes);
   } catch (error) {
-    // What cannot be read is shown as U+FFFD, which is what the caret is put under.
+    // Invalid bytes are decoded as U+FFFD; the caret points at the first one.
     const shown = new TextDecoder(encoding).decode(bytes).replace(CONTROLS, '\ufffd');
     throw errorAt('COMPOSE_SYNTAX', `${path} is not ${encoding === 'utf-8' ? 'UTF-8' : 'UTF-16'} text`, {
       mark: { source: new SourceFile(path, shown), offset: Math.max(0, shown.indexOf('\ufffd')) },

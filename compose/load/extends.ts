@@ -13,7 +13,7 @@ interface ExtendsOptions {
   readonly loadFile: (path: string, mark: Mark) => Promise<{ services: MapNode | undefined; resets: readonly Path[]; file: string }>;
 }
 
-/** Services of one file, with what their own file resets. */
+/** Services of one file, with the paths that the file resets. */
 interface Scope {
   readonly file: string;
   readonly services: MapNode;
@@ -22,7 +22,7 @@ interface Scope {
 
 /**
  * Replaces each service that `extends` another one by the merge of the two, transitively.
- * @throws COMPOSE_INVALID for circles and for services that do not exist
+ * @throws COMPOSE_INVALID for cycles and for services that do not exist
  */
 export const applyExtends = async (root: MapNode, options: ExtendsOptions): Promise<MapNode> => {
   const services = root.entries.get('services');
@@ -48,7 +48,7 @@ export const applyExtends = async (root: MapNode, options: ExtendsOptions): Prom
 };
 
 interface Work extends ExtendsOptions {
-  /** Finished services by file and name, so that a chain is walked once. */
+  /** Resolved services by file and name, so that each chain is walked once. */
   readonly done: Map<string, Node>;
   readonly chain: readonly { readonly key: string; readonly text: string }[];
 }
@@ -64,7 +64,7 @@ const extendService = async (name: string, scope: Scope, work: Work): Promise<No
   const step = { key, text: `${name} (${scope.file})` };
   if (work.chain.some((earlier) => earlier.key === key)) {
     const circle = [...work.chain, step].map(({ text }) => text).join(' → ');
-    throw errorAt('COMPOSE_INVALID', `extends goes in a circle: ${circle}`, {
+    throw errorAt('COMPOSE_INVALID', `extends forms a cycle: ${circle}`, {
       mark: reference.keyMark ?? reference.mark,
       hint: 'remove one of these extends',
     });
@@ -103,7 +103,7 @@ const findBase = async (name: string, reference: Node, scope: Scope, work: Work)
   const long = reference.kind === 'map' ? reference.entries : undefined;
   const target = stringOf(long === undefined ? reference : long.get('service'));
   if (target === undefined) {
-    throw errorAt('COMPOSE_INVALID', `services.${name}.extends names no service`, { mark: reference.mark, hint: 'add "service:"' });
+    throw errorAt('COMPOSE_INVALID', `services.${name}.extends has no service`, { mark: reference.mark, hint: 'add "service:"' });
   }
   const fileNode = long?.get('file');
   const file = stringOf(fileNode);

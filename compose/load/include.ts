@@ -14,9 +14,9 @@ interface IncludeOptions {
 }
 
 /**
- * Loads what `include` names, each with its own folder and variables, and adds its resources. A resource that is there
- * already (in the including file, or an earlier include) is merged over the included one.
- * @throws COMPOSE_INVALID on circles
+ * Loads the files of `include`, each with its own folder and variables, and adds their resources. An existing resource
+ * of the same name (in the including file, or an earlier include) is merged over the included one.
+ * @throws COMPOSE_INVALID on cycles
  */
 export const applyIncludes = async (root: MapNode, options: IncludeOptions): Promise<MapNode> => {
   const include = root.entries.get('include');
@@ -54,7 +54,7 @@ const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode>
   }
   const including = [...set.including, options.file];
   if (including.includes(first)) {
-    throw errorAt('COMPOSE_INVALID', `include goes in a circle: ${[...including, first].join(' → ')}`, {
+    throw errorAt('COMPOSE_INVALID', `include forms a cycle: ${[...including, first].join(' → ')}`, {
       mark: entry.mark,
       hint: 'remove one of these includes',
     });
@@ -66,7 +66,7 @@ const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode>
   }
   const folder = directory ? resolve(set.folder, directory) : dirname(first);
   const environment = new Map([...(await includeVariables(files, folder, set)), ...set.environment]);
-  // A relative base keeps --no-path-resolution's output relative; the outermost set makes it absolute.
+  // A relative base keeps the output of --no-path-resolution relative; the outermost files make it absolute.
   const imported = await options.load(
     { files: paths, folder, base: relative(set.folder, folder) || '.', environment, including, from: entry.mark, resolvePaths: true },
     context,
@@ -96,7 +96,7 @@ const keepVariables = (
 
 const localPath = (path: string, folder: string, mark: Mark): string => {
   if (path.includes('://') || path.startsWith('git@')) {
-    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr includes files of this machine only`, {
+    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr includes local files only`, {
       mark,
       hint: 'clone it and include the local path',
     });

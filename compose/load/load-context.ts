@@ -4,15 +4,15 @@ import type { MapNode, Path } from '../source/node.ts';
 import type { Mark, SourceFile } from '../source/source.ts';
 import type { ParsedDocument } from '../yaml/parse.ts';
 
-/** What all files of one load share. */
+/** State shared by all files of one load. */
 export interface LoadContext {
   readonly budget: Budget;
   readonly warnings: Warnings;
   readonly stdin: () => Promise<Uint8Array>;
   readonly signal: AbortSignal | undefined;
   readonly interpolate: boolean;
-  /** What `extends` names, made ready, by the set that names it and the file. */
-  /** Variables of included env files that secrets and configs are made of, by name. */
+  /** Files that `extends` names, loaded, by the file set that names them and the path. */
+  /** Variables of included env files that secrets and configs use, by name. */
   readonly objectVariables: Map<string, string>;
   readonly extended: WeakMap<FileSet, Map<string, Promise<ExtendedFile>>>;
   readonly cache: Map<string, Promise<ParsedSource>>;
@@ -23,12 +23,12 @@ export interface ParsedSource {
   readonly documents: readonly ParsedDocument[];
 }
 
-/** Files that make one model: the project's own, or those of one `include`. */
+/** Files that are merged to one model: the project's own, or those of one `include`. */
 export interface FileSet {
   readonly files: readonly string[];
-  /** Absolute folder that file references start from. */
+  /** Absolute base folder of file references. */
   readonly folder: string;
-  /** What paths in the model are prefixed with: the folder, or for an include its relative path. */
+  /** Prefix for paths in the model: the folder, or for an include its relative path. */
   readonly base: string;
   readonly environment: ReadonlyMap<string, string>;
   /** Files being included, outermost first, to detect cycles. */
@@ -37,7 +37,7 @@ export interface FileSet {
   readonly resolvePaths: boolean;
 }
 
-/** Services of a file that `extends` names, and what that file resets. */
+/** Services of a file that `extends` names, and the paths that the file resets. */
 export interface ExtendedFile {
   readonly services: MapNode | undefined;
   readonly resets: readonly Path[];

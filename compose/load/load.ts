@@ -20,7 +20,7 @@ export { checkOwnKeys } from '../schema/own-keys.ts';
 
 /**
  * Loads a project as docker compose does: finds the files, merges them into one canonical model, binds
- * it, applies profiles, checks it, keeps the services asked for, reads their env files.
+ * it, applies profiles, checks it, selects the requested services, reads their env files.
  * @throws HyprError with a COMPOSE_… code, the place, and a hint
  */
 export const loadProject = async (options: LoadOptions): Promise<LoadedProject> => {
@@ -133,4 +133,4 @@ const locator =
   };
 
 const noStdin = (): Promise<Uint8Array> =>
-  Promise.reject(new HyprError('HYPR_USAGE', '-f - reads the Compose file from standard input, which is not there'));
+  Promise.reject(new HyprError('HYPR_USAGE', '-f - reads the Compose file from standard input, which is closed'));

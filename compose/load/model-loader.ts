@@ -86,10 +86,10 @@ const addDocument = async (
   return withEntries(enforceUnicity(canonical) as MapNode, { version: undefined });
 };
 
-/** A file that `extends` names, made ready once for all services of a set that name it. */
+/** A file that `extends` names, loaded once for all services of a file set. */
 const loadExtended = (path: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
   if (path.includes('://') || path.startsWith('git@')) {
-    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr extends files of this machine only`, { mark });
+    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr extends services of local files only`, { mark });
   }
   const file = isAbsolute(path) ? path : resolve(set.folder, path);
   const known = context.extended.get(set) ?? new Map<string, Promise<ExtendedFile>>();
@@ -99,7 +99,7 @@ const loadExtended = (path: string, mark: Mark, set: FileSet, context: LoadConte
   return loading;
 };
 
-/** The services of a file in canonical form, paths as seen from the extending file. */
+/** The services of a file in canonical form, with paths relative to the extending file. */
 const prepareExtended = async (file: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
   const { documents } = await readParsed(file, context, mark);
   let model: Node = map([], { mark });

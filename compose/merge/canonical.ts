@@ -63,7 +63,7 @@ const volume: Rule = (node, _path, options) => {
   try {
     const parsed = parseVolume(spec, node.mark);
     const { propagation, selinux, nocopy } = parsed;
-    // Options of the other type are kept beside those of this one.
+    // Options for another type of mount are kept.
     const isBind = parsed.type === 'bind';
     const bind = isBind || propagation || selinux ? fields(node, { create_host_path: isBind, propagation, selinux }) : undefined;
     const named = nocopy || (!isBind && parsed.withVolume) ? fields(node, { nocopy }) : undefined;
@@ -105,7 +105,7 @@ const envFile: Rule = (node) => {
     items.map((item) => {
       const path = stringOf(item);
       if (path !== undefined) {
-        // Without the key's mark, which a single text has: errors point at the text.
+        // Without the key's mark, so that errors point at the text itself.
         return map([['path', { ...item }] as const, ['required', scalar(true, item)] as const], { mark: item.mark });
       }
       return item.kind === 'map' && !item.entries.has('required') ? withEntries(item, { required: scalar(true, item) }) : item;
@@ -116,7 +116,7 @@ const envFile: Rule = (node) => {
 
 const stringOrList: Rule = (node) => (stringOf(node) === undefined ? node : list([node], node));
 
-/** Empty servers, left by unset variables, are dropped. */
+/** Drops empty servers, which unset variables leave. */
 const dns: Rule = (node, path, options) => {
   const servers = stringOrList(node, path, options);
   return servers.kind === 'list' ? { ...servers, items: servers.items.filter((item) => !isNull(item) && stringOf(item) !== '') } : servers;
@@ -154,7 +154,7 @@ const ssh: Rule = (node, path) => {
       const text = stringOf(item) ?? '';
       const equals = text.indexOf('=');
       if (equals === -1 && text !== 'default') {
-        throw errorAt('COMPOSE_INVALID', `${formatPath(path)}: "${text}" names no key`, {
+        throw errorAt('COMPOSE_INVALID', `${formatPath(path)}: "${text}" has no key`, {
           mark: item.mark,
           hint: 'write default, or ID=PATH',
         });
@@ -185,7 +185,7 @@ const dependsOn: Rule = (node) => {
 
 const extendsService: Rule = (node) => (stringOf(node) === undefined ? node : map([['service', { ...node }] as const], node));
 
-/** `external: {name: x}` is an old way to say `external: true` and `name: x`. */
+/** `external: {name: x}` is an old form of `external: true` and `name: x`. */
 const external: Rule = (node, path) => {
   const old = node.kind === 'map' ? node.entries.get('external') : undefined;
   if (node.kind !== 'map' || old?.kind !== 'map') {

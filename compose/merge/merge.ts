@@ -58,7 +58,7 @@ const mergeMaps = (base: MapNode, over: MapNode, path: Path, table: PathTable<Ru
 
 const append = (base: ListNode, over: ListNode): ListNode => ({ ...base, items: [...base.items, ...over.items] });
 
-/** The overriding value, remembering what it replaced. */
+/** The overriding value, with a record of the one it replaced. */
 const replace = (base: Node, over: Node): Node => ({ ...over, lost: [...(over.lost ?? []), base, ...(base.lost ?? [])] });
 
 function expectKind(base: Node, over: Node, kind: 'map', path: Path): MapNode;
@@ -114,7 +114,7 @@ const hosts: Rule = (base, over) => {
 /** The later value, whole. */
 const override: Rule = (base, over) => replace(base, over);
 
-/** Lists of names become mappings to a default before they merge. */
+/** Lists of names are converted to mappings with default values before they merge. */
 const named =
   (defaults: Record<string, ScalarNode['value']> | null): Rule =>
   (base, over, path, table) => {
@@ -168,7 +168,7 @@ const subnetOf = (node: Node): unknown => {
   return subnet?.kind === 'scalar' ? subnet.value : undefined;
 };
 
-/** Pools of a network are told apart by their subnet. */
+/** The subnet identifies a pool of a network. */
 const pools: Rule = (base, over, path, table) => {
   if (base.kind !== 'list' || over.kind !== 'list') {
     return isNull(over) ? base : replace(base, over);

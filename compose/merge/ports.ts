@@ -12,7 +12,7 @@ export interface ParsedPort {
 
 /**
  * `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, ranges on either side; a range of host ports for one container
- * port stays a range. Ordered as docker orders them: by the container port's text.
+ * port stays a range. Sorted by the text of the container port, as docker does.
  * @throws COMPOSE_INVALID naming the wrong part
  */
 export const parsePort = (spec: string, mark: Mark): ParsedPort[] => {

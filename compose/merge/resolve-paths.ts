@@ -6,13 +6,13 @@ import { errorAt } from '../source/source.ts';
 import { isWindowsAbsolute } from './volumes.ts';
 
 /**
- * Makes the paths of a model start from `base`: absolute at the top level, still relative for files
- * that are included or extended with a relative base. URLs and service references stay.
+ * Resolves the paths of a model against `base`: they are absolute at the top level, and still relative in files
+ * that are included or extended with a relative base. URLs and service references are not changed.
  * @throws COMPOSE_INVALID for a bind mount without source
  */
 export const resolvePaths = (root: Node, base: Base): Node => rewrite(root, RULES, (rule, node) => rule(node, base));
 
-/** Where relative paths start, and what `~` stands for. */
+/** The base of relative paths, and the value of `~`. */
 export interface Base {
   readonly folder: string;
   readonly home: string;
@@ -38,7 +38,7 @@ const hostPath = onText((text, base) => (isWindowsAbsolute(text) ? text : under(
 
 const context = onText((text, base) => (isRemoteContext(text) ? text : under(base, text)));
 
-/** A context that is no folder: a URL, a Git reference, another service. */
+/** A context that is not a folder: a URL, a Git reference, another service. */
 export const isRemoteContext = (text: string): boolean =>
   text.includes('://') || text.startsWith('service:') || text.startsWith('github.com/') || text.startsWith('git@');
 
@@ -62,7 +62,7 @@ const mount: Rule = (node, base) => {
   if (source === undefined) {
     throw errorAt('COMPOSE_INVALID', 'a bind mount has no source', {
       mark: node.mark,
-      hint: 'add "source:", a folder or file of this machine',
+      hint: 'add "source:", a folder or file on this host',
     });
   }
   return withEntries(node, { source: hostPath(source, base) });

@@ -5,7 +5,7 @@ import { SourceFile, syntheticMark } from '../source/source.ts';
 import { parsePort } from './ports.ts';
 import { parseVolume } from './volumes.ts';
 
-/** Short forms of a Compose file as flags of a command line have them (`run -v`, `-p`, `--env-from-file`). */
+/** Parses short forms in flags of a command line (`run -v`, `-p`, `--env-from-file`). */
 
 /** `[SOURCE:]TARGET[:MODE]`; relative and `~` sources start from the given folders. Throws COMPOSE_INVALID. */
 export const mountOf = (spec: string, base: { readonly cwd: string; readonly home: string }): MountConfig => {

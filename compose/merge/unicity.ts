@@ -26,7 +26,7 @@ const uniqueBy = (keyOf: KeyOf, node: Node, path: Path): Node => {
 
 const text = (item: Node): string => (item.kind === 'scalar' ? textOf(item.value) : `\0${item.mark.offset}`);
 
-/** A value that is no scalar gets a key of its own: the schema, which comes next, says what is wrong. */
+/** A value that is not a scalar gets a unique key; the schema check, which comes next, reports it. */
 const field = (item: Node, name: string): string | undefined => {
   const value = item.kind === 'map' ? item.entries.get(name) : undefined;
   if (value === undefined) {

@@ -98,6 +98,6 @@ const refuseOne = (key: string | undefined, name: string, node: Node): void => {
   const reason = key !== undefined && Object.hasOwn(PROMISES, key) ? PROMISES[key] : undefined;
   if (reason !== undefined) {
     const mark: Mark = node.keyMark ?? node.mark;
-    throw errorAt('HYPR_UNSUPPORTED', `${name} cannot be had: ${reason}`, { mark, hint: 'remove it, so that nobody relies on it' });
+    throw errorAt('HYPR_UNSUPPORTED', `${name} is not supported: ${reason}`, { mark, hint: 'remove it, so that nobody relies on it' });
   }
 };

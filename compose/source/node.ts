@@ -21,7 +21,7 @@ export interface ScalarNode extends NodeBase {
   readonly value: ScalarValue;
   /** An unquoted YAML timestamp; its text is `value`. Nothing in Compose takes one. */
   readonly date?: boolean;
-  /** The text before its variables were filled in. */
+  /** The text before interpolation. */
   readonly template?: string;
   /** Written as a floating-point number. */
   readonly float?: boolean;
@@ -30,13 +30,13 @@ export interface ScalarNode extends NodeBase {
 export type ScalarValue = string | number | bigint | boolean | null;
 
 interface NodeBase {
-  /** Where the value stands. */
+  /** Position of the value. */
   readonly mark: Mark;
-  /** Where its key stands, for values of a mapping. */
+  /** Position of its key, for values of a mapping. */
   readonly keyMark?: Mark;
-  /** What this value replaced, last first (`config --explain`). */
+  /** The values that this one replaced, latest first (`config --explain`). */
   readonly lost?: readonly Node[];
-  /** What `!reset` and `!override` of later files took out of this mapping, by key. */
+  /** The values that `!reset` and `!override` of later files removed from this mapping, by key. */
   readonly removed?: ReadonlyMap<string, Node>;
 }
 
@@ -95,7 +95,7 @@ export const nearestNode = (root: Node, path: Path): { node: Node; depth: number
 
 export type Plain = ScalarValue | Plain[] | { [key: string]: Plain };
 
-/** Plain values; keys go into objects without a prototype, so that `__proto__` is a key like others. */
+/** Plain values; mappings become objects without a prototype, so that `__proto__` is an ordinary key. */
 export const toPlain = (node: Node): Plain => {
   if (node.kind === 'scalar') {
     return node.value;
@@ -110,7 +110,7 @@ export const toPlain = (node: Node): Plain => {
   return out;
 };
 
-/** As Go prints a value with `%v`: what list forms of mappings contain. */
+/** The value as Go prints it with `%v`, which list forms of mappings contain. */
 export const textOf = (value: ScalarValue): string => {
   if (value === null) {
     return '';

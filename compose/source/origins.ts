@@ -1,12 +1,12 @@
 import type { Mark } from './source.ts';
 
-/** One value that a variable was given; without a mark by the process's environment. */
+/** One value of a variable; without a mark it comes from the process's environment. */
 export interface VariableOrigin {
   readonly value: string;
   readonly mark?: Mark;
 }
 
-/** Who gives variables their values, for `config --explain`: whoever comes first wins. */
+/** Where variables get their values, for `config --explain`: the first source wins. */
 export class Origins {
   readonly #environment: Readonly<Record<string, string | undefined>>;
   readonly #fromFiles = new Map<string, VariableOrigin[]>();
@@ -15,7 +15,7 @@ export class Origins {
     this.#environment = environment;
   }
 
-  /** What files of one reading said, in their order; later ones win among them, earlier readings over later. */
+  /** Adds the values of files that were read together: among them the later file wins, but earlier calls win over later ones. */
   addFiles(values: ReadonlyArray<{ name: string; value: string; mark: Mark }>): void {
     for (const { name, value, mark } of [...values].reverse()) {
       const known = this.#fromFiles.get(name) ?? [];
@@ -24,7 +24,7 @@ export class Origins {
     }
   }
 
-  /** The winner, then what lost. */
+  /** The value that is used, then those that are not. */
   of(name: string): VariableOrigin[] {
     const value = this.#environment[name];
     return [...(value === undefined ? [] : [{ value }]), ...(this.#fromFiles.get(name) ?? [])];

@@ -1,8 +1,8 @@
 import type { Node, Path } from './node.ts';
 
 /**
- * Rules by place in the model. Patterns are dotted; `*` stands for any key or list position. Walking
- * follows the table, so parts of a file that no rule speaks of cost nothing.
+ * Rules by path in the model. Patterns are dotted; `*` matches any key or list position. The walk
+ * follows the table, so parts of a file without a rule cost nothing.
  */
 export class PathTable<T> {
   value: T | undefined;
@@ -37,7 +37,7 @@ export class PathTable<T> {
 }
 
 /**
- * Applies each rule to the node at its place, outermost first, and goes on inside of the result.
+ * Applies each rule to the node at its path, outermost first, and continues inside the result.
  * Unchanged parts are shared with the input.
  */
 export const rewrite = <T>(node: Node, table: PathTable<T>, apply: (rule: T, node: Node, path: Path) => Node, path: Path = []): Node => {

@@ -9,7 +9,7 @@ const removeAt = (node: Node, path: Path): Node => {
     return node;
   }
   if (node.kind === 'list' && part.startsWith('[')) {
-    // Positions of a later file say nothing about a list of an earlier one: lists are reset whole.
+    // List positions of a later file do not correspond to those of an earlier one, so lists are reset as a whole.
     return node;
   }
   if (node.kind !== 'map') {

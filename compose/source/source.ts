@@ -1,6 +1,6 @@
 import { type ErrorCode, HyprError, type Place } from '../../base/errors.ts';
 
-/** One text that was read, with what is needed to turn an offset into line and column. */
+/** The text of one file, which converts offsets to lines and columns. */
 export class SourceFile {
   readonly path: string;
   readonly text: string;
@@ -40,7 +40,7 @@ export class SourceFile {
     return [`${number} | ${printable(shown)}`, `${' '.repeat(number.length)} | ${indent}^`];
   }
 
-  /** Where lines start, up to the one that holds `offset`; a hostile file has millions further on. */
+  /** Starts of the lines up to the one with `offset`; a hostile file may have millions after it. */
   #starts(offset: number): number[] {
     const starts = this.#lineStarts;
     for (let last = starts.at(-1) ?? 0; last <= offset; last = starts.at(-1) ?? 0) {
@@ -54,7 +54,7 @@ export class SourceFile {
   }
 }
 
-/** A position in a source; turned into a `Place` only when somebody asks. */
+/** A position in a source; converted to a `Place` only when it is needed. */
 export interface Mark {
   readonly source: SourceFile;
   readonly offset: number;
@@ -62,7 +62,7 @@ export interface Mark {
 
 export const placeOfMark = (mark: Mark): Place => (mark.offset < 0 ? { file: mark.source.path } : mark.source.placeAt(mark.offset));
 
-/** For things that no file says: defaults, flags. */
+/** For values that come from no file: defaults, flags. */
 export const syntheticMark = (path: string): Mark => ({ source: new SourceFile(path, ''), offset: -1 });
 
 /** An error at a mark, with the line and a caret under the message. */
@@ -80,7 +80,7 @@ export const errorAt = (
   });
 };
 
-/** Text of a file as it may go to a terminal: control characters, escape sequences among them, are shown. */
+/** Makes text of a file safe for a terminal: control characters, and so escape sequences, are made visible. */
 export const printable = (text: string): string =>
   text.replace(
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,

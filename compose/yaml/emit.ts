@@ -3,7 +3,8 @@ import { isOldScalar, readsAsString } from './scalars.ts';
 
 /**
  * Writes plain values as Go's YAML writer (go.yaml.in/yaml/v4) does with an indent of two: block style, lines folded at
- * the first space after column 80, strings plain where they can be. Keys in the order of the object, but integer-like ones where they belong.
+ * the first space after column 80, strings without quotes where possible. Keys keep the order of the object, except that
+ * integer-like keys are sorted in, because JavaScript moves them to the front.
  */
 export const emitYaml = (value: unknown): string => {
   const out: string[] = [];
@@ -43,7 +44,7 @@ export const compareNatural = (left: string, right: string): number => {
   return a.length - b.length;
 };
 
-/** Two runs of digits from `at`; leading zeros only count if digits other than 0 went before. */
+/** Compares two runs of digits from `at`; leading zeros only count after a digit other than 0. */
 const compareNumbers = (a: readonly string[], b: readonly string[], at: number): number => {
   const x = digitsFrom(a, at);
   const y = digitsFrom(b, at);
@@ -96,7 +97,7 @@ const emitBlock = (value: object, indent: number, out: string[]): void => {
   }
 };
 
-/** After the dash: a mapping or list starts on the same line. */
+/** The part after the dash: a mapping or list starts on the same line. */
 const emitItem = (item: unknown, indent: number, out: string[]): void => {
   if (!isBlock(item)) {
     out.push(' ', emitScalar(item, indent, indent + 2), '\n');
@@ -107,7 +108,7 @@ const emitItem = (item: unknown, indent: number, out: string[]): void => {
   out.push(' ', inner.join('').slice(indent + 2));
 };
 
-/** Objects put integer-like keys first; where such keys are mixed with others the natural order rules. */
+/** JavaScript puts integer-like keys first; objects that mix them with others are sorted in natural order. */
 const orderedEntries = (value: object): Array<[string, unknown]> => {
   const entries = Object.entries(value);
   return entries.some(([key]) => /^\d/.test(key)) ? entries.sort(([a], [b]) => compareNatural(a, b)) : entries;
@@ -115,7 +116,7 @@ const orderedEntries = (value: object): Array<[string, unknown]> => {
 
 const emitKey = (key: string): string => emitText(key);
 
-/** `column`: where it begins; what is folded goes on two further in than `indent`. */
+/** `column` is where it begins; folded lines continue two columns further in than `indent`. */
 const emitScalar = (value: unknown, indent: number, column: number): string => {
   if (Array.isArray(value)) {
     return '[]';
@@ -136,17 +137,17 @@ const emitNumber = (value: number): string => {
   if (!Number.isFinite(value)) {
     return Number.isNaN(value) ? '.nan' : value > 0 ? '.inf' : '-.inf';
   }
-  // What is whole was an integer in the file, unless it is larger than those.
+  // A whole number was an integer in the file, unless it is too large for one.
   return Number.isInteger(value) && Math.abs(value) < 2 ** 64 ? String(value) : formatFloat(value);
 };
 
-/** Where a scalar that may be folded begins, and where its further lines do. */
+/** The column where a scalar that may be folded begins, and the indent of its continuation lines. */
 interface Place {
   readonly indent: number;
   readonly column: number;
 }
 
-/** Without a place (a key) it stays on one line. */
+/** Without a `place` (for keys) it stays on one line. */
 const emitText = (text: string, place?: Place): string => {
   if (text.includes('\n') || !readsAsString(text)) {
     return `"${fold([...text].map(escapeChar), place, { first: 1, last: [...text].length - 2, double: true })}"`;
@@ -166,8 +167,8 @@ const emitText = (text: string, place?: Place): string => {
 const FOLD_AFTER = 80;
 
 /**
- * Breaks a line at a space once it is past the last column (libyaml's writers of plain and quoted scalars). Only single spaces
- * are broken at, but in double quotes (`double`) any: the spaces that follow begin the next line behind a backslash.
+ * Breaks a line at a space once it is past the last column (libyaml's writers of plain and quoted scalars). Lines are broken
+ * at single spaces only; in double quotes (`double`) at any space: the spaces after it begin the next line, after a backslash.
  */
 const fold = (
   chars: readonly string[],
@@ -194,7 +195,7 @@ const fold = (
   return out;
 };
 
-/** True if a block scalar of this text may stand without quotes. */
+/** True if this text can be written as a block scalar. */
 const isPlainSafe = (text: string): boolean =>
   !/^[\s#,[\]{}&*!|>'"%@`]|^[?:-](?:\s|$)|^(?:---|\.\.\.)|\s$/.test(text) &&
   !/:(?:\s|$)|\s#/.test(text) &&
@@ -216,7 +217,7 @@ const emitLiteral = (text: string, indent: number): string => {
   return `|${hint}${chomp}\n${body.join('\n')}`;
 };
 
-/** As it stands between double quotes. */
+/** A character escaped for double quotes. */
 const escapeChar = (char: string): string => {
   if (!ESCAPED.test(char)) {
     return char;

@@ -5,14 +5,14 @@ import { errorAt, type SourceFile } from '../source/source.ts';
 import type { Syntax, SyntaxPair } from './syntax.ts';
 
 /**
- * Reads every document of a source with the `yaml` library, all of YAML 1.2; undefined for an empty one.
- * One by one: what is wrong with a document is said when it is its turn.
+ * Reads every document of a source with the `yaml` library, which knows all of YAML 1.2; undefined for an empty one.
+ * A generator: an error in a document is thrown when the caller gets to it.
  * @throws COMPOSE_SYNTAX, COMPOSE_LIMIT
  */
 export function* readFully(source: SourceFile): Generator<Syntax | undefined> {
   for (const document of readDocuments(source)) {
     const problem = document.errors[0];
-    // The parser recurses, and reports a full stack so.
+    // The parser is recursive, and reports a stack overflow with this code.
     if (problem?.code === 'RESOURCE_EXHAUSTION') {
       throw limitError('the file is nested too deeply', { source, offset: problem.pos[0] });
     }
@@ -73,8 +73,8 @@ const readDocuments = (source: SourceFile): Document[] => {
 };
 
 /**
- * A cheap look before the real parser, whose stack grows with depth: brackets that stay open, and
- * compact `- - -` at the start of a line. Brackets in strings count too, so only absurd numbers are refused.
+ * A cheap check before the real parser, whose stack grows with depth: counts open brackets and
+ * compact `- - -` at the start of a line. Brackets in strings count too, so the limit is very high.
  */
 const refuseDeepNesting = (source: SourceFile): void => {
   const { text } = source;
@@ -96,8 +96,8 @@ const cleanMessage = (message: string): string => {
 };
 
 /**
- * The bracket or quote that was not closed. The `yaml` library has one code for all of them and names the character only in its
- * message, so this is the one place that reads a message of it.
+ * The missing closing bracket or quote. The `yaml` library has one code for all of them and names the character only in its
+ * message; nothing else here depends on the text of a message.
  */
 const readMissingCharacter = ({ code, message }: YAMLParseError): ']' | '}' | '"' | "'" | undefined => {
   const bracket = /^Flow (?:map|sequence) .*end with a ([\]}])/.exec(message)?.[1];
@@ -107,7 +107,7 @@ const readMissingCharacter = ({ code, message }: YAMLParseError): ']' | '}' | '"
   return code !== 'MISSING_CHAR' ? undefined : message.includes('"') ? '"' : message.includes("'") ? "'" : undefined;
 };
 
-/** The parser tells only where it gave up, which is often the end of the file. */
+/** The parser only reports where it stopped, which is often the end of the file. */
 const unclosedBracket = (problem: YAMLParseError, source: SourceFile): HyprError | undefined => {
   const close = readMissingCharacter(problem);
   const at = close !== ']' && close !== '}' ? -1 : lastOpen(source.text.slice(0, problem.pos[0]), close);
@@ -120,7 +120,7 @@ const unclosedBracket = (problem: YAMLParseError, source: SourceFile): HyprError
   });
 };
 
-/** Where the innermost bracket was opened that `close` would close. Brackets in quotes count too: it is only for a message. */
+/** The offset of the innermost open bracket that `close` belongs to. Brackets in quotes count too: it is only for a message. */
 const lastOpen = (text: string, close: string): number => {
   const open = close === ']' ? '[' : '{';
   let depth = 0;
@@ -144,7 +144,7 @@ const HINTS: Record<string, string> = {
   BAD_SCALAR_START: 'put the value in quotes',
 };
 
-/** The first character that counts in the line of the problem; for an open quote, the quote. */
+/** The first character in the line of the problem that is not a blank; for an open quote, the quote. */
 const offsetOf = (problem: YAMLParseError, text: string): number => {
   const [at] = problem.pos;
   if (problem.code === 'MISSING_CHAR') {
@@ -155,5 +155,5 @@ const offsetOf = (problem: YAMLParseError, text: string): number => {
   return problem.code === 'BAD_INDENT' ? at + (/^[ \t]*/.exec(text.slice(at, at + 200))?.[0].length ?? 0) : at;
 };
 
-/** The parser recurses; beyond this it would run out of stack rather than answer. */
+/** The parser is recursive; beyond this depth it would overflow the stack. */
 const MAX_OPEN = 1000;

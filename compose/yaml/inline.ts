@@ -1,11 +1,11 @@
 import type { Properties, Syntax, SyntaxPair, SyntaxScalar } from './syntax.ts';
 
-/** Thrown inside of the quick reader at what it leaves to the full one. */
+/** Thrown inside the quick reader at syntax that it leaves to the full reader. */
 export class NotSimple extends Error {}
 
 /**
  * The part of the quick YAML reader that reads values within lines: plain and quoted scalars, aliases, and
- * flow collections. Takes only what it is sure of; at all else it throws {@link NotSimple}.
+ * flow collections. Throws {@link NotSimple} at anything that it is not sure of.
  */
 export class InlineReader {
   protected readonly text: string;
@@ -30,7 +30,7 @@ export class InlineReader {
     }
   }
 
-  /** A value that starts with a quote, bracket or asterisk; `indent` is what its further lines stay right of. */
+  /** A value that starts with a quote, bracket or asterisk; its continuation lines are indented more than `indent`. */
   protected readMarked(indent: number, depth: number, properties: Properties): Syntax | undefined {
     const { code } = this;
     if (code === DOUBLE || code === SINGLE) {
@@ -100,7 +100,7 @@ export class InlineReader {
     return { kind: 'alias', name, at };
   }
 
-  /** The name of an anchor, of letters and such only, with a blank, a line's end or a separator behind it. */
+  /** The name of an anchor: letters, digits and the like, followed by a blank, a line end or a separator. */
   protected readName(): string {
     const from = this.at;
     while (NAME.has(this.code)) {
@@ -186,7 +186,7 @@ export class InlineReader {
     return this.plain(at, end, NO_PROPERTIES);
   }
 
-  /** First characters that mean something else or that need a look at the next one. */
+  /** First characters that have another meaning, or whose meaning depends on the next one. */
   #refuseStart(): void {
     const { code } = this;
     const next = this.text.charCodeAt(this.at + 1);
@@ -206,14 +206,14 @@ export class InlineReader {
       : this.giveUp();
   }
 
-  /** A plain scalar of a block up to its line's end; gives up where the line holds a mapping. */
+  /** A plain scalar in block context, up to the end of its line; throws if the line contains a mapping. */
   protected readBlockPlain(properties: Properties): SyntaxScalar {
     const from = this.at;
     const colon = this.scanPlain();
     return colon ? this.giveUp() : this.plain(from, this.at, properties);
   }
 
-  /** Goes to the end of a plain scalar: the line's end, a comment, or (then true) a colon with a blank behind it. */
+  /** Moves to the end of a plain scalar: the line end, a comment, or (then true) a colon followed by a blank. */
   protected scanPlain(): boolean {
     this.#refuseStart();
     const { text } = this;
@@ -268,9 +268,9 @@ export const DASH = 0x2d;
 export const COLON = 0x3a;
 export const DOUBLE = 0x22;
 export const SINGLE = 0x27;
-/** Deeper files are the full reader's, which says where they are too deep. */
+/** Deeper files go to the full reader, which reports where they are too deep. */
 export const MAX_DEPTH = 90;
-/** YAML has keys of 1024 characters at most. */
+/** YAML allows at most 1024 characters for an implicit key. */
 export const MAX_KEY = 1000;
 const STAR = 0x2a;
 const COMMA = 0x2c;

@@ -7,7 +7,7 @@ import { resolvePlain } from './scalars.ts';
 import type { Syntax, SyntaxAlias, SyntaxMap, SyntaxScalar } from './syntax.ts';
 import { countTokens } from './tokens.ts';
 
-/** One YAML document: its tree, and the places whose value in earlier files is to be forgotten. */
+/** One YAML document: its tree, and the paths whose value in earlier files is dropped. */
 export interface ParsedDocument {
   readonly root: Node;
   /** Paths under `!reset` (value dropped) and `!override` (value kept); list positions as `[0]`. */
@@ -25,7 +25,7 @@ export const parseYaml = async (source: SourceFile, budget: Budget): Promise<Par
     return [new TreeBuilder(source, budget).build(quick)];
   }
   budget.countUnusual(tokens, { source, offset: 0 });
-  // Only files that are written unusually need the library.
+  // Only files with unusual syntax need the library.
   const { readFully } = await import('./full.ts');
   const parsed: ParsedDocument[] = [];
   for (const contents of readFully(source)) {
@@ -43,10 +43,10 @@ class TreeBuilder {
   /** Aliases bind to the latest anchor before them; found by one walk in document order. */
   readonly #targets = new Map<SyntaxAlias, Anchored>();
   readonly #open = new Set<Syntax>();
-  /** What anchors came to when they were first used, what that cost and how deep it goes. */
+  /** The nodes of anchors that were used already, with their size and depth. */
   readonly #built = new Map<Syntax, { node: Node; cost: { nodes: number; length: number }; height: number }>();
   readonly #heights = new WeakMap<object, number>();
-  /** The way to the node being built. */
+  /** The path to the node being built. */
   readonly #path: string[] = [];
 
   constructor(source: SourceFile, budget: Budget) {
@@ -93,7 +93,7 @@ class TreeBuilder {
     }
   }
 
-  /** Undefined for what is under `!reset`. */
+  /** Undefined for a value under `!reset`. */
   #node(syntax: Syntax, depth: number, keyMark?: Mark): Node | undefined {
     if (depth > LIMITS.depth) {
       throw limitError(`values are nested more than ${LIMITS.depth} deep`, this.#mark(syntax));
@@ -242,7 +242,7 @@ class TreeBuilder {
     return entries;
   }
 
-  /** `<<`: what is there already wins; of several mappings the earlier one. */
+  /** `<<`: existing keys win; of several mappings the earlier one. */
   #mergeKey(source: Node | undefined, mark: Mark, entries: Map<string, Node>): void {
     const parts = source?.kind === 'list' ? source.items : source === undefined ? [] : [source];
     for (const part of parts) {
@@ -269,7 +269,7 @@ class TreeBuilder {
       const where = path.length === 0 ? 'at the top level' : `in ${formatPath(path)}`;
       throw errorAt('COMPOSE_INVALID', `the key ${value} ${where} is not a string`, {
         mark,
-        hint: /ports$/.test(path.at(-2) ?? '') ? `a port is one text: "${value}:80", without a blank` : `write it in quotes: "${value}"`,
+        hint: /ports$/.test(path.at(-2) ?? '') ? `a port is one string without blanks: "${value}:80"` : `write it in quotes: "${value}"`,
       });
     }
     return { key: value, mark };

@@ -2,10 +2,10 @@ import { BLANK, COLON, DASH, DOUBLE, HASH, InlineReader, MAX_DEPTH, MAX_KEY, NEW
 import type { Properties, Syntax, SyntaxPair, SyntaxScalar } from './syntax.ts';
 
 /**
- * Reads one YAML document as Compose files are usually written: block mappings and lists, scalars of one
- * line, block scalars, flow collections, anchors, aliases, `!reset` and `!override`. Undefined for all that
- * is written otherwise or wrong: the full reader takes that, five to ten times as slow. What both read they
- * read alike, to the offset.
+ * Reads the part of YAML that Compose files normally use: block mappings and lists, scalars of one
+ * line, block scalars, flow collections, anchors, aliases, `!reset` and `!override`. Returns undefined for
+ * anything else and for errors, which are left to the full reader; that one takes five to ten times as long.
+ * Both give the same result, offsets included.
  */
 export const readQuickly = (text: string): Syntax | undefined => {
   if (UNUSUAL.test(text)) {
@@ -31,7 +31,7 @@ class QuickReader extends InlineReader {
     return this.at < this.text.length ? this.giveUp() : root;
   }
 
-  /** Goes to the next line with something on it; its column, -1 at the end of the text. */
+  /** Moves to the next line that is not empty; returns the column of its first character, -1 at the end of the text. */
   #next(): number {
     const { text } = this;
     for (;;) {
@@ -52,7 +52,7 @@ class QuickReader extends InlineReader {
     }
   }
 
-  /** After a value nothing but a comment may follow on its line. */
+  /** Only a comment may follow a value on its line. */
   #endLine(): number {
     const before = this.at;
     this.skipBlanks();
@@ -116,7 +116,7 @@ class QuickReader extends InlineReader {
     return this.scanPlain() && this.at - at <= MAX_KEY ? this.plain(at, this.at, NO_PROPERTIES) : this.giveUp();
   }
 
-  /** The value of a key or list entry that starts in `column`, and the column of what comes after. */
+  /** The value of a key or list entry that starts in `column`, and the column of what follows it. */
   #readValue(column: number, depth: number): { value: Syntax; column: number } {
     const start = this.at;
     const properties = this.#readProperties();
@@ -132,7 +132,7 @@ class QuickReader extends InlineReader {
     return { value, column: this.#endLine() };
   }
 
-  /** Nothing more on this line: the value is what stands further right below, or a list in the key's own column. */
+  /** The rest of the line is empty: the value is indented further on the next lines, or is a list in the key's own column. */
   #readBelow(column: number, depth: number, properties: Properties, start: number): { value: Syntax; column: number } {
     if (this.code === HASH && this.text.charCodeAt(this.at - 1) !== BLANK) {
       this.giveUp();
@@ -173,7 +173,7 @@ class QuickReader extends InlineReader {
     return { value, column: this.at < this.text.length ? this.at - this.#line : -1 };
   }
 
-  /** Whether a key and its colon stand here; what does not look like a plain or quoted key is no pair. */
+  /** Whether a plain or quoted key and its colon are here. */
   #startsPair(): boolean {
     const { at, code, text } = this;
     if (NO_KEY.has(code)) {
@@ -245,7 +245,7 @@ class QuickReader extends InlineReader {
         indent = width;
       }
       const isOutside = !isEmpty && width < indent;
-      // Odd corners of YAML: text left of the others, empty lines at the start, blanks that count in empty lines.
+      // Rare cases of YAML: text left of the other lines, empty lines at the start, blanks that count in empty lines.
       if (
         (!isEmpty && Math.min(width, indent) <= column && !isOutside) ||
         (isOutside && width > column) ||
@@ -264,7 +264,7 @@ class QuickReader extends InlineReader {
   }
 }
 
-/** Tabs, carriage returns, marks of byte order, directives and further documents are the full reader's. */
+/** Tabs, carriage returns, byte-order marks, directives and further documents are left to the full reader. */
 const UNUSUAL = /[\t\r\ufeff]|^(?:---|\.\.\.|%)/m;
 const MARKERS = /^(?:---|\.\.\.)$/;
 const TAGS = ['!reset', '!override'];

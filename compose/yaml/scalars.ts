@@ -27,7 +27,7 @@ export const resolvePlain = (text: string): { value: ScalarValue; date?: true; f
   return { value: text };
 };
 
-/** True for a string that only an older YAML would read as something else: it is quoted all the same, with single quotes. */
+/** True for a string that only YAML 1.1 would read as another type; it is written in single quotes. */
 export const isOldScalar = (text: string): boolean => text === '<<' || OLD_BOOL.has(text) || BASE_60.test(text);
 
 /** True if a plain scalar of this text would be read as a string, so that it needs no quotes. */

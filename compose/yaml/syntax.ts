@@ -1,6 +1,6 @@
 /**
- * A YAML document before its meaning: what both readers give, the quick one for how Compose files are
- * usually written and the full one. `at` is an offset in the text.
+ * The syntax tree of a YAML document, which both the quick and the full reader return. `at` is an offset in
+ * the text.
  */
 export type Syntax = SyntaxScalar | SyntaxMap | SyntaxList | SyntaxAlias;
 
@@ -17,7 +17,7 @@ export interface SyntaxMap extends SyntaxBase {
 }
 
 export interface SyntaxPair {
-  /** Undefined for something that can be no key. */
+  /** Undefined for something that cannot be a key. */
   readonly key: Syntax | undefined;
   readonly value: Syntax | undefined;
 }
@@ -39,7 +39,7 @@ interface SyntaxBase {
   readonly anchor: string | undefined;
 }
 
-/** What stands before a value: `!reset`, `&name`. */
+/** The tag and anchor before a value: `!reset`, `&name`. */
 export interface Properties {
   readonly tag: string | undefined;
   readonly anchor: string | undefined;

@@ -2,8 +2,8 @@ import type { Budget } from '../model/limits.ts';
 import type { SourceFile } from '../source/source.ts';
 
 /**
- * Counts what the parser will make tokens of, roughly and from above, and stops as soon as that is too
- * much.
+ * Counts an upper bound of the tokens that the parser will make, and stops as soon as it is too
+ * large.
  */
 export const countTokens = (source: SourceFile, budget: Budget): number => {
   const { text } = source;

@@ -107,7 +107,7 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
 const refuseUnsupported = (name: string, service: Service): void => {
   for (const [attribute, applies, reason] of REFUSED) {
     if (applies(service[attribute])) {
-      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} cannot be had: ${reason}`, {
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} is not supported: ${reason}`, {
         path: ['services', name, attribute],
       });
     }

@@ -222,7 +222,7 @@ export class StackNetworks {
     const row = key === undefined ? undefined : this.#row(key);
     if (row?.spec.hostAccess !== true) {
       const why = row === undefined ? 'it has no network' : `network ${row.name} has no way out`;
-      throw new HyprError('HYPR_UNSUPPORTED', `service ${spec.service}: host-gateway cannot be had: ${why}`);
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${spec.service}: host-gateway is not available: ${why}`);
     }
     return hostAddress(row.spec);
   }

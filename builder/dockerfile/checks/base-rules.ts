@@ -1,7 +1,7 @@
 import type { StageInstruction } from '../instruction.ts';
 import { type CheckInput, type CheckRule, eachFrom, eachInstruction } from './types.ts';
 
-/** Checks of what base images are, and of the comments that describe stages and arguments. */
+/** Checks of base images, and of the comments that describe stages and arguments. */
 export const baseRules: readonly CheckRule[] = [
   {
     name: 'InvalidBaseImagePlatform',
@@ -40,7 +40,7 @@ const judgeArg = (instruction: StageInstruction): string | undefined =>
       )
     : undefined;
 
-/** The line right above is the one that describes. */
+/** Only the line right above counts as a description. */
 const judge = (keyword: string, names: readonly string[], comments: readonly string[]): string | undefined => {
   const [described] = comments.at(-1)?.split(' ') ?? [];
   if (described === undefined || described === '' || names.includes(described)) {

@@ -5,7 +5,7 @@ import { stageRules } from './stage-rules.ts';
 import type { CheckFinding, CheckInput, CheckRule } from './types.ts';
 import { variableRules } from './variable-rules.ts';
 
-/** Every check there is, under the names that `# check=skip=` uses. */
+/** All checks, under the names that `# check=skip=` uses. */
 export const checkRules: readonly CheckRule[] = [...stageRules, ...instructionRules, ...variableRules, ...baseRules];
 
 export interface CheckReport {
@@ -17,9 +17,9 @@ export interface CheckReport {
 
 /**
  * The build checks of BuildKit's front end (docs.docker.com/reference/build-checks). `# check=skip=A,B`
- * at the top (or the build argument BUILDKIT_DOCKERFILE_CHECK) leaves some out; such a comment directly
- * above an instruction does so for that one. Experimental ones are made when
- * `# check=experimental=A,B` (or all) asks for them.
+ * at the top (or the build argument BUILDKIT_DOCKERFILE_CHECK) skips some; such a comment directly
+ * above an instruction skips them for that one. Experimental checks run only with
+ * `# check=experimental=A,B` (or all).
  */
 export const checkDockerfile = (input: CheckInput): CheckReport => {
   const config = parseConfig(input.buildArgs.BUILDKIT_DOCKERFILE_CHECK ?? input.dockerfile.directives.check ?? '');

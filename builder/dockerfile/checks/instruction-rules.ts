@@ -5,7 +5,7 @@ import { type CheckInput, type CheckRule, eachInstruction, type Found, quote } f
 const SECRET = /(?:^|_)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
 const NO_SECRET = /(?:^|_)(?:public|file|version)(?:_|$)/i;
 
-/** Checks of single instructions, and of those of which a stage should have only one. */
+/** Checks of single instructions, and of instructions that a stage should have only once. */
 export const instructionRules: readonly CheckRule[] = [
   {
     name: 'JSONArgsRecommended',
@@ -81,7 +81,7 @@ const isShellForm = (instruction: StageInstruction): boolean =>
   instruction.command.form === 'shell' &&
   instruction.command.args.length > 0;
 
-/** All but the last one count for nothing: those are what is reported. */
+/** Reports all but the last one, because only the last one has an effect. */
 const findOverridden = (stage: Stage, kind: 'cmd' | 'healthcheck' | 'entrypoint'): Found[] =>
   stage.instructions
     .filter((instruction) => instruction.kind === kind)
@@ -99,7 +99,7 @@ const findRelativeWorkdirs = ({ dockerfile }: CheckInput): Found[] => {
     for (const instruction of stage.instructions) {
       if (instruction.kind === 'workdir') {
         const path = instruction.value.replace(/^["']/, '');
-        // A variable may well hold an absolute path.
+        // A variable may contain an absolute path.
         if (!isAnchored && !/^[/$]/.test(path)) {
           const message = `Relative workdir ${quote(instruction.value)} can have unexpected results if the base image changes`;
           found.push({ message, line: instruction.range.line });

@@ -94,7 +94,7 @@ const findOddCasing = ({ dockerfile }: CheckInput): Found[] => {
     .map(({ keyword, line }) => ({ message: `Command '${keyword}' should match the case of the command majority (${majority})`, line }));
 };
 
-/** What FROM would be with no --build-arg at all. */
+/** FROM without any --build-arg. */
 const findInvalidBases = (input: CheckInput): Found[] => {
   const { dockerfile } = input;
   const escapeChar = dockerfile.directives.escape;

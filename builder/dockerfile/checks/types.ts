@@ -8,13 +8,13 @@ export interface CheckFinding {
   readonly line: number;
 }
 
-/** What the checks look at beside the Dockerfile. What is not known is not checked. */
+/** Facts that checks use beside the Dockerfile. Checks of facts that are not known are skipped. */
 export interface CheckInput {
   readonly dockerfile: Dockerfile;
   readonly buildArgs: Readonly<Record<string, string>>;
-  /** Names of the variables that a stage has from its base image; undefined: not known. */
+  /** Names of the variables that a stage inherits from its base image; undefined if not known. */
   readonly baseEnv?: (stage: Stage) => ReadonlySet<string> | undefined;
-  /** What a stage's base image is and should be, when it was looked at. */
+  /** The platform of a stage's base image and the expected one, if the image was inspected. */
   readonly basePlatform?: (stage: Stage) => BasePlatform | undefined;
   /** Whether .dockerignore excludes a path of the context. */
   readonly isIgnored?: (path: string) => boolean;
@@ -30,17 +30,17 @@ export interface BasePlatform {
 
 export type Found = Omit<CheckFinding, 'rule'>;
 
-/** One check as data: its name and how it finds its faults. */
+/** One check: its name, and the function that finds violations. */
 export interface CheckRule {
   readonly name: string;
-  /** What docker's documentation says it is for, in a few words. */
+  /** Its purpose by docker's documentation, in a few words. */
   readonly summary: string;
-  /** Only made when `# check=experimental=` names it, or all. */
+  /** Only runs if `# check=experimental=` names it, or all. */
   readonly experimental?: boolean;
   readonly find: (input: CheckInput) => Found[];
 }
 
-/** Gives every instruction of every stage to `find`. */
+/** Calls `find` for every instruction of every stage. */
 export const eachInstruction = (
   { dockerfile }: CheckInput,
   find: (instruction: StageInstruction, stage: Stage) => string | undefined,

@@ -7,7 +7,7 @@ const PLATFORM_ARGS = ['BUILD', 'TARGET'].flatMap((side) =>
   ['PLATFORM', 'OS', 'OSVERSION', 'ARCH', 'VARIANT'].map((part) => `${side}${part}`),
 );
 
-/** Variables that are read and nobody sets. */
+/** Checks for variables that are used but never set. */
 export const variableRules: readonly CheckRule[] = [
   {
     name: 'UndefinedArgInFrom',
@@ -31,7 +31,7 @@ export const variableRules: readonly CheckRule[] = [
 
 const findUndefined = (input: CheckInput): Found[] => {
   const { dockerfile } = input;
-  // What a stage leaves is what stages built on it begin with.
+  // Stages built on this one inherit its variables.
   const left = new Map<string, ReadonlySet<string> | undefined>();
   const found: Found[] = [];
   for (const stage of dockerfile.stages) {
@@ -80,7 +80,7 @@ const definedBy = (instruction: StageInstruction): string[] => {
   }
 };
 
-/** The words of an instruction in which the build itself puts values; those of RUN, CMD and ENTRYPOINT are the shell's. */
+/** The words of an instruction that the build expands; those of RUN, CMD and ENTRYPOINT are expanded by the shell. */
 const wordsOf = (instruction: StageInstruction): string[] => {
   switch (instruction.kind) {
     case 'arg':

@@ -1,4 +1,4 @@
-/** Names that a word reads without saying what holds when they are not set: `$x` and `${x}`, not `${x:-y}`, `'$x'` or `\$x`. */
+/** Variables that a word uses without a default: `$x` and `${x}`, not `${x:-y}`, `'$x'` or `\$x`. */
 export const plainReferences = (text: string, escapeChar: string): string[] => {
   const names: string[] = [];
   for (let at = 0; at < text.length; ) {
@@ -27,7 +27,7 @@ const readReference = (text: string): { name: string | undefined; length: number
   if (!text.startsWith('${')) {
     return { name: undefined, length: 1 };
   }
-  // With a modifier it says itself what is to be when it is not set.
+  // A modifier says what happens if it is not set.
   let depth = 0;
   for (let at = 1; at < text.length; at++) {
     depth += text[at] === '{' ? 1 : text[at] === '}' ? -1 : 0;

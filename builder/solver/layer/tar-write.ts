@@ -47,7 +47,7 @@ export async function* writeLayer(items: Iterable<LayerItem>): AsyncGenerator<Ui
   yield* out.takeAll();
 }
 
-/** A file's bytes when they can be had at once, else as they come. */
+/** A file's bytes if they are available at once, else a stream. */
 const openContent = (content: NonNullable<LayerItem['content']>, small: Buffer): Uint8Array | AsyncIterable<Uint8Array> => {
   if ('bytes' in content) {
     return content.bytes;

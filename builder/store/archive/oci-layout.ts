@@ -96,7 +96,7 @@ const notChosen = (
   }
   return tag === undefined
     ? new HyprError('IMAGE_NOT_FOUND', `the OCI layout ${folder} holds ${count} images, and none has the tag latest`, {
-        hint: `say which one is meant, as in oci-layout://${folder}:TAG; ${there}`,
+        hint: `name one of them, as in oci-layout://${folder}:TAG; ${there}`,
       })
     : new HyprError('IMAGE_NOT_FOUND', `there is no tag ${JSON.stringify(tag)} in the OCI layout ${folder}`, { hint: there });
 };
@@ -147,7 +147,7 @@ const readSmall = async (path: string, limit: number): Promise<Buffer | undefine
 
 const noBlob = (folder: string, digest: string): HyprError =>
   new HyprError('IMAGE_NOT_FOUND', `the OCI layout ${folder} has no blob ${digest}`, {
-    hint: 'it is not whole, or the digest is that of another image; copy or export it again',
+    hint: 'it is incomplete, or the digest belongs to another image; copy or export it again',
   });
 
 const damaged = (folder: string, digest: string): HyprError =>

@@ -18,7 +18,7 @@ export const parseImageConfig = (data: Uint8Array): ParsedConfig => {
   const json = parseObject(data);
   const diffIds = strings(asObject(json.rootfs).diff_ids);
   if (data.length > MAX_CONFIG || diffIds.length > MAX_LAYERS || !diffIds.every(isDigest)) {
-    throw new HyprError('IMAGE_CORRUPT', 'the config of an image names its layers wrongly', {
+    throw new HyprError('IMAGE_CORRUPT', 'the config of an image has an invalid list of layers', {
       hint: 'the image is damaged or very unusual',
     });
   }

@@ -49,7 +49,7 @@ describe('directives', () => {
   it.each([
     ['# escape=`\n# escape=`\nFROM x', 'only one escape parser directive can be used', 2],
     ['# escape=x\nFROM x', "invalid escape token 'x'", 1],
-    ['# syntax=evil/frontend\nFROM x', 'the front end evil/frontend cannot be used', 1],
+    ['# syntax=evil/frontend\nFROM x', 'the front end evil/frontend is not supported', 1],
   ])('%j', (text, message, line) => {
     expect(fault(text)).toMatchObject({
       code: 'DOCKERFILE_SYNTAX',

@@ -189,7 +189,7 @@ describe('outputs', () => {
     ['type=local', /a folder is needed/],
     ['type=local,dest=-', /a folder is needed/],
     ['type=local,dest=x,foo=1', /"foo" is not known/],
-    ['type=local,dest=x,dest=y', /dest is there twice/],
+    ['type=local,dest=x,dest=y', /dest is given twice/],
     ['type=oci,dest=x,compression=estargz', /estargz/],
     ['type=oci,dest=x,compression-level=99', /not a level of gzip/],
     ['type=image,push=true', /needs a name/],

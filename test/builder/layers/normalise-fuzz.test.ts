@@ -36,7 +36,7 @@ const entry: fc.Arbitrary<RawEntry> = fc.record({
 });
 const flips = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 });
 
-/** Either refused, or a tar of unique, clean names inside the root from which the original can be had back. */
+/** Either refused, or a tar of unique, clean names inside the root from which the original can be restored. */
 const check = async (tar: Buffer, piece: number): Promise<boolean> => {
   const folder = mkdtempSync(join(tmpdir(), 'hypr-fuzz-'));
   try {

@@ -161,7 +161,7 @@ describe('oci-layout:// contexts', () => {
     expect((await failure(`oci-layout://${layout}@${ociDigest('x')}`)).text).toContain(`/layout has no blob ${ociDigest('x')}`);
     writeIndex([tagged(one, 'a'), tagged(two, 'b')]);
     expect((await failure(`oci-layout://${layout}`)).text).toBe(
-      'the OCI layout /layout holds 2 images, and none has the tag latest|say which one is meant, as in oci-layout:///layout:TAG; its tags are: a, b',
+      'the OCI layout /layout holds 2 images, and none has the tag latest|name one of them, as in oci-layout:///layout:TAG; its tags are: a, b',
     );
     expect((await failure(`oci-layout://${layout}:c`)).text).toBe('there is no tag "c" in the OCI layout /layout|its tags are: a, b');
     writeIndex([one, two]);

@@ -98,7 +98,7 @@ describe('run IMAGE', () => {
   test.each([
     ['run --ip nine busybox', '"nine" is not an IPv4 address'],
     ['run --ip6 fd00::1 busybox', '--ip6 is not supported'],
-    ['run --network host busybox', '--network host cannot be had'],
+    ['run --network host busybox', '--network host is not supported'],
     ['run --gpus all busybox', '--gpus is not supported'],
     ['run -t busybox', 'not a TTY'],
     ['run --rm --restart always busybox', 'cannot be given together'],
@@ -153,11 +153,11 @@ test('volumes: all, of a service, names only', async () => {
 test('an error of the supervisor that names a path of the model is told with its place', async () => {
   const context = fakeContext({ project: fakeProject() });
   context.fake.onUp = async () => {
-    const error = new HyprError('HYPR_UNSUPPORTED', 'service web: pid: host cannot be had', { path: ['services', 'web', 'pid'] });
+    const error = new HyprError('HYPR_UNSUPPORTED', 'service web: pid: host is not supported', { path: ['services', 'web', 'pid'] });
     throw errorFromJson(JSON.parse(JSON.stringify(error)));
   };
   const placeOf = (path: readonly string[]) => ({ file: `/shop/${path.join('-')}.yaml`, line: 7, column: 5 });
   expect(await runCli(['up', '-d'], { ...context, placeOf })).toBe(1);
-  expect(context.stderr.text).toContain('service web: pid: host cannot be had');
+  expect(context.stderr.text).toContain('service web: pid: host is not supported');
   expect(context.stderr.text).toContain('at /shop/services-web-pid.yaml:7:5');
 });

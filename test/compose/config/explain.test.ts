@@ -58,7 +58,7 @@ test('a dollar in a .env that is no variable is warned about, with its place', a
     {
       message: 'The "word" variable is not set. Defaulting to a blank string.',
       where: { line: 2, column: 10 },
-      hint: 'if "$word" is meant as it is, put the value in single quotes',
+      hint: 'if "$word" is not a variable, put the value in single quotes',
     },
   ]);
 });

@@ -193,9 +193,9 @@ describe('host-gateway', () => {
     expect(hosts(stack)?.address).toBe(network?.spec.subnet.replace(/0\/24$/, '254'));
   });
 
-  test('cannot be had where there is no way out', async () => {
+  test('is refused where there is no way out', async () => {
     const stack = openTestStack();
     const project = shopOf(stack, { web: { extra_hosts: ['me=host-gateway'] } }, { networks: { default: { name: 'in', internal: true } } });
-    await expect(stack.up(project)).rejects.toThrow('host-gateway cannot be had: network in has no way out');
+    await expect(stack.up(project)).rejects.toThrow('host-gateway is not available: network in has no way out');
   });
 });

@@ -271,7 +271,7 @@ describe('what a machine cannot have is refused with the reason', () => {
     [
       'network_mode',
       { network_mode: 'host' },
-      'service web: network_mode: host cannot be had: every service has a machine and a NIC of its own',
+      'service web: network_mode: host is not supported: every service has a machine and a NIC of its own',
     ],
     ['network_mode', { network_mode: 'service:db' }, 'every service has a machine and a NIC of its own'],
     ['ipc', { ipc: 'host' }, 'services do not share a kernel'],

@@ -88,7 +88,7 @@ describe('the manifest', () => {
     await expect(needToolchain(paths)).rejects.toMatchObject({ code: 'TOOLCHAIN_MISSING', hint: 'run: hypr setup' });
   });
 
-  it('of an earlier hypr, which had no library for clones, is made again; without one that cannot be had it opens', async () => {
+  it('of an earlier hypr, which had no library for clones, is made again; it opens without one that cannot be made', async () => {
     const paths = homePaths(tempDir());
     const { toolchain: made, ...manifest } = await makeManifest(paths.toolchain);
     const { preload: _, ...earlier } = made;

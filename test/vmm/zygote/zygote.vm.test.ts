@@ -168,7 +168,7 @@ describe('copies of one process', () => {
     }
   });
 
-  it('cannot be had where something of theirs is missing, and the next one can', async () => {
+  it('fails where something of theirs is missing, and the next one succeeds', async () => {
     const spec = makeSpec('dora', 3);
     const lost = { ...spec, consoleLog: '/does/not/exist' };
     const socket = await connectNic('dora');
