@@ -46,6 +46,12 @@ export const ERRORS = {
   NET_EXHAUSTED: { kind: 'user', text: 'no free address or subnet is left' },
   NET_CERTIFICATE: { kind: 'user', text: 'the certificate authority cannot be used, or may not vouch for a name' },
   NET_ADDRESS: { kind: 'user', text: 'an address or subnet does not fit its network' },
+  NAME_UNREACHABLE: { kind: 'user', text: 'nothing listens on this port of the service' },
+  NAME_UNKNOWN: { kind: 'user', text: 'no service has this name' },
+  NAME_NOT_READY: { kind: 'user', text: 'the service of this name does not run or listen yet' },
+  EDGE_HOST: { kind: 'user', text: 'a request to the edge is for a name that is not of hypr, or malformed' },
+  EDGE_HOST_REFUSED: { kind: 'user', text: 'a development server refuses the name under which it was asked' },
+  EDGE_UPSTREAM: { kind: 'user', text: 'a service closed the connection without an answer, or does not speak HTTP' },
 
   // builder and images
   IMAGE_REFERENCE: { kind: 'user', text: 'an image name is not valid' },

@@ -1,0 +1,67 @@
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { HyprError } from '../../base/errors.ts';
+import { belowDomain, isOwnHost, parseAuthority } from './http/hosts.ts';
+import { MAX_CERTIFICATES } from './http/limits.ts';
+
+/**
+ * The names of the certificate that a client is shown who asks for `host` (SNI): all of a project share one, `*.shop.hypr`, because a
+ * wildcard stands for one label and `*.hypr` is refused by browsers. Undefined for names that are not ours.
+ */
+export const certificateNames = (host: string, domain: string): readonly string[] | undefined => {
+  if (isOwnHost(host, domain)) {
+    return host === domain ? [domain] : ['localhost', `${domain}.localhost`];
+  }
+  const name = belowDomain(host, domain);
+  if (name === undefined) {
+    return undefined;
+  }
+  const suffix = host.slice(name.length);
+  const labels = name.split('.');
+  if (labels.length > 6 || labels.some((label) => !/^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))) {
+    return undefined;
+  }
+  const project = labels.length === 1 ? labels[0] : labels.slice(1).join('.');
+  return [`${project}${suffix}`, `*.${project}${suffix}`];
+};
+
+/** Certificates by the name that a client asks for, made when first asked and kept in memory. */
+export class Certificates {
+  readonly #issue: (names: readonly string[]) => Promise<{ cert: string; key: string }>;
+  readonly #domain: string;
+  /** By first name, in the order of use. */
+  readonly #contexts = new Map<string, { readonly since: number; readonly context: Promise<SecureContext> }>();
+
+  constructor(issue: (names: readonly string[]) => Promise<{ cert: string; key: string }>, domain: string) {
+    this.#issue = issue;
+    this.#domain = domain;
+  }
+
+  /** What TLS shows to a client that asks for this name. Throws EDGE_HOST for names that are not ours. */
+  async contextFor(servername: string): Promise<SecureContext> {
+    const host = parseAuthority(servername)?.host ?? '';
+    const names = certificateNames(host, this.#domain);
+    if (names === undefined) {
+      throw new HyprError('EDGE_HOST', 'a certificate was asked for a name that is not of this host');
+    }
+    const key = names[0] as string;
+    const known = this.#contexts.get(key);
+    this.#contexts.delete(key);
+    // A supervisor may run for longer than a certificate is valid.
+    const entry = known !== undefined && Date.now() - known.since < MOST_AGE_MS ? known : { since: Date.now(), context: this.#make(names) };
+    this.#contexts.set(key, entry);
+    entry.context.catch(() => this.#contexts.delete(key));
+    for (const oldest of this.#contexts.keys()) {
+      if (this.#contexts.size <= MAX_CERTIFICATES) {
+        break;
+      }
+      this.#contexts.delete(oldest);
+    }
+    return entry.context;
+  }
+
+  async #make(names: readonly string[]): Promise<SecureContext> {
+    return createSecureContext({ ...(await this.#issue(names)), minVersion: 'TLSv1.2' });
+  }
+}
+
+const MOST_AGE_MS = 7 * 24 * 3600 * 1000;

@@ -1,0 +1,135 @@
+import type { IncomingMessage } from 'node:http';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { HyprError } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
+import { listenTcp } from '../ports/check-ports.ts';
+import { answerExchange, type EdgeParts, findDestination } from './answer-exchange.ts';
+import { Certificates } from './certificates.ts';
+import { Connections } from './connections.ts';
+import { GrpcForwarder } from './grpc.ts';
+import { readHttp1 } from './http/exchange.ts';
+import { isOwnHost, parseAuthority, routeHost } from './http/hosts.ts';
+import { MAX_CONNECTIONS } from './http/limits.ts';
+import type { Edge, EdgeOptions } from './http/types.ts';
+import { noAnswer } from './pages/answers.ts';
+import type { EdgeAnswer } from './pages/error-page.ts';
+import { OwnPages } from './pages/own-pages.ts';
+import { forwardUpgrade } from './upgrade.ts';
+import { Upstreams } from './upstreams.ts';
+
+const log = logger('edge');
+
+/**
+ * Serves the names of a directory to programs of this host: as web server, as HTTP proxy (absolute URIs and CONNECT, for names of the
+ * domain only), with TLS where a client speaks it. Throws NET_PORT_IN_USE or NET_PORT_DENIED if the first address cannot be had.
+ */
+export const serveEdge = async (options: EdgeOptions): Promise<Edge> => {
+  const { directory, domain } = options;
+  const upstreams = new Upstreams(directory);
+  const grpc = new GrpcForwarder(upstreams);
+  const pages = new OwnPages(options, (host) => findDestination({ authority: host, viaProxy: false }, options).kind === 'target');
+  const parts: EdgeParts = {
+    ...{ directory, domain, upstreams, grpc },
+    own: (exchange) => pages.serve(exchange),
+    wait: (exchange, host) => pages.wait(exchange, host),
+    onEvent: (event) => {
+      pages.note(event);
+      options.onEvent?.(event);
+    },
+  };
+  const connections: Connections = new Connections(
+    {
+      exchange: (exchange) => answerExchange(exchange, parts),
+      upgrade: (request, client, head, secure) => upgrade(request, client, head, secure, parts),
+      connect: (request, client, head) =>
+        openTunnel(request, client as Socket, head, parts, (socket, rest) => connections.accept(socket, rest)),
+    },
+    options.issue === undefined ? undefined : new Certificates(options.issue, domain),
+  );
+  const servers: Server[] = [];
+  const close = async (): Promise<void> => {
+    const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    pages.close();
+    connections.close();
+    grpc.close();
+    upstreams.close();
+    await Promise.all(closed);
+  };
+  try {
+    const addresses = await listenAll(options, servers, connections);
+    return { addresses, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
+
+const listenAll = async (options: EdgeOptions, servers: Server[], connections: Connections): Promise<Edge['addresses']> => {
+  const addresses: Array<{ address: string; port: number }> = [];
+  for (const { address, port, optional } of options.listen) {
+    const server = createServer({ allowHalfOpen: false }, (socket) => acceptLoopback(socket, connections));
+    try {
+      // A second address of the same edge has the port that the system chose for the first.
+      const wanted = port === 0 ? (addresses[0]?.port ?? 0) : port;
+      const got = await listenTcp(server, { protocol: 'tcp', hostAddress: address, hostPort: wanted });
+      servers.push(server);
+      addresses.push({ address, port: got });
+    } catch (error) {
+      if (optional !== true || !(error instanceof HyprError)) {
+        throw error;
+      }
+      log.debug('an address cannot be had', { address, port, error: error.message });
+    }
+  }
+  return addresses;
+};
+
+const acceptLoopback = (socket: Socket, connections: Connections): void => {
+  if (!isLoopback(socket.remoteAddress) || connections.count >= MAX_CONNECTIONS) {
+    socket.destroy();
+    return;
+  }
+  connections.accept(socket);
+};
+
+export const isLoopback = (address: string | undefined): boolean => address !== undefined && /^(?:::ffff:)?127\.|^::1$/.test(address);
+
+const upgrade = (request: IncomingMessage, client: Duplex, head: Buffer, secure: boolean, parts: EdgeParts): void => {
+  const exchange = readHttp1(request, secure);
+  const destination = exchange === undefined ? undefined : findDestination(exchange, parts);
+  client.on('error', () => client.destroy());
+  if (exchange === undefined || destination?.kind !== 'target') {
+    endWith(client, destination?.kind === 'answer' ? destination.answer : { status: 400, code: 'EDGE_HOST' });
+    return;
+  }
+  const { target } = destination;
+  const asked = { exchange, client, head, protocol: request.headers.upgrade ?? 'websocket' };
+  void forwardUpgrade(asked, target, parts.upstreams, (error) => endWith(client, noAnswer(target.service, target.port, error)));
+};
+
+/** CONNECT of a proxy's client: what it then sends is a connection to the edge like any other. Ports are those of http and https. */
+const openTunnel = (
+  request: IncomingMessage,
+  client: Socket,
+  head: Buffer,
+  { directory, domain }: EdgeParts,
+  accept: (socket: Socket, head: Buffer) => void,
+): void => {
+  client.on('error', () => client.destroy());
+  const asked = parseAuthority(request.url ?? '');
+  const isOurs =
+    asked !== undefined &&
+    (asked.port === 443 || asked.port === 80) &&
+    (isOwnHost(asked.host, domain) ? asked.host === domain : routeHost(asked.host, directory, domain).kind !== 'foreign');
+  if (!isOurs) {
+    endWith(client, { status: 403, code: 'EDGE_HOST' });
+    return;
+  }
+  client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+  accept(client, head);
+};
+
+const endWith = (client: Duplex, { status, code }: Pick<EdgeAnswer, 'status' | 'code'>): void => {
+  client.end(`HTTP/1.1 ${status} \r\nx-hypr-error: ${code}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`, () => client.destroy());
+};

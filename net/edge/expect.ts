@@ -1,0 +1,61 @@
+import http, { type IncomingMessage } from 'node:http';
+import { endToEnd, requestHeaders } from './http/headers.ts';
+import { MAX_HEADERS } from './http/limits.ts';
+import type { Exchange } from './http/types.ts';
+import type { Target, Upstreams } from './upstreams.ts';
+
+/**
+ * Sends on a request whose client waits to be told before it sends its body (`Expect: 100-continue`, RFC 9110, section 10.1.1): whether it may
+ * is the service's answer. On a connection of its own and by Node's client, because undici has no word for it.
+ */
+export const forwardExpecting = async (
+  exchange: Exchange,
+  target: Target,
+  upstreams: Upstreams,
+  failed: (error: Error) => void,
+): Promise<void> => {
+  const { reply, body } = exchange;
+  const socket = await upstreams.connect(target).catch((error: Error) => {
+    failed(error);
+  });
+  if (!socket) {
+    return;
+  }
+  const headers = requestHeaders(exchange, target.service.hostHeader);
+  const asked = http.request({
+    method: exchange.method,
+    path: exchange.path,
+    headers: [...headers, 'expect', '100-continue', 'connection', 'close', ...(hasLength(headers) ? [] : ['transfer-encoding', 'chunked'])],
+    maxHeaderSize: MAX_HEADERS,
+    createConnection: () => socket,
+  });
+  reply.onAbort(() => asked.destroy());
+  asked.once('error', (error) => (reply.hasHead ? reply.abort() : failed(error)));
+  asked.once('continue', () => {
+    reply.interim(100, []);
+    body?.pipe(asked);
+    body?.once('close', () => body.readableEnded || asked.destroy(new Error('the client left')));
+  });
+  asked.once('response', (answer) => {
+    relay(answer, exchange);
+    // Said no: the body is not sent on, and what comes of it nevertheless is dropped.
+    body?.unpipe(asked);
+    body?.resume();
+  });
+  asked.flushHeaders();
+};
+
+const hasLength = (headers: readonly string[]): boolean =>
+  headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-length');
+
+const relay = (answer: IncomingMessage, { reply }: Exchange): void => {
+  reply.head(answer.statusCode ?? 502, answer.statusMessage ?? '', endToEnd(answer.rawHeaders));
+  answer.on('data', (chunk: Buffer) => {
+    if (!reply.write(chunk)) {
+      answer.pause();
+      reply.onDrain(() => answer.resume());
+    }
+  });
+  answer.once('end', () => reply.end(answer.rawTrailers));
+  answer.once('error', () => reply.abort());
+};

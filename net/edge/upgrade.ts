@@ -1,0 +1,85 @@
+import http, { type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { endToEnd, requestHeaders } from './http/headers.ts';
+import { MAX_HEADERS } from './http/limits.ts';
+import type { Exchange } from './http/types.ts';
+import type { Target, Upstreams } from './upstreams.ts';
+
+/** A request that wants another protocol on its connection, and that connection. */
+export interface UpgradeRequest {
+  readonly exchange: Omit<Exchange, 'reply'>;
+  readonly protocol: string;
+  readonly client: Duplex;
+  /** What the client sent after its request. */
+  readonly head: Buffer;
+}
+
+/**
+ * Passes an upgrade on (WebSocket: RFC 6455). The service's own answer goes back word for word; after 101 bytes go both ways. An
+ * answer that refuses is passed on whole, and the connection closed. `failed` is called if there was none.
+ */
+export const forwardUpgrade = async (
+  request: UpgradeRequest,
+  target: Target,
+  upstreams: Upstreams,
+  failed: (error: Error) => void,
+): Promise<void> => {
+  const { exchange, client, head, protocol } = request;
+  client.on('error', () => client.destroy());
+  let upstream: Duplex;
+  try {
+    upstream = await upstreams.connect(target);
+  } catch (error) {
+    failed(error as Error);
+    return;
+  }
+  if (client.destroyed) {
+    upstream.destroy();
+    return;
+  }
+  const headers = [...requestHeaders(exchange, target.service.hostHeader), 'connection', 'upgrade', 'upgrade', protocol];
+  const asked = http.request({
+    method: exchange.method,
+    path: exchange.path,
+    headers,
+    maxHeaderSize: MAX_HEADERS,
+    createConnection: () => upstream,
+  });
+  client.once('close', () => asked.destroy());
+  asked.once('error', (error) => (client.writable ? failed(error) : client.destroy()));
+  asked.once('upgrade', (answer, socket, first) => {
+    client.write(headOf(answer, ['connection', 'upgrade', 'upgrade', answer.headers.upgrade ?? protocol]));
+    client.write(first);
+    (socket as Socket).write(head);
+    join(client, socket);
+  });
+  asked.once('response', (answer) => {
+    client.write(headOf(answer, ['connection', 'close']));
+    answer.pipe(client);
+    answer.once('error', () => client.destroy());
+  });
+  asked.end();
+};
+
+/** A body of unknown length needs no marks: the connection ends with it. */
+const headOf = (answer: IncomingMessage, added: readonly string[]): string => {
+  const raw = [...endToEnd(answer.rawHeaders), ...added];
+  const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage ?? ''}`];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    lines.push(`${raw[at]}: ${raw[at + 1]}`);
+  }
+  return `${lines.join('\r\n')}\r\n\r\n`;
+};
+
+/** Bytes both ways until either side ends; what was sent before is still delivered. */
+export const join = (one: Duplex, other: Duplex): void => {
+  for (const [from, to] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    from.on('error', () => to.destroy());
+    from.once('close', () => (to.writableEnded ? to.destroy() : to.end(() => to.destroy())));
+    from.pipe(to);
+  }
+};
