@@ -2,6 +2,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { HyprError } from '../../base/errors.ts';
 import { belowDomain, isOwnHost, parseAuthority } from './http/hosts.ts';
 import { MAX_CERTIFICATES } from './http/limits.ts';
+import type { LeafIssuer } from './http/types.ts';
 
 /**
  * The names of the certificate that a client is shown who asks for `host` (SNI): all of a project share one, `*.shop.hypr`, because a
@@ -26,13 +27,14 @@ export const certificateNames = (host: string, domain: string): readonly string[
 
 /** Certificates by the name that a client asks for, made when first asked and kept in memory. */
 export class Certificates {
-  readonly #issue: (names: readonly string[]) => Promise<{ cert: string; key: string }>;
+  readonly #issuer: LeafIssuer;
   readonly #domain: string;
+  #version: string | undefined;
   /** By first name, in the order of use. */
   readonly #contexts = new Map<string, { readonly since: number; readonly context: Promise<SecureContext> }>();
 
-  constructor(issue: (names: readonly string[]) => Promise<{ cert: string; key: string }>, domain: string) {
-    this.#issue = issue;
+  constructor(issuer: LeafIssuer, domain: string) {
+    this.#issuer = issuer;
     this.#domain = domain;
   }
 
@@ -42,6 +44,11 @@ export class Certificates {
     const names = certificateNames(host, this.#domain);
     if (names === undefined) {
       throw new HyprError('EDGE_HOST', 'a certificate was asked for a name that is not of this host');
+    }
+    const version = this.#issuer.version();
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#contexts.clear();
     }
     const key = names[0] as string;
     const known = this.#contexts.get(key);
@@ -60,7 +67,7 @@ export class Certificates {
   }
 
   async #make(names: readonly string[]): Promise<SecureContext> {
-    return createSecureContext({ ...(await this.#issue(names)), minVersion: 'TLSv1.2' });
+    return createSecureContext({ ...(await this.#issuer.issue(names)), minVersion: 'TLSv1.2' });
   }
 }
 

@@ -45,7 +45,7 @@ export const serveEdge = async (options: EdgeOptions): Promise<Edge> => {
       connect: (request, client, head) =>
         openTunnel(request, client as Socket, head, parts, (socket, rest) => connections.accept(socket, rest)),
     },
-    options.issue === undefined ? undefined : new Certificates(options.issue, domain),
+    options.issuer === undefined ? undefined : new Certificates(options.issuer, domain),
   );
   const servers: Server[] = [];
   const close = async (): Promise<void> => {

@@ -7,16 +7,25 @@ export interface EdgeOptions {
   readonly domain: string;
   /** Where to listen. The first must succeed; the others are left out where they cannot be had. Port 0 is any free one. */
   readonly listen: ReadonlyArray<{ readonly address: string; readonly port: number; readonly optional?: boolean }>;
-  /** Makes a certificate (PEM) for these names. Without it TLS is refused. */
-  readonly issue?: (names: readonly string[]) => Promise<{ cert: string; key: string }>;
+  /** Without it TLS is refused. */
+  readonly issuer?: LeafIssuer;
   /** Last lines of the programs of a stack, for the index page. */
   readonly logs?: LogSource;
   readonly onEvent?: (event: EdgeEvent) => void;
 }
 
+export interface LeafIssuer {
+  /** Another text when another authority issues; undefined when there is none. Asked at each handshake. */
+  version(): string | undefined;
+  /** A certificate for these names, PEM. */
+  issue(names: readonly string[]): Promise<{ cert: string; key: string }>;
+}
+
 export interface LogSource {
-  /** The last lines of each stack; guests wrote them. */
-  recent(): Promise<ReadonlyArray<{ readonly stack: string; readonly replica: string; readonly time: number; readonly line: string }>>;
+  /** The last lines of each of these stacks, by time; guests wrote them. */
+  recent(
+    stacks: readonly string[],
+  ): Promise<ReadonlyArray<{ readonly stack: string; readonly replica: string; readonly time: number; readonly line: string }>>;
   /** Calls back when there are other lines; returns what ends that. */
   onChange(listener: () => void): () => void;
 }

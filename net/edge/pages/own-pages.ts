@@ -129,11 +129,12 @@ export class OwnPages {
 
   #sendState(exchange: Exchange): void {
     const { directory, domain, logs } = this.#options;
+    const names = directory.list();
     const send = (lines: Awaited<ReturnType<NonNullable<typeof logs>['recent']>>): void => {
-      const state = indexState({ domain, names: directory.list() }, lines, [...this.#notes.values()]);
+      const state = indexState({ domain, names }, lines, [...this.#notes.values()]);
       exchange.reply.write(Buffer.from(`event: state\ndata: ${JSON.stringify(state)}\n\n`));
     };
-    (logs?.recent() ?? Promise.resolve([])).then(send, (error: unknown) => {
+    (logs?.recent([...new Set(names.map((each) => each.stack))]) ?? Promise.resolve([])).then(send, (error: unknown) => {
       log.warn('log lines cannot be read', { error: messageOf(error) });
       send([]);
     });

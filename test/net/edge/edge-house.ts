@@ -8,7 +8,7 @@ import { HyprError } from '../../../base/errors.ts';
 import { openAuthority } from '../../../net/certificates/authority.ts';
 import { issueLeaf } from '../../../net/certificates/issue-leaf.ts';
 import { serveEdge } from '../../../net/edge/edge.ts';
-import type { Edge, EdgeOptions } from '../../../net/edge/http/types.ts';
+import type { Edge, EdgeOptions, LeafIssuer } from '../../../net/edge/http/types.ts';
 import type { NameDirectory, NamedService } from '../../../net/names/directory.ts';
 import { named } from '../names/fake-directory.ts';
 
@@ -81,11 +81,11 @@ export class EdgeHouse {
   }
 
   /** An authority of this test's own: its certificate, and what makes others. */
-  async authority(): Promise<{ ca: string; issue: NonNullable<EdgeOptions['issue']> }> {
+  async authority(): Promise<{ ca: string; issuer: LeafIssuer }> {
     const folder = await mkdtemp(join(tmpdir(), 'hypr-edge-'));
     this.onClose(() => rm(folder, { recursive: true, force: true }));
     const authority = await openAuthority(folder);
-    return { ca: authority.cert, issue: (names) => issueLeaf(authority, names) };
+    return { ca: authority.cert, issuer: { version: () => '1', issue: (names) => issueLeaf(authority, names) } };
   }
 }
 

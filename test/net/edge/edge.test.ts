@@ -333,8 +333,8 @@ describe('edge › WebSocket', () => {
 describe('edge › TLS and HTTP/2', () => {
   it('shows each project a certificate of its own and speaks HTTP/2 by ALPN', async () => {
     house.name('web.shop', await house.serve(http.createServer(echo)));
-    const { ca, issue } = await house.authority();
-    const port = await house.open({ issue });
+    const { ca, issuer } = await house.authority();
+    const port = await house.open({ issuer });
     const client = http2.connect('https://web.shop.hypr', {
       ca,
       createConnection: () => tls.connect({ port, host: '127.0.0.1', servername: 'web.shop.hypr', ca, ALPNProtocols: ['h2'] }),
@@ -352,8 +352,8 @@ describe('edge › TLS and HTTP/2', () => {
 
   it('speaks HTTP/1.1 to who asks for that, and shows no certificate for names that are not ours', async () => {
     house.name('web.shop', await house.serve(http.createServer(echo)));
-    const { ca, issue } = await house.authority();
-    const port = await house.open({ issue });
+    const { ca, issuer } = await house.authority();
+    const port = await house.open({ issuer });
     const socket = tls.connect({ port, host: '127.0.0.1', servername: 'web.shop.hypr', ca, ALPNProtocols: ['http/1.1'] });
     await once(socket, 'secureConnect');
     expect(socket.getPeerCertificate().subjectaltname).toBe('DNS:shop.hypr, DNS:*.shop.hypr');
@@ -425,8 +425,8 @@ describe('edge › as a proxy', () => {
 
   it('ends TLS inside CONNECT, for names of the domain and their two ports only', async () => {
     house.name('web.shop', await house.serve(http.createServer(echo)));
-    const { ca, issue } = await house.authority();
-    const port = await house.open({ issue });
+    const { ca, issuer } = await house.authority();
+    const port = await house.open({ issuer });
     const request = http.request({ host: '127.0.0.1', port, method: 'CONNECT', path: 'web.shop.hypr:443' });
     request.end();
     const [answer, socket] = (await once(request, 'connect')) as [IncomingMessage, import('node:net').Socket];

@@ -1,0 +1,73 @@
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { runtimeDir } from '../../base/paths.ts';
+
+/** What the holder of the edge serves, as it tells who connects to its socket. */
+export interface EdgeInfo {
+  readonly pid: number;
+  readonly domain: string;
+  /** The edge's port on loopback: HTTP, TLS and proxy. */
+  readonly port?: number;
+  /** Ports of the system that it has besides: 80, 443. */
+  readonly systemPorts: readonly number[];
+  readonly dnsPort?: number;
+  /** TLS is spoken: there is an authority of the user's. */
+  readonly tls: boolean;
+  /** What could not be had, and why: sentences. */
+  readonly problems: readonly string[];
+}
+
+/** The files through which supervisors agree who serves the edge. */
+export const edgePaths = (folder: string = runtimeDir()) => ({ lock: join(folder, 'edge.lock'), socket: join(folder, 'edge.sock') });
+
+/** Connects to the holder: what it serves, and the connection, which ends when the holder does. Throws when there is none. */
+export const connectHolder = (socketPath: string, signal: AbortSignal): Promise<{ info: EdgeInfo; socket: Socket }> =>
+  withDeadline({ ms: ANSWER_MS, what: 'the edge', signal }, async (within) => {
+    const socket = connect(socketPath);
+    within.addEventListener('abort', () => socket.connecting && socket.destroy(), { once: true });
+    try {
+      return { info: await readInfo(socket), socket };
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+  });
+
+/** What the edge of this user serves now; undefined when no stack runs. */
+export const askEdge = async (signal: AbortSignal, folder?: string): Promise<EdgeInfo | undefined> => {
+  try {
+    const { info, socket } = await connectHolder(edgePaths(folder).socket, signal);
+    socket.destroy();
+    return info;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof HyprError && error.code === 'HYPR_TIMEOUT') {
+      throw error;
+    }
+    return undefined;
+  }
+};
+
+const ANSWER_MS = 5_000;
+const MOST_BYTES = 64 * 1024;
+
+const readInfo = (socket: Socket): Promise<EdgeInfo> =>
+  new Promise((resolve, reject) => {
+    let text = '';
+    const onData = (chunk: Buffer): void => {
+      text += chunk.toString('utf8');
+      if (text.endsWith('\n')) {
+        socket.off('data', onData).off('error', reject).off('close', onClose);
+        socket.on('error', () => {});
+        // Nothing more comes, but its end is seen only by reading.
+        socket.resume();
+        resolve(JSON.parse(text) as EdgeInfo);
+      } else if (text.length > MOST_BYTES) {
+        reject(new HyprError('HYPR_INTERNAL', 'the edge gave an answer that is none'));
+      }
+    };
+    const onClose = (): void => reject(new HyprError('SUPERVISOR_GONE', 'the edge ended'));
+    socket.on('data', onData).once('error', reject).once('close', onClose);
+  });

@@ -1,0 +1,74 @@
+import { type FSWatcher, watch } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../../base/errors.ts';
+import type { LogSource } from '../../net/edge/http/types.ts';
+import { parseLine } from '../logs/log-file.ts';
+
+/** Lines shown of each stack, and how much of a file is read for them. */
+const LINES = 6;
+const TAIL_BYTES = 8 * 1024;
+const MOST_FILES = 40;
+const SETTLE_MS = 250;
+
+/** The last lines of stacks, read from their log files: whichever process supervises them, and without asking it. */
+export const openLogLines = (folder: string): LogSource => ({
+  recent: async (stacks) => (await Promise.all(stacks.map((stack) => lastLines(join(folder, stack), stack)))).flat(),
+  onChange: (listener) => watchLines(folder, listener),
+});
+
+const lastLines = async (folder: string, stack: string): Promise<Awaited<ReturnType<LogSource['recent']>>> => {
+  const files = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.jsonl')).slice(0, MOST_FILES);
+  const read = await Promise.all(
+    files.map(async (name) => {
+      const replica = name.slice(0, -'.jsonl'.length);
+      const lines = (await readTail(join(folder, name))).split('\n');
+      return lines.flatMap((line) => parseLine(line, { replica, service: '' }) ?? []).slice(-LINES);
+    }),
+  );
+  return read
+    .flat()
+    .sort((a, b) => a.time - b.time)
+    .slice(-LINES)
+    .map(({ replica, time, line }) => ({ stack, replica, time, line }));
+};
+
+/** The end of a file, from the first whole line on. */
+const readTail = async (path: string): Promise<string> => {
+  try {
+    await using file = await open(path, 'r');
+    const { size } = await file.stat();
+    const from = Math.max(0, size - TAIL_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(TAIL_BYTES), 0, TAIL_BYTES, from);
+    const text = buffer.subarray(0, bytesRead).toString('utf8');
+    return from === 0 ? text : text.slice(text.indexOf('\n') + 1);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return '';
+    }
+    throw error;
+  }
+};
+
+/** Calls back after writes below the folder, at most four times a second. */
+const watchLines = (folder: string, listener: () => void): (() => void) => {
+  let timer: NodeJS.Timeout | undefined;
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(folder, { recursive: true }, (_kind, name) => {
+      if (name?.endsWith('.jsonl')) {
+        timer ??= setTimeout(() => {
+          timer = undefined;
+          listener();
+        }, SETTLE_MS);
+      }
+    });
+    watcher.on('error', () => {});
+  } catch {
+    // No stack has written anything yet; names and states are shown without lines.
+  }
+  return () => {
+    clearTimeout(timer);
+    watcher?.close();
+  };
+};
