@@ -149,8 +149,9 @@ const exportArchive = async (
   const { form, to, asFolder, type } = output;
   vertex.status('exporting layers');
   const bundle = await bundleOf(run, form);
-  vertex.status(`exporting manifest ${bundle.manifest.descriptor.digest}`);
-  vertex.status(`exporting config ${bundle.config.descriptor.digest}`);
+  vertex.status('exporting layers done');
+  vertex.status(`exporting manifest ${bundle.manifest.descriptor.digest} done`);
+  vertex.status(`exporting config ${bundle.config.descriptor.digest} done`);
   const members = layoutMembers(bundle, { names: form.names, docker: type === 'docker' });
   vertex.status('sending tarball');
   await (asFolder && 'path' in to ? layoutFolder(members, to.path, build.signal) : send(layoutTar(members), to, build.signal));
@@ -167,13 +168,14 @@ const outcomeOf = ({ config, top }: ImageBundle, { names }: ImageForm): ImageOut
 const exportToStore = async (run: Run, { form }: Extract<Output, { type: 'image' }>, vertex: Vertex): Promise<ImageOutcome> => {
   vertex.status('exporting layers');
   const { layers, config } = await prepare(run, form);
+  vertex.status('exporting layers done');
   const { blobs } = run;
   const plain: ImageForm = { ...form, ociTypes: true, compression: { type: 'uncompressed', level: undefined } };
   const { manifest } = await makeImage({ config: encode(config), layers, form: plain, blobs, platform: config });
   const image = await run.build.store.addImage({ config: encode(config), manifest: await readBlob(manifest), references: form.names });
-  vertex.status(`writing image ${image.id}`);
+  vertex.status(`writing image ${image.id} done`);
   for (const reference of form.names) {
-    vertex.status(`naming to ${reference}`);
+    vertex.status(`naming to ${reference} done`);
   }
   const descriptor = { ...manifest.descriptor, mediaType: MEDIA.ociManifest, ...annotationsField(form.annotations['manifest-descriptor']) };
   return { imageId: image.id, names: form.names, descriptor };

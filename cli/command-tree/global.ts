@@ -11,7 +11,7 @@ export const globalFlags: readonly FlagSpec[] = [
   string('progress', 'Progress: auto, tty, plain, json, quiet', { value: 'MODE', words: PROGRESS_MODES }),
   string('ansi', 'Colours and cursor control: auto, never, always', { value: 'WHEN', words: ANSI_MODES }),
   bool('dry-run', 'Print what would be done, do nothing'),
-  bool('compatibility', 'Names with "_" instead of "-", as in Compose v1', { ignored: 'replicas are always named with "-"' }),
+  bool('compatibility', 'Names with "_" instead of "-", as in Compose v1'),
   bool('all-resources', 'Include resources that no service uses'),
   int('parallel', 'Build and pull at most this many images at a time (-1: no limit)', { value: 'N' }),
   string('workdir', 'Old name of --project-directory', { hidden: true }),

@@ -17,7 +17,7 @@ export const inspectCommands: readonly CommandSpec[] = [
       quiet,
       bool('services', 'Print names of services'),
       list('status', 'Only those in this state', { value: 'STATE' }),
-      list('filter', 'Only those that match (status=running)', { value: 'KEY=VALUE' }),
+      list('filter', 'Only those that match: status=running; of all stacks: label=KEY=VALUE, name=, id=', { value: 'KEY=VALUE' }),
       bool('no-trunc', 'Do not shorten'),
       bool('orphans', 'Include services that are no longer in the file (default)'),
     ],

@@ -1,6 +1,8 @@
-import type { ExecOptions } from '../../engine/model/types.ts';
+import type { ExecOptions, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import type { CliContext } from '../core/context.ts';
+import { machineNamed } from '../core/machines.ts';
+import { checkServices, openStack, withStack } from '../core/project.ts';
 import { carrySession, sizeOf } from '../session/session.ts';
 import { servicesOf } from './verbs.ts';
 
@@ -8,15 +10,24 @@ import { servicesOf } from './verbs.ts';
 export const runExec: Handler = async (invocation) => {
   const { context } = invocation;
   const options = execOptions(invocation);
+  const machine = await machineNamed(invocation, options.service);
+  if (machine !== undefined) {
+    const { service, number } = machine.status;
+    return openStack(invocation, machine.stack, (stack) => execIn(stack, { ...options, service, index: number }, context));
+  }
   return withStack(invocation, async (stack, project) => {
     checkServices([options.service], project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
-    const session = await stack.exec(options, context.interrupts.signal);
-    try {
-      return options.detach ? 0 : await carrySession(session, { ...options, closeInput: true, detachKeys: undefined }, context);
-    } finally {
-      session.close();
-    }
+    return execIn(stack, options, context);
   });
+};
+
+const execIn = async (stack: Stack, options: ExecOptions, context: CliContext): Promise<number> => {
+  const session = await stack.exec(options, context.interrupts.signal);
+  try {
+    return options.detach ? 0 : await carrySession(session, { ...options, closeInput: true, detachKeys: undefined }, context);
+  } finally {
+    session.close();
+  }
 };
 
 const execOptions = ({ context, args, flags }: Invocation): ExecOptions => {
@@ -27,7 +38,7 @@ const execOptions = ({ context, args, flags }: Invocation): ExecOptions => {
     service,
     index: flags.int('index'),
     args: command,
-    env: flags.list('env').map((pair) => (pair.includes('=') ? pair : `${pair}=${context.env[pair] ?? ''}`)),
+    env: flags.list('env').map((entry) => withValue(entry, context.env)),
     user: flags.string('user'),
     workdir: flags.string('workdir'),
     tty,
@@ -37,3 +48,7 @@ const execOptions = ({ context, args, flags }: Invocation): ExecOptions => {
     size: tty ? sizeOf(context) : undefined,
   };
 };
+
+/** A bare name takes the caller's value; where there is none it stays bare, and the program gets no such variable. */
+const withValue = (entry: string, env: NodeJS.ProcessEnv): string =>
+  entry.includes('=') || env[entry] === undefined ? entry : `${entry}=${env[entry]}`;

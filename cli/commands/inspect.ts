@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import type { ObjectApi } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
+import { ambiguous } from '../core/machines.ts';
 import { inspectReplica } from '../format/inspect-replica.ts';
 import { inspectImage } from './images.ts';
 import { inspectNetwork } from './network.ts';
@@ -44,13 +45,7 @@ const look = async (type: ObjectType, name: string, objects: ObjectApi, { contex
     case 'container': {
       const found = objects.replicas(name);
       if (found.length > 1) {
-        throw new HyprError(
-          'HYPR_USAGE',
-          `${name} may be each of ${found.map(({ status, stack }) => `${status.name} (stack ${stack})`).join(', ')}`,
-          {
-            hint: 'write more of its id: hypr ps --no-trunc -q',
-          },
-        );
+        throw ambiguous(name, found);
       }
       return found[0] && inspectReplica(found[0]);
     }

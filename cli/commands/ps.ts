@@ -5,6 +5,7 @@ import type { Flags } from '../core/flags.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow, psState } from '../format/replica.ts';
+import { hasDockerFilter, printAllMachines } from './ps-all.ts';
 
 const COLUMNS = {
   Name: 'NAME',
@@ -18,8 +19,27 @@ const COLUMNS = {
 const HEADERS = { ID: 'CONTAINER ID', Names: 'NAMES', CreatedAt: 'CREATED AT', LocalVolumes: 'LOCAL VOLUMES', ExitCode: 'EXIT CODE' };
 const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'suspended', 'exited', 'dead', 'starting', 'stopping'];
 
-/** `ps`: running replicas by name; table, one JSON object per line, template, ids or service names. */
+/**
+ * `ps`: running replicas by name; table, one JSON object per line, template, ids or service names. With docker's filters, and where
+ * there is no Compose file, docker's own: machines of all stacks.
+ */
 export const runPs: Handler = async (invocation) => {
+  const { args, flags, viaCompose } = invocation;
+  const ofStack = viaCompose || args.length > 0 || flags.bool('services') || flags.list('status').length > 0;
+  if (!ofStack && hasDockerFilter(flags.list('filter'))) {
+    return printAllMachines(invocation);
+  }
+  try {
+    return await printStack(invocation);
+  } catch (error) {
+    if (!ofStack && error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
+      return printAllMachines(invocation);
+    }
+    throw error;
+  }
+};
+
+const printStack: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const statuses = wantedStates(flags);
   return withStack(invocation, async (stack) => {

@@ -1,6 +1,9 @@
-import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
-import type { Handler } from '../core/command-spec.ts';
+import { HyprError } from '../../base/errors.ts';
+import { DOWN_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
+import type { ReplicaDetail } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
+import { machineNamed, onMachines } from '../core/machines.ts';
 import { say } from '../core/output.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
@@ -11,6 +14,10 @@ import { servicesOf } from './verbs.ts';
 export const runRm: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const options = { ...VERB_DEFAULTS, services: args, stop: flags.bool('stop'), volumes: flags.bool('volumes') };
+  const named = await Promise.all(args.map((name) => machineNamed(invocation, name)));
+  if (named.some((machine) => machine !== undefined)) {
+    return removeMachines(invocation, named);
+  }
   return withStack(invocation, async (stack, project) => {
     checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     const targets = (await stack.ps())
@@ -35,5 +42,26 @@ export const runRm: Handler = async (invocation) => {
       renderer.close();
     }
     return 0;
+  });
+};
+
+/** docker's `rm NAME`: asks nothing, and what runs goes only with `-f`. A stack that was made for the one machine goes with it. */
+const removeMachines = (invocation: Invocation, machines: ReadonlyArray<ReplicaDetail | undefined>): Promise<number> => {
+  const { flags, context } = invocation;
+  const force = flags.bool('force') || flags.bool('stop');
+  const running = machines.find((machine) => machine !== undefined && !['created', 'exited', 'dead'].includes(machine.status.state));
+  if (running !== undefined && !force) {
+    throw new HyprError('HYPR_USAGE', `${running.status.name} is ${running.status.state}: what runs is not removed`, {
+      hint: `stop it, or: hypr rm -f ${running.status.name}`,
+    });
+  }
+  const { signal } = context.interrupts;
+  return onMachines(invocation, machines, async (stack, replicas) => {
+    if (replicas.includes(stack.name)) {
+      await stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}, signal);
+      return;
+    }
+    const options = { ...VERB_DEFAULTS, replicas, stop: true, volumes: flags.bool('volumes'), timeout: 0 };
+    await stack.verb('rm', undefined, options, () => {}, signal);
   });
 };

@@ -23,7 +23,7 @@ export const runComposeRun: Handler = async (invocation) => {
   const project = await loadBuildable(invocation, [service]);
   const options = await runOptionsOf(invocation, project.environment);
   const quiet = flags.bool('quiet');
-  const quietImages = quiet || flags.bool('quiet-pull');
+  const quietLayers = flags.bool('quiet-pull');
   return runOneOff(invocation, {
     project,
     options,
@@ -33,7 +33,7 @@ export const runComposeRun: Handler = async (invocation) => {
       event.type === 'refusal' ||
       (event.type === 'build'
         ? !quiet && !flags.bool('quiet-build')
-        : event.type === 'progress' && !quiet && !(quietImages && event.progress.id.startsWith('Image '))),
+        : event.type === 'progress' && !quiet && !(quietLayers && event.progress.parentId !== undefined)),
   });
 };
 
@@ -43,6 +43,11 @@ const runOptionsOf = async ({ context, args, flags }: Invocation, environment: R
   const interactive = !detach && flags.tristate('interactive') !== false;
   // -t is docker's, and the default; -T says no.
   const tty = interactive && flags.tristate('no-tty') !== true && context.stdin.isTTY === true && context.stdout.isTTY === true;
+  if ((flags.tristate('tty') === true || flags.tristate('no-tty') === false) && interactive && context.stdin.isTTY !== true) {
+    throw new HyprError('HYPR_USAGE', 'cannot attach stdin to a TTY-enabled container because stdin is not a terminal', {
+      hint: 'leave --tty away, or add --interactive=false',
+    });
+  }
   const pull = flags.choice('pull', PULL);
   return {
     service,
@@ -62,6 +67,7 @@ const runOptionsOf = async ({ context, args, flags }: Invocation, environment: R
     build: flags.bool('build') || pull === 'build',
     pull: pull === undefined || pull === 'build' ? 'policy' : pull,
     removeOrphans: flags.bool('remove-orphans') || /^(1|true)$/i.test(context.env.COMPOSE_REMOVE_ORPHANS ?? ''),
+    ignoreOrphans: /^(1|true)$/i.test(context.env.COMPOSE_IGNORE_ORPHANS ?? ''),
   };
 };
 

@@ -30,6 +30,8 @@ export interface ProjectOptions {
   readonly builds?: boolean;
   /** False: the files of `env_file` and `label_file` are not needed and may be missing. */
   readonly resolveEnv?: boolean;
+  /** Names with `_` between their parts, as Compose v1 had them. */
+  readonly compatibility?: boolean;
   /** Keep networks and volumes that no service uses. */
   readonly allResources: boolean;
   readonly env: NodeJS.ProcessEnv;

@@ -15,6 +15,7 @@ export const projectOptions = ({ context, command, flags }: Invocation, services
   profiles: flags.list('profile'),
   services,
   allResources: flags.bool('all-resources'),
+  compatibility: flags.bool('compatibility') || /^(1|true)$/i.test(context.env.COMPOSE_COMPATIBILITY ?? ''),
   env: context.env,
   cwd: context.cwd,
 });

@@ -53,6 +53,7 @@ export const createOptions = (flags: Flags, services: readonly string[]): UpOpti
   noRecreate: flags.bool('no-recreate'),
   noStart: true,
   removeOrphans: flags.bool('remove-orphans'),
+  ignoreOrphans: false,
   scale: parseScale(flags.list('scale')),
 });
 

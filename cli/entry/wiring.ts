@@ -42,7 +42,7 @@ export const createContext = (options: {
     const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project, options.interrupts)));
     printWarnings([...loaded.warnings, ...checkOwnKeys(loaded.tree)], options.output);
     placeOf = loaded.placeOf;
-    return loaded.project;
+    return project.compatibility === true ? { ...loaded.project, separator: '_' } : loaded.project;
   },
   placeOf: (path) => placeOf?.(path),
   config: async (project, args) => {

@@ -120,7 +120,8 @@ const healthcheckOf = (health: NonNullable<ReplicaDetail['spec']['health']>): Re
   };
 };
 
-const labelsOf = ({ status, stack, configHash }: ReplicaDetail): Record<string, string> => ({
+/** The user's labels and those that docker compose adds. */
+export const labelsOf = ({ status, stack, configHash }: ReplicaDetail): Record<string, string> => ({
   ...status.labels,
   'com.docker.compose.config-hash': configHash,
   'com.docker.compose.container-number': String(status.number),

@@ -82,8 +82,7 @@ const linesOf = (vertex: Vertex, event: BuildEvent): string[] => {
     return splitLines(event.text).map((line) => `${time} ${sanitiseLog(line)}`);
   }
   if (event.type === 'status') {
-    const size = event.total ? ` ${humanSize(event.current ?? 0)} / ${humanSize(event.total)}` : '';
-    return [`${sanitiseName(event.text)}${size}`];
+    return [`${sanitiseName(event.text)}${amountOf(event)}`];
   }
   switch (vertex.state) {
     case 'started':
@@ -97,6 +96,15 @@ const linesOf = (vertex: Vertex, event: BuildEvent): string[] => {
     case 'done':
       return [`DONE ${((vertex.duration ?? 0) / 1000).toFixed(1)}s`];
   }
+};
+
+/** BuildKit says of what is complete that it is done, and how much it was only where its name does not say that. */
+const amountOf = ({ text, current = 0, total = 0 }: Extract<BuildEvent, { type: 'status' }>): string => {
+  if (total === 0) {
+    return '';
+  }
+  const isDone = current >= total ? ' done' : '';
+  return /: \d+[kMG]?B$/.test(text) ? isDone : ` ${humanSize(current)} / ${humanSize(total)}${isDone}`;
 };
 
 export const formatWarning = (event: BuildEvent): string => {

@@ -5,8 +5,15 @@ import { createPlainBuild } from './build-plain.ts';
 import { progressMode } from './create.ts';
 import type { BuildRenderer } from './types.ts';
 
-/** The renderer of builds that fits the flags and the terminal; `quiet` shows nothing. */
-export const createBuildRenderer = async (context: CliContext, flags: Flags, quiet: boolean): Promise<BuildRenderer> => {
+export interface BuildOutput {
+  /** Show nothing. */
+  readonly quiet: boolean;
+  /** Where lines of text go; a picture is on stderr. Default: stderr. */
+  readonly lines?: OutputStream;
+}
+
+/** The renderer of builds that fits the flags and the terminal. */
+export const createBuildRenderer = async (context: CliContext, flags: Flags, { quiet, lines }: BuildOutput): Promise<BuildRenderer> => {
   const mode = quiet ? 'quiet' : progressMode(context, flags);
   const stream = context.stderr;
   switch (mode) {
@@ -19,7 +26,7 @@ export const createBuildRenderer = async (context: CliContext, flags: Flags, qui
       return createRawJsonBuild(stream);
     }
     case 'plain':
-      return createPlainBuild(stream);
+      return createPlainBuild(lines ?? stream);
     case 'tty': {
       const { createTtyBuild } = await import('./build-tty.ts');
       return createTtyBuild({

@@ -2,12 +2,12 @@ import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
 import { createPlainBuild } from './build-plain.ts';
 import { BuildWarnings } from './build-warnings.ts';
-import { createRenderer, progressMode, progressStream } from './create.ts';
+import { createRenderer, progressMode } from './create.ts';
 import type { BuildRenderer, ProgressRenderer } from './types.ts';
 
 /**
- * The renderer of a command that builds on its way: lines of text have the steps of builds among them, a picture has builds as
- * rows; both are followed by what the builds warned of.
+ * The renderer of a command that builds on its way: the steps of builds are lines of text on stdout, as docker compose has them,
+ * while a picture has builds as rows; both are followed by what the builds warned of.
  */
 export const createBuildingRenderer = async (context: CliContext, flags: Flags, title: string): Promise<ProgressRenderer> => {
   const renderer = await createRenderer(context, flags, title);
@@ -15,7 +15,7 @@ export const createBuildingRenderer = async (context: CliContext, flags: Flags, 
   if (mode !== 'plain' && mode !== 'tty') {
     return renderer;
   }
-  const steps = mode === 'plain' ? createPlainBuild(progressStream(context)) : undefined;
+  const steps = mode === 'plain' ? createPlainBuild(context.stdout) : undefined;
   return withBuilds(renderer, steps, new BuildWarnings(context, false));
 };
 

@@ -16,6 +16,8 @@ export interface Project {
   configs: Record<string, FileObject>;
   models?: Record<string, ModelConfig>;
   extensions: Record<string, unknown>;
+  /** Between the parts of names of replicas and images; `-` when it is missing or empty. */
+  separator?: string;
   /** Interpolation environment, for secrets and configs with `environment:`. */
   environment: Record<string, string>;
 }

@@ -94,12 +94,10 @@ const networkDetail = (row: NetworkRow, state: StateReader, leases: readonly Lea
   };
 };
 
-const findReplicas = (state: StateReader, reference: string, paths: HomePaths): ReplicaDetail[] => {
-  const vms = state.vms();
-  const named = vms.filter((vm) => vm.name === reference);
-  const found = named.length > 0 || !/^[0-9a-f]{1,64}$/.test(reference) ? named : vms.filter((vm) => vm.id.startsWith(reference));
-  return found.map((vm) => {
-    const networks = listNetworks(state).filter(({ stack, members }) => stack === vm.stack && members.some(({ id }) => id === vm.id));
+const findReplicas = (state: StateReader, reference: string | undefined, paths: HomePaths): ReplicaDetail[] => {
+  const all = listNetworks(state);
+  return matching(state.vms(), reference).map((vm) => {
+    const networks = all.filter(({ stack, members }) => stack === vm.stack && members.some(({ id }) => id === vm.id));
     return {
       stack: vm.stack,
       status: replicaStatus(vm, state.leases(vm.stack)),
@@ -111,6 +109,14 @@ const findReplicas = (state: StateReader, reference: string, paths: HomePaths): 
       volumes: Object.fromEntries(state.volumes().map(({ name, path }) => [name, path])),
     };
   });
+};
+
+const matching = (vms: readonly VmRow[], reference: string | undefined): readonly VmRow[] => {
+  if (reference === undefined) {
+    return [...vms].sort(byName);
+  }
+  const named = vms.filter((vm) => vm.name === reference);
+  return named.length > 0 || !/^[0-9a-f]{1,64}$/.test(reference) ? named : vms.filter((vm) => vm.id.startsWith(reference));
 };
 
 /** Creates a folder rather than a disk, because several machines can mount a folder; who will mount it is not known yet. */

@@ -99,7 +99,8 @@ export const buildProject: EngineApi['buildProject'] = async (project, options, 
   const actions = orderBuilds(project, services).map(
     (service): ImageAction => ({ service, reference: imageReference(project, service), action: 'build', cause: 'asked to build' }),
   );
-  const work = { project, actions, platform, progress: () => {}, onBuild: onEvent, build: options, parallel: options.parallel };
+  const { onProgress = () => {}, parallel } = options;
+  const work = { project, actions, platform, progress: onProgress, onBuild: onEvent, build: options, parallel };
   const made = Object.entries(await ensureImages(work, signal));
   return Object.fromEntries(made.map(([service, { id, manifestDigest }]) => [service, { imageId: id, manifestDigest }]));
 };

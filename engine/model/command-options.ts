@@ -1,3 +1,4 @@
+import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildRequest } from '../../builder/model/types.ts';
 import type { MountConfig, PortConfig } from '../../compose/model/model.ts';
 import type { EngineEvent } from './events.ts';
@@ -17,6 +18,8 @@ export interface UpOptions {
   /** Create without starting (`up --no-start`, `create`). */
   readonly noStart: boolean;
   readonly removeOrphans: boolean;
+  /** Say nothing of orphans. */
+  readonly ignoreOrphans: boolean;
   readonly scale: Readonly<Record<string, number>>;
   /** Grace period in seconds for replicas that are replaced; undefined: each service's own. */
   readonly timeout: number | undefined;
@@ -91,6 +94,7 @@ export interface RunOptions {
   readonly build: boolean;
   readonly pull: UpOptions['pull'];
   readonly removeOrphans: boolean;
+  readonly ignoreOrphans: boolean;
 }
 
 export interface AttachOptions {
@@ -145,6 +149,8 @@ export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unp
 
 export interface VerbOptions {
   readonly services: readonly string[];
+  /** stop, restart, kill, pause, unpause, rm: only the replicas of these names, one-offs too; empty: all of the services. */
+  readonly replicas: readonly string[];
   readonly timeout: number | undefined;
   /** kill: signal name or number. */
   readonly signal: string | undefined;
@@ -170,6 +176,8 @@ export interface BuildProjectOptions {
   readonly provenance?: string;
   /** Maximum number of concurrent builds; less than one: no limit. */
   readonly parallel?: number | undefined;
+  /** Which image is being built, and built. */
+  readonly onProgress?: ProgressSink;
 }
 
 export interface PullProjectOptions {

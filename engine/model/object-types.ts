@@ -52,8 +52,8 @@ export interface ObjectApi {
   volumes(): VolumeDetail[];
   /** Sorted by name. */
   networks(): NetworkDetail[];
-  /** Replicas of all stacks that have this name, or whose id begins with it. */
-  replicas(reference: string): ReplicaDetail[];
+  /** Replicas of all stacks that have this name, or whose id begins with it; without a reference all, by name. */
+  replicas(reference?: string): ReplicaDetail[];
   /** Creates a volume for `external: true`; an existing one is left as it is. Throws COMPOSE_INVALID. */
   createVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
   /** Throws VOLUME_IN_USE, NOT_FOUND. */

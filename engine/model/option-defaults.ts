@@ -14,6 +14,7 @@ export const UP_DEFAULTS: UpOptions = {
   noDeps: false,
   noStart: false,
   removeOrphans: false,
+  ignoreOrphans: false,
   scale: {},
   timeout: undefined,
   wait: false,
@@ -30,6 +31,7 @@ export const DOWN_DEFAULTS: DownOptions = {
 
 export const VERB_DEFAULTS: VerbOptions = {
   services: [],
+  replicas: [],
   timeout: undefined,
   signal: undefined,
   noDeps: false,
@@ -75,4 +77,5 @@ export const RUN_DEFAULTS: Omit<RunOptions, 'service'> = {
   build: false,
   pull: 'policy',
   removeOrphans: false,
+  ignoreOrphans: false,
 };

@@ -3,6 +3,7 @@ import { shortHash } from '../../base/paths.ts';
 import type { Image } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { imageReference } from '../images/images.ts';
+import { replicaName } from '../model/names.ts';
 import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
 import { readFileContent } from '../resolve/file-content.ts';
 import { networkHash } from '../resolve/network-needs.ts';
@@ -60,7 +61,7 @@ export const describeDesired = async (input: {
       imageId: input.images[service]?.id ?? '',
       networks: spec.networks.map((network) => network.key),
       volumes: volumesOf(project, service),
-      nameOf: (number) => project.services[service]?.container_name ?? `${project.name}-${service}-${number}`,
+      nameOf: (number) => project.services[service]?.container_name ?? replicaName(project, service, number),
     };
   }
   return {

@@ -9,6 +9,8 @@ export interface StopGoal {
   readonly project: Project | undefined;
   /** Empty: every replica of the stack. */
   readonly services: readonly string[];
+  /** Only the replicas of these names, one-offs too. */
+  readonly replicas?: readonly string[];
   readonly timeout: number | undefined;
   /** Also remove the replicas; with `volumes` their anonymous volumes too (otherwise the next `up` reuses them). */
   readonly remove: boolean;
@@ -47,6 +49,9 @@ export const reconcileStop = (goal: StopGoal, observed: ObservedStack): Plan => 
 };
 
 const isChosen = (goal: StopGoal, replica: ObservedReplica): boolean => {
+  if (goal.replicas !== undefined && goal.replicas.length > 0) {
+    return goal.replicas.includes(replica.name) && !(goal.onlyStopped && holdsMemory(replica));
+  }
   if (goal.services.length > 0) {
     return goal.services.includes(replica.service) && !replica.oneOff && !(goal.onlyStopped && holdsMemory(replica));
   }

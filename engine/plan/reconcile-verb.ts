@@ -27,8 +27,10 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
       throw unknownService(project, service);
     }
   }
-  const chosen = observed.replicas.filter(
-    (replica) => !replica.oneOff && (options.services.length === 0 || options.services.includes(replica.service)),
+  const chosen = observed.replicas.filter((replica) =>
+    options.replicas.length > 0
+      ? options.replicas.includes(replica.name)
+      : !replica.oneOff && (options.services.length === 0 || options.services.includes(replica.service)),
   );
   switch (verb) {
     case 'start':
@@ -99,6 +101,7 @@ const { SIGKILL } = constants.signals;
 const stopGoal = ({ verb, project, options }: VerbGoal) => ({
   project,
   services: options.services,
+  replicas: options.replicas,
   timeout: options.timeout,
   remove: verb === 'rm',
   onlyStopped: verb === 'rm' && !options.stop,

@@ -241,7 +241,10 @@ class Reconciliation {
 
   #orphans(): void {
     const known = new Set([...Object.keys(this.#desired.project.services), ...Object.keys(this.#desired.project.disabledServices)]);
-    const orphans = this.#observed.replicas.filter((replica) => !known.has(replica.service) && !replica.oneOff);
+    // One-offs only once they have ended, as in docker compose.
+    const orphans = this.#observed.replicas.filter(({ oneOff, service, state }) =>
+      oneOff ? state === 'exited' || state === 'dead' : !known.has(service),
+    );
     if (orphans.length === 0) {
       return;
     }
@@ -249,6 +252,9 @@ class Reconciliation {
       for (const orphan of orphans) {
         this.#removeReplica(orphan, 'its service is gone from the file');
       }
+      return;
+    }
+    if (this.#options.ignoreOrphans) {
       return;
     }
     this.#plan.warn(

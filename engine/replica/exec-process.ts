@@ -7,7 +7,7 @@ export const execProcess = (workload: ProcessSpec, options: Omit<ExecOptions, 's
   return {
     ...workload,
     args: options.args,
-    env: [...workload.env.filter((entry) => !names.has(entry.split('=', 1)[0])), ...options.env],
+    env: [...workload.env.filter((entry) => !names.has(entry.split('=', 1)[0])), ...options.env.filter((entry) => entry.includes('='))],
     cwd: options.workdir ?? workload.cwd,
     user: options.user ?? workload.user,
     tty: options.tty,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
 import type { MountConfig, PortConfig, Project, Service, VolumeConfig } from '../../compose/model/model.ts';
+import { separatorOf } from '../model/names.ts';
 import type { RunOptions, UpOptions } from '../model/types.ts';
 import { unknownService } from './dependencies.ts';
 
@@ -22,7 +23,7 @@ export const describeOneOff = (project: Project, options: RunOptions): OneOff =>
   if (service === undefined) {
     throw unknownService(project, options.service);
   }
-  const name = options.name ?? `${project.name}-${options.service}-run-${randomBytes(6).toString('hex')}`;
+  const name = options.name ?? [project.name, options.service, 'run', randomBytes(6).toString('hex')].join(separatorOf(project));
   const volumes = options.volumes.flatMap((mount) => undeclaredVolume(project, mount));
   return {
     options,
@@ -105,6 +106,7 @@ export const oneOffUpOptions = (options: RunOptions): UpOptions => ({
   noDeps: options.noDeps,
   noStart: false,
   removeOrphans: options.removeOrphans,
+  ignoreOrphans: options.ignoreOrphans,
   scale: {},
   timeout: undefined,
   wait: false,

@@ -5,6 +5,7 @@ import { readEgress } from '../../compose/model/egress.ts';
 import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
 import { parseBytes, parseDuration } from '../../compose/model/units.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
+import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
 import { resolveFiles, resolveMounts } from './mounts.ts';
@@ -27,7 +28,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
   const { project, number } = input;
   const service = serviceOf(project, input.service);
   refuseUnsupported(input.service, service);
-  const name = input.name ?? service.container_name ?? `${project.name}-${input.service}-${number}`;
+  const name = input.name ?? service.container_name ?? replicaName(project, input.service, number);
   refuseBadName(input.service, name);
   const mounts = resolveMounts({ project, serviceName: input.service, service, image: input.image.config });
   return {
@@ -161,7 +162,10 @@ const mergeEnvironment = (image: readonly string[], service: Readonly<Record<str
     merged.set(at < 0 ? entry : entry.slice(0, at), at < 0 ? '' : entry.slice(at + 1));
   }
   for (const [key, value] of Object.entries(service)) {
-    if (value !== null) {
+    if (value === null) {
+      // Not set where the command was called: docker takes the image's away, too.
+      merged.delete(key);
+    } else {
       merged.set(key, value);
     }
   }

@@ -53,7 +53,7 @@ export class StackNetworks {
       throw new HyprError('HYPR_INTERNAL', `network ${key} is not in the model`);
     }
     if (config.external === true) {
-      throw new HyprError('EXTERNAL_NOT_FOUND', `network ${config.name} is declared external and does not exist`, {
+      throw new HyprError('EXTERNAL_NOT_FOUND', `network ${config.name} declared as external, but could not be found`, {
         hint: 'networks are private to a stack: drop `external: true` so that this stack makes its own',
       });
     }

@@ -35,7 +35,7 @@ const HINTS: Readonly<Record<string, string>> = {
 const pickReplica = (from: Replicas, options: Place): Replica => {
   const all = [...from.replicas.values()].filter(({ row }) => row.service === options.service);
   const candidates = all
-    .filter(({ row }) => options.index === undefined || row.number === options.index)
+    .filter(({ row }) => options.index === undefined || (row.number === options.index && !row.oneOff))
     .sort((a, b) => Number(a.row.oneOff) - Number(b.row.oneOff) || a.row.number - b.row.number);
   const picked = candidates.find(({ run }) => run?.process !== undefined) ?? candidates[0];
   if (picked === undefined) {

@@ -1,9 +1,12 @@
+import type { Progress } from '../../../base/progress.ts';
 import type { BuildEvent, BuildProjectOptions } from '../../../engine/model/types.ts';
 import type { Handler } from '../../core/command-spec.ts';
 import { parallelLimit } from '../../core/parallel.ts';
 import { loadBuildable } from '../../core/project.ts';
 import { createBuildRenderer } from '../../render/build.ts';
 import { BuildWarnings, isRaw } from '../../render/build-warnings.ts';
+import { progressMode, progressStream } from '../../render/create.ts';
+import { createPlainRenderer } from '../../render/plain.ts';
 import { parseKeyValues, parseMib, parseSsh } from './arguments.ts';
 import { bakeFile } from './compose-bake.ts';
 import { parseAttestFlags } from './outputs.ts';
@@ -37,7 +40,8 @@ export const runComposeBuild: Handler = async (invocation) => {
   }
   const engine = await context.engine();
   const quiet = flags.bool('quiet');
-  const renderer = await createBuildRenderer(context, flags, quiet);
+  const renderer = await createBuildRenderer(context, flags, { quiet, lines: context.stdout });
+  const images = !quiet && progressMode(context, flags) === 'plain' ? createPlainRenderer(progressStream(context)) : undefined;
   const warnings = new BuildWarnings(context, isRaw(flags) ? undefined : quiet);
   const onEvent = (service: string, event: BuildEvent) => {
     if (!warnings.take(service, event)) {
@@ -45,7 +49,8 @@ export const runComposeBuild: Handler = async (invocation) => {
     }
   };
   try {
-    await engine.buildProject(project, options, onEvent, context.interrupts.signal);
+    const onProgress = (progress: Progress) => images?.onProgress(progress);
+    await engine.buildProject(project, { ...options, onProgress }, onEvent, context.interrupts.signal);
   } finally {
     renderer.close();
     warnings.print();

@@ -27,7 +27,7 @@ export const runDockerBuild: Handler = async (invocation) => {
     return await runCall(context, { call, request, images });
   }
   const quiet = flags.bool('quiet');
-  const renderer = await createBuildRenderer(context, flags, quiet);
+  const renderer = await createBuildRenderer(context, flags, { quiet });
   const warnings = new BuildWarnings(context, isRaw(flags) ? undefined : quiet);
   try {
     const result = await images.build(

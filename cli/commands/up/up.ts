@@ -108,5 +108,6 @@ const usesStreamFlags = (flags: Invocation['flags']): boolean =>
 const withEnvironment = (options: UpOptions, { context: { env }, flags }: Invocation): UpOptions => ({
   ...options,
   ...(/^(1|true)$/i.test(env.COMPOSE_REMOVE_ORPHANS ?? '') ? { removeOrphans: true } : {}),
+  ...(/^(1|true)$/i.test(env.COMPOSE_IGNORE_ORPHANS ?? '') ? { ignoreOrphans: true } : {}),
   ...parallelLimit(flags, env),
 });

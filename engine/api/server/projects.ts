@@ -11,8 +11,9 @@ export const needProject = (message: pb.Project | undefined): Project => {
 };
 
 /** Compose's own definitions are Compose's JSON. */
-export const projectOf = ({ $typeName, $unknown, workingDir, extensions, ...given }: pb.Project): Project => ({
+export const projectOf = ({ $typeName, $unknown, workingDir, extensions, separator, ...given }: pb.Project): Project => ({
   ...(given as unknown as Omit<Project, 'workingDir' | 'extensions'>),
   workingDir: workingDir === '' ? '/' : workingDir,
+  ...(separator === '' ? {} : { separator }),
   extensions: extensions ?? {},
 });

@@ -312,16 +312,17 @@ describe('other commands', () => {
   const warned = '\n 1 warning found:\n - [web] Rule: odd (line 3)\n';
 
   test.each([
-    ['up -d --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
-    ['create --build', `${rows} Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
-    ['up -d --build --quiet-pull', ` Image db Pulling\n Image shop-web Building\n${steps} Image shop-web Built\n${warned}`],
-    ['up -d --build --quiet-build', `${rows} Image shop-web Building\n Image shop-web Built\n`],
-    ['--progress quiet up -d --build', ''],
-  ])('%s without a terminal shows the steps of builds', async (line, shown) => {
+    ['up -d --build', `${rows} Image shop-web Building\n Image shop-web Built\n${warned}`, steps],
+    ['create --build', `${rows} Image shop-web Building\n Image shop-web Built\n${warned}`, steps],
+    ['up -d --build --quiet-pull', ` Image db Pulling\n Image shop-web Building\n Image shop-web Built\n${warned}`, steps],
+    ['up -d --build --quiet-build', `${rows} Image shop-web Building\n Image shop-web Built\n`, ''],
+    ['--progress quiet up -d --build', '', ''],
+  ])('%s without a terminal shows the steps of builds, as docker compose on stdout', async (line, shown, log) => {
     const context = fakeContext();
     builds(context);
     expect(await run(context, line)).toBe(0);
     expect(context.stderr.text).toBe(shown);
+    expect(context.stdout.text).toBe(log);
   });
 
   test('in the picture of a terminal builds are one row each, and their warnings come after it', async () => {

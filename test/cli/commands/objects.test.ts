@@ -4,8 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import type { Service } from '../../../compose/model/model.ts';
 import { openObjects } from '../../../engine/client/objects.ts';
+import type { ReplicaDetail } from '../../../engine/model/types.ts';
 import { openTestStack, shopOf } from '../../engine/support/stack.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
+import { replica } from '../support/fake-engine.ts';
 
 const DB: Service = {
   volumes: [{ type: 'volume', source: 'data', target: '/data' }],
@@ -187,5 +189,49 @@ describe('inspect', () => {
     expect([code, out]).toEqual([1, '[]\n']);
     expect(err).toContain('there is no volume shop-db-1');
     expect((await type('inspect --type pod x')).err).toContain('--type does not know "pod"');
+  });
+});
+
+describe('docker’s commands on machines of all stacks', () => {
+  test('ps by label and by part of a name, one-offs and stopped ones with -a', async () => {
+    const { type, stack } = await openShop();
+    expect((await type('ps --filter label=com.docker.compose.project=shop --format {{.Names}}')).out.split('\n').sort()).toEqual([
+      '',
+      'shop-db-1',
+      'shop-web-1',
+    ]);
+    expect((await type('ps -q --no-trunc --filter name=p-we')).out).toMatch(/^[0-9a-f]{64}\n$/);
+    expect((await type('ps --filter label=tier=low')).out).toMatch(
+      /^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES\n.*shop-db-1\n$/,
+    );
+    expect((await type('ps --filter label=com.docker.compose.project=other -q')).out).toBe('');
+    expect((await type('ps --filter label=x --filter size=3')).err).toContain('--filter does not know "size=3"');
+    await stack.verb('stop');
+    expect((await type('ps -q --filter name=shop')).out).toBe('');
+    expect((await type('ps -aq --filter name=shop')).out).toMatch(/^([0-9a-f]{12}\n){2}$/);
+    expect((await type('compose ps --filter name=shop')).err).toContain('the only filter is status=STATE');
+  });
+
+  test('exec, stop and rm take the name of a machine where no service is called so', async () => {
+    const { type } = await openShop();
+    const detail = { stack: 'other', status: { ...replica({ service: 'job', number: 3 }), name: 'other-job-3' } } as ReplicaDetail;
+    const context = () => {
+      const made = fakeContext();
+      made.fake.machines = [detail];
+      return made;
+    };
+    const exec = context();
+    expect(await run(exec, 'exec other-job-3 ls')).toBe(0);
+    expect(exec.fake.call('exec')?.args[0]).toMatchObject({ service: 'job', index: 3, args: ['ls'] });
+    const stop = context();
+    expect(await run(stop, 'stop other-job-3')).toBe(0);
+    expect(stop.fake.call('stop')?.args[1]).toMatchObject({ services: [], replicas: ['other-job-3'] });
+    expect(stop.stdout.text).toBe('other-job-3\n');
+    const rm = context();
+    expect(await run(rm, 'rm other-job-3')).toBe(1);
+    expect(rm.stderr.text).toContain('other-job-3 is running: what runs is not removed');
+    expect(await run(rm, 'rm -f other-job-3')).toBe(0);
+    expect(rm.fake.call('rm')?.args[1]).toMatchObject({ replicas: ['other-job-3'], stop: true });
+    expect((await type('stop nobody')).err).toContain('no such service: nobody');
   });
 });

@@ -55,6 +55,14 @@ describe('compose run', () => {
   });
 });
 
+test('run with a terminal asked for needs one on its input, as in docker compose', async () => {
+  for (const flag of ['--tty', '--no-tty=false']) {
+    const context = fakeContext();
+    expect(await run(context, `compose run --rm ${flag} web cat`)).toBe(1);
+    expect(context.stderr.text).toContain('cannot attach stdin to a TTY-enabled container because stdin is not a terminal');
+  }
+});
+
 describe('run IMAGE', () => {
   test('a stack of one, made for it', async () => {
     const context = fakeContext();

@@ -94,7 +94,8 @@ describe('attached up as a stream', () => {
     };
     context.fake.onVerb = async (_, onEvent) => onEvent(step('canceled'));
     expect(await run(context, 'up --build')).toBe(130);
-    expect(context.stderr.text).toBe('#1 [web 2/2] RUN x\n\nGracefully Stopping... press Ctrl+C again to force\n');
+    expect(context.stderr.text).toBe('\nGracefully Stopping... press Ctrl+C again to force\n');
+    expect(context.stdout.text).toBe('#1 [web 2/2] RUN x\n');
   });
 
   test('a second Ctrl-C kills', async () => {

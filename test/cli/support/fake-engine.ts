@@ -12,6 +12,7 @@ import type {
   ExecSession,
   Image,
   ImageApi,
+  ReplicaDetail,
   Stack,
 } from '../../../engine/model/types.ts';
 
@@ -70,6 +71,8 @@ export class FakeEngine {
   readonly calls: Call[] = [];
   readonly events = new AsyncQueue<EngineEvent>();
   replicas: ReplicaStatus[] = [];
+  /** Of all stacks. */
+  machines: ReplicaDetail[] = [];
   records: LogRecord[] = [];
   usage: ReplicaUsage[] = [];
   images: Image[] = [];
@@ -112,7 +115,8 @@ export class FakeEngine {
       openObjects: async () => ({
         volumes: () => [],
         networks: () => [],
-        replicas: () => [],
+        replicas: (reference) =>
+          this.machines.filter(({ status }) => reference === undefined || status.name === reference || status.id.startsWith(reference)),
         createVolume: async (...args) => this.#record('createVolume', ...args),
         removeVolume: async (...args) => this.#record('removeVolume', ...args),
         pruneVolumes: async () => ({ names: ['old_data'], bytes: 2_000_000 }),

@@ -185,6 +185,7 @@ const up: fc.Arbitrary<UpOptions> = fc
       'noDeps',
       'noStart',
       'removeOrphans',
+      'ignoreOrphans',
       'wait',
     ),
   )
@@ -197,7 +198,7 @@ const down: fc.Arbitrary<DownOptions> = fc
   .map(([values, booleans]) => ({ ...values, ...booleans }));
 const verb: fc.Arbitrary<VerbOptions> = fc
   .tuple(
-    fc.record({ services: texts, timeout: maybe(number), waitTimeout: maybe(number), signal: maybe(text) }),
+    fc.record({ services: texts, replicas: texts, timeout: maybe(number), waitTimeout: maybe(number), signal: maybe(text) }),
     flags('noDeps', 'stop', 'volumes', 'wait'),
   )
   .map(([values, booleans]) => ({ ...values, ...booleans }));
@@ -256,7 +257,7 @@ const run = fc
       remove: oneOf('no', 'replica', 'stack'),
       pull,
     }),
-    flags('servicePorts', 'useAliases', 'tty', 'stdin', 'detach', 'ordinary', 'noDeps', 'build', 'removeOrphans'),
+    flags('servicePorts', 'useAliases', 'tty', 'stdin', 'detach', 'ordinary', 'noDeps', 'build', 'removeOrphans', 'ignoreOrphans'),
   )
   .map(([values, booleans]) => ({ ...values, ...booleans }) as RunOptions);
 

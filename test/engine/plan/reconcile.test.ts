@@ -173,9 +173,11 @@ describe('scale and orphans', () => {
     );
   });
 
-  test('one-offs are nobody’s orphans and nobody’s replicas', () => {
-    expect(
-      planOf(desiredOf(project), observedOf([replicaOf('web'), replicaOf('web', { name: 'shop-web-run-1', oneOff: true })]), UP_DEFAULTS),
-    ).toBe('');
+  test('one-offs are nobody’s replicas, and orphans once they have ended', () => {
+    const withOneOff = (state: 'running' | 'exited') =>
+      observedOf([replicaOf('web'), replicaOf('web', { name: 'shop-web-run-1', oneOff: true, state })]);
+    expect(planOf(desiredOf(project), withOneOff('running'), UP_DEFAULTS)).toBe('');
+    expect(planOf(desiredOf(project), withOneOff('exited'), UP_DEFAULTS)).toMatch(/^! Found orphan containers \(\[shop-web-run-1]\)/);
+    expect(planOf(desiredOf(project), withOneOff('exited'), { ...UP_DEFAULTS, ignoreOrphans: true })).toBe('');
   });
 });

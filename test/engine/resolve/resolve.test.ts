@@ -49,9 +49,9 @@ describe('the program', () => {
     expect([without.init, without.noNewPrivileges]).toEqual([undefined, undefined]);
   });
 
-  test('environment: a PATH, then the image, then the file; null takes nothing away', () => {
-    const { env } = resolve({ environment: { A: 'file', C: '', N: null } }, { Env: ['A=image', 'B=1=2', 'N=stays'] }).process;
-    expect(env).toEqual([expect.stringMatching(/^PATH=\/usr\/local\/sbin:/), 'A=file', 'B=1=2', 'N=stays', 'C=']);
+  test('environment: a PATH, then the image, then the file; null takes away what the image has', () => {
+    const { env } = resolve({ environment: { A: 'file', C: '', N: null } }, { Env: ['A=image', 'B=1=2', 'N=image'] }).process;
+    expect(env).toEqual([expect.stringMatching(/^PATH=\/usr\/local\/sbin:/), 'A=file', 'B=1=2', 'C=']);
     expect(resolve({}, { Env: ['PATH=/opt/bin'] }).process.env).toEqual(['PATH=/opt/bin']);
   });
 
@@ -93,6 +93,7 @@ describe('names', () => {
       hostname: 'host',
       domainname: 'example.org',
     });
+    expect(resolve({}, {}, { separator: '_' })).toMatchObject({ name: 'shop_web_1' });
   });
 
   test.each(['../x', 'a/b', '-a', '', 'a b'])('%j is no name', (name) => {

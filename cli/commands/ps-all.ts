@@ -1,0 +1,84 @@
+import { HyprError } from '../../base/errors.ts';
+import type { ReplicaDetail } from '../../engine/model/types.ts';
+import type { Invocation } from '../core/command-spec.ts';
+import { labelsOf } from '../format/inspect-replica.ts';
+import { formatListing } from '../format/output.ts';
+import { psRow, psState, shortId } from '../format/replica.ts';
+
+const COLUMNS = {
+  ID: 'CONTAINER ID',
+  Image: 'IMAGE',
+  Command: 'COMMAND',
+  RunningFor: 'CREATED',
+  Status: 'STATUS',
+  Ports: 'PORTS',
+  Names: 'NAMES',
+};
+const HEADERS = { CreatedAt: 'CREATED AT', State: 'STATE', Labels: 'LABELS', Mounts: 'MOUNTS', Networks: 'NETWORKS', Size: 'SIZE' };
+
+type Test = (replica: ReplicaDetail) => boolean;
+
+/** docker's filters that compose's `ps` does not have. */
+const FILTERS: Readonly<Record<string, (value: string) => Test>> = {
+  label: (value) => {
+    const [key = '', ...rest] = value.split('=');
+    return (replica) => {
+      const found = labelsOf(replica)[key];
+      return rest.length === 0 ? found !== undefined : found === rest.join('=');
+    };
+  },
+  // As docker: any part of the name.
+  name: (value) => {
+    const pattern = patternOf(value);
+    return ({ status }) => pattern.test(status.name);
+  },
+  id:
+    (value) =>
+    ({ status }) =>
+      status.id.startsWith(value),
+  status:
+    (value) =>
+    ({ status }) =>
+      status.state === value || psState(status) === value,
+};
+
+/** Whether these filters are docker's, so that all stacks are meant. */
+export const hasDockerFilter = (filters: readonly string[]): boolean => filters.some((filter) => /^(label|name|id)=/.test(filter));
+
+/** docker's `ps`: the machines of all stacks, one-offs too, the newest first. */
+export const printAllMachines = async ({ context, flags }: Invocation): Promise<number> => {
+  const objects = await (await context.engine()).openObjects();
+  const filters = flags.list('filter');
+  const tests = filters.map(testOf);
+  const all = flags.bool('all') || filters.some((filter) => filter.startsWith('status='));
+  const shown = objects
+    .replicas()
+    .filter((replica) => tests.every((test) => test(replica)))
+    .filter(({ status }) => all || !['created', 'exited', 'dead'].includes(psState(status)))
+    .sort((a, b) => b.status.createdAt - a.status.createdAt);
+  const noTrunc = flags.bool('no-trunc');
+  if (flags.bool('quiet')) {
+    context.stdout.write(shown.map(({ status }) => `${noTrunc ? status.id : shortId(status.id)}\n`).join(''));
+    return 0;
+  }
+  const rows = shown.map(({ status, stack }) => psRow(status, { stack, now: context.now(), noTrunc }));
+  context.stdout.write(formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, flags.string('format')));
+  return 0;
+};
+
+const testOf = (filter: string): Test => {
+  const [key = '', ...rest] = filter.split('=');
+  const make = FILTERS[key];
+  if (make === undefined || rest.length === 0) {
+    throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: `filters are: ${Object.keys(FILTERS).join('=, ')}=` });
+  }
+  return make(rest.join('='));
+};
+
+const patternOf = (text: string): RegExp => {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new HyprError('HYPR_USAGE', `--filter: "${text}" is not a regular expression`, { cause: error });
+  }
+};
