@@ -16,5 +16,5 @@ export const gatewaySources = async (): Promise<string> => {
       }
     }
   }
-  throw new HyprError('TOOLCHAIN_MISSING', 'net/gateway is not where it should be', { hint: 'install hypr again' });
+  throw new HyprError('TOOLCHAIN_MISSING', 'net/gateway is missing', { hint: 'install hypr again' });
 };

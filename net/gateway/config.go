@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// Config is what the supervisor writes to stdin before the fence closes. Nothing is read from files.
+// Config is what the supervisor writes to stdin before the sandbox is applied. No files are read.
 type Config struct {
 	Network string `json:"network"`
 	// Socket is the path to listen on, in a folder of mode 0700.
 	Socket  string       `json:"socket"`
 	Subnet  netip.Prefix `json:"subnet"`
 	Gateway netip.Addr   `json:"gateway"`
-	// Host is the address of the network that stands for the host's loopback, for machines that may use it.
+	// Host is the address in the network that maps to the host's loopback, for machines that may use it.
 	Host netip.Addr `json:"host"`
 	// Subnet6 and Gateway6 are set where the network has IPv6.
 	Subnet6  netip.Prefix `json:"subnet6"`
 	Gateway6 netip.Addr   `json:"gateway6"`
 	MTU      uint32       `json:"mtu"`
-	// Internal networks have no way out: the process cannot make internet sockets at all.
+	// Internal networks have no outside access: the process cannot create internet sockets at all.
 	Internal bool `json:"internal"`
-	// Resolvers are asked for names in order, then Fallback ("ip:port").
+	// Resolvers are queried in order, then Fallback ("ip:port").
 	Resolvers []netip.AddrPort `json:"resolvers"`
 	Fallback  []netip.AddrPort `json:"fallback"`
 	// Names are answered by the gateway itself, on all networks.
@@ -33,7 +33,7 @@ type Config struct {
 	Limits  Limits         `json:"limits"`
 }
 
-// Limits have a default where they are zero.
+// Limits that are zero have a default.
 type Limits struct {
 	MachineTCP int `json:"machineTcp"`
 	NetworkTCP int `json:"networkTcp"`
@@ -72,8 +72,8 @@ func (l *Limits) fill() {
 	}
 }
 
-// fit makes the limits smaller where there are fewer descriptors than they need together: the supervisor's connections
-// and the machines' must not take each other's.
+// fit lowers the limits if there are fewer descriptors than they need together, so that connections of machines
+// leave enough for those of the supervisor.
 func (l *Limits) fit(descriptors int) {
 	const reserve = 128
 	needed := l.NetworkTCP + l.NetworkUDP + l.Tunnels
@@ -106,7 +106,7 @@ func readConfig(r io.Reader) (*Config, error) {
 func (c *Config) check() error {
 	switch {
 	case c.Network == "" || c.Socket == "":
-		return fmt.Errorf("network and socket are needed")
+		return fmt.Errorf("network and socket are required")
 	case !c.Subnet.IsValid() || !c.Subnet.Addr().Is4() || c.Subnet.Bits() > 29:
 		return fmt.Errorf("subnet %v is not an IPv4 subnet of /29 or larger", c.Subnet)
 	case !c.Subnet.Contains(c.Gateway):
@@ -127,8 +127,8 @@ func (c *Config) inside(a netip.Addr) bool {
 	return c.Subnet.Contains(a) || (c.Subnet6.IsValid() && c.Subnet6.Contains(a))
 }
 
-// never holds destinations that no machine reaches through its gateway: the host's loopback and what only
-// means something on the host's own links.
+// never holds destinations that no machine may reach through its gateway: the host's loopback and addresses that
+// are only valid on the host's own links.
 var never = func() (list []netip.Prefix) {
 	for _, text := range []string{
 		"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4",

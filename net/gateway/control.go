@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Request is the line a connection begins with, and each further line of a control connection.
+// Request is the first line of a connection, and each further line of a control connection.
 type Request struct {
 	ID int    `json:"id"`
 	Op string `json:"op"`
@@ -36,7 +36,7 @@ type Request struct {
 	Host   bool        `json:"host"`
 }
 
-// Reply answers a request: what it asked for, or an error.
+// Reply is the answer to a request: the result, or an error.
 type Reply struct {
 	ID    int    `json:"id,omitempty"`
 	OK    bool   `json:"ok"`
@@ -44,7 +44,7 @@ type Reply struct {
 	State *State `json:"state,omitempty"`
 }
 
-// State is all that the gateway knows, for a supervisor that takes it over.
+// State is the gateway's whole state, for a supervisor that adopts it.
 type State struct {
 	Network  string    `json:"network"`
 	Machines []Machine `json:"machines"`
@@ -54,7 +54,7 @@ type State struct {
 	Fence    Fence     `json:"fence"`
 }
 
-// Machine is one NIC and its counters; received is from the machine, sent is to it, in bytes.
+// Machine is one NIC and its counters in bytes: received from the machine, sent to it.
 type Machine struct {
 	NicSpec
 	Received  uint64 `json:"received"`
@@ -98,7 +98,7 @@ func (g *gateway) serve(listener *net.UnixListener) error {
 	}
 }
 
-// sameUser asks the kernel who connects. The socket's folder is the user's own already.
+// sameUser checks the peer's user id (SO_PEERCRED). The socket's folder is private to the user already.
 func sameUser(conn *net.UnixConn) bool {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -157,15 +157,15 @@ func (g *gateway) handle(conn *net.UnixConn) {
 	case "control":
 		g.control(reader, conn)
 	default:
-		err = fmt.Errorf("%q is no request to begin with", req.Op)
+		err = fmt.Errorf("%q is not a valid first request", req.Op)
 	}
 	if err != nil {
 		_ = answer(conn, refusal(0, err))
 	}
 }
 
-// attach makes the connection a machine's NIC. Frames flow only after one more byte from the client, so that nobody else
-// reads bytes meant for the machine.
+// attach makes the connection a machine's NIC. Frames are sent only after one more byte from the client, so that the
+// client's own reader does not get bytes meant for the machine.
 func (g *gateway) attach(req Request, reader *bufio.Reader, conn *net.UnixConn) error {
 	if req.Nic == nil {
 		return errors.New("the request has no nic")
@@ -206,7 +206,7 @@ func (g *gateway) reachable(to netip.AddrPort) error {
 	return nil
 }
 
-// tunnel connects to a machine after granting the request: whoever opens it may send at once.
+// tunnel connects to a machine after it has granted the request, so that the client may send at once.
 func (g *gateway) tunnel(to netip.AddrPort, reader *bufio.Reader, conn *net.UnixConn) error {
 	if err := g.reachable(to); err != nil {
 		return err
@@ -281,7 +281,7 @@ func (g *gateway) carryOut(req Request, reply *Reply) error {
 	case "policy", "detach":
 		hardware, err := net.ParseMAC(req.MAC)
 		if err != nil || len(hardware) != 6 {
-			return fmt.Errorf("%q is no MAC address", req.MAC)
+			return fmt.Errorf("%q is not a MAC address", req.MAC)
 		}
 		p := g.sw.ports()[macAddr(hardware)]
 		if p == nil {
@@ -295,7 +295,7 @@ func (g *gateway) carryOut(req Request, reply *Reply) error {
 		}
 		g.enforce(p)
 	default:
-		return fmt.Errorf("%q is no request", req.Op)
+		return fmt.Errorf("%q is not a request", req.Op)
 	}
 	return nil
 }

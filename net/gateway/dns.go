@@ -14,7 +14,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 )
 
-// resolver answers names: its own table first, everything else from the host's resolvers.
+// resolver answers DNS queries from its own table, and forwards all others to the host's resolvers.
 type resolver struct {
 	g       *gateway
 	names   atomic.Pointer[map[string][]netip.Addr]
@@ -56,7 +56,7 @@ func (r *resolver) setServers(servers, fallback []netip.AddrPort) {
 	r.mu.Unlock()
 }
 
-// datagram answers what can be answered at once on the caller's goroutine, and asks others on another.
+// datagram answers at once on the caller's goroutine if possible, and forwards other queries on a new one.
 func (r *resolver) datagram(p *port, query []byte, reply func([]byte)) {
 	m := new(dns.Msg)
 	if m.Unpack(query) != nil || m.Response {
@@ -79,7 +79,7 @@ func (r *resolver) datagram(p *port, query []byte, reply func([]byte)) {
 	if p.questions.Add(1) > int32(r.g.config.Limits.DNSPerMachine) || r.pending.Add(1) > maxAsked {
 		p.questions.Add(-1)
 		p.limited.Add(1)
-		r.g.events.limited(p, "questions to name servers")
+		r.g.events.limited(p, "queries to name servers")
 		write(failure(m, dns.RcodeServerFailure))
 		return
 	}
@@ -92,7 +92,7 @@ func (r *resolver) datagram(p *port, query []byte, reply func([]byte)) {
 
 func failure(m *dns.Msg, code int) *dns.Msg { return new(dns.Msg).SetRcode(m, code) }
 
-// known answers from the table, the cache, or by refusing; nil when others have to be asked.
+// known answers from the table or the cache, or refuses; nil if the query has to be forwarded.
 func (r *resolver) known(p *port, m *dns.Msg) *dns.Msg {
 	if m.Opcode != dns.OpcodeQuery || len(m.Question) != 1 {
 		return failure(m, dns.RcodeNotImplemented)
@@ -142,7 +142,7 @@ func addressReply(m *dns.Msg, addresses []netip.Addr) *dns.Msg {
 	return answer
 }
 
-// ask tries the resolvers in turn; one that does not answer, or cannot, gives way to the next.
+// ask tries the resolvers in turn until one gives an answer.
 func (r *resolver) ask(p *port, m *dns.Msg) *dns.Msg {
 	forwarded := m.Copy()
 	forwarded.Id = dns.Id()
@@ -207,7 +207,7 @@ func (r *resolver) cachedReply(q dns.Question) *dns.Msg {
 	return answer
 }
 
-// tie remembers for a machine with rules which addresses a name has. Addresses that no gateway dials stay so.
+// tie remembers the addresses of a name, for a machine with rules. Addresses that are always blocked stay blocked.
 func (r *resolver) tie(p *port, name string, answer *dns.Msg) {
 	if p.egress.Load() == nil {
 		return

@@ -14,7 +14,7 @@ type Event struct {
 	Machine  string `json:"machine,omitempty"`
 	MAC      string `json:"mac,omitempty"`
 	Protocol string `json:"protocol,omitempty"`
-	// To is the destination, Name one that our DNS answered with its address.
+	// To is the destination, Name a name that our DNS resolved to its address.
 	To   string `json:"to,omitempty"`
 	Name string `json:"name,omitempty"`
 	// Why: policy (of egress), peers, internal, host, address, a limit, or what was spoofed.
@@ -23,11 +23,11 @@ type Event struct {
 
 const (
 	eventEvery = time.Second
-	// maxKinds is how many different refusals of one machine are reported per second; the rest are counted together.
+	// maxKinds limits the different refusals of one machine that are reported per second; the rest are counted together.
 	maxKinds = 32
 )
 
-// events collects what happens within a second and reports each kind in one line, so that a flood of refusals is not a flood of events.
+// events collects events for a second and reports each kind in one line, so that a flood of refusals is not a flood of events.
 type events struct {
 	mu        sync.Mutex
 	counts    map[Event]int
@@ -87,7 +87,7 @@ func (e *events) flush() {
 func toLine(value any) *frame {
 	text, err := json.Marshal(value)
 	if err != nil {
-		text = []byte(`{"error":"this cannot be written"}`)
+		text = []byte(`{"error":"the answer could not be encoded"}`)
 	}
 	return &frame{append(text, '\n')}
 }
@@ -104,7 +104,7 @@ func (e *events) leave(q *queue) {
 	delete(e.listeners, q)
 }
 
-// limitedWriter is a log that stops at its limit, so that no fault can fill the disk.
+// limitedWriter is a log with a size limit, so that no error can fill the disk.
 type limitedWriter struct {
 	mu   sync.Mutex
 	to   io.Writer

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fence is what the kernel gave; it is told on the status descriptor and in State.
+// Fence describes the sandbox that the kernel allowed; it is reported on the status descriptor and in State.
 type Fence struct {
 	Landlock int  `json:"landlock"` // ABI, 0: none
 	Seccomp  bool `json:"seccomp"`
-	Nets     bool `json:"nets"` // internet sockets can be made
+	Nets     bool `json:"nets"` // internet sockets can be created
 }
 
-// prepare gives up everything that a program keeps when it starts itself anew: what descriptors it inherited,
-// privileges, core dumps. `keep` is the last descriptor that stays.
+// prepare drops everything that survives an exec: inherited descriptors, privileges, core dumps. `keep` is the last
+// descriptor that stays open.
 func prepare(keep uint) error {
 	if err := unix.CloseRange(keep+1, ^uint(0)>>1&0xffffffff, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		for fd := keep + 1; fd < 65536; fd++ { // Linux before 5.11
@@ -33,9 +33,9 @@ func prepare(keep uint) error {
 		}
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("privileges cannot be given up: %w", err)
+		return fmt.Errorf("privileges cannot be dropped: %w", err)
 	}
-	// User 0 has no capability after the exec below, either.
+	// Not even user 0 has capabilities after the exec below.
 	const noRoot = 1<<0 | 1<<1 | 1<<2 | 1<<3
 	_ = unix.Prctl(unix.PR_SET_SECUREBITS, noRoot, 0, 0, 0)
 	return nil
@@ -50,9 +50,9 @@ func descriptors() unix.Rlimit {
 	return unix.Rlimit{Cur: limit, Max: limit}
 }
 
-// shut closes the fence round all threads: no file can be opened, nothing bound or listened on, no program started
-// and no socket made but internet ones to connect with, of which internal networks have none either. Landlock says
-// the same as the filter once more and may be missing; the filter may not.
+// shut applies the sandbox to all threads: no file can be opened, no address bound or listened on, no program started,
+// and no socket created except internet sockets for outgoing connections, which internal networks may not create either.
+// Landlock enforces the same a second time and is optional; the seccomp filter is required.
 func shut(internal bool) (Fence, error) {
 	fence := Fence{Nets: !internal}
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -61,13 +61,13 @@ func shut(internal bool) (Fence, error) {
 	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
 	if errno != 0 {
-		return fence, fmt.Errorf("this kernel gives no seccomp filter (%v), without which a network would not be fenced in", errno)
+		return fence, fmt.Errorf("this kernel has no seccomp filters (%v), which are required to isolate a network", errno)
 	}
 	fence.Seccomp = true
 	return fence, selfTest()
 }
 
-// selfTest tries the doors: a fence that is not felt is none.
+// selfTest checks that the sandbox has an effect.
 func selfTest() error {
 	if fd, err := unix.Open("/", unix.O_RDONLY, 0); err == nil {
 		_ = unix.Close(fd)
@@ -75,14 +75,14 @@ func selfTest() error {
 	}
 	if fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0); err == nil {
 		_ = unix.Close(fd)
-		return errors.New("the fence does not hold: a unix socket could be made")
+		return errors.New("the fence does not hold: a unix socket could be created")
 	}
 	return nil
 }
 
 type ruleset struct{ fs, net, scoped uint64 }
 
-// landlock gives the ABI that was put in place. A set without rules allows nothing of what it handles.
+// landlock returns the ABI that was applied. A ruleset without rules denies everything that it handles.
 func landlock(internal bool) int {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 || abi < 1 {
@@ -120,7 +120,7 @@ func landlock(internal bool) int {
 	return int(abi)
 }
 
-// allowed are the system calls of Go's runtime and network poller, and those on descriptors that are open already.
+// allowed lists the system calls of Go's runtime and network poller, and those on descriptors that are open already.
 var allowed = []uint32{
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_CLOSE, unix.SYS_PREAD64, unix.SYS_FCNTL, unix.SYS_FSTAT, unix.SYS_LSEEK,
 	unix.SYS_ACCEPT4, unix.SYS_SHUTDOWN, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SENDMSG, unix.SYS_RECVMSG,
@@ -152,7 +152,7 @@ const (
 	offArgs  = 16
 )
 
-// call has a system call answered by what `body` adds, which must return on every path.
+// call adds a branch for one system call: the instructions of `body`, which must return on every path.
 func (a *assembler) call(nr uint32, body func(*assembler)) {
 	var inner assembler
 	body(&inner)
@@ -164,7 +164,7 @@ func refuse(errno syscall.Errno) func(*assembler) {
 	return func(a *assembler) { a.add(opReturn, retErrno|uint32(errno), 0, 0) }
 }
 
-// withBits allows a call when its argument has one of the bits, or when it has none of them.
+// withBits allows a call if its argument has one of the bits, or if it has none of them.
 func withBits(arg int, bits uint32, wanted bool) func(*assembler) {
 	return func(a *assembler) {
 		a.add(opLoad, uint32(offArgs+8*arg), 0, 0)
@@ -205,7 +205,7 @@ func filter(internal bool) []unix.SockFilter {
 	return a
 }
 
-// filterSocket lets streams and datagrams of the internet be made; no MPTCP, no raw packets.
+// filterSocket allows internet stream and datagram sockets; no MPTCP, no raw sockets.
 func filterSocket(a *assembler) {
 	deny := func() { a.add(opReturn, retErrno|uint32(syscall.EACCES), 0, 0) }
 	oneOf := func(values ...uint32) {

@@ -9,7 +9,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// gateway is one network: its switch, its way out and its names.
+// gateway is one network: its switch, its NAT and its names.
 type gateway struct {
 	config    *Config
 	sw        *vswitch
@@ -21,7 +21,7 @@ type gateway struct {
 	fence     Fence
 
 	tcpFlows, udpFlows, tunnels atomic.Int64
-	// short is set while memory is exhausted: nothing new is started.
+	// short is set while memory is exhausted: no new connections are started.
 	short atomic.Bool
 }
 
@@ -55,7 +55,7 @@ func (g *gateway) fromMachine(p *port, kind uint16, ip []byte) {
 	if kind == typeIPv4 {
 		to := netip.AddrFrom4([4]byte(ip[16:20]))
 		size := int(ip[0]&15) * 4
-		// The stack would answer for every address.
+		// The stack would answer for any address.
 		if ip[9] == 1 && to != g.config.Gateway {
 			if len(ip) > size && ip[size] == 8 {
 				g.echo(p, ip)
@@ -68,7 +68,7 @@ func (g *gateway) fromMachine(p *port, kind uint16, ip []byte) {
 	g.link.deliver(kind, ip)
 }
 
-// mayLeave decides whether a machine may connect to a destination, and where that is. An empty reason allows it.
+// mayLeave decides whether a machine may connect to a destination, and returns its real address. An empty reason allows it.
 func (g *gateway) mayLeave(p *port, protocol string, to netip.AddrPort) (netip.AddrPort, string) {
 	if p == nil {
 		return to, "unknown"
@@ -115,7 +115,7 @@ func (g *gateway) enforce(p *port) {
 	p.closeUDP(denied("udp"))
 }
 
-// watch drops idle state and watches memory: beyond the limit nothing new is started, and the machine that uses most loses what it has.
+// watch drops idle state and checks memory: above the limit no new connections are started, and those of the machine with the most are ended.
 func (g *gateway) watch() {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
 	for now := range time.Tick(time.Second) {

@@ -29,8 +29,8 @@ const (
 	pingIdle = 10 * time.Second
 )
 
-// echo asks the outside for an echo, so that an answer means that somebody is there. Where the host lets this user
-// send none (net.ipv4.ping_group_range), or a rule forbids it, the machine is told that it cannot be reached.
+// echo forwards an echo request, so that a reply means that the destination really answered. If the host does not let this
+// user send any (net.ipv4.ping_group_range), or a rule forbids it, the machine gets "unreachable".
 func (g *gateway) echo(p *port, ip []byte) {
 	size := int(ip[0]&15) * 4
 	if len(ip) < size+8 {
@@ -87,13 +87,13 @@ func (g *gateway) echoes(p *port, key pingKey, file *os.File) {
 			return
 		}
 		if n >= 8 && buf[0] == 0 {
-			binary.BigEndian.PutUint16(buf[4:6], key.ident) // the host gave it one of its own
+			binary.BigEndian.PutUint16(buf[4:6], key.ident) // the host replaced it by its own
 			g.sendICMP(key.to, key.from, buf[:n])
 		}
 	}
 }
 
-// unreachable says "administratively prohibited" (RFC 1812), with the beginning of what could not be sent.
+// unreachable sends "administratively prohibited" (RFC 1812), with the beginning of the packet.
 func (g *gateway) unreachable(to netip.Addr, original []byte) {
 	g.sendICMP(g.config.Gateway, to, append([]byte{3, 13, 0, 0, 0, 0, 0, 0}, original...))
 }

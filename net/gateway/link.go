@@ -19,8 +19,8 @@ import (
 
 const nicID = 1
 
-// link is the gateway's end of the switch. It finds a machine by its address in the switch's own table, so that
-// the stack neither asks nor believes anybody about who is where.
+// link connects the gateway's network stack to the switch. It finds a machine by its address in the switch's table, so
+// that the stack needs no ARP and cannot be spoofed.
 type link struct {
 	sw         *vswitch
 	mtu        uint32
@@ -44,7 +44,7 @@ func (l *link) ParseHeader(*stack.PacketBuffer) bool      { return true }
 func (l *link) Close()                                    {}
 func (l *link) SetOnCloseAction(func())                   {}
 
-// WritePackets never waits: the stack's workers serve all machines.
+// WritePackets never blocks, because the stack's workers serve all machines.
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range list.AsSlice() {
 		l.write(pkt)
@@ -74,7 +74,7 @@ func (l *link) write(pkt *stack.PacketBuffer) {
 	l.sw.egress(to, f)
 }
 
-// deliver hands a packet of a machine to the stack.
+// deliver passes a packet of a machine to the stack.
 func (l *link) deliver(kind uint16, ip []byte) {
 	protocol := ipv4.ProtocolNumber
 	if kind == typeIPv6 {
@@ -94,8 +94,8 @@ func newStack(c *Config, l *link) (*stack.Stack, error) {
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: 256 << 10, Max: 4 << 20}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: 256 << 10, Max: 2 << 20}
-	// Nothing is delayed for long inside a host, and published ports close thousands of connections a minute: with the
-	// usual minute of waiting for stray segments the gateway's ports would run out.
+	// Inside a host no packet is delayed for long, and published ports close thousands of connections a minute: with the
+	// usual TIME-WAIT of a minute the gateway's ports would run out.
 	waiting, reuse, linger := tcpip.TCPTimeWaitTimeoutOption(2*time.Second), tcpip.TCPTimeWaitReuseOption(tcpip.TCPTimeWaitReuseGlobal), tcpip.TCPLingerTimeoutOption(10*time.Second)
 	for _, option := range []tcpip.SettableTransportProtocolOption{&sack, &moderate, &receive, &send, &waiting, &reuse, &linger} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
@@ -118,7 +118,7 @@ func newStack(c *Config, l *link) (*stack.Stack, error) {
 		}
 	}
 	s.SetRouteTable(routes)
-	// It stands for every address outside, in both directions.
+	// Promiscuous and spoofing, because the gateway acts for every outside address.
 	s.SetSpoofing(nicID, true)
 	s.SetPromiscuousMode(nicID, true)
 	return s, nil
@@ -138,7 +138,7 @@ func protocolOf(a netip.Addr) tcpip.NetworkProtocolNumber {
 	return ipv6.ProtocolNumber
 }
 
-// send makes a packet from one address to another, in fragments where it is too long, and routes it.
+// send builds a packet from one address to another, fragments it if it is too long, and routes it.
 func send(s *stack.Stack, from, to netip.Addr, transport tcpip.TransportProtocolNumber, head int, fill func(*stack.Route, *stack.PacketBuffer), payload []byte) {
 	route, err := s.FindRoute(nicID, fromAddr(from), fromAddr(to), protocolOf(to), false)
 	if err != nil {

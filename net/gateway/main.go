@@ -1,5 +1,5 @@
-// gvproxy is the gateway of one network of hypr: a switch for its machines, NAT to outside, and DNS. It serves
-// nothing else to them, and takes requests on its unix socket only (docs/gateway-protocol.md).
+// gvproxy is the gateway of one network of hypr: a switch for its machines, NAT to outside, and DNS. It offers
+// nothing else to them, and accepts requests on its unix socket only (docs/gateway-protocol.md).
 //
 //	gvproxy run NETWORK   configuration as JSON on stdin, {"ready":true,…} or {"error":…} on descriptor 3
 //	gvproxy fence         what this kernel offers, as JSON
@@ -34,7 +34,7 @@ func main() {
 		fmt.Println("gvproxy version v" + version)
 	case len(os.Args) == 2 && os.Args[1] == "fence":
 		showFence()
-	// What follows the name is for ps alone: the process can be seen by nothing else.
+	// The argument after the name is only shown in ps; nothing else identifies the process.
 	case (len(os.Args) == 3 || len(os.Args) == 4) && os.Args[1] == "run" && os.Getenv(stageName) == "":
 		fail(restart())
 	case (len(os.Args) == 3 || len(os.Args) == 4) && os.Args[1] == "run":
@@ -57,7 +57,7 @@ func status(value any) {
 	_ = unix.Close(statusFD)
 }
 
-// showFence applies the fence to itself, which is the only way to know.
+// showFence applies the sandbox to itself, which is the only way to find out what the kernel allows.
 func showFence() {
 	_, _, _ = syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 	fence, err := shut(false)
@@ -67,7 +67,7 @@ func showFence() {
 	_ = json.NewEncoder(os.Stdout).Encode(fence)
 }
 
-// restart starts this program again in place of itself, without what it inherited.
+// restart execs this program again, without inherited descriptors and privileges.
 func restart() error {
 	runtime.LockOSThread()
 	self, err := os.Executable()
@@ -87,7 +87,7 @@ func run(network string) error {
 		return err
 	}
 	if config.Network != network {
-		return fmt.Errorf("the configuration is of %s and not of %s", config.Network, network)
+		return fmt.Errorf("the configuration is for %s and not for %s", config.Network, network)
 	}
 	config.Limits.fit(int(descriptors().Cur))
 	logger := &limitedWriter{to: os.Stderr, left: config.Limits.LogBytes}

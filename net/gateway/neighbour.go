@@ -10,7 +10,7 @@ func (s *vswitch) serves(p *port, addr netip.Addr) bool {
 	return addr == s.config.Gateway || addr == s.config.Gateway6 || (addr == s.config.Host && p.spec.Host) || addr == linkLocalOf(s.gateway)
 }
 
-// arp answers for the gateway, hands a question to the machine it is about, and drops what claims another's address.
+// arp answers for the gateway, forwards a request to the machine it is about, and drops packets that claim another's address.
 func (s *vswitch) arp(p *port, f *frame) {
 	eth := f.buf[4:]
 	a := eth[ethernetSize:]
@@ -30,7 +30,7 @@ func (s *vswitch) arp(p *port, f *frame) {
 		s.answerARP(p, target, sender)
 		f.put()
 	case sender == target:
-		s.flood(p, f) // it tells everybody where it is
+		s.flood(p, f) // an announcement is for everybody
 	default:
 		if to := s.table.Load().byIP[target]; to != nil && to != p {
 			to.out.put(f, false)
@@ -52,7 +52,7 @@ func (s *vswitch) answerARP(p *port, target, sender netip.Addr) {
 	s.egress(p, f)
 }
 
-// neighbour is ARP's part for IPv6 (RFC 4861). Routers' messages and redirects are nobody's to send.
+// neighbour is the same for IPv6 (RFC 4861). No machine may send router messages and redirects.
 func (s *vswitch) neighbour(p *port, f *frame, ip []byte) {
 	kind := ip[40]
 	src := netip.AddrFrom16([16]byte(ip[8:24]))
@@ -61,7 +61,7 @@ func (s *vswitch) neighbour(p *port, f *frame, ip []byte) {
 		return
 	}
 	if kind == 133 || len(ip) < 64 {
-		f.put() // there are no routers' advertisements: machines are told their addresses
+		f.put() // there are no router advertisements: machines get their addresses from the supervisor
 		return
 	}
 	target := netip.AddrFrom16([16]byte(ip[48:64]))
@@ -121,7 +121,7 @@ func (s *vswitch) answerNeighbour(p *port, target, asker netip.Addr) {
 	copy(ip[8:], from[:])
 	copy(ip[24:], dest[:])
 	m := ip[40:]
-	copy(m, []byte{136, 0, 0, 0, 0xe0, 0, 0, 0}) // router, asked for, overriding
+	copy(m, []byte{136, 0, 0, 0, 0xe0, 0, 0, 0}) // flags: router, solicited, override
 	copy(m[8:], from[:])
 	copy(m[24:], []byte{2, 1})
 	copy(m[26:], s.gateway[:])
@@ -153,7 +153,7 @@ func newEthernet(to, from macAddr, kind uint16, size int) *frame {
 	return f
 }
 
-// egress sends a frame of the gateway to a machine; one that does not read loses it.
+// egress sends a frame of the gateway to a machine; it is dropped if the machine does not read.
 func (s *vswitch) egress(p *port, f *frame) {
 	s.captures.see(f.buf[4:])
 	p.out.put(f, false)

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// PolicySpec says where a machine may connect to; the first rule that matches decides.
+// PolicySpec lists the destinations that a machine may connect to; the first rule that matches decides.
 type PolicySpec struct {
 	Default string     `json:"default"`
 	Rules   []RuleSpec `json:"rules"`
 }
 
-// RuleSpec matches when all of what it names matches; an empty list matches everything.
+// RuleSpec matches if all its fields match; an empty list matches everything.
 type RuleSpec struct {
 	Action string `json:"action"`
-	// To holds CIDRs, addresses, names and names with *. in front.
+	// To holds CIDRs, addresses, names and names with a *. prefix.
 	To       []string `json:"to"`
 	Protocol string   `json:"protocol"`
 	Ports    []string `json:"ports"`
@@ -39,7 +39,7 @@ type policy struct {
 	rules []rule
 }
 
-// compilePolicy gives nil for no policy, which allows everything.
+// compilePolicy returns nil for no policy, which allows everything.
 func compilePolicy(spec *PolicySpec) (*policy, error) {
 	if spec == nil {
 		return nil, nil
@@ -76,7 +76,7 @@ func compileRule(given RuleSpec) (rule, error) {
 		} else if name := normalizeName(to); name != "" && !strings.ContainsAny(strings.TrimPrefix(name, "*."), "*/: ") {
 			made.names = append(made.names, name)
 		} else {
-			return made, fmt.Errorf("%q is no address, CIDR or name", to)
+			return made, fmt.Errorf("%q is not an address, CIDR or name", to)
 		}
 	}
 	for _, text := range given.Ports {
@@ -87,14 +87,14 @@ func compileRule(given RuleSpec) (rule, error) {
 		low, err1 := strconv.ParseUint(first, 10, 16)
 		high, err2 := strconv.ParseUint(last, 10, 16)
 		if err1 != nil || err2 != nil || low > high {
-			return made, fmt.Errorf("%q is no port or range of ports", text)
+			return made, fmt.Errorf("%q is not a port or a port range", text)
 		}
 		made.ports = append(made.ports, [2]uint16{uint16(low), uint16(high)})
 	}
 	return made, nil
 }
 
-// allows decides about a destination, which is known by the names that our DNS gave its address for.
+// allows decides about a destination, whose names are those that our DNS resolved to its address.
 func (p *policy) allows(protocol string, to netip.AddrPort, names []string) bool {
 	if p == nil {
 		return true
@@ -148,8 +148,8 @@ func (r *rule) matchesName(name string) bool {
 	return false
 }
 
-// resolves says whether a name may be asked for at all: where everything but a list is denied, names outside the
-// list are not, because a question to a name server is a way out as well.
+// resolves reports whether a name may be resolved: if everything but a list is denied, names outside the list are not
+// resolved, because a DNS query can also carry data out.
 func (p *policy) resolves(name string) bool {
 	if p == nil {
 		return true
@@ -162,7 +162,7 @@ func (p *policy) resolves(name string) bool {
 	return p.allow
 }
 
-// learned ties addresses to the names that our DNS answered with them, for as long as the answer holds.
+// learned maps addresses to the names that our DNS resolved to them, until the answer expires.
 type learned struct {
 	mu    sync.Mutex
 	names map[netip.Addr]map[string]time.Time
@@ -193,7 +193,7 @@ func (l *learned) add(addr netip.Addr, name string, ttl time.Duration) {
 	known[name] = time.Now().Add(min(max(ttl, shortestTied), longestTied))
 }
 
-// makeRoom drops any one entry of a map that is full: what is used again is asked for again.
+// makeRoom drops an arbitrary entry of a full map; if it is needed again, it is resolved again.
 func makeRoom[K comparable, V any](from map[K]V, most int) {
 	for key := range from {
 		if len(from) < most {
@@ -215,5 +215,5 @@ func (l *learned) of(addr netip.Addr) (list []string) {
 	return list
 }
 
-// normalizeName is lower case without the final dot.
+// normalizeName returns a name in lower case without the final dot.
 func normalizeName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

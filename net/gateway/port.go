@@ -17,7 +17,7 @@ type macAddr [6]byte
 
 var broadcastMAC = macAddr{255, 255, 255, 255, 255, 255}
 
-// NicSpec registers a machine's NIC: its identity, and what it may do.
+// NicSpec registers a machine's NIC: its identity, and its permissions.
 type NicSpec struct {
 	Name      string       `json:"name"`
 	MAC       string       `json:"mac"`
@@ -25,7 +25,7 @@ type NicSpec struct {
 	// Host lets the machine reach the host's loopback under the network's host address.
 	Host   bool        `json:"host"`
 	Egress *PolicySpec `json:"egress"`
-	// Peers says which machines of the network it may open connections to.
+	// Peers are the machines of the network that it may open connections to.
 	Peers *PolicySpec `json:"peers"`
 }
 
@@ -60,7 +60,7 @@ func newPort(spec NicSpec, conn net.Conn, c *Config) (*port, error) {
 	p.floods = bucket{rate: 200, burst: 400}
 	for _, addr := range spec.Addresses {
 		if !c.inside(addr) || addr == c.Gateway || addr == c.Gateway6 || addr == c.Host {
-			return nil, fmt.Errorf("%v is no address for a machine of this network", addr)
+			return nil, fmt.Errorf("%v is not an address for a machine of this network", addr)
 		}
 	}
 	return p, p.setPolicies(spec.Egress, spec.Peers)
@@ -94,9 +94,9 @@ func linkLocalOf(m macAddr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
 }
 
-var errFrame = errors.New("a frame is longer than any")
+var errFrame = errors.New("a frame is too long")
 
-// read hands every frame of a machine's stream to the switch until the stream ends.
+// read passes every frame of a machine's stream to the switch until the stream ends.
 func (p *port) read(r io.Reader, deliver func(*port, *frame)) error {
 	reader := bufio.NewReaderSize(r, 256<<10)
 	var head [4]byte
@@ -118,7 +118,7 @@ func (p *port) read(r io.Reader, deliver func(*port, *frame)) error {
 	}
 }
 
-// bucket is a limit on how often something may happen.
+// bucket is a rate limit (token bucket).
 type bucket struct {
 	mu          sync.Mutex
 	rate, burst float64
@@ -138,7 +138,7 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// replies remembers which datagrams a machine sent to others where not everything is allowed, so that answers pass.
+// replies remembers datagrams that a machine sent to others, so that answers pass where not everything is allowed.
 type replies struct {
 	mu    sync.Mutex
 	until map[[2]netip.AddrPort]time.Time

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// frame is one message with the bytes that go before it on its stream.
+// frame is one message with its length prefix on the stream.
 type frame struct{ buf []byte }
 
 const (
@@ -48,20 +48,20 @@ func (f *frame) clone() *frame {
 	return g
 }
 
-// queue carries frames to one stream. It has a limit in bytes, and what does not fit is dropped: a receiver
-// that reads nothing costs the others nothing.
+// queue sends frames to one stream. It has a limit in bytes, and frames that do not fit are dropped, so that a receiver
+// that does not read costs the others nothing.
 type queue struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	room   chan struct{}
 	frames []*frame
-	// offset is how much of the first frame is written already.
+	// offset is the number of bytes of the first frame that are written already.
 	offset int
 	bytes  int
 	limit  int
 	stuck  bool
 	closed bool
-	// raw is the stream, where a frame may be written at once; writing while drain does.
+	// raw is the stream if frames may be written directly; writing is set while drain writes.
 	raw     syscall.RawConn
 	writing bool
 	dropped uint64
@@ -74,7 +74,7 @@ func newQueue(limit int) *queue {
 	return q
 }
 
-// put takes the frame over. With wait, a sender is delayed briefly by a receiver that is merely slow.
+// put takes ownership of the frame. With wait, the sender is delayed briefly if the receiver is slow.
 func (q *queue) put(f *frame, wait bool) bool {
 	q.mu.Lock()
 	if wait && q.bytes+len(f.buf) > q.limit && !q.stuck && !q.closed {
@@ -111,7 +111,7 @@ func (q *queue) offsetOfOnly() int {
 	return 0
 }
 
-// writeNow avoids drain's goroutine, which is most of a round trip. It never waits.
+// writeNow avoids the switch to drain's goroutine, which is most of a round trip. It never blocks.
 func (q *queue) writeNow(buf []byte) (written int) {
 	_ = q.raw.Write(func(fd uintptr) bool {
 		written, _ = syscall.Write(int(fd), buf)

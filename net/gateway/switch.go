@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// vswitch forwards frames between the NICs of a network and its gateway. It learns nothing: every NIC is registered with
-// its MAC and addresses, and frames that claim others are dropped.
+// vswitch forwards frames between the NICs of a network and its gateway. It does not learn addresses: every NIC is
+// registered with its MAC and addresses, and frames that claim others are dropped.
 type vswitch struct {
 	config   *Config
 	mu       sync.Mutex
@@ -77,7 +77,7 @@ func (s *vswitch) replace(drop func(*port) bool, added *port) {
 
 func (s *vswitch) ports() map[macAddr]*port { return s.table.Load().byMAC }
 
-// ingress takes over a frame from a machine.
+// ingress handles a frame from a machine and takes ownership of it.
 func (s *vswitch) ingress(p *port, f *frame) {
 	eth := f.buf[4:]
 	if len(eth) < ethernetSize {
@@ -124,7 +124,7 @@ func (s *vswitch) ipv4(p *port, f *frame) {
 func (s *vswitch) ipv6(p *port, f *frame) {
 	ip := f.buf[4+ethernetSize:]
 	if !s.config.Subnet6.IsValid() {
-		f.put() // this network has none, which is nobody's fault
+		f.put() // this network has no IPv6; guests try it anyway, so it is not reported
 		return
 	}
 	if len(ip) < 40 || ip[0]>>4 != 6 {
@@ -178,8 +178,8 @@ func (s *vswitch) flood(p *port, f *frame) {
 	f.put()
 }
 
-// mayReach applies the rules between machines. Of TCP only what opens a connection is looked at; answers to
-// datagrams are let through for a while.
+// mayReach applies the rules between machines. For TCP only segments that open a connection are checked; answers to
+// datagrams pass for a while.
 func (s *vswitch) mayReach(p *port, eth []byte) bool {
 	to := s.table.Load().byMAC[macAddr(eth[0:6])]
 	mine := p.peers.Load()
@@ -204,8 +204,8 @@ func (s *vswitch) mayReach(p *port, eth []byte) bool {
 	return false
 }
 
-// describe reads the addresses of a packet, and whether it may begin something. An empty protocol: it cannot be
-// told, which a later fragment or a mangled header is.
+// describe reads the addresses of a packet, and whether it may open a connection. The protocol is empty if it is not known,
+// as for a later fragment or a malformed header.
 func describe(eth []byte) (protocol string, src, dst netip.AddrPort, opens bool) {
 	ip := eth[ethernetSize:]
 	var number byte
@@ -226,12 +226,12 @@ func describe(eth []byte) (protocol string, src, dst netip.AddrPort, opens bool)
 	}
 	switch {
 	case number == 6 && len(body) >= 20:
-		opens = body[13]&0x12 != 0x10 && body[13]&0x04 == 0 // neither an answer nor a reset
+		opens = body[13]&0x12 != 0x10 && body[13]&0x04 == 0 // neither SYN-ACK or ACK nor RST
 		protocol = "tcp"
 	case number == 17 && len(body) >= 8:
 		protocol, opens = "udp", true
 	case number == 1 || number == 58:
-		// Answers and errors come back, questions are asked.
+		// Only requests open something; replies and errors do not.
 		return "icmp", netip.AddrPortFrom(from, 0), netip.AddrPortFrom(to, 0), len(body) == 0 || body[0] == 8 || body[0] == 128
 	default:
 		return "", src, dst, true

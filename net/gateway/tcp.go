@@ -15,26 +15,26 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
-// tcpFlow is one connection of a machine to outside.
+// tcpFlow is one connection of a machine to an outside address.
 type tcpFlow struct {
 	to     netip.AddrPort
 	cancel context.CancelFunc
 }
 
-// maxInFlight is only a last resort: machines have limits of their own below it.
+// maxInFlight is a last resort: the limits per machine are lower.
 const maxInFlight = 1 << 16
 
 func (g *gateway) serveTCP() {
 	forwarder := tcp.NewForwarder(g.stack, 0, maxInFlight, g.acceptTCP)
 	g.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 		if toAddr(id.LocalAddress) == g.config.Gateway || toAddr(id.LocalAddress) == g.config.Gateway6 {
-			return false // nothing is here but DNS, which has an endpoint: the stack refuses
+			return false // the gateway itself only serves DNS, which has an endpoint: the stack refuses the rest
 		}
 		return forwarder.HandlePacket(id, pkt)
 	})
 }
 
-// acceptTCP runs on a goroutine of its own for each first segment of a connection.
+// acceptTCP runs on its own goroutine for each first segment of a connection.
 func (g *gateway) acceptTCP(r *tcp.ForwarderRequest) {
 	id := r.ID()
 	to := netip.AddrPortFrom(toAddr(id.LocalAddress), id.LocalPort)
@@ -58,7 +58,7 @@ func (g *gateway) acceptTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	defer outside.Close()
-	// The machine's part of the handshake may never come.
+	// The machine may never finish the handshake.
 	context.AfterFunc(ctx, func() { _ = outside.Close() })
 	var wq waiter.Queue
 	ep, tcpErr := r.CreateEndpoint(&wq)
@@ -115,7 +115,7 @@ func (g *gateway) endTCP(p *port, flow *tcpFlow) {
 	g.tcpFlows.Add(-1)
 }
 
-// closeTCP ends the connections that `which` picks.
+// closeTCP ends the connections that `which` selects.
 func (p *port) closeTCP(which func(netip.AddrPort) bool) {
 	p.tcpMu.Lock()
 	defer p.tcpMu.Unlock()
@@ -126,7 +126,7 @@ func (p *port) closeTCP(which func(netip.AddrPort) bool) {
 	}
 }
 
-// guestConn is a connection in the network, with what it takes to wait without holding a buffer.
+// guestConn is a connection in the network that can wait for data without holding a buffer.
 type guestConn struct {
 	*gonet.TCPConn
 	ep tcpip.Endpoint
@@ -160,7 +160,7 @@ func (g *gateway) dialGuest(ctx context.Context, to netip.AddrPort) (*guestConn,
 	return &guestConn{gonet.NewTCPConn(&wq, ep), ep, &wq}, nil
 }
 
-// splice carries both directions, each of which ends by itself; an error, or the context, ends both.
+// splice copies both directions; each ends by itself, and an error or the context ends both.
 func splice(parent context.Context, guest *guestConn, host hostConn) {
 	ctx, cancel := context.WithCancel(parent)
 	stop := context.AfterFunc(ctx, func() {
@@ -192,7 +192,7 @@ type hostConn interface {
 	CloseWrite() error
 }
 
-// reset makes the end of a broken stream look broken and not whole.
+// reset ends a broken stream with RST, so that it does not look complete.
 func reset(conn hostConn) {
 	if c, ok := conn.(*net.TCPConn); ok {
 		_ = c.SetLinger(0)
@@ -201,7 +201,7 @@ func reset(conn hostConn) {
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
-// guestToHost and hostToGuest hold a buffer only while there is something to carry.
+// guestToHost and hostToGuest hold a buffer only while there is data.
 func guestToHost(ctx context.Context, guest *guestConn, host hostConn) error {
 	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
 	guest.wq.EventRegister(&entry)

@@ -17,7 +17,7 @@ import (
 
 type udpKey struct{ from, to netip.AddrPort }
 
-// udpFlow is a socket of the host that stands for one port of a machine towards one destination.
+// udpFlow is the host socket for the datagrams of one port of a machine to one destination.
 type udpFlow struct {
 	key   udpKey
 	conn  *net.UDPConn
@@ -26,7 +26,7 @@ type udpFlow struct {
 	last  atomic.Int64
 }
 
-// udpTable holds a machine's flows; the one used longest ago makes room for a new one.
+// udpTable holds a machine's flows; if it is full, the least recently used one is dropped.
 type udpTable struct {
 	mu    sync.Mutex
 	flows map[udpKey]*udpFlow
@@ -53,7 +53,7 @@ func (g *gateway) serveUDP() {
 	})
 }
 
-// leaveUDP sends a datagram out; false has the stack tell the machine that the port cannot be reached.
+// leaveUDP sends a datagram out; if it returns false, the stack sends "port unreachable" to the machine.
 func (g *gateway) leaveUDP(p *port, key udpKey, payload []byte) bool {
 	p.udp.mu.Lock()
 	flow := p.udp.flows[key]
@@ -71,7 +71,7 @@ func (g *gateway) leaveUDP(p *port, key udpKey, payload []byte) bool {
 		}
 	}
 	flow.last.Store(time.Now().UnixNano())
-	// What the socket has no room for is lost, as datagrams are: waiting would hold up the machine's other traffic.
+	// If the socket's buffer is full, the datagram is lost: waiting would delay the machine's other traffic.
 	_ = flow.raw.Write(func(fd uintptr) bool {
 		_, _ = syscall.Write(int(fd), payload)
 		return true
@@ -124,7 +124,7 @@ func (t *udpTable) drop(flow *udpFlow) {
 	}
 }
 
-// answersUDP brings back what comes in, until nothing has gone either way for a while.
+// answersUDP forwards answers to the machine, until the flow has been idle for a while.
 func (g *gateway) answersUDP(p *port, flow *udpFlow) {
 	defer func() {
 		_ = flow.conn.Close()
@@ -160,7 +160,7 @@ func (g *gateway) answersUDP(p *port, flow *udpFlow) {
 	}
 }
 
-// closeUDP ends the flows that `which` picks; their readers take them out of the table.
+// closeUDP ends the flows that `which` selects; their readers remove them from the table.
 func (p *port) closeUDP(which func(netip.AddrPort) bool) {
 	p.udp.mu.Lock()
 	defer p.udp.mu.Unlock()
@@ -171,7 +171,7 @@ func (p *port) closeUDP(which func(netip.AddrPort) bool) {
 	}
 }
 
-// published holds the datagram flows from published ports: each has a port of the gateway towards its machine.
+// published holds the datagram flows of published ports: each has its own port of the gateway in the network.
 type published struct {
 	mu   sync.Mutex
 	g    *gateway
@@ -187,8 +187,8 @@ type inbound struct {
 	place  *list.Element
 }
 
-// udpTunnel carries one published port: u16 length, u32 flow, payload, both ways. The length closedFlow has no
-// payload and says that a flow is forgotten.
+// udpTunnel carries one published port: u16 length, u32 flow, payload, in both directions. The length closedFlow has no
+// payload and means that the flow is closed.
 type udpTunnel struct {
 	guest netip.AddrPort
 	out   *queue
@@ -282,7 +282,7 @@ func (u *published) forget(t *udpTunnel, flow *inbound, tell bool) {
 	}
 }
 
-// fromGuest takes an answer to a published port, if it is one.
+// fromGuest handles a datagram if it is an answer to a published port.
 func (u *published) fromGuest(local uint16, from netip.AddrPort, payload []byte) bool {
 	u.mu.Lock()
 	flow := u.by[local]
@@ -300,7 +300,7 @@ func (u *published) fromGuest(local uint16, from netip.AddrPort, payload []byte)
 	return true
 }
 
-// sweep forgets flows that have been idle; called now and then.
+// sweep drops idle flows; called periodically.
 func (u *published) sweep(now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

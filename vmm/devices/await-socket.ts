@@ -26,7 +26,7 @@ export const awaitFile = async (path: string, signal: AbortSignal): Promise<void
   }
 };
 
-/** Resolves when a text is in a file that grows, behind the place `from`; woken by the file, not by a timer. */
+/** Resolves when a growing file contains a text after the offset `from`; watches the file instead of polling. */
 export const awaitText = async (wanted: {
   readonly path: string;
   readonly from: number;

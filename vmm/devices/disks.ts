@@ -42,16 +42,16 @@ export const settleExt4Disk = async (options: { path: string; e2fsck: Tool; sign
   if (mounts > 0 && needsRecovery) {
     const run = await runProgram(e2fsck.file, [...e2fsck.prefix, '-E', 'journal_only', '-y', path], signal ? { signal } : {});
     if (run.code >= E2FSCK_UNCORRECTED || (await readSuperblock(path)).needsRecovery) {
-      throw new HyprError('VMM_START', `the journal of ${path} cannot be played`, {
+      throw new HyprError('VMM_START', `the journal of ${path} cannot be replayed`, {
         details: `${run.stdout}${run.stderr}`.trim().split('\n').slice(-4),
-        hint: 'mount the volume once without :ro; the machine then plays it',
+        hint: 'mount the volume once without :ro; the machine then replays it',
       });
     }
   }
   return mounts > 0;
 };
 
-/** Of e2fsck(8): 1 and 2 are errors that it has corrected. */
+/** Exit codes of e2fsck(8): 1 and 2 mean that errors were corrected. */
 const E2FSCK_UNCORRECTED = 4;
 
 /** ext4's superblock (Documentation/filesystems/ext4/super.rst): s_mnt_count, and INCOMPAT_RECOVER of s_feature_incompat. */
@@ -66,10 +66,10 @@ const readSuperblock = async (path: string): Promise<{ mounts: number; needsReco
 };
 
 /**
- * Copies a sparse file without its holes, for its owner to write, staged and renamed; where the file system can, both
- * share their blocks.
+ * Copies a sparse file with its holes, writable for its owner, staged and renamed. On file systems with reflinks the
+ * blocks are shared.
  *
- * Not synced before the rename, because a start waits for it. A killed hypr loses nothing by that. After a power cut a copy may
+ * Not synced before the rename, because a start waits for it. A killed hypr loses nothing. After a power cut a copy may
  * be incomplete, but only while it holds no data yet: the guest's first journal commit, seconds after the mount, makes QEMU
  * sync the whole file, and template files are synced when they are sealed (template/store.ts). An incomplete layer cannot be
  * mounted; `up --force-recreate` makes a new one.

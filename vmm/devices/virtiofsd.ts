@@ -25,9 +25,9 @@ export interface VirtiofsdInput {
 }
 
 /**
- * Starts the daemon that gives one folder, or one file, to one machine; it ends when the machine closes the socket. In
- * namespaces of its own where the host allows them, else in a fence of Landlock; never without one, and never with more rights
- * than the user's. Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last words, VMM_FENCE.
+ * Starts the daemon that shares one folder, or one file, with one machine; it ends when the machine closes the socket. It
+ * runs in its own namespaces if the host allows them, else in a Landlock sandbox; never without a fence, and never with more
+ * rights than the user. Throws TOOLCHAIN_MISSING without virtiofsd, VMM_START with its last output, VMM_FENCE.
  */
 export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIdentity> => {
   const { tool, share } = input;
@@ -58,7 +58,7 @@ export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIden
   throw failure;
 };
 
-/** What vmm/jail/share.c begins its refusals with. */
+/** Prefix of error messages of vmm/jail/share.c. */
 const FENCE_WORD = 'fence: ';
 
 const noFence = ({ path, file }: ShareSpec, why: string): HyprError =>
@@ -68,7 +68,7 @@ const noFence = ({ path, file }: ShareSpec, why: string): HyprError =>
       : 'allow user namespaces (hypr doctor says how), or use a kernel with Landlock switched on',
   });
 
-/** A way to run the daemon: its arguments, and what the fence does before. */
+/** One way to run the daemon: its arguments, and the fence. */
 export interface Way {
   /** `folder`: Landlock; `file`: a mount namespace in which there is one file. Absent: its own sandbox is enough. */
   readonly fence?: 'folder' | 'file';
@@ -89,9 +89,9 @@ export interface IdRange {
 
 const ALL_IDS = 4_294_967_295;
 /**
- * Pure: ways to run the daemon, best first. Root needs no translation: owners are kept, as docker does. A
- * plain user is root of a namespace of its own: its files look like root's in the guest, and what any
- * user of the guest writes belongs to it. With subordinate ids the guest's users have ids of their own.
+ * Pure: ways to run the daemon, best first. Root needs no translation: owners are kept, as with docker. A
+ * plain user is root in a user namespace: the user's files belong to root in the guest, and files that any
+ * guest user writes belong to the user. With subordinate ids the guest's users have their own ids.
  */
 export const sandboxes = (share: Pick<ShareSpec, 'ownership' | 'file'>, ids: HostIds): Way[] => {
   const { uid, gid, subordinate } = ids;
@@ -123,10 +123,10 @@ export const sandboxes = (share: Pick<ShareSpec, 'ownership' | 'file'>, ids: Hos
   ];
 };
 
-/** Where the file of a share appears, in a mount namespace that only the daemon is in. */
+/** The path of the shared file in the daemon's mount namespace. */
 const placeOfFile = ({ socket }: Pick<VirtiofsdInput, 'socket'>): string => `${socket}.d`;
 
-/** Pure: the whole command line. A fence gives the daemon a socket that listens, so that it needs no right to the run folder. */
+/** Pure: the whole command line. A fence passes the daemon a listening socket, so that it needs no access to the run folder. */
 export const virtiofsdCommand = (input: VirtiofsdInput & { tool: Tool }, way: Way): { file: string; args: string[] } => {
   const { tool, share, socket, fence } = input;
   const readOnly = share.readOnly ? ['--readonly'] : [];
@@ -143,7 +143,7 @@ export const virtiofsdCommand = (input: VirtiofsdInput & { tool: Tool }, way: Wa
   return { file: fence, args: [...limits, '--', tool.file, ...tool.prefix, '--fd', '3', ...common, ...way.args] };
 };
 
-/** What the daemon is made of: our prefix, or a program of the host with the host's libraries. */
+/** Paths that the daemon needs: our prefix, or the host's program with its libraries. */
 const readsOf = (tool: Tool): string[] => {
   const own = [tool.file, ...tool.prefix.filter((each) => each.startsWith('/'))];
   return tool.prefix.length > 0 ? own : [...own, '/lib', '/lib64', '/usr/lib', '/usr/lib64', '/nix/store', '/gnu/store'];
@@ -158,7 +158,7 @@ const findIds = async (): Promise<HostIds> => {
   return { uid, gid, subordinate: helper && own && group ? { uid: own, gid: group } : undefined };
 };
 
-/** A user of a container or of CI may have no name. */
+/** In a container or in CI a user may have no name. */
 const findUserName = (): string => {
   try {
     return userInfo().username;
@@ -190,7 +190,7 @@ const readText = async (path: string): Promise<string> => {
 };
 
 const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise<ProcessIdentity> => {
-  // A way that failed may have left its socket.
+  // A failed attempt may have left its socket.
   await rm(input.socket, { force: true });
   const log = await open(input.log, 'a', 0o600);
   try {
@@ -220,7 +220,7 @@ const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise
   }
 };
 
-/** What it says when it is in its sandbox and has looked at the folder. Its socket is there long before, also of one that fails. */
+/** Its log message once it is in its sandbox and has opened the folder. Its socket exists long before, even if it fails later. */
 const READY = 'Waiting for vhost-user socket connection';
 
 const ended = (child: ChildProcess, input: VirtiofsdInput): Promise<never> =>

@@ -1,20 +1,20 @@
 /*
- * Starts virtiofsd where its own sandbox is not enough or not to be had.
+ * Starts virtiofsd in a fence, for cases in which its own sandbox is not enough or not available.
  *
  *   share --socket PATH --folder DIR [--read-only] [--read PATH]... -- PROGRAM [ARGUMENT]...
  *   share --socket PATH --file FILE --at DIR [--read-only] -- PROGRAM [ARGUMENT]...
  *
- * A guest's kernel is the guest's: a client that speaks FUSE itself asks for `../x`. So the process is fenced in before exec
- * (which keeps the pid):
+ * A guest with a kernel of its own can send FUSE requests for `../x`. So the process is confined before exec (which keeps
+ * the pid):
  *
- *   --folder   for hosts without user namespaces. Landlock: the folder and what lies beneath, to be read or to be written; PATHs to be read and run;
- *              nothing else, so that a rename, a link or a removal by `..` is refused. No capability but what virtiofsd
- *              keeps by itself. Without Landlock nothing is started.
- *   --file     a mount namespace (and a user namespace for who is not root) in which DIR holds that one file and nothing else.
- *              The program makes a sandbox of its own of that folder.
+ *   --folder   for hosts without user namespaces. Landlock allows reading or writing below the folder, and reading and
+ *              running the PATHs; nothing else, so that a rename, a link or a removal by `..` is refused. Only the
+ *              capabilities that virtiofsd needs are kept. Without Landlock nothing is started.
+ *   --file     a mount namespace (and a user namespace for plain users) in which DIR contains only that file.
+ *              The program makes that folder its own sandbox.
  *
- * Both: no new privileges, no core, no descriptor of the caller's but stdio. The program finds a listening socket as descriptor 3,
- * so that it needs no right to the folder that the socket is in. Exit code 71: not started, the reason is on stderr.
+ * Both: no new privileges, no core dumps, no inherited descriptors except stdio. Descriptor 3 is a listening socket,
+ * so that the program needs no access to the socket's folder. Exit code 71: not started, the reason is on stderr.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What becomes of a copy: descriptors, sockets and files of its own, and nothing that it might do to others. */
+/* Turns a fork into an independent machine: it gets its own descriptors, sockets and files, and cannot affect others. */
 #include "preload.h"
 
 #include <dirent.h>
@@ -34,7 +34,7 @@ bool forbid_spawning(bool forks) {
       IF_CALL(SYS_execveat, SECCOMP_RET_KILL_PROCESS),
       IF_CALL(SYS_fork, SECCOMP_RET_KILL_PROCESS),
       IF_CALL(SYS_vfork, SECCOMP_RET_KILL_PROCESS),
-      /* Its flags are in memory, out of a filter's sight; glibc then takes the older call. */
+      /* A filter cannot see its flags, which are in memory; with this error glibc uses the older call. */
       IF_CALL(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
       LOAD(args[0]),
@@ -48,7 +48,7 @@ bool forbid_spawning(bool forks) {
 
 /* ---- descriptors ---- */
 
-/* Where reasons of a copy go until it is complete. */
+/* The descriptor for errors of a copy until it is complete. */
 static int report = -1;
 
 static void refuse(const char *what, const char *which) {
@@ -73,7 +73,7 @@ static struct move *find_move(struct request *request, const char *path) {
   return NULL;
 }
 
-/* A signal to this process's loop; another for each copy, with what is in it. */
+/* An eventfd of the main loop; each copy gets its own, with the same counter. */
 static void renew_event(int fd) {
   int flags = fcntl(fd, F_GETFL);
   uint64_t count = 0;
@@ -120,7 +120,7 @@ static void renew_socket(struct request *request, int fd) {
   }
 }
 
-/* Keeps holes: a disk has sixty gigabytes of them. */
+/* Keeps holes, because a disk has sixty gigabytes of them. */
 static bool copy_contents(int from, int to) {
   static char bytes[256 << 10];
   struct stat st;
@@ -138,8 +138,8 @@ static bool copy_contents(int from, int to) {
   return ok && errno == ENXIO;
 }
 
-/* QEMU marks bytes of an image to say what it does with it (block/file-posix.c); a mark belongs to the open file, which a
- * copy has another of. What `from` has marked, and nobody else, is marked for `to`. */
+/* QEMU locks bytes of an image to announce how it uses it (block/file-posix.c). The locks belong to the open file
+ * description, so a copy has to take them again: the locks that `from` holds are taken for `to`. */
 static void copy_locks(int from, int to) {
   static const int bases[] = {100, 200};
   char link[32];
@@ -185,7 +185,7 @@ static void renew_file(struct move *move, int fd) {
   move->done = true;
 }
 
-/* Two processes must not share a file that is written; one that is only read they may. */
+/* Two processes must not share a file that is written; a file that is only read may be shared. */
 static bool is_written(int fd) {
   struct stat st;
   int flags = fcntl(fd, F_GETFL);
@@ -232,7 +232,7 @@ static int list_descriptors(int *out, int max) {
 
 enum { MAX_DESCRIPTORS = 1024 };
 
-/* Where this process's name is on the command line, which is ordinary memory. */
+/* The position of this process's name in its command line, which is ordinary memory. */
 static char *shown_name;
 
 void copy_outlives(void) { prctl(PR_SET_PDEATHSIG, 0); }
@@ -304,7 +304,7 @@ pid_t make_copy(struct request *request, int channel, char *reason, size_t size)
   close(ends[1]);
   ssize_t length = read(ends[0], reason, size - 1);
   close(ends[0]);
-  /* Only now: the copy looks into events that both still share. */
+  /* Not earlier, because the copy reads events that both still share. */
   threads_unpark();
   if (length <= 0) {
     length = snprintf(reason, size, "the copy ended");

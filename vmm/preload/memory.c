@@ -1,9 +1,10 @@
 /*
- * A clone's memory: the template's file, copy-on-write. QEMU can map a file like that by itself, but it then gives no
- * memory back that its guest has freed: it would punch holes into the file. So it is told to make ordinary memory, and gets
- * the file where it maps that. What it gives back later (MADV_DONTNEED) is gone from the host, and reads as in the template.
+ * A clone's memory: the template's file, copy-on-write. QEMU can map such a file itself, but then it cannot return
+ * memory that its guest has freed, because it would punch holes into the file. So it is told to use ordinary memory, and
+ * this library maps the file in its place. Memory that it returns later (MADV_DONTNEED) is free for the host, and reads as
+ * in the template.
  *
- * HYPR_GUEST_MEMORY names the file. Nothing runs before all of it was mapped.
+ * HYPR_GUEST_MEMORY names the file. The guest does not run before all of it is mapped.
  */
 #include "preload.h"
 

@@ -1,7 +1,7 @@
 /*
- * fork() takes one thread along, and QEMU has several. So the others are interrupted where they wait, by a signal, in
- * which they stay while the process is copied; whoever is not waiting makes it fail. In the copy each gets a new kernel
- * thread that returns from that signal: its stack and its registers are memory like everything else.
+ * fork() copies only the calling thread, and QEMU has several. So a signal interrupts the others where they wait, and they
+ * stay in its handler while the process is copied; a thread that is not waiting makes the copy fail. In the copy each gets a
+ * new kernel thread that returns from that handler: its stack and its registers are in memory, which fork has copied.
  */
 #if !defined(__x86_64__)
 #error "threads.c knows the registers of x86-64 only"
@@ -20,10 +20,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-/* Beside the few that are always there, QEMU has up to 64 threads for disks. */
+/* QEMU has a few permanent threads and up to 64 for disks. */
 enum { MAX_THREADS = 80, PARK_MS = 2000 };
 
-/* Of glibc's block for a thread, which holds its number somewhere behind a header of pointers. */
+/* The part of glibc's thread descriptor to search: it contains the thread id after a header of pointers. */
 enum { THREAD_HEADER = 704, THREAD_BLOCK = 2304 };
 
 struct parked {
@@ -57,7 +57,7 @@ static pid_t *tid_place(uintptr_t block) {
   return NULL;
 }
 
-/* Just before a system call that is to begin again, or just after one. */
+/* Whether a thread is just before a system call that will be restarted, or just after one. */
 static bool in_system_call(const ucontext_t *at) {
   const uint8_t *next = (const uint8_t *)at->uc_mcontext.gregs[REG_RIP];
   return (next[0] == 0x0f && next[1] == 0x05) || (next[-2] == 0x0f && next[-1] == 0x05);
@@ -88,7 +88,7 @@ int park_signal(void) { return SIGRTMIN + 7; }
 
 static pid_t others[MAX_THREADS];
 
-/* -1 when they are too many. Before any is parked: one of them may hold what the C library needs for this. */
+/* -1 if there are too many. Called before any thread is parked, because one may hold a lock of the C library. */
 static int list_others(void) {
   DIR *dir = opendir("/proc/self/task");
   struct dirent *entry;

@@ -1,7 +1,7 @@
 /*
- * Preloaded into a QEMU whose guest is stopped (a zygote): it copies that process, once for each request that comes over a
- * channel. A copy shares the guest's memory and the code that QEMU has translated, copy-on-write. It gets descriptors of its
- * own and is a machine like any other from then on.
+ * Preloaded into a QEMU whose guest is stopped (a zygote). It copies that process once for each request on a channel. A copy
+ * shares the guest's memory and the code that QEMU has translated, copy-on-write. It gets its own descriptors and is then
+ * an ordinary machine.
  *
  * Requests come as Node's `child.send` writes them: a line of JSON together with the descriptor of a NIC. The text of a
  * request is in hexadecimal, so that no JSON has to be parsed here. Its lines:
@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* QEMU's: the main loop's lock, and whether the guest runs. Without them nothing is copied. */
+/* Symbols of QEMU: the main loop's lock, and whether the guest runs. Without them nothing is copied. */
 __attribute__((weak)) bool bql_locked(void);
 __attribute__((weak)) bool runstate_is_running(void);
 
@@ -37,7 +37,7 @@ enum { REQUEST_MAX = 16 << 10, MAX_POLLS = 256 };
 
 static int channel = -1;
 
-/* `settled`: this library has nothing left to do in this process. For a copy that is so once its owner has connected to it. */
+/* `settled`: this library has nothing left to do in this process. For a copy that is when its owner has connected. */
 static bool settled, is_copy, found;
 
 /* ---- requests ---- */
@@ -133,7 +133,7 @@ static void read_channel(void) {
     memcpy(&nic, CMSG_DATA(header), sizeof nic);
   }
   if (n <= 0 || part.iov_len == (size_t)n) {
-    /* The owner is gone, or what it sends is no request. */
+    /* The owner has disconnected, or sent something that is not a request. */
     _exit(0);
   }
   length += (size_t)n;
@@ -152,7 +152,7 @@ static long poll_by_kernel(struct pollfd *fds, nfds_t count, const struct timesp
   return syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &left, mask, mask == NULL ? 0 : 8);
 }
 
-/* The main loop polls without holding its lock; anything else that polls on its thread holds it. So this is where a copy can be made. */
+/* The main loop polls without holding its lock; everything else that polls on its thread holds it. So a copy is made here. */
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
   static struct pollfd all[MAX_POLLS];
   bool main_loop = !settled && bql_locked != NULL && !bql_locked() && syscall(SYS_gettid) == getpid();
@@ -190,7 +190,7 @@ static int change_mask(int how, const sigset_t *set, sigset_t *old) {
   return syscall(SYS_rt_sigprocmask, how, set, old, 8) == 0 ? 0 : errno;
 }
 
-/* QEMU's threads block all signals; the one that parks them must stay open. */
+/* QEMU's threads block all signals; the signal that parks them must not be blocked. */
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old) { return change_mask(how, set, old); }
 
 int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
@@ -205,8 +205,8 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
   return (int)syscall(SYS_accept4, fd, address, length, flags);
 }
 
-/* QEMU takes an emulated processor's random numbers (RDRAND) from here. GnuTLS would derive them from a seed that copies
- * share, because it notices only forks by the C library. */
+/* QEMU gets the random numbers of an emulated processor (RDRAND) here. GnuTLS would derive them from a seed that all copies
+ * share, because it only notices forks made by the C library. */
 int gnutls_rnd(int level, void *data, size_t length) {
   (void)level;
   for (size_t done = 0; done < length;) {

@@ -10,7 +10,7 @@ const MOVE_MS_PER_MIB = 100;
 
 /**
  * Loads a template's device state into a stopped QEMU that maps its memory, and plugs in the machine's own
- * disks and NICs: the guest finds them as soon as it goes on. Throws VMM_DIED or VMM_START.
+ * disks and NICs, which the guest finds as soon as it resumes. Throws VMM_DIED or VMM_START.
  */
 export const loadClone = async (input: LoadInput): Promise<void> => {
   const { qmp, saved, signal } = input;
@@ -22,8 +22,8 @@ export const loadClone = async (input: LoadInput): Promise<void> => {
 };
 
 /**
- * QEMU would have the guest announce its NIC five times, which wakes every machine of the network and is of no use:
- * a clone announces itself when it is prepared. Zero is not safe: QEMU 10.0 then frees a timer that it touches again when
+ * By default QEMU makes the guest announce its NIC five times, which wakes every machine of the network for nothing:
+ * a clone announces itself when it is prepared. Zero is not safe: QEMU 10.0 then frees a timer that it uses again when
  * the guest resets the NIC.
  */
 const ONE_ANNOUNCEMENT = { 'announce-rounds': 1 };
@@ -70,7 +70,7 @@ interface MoveInput extends Omit<LoadInput, 'spec'> {
   readonly memoryMib?: number;
 }
 
-/** QEMU's own move of a machine's state to or from a file (docs/devel/migration), without memory that is a file already. */
+/** Migrates a machine's state to or from a file (QEMU's docs/devel/migration), without memory that is in a file already. */
 const move = async ({ qmp, command, saved, signal, memoryMib = 0 }: MoveInput): Promise<void> => {
   await qmp.run(
     'migrate-set-capabilities',
@@ -95,10 +95,10 @@ const awaitEnd = (qmp: Qmp): Promise<void> => {
       if (event === 'MIGRATION' && data.status === 'completed') {
         resolve();
       } else if (event === 'MIGRATION' && data.status === 'failed') {
-        reject(new HyprError('VMM_START', "QEMU could not move the state of a machine's devices"));
+        reject(new HyprError('VMM_START', "QEMU could not save or load the state of a machine's devices"));
       }
     });
-    void qmp.closed.then(() => reject(new HyprError('VMM_DIED', "QEMU ended over the state of a machine's devices")));
+    void qmp.closed.then(() => reject(new HyprError('VMM_DIED', "QEMU ended while it saved or loaded the state of a machine's devices")));
   });
   ended.catch(() => {});
   return ended;

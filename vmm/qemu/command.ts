@@ -13,12 +13,12 @@ export interface QemuSettings {
 }
 
 /**
- * How a machine begins: `cold` boots; `template` boots to be saved, with its memory in the file `ram`;
- * `clone` maps that file copy-on-write and waits for the saved state of its devices. Without `ram` the saved
- * state holds the memory too: for machines with shares, whose memory must be mapped by others as well. `further` is a
- * clone with a copy of the file, to be saved there again once its guest has done more; `zygote` one that will make copies
- * of its own process, and is kept from starting programs by what it is loaded with (vmm/zygote).
- * `restored` waits for what a machine of its own was saved with; all its devices are there from the start.
+ * How a machine begins: `cold` boots; `template` boots and will be saved, with its memory in the file `ram`;
+ * `clone` maps that file copy-on-write and waits for the saved state of its devices. Without `ram` the memory is in the
+ * saved state too: for machines with shares, whose memory other processes must map as well. `further` is a
+ * clone with a copy of the file, which will be saved there again once its guest has done more; `zygote` one that will fork
+ * copies of its process, and whose preloaded library keeps it from starting programs (vmm/zygote).
+ * `restored` waits for the saved state of a suspended machine; all its devices are there from the start.
  */
 export type Beginning =
   | { readonly kind: 'cold' }
@@ -38,7 +38,7 @@ const ACCELERATORS: Record<Accelerator, { readonly args: readonly string[]; read
   },
 };
 
-/** QEMU parses what guests say: it may start no program, take no right and change no priority. */
+/** QEMU parses input of guests, so it may not start programs, gain privileges or change priorities. */
 const seccomp = (spawn: 'allow' | 'deny'): string => `on,obsolete=deny,elevateprivileges=deny,spawn=${spawn},resourcecontrol=deny`;
 
 /** Sockets of a machine in its run folder. */
@@ -79,8 +79,8 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
 const isIncoming = ({ kind }: Beginning): boolean => kind !== 'cold' && kind !== 'template';
 
 /**
- * Without the devices of a desktop: a kernel looks for each of them while it boots. And without HPET: a guest's kernel
- * leaves it ticking after it has found its processor's own timer, which wakes QEMU 250 times a second for nothing.
+ * Without the devices of a desktop, because a kernel probes each of them while it boots. And without HPET: a guest's kernel
+ * leaves it running after it has switched to its processor's own timer, which wakes QEMU 250 times a second for nothing.
  */
 const MACHINE = 'q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off';
 
@@ -100,14 +100,14 @@ const memoryArgs = (toolchain: Toolchain, spec: MachineSpec, beginning: Beginnin
   if (isCopyOnWrite(beginning) && toolchain.preload !== null) {
     return backed('memory-backend-ram');
   }
-  // A clone opens it for reading only: whatever a guest does, QEMU cannot write to what its siblings live on.
+  // A clone opens it read-only, so that QEMU cannot write to memory that other clones use.
   const mode = isCopyOnWrite(beginning) ? 'share=off,readonly=on,rom=off' : 'share=on';
   return backed(`memory-backend-file,${mode},mem-path=${quote(beginning.ram)}`);
 };
 
 const isCopyOnWrite = ({ kind }: Beginning): boolean => kind === 'clone' || kind === 'zygote';
 
-/** What QEMU is loaded with maps a clone's memory in its stead (vmm/preload/memory.c). */
+/** The preloaded library maps a clone's memory instead of QEMU (vmm/preload/memory.c). */
 const environment = ({ preload }: Toolchain, beginning: Beginning): Record<string, string> =>
   preload === null || !isCopyOnWrite(beginning) || !('ram' in beginning) || beginning.ram === undefined
     ? {}
@@ -124,7 +124,7 @@ const deviceArgs = (toolchain: Toolchain, spec: MachineSpec, beginning: Beginnin
   return [...cloneDevices(toolchain, spec), ...present.flatMap((device) => ['-device', optionText(device)])];
 };
 
-/** Memory that a guest has freed goes back to the host. */
+/** Returns memory that a guest has freed to the host. */
 const BALLOON = 'virtio-balloon-pci,free-page-reporting=on';
 
 const coldDevices = (spec: MachineSpec): string[] => [
@@ -136,8 +136,8 @@ const coldDevices = (spec: MachineSpec): string[] => [
 ];
 
 /**
- * No free pages are reported where QEMU maps the template's file by itself: it would give them back by punching holes into
- * that. Ports, because only they take devices later; eight to a slot of the root bus.
+ * Free page reporting is off if QEMU itself maps the template's file, because it would punch holes into it.
+ * Root ports, because only they support hot-plug; eight per slot of the root bus.
  */
 const cloneDevices = ({ preload }: Toolchain, spec: MachineSpec): string[] => [
   ...['-device', preload === null && spec.shares.length === 0 ? 'virtio-balloon-pci' : BALLOON],
@@ -150,18 +150,18 @@ const cloneDevices = ({ preload }: Toolchain, spec: MachineSpec): string[] => [
 ];
 
 /**
- * The NIC of a template, on a wire to nowhere. Its guest has bound the driver already, so that a clone's guest
- * is only told its address; and it must offer the same in every clone (docs/guest-protocol.md, prepared NIC).
+ * The NIC of a template, which is not connected. Its guest has bound the driver already, so that a clone's guest
+ * only needs its address; it must have the same features in every clone (docs/guest-protocol.md, prepared NIC).
  */
 const ABSENT_NIC: NicSpec = { id: 'n0', mac: '02:68:79:70:72:00', mtu: 65_520 };
 
 /**
- * What a template's disks say they hold. Its guest has bound their driver, and a clone's guest goes on believing it: more
- * than any file system will want, which knows its own size. What lies beyond a clone's real disk cannot be read.
+ * The size of a template's disks. Its guest has bound their driver, and a clone's guest keeps this size: it is larger than
+ * any file system, which knows its own size. Reads beyond the real end of a clone's disk fail.
  */
 const ABSENT_DISK_BYTES = 2 ** 44;
 
-/** Prepared disks that a machine has no use for. */
+/** Prepared disks that a machine does not use. */
 const absentDisks = (spec: MachineSpec): number[] => Array.from({ length: PREPARED_DISKS }, (_, index) => index).slice(spec.disks.length);
 
 const FIRST_PORT_SLOT = 8;
@@ -177,8 +177,8 @@ export type Device = Readonly<Record<string, string | number>>;
 
 /**
  * Pure: the disks and the NIC that a template has already, so that the guest of a clone need not enumerate its bus
- * for them and has their drivers bound. In a template there is nothing behind them: a disk's serial is asked for by
- * whoever reads it, and the machine's configuration says what each NIC is.
+ * for them and has their drivers bound. In a template they have no backend: a disk's serial is only read when it is
+ * needed, and the machine's configuration describes each NIC.
  */
 const preparedDevices = (spec: MachineSpec): Device[] => {
   const absent = absentDisks(spec).map((index) => diskDevice({ serial: `none${index}` }, index));
@@ -219,7 +219,7 @@ const driveArgs = (disk: DiskSpec, index: number): string[] => {
   return ['-drive', `if=none,id=d${index},file=${quote(disk.path)},format=${disk.format},${mode}`];
 };
 
-/** A full disk of the host is an error in the guest: by default QEMU would stop the machine without a word. */
+/** A full disk of the host is an I/O error in the guest: by default QEMU would silently stop the machine. */
 const diskDevice = (disk: Pick<DiskSpec, 'serial'>, index: number): Device => ({
   driver: 'virtio-blk-pci',
   drive: `d${index}`,
@@ -244,12 +244,12 @@ const shareArgs = (spec: MachineSpec, index: number): string[] => [
 
 const shareDevice = (share: ShareSpec, index: number): Device => ({ driver: 'vhost-user-fs-pci', chardev: `fs${index}`, tag: share.tag });
 
-/** Nothing about a service: a machine is told what it is over its agent. A panic ends the machine, so that it is noticed. */
+/** Contains nothing about a service: the agent gets that later. A panic ends the machine, so that it is noticed. */
 const kernelLine = (accelerator: readonly string[]): string => [...KERNEL_LINE, ...accelerator].join(' ');
 
 const KERNEL_LINE = [
   ...['console=ttyS0', 'quiet', 'loglevel=3', 'reboot=t', 'panic=-1', 'random.trust_cpu=on'],
-  // What a boot would wait for or test in vain: more serial ports, timer routing, grace periods, ciphers.
+  // Skips probes and waits of a boot that have no use here: more serial ports, timer routing, grace periods, ciphers.
   ...['8250.nr_uarts=1', 'no_timer_check', 'rcupdate.rcu_expedited=1', 'cryptomgr.notests=1'],
 ];
 

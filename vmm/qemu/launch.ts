@@ -21,13 +21,13 @@ const START_MS = 30_000;
 export interface LaunchInput {
   readonly settings: QemuSettings;
   readonly spec: MachineSpec;
-  /** From descriptor 3 on: first those of the NICs. */
+  /** Passed as descriptors from 3 on; those of the NICs come first. */
   readonly inherits: ReadonlyArray<Socket | IOType | 'ipc' | number>;
   readonly beginning: Beginning;
   /** Ends the process if what follows fails. */
   readonly cleanup: Cleanup;
   readonly signal?: AbortSignal | undefined;
-  /** Told in the same turn in which the process begins. */
+  /** Called in the same turn of the event loop in which the process starts. */
   readonly onSpawn?: (child: ChildProcess) => void;
 }
 
@@ -37,7 +37,7 @@ export interface Launched {
   readonly qmp: Qmp;
 }
 
-/** Starts QEMU with the guest stopped and connects to its monitor. Throws VMM_START with QEMU's own words. */
+/** Starts QEMU with the guest stopped and connects to its monitor. Throws VMM_START with QEMU's message. */
 export const launchQemu = async (input: LaunchInput): Promise<Launched> => {
   const { spec, cleanup, signal } = input;
   const child = await spawnQemu(input);
@@ -53,16 +53,16 @@ export const launchQemu = async (input: LaunchInput): Promise<Launched> => {
 
 /** The folders of a machine, empty. */
 export const makeFolders = async (spec: MachineSpec): Promise<void> => {
-  // What a machine of the same name left behind would be taken for this one's sockets.
+  // Leftover sockets of a machine of the same name would be mistaken for this one's.
   await rm(spec.runDir, { recursive: true, force: true });
   await mkdir(spec.runDir, { recursive: true, mode: 0o700 });
   await mkdir(dirname(spec.consoleLog), { recursive: true, mode: 0o700 });
-  // QEMU appends: a log of the boot before would be read as this one's last words.
+  // QEMU appends, so the log of an earlier boot would be mistaken for this one's.
   await writeFile(spec.consoleLog, '', { mode: 0o600 });
   await writeFile(stderrPath({ spec }), '', { mode: 0o600 });
 };
 
-/** In a session of its own: a terminal's Ctrl-C and the death of this process are not its end. */
+/** In its own session, so that it survives Ctrl-C in the terminal and the end of this process. */
 const spawnQemu = async ({ settings, spec, inherits, beginning, onSpawn }: LaunchInput): Promise<ChildProcess> => {
   const command = buildQemuCommand(settings, spec, beginning);
   const stderr = await open(stderrPath({ spec }), 'w', 0o600);
@@ -103,7 +103,7 @@ const connectMonitor = async ({ child, process, spec, signal }: Started): Promis
     });
   } catch (error) {
     signal?.throwIfAborted();
-    // A QEMU that ends closes its monitor first; why it did is in its own words, not in the broken connection.
+    // A QEMU that ends closes its monitor first; the reason is in its log, not in the broken connection.
     throw (await isGone(process, ENDING_MS)) ? await startError(spec) : error;
   }
 };

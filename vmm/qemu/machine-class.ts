@@ -13,12 +13,12 @@ export const PREPARED_NICS = 1;
 export const slotsOf = (spec: MachineSpec): number =>
   Math.max(spec.disks.length, PREPARED_DISKS) + Math.max(spec.nics.length, PREPARED_NICS) + spec.shares.length;
 
-/** Below this no kernel with its agent is ready for work. */
+/** The least memory with which a kernel and its agent work. */
 const SMALLEST_MIB = 128;
 
 /**
- * Pure: the size of memory that a machine really gets, however it begins: the next power of two, or one and
- * a half times one. Memory that a guest does not touch costs the host nothing, and each size needs a template.
+ * Pure: the actual memory size of a machine, whether cloned or booted: the next power of two, or 1.5 times
+ * one. Memory that a guest does not touch costs the host nothing, and each size needs a template.
  */
 export const memoryClass = (mib: number): number => {
   let size = SMALLEST_MIB;
@@ -32,12 +32,10 @@ export const memoryClass = (mib: number): number => {
 /** Pure: why a machine cannot be a clone; undefined when it can. */
 export const cloneRefusal = (spec: MachineSpec): string | undefined => {
   const count = slotsOf(spec);
-  return count > SLOTS
-    ? `${count} disks, network cards and shared folders are more than the ${SLOTS} that a template has slots for`
-    : undefined;
+  return count > SLOTS ? `${count} disks, NICs and shared folders are more than the ${SLOTS} that a template has slots for` : undefined;
 };
 
-/** Pure: the disks of a machine that may begin with its root mounted, as long as its layer is still to be made: an image and that layer. */
+/** Pure: the disks of a machine that may start with its root mounted, if its writable layer does not exist yet: the image and that layer. */
 export const rootDisks = ({ disks }: MachineSpec): RootedDisks | undefined => {
   const [root, upper] = disks;
   return root?.readOnly && upper?.blank !== undefined ? { root, upper, blank: upper.blank } : undefined;

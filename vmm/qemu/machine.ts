@@ -11,12 +11,12 @@ import { saveWhole } from './clone.ts';
 import { Ports } from './ports.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 
-/** After SIGKILL, or after the monitor closed, for the kernel to take the process away. */
+/** Time for the kernel to end the process after SIGKILL, or after the monitor closed. */
 const GONE_MS = 10_000;
 /** A process whose monitor closed is ending; one that is still there after this cannot be controlled any more. */
 const ENDING_MS = 2_000;
 
-/** What QEMU says was the reason of a SHUTDOWN (qapi: ShutdownCause), in plain words; `guest-shutdown` is no crash. */
+/** Descriptions of the reasons of a SHUTDOWN event (qapi: ShutdownCause); `guest-shutdown` is not a crash. */
 const CRASH_WORDS: Readonly<Record<string, string>> = {
   'guest-reset': 'the guest restarted itself, or its kernel panicked',
   'guest-panic': 'the guest kernel panicked',
@@ -24,7 +24,7 @@ const CRASH_WORDS: Readonly<Record<string, string>> = {
   'host-error': 'QEMU met an error of the host',
 };
 
-/** States that QEMU never leaves by itself (qapi: RunState). The network would stand still with the machine. */
+/** States that QEMU never leaves by itself (qapi: RunState). A stopped machine would block its network. */
 const DEAD_STATES: Readonly<Record<string, string>> = {
   'internal-error': 'the virtual processor failed (KVM internal error)',
   'guest-panicked': 'the guest kernel panicked',
@@ -34,7 +34,7 @@ const DEAD_STATES: Readonly<Record<string, string>> = {
 /** When QEMU announces a NIC, in milliseconds: soon, and again in case the first announcement is lost. */
 const ANNOUNCE = { initial: 10, max: 100, rounds: 3, step: 40 };
 
-/** Less than this is left on a disk that QEMU could not write on. */
+/** Free space below which a failed write of QEMU is taken for a full disk. */
 const FULL_BYTES = 1 << 20;
 
 /** Whether a machine ended because of its guest, rather than being killed from outside or losing its host's disk. */
@@ -70,7 +70,7 @@ export class QemuMachine implements Machine {
   }
 
   async pause(signal?: AbortSignal): Promise<void> {
-    // Links first: a network blocks as a whole when one of its machines does not read.
+    // Links first, because a network blocks as a whole if one of its machines does not read.
     await this.#setLinks(false, signal);
     try {
       await this.#qmp.run('stop', undefined, signal);
@@ -94,7 +94,7 @@ export class QemuMachine implements Machine {
       throw new HyprError('HYPR_INTERNAL', `${spec.name} is ${status}, not paused: it cannot be saved`);
     }
     try {
-      // QEMU writes into the file that is there: memory is for its owner's eyes.
+      // QEMU writes into an existing file, so its mode keeps the memory private.
       await (await open(state, 'w', 0o600)).close();
       await saveWhole({ qmp: this.#qmp, state, signal, memoryMib: spec.memoryMib });
       return { backend, programs, layout, spec, state };
@@ -225,7 +225,7 @@ export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 's
   await rm(record.spec.runDir, { recursive: true, force: true });
 };
 
-/** Waits until a process that may not be our child, and so gives no event, has ended; that is milliseconds away when this is called. */
+/** Waits for the end of a process. It polls, because a process that is not our child gives no event; the end is milliseconds away. */
 export const isGone = async (identity: ProcessIdentity, ms: number = GONE_MS): Promise<boolean> => {
   const deadline = Date.now() + ms;
   while (isAlive(identity)) {
@@ -245,7 +245,7 @@ const readPss = async (identity: ProcessIdentity): Promise<number> => {
     const text = await readFile(`/proc/${identity.pid}/smaps_rollup`, 'utf8');
     return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
   } catch (error) {
-    // EACCES: a virtiofsd in a user namespace of its own is not ours to read.
+    // EACCES: a virtiofsd in its own user namespace cannot be read.
     if (isErrno(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) {
       return 0;
     }

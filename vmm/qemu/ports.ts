@@ -4,7 +4,7 @@ import type { DiskSpec, PluggedDisk } from '../model/machine.ts';
 import { pluggedDisk } from './command.ts';
 import type { Qmp } from './qmp.ts';
 
-/** A guest under emulation on a loaded host takes its time to let a device go. */
+/** A guest under emulation on a loaded host may take long to release a device. */
 const UNPLUG_MS = 60_000;
 
 /** The free ports of a running machine, and the disks in them. */
@@ -23,7 +23,7 @@ export class Ports {
     });
   }
 
-  /** Throws VMM_START when there is no port left, or with QEMU's words when it cannot open the disk. */
+  /** Throws VMM_START if no port is left, or with QEMU's message if it cannot open the disk. */
   async plug(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
     const port = this.#free.shift();
     if (port === undefined) {
@@ -46,14 +46,14 @@ export class Ports {
     return { unplug: (abort) => this.#unplug(port, { id: `s${port}`, node }, abort) };
   }
 
-  /** The guest gives the device up in its own time, and only then QEMU lets go of the file. */
+  /** The guest releases the device asynchronously, and only then QEMU closes the file. */
   async #unplug(port: number, { id, node }: { id: string; node: string }, signal?: AbortSignal): Promise<void> {
     const gone = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
     try {
       await this.#qmp.run('device_del', { id }, signal);
       await withDeadline({ ms: UNPLUG_MS, what: 'the guest to let go of a disk', signal }, () => gone);
       await this.#qmp.run('blockdev-del', { 'node-name': node }, signal);
-      // The last to be used again: the guest may not have settled what went with the disk.
+      // Added last, so that it is reused last: the guest may not have finished the removal.
       this.#free.push(port);
     } finally {
       this.#waiting.delete(id);

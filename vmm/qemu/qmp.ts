@@ -35,16 +35,16 @@ export interface QmpCommands {
 
 /** A connection to QEMU's monitor (docs/interop/qmp-spec). */
 export interface Qmp {
-  /** Runs a command. Throws VMM_DIED when QEMU is gone, HYPR_TIMEOUT when it is stuck, HYPR_INTERNAL with its words when it refuses. */
+  /** Runs a command. Throws VMM_DIED if QEMU has ended, HYPR_TIMEOUT if it is stuck, HYPR_INTERNAL with its message if it refuses. */
   run<C extends keyof QmpCommands>(command: C, args?: QmpCommands[C]['args'], signal?: AbortSignal): Promise<QmpCommands[C]['result']>;
   onEvent(listener: (event: QmpEvent) => void): void;
-  /** Resolves when the connection is gone, which is when the process is; everything it said has been heard then. */
+  /** Resolves when the connection is closed, which happens when the process ends; all its messages were handled by then. */
   readonly closed: Promise<void>;
   close(): void;
 }
 
 const ANSWER_MS = 30_000;
-/** QEMU's largest answers are some kilobytes. */
+/** QEMU's largest answers have some kilobytes. */
 const MAX_LINE = 1 << 20;
 const RETRY_MS = 10;
 
@@ -74,7 +74,7 @@ const connectSocket = async (path: string, signal: AbortSignal): Promise<net.Soc
       return socket;
     } catch (error) {
       socket.destroy();
-      // The file is there from bind(2) on; listen(2) comes an instant later and gives no event.
+      // The file exists since bind(2); listen(2) follows an instant later and gives no event.
       if (!isErrno(error, 'ECONNREFUSED')) {
         throw error;
       }
@@ -192,7 +192,7 @@ export class QmpConnection implements Qmp {
   }
 }
 
-const gone = (): HyprError => new HyprError('VMM_DIED', 'QEMU is gone');
+const gone = (): HyprError => new HyprError('VMM_DIED', 'QEMU has ended');
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 

@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process';
 import { withoutInherited } from '../../base/host/inherited.ts';
 
 /**
- * Ends a process when this one ends, even by SIGKILL: a shell reads from a pipe whose other end only we hold, and which
- * the kernel closes when we end. Call `release` when the process has ended by itself.
+ * Ends a process when this one ends, even by SIGKILL: a shell reads from a pipe whose other end only this process holds, and
+ * which the kernel closes when it ends. Call `release` when the process has ended by itself.
  */
 export const endWithUs = (pid: number): { release(): void } => {
   const { stdio, done } = withoutInherited(['pipe', 'ignore', 'ignore'] as const);
   const child = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$1"', 'sh', String(pid)], {
-    // A Ctrl-C of the terminal is for us, not for the guard.
+    // Ctrl-C in the terminal must reach this process only, not the guard.
     detached: true,
     stdio,
   });

@@ -26,10 +26,10 @@ export interface TemplatesOptions {
   readonly quietMs?: number;
 }
 
-/** Long enough for the machines of a stack to have booted: the one who waits for them comes first. */
+/** Long enough for the machines of a stack to have booted, because the user is waiting for them. */
 const QUIET_MS = 6_000;
 const MAKE_MS = 300_000;
-/** A guest that crashes this soon after it was cloned has its template to thank for it. */
+/** The template is blamed for a guest that crashes this soon after it was cloned. */
 const EARLY_MS = 10_000;
 const MAX_FAILURES = 2;
 
@@ -39,8 +39,8 @@ const log = logger('vmm');
 export const createTemplates = (options: TemplatesOptions): Templates => new TemplateShelf(options);
 
 /**
- * Whether mounting a root ahead gains more than it costs, a hundred megabytes of disk and of the page cache for each
- * image: a third of a start where the guest's code is translated anew, some milliseconds where it just runs.
+ * Whether mounting a root ahead of time pays. It costs a hundred megabytes of disk and of page cache for each image. It
+ * saves a third of a start with software emulation, but only milliseconds with KVM.
  */
 const MOUNTS_AHEAD: Record<Accelerator, boolean> = { tcg: true, kvm: false };
 
@@ -103,7 +103,7 @@ class TemplateShelf implements Templates {
 
   async makeRooted(spec: MachineSpec, signal?: AbortSignal): Promise<Template | undefined> {
     const rooted = await this.#rooted(spec);
-    // Where its clones failed though it was tried, machines do without for a day.
+    // If its clones failed although it was tried out, machines boot without a template for a day.
     if (rooted === undefined || (await countFailures(this.#root, rooted.key)) >= MAX_FAILURES) {
       return undefined;
     }
@@ -112,7 +112,7 @@ class TemplateShelf implements Templates {
     return base && (await this.#makeOnce({ key, spec, signal }, (input) => this.#makeRooted({ ...input, base, disks })));
   }
 
-  /** Unless somebody is making it at this moment. */
+  /** Unless another process is making it at this moment. */
   async #discardBroken(key: string): Promise<void> {
     await ifUnlocked(lockPath(this.#paths, key), async () => {
       if ((await readTemplate(this.#root, key)) === 'broken') {
@@ -121,7 +121,7 @@ class TemplateShelf implements Templates {
     });
   }
 
-  /** Undefined when a template with the machine's root is impossible, or of no use. */
+  /** Undefined if a template with the machine's root is impossible or would not help. */
   async #rooted(spec: MachineSpec): Promise<{ readonly key: string; readonly disks: RootedDisks } | undefined> {
     const disks = this.#isAhead(spec) && cloneRefusal(spec) === undefined ? rootDisks(spec) : undefined;
     return disks && { key: await rootedKey(templateKey(this.#settings, spec), disks), disks };
@@ -166,7 +166,7 @@ class TemplateShelf implements Templates {
     void machine.exited.then(async (exit) => {
       if (isGuestFault(exit) && Date.now() - begin < EARLY_MS) {
         log.warn('a clone crashed early', { machine: machine.record.spec.name, template: template.key, reason: exit.detail });
-        await this.failed(template).catch((error: unknown) => log.warn('its failure was not noted', { reason: messageOf(error) }));
+        await this.failed(template).catch((error: unknown) => log.warn('its failure was not recorded', { reason: messageOf(error) }));
       }
     });
   }
@@ -175,7 +175,7 @@ class TemplateShelf implements Templates {
     return MOUNTS_AHEAD[this.#settings.accelerator] && rootDisks(spec) !== undefined;
   }
 
-  /** One after the other: each takes a core for seconds. */
+  /** One after the other, because each keeps a core busy for seconds. */
   async #makeWanted(): Promise<void> {
     if (this.#busy) {
       return;
@@ -196,8 +196,8 @@ class TemplateShelf implements Templates {
 }
 
 /**
- * Pure but for the processor's name: what a template and its clones must have in common. The command line
- * holds accelerator, processors, memory, kernel, agent and devices; the toolchain's id its programs.
+ * Everything that a template and its clones must have in common; pure, except for the processor's name. The command line
+ * contains accelerator, processors, memory, kernel, agent and devices; the toolchain's id stands for the programs.
  */
 export const templateKey = (settings: QemuSettings, spec: MachineSpec): string => {
   const bare = { ...spec, name: 't', runDir: '/t', consoleLog: '/t/c', disks: [], nics: [], shares: [] };
@@ -208,7 +208,7 @@ export const templateKey = (settings: QemuSettings, spec: MachineSpec): string =
 
 let known: string | undefined;
 
-/** The state of a processor is only for its like; a microcode update counts, it can take features away. */
+/** The state of a processor is only valid for the same model and microcode, because an update can remove features. */
 const processor = (): string => {
   known ??= `${cpus()[0]?.model} ${/^microcode\s*:\s*(\S+)/m.exec(readCpuInfo())?.[1] ?? ''}`;
   return known;

@@ -9,8 +9,8 @@ import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
 /**
- * Names a template whose guest has mounted a root: of what the one it came from is named after, and the very file that
- * was mounted. A descriptor holds a number of its own for each time that it was made; another file is told by its time.
+ * The key of a template whose guest has mounted a root: the key of the template it was made from, and the file that was
+ * mounted. A VMDK descriptor contains a new id each time it is made; other files are identified by their time.
  */
 export const rootedKey = async (base: string, { root, blank }: RootedDisks): Promise<string> => {
   const { ino, size, mtimeMs } = await stat(root.path);
@@ -18,13 +18,13 @@ export const rootedKey = async (base: string, { root, blank }: RootedDisks): Pro
   return shortHash(JSON.stringify([base, root, ino, size, content, blank]), 16);
 };
 
-/** What mounting left for later (freed memory, the NIC's link, timers of the console and the disks) is done by then, once for all clones. */
+/** By then the deferred work of mounting (freed memory, the NIC's link, timers of the console and the disks) is done, once for all clones. */
 const SETTLE_MS = 2_000;
 
 /**
- * Lets a clone of a template mount a root and an empty writable layer and saves it again, together with that layer: the
- * clones of the result find both mounted. Mounting is a third of what a start costs an emulated guest. For one caller
- * at a time per key.
+ * Lets a clone of a template mount a root and an empty writable layer, and saves it again together with that layer, so that
+ * clones of the result have both mounted. Mounting is a third of a start with software emulation. Only one caller
+ * at a time may make a key.
  */
 export const makeRootedTemplate = (input: MakeInput & { readonly base: Template; readonly disks: RootedDisks }): Promise<Template> =>
   withStaging(input, async (staging) => {

@@ -10,8 +10,9 @@ import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
 /**
- * Boots a machine without disks and NICs until its agent waits for orders, with nobody ever connected to
- * it, and saves it to a staging folder. It becomes the template only after a clone of it has answered. For one caller at a time per key.
+ * Boots a machine without disks and NICs until its agent waits for orders, without ever connecting to it,
+ * and saves it to a staging folder. It becomes the template only after a clone of it has answered. Only one caller at a time
+ * may make a key.
  */
 export const makeTemplate = (input: MakeInput): Promise<Template> =>
   withStaging(input, async (staging) => {
@@ -31,7 +32,7 @@ export const makeTemplate = (input: MakeInput): Promise<Template> =>
 
 const READY = 'kestrel: waiting for orders';
 
-/** The console says when: the agent itself must not be asked, or it would remember its first host. */
+/** Found out from the console: a connection would make the agent remember its first host. */
 const awaitOrders = async (spec: MachineSpec, ended: Promise<void>, signal?: AbortSignal): Promise<void> => {
   const watcher = watch(spec.consoleLog);
   try {

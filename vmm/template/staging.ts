@@ -15,7 +15,7 @@ import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
 import { isGone } from '../qemu/machine.ts';
 import { endWithUs } from './guard.ts';
 
-/** Software emulation boots in 2–4 s; a loaded machine may take many times that. */
+/** Software emulation boots in 2–4 s; a loaded host may take many times that. */
 export const BOOT_MS = 120_000;
 
 export interface MakeInput {
@@ -23,7 +23,7 @@ export interface MakeInput {
   /** Folder of all templates. */
   readonly root: string;
   readonly key: string;
-  /** Any machine of the class: its processors, its memory and whether it has shares count. */
+  /** Any machine of the class, which is its processors, its memory and whether it has shares. */
   readonly spec: MachineSpec;
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,7 +41,7 @@ export const withStaging = async <T>({ root, key }: MakeInput, make: (staging: s
   }
 };
 
-/** A machine that becomes a template, or tries one out. */
+/** A machine that becomes a template, or that tests one. */
 export interface Beside {
   readonly beginning: Beginning;
   readonly disks: MachineSpec['disks'];
@@ -92,8 +92,8 @@ export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: G
 type GuestWork = (guest: GuestClient, launched: Launched) => Promise<void>;
 
 /**
- * Saves a machine's state and ends the machine, because it must not write to its memory file once that is a template's. Throws
- * HYPR_TIMEOUT when it does not end: its files may still change and cannot be a template.
+ * Saves a machine's state and ends the machine, because it must not write to its memory file once that belongs to a template.
+ * Throws HYPR_TIMEOUT if it does not end: then its files may still change and cannot become a template.
  */
 export const saveAndEnd = async ({ qmp, process }: Launched, saved: Saved, signal?: AbortSignal): Promise<void> => {
   await saveState(qmp, saved, signal);
@@ -108,7 +108,7 @@ export const forgetMaker = (staging: string): Promise<void> => rm(processPath(st
 
 const processPath = (staging: string): string => join(staging, 'process.json');
 
-/** Removes what a killed maker left, and ends its machine, which would wait for ever. */
+/** Removes the leftovers of a killed maker, and ends its machine, which would wait for ever. */
 const removeUnfinished = async (staging: string): Promise<void> => {
   try {
     const identity = JSON.parse(await readFile(processPath(staging), 'utf8')) as ProcessIdentity;

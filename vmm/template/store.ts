@@ -9,12 +9,12 @@ import type { Template, TemplateForm } from './types.ts';
 /** Raised when templates of older versions of hypr can no longer be used. */
 export const FORMAT = 2;
 
-/** `template.json`: what the files beside it were when they were saved. */
+/** `template.json`: size, time and hash of the files beside it when they were saved. */
 export interface Description {
   readonly format: number;
   readonly toolchain: string;
   readonly form: TemplateForm;
-  /** Of a rooted one: the disk that its guest has mounted. */
+  /** For a rooted one: the disk that its guest has mounted. */
   readonly root?: string;
   readonly files: readonly FileFacts[];
 }
@@ -23,11 +23,11 @@ interface FileFacts {
   readonly name: string;
   readonly size: number;
   readonly modified: number;
-  /** Only of files below HASHED_BYTES. */
+  /** Only for files smaller than HASHED_BYTES. */
   readonly hash?: string;
 }
 
-/** A state without memory is some hundred kilobytes. */
+/** A state without memory has some hundred kilobytes. */
 const HASHED_BYTES = 8 << 20;
 
 export const templatesFolder = (paths: HomePaths): string => join(paths.cache, 'templates');
@@ -46,9 +46,9 @@ export const templateAt = (folder: string, key: string, form: TemplateForm): Tem
 };
 
 /**
- * The template with a key; undefined when there is none, `broken` when its files are not what was saved.
- * A small state, which QEMU parses, is hashed at each use (a millisecond). Memory is not: reading all of it would cost
- * more than cloning it. Its size and time of change tell of any write; it is read-only for everybody.
+ * The template with a key; undefined if there is none, `broken` if its files have changed since they were saved.
+ * A small state, which QEMU parses, is hashed at each use (a millisecond). Memory is not, because reading all of it would
+ * take longer than cloning it. Its size and ctime show any write; it is read-only for everybody.
  */
 export const readTemplate = async (root: string, key: string): Promise<Template | 'broken' | undefined> => {
   const folder = join(root, key);
@@ -90,7 +90,7 @@ const describeFiles = (folder: string, names: readonly string[]): Promise<FileFa
 
 const hasEntry = async (root: string, key: string): Promise<boolean> => (await listFolder(root)).includes(key);
 
-/** Makes the files of a finished template durable and read-only and writes down what they are. */
+/** Makes the files of a finished template durable and read-only and records their sizes, times and hashes. */
 export const sealTemplate = async (
   folder: string,
   facts: { readonly form: TemplateForm; readonly toolchain: string; readonly root?: string },
@@ -110,7 +110,7 @@ export const sealTemplate = async (
   await writeFileAtomic(join(folder, 'template.json'), JSON.stringify(description), 0o400);
 };
 
-/** Gives a sealed template its name; one that was there is thrown away. */
+/** Renames a sealed template to its final name, and removes an older one. */
 export const publishTemplate = async (root: string, staging: string, key: string, form: TemplateForm): Promise<Template> => {
   await discardTemplate(root, key);
   await rename(staging, join(root, key));
@@ -118,7 +118,7 @@ export const publishTemplate = async (root: string, staging: string, key: string
   return templateAt(join(root, key), key, form);
 };
 
-/** Clones that live go on: the kernel keeps a file that is mapped. */
+/** Running clones are not affected: the kernel keeps a file that is mapped. */
 export const discardTemplate = async (root: string, key: string, { keepFailures = false } = {}): Promise<void> => {
   const gone = join(root, `${key}.${randomBytes(4).toString('hex')}.gone`);
   try {
@@ -132,7 +132,7 @@ export const discardTemplate = async (root: string, key: string, { keepFailures 
   await Promise.all(paths.map((path) => rm(path, { recursive: true, force: true })));
 };
 
-/** Notes a failure of a template and gives how many there were. */
+/** Records a failure of a template and returns the number of failures. */
 export const noteFailure = async (root: string, key: string): Promise<number> => {
   await appendFile(failuresPath(root, key), '.', { mode: 0o600 });
   return await countFailures(root, key);
@@ -151,7 +151,7 @@ export const countFailures = async (root: string, key: string): Promise<number> 
 
 const failuresPath = (root: string, key: string): string => join(root, `${key}.failures`);
 
-/** A template that was just used is the last to go; one that has just gone, or on a full disk, is not worth a word. */
+/** Marks a template as used now, so that it is pruned last; errors (it was just removed, the disk is full) do not matter. */
 export const touchTemplate = async (root: string, key: string): Promise<void> => {
   const now = new Date();
   await utimes(join(root, key, 'template.json'), now, now).catch(() => {});
@@ -160,7 +160,7 @@ export const touchTemplate = async (root: string, key: string): Promise<void> =>
 /** Whether the guest of a template has a root mounted. */
 export const isRooted = async (root: string, key: string): Promise<boolean> => (await readDescription(join(root, key)))?.root !== undefined;
 
-/** What a template says of itself, and when it was used last (milliseconds). */
+/** A template's record, and when it was last used (milliseconds). */
 export const readDescription = async (folder: string): Promise<(Partial<Description> & { readonly usedAt: number }) | undefined> => {
   const path = join(folder, 'template.json');
   try {

@@ -10,8 +10,8 @@ export interface TemplateUsage {
 }
 
 /**
- * The templates, what they take on the disk, with what is half made or half thrown away, and how much of that `pruneTemplates`
- * would give back. Reads only.
+ * The disk usage of templates, including incomplete and half-removed ones, and how much of it `pruneTemplates` would free.
+ * Reads only.
  */
 export const measureTemplates = async (
   paths: HomePaths,
@@ -24,7 +24,7 @@ export const measureTemplates = async (
   const counted = new Set<string>();
   const templates: TemplateUsage[] = [];
   let [bytes, reclaimable] = [0, 0];
-  // What stays comes first: what it shares with what goes is not given back.
+  // Templates that stay are counted first, because blocks that they share with others are not freed.
   for (const name of [...names].sort((a, b) => Number(goes(a)) - Number(goes(b)))) {
     const own = await diskUsage(join(root, name), counted);
     bytes += own;

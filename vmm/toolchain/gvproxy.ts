@@ -11,13 +11,13 @@ import type { Report } from './steps.ts';
 
 export interface GvproxyInput {
   readonly parent: string;
-  /** The folder with its go.mod; given from above, because this floor does not know net. */
+  /** The folder with its go.mod; a parameter, because this floor must not import net. */
   readonly sources: () => Promise<string>;
   readonly report: Report;
   readonly signal: AbortSignal;
 }
 
-/** The gateway of networks from HYPR_GVPROXY, else compiled from net/gateway with modules of the Go module proxy. */
+/** The gateway program: HYPR_GVPROXY, or compiled from net/gateway with modules from the Go module proxy. */
 export const makeGvproxy = async (input: GvproxyInput): Promise<Tool> => {
   const own = process.env.HYPR_GVPROXY;
   if (own !== undefined) {
@@ -36,7 +36,7 @@ export const makeGvproxy = async (input: GvproxyInput): Promise<Tool> => {
   return { file: join(folder, 'gvproxy'), prefix: [], version: hash, origin: 'toolchain' };
 };
 
-/** Of everything that goes into the program; go.sum pins the modules. */
+/** Hash of all inputs; go.sum pins the modules. */
 const hashSources = async (folder: string): Promise<string> => {
   const names = (await readdir(folder)).filter((name) => /^go\.(mod|sum)$|\.go$/.test(name) && !name.endsWith('_test.go')).sort();
   const hash = createHash('sha256');
@@ -46,7 +46,7 @@ const hashSources = async (folder: string): Promise<string> => {
   return hash.digest('hex').slice(0, 12);
 };
 
-/** Built with caches of its own below HYPR_HOME, which are removed afterwards: Go's module cache is some hundred megabytes. */
+/** Built with its own caches below HYPR_HOME, which are removed afterwards: Go's module cache takes some hundred megabytes. */
 const buildGvproxy = async (input: {
   parent: string;
   sources: string;
@@ -56,14 +56,14 @@ const buildGvproxy = async (input: {
 }): Promise<void> => {
   const go = (await findInPath('go')) ?? (await findInPath('/usr/local/go/bin/go'));
   if (go === undefined) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'there is no Go to compile the gateway of networks with', {
+    throw new HyprError('TOOLCHAIN_MISSING', 'Go is not installed; it is needed to compile the network gateway', {
       hint: 'apt-get install golang-go',
     });
   }
   const staging = `${input.folder}.${process.pid}.tmp`;
   const work = `${input.folder}.${process.pid}.go.tmp`;
   await mkdir(staging, { recursive: true, mode: 0o755 });
-  // GOPROXY, GOSUMDB and the like stay the user's.
+  // The user's GOPROXY, GOSUMDB and the like are kept.
   const env = {
     HOME: homedir(),
     ...process.env,

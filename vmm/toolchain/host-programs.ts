@@ -14,7 +14,7 @@ interface Wanted {
   readonly minimum: readonly number[];
 }
 
-/** Before 10.0 QEMU's emulator corrupts flags round cmpxchg16b, and about one boot in twenty dies; with KVM 8.2 will do. */
+/** Before 10.0, QEMU's emulator corrupts flags around cmpxchg16b, and about one boot in twenty fails; with KVM 8.2 is enough. */
 const QEMU_EMULATED = [10, 0];
 const QEMU_KVM = [8, 2];
 
@@ -71,7 +71,7 @@ export const findHostPrograms = async (signal: AbortSignal): Promise<Programs> =
   };
 };
 
-/** The first program of that name which is new enough; else why there is none. */
+/** The first program of that name that is new enough, or the reason why there is none. */
 export const findTool = async (wanted: Wanted, signal: AbortSignal): Promise<Tool | string> => {
   let reason = 'not found';
   for (const name of wanted.names) {

@@ -15,19 +15,19 @@ export interface SetupOptions {
   readonly paths?: HomePaths;
   readonly progress?: ProgressSink;
   readonly signal?: AbortSignal;
-  /** Look for newer packages and a newer kernel; without it what was downloaded once is kept. */
+  /** Look for newer packages and a newer kernel; otherwise earlier downloads are kept. */
   readonly upgrade?: boolean;
-  /** The folder of net/gateway; given from above, because this floor does not know net. */
+  /** The folder of net/gateway; a parameter, because this floor must not import net. */
   readonly gatewaySources: () => Promise<string>;
 }
 
 const SETUP_MS = 30 * 60_000;
 
 /**
- * Makes whatever of the toolchain is missing below HYPR_HOME/toolchain and records it in one manifest.
- * Parts are staged and renamed, so it can be killed at any moment and called again; two callers do the
- * work once. Touches nothing outside HYPR_HOME, needs no root, and no network once everything is there.
- * Throws TOOLCHAIN_MISSING naming what to install, TOOLCHAIN_FAILED with a program's last words.
+ * Makes the missing parts of the toolchain in HYPR_HOME/toolchain and records them in one manifest.
+ * Parts are staged and renamed, so it can be killed at any moment and called again; with two callers the
+ * work is done once. Changes nothing outside HYPR_HOME, needs no root, and no network once everything is there.
+ * Throws TOOLCHAIN_MISSING, which says what to install, and TOOLCHAIN_FAILED with the last output of a program.
  */
 export const setupToolchain = async (options: SetupOptions): Promise<Toolchain> => {
   const { gatewaySources, paths = homePaths(), progress = noProgress, signal = neverAborts() } = options;
@@ -41,22 +41,22 @@ export const setupToolchain = async (options: SetupOptions): Promise<Toolchain> 
   });
 };
 
-/** The toolchain that is ready, from its manifest alone; undefined when there is none or a file of it is gone. */
+/** The installed toolchain, as its manifest says; undefined if there is none or one of its files is missing. */
 export const openToolchain = async (paths: HomePaths = homePaths()): Promise<Toolchain | undefined> => {
   const manifest = await readManifest(paths);
   return manifest !== undefined && (await isReady(manifest)) ? manifest.toolchain : undefined;
 };
 
-/** Like openToolchain, but its absence is an error that says what to do. */
+/** Like openToolchain, but throws an error that says what to do if there is none. */
 export const needToolchain = async (paths: HomePaths = homePaths()): Promise<Toolchain> => {
   const toolchain = await openToolchain(paths);
   if (toolchain === undefined) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'the programs that hypr runs machines with are not set up yet', { hint: 'run: hypr setup' });
+    throw new HyprError('TOOLCHAIN_MISSING', 'the programs that run machines are not set up yet', { hint: 'run: hypr setup' });
   }
   return toolchain;
 };
 
-/** Removes the parts of earlier toolchains. Only when no machine runs: they may be running from there. Gives the removed folders' names. */
+/** Removes the parts of earlier toolchains and returns their folders' names. Call it only when no machine runs, because one may use them. */
 export const pruneToolchain = async (paths: HomePaths = homePaths(), signal?: AbortSignal): Promise<string[]> => {
   const options = { what: 'the toolchain', ...(signal ? { signal } : {}) };
   return withLock(lockPath(paths), options, async () => {

@@ -8,7 +8,7 @@ import type { Tool } from '../model/tools.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';
 
-/** Depends on the newest 6.12 cloud kernel of Debian 13; the image is taken from its package, never installed. */
+/** A metapackage that depends on Debian 13's newest 6.12 cloud kernel, whose image is extracted from its package and never installed. */
 export const KERNEL_PACKAGE = 'linux-image-cloud-amd64';
 
 export interface Kernel {
@@ -26,7 +26,7 @@ export interface KernelPackage {
   readonly bytes: number;
 }
 
-/** Which package holds the kernel. */
+/** The package that contains the kernel. */
 export const findKernelPackage = async (apt: Apt): Promise<KernelPackage> => {
   for (const { file, bytes } of await apt.resolve([KERNEL_PACKAGE])) {
     const release = /^linux-image-(\d[^_]*-cloud-amd64)_/.exec(file)?.[1];
@@ -35,10 +35,10 @@ export const findKernelPackage = async (apt: Apt): Promise<KernelPackage> => {
       return { name: `linux-image-${plain}`, release: plain, bytes };
     }
   }
-  throw new HyprError('TOOLCHAIN_FAILED', `the package ${KERNEL_PACKAGE} names no kernel`);
+  throw new HyprError('TOOLCHAIN_FAILED', `the package ${KERNEL_PACKAGE} depends on no kernel`);
 };
 
-/** Downloads the kernel's package, alone; undefined when it was unpacked before. */
+/** Downloads the kernel's package without its dependencies; undefined if it is unpacked already. */
 export const fetchKernel = async (input: {
   apt: Apt;
   parent: string;
@@ -52,7 +52,7 @@ export const fetchKernel = async (input: {
   return apt.downloadAlone(wanted.name, (percent) => report({ text: 'Downloading', percent, bytes: wanted.bytes }));
 };
 
-/** Unpacks a kernel's package into `parent/kernel-<release>`; `deb` undefined: it is there already. */
+/** Unpacks a kernel's package into `parent/kernel-<release>`, unless `deb` is undefined: then it is there already. */
 export const unpackKernel = async (input: {
   deb: string | undefined;
   parent: string;
@@ -80,7 +80,7 @@ export const unpackKernel = async (input: {
   return { release, vmlinux: join(root, 'vmlinux'), modules: join(root, 'usr', 'lib', 'modules') };
 };
 
-/** The user's own: HYPR_KERNEL (vmlinux or a zstd bzImage) with HYPR_KERNEL_MODULES (its lib/modules/<release>). */
+/** The user's own kernel: HYPR_KERNEL (vmlinux or a zstd bzImage) with HYPR_KERNEL_MODULES (its lib/modules/<release>). */
 export const ownKernel = async (input: { parent: string; zstd: Tool; signal: AbortSignal }): Promise<Kernel | undefined> => {
   const { HYPR_KERNEL: image, HYPR_KERNEL_MODULES: modules } = process.env;
   if (image === undefined || modules === undefined) {
@@ -96,12 +96,12 @@ export const ownKernel = async (input: { parent: string; zstd: Tool; signal: Abo
   return { release, vmlinux, modules: folder };
 };
 
-/** The package leaves the making of modules.dep to its installation, which does not happen here. */
+/** Makes modules.dep, which the package would only make when it is installed. */
 const listModules = async (input: { root: string; release: string; depmod: Tool | undefined; signal: AbortSignal }): Promise<void> => {
   if (input.depmod === undefined) {
     throw new HyprError('TOOLCHAIN_MISSING', 'depmod is needed to list the modules of the guest kernel', { hint: 'apt-get install kmod' });
   }
-  // depmod looks in lib/modules of a root.
+  // depmod expects a root folder with lib/modules.
   await symlink('usr/lib', join(input.root, 'lib'));
   const { file, args } = toolCommand(input.depmod, ['-b', input.root, input.release]);
   await mustRun(file, args, { signal: input.signal });
@@ -136,7 +136,7 @@ export const zstdPayload = (bzImage: Buffer): Buffer => {
     const setupSects = bzImage.readUInt8(HEADER.setupSects) || 4;
     const start = (setupSects + 1) * SECTOR + bzImage.readUInt32LE(HEADER.payloadOffset);
     const length = bzImage.readUInt32LE(HEADER.payloadLength);
-    // The kernel's build adds the uncompressed size in the last four bytes, which are not zstd's.
+    // The last four bytes are the uncompressed size, which the kernel's build appends; they do not belong to zstd.
     const payload = bzImage.subarray(start, start + length - 4);
     if (length > 8 && payload.subarray(0, 4).equals(ZSTD_MAGIC)) {
       return payload;

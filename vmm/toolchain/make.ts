@@ -22,12 +22,12 @@ export interface MakeInput {
   readonly paths: HomePaths;
   readonly progress: ProgressSink;
   readonly signal: AbortSignal;
-  /** What was made before; its downloads are kept as long as the recipe is the same. */
+  /** The previous manifest; its downloads are kept as long as the recipe is the same. */
   readonly known: Manifest | undefined;
   readonly gatewaySources: () => Promise<string>;
 }
 
-/** Downloads and compilations side by side; agent and initramfs wait for what was downloaded. */
+/** Runs downloads and compilations concurrently; agent and initramfs wait for the downloads. */
 export const makeParts = async (input: MakeInput): Promise<Manifest> => {
   const { paths, progress, gatewaySources } = input;
   const parent = paths.toolchain;
@@ -49,7 +49,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
   });
 };
 
-/** Hash of what is asked for: with the same one, what was downloaded is kept and no mirror is asked. */
+/** Hash of the requested packages and settings: while it is the same, downloads are kept and no mirror is asked. */
 export const recipe = (): string => {
   const { HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES } = process.env;
   return shortHash(JSON.stringify([PACKAGES, KERNEL_PACKAGE, HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES]), 12);
@@ -118,20 +118,20 @@ const fromHost = async ({ paths, progress, signal }: MakeInput): Promise<{ progr
   const programs = await track(progress, { id: 'QEMU and disk tools', done: 'Found' }, () => findHostPrograms(signal));
   const kernel = await ownKernel({ parent: paths.toolchain, zstd: programs.zstd, signal });
   if (kernel === undefined) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'without apt, hypr cannot fetch the kernel that guests run', {
+    throw new HyprError('TOOLCHAIN_MISSING', 'without apt, hypr cannot download the kernel for guests', {
       hint: 'set HYPR_KERNEL to a Linux 6.12 kernel (vmlinux or bzImage) and HYPR_KERNEL_MODULES to its lib/modules/<release> folder',
     });
   }
   return { programs, kernel };
 };
 
-/** Of two setups one holds the lock, so what lies about unfinished is from one that was killed. */
+/** The caller holds the lock, so unfinished parts are leftovers of a killed setup. */
 const removeUnfinished = async (parent: string): Promise<void> => {
   const names = (await readdir(parent)).filter((name) => name.endsWith('.tmp'));
   await Promise.all(names.map((name) => rm(join(parent, name), { recursive: true, force: true })));
 };
 
-/** Runs `work` with a signal that aborts when a part of it fails, and lets no part outlive the others. */
+/** Runs `work` with a signal that aborts when a part of it fails, and waits until all parts have ended. */
 const joinAll = async <T>(parent: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
   const stop = linkedController(parent);
   try {

@@ -10,7 +10,7 @@ import type { Tool } from '../model/tools.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';
 
-/** What is taken from Debian 13; apt adds the closure of libraries. */
+/** The packages of Debian 13; apt adds their dependencies. */
 export const PACKAGES = [
   'qemu-system-x86',
   'seabios',
@@ -27,7 +27,7 @@ export const PACKAGES = [
 ] as const;
 
 /**
- * Unpacks the closure into `parent/prefix-<id>`, staged and renamed: a prefix that exists is complete.
+ * Unpacks the packages into `parent/prefix-<id>`, staged and renamed: a prefix that exists is complete.
  * Nothing is installed on the host; programs run through the prefix's own loader and libraries.
  */
 export const makePrefix = async (input: { apt: Apt; parent: string; report: Report; signal: AbortSignal }): Promise<Programs> => {
@@ -41,7 +41,7 @@ export const makePrefix = async (input: { apt: Apt; parent: string; report: Repo
     await unpackAll(debs, root, input.signal);
   }
   const programs = prefixPrograms({ root, id, packages: resolved });
-  // A prefix that cannot run here (another architecture, a noexec home) is found out now, not at the first boot.
+  // A prefix that cannot run here (another architecture, a noexec home) is an error now, not at the first boot.
   const { file, args } = toolCommand(programs.qemu, ['--version']);
   await mustRun(file, args, { timeout: 30_000, signal: input.signal });
   return programs;
@@ -50,7 +50,7 @@ export const makePrefix = async (input: { apt: Apt; parent: string; report: Repo
 const LOADER = 'usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2';
 const LIBRARIES = 'usr/lib/x86_64-linux-gnu';
 
-/** Pure: the programs of a prefix and how they are started. */
+/** Pure: the programs of a prefix and their command lines. */
 export const prefixPrograms = (input: { root: string; id: string; packages: ReadonlyArray<Pick<ResolvedPackage, 'file'>> }): Programs => {
   const { root, id, packages } = input;
   const tool = (path: string, name: string): Tool => ({
@@ -82,12 +82,12 @@ export const packageVersion = (packages: ReadonlyArray<Pick<ResolvedPackage, 'fi
   return /^[\d.]*\d/.exec(version)?.[0] ?? 'unknown';
 };
 
-/** dpkg-deb writes each package on its own; side by side they only meet in folders. */
+/** Packages can be unpacked concurrently, because they share folders only. */
 const unpackAll = async (debs: readonly string[], root: string, signal: AbortSignal): Promise<void> => {
   const staging = `${root}.${process.pid}.tmp`;
   await mkdir(staging, { recursive: true, mode: 0o755 });
   try {
-    // First what lays the links of a merged /usr, so that no package makes /lib a folder.
+    // First the package with the links of a merged /usr, so that no other package makes /lib a folder.
     const isBase = (deb: string) => deb.includes('/base-files_');
     const limit = pLimit(availableParallelism());
     for (const batch of [debs.filter(isBase), debs.filter((deb) => !isBase(deb))]) {

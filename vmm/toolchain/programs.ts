@@ -1,13 +1,13 @@
 import type { Tool, Toolchain } from '../model/tools.ts';
 
-/** The programs that come from one place: the prefix of Debian packages, or the host. */
+/** Programs from one source: the prefix of Debian packages, or the host. */
 export interface Programs extends Pick<Toolchain, 'qemu' | 'qemuData' | 'virtiofsd' | 'mkfsErofs' | 'mkfsExt4' | 'resize2fs' | 'e2fsck'> {
   /** Changes with any of their versions. */
   readonly id: string;
   /** Decompressors, for the kernel and its modules. */
   readonly zstd: Tool;
   readonly xz: Tool;
-  /** Absent where the kernel is the user's own, whose modules.dep is there. */
+  /** Absent with the user's own kernel, which has a modules.dep. */
   readonly depmod?: Tool;
   /** Folder of an unpacked musl-dev, to compile the guest agent with. */
   readonly musl?: string;

@@ -15,7 +15,7 @@ export const compileTsc = async (outDir: string, signal: AbortSignal): Promise<s
 export const compileShareJail = async (outDir: string, signal: AbortSignal): Promise<string> =>
   compileC({ source: await findSource('vmm/jail/share.c'), outDir, signal });
 
-/** What QEMU is loaded with for clones; null where that cannot be had, which costs nothing but time and memory. */
+/** The library that is preloaded into QEMU for clones; null if it cannot be compiled, which only costs time and memory. */
 export const compilePreload = async (outDir: string, signal: AbortSignal): Promise<string | null> => {
   if (process.arch !== 'x64') {
     return null;
@@ -45,5 +45,5 @@ const findSource = async (path: string): Promise<string> => {
       return file;
     }
   }
-  throw new HyprError('TOOLCHAIN_MISSING', `${path} is not where it should be`, { hint: 'install hypr again' });
+  throw new HyprError('TOOLCHAIN_MISSING', `${path} is missing`, { hint: 'install hypr again' });
 };

@@ -1,10 +1,10 @@
 import { messageOf } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 
-/** What a step says while it works; `bytes` is the size of all that `percent` is of. */
+/** Progress of a step; `bytes` is the total that `percent` refers to. */
 export type Report = (news: { readonly text: string; readonly percent?: number; readonly bytes?: number }) => void;
 
-/** Reports one step from its beginning to its end, with the seconds it took. */
+/** Reports the begin and the end of one step, with the seconds it took. */
 export const track = async <T>(
   progress: ProgressSink,
   step: { readonly id: string; readonly done: string },

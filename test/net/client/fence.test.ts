@@ -39,7 +39,7 @@ it.each([
   ['what is no JSON', 'x', 'cannot be read'],
   ['nothing', '', 'cannot be read'],
   ['a key it does not know', config({ listen: '0.0.0.0:80' }), 'unknown field'],
-  ['another network', config({ network: 'other' }), 'not of n'],
+  ['another network', config({ network: 'other' }), 'not for n'],
   ['a gateway that is not inside', config({ gateway: '10.0.1.1' }), 'not in 10.0.0.0/24'],
   ['a host address that is not inside', config({ host: '10.0.1.9' }), 'host address'],
   ['a folder that is not there', config({ socket: '/nonexistent/n.sock' }), 'no such file'],
@@ -62,6 +62,6 @@ describe('on a kernel that lacks', () => {
   it('seccomp filters it starts nothing and says why', () => {
     const result = spawnSync(deny, ['s', file, 'run', 'n'], { input: config(), encoding: 'utf8' });
     expect(result.status).toBe(71);
-    expect(result.stderr).toContain('this kernel gives no seccomp filter');
+    expect(result.stderr).toContain('this kernel has no seccomp filters');
   });
 });
