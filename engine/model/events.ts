@@ -48,6 +48,15 @@ export interface ReplicaStatus {
   readonly bootMs?: number;
   /** The steps of its last start, in the order in which they ended; `healthy` counts from the start of the workload. */
   readonly startSpans?: readonly StartSpan[];
+  /** By port. Absent when nothing listens, or nothing is known because no supervisor watches. */
+  readonly listeners?: readonly Listener[];
+}
+
+/** A TCP port that a program of the replica listens on. */
+export interface Listener {
+  readonly port: number;
+  /** `0.0.0.0`, `::` or one of the replica's own; on `127.0.0.1` nothing outside the replica reaches it. */
+  readonly address: string;
 }
 
 export interface StartSpan {

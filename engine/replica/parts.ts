@@ -1,5 +1,6 @@
 import type { Publications } from '../resources/publish.ts';
 import type { Attempts } from './attempts.ts';
+import type { ReplicaListeners } from './listeners.ts';
 import type { ReplicaOutput } from './output.ts';
 import type { PowerDowns } from './power-down.ts';
 import type { ReplicaHealth } from './probe-health.ts';
@@ -12,6 +13,7 @@ export interface ReplicaParts {
   readonly record: ReplicaRecord;
   readonly output: ReplicaOutput;
   readonly health: ReplicaHealth;
+  readonly listeners: ReplicaListeners;
   readonly attempts: Attempts;
   readonly powerDowns: PowerDowns;
   readonly publications: Publications;

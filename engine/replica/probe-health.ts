@@ -1,6 +1,6 @@
 import { markTrace } from '../../base/trace.ts';
+import { monitorHealth, type ProbeResult } from '../machine/health.ts';
 import type { Health } from '../model/events.ts';
-import { monitorHealth, type ProbeResult } from './health.ts';
 import type { ReplicaRecord } from './record.ts';
 import type { Run } from './run.ts';
 

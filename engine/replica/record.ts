@@ -1,7 +1,7 @@
 import { listenToSpans } from '../../base/trace.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
-import type { ReplicaAction, ReplicaStatus, StartSpan } from '../model/events.ts';
+import type { Listener, ReplicaAction, ReplicaStatus, StartSpan } from '../model/events.ts';
 import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import type { BootContext } from './run.ts';
@@ -24,6 +24,8 @@ export class ReplicaRecord {
   /** Timing of the last start under this supervisor; not in the database. */
   #startSpans: StartSpan[] = [];
   #endTiming: () => void = () => {};
+  /** What listens in the guest now; not in the database. */
+  #listeners: readonly Listener[] = [];
   readonly #store: StateStore;
   readonly #bus: EventBus;
 
@@ -48,7 +50,11 @@ export class ReplicaRecord {
 
   status(): ReplicaStatus {
     const status = replicaStatus(this.#row, this.#store.leases(this.#row.stack));
-    return this.#startSpans.length === 0 ? status : { ...status, startSpans: this.#startSpans };
+    return {
+      ...status,
+      ...(this.#startSpans.length === 0 ? {} : { startSpans: this.#startSpans }),
+      ...(this.#listeners.length === 0 ? {} : { listeners: this.#listeners }),
+    };
   }
 
   /** Until `endTiming`, spans count as parts of this replica's start. */
@@ -70,6 +76,18 @@ export class ReplicaRecord {
     if (!this.#isOver) {
       this.#store.putVm(this.#row);
       this.emit('update');
+    }
+  }
+
+  get listeners(): readonly Listener[] {
+    return this.#listeners;
+  }
+
+  /** Notes what listens in the guest, and tells if that has changed. */
+  noteListeners(listeners: readonly Listener[]): void {
+    if (JSON.stringify(listeners) !== JSON.stringify(this.#listeners)) {
+      this.#listeners = listeners;
+      this.emit('listening');
     }
   }
 

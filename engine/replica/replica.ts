@@ -2,14 +2,15 @@ import { constants } from 'node:os';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { OutputTap } from '../logs/output-tap.ts';
-import type { ReplicaStatus } from '../model/events.ts';
+import type { ProbeResult } from '../machine/health.ts';
+import type { Listener, ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { Publications } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
 import { Attempts } from './attempts.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
 import { ReplicaEnd } from './end.ts';
-import type { ProbeResult } from './health.ts';
+import { ReplicaListeners } from './listeners.ts';
 import { ReplicaOutput } from './output.ts';
 import type { ReplicaParts } from './parts.ts';
 import { PowerDowns } from './power-down.ts';
@@ -55,6 +56,7 @@ export class Replica {
       record,
       context,
       run: () => parts.run,
+      awaitPort: parts.listeners.awaitPort,
       letGo: (run) => this.#end.letGo(run),
       takeOver: (adopted, patch) => this.#start.takeOver(adopted, patch),
     });
@@ -75,6 +77,11 @@ export class Replica {
   /** Whether a plan has booted it and its workload is not started yet. */
   get isHeld(): boolean {
     return this.run !== undefined && this.run.process === undefined && !this.#parts.attempts.isRunning;
+  }
+
+  /** What listens in it now. */
+  get listeners(): readonly Listener[] {
+    return this.#parts.record.listeners;
   }
 
   status(): ReplicaStatus {
@@ -247,6 +254,7 @@ const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts => {
     record,
     output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
     health: new ReplicaHealth(record),
+    listeners: new ReplicaListeners(record),
     attempts: new Attempts(row.name),
     powerDowns: new PowerDowns(row.name, () => record.isOver),
     publications: new Publications(),

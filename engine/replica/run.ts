@@ -4,6 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { FileSpec, MachineConfig } from '../../guest/types.ts';
+import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
 import { type MachineParts, machineConfig, machineIdOf, machineSpec } from '../machine/machine-config.ts';
@@ -25,6 +26,8 @@ export interface BootContext {
   readonly environment: Readonly<Record<string, string>>;
   /** All replicas of the stack, for the name table. */
   readonly vms: () => readonly VmRow[];
+  /** Connections to published ports wait for this before they are carried into the network. */
+  readonly awaitPort?: AwaitPort;
   /** Called as soon as a VMM process exists, so that it is recorded whatever happens next. */
   readonly onMachine: (machine: Machine) => void;
 }

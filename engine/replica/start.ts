@@ -44,13 +44,14 @@ export class ReplicaStart {
   }
 
   async #boot(signal: AbortSignal): Promise<void> {
-    const { record, context, publications } = this.#parts;
+    const { record, context, publications, listeners } = this.#parts;
     signal.throwIfAborted();
     record.update({ state: nextState(this.#row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false, run: newRun() });
     const begin = Date.now();
     record.beginTiming();
+    listeners.expect();
     try {
-      publications.take(await publishPorts(this.#row, context, signal));
+      publications.take(await publishPorts(this.#row, { ...context, awaitPort: listeners.awaitPort }, signal));
       record.update({ published: publications.ports });
       this.#parts.run = await bootReplica(
         this.#row,
@@ -122,7 +123,8 @@ export class ReplicaStart {
 
   /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */
   async adopt(signal: AbortSignal): Promise<boolean> {
-    const adopted = await adoptRun(this.#row, this.#parts.context, signal);
+    const { context, listeners } = this.#parts;
+    const adopted = await adoptRun(this.#row, { ...context, awaitPort: listeners.awaitPort }, signal);
     if (adopted?.run.process === undefined) {
       return false;
     }
@@ -146,6 +148,8 @@ export class ReplicaStart {
 
   /** Follows the health, output and end of a running workload. */
   #follow(run: Run, process: GuestProcess): void {
+    // Before the health checks: the guest tells what listens already to the first one only that asks.
+    this.#parts.listeners.watch(run);
     this.#parts.health.watch(run);
     this.#parts.output.follow(process);
     this.#end.follow(run, process);

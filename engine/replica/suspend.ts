@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
+import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { SavedMachine } from '../../vmm/model/machine.ts';
 import { connectNics, networkNics } from '../machine/boot-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
@@ -23,6 +24,7 @@ export interface SuspensionOptions {
   readonly run: () => Run | undefined;
   /** Ends a run while its workload lives on, on disk. */
   readonly letGo: (run: Run) => Promise<void>;
+  readonly awaitPort: AwaitPort;
   readonly takeOver: (adopted: AdoptedRun, patch: Partial<VmRow>) => Promise<void>;
 }
 
@@ -88,7 +90,7 @@ export class Suspension {
    * unchanged. Throws only when interrupted before the guest runs, and then nothing has changed.
    */
   async resume(signal: AbortSignal): Promise<string | undefined> {
-    const { record, context, takeOver } = this.#options;
+    const { record, context, takeOver, awaitPort } = this.#options;
     const { saved } = this.#row;
     if (saved === undefined) {
       throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not suspended`);
@@ -97,7 +99,7 @@ export class Suspension {
     const onMachine: BootContext['onMachine'] = (machine) =>
       record.update({ machine: machine.record, saved: undefined, state: nextState(this.#row.state, 'resume') });
     try {
-      const restored = await restoreRun({ row: this.#row, saved, context: { ...context, onMachine } }, signal);
+      const restored = await restoreRun({ row: this.#row, saved, context: { ...context, onMachine, awaitPort } }, signal);
       await takeOver(restored, saved.paused ? { state: nextState('running', 'pause') } : {});
       record.emit('resume');
       return undefined;

@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { PublishedPort } from '../../net/types.ts';
 import type { Platform, Publication } from '../model/platform.ts';
 import type { ReplicaPort } from '../model/spec.ts';
@@ -8,6 +9,8 @@ import type { StackNetworks } from './networks.ts';
 interface PublishContext {
   readonly platform: Platform;
   readonly networks: StackNetworks;
+  /** Connections wait for this before they are carried. */
+  readonly awaitPort?: AwaitPort;
 }
 
 /** A published port is reachable from this machine only, unless the file or HYPR_PUBLISH_ADDRESS says otherwise. */
@@ -26,7 +29,8 @@ export const publishPorts = async (vm: VmRow, context: PublishContext, signal: A
   const opened: Publication[] = [];
   try {
     for (const port of vm.spec.ports) {
-      opened.push(await publishOne({ vm, port, address, publish: (published) => context.platform.publish(target.network, published) }));
+      const publish = (published: PublishedPort) => context.platform.publish(target.network, published, context.awaitPort);
+      opened.push(await publishOne({ vm, port, address, publish }));
     }
     return opened;
   } catch (error) {

@@ -36,6 +36,7 @@ import { Operations } from './operation-queue.ts';
 import { makeOperationExecutor, type OperationContext } from './operations.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
 import { recoverStack } from './recover.ts';
+import { PublishedStackNames } from './stack-names.ts';
 import { forgetStack, recordStack } from './stack-record.ts';
 import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
 import { UsageSampler } from './usage.ts';
@@ -58,6 +59,7 @@ export class StackSupervisor {
   readonly volumes: StackVolumes;
   readonly oneOffs: OneOffs;
   readonly usage: UsageSampler;
+  readonly names: PublishedStackNames;
   readonly #options: SupervisorOptions;
   readonly #context: ReplicaContext;
   readonly #operations: Operations;
@@ -78,6 +80,7 @@ export class StackSupervisor {
       onEvent: (event) => refusals.tellOf(event, (address) => this.#nameOf(address)),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
+    this.names = new PublishedStackNames({ stack, store, replicas: this.replicas, bus: this.bus });
     this.usage = new UsageSampler({ replicas: this.replicas, bus: this.bus });
     this.#operations = new Operations(this.bus, () => this.#changes.flush());
     this.#changes = new Changes({
@@ -286,6 +289,7 @@ export class StackSupervisor {
     this.#operations.interruptRising('the supervisor ends');
     await this.#operations.settled();
     this.#changes.close();
+    this.names.close();
     await Promise.allSettled([...this.replicas.values()].map((replica) => replica.release()));
     this.networks.release();
   }

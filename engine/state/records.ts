@@ -73,6 +73,13 @@ export interface LeaseRow {
   readonly leasedAt: number;
 }
 
+/** The loopback address on this host under which a service (`web`) or replica (`web-2`) has its ports. */
+export interface LoopbackRow {
+  readonly address: string;
+  readonly stack: string;
+  readonly owner: string;
+}
+
 export interface VolumeRow {
   readonly name: string;
   readonly stack: string;

@@ -71,4 +71,9 @@ export const MIGRATIONS: readonly string[] = [
   `,
   'ALTER TABLE vms ADD COLUMN saved_json TEXT',
   'ALTER TABLE vms ADD COLUMN run INTEGER',
+  `CREATE TABLE loopbacks (
+    address TEXT PRIMARY KEY,
+    stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
+    owner TEXT NOT NULL
+  ) STRICT`,
 ];

@@ -5,7 +5,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { makePrivate } from '../../base/host/private-home.ts';
-import type { LeaseRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
+import type { LeaseRow, LoopbackRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
 import { MIGRATIONS } from './schema.ts';
 
 /**
@@ -29,6 +29,9 @@ export interface StateStore {
   volumes(): VolumeRow[];
   putVolume(row: VolumeRow): void;
   removeVolume(name: string): void;
+  /** Loopback addresses of services and replicas, of all stacks. */
+  loopbacks(): LoopbackRow[];
+  putLoopback(row: LoopbackRow): void;
   /** Runs `work` in one transaction; writers in other processes wait for it. */
   transaction<T>(work: () => T): T;
   close(): void;
@@ -167,6 +170,8 @@ const makeStore = (db: Database.Database): StateStore => {
     volumes: () => all('SELECT * FROM volumes ORDER BY name', readVolume),
     putVolume: (row) => upsert('volumes', ['name'], writeVolume(row)),
     removeVolume: (name) => run('DELETE FROM volumes WHERE name = @name', { name }),
+    loopbacks: () => all('SELECT * FROM loopbacks', readLoopback),
+    putLoopback: (row) => upsert('loopbacks', ['address'], { ...row }),
     transaction: (work) => db.transaction(work).immediate(),
     close: () => db.close(),
   };
@@ -286,6 +291,8 @@ const writeLease = (row: LeaseRow): Sql => ({
   mac: row.mac,
   leased_at: row.leasedAt,
 });
+
+const readLoopback = (row: Sql): LoopbackRow => ({ address: text(row.address), stack: text(row.stack), owner: text(row.owner) });
 
 const readVolume = (row: Sql): VolumeRow => ({
   name: text(row.name),

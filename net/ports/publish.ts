@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { onAbort } from '../../base/abort.ts';
-import { messageOf } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Network, PublishedPort } from '../types.ts';
 import { listenTcp, withDefaultAddress } from './check-ports.ts';
@@ -16,6 +16,12 @@ export interface PortCounters {
   readonly received: number;
   readonly sent: number;
 }
+
+/**
+ * Resolves when something listens on the port inside, or when there is no use in waiting; rejects when nothing will listen. A
+ * connection is not carried before.
+ */
+export type AwaitPort = (port: number, signal: AbortSignal) => Promise<void>;
 
 /** Published ports that are being listened on; closing ends their connections too. */
 export interface Listener {
@@ -33,10 +39,11 @@ export interface Listener {
 export const publishTcp = async (options: {
   readonly ports: readonly PublishedPort[];
   readonly network: Pick<Network, 'dial'>;
+  readonly awaitPort?: AwaitPort | undefined;
   readonly signal?: AbortSignal;
 }): Promise<Listener> => {
   options.signal?.throwIfAborted();
-  const relay = new Relay(options.network);
+  const relay = new Relay(options.network, options.awaitPort);
   const servers: Server[] = [];
   const close = async (): Promise<void> => {
     const closed = servers.map(closeServer);
@@ -65,9 +72,10 @@ export const publishTcp = async (options: {
 export const publishPort = async (
   network: Pick<Network, 'dial' | 'dialUdp'>,
   wanted: PublishedPort,
+  awaitPort?: AwaitPort,
 ): Promise<{ readonly port: PublishedPort; counters(): PortCounters; close(): Promise<void> }> => {
   if (wanted.protocol === 'tcp') {
-    const listener = await publishTcp({ ports: [wanted], network });
+    const listener = await publishTcp({ ports: [wanted], network, awaitPort });
     return { port: listener.ports[0] ?? wanted, counters: () => listener.counters(), close: () => listener.close() };
   }
   const relay = await publishUdp(network, wanted);
@@ -78,17 +86,24 @@ export const publishPort = async (
   return { port: relay.port, counters, close: () => relay.close() };
 };
 
+/** More clients than that which wait for one port are not waiting for a start. */
+const MOST_HELD = 512;
+
 /** The connections of one listener. */
 class Relay {
   readonly #network: Pick<Network, 'dial'>;
+  readonly #awaitPort: AwaitPort;
   readonly #clients = new Set<Socket>();
   readonly #closing = new AbortController();
   #connections = 0;
+  /** Connections that wait for a listener. */
+  #held = 0;
   #received = 0;
   #sent = 0;
 
-  constructor(network: Pick<Network, 'dial'>) {
+  constructor(network: Pick<Network, 'dial'>, awaitPort: AwaitPort = async () => {}) {
     this.#network = network;
+    this.#awaitPort = awaitPort;
   }
 
   carry(client: Socket, port: PublishedPort): void {
@@ -101,13 +116,27 @@ class Relay {
       this.#received += client.bytesRead;
       this.#sent += client.bytesWritten;
     });
-    this.#network.dial(port.address, port.port, this.#closing.signal).then(
+    this.#dial(port).then(
       (upstream) => join(client, upstream),
       (error: unknown) => {
         log.warn('a published port could not be carried into its network', { port: port.port, error: messageOf(error) });
         client.resetAndDestroy();
       },
     );
+  }
+
+  /** A client that connects while its service starts is not read before the service listens: the kernel keeps what it has sent. */
+  async #dial(port: PublishedPort): Promise<Socket> {
+    if (this.#held >= MOST_HELD) {
+      throw new HyprError('NET_PORT_IN_USE', `${MOST_HELD} connections wait for port ${port.port} already`);
+    }
+    this.#held += 1;
+    try {
+      await this.#awaitPort(port.port, this.#closing.signal);
+    } finally {
+      this.#held -= 1;
+    }
+    return this.#network.dial(port.address, port.port, this.#closing.signal);
   }
 
   counters(): PortCounters {

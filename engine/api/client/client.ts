@@ -61,6 +61,7 @@ const callsOver = (connections: Connections) => {
     attach: bothStream<AttachInput, AttachOutput>('Attach'),
     copyTo: (messages: AsyncIterable<Sent<CopyInput>>, options?: CallOptions) => connections.clientStream(copyTo, messages, options),
     copyFrom: (message: Sent<pb.CopyRequestJson>, options?: CallOptions) => connections.stream(copyFrom, message, options),
+    names: serverStream<pb.NamesRequestJson, pb.NamesResponseJson>('Names'),
     stats: unary<pb.StatsRequestJson, pb.StatsResponseJson>('Stats'),
     wait: unary<pb.WaitRequestJson, pb.WaitResponseJson>('Wait'),
   };

@@ -41,6 +41,7 @@ export const replicaFrom = (json: ReplicaJson): ReplicaStatus => ({
     startedAt: optionalDouble(json.startedAt),
     finishedAt: optionalDouble(json.finishedAt),
     bootMs: optionalDouble(json.bootMs),
+    listeners: json.listeners?.map(({ port = 0, address = '' }) => ({ port, address })),
     startSpans: json.startSpans?.map(({ name = '', ms }) => ({ name, ms: double(ms) })),
   }),
 });

@@ -6,7 +6,15 @@ import type { EngineEvent, LogRecord } from '../../model/events.ts';
 import type { LogsOptions } from '../../model/types.ts';
 import { API_VERSION } from '../../model/version.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
-import { type Event, InfoResponseSchema, PsResponseSchema, StatsResponseSchema, WaitResponseSchema } from '../gen/hypr_pb.ts';
+import {
+  type Event,
+  InfoResponseSchema,
+  NamesResponseSchema,
+  PsResponseSchema,
+  StatsResponseSchema,
+  WaitResponseSchema,
+} from '../gen/hypr_pb.ts';
+import { namesJson } from '../messages/names.ts';
 import { replicaJson } from '../messages/replicas.ts';
 import { attachStream } from './attach-stream.ts';
 import type { ApiMethods } from './byte-streams.ts';
@@ -53,6 +61,11 @@ export const apiMethods = (
   attach: (input, context) => attachStream(supervisor, input, context.signal),
   copyTo: (input, context) => copyTo(supervisor, input, context.signal),
   copyFrom: (request, context) => copyFrom(supervisor, request, context.signal),
+  names: async function* (_, context) {
+    for await (const names of supervisor.names.stream(context.signal)) {
+      yield messageFrom(NamesResponseSchema, namesJson(names));
+    }
+  },
   stats: async () => create(StatsResponseSchema, { usages: [...(await supervisor.usage.sample())] }),
   wait: async (request, context) =>
     create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),

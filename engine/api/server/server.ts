@@ -9,11 +9,14 @@ import { type ApiMethods, serveBytes } from './byte-streams.ts';
 /** The first bytes of every HTTP/2 connection (RFC 9113, section 3.4). */
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0');
 
+/** Whoever holds the directory of names listens to all stacks, and none of them goes on for that. */
+const NAMES_PATH = `/${Supervisor.typeName}/Names`;
+
 /** Pages served for GET requests besides the API, by path. */
 export type Pages = Readonly<Record<string, { readonly type: string; readonly text: () => Promise<string> }>>;
 
 export interface ApiServer {
-  /** Open connections; a supervisor with any does not exit when idle. */
+  /** Open connections, without those that only listen to names; a supervisor with any does not exit when idle. */
   readonly connections: number;
   close(): Promise<void>;
 }
@@ -30,6 +33,10 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
   });
   // A command's connection may be silent for hours, between two calls or while a call waits for input.
   const h1 = http.createServer({ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 }, (request, response) => {
+    if (request.url === NAMES_PATH) {
+      counted.delete(request.socket);
+      onConnections();
+    }
     if (serveBytes(methods, request, response)) {
       return;
     }
@@ -40,11 +47,15 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
   });
   const h2 = http2.createServer(handler);
   const open = new Set<net.Socket>();
+  /** Connections for which a supervisor stays. */
+  const counted = new Set<net.Socket>();
   const server = net.createServer((connection) => {
     open.add(connection);
+    counted.add(connection);
     connection.on('error', () => {});
     connection.once('close', () => {
       open.delete(connection);
+      counted.delete(connection);
       onConnections();
     });
     let head = Buffer.alloc(0);
@@ -74,7 +85,7 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
   });
   return {
     get connections() {
-      return open.size;
+      return counted.size;
     },
     close: () =>
       new Promise((resolve) => {

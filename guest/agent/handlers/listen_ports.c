@@ -7,7 +7,7 @@
 #include "lib/loop.h"
 #include "link/host_link.h"
 
-enum { MAX_PORTS = 256, FAST_MS = 200, SLOW_MS = 2000, FAST_ROUNDS = 150, TCP_LISTEN = 10, UDP_OPEN = 7 };
+enum { MAX_PORTS = 256, FIRST_MS = 100, SLOW_MS = 2000, SHARE = 50, TCP_LISTEN = 10, UDP_OPEN = 7 };
 
 struct port {
   uint16_t number;
@@ -19,7 +19,8 @@ static struct port known[MAX_PORTS];
 static size_t known_count;
 static struct timer ports_timer;
 static bool watching;
-static int rounds;
+/* Of the last change of a TCP port; programs that only ask names open UDP ports all the time. */
+static uint64_t changed_at;
 
 static void report(const struct port *port, uint64_t kind) {
   struct writer w;
@@ -58,11 +59,20 @@ static bool parse_port(const char *line, bool udp, bool v6, struct port *out) {
   return !own_resolver && (udp ? state == UDP_OPEN && peer == 0 : state == TCP_LISTEN);
 }
 
+static bool is_connected(const char *line) {
+  unsigned state;
+  return sscanf(line, " %*d: %*[0-9A-F]:%*x %*[0-9A-F]:%*x %x", &state) == 1 && state != TCP_LISTEN;
+}
+
 static void scan_file(const char *path, bool udp, bool v6, struct port *list, size_t *count) {
   FILE *file = fopen(path, "re");
   char line[512];
   while (file != NULL && fgets(line, sizeof line, file) != NULL) {
     struct port port;
+    /* The kernel lists what listens before what is connected, which may be thousands of lines. */
+    if (!udp && is_connected(line)) {
+      break;
+    }
     if (*count < MAX_PORTS && parse_port(line, udp, v6, &port) && !has_port(list, *count, &port)) {
       list[(*count)++] = port;
     }
@@ -70,6 +80,18 @@ static void scan_file(const char *path, bool udp, bool v6, struct port *list, si
   if (file != NULL) {
     fclose(file);
   }
+}
+
+static void note_change(const struct port *port) {
+  if (!port->udp) {
+    changed_at = now_ms();
+  }
+}
+
+/* A fiftieth of the time since the last change: 100 ms in the first five seconds, 2 s after 100. */
+static uint64_t pause_after(uint64_t quiet_ms) {
+  uint64_t pause = quiet_ms / SHARE;
+  return pause < FIRST_MS ? FIRST_MS : pause > SLOW_MS ? SLOW_MS : pause;
 }
 
 static void look_at_ports(struct timer *timer) {
@@ -82,22 +104,23 @@ static void look_at_ports(struct timer *timer) {
   for (size_t i = 0; i < count; i++) {
     if (!has_port(known, known_count, &now[i])) {
       report(&now[i], EVENT_LISTENING);
-      rounds = 0;
+      note_change(&now[i]);
     }
   }
   for (size_t i = 0; i < known_count; i++) {
     if (!has_port(now, count, &known[i])) {
       report(&known[i], EVENT_NOT_LISTENING);
+      note_change(&known[i]);
     }
   }
   memcpy(known, now, count * sizeof *now);
   known_count = count;
-  timer_start(timer, ++rounds < FAST_ROUNDS ? FAST_MS : SLOW_MS);
+  timer_start(timer, pause_after(now_ms() - changed_at));
 }
 
 void watch_ports(bool on) {
   if (on && !watching) {
-    known_count = 0, rounds = 0;
+    known_count = 0, changed_at = now_ms();
     ports_timer.fn = look_at_ports;
     timer_start(&ports_timer, 0);
   } else if (!on) {

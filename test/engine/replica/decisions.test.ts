@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { nextHealth } from '../../../engine/machine/health.ts';
 import { nextState } from '../../../engine/model/lifecycle.ts';
 import type { HealthSpec, RestartPolicy } from '../../../engine/model/spec.ts';
-import { nextHealth } from '../../../engine/replica/health.ts';
 import { decideRestart } from '../../../engine/replica/restart-policy.ts';
 
 describe('restart policies', () => {

@@ -6,6 +6,7 @@ import { exists } from '../../../base/host/files.ts';
 import { homePaths } from '../../../base/paths.ts';
 import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Platform, Publication } from '../../../engine/model/platform.ts';
+import type { AwaitPort } from '../../../net/ports/publish.ts';
 import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../../../net/types.ts';
 import { createFakeVmm, type FakeVmm } from '../../../vmm/fake.ts';
 import { Cue } from './cue.ts';
@@ -25,6 +26,8 @@ export interface FakePlatform extends Platform {
   readonly nets: Map<string, FakeNetwork>;
   /** Open publications, `127.0.0.1:8080/tcp`. */
   readonly published: Set<string>;
+  /** What a client of a published port (`127.0.0.1:8080/tcp`) waits for. */
+  awaitPort(port: string): AwaitPort;
   /** Ports somebody else holds, `8080`. */
   readonly taken: Set<number>;
   /** What was asked of the world, in order: `network shop_default`, `boot shop-db-1`, `pull db:1`… */
@@ -49,6 +52,7 @@ export const createFakePlatform = (dir: string): FakePlatform => {
   const images = new Map<string, Image>();
   const nets = new Map<string, FakeNetwork>();
   const published = new Set<string>();
+  const waits = new Map<string, AwaitPort>();
   const taken = new Set<number>();
   const journal: string[] = [];
   const connecting = new Set<string>();
@@ -107,6 +111,7 @@ export const createFakePlatform = (dir: string): FakePlatform => {
     images,
     nets,
     published,
+    awaitPort: (port) => waits.get(port) ?? (() => Promise.reject(new Error(`${port} is not published`))),
     taken,
     journal,
     connecting,
@@ -153,12 +158,15 @@ export const createFakePlatform = (dir: string): FakePlatform => {
         throw inUse(bad);
       }
     },
-    publish: async (_, port) => {
+    publish: async (_, port, awaitPort) => {
       const chosen: PublishedPort = port.hostPort === 0 ? { ...port, hostPort: 40_000 + published.size } : port;
       if (taken.has(chosen.hostPort) || published.has(keyOf(chosen))) {
         throw inUse(chosen);
       }
       published.add(keyOf(chosen));
+      if (awaitPort !== undefined) {
+        waits.set(keyOf(chosen), awaitPort);
+      }
       const publication: Publication = { port: chosen, close: async () => void published.delete(keyOf(chosen)) };
       return publication;
     },

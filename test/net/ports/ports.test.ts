@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { orAbort } from '../../../base/abort.ts';
 import { checkPorts, findFreePort } from '../../../net/ports/check-ports.ts';
 import { findPortHolder } from '../../../net/ports/port-holder.ts';
 import { publishPort, publishTcp } from '../../../net/ports/publish.ts';
@@ -121,6 +122,33 @@ describe('publishTcp', () => {
     const port = await listen(createServer((socket) => socket.destroy()));
     const { hostPort } = await publish(port);
     expect((await readAll(await dialLocal(hostPort))).length).toBe(0);
+  });
+
+  it('holds a client until something listens inside, with what it has sent, and lets it go with the listener', async () => {
+    const port = await listen(createServer((socket) => socket.on('data', (data) => socket.end(`got ${data}`))));
+    let open = () => {};
+    const ready = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const awaitPort = (_: number, signal: AbortSignal): Promise<void> => orAbort(ready, signal);
+    const held = await publishTcp({ ports: [published(port)], network: loopback, awaitPort });
+    opened.push(() => held.close());
+    const client = await dialLocal(held.ports[0]?.hostPort ?? 0);
+    client.write('early');
+    const answer = readAll(client);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(client.bytesRead).toBe(0);
+    open();
+    expect((await answer).toString()).toBe('got early');
+
+    const never = await publishTcp({
+      ports: [published(port)],
+      network: loopback,
+      awaitPort: (_, signal) => orAbort(new Promise(() => {}), signal),
+    });
+    const lost = readAll(await dialLocal(never.ports[0]?.hostPort ?? 0));
+    await never.close();
+    await expect(lost.then((data) => data.length)).resolves.toBe(0);
   });
 
   it('opens all ports or none, and closes on abort', async () => {

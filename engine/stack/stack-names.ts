@@ -1,0 +1,182 @@
+import { onAbort } from '../../base/abort.ts';
+import { logger } from '../../base/log.ts';
+import { AsyncQueue } from '../../base/queue.ts';
+import { chooseLoopback } from '../../net/addresses/loopback.ts';
+import { nameDomain } from '../../net/names/directory.ts';
+import { type NameableReplica, namesOfStack, type StackName } from '../../net/names/stack-names.ts';
+import type { EventBus } from '../logs/bus.ts';
+import type { PublishedName, PublishedNames } from '../model/published-names.ts';
+import type { Replica } from '../replica/replica.ts';
+import type { LeaseRow, NetworkRow } from '../state/records.ts';
+import type { StateStore } from '../state/store.ts';
+
+const log = logger('names');
+
+/** Several replicas change at once when a stack starts; who listens learns it in one message. */
+const PAUSE_MS = 20;
+
+export interface StackNamesOptions {
+  readonly stack: string;
+  readonly store: StateStore;
+  readonly replicas: ReadonlyMap<string, Replica>;
+  readonly bus: EventBus;
+}
+
+/** What the names of a stack are now, told anew after each change to all who listen. */
+export class PublishedStackNames {
+  readonly #options: StackNamesOptions;
+  readonly #domain = nameDomain();
+  readonly #listeners = new Set<(names: PublishedNames) => void>();
+  readonly #unsubscribe: () => void;
+  readonly #toldProblems = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+  #lastText = '';
+  /** Owners (`web`, `web-2`) whose ports are open at their loopback addresses. */
+  #bound: ReadonlySet<string> = new Set();
+
+  constructor(options: StackNamesOptions) {
+    this.#options = options;
+    this.#unsubscribe = options.bus.subscribe((event) => {
+      if (event.type === 'replica' || event.type === 'finished') {
+        this.note();
+      }
+    });
+  }
+
+  /** Looks for changes in a moment. */
+  note(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#tell();
+    }, PAUSE_MS).unref();
+  }
+
+  noteBound(owners: ReadonlySet<string>): void {
+    this.#bound = owners;
+    this.note();
+  }
+
+  /** As namesOfStack, with what belongs to each. */
+  names(): { readonly names: readonly StackName[]; readonly problems: readonly string[] } {
+    const { stack, store, replicas } = this.#options;
+    const services = Object.keys(store.stack(stack)?.project.services ?? {});
+    return namesOfStack(stack, services, [...replicas.values()].map(nameable), this.#domain);
+  }
+
+  published(): PublishedNames {
+    const { stack, store } = this.#options;
+    const { names, problems } = this.names();
+    const leases = store.leases(stack);
+    const networks = store.networks(stack);
+    return { stack, problems, names: names.map((name) => this.#publish(name, leases, networks)) };
+  }
+
+  #publish({ members, owner, ...name }: StackName, leases: readonly LeaseRow[], networks: readonly NetworkRow[]): PublishedName {
+    const targets = members.flatMap((member) => targetOf(this.#options.replicas.get(member), leases, networks));
+    return { ...name, address: this.addressOf(owner), isBound: this.#bound.has(owner), targets };
+  }
+
+  /** The loopback address of a service or replica; the first caller has it reserved. */
+  addressOf(owner: string): string {
+    const { stack, store } = this.#options;
+    return store.transaction(() => {
+      const taken = store.loopbacks();
+      const mine = taken.find((row) => row.stack === stack && row.owner === owner);
+      if (mine !== undefined) {
+        return mine.address;
+      }
+      const addresses = new Set(taken.map((row) => row.address));
+      const address = chooseLoopback(`${process.getuid?.() ?? 0}/${stack}/${owner}`, (each) => addresses.has(each));
+      if (store.stack(stack) !== undefined) {
+        store.putLoopback({ address, stack, owner });
+      }
+      return address;
+    });
+  }
+
+  /** Calls the listener after each change until the returned function is called. */
+  subscribe(listener: (names: PublishedNames) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The names now, and anew after each change, until the signal aborts. Of several changes that were not read only the last is given. */
+  stream(signal: AbortSignal): AsyncIterableIterator<PublishedNames> {
+    let leave = () => {};
+    let unsubscribe = () => {};
+    const queue: AsyncQueue<PublishedNames> = new AsyncQueue({
+      keepNewest: 1,
+      onClose: () => {
+        unsubscribe();
+        leave();
+      },
+    });
+    leave = onAbort(signal, () => queue.end());
+    // The others first: what is told is compared with what was told last.
+    this.#tell();
+    unsubscribe = this.subscribe((names) => void queue.push(names));
+    const now = this.published();
+    this.#lastText = JSON.stringify(now);
+    void queue.push(now);
+    return queue;
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#unsubscribe();
+  }
+
+  #tell(): void {
+    if (this.#listeners.size === 0) {
+      this.#lastText = '';
+      return;
+    }
+    const names = this.published();
+    const text = JSON.stringify(names);
+    if (text === this.#lastText) {
+      return;
+    }
+    this.#lastText = text;
+    for (const problem of names.problems.filter((each) => !this.#toldProblems.has(each))) {
+      this.#toldProblems.add(problem);
+      log.warn('a name cannot be given', { problem });
+    }
+    for (const listener of [...this.#listeners]) {
+      listener(names);
+    }
+  }
+}
+
+const nameable = ({ row, listeners }: Replica): NameableReplica => ({
+  name: row.name,
+  service: row.service,
+  number: row.number,
+  oneOff: row.oneOff,
+  state: row.state,
+  health: row.health,
+  labels: row.spec.labels,
+  aliases: row.spec.networks.flatMap((network) => network.aliases).filter((alias) => alias !== row.service && alias !== row.name),
+  listening: reachablePorts({ listeners }),
+  expected: [...row.spec.ports.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port), ...row.spec.exposed.flatMap(tcpPort)],
+});
+
+const reachablePorts = (replica: Pick<Replica, 'listeners'> | undefined): number[] => [
+  ...new Set((replica?.listeners ?? []).filter(({ address }) => !isLoopback(address)).map(({ port }) => port)),
+];
+
+const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
+
+/** `80/tcp`, `80`; ranges are left out. */
+const tcpPort = (exposed: string): number[] => {
+  const [, port] = /^(\d+)(?:\/tcp)?$/.exec(exposed) ?? [];
+  return port === undefined ? [] : [Number(port)];
+};
+
+/** Its first network, which published ports go through, too. Nothing for a machine without a NIC. */
+const targetOf = (replica: Replica | undefined, leases: readonly LeaseRow[], networks: readonly NetworkRow[]): PublishedName['targets'] => {
+  const attached = replica?.row.spec.networks ?? [];
+  const key = (attached.find((network) => network.isDefault) ?? attached[0])?.key;
+  const address = leases.find((lease) => lease.vmId === replica?.row.id && lease.network === key)?.ip;
+  const socket = networks.find((network) => network.key === key)?.record?.socket;
+  return address === undefined || socket === undefined ? [] : [{ socket, address, ports: reachablePorts(replica) }];
+};
