@@ -27,7 +27,8 @@ export class PublishedStackNames {
   readonly #options: StackNamesOptions;
   readonly #domain = nameDomain();
   readonly #listeners = new Set<(names: PublishedNames) => void>();
-  readonly #unsubscribe: () => void;
+  /** While somebody listens: follows what happens in the stack. */
+  #unsubscribe: (() => void) | undefined;
   readonly #toldProblems = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #lastText = '';
@@ -36,11 +37,6 @@ export class PublishedStackNames {
 
   constructor(options: StackNamesOptions) {
     this.#options = options;
-    this.#unsubscribe = options.bus.subscribe((event) => {
-      if (event.type === 'replica' || event.type === 'finished') {
-        this.note();
-      }
-    });
   }
 
   /** Looks for changes in a moment. */
@@ -97,7 +93,17 @@ export class PublishedStackNames {
   /** Calls the listener after each change until the returned function is called. */
   subscribe(listener: (names: PublishedNames) => void): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#unsubscribe ??= this.#options.bus.subscribe((event) => {
+      if (event.type === 'replica' || event.type === 'finished') {
+        this.note();
+      }
+    });
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) {
+        this.close();
+      }
+    };
   }
 
   /** The names now, and anew after each change, until the signal aborts. Of several changes that were not read only the last is given. */
@@ -123,12 +129,13 @@ export class PublishedStackNames {
 
   close(): void {
     clearTimeout(this.#timer);
-    this.#unsubscribe();
+    this.#timer = undefined;
+    this.#unsubscribe?.();
+    this.#unsubscribe = undefined;
   }
 
   #tell(): void {
     if (this.#listeners.size === 0) {
-      this.#lastText = '';
       return;
     }
     const names = this.published();
