@@ -3,6 +3,7 @@ import { type Attributes, encodeHeader } from '../layers/layer-format.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
 import type { TarLimits } from '../layers/tar-scanner.ts';
 import { type ByteString, END_MARK } from '../tar/block.ts';
+import { hiddenPaths } from './hidden.ts';
 
 export interface StackedLayer {
   /** Path of its tar in normal form. */
@@ -21,19 +22,34 @@ interface Stacked {
 /** These tars are our own and passed the real limits when they were added. */
 const NO_LIMITS: TarLimits = { extension: 2 * 1024 ** 2, fileSize: Number.MAX_SAFE_INTEGER };
 const WHITEOUT = '.wh.';
+const NOTHING: Attributes = {
+  type: 'file',
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  mtime: '0',
+  link: '',
+  devMajor: 0,
+  devMinor: 0,
+  xattrs: [],
+};
 const OPAQUE = '.wh..wh..opq';
 
 /**
  * A layer with an entry for /tmp/x but none for /tmp must not reset /tmp to 0755: unpacked over its lower layers, the
- * folder would already exist. Gives a tar of such folders with the attributes they have in lower layers, to be merged on
- * top; undefined when no layer above the bottom one (layers are bottom first) implies any.
+ * folder would already exist. Gives a tar of such folders with the attributes they have in lower layers, and of whiteouts for
+ * what `hiddenPaths` finds, to be merged on top; undefined when there is neither. Layers are bottom first.
  */
 export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise<Buffer | undefined> => {
-  if (layers.slice(1).every(({ implied }) => implied.length === 0)) {
+  const hidden = await hiddenPaths(
+    layers.map(({ tar }) => tar),
+    NO_LIMITS,
+  );
+  if (hidden.length === 0 && layers.slice(1).every(({ implied }) => implied.length === 0)) {
     return undefined;
   }
   const wanted = new Set<ByteString>();
-  for (const path of layers.slice(1).flatMap(({ implied }) => implied)) {
+  for (const path of [...layers.slice(1).flatMap(({ implied }) => implied), ...hidden.map(dirName).filter((path) => path !== '')]) {
     const parts = path.split('/');
     for (let length = 1; length <= parts.length; length++) {
       wanted.add(parts.slice(0, length).join('/'));
@@ -41,10 +57,18 @@ export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise
   }
   const stack = await Promise.all(layers.map((layer) => loadLayer(layer, wanted)));
   const blocks: Buffer[] = [];
+  const folders = new Set<ByteString>(['']);
   for (const path of [...wanted].sort()) {
     const attributes = folderAttributes(stack, path);
     if (attributes !== undefined) {
       blocks.push(encodeHeader(path, attributes, 0));
+      folders.add(path);
+    }
+  }
+  for (const path of hidden) {
+    // Otherwise its folder is gone, too.
+    if (folders.has(dirName(path))) {
+      blocks.push(encodeHeader(joinPath(dirName(path), `${WHITEOUT}${baseName(path)}`), NOTHING, 0));
     }
   }
   return Buffer.concat([...blocks, END_MARK]);

@@ -93,7 +93,7 @@ export class RootDisks {
     );
   }
 
-  /** Makes the topmost layer: folders that upper layers imply and lower layers describe. False if there are none. */
+  /** Makes the topmost layer: folders that upper layers imply and lower layers describe, and what `hiddenPaths` finds. False if it would be empty. */
   async #inherit(diffIds: readonly string[], folder: string, signal: AbortSignal | undefined): Promise<boolean> {
     const records = await Promise.all(diffIds.map((diffId) => this.layers.need(diffId)));
     const tar = await inheritedFolders(records.map(({ diffId, implied }) => ({ tar: this.layers.tar(diffId), implied })));
@@ -148,7 +148,10 @@ export class RootDisks {
   }
 }
 
-const rootKey = (diffIds: readonly string[]): string => shortHash(diffIds.join('\n'), 32);
+/** Disks that were merged by other rules are made again. */
+const RULES = 'hidden paths';
+
+const rootKey = (diffIds: readonly string[]): string => shortHash([RULES, ...diffIds].join('\n'), 32);
 
 /**
  * A flat VMDK with several extents (VMware Virtual Disk Format 1.1), each a number of sectors and the file to read them

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { BuildEvent } from '../../builder/model/types.ts';
 import { type CliResult, hypr, hyprBin } from '../support/cli.ts';
+import { SEED } from '../support/seed.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
+import { LIST_TREES, randomTreeScript } from '../support/tree-scripts.ts';
 
 const DOCKERFILE = `# syntax=docker/dockerfile:1
 ARG BASE=busybox
@@ -267,6 +269,28 @@ pipe
       expect(texts).toEqual(Array(2).fill('FROM scratch\nCOPY Dockerfile /low\n'));
     } finally {
       await two.close();
+    }
+  });
+
+  test('an image has the tree that its last RUN saw, whatever the RUNs did to it', async () => {
+    const steps = [0, 1, 2].map(
+      (step) => `RUN <<STEP\n${randomTreeScript(SEED, step)}\nSTEP\nRUN --mount=type=cache,target=/t/cached/x true`,
+    );
+    const made = await new TestStack('buildtrees', { HYPR_HOME: home }).write({
+      Dockerfile: ['FROM busybox', ...steps, `RUN ${LIST_TREES}`, ''].join('\n'),
+      Again: `FROM trees\nRUN ${LIST_TREES}\n`,
+    });
+    const listing = ({ code, stderr }: CliResult): string[] => {
+      expect(code, stderr).toBe(0);
+      return stderr.split('\n').flatMap((line) => /^#\d+ [\d.]+ (.*)$/.exec(line)?.[1] ?? []);
+    };
+    try {
+      const options = { cwd: made.dir, env: made.env, timeout: 230_000 };
+      const seen = listing(await hypr(['build', '--progress', 'plain', '-t', 'trees', '.'], options));
+      expect(seen.length).toBeGreaterThan(6);
+      expect(listing(await hypr(['build', '--progress', 'plain', '-f', 'Again', '.'], options))).toEqual(seen);
+    } finally {
+      await made.close();
     }
   });
 

@@ -24,6 +24,13 @@ static void note_created(rooted_created_fn *created, const char *path, size_t le
   }
 }
 
+/* Making or removing a mount point is not the build's work, and leaves the time of its folder as it was. */
+void restore_time(int dir, const struct stat *before) {
+  char path[FD_PATH];
+  const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, before->st_mtim};
+  utimensat(AT_FDCWD, fd_path(dir, path), times, 0);
+}
+
 /* Every prefix is resolved from the root again, so that links on the way lead where they lead inside of the root. */
 int rooted_make(int root, const char *path, bool directory, mode_t mode, rooted_created_fn *created) {
   char part[4096];
@@ -48,9 +55,14 @@ int rooted_make(int root, const char *path, bool directory, mode_t mode, rooted_
     part[end] = 0;
     int next = rooted_open(root, part, O_PATH);
     if (next < 0 && errno == ENOENT) {
+      struct stat before;
+      bool known = created != NULL && fstat(parent, &before) == 0;
       bool ok = last && !directory ? mknodat(parent, name, S_IFREG | (mode & 0777), 0) == 0 : mkdirat(parent, name, last ? mode : 0755) == 0;
       if (ok) {
         note_created(created, part, end);
+        if (known) {
+          restore_time(parent, &before);
+        }
       }
       next = ok ? rooted_open(root, part, O_PATH) : -1;
     }

@@ -25,11 +25,6 @@ enum { MAX_DEPTH = 512 };
 
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static bool is_opaque(const char *path) {
-  char value[8];
-  return lgetxattr(path, "trusted.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
-}
-
 static char **read_names(const char *path, size_t *count) {
   DIR *dir = opendir(path);
   char **names = NULL;
@@ -78,7 +73,7 @@ static bool only_stubs(struct tar *t, int depth) {
 }
 
 /* Mount points that the agent made are not the build's work, and neither are the folders that overlayfs copied up to
- * hold them. A folder of which only the time changed is left out as well. */
+ * hold them: overlayfs keeps their times, and restore_time does after the mount points. */
 static bool is_stub(struct tar *t, const struct stat *st, int depth) {
   if (S_ISREG(st->st_mode)) {
     return st->st_size == 0 && was_created(t->path);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "lib/files.h"
@@ -46,17 +47,48 @@ int upper_path(char *out, size_t size) {
   return top < 0 ? -1 : 0;
 }
 
+static void layer_path(int layer, const char *path, char *out, size_t size) {
+  if (layer >= 0) {
+    snprintf(out, size, LAYERS "/%d/u/%s", layer, path);
+  } else {
+    snprintf(out, size, LOWER "/%s", path);
+  }
+}
+
+bool is_opaque(const char *path) {
+  char value[8];
+  return lgetxattr(path, "trusted.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
+}
+
+/* True if what the layers below have at a path does not shine through: a folder above it is opaque here, or is none. */
+static bool hides_below(int layer, const char *path) {
+  char full[4200];
+  struct stat st;
+  layer_path(layer, path, full, sizeof full);
+  char *start = full + strlen(full) - strlen(path);
+  for (char *slash = strchr(start, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+    *slash = 0;
+    if (lstat(full, &st) != 0) {
+      return false;
+    }
+    if (!S_ISDIR(st.st_mode) || is_opaque(full)) {
+      return true;
+    }
+    *slash = '/';
+  }
+  return false;
+}
+
 bool same_below(const char *path, const struct stat *st) {
   char full[4200];
   struct stat below;
-  for (int i = top_layer() - 1; i >= -1; i--) {
-    if (i >= 0) {
-      snprintf(full, sizeof full, LAYERS "/%d/u/%s", i, path);
-    } else {
-      snprintf(full, sizeof full, LOWER "/%s", path);
+  for (int i = top_layer(); i >= 0; i--) {
+    if (hides_below(i, path)) {
+      return false;
     }
+    layer_path(i - 1, path, full, sizeof full);
     if (lstat(full, &below) == 0) {
-      return below.st_mode == st->st_mode && below.st_uid == st->st_uid && below.st_gid == st->st_gid;
+      return below.st_mode == st->st_mode && below.st_uid == st->st_uid && below.st_gid == st->st_gid && below.st_mtim.tv_sec == st->st_mtim.tv_sec && below.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
     }
   }
   return false;

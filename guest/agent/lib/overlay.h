@@ -11,9 +11,11 @@ enum { MAX_LAYERS = 120 };
 int top_layer(void);
 /* The folder of the writable layer; 0, or -1 while there is none. */
 int upper_path(char *out, size_t size);
-/* True if a layer below the writable one has this folder with the same owner and mode. */
+/* True if what the layers below the writable one show at a path is a folder with the same owner, mode and time. */
 struct stat;
 bool same_below(const char *path, const struct stat *st);
+/* True for a folder that hides what the layers below have in it. */
+bool is_opaque(const char *path);
 
 /* Mount points that were not in the image: they are kept out of the layers that a build exports. */
 void remember_created(const char *path, size_t length);

@@ -56,12 +56,14 @@ static void remove_stubs(void) {
   }
   while (count > 0) {
     char *path = lines[--count], *slash = path == NULL ? NULL : strrchr(path, '/');
-    struct stat st;
+    struct stat st, before;
     if (slash != NULL && slash[1] != 0) {
       *slash = 0;
       int parent = rooted_open(root, path[0] == 0 ? "/" : path, O_RDONLY | O_DIRECTORY);
-      if (parent >= 0 && fstatat(parent, slash + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 && (S_ISDIR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size == 0))) {
-        unlinkat(parent, slash + 1, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+      if (parent >= 0 && fstat(parent, &before) == 0 && fstatat(parent, slash + 1, &st, AT_SYMLINK_NOFOLLOW) == 0 && (S_ISDIR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size == 0))) {
+        if (unlinkat(parent, slash + 1, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0) {
+          restore_time(parent, &before);
+        }
       }
       close(parent);
     }

@@ -11,6 +11,7 @@ import type { RootDisk } from '../../../builder/model/types.ts';
 import { type ImageStore, openImageStore } from '../../../builder/store/store.ts';
 import type { Tool } from '../../../vmm/model/tools.ts';
 import { needs } from '../../support/needs.ts';
+import { randomNumbers, SEED, times } from '../../support/seed.ts';
 
 import { dir, file, inPieces, type RawEntry, rawTar, sha256 } from '../layers/tar-builder.ts';
 import { fsckErofs, mkfsErofs, noMkfs } from './find-mkfs.ts';
@@ -28,6 +29,57 @@ beforeEach(async () => {
   }
 });
 afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+/** A layer with folders two deep; each path is a folder, an opaque folder, a file, a whiteout or not there. */
+const randomLayer = (random: () => number): RawEntry[] => {
+  const within = (folder: string, depth: number): RawEntry[] =>
+    ['a', 'b'].flatMap((name) => {
+      const path = folder === '' ? name : `${folder}/${name}`;
+      const kind = random();
+      if (kind < 0.3) {
+        return [];
+      }
+      if (kind < 0.45) {
+        return [file(`${folder === '' ? '' : `${folder}/`}.wh.${name}`, '')];
+      }
+      if (kind < 0.6 || depth === 3) {
+        return [file(path, 'x')];
+      }
+      return [dir(`${path}/`), ...(kind < 0.75 ? [file(`${path}/.wh..wh..opq`, '')] : []), ...within(path, depth + 1)];
+    });
+  return [dir('top/'), ...within('top', 1)];
+};
+
+type Tree = Map<string, 'dir' | 'file'>;
+
+const removeBelow = (tree: Tree, path: string): void => {
+  for (const each of [...tree.keys()].filter((key) => key.startsWith(`${path}/`))) {
+    tree.delete(each);
+  }
+};
+
+/** What is there after the layers are unpacked one over the other (OCI image-spec, layer.md): first what a layer hides goes. */
+const applyLayers = (layers: ReadonlyArray<readonly RawEntry[]>): string[] => {
+  const tree: Tree = new Map();
+  const isMark = (path: string) => path.slice(path.lastIndexOf('/') + 1).startsWith('.wh.');
+  for (const layer of layers) {
+    const paths = layer.map(({ name, type }) => ({ path: String(name).replace(/\/$/, ''), isDir: type === '5' }));
+    for (const { path } of paths.filter((each) => isMark(each.path))) {
+      const hidden = path.endsWith('.wh..wh..opq') ? path.slice(0, path.lastIndexOf('/')) : path.replace('.wh.', '');
+      removeBelow(tree, hidden);
+      if (!path.endsWith('.wh..wh..opq')) {
+        tree.delete(hidden);
+      }
+    }
+    for (const { path, isDir } of paths.filter((each) => !isMark(each.path))) {
+      if (!isDir) {
+        removeBelow(tree, path);
+      }
+      tree.set(path, isDir ? 'dir' : 'file');
+    }
+  }
+  return [...tree.keys()].sort();
+};
 
 const add = (entries: readonly RawEntry[]) => store.addLayer(inPieces(rawTar(entries)));
 const image = async (layers: readonly string[], references: readonly string[], extra: object = {}) =>
@@ -99,6 +151,18 @@ needs(noMkfs).describe('layers and root disks', () => {
       'etc/y': '644 y',
       l: '-> d',
     });
+  });
+  test('layers in any number hide what they say they hide', async () => {
+    const random = randomNumbers(SEED);
+    for (let run = 0; run < times(12); run += 1) {
+      const layers = Array.from({ length: 2 + Math.floor(random() * 4) }, () => randomLayer(random));
+      const added: string[] = [];
+      for (const entries of layers) {
+        added.push((await add(entries)).diffId);
+      }
+      const shown = Object.keys(await unpack(await store.rootDisk(added))).filter((path) => path !== '.');
+      expect(shown.sort(), JSON.stringify(layers.map((layer) => layer.map(({ name }) => name)))).toEqual(applyLayers(layers));
+    }
   });
   test('nothing of a layer or a disk is open to others, whatever the umask', async () => {
     const umask = process.umask(0);
