@@ -19,7 +19,7 @@ export interface MachineConfig {
   readonly clock: number;
   readonly root: RootConfig;
   /** In mount order; targets are paths inside the root, created when missing. */
-  readonly mounts: readonly MountConfig[];
+  readonly mounts: readonly MachineMount[];
   readonly nics: readonly NicConfig[];
   readonly resolver: ResolverConfig;
   /** Lines for /etc/hosts, besides localhost and the machine's own name. */
@@ -37,7 +37,7 @@ export interface RootConfig {
   readonly readOnly: boolean;
 }
 
-export type MountConfig =
+export type MachineMount =
   /** `subpath` picks a folder of the volume; `seed` copies the image's content there when the volume is empty, as docker does. */
   | {
       readonly kind: 'disk';

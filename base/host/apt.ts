@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../errors.ts';
 import { exists } from './files.ts';
@@ -50,7 +50,8 @@ export const openApt = async (folder: string, source: AptSource | undefined, sig
   const run = (...args: string[]) => mustRun('apt-get', args, { env, signal });
   const update = async () => {
     await run('-qq', 'update');
-    await writeFile(join(folder, 'updated'), '');
+    await writeFile(join(folder, 'updated'), '', { mode: 0o600 });
+    await makePrivate(folder);
   };
   if (!(await isFresh(join(folder, 'updated')))) {
     await update();
@@ -76,6 +77,7 @@ export const openApt = async (folder: string, source: AptSource | undefined, sig
       await update();
       await mustRun('apt-get', args, { env, signal, cwd });
     }
+    await makePrivate(folder);
   };
   return {
     resolve,
@@ -112,8 +114,11 @@ const writeConfig = async (folder: string, source: AptSource): Promise<string> =
     await mkdir(join(folder, sub), { recursive: true, mode: 0o700 });
   }
   const path = join(folder, 'apt.conf');
-  await writeFile(join(folder, 'status'), '');
-  await writeFile(join(folder, 'sources.list'), `deb [signed-by=${source.keyring}] ${source.uri} ${source.suite} main\n`);
+  await makePrivate(folder);
+  await writeFile(join(folder, 'status'), '', { mode: 0o600 });
+  await writeFile(join(folder, 'sources.list'), `deb [signed-by=${source.keyring}] ${source.uri} ${source.suite} main\n`, {
+    mode: 0o600,
+  });
   const settings = {
     'Dir::Etc::SourceList': join(folder, 'sources.list'),
     'Dir::Etc::SourceParts': '/dev/null',
@@ -134,6 +139,14 @@ const writeConfig = async (folder: string, source: AptSource): Promise<string> =
   const lines = Object.entries(settings).map(([key, value]) => `${key} "${value}";`);
   await writeFile(path, [...(await hostProxies()), ...lines, ''].join('\n'), { mode: 0o600 });
   return path;
+};
+
+/** Removes the rights of others from a folder and everything in it: apt creates its files with the umask of the caller. */
+const makePrivate = async (folder: string): Promise<void> => {
+  await chmod(folder, 0o700);
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o700 : 0o600);
+  }
 };
 
 const hostProxies = async (): Promise<string[]> => {

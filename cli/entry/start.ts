@@ -29,7 +29,19 @@ const printVersion = (): boolean => {
   }
 };
 
+/** Gives the variables their values of the shell; bin/hypr has kept NODE_OPTIONS from this process. */
+const restoreNodeOptions = (): void => {
+  const { HYPR_SHELL_NODE_OPTIONS: given, HYPR_NODE_OPTIONS: own } = process.env;
+  if (given !== undefined) {
+    process.env.NODE_OPTIONS = given;
+    delete process.env.HYPR_SHELL_NODE_OPTIONS;
+  } else if (own !== undefined) {
+    delete process.env.NODE_OPTIONS;
+  }
+};
+
 if (!printVersion()) {
+  restoreNodeOptions();
   const { runProcess } = loadBundle(__dirname, 'hypr', require).exports as typeof import('./bundle.ts');
   void runProcess();
 }

@@ -34,7 +34,7 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
     const child = spawn(process.execPath, [supervisorScript(), stack], {
       detached: true,
       cwd: '/',
-      env: { ...process.env, ...(tracePath === undefined ? {} : { HYPR_TRACE: tracePath }) },
+      env: supervisorEnv(process.env),
       stdio: ['ignore', 'ignore', stderr, 'pipe'],
     });
     let text = '';
@@ -61,6 +61,13 @@ const launch = (stack: string, stderr: number, stderrPath: string): Promise<read
     });
     child.on('error', reject);
   });
+
+/** The environment of a supervisor: the NODE_OPTIONS of the caller's shell are not for hypr's Node, HYPR_NODE_OPTIONS are. */
+export const supervisorEnv = ({ NODE_OPTIONS: _, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
+  ...env,
+  ...(env.HYPR_NODE_OPTIONS ? { NODE_OPTIONS: env.HYPR_NODE_OPTIONS } : {}),
+  ...(tracePath === undefined ? {} : { HYPR_TRACE: tracePath }),
+});
 
 /** The supervisor's script, next to the running bundle. */
 const supervisorScript = (): string => process.env.HYPR_SUPERVISOR ?? join(dirname(fileURLToPath(import.meta.url)), 'supervisor.cjs');

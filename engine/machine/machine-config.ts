@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { FileSpec, MachineConfig, MountConfig, NicConfig, ResolverConfig } from '../../guest/types.ts';
+import type { FileSpec, MachineConfig, MachineMount, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/model/machine.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
 
@@ -92,7 +92,7 @@ export const machineConfig = (input: {
 
 const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
 
-const mountConfig = ({ mount, backing }: BackedMount, index: number): MountConfig[] => {
+const mountConfig = ({ mount, backing }: BackedMount, index: number): MachineMount[] => {
   const { target, readOnly } = mount;
   const subpath = mount.kind === 'volume' && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
   // As docker does, an empty volume is filled from the image, and a bind mount hides what the image has there.
@@ -122,7 +122,7 @@ const mountConfig = ({ mount, backing }: BackedMount, index: number): MountConfi
   }
 };
 
-const shmConfig = (spec: ReplicaSpec): MountConfig[] =>
+const shmConfig = (spec: ReplicaSpec): MachineMount[] =>
   spec.shmSize === undefined ? [] : [{ kind: 'tmpfs', target: '/dev/shm', readOnly: false, size: spec.shmSize, mode: 0o1777 }];
 
 const copiedFile = ({ mount, backing }: BackedMount): FileSpec[] =>

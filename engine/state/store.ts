@@ -1,12 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { HyprError, messageOf } from '../../base/errors.ts';
-import { diskError } from '../../base/host/files.ts';
+import { HyprError } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
-import { makePrivate } from '../../base/host/private-home.ts';
+import { databaseError, migrated, openDatabase } from './database.ts';
 import type { LeaseRow, LoopbackRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
-import { MIGRATIONS } from './schema.ts';
 
 /**
  * The state of all stacks of one HYPR_HOME: SQLite in WAL mode, so that commands can read while supervisors write. Rows
@@ -66,60 +64,6 @@ export const openStateReader = (path: string): StateReader => {
     copy.fill(1, 18, 20);
     return makeStore(migrated(new Database(copy), path));
   }
-};
-
-const migrated = (db: Database.Database, path: string): Database.Database => {
-  migrate(db, path);
-  return db;
-};
-
-const openDatabase = (path: string): Database.Database => {
-  try {
-    refuseForeignHome(dirname(path));
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    makePrivate(path);
-    const db = new Database(path);
-    db.pragma('journal_mode = WAL');
-    db.pragma('synchronous = NORMAL');
-    db.pragma('foreign_keys = ON');
-    db.pragma('busy_timeout = 10000');
-    return migrated(db, path);
-  } catch (error) {
-    const known = databaseError(error, path);
-    throw known instanceof HyprError
-      ? known
-      : new HyprError('STACK_STATE', `${path} cannot be opened: ${messageOf(error)}`, { cause: error });
-  }
-};
-
-/** Maps SQLite's errors to ours. SQLite reports a full disk, but has no error of its own for a disk too full for the log's index. */
-const databaseError = (error: unknown, path: string): unknown => {
-  const code = error instanceof Database.SqliteError ? error.code : '';
-  const isFull = code === 'SQLITE_FULL' || (code.startsWith('SQLITE_IOERR') && hasNoRoom(dirname(path)));
-  return diskError(isFull ? Object.assign(new Error(messageOf(error), { cause: error }), { code: 'ENOSPC' }) : error, path);
-};
-
-const hasNoRoom = (folder: string): boolean => {
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize < LOG_INDEX;
-};
-
-const LOG_INDEX = 32 * 1024;
-
-const migrate = (db: Database.Database, path: string): void => {
-  const run = db.transaction(() => {
-    const version = db.pragma('user_version', { simple: true }) as number;
-    if (version > MIGRATIONS.length) {
-      throw new HyprError('STACK_STATE', `${path} was written by a newer hypr`, { hint: 'update hypr, or point HYPR_HOME elsewhere' });
-    }
-    for (const migration of MIGRATIONS.slice(version)) {
-      db.exec(migration);
-    }
-    if (version < MIGRATIONS.length) {
-      db.pragma(`user_version = ${MIGRATIONS.length}`);
-    }
-  });
-  run.immediate();
 };
 
 type Sql = Record<string, string | number | null>;

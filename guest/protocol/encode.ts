@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net';
-import type { FileSpec, MachineConfig, MountConfig, NameTable, NicConfig, ProcessSpec, StepContent, StepMount } from '../types.ts';
+import type { FileSpec, MachineConfig, MachineMount, NameTable, NicConfig, ProcessSpec, StepContent, StepMount } from '../types.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
 import { refused } from './refusal.ts';
 import { MOUNT, STEP_SOURCE, TAG } from './tags.ts';
@@ -35,7 +35,7 @@ export const encodeMachine = (config: MachineConfig): Buffer =>
 export const encodeRoot = (root: { readonly disk: string; readonly upper: string }): Buffer =>
   Buffer.concat([textField(TAG.machine.rootDisk, root.disk), textField(TAG.machine.upperDisk, root.upper)]);
 
-const encodeMount = (mount: MountConfig): Buffer[] => {
+const encodeMount = (mount: MachineMount): Buffer[] => {
   const common = [
     intField(TAG.mount.kind, MOUNT[mount.kind]),
     textField(TAG.mount.target, mount.target),

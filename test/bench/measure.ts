@@ -28,7 +28,7 @@ export const withRss = async (use: (folder: string, env: NodeJS.ProcessEnv) => P
   try {
     const teller = join(folder, 'tell-rss.cjs');
     await writeFile(teller, "process.on('exit', () => require('fs').writeSync(3, JSON.stringify(process.resourceUsage())));\n");
-    await use(folder, { NODE_OPTIONS: `--require ${teller}` });
+    await use(folder, { HYPR_NODE_OPTIONS: `--require ${teller}` });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

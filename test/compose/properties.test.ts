@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments, parse as parseYamlText, stringify } from 'yaml';
 import { HyprError } from '../../base/errors.ts';
 import { type ConfigOptions, runConfig } from '../../compose/index.ts';
+import { removeAtExit } from '../support/left-over.ts';
 import { SEED, times } from '../support/seed.ts';
 import { generateProject } from './compare/generate.ts';
 import { parseConfigArgs } from './config-args.ts';
@@ -14,7 +15,7 @@ const TIMEOUT = times(120_000);
 let scratch = '';
 
 beforeAll(async () => {
-  scratch = await realpath(await mkdtemp(join(tmpdir(), 'hypr-properties-')));
+  scratch = removeAtExit(await realpath(await mkdtemp(join(tmpdir(), 'hypr-properties-'))));
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileKestrel } from '../../guest/image/compile.ts';
 import type { GuestProcess, MachineConfig, ProcessSpec } from '../../guest/types.ts';
+import { killAtExit, removeAtExit } from '../support/left-over.ts';
 import { asUserZero } from '../support/user-namespace.ts';
 
 /** The real agent, compiled as an ordinary program that listens on a unix socket. */
@@ -20,12 +21,19 @@ export const compileHostAgent = async (): Promise<string> =>
 
 export const startHostAgent = async (): Promise<HostAgent> => {
   const file = await compileHostAgent();
-  const folder = await mkdtemp(join(tmpdir(), 'hypr-agent-'));
+  const folder = removeAtExit(await mkdtemp(join(tmpdir(), 'hypr-agent-')));
   const socket = join(folder, 's');
   // A program without a user is user 0's, as in a machine.
   const command = await asUserZero(file, [socket]);
   const child = spawn(command.file, command.args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  // A test that fails does not reach `stop`.
+  const forget = killAtExit(child);
+  const exited = new Promise<number | null>((resolve) =>
+    child.once('exit', (code) => {
+      forget();
+      resolve(code);
+    }),
+  );
   await untilSaid(child, 'waiting for orders');
   return {
     socket,

@@ -83,6 +83,21 @@ describe('bin/hypr', () => {
     expect(run('bin/hypr', ['a', ' b'], { PATH }, dir)).toEqual(expected);
   });
 
+  test('keeps NODE_OPTIONS of the shell from its node, but not from Compose files', () => {
+    const dir = tempDir();
+    writeFileSync(join(dir, 'compose.yaml'), 'services: { web: { image: nginx, environment: [NODE_OPTIONS] } }\n');
+    const shell = '--require /nonexistent/preload.js';
+    const env = { PATH: process.env.PATH, HOME: dir, HYPR_HOME: join(dir, 'home'), NODE_OPTIONS: shell };
+    const asked = ['compose', 'config', '--explain', 'services.web.environment.NODE_OPTIONS'];
+    const { status, stdout, stderr } = run(hypr, asked, env, dir);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toContain(shell);
+    const own = { ...env, HYPR_NODE_OPTIONS: '--title=mine' };
+    expect(run(hypr, asked, own, dir).stdout).toContain(shell);
+    const broken = run(hypr, asked, { ...env, HYPR_NODE_OPTIONS: shell }, dir);
+    expect(broken).toMatchObject({ status: 1, stderr: expect.stringContaining('/nonexistent/preload.js') });
+  });
+
   test.each(['node_modules', 'dist'])('says how to set a clone up that has no %s', (part) => {
     const dir = makeClone();
     rmSync(join(dir, part), { recursive: true });

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { constants, deflateRaw } from 'node:zlib';
+import { constants, crc32, deflateRaw } from 'node:zlib';
 import { diskError } from '../../../base/host/files.ts';
-import { crc32 } from './crc32.ts';
 
 const BLOCK = 1024 * 1024;
 const WINDOW = 32 * 1024;

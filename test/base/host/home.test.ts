@@ -3,9 +3,10 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { refuseForeignHome, userName } from '../../../base/host/home.ts';
+import { onlyWhere } from '../../support/needs.ts';
 
 let dir = '';
 beforeEach(() => {
@@ -41,7 +42,7 @@ const refusal = (work: () => void): HyprError => {
   throw new Error('nothing was refused');
 };
 
-describe.runIf(isRoot)('a home of somebody else', () => {
+onlyWhere(!isRoot && 'only root can make a home of somebody else').describe('a home of somebody else', () => {
   it('is told by its owner, not as a mistake of hypr', () => {
     chmodSync(dir, 0o755);
     const closed = join(dir, 'closed');

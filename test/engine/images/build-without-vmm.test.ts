@@ -7,6 +7,7 @@ import type { Project } from '../../../compose/model/model.ts';
 import { buildProject, openImages, pullProject } from '../../../engine/index.ts';
 import { FORMAT, type Manifest, writeManifest } from '../../../vmm/toolchain/manifest.ts';
 import { mkfsErofs, noMkfs } from '../../builder/store/find-mkfs.ts';
+import { removeAtExit } from '../../support/left-over.ts';
 import { needs } from '../../support/needs.ts';
 
 /** A toolchain of which only mkfs.erofs is real: every other program says that it was started, and fails. */
@@ -35,7 +36,7 @@ needs(noMkfs).describe('builds without a RUN', () => {
   let context: string;
   let log: string;
   beforeEach(async () => {
-    home = mkdtempSync(join(tmpdir(), 'hypr-novmm-'));
+    home = removeAtExit(mkdtempSync(join(tmpdir(), 'hypr-novmm-')));
     context = join(home, 'context');
     mkdirSync(context);
     writeFileSync(join(context, 'file'), 'text');

@@ -10,6 +10,7 @@ import type { Replica } from '../../../engine/replica/replica.ts';
 import { StackSupervisor } from '../../../engine/stack/supervisor.ts';
 import type { VmRow } from '../../../engine/state/records.ts';
 import { openStateStore, type StateStore } from '../../../engine/state/store.ts';
+import { removeAtExit } from '../../support/left-over.ts';
 import { createFakePlatform, type FakePlatform } from './fake-platform.ts';
 import { projectOf } from './project.ts';
 
@@ -40,15 +41,12 @@ const NONE = new AbortController().signal;
 
 /** A supervisor of the stack `shop` on a fake host, with an image for each service. Cleaned up by itself. */
 export const openTestStack = (): TestStack => {
-  const dir = mkdtempSync(join(tmpdir(), 'hypr-stack-'));
+  const dir = removeAtExit(mkdtempSync(join(tmpdir(), 'hypr-stack-')));
+  // Before anything that can fail.
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
   const store = openStateStore(join(dir, 'home', 'hypr.db'));
-  const platform = createFakePlatform(dir);
-  const stack = makeStack({ dir, store, platform });
-  onTestFinished(async () => {
-    store.close();
-    rmSync(dir, { recursive: true, force: true });
-  });
-  return stack;
+  onTestFinished(() => store.close());
+  return makeStack({ dir, store, platform: createFakePlatform(dir) });
 };
 
 const makeStack = (base: { dir: string; store: StateStore; platform: FakePlatform }): TestStack => {

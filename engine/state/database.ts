@@ -1,0 +1,64 @@
+import { mkdirSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { diskError } from '../../base/host/files.ts';
+import { refuseForeignHome } from '../../base/host/home.ts';
+import { makePrivate } from '../../base/host/private-home.ts';
+import { MIGRATIONS } from './schema.ts';
+
+/** Opens the database file in WAL mode, creates it if needed, and migrates it. Throws STACK_STATE, HYPR_DISK_FULL, HYPR_PERMISSION. */
+export const openDatabase = (path: string): Database.Database => {
+  try {
+    refuseForeignHome(dirname(path));
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makePrivate(path);
+    const db = new Database(path);
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = NORMAL');
+    db.pragma('foreign_keys = ON');
+    db.pragma('busy_timeout = 10000');
+    return migrated(db, path);
+  } catch (error) {
+    const known = databaseError(error, path);
+    throw known instanceof HyprError
+      ? known
+      : new HyprError('STACK_STATE', `${path} cannot be opened: ${messageOf(error)}`, { cause: error });
+  }
+};
+
+/** Migrates an open database to the current schema. Throws STACK_STATE if a newer hypr wrote it. */
+export const migrated = (db: Database.Database, path: string): Database.Database => {
+  migrate(db, path);
+  return db;
+};
+
+/** Maps SQLite's errors to ours. SQLite reports a full disk, but has no error of its own for a disk too full for the log's index. */
+export const databaseError = (error: unknown, path: string): unknown => {
+  const code = error instanceof Database.SqliteError ? error.code : '';
+  const isFull = code === 'SQLITE_FULL' || (code.startsWith('SQLITE_IOERR') && hasNoRoom(dirname(path)));
+  return diskError(isFull ? Object.assign(new Error(messageOf(error), { cause: error }), { code: 'ENOSPC' }) : error, path);
+};
+
+const hasNoRoom = (folder: string): boolean => {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < LOG_INDEX;
+};
+
+const LOG_INDEX = 32 * 1024;
+
+const migrate = (db: Database.Database, path: string): void => {
+  const run = db.transaction(() => {
+    const version = db.pragma('user_version', { simple: true }) as number;
+    if (version > MIGRATIONS.length) {
+      throw new HyprError('STACK_STATE', `${path} was written by a newer hypr`, { hint: 'update hypr, or point HYPR_HOME elsewhere' });
+    }
+    for (const migration of MIGRATIONS.slice(version)) {
+      db.exec(migration);
+    }
+    if (version < MIGRATIONS.length) {
+      db.pragma(`user_version = ${MIGRATIONS.length}`);
+    }
+  });
+  run.immediate();
+};
