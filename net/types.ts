@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ProcessIdentity } from '../base/host/process.ts';
 
 export interface NetworkSpec {
@@ -122,6 +123,11 @@ export interface Network {
   stats(): Promise<{ received: number; sent: number }>;
   stop(): Promise<void>;
   release(): void;
+}
+
+/** Connects to a port of a machine. That nobody listens there shows in the end of the stream. */
+export interface Dial {
+  dial(address: string, port: number, signal?: AbortSignal): Promise<Duplex>;
 }
 
 export interface PublishedPort {

@@ -70,7 +70,7 @@ export const dockerRun: CommandSpec = {
     string('hostname', 'Name of the host inside', { value: 'NAME' }),
     string('m,memory', 'Memory of the machine', { value: 'BYTES' }),
     string('cpus', 'Processors of the machine', { value: 'N' }),
-    string('network', 'default or none', { value: 'NETWORK' }),
+    string('network', 'default, none, or isolated (no NIC; ports through the supervisor)', { value: 'NETWORK' }),
     string('net', 'As --network', { value: 'NETWORK', hidden: true }),
     list('add-host', 'Add a name to /etc/hosts', { value: 'NAME:ADDRESS' }),
     list('dns', 'DNS server', { value: 'ADDRESS' }),

@@ -92,7 +92,7 @@ const projectOf = (input: { name: string; image: string; flags: Flags; cwd: stri
     files: [],
     services: { [name]: service },
     disabledServices: {},
-    networks: service.network_mode === 'none' ? {} : { default: { name: `${name}_default`, ...(ip === undefined ? {} : subnetOf(ip)) } },
+    networks: service.networks === undefined ? {} : { default: { name: `${name}_default`, ...(ip === undefined ? {} : subnetOf(ip)) } },
     volumes: {},
     secrets: {},
     configs: {},
@@ -109,14 +109,24 @@ const subnetOf = (ip: string): Pick<NetworkConfig, 'ipam'> => {
   return { ipam: { config: [{ subnet: `${ip.split('.').slice(0, 3).join('.')}.0/24` }] } };
 };
 
+const networkOf = (network: string, ip: string | undefined): Partial<Service> => {
+  if (network === 'none' || network === 'isolated') {
+    if (ip !== undefined) {
+      throw new HyprError('HYPR_USAGE', `--ip and --network ${network} cannot be given together: there is no NIC`);
+    }
+    return network === 'none' ? { network_mode: 'none' } : { 'x-hypr': { network } };
+  }
+  return { networks: { default: ip === undefined ? null : { ipv4_address: ip } } };
+};
+
 /** Flags that a Compose file has as attributes. */
 const serviceOf = (image: string, flags: Flags): Service => {
   const network = flags.string('network') ?? flags.string('net') ?? 'default';
-  if (!['none', 'default', 'bridge'].includes(network)) {
+  if (!['none', 'isolated', 'default', 'bridge'].includes(network)) {
     throw new HyprError('HYPR_UNSUPPORTED', `--network ${network} is not supported: networks belong to a stack`, {
       hint:
         network === 'vsock'
-          ? 'a machine without a NIC: --network none; programs are run in it by hypr exec'
+          ? 'a machine without a NIC: --network isolated, whose published ports are reached, or --network none'
           : 'use default or none, or a Compose file for machines that reach each other',
     });
   }
@@ -135,7 +145,7 @@ const serviceOf = (image: string, flags: Flags): Service => {
   const grace = flags.int('stop-timeout');
   return {
     image,
-    ...(network === 'none' ? { network_mode: 'none' } : { networks: { default: ip === undefined ? null : { ipv4_address: ip } } }),
+    ...networkOf(network, ip),
     ...Object.fromEntries(texts.filter(([, value]) => value !== undefined)),
     ...(cpus === undefined ? {} : { cpus: Number(cpus) }),
     ...(grace === undefined ? {} : { stop_grace_period: `${grace}s` }),

@@ -1,4 +1,5 @@
 import { readEgress } from '../model/egress.ts';
+import { NEEDS_NIC, readIsolation } from '../model/isolation.ts';
 import { closest } from '../model/suggest.ts';
 import { type MapNode, type Node, toPlain } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
@@ -9,8 +10,8 @@ const PROMISES: Readonly<Record<string, string>> = {
   allow_outbound: 'what may be reached is set in a service, in its x-hypr',
   allowed_domains: 'what may be reached is set in a service, in its x-hypr',
   egress: 'what may be reached is set in a service, in its x-hypr',
-  networking: 'there is one kind of network; "network_mode: none" is a machine without a NIC',
-  network: 'there is one kind of network; "network_mode: none" is a machine without a NIC',
+  networking: 'a machine without a NIC is "network: isolated" in the x-hypr of a service',
+  network: 'a machine without a NIC is set in a service, in its x-hypr: {network: isolated}',
   network_policies: 'there are no policies; services on different networks do not reach each other',
   network_policy: 'there are no policies; services on different networks do not reach each other',
   policies: 'there are no policies; services on different networks do not reach each other',
@@ -19,7 +20,7 @@ const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
-const SETTINGS: readonly string[] = ['egress', 'allow_outbound', 'allowed_domains'];
+const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains'];
 
 /**
  * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
@@ -28,8 +29,8 @@ const SETTINGS: readonly string[] = ['egress', 'allow_outbound', 'allowed_domain
  */
 export const checkOwnKeys = (tree: MapNode): Warning[] => {
   const warnings = new Warnings();
-  for (const { name, node, inService } of ownKeys(tree)) {
-    const own = inService && name === 'x-hypr' ? settingsIn(node) : new Map([[name, node]]);
+  for (const { name, node, owner, inService } of ownKeys(tree)) {
+    const own = inService && name === 'x-hypr' ? settingsIn(node, owner) : new Map([[name, node]]);
     for (const [path, value] of own) {
       refusePromises(path, value);
       warnings.add('ignored', `${path} has no effect: hypr has no such setting in Compose files`, value.keyMark ?? value.mark);
@@ -39,15 +40,19 @@ export const checkOwnKeys = (tree: MapNode): Warning[] => {
 };
 
 /** Checks the settings in a service's `x-hypr`; gives what else is in it, by path. */
-const settingsIn = (node: Node): Map<string, Node> => {
+const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   if (node.kind !== 'map') {
     const hint = 'write "x-hypr: {egress: deny}"';
     throw errorAt('COMPOSE_INVALID', 'x-hypr must be a mapping of settings', { mark: node.keyMark ?? node.mark, hint });
   }
-  const read = readEgress(toPlain(node));
+  const isolation = readIsolation(toPlain(node));
+  const read = isolation ?? readEgress(toPlain(node));
   if (read !== undefined && 'fault' in read) {
     const at = node.entries.get(read.key) ?? node;
     throw errorAt('COMPOSE_INVALID', `x-hypr.${read.key} ${read.fault}`, { mark: at.keyMark ?? at.mark });
+  }
+  if (isolation !== undefined) {
+    refuseNeedsOfNic(service);
   }
   const rest = [...node.entries].filter(([key]) => !SETTINGS.includes(key));
   for (const [key, value] of rest) {
@@ -64,13 +69,26 @@ const settingsIn = (node: Node): Map<string, Node> => {
   return new Map(rest.map(([key, value]) => [`x-hypr.${key}`, value]));
 };
 
+/** The network of services that name none has no key in the file. */
+const refuseNeedsOfNic = (service: MapNode): void => {
+  for (const attribute of NEEDS_NIC) {
+    const node = service.entries.get(attribute);
+    if (node?.keyMark !== undefined) {
+      throw errorAt('COMPOSE_INVALID', `${attribute} cannot be combined with x-hypr.network: isolated, which is a machine without a NIC`, {
+        mark: node.keyMark,
+        hint: 'remove one of them',
+      });
+    }
+  }
+};
+
 const OWN = /^x-hypr(-|$)/;
 
-const ownKeys = (tree: MapNode): Array<{ name: string; node: Node; inService: boolean }> => {
+const ownKeys = (tree: MapNode): Array<{ name: string; node: Node; owner: MapNode; inService: boolean }> => {
   const services = mapsIn(tree.entries.get('services'));
   const owners = [tree, ...services, ...mapsIn(tree.entries.get('networks'))];
   return owners.flatMap((owner) =>
-    [...owner.entries].flatMap(([name, node]) => (OWN.test(name) ? [{ name, node, inService: services.includes(owner) }] : [])),
+    [...owner.entries].flatMap(([name, node]) => (OWN.test(name) ? [{ name, node, owner, inService: services.includes(owner) }] : [])),
   );
 };
 

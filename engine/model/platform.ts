@@ -4,7 +4,7 @@ import type { BuildEvent, BuildRequest, Image, RootDisk } from '../../builder/mo
 import type { BuildConfig, FileObject } from '../../compose/model/model.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
-import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../../net/types.ts';
+import type { Dial, Network, NetworkRecord, NetworkSpec, PublishedPort } from '../../net/types.ts';
 import type { Vmm } from '../../vmm/model/machine.ts';
 
 /** A published port that is being listened on. */
@@ -30,7 +30,7 @@ export interface Platform {
   sweepNetwork(record: NetworkRecord): Promise<void>;
   /** Throws NET_PORT_IN_USE naming the holder, before anything boots. */
   checkPorts(ports: ReadonlyArray<{ protocol: 'tcp' | 'udp'; hostAddress: string; hostPort: number }>): Promise<void>;
-  publish(network: Network, port: PublishedPort, awaitPort?: AwaitPort): Promise<Publication>;
+  publish(network: Dial & Pick<Network, 'dialUdp'>, port: PublishedPort, awaitPort?: AwaitPort): Promise<Publication>;
   findImage(name: string): Promise<Image | undefined>;
   rootDisk(image: Image): Promise<RootDisk>;
   pullImage(

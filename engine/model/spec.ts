@@ -1,4 +1,5 @@
 import type { Egress } from '../../compose/model/egress.ts';
+import type { Isolation } from '../../compose/model/isolation.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
 
 /**
@@ -31,6 +32,8 @@ export interface ReplicaSpec {
   readonly extraHosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;
   /** Names that only this replica resolves → services (`links: [db:database]`). */
   readonly links?: Readonly<Record<string, string>>;
+  /** Present: its machine has no NIC. */
+  readonly isolated?: Isolation;
   /** Where it may connect to outside its networks; absent: everywhere. */
   readonly egress?: Egress;
   readonly dns: readonly string[];

@@ -1,6 +1,7 @@
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
+import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { Platform, Publication } from '../model/platform.ts';
 import { publishPorts } from '../resources/publish.ts';
@@ -35,8 +36,12 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
   if (run === undefined) {
     return undefined;
   }
+  // Without it the machine runs on, and reaches nothing.
+  await openOutbound(run.guest, row, context, signal).catch((error: unknown) =>
+    log.warn('no way out', { replica: row.name, error: messageOf(error) }),
+  );
   try {
-    return { run, publications: await publishPorts(row, context, signal), problem: undefined };
+    return { run, publications: await publishPorts(row, { ...context, guest: () => run.guest }, signal), problem: undefined };
   } catch (error) {
     return { run, publications: [], problem: messageOf(error) };
   }

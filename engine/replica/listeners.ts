@@ -114,7 +114,9 @@ export class ReplicaListeners {
   }
 
   #isReachable(port: number): boolean {
-    return this.#record.listeners.some((listener) => listener.port === port && !isLoopback(listener.address));
+    // A machine without a NIC is entered by its loopback.
+    const { isolated } = this.#record.row.spec;
+    return this.#record.listeners.some((one) => one.port === port && (isolated !== undefined || !isLoopback(one.address)));
   }
 
   /** The service had its time: those who wait see what there is. */

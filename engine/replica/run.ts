@@ -6,8 +6,10 @@ import { traced } from '../../base/trace.ts';
 import type { FileSpec, MachineConfig } from '../../guest/types.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
+import type { Refusals } from '../logs/refusals.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
 import { type MachineParts, machineConfig, machineIdOf, machineSpec } from '../machine/machine-config.ts';
+import { openOutbound } from '../machine/outbound.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { egressPolicy } from '../resolve/egress-policy.ts';
@@ -28,6 +30,8 @@ export interface BootContext {
   readonly vms: () => readonly VmRow[];
   /** Connections to published ports wait for this before they are carried into the network. */
   readonly awaitPort?: AwaitPort;
+  /** Where what a proxy refused is told. */
+  readonly refusals: Pick<Refusals, 'tell'>;
   /** Called as soon as a VMM process exists, so that it is recorded whatever happens next. */
   readonly onMachine: (machine: Machine) => void;
 }
@@ -52,7 +56,16 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
     Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal))),
   );
   const { platform, onMachine } = context;
-  return bootMachine({ spec: machineSpec(parts), config, networks, egress: egressPolicy(vm.spec), platform, onMachine }, signal);
+  const run = await bootMachine({ spec: machineSpec(parts), config, networks, egress: egressPolicy(vm.spec), platform, onMachine }, signal);
+  try {
+    await openOutbound(run.guest, vm, context, signal);
+    return run;
+  } catch (error) {
+    await run.guest.close();
+    await run.machine.kill();
+    await run.machine.delete();
+    throw error;
+  }
 };
 
 const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<MachineParts> => {

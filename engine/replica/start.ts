@@ -51,7 +51,8 @@ export class ReplicaStart {
     record.beginTiming();
     listeners.expect();
     try {
-      publications.take(await publishPorts(this.#row, { ...context, awaitPort: listeners.awaitPort }, signal));
+      const guest = () => this.#parts.run?.guest;
+      publications.take(await publishPorts(this.#row, { ...context, guest, awaitPort: listeners.awaitPort }, signal));
       record.update({ published: publications.ports });
       this.#parts.run = await bootReplica(
         this.#row,

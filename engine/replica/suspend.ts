@@ -6,9 +6,10 @@ import { logger } from '../../base/log.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { SavedMachine } from '../../vmm/model/machine.ts';
 import { connectNics, networkNics } from '../machine/boot-machine.ts';
+import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { egressPolicy } from '../resolve/egress-policy.ts';
-import { publishPorts } from '../resources/publish.ts';
+import { type FindGuest, publishPorts } from '../resources/publish.ts';
 import type { SavedRun, VmRow } from '../state/records.ts';
 import type { AdoptedRun } from './adopt.ts';
 import type { ReplicaContext, ReplicaRecord } from './record.ts';
@@ -158,7 +159,8 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
     if (saved.paused) {
       await machine.pause(signal);
     }
-    const ports = await publishAgain(row, context, signal);
+    await openOutbound(guest, row, context, signal);
+    const ports = await publishAgain(row, { ...context, guest: () => guest }, signal);
     cleanup.disarm();
     return { run: { machine, guest, process, names: undefined, abort: new AbortController() }, ...ports };
   } catch (error) {
@@ -170,7 +172,7 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
 /** A port that was taken in the meantime is only a warning: the machine runs on. */
 const publishAgain = async (
   row: VmRow,
-  context: BootContext,
+  context: BootContext & { readonly guest: FindGuest },
   signal: AbortSignal,
 ): Promise<Pick<AdoptedRun, 'publications' | 'problem'>> => {
   try {

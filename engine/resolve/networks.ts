@@ -1,10 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
+import { readIsolation } from '../../compose/model/isolation.ts';
 import type { PortConfig, Project, Service } from '../../compose/model/model.ts';
 import type { ReplicaNetwork, ReplicaPort } from '../model/spec.ts';
 
 /** The networks of a service in the order of its interfaces (by priority, then name), with the names it answers to on each. */
 export const resolveNetworks = (project: Project, serviceName: string, service: Service): ReplicaNetwork[] => {
-  if (service.network_mode === 'none') {
+  if (service.network_mode === 'none' || isIsolated(service)) {
     return [];
   }
   const wanted = Object.entries(service.networks ?? { default: null });
@@ -19,6 +20,9 @@ export const resolveNetworks = (project: Project, serviceName: string, service: 
     isDefault: key === gateway,
   }));
 };
+
+/** Whether the file gives it a machine without a NIC that is reached through the supervisor. */
+const isIsolated = (service: Service): boolean => readIsolation(service['x-hypr']) !== undefined;
 
 type Attachment = [string, { gw_priority?: number } | null | undefined];
 

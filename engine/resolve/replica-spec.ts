@@ -2,9 +2,11 @@ import { posix } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { ImageRuntime } from '../../builder/model/types.ts';
 import { readEgress } from '../../compose/model/egress.ts';
+import { readIsolation } from '../../compose/model/isolation.ts';
 import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
 import { parseBytes, parseDuration } from '../../compose/model/units.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
+import { OUTBOUND_PORT } from '../../net/defaults.ts';
 import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
@@ -54,8 +56,8 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     restart: resolveRestart(service),
     ...resolveHooks(input.service, service),
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
-    ...resolveLinks(service),
-    ...resolveEgress(input.service, service),
+    ...resolveLinks(project, input.service, service),
+    ...resolveOutside(input.service, service),
     dns: service.dns ?? [],
     dnsSearch: service.dns_search ?? [],
     dnsOptions: service.dns_opt ?? [],
@@ -117,13 +119,44 @@ const refuseUnsupported = (name: string, service: Service): void => {
 
 const show = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
 
-/** Absent when everything may be reached, so that a service without rules stays the same service. */
-const resolveEgress = (name: string, service: Service): Pick<ReplicaSpec, 'egress'> => {
-  const egress = readEgress(service['x-hypr']);
+/** Absent where there is nothing special, so that a service without rules stays the same service. */
+const resolveOutside = (name: string, service: Service): Pick<ReplicaSpec, 'egress' | 'isolated'> => {
+  const isolated = readIsolation(service['x-hypr']);
+  const egress = isolated ?? readEgress(service['x-hypr']);
   if (egress !== undefined && 'fault' in egress) {
     throw new HyprError('COMPOSE_INVALID', `service ${name}: x-hypr.${egress.key} ${egress.fault}`, { path: ['services', name, 'x-hypr'] });
   }
-  return egress === undefined ? {} : { egress };
+  if (egress === undefined || 'allow' in egress) {
+    return egress === undefined ? {} : { egress };
+  }
+  refuseBesideIsolation(name, service);
+  return { isolated: egress };
+};
+
+/** What a machine without a NIC cannot have; `own-keys.ts` refuses the rest with its place in the file. */
+const refuseBesideIsolation = (name: string, service: Service): void => {
+  const udp = service.ports?.findIndex((port) => port.protocol === 'udp') ?? -1;
+  if (udp >= 0) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `service ${name}: an isolated service cannot publish UDP: only TCP goes through its supervisor`,
+      {
+        path: ['services', name, 'ports', String(udp)],
+      },
+    );
+  }
+  const needless = (['mac_address', 'dns', 'dns_search', 'dns_opt'] as const).find((key) => service[key]?.length);
+  if (needless !== undefined) {
+    throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${needless} is not supported: an isolated service has no NIC`, {
+      path: ['services', name, needless],
+    });
+  }
+  const gateway = service.extra_hosts?.findIndex((entry) => /[:=]host-gateway$/.test(entry)) ?? -1;
+  if (gateway >= 0) {
+    throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: host-gateway is not supported: an isolated service reaches no address`, {
+      path: ['services', name, 'extra_hosts', String(gateway)],
+    });
+  }
 };
 
 const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
@@ -135,7 +168,7 @@ const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
   );
   return {
     args: [...entrypoint, ...command],
-    env: mergeEnvironment(image.Env, service.environment ?? {}),
+    env: withProxy(service, mergeEnvironment(image.Env, service.environment ?? {})),
     cwd: service.working_dir ?? (image.WorkingDir === '' ? '/' : image.WorkingDir),
     user: service.user ?? image.User,
     groups: (service.group_add ?? []).map(String),
@@ -216,6 +249,19 @@ const resolveHook = (hook: HookConfig, name: string, attribute: string): HookSpe
   };
 };
 
+/** Programs of an isolated service find its proxy by these, unless the file or the image sets one of them. */
+const withProxy = (service: Service, env: string[]): string[] => {
+  const isolated = readIsolation(service['x-hypr']);
+  if (isolated === undefined || 'fault' in isolated || isolated.outbound.length === 0) {
+    return env;
+  }
+  const url = `http://127.0.0.1:${OUTBOUND_PORT}`;
+  const wanted = { http_proxy: url, https_proxy: url, no_proxy: 'localhost,127.0.0.1,::1' };
+  const set = new Set(env.map((entry) => entry.split('=', 1)[0]?.toLowerCase()));
+  const missing = Object.entries(wanted).filter(([name]) => !set.has(name));
+  return [...env, ...missing.flatMap(([name, value]) => [`${name}=${value}`, `${name.toUpperCase()}=${value}`])];
+};
+
 /** `deploy.restart_policy` wins over `restart`, as in docker compose. */
 const resolveRestart = (service: Service): RestartPolicy => {
   const policy = service.deploy?.restart_policy;
@@ -247,8 +293,14 @@ const memoryOf = (service: Service): number | undefined => {
 };
 
 /** `db:database` gives db a second name for this service alone; without an alias it is a plain dependency. */
-const resolveLinks = ({ links }: Service): Pick<ReplicaSpec, 'links'> => {
+const resolveLinks = (project: Project, name: string, { links }: Service): Pick<ReplicaSpec, 'links'> => {
   const entries = (Array.isArray(links) ? links.map(String) : []).map((link) => link.split(':'));
+  const [unreachable] = entries.find(([target = '']) => readIsolation(project.services[target]?.['x-hypr']) !== undefined) ?? [];
+  if (unreachable !== undefined) {
+    throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: links: ${unreachable} is isolated, so that no other service reaches it`, {
+      path: ['services', name, 'links'],
+    });
+  }
   const aliases = entries.flatMap(([service = '', alias]) => (alias === undefined || alias === service ? [] : [[alias, service] as const]));
   return aliases.length === 0 ? {} : { links: Object.fromEntries(aliases) };
 };

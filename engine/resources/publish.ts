@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
+import type { GuestClient } from '../../guest/types.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
-import type { PublishedPort } from '../../net/types.ts';
+import type { Dial, Network, PublishedPort } from '../../net/types.ts';
 import type { Platform, Publication } from '../model/platform.ts';
 import type { ReplicaPort } from '../model/spec.ts';
 import type { VmRow } from '../state/records.ts';
@@ -16,20 +17,23 @@ interface PublishContext {
 /** A published port is reachable from this machine only, unless the file or HYPR_PUBLISH_ADDRESS says otherwise. */
 export const defaultHostAddress = (env: NodeJS.ProcessEnv = process.env): string => env.HYPR_PUBLISH_ADDRESS ?? '127.0.0.1';
 
+/** A replica's guest while it has one: connections to a machine without a NIC go through it. */
+export type FindGuest = () => Pick<GuestClient, 'dial'> | undefined;
+
 /** Listens on all published ports of a replica or on none: when one is taken, those already opened are closed. */
-export const publishPorts = async (vm: VmRow, context: PublishContext, signal: AbortSignal): Promise<Publication[]> => {
+export const publishPorts = async (
+  vm: VmRow,
+  context: PublishContext & { readonly guest: FindGuest },
+  signal: AbortSignal,
+): Promise<Publication[]> => {
   if (vm.spec.ports.length === 0) {
     return [];
   }
-  const target = await context.networks.publishingNetwork(vm.spec, signal);
-  const address = target && context.networks.lease(vm)[vm.spec.networks.findIndex((attachment) => attachment.key === target.key)]?.address;
-  if (target === undefined || address === undefined) {
-    throw new HyprError('COMPOSE_INVALID', `service ${vm.service} publishes ports but has no network`);
-  }
+  const { via, address } = vm.spec.isolated === undefined ? await throughNetwork(vm, context, signal) : throughGuest(vm, context.guest);
   const opened: Publication[] = [];
   try {
     for (const port of vm.spec.ports) {
-      const publish = (published: PublishedPort) => context.platform.publish(target.network, published, context.awaitPort);
+      const publish = (published: PublishedPort) => context.platform.publish(via, published, context.awaitPort);
       opened.push(await publishOne({ vm, port, address, publish }));
     }
     return opened;
@@ -38,6 +42,34 @@ export const publishPorts = async (vm: VmRow, context: PublishContext, signal: A
     throw error;
   }
 };
+
+interface Way {
+  readonly via: Dial & Pick<Network, 'dialUdp'>;
+  readonly address: string;
+}
+
+const throughNetwork = async (vm: VmRow, context: PublishContext, signal: AbortSignal): Promise<Way> => {
+  const target = await context.networks.publishingNetwork(vm.spec, signal);
+  const address = target && context.networks.lease(vm)[vm.spec.networks.findIndex((attachment) => attachment.key === target.key)]?.address;
+  if (target === undefined || address === undefined) {
+    throw new HyprError('COMPOSE_INVALID', `service ${vm.service} publishes ports but has no network`);
+  }
+  return { via: target.network, address };
+};
+
+const throughGuest = ({ name }: VmRow, guest: FindGuest): Way => ({
+  address: '127.0.0.1',
+  via: {
+    dial: async (_, port, signal) => {
+      const client = guest();
+      if (client === undefined) {
+        throw new HyprError('STACK_NOT_RUNNING', `${name} is not running yet`);
+      }
+      return client.dial(port, signal);
+    },
+    dialUdp: () => Promise.reject(new HyprError('HYPR_UNSUPPORTED', `${name} has no NIC, and UDP needs one`)),
+  },
+});
 
 interface PublishOne {
   readonly vm: VmRow;

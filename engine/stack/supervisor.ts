@@ -103,6 +103,7 @@ export class StackSupervisor {
       volumes: this.volumes,
       logs: this.logs,
       bus: this.bus,
+      refusals,
       get environment() {
         return self.project()?.environment ?? {};
       },

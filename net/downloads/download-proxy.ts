@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import { DownloadCache, type Validators } from './download-cache.ts';
+import { endToEnd } from './hop-by-hop.ts';
 
 const log = logger('net');
 
@@ -37,18 +38,6 @@ export interface DownloadProxy {
 }
 
 const DEFAULT_PORTS = [80, 443];
-/** Headers that belong to one connection (RFC 9110, section 7.6.1). */
-const HOP_BY_HOP = new Set([
-  'connection',
-  'proxy-connection',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'proxy-authorization',
-]);
-
 /**
  * An HTTP proxy for builds (RFC 9110): CONNECT opens a tunnel; a plain GET is answered from the cache when its origin
  * confirms that it has not changed. Only allowed hosts can be reached. It listens nowhere: connections are passed to it.
@@ -184,8 +173,3 @@ const ask = async (url: URL, request: IncomingMessage, known: { validators: Vali
   const [answer] = await answered;
   return answer;
 };
-
-const endToEnd = (headers: IncomingMessage['headers']): Record<string, string | string[]> =>
-  Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) => (value === undefined || HOP_BY_HOP.has(name) ? [] : [[name, value]])),
-  );

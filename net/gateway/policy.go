@@ -155,8 +155,12 @@ func (p *policy) resolves(name string) bool {
 		return true
 	}
 	for i := range p.rules {
-		if p.rules[i].any || p.rules[i].matchesName(name) {
-			return p.rules[i].allow
+		r := &p.rules[i]
+		if partly := len(r.ports) > 0 || r.protocol != ""; partly && !r.allow {
+			continue // something else of that name may be reached
+		}
+		if r.any || r.matchesName(name) {
+			return r.allow
 		}
 	}
 	return p.allow

@@ -1,8 +1,9 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { onAbort } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import type { Network, PublishedPort } from '../types.ts';
+import type { Dial, Network, PublishedPort } from '../types.ts';
 import { listenTcp, withDefaultAddress } from './check-ports.ts';
 import { publishUdp } from './udp-relay.ts';
 
@@ -38,7 +39,7 @@ export interface Listener {
  */
 export const publishTcp = async (options: {
   readonly ports: readonly PublishedPort[];
-  readonly network: Pick<Network, 'dial'>;
+  readonly network: Dial;
   readonly awaitPort?: AwaitPort | undefined;
   readonly signal?: AbortSignal;
 }): Promise<Listener> => {
@@ -70,7 +71,7 @@ export const publishTcp = async (options: {
 
 /** Publishes one port of either protocol. */
 export const publishPort = async (
-  network: Pick<Network, 'dial' | 'dialUdp'>,
+  network: Dial & Pick<Network, 'dialUdp'>,
   wanted: PublishedPort,
   awaitPort?: AwaitPort,
 ): Promise<{ readonly port: PublishedPort; counters(): PortCounters; close(): Promise<void> }> => {
@@ -91,7 +92,7 @@ const MOST_HELD = 512;
 
 /** The connections of one listener. */
 class Relay {
-  readonly #network: Pick<Network, 'dial'>;
+  readonly #network: Dial;
   readonly #awaitPort: AwaitPort;
   readonly #clients = new Set<Socket>();
   readonly #closing = new AbortController();
@@ -101,7 +102,7 @@ class Relay {
   #received = 0;
   #sent = 0;
 
-  constructor(network: Pick<Network, 'dial'>, awaitPort: AwaitPort = async () => {}) {
+  constructor(network: Dial, awaitPort: AwaitPort = async () => {}) {
     this.#network = network;
     this.#awaitPort = awaitPort;
   }
@@ -126,7 +127,7 @@ class Relay {
   }
 
   /** A client that connects while its service starts is not read before the service listens: the kernel keeps what it has sent. */
-  async #dial(port: PublishedPort): Promise<Socket> {
+  async #dial(port: PublishedPort): Promise<Duplex> {
     if (this.#held >= MOST_HELD) {
       throw new HyprError('NET_PORT_IN_USE', `${MOST_HELD} connections wait for port ${port.port} already`);
     }
@@ -159,7 +160,7 @@ class Relay {
 }
 
 /** Pipes both ways. Each end of stream is forwarded on its own; an error or early close ends both. */
-const join = (client: Socket, upstream: Socket): void => {
+const join = (client: Socket, upstream: Duplex): void => {
   if (client.destroyed) {
     upstream.destroy();
     return;
@@ -172,10 +173,15 @@ const join = (client: Socket, upstream: Socket): void => {
 };
 
 /** The other side has gone: data already queued may still be sent, nothing more is accepted. */
-const endUnlessDone = (socket: Socket): void => {
-  if (!socket.destroyed) {
-    socket.unpipe();
-    socket.destroySoon();
+const endUnlessDone = (stream: Duplex): void => {
+  if (stream.destroyed) {
+    return;
+  }
+  stream.unpipe();
+  if (stream instanceof Socket) {
+    stream.destroySoon();
+  } else {
+    stream.end(() => stream.destroy());
   }
 };
 

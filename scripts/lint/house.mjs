@@ -22,7 +22,7 @@ export const ROOMS = {
   compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', '.'],
   guest: ['.', 'protocol', 'client', 'image'],
   vmm: ['model', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
-  net: ['.', 'addresses', 'names', 'certificates', 'client', 'ports', 'dns', 'edge/http', 'edge/pages', 'edge', 'downloads'],
+  net: ['.', 'addresses', 'names', 'certificates', 'client', 'ports', 'dns', 'edge/http', 'edge/pages', 'edge', 'downloads', 'outbound'],
   builder: [
     ...['model', 'tar', 'registry/config', 'registry/transport', 'context', 'layers', 'store/format', 'store', 'store/archive', 'registry'],
     ...['dockerfile', 'dockerfile/checks', 'git', 'ssh', 'options', 'solver/layer', 'solver/frame', 'solver/sources', 'solver/machine'],

@@ -82,12 +82,30 @@ describe('x-hypr keys', () => {
   });
 
   test.each([
-    ['x-hypr:\n  allow_outbound: false\nservices: {a: {image: x}}\n', 'x-hypr.allow_outbound cannot be had', 2],
-    ['services:\n  a:\n    image: x\n    x-hypr:\n      proxy: {allowed_domains: [a.com]}\n', 'x-hypr.proxy.allowed_domains cannot', 5],
-    ['x-hypr:\n  networking: {mode: vsock}\nservices: {a: {image: x}}\n', 'network_mode: none', 2],
-    ['services: {a: {image: x}}\nx-hypr-network-policies: [{name: p}]\n', 'x-hypr-network-policies cannot be had', 2],
-    ['services: {a: {image: x}}\nnetworks:\n  default:\n    x-hypr:\n      - policies: []\n', 'x-hypr.policies cannot be had', 5],
-    ['services:\n  a:\n    image: x\n    x-hypr:\n      egress: deny\n      network: isolated\n', 'x-hypr.network cannot be had', 6],
+    ['networks: [default]', 'networks cannot be combined with x-hypr.network: isolated'],
+    ['network_mode: none', 'network_mode cannot be combined'],
+    ['links: [b]', 'links cannot be combined'],
+    ['dns: 192.0.2.1', 'dns cannot be combined'],
+    ['x-hypr: {network: bridge}', 'x-hypr.network must be isolated'],
+    ['x-hypr: {network: isolated, allowed_domains: [a.com]}', 'x-hypr.allowed_domains has no effect here'],
+    ['x-hypr: {network: isolated, allow_outbound: false, allowed_domains: [a.com]}', 'x-hypr.allowed_domains has no effect here'],
+    ['x-hypr: {network: isolated, egress: {allow: [53/udp]}}', 'x-hypr.egress cannot have udp'],
+  ])('an isolated service has no NIC: %s', async (line, message) => {
+    const isolated = line.startsWith('x-hypr') ? '' : '    x-hypr: {network: isolated}\n';
+    await expect(check(`services:\n  b: {image: x}\n  a:\n    image: x\n    ${line}\n${isolated}`)).rejects.toMatchObject({
+      code: 'COMPOSE_INVALID',
+      message: expect.stringContaining(message),
+      where: { line: 5 },
+    });
+  });
+
+  test.each([
+    ['x-hypr:\n  allow_outbound: false\nservices: {a: {image: x}}\n', 'x-hypr.allow_outbound is not supported', 2],
+    ['services:\n  a:\n    image: x\n    x-hypr:\n      proxy: {allowed_domains: [a.com]}\n', 'x-hypr.proxy.allowed_domains is not', 5],
+    ['x-hypr:\n  networking: {mode: vsock}\nservices: {a: {image: x}}\n', 'network: isolated', 2],
+    ['services: {a: {image: x}}\nx-hypr-network-policies: [{name: p}]\n', 'x-hypr-network-policies is not supported', 2],
+    ['services: {a: {image: x}}\nnetworks:\n  default:\n    x-hypr:\n      - policies: []\n', 'x-hypr.policies is not supported', 5],
+    ['x-hypr: {network: isolated}\nservices: {a: {image: x}}\n', 'x-hypr.network is not supported', 1],
   ])('that promise to keep something in or out are refused: %j', async (text, message, line) => {
     await expect(check(text)).rejects.toMatchObject({
       code: 'HYPR_UNSUPPORTED',

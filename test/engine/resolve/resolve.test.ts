@@ -29,6 +29,47 @@ const refusal = (service: Service, more: Partial<Project> = {}): HyprError => {
   throw new Error('it was not refused');
 };
 
+describe('an isolated service', () => {
+  const isolated = (settings: object, more: Service = {}): Service => ({ ...more, 'x-hypr': { network: 'isolated', ...settings } });
+
+  test('has no NIC, and nothing to find a proxy by unless it may reach something', () => {
+    const spec = resolve(isolated({}, { networks: { default: null } }));
+    expect([spec.networks, spec.isolated, spec.egress]).toEqual([[], { outbound: [] }, undefined]);
+    expect(spec.process.env.filter((entry) => /proxy/i.test(entry))).toEqual([]);
+  });
+
+  test.each<[object, unknown]>([
+    [{ allow_outbound: true }, 'everywhere'],
+    [{ egress: 'allow' }, 'everywhere'],
+    [{ egress: 'deny' }, []],
+    [{ allow_outbound: false }, []],
+    [{ allow_outbound: true, allowed_domains: ['a.com:443'] }, [{ to: 'a.com', ports: '443' }]],
+    [{ egress: { allow: ['10.0.0.0/8'] } }, [{ to: '10.0.0.0/8' }]],
+  ])('may reach by %j: %j', (settings, outbound) => {
+    expect(resolve(isolated(settings)).isolated).toEqual({ outbound });
+  });
+
+  test('keeps the variables of a proxy that are set', () => {
+    const { env } = resolve(isolated({ allow_outbound: true }, { environment: { HTTP_PROXY: 'http://own' } })).process;
+    expect(env.filter((entry) => /^http_proxy/i.test(entry))).toEqual(['HTTP_PROXY=http://own']);
+    expect(env).toContain('https_proxy=http://127.0.0.1:3128');
+  });
+
+  test.each<[Service, string]>([
+    [{ ports: [{ target: 53, protocol: 'udp' }] }, 'cannot publish UDP'],
+    [{ extra_hosts: ['db=host-gateway'] }, 'host-gateway is not supported'],
+    [{ mac_address: '02:00:00:00:00:01' }, 'mac_address is not supported'],
+  ])('cannot have %j', (service, message) => {
+    expect(refusal(isolated({}, service))).toMatchObject({ code: 'HYPR_UNSUPPORTED', message: expect.stringContaining(message) });
+  });
+
+  test('is no target of links', () => {
+    const project = projectOf({ web: { links: ['db'] }, db: isolated({}) });
+    const image = { reference: 'web:1', config: RUNTIME };
+    expect(() => resolveReplica({ project, service: 'web', number: 1, image })).toThrow(/links: db is isolated/);
+  });
+});
+
 describe('the program', () => {
   const image = { Entrypoint: ['/entry'], Cmd: ['serve', '--fast'] };
   test.each<[string, Service, string[]]>([
