@@ -1,4 +1,4 @@
-// Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/entry/start.ts says what is what there.
+// Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/entry/start.ts describes the files there.
 import { spawnSync } from 'node:child_process';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
@@ -16,7 +16,7 @@ const common = {
   platform: 'node',
   target: 'node24',
   jsx: 'automatic',
-  // Less to compile at every start; names stay, for stacks.
+  // Less code to compile at every start; names are kept for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
   logLevel: 'warning',
@@ -27,7 +27,7 @@ const production = { 'process.env.NODE_ENV': '"production"' };
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** Removes what was built before, but chunks only after a month: a command that is attached reads its own when it needs them. */
+/** Removes earlier output, but chunks only after a month: an attached command loads its chunks when it needs them. */
 const clear = async () => {
   const names = async (folder) => (await readdir(folder).catch(() => [])).map((name) => new URL(name, folder));
   const built = (await names(dist)).filter((url) => !url.pathname.endsWith('/hypr'));
@@ -41,7 +41,7 @@ const clear = async () => {
 
 await clear();
 
-// Modules: the dashboard, and what nobody waits for.
+// Modules: the dashboard, and programs whose start time does not matter.
 await build({
   ...common,
   entryPoints: { dashboard: 'cli/dashboard/run-dashboard.tsx', fixtures: 'fixtures/images/main.ts', bench: 'test/bench/main.ts' },
@@ -63,7 +63,7 @@ const dashboardAside = {
   },
 };
 
-// The scripts that start.
+// The entry scripts.
 await build({
   ...common,
   format: 'cjs',
@@ -72,14 +72,14 @@ await build({
 });
 
 /**
- * The database's own script for our platform: the one for all looks for the C library in /proc/self/maps and for a build of its
- * own at every start. Bundled it is in the code cache; the native half stays where it is.
+ * The database's script for our platform: the generic one reads /proc/self/maps to find the C library and searches for a local
+ * build at every start. In the bundle it is in the code cache; the native part stays where it is.
  */
 const databaseInside = {
   name: 'database-inside',
   setup: ({ onResolve }) => {
     onResolve({ filter: /^better-sqlite3$/ }, () => ({ path: join(fileURLToPath(root), 'node_modules/better-sqlite3/lib/linux-x64.js') }));
-    // Found from dist/start.cjs, from where bundles require.
+    // Resolved from dist/start.cjs, as bundles do.
     onResolve({ filter: /\.node$/ }, ({ path, resolveDir }) => ({
       path: relative(fileURLToPath(dist), join(resolveDir, path)),
       external: true,
@@ -87,15 +87,15 @@ const databaseInside = {
   },
 };
 
-// What they run. What talks to a stack that runs is in one file, for most commands read nothing else.
+// The bundles that they run. The code for commands on a running stack is in one file, because most commands need nothing else.
 const options = { ...common, external: ['react-devtools-core'], define: production, plugins: [dashboardAside, databaseInside] };
 const core = ['cli/entry/run.ts', 'cli/entry/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
 core.push('compose/load/load.ts', 'engine/index.ts', 'engine/client/stack-client.ts');
 await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/entry/bundle.ts', core, options });
-// A supervisor runs for months, and what it has not read may be another version's when it needs it.
+// One file, because a supervisor runs for months, and a chunk loaded later might belong to another version.
 await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/process/bundle.ts', core: undefined, options });
 
-// A process of its own: what it runs is the product, in a home of its own.
+// A separate process, because it runs the product, with its own home.
 const { status } = spawnSync(process.execPath, [fileURLToPath(new URL('train.mjs', import.meta.url))], {
   stdio: ['ignore', 'ignore', 'inherit'],
 });

@@ -6,9 +6,10 @@ import { build, transform } from 'esbuild';
 import { LATE } from '../base/host/load-bundle.ts';
 
 /**
- * Writes `<dist>/<name>.cjs`, with all chunks that the modules of `core` need at once (undefined: all there are), and the other
- * chunks each alone as `<dist>/<name>/<chunk>.cjs`. Chunks are esbuild's: what the same import()s reach is one. esbuild cuts only modules, so each
- * chunk is made a function of (module, exports, require, __url, __load) afterwards. `options` are esbuild's.
+ * Writes `<dist>/<name>.cjs`, with all chunks that the modules of `core` import statically (undefined: all chunks), and the
+ * other chunks as `<dist>/<name>/<chunk>.cjs`. esbuild makes the chunks: modules reachable by the same import()s are one. It
+ * only splits ES modules, so each chunk is then converted to a function of (module, exports, require, __url, __load).
+ * `options` are esbuild's.
  */
 export const makeBundle = async ({ dist, name, entry, core, options }) => {
   const { outputFiles, metafile } = await build({
@@ -67,7 +68,7 @@ const toFunction = async (text) => {
     platform: 'node',
     target: 'node24',
     minifyWhitespace: true,
-    // A script has no import(); what it would find is a chunk or Node's own.
+    // A script has no import(); its target is a chunk or a module of Node.
     supported: { 'dynamic-import': false },
     sourcemap: 'external',
   });
@@ -75,15 +76,15 @@ const toFunction = async (text) => {
 };
 
 /**
- * A late module that is imported as a whole (`import x from`, `import * as x`) would be copied at once, and so be loaded: what
- * loadBundle gives for it has a default itself. The text keeps its length, and so the map its columns.
+ * esbuild would copy, and so load, a lazy module that is imported as a whole (`import x from`, `import * as x`). The object
+ * from loadBundle has a `default` already. The text keeps its length, so that the source map stays valid.
  */
 const lateDefaults = (code) =>
   code.replace(/__toESM\(require\("([\w/:]+)"\)\)/g, (call, specifier) =>
     LATE.test(specifier) ? `(require("${specifier}"))`.padEnd(call.length) : call,
   );
 
-/** A script that gives its chunks by name, its map, and at its end the mark by which a cache is known to be this text's. */
+/** A script that returns its chunks by name, its source map, and at its end the hash that ties a cache to it. */
 const writeScript = async (path, chunks) => {
   let text = '({\n';
   let line = 1;

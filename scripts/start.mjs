@@ -1,5 +1,5 @@
-// `npm start`: all set-up, then the demo stack. On a terminal it stays attached; without one it brings
-// the stack up, fetches its page and says how to go on.
+// `npm start`: set-up, then the demo stack. On a terminal it stays attached; otherwise it starts
+// the stack in the background, fetches its page and prints further commands.
 import { join } from 'node:path';
 import { ensureBuilt } from './ensure-built.mjs';
 import { withFixtureImages } from './fixture-images.mjs';

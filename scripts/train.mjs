@@ -1,4 +1,4 @@
-// Makes the code caches of dist/: runs what most commands run, and keeps what V8 compiled for it. Run by build.mjs in a process of its own.
+// Makes the code caches of dist/: runs typical commands, and keeps the code that V8 compiled for them. build.mjs runs it as a separate process.
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ const dist = join(root, 'dist');
 const requireFrom = createRequire(join(dist, 'start.cjs'));
 const { loadBundle } = requireFrom('./load-bundle.cjs');
 
-/** Nothing real is touched: not the user's stacks, nor what the environment points at. */
+/** Isolated from the user's stacks and from settings in the environment. */
 const home = await mkdtemp(join(tmpdir(), 'hypr-train-'));
 for (const name of Object.keys(process.env)) {
   if (/^(HYPR|COMPOSE|DOCKER)_/.test(name)) {
@@ -21,14 +21,14 @@ for (const name of Object.keys(process.env)) {
 }
 Object.assign(process.env, { HYPR_HOME: home, HYPR_RUNTIME_DIR: join(home, 'run') });
 
-// What was compiled and not used for a while would be forgotten again. Set back at the end: a cache is only good for the same flags.
-// And what was hot here, which is most of it after twenty commands, would be compiled to machine code again at every start.
+// Keeps V8 from dropping compiled code that was not used for a while. Reset at the end, because a cache is only valid for the same flags.
+// Without tier-up, because code that was hot here, which is most of it after twenty commands, would be optimised again at every start.
 const TRAINING = ['flush-bytecode', 'sparkplug', 'maglev', 'opt'];
 for (const flag of TRAINING) {
   setFlagsFromString(`--no-${flag}`);
 }
 
-/** The stack `p` as a supervisor serves it, without machines. */
+/** Serves the stack `p` as a supervisor does, without machines. */
 const serveStack = async ({ apiMethods, serveApi, stackPaths, openStateStore, StackSupervisor, openPlatform }) => {
   await openPlatform({ runDir: home }).catch(() => {});
   const { runDir, apiSocket } = stackPaths('p');
@@ -45,7 +45,7 @@ const serveStack = async ({ apiMethods, serveApi, stackPaths, openStateStore, St
   };
 };
 
-/** Command lines after `hypr compose`. That some fail for want of a machine is as good: the way there is what counts. */
+/** Command lines after `hypr compose`. Some fail without a machine, which does not matter: the code until then is cached. */
 const WITH_SUPERVISOR = ['ps', 'ps -q', 'logs', 'exec -T web true', 'exec -T nope true', 'stop', 'run --rm -T web true'];
 const WITHOUT = ['version', 'config', 'config -q', 'ps', 'ls', 'logs', 'down', 'images -q'];
 

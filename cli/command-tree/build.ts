@@ -60,7 +60,7 @@ const composeImages: CommandSpec = {
   load: async () => (await import('../commands/compose-images.ts')).runComposeImages,
 };
 
-/** Commands that mean the services of the Compose file under `hypr compose`, and images under `hypr`. */
+/** Commands that act on services of the Compose file as `hypr compose …`, and on images as `hypr …`. */
 export const composeOnlyCommands: readonly CommandSpec[] = [composeBuild, composePull, composePush, composeImages];
 
 const dockerBuildFlags: readonly FlagSpec[] = [

@@ -2,7 +2,7 @@ import type { CommandSpec } from '../core/command-spec.ts';
 import type { FlagSpec } from '../core/flag-spec.ts';
 import { globalFlags } from './global.ts';
 
-/** Help of a command: examples first, then how it is called, its commands and flags. */
+/** Help of a command: examples first, then usage, sub-commands and flags. */
 export const formatHelp = (command: CommandSpec, path: readonly string[]): string => {
   const name = path.join(' ');
   const sections = [

@@ -130,7 +130,7 @@ const OF_SERVICES = [
   ...['restart', 'rm', 'run', 'start', 'stats', 'stop', 'top', 'unpause', 'update', 'wait'],
 ];
 
-/** Docker's own commands on what stacks are made of. */
+/** Docker's own commands on networks, volumes and other objects of stacks. */
 export const objectCommands: readonly CommandSpec[] = [
   volume,
   network,

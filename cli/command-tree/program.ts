@@ -15,7 +15,7 @@ export type Parsed =
       readonly args: readonly string[];
       readonly flags: Flags;
     }
-  /** Help, or the answer of `--version`. */
+  /** Help, or the output of `--version`. */
   | { readonly kind: 'print'; readonly text: string };
 
 /**
@@ -93,7 +93,7 @@ class GoCommand extends Command {
     return formatHelp(this.spec, this.path);
   }
 
-  // Only up to the first operand: what follows belongs to a sub-command or to a program in the guest.
+  // Only up to the first operand: the rest belongs to a sub-command or to a program in the guest.
   #readGoForms(args: readonly string[]): string[] {
     const result: string[] = [];
     const stopsAtOperand = this.commands.length > 0 || this.spec.passThrough === true;

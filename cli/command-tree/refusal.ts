@@ -1,6 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 
-/** A command of docker's, or one that users may look for, that hypr does not have. `reason` says why, and what to use instead. */
+/** A command that docker has or that users may expect, but that hypr does not have. `reason` says why, and what to use instead. */
 export const refusedCommand = (name: string, summary: string, reason: string): CommandSpec => ({
   name,
   usage: '[ARGS...]',

@@ -128,7 +128,7 @@ export const dockerRun: CommandSpec = {
   load: async () => (await import('../commands/docker-run.ts')).runDockerRun,
 };
 
-/** Commands on the program and the files of a replica. */
+/** Commands for the program and the files of a replica. */
 export const replicaCommands: readonly CommandSpec[] = [
   {
     name: 'attach',

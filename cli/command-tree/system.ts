@@ -14,7 +14,7 @@ export const imagePrune: CommandSpec = {
   load: async () => (await import('../commands/system.ts')).runImagePrune,
 };
 
-/** Commands on what hypr keeps on the disk. */
+/** Commands for hypr's disk usage. */
 export const systemCommands: readonly CommandSpec[] = [
   {
     name: 'system',

@@ -3,7 +3,7 @@ import { DEFAULT_DETACH_KEYS } from '../core/detach-keys.ts';
 import { findStackName, openStack } from '../core/project.ts';
 import { carrySession, sizeOf } from '../session/session.ts';
 
-/** `attach`: output from now on, input where the service takes it; the program's exit code when it ends. */
+/** `attach`: streams new output, and input if the service has an open stdin; exits with the program's exit code. */
 export const runAttach: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const [service = ''] = args;

@@ -6,7 +6,7 @@ import type { ConfigArgs } from '../core/context.ts';
 import { writeOut } from '../core/output.ts';
 import { projectOptions } from '../core/project.ts';
 
-/** `config`: the loader's answer on stdout or in `--output`; loads no engine. */
+/** `config`: prints the loader's result to stdout or `--output`; does not load the engine. */
 export const runConfig: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   flags.choice('format', ['yaml', 'json']);

@@ -93,7 +93,7 @@ const copyOut = async ({ context, stack, engine, options }: Copying, from: CopyP
   }
 };
 
-/** docker's table: into a folder that exists, else under the very name, if its folder exists. */
+/** docker's rules: into the target if it is a folder, else to the exact name if its parent folder exists. */
 const localPlace = async (input: { kind: 'dir' | 'file'; target: string; cwd: string; name: string }): Promise<UnpackPlace> => {
   const { kind, target, cwd, name } = input;
   const path = resolve(cwd, target);

@@ -12,7 +12,7 @@ import { environmentOf, sharedOptions } from './run.ts';
 
 const PULL = ['always', 'missing', 'never'] as const;
 
-/** `run IMAGE`: a stack of one, made for it. With --rm the stack goes with it; else it stays as `-p NAME`. */
+/** `run IMAGE`: creates a stack with one service. With --rm the stack is removed at the end; else it stays as `-p NAME`. */
 export const runDockerRun: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const [image = '', ...command] = args;
@@ -165,7 +165,7 @@ const serviceOf = (image: string, flags: Flags): Service => {
   };
 };
 
-/** What is not given is the image's own. */
+/** Omitted values come from the image. */
 const healthOf = (flags: Flags): Pick<Service, 'healthcheck'> => {
   if (flags.bool('no-healthcheck')) {
     return { healthcheck: { disable: true } };

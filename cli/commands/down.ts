@@ -7,7 +7,7 @@ import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import { servicesOf } from './verbs.ts';
 
-/** `down`: stops and removes; on a terminal says which data `-v` takes along. */
+/** `down`: stops and removes; on a terminal it lists the data that `-v` removes. */
 export const runDown: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const options: DownOptions = {
@@ -36,7 +36,7 @@ export const runDown: Handler = async (invocation) => {
 
 const sayLoss = (context: Parameters<typeof say>[0], project: Project): void => {
   const names = Object.values(project.volumes)
-    // A folder of the host that a volume is made of stays.
+    // A host folder that backs a volume is not removed.
     .filter((volume) => !volume.external && volume.driver_opts?.device === undefined)
     .map((volume) => volume.name);
   if (names.length > 0) {

@@ -65,7 +65,7 @@ const attributesOf = ({ action, replica }: ReplicaEvent): Record<string, string>
   return { ...Object.fromEntries(labels), ...exit, image: familiarName(replica.image), name: replica.name };
 };
 
-/** The string of docker compose ends with a newline and is printed with a further one. */
+/** docker compose prints a string that ends in a newline with another newline. */
 export const eventLine = (event: ReplicaEvent): string => {
   const attributes = Object.entries(attributesOf(event)).map(([key, value]) => sanitiseName(`${key}=${value}`));
   return `${eventTime(event.time)} container ${actionOf(event)} ${event.replica.id} (${attributes.join(', ')})\n\n`;

@@ -6,7 +6,7 @@ import { checkServices, openStack, withStack } from '../core/project.ts';
 import { carrySession, sizeOf } from '../session/session.ts';
 import { servicesOf } from './verbs.ts';
 
-/** `exec`: bytes in and out as they are, a raw terminal when there is one, the command's exit code. */
+/** `exec`: forwards bytes unchanged, with a raw terminal if there is one; exits with the command's exit code. */
 export const runExec: Handler = async (invocation) => {
   const { context } = invocation;
   const options = execOptions(invocation);

@@ -8,7 +8,7 @@ const HEADERS = { CreatedAt: 'CREATED AT' };
 const MAX_TEXT = 45;
 const SHORT_ID = 12;
 
-/** `history`: what an image was made by, the last step first, as docker prints it. */
+/** `history`: the build steps of an image, the last one first, as docker prints them. */
 export const runHistory: Handler = async ({ context, args, flags }) => {
   const { id, steps } = await (await (await context.engine()).openImages()).history(args[0] ?? '');
   const isWhole = flags.bool('no-trunc');

@@ -10,7 +10,7 @@ import type { CliContext } from '../core/context.ts';
 import { createRenderer } from '../render/create.ts';
 import { createQuietRenderer } from '../render/quiet.ts';
 
-/** `hypr load`: from a file, or from standard input by way of a temporary file. */
+/** `hypr load`: from a file, or from standard input through a temporary file. */
 export const runLoad: Handler = async ({ context, flags }) => {
   const input = flags.string('input');
   if (input === undefined && context.stdin.isTTY) {
@@ -30,7 +30,7 @@ export const runLoad: Handler = async ({ context, flags }) => {
   }
 };
 
-/** `hypr save`: into a file, or to standard output by way of a temporary file. */
+/** `hypr save`: to a file, or to standard output through a temporary file. */
 export const runSave: Handler = async ({ context, args, flags }) => {
   const output = flags.string('output');
   const format = flags.choice('format', ['docker', 'oci']) ?? 'docker';

@@ -9,7 +9,7 @@ type Login = NonNullable<Awaited<ReturnType<RegistryLogins['find']>>>;
 
 const MAX_PASSWORD = 64 * 1024;
 
-/** `hypr login`, with docker's words. An earlier login is tried first when nothing was given. */
+/** `hypr login`, with docker's messages. Without arguments an earlier login is tried first. */
 export const runLogin: Handler = async (invocation) => {
   const { context, args } = invocation;
   const server = args[0];
@@ -89,7 +89,7 @@ const tryEarlier = async (context: CliContext, logins: RegistryLogins, server: s
   }
 };
 
-/** Asks for what was not given. */
+/** Prompts for missing values. */
 const complete = async (context: CliContext, given: Given, earlier: Login | undefined): Promise<Login> => {
   if (given.username !== undefined && given.password !== undefined) {
     return { username: given.username, password: given.password };

@@ -7,7 +7,7 @@ import { wantsColour } from '../core/style.ts';
 import { LogFormatter } from '../format/logs.ts';
 import { parseMoment } from '../format/time.ts';
 
-/** `logs`: all of it, or the tail, or going on with `-f`; on stdout, in the order it was written. */
+/** `logs`: all lines or the tail, and with `-f` also new ones; on stdout, in the order of writing. */
 export const runLogs: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const options = logsOptions(invocation);

@@ -22,7 +22,7 @@ export const runSetup: Handler = async ({ context, flags }) => {
 const MARKS = { ok: ['✔', '+'], warn: ['⚠', '!'], fail: ['✗', 'x'] } as const;
 const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
-/** `hypr doctor`: one line per check and what to do about it; exit code 1 when something is broken. */
+/** `hypr doctor`: one line per check with a hint; exit code 1 if something is broken. */
 export const runDoctor: Handler = async ({ context, flags }) => {
   const format = flags.choice('format', ['text', 'table', 'json']);
   const engine = await context.engine();
@@ -44,7 +44,7 @@ export const runDoctor: Handler = async ({ context, flags }) => {
   return failed ? 1 : 0;
 };
 
-/** The report is for pasting into an issue: the name of the user's home folder is nobody's business. */
+/** Users paste the report into issues, so it must not contain the name of their home folder. */
 const redact = (check: DoctorCheck, home: string): DoctorCheck => {
   const hide = (text: string): string => (home.length > 1 ? text.replaceAll(home, '~') : text);
   return { ...check, title: hide(check.title), detail: hide(check.detail), ...(check.fix ? { fix: hide(check.fix) } : {}) };

@@ -77,7 +77,7 @@ export const runVolumeCreate: Handler = async ({ context, args, flags }) => {
   return 0;
 };
 
-/** `volume rm`: each that can be removed is, whatever becomes of the others. */
+/** `volume rm`: removes every volume that can be removed, even if others cannot. */
 export const runVolumeRm: Handler = async ({ context, args, flags }) => {
   const objects = await (await context.engine()).openObjects();
   const failures: unknown[] = [];

@@ -4,8 +4,8 @@ const ENTER = '\u001b[?1049h\u001b[2J\u001b[H\u001b[?25l';
 const LEAVE = '\u001b[?25h\u001b[?1049l';
 
 /**
- * The alternate screen with something mounted on it. Mounted anew after a resize and after Ctrl-Z, because
- * what Ink believes to be on the screen is then no longer there. Left through the one Terminal.
+ * The alternate screen with an Ink application. It is mounted again after a resize and after Ctrl-Z, because
+ * the screen then no longer shows what Ink has drawn. Terminal restores the normal screen.
  */
 export class Screen {
   readonly #context: CliContext;

@@ -5,7 +5,7 @@ import { type Action, actionOfKey, isKeyName } from './keys.ts';
 import { findMatch, moveAnchor, readPage } from './log-view.ts';
 import type { DashboardModel } from './model.ts';
 
-/** What a key can do beyond the screen. */
+/** Actions of keys beyond the screen. */
 export interface Effects {
   verb(verb: ServiceVerb, service: string): void;
   openUrl(url: string): void;
@@ -49,7 +49,7 @@ export const handleKey = (control: Control, key: string): void => {
   }
 };
 
-/** Keys pressed faster than they were read come as one text. */
+/** Keys that are pressed faster than they are read arrive as one text. */
 const isBurst = (key: string): boolean => key.length > 1 && !key.startsWith('ctrl+') && !isKeyName(key);
 
 /** Typing a search or a filter; several characters at once are a paste. */
@@ -70,7 +70,7 @@ const handleInput = ({ model }: Control, key: string): void => {
   }
 };
 
-/** `q` asks; no answer is a yes by accident. */
+/** `q` asks for confirmation; only an explicit answer is a yes. */
 const handleQuestion = ({ model, effects }: Control, key: string): void => {
   if (key === 's') {
     effects.leave('stop');
@@ -146,7 +146,7 @@ const move = (control: Control, step: 1 | -1): void => {
   const names = model.sorted.map((replica) => replica.name);
   const index = names.indexOf(model.current?.name ?? '') + step;
   const cursor = names[Math.min(Math.max(index, 0), names.length - 1)];
-  // Walking through the list is looking at one after the other, unless a choice was made.
+  // Moving through the list shows the logs of one replica after the other, unless some were selected.
   model.change({ cursor, showAll: false, anchor: undefined });
 };
 

@@ -12,7 +12,7 @@ export interface DashboardProps {
   readonly effects: Effects;
 }
 
-/** Rows of ready text: React and Ink get only what is visible. */
+/** Rows of finished text: React and Ink only get what is visible. */
 export const Dashboard = ({ model, look, effects }: DashboardProps) => {
   useSyncExternalStore(model.subscribe, model.getVersion);
   useInput((input, key) => {

@@ -118,7 +118,7 @@ const drawReplica = (model: DashboardModel, replica: ReplicaStatus, at: { look: 
   return spread(left, fits ? usage : usageText(model, replica.name, { unicode: false }), width);
 };
 
-/** Why it is not well, or else what it was refused last, and where it answers. */
+/** The reason of a failure, or the last connection that was refused, and the addresses of the replica. */
 const secondLine = (model: DashboardModel, replica: ReplicaStatus, look: Look): string => {
   const links = replicaLinks(replica);
   const well = replica.state === 'running' && replica.health !== 'unhealthy';

@@ -42,7 +42,7 @@ const drawEntry = (model: DashboardModel, entry: LogEntry, look: Look, pane: Pan
   return chunks;
 };
 
-/** Names are shown only where lines of several replicas come together. */
+/** Names are shown only if the view contains lines of several replicas. */
 const drawPrefix = (model: DashboardModel, entry: LogEntry, look: Look): string => {
   const time = model.ui.timestamps ? `${look.paint('dim', rfc3339Nano(entry.time).slice(11, 23))} ` : '';
   if (model.view.replicas?.size === 1) {
@@ -55,7 +55,7 @@ const drawPrefix = (model: DashboardModel, entry: LogEntry, look: Look): string 
   return `${look.paint(colour, `${name} |`)} ${time}`;
 };
 
-/** Found text in reverse video; colours of the line give way, so that they cannot hide it. */
+/** Shows found text in reverse video; colours of the line are removed, so that they cannot hide it. */
 const highlight = (text: string, search: string, look: Look): string => {
   const plain = sanitiseLog(text, { color: false });
   const haystack = /\p{Lu}/u.test(search) ? plain : plain.toLowerCase();

@@ -32,7 +32,7 @@ export type Action =
 
 export interface KeyBinding {
   readonly action: Action;
-  /** Characters, or names of keys as `nameOfKey` gives them. */
+  /** Characters, or names of keys as returned by `nameOfKey`. */
   readonly keys: readonly string[];
   /** How help shows the keys. */
   readonly label: string;
@@ -78,7 +78,7 @@ const BY_KEY = new Map(KEYS.flatMap((binding) => binding.keys.map((key) => [key,
 
 export const actionOfKey = (key: string): Action | undefined => BY_KEY.get(key);
 
-/** What Ink says of a key press. */
+/** A key press as Ink reports it. */
 export interface InkKey {
   readonly upArrow: boolean;
   readonly downArrow: boolean;

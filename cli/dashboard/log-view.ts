@@ -6,7 +6,7 @@ export interface LogFilter {
   readonly inverse: boolean;
 }
 
-/** Which lines are shown, and where the view stands. */
+/** The filter for lines, and the position of the view. */
 export interface LogView {
   readonly replicas: ReadonlySet<string> | undefined;
   readonly filter: LogFilter | undefined;
@@ -16,7 +16,7 @@ export interface LogView {
   readonly after: number;
 }
 
-// A frame looks at no more lines than this, so that a filter nothing matches cannot freeze the keys.
+// A frame checks no more lines than this, so that a filter without matches cannot block the keys.
 const MAX_SCAN = 30_000;
 
 /** The last `count` lines of a view, oldest first. */
@@ -35,7 +35,7 @@ export const readPage = (buffer: LogBuffer, view: LogView, count: number): LogEn
   return page.length === 0 && view.anchor !== undefined ? readOldest(buffer, view, count) : page.reverse();
 };
 
-/** Where a standing view was, the ring has moved on: the oldest lines there are. */
+/** The lines of a paused view were dropped from the ring: shows the oldest ones that are left. */
 const readOldest = (buffer: LogBuffer, view: LogView, count: number): LogEntry[] => {
   const page: LogEntry[] = [];
   let scanned = 0;
@@ -51,7 +51,7 @@ const readOldest = (buffer: LogBuffer, view: LogView, count: number): LogEntry[]
   return page;
 };
 
-/** Where the view stands after moving by `lines` (negative: back); undefined when it reached the newest. */
+/** The position of the view after moving by `lines` (negative: back); undefined if it reached the newest line. */
 export const moveAnchor = (buffer: LogBuffer, view: LogView, lines: number): number | undefined => {
   if (lines < 0) {
     const page = readPage(buffer, view, 1 - lines);
@@ -91,7 +91,7 @@ export const findMatch = (buffer: LogBuffer, view: LogView, text: string, direct
   return undefined;
 };
 
-/** How many lines below a standing view have come, counted up to 9999. */
+/** The number of new lines below a paused view, up to 9999. */
 export const countNewer = (buffer: LogBuffer, view: LogView): number => {
   let count = 0;
   if (view.anchor !== undefined) {
@@ -105,7 +105,7 @@ export const countNewer = (buffer: LogBuffer, view: LogView): number => {
   return count;
 };
 
-/** Case matters only when the text has capitals. */
+/** Case only matters if the text contains capitals. */
 export const contains = (line: string, text: string): boolean =>
   /\p{Lu}/u.test(text) ? line.includes(text) : line.toLowerCase().includes(text);
 

@@ -5,7 +5,7 @@ import type { LogFilter, LogView } from './log-view.ts';
 
 export type Mode = 'normal' | 'search' | 'filter' | 'help' | 'quit';
 
-/** What the user has chosen; everything else is facts. */
+/** The user's choices; everything else is state of the stack. */
 export interface UiState {
   readonly mode: Mode;
   readonly focus: 'list' | 'logs';
@@ -28,19 +28,19 @@ export interface UiState {
 export interface ModelOptions {
   readonly stack: string;
   readonly now: () => number;
-  /** Calls `work` after so many milliseconds; gives what cancels it. */
+  /** Calls `work` after so many milliseconds; returns a function that cancels it. */
   readonly schedule?: (work: () => void, ms: number) => () => void;
 }
 
 export const FRAME_MS = 33;
 export const FLOOD_FRAME_MS = 100;
-/** Lines per second from which on frames come less often. */
+/** Lines per second above which frames are drawn less often. */
 export const FLOOD = 2000;
 const SAMPLES = 16;
 
 /**
- * All the dashboard knows, outside React. Takes in events as fast as they come and tells its listeners
- * at most every 33 ms, under a flood of log lines every 100 ms.
+ * The state of the dashboard, outside React. Accepts events at any rate and notifies its listeners
+ * at most every 33 ms, or every 100 ms during a flood of log lines.
  */
 export class DashboardModel {
   readonly stack: string;
@@ -160,7 +160,7 @@ export class DashboardModel {
     this.touch();
   }
 
-  /** Something changed: listeners are told with the next frame. */
+  /** Notifies the listeners with the next frame. */
   touch(): void {
     this.#cancel ??= this.#schedule(
       () => {

@@ -19,8 +19,8 @@ import { DashboardModel } from './model.ts';
 type Ending = { readonly how: 'detach' | 'stop' | 'interrupt' } | { readonly how: 'failed'; readonly error: unknown };
 
 /**
- * Attached `up` as a full-screen dashboard. Ends by `d` (0), `q` (0, stack stopped if so answered), Ctrl-C
- * (stack stopped, 130), or by the failure of `up`, which is thrown once the normal screen is back.
+ * Attached `up` as a full-screen dashboard. Ends with `d` (0), `q` (0, stops the stack if the user confirms), Ctrl-C
+ * (stops the stack, 130), or if `up` fails; that error is thrown once the normal screen is restored.
  */
 export const runDashboard = async (up: AttachedUp): Promise<number> => {
   const { context } = up.invocation;
@@ -70,7 +70,7 @@ class DashboardSession {
     };
   }
 
-  /** Resolves with the normal screen back. */
+  /** Resolves when the normal screen is restored. */
   async run(): Promise<Ending> {
     this.#screen = new Screen(this.#context, () => this.#mount());
     const watched = this.#watch();
@@ -109,7 +109,7 @@ class DashboardSession {
   async #watch(): Promise<void> {
     try {
       for await (const event of this.#up.stack.events({ logs: true, usage: true, start: true }, this.#over.signal)) {
-        // Progress comes with the operations of this dashboard; others' would show up twice.
+        // Progress comes with the operations of this dashboard; that of the event stream would be shown twice.
         if (event.type !== 'progress') {
           this.#model.apply(event);
         }
@@ -142,7 +142,7 @@ class DashboardSession {
   }
 }
 
-/** On the normal screen, with the usual progress; a further Ctrl-C kills, one more leaves. */
+/** On the normal screen, with the usual progress; another Ctrl-C kills, a third one detaches. */
 const stopStack = async ({ invocation, stack, project, options }: AttachedUp, context: CliContext): Promise<void> => {
   context.stderr.write(STOPPING);
   const stopping = new AbortController();
@@ -173,7 +173,7 @@ const printSummary = async ({ stack }: AttachedUp, context: CliContext): Promise
   }
 };
 
-/** Never through a shell; what cannot be opened is said. */
+/** Without a shell; reports an address that cannot be opened. */
 const openUrl = (url: string, tell: (message: string) => void): void => {
   const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
   const child = spawn(program, [url], { stdio: 'ignore', detached: true });

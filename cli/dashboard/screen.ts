@@ -35,7 +35,7 @@ const drawTitle = (model: DashboardModel, look: Look): string => {
   return spread(left, operationText(model, look), look.columns);
 };
 
-/** `[+] up 2/5 Image nginx Pulling 12MB/40MB `: what the engine is doing right now. */
+/** `[+] up 2/5 Image nginx Pulling 12MB/40MB `: the engine's current operation. */
 const operationText = (model: DashboardModel, look: Look): string => {
   if (model.operation === undefined) {
     return '';
@@ -80,7 +80,7 @@ const drawTabs = (model: DashboardModel, look: Look, height: number): string[] =
   return [shown, facts, logTitle(model, look), ...drawLogs(model, look, { width: look.columns, height: height - 3 })];
 };
 
-/** Tabs from the left, or from the first that lets the chosen one be seen. */
+/** Tabs from the left, or from the first one with which the selected tab is visible. */
 const scrollTabs = (tabs: readonly string[], cursor: number, width: number): string => {
   let first = 0;
   while (first < cursor && widthOf(tabs.slice(first, cursor + 1).join('')) > width - 2) {
@@ -128,7 +128,7 @@ const drawStatus = (model: DashboardModel, look: Look): string => {
   return spread(` ${look.paint('dim', keys)}`, look.paint('dim', boot), look.columns);
 };
 
-/** How long the start of a replica took, and of its parts the longest that there is room for. */
+/** How long the start of a replica took, and as many of its longest parts as fit. */
 const startText = (replica: ReplicaStatus | undefined, room: { dot: string; width: number }): string => {
   if (replica?.bootMs === undefined) {
     return '';

@@ -1,9 +1,9 @@
 import { HyprError } from '../../base/errors.ts';
 
-/** How each key of `--filter KEY=VALUE` judges a thing. */
+/** The predicate for each key of `--filter KEY=VALUE`. */
 export type Judges<T> = Readonly<Record<string, (thing: T, value: string) => boolean>>;
 
-/** As docker: values of one key are alternatives (labels are not), keys all have to hold. Throws HYPR_USAGE for a key that is not known. */
+/** As docker: values of one key are alternatives (except labels), and all keys have to match. Throws HYPR_USAGE for an unknown key. */
 export const compileFilters = <T>(filters: readonly string[], judges: Judges<T>): ((thing: T) => boolean) => {
   const wanted = new Map<string, string[]>();
   for (const filter of filters) {

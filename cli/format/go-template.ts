@@ -16,14 +16,14 @@ export const compileTemplate = (text: string): Template => {
   };
 };
 
-/** Escapes a shell user types for a tab and a newline in `--format 'table {{.A}}\t{{.B}}'`. */
+/** Replaces the escapes for a tab and a newline that users type in `--format 'table {{.A}}\t{{.B}}'`. */
 export const unescapeFormat = (text: string): string => text.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
 
 /** Names of the columns of a `table` template: `{{.Name}}\t{{.Status}}` → NAME, STATUS. */
 export const templateHeaders = (text: string, headers: Readonly<Record<string, string>>): string =>
   compileTemplate(text)(new Proxy({}, { get: (_, key) => headers[String(key)] ?? String(key).toUpperCase(), has: () => true }));
 
-/** The variables of a block, and those of the blocks round it. */
+/** The variables of a block, and those of the enclosing blocks. */
 class Variables {
   readonly #outer: Variables | undefined;
   readonly #own: Map<string, unknown>;
@@ -55,11 +55,11 @@ class Variables {
 interface Scope {
   readonly dot: unknown;
   readonly variables: Variables;
-  /** What is not there is nothing, and no error. */
+  /** A missing field is nil, not an error. */
   readonly lenient?: boolean;
 }
 
-/** What ends a round of a range early. */
+/** `break` and `continue` in a range. */
 type Leap = 'break' | 'continue' | undefined;
 
 const renderNodes = (nodes: readonly Node[], scope: Scope, out: string[]): Leap => {
@@ -128,7 +128,7 @@ const renderRange = (
   return undefined;
 };
 
-/** A map's in the order of its keys; a number's are those below it. */
+/** The elements of a range: those of a map in the order of its keys; for a number, the numbers below it. */
 const entriesOf = (value: unknown): Array<readonly [unknown, unknown]> => {
   if (Array.isArray(value)) {
     return [...value.entries()];
@@ -238,7 +238,7 @@ const callFunction = (name: string, { operands, piped, scope }: Call): unknown =
   return call(...operands.map((operand) => evaluateOperand(operand, inner)), ...piped);
 };
 
-/** What comes after the argument that decides is not looked at. */
+/** Arguments after the one that decides are not evaluated. */
 const decide = (name: 'and' | 'or', { operands, piped, scope }: Call): unknown => {
   let value: unknown;
   for (const read of [...operands.map((operand) => () => evaluateOperand(operand, scope)), ...piped.map((given) => () => given)]) {

@@ -3,7 +3,7 @@ import type { NetworkDetail, ReplicaDetail } from '../../engine/model/types.ts';
 
 type ReplicaMount = ReplicaDetail['spec']['mounts'][number];
 
-/** A replica with the keys of `docker inspect`, as far as they mean something in a machine of its own. */
+/** A replica with the keys of `docker inspect` that have a meaning for a microVM. */
 export const inspectReplica = (detail: ReplicaDetail): Record<string, unknown> => {
   const { status, spec } = detail;
   return {
@@ -40,7 +40,7 @@ export const inspectReplica = (detail: ReplicaDetail): Record<string, unknown> =
   };
 };
 
-/** docker's words for states that it does not have. */
+/** docker's names for states that docker does not have. */
 const STATES: Readonly<Record<string, string>> = { starting: 'created', stopping: 'running', suspended: 'paused' };
 
 const stateOf = ({ status, pid }: ReplicaDetail): Record<string, unknown> => {
@@ -61,7 +61,7 @@ const stateOf = ({ status, pid }: ReplicaDetail): Record<string, unknown> => {
   };
 };
 
-/** Go's zero time is what docker says for never. */
+/** docker prints Go's zero time for "never". */
 const timeOf = (time: number | undefined): string => (time === undefined ? '0001-01-01T00:00:00Z' : new Date(time).toISOString());
 
 const portKey = ({ port, protocol }: { port: number; protocol: string }): string => `${port}/${protocol}`;
@@ -133,7 +133,7 @@ export const labelsOf = ({ status, stack, configHash }: ReplicaDetail): Record<s
 const signalName = (number: number): string =>
   Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? String(number);
 
-/** Published ones with where; the others null. */
+/** Published ports with their host addresses; others are null. */
 const portsOf = ({ status, spec }: ReplicaDetail): Record<string, unknown> => {
   const ports: Record<string, Array<{ HostIp: string; HostPort: string }> | null> = Object.fromEntries(
     spec.exposed.map((port) => [port, null]),

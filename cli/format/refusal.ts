@@ -6,7 +6,7 @@ const REASONS: Readonly<Record<RefusalRule, string>> = {
   rate: 'there were too many in a short time',
 };
 
-/** The place a replica was not let through to: `api.example.com (192.0.2.9:443)`. Not sanitised. */
+/** The destination of a refused connection: `api.example.com (192.0.2.9:443)`. Not sanitised. */
 export const refusedPlace = ({ to, name, protocol }: Pick<Refusal, 'to' | 'name' | 'protocol'>): string => {
   if (to === undefined) {
     return name === undefined ? 'many destinations' : protocol === 'dns' ? `the name ${name}` : name;

@@ -39,7 +39,7 @@ const healthSuffix = (replica: ReplicaStatus): string => {
 /** Arguments joined as docker shows a command: those with spaces in single quotes. */
 export const joinCommand = (args: readonly string[]): string => args.map((arg) => (arg.includes(' ') ? `'${arg}'` : arg)).join(' ');
 
-/** At most `width` code points, the last one an ellipsis when something is left out. */
+/** At most `width` code points; the last one is an ellipsis if the text is cut. */
 export const ellipsis = (text: string, width: number): string => {
   const runes = [...text];
   return runes.length <= width ? text : `${runes.slice(0, width - 1).join('')}…`;
@@ -70,7 +70,7 @@ export const psRow = (replica: ReplicaStatus, options: { stack: string; now: num
   return {
     Addresses: replica.addresses.map(({ network, address }) => `${network}=${address}`).join(','),
     Command: JSON.stringify(options.noTrunc ? command : ellipsis(command, 20)),
-    // When it is asked for: the table does not have it, and names of zones take 15 ms to load.
+    // A getter, because the table does not contain it and time zone names take 15 ms to load.
     get CreatedAt() {
       return goTime(replica.createdAt);
     },
@@ -97,7 +97,7 @@ export const psRow = (replica: ReplicaStatus, options: { stack: string; now: num
   };
 };
 
-/** docker has no `starting` and `stopping`: a container is created until it runs, and runs until it does not. */
+/** docker has no `starting` and `stopping`: they are shown as created and running. */
 export const psState = (replica: ReplicaStatus): string => {
   if (replica.state === 'stopping') {
     return 'running';

@@ -13,12 +13,12 @@ export const formatSummary = (replicas: readonly ReplicaStatus[], stack: string)
     .join('\n');
 };
 
-// Ports that speak something else than HTTP by custom: shown as addresses, not as links.
+// Well-known ports of other protocols than HTTP: shown as addresses, not as links.
 const NOT_HTTP = new Set([
   21, 22, 25, 53, 110, 143, 389, 465, 587, 636, 993, 995, 1433, 1521, 1883, 2181, 3306, 4222, 5432, 5672, 6379, 9042, 9092, 11211, 27017,
 ]);
 
-/** Where a replica answers on this host: a link for what is likely HTTP, else `address:port`. */
+/** The host address of a replica's port: a link if it is likely HTTP, else `address:port`. */
 export const replicaLinks = (replica: Pick<ReplicaStatus, 'ports'>): string[] => {
   const seen = replica.ports.map((port) => {
     const address = sanitiseName(hostPort({ ...port, hostAddress: browsable(port.hostAddress) }));

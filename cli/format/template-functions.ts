@@ -42,7 +42,7 @@ export const toText = (value: unknown): string => {
   return String(value);
 };
 
-/** Go's truth: not zero, not empty, not missing. */
+/** Truth as in Go templates: not zero, not empty, not missing. */
 export const isTrue = (value: unknown): boolean =>
   Array.isArray(value) ? value.length > 0 : isRecord(value) ? Object.keys(value).length > 0 : Boolean(value);
 

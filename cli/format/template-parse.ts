@@ -25,7 +25,7 @@ export type Command = readonly Operand[];
 export type Operand =
   | { readonly kind: 'literal'; readonly value: unknown }
   | { readonly kind: 'field'; readonly path: readonly string[] }
-  /** `$x.A`; the name of `$` itself, the data the template is given, is empty. */
+  /** `$x.A`; the name is empty for `$` itself, the data of the template. */
   | { readonly kind: 'variable'; readonly name: string; readonly path: readonly string[] }
   | { readonly kind: 'function'; readonly name: string }
   | { readonly kind: 'pipe'; readonly pipe: Pipe; readonly path: readonly string[] };
@@ -46,7 +46,7 @@ export const parseTemplate = (text: string): Node[] => {
 
 type Piece = { readonly text: string } | { readonly action: string };
 
-/** `a {{- .B }}` → text and actions; a dash takes the blanks on its side away. */
+/** `a {{- .B }}` → text and actions; a dash removes the blanks on its side. */
 const splitActions = (text: string): Piece[] => {
   const pieces: Piece[] = [];
   let position = 0;
@@ -141,7 +141,7 @@ class Reader {
   }
 }
 
-/** The variables that an action sets, and what is left of it. */
+/** The variables that an action sets, and the rest of the action. */
 const readAssign = (text: string, most: number): [Assign | undefined, string] => {
   const [whole, names = '', sign] = /^((?:\$\w+\s*,\s*)?\$\w+)\s*(:?=)\s*/.exec(text) ?? [];
   if (whole === undefined) {

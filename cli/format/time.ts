@@ -55,7 +55,7 @@ export const parseMoment = (text: string, options: { readonly flag: string; read
   return moment;
 };
 
-// A day alone and an hour alone are times to docker; JavaScript takes the first as UTC and refuses the second.
+// docker accepts a date alone and an hour alone; JavaScript reads the first as UTC and rejects the second.
 const completeTime = (text: string): string => {
   if (!text.includes('T')) {
     return `${text}T00:00:00`;

@@ -1,6 +1,6 @@
 const SECOND = 1000;
 
-/** docker's words for a duration in milliseconds: "4 seconds", "About an hour" (go-units HumanDuration). */
+/** A duration in milliseconds as docker prints it: "4 seconds", "About an hour" (go-units HumanDuration). */
 export const humanDuration = (ms: number): string => {
   const seconds = Math.trunc(ms / SECOND);
   if (seconds < 1) {

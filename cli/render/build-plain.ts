@@ -5,7 +5,7 @@ import { humanSize } from '../format/units.ts';
 import { BuildLog, isEnded, splitLines, type Vertex } from './build-log.ts';
 import type { BuildRenderer } from './types.ts';
 
-/** Milliseconds that a step has the output to itself while others have something to say. */
+/** Milliseconds for which one step may print while others are waiting. */
 const TURN = 1000;
 
 /**
@@ -54,7 +54,7 @@ class Turns {
     }
   }
 
-  /** Everybody who waits has a turn; the last one keeps it. */
+  /** Gives each waiting step its turn; the last one keeps it. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -63,7 +63,7 @@ class Turns {
     }
   }
 
-  /** A change of step is an empty line and, on return, its name again. */
+  /** A change of step prints an empty line and, if the step was interrupted, its name again. */
   #print(vertex: Vertex): void {
     const lines = this.#waiting.get(vertex) ?? [];
     this.#waiting.delete(vertex);

@@ -9,7 +9,7 @@ import { cut, spread } from './width.ts';
 
 const LOG_ROWS = 6;
 
-/** BuildKit's picture: `[+] Building 12.3s (8/10)`, ` => [web 2/4] RUN …   3.1s`, the last lines of what runs. */
+/** BuildKit's terminal display: `[+] Building 12.3s (8/10)`, ` => [web 2/4] RUN …   3.1s`, the last output of running steps. */
 export const createTtyBuild = (options: TtyOptions): BuildRenderer => {
   const log = new BuildLog();
   const startedAt = options.now();
@@ -39,7 +39,7 @@ const drawBuild = (log: BuildLog, options: TtyOptions, at: { readonly final: boo
   const head = `[+] Building ${elapsed(options.now() - at.startedAt)} (${done}/${vertices.length})${state}`;
   const room = at.final ? Number.POSITIVE_INFINITY : Math.max(1, (options.stream.rows ?? 24) - 2);
   const rows = vertices.flatMap((vertex) => drawVertex(vertex, options, { width, logs: at.final ? 0 : LOG_ROWS }));
-  // What runs is at the bottom: when not everything fits, the oldest rows go.
+  // Running steps are at the bottom: if not everything fits, the oldest rows are dropped.
   return [options.paint('bold', head), ...rows.slice(Math.max(0, rows.length - room))];
 };
 
@@ -57,6 +57,6 @@ const drawVertex = (vertex: Vertex, options: TtyOptions, at: { readonly width: n
 const PREFIX = { started: '', done: '', cached: 'CACHED ', error: 'ERROR ', canceled: 'CANCELED ' } as const;
 const COLOUR = { started: undefined, done: 'blue', cached: 'blue', error: 'red', canceled: 'yellow' } as const;
 
-/** The output of a step that failed, which the picture has no room for. */
+/** The output of a failed step, which does not fit into the display. */
 const failureLog = (vertex: Vertex): string =>
   ['------', ` > ${vertex.name}:`, ...vertex.tail.slice(-30).map((line) => sanitiseLog(line)), '------', ''].join('\n');

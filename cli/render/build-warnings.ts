@@ -11,7 +11,7 @@ export const isRaw = (flags: Flags): boolean => /^(raw)?json$/.test(flags.string
 /** The warnings of a build, kept until its end and printed once, as BuildKit does. */
 export class BuildWarnings {
   readonly #context: Pick<CliContext, 'stderr'>;
-  /** True: nothing is printed; undefined: the events themselves are. */
+  /** True: nothing is printed; undefined: the events themselves are printed. */
   readonly #quiet: boolean | undefined;
   readonly #lines: string[] = [];
 
@@ -20,7 +20,7 @@ export class BuildWarnings {
     this.#quiet = quiet;
   }
 
-  /** Whether it was one. */
+  /** Returns whether the event was a warning. */
   take(service: string, event: BuildEvent): boolean {
     if (event.type !== 'warning' || this.#quiet === undefined) {
       return false;
@@ -38,7 +38,7 @@ export class BuildWarnings {
   }
 }
 
-/** What `--check` prints of a Dockerfile: each finding with the lines around it; exit code 1 when there is one. */
+/** The output of `--check` for a Dockerfile: each finding with the lines around it; exit code 1 if there are any. */
 export const printCheck = ({ stdout }: Pick<CliContext, 'stdout'>, { name, text, findings }: BuildCheck): number => {
   const count = findings.length;
   if (count === 0) {

@@ -10,7 +10,7 @@ import type { ProgressRenderer } from './types.ts';
 
 export type ProgressMode = Exclude<(typeof PROGRESS_MODES)[number], 'auto' | 'none'>;
 
-/** `--progress`, COMPOSE_PROGRESS, or what stderr can show. Throws HYPR_USAGE for an unknown word. */
+/** The mode of `--progress` or COMPOSE_PROGRESS, or the best one for stderr. Throws HYPR_USAGE for an unknown one. */
 export const progressMode = (context: CliContext, flags: Flags): ProgressMode => {
   const asked = flags.choice('progress', PROGRESS_MODES) ?? envMode(context.env);
   if (asked === 'none') {

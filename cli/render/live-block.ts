@@ -4,7 +4,7 @@ import type { Terminal } from '../core/terminal.ts';
 export interface LiveBlockOptions {
   readonly stream: OutputStream;
   readonly terminal: Terminal;
-  /** The lines of the picture; the last one is drawn with `final` set, and may then be taller than the screen. */
+  /** The lines to draw. The last time `final` is set; then they may be more than fit on the screen. */
   readonly draw: (final: boolean) => readonly string[];
   /** Milliseconds between frames. */
   readonly interval?: number;
@@ -14,8 +14,8 @@ const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
 
 /**
- * A few lines at the bottom of the terminal that are drawn again and again, at most every 100 ms.
- * What other code prints goes through `aside`, above them.
+ * A few lines at the bottom of the terminal that are redrawn at most every 100 ms.
+ * Other output goes through `aside` and appears above them.
  */
 export class LiveBlock {
   readonly #options: LiveBlockOptions;
@@ -28,7 +28,7 @@ export class LiveBlock {
     this.#options = options;
   }
 
-  /** Draws within one interval, and keeps drawing, because elapsed times move. */
+  /** Draws within one interval, and then repeatedly, because elapsed times change. */
   touch(): void {
     if (this.#closed || this.#timer) {
       return;
@@ -56,7 +56,7 @@ export class LiveBlock {
       this.#paint(true);
       this.#leave();
     }
-    // The last picture stays: what comes after it must not clear it away.
+    // The last drawing stays: later output must not clear it.
     this.#height = 0;
     this.#closed = true;
   }

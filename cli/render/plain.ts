@@ -4,13 +4,13 @@ import type { OutputStream } from '../core/context.ts';
 import { humanSize } from '../format/units.ts';
 import type { ProgressRenderer } from './types.ts';
 
-/** One line per event: `<id> <text> <details>`; byte counts only when the last of them came. */
+/** One line per event: `<id> <text> <details>`; byte counts only with the last event of a download. */
 export const createPlainRenderer = (stream: OutputStream, options: { readonly prefix?: string } = {}): ProgressRenderer => {
   const last = new Map<string, string>();
   return {
     onProgress: (progress) => {
       const line = formatLine(progress);
-      // Downloads report several times a second with the same words: a log file needs them once.
+      // Downloads report the same text several times a second; a log file needs it once.
       if (last.get(progress.id) !== line) {
         last.set(progress.id, line);
         stream.write(` ${options.prefix ?? ''}${line}\n`);

@@ -2,7 +2,7 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import type { OutputStream } from '../core/context.ts';
 import type { ProgressRenderer } from './types.ts';
 
-/** Nothing but warnings. */
+/** Only warnings. */
 export const createQuietRenderer = (stream: OutputStream): ProgressRenderer => ({
   onProgress: () => {},
   onWarning: (message) => {

@@ -7,14 +7,14 @@ import { humanSize } from '../format/units.ts';
 
 export interface Steps {
   readonly onProgress: ProgressSink;
-  /** Waits until the last picture is on the screen. */
+  /** Resolves when the last state is drawn. */
   end(): Promise<void>;
 }
 
 /**
- * A list of steps that is known beforehand, all in sight from the beginning, drawn by listr2 on a terminal.
- * listr2 takes the streams over while it runs, so this is for commands that show nothing beside it, and
- * never together with Ink. A step nobody reports is one that had nothing to do.
+ * A list of steps that is known in advance and visible from the start, drawn by listr2 on a terminal.
+ * listr2 takes over the streams while it runs, so this is for commands without other output, and
+ * never together with Ink. A step without reports had nothing to do.
  */
 export const showSteps = (names: readonly string[], stream: OutputStream): Steps => {
   const steps = new Map(names.map((name) => [name, new Step()]));
@@ -23,9 +23,9 @@ export const showSteps = (names: readonly string[], stream: OutputStream): Steps
     {
       concurrent: true,
       exitOnError: false,
-      // Ctrl-C is the command's business: it ends the steps in good order.
+      // The command handles Ctrl-C itself, to end the steps cleanly.
       registerSignalListeners: false,
-      // That it is a terminal has been decided.
+      // The caller has checked that it is a terminal.
       forceTTY: true,
       rendererOptions: {
         logger: new ListrLogger({ processOutput: new ProcessOutput(asWriteStream(stream), asWriteStream(stream)) }),
@@ -44,14 +44,14 @@ export const showSteps = (names: readonly string[], stream: OutputStream): Steps
   };
 };
 
-/** What a row needs of listr2's task. */
+/** The part of listr2's task that a row uses. */
 interface Task {
   set title(title: string);
   set output(line: string);
   skip(message?: string): void;
 }
 
-/** One row: what is reported about it, until its end. */
+/** One row: collects reports until the step ends. */
 class Step {
   readonly #reported = new AsyncQueue<Progress>();
 
@@ -83,5 +83,5 @@ const workingText = ({ text, current, total }: Progress): string => {
   return `${sanitiseName(text)}${amount}`;
 };
 
-/** What listr2 asks for; it only writes, and asks for the width. */
+/** The stream for listr2, which only writes and reads the width. */
 const asWriteStream = (stream: OutputStream): NodeJS.WriteStream => stream as NodeJS.WriteStream;

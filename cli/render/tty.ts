@@ -30,7 +30,7 @@ interface Row {
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const SPINNER_ASCII = ['|', '/', '-', '\\'];
 
-/** docker compose's block: `[+] up 2/3`, one row per thing, elapsed time at the right edge, redrawn in place. */
+/** docker compose's display: `[+] up 2/3`, one row per resource, elapsed time at the right edge, redrawn in place. */
 export const createTtyRenderer = (options: TtyOptions): ProgressRenderer => {
   const rows = new Map<string, Row>();
   const block = new LiveBlock({ ...options, draw: (final) => drawRows(rows, options, final) });
@@ -56,7 +56,7 @@ const recordProgress = (rows: Map<string, Row>, progress: Progress, now: number)
   const ended = progress.status === 'working' ? undefined : now;
   const row = rows.get(progress.id);
   if (row) {
-    // A thing that goes on after it was done (Created, then Starting) keeps one clock.
+    // A resource that continues after it was done (Created, then Starting) keeps its start time.
     row.progress = progress;
     row.endedAt = ended;
   } else {
@@ -80,7 +80,7 @@ const drawRows = (rows: ReadonlyMap<string, Row>, options: TtyOptions, final: bo
   ];
 };
 
-/** What is still going on comes first when not everything fits; the order on screen stays. */
+/** Chooses rows if not everything fits: unfinished ones first. Their order does not change. */
 const pickRows = (all: readonly Row[], room: number): Row[] => {
   const rank = (row: Row): number => (row.progress.status === 'done' ? 1 : 0);
   const kept = new Set([...all].sort((a, b) => rank(a) - rank(b)).slice(0, room));

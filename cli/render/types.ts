@@ -3,27 +3,27 @@ import type { EngineEvent } from '../../engine/model/events.ts';
 import type { BuildEvent } from '../../engine/model/types.ts';
 import { refusalText } from '../format/refusal.ts';
 
-/** Shows how an operation gets on. Fed with data only; writes to stderr, so that stdout stays clean. */
+/** Shows the progress of an operation. Gets data only; writes to stderr, so that stdout stays clean. */
 export interface ProgressRenderer {
   onProgress(progress: Progress): void;
   onWarning(message: string): void;
-  /** A step of a service's build; undefined where there is no place for it. */
+  /** A step of a service's build; undefined if the renderer does not show builds. */
   onBuild?(service: string, event: BuildEvent): void;
-  /** Runs `write` while the picture is out of the way, for log lines between progress. */
+  /** Runs `write` while the display is cleared, for log lines between progress. */
   aside(write: () => void): void;
-  /** Leaves the last picture on the screen and gives the terminal back. Safe to call twice. */
+  /** Leaves the last state on the screen and releases the terminal. Safe to call twice. */
   close(): void;
 }
 
 export interface BuildRenderer {
   /** `service` tells builds of one command apart; vertex numbers are unique within one. */
   onEvent(service: string, event: BuildEvent): void;
-  /** Shows what it holds back, before something else is written that comes after it. */
+  /** Prints buffered output, before other output that has to come after it. */
   flush?(): void;
   close(): void;
 }
 
-/** Progress, builds and warnings of an engine's stream of events; the rest is for others. */
+/** Passes progress, builds and warnings of the engine's events to a renderer; ignores other events. */
 export const feedEvent = (renderer: ProgressRenderer, event: EngineEvent): void => {
   if (event.type === 'progress') {
     renderer.onProgress(event.progress);

@@ -15,11 +15,11 @@ export const cut = (text: string, width: number): string => {
     return text;
   }
   const slice = sliceAnsi(text, 0, Math.max(0, width));
-  // A wide character across the edge is kept whole by the slice: it has to go.
+  // The slice keeps a wide character that crosses the edge, so it is removed.
   return stringWidth(slice) <= width ? slice : sliceAnsi(text, 0, Math.max(0, width - 1));
 };
 
-/** `left` and `right` at the two ends of a line; `left` gives way. */
+/** `left` and `right` at the two ends of a line; `left` is cut if they do not fit. */
 export const spread = (left: string, right: string, width: number): string => {
   const room = Math.max(0, width - widthOf(right) - 1);
   const shown = cut(left, room);

@@ -2,7 +2,7 @@ import type { Project } from '../../compose/model/model.ts';
 import type { Stack, UpOptions } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
 
-/** An `up` that stays attached: what was said, and the stack it is about. */
+/** An `up` that stays attached: its options, and its stack. */
 export interface AttachedUp {
   readonly invocation: Invocation;
   readonly stack: Stack;

@@ -15,11 +15,11 @@ export interface RunInput {
   readonly project: Project;
   readonly options: RunOptions;
   readonly detachKeys: string | undefined;
-  /** Whether an event of the way there is worth a line. */
+  /** Whether an event before the program starts should be printed. */
   readonly shows: (event: EngineEvent) => boolean;
 }
 
-/** Runs a one-off in front of the terminal, or starts it and prints its id; gives the program's exit code. */
+/** Runs a one-off in the foreground, or starts it and prints its id; returns the program's exit code. */
 export const runOneOff = async (invocation: Invocation, input: RunInput): Promise<number> => {
   const { context } = invocation;
   const { project, options } = input;
@@ -46,7 +46,7 @@ export const runOneOff = async (invocation: Invocation, input: RunInput): Promis
   });
 };
 
-/** A renderer that is made when there is something to show: most one-offs show nothing on their way. */
+/** A renderer that is created with the first event, because most one-offs show no progress. */
 class LazyProgress {
   readonly #invocation: Invocation;
   readonly #shows: RunInput['shows'];

@@ -7,7 +7,7 @@ import { writeOut } from '../core/output.ts';
 export interface SessionOptions {
   readonly tty: boolean;
   readonly stdin: boolean;
-  /** Close the program's stdin at the end of ours; otherwise it stays open for whoever attaches next. */
+  /** Close the program's stdin at the end of ours; otherwise it stays open for the next client. */
   readonly closeInput: boolean;
   /** Keys that detach without ending anything, on a terminal; undefined: none. */
   readonly detachKeys: string | undefined;
@@ -15,7 +15,7 @@ export interface SessionOptions {
   readonly signals?: boolean;
 }
 
-/** Carries a program's input, output, signals and window size until it ends; gives its exit code, 0 when detached. */
+/** Forwards input, output, signals and window size of a program until it ends; returns its exit code, or 0 when detached. */
 export const carrySession = async (session: ExecSession, options: SessionOptions, context: CliContext): Promise<number> => {
   const keys = options.tty && options.detachKeys !== undefined ? new DetachKeys(options.detachKeys) : undefined;
   const left = { detached: false };
@@ -50,7 +50,7 @@ export const carrySession = async (session: ExecSession, options: SessionOptions
 export const sizeOf = ({ stdout }: CliContext): { columns: number; rows: number } | undefined =>
   stdout.columns && stdout.rows ? { columns: stdout.columns, rows: stdout.rows } : undefined;
 
-/** Keys go to the guest byte by byte, Ctrl-C included; the size follows the window. */
+/** Raw mode: all keys go to the guest, also Ctrl-C; the guest's terminal size follows the window. */
 const enterRawMode = (context: CliContext, session: ExecSession): (() => void) => {
   const { stdin, stdout } = context;
   const leave = context.terminal.enter({ enter: () => stdin.setRawMode?.(true), leave: () => stdin.setRawMode?.(false) });
@@ -67,7 +67,7 @@ const enterRawMode = (context: CliContext, session: ExecSession): (() => void) =
   };
 };
 
-/** Without a terminal in the guest a Ctrl-C is a signal to the command; the second one ends it for sure. */
+/** Without a terminal in the guest, Ctrl-C is sent to the command as a signal; the second one kills it. */
 const takeInterrupts = (context: CliContext, session: ExecSession, { signals }: SessionOptions): (() => void) =>
   signals === false
     ? context.interrupts.take(() => session.close())

@@ -1,5 +1,5 @@
 // The rooms of the C sources: a file includes headers of its own room and of rooms before it in the list, and modules
-// (NAME.c with NAME.h) include each other in no circle. `node scripts/lint/c-rooms.mjs` prints what breaks that.
+// (NAME.c with NAME.h) must not include each other in a cycle. `node scripts/lint/c-rooms.mjs` prints violations.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,7 @@ const TREES = [
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What is wrong with the includes of the C sources, a line each; empty when nothing is. */
+/** Violations by includes of the C sources, one line each. */
 export const checkCRooms = (root = ROOT) => TREES.flatMap((tree) => checkTree(root, tree));
 
 const checkTree = (root, { folder, rooms, programs }) => {
@@ -71,7 +71,7 @@ const addTo = (modules, from, to) => {
   }
 };
 
-/** Each circle once, found by walking every module to its end. */
+/** Finds each cycle once, by a depth-first search from every module. */
 const circles = (modules) => {
   const found = [];
   const done = new Set();

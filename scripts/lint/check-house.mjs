@@ -8,7 +8,7 @@ import { FLOORS, LISTS, MOST_FILES, ROOMS } from './house.mjs';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** Checks sources given as path → text. Gives one line a fault, each with its file. */
+/** Checks sources given as path → text. Returns one line per violation, with its file. */
 export const checkHouse = (sources) => {
   const graph = readImports(sources);
   return [...findCrossings(graph), ...findCircles(graph), ...findCrowds([...sources.keys()])];
@@ -70,7 +70,7 @@ const placeOf = (file) => {
   return own >= 0 ? own : ROOMS[floor].indexOf(posix.dirname(rest));
 };
 
-/** Circles of files, found as strongly connected components (Tarjan 1972). */
+/** Cycles of files, found as strongly connected components (Tarjan 1972). */
 const findCircles = (graph) => {
   const circles = [];
   const index = new Map();
