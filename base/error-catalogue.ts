@@ -68,6 +68,10 @@ export const ERRORS = {
   BUILD_FAILED: { kind: 'user', text: 'a build step failed' },
 
   // engine
+  SETUP_REFUSED: {
+    kind: 'user',
+    text: 'what names need cannot be set up: this host lacks something, or has it already from somebody else',
+  },
   STACK_NOT_RUNNING: { kind: 'user', text: 'the stack is not running' },
   STACK_BUSY: { kind: 'user', text: 'another command is changing this stack' },
   STACK_STATE: { kind: 'bug', text: 'the recorded state of a stack cannot be read' },

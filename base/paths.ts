@@ -23,6 +23,8 @@ export const homePaths = (home: string = hyprHome()) => ({
   locks: join(home, 'locks'),
   /** The user's certificate authority, one folder for each domain. */
   authority: join(home, 'ca'),
+  /** What `hypr setup --browser` changed, and copies of what was there before. */
+  setup: join(home, 'setup'),
 });
 
 export type HomePaths = ReturnType<typeof homePaths>;

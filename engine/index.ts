@@ -32,6 +32,8 @@ export const setup: EngineApi['setup'] = async (...args) => (await whole()).setu
 
 export const doctor: EngineApi['doctor'] = async (...args) => (await whole()).doctor(...args);
 
+export const openTrust: EngineApi['openTrust'] = async (...args) => (await import('./trust/trust.ts')).openTrust(...args);
+
 export const systemDf: EngineApi['systemDf'] = async (...args) => (await whole()).systemDf(...args);
 
 export const prune: EngineApi['prune'] = async (...args) => (await whole()).prune(...args);

@@ -67,7 +67,6 @@ const notHere: readonly CommandSpec[] = [
   ...['swarm', 'node', 'service', 'stack', 'secret', 'checkpoint', 'plugin'].map((name) =>
     refusedCommand(name, `docker's ${name}`, 'hypr runs on one host, without a daemon and its clusters and plugins'),
   ),
-  refusedCommand('trust', 'Signatures of images', 'pin an image by its digest instead: image: name@sha256:…'),
   refusedCommand('manifest', 'Manifests in registries', 'images of several platforms are pushed by: hypr build --platform … --push'),
 ].map((command) => ({ ...command, hidden: true }));
 
@@ -82,8 +81,16 @@ export const versionCommand: CommandSpec = {
 export const hostCommands: readonly CommandSpec[] = [
   {
     name: 'setup',
-    usage: '',
-    summary: 'Fetch and check everything hypr needs, once',
+    usage: '[OPTIONS]',
+    summary: 'Fetch and check everything hypr needs, once; or make names of services work in browsers and programs',
+    examples: ['hypr setup', 'hypr setup --browser', 'hypr setup --system --dry-run', 'hypr setup --undo'],
+    flags: [
+      bool('browser', 'Make https names work in browsers of this user; needs no root'),
+      bool('system', 'Make names work in every program; prints what it does, and asks for root once'),
+      bool('undo', 'Remove what --browser and --system made'),
+      bool('y,yes', 'Do not ask'),
+    ],
+    dryRun: true,
     maxArgs: 0,
     load: async () => (await import('../commands/setup.ts')).runSetup,
   },
@@ -94,6 +101,15 @@ export const hostCommands: readonly CommandSpec[] = [
     flags: [string('format', 'text or json', { value: 'FORMAT' })],
     maxArgs: 0,
     load: async () => (await import('../commands/setup.ts')).runDoctor,
+  },
+  {
+    name: 'trust',
+    usage: '[OPTIONS]',
+    summary: "Show hypr's certificate authority, what trusts it, and what leads names to services",
+    examples: ['hypr trust', 'hypr trust --format json', 'hypr trust --print-ca > ca.pem'],
+    flags: [string('format', 'text or json', { value: 'FORMAT' }), bool('print-ca', 'Print the certificate (PEM)')],
+    maxArgs: 0,
+    load: async () => (await import('../commands/trust.ts')).runTrust,
   },
   ...notHere,
 ];

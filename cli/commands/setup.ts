@@ -1,3 +1,4 @@
+import { HyprError } from '../../base/errors.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import { type DoctorCheck, SETUP_STEPS } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
@@ -5,7 +6,14 @@ import { hasUnicode, paintFor } from '../core/style.ts';
 import { createRenderer, progressMode, progressStream } from '../render/create.ts';
 
 /** `hypr setup`: every step with its progress; may be run again at any time. */
-export const runSetup: Handler = async ({ context, flags }) => {
+export const runSetup: Handler = async (invocation) => {
+  const { context, flags } = invocation;
+  if (['browser', 'system', 'undo'].some((flag) => flags.bool(flag))) {
+    return await (await import('./setup-names.ts')).setupNames(invocation);
+  }
+  if (flags.bool('dry-run')) {
+    throw new HyprError('HYPR_USAGE', 'setup fetches only what is missing; --dry-run is for setup --browser, --system and --undo');
+  }
   const engine = await context.engine();
   if (progressMode(context, flags) === 'tty') {
     const { showSteps } = await import('../render/steps.ts');

@@ -5,7 +5,7 @@ import type { CliContext } from './context.ts';
 /** Asks on a terminal. Without one nobody can answer, which is an error and not a yes. `force` is the command that does not ask. */
 export const confirm = async (context: CliContext, question: string, force: string): Promise<boolean> => {
   if (context.stdin.isTTY !== true) {
-    throw new HyprError('HYPR_USAGE', 'this asks before it removes anything, and standard input is not a terminal', {
+    throw new HyprError('HYPR_USAGE', 'this asks before it goes on, and standard input is not a terminal', {
       hint: `say yes with: ${force}`,
     });
   }

@@ -26,11 +26,13 @@ import type {
 } from './command-options.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 import type { ObjectApi } from './object-types.ts';
+import type { TrustApi } from './trust.ts';
 
 export type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
 export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../../builder/model/types.ts';
 export type * from './command-options.ts';
 export type * from './object-types.ts';
+export type * from './trust.ts';
 
 /** A running exec: bytes in and out, exit code at the end. */
 export interface ExecSession {
@@ -232,6 +234,7 @@ export interface EngineApi {
   statTar(tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
+  openTrust(signal: AbortSignal): Promise<TrustApi>;
   systemDf(): Promise<UsageRow[]>;
   /** Removes what nothing uses; never anything a stack has, running or stopped. Throws IMAGE_IN_USE during a pull or build. */
   prune(options: PruneOptions): Promise<PruneResult>;

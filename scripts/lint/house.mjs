@@ -30,7 +30,8 @@ export const ROOMS = {
   ],
   engine: [
     ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'plan', 'replica', 'stack'],
-    ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client', 'names', 'edge', 'process', '.'],
+    ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client', 'names', 'edge'],
+    ...['trust/system', 'trust', 'process', '.'],
   ],
   cli: ['core', 'format', 'render', 'session', 'dashboard', 'commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
 };

@@ -53,12 +53,7 @@ const LIBRARIES = 'usr/lib/x86_64-linux-gnu';
 /** Pure: the programs of a prefix and their command lines. */
 export const prefixPrograms = (input: { root: string; id: string; packages: ReadonlyArray<Pick<ResolvedPackage, 'file'>> }): Programs => {
   const { root, id, packages } = input;
-  const tool = (path: string, name: string): Tool => ({
-    file: join(root, LOADER),
-    prefix: ['--library-path', join(root, LIBRARIES), join(root, path)],
-    version: packageVersion(packages, name),
-    origin: 'toolchain',
-  });
+  const tool = (path: string, name: string): Tool => prefixTool(root, path, packages, name);
   return {
     id,
     qemu: tool('usr/bin/qemu-system-x86_64', 'qemu-system-x86'),
@@ -75,6 +70,14 @@ export const prefixPrograms = (input: { root: string; id: string; packages: Read
   };
 };
 
+/** A program of a prefix, run through the prefix's own loader. `name` is its package. */
+export const prefixTool = (root: string, path: string, packages: ReadonlyArray<Pick<ResolvedPackage, 'file'>>, name: string): Tool => ({
+  file: join(root, LOADER),
+  prefix: ['--library-path', join(root, LIBRARIES), join(root, path)],
+  version: packageVersion(packages, name),
+  origin: 'toolchain',
+});
+
 /** Upstream version of a package in the closure: `qemu-system-x86_1%3a10.0.2+ds-2_amd64.deb` → `10.0.2`. */
 export const packageVersion = (packages: ReadonlyArray<Pick<ResolvedPackage, 'file'>>, name: string): string => {
   const file = packages.find((candidate) => candidate.file.startsWith(`${name}_`))?.file ?? '';
@@ -82,8 +85,8 @@ export const packageVersion = (packages: ReadonlyArray<Pick<ResolvedPackage, 'fi
   return /^[\d.]*\d/.exec(version)?.[0] ?? 'unknown';
 };
 
-/** Packages can be unpacked concurrently, because they share folders only. */
-const unpackAll = async (debs: readonly string[], root: string, signal: AbortSignal): Promise<void> => {
+/** Unpacks packages into a new folder, staged and renamed. They can be unpacked concurrently, because they share folders only. */
+export const unpackAll = async (debs: readonly string[], root: string, signal: AbortSignal): Promise<void> => {
   const staging = `${root}.${process.pid}.tmp`;
   await mkdir(staging, { recursive: true, mode: 0o755 });
   try {

@@ -14,6 +14,7 @@ import type {
   ImageApi,
   ReplicaDetail,
   Stack,
+  TrustStatus,
 } from '../../../engine/model/types.ts';
 
 export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -88,6 +89,15 @@ export class FakeEngine {
   tar: Uint8Array[] = [];
   execOutput: Array<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> = [];
   opened = 0;
+  rootScript = 'set -eu\n';
+  trust: TrustStatus = {
+    domain: 'hypr',
+    trust: [],
+    proxy: { state: 'free', detail: 'nothing is set' },
+    edge: false,
+    resolves: false,
+    port443: false,
+  };
   closed = 0;
   written = '';
   /** What `up` and the verbs do beyond being recorded. */
@@ -154,6 +164,21 @@ export class FakeEngine {
         onProgress({ id: 'Toolchain', status: 'done', text: 'Ready' });
       },
       doctor: async () => this.checks,
+      openTrust: async () => ({
+        status: async () => this.trust,
+        certificate: async () => '-----BEGIN CERTIFICATE-----\n',
+        setupBrowser: async (onStep) => {
+          this.#record('setupBrowser');
+          onStep({ place: '/home/me/.pki/nssdb', status: 'done', text: 'trusts it now' });
+        },
+        undoBrowser: async (onStep) => {
+          this.#record('undoBrowser');
+          onStep({ place: '/home/me/.pki/nssdb', status: 'done', text: 'as it was before' });
+        },
+        planSystem: async () => ({ script: this.rootScript, kept: ['every user may listen from port 80 on already'] }),
+        planUndo: async () => ({ script: this.rootScript, kept: [] }),
+        runAsRoot: async (work) => this.#record('runAsRoot', work.script),
+      }),
       systemDf: async () => [
         { type: 'Images', total: 3, active: 1, size: 3_000_000, reclaimable: 1_000_000 },
         { type: 'Containers', total: 1, active: 1, size: 0, reclaimable: 0 },

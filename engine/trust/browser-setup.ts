@@ -1,0 +1,129 @@
+import { join } from 'node:path';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { withLock } from '../../base/host/lock.ts';
+import type { HomePaths } from '../../base/paths.ts';
+import { openAuthority } from '../../net/certificates/authority.ts';
+import { nameDomain } from '../../net/names/directory.ts';
+import { findCertutil } from '../../vmm/toolchain/certutil.ts';
+import type { SetupStep } from '../model/trust.ts';
+import { readDesktopProxy, resetDesktopProxy, setDesktopProxy } from './desktop-proxy.ts';
+import { type CertificateStore, findStores, hasStore } from './find-stores.ts';
+import { JournalFile } from './journal.ts';
+import { listNicknames, type Nss, openNss, STORE_FILES } from './nss.ts';
+import { pacUrl } from './pac.ts';
+
+/** How authorities of hypr are called in every store; nothing else begins like that. */
+export const NICKNAME = 'hypr development CA ';
+
+export interface TrustHost {
+  readonly paths: HomePaths;
+  /** The user's home. */
+  readonly home: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * `hypr setup --browser`: has every browser of this user trust the authority, and sends names of the domain to the edge where the
+ * desktop has a setting for it and nobody has used it. Needs no root, and may be run again at any time.
+ */
+export const setupBrowser = async (host: TrustHost, onStep: (step: SetupStep) => void): Promise<void> =>
+  await locked(host, async () => {
+    const { paths, env, signal } = host;
+    const authority = await openAuthority(paths.authority, nameDomain(env));
+    onStep({
+      place: authority.certPath,
+      status: 'done',
+      text: `${authority.name}, until ${authority.notAfter.toISOString().slice(0, 10)}`,
+    });
+    const nss = openNss(await findCertutil(paths, signal), signal);
+    const journal = await JournalFile.open(paths.setup);
+    const failed: SetupStep[] = [];
+    for (const store of await findStores(host.home)) {
+      const step = await trustIn(store, { nss, journal, name: authority.name, cert: authority.cert });
+      onStep(step);
+      failed.push(...(step.status === 'failed' ? [step] : []));
+    }
+    onStep(await setProxy(host));
+    if (failed.length > 0) {
+      throw new HyprError(
+        'SETUP_REFUSED',
+        `${failed.length === 1 ? 'a browser does' : `${failed.length} browsers do`} not trust hypr's authority`,
+        {
+          details: failed.map(({ place, text }) => `${place}: ${text}`),
+          hint: `import ${authority.certPath} there by hand; the others are set up`,
+        },
+      );
+    }
+  });
+
+/** What undo does for tier 1. Also without the journal: then what is left is found by its name. */
+export const undoBrowser = async (host: TrustHost, onStep: (step: SetupStep) => void): Promise<void> =>
+  await locked(host, async () => {
+    const { paths, env, signal } = host;
+    const journal = await JournalFile.open(paths.setup);
+    for (const change of journal.journal.stores) {
+      if (await journal.restore(change)) {
+        onStep({ place: change.folder, status: 'done', text: 'as it was before' });
+      }
+    }
+    const stores = (await findStores(host.home)).filter((store) => store.exists);
+    let nss: Nss | undefined;
+    for (const { folder } of stores) {
+      for (const nickname of ours(folder)) {
+        nss ??= openNss(await findCertutil(paths, signal), signal);
+        await nss.remove(folder, nickname);
+        onStep({ place: folder, status: 'done', text: `${nickname} removed` });
+      }
+    }
+    if ((await readDesktopProxy(pacUrl(env), env, signal)).state === 'ours') {
+      await resetDesktopProxy(env, signal);
+      onStep({ place: 'proxy of the desktop', status: 'done', text: 'not set any more' });
+    }
+    await journal.remove();
+  });
+
+const locked = <T>({ paths, signal }: TrustHost, work: () => Promise<T>): Promise<T> =>
+  withLock(join(paths.locks, 'setup.lock'), { what: 'the set-up of names', signal }, work);
+
+const trustIn = async (
+  { folder }: CertificateStore,
+  { nss, journal, name, cert }: { nss: Nss; journal: JournalFile; name: string; cert: string },
+): Promise<SetupStep> => {
+  try {
+    const there = (await hasStore(folder)) ? ours(folder) : [];
+    if (there.includes(name)) {
+      return { place: folder, status: 'kept', text: 'trusts it already' };
+    }
+    await journal.record(folder, name, STORE_FILES, async () => {
+      if (!(await hasStore(folder))) {
+        await nss.create(folder);
+      }
+      for (const old of there) {
+        await nss.remove(folder, old);
+      }
+      await nss.add(folder, name, cert);
+    });
+    return { place: folder, status: 'done', text: 'trusts it now' };
+  } catch (error) {
+    return { place: folder, status: 'failed', text: messageOf(error) };
+  }
+};
+
+/** Authorities of this hypr and of earlier ones. */
+const ours = (folder: string): string[] => listNicknames(folder).filter((name) => name.startsWith(NICKNAME));
+
+const setProxy = async ({ env, signal }: TrustHost): Promise<SetupStep> => {
+  const url = pacUrl(env);
+  const place = 'proxy of the desktop';
+  const { state, detail } = await readDesktopProxy(url, env, signal);
+  if (state === 'free') {
+    await setDesktopProxy(url, env, signal);
+    return { place, status: 'done', text: `${url}, for names of ${nameDomain(env)} only` };
+  }
+  if (state === 'ours') {
+    return { place, status: 'kept', text: detail };
+  }
+  const why = state === 'other' ? `${detail} stays as it is` : detail;
+  return { place, status: 'kept', text: `${why}; hypr open starts a browser that knows the names` };
+};

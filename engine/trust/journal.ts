@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, mkdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isErrno } from '../../base/errors.ts';
+import { exists, writeFileAtomic } from '../../base/host/files.ts';
+import { shortHash } from '../../base/paths.ts';
+
+/** Files of one folder before and after a change. */
+export interface FolderChange {
+  readonly folder: string;
+  readonly nickname: string;
+  /** Folders that were made for it, outermost first. */
+  readonly made: readonly string[];
+  /** Name → the digest it had, and its mode; null: it was not there. A copy of each is in the journal's folder. */
+  readonly before: Readonly<Record<string, { readonly digest: string; readonly mode: number } | null>>;
+  /** Name → digest once the change was made; absent where that was interrupted. */
+  readonly after?: Readonly<Record<string, string | null>>;
+}
+
+export interface Journal {
+  readonly stores: readonly FolderChange[];
+}
+
+/**
+ * What `setup --browser` did, kept in a folder of its own so that undo gives every file back as it was. It is written before each
+ * change and after it; without it undo still removes what is hypr's, by name.
+ */
+export class JournalFile {
+  readonly #folder: string;
+  #journal: Journal;
+
+  private constructor(folder: string, journal: Journal) {
+    this.#folder = folder;
+    this.#journal = journal;
+  }
+
+  static async open(folder: string): Promise<JournalFile> {
+    const text = await readFile(join(folder, FILE), 'utf8').catch((error: unknown) => {
+      if (isErrno(error, 'ENOENT')) {
+        return '';
+      }
+      throw error;
+    });
+    return new JournalFile(folder, parseJournal(text));
+  }
+
+  get journal(): Journal {
+    return this.#journal;
+  }
+
+  async #write(journal: Journal): Promise<void> {
+    this.#journal = journal;
+    await writeFileAtomic(join(this.#folder, FILE), `${JSON.stringify(journal, null, 2)}\n`);
+  }
+
+  /** Runs `change`, which adds `nickname` to the store in `folder`, whose files are `names`. Makes the folder where there is none. */
+  async record(folder: string, nickname: string, names: readonly string[], change: () => Promise<void>): Promise<void> {
+    const known = this.#journal.stores.find((one) => one.folder === folder);
+    const begun: FolderChange = known ?? { folder, nickname, made: await missingFolders(folder), before: await this.#keep(folder, names) };
+    const others = this.#journal.stores.filter((one) => one !== known);
+    const { after: _, ...rest } = begun;
+    await this.#write({ ...this.#journal, stores: [...others, rest] });
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await change();
+    await this.#write({ ...this.#journal, stores: [...others, { ...rest, nickname, after: await digests(folder, names) }] });
+  }
+
+  /** Gives the files of a store back as they were; false, and nothing is touched, where somebody else has changed them since. */
+  async restore(change: FolderChange): Promise<boolean> {
+    const names = Object.keys(change.before);
+    if (change.after === undefined || JSON.stringify(await digests(change.folder, names)) !== JSON.stringify(change.after)) {
+      return false;
+    }
+    const copies = await Promise.all(names.map((name) => change.before[name] === null || exists(this.#copy(change.folder, name))));
+    if (copies.includes(false)) {
+      return false;
+    }
+    for (const name of names) {
+      const was = change.before[name];
+      const path = join(change.folder, name);
+      if (was === null || was === undefined) {
+        await rm(path, { force: true });
+      } else {
+        const staging = `${path}.hypr-undo`;
+        await copyFile(this.#copy(change.folder, name), staging);
+        await chmod(staging, was.mode);
+        await rename(staging, path);
+      }
+    }
+    await removeFolders(change.made);
+    return true;
+  }
+
+  /** Forgets everything, copies included. */
+  async remove(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #keep(folder: string, names: readonly string[]): Promise<FolderChange['before']> {
+    const entries = names.map(async (name) => {
+      const path = join(folder, name);
+      if (!(await exists(path))) {
+        return [name, null] as const;
+      }
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await copyFile(path, this.#copy(folder, name));
+      await chmod(this.#copy(folder, name), 0o600);
+      return [name, { digest: (await digest(path)) ?? '', mode: (await stat(path)).mode & 0o7777 }] as const;
+    });
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  #copy(folder: string, name: string): string {
+    return join(this.#folder, `${shortHash(folder, 12)}-${name}`);
+  }
+}
+
+const FILE = 'journal.json';
+
+/** A journal that is damaged is as good as none. */
+const parseJournal = (text: string): Journal => {
+  try {
+    const value = JSON.parse(text) as Partial<Journal> | null;
+    return { stores: Array.isArray(value?.stores) ? value.stores : [] };
+  } catch {
+    return { stores: [] };
+  }
+};
+
+const missingFolders = async (folder: string): Promise<string[]> =>
+  (await exists(folder)) ? [] : [...(await missingFolders(dirname(folder))), folder];
+
+/** Innermost first; one that has something in it stays. */
+export const removeFolders = async (folders: readonly string[]): Promise<void> => {
+  for (const folder of [...folders].reverse()) {
+    await rmdir(folder).catch((error: unknown) => {
+      if (!isErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) {
+        throw error;
+      }
+    });
+  }
+};
+
+const digests = async (folder: string, names: readonly string[]): Promise<Record<string, string | null>> =>
+  Object.fromEntries(await Promise.all(names.map(async (name) => [name, await digest(join(folder, name))] as const)));
+
+const digest = async (path: string): Promise<string | null> => {
+  try {
+    return createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return null;
+    }
+    throw error;
+  }
+};

@@ -1,0 +1,131 @@
+import { spawn } from 'node:child_process';
+import { createHash, createPublicKey } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
+import { openAuthority } from '../../net/certificates/authority.ts';
+import { nameDomain } from '../../net/names/directory.ts';
+import { findCertutil } from '../../vmm/toolchain/certutil.ts';
+import { findInPath } from '../../vmm/toolchain/host-programs.ts';
+import { NICKNAME, type TrustHost } from './browser-setup.ts';
+import { hasStore } from './find-stores.ts';
+import { listNicknames, openNss } from './nss.ts';
+import { pacDataUrl } from './pac.ts';
+
+/** A browser that can be given a profile of its own. */
+export interface Browser {
+  readonly name: string;
+  readonly kind: 'chromium' | 'firefox';
+  readonly file: string;
+}
+
+const KNOWN: ReadonlyArray<Omit<Browser, 'file'> & { readonly files: readonly string[] }> = [
+  { name: 'chromium', kind: 'chromium', files: ['chromium', 'chromium-browser'] },
+  { name: 'chrome', kind: 'chromium', files: ['google-chrome', 'google-chrome-stable', 'chrome'] },
+  { name: 'edge', kind: 'chromium', files: ['microsoft-edge', 'microsoft-edge-stable'] },
+  { name: 'brave', kind: 'chromium', files: ['brave-browser', 'brave'] },
+  { name: 'vivaldi', kind: 'chromium', files: ['vivaldi', 'vivaldi-stable'] },
+  { name: 'firefox', kind: 'firefox', files: ['firefox', 'firefox-esr'] },
+];
+
+/** Browsers in PATH, or the one that is asked for. Throws SETUP_REFUSED when that one is not there. */
+export const findBrowsers = async (name?: string): Promise<Browser[]> => {
+  const wanted = name === undefined ? KNOWN : KNOWN.filter((one) => one.name === name || one.files.includes(name));
+  const found = await Promise.all(
+    wanted.map(async ({ files, ...browser }) => {
+      for (const candidate of files) {
+        const file = await findInPath(candidate);
+        if (file !== undefined) {
+          return [{ ...browser, file }];
+        }
+      }
+      return [];
+    }),
+  );
+  if (name !== undefined && found.flat().length === 0) {
+    throw new HyprError('SETUP_REFUSED', `there is no browser ${name} in PATH`, {
+      hint: `hypr open knows: ${KNOWN.map((one) => one.name).join(', ')}`,
+    });
+  }
+  return found.flat();
+};
+
+/** Why no window can be opened here; undefined where one can. */
+export const whyNoWindow = (env: NodeJS.ProcessEnv): string | undefined => {
+  if (env.DISPLAY || env.WAYLAND_DISPLAY) {
+    return undefined;
+  }
+  return env.SSH_CONNECTION
+    ? 'this is a remote session without a display'
+    : 'there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set)';
+};
+
+/** Opens a URL in the desktop's own browser; false where there is no xdg-open. */
+export const openOnDesktop = async (url: string, env: NodeJS.ProcessEnv): Promise<boolean> => {
+  const file = await findInPath('xdg-open');
+  if (file !== undefined) {
+    await start(file, [url], env);
+  }
+  return file !== undefined;
+};
+
+/** Opens a URL in a browser with a profile of hypr's, which knows the names and the authority, whatever is set up. */
+export const openInProfile = async (browser: Browser, url: string, host: TrustHost): Promise<void> => {
+  const folder = join(host.paths.setup, '..', 'browsers', browser.name);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const args = browser.kind === 'chromium' ? await chromiumArgs(folder, host) : await firefoxArgs(folder, host);
+  await start(browser.file, [...args, url], host.env);
+};
+
+/** The authority by the digest of its key: a profile of its own takes it on the command line, whatever the user's stores hold. */
+export const chromiumArgs = async (folder: string, { paths, env }: Pick<TrustHost, 'paths' | 'env'>): Promise<string[]> => {
+  const { cert } = await openAuthority(paths.authority, nameDomain(env));
+  const key = createPublicKey(cert).export({ format: 'der', type: 'spki' });
+  const digest = createHash('sha256').update(key).digest('base64');
+  return [
+    `--user-data-dir=${folder}`,
+    `--proxy-pac-url=${pacDataUrl(env)}`,
+    `--ignore-certificate-errors-spki-list=${digest}`,
+    '--no-first-run',
+    '--no-default-browser-check',
+  ];
+};
+
+/** Prefs by user.js and the authority in the profile's own store. */
+export const firefoxArgs = async (folder: string, { paths, env, signal }: TrustHost): Promise<string[]> => {
+  const authority = await openAuthority(paths.authority, nameDomain(env));
+  await writeFile(join(folder, 'user.js'), userPrefs(pacDataUrl(env)), { mode: 0o600 });
+  const there = (await hasStore(folder)) ? listNicknames(folder) : undefined;
+  if (!there?.includes(authority.name)) {
+    const nss = openNss(await findCertutil(paths, signal), signal);
+    if (there === undefined) {
+      await nss.create(folder);
+    }
+    for (const old of (there ?? []).filter((name) => name.startsWith(NICKNAME))) {
+      await nss.remove(folder, old);
+    }
+    await nss.add(folder, authority.name, authority.cert);
+  }
+  return ['--profile', folder, '--no-remote'];
+};
+
+const userPrefs = (pac: string): string =>
+  Object.entries({
+    'network.proxy.type': 2,
+    'network.proxy.autoconfig_url': pac,
+    'browser.shell.checkDefaultBrowser': false,
+    'browser.aboutwelcome.enabled': false,
+    'datareporting.policy.dataSubmissionEnabled': false,
+  })
+    .map(([key, value]) => `user_pref(${JSON.stringify(key)}, ${JSON.stringify(value)});\n`)
+    .join('');
+
+/** Starts a program that outlives this one. */
+const start = (file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(file, [...args], { detached: true, stdio: 'ignore', env });
+    child.on('error', reject).on('spawn', () => {
+      child.unref();
+      resolve();
+    });
+  });

@@ -1,0 +1,171 @@
+/**
+ * What `hypr setup --system` does to a host, as data: the files and commands that it prints first. Pure; `inspect.ts` looks at the
+ * host, `script.ts` makes the shell script that root runs.
+ */
+
+/** First line of every file of ours, by which undo finds them without a record of what was done. */
+export const MARK = '# Written by hypr setup --system; hypr setup --undo removes it.';
+
+/** Where the host's resolver takes one domain from. */
+export type Resolver = 'systemd-resolved' | 'networkmanager-dnsmasq' | 'dnsmasq';
+
+export interface SystemFacts {
+  /** Who answers for this host; undefined where names go to a name server elsewhere. */
+  readonly resolver: Resolver | undefined;
+  /** `net.ipv4.ip_unprivileged_port_start` as it is now. */
+  readonly firstPort: number;
+  /** Folder of the system's own authorities and the command that makes their bundle; undefined: not known here. */
+  readonly store: CaStore | undefined;
+  /** Which folders that files go to are there. */
+  readonly folders: ReadonlySet<string>;
+  /** Files that are there, with what they hold. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export interface CaStore {
+  readonly folder: string;
+  readonly update: string;
+}
+
+export interface SystemWish {
+  readonly domain: string;
+  readonly dnsPort: number;
+  readonly cert: string;
+  /** `hypr development CA 3f9a2c (ada@laptop)`. */
+  readonly name: string;
+}
+
+export interface PlannedFile {
+  readonly path: string;
+  readonly text: string;
+  /** Folders to make, outermost first. */
+  readonly folders: readonly string[];
+  /** Commands once it is written, and once it is removed. */
+  readonly after: readonly string[];
+  readonly afterUndo: readonly string[];
+  readonly purpose: string;
+}
+
+export interface SystemPlan {
+  readonly files: readonly PlannedFile[];
+  /** What stays as it is, and why. */
+  readonly kept: readonly string[];
+  /** What cannot be done; then nothing is done. */
+  readonly refusals: readonly string[];
+}
+
+/** Paths that tier 2 may write, by resolver. */
+export const RESOLVER_FILES: Readonly<Record<Resolver, { readonly path: string; readonly restart: string }>> = {
+  'systemd-resolved': { path: '/etc/systemd/resolved.conf.d/hypr.conf', restart: 'systemctl restart systemd-resolved' },
+  'networkmanager-dnsmasq': { path: '/etc/NetworkManager/dnsmasq.d/hypr.conf', restart: 'nmcli general reload dns-full' },
+  dnsmasq: { path: '/etc/dnsmasq.d/hypr.conf', restart: 'systemctl restart dnsmasq' },
+};
+
+export const SYSCTL_FILE = '/etc/sysctl.d/60-hypr.conf';
+export const CA_STORES: readonly CaStore[] = [
+  { folder: '/usr/local/share/ca-certificates', update: 'update-ca-certificates' },
+  { folder: '/etc/pki/ca-trust/source/anchors', update: 'update-ca-trust extract' },
+  { folder: '/etc/ca-certificates/trust-source/anchors', update: 'update-ca-trust' },
+  { folder: '/usr/share/pki/trust/anchors', update: 'update-ca-certificates' },
+];
+const FIRST_PORT = 80;
+
+export const planSystem = (facts: SystemFacts, wish: SystemWish): SystemPlan => {
+  const kept: string[] = [];
+  const refusals: string[] = [];
+  const wanted = [resolverFile(facts, wish, refusals), portFile(facts, kept), caFile(facts, wish, refusals)];
+  const files = wanted.flatMap((file) => {
+    const there = file === undefined ? undefined : facts.files.get(file.path);
+    if (file === undefined) {
+      return [];
+    }
+    if (there === file.text || (there !== undefined && withoutFolders(there) === withoutFolders(file.text))) {
+      kept.push(`${file.path} is there already`);
+      return [];
+    }
+    if (there !== undefined) {
+      const whose = there.startsWith(MARK) ? 'is of another hypr, with other settings' : "is somebody else's";
+      refusals.push(`${file.path} ${whose}: ${firstLine(there)}`);
+    }
+    return [file];
+  });
+  return { files, kept, refusals };
+};
+
+const resolverFile = (facts: SystemFacts, { domain, dnsPort }: SystemWish, refusals: string[]): PlannedFile | undefined => {
+  if (facts.resolver === undefined) {
+    refusals.push(
+      'neither systemd-resolved nor dnsmasq answers names on this host, and a plain /etc/resolv.conf cannot send one domain elsewhere',
+    );
+    return undefined;
+  }
+  const { path, restart } = RESOLVER_FILES[facts.resolver];
+  const lines =
+    facts.resolver === 'systemd-resolved'
+      ? ['[Resolve]', `DNS=127.0.0.1:${dnsPort}`, `Domains=~${domain}`]
+      : [`server=/${domain}/127.0.0.1#${dnsPort}`];
+  return makeFile(facts, { path, lines, after: [restart], afterUndo: [restart], purpose: `names of .${domain} for every program` });
+};
+
+const portFile = (facts: SystemFacts, kept: string[]): PlannedFile | undefined => {
+  if (facts.firstPort <= FIRST_PORT && !facts.files.has(SYSCTL_FILE)) {
+    kept.push(`every user may listen from port ${facts.firstPort} on already`);
+    return undefined;
+  }
+  const setting = (port: number) => `sysctl -q -w net.ipv4.ip_unprivileged_port_start=${port}`;
+  const before = previousPort(facts.files.get(SYSCTL_FILE)) ?? facts.firstPort;
+  return makeFile(facts, {
+    path: SYSCTL_FILE,
+    lines: [`# Before: ${before}`, `net.ipv4.ip_unprivileged_port_start=${FIRST_PORT}`],
+    after: [setting(FIRST_PORT)],
+    afterUndo: [setting(before)],
+    purpose: 'ports 80 and 443 without root (every user of this host may then listen on ports from 80 on)',
+  });
+};
+
+/** What the setting was, as the file says. */
+export const previousPort = (text: string | undefined): number | undefined => {
+  const [, port] = /^# Before: (\d{1,5})$/m.exec(text ?? '') ?? [];
+  return port === undefined ? undefined : Number(port);
+};
+
+const caFile = ({ store }: SystemFacts, { cert, name }: SystemWish, refusals: string[]): PlannedFile | undefined => {
+  if (store === undefined) {
+    refusals.push(`none of the folders for authorities is known here (${CA_STORES.map(({ folder }) => folder).join(', ')})`);
+    return undefined;
+  }
+  // No comment in it: some readers of such folders take nothing but a certificate.
+  const path = `${store.folder}/${caFileName(name)}`;
+  const purpose = `${name}, trusted by curl, git and others that use the system's authorities; it can vouch for the domain only`;
+  return { path, text: cert, folders: [], after: [store.update], afterUndo: [store.update], purpose };
+};
+
+/** `hypr-3f9a2c.crt`. */
+export const caFileName = (name: string): string => `hypr-${/ ([0-9a-f]{6}) /.exec(name)?.[1] ?? 'ca'}.crt`;
+
+const makeFile = (facts: SystemFacts, input: Omit<PlannedFile, 'text' | 'folders'> & { lines: readonly string[] }): PlannedFile => {
+  const { lines, ...rest } = input;
+  const parent = input.path.replace(/\/[^/]*$/, '');
+  const folders = facts.folders.has(parent) ? [] : [parent];
+  const made = folders.length === 0 ? [] : [`${FOLDERS}${folders.join(' ')}`];
+  return { ...rest, folders, text: `${[MARK, ...made, ...lines].join('\n')}\n` };
+};
+
+const FOLDERS = '# Folders made: ';
+
+/** Folders that a file of ours says were made for it. */
+export const madeFolders = (text: string): string[] =>
+  text
+    .split('\n')
+    .filter((line) => line.startsWith(FOLDERS))
+    .flatMap((line) => line.slice(FOLDERS.length).split(' '))
+    .filter((folder) => /^\/etc\/[\w./-]+$/.test(folder) && !folder.includes('..'));
+
+const withoutFolders = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => !line.startsWith(FOLDERS))
+    .join('\n');
+
+const firstLine = (text: string): string =>
+  JSON.stringify(text.split('\n').find((line) => line.trim() !== '' && !line.startsWith(MARK)) ?? '');

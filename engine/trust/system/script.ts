@@ -1,0 +1,53 @@
+import {
+  MARK,
+  madeFolders,
+  type PlannedFile,
+  previousPort,
+  RESOLVER_FILES,
+  SYSCTL_FILE,
+  type SystemFacts,
+  type SystemPlan,
+} from './plan.ts';
+
+/** The script that root runs, printed in full before. It stops at the first command that fails. */
+export const setupScript = (plan: SystemPlan): string => {
+  if (plan.files.length === 0) {
+    return '';
+  }
+  const commands = [...new Set(plan.files.flatMap(({ after }) => after))];
+  return [...HEAD, ...plan.files.flatMap(writeFile), '', ...commands, ''].join('\n');
+};
+
+const HEAD = ['set -eu', 'umask 022', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
+
+const writeFile = ({ path, text, folders, purpose }: PlannedFile): string[] => [
+  '',
+  `# ${purpose}`,
+  ...folders.map((folder) => `mkdir -p ${folder}`),
+  // Not over a file that came since this was printed.
+  `set -C; cat > ${path} <<'HYPR'; set +C`,
+  `${text}HYPR`,
+];
+
+/** The script that removes what setupScript made, found by our mark and the certificate's name; '' where there is nothing. */
+export const undoScript = (facts: SystemFacts, mine: (certificate: string) => boolean): string => {
+  const marked = [...facts.files].filter(([, text]) => text.startsWith(MARK));
+  const certificates = [...facts.files].filter(([path, text]) => path.endsWith('.crt') && mine(text));
+  if (marked.length + certificates.length === 0) {
+    return '';
+  }
+  const removed = [...marked, ...certificates].map(([path]) => `rm -f ${path}`);
+  const folders = marked.flatMap(([, text]) => madeFolders(text)).map((folder) => `rmdir --ignore-fail-on-non-empty ${folder}`);
+  return [...HEAD, ...removed, ...folders, ...commandsAfter(facts, marked, certificates.length > 0), ''].join('\n');
+};
+
+const commandsAfter = (facts: SystemFacts, marked: ReadonlyArray<readonly [string, string]>, hasCertificates: boolean): string[] => {
+  const restarts = Object.values(RESOLVER_FILES).filter(({ path }) => marked.some(([marked]) => marked === path));
+  const sysctl = marked.find(([path]) => path === SYSCTL_FILE)?.[1];
+  return [
+    ...(sysctl === undefined ? [] : [`sysctl -q -w net.ipv4.ip_unprivileged_port_start=${previousPort(sysctl) ?? 1024}`]),
+    ...(hasCertificates && facts.store !== undefined ? [facts.store.update] : []),
+    // Last and on its own: a resolver that was removed since has nothing to be told.
+    ...restarts.map(({ restart }) => `${restart} || echo "hypr: ${restart}: failed" >&2`),
+  ];
+};

@@ -1,0 +1,22 @@
+import { homedir } from 'node:os';
+import { homePaths } from '../../base/paths.ts';
+import { openAuthority } from '../../net/certificates/authority.ts';
+import { nameDomain } from '../../net/names/directory.ts';
+import type { TrustApi } from '../model/trust.ts';
+import { setupBrowser, type TrustHost, undoBrowser } from './browser-setup.ts';
+import { readTrust } from './status.ts';
+import { runAsRoot } from './system/run-script.ts';
+import { planSystemSetup, planSystemUndo } from './system-setup.ts';
+
+export const openTrust = (signal: AbortSignal, env: NodeJS.ProcessEnv = process.env): TrustApi => {
+  const host: TrustHost = { paths: homePaths(), home: homedir(), env, signal };
+  return {
+    status: () => readTrust(host),
+    certificate: async () => (await openAuthority(host.paths.authority, nameDomain(env))).cert,
+    setupBrowser: (onStep) => setupBrowser(host, onStep),
+    undoBrowser: (onStep) => undoBrowser(host, onStep),
+    planSystem: () => planSystemSetup(host),
+    planUndo: () => planSystemUndo(host),
+    runAsRoot: ({ script }) => runAsRoot(script, signal),
+  };
+};

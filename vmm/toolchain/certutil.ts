@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import { openApt } from '../../base/host/apt.ts';
+import { exists } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
+import { type HomePaths, shortHash } from '../../base/paths.ts';
+import type { Tool } from '../model/tools.ts';
+import { findInPath } from './host-programs.ts';
+import { prefixTool, unpackAll } from './prefix.ts';
+
+const PACKAGE = 'libnss3-tools';
+
+/**
+ * certutil, which edits the certificate stores of browsers: the host's, else Debian's, unpacked into a folder of the toolchain
+ * and run from there; nothing is installed. Throws TOOLCHAIN_MISSING on a host that has neither certutil nor apt.
+ */
+export const findCertutil = async (paths: HomePaths, signal: AbortSignal): Promise<Tool> => {
+  const own = await findInPath('certutil');
+  if (own !== undefined) {
+    return { file: own, prefix: [], version: 'unknown', origin: 'path' };
+  }
+  return await withLock(join(paths.locks, 'certutil.lock'), { what: 'certutil', signal }, async () => {
+    const apt = await openApt(join(paths.cache, 'apt-certutil'), undefined, signal);
+    const resolved = await apt.resolve([PACKAGE]);
+    const root = join(paths.toolchain, `certutil-${shortHash(resolved.map(({ hash }) => hash).join('\n'), 12)}`);
+    if (!(await exists(root))) {
+      await unpackAll(await apt.download([PACKAGE]), root, signal);
+      await apt.clean();
+    }
+    return prefixTool(root, 'usr/bin/certutil', resolved, PACKAGE);
+  });
+};
