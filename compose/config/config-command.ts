@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { listVariables, type Variable } from '../interpolate/variables.ts';
-import { loadProject, loadTree } from '../load/load.ts';
+import { checkOwnKeys, loadProject, loadTree } from '../load/load.ts';
 import type { Project } from '../model/model.ts';
 import type { LoadOptions } from '../model/options.ts';
 import { type Warning, Warnings } from '../model/warnings.ts';
@@ -80,7 +80,7 @@ const render = (options: ConfigOptions): Promise<ConfigResult> => {
 
 const renderProject = async (options: ConfigOptions): Promise<ConfigResult> => {
   const loaded = await loadProject(options);
-  const { warnings } = loaded;
+  const warnings = [...loaded.warnings, ...checkOwnKeys(loaded.tree)];
   const project = options.pinImages === undefined ? loaded.project : await pinImages(loaded.project, needResolver(options));
   if (options.pinImages === 'lock') {
     return { stdout: formatLock(lockedServices(project), options.format ?? 'yaml'), warnings };

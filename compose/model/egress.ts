@@ -78,8 +78,9 @@ const readEntries = (list: unknown, key: string): Egress | EgressFault => {
 
 const ENTRY =
   /^(?:\[(?<bracketed>[0-9a-fA-F:.]+(?:\/\d{1,3})?)\]|(?<host>[^\s:]*?))(?::(?<ports>\d{1,5}(?:-\d{1,5})?))?(?:\/(?<protocol>tcp|udp|icmp))?$/;
+/** Its last label is never a number (RFC 3696, 2): `10.0.0` is neither a name nor an address. */
 const NAME =
-  /^(?:\*\.)?(?=.{1,253}$)(?!\d+$)[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?(?:\.[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?)*\.?$/;
+  /^(?:\*\.)?(?=.{1,253}$)(?!(?:.*\.)?\d+\.?$)[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?(?:\.[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?)*\.?$/;
 const IPV4 = /^(?:\d{1,3}\.){3}\d{1,3}(?:\/\d{1,2})?$/;
 
 const readEntry = (text: string): EgressEntry | undefined => {

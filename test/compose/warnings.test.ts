@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { runConfig } from '../../compose/index.ts';
 import { checkOwnKeys } from '../../compose/schema/own-keys.ts';
-import { load } from './project-folder.ts';
+import { load, projectFolder } from './project-folder.ts';
 
 describe('warnings', () => {
   test('an unset variable, with its place, once', async () => {
@@ -48,6 +49,11 @@ describe('warnings', () => {
 });
 
 describe('x-hypr keys', () => {
+  test('that are wrong are an error of `config`, too', async () => {
+    const cwd = await projectFolder({ 'compose.yaml': 'services:\n  a:\n    image: x\n    x-hypr:\n      egress: {allow: [10.0.0]}\n' });
+    await expect(runConfig({ cwd, env: {}, quiet: true })).rejects.toMatchObject({ code: 'COMPOSE_INVALID', where: { line: 5 } });
+  });
+
   const check = async (text: string) => checkOwnKeys((await load(text)).tree);
 
   test('of which there are none: a warning, with the place', async () => {

@@ -29,6 +29,8 @@ describe('x-hypr.egress', () => {
     [{ egress: { allow: ['a b'] } }, 'egress'],
     [{ egress: { allow: ['300.1.1.1'] } }, 'egress'],
     [{ egress: { allow: ['10.0.0.0/33'] } }, 'egress'],
+    [{ egress: { allow: ['10.0.0'] } }, 'egress'],
+    [{ egress: { allow: ['*.example.10.'] } }, 'egress'],
     [{ egress: { allow: ['example.com:0'] } }, 'egress'],
     [{ egress: { allow: ['example.com:9-8'] } }, 'egress'],
     [{ egress: { allow: ['example.com:70000'] } }, 'egress'],
