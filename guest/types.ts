@@ -66,6 +66,8 @@ export interface NicConfig {
   readonly prefix: number;
   /** Only the interface that carries the default route has one. */
   readonly gateway?: string;
+  /** Absent: IPv6 is off on this interface. */
+  readonly ipv6?: { readonly address: string; readonly prefix: number; readonly gateway?: string };
   readonly mtu: number;
 }
 

@@ -18,6 +18,8 @@ export interface NetworkSpec {
   readonly mtu: number;
   /** The network has an address for the host's loopback, for NICs that may use it (`NetworkNic.host`). Default false. */
   readonly hostAccess: boolean;
+  /** For a network of several supervisors: its gateway ends when nobody has been connected to it for this long. */
+  readonly idleSeconds?: number;
 }
 
 /** Where a machine may connect to. The first rule that matches decides; `to` holds CIDRs, addresses and names (`*.example.com`). */
@@ -49,7 +51,9 @@ export interface NetworkNic {
 
 /** Something that the gateway refused or limited; equal events within a second are merged into one with a count. */
 export interface NetworkEvent {
-  readonly event: 'refused' | 'limited' | 'attached' | 'detached' | 'memory';
+  readonly event: 'refused' | 'limited' | 'attached' | 'detached' | 'memory' | 'names';
+  /** Of `names`: the name tables of all supervisors on this network, by owner. */
+  readonly owners?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   readonly machine?: string;
   readonly mac?: string;
   readonly protocol?: string;
@@ -117,6 +121,11 @@ export interface Network {
   capture(options?: { readonly snap?: number; readonly signal?: AbortSignal }): Promise<Socket>;
   /** Changes the rules of a NIC and ends connections that are no longer allowed. Throws NET_ADDRESS when no machine has the MAC. */
   setPolicy(mac: string, policy: { readonly egress?: NetworkPolicy; readonly peers?: NetworkPolicy }): Promise<void>;
+  /**
+   * Sets the names of this owner, a stack. Those of all owners are answered by the gateway, and told to every supervisor as an
+   * event; an owner's names stay when its supervisor is killed, for as long as a machine has the address.
+   */
+  setNames(owner: string, names: Readonly<Record<string, readonly string[]>>): Promise<void>;
   /** Calls the listener for refusals and limits; the returned function unsubscribes it. */
   onEvent(listener: (event: NetworkEvent) => void): () => void;
   state(): Promise<NetworkState>;

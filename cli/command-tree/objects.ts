@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, type FlagSpec, list, string } from '../core/flag-spec.ts';
+import { network } from './network.ts';
 import { refusedCommand } from './refusal.ts';
 
 const listFlags = (filters: string): readonly FlagSpec[] => [
@@ -68,51 +69,6 @@ const volume: CommandSpec = {
       maxArgs: 0,
       load: async () => (await import('../commands/volume.ts')).runVolumePrune,
     },
-  ],
-};
-
-const networkLs: CommandSpec = {
-  name: 'ls',
-  usage: '[OPTIONS]',
-  summary: 'List the networks of all stacks',
-  flags: [...listFlags('name=, label='), bool('q,quiet', 'Print ids only'), bool('no-trunc', 'Do not shorten ids')],
-  maxArgs: 0,
-  load: async () => (await import('../commands/network.ts')).runNetworkLs,
-};
-
-const byStack = 'networks are private to a stack, made by up and removed by down; declare it in the Compose file: networks:';
-
-const network: CommandSpec = {
-  name: 'network',
-  usage: 'COMMAND',
-  summary: 'Commands on networks: ls, inspect',
-  commands: [
-    networkLs,
-    { ...networkLs, name: 'list', hidden: true },
-    {
-      name: 'inspect',
-      usage: '[OPTIONS] NETWORK [NETWORK...]',
-      summary: 'Print all about networks, and who is on them, as JSON',
-      flags: [inspectFormat],
-      minArgs: 1,
-      load: async () => (await import('../commands/network.ts')).runNetworkInspect,
-    },
-    refusedCommand('create', 'Make a network', byStack),
-    ...['rm', 'remove', 'prune'].map((name) =>
-      refusedCommand(name, 'Remove networks', 'networks are private to a stack and go with it; take the stack down: hypr down'),
-    ),
-    ...['connect', 'disconnect'].map((name) =>
-      refusedCommand(
-        name,
-        'Change the networks of a replica',
-        'a machine has its cards from its start on; change networks: in the file and run up',
-      ),
-    ),
-    refusedCommand(
-      'capture',
-      'Record packets',
-      'hypr does not record packets of its networks; record those of a service inside it, with tcpdump in its image: hypr exec --privileged SERVICE tcpdump -i any -w -',
-    ),
   ],
 };
 

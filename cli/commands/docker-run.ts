@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { isIP } from 'node:net';
 import { HyprError } from '../../base/errors.ts';
-import type { NetworkConfig, Project, Service } from '../../compose/model/model.ts';
+import type { Project, Service } from '../../compose/model/model.ts';
 import { RUN_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { RunOptions } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
@@ -9,6 +8,7 @@ import type { Flags } from '../core/flags.ts';
 import { runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
 import { environmentOf, sharedOptions } from './run.ts';
+import { networksOfRun } from './run-networks.ts';
 
 const PULL = ['always', 'missing', 'never'] as const;
 
@@ -84,15 +84,14 @@ const refuseKnownStack = async ({ context, flags }: Invocation, name: string): P
 
 const projectOf = (input: { name: string; image: string; flags: Flags; cwd: string }): Project => {
   const { name, image, flags, cwd } = input;
-  const service = serviceOf(image, flags);
-  const ip = flags.string('ip');
+  const { service, networks } = networksOfRun(flags);
   return {
     name,
     workingDir: cwd,
     files: [],
-    services: { [name]: service },
+    services: { [name]: { ...serviceOf(image, flags), ...service } },
     disabledServices: {},
-    networks: service.networks === undefined ? {} : { default: { name: `${name}_default`, ...(ip === undefined ? {} : subnetOf(ip)) } },
+    networks,
     volumes: {},
     secrets: {},
     configs: {},
@@ -101,35 +100,8 @@ const projectOf = (input: { name: string; image: string; flags: Flags; cwd: stri
   };
 };
 
-/** An address that was asked for is in the network that is made for it. Throws HYPR_USAGE. */
-const subnetOf = (ip: string): Pick<NetworkConfig, 'ipam'> => {
-  if (isIP(ip) !== 4) {
-    throw new HyprError('HYPR_USAGE', `--ip: "${ip}" is not an IPv4 address`);
-  }
-  return { ipam: { config: [{ subnet: `${ip.split('.').slice(0, 3).join('.')}.0/24` }] } };
-};
-
-const networkOf = (network: string, ip: string | undefined): Partial<Service> => {
-  if (network === 'none' || network === 'isolated') {
-    if (ip !== undefined) {
-      throw new HyprError('HYPR_USAGE', `--ip and --network ${network} cannot be given together: there is no NIC`);
-    }
-    return network === 'none' ? { network_mode: 'none' } : { 'x-hypr': { network } };
-  }
-  return { networks: { default: ip === undefined ? null : { ipv4_address: ip } } };
-};
-
 /** Flags that a Compose file has as attributes. */
 const serviceOf = (image: string, flags: Flags): Service => {
-  const network = flags.string('network') ?? flags.string('net') ?? 'default';
-  if (!['none', 'isolated', 'default', 'bridge'].includes(network)) {
-    throw new HyprError('HYPR_UNSUPPORTED', `--network ${network} is not supported: networks belong to a stack`, {
-      hint:
-        network === 'vsock'
-          ? 'a machine without a NIC: --network isolated, whose published ports are reached, or --network none'
-          : 'use default or none, or a Compose file for machines that reach each other',
-    });
-  }
   const texts: Array<readonly [keyof Service & string, string | undefined]> = [
     ['hostname', flags.string('hostname')],
     ['mem_limit', flags.string('memory')],
@@ -140,12 +112,10 @@ const serviceOf = (image: string, flags: Flags): Service => {
     ['domainname', flags.string('domainname')],
     ['mac_address', flags.string('mac-address')],
   ];
-  const ip = flags.string('ip');
   const cpus = flags.string('cpus');
   const grace = flags.int('stop-timeout');
   return {
     image,
-    ...networkOf(network, ip),
     ...Object.fromEntries(texts.filter(([, value]) => value !== undefined)),
     ...(cpus === undefined ? {} : { cpus: Number(cpus) }),
     ...(grace === undefined ? {} : { stop_grace_period: `${grace}s` }),

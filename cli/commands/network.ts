@@ -1,20 +1,25 @@
 import { HyprError } from '../../base/errors.ts';
 import type { NetworkDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
-import { compileFilters, hasLabel, labelText } from '../format/filters.ts';
+import { compileFilters, hasLabel, isYes, labelText } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { printObjects } from './print-objects.ts';
 
 const COLUMNS = { ID: 'NETWORK ID', Name: 'NAME', Driver: 'DRIVER', Scope: 'SCOPE' };
 
-/** `network ls`: the networks of all stacks that are up or stopped. */
+/** The network that is always there. */
+const BUILT_IN = 'bridge';
+
+/** `network ls`: the default network, the networks of all stacks that are up or stopped, and those that were made by `network create`. */
 export const runNetworkLs: Handler = async ({ context, flags }) => {
   const matches = compileFilters<NetworkDetail>(flags.list('filter'), {
     name: (network, value) => network.name.includes(value),
     id: (network, value) => network.id.startsWith(value),
-    driver: (_, value) => value === 'bridge',
+    driver: (_, value) => value === 'bridge' || value === 'gvproxy',
     scope: (_, value) => value === 'local',
     label: (network, value) => hasLabel(network.labels, value),
+    dangling: (network, value) => (network.members.length === 0 && network.name !== BUILT_IN) === isYes(value),
+    type: (network, value) => typeOf(network) === checkType(value),
   });
   const networks = (await (await context.engine()).openObjects()).networks().filter(matches);
   const rows = networks.map((network) => rowOf(network, flags.bool('no-trunc')));
@@ -26,40 +31,70 @@ export const runNetworkLs: Handler = async ({ context, flags }) => {
   return 0;
 };
 
+const typeOf = ({ name, stack }: NetworkDetail): string => (name === BUILT_IN && stack === '' ? 'builtin' : 'custom');
+
+const checkType = (value: string): string => {
+  if (value !== 'builtin' && value !== 'custom') {
+    throw new HyprError('HYPR_USAGE', `--filter type: "${value}" is neither builtin nor custom`);
+  }
+  return value;
+};
+
 const SHORT_ID = 12;
 
-const rowOf = ({ id, name, internal, labels, createdAt }: NetworkDetail, noTrunc: boolean): Record<string, string> => ({
-  CreatedAt: new Date(createdAt).toISOString(),
+const rowOf = ({ id, name, internal, labels, subnet6, createdAt }: NetworkDetail, noTrunc: boolean): Record<string, string> => ({
+  CreatedAt: created(createdAt),
   Driver: 'bridge',
   ID: noTrunc ? id : id.slice(0, SHORT_ID),
   IPv4: 'true',
-  IPv6: 'false',
+  IPv6: String(subnet6 !== undefined),
   Internal: String(internal),
   Labels: labelText(labels),
   Name: name,
   Scope: 'local',
 });
 
+/** The default network has no time before anybody has used it: Go's zero, as docker prints it. */
+const created = (time: number): string => (time === 0 ? '0001-01-01T00:00:00Z' : new Date(time).toISOString());
+
 /** `network inspect`: docker's keys; the driver is what really carries it. */
 export const inspectNetwork = (network: NetworkDetail): Record<string, unknown> => ({
   Name: network.name,
   Id: network.id,
-  Created: new Date(network.createdAt).toISOString(),
+  Created: created(network.createdAt),
   Scope: 'local',
   Driver: 'gvproxy',
   EnableIPv4: true,
-  EnableIPv6: false,
-  IPAM: { Driver: 'default', Options: null, Config: [{ Subnet: network.subnet, Gateway: network.gateway }] },
+  EnableIPv6: network.subnet6 !== undefined,
+  IPAM: {
+    Driver: 'default',
+    Options: null,
+    Config: [
+      {
+        Subnet: network.subnet,
+        ...(network.range === undefined ? {} : { IPRange: network.range }),
+        Gateway: network.gateway,
+        ...(Object.keys(network.reserved).length === 0 ? {} : { AuxiliaryAddresses: network.reserved }),
+      },
+      ...(network.subnet6 === undefined ? [] : [{ Subnet: network.subnet6, Gateway: network.gateway6 }]),
+    ],
+  },
   Internal: network.internal,
   Attachable: false,
   Ingress: false,
   Containers: Object.fromEntries(
-    network.members.map(({ id, name, address, mac }) => [
+    network.members.map(({ id, name, address, address6, mac }) => [
       id,
-      { Name: name, EndpointID: '', MacAddress: mac, IPv4Address: `${address}/${network.subnet.split('/')[1]}`, IPv6Address: '' },
+      {
+        Name: name,
+        EndpointID: '',
+        MacAddress: mac,
+        IPv4Address: `${address}/${network.subnet.split('/')[1]}`,
+        IPv6Address: address6 === undefined ? '' : `${address6}/${network.subnet6?.split('/')[1]}`,
+      },
     ]),
   ),
-  Options: {},
+  Options: network.options,
   Labels: network.labels,
 });
 
@@ -69,12 +104,12 @@ export const runNetworkInspect: Handler = async (invocation) => {
 };
 
 /** By name, or by what an id begins with. Throws NOT_FOUND. */
-const findNetwork = (networks: readonly NetworkDetail[], wanted: string): NetworkDetail => {
+export const findNetwork = (networks: readonly NetworkDetail[], wanted: string): NetworkDetail => {
   const found =
     networks.find(({ name }) => name === wanted) ??
     (/^[0-9a-f]{4,64}$/.test(wanted) ? networks.find(({ id }) => id.startsWith(wanted)) : undefined);
   if (found === undefined) {
-    throw new HyprError('NOT_FOUND', `there is no network ${wanted}`, { hint: 'a stack has its networks while it is up: hypr network ls' });
+    throw new HyprError('NOT_FOUND', `network ${wanted} not found`, { hint: 'see: hypr network ls' });
   }
   return found;
 };

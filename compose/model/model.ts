@@ -150,6 +150,9 @@ export interface HookConfig {
 export interface ServiceNetwork {
   aliases?: string[];
   ipv4_address?: string;
+  ipv6_address?: string;
+  link_local_ips?: string[];
+  driver_opts?: Record<string, string | number>;
   mac_address?: string;
   priority?: number;
   gw_priority?: number;
@@ -161,6 +164,9 @@ export interface NetworkConfig {
   name: string;
   driver?: string;
   external?: boolean;
+  driver_opts?: Record<string, string | number>;
+  enable_ipv4?: boolean;
+  enable_ipv6?: boolean;
   internal?: boolean;
   ipam?: {
     driver?: string;

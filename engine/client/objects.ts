@@ -1,15 +1,16 @@
-import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { diskUsage } from '../../base/host/disk-usage.ts';
 import { diskError } from '../../base/host/files.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
-import type { NetworkDetail, ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
+import type { ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
-import type { LeaseRow, NetworkRow, VmRow, VolumeRow } from '../state/records.ts';
+import type { VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
+import { composeLabels, listNetworks } from './list-networks.ts';
+import { networkCommands } from './network-commands.ts';
 
 /** Volumes, networks and replicas of all stacks, for docker's commands outside compose. */
 export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
@@ -25,6 +26,7 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
     volumes: () => read(listVolumes),
     networks: () => read(listNetworks),
     replicas: (reference) => read((state) => findReplicas(state, reference, paths)),
+    ...networkCommands(paths),
     createVolume: (name, labels) => createVolume(paths, name, labels),
     removeVolume: (name) => removeVolume(paths, name),
     pruneVolumes: async () => {
@@ -64,40 +66,10 @@ const listVolumes = (state: StateReader): VolumeDetail[] => {
     .sort(byName);
 };
 
-const composeLabels = (stack: string, kind: 'network' | 'volume', key: string): Record<string, string> => ({
-  'com.docker.compose.project': stack,
-  [`com.docker.compose.${kind}`]: key,
-});
-
-const listNetworks = (state: StateReader): NetworkDetail[] =>
-  state
-    .networks()
-    .map((row) => networkDetail(row, state, state.leases(row.stack, row.key)))
-    .sort(byName);
-
-const networkDetail = (row: NetworkRow, state: StateReader, leases: readonly LeaseRow[]): NetworkDetail => {
-  const { stack, key, name, spec, createdAt } = row;
-  const vms = new Map(state.vms(stack).map((vm) => [vm.id, vm]));
-  return {
-    id: createHash('sha256').update(`${stack}/${key}/${createdAt}`).digest('hex'),
-    name,
-    stack,
-    subnet: spec.subnet,
-    gateway: spec.gateway,
-    internal: spec.internal,
-    labels: { ...state.stack(stack)?.project.networks[key]?.labels, ...composeLabels(stack, 'network', key) },
-    createdAt,
-    members: leases.flatMap(({ vmId, ip, mac }) => {
-      const vm = vms.get(vmId);
-      return vm === undefined ? [] : [{ id: vm.id, name: vm.name, address: ip, mac }];
-    }),
-  };
-};
-
 const findReplicas = (state: StateReader, reference: string | undefined, paths: HomePaths): ReplicaDetail[] => {
   const all = listNetworks(state);
   return matching(state.vms(), reference).map((vm) => {
-    const networks = all.filter(({ stack, members }) => stack === vm.stack && members.some(({ id }) => id === vm.id));
+    const networks = all.filter(({ members }) => members.some(({ id }) => id === vm.id));
     return {
       stack: vm.stack,
       status: replicaStatus(vm, state.leases(vm.stack)),

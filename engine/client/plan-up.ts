@@ -10,6 +10,7 @@ import { observeStack } from '../plan/observe.ts';
 import { formatPlan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
 import { orderServices } from '../resolve/dependencies.ts';
+import { checkServices } from '../resources/check-services.ts';
 import type { StateStore } from '../state/store.ts';
 
 /** The text of `up --dry-run`: what would happen to images, then the plan. Changes nothing. */
@@ -17,6 +18,7 @@ export const planUp = async (input: { project: Project; options: UpOptions; stor
   const { project, options, store } = input;
   const platform = askedOnce(await openPlatform({ runDir: stackPaths(project.name).runDir }));
   const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
+  checkServices(project, services, store);
   const actions = await planImages({ project, services, options, platform });
   const images: Record<string, Image> = {};
   for (const action of actions) {

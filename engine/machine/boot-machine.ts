@@ -161,11 +161,17 @@ export const networkNics = (input: {
   readonly networks: readonly Network[];
   readonly egress?: NetworkPolicy | undefined;
 }): NetworkNic[] =>
-  input.nics.map(({ mac, address }, index) => {
+  input.nics.map(({ mac, address, ipv6 }, index) => {
     const egress = input.egress === undefined ? {} : { egress: input.egress };
     const network = input.networks[index]?.record.spec;
     const host = network?.hostAccess === true ? hostAddress(network) : undefined;
-    return { name: input.name, mac, addresses: [address], host: input.hosts.some((line) => line.address === host), ...egress };
+    return {
+      name: input.name,
+      mac,
+      addresses: [address, ...(ipv6 === undefined ? [] : [ipv6.address])],
+      host: input.hosts.some((line) => line.address === host),
+      ...egress,
+    };
   });
 
 /** Rejects if the machine ends before its agent is ready, with the last lines of its console. */

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { ReplicaStatus } from './events.ts';
 import type { ReplicaSpec } from './spec.ts';
 
@@ -16,20 +17,47 @@ export interface VolumeDetail {
   readonly users: readonly string[];
 }
 
-/** A network of a stack. */
+/** A network of a stack, or a shared one. */
 export interface NetworkDetail {
-  /** 64 hex digits, stable for as long as the network exists. */
+  /** 64 hex digits, stable for as long as the network exists; twelve zeros of the default network. */
   readonly id: string;
   readonly name: string;
+  /** Empty for a shared network. */
   readonly stack: string;
   /** CIDR. */
   readonly subnet: string;
   readonly gateway: string;
+  readonly subnet6?: string;
+  readonly gateway6?: string;
+  readonly range?: string;
+  readonly reserved: Readonly<Record<string, string>>;
+  /** Options of the driver. */
+  readonly options: Readonly<Record<string, string>>;
   readonly internal: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
-  readonly members: ReadonlyArray<{ readonly id: string; readonly name: string; readonly address: string; readonly mac: string }>;
+  readonly members: ReadonlyArray<{
+    readonly id: string;
+    readonly name: string;
+    readonly address: string;
+    readonly address6?: string;
+    readonly mac: string;
+  }>;
+}
+
+/** `network create`. */
+export interface NetworkRequest {
+  readonly name: string;
+  /** One of IPv4 and one of IPv6 at most, as for `gateways`. */
+  readonly subnets: readonly string[];
+  readonly gateways: readonly string[];
+  readonly range?: string | undefined;
+  readonly reserved: Readonly<Record<string, string>>;
+  readonly internal: boolean;
+  readonly ipv6: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
 }
 
 /** Everything known about one replica. */
@@ -52,6 +80,12 @@ export interface ObjectApi {
   volumes(): VolumeDetail[];
   /** Sorted by name. */
   networks(): NetworkDetail[];
+  /** Makes a shared network, for `external: true` and `run --network`, and gives its id. Throws COMPOSE_INVALID, NET_ADDRESS, NET_EXHAUSTED. */
+  createNetwork(request: NetworkRequest): Promise<string>;
+  /** Removes a shared network; with `force` also one that machines are on, which lose it. Throws NETWORK_IN_USE, NOT_FOUND. */
+  removeNetwork(name: string, options: { readonly force: boolean }): Promise<void>;
+  /** Frames of a running network as a pcap stream, until it is destroyed. Throws NOT_FOUND, NET_START. */
+  captureNetwork(name: string, options: { readonly snap?: number; readonly signal: AbortSignal }): Promise<Duplex>;
   /** Replicas of all stacks that have this name, or whose id begins with it; without a reference all, by name. */
   replicas(reference?: string): ReplicaDetail[];
   /** Creates a volume for `external: true`; an existing one is left as it is. Throws COMPOSE_INVALID. */

@@ -48,9 +48,11 @@ export interface ReplicaSpec {
 }
 
 export interface ReplicaNetwork {
+  /** Of its stack's network, or of a shared one (network-key.ts). */
   readonly key: string;
   readonly aliases: readonly string[];
   readonly address: string | undefined;
+  readonly address6?: string;
   readonly mac: string | undefined;
   readonly interfaceName: string;
   /** Carries the default route. */

@@ -4,6 +4,7 @@ import type { Image } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { imageReference } from '../images/images.ts';
 import { replicaName } from '../model/names.ts';
+import { sharedNetworkName } from '../model/network-key.ts';
 import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
 import { readFileContent } from '../resolve/file-content.ts';
 import { networkHash } from '../resolve/network-needs.ts';
@@ -46,7 +47,7 @@ export const describeDesired = async (input: {
         scale: 1,
         configHash: await hashSpec(spec, project.environment),
         imageId: input.images[service]?.id ?? '',
-        networks: spec.networks.map((network) => network.key),
+        networks: ownNetworks(spec),
         volumes: volumesOf(oneOff.project, service),
         nameOf: () => oneOff.name,
         oneOff: true,
@@ -59,7 +60,7 @@ export const describeDesired = async (input: {
       scale,
       configHash: await hashSpec(spec, project.environment),
       imageId: input.images[service]?.id ?? '',
-      networks: spec.networks.map((network) => network.key),
+      networks: ownNetworks(spec),
       volumes: volumesOf(project, service),
       nameOf: (number) => project.services[service]?.container_name ?? replicaName(project, service, number),
     };
@@ -73,6 +74,10 @@ export const describeDesired = async (input: {
     isOrdinary: oneOff?.options.ordinary === true,
   };
 };
+
+/** Shared networks are made and removed by nobody's plan. */
+const ownNetworks = ({ networks }: ReplicaSpec): string[] =>
+  networks.flatMap(({ key }) => (sharedNetworkName(key) === undefined ? [key] : []));
 
 /** Without --use-aliases a one-off answers to its own name only. */
 const resolveOneOff = (oneOff: OneOff, image: { reference: string; config: Image['config'] }): ReplicaSpec => {

@@ -4,6 +4,7 @@ import type { ProcessExit } from '../../guest/types.ts';
 import type { MachineExit } from '../../vmm/model/machine.ts';
 import type { ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
+import { shownNetwork } from '../model/network-key.ts';
 import type { ReplicaMount } from '../model/spec.ts';
 import type { LeaseRow, VmRow } from '../state/records.ts';
 
@@ -26,7 +27,9 @@ export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaSt
   createdAt: vm.createdAt,
   ...(vm.startedAt === undefined ? {} : { startedAt: vm.startedAt }),
   ...(vm.finishedAt === undefined ? {} : { finishedAt: vm.finishedAt }),
-  addresses: leases.filter((lease) => lease.vmId === vm.id).map((lease) => ({ network: lease.network, address: lease.ip, mac: lease.mac })),
+  addresses: leases
+    .filter((lease) => lease.vmId === vm.id)
+    .map((lease) => ({ network: shownNetwork(lease.network), address: lease.ip, mac: lease.mac })),
   ports:
     vm.state === 'running' || vm.state === 'paused' || vm.state === 'starting'
       ? vm.published.map(({ protocol, hostAddress, hostPort, port }) => ({ protocol, hostAddress, hostPort, port }))

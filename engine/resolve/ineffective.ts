@@ -1,11 +1,11 @@
-import type { Project, Service } from '../../compose/model/model.ts';
+import type { Project } from '../../compose/model/model.ts';
 
 /** Names of the service's attributes that have no effect in a machine of its own, for a warning. */
 export const ineffectiveAttributes = (project: Project, name: string): string[] => {
   const service = project.services[name] ?? {};
   const own = Object.keys(NO_EFFECT).filter((attribute) => isSet(service[attribute]) && NO_EFFECT[attribute]?.(service[attribute]));
   const pids = isSet(service.deploy?.resources?.limits?.pids) ? ['deploy.resources.limits.pids'] : [];
-  return [...own, ...pids, ...networkAttributes(project, service)];
+  return [...own, ...pids];
 };
 
 const always = (): boolean => true;
@@ -40,13 +40,3 @@ const NO_EFFECT: Readonly<Record<string, (value: unknown) => boolean>> = {
 
 const isSet = (value: unknown): boolean =>
   value !== undefined && value !== null && (typeof value !== 'object' || Object.keys(value).length > 0);
-
-const networkAttributes = (project: Project, service: Service): string[] => {
-  const found = Object.entries(service.networks ?? {}).flatMap(([key, own]) => [
-    ...['ipv6_address', 'link_local_ips', 'driver_opts'].flatMap((attribute) =>
-      isSet(own?.[attribute]) ? [`networks.${key}.${attribute}`] : [],
-    ),
-    ...(project.networks[key]?.enable_ipv6 === true ? [`enable_ipv6 of the network ${key}`] : []),
-  ]);
-  return [...new Set(found)];
-};

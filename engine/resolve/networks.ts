@@ -1,22 +1,22 @@
 import { HyprError } from '../../base/errors.ts';
 import { readIsolation } from '../../compose/model/isolation.ts';
-import type { PortConfig, Project, Service } from '../../compose/model/model.ts';
+import type { PortConfig, Project, Service, ServiceNetwork } from '../../compose/model/model.ts';
+import { DEFAULT_NETWORK, sharedNetworkKey } from '../model/network-key.ts';
 import type { ReplicaNetwork, ReplicaPort } from '../model/spec.ts';
 
 /** The networks of a service in the order of its interfaces (by priority, then name), with the names it answers to on each. */
 export const resolveNetworks = (project: Project, serviceName: string, service: Service): ReplicaNetwork[] => {
-  if (service.network_mode === 'none' || isIsolated(service)) {
-    return [];
-  }
-  const wanted = Object.entries(service.networks ?? { default: null });
-  const sorted = wanted.sort(([a, left], [b, right]) => (right?.priority ?? 0) - (left?.priority ?? 0) || (a < b ? -1 : 1));
-  const gateway = defaultRoute(project, sorted);
-  return sorted.map(([key, own], index) => ({
+  const sorted = attachmentsOf(project, service).sort(
+    (a, b) => (b.own.priority ?? 0) - (a.own.priority ?? 0) || (a.name < b.name ? -1 : 1),
+  );
+  const gateway = defaultRoute(sorted);
+  return sorted.map(({ key, own }, index) => ({
     key,
-    aliases: [...new Set([serviceName, ...(own?.aliases ?? [])])],
-    address: own?.ipv4_address,
-    mac: own?.mac_address ?? (sorted.length === 1 ? service.mac_address : undefined),
-    interfaceName: own?.interface_name ?? `eth${index}`,
+    aliases: [...new Set([serviceName, ...(own.aliases ?? [])])],
+    address: own.ipv4_address,
+    ...(own.ipv6_address === undefined ? {} : { address6: own.ipv6_address }),
+    mac: own.mac_address ?? (sorted.length === 1 ? service.mac_address : undefined),
+    interfaceName: own.interface_name ?? `eth${index}`,
     isDefault: key === gateway,
   }));
 };
@@ -24,13 +24,36 @@ export const resolveNetworks = (project: Project, serviceName: string, service: 
 /** Whether the file gives it a machine without a NIC that is reached through the supervisor. */
 const isIsolated = (service: Service): boolean => readIsolation(service['x-hypr']) !== undefined;
 
-type Attachment = [string, { gw_priority?: number } | null | undefined];
+/** A network that a service is on. */
+export interface Attachment {
+  /** Its name in the file; of `network_mode: bridge` the default network's. */
+  readonly name: string;
+  readonly key: string;
+  readonly own: ServiceNetwork;
+  readonly internal: boolean;
+}
+
+/** The networks of a service, in the order of the file. */
+export const attachmentsOf = (project: Project, service: Service): Attachment[] => {
+  if (service.network_mode === 'none' || isIsolated(service)) {
+    return [];
+  }
+  // Docker's words for the network that standalone containers are on.
+  if (service.network_mode !== undefined) {
+    return [{ name: DEFAULT_NETWORK, key: sharedNetworkKey(DEFAULT_NETWORK), own: {}, internal: false }];
+  }
+  return Object.entries(service.networks ?? { default: null }).map(([name, own]) => {
+    const config = project.networks[name];
+    const key = config?.external === true ? sharedNetworkKey(config.name) : name;
+    return { name, key, own: own ?? {}, internal: config?.internal === true };
+  });
+};
 
 /** The default route uses the network with the highest gw_priority that is not internal. */
-const defaultRoute = (project: Project, attachments: readonly Attachment[]): string | undefined => {
-  const open = attachments.filter(([key]) => project.networks[key]?.internal !== true);
-  const best = [...open].sort(([, left], [, right]) => (right?.gw_priority ?? 0) - (left?.gw_priority ?? 0))[0];
-  return (best ?? attachments[0])?.[0];
+const defaultRoute = (attachments: readonly Attachment[]): string | undefined => {
+  const open = attachments.filter(({ internal }) => !internal);
+  const best = [...open].sort((left, right) => (right.own.gw_priority ?? 0) - (left.own.gw_priority ?? 0))[0];
+  return (best ?? attachments[0])?.key;
 };
 
 /** Published ports. A range of host ports leaves the choice open; replicas of a service share the range. */

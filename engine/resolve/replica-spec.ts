@@ -107,7 +107,8 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],
 ];
 
-const refuseUnsupported = (name: string, service: Service): void => {
+/** Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot support. */
+export const refuseUnsupported = (name: string, service: Service): void => {
   for (const [attribute, applies, reason] of REFUSED) {
     if (applies(service[attribute])) {
       throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} is not supported: ${reason}`, {

@@ -7,15 +7,17 @@ import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { NameTable, NicConfig, ResolverConfig } from '../../guest/types.ts';
-import { allocateAddress, chooseSubnet, hostAddress, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
-import { NETWORK_MTU } from '../../net/defaults.ts';
-import { buildNameTable, type NamedReplica } from '../../net/names/name-table.ts';
-import type { Network, NetworkEvent, NetworkSpec } from '../../net/types.ts';
+import { hostAddress } from '../../net/addresses/ipam.ts';
+import type { Network, NetworkEvent, NetworkRecord, NetworkSpec } from '../../net/types.ts';
+import { sharedNetworkName } from '../model/network-key.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 import { asksForHost, networkHash } from '../resolve/network-needs.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
+import { type AddressLimits, chooseSubnets, leaseAddresses, limitsOf, networkMtu } from './addresses.ts';
+import { StackNames } from './network-names.ts';
+import { findSharedNetwork, needSharedNetwork, openSharedNetwork, sharedNetworks } from './shared-networks.ts';
 
 const log = logger('networks');
 
@@ -23,20 +25,27 @@ export interface StackNetworksOptions {
   readonly stack: string;
   readonly store: StateStore;
   readonly platform: Platform;
-  /** Called when a running network is lost. */
-  readonly onLost: (key: string, detail: string) => void;
+  /** Called when a running network is lost; without a detail, when it was removed. */
+  readonly onLost: (key: string, detail: string | undefined) => void;
   /** What a gateway refused or limited. */
   readonly onEvent: (event: NetworkEvent) => void;
+  /** The names of other stacks on a shared network have changed, or this stack's have to be told there. */
+  readonly onNames: () => void;
 }
 
-/** The networks of one stack: rows, processes, leases and names. A network runs from its first user to `remove`. */
+/**
+ * The networks of one stack: rows, processes, leases and names. A network of its own runs from its first user to `remove`. A shared one
+ * (`external: true`, the default network) runs as long as somebody is connected to it, and is only let go here.
+ */
 export class StackNetworks {
   readonly #options: StackNetworksOptions;
+  readonly #names: StackNames;
   readonly #running = new Map<string, Promise<Network>>();
   #creating: Promise<void> = Promise.resolve();
 
   constructor(options: StackNetworksOptions) {
     this.#options = options;
+    this.#names = new StackNames(options);
   }
 
   /** Records a network and reserves its subnet; starts nothing. Calls are serialized, so that two cannot choose the same subnet. */
@@ -52,23 +61,16 @@ export class StackNetworks {
     if (config === undefined) {
       throw new HyprError('HYPR_INTERNAL', `network ${key} is not in the model`);
     }
-    if (config.external === true) {
-      throw new HyprError('EXTERNAL_NOT_FOUND', `network ${config.name} declared as external, but could not be found`, {
-        hint: 'networks are private to a stack: drop `external: true` so that this stack makes its own',
-      });
-    }
-    const ipam = config.ipam?.config?.[0];
-    const taken = store.networks(stack).map((row) => row.spec.subnet);
-    const { subnet, gateway } = await chooseSubnet({ wanted: ipam?.subnet, gateway: ipam?.gateway, taken });
+    const rows = [...store.networks(stack), ...sharedNetworks(store)];
+    const addresses = await chooseSubnets(config, { rows, seed: `${stack}/${key}` });
     const runDir = join(platform.runDir, `n-${shortHash(key, 6)}`);
     const spec: NetworkSpec = {
       name: config.name,
       runDir,
       log: join(platform.paths.logs, stack, `network-${key}.log`),
-      subnet,
-      gateway,
+      ...addresses,
       internal: config.internal ?? false,
-      mtu: NETWORK_MTU,
+      mtu: networkMtu(config),
       hostAccess: asksForHost(project, key) && config.internal !== true,
     };
     store.putNetwork({
@@ -100,45 +102,75 @@ export class StackNetworks {
   }
 
   /** Takes over the network of an earlier supervisor; false if its process is gone. */
-  async adopt(row: NetworkRow, signal: AbortSignal): Promise<boolean> {
-    if (row.record === undefined) {
-      return false;
+  async adopt(key: string, signal: AbortSignal): Promise<boolean> {
+    const { platform } = this.#options;
+    const { record } = this.#row(key);
+    const network = record && (await platform.adoptNetwork(record, signal));
+    if (network !== undefined) {
+      this.#watch(key, network);
+      this.#running.set(key, Promise.resolve(network));
+      return true;
     }
-    const network = await this.#options.platform.adoptNetwork(row.record, signal);
-    if (network === undefined) {
-      await this.#options.platform.sweepNetwork(row.record);
-      this.#options.store.putNetwork({ ...row, record: undefined });
-      return false;
-    }
-    this.#watch(row.key, network);
-    this.#running.set(row.key, Promise.resolve(network));
-    return true;
+    await this.#gone(key, record);
+    return false;
   }
 
   async #start(key: string, signal: AbortSignal): Promise<Network> {
-    const row = this.#row(key);
-    await mkdir(join(this.#options.platform.paths.logs, this.#options.stack), { recursive: true, mode: 0o700 });
-    const network = await traced('gvproxy', `network ${key}`, () => this.#options.platform.startNetwork(row.spec, signal));
-    this.#options.store.putNetwork({ ...row, record: network.record });
+    const { store, platform, stack } = this.#options;
+    await mkdir(join(platform.paths.logs, stack), { recursive: true, mode: 0o700 });
+    const shared = sharedNetworkName(key);
+    const network = await traced('gvproxy', `network ${key}`, () =>
+      shared === undefined
+        ? platform.startNetwork(this.#stackRow(key).spec, signal)
+        : openSharedNetwork(shared, { store, platform }, signal),
+    );
+    if (shared === undefined) {
+      store.putNetwork({ ...this.#stackRow(key), record: network.record });
+    }
     this.#watch(key, network);
     return network;
   }
 
   #watch(key: string, network: Network): void {
-    network.onEvent(this.#options.onEvent);
+    network.onEvent((event) => this.#onEvent(key, event));
+    this.#names.begin(key, network);
     void network.exited.then(async ({ detail }) => {
       const current = this.#running.get(key);
       if (current !== undefined && (await current.catch(() => undefined)) === network) {
         this.#running.delete(key);
+        this.#names.end(key);
         log.warn('network lost', { key, detail });
-        const row = this.#options.store.networks(this.#options.stack).find((candidate) => candidate.key === key);
-        if (row?.record !== undefined) {
-          await this.#options.platform.sweepNetwork(row.record);
-          this.#options.store.putNetwork({ ...row, record: undefined });
-        }
-        this.#options.onLost(key, detail);
+        await this.#gone(key, network.record);
+        this.#options.onLost(key, this.#exists(key) ? detail : undefined);
       }
     });
+  }
+
+  /** Events of a shared network come from the machines of all stacks; names from all of them. */
+  #onEvent(key: string, event: NetworkEvent): void {
+    const { store, stack } = this.#options;
+    if (event.event === 'names') {
+      this.#names.learn(key, event.owners ?? {});
+      this.#options.onNames();
+    } else if (sharedNetworkName(key) === undefined || store.leases(stack).some(({ mac }) => mac === event.mac)) {
+      this.#options.onEvent(event);
+    }
+  }
+
+  /** What is left of a gateway that has ended; a shared one's is removed by who starts it next. */
+  async #gone(key: string, record: NetworkRecord | undefined): Promise<void> {
+    const { store, stack, platform } = this.#options;
+    const row = store.networks(stack).find((candidate) => candidate.key === key);
+    if (row !== undefined && record !== undefined) {
+      await platform.sweepNetwork(record);
+      store.putNetwork({ ...row, record: undefined });
+    }
+  }
+
+  /** False for a shared network that was removed while it was in use. */
+  #exists(key: string): boolean {
+    const name = sharedNetworkName(key);
+    return name === undefined || findSharedNetwork(this.#options.store, name) !== undefined;
   }
 
   async remove(key: string): Promise<void> {
@@ -154,9 +186,15 @@ export class StackNetworks {
     store.removeNetwork(stack, key);
   }
 
-  /** Stops the network processes and keeps the rows: a stopped stack runs nothing. */
+  /** Stops the network processes and keeps the rows: a stopped stack runs nothing. Shared ones are left to others. */
   async stopAll(): Promise<void> {
     const { store, stack, platform } = this.#options;
+    for (const [key, running] of this.#running) {
+      if (sharedNetworkName(key) !== undefined) {
+        this.#running.delete(key);
+        (await running.catch(() => undefined))?.release();
+      }
+    }
     for (const row of store.networks(stack)) {
       const running = this.#running.get(row.key);
       this.#running.delete(row.key);
@@ -176,40 +214,17 @@ export class StackNetworks {
 
   /** Reserves the addresses of a replica (the same ones again after a restart). */
   lease(vm: VmRow): NicConfig[] {
-    const { store, stack } = this.#options;
-    return store.transaction(() =>
-      vm.spec.networks.map((attachment) => {
-        const row = this.#row(attachment.key);
-        const leases = store.leases(stack, attachment.key);
-        const mine = leases.find((lease) => lease.vmId === vm.id);
-        const address =
-          mine?.ip ??
-          allocateAddress({
-            ...this.#limits(attachment.key),
-            subnet: row.spec.subnet,
-            gateway: row.spec.gateway,
-            taken: leases.map((lease) => lease.ip),
-            wanted: attachment.address,
-            hostAccess: row.spec.hostAccess,
-          });
-        const mac = mine?.mac ?? attachment.mac ?? macAddress(`${stack}/${vm.name}/${attachment.key}`);
-        store.putLease({ stack, network: attachment.key, ip: address, vmId: vm.id, mac, leasedAt: mine?.leasedAt ?? Date.now() });
-        return {
-          mac,
-          name: attachment.interfaceName,
-          address,
-          prefix: prefixLength(row.spec.subnet),
-          ...(attachment.isDefault && !row.spec.internal ? { gateway: row.spec.gateway } : {}),
-          mtu: NETWORK_MTU,
-        };
-      }),
-    );
+    return leaseAddresses(vm, { ...this.#options, row: (key) => this.#row(key), limits: (key) => this.#limits(key) });
   }
 
-  /** `ip_range` and `aux_addresses` of the file. */
-  #limits(key: string): { range?: string; reserved?: string[] } {
-    const config = this.#options.store.stack(this.#options.stack)?.project.networks[key]?.ipam?.config?.[0];
-    return { ...(config?.ip_range ? { range: config.ip_range } : {}), reserved: Object.values(config?.aux_addresses ?? {}) };
+  /** `ip_range` and `aux_addresses` of the file, or of the shared network. */
+  #limits(key: string): AddressLimits {
+    const shared = sharedNetworkName(key);
+    return shared === undefined
+      ? limitsOf(this.#options.store.stack(this.#options.stack)?.project.networks[key])
+      : (({ range, reserved }) => ({ ...(range === undefined ? {} : { range }), reserved: Object.values(reserved) }))(
+          needSharedNetwork(this.#options.store, shared).options,
+        );
   }
 
   /** The lines of `extra_hosts`, with `host-gateway` replaced by the address of this host in the network. Throws HYPR_UNSUPPORTED. */
@@ -247,27 +262,12 @@ export class StackNetworks {
 
   /** The same for many replicas: those on the same networks with the same links share one table. */
   nameTables(vms: readonly VmRow[]): (spec: ReplicaSpec) => NameTable {
-    const replicas = this.#named(vms);
-    const tables = new Map<string, NameTable>();
-    return (spec) => {
-      const { links } = spec;
-      const networks = spec.networks.map((attachment) => attachment.key);
-      const kind = JSON.stringify([networks, links]);
-      const table = tables.get(kind) ?? buildNameTable({ project: this.#options.stack, networks, replicas, ...(links ? { links } : {}) });
-      tables.set(kind, table);
-      return table;
-    };
+    return this.#names.tables(vms);
   }
 
-  #named(vms: readonly VmRow[]): NamedReplica[] {
-    const leases = new Map(this.#options.store.leases(this.#options.stack).map((row) => [`${row.vmId} ${row.network}`, row.ip]));
-    return vms.flatMap((vm) =>
-      vm.spec.networks.flatMap(({ key, aliases }) => {
-        const address = leases.get(`${vm.id} ${key}`);
-        const { service, name, oneOff } = vm;
-        return address === undefined ? [] : [{ network: key, address, service, name, hostname: vm.spec.hostname, aliases, oneOff }];
-      }),
-    );
+  /** Tells the shared networks of this stack's names, where they have changed. */
+  publishNames(vms: readonly VmRow[]): void {
+    this.#names.publish(vms);
   }
 
   /** The network that published ports of a replica go through: its first one. */
@@ -276,7 +276,12 @@ export class StackNetworks {
     return key === undefined ? undefined : { key, network: await this.ensure(key, signal) };
   }
 
-  #row(key: string): NetworkRow {
+  #row(key: string): Pick<NetworkRow, 'name' | 'spec' | 'record'> {
+    const shared = sharedNetworkName(key);
+    return shared === undefined ? this.#stackRow(key) : needSharedNetwork(this.#options.store, shared);
+  }
+
+  #stackRow(key: string): NetworkRow {
     const row = this.#options.store.networks(this.#options.stack).find((candidate) => candidate.key === key);
     if (row === undefined) {
       throw new HyprError('HYPR_INTERNAL', `network ${key} of ${this.#options.stack} is not recorded`);

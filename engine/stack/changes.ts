@@ -86,7 +86,9 @@ export class Changes {
 
   #pushNames(): void {
     const { replicas, networks, liveRows } = this.#options;
-    const namesFor = networks.nameTables(liveRows());
+    const rows = liveRows();
+    networks.publishNames(rows);
+    const namesFor = networks.nameTables(rows);
     for (const { run, row } of replicas.values()) {
       // A paused machine gets the names when it resumes.
       if (run !== undefined && row.state !== 'paused') {

@@ -2,9 +2,9 @@ import { messageOf } from '../../base/errors.ts';
 import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { logger } from '../../base/log.ts';
 import { hasMachine } from '../model/lifecycle.ts';
+import { sharedNetworkName, shownNetwork } from '../model/network-key.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { StackNetworks } from '../resources/networks.ts';
-import type { NetworkRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
 const log = logger('recover');
@@ -22,9 +22,15 @@ export const recoverStack = async (
   for (const row of input.store.networks(input.stack)) {
     if (row.record === undefined) {
       await sweepPendingProcesses(row.spec.runDir);
-    } else if (!(await adoptNetwork(input.networks, row, signal))) {
+    } else if (!(await adoptNetwork(input.networks, row.key, signal))) {
       lostNetworks.add(row.key);
       said.push(`network ${row.name} had ended`);
+    }
+  }
+  for (const key of sharedKeysInUse(input.replicas)) {
+    if (!(await adoptNetwork(input.networks, key, signal))) {
+      lostNetworks.add(key);
+      said.push(`network ${shownNetwork(key)} had ended`);
     }
   }
   const active = [...input.replicas.values()].filter(
@@ -40,12 +46,20 @@ export const recoverStack = async (
   return said;
 };
 
+/** Shared networks that a machine of this stack is on. */
+const sharedKeysInUse = (replicas: ReadonlyMap<string, Replica>): Set<string> =>
+  new Set(
+    [...replicas.values()].flatMap(({ row }) =>
+      row.machine === undefined ? [] : row.spec.networks.flatMap(({ key }) => (sharedNetworkName(key) === undefined ? [] : [key])),
+    ),
+  );
+
 /** A network that cannot be taken over counts as ended and is replaced. */
-const adoptNetwork = async (networks: StackNetworks, row: NetworkRow, signal: AbortSignal): Promise<boolean> => {
+const adoptNetwork = async (networks: StackNetworks, key: string, signal: AbortSignal): Promise<boolean> => {
   try {
-    return await networks.adopt(row, signal);
+    return await networks.adopt(key, signal);
   } catch (error) {
-    log.warn('cannot adopt', { network: row.name, error: messageOf(error) });
+    log.warn('cannot adopt', { network: key, error: messageOf(error) });
     return false;
   }
 };

@@ -23,6 +23,7 @@ import { reconcileVerb } from '../plan/reconcile-verb.ts';
 import { Replica, type ReplicaContext } from '../replica/replica.ts';
 import { orderServices } from '../resolve/dependencies.ts';
 import { type OneOff, oneOffUpOptions } from '../resolve/one-off.ts';
+import { checkServices } from '../resources/check-services.ts';
 import { StackNetworks } from '../resources/networks.ts';
 import { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
@@ -78,6 +79,7 @@ export class StackSupervisor {
       platform,
       onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
       onEvent: (event) => refusals.tellOf(event, (address) => this.#nameOf(address)),
+      onNames: () => this.#changes.note(),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
     this.names = new PublishedStackNames({ stack, store, replicas: this.replicas, bus: this.bus });
@@ -163,6 +165,7 @@ export class StackSupervisor {
     await this.#operations.run({ name: verb, kind: 'up', signal }, async (running) => {
       const { store, stack, platform } = this.#options;
       const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
+      checkServices(project, services, store);
       const actions = await traced('plan the images', undefined, () => planImages({ project, services, options, platform }));
       recordStack(this.#options, project, this.replicas);
       const making = {

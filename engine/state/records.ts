@@ -64,10 +64,36 @@ export interface NetworkRow {
   readonly createdAt: number;
 }
 
+/** A network that belongs to no stack: made by `network create`, or the default network of standalone machines. */
+export interface SharedNetworkRow {
+  readonly name: string;
+  /** 64 hex digits, except for the default network. */
+  readonly id: string;
+  /** Its run folder is chosen when its gateway starts. */
+  readonly spec: NetworkSpec;
+  readonly options: SharedNetworkOptions;
+  /** Present while a gvproxy process may exist. */
+  readonly record: NetworkRecord | undefined;
+  readonly createdAt: number;
+}
+
+export interface SharedNetworkOptions {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Options of the driver, which are kept to be shown. */
+  readonly driver: Readonly<Record<string, string>>;
+  /** Only addresses of this range are given out (`--ip-range`). */
+  readonly range?: string;
+  /** Addresses that are never given out (`--aux-address`), by name. */
+  readonly reserved: Readonly<Record<string, string>>;
+}
+
+/** Addresses of a replica on a network. `stack` is empty where the network is shared, so that all stacks take from the same ones. */
 export interface LeaseRow {
   readonly stack: string;
+  /** Key of the network (model/network-key.ts). */
   readonly network: string;
   readonly ip: string;
+  readonly ip6?: string | undefined;
   readonly vmId: string;
   readonly mac: string;
   readonly leasedAt: number;

@@ -76,4 +76,16 @@ export const MIGRATIONS: readonly string[] = [
     stack TEXT NOT NULL REFERENCES stacks(name) ON DELETE CASCADE,
     owner TEXT NOT NULL
   ) STRICT`,
+  `
+  CREATE TABLE shared_networks (
+    name TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    spec_json TEXT NOT NULL,
+    options_json TEXT NOT NULL,
+    record_json TEXT,
+    created_at INTEGER NOT NULL
+  ) STRICT;
+  ALTER TABLE ip_leases ADD COLUMN ip6 TEXT;
+  CREATE UNIQUE INDEX leases_by_ip6 ON ip_leases (stack, network, ip6);
+  `,
 ];

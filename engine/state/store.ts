@@ -4,7 +4,7 @@ import Database from 'better-sqlite3';
 import { HyprError } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { databaseError, migrated, openDatabase } from './database.ts';
-import type { LeaseRow, LoopbackRow, NetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
+import type { LeaseRow, LoopbackRow, NetworkRow, SharedNetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
 
 /**
  * The state of all stacks of one HYPR_HOME: SQLite in WAL mode, so that commands can read while supervisors write. Rows
@@ -21,9 +21,15 @@ export interface StateStore {
   networks(stack?: string): NetworkRow[];
   putNetwork(row: NetworkRow): void;
   removeNetwork(stack: string, key: string): void;
+  sharedNetworks(): SharedNetworkRow[];
+  putSharedNetwork(row: SharedNetworkRow): void;
+  removeSharedNetwork(name: string): void;
+  /** Without a network: those of all replicas of the stack, on shared networks too. */
   leases(stack: string, network?: string): LeaseRow[];
   putLease(row: LeaseRow): void;
   releaseLeases(vmId: string): void;
+  /** All of a network. */
+  removeLeases(stack: string, network: string): void;
   volumes(): VolumeRow[];
   putVolume(row: VolumeRow): void;
   removeVolume(name: string): void;
@@ -40,7 +46,7 @@ export const openStateStore = (path: string): StateStore => {
   return makeStore(openDatabase(path));
 };
 
-export type StateReader = Pick<StateStore, 'stack' | 'stacks' | 'vms' | 'networks' | 'leases' | 'volumes' | 'close'>;
+export type StateReader = Pick<StateStore, 'stack' | 'stacks' | 'vms' | 'networks' | 'sharedNetworks' | 'leases' | 'volumes' | 'close'>;
 
 /**
  * Opens the state read-only; without a database it is empty. SQLite creates a file before it reads, which fails on a
@@ -105,11 +111,15 @@ const makeStore = (db: Database.Database): StateStore => {
         : all('SELECT * FROM networks WHERE stack = ? ORDER BY key', readNetwork, stack),
     putNetwork: (row) => upsert('networks', ['stack', 'key'], writeNetwork(row)),
     removeNetwork: (stack, key) => run('DELETE FROM networks WHERE stack = @stack AND key = @key', { stack, key }),
+    sharedNetworks: () => all('SELECT * FROM shared_networks ORDER BY name', readSharedNetwork),
+    putSharedNetwork: (row) => upsert('shared_networks', ['name'], writeSharedNetwork(row)),
+    removeSharedNetwork: (name) => run('DELETE FROM shared_networks WHERE name = @name', { name }),
     leases: (stack, network) =>
       network === undefined
-        ? all('SELECT * FROM ip_leases WHERE stack = ?', readLease, stack)
+        ? all('SELECT * FROM ip_leases WHERE vm_id IN (SELECT id FROM vms WHERE stack = ?)', readLease, stack)
         : all('SELECT * FROM ip_leases WHERE stack = ? AND network = ?', readLease, stack, network),
     putLease: (row) => upsert('ip_leases', ['stack', 'network', 'ip'], writeLease(row)),
+    removeLeases: (stack, network) => run('DELETE FROM ip_leases WHERE stack = @stack AND network = @network', { stack, network }),
     releaseLeases: (vmId) => run('DELETE FROM ip_leases WHERE vm_id = @vmId', { vmId }),
     volumes: () => all('SELECT * FROM volumes ORDER BY name', readVolume),
     putVolume: (row) => upsert('volumes', ['name'], writeVolume(row)),
@@ -218,10 +228,29 @@ const writeNetwork = (row: NetworkRow): Sql => ({
   created_at: row.createdAt,
 });
 
+const readSharedNetwork = (row: Sql): SharedNetworkRow => ({
+  name: text(row.name),
+  id: text(row.id),
+  spec: json(row.spec_json),
+  options: json(row.options_json),
+  record: optionalJson(row.record_json),
+  createdAt: Number(row.created_at),
+});
+
+const writeSharedNetwork = (row: SharedNetworkRow): Sql => ({
+  name: row.name,
+  id: row.id,
+  spec_json: toJson(row.spec),
+  options_json: toJson(row.options),
+  record_json: toJson(row.record),
+  created_at: row.createdAt,
+});
+
 const readLease = (row: Sql): LeaseRow => ({
   stack: text(row.stack),
   network: text(row.network),
   ip: text(row.ip),
+  ...(row.ip6 === null ? {} : { ip6: text(row.ip6) }),
   vmId: text(row.vm_id),
   mac: text(row.mac),
   leasedAt: Number(row.leased_at),
@@ -231,6 +260,7 @@ const writeLease = (row: LeaseRow): Sql => ({
   stack: row.stack,
   network: row.network,
   ip: row.ip,
+  ip6: row.ip6 ?? null,
   vm_id: row.vmId,
   mac: row.mac,
   leased_at: row.leasedAt,

@@ -44,6 +44,7 @@ export const buildGatewayConfig = (spec: NetworkSpec, resolvers: Resolvers): obj
     ...(spec.subnet6 === undefined ? {} : { subnet6: spec.subnet6, gateway6: spec.gateway6 }),
     mtu: spec.mtu,
     internal: spec.internal,
+    ...(spec.idleSeconds === undefined ? {} : { idleSeconds: spec.idleSeconds }),
     ...(spec.internal ? { resolvers: [], fallback: [] } : resolvers),
     names: {
       'gateway.docker.internal': [spec.gateway],

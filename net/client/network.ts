@@ -108,6 +108,10 @@ class GatewayNetwork implements Network {
     await this.#control.request('policy', { ...policy, mac });
   }
 
+  async setNames(owner: string, names: Readonly<Record<string, readonly string[]>>): Promise<void> {
+    await this.#control.request('names', { owner, names });
+  }
+
   onEvent(listener: (event: NetworkEvent) => void): () => void {
     return this.#control.onEvent(listener);
   }

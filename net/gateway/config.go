@@ -31,6 +31,8 @@ type Config struct {
 	// Blocked destinations are never dialled, beside those that no gateway dials.
 	Blocked []netip.Prefix `json:"blocked"`
 	Limits  Limits         `json:"limits"`
+	// IdleSeconds ends a gateway that several supervisors share, after nobody was connected for that long; 0: never.
+	IdleSeconds int `json:"idleSeconds"`
 }
 
 // Limits that are zero have a default.

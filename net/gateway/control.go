@@ -29,6 +29,7 @@ type Request struct {
 	Resolvers []netip.AddrPort        `json:"resolvers"`
 	Fallback  []netip.AddrPort        `json:"fallback"`
 	Names     map[string][]netip.Addr `json:"names"`
+	Owner     string                  `json:"owner"`
 	// policy, detach
 	MAC    string      `json:"mac"`
 	Egress *PolicySpec `json:"egress"`
@@ -188,6 +189,7 @@ func (g *gateway) attach(req Request, reader *bufio.Reader, conn *net.UnixConn) 
 	err = p.read(reader, g.sw.ingress)
 	p.out.close()
 	g.sw.remove(p)
+	g.names.detached()
 	all := func(netip.AddrPort) bool { return true }
 	p.closeTCP(all)
 	p.closeUDP(all)
@@ -256,6 +258,7 @@ func (g *gateway) control(reader *bufio.Reader, conn net.Conn) {
 	g.events.listen(q)
 	defer q.close()
 	defer g.events.leave(q)
+	defer g.names.leave(q)
 	go q.drain(conn)
 	for {
 		req, err := readRequest(reader)
@@ -263,21 +266,21 @@ func (g *gateway) control(reader *bufio.Reader, conn net.Conn) {
 			return
 		}
 		reply := Reply{ID: req.ID, OK: true}
-		if err := g.carryOut(req, &reply); err != nil {
+		if err := g.carryOut(req, &reply, q); err != nil {
 			reply = refusal(req.ID, err)
 		}
 		q.put(toLine(reply), true)
 	}
 }
 
-func (g *gateway) carryOut(req Request, reply *Reply) error {
+func (g *gateway) carryOut(req Request, reply *Reply, q *queue) error {
 	switch req.Op {
 	case "state":
 		reply.State = g.state()
 	case "resolvers":
 		g.dns.setServers(req.Resolvers, req.Fallback)
 	case "names":
-		g.dns.setNames(req.Names)
+		return g.names.set(req.Owner, req.Names, q)
 	case "policy", "detach":
 		hardware, err := net.ParseMAC(req.MAC)
 		if err != nil || len(hardware) != 6 {

@@ -84,6 +84,15 @@ func (e *events) flush() {
 	clear(e.kinds)
 }
 
+// all sends a line to every control connection at once.
+func (e *events) all(line *frame) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for q := range e.listeners {
+		q.put(&frame{append([]byte(nil), line.buf...)}, false)
+	}
+}
+
 func toLine(value any) *frame {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"log"
 	"net/netip"
+	"os"
 	"runtime/metrics"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,7 @@ type gateway struct {
 	link      *link
 	stack     *stack.Stack
 	dns       *resolver
+	names     *names
 	events    *events
 	published published
 	fence     Fence
@@ -36,7 +39,7 @@ func newGateway(c *Config) (*gateway, error) {
 		return nil, err
 	}
 	g.dns = &resolver{g: g}
-	g.dns.setNames(c.Names)
+	g.names = newNames(g)
 	g.dns.setServers(c.Resolvers, c.Fallback)
 	g.serveTCP()
 	g.serveUDP()
@@ -115,10 +118,19 @@ func (g *gateway) enforce(p *port) {
 	p.closeUDP(denied("udp"))
 }
 
-// watch drops idle state and checks memory: above the limit no new connections are started, and those of the machine with the most are ended.
+// watch drops idle state, ends a shared gateway that nobody uses, and checks memory: above the limit no new connections are started, and those of
+// the machine with the most are ended.
 func (g *gateway) watch() {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	idle := 0
 	for now := range time.Tick(time.Second) {
+		if idle++; g.tunnels.Load() > 0 {
+			idle = 0
+		}
+		if limit := g.config.IdleSeconds; limit > 0 && idle >= limit {
+			log.Print("nobody uses this network any more")
+			os.Exit(0)
+		}
 		g.published.sweep(now)
 		metrics.Read(sample)
 		used := sample[0].Value.Uint64() + sample[1].Value.Uint64()

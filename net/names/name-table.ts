@@ -21,6 +21,8 @@ export interface NameRequest {
   readonly replicas: readonly NamedReplica[];
   /** `links:` of the replica that asks: names that only it resolves → services. They override others. */
   readonly links?: Readonly<Record<string, string>>;
+  /** Tables of other stacks on these networks; theirs are added to the names of this one. */
+  readonly others?: readonly NameTable[];
   /** Fixed names: `extra_hosts` and, where allowed, the host's address (see `hostNames`). */
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
@@ -41,6 +43,11 @@ export const buildNameTable = (request: NameRequest): NameTable => {
       for (const name of namesOf(replica, request.project)) {
         addAddress(table, name, replica.address);
       }
+    }
+  }
+  for (const [name, addresses] of (request.others ?? []).flatMap((other) => Object.entries(other))) {
+    for (const address of addresses) {
+      addAddress(table, name, address);
     }
   }
   for (const [alias, service] of Object.entries(request.links ?? {})) {

@@ -125,8 +125,10 @@ describe('network', () => {
   test('ls and inspect', async () => {
     const { type } = await openShop();
     const { out } = await type('network ls');
-    expect(out).toMatch(/^NETWORK ID {5}NAME {11}DRIVER {4}SCOPE\n[0-9a-f]{12} {3}shop_default {3}bridge {4}local\n$/);
-    const id = (await type('network ls -q --no-trunc')).out.trim();
+    expect(out).toMatch(
+      /^NETWORK ID {5}NAME {11}DRIVER {4}SCOPE\n0{12} {3}bridge {9}bridge {4}local\n[0-9a-f]{12} {3}shop_default {3}bridge {4}local\n$/,
+    );
+    const id = (await type('network ls -q --no-trunc --filter type=custom')).out.trim();
     expect(id).toMatch(/^[0-9a-f]{64}$/);
     const [network] = JSON.parse((await type(`network inspect ${id.slice(0, 12)}`)).out);
     expect(network).toMatchObject({
@@ -137,12 +139,95 @@ describe('network', () => {
       Internal: false,
       Labels: { 'com.docker.compose.project': 'shop', 'com.docker.compose.network': 'default' },
     });
-    expect(network.IPAM.Config).toEqual([{ Subnet: '192.168.127.0/24', Gateway: '192.168.127.1' }]);
+    expect(network.IPAM.Config).toEqual([{ Subnet: '192.168.128.0/24', Gateway: '192.168.128.1' }]);
     const members = Object.values(network.Containers) as Array<{ Name: string; IPv4Address: string }>;
     expect(members.map(({ Name }) => Name).sort()).toEqual(['shop-db-1', 'shop-web-1']);
     // Whoever boots first has the first: both do at the same time.
-    expect(members.map(({ IPv4Address }) => IPv4Address).sort()).toEqual(['192.168.127.3/24', '192.168.127.4/24']);
-    expect((await type('network inspect bridge')).err).toContain('there is no network bridge');
+    expect(members.map(({ IPv4Address }) => IPv4Address).sort()).toEqual(['192.168.128.3/24', '192.168.128.4/24']);
+    expect((await type('network inspect nothing')).err).toContain('network nothing not found');
+  });
+
+  test('the default network is there before anybody has used it', async () => {
+    const { type } = await openShop();
+    expect(JSON.parse((await type('network inspect bridge')).out)).toMatchObject([
+      {
+        Name: 'bridge',
+        Id: '000000000000',
+        Created: '0001-01-01T00:00:00Z',
+        Driver: 'gvproxy',
+        IPAM: { Config: [{ Subnet: '192.168.127.0/24', Gateway: '192.168.127.1' }] },
+        Containers: {},
+      },
+    ]);
+  });
+
+  test('create makes one with what was asked for, rm and prune remove it', async () => {
+    const { type } = await openShop();
+    const { out } = await type(
+      'network create --subnet 10.90.0.0/16 --gateway 10.90.0.9 --ip-range 10.90.7.0/24 --aux-address printer=10.90.7.1 --internal --label team=a -o com.docker.network.driver.mtu=1400 front',
+    );
+    expect(out).toMatch(/^[0-9a-f]{64}\n$/);
+    const [front] = JSON.parse((await type('network inspect front')).out);
+    expect(front).toMatchObject({
+      Id: out.trim(),
+      Internal: true,
+      EnableIPv6: false,
+      IPAM: {
+        Config: [{ Subnet: '10.90.0.0/16', IPRange: '10.90.7.0/24', Gateway: '10.90.0.9', AuxiliaryAddresses: { printer: '10.90.7.1' } }],
+      },
+      Options: { 'com.docker.network.bridge.name': 'vbr1', 'com.docker.network.driver.mtu': '1400' },
+      Labels: { team: 'a' },
+    });
+    await type('network create --ipv6 --subnet fd12:3456:789a::/64 six');
+    const [six] = JSON.parse((await type('network inspect six')).out);
+    expect(six).toMatchObject({
+      EnableIPv6: true,
+      IPAM: { Config: [expect.anything(), { Subnet: 'fd12:3456:789a::/64', Gateway: 'fd12:3456:789a::1' }] },
+    });
+    // Not the default network's, the stack's or another's.
+    expect(six.IPAM.Config[0]).toEqual({ Subnet: '192.168.129.0/24', Gateway: '192.168.129.1' });
+    expect((await type('network ls -q --filter label=team=a')).out).toBe(`${out.slice(0, 12)}\n`);
+    expect((await type(`network rm ${out.slice(0, 12)}`)).out).toBe(`${out.slice(0, 12)}\n`);
+    expect((await type('network prune -f --filter label=team=a')).out).toBe('');
+    expect((await type('network prune -f --filter until=1h')).out).toBe('');
+    expect((await type('network prune -f')).out).toBe('Deleted Networks:\nsix\n\n');
+  });
+
+  test.each([
+    ['network create bridge', 'network with name bridge already exists'],
+    ['network create shop_default', 'it belongs to the stack shop'],
+    ['network create host', 'cannot be the name of a network'],
+    ['network create a/b', 'cannot be the name of a network'],
+    ['network create -d overlay x', '--driver overlay is not supported'],
+    ['network create -o com.docker.network.bridge.enable_icc=false x', 'put them on different networks'],
+    ['network create --subnet 10.1.0.0/33 x', 'is not an IPv4 subnet'],
+    ['network create --subnet 192.168.127.0/25 x', 'overlaps 192.168.127.0/24'],
+    ['network create --subnet fd00::/64 x', 'needs --ipv6'],
+    ['network create --gateway 10.1.0.1 x', 'need a --subnet'],
+    ['network create --subnet 10.1.0.0/24 --ip-range 10.2.0.0/28 x', 'is not inside the subnet'],
+    ['network rm bridge', 'bridge is a pre-defined network and cannot be removed'],
+    ['network rm shop_default', 'belongs to the stack shop'],
+    ['network rm nothing', 'network nothing not found'],
+    ['network capture nothing -w x', 'network nothing not found'],
+    ['network capture bridge -w x', 'does not run'],
+    ['network ls --filter type=x', 'neither builtin nor custom'],
+  ])('%s is refused', async (line, why) => {
+    const { type } = await openShop();
+    const { code, err } = await type(line);
+    expect(code).toBe(1);
+    expect(err).toContain(why);
+  });
+
+  test('one that is in use is kept, unless forced', async () => {
+    const { type, stack } = await openShop();
+    await type('network create front');
+    await stack.up(shopOf(stack, { db: { networks: { front: null } } }, { networks: { front: { name: 'front', external: true } } }));
+    expect((await type('network rm front')).err).toContain('network front has active endpoints: shop-db-1');
+    expect((await type('network prune -f')).out).toBe('');
+    const [front] = JSON.parse((await type('network inspect front')).out);
+    expect(Object.values(front.Containers)).toMatchObject([{ Name: 'shop-db-1', IPv4Address: expect.stringContaining('.3/24') }]);
+    expect((await type('network rm --force front nothing')).out).toBe('front\n');
+    expect((await type('network ls -q --filter name=front')).out).toBe('');
   });
 });
 
@@ -162,7 +247,7 @@ describe('inspect', () => {
     expect(db.Config.Env).toContain('A=one');
     expect(db.NetworkSettings.Ports).toEqual({ '9000/tcp': null, '5432/tcp': [{ HostIp: '127.0.0.1', HostPort: '15432' }] });
     expect(db.NetworkSettings.Networks.shop_default).toMatchObject({
-      IPAddress: expect.stringMatching(/^192\.168\.127\.[34]$/),
+      IPAddress: expect.stringMatching(/^192\.168\.128\.[34]$/),
       IPPrefixLen: 24,
       Aliases: ['db'],
     });
@@ -170,7 +255,7 @@ describe('inspect', () => {
 
   test.each([
     ["'{{.State.Status}}'", 'running\n'],
-    ["'{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'", expect.stringMatching(/^192\.168\.127\.[34]\n$/)],
+    ["'{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'", expect.stringMatching(/^192\.168\.128\.[34]\n$/)],
     ['\'{{(index (index .NetworkSettings.Ports "5432/tcp") 0).HostPort}}\'', '15432\n'],
     ['\'{{index .Config.Labels "com.docker.compose.project"}}\'', 'shop\n'],
     ["'{{json .Mounts}}'", expect.stringContaining('"Name":"shop_data"')],

@@ -79,13 +79,13 @@ describe('run IMAGE', () => {
   test('flags about its network and its health', async () => {
     const context = fakeContext();
     const line =
-      'run -d --name job --ip 10.7.8.9 --mac-address 02:00:00:00:00:09 --domainname x --dns-search a.b --dns-option ndots:1 --expose 80 --group-add 5 --health-cmd true --health-interval 3s --health-start-period 1m --health-retries 2 busybox';
+      'run -d --name job --ip 192.168.127.9 --network-alias j --mac-address 02:00:00:00:00:09 --domainname x --dns-search a.b --dns-option ndots:1 --expose 80 --group-add 5 --health-cmd true --health-interval 3s --health-start-period 1m --health-retries 2 busybox';
     expect(await run(context, line)).toBe(0);
     expect(context.fake.call('run')?.args[0]).toMatchObject({
-      networks: { default: { name: 'job_default', ipam: { config: [{ subnet: '10.7.8.0/24' }] } } },
+      networks: { bridge: { name: 'bridge', external: true } },
       services: {
         job: {
-          networks: { default: { ipv4_address: '10.7.8.9' } },
+          networks: { bridge: { ipv4_address: '192.168.127.9', aliases: ['j'] } },
           mac_address: '02:00:00:00:00:09',
           domainname: 'x',
           dns_search: ['a.b'],
@@ -103,9 +103,19 @@ describe('run IMAGE', () => {
     expect(plain.stderr.text).toContain('warning: --pids-limit has no effect: a machine has a kernel of its own');
   });
 
+  test('networks that were made by network create', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'run -d --name job --network front --network back busybox')).toBe(0);
+    expect(context.fake.call('run')?.args[0]).toMatchObject({
+      networks: { front: { name: 'front', external: true }, back: { name: 'back', external: true } },
+      services: { job: { networks: { front: { priority: 1, gw_priority: 1 }, back: {} } } },
+    });
+  });
+
   test.each([
     ['run --ip nine busybox', '"nine" is not an IPv4 address'],
-    ['run --ip6 fd00::1 busybox', '--ip6 is not supported'],
+    ['run --ip6 10.7.8.9 busybox', '"10.7.8.9" is not an IPv6 address'],
+    ['run --network none --network back busybox', 'cannot be combined'],
     ['run --network host busybox', '--network host is not supported'],
     ['run --gpus all busybox', '--gpus is not supported'],
     ['run -t busybox', 'not a TTY'],

@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream';
 import { HyprError } from '../../../base/errors.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
@@ -127,6 +128,12 @@ export class FakeEngine {
         networks: () => [],
         replicas: (reference) =>
           this.machines.filter(({ status }) => reference === undefined || status.name === reference || status.id.startsWith(reference)),
+        createNetwork: async (request) => {
+          this.#record('createNetwork', request);
+          return 'f'.repeat(64);
+        },
+        removeNetwork: async (...args) => this.#record('removeNetwork', ...args),
+        captureNetwork: async () => new PassThrough(),
         createVolume: async (...args) => this.#record('createVolume', ...args),
         removeVolume: async (...args) => this.#record('removeVolume', ...args),
         pruneVolumes: async () => ({ names: ['old_data'], bytes: 2_000_000 }),

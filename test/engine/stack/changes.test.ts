@@ -13,7 +13,7 @@ const makeStack = () => {
   const now = { address: '1', settled: 0 };
   const run = { names: undefined, guest: { setNames: async (names: NameTable) => void heard.push(names) } };
   const replicas = new Map([['web-1', { run, row: { name: 'web-1', state: 'running', spec: {} } } as unknown as Replica]]);
-  const networks = { nameTables: () => () => ({ web: [now.address] }) } as unknown as StackNetworks;
+  const networks = { nameTables: () => () => ({ web: [now.address] }), publishNames: () => {} } as unknown as StackNetworks;
   const changes = new Changes({ replicas, networks, liveRows: () => [], onSettled: () => (now.settled += 1) });
   const change = async (address: string): Promise<void> => {
     now.address = address;

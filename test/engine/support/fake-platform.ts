@@ -214,6 +214,7 @@ const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
     dialUdp: async () => new Socket(),
     capture: async () => new Socket(),
     setPolicy: async () => {},
+    setNames: async () => {},
     onEvent: () => () => {},
     state: async () => ({
       network: spec.name,

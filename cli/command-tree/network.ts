@@ -1,0 +1,103 @@
+import type { CommandSpec } from '../core/command-spec.ts';
+import { bool, int, list, string } from '../core/flag-spec.ts';
+
+const networkLs: CommandSpec = {
+  name: 'ls',
+  usage: '[OPTIONS]',
+  summary: 'List networks: the default one, those of all stacks, those made by create',
+  flags: [
+    string('format', 'table, json, or a Go template', { value: 'FORMAT' }),
+    list('f,filter', 'Only those that match (name=, id=, label=, type=, dangling=, driver=, scope=)', { value: 'KEY=VALUE' }),
+    bool('q,quiet', 'Print ids only'),
+    bool('no-trunc', 'Do not shorten ids'),
+  ],
+  maxArgs: 0,
+  load: async () => (await import('../commands/network.ts')).runNetworkLs,
+};
+
+const networkCreate: CommandSpec = {
+  name: 'create',
+  usage: '[OPTIONS] NAME',
+  summary: 'Make a network that several stacks and hypr run can use',
+  examples: [
+    'hypr network create front',
+    'hypr network create --subnet 10.90.0.0/24 --internal back',
+    'hypr run -d --name db --network front postgres',
+  ],
+  flags: [
+    list('subnet', 'Subnet in CIDR form', { value: 'SUBNET' }),
+    list('gateway', 'Address of the gateway', { value: 'ADDRESS' }),
+    list('ip-range', 'Give out addresses of this part of the subnet only', { value: 'SUBNET' }),
+    list('aux-address', 'Never give out this address', { value: 'NAME=ADDRESS' }),
+    bool('internal', 'No way out of it'),
+    bool('ipv6', 'IPv6 addresses, too'),
+    bool('ipv4', 'IPv4 addresses (always)', { hidden: true }),
+    list('label', 'Label of the network', { value: 'KEY=VALUE' }),
+    string('d,driver', 'bridge', { value: 'DRIVER' }),
+    list('o,opt', 'Option of the driver: com.docker.network.driver.mtu=N', { value: 'KEY=VALUE' }),
+    bool('attachable', 'For swarm', { hidden: true }),
+    string('ipam-driver', 'Driver of addresses', { hidden: true, refused: 'addresses are given out by hypr' }),
+    list('ipam-opt', 'Option of that', { hidden: true, refused: 'addresses are given out by hypr' }),
+    bool('ingress', 'For swarm', { hidden: true, refused: 'there is no swarm' }),
+    bool('config-only', 'For swarm', { hidden: true, refused: 'there is no swarm' }),
+    string('config-from', 'For swarm', { hidden: true, refused: 'there is no swarm' }),
+    string('scope', 'local', { hidden: true, refused: 'networks are local' }),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  load: async () => (await import('../commands/network-change.ts')).runNetworkCreate,
+};
+
+const networkRm: CommandSpec = {
+  name: 'rm',
+  usage: '[OPTIONS] NETWORK [NETWORK...]',
+  summary: 'Remove networks that were made by create',
+  flags: [bool('f,force', 'Also one that machines are on, which lose it; one that is not there is no error')],
+  minArgs: 1,
+  load: async () => (await import('../commands/network-change.ts')).runNetworkRm,
+};
+
+const networkCapture: CommandSpec = {
+  name: 'capture',
+  usage: '[OPTIONS] NETWORK',
+  summary: 'Record the packets of a network as a pcap file, until Ctrl-C',
+  examples: ['hypr network capture shop_default -w shop.pcap', 'hypr network capture bridge | tcpdump -n -r -'],
+  flags: [
+    string('w,write', 'File to write (default: standard output)', { value: 'FILE' }),
+    int('s,snapshot-length', 'Bytes of each packet', { value: 'BYTES' }),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  load: async () => (await import('../commands/network-change.ts')).runNetworkCapture,
+};
+
+/** Docker's commands on networks, and `capture`. */
+export const network: CommandSpec = {
+  name: 'network',
+  usage: 'COMMAND',
+  summary: 'Commands on networks: ls, inspect, create, rm, prune, connect, disconnect, capture',
+  commands: [
+    networkLs,
+    { ...networkLs, name: 'list', hidden: true },
+    {
+      name: 'inspect',
+      usage: '[OPTIONS] NETWORK [NETWORK...]',
+      summary: 'Print all about networks, and who is on them, as JSON',
+      flags: [string('f,format', 'json, or a Go template', { value: 'FORMAT' }), bool('v,verbose', 'For swarm', { hidden: true })],
+      minArgs: 1,
+      load: async () => (await import('../commands/network.ts')).runNetworkInspect,
+    },
+    networkCreate,
+    networkRm,
+    { ...networkRm, name: 'remove', hidden: true },
+    {
+      name: 'prune',
+      usage: '[OPTIONS]',
+      summary: 'Remove networks made by create that no machine is on',
+      flags: [list('filter', 'Only those that match (until=, label=, label!=)', { value: 'KEY=VALUE' }), bool('f,force', 'Do not ask')],
+      maxArgs: 0,
+      load: async () => (await import('../commands/network-change.ts')).runNetworkPrune,
+    },
+    networkCapture,
+  ],
+};

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { HyprError } from '../../base/errors.ts';
+import { parseIpv4, parseSubnet } from './ipv4.ts';
+import { contains6, formatIpv6, formatSubnet6, overlaps6, parseIpv6, parseSubnet6, type Subnet6 } from './ipv6.ts';
+
+export interface Subnet6Choice {
+  readonly subnet6: string;
+  readonly gateway6: string;
+}
+
+/**
+ * The IPv6 subnet and gateway of a new network: what was asked for, or a /64 of the addresses for private use (RFC 4193) that follows
+ * from `seed`. Throws NET_ADDRESS.
+ */
+export const chooseSubnet6 = (request: {
+  readonly wanted?: string | undefined;
+  readonly gateway?: string | undefined;
+  readonly taken: readonly string[];
+  readonly seed: string;
+}): Subnet6Choice => {
+  const subnet = needSubnet6(request.wanted ?? privateSubnet(request.seed));
+  if (subnet.prefix > MOST_BITS || subnet.prefix < LEAST_BITS) {
+    throw new HyprError('NET_ADDRESS', `the subnet ${request.wanted} cannot be used: it must be /${LEAST_BITS} to /${MOST_BITS}`);
+  }
+  const other = request.taken.find((text) => overlaps6(needSubnet6(text), subnet));
+  if (other !== undefined) {
+    throw new HyprError('NET_ADDRESS', `the subnet ${formatSubnet6(subnet)} overlaps ${other}, which another network uses`, {
+      hint: 'choose another subnet, or name none',
+    });
+  }
+  const gateway = request.gateway === undefined ? subnet.base + 1n : needAddress6(request.gateway);
+  if (!contains6(subnet, gateway) || gateway === subnet.base) {
+    throw new HyprError('NET_ADDRESS', `the gateway ${request.gateway} is not a usable address of ${formatSubnet6(subnet)}`);
+  }
+  return { subnet6: formatSubnet6(subnet), gateway6: formatIpv6(gateway) };
+};
+
+/**
+ * A replica's IPv6 address: the one asked for, or one with the same end as its IPv4 address, so that both are as easy to tell. Throws
+ * NET_ADDRESS when the one asked for is taken or not in the subnet.
+ */
+export const allocateAddress6 = (request: {
+  readonly subnet6: string;
+  readonly gateway6: string;
+  /** Its IPv4 address and the subnet of that. */
+  readonly address: string;
+  readonly subnet: string;
+  readonly taken: readonly string[];
+  readonly wanted?: string | undefined;
+}): string => {
+  const subnet = needSubnet6(request.subnet6);
+  const taken = new Set([...request.taken, request.gateway6].map(needAddress6));
+  if (request.wanted !== undefined) {
+    const address = needAddress6(request.wanted);
+    if (!contains6(subnet, address) || address === subnet.base) {
+      throw new HyprError('NET_ADDRESS', `the address ${request.wanted} is not in the network's subnet ${request.subnet6}`);
+    }
+    if (taken.has(address)) {
+      throw new HyprError('NET_ADDRESS', `the address ${request.wanted} is already in use in ${request.subnet6}`);
+    }
+    return formatIpv6(address);
+  }
+  const end = BigInt((parseIpv4(request.address) ?? 0) - (parseSubnet(request.subnet)?.base ?? 0));
+  const step = 1n << 32n;
+  const size = 1n << BigInt(128 - subnet.prefix);
+  for (let offset = end; offset < size; offset += size > step ? step : 1n) {
+    if (offset > 1n && !taken.has(subnet.base + offset)) {
+      return formatIpv6(subnet.base + offset);
+    }
+  }
+  throw new HyprError('NET_EXHAUSTED', `no address is left in ${request.subnet6}`, { hint: 'give the network a larger IPv6 subnet' });
+};
+
+const LEAST_BITS = 8;
+const MOST_BITS = 120;
+
+/** 40 bits that nobody else is likely to have. */
+const privateSubnet = (seed: string): string => {
+  const id = createHash('sha256').update(seed).digest('hex');
+  return `fd${id.slice(0, 2)}:${id.slice(2, 6)}:${id.slice(6, 10)}::/64`;
+};
+
+const needSubnet6 = (text: string): Subnet6 => {
+  const subnet = parseSubnet6(text);
+  if (subnet === undefined) {
+    throw new HyprError('NET_ADDRESS', `${JSON.stringify(text)} is not an IPv6 subnet`, { hint: 'write it as fd12:3456:789a::/64' });
+  }
+  return subnet;
+};
+
+const needAddress6 = (text: string): bigint => {
+  const address = parseIpv6(text);
+  if (address === undefined) {
+    throw new HyprError('NET_ADDRESS', `${JSON.stringify(text)} is not an IPv6 address`);
+  }
+  return address;
+};
