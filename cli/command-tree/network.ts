@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, int, list, string } from '../core/flag-spec.ts';
+import { refusedCommand } from './refusal.ts';
 
 const networkLs: CommandSpec = {
   name: 'ls',
@@ -75,7 +76,7 @@ const networkCapture: CommandSpec = {
 export const network: CommandSpec = {
   name: 'network',
   usage: 'COMMAND',
-  summary: 'Commands on networks: ls, inspect, create, rm, prune, connect, disconnect, capture',
+  summary: 'Commands on networks: ls, inspect, create, rm, prune, capture',
   commands: [
     networkLs,
     { ...networkLs, name: 'list', hidden: true },
@@ -99,5 +100,12 @@ export const network: CommandSpec = {
       load: async () => (await import('../commands/network-change.ts')).runNetworkPrune,
     },
     networkCapture,
+    ...['connect', 'disconnect'].map((name) =>
+      refusedCommand(
+        name,
+        'Change the networks of a replica',
+        'a machine has its NICs from its start on; change networks: in the file and run up, or run it again with --network',
+      ),
+    ),
   ],
 };

@@ -61,10 +61,7 @@ describe('parsing and errors', () => {
   });
 
   test.each([
-    ['network create --subnet 10.0.0.0/24 x', 'networks:'],
-    ['network rm x', 'hypr down'],
     ['network connect shop_default web', 'run up'],
-    ['network capture -w x.pcap', 'tcpdump'],
     ['dns status', 'hypr port SERVICE PORT'],
     ['proxy', 'hypr port SERVICE PORT'],
     ['gpu list', 'processor'],
