@@ -70,7 +70,9 @@ export const dockerRun: CommandSpec = {
     string('hostname', 'Name of the host inside', { value: 'NAME' }),
     string('m,memory', 'Memory of the machine', { value: 'BYTES' }),
     string('cpus', 'Processors of the machine', { value: 'N' }),
-    list('network', 'bridge, none, isolated (no NIC; ports through the supervisor), or a network of hypr network create', { value: 'NETWORK' }),
+    list('network', 'bridge, none, isolated (no NIC; ports through the supervisor), or a network of hypr network create', {
+      value: 'NETWORK',
+    }),
     list('net', 'As --network', { value: 'NETWORK', hidden: true }),
     list('add-host', 'Add a name to /etc/hosts', { value: 'NAME:ADDRESS' }),
     list('dns', 'DNS server', { value: 'ADDRESS' }),
