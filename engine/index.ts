@@ -14,6 +14,12 @@ export const listStacks: EngineApi['listStacks'] = async (options) => (await imp
 
 export const openObjects: EngineApi['openObjects'] = async () => (await import('./client/objects.ts')).openObjects();
 
+export const findUrl: EngineApi['findUrl'] = async (request, signal) => (await import('./edge/find-url.ts')).findUrl(request, signal);
+
+export const edgeStatus: EngineApi['edgeStatus'] = async (signal) => (await import('./edge/info.ts')).askEdge(signal);
+
+export const serveNames: EngineApi['serveNames'] = async (...args) => (await import('./edge/serve-names.ts')).serveNames(...args);
+
 const whole = () => import('./client/whole-engine.ts');
 
 export const openImages: EngineApi['openImages'] = async (...args) => (await whole()).openImages(...args);

@@ -70,6 +70,18 @@ export const inspectCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/port.ts')).runPort,
   },
   {
+    name: 'url',
+    usage: '[OPTIONS] [SERVICE]',
+    summary: 'Print the address of a service that works now',
+    examples: ['hypr url', 'hypr url web --format json', 'curl -s "$(hypr url api --port 3000)"'],
+    flags: [
+      int('port', 'Port in the service, instead of the one for browsers', { value: 'N' }),
+      string('format', 'text or json', { value: 'FORMAT' }),
+    ],
+    maxArgs: 1,
+    load: async () => (await import('../commands/url.ts')).runUrl,
+  },
+  {
     name: 'top',
     usage: '[SERVICES...]',
     summary: 'List the processes in services',

@@ -138,13 +138,7 @@ export const seedCommands: readonly CommandSpec[] = [
     'DNS for the host',
     'names of services are answered inside their stack, and nothing answers .hypr for the host; publish a port and ask where it is: hypr port SERVICE PORT',
   ),
-  ...['proxy', 'ingress'].map((name) =>
-    refusedCommand(
-      name,
-      'Names in the browser',
-      'there is no proxy for web.shop.hypr and the like; publish a port and ask where it is: hypr port SERVICE PORT',
-    ),
-  ),
+  refusedCommand('ingress', 'Names in the browser', 'every stack has names by itself; use: hypr url, hypr proxy status'),
   refusedCommand(
     'gpu',
     'GPUs',

@@ -111,5 +111,27 @@ export const hostCommands: readonly CommandSpec[] = [
     maxArgs: 0,
     load: async () => (await import('../commands/trust.ts')).runTrust,
   },
+  {
+    name: 'proxy',
+    usage: 'COMMAND',
+    summary: 'Names of services: status, serve',
+    commands: [
+      {
+        name: 'status',
+        usage: '[OPTIONS]',
+        summary: 'Show where names are served, and what is missing',
+        flags: [string('format', 'text or json', { value: 'FORMAT' })],
+        maxArgs: 0,
+        load: async () => (await import('../commands/proxy.ts')).runProxyStatus,
+      },
+      {
+        name: 'serve',
+        usage: '',
+        summary: 'Serve names in the foreground, also while no stack runs',
+        maxArgs: 0,
+        load: async () => (await import('../commands/proxy.ts')).runProxyServe,
+      },
+    ],
+  },
   ...notHere,
 ];

@@ -5,13 +5,14 @@ import { sleep } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { logger } from '../../base/log.ts';
-import { connectHolder, type EdgeInfo, edgePaths } from './info.ts';
+import type { EdgeInfo } from '../model/edge.ts';
+import { connectHolder, edgePaths } from './info.ts';
 
 const log = logger('edge');
 
 export interface Candidate {
   /** Begins to serve: called when this process has become the holder. */
-  serve(signal: AbortSignal): Promise<{ info(): EdgeInfo; close(): Promise<void> }>;
+  serve(signal: AbortSignal): Promise<{ info(): Promise<EdgeInfo>; close(): Promise<void> }>;
   /** The runtime folder that the candidates share. */
   readonly folder?: string;
   readonly signal: AbortSignal;
@@ -48,8 +49,11 @@ const hold = async (path: string, serve: Candidate['serve'], signal: AbortSignal
     waiting.add(socket);
     socket.on('error', () => socket.destroy());
     socket.once('close', () => waiting.delete(socket));
-    socket.write(`${JSON.stringify(serving.info())}\n`);
     socket.resume();
+    serving.info().then(
+      (info) => socket.write(`${JSON.stringify(info)}\n`),
+      (error: unknown) => socket.destroy(error as Error),
+    );
   });
   try {
     await listen(server, path);

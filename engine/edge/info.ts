@@ -3,21 +3,7 @@ import { join } from 'node:path';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { runtimeDir } from '../../base/paths.ts';
-
-/** What the holder of the edge serves, as it tells who connects to its socket. */
-export interface EdgeInfo {
-  readonly pid: number;
-  readonly domain: string;
-  /** The edge's port on loopback: HTTP, TLS and proxy. */
-  readonly port?: number;
-  /** Ports of the system that it has besides: 80, 443. */
-  readonly systemPorts: readonly number[];
-  readonly dnsPort?: number;
-  /** TLS is spoken: there is an authority of the user's. */
-  readonly tls: boolean;
-  /** What could not be had, and why: sentences. */
-  readonly problems: readonly string[];
-}
+import type { EdgeInfo } from '../model/edge.ts';
 
 /** The files through which supervisors agree who serves the edge. */
 export const edgePaths = (folder: string = runtimeDir()) => ({ lock: join(folder, 'edge.lock'), socket: join(folder, 'edge.sock') });

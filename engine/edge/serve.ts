@@ -3,12 +3,13 @@ import { logger } from '../../base/log.ts';
 import { homePaths } from '../../base/paths.ts';
 import { dnsPort, serveDns } from '../../net/dns/serve.ts';
 import { serveEdge } from '../../net/edge/edge.ts';
-import type { Edge, EdgeEvent } from '../../net/edge/http/types.ts';
+import type { Edge, EdgeEvent, EdgeOptions } from '../../net/edge/http/types.ts';
 import { type NameDirectory, nameDomain } from '../../net/names/directory.ts';
-import type { EdgeInfo } from './info.ts';
+import type { EdgeInfo } from '../model/edge.ts';
 import { leafIssuer } from './leaf-issuer.ts';
 import { openLogLines } from './log-lines.ts';
 import { edgePorts } from './settings.ts';
+import { systemKnowsNames } from './system-names.ts';
 
 const log = logger('edge');
 
@@ -19,10 +20,11 @@ export interface ServeOptions {
 }
 
 /**
- * Serves all that the holder of the edge serves: names over HTTP and TLS on the edge's port, on 80 and 443 where this user may listen there, and
- * DNS. What cannot be had is left out and said in `info`; never throws for it. Closing closes the directory too.
+ * Serves all that the holder of the edge serves: names over HTTP and TLS on the edge's port, DNS, and 80 and 443 once the system asks us
+ * for names (`hypr setup --system`) and where this user may listen there. What cannot be had is left out and said in `info`; never throws for
+ * it. Closing closes the directory too.
  */
-export const serveAll = async (options: ServeOptions): Promise<{ info(): EdgeInfo; close(): Promise<void> }> => {
+export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise<EdgeInfo>; close(): Promise<void> }> => {
   const { directory, env = process.env } = options;
   const domain = nameDomain(env);
   const problems: string[] = [];
@@ -35,7 +37,6 @@ export const serveAll = async (options: ServeOptions): Promise<{ info(): EdgeInf
       options.onEvent?.(event);
     },
   };
-  const edges: Edge[] = [];
   const edge = await firstOf(edgePorts(env), problems, (port) =>
     serveEdge({
       ...common,
@@ -45,23 +46,26 @@ export const serveAll = async (options: ServeOptions): Promise<{ info(): EdgeInf
       ],
     }),
   );
-  if (edge !== undefined) {
-    edges.push(edge, ...(await serveSystemPorts(common)));
-  }
   const dns = await serveDnsOr(directory, domain, env, problems);
+  const system = new SystemPorts(common);
+  if (edge !== undefined && dns !== undefined) {
+    // Nobody waits for it: a resolver may take seconds to say no.
+    void system.open();
+  }
   for (const problem of problems) {
     log.warn(problem);
   }
   const portOf = (each: Edge): number => each.addresses[0]?.port ?? 0;
   return {
-    info: () => ({
+    info: async () => ({
       ...{ pid: process.pid, domain, tls: issuer.version() !== undefined, problems },
       ...(edge === undefined ? {} : { port: portOf(edge) }),
-      systemPorts: edges.slice(1).map(portOf),
+      // Names may have been set up since: who asks is who wants to know.
+      systemPorts: edge === undefined || dns === undefined ? [] : (await system.open()).map(portOf),
       ...(dns === undefined ? {} : { dnsPort: dns.port }),
     }),
     close: async () => {
-      await Promise.all([...edges.map((each) => each.close()), dns?.close()]);
+      await Promise.all([edge?.close(), system.close(), dns?.close()]);
       directory.close();
     },
   };
@@ -85,28 +89,59 @@ const firstOf = async (ports: readonly number[], problems: string[], serve: (por
   return undefined;
 };
 
-/** 80 and 443, which most hosts give to root only: without a word where they cannot be had. */
-const serveSystemPorts = async (common: Omit<Parameters<typeof serveEdge>[0], 'listen'>): Promise<Edge[]> => {
-  const edges: Edge[] = [];
-  for (const port of [80, 443]) {
-    try {
-      edges.push(
-        await serveEdge({
-          ...common,
-          listen: [
-            { address: '127.0.0.1', port },
-            { address: '::1', port, optional: true },
-          ],
-        }),
-      );
-    } catch (error) {
-      if (!isTaken(error)) {
-        throw error;
+/**
+ * 80 and 443: only where the system's resolver asks us, because elsewhere no name leads there and a stack may want to publish them; without a
+ * word where they cannot be had.
+ */
+class SystemPorts {
+  readonly #options: Omit<EdgeOptions, 'listen'>;
+  #opening: Promise<Edge[]> | undefined;
+  #isClosed = false;
+
+  constructor(options: Omit<EdgeOptions, 'listen'>) {
+    this.#options = options;
+  }
+
+  /** Opens them if the system knows names by now; gives those that are open. */
+  async open(): Promise<Edge[]> {
+    this.#opening ??= this.#try();
+    const edges = await this.#opening;
+    if (edges.length === 0) {
+      this.#opening = undefined;
+    }
+    return edges;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all((await this.#opening)?.map((each) => each.close()) ?? []);
+  }
+
+  async #try(): Promise<Edge[]> {
+    const edges: Edge[] = [];
+    if (!(await systemKnowsNames(this.#options.domain))) {
+      return edges;
+    }
+    for (const port of this.#isClosed ? [] : [80, 443]) {
+      try {
+        edges.push(
+          await serveEdge({
+            ...this.#options,
+            listen: [
+              { address: '127.0.0.1', port },
+              { address: '::1', port, optional: true },
+            ],
+          }),
+        );
+      } catch (error) {
+        if (!isTaken(error)) {
+          log.warn('a port of the system is not served', { port, error: messageOf(error) });
+        }
       }
     }
+    return edges;
   }
-  return edges;
-};
+}
 
 const isTaken = (error: unknown): boolean =>
   error instanceof HyprError && ['NET_PORT_IN_USE', 'NET_PORT_DENIED', 'NET_ADDRESS'].includes(error.code);

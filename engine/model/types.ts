@@ -24,6 +24,7 @@ import type {
   VerbOptions,
   WatchOptions,
 } from './command-options.ts';
+import type { BestUrl, EdgeInfo, UrlRequest } from './edge.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 import type { ObjectApi } from './object-types.ts';
 import type { TrustApi } from './trust.ts';
@@ -232,6 +233,12 @@ export interface EngineApi {
   watch(stack: Stack, project: Project, options: WatchOptions, signal: AbortSignal): Promise<void>;
   /** The type of what `Stack.copyFrom` would return; undefined when the path does not exist. */
   statTar(tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined>;
+  /** The best URL of a service that works now. Throws NAME_UNKNOWN, NAME_NOT_READY, NAME_UNREACHABLE or EDGE_UPSTREAM with the reason when none does. */
+  findUrl(request: UrlRequest, signal: AbortSignal): Promise<BestUrl>;
+  /** What serves names now; undefined when nothing does. */
+  edgeStatus(signal: AbortSignal): Promise<EdgeInfo | undefined>;
+  /** Takes part in serving names until the signal aborts; `onHolding` is called when this process serves them. */
+  serveNames(onHolding: (info: EdgeInfo) => void, signal: AbortSignal): Promise<void>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
   openTrust(signal: AbortSignal): Promise<TrustApi>;

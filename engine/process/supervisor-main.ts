@@ -53,6 +53,8 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   const recovered = await traced('recover', undefined, () => supervisor.recover(neverAborts()));
   recordSupervisor(store, stack, true);
   let server: ApiServer | undefined;
+  const leaveNames = new AbortController();
+  let namesLeft = Promise.resolve();
   const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
     // The first client may never connect: the command that started us can be killed at any moment.
     let waitsForFirst = true;
@@ -74,14 +76,18 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
     serveApi(apiSocket, apiMethods(supervisor, { version: VERSION, stack, recovered }), stopWaiting, pages).then((listening) => {
       server = listening;
       sayReady({ ready: true, recovered });
+      // Only now, because no command waits for it. Read late, because most of it is of no use to a supervisor that is not the holder.
+      namesLeft = import('../edge/serve-names.ts').then(({ serveNames }) => serveNames(() => {}, leaveNames.signal));
       setTimeout(stopWaiting, FIRST_CLIENT_MS);
     }, reject);
   });
   log.info('ending', { reason });
+  leaveNames.abort();
   await traced('close the API', undefined, async () => server?.close());
   if (reason === 'idle') {
     await traced('stop the networks', undefined, () => supervisor.networks.stopAll());
   }
+  await namesLeft;
   await supervisor.release();
   recordSupervisor(store, stack, false);
   await rm(apiSocket, { force: true });

@@ -10,6 +10,7 @@ import { OUTBOUND_PORT } from '../../net/defaults.ts';
 import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
+import { resolveEnvironment } from './environment.ts';
 import { resolveFiles, resolveMounts } from './mounts.ts';
 import { resolveNetworks, resolvePorts } from './networks.ts';
 
@@ -40,7 +41,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     hostname: service.hostname ?? name.slice(0, 63),
     domainname: service.domainname,
     image: input.image.reference,
-    process: resolveProcess(service, input.image.config),
+    process: resolveProcess(project.name, service, input.image.config),
     stopSignal: signalNumber(service.stop_signal ?? input.image.config.StopSignal ?? 'SIGTERM'),
     stopGraceMs: service.stop_grace_period === undefined ? 10_000 : parseDuration(service.stop_grace_period),
     vcpus: vcpusOf(service),
@@ -160,7 +161,7 @@ const refuseBesideIsolation = (name: string, service: Service): void => {
   }
 };
 
-const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
+const resolveProcess = (stack: string, service: Service, image: ImageRuntime): ProcessSpec => {
   const entrypoint = service.entrypoint ?? image.Entrypoint ?? [];
   // As in docker, an entrypoint in the Compose file drops the image's command.
   const command = service.command ?? (service.entrypoint ? [] : (image.Cmd ?? []));
@@ -169,7 +170,7 @@ const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
   );
   return {
     args: [...entrypoint, ...command],
-    env: withProxy(service, mergeEnvironment(image.Env, service.environment ?? {})),
+    env: withProxy(service, resolveEnvironment(stack, image.Env, service.environment ?? {})),
     cwd: service.working_dir ?? (image.WorkingDir === '' ? '/' : image.WorkingDir),
     user: service.user ?? image.User,
     groups: (service.group_add ?? []).map(String),
@@ -186,25 +187,6 @@ const resolveProcess = (service: Service, image: ImageRuntime): ProcessSpec => {
 
 /** With or without a value, after either separator, as docker accepts it. */
 const NO_NEW_PRIVILEGES = /^no-new-privileges([:=]true)?$/;
-
-const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-const mergeEnvironment = (image: readonly string[], service: Readonly<Record<string, string | null>>): string[] => {
-  const merged = new Map<string, string>();
-  for (const entry of [DEFAULT_PATH, ...image]) {
-    const at = entry.indexOf('=');
-    merged.set(at < 0 ? entry : entry.slice(0, at), at < 0 ? '' : entry.slice(at + 1));
-  }
-  for (const [key, value] of Object.entries(service)) {
-    if (value === null) {
-      // Not set where the command was called: docker takes the image's away, too.
-      merged.delete(key);
-    } else {
-      merged.set(key, value);
-    }
-  }
-  return [...merged].map(([key, value]) => `${key}=${value}`);
-};
 
 const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | undefined => {
   const own = service.healthcheck;

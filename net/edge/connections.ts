@@ -22,13 +22,17 @@ export interface ConnectionHandlers {
  * also one that came through a proxy's CONNECT.
  */
 export class Connections {
+  readonly #firstByteMs: number;
+  readonly #headMs: number;
   readonly #http1: http.Server;
   readonly #http2: http2.Http2Server;
   readonly #tls: tls.Server | undefined;
   readonly #open = new Set<Duplex>();
   readonly #secure = new WeakSet<Duplex>();
 
-  constructor(handlers: ConnectionHandlers, certificates: Certificates | undefined) {
+  constructor(handlers: ConnectionHandlers, certificates: Certificates | undefined, headMs?: number) {
+    this.#firstByteMs = headMs ?? FIRST_BYTE_MS;
+    this.#headMs = headMs ?? HEAD_MS;
     this.#http1 = this.#serveHttp1(handlers);
     this.#http2 = this.#serveHttp2(handlers);
     this.#tls = certificates === undefined ? undefined : this.#serveTls(certificates);
@@ -59,7 +63,7 @@ export class Connections {
   }
 
   #sniff(socket: Socket): void {
-    const timer = setTimeout(() => socket.destroy(), FIRST_BYTE_MS);
+    const timer = setTimeout(() => socket.destroy(), this.#firstByteMs);
     socket.once('close', () => clearTimeout(timer));
     let seen: Buffer = Buffer.alloc(0);
     const onData = (chunk: Buffer) => {
@@ -100,12 +104,12 @@ export class Connections {
       handlers.exchange(exchange);
     };
     const options = {
-      headersTimeout: HEAD_MS,
+      headersTimeout: this.#headMs,
       // An upload may take as long as it takes.
       requestTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADERS,
-      connectionsCheckingInterval: 1_000,
+      connectionsCheckingInterval: Math.min(1_000, this.#headMs),
       // Clients that ask for HTTP/2 by an upgrade (curl --http2) are answered in HTTP/1.1, as RFC 9110, section 7.8, allows.
       shouldUpgradeCallback: (request: IncomingMessage) => !/\bh2c\b/i.test(request.headers.upgrade ?? ''),
     };

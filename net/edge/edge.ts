@@ -46,6 +46,7 @@ export const serveEdge = async (options: EdgeOptions): Promise<Edge> => {
         openTunnel(request, client as Socket, head, parts, (socket, rest) => connections.accept(socket, rest)),
     },
     options.issuer === undefined ? undefined : new Certificates(options.issuer, domain),
+    options.headMs,
   );
   const servers: Server[] = [];
   const close = async (): Promise<void> => {

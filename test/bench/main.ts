@@ -10,6 +10,7 @@ import { chooseVmm, runProbeGuest } from '../../vmm/host/probe.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
+import { benchEdge, serveBenchEdge } from './edge.ts';
 import { measurePullOfFiles } from './many-files.ts';
 import { measureRegistry } from './registry.ts';
 import { benchStart } from './start.ts';
@@ -336,14 +337,20 @@ const BENCHES: Record<string, () => Promise<void>> = {
   registry: benchRegistry,
   build: benchBuild,
   shop: benchShop,
+  edge: benchEdge,
 };
+
+/** Not benches, or with arguments of their own. */
+const ALONE = new Set(['start', 'edge-server']);
 
 const wanted = process.argv.slice(2);
 if (wanted[0] === 'start') {
   await benchStartAlone(wanted.slice(1));
+} else if (wanted[0] === 'edge-server') {
+  await serveBenchEdge(Number(wanted[1]));
 }
 for (const [name, bench] of Object.entries(BENCHES)) {
-  if (wanted.length === 0 || (wanted[0] !== 'start' && wanted.includes(name))) {
+  if (wanted.length === 0 || (!ALONE.has(wanted[0] ?? '') && wanted.includes(name))) {
     await bench();
   }
 }

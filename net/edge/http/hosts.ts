@@ -33,12 +33,11 @@ export const routeHost = (host: string, directory: NameDirectory, domain: string
   }
   const name = belowDomain(host, domain);
   if (name === undefined) {
-    const service = directory.find(host);
-    return service !== undefined && isOfItsOwn(host, service)
-      ? { kind: 'service', service, port: undefined, name: host }
-      : { kind: 'foreign' };
+    // Names of other domains that a service asked for have a dot at the end in the directory.
+    const service = directory.find(`${host}.`);
+    return service === undefined ? { kind: 'foreign' } : { kind: 'service', service, port: undefined, name: host };
   }
-  const service = directory.find(name) ?? directory.find(host);
+  const service = directory.find(name);
   if (service !== undefined) {
     return { kind: 'service', service, port: undefined, name };
   }
@@ -60,7 +59,3 @@ export const belowDomain = (host: string, domain: string): string | undefined =>
   }
   return undefined;
 };
-
-/** A name of `hypr.domains`, and not one that was made of service and stack. */
-export const isOfItsOwn = (host: string, { stack }: NamedService): boolean =>
-  host.includes('.') && host !== stack && !host.endsWith(`.${stack}`);

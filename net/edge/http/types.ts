@@ -12,6 +12,8 @@ export interface EdgeOptions {
   /** Last lines of the programs of a stack, for the index page. */
   readonly logs?: LogSource;
   readonly onEvent?: (event: EdgeEvent) => void;
+  /** How long a client may take for its first byte, and for the head of a request; for tests. */
+  readonly headMs?: number;
 }
 
 export interface LeafIssuer {

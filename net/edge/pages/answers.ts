@@ -33,7 +33,7 @@ export const unknownName = (name: string, domain: string): EdgeAnswer => ({
 export const notRunning = (service: NamedService): EdgeAnswer => ({
   status: 503,
   code: 'NAME_NOT_READY',
-  title: `${titleOf(service)} is not running yet`,
+  title: `${titleOf(service)} is not running`,
   lines: [`It is ${service.state}.`],
   fix: `hypr -p ${service.stack} ps -a`,
   waits: true,

@@ -1,6 +1,5 @@
 import { sanitiseName } from '../../../base/sanitise.ts';
 import type { NamedService } from '../../names/directory.ts';
-import { isOfItsOwn } from '../http/hosts.ts';
 import type { EdgeEvent, LogSource } from '../http/types.ts';
 
 /** What the index page shows, as JSON. */
@@ -74,11 +73,12 @@ const countReplicas = (names: readonly NamedService[]): Map<string, number> => {
 
 /** The project's own name is that of its first web service, which has a row; so has a service's only replica. */
 const isShown = ({ host, stack, service, replica }: NamedService, replicas: Map<string, number>): boolean =>
-  replica === undefined ? service === undefined || host !== stack : (replicas.get(`${stack}/${service}`) ?? 0) > 1;
+  !host.startsWith('*') &&
+  (replica === undefined ? service === undefined || host !== stack : (replicas.get(`${stack}/${service}`) ?? 0) > 1);
 
 const addName = (services: Map<string, IndexService>, each: NamedService): void => {
   const key = keyOf(each);
-  const name = { host: each.host, full: isOfItsOwn(each.host, each), https: each.https };
+  const name = { host: each.host.replace(/\.$/, ''), full: each.host.endsWith('.'), https: each.https };
   const known = services.get(key);
   if (known !== undefined) {
     // The name made of service and stack comes first.

@@ -50,6 +50,8 @@ export class OwnPages {
       this.#send(exchange, 'application/x-ns-proxy-autoconfig', pacFile(exchange.authority, this.#options.domain));
     } else if (!isOfThisPage(exchange)) {
       sendAnswer(exchange, { ...badRequest('This page is not for other pages.'), status: 403 });
+    } else if (path === '/state.json') {
+      this.#sendOnce(exchange);
     } else if (path === '/events') {
       this.#watch(exchange, () => this.#sendState(exchange));
     } else {
@@ -138,6 +140,16 @@ export class OwnPages {
       log.warn('log lines cannot be read', { error: messageOf(error) });
       send([]);
     });
+  }
+
+  /** What the index page shows, for programs. */
+  #sendOnce(exchange: Exchange): void {
+    const { directory, domain } = this.#options;
+    this.#send(
+      exchange,
+      'application/json',
+      `${JSON.stringify(indexState({ domain, names: directory.list() }, [], [...this.#notes.values()]))}\n`,
+    );
   }
 
   #send(exchange: Exchange, type: string, text: string): void {

@@ -63,7 +63,7 @@ describe('parsing and errors', () => {
   test.each([
     ['network connect shop_default web', 'run up'],
     ['dns status', 'hypr port SERVICE PORT'],
-    ['proxy', 'hypr port SERVICE PORT'],
+    ['ingress', 'hypr url'],
     ['gpu list', 'processor'],
     ['serve --port 41000', 'unix socket'],
     ['container ls', 'hypr ps'],
@@ -384,6 +384,44 @@ describe('other commands', () => {
     expect(context.stdout.text).toBe('127.0.0.1:8080\n');
     expect(await run(context, 'port web 81')).toBe(1);
     expect(context.stderr.text).toContain('no port 81/tcp for shop-web-1: 127.0.0.1:8080->80/tcp');
+  });
+
+  test('url', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'url')).toBe(0);
+    expect(await run(context, 'url web --port 3000 --format json')).toBe(0);
+    expect(context.stdout.text).toBe(
+      'http://web.shop.localhost:7080/\n{"url":"http://web.shop.localhost:7080/","service":"web","port":3000,"reach":"localhost"}\n',
+    );
+    expect(context.fake.call('findUrl')?.args[0]).toEqual({ stack: 'shop' });
+    expect(await run(context, 'url nothing')).toBe(1);
+    expect(context.stderr.text).toContain('no such service: nothing');
+    expect(await run(context, 'url --port 70000')).toBe(1);
+  });
+
+  test('proxy', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'proxy status')).toBe(1);
+    context.fake.edge = { pid: 7, domain: 'hypr', port: 7081, systemPorts: [], dnsPort: 41003, tls: false, problems: ['7080 is taken'] };
+    expect(await run(context, 'proxy status')).toBe(0);
+    expect(await run(context, 'proxy status --format json')).toBe(0);
+    expect(context.stdout.text).toBe(
+      [
+        'names are not served: no stack runs',
+        'http://SERVICE.STACK.localhost:7081/',
+        'index page: http://localhost:7081/',
+        'proxy for .hypr: 127.0.0.1:7081, http://localhost:7081/proxy.pac',
+        'DNS for .hypr: 127.0.0.1:41003',
+        'https: no certificate authority yet; make one with: hypr setup --browser',
+        'problem: 7080 is taken',
+        'served by process 7',
+        `${JSON.stringify(context.fake.edge)}\n`,
+      ].join('\n'),
+    );
+    const serving = fakeContext();
+    serving.fake.edge = context.fake.edge;
+    expect(await run(serving, 'proxy serve')).toBe(0);
+    expect(serving.stdout.text).toContain('served by process 7');
   });
 
   test('wait exits with the code of the service', async () => {

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { HyprError } from '../../../base/errors.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
+import type { EdgeInfo } from '../../../engine/model/edge.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
 import type {
   BuildCheck,
@@ -82,6 +83,7 @@ export class FakeEngine {
   checks: DoctorCheck[] = [];
   outline: BuildOutline = { sources: [] };
   targets: BuildTargets = { targets: [], sources: [] };
+  edge: EdgeInfo | undefined;
   faults: string[] = [];
   findings: BuildCheck['findings'] = [];
   buildEvents: BuildEvent[] = [];
@@ -198,6 +200,16 @@ export class FakeEngine {
         return { images: ['untagged: app:1', 'deleted: sha256:1'], volumes: [], bytes: 1_200_000 };
       },
       checkStore: async () => this.faults,
+      findUrl: async (request) => {
+        this.#record('findUrl', request);
+        return { url: 'http://web.shop.localhost:7080/', service: request.service ?? 'web', port: request.port ?? 80, reach: 'localhost' };
+      },
+      edgeStatus: async () => this.edge,
+      serveNames: async (onHolding) => {
+        if (this.edge !== undefined) {
+          onHolding(this.edge);
+        }
+      },
     };
   }
 

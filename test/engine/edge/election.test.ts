@@ -38,7 +38,7 @@ const candidate = (name: string, seen: string[]) => {
       seen.push(`${name} serves`);
       begin();
       return {
-        info: () => ({ pid: process.pid, domain: name, systemPorts: [], tls: false, problems: [] }),
+        info: async () => ({ pid: process.pid, domain: name, systemPorts: [], tls: false, problems: [] }),
         close: async () => {
           seen.push(`${name} closed`);
         },

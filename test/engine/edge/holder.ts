@@ -8,7 +8,7 @@ await takePart({
   serve: async () => {
     process.stdout.write('holding\n');
     return {
-      info: () => ({ pid: process.pid, domain: name, systemPorts: [], tls: false, problems: [] }),
+      info: async () => ({ pid: process.pid, domain: name, systemPorts: [], tls: false, problems: [] }),
       close: async () => {},
     };
   },

@@ -92,8 +92,16 @@ describe('the program', () => {
 
   test('environment: a PATH, then the image, then the file; null takes away what the image has', () => {
     const { env } = resolve({ environment: { A: 'file', C: '', N: null } }, { Env: ['A=image', 'B=1=2', 'N=image'] }).process;
-    expect(env).toEqual([expect.stringMatching(/^PATH=\/usr\/local\/sbin:/), 'A=file', 'B=1=2', 'C=']);
-    expect(resolve({}, { Env: ['PATH=/opt/bin'] }).process.env).toEqual(['PATH=/opt/bin']);
+    expect(env).toEqual([
+      expect.stringMatching(/^PATH=\/usr\/local\/sbin:/),
+      'A=file',
+      'B=1=2',
+      'C=',
+      '__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS=.shop.hypr',
+    ]);
+    const key = '__VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS';
+    expect(resolve({ environment: { [key]: null } }, { Env: ['PATH=/opt/bin'] }).process.env).toEqual(['PATH=/opt/bin']);
+    expect(resolve({}, { Env: ['PATH=/opt/bin', `${key}=.mine`] }).process.env).toEqual(['PATH=/opt/bin', `${key}=.mine`]);
   });
 
   test('user, folder, signals, limits: the file over the image over the default', () => {

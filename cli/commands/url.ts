@@ -1,0 +1,24 @@
+import { HyprError } from '../../base/errors.ts';
+import type { Handler } from '../core/command-spec.ts';
+import { checkServices, withStack } from '../core/project.ts';
+
+/** `url web` → `http://web.shop.localhost:7080/`: the best address that works now, which is tried before it is printed. */
+export const runUrl: Handler = async (invocation) => {
+  const { context, args, flags } = invocation;
+  const [service] = args;
+  const port = flags.int('port');
+  const format = flags.choice('format', ['text', 'json']) ?? 'text';
+  if (port !== undefined && (port < 1 || port > 65_535)) {
+    throw new HyprError('HYPR_USAGE', `${port} is not a port`);
+  }
+  return withStack(invocation, async (stack, project) => {
+    if (service !== undefined && project !== undefined) {
+      checkServices([service], { ...project.services, ...project.disabledServices });
+    }
+    const engine = await context.engine();
+    const request = { stack: stack.name, ...(service === undefined ? {} : { service }), ...(port === undefined ? {} : { port }) };
+    const found = await engine.findUrl(request, context.interrupts.signal);
+    context.stdout.write(format === 'json' ? `${JSON.stringify(found)}\n` : `${found.url}\n`);
+    return 0;
+  });
+};

@@ -1,0 +1,13 @@
+import { HyprError } from '../../base/errors.ts';
+import type { BestUrl, UrlRequest } from '../model/edge.ts';
+import { findBestUrl } from './best-url.ts';
+import { askEdge } from './info.ts';
+
+/** As findBestUrl, at whatever process serves names now. Throws STACK_NOT_RUNNING when none does. */
+export const findUrl = async (request: UrlRequest, signal: AbortSignal): Promise<BestUrl> => {
+  const info = await askEdge(signal);
+  if (info === undefined) {
+    throw new HyprError('STACK_NOT_RUNNING', 'names are not served: no stack runs', { hint: 'start this one with: hypr up -d' });
+  }
+  return findBestUrl(request, info, signal);
+};

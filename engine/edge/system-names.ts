@@ -1,0 +1,18 @@
+import { lookup } from 'node:dns/promises';
+import { withDeadline } from '../../base/deadline.ts';
+
+/**
+ * Whether the system's resolver asks hypr for names of its domain, which is found by asking: `probe` below the domain is always answered.
+ * False when it takes longer than a second.
+ */
+export const systemKnowsNames = async (domain: string, signal?: AbortSignal): Promise<boolean> => {
+  try {
+    const { address } = await withDeadline({ ms: TRY_MS, what: 'the resolver', signal }, () => lookup(`probe.${domain}`, { family: 4 }));
+    return address.startsWith('127.');
+  } catch {
+    signal?.throwIfAborted();
+    return false;
+  }
+};
+
+const TRY_MS = 1_000;
