@@ -62,7 +62,7 @@ export class HyprError extends Error {
   }
 }
 
-/** `instanceof` also compares names: the dashboard is a bundle with its own copy of this class (see cli/entry/start.ts). */
+/** `instanceof` also compares names, because a built bundle has its own copy of this class (see cli/entry/start.ts). */
 Object.defineProperty(HyprError, Symbol.hasInstance, {
   value(this: unknown, value: unknown): boolean {
     const isOne = Function.prototype[Symbol.hasInstance].call(this, value);

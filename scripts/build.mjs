@@ -1,6 +1,6 @@
 // Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/entry/start.ts describes the files there.
 import { spawnSync } from 'node:child_process';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -41,10 +41,10 @@ const clear = async () => {
 
 await clear();
 
-// Modules: the dashboard, and programs whose start time does not matter.
+// Modules: programs whose start time does not matter.
 await build({
   ...common,
-  entryPoints: { dashboard: 'cli/dashboard/run-dashboard.tsx', fixtures: 'fixtures/images/main.ts', bench: 'test/bench/main.ts' },
+  entryPoints: { fixtures: 'fixtures/images/main.ts', bench: 'test/bench/main.ts' },
   splitting: true,
   format: 'esm',
   sourcemap: 'linked',
@@ -52,15 +52,44 @@ await build({
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
 });
 
-/** The dashboard is not in the bundle: its layout library awaits while it loads, which only modules can. */
-const dashboardAside = {
-  name: 'dashboard-aside',
+/**
+ * The dashboard's layout library and Ink await at their top level, which a script cannot. Instead, the layout library is initialised
+ * before the dashboard is loaded, and Ink's connection to developer tools is removed. esbuild refuses any other package that awaits.
+ */
+const dashboardInside = {
+  name: 'dashboard-inside',
   setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /\/run-dashboard\.tsx$/ }, () => ({ path: 'dashboard', namespace: 'aside' }));
-    onLoad({ filter: /.*/, namespace: 'aside' }, () => ({
-      contents: 'export const runDashboard = async (options) => (await __load("dashboard.js")).runDashboard(options);',
+    const layout = join(fileURLToPath(root), 'node_modules/yoga-layout/dist/src/index.js');
+    onLoad({ filter: /\/yoga-layout\/dist\/src\/index\.js$/ }, async () => ({
+      contents: replaced(
+        await readFile(layout, 'utf8'),
+        /^const Yoga = wrapAssembly\(await loadYoga\(\)\);\nexport default Yoga;$/m,
+        // A live binding: importers see the assigned value.
+        'let Yoga; export const ready = async () => { Yoga ??= wrapAssembly(await loadYoga()); }; export { Yoga as default };',
+      ),
+    }));
+    onLoad({ filter: /\/ink\/build\/reconciler\.js$/ }, async ({ path }) => ({
+      contents: replaced(await readFile(path, 'utf8'), /^if \(process\.env\['DEV'\] === 'true'\) \{$.*?^\}$/gms, ''),
+    }));
+    onResolve({ filter: /\/run-dashboard\.tsx$/ }, ({ namespace }) =>
+      namespace === 'ready' ? undefined : { path: 'dashboard', namespace: 'ready' },
+    );
+    onLoad({ filter: /.*/, namespace: 'ready' }, () => ({
+      contents: `import { ready } from ${JSON.stringify(layout)};
+        export const runDashboard = async (options) => {
+          await ready();
+          return (await import('./cli/dashboard/run-dashboard.tsx')).runDashboard(options);
+        };`,
+      resolveDir: fileURLToPath(root),
     }));
   },
+};
+
+const replaced = (text, pattern, by) => {
+  if (!pattern.test(text)) {
+    throw new Error(`a package of the dashboard has changed: ${pattern} is not in it`);
+  }
+  return text.replace(pattern, by);
 };
 
 // The entry scripts.
@@ -88,7 +117,7 @@ const databaseInside = {
 };
 
 // The bundles that they run. The code for commands on a running stack is in one file, because most commands need nothing else.
-const options = { ...common, external: ['react-devtools-core'], define: production, plugins: [dashboardAside, databaseInside] };
+const options = { ...common, external: ['react-devtools-core'], define: production, plugins: [dashboardInside, databaseInside] };
 const core = ['cli/entry/run.ts', 'cli/entry/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
 core.push('compose/load/load.ts', 'engine/index.ts', 'engine/client/stack-client.ts');
 await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/entry/bundle.ts', core, options });

@@ -76,6 +76,9 @@ try {
   const close = await serveStack(supervise.exports);
   await runCommands(parts, WITH_SUPERVISOR);
   await close();
+  // Without a stack it fails before it draws; only the loading matters here.
+  const { runDashboard } = await parts.loadDashboard();
+  await runDashboard({}).catch(() => {});
   for (const flag of TRAINING) {
     setFlagsFromString(`--${flag}`);
   }

@@ -4,3 +4,4 @@ export { Interrupts } from '../core/interrupts.ts';
 export { Terminal } from '../core/terminal.ts';
 export { runCli } from './run.ts';
 export { createContext } from './wiring.ts';
+export const loadDashboard = () => import('../dashboard/run-dashboard.tsx');
