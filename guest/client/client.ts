@@ -30,7 +30,7 @@ import { Requests } from './requests.ts';
 export { GuestExecError } from './process-channel.ts';
 
 /** Deadlines in milliseconds of requests that may take longer than others. */
-const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, relay: 2 ** 31 - 1 };
+const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, lastSignal: 2_000, relay: 2 ** 31 - 1 };
 const { SIGKILL } = constants.signals;
 
 /**
@@ -113,8 +113,9 @@ class Client implements GuestClient {
       return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
       if (signal?.aborted) {
-        // It may have started even so.
-        await this.signalProcess(channel.id, SIGKILL).catch(() => {});
+        // It may have started even so. An agent that does not answer holds up nobody who has given up on it.
+        const body = encodeSimple({ channel: channel.id, signal: SIGKILL });
+        await this.#requests.ask({ opcode: OPCODE.signal, body, what: 'sending a signal', ms: DEADLINE.lastSignal }).catch(() => {});
       }
       this.#requests.drop(channel);
       throw error;

@@ -26,6 +26,7 @@ export const toolchain = (changes: Partial<Toolchain> = {}): Toolchain => ({
   e2fsck: tool('/p/e2fsck'),
   gvproxy: tool('/p/gvproxy'),
   shareJail: '/p/share',
+  machineJail: '/p/machine',
   tsc: '/p/tsc',
   preload: null,
   kernel: '/p/vmlinux',

@@ -44,7 +44,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
       await makeBlanks(settings, spec, signal);
     }
     const helpers = await startShares(settings, spec, cleanup, signal);
-    const { child, process, qmp } = await launchQemu({ settings, spec, inherits: nicSockets, beginning, cleanup, signal });
+    const { child, process, qmp } = await launchQemu({ settings, spec, inherits: nicSockets, beginning, saved, cleanup, signal });
     if (saved !== undefined) {
       const loading =
         beginning.kind === 'restored'

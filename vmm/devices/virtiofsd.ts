@@ -8,7 +8,7 @@ import { withoutInherited } from '../../base/host/inherited.ts';
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { childEnv } from '../model/environment.ts';
 import type { ShareSpec } from '../model/machine.ts';
-import type { Tool } from '../model/tools.ts';
+import { filesOfTool, type Tool } from '../model/tools.ts';
 import { awaitText } from './await-socket.ts';
 import { lastLines } from './console.ts';
 
@@ -138,15 +138,9 @@ export const virtiofsdCommand = (input: VirtiofsdInput & { tool: Tool }, way: Wa
   const what =
     way.fence === 'file'
       ? ['--file', share.path, '--at', shared]
-      : ['--folder', share.path, ...readsOf(tool).flatMap((path) => ['--read', path])];
+      : ['--folder', share.path, ...filesOfTool(tool).flatMap((path) => ['--read', path])];
   const limits = ['--socket', socket, ...what, ...(share.readOnly ? ['--read-only'] : [])];
   return { file: fence, args: [...limits, '--', tool.file, ...tool.prefix, '--fd', '3', ...common, ...way.args] };
-};
-
-/** Paths that the daemon needs: our prefix, or the host's program with its libraries. */
-const readsOf = (tool: Tool): string[] => {
-  const own = [tool.file, ...tool.prefix.filter((each) => each.startsWith('/'))];
-  return tool.prefix.length > 0 ? own : [...own, '/lib', '/lib64', '/usr/lib', '/usr/lib64', '/nix/store', '/gnu/store'];
 };
 
 const findIds = async (): Promise<HostIds> => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
@@ -8,6 +8,7 @@ import { type HomePaths, homePaths } from '../../base/paths.ts';
 import type { Tool, Toolchain } from '../model/tools.ts';
 import { findInPath } from '../toolchain/host-programs.ts';
 import { openToolchain } from '../toolchain/index.ts';
+import { type FenceFacts, type FenceLayer, fenceLayers, findFence, type NetworkFenceProbe } from './fence-check.ts';
 import { chooseVmm, type KvmRefusal } from './probe.ts';
 
 export interface DoctorCheck {
@@ -17,10 +18,9 @@ export interface DoctorCheck {
   readonly detail: string;
   /** The command or step that fixes it. */
   readonly fix?: string;
+  /** Of the fence: layer by layer. */
+  readonly rows?: readonly FenceLayer[];
 }
-
-/** What fences in the gateway of a network here: Landlock's ABI (0: none) and whether system calls are filtered. */
-type NetworkFenceProbe = () => Promise<{ readonly landlock: number; readonly seccomp: boolean }>;
 
 const GIB = 2 ** 30;
 const SETUP = 'hypr setup';
@@ -59,8 +59,7 @@ export const checkHost = async (
     ...checks,
     ...tools,
     await checkAccelerator(toolchain, paths, options.signal),
-    await checkNetworkFence(options.networkFence),
-    await checkNamespaces(),
+    ...(await checkFence(toolchain, options.networkFence)),
     checkSubordinateIds(),
   ];
 };
@@ -224,46 +223,37 @@ const kvmFix = (refusal: KvmRefusal | undefined): string =>
     ? 'sudo usermod -aG kvm $USER, then log in again'
     : 'enable virtualisation in the firmware, or nested virtualisation in the outer host';
 
-/** Without the filter of system calls no network starts; Landlock says the same once more. */
-const checkNetworkFence = async (networkFence: NetworkFenceProbe | undefined): Promise<DoctorCheck> => {
-  const about = { id: 'landlock', title: 'Network fence' } as const;
-  const fence = await networkFence?.().catch(() => undefined);
-  if (fence?.seccomp !== true) {
-    return { ...about, status: 'fail', detail: 'the gateway of a network cannot be fenced in', fix: 'a kernel with seccomp filters' };
+/** A machine, a share or a network whose fence cannot be put up is not started; a layer less than there might be is worth knowing. */
+const checkFence = async (toolchain: Toolchain, networkFence: NetworkFenceProbe | undefined): Promise<DoctorCheck[]> => {
+  const facts = await findFence(toolchain, networkFence);
+  const rows = fenceLayers(facts);
+  const { machine, gateway } = facts;
+  const about = { id: 'fence', title: 'Fence', rows } as const;
+  if (typeof machine === 'string' || !machine.calls || gateway?.seccomp !== true) {
+    const detail = typeof machine === 'string' ? machine : 'system calls are not filtered, and nothing is started without';
+    return [{ ...about, status: 'fail', detail, fix: 'a kernel with seccomp filters' }, checkNamespaces(facts)];
   }
-  return fence.landlock > 0
-    ? {
-        ...about,
-        status: 'ok',
-        detail: `seccomp and Landlock ABI ${fence.landlock}: files, ports and programs of the host are out of reach`,
-      }
-    : {
-        ...about,
-        status: 'warn',
-        detail: 'seccomp alone: files, ports and programs of the host are out of reach by one fence and not by two',
-        fix: 'a kernel with Landlock switched on (lsm=landlock,…)',
-      };
+  const fence: DoctorCheck =
+    machine.landlock > 0
+      ? { ...about, status: 'ok', detail: 'files, sockets and programs of the host are out of reach of guests, by two layers' }
+      : {
+          ...about,
+          status: 'warn',
+          detail: 'without Landlock, a guest that takes QEMU over reaches the files of its user',
+          fix: 'a kernel with Landlock switched on (lsm=landlock,…)',
+        };
+  return [fence, checkNamespaces(facts)];
 };
 
-const OFF_SWITCHES: ReadonlyArray<readonly [file: string, off: string]> = [
-  ['/proc/sys/user/max_user_namespaces', '0'],
-  ['/proc/sys/kernel/unprivileged_userns_clone', '0'],
-  ['/proc/sys/kernel/apparmor_restrict_unprivileged_userns', '1'],
-];
-
-const checkNamespaces = async (): Promise<DoctorCheck> => {
-  const found = await Promise.all(
-    OFF_SWITCHES.map(async ([file, off]) => ((await readFile(file, 'utf8').catch(() => '')).trim() === off ? file : undefined)),
-  );
-  const switched = found.find((file) => file !== undefined);
+const checkNamespaces = ({ namespacesOff }: FenceFacts): DoctorCheck => {
   const about = { id: 'namespaces', title: 'User namespaces' } as const;
-  return switched === undefined || process.getuid?.() === 0
+  return namespacesOff === undefined
     ? { ...about, status: 'ok', detail: 'shared folders and internal networks are fenced in by them' }
     : {
         ...about,
         status: 'warn',
-        detail: `switched off by ${switched}: shared folders are fenced in by Landlock only, and a single file cannot be bound for writing`,
-        fix: `allow unprivileged user namespaces: ${switched}`,
+        detail: `switched off by ${namespacesOff}: shared folders are fenced in by Landlock only, and a single file cannot be bound for writing`,
+        fix: `allow unprivileged user namespaces: ${namespacesOff}`,
       };
 };
 

@@ -16,57 +16,20 @@
  * Both: no new privileges, no core dumps, no inherited descriptors except stdio. Descriptor 3 is a listening socket,
  * so that the program needs no access to the socket's folder. Exit code 71: not started, the reason is on stderr.
  */
-#define _GNU_SOURCE
+#include "fence.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define EX_REFUSED 71
 #define MAX_READS 32
 #define SOCKET_FD 3
-#define NR_CLOSE_RANGE 436
-
-/* Landlock's numbers (linux/landlock.h), spelt out because the headers of older systems lack the later ones. */
-#define NR_CREATE_RULESET 444
-#define NR_ADD_RULE 445
-#define NR_RESTRICT_SELF 446
-#define RULE_PATH_BENEATH 1
-#define FS_EXECUTE (1ULL << 0)
-#define FS_WRITE_FILE (1ULL << 1)
-#define FS_READ_FILE (1ULL << 2)
-#define FS_READ_DIR (1ULL << 3)
-#define FS_ALL_ABI1 ((1ULL << 13) - 1)
-#define FS_REFER (1ULL << 13)
-#define FS_TRUNCATE (1ULL << 14)
-#define FS_IOCTL_DEV (1ULL << 15)
-#define NET_ALL 3ULL
-#define SCOPE_ALL 3ULL
-
-struct ruleset {
-  uint64_t fs;
-  uint64_t net;
-  uint64_t scoped;
-};
-
-struct path_rule {
-  uint64_t allowed;
-  int32_t parent;
-} __attribute__((packed));
 
 struct options {
   const char *socket, *folder, *file, *at;
@@ -76,64 +39,34 @@ struct options {
   char **command;
 };
 
-static void refuse(const char *format, ...) {
-  va_list list;
-  va_start(list, format);
-  fputs("fence: ", stderr);
-  vfprintf(stderr, format, list);
-  fputc('\n', stderr);
-  va_end(list);
-  exit(EX_REFUSED);
-}
-
 /* ---- Landlock ---- */
-
-static int allow(int ruleset, const char *path, uint64_t rights) {
-  int fd = open(path, O_PATH | O_CLOEXEC);
-  if (fd < 0) {
-    return -1;
-  }
-  struct stat info;
-  if (fstat(fd, &info) == 0 && !S_ISDIR(info.st_mode)) {
-    rights &= FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE;
-  }
-  struct path_rule rule = {.allowed = rights, .parent = fd};
-  int result = (int)syscall(NR_ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0);
-  close(fd);
-  return result;
-}
 
 /* What virtiofsd looks at of the system: its mounts, its descriptors, its limits. */
 static const char *const system_files[] = {"/proc/self", "/proc/sys/fs", "/etc/ld.so.cache", "/dev/null", "/sys/devices/system/cpu",
                                            "/sys/fs/cgroup", NULL};
 
 static void enter_landlock(const struct options *options) {
-  long abi = syscall(NR_CREATE_RULESET, NULL, 0, 1);
-  if (abi < 1) {
-    refuse("this kernel has no Landlock, and the host no user namespaces: a guest could reach the files round the folder");
-  }
-  struct ruleset rules = {.fs = FS_ALL_ABI1, .net = abi >= 4 ? NET_ALL : 0, .scoped = abi >= 6 ? SCOPE_ALL : 0};
-  rules.fs |= (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
-  size_t size = abi >= 6 ? sizeof rules : abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
-  int ruleset = (int)syscall(NR_CREATE_RULESET, &rules, size, 0);
-  if (ruleset < 0) {
+  struct ruleset rules = landlock_begin();
+  if (rules.abi < 0) {
     refuse("Landlock: %s", strerror(errno));
   }
+  if (rules.abi == 0) {
+    refuse("this kernel has no Landlock, and the host no user namespaces: a guest could reach the files round the folder");
+  }
   uint64_t reading = FS_READ_FILE | FS_READ_DIR;
-  uint64_t all = rules.fs & ~(FS_EXECUTE | FS_IOCTL_DEV);
-  if (allow(ruleset, options->folder, options->read_only ? reading : all) != 0) {
+  uint64_t all = rules.fs & ~(uint64_t)(FS_EXECUTE | FS_IOCTL_DEV);
+  if (!landlock_allow(&rules, options->folder, options->read_only ? reading : all)) {
     refuse("%s: %s", options->folder, strerror(errno));
   }
   for (int i = 0; system_files[i] != NULL; i++) {
-    allow(ruleset, system_files[i], reading);
+    landlock_allow(&rules, system_files[i], reading);
   }
   for (int i = 0; i < options->read_count; i++) {
-    allow(ruleset, options->reads[i], reading | FS_EXECUTE);
+    landlock_allow(&rules, options->reads[i], reading | FS_EXECUTE);
   }
-  if (syscall(NR_RESTRICT_SELF, ruleset, 0) != 0) {
+  if (!landlock_enter(&rules)) {
     refuse("Landlock: %s", strerror(errno));
   }
-  close(ruleset);
 }
 
 /* ---- one file ---- */
@@ -205,33 +138,6 @@ static void show_file(const struct options *options) {
 
 /* ---- start ---- */
 
-static void listen_at(const char *path) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(path) >= sizeof address.sun_path) {
-    refuse("the path %s is too long for a socket", path);
-  }
-  strcpy(address.sun_path, path);
-  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1) != 0) {
-    refuse("%s: %s", path, strerror(errno));
-  }
-  if (fd != SOCKET_FD && (dup2(fd, SOCKET_FD) < 0 || close(fd) != 0)) {
-    refuse("%s: %s", path, strerror(errno));
-  }
-}
-
-/* On kernels before 5.9 one by one. */
-static void close_from(unsigned first) {
-  if (syscall(NR_CLOSE_RANGE, first, ~0U, 0) == 0) {
-    return;
-  }
-  struct rlimit limit = {65536, 65536};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  for (unsigned fd = first; fd < (limit.rlim_cur < 1048576 ? limit.rlim_cur : 1048576); fd++) {
-    close((int)fd);
-  }
-}
-
 static int parse(int argc, char **argv, struct options *options) {
   for (int i = 1; i < argc; i++) {
     char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -273,15 +179,11 @@ int main(int argc, char **argv) {
   }
   close_from(SOCKET_FD);
   umask(077);
-  listen_at(options.socket);
-  struct rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
+  listen_at(options.socket, SOCKET_FD);
   if (options.file != NULL) {
     show_file(&options);
   }
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    refuse("cannot give up gaining privileges: %s", strerror(errno));
-  }
+  give_up_gaining();
   if (options.folder != NULL) {
     enter_landlock(&options);
   }

@@ -37,6 +37,8 @@ export interface MachineSpec {
   /** Folder for sockets and pid files, 0700, short enough for unix sockets; made by create. */
   readonly runDir: string;
   readonly consoleLog: string;
+  /** The machine's own folder, whose files it may open while it runs: what it is saved to, disks that are plugged in. */
+  readonly folder?: string;
   readonly vcpus: number;
   readonly memoryMib: number;
   readonly disks: readonly DiskSpec[];

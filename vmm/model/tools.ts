@@ -25,9 +25,11 @@ export interface Toolchain {
   readonly gvproxy: Tool;
   /** Compiled from vmm/jail/share.c: fences virtiofsd in. */
   readonly shareJail: string;
+  /** Compiled from vmm/jail/machine.c: fences QEMU in. */
+  readonly machineJail: string;
   /** Compiled from vmm/tsc.c: prints the rate of the host's time stamp counter. */
   readonly tsc: string;
-  /** Compiled from vmm/preload: a library that QEMU is loaded with for clones; null where it could not be. */
+  /** Compiled from vmm/preload: a library that QEMU is loaded with; null where it could not be. */
   readonly preload: string | null;
   /** Uncompressed vmlinux (ELF with a PVH note) for QEMU's -kernel. */
   readonly kernel: string;
@@ -35,3 +37,11 @@ export interface Toolchain {
   /** cpio with kestrel as /init and the modules of docs/guest-protocol.md. */
   readonly initramfs: string;
 }
+
+/** What a program is made of: our prefix, or a program of the host with the host's libraries. */
+export const filesOfTool = (tool: Tool): string[] => {
+  const own = [tool.file, ...tool.prefix.filter((each) => each.startsWith('/'))];
+  return tool.prefix.length > 0 ? own : [...own, ...HOST_LIBRARIES];
+};
+
+export const HOST_LIBRARIES = ['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/nix/store', '/gnu/store'];

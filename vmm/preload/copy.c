@@ -4,9 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,32 +16,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-/* ---- what a copy may do ---- */
-
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define IF_CALL(number, action) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, action)
-
-/* QEMU's own `spawn=deny` would also stop this library from forking. So this does the same: it forbids exec for everybody, and fork for
- * copies. */
-bool forbid_spawning(bool forks) {
-  struct sock_filter rules[] = {
-      LOAD(nr),
-      IF_CALL(SYS_execve, SECCOMP_RET_KILL_PROCESS),
-      IF_CALL(SYS_execveat, SECCOMP_RET_KILL_PROCESS),
-      IF_CALL(SYS_fork, SECCOMP_RET_KILL_PROCESS),
-      IF_CALL(SYS_vfork, SECCOMP_RET_KILL_PROCESS),
-      /* A filter cannot see its flags, which are in memory; with this error glibc uses the older call. */
-      IF_CALL(SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
-      LOAD(args[0]),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0),
-      BPF_STMT(BPF_RET | BPF_K, forks ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
 
 /* ---- descriptors ---- */
 
@@ -266,7 +237,7 @@ static void become_machine(struct request *request, pid_t origin) {
       refuse("moving", request->moves[i].from);
     }
   }
-  if (!forbid_spawning(false)) {
+  if (!narrow_files(request) || !forbid_spawning(false)) {
     refuse("limiting", "the copy");
   }
   if (!threads_revive()) {

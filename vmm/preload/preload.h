@@ -7,16 +7,23 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { MAX_MOVES = 16 };
+enum { MAX_MOVES = 16, MAX_RIGHTS = 16 };
 
 struct move {
   const char *from, *to;
   bool copies, done;
 };
 
+/* What a copy may still open: to read, to write too. */
+struct right {
+  const char *path;
+  bool writes;
+};
+
 struct request {
   struct move moves[MAX_MOVES];
-  int move_count, nic, nic_at;
+  struct right rights[MAX_RIGHTS];
+  int move_count, right_count, nic, nic_at;
   const char *name;
 };
 
@@ -43,8 +50,13 @@ pid_t make_copy(struct request *request, int channel, char *reason, size_t size)
 void copy_outlives(void);
 /* Notes where on the command line the name of this process is. */
 void name_place(char *text);
-/* Forbids exec for good, and without `forks` also fork. */
+/* limits.c. A copy opens nothing more than what its request names. */
+bool narrow_files(const struct request *request);
+/* Forbids exec for good; without `forks` also fork, new sockets and signals to others. */
 bool forbid_spawning(bool forks);
+
+/* refused.c: has what the fence refuses written down. */
+bool refused_begin(void);
 
 #pragma GCC visibility pop
 

@@ -9,6 +9,8 @@
  *   nic FD            the descriptor that came with the request replaces this one
  *   move OLD<TAB>NEW  the file or listening socket that is open as OLD is opened as NEW
  *   copy OLD<TAB>NEW  the same, and NEW begins with the current content of OLD
+ *   read PATH         the copy may open what is beneath PATH to read it; beside this and `write` it can open nothing
+ *   write PATH        the same, to write it
  * The answer is {"pid":N} or {"error":"…"}. When the channel closes, this process ends; its copies go on.
  */
 #include "preload.h"
@@ -70,6 +72,10 @@ static bool parse_request(char *text, struct request *request) {
     } else if ((strncmp(line, "move ", 5) == 0 || strncmp(line, "copy ", 5) == 0) && tab != NULL && request->move_count < MAX_MOVES) {
       *tab = 0;
       request->moves[request->move_count++] = (struct move){line + 5, tab + 1, *line == 'c', false};
+    } else if (strncmp(line, "read ", 5) == 0 && request->right_count < MAX_RIGHTS) {
+      request->rights[request->right_count++] = (struct right){line + 5, false};
+    } else if (strncmp(line, "write ", 6) == 0 && request->right_count < MAX_RIGHTS) {
+      request->rights[request->right_count++] = (struct right){line + 6, true};
     } else {
       return false;
     }
@@ -185,12 +191,13 @@ static int change_mask(int how, const sigset_t *set, sigset_t *old) {
   if (set != NULL && how != SIG_UNBLOCK) {
     without = *set;
     sigdelset(&without, park_signal());
+    sigdelset(&without, SIGSYS);
     set = &without;
   }
   return syscall(SYS_rt_sigprocmask, how, set, old, 8) == 0 ? 0 : errno;
 }
 
-/* QEMU's threads block all signals; the signal that parks them must not be blocked. */
+/* QEMU's threads block all signals; the signal that parks them and that of a refused call must not be blocked. */
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old) { return change_mask(how, set, old); }
 
 int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
@@ -227,7 +234,7 @@ int madvise(void *address, size_t length, int advice) {
 __attribute__((constructor)) static void begin(int argc, char **argv) {
   const char *number = getenv("NODE_CHANNEL_FD");
   struct sigaction reap = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
-  if (!memory_begin()) {
+  if (!refused_begin() || !memory_begin()) {
     _exit(71);
   }
   if (number == NULL) {

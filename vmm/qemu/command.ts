@@ -48,6 +48,9 @@ export const machineSockets = (runDir: string) => ({
   share: (index: number) => join(runDir, `fs${index}.sock`),
 });
 
+/** The descriptors that a machine's sockets are; what starts QEMU makes and connects them, because QEMU itself may not (vmm/qemu/fence.ts). */
+export const SOCKET_FDS = { control: 64, agent: 65, share: (index: number) => 66 + index };
+
 /**
  * The QEMU command line of a machine: q35 with the uncompressed kernel, which boots 0.6 s faster under
  * emulation than the packed one and has hot-plug, unlike microvm. Nic i reads descriptor 3 + i. A template
@@ -56,7 +59,6 @@ export const machineSockets = (runDir: string) => ({
  */
 export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, beginning: Beginning = COLD): VmmCommand => {
   const { toolchain, accelerator, tscKhz } = settings;
-  const sockets = machineSockets(spec.runDir);
   const args = [
     ...toolchain.qemu.prefix,
     ...toolchain.qemuData,
@@ -66,8 +68,8 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', toolchain.kernel, '-initrd', toolchain.initramfs, '-append', kernelLine(ACCELERATORS[accelerator].kernel(tscKhz))],
     ...['-chardev', `file,id=con,append=on,path=${quote(spec.consoleLog)}`, '-serial', 'chardev:con'],
-    ...['-chardev', `socket,id=qmp,path=${quote(sockets.control)},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control'],
-    ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,path=${quote(sockets.agent)},server=on,wait=off`],
+    ...['-chardev', `socket,id=qmp,fd=${SOCKET_FDS.control},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control'],
+    ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,fd=${SOCKET_FDS.agent},server=on,wait=off`],
     ...['-device', 'virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel'],
     ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng0'],
     ...deviceArgs(toolchain, spec, beginning),
@@ -111,7 +113,7 @@ const isCopyOnWrite = ({ kind }: Beginning): boolean => kind === 'clone' || kind
 const environment = ({ preload }: Toolchain, beginning: Beginning): Record<string, string> =>
   preload === null || !isCopyOnWrite(beginning) || !('ram' in beginning) || beginning.ram === undefined
     ? {}
-    : { LD_PRELOAD: preload, HYPR_GUEST_MEMORY: beginning.ram };
+    : { HYPR_GUEST_MEMORY: beginning.ram };
 
 export const layoutOf = (beginning: Beginning): DeviceLayout =>
   beginning.kind === 'cold' ? 'cold' : beginning.kind === 'restored' ? beginning.layout : 'clone';
@@ -132,7 +134,7 @@ const coldDevices = (spec: MachineSpec): string[] => [
   ...Array.from({ length: spec.sparePorts ?? 0 }, (_, index) => portArgs(index)).flat(),
   ...spec.disks.flatMap((disk, index) => [...driveArgs(disk, index), '-device', optionText(diskDevice(disk, index))]),
   ...spec.nics.flatMap((nic, index) => [...netdevArgs(nic, index), '-device', optionText(nicDevice(nic))]),
-  ...spec.shares.flatMap((share, index) => [...shareArgs(spec, index), '-device', optionText(shareDevice(share, index))]),
+  ...spec.shares.flatMap((share, index) => [...shareArgs(index), '-device', optionText(shareDevice(share, index))]),
 ];
 
 /**
@@ -146,7 +148,7 @@ const cloneDevices = ({ preload }: Toolchain, spec: MachineSpec): string[] => [
   ...absentDisks(spec).flatMap((index) => ['-blockdev', `null-co,node-name=d${index},size=${ABSENT_DISK_BYTES},read-zeroes=on`]),
   ...spec.nics.flatMap(netdevArgs),
   ...(spec.nics.length < PREPARED_NICS ? ['-netdev', `hubport,id=${ABSENT_NIC.id},hubid=0`] : []),
-  ...spec.shares.flatMap((_, index) => shareArgs(spec, index)),
+  ...spec.shares.flatMap((_, index) => shareArgs(index)),
 ];
 
 /**
@@ -228,7 +230,7 @@ const diskDevice = (disk: Pick<DiskSpec, 'serial'>, index: number): Device => ({
   rerror: 'report',
 });
 
-const FIRST_FD = 3;
+export const FIRST_FD = 3;
 
 const netdevArgs = (nic: NicSpec, index: number): string[] => [
   '-netdev',
@@ -237,10 +239,7 @@ const netdevArgs = (nic: NicSpec, index: number): string[] => [
 
 const nicDevice = (nic: NicSpec): Device => ({ driver: 'virtio-net-pci', netdev: nic.id, mac: nic.mac, host_mtu: nic.mtu, romfile: '' });
 
-const shareArgs = (spec: MachineSpec, index: number): string[] => [
-  '-chardev',
-  `socket,id=fs${index},path=${quote(machineSockets(spec.runDir).share(index))}`,
-];
+const shareArgs = (index: number): string[] => ['-chardev', `socket,id=fs${index},fd=${SOCKET_FDS.share(index)}`];
 
 const shareDevice = (share: ShareSpec, index: number): Device => ({ driver: 'vhost-user-fs-pci', chardev: `fs${index}`, tag: share.tag });
 

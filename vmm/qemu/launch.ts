@@ -12,8 +12,10 @@ import { awaitFile } from '../devices/await-socket.ts';
 import { lastLines } from '../devices/console.ts';
 import { childEnv } from '../model/environment.ts';
 import type { MachineSpec } from '../model/machine.ts';
+import type { Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
-import { isGone, stderrPath } from './machine.ts';
+import { fenceCommand } from './fence.ts';
+import { isGone, REFUSED_CALL, stderrPath } from './machine.ts';
 import { connectQmp, type Qmp } from './qmp.ts';
 
 const START_MS = 30_000;
@@ -24,6 +26,8 @@ export interface LaunchInput {
   /** Passed as descriptors from 3 on; those of the NICs come first. */
   readonly inherits: ReadonlyArray<Socket | IOType | 'ipc' | number>;
   readonly beginning: Beginning;
+  /** The files that it begins from, which it can then read. */
+  readonly saved?: Saved | undefined;
   /** Ends the process if what follows fails. */
   readonly cleanup: Cleanup;
   readonly signal?: AbortSignal | undefined;
@@ -37,7 +41,7 @@ export interface Launched {
   readonly qmp: Qmp;
 }
 
-/** Starts QEMU with the guest stopped and connects to its monitor. Throws VMM_START with QEMU's message. */
+/** Starts QEMU in its fence, with the guest stopped, and connects to its monitor. Throws VMM_START with QEMU's message, VMM_FENCE. */
 export const launchQemu = async (input: LaunchInput): Promise<Launched> => {
   const { spec, cleanup, signal } = input;
   const child = await spawnQemu(input);
@@ -63,8 +67,9 @@ export const makeFolders = async (spec: MachineSpec): Promise<void> => {
 };
 
 /** In its own session, so that it survives Ctrl-C in the terminal and the end of this process. */
-const spawnQemu = async ({ settings, spec, inherits, beginning, onSpawn }: LaunchInput): Promise<ChildProcess> => {
-  const command = buildQemuCommand(settings, spec, beginning);
+const spawnQemu = async ({ settings, spec, inherits, beginning, saved, onSpawn }: LaunchInput): Promise<ChildProcess> => {
+  const own = { settings, spec, beginning, saved, inherits: inherits.length };
+  const command = await fenceCommand(buildQemuCommand(settings, spec, beginning), own);
   const stderr = await open(stderrPath({ spec }), 'w', 0o600);
   const { stdio, done } = withoutInherited(['ignore', 'ignore', stderr.fd, ...inherits] as const);
   try {
@@ -118,8 +123,11 @@ const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
     child.once('exit', fail);
   });
 
-const startError = async (spec: MachineSpec): Promise<HyprError> =>
-  new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, {
-    details: (await lastLines(stderrPath({ spec }), 8)).map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: ')),
-    hint: 'hypr doctor checks the toolchain',
-  });
+const startError = async (spec: MachineSpec): Promise<HyprError> => {
+  const lines = await lastLines(stderrPath({ spec }), 8);
+  const details = lines.map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: '));
+  // The launcher's own refusals; what the fence refuses to QEMU while it runs is told by numbers.
+  return lines.some((line) => line.startsWith('fence: ') && !line.startsWith(REFUSED_CALL))
+    ? new HyprError('VMM_FENCE', `${spec.name} is not started without a fence`, { details, hint: 'hypr doctor says what is missing' })
+    : new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, { details, hint: 'hypr doctor checks the toolchain' });
+};

@@ -5,6 +5,7 @@ import { linkedController } from '../../base/abort.ts';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { logger } from '../../base/log.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
 import type { DiskSpec, Machine, MachineExit, MachineRecord, PluggedDisk, SavedMachine } from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
@@ -41,6 +42,8 @@ const FULL_BYTES = 1 << 20;
 export const isGuestFault = ({ reason, detail }: MachineExit): boolean =>
   reason === 'crashed' &&
   [CRASH_WORDS['guest-reset'], CRASH_WORDS['guest-panic'], DEAD_STATES['internal-error'], DEAD_STATES['guest-panicked']].includes(detail);
+
+const log = logger('vmm');
 
 /** One QEMU process: spawned here, or taken over from another process. */
 export class QemuMachine implements Machine {
@@ -132,7 +135,7 @@ export class QemuMachine implements Machine {
   }
 
   async plugDisk(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
-    this.#ports ??= new Ports(this.#qmp, this.#freePorts);
+    this.#ports ??= new Ports(this.#qmp, this.#freePorts, this.record.spec.folder);
     return this.#ports.plug(disk, signal);
   }
 
@@ -186,6 +189,7 @@ export class QemuMachine implements Machine {
     }
     await Promise.race([reaped, sleep(GONE_MS)]);
     this.#console.close();
+    await logRefused(this.record);
     return this.#describeExit(child);
   }
 
@@ -203,6 +207,18 @@ export class QemuMachine implements Machine {
     };
   }
 }
+
+/** What vmm/preload/refused.c writes for a system call that the fence refused. */
+export const REFUSED_CALL = 'fence: refused system call ';
+
+/** What a QEMU tried and might not: a sign that it was taken over, or that its fence lacks something. */
+const logRefused = async (record: Pick<MachineRecord, 'spec'>): Promise<void> => {
+  const lines = await lastLines(stderrPath(record), 200).catch(() => []);
+  const calls = new Set(lines.filter((line) => line.startsWith(REFUSED_CALL)).map((line) => line.slice(REFUSED_CALL.length)));
+  if (calls.size > 0) {
+    log.warn('the fence of a machine refused system calls', { machine: record.spec.name, numbers: [...calls].slice(0, 20).join(' ') });
+  }
+};
 
 const isFull = async (path: string): Promise<boolean> => {
   const { bavail, bsize } = await statfs(dirname(path));

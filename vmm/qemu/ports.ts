@@ -3,6 +3,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import type { DiskSpec, PluggedDisk } from '../model/machine.ts';
 import { pluggedDisk } from './command.ts';
 import type { Qmp } from './qmp.ts';
+import { lendDisk } from './vmdk.ts';
 
 /** A guest under emulation on a loaded host may take long to release a device. */
 const UNPLUG_MS = 60_000;
@@ -10,11 +11,14 @@ const UNPLUG_MS = 60_000;
 /** The free ports of a running machine, and the disks in them. */
 export class Ports {
   readonly #qmp: Qmp;
+  readonly #folder: string | undefined;
   readonly #free: number[];
   readonly #waiting = new Map<string, () => void>();
 
-  constructor(qmp: Qmp, free: readonly number[]) {
+  /** `folder`: the machine's own, the only one that a QEMU in its fence can open files of. */
+  constructor(qmp: Qmp, free: readonly number[], folder?: string) {
     this.#qmp = qmp;
+    this.#folder = folder;
     this.#free = [...free];
     qmp.onEvent(({ event, data }) => {
       if (event === 'DEVICE_DELETED' && typeof data.device === 'string') {
@@ -29,21 +33,30 @@ export class Ports {
     if (port === undefined) {
       throw new HyprError('VMM_START', 'the machine has no port left for another disk');
     }
-    const { node, block, device } = pluggedDisk(disk, port);
+    let giveBack = async () => {};
     try {
-      await this.#qmp.run('blockdev-add', block, signal);
-      try {
-        await this.#qmp.run('device_add', device, signal);
-      } catch (error) {
-        await this.#qmp.run('blockdev-del', { 'node-name': node }).catch(() => {});
-        throw error;
-      }
+      const lent = this.#folder === undefined ? undefined : await lendDisk(disk, this.#folder, `plug${port}`);
+      giveBack = lent?.giveBack ?? giveBack;
+      await this.#add(lent?.disk ?? disk, port, signal);
     } catch (error) {
       this.#free.unshift(port);
+      await giveBack().catch(() => {});
       signal?.throwIfAborted();
       throw new HyprError('VMM_START', `the disk ${disk.path} cannot be plugged in: ${messageOf(error)}`, { cause: error });
     }
-    return { unplug: (abort) => this.#unplug(port, { id: `s${port}`, node }, abort) };
+    const node = pluggedDisk(disk, port).node;
+    return { unplug: (abort) => this.#unplug(port, { id: `s${port}`, node }, abort).finally(giveBack) };
+  }
+
+  async #add(disk: DiskSpec, port: number, signal: AbortSignal | undefined): Promise<void> {
+    const { node, block, device } = pluggedDisk(disk, port);
+    await this.#qmp.run('blockdev-add', block, signal);
+    try {
+      await this.#qmp.run('device_add', device, signal);
+    } catch (error) {
+      await this.#qmp.run('blockdev-del', { 'node-name': node }).catch(() => {});
+      throw error;
+    }
   }
 
   /** The guest releases the device asynchronously, and only then QEMU closes the file. */

@@ -45,12 +45,14 @@ export const withStaging = async <T>({ root, key }: MakeInput, make: (staging: s
 export interface Beside {
   readonly beginning: Beginning;
   readonly disks: MachineSpec['disks'];
+  /** What it begins from. */
+  readonly saved?: Saved;
 }
 
 /** Runs a QEMU for the duration of `work`; it also ends if this process is killed. */
 export const runBeside = async (
   input: MakeInput,
-  { beginning, disks }: Beside,
+  { beginning, disks, saved }: Beside,
   work: (launched: Launched, spec: MachineSpec) => Promise<void>,
 ): Promise<void> => {
   const { settings, signal } = input;
@@ -59,7 +61,8 @@ export const runBeside = async (
     const dir = await mkdtemp(join(runtimeDir(), 't-'));
     cleanup.defer(() => rm(dir, { recursive: true, force: true }));
     const place = { name: 'template', runDir: join(dir, 'm'), consoleLog: join(dir, 'console') };
-    const spec = { ...input.spec, ...place, disks, nics: [], shares: [] };
+    const folder = join(input.root, `${input.key}.making`);
+    const spec = { ...input.spec, ...place, folder, disks, nics: [], shares: [] };
     await makeFolders(spec);
     const onSpawn = ({ pid }: ChildProcess) => {
       if (pid !== undefined) {
@@ -67,7 +70,7 @@ export const runBeside = async (
         cleanup.defer(() => guard.release());
       }
     };
-    const launched = await launchQemu({ settings, spec, inherits: [], beginning, cleanup, signal, onSpawn });
+    const launched = await launchQemu({ settings, spec, inherits: [], beginning, saved, cleanup, signal, onSpawn });
     await writeFileAtomic(processPath(join(input.root, `${input.key}.making`)), JSON.stringify(launched.process));
     await work(launched, spec);
   } finally {
@@ -77,7 +80,7 @@ export const runBeside = async (
 
 /** Runs a clone until its agent answers, does `work` with it, and ends it. */
 export const runClone = (input: MakeInput, beside: Beside, saved: Saved, work: GuestWork = async () => {}): Promise<void> =>
-  runBeside(input, beside, async (launched, spec) => {
+  runBeside(input, { ...beside, saved }, async (launched, spec) => {
     const { signal } = input;
     await loadClone({ qmp: launched.qmp, spec, saved, signal });
     await launched.qmp.run('cont', undefined, signal);

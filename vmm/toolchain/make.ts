@@ -15,7 +15,7 @@ import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel,
 import { FORMAT, hasDownloads, type Manifest } from './manifest.ts';
 import { makePrefix, PACKAGES } from './prefix.ts';
 import type { Programs } from './programs.ts';
-import { compilePreload, compileShareJail, compileTsc, findGuestSources } from './sources.ts';
+import { compileMachineJail, compilePreload, compileShareJail, compileTsc, findGuestSources } from './sources.ts';
 import { track } from './steps.ts';
 
 export interface MakeInput {
@@ -34,16 +34,31 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
   const bin = join(parent, 'bin');
   await removeUnfinished(parent);
   return joinAll(input.signal, async (signal) => {
-    const [{ programs, kernel, kestrel, initramfs }, gvproxy, shareJail, tsc, preload] = await Promise.all([
+    const [{ programs, kernel, kestrel, initramfs }, gvproxy, shareJail, machineJail, tsc, preload] = await Promise.all([
       makeGuest({ ...input, signal }),
       track(progress, { id: 'gvproxy', done: 'Ready' }, (report) => makeGvproxy({ parent, sources: gatewaySources, report, signal })),
       compileShareJail(bin, signal),
+      compileMachineJail(bin, signal),
       compileTsc(bin, signal),
       compilePreload(bin, signal),
     ]);
     const id = shortHash([programs.id, kernel.release, initramfs, kestrel, gvproxy.version, preload].join(' '), 12);
     const { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck } = programs;
-    const parts = { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck, gvproxy, shareJail, tsc, preload, initramfs };
+    const parts = {
+      qemu,
+      qemuData,
+      virtiofsd,
+      mkfsErofs,
+      mkfsExt4,
+      resize2fs,
+      e2fsck,
+      gvproxy,
+      shareJail,
+      machineJail,
+      tsc,
+      preload,
+      initramfs,
+    };
     const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };
     return { format: FORMAT, recipe: recipe(), programs, kernel, toolchain };
   });

@@ -12,10 +12,16 @@ export const compileTsc = async (outDir: string, signal: AbortSignal): Promise<s
   compileC({ source: await findSource('vmm/tsc.c'), outDir, signal });
 
 /** The fence of virtiofsd. */
-export const compileShareJail = async (outDir: string, signal: AbortSignal): Promise<string> =>
-  compileC({ source: await findSource('vmm/jail/share.c'), outDir, signal });
+export const compileShareJail = async (outDir: string, signal?: AbortSignal): Promise<string> =>
+  compileC({ source: await findSource('vmm/jail/share.c'), parts: JAIL_PARTS, outDir, ...(signal ? { signal } : {}) });
 
-/** The library that is preloaded into QEMU for clones; null if it cannot be compiled, which only costs time and memory. */
+/** The fence of QEMU. */
+export const compileMachineJail = async (outDir: string, signal?: AbortSignal): Promise<string> =>
+  compileC({ source: await findSource('vmm/jail/machine.c'), parts: [...JAIL_PARTS, 'calls.c'], outDir, ...(signal ? { signal } : {}) });
+
+const JAIL_PARTS = ['fence.h', 'common.c', 'landlock.c'];
+
+/** The library that is preloaded into QEMU; null if it cannot be compiled, which only costs time and memory. */
 export const compilePreload = async (outDir: string, signal: AbortSignal): Promise<string | null> => {
   if (process.arch !== 'x64') {
     return null;
@@ -32,7 +38,10 @@ export const compilePreload = async (outDir: string, signal: AbortSignal): Promi
   }
 };
 
-const PRELOAD_PARTS = ['preload.h', 'threads.c', 'copy.c', 'memory.c'];
+const PRELOAD_PARTS = [
+  ...['preload.h', 'threads.c', 'copy.c', 'memory.c', 'limits.c', 'refused.c'],
+  ...['../jail/fence.h', '../jail/landlock.c'],
+];
 
 /** The folder of the guest agent's sources. */
 export const findGuestSources = async (): Promise<string> => dirname(dirname(await findSource('guest/agent/core/kestrel.c')));

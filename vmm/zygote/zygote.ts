@@ -10,6 +10,7 @@ import { copySparse } from '../devices/disks.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import { loadClone } from '../qemu/clone.ts';
 import { machineSockets, type QemuSettings } from '../qemu/command.ts';
+import { copyRights } from '../qemu/fence.ts';
 import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { stderrPath } from '../qemu/machine.ts';
 import { type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
@@ -58,7 +59,9 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     const beginning = { kind: 'zygote', ram: template.ram } as const;
     // The pipe takes what the guest sends to its network during the trial start.
     const inherits = ['pipe', layer.fd, 'ipc'] as const;
-    const { child, qmp } = await launchQemu({ settings, spec, inherits, beginning, cleanup, signal }).finally(() => layer.close());
+    const { child, qmp } = await launchQemu({ settings, spec, inherits, beginning, saved: template, cleanup, signal }).finally(() =>
+      layer.close(),
+    );
     const wire = letGo(child);
     await loadClone({ qmp, spec, saved: template, signal });
     await qmp.run('cont', undefined, signal);
@@ -70,7 +73,7 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     await rm(runDir, { recursive: true, force: true });
     // The caller has given up: a zygote that nobody knows of would stay as long as this process.
     signal?.throwIfAborted();
-    return new QemuZygote(child, { sockets: runDir, files }, cleanup);
+    return new QemuZygote(child, { sockets: runDir, files }, { cleanup, settings });
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
@@ -138,12 +141,14 @@ class QemuZygote implements Zygote {
   readonly #child: ChildProcess;
   readonly #folder: Folder;
   readonly #cleanup: Cleanup;
+  readonly #settings: QemuSettings;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(child: ChildProcess, folder: Folder, cleanup: Cleanup) {
+  constructor(child: ChildProcess, folder: Folder, { cleanup, settings }: { cleanup: Cleanup; settings: QemuSettings }) {
     this.#child = child;
     this.#folder = folder;
     this.#cleanup = cleanup;
+    this.#settings = settings;
     this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
   }
 
@@ -196,7 +201,9 @@ class QemuZygote implements Zygote {
       ['move', removed(stderrPath({ spec: { ...spec, runDir: files } })), stderrPath({ spec })],
       ['copy', removed(join(files, UPPER)), spec.disks[1]?.path],
     ];
-    return [`name hypr-${spec.name}`, `nic ${NIC_FD}`, ...lines.map(([verb, from, to]) => `${verb} ${from}\t${to}`)].join('\n');
+    const moves = lines.map(([verb, from, to]) => `${verb} ${from}\t${to}`);
+    const rights = copyRights(this.#settings, spec).map(([verb, path]) => `${verb} ${path}`);
+    return [`name hypr-${spec.name}`, `nic ${NIC_FD}`, ...moves, ...rights].join('\n');
   }
 
   #send(request: string, nic: Socket): Promise<unknown> {

@@ -5,8 +5,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileC } from '../../../base/host/compile.ts';
 import { sandboxes, virtiofsdCommand } from '../../../vmm/devices/virtiofsd.ts';
+import { compileShareJail } from '../../../vmm/toolchain/sources.ts';
 import { virtiofsd } from '../../builder/store/find-mkfs.ts';
 import { needs } from '../../support/needs.ts';
 
@@ -22,7 +22,7 @@ let dir = '';
 beforeAll(async () => {
   tools = mkdtempSync(join(tmpdir(), 'hypr-fence-bin-'));
   chmodSync(tools, 0o755);
-  fence = await compileC({ source: 'vmm/jail/share.c', outDir: tools });
+  fence = await compileShareJail(tools);
   chmodSync(fence, 0o755);
   return () => rmSync(tools, { recursive: true, force: true });
 });

@@ -48,10 +48,10 @@ describe('the command line of QEMU', () => {
       -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1
       -chardev file,id=con,append=on,path=/log/console
       -serial chardev:con
-      -chardev socket,id=qmp,path=/run/m/qmp.sock,server=on,wait=off
+      -chardev socket,id=qmp,fd=64,server=on,wait=off
       -mon chardev=qmp,mode=control
       -device virtio-serial-pci,id=vs0
-      -chardev socket,id=ag,path=/run/m/agent.sock,server=on,wait=off
+      -chardev socket,id=ag,fd=65,server=on,wait=off
       -device virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel
       -object rng-random,id=rng0,filename=/dev/urandom
       -device virtio-rng-pci,rng=rng0
@@ -83,10 +83,10 @@ describe('the command line of QEMU', () => {
       -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1 tsc_early_khz=2000000 tsc=reliable mitigations=off
       -chardev file,id=con,append=on,path=/log/console
       -serial chardev:con
-      -chardev socket,id=qmp,path=/run/m/qmp.sock,server=on,wait=off
+      -chardev socket,id=qmp,fd=64,server=on,wait=off
       -mon chardev=qmp,mode=control
       -device virtio-serial-pci,id=vs0
-      -chardev socket,id=ag,path=/run/m/agent.sock,server=on,wait=off
+      -chardev socket,id=ag,fd=65,server=on,wait=off
       -device virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel
       -object rng-random,id=rng0,filename=/dev/urandom
       -device virtio-rng-pci,rng=rng0
@@ -99,7 +99,7 @@ describe('the command line of QEMU', () => {
       -device virtio-net-pci,netdev=n0,mac=02:00:00:00:00:01,host_mtu=65520,romfile=
       -netdev stream,id=n1,server=off,addr.type=fd,addr.str=4
       -device virtio-net-pci,netdev=n1,mac=02:00:00:00:00:02,host_mtu=1500,romfile=
-      -chardev socket,id=fs0,path=/run/m/fs0.sock
+      -chardev socket,id=fs0,fd=66
       -device vhost-user-fs-pci,chardev=fs0,tag=src"
     `);
   });
@@ -180,7 +180,7 @@ describe('the command line of QEMU', () => {
       "-object memory-backend-ram,id=m0,size=512M
       -device virtio-balloon-pci,free-page-reporting=on"
     `);
-    expect([without.env, clone.env]).toEqual([{}, { LD_PRELOAD: '/p/preload.so', HYPR_GUEST_MEMORY: '/t/ram' }]);
+    expect([without.env, clone.env]).toEqual([{}, { HYPR_GUEST_MEMORY: '/t/ram' }]);
     // What is shared with virtiofsd has no file, and is given back as it is; a template writes its file.
     expect(buildQemuCommand(settings, full, { kind: 'clone', ram: undefined }).env).toEqual({});
     expect(buildQemuCommand(settings, own, { kind: 'template', ram: '/t/ram' }).env).toEqual({});

@@ -50,6 +50,7 @@ const makeSpec = (name: string, changes: Partial<MachineSpec> = {}): MachineSpec
   name,
   runDir: join(dir ?? '/', name),
   consoleLog: join(dir ?? '/', `${name}.console`),
+  ...(dir === undefined ? {} : { folder: dir }),
   vcpus: 1,
   memoryMib: 200,
   disks: [root()],

@@ -35,6 +35,7 @@ const makeManifest = async (home: string): Promise<Manifest> => {
     'xz',
     'gvproxy',
     'share',
+    'machine',
     'tsc',
     'vmlinux',
     'cpio',
@@ -57,6 +58,7 @@ const makeManifest = async (home: string): Promise<Manifest> => {
   const made = {
     gvproxy: tool(file('gvproxy')),
     shareJail: file('share'),
+    machineJail: file('machine'),
     tsc: file('tsc'),
     kernel: file('vmlinux'),
     initramfs: file('cpio'),
@@ -79,7 +81,7 @@ describe('the manifest', () => {
     expect(await openToolchain(paths)).toEqual(manifest.toolchain);
   });
 
-  it.each(['initramfs', 'shareJail', 'kernel', 'tsc'] as const)('does not open without its %s', async (part) => {
+  it.each(['initramfs', 'shareJail', 'machineJail', 'kernel', 'tsc'] as const)('does not open without its %s', async (part) => {
     const paths = homePaths(tempDir());
     const manifest = await makeManifest(paths.toolchain);
     await writeManifest(paths, manifest);

@@ -43,6 +43,7 @@ const hexMac = (index: number): string => macOf(index).replaceAll(':', '');
 const makeSpec = (name: string, index: number): MachineSpec => ({
   name,
   runDir: join(dir, name),
+  folder: dir,
   consoleLog: join(dir, `${name}.console`),
   vcpus: 1,
   memoryMib: 200,

@@ -1,0 +1,187 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { compileC } from '../../../base/host/compile.ts';
+import type { MachineSpec } from '../../../vmm/model/machine.ts';
+import { fenceCommand } from '../../../vmm/qemu/fence.ts';
+import { compileMachineJail } from '../../../vmm/toolchain/sources.ts';
+import { spec, tool, toolchain } from '../support.ts';
+
+/* A program in the place of QEMU, in the same fence, does what a guest would do that has taken QEMU over. */
+
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+
+let tools = '';
+let fence = '';
+let attacker = '';
+let dir = '';
+let servers: Server[] = [];
+beforeAll(async () => {
+  tools = mkdtempSync(join(tmpdir(), 'hypr-attack-bin-'));
+  chmodSync(tools, 0o755);
+  fence = await compileMachineJail(tools);
+  attacker = await compileC({ source: 'test/vmm/jail/attacker.c', outDir: tools });
+  for (const file of [fence, attacker]) {
+    chmodSync(file, 0o755);
+  }
+  return () => rmSync(tools, { recursive: true, force: true });
+});
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hypr-attack-'));
+  for (const name of ['home', 'home/.ssh', 'mine', 'run', 'run/m', 'theirs']) {
+    mkdirSync(join(dir, name));
+  }
+  for (const name of ['home/.ssh/id', 'mine/upper', 'theirs/upper', 'console']) {
+    writeFileSync(join(dir, name), 'content');
+  }
+});
+afterEach(() => {
+  for (const server of servers) {
+    server.close();
+  }
+  servers = [];
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const listen = async (where: string | undefined): Promise<number> => {
+  const server = createServer((peer) => peer.end());
+  servers.push(server);
+  where === undefined ? server.listen(0, '127.0.0.1') : server.listen(where);
+  await once(server, 'listening');
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+};
+
+const machine = (): MachineSpec =>
+  spec({
+    runDir: join(dir, 'run', 'm'),
+    consoleLog: join(dir, 'console'),
+    folder: join(dir, 'mine'),
+    disks: [{ serial: 'upper', path: join(dir, 'mine', 'upper'), format: 'raw', readOnly: false }],
+  });
+
+type Who = 'root' | 'a plain user';
+
+/** What each attack came to. The victims are processes and files of the very same user, so that nothing but the fence stops it. */
+const attack = async (who: Who, fenced: boolean): Promise<Record<string, string>> => {
+  const [abstract, theirs] = [`hypr-attack-${process.pid}-${Math.random()}`, join(dir, 'theirs', 'qmp.sock')];
+  await Promise.all([listen(theirs), listen(`\0${abstract}`)]);
+  const port = await listen(undefined);
+  if (isRoot && who === 'a plain user') {
+    execFileSync('chown', ['-R', `${NOBODY}:${NOBODY}`, dir]);
+  }
+  const as = (args: readonly string[]) =>
+    isRoot && who === 'a plain user' ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', ...args] : [...args];
+  const [sleeper = '', ...rest] = as(['sleep', '60']);
+  const victim = spawn(sleeper, rest, { stdio: 'ignore' });
+  try {
+    const args = [
+      ...[join(dir, 'home', '.ssh', 'id'), join(dir, 'theirs', 'upper'), theirs, abstract, String(port), String(victim.pid)],
+      ...[join(dir, 'mine', 'upper'), join(dir, 'mine')],
+    ];
+    const plain = { file: attacker, args, env: {} };
+    // A program of our own prefix, like the toolchain's QEMU.
+    const own = toolchain({ machineJail: fence, qemu: tool(attacker, [attacker]), kernel: attacker, initramfs: attacker });
+    const settings = { toolchain: own, accelerator: 'kvm', tscKhz: 1 } as const;
+    const command = fenced ? await fenceCommand(plain, { settings, spec: machine(), beginning: { kind: 'cold' }, inherits: 0 }) : plain;
+    const [file = '', ...full] = as([command.file, ...command.args]);
+    const { stdout, stderr } = spawnSync(file, full, { cwd: '/', encoding: 'utf8', timeout: 20_000, env: { HOME: join(dir, 'home') } });
+    expect(stderr).toBe('');
+    return Object.fromEntries(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ') as [string, string]),
+    );
+  } finally {
+    victim.kill('SIGKILL');
+  }
+};
+
+/** Whoever is not fenced in can do these, as either user: what stops them below is the fence. */
+const ORDINARY = [
+  ...['read-secret', 'write-secret', 'read-passwd', 'list-home', 'read-disk-of-others', 'write-disk-of-others', 'make-file'],
+  ...['make-folder', 'change-mode', 'socket-of-others', 'abstract-socket', 'tcp', 'udp', 'netlink'],
+  ...['signal', 'signal-thread', 'command-of-others', 'limits-of-others', 'fork'],
+];
+
+const USERS: readonly Who[] = isRoot ? ['root', 'a plain user'] : ['a plain user'];
+
+describe.each(USERS)('[attack] QEMU taken over by its guest, run by %s', (who) => {
+  it('gets at nothing of its user but its own disks: no file, socket, network, process or program', async () => {
+    const { 'own-disk': own, ...others } = await attack(who, true);
+    expect(own).toBe('done');
+    expect(Object.keys(others).length).toBeGreaterThan(40);
+    expect(Object.entries(others).filter(([, verdict]) => verdict !== 'refused')).toEqual([]);
+  });
+
+  it('would get at it without the fence', async () => {
+    const verdicts = await attack(who, false);
+    expect(ORDINARY.filter((name) => verdicts[name] !== 'done')).toEqual([]);
+  });
+});
+
+describe('the fence of a machine', () => {
+  const inFence = (limits: readonly string[], ...command: string[]) =>
+    spawnSync(fence, [...limits, '--', ...command], { encoding: 'utf8', timeout: 20_000 });
+  const host = ['--keep', '3', ...['/usr', '/bin', '/lib', '/lib64'].flatMap((path) => ['--run', path])];
+
+  it('leaves no privilege, no core, few descriptors and files no larger than allowed', () => {
+    const path = join(dir, 'mine', 'upper');
+    const script = `while read -r l; do echo "$l"; done < /proc/self/status; ulimit -c; ulimit -n; echo ${'x'.repeat(3000)} >> ${path}; echo end`;
+    const { stdout } = inFence([...host, '--files', '99', '--size', '2000', '--write', path], '/bin/sh', '-c', script);
+    expect(stdout).toMatch(/^NoNewPrivs:\s1$/m);
+    expect(stdout).toMatch(/^CapEff:\s0+$/m);
+    expect(stdout).toMatch(/^Seccomp:\s2$/m);
+    expect(stdout).toMatch(/^0\n99$/m);
+    expect(statSync(path).size).toBeLessThanOrEqual(2000);
+    truncateSync(path);
+  });
+
+  it('hands sockets over that are bound and connected already', async () => {
+    const path = join(dir, 'run', 'l');
+    const other = join(dir, 'run', 'o');
+    const heard = new Promise<string>((resolve) => {
+      const server = createServer((peer) => peer.on('data', (data) => resolve(String(data))));
+      servers.push(server);
+      server.listen(other);
+    });
+    await once(servers[0] as Server, 'listening');
+    const child = spawn(fence, [
+      ...host,
+      '--listen',
+      '7',
+      path,
+      '--connect',
+      '8',
+      other,
+      '--',
+      '/bin/sh',
+      '-c',
+      'echo hello >&8; sleep 0.1 || :',
+    ]);
+    expect(await heard).toBe('hello\n');
+    expect(statSync(path).isSocket()).toBe(true);
+    child.kill('SIGKILL');
+  });
+
+  it('says what it lacks, and starts nothing then', () => {
+    expect(inFence(['--keep', '3'], '/bin/echo', 'started')).toMatchObject({ status: 71, stdout: '' });
+    expect(inFence([...host, '--connect', '7', join(dir, 'nobody')], '/bin/echo', 'started')).toMatchObject({
+      status: 71,
+      stdout: '',
+      stderr: expect.stringContaining('fence: '),
+    });
+    expect(inFence(['--keep', '2'], '/bin/echo', 'started').status).toBe(64);
+  });
+
+  it('tells what holds on this host', () => {
+    const { stdout } = spawnSync(fence, ['--probe'], { encoding: 'utf8' });
+    expect(JSON.parse(stdout)).toEqual({ landlock: expect.any(Number), files: true, calls: true, privileges: true });
+  });
+});

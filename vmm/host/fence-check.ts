@@ -1,0 +1,93 @@
+import { readFile } from 'node:fs/promises';
+import { messageOf } from '../../base/errors.ts';
+import { runProgram } from '../../base/host/process.ts';
+import type { Toolchain } from '../model/tools.ts';
+
+/** What fences in the gateway of a network here: Landlock's ABI (0: none) and whether system calls are filtered. */
+export type NetworkFenceProbe = () => Promise<{ readonly landlock: number; readonly seccomp: boolean }>;
+
+/** One layer of the fence round one kind of process: what it keeps away here, or what this host lacks for it. */
+export interface FenceLayer {
+  readonly process: 'machine' | 'share' | 'gateway';
+  readonly layer: string;
+  readonly holds: boolean;
+  readonly detail: string;
+}
+
+/** What the kernel gives the launcher of machines, found by fencing in a process that tries its doors. */
+export interface MachineFence {
+  readonly landlock: number;
+  readonly files: boolean;
+  readonly calls: boolean;
+  readonly privileges: boolean;
+}
+
+export interface FenceFacts {
+  /** The reason where no fence can be put up. */
+  readonly machine: MachineFence | string;
+  readonly gateway: { readonly landlock: number; readonly seccomp: boolean } | undefined;
+  /** The file that switches user namespaces off for this user. */
+  readonly namespacesOff: string | undefined;
+}
+
+/** Asks this host. */
+export const findFence = async (
+  toolchain: Pick<Toolchain, 'machineJail'>,
+  networkFence: NetworkFenceProbe | undefined,
+): Promise<FenceFacts> => ({
+  machine: await probeMachine(toolchain.machineJail),
+  gateway: await networkFence?.().catch(() => undefined),
+  namespacesOff: await namespacesOff(),
+});
+
+/** Pure: the fence as a table. */
+export const fenceLayers = ({ machine, gateway, namespacesOff: off }: FenceFacts): FenceLayer[] => {
+  const own = typeof machine === 'string' ? { landlock: 0, files: false, calls: false, privileges: false } : machine;
+  const lacking = typeof machine === 'string' ? machine : 'the kernel has no Landlock: a QEMU that is taken over reads what its user may';
+  const row = (process: FenceLayer['process'], layer: string, holds: boolean, [yes, no]: readonly [string, string]): FenceLayer => ({
+    ...{ process, layer, holds },
+    detail: holds ? yes : no,
+  });
+  const abi = (landlock: number) => `Landlock ABI ${landlock}`;
+  const shares = off === undefined ? 'a namespace with that folder only' : `${abi(own.landlock)} instead of namespaces (${off})`;
+  return [
+    row('machine', 'files', own.files, [`${abi(own.landlock)}: its disks, its folder, the toolchain`, lacking]),
+    row('machine', 'system calls', own.calls, ['an allow-list: no sockets, no programs, no processes', lacking]),
+    row('machine', 'privileges', own.privileges, ['no capabilities, none to be gained', lacking]),
+    row('machine', 'limits', own.calls, ['descriptors, size of files, no core', lacking]),
+    row('machine', 'cgroup', false, ['', 'none: memory and processors are shared with what else its user runs']),
+    row('share', 'files', off === undefined || own.landlock > 0, [shares, 'neither user namespaces nor Landlock: folders are not shared']),
+    row('share', 'system calls', true, ["virtiofsd's own list", '']),
+    row('gateway', 'files', (gateway?.landlock ?? 0) > 0, [abi(gateway?.landlock ?? 0), 'no Landlock: by system calls alone']),
+    row('gateway', 'system calls', gateway?.seccomp === true, [
+      'an allow-list: no files, no programs, no listening',
+      'none: no network starts',
+    ]),
+  ];
+};
+
+const probeMachine = async (launcher: string): Promise<MachineFence | string> => {
+  try {
+    const { code, stdout, stderr } = await runProgram(launcher, ['--probe'], { timeout: 5000 });
+    return code === 0 ? (JSON.parse(stdout) as MachineFence) : stderr.trim().replace(/^fence: /, '') || `the launcher ended with ${code}`;
+  } catch (error) {
+    return messageOf(error);
+  }
+};
+
+const OFF_SWITCHES: ReadonlyArray<readonly [file: string, off: string]> = [
+  ['/proc/sys/user/max_user_namespaces', '0'],
+  ['/proc/sys/kernel/unprivileged_userns_clone', '0'],
+  ['/proc/sys/kernel/apparmor_restrict_unprivileged_userns', '1'],
+];
+
+/** Undefined where this user may make namespaces, as root may. */
+const namespacesOff = async (): Promise<string | undefined> => {
+  if (process.getuid?.() === 0) {
+    return undefined;
+  }
+  const found = await Promise.all(
+    OFF_SWITCHES.map(async ([file, off]) => ((await readFile(file, 'utf8').catch(() => '')).trim() === off ? file : undefined)),
+  );
+  return found.find((file) => file !== undefined);
+};

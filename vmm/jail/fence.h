@@ -1,0 +1,60 @@
+/* What the launchers of this folder have in common: share.c fences virtiofsd in, machine.c fences QEMU in. */
+#ifndef FENCE_H
+#define FENCE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { EX_REFUSED = 71 };
+
+/* Hidden where it becomes part of a library (vmm/preload). */
+#pragma GCC visibility push(hidden)
+
+/* common.c: ends this process with EX_REFUSED and says why on stderr. */
+void refuse(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+void close_from(unsigned first);
+/* A unix socket as descriptor `fd`, that listens at a path or is connected to it. */
+void listen_at(const char *path, int fd);
+void connect_to(const char *path, int fd);
+/* No core dumps, no new privileges. */
+void give_up_gaining(void);
+/* No capability, now or after an exec; of use to root only. */
+void drop_capabilities(void);
+
+/* landlock.c: rights of its ABI 1, and those that later ones added. */
+enum {
+  FS_EXECUTE = 1 << 0,
+  FS_WRITE_FILE = 1 << 1,
+  FS_READ_FILE = 1 << 2,
+  FS_READ_DIR = 1 << 3,
+  FS_REMOVE_FILE = 1 << 5,
+  FS_MAKE_REG = 1 << 8,
+  FS_MAKE_SOCK = 1 << 9,
+  FS_REFER = 1 << 13,
+  FS_TRUNCATE = 1 << 14,
+  FS_IOCTL_DEV = 1 << 15,
+};
+
+struct ruleset {
+  uint64_t fs, net, scoped;
+  int abi, fd;
+};
+
+/* Everything that this kernel can refuse is refused until it is allowed; `abi` is 0 where it has no Landlock, -1 with errno if it failed. */
+struct ruleset landlock_begin(void);
+/* Allows what the kernel knows of `rights` beneath a path, if that exists. False, with errno, if it could not be added. */
+bool landlock_allow(const struct ruleset *rules, const char *path, uint64_t rights);
+/* What QEMU looks at of the system, and of its own process: /proc/self, or what is given. */
+void landlock_allow_system(const struct ruleset *rules, const char *proc);
+/* False with errno if it failed. */
+bool landlock_enter(struct ruleset *rules);
+
+/* calls.c: an allow-list of system calls for QEMU. `path` is the only program that may be started; it is moved to where it has to be. */
+const char *filter_calls(const char *path, bool copies);
+
+#pragma GCC visibility pop
+
+#endif

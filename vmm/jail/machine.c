@@ -1,0 +1,221 @@
+/*
+ * Starts QEMU in its fence; the pid stays.
+ *
+ *   machine [--listen FD PATH]... [--connect FD PATH]... [--read PATH]... [--run PATH]... [--write PATH]... [--device PATH]...
+ *           [--make DIR]... [--keep N] [--files N] [--size BYTES] [--preload LIBRARY] [--copies] -- /PROGRAM [ARGUMENT]...
+ *
+ * A guest's kernel is the guest's, and QEMU parses what it says. So QEMU gets what it needs and nothing else:
+ *
+ *   sockets    made, bound and connected here, and handed over as descriptors FD. QEMU can make none: no TCP, no datagram, no netlink, no
+ *              other machine's socket, abstract or not.
+ *   files      Landlock: what --read, --run (the loader of a program of the host), --write, --device and --make name (the last with files and
+ *              sockets made beneath), the program itself, and a handful of the system's; where the kernel has no Landlock, `hypr doctor` says so.
+ *   calls      an allow-list (calls.c); without it nothing is started. No program can be started but PROGRAM, and that once.
+ *   privileges no new ones, and of user 0 no capability.
+ *   limits     no core, --files descriptors, --size bytes for any file that it writes.
+ *
+ *   machine --probe
+ *
+ * puts the same fence round itself, with files of its own only, tries its doors and prints as JSON what holds on this host.
+ *
+ * Descriptors from N on are closed before. --copies is for a zygote (vmm/preload), which forks, binds sockets and makes files.
+ * Exit code 71: not started, the reason is on stderr.
+ */
+#include "fence.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { MAX_RULES = 512 };
+
+struct path_right {
+  const char *path;
+  uint64_t rights;
+};
+
+struct socket_at {
+  const char *path;
+  int fd;
+  bool listens;
+};
+
+struct options {
+  struct path_right rights[MAX_RULES];
+  struct socket_at sockets[64];
+  int right_count, socket_count;
+  unsigned keep;
+  rlim_t files, size;
+  bool copies;
+  char **command;
+};
+
+static const struct kind {
+  const char *name;
+  uint64_t rights;
+} kinds[] = {
+    {"--read", FS_READ_FILE | FS_READ_DIR},
+    {"--run", FS_READ_FILE | FS_READ_DIR | FS_EXECUTE},
+    {"--write", FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE},
+    {"--device", FS_READ_FILE | FS_WRITE_FILE | FS_IOCTL_DEV},
+    {"--make", FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE | FS_MAKE_REG | FS_MAKE_SOCK | FS_REMOVE_FILE},
+    {NULL, 0},
+};
+
+static void enter_landlock(const struct options *options) {
+  struct ruleset rules = landlock_begin();
+  if (rules.abi < 0) {
+    refuse("Landlock: %s", strerror(errno));
+  }
+  /* Copies have other pids. Of other processes the kernel then shows what everybody sees; each copy ends that for itself. */
+  landlock_allow_system(&rules, options->copies ? "/proc" : "/proc/self");
+  for (int i = 0; i < options->right_count; i++) {
+    const struct path_right *right = &options->rights[i];
+    /* What is not there cannot be opened either; QEMU will say so. */
+    if (!landlock_allow(&rules, right->path, right->rights) && errno != ENOENT) {
+      refuse("%s: %s", right->path, strerror(errno));
+    }
+  }
+  if (!landlock_allow(&rules, options->command[0], FS_READ_FILE | FS_EXECUTE)) {
+    refuse("%s: %s", options->command[0], strerror(errno));
+  }
+  if (!landlock_enter(&rules)) {
+    refuse("Landlock: %s", strerror(errno));
+  }
+}
+
+static void limit(int which, rlim_t value) {
+  struct rlimit now;
+  if (value == 0 || getrlimit(which, &now) != 0) {
+    return;
+  }
+  rlim_t most = value < now.rlim_max ? value : now.rlim_max;
+  if (setrlimit(which, &(struct rlimit){most, most}) != 0) {
+    refuse("resource limits: %s", strerror(errno));
+  }
+}
+
+static uint64_t rights_of(const char *name) {
+  for (const struct kind *kind = kinds; kind->name != NULL; kind++) {
+    if (strcmp(kind->name, name) == 0) {
+      return kind->rights;
+    }
+  }
+  return 0;
+}
+
+/* How many arguments were taken; 0 if it is none of these. */
+static int parse_one(char **argv, int left, struct options *options) {
+  uint64_t rights = rights_of(argv[0]);
+  bool listens = strcmp(argv[0], "--listen") == 0;
+  if (strcmp(argv[0], "--copies") == 0) {
+    options->copies = true;
+    return 1;
+  }
+  if (left < 2) {
+    return 0;
+  }
+  if (rights != 0 && options->right_count < MAX_RULES) {
+    options->rights[options->right_count++] = (struct path_right){argv[1], rights};
+    return 2;
+  }
+  if ((listens || strcmp(argv[0], "--connect") == 0) && left >= 3 && options->socket_count < 64) {
+    options->sockets[options->socket_count++] = (struct socket_at){argv[2], atoi(argv[1]), listens};
+    return 3;
+  }
+  if (strcmp(argv[0], "--keep") == 0) {
+    options->keep = (unsigned)atoi(argv[1]);
+    return 2;
+  }
+  /* Not in our own environment: this program is not to be loaded with it. */
+  if (strcmp(argv[0], "--preload") == 0) {
+    return setenv("LD_PRELOAD", argv[1], 1) == 0 ? 2 : 0;
+  }
+  rlim_t *number = strcmp(argv[0], "--files") == 0 ? &options->files : strcmp(argv[0], "--size") == 0 ? &options->size : NULL;
+  if (number != NULL) {
+    *number = strtoull(argv[1], NULL, 10);
+  }
+  return number == NULL ? 0 : 2;
+}
+
+static bool parse(int argc, char **argv, struct options *options) {
+  int i = 1, taken;
+  while (i < argc && strcmp(argv[i], "--") != 0) {
+    taken = parse_one(&argv[i], argc - i, options);
+    if (taken == 0) {
+      return false;
+    }
+    i += taken;
+  }
+  options->command = &argv[i + 1];
+  return i + 1 < argc && argv[i + 1][0] == '/' && options->keep >= 3;
+}
+
+static void hold(const struct options *options) {
+  limit(RLIMIT_NOFILE, options->files);
+  limit(RLIMIT_FSIZE, options->size);
+  drop_capabilities();
+  give_up_gaining();
+  enter_landlock(options);
+}
+
+/* ---- what holds here ---- */
+
+static volatile sig_atomic_t refused;
+
+static void on_refused(int number, siginfo_t *info, void *context) {
+  (void)number, (void)info;
+  refused = 1;
+  ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
+}
+
+static const char *yes(bool holds) { return holds ? "true" : "false"; }
+
+static int probe(char *self) {
+  static struct options options = {.files = 64};
+  static char *command[2];
+  struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO | SA_NODEFER};
+  struct ruleset rules = landlock_begin();
+  options.command = command;
+  command[0] = self;
+  sigaction(SIGSYS, &action, NULL);
+  hold(&options);
+  filter_calls(self, false);
+  int file = open("/etc/passwd", O_RDONLY), made = socket(AF_UNIX, SOCK_STREAM, 0);
+  bool calls = made < 0 && refused;
+  printf("{\"landlock\":%d,\"files\":%s,\"calls\":%s,\"privileges\":%s}\n", rules.abi, yes(file < 0), yes(calls),
+         yes(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1));
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  static struct options options;
+  if (argc == 2 && strcmp(argv[1], "--probe") == 0) {
+    return probe(argv[0]);
+  }
+  if (!parse(argc, argv, &options)) {
+    fputs("usage: machine [--listen FD PATH|--connect FD PATH|--read PATH|--run PATH|--write PATH|--device PATH|--make DIR|--files N|--size BYTES|--preload LIBRARY|--copies]... "
+          "--keep N -- /PROGRAM [ARGUMENT]...\n",
+          stderr);
+    return 64;
+  }
+  close_from(options.keep);
+  umask(077);
+  for (int i = 0; i < options.socket_count; i++) {
+    const struct socket_at *at = &options.sockets[i];
+    at->listens ? listen_at(at->path, at->fd) : connect_to(at->path, at->fd);
+  }
+  hold(&options);
+  const char *path = filter_calls(options.command[0], options.copies);
+  execve(path, options.command, environ);
+  refuse("cannot start %s: %s", options.command[0], strerror(errno));
+}
