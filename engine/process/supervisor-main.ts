@@ -89,6 +89,8 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   }
   await namesLeft;
   await supervisor.release();
+  // A template that is half made is of no use: its maker, its folders and its lock would be left behind.
+  await traced('end what is in the background', undefined, async () => platform.vmm.close?.());
   recordSupervisor(store, stack, false);
   await rm(apiSocket, { force: true });
 };

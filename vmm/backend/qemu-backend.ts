@@ -34,7 +34,7 @@ export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOption
     create: (spec, nicSockets, signal) => createMachine({ ...parts, spec, nicSockets, signal }),
     adopt: adoptMachine,
     restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
-    ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }) }),
+    ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }), close: () => templates.close() }),
     sweep: sweepMachine,
     sweepPending: sweepPendingProcesses,
   };

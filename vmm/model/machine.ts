@@ -128,6 +128,8 @@ export interface Vmm {
   templateFailed?(template: string): Promise<void>;
   /** Kills what a record names and removes its run folder; safe to repeat. */
   sweep(record: MachineRecord): Promise<void>;
+  /** Ends what this process does for machines in the background; those that run go on. To be called before the process ends. */
+  close?(): Promise<void>;
   /** Ends a machine whose `create` was cut short because its process was killed, so that there is no record of it. Safe to repeat. */
   sweepPending?(runDir: string): Promise<void>;
 }

@@ -11,9 +11,19 @@ import { isGuestFault } from '../qemu/machine.ts';
 import { cloneRefusal, memoryClass, type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
 import { makeTemplate } from './make.ts';
 import { makeRootedTemplate, rootedKey } from './make-rooted.ts';
-import { ifUnlocked, lockPath, pruneTemplates } from './prune.ts';
+import { ifUnlocked, pruneTemplates } from './prune.ts';
 import type { MakeInput } from './staging.ts';
-import { countFailures, discardTemplate, FORMAT, isRooted, noteFailure, readTemplate, templatesFolder, touchTemplate } from './store.ts';
+import {
+  countFailures,
+  discardTemplate,
+  FORMAT,
+  isRooted,
+  lockPath,
+  noteFailure,
+  readTemplate,
+  templatesFolder,
+  touchTemplate,
+} from './store.ts';
 import type { Template, Templates } from './types.ts';
 
 export interface TemplatesOptions {
@@ -59,8 +69,9 @@ class TemplateShelf implements Templates {
   readonly #quietMs: number;
   readonly #wanted = new Map<string, MachineSpec>();
   readonly #attempts = new Map<string, number>();
+  readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #busy = false;
+  #making: Promise<void> | undefined;
 
   constructor(options: TemplatesOptions) {
     this.#settings = options.settings;
@@ -146,12 +157,24 @@ class TemplateShelf implements Templates {
 
   wanted(spec: MachineSpec): void {
     const key = `${templateKey(this.#settings, spec)} ${this.#isAhead(spec) ? spec.disks[0]?.path : ''}`;
-    if (cloneRefusal(spec) !== undefined || (this.#attempts.get(key) ?? 0) >= MAX_FAILURES) {
+    if (this.#closing.signal.aborted || cloneRefusal(spec) !== undefined || (this.#attempts.get(key) ?? 0) >= MAX_FAILURES) {
       return;
     }
     this.#wanted.set(key, spec);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#makeWanted(), this.#quietMs).unref();
+    this.#timer = setTimeout(() => this.#begin(), this.#quietMs).unref();
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#closing.abort(new HyprError('HYPR_CANCELLED', 'hypr is ending'));
+    await this.#making;
+  }
+
+  #begin(): void {
+    this.#making ??= this.#makeWanted().finally(() => {
+      this.#making = undefined;
+    });
   }
 
   async failed(template: Pick<Template, 'key'>): Promise<void> {
@@ -177,21 +200,20 @@ class TemplateShelf implements Templates {
 
   /** One after the other, because each keeps a core busy for seconds. */
   async #makeWanted(): Promise<void> {
-    if (this.#busy) {
-      return;
-    }
-    this.#busy = true;
+    const { signal } = this.#closing;
     for (const [key, spec] of this.#wanted) {
       this.#wanted.delete(key);
       try {
-        await (this.#isAhead(spec) ? this.makeRooted(spec) : this.make(spec));
+        await (this.#isAhead(spec) ? this.makeRooted(spec, signal) : this.make(spec, signal));
       } catch (error) {
+        if (signal.aborted) {
+          return;
+        }
         this.#attempts.set(key, (this.#attempts.get(key) ?? 0) + 1);
         const details = error instanceof HyprError ? error.details : [];
         log.warn('a template could not be made; machines boot without', { template: key, reason: messageOf(error), details });
       }
     }
-    this.#busy = false;
   }
 }
 

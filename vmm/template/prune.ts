@@ -4,13 +4,12 @@ import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
 import { sweepLocks, withLock } from '../../base/host/lock.ts';
 import type { HomePaths } from '../../base/paths.ts';
-import { discardTemplate, listFolder, readDescription, templatesFolder } from './store.ts';
+import { sweepMakerFolders } from './leftovers.ts';
+import { discardTemplate, listFolder, lockPath, readDescription, templatesFolder } from './store.ts';
 
 /** How many rooted templates are kept when another one is made; each takes a hundred megabytes. */
 const MAX_ROOTED = 12;
 const DAY_MS = 86_400_000;
-
-export const lockPath = (paths: HomePaths, key: string): string => join(paths.locks, `template-${key}.lock`);
 
 /** Runs `work`, unless another process is making the template. */
 export const ifUnlocked = async (lock: string, work: () => Promise<void>): Promise<void> => {
@@ -39,6 +38,7 @@ export const pruneTemplates = async (paths: HomePaths, toolchain: string): Promi
     await sweepLeftover(paths, name);
   }
   await sweepLocks(paths.locks);
+  await sweepMakerFolders();
   return removed;
 };
 

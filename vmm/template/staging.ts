@@ -14,6 +14,7 @@ import { type Beginning, machineSockets, type QemuSettings } from '../qemu/comma
 import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
 import { isGone } from '../qemu/machine.ts';
 import { endWithUs } from './guard.ts';
+import { MAKER_PREFIX, noteMaker } from './leftovers.ts';
 
 /** Software emulation boots in 2–4 s; a loaded host may take many times that. */
 export const BOOT_MS = 120_000;
@@ -58,8 +59,9 @@ export const runBeside = async (
   const { settings, signal } = input;
   const cleanup = new Cleanup();
   try {
-    const dir = await mkdtemp(join(runtimeDir(), 't-'));
+    const dir = await mkdtemp(join(runtimeDir(), MAKER_PREFIX));
     cleanup.defer(() => rm(dir, { recursive: true, force: true }));
+    await noteMaker(dir);
     const place = { name: 'template', runDir: join(dir, 'm'), consoleLog: join(dir, 'console') };
     const folder = join(input.root, `${input.key}.making`);
     const spec = { ...input.spec, ...place, folder, disks, nics: [], shares: [] };

@@ -32,6 +32,9 @@ const HASHED_BYTES = 8 << 20;
 
 export const templatesFolder = (paths: HomePaths): string => join(paths.cache, 'templates');
 
+/** Held by who makes the template. */
+export const lockPath = (paths: HomePaths, key: string): string => join(paths.locks, `template-${key}.lock`);
+
 const FILES: Readonly<Record<TemplateForm, readonly string[]>> = {
   whole: ['state'],
   mapped: ['state', 'ram'],

@@ -32,6 +32,8 @@ export interface Templates {
   makeRooted(spec: MachineSpec, signal?: AbortSignal): Promise<Template | undefined>;
   /** Called when a clone failed but a boot succeeded: the second time the template is removed. */
   failed(template: Pick<Template, 'key'>): Promise<void>;
+  /** Ends what is being made in the background and waits until nothing is left of it. Nothing is made after that. */
+  close(): Promise<void>;
   /** Counts a clone that crashes in its first moments as failed. */
   watch(template: Template, machine: Machine): void;
 }

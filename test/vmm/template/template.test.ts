@@ -9,9 +9,9 @@ import type { QemuSettings } from '../../../vmm/qemu/command.ts';
 import { createTemplates, templateKey } from '../../../vmm/template/index.ts';
 import type { makeTemplate } from '../../../vmm/template/make.ts';
 import type { makeRootedTemplate } from '../../../vmm/template/make-rooted.ts';
-import { lockPath, pruneTemplates } from '../../../vmm/template/prune.ts';
+import { pruneTemplates } from '../../../vmm/template/prune.ts';
 import type { MakeInput } from '../../../vmm/template/staging.ts';
-import { publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../../vmm/template/store.ts';
+import { lockPath, publishTemplate, readTemplate, sealTemplate, templatesFolder } from '../../../vmm/template/store.ts';
 import { measureTemplates } from '../../../vmm/template/usage.ts';
 import { spec, tempDir, toolchain } from '../support.ts';
 
@@ -96,6 +96,22 @@ describe('templates', () => {
     await vi.waitFor(async () => expect(await templates.find(spec({ memoryMib: 1024 }))).toBeDefined());
     expect(made).toHaveLength(2);
     expect((await readdir(root)).length).toBe(2);
+  });
+
+  it('that are being made when their process ends leave no lock, and no more are made', async () => {
+    const started = Promise.withResolvers<void>();
+    const { templates, made, paths } = makeShelf(async ({ signal }) => {
+      started.resolve();
+      return await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)));
+    });
+    templates.wanted(spec());
+    await started.promise;
+    expect(await readdir(paths.locks)).toHaveLength(1);
+    await templates.close();
+    expect(await readdir(paths.locks)).toEqual([]);
+    templates.wanted(spec({ memoryMib: 1024 }));
+    await templates.close();
+    expect(made).toHaveLength(1);
   });
 
   it('are not wanted for machines that cannot be clones', async () => {
