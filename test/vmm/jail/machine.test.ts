@@ -77,8 +77,10 @@ const attack = async (who: Who, fenced: boolean): Promise<Record<string, string>
   }
   const as = (args: readonly string[]) =>
     isRoot && who === 'a plain user' ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', ...args] : [...args];
-  const [sleeper = '', ...rest] = as(['sleep', '60']);
-  const victim = spawn(sleeper, rest, { stdio: 'ignore' });
+  // It says when it is the user's.
+  const [sleeper = '', ...rest] = as(['/bin/sh', '-c', 'echo up; exec sleep 60']);
+  const victim = spawn(sleeper, rest, { stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(victim.stdout, 'data');
   try {
     const args = [
       ...[join(dir, 'home', '.ssh', 'id'), join(dir, 'theirs', 'upper'), theirs, abstract, String(port), String(victim.pid)],
