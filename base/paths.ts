@@ -25,6 +25,8 @@ export const homePaths = (home: string = hyprHome()) => ({
   authority: join(home, 'ca'),
   /** What `hypr setup --browser` changed, and copies of what was there before. */
   setup: join(home, 'setup'),
+  /** Profiles of browsers that `hypr open` starts. */
+  browsers: join(home, 'browsers'),
 });
 
 export type HomePaths = ReturnType<typeof homePaths>;

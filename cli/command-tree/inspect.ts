@@ -82,6 +82,18 @@ export const inspectCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/url.ts')).runUrl,
   },
   {
+    name: 'open',
+    usage: '[OPTIONS] [SERVICE]',
+    summary: 'Open a service in the browser',
+    examples: ['hypr open', 'hypr open web', 'hypr open api --port 3000 --browser firefox'],
+    flags: [
+      int('port', 'Port in the service, instead of the one for browsers', { value: 'N' }),
+      string('browser', 'chromium, chrome, edge, brave, vivaldi or firefox, with a profile that knows the names', { value: 'NAME' }),
+    ],
+    maxArgs: 1,
+    load: async () => (await import('../commands/open.ts')).runOpen,
+  },
+  {
     name: 'top',
     usage: '[SERVICES...]',
     summary: 'List the processes in services',

@@ -25,6 +25,21 @@ export interface TrustStatus {
   readonly port443: boolean;
 }
 
+/** A page to open: its URL, and whether every program finds the name (`system`) or only browsers and curl (`localhost`). */
+export interface OpenRequest {
+  readonly url: string;
+  readonly reach: 'system' | 'localhost';
+  /** Name of a browser, which then gets a profile of hypr's. */
+  readonly browser?: string;
+}
+
+/** What came of it: where the page was opened, or why no window could be. */
+export interface OpenedUrl {
+  readonly url: string;
+  readonly where?: string;
+  readonly why?: string;
+}
+
 /** What makes names of services work beyond their own stack: who trusts hypr's authority, and what leads names to the edge. */
 export interface TrustApi {
   status(): Promise<TrustStatus>;
@@ -36,6 +51,7 @@ export interface TrustApi {
   /** Changes nothing; throws SETUP_REFUSED with what is in the way. */
   planSystem(): Promise<RootWork>;
   planUndo(): Promise<RootWork>;
+  open(request: OpenRequest): Promise<OpenedUrl>;
   /** One sudo, unless this is root. */
   runAsRoot(work: RootWork): Promise<void>;
 }

@@ -1,5 +1,7 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { exists } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { openAuthority } from '../../net/certificates/authority.ts';
@@ -79,6 +81,12 @@ export const undoBrowser = async (host: TrustHost, onStep: (step: SetupStep) => 
     if ((await readDesktopProxy(pacUrl(env), env, signal)).state === 'ours') {
       await resetDesktopProxy(env, signal);
       onStep({ place: 'proxy of the desktop', status: 'done', text: 'not set any more' });
+    }
+    for (const folder of [paths.browsers, paths.authority]) {
+      if (await exists(folder)) {
+        await rm(folder, { recursive: true, force: true });
+        onStep({ place: folder, status: 'done', text: 'removed' });
+      }
     }
     await journal.remove();
   });

@@ -71,7 +71,7 @@ export const openOnDesktop = async (url: string, env: NodeJS.ProcessEnv): Promis
 
 /** Opens a URL in a browser with a profile of hypr's, which knows the names and the authority, whatever is set up. */
 export const openInProfile = async (browser: Browser, url: string, host: TrustHost): Promise<void> => {
-  const folder = join(host.paths.setup, '..', 'browsers', browser.name);
+  const folder = join(host.paths.browsers, browser.name);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const args = browser.kind === 'chromium' ? await chromiumArgs(folder, host) : await firefoxArgs(folder, host);
   await start(browser.file, [...args, url], host.env);

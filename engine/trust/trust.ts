@@ -4,6 +4,7 @@ import { openAuthority } from '../../net/certificates/authority.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import type { TrustApi } from '../model/trust.ts';
 import { setupBrowser, type TrustHost, undoBrowser } from './browser-setup.ts';
+import { openUrl } from './open-url.ts';
 import { readTrust } from './status.ts';
 import { runAsRoot } from './system/run-script.ts';
 import { planSystemSetup, planSystemUndo } from './system-setup.ts';
@@ -17,6 +18,7 @@ export const openTrust = (signal: AbortSignal, env: NodeJS.ProcessEnv = process.
     undoBrowser: (onStep) => undoBrowser(host, onStep),
     planSystem: () => planSystemSetup(host),
     planUndo: () => planSystemUndo(host),
+    open: (request) => openUrl(request, host),
     runAsRoot: ({ script }) => runAsRoot(script, signal),
   };
 };

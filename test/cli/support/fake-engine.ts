@@ -186,6 +186,7 @@ export class FakeEngine {
         },
         planSystem: async () => ({ script: this.rootScript, kept: ['every user may listen from port 80 on already'] }),
         planUndo: async () => ({ script: this.rootScript, kept: [] }),
+        open: async ({ url }) => ({ url, why: 'there is no display here' }),
         runAsRoot: async (work) => this.#record('runAsRoot', work.script),
       }),
       systemDf: async () => [
