@@ -25,6 +25,7 @@ export const readHttp1 = (request: IncomingMessage, secure: boolean): Omit<Excha
     secure,
     viaProxy: absolute !== undefined,
     version: '1.1',
+    peer: () => ({ port: request.socket.remotePort, localPort: request.socket.localPort }),
   };
 };
 
@@ -59,6 +60,7 @@ export const http2Exchange = (stream: ServerHttp2Stream, raw: RawHeaders, secure
     secure,
     viaProxy: false,
     version: '2',
+    peer: () => ({ port: stream.session?.socket.remotePort, localPort: stream.session?.socket.localPort }),
     reply: new Http2Reply(stream, method),
   };
 };

@@ -71,6 +71,8 @@ export interface Exchange {
   /** The client asked for `http://name/path`, as one asks a proxy. */
   readonly viaProxy: boolean;
   readonly version: '1.1' | '2';
+  /** The two ports of the connection; a function, because asking the system takes time. */
+  peer(): { readonly port: number | undefined; readonly localPort: number | undefined };
   readonly reply: Reply;
 }
 

@@ -34,8 +34,8 @@ export const INDEX_CSS = `
 body { margin: 0; background: var(--page); color: var(--text); }
 header { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem 1rem; padding: 1rem clamp(.75rem, 3vw, 3rem); border-bottom: 1px solid var(--line); background: var(--card); position: sticky; top: 0; z-index: 1; }
 h1 { font-size: 1.25rem; margin: 0; letter-spacing: -.02em; }
-#summary { margin: 0; color: var(--dim); flex: 1 1 12rem; }
-.find { position: relative; flex: 0 1 20rem; min-width: 12rem; }
+#summary { margin: 0; color: var(--dim); flex: 100 1 12rem; }
+.find { position: relative; flex: 1 1 12rem; max-width: 28rem; }
 .find input { width: 100%; font: inherit; padding: .35rem 2rem .35rem .7rem; border: 1px solid var(--line); border-radius: .5rem; background: var(--page); color: inherit; }
 .find kbd { position: absolute; right: .6rem; top: 50%; transform: translateY(-50%); font: .8em ui-monospace, monospace; color: var(--dim); border: 1px solid var(--line); border-radius: .25rem; padding: 0 .35rem; }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1rem; padding: 1rem clamp(.75rem, 3vw, 3rem) 3rem; align-items: start; outline: none; }
@@ -106,7 +106,7 @@ const showService = (service) => {
     make('span', { className: 'name', textContent: service.name }),
     make('span', { className: 'state', textContent: service.health ? service.state + ', ' + service.health : service.state }));
   if (links.childElementCount) item.append(links);
-  if (plain.length) item.append(make('div', { className: 'ports', textContent: 'also listens on ' + plain.join(', ') }));
+  if (plain.length) item.append(make('div', { className: 'ports', textContent: (service.web ? 'also listens on ' : 'listens on ') + plain.join(', ') }));
   if (service.note) item.append(make('div', { className: 'note', textContent: service.note }));
   return item;
 };

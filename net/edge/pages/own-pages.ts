@@ -8,6 +8,7 @@ import { sendAnswer } from './error-page.ts';
 import { INDEX_CSS, INDEX_HTML, INDEX_JS } from './index-assets.ts';
 import { indexState } from './index-state.ts';
 import { pacFile } from './pac.ts';
+import { isOfThisUser } from './peer-owner.ts';
 
 const log = logger('edge');
 const SETTLE_MS = 40;
@@ -50,6 +51,14 @@ export class OwnPages {
       this.#send(exchange, 'application/x-ns-proxy-autoconfig', pacFile(exchange.authority, this.#options.domain));
     } else if (!isOfThisPage(exchange)) {
       sendAnswer(exchange, { ...badRequest('This page is not for other pages.'), status: 403 });
+    } else {
+      void this.#serveOwner(exchange, path);
+    }
+  }
+
+  async #serveOwner(exchange: Exchange, path: string): Promise<void> {
+    if (!(await isOfThisUser(exchange.peer()))) {
+      sendAnswer(exchange, { ...badRequest('These pages are for the user whose stacks they show.'), status: 403 });
     } else if (path === '/state.json') {
       this.#sendOnce(exchange);
     } else if (path === '/events') {

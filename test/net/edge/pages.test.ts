@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { certificateNames } from '../../../net/edge/certificates.ts';
 import { findRefusal, mayBeRefusal } from '../../../net/edge/http/refusals.ts';
 import type { EdgeEvent } from '../../../net/edge/http/types.ts';
+import { findOwners, isOfThisUser } from '../../../net/edge/pages/peer-owner.ts';
 import { EdgeHouse, raw } from './edge-house.ts';
 
 let house: EdgeHouse;
@@ -127,6 +128,21 @@ describe('index page', () => {
     house.changed();
     expect((await next()).stacks).toEqual([]);
     request.destroy();
+  });
+});
+
+describe('owner of a peer', () => {
+  const row = (local: string, remote: string, state: string, uid: number) =>
+    `  0: 0100007F:${local} 0100007F:${remote} ${state} 0:0 0:0 0 ${uid} 0 1 1\n`;
+
+  it('is the one whose socket connects from that port to ours', () => {
+    const table = `head\n${row('1BA8', 'C000', '01', 7)}${row('C000', '1BA8', '01', 1000)}${row('C000', '0050', '01', 8)}${row('C000', '1BA8', '06', 0)}`;
+    expect(findOwners([table, undefined], 0xc000, 0x1ba8)).toEqual([1000]);
+    expect(findOwners([table], 0xc001, 0x1ba8)).toEqual([]);
+  });
+
+  it('must be this user, which a port that no socket has is not', async () => {
+    expect(await isOfThisUser({ port: 1, localPort: 2 })).toBe(process.platform !== 'linux');
   });
 });
 
