@@ -26,6 +26,8 @@ export interface ProjectOptions {
   readonly profiles: readonly string[];
   /** Services named on the command line: their profiles are switched on. */
   readonly services: readonly string[];
+  /** The command brings the stack up, whose name is this folder's from then on. */
+  readonly claimsName?: boolean;
   /** The command may build images of these services. */
   readonly builds?: boolean;
   /** False: the files of `env_file` and `label_file` are not needed and may be missing. */

@@ -6,6 +6,9 @@ import type { Stack } from '../../engine/model/types.ts';
 import type { CommandSpec, Invocation } from './command-spec.ts';
 import type { ProjectOptions } from './context.ts';
 
+/** Commands that bring a stack up: its name is this folder's from then on (engine/client/checkouts.ts). */
+const CLAIMING: ReadonlySet<string> = new Set(['up', 'create', 'run', 'watch']);
+
 /** The global flags in the loader's form. */
 export const projectOptions = ({ context, command, flags }: Invocation, services: readonly string[] = []): ProjectOptions => ({
   files: flags.list('file'),
@@ -16,6 +19,7 @@ export const projectOptions = ({ context, command, flags }: Invocation, services
   services,
   allResources: flags.bool('all-resources'),
   compatibility: flags.bool('compatibility') || /^(1|true)$/i.test(context.env.COMPOSE_COMPATIBILITY ?? ''),
+  claimsName: CLAIMING.has(command.name),
   env: context.env,
   cwd: context.cwd,
 });

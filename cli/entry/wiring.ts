@@ -39,7 +39,7 @@ export const createContext = (options: {
   engine: () => traced('load the engine', undefined, () => import('../../engine/index.ts')),
   loadProject: async (project) => {
     const { checkOwnKeys, loadProject } = await traced('load the loader', undefined, () => import('../../compose/load/load.ts'));
-    const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project, options.interrupts)));
+    const loaded = await traced('load the model', undefined, () => loadProject(loadOptions(project, options)));
     printWarnings([...loaded.warnings, ...checkOwnKeys(loaded.tree)], options.output);
     placeOf = loaded.placeOf;
     return project.compatibility === true ? { ...loaded.project, separator: '_' } : loaded.project;
@@ -52,7 +52,7 @@ export const createContext = (options: {
       return engine.resolveDigest(reference, options.interrupts.signal);
     };
     const result = await runConfig({
-      ...loadOptions({ ...project, services: args.services }, options.interrupts),
+      ...loadOptions({ ...project, services: args.services }, options),
       ...configOptions(args),
       resolveDigest,
     });
@@ -84,10 +84,23 @@ const configOptions = ({ flags }: ConfigArgs): Partial<ConfigOptions> => ({
   explain: typeof flags.explain === 'string' ? flags.explain : undefined,
 });
 
-const loadOptions = (options: ProjectOptions, { signal }: Interrupts): LoadOptions => ({
+const loadOptions = (
+  options: ProjectOptions,
+  { interrupts: { signal }, output }: { interrupts: Interrupts; output: ProcessOutput },
+): LoadOptions => ({
   ...options,
   stdin: () => readStdin(signal),
   signal,
+  nameFor: async (project) => {
+    const { findCheckout } = await import('../../engine/client/checkouts.ts');
+    const { name, apartFrom } = await findCheckout({ ...project, claim: options.claimsName === true });
+    if (apartFrom !== undefined && options.claimsName === true) {
+      output('stderr').write(
+        `This stack is called ${name}, because ${project.name} is the one of ${apartFrom}. To choose a name: -p NAME, or COMPOSE_PROJECT_NAME.\n`,
+      );
+    }
+    return name;
+  },
 });
 
 /** `-f -`: a Compose file is small; the loader has its own limit, this one only keeps memory in bounds. */

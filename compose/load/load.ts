@@ -65,7 +65,7 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
     extended: new WeakMap(),
     objectVariables: new Map(),
   };
-  const name = projectName(options, found, await nameInFiles(found, context));
+  const name = await finalName(options, found, context);
   const environment = new Map([...found.environment, ['COMPOSE_PROJECT_NAME', name] as const]);
   const model = await loadModel(
     {
@@ -90,6 +90,23 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
 };
 
 const environmentName = (found: Discovered): string | undefined => found.environment.get('COMPOSE_PROJECT_NAME');
+
+const finalName = async (options: LoadOptions, found: Discovered, context: LoadContext): Promise<string> => {
+  const name = projectName(options, found, await nameInFiles(found, context));
+  if (options.nameFor === undefined || options.projectName || environmentName(found) || found.files.includes('-')) {
+    return name;
+  }
+  const services = new Set<string>();
+  for (const file of found.files) {
+    for (const { root } of (await readParsed(file, context)).documents) {
+      const node = root.kind === 'map' ? root.entries.get('services') : undefined;
+      for (const service of node?.kind === 'map' ? node.entries.keys() : []) {
+        services.add(service);
+      }
+    }
+  }
+  return options.nameFor({ name, workingDir: found.workingDir, services: [...services].sort() });
+};
 
 /** The last `name:` of the project's own files, with its variables filled in. */
 const nameInFiles = async (found: Discovered, context: LoadContext): Promise<{ text: string; mark: Mark } | undefined> => {

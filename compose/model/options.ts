@@ -5,6 +5,14 @@ import type { Project } from './model.ts';
 import type { Warning } from './warnings.ts';
 
 /** What to load and how; the flags and variables of `docker compose`. Absent means compose's default. */
+/** What the files or their folder call the project, before the model is loaded. */
+export interface NamedProject {
+  readonly name: string;
+  readonly workingDir: string;
+  /** Names of the services in the project's own files, without those of included ones. */
+  readonly services: readonly string[];
+}
+
 export interface LoadOptions {
   /** The folder the command was called in; absolute. */
   readonly cwd: string;
@@ -12,6 +20,8 @@ export interface LoadOptions {
   readonly files?: readonly string[];
   readonly projectDirectory?: string | undefined;
   readonly projectName?: string | undefined;
+  /** Says what the project is called in the end; not asked where -p, COMPOSE_PROJECT_NAME or standard input decide. */
+  readonly nameFor?: ((project: NamedProject) => Promise<string>) | undefined;
   readonly envFiles?: readonly string[];
   /** --profile; `*` is all. Empty: COMPOSE_PROFILES. */
   readonly profiles?: readonly string[];
