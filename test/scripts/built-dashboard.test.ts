@@ -34,7 +34,7 @@ test('the built dashboard › draws, hears a key and restores the terminal', asy
     context.fake.replicas = [replica({ service: 'web' })];
   };
   const done = runCli(['up'], context);
-  await expect.poll(() => context.stdin.rawModes.includes(true)).toBe(true);
+  await expect.poll(() => context.stdin.rawModes.includes(true), { timeout: 20_000 }).toBe(true);
   context.stdin.write('d');
   expect(await done).toBe(0);
   expect(context.stdout.text).toContain('logs of all services');
