@@ -1,5 +1,6 @@
 import { readEgress } from '../model/egress.ts';
 import { NEEDS_NIC, readIsolation } from '../model/isolation.ts';
+import { readPolicies } from '../model/policies.ts';
 import { closest } from '../model/suggest.ts';
 import { type MapNode, type Node, toPlain } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
@@ -12,9 +13,10 @@ const PROMISES: Readonly<Record<string, string>> = {
   egress: 'what may be reached is set in a service, in its x-hypr',
   networking: 'a machine without a NIC is "network: isolated" in the x-hypr of a service',
   network: 'a machine without a NIC is set in a service, in its x-hypr: {network: isolated}',
-  network_policies: 'there are no policies; services on different networks do not reach each other',
-  network_policy: 'there are no policies; services on different networks do not reach each other',
-  policies: 'there are no policies; services on different networks do not reach each other',
+  network_policies: 'policies between services are set at the top of the file: x-hypr: {policies: [...]}',
+  network_policy: 'policies between services are set at the top of the file: x-hypr: {policies: [...]}',
+  policy: 'policies between services are set at the top of the file: x-hypr: {policies: [...]}',
+  policies: 'policies between services are set at the top of the file: x-hypr: {policies: [...]}',
   gpus: 'GPUs of the host are not passed into a machine',
   gpu: 'GPUs of the host are not passed into a machine',
 };
@@ -30,13 +32,37 @@ const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'all
 export const checkOwnKeys = (tree: MapNode): Warning[] => {
   const warnings = new Warnings();
   for (const { name, node, owner, inService } of ownKeys(tree)) {
-    const own = inService && name === 'x-hypr' ? settingsIn(node, owner) : new Map([[name, node]]);
+    const isAtTop = owner === tree && name === 'x-hypr' && node.kind === 'map';
+    const own =
+      inService && name === 'x-hypr' ? settingsIn(node, owner) : isAtTop ? settingsAtTop(node, tree) : new Map([[name, node]]);
     for (const [path, value] of own) {
       refusePromises(path, value);
       warnings.add('ignored', `${path} has no effect: hypr has no such setting in Compose files`, value.keyMark ?? value.mark);
     }
   }
   return warnings.all;
+};
+
+/** Checks the settings of `x-hypr` at the top; gives what else is in it, by path. */
+const settingsAtTop = (node: MapNode, tree: MapNode): Map<string, Node> => {
+  const policies = node.entries.get('policies');
+  const services = tree.entries.get('services');
+  if (policies !== undefined) {
+    const read = readPolicies(toPlain(policies), services?.kind === 'map' ? [...services.entries.keys()] : []);
+    if ('fault' in read) {
+      const item = policies.kind === 'list' && read.index !== undefined ? (policies.items[read.index] ?? policies) : policies;
+      const at = (item.kind === 'map' && read.key !== undefined ? item.entries.get(read.key) : undefined) ?? item;
+      const path = [`x-hypr.policies${read.index === undefined ? '' : `[${read.index}]`}`, read.key].filter(Boolean).join('.');
+      throw errorAt('COMPOSE_INVALID', `${path} ${read.fault}`, { mark: at.keyMark ?? at.mark });
+    }
+  }
+  const rest = [...node.entries].filter(([key]) => key !== 'policies');
+  const meant = rest.find(([key]) => closest(key, ['policies']) !== undefined);
+  if (meant !== undefined) {
+    const [key, value] = meant;
+    throw errorAt('COMPOSE_INVALID', `x-hypr.${key} is not a setting`, { mark: value.keyMark ?? value.mark, hint: 'did you mean "policies"?' });
+  }
+  return new Map(policies === undefined ? [['x-hypr', node]] : rest.map(([key, value]) => [`x-hypr.${key}`, value]));
 };
 
 /** Checks the settings in a service's `x-hypr`; gives what else is in it, by path. */

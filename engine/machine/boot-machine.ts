@@ -32,6 +32,8 @@ export interface BootMachineInput {
   readonly networks: readonly Network[];
   /** Where it may connect to outside the networks; default everywhere. */
   readonly egress?: NetworkPolicy | undefined;
+  /** Other machines of each network; default all. */
+  readonly peers?: ReadonlyArray<NetworkPolicy | undefined>;
   readonly platform: Platform;
   readonly onMachine: (machine: Machine) => void;
 }
@@ -95,7 +97,11 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
   try {
     const { name } = input.spec;
     const sockets = await traced('connect NICs', name, () =>
-      connectNics(input.networks, networkNics({ name, networks: input.networks, egress: input.egress, ...input.config }), signal),
+      connectNics(
+        input.networks,
+        networkNics({ ...input.config, name, networks: input.networks, egress: input.egress, peers: input.peers }),
+        signal,
+      ),
     );
     const machine = await traced('machine: program, state, devices', name, () => platform.vmm.create(input.spec, sockets, signal));
     cleanup.defer(() => machine.delete());
@@ -160,9 +166,11 @@ export const networkNics = (input: {
   readonly hosts: MachineConfig['hosts'];
   readonly networks: readonly Network[];
   readonly egress?: NetworkPolicy | undefined;
+  readonly peers?: ReadonlyArray<NetworkPolicy | undefined> | undefined;
 }): NetworkNic[] =>
   input.nics.map(({ mac, address, ipv6 }, index) => {
-    const egress = input.egress === undefined ? {} : { egress: input.egress };
+    const peers = input.peers?.[index];
+    const rules = { ...(input.egress === undefined ? {} : { egress: input.egress }), ...(peers === undefined ? {} : { peers }) };
     const network = input.networks[index]?.record.spec;
     const host = network?.hostAccess === true ? hostAddress(network) : undefined;
     return {
@@ -170,7 +178,7 @@ export const networkNics = (input: {
       mac,
       addresses: [address, ...(ipv6 === undefined ? [] : [ipv6.address])],
       host: input.hosts.some((line) => line.address === host),
-      ...egress,
+      ...rules,
     };
   });
 

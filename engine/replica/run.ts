@@ -15,6 +15,7 @@ import type { ReplicaSpec } from '../model/spec.ts';
 import { egressPolicy } from '../resolve/egress-policy.ts';
 import { readFileContent } from '../resolve/file-content.ts';
 import type { StackNetworks } from '../resources/networks.ts';
+import type { PeerPolicies } from '../resources/peer-policies.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
 
@@ -30,6 +31,8 @@ export interface BootContext {
   readonly vms: () => readonly VmRow[];
   /** Connections to published ports wait for this before they are carried into the network. */
   readonly awaitPort?: AwaitPort;
+  /** What the file allows between services. */
+  readonly policies: Pick<PeerPolicies, 'connecting' | 'apply'>;
   /** Where what a proxy refused is told. */
   readonly refusals: Pick<Refusals, 'tell'>;
   /** Called as soon as a VMM process exists, so that it is recorded whatever happens next. */
@@ -55,9 +58,14 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
   const networks = await traced('network', vm.name, () =>
     Promise.all(vm.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal))),
   );
-  const { platform, onMachine } = context;
-  const run = await bootMachine({ spec: machineSpec(parts), config, networks, egress: egressPolicy(vm.spec), platform, onMachine }, signal);
+  const { platform, onMachine, policies } = context;
+  // Others get the rules about its addresses before it can be reached.
+  await policies.apply(signal);
+  const rules = { egress: egressPolicy(vm.spec), peers: policies.connecting(vm, config.nics) };
+  const run = await bootMachine({ spec: machineSpec(parts), config, networks, ...rules, platform, onMachine }, signal);
   try {
+    // And it those about machines that were connected meanwhile.
+    await policies.apply(signal);
     await openOutbound(run.guest, vm, context, signal);
     return run;
   } catch (error) {

@@ -141,9 +141,11 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
   const cleanup = new Cleanup();
   try {
     const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal)));
+    const leased = context.networks.lease(row);
     const nics = networkNics({
       name: row.name,
-      nics: context.networks.lease(row),
+      nics: leased,
+      peers: context.policies.connecting(row, leased),
       hosts: context.networks.extraHosts(row.spec),
       networks,
       egress: egressPolicy(row.spec),

@@ -25,6 +25,7 @@ import { orderServices } from '../resolve/dependencies.ts';
 import { type OneOff, oneOffUpOptions } from '../resolve/one-off.ts';
 import { checkServices } from '../resources/check-services.ts';
 import { StackNetworks } from '../resources/networks.ts';
+import { PeerPolicies } from '../resources/peer-policies.ts';
 import { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
@@ -65,6 +66,7 @@ export class StackSupervisor {
   readonly #context: ReplicaContext;
   readonly #operations: Operations;
   readonly #changes: Changes;
+  readonly #policies: PeerPolicies;
   /** Called when no replica and no operation runs. */
   onIdle: () => void = () => {};
 
@@ -80,6 +82,13 @@ export class StackSupervisor {
       onLost: (key, detail) => void startAgainOnNetwork({ key, detail, replicas: this.replicas, bus: this.bus }),
       onEvent: (event) => refusals.tellOf(event, (address) => this.#nameOf(address)),
       onNames: () => this.#changes.note(),
+    });
+    this.#policies = new PeerPolicies({
+      stack,
+      store,
+      networks: this.networks,
+      project: () => this.project(),
+      vms: () => this.liveRows(),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
     this.names = new PublishedStackNames({ stack, store, replicas: this.replicas, bus: this.bus });
@@ -106,6 +115,7 @@ export class StackSupervisor {
       logs: this.logs,
       bus: this.bus,
       refusals,
+      policies: this.#policies,
       get environment() {
         return self.project()?.environment ?? {};
       },
@@ -168,6 +178,7 @@ export class StackSupervisor {
       checkServices(project, services, store);
       const actions = await traced('plan the images', undefined, () => planImages({ project, services, options, platform }));
       recordStack(this.#options, project, this.replicas);
+      await traced('tell the policies', undefined, () => this.#policies.apply(running));
       const making = {
         project,
         actions,

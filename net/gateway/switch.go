@@ -226,7 +226,7 @@ func describe(eth []byte) (protocol string, src, dst netip.AddrPort, opens bool)
 	}
 	switch {
 	case number == 6 && len(body) >= 20:
-		opens = body[13]&0x12 != 0x10 && body[13]&0x04 == 0 // neither SYN-ACK or ACK nor RST
+		opens = body[13]&0x14 == 0 // no ACK, which answers have, also the first; and no reset
 		protocol = "tcp"
 	case number == 17 && len(body) >= 8:
 		protocol, opens = "udp", true

@@ -7,7 +7,7 @@ import { homePaths } from '../../../base/paths.ts';
 import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Platform, Publication } from '../../../engine/model/platform.ts';
 import type { AwaitPort } from '../../../net/ports/publish.ts';
-import type { Network, NetworkRecord, NetworkSpec, PublishedPort } from '../../../net/types.ts';
+import type { Network, NetworkPolicy, NetworkRecord, NetworkSpec, PublishedPort } from '../../../net/types.ts';
 import { createFakeVmm, type FakeVmm } from '../../../vmm/fake.ts';
 import { Cue } from './cue.ts';
 import { type Behaviour, FakeGuest } from './fake-guest.ts';
@@ -17,6 +17,8 @@ export interface FakeNetwork extends Network {
   /** As if its process had been killed. */
   die(detail: string): void;
   readonly nics: Socket[];
+  /** The rules of each NIC, by MAC. */
+  readonly rules: Map<string, { readonly egress?: NetworkPolicy; readonly peers?: NetworkPolicy }>;
 }
 
 export interface FakePlatform extends Platform {
@@ -200,12 +202,15 @@ export const createFakePlatform = (dir: string): FakePlatform => {
 const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
   const ended = new Cue<{ detail: string }>();
   const nics: Socket[] = [];
+  const rules: FakeNetwork['rules'] = new Map();
   const record: NetworkRecord = { spec, process: { pid: 0, startTime: spec.name }, socket: join(spec.runDir, 'api.sock') };
   return {
     record,
     nics,
     exited: ended.promise,
-    connectNic: async () => {
+    rules,
+    connectNic: async ({ mac, egress, peers }) => {
+      rules.set(mac, { ...(egress && { egress }), ...(peers && { peers }) });
       const socket = new Socket();
       nics.push(socket);
       return socket;
@@ -213,7 +218,9 @@ const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
     dial: async () => new Socket(),
     dialUdp: async () => new Socket(),
     capture: async () => new Socket(),
-    setPolicy: async () => {},
+    setPolicy: async (mac, policy) => {
+      rules.set(mac, policy);
+    },
     setNames: async () => {},
     onEvent: () => () => {},
     state: async () => ({
