@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -10,7 +11,7 @@ import { GatewayControl } from '../../../net/client/control.ts';
 import { startNetwork } from '../../../net/client/network.ts';
 import type { Network, NetworkEvent, NetworkNic, NetworkSpec } from '../../../net/types.ts';
 import { onlyWhere } from '../../support/needs.ts';
-import { arp, BROADCAST, ethernet, type Frame, type Host, icmp, RST, SYN, tcp, udp } from './frames.ts';
+import { ACK, arp, BROADCAST, ethernet, type Frame, type Host, icmp, PSH, RST, SYN, tcp, udp } from './frames.ts';
 import { makeFolder, makeGateway, makeSpec, nicOf, Peer } from './helpers.ts';
 
 const programs = makeGateway();
@@ -334,6 +335,62 @@ describe('a hostile guest', () => {
     expect(Number(/FDSize:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])).toBeLessThanOrEqual(8192);
     await expect.poll(() => events.find(({ event }) => event === 'limited')?.why, { timeout: 3000 }).toBe('datagram flows');
     await new Promise<void>((resolve) => sink.close(() => resolve()));
+  }, 60_000);
+
+  it('has a thousand connections open at a time, and each of them carries', async () => {
+    const open = new Set<Socket>();
+    const holding = createServer((socket) => open.add(socket.on('error', () => {})));
+    await new Promise<void>((resolve) => holding.listen(0, '0.0.0.0', resolve));
+    const { port: target } = holding.address() as AddressInfo;
+    await start();
+    const own = ownAddress() ?? '';
+    const to = { mac: gateway, ip: own };
+    const lines: Array<{ source: number; acknowledge: number }> = [];
+    // At most 256 of a machine's connections wait for an answer at a time.
+    for (let batch = 0; batch < 10; batch += 1) {
+      const sources = Array.from({ length: 100 }, () => syn(own, target));
+      for (const source of sources) {
+        const answer = await answerTo(source);
+        expect(answer.flags & (SYN | ACK)).toBe(SYN | ACK);
+        lines.push({ source, acknowledge: answer.sequence + 1 });
+        peer.send(tcp(GUEST, to, { source, target, sequence: 8, acknowledge: answer.sequence + 1, flags: ACK, data: Buffer.alloc(0) }));
+      }
+    }
+    await expect.poll(() => open.size, { timeout: 10_000 }).toBe(1000);
+    expect((await network.state()).tcp).toBe(1000);
+    const said = Promise.all([...open].map(async (socket) => String((await once(socket, 'data'))[0])));
+    for (const { source, acknowledge } of lines) {
+      peer.send(tcp(GUEST, to, { source, target, sequence: 8, acknowledge, flags: ACK | PSH, data: Buffer.from(String(source)) }));
+    }
+    expect((await said).sort()).toEqual(lines.map(({ source }) => String(source)).sort());
+    for (const socket of open) {
+      socket.destroy();
+    }
+    await new Promise((resolve) => holding.close(resolve));
+  }, 60_000);
+
+  it('gets an answer to each of ten thousand questions', async () => {
+    await start();
+    const question = Buffer.concat([
+      Buffer.from([0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+      ...['gateway', 'hypr', ''].map((label) => Buffer.from([label.length, ...Buffer.from(label)])),
+      Buffer.from([0, 1, 0, 1]),
+    ]);
+    const isAnswer = (frame: Frame): frame is Udp => frame.kind === 'udp' && frame.source === 53;
+    const ids = new Set<number>();
+    for (let id = 0; id < 10_000; id += 1) {
+      const data = Buffer.from(question);
+      data.writeUInt16BE(id, 0);
+      peer.send(udp({ from: GUEST, to: { mac: gateway, ip: GATEWAY }, source: 20_000 + (id % 500), target: 53, data }));
+      // So many are on their way.
+      if (id >= 500) {
+        ids.add((await peer.receive('a DNS answer', isAnswer)).data.readUInt16BE(0));
+      }
+    }
+    while (ids.size < 10_000) {
+      ids.add((await peer.receive('the last DNS answers', isAnswer)).data.readUInt16BE(0));
+    }
+    expect(ids.size).toBe(10_000);
   }, 60_000);
 
   it('holds nobody up with connections that are never answered', async () => {
