@@ -30,7 +30,7 @@ export const runSetup: Handler = async (invocation) => {
 const MARKS = { ok: ['✔', '+'], warn: ['⚠', '!'], fail: ['✗', 'x'] } as const;
 const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
-/** `hypr doctor`: one line per check with a hint; exit code 1 if something is broken. */
+/** `hypr doctor`: one line per check with a hint, the fence as a table; exit code 1 if something is broken. */
 export const runDoctor: Handler = async ({ context, flags }) => {
   const format = flags.choice('format', ['text', 'table', 'json']);
   const engine = await context.engine();
@@ -45,6 +45,10 @@ export const runDoctor: Handler = async ({ context, flags }) => {
   for (const check of checks) {
     const detail = check.detail ? `: ${sanitiseText(check.detail)}` : '';
     context.stdout.write(`${paint(COLOURS[check.status], MARKS[check.status][column])} ${sanitiseText(check.title)}${detail}\n`);
+    for (const { process, layer, holds, detail: words } of check.rows ?? []) {
+      const mark = paint(holds ? 'green' : 'yellow', holds ? MARKS.ok[column] : '-');
+      context.stdout.write(`    ${process.padEnd(8)} ${layer.padEnd(13)} ${mark} ${sanitiseText(words)}\n`);
+    }
     if (check.fix && check.status !== 'ok') {
       context.stdout.write(`    fix: ${sanitiseText(check.fix)}\n`);
     }

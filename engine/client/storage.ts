@@ -6,6 +6,7 @@ import { logger } from '../../base/log.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../../builder/build.ts';
 import { type ImageStore, openImageStore } from '../../builder/store/store.ts';
+import { findTemplateLeftovers } from '../../vmm/template/leftovers.ts';
 import { pruneTemplates } from '../../vmm/template/prune.ts';
 import { templatesFolder } from '../../vmm/template/store.ts';
 import { measureTemplates } from '../../vmm/template/usage.ts';
@@ -68,7 +69,7 @@ const isShared = async (toolchain: string): Promise<boolean> => (await lstat(too
 export const checkStore = async (signal?: AbortSignal, onLeftover: (line: string) => void = () => {}): Promise<string[]> => {
   const paths = homePaths();
   const store = await openStore(paths, { sweep: false });
-  for (const line of [...(await store.leftovers()), ...(await findBuildLeftovers(paths.build))]) {
+  for (const line of [...(await store.leftovers()), ...(await findBuildLeftovers(paths.build)), ...(await findTemplateLeftovers(paths))]) {
     onLeftover(line);
   }
   return await store.verify(signal);

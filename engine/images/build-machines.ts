@@ -59,6 +59,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
             name: `build-${id}`,
             runDir: join(runDir, 'm'),
             consoleLog: join(log, 'console.log'),
+            folder: diskDir,
             vcpus: options.vcpus ?? platform.cores,
             memoryMib: limits.memoryMib,
             disks: [

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { FileSpec, MachineConfig, MachineMount, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/model/machine.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
@@ -58,6 +58,7 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     name: parts.name,
     runDir: parts.runDir,
     consoleLog: parts.consoleLog,
+    folder: dirname(parts.upper),
     vcpus: parts.vcpus,
     memoryMib: parts.memoryMib,
     disks,

@@ -1,7 +1,7 @@
 import type { StackName } from '../../net/names/stack-names.ts';
 
 /** A name of a stack, with all that another process needs to lead connections to it. */
-export interface PublishedName extends Omit<StackName, 'members' | 'owner'> {
+export interface PublishedName extends Omit<StackName, 'members'> {
   /** Of this host's loopback, its own. */
   readonly address: string;
   /** Whether its ports are open at that address. */

@@ -132,6 +132,8 @@ export interface DoctorCheck {
   readonly detail: string;
   /** The command or step that fixes it. */
   readonly fix?: string;
+  /** Of the fence round machines, shares and gateways: layer by layer. */
+  readonly rows?: ReadonlyArray<{ readonly process: string; readonly layer: string; readonly holds: boolean; readonly detail: string }>;
 }
 
 /** Images and builds: need no supervisor, run in the calling process. */

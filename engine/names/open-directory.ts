@@ -69,7 +69,7 @@ class Directory implements NameDirectory {
     }
   }
 
-  #serviceOf(stack: string, { targets, isExtra: _, ...name }: PublishedName): NamedService {
+  #serviceOf(stack: string, { targets, isExtra: _, owner: __, ...name }: PublishedName): NamedService {
     const connect = async (port: number, signal: AbortSignal): Promise<Duplex> => {
       const open = targets.filter(({ ports }) => ports.includes(port));
       const turn = this.#turns.get(name.host) ?? 0;

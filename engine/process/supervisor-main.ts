@@ -16,6 +16,7 @@ import type { ReadyMessage } from '../client/start-supervisor.ts';
 import { openPlatform } from '../host.ts';
 import { stackPaths } from '../model/stack-paths.ts';
 import { VERSION } from '../model/version.ts';
+import { LoopbackPorts } from '../stack/loopback-ports.ts';
 import { collectMetrics, METRICS_TYPE } from '../stack/metrics.ts';
 import { StackSupervisor } from '../stack/supervisor.ts';
 import { openStateStore, type StateStore } from '../state/store.ts';
@@ -52,6 +53,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   const supervisor = new StackSupervisor({ stack, store, platform });
   const recovered = await traced('recover', undefined, () => supervisor.recover(neverAborts()));
   recordSupervisor(store, stack, true);
+  const loopback = new LoopbackPorts({ names: supervisor.names });
   let server: ApiServer | undefined;
   const leaveNames = new AbortController();
   let namesLeft = Promise.resolve();
@@ -84,11 +86,14 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   log.info('ending', { reason });
   leaveNames.abort();
   await traced('close the API', undefined, async () => server?.close());
+  await loopback.close();
   if (reason === 'idle') {
     await traced('stop the networks', undefined, () => supervisor.networks.stopAll());
   }
   await namesLeft;
   await supervisor.release();
+  // A template that is half made is of no use: its maker, its folders and its lock would be left behind.
+  await traced('end what is in the background', undefined, async () => platform.vmm.close?.());
   recordSupervisor(store, stack, false);
   await rm(apiSocket, { force: true });
 };

@@ -67,9 +67,9 @@ export class PublishedStackNames {
     return { stack, problems, names: names.map((name) => this.#publish(name, leases, networks)) };
   }
 
-  #publish({ members, owner, ...name }: StackName, leases: readonly LeaseRow[], networks: readonly NetworkRow[]): PublishedName {
+  #publish({ members, ...name }: StackName, leases: readonly LeaseRow[], networks: readonly NetworkRow[]): PublishedName {
     const targets = members.flatMap((member) => targetOf(this.#options.replicas.get(member), leases, networks));
-    return { ...name, address: this.addressOf(owner), isBound: this.#bound.has(owner), targets };
+    return { ...name, address: this.addressOf(name.owner), isBound: this.#bound.has(name.owner), targets };
   }
 
   /** The loopback address of a service or replica; the first caller has it reserved. */

@@ -28,5 +28,6 @@ const nameFrom = (json: NameJson): PublishedName => ({
   https: json.noHttps !== true,
   targets: (json.targets ?? []).map(({ socket = '', address = '', ports = [] }) => ({ socket, address, ports })),
   isExtra: json.isExtra ?? false,
+  owner: json.owner ?? '',
   ...present({ service: json.service, replica: json.replica, health: json.health, webPort: json.webPort, hostHeader: json.hostHeader }),
 });

@@ -473,6 +473,14 @@ describe('other commands', () => {
     ];
     expect(await run(context, 'doctor')).toBe(0);
     expect(context.stdout.text).toBe('⚠ KVM: not usable\n    fix: nothing\n✔ Disk: ~/.hypr has room\n');
+    const rows = [
+      { process: 'machine', layer: 'files', holds: true, detail: 'Landlock' },
+      { process: 'gateway', layer: 'system calls', holds: false, detail: 'none' },
+    ];
+    context.fake.checks = [{ id: 'fence', title: 'Fence', status: 'ok', detail: 'holds', rows }];
+    context.stdout.text = '';
+    expect(await run(context, 'doctor')).toBe(0);
+    expect(context.stdout.text).toBe('✔ Fence: holds\n    machine  files         ✔ Landlock\n    gateway  system calls  - none\n');
     context.fake.checks = [{ id: 'x', title: 'X', status: 'fail', detail: '' }];
     expect(await run(context, 'doctor --format json')).toBe(1);
   });

@@ -18,7 +18,16 @@ const layTrap = async (home: string): Promise<string> => {
   chmodSync(trap, 0o755);
   const tool = { file: trap, prefix: [], version: '10.0.0', origin: 'toolchain' as const };
   const tools = { qemu: tool, virtiofsd: tool, mkfsErofs, mkfsExt4: tool, resize2fs: tool, e2fsck: tool, gvproxy: tool };
-  const files = { kernel: trap, initramfs: trap, shareJail: trap, tsc: trap, preload: trap, vmlinux: trap, modules: trap };
+  const files = {
+    kernel: trap,
+    initramfs: trap,
+    shareJail: trap,
+    machineJail: trap,
+    tsc: trap,
+    preload: trap,
+    vmlinux: trap,
+    modules: trap,
+  };
   const all = { id: 'trap', qemuData: [], ...tools, ...files };
   mkdirSync(homePaths(home).toolchain, { recursive: true });
   await writeManifest(homePaths(home), {
