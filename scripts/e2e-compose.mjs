@@ -122,7 +122,11 @@ const runOne = async (name, setting) => {
 /** What failed tests left behind. */
 const takeDownAll = async (compose) => {
   for (const name of (await outputOf(compose, ['ls', '-aq'])).split('\n').filter(Boolean)) {
-    await outputOf(compose, ['-p', name, 'down', '-v', '--remove-orphans', '-t', '0']);
+    // A hook that fails keeps its service from being stopped.
+    await outputOf(compose, ['-p', name, 'kill']).catch(() => {});
+    await outputOf(compose, ['-p', name, 'down', '-v', '--remove-orphans', '-t', '0']).catch((error) =>
+      process.stderr.write(`${error.message}\n`),
+    );
   }
 };
 

@@ -20,7 +20,7 @@ export class Lookup {
   async need(name: string): Promise<Image> {
     const image = await this.get(name);
     if (image === undefined) {
-      throw new HyprError('IMAGE_NOT_FOUND', `no such image: ${name}`, { hint: await this.#hint(name) });
+      throw new HyprError('IMAGE_NOT_FOUND', `No such image: ${name}`, { hint: await this.#hint(name) });
     }
     return image;
   }

@@ -14,6 +14,8 @@ const processFlags: readonly FlagSpec[] = [
   string('u,user', 'Run as this user', { value: 'USER' }),
   list('v,volume', 'Mount a folder or volume', { value: 'SOURCE:TARGET' }),
   string('w,workdir', 'Run in this folder', { value: 'DIR' }),
+  list('volumes', 'As --volume', { value: 'SOURCE:TARGET', hidden: true }),
+  list('labels', 'As --label', { value: 'KEY=VALUE', hidden: true }),
   list('cap-add', 'Add a capability', { value: 'CAP' }),
   list('cap-drop', 'Drop a capability', { value: 'CAP' }),
 ];

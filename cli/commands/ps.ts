@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { readNamedFile } from '../../base/host/read-named.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
@@ -50,12 +53,16 @@ const printStack: Handler = async (invocation) => {
       .filter((replica) => flags.bool('all') || !replica.oneOff)
       .filter((replica) => isWanted(replica, statuses, flags.bool('all')))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
-    context.stdout.write(formatReplicas(shown, { flags, stack: stack.name, now: context.now() }));
+    const format = flags.string('format') ?? (await configuredFormat(context));
+    context.stdout.write(formatReplicas(shown, { flags, format, stack: stack.name, now: context.now() }));
     return 0;
   });
 };
 
-const formatReplicas = (replicas: readonly ReplicaStatus[], at: { flags: Flags; stack: string; now: number }): string => {
+const formatReplicas = (
+  replicas: readonly ReplicaStatus[],
+  at: { flags: Flags; format: string | undefined; stack: string; now: number },
+): string => {
   const { flags } = at;
   if (flags.bool('quiet')) {
     return replicas.map((replica) => `${replica.id}\n`).join('');
@@ -64,7 +71,7 @@ const formatReplicas = (replicas: readonly ReplicaStatus[], at: { flags: Flags; 
     return [...new Set(replicas.map((replica) => replica.service))].map((service) => `${service}\n`).join('');
   }
   const rows = replicas.map((replica) => psRow(replica, { stack: at.stack, now: at.now, noTrunc: flags.bool('no-trunc') }));
-  return formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, flags.string('format'));
+  return formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, at.format);
 };
 
 const wantedStates = (flags: Flags): readonly string[] => {
@@ -88,4 +95,18 @@ const isWanted = (replica: ReplicaStatus, states: readonly string[], all: boolea
     return states.includes(replica.state) || states.includes(psState(replica));
   }
   return all || !['created', 'exited', 'dead'].includes(replica.state);
+};
+
+const MAX_CONFIG = 1 << 20;
+
+/** `psFormat` of docker's config.json, for who has set it. A file that cannot be read sets nothing. */
+const configuredFormat = async ({ env, home, interrupts }: CliContext): Promise<string | undefined> => {
+  const path = join(env.DOCKER_CONFIG || join(home, '.docker'), 'config.json');
+  try {
+    const text = await readNamedFile(path, { what: "docker's settings", maxBytes: MAX_CONFIG, signal: interrupts.signal });
+    const { psFormat } = JSON.parse(text.toString('utf8')) as { psFormat?: unknown };
+    return typeof psFormat === 'string' && psFormat !== '' ? psFormat : undefined;
+  } catch {
+    return undefined;
+  }
 };

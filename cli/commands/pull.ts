@@ -13,10 +13,11 @@ export const runComposePull: Handler = async (invocation) => {
   const options = {
     services: args,
     includeDeps: flags.bool('include-deps'),
-    policy: flags.choice('policy', ['missing', 'always']) ?? 'always',
+    policy: flags.choice('policy', ['missing', 'always']),
     ignoreFailures: flags.bool('ignore-pull-failures'),
     ignoreBuildable: flags.bool('ignore-buildable'),
     ...parallelLimit(flags, context.env),
+    onNotice: (text: string) => void context.stderr.write(`warning: ${text}\n`),
   } as const;
   const project = await loadProject(invocation, args);
   const engine = await context.engine();

@@ -58,7 +58,8 @@ const runOptionsOf = async ({ context, args, flags }: Invocation, environment: R
     servicePorts: flags.bool('service-ports'),
     useAliases: flags.bool('use-aliases'),
     tty,
-    stdin: interactive,
+    // Of a detached one nobody writes to it, and it stays open, as docker compose leaves it.
+    stdin: flags.tristate('interactive') !== false,
     size: tty ? sizeOf(context) : undefined,
     detach,
     remove: flags.bool('rm') ? 'replica' : 'no',
@@ -79,8 +80,8 @@ export const sharedOptions = (
   const { cwd, home } = context;
   return {
     entrypoint: entrypointOf(flags.string('entrypoint')),
-    labels: Object.fromEntries(flags.list('label').map(pairOf)),
-    volumes: flags.list('volume').map((spec) => mountOf(spec, { cwd, home })),
+    labels: Object.fromEntries([...flags.list('label'), ...flags.list('labels')].map(pairOf)),
+    volumes: [...flags.list('volume'), ...flags.list('volumes')].map((spec) => mountOf(spec, { cwd, home })),
     ports: flags.list('publish').flatMap(portsOf),
     user: flags.string('user'),
     workdir: flags.string('workdir'),

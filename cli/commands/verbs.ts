@@ -36,16 +36,20 @@ export const runVerb: Handler = async (invocation) => {
       stack.verb(verb, undefined, { ...options, services: [], replicas }, () => {}, context.interrupts.signal),
     );
   }
-  return withStack(invocation, async (stack, project) => {
-    checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
-    const renderer = await createRenderer(context, flags, verb);
-    try {
-      await stack.verb(verb, project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
-    } finally {
-      renderer.close();
-    }
-    return 0;
-  });
+  return withStack(
+    invocation,
+    async (stack, project) => {
+      checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+      const renderer = await createRenderer(context, flags, verb);
+      try {
+        await stack.verb(verb, project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
+      } finally {
+        renderer.close();
+      }
+      return 0;
+    },
+    args,
+  );
 };
 
 /** Without a model, the services are those of the replicas that exist. */

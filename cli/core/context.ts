@@ -32,6 +32,8 @@ export interface ProjectOptions {
   readonly builds?: boolean;
   /** False: the files of `env_file` and `label_file` are not needed and may be missing. */
   readonly resolveEnv?: boolean;
+  /** False: two services may have one container_name, because nothing is made of the model. */
+  readonly uniqueNames?: boolean;
   /** Names with `_` between their parts, as Compose v1 had them. */
   readonly compatibility?: boolean;
   /** Keep networks and volumes that no service uses. */

@@ -46,14 +46,17 @@ const loadWith = async ({ context }: Invocation, options: ProjectOptions): Promi
  * The stack a command refers to. As in docker compose, `-p NAME` (or COMPOSE_PROJECT_NAME, without a file) is enough;
  * then there is no model, only the recorded state.
  */
-export const findStack = async (invocation: Invocation): Promise<{ name: string; project: Project | undefined }> => {
+export const findStack = async (
+  invocation: Invocation,
+  services: readonly string[] = [],
+): Promise<{ name: string; project: Project | undefined }> => {
   const { context, flags } = invocation;
   const name = flags.string('project-name');
   if (name && flags.list('file').length === 0) {
     return { name: checkStackName(name), project: undefined };
   }
   try {
-    const project = await context.loadProject({ ...projectOptions(invocation), resolveEnv: false });
+    const project = await context.loadProject({ ...projectOptions(invocation, services), resolveEnv: false, uniqueNames: false });
     return { name: project.name, project };
   } catch (error) {
     const fromEnv = context.env.COMPOSE_PROJECT_NAME;
@@ -71,8 +74,10 @@ export const findStackName = async (invocation: Invocation): Promise<string> => 
 export const withStack = async <T>(
   invocation: Invocation,
   work: (stack: Stack, project: Project | undefined) => Promise<T>,
+  /** Named on the command line: their profiles are switched on. */
+  services: readonly string[] = [],
 ): Promise<T> => {
-  const { name, project } = await findStack(invocation);
+  const { name, project } = await findStack(invocation, services);
   return openStack(invocation, name, (stack) => work(stack, project));
 };
 

@@ -195,7 +195,9 @@ const evaluateOperand = (operand: Operand, scope: Scope): unknown => {
 
 const readPath = (start: unknown, path: readonly string[], { lenient }: Scope): unknown => {
   let value = start;
-  for (const name of path) {
+  for (const part of path) {
+    // Go's name of the field that JSON calls Id.
+    const name = part === 'ID' && isRecord(value) && !Object.hasOwn(value, 'ID') && Object.hasOwn(value, 'Id') ? 'Id' : part;
     if (!isRecord(value) || !(Object.hasOwn(value, name) || isHeaderProbe(value, name))) {
       if (lenient === true) {
         return undefined;

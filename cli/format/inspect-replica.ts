@@ -19,7 +19,7 @@ export const inspectReplica = (detail: ReplicaDetail): Record<string, unknown> =
     Driver: 'erofs',
     Platform: 'linux',
     HostConfig: hostConfigOf(detail),
-    Mounts: spec.mounts.map((mount) => mountOf(mount, detail.volumes)),
+    Mounts: [...spec.mounts.map((mount) => mountOf(mount, detail.volumes)), ...spec.files.flatMap(fileMount)],
     Config: {
       Hostname: spec.hostname,
       Domainname: spec.domainname ?? '',
@@ -95,18 +95,25 @@ const hostConfigOf = ({ spec, networks }: ReplicaDetail): Record<string, unknown
 });
 
 const mountOf = (mount: ReplicaMount, volumes: ReplicaDetail['volumes']): Record<string, unknown> => {
-  const common = { Destination: mount.target, Mode: mount.readOnly ? 'ro' : '', RW: !mount.readOnly, Propagation: '' };
+  const { target, readOnly } = mount;
+  // As docker compose mounts volumes: in the long form, with `z`.
+  const ofVolume = { Destination: target, Driver: 'local', Mode: 'z', RW: !readOnly, Propagation: '' };
+  const common = { Destination: target, Mode: '', RW: !readOnly, Propagation: mount.kind === 'bind' ? 'rprivate' : '' };
   switch (mount.kind) {
     case 'volume':
-      return { Type: 'volume', Name: mount.volume, Source: volumes[mount.volume] ?? '', Driver: 'local', ...common };
+      return { Type: 'volume', Name: mount.volume, Source: volumes[mount.volume] ?? '', ...ofVolume };
     case 'anonymous':
-      return { Type: 'volume', Name: '', Source: '', Driver: 'local', ...common };
+      return { Type: 'volume', Name: '', Source: '', ...ofVolume };
     case 'bind':
       return { Type: 'bind', Source: mount.source, ...common };
     case 'tmpfs':
       return { Type: 'tmpfs', Source: '', ...common };
   }
 };
+
+/** A secret or config from a file; it is a copy, and what docker shows is the file. */
+const fileMount = ({ source, path }: ReplicaDetail['spec']['files'][number]): Record<string, unknown>[] =>
+  'file' in source ? [{ Type: 'bind', Source: source.file, Destination: path, Mode: '', RW: false, Propagation: 'rprivate' }] : [];
 
 const healthcheckOf = (health: NonNullable<ReplicaDetail['spec']['health']>): Record<string, unknown> => {
   const nanoseconds = (ms: number): number => ms * 1e6;
@@ -148,9 +155,16 @@ const portsOf = ({ status, spec }: ReplicaDetail): Record<string, unknown> => {
 const networksOf = ({ networks, spec, status }: ReplicaDetail): Record<string, unknown> =>
   Object.fromEntries(networks.map((network) => [network.name, endpointOf(network, status.id, spec)]));
 
+/** What the file asked for: `ipv4_address`. */
+const ipamConfigOf = (network: NetworkDetail, spec: ReplicaDetail['spec']): Record<string, unknown> | null => {
+  const wanted = spec.networks.find(({ key }) => network.labels['com.docker.compose.network'] === key)?.address;
+  return wanted === undefined ? null : { IPv4Address: wanted };
+};
+
 const endpointOf = (network: NetworkDetail, id: string, spec: ReplicaDetail['spec']): Record<string, unknown> => {
   const member = network.members.find((each) => each.id === id);
   return {
+    IPAMConfig: ipamConfigOf(network, spec),
     Aliases: spec.networks.flatMap(({ key, aliases }) => (network.labels['com.docker.compose.network'] === key ? aliases : [])),
     MacAddress: member?.mac ?? '',
     NetworkID: network.id,

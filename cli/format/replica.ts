@@ -105,7 +105,9 @@ export const psState = (replica: ReplicaStatus): string => {
   return replica.state === 'starting' ? 'created' : replica.state;
 };
 
-const publishers = (replica: ReplicaStatus): PsRow[] => [
+const publishers = (replica: ReplicaStatus): PsRow[] => allPublishers(replica).sort((a, b) => Number(a.TargetPort) - Number(b.TargetPort));
+
+const allPublishers = (replica: ReplicaStatus): PsRow[] => [
   ...replica.ports.map((port) => ({ URL: port.hostAddress, TargetPort: port.port, PublishedPort: port.hostPort, Protocol: port.protocol })),
   ...replica.exposed
     .map((text) => text.split('/'))

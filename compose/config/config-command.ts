@@ -143,7 +143,7 @@ const LISTINGS = [
 ] as const;
 
 const renderHashes = async (options: ConfigOptions, wanted: string): Promise<ConfigResult> => {
-  const { project, warnings } = await loadProject({ ...options, services: wanted === '*' ? [] : wanted.split(','), ...LISTED });
+  const { project, warnings } = await loadProject({ ...options, services: wanted === '*' ? [] : wanted.split(','), uniqueNames: false });
   const hashes = serviceHashes(project, wanted === '*' ? undefined : wanted.split(','));
   return { stdout: lines(hashes.map(({ name, hash }) => `${name} ${hash}`)), warnings };
 };
@@ -157,8 +157,11 @@ const renderProfiles = async (options: ConfigOptions): Promise<ConfigResult> => 
 const renderVariables = async (options: ConfigOptions): Promise<ConfigResult> => {
   const warnings = new Warnings();
   const { tree } = await loadTree({ ...options, interpolate: false, normalize: false }, warnings);
+  if ((options.services ?? []).length > 0) {
+    warnings.add('ignored', 'service filtering is not applied when --variables is set, variables from the full model will be rendered');
+  }
   const variables = listVariables(tree);
-  return { stdout: options.format === 'json' ? variablesJson(variables) : variablesTable(variables), warnings: warnings.all };
+  return { stdout: VARIABLES[options.format ?? 'table'](variables), warnings: warnings.all };
 };
 
 const variablesJson = (variables: readonly Variable[]): string => {
@@ -171,6 +174,22 @@ const variablesJson = (variables: readonly Variable[]): string => {
   return `${goJson(record, 4)}\n\n`;
 };
 
+/** As Go's YAML of a structure without tags: its names in lower case. */
+const variablesYaml = (variables: readonly Variable[]): string =>
+  lines(
+    variables.flatMap(({ name, defaultValue, presenceValue, required }) => [
+      `${name}:`,
+      `    name: ${yamlText(name)}`,
+      `    defaultvalue: ${yamlText(defaultValue)}`,
+      `    presencevalue: ${yamlText(presenceValue)}`,
+      `    required: ${required}`,
+    ]),
+  );
+
+/** Plain where it stays text; else in double quotes. */
+const yamlText = (text: string): string =>
+  /^[A-Za-z_/][\w./-]*$/.test(text) && !/^(true|false|null|yes|no|on|off|y|n|~)$/i.test(text) ? text : JSON.stringify(text);
+
 const variablesTable = (variables: readonly Variable[]): string => {
   const rows = [
     ['NAME', 'REQUIRED', 'DEFAULT VALUE', 'ALTERNATE VALUE'],
@@ -179,6 +198,12 @@ const variablesTable = (variables: readonly Variable[]): string => {
   // As Go's tabwriter aligns them: cells of 20 characters or more, three blanks between them, the last one as it is.
   const widths = [0, 1, 2].map((column) => Math.max(20, ...rows.map((row) => [...(row[column] ?? '')].length + 3)));
   return lines(rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('')));
+};
+
+const VARIABLES: Readonly<Record<'table' | 'yaml' | 'json', (variables: readonly Variable[]) => string>> = {
+  table: variablesTable,
+  yaml: variablesYaml,
+  json: variablesJson,
 };
 
 const renderExplanation = async (options: ConfigOptions, path: string): Promise<ConfigResult> => {

@@ -1,5 +1,5 @@
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
 import { type DotenvOptions, parseDotenv } from '../interpolate/dotenv.ts';
 import type { LoadOptions } from '../model/options.ts';
 import type { Warnings } from '../model/warnings.ts';
@@ -217,7 +217,8 @@ export const readEnvSource = async (file: string, { from, pipes = false, signal 
     return await readSource(file, { what: 'env file', from, pipes, signal });
   } catch (error) {
     if (error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
-      throw new HyprError('COMPOSE_ENV_FILE', error.message, {
+      const message = isErrno(error.cause, 'ENOENT', 'ENOTDIR') ? `env file ${file} not found` : error.message;
+      throw new HyprError('COMPOSE_ENV_FILE', message, {
         details: error.details,
         cause: error,
         ...(error.where === undefined ? {} : { where: error.where }),

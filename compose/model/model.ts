@@ -80,6 +80,7 @@ export interface Service {
   profiles?: string[];
   post_start?: HookConfig[];
   pre_stop?: HookConfig[];
+  pre_start?: HookConfig[];
   [attribute: string]: unknown;
 }
 
@@ -145,6 +146,9 @@ export interface HookConfig {
   privileged?: boolean;
   working_dir?: string;
   environment?: Record<string, string | null>;
+  /** Of `pre_start` only. */
+  image?: string;
+  per_replica?: boolean;
 }
 
 export interface ServiceNetwork {

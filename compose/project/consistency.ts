@@ -277,7 +277,7 @@ export const checkContainerNames = (project: Project, locate: Locate): void => {
   for (const [name, { container_name: container }] of Object.entries(project.services)) {
     const owner = container === undefined ? undefined : owners.get(container);
     if (owner !== undefined) {
-      throw new HyprError('COMPOSE_INVALID', `services "${owner}" and "${name}" have the same container_name "${container}"`, {
+      throw new HyprError('COMPOSE_INVALID', `services.${name}: container name "${container}" is already in use by service ${owner}`, {
         ...locate(['services', name, 'container_name']),
         hint: 'give one of them another name, or leave container_name out',
       });

@@ -4,6 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import { diskUsage } from '../../base/host/disk-usage.ts';
 import { diskError } from '../../base/host/files.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
+import { serviceConfigHash } from '../../compose/config/config-hash.ts';
 import type { ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
@@ -74,13 +75,19 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
       stack: vm.stack,
       status: replicaStatus(vm, state.leases(vm.stack)),
       spec: vm.spec,
-      configHash: vm.configHash,
+      configHash: composeHash(state, vm),
       pid: vm.machine?.process.pid,
       logPath: join(paths.logs, vm.stack, `${vm.name}.jsonl`),
       networks,
       volumes: Object.fromEntries(state.volumes().map(({ name, path }) => [name, path])),
     };
   });
+};
+
+/** docker compose's hash of its service, as `config --hash` prints it; hypr's own where the model is not known any more. */
+const composeHash = (state: StateReader, vm: VmRow): string => {
+  const service = state.stack(vm.stack)?.project.services[vm.service];
+  return service === undefined ? vm.configHash : serviceConfigHash(service);
 };
 
 const matching = (vms: readonly VmRow[], reference: string | undefined): readonly VmRow[] => {

@@ -1,14 +1,17 @@
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { neverAborts } from '../../base/abort.ts';
+import { linkedController, neverAborts } from '../../base/abort.ts';
+import { HyprError } from '../../base/errors.ts';
 import { homePaths, runtimeDir } from '../../base/paths.ts';
+import type { ProgressSink } from '../../base/progress.ts';
 import { buildImage, checkBuild, describeTargets, listCachedLayers, outlineBuild } from '../../builder/build.ts';
 import { openImages as openImageApi } from '../../builder/images.ts';
-import type { BuildMachines, Image } from '../../builder/model/types.ts';
+import type { BuildMachines } from '../../builder/model/types.ts';
 import { findCredentials, serverKey } from '../../builder/registry/config/credentials.ts';
 import { login, logout, parseServer } from '../../builder/registry/login.ts';
 import { resolveDigest as resolveAtRegistry } from '../../builder/registry/pull.ts';
 import { openRegistries } from '../../builder/registry/registries.ts';
+import type { Project } from '../../compose/model/model.ts';
 import { orderBuilds } from '../../compose/project/build-contexts.ts';
 import { gatewayFence } from '../../net/client/fence.ts';
 import { gatewaySources } from '../../net/client/sources.ts';
@@ -23,8 +26,9 @@ import { ensureImages } from '../images/ensure-images.ts';
 import { openImagePlatform } from '../images/image-platform.ts';
 import { type ImageAction, imageReference } from '../images/images.ts';
 import { findInUse } from '../images/in-use.ts';
+import { decidePull } from '../images/plan-pull.ts';
 import type { ImagePlatform } from '../model/platform.ts';
-import type { EngineApi, ImageApi } from '../model/types.ts';
+import type { EngineApi, ImageApi, PullProjectOptions } from '../model/types.ts';
 import { orderServices } from '../resolve/dependencies.ts';
 import { makeTemplates } from './make-templates.ts';
 import { checkStore as checkImageStore, measureSystem, pruneSystem } from './storage.ts';
@@ -138,32 +142,65 @@ export const registryLogins: EngineApi['registryLogins'] = async () => {
 export const pullProject: EngineApi['pullProject'] = async (project, options, onProgress, signal = neverAborts()) => {
   const platform = await openImageWork();
   const services = orderServices(project, options.services, { withDependencies: options.includeDeps || options.services.length === 0 });
-  const actions = services.flatMap((service): ImageAction[] => {
-    const { image, build } = project.services[service] ?? {};
-    return image === undefined || (build !== undefined && options.ignoreBuildable)
-      ? []
-      : [{ service, reference: imageReference(project, service), action: 'pull', cause: 'asked to pull' }];
-  });
-  const wanted = options.policy === 'always' ? actions : await missingOnly(actions, platform.findImage);
+  const wanted = await choosePulls({ project, services, options, platform, onProgress });
   const { parallel } = options;
-  if (!options.ignoreFailures) {
-    await ensureImages({ project, actions: wanted, platform, progress: onProgress, onBuild: () => {}, parallel }, signal);
-    return;
-  }
-  // A service that is built may name an image that no registry has; that failure has already been shown.
+  const toBuild: string[] = [];
   const limit = pLimit(parallel !== undefined && parallel > 0 ? parallel : Number.POSITIVE_INFINITY);
-  const pull = (action: ImageAction) =>
-    ensureImages({ project, actions: [action], platform, progress: onProgress, onBuild: () => {} }, signal);
-  await Promise.allSettled(wanted.map((action) => limit(pull, action)));
+  const controller = linkedController(signal);
+  let first: { readonly error: unknown } | undefined;
+  const pull = async (action: ImageAction): Promise<void> => {
+    try {
+      const work = { project, actions: [action], platform, progress: onProgress, onBuild: () => {} };
+      await ensureImages(work, controller.signal);
+    } catch (error) {
+      if (controller.signal.aborted) {
+        return;
+      }
+      // What can be built may have a name that no registry has; that failure has been shown.
+      if (project.services[action.service]?.build !== undefined) {
+        toBuild.push(action.service);
+      } else if (!options.ignoreFailures) {
+        first ??= { error };
+        controller.abort(new HyprError('HYPR_CANCELLED', 'another image failed', { cause: error }));
+      }
+    }
+  };
+  await Promise.all(wanted.map((action) => limit(pull, action)));
   signal.throwIfAborted();
+  if (toBuild.length > 0) {
+    options.onNotice?.(`Some service image(s) must be built from source by running:\n    docker compose build ${toBuild.sort().join(' ')}`);
+  }
+  if (first !== undefined) {
+    throw first.error;
+  }
 };
 
-const missingOnly = async (
-  actions: readonly ImageAction[],
-  findImage: (name: string) => Promise<Image | undefined>,
-): Promise<ImageAction[]> => {
-  const present = await Promise.all(actions.map((action) => findImage(action.reference)));
-  return actions.filter((_, index) => present[index] === undefined);
+/** Each image once; what is left out is said. */
+const choosePulls = async (input: {
+  project: Project;
+  services: readonly string[];
+  options: PullProjectOptions;
+  platform: ImagePlatform;
+  onProgress: ProgressSink;
+}): Promise<ImageAction[]> => {
+  const { project, services, options, platform } = input;
+  const wanted = new Map<string, ImageAction>();
+  for (const name of services) {
+    const service = project.services[name];
+    if (service === undefined) {
+      continue;
+    }
+    const reference = imageReference(project, name);
+    const present = service.image !== undefined && (await platform.findImage(reference)) !== undefined;
+    const decision = decidePull(service, { present, ignoreBuildable: options.ignoreBuildable, policy: options.policy });
+    if (decision.pull) {
+      wanted.set(reference, wanted.get(reference) ?? { service: name, reference, action: 'pull', cause: 'asked to pull' });
+    } else if (decision.skipped !== undefined) {
+      const id = service.image === undefined ? name : `Image ${service.image}`;
+      input.onProgress({ id, status: 'done', text: 'Skipped', details: decision.skipped });
+    }
+  }
+  return [...wanted.values()];
 };
 
 export const setup: EngineApi['setup'] = async (onProgress, signal) => {

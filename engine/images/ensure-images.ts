@@ -35,7 +35,7 @@ export const ensureImages = async (input: EnsureImagesInput, signal: AbortSignal
   const results = await Promise.allSettled(
     input.actions.map(async (action) => {
       try {
-        const key = action.action === 'build' ? `build ${action.service}` : action.reference;
+        const key = action.action === 'build' ? `build ${action.service}` : `${action.builtBy ?? ''} ${action.reference}`;
         const existing = shared.get(key) ?? ensureImage(input, { action, made: byService, limit }, controller.signal);
         shared.set(key, existing);
         byService.set(action.service, existing);
@@ -70,6 +70,9 @@ const ensureImage = async (input: EnsureImagesInput, { action, made, limit }: Wo
       signal.throwIfAborted();
       return await work();
     });
+  if (action.builtBy !== undefined) {
+    return (await made.get(action.builtBy)) ?? (await needImage(input, { action, name: action.reference }));
+  }
   if (action.action === 'pull') {
     const options = { policy: 'always', platform: service.platform } as const;
     return await inTurn(() => platform.pullImage(action.reference, options, input.progress, signal));

@@ -12,6 +12,8 @@ export interface ImageAction {
   readonly reference: string;
   readonly action: 'none' | 'pull' | 'build';
   readonly cause: string;
+  /** The service whose build makes this image, when it is not its own. */
+  readonly builtBy?: string;
 }
 
 export interface ImageOptions {
@@ -46,8 +48,21 @@ export const planImages = async (input: PlanInput): Promise<ImageAction[]> => {
     const read = planned.flatMap(({ action, service }) => (action === 'build' ? contextServices(findBuildable(project, service)) : []));
     next = [...new Set(read)].filter((name) => !actions.has(name));
   }
-  return orderBuilds(project, [...actions.keys()]).flatMap((name) => actions.get(name) ?? []);
+  const ordered = orderBuilds(project, [...actions.keys()])
+    .flatMap((name) => actions.get(name) ?? [])
+    .map(afterBuild(actions));
+  return [...ordered.filter(({ builtBy }) => builtBy === undefined), ...ordered.filter(({ builtBy }) => builtBy !== undefined)];
 };
+
+/** An image that another service builds is that service's to make: pulled it would be another one, or none. */
+const afterBuild =
+  (actions: ReadonlyMap<string, ImageAction>) =>
+  (action: ImageAction): ImageAction => {
+    const builder = [...actions.values()].find((other) => other.action === 'build' && other.reference === action.reference);
+    return builder === undefined || action.action === 'build'
+      ? action
+      : { ...action, action: 'none', cause: `built by ${builder.service}`, builtBy: builder.service };
+  };
 
 const planImage = async ({ project, options, platform }: PlanInput, name: string): Promise<ImageAction> => {
   const service = findBuildable(project, name) as Service;

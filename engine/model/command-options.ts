@@ -183,11 +183,14 @@ export interface BuildProjectOptions {
 export interface PullProjectOptions {
   readonly services: readonly string[];
   readonly includeDeps: boolean;
-  readonly policy: 'missing' | 'always';
+  /** Overrides the policies of the file. */
+  readonly policy: 'missing' | 'always' | undefined;
   readonly ignoreFailures: boolean;
   readonly ignoreBuildable: boolean;
   /** Maximum number at a time; less than one: no limit. */
   readonly parallel?: number | undefined;
+  /** What is to be known at the end, e.g. which images have to be built. */
+  readonly onNotice?: (text: string) => void;
 }
 
 export interface PushProjectOptions {

@@ -1,5 +1,6 @@
 import type { Egress } from '../../compose/model/egress.ts';
 import type { Isolation } from '../../compose/model/isolation.ts';
+import type { HookConfig } from '../../compose/model/model.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
 
 /**
@@ -27,6 +28,8 @@ export interface ReplicaSpec {
   readonly files: readonly ReplicaFile[];
   readonly health: HealthSpec | undefined;
   readonly restart: RestartPolicy;
+  /** What runs before it in machines of their own, as the file says it; a change replaces the replica. */
+  readonly preStart?: readonly HookConfig[];
   /** Programs run beside the workload; absent when there are none. */
   readonly hooks?: { readonly postStart: readonly HookSpec[]; readonly preStop: readonly HookSpec[] };
   readonly extraHosts: ReadonlyArray<{ readonly address: string; readonly names: readonly string[] }>;

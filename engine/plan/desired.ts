@@ -9,6 +9,7 @@ import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
 import { readFileContent } from '../resolve/file-content.ts';
 import { networkHash } from '../resolve/network-needs.ts';
 import type { OneOff } from '../resolve/one-off.ts';
+import { type PreStartHook, preStartHooks, withPreStart } from '../resolve/pre-start.ts';
 import { resolveReplica } from '../resolve/replica-spec.ts';
 import { volumesOf } from '../resources/volumes.ts';
 import type { Desired, DesiredService } from './reconcile.ts';
@@ -16,6 +17,9 @@ import type { Desired, DesiredService } from './reconcile.ts';
 export interface DesiredStack extends Desired {
   /** The full description of one replica. */
   specOf(service: string, number: number): ReplicaSpec;
+  /** That of a `pre_start` hook's machine. */
+  hookSpecOf(hook: PreStartHook, service: string, number: number): ReplicaSpec;
+  hookImageId(hook: PreStartHook): string;
   /** The one-off of this plan, if it has one, counts as an ordinary replica. */
   readonly isOrdinary: boolean;
 }
@@ -29,6 +33,7 @@ export const describeDesired = async (input: {
   oneOff?: OneOff;
 }): Promise<DesiredStack> => {
   const { project, oneOff } = input;
+  const whole = withPreStart(project, input.services);
   const specOf = (service: string, number: number): ReplicaSpec => {
     const image = input.images[service];
     if (image === undefined) {
@@ -39,6 +44,16 @@ export const describeDesired = async (input: {
     }
     return resolveReplica({ project, service, number, image: { reference: imageReference(project, service), config: image.config } });
   };
+  const hookSpecOf = ({ key, replica }: PreStartHook, service: string, number: number): ReplicaSpec => {
+    const image = input.images[key];
+    if (image === undefined) {
+      throw new HyprError('HYPR_INTERNAL', `no image was found for ${key}`);
+    }
+    const named = { reference: imageReference(whole, key), config: image.config };
+    const spec = resolveReplica({ project: whole, service: key, number, image: named, name: replica });
+    return { ...spec, service };
+  };
+  refuseSharedNames(project, input.services);
   const services: Record<string, DesiredService> = {};
   for (const service of input.services) {
     const spec = specOf(service, 1);
@@ -63,6 +78,7 @@ export const describeDesired = async (input: {
       networks: ownNetworks(spec),
       volumes: volumesOf(project, service),
       nameOf: (number) => project.services[service]?.container_name ?? replicaName(project, service, number),
+      ...(project.services[service]?.pre_start?.length ? { preStart: preStartHooks(project, service) } : {}),
     };
   }
   return {
@@ -71,6 +87,8 @@ export const describeDesired = async (input: {
     services,
     networks: Object.fromEntries(Object.keys(project.networks).map((key) => [key, networkHash(project, key)])),
     specOf,
+    hookSpecOf,
+    hookImageId: ({ key }) => input.images[key]?.id ?? '',
     isOrdinary: oneOff?.options.ordinary === true,
   };
 };
@@ -101,6 +119,24 @@ const refuseNamedReplicas = (project: Project, service: string, scale: number): 
       'COMPOSE_INVALID',
       `service ${service} asks for ${scale} replicas and for the container_name ${name}, which only one can have`,
     );
+  }
+};
+
+/** The loader looks at whole models; of a few services named on the command line two can still have one name. */
+const refuseSharedNames = (project: Project, services: readonly string[]): void => {
+  const owners = new Map<string, string>();
+  for (const service of services) {
+    const name = project.services[service]?.container_name;
+    const owner = name === undefined ? undefined : owners.get(name);
+    if (owner !== undefined) {
+      throw new HyprError('COMPOSE_INVALID', `services.${service}: container name "${name}" is already in use by service ${owner}`, {
+        path: ['services', service, 'container_name'],
+        hint: 'give one of them another name, or leave container_name out',
+      });
+    }
+    if (name !== undefined) {
+      owners.set(name, service);
+    }
   }
 };
 

@@ -19,6 +19,8 @@ export type ReplicaOperation = ReplicaTarget &
     /** Ends a machine that was saved; `paused`: the user had already paused it. */
     | { readonly type: 'suspend'; readonly paused: boolean }
     | { readonly type: 'remove'; readonly keepVolumes: boolean }
+    /** Runs a `pre_start` hook to its end in a machine of its own; `replica` is that of the hook. */
+    | { readonly type: 'pre-start'; readonly index: number; readonly key: string }
   );
 
 /** The operations on a stack. The executor has one function for each type. */

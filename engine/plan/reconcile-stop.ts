@@ -17,6 +17,8 @@ export interface StopGoal {
   /** `rm` without -s leaves running ones alone. */
   readonly onlyStopped: boolean;
   readonly includeOrphans: boolean;
+  /** Say that stopped ones are stopped, as docker does. */
+  readonly saysStopped?: boolean;
   readonly includeOneOffs: boolean;
   /** Networks, named volumes and references of images to remove at the end. */
   readonly networks: readonly string[];
@@ -62,13 +64,16 @@ const isChosen = (goal: StopGoal, replica: ObservedReplica): boolean => {
   return (known || goal.includeOrphans) && (!replica.oneOff || goal.includeOneOffs) && !(goal.onlyStopped && holdsMemory(replica));
 };
 
+const hasEnded = ({ state }: ObservedReplica): boolean => state === 'exited' || state === 'dead';
+
 const holdsMemory = ({ state }: ObservedReplica): boolean => hasMachine(state) || state === 'suspended';
 
 const endReplica = (input: { plan: PlanBuilder; goal: StopGoal; replica: ObservedReplica; after: readonly number[] }): number[] => {
   const { plan, goal, replica, after } = input;
-  const stopped = needsStop(replica.state)
-    ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: goal.timeout }, goal.cause, after)]
-    : [];
+  const stopped =
+    needsStop(replica.state) || (goal.saysStopped === true && hasEnded(replica))
+      ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: goal.timeout }, goal.cause, after)]
+      : [];
   if (!goal.remove) {
     return stopped;
   }

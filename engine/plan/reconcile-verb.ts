@@ -43,6 +43,7 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
     case 'kill':
       return planKill(chosen, signalNumber(options.signal ?? 'SIGKILL'));
     case 'pause':
+      refusePaused(chosen);
       return planEach(
         chosen.filter((replica) => replica.state === 'running'),
         (replica) => ({ type: 'pause', ...targetOf(replica) }),
@@ -62,6 +63,14 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
         (replica) => ({ type: 'resume', ...targetOf(replica) }),
         'asked to resume',
       );
+  }
+};
+
+/** docker refuses to pause what is paused. */
+const refusePaused = (chosen: readonly ObservedReplica[]): void => {
+  const paused = chosen.find(({ state }) => state === 'paused');
+  if (paused !== undefined) {
+    throw new HyprError('HYPR_USAGE', `container ${paused.name} is already paused`, { hint: 'let it go on: hypr unpause' });
   }
 };
 
@@ -105,7 +114,9 @@ const stopGoal = ({ verb, project, options }: VerbGoal) => ({
   timeout: options.timeout,
   remove: verb === 'rm',
   onlyStopped: verb === 'rm' && !options.stop,
-  includeOrphans: true,
+  // Without names: what the file has, where there is one.
+  includeOrphans: project === undefined,
+  saysStopped: verb === 'stop',
   includeOneOffs: false,
   networks: [],
   volumes: [],

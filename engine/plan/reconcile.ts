@@ -3,6 +3,7 @@ import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import type { UpOptions } from '../model/types.ts';
 import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
 import { ineffectiveAttributes } from '../resolve/ineffective.ts';
+import type { PreStartHook } from '../resolve/pre-start.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder, type ReplicaTarget, targetOf } from './plan.ts';
 
@@ -15,6 +16,8 @@ export interface DesiredService {
   readonly volumes: readonly string[];
   /** Name of the replica with the given number. */
   readonly nameOf: (number: number) => string;
+  /** Its `pre_start` hooks; absent when there are none. */
+  readonly preStart?: readonly PreStartHook[];
   /** One extra replica for `run`: this plan boots it, and the client that attaches starts it. */
   readonly oneOff?: boolean;
 }
@@ -42,6 +45,10 @@ class Reconciliation {
   /** Service → the nodes after which this plan counts it as started. */
   readonly #started = new Map<string, number[]>();
   readonly #recreated = new Set<string>();
+  /** Services of which a replica runs already: their hooks have run. */
+  readonly #skipsHooks = new Set<string>();
+  /** Service → the node of its last `pre_start` hook. */
+  readonly #hooked = new Map<string, number>();
   /** Replicas removed early because one of their networks is replaced → the node that removes them. */
   readonly #evicted = new Map<string, number>();
   readonly #desired: Desired;
@@ -101,18 +108,36 @@ class Reconciliation {
   }
 
   #resourcesFor(services: readonly string[]): void {
-    const networks = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
+    const unused = this.#unused();
+    const networks = new Set([...services.flatMap((service) => this.#desired.services[service]?.networks ?? []), ...unused.networks]);
     for (const key of [...networks].sort()) {
       if (this.#observed.networks[key] === undefined) {
         this.#resources.set(key, this.#plan.add({ type: 'create-network', network: key }, 'no such network yet'));
       }
     }
-    const volumes = new Set(services.flatMap((service) => this.#desired.services[service]?.volumes ?? []));
+    const volumes = new Set([...services.flatMap((service) => this.#desired.services[service]?.volumes ?? []), ...unused.volumes]);
     for (const name of [...volumes].sort()) {
       if (!this.#observed.volumes.has(name)) {
         this.#resources.set(name, this.#plan.add({ type: 'create-volume', volume: name }, 'no such volume yet'));
       }
     }
+  }
+
+  /** Networks and volumes that the model keeps although no service of it has them: it was loaded with `--all-resources`. */
+  #unused(): { networks: string[]; volumes: string[] } {
+    const { project } = this.#desired;
+    const services = [...Object.values(project.services), ...Object.values(project.disabledServices)];
+    const networks = new Set(services.flatMap((service) => Object.keys(service.networks ?? {})));
+    const volumes = new Set(services.flatMap((service) => (service.volumes ?? []).map(({ source }) => source)));
+    const isOurs = ([, config]: [string, { external?: boolean }]) => config.external !== true;
+    return {
+      networks: Object.entries(project.networks)
+        .filter(isOurs)
+        .flatMap(([key]) => (networks.has(key) || key === 'default' ? [] : [key])),
+      volumes: Object.entries(project.volumes)
+        .filter(isOurs)
+        .flatMap(([key, { name }]) => (volumes.has(key) || volumes.has(name) ? [] : [name ?? key])),
+    };
   }
 
   #service(service: string): void {
@@ -125,9 +150,20 @@ class Reconciliation {
       return;
     }
     const existing = this.#observed.replicas.filter((replica) => replica.service === service && !replica.oneOff);
-    const kept = existing.slice(0, wanted.scale);
-    for (const surplus of existing.slice(wanted.scale)) {
+    // What is up to date stays rather than what would be replaced.
+    const inOrder =
+      existing.length > wanted.scale
+        ? [...existing].sort((a, b) => this.#staleness(service, wanted, a) - this.#staleness(service, wanted, b))
+        : existing;
+    const kept = inOrder.slice(0, wanted.scale);
+    for (const surplus of inOrder.slice(wanted.scale)) {
       this.#evict(surplus, `scaled down to ${wanted.scale}`);
+    }
+    const runs = kept.some(
+      (replica) => replica.state === 'running' && !this.#evicted.has(replica.name) && this.#staleness(service, wanted, replica) === 0,
+    );
+    if (runs) {
+      this.#skipsHooks.add(service);
     }
     const starts: number[] = [];
     for (const replica of kept) {
@@ -166,6 +202,10 @@ class Reconciliation {
       : this.#startReplica(targetOf(replica), `it is ${replica.state}`, this.#resourceNodes(wanted));
   }
 
+  #staleness(service: string, wanted: DesiredService, replica: ObservedReplica): number {
+    return this.#recreateCause(service, wanted, replica) === undefined ? 0 : 1;
+  }
+
   #recreateCause(service: string, wanted: DesiredService, replica: ObservedReplica): string | undefined {
     const named = this.#options.services.length === 0 || this.#options.services.includes(service);
     if (this.#options.noRecreate) {
@@ -194,8 +234,27 @@ class Reconciliation {
   }
 
   #startReplica(target: ReplicaTarget, cause: string, after: readonly number[]): number[] {
-    const booted = this.#plan.add({ type: 'boot', ...target }, cause, after);
+    const hooked = this.#preStart(target, after);
+    const booted = this.#plan.add({ type: 'boot', ...target }, cause, hooked === undefined ? after : [...after, hooked]);
     return [this.#plan.add({ type: 'start', ...target }, cause, [booted, ...this.#conditions(target.service)])];
+  }
+
+  /** Its hooks one after the other, once for the service, when the first of its replicas starts; gives the last one's node. */
+  #preStart({ service, number }: ReplicaTarget, after: readonly number[]): number | undefined {
+    const hooks = this.#desired.services[service]?.preStart ?? [];
+    if (hooks.length === 0 || this.#skipsHooks.has(service)) {
+      return undefined;
+    }
+    const planned = this.#hooked.get(service);
+    if (planned !== undefined) {
+      return planned;
+    }
+    let last: readonly number[] = [...after, ...this.#conditions(service)];
+    for (const { key, index, replica } of hooks) {
+      last = [this.#plan.add({ type: 'pre-start', service, number, replica, index, key }, 'before the service starts', last)];
+    }
+    this.#hooked.set(service, last[0] as number);
+    return last[0];
   }
 
   #bootOneOff(service: string, wanted: DesiredService): void {

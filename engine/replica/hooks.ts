@@ -88,7 +88,7 @@ const runHook = async (run: HookRun, signal: AbortSignal): Promise<void> => {
     throw new HyprError('SERVICE_FAILED', `${title} could not be run: ${messageOf(error)}`, { details: lastOf(lines), cause: error });
   }
   if (exit.code !== 0) {
-    throw new HyprError('SERVICE_FAILED', `${title} ended with exit code ${exit.code}`, {
+    throw new HyprError('SERVICE_FAILED', `${replica.row.service} hook exited with status ${exit.code}: ${title}`, {
       details: lastOf(lines),
       hint: hints[run.kind],
     });

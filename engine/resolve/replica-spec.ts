@@ -53,7 +53,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     ].sort(),
     mounts,
     files: resolveFiles(project, input.service, service),
-    health: resolveHealth(service, input.image.config),
+    health: resolveHealth(input.service, service, input.image.config),
     restart: resolveRestart(service),
     ...resolveHooks(input.service, service),
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
@@ -102,7 +102,6 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
   ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
   ['provider', (v) => v !== undefined, 'provider plug-ins are not run yet'],
-  ['pre_start', hasItems, 'commands beside a service are not run yet; put them into a service that it depends on'],
   ['external_links', hasItems, 'machines reach those of their own stack only'],
   ['credential_spec', (v) => v !== undefined, 'that is for Windows containers'],
   ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],
@@ -188,7 +187,7 @@ const resolveProcess = (stack: string, service: Service, image: ImageRuntime): P
 /** With or without a value, after either separator, as docker accepts it. */
 const NO_NEW_PRIVILEGES = /^no-new-privileges([:=]true)?$/;
 
-const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | undefined => {
+const resolveHealth = (name: string, service: Service, image: ImageRuntime): HealthSpec | undefined => {
   const own = service.healthcheck;
   if (own?.disable === true) {
     return undefined;
@@ -199,6 +198,12 @@ const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | unde
     return undefined;
   }
   const args = kind === 'CMD-SHELL' ? [...(image.Shell ?? ['/bin/sh', '-c']), rest.join(' ')] : kind === 'CMD' ? rest : [...test];
+  if (own?.start_interval !== undefined && own.start_period === undefined) {
+    throw new HyprError('COMPOSE_INVALID', `service ${name}: healthcheck.start_interval requires healthcheck.start_period to be set`, {
+      path: ['services', name, 'healthcheck', 'start_interval'],
+      hint: 'add start_period: the time in which checks are made at start_interval',
+    });
+  }
   // As in docker, zero means the default.
   const time = (text: string | undefined, nanoseconds: number | undefined, fallback: number): number =>
     (text === undefined ? (nanoseconds ?? 0) / 1e6 : parseDuration(text)) || fallback;
@@ -212,11 +217,17 @@ const resolveHealth = (service: Service, image: ImageRuntime): HealthSpec | unde
   };
 };
 
-const resolveHooks = (name: string, { post_start: postStart = [], pre_stop: preStop = [] }: Service): Pick<ReplicaSpec, 'hooks'> => {
+const resolveHooks = (
+  name: string,
+  { post_start: postStart = [], pre_stop: preStop = [], pre_start: preStart = [] }: Service,
+): Pick<ReplicaSpec, 'hooks' | 'preStart'> => {
   const resolve = (hooks: readonly HookConfig[], attribute: string) => hooks.map((hook) => resolveHook(hook, name, attribute));
-  return postStart.length + preStop.length === 0
-    ? {}
-    : { hooks: { postStart: resolve(postStart, 'post_start'), preStop: resolve(preStop, 'pre_stop') } };
+  return {
+    ...(preStart.length === 0 ? {} : { preStart }),
+    ...(postStart.length + preStop.length === 0
+      ? {}
+      : { hooks: { postStart: resolve(postStart, 'post_start'), preStop: resolve(preStop, 'pre_stop') } }),
+  };
 };
 
 const resolveHook = (hook: HookConfig, name: string, attribute: string): HookSpec => {

@@ -173,7 +173,11 @@ const isOnlyRead = (spec: ReplicaSpec, volume: string): boolean =>
 const isShared = (project: Project, name: string): boolean => {
   const users = Object.keys(project.services).filter((service) => volumesOf(project, service).includes(name));
   const replicas = users.reduce(
-    (sum, service) => sum + (project.services[service]?.scale ?? project.services[service]?.deploy?.replicas ?? 1),
+    (sum, service) =>
+      sum +
+      (project.services[service]?.scale ?? project.services[service]?.deploy?.replicas ?? 1) +
+      // The machines of its hooks are users, too.
+      (project.services[service]?.pre_start?.length ?? 0),
     0,
   );
   return replicas > 1;

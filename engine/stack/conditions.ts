@@ -1,11 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { onAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { DependsCondition } from '../../compose/model/model.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { Replica } from '../replica/replica.ts';
 
-/** `undefined`: not yet. */
-type Verdict = { readonly ok: true } | { readonly ok: false; readonly error: HyprError } | undefined;
+/** `undefined`: not yet; `again`: not yet, and to be asked after so many milliseconds if nothing happens before. */
+type Verdict =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly error: HyprError }
+  | { readonly ok: undefined; readonly again: number }
+  | undefined;
 
 export interface AwaitInput {
   readonly replicas: () => readonly Replica[];
@@ -26,7 +31,8 @@ export const awaitReplicas = async (input: AwaitInput, signal: AbortSignal): Pro
       if (verdicts.every((verdict) => verdict?.ok === true)) {
         return;
       }
-      await changed.promise;
+      const again = verdicts.flatMap((verdict) => (verdict?.ok === undefined && verdict !== undefined ? [verdict.again] : []));
+      await (again.length === 0 ? changed.promise : Promise.race([changed.promise, sleep(Math.min(...again), undefined, { ref: false })]));
     } finally {
       changed.cancel();
     }
@@ -53,6 +59,8 @@ const nextChange = (bus: EventBus, signal: AbortSignal): { promise: Promise<void
   return { promise, cancel };
 };
 
+const LOOK_MS = 2_000;
+
 const hasStopped = (replica: Replica): boolean => replica.row.state === 'exited' || replica.row.state === 'dead';
 
 /** Whether a dependency's condition holds for one of its replicas. */
@@ -67,11 +75,7 @@ export const judgeCondition =
         return hasStopped(replica) ? completion(replica, await lastLines(replica)) : undefined;
       case 'service_healthy':
         if (row.spec.health === undefined) {
-          return fail(
-            `dependency failed to start: container ${row.name} has no healthcheck configured`,
-            [],
-            'give the service a healthcheck, or use condition: service_started',
-          );
+          return unchecked(replica, lastLines);
         }
         if (row.health === 'healthy') {
           return { ok: true };
@@ -79,11 +83,31 @@ export const judgeCondition =
         if (row.health === 'unhealthy') {
           return unhealthy(replica, await lastLines(replica));
         }
-        return hasStopped(replica)
-          ? fail(`dependency failed to start: container ${row.name} exited (${row.exitCode})`, await lastLines(replica))
-          : undefined;
+        return hasStopped(replica) ? ended(replica, await lastLines(replica)) : undefined;
     }
   };
+
+/**
+ * One without a health check cannot become healthy. docker compose sees that half a second later at the earliest, and what has ended
+ * by then has ended; a program under software emulation takes a few times as long to.
+ */
+const unchecked = async (replica: Replica, lastLines: (replica: Replica) => Promise<string[]>): Promise<Verdict> => {
+  const { row } = replica;
+  if (hasStopped(replica)) {
+    return ended(replica, await lastLines(replica));
+  }
+  const left = row.startedAt === undefined ? LOOK_MS : row.startedAt + LOOK_MS - Date.now();
+  return left > 0
+    ? { ok: undefined, again: left }
+    : fail(
+        `dependency failed to start: container ${row.name} has no healthcheck configured`,
+        [],
+        'give the service a healthcheck, or use condition: service_started',
+      );
+};
+
+const ended = ({ row }: Replica, lines: readonly string[]): Verdict =>
+  fail(`dependency failed to start: container ${row.name} exited (${row.exitCode})`, lines);
 
 const completion = (replica: Replica, lines: readonly string[]): Verdict =>
   replica.row.state === 'exited' && replica.row.exitCode === 0

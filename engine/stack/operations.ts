@@ -13,6 +13,7 @@ import type { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
 import { awaitReplicas, judgeCondition } from './conditions.ts';
 import type { OperationExecutor } from './execute.ts';
+import { runPreStartHook } from './pre-start.ts';
 import { labelOf, reportNode } from './progress.ts';
 
 export interface OperationContext {
@@ -85,6 +86,15 @@ const executeOperation = async ({ context, operation, bootTurn, signal }: Execut
       await replica.start(signal);
       return runPostStart(replica, context.replicaContext, signal);
     }
+    case 'pre-start': {
+      await context.replicas.get(operation.replica)?.remove({ keepVolumes: false });
+      const replica = createHook(context, operation);
+      const { service, index } = operation;
+      await runPreStartHook({ service, index, replica, bus: context.bus, lastLines: context.lastLines }, signal);
+      await replica.remove({ keepVolumes: false });
+      context.replicas.delete(operation.replica);
+      return;
+    }
     case 'stop': {
       const replica = context.replicas.get(operation.replica);
       if (replica === undefined) {
@@ -131,24 +141,44 @@ const needReplica = (context: OperationContext, name: string): Replica => {
   return replica;
 };
 
-const createReplica = async (context: OperationContext, { replica: name, service, number }: ReplicaTarget): Promise<void> => {
+const createReplica = async (context: OperationContext, target: ReplicaTarget): Promise<void> => {
   const desired = needDesired(context);
-  const wanted = desired.services[service];
+  const wanted = desired.services[target.service];
+  addReplica(context, target, {
+    oneOff: wanted?.oneOff === true && !desired.isOrdinary,
+    configHash: wanted?.configHash ?? '',
+    imageId: wanted?.imageId ?? '',
+    spec: desired.specOf(target.service, target.number),
+  });
+};
+
+/** Counts as a one-off of its service: it is none of its replicas, and what is left of it is an orphan. */
+const createHook = (context: OperationContext, operation: ReplicaTarget & { key: string; index: number }): Replica => {
+  const desired = needDesired(context);
+  return addReplica(context, operation, {
+    oneOff: true,
+    configHash: '',
+    imageId: desired.hookImageId(operation),
+    spec: desired.hookSpecOf(operation, operation.service, operation.number),
+  });
+};
+
+const addReplica = (
+  context: OperationContext,
+  { replica: name, service, number }: ReplicaTarget,
+  what: Pick<VmRow, 'oneOff' | 'configHash' | 'imageId' | 'spec'>,
+): Replica => {
   const row: VmRow = {
     id: randomBytes(32).toString('hex'),
     stack: context.stack,
     service,
     number,
-    oneOff: wanted?.oneOff === true && !desired.isOrdinary,
     name,
     state: 'created',
     health: 'none',
     exitCode: 0,
     reason: undefined,
     restarts: 0,
-    configHash: wanted?.configHash ?? '',
-    imageId: wanted?.imageId ?? '',
-    spec: desired.specOf(service, number),
     machine: undefined,
     saved: undefined,
     published: [],
@@ -158,10 +188,12 @@ const createReplica = async (context: OperationContext, { replica: name, service
     finishedAt: undefined,
     bootMs: undefined,
     run: undefined,
+    ...what,
   };
   const replica = new Replica(row, context.replicaContext);
   context.replicas.set(name, replica);
   replica.create();
+  return replica;
 };
 
 /** Resumes a replica; one whose saved memory cannot be used starts afresh with the disks it had. */

@@ -11,6 +11,7 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
   'remove-image': ['Removing', 'Removed'],
   create: ['Creating', 'Created'],
   boot: undefined,
+  'pre-start': ['Starting', 'Exited'],
   start: ['Starting', 'Started'],
   stop: ['Stopping', 'Stopped'],
   kill: ['Killing', 'Killed'],

@@ -1,18 +1,22 @@
 // The images that docker compose's suite names, as stand-ins made of our fixture images and served on a unix socket, by which
 // network namespaces reach them.
 import { createHash } from 'node:crypto';
-import { connect, createServer } from 'node:net';
+import { createServer, request } from 'node:http';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { serveFixtures } from '../serve-fixtures.mjs';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const CONFIG = 'application/vnd.oci.image.config.v1+json';
 
 const ALPINE_TAGS = ['latest', '3.12', '3.13.12', '3.14', '3.15', '3.18', '3.19', '3.20', '3.22'];
 
+const FIXTURES = ['debian', 'busybox', 'nginx', 'mariadb', 'golang'];
+
 /** What a name is made of: the same layers, and a config of its own so that each is another image. */
 const STAND_INS = [
-  ...ALPINE_TAGS.map((tag) => ({ name: 'library/alpine', tag, from: 'busybox', config: { Cmd: ['/bin/sh'] } })),
+  ...ALPINE_TAGS.map((tag) => ({ name: 'library/alpine', tag, from: 'busybox', layer: true, config: { Cmd: ['/bin/sh'] } })),
   { name: 'library/busybox', tag: '1.35.0', from: 'busybox' },
   { name: 'library/bash', tag: 'latest', from: 'debian', config: { Cmd: ['bash'] } },
   { name: 'library/nginx', tag: 'alpine', from: 'nginx' },
@@ -23,16 +27,22 @@ const STAND_INS = [
 
 /** Serves them on the unix socket `path` until `close`. */
 export const serveStandIns = async (path) => {
-  const registry = await serveFixtures(['debian', 'busybox', 'nginx', 'mariadb', 'golang']);
-  const { hostname, port } = new URL(registry.url);
+  const registry = await serveFixtures(FIXTURES);
   for (const standIn of STAND_INS) {
     await push(registry.url, standIn);
   }
-  const server = createServer((inside) => {
-    const outside = connect(Number(port), hostname);
-    inside.on('error', () => outside.destroy()).on('close', () => outside.destroy());
-    outside.on('error', () => inside.destroy()).on('close', () => inside.destroy());
-    inside.pipe(outside).pipe(inside);
+  const server = createServer((incoming, outgoing) => {
+    const { method, url, headers } = incoming;
+    const { hostname, port } = new URL(registry.url);
+    const forward = request({ hostname, port, method, path: url, headers }, (answer) => {
+      // Docker Hub does not say which repositories there are.
+      const isUnknown = answer.statusCode === 404 && !isKnown(url);
+      outgoing.writeHead(isUnknown ? 401 : answer.statusCode, answer.headers);
+      answer.pipe(outgoing);
+    });
+    forward.on('error', () => outgoing.destroy());
+    outgoing.on('close', () => forward.destroy());
+    incoming.pipe(forward);
   });
   await new Promise((resolve, reject) => server.once('error', reject).listen(path, resolve));
   return {
@@ -40,12 +50,50 @@ export const serveStandIns = async (path) => {
     names: STAND_INS.map(({ name, tag }) => `${name.replace(/^library\//, '')}:${tag}`),
     close: async () => {
       server.close();
+      server.closeAllConnections();
       await registry.close();
     },
   };
 };
 
-const push = async (url, { name, tag, from, config }) => {
+const isKnown = (url) =>
+  [...STAND_INS.map(({ name }) => name), ...FIXTURES.map((name) => `library/${name}`)].some((name) => url.startsWith(`/v2/${name}/`));
+
+/** Folders and links that alpine has and busybox has not. */
+const ALPINE_LAYER = gzipSync(
+  Buffer.concat([
+    ...['usr/local/', 'usr/local/bin/', 'usr/local/share/', 'usr/local/lib/', 'opt/', 'srv/', 'mnt/', 'media/'].map((path) =>
+      tarEntry(path, '5'),
+    ),
+    tarEntry('var/run', '2', '../run'),
+    Buffer.alloc(1024),
+  ]),
+);
+
+/** A folder (5) or a symbolic link (2), as ustar has it. */
+function tarEntry(path, type, target = '') {
+  const header = Buffer.alloc(512);
+  header.write(path, 0);
+  header.write('0000755\0', 100);
+  header.write('0000000\0', 108);
+  header.write('0000000\0', 116);
+  header.write('00000000000\0', 124);
+  header.write('00000000000\0', 136);
+  header.write('        ', 148);
+  header.write(type, 156);
+  header.write(target, 157);
+  header.write('ustar\x0000', 257);
+  header.write(
+    `${header
+      .reduce((sum, byte) => sum + byte, 0)
+      .toString(8)
+      .padStart(6, '0')}\0 `,
+    148,
+  );
+  return header;
+}
+
+const push = async (url, { name, tag, from, config, layer }) => {
   const source = `library/${from}`;
   const index = await get(`${url}/v2/${source}/manifests/latest`, INDEX);
   const manifest = await get(`${url}/v2/${source}/manifests/${index.manifests[0].digest}`, MANIFEST);
@@ -53,6 +101,8 @@ const push = async (url, { name, tag, from, config }) => {
   for (const { digest } of manifest.layers) {
     await ask(`${url}/v2/${name}/blobs/uploads/?mount=${digest}&from=${source}`, { method: 'POST' });
   }
+  const more = layer ? [{ mediaType: GZIP, ...(await putBlob(url, name, ALPINE_LAYER)) }] : [];
+  const diffIds = layer ? [describeBytes(gunzipSync(ALPINE_LAYER)).digest] : [];
   const manifests = [];
   for (const architecture of ['amd64', 'arm64']) {
     const text = JSON.stringify({
@@ -60,8 +110,11 @@ const push = async (url, { name, tag, from, config }) => {
       architecture,
       author: `stand-in for ${name}:${tag}`,
       config: { ...original.config, ...config },
+      rootfs: { type: 'layers', diff_ids: [...original.rootfs.diff_ids, ...diffIds] },
+      history: [...original.history, ...more.map(() => ({ created: original.created, created_by: 'folders of alpine' }))],
     });
-    const made = { ...manifest, config: { mediaType: CONFIG, ...(await putBlob(url, name, text)) } };
+    const configured = { mediaType: CONFIG, ...(await putBlob(url, name, text)) };
+    const made = { ...manifest, layers: [...manifest.layers, ...more], config: configured };
     manifests.push({ ...(await putManifest(url, name, undefined, made, MANIFEST)), platform: { os: 'linux', architecture } });
   }
   await putManifest(url, name, tag, { schemaVersion: 2, mediaType: INDEX, manifests }, INDEX);

@@ -128,7 +128,7 @@ describe('errors say the place, with a caret, and what to do', () => {
   test('a missing env_file is shown where it is asked for', async () => {
     expect(await failure('services:\n  a:\n    image: x\n    env_file: [nope.env]\n')).toMatchObject({
       code: 'COMPOSE_ENV_FILE',
-      message: 'the env file nope.env does not exist',
+      message: 'env file nope.env not found',
       at: 'compose.yaml:4:16',
     });
   });

@@ -190,7 +190,9 @@ class AttachedSession {
     const { stack, project, options, invocation } = this.#up;
     this.#renderer.close();
     this.#renderer = await createRenderer(invocation.context, invocation.flags, verb);
-    await stack.verb(verb, project, { ...VERB_DEFAULTS, timeout: options.timeout }, (event) => feedEvent(this.#renderer, event), signal);
+    // Of `up app` only that: what it needs runs on, as in docker compose.
+    const { services, timeout } = options;
+    await stack.verb(verb, project, { ...VERB_DEFAULTS, services, timeout }, (event) => feedEvent(this.#renderer, event), signal);
     // Ends whose events are still on their way are read from the state.
     for (const replica of await stack.ps()) {
       this.#onReplica(replica, false, false);

@@ -15,8 +15,8 @@ import { upEvents } from './events.ts';
 export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
-  const options = withEnvironment(upOptions(flags, args), invocation);
   const project = await loadBuildable(invocation, args);
+  const options = withEnvironment(upOptions(flags, args), invocation, project);
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
   const from = flags.string('exit-code-from');
   checkServices(from ? [from] : [], project.services);
@@ -42,8 +42,8 @@ export const runCreate: Handler = async (invocation) => {
   if (flags.bool('build') && flags.bool('no-build')) {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
-  const options = withEnvironment(createOptions(flags, args), invocation);
   const project = await loadBuildable(invocation, args);
+  const options = withEnvironment(createOptions(flags, args), invocation, project);
   checkServices(Object.keys(options.scale), project.services);
   return openStack(invocation, project.name, (stack) =>
     flags.bool('dry-run') ? printPlan(invocation, stack, project, options) : upDetached(invocation, stack, project, options),
@@ -104,10 +104,14 @@ const usesStreamFlags = (flags: Invocation['flags']): boolean =>
   ['abort-on-container-exit', 'abort-on-container-failure', 'no-color', 'no-log-prefix', 'timestamps'].some((name) => flags.bool(name)) ||
   flags.string('exit-code-from') !== undefined;
 
-/** What COMPOSE_* variables say, and flags of all commands. */
-const withEnvironment = (options: UpOptions, { context: { env }, flags }: Invocation): UpOptions => ({
-  ...options,
-  ...(/^(1|true)$/i.test(env.COMPOSE_REMOVE_ORPHANS ?? '') ? { removeOrphans: true } : {}),
-  ...(/^(1|true)$/i.test(env.COMPOSE_IGNORE_ORPHANS ?? '') ? { ignoreOrphans: true } : {}),
-  ...parallelLimit(flags, env),
-});
+/** What COMPOSE_* variables say, those of the project's .env included, and flags of all commands. */
+const withEnvironment = (options: UpOptions, { context, flags }: Invocation, project: Project): UpOptions => {
+  const env = { ...project.environment, ...context.env };
+  const isSet = (name: string) => /^(1|true)$/i.test(env[name] ?? '');
+  return {
+    ...options,
+    ...(isSet('COMPOSE_REMOVE_ORPHANS') ? { removeOrphans: true } : {}),
+    ...(isSet('COMPOSE_IGNORE_ORPHANS') ? { ignoreOrphans: true } : {}),
+    ...parallelLimit(flags, env),
+  };
+};

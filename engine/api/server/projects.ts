@@ -2,9 +2,9 @@ import { HyprError } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import type * as pb from '../gen/hypr_pb.ts';
 
-/** The model in a request. Throws HYPR_USAGE when it is missing or has no services. */
+/** The model in a request. Throws HYPR_USAGE when it is missing. */
 export const needProject = (message: pb.Project | undefined): Project => {
-  if (message === undefined || message.name === '' || Object.keys(message.services).length === 0) {
+  if (message === undefined || message.name === '') {
     throw new HyprError('HYPR_USAGE', 'the request needs a project: what `hypr compose config --format json` prints, with its environment');
   }
   return projectOf(message);

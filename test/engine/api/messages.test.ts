@@ -335,7 +335,7 @@ describe('a request › that makes no sense is refused', () => {
     ['no verb', () => needVerb(0)],
     ['a verb that there is not', () => needVerb(99 as 1)],
     ['no project', () => needProject(undefined)],
-    ['a project without services', () => needProject(fromJsonString(UpRequestSchema, '{"project":{"name":"a"}}').project)],
+    ['a project without a name', () => needProject(fromJsonString(UpRequestSchema, '{"project":{}}').project)],
   ])('%s', (_, work) => {
     expect(codeOf(work)).toBe('HYPR_USAGE');
   });

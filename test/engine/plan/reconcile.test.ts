@@ -181,3 +181,51 @@ describe('scale and orphans', () => {
     expect(planOf(desiredOf(project), withOneOff('exited'), { ...UP_DEFAULTS, ignoreOrphans: true })).toBe('');
   });
 });
+
+const web = projectOf({ web: {} });
+
+describe('pre_start hooks', () => {
+  const hooked = () => {
+    const desired = desiredOf(web);
+    const preStart = [0, 1].map((index) => ({ key: `web pre_start[${index}]`, index, replica: `shop-web-pre_start-${index}` }));
+    return { ...desired, services: { ...desired.services, web: { ...needService(desired, 'web'), scale: 2, preStart } } };
+  };
+  const hooksOf = (text: string) => text.split('\n').filter((line) => line.includes('pre-start'));
+
+  test('run once for the service, one after the other, when its first replica is there and before any of them boots', () => {
+    const text = planOf(hooked(), observedOf([]), UP_DEFAULTS);
+    const [first = '', second = ''] = hooksOf(text);
+    expect(hooksOf(text)).toHaveLength(2);
+    expect(second).toMatch(new RegExp(` after ${/^#\d+/.exec(first)?.[0]}$`));
+    const last = /^#\d+/.exec(second)?.[0];
+    for (const boot of text.split('\n').filter((line) => line.includes(' boot shop-web-'))) {
+      expect(boot).toMatch(new RegExp(` ${last}( |$)`));
+    }
+  });
+
+  test('do not run again while a replica runs, but do when all are replaced', () => {
+    expect(hooksOf(planOf(hooked(), observedOf([replicaOf('web')]), UP_DEFAULTS))).toEqual([]);
+    expect(hooksOf(planOf(hooked(), observedOf([replicaOf('web')]), { ...UP_DEFAULTS, forceRecreate: true }))).toHaveLength(2);
+  });
+});
+
+describe('what is kept', () => {
+  test('scaling down removes what would be replaced before what is up to date', () => {
+    const stale = { configHash: 'other' };
+    const observed = observedOf([replicaOf('web', stale), replicaOf('web', { number: 2, name: 'shop-web-2' })]);
+    expect(planOf(desiredOf(web), observed, UP_DEFAULTS)).toBe(
+      '#1 stop shop-web-1 (scaled down to 1)\n#2 remove shop-web-1 keeping its anonymous volumes (scaled down to 1) after #1\n',
+    );
+  });
+
+  test('networks and volumes that no service has are made when the model keeps them (--all-resources)', () => {
+    const kept = {
+      ...web,
+      networks: { ...web.networks, spare: { name: 'shop_spare' } },
+      volumes: { ...web.volumes, spare: { name: 'shop_spare' }, out: { name: 'out', external: true } },
+    };
+    expect(planOf(desiredOf(kept), observedOf([replicaOf('web')]), UP_DEFAULTS)).toBe(
+      '#1 create-network spare (no such network yet)\n#2 create-volume shop_spare (no such volume yet)\n',
+    );
+  });
+});

@@ -58,7 +58,7 @@ describe('post_start', () => {
     const ran = follow(stack, { first: 3 });
     await expect(stack.up(shopOf(stack, { web: web(), api: { depends_on: needs('web') } }))).rejects.toMatchObject({
       code: 'SERVICE_FAILED',
-      message: 'the post_start hook "first x" of shop-web-1 ended with exit code 3',
+      message: 'web hook exited with status 3: the post_start hook "first x" of shop-web-1',
       details: ['first was here'],
     });
     expect(names(ran)).toEqual(['first']);
@@ -120,7 +120,7 @@ describe('pre_stop', () => {
     await stack.up(shopOf(stack, { web: web() }));
     await expect(stack.verb('stop')).rejects.toMatchObject({
       code: 'SERVICE_FAILED',
-      message: 'the pre_stop hook "last" of shop-web-1 ended with exit code 1',
+      message: 'web hook exited with status 1: the pre_stop hook "last" of shop-web-1',
       hint: expect.stringContaining('hypr kill'),
     });
     expect(stack.states()).toEqual({ 'shop-web-1': 'running' });

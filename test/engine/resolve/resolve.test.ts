@@ -165,8 +165,15 @@ describe('health checks', () => {
   });
 
   test('zero is the default, never a loop without a pause', () => {
-    const zero = { test: ['CMD', 'ok'], interval: '0s', timeout: '0s', start_interval: '0s', retries: 0 };
+    const zero = { test: ['CMD', 'ok'], interval: '0s', timeout: '0s', start_period: '0s', start_interval: '0s', retries: 0 };
     expect(resolve({ healthcheck: zero }).health).toMatchObject({ interval: 30_000, timeout: 30_000, startInterval: 5_000, retries: 3 });
+  });
+
+  test('start_interval without start_period is refused, as by docker compose', () => {
+    expect(refusal({ healthcheck: { test: ['CMD', 'ok'], start_interval: '1s' } })).toMatchObject({
+      code: 'COMPOSE_INVALID',
+      message: 'service web: healthcheck.start_interval requires healthcheck.start_period to be set',
+    });
   });
 
   test('the image’s, and the file’s over it, part by part', () => {
@@ -329,7 +336,6 @@ describe('what a machine cannot have is refused with the reason', () => {
     ['volumes_from', { volumes_from: ['db'] }, 'name the volume in both services instead'],
     ['devices', { devices: [{ source: '/dev/fuse' }] }, 'devices of the host are not passed into a machine yet'],
     ['gpus', { gpus: 'all' }, 'GPUs of the host are not passed into a machine yet'],
-    ['pre_start', { pre_start: [{ command: ['x'] }] }, 'commands beside a service are not run yet'],
     ['external_links', { external_links: ['other:db'] }, 'machines reach those of their own stack only'],
     ['credential_spec', { credential_spec: { file: 'x' } }, 'that is for Windows containers'],
     ['use_api_socket', { use_api_socket: true }, 'there is no docker socket to give'],
