@@ -323,6 +323,20 @@ const benchStartAlone = async (args: readonly string[]): Promise<void> => {
   }
 };
 
+/**
+ * Throughput, round trips, connections and names through one gateway, between network namespaces in place of machines; needs user 0.
+ * HYPR_BENCH_STOCK_GVPROXY: a gvproxy 0.8.9 to measure in turns with ours.
+ */
+const benchNetwork = async (): Promise<void> => {
+  if (process.getuid?.() !== 0) {
+    throw new Error('bench network makes network namespaces: run it as root');
+  }
+  const { gvproxy } = await needToolchain();
+  const stock = process.env.HYPR_BENCH_STOCK_GVPROXY;
+  const args = ['run', '-C', join(root, 'test', 'bench', 'gateway'), '.', '-ours', gvproxy.file, ...(stock ? ['-stock', stock] : [])];
+  process.stdout.write((await timed('go', args)).stdout);
+};
+
 const BENCHES: Record<string, () => Promise<void>> = {
   cli: benchCliStart,
   config: () => benchConfig(hypr),
@@ -338,6 +352,7 @@ const BENCHES: Record<string, () => Promise<void>> = {
   build: benchBuild,
   shop: benchShop,
   edge: benchEdge,
+  network: benchNetwork,
 };
 
 /** Not benches, or with arguments of their own. */

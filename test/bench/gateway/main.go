@@ -509,14 +509,18 @@ func once(k kind, host string, note func(name, unit string, value float64)) {
 }
 
 func main() {
-	stockPath := flag.String("stock", "", "gvproxy 0.8.9")
+	stockPath := flag.String("stock", "", "gvproxy 0.8.9, to compare with")
 	oursPath := flag.String("ours", "", "the program of net/gateway")
 	rounds := flag.Int("rounds", 3, "how often each is measured")
 	flag.Parse()
+	kinds := []kind{ours(*oursPath)}
+	if *stockPath != "" {
+		kinds = []kind{stock(*stockPath), ours(*oursPath)}
+	}
 	values := map[string][]float64{}
 	var order []string
 	for range *rounds {
-		for _, k := range []kind{stock(*stockPath), ours(*oursPath)} {
+		for _, k := range kinds {
 			once(k, outerAddress(), func(name, unit string, value float64) {
 				key := name + "|" + unit + "|" + k.name
 				if !slices.Contains(order, key) {
