@@ -5,9 +5,11 @@ import { chooseLoopback } from '../../net/addresses/loopback.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import { type NameableReplica, namesOfStack, type StackName } from '../../net/names/stack-names.ts';
 import type { EventBus } from '../logs/bus.ts';
+import { sharedNetworkName } from '../model/network-key.ts';
 import type { PublishedName, PublishedNames } from '../model/published-names.ts';
 import type { Replica } from '../replica/replica.ts';
-import type { LeaseRow, NetworkRow } from '../state/records.ts';
+import { findSharedNetwork } from '../resources/shared-networks.ts';
+import type { LeaseRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
 const log = logger('names');
@@ -64,11 +66,16 @@ export class PublishedStackNames {
     const { names, problems } = this.names();
     const leases = store.leases(stack);
     const networks = store.networks(stack);
-    return { stack, problems, names: names.map((name) => this.#publish(name, leases, networks)) };
+    const socketOf = (key: string): string | undefined => {
+      const shared = sharedNetworkName(key);
+      const row = shared === undefined ? networks.find((network) => network.key === key) : findSharedNetwork(store, shared);
+      return row?.record?.socket;
+    };
+    return { stack, problems, names: names.map((name) => this.#publish(name, leases, socketOf)) };
   }
 
-  #publish({ members, ...name }: StackName, leases: readonly LeaseRow[], networks: readonly NetworkRow[]): PublishedName {
-    const targets = members.flatMap((member) => targetOf(this.#options.replicas.get(member), leases, networks));
+  #publish({ members, ...name }: StackName, leases: readonly LeaseRow[], socketOf: (key: string) => string | undefined): PublishedName {
+    const targets = members.flatMap((member) => targetOf(this.#options.replicas.get(member), leases, socketOf));
     return { ...name, address: this.addressOf(name.owner), isBound: this.#bound.has(name.owner), targets };
   }
 
@@ -180,10 +187,14 @@ const tcpPort = (exposed: string): number[] => {
 };
 
 /** Its first network, which published ports go through, too. Nothing for a machine without a NIC. */
-const targetOf = (replica: Replica | undefined, leases: readonly LeaseRow[], networks: readonly NetworkRow[]): PublishedName['targets'] => {
+const targetOf = (
+  replica: Replica | undefined,
+  leases: readonly LeaseRow[],
+  socketOf: (key: string) => string | undefined,
+): PublishedName['targets'] => {
   const attached = replica?.row.spec.networks ?? [];
   const key = (attached.find((network) => network.isDefault) ?? attached[0])?.key;
   const address = leases.find((lease) => lease.vmId === replica?.row.id && lease.network === key)?.ip;
-  const socket = networks.find((network) => network.key === key)?.record?.socket;
+  const socket = key === undefined ? undefined : socketOf(key);
   return address === undefined || socket === undefined ? [] : [{ socket, address, ports: reachablePorts(replica) }];
 };
