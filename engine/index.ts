@@ -20,6 +20,10 @@ export const edgeStatus: EngineApi['edgeStatus'] = async (signal) => (await impo
 
 export const serveNames: EngineApi['serveNames'] = async (...args) => (await import('./edge/serve-names.ts')).serveNames(...args);
 
+export const listNames: EngineApi['listNames'] = async (...args) => (await import('./names/list-names.ts')).listNames(...args);
+
+export const serveDns: EngineApi['serveDns'] = async (...args) => (await import('./names/serve-dns.ts')).serveDnsAlone(...args);
+
 const whole = () => import('./client/whole-engine.ts');
 
 export const openImages: EngineApi['openImages'] = async (...args) => (await whole()).openImages(...args);

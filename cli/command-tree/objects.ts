@@ -133,11 +133,6 @@ const sockets = "each stack's supervisor has its API on a unix socket (docs/arch
 
 /** What the seeds and HYPR have names for, and hypr does not do. */
 export const seedCommands: readonly CommandSpec[] = [
-  refusedCommand(
-    'dns',
-    'DNS for the host',
-    'names of services are answered inside their stack, and nothing answers .hypr for the host; publish a port and ask where it is: hypr port SERVICE PORT',
-  ),
   refusedCommand('ingress', 'Names in the browser', 'every stack has names by itself; use: hypr url, hypr proxy status'),
   refusedCommand(
     'gpu',

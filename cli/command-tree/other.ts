@@ -133,5 +133,27 @@ export const hostCommands: readonly CommandSpec[] = [
       },
     ],
   },
+  {
+    name: 'dns',
+    usage: 'COMMAND',
+    summary: 'DNS for names of services: status, serve',
+    commands: [
+      {
+        name: 'status',
+        usage: '[OPTIONS]',
+        summary: 'Show where DNS answers, who asks there, and all names',
+        flags: [string('format', 'text or json', { value: 'FORMAT' })],
+        maxArgs: 0,
+        load: async () => (await import('../commands/dns.ts')).runDnsStatus,
+      },
+      {
+        name: 'serve',
+        usage: '',
+        summary: 'Serve DNS alone, in the foreground',
+        maxArgs: 0,
+        load: async () => (await import('../commands/dns.ts')).runDnsServe,
+      },
+    ],
+  },
   ...notHere,
 ];

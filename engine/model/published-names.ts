@@ -16,3 +16,12 @@ export interface PublishedNames {
   /** Names that could not be given, as sentences. */
   readonly problems: readonly string[];
 }
+
+/** All names of a user, for people to read. */
+export interface NameReport {
+  readonly domain: string;
+  /** Whether the system's resolver asks us, so that every program finds the names. */
+  readonly reachesPrograms: boolean;
+  readonly names: ReadonlyArray<Omit<PublishedName, 'targets' | 'isExtra' | 'owner'> & { readonly stack: string }>;
+  readonly problems: readonly string[];
+}

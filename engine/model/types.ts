@@ -27,12 +27,14 @@ import type {
 import type { BestUrl, EdgeInfo, UrlRequest } from './edge.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
 import type { ObjectApi } from './object-types.ts';
+import type { NameReport } from './published-names.ts';
 import type { TrustApi } from './trust.ts';
 
 export type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
 export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../../builder/model/types.ts';
 export type * from './command-options.ts';
 export type * from './object-types.ts';
+export type { NameReport } from './published-names.ts';
 export type * from './trust.ts';
 
 /** A running exec: bytes in and out, exit code at the end. */
@@ -241,6 +243,10 @@ export interface EngineApi {
   edgeStatus(signal: AbortSignal): Promise<EdgeInfo | undefined>;
   /** Takes part in serving names until the signal aborts; `onHolding` is called when this process serves them. */
   serveNames(onHolding: (info: EdgeInfo) => void, signal: AbortSignal): Promise<void>;
+  /** The names of all stacks of this user, and whether programs of this host find them. */
+  listNames(signal: AbortSignal): Promise<NameReport>;
+  /** Serves DNS alone in this process until the signal aborts. Throws NET_PORT_IN_USE when somebody does already. */
+  serveDns(onListening: (port: number) => void, signal: AbortSignal): Promise<void>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
   openTrust(signal: AbortSignal): Promise<TrustApi>;

@@ -9,7 +9,8 @@ import type { PublishedNames } from '../model/published-names.ts';
 
 const log = logger('names');
 
-const SOCKET = 'api.sock';
+/** Of a supervisor, in its stack's folder. */
+export const SOCKET = 'api.sock';
 /** Between its bind and its listen a socket refuses; so does that of a supervisor that was killed. */
 const TRIES = 3;
 const TRY_AGAIN_MS = 30;
@@ -48,7 +49,8 @@ export const followStacks = (runtimeDir: string, tell: (folder: string, names: P
   };
 };
 
-const stackFolders = (runtimeDir: string): string[] => {
+/** Folders of stacks in the runtime folder; others are there, too. */
+export const stackFolders = (runtimeDir: string): string[] => {
   try {
     return readdirSync(runtimeDir, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
   } catch {

@@ -182,7 +182,7 @@ const dialEdge = (port: number, signal: AbortSignal | undefined): Promise<Socket
   });
 
 /** Asks the system's resolver, as every program does, for a name that only our DNS server knows. */
-const resolverAsksUs = async (): Promise<boolean> => {
+export const resolverAsksUs = async (): Promise<boolean> => {
   const { HYPR_LOOPBACK } = process.env;
   if (HYPR_LOOPBACK !== undefined && HYPR_LOOPBACK !== '') {
     return HYPR_LOOPBACK !== '0';

@@ -62,7 +62,6 @@ describe('parsing and errors', () => {
 
   test.each([
     ['network connect shop_default web', 'run up'],
-    ['dns status', 'hypr port SERVICE PORT'],
     ['ingress', 'hypr url'],
     ['gpu list', 'processor'],
     ['serve --port 41000', 'unix socket'],
@@ -422,6 +421,47 @@ describe('other commands', () => {
     serving.fake.edge = context.fake.edge;
     expect(await run(serving, 'proxy serve')).toBe(0);
     expect(serving.stdout.text).toContain('served by process 7');
+  });
+
+  test('dns', async () => {
+    const context = fakeContext();
+    expect(await run(context, 'dns status')).toBe(1);
+    context.fake.edge = { pid: 7, domain: 'hypr', port: 7080, systemPorts: [], dnsPort: 41003, tls: false, problems: [] };
+    const web = { host: 'web.shop', stack: 'shop', service: 'web', state: 'running', address: '127.64.1.2', https: true };
+    context.fake.names = {
+      domain: 'hypr',
+      reachesPrograms: true,
+      names: [
+        { ...web, health: 'healthy', isBound: true, ports: [{ port: 80, protocol: 'http' }], webPort: 80 },
+        { ...web, host: 'shop.example.', isBound: false, ports: [] },
+      ],
+      problems: ['shop: web.shop is taken'],
+    };
+    expect(await run(context, 'dns status')).toBe(0);
+    expect(await run(context, 'dns serve')).toBe(0);
+    expect(context.stdout.text).toBe(
+      [
+        'DNS for .hypr: not served, because no stack runs',
+        'programs of this host do not find the names; once: sudo hypr setup --system',
+        'DNS for .hypr: 127.0.0.1:41003, UDP and TCP; try: dig @127.0.0.1 -p 41003 probe.hypr',
+        'programs of this host find the names: the system asks here',
+        'problem: shop: web.shop is taken',
+        'NAME                ADDRESS             STATE               LISTENS ON',
+        'web.shop.hypr       127.64.1.2          running (healthy)   80',
+        'shop.example        127.0.0.1           running             ',
+        'DNS: 127.0.0.1:41003, UDP and TCP',
+        '',
+      ].join('\n'),
+    );
+    const json = fakeContext();
+    json.fake.names = context.fake.names;
+    expect(await run(json, 'dns status --format json')).toBe(1);
+    expect(JSON.parse(json.stdout.text)).toMatchObject({
+      domain: 'hypr',
+      port: null,
+      reachesPrograms: true,
+      names: [{ host: 'web.shop' }, {}],
+    });
   });
 
   test('wait exits with the code of the service', async () => {

@@ -3,6 +3,7 @@ import { HyprError } from '../../../base/errors.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
 import type { EdgeInfo } from '../../../engine/model/edge.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from '../../../engine/model/events.ts';
+import type { NameReport } from '../../../engine/model/published-names.ts';
 import type {
   BuildCheck,
   BuildEvent,
@@ -84,6 +85,7 @@ export class FakeEngine {
   outline: BuildOutline = { sources: [] };
   targets: BuildTargets = { targets: [], sources: [] };
   edge: EdgeInfo | undefined;
+  names: NameReport = { domain: 'hypr', reachesPrograms: false, names: [], problems: [] };
   faults: string[] = [];
   findings: BuildCheck['findings'] = [];
   buildEvents: BuildEvent[] = [];
@@ -206,6 +208,8 @@ export class FakeEngine {
         return { url: 'http://web.shop.localhost:7080/', service: request.service ?? 'web', port: request.port ?? 80, reach: 'localhost' };
       },
       edgeStatus: async () => this.edge,
+      listNames: async () => this.names,
+      serveDns: async (onListening) => onListening(41_003),
       serveNames: async (onHolding) => {
         if (this.edge !== undefined) {
           onHolding(this.edge);

@@ -1,0 +1,123 @@
+import { Resolver } from 'node:dns/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { runtimeDir } from '../../base/paths.ts';
+import { connectApi } from '../../engine/api/client/client.ts';
+import { openNameDirectory } from '../../engine/names/open-directory.ts';
+import { type DnsServer, serveDns } from '../../net/dns/serve.ts';
+import type { NameDirectory } from '../../net/names/directory.ts';
+import { freePort } from '../support/free-port.ts';
+import { processesOf, TestStack } from '../support/stack.ts';
+
+const PORT = await freePort();
+
+const FILE = `
+services:
+  web:
+    image: busybox:1.37
+    # Longer than up -d takes to return.
+    command: ["sh", "-c", "mkdir /www; echo hello > /www/index.html; sleep 3; exec httpd -f -p 8080 -h /www"]
+    labels: {hypr.domains: "front.hypr, *.tenants.hypr"}
+    networks: {default: {aliases: [www]}}
+    stop_grace_period: 0s
+    ports: ["${PORT}:8080"]
+  redis_cache:
+    image: redis:8
+    stop_grace_period: 0s
+`;
+
+describe('names of a stack', () => {
+  let stack: TestStack;
+  let directory: NameDirectory;
+  let dns: DnsServer;
+  const resolver = new Resolver({ timeout: 5000, tries: 1 });
+  beforeAll(async () => {
+    // No resolver of this host asks us: the services' own addresses are opened because the setting says that one does.
+    stack = await new TestStack('namestest', { HYPR_LOOPBACK: '1', HYPR_EDGE_PORT: '0', HYPR_DNS_PORT: '0' }).write({
+      'compose.yaml': FILE,
+    });
+    directory = openNameDirectory(runtimeDir({ ...process.env, HYPR_HOME: inject('hyprHome') }));
+    dns = await serveDns(directory, { port: 0 });
+    resolver.setServers([`127.0.0.1:${dns.port}`]);
+  });
+  afterAll(async () => {
+    await stack.close();
+    await dns.close();
+    directory.close();
+  });
+
+  /** Waits for the directory's own events. */
+  const until = (holds: () => boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const check = (): void => {
+        if (holds()) {
+          leave();
+          resolve();
+        }
+      };
+      const leave = directory.onChange(check);
+      check();
+    });
+
+  test('20 of 20 first requests after up -d are answered, though the server listens later', async () => {
+    await stack.must(['up', '-d']);
+    const answers = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`http://127.0.0.1:${PORT}/`)).text()));
+    expect(answers).toEqual(Array(20).fill('hello\n'));
+  });
+
+  test('services, aliases and labels have names, whose ports the guests tell', async () => {
+    await until(() => directory.find('namestest')?.webPort === 8080 && directory.find('redis-cache.namestest')?.ports.length === 1);
+    expect(directory.find('web.namestest')).toMatchObject({ state: 'running', webPort: 8080, ports: [{ port: 8080, protocol: 'http' }] });
+    expect(directory.find('redis-cache.namestest')?.ports).toEqual([{ port: 6379, protocol: 'tcp' }]);
+    for (const host of ['web-1', 'www', 'web'].map((name) => `${name}.namestest`).concat('namestest', 'front', 'a.tenants')) {
+      expect(await resolver.resolve4(`${host}.hypr`), host).toHaveLength(1);
+    }
+    await expect(resolver.resolve4('nobody.namestest.hypr')).rejects.toMatchObject({ code: 'ENOTFOUND' });
+    const connection = await directory.find('web.namestest')?.connect(8080, AbortSignal.timeout(10_000));
+    connection?.write('GET / HTTP/1.0\r\n\r\n');
+    let answer = '';
+    for await (const chunk of connection ?? []) {
+      answer += chunk;
+    }
+    expect(answer).toMatch(/^HTTP\/1\.[01] 200 .*hello\n$/s);
+    await expect(directory.find('web.namestest')?.connect(81, AbortSignal.timeout(10_000))).rejects.toMatchObject({
+      code: 'NAME_UNREACHABLE',
+    });
+  });
+
+  test('what a service listens on answers at its own loopback address, without ports:', async () => {
+    await until(() => directory.find('redis-cache.namestest')?.isBound === true);
+    const [address] = await resolver.resolve4('redis-cache.namestest.hypr');
+    expect(address).toMatch(/^127\.(6[4-9]|[7-9]\d|1\d\d)\./);
+    const client = connect({ host: address ?? '', port: 6379 });
+    client.write('PING\r\n');
+    const [reply] = await new Promise<Buffer[]>((resolve, reject) => client.once('data', (data) => resolve([data])).once('error', reject));
+    expect(reply?.toString()).toBe('+PONG\r\n');
+    client.destroy();
+  });
+
+  test('the API says what listens', async () => {
+    const folder = runtimeDir({ ...process.env, HYPR_HOME: inject('hyprHome') });
+    const api = connectApi(join(folder, 'namestest', 'api.sock'));
+    const { replicas = [] } = await api.rpc.ps({});
+    api.close();
+    expect(replicas.find((replica) => replica.service === 'web')?.listeners).toEqual([{ port: 8080, address: '::' }]);
+  });
+
+  test('names follow the scale, go with their supervisor and come back with the next, and go with the stack', async () => {
+    await stack.must(['up', '-d', '--no-recreate', '--scale', 'redis_cache=2']);
+    await until(() => directory.find('redis-cache-2.namestest')?.ports.length === 1);
+    expect(await resolver.resolve4('redis-cache-2.namestest.hypr')).toEqual([directory.find('redis-cache-2.namestest')?.address]);
+    const [supervisor] = (await processesOf('namestest')).filter((line) => line.includes('supervisor'));
+    process.kill(Number(supervisor?.split(' ')[0]), 'SIGKILL');
+    await until(() => directory.find('web.namestest') === undefined);
+    await stack.must(['ps']);
+    await until(() => directory.find('web.namestest')?.webPort === 8080);
+    await stack.must(['stop', 'web']);
+    await expect(resolver.resolve4('web.namestest.hypr')).rejects.toMatchObject({ code: 'ENODATA' });
+    await stack.must(['down']);
+    await until(() => directory.find('redis-cache.namestest') === undefined);
+    await expect(resolver.resolve4('redis-cache.namestest.hypr')).rejects.toMatchObject({ code: 'ENOTFOUND' });
+  });
+});
