@@ -1,15 +1,18 @@
+import { join } from 'node:path';
 import { onAbort } from '../../base/abort.ts';
 import { logger } from '../../base/log.ts';
 import { AsyncQueue } from '../../base/queue.ts';
 import { chooseLoopback } from '../../net/addresses/loopback.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import { type NameableReplica, namesOfStack, type StackName } from '../../net/names/stack-names.ts';
+import { Tunnels } from '../../net/ports/serve-tunnels.ts';
+import type { Dial } from '../../net/types.ts';
 import type { EventBus } from '../logs/bus.ts';
 import { sharedNetworkName } from '../model/network-key.ts';
 import type { PublishedName, PublishedNames } from '../model/published-names.ts';
 import type { Replica } from '../replica/replica.ts';
 import { findSharedNetwork } from '../resources/shared-networks.ts';
-import type { LeaseRow } from '../state/records.ts';
+import type { LeaseRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
 const log = logger('names');
@@ -19,6 +22,8 @@ const PAUSE_MS = 20;
 
 export interface StackNamesOptions {
   readonly stack: string;
+  /** Of the stack's sockets. */
+  readonly runDir: string;
   readonly store: StateStore;
   readonly replicas: ReadonlyMap<string, Replica>;
   readonly bus: EventBus;
@@ -37,8 +42,11 @@ export class PublishedStackNames {
   /** Owners (`web`, `web-2`) whose ports are open at their loopback addresses. */
   #bound: ReadonlySet<string> = new Set();
 
+  readonly #tunnels: Tunnels;
+
   constructor(options: StackNamesOptions) {
     this.#options = options;
+    this.#tunnels = new Tunnels(join(options.runDir, 'ports.sock'), (address) => this.#dialIsolated(address));
   }
 
   /** Looks for changes in a moment. */
@@ -75,8 +83,23 @@ export class PublishedStackNames {
   }
 
   #publish({ members, ...name }: StackName, leases: readonly LeaseRow[], socketOf: (key: string) => string | undefined): PublishedName {
-    const targets = members.flatMap((member) => targetOf(this.#options.replicas.get(member), leases, socketOf));
+    const targets = members.flatMap((member) => {
+      const replica = this.#options.replicas.get(member);
+      return replica?.row.spec.isolated === undefined ? targetOf(replica, leases, socketOf) : [this.#isolatedTarget(replica)];
+    });
     return { ...name, address: this.addressOf(name.owner), isBound: this.#bound.has(name.owner), targets };
+  }
+
+  /** A machine without a NIC is reached through this process, and its loopback address on this host says which one is meant. */
+  #isolatedTarget(replica: Replica): PublishedName['targets'][number] {
+    this.#tunnels.listen();
+    return { socket: this.#tunnels.path, address: this.addressOf(ownerOf(replica)), ports: reachablePorts(replica) };
+  }
+
+  #dialIsolated(address: string): Dial['dial'] | undefined {
+    const isolated = [...this.#options.replicas.values()].filter(({ row }) => row.spec.isolated !== undefined);
+    const guest = isolated.find((replica) => this.addressOf(ownerOf(replica)) === address)?.run?.guest;
+    return guest && ((_, port, signal) => guest.dial(port, signal));
   }
 
   /** The loopback address of a service or replica; the first caller has it reserved. */
@@ -134,11 +157,18 @@ export class PublishedStackNames {
     return queue;
   }
 
+  /** Follows nothing any more, until somebody listens again. */
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#unsubscribe?.();
     this.#unsubscribe = undefined;
+  }
+
+  /** Ends for good, with connections to machines without a NIC. */
+  async release(): Promise<void> {
+    this.close();
+    await this.#tunnels.close();
   }
 
   #tell(): void {
@@ -161,7 +191,9 @@ export class PublishedStackNames {
   }
 }
 
-const nameable = ({ row, listeners }: Replica): NameableReplica => ({
+const nameable = (replica: Replica): NameableReplica => nameableRow(replica.row, reachablePorts(replica));
+
+const nameableRow = (row: VmRow, listening: readonly number[]): NameableReplica => ({
   name: row.name,
   service: row.service,
   number: row.number,
@@ -170,13 +202,18 @@ const nameable = ({ row, listeners }: Replica): NameableReplica => ({
   health: row.health,
   labels: row.spec.labels,
   aliases: row.spec.networks.flatMap((network) => network.aliases).filter((alias) => alias !== row.service && alias !== row.name),
-  listening: reachablePorts({ listeners }),
+  listening,
   expected: [...row.spec.ports.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port), ...row.spec.exposed.flatMap(tcpPort)],
 });
 
-const reachablePorts = (replica: Pick<Replica, 'listeners'> | undefined): number[] => [
-  ...new Set((replica?.listeners ?? []).filter(({ address }) => !isLoopback(address)).map(({ port }) => port)),
-];
+/** A connection to a machine without a NIC comes from inside: also a server on 127.0.0.1 is reached. */
+const reachablePorts = (replica: Replica | undefined): number[] => {
+  const isIsolated = replica?.row.spec.isolated !== undefined;
+  const reached = (replica?.listeners ?? []).filter(({ address }) => isIsolated || !isLoopback(address));
+  return [...new Set(reached.map(({ port }) => port))];
+};
+
+const ownerOf = ({ row }: Replica): string => `${row.service}-${row.number}`;
 
 const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
 

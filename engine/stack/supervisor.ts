@@ -92,7 +92,7 @@ export class StackSupervisor {
       vms: () => this.liveRows(),
     });
     this.volumes = new StackVolumes({ stack, store, platform });
-    this.names = new PublishedStackNames({ stack, store, replicas: this.replicas, bus: this.bus });
+    this.names = new PublishedStackNames({ stack, store, runDir: platform.runDir, replicas: this.replicas, bus: this.bus });
     this.usage = new UsageSampler({ replicas: this.replicas, bus: this.bus });
     this.#operations = new Operations(this.bus, () => this.#changes.flush());
     this.#changes = new Changes({
@@ -309,7 +309,7 @@ export class StackSupervisor {
     this.#operations.interruptRising('the supervisor ends');
     await this.#operations.settled();
     this.#changes.close();
-    this.names.close();
+    await this.names.release();
     await Promise.allSettled([...this.replicas.values()].map((replica) => replica.release()));
     this.networks.release();
   }

@@ -160,7 +160,7 @@ class Relay {
 }
 
 /** Pipes both ways. Each end of stream is forwarded on its own; an error or early close ends both. */
-const join = (client: Socket, upstream: Duplex): void => {
+export const join = (client: Socket, upstream: Duplex): void => {
   if (client.destroyed) {
     upstream.destroy();
     return;

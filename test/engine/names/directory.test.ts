@@ -1,7 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Service } from '../../../compose/model/model.ts';
 import { apiMethods } from '../../../engine/api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../../../engine/api/server/server.ts';
 import { openNameDirectory } from '../../../engine/names/open-directory.ts';
@@ -100,6 +102,22 @@ describe('openNameDirectory', () => {
     await stack.down();
     await stack.up(shopOf(stack, { web: {}, db: {} }));
     expect(stack.supervisor.names.published().names.map(({ host, address }) => [host, address])).toEqual(before);
+  });
+
+  it('reaches a machine without a NIC through its supervisor', async () => {
+    const stack = openTestStack();
+    const run = join(stack.dir, 'run');
+    await serveStack(stack, join(run, 'shop'));
+    await stack.up(shopOf(stack, { web: { networks: {}, 'x-hypr': { network: 'isolated' } } as Service }));
+    stack.platform.guest('shop-web-1').listen(3000);
+    const directory = openDirectory(run);
+    await until(directory, () => directory.find('web.shop')?.webPort === 3000);
+    const near = await directory.find('web.shop')?.connect(3000, new AbortController().signal);
+    const [dialled] = stack.platform.guest('shop-web-1').dialled;
+    expect(dialled?.port).toBe(3000);
+    dialled?.far.end('from inside');
+    near?.end();
+    expect(near && (await text(near))).toBe('from inside');
   });
 
   it('says why a name cannot be reached', async () => {
