@@ -107,7 +107,7 @@ describe('names of a stack', () => {
 
   test('names follow the scale, go with their supervisor and come back with the next, and go with the stack', async () => {
     await stack.must(['up', '-d', '--no-recreate', '--scale', 'redis_cache=2']);
-    await until(() => directory.find('redis-cache-2.namestest')?.ports.length === 1);
+    await until(() => directory.find('redis-cache-2.namestest')?.isBound === true);
     expect(await resolver.resolve4('redis-cache-2.namestest.hypr')).toEqual([directory.find('redis-cache-2.namestest')?.address]);
     const [supervisor] = (await processesOf('namestest')).filter((line) => line.includes('supervisor'));
     process.kill(Number(supervisor?.split(' ')[0]), 'SIGKILL');
