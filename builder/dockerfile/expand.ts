@@ -122,6 +122,9 @@ class ShellWord {
 
   #readPlain(words: Words, rawEscapes: boolean): string {
     const ch = this.#next() ?? '';
+    if (ch === '<' && this.#peek() === '<') {
+      return this.#readHeredocSign(words);
+    }
     if (ch !== this.#escape) {
       words.addChar(ch);
       return ch;
@@ -132,6 +135,17 @@ class ShellWord {
       words.addRaw(escaped);
     }
     return escaped;
+  }
+
+  /** `<<` and the blanks after it belong to the word that follows: `<< EOF` is one word. */
+  #readHeredocSign(words: Words): string {
+    let sign = `<${this.#next()}`;
+    for (let blank = this.#peek(); blank !== undefined && /\s/.test(blank); blank = this.#peek()) {
+      sign += blank;
+      this.#pos++;
+    }
+    words.addRaw(sign);
+    return sign;
   }
 
   #readSingleQuoted(): string {

@@ -65,12 +65,12 @@ export const parseMount = (text: string): ParsedMount => {
       throw new SyntaxFault(`invalid field '${field}' must be a key=value pair`);
     }
     const value = at < 0 ? 'true' : field.slice(at + 1);
-    if (key === 'from' && /\$/.test(value)) {
+    if (key === 'from' && /\$./.test(value)) {
       throw new SyntaxFault(`'from' doesn't support variable expansion, define alias stage instead`);
     }
     fields.set(key, value);
   }
-  const mount = { text, fields, from: fields.get('from') };
+  const mount = { text, fields, from: fields.get('from') || undefined };
   // Values with variables are only known when the step is reached; everything else is checked now.
   if (![...fields.values()].some((value) => /[$\\]/.test(value))) {
     expandMount(mount, (value) => value);
@@ -80,9 +80,9 @@ export const parseMount = (text: string): ParsedMount => {
 
 /** Applies `expand` to every value except that of `from`, and checks the result. Throws SyntaxFault with BuildKit's message. */
 export const expandMount = (mount: ParsedMount, expand: (value: string) => string): Mount =>
-  checkMount(new Map(Array.from(mount.fields, ([key, value]) => [key, key === 'from' ? value : expand(value)])), mount.text);
+  checkMount(new Map(Array.from(mount.fields, ([key, value]) => [key, key === 'from' ? value : expand(value)])));
 
-const checkMount = (fields: ReadonlyMap<string, string>, text: string): Mount => {
+const checkMount = (fields: ReadonlyMap<string, string>): Mount => {
   const type = (fields.get('type') ?? 'bind').toLowerCase();
   if (!isType(type)) {
     throw new SyntaxFault(`unsupported mount type ${JSON.stringify(type)}${didYouMean(type, TYPES)}`);
@@ -96,20 +96,29 @@ const checkMount = (fields: ReadonlyMap<string, string>, text: string): Mount =>
     refuse(key, ['secret', 'ssh', 'cache']);
   }
   refuse('size', ['tmpfs']);
-  refuse('env', ['secret']);
   refuse('sharing', ['cache']);
   refuse('required', ['secret', 'ssh']);
   const target = fields.get('target');
-  if ((type === 'bind' || type === 'cache' || type === 'tmpfs') && (target === undefined || target === '')) {
-    throw new SyntaxFault(`invalid mount target ${JSON.stringify(target ?? '')} in '${text}': a target is required`);
-  }
   if (target !== undefined && /^\/+(\.?\/*)*$/.test(target)) {
     throw new SyntaxFault(`invalid mount target ${JSON.stringify(target)}`);
   }
-  if (type === 'secret' && !fields.has('id') && !fields.has('source') && !target) {
-    throw new SyntaxFault('one of source, target required');
+  if (type === 'secret') {
+    checkSecret(fields);
   }
   return buildMount(type, fields);
+};
+
+const checkSecret = (fields: ReadonlyMap<string, string>): void => {
+  const [id, source] = [fields.get('id'), fields.get('source')];
+  if (fields.get('from')) {
+    throw new SyntaxFault('secret mount should not have a from');
+  }
+  if (!id && !source && !fields.get('target')) {
+    throw new SyntaxFault('invalid secret mount. one of source, target required');
+  }
+  if (id && source) {
+    throw new SyntaxFault("both source and id can't be set");
+  }
 };
 
 const buildMount = (type: Mount['type'], fields: ReadonlyMap<string, string>): Mount => {
@@ -122,18 +131,18 @@ const buildMount = (type: Mount['type'], fields: ReadonlyMap<string, string>): M
     if (value === undefined) {
       return undefined;
     }
-    if (!['true', 'false', '1', '0'].includes(value)) {
+    if (!['true', 't', '1', 'false', 'f', '0'].includes(value)) {
       throw new SyntaxFault(`invalid value for ${key}: ${value}`);
     }
-    return value === 'true' || value === '1';
+    return ['true', 't', '1'].includes(value);
   };
   const readWrite = bool('readwrite');
   const size = fields.get('size');
   return {
     type,
-    target: fields.get('target'),
-    source: fields.get('source'),
-    from: fields.get('from'),
+    target: fields.get('target') || undefined,
+    source: fields.get('source') || undefined,
+    from: fields.get('from') || undefined,
     readOnly: bool('readonly') ?? (readWrite === undefined ? type === 'bind' : !readWrite),
     required: bool('required') ?? false,
     id: fields.get('id') || undefined,

@@ -10,7 +10,7 @@ import type {
   WordsInstruction,
 } from '../../dockerfile/instruction.ts';
 import { StepFault } from '../layer/step-error.ts';
-import { type BuildArg, lookupIn, type RuntimeConfig, type StageState, withHistory } from './state.ts';
+import { type BuildArg, lookupIn, type RuntimeConfig, type StageState, withHistory, withVariable } from './state.ts';
 
 export type MetadataInstruction =
   | ArgInstruction
@@ -79,14 +79,18 @@ const withKeys = (existing: Readonly<Record<string, object>> | undefined, keys: 
   ...Object.fromEntries(keys.map((key) => [key, {}])),
 });
 
+/** About the build itself, and in no RUN (BuildKit, `nonEnvArgs`). */
+const HIDDEN_ARGS = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
+
 const applyArg = (state: StageState, instruction: ArgInstruction, context: MetadataContext): StageState => {
   let next = state;
   const shown: string[] = [];
   for (const { name, value } of instruction.args) {
     const resolved = resolveArg({ name, value }, lookupIn(next), context);
-    const explicit = Object.hasOwn(context.buildArgs, name) || value !== undefined;
-    shown.push(explicit && resolved !== undefined ? `${name}=${resolved}` : name);
-    next = { ...next, args: [...next.args, { name, value: resolved }] };
+    shown.push(resolved === undefined ? name : `${name}=${resolved}`);
+    const isSeen = resolved !== undefined && !HIDDEN_ARGS.has(name);
+    const variables = isSeen ? withVariable(next.variables, name, resolved) : next.variables;
+    next = { ...next, variables, args: [...next.args, { name, value: resolved }] };
   }
   return withHistory(next, `ARG ${shown.join(' ')}`);
 };
@@ -105,7 +109,8 @@ const applyPairs = (state: StageState, instruction: EnvInstruction, expand: (tex
   if (instruction.kind === 'label') {
     return set(state, { Labels: { ...state.config.Labels, ...Object.fromEntries(pairs) } }, history);
   }
-  return withHistory({ ...state, env: new Map([...state.env, ...pairs]) }, history);
+  const variables = pairs.reduce((known, [name, value]) => withVariable(known, name, value), state.variables);
+  return withHistory({ ...state, variables, env: new Map([...state.env, ...pairs]) }, history);
 };
 
 const applyCommand = (state: StageState, instruction: CommandInstruction): StageState => {

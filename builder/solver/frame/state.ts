@@ -15,7 +15,11 @@ export interface StageState {
   readonly layers: readonly string[];
   /** Cache key of the file system so far. */
   readonly key: string;
+  /** ENV: what the image's config has. */
   readonly env: ReadonlyMap<string, string>;
+  /** What a RUN and an expansion see: ENV and ARGs with a value, the last one of a name, in the order in which they were set. */
+  readonly variables: ReadonlyMap<string, string>;
+  /** Every declared ARG, for the history. */
   readonly args: readonly BuildArg[];
   readonly config: RuntimeConfig;
   readonly history: readonly ImageHistory[];
@@ -41,6 +45,7 @@ export const scratchState = (key: string, platform: Platform): StageState => ({
   layers: [],
   key,
   env: new Map([['PATH', DEFAULT_PATH]]),
+  variables: new Map([['PATH', DEFAULT_PATH]]),
   args: [],
   config: { WorkingDir: '/' },
   history: [],
@@ -56,10 +61,12 @@ export const scratchState = (key: string, platform: Platform): StageState => ({
 /** A stage that starts from an image. */
 export const imageState = (blob: ImageConfigBlob, key: string): StageState => {
   const history = blob.history ?? blob.rootfs.diff_ids.map(() => ({ comment: 'base image without history' }));
+  const env = new Map((blob.config.Env ?? []).map(splitEnv));
   return {
     ...scratchState(key, { os: blob.os, architecture: blob.architecture, variant: blob.variant ?? '' }),
     layers: blob.rootfs.diff_ids,
-    env: new Map((blob.config.Env ?? []).map(splitEnv)),
+    env,
+    variables: env,
     config: blob.config,
     history,
     author: blob.author,
@@ -68,11 +75,18 @@ export const imageState = (blob: ImageConfigBlob, key: string): StageState => {
   };
 };
 
-/** A variable's value; ENV beats ARG. */
+/** A variable's value. */
 export const lookupIn =
   (state: StageState) =>
   (name: string): string | undefined =>
-    state.env.get(name) ?? state.args.findLast((arg) => arg.name === name)?.value;
+    state.variables.get(name);
+
+/** The variables of a stage after one more is set: it becomes the last, also when the name was there. */
+export const withVariable = (variables: ReadonlyMap<string, string>, name: string, value: string): Map<string, string> => {
+  const next = new Map(variables);
+  next.delete(name);
+  return next.set(name, value);
+};
 
 /** Adds an instruction to the history; `layer` is its layer, null for a file system step without changes. */
 export const withHistory = (

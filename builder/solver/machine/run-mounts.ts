@@ -74,8 +74,13 @@ const prepareMount = async (
   mount: Mount,
   step: MountedStep & { socket: number },
 ): Promise<PreparedMount | undefined> => {
-  const target = mount.target === undefined ? undefined : posix.resolve('/', workdirOf(step.state), mount.target);
   const { type, readOnly } = mount;
+  const hasPlace = mount.target !== undefined || type === 'bind' || type === 'cache' || type === 'tmpfs';
+  // Files without a target are mounted over the step's folder, as in BuildKit.
+  const target = hasPlace ? posix.resolve('/', workdirOf(step.state), mount.target ?? '') : undefined;
+  if (target === '/') {
+    throw new StepFault('invalid mount target "/"', { hint: 'name a target=… below the root folder' });
+  }
   switch (type) {
     case 'tmpfs':
       return { mount, target, facts: { type, target, size: mount.size } };
@@ -99,7 +104,8 @@ const prepareCache = async (
 ): Promise<PreparedMount> => {
   const { target } = step;
   const { type, readOnly, mode, uid, gid } = mount;
-  const id = mount.id ?? posix.normalize(target ?? '');
+  // The target as it is written, so that a relative one is the same cache in every folder.
+  const id = mount.id ?? posix.normalize(mount.target ?? '').replace(/(?<=.)\/$/, '');
   const namespace = build.request.buildArgs.BUILDKIT_CACHE_MOUNT_NS ?? '';
   const content = mount.from === undefined ? undefined : await selectMount(build, mount, step);
   const hasBeginning = [content, mode, uid, gid].some((value) => value !== undefined);

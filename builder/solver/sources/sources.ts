@@ -71,8 +71,14 @@ export const findNamedImage = (build: BuildContext, named: NamedImage, platform:
   }
 };
 
+/** Names that a Dockerfile keeps for itself, whatever contexts there are (BuildKit, `namedContextFunc`). */
+const RESERVED = new Set(['scratch', 'context']);
+
 /** An entry of `additional_contexts`; the name's case does not matter. Throws HYPR_UNSUPPORTED for forms that cannot be read. */
 export const namedContext = (build: BuildContext, name: string): NamedContext | undefined => {
+  if (RESERVED.has(name.toLowerCase())) {
+    return undefined;
+  }
   const found = Object.keys(build.request.additionalContexts).find((key) => key.toLowerCase() === name.toLowerCase());
   if (found === undefined) {
     return undefined;

@@ -15,7 +15,7 @@ import { type MachineSize, StageMachine } from '../machine/stage-machine.ts';
 import { describeCopy, expandCopy, runCopy, sourceOfCopy } from './copy-step.ts';
 import { runFileStep } from './file-step.ts';
 import { runRun } from './run-step.ts';
-import { openBase } from './stage-base.ts';
+import { insteadOfStage, openBase } from './stage-base.ts';
 import { countSteps, StepTitles, stageTitle, titleOf } from './step-title.ts';
 
 interface StageRun {
@@ -35,7 +35,8 @@ interface Current {
 }
 
 /** Builds one stage from its FROM to its last instruction. Errors name the line they come from. */
-export const runStage = async (build: BuildContext, stage: Stage): Promise<StageState> => {
+export const runStage = async (build: BuildContext, written: Stage): Promise<StageState> => {
+  const stage = insteadOfStage(build, written) === undefined ? written : { ...written, instructions: [] };
   const { dockerfile, store, machines, slots, hosts } = build;
   const name = stageTitle(dockerfile, stage.index);
   startSources(build, stage);

@@ -28,8 +28,7 @@ export interface RunStep {
   readonly machine: StageMachine;
 }
 
-/** As predefined ARGs: usable in RUN without being declared, in neither the image nor the cache key. */
-const PROXY_ARGS = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap((name) => [name, name.toLowerCase()]);
+const PROXY_ARGS = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'];
 
 /**
  * A RUN: out of the cache, or in the stage's machine. Two builds that need the same step wait for each
@@ -68,14 +67,8 @@ const keyOf = (build: BuildContext, { instruction, command, state }: RunStep, mo
     platform: formatPlatform(state.platform),
   });
 
-/** ENV and declared ARGs; what of them has no value is not there. */
 const environmentOf = (state: StageState): string[] => {
-  const env = new Map(state.env);
-  for (const { name, value } of state.args) {
-    if (value !== undefined && !state.env.has(name)) {
-      env.set(name, value);
-    }
-  }
+  const env = new Map(state.variables);
   if (!env.has('PATH')) {
     env.set('PATH', DEFAULT_PATH);
   }
@@ -160,12 +153,19 @@ const processOf = async (
   const env = environmentOf(state);
   const names = new Map(env.map((entry) => [entry.slice(0, entry.indexOf('=')), '']));
   const { buildArgs, limits } = build.request;
-  const proxies = PROXY_ARGS.flatMap((name) => (Object.hasOwn(buildArgs, name) && !names.has(name) ? [`${name}=${buildArgs[name]}`] : []));
+  const proxies = proxyArgs(buildArgs);
+  const written = env.filter((entry) => !proxies.has(entry.slice(0, entry.indexOf('='))));
   const ownProxy = build.request.network === 'proxy' && !isolated ? proxyVariables(names) : [];
   const extra = mounted.env.filter((entry) => !entry.startsWith('SSH_AUTH_SOCK=') || !names.has('SSH_AUTH_SOCK'));
   return {
     args: command.args,
-    env: [...env, ...ownProxy, ...proxies, ...extra, ...((await build.caBundle()) === undefined ? [] : caVariables(names))],
+    env: [
+      ...written,
+      ...ownProxy,
+      ...Array.from(proxies, ([name, value]) => `${name}=${value}`),
+      ...extra,
+      ...((await build.caBundle()) === undefined ? [] : caVariables(names)),
+    ],
     cwd: workdirOf(state),
     user: state.config.User ?? '',
     groups: [],
@@ -176,6 +176,25 @@ const processOf = async (
     ...(isolated ? { isolated } : {}),
     ...(instruction.security === 'insecure' ? { privileged: true } : {}),
   };
+};
+
+/**
+ * Proxies among the arguments, in either case: in every RUN in both cases, without being declared and over what ENV says, in
+ * neither the image nor the cache key (BuildKit, `proxyEnvFromBuildArgs` and `proxyEnvList`).
+ */
+const proxyArgs = (buildArgs: Readonly<Record<string, string>>): Map<string, string> => {
+  const given = Object.keys(buildArgs).sort();
+  return new Map(
+    PROXY_ARGS.flatMap((name): Array<[string, string]> => {
+      const value = buildArgs[given.findLast((key) => key.toUpperCase() === name) ?? ''] ?? '';
+      return value === ''
+        ? []
+        : [
+            [name, value],
+            [name.toLowerCase(), value],
+          ];
+    }),
+  );
 };
 
 const proxyVariables = (names: ReadonlyMap<string, string>): string[] =>

@@ -42,6 +42,12 @@ const open = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): 
   if (name === '') {
     throw new ExpandError(`base name (${stage.from.image}) should not be blank`);
   }
+  const instead = insteadOfStage(build, stage);
+  if (instead !== undefined) {
+    return instead.kind === 'local'
+      ? await fromFolder(build, instead.name, makeTitles)
+      : { ...(await fromImage(build, stage, instead, () => makeTitles([], true))), triggers: [] };
+  }
   const earlier = findStage(build.dockerfile.stages.slice(0, stage.index), /^\d+$/.test(name) ? '' : name);
   if (earlier !== undefined) {
     return fromStage(build, stage, { ...(await build.buildStage(earlier.index)), hasOwnCmd: false }, makeTitles);
@@ -55,6 +61,10 @@ const open = async (build: BuildContext, stage: Stage, makeTitles: MakeTitles): 
   }
   return await fromImage(build, stage, named ?? { kind: 'image', reference: name }, makeTitles);
 };
+
+/** A context with the name of a stage takes the stage's place: nothing of the stage is carried out. */
+export const insteadOfStage = (build: BuildContext, { from }: Stage): NamedContext | undefined =>
+  from.name === undefined ? undefined : namedContext(build, from.name);
 
 /** Only ARGs before the first FROM are known here. */
 const expandFrom = (build: BuildContext, text: string): string =>

@@ -369,6 +369,28 @@ describe('COPY --from', () => {
     const { tree } = await shop.build('FROM scratch\nCOPY --from=Other . /o/\n', { additionalContexts: { other } });
     expect(await show(tree)).toEqual({ 'o/.dockerignore': 'skip\n', 'o/f': 'hi\n' });
   });
+
+  it('a named context takes the place of the stage with its name, however that is named', async () => {
+    const other = join(shop.folder, 'instead');
+    mkdirSync(other);
+    execFileSync('sh', ['-c', 'echo hi > f'], { cwd: other });
+    const file =
+      'FROM nowhere AS Dep\nRUN exit 1\nFROM scratch\nCOPY --from=dep f /name\nCOPY --from=0 f /number\nFROM dep\nCOPY --from=1 / /all/\n';
+    const { tree } = await shop.build(file, { additionalContexts: { DEP: other } });
+    expect(await show(tree)).toEqual({ f: 'hi\n', 'all/name': 'hi\n', 'all/number': 'hi\n' });
+    expect(shop.machines.runs).toEqual([]);
+    await shop.image('base', { 'a/file': 'of the image' }, { Env: ['PATH=/x', 'from=image'], OnBuild: ['ENV trigger=ran'] });
+    const image = await shop.build('FROM nowhere AS dep\nRUN exit 1\nFROM dep\nENV own=1\n', {
+      additionalContexts: { dep: 'docker-image://base' },
+    });
+    expect(image.blob.config.Env).toEqual(['PATH=/x', 'from=image', 'own=1']);
+    const target = await shop.build('FROM nowhere AS dep\nRUN exit 1\n', {
+      target: 'dep',
+      additionalContexts: { dep: 'docker-image://base' },
+    });
+    expect(target.blob.config.Env).toEqual(['PATH=/x', 'from=image']);
+    expect(await show((await shop.build('FROM scratch\nENV a=b\n', { additionalContexts: { scratch: other } })).tree)).toEqual({});
+  });
 });
 
 describe('layers', () => {

@@ -100,19 +100,35 @@ describe('arguments', () => {
     expect((await thrown(shop.build('FROM busybox\nARG a=${b:?"b missing"}\n'))).message).toContain('b: b missing');
   });
 
-  it('several on a line, ENV beats ARG, unset and empty differ', async () => {
+  it('several on a line, the last of a name counts, unset and empty differ', async () => {
     expect(await env('FROM busybox\nARG a b=1 c="x y"\nENV b=env\nARG d=\nENV e=${d-unset}${a-unset}')).toEqual([
-      'b=env',
-      'e=unset',
       'c=x y',
+      'b=env',
       'd=',
+      'e=unset',
     ]);
+  });
+
+  it('after ENV, or of a name that the image has, take effect in steps and not in the image', async () => {
+    await shop.image('withenv', { x: '' }, { Env: ['PATH=/bin', 'x=image'] });
+    const file = 'FROM withenv AS a\nARG x=arg\nENV y=$x\nARG y\nFROM a\nENV z=$x\nARG z=own\nENV z=$z-env\nRUN x\n';
+    const { blob } = await shop.build(file);
+    expect(shop.machines.runs.at(-1)?.env).toEqual(['PATH=/bin', 'x=arg', 'y=arg', 'z=own-env']);
+    expect(blob.config.Env).toEqual(['PATH=/bin', 'x=image', 'y=arg', 'z=own-env']);
+    const given = await shop.build(file, { buildArgs: { y: 'given' } });
+    expect(shop.machines.runs.at(-1)?.env).toContain('y=given');
+    expect(given.blob.config.Env).toContain('y=arg');
+  });
+
+  it('from before FROM are in the history with their value', async () => {
+    const { blob } = await shop.build('ARG a=1\nFROM busybox\nARG a none b=2\n');
+    expect(blob.history?.at(-1)?.created_by).toBe('ARG a=1 none b=2');
   });
 
   it('are inherited from stages, with platforms predefined', async () => {
     expect(await env('FROM busybox AS a\nARG x=1\nENV y=2\nFROM a\nARG TARGETARCH TARGETSTAGE', { TARGETARCH: 'any' })).toEqual([
-      'y=2',
       'x=1',
+      'y=2',
       'TARGETARCH=any',
       'TARGETSTAGE=default',
     ]);

@@ -30,7 +30,7 @@ describe('RUN', () => {
       ['/bin/bash', '-ec', 'x'],
     ]);
     expect(shop.machines.runs[0]).toMatchObject({ cwd: '/w/d', user: 'daemon:staff', tty: false, stdin: false });
-    expect(shop.machines.runs[0]?.env).toEqual(['PATH=/bin', 'a=2', 'b=x y', 'empty=', 'c=x y']);
+    expect(shop.machines.runs[0]?.env).toEqual(['PATH=/bin', 'empty=', 'a=2', 'b=x y', 'c=x y']);
   });
 
   it('keeps one machine for a stage and pushes layers made between', async () => {
@@ -149,6 +149,20 @@ describe('RUN', () => {
     expect(shop.steps().some((step) => step.startsWith('[2/5] RUN <<EOF (echo $a...)'))).toBe(true);
   });
 
+  it.each([
+    ['RUN << EOF\nbody\nEOF', 'body\n'],
+    ["RUN <<  'my end'\nbody\nmy end", 'body\n'],
+    ['RUN cat << EOF > /x\nb\nEOF', 'cat << EOF > /x\nb\nEOF'],
+    ['RUN echo 1 << 2', undefined],
+  ])('blanks after the sign of a heredoc: %j', async (text, script) => {
+    if (script === undefined) {
+      expect((await thrown(shop.build(`FROM busybox\n${text}\n`))).message).toContain('unterminated heredoc');
+      return;
+    }
+    await shop.build(`FROM busybox\n${text}\n`);
+    expect(shop.machines.runs[0]?.args.at(-1)).toBe(script);
+  });
+
   it('has networks, security and platforms of its own', async () => {
     await shop.build('FROM busybox\nRUN --network=none a\nRUN --security=insecure b\n');
     // One machine: a step without network gets a namespace of its own.
@@ -165,11 +179,15 @@ describe('RUN', () => {
   it('knows proxies without keeping them', async () => {
     const file = 'FROM busybox\nRUN a\n';
     const first = await shop.build(file, { buildArgs: { HTTP_PROXY: 'http://p:1', other: 'x' } });
-    expect(shop.machines.runs[0]?.env).toEqual(['PATH=/bin', 'HTTP_PROXY=http://p:1']);
+    expect(shop.machines.runs[0]?.env).toEqual(['PATH=/bin', 'HTTP_PROXY=http://p:1', 'http_proxy=http://p:1']);
     const second = await shop.build(file, { buildArgs: { HTTP_PROXY: 'http://p:2' } });
     expect(shop.machines.runs).toHaveLength(1);
     expect(second.imageId).toBe(first.imageId);
     expect(JSON.stringify(first.blob)).not.toContain('http://p');
+    await shop.build('FROM busybox\nENV no_proxy=image\nRUN b\n', {
+      buildArgs: { No_Proxy: 'x', ALL_PROXY: 'upper', all_proxy: 'lower', FTP_PROXY: '' },
+    });
+    expect(shop.machines.runs[1]?.env.slice(1)).toEqual(['NO_PROXY=x', 'no_proxy=x', 'ALL_PROXY=lower', 'all_proxy=lower']);
   });
 
   it('names the RUN that asked for a host it may not reach, and the setting', async () => {
@@ -375,6 +393,32 @@ describe('RUN --mount', () => {
     ]);
   });
 
+  it('without a target they lie over the folder of the step', async () => {
+    shop.file('f');
+    await shop.build(
+      'FROM busybox\nWORKDIR /w\nRUN --mount=type=bind,rw=T,env=x a\nRUN --mount=type=tmpfs b\nRUN --mount=type=cache,target=,from= c\n',
+    );
+    expect(shop.machines.runs.map(({ mounts }) => mounts?.map(({ kind, target }) => [kind, target]))).toEqual([
+      [['bind', '/w']],
+      [['tmpfs', '/w']],
+      [['cache', '/w']],
+    ]);
+    const error = await thrown(shop.build('FROM busybox\nRUN --mount=source=f a\n'));
+    expect([error.code, error.where?.line]).toEqual(['BUILD_FAILED', 2]);
+    expect(error.message).toContain('invalid mount target "/"');
+  });
+
+  it('a relative target of a cache is the same cache in every folder', async () => {
+    const plugged: string[][] = [];
+    shop.machines.program = (_spec, machine) => {
+      plugged.push(machine.plugged.map(({ path }) => path));
+      return {};
+    };
+    await shop.build('FROM busybox\nWORKDIR /a\nRUN --mount=type=cache,target=c/ x\nWORKDIR /b\nRUN --mount=type=cache,target=./c y\n');
+    expect(plugged[0]).toHaveLength(1);
+    expect(plugged[1]).toEqual(plugged[0]);
+  });
+
   it('refuses what is not one', async () => {
     const cases: Array<[string, string]> = [
       ['--mont=target=/mytmp', 'unknown flag: --mont (did you mean mount?)'],
@@ -382,6 +426,9 @@ describe('RUN --mount', () => {
       ['--mount=type=tmp,target=/x', 'unsupported mount type "tmp"'],
       ['--mount=from=$x,target=/x', "'from' doesn't support variable expansion, define alias stage instead"],
       ['--mount=type=cache,target=/', 'invalid mount target "/"'],
+      ['--mount=type=secret,id=a,source=b', "both source and id can't be set"],
+      ['--mount=type=secret,from=busybox,id=a', 'secret mount should not have a from'],
+      ['--mount=type=secret', 'one of source, target required'],
       ['--mount=type=bind,target=/x,uid=1', "unexpected key 'uid' for mount type 'bind'"],
     ];
     for (const [flag, message] of cases) {
