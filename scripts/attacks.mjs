@@ -1,0 +1,234 @@
+// The attacks that tests try: what is attacked, what stops it, and the tests that try it, by their file and a part of their name.
+// `npm run attack` runs them and prints what came of each; a new attack gets a test where it belongs, and a row here.
+
+/** @type {ReadonlyArray<import('./attacks.d.mts').Attack>} */
+export const ATTACKS = [
+  // A guest's kernel is the guest's.
+  [
+    'A client that speaks FUSE itself leaves the shared folder',
+    'namespaces or Landlock',
+    'test/vmm/jail/share.test.ts',
+    'is no way out for who',
+  ],
+  [
+    'A share without a fence is given anyway',
+    'refused: VMM_FENCE',
+    'test/vmm/devices/virtiofsd.test.ts',
+    'nothing is ever shared without a fence',
+  ],
+  [
+    'A dead daemon is taken for a share that is ready',
+    'its word, not its socket',
+    'test/vmm/devices/virtiofsd.test.ts',
+    'is not taken to be ready because its socket is there',
+  ],
+  [
+    'A share of a daemon is used to reach TCP or abstract sockets',
+    'Landlock',
+    'test/vmm/jail/share.test.ts',
+    'lets nobody be reached by TCP or by an abstract socket',
+  ],
+  [
+    'A bound file gives its folder',
+    'a folder with one file',
+    'test/vmm/jail/share.test.ts',
+    'is alone in its folder, where nothing can be made',
+  ],
+  ['A bound file that is :ro is written', 'read-only mount', 'test/vmm/jail/share.test.ts', 'that is only to be read cannot be written'],
+  [
+    'A device or a pipe of the host is bound',
+    'files and folders only',
+    'test/engine/resources/binds.test.ts',
+    'of a device or a pipe of the host is refused',
+  ],
+  [
+    'A :ro volume is written through a device node',
+    'attached read-only',
+    'test/engine/resources/binds.test.ts',
+    'is attached for reading only when no mount',
+  ],
+  [
+    'Root mounts the tag of a bound file by hand',
+    'one file, not its folder',
+    'test/scenarios/fences.vm.test.ts',
+    'sees of a bound file nothing but that file',
+  ],
+  [
+    'Root writes to a :ro bound file',
+    'read-only in the guest',
+    'test/scenarios/fences.vm.test.ts',
+    'cannot write to one that is only to be read',
+  ],
+  [
+    'Root writes to the disk of a :ro volume',
+    'QEMU has it open read-only',
+    'test/scenarios/fences.vm.test.ts',
+    'cannot write to the disk of a volume',
+  ],
+  // QEMU is the guest's.
+  [
+    'QEMU, taken over, reaches files, sockets, networks, processes or programs',
+    'the fence of QEMU',
+    'test/vmm/jail/machine.test.ts',
+    'gets at nothing of its user but its own disks',
+  ],
+  [
+    'QEMU gains privileges, cores, descriptors, large files',
+    'the fence of QEMU',
+    'test/vmm/jail/machine.test.ts',
+    'leaves no privilege, no core',
+  ],
+  [
+    'A machine is started without its fence',
+    'refused: VMM_FENCE',
+    'test/vmm/jail/machine.test.ts',
+    'says what it lacks, and starts nothing then',
+  ],
+  [
+    'A copy of a zygote starts a program or a process',
+    'seccomp',
+    'test/vmm/zygote/zygote.vm.test.ts',
+    'may start no program and make no process',
+  ],
+  // The agent is the guest's.
+  [
+    'An agent sends frames that are none, or lies',
+    'limits of the parser',
+    'test/guest/client/hostile-agent.test.ts',
+    'by any frames breaks nothing but its own connection',
+  ],
+  ['An agent never answers', 'deadlines', 'test/guest/client/hostile-agent.test.ts', 'by never answering makes nobody wait'],
+  ['An agent floods the host', 'windows, bounded queues', 'test/guest/client/hostile-agent.test.ts', 'by twenty megabytes of'],
+  [
+    'An agent sends more than it was allowed',
+    'its connection ends',
+    'test/guest/client/hostile-agent.test.ts',
+    'by more output than it was allowed',
+  ],
+  [
+    'Bytes of a guest break the decoder',
+    'GUEST_PROTOCOL',
+    'test/guest/protocol/protocol.test.ts',
+    'of any bytes throw nothing but GUEST_PROTOCOL',
+  ],
+  // The network.
+  [
+    'A guest uses an API of the gateway: listens, binds, removes files, asks for paths',
+    'there is none: DNS and NAT only',
+    'test/net/client/guest-attacks.test.ts',
+    'finds nothing on the gateway but DNS',
+  ],
+  [
+    'A guest reaches the loopback of the host',
+    'never dialled',
+    'test/net/client/guest-attacks.test.ts',
+    'does not reach the loopback of the host by any address',
+  ],
+  [
+    'A guest leaves an internal network',
+    'a gateway that cannot dial',
+    'test/net/client/guest-attacks.test.ts',
+    'does not get out of an internal network',
+  ],
+  [
+    'A guest is another by MAC, address, ARP or neighbour discovery',
+    "the NIC's own addresses",
+    'test/net/client/guest-attacks.test.ts',
+    'cannot be another machine',
+  ],
+  [
+    'Frames that are none break the gateway or a neighbour',
+    'lengths checked, streams apart',
+    'test/net/client/guest-attacks.test.ts',
+    'cannot break the stream of another',
+  ],
+  [
+    'A guest connects to what its rules forbid',
+    'policy in the gateway',
+    'test/net/client/guest-attacks.test.ts',
+    'connects only to what its rules allow',
+  ],
+  [
+    '25,000 flows fill memory and descriptors',
+    'limits of flows',
+    'test/net/client/guest-attacks.test.ts',
+    'cannot make the gateway grow without limit',
+  ],
+  [
+    'Stuck dials hold the network up',
+    'dial limits per machine',
+    'test/net/client/guest-attacks.test.ts',
+    'holds nobody up with connections that are never answered',
+  ],
+  [
+    'A gateway, taken over, opens, listens, starts; fills its log; names in DNS',
+    'seccomp and Landlock, limits',
+    'test/net/gateway.test.ts',
+    'passes its own tests',
+  ],
+  [
+    'A gateway, taken over, lies to the supervisor',
+    'limits of the parser',
+    'test/net/client/hostile-gateway.test.ts',
+    'settles on every kind of answer',
+  ],
+  [
+    'A service that is made to talk sends what it has to somewhere',
+    'x-hypr.egress',
+    'test/scenarios/egress.vm.test.ts',
+    'a name outside the list is not even asked for',
+  ],
+  // Images, files and other users.
+  [
+    'A manifest lies about a layer that is there',
+    'digest, diff id and size checked',
+    'test/builder/registry/lying-manifest.test.ts',
+    'does not make a manifest true that says',
+  ],
+  [
+    'A layer writes outside its root',
+    'names resolved inside',
+    'test/builder/layers/normalise.test.ts',
+    'a/../b is b, and ../ never leaves the root',
+  ],
+  ['COPY reads outside the context', 'names resolved inside', 'test/builder/solver/copy.test.ts', 'never from outside the context'],
+  [
+    'A Compose file names /dev/zero, a FIFO or no end',
+    'regular files up to a limit',
+    'test/compose/endless-files.test.ts',
+    'and is refused within a moment',
+  ],
+  [
+    'Another user reads hypr.db and its log',
+    '0600 and 0700 whatever the umask',
+    'test/base/host/private-home.test.ts',
+    'what others read of a home',
+  ],
+  [
+    'Another user owns HYPR_HOME',
+    'refused, with whose it is',
+    'test/base/host/home.test.ts',
+    'is told by its owner, not as a mistake of hypr',
+  ],
+  [
+    "A shell's locks and files are kept open",
+    'closed before anything else',
+    'test/base/host/inherited.test.ts',
+    'are closed by a process that stays',
+  ],
+].map(([attack, stoppedBy, file, test]) => ({ attack, stoppedBy, file, test }));
+
+/** What came of each attack: refused when every test that tries it passed, and at least one did. */
+export const judge = (attacks, outcomes) =>
+  attacks.map((row) => {
+    const own = outcomes.filter(({ file, name }) => file === row.file && name.includes(row.test));
+    const tried = own.filter(({ status }) => status === 'passed' || status === 'failed');
+    const verdict = tried.some(({ status }) => status === 'failed') ? 'SUCCEEDED' : tried.length > 0 ? 'refused' : 'not tried';
+    return { ...row, verdict };
+  });
+
+export const formatMatrix = (rows) => {
+  const lines = [['ATTACK', 'WHAT STOPS IT', 'VERDICT'], ...rows.map(({ attack, stoppedBy, verdict }) => [attack, stoppedBy, verdict])];
+  const widths = [0, 1].map((column) => Math.max(...lines.map((line) => line[column].length)));
+  return `${lines.map(([attack, stoppedBy, verdict]) => `${attack.padEnd(widths[0])}  ${stoppedBy.padEnd(widths[1])}  ${verdict}`).join('\n')}\n`;
+};
