@@ -1,9 +1,9 @@
-// `npm run attack`: tries every attack of scripts/attacks.mjs, by the tests that there are of it, and prints what came of each.
+// `npm run attack`: tries every attack of scripts/attack/attacks.mjs, by the tests that there are of it, and prints what came of each.
 // `npm run attack -- --fast` leaves out those that boot machines. Exit code 1 when one succeeds or could not be tried.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { ATTACKS, formatMatrix, judge } from './attacks.mjs';
+import { ATTACKS, formatMatrix, judge } from './attack/attacks.mjs';
 import { ensureBuilt } from './ensure-built.mjs';
 import { root, run } from './own-node.mjs';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ATTACKS, formatMatrix, judge } from '../../scripts/attacks.mjs';
+import { ATTACKS, formatMatrix, judge } from '../../scripts/attack/attacks.mjs';
 import { root } from '../../scripts/own-node.mjs';
 
 const rows = [
