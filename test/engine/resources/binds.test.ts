@@ -35,7 +35,7 @@ const volume = (target: string, readOnly: boolean): ReplicaMount => ({
   seed: true,
 });
 const parts = (mounts: BackedMount[]) =>
-  ({ mounts, nics: [], root: { path: '/r', format: 'raw' }, siblings: 0 }) as unknown as MachineParts;
+  ({ mounts, nics: [], root: { path: '/r', format: 'raw' }, upper: '/u/upper.ext4', siblings: 0 }) as unknown as MachineParts;
 const config = (mounts: BackedMount[]) =>
   machineConfig({
     spec: { extraHosts: [] } as unknown as ReplicaSpec,
