@@ -42,7 +42,7 @@ const upFlags: readonly FlagSpec[] = [
   bool('timestamps', 'Show the time of each log line'),
   bool('no-color', 'No colours in logs'),
   bool('no-log-prefix', 'No names before log lines'),
-  bool('w,watch', 'Watch files', { refused: 'use hypr up -d, and hypr watch beside it' }),
+  bool('w,watch', 'Keep services up to date with their develop.watch (not with -d)'),
   yes,
 ];
 

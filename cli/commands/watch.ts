@@ -38,7 +38,12 @@ export const runWatch: Handler = async (invocation) => {
         context.stderr.write(` ⦿ ${text}\n`);
       }
     };
-    await engine.watch(stack, project, { services: args, up, onNotice, onEvent }, signal);
+    await engine.watch(
+      stack,
+      project,
+      { services: args, up, onNotice, onEvent, onOutput: (_, data) => void context.stdout.write(data) },
+      signal,
+    );
     return 130;
   });
 };

@@ -15,6 +15,7 @@ const CONFLICTS: ReadonlyArray<{ readonly one: string; readonly others: readonly
     one: 'detach',
     others: ['abort-on-container-exit', 'abort-on-container-failure', 'exit-code-from', 'attach', 'attach-dependencies'],
   },
+  { one: 'watch', others: ['detach', 'wait', 'no-start'] },
   { one: 'ui', others: ['no-ui', 'stream', 'detach'] },
 ];
 

@@ -2,7 +2,7 @@ import { watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { basename, dirname, join, posix, relative, sep } from 'node:path';
 import { whenAborted } from '../../base/abort.ts';
-import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
+import { HyprError, isErrno, messageOf, toHyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { EXEC_DEFAULTS, VERB_DEFAULTS } from '../model/option-defaults.ts';
 import type { Stack, WatchOptions } from '../model/types.ts';
@@ -27,8 +27,11 @@ export const watchProject = async (stack: Stack, project: Project, options: Watc
   for (const rule of rules.filter((each) => each.initialSync && each.target !== undefined)) {
     await syncPaths(work, rule, [rule.path]);
   }
-  const kinds = await Promise.all(rules.map(isFolder));
-  const watching = rules.map((rule, at) => watchRule(work, rule, kinds[at] === true));
+  const kinds = await Promise.all(rules.map(kindOf));
+  const watching = rules.map((rule, at) => {
+    const kind = kinds[at];
+    return kind === undefined ? watchLater(work, rule) : watchRule(work, rule, kind === 'folder');
+  });
   options.onNotice('Watch enabled');
   const failed = await Promise.race([...watching, whenAborted(signal)]);
   if (failed instanceof Error && !signal.aborted) {
@@ -79,21 +82,47 @@ const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error |
   });
 };
 
-const isFolder = async (rule: WatchRule): Promise<boolean> => {
+/** Undefined: it is not there yet. */
+const kindOf = async (rule: WatchRule): Promise<'folder' | 'file' | undefined> => {
   const info = await lstat(rule.path).catch(() => undefined);
-  if (info === undefined) {
-    throw new HyprError('COMPOSE_INVALID', `service ${rule.service}: there is no ${rule.path} to watch`);
-  }
-  return info.isDirectory();
+  return info === undefined ? undefined : info.isDirectory() ? 'folder' : 'file';
 };
+
+/** Watches for a path to appear, handles it as a change, and goes on from there. Resolves with the error that ended it. */
+const watchLater = async (work: Work, rule: WatchRule): Promise<Error | undefined> => {
+  const { signal } = work;
+  try {
+    for (let kind = await kindOf(rule); !signal.aborted; kind = await kindOf(rule)) {
+      if (kind !== undefined) {
+        await handleChanges(work, rule, [rule.path]);
+        return await watchRule(work, rule, kind === 'folder');
+      }
+      await nextChange(await nearestFolder(dirname(rule.path)), rule.path, signal);
+    }
+    return undefined;
+  } catch (error) {
+    return signal.aborted ? undefined : toHyprError(error);
+  }
+};
+
+const nearestFolder = async (path: string): Promise<string> => ((await exists(path)) ? path : nearestFolder(dirname(path)));
+
+/** Resolves when something changes in the folder, or when the path has appeared before it was watched. */
+const nextChange = (folder: string, path: string, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const watcher = watch(folder, { signal }, () => watcher.close());
+    watcher.once('error', reject);
+    watcher.once('close', () => resolve());
+    exists(path).then((isThere) => (isThere ? watcher.close() : undefined), reject);
+  });
 
 const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string[]): Promise<void> => {
   const { stack, project, options, signal } = work;
   const { service, action } = rule;
   if (action === 'rebuild') {
-    options.onNotice(`Rebuilding service "${service}" after changes were detected...`);
+    options.onNotice(`Rebuilding service(s) ["${service}"] after changes were detected...`);
     await stack.up(project, { ...options.up, services: [service], build: true, noDeps: true }, options.onEvent, signal);
-    options.onNotice(`service "${service}" successfully built`);
+    options.onNotice(`service(s) ["${service}"] successfully built`);
     return;
   }
   if (action !== 'restart') {
@@ -143,6 +172,7 @@ const runHook = async (work: Work, rule: WatchRule, hook: NonNullable<WatchRule[
       args: hook.command,
       user: hook.user,
       workdir: hook.workdir,
+      onOutput: (data) => work.options.onOutput?.(rule.service, data),
       env: Object.entries(hook.environment).flatMap(([key, value]) => (value === null ? [] : [`${key}=${value}`])),
     });
     if (code !== 0) {
@@ -153,13 +183,22 @@ const runHook = async (work: Work, rule: WatchRule, hook: NonNullable<WatchRule[
 
 const execIn = async (
   { stack, signal }: Work,
-  run: { service: string; index: number; args: readonly string[]; user?: string | undefined; workdir?: string | undefined; env?: string[] },
+  run: {
+    service: string;
+    index: number;
+    args: readonly string[];
+    user?: string | undefined;
+    workdir?: string | undefined;
+    env?: string[];
+    onOutput?: (data: Uint8Array) => void;
+  },
 ): Promise<number> => {
-  const session = await stack.exec({ ...EXEC_DEFAULTS, ...run }, signal);
+  const { onOutput: _, ...options } = run;
+  const session = await stack.exec({ ...EXEC_DEFAULTS, ...options }, signal);
   session.closeStdin();
   try {
-    for await (const _ of session.output) {
-      // The output is not needed.
+    for await (const { data } of session.output) {
+      run.onOutput?.(data);
     }
     return await session.exitCode;
   } finally {

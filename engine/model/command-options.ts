@@ -130,6 +130,8 @@ export interface WatchOptions {
   readonly up: UpOptions;
   readonly onNotice: (text: string) => void;
   readonly onEvent: (event: EngineEvent) => void;
+  /** What the programs of `sync+exec` print. */
+  readonly onOutput?: (service: string, data: Uint8Array) => void;
 }
 
 /** An existing folder, and the name that the tar's first entry gets in it (`.`: the folder itself). */

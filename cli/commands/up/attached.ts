@@ -115,7 +115,37 @@ class AttachedSession {
           .join(', ')}\n`,
       );
     }
+    if (invocation.flags.bool('watch')) {
+      void this.#watchFiles();
+    }
     this.#endWhenAllEnded();
+  }
+
+  /** `--watch`: until the end. */
+  async #watchFiles(): Promise<void> {
+    const { stack, project, options, invocation } = this.#up;
+    const { context, args } = invocation;
+    try {
+      const engine = await context.engine();
+      const write = (text: string) => this.#renderer.aside(() => context.stderr.write(text));
+      await engine.watch(
+        stack,
+        project,
+        {
+          services: args,
+          up: { ...options, build: false, forceRecreate: false },
+          onNotice: (text) => write(` \u29bf ${text}\n`),
+          onEvent: (event) => event.type === 'warning' && write(`warning: ${event.message}\n`),
+          onOutput: (_, data) => this.#renderer.aside(() => context.stdout.write(data)),
+        },
+        this.#watching.signal,
+      );
+    } catch (error) {
+      if (!this.#watching.signal.aborted) {
+        this.#failure ??= error;
+        this.#end('stop');
+      }
+    }
   }
 
   async #watch(): Promise<void> {

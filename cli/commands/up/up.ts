@@ -101,8 +101,9 @@ const wantsDashboard = ({ context, flags }: Invocation): boolean => {
 
 /** Flags that are about the stream of logs, or about ending with it. */
 const usesStreamFlags = (flags: Invocation['flags']): boolean =>
-  ['abort-on-container-exit', 'abort-on-container-failure', 'no-color', 'no-log-prefix', 'timestamps'].some((name) => flags.bool(name)) ||
-  flags.string('exit-code-from') !== undefined;
+  ['abort-on-container-exit', 'abort-on-container-failure', 'no-color', 'no-log-prefix', 'timestamps', 'watch'].some((name) =>
+    flags.bool(name),
+  ) || flags.string('exit-code-from') !== undefined;
 
 /** What COMPOSE_* variables say, those of the project's .env included, and flags of all commands. */
 const withEnvironment = (options: UpOptions, { context, flags }: Invocation, project: Project): UpOptions => {

@@ -81,7 +81,7 @@ describe('parsing and errors', () => {
     expect(context.stderr.text).toContain('warning: --builder has no effect');
     expect(context.stderr.text).not.toContain('--provenance');
     expect(await run(context, 'up --watch -d')).toBe(1);
-    expect(context.stderr.text).toContain('--watch is not supported');
+    expect(context.stderr.text).toContain('--watch and --detach cannot be given together');
     expect(await run(context, 'down --dry-run')).toBe(1);
     expect(context.fake.call('down')).toBeUndefined();
   });

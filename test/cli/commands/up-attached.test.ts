@@ -27,6 +27,18 @@ const starts = (context: FakeContext, ...services: string[]): Promise<void> =>
 const exited = (service: string, exitCode = 0): ReplicaStatus => replica({ service, state: 'exited', exitCode, finishedAt: NOW });
 
 describe('attached up as a stream', () => {
+  test('--watch keeps services up to date beside the logs, once they are started', async () => {
+    const context = fakeContext();
+    const started = starts(context, 'web');
+    const done = run(context, 'up --watch');
+    await started;
+    say(context, 'web', 'hello');
+    change(context, exited('web'), 'die');
+    expect(await done).toBe(0);
+    expect(context.stderr.text).toContain('Watch enabled');
+    expect(context.stdout.text).toContain('hello');
+  });
+
   test('shows logs with prefixes and ends when everything has ended', async () => {
     const context = fakeContext();
     const started = starts(context, 'web', 'db');
