@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,8 +22,8 @@ const ROUNDS = 3;
 const BIG_MIB = 256;
 
 /**
- * The edge beside nginx as a reverse proxy of the same server, measured by wrk in turns: requests per second, p99, and MB/s of one big
- * answer. nginx is measured twice: as `proxy_pass` alone does it (a connection to the server for each request), and with connections kept.
+ * The edge beside nginx as a reverse proxy of the same server, measured by wrk in turns: requests per second, p99, CPU of the proxy for each request,
+ * and MB/s of one big answer. nginx is measured twice: as `proxy_pass` alone does it (a connection to the server for each request), and with connections kept.
  * The server is an nginx of its own, so that the proxies are what is measured; all of them and wrk share this machine.
  */
 export const benchEdge = async (): Promise<void> => {
@@ -43,7 +43,12 @@ export const benchEdge = async (): Promise<void> => {
     const edge = spawn(process.execPath, [process.argv[1] ?? '', 'edge-server', String(server)], { stdio: ['pipe', 'pipe', 'inherit'] });
     children.push(edge);
     const [said] = (await once(edge.stdout, 'data')) as [Buffer];
-    const proxies = { 'nginx-plain': plain, 'nginx-kept': kept, edge: Number(said) };
+    const nginxPid = children[1]?.pid ?? 0;
+    const proxies: Proxies = {
+      'nginx-plain': { port: plain, pid: nginxPid },
+      'nginx-kept': { port: kept, pid: nginxPid },
+      edge: { port: Number(said), pid: edge.pid ?? 0 },
+    };
     await Promise.all([server, plain, kept].map(untilListening));
     await measureRequests(wrk, proxies);
     await measureBig(proxies);
@@ -82,17 +87,21 @@ export const serveBenchEdge = async (port: number): Promise<void> => {
   await edge.close();
 };
 
+type Proxies = Readonly<Record<string, { readonly port: number; readonly pid: number }>>;
+
 interface Load {
+  /** Of the proxy, for each request: hardly depends on what else the machine does. */
+  readonly cpu: number;
   readonly rate: number;
   readonly p99: number;
 }
 
-const measureRequests = async (wrk: Command, proxies: Readonly<Record<string, number>>): Promise<void> => {
+const measureRequests = async (wrk: Command, proxies: Proxies): Promise<void> => {
   for (const connections of CONNECTIONS) {
     const loads: Record<string, Load[]> = {};
     for (let round = 0; round <= ROUNDS; round++) {
-      for (const [name, port] of Object.entries(proxies)) {
-        const load = await loadWith(wrk, port, connections, round === 0 ? 2 : SECONDS);
+      for (const [name, proxy] of Object.entries(proxies)) {
+        const load = await loadWith(wrk, proxy, connections, round === 0 ? 2 : SECONDS);
         // The first round warms up.
         if (round > 0) {
           loads[name] = [...(loads[name] ?? []), load];
@@ -107,29 +116,33 @@ const measureRequests = async (wrk: Command, proxies: Readonly<Record<string, nu
         connections,
         requestsPerSecond: middle((load) => load.rate),
         p99Ms: middle((load) => load.p99),
+        cpuMicroseconds: middle((load) => load.cpu),
         runs: all.length,
       });
     }
   }
 };
 
-const loadWith = async (wrk: Command, port: number, connections: number, seconds: number): Promise<Load> => {
+const loadWith = async (wrk: Command, { port, pid }: Proxies[string], connections: number, seconds: number): Promise<Load> => {
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-H', 'Host: web.bench.localhost', `http://127.0.0.1:${port}/`];
+  const before = await cpuOf(pid);
   const { stdout } = await mustRun(wrk[0], [...wrk.slice(1), ...args], { signal: neverAborts() });
+  const used = (await cpuOf(pid)) - before;
+  const [, requests] = /(\d+) requests in/.exec(stdout) ?? [];
   const [, rate] = /Requests\/sec:\s+([\d.]+)/.exec(stdout) ?? [];
   const [, p99, unit] = /99%\s+([\d.]+)(us|ms|s)/.exec(stdout) ?? [];
   if (rate === undefined || p99 === undefined || /Non-2xx/.test(stdout)) {
     throw new Error(`wrk said: ${stdout}`);
   }
-  return { rate: Number(rate), p99: Number(p99) * ({ us: 0.001, ms: 1, s: 1000 }[unit ?? ''] ?? 1) };
+  return { cpu: used / Number(requests), rate: Number(rate), p99: Number(p99) * ({ us: 0.001, ms: 1, s: 1000 }[unit ?? ''] ?? 1) };
 };
 
-const measureBig = async (proxies: Readonly<Record<string, number>>): Promise<void> => {
+const measureBig = async (proxies: Proxies): Promise<void> => {
   const rates: Record<string, number[]> = {};
   for (let round = 0; round <= ROUNDS; round++) {
-    for (const [name, port] of Object.entries(proxies)) {
+    for (const [name, proxy] of Object.entries(proxies)) {
       const begin = performance.now();
-      const bytes = await download(port);
+      const bytes = await download(proxy.port);
       const rate = bytes / 1e3 / (performance.now() - begin);
       if (round > 0) {
         rates[name] = [...(rates[name] ?? []), rate];
@@ -161,6 +174,13 @@ const download = async (port: number): Promise<number> => {
   return bytes;
 };
 
+/** Microseconds of CPU that a process has used (proc(5): utime and stime, in ticks of 10 ms). */
+const cpuOf = async (pid: number): Promise<number> => {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+};
+
 const untilListening = async (port: number): Promise<void> => {
   for (const deadline = Date.now() + 10_000; ; ) {
     const socket = connect(port, '127.0.0.1');
@@ -182,7 +202,7 @@ const untilListening = async (port: number): Promise<void> => {
 const common = (
   folder: string,
   name: string,
-): string => `daemon off; worker_processes 1; pid ${folder}/${name}.pid; error_log stderr crit;${process.getuid?.() === 0 ? ' user root;' : ''}
+): string => `daemon off; master_process off; pid ${folder}/${name}.pid; error_log stderr crit;${process.getuid?.() === 0 ? ' user root;' : ''}
 events { worker_connections 8192; }
 http { access_log off; keepalive_requests 1000000000; sendfile on;
 ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${name}-${kind};`).join(' ')}
