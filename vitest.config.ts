@@ -21,6 +21,8 @@ export default defineConfig({
       reportsDirectory: 'coverage',
       clean: false,
     },
+    // A loaded machine is slow; what is waited for is seen at once when it comes.
+    expect: { poll: { timeout: 15_000 } },
     projects: [
       {
         test: {

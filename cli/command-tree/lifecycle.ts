@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
+import { PORT_MODES } from '../core/modes.ts';
 
 const timeout = int('t,timeout', 'Seconds a service gets to stop by itself', { value: 'SECONDS' });
 const waitFlags = [
@@ -7,6 +8,11 @@ const waitFlags = [
   int('wait-timeout', 'Give up waiting after this many seconds', { value: 'SECONDS' }),
 ];
 const yes = bool('y,yes', 'Answer yes to every question', { ignored: 'this command asks nothing' });
+
+const portsFlag = string('ports', 'What to do when a published port is taken: fixed (fail) or auto (the next free one)', {
+  value: 'MODE',
+  words: PORT_MODES,
+});
 
 const createFlags: readonly FlagSpec[] = [
   bool('build', 'Build images first'),
@@ -17,6 +23,7 @@ const createFlags: readonly FlagSpec[] = [
   bool('no-recreate', 'Leave machines that exist as they are'),
   bool('remove-orphans', 'Remove machines of services that are no longer in the file'),
   list('scale', 'Number of replicas of a service', { value: 'SERVICE=N' }),
+  portsFlag,
 ];
 
 const upFlags: readonly FlagSpec[] = [
@@ -112,7 +119,7 @@ export const lifecycleCommands: readonly CommandSpec[] = [
     name: 'scale',
     usage: '[SERVICE=REPLICAS...]',
     summary: 'Change the number of replicas',
-    flags: [bool('no-deps', 'Leave dependencies alone')],
+    flags: [bool('no-deps', 'Leave dependencies alone'), portsFlag],
     minArgs: 1,
     load: async () => (await import('../commands/up/up.ts')).runScale,
   },

@@ -21,8 +21,8 @@ export const portInUse = async (port: HostPort): Promise<HyprError> => {
     {
       hint:
         holder?.stack === undefined
-          ? 'stop that program, or publish another host port'
-          : `stop it with: hypr compose -p ${holder.stack} down, or publish another host port`,
+          ? 'stop that program, publish another host port, or let hypr choose one: hypr up --ports auto'
+          : `stop it with: hypr compose -p ${holder.stack} down, or let hypr choose another port: hypr up --ports auto`,
     },
   );
 };

@@ -8,7 +8,7 @@ import { createRenderer } from '../../render/create.ts';
 import { feedEvent, type ProgressRenderer } from '../../render/types.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
 import type { AttachedUp } from '../../session/attached-up.ts';
-import { upEvents } from './events.ts';
+import { tellMovedPorts, upEvents } from './events.ts';
 import { ExitWatch } from './exit-watch.ts';
 
 /**
@@ -100,6 +100,7 @@ class AttachedSession {
   async #start(): Promise<void> {
     const { stack, project, options, invocation } = this.#up;
     await stack.up(project, options, upEvents(this.#renderer, invocation.flags), this.#starting.signal);
+    await tellMovedPorts(invocation, stack, project, this.#renderer);
     this.#renderer.close();
     this.#started = true;
     const mine = (await stack.ps()).filter((replica) => this.#attached.has(replica.service) && !replica.oneOff);

@@ -1,5 +1,9 @@
+import type { Project } from '../../../compose/model/model.ts';
 import type { EngineEvent } from '../../../engine/model/events.ts';
+import type { Stack } from '../../../engine/model/types.ts';
+import type { Invocation } from '../../core/command-spec.ts';
 import type { Flags } from '../../core/flags.ts';
+import { movedPorts, movesPorts } from '../../core/move-ports.ts';
 import { feedEvent, type ProgressRenderer } from '../../render/types.ts';
 
 /**
@@ -19,3 +23,15 @@ export const upEvents = (renderer: ProgressRenderer, flags: Flags): ((event: Eng
 
 const isLayer = (event: EngineEvent): boolean =>
   event.type === 'progress' && event.progress.status !== 'error' && event.progress.parentId?.startsWith('Image ') === true;
+
+/** Warns of ports that are published elsewhere than the file says. */
+export const tellMovedPorts = async (
+  { flags, context }: Invocation,
+  stack: Pick<Stack, 'ps'>,
+  project: Project,
+  renderer: ProgressRenderer,
+): Promise<void> => {
+  for (const message of movesPorts(flags, context.env) ? movedPorts(project, await stack.ps()) : []) {
+    renderer.onWarning(message);
+  }
+};

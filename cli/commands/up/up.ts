@@ -3,19 +3,20 @@ import type { Project } from '../../../compose/model/model.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { Stack, UpOptions } from '../../../engine/model/types.ts';
 import type { Handler, Invocation } from '../../core/command-spec.ts';
+import { movesPorts, withMovablePorts } from '../../core/move-ports.ts';
 import { say } from '../../core/output.ts';
 import { parallelLimit } from '../../core/parallel.ts';
 import { checkServices, loadBuildable, openStack } from '../../core/project.ts';
 import { canAnimate } from '../../core/style.ts';
 import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
-import { upEvents } from './events.ts';
+import { tellMovedPorts, upEvents } from './events.ts';
 
 /** `up`: in the background, as a stream of logs, or as the dashboard. */
 export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
-  const project = await loadBuildable(invocation, args);
+  const project = await loadMovable(invocation, args);
   const options = withEnvironment(upOptions(flags, args), invocation, project);
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
   const from = flags.string('exit-code-from');
@@ -36,13 +37,18 @@ export const runUp: Handler = async (invocation) => {
   });
 };
 
+const loadMovable = async (invocation: Invocation, services: readonly string[]): Promise<Project> => {
+  const project = await loadBuildable(invocation, services);
+  return movesPorts(invocation.flags, invocation.context.env) ? withMovablePorts(project) : project;
+};
+
 /** `create`: everything of `up` but the start. */
 export const runCreate: Handler = async (invocation) => {
   const { args, flags } = invocation;
   if (flags.bool('build') && flags.bool('no-build')) {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
-  const project = await loadBuildable(invocation, args);
+  const project = await loadMovable(invocation, args);
   const options = withEnvironment(createOptions(flags, args), invocation, project);
   checkServices(Object.keys(options.scale), project.services);
   return openStack(invocation, project.name, (stack) =>
@@ -54,7 +60,7 @@ export const runCreate: Handler = async (invocation) => {
 export const runScale: Handler = async (invocation) => {
   const scale = parseScale(invocation.args);
   const services = Object.keys(scale);
-  const project = await loadBuildable(invocation, services);
+  const project = await loadMovable(invocation, services);
   const options = { ...UP_DEFAULTS, services, scale, noRecreate: true, noDeps: invocation.flags.bool('no-deps') };
   return openStack(invocation, project.name, (stack) => upDetached(invocation, stack, project, options));
 };
@@ -64,6 +70,7 @@ const upDetached = async (invocation: Invocation, stack: Stack, project: Project
   const renderer = await createBuildingRenderer(context, flags, invocation.command.name);
   try {
     await stack.up(project, options, upEvents(renderer, flags), context.interrupts.signal);
+    await tellMovedPorts(invocation, stack, project, renderer);
   } finally {
     renderer.close();
   }
