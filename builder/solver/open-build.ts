@@ -37,6 +37,9 @@ export interface OpenBuild {
   close(): Promise<void>;
 }
 
+/** 1980-01-02T00:00:00Z: always the same, and in every time zone late enough for zip, whose times begin in 1980. */
+const NEUTRAL_TIME = 315_619_200;
+
 type Options = Omit<BuildOptions, 'signal'> & {
   readonly buildFolder: string;
   readonly progress: BuildProgress;
@@ -84,7 +87,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     hosts: parseHosts(request.extraHosts),
     caBundle: once(options.readCertificates ?? (() => hostCaBundle(process.env))),
     globals: resolveGlobals(dockerfile, request, platform),
-    epoch: sourceDate ?? 0,
+    epoch: sourceDate ?? NEUTRAL_TIME,
     sourceDate,
     outputs,
     cacheTargets,

@@ -78,7 +78,7 @@ export interface BuildContext {
   readonly materials: Map<string, string>;
   /** Milliseconds. */
   readonly startedAt: number;
-  /** Seconds: SOURCE_DATE_EPOCH, or 0; the time of folders that a step makes. */
+  /** Seconds: SOURCE_DATE_EPOCH, or a neutral time; that of folders and documents that a step makes. */
   readonly epoch: number;
   /** Seconds: SOURCE_DATE_EPOCH, when it was given. */
   readonly sourceDate: number | undefined;

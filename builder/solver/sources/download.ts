@@ -94,7 +94,7 @@ export const verifyChecksum = (checksum: string, download: Download, url: string
 };
 
 const describe = (url: string, base: string, { digest, size, mtime }: Remembered): Download => {
-  const name = new URL(url).pathname.split('/').at(-1) ?? '';
+  const name = new URL(url).pathname.replace(/\/+$/, '').split('/').at(-1) ?? '';
   return { file: `${base}.data`, digest, size, mtime, name: decodeName(name) };
 };
 

@@ -175,7 +175,7 @@ const fetchSource = async (build: BuildContext, copy: ExpandedCopy, url: string)
   if (copy.checksum) {
     verifyChecksum(copy.checksum, download, url);
   }
-  const name = nameOf(download, url, copy.target);
+  const name = nameOf(download);
   const { file, digest, size, mtime } = download;
   const tree = new SingleFileTree({ name, file, digest, size, mode: 0o600, mtime });
   const selections = selectSources({ tree, sources: [`/${escapeGlob(name)}`], exclude: parsePatterns([], NOWHERE), parents: false });
@@ -186,12 +186,8 @@ const NOWHERE = { file: '', line: 0 };
 
 const escapeGlob = (name: string): string => name.replace(/[*?[\\]/g, '\\$&');
 
-const nameOf = (download: Download, url: string, target: string): string => {
-  if (download.name === '' && target.endsWith('/')) {
-    throw new StepFault(`cannot determine filename for source ${new URL(url).origin}`);
-  }
-  return download.name === '' || download.name === '.' || download.name === '..' ? '__unnamed__' : download.name;
-};
+/** The last part of the address's path, or what BuildKit calls a file without one. */
+const nameOf = ({ name }: Download): string => (['', '.', '..'].includes(name) ? '__unnamed__' : name);
 
 const planLayer = async (options: {
   build: BuildContext;

@@ -71,7 +71,7 @@ describe('ADD of URLs', () => {
       requests.push(request.headers['if-none-match']);
       if (request.url === '/redirect') {
         response.writeHead(302, { location: '/dir/file.txt?x=1' }).end();
-      } else if (request.url?.startsWith('/dir/')) {
+      } else if (request.url?.startsWith('/dir/') || request.url?.startsWith('/?')) {
         const fresh = request.headers['if-none-match'] === '"v1"';
         response.writeHead(fresh ? 304 : 200, { etag: '"v1"', 'last-modified': 'Wed, 21 Oct 2015 07:28:00 GMT' }).end(fresh ? '' : body);
       } else {
@@ -111,6 +111,11 @@ describe('ADD of URLs', () => {
     expect((await thrown(shop.build(`FROM scratch\nCOPY --checksum=sha256:${digest} f /\n`))).message).toContain(
       'unknown flag: --checksum',
     );
+  });
+
+  it('is named by the last part of its path, also when that ends with a slash, and without one as BuildKit names it', async () => {
+    const { tree } = await shop.build(`FROM scratch\nADD ${base}/dir/sub/ /a/\nADD ${base}/?x /b/\nADD ${base}/dir/sub//?x /c/\n`);
+    expect(await show(tree)).toEqual({ 'a/sub': body, 'b/__unnamed__': body, 'c/sub': body });
   });
 
   it('follows redirects, reports the status and hides the query', async () => {

@@ -262,6 +262,17 @@ describe('COPY --exclude and --parents', () => {
     }
   });
 
+  it('what it makes has one time, which zip can hold; SOURCE_DATE_EPOCH is another', async () => {
+    const file = 'FROM scratch\nWORKDIR /made\nCOPY <<EOF /deep/er/text\nx\nEOF\n';
+    const timesOf = (tree: { get(path: string): { mtime: number } | undefined }) =>
+      ['made', 'deep', 'deep/er', 'deep/er/text'].map((path) => tree.get(path)?.mtime);
+    const times = timesOf((await shop.build(file)).tree);
+    expect(new Set(times).size).toBe(1);
+    expect(times[0]).toBeGreaterThanOrEqual(Date.UTC(1980, 0, 1, 14) / 1000);
+    const { tree } = await shop.build(file, { noCache: true, buildArgs: { SOURCE_DATE_EPOCH: '1600000000' } });
+    expect(new Set(timesOf(tree))).toEqual(new Set([1_600_000_000]));
+  });
+
   it('excludes from folders and from what a pattern found', async () => {
     expect(
       await build('COPY --exclude=*.txt dir1 /a/', 'COPY --exclude=*.txt top* /b/', 'COPY --exclude=** --exclude=!sub/*.bin dir1 /c/'),
