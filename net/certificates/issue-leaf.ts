@@ -9,7 +9,7 @@ const LONGEST = 397 * DAY;
 const MAX_NAMES = 100;
 
 /**
- * A server's certificate for these names, signed by the authority, and its key; both PEM. `*.shop.hypr` is a name, too; browsers take no
+ * A server's certificate for these names, signed by the authority, followed by the authority's, and its key; all PEM. `*.shop.hypr` is a name, too; browsers take no
  * `*.hypr`. Throws NET_CERTIFICATE for names that the authority may not vouch for (those of `hypr.domains` outside the domain).
  */
 export const issueLeaf = async (authority: Authority, names: readonly string[]): Promise<{ cert: string; key: string }> => {
@@ -40,7 +40,11 @@ export const issueLeaf = async (authority: Authority, names: readonly string[]):
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return { cert: `${certificate.toString('pem')}\n`, key: pair.privateKey.export({ format: 'pem', type: 'pkcs8' }) as string };
+  // With the authority: a browser that goes by the digest of its key (`hypr open`) has to see it in what the server shows.
+  return {
+    cert: `${certificate.toString('pem')}\n${authority.cert}`,
+    key: pair.privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
+  };
 };
 
 const makePair = promisify(generateKeyPair);
