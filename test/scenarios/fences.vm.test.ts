@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { TestStack } from '../support/stack.ts';
+import { processesOf, TestStack } from '../support/stack.ts';
 
 /** What the guest's root can get at of the host beyond what it was given: it is root of its own kernel, with or without capabilities. */
 describe('a guest that owns its kernel', () => {
@@ -93,6 +93,23 @@ volumes: { data: {}, own: {} }
     expect(stdout).toMatch(/^vd\w 1 vol\d$/m);
     expect(stdout).not.toContain('WRITTEN');
     expect(stderr).toMatch(/Operation not permitted|Read-only file system|Permission denied/);
+  });
+
+  test('ends nobody but itself when its root takes the port of the agent and floods the host', async () => {
+    // The driver is taken off the port and put on again, so that the agent has lost it, and whoever opens it next speaks to the host.
+    const attack = `P=$(readlink -f /sys/class/virtio-ports/vport*); V=$(basename $(dirname $(dirname $P)))
+      D=$(tr : ' ' < $P/dev); mknod /port c $D
+      i=0; while [ $i -lt 500 ]; do printf '\\203\\1\\7\\0\\0\\0\\4\\0\\0\\0abcd\\0' >> /frames; i=$((i+1)); done
+      (sleep 1; echo $V > /sys/bus/virtio/drivers/virtio_console/unbind; echo $V > /sys/bus/virtio/drivers/virtio_console/bind
+       while :; do cat /frames > /port; done) > /dev/null 2>&1 &`;
+    expect((await inGuest('files', attack)).code).toBe(0);
+    const state = async () => (await stack.ps()).find(({ Service }) => Service === 'files')?.State;
+    await expect.poll(state, { timeout: 60_000, interval: 500 }).not.toBe('running');
+    expect((await inGuest('plain', 'echo well')).stdout).toBe('well\n');
+    const supervisors = (await processesOf('fences')).filter((line) => line.includes('hypr supervisor'));
+    expect(supervisors).toHaveLength(1);
+    const status = readFileSync(`/proc/${supervisors[0]?.split(' ')[0]}/status`, 'utf8');
+    expect(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1])).toBeLessThan(300_000);
   });
 
   test('and nothing of the home is open to others', () => {
