@@ -1,6 +1,5 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, int, list, string } from '../core/flag-spec.ts';
-import { refusedCommand } from './refusal.ts';
 
 const networkLs: CommandSpec = {
   name: 'ls',
@@ -76,7 +75,7 @@ const networkCapture: CommandSpec = {
 export const network: CommandSpec = {
   name: 'network',
   usage: 'COMMAND',
-  summary: 'Commands on networks: ls, inspect, create, rm, prune, capture',
+  summary: 'Commands on networks: ls, inspect, create, rm, prune, connect, disconnect, capture',
   commands: [
     networkLs,
     { ...networkLs, name: 'list', hidden: true },
@@ -100,12 +99,31 @@ export const network: CommandSpec = {
       load: async () => (await import('../commands/network-change.ts')).runNetworkPrune,
     },
     networkCapture,
-    ...['connect', 'disconnect'].map((name) =>
-      refusedCommand(
-        name,
-        'Change the networks of a replica',
-        'a machine has its NICs from its start on; change networks: in the file and run up, or run it again with --network',
-      ),
-    ),
+    {
+      name: 'connect',
+      usage: '[OPTIONS] NETWORK REPLICA',
+      summary: 'Put a stopped replica on a network, from its next start on',
+      flags: [
+        string('ip', 'IPv4 address', { value: 'ADDRESS' }),
+        string('ip6', 'IPv6 address', { value: 'ADDRESS' }),
+        list('alias', 'Further name on the network', { value: 'NAME' }),
+        list('link', 'Link', { refused: 'replicas of a network reach each other by name; use --alias' }),
+        list('link-local-ip', 'Link-local address', { refused: 'the network carries only the addresses that it gave out' }),
+        list('driver-opt', 'Option of the driver', { refused: "docker's drivers are not used" }),
+        int('gw-priority', 'Which network has the default route', { refused: 'say gw_priority in the Compose file' }),
+      ],
+      minArgs: 2,
+      maxArgs: 2,
+      load: async () => (await import('../commands/network-change.ts')).runNetworkConnect,
+    },
+    {
+      name: 'disconnect',
+      usage: '[OPTIONS] NETWORK REPLICA',
+      summary: 'Take a stopped replica from a network',
+      flags: [bool('f,force', 'As docker has it; changes nothing', { hidden: true })],
+      minArgs: 2,
+      maxArgs: 2,
+      load: async () => (await import('../commands/network-change.ts')).runNetworkDisconnect,
+    },
   ],
 };

@@ -110,6 +110,23 @@ const prune = async (objects: ObjectApi, matches: (network: NetworkDetail) => bo
   return removed;
 };
 
+/** `network connect`: takes effect when the replica starts next. */
+export const runNetworkConnect: Handler = async ({ context, args: [network = '', replica = ''], flags }) => {
+  const objects = await (await context.engine()).openObjects();
+  await objects.connectNetwork(findNetwork(objects.networks(), network).name, replica, {
+    address: flags.string('ip'),
+    address6: flags.string('ip6'),
+    aliases: flags.list('alias'),
+  });
+  return 0;
+};
+
+export const runNetworkDisconnect: Handler = async ({ context, args: [network = '', replica = ''] }) => {
+  const objects = await (await context.engine()).openObjects();
+  await objects.disconnectNetwork(findNetwork(objects.networks(), network).name, replica);
+  return 0;
+};
+
 /** `network capture`: frames as a pcap file, until it is interrupted or the network ends. */
 export const runNetworkCapture: Handler = async ({ context, args, flags }) => {
   const objects = await (await context.engine()).openObjects();

@@ -13,10 +13,11 @@ import { refuseOption } from '../resources/check-networks.ts';
 import { findSharedNetwork, lockNetwork, sharedNetworks } from '../resources/shared-networks.ts';
 import type { SharedNetworkRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateStore } from '../state/store.ts';
+import { connectNetwork, disconnectNetwork } from './connect-network.ts';
 
-type NetworkCommands = Pick<ObjectApi, 'createNetwork' | 'removeNetwork' | 'captureNetwork'>;
+type NetworkCommands = Pick<ObjectApi, 'createNetwork' | 'removeNetwork' | 'captureNetwork' | 'connectNetwork' | 'disconnectNetwork'>;
 
-/** `network create`, `rm` and `capture`. */
+/** `network create`, `rm`, `connect`, `disconnect` and `capture`. */
 export const networkCommands = (paths: HomePaths): NetworkCommands => {
   const write = async <T>(work: (store: StateStore) => T | Promise<T>): Promise<T> => {
     const store = openStateStore(paths.database);
@@ -36,6 +37,8 @@ export const networkCommands = (paths: HomePaths): NetworkCommands => {
         }),
       ),
     removeNetwork: (name, options) => lockNetwork(name, paths, undefined, () => write((store) => removeNetwork(name, options, store))),
+    connectNetwork: (name, replica, attachment) => connectNetwork(paths, name, replica, attachment),
+    disconnectNetwork: (name, replica) => disconnectNetwork(paths, name, replica),
     captureNetwork: (name, options) => capture(name, options, paths),
   };
 };

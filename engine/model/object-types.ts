@@ -60,6 +60,13 @@ export interface NetworkRequest {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** `network connect`. */
+export interface NetworkAttachment {
+  readonly address?: string | undefined;
+  readonly address6?: string | undefined;
+  readonly aliases: readonly string[];
+}
+
 /** Everything known about one replica. */
 export interface ReplicaDetail {
   readonly stack: string;
@@ -84,6 +91,10 @@ export interface ObjectApi {
   createNetwork(request: NetworkRequest): Promise<string>;
   /** Removes a shared network; with `force` also one that machines are on, which lose it. Throws NETWORK_IN_USE, NOT_FOUND. */
   removeNetwork(name: string, options: { readonly force: boolean }): Promise<void>;
+  /** Puts a stopped replica on a network, by name. Throws NOT_FOUND, HYPR_UNSUPPORTED while its stack runs, NET_ADDRESS. */
+  connectNetwork(name: string, replica: string, attachment: NetworkAttachment): Promise<void>;
+  /** The reverse. */
+  disconnectNetwork(name: string, replica: string): Promise<void>;
   /** Frames of a running network as a pcap stream, until it is destroyed. Throws NOT_FOUND, NET_START. */
   captureNetwork(name: string, options: { readonly snap?: number; readonly signal: AbortSignal }): Promise<Duplex>;
   /** Replicas of all stacks that have this name, or whose id begins with it; without a reference all, by name. */

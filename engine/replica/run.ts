@@ -122,10 +122,9 @@ export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number 
   platform.vmm.capabilities.accelerated ? Math.min(2, platform.cores) : 1;
 
 const ownHosts = (spec: ReplicaSpec, parts: MachineParts): MachineConfig['hosts'] =>
-  parts.nics.map((nic) => ({
-    address: nic.address,
-    names: spec.domainname ? [`${spec.hostname}.${spec.domainname}`, spec.hostname] : [spec.hostname],
-  }));
+  parts.nics
+    .flatMap(({ address, ipv6 }) => [address, ...(ipv6 === undefined ? [] : [ipv6.address])])
+    .map((address) => ({ address, names: spec.domainname ? [`${spec.hostname}.${spec.domainname}`, spec.hostname] : [spec.hostname] }));
 
 const readFiles = (spec: ReplicaSpec, environment: Readonly<Record<string, string>>): Promise<FileSpec[]> =>
   Promise.all(

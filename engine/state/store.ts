@@ -28,6 +28,7 @@ export interface StateStore {
   leases(stack: string, network?: string): LeaseRow[];
   putLease(row: LeaseRow): void;
   releaseLeases(vmId: string): void;
+  removeLease(vmId: string, network: string): void;
   /** All of a network. */
   removeLeases(stack: string, network: string): void;
   volumes(): VolumeRow[];
@@ -119,6 +120,7 @@ const makeStore = (db: Database.Database): StateStore => {
         ? all('SELECT * FROM ip_leases WHERE vm_id IN (SELECT id FROM vms WHERE stack = ?)', readLease, stack)
         : all('SELECT * FROM ip_leases WHERE stack = ? AND network = ?', readLease, stack, network),
     putLease: (row) => upsert('ip_leases', ['stack', 'network', 'ip'], writeLease(row)),
+    removeLease: (vmId, network) => run('DELETE FROM ip_leases WHERE vm_id = @vmId AND network = @network', { vmId, network }),
     removeLeases: (stack, network) => run('DELETE FROM ip_leases WHERE stack = @stack AND network = @network', { stack, network }),
     releaseLeases: (vmId) => run('DELETE FROM ip_leases WHERE vm_id = @vmId', { vmId }),
     volumes: () => all('SELECT * FROM volumes ORDER BY name', readVolume),

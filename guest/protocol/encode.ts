@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { FileSpec, MachineConfig, MachineMount, NameTable, NicConfig, ProcessSpec, StepContent, StepMount } from '../types.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
 import { refused } from './refusal.ts';
@@ -64,6 +64,13 @@ const encodeNic = (nic: NicConfig): Buffer[] => [
   intField(TAG.nic.prefix, nic.prefix),
   ...optional(nic.gateway, (gateway) => bytesField(TAG.nic.gateway, encodeAddress(gateway))),
   intField(TAG.nic.mtu, nic.mtu),
+  ...optional(nic.ipv6, (ipv6) =>
+    Buffer.concat([
+      bytesField(TAG.nic.address6, encodeAddress6(ipv6.address)),
+      intField(TAG.nic.prefix6, ipv6.prefix),
+      ...optional(ipv6.gateway, (gateway) => bytesField(TAG.nic.gateway6, encodeAddress6(gateway))),
+    ]),
+  ),
 ];
 
 export const encodeNames = (names: NameTable): Buffer =>
@@ -71,7 +78,9 @@ export const encodeNames = (names: NameTable): Buffer =>
     Object.entries(names).map(([name, addresses]) =>
       listField(TAG.machine.name, [
         textField(TAG.name.name, name),
-        ...addresses.map((address) => bytesField(TAG.name.address, encodeAddress(address))),
+        ...addresses.map((address) =>
+          isIPv6(address) ? bytesField(TAG.name.address6, encodeAddress6(address)) : bytesField(TAG.name.address, encodeAddress(address)),
+        ),
       ]),
     ),
   );
@@ -193,6 +202,18 @@ const encodeAddress = (address: string): Buffer => {
     throw refused('malformed', `${JSON.stringify(address)} is not an IPv4 address`);
   }
   return Buffer.from(address.split('.').map(Number));
+};
+
+const encodeAddress6 = (address: string): Buffer => {
+  if (!isIPv6(address) || address.includes('%')) {
+    throw refused('malformed', `${JSON.stringify(address)} is not an IPv6 address`);
+  }
+  // The URL parser leaves at most one `::`, and no IPv4 address at the end.
+  const [left = '', right = ''] = new URL(`http://[${address}]/`).hostname.slice(1, -1).split('::');
+  const groupsOf = (text: string): number[] => text.split(':').flatMap((group) => (group === '' ? [] : [Number.parseInt(group, 16)]));
+  const [before, after] = [groupsOf(left), groupsOf(right)];
+  const groups = [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
+  return Buffer.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
 };
 
 const encodeMac = (mac: string): Buffer => {

@@ -139,10 +139,14 @@ export const TAG = {
     prefix: 4,
     gateway: 5,
     mtu: 6,
+    address6: 7,
+    prefix6: 8,
+    gateway6: 9,
   },
   name: {
     name: 1,
     address: 2,
+    address6: 3,
   },
   host: {
     address: 1,

@@ -55,7 +55,7 @@ static int open_socket(int type, const char *listen_on, const char *connect_to) 
 _Noreturn static void resolve(void) {
   static char *addresses[] = {FIRST, SECOND, NULL}, *suffixes[] = {"shop.hypr", NULL};
   static uint8_t replicas[2][4] = {{10, 0, 0, 3}, {10, 0, 0, 4}};
-  const struct dns_name names[] = {{"db", replicas, 2}};
+  const struct dns_name names[] = {{.name = "db", .addresses = replicas, .count = 2}};
   const struct strings search = {suffixes, 1}, upstreams = {addresses, 2};
   loop_init();
   signal(SIGPIPE, SIG_IGN);

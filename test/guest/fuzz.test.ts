@@ -47,8 +47,18 @@ const seeds = (): Array<[number, Buffer]> => {
         { kind: 'share', tag: 'share1', target: '/f', readOnly: true, file: 'f', seed: false },
         { kind: 'tmpfs', target: '/run', readOnly: false, size: 1, mode: 0o755 },
       ],
-      nics: [{ mac: '02:00:00:00:00:01', name: 'eth0', address: '10.0.0.2', prefix: 24, gateway: '10.0.0.1', mtu: 1500 }],
-      resolver: { names: { db: ['10.0.0.3', '10.0.0.4'] }, search: ['shop.hypr'], upstreams: ['10.0.0.1'], options: ['ndots:0'] },
+      nics: [
+        {
+          ...{ mac: '02:00:00:00:00:01', name: 'eth0', address: '10.0.0.2', prefix: 24, gateway: '10.0.0.1', mtu: 1500 },
+          ipv6: { address: 'fd00::2', prefix: 64, gateway: 'fd00::1' },
+        },
+      ],
+      resolver: {
+        names: { db: ['10.0.0.3', 'fd00::3', '10.0.0.4'] },
+        search: ['shop.hypr'],
+        upstreams: ['10.0.0.1'],
+        options: ['ndots:0'],
+      },
       hosts: [{ address: '10.0.0.2', names: ['web', 'web.local'] }],
       files: [{ path: '/s', content: Buffer.from('x'), mode: 0o400, uid: 1, gid: 2 }],
       sysctls: { 'net.core.somaxconn': '512' },

@@ -58,6 +58,10 @@ size_t dns_add_a(uint8_t *m, size_t length, size_t size, const uint8_t address[4
   return add_record(m, length, size, DNS_A, address, 4);
 }
 
+size_t dns_add_aaaa(uint8_t *m, size_t length, size_t size, const uint8_t address[16]) {
+  return add_record(m, length, size, DNS_AAAA, address, 16);
+}
+
 size_t dns_add_ptr(uint8_t *m, size_t length, size_t size, const char *name) {
   uint8_t data[260];
   size_t n = 0;

@@ -22,6 +22,7 @@ bool dns_parse(const uint8_t *message, size_t length, struct dns_question *out);
 size_t dns_reply(uint8_t *message, const struct dns_question *q, int code);
 /* Appends an address record (ttl in seconds) if `size` allows; gives the new length. */
 size_t dns_add_a(uint8_t *message, size_t length, size_t size, const uint8_t address[4]);
+size_t dns_add_aaaa(uint8_t *message, size_t length, size_t size, const uint8_t address[16]);
 size_t dns_add_ptr(uint8_t *message, size_t length, size_t size, const char *name);
 /* The address asked for by an in-addr.arpa name. */
 bool dns_reverse(const char *name, uint8_t address[4]);

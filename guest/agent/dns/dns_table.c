@@ -20,16 +20,20 @@ void dns_set_names(const struct dns_name *names, size_t count) {
     size_t length = strlen(names[i].name);
     char *name = arena_take(&table_arena, length + 1);
     table[i].addresses = arena_take(&table_arena, names[i].count * 4 + 4);
-    if (name == NULL || table[i].addresses == NULL) {
+    table[i].addresses6 = arena_take(&table_arena, names[i].count6 * 16 + 16);
+    if (name == NULL || table[i].addresses == NULL || table[i].addresses6 == NULL) {
       table_count = i;
       return;
     }
     for (size_t k = 0; k < length; k++) {
       name[k] = (char)(names[i].name[k] >= 'A' && names[i].name[k] <= 'Z' ? names[i].name[k] + 32 : names[i].name[k]);
     }
-    table[i].name = name, table[i].count = names[i].count;
+    table[i].name = name, table[i].count = names[i].count, table[i].count6 = names[i].count6;
     if (names[i].count > 0) {
       memcpy(table[i].addresses, names[i].addresses, names[i].count * 4);
+    }
+    if (names[i].count6 > 0) {
+      memcpy(table[i].addresses6, names[i].addresses6, names[i].count6 * 16);
     }
   }
 }
@@ -87,6 +91,9 @@ size_t dns_answer_here(uint8_t *m, const struct dns_question *q, size_t size, bo
     size_t length = dns_reply(m, q, 0), first = turn++;
     for (size_t i = 0; i < found->count && (q->type == DNS_A || q->type == DNS_ANY); i++) {
       length = dns_add_a(m, length, size, found->addresses[(first + i) % found->count]);
+    }
+    for (size_t i = 0; i < found->count6 && (q->type == DNS_AAAA || q->type == DNS_ANY); i++) {
+      length = dns_add_aaaa(m, length, size, found->addresses6[(first + i) % found->count6]);
     }
     return length;
   }

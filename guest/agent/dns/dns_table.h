@@ -9,6 +9,8 @@ struct dns_name {
   const char *name;
   uint8_t (*addresses)[4];
   size_t count;
+  uint8_t (*addresses6)[16];
+  size_t count6;
 };
 
 /* Replaces all names; copies what it keeps. */

@@ -144,11 +144,15 @@ enum {
   TAG_NIC_PREFIX = 4,
   TAG_NIC_GATEWAY = 5,
   TAG_NIC_MTU = 6,
+  TAG_NIC_ADDRESS6 = 7,
+  TAG_NIC_PREFIX6 = 8,
+  TAG_NIC_GATEWAY6 = 9,
 };
 
 enum {
   TAG_NAME_NAME = 1,
   TAG_NAME_ADDRESS = 2,
+  TAG_NAME_ADDRESS6 = 3,
 };
 
 enum {

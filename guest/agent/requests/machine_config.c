@@ -36,6 +36,9 @@ static bool decode_nic(struct arena *arena, struct fields list, struct nic_confi
       case TAG_NIC_PREFIX: ok = read_u32(&f, &out->prefix) && out->prefix <= 32; break;
       case TAG_NIC_GATEWAY: ok = read_fixed(&f, out->gateway, 4), out->has_gateway = true; break;
       case TAG_NIC_MTU: ok = read_u32(&f, &out->mtu); break;
+      case TAG_NIC_ADDRESS6: ok = read_fixed(&f, out->address6, 16), out->has_address6 = true; break;
+      case TAG_NIC_PREFIX6: ok = read_u32(&f, &out->prefix6) && out->prefix6 <= 128; break;
+      case TAG_NIC_GATEWAY6: ok = read_fixed(&f, out->gateway6, 16), out->has_gateway6 = true; break;
     }
   }
   return ok && fields_ok(&list) && out->name != NULL;
@@ -53,6 +56,11 @@ static bool decode_name(struct arena *arena, struct fields list, struct dns_name
         out->addresses = take_slots(arena, all, TAG_NAME_ADDRESS, 4);
       }
       ok = out->addresses != NULL && read_fixed(&f, out->addresses[out->count++], 4);
+    } else if (f.tag == TAG_NAME_ADDRESS6) {
+      if (out->addresses6 == NULL) {
+        out->addresses6 = take_slots(arena, all, TAG_NAME_ADDRESS6, 16);
+      }
+      ok = out->addresses6 != NULL && read_fixed(&f, out->addresses6[out->count6++], 16);
     }
   }
   return ok && fields_ok(&list) && out->name != NULL;

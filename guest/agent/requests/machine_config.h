@@ -20,6 +20,10 @@ struct nic_config {
   const char *name;
   uint32_t prefix, mtu;
   bool has_gateway;
+  /* Without an IPv6 address IPv6 is off. */
+  uint8_t address6[16], gateway6[16];
+  uint32_t prefix6;
+  bool has_address6, has_gateway6;
 };
 
 struct hosts_line {

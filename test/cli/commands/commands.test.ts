@@ -61,7 +61,6 @@ describe('parsing and errors', () => {
   });
 
   test.each([
-    ['network connect shop_default web', 'run up'],
     ['ingress', 'hypr url'],
     ['gpu list', 'processor'],
     ['serve --port 41000', 'unix socket'],

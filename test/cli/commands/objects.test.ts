@@ -218,6 +218,26 @@ describe('network', () => {
     expect(err).toContain(why);
   });
 
+  test('connect and disconnect change a stopped replica, and refuse one that runs', async () => {
+    const { type, stack } = await openShop();
+    await type('network create --subnet 10.91.0.0/24 front');
+    expect((await type('network connect front shop-db-1')).err).toContain('cannot change while its stack runs');
+    await stack.verb('stop');
+    expect(await type('network connect --ip 10.91.0.7 --alias data front shop-db-1')).toEqual({ code: 0, out: '', err: '' });
+    expect((await type('network connect front shop-db-1')).err).toContain('endpoint with name shop-db-1 already exists in network front');
+    const [db] = JSON.parse((await type('inspect shop-db-1')).out);
+    expect(Object.keys(db.NetworkSettings.Networks).sort()).toEqual(['front', 'shop_default']);
+    expect(db.NetworkSettings.Networks.front).toMatchObject({ IPAddress: '10.91.0.7' });
+    expect((await type('network connect --ip 10.91.0.7 front shop-web-1')).err).toContain('already in use');
+    expect((await type('network disconnect front shop-web-1')).err).toContain('container shop-web-1 is not connected to network front');
+    expect((await type('network disconnect shop_default shop-db-1')).code).toBe(0);
+    expect(stack.store.vms('shop').find(({ name }) => name === 'shop-db-1')?.spec.networks).toMatchObject([
+      { key: 'external:front', isDefault: true, interfaceName: 'eth1', aliases: ['db', 'data'] },
+    ]);
+    expect((await type('network rm front')).err).toContain('has active endpoints: shop-db-1');
+    expect((await type('network connect front nobody')).err).toContain('there is no replica nobody');
+  });
+
   test('one that is in use is kept, unless forced', async () => {
     const { type, stack } = await openShop();
     await type('network create front');

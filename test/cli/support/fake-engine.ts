@@ -138,6 +138,8 @@ export class FakeEngine {
         },
         removeNetwork: async (...args) => this.#record('removeNetwork', ...args),
         captureNetwork: async () => new PassThrough(),
+        connectNetwork: async (...args) => this.#record('connectNetwork', ...args),
+        disconnectNetwork: async (...args) => this.#record('disconnectNetwork', ...args),
         createVolume: async (...args) => this.#record('createVolume', ...args),
         removeVolume: async (...args) => this.#record('removeVolume', ...args),
         pruneVolumes: async () => ({ names: ['old_data'], bytes: 2_000_000 }),

@@ -7,7 +7,7 @@ import { homePaths } from '../../../base/paths.ts';
 import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Platform, Publication } from '../../../engine/model/platform.ts';
 import type { AwaitPort } from '../../../net/ports/publish.ts';
-import type { Network, NetworkPolicy, NetworkRecord, NetworkSpec, PublishedPort } from '../../../net/types.ts';
+import type { Network, NetworkEvent, NetworkPolicy, NetworkRecord, NetworkSpec, PublishedPort } from '../../../net/types.ts';
 import { createFakeVmm, type FakeVmm } from '../../../vmm/fake.ts';
 import { Cue } from './cue.ts';
 import { type Behaviour, FakeGuest } from './fake-guest.ts';
@@ -19,6 +19,10 @@ export interface FakeNetwork extends Network {
   readonly nics: Socket[];
   /** The rules of each NIC, by MAC. */
   readonly rules: Map<string, { readonly egress?: NetworkPolicy; readonly peers?: NetworkPolicy }>;
+  /** Tables that it was told, by owner. */
+  readonly names: Map<string, object>;
+  /** As if the gateway had said so. */
+  tell(event: NetworkEvent): void;
 }
 
 export interface FakePlatform extends Platform {
@@ -203,6 +207,8 @@ const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
   const ended = new Cue<{ detail: string }>();
   const nics: Socket[] = [];
   const rules: FakeNetwork['rules'] = new Map();
+  const names = new Map<string, object>();
+  const listeners = new Set<(event: NetworkEvent) => void>();
   const record: NetworkRecord = { spec, process: { pid: 0, startTime: spec.name }, socket: join(spec.runDir, 'api.sock') };
   return {
     record,
@@ -221,8 +227,17 @@ const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
     setPolicy: async (mac, policy) => {
       rules.set(mac, policy);
     },
-    setNames: async () => {},
-    onEvent: () => () => {},
+    names,
+    setNames: async (owner, table) => void names.set(owner, table),
+    tell: (event) => {
+      for (const listener of listeners) {
+        listener(event);
+      }
+    },
+    onEvent: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     state: async () => ({
       network: spec.name,
       machines: [],
