@@ -2,8 +2,12 @@ import { createReadStream } from 'node:fs';
 import type { Slots } from '../../model/slots.ts';
 import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../../model/types.ts';
 import type { BuildStore } from '../frame/store.ts';
+import { filterLayer } from '../layer/layer-filter.ts';
 import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
 import { MachineMounts } from './machine-mounts.ts';
+
+/** A step resolves names as its machine does, whatever the image has there (BuildKit mounts its own over these). */
+const OWN_FILES = ['/etc/hosts', '/etc/resolv.conf'];
 
 /** Settings that a machine is started with and cannot change later. */
 export type MachineProfile = Pick<BuildMachineOptions, 'network'>;
@@ -66,7 +70,8 @@ export class StageMachine {
     const extra = layers.slice(this.#layers.length);
     for (const diffId of extra) {
       // Unpacked over what the last RUN left, then frozen with it.
-      await this.#warm.machine.guest.pushLayer(createReadStream(this.#options.store.layerTar(diffId)), signal);
+      const layer = filterLayer(createReadStream(this.#options.store.layerTar(diffId)), { drop: OWN_FILES, dropIfEmpty: [] });
+      await this.#warm.machine.guest.pushLayer(layer, signal);
     }
     if (this.#dirty && extra.length === 0) {
       await this.#warm.machine.guest.pushLayer(undefined, signal);

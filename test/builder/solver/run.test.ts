@@ -47,6 +47,14 @@ describe('RUN', () => {
     expect(blob.rootfs.diff_ids).toHaveLength(6);
   });
 
+  it('names are resolved as before after COPY of resolv.conf and hosts, which are in the image', async () => {
+    shop.file('f', 'text');
+    const { tree } = await shop.build('FROM busybox\nRUN one\nCOPY f /etc/resolv.conf\nCOPY f /etc/hosts\nCOPY f /etc/hostname\nRUN two\n');
+    const pushes = await Promise.all((shop.machines.started[0]?.pushes ?? []).map(async (tar) => (tar ? await treeOf(tar) : undefined)));
+    expect(pushes).toEqual([{ 'etc/': '' }, { 'etc/': '' }, { 'etc/hostname': 'text' }]);
+    expect(await show(tree, 'etc')).toMatchObject({ 'etc/resolv.conf': 'text', 'etc/hosts': 'text', 'etc/hostname': 'text' });
+  });
+
   it('starts none when everything is in the cache, and one on the cached layers when not', async () => {
     shop.machines.program = ({ args }) => ({ files: { [args.at(-1) ?? '']: 'x' } });
     await shop.build('FROM busybox\nRUN one\nRUN two\n');
