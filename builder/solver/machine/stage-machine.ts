@@ -6,8 +6,8 @@ import { filterLayer } from '../layer/layer-filter.ts';
 import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
 import { MachineMounts } from './machine-mounts.ts';
 
-/** A step resolves names as its machine does, whatever the image has there (BuildKit mounts its own over these). */
-const OWN_FILES = ['/etc/hosts', '/etc/resolv.conf'];
+/** The machine mounts its own over these: nothing can be unpacked there, and a step sees the machine's whatever the image has. */
+const OWN_FILES = ['/etc/hostname', '/etc/hosts', '/etc/machine-id', '/etc/resolv.conf'];
 
 /** Settings that a machine is started with and cannot change later. */
 export type MachineProfile = Pick<BuildMachineOptions, 'network'>;
