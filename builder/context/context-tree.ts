@@ -45,9 +45,20 @@ export class ContextTree implements FileTree {
     if (known !== undefined) {
       return known;
     }
-    const names = this.#readFolder(path).filter((name) => this.#entry(joinPath(path, name)) !== undefined);
+    const names = this.#readFolder(path).filter((name) => this.#isThere(joinPath(path, name)));
     this.#lists.set(path, names);
     return names;
+  }
+
+  /** Throws for a name that is not UTF-8: it cannot be opened by what was read of it, and must not be lost in silence. */
+  #isThere(path: string): boolean {
+    const isThere = this.#entry(path) !== undefined;
+    if (!isThere && path.includes('\ufffd') && !this.#ignore.excludes(path) && this.#stat(path) === undefined) {
+      throw new HyprError('BUILD_FAILED', `the name of ${join(this.root, path)} in the build context is not UTF-8`, {
+        hint: 'rename the file, or keep it out with a pattern in .dockerignore',
+      });
+    }
+    return isThere;
   }
 
   /** Whether a path exists but is excluded by the ignore file, for the error text. */

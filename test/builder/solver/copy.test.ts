@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PLAIN_FILE } from '../../../builder/tar/header.ts';
@@ -102,6 +102,14 @@ describe('COPY places files', () => {
       'u/ñ': 'ünï/ñ',
       'c d': 'a b',
     });
+  });
+
+  it('says which name is not UTF-8, unless it is ignored', async () => {
+    writeFileSync(Buffer.concat([Buffer.from(`${shop.context}/bad`), Buffer.from([0xff])]), 'x');
+    const error = await thrown(shop.build('FROM scratch\nCOPY . /\n'));
+    expect([error.code, error.message]).toEqual(['BUILD_FAILED', expect.stringContaining('is not UTF-8')]);
+    shop.file('.dockerignore', 'bad*\n');
+    expect(Object.keys(await show((await shop.build('FROM scratch\nCOPY . /\n')).tree))).not.toContain('bad');
   });
 
   it('never from outside the context', async () => {
