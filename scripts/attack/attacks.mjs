@@ -65,6 +65,12 @@ export const ATTACKS = [
     'test/scenarios/fences.vm.test.ts',
     'cannot write to the disk of a volume',
   ],
+  [
+    'Root takes the port of the agent, and floods the host',
+    'its own machine ends',
+    'test/scenarios/fences.vm.test.ts',
+    'ends nobody but itself when its root takes the port',
+  ],
   // QEMU is the guest's.
   [
     'QEMU, taken over, reaches files, sockets, networks, processes or programs',
@@ -177,6 +183,112 @@ export const ATTACKS = [
     'x-hypr.egress',
     'test/scenarios/egress.vm.test.ts',
     'a name outside the list is not even asked for',
+  ],
+  [
+    'A service reaches networks it is not on, or what rules forbid',
+    'a gateway per network, rules in it',
+    'test/scenarios/reachability.vm.test.ts',
+    'without rules: their networks, and outside',
+  ],
+  [
+    'A service goes round rules that came while it ran',
+    'rules replaced in the gateway',
+    'test/scenarios/reachability.vm.test.ts',
+    'with rules for outside and between services',
+  ],
+  [
+    'Another stack on a shared network says what names of this one mean',
+    "own names are the own supervisor's",
+    'test/engine/resources/shared-networks.test.ts',
+    'tells a stack the names of the others, which',
+  ],
+  [
+    'A machine of the default network is seen by stacks with networks of their own',
+    'a network of its own',
+    'test/scenarios/networks.vm.test.ts',
+    'the default network joins a standalone machine',
+  ],
+  [
+    'An isolated service finds a NIC or a name server',
+    'there is none',
+    'test/scenarios/isolated.vm.test.ts',
+    'its machine has loopback and nothing else',
+  ],
+  [
+    'An isolated service reaches what is not listed',
+    'a proxy with a list',
+    'test/scenarios/isolated.vm.test.ts',
+    'reaches what is listed and nothing else',
+  ],
+  [
+    'An isolated service reaches other services, or is reached by them',
+    'no network in common',
+    'test/scenarios/isolated.vm.test.ts',
+    'it does not reach other services, nor they it',
+  ],
+  [
+    'The proxy of an isolated service is sent to loopback',
+    'never dialled, not even when listed',
+    'test/net/outbound/outbound-proxy.test.ts',
+    'loopback, though it is listed',
+  ],
+  [
+    'A machine asks the proxy for more than its share',
+    '50 requests per second, 256 connections',
+    'test/net/outbound/outbound-proxy.test.ts',
+    'refuses what is too much in too short a time',
+  ],
+  // Names in the browser.
+  [
+    'A page elsewhere reads the index by its own name (DNS rebinding)',
+    'Host, Origin and Sec-Fetch-Site',
+    'test/net/edge/pages.test.ts',
+    'tells nothing to other pages',
+  ],
+  [
+    'A request is read differently by edge and service (smuggling)',
+    'refused before the service sees it',
+    'test/net/edge/edge.test.ts',
+    'refuses requests that two servers could read differently',
+  ],
+  [
+    'The edge is used as a proxy to elsewhere (absolute URIs)',
+    'names of the domain only',
+    'test/net/edge/edge.test.ts',
+    'takes absolute URIs of names of the domain',
+  ],
+  [
+    'CONNECT reaches other hosts or ports',
+    'names of the domain, ports 80 and 443',
+    'test/net/edge/edge.test.ts',
+    'ends TLS inside CONNECT, for names of the domain',
+  ],
+  [
+    'A certificate is had for a name that is not ours',
+    'none is shown',
+    'test/net/edge/edge.test.ts',
+    'shows no certificate for names that are not ours',
+  ],
+  ['Another computer reaches the edge', 'loopback peers only', 'test/net/edge/edge.test.ts', 'takes loopback peers only'],
+  ['Another user of the host reads the index', 'whose the socket is', 'test/net/edge/pages.test.ts', 'must be this user'],
+  [
+    'A guest writes markup or escapes into a page',
+    'text, never markup',
+    'test/net/edge/edge.test.ts',
+    'escapes what a guest or a stranger wrote',
+  ],
+  ['A head without end', 'at most 64 KiB', 'test/net/edge/edge.test.ts', 'refuses heads larger than 64 KiB'],
+  [
+    'A client holds the edge by sending nothing',
+    'a deadline',
+    'test/net/edge/pages.test.ts',
+    'are let go when the head of their request does not come',
+  ],
+  [
+    'Any bytes are sent to the DNS server',
+    'nothing, or a valid answer',
+    'test/net/dns/answer.test.ts',
+    'answers whatever bytes with nothing',
   ],
   // Images, files and other users.
   [
