@@ -174,6 +174,7 @@ export interface NetworkConfig {
   internal?: boolean;
   ipam?: {
     driver?: string;
+    options?: Record<string, string>;
     config?: Array<{ subnet?: string; gateway?: string; ip_range?: string; aux_addresses?: Record<string, string> }>;
   };
   labels?: Record<string, string>;

@@ -250,6 +250,10 @@ const checkIpam = (key: string, config: NetworkConfig, state: State): void => {
   if (ipam?.driver !== undefined && ipam.driver !== '' && ipam.driver !== 'default') {
     throw refuse(`network ${key}: ipam.driver: ${ipam.driver} is not supported: addresses are given out by hypr`, [...path, 'driver']);
   }
+  const [option] = Object.keys(ipam?.options ?? {});
+  if (option !== undefined) {
+    throw refuse(`network ${key}: ipam.options ${option} is not supported: addresses are given out by hypr`, [...path, 'options', option]);
+  }
   const { v4, v6 } = ipamOf(config);
   const extra = (ipam?.config ?? []).findIndex((entry) => entry !== v4 && entry !== v6);
   if (extra >= 0) {

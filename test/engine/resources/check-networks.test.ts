@@ -95,6 +95,13 @@ describe('networks of a file', () => {
     ['networks.n.enable_ipv4', { web: on(null) }, { n: { enable_ipv4: false } }, 'HYPR_UNSUPPORTED', 'enable_ipv4'],
     ['networks.n.ipam.driver', { web: on(null) }, { n: { ipam: { driver: 'dhcp' } } }, 'HYPR_UNSUPPORTED', 'dhcp'],
     [
+      'networks.n.ipam.options.pool',
+      { web: on(null) },
+      { n: { ipam: { options: { pool: 'a' } } } },
+      'HYPR_UNSUPPORTED',
+      'ipam.options pool',
+    ],
+    [
       'networks.n.ipam.config.1',
       { web: on(null) },
       { n: { ipam: { config: [{ subnet: '10.1.0.0/24' }, { subnet: '10.2.0.0/24' }] } } },
