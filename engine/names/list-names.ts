@@ -5,7 +5,7 @@ import { nameDomain } from '../../net/names/directory.ts';
 import { connectApi } from '../api/client/client.ts';
 import { namesFrom } from '../api/messages/names.ts';
 import type { NameReport, PublishedNames } from '../model/published-names.ts';
-import { resolverAsksUs } from '../stack/loopback-ports.ts';
+import { resolverAsksUs } from '../stack/names/loopback-ports.ts';
 import { SOCKET, stackFolders } from './follow-stacks.ts';
 import { mergeNames } from './merge-names.ts';
 

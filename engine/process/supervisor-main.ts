@@ -16,8 +16,8 @@ import type { ReadyMessage } from '../client/start-supervisor.ts';
 import { openPlatform } from '../host.ts';
 import { stackPaths } from '../model/stack-paths.ts';
 import { VERSION } from '../model/version.ts';
-import { LoopbackPorts } from '../stack/loopback-ports.ts';
 import { collectMetrics, METRICS_TYPE } from '../stack/metrics.ts';
+import { LoopbackPorts } from '../stack/names/loopback-ports.ts';
 import { StackSupervisor } from '../stack/supervisor.ts';
 import { openStateStore, type StateStore } from '../state/store.ts';
 

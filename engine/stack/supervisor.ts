@@ -16,7 +16,6 @@ import { signalNumber } from '../model/signals.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
 import { type DesiredStack, describeDesired } from '../plan/desired.ts';
 import { observeStack } from '../plan/observe.ts';
-import type { Plan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
 import { reconcileStop } from '../plan/reconcile-stop.ts';
 import { reconcileVerb } from '../plan/reconcile-verb.ts';
@@ -32,14 +31,14 @@ import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import { Changes } from './changes.ts';
 import { downGoal, removableImages } from './down-goal.ts';
-import { executePlan } from './execute.ts';
+import { PublishedStackNames } from './names/stack-names.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
 import { Operations } from './operation-queue.ts';
-import { makeOperationExecutor, type OperationContext } from './operations.ts';
+import type { OperationContext } from './operations.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
 import { recoverStack } from './recover.ts';
-import { PublishedStackNames } from './stack-names.ts';
+import { type PlanRun, runPlan, runSuspend } from './run-plan.ts';
 import { forgetStack, recordStack } from './stack-record.ts';
 import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
 import { UsageSampler } from './usage.ts';
@@ -198,7 +197,7 @@ export class StackSupervisor {
       );
       const plan = reconcile(desired, observeStack(store, stack), options);
       await traced('check the ports', undefined, () => checkPlannedPorts({ plan, desired, replicas: this.replicas, platform }));
-      await this.#execute(plan, running, { desired, images });
+      await runPlan(plan, this.#planRun({ desired, images }), running);
       if (options.wait && !options.noStart) {
         await traced('wait until ready', undefined, () => this.#awaitReady(services, options.waitTimeout, running));
       }
@@ -216,7 +215,7 @@ export class StackSupervisor {
       if (whole && plan.nodes.length === 0) {
         this.bus.emit({ type: 'warning', message: nothingToRemove(stack) });
       }
-      await this.#execute(plan, running, {});
+      await runPlan(plan, this.#planRun(), running);
       if (whole && this.replicas.size === 0) {
         await forgetStack(this.#options, undefined);
       }
@@ -231,53 +230,27 @@ export class StackSupervisor {
       const { store, stack } = this.#options;
       const model = project ?? this.project();
       const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));
-      await (verb === 'suspend' ? this.#suspend(plan, running) : this.#execute(plan, running, {}));
+      await (verb === 'suspend' ? runSuspend : runPlan)(plan, this.#planRun(), running);
       if (options.wait) {
         await this.#awaitReady(options.services, options.waitTimeout, running);
       }
     });
   }
 
-  /** All or nothing: when one replica cannot be saved, those that were paused for the suspend resume. */
-  async #suspend(plan: Plan, signal: AbortSignal): Promise<void> {
-    const paused = plan.nodes.flatMap(({ operation }) => (operation.type === 'pause' ? [operation.replica] : []));
-    try {
-      await this.#execute(plan, signal, {});
-    } catch (error) {
-      const left = paused.flatMap((name) => this.replicas.get(name) ?? []).filter(({ row }) => row.state === 'paused');
-      await Promise.allSettled(left.map((replica) => replica.unpause()));
-      await Promise.allSettled([...this.replicas.values()].map((replica) => replica.suspension.unsave()));
-      throw error;
-    }
-  }
-
-  async #execute(plan: Plan, signal: AbortSignal, made: { desired?: DesiredStack; images?: OperationContext['images'] }): Promise<void> {
-    for (const message of plan.warnings) {
-      this.bus.emit({ type: 'warning', message });
-    }
-    const execute = makeOperationExecutor({
+  #planRun(made: { desired?: DesiredStack; images?: OperationContext['images'] } = {}): PlanRun {
+    return {
       stack: this.#options.stack,
       replicas: this.replicas,
       networks: this.networks,
       volumes: this.volumes,
+      oneOffs: this.oneOffs,
       bus: this.bus,
       replicaContext: this.#context,
       desired: made.desired,
       images: made.images ?? {},
       lastLines: (replica) => this.lastLines(replica),
       networkName: (key) => this.project()?.networks[key]?.name ?? key,
-    });
-    try {
-      await traced('execute the plan', undefined, () => executePlan(plan, execute, signal));
-    } finally {
-      await this.#unbootUnstarted();
-    }
-  }
-
-  /** Ends machines that were booted ahead for workloads that will not start now. */
-  async #unbootUnstarted(): Promise<void> {
-    const waiting = [...this.replicas.values()].filter((replica) => replica.isHeld && !this.oneOffs.isPromised(replica.row.name));
-    await Promise.allSettled(waiting.map((replica) => replica.stop({ graceMs: 0, byUser: false })));
+    };
   }
 
   #awaitReady(services: readonly string[], timeout: number | undefined, signal: AbortSignal): Promise<void> {

@@ -29,14 +29,14 @@ export const ROOMS = {
     ...['export', 'cache-export', 'solver/steps', 'solver', '.'],
   ],
   engine: [
-    ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'plan', 'replica', 'stack'],
+    ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'plan', 'replica', 'stack/names', 'stack'],
     ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client', 'names', 'edge'],
     ...['trust/system', 'trust', 'process', '.'],
   ],
   cli: ['core', 'format', 'render', 'session', 'dashboard', 'commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
 };
 
-/** Most source files of a folder. */
+/** Most source files of a folder: TypeScript, JavaScript, Go and C, without headers and Go's tests, which stand beside what they test. */
 export const MOST_FILES = 20;
 
 /** Folders that are lists of one kind, one file for each, and may be longer. */

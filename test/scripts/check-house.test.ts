@@ -38,4 +38,19 @@ describe('the house check', () => {
       'engine/plan has 21 source files, more than 20: which rooms are in it?',
     ]);
   });
+
+  it('counts Go and C, without tests that stand beside what they test', () => {
+    const files = (count: number) =>
+      Array.from({ length: count }, (_, index) => [`net/gateway/f${index}.go`, [`net/gateway/f${index}_test.go`]]);
+    const folder = (count: number) =>
+      sources(
+        Object.fromEntries(
+          files(count)
+            .flat(2)
+            .map((file) => [file, []]),
+        ),
+      );
+    expect(checkHouse(folder(20))).toEqual([]);
+    expect(checkHouse(folder(21))).toEqual(['net/gateway has 21 source files, more than 20: which rooms are in it?']);
+  });
 });

@@ -1,12 +1,12 @@
 import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { HyprError, messageOf } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import { openTunnel } from '../../net/client/streams.ts';
-import { nameDomain } from '../../net/names/directory.ts';
-import { type Listener, publishTcp } from '../../net/ports/publish.ts';
-import type { PublishedName, PublishedNames } from '../model/published-names.ts';
+import { HyprError, messageOf } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import { openTunnel } from '../../../net/client/streams.ts';
+import { nameDomain } from '../../../net/names/directory.ts';
+import { type Listener, publishTcp } from '../../../net/ports/publish.ts';
+import type { PublishedName, PublishedNames } from '../../model/published-names.ts';
 import type { PublishedStackNames } from './stack-names.ts';
 
 const log = logger('names');

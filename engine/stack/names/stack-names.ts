@@ -1,19 +1,19 @@
 import { join } from 'node:path';
-import { onAbort } from '../../base/abort.ts';
-import { logger } from '../../base/log.ts';
-import { AsyncQueue } from '../../base/queue.ts';
-import { chooseLoopback } from '../../net/addresses/loopback.ts';
-import { nameDomain } from '../../net/names/directory.ts';
-import { type NameableReplica, namesOfStack, type StackName } from '../../net/names/stack-names.ts';
-import { Tunnels } from '../../net/ports/serve-tunnels.ts';
-import type { Dial } from '../../net/types.ts';
-import type { EventBus } from '../logs/bus.ts';
-import { sharedNetworkName } from '../model/network-key.ts';
-import type { PublishedName, PublishedNames } from '../model/published-names.ts';
-import type { Replica } from '../replica/replica.ts';
-import { findSharedNetwork } from '../resources/shared-networks.ts';
-import type { LeaseRow, VmRow } from '../state/records.ts';
-import type { StateStore } from '../state/store.ts';
+import { onAbort } from '../../../base/abort.ts';
+import { logger } from '../../../base/log.ts';
+import { AsyncQueue } from '../../../base/queue.ts';
+import { chooseLoopback } from '../../../net/addresses/loopback.ts';
+import { nameDomain } from '../../../net/names/directory.ts';
+import { type NameableReplica, namesOfStack, type StackName } from '../../../net/names/stack-names.ts';
+import { Tunnels } from '../../../net/ports/serve-tunnels.ts';
+import type { Dial } from '../../../net/types.ts';
+import type { EventBus } from '../../logs/bus.ts';
+import { sharedNetworkName } from '../../model/network-key.ts';
+import type { PublishedName, PublishedNames } from '../../model/published-names.ts';
+import type { Replica } from '../../replica/replica.ts';
+import { findSharedNetwork } from '../../resources/shared-networks.ts';
+import type { LeaseRow, VmRow } from '../../state/records.ts';
+import type { StateStore } from '../../state/store.ts';
 
 const log = logger('names');
 

@@ -3,9 +3,9 @@ import { connect, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { LoopbackPorts, type LoopbackPortsOptions } from '../../../engine/stack/loopback-ports.ts';
-import { freePort } from '../../support/free-port.ts';
-import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
+import { LoopbackPorts, type LoopbackPortsOptions } from '../../../../engine/stack/names/loopback-ports.ts';
+import { freePort } from '../../../support/free-port.ts';
+import { openTestStack, shopOf, type TestStack } from '../../support/stack.ts';
 
 /** A gateway that says where it was asked to connect to. */
 const serveGateway = async (stack: TestStack): Promise<void> => {
