@@ -49,7 +49,6 @@ export const stackCommands: readonly CommandSpec[] = [config, ...refused];
 
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [
-  refusedCommand('info', 'About this host', 'there is no daemon to ask; use: hypr doctor, hypr system df'),
   refusedCommand(
     'rename',
     'Rename a container',
@@ -74,7 +73,7 @@ export const versionCommand: CommandSpec = {
   name: 'version',
   usage: '[OPTIONS]',
   summary: 'Print the version',
-  flags: [string('f,format', 'pretty or json', { value: 'FORMAT' }), bool('short', 'Print the number only')],
+  flags: [string('f,format', 'pretty, json, or a Go template', { value: 'FORMAT' }), bool('short', 'Print the number only')],
   load: async () => (await import('../commands/version.ts')).runVersion,
 };
 

@@ -14,13 +14,24 @@ export const imagePrune: CommandSpec = {
   load: async () => (await import('../commands/system.ts')).runImagePrune,
 };
 
-/** Commands for hypr's disk usage. */
+const info: CommandSpec = {
+  name: 'info',
+  usage: '[OPTIONS]',
+  summary: 'Show counts, versions and this host, in the shape of docker info',
+  flags: [string('f,format', 'json or a Go template', { value: 'FORMAT' })],
+  maxArgs: 0,
+  load: async () => (await import('../commands/info.ts')).runInfo,
+};
+
+/** Commands for hypr's disk usage, and what is here. */
 export const systemCommands: readonly CommandSpec[] = [
+  info,
   {
     name: 'system',
     usage: 'COMMAND',
-    summary: 'Commands on the disk: df, prune, check',
+    summary: 'Commands on the disk: df, info, prune, check',
     commands: [
+      info,
       {
         name: 'df',
         usage: '[OPTIONS]',

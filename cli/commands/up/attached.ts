@@ -109,8 +109,8 @@ class AttachedSession {
       this.#formatter.know(replica.name);
     }
     if (mine.length > 0) {
-      invocation.context.stderr.write(
-        `Attached to ${mine
+      invocation.context.stdout.write(
+        `Attaching to ${mine
           .map((replica) => shortName(replica.name, stack.name))
           .sort()
           .join(', ')}\n`,

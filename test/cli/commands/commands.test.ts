@@ -66,7 +66,6 @@ describe('parsing and errors', () => {
     ['serve --port 41000', 'unix socket'],
     ['container ls', 'hypr ps'],
     ['container logs web', 'hypr logs'],
-    ['info', 'hypr doctor'],
   ])('hypr %s is not there, and says what is', async (line, instead) => {
     const context = fakeContext();
     expect(await run(context, line)).toBe(1);
@@ -502,6 +501,20 @@ describe('other commands', () => {
     expect(context.stdout.text).toMatch(
       /^(\d+\.\d+\.\d+)\nhypr version \1\nDocker Compose version v5\.\d+\.\d+\+hypr\.\1\n\{"version":"v5\.\d+\.\d+\+hypr\.\1"\}\n$/,
     );
+  });
+
+  test('version in the shape of docker version', async () => {
+    const context = fakeContext();
+    await run(context, "version -f '{{.Server.Version}} {{.Client.Version}} {{.Server.APIVersion}} {{.Client.APIVersion}} {{.Server.Os}}'");
+    expect(context.stdout.text).toMatch(/^(28\.\d+\.\d+\+hypr\.\d+\.\d+\.\d+) \1 (1\.\d+) \2 linux\n$/);
+    const asJson = fakeContext();
+    await run(asJson, 'version --format json');
+    expect(JSON.parse(asJson.stdout.text)).toMatchObject({
+      version: expect.stringMatching(/^v\d/),
+      Client: { ApiVersion: expect.any(String), Context: 'default' },
+      Server: { Version: expect.stringMatching(/^28/), Platform: { Name: expect.stringContaining('hypr') } },
+    });
+    expect(asJson.stdout.text).not.toContain('"APIVersion"');
   });
 
   test('doctor hides the home folder and fails when something is broken', async () => {

@@ -1,8 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ReplicaState } from '../../../engine/model/events.ts';
+import type { ReplicaDetail } from '../../../engine/model/types.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
+import { replica } from '../support/fake-engine.ts';
+
+const machineOf = (state: ReplicaState) => ({ stack: 'shop', status: replica({ service: 'web', state }) }) as ReplicaDetail;
 
 describe('system', () => {
   test('df as docker prints it', async () => {
@@ -40,6 +45,29 @@ describe('system', () => {
     expect(context.stderr.text).toContain('hypr system prune --force');
     expect(context.fake.call('prune')).toBeUndefined();
     expect(await run(fakeContext(), 'builder prune -f --filter age=1')).toBe(1);
+  });
+
+  test('info counts machines and images, in the shape of docker info', async () => {
+    const context = fakeContext();
+    context.fake.machines = (['running', 'paused', 'exited', 'created'] as const).map((state) => machineOf(state));
+    const asked =
+      '{{.Containers}} {{.ContainersRunning}} {{.ContainersPaused}} {{.ContainersStopped}} {{.Images}} {{.LoggingDriver}} {{.OSType}} {{.Swarm.LocalNodeState}}';
+    expect(await run(context, `info -f '${asked}'`)).toBe(0);
+    expect(context.stdout.text).toBe('4 1 1 2 0 json-file linux inactive\n');
+    const asJson = fakeContext();
+    expect(await run(asJson, "system info --format '{{json .}}'")).toBe(0);
+    const info = JSON.parse(asJson.stdout.text);
+    expect(info).toMatchObject({
+      NCPU: expect.any(Number),
+      Name: hostname(),
+      Driver: 'erofs',
+      ServerVersion: expect.stringMatching(/\+hypr\./),
+    });
+    expect(info.Architecture).toMatch(/^(x86_64|aarch64)$/);
+    expect(JSON.stringify(info.DriverStatus)).not.toContain('containerd');
+    const plain = fakeContext();
+    expect(await run(plain, 'info')).toBe(0);
+    expect(plain.stdout.text).toContain('\n Containers: 0\n  Running: 0\n');
   });
 
   test('check says what is damaged', async () => {

@@ -65,7 +65,9 @@ describe('attached up as a stream', () => {
     change(context, replica({ service: 'web' }), 'start');
     change(context, exited('web', 2), 'die');
     expect(await done).toBe(0);
-    expect(context.stdout.text).toBe('web-1 exited with code 0\ndb-1 exited with code 0\nweb-1 exited with code 2\n');
+    expect(context.stdout.text.replace(/^Attaching to .*\n/m, '')).toBe(
+      'web-1 exited with code 0\ndb-1 exited with code 0\nweb-1 exited with code 2\n',
+    );
   });
 
   test('a replica that restarts has not ended', async () => {
@@ -77,7 +79,7 @@ describe('attached up as a stream', () => {
     change(context, replica({ service: 'web' }), 'start');
     change(context, exited('web', 4), 'die');
     await done;
-    expect(context.stdout.text).toBe('web-1 exited with code 1 (restarting)\nweb-1 exited with code 4\n');
+    expect(context.stdout.text).toBe('Attaching to web-1\nweb-1 exited with code 1 (restarting)\nweb-1 exited with code 4\n');
   });
 
   test('Ctrl-C stops all services and ends with 130', async () => {
@@ -153,7 +155,7 @@ describe('attached up as a stream', () => {
     say(context, 'web', 'loud');
     change(context, exited('web'), 'die');
     expect(await done).toBe(0);
-    expect(context.stdout.text).toBe('loud\nweb-1 exited with code 0\n');
+    expect(context.stdout.text).toBe('Attaching to web-1\nloud\nweb-1 exited with code 0\n');
   });
 
   test('a failing start is the error of the command', async () => {
