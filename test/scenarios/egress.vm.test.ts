@@ -1,13 +1,6 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OutsideServers, outside } from '../support/outside.ts';
 import { TestStack } from '../support/stack.ts';
-
-/** An address of the host that is not loopback: for a machine it is outside, as any other. */
-const outside = Object.values(networkInterfaces())
-  .flatMap((list) => list ?? [])
-  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 
 const compose = (port: number) => `
 services:
@@ -31,29 +24,19 @@ services:
 `;
 
 describe('x-hypr.egress', () => {
-  const servers: Server[] = [];
+  const servers = new OutsideServers();
   let stack: TestStack;
   let allowed = 0;
   let other = 0;
 
-  const serve = (): Promise<number> =>
-    new Promise((resolve, reject) => {
-      const server = createServer((_, response) => response.end('outside'));
-      servers.push(server);
-      server.once('error', reject).listen(0, outside, () => resolve((server.address() as AddressInfo).port));
-    });
-
   beforeAll(async () => {
-    expect(outside, 'the host has no address but loopback: nothing is outside').toBeDefined();
-    [allowed, other] = [await serve(), await serve()];
+    [allowed, other] = [await servers.serve(), await servers.serve()];
     stack = await new TestStack('egress').write({ 'compose.yaml': compose(allowed) });
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
   });
   afterAll(async () => {
     await stack?.close();
-    for (const server of servers) {
-      server.close();
-    }
+    servers.close();
   });
 
   const fetch = async (service: string, url: string): Promise<string> => {

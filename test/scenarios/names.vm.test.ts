@@ -9,6 +9,7 @@ import { type DnsServer, serveDns } from '../../net/dns/serve.ts';
 import type { NameDirectory } from '../../net/names/directory.ts';
 import { freePort } from '../support/free-port.ts';
 import { processesOf, TestStack } from '../support/stack.ts';
+import { untilNames } from '../support/until-names.ts';
 
 const PORT = await freePort();
 
@@ -47,18 +48,7 @@ describe('names of a stack', () => {
     directory.close();
   });
 
-  /** Waits for the directory's own events. */
-  const until = (holds: () => boolean): Promise<void> =>
-    new Promise((resolve) => {
-      const check = (): void => {
-        if (holds()) {
-          leave();
-          resolve();
-        }
-      };
-      const leave = directory.onChange(check);
-      check();
-    });
+  const until = (holds: () => boolean): Promise<void> => untilNames(directory, holds);
 
   test('20 of 20 first requests after up -d are answered, though the server listens later', async () => {
     await stack.must(['up', '-d']);

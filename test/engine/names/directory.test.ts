@@ -8,6 +8,7 @@ import { apiMethods } from '../../../engine/api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../../../engine/api/server/server.ts';
 import { openNameDirectory } from '../../../engine/names/open-directory.ts';
 import type { NameDirectory } from '../../../net/names/directory.ts';
+import { untilNames } from '../../support/until-names.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const serveStack = async (stack: TestStack, folder: string): Promise<ApiServer> => {
@@ -24,20 +25,6 @@ const openDirectory = (folder: string): NameDirectory => {
   return directory;
 };
 
-/** Waits for an event of the directory, not for a time. */
-const until = async (directory: NameDirectory, holds: () => boolean): Promise<void> => {
-  await new Promise<void>((resolve) => {
-    const check = (): void => {
-      if (holds()) {
-        leave();
-        resolve();
-      }
-    };
-    const leave = directory.onChange(check);
-    check();
-  });
-};
-
 const hosts = (directory: NameDirectory): string[] => directory.list().map(({ host }) => host);
 
 describe('openNameDirectory', () => {
@@ -51,24 +38,24 @@ describe('openNameDirectory', () => {
     const server = await serveStack(stack, join(run, 'shop'));
     const project = shopOf(stack, { web: {}, db: {} });
     await stack.up(project);
-    await until(directory, () => directory.find('web.shop')?.state === 'running');
+    await untilNames(directory, () => directory.find('web.shop')?.state === 'running');
     expect(hosts(directory)).toEqual(['db-1.shop', 'db.shop', 'web-1.shop', 'web.shop']);
 
     stack.platform.guest('shop-web-1').listen(3000);
-    await until(directory, () => directory.find('shop') !== undefined);
+    await untilNames(directory, () => directory.find('shop') !== undefined);
     expect(directory.find('WEB.shop')).toMatchObject({ webPort: 3000, ports: [{ port: 3000, protocol: 'http' }], stack: 'shop' });
 
     await stack.up(project, { scale: { web: 2 } });
-    await until(directory, () => directory.find('web-2.shop') !== undefined);
+    await untilNames(directory, () => directory.find('web-2.shop') !== undefined);
     // Only names are listened to: the supervisor may end.
     expect(server.connections).toBe(0);
 
     await server.close();
-    await until(directory, () => hosts(directory).length === 0);
+    await untilNames(directory, () => hosts(directory).length === 0);
     await serveStack(stack, join(run, 'shop'));
-    await until(directory, () => directory.find('web-2.shop') !== undefined);
+    await untilNames(directory, () => directory.find('web-2.shop') !== undefined);
     await stack.down();
-    await until(directory, () => hosts(directory).length === 0);
+    await untilNames(directory, () => hosts(directory).length === 0);
   });
 
   it('finds stacks that were there before it, and is not held up by sockets and folders that lead nowhere', async () => {
@@ -82,7 +69,7 @@ describe('openNameDirectory', () => {
     onTestFinished(() => void mute.close());
     await stack.up(shopOf(stack, { web: { labels: { 'hypr.domains': '*.tenants.hypr, shop.example' } } }));
     const directory = openDirectory(run);
-    await until(directory, () => directory.find('web.shop') !== undefined);
+    await untilNames(directory, () => directory.find('web.shop') !== undefined);
     expect(directory.find('one.two.tenants')).toMatchObject({ service: 'web' });
     expect(directory.find('shop.example.')).toMatchObject({ service: 'web' });
     expect(directory.find('shop.example')).toBeUndefined();
@@ -111,7 +98,7 @@ describe('openNameDirectory', () => {
     await stack.up(shopOf(stack, { web: { networks: {}, 'x-hypr': { network: 'isolated' } } as Service }));
     stack.platform.guest('shop-web-1').listen(3000);
     const directory = openDirectory(run);
-    await until(directory, () => directory.find('web.shop')?.webPort === 3000);
+    await untilNames(directory, () => directory.find('web.shop')?.webPort === 3000);
     const near = await directory.find('web.shop')?.connect(3000, new AbortController().signal);
     const [dialled] = stack.platform.guest('shop-web-1').dialled;
     expect(dialled?.port).toBe(3000);
@@ -126,7 +113,7 @@ describe('openNameDirectory', () => {
     await serveStack(stack, join(run, 'shop'));
     await stack.up(shopOf(stack, { web: { network_mode: 'none', networks: {} } }));
     const directory = openDirectory(run);
-    await until(directory, () => directory.find('web.shop') !== undefined);
+    await untilNames(directory, () => directory.find('web.shop') !== undefined);
     const signal = new AbortController().signal;
     await expect(directory.find('web.shop')?.connect(80, signal)).rejects.toMatchObject({ code: 'NAME_UNREACHABLE' });
   });

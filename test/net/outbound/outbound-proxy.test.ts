@@ -1,18 +1,13 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { type Duplex, duplexPair } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Refused } from '../../../net/outbound/open-destination.ts';
 import { type OutboundProxy, type OutboundProxyOptions, openOutboundProxy } from '../../../net/outbound/outbound-proxy.ts';
 import type { NetworkPolicy } from '../../../net/types.ts';
-
-/** An address of the host that is not loopback: what a machine may be given to reach. */
-const outside = Object.values(networkInterfaces())
-  .flatMap((list) => list ?? [])
-  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address as string;
+import { outside } from '../../support/outside.ts';
 
 const echo = createServer({ allowHalfOpen: true }, (socket) => socket.on('error', () => {}).pipe(socket));
 const web = createHttpServer((request, response) =>
@@ -22,7 +17,7 @@ let echoPort: number;
 let webPort: number;
 
 beforeAll(async () => {
-  expect(outside, 'the host has no address but loopback: nothing is outside').toBeDefined();
+  expect(outside, 'the host has no address but loopback: nothing is outside').not.toBe('');
   for (const server of [echo, web]) {
     server.listen(0, outside);
     await once(server, 'listening');
