@@ -14,6 +14,8 @@ export const listStacks: EngineApi['listStacks'] = async (options) => (await imp
 
 export const openObjects: EngineApi['openObjects'] = async () => (await import('./client/objects.ts')).openObjects();
 
+export const listUrls: EngineApi['listUrls'] = async (stack, signal) => (await import('./edge/find-url.ts')).listUrls(stack, signal);
+
 export const findUrl: EngineApi['findUrl'] = async (request, signal) => (await import('./edge/find-url.ts')).findUrl(request, signal);
 
 export const edgeStatus: EngineApi['edgeStatus'] = async (signal) => (await import('./edge/info.ts')).askEdge(signal);

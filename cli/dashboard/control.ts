@@ -106,11 +106,11 @@ const ACTIONS: Readonly<Record<Action, (control: Control) => void>> = {
   shell: ({ model }) =>
     model.change({ message: `in another terminal: hypr -p ${model.stack} exec ${model.current?.service ?? 'SERVICE'} sh` }),
   open: ({ model, effects }) => {
-    const url = model.current && replicaLinks(model.current).find((link) => link.startsWith('http'));
+    const url = model.current && replicaLinks(model.current, model.urls.get(model.current.service)).find((link) => link.startsWith('http'));
     if (url) {
       effects.openUrl(url);
     }
-    model.change({ message: url ? `opening ${url}` : 'nothing to open: no published port' });
+    model.change({ message: url ? `opening ${url}` : 'nothing to open: no web port and no published one' });
   },
   detach: ({ effects }) => effects.leave('detach'),
   quit: ({ model }) => model.change({ mode: 'quit' }),

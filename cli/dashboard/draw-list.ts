@@ -120,7 +120,7 @@ const drawReplica = (model: DashboardModel, replica: ReplicaStatus, at: { look: 
 
 /** The reason of a failure, or the last connection that was refused, and the addresses of the replica. */
 const secondLine = (model: DashboardModel, replica: ReplicaStatus, look: Look): string => {
-  const links = replicaLinks(replica);
+  const links = replicaLinks(replica, model.urls.get(replica.service));
   const well = replica.state === 'running' && replica.health !== 'unhealthy';
   if (replica.reason !== undefined && !well) {
     return look.paint('red', sanitiseName(replica.reason));

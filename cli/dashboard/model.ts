@@ -52,6 +52,8 @@ export class DashboardModel {
   readonly cpu = new Map<string, number[]>();
   /** The last of each replica; it knows how many there were. */
   readonly refusals = new Map<string, Refusal>();
+  /** Service → the URL of its name. */
+  urls: ReadonlyMap<string, string> = new Map();
   readonly progress = new Map<string, Progress>();
   /** The operation under way, such as `up`. */
   operation: string | undefined;
@@ -142,6 +144,11 @@ export class DashboardModel {
         break;
     }
     this.touch();
+  }
+
+  setUrls(urls: ReadonlyMap<string, string>): void {
+    this.urls = urls;
+    this.change({});
   }
 
   change(part: Partial<UiState>): void {

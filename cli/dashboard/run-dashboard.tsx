@@ -52,6 +52,8 @@ class DashboardSession {
   readonly #ended: Promise<Ending>;
   #end: (ending: Ending) => void = () => {};
   #screen: Screen | undefined;
+  #urlsAreOld = false;
+  #findingUrls: Promise<void> | undefined;
 
   constructor(up: AttachedUp, model: DashboardModel) {
     this.#up = up;
@@ -113,11 +115,34 @@ class DashboardSession {
         if (event.type !== 'progress') {
           this.#model.apply(event);
         }
+        if (event.type === 'replica') {
+          this.#findUrls();
+        }
       }
       this.#model.change({ message: 'the stack has gone; q leaves' });
     } catch (error) {
       if (!this.#over.signal.aborted || !isAbort(error)) {
         this.#end({ how: 'failed', error });
+      }
+    }
+  }
+
+  /** One question at a time; what changes meanwhile is asked for afterwards. */
+  #findUrls(): void {
+    this.#urlsAreOld = true;
+    this.#findingUrls ??= this.#askForUrls().finally(() => {
+      this.#findingUrls = undefined;
+    });
+  }
+
+  async #askForUrls(): Promise<void> {
+    while (this.#urlsAreOld && !this.#over.signal.aborted) {
+      this.#urlsAreOld = false;
+      try {
+        const engine = await this.#context.engine();
+        this.#model.setUrls(await engine.listUrls(this.#up.stack.name, this.#over.signal));
+      } catch {
+        // Without names the published ports are shown.
       }
     }
   }
@@ -167,7 +192,8 @@ const stopStack = async ({ invocation, stack, project, options }: AttachedUp, co
 };
 
 const printSummary = async ({ stack }: AttachedUp, context: CliContext): Promise<void> => {
-  const summary = formatSummary(await stack.ps(), stack.name);
+  const urls = await (await context.engine()).listUrls(stack.name, context.interrupts.signal);
+  const summary = formatSummary(await stack.ps(), stack.name, urls);
   if (summary !== '') {
     context.stderr.write(`${stack.name} is running:\n${summary}\nstop it with: hypr -p ${stack.name} down\n`);
   }

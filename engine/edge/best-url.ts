@@ -38,6 +38,29 @@ export const findBestUrl = async (request: UrlRequest, info: EdgeInfo, signal: A
   return { url: `http://${label}.localhost:${edgePort}/`, service, port, reach: 'localhost' };
 };
 
+/**
+ * URLs of all services of a stack that have a web port or a label for one, without trying each: at the end of `up`, some do not answer
+ * yet. Service → URL; empty where names are not served.
+ */
+export const listUrls = async (stack: string, info: EdgeInfo, signal: AbortSignal): Promise<ReadonlyMap<string, string>> => {
+  const { port, domain, dnsPort, systemPorts } = info;
+  if (port === undefined) {
+    return new Map();
+  }
+  const state = await readState(port, signal);
+  const services = state.stacks.find((each) => each.name === stack)?.services ?? [];
+  const isSystem = dnsPort !== undefined && systemPorts.length > 0 && (await systemKnowsNames(domain, signal));
+  return new Map(
+    services.flatMap(({ name: service, names: [name], web }) => {
+      if (name === undefined || web === undefined) {
+        return [];
+      }
+      const secure = name.https && info.tls && systemPorts.includes(443);
+      return [[service, isSystem ? `${secure ? 'https' : 'http'}://${name.host}.${domain}/` : `http://${name.host}.localhost:${port}/`]];
+    }),
+  );
+};
+
 const pickName = (
   state: IndexState,
   { stack, service, port }: UrlRequest,

@@ -239,6 +239,8 @@ export interface EngineApi {
   statTar(tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined>;
   /** The best URL of a service that works now. Throws NAME_UNKNOWN, NAME_NOT_READY, NAME_UNREACHABLE or EDGE_UPSTREAM with the reason when none does. */
   findUrl(request: UrlRequest, signal: AbortSignal): Promise<BestUrl>;
+  /** Service → the best URL of its name, not tried; empty where names are not served. */
+  listUrls(stack: string, signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
   /** What serves names now; undefined when nothing does. */
   edgeStatus(signal: AbortSignal): Promise<EdgeInfo | undefined>;
   /** Takes part in serving names until the signal aborts; `onHolding` is called when this process serves them. */

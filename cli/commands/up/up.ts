@@ -3,6 +3,7 @@ import type { Project } from '../../../compose/model/model.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { Stack, UpOptions } from '../../../engine/model/types.ts';
 import type { Handler, Invocation } from '../../core/command-spec.ts';
+import type { CliContext } from '../../core/context.ts';
 import { movesPorts, withMovablePorts } from '../../core/move-ports.ts';
 import { say } from '../../core/output.ts';
 import { parallelLimit } from '../../core/parallel.ts';
@@ -75,13 +76,18 @@ const upDetached = async (invocation: Invocation, stack: Stack, project: Project
     renderer.close();
   }
   if (!options.noStart && context.stderr.isTTY) {
-    const { formatSummary } = await import('../../format/summary.ts');
-    const summary = formatSummary(await stack.ps(), project.name);
-    if (summary !== '') {
-      say(context, summary);
-    }
+    await sayWhatRuns(context, stack);
   }
   return 0;
+};
+
+const sayWhatRuns = async (context: CliContext, stack: Stack): Promise<void> => {
+  const { formatSummary } = await import('../../format/summary.ts');
+  const urls = await (await context.engine()).listUrls(stack.name, context.interrupts.signal);
+  const summary = formatSummary(await stack.ps(), stack.name, urls);
+  if (summary !== '') {
+    say(context, `${summary}\n logs: hypr logs -f   stop: hypr down${urls.size > 0 ? '   open: hypr open' : ''}`);
+  }
 };
 
 const printPlan = async ({ context }: Invocation, stack: Stack, project: Project, options: UpOptions): Promise<number> => {

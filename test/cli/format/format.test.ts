@@ -222,19 +222,20 @@ test('log prefixes: colours in their order, the sixth bold', () => {
   expect(colours).toEqual(['36', '33', '32', '35', '34', '36;1']);
 });
 
-test('the summary has links for what speaks HTTP and addresses for the rest', () => {
+test('the summary has every replica, links for what speaks HTTP, and how those are that do not just run', () => {
   const port = (hostPort: number, inside: number) => ({ protocol: 'tcp' as const, hostAddress: '0.0.0.0', hostPort, port: inside });
   const replicas = [
     replica({ service: 'web', ports: [port(8080, 80), port(8443, 443)] }),
-    replica({ service: 'postgres', ports: [port(5432, 5432)] }),
-    replica({ service: 'worker' }),
-    replica({ service: 'gone', state: 'exited' }),
+    replica({ service: 'postgres', health: 'healthy', ports: [port(5432, 5432)] }),
+    replica({ service: 'worker', health: 'unhealthy' }),
+    replica({ service: 'gone', state: 'exited', exitCode: 3 }),
   ];
-  expect(formatSummary(replicas, 'shop')).toBe(
-    [' postgres-1  127.0.0.1:5432', ' web-1       http://127.0.0.1:8080  https://127.0.0.1:8443', ' worker-1    no published ports'].join(
-      '\n',
-    ),
-  );
+  expect(`\n${formatSummary(replicas, 'shop', new Map([['web', 'https://web.shop.hypr/']]))}\n`).toBe(`
+ gone-1      exited (3)
+ postgres-1  healthy     127.0.0.1:5432
+ web-1                   https://web.shop.hypr/  http://127.0.0.1:8080  https://127.0.0.1:8443
+ worker-1    unhealthy   no published ports
+`);
 });
 
 test.each([

@@ -85,6 +85,7 @@ export class FakeEngine {
   outline: BuildOutline = { sources: [] };
   targets: BuildTargets = { targets: [], sources: [] };
   edge: EdgeInfo | undefined;
+  urls: ReadonlyMap<string, string> = new Map();
   names: NameReport = { domain: 'hypr', reachesPrograms: false, names: [], problems: [] };
   faults: string[] = [];
   findings: BuildCheck['findings'] = [];
@@ -205,6 +206,7 @@ export class FakeEngine {
         return { images: ['untagged: app:1', 'deleted: sha256:1'], volumes: [], bytes: 1_200_000 };
       },
       checkStore: async () => this.faults,
+      listUrls: async () => this.urls,
       findUrl: async (request) => {
         this.#record('findUrl', request);
         return { url: 'http://web.shop.localhost:7080/', service: request.service ?? 'web', port: request.port ?? 80, reach: 'localhost' };
