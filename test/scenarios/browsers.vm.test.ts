@@ -5,19 +5,19 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { homePaths } from '../../../base/paths.ts';
-import { leafIssuer } from '../../../engine/edge/leaf-issuer.ts';
-import { setupBrowser, undoBrowser } from '../../../engine/trust/browser-setup.ts';
-import { chromiumArgs, firefoxArgs } from '../../../engine/trust/open-browser.ts';
-import { readTrust } from '../../../engine/trust/status.ts';
-import { serveEdge } from '../../../net/edge/edge.ts';
-import type { Edge } from '../../../net/edge/http/types.ts';
-import { EdgeHouse } from '../../net/edge/edge-house.ts';
-import { type BrowserPage, fetchBrowsers, launchChromium, launchFirefox } from '../../support/browsers.ts';
-import { root } from '../../support/cli.ts';
-import { freePort } from '../../support/free-port.ts';
-import { noNamespace } from '../../support/mount-namespace.ts';
-import { needs } from '../../support/needs.ts';
+import { homePaths } from '../../base/paths.ts';
+import { leafIssuer } from '../../engine/edge/leaf-issuer.ts';
+import { setupBrowser, undoBrowser } from '../../engine/trust/browser-setup.ts';
+import { chromiumArgs, firefoxArgs } from '../../engine/trust/open-browser.ts';
+import { readTrust } from '../../engine/trust/status.ts';
+import { serveEdge } from '../../net/edge/edge.ts';
+import type { Edge } from '../../net/edge/http/types.ts';
+import { EdgeHouse } from '../net/edge/edge-house.ts';
+import { type BrowserPage, fetchBrowsers, launchChromium, launchFirefox } from '../support/browsers.ts';
+import { root } from '../support/cli.ts';
+import { freePort } from '../support/free-port.ts';
+import { noNamespace } from '../support/mount-namespace.ts';
+import { needs } from '../support/needs.ts';
 
 /** 1024 for a whole gigabyte each way. */
 const MIB = Number(process.env.HYPR_TEST_BROWSER_MIB ?? 16);
@@ -144,7 +144,7 @@ const shows = (text: string): string => `new Promise((resolve) => {
   look();
 })`;
 
-/** For the README: HYPR_TEST_SCREENSHOTS=FOLDER npm test -- unit test/engine/trust/browsers.test.ts */
+/** For the README: HYPR_TEST_SCREENSHOTS=FOLDER npm test -- test/scenarios/browsers.vm.test.ts */
 const takeScreenshots = async (page: BrowserPage, to: string): Promise<void> => {
   await mkdir(to, { recursive: true });
   for (const [name, width, height, dark] of [
