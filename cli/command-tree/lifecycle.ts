@@ -2,7 +2,7 @@ import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
 import { PORT_MODES } from '../core/modes.ts';
 
-const timeout = int('t,timeout', 'Seconds a service gets to stop by itself', { value: 'SECONDS' });
+const timeout = int('t,timeout', 'Seconds to wait for a service to stop by itself', { value: 'SECONDS' });
 const waitFlags = [
   bool('wait', 'Return when services run or are healthy'),
   int('wait-timeout', 'Give up waiting after this many seconds', { value: 'SECONDS' }),
@@ -90,7 +90,7 @@ export const lifecycleCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/down.ts')).runDown,
   },
   verb('start', 'Start services that exist', [...waitFlags]),
-  verb('stop', 'Stop services; their disks stay', [timeout]),
+  verb('stop', 'Stop services, and keep their disks', [timeout]),
   verb('restart', 'Stop and start services', [timeout, bool('no-deps', 'Leave dependents alone')]),
   verb('kill', 'End services at once, or send them a signal', [
     string('s,signal', 'Signal to send', { value: 'SIGNAL' }),
@@ -99,19 +99,19 @@ export const lifecycleCommands: readonly CommandSpec[] = [
     }),
   ]),
   verb('pause', 'Freeze services', []),
-  verb('unpause', 'Let frozen services go on', []),
+  verb('unpause', 'Continue frozen services', []),
   {
-    ...verb('suspend', 'Put the whole stack to disk, memory and all; nothing of it runs then', []),
+    ...verb('suspend', 'Save the whole stack to disk with its memory, and stop it', []),
     usage: '[OPTIONS]',
     maxArgs: 0,
     examples: ['hypr suspend      to disk', 'hypr resume       and on, where it was; hypr up does the same'],
   },
-  { ...verb('resume', 'Let a suspended stack go on where it was', []), usage: '[OPTIONS]', maxArgs: 0 },
+  { ...verb('resume', 'Continue a suspended stack where it was', []), usage: '[OPTIONS]', maxArgs: 0 },
   {
     ...verb('rm', 'Remove machines of services that are stopped', [
       bool('f,force', 'Do not ask'),
       bool('s,stop', 'Stop them first'),
-      bool('v,volumes', 'Remove their anonymous volumes, too'),
+      bool('v,volumes', 'Remove their anonymous volumes as well'),
     ]),
     load: async () => (await import('../commands/rm.ts')).runRm,
   },
@@ -127,7 +127,7 @@ export const lifecycleCommands: readonly CommandSpec[] = [
     name: 'wait',
     usage: 'SERVICE [SERVICE...] [OPTIONS]',
     summary: 'Wait until the first of the services has ended and exit with its code',
-    flags: [bool('down-project', 'Then take the whole stack down')],
+    flags: [bool('down-project', 'Take the whole stack down afterwards')],
     minArgs: 1,
     load: async () => (await import('../commands/wait.ts')).runWait,
   },

@@ -23,7 +23,7 @@ const volumeRm: CommandSpec = {
   name: 'rm',
   usage: '[OPTIONS] VOLUME [VOLUME...]',
   summary: 'Remove volumes that no replica has, with their data',
-  flags: [bool('f,force', 'One that is not there is no error')],
+  flags: [bool('f,force', 'Ignore volumes that do not exist')],
   minArgs: 1,
   load: async () => (await import('../commands/volume.ts')).runVolumeRm,
 };
@@ -38,7 +38,7 @@ const volume: CommandSpec = {
     {
       name: 'inspect',
       usage: '[OPTIONS] VOLUME [VOLUME...]',
-      summary: 'Print all about volumes as JSON',
+      summary: 'Print details of volumes as JSON',
       flags: [inspectFormat],
       minArgs: 1,
       load: async () => (await import('../commands/volume.ts')).runVolumeInspect,
@@ -65,7 +65,7 @@ const volume: CommandSpec = {
       name: 'prune',
       usage: '[OPTIONS]',
       summary: 'Remove volumes that nothing uses',
-      flags: [bool('a,all', 'Named ones that no replica has, too'), bool('f,force', 'Do not ask')],
+      flags: [bool('a,all', 'Also named volumes that no replica has'), bool('f,force', 'Do not ask')],
       maxArgs: 0,
       load: async () => (await import('../commands/volume.ts')).runVolumePrune,
     },
@@ -75,7 +75,7 @@ const volume: CommandSpec = {
 const replicaInspect: CommandSpec = {
   name: 'inspect',
   usage: '[OPTIONS] REPLICA [REPLICA...]',
-  summary: 'Print all about replicas as JSON',
+  summary: 'Print details of replicas as JSON',
   flags: [inspectFormat],
   minArgs: 1,
   load: async () => (await import('../commands/inspect.ts')).runReplicaInspect,
@@ -93,7 +93,7 @@ export const objectCommands: readonly CommandSpec[] = [
   {
     ...replicaInspect,
     usage: '[OPTIONS] NAME|ID [NAME|ID...]',
-    summary: 'Print all about replicas, images, networks and volumes as JSON',
+    summary: 'Print details of replicas, images, networks and volumes as JSON',
     examples: [
       'hypr inspect shop-db-1',
       "hypr inspect -f '{{.State.Health.Status}}' shop-db-1",

@@ -5,7 +5,7 @@ import { refusedCommand } from './refusal.ts';
 const config: CommandSpec = {
   name: 'config',
   usage: '[OPTIONS] [SERVICE...]',
-  summary: 'Print the Compose file as it is understood',
+  summary: 'Print the Compose file as hypr reads it',
   examples: ['hypr config', 'hypr config --format json', 'hypr config --services', 'hypr config -q && echo valid'],
   flags: [
     string('format', 'yaml or json', { value: 'FORMAT' }),
@@ -81,11 +81,11 @@ export const hostCommands: readonly CommandSpec[] = [
   {
     name: 'setup',
     usage: '[OPTIONS]',
-    summary: 'Fetch and check everything hypr needs, once; or make names of services work in browsers and programs',
+    summary: 'Fetch everything hypr needs, once; or make names of services work in browsers and programs',
     examples: ['hypr setup', 'hypr setup --browser', 'hypr setup --system --dry-run', 'hypr setup --undo'],
     flags: [
       bool('browser', 'Make https names work in browsers of this user; needs no root'),
-      bool('system', 'Make names work in every program; prints what it does, and asks for root once'),
+      bool('system', 'Make names work in every program; prints what it will do, then asks for root once'),
       bool('undo', 'Remove what --browser and --system made'),
       bool('y,yes', 'Do not ask'),
     ],
@@ -96,7 +96,7 @@ export const hostCommands: readonly CommandSpec[] = [
   {
     name: 'doctor',
     usage: '[OPTIONS]',
-    summary: 'Check this host and say what to do about what is missing',
+    summary: 'Check this host, and say how to fix what is missing',
     flags: [string('format', 'text or json', { value: 'FORMAT' })],
     maxArgs: 0,
     load: async () => (await import('../commands/setup.ts')).runDoctor,
@@ -140,7 +140,7 @@ export const hostCommands: readonly CommandSpec[] = [
       {
         name: 'status',
         usage: '[OPTIONS]',
-        summary: 'Show where DNS answers, who asks there, and all names',
+        summary: 'Show where DNS answers, whether the system asks there, and all names',
         flags: [string('format', 'text or json', { value: 'FORMAT' })],
         maxArgs: 0,
         load: async () => (await import('../commands/dns.ts')).runDnsStatus,

@@ -2,14 +2,14 @@ import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, list, string } from '../core/flag-spec.ts';
 
 const force = bool('f,force', 'Do not ask');
-const until = list('filter', 'Only what is older: until=24h', { value: 'KEY=VALUE' });
+const until = list('filter', 'Remove only what is older: until=24h', { value: 'KEY=VALUE' });
 
 /** `hypr image prune`, beside the other commands on images. */
 export const imagePrune: CommandSpec = {
   name: 'prune',
   usage: '[OPTIONS]',
   summary: 'Remove images that nothing uses',
-  flags: [bool('a,all', 'Those with a name, too, unless a replica was made from them'), force],
+  flags: [bool('a,all', 'Also images with a name, unless a replica was made from them'), force],
   maxArgs: 0,
   load: async () => (await import('../commands/system.ts')).runImagePrune,
 };
@@ -45,8 +45,8 @@ export const systemCommands: readonly CommandSpec[] = [
         usage: '[OPTIONS]',
         summary: 'Remove images and builds that nothing uses',
         flags: [
-          bool('a,all', 'Images with a name, too, unless a replica was made from them'),
-          bool('volumes', 'Anonymous volumes of stacks that are gone, too'),
+          bool('a,all', 'Also images with a name, unless a replica was made from them'),
+          bool('volumes', 'Also anonymous volumes of stacks that are gone'),
           until,
           force,
         ],
@@ -56,7 +56,7 @@ export const systemCommands: readonly CommandSpec[] = [
       {
         name: 'check',
         usage: '',
-        summary: 'Read every image against its digest',
+        summary: 'Check every image against its digest',
         maxArgs: 0,
         load: async () => (await import('../commands/system.ts')).runSystemCheck,
       },

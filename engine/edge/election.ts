@@ -59,7 +59,7 @@ const hold = async (path: string, serve: Candidate['serve'], signal: AbortSignal
     await listen(server, path);
     await whenAborted(signal);
   } finally {
-    // The ports first: who waits tries them as soon as its connection ends.
+    // The ports first: those that wait try them as soon as their connection ends.
     await serving.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const socket of waiting) {
@@ -75,7 +75,7 @@ const listen = (server: Server, path: string): Promise<void> =>
     server.listen(path, resolve);
   });
 
-/** Resolves when the holder's connection ends, or soon if there was none to be had. */
+/** Resolves when the connection to the holder ends, or soon if there is no holder to connect to. */
 const untilHolderEnds = async (path: string, signal: AbortSignal): Promise<void> => {
   try {
     const { socket } = await connectHolder(path, signal);
@@ -87,7 +87,7 @@ const untilHolderEnds = async (path: string, signal: AbortSignal): Promise<void>
       });
     });
   } catch {
-    // The holder is between its lock and its socket, at one end of its time or the other: there is no event for that.
+    // The holder has its lock but not its socket, because it begins or ends: there is no event for that.
     await sleep(BETWEEN_MS, signal).catch(() => {});
   }
 };

@@ -3,7 +3,7 @@ import type { BestUrl, UrlRequest } from '../model/edge.ts';
 import { findBestUrl, listUrls as listAt } from './best-url.ts';
 import { askEdge } from './info.ts';
 
-/** As findBestUrl, at whatever process serves names now. Throws STACK_NOT_RUNNING when none does. */
+/** findBestUrl for the process that serves names now. Throws STACK_NOT_RUNNING when none does. */
 export const findUrl = async (request: UrlRequest, signal: AbortSignal): Promise<BestUrl> => {
   const info = await askEdge(signal);
   if (info === undefined) {

@@ -47,7 +47,7 @@ const readInfo = (socket: Socket): Promise<EdgeInfo> =>
       if (text.endsWith('\n')) {
         socket.off('data', onData).off('error', reject).off('close', onClose);
         socket.on('error', () => {});
-        // Nothing more comes, but its end is seen only by reading.
+        // Nothing more comes, but only reading shows its end.
         socket.resume();
         resolve(JSON.parse(text) as EdgeInfo);
       } else if (text.length > MOST_BYTES) {

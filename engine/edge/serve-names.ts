@@ -13,7 +13,7 @@ export const serveNames = (onHolding: (info: EdgeInfo) => void, signal: AbortSig
     signal,
     serve: async () => {
       const serving = await serveAll({ directory: openNameDirectory(), ...(onEvent === undefined ? {} : { onEvent }) });
-      // Its socket does not wait for what the resolver says.
+      // The socket is opened without waiting for the resolver's answer.
       void serving.info().then(onHolding);
       return serving;
     },

@@ -20,8 +20,8 @@ export interface ServeOptions {
 }
 
 /**
- * Serves all that the holder of the edge serves: names over HTTP and TLS on the edge's port, DNS, and 80 and 443 once the system asks us
- * for names (`hypr setup --system`) and where this user may listen there. What cannot be had is left out and said in `info`; never throws for
+ * Serves everything of the holder of the edge: names over HTTP and TLS on the edge's port, DNS, and 80 and 443 once the system asks us
+ * for names (`hypr setup --system`) and if this user may listen there. What cannot be had is left out and named in `info`; it never throws for
  * it. Closing closes the directory too.
  */
 export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise<EdgeInfo>; close(): Promise<void> }> => {
@@ -49,7 +49,7 @@ export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise
   const dns = await serveDnsOr(directory, domain, env, problems);
   const system = new SystemPorts(common);
   if (edge !== undefined && dns !== undefined) {
-    // Nobody waits for it: a resolver may take seconds to say no.
+    // Nobody waits for this: a resolver may take seconds to say no.
     void system.open();
   }
   for (const problem of problems) {
@@ -60,7 +60,7 @@ export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise
     info: async () => ({
       ...{ pid: process.pid, domain, tls: issuer.version() !== undefined, problems },
       ...(edge === undefined ? {} : { port: portOf(edge) }),
-      // Names may have been set up since: who asks is who wants to know.
+      // Names may have been set up since the last try, and somebody wants to know now.
       systemPorts: edge === undefined || dns === undefined ? [] : (await system.open()).map(portOf),
       ...(dns === undefined ? {} : { dnsPort: dns.port }),
     }),
@@ -71,7 +71,7 @@ export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise
   };
 };
 
-/** The first port that can be had. Who holds those before it is a problem to tell, also when another one does. */
+/** The first port that can be had. Who holds the ones before it is reported, even when a later port was free. */
 const firstOf = async (ports: readonly number[], problems: string[], serve: (port: number) => Promise<Edge>): Promise<Edge | undefined> => {
   for (const port of ports) {
     try {
@@ -90,8 +90,8 @@ const firstOf = async (ports: readonly number[], problems: string[], serve: (por
 };
 
 /**
- * 80 and 443: only where the system's resolver asks us, because elsewhere no name leads there and a stack may want to publish them; without a
- * word where they cannot be had.
+ * Opens 80 and 443: only where the system's resolver asks us, because elsewhere no name leads there and a stack may want to publish them. Says
+ * nothing where they cannot be had.
  */
 class SystemPorts {
   readonly #options: Omit<EdgeOptions, 'listen'>;
@@ -102,7 +102,7 @@ class SystemPorts {
     this.#options = options;
   }
 
-  /** Opens them if the system knows names by now; gives those that are open. */
+  /** Opens them if the system asks us by now; returns those that are open. */
   async open(): Promise<Edge[]> {
     this.#opening ??= this.#try();
     const edges = await this.#opening;

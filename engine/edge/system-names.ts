@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { withDeadline } from '../../base/deadline.ts';
 
 /**
- * Whether the system's resolver asks hypr for names of its domain, which is found by asking: `probe` below the domain is always answered.
+ * Whether the system's resolver asks hypr for names of its domain. It is tried: `probe` below the domain is always answered.
  * False when it takes longer than a second.
  */
 export const systemKnowsNames = async (domain: string, signal?: AbortSignal): Promise<boolean> => {

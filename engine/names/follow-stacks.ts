@@ -9,17 +9,17 @@ import type { PublishedNames } from '../model/published-names.ts';
 
 const log = logger('names');
 
-/** Of a supervisor, in its stack's folder. */
+/** A supervisor's socket, in its stack's folder. */
 export const SOCKET = 'api.sock';
-/** Between its bind and its listen a socket refuses; so does that of a supervisor that was killed. */
+/** A socket refuses between bind and listen, and so does the socket of a killed supervisor. */
 const TRIES = 3;
 const TRY_AGAIN_MS = 30;
 const MOST_STACKS = 1000;
 
 /**
  * Listens to the names of all stacks of this user: to those whose supervisor runs, and to each whose socket appears in the runtime
- * folder. `tell` gets the folder of a stack and its names after each change, and undefined as soon as its supervisor is gone. Returns
- * what ends it. Nothing is polled: the kernel tells of folders and sockets (inotify), the supervisors of their names.
+ * folder. `tell` gets the folder of a stack and its names after each change, and undefined as soon as its supervisor is gone. Returns a function
+ * that ends it. Nothing is polled: the kernel reports folders and sockets (inotify), the supervisors their names.
  */
 export const followStacks = (runtimeDir: string, tell: (folder: string, names: PublishedNames | undefined) => void): (() => void) => {
   const over = new AbortController();
@@ -49,7 +49,7 @@ export const followStacks = (runtimeDir: string, tell: (folder: string, names: P
   };
 };
 
-/** Folders of stacks in the runtime folder; others are there, too. */
+/** Folders of stacks in the runtime folder, among others. */
 export const stackFolders = (runtimeDir: string): string[] => {
   try {
     return readdirSync(runtimeDir, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));

@@ -9,7 +9,7 @@ import { resolverAsksUs } from '../stack/names/loopback-ports.ts';
 import { SOCKET, stackFolders } from './follow-stacks.ts';
 import { mergeNames } from './merge-names.ts';
 
-/** A supervisor that does not answer within that has no names to tell. */
+/** A supervisor that does not answer in this time is left out. */
 const ANSWER_MS = 3_000;
 
 /** The names of all stacks of this user now, and whether programs of this host find them. */

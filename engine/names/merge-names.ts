@@ -6,8 +6,8 @@ interface NameOfStack {
 }
 
 /**
- * The names of all stacks, sorted, each once. Names of services come before those that a label asks for, whatever stack it is in;
- * otherwise the stack has it whose name comes first.
+ * The names of all stacks, sorted, each once. A service's own name wins over one that a label asks for, in whatever stack;
+ * otherwise the first stack by name has it.
  */
 export const mergeNames = (stacks: readonly PublishedNames[]): NameOfStack[] => {
   const merged = new Map<string, NameOfStack>();

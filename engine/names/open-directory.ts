@@ -8,8 +8,8 @@ import { followStacks } from './follow-stacks.ts';
 import { mergeNames } from './merge-names.ts';
 
 /**
- * The names of all stacks of this user, of which it learns from their supervisors. It fills as those answer, which takes some
- * milliseconds; `onChange` tells.
+ * The names of all stacks of this user, as their supervisors tell them. It fills as they answer, which takes some
+ * milliseconds; `onChange` reports each change.
  */
 export const openNameDirectory = (folder: string = runtimeDir()): NameDirectory => new Directory(folder);
 
@@ -19,7 +19,7 @@ class Directory implements NameDirectory {
   readonly #domain = nameDomain();
   readonly #end: () => void;
   #names = new Map<string, NamedService>();
-  /** Turns of the replicas behind each name. */
+  /** Which replica of each name takes the next connection. */
   readonly #turns = new Map<string, number>();
 
   constructor(folder: string) {

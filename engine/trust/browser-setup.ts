@@ -14,7 +14,7 @@ import { JournalFile } from './journal.ts';
 import { listNicknames, type Nss, openNss, STORE_FILES } from './nss.ts';
 import { pacUrl } from './pac.ts';
 
-/** How authorities of hypr are called in every store; nothing else begins like that. */
+/** The beginning of the name of hypr's authorities in every store; nothing else begins like that. */
 export const NICKNAME = 'hypr development CA ';
 
 export interface TrustHost {
@@ -59,7 +59,7 @@ export const setupBrowser = async (host: TrustHost, onStep: (step: SetupStep) =>
     }
   });
 
-/** What undo does for tier 1. Also without the journal: then what is left is found by its name. */
+/** Undoes `setup --browser`. Without the journal it finds what is left by its name. */
 export const undoBrowser = async (host: TrustHost, onStep: (step: SetupStep) => void): Promise<void> =>
   await locked(host, async () => {
     const { paths, env, signal } = host;

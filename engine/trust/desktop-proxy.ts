@@ -7,7 +7,7 @@ const TIMEOUT = 10_000;
 
 /** GNOME's setting of a proxy, which Chromium, Firefox ("system proxy") and most others on such a desktop follow. */
 export interface DesktopProxy {
-  /** `ours`; `free` where nothing is set; `other`: a proxy or PAC of somebody else's, which stays; `none`: no such desktop here. */
+  /** `ours`; `free`: nothing is set; `other`: somebody else's proxy or PAC, which stays; `none`: no such desktop here. */
   readonly state: 'ours' | 'free' | 'other' | 'none';
   /** What is set, or why there is none; for people. */
   readonly detail: string;
@@ -43,7 +43,7 @@ export const setDesktopProxy = async (pacUrl: string, env: NodeJS.ProcessEnv, si
   await gsettings('set', SCHEMA, 'mode', 'auto');
 };
 
-/** Back to what every user begins with, which is what was found: anything else would not have been replaced. */
+/** Resets it to the default, which is what was there before: anything else would not have been replaced. */
 export const resetDesktopProxy = async (env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> => {
   const gsettings = runner(env, signal);
   await gsettings('reset', SCHEMA, 'mode');

@@ -6,7 +6,7 @@ import { exists } from '../../base/host/files.ts';
 export interface CertificateStore {
   readonly browser: 'chromium' | 'firefox';
   readonly folder: string;
-  /** The store that Chromium and its kin share is made where there is none; a profile of Firefox has one already. */
+  /** False only for the store that Chromium and its kin share, which is made where there is none. */
   readonly exists: boolean;
 }
 
@@ -52,6 +52,6 @@ const firefoxProfiles = async (folder: string): Promise<string[]> => {
 const list = (folder: string): Promise<string[]> =>
   readdir(folder).then(
     (names) => names.sort(),
-    // Not there, or not for us: no browser has anything there.
+    // The folder does not exist or cannot be read: no browser of this user has anything there.
     () => [],
   );

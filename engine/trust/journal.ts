@@ -22,7 +22,7 @@ export interface Journal {
 }
 
 /**
- * What `setup --browser` did, kept in a folder of its own so that undo gives every file back as it was. It is written before each
+ * What `setup --browser` did, kept in a folder of its own so that undo restores every file as it was. It is written before each
  * change and after it; without it undo still removes what is hypr's, by name.
  */
 export class JournalFile {
@@ -65,7 +65,7 @@ export class JournalFile {
     await this.#write({ ...this.#journal, stores: [...others, { ...rest, nickname, after: await digests(folder, names) }] });
   }
 
-  /** Gives the files of a store back as they were; false, and nothing is touched, where somebody else has changed them since. */
+  /** Restores the files of a store as they were. Returns false and touches nothing where somebody else has changed them since. */
   async restore(change: FolderChange): Promise<boolean> {
     const names = Object.keys(change.before);
     if (change.after === undefined || JSON.stringify(await digests(change.folder, names)) !== JSON.stringify(change.after)) {
@@ -117,7 +117,7 @@ export class JournalFile {
 
 const FILE = 'journal.json';
 
-/** A journal that is damaged is as good as none. */
+/** A damaged journal counts as none. */
 const parseJournal = (text: string): Journal => {
   try {
     const value = JSON.parse(text) as Partial<Journal> | null;
@@ -130,7 +130,7 @@ const parseJournal = (text: string): Journal => {
 const missingFolders = async (folder: string): Promise<string[]> =>
   (await exists(folder)) ? [] : [...(await missingFolders(dirname(folder))), folder];
 
-/** Innermost first; one that has something in it stays. */
+/** Innermost first; a folder with something in it stays. */
 export const removeFolders = async (folders: readonly string[]): Promise<void> => {
   for (const folder of [...folders].reverse()) {
     await rmdir(folder).catch((error: unknown) => {

@@ -23,7 +23,7 @@ const TIMEOUT = 20_000;
 /** Stores through certutil. Every call fails with SETUP_REFUSED where the store cannot be changed: a password, no right to write. */
 export const openNss = (certutil: Tool, signal: AbortSignal): Nss => {
   const run = async (folder: string, args: readonly string[], input = ''): Promise<RunResult> => {
-    // An empty password by file: without one certutil asks for ever where there is no terminal.
+    // An empty password in a file: otherwise certutil asks forever where there is no terminal.
     const all = [...args, '-d', `sql:${folder}`, '-f', '/dev/null'];
     const { file, args: line } = toolCommand(certutil, all);
     const result = await runProgram(file, line, { signal, timeout: TIMEOUT, input });

@@ -77,7 +77,7 @@ export const openInProfile = async (browser: Browser, url: string, host: TrustHo
   await start(browser.file, [...args, url], host.env);
 };
 
-/** The authority by the digest of its key: a profile of its own takes it on the command line, whatever the user's stores hold. */
+/** Names the authority by the digest of its key, on the command line of a profile of its own, whatever the user's stores hold. */
 export const chromiumArgs = async (folder: string, { paths, env }: Pick<TrustHost, 'paths' | 'env'>): Promise<string[]> => {
   const { cert } = await openAuthority(paths.authority, nameDomain(env));
   const key = createPublicKey(cert).export({ format: 'der', type: 'spki' });

@@ -7,9 +7,9 @@ import { findBrowsers, openInProfile, openOnDesktop, whyNoWindow } from './open-
 import { pacUrl } from './pac.ts';
 
 /**
- * Opens a service's page in the best way there is here: the desktop's own browser where it finds the https name, else a browser with
+ * Opens a service's page in the best way available: the desktop's own browser where it finds the https name, else a browser with
  * a profile that knows names and authority, else the desktop's browser with the name below localhost. Where no window can be opened
- * it only says which URL and why. Throws SETUP_REFUSED when the browser that was asked for is not there.
+ * it only tells the URL and the reason. Throws SETUP_REFUSED when the browser that was asked for is not installed.
  */
 export const openUrl = async ({ url, reach, browser }: OpenRequest, host: TrustHost): Promise<OpenedUrl> => {
   const wanted = browser === undefined ? undefined : (await findBrowsers(browser))[0];

@@ -10,7 +10,7 @@ import { inspectSystem } from './system/inspect.ts';
 import { planSystem } from './system/plan.ts';
 import { setupScript, undoScript } from './system/script.ts';
 
-/** Plans `hypr setup --system`; writes nothing but the authority. Throws SETUP_REFUSED with everything that is in its way. */
+/** Plans `hypr setup --system`; writes nothing but the authority. Throws SETUP_REFUSED with everything that prevents it. */
 export const planSystemSetup = async ({ paths, env }: TrustHost): Promise<RootWork> => {
   const port = dnsPort(env);
   if (port === undefined) {
@@ -33,7 +33,7 @@ export const planSystemSetup = async ({ paths, env }: TrustHost): Promise<RootWo
   return { script: setupScript(plan), kept: plan.kept };
 };
 
-/** Plans the undo of it: everything with our mark, and this user's authorities, whoever wrote down what. */
+/** Plans its undo: everything with our mark, and this user's authorities, without any record. */
 export const planSystemUndo = async ({ paths, env }: TrustHost): Promise<RootWork> => {
   const own = await readAuthority(paths.authority, nameDomain(env)).catch(() => undefined);
   const isMine = (certificate: string) => {

@@ -4,9 +4,9 @@ import { type NameDirectory, type NamedService, nameDomain } from '../names/dire
 /** Seconds that an address may be kept: a name is to be gone soon after its service. What is not there may not be kept at all. */
 const ANSWER_TTL = 1;
 const NEGATIVE_TTL = 0;
-/** No question of ours is longer; RFC 1035 allows 255 bytes for the name. */
+/** No question about our names is longer; RFC 1035 allows 255 bytes for the name. */
 export const MAX_QUERY = 4096;
-/** What we take by UDP, and give (RFC 9715 recommends at most 1,400 bytes; our answers have less than 700). */
+/** The largest datagram that we accept and send (RFC 9715 recommends at most 1,400 bytes; our answers are shorter than 700). */
 const UDP_SIZE = 1232;
 const HEADER = 12;
 /** The edge serves these itself, so that a browser or `hypr doctor` can try whether names work. */
@@ -29,7 +29,7 @@ interface Verdict {
 }
 
 /**
- * What one DNS message is answered, as RFC 1035 has it; undefined for what is not to be answered: less than a header, and answers
+ * The answer to one DNS message (RFC 1035); undefined for what must not be answered: less than a header, and answers
  * (two servers would answer each other for ever).
  */
 export const answerQuery = (query: Uint8Array, directory: NameDirectory, domain = nameDomain()): Uint8Array | undefined => {
@@ -88,7 +88,7 @@ const judge = (asked: string, directory: NameDirectory, domain: string): Verdict
 /** Its own address if its ports are open there, else where the edge is. */
 const addressOf = (service: NamedService): string => (service.isBound ? service.address : EDGE_ADDRESS);
 
-/** Says for how long an answer that is none may be kept (RFC 2308). */
+/** Says for how long a negative answer may be kept (RFC 2308). */
 const startOfAuthority = (domain: string): Answer => ({
   type: 'SOA',
   name: domain,
@@ -117,7 +117,7 @@ const write = (query: Buffer, asked: DecodedPacket, answer: Packet & { rcode: nu
       additionals: edns,
     });
   } catch {
-    // A name that can be read and not written.
+    // A name that can be decoded but not encoded.
     return failure(query, RCODE.formErr);
   }
 };
@@ -133,7 +133,7 @@ const OPT: OptAnswer = {
   options: [],
 } as never;
 
-/** A header alone: what was asked cannot be repeated. */
+/** Only a header, because the question cannot be repeated. */
 const failure = (query: Buffer, rcode: number): Uint8Array => {
   const header = Buffer.alloc(HEADER);
   query.copy(header, 0, 0, 4);

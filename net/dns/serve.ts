@@ -108,13 +108,13 @@ const serveUdp = (udp: UdpSocket, answer: AnswerQuery): void => {
   udp.on('message', (query, from) => {
     const reply = answer(query);
     if (reply !== undefined) {
-      // An asker that is gone is no error of ours.
+      // A client that is gone is not an error.
       udp.send(reply, from.port, from.address, () => {});
     }
   });
 };
 
-/** Each message has its length before it, and many may be sent without waiting (RFC 7766). */
+/** Each message follows its length, and a client may send several without waiting (RFC 7766). */
 const serveTcp = (tcp: Server, connections: Set<Socket>, answer: AnswerQuery): void => {
   tcp.on('error', (error) => log.warn('DNS over TCP', { error: error.message }));
   tcp.maxConnections = MOST_CONNECTIONS;
@@ -158,7 +158,7 @@ class Messages {
     while (this.#rest.length >= 2) {
       const end = 2 + this.#rest.readUInt16BE(0);
       if (this.#rest.length < end) {
-        // A length beyond what we take is given as it is, so that the connection ends at once.
+        // A length beyond the limit is passed on as it is, so that the connection ends at once.
         if (end > MAX_QUERY + 2) {
           yield this.#rest.subarray(0, 0);
         }

@@ -37,7 +37,7 @@ export const findDestination = (
   { directory, domain }: Pick<EdgeParts, 'directory' | 'domain'>,
 ): Destination => {
   const parsed = parseAuthority(exchange.authority);
-  // Who asks a proxy for localhost means another localhost.
+  // A client that asks a proxy for localhost means the proxy's own host, which is not offered.
   if (parsed === undefined || (exchange.viaProxy && isOwnHost(parsed.host, domain) && parsed.host !== domain)) {
     return answered(foreignHost(exchange.viaProxy));
   }
@@ -52,7 +52,7 @@ export const findDestination = (
   if (service.state !== 'running') {
     return answered(notRunning(service));
   }
-  // A proxy's client says the service's port; others say the edge's.
+  // A proxy's client names the service's port; others name the edge's.
   const asked = route.port ?? (exchange.viaProxy && parsed.port !== 80 ? parsed.port : undefined);
   const port = asked ?? service.webPort;
   if (port === undefined || (asked !== undefined && !service.ports.some((each) => each.port === asked))) {

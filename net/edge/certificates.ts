@@ -5,7 +5,7 @@ import { MAX_CERTIFICATES } from './http/limits.ts';
 import type { LeafIssuer } from './http/types.ts';
 
 /**
- * The names of the certificate that a client is shown who asks for `host` (SNI): all of a project share one, `*.shop.hypr`, because a
+ * The names of the certificate for a client that asks for `host` (SNI): all services of a project share one, `*.shop.hypr`, because a
  * wildcard stands for one label and `*.hypr` is refused by browsers. Undefined for names that are not ours.
  */
 export const certificateNames = (host: string, domain: string): readonly string[] | undefined => {
@@ -38,7 +38,7 @@ export class Certificates {
     this.#domain = domain;
   }
 
-  /** What TLS shows to a client that asks for this name. Throws EDGE_HOST for names that are not ours. */
+  /** The certificate for a client that asks for this name. Throws EDGE_HOST for names that are not ours. */
   async contextFor(servername: string): Promise<SecureContext> {
     const host = parseAuthority(servername)?.host ?? '';
     const names = certificateNames(host, this.#domain);

@@ -5,8 +5,8 @@ import type { Exchange } from './http/types.ts';
 import type { Target, Upstreams } from './upstreams.ts';
 
 /**
- * Sends on a request whose client waits to be told before it sends its body (`Expect: 100-continue`, RFC 9110, section 10.1.1): whether it may
- * is the service's answer. On a connection of its own and by Node's client, because undici has no word for it.
+ * Forwards a request whose client waits for a word before it sends its body (`Expect: 100-continue`, RFC 9110, section 10.1.1): whether it may
+ * is for the service to say. Uses Node's client on a connection of its own, because undici does not support Expect.
  */
 export const forwardExpecting = async (
   exchange: Exchange,
@@ -38,7 +38,7 @@ export const forwardExpecting = async (
   });
   asked.once('response', (answer) => {
     relay(answer, exchange);
-    // Said no: the body is not sent on, and what comes of it nevertheless is dropped.
+    // The service said no: the body is not forwarded, and whatever the client still sends is dropped.
     body?.unpipe(asked);
     body?.resume();
   });

@@ -4,13 +4,13 @@ import { endToEnd, requestHeaders } from './http/headers.ts';
 import type { Exchange, RawHeaders } from './http/types.ts';
 import type { Target, Upstreams } from './upstreams.ts';
 
-/** What becomes of an exchange whose service gave no answer, or one that is shown otherwise. */
+/** What to do with an exchange whose service gave no answer, or an answer that the edge replaces. */
 export interface Outcomes {
   /** There was no answer: the connection failed or broke before its head. */
   failed(error: Error): void;
-  /** Whether this answer's text is wanted before it is sent on: refusals of dev servers. */
+  /** Whether to look at this answer's text before it is forwarded: it may be the refusal of a dev server. */
   wants(status: number, headers: RawHeaders): boolean;
-  /** Such a text, or its first 64 KiB. True if the exchange was answered otherwise. */
+  /** Gets such a text, or its first 64 KiB. True if it has answered the exchange itself. */
   inspect(status: number, text: string): boolean;
 }
 
@@ -19,7 +19,7 @@ export const forward = (exchange: Exchange, target: Target, upstreams: Upstreams
   new Forwarding(exchange, target, upstreams, outcomes).send();
 };
 
-/** What undici hears from, one for each attempt. */
+/** Takes what undici reports, one for each attempt. */
 class Forwarding implements Dispatcher.DispatchHandler {
   readonly #exchange: Exchange;
   readonly #target: Target;
@@ -28,7 +28,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #aborted = false;
   #isRetry = false;
-  /** The answer is being read before it is sent on. */
+  /** The answer is held back until its text has been looked at. */
   #held: Held | undefined;
 
   constructor(exchange: Exchange, target: Target, upstreams: Upstreams, outcomes: Outcomes) {
@@ -56,7 +56,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     );
   }
 
-  /** A stream of its own: undici destroys it when the answer comes early, and the client's rest has to be read then. */
+  /** A stream of its own, because undici destroys it when the answer comes early, and the rest of the client's body must still be read. */
   #body(): PassThrough | null {
     const { body } = this.#exchange;
     if (body === undefined) {
@@ -134,7 +134,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
     this.#outcomes.failed(error);
   }
 
-  /** Sends what was held, unless it is answered otherwise: then true. */
+  /** Sends the answer that was held back. True if the exchange was answered in another way instead. */
   #release(): boolean {
     const held = this.#held as Held;
     this.#held = undefined;

@@ -6,7 +6,7 @@ import { MAX_HEADERS } from './http/limits.ts';
 import type { Exchange } from './http/types.ts';
 import type { Target, Upstreams } from './upstreams.ts';
 
-/** A request that wants another protocol on its connection, and that connection. */
+/** A request to change the protocol of its connection, and that connection. */
 export interface UpgradeRequest {
   readonly exchange: Omit<Exchange, 'reply'>;
   readonly protocol: string;
@@ -16,8 +16,8 @@ export interface UpgradeRequest {
 }
 
 /**
- * Passes an upgrade on (WebSocket: RFC 6455). The service's own answer goes back word for word; after 101 bytes go both ways. An
- * answer that refuses is passed on whole, and the connection closed. `failed` is called if there was none.
+ * Forwards an upgrade (WebSocket: RFC 6455). The service's answer goes back unchanged; after a 101, bytes go both ways. An
+ * answer that refuses is forwarded whole, then the connection is closed. `failed` is called if there was no answer.
  */
 export const forwardUpgrade = async (
   request: UpgradeRequest,
@@ -72,7 +72,7 @@ const headOf = (answer: IncomingMessage, added: readonly string[]): string => {
   return `${lines.join('\r\n')}\r\n\r\n`;
 };
 
-/** Bytes both ways until either side ends; what was sent before is still delivered. */
+/** Copies bytes both ways until either side ends; what was sent before is still delivered. */
 export const join = (one: Duplex, other: Duplex): void => {
   for (const [from, to] of [
     [one, other],

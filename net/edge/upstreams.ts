@@ -6,7 +6,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { NameDirectory, NamedService } from '../names/directory.ts';
 import { CONNECT_MS, MAX_HEADERS, UPSTREAM_IDLE_MS } from './http/limits.ts';
 
-/** A port of a service, as it is found by its name at each new connection: its machine may be another one by then. */
+/** A port of a service. Each new connection looks its name up again, because its machine may be another one by then. */
 export interface Target {
   readonly service: NamedService;
   readonly port: number;
@@ -78,7 +78,7 @@ export class Upstreams {
     for (const [key, { pool, host }] of this.#pools) {
       if (this.#directory.find(host) === undefined) {
         this.#pools.delete(key);
-        // Requests under way end by themselves, with the machine.
+        // Requests under way end with the machine.
         pool.close().catch(() => {});
       }
     }

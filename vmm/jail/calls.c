@@ -1,7 +1,7 @@
 /*
  * What QEMU may ask the kernel for. The list was learned from runs of all tests that start machines: boots, clones, copies, builds,
  * shares, saved machines. Whatever is not in it raises SIGSYS: the library that QEMU is loaded with (vmm/preload/refused.c) writes
- * down which call it was and answers ENOSYS; without that library the process ends, as the death of a machine, by SIGSYS.
+ * down which call it was and answers ENOSYS. Without that library the process dies of SIGSYS, and its machine with it.
  *
  * QEMU's own `-sandbox` and, in copies, forbid_spawning() of vmm/preload/copy.c come on top; the strictest answer counts.
  */
@@ -25,7 +25,7 @@
 #error "the list of system calls is that of x86-64"
 #endif
 
-/* Of kernels that are newer than the headers of this system may be. */
+/* Calls of kernels that may be newer than the headers of this system. */
 #define NR_RSEQ 334
 #define NR_CLONE3 435
 #define NR_CLOSE_RANGE 436
@@ -38,18 +38,18 @@
 
 enum when { ALWAYS, THREADS, OWN_PROCESS, NO_PROCESS, UNIX_SOCKETS, COPIES_SOCKETS, NO_TERMINAL, IF_COPIES, ABSENT };
 
-/* The condition, and why it is there, of each call. */
+/* The condition of each call, and why the call is allowed. */
 static const struct call {
   uint16_t number;
   uint8_t when;
 } calls[] = {
-    /* Descriptors that are open. */
+    /* On descriptors that are open already. */
     {SYS_read, ALWAYS}, {SYS_write, ALWAYS}, {SYS_readv, ALWAYS}, {SYS_writev, ALWAYS}, {SYS_pread64, ALWAYS}, {SYS_pwrite64, ALWAYS},
     {SYS_preadv, ALWAYS}, {SYS_pwritev, ALWAYS}, {SYS_lseek, ALWAYS}, {SYS_close, ALWAYS}, {NR_CLOSE_RANGE, ALWAYS}, {SYS_fstat, ALWAYS},
     {SYS_dup, ALWAYS}, {SYS_dup2, ALWAYS}, {SYS_dup3, ALWAYS}, {SYS_fcntl, ALWAYS}, {SYS_flock, ALWAYS}, {SYS_fstatfs, ALWAYS},
     {SYS_ftruncate, ALWAYS}, {SYS_fallocate, ALWAYS}, {SYS_fsync, ALWAYS}, {SYS_fdatasync, ALWAYS}, {SYS_sync_file_range, ALWAYS}, {SYS_fadvise64, ALWAYS}, {SYS_readahead, ALWAYS},
     {SYS_copy_file_range, ALWAYS}, {SYS_getdents64, ALWAYS},
-    /* KVM is driven by it, and disks and files are asked for their sizes; not a terminal, into which it could type. */
+    /* It drives KVM and tells the sizes of disks and files. Not on a terminal, where it could type commands. */
     {SYS_ioctl, NO_TERMINAL},
     /* Waiting. */
     {SYS_ppoll, ALWAYS}, {SYS_poll, ALWAYS}, {SYS_select, ALWAYS}, {SYS_pselect6, ALWAYS}, {SYS_epoll_create1, ALWAYS}, {SYS_epoll_ctl, ALWAYS},
@@ -57,35 +57,35 @@ static const struct call {
     {SYS_timerfd_create, ALWAYS}, {SYS_timerfd_settime, ALWAYS}, {SYS_pipe2, ALWAYS}, {SYS_futex, ALWAYS}, {SYS_nanosleep, ALWAYS},
     {SYS_clock_nanosleep, ALWAYS}, {SYS_clock_gettime, ALWAYS}, {SYS_clock_getres, ALWAYS}, {SYS_gettimeofday, ALWAYS}, {SYS_time, ALWAYS},
     {SYS_sched_yield, ALWAYS}, {SYS_restart_syscall, ALWAYS}, {SYS_membarrier, ALWAYS},
-    /* Sockets that the launcher made and connected: QEMU needs no call that makes, binds or connects one. It sets its backlog anew. */
+    /* For sockets that the launcher made and connected: QEMU needs no call that makes, binds or connects one. It sets their backlog again. */
     {SYS_sendmsg, ALWAYS}, {SYS_recvmsg, ALWAYS}, {SYS_sendto, ALWAYS}, {SYS_recvfrom, ALWAYS}, {SYS_accept4, ALWAYS}, {SYS_accept, ALWAYS},
     {SYS_listen, ALWAYS}, {SYS_shutdown, ALWAYS}, {SYS_getsockname, ALWAYS}, {SYS_getpeername, ALWAYS}, {SYS_getsockopt, ALWAYS},
     {SYS_setsockopt, ALWAYS},
-    /* Two ends that only it has, of which it gives one to virtiofsd (vhost-user's channel back). */
+    /* A pair whose ends only QEMU has; it gives one of them to virtiofsd (vhost-user's channel back). */
     {SYS_socketpair, UNIX_SOCKETS},
-    /* Memory. Code is made at run time by the emulator, and loaded by the loader: pages that can be run stay possible. */
+    /* Memory. Executable pages stay possible, because the emulator generates code and the loader loads it. */
     {SYS_mmap, ALWAYS}, {SYS_munmap, ALWAYS}, {SYS_mprotect, ALWAYS}, {SYS_mremap, ALWAYS}, {SYS_madvise, ALWAYS}, {SYS_brk, ALWAYS},
     {SYS_mincore, ALWAYS}, {SYS_msync, ALWAYS}, {SYS_memfd_create, ALWAYS},
-    /* Files, as far as Landlock goes along. QEMU removes its sockets when it ends. */
+    /* Files, as far as Landlock allows them. QEMU removes its sockets when it ends. */
     {SYS_openat, ALWAYS}, {SYS_open, ALWAYS}, {SYS_newfstatat, ALWAYS}, {SYS_stat, ALWAYS}, {SYS_lstat, ALWAYS}, {SYS_statx, ALWAYS},
     {SYS_statfs, ALWAYS}, {SYS_access, ALWAYS}, {SYS_faccessat, ALWAYS}, {NR_FACCESSAT2, ALWAYS}, {SYS_readlink, ALWAYS},
     {SYS_readlinkat, ALWAYS}, {SYS_getcwd, ALWAYS}, {SYS_unlink, ALWAYS},
-    /* Threads of its own; no processes. clone3 keeps its flags in memory, out of a filter's sight: libraries then take clone. */
+    /* Threads, but no processes. clone3 keeps its flags in memory, where a filter cannot see them; without it libraries use clone. */
     {SYS_clone, THREADS}, {NR_CLONE3, ABSENT}, {SYS_exit, ALWAYS}, {SYS_exit_group, ALWAYS}, {SYS_set_tid_address, ALWAYS},
     {SYS_set_robust_list, ALWAYS}, {NR_RSEQ, ALWAYS}, {SYS_arch_prctl, ALWAYS}, {SYS_gettid, ALWAYS}, {SYS_getpid, ALWAYS},
     {SYS_getppid, ALWAYS}, {SYS_sched_getaffinity, ALWAYS}, {SYS_getcpu, ALWAYS}, {SYS_getrusage, ALWAYS},
-    /* Signals to itself: it wakes its threads by them. */
+    /* Signals to itself, which wake its threads. */
     {SYS_rt_sigaction, ALWAYS}, {SYS_rt_sigprocmask, ALWAYS}, {SYS_rt_sigreturn, ALWAYS}, {SYS_rt_sigpending, ALWAYS},
     {SYS_rt_sigtimedwait, ALWAYS}, {SYS_sigaltstack, ALWAYS}, {SYS_tgkill, OWN_PROCESS}, {SYS_kill, OWN_PROCESS},
-    /* Its own limits, as glibc reads them; those of a pid are none of its business. */
+    /* Its own limits, which glibc reads, but not those of another pid. */
     {SYS_prlimit64, NO_PROCESS}, {SYS_getrlimit, ALWAYS},
-    /* Names of threads, timer slack, and the filters of QEMU's own sandbox, which can only take away. */
+    /* Names of threads, timer slack, and the filters of QEMU's own sandbox, which can only take rights away. */
     {SYS_prctl, ALWAYS}, {SYS_seccomp, ALWAYS},
     {SYS_getrandom, ALWAYS}, {SYS_uname, ALWAYS}, {SYS_sysinfo, ALWAYS}, {SYS_getuid, ALWAYS}, {SYS_geteuid, ALWAYS}, {SYS_getgid, ALWAYS},
     {SYS_getegid, ALWAYS},
-    /* A large part of the kernel's holes of late; QEMU falls back on epoll when it is told that there is none. */
+    /* Many of the kernel's latest holes were in io_uring; QEMU uses epoll when it is told that there is none. */
     {NR_IO_URING_SETUP, ABSENT},
-    /* A zygote forks, and each copy makes sockets and a disk of its own before it takes these rights away from itself. */
+    /* A zygote forks, and each copy makes its own sockets and disk before it drops these rights. */
     {SYS_socket, COPIES_SOCKETS}, {SYS_bind, IF_COPIES}, {SYS_rename, IF_COPIES},
     {NR_LANDLOCK_CREATE_RULESET, IF_COPIES}, {NR_LANDLOCK_ADD_RULE, IF_COPIES}, {NR_LANDLOCK_RESTRICT_SELF, IF_COPIES},
 };
@@ -125,7 +125,7 @@ static void add_condition(enum when when, bool copies) {
       answer(copies ? SECCOMP_RET_ALLOW : SECCOMP_RET_TRAP);
       return;
     case OWN_PROCESS:
-      /* A copy has another pid than what it was copied from; it limits itself to that. */
+      /* A copy has another pid than its zygote, and limits itself to it. */
       load(ARG(0));
       copies ? answer(SECCOMP_RET_ALLOW) : allow_if_equal((uint32_t)getpid());
       return;
@@ -166,7 +166,7 @@ static void add_call(uint32_t number, enum when when, bool copies) {
   rules[at].jf = (uint8_t)(count - at - 1);
 }
 
-/* One program may be started, by the very address of its path: no other process image has anything there. */
+/* One program may be started, by the address of its path in memory, where no later process image has anything. */
 static void add_exec(const char *path) {
   unsigned at = count;
   equal(SYS_execve, 0, 0);

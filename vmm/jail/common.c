@@ -26,7 +26,7 @@ void refuse(const char *format, ...) {
   exit(EX_REFUSED);
 }
 
-/* On kernels before 5.9 one by one. */
+/* Kernels before 5.9 have no close_range: one by one there. */
 void close_from(unsigned first) {
   if (syscall(NR_CLOSE_RANGE, first, ~0U, 0) == 0) {
     return;
@@ -92,7 +92,7 @@ void drop_capabilities(void) {
     prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
   }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  /* Without this an exec by user 0 would give all of them back; only who may set it could get them at all. */
+  /* Without this an exec by user 0 would give all of them back. Who may not set it could not get them anyway. */
   if (prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED, 0, 0, 0) != 0 &&
       geteuid() == 0) {
     refuse("capabilities of user 0 cannot be given up: %s", strerror(errno));

@@ -47,7 +47,7 @@ struct ruleset {
 struct ruleset landlock_begin(void);
 /* Allows what the kernel knows of `rights` beneath a path, if that exists. False, with errno, if it could not be added. */
 bool landlock_allow(const struct ruleset *rules, const char *path, uint64_t rights);
-/* What QEMU looks at of the system, and of its own process: /proc/self, or what is given. */
+/* What QEMU reads of the system, and of its own process: /proc/self, or the given folder. */
 void landlock_allow_system(const struct ruleset *rules, const char *proc);
 /* False with errno if it failed. */
 bool landlock_enter(struct ruleset *rules);

@@ -18,7 +18,7 @@
  *
  * puts the same fence round itself, with files of its own only, tries its doors and prints as JSON what holds on this host.
  *
- * Descriptors from N on are closed before. --copies is for a zygote (vmm/preload), which forks, binds sockets and makes files.
+ * Descriptors from N on are closed first. --copies is for a zygote (vmm/preload), which forks, binds sockets and makes files.
  * Exit code 71: not started, the reason is on stderr.
  */
 #include "fence.h"
@@ -76,11 +76,11 @@ static void enter_landlock(const struct options *options) {
   if (rules.abi < 0) {
     refuse("Landlock: %s", strerror(errno));
   }
-  /* Copies have other pids. Of other processes the kernel then shows what everybody sees; each copy ends that for itself. */
+  /* Copies have other pids, so all of /proc is readable at first, as far as any process may; each copy restricts itself. */
   landlock_allow_system(&rules, options->copies ? "/proc" : "/proc/self");
   for (int i = 0; i < options->right_count; i++) {
     const struct path_right *right = &options->rights[i];
-    /* What is not there cannot be opened either; QEMU will say so. */
+    /* A file that does not exist cannot be opened anyway; QEMU will say so. */
     if (!landlock_allow(&rules, right->path, right->rights) && errno != ENOENT) {
       refuse("%s: %s", right->path, strerror(errno));
     }
@@ -136,7 +136,7 @@ static int parse_one(char **argv, int left, struct options *options) {
     options->keep = (unsigned)atoi(argv[1]);
     return 2;
   }
-  /* Not in our own environment: this program is not to be loaded with it. */
+  /* Set for QEMU only, not for this program, which must not be loaded with it. */
   if (strcmp(argv[0], "--preload") == 0) {
     return setenv("LD_PRELOAD", argv[1], 1) == 0 ? 2 : 0;
   }

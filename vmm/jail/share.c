@@ -41,7 +41,7 @@ struct options {
 
 /* ---- Landlock ---- */
 
-/* What virtiofsd looks at of the system: its mounts, its descriptors, its limits. */
+/* What virtiofsd reads of the system: its mounts, its descriptors, its limits. */
 static const char *const system_files[] = {"/proc/self", "/proc/sys/fs", "/etc/ld.so.cache", "/dev/null", "/sys/devices/system/cpu",
                                            "/sys/fs/cgroup", NULL};
 
@@ -79,7 +79,7 @@ static void write_text(const char *path, const char *text) {
   close(fd);
 }
 
-/* Who is not root is root of a namespace: mounts need that, and files stay theirs. */
+/* A plain user becomes root of a namespace, because mounts need that; files keep their owner. */
 static void enter_namespace(void) {
   unsigned uid = geteuid(), gid = getegid();
   if (unshare(uid == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) {
@@ -106,7 +106,7 @@ static unsigned long flags_of(const char *path) {
          (flags & ST_NOATIME ? MS_NOATIME : 0) | (flags & ST_NODIRATIME ? MS_NODIRATIME : 0) | (flags & ST_RELATIME ? MS_RELATIME : 0);
 }
 
-/* The file itself is bound, as docker does: whoever replaces it on the host makes another. */
+/* The file itself is bound, as docker does: a file that replaces it on the host is not seen. */
 static void show_file(const struct options *options) {
   const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   char place[4096], source[64];

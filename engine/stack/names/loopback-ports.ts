@@ -11,10 +11,10 @@ import type { PublishedStackNames } from './stack-names.ts';
 
 const log = logger('names');
 
-/** Whether the system's resolver asks us is tried again after that long, when something begins to listen. */
+/** After this time it is tried again whether the system's resolver asks us, when something begins to listen. */
 const TRY_AGAIN_MS = 10_000;
 const EDGE_ADDRESS = '127.0.0.1';
-/** What a browser asks for when no port is given: the edge serves them where the service has nothing there. */
+/** The ports of URLs without a port: the edge serves them where the service does not listen there. */
 const EDGE_PORTS = [80, 443];
 
 export interface LoopbackPortsOptions {
@@ -27,7 +27,7 @@ export interface LoopbackPortsOptions {
 /** Ports of one loopback address. */
 interface Wanted {
   readonly address: string;
-  /** Whom a connection goes to, as of the latest names. */
+  /** Where a connection goes, by the latest names. */
   readonly name: PublishedName;
   readonly owner: string;
   readonly ports: ReadonlySet<number>;
@@ -37,7 +37,7 @@ interface Wanted {
 
 /**
  * Opens what services listen on at their own loopback addresses, so that `psql -h db.shop.hypr` works without `ports:`. Only where the
- * system's resolver asks for names at ours, which is tried; HYPR_LOOPBACK=1 says that it is so, 0 that nothing is to be opened. Ports
+ * system's resolver asks our DNS server, which is tried; HYPR_LOOPBACK=1 says that it does, 0 that nothing is to be opened. Ports
  * that this user may not open are left out. They close as their listeners go.
  */
 export class LoopbackPorts {
@@ -155,7 +155,7 @@ export class LoopbackPorts {
   }
 }
 
-/** One for each loopback address: several names of a service have the same. */
+/** One for each loopback address: the names of a service share one. */
 const wantedPorts = ({ names }: PublishedNames, first: number): Wanted[] => {
   const byAddress = new Map<string, Wanted>();
   for (const name of names) {

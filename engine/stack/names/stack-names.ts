@@ -17,19 +17,19 @@ import type { StateStore } from '../../state/store.ts';
 
 const log = logger('names');
 
-/** Several replicas change at once when a stack starts; who listens learns it in one message. */
+/** Several replicas change at once when a stack starts; listeners are told in one message. */
 const PAUSE_MS = 20;
 
 export interface StackNamesOptions {
   readonly stack: string;
-  /** Of the stack's sockets. */
+  /** The folder of the stack's sockets. */
   readonly runDir: string;
   readonly store: StateStore;
   readonly replicas: ReadonlyMap<string, Replica>;
   readonly bus: EventBus;
 }
 
-/** What the names of a stack are now, told anew after each change to all who listen. */
+/** The names of a stack, told again to all listeners after each change. */
 export class PublishedStackNames {
   readonly #options: StackNamesOptions;
   readonly #domain = nameDomain();
@@ -62,7 +62,7 @@ export class PublishedStackNames {
     this.note();
   }
 
-  /** As namesOfStack, with what belongs to each. */
+  /** The names of namesOfStack, with what belongs to each. */
   names(): { readonly names: readonly StackName[]; readonly problems: readonly string[] } {
     const { stack, store, replicas } = this.#options;
     const services = Object.keys(store.stack(stack)?.project.services ?? {});
@@ -136,7 +136,7 @@ export class PublishedStackNames {
     };
   }
 
-  /** The names now, and anew after each change, until the signal aborts. Of several changes that were not read only the last is given. */
+  /** The names now and again after each change, until the signal aborts. Of several unread changes only the last is given. */
   stream(signal: AbortSignal): AsyncIterableIterator<PublishedNames> {
     let leave = () => {};
     let unsubscribe = () => {};
@@ -148,7 +148,7 @@ export class PublishedStackNames {
       },
     });
     leave = onAbort(signal, () => queue.end());
-    // The others first: what is told is compared with what was told last.
+    // Before the others, because what is told is compared with what was told last.
     this.#tell();
     unsubscribe = this.subscribe((names) => void queue.push(names));
     const now = this.published();
@@ -157,7 +157,7 @@ export class PublishedStackNames {
     return queue;
   }
 
-  /** Follows nothing any more, until somebody listens again. */
+  /** Stops following until somebody listens again. */
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

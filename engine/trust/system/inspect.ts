@@ -36,7 +36,7 @@ const findStore = async (): Promise<CaStore | undefined> => {
   return undefined;
 };
 
-/** Who answers, told by where /etc/resolv.conf leads. */
+/** Which resolver answers, judged by what /etc/resolv.conf links to. */
 const findResolver = async (): Promise<Resolver | undefined> => {
   const text = (await readText('/etc/resolv.conf')) ?? '';
   const target = await readlink('/etc/resolv.conf').catch(() => '');

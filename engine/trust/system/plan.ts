@@ -6,19 +6,19 @@
 /** First line of every file of ours, by which undo finds them without a record of what was done. */
 export const MARK = '# Written by hypr setup --system; hypr setup --undo removes it.';
 
-/** Where the host's resolver takes one domain from. */
+/** Which resolver of the host can send one domain to another server. */
 export type Resolver = 'systemd-resolved' | 'networkmanager-dnsmasq' | 'dnsmasq';
 
 export interface SystemFacts {
-  /** Who answers for this host; undefined where names go to a name server elsewhere. */
+  /** Which resolver answers on this host; undefined where names go to a name server elsewhere. */
   readonly resolver: Resolver | undefined;
   /** `net.ipv4.ip_unprivileged_port_start` as it is now. */
   readonly firstPort: number;
   /** Folder of the system's own authorities and the command that makes their bundle; undefined: not known here. */
   readonly store: CaStore | undefined;
-  /** Which folders that files go to are there. */
+  /** Which of the folders for our files exist. */
   readonly folders: ReadonlySet<string>;
-  /** Files that are there, with what they hold. */
+  /** Files that exist, with their text. */
   readonly files: ReadonlyMap<string, string>;
 }
 
@@ -123,7 +123,7 @@ const portFile = (facts: SystemFacts, kept: string[]): PlannedFile | undefined =
   });
 };
 
-/** What the setting was, as the file says. */
+/** The setting's earlier value, as the file says. */
 export const previousPort = (text: string | undefined): number | undefined => {
   const [, port] = /^# Before: (\d{1,5})$/m.exec(text ?? '') ?? [];
   return port === undefined ? undefined : Number(port);
@@ -134,7 +134,7 @@ const caFile = ({ store }: SystemFacts, { cert, name }: SystemWish, refusals: st
     refusals.push(`none of the folders for authorities is known here (${CA_STORES.map(({ folder }) => folder).join(', ')})`);
     return undefined;
   }
-  // No comment in it: some readers of such folders take nothing but a certificate.
+  // Without a comment: some readers of such folders accept nothing but a certificate.
   const path = `${store.folder}/${caFileName(name)}`;
   const purpose = `${name}, trusted by curl, git and others that use the system's authorities; it can vouch for the domain only`;
   return { path, text: cert, folders: [], after: [store.update], afterUndo: [store.update], purpose };

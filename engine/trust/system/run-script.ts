@@ -3,7 +3,7 @@ import { HyprError } from '../../../base/errors.ts';
 import { findInPath } from '../../../vmm/toolchain/host-programs.ts';
 
 /**
- * Runs a script as root: at once where this process is, else by one sudo, which asks on the terminal. The script goes over standard
+ * Runs a script as root: directly if this process is root, else by one sudo, which asks on the terminal. The script goes over standard
  * input, so that what runs is what was printed. Throws SETUP_REFUSED when there is no sudo, or the script failed.
  */
 export const runAsRoot = async (script: string, signal: AbortSignal): Promise<void> => {

@@ -24,7 +24,7 @@ const writeFile = ({ path, text, folders, purpose }: PlannedFile): string[] => [
   '',
   `# ${purpose}`,
   ...folders.map((folder) => `mkdir -p ${folder}`),
-  // Not over a file that came since this was printed.
+  // Never over a file that appeared after this was printed.
   `set -C; cat > ${path} <<'HYPR'; set +C`,
   `${text}HYPR`,
 ];
@@ -47,7 +47,7 @@ const commandsAfter = (facts: SystemFacts, marked: ReadonlyArray<readonly [strin
   return [
     ...(sysctl === undefined ? [] : [`sysctl -q -w net.ipv4.ip_unprivileged_port_start=${previousPort(sysctl) ?? 1024}`]),
     ...(hasCertificates && facts.store !== undefined ? [facts.store.update] : []),
-    // Last and on its own: a resolver that was removed since has nothing to be told.
+    // Last and on its own: a resolver that was removed since cannot be restarted.
     ...restarts.map(({ restart }) => `${restart} || echo "hypr: ${restart}: failed" >&2`),
   ];
 };

@@ -1,12 +1,12 @@
 import type { Exchange, RawHeaders } from './types.ts';
 
-/** Of one connection, not of the message (RFC 9110, section 7.6.1), and those for a proxy. */
+/** Headers of one connection, not of the message (RFC 9110, section 7.6.1), and those for a proxy. */
 const HOP_BY_HOP = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'proxy-authenticate', 'transfer-encoding', 'te', 'upgrade'],
-  // The edge answers Expect itself, or by what the service says (expect.ts).
+  // The edge answers Expect itself, or as the service does (expect.ts).
   ...['http2-settings', 'expect'],
 ]);
-/** The edge writes these itself: what a client says in them may be made up. */
+/** The edge writes these itself, because a client could make them up. */
 const FORWARDED = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']);
 
 /** Headers of the message without those of the connection, and without those that `Connection` names. */
@@ -59,7 +59,7 @@ export const headerOf = (raw: RawHeaders, wanted: string): string | undefined =>
 };
 
 /**
- * What the service is sent: the client's headers, Host, and who asked for what. With a host of its own (`hypr.host-header`) the service is not
+ * The headers for the service: the client's, Host, and who asked for what. With a host of its own (`hypr.host-header`) the service is not
  * told the name at all: some check X-Forwarded-Host as they check Host.
  */
 export const requestHeaders = (exchange: Pick<Exchange, 'headers' | 'authority' | 'secure'>, hostHeader: string | undefined): string[] => {
@@ -67,7 +67,7 @@ export const requestHeaders = (exchange: Pick<Exchange, 'headers' | 'authority' 
   const { headers } = exchange;
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] as string;
-    // No request has so long a list that looking each up matters; most names are neither.
+    // A search in a list is fast enough: no request has many headers, and most are in neither list.
     if (!FORWARDED.has(name.toLowerCase())) {
       sent.push(name, headers[at + 1] as string);
     }

@@ -8,7 +8,7 @@ export type Route =
   | { readonly kind: 'service'; readonly service: NamedService; readonly port: number | undefined; readonly name: string }
   /** A name below our domains that nothing has. */
   | { readonly kind: 'unknown'; readonly name: string }
-  /** No name of ours: a page elsewhere that had its name resolve to this host (DNS rebinding), or a mistake. */
+  /** Not one of our names: a page elsewhere whose name was made to resolve to this host (DNS rebinding), or a mistake. */
   | { readonly kind: 'foreign' };
 
 /** Host without port and last dot, in lower case, and the port; undefined for what is neither name nor address (RFC 9110, section 7.2). */
@@ -24,8 +24,8 @@ export const parseAuthority = (text: string): { host: string; port: number | und
 const AUTHORITY = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}))(?::(\d{0,5}))?$/;
 
 /**
- * Finds what a host stands for. Loopback names and addresses are the edge's own pages, names below the domain or `localhost` those of
- * services. Others only if a service asked for that very name: `web.shop` without domain is somebody else's.
+ * Finds what a host stands for. Loopback names and addresses are the edge's own pages; names below the domain or `localhost` are
+ * services. Any other name counts only if a service asked for exactly that name: `web.shop` without the domain belongs to somebody else.
  */
 export const routeHost = (host: string, directory: NameDirectory, domain: string): Route => {
   if (isOwnHost(host, domain)) {

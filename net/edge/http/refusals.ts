@@ -1,7 +1,7 @@
 import { headerOf } from './headers.ts';
 import type { RawHeaders } from './types.ts';
 
-/** What a dev server that refused a host is, and what makes it accept. */
+/** A dev server that refused a host, and the setting that makes it accept. */
 export interface Refusal {
   readonly program: string;
   readonly setting: string;
@@ -50,7 +50,7 @@ const REFUSALS: ReadonlyArray<{
   },
 ];
 
-/** Whether an answer may be such a page, from its head: a short text, not compressed. */
+/** Whether the head of an answer may belong to such a page: a short text, not compressed. */
 export const mayBeRefusal = (status: number, headers: RawHeaders): boolean => {
   if (status !== 403 && status !== 400 && (status !== 200 || headerOf(headers, 'content-length') !== '19')) {
     return false;

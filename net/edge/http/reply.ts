@@ -144,7 +144,7 @@ export class Http2Reply implements Reply {
   }
 }
 
-/** As HTTP/2 wants them: lower case, several of one name as a list. */
+/** In the form of HTTP/2: lower case, several of one name as a list. */
 const collect = (raw: RawHeaders): OutgoingHttpHeaders => {
   const headers: Record<string, string | string[]> = Object.create(null);
   for (let at = 0; at + 1 < raw.length; at += 2) {

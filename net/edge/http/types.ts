@@ -17,7 +17,7 @@ export interface EdgeOptions {
 }
 
 export interface LeafIssuer {
-  /** Another text when another authority issues; undefined when there is none. Asked at each handshake. */
+  /** Identifies the authority that issues now; undefined when there is none. Asked at each handshake. */
   version(): string | undefined;
   /** A certificate for these names, PEM. */
   issue(names: readonly string[]): Promise<{ cert: string; key: string }>;
@@ -28,7 +28,7 @@ export interface LogSource {
   recent(
     stacks: readonly string[],
   ): Promise<ReadonlyArray<{ readonly stack: string; readonly replica: string; readonly time: number; readonly line: string }>>;
-  /** Calls back when there are other lines; returns what ends that. */
+  /** Calls back when there are new lines; the returned function ends that. */
   onChange(listener: () => void): () => void;
 }
 
@@ -54,7 +54,7 @@ export interface Edge {
 /** Raw headers: name, value, name, value, as Node's `rawHeaders`. */
 export type RawHeaders = readonly string[];
 
-/** One request and the way back to who asked, whether over HTTP/1.1 or HTTP/2. */
+/** One request and the way back to its client, whether over HTTP/1.1 or HTTP/2. */
 export interface Exchange {
   readonly method: string;
   /** Path and query as they were sent. */

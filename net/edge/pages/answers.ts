@@ -3,11 +3,11 @@ import type { NamedService } from '../../names/directory.ts';
 import type { Refusal } from '../http/refusals.ts';
 import type { EdgeAnswer } from './error-page.ts';
 
-/** The name of a person's eye: `web of shop`. */
+/** The name to show to people: `web of shop`. */
 const titleOf = ({ service, replica, stack, host }: NamedService): string =>
   replica !== undefined || service !== undefined ? `${replica ?? service} of ${stack}` : host;
 
-/** A Host that is none of ours. It says nothing about what runs here: any web page can ask with any name. */
+/** A Host that is not ours. The answer says nothing about what runs here, because any web page can ask with any name. */
 export const foreignHost = (viaProxy: boolean): EdgeAnswer => ({
   status: viaProxy ? 403 : 421,
   code: 'EDGE_HOST',

@@ -76,7 +76,7 @@ const make = (tag, props = {}, ...children) => {
   return node;
 };
 
-/** The address of a name, in the way in which this page was reached. */
+/** The address of a name, with the scheme and port by which this page was reached. */
 const urlOf = ({ host, full, https }, port) => {
   const name = port === undefined ? host : port + '.' + host;
   const local = location.hostname !== state.domain;

@@ -47,7 +47,7 @@ export class OwnPages {
     if (exchange.method !== 'GET' && exchange.method !== 'HEAD') {
       sendAnswer(exchange, { ...badRequest('These pages can only be read.'), status: 405 });
     } else if (path === '/proxy.pac') {
-      // Browsers ask for it before there is any page, with no headers to check; it says nothing of what runs here.
+      // Browsers ask for it before there is any page, without headers to check; it says nothing about what runs here.
       this.#send(exchange, 'application/x-ns-proxy-autoconfig', pacFile(exchange.authority, this.#options.domain));
     } else if (!isOfThisPage(exchange)) {
       sendAnswer(exchange, { ...badRequest('This page is not for other pages.'), status: 403 });
@@ -126,7 +126,7 @@ export class OwnPages {
     tell();
   }
 
-  /** Many names change at once when a stack starts: they are told together. */
+  /** Many names change at once when a stack starts: they are reported together. */
   #changed(): void {
     if (this.#watchers.size > 0) {
       this.#timer ??= setTimeout(() => {
@@ -176,8 +176,8 @@ export class OwnPages {
 }
 
 /**
- * Whether a request is a person's who opens the page, or the page's own: never one of another page, which the browser says in
- * Sec-Fetch-Site (Fetch Metadata) or Origin. What is not a browser sends neither.
+ * Whether a request comes from a person who opens the page, or from the page itself, and not from another page, which the browser says in
+ * Sec-Fetch-Site (Fetch Metadata) or Origin. Other programs send neither.
  */
 const isOfThisPage = ({ headers, authority }: Exchange): boolean => {
   const site = headerOf(headers, 'sec-fetch-site');

@@ -8,8 +8,8 @@ export interface Peer {
 }
 
 /**
- * Whether the other end of a loopback connection is a program of this user, or root's: what is on the index page is not for other users of
- * this host. Linux tells whose a socket is; elsewhere it is not known, and everybody passes.
+ * Whether the other end of a loopback connection is a program of this user or of root: the index page is not for other users of
+ * this host. Linux says who owns a socket; elsewhere that is not known, and everybody may read it.
  */
 export const isOfThisUser = async ({ port, localPort }: Peer): Promise<boolean> => {
   const me = process.getuid?.();
