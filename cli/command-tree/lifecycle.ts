@@ -7,7 +7,7 @@ const waitFlags = [
   bool('wait', 'Return when services run or are healthy'),
   int('wait-timeout', 'Give up waiting after this many seconds', { value: 'SECONDS' }),
 ];
-const yes = bool('y,yes', 'Answer yes to every question', { ignored: 'this command asks nothing' });
+const yes = bool('y,yes', 'Answer yes to every question: whether a volume whose configuration changed is made anew');
 
 const portsFlag = string('ports', 'What to do when a published port is taken: fixed (fail) or auto (the next free one)', {
   value: 'MODE',

@@ -14,6 +14,8 @@ export interface UpOptions {
   readonly noRecreate: boolean;
   readonly alwaysRecreateDeps: boolean;
   readonly renewAnonVolumes: boolean;
+  /** Volumes, by name, to make anew with the labels that the file has now: their data are lost. */
+  readonly recreateVolumes?: readonly string[];
   readonly noDeps: boolean;
   /** Create without starting (`up --no-start`, `create`). */
   readonly noStart: boolean;

@@ -4,6 +4,7 @@ import type { UpOptions } from '../model/types.ts';
 import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
 import { ineffectiveAttributes } from '../resolve/ineffective.ts';
 import type { PreStartHook } from '../resolve/pre-start.ts';
+import { volumesOf } from '../resources/volumes.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder, type ReplicaTarget, targetOf } from './plan.ts';
 
@@ -49,7 +50,7 @@ class Reconciliation {
   readonly #skipsHooks = new Set<string>();
   /** Service → the node of its last `pre_start` hook. */
   readonly #hooked = new Map<string, number>();
-  /** Replicas removed early because one of their networks is replaced → the node that removes them. */
+  /** Replicas removed early because one of their networks or volumes is replaced → the node that removes them. */
   readonly #evicted = new Map<string, number>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
@@ -65,6 +66,7 @@ class Reconciliation {
     const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
     this.#warnOfIneffective(services);
     this.#replaceNetworks(services);
+    this.#replaceVolumes(services);
     this.#resourcesFor(services);
     for (const service of services) {
       this.#service(service);
@@ -97,6 +99,21 @@ class Reconciliation {
       const removals = users.map((replica) => this.#evict(replica, cause));
       const removed = this.#plan.add({ type: 'remove-network', network: key }, cause, removals);
       this.#resources.set(key, this.#plan.add({ type: 'create-network', network: key }, cause, [removed]));
+    }
+  }
+
+  /** Replaces volumes as asked, after removing everything of this stack that has them. */
+  #replaceVolumes(services: readonly string[]): void {
+    const used = new Set(services.flatMap((service) => this.#desired.services[service]?.volumes ?? []));
+    const cause = (name: string): string => `the configuration of volume ${name} changed`;
+    for (const name of [...new Set(this.#options.recreateVolumes ?? [])].sort()) {
+      if (!used.has(name) || !this.#observed.volumes.has(name)) {
+        continue;
+      }
+      const users = this.#observed.replicas.filter((replica) => volumesOf(this.#desired.project, replica.service).includes(name));
+      const removals = users.map((replica) => this.#evict(replica, cause(name)));
+      const removed = this.#plan.add({ type: 'remove-volume', volume: name }, cause(name), removals);
+      this.#resources.set(name, this.#plan.add({ type: 'create-volume', volume: name }, cause(name), [removed]));
     }
   }
 
@@ -176,7 +193,7 @@ class Reconciliation {
   }
 
   #keepOrReplace(service: string, wanted: DesiredService, replica: ObservedReplica): number[] {
-    const cause = this.#evicted.has(replica.name) ? 'its network changed' : this.#recreateCause(service, wanted, replica);
+    const cause = this.#evicted.has(replica.name) ? 'its network or volume changed' : this.#recreateCause(service, wanted, replica);
     if (cause !== undefined) {
       this.#recreated.add(service);
       const removed = this.#evict(replica, cause);

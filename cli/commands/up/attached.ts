@@ -175,8 +175,12 @@ class AttachedSession {
   }
 
   #onReplica(replica: ReplicaStatus, gone: boolean, died: boolean): void {
+    // A `run` beside this `up` is none of its services, however it ends.
+    if (replica.oneOff) {
+      return;
+    }
     const { context } = this.#up.invocation;
-    const attached = this.#attached.has(replica.service) && !replica.oneOff;
+    const attached = this.#attached.has(replica.service);
     const exit = this.#exits.see(replica, { gone, died });
     if (attached && !gone) {
       this.#formatter.know(replica.name);

@@ -12,13 +12,15 @@ import { canAnimate } from '../../core/style.ts';
 import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
 import { tellMovedPorts, upEvents } from './events.ts';
+import { recreatedVolumes } from './volume-changes.ts';
 
 /** `up`: in the background, as a stream of logs, or as the dashboard. */
 export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
   const project = await loadMovable(invocation, args);
-  const options = withEnvironment(upOptions(flags, args), invocation, project);
+  const asked = withEnvironment(upOptions(flags, args), invocation, project);
+  const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
   const from = flags.string('exit-code-from');
   checkServices(from ? [from] : [], project.services);
@@ -50,7 +52,8 @@ export const runCreate: Handler = async (invocation) => {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
   const project = await loadMovable(invocation, args);
-  const options = withEnvironment(createOptions(flags, args), invocation, project);
+  const asked = withEnvironment(createOptions(flags, args), invocation, project);
+  const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices(Object.keys(options.scale), project.services);
   return openStack(invocation, project.name, (stack) =>
     flags.bool('dry-run') ? printPlan(invocation, stack, project, options) : upDetached(invocation, stack, project, options),

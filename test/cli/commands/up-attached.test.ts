@@ -70,6 +70,18 @@ describe('attached up as a stream', () => {
     );
   });
 
+  test('a one-off beside it ends nothing, with --abort-on-container-exit either', async () => {
+    const context = fakeContext();
+    const started = starts(context, 'web');
+    const done = run(context, 'up --abort-on-container-exit');
+    await started;
+    change(context, { ...exited('web'), name: 'shop-web-run-1', oneOff: true }, 'die');
+    say(context, 'web', 'still here');
+    change(context, exited('web', 4), 'die');
+    expect(await done).toBe(4);
+    expect(context.stdout.text).toBe('Attaching to web-1\nweb-1  | still here\nweb-1 exited with code 4\n');
+  });
+
   test('a replica that restarts has not ended', async () => {
     const context = fakeContext();
     const started = starts(context, 'web');

@@ -18,6 +18,7 @@ import type {
   ReplicaDetail,
   Stack,
   TrustStatus,
+  VolumeDetail,
 } from '../../../engine/model/types.ts';
 
 export const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -77,6 +78,7 @@ export class FakeEngine {
   replicas: ReplicaStatus[] = [];
   /** Of all stacks. */
   machines: ReplicaDetail[] = [];
+  volumes: VolumeDetail[] = [];
   records: LogRecord[] = [];
   usage: ReplicaUsage[] = [];
   images: Image[] = [];
@@ -129,7 +131,7 @@ export class FakeEngine {
       },
       openImages: async () => this.#imageApi(),
       openObjects: async () => ({
-        volumes: () => [],
+        volumes: () => this.volumes,
         networks: () => [],
         replicas: (reference) =>
           this.machines.filter(({ status }) => reference === undefined || status.name === reference || status.id.startsWith(reference)),

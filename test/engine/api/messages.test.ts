@@ -174,7 +174,15 @@ const size = maybe(fc.record({ columns: fc.integer({ min: 1, max: 9999 }), rows:
 
 const up: fc.Arbitrary<UpOptions> = fc
   .tuple(
-    fc.record({ services: texts, pull, scale: record(int), timeout: maybe(number), waitTimeout: maybe(number), parallel: maybe(int) }),
+    fc.record({
+      services: texts,
+      pull,
+      scale: record(int),
+      timeout: maybe(number),
+      waitTimeout: maybe(number),
+      parallel: maybe(int),
+      recreateVolumes: texts,
+    }),
     flags(
       'build',
       'noBuild',

@@ -129,9 +129,31 @@ test('a changed network: its users go, it is made anew, they come back', () => {
       '#2 remove shop-web-1 keeping its anonymous volumes (the configuration of network default changed) after #1',
       '#3 remove-network default (the configuration of network default changed) after #2',
       '#4 create-network default (the configuration of network default changed) after #3',
-      '#5 create shop-web-1 (its network changed) after #2 #4',
-      '#6 boot shop-web-1 (its network changed) after #5',
-      '#7 start shop-web-1 (its network changed) after #6',
+      '#5 create shop-web-1 (its network or volume changed) after #2 #4',
+      '#6 boot shop-web-1 (its network or volume changed) after #5',
+      '#7 start shop-web-1 (its network or volume changed) after #6',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('a volume to be made anew: its users go, it is removed and made, they come back; the others stay', () => {
+  const project = {
+    ...projectOf({ web: { volumes: [{ type: 'volume', source: 'data', target: '/data' }] }, other: {} }),
+    volumes: { data: { name: 'shop_data' } },
+  };
+  const desired = desiredOf(project, { volumes: { web: ['shop_data'] } });
+  const observed = { ...observedOf([replicaOf('web'), replicaOf('other')]), volumes: new Set(['shop_data']) };
+  expect(planOf(desired, observed, UP_DEFAULTS)).toBe('');
+  expect(planOf(desired, observed, { ...UP_DEFAULTS, recreateVolumes: ['shop_data', 'foreign'] })).toBe(
+    [
+      '#1 stop shop-web-1 (the configuration of volume shop_data changed)',
+      '#2 remove shop-web-1 keeping its anonymous volumes (the configuration of volume shop_data changed) after #1',
+      '#3 remove-volume shop_data (the configuration of volume shop_data changed) after #2',
+      '#4 create-volume shop_data (the configuration of volume shop_data changed) after #3',
+      '#5 create shop-web-1 (its network or volume changed) after #2 #4',
+      '#6 boot shop-web-1 (its network or volume changed) after #5',
+      '#7 start shop-web-1 (its network or volume changed) after #6',
       '',
     ].join('\n'),
   );
