@@ -36,7 +36,7 @@ const describe = (info: EdgeInfo | undefined, { domain, reachesPrograms, names, 
       : [`DNS for .${domain}: 127.0.0.1:${info.dnsPort}, UDP and TCP; try: dig @127.0.0.1 -p ${info.dnsPort} probe.${domain}`];
   const who = reachesPrograms
     ? 'programs of this host find the names: the system asks here'
-    : 'programs of this host do not find the names; once: sudo hypr setup --system';
+    : 'programs of this host do not find the names; once: hypr setup --system';
   const rows = names.map(({ host, address, isBound, state, health, ports }) => [
     host.endsWith('.') ? host.slice(0, -1) : `${host}.${domain}`,
     isBound ? address : '127.0.0.1',

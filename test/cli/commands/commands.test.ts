@@ -440,7 +440,7 @@ describe('other commands', () => {
     expect(context.stdout.text).toBe(
       [
         'DNS for .hypr: not served, because no stack runs',
-        'programs of this host do not find the names; once: sudo hypr setup --system',
+        'programs of this host do not find the names; once: hypr setup --system',
         'DNS for .hypr: 127.0.0.1:41003, UDP and TCP; try: dig @127.0.0.1 -p 41003 probe.hypr',
         'programs of this host find the names: the system asks here',
         'problem: shop: web.shop is taken',
