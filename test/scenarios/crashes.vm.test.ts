@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import http from 'node:http';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { hyprBin } from '../support/cli.ts';
 import { freePort } from '../support/free-port.ts';
 import { filesOf, processesOf, TestStack } from '../support/stack.ts';
 
 const PORT = await freePort();
+const EDGE = await freePort();
 const COMPOSE = `
 services:
   web:
@@ -31,10 +34,23 @@ const killAll = async (stack: string, pattern: RegExp): Promise<number> => {
 
 const page = async (): Promise<string> => (await (await fetch(`http://127.0.0.1:${PORT}/`)).text()).trim();
 
+/** Status and text of the page under the service's name. */
+const byName = (): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const request = http.get({ host: '127.0.0.1', port: EDGE, agent: false, headers: { host: 'web.crashes.localhost' } }, (answer) => {
+      let text = `${answer.statusCode} `;
+      answer.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      answer.on('end', () => resolve(text)).on('error', reject);
+    });
+    request.on('error', reject);
+  });
+
 describe('whatever is killed, the next command puts it right', () => {
   let stack: TestStack;
   beforeAll(async () => {
-    stack = await new TestStack('crashes').write({ 'compose.yaml': COMPOSE });
+    stack = await new TestStack('crashes', { HYPR_EDGE_PORT: String(EDGE), HYPR_DNS_PORT: '0' }).write({ 'compose.yaml': COMPOSE });
     await stack.must(['up', '-d', '--wait'], { timeout: 180_000 });
   });
   afterAll(() => stack.close());
@@ -50,6 +66,26 @@ describe('whatever is killed, the next command puts it right', () => {
     const logs = await stack.must(['logs', '--no-color', 'web']);
     expect(logs).toMatch(/started/);
     expect(logs.match(/hooked in \/www/g)).toHaveLength(1);
+  });
+
+  test('who serves names: another process does within a second, and the stack is there again after the next command', async () => {
+    await expect.poll(byName, { timeout: 20_000 }).toMatch(/^200 .*web/);
+    expect(await stack.must(['url', 'web'])).toBe(`http://web.crashes.localhost:${EDGE}/\n`);
+    const other = spawn(hyprBin, ['proxy', 'serve'], {
+      cwd: stack.dir,
+      env: { ...process.env, ...stack.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void other.kill('SIGKILL'));
+    const holds = once(other.stdout, 'data');
+    expect(await killAll('crashes', /supervisor/)).toBe(1);
+    await holds;
+    expect(await byName()).toMatch(/^404 .*NAME_UNKNOWN/);
+    await stack.must(['ps']);
+    await expect.poll(byName, { timeout: 10_000 }).toMatch(/^200 .*web/);
+    other.kill('SIGTERM');
+    await once(other, 'exit');
+    await expect.poll(byName, { timeout: 10_000 }).toMatch(/^200 .*web/);
   });
 
   test('a VMM: its restart policy decides, and ps says what happened', async () => {
