@@ -15,7 +15,7 @@ services:
     command: sh -c 'mkdir -p /www; hostname > /www/index.html; echo started; exec httpd -f -p 80 -h /www'
     ports: ["${PORT}:80"]
     restart: always
-    post_start: [{ command: [sh, -c, 'echo hooked in $$PWD; touch /hooked'], working_dir: /www }]
+    post_start: [{ command: [sh, -c, 'echo hooked in $$PWD; touch /hooked; sync'], working_dir: /www }]
     pre_stop: [{ command: [sh, -c, 'test -e /hooked && echo leaving'] }]
     healthcheck: { test: ["CMD", "wget", "-qO-", "http://127.0.0.1/"], interval: 2s, start_period: 60s }
   idle:
