@@ -93,6 +93,11 @@ export interface FileSpec {
   readonly gid: number;
   /** A read-only bind mount of a file: writing to it fails with EROFS. */
   readonly readOnly?: true;
+  /**
+   * Added at the end of the file that the root has at this path, in its writable layer, unless that holds the content already. Nothing is
+   * done where there is no such file or something is mounted there.
+   */
+  readonly append?: true;
 }
 
 /**

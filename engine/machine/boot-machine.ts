@@ -21,6 +21,8 @@ export interface Run {
   process: GuestProcess | undefined;
   /** The name table that it has, as JSON. */
   names: string | undefined;
+  /** Variables that its programs have besides those of the spec. */
+  readonly env?: readonly string[];
   /** Aborted when the run ends; stops health checks, log pumps and waits. */
   readonly abort: AbortController;
 }

@@ -1,6 +1,7 @@
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
+import { authorityFiles, authorityVariables } from '../machine/authority.ts';
 import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { Platform, Publication } from '../model/platform.ts';
@@ -77,7 +78,14 @@ const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, sign
     if (row.state === 'paused') {
       await machine.pause(signal);
     }
-    return { machine, guest, process, names: undefined, abort: new AbortController() };
+    return {
+      machine,
+      guest,
+      process,
+      names: undefined,
+      env: authorityVariables(await authorityFiles(row.spec)),
+      abort: new AbortController(),
+    };
   } catch (error) {
     await guest.close();
     throw error;

@@ -5,6 +5,7 @@ import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
 import { newRun } from '../logs/new-run.ts';
+import { withVariables } from '../machine/authority.ts';
 import type { LogRecord } from '../model/events.ts';
 import type { HookSpec } from '../model/spec.ts';
 import { execProcess } from './exec-process.ts';
@@ -73,14 +74,15 @@ const runHook = async (run: HookRun, signal: AbortSignal): Promise<void> => {
   const { replica, hook } = run;
   const { name, spec } = replica.row;
   const title = `the ${run.kind} hook "${hook.args.join(' ')}" of ${name}`;
-  const guest = replica.run?.guest;
+  const { guest, env } = replica.run ?? {};
   if (guest === undefined) {
     throw new HyprError('SERVICE_FAILED', `${title} was not run: the service had ended already`);
   }
   const lines: LogRecord[] = [];
   let exit: ProcessExit;
   try {
-    const process = await guest.spawn(execProcess(spec.process, { ...hook, tty: false, stdin: false, size: undefined }), signal);
+    const workload = withVariables(spec.process, env);
+    const process = await guest.spawn(execProcess(workload, { ...hook, tty: false, stdin: false, size: undefined }), signal);
     exit = await followHook({ process, run, lines, signal });
     signal.throwIfAborted();
   } catch (error) {

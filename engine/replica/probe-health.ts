@@ -1,4 +1,5 @@
 import { markTrace } from '../../base/trace.ts';
+import { withVariables } from '../machine/authority.ts';
 import { monitorHealth, type ProbeResult } from '../machine/health.ts';
 import type { Health } from '../model/events.ts';
 import type { ReplicaRecord } from './record.ts';
@@ -26,7 +27,7 @@ export class ReplicaHealth {
       void monitorHealth({
         spec: spec.health,
         guest: run.guest,
-        process: spec.process,
+        process: withVariables(spec.process, run.env),
         initial: health === 'none' ? 'starting' : health,
         startedAt: startedAt ?? Date.now(),
         signal: run.abort.signal,

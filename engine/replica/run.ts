@@ -7,6 +7,7 @@ import type { FileSpec, MachineConfig } from '../../guest/types.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import type { Refusals } from '../logs/refusals.ts';
+import { authorityFiles, authorityVariables } from '../machine/authority.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
 import { type MachineParts, machineConfig, machineIdOf, machineSpec } from '../machine/machine-config.ts';
 import { openOutbound } from '../machine/outbound.ts';
@@ -47,12 +48,13 @@ export const DEFAULT_MEMORY_MIB = 512;
  */
 export const bootReplica = async (vm: VmRow, context: BootContext, signal: AbortSignal): Promise<Run> => {
   const parts = await traced('disks and mounts', vm.name, () => gatherParts(vm, context, signal));
+  const authority = await authorityFiles(vm.spec);
   const config = machineConfig({
     spec: { ...vm.spec, extraHosts: context.networks.extraHosts(vm.spec) },
     parts,
     resolver: context.networks.resolver(vm.spec, context.vms()),
     hosts: ownHosts(vm.spec, parts),
-    files: await readFiles(vm.spec, context.environment),
+    files: [...(await readFiles(vm.spec, context.environment)), ...authority],
     machineId: machineIdOf(vm.id),
   });
   const networks = await traced('network', vm.name, () =>
@@ -67,7 +69,7 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
     // And it those about machines that were connected meanwhile.
     await policies.apply(signal);
     await openOutbound(run.guest, vm, context, signal);
-    return run;
+    return { ...run, env: authorityVariables(authority) };
   } catch (error) {
     await run.guest.close();
     await run.machine.kill();

@@ -3,6 +3,7 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestProcess } from '../../guest/types.ts';
 import { newRun } from '../logs/new-run.ts';
+import { withVariables } from '../machine/authority.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
@@ -92,7 +93,7 @@ export class ReplicaStart {
       await output.open({ fresh: this.#row.startedAt === undefined, run: this.#row.run ?? newRun(), resumed: false });
       // Sent before it starts, because it may look up a name at once. A failure is not fatal.
       void tellNames(run, context.networks.names(spec, context.vms())).catch(() => {});
-      process = await traced('start the workload', name, () => run.guest.startWorkload(spec.process, signal));
+      process = await traced('start the workload', name, () => run.guest.startWorkload(withVariables(spec.process, run.env), signal));
     } catch (error) {
       throw await this.#giveUp(run, error, signal);
     }

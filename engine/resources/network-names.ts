@@ -87,9 +87,9 @@ export class StackNames {
     return vms.flatMap((vm) =>
       vm.spec.networks.flatMap(({ key, aliases }) => {
         const lease = leases.get(`${vm.id} ${key}`);
-        const { service, name, oneOff } = vm;
+        const { service, number, name, oneOff } = vm;
         const addresses = lease === undefined ? [] : [lease.ip, ...(lease.ip6 === undefined ? [] : [lease.ip6])];
-        return addresses.map((address) => ({ network: key, address, service, name, hostname: vm.spec.hostname, aliases, oneOff }));
+        return addresses.map((address) => ({ network: key, address, service, number, name, hostname: vm.spec.hostname, aliases, oneOff }));
       }),
     );
   }

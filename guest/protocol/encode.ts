@@ -95,6 +95,7 @@ export const encodeFiles = (files: readonly FileSpec[]): Buffer =>
         intField(TAG.file.uid, file.uid),
         intField(TAG.file.gid, file.gid),
         ...(file.readOnly === true ? [intField(TAG.file.readOnly, 1)] : []),
+        ...(file.append === true ? [intField(TAG.file.append, 1)] : []),
       ]),
     ),
   );

@@ -159,6 +159,7 @@ export const TAG = {
     uid: 4,
     gid: 5,
     readOnly: 6,
+    append: 7,
   },
   sysctl: {
     key: 1,

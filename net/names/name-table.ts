@@ -1,9 +1,13 @@
+import { dnsLabel } from './stack-names.ts';
+
 /** One replica on one network, as far as its names go. A replica on two networks is given twice. */
 export interface NamedReplica {
   /** Key of the network, as in `networks` of the request. */
   readonly network: string;
   readonly address: string;
   readonly service: string;
+  /** Of its service's replicas. */
+  readonly number: number;
   /** shop-db-1, or what `container_name` says. */
   readonly name: string;
   readonly hostname?: string | undefined;
@@ -32,8 +36,8 @@ export type NameTable = Readonly<Record<string, readonly string[]>>;
 
 /**
  * The names that kestrel's resolver answers for one replica: service names (all replicas), aliases, container names,
- * replica names and hostnames on its networks, each bare and under `<project>.hypr` and `hypr`. Fixed names override
- * others.
+ * replica names and hostnames on its networks, each bare and under `<project>.hypr` and `hypr`; and those that the host knows
+ * them by (net/names/stack-names.ts): `my-app.shop.hypr` for `my_app`, `web-2.shop.hypr`. Fixed names override others.
  */
 export const buildNameTable = (request: NameRequest): NameTable => {
   const table = new Map<string, Set<string>>();
@@ -45,6 +49,7 @@ export const buildNameTable = (request: NameRequest): NameTable => {
       }
     }
   }
+  addHostNames(table, request);
   for (const [name, addresses] of (request.others ?? []).flatMap((other) => Object.entries(other))) {
     for (const address of addresses) {
       addAddress(table, name, address);
@@ -89,6 +94,22 @@ const namesOf = (replica: NamedReplica, project: string): Set<string> => {
     names.add(`${own}.hypr`);
   }
   return names;
+};
+
+/** The spellings of DNS and the numbers of replicas: where a name is written so already, it stays that one's; else the first has it. */
+const addHostNames = (table: Map<string, Set<string>>, { project, networks, replicas }: NameRequest): void => {
+  const written = new Set(table.keys());
+  const owners = new Map<string, string>();
+  for (const { network, address, service, number, aliases } of replicas.filter(({ oneOff }) => oneOff !== true)) {
+    const labels = [service, ...aliases].map((name) => name.split('.').map(dnsLabel).join('.'));
+    for (const label of networks.includes(network) ? [...labels, `${dnsLabel(service)}-${number}`] : []) {
+      const name = normalizeName(`${label}.${dnsLabel(project)}.hypr`);
+      if (name !== undefined && !written.has(name) && (owners.get(name) ?? service) === service) {
+        owners.set(name, service);
+        addAddress(table, name, address);
+      }
+    }
+  }
 };
 
 /** A name as it is and below the project's; none when it cannot be asked for. */

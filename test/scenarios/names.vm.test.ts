@@ -1,10 +1,13 @@
 import { Resolver } from 'node:dns/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { runtimeDir } from '../../base/paths.ts';
+import { homePaths, runtimeDir } from '../../base/paths.ts';
 import { connectApi } from '../../engine/api/client/client.ts';
 import { openNameDirectory } from '../../engine/names/open-directory.ts';
+import { openAuthority } from '../../net/certificates/authority.ts';
+import { issueLeaf } from '../../net/certificates/issue-leaf.ts';
 import { type DnsServer, serveDns } from '../../net/dns/serve.ts';
 import type { NameDirectory } from '../../net/names/directory.ts';
 import { freePort } from '../support/free-port.ts';
@@ -25,6 +28,12 @@ services:
     ports: ["${PORT}:8080"]
   redis_cache:
     image: redis:8
+    labels: {hypr.ca: "false"}
+    stop_grace_period: 0s
+  api:
+    image: node:20-slim
+    environment: [CERT, KEY]
+    command: ["node", "-e", "require('https').createServer({cert: process.env.CERT, key: process.env.KEY}, (_, to) => to.end('secret')).listen(8443)"]
     stop_grace_period: 0s
 `;
 
@@ -32,18 +41,24 @@ describe('names of a stack', () => {
   let stack: TestStack;
   let directory: NameDirectory;
   let dns: DnsServer;
+  // No other stack runs beside this one, so none gets this authority.
+  const { authority: ca } = homePaths(inject('hyprHome'));
   const resolver = new Resolver({ timeout: 5000, tries: 1 });
   beforeAll(async () => {
     // No resolver of this host asks us: the services' own addresses are opened because the setting says that one does.
     stack = await new TestStack('namestest', { HYPR_LOOPBACK: '1', HYPR_EDGE_PORT: '0', HYPR_DNS_PORT: '0' }).write({
       'compose.yaml': FILE,
     });
+    const authority = await openAuthority(ca);
+    const { cert, key } = await issueLeaf(authority, ['api.namestest.hypr']);
+    Object.assign(stack.env, { CERT: cert, KEY: key });
     directory = openNameDirectory(runtimeDir({ ...process.env, HYPR_HOME: inject('hyprHome') }));
     dns = await serveDns(directory, { port: 0 });
     resolver.setServers([`127.0.0.1:${dns.port}`]);
   });
   afterAll(async () => {
     await stack.close();
+    await rm(ca, { recursive: true, force: true });
     await dns.close();
     directory.close();
   });
@@ -85,6 +100,20 @@ describe('names of a stack', () => {
     const [reply] = await new Promise<Buffer[]>((resolve, reject) => client.once('data', (data) => resolve([data])).once('error', reject));
     expect(reply?.toString()).toBe('+PONG\r\n');
     client.destroy();
+  });
+
+  test('services reach each other by the same names, and trust the authority of the user', async () => {
+    const inside = (service: string, script: string) => stack.must(['exec', '-T', service, 'sh', '-c', script]);
+    expect(await inside('web', 'wget -qO- http://web-1.namestest.hypr:8080/')).toBe('hello\n');
+    expect(await inside('web', 'printf "PING\\r\\n" | nc redis-cache.namestest.hypr 6379 -w 2')).toContain('+PONG');
+    const fetched = `node -e 'fetch("https://api.namestest.hypr:8443/").then((a) => a.text()).then(console.log)'`;
+    expect(await inside('api', fetched)).toBe('secret\n');
+    // A second start adds nothing more.
+    await stack.must(['restart', 'api']);
+    const looked = await inside('api', 'cat /etc/ssl/certs/ca-certificates.crt; cat /etc/ssl/certs/????????.0; cat $NODE_EXTRA_CA_CERTS');
+    const pem = await readFile(join(ca, 'hypr', 'ca.pem'), 'utf8');
+    expect(looked.split(pem)).toHaveLength(4);
+    expect(await inside('redis_cache', 'ls /usr/local/share/ca-certificates; echo "<$NODE_EXTRA_CA_CERTS>"')).not.toMatch(/hypr/);
   });
 
   test('the API says what listens', async () => {

@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { onAbort } from '../../../base/abort.ts';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
+import { withVariables } from '../../machine/authority.ts';
 import { execProcess } from '../../replica/exec-process.ts';
 import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
@@ -27,7 +28,7 @@ export async function* execStream(
     }
     const options = execOptions(first.value.input.value);
     const { run, row } = pickRunning(supervisor, options);
-    const process = await run.guest.spawn(execProcess(row.spec.process, options), signal);
+    const process = await run.guest.spawn(execProcess(withVariables(row.spec.process, run.env), options), signal);
     yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });
     if (options.detach) {
       void drain(process);

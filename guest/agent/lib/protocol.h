@@ -167,6 +167,7 @@ enum {
   TAG_FILE_UID = 4,
   TAG_FILE_GID = 5,
   TAG_FILE_READ_ONLY = 6,
+  TAG_FILE_APPEND = 7,
 };
 
 enum {

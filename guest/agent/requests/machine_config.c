@@ -91,6 +91,7 @@ static bool decode_file(struct arena *arena, struct fields list, struct file_spe
       case TAG_FILE_UID: ok = read_u32(&f, &out->uid); break;
       case TAG_FILE_GID: ok = read_u32(&f, &out->gid); break;
       case TAG_FILE_READ_ONLY: ok = read_flag(&f, &out->read_only); break;
+      case TAG_FILE_APPEND: ok = read_flag(&f, &out->append); break;
     }
   }
   return ok && fields_ok(&list) && out->path != NULL;

@@ -36,7 +36,7 @@ struct file_spec {
   const uint8_t *content;
   size_t length;
   uint32_t mode, uid, gid;
-  bool read_only;
+  bool read_only, append;
 };
 
 struct sysctl_config {

@@ -4,10 +4,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "fs/rooted.h"
 #include "lib/failure.h"
@@ -92,12 +96,60 @@ static int write_store(const char *store, const struct file_spec *file) {
   return error;
 }
 
+/* A regular file of the root itself: what a volume or a file of the service's lies over is not ours to change. */
+static int open_in_layer(const char *path, int flags, struct stat *st) {
+  struct statfs fs;
+  int root = open(SYSROOT, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = rooted_open(root, path, flags | O_NONBLOCK | O_NOCTTY);
+  close(root);
+  if (fd >= 0 && (fstat(fd, st) != 0 || !S_ISREG(st->st_mode) || fstatfs(fd, &fs) != 0 || fs.f_type != OVERLAYFS_SUPER_MAGIC)) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+static bool holds(int fd, size_t size, const struct file_spec *file, bool *ends_line) {
+  uint8_t *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (bytes == MAP_FAILED) {
+    return true;
+  }
+  bool found = memmem(bytes, size, file->content, file->length) != NULL;
+  *ends_line = bytes[size - 1] == '\n';
+  munmap(bytes, size);
+  return found;
+}
+
+/* Whole or not at all. It is no reason to refuse a start: what has no room for it has no room for anything else either. */
+static void append_file(const struct file_spec *file) {
+  enum { LARGEST = 16 << 20 };
+  struct stat st;
+  bool ends_line = true;
+  int fd = open_in_layer(file->path, O_RDONLY, &st);
+  bool wanted = fd >= 0 && file->length > 0 && st.st_size < LARGEST && (st.st_size == 0 || !holds(fd, (size_t)st.st_size, file, &ends_line));
+  if (fd >= 0) {
+    close(fd);
+  }
+  fd = wanted ? open_in_layer(file->path, O_WRONLY | O_APPEND, &st) : -1;
+  if (fd < 0) {
+    return;
+  }
+  bool ok = (ends_line || write(fd, "\n", 1) == 1) && write(fd, file->content, file->length) == (ssize_t)file->length;
+  if (!ok && ftruncate(fd, st.st_size) != 0) {
+    /* Nothing more can be done: the next start finds it incomplete and adds it again. */
+  }
+  close(fd);
+}
+
 int write_files(const struct file_spec *files, size_t count, pid_t viewer, unsigned reason) {
   if (host_test) {
     return 0;
   }
   for (size_t i = 0; i < count; i++) {
     char store[128];
+    if (files[i].append) {
+      append_file(&files[i]);
+      continue;
+    }
     file_store(files[i].path, store, sizeof store);
     int error = write_store(store, &files[i]);
     if (error != 0) {

@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runProgram } from '../../../base/host/process.ts';
 import { openAuthority, readAuthority } from '../../../net/certificates/authority.ts';
 import { issueLeaf, mayIssue } from '../../../net/certificates/issue-leaf.ts';
+import { subjectHash } from '../../../net/certificates/subject-hash.ts';
 import { needs } from '../../support/needs.ts';
 
 let folder: string;
@@ -160,4 +161,10 @@ describe('a stolen key', () => {
       }
     },
   );
+});
+
+needs(hasOpenssl ? false : 'no openssl').it('finds the name of a certificate in a folder as OpenSSL does', async () => {
+  const { cert, certPath } = await openAuthority(folder);
+  const { stdout } = await runProgram('openssl', ['x509', '-in', certPath, '-noout', '-subject_hash']);
+  expect(subjectHash(new X509Certificate(cert))).toBe(stdout.trim());
 });

@@ -5,6 +5,7 @@ const web = (number: number, changes: Partial<NamedReplica> = {}): NamedReplica 
   network: 'front',
   address: `10.0.0.${number + 2}`,
   service: 'web',
+  number,
   name: `shop-web-${number}`,
   aliases: ['web', 'WWW'],
   ...changes,
@@ -19,6 +20,8 @@ it('answers all replicas of a service, aliases and single replicas, in lower cas
     'shop-web-1': ['10.0.0.3'],
     'shop-web-1.shop.hypr': ['10.0.0.3'],
     'shop-web-1.hypr': ['10.0.0.3'],
+    'web-1.shop.hypr': ['10.0.0.3'],
+    'web-2.shop.hypr': ['10.0.0.4'],
     'shop-web-2': ['10.0.0.4'],
     'shop-web-2.shop.hypr': ['10.0.0.4'],
     'shop-web-2.hypr': ['10.0.0.4'],
@@ -73,4 +76,36 @@ it('is a table even for names that objects have anyway', () => {
   expect(table.constructor).toEqual(['10.0.0.3']);
   expect(Object.keys(table)).toContain('__proto__');
   expect(buildNameTable({ project: 'shop', networks: ['front'], replicas: [] }).toString).toBeUndefined();
+});
+
+it('knows replicas by the names that the host has for them', () => {
+  const table = buildNameTable({
+    project: 'my_shop',
+    networks: ['front'],
+    replicas: [
+      web(1, { service: 'my_app', aliases: [], name: 'a' }),
+      web(2, { service: 'my.app', aliases: [], name: 'b' }),
+      web(3, { service: 'web', aliases: [], name: 'c' }),
+      web(4, { service: 'other', aliases: [], name: 'd', network: 'back' }),
+      web(5, { service: 'once', aliases: [], name: 'e', oneOff: true }),
+    ],
+  });
+  expect(table['my-app.my-shop.hypr']).toEqual(['10.0.0.3']);
+  expect(table['my-app-1.my-shop.hypr']).toEqual(['10.0.0.3']);
+  expect(table['web-3.my-shop.hypr']).toEqual(['10.0.0.5']);
+  expect(Object.keys(table).filter((name) => /other|once/.test(name))).toEqual([]);
+});
+
+it('leaves a name to the service that is written so', () => {
+  const table = buildNameTable({
+    project: 'shop',
+    networks: ['front'],
+    replicas: [
+      web(1, { service: 'my_app', aliases: [] }),
+      web(2, { service: 'my-app', aliases: [] }),
+      web(1, { service: 'web-1', address: '10.0.0.9' }),
+    ],
+  });
+  expect(table['my-app.shop.hypr']).toEqual(['10.0.0.4']);
+  expect(table['web-1.shop.hypr']).toEqual(['10.0.0.9']);
 });
