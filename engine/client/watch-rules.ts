@@ -12,6 +12,8 @@ export interface WatchRule {
   readonly target: string | undefined;
   readonly exec: WatchHook | undefined;
   readonly initialSync: boolean;
+  /** It was asked for by the name that it had as an experiment. */
+  readonly usesOldName: boolean;
   readonly ignores: (path: string) => boolean;
 }
 
@@ -30,6 +32,8 @@ interface RawRule {
   readonly ignore?: string[];
   readonly include?: string[];
   readonly initial_sync?: boolean;
+  /** Its name while it was an experiment. */
+  readonly 'x-initialSync'?: boolean;
 }
 
 /** Temporary files of editors and version control, ignored as in docker compose. */
@@ -55,7 +59,8 @@ const ruleOf = (service: string, raw: RawRule): WatchRule => {
     exec: raw.exec?.command?.length
       ? { command: raw.exec.command, user: raw.exec.user, workdir: raw.exec.working_dir, environment: raw.exec.environment ?? {} }
       : undefined,
-    initialSync: raw.initial_sync === true,
+    initialSync: raw.initial_sync === true || raw['x-initialSync'] === true,
+    usesOldName: raw['x-initialSync'] === true,
     ignores: (path) => {
       const below = relative(raw.path, path);
       return below !== '' && (ignored.excludes(below) || (included !== undefined && !included.excludes(below)));

@@ -24,6 +24,9 @@ export const watchProject = async (stack: Stack, project: Project, options: Watc
     });
   }
   const work: Work = { stack, project, options, signal };
+  if (rules.some(({ usesOldName }) => usesOldName)) {
+    options.onNotice('x-initialSync is DEPRECATED, please use the official `initial_sync` attribute');
+  }
   for (const rule of rules.filter((each) => each.initialSync && each.target !== undefined)) {
     await syncPaths(work, rule, [rule.path]);
   }

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import type { BuildEvent } from '../../../engine/model/types.ts';
@@ -179,6 +182,32 @@ describe('ps', () => {
     await run(context, 'ps --status exited --services');
     await run(context, 'ps -q');
     expect(context.stdout.text).toBe(`shop-web-1 running\ndb\n${replicas[0]?.id}\n`);
+  });
+
+  test('published and exposed ports are in the order of the ports inside', async () => {
+    const context = fakeContext();
+    context.fake.replicas = replicas.slice(0, 1).map((each) => ({
+      ...each,
+      ports: [{ protocol: 'tcp', hostAddress: '127.0.0.1', hostPort: 80, port: 8080 }, ...each.ports],
+    }));
+    await run(context, "ps --format '{{.ID}} {{range .Publishers}}{{.TargetPort}} {{end}}'");
+    expect(context.stdout.text).toBe(`${replicas[0]?.id.slice(0, 12)} 80 443 8080 \n`);
+  });
+
+  test('psFormat of docker’s settings, unless --format says otherwise', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'hypr-ps-'));
+    try {
+      await writeFile(join(folder, 'config.json'), JSON.stringify({ psFormat: '{{.Service}}!' }));
+      const context = fakeContext({ env: { DOCKER_CONFIG: folder } });
+      context.fake.replicas = replicas;
+      await run(context, 'ps');
+      await run(context, "ps --format '{{.State}}'");
+      await writeFile(join(folder, 'config.json'), '{');
+      await run(context, 'ps -q');
+      expect(context.stdout.text).toBe(`web!\nrunning\n${replicas[0]?.id}\n`);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   test('json is one object per line with the keys of docker compose', async () => {

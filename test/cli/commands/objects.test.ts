@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
+import { serviceHashes } from '../../../compose/index.ts';
 import type { Service } from '../../../compose/model/model.ts';
 import { openObjects } from '../../../engine/client/objects.ts';
 import type { ReplicaDetail } from '../../../engine/model/types.ts';
@@ -216,6 +217,26 @@ describe('network', () => {
     const { code, err } = await type(line);
     expect(code).toBe(1);
     expect(err).toContain(why);
+  });
+
+  test('inspect has the mounts, the address that was asked for, and the hash that config --hash prints', async () => {
+    const stack = openTestStack();
+    const networks = { default: { name: 'shop_default', ipam: { config: [{ subnet: '10.77.0.0/24' }] } } };
+    const project = shopOf(
+      stack,
+      { db: { ...DB, networks: { default: { ipv4_address: '10.77.0.9' } } }, web: {} },
+      { volumes: { data: { name: 'shop_data' } }, networks },
+    );
+    await stack.up(project);
+    const context = fakeContext({ engine: { openObjects: async () => openObjects(homePaths(join(stack.dir, 'home'))) } });
+    await run(context, 'inspect shop-db-1 shop-web-1');
+    const [db, web] = JSON.parse(context.stdout.text);
+    expect(db.Mounts).toMatchObject([{ Type: 'volume', Name: 'shop_data', Destination: '/data', Mode: 'z', RW: true }]);
+    expect(db.NetworkSettings.Networks.shop_default).toMatchObject({ IPAMConfig: { IPv4Address: '10.77.0.9' }, IPAddress: '10.77.0.9' });
+    expect(web.NetworkSettings.Networks.shop_default.IPAMConfig).toBeNull();
+    const hashes = Object.fromEntries(serviceHashes(project).map(({ name, hash }) => [name, hash]));
+    expect(db.Config.Labels['com.docker.compose.config-hash']).toBe(hashes.db);
+    expect(web.Config.Labels['com.docker.compose.config-hash']).toBe(hashes.web);
   });
 
   test('connect and disconnect change a stopped replica, and refuse one that runs', async () => {

@@ -4,10 +4,31 @@ import { DetachKeys } from '../../../cli/core/detach-keys.ts';
 import { runCli } from '../../../cli/entry/run.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { type FakeContext, fakeContext, fakeProject } from '../support/fake-context.ts';
+import { NOW } from '../support/fake-engine.ts';
 
 const run = (context: FakeContext, line: string): Promise<number> => runCli(line.split(' '), context);
 
 describe('compose run', () => {
+  test.each([
+    ['compose run --rm -T web ls', ' Image web Pulling\n ab12 Downloading\n Image web Pulled\n'],
+    ['compose run --rm -T --quiet-pull web ls', ' Image web Pulling\n Image web Pulled\n'],
+    ['compose run --rm -T --quiet web ls', ''],
+  ])('%s: what it shows of a pull', async (line, shown) => {
+    const context = fakeContext();
+    const tell = (id: string, text: string, parentId?: string) => ({
+      type: 'progress' as const,
+      time: NOW,
+      progress: { id, text, status: 'working' as const, ...(parentId === undefined ? {} : { parentId }) },
+    });
+    context.fake.onUp = async (onEvent) => {
+      onEvent(tell('Image web', 'Pulling'));
+      onEvent(tell('ab12', 'Downloading', 'Image web'));
+      onEvent(tell('Image web', 'Pulled'));
+    };
+    expect(await run(context, line)).toBe(0);
+    expect(context.stderr.text).toBe(shown);
+  });
+
   test('flags, service and program', async () => {
     const context = fakeContext();
     context.fake.exitCode = 3;

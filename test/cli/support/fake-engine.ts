@@ -260,8 +260,9 @@ export class FakeEngine {
         })();
       },
       exec: async (options) => this.#exec(options),
-      run: async (project, options) => {
+      run: async (project, options, onEvent) => {
         this.#record('run', project, options);
+        await this.onUp(onEvent);
         return {
           ...this.#exec({ service: options.service, args: options.args } as ExecOptions),
           id: 'f'.repeat(64),

@@ -14,6 +14,16 @@ describe('develop.watch', () => {
     expect(hook?.exec).toEqual({ command: ['reload'], user: 'app', workdir: undefined, environment: { A: '1' } });
   });
 
+  test('x-initialSync is initial_sync by its old name', () => {
+    const rule = { path: '/src', action: 'sync', target: '/app' };
+    const [old, now, none] = rulesOf([{ ...rule, 'x-initialSync': true }, { ...rule, initial_sync: true }, rule]);
+    expect([old, now, none].map((each) => [each?.initialSync, each?.usesOldName])).toEqual([
+      [true, true],
+      [true, false],
+      [false, false],
+    ]);
+  });
+
   test('what is ignored, what is included, what never counts', () => {
     const [rule] = rulesOf([{ path: '/src', action: 'sync', target: '/app', ignore: ['node_modules/', '*.log'] }]);
     const ignored = ['/src/node_modules/a/b.js', '/src/x.log', '/src/.git/HEAD', '/src/a/.b.swp', '/src/a.js~'];

@@ -29,6 +29,19 @@ const openHost = (): FakePlatform & { read: Record<string, string[]> } => {
   return { ...platform, buildImage, read };
 };
 
+test('one image that one of two services builds is built once and pulled by neither', async () => {
+  const project = projectOf({ worker: { image: 'app:1' }, web: { image: 'app:1', build: { context: '/c' } } });
+  const platform = openHost();
+  const actions = await planImages({ project, services: ['worker', 'web'], options: OPTIONS, platform });
+  expect(actions.map(({ service, action, builtBy }) => [service, action, builtBy])).toEqual([
+    ['web', 'build', undefined],
+    ['worker', 'none', 'web'],
+  ]);
+  const images = await ensureImages({ project, actions, platform, progress: () => {}, onBuild: () => {} }, new AbortController().signal);
+  expect(platform.journal).toEqual(['build app:1']);
+  expect(images.worker?.id).toBe(images.web?.id);
+});
+
 describe('a service whose build reads the image of another', () => {
   const project = projectOf(
     { web: reading('mid', 'low') },
