@@ -134,6 +134,21 @@ describe('a replica', () => {
     expect(await ask(guest, ['cat', '/run/secrets/password'])).toBe('new');
   });
 
+  it('adds to files of its own root, once, and never to what is mounted there', async () => {
+    await ask(guest, ['put', '/opt-list', 'one']);
+    const paths = ['/opt-list', '/sub/inner', '/etc/app.conf', '/run/secrets/password', '/not-there'];
+    for (const _ of ['first', 'second']) {
+      await guest.writeFiles(
+        paths.map((path) => ({ path, content: Buffer.from('two\n'), mode: 0o644, uid: 0, gid: 0, append: true as const })),
+      );
+    }
+    expect(await ask(guest, ['cat', '/opt-list'])).toMatch(/^one\ntwo\n?$/);
+    expect(await readFile(join(workshop.folder, 'share/sub/inner'), 'utf8')).toBe('inner');
+    expect(await readFile(join(workshop.folder, 'share/conf'), 'utf8')).not.toContain('two');
+    expect(await ask(guest, ['cat', '/run/secrets/password'])).toBe('new');
+    expect(await ask(guest, ['ls', '/'])).not.toContain('not-there');
+  });
+
   it('runs programs as whom they are to be', async () => {
     expect(await ask(guest, ['id'], { user: 'app', groups: ['extra', '77'] })).toBe('1000 1001 +10 +77 +2000 pid=1 home=/home/app');
     expect(await ask(guest, ['id'], { user: '4242:4243' })).toBe('4242 4243 pid=1 home=/');
