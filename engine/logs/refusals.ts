@@ -5,9 +5,9 @@ import type { EventBus } from './bus.ts';
 
 const log = logger('network');
 
-/** A refusal is told at once; more of the same are told together after this time. */
+/** A refusal is reported at once; more of the same are reported together after this time. */
 const QUIET_MS = 60_000;
-/** Destinations of a replica that are told of one by one in that time; the others are told together. */
+/** Destinations of a replica that are reported one by one in that time; the others are reported together. */
 const MOST_PLACES = 16;
 /** Replicas whose totals are kept. */
 const MOST_REPLICAS = 10_000;
@@ -20,11 +20,11 @@ export interface RefusalsOptions {
   readonly serviceOf: (replica: string) => string | undefined;
 }
 
-/** Tells of what rules of the file refused: as an event of the stack and in the supervisor's log, without flooding either. */
+/** Reports what rules of the file refused: as an event of the stack and in the supervisor's log, without flooding either. */
 export class Refusals {
   readonly #options: RefusalsOptions;
   readonly #totals = new Map<string, number>();
-  /** For each replica, the destinations that were told of lately, with what was refused since. */
+  /** For each replica, the destinations that were reported lately, with what was refused since. */
   readonly #quiet = new Map<string, Map<string, NewRefusal>>();
 
   constructor(options: RefusalsOptions) {
@@ -67,7 +67,7 @@ export class Refusals {
     }
   }
 
-  /** Later, what was refused meanwhile is told, and the quiet begins again; otherwise the destination is forgotten. */
+  /** After the pause, what was refused meanwhile is reported and the pause begins again; if there was nothing, the destination is forgotten. */
   #beQuiet(places: Map<string, NewRefusal>, key: string, refusal: NewRefusal): void {
     places.set(key, refusal);
     const end = () => {

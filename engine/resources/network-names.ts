@@ -9,7 +9,7 @@ import type { StateStore } from '../state/store.ts';
 
 const log = logger('names');
 
-/** A shared network of this stack: what others have there, and what it was told last of this stack. */
+/** A shared network of this stack: the names of others there, and what its gateway was told last about this stack. */
 interface SharedNames {
   readonly network: Network;
   readonly others: Map<string, NameTable>;

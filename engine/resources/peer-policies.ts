@@ -24,8 +24,8 @@ interface Peer {
 }
 
 /**
- * The rules of `x-hypr.policies`, as each gateway has them: for each NIC, which addresses of other machines it may connect to. They change
- * with the file and with every address that is given to a replica, so that they are told again before a new machine can be reached.
+ * The rules of `x-hypr.policies`, in the form of the gateways: for each NIC, which addresses of other machines it may connect to. They change
+ * with the file and with every address that a replica gets, so the gateways are told again before a new machine can be reached.
  */
 export class PeerPolicies {
   readonly #options: PeerPoliciesOptions;

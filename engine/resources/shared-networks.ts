@@ -38,7 +38,7 @@ export const sharedNetworks = (state: Pick<StateReader, 'sharedNetworks'>): Shar
 export const findSharedNetwork = (state: Pick<StateReader, 'sharedNetworks'>, name: string): SharedNetworkRow | undefined =>
   sharedNetworks(state).find((row) => row.name === name);
 
-/** Throws EXTERNAL_NOT_FOUND. */
+/** The network of that name. Throws EXTERNAL_NOT_FOUND. */
 export const needSharedNetwork = (state: Pick<StateReader, 'sharedNetworks' | 'networks'>, name: string): SharedNetworkRow => {
   const row = findSharedNetwork(state, name);
   if (row === undefined) {
@@ -53,7 +53,7 @@ export const needSharedNetwork = (state: Pick<StateReader, 'sharedNetworks' | 'n
   return row;
 };
 
-/** Seconds that the gateway of a shared network goes on when nobody uses it. */
+/** Seconds that the gateway of a shared network keeps running when nobody uses it. */
 const IDLE_SECONDS = 3;
 
 /**

@@ -4,7 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { Authority } from './authority.ts';
 import { ALGORITHM, DAY, importPair, makeSerial } from './make-root.ts';
 
-/** Browsers take no certificate that holds longer than 398 days. */
+/** Browsers accept no certificate that is valid for more than 398 days. */
 const LONGEST = 397 * DAY;
 const MAX_NAMES = 100;
 

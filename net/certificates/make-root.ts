@@ -9,7 +9,7 @@ const YEARS = 10 * 365 * DAY;
 /**
  * A root certificate and its key (PEM). Whoever steals the key can sign names of `domain` and `localhost` for servers, and nothing else:
  * RFC 5280, 4.2.1.10 (name constraints; a kind of name that is not mentioned would be free, so all addresses are excluded) and
- * 4.2.1.12 (extended key usage, which browsers hold against the whole chain).
+ * 4.2.1.12 (extended key usage, which browsers check for the whole chain).
  */
 export const makeRoot = async (domain: string): Promise<{ cert: string; key: string }> => {
   const x509 = await import('./x509.ts');
@@ -51,7 +51,7 @@ const encodeConstraints = (x509: typeof import('./x509.ts'), domain: string): Ar
   );
 };
 
-/** Trust stores tell authorities apart by this name, people by who made it and where. */
+/** Trust stores tell authorities apart by this name; people, by its user and host. */
 const rootName = (): string => {
   const printable = (text: string) => text.replace(/[^\w.-]/g, '').slice(0, 20);
   return `hypr development CA ${randomBytes(3).toString('hex')} (${printable(userName())}@${printable(hostname())})`;
@@ -73,7 +73,7 @@ export const makeSerial = (): string => {
   return bytes.toString('hex');
 };
 
-/** As WebCrypto wants them, which the library signs with. */
+/** In the form of WebCrypto, with which the library signs. */
 export const importPair = async (pkcs8: Buffer, spki: Buffer): Promise<webcrypto.CryptoKeyPair> => ({
   privateKey: await webcrypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), ALGORITHM, true, ['sign']),
   publicKey: await webcrypto.subtle.importKey('spki', new Uint8Array(spki), ALGORITHM, true, ['verify']),

@@ -10,7 +10,7 @@ export const nameDomain = (env: NodeJS.ProcessEnv = process.env): string =>
 /** A TCP port of a service, as its guest sees it. */
 export interface NamedPort {
   port: number;
-  /** `unknown` until somebody has looked. */
+  /** `unknown` where the port's number does not say. */
   protocol: 'http' | 'tcp' | 'unknown';
 }
 

@@ -96,7 +96,7 @@ const namesOf = (replica: NamedReplica, project: string): Set<string> => {
   return names;
 };
 
-/** The spellings of DNS and the numbers of replicas: where a name is written so already, it stays that one's; else the first has it. */
+/** The spellings of DNS and the numbers of replicas: a name that is written that way keeps its owner; else the first has it. */
 const addHostNames = (table: Map<string, Set<string>>, { project, networks, replicas }: NameRequest): void => {
   const written = new Set(table.keys());
   const owners = new Map<string, string>();

@@ -54,7 +54,7 @@ export interface StackNames {
  * - `STACK`: the first service, in the file's order, that has a web port; of a machine that is a stack of its own, that machine;
  * - names of `hypr.domains` and `dev.orbstack.domains`.
  *
- * A name that two would have goes to the first in that order, then to the one that is written exactly so, then to the one that comes
+ * If two want one name, the first in that order has it, then the one that is written exactly that way, then the one that comes
  * first in the file. `services` are in the file's order.
  */
 export const namesOfStack = (

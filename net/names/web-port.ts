@@ -7,11 +7,11 @@ const NOT_HTTP = new Set([
   ...[11_211, 16_379, 25_672, 26_257, 26_379, 27_017, 27_018, 27_019, 28_015, 33_060, 50_051],
 ]);
 
-/** Where web servers listen, first choice first: the issue's four, then what development servers take by default. */
+/** Where web servers listen, first choice first: the four of issue 12, then the defaults of development servers. */
 const WEB_PORTS = [80, 3000, 8000, 8080, 5173, 4200, 4321, 5000, 8888, 8081, 9000, 8025, 15_672];
 
 /**
- * What a port is taken to speak. By its number only: a request sent to find out would be in the log of the service, and some
+ * The protocol that a port is assumed to speak, by its number only: a request sent to find out would be in the log of the service, and some
  * (Redis, PostgreSQL) warn of it.
  */
 export const protocolOf = (port: number): NamedPort['protocol'] =>

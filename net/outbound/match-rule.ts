@@ -24,14 +24,14 @@ export const allowsTcp = (policy: NetworkPolicy, { address, port, name }: Destin
   return (rule?.action ?? policy.default) === 'allow';
 };
 
-/** Whether a rule that allows names this address or a range with it: then it was meant, also if it is a private one. Pure. */
+/** Whether an allowing rule names this address or a range with it: then it was meant, even if it is a private one. Pure. */
 export const namesAddress = (policy: NetworkPolicy, address: string): boolean =>
   policy.rules.some(({ action, to = [] }) => action === 'allow' && to.some((place) => isWithin(place, address)));
 
 /** Whether a name may be asked for: a question to a name server is a way out, too. Pure. */
 export const mayResolve = (policy: NetworkPolicy, name: string): boolean => {
   const applies = ({ action, to = [], ports, protocol }: Rule) =>
-    // Where only a part is denied, something else of that name may be reached.
+    // If only a part is denied, another port of that name may be reached.
     (action === 'allow' || (!ports?.length && protocol === undefined)) && (to.length === 0 || to.some((place) => matchesName(place, name)));
   const rule = policy.rules.find(applies);
   return (rule?.action ?? policy.default) === 'allow';

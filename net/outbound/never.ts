@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
-/** What no machine reaches: the host's loopback, and what only means something on the host's own links. As in net/gateway/config.go. */
+/** What no machine reaches: the host's loopback, and addresses that mean something on the host's own links only. As in net/gateway/config.go. */
 const NEVER: ReadonlyArray<readonly [string, number]> = [
   ...([
     ['0.0.0.0', 8],
@@ -48,7 +48,7 @@ export const isNeverDialled = (address: string): boolean => isIn(never, address)
 /** Whether an address is a private one. */
 export const isPrivate = (address: string): boolean => isIn(privateOnes, address);
 
-// What is no address is in every list.
+// Anything that is not an address counts as being in every list.
 const isIn = (lists: Record<4 | 6, BlockList>, address: string): boolean => {
   const family = isIP(address);
   return family === 4 ? lists[4].check(address, 'ipv4') : family !== 6 || lists[6].check(address, 'ipv6');

@@ -106,7 +106,7 @@ const tunnel = async (input: { request: IncomingMessage; socket: Duplex; head: B
   }
   socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
   upstream.write(head);
-  // Each direction ends for itself; an error of one ends both.
+  // Each direction ends on its own; an error of one ends both.
   const results = await Promise.allSettled([pipeline(socket, upstream), pipeline(upstream, socket)]);
   log.debug('a tunnel ended', { host, failed: results.some(({ status }) => status === 'rejected') });
 };

@@ -87,7 +87,7 @@ export const publishPort = async (
   return { port: relay.port, counters, close: () => relay.close() };
 };
 
-/** More clients than that which wait for one port are not waiting for a start. */
+/** At most this many clients wait for one port; more are not waiting for a start. */
 const MOST_HELD = 512;
 
 /** The connections of one listener. */

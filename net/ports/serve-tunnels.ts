@@ -12,8 +12,8 @@ const FIRST_LINE_MS = 5_000;
 const MOST_CONNECTIONS = 1024;
 
 /**
- * Connections to machines that no gateway leads to, because they have no NIC. Other processes of the user ask for them on a unix socket as
- * they ask a gateway (`tcp` of docs/gateway-protocol.md); `find` says who is meant by an address. The folder keeps other users out.
+ * Connections to machines that no gateway leads to, because they have no NIC. Other processes of the user ask for them on a unix socket, in the way
+ * that they ask a gateway (`tcp` of docs/gateway-protocol.md); `find` says which machine an address means. The folder keeps other users out.
  */
 export class Tunnels {
   readonly #path: string;

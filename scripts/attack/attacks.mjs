@@ -269,6 +269,12 @@ export const ATTACKS = [
     'test/net/edge/edge.test.ts',
     'shows no certificate for names that are not ours',
   ],
+  [
+    'A stolen authority signs for a bank',
+    'name constraints: hypr and localhost',
+    'test/net/certificates/certificates.test.ts',
+    'signs names of the domain and localhost, and openssl takes no other name',
+  ],
   ['Another computer reaches the edge', 'loopback peers only', 'test/net/edge/edge.test.ts', 'takes loopback peers only'],
   ['Another user of the host reads the index', 'whose the socket is', 'test/net/edge/pages.test.ts', 'must be this user'],
   [
