@@ -33,6 +33,21 @@ export const resolveMounts = ({ project, serviceName, service, image }: MountInp
   return mounts.sort((a, b) => a.target.split('/').length - b.target.split('/').length || (a.target < b.target ? -1 : 1));
 };
 
+/** Throws HYPR_UNSUPPORTED, with its place in the file, for a mount of a type that no machine can have. */
+export const refuseMounts = (serviceName: string, service: Service): void => {
+  for (const [index, { type, source = '' }] of (service.volumes ?? []).entries()) {
+    if (!['bind', 'volume', 'tmpfs'].includes(type)) {
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${serviceName}: mounts of type ${type} are not supported`, {
+        path: ['services', serviceName, 'volumes', String(index)],
+        hint:
+          type === 'image'
+            ? `copy the files in its Dockerfile: COPY --from=${source}; or fill a named volume from a service of that image`
+            : 'use a bind mount or a named volume',
+      });
+    }
+  }
+};
+
 const resolveMount = (project: Project, serviceName: string, mount: MountConfig): ReplicaMount => {
   const target = cleanTarget(mount.target);
   const readOnly = mount.read_only ?? false;

@@ -11,7 +11,7 @@ import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
 import { resolveEnvironment } from './environment.ts';
-import { resolveFiles, resolveMounts } from './mounts.ts';
+import { refuseMounts, resolveFiles, resolveMounts } from './mounts.ts';
 import { resolveNetworks, resolvePorts } from './networks.ts';
 
 export interface ResolveInput {
@@ -116,6 +116,7 @@ export const refuseUnsupported = (name: string, service: Service): void => {
       });
     }
   }
+  refuseMounts(name, service);
 };
 
 const show = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));

@@ -7,7 +7,7 @@ import type { ImageRuntime } from '../../../builder/model/types.ts';
 import type { Project, Service } from '../../../compose/model/model.ts';
 import { describeDesired } from '../../../engine/plan/desired.ts';
 import { ineffectiveAttributes } from '../../../engine/resolve/ineffective.ts';
-import { resolveReplica } from '../../../engine/resolve/replica-spec.ts';
+import { refuseUnsupported, resolveReplica } from '../../../engine/resolve/replica-spec.ts';
 import { volumesOf } from '../../../engine/resources/volumes.ts';
 import { imageOf, projectOf, RUNTIME } from '../support/project.ts';
 
@@ -235,6 +235,18 @@ describe('mounts', () => {
 
   test('a mount that no machine can have', () => {
     expect(refusal({ volumes: [{ type: 'npipe', target: '/x' }] })).toMatchObject({ code: 'HYPR_UNSUPPORTED' });
+    const volumes: Service['volumes'] = [
+      { type: 'tmpfs', target: '/t' },
+      { type: 'image', source: 'nginx:alpine', target: '/x' },
+    ];
+    // Without an image: before anything is pulled.
+    expect(() => refuseUnsupported('web', { volumes })).toThrow(
+      expect.objectContaining({
+        message: 'service web: mounts of type image are not supported',
+        path: ['services', 'web', 'volumes', '1'],
+        hint: expect.stringContaining('COPY --from=nginx:alpine'),
+      }),
+    );
   });
 });
 
