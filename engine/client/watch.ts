@@ -152,20 +152,29 @@ const syncPaths = async (work: Work, rule: WatchRule, paths: readonly string[]):
   }
   for (const index of await runningOf(work.stack, rule.service)) {
     for (const { path, to } of there) {
-      const isTop = path === rule.path && (await lstat(path)).isDirectory();
+      const isFolder = (await lstat(path)).isDirectory();
+      // Into a folder that is there, a link to it included: a link is followed and not replaced.
+      const isInside = isFolder && (path === rule.path || (await isFolderIn(work, { service: rule.service, index, path: to })));
       const tar = packFiles(path, {
-        name: isTop ? '.' : basename(to),
+        name: isInside ? '.' : basename(to),
         keepOwner: false,
         followLinks: false,
         leaveOut: (below) => rule.ignores(below),
       });
-      await work.stack.copyTo({ service: rule.service, index, path: isTop ? to : posix.dirname(to) }, tar, work.signal);
+      await work.stack.copyTo({ service: rule.service, index, path: isInside ? to : posix.dirname(to) }, tar, work.signal);
     }
     if (gone.length > 0) {
       await execIn(work, { service: rule.service, index, args: ['rm', '-rf', '--', ...gone], user: 'root' });
     }
   }
 };
+
+/** Without `test` in the image nothing is known, and it counts as none. */
+const isFolderIn = (work: Work, { service, index, path }: { service: string; index: number; path: string }): Promise<boolean> =>
+  execIn(work, { service, index, args: ['test', '-d', path], user: 'root' }).then(
+    (code) => code === 0,
+    () => false,
+  );
 
 const runHook = async (work: Work, rule: WatchRule, hook: NonNullable<WatchRule['exec']>): Promise<void> => {
   for (const index of await runningOf(work.stack, rule.service)) {

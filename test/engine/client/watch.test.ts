@@ -40,3 +40,30 @@ test('watch › a path that is not there yet is handled when it appears, and wat
   await watching;
   expect(restarts.slice(0, 2)).toEqual(['restart', 'restart']);
 });
+
+test.each([
+  ['a folder that is there, perhaps by a link: into it', 0, '/app/sub'],
+  ['no such folder: beside where it is to be', 1, '/app'],
+  ['an image without test(1): as if there were none', 127, '/app'],
+])('watch › sync of a new folder › %s', async (_, code, place) => {
+  const path = await mkdtemp(join(tmpdir(), 'hypr-watch-'));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  const asked: unknown[] = [];
+  const copied = Promise.withResolvers<string>();
+  const stack = {
+    ps: async () => [{ service: 'web', state: 'running', number: 1, oneOff: false }],
+    exec: async ({ args }: { args: readonly string[] }) => {
+      asked.push(args);
+      return { output: (async function* () {})(), exitCode: Promise.resolve(code), closeStdin: () => {}, close: () => {} };
+    },
+    copyTo: async (to: { path: string }) => copied.resolve(to.path),
+  } as unknown as Stack;
+  const project = projectOf({ web: { develop: { watch: [{ action: 'sync', path, target: '/app' }] } } });
+  const controller = new AbortController();
+  const onNotice = (text: string): void => void (text === 'Watch enabled' && mkdir(join(path, 'sub')));
+  const watching = watchProject(stack, project, { services: [], up: UP_DEFAULTS, onNotice, onEvent: () => {} }, controller.signal);
+  expect(await copied.promise).toBe(place);
+  expect(asked).toEqual([['test', '-d', '/app/sub']]);
+  controller.abort();
+  await watching;
+});
