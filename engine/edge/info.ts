@@ -12,12 +12,17 @@ export const edgePaths = (folder: string = runtimeDir()) => ({ lock: join(folder
 export const connectHolder = (socketPath: string, signal: AbortSignal): Promise<{ info: EdgeInfo; socket: Socket }> =>
   withDeadline({ ms: ANSWER_MS, what: 'the edge', signal }, async (within) => {
     const socket = connect(socketPath);
-    within.addEventListener('abort', () => socket.connecting && socket.destroy(), { once: true });
+    const end = (): void => void socket.destroy();
+    within.addEventListener('abort', end, { once: true });
     try {
-      return { info: await readInfo(socket), socket };
+      const info = await readInfo(socket);
+      within.throwIfAborted();
+      return { info, socket };
     } catch (error) {
       socket.destroy();
       throw error;
+    } finally {
+      within.removeEventListener('abort', end);
     }
   });
 
@@ -49,7 +54,11 @@ const readInfo = (socket: Socket): Promise<EdgeInfo> =>
         socket.on('error', () => {});
         // Nothing more comes, but only reading shows its end.
         socket.resume();
-        resolve(JSON.parse(text) as EdgeInfo);
+        try {
+          resolve(JSON.parse(text) as EdgeInfo);
+        } catch (error) {
+          reject(error as Error);
+        }
       } else if (text.length > MOST_BYTES) {
         reject(new HyprError('HYPR_INTERNAL', 'the edge gave an answer that is none'));
       }

@@ -14,7 +14,7 @@ export const serveNames = (onHolding: (info: EdgeInfo) => void, signal: AbortSig
     serve: async () => {
       const serving = await serveAll({ directory: openNameDirectory(), ...(onEvent === undefined ? {} : { onEvent }) });
       // The socket is opened without waiting for the resolver's answer.
-      void serving.info().then(onHolding);
+      serving.info().then(onHolding, () => {});
       return serving;
     },
   });

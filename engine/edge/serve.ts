@@ -22,10 +22,28 @@ export interface ServeOptions {
 /**
  * Serves everything of the holder of the edge: names over HTTP and TLS on the edge's port, DNS, and 80 and 443 once the system asks us
  * for names (`hypr setup --system`) and if this user may listen there. What cannot be had is left out and named in `info`; it never throws for
- * it. Closing closes the directory too.
+ * it, only for a setting that is wrong. Closing closes the directory too, and so does a throw.
  */
-export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise<EdgeInfo>; close(): Promise<void> }> => {
+export const serveAll = async (options: ServeOptions): Promise<Serving> => {
+  const opened: Array<() => Promise<void>> = [];
+  try {
+    return await serveOrThrow(options, opened);
+  } catch (error) {
+    await Promise.allSettled(opened.map((close) => close()));
+    options.directory.close();
+    throw error;
+  }
+};
+
+interface Serving {
+  info(): Promise<EdgeInfo>;
+  close(): Promise<void>;
+}
+
+/** `opened` gets what to close if this throws. */
+const serveOrThrow = async (options: ServeOptions, opened: Array<() => Promise<void>>): Promise<Serving> => {
   const { directory, env = process.env } = options;
+  const ports = { edge: edgePorts(env), dns: dnsPort(env) };
   const domain = nameDomain(env);
   const problems: string[] = [];
   const issuer = leafIssuer(homePaths().authority, domain);
@@ -37,7 +55,7 @@ export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise
       options.onEvent?.(event);
     },
   };
-  const edge = await firstOf(edgePorts(env), problems, (port) =>
+  const edge = await firstOf(ports.edge, problems, (port) =>
     serveEdge({
       ...common,
       listen: [
@@ -46,11 +64,14 @@ export const serveAll = async (options: ServeOptions): Promise<{ info(): Promise
       ],
     }),
   );
-  const dns = await serveDnsOr(directory, domain, env, problems);
+  if (edge !== undefined) {
+    opened.push(() => edge.close());
+  }
+  const dns = await serveDnsOr(directory, domain, ports.dns, problems);
   const system = new SystemPorts(common);
   if (edge !== undefined && dns !== undefined) {
     // Nobody waits for this: a resolver may take seconds to say no.
-    void system.open();
+    system.open().catch((error: unknown) => log.warn('the ports of the system are not served', { error: messageOf(error) }));
   }
   for (const problem of problems) {
     log.warn(problem);
@@ -146,8 +167,7 @@ class SystemPorts {
 const isTaken = (error: unknown): boolean =>
   error instanceof HyprError && ['NET_PORT_IN_USE', 'NET_PORT_DENIED', 'NET_ADDRESS'].includes(error.code);
 
-const serveDnsOr = async (directory: NameDirectory, domain: string, env: NodeJS.ProcessEnv, problems: string[]) => {
-  const port = dnsPort(env);
+const serveDnsOr = async (directory: NameDirectory, domain: string, port: number | undefined, problems: string[]) => {
   try {
     return port === undefined ? undefined : await serveDns(directory, { port, domain });
   } catch (error) {

@@ -100,7 +100,7 @@ const sendToService = (exchange: Exchange, target: Target, host: string, parts: 
   if (exchange.version === '2' && isGrpc(headerOf(exchange.headers, 'content-type'))) {
     void parts.grpc.forward(exchange, target, failed);
   } else if (exchange.body !== undefined && exchange.expects) {
-    void forwardExpecting(exchange, target, parts.upstreams, failed);
+    forwardExpecting(exchange, target, parts.upstreams, failed).catch(failed);
   } else {
     forward(exchange, target, parts.upstreams, outcomesOf(exchange, service, host, parts, failed));
   }

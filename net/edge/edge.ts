@@ -106,7 +106,11 @@ const upgrade = (request: IncomingMessage, client: Duplex, head: Buffer, secure:
   }
   const { target } = destination;
   const asked = { exchange, client, head, protocol: request.headers.upgrade ?? 'websocket' };
-  void forwardUpgrade(asked, target, parts.upstreams, (error) => endWith(client, noAnswer(target.service, target.port, error)));
+  const failed = (error: Error): void => endWith(client, noAnswer(target.service, target.port, error));
+  forwardUpgrade(asked, target, parts.upstreams, failed).catch((error: unknown) => {
+    log.error('an upgrade failed', { error: String(error) });
+    client.destroy();
+  });
 };
 
 /** CONNECT of a proxy's client: what it then sends is a connection to the edge like any other. Ports are those of http and https. */

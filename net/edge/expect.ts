@@ -1,4 +1,5 @@
 import http, { type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { endToEnd, requestHeaders } from './http/headers.ts';
 import { MAX_HEADERS } from './http/limits.ts';
 import type { Exchange } from './http/types.ts';
@@ -14,13 +15,23 @@ export const forwardExpecting = async (
   upstreams: Upstreams,
   failed: (error: Error) => void,
 ): Promise<void> => {
-  const { reply, body } = exchange;
   const socket = await upstreams.connect(target).catch((error: Error) => {
     failed(error);
   });
   if (!socket) {
     return;
   }
+  try {
+    sendExpecting(exchange, target, socket, failed);
+  } catch (error) {
+    // Node's library throws for some headers.
+    socket.destroy();
+    failed(error as Error);
+  }
+};
+
+const sendExpecting = (exchange: Exchange, target: Target, socket: Duplex, failed: (error: Error) => void): void => {
+  const { reply, body } = exchange;
   const headers = requestHeaders(exchange, target.service.hostHeader);
   const asked = http.request({
     method: exchange.method,
@@ -37,7 +48,13 @@ export const forwardExpecting = async (
     body?.once('close', () => body.readableEnded || asked.destroy(new Error('the client left')));
   });
   asked.once('response', (answer) => {
-    relay(answer, exchange);
+    try {
+      relay(answer, exchange);
+    } catch {
+      // The service wrote a head that cannot be sent on.
+      reply.abort();
+      asked.destroy();
+    }
     // The service said no: the body is not forwarded, and whatever the client still sends is dropped.
     body?.unpipe(asked);
     body?.resume();

@@ -82,7 +82,13 @@ const carry = (session: ClientHttp2Session, exchange: Exchange, target: Target, 
   reply.onAbort(() => stream.close(http2.constants.NGHTTP2_CANCEL));
   stream.on('response', (answer: IncomingHttpHeaders & { ':status'?: number }, flags: number) => {
     const ends = (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-    reply.head(answer[':status'] ?? 502, '', rawOf(answer), ends);
+    try {
+      reply.head(answer[':status'] ?? 502, '', rawOf(answer), ends);
+    } catch {
+      // The service wrote a head that cannot be sent on.
+      reply.abort();
+      stream.close(http2.constants.NGHTTP2_CANCEL);
+    }
   });
   stream.on('trailers', (answer: IncomingHttpHeaders) => {
     trailers = rawOf(answer);

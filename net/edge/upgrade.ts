@@ -25,7 +25,7 @@ export const forwardUpgrade = async (
   upstreams: Upstreams,
   failed: (error: Error) => void,
 ): Promise<void> => {
-  const { exchange, client, head, protocol } = request;
+  const { client } = request;
   client.on('error', () => client.destroy());
   let upstream: Duplex;
   try {
@@ -38,6 +38,17 @@ export const forwardUpgrade = async (
     upstream.destroy();
     return;
   }
+  try {
+    exchangeHeads(request, target, upstream, failed);
+  } catch (error) {
+    // Node's library throws for some headers.
+    upstream.destroy();
+    failed(error as Error);
+  }
+};
+
+const exchangeHeads = (request: UpgradeRequest, target: Target, upstream: Duplex, failed: (error: Error) => void): void => {
+  const { exchange, client, head, protocol } = request;
   const headers = [...requestHeaders(exchange, target.service.hostHeader), 'connection', 'upgrade', 'upgrade', protocol];
   const asked = http.request({
     method: exchange.method,
@@ -49,13 +60,13 @@ export const forwardUpgrade = async (
   client.once('close', () => asked.destroy());
   asked.once('error', (error) => (client.writable ? failed(error) : client.destroy()));
   asked.once('upgrade', (answer, socket, first) => {
-    client.write(headOf(answer, ['connection', 'upgrade', 'upgrade', answer.headers.upgrade ?? protocol]));
+    client.write(headOf(answer, ['connection', 'upgrade', 'upgrade', answer.headers.upgrade ?? protocol]), 'latin1');
     client.write(first);
     (socket as Socket).write(head);
     join(client, socket);
   });
   asked.once('response', (answer) => {
-    client.write(headOf(answer, ['connection', 'close']));
+    client.write(headOf(answer, ['connection', 'close']), 'latin1');
     answer.pipe(client);
     answer.once('error', () => client.destroy());
   });

@@ -3,8 +3,8 @@ import type { Exchange, RawHeaders } from './types.ts';
 /** Headers of one connection, not of the message (RFC 9110, section 7.6.1), and those for a proxy. */
 const HOP_BY_HOP = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'proxy-authenticate', 'transfer-encoding', 'te', 'upgrade'],
-  // The edge answers Expect itself, or as the service does (expect.ts).
-  ...['http2-settings', 'expect'],
+  // The edge answers Expect itself, or as the service does (expect.ts). Node's library throws for `trailer` where the body is not chunked.
+  ...['http2-settings', 'expect', 'trailer'],
 ]);
 /** The edge writes these itself, because a client could make them up. */
 const FORWARDED = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']);

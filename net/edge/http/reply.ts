@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
+import { endToEnd } from './headers.ts';
 import type { RawHeaders, Reply } from './types.ts';
 
 /** A reply over HTTP/1.1. */
@@ -32,6 +33,14 @@ export class Http1Reply implements Reply {
   }
 
   interim(status: number, headers: RawHeaders): void {
+    try {
+      this.#interim(status, headers);
+    } catch {
+      // A hint that cannot be sent on, such as a bad Link: the answer does not need it.
+    }
+  }
+
+  #interim(status: number, headers: RawHeaders): void {
     if (status === 103) {
       const hints: Record<string, string[]> = {};
       for (let at = 0; at + 1 < headers.length; at += 2) {
@@ -54,7 +63,12 @@ export class Http1Reply implements Reply {
 
   end(trailers: RawHeaders = []): void {
     if (trailers.length > 0 && this.#response.chunkedEncoding) {
-      this.#response.addTrailers(pairsOf(trailers));
+      try {
+        this.#response.addTrailers(pairsOf(endToEnd(trailers)));
+      } catch {
+        this.abort();
+        return;
+      }
     }
     this.#response.end();
   }
@@ -105,14 +119,28 @@ export class Http2Reply implements Reply {
     const endStream = ends || this.#isHead || status === 204 || status === 304;
     if (!endStream) {
       // Known only after the body: gRPC's status is a trailer.
-      this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(collect(this.#trailers)));
+      this.#stream.once('wantTrailers', () => this.#sendTrailers());
     }
     this.#stream.respond(sent, { endStream, waitForTrailers: !endStream });
   }
 
+  /** Called by the library itself, where nothing catches what this would throw. */
+  #sendTrailers(): void {
+    try {
+      this.#stream.sendTrailers(collect(endToEnd(this.#trailers)));
+    } catch {
+      this.abort();
+    }
+  }
+
   interim(status: number, headers: RawHeaders): void {
-    if (!this.#stream.destroyed && !this.#stream.headersSent) {
+    if (this.#stream.destroyed || this.#stream.headersSent) {
+      return;
+    }
+    try {
       this.#stream.additionalHeaders(Object.assign(collect(headers), { ':status': status }));
+    } catch {
+      // A hint that cannot be sent on: the answer does not need it.
     }
   }
 
@@ -153,6 +181,8 @@ const collect = (raw: RawHeaders): OutgoingHttpHeaders => {
     const before = headers[name];
     if (before === undefined) {
       headers[name] = value;
+    } else if (LISTS.has(name)) {
+      headers[name] = `${before}, ${value}`;
     } else if (!SINGLE.has(name)) {
       headers[name] = Array.isArray(before) ? [...before, value] : [before, value];
     }
@@ -160,16 +190,13 @@ const collect = (raw: RawHeaders): OutgoingHttpHeaders => {
   return headers;
 };
 
-/** A second one of these makes Node's library throw. */
+/** A second one of these makes Node's library throw: the first counts. The same as its own list. */
 const SINGLE = new Set([
-  'content-length',
-  'content-type',
-  'date',
-  'etag',
-  'last-modified',
-  'location',
-  'retry-after',
-  'server',
-  'age',
-  'expires',
+  ...['access-control-allow-credentials', 'access-control-max-age', 'access-control-request-method', 'age', 'authorization'],
+  ...['content-length', 'content-location', 'content-md5', 'content-range', 'content-type', 'date', 'dnt', 'etag', 'expires', 'from'],
+  ...['host', 'if-match', 'if-modified-since', 'if-none-match', 'if-range', 'if-unmodified-since', 'last-modified', 'location'],
+  ...['max-forwards', 'proxy-authorization', 'range', 'referer', 'retry-after', 'server', 'tk', 'upgrade-insecure-requests'],
+  ...['user-agent', 'x-content-type-options'],
 ]);
+/** So do these, but their values are lists, which one header can hold. */
+const LISTS = new Set(['content-encoding', 'content-language']);
