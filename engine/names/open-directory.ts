@@ -3,6 +3,7 @@ import { HyprError } from '../../base/errors.ts';
 import { runtimeDir } from '../../base/paths.ts';
 import { openTunnel } from '../../net/client/streams.ts';
 import { type NameDirectory, type NamedService, nameDomain } from '../../net/names/directory.ts';
+import { dnsLabel } from '../../net/names/stack-names.ts';
 import type { PublishedName, PublishedNames } from '../model/published-names.ts';
 import { followStacks } from './follow-stacks.ts';
 import { mergeNames } from './merge-names.ts';
@@ -19,6 +20,8 @@ class Directory implements NameDirectory {
   readonly #domain = nameDomain();
   readonly #end: () => void;
   #names = new Map<string, NamedService>();
+  /** Project names of all stacks, as labels of DNS. */
+  #projects = new Set<string>();
   /** Which replica of each name takes the next connection. */
   readonly #turns = new Map<string, number>();
 
@@ -34,11 +37,17 @@ class Directory implements NameDirectory {
     }
     for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
       const wildcard = this.#names.get(`*${name.slice(dot)}`);
-      if (wildcard !== undefined) {
+      if (wildcard !== undefined && !this.#isBelowOther(name, wildcard.stack)) {
         return wildcard;
       }
     }
     return undefined;
+  }
+
+  /** Whether a name is below the project name of another stack: what that stack does not have, nobody else may answer for. */
+  #isBelowOther(name: string, stack: string): boolean {
+    const project = name.slice(name.lastIndexOf('.') + 1);
+    return project !== '' && project !== dnsLabel(stack) && this.#projects.has(project);
   }
 
   list(): NamedService[] {
@@ -63,6 +72,7 @@ class Directory implements NameDirectory {
     } else {
       this.#stacks.set(folder, names);
     }
+    this.#projects = new Set([...this.#stacks.values()].map((each) => dnsLabel(each.stack)));
     this.#names = new Map(mergeNames([...this.#stacks.values()]).map(({ stack, name }) => [name.host, this.#serviceOf(stack, name)]));
     for (const listener of [...this.#listeners]) {
       listener();

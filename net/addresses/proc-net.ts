@@ -5,6 +5,7 @@ export interface SocketRow {
   /** `127.0.0.1`, `0.0.0.0`, or the eight groups of an IPv6 address without abbreviation. */
   readonly address: string;
   readonly port: number;
+  readonly remoteAddress: string;
   readonly remotePort: number;
   /** 10 is LISTEN for TCP; 7 an unconnected UDP socket. */
   readonly state: number;
@@ -19,13 +20,22 @@ export const parseSocketTable = (text: string): SocketRow[] => {
     const fields = line.trim().split(/\s+/);
     const [hexAddress, hexPort] = (fields[1] ?? '').split(':');
     const address = parseHexAddress(hexAddress ?? '');
-    const hexRemote = (fields[2] ?? '').split(':')[1] ?? '';
+    const [hexRemoteAddress = '', hexRemote = ''] = (fields[2] ?? '').split(':');
+    const remoteAddress = parseHexAddress(hexRemoteAddress);
     const [state, uid, inode] = [fields[3] ?? '', fields[7] ?? '', fields[9] ?? ''];
     const arePorts = HEX_PORT.test(hexPort ?? '') && HEX_PORT.test(hexRemote);
-    if (address !== undefined && arePorts && HEX_BYTE.test(state) && DIGITS.test(uid) && DIGITS.test(inode)) {
+    if (
+      address !== undefined &&
+      remoteAddress !== undefined &&
+      arePorts &&
+      HEX_BYTE.test(state) &&
+      DIGITS.test(uid) &&
+      DIGITS.test(inode)
+    ) {
       rows.push({
         address,
         port: Number.parseInt(hexPort ?? '', 16),
+        remoteAddress,
         remotePort: Number.parseInt(hexRemote, 16),
         state: Number.parseInt(state, 16),
         uid: Number(uid),

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import { endToEnd, filterHeaders, headerOf } from './headers.ts';
 import { Http1Reply, Http2Reply } from './reply.ts';
-import type { Exchange, RawHeaders } from './types.ts';
+import type { Exchange, Peer, RawHeaders } from './types.ts';
 
 /** The parts of a request of HTTP/1.1, without a way to answer. Undefined when it is malformed (RFC 9112, section 3.2). */
 export const readHttp1 = (request: IncomingMessage, secure: boolean): Omit<Exchange, 'reply'> | undefined => {
@@ -25,9 +26,16 @@ export const readHttp1 = (request: IncomingMessage, secure: boolean): Omit<Excha
     secure,
     viaProxy: absolute !== undefined,
     version: '1.1',
-    peer: () => ({ port: request.socket.remotePort, localPort: request.socket.localPort }),
+    peer: () => endsOf(request.socket),
   };
 };
+
+const endsOf = (socket: Pick<Socket, 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort'> | undefined): Peer => ({
+  address: socket?.remoteAddress,
+  port: socket?.remotePort,
+  localAddress: socket?.localAddress,
+  localPort: socket?.localPort,
+});
 
 const ABSOLUTE = /^http:\/\/([^/?#@]*)([/?][^#]*)?$/i;
 
@@ -60,7 +68,7 @@ export const http2Exchange = (stream: ServerHttp2Stream, raw: RawHeaders, secure
     secure,
     viaProxy: false,
     version: '2',
-    peer: () => ({ port: stream.session?.socket.remotePort, localPort: stream.session?.socket.localPort }),
+    peer: () => endsOf(stream.session?.socket),
     reply: new Http2Reply(stream, method),
   };
 };

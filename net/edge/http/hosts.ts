@@ -38,13 +38,19 @@ export const routeHost = (host: string, directory: NameDirectory, domain: string
     return service === undefined ? { kind: 'foreign' } : { kind: 'service', service, port: undefined, name: host };
   }
   const service = directory.find(name);
-  if (service !== undefined) {
+  if (service !== undefined && !isWildcard(service)) {
     return { kind: 'service', service, port: undefined, name };
   }
   const [, port, rest] = /^(\d{1,5})\.(.+)$/.exec(name) ?? [];
-  const found = rest === undefined ? undefined : directory.find(rest);
-  return found === undefined ? { kind: 'unknown', name } : { kind: 'service', service: found, port: Number(port), name: rest ?? name };
+  const ofPort = rest === undefined ? undefined : directory.find(rest);
+  // A name that a wildcard matches matches without its port too, so the wildcard itself comes last.
+  if (ofPort !== undefined && (service === undefined || !isWildcard(ofPort))) {
+    return { kind: 'service', service: ofPort, port: Number(port), name: rest ?? name };
+  }
+  return service === undefined ? { kind: 'unknown', name } : { kind: 'service', service, port: undefined, name };
 };
+
+const isWildcard = (service: NamedService): boolean => service.host.startsWith('*.');
 
 /** Hosts under which the edge's own pages are: where no name of a foreign page can point to. */
 export const isOwnHost = (host: string, domain: string): boolean =>

@@ -71,9 +71,17 @@ export interface Exchange {
   /** The client asked for `http://name/path`, as one asks a proxy. */
   readonly viaProxy: boolean;
   readonly version: '1.1' | '2';
-  /** The two ports of the connection; a function, because asking the system takes time. */
-  peer(): { readonly port: number | undefined; readonly localPort: number | undefined };
+  /** The two ends of the connection; a function, because asking the system takes time. */
+  peer(): Peer;
   readonly reply: Reply;
+}
+
+/** The two ends of a loopback connection: the client's and ours. */
+export interface Peer {
+  readonly address: string | undefined;
+  readonly port: number | undefined;
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
 }
 
 /** The answer on its way to the client. */

@@ -28,7 +28,9 @@ export class OwnPages {
   readonly #options: EdgeOptions;
   readonly #reaches: (host: string) => boolean;
   /** Open streams of events. */
-  readonly #watchers = new Set<{ readonly exchange: Exchange; tell(): void }>();
+  readonly #watchers = new Map<Exchange, () => void>();
+  /** Those whose client reads too slowly, and whether a state was left out since. */
+  readonly #full = new Map<Exchange, boolean>();
   /** Refusals by stack, service and host, the newest last. */
   readonly #notes = new Map<string, EdgeEvent>();
   readonly #leave: Array<() => void> = [];
@@ -100,10 +102,11 @@ export class OwnPages {
     for (const leave of this.#leave) {
       leave();
     }
-    for (const { exchange } of this.#watchers) {
+    for (const exchange of this.#watchers.keys()) {
       exchange.reply.end();
     }
     this.#watchers.clear();
+    this.#full.clear();
   }
 
   #watch(exchange: Exchange, tell: () => void): void {
@@ -111,13 +114,18 @@ export class OwnPages {
       sendAnswer(exchange, { ...badRequest('Too many pages are open.'), status: 503 });
       return;
     }
-    exchange.reply.head(200, '', ['content-type', 'text/event-stream', 'cache-control', 'no-store', 'x-content-type-options', 'nosniff']);
+    const headers = ['content-type', 'text/event-stream', 'cache-control', 'no-store', 'x-content-type-options', 'nosniff'];
+    if (exchange.method === 'HEAD') {
+      exchange.reply.head(200, '', headers, true);
+      return;
+    }
+    exchange.reply.head(200, '', headers);
     exchange.reply.write(Buffer.from('retry: 500\n\n'));
-    const watcher = { exchange, tell };
-    this.#watchers.add(watcher);
+    this.#watchers.set(exchange, tell);
     this.#leaveLogs ??= this.#options.logs?.onChange(() => this.#changed());
     exchange.reply.onAbort(() => {
-      this.#watchers.delete(watcher);
+      this.#watchers.delete(exchange);
+      this.#full.delete(exchange);
       if (this.#watchers.size === 0) {
         this.#leaveLogs?.();
         this.#leaveLogs = undefined;
@@ -131,8 +139,8 @@ export class OwnPages {
     if (this.#watchers.size > 0) {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
-        for (const watcher of this.#watchers) {
-          watcher.tell();
+        for (const tell of this.#watchers.values()) {
+          tell();
         }
       }, SETTLE_MS);
     }
@@ -143,12 +151,33 @@ export class OwnPages {
     const names = directory.list();
     const send = (lines: Awaited<ReturnType<NonNullable<typeof logs>['recent']>>): void => {
       const state = indexState({ domain, names }, lines, [...this.#notes.values()]);
-      exchange.reply.write(Buffer.from(`event: state\ndata: ${JSON.stringify(state)}\n\n`));
+      this.#writeState(exchange, `event: state\ndata: ${JSON.stringify(state)}\n\n`);
     };
     (logs?.recent([...new Set(names.map((each) => each.stack))]) ?? Promise.resolve([])).then(send, (error: unknown) => {
       log.warn('log lines cannot be read', { error: messageOf(error) });
       send([]);
     });
+  }
+
+  /** A state that a slow client has no room for is left out; it gets the newest one when it has read the others. */
+  #writeState(exchange: Exchange, text: string): void {
+    if (!this.#watchers.has(exchange)) {
+      return;
+    }
+    if (this.#full.has(exchange)) {
+      this.#full.set(exchange, true);
+    } else if (!exchange.reply.write(Buffer.from(text))) {
+      this.#full.set(exchange, false);
+      exchange.reply.onDrain(() => this.#drained(exchange));
+    }
+  }
+
+  #drained(exchange: Exchange): void {
+    const wasLeftOut = this.#full.get(exchange) === true;
+    this.#full.delete(exchange);
+    if (wasLeftOut) {
+      this.#sendState(exchange);
+    }
   }
 
   /** What the index page shows, for programs. */

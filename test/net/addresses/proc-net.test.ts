@@ -23,8 +23,8 @@ odd	000011AC	00000000	0001	0	0	0	00FF00FF	0	0	0
 describe('tables of the kernel', () => {
   it('reads sockets', () => {
     expect(parseSocketTable(TCP)).toEqual([
-      { address: '127.0.0.1', port: 8080, remotePort: 0, state: 10, uid: 1000, inode: '31337' },
-      { address: '192.0.2.2', port: 35398, remotePort: 443, state: 6, uid: 0, inode: '0' },
+      { address: '127.0.0.1', port: 8080, remoteAddress: '0.0.0.0', remotePort: 0, state: 10, uid: 1000, inode: '31337' },
+      { address: '192.0.2.2', port: 35398, remoteAddress: '203.0.113.80', remotePort: 443, state: 6, uid: 0, inode: '0' },
     ]);
     expect(parseSocketTable(TCP6).map((row) => `${row.address} ${row.port}`)).toEqual(['0:0:0:0:0:0:0:1 80', '2001:db8:0:0:0:0:0:1 81']);
   });

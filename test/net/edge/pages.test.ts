@@ -131,18 +131,31 @@ describe('index page', () => {
   });
 });
 
+describe('pages that watch', () => {
+  it('answer HEAD at once', async () => {
+    const port = await house.open();
+    const answer = await raw(port, 'HEAD /events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 200 [\s\S]*text\/event-stream/);
+  });
+});
+
 describe('owner of a peer', () => {
   const row = (local: string, remote: string, state: string, uid: number) =>
     `  0: 0100007F:${local} 0100007F:${remote} ${state} 0:0 0:0 0 ${uid} 0 1 1\n`;
 
   it('is the one whose socket connects from that port to ours', () => {
     const table = `head\n${row('1BA8', 'C000', '01', 7)}${row('C000', '1BA8', '01', 1000)}${row('C000', '0050', '01', 8)}${row('C000', '1BA8', '06', 0)}`;
-    expect(findOwners([table, undefined], 0xc000, 0x1ba8)).toEqual([1000]);
-    expect(findOwners([table], 0xc001, 0x1ba8)).toEqual([]);
+    const peer = { address: '127.0.0.1', port: 0xc000, localAddress: '127.0.0.1', localPort: 0x1ba8 };
+    expect(findOwners([table, undefined], peer)).toEqual([1000]);
+    expect(findOwners([table], { ...peer, address: '::ffff:127.0.0.1', localAddress: '::ffff:127.0.0.1' })).toEqual([1000]);
+    expect(findOwners([table], { ...peer, port: 0xc001 })).toEqual([]);
+    expect(findOwners([table], { ...peer, address: '127.0.0.2' })).toEqual([]);
   });
 
   it('must be this user, which a port that no socket has is not', async () => {
-    expect(await isOfThisUser({ port: 1, localPort: 2 })).toBe(process.platform !== 'linux');
+    expect(await isOfThisUser({ address: '127.0.0.1', port: 1, localAddress: '127.0.0.1', localPort: 2 })).toBe(
+      process.platform !== 'linux',
+    );
   });
 });
 
