@@ -58,17 +58,20 @@ export class JournalFile {
     const known = this.#journal.stores.find((one) => one.folder === folder);
     const begun: FolderChange = known ?? { folder, nickname, made: await missingFolders(folder), before: await this.#keep(folder, names) };
     const others = this.#journal.stores.filter((one) => one !== known);
-    const { after: _, ...rest } = begun;
+    const { after: last, ...rest } = begun;
+    // What somebody else changed since is not in the copies: `after` stays, which no longer fits, so that undo goes by name.
+    const isForeign = known !== undefined && !isSame(await digests(folder, Object.keys(known.before)), last ?? digestsBefore(known));
     await this.#write({ ...this.#journal, stores: [...others, rest] });
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await change();
-    await this.#write({ ...this.#journal, stores: [...others, { ...rest, nickname, after: await digests(folder, names) }] });
+    const after = isForeign ? last : await digests(folder, names);
+    await this.#write({ ...this.#journal, stores: [...others, { ...rest, nickname, ...(after === undefined ? {} : { after }) }] });
   }
 
   /** Restores the files of a store as they were. Returns false and touches nothing where somebody else has changed them since. */
   async restore(change: FolderChange): Promise<boolean> {
     const names = Object.keys(change.before);
-    if (change.after === undefined || JSON.stringify(await digests(change.folder, names)) !== JSON.stringify(change.after)) {
+    if (change.after === undefined || !isSame(await digests(change.folder, names), change.after)) {
       return false;
     }
     const copies = await Promise.all(names.map((name) => change.before[name] === null || exists(this.#copy(change.folder, name))));
@@ -140,6 +143,13 @@ export const removeFolders = async (folders: readonly string[]): Promise<void> =
     });
   }
 };
+
+type Digests = NonNullable<FolderChange['after']>;
+
+const isSame = (some: Digests, others: Digests): boolean => JSON.stringify(some) === JSON.stringify(others);
+
+const digestsBefore = ({ before }: FolderChange): Digests =>
+  Object.fromEntries(Object.entries(before).map(([name, was]) => [name, was?.digest ?? null]));
 
 const digests = async (folder: string, names: readonly string[]): Promise<Record<string, string | null>> =>
   Object.fromEntries(await Promise.all(names.map(async (name) => [name, await digest(join(folder, name))] as const)));

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { createHash, createPublicKey } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { exists } from '../../base/host/files.ts';
 import { openAuthority } from '../../net/certificates/authority.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import { findCertutil } from '../../vmm/toolchain/certutil.ts';
@@ -69,50 +69,69 @@ export const openOnDesktop = async (url: string, env: NodeJS.ProcessEnv): Promis
   return file !== undefined;
 };
 
-/** Opens a URL in a browser with a profile of hypr's, which knows the names and the authority, whatever is set up. */
-export const openInProfile = async (browser: Browser, url: string, host: TrustHost): Promise<void> => {
+/**
+ * Opens a URL in a browser with a profile of hypr's, which knows the authority, whatever is set up, and the names while there is an
+ * edge: `edge` is its port.
+ */
+export const openInProfile = async (browser: Browser, url: string, host: TrustHost, edge: number | undefined): Promise<void> => {
   const folder = join(host.paths.browsers, browser.name);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const args = browser.kind === 'chromium' ? await chromiumArgs(folder, host) : await firefoxArgs(folder, host);
-  await start(browser.file, [...args, url], host.env);
+  if (browser.kind === 'firefox') {
+    await start(browser.file, [...(await firefoxArgs(folder, host, edge)), url], host.env);
+    return;
+  }
+  const home = await chromiumHome(folder, host);
+  // Without the variable, the display's key is looked for in the home.
+  const key = host.env.XAUTHORITY || join(host.home, '.Xauthority');
+  const env = { ...host.env, HOME: home, ...((await exists(key)) ? { XAUTHORITY: key } : {}) };
+  await start(browser.file, [...chromiumArgs(folder, host, edge), url], env);
 };
 
-/** Names the authority by the digest of its key, on the command line of a profile of its own, whatever the user's stores hold. */
-export const chromiumArgs = async (folder: string, { paths, env }: Pick<TrustHost, 'paths' | 'env'>): Promise<string[]> => {
-  const { cert } = await openAuthority(paths.authority, nameDomain(env));
-  const key = createPublicKey(cert).export({ format: 'der', type: 'spki' });
-  const digest = createHash('sha256').update(key).digest('base64');
-  return [
-    `--user-data-dir=${folder}`,
-    `--proxy-pac-url=${pacDataUrl(env)}`,
-    `--ignore-certificate-errors-spki-list=${digest}`,
-    '--no-first-run',
-    '--no-default-browser-check',
-  ];
+/** Chromium trusts what `.pki/nssdb` of its home holds, and nothing on its command line: the profile has a home of its own with the authority. */
+export const chromiumHome = async (folder: string, host: TrustHost): Promise<string> => {
+  const home = join(folder, 'home');
+  const store = join(home, '.pki/nssdb');
+  await mkdir(store, { recursive: true, mode: 0o700 });
+  await trustAuthority(store, host);
+  return home;
 };
+
+export const chromiumArgs = (folder: string, { env }: Pick<TrustHost, 'env'>, edge: number | undefined): string[] => [
+  `--user-data-dir=${folder}`,
+  ...(edge === undefined ? [] : [`--proxy-pac-url=${pacDataUrl(edge, env)}`]),
+  '--no-first-run',
+  '--no-default-browser-check',
+];
 
 /** Prefs by user.js and the authority in the profile's own store. */
-export const firefoxArgs = async (folder: string, { paths, env, signal }: TrustHost): Promise<string[]> => {
-  const authority = await openAuthority(paths.authority, nameDomain(env));
-  await writeFile(join(folder, 'user.js'), userPrefs(pacDataUrl(env)), { mode: 0o600 });
-  const there = (await hasStore(folder)) ? listNicknames(folder) : undefined;
-  if (!there?.includes(authority.name)) {
-    const nss = openNss(await findCertutil(paths, signal), signal);
-    if (there === undefined) {
-      await nss.create(folder);
-    }
-    for (const old of (there ?? []).filter((name) => name.startsWith(NICKNAME))) {
-      await nss.remove(folder, old);
-    }
-    await nss.add(folder, authority.name, authority.cert);
-  }
+export const firefoxArgs = async (folder: string, host: TrustHost, edge: number | undefined): Promise<string[]> => {
+  await writeFile(join(folder, 'user.js'), userPrefs(edge === undefined ? undefined : pacDataUrl(edge, host.env)), { mode: 0o600 });
+  await trustAuthority(folder, host);
   return ['--profile', folder, '--no-remote'];
 };
 
-const userPrefs = (pac: string): string =>
+/** Has a store of hypr's own, which is made where there is none, trust the authority in use and no earlier one. */
+const trustAuthority = async (folder: string, { paths, env, signal }: TrustHost): Promise<void> => {
+  const authority = await openAuthority(paths.authority, nameDomain(env));
+  const there = (await hasStore(folder)) ? listNicknames(folder) : undefined;
+  if (there?.includes(authority.name)) {
+    return;
+  }
+  const nss = openNss(await findCertutil(paths, signal), signal);
+  if (there === undefined) {
+    await nss.create(folder);
+  }
+  for (const old of (there ?? []).filter((name) => name.startsWith(NICKNAME))) {
+    await nss.remove(folder, old);
+  }
+  await nss.add(folder, authority.name, authority.cert);
+};
+
+/** Prefs stay in the profile once they were set, so that having no PAC is set as well: 5 is the system's proxy, as by default. */
+const userPrefs = (pac: string | undefined): string =>
   Object.entries({
-    'network.proxy.type': 2,
-    'network.proxy.autoconfig_url': pac,
+    'network.proxy.type': pac === undefined ? 5 : 2,
+    'network.proxy.autoconfig_url': pac ?? '',
     'browser.shell.checkDefaultBrowser': false,
     'browser.aboutwelcome.enabled': false,
     'datareporting.policy.dataSubmissionEnabled': false,

@@ -1,5 +1,6 @@
 import { readAuthority } from '../../net/certificates/authority.ts';
 import { nameDomain } from '../../net/names/directory.ts';
+import { askEdge } from '../edge/info.ts';
 import type { OpenedUrl, OpenRequest } from '../model/trust.ts';
 import type { TrustHost } from './browser-setup.ts';
 import { readDesktopProxy } from './desktop-proxy.ts';
@@ -9,7 +10,7 @@ import { pacUrl } from './pac.ts';
 /**
  * Opens a service's page in the best way available: the desktop's own browser where it finds the https name, else a browser with
  * a profile that knows names and authority, else the desktop's browser with the name below localhost. Where no window can be opened
- * it only tells the URL and the reason. Throws SETUP_REFUSED when the browser that was asked for is not installed.
+ * it only tells the URL and the reason. Without an edge of this user's nothing is sent to one: the URL is opened as it is. Throws SETUP_REFUSED when the browser that was asked for is not installed.
  */
 export const openUrl = async ({ url, reach, browser }: OpenRequest, host: TrustHost): Promise<OpenedUrl> => {
   const wanted = browser === undefined ? undefined : (await findBrowsers(browser))[0];
@@ -18,22 +19,23 @@ export const openUrl = async ({ url, reach, browser }: OpenRequest, host: TrustH
     return { url, why: noWindow };
   }
   const domain = nameDomain(host.env);
-  const named = reach === 'system' ? url : namedUrl(url, domain);
+  const edge = (await askEdge(host.signal))?.port;
+  const named = reach === 'system' || edge === undefined ? url : namedUrl(url, domain);
   if (wanted !== undefined) {
-    await openInProfile(wanted, named, host);
+    await openInProfile(wanted, named, host, edge);
     return { url: named, where: `${wanted.name}, in a profile of hypr's` };
   }
-  const isSetUp = (await readAuthority(host.paths.authority, domain)) !== undefined;
-  const follows = isSetUp && (await readDesktopProxy(pacUrl(host.env), host.env, host.signal)).state === 'ours';
+  const isSetUp = edge !== undefined && (await readAuthority(host.paths.authority, domain)) !== undefined;
+  const follows = isSetUp && (await readDesktopProxy(pacUrl(host.env, edge), host.env, host.signal)).state === 'ours';
   if (reach === 'system' || follows) {
-    return await onDesktop(named, host);
+    return await onDesktop(named, host, edge);
   }
   const [first] = isSetUp ? await findBrowsers() : [];
   if (first !== undefined) {
-    await openInProfile(first, named, host);
+    await openInProfile(first, named, host, edge);
     return { url: named, where: `${first.name}, in a profile of hypr's` };
   }
-  return await onDesktop(url, host);
+  return await onDesktop(url, host, edge);
 };
 
 /** `http://web.shop.localhost:7080/` → `https://web.shop.hypr/`. */
@@ -42,7 +44,7 @@ export const namedUrl = (url: string, domain: string): string => {
   return `https://${hostname === 'localhost' ? domain : hostname.replace(/\.localhost$/, `.${domain}`)}${pathname}${search}`;
 };
 
-const onDesktop = async (url: string, host: TrustHost): Promise<OpenedUrl> => {
+const onDesktop = async (url: string, host: TrustHost, edge: number | undefined): Promise<OpenedUrl> => {
   if (await openOnDesktop(url, host.env)) {
     return { url, where: "the desktop's browser" };
   }
@@ -50,6 +52,6 @@ const onDesktop = async (url: string, host: TrustHost): Promise<OpenedUrl> => {
   if (first === undefined) {
     return { url, why: 'there is no xdg-open and no browser in PATH' };
   }
-  await openInProfile(first, url, host);
+  await openInProfile(first, url, host, edge);
   return { url, where: `${first.name}, in a profile of hypr's` };
 };

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { homePaths } from '../../base/paths.ts';
 import { leafIssuer } from '../../engine/edge/leaf-issuer.ts';
 import { setupBrowser, undoBrowser } from '../../engine/trust/browser-setup.ts';
-import { chromiumArgs, firefoxArgs } from '../../engine/trust/open-browser.ts';
+import { chromiumArgs, chromiumHome, firefoxArgs } from '../../engine/trust/open-browser.ts';
 import { readTrust } from '../../engine/trust/status.ts';
 import { serveEdge } from '../../net/edge/edge.ts';
 import type { Edge } from '../../net/edge/http/types.ts';
@@ -124,13 +124,14 @@ needs(noNamespace()).describe('names in real browsers', () => {
     'profiles of hypr open know names and authority, whatever the user trusts',
     async () => {
       const profile = await mkdtemp(join(folder, 'profile-'));
-      const fox = await firefoxArgs(profile, host());
+      const fox = await firefoxArgs(profile, host(), port());
       const firefox = await visit(() => launchFirefox({ root: browsers, home: home(), args: fox }), 'https://web.page.hypr/');
       expect(await firefox.evaluate(`tryAll(${BYTES})`)).toEqual(worked(true, 'h2'));
       await firefox.open('https://hypr/');
       expect(await firefox.evaluate(shows('page'))).toBe(true);
-      const args = (await chromiumArgs(profile, host())).filter((arg) => !arg.startsWith('--user-data-dir'));
-      const chromium = await visit(() => launchChromium({ root: browsers, home: home(), args }), 'https://web.page.hypr/');
+      const args = chromiumArgs(profile, host(), port()).filter((arg) => !arg.startsWith('--user-data-dir'));
+      const own = await chromiumHome(profile, host());
+      const chromium = await visit(() => launchChromium({ root: browsers, home: own, args }), 'https://web.page.hypr/');
       expect(await chromium.evaluate('isSecureContext')).toBe(true);
     },
     3 * MINUTES,

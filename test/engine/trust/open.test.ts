@@ -1,23 +1,32 @@
 import { watch } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
-import { chromiumArgs } from '../../../engine/trust/open-browser.ts';
+import { edgePaths } from '../../../engine/edge/info.ts';
 import { namedUrl, openUrl } from '../../../engine/trust/open-url.ts';
-import { pacDataUrl } from '../../../engine/trust/pac.ts';
 import { openAuthority } from '../../../net/certificates/authority.ts';
 
 const LOCAL = { url: 'http://web.shop.localhost:7080/', reach: 'localhost' } as const;
 
 describe('openUrl', () => {
   let folder: string;
+  let edge: Server | undefined;
+  /** An edge of this user's, which says that it has that port. */
+  const serveEdge = async (port: number): Promise<void> => {
+    edge = createServer((socket) => socket.on('error', () => {}).write(`${JSON.stringify({ port })}\n`));
+    await new Promise<void>((resolve) => edge?.listen(edgePaths().socket, resolve));
+  };
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hypr-open-'));
     vi.stubEnv('PATH', folder);
+    vi.stubEnv('HYPR_RUNTIME_DIR', folder);
   });
   afterEach(async () => {
+    edge?.close();
+    edge = undefined;
     vi.unstubAllEnvs();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   });
@@ -28,9 +37,13 @@ describe('openUrl', () => {
   });
   /** A program of that name, which writes down its arguments. */
   const program = async (name: string): Promise<void> => {
-    await writeFile(join(folder, name), `#!/bin/sh\nprintf '%s\\n' "$@" > ${folder}/.${name} && : > ${folder}/called-${name}\n`);
+    await writeFile(
+      join(folder, name),
+      `#!/bin/sh\nwhile read -r line; do :; done; printf '%s\\n' "$HOME" "$@" >> ${folder}/.${name} && : > ${folder}/called-${name}\n`,
+    );
     await chmod(join(folder, name), 0o755);
   };
+  let lastHome: string | undefined;
   const calledWith = async (name: string): Promise<string[]> => {
     for await (const _ of changes(folder)) {
       const there = await readFile(join(folder, `called-${name}`)).catch(() => undefined);
@@ -38,7 +51,9 @@ describe('openUrl', () => {
         break;
       }
     }
-    return (await readFile(join(folder, `.${name}`), 'utf8')).trim().split('\n');
+    const [home, ...args] = (await readFile(join(folder, `.${name}`), 'utf8')).trimEnd().split('\n');
+    lastHome = home;
+    return args;
   };
 
   it('prints the URL where there is no display, and says why', async () => {
@@ -64,11 +79,29 @@ describe('openUrl', () => {
   it('opens the https name in a profile of its own once there is an authority', async () => {
     await program('xdg-open');
     await program('chromium');
+    await program('certutil');
+    await serveEdge(7099);
     await openAuthority(host().paths.authority);
     expect(await openUrl(LOCAL, host())).toMatchObject({ url: 'https://web.shop.hypr/', where: expect.stringContaining('chromium') });
     const args = await calledWith('chromium');
     expect(args.at(-1)).toBe('https://web.shop.hypr/');
     expect(args).toContain(`--user-data-dir=${folder}/home/browsers/chromium`);
+    expect(pacIn(args)).toContain('PROXY 127.0.0.1:7099');
+    expect(args.join()).not.toContain('--ignore-certificate');
+    const home = `${folder}/home/browsers/chromium/home`;
+    expect(lastHome).toBe(home);
+    expect((await stat(home)).mode & 0o777).toBe(0o700);
+    expect(await calledWith('certutil')).toContain(`sql:${home}/.pki/nssdb`);
+  });
+
+  it('opens the name below localhost and gives no PAC where no edge of this user runs', async () => {
+    await program('chromium');
+    await program('certutil');
+    await openAuthority(host().paths.authority);
+    expect(await openUrl({ ...LOCAL, browser: 'chromium' }, host())).toMatchObject({ url: LOCAL.url });
+    const args = await calledWith('chromium');
+    expect(args.at(-1)).toBe(LOCAL.url);
+    expect(pacIn(args)).toBe('');
   });
 
   it('opens the https name on the desktop where every program finds it', async () => {
@@ -81,14 +114,13 @@ describe('openUrl', () => {
     await expect(openUrl({ ...LOCAL, browser: 'firefox' }, host())).rejects.toMatchObject({ code: 'SETUP_REFUSED' });
     await expect(openUrl({ ...LOCAL, browser: 'lynx' }, host())).rejects.toMatchObject({ code: 'SETUP_REFUSED' });
   });
-
-  it('gives Chromium the authority by the digest of its key, and the PAC without a server', async () => {
-    const args = await chromiumArgs('/profile', host());
-    expect(args.find((arg) => arg.startsWith('--ignore-certificate-errors-spki-list='))).toMatch(/=[A-Za-z0-9+/]{43}=$/);
-    const script = Buffer.from(pacDataUrl({ HYPR_EDGE_PORT: '7099' }).split(',')[1] ?? '', 'base64').toString();
-    expect(script).toContain('PROXY 127.0.0.1:7099');
-  });
 });
+
+/** The PAC on a command line of Chromium's. */
+const pacIn = (args: readonly string[]): string => {
+  const url = args.find((arg) => arg.startsWith('--proxy-pac-url='));
+  return Buffer.from(url?.split(',')[1] ?? '', 'base64').toString();
+};
 
 /** Once now, and after each change in the folder. */
 async function* changes(folder: string): AsyncGenerator<void> {

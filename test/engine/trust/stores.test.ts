@@ -111,6 +111,19 @@ describe('JournalFile', () => {
     expect(await listing(join(home, 'user'))).toEqual(between);
   });
 
+  it('goes by name once somebody else changed the store between two changes, and by copy where nobody did', async () => {
+    await put('user/profile/cert9.db', 'original');
+    const journal = await JournalFile.open(folder());
+    await journal.record(store(), 'ca 1', names, change);
+    await journal.record(store(), 'ca 2', names, () => put('user/profile/cert9.db', 'renewed'));
+    expect(journal.journal.stores[0]?.after?.['cert9.db']).toBe(createHash('sha256').update('renewed').digest('hex'));
+    await put('user/profile/cert9.db', 'with an import of the user');
+    await journal.record(store(), 'ca 3', names, () => put('user/profile/cert9.db', 'with an import of the user, renewed'));
+    const [entry] = journal.journal.stores;
+    expect(entry && (await journal.restore(entry))).toBe(false);
+    expect(entry?.nickname).toBe('ca 3');
+  });
+
   it('knows of a change that was interrupted, and takes a damaged journal for none', async () => {
     const journal = await JournalFile.open(folder());
     await expect(journal.record(store(), 'ca', names, () => Promise.reject(new Error('killed')))).rejects.toThrow('killed');
