@@ -42,6 +42,8 @@ const sendExpecting = (exchange: Exchange, target: Target, socket: Duplex, faile
   });
   reply.onAbort(() => asked.destroy());
   asked.once('error', (error) => (reply.hasHead ? reply.abort() : failed(error)));
+  // Node ends the connection without an error when a service answers 101 to who did not ask for it.
+  asked.once('close', () => reply.hasHead || failed(new Error('the service gave no answer')));
   asked.once('continue', () => {
     reply.interim(100, []);
     body?.pipe(asked);

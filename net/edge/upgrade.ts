@@ -58,7 +58,8 @@ const exchangeHeads = (request: UpgradeRequest, target: Target, upstream: Duplex
     createConnection: () => upstream,
   });
   client.once('close', () => asked.destroy());
-  asked.once('error', (error) => (client.writable ? failed(error) : client.destroy()));
+  let isAnswered = false;
+  asked.once('error', (error) => (client.writable && !isAnswered ? failed(error) : client.destroy()));
   asked.once('upgrade', (answer, socket, first) => {
     client.write(headOf(answer, ['connection', 'upgrade', 'upgrade', answer.headers.upgrade ?? protocol]), 'latin1');
     client.write(first);
@@ -66,6 +67,7 @@ const exchangeHeads = (request: UpgradeRequest, target: Target, upstream: Duplex
     join(client, socket);
   });
   asked.once('response', (answer) => {
+    isAnswered = true;
     client.write(headOf(answer, ['connection', 'close']), 'latin1');
     answer.pipe(client);
     answer.once('error', () => client.destroy());

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { connectHolder } from '../../../engine/edge/info.ts';
 import { serveAll } from '../../../engine/edge/serve.ts';
@@ -19,7 +20,7 @@ describe('serving the edge', () => {
 
   it('a holder that says nothing loses its connection when the asker gives up', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'hypr-silent-'));
-    const server = createServer();
+    const server = createServer((socket) => socket.write('{'));
     const path = join(folder, 'edge.sock');
     server.listen(path);
     await once(server, 'listening');
@@ -27,6 +28,8 @@ describe('serving the edge', () => {
     const asked = connectHolder(path, giveUp.signal).catch((error: unknown) => error);
     const [socket] = (await once(server, 'connection')) as [Socket];
     socket.resume();
+    // It is connected, and has read what is no answer yet.
+    await sleep(50);
     giveUp.abort();
     await once(socket, 'close');
     expect(await asked).toBeInstanceOf(Error);

@@ -45,6 +45,17 @@ describe('edge › heads that Node cannot send', () => {
     expect(await raw(port, head, (answer) => answer.includes('\r\n\r\n'))).toMatch(/^HTTP\/1\.1 [12]00 /);
   });
 
+  it('a head that cannot be sent on ends its request only', async () => {
+    const heads = ['HTTP/1.1 099 x', 'HTTP/1.1 200 O\x01K', 'HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x'];
+    let head = '';
+    house.name('web.shop', await house.serve(tcpServer((socket) => socket.once('data', () => socket.end(`${head}\r\n\r\n`, 'latin1')))));
+    const port = await house.open();
+    for (head of heads) {
+      const asked = `POST / HTTP/1.1\r\nhost: ${HOST}\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n`;
+      expect(await raw(port, asked)).toMatch(/^$|^HTTP\/1\.1 502 /);
+    }
+  });
+
   it('a service’s trailers are sent without those of its connection', async () => {
     const answer =
       'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nconnection: x\r\nkeep-alive: 1\r\nx-sum: 7\r\n\r\n';
