@@ -93,7 +93,17 @@ const choose = async ({ folder, paths, request, dir }: Context): Promise<{ check
 const isUp = async (paths: HomePaths, claim: Claim): Promise<boolean> =>
   (claim.by !== undefined && isAlive(claim.by)) ||
   (await exists(join(paths.machines, claim.name))) ||
-  (await namesIn(paths.volumes)).some((volume) => volume.startsWith(`${claim.name}_`));
+  (await hasVolumes(paths, claim.name));
+
+/** Whether a volume is of that stack: `shop_api_data` is of `shop_api` where there is such a stack, not of `shop`. */
+const hasVolumes = async (paths: HomePaths, name: string): Promise<boolean> => {
+  const [volumes, claimed, machines] = await Promise.all(
+    [paths.volumes, join(paths.home, 'checkouts'), paths.machines].map((folder) => namesIn(folder)),
+  );
+  const stacks = [...(claimed ?? []).map((file) => basename(file, '.json')), ...(machines ?? [])];
+  const longer = stacks.filter((stack) => stack.startsWith(`${name}_`));
+  return (volumes ?? []).some((volume) => volume.startsWith(`${name}_`) && !longer.some((stack) => volume.startsWith(`${stack}_`)));
+};
 
 const isCopy = (some: readonly string[], others: readonly string[]): boolean => {
   const both = some.filter((service) => others.includes(service)).length;

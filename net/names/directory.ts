@@ -1,11 +1,29 @@
 import type { Duplex } from 'node:stream';
+import { HyprError } from '../../base/errors.ts';
 
 /** The domain under which services have names, without a dot in front. It is reserved nowhere, so it is a setting: HYPR_DOMAIN. */
 export const DEFAULT_DOMAIN = 'hypr';
 
-/** The domain in use: HYPR_DOMAIN, else `hypr`; lower case, without dots round it. */
-export const nameDomain = (env: NodeJS.ProcessEnv = process.env): string =>
-  (env.HYPR_DOMAIN ?? '').toLowerCase().replace(/^\.+|\.+$/g, '') || DEFAULT_DOMAIN;
+/** DNS labels joined by dots. The domain gets into settings of the system and scripts, so it is nothing else. */
+const DOMAIN = /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/;
+const MOST_LENGTH = 200;
+/** Top-level domains of the public, as are all of two letters: names of others below them would come here. */
+const PUBLIC = /^(?:com|net|org|io|dev|app|[a-z]{2})$/;
+
+/** The domain in use: HYPR_DOMAIN, else `hypr`; lower case, without dots round it. Throws HYPR_USAGE for what cannot be one. */
+export const nameDomain = (env: NodeJS.ProcessEnv = process.env): string => {
+  const text = env.HYPR_DOMAIN ?? '';
+  const domain = text.toLowerCase().replace(/^\.+|\.+$/g, '') || DEFAULT_DOMAIN;
+  if (!DOMAIN.test(domain) || domain.length > MOST_LENGTH) {
+    throw new HyprError('HYPR_USAGE', `HYPR_DOMAIN is ${JSON.stringify(text)}: it must be a domain of letters, digits, - and dots`);
+  }
+  if (PUBLIC.test(domain)) {
+    throw new HyprError('HYPR_USAGE', `HYPR_DOMAIN is ${JSON.stringify(text)}: that is a domain of the public`, {
+      hint: `take one that nobody has, such as ${DEFAULT_DOMAIN}, or one below it that is yours`,
+    });
+  }
+  return domain;
+};
 
 /** A TCP port of a service, as its guest sees it. */
 export interface NamedPort {

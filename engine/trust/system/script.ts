@@ -22,7 +22,8 @@ const HEAD = ['set -eu', 'umask 022', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
 
 const writeFile = ({ path, text, folders, purpose }: PlannedFile): string[] => [
   '',
-  `# ${purpose}`,
+  // One line, whatever is in it: what follows a line break would be a command of root's.
+  `# ${purpose.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')}`,
   ...folders.map((folder) => `mkdir -p ${folder}`),
   // Never over a file that appeared after this was printed.
   `set -C; cat > ${path} <<'HYPR'; set +C`,

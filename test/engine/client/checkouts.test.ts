@@ -77,6 +77,18 @@ describe('the stack of a folder', () => {
     expect(await find(b)).toEqual({ name: 'shop' });
   });
 
+  test('has no data of a stack whose name begins with its own', async () => {
+    const [a, b] = [await folder('a/shop'), await folder('b/shop')];
+    await up(a);
+    await up(await folder('api'), { name: 'shop_api', services: ['api'] });
+    await forgetCommands();
+    await down('shop');
+    await mkdir(join(paths.volumes, 'shop_api_data'), { recursive: true });
+    expect(await find(b)).toEqual({ name: 'shop' });
+    await mkdir(join(paths.volumes, 'shop_data'));
+    expect(await find(b)).toEqual({ name: 'shop-b', apartFrom: a });
+  });
+
   test('has the name of its git worktree, its branch or its folder', async () => {
     const main = await folder('main', { '.git/HEAD': 'ref: refs/heads/main\n' });
     await up(main);

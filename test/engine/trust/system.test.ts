@@ -89,6 +89,17 @@ update-ca-certificates
     expect(plan.kept).toHaveLength(3);
   });
 
+  it('keeps what it does for in one line', () => {
+    const [file] = planSystem(facts(), wish).files;
+    const script = setupScript({
+      files: file === undefined ? [] : [{ ...file, purpose: 'names of .a\ntouch /b\r' }],
+      kept: [],
+      refusals: [],
+    });
+    expect(script).toContain('\n# names of .a touch /b \n');
+    expect(script).not.toContain('\ntouch');
+  });
+
   it('leaves ports alone that users have already', () => {
     const plan = planSystem(facts({ firstPort: 0 }), wish);
     expect(plan.files.map(({ path }) => path)).not.toContain('/etc/sysctl.d/60-hypr.conf');
