@@ -126,10 +126,11 @@ const pacIn = (args: readonly string[]): string => {
 async function* changes(folder: string): AsyncGenerator<void> {
   const watcher = watch(folder);
   try {
-    yield;
     while (true) {
-      await new Promise((resolve) => watcher.once('change', resolve));
+      // Before the look: a change during it would be missed otherwise.
+      const changed = new Promise((resolve) => watcher.once('change', resolve));
       yield;
+      await changed;
     }
   } finally {
     watcher.close();
