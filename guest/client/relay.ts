@@ -15,6 +15,8 @@ const SEND_WINDOW = 262_144;
 /** The guest is told what was taken when it is this much. */
 const ACK_EVERY = 65_536;
 const ACK = 0x8000_0000;
+/** Records that wait for the guest to take them: 256 connections have a few each; a guest that takes none and causes ever more is ended. */
+const MAX_PENDING = 4096;
 const NOTHING = Buffer.alloc(0);
 
 interface CarryOptions {
@@ -43,7 +45,7 @@ export interface Dialer {
 
 /** Throws GUEST_REFUSED when the guest cannot begin. */
 export const openDialer = async (options: CarryOptions): Promise<Dialer> => {
-  const relay = new Relay(options.channel, (connection) => connection.destroy());
+  const relay = new Relay(options.channel, undefined);
   await begin(relay, options);
   return { connect: (port) => relay.connect(port), ended: relay.ended };
 };
@@ -51,7 +53,7 @@ export const openDialer = async (options: CarryOptions): Promise<Dialer> => {
 /** Waits until connections can be made; gives what ends them all. */
 const begin = async (relay: Relay, { answer, drop, signal }: CarryOptions): Promise<() => Promise<void>> => {
   answer.catch(() => {});
-  relay.run();
+  relay.run(drop);
   const close = async () => {
     drop();
     await relay.ended;
@@ -71,14 +73,16 @@ class Relay {
   /** Resolves when the channel has ended, and with it every connection. */
   ended: Promise<void> = Promise.resolve();
   readonly #channel: Channel;
-  readonly #accept: (connection: Duplex) => void;
+  readonly #accept: ((connection: Duplex) => void) | undefined;
   readonly #connections = new Map<number, Connection>();
   #onReady: () => void = () => {};
   #kept: Buffer = NOTHING;
   #lastNumber = 0;
   #sending: Promise<void> = Promise.resolve();
+  #pending = 0;
 
-  constructor(channel: Channel, accept: (connection: Duplex) => void) {
+  /** Without `accept` only the host begins connections. */
+  constructor(channel: Channel, accept: ((connection: Duplex) => void) | undefined) {
     this.#channel = channel;
     this.#accept = accept;
     this.ready = new Promise((resolve) => {
@@ -86,8 +90,9 @@ class Relay {
     });
   }
 
-  run(): void {
-    this.ended = this.#run().catch(() => {});
+  /** `drop` gives the channel up when the guest does not keep to the protocol. */
+  run(drop: () => void): void {
+    this.ended = this.#run().catch(drop);
   }
 
   connect(port: number): Duplex {
@@ -131,6 +136,9 @@ class Relay {
   }
 
   #onRecord(number: number, data: Buffer): void {
+    if (this.#pending > MAX_PENDING) {
+      throw new HyprError('GUEST_PROTOCOL', 'the guest takes none of what is sent on connections');
+    }
     const connection = this.#connections.get((number & ~ACK) >>> 0);
     if (number === 0) {
       this.#onReady();
@@ -140,8 +148,8 @@ class Relay {
       connection.receive(data);
     } else if (number > this.#lastNumber && data.length === 0) {
       // What comes late for a connection that is over opens no other.
-      if (this.#connections.size >= MAX_CONNECTIONS) {
-        throw new HyprError('GUEST_PROTOCOL', 'a listener in the guest has too many connections');
+      if (this.#accept === undefined || this.#connections.size >= MAX_CONNECTIONS) {
+        throw new HyprError('GUEST_PROTOCOL', 'the guest began a connection that it may not have');
       }
       this.#accept(this.#open(number));
     }
@@ -171,8 +179,13 @@ class Relay {
     const head = Buffer.alloc(HEAD);
     head.writeUInt32LE(number, 0);
     head.writeUInt32LE(data.length, 4);
+    this.#pending += 1;
     const sending = this.#sending.then(() => this.#channel.write(Buffer.concat([head, data])));
-    this.#sending = sending.catch(() => {});
+    this.#sending = sending
+      .catch(() => {})
+      .finally(() => {
+        this.#pending -= 1;
+      });
     return sending;
   }
 }
@@ -191,10 +204,16 @@ class Connection extends Duplex {
   #received = 0;
   #told = 0;
   #isGone = false;
+  /** What came and was not asked for yet, in one piece: many small ones would take far more memory than their bytes. */
+  #kept = NOTHING;
+  #keptLength = 0;
+  #isAsked = false;
+  #isOver = false;
   #wake: () => void = () => {};
 
   constructor(line: Line) {
-    super({ allowHalfOpen: true });
+    // It asks for more only when all has been read; what comes meanwhile is kept here.
+    super({ allowHalfOpen: true, readableHighWaterMark: 1 });
     this.#line = line;
   }
 
@@ -202,10 +221,43 @@ class Connection extends Duplex {
     this.#received += data.length;
     if (this.#received - this.#told > SEND_WINDOW + CHUNK) {
       this.destroy();
+    } else if (data.length === 0) {
+      this.#endReading();
     } else {
-      this.push(data.length === 0 ? null : Buffer.from(data));
+      this.#keep(data);
+      this.#give();
       this.#tell();
     }
+  }
+
+  #keep(data: Buffer): void {
+    const length = this.#keptLength + data.length;
+    if (length > this.#kept.length) {
+      const more = Buffer.allocUnsafe(Math.min(Math.max(2 * this.#kept.length, length, 512), SEND_WINDOW + CHUNK));
+      this.#kept.copy(more, 0, 0, this.#keptLength);
+      this.#kept = more;
+    }
+    data.copy(this.#kept, this.#keptLength);
+    this.#keptLength = length;
+  }
+
+  #give(): void {
+    if (this.#isAsked && this.#keptLength > 0) {
+      const data = this.#kept.subarray(0, this.#keptLength);
+      this.#kept = NOTHING;
+      this.#keptLength = 0;
+      this.#isAsked = false;
+      this.push(data);
+    }
+    if (this.#isOver && this.#keptLength === 0 && !this.readableEnded) {
+      this.#isOver = false;
+      this.push(null);
+    }
+  }
+
+  #endReading(): void {
+    this.#isOver = true;
+    this.#give();
   }
 
   taken(bytes: number): void {
@@ -218,8 +270,8 @@ class Connection extends Duplex {
     this.#isGone = true;
     this.#wake();
     this.once('end', () => this.destroy());
-    this.push(null);
-    if (this.readableLength === 0) {
+    this.#endReading();
+    if (this.readableLength === 0 && this.#keptLength === 0) {
       this.read(0);
     }
   }
@@ -230,11 +282,14 @@ class Connection extends Duplex {
     return data;
   }
 
-  override _read(): void {}
+  override _read(): void {
+    this.#isAsked = true;
+    this.#give();
+  }
 
   /** Tells the guest how much has been read. */
   #tell(): void {
-    const taken = this.#received - this.readableLength - this.#told;
+    const taken = this.#received - this.readableLength - this.#keptLength - this.#told;
     if (taken >= ACK_EVERY) {
       this.#told += taken;
       this.#line.took(taken);

@@ -76,8 +76,7 @@ func (r *resolver) datagram(p *port, query []byte, reply func([]byte)) {
 		write(answer)
 		return
 	}
-	if p.questions.Add(1) > int32(r.g.config.Limits.DNSPerMachine) || r.pending.Add(1) > maxAsked {
-		p.questions.Add(-1)
+	if !r.begin(p) {
 		p.limited.Add(1)
 		r.g.events.limited(p, "queries to name servers")
 		write(failure(m, dns.RcodeServerFailure))
@@ -88,6 +87,20 @@ func (r *resolver) datagram(p *port, query []byte, reply func([]byte)) {
 		defer r.pending.Add(-1)
 		write(r.ask(p, m))
 	}()
+}
+
+// begin counts a query to the name servers, of this machine and of all; false if either has too many, and then it counts for neither.
+func (r *resolver) begin(p *port) bool {
+	if p.questions.Add(1) > int32(r.g.config.Limits.DNSPerMachine) {
+		p.questions.Add(-1)
+		return false
+	}
+	if r.pending.Add(1) > maxAsked {
+		r.pending.Add(-1)
+		p.questions.Add(-1)
+		return false
+	}
+	return true
 }
 
 func failure(m *dns.Msg, code int) *dns.Msg { return new(dns.Msg).SetRcode(m, code) }

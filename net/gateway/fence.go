@@ -122,7 +122,7 @@ func landlock(internal bool) int {
 
 // allowed lists the system calls of Go's runtime and network poller, and those on descriptors that are open already.
 var allowed = []uint32{
-	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_CLOSE, unix.SYS_PREAD64, unix.SYS_FCNTL, unix.SYS_FSTAT, unix.SYS_LSEEK,
+	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_CLOSE, unix.SYS_PREAD64, unix.SYS_FSTAT, unix.SYS_LSEEK,
 	unix.SYS_ACCEPT4, unix.SYS_SHUTDOWN, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_SENDMSG, unix.SYS_RECVMSG,
 	unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_SETSOCKOPT, unix.SYS_GETSOCKOPT,
 	unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2, unix.SYS_EVENTFD2, unix.SYS_FUTEX, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP,
@@ -194,6 +194,15 @@ func filter(internal bool) []unix.SockFilter {
 	a.call(unix.SYS_TGKILL, func(b *assembler) {
 		b.add(opLoad, offArgs, 0, 0)
 		b.add(opEqual, uint32(os.Getpid()), 0, 1)
+		b.add(opReturn, retAllow, 0, 0)
+		b.add(opReturn, retErrno|uint32(syscall.EPERM), 0, 0)
+	})
+	// Input and output on a descriptor can signal its owner, which may be any process of the user.
+	a.call(unix.SYS_FCNTL, func(b *assembler) {
+		b.add(opLoad, offArgs+8, 0, 0)
+		b.add(opEqual, unix.F_SETOWN, 3, 0)
+		b.add(opEqual, unix.F_SETSIG, 2, 0)
+		b.add(opEqual, unix.F_SETOWN_EX, 1, 0)
 		b.add(opReturn, retAllow, 0, 0)
 		b.add(opReturn, retErrno|uint32(syscall.EPERM), 0, 0)
 	})

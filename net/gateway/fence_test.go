@@ -101,6 +101,10 @@ func attack(victim string, results map[string]string) {
 		err = syscall.Listen(fd, 1)
 	}
 	try("listen without an address", err)
+	_, err = unix.FcntlInt(0, unix.F_SETOWN, os.Getppid())
+	try("let a descriptor signal another process", err)
+	_, err = unix.FcntlInt(0, unix.F_SETSIG, int(unix.SIGKILL))
+	try("choose the signal of a descriptor", err)
 	for name, arguments := range map[string][3]int{
 		"a unix socket":    {syscall.AF_UNIX, syscall.SOCK_STREAM, 0},
 		"a unix datagram":  {syscall.AF_UNIX, syscall.SOCK_DGRAM, 0},

@@ -8,6 +8,7 @@
 #include "fence.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -36,7 +37,7 @@
 #define NR_LANDLOCK_ADD_RULE 445
 #define NR_LANDLOCK_RESTRICT_SELF 446
 
-enum when { ALWAYS, THREADS, OWN_PROCESS, NO_PROCESS, UNIX_SOCKETS, COPIES_SOCKETS, NO_TERMINAL, IF_COPIES, ABSENT };
+enum when { ALWAYS, THREADS, OWN_PROCESS, NO_PROCESS, UNIX_SOCKETS, COPIES_SOCKETS, NO_TERMINAL, NO_SIGNALS, IF_COPIES, ABSENT };
 
 /* The condition of each call, and why the call is allowed. */
 static const struct call {
@@ -46,7 +47,7 @@ static const struct call {
     /* On descriptors that are open already. */
     {SYS_read, ALWAYS}, {SYS_write, ALWAYS}, {SYS_readv, ALWAYS}, {SYS_writev, ALWAYS}, {SYS_pread64, ALWAYS}, {SYS_pwrite64, ALWAYS},
     {SYS_preadv, ALWAYS}, {SYS_pwritev, ALWAYS}, {SYS_lseek, ALWAYS}, {SYS_close, ALWAYS}, {NR_CLOSE_RANGE, ALWAYS}, {SYS_fstat, ALWAYS},
-    {SYS_dup, ALWAYS}, {SYS_dup2, ALWAYS}, {SYS_dup3, ALWAYS}, {SYS_fcntl, ALWAYS}, {SYS_flock, ALWAYS}, {SYS_fstatfs, ALWAYS},
+    {SYS_dup, ALWAYS}, {SYS_dup2, ALWAYS}, {SYS_dup3, ALWAYS}, {SYS_fcntl, NO_SIGNALS}, {SYS_flock, ALWAYS}, {SYS_fstatfs, ALWAYS},
     {SYS_ftruncate, ALWAYS}, {SYS_fallocate, ALWAYS}, {SYS_fsync, ALWAYS}, {SYS_fdatasync, ALWAYS}, {SYS_sync_file_range, ALWAYS}, {SYS_fadvise64, ALWAYS}, {SYS_readahead, ALWAYS},
     {SYS_copy_file_range, ALWAYS}, {SYS_getdents64, ALWAYS},
     /* It drives KVM and tells the sizes of disks and files. Not on a terminal, where it could type commands. */
@@ -61,7 +62,8 @@ static const struct call {
     {SYS_sendmsg, ALWAYS}, {SYS_recvmsg, ALWAYS}, {SYS_sendto, ALWAYS}, {SYS_recvfrom, ALWAYS}, {SYS_accept4, ALWAYS}, {SYS_accept, ALWAYS},
     {SYS_listen, ALWAYS}, {SYS_shutdown, ALWAYS}, {SYS_getsockname, ALWAYS}, {SYS_getpeername, ALWAYS}, {SYS_getsockopt, ALWAYS},
     {SYS_setsockopt, ALWAYS},
-    /* A pair whose ends only QEMU has; it gives one of them to virtiofsd (vhost-user's channel back). */
+    /* A pair whose ends only QEMU has; it gives one of them to virtiofsd (vhost-user's channel back). Streams only: a datagram can be
+     * sent from a pair to any path. */
     {SYS_socketpair, UNIX_SOCKETS},
     /* Memory. Executable pages stay possible, because the emulator generates code and the loader loads it. */
     {SYS_mmap, ALWAYS}, {SYS_munmap, ALWAYS}, {SYS_mprotect, ALWAYS}, {SYS_mremap, ALWAYS}, {SYS_madvise, ALWAYS}, {SYS_brk, ALWAYS},
@@ -113,8 +115,22 @@ static void allow_if_equal(uint32_t k) {
   answer(SECCOMP_RET_TRAP);
 }
 
+/* AF_UNIX, and a stream whatever its flags. */
+static void allow_unix_streams(void) {
+  load(ARG(0));
+  equal(AF_UNIX, 1, 0);
+  answer(SECCOMP_RET_TRAP);
+  load(ARG(1));
+  add(BPF_ALU | BPF_AND | BPF_K, 0xf, 0, 0);
+  allow_if_equal(SOCK_STREAM);
+}
+
 #define TIOCSTI_NUMBER 0x5412
 #define TIOCLINUX_NUMBER 0x541c
+#define FIOSETOWN_NUMBER 0x8901
+#define SIOCSPGRP_NUMBER 0x8902
+#define F_SETSIG_NUMBER 10
+#define F_SETOWN_EX_NUMBER 15
 
 static void add_condition(enum when when, bool copies) {
   switch (when) {
@@ -134,16 +150,25 @@ static void add_condition(enum when when, bool copies) {
       allow_if_equal(0);
       return;
     case UNIX_SOCKETS:
-      load(ARG(0));
-      allow_if_equal(AF_UNIX);
+      allow_unix_streams();
       return;
     case COPIES_SOCKETS:
-      load(ARG(0));
-      copies ? allow_if_equal(AF_UNIX) : answer(SECCOMP_RET_TRAP);
+      copies ? allow_unix_streams() : answer(SECCOMP_RET_TRAP);
+      return;
+    case NO_SIGNALS:
+      /* Input and output on a descriptor can signal its owner, which may be any process of the user. */
+      load(ARG(1));
+      equal(F_SETOWN, 3, 0);
+      equal(F_SETSIG_NUMBER, 2, 0);
+      equal(F_SETOWN_EX_NUMBER, 1, 0);
+      answer(SECCOMP_RET_ALLOW);
+      answer(SECCOMP_RET_TRAP);
       return;
     case NO_TERMINAL:
       load(ARG(1));
-      equal(TIOCSTI_NUMBER, 1, 0);
+      equal(TIOCSTI_NUMBER, 3, 0);
+      equal(FIOSETOWN_NUMBER, 2, 0);
+      equal(SIOCSPGRP_NUMBER, 1, 0);
       equal(TIOCLINUX_NUMBER, 0, 1);
       answer(SECCOMP_RET_TRAP);
       answer(SECCOMP_RET_ALLOW);

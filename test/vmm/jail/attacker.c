@@ -62,6 +62,17 @@ static int can_reach(const char *path, size_t length) {
   return done;
 }
 
+/* A datagram may name another address than the other end of its pair. */
+static int can_make_pair(int type) {
+  int ends[2];
+  int done = socketpair(AF_UNIX, type, 0, ends) == 0;
+  if (done) {
+    close(ends[0]);
+    close(ends[1]);
+  }
+  return done;
+}
+
 static int can_connect(int port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -135,6 +146,11 @@ int main(int argc, char **argv) {
   tell("change-mode", chmod(own, 04755) == 0);
   tell("socket-of-others", can_reach(peer, strlen(peer) + 1));
   tell("abstract-socket", can_reach(abstract, 1 + strlen(abstract + 1)));
+  tell("datagram-pair", can_make_pair(SOCK_DGRAM));
+  tell("raw-pair", can_make_pair(SOCK_RAW));
+  tell("packet-pair", can_make_pair(SOCK_SEQPACKET));
+  tell("owner-of-signals", fcntl(0, F_SETOWN, pid) == 0);
+  tell("owner-of-signals-by-ioctl", ioctl(0, 0x8901 /* FIOSETOWN */, &pid) == 0);
   tell("tcp", can_connect(port));
   tell("udp", can_send(port));
   tell("inet6", can_make(AF_INET6, SOCK_STREAM, 0));
