@@ -76,6 +76,19 @@ export const identifyProcess = (pid: number): ProcessIdentity | undefined => {
   }
 };
 
+/** The pid of its parent; undefined if there is no such process. */
+export const parentOf = (pid: number): number | undefined => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
 export const isAlive = (identity: ProcessIdentity): boolean => identifyProcess(identity.pid)?.startTime === identity.startTime;
 
 /** Sends a signal to exactly that process; false if it has ended. */

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { withLock } from '../../base/host/lock.ts';
+import { isAlive } from '../../base/host/process.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
 import { NETWORK_MTU } from '../../net/defaults.ts';
 import type { Network } from '../../net/types.ts';
@@ -68,6 +69,12 @@ export const openSharedNetwork = (name: string, { store, platform }: SharedPlace
       return running;
     }
     if (row.record !== undefined) {
+      // It carries machines of other stacks, too: one that is only slow or full is not ended.
+      if (isAlive(row.record.process)) {
+        throw new HyprError('NET_START', `the gateway of the network ${name} runs and does not answer`, {
+          hint: `try again; if that does not help, end process ${row.record.process.pid}, and its machines start again`,
+        });
+      }
       await platform.sweepNetwork(row.record);
     }
     const logs = join(platform.paths.logs, '.networks');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
-import { identifyProcess, type ProcessIdentity } from '../../base/host/process.ts';
+import { identifyProcess, type ProcessIdentity, parentOf } from '../../base/host/process.ts';
 import { copySparse } from '../devices/disks.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import { loadClone } from '../qemu/clone.ts';
@@ -182,7 +182,8 @@ class QemuZygote implements Zygote {
       },
     );
     const pid = typeof answer === 'object' && answer !== null && 'pid' in answer ? Number(answer.pid) : undefined;
-    const process = pid === undefined ? undefined : identifyProcess(pid);
+    // Only a child of its own: what it names is ended with the machine.
+    const process = pid === undefined || parentOf(pid) !== this.#child.pid ? undefined : identifyProcess(pid);
     if (process === undefined) {
       const reason = typeof answer === 'object' && answer !== null && 'error' in answer ? String(answer.error) : 'it ended at once';
       throw new HyprError('VMM_START', `QEMU could not be copied for ${spec.name}: ${reason}`);
