@@ -141,11 +141,18 @@ const writeConfig = async (folder: string, source: AptSource): Promise<string> =
   return path;
 };
 
-/** Removes the rights of others from a folder and everything in it: apt creates its files with the umask of the caller. */
-const makePrivate = async (folder: string): Promise<void> => {
+/**
+ * Removes the rights of others from a folder and everything in it: apt creates its files with the umask of the caller. What goes
+ * meanwhile, because another apt beside this one moves what it has fetched, is passed over.
+ */
+export const makePrivate = async (folder: string): Promise<void> => {
   await chmod(folder, 0o700);
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o700 : 0o600);
+    await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o700 : 0o600).catch((error: unknown) => {
+      if (!isErrno(error, 'ENOENT')) {
+        throw error;
+      }
+    });
   }
 };
 
