@@ -110,13 +110,14 @@ const watchLater = async (work: Work, rule: WatchRule): Promise<Error | undefine
 
 const nearestFolder = async (path: string): Promise<string> => ((await exists(path)) ? path : nearestFolder(dirname(path)));
 
-/** Resolves when something changes in the folder, or when the path has appeared before it was watched. */
+/** Resolves when something changes in the folder, or when the path or a folder on its way has appeared before it was watched. */
 const nextChange = (folder: string, path: string, signal: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {
     const watcher = watch(folder, { signal }, () => watcher.close());
     watcher.once('error', reject);
     watcher.once('close', () => resolve());
-    exists(path).then((isThere) => (isThere ? watcher.close() : undefined), reject);
+    const hasChanged = async () => (await exists(path)) || (await nearestFolder(dirname(path))) !== folder;
+    hasChanged().then((isOld) => (isOld ? watcher.close() : undefined), reject);
   });
 
 const handleChanges = async (work: Work, rule: WatchRule, paths: readonly string[]): Promise<void> => {
