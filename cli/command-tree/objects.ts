@@ -140,7 +140,7 @@ export const seedCommands: readonly CommandSpec[] = [
     'GPUs of the host are not passed into a machine: VFIO needs root and a card that the host gives up, and Metal is for macOS; let the service use the processor',
   ),
   ...['serve', 'api', 'daemon', 'hyprd'].map((name) =>
-    refusedCommand(name, 'A daemon', `there is no daemon, and nothing listens on TCP ports 41000 to 41003; ${sockets}`),
+    refusedCommand(name, 'A daemon', `there is no daemon, and nothing listens on TCP ports 41000 to 41002; ${sockets}`),
   ),
   refusedCommand('debug', 'Debugging', 'there is no such command; use: hypr doctor, hypr inspect, hypr network inspect'),
 ].map((command) => ({ ...command, hidden: true }));

@@ -1,8 +1,8 @@
 import type { ExecOptions, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
-import { machineNamed } from '../core/machines.ts';
-import { checkServices, openStack, withStack } from '../core/project.ts';
+import { findMachines } from '../core/machines.ts';
+import { checkServices, findStack, openStack } from '../core/project.ts';
 import { carrySession, sizeOf } from '../session/session.ts';
 import { servicesOf } from './verbs.ts';
 
@@ -10,12 +10,14 @@ import { servicesOf } from './verbs.ts';
 export const runExec: Handler = async (invocation) => {
   const { context } = invocation;
   const options = execOptions(invocation);
-  const machine = await machineNamed(invocation, options.service);
+  const { machines, here } = await findMachines(invocation, [options.service]);
+  const [machine] = machines;
   if (machine !== undefined) {
     const { service, number } = machine.status;
     return openStack(invocation, machine.stack, (stack) => execIn(stack, { ...options, service, index: number }, context));
   }
-  return withStack(invocation, async (stack, project) => {
+  const { name, project } = here ?? (await findStack(invocation));
+  return openStack(invocation, name, async (stack) => {
     checkServices([options.service], project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     return execIn(stack, options, context);
   });

@@ -5,7 +5,7 @@ import type { ReplicaStatus } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import { checkServices, isWithoutFile, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow, psState } from '../format/replica.ts';
 import { hasDockerFilter, printAllMachines } from './ps-all.ts';
@@ -35,7 +35,7 @@ export const runPs: Handler = async (invocation) => {
   try {
     return await printStack(invocation);
   } catch (error) {
-    if (!ofStack && error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
+    if (!ofStack && isWithoutFile(error)) {
       return printAllMachines(invocation);
     }
     throw error;
@@ -53,7 +53,8 @@ const printStack: Handler = async (invocation) => {
       .filter((replica) => flags.bool('all') || !replica.oneOff)
       .filter((replica) => isWanted(replica, statuses, flags.bool('all')))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
-    const format = flags.string('format') ?? (await configuredFormat(context));
+    const isListed = !flags.bool('quiet') && !flags.bool('services');
+    const format = flags.string('format') ?? (isListed ? await configuredFormat(context) : undefined);
     context.stdout.write(formatReplicas(shown, { flags, format, stack: stack.name, now: context.now() }));
     return 0;
   });

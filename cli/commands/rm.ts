@@ -3,9 +3,9 @@ import { DOWN_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
-import { machineNamed, onMachines } from '../core/machines.ts';
+import { findMachines, onMachines } from '../core/machines.ts';
 import { say } from '../core/output.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import { checkServices, findStack, openStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import { servicesOf } from './verbs.ts';
@@ -14,11 +14,12 @@ import { servicesOf } from './verbs.ts';
 export const runRm: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const options = { ...VERB_DEFAULTS, services: args, stop: flags.bool('stop'), volumes: flags.bool('volumes') };
-  const named = await Promise.all(args.map((name) => machineNamed(invocation, name)));
-  if (named.some((machine) => machine !== undefined)) {
-    return removeMachines(invocation, named);
+  const { machines, here } = await findMachines(invocation, args);
+  if (machines.some((machine) => machine !== undefined)) {
+    return removeMachines(invocation, machines);
   }
-  return withStack(invocation, async (stack, project) => {
+  const { name, project } = here ?? (await findStack(invocation));
+  return openStack(invocation, name, async (stack) => {
     checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     const targets = (await stack.ps())
       .filter((replica) => !replica.oneOff && (args.length === 0 || args.includes(replica.service)))
@@ -57,7 +58,8 @@ const removeMachines = (invocation: Invocation, machines: ReadonlyArray<ReplicaD
   }
   const { signal } = context.interrupts;
   return onMachines(invocation, machines, async (stack, replicas) => {
-    if (replicas.includes(stack.name)) {
+    // The name alone proves nothing: a service of a larger stack may have `container_name: STACK`.
+    if (replicas.includes(stack.name) && (await stack.ps()).every(({ name }) => replicas.includes(name))) {
       await stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}, signal);
       return;
     }

@@ -3,7 +3,7 @@ import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { ServiceVerb, VerbOptions } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
-import { machineNamed, onMachines } from '../core/machines.ts';
+import { findMachines, onMachines } from '../core/machines.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
@@ -30,9 +30,9 @@ export const runVerb: Handler = async (invocation) => {
     throw new HyprError('HYPR_INTERNAL', `${verb} is not a verb of the engine`);
   }
   const options = { ...VERB_DEFAULTS, services: args, ...OPTIONS[verb](flags) };
-  const named = await Promise.all(args.map((name) => machineNamed(invocation, name)));
-  if (named.some((machine) => machine !== undefined)) {
-    return onMachines(invocation, named, (stack, replicas) =>
+  const { machines } = await findMachines(invocation, args);
+  if (machines.some((machine) => machine !== undefined)) {
+    return onMachines(invocation, machines, (stack, replicas) =>
       stack.verb(verb, undefined, { ...options, services: [], replicas }, () => {}, context.interrupts.signal),
     );
   }

@@ -1,25 +1,37 @@
 import { HyprError } from '../../base/errors.ts';
 import type { ReplicaDetail, Stack } from '../../engine/model/types.ts';
 import type { Invocation } from './command-spec.ts';
-import { findStack, openStack } from './project.ts';
+import { type FoundStack, findStack, isWithoutFile, openStack } from './project.ts';
+
+export interface NamedMachines {
+  /** One for each name, in their order. */
+  readonly machines: ReadonlyArray<ReplicaDetail | undefined>;
+  /** The stack of this place with all its services, where it was looked for and there is one. */
+  readonly here: FoundStack | undefined;
+}
 
 /**
- * The machine that docker's commands mean by NAME or ID, of whichever stack: `hypr exec shop-db-1 …`. Undefined where NAME is
- * a service of the stack, where the command was called by `hypr compose` or a stack was named, and where there is no such machine.
+ * The machines that docker's commands mean by NAME or ID, of whichever stack: `hypr exec shop-db-1 …`. Undefined where a name is
+ * that of a service of the stack, where the command was called by `hypr compose` or a stack was named, and where there is no such machine.
  */
-export const machineNamed = async (invocation: Invocation, name: string): Promise<ReplicaDetail | undefined> => {
+export const findMachines = async (invocation: Invocation, names: readonly string[]): Promise<NamedMachines> => {
   const { context, viaCompose, flags } = invocation;
-  if (viaCompose || name === '' || flags.string('project-name') !== undefined || flags.list('file').length > 0) {
-    return undefined;
+  const mayBeMachine = names.filter((name) => name !== '');
+  if (viaCompose || mayBeMachine.length === 0 || flags.string('project-name') !== undefined || flags.list('file').length > 0) {
+    return { machines: names.map(() => undefined), here: undefined };
   }
-  const found = (await (await context.engine()).openObjects()).replicas(name);
-  if (found.length === 0 || (await isService(invocation, name))) {
-    return undefined;
-  }
-  if (found.length > 1) {
-    throw ambiguous(name, found);
-  }
-  return found[0];
+  const here = await stackHere(invocation);
+  const others = new Set(mayBeMachine.filter((name) => !isService(here, name)));
+  // Only now: it loads much, and most commands name services.
+  const objects = others.size === 0 ? undefined : await (await context.engine()).openObjects();
+  const machines = names.map((name) => {
+    const found = others.has(name) ? (objects?.replicas(name) ?? []) : [];
+    if (found.length > 1) {
+      throw ambiguous(name, found);
+    }
+    return found[0];
+  });
+  return { machines, here };
 };
 
 /**
@@ -51,14 +63,16 @@ export const ambiguous = (name: string, found: readonly ReplicaDetail[]): HyprEr
     hint: 'write more of its id: hypr ps --no-trunc -q',
   });
 
-const isService = async (invocation: Invocation, name: string): Promise<boolean> => {
+const stackHere = async (invocation: Invocation): Promise<FoundStack | undefined> => {
   try {
-    const { project } = await findStack(invocation);
-    return project !== undefined && (Object.hasOwn(project.services, name) || Object.hasOwn(project.disabledServices, name));
+    return await findStack(invocation);
   } catch (error) {
-    if (error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND') {
-      return false;
+    if (isWithoutFile(error)) {
+      return undefined;
     }
     throw error;
   }
 };
+
+const isService = (here: FoundStack | undefined, name: string): boolean =>
+  here?.project !== undefined && (Object.hasOwn(here.project.services, name) || Object.hasOwn(here.project.disabledServices, name));

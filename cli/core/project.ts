@@ -1,5 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
-
+import { NO_COMPOSE_FILE } from '../../compose/files/file-names.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { closest } from '../../compose/model/suggest.ts';
 import type { Stack } from '../../engine/model/types.ts';
@@ -42,14 +42,17 @@ const loadWith = async ({ context }: Invocation, options: ProjectOptions): Promi
   return project;
 };
 
+/** `project` is undefined where the stack is known by name only. */
+export interface FoundStack {
+  readonly name: string;
+  readonly project: Project | undefined;
+}
+
 /**
  * The stack a command refers to. As in docker compose, `-p NAME` (or COMPOSE_PROJECT_NAME, without a file) is enough;
  * then there is no model, only the recorded state.
  */
-export const findStack = async (
-  invocation: Invocation,
-  services: readonly string[] = [],
-): Promise<{ name: string; project: Project | undefined }> => {
+export const findStack = async (invocation: Invocation, services: readonly string[] = []): Promise<FoundStack> => {
   const { context, flags } = invocation;
   const name = flags.string('project-name');
   if (name && flags.list('file').length === 0) {
@@ -66,6 +69,10 @@ export const findStack = async (
     throw error;
   }
 };
+
+/** Whether no Compose file was named and there is none here. One that is named and missing is a mistake. */
+export const isWithoutFile = (error: unknown): boolean =>
+  error instanceof HyprError && error.code === 'COMPOSE_NOT_FOUND' && error.reason === NO_COMPOSE_FILE;
 
 /** Only the name, for commands that need nothing else of the model. */
 export const findStackName = async (invocation: Invocation): Promise<string> => (await findStack(invocation)).name;

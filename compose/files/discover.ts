@@ -5,7 +5,7 @@ import type { LoadOptions } from '../model/options.ts';
 import type { Warnings } from '../model/warnings.ts';
 import { Origins } from '../source/origins.ts';
 import { errorAt, type Mark } from '../source/source.ts';
-import { DEFAULT_FILES, HYPR_FILES } from './file-names.ts';
+import { DEFAULT_FILES, HYPR_FILES, NO_COMPOSE_FILE } from './file-names.ts';
 import { type ReadOptions, readSource, statOf } from './read-file.ts';
 
 /** The files to load, the folder and the variables. */
@@ -42,6 +42,7 @@ export const discover = async (options: LoadOptions, warnings: Warnings): Promis
   if (context.files.length === 0) {
     throw new HyprError('COMPOSE_NOT_FOUND', `no Compose file in ${workingDirOf(context)} or a folder above it`, {
       hint: 'write a compose.yaml, or name a file with -f',
+      reason: NO_COMPOSE_FILE,
     });
   }
   const fromEnv = environment.get('COMPOSE_PROFILES')?.split(',') ?? [];

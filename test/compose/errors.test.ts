@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { NO_COMPOSE_FILE } from '../../compose/files/file-names.ts';
 import { failure } from './project-folder.ts';
 
 describe('errors say the place, with a caret, and what to do', () => {
@@ -107,6 +108,20 @@ describe('errors say the place, with a caret, and what to do', () => {
       hint: 'save the file as UTF-8',
       at: 'compose.yaml:2:18',
     });
+  });
+
+  test('no file here is told from one that was named and is missing', async () => {
+    const named = { 'compose.yaml': 'include: [typo.yaml]\nservices: {a: {image: x}}\n' };
+    const codes = await Promise.all([
+      failure({}),
+      failure({}, { files: ['typo.yaml'] }),
+      failure({}, { env: { COMPOSE_FILE: 'typo.yaml' } }),
+      failure(named),
+    ]);
+    expect(codes.map(({ code, reason }) => [code, reason])).toEqual([
+      ['COMPOSE_NOT_FOUND', NO_COMPOSE_FILE],
+      ...codes.slice(1).map(() => ['COMPOSE_NOT_FOUND', undefined]),
+    ]);
   });
 
   test('a folder instead of a file, with the file that was meant', async () => {

@@ -43,5 +43,6 @@ export const failure = async (files: string | Readonly<Record<string, string | U
     hint: error.hint,
     at: where === undefined ? undefined : `${short(where.file)}:${where.line}:${where.column}`,
     details: error.details,
+    ...(error.reason === undefined ? {} : { reason: error.reason }),
   };
 };

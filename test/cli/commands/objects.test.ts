@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
 import { homePaths } from '../../../base/paths.ts';
+import { NO_COMPOSE_FILE } from '../../../compose/files/file-names.ts';
 import { serviceHashes } from '../../../compose/index.ts';
 import type { Service } from '../../../compose/model/model.ts';
 import { openObjects } from '../../../engine/client/objects.ts';
-import type { ReplicaDetail } from '../../../engine/model/types.ts';
+import type { ReplicaStatus } from '../../../engine/model/events.ts';
+import type { EngineApi, ReplicaDetail } from '../../../engine/model/types.ts';
 import { openTestStack, shopOf } from '../../engine/support/stack.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
 import { replica } from '../support/fake-engine.ts';
@@ -359,5 +362,39 @@ describe('docker’s commands on machines of all stacks', () => {
     expect(await run(rm, 'rm -f other-job-3')).toBe(0);
     expect(rm.fake.call('rm')?.args[1]).toMatchObject({ replicas: ['other-job-3'], stop: true });
     expect((await type('stop nobody')).err).toContain('no such service: nobody');
+  });
+
+  test('rm -f takes the stack along only where it has nothing else', async () => {
+    const alone = replica({ service: 'job', name: 'job' });
+    const remove = async (replicas: ReplicaStatus[]) => {
+      const made = fakeContext();
+      made.fake.machines = [{ stack: 'job', status: alone } as ReplicaDetail];
+      made.fake.replicas = replicas;
+      expect(await run(made, 'rm -f job')).toBe(0);
+      return made.fake.calls.map(({ name }) => name);
+    };
+    expect(await remove([alone])).toEqual(['down']);
+    // `container_name: job` in a project of that name.
+    expect(await remove([alone, replica({ service: 'db', name: 'job-db-1' })])).toEqual(['rm']);
+  });
+
+  test('names of services need no look at all machines, and the Compose file is read once', async () => {
+    const openObjects = vi.fn<EngineApi['openObjects']>();
+    for (const line of ['exec web ls', 'rm -f web', 'stop web db']) {
+      const made = fakeContext({ engine: { openObjects } });
+      expect(await run(made, line)).toBe(0);
+      expect(made.loaded).toHaveLength(line.startsWith('stop') ? 2 : 1);
+    }
+    expect(openObjects).not.toHaveBeenCalled();
+  });
+
+  test('ps lists all machines where there is no Compose file, and not where the one that was named is missing', async () => {
+    const ps = async (reason?: string) => {
+      const made = fakeContext({ project: new HyprError('COMPOSE_NOT_FOUND', 'no file', reason === undefined ? {} : { reason }) });
+      made.fake.machines = [{ stack: 'other', status: replica({ service: 'job', name: 'other-job-3' }) } as ReplicaDetail];
+      return { code: await run(made, 'ps'), out: made.stdout.text };
+    };
+    expect(await ps(NO_COMPOSE_FILE)).toEqual({ code: 0, out: expect.stringContaining('other-job-3') });
+    expect(await ps()).toEqual({ code: 1, out: '' });
   });
 });
