@@ -16,7 +16,7 @@ const GRANTED = '{"ok":true}\n';
  */
 export const openNic = (path: string, nic: NetworkNic, parent?: AbortSignal): Promise<Socket> =>
   withDeadline({ ms: DEADLINE_MS, what: 'a connection to the network', signal: parent }, async (signal) => {
-    const { socket, answered } = openOneLine(path, { op: 'nic', nic: nic });
+    const { socket, answered } = openOneLine(path, { op: 'nic', nic });
     try {
       const line = await orAbort(answered, signal);
       // With `onread`, pause stops reading from the descriptor and not only the events.

@@ -26,16 +26,12 @@
 #error "the list of system calls is that of x86-64"
 #endif
 
-/* Calls of kernels that may be newer than the headers of this system. */
+/* As in fence.h: calls that the headers of this system may not know. */
 #define NR_RSEQ 334
 #define NR_CLONE3 435
-#define NR_CLOSE_RANGE 436
 #define NR_FACCESSAT2 439
 #define NR_EPOLL_PWAIT2 441
 #define NR_IO_URING_SETUP 425
-#define NR_LANDLOCK_CREATE_RULESET 444
-#define NR_LANDLOCK_ADD_RULE 445
-#define NR_LANDLOCK_RESTRICT_SELF 446
 
 enum when { ALWAYS, THREADS, OWN_PROCESS, NO_PROCESS, UNIX_SOCKETS, COPIES_SOCKETS, NO_TERMINAL, NO_SIGNALS, IF_COPIES, ABSENT };
 

@@ -14,8 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define NR_CLOSE_RANGE 436
-
 void refuse(const char *format, ...) {
   va_list list;
   va_start(list, format);

@@ -10,6 +10,12 @@
 
 enum { EX_REFUSED = 71 };
 
+/* Calls of kernels that may be newer than the headers of this system. */
+#define NR_CLOSE_RANGE 436
+#define NR_LANDLOCK_CREATE_RULESET 444
+#define NR_LANDLOCK_ADD_RULE 445
+#define NR_LANDLOCK_RESTRICT_SELF 446
+
 /* Hidden where it becomes part of a library (vmm/preload). */
 #pragma GCC visibility push(hidden)
 

@@ -7,9 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NR_CREATE_RULESET 444
-#define NR_ADD_RULE 445
-#define NR_RESTRICT_SELF 446
 #define RULE_PATH_BENEATH 1
 #define FS_ALL_ABI1 ((1ULL << 13) - 1)
 #define NET_ALL 3ULL
@@ -21,14 +18,14 @@ struct path_rule {
 } __attribute__((packed));
 
 struct ruleset landlock_begin(void) {
-  long abi = syscall(NR_CREATE_RULESET, NULL, 0, 1);
+  long abi = syscall(NR_LANDLOCK_CREATE_RULESET, NULL, 0, 1);
   if (abi < 1) {
     return (struct ruleset){.fd = -1};
   }
   struct ruleset rules = {.fs = FS_ALL_ABI1, .net = abi >= 4 ? NET_ALL : 0, .scoped = abi >= 6 ? SCOPE_ALL : 0, .abi = (int)abi};
   rules.fs |= (abi >= 2 ? FS_REFER : 0) | (abi >= 3 ? FS_TRUNCATE : 0) | (abi >= 5 ? FS_IOCTL_DEV : 0);
   size_t size = abi >= 6 ? offsetof(struct ruleset, abi) : abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
-  rules.fd = (int)syscall(NR_CREATE_RULESET, &rules, size, 0);
+  rules.fd = (int)syscall(NR_LANDLOCK_CREATE_RULESET, &rules, size, 0);
   rules.abi = rules.fd < 0 ? -1 : rules.abi;
   return rules;
 }
@@ -47,7 +44,7 @@ bool landlock_allow(const struct ruleset *rules, const char *path, uint64_t righ
     rights &= FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
   }
   struct path_rule rule = {.allowed = rights, .parent = fd};
-  bool ok = syscall(NR_ADD_RULE, rules->fd, RULE_PATH_BENEATH, &rule, 0) == 0;
+  bool ok = syscall(NR_LANDLOCK_ADD_RULE, rules->fd, RULE_PATH_BENEATH, &rule, 0) == 0;
   close(fd);
   return ok;
 }
@@ -66,7 +63,7 @@ void landlock_allow_system(const struct ruleset *rules, const char *proc) {
 }
 
 bool landlock_enter(struct ruleset *rules) {
-  bool ok = rules->abi == 0 || syscall(NR_RESTRICT_SELF, rules->fd, 0) == 0;
+  bool ok = rules->abi == 0 || syscall(NR_LANDLOCK_RESTRICT_SELF, rules->fd, 0) == 0;
   if (rules->fd >= 0) {
     close(rules->fd);
   }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { MAX_MOVES = 16, MAX_RIGHTS = 16 };
+enum { MAX_MOVES = 16, MAX_RIGHTS = 64 };
 
 struct move {
   const char *from, *to;

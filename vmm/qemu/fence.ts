@@ -40,13 +40,10 @@ export const fenceCommand = async (command: VmmCommand, input: FenceInput): Prom
 
 /** Pure: what a copy of a zygote may still open (vmm/preload/limits.c): nothing of its siblings. */
 export const copyRights = ({ toolchain }: QemuSettings, spec: MachineSpec): Array<readonly ['read' | 'write', string]> => [
-  ...programFiles(toolchain)
-    .slice(0, MAX_COPY_READS)
-    .map((path) => ['read', path] as const),
+  ...programFiles(toolchain).map((path) => ['read', path] as const),
   ...[spec.consoleLog, ...ownFolder(spec)].map((path) => ['write', path] as const),
 ];
 
-const MAX_COPY_READS = 12;
 /** Each of a machine's 16 devices has a few for each of its processors. */
 const MAX_DESCRIPTORS = 8192;
 

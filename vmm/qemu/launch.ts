@@ -15,7 +15,7 @@ import type { MachineSpec } from '../model/machine.ts';
 import type { Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
 import { fenceCommand } from './fence.ts';
-import { isGone, REFUSED_CALL, stderrPath } from './machine.ts';
+import { childEnd, isGone, stderrPath } from './machine.ts';
 import { connectQmp, type Qmp } from './qmp.ts';
 
 const START_MS = 30_000;
@@ -47,7 +47,7 @@ export const launchQemu = async (input: LaunchInput): Promise<Launched> => {
   const child = await spawnQemu(input);
   const process = child.pid === undefined ? undefined : identifyProcess(child.pid);
   if (process === undefined) {
-    throw await startError(spec);
+    throw await endError(child, spec);
   }
   cleanup.defer(() => isGone(process));
   cleanup.defer(() => signalProcess(process, 'SIGKILL'));
@@ -109,7 +109,7 @@ const connectMonitor = async ({ child, process, spec, signal }: Started): Promis
   } catch (error) {
     signal?.throwIfAborted();
     // A QEMU that ends closes its monitor first; the reason is in its log, not in the broken connection.
-    throw (await isGone(process, ENDING_MS)) ? await startError(spec) : error;
+    throw (await isGone(process, ENDING_MS)) ? await endError(child, spec) : error;
   }
 };
 
@@ -118,16 +118,24 @@ const ENDING_MS = 1_000;
 
 const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
   new Promise((_, reject) => {
-    const fail = () => void startError(spec).then(reject, reject);
+    const fail = () => void startError(child, spec).then(reject, reject);
     child.once('error', fail);
     child.once('exit', fail);
   });
 
-const startError = async (spec: MachineSpec): Promise<HyprError> => {
+/** Of a process that has ended, and of which Node may have no news yet. */
+const endError = async (child: ChildProcess, spec: MachineSpec): Promise<HyprError> => {
+  await withDeadline({ ms: ENDING_MS, what: 'the end of QEMU' }, () => childEnd(child)).catch(() => {});
+  return startError(child, spec);
+};
+
+/** The launcher's refusal (EX_REFUSED of vmm/jail/fence.h). */
+const REFUSED_STATUS = 71;
+
+const startError = async (child: ChildProcess, spec: MachineSpec): Promise<HyprError> => {
   const lines = await lastLines(stderrPath({ spec }), 8);
   const details = lines.map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: '));
-  // The launcher's own refusals; what the fence refuses to QEMU while it runs is told by numbers.
-  return lines.some((line) => line.startsWith('fence: ') && !line.startsWith(REFUSED_CALL))
+  return child.exitCode === REFUSED_STATUS
     ? new HyprError('VMM_FENCE', `${spec.name} is not started without a fence`, { details, hint: 'hypr doctor says what is missing' })
     : new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, { details, hint: 'hypr doctor checks the toolchain' });
 };

@@ -209,7 +209,7 @@ export class QemuMachine implements Machine {
 }
 
 /** What vmm/preload/refused.c writes for a system call that the fence refused. */
-export const REFUSED_CALL = 'fence: refused system call ';
+const REFUSED_CALL = 'fence: refused system call ';
 
 /** What a QEMU tried and might not: a sign that it was taken over, or that its fence lacks something. */
 const logRefused = async (record: Pick<MachineRecord, 'spec'>): Promise<void> => {
@@ -253,7 +253,7 @@ export const isGone = async (identity: ProcessIdentity, ms: number = GONE_MS): P
   return true;
 };
 
-const childEnd = (child: ChildProcess): Promise<void> =>
+export const childEnd = (child: ChildProcess): Promise<void> =>
   child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((resolve) => child.once('exit', () => resolve()));
 
 const readPss = async (identity: ProcessIdentity): Promise<number> => {

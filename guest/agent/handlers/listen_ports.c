@@ -41,12 +41,14 @@ static bool has_port(const struct port *list, size_t count, const struct port *p
   return false;
 }
 
-/* The address is printed as 32-bit words in host order. */
-static bool parse_port(const char *line, bool udp, bool v6, struct port *out) {
+/* Whether the line is of a port where a program listens. `state` is 0 where it is no socket's. The address is printed as 32-bit words in
+ * host order. */
+static bool parse_port(const char *line, bool udp, bool v6, struct port *out, unsigned *state) {
   char hex[40];
-  unsigned number, peer, state;
+  unsigned number, peer;
   memset(out, 0, sizeof *out);
-  if (sscanf(line, " %*d: %39[0-9A-F]:%x %*[0-9A-F]:%x %x", hex, &number, &peer, &state) != 4 || strlen(hex) != (v6 ? 32u : 8u)) {
+  *state = 0;
+  if (sscanf(line, " %*d: %39[0-9A-F]:%x %*[0-9A-F]:%x %x", hex, &number, &peer, state) != 4 || strlen(hex) != (v6 ? 32u : 8u)) {
     return false;
   }
   for (int word = 0; word < (v6 ? 4 : 1); word++) {
@@ -56,12 +58,7 @@ static bool parse_port(const char *line, bool udp, bool v6, struct port *out) {
   }
   out->number = (uint16_t)number, out->udp = udp, out->v6 = v6;
   bool own_resolver = !v6 && number == 53 && memcmp(out->address, "\x7f\0\0\x0b", 4) == 0;
-  return !own_resolver && (udp ? state == UDP_OPEN && peer == 0 : state == TCP_LISTEN);
-}
-
-static bool is_connected(const char *line) {
-  unsigned state;
-  return sscanf(line, " %*d: %*[0-9A-F]:%*x %*[0-9A-F]:%*x %x", &state) == 1 && state != TCP_LISTEN;
+  return !own_resolver && (udp ? *state == UDP_OPEN && peer == 0 : *state == TCP_LISTEN);
 }
 
 static void scan_file(const char *path, bool udp, bool v6, struct port *list, size_t *count) {
@@ -69,12 +66,13 @@ static void scan_file(const char *path, bool udp, bool v6, struct port *list, si
   char line[512];
   while (file != NULL && fgets(line, sizeof line, file) != NULL) {
     struct port port;
-    /* The kernel lists what listens before what is connected, which may be thousands of lines. */
-    if (!udp && is_connected(line)) {
-      break;
-    }
-    if (*count < MAX_PORTS && parse_port(line, udp, v6, &port) && !has_port(list, *count, &port)) {
+    unsigned state;
+    if (parse_port(line, udp, v6, &port, &state) && *count < MAX_PORTS && !has_port(list, *count, &port)) {
       list[(*count)++] = port;
+    }
+    /* The kernel lists what listens before what is connected, which may be thousands of lines. */
+    if (!udp && state != 0 && state != TCP_LISTEN) {
+      break;
     }
   }
   if (file != NULL) {
