@@ -2,7 +2,7 @@ import type { Project } from '../../compose/model/model.ts';
 import type { DownOptions } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { say } from '../core/output.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import { checkServices, isSet, projectEnv, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import { servicesOf } from './verbs.ts';
@@ -10,14 +10,14 @@ import { servicesOf } from './verbs.ts';
 /** `down`: stops and removes; on a terminal it lists the data that `-v` removes. */
 export const runDown: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
-  const options: DownOptions = {
-    services: args,
-    volumes: flags.bool('volumes'),
-    removeImages: flags.choice('rmi', ['local', 'all']) ?? 'none',
-    removeOrphans: flags.bool('remove-orphans') || /^(1|true)$/i.test(context.env.COMPOSE_REMOVE_ORPHANS ?? ''),
-    timeout: flags.int('timeout'),
-  };
   return withStack(invocation, async (stack, project) => {
+    const options: DownOptions = {
+      services: args,
+      volumes: flags.bool('volumes'),
+      removeImages: flags.choice('rmi', ['local', 'all']) ?? 'none',
+      removeOrphans: flags.bool('remove-orphans') || isSet(projectEnv(context, project), 'COMPOSE_REMOVE_ORPHANS'),
+      timeout: flags.int('timeout'),
+    };
     if (args.length > 0) {
       checkServices(args, project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
     }

@@ -9,6 +9,7 @@ import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
 import type { OutputStream } from '../core/context.ts';
 import { writeOut } from '../core/output.ts';
+import { throwFailures } from '../core/print-error.ts';
 import { compileFilters, hasLabel, parseLabels } from '../format/filters.ts';
 import { parseMoment } from '../format/time.ts';
 import { findNetwork } from './network.ts';
@@ -64,12 +65,7 @@ export const runNetworkRm: Handler = async ({ context, args, flags }) => {
       }
     }
   }
-  if (failures.length > 1) {
-    throw new HyprError('NETWORK_IN_USE', `${failures.length} networks were not removed`, { cause: new AggregateError(failures) });
-  }
-  if (failures.length === 1) {
-    throw failures[0];
-  }
+  throwFailures(failures, `${failures.length} networks were not removed`);
   return 0;
 };
 

@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
+import { compileFilters, hasLabel, type Judges } from '../format/filters.ts';
 import { labelsOf } from '../format/inspect-replica.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow, psState, shortId } from '../format/replica.ts';
@@ -16,30 +17,13 @@ const COLUMNS = {
 };
 const HEADERS = { CreatedAt: 'CREATED AT', State: 'STATE', Labels: 'LABELS', Mounts: 'MOUNTS', Networks: 'NETWORKS', Size: 'SIZE' };
 
-type Test = (replica: ReplicaDetail) => boolean;
-
-/** docker's filters that compose's `ps` does not have. */
-const FILTERS: Readonly<Record<string, (value: string) => Test>> = {
-  label: (value) => {
-    const [key = '', ...rest] = value.split('=');
-    return (replica) => {
-      const found = labelsOf(replica)[key];
-      return rest.length === 0 ? found !== undefined : found === rest.join('=');
-    };
-  },
+/** docker's filters that compose's `ps` does not have, and its status. */
+const JUDGES: Judges<ReplicaDetail> = {
+  label: (replica, value) => hasLabel(labelsOf(replica), value),
   // As docker: any part of the name.
-  name: (value) => {
-    const pattern = patternOf(value);
-    return ({ status }) => pattern.test(status.name);
-  },
-  id:
-    (value) =>
-    ({ status }) =>
-      status.id.startsWith(value),
-  status:
-    (value) =>
-    ({ status }) =>
-      status.state === value || psState(status) === value,
+  name: ({ status }, value) => patternOf(value).test(status.name),
+  id: ({ status }, value) => status.id.startsWith(value),
+  status: ({ status }, value) => status.state === value || psState(status) === value,
 };
 
 /** Whether these filters are docker's, so that all stacks are meant. */
@@ -49,11 +33,11 @@ export const hasDockerFilter = (filters: readonly string[]): boolean => filters.
 export const printAllMachines = async ({ context, flags }: Invocation): Promise<number> => {
   const objects = await (await context.engine()).openObjects();
   const filters = flags.list('filter');
-  const tests = filters.map(testOf);
+  const matches = compileFilters(filters, JUDGES);
   const all = flags.bool('all') || filters.some((filter) => filter.startsWith('status='));
   const shown = objects
     .replicas()
-    .filter((replica) => tests.every((test) => test(replica)))
+    .filter(matches)
     .filter(({ status }) => all || !['created', 'exited', 'dead'].includes(psState(status)))
     .sort((a, b) => b.status.createdAt - a.status.createdAt);
   const noTrunc = flags.bool('no-trunc');
@@ -64,15 +48,6 @@ export const printAllMachines = async ({ context, flags }: Invocation): Promise<
   const rows = shown.map(({ status, stack }) => psRow(status, { stack, now: context.now(), noTrunc }));
   context.stdout.write(formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, flags.string('format')));
   return 0;
-};
-
-const testOf = (filter: string): Test => {
-  const [key = '', ...rest] = filter.split('=');
-  const make = FILTERS[key];
-  if (make === undefined || rest.length === 0) {
-    throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: `filters are: ${Object.keys(FILTERS).join('=, ')}=` });
-  }
-  return make(rest.join('='));
 };
 
 const patternOf = (text: string): RegExp => {

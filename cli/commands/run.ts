@@ -7,7 +7,7 @@ import type { RunOptions } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
-import { loadBuildable } from '../core/project.ts';
+import { isSet, loadBuildable, projectEnv } from '../core/project.ts';
 import { runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
 
@@ -21,7 +21,7 @@ export const runComposeRun: Handler = async (invocation) => {
   }
   const [service = ''] = args;
   const project = await loadBuildable(invocation, [service]);
-  const options = await runOptionsOf(invocation, project.environment);
+  const options = await runOptionsOf(invocation, projectEnv(invocation.context, project));
   const quiet = flags.bool('quiet');
   const quietLayers = flags.bool('quiet-pull');
   return runOneOff(invocation, {
@@ -37,7 +37,7 @@ export const runComposeRun: Handler = async (invocation) => {
   });
 };
 
-const runOptionsOf = async ({ context, args, flags }: Invocation, environment: Readonly<Record<string, string>>): Promise<RunOptions> => {
+const runOptionsOf = async ({ context, args, flags }: Invocation, env: NodeJS.ProcessEnv): Promise<RunOptions> => {
   const [service = '', ...command] = args;
   const detach = flags.bool('detach');
   const interactive = !detach && flags.tristate('interactive') !== false;
@@ -54,7 +54,7 @@ const runOptionsOf = async ({ context, args, flags }: Invocation, environment: R
     name: flags.string('name'),
     args: command,
     ...sharedOptions(context, flags),
-    env: await environmentOf(context, flags, { ...environment, ...context.env }),
+    env: await environmentOf(context, flags, env),
     servicePorts: flags.bool('service-ports'),
     useAliases: flags.bool('use-aliases'),
     tty,
@@ -67,8 +67,8 @@ const runOptionsOf = async ({ context, args, flags }: Invocation, environment: R
     noDeps: flags.bool('no-deps'),
     build: flags.bool('build') || pull === 'build',
     pull: pull === undefined || pull === 'build' ? 'policy' : pull,
-    removeOrphans: flags.bool('remove-orphans') || /^(1|true)$/i.test(context.env.COMPOSE_REMOVE_ORPHANS ?? ''),
-    ignoreOrphans: /^(1|true)$/i.test(context.env.COMPOSE_IGNORE_ORPHANS ?? ''),
+    removeOrphans: flags.bool('remove-orphans') || isSet(env, 'COMPOSE_REMOVE_ORPHANS'),
+    ignoreOrphans: isSet(env, 'COMPOSE_IGNORE_ORPHANS'),
   };
 };
 

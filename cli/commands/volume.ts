@@ -2,6 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { VolumeDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
+import { throwFailures } from '../core/print-error.ts';
 import { compileFilters, hasLabel, isYes, labelText, parseLabels } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { humanSize } from '../format/units.ts';
@@ -91,12 +92,7 @@ export const runVolumeRm: Handler = async ({ context, args, flags }) => {
       }
     }
   }
-  if (failures.length > 1) {
-    throw new HyprError('VOLUME_IN_USE', `${failures.length} volumes were not removed`, { cause: new AggregateError(failures) });
-  }
-  if (failures.length === 1) {
-    throw failures[0];
-  }
+  throwFailures(failures, `${failures.length} volumes were not removed`);
   return 0;
 };
 

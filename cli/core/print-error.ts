@@ -1,4 +1,4 @@
-import { type ErrorCode, formatPlace, type HyprError, toHyprError } from '../../base/errors.ts';
+import { type ErrorCode, formatPlace, HyprError, toHyprError } from '../../base/errors.ts';
 import { sanitiseName, sanitiseText } from '../../base/sanitise.ts';
 import { mapFrames } from '../../base/source-frames.ts';
 import { createPaint, type Paint } from './style.ts';
@@ -71,3 +71,15 @@ const bugLines = (error: HyprError, style: ErrorStyle, paint: Paint): string[] =
 
 // Interrupts end with 130 as docker compose's do; everything else is 1.
 export const exitCodeOf = (error: unknown): number => (toHyprError(error).code === ('HYPR_CANCELLED' satisfies ErrorCode) ? 130 : 1);
+
+/** Throws what failed, if anything did: one error as it is, several under `message` with the code of the first. */
+export const throwFailures = (failures: readonly unknown[], message: string): void => {
+  const [first] = failures;
+  if (failures.length > 1) {
+    const cause = new AggregateError(failures);
+    throw new HyprError(first instanceof HyprError ? first.code : 'HYPR_INTERNAL', message, { cause });
+  }
+  if (failures.length === 1) {
+    throw first;
+  }
+};

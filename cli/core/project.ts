@@ -4,7 +4,7 @@ import type { Project } from '../../compose/model/model.ts';
 import { closest } from '../../compose/model/suggest.ts';
 import type { Stack } from '../../engine/model/types.ts';
 import type { CommandSpec, Invocation } from './command-spec.ts';
-import type { ProjectOptions } from './context.ts';
+import type { CliContext, ProjectOptions } from './context.ts';
 
 /** Commands that bring a stack up: its name is this folder's from then on (engine/client/checkouts.ts). */
 const CLAIMING: ReadonlySet<string> = new Set(['up', 'create', 'run', 'watch']);
@@ -18,7 +18,7 @@ export const projectOptions = ({ context, command, flags }: Invocation, services
   profiles: flags.list('profile'),
   services,
   allResources: flags.bool('all-resources'),
-  compatibility: flags.bool('compatibility') || /^(1|true)$/i.test(context.env.COMPOSE_COMPATIBILITY ?? ''),
+  compatibility: flags.bool('compatibility') || isSet(context.env, 'COMPOSE_COMPATIBILITY'),
   claimsName: CLAIMING.has(command.name),
   env: context.env,
   cwd: context.cwd,
@@ -119,3 +119,12 @@ const checkStackName = (name: string): string => {
   }
   return name;
 };
+
+/** Whether a COMPOSE_* switch is on. */
+export const isSet = (env: NodeJS.ProcessEnv, name: string): boolean => /^(1|true)$/i.test(env[name] ?? '');
+
+/** Variables of the command, and those of the project's .env that it does not have. */
+export const projectEnv = ({ env }: Pick<CliContext, 'env'>, project: Pick<Project, 'environment'> | undefined): NodeJS.ProcessEnv => ({
+  ...project?.environment,
+  ...env,
+});

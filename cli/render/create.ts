@@ -2,6 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { CliContext, OutputStream } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
 import { PROGRESS_MODES } from '../core/modes.ts';
+import { isSet } from '../core/project.ts';
 import { ansiMode, canAnimate, hasUnicode, paintFor } from '../core/style.ts';
 import { createJsonRenderer } from './json.ts';
 import { createPlainRenderer } from './plain.ts';
@@ -33,7 +34,7 @@ const envMode = (env: NodeJS.ProcessEnv): (typeof PROGRESS_MODES)[number] => {
 
 /** COMPOSE_STATUS_STDOUT moves progress to stdout. */
 export const progressStream = (context: CliContext): OutputStream =>
-  /^(1|true)$/i.test(context.env.COMPOSE_STATUS_STDOUT ?? '') ? context.stdout : context.stderr;
+  isSet(context.env, 'COMPOSE_STATUS_STDOUT') ? context.stdout : context.stderr;
 
 /** The renderer that fits the flags and the terminal. `title` is the verb: `up`, `down`, `pull`. */
 export const createRenderer = async (context: CliContext, flags: Flags, title: string): Promise<ProgressRenderer> => {

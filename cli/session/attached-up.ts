@@ -7,5 +7,7 @@ export interface AttachedUp {
   readonly invocation: Invocation;
   readonly stack: Stack;
   readonly project: Project;
+  /** The same without ports that may move. */
+  readonly loaded: Project;
   readonly options: UpOptions;
 }

@@ -98,9 +98,9 @@ class AttachedSession {
   }
 
   async #start(): Promise<void> {
-    const { stack, project, options, invocation } = this.#up;
+    const { stack, project, loaded, options, invocation } = this.#up;
     await stack.up(project, options, upEvents(this.#renderer, invocation.flags), this.#starting.signal);
-    await tellMovedPorts(invocation, stack, project, this.#renderer);
+    await tellMovedPorts(invocation, stack, loaded, this.#renderer);
     this.#renderer.close();
     this.#started = true;
     const mine = (await stack.ps()).filter((replica) => this.#attached.has(replica.service) && !replica.oneOff);

@@ -28,10 +28,10 @@ const isLayer = (event: EngineEvent): boolean =>
 export const tellMovedPorts = async (
   { flags, context }: Invocation,
   stack: Pick<Stack, 'ps'>,
-  project: Project,
+  loaded: Project,
   renderer: ProgressRenderer,
 ): Promise<void> => {
-  for (const message of movesPorts(flags, context.env) ? movedPorts(project, await stack.ps()) : []) {
+  for (const message of movesPorts(flags, context.env) ? movedPorts(loaded, await stack.ps()) : []) {
     renderer.onWarning(message);
   }
 };

@@ -7,10 +7,11 @@ import type { CliContext } from '../../core/context.ts';
 import { movesPorts, withMovablePorts } from '../../core/move-ports.ts';
 import { say } from '../../core/output.ts';
 import { parallelLimit } from '../../core/parallel.ts';
-import { checkServices, loadBuildable, openStack } from '../../core/project.ts';
+import { checkServices, isSet, loadBuildable, openStack, projectEnv } from '../../core/project.ts';
 import { canAnimate } from '../../core/style.ts';
 import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
+import type { AttachedUp } from '../../session/attached-up.ts';
 import { tellMovedPorts, upEvents } from './events.ts';
 import { recreatedVolumes } from './volume-changes.ts';
 
@@ -18,7 +19,7 @@ import { recreatedVolumes } from './volume-changes.ts';
 export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
-  const project = await loadMovable(invocation, args);
+  const { project, loaded } = await loadMovable(invocation, args);
   const asked = withEnvironment(upOptions(flags, args), invocation, project);
   const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
@@ -29,20 +30,21 @@ export const runUp: Handler = async (invocation) => {
       return printPlan(invocation, stack, project, options);
     }
     if (flags.bool('detach') || options.wait || options.noStart) {
-      return upDetached(invocation, stack, project, options);
+      return upDetached({ invocation, stack, project, loaded, options });
     }
     if (wantsDashboard(invocation)) {
       const { runDashboard } = await import('../../dashboard/run-dashboard.tsx');
-      return runDashboard({ invocation, stack, project, options });
+      return runDashboard({ invocation, stack, project, loaded, options });
     }
     const { upAttached } = await import('./attached.ts');
-    return upAttached({ invocation, stack, project, options });
+    return upAttached({ invocation, stack, project, loaded, options });
   });
 };
 
-const loadMovable = async (invocation: Invocation, services: readonly string[]): Promise<Project> => {
-  const project = await loadBuildable(invocation, services);
-  return movesPorts(invocation.flags, invocation.context.env) ? withMovablePorts(project) : project;
+const loadMovable = async (invocation: Invocation, services: readonly string[]): Promise<Pick<AttachedUp, 'project' | 'loaded'>> => {
+  const moves = movesPorts(invocation.flags, invocation.context.env);
+  const loaded = await loadBuildable(invocation, services);
+  return { loaded, project: moves ? withMovablePorts(loaded) : loaded };
 };
 
 /** `create`: everything of `up` but the start. */
@@ -51,12 +53,12 @@ export const runCreate: Handler = async (invocation) => {
   if (flags.bool('build') && flags.bool('no-build')) {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
-  const project = await loadMovable(invocation, args);
+  const { project, loaded } = await loadMovable(invocation, args);
   const asked = withEnvironment(createOptions(flags, args), invocation, project);
   const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices(Object.keys(options.scale), project.services);
   return openStack(invocation, project.name, (stack) =>
-    flags.bool('dry-run') ? printPlan(invocation, stack, project, options) : upDetached(invocation, stack, project, options),
+    flags.bool('dry-run') ? printPlan(invocation, stack, project, options) : upDetached({ invocation, stack, project, loaded, options }),
   );
 };
 
@@ -64,17 +66,17 @@ export const runCreate: Handler = async (invocation) => {
 export const runScale: Handler = async (invocation) => {
   const scale = parseScale(invocation.args);
   const services = Object.keys(scale);
-  const project = await loadMovable(invocation, services);
+  const { project, loaded } = await loadMovable(invocation, services);
   const options = { ...UP_DEFAULTS, services, scale, noRecreate: true, noDeps: invocation.flags.bool('no-deps') };
-  return openStack(invocation, project.name, (stack) => upDetached(invocation, stack, project, options));
+  return openStack(invocation, project.name, (stack) => upDetached({ invocation, stack, project, loaded, options }));
 };
 
-const upDetached = async (invocation: Invocation, stack: Stack, project: Project, options: UpOptions): Promise<number> => {
+const upDetached = async ({ invocation, stack, project, loaded, options }: AttachedUp): Promise<number> => {
   const { context, flags } = invocation;
   const renderer = await createBuildingRenderer(context, flags, invocation.command.name);
   try {
     await stack.up(project, options, upEvents(renderer, flags), context.interrupts.signal);
-    await tellMovedPorts(invocation, stack, project, renderer);
+    await tellMovedPorts(invocation, stack, loaded, renderer);
   } finally {
     renderer.close();
   }
@@ -123,12 +125,11 @@ const usesStreamFlags = (flags: Invocation['flags']): boolean =>
 
 /** What COMPOSE_* variables say, those of the project's .env included, and flags of all commands. */
 const withEnvironment = (options: UpOptions, { context, flags }: Invocation, project: Project): UpOptions => {
-  const env = { ...project.environment, ...context.env };
-  const isSet = (name: string) => /^(1|true)$/i.test(env[name] ?? '');
+  const env = projectEnv(context, project);
   return {
     ...options,
-    ...(isSet('COMPOSE_REMOVE_ORPHANS') ? { removeOrphans: true } : {}),
-    ...(isSet('COMPOSE_IGNORE_ORPHANS') ? { ignoreOrphans: true } : {}),
+    ...(isSet(env, 'COMPOSE_REMOVE_ORPHANS') ? { removeOrphans: true } : {}),
+    ...(isSet(env, 'COMPOSE_IGNORE_ORPHANS') ? { ignoreOrphans: true } : {}),
     ...parallelLimit(flags, env),
   };
 };

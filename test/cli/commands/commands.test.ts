@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import type { Project } from '../../../compose/model/model.ts';
 import type { BuildEvent } from '../../../engine/model/types.ts';
 import { fakeContext, fakeProject, run } from '../support/fake-context.ts';
 import { log, NOW, replica } from '../support/fake-engine.ts';
@@ -393,6 +394,32 @@ describe('other commands', () => {
     context.fake.replicas = [replica({ service: 'web' })];
     await run(context, 'rm -f');
     expect(context.stderr.text).toContain('No stopped containers');
+  });
+
+  test.each(['up -d', 'down', 'compose run web ls'])('%s reads COMPOSE_REMOVE_ORPHANS of the .env, too', async (line) => {
+    const project = fakeProject({ environment: { COMPOSE_REMOVE_ORPHANS: 'true' } });
+    for (const [env, removeOrphans] of [[{}, true] as const, [{ COMPOSE_REMOVE_ORPHANS: '0' }, false] as const]) {
+      const context = fakeContext({ project, env });
+      await run(context, line);
+      expect(context.fake.call(line.split(' ').find((word) => /^(up|down|run)$/.test(word)) ?? '')?.args[1]).toMatchObject({
+        removeOrphans,
+      });
+    }
+  });
+
+  test('up --ports auto tells of a port that was moved, and nothing of a range of the file', async () => {
+    const web = { image: 'nginx', ports: [{ target: 80, protocol: 'tcp', published: '8080' }] };
+    const api = { image: 'api', ports: [{ target: 81, protocol: 'tcp', published: '9000-9010' }] };
+    const context = fakeContext({ project: fakeProject({ services: { web, api } as unknown as Project['services'] }) });
+    const published = (hostPort: number, port: number) => [{ protocol: 'tcp' as const, hostAddress: '127.0.0.1', hostPort, port }];
+    context.fake.replicas = [
+      replica({ service: 'web', ports: published(8081, 80) }),
+      replica({ service: 'api', ports: published(9003, 81) }),
+    ];
+    expect(await run(context, 'up -d --ports auto')).toBe(0);
+    expect(context.stderr.text.split('\n').filter((line) => line.includes('taken'))).toEqual([
+      expect.stringContaining('port 8080 is taken: shop-web-1 is published at 8081 instead'),
+    ]);
   });
 
   test('down -v says on a terminal what is lost', async () => {

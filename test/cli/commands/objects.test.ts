@@ -270,6 +270,7 @@ describe('network', () => {
     expect((await type('network prune -f')).out).toBe('');
     const [front] = JSON.parse((await type('network inspect front')).out);
     expect(Object.values(front.Containers)).toMatchObject([{ Name: 'shop-db-1', IPv4Address: expect.stringContaining('.3/24') }]);
+    expect((await type('network rm nothing nowhere')).err).toMatch(/2 networks were not removed.*NOT_FOUND/);
     expect((await type('network rm --force front nothing')).out).toBe('front\n');
     expect((await type('network ls -q --filter name=front')).out).toBe('');
   });
@@ -334,6 +335,10 @@ describe('docker’s commands on machines of all stacks', () => {
       /^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES\n.*shop-db-1\n$/,
     );
     expect((await type('ps --filter label=com.docker.compose.project=other -q')).out).toBe('');
+    const either = await type('ps --filter name=web --filter name=db --filter id= --format {{.Names}}');
+    expect(either.out.split('\n').sort()).toEqual(['', 'shop-db-1', 'shop-web-1']);
+    expect((await type('ps -q --filter name=web --filter label=tier=low')).out).toBe('');
+    expect((await type('ps --filter name=(')).err).toContain('is not a regular expression');
     expect((await type('ps --filter label=x --filter size=3')).err).toContain('--filter does not know "size=3"');
     await stack.verb('stop');
     expect((await type('ps -q --filter name=shop')).out).toBe('');
