@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { userInfo } from 'node:os';
 import { HyprError } from '../../base/errors.ts';
+import { userName } from '../../base/host/user-name.ts';
 import { openAuthority, readAuthority } from '../../net/certificates/authority.ts';
 import { dnsPort } from '../../net/dns/serve.ts';
 import { nameDomain } from '../../net/names/directory.ts';
@@ -38,7 +38,9 @@ export const planSystemUndo = async ({ paths, env }: TrustHost): Promise<RootWor
   const own = await readAuthority(paths.authority, nameDomain(env)).catch(() => undefined);
   const isMine = (certificate: string) => {
     const name = commonName(certificate);
-    return name !== undefined && (name === own?.name || (name.startsWith(NICKNAME) && name.includes(`(${userName()}@`)));
+    return (
+      name !== undefined && (name === own?.name || (name.startsWith(NICKNAME) && name.includes(`(${userName() ?? process.getuid?.()}@`)))
+    );
   };
   return { script: undoScript(await inspectSystem(), isMine), kept: [] };
 };
@@ -48,13 +50,5 @@ const commonName = (certificate: string): string | undefined => {
     return /^CN=(.*)$/m.exec(new X509Certificate(certificate).subject)?.[1];
   } catch {
     return undefined;
-  }
-};
-
-const userName = (): string => {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.());
   }
 };

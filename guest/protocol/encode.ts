@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import { parseIpv6 } from '../../base/ipv6.ts';
 import type { FileSpec, MachineConfig, MachineMount, NameTable, NicConfig, ProcessSpec, StepContent, StepMount } from '../types.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
 import { refused } from './refusal.ts';
@@ -206,15 +207,11 @@ const encodeAddress = (address: string): Buffer => {
 };
 
 const encodeAddress6 = (address: string): Buffer => {
-  if (!isIPv6(address) || address.includes('%')) {
+  const value = parseIpv6(address);
+  if (value === undefined) {
     throw refused('malformed', `${JSON.stringify(address)} is not an IPv6 address`);
   }
-  // The URL parser leaves at most one `::`, and no IPv4 address at the end.
-  const [left = '', right = ''] = new URL(`http://[${address}]/`).hostname.slice(1, -1).split('::');
-  const groupsOf = (text: string): number[] => text.split(':').flatMap((group) => (group === '' ? [] : [Number.parseInt(group, 16)]));
-  const [before, after] = [groupsOf(left), groupsOf(right)];
-  const groups = [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
-  return Buffer.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
+  return Buffer.from(value.toString(16).padStart(32, '0'), 'hex');
 };
 
 const encodeMac = (mac: string): Buffer => {

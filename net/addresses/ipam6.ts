@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
+import { parseIpv6 } from '../../base/ipv6.ts';
 import { parseIpv4, parseSubnet } from './ipv4.ts';
-import { contains6, formatIpv6, formatSubnet6, overlaps6, parseIpv6, parseSubnet6, type Subnet6 } from './ipv6.ts';
+import { contains6, formatIpv6, formatSubnet6, overlaps6, parseSubnet6, type Subnet6 } from './ipv6.ts';
 
 export interface Subnet6Choice {
   readonly subnet6: string;

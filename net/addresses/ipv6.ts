@@ -1,23 +1,10 @@
-import { isIPv6 } from 'node:net';
+import { parseIpv6 } from '../../base/ipv6.ts';
 
 /** An IPv6 subnet; `base` is its first address. */
 export interface Subnet6 {
   readonly base: bigint;
   readonly prefix: number;
 }
-
-/** The 128 bits of an address; undefined for what is none, or has a zone. */
-export const parseIpv6 = (text: string): bigint | undefined => {
-  if (!isIPv6(text) || text.includes('%')) {
-    return undefined;
-  }
-  // The URL parser writes a trailing IPv4 address in hex, and leaves one `::`.
-  const [left = '', right] = new URL(`http://[${text}]/`).hostname.slice(1, -1).split('::');
-  const before = left === '' ? [] : left.split(':');
-  const after = right === undefined || right === '' ? [] : right.split(':');
-  const groups = [...before, ...Array.from({ length: 8 - before.length - after.length }, () => '0'), ...after];
-  return groups.reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n);
-};
 
 /** In the form of RFC 5952. */
 export const formatIpv6 = (value: bigint): string => {

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, isAbort, isErrno } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
 import { withoutInherited } from '../../base/host/inherited.ts';
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { userName } from '../../base/host/user-name.ts';
 import { childEnv } from '../model/environment.ts';
 import type { ShareSpec } from '../model/machine.ts';
 import { filesOfTool, type Tool } from '../model/tools.ts';
@@ -145,20 +145,11 @@ export const virtiofsdCommand = (input: VirtiofsdInput & { tool: Tool }, way: Wa
 
 const findIds = async (): Promise<HostIds> => {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-  const username = findUserName();
+  const username = userName() ?? '';
   const [subuid, subgid, helper] = await Promise.all([readText('/etc/subuid'), readText('/etc/subgid'), exists('/usr/bin/newuidmap')]);
   const own = parseSubordinate(subuid, username, uid);
   const group = parseSubordinate(subgid, username, uid);
   return { uid, gid, subordinate: helper && own && group ? { uid: own, gid: group } : undefined };
-};
-
-/** In a container or in CI a user may have no name. */
-const findUserName = (): string => {
-  try {
-    return userInfo().username;
-  } catch {
-    return '';
-  }
 };
 
 /** The first range of a user in /etc/subuid: `name-or-uid:first:count`. */

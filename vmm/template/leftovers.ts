@@ -7,7 +7,11 @@ import { identifyProcess, isAlive, type ProcessIdentity } from '../../base/host/
 import { type HomePaths, runtimeDir } from '../../base/paths.ts';
 import { listFolder, lockPath, templatesFolder } from './store.ts';
 
-/** Run folders of machines that become templates begin with it, in the runtime folder. */
+/**
+ * Run folders of machines that become templates begin with it, in the runtime folder. They do not name their process as
+ * base/host/staging.ts does: sockets are in them, and 25 bytes more would leave long runtime folders no template, within the
+ * 104 bytes of a socket's path, though their stacks' machines fit.
+ */
 export const MAKER_PREFIX = 't-';
 const MAKER_FILE = 'maker';
 

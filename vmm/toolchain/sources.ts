@@ -21,16 +21,16 @@ export const compileMachineJail = async (outDir: string, signal?: AbortSignal): 
 
 const JAIL_PARTS = ['fence.h', 'common.c', 'landlock.c'];
 
-/** The library that is preloaded into QEMU; null if it cannot be compiled, which only costs time and memory. */
+/**
+ * The library that is preloaded into QEMU; null if it cannot be compiled. Then copies and memory
+ * that is given back are missing, and a machine dies of SIGSYS at the first system call that its fence refuses.
+ */
 export const compilePreload = async (outDir: string, signal: AbortSignal): Promise<string | null> => {
-  if (process.arch !== 'x64') {
-    return null;
-  }
   try {
     return await compileC({ source: await findSource('vmm/preload/zygote.c'), parts: PRELOAD_PARTS, outDir, library: true, signal });
   } catch (error) {
     signal.throwIfAborted();
-    log.warn('machines will not be copies of one another, and clones give no memory back', {
+    log.warn('machines are not copied and give no memory back, and one ends at the first system call that its fence refuses', {
       reason: messageOf(error),
       details: error instanceof HyprError ? error.details : [],
     });

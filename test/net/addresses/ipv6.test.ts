@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseIpv6 } from '../../../base/ipv6.ts';
 import { allocateAddress6, chooseSubnet6 } from '../../../net/addresses/ipam6.ts';
-import { contains6, formatIpv6, formatSubnet6, overlaps6, parseIpv6, parseSubnet6 } from '../../../net/addresses/ipv6.ts';
+import { contains6, formatIpv6, formatSubnet6, overlaps6, parseSubnet6 } from '../../../net/addresses/ipv6.ts';
 import { runs } from '../../support/seed.ts';
 
 describe('IPv6 addresses', () => {
