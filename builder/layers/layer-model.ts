@@ -6,9 +6,8 @@ import { checkName, isStep, type LayerLimits, LimitChecker } from './layer-limit
 import { FLAG, type NodeId, type NodeKind, NodeTable } from './node-table.ts';
 import type { TarEntry } from './tar-scanner.ts';
 import type { TextStore } from './text-store.ts';
+import { OPAQUE, WHITEOUT } from './whiteouts.ts';
 
-const WHITEOUT = '.wh.';
-const OPAQUE = '.wh..wh..opq';
 const MAX_LINKS = 40;
 /** Limit on the total length of the paths of implied folders, which are stored in the layer's record. */
 const MAX_IMPLIED = 16 * 1024 ** 2;

@@ -2,6 +2,7 @@ import { baseName, cleanPath, dirName, joinPath } from '../context/tree.ts';
 import { type Attributes, encodeHeader } from '../layers/layer-format.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
 import type { TarLimits } from '../layers/tar-scanner.ts';
+import { OPAQUE, WHITEOUT } from '../layers/whiteouts.ts';
 import { type ByteString, END_MARK } from '../tar/block.ts';
 import { hiddenPaths } from './hidden.ts';
 
@@ -21,7 +22,6 @@ interface Stacked {
 
 /** These tars are our own and passed the real limits when they were added. */
 const NO_LIMITS: TarLimits = { extension: 2 * 1024 ** 2, fileSize: Number.MAX_SAFE_INTEGER };
-const WHITEOUT = '.wh.';
 const NOTHING: Attributes = {
   type: 'file',
   mode: 0o644,
@@ -33,7 +33,6 @@ const NOTHING: Attributes = {
   devMinor: 0,
   xattrs: [],
 };
-const OPAQUE = '.wh..wh..opq';
 
 /**
  * A layer with an entry for /tmp/x but none for /tmp must not reset /tmp to 0755: unpacked over its lower layers, the

@@ -1,3 +1,4 @@
+import { sanitiseText } from '../../base/sanitise.ts';
 import type { EdgeInfo } from '../../engine/model/edge.ts';
 import type { NameReport } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
@@ -44,6 +45,6 @@ const describe = (info: EdgeInfo | undefined, { domain, reachesPrograms, names, 
     ports.map(({ port }) => port).join(', '),
   ]);
   const table = rows.length === 0 ? '' : formatTable([['NAME', 'ADDRESS', 'STATE', 'LISTENS ON'], ...rows], COMPOSE_TABLE);
-  const troubles = [...(info?.problems ?? []), ...problems].map((problem) => `problem: ${problem}`);
+  const troubles = [...(info?.problems ?? []), ...problems].map((problem) => `problem: ${sanitiseText(problem)}`);
   return `${[...where, who, ...troubles].join('\n')}\n${table}`;
 };

@@ -27,7 +27,7 @@ type Info = ReturnType<typeof describe>;
 
 const describe = (replicas: readonly ReplicaDetail[], images: number, system: string) => {
   const states = replicas.map(({ status }) => psState(status));
-  const running = states.filter((state) => ['running', 'restarting', 'removing'].includes(state)).length;
+  const running = states.filter((state) => ['running', 'restarting'].includes(state)).length;
   const paused = states.filter((state) => state === 'paused').length;
   return {
     ID: hostname(),
@@ -38,7 +38,7 @@ const describe = (replicas: readonly ReplicaDetail[], images: number, system: st
     Images: images,
     Driver: 'erofs',
     DriverStatus: [['Writable layers', 'ext4']],
-    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'none'], Authorization: null, Log: ['json-file', 'local'] },
+    Plugins: { Volume: ['local'], Network: ['bridge', 'none'], Authorization: null, Log: ['json-file', 'local'] },
     LoggingDriver: 'json-file',
     KernelVersion: release(),
     OperatingSystem: system,

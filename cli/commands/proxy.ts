@@ -1,3 +1,4 @@
+import { sanitiseText } from '../../base/sanitise.ts';
 import type { EdgeInfo } from '../../engine/model/edge.ts';
 import type { Handler } from '../core/command-spec.ts';
 
@@ -30,7 +31,7 @@ const describe = (info: EdgeInfo): string => {
     ...(info.systemPorts.length === 0 ? [] : [`ports of the system: ${info.systemPorts.join(', ')}`]),
     info.dnsPort === undefined ? `no DNS for .${domain}` : `DNS for .${domain}: 127.0.0.1:${info.dnsPort}`,
     info.tls ? 'https: yes' : 'https: no certificate authority yet; make one with: hypr setup --browser',
-    ...info.problems.map((problem) => `problem: ${problem}`),
+    ...info.problems.map((problem) => `problem: ${sanitiseText(problem)}`),
     `served by process ${info.pid}`,
   ];
   return `${lines.join('\n')}\n`;

@@ -30,7 +30,7 @@ const setupBrowsers = async (trust: TrustApi, { context, flags }: Invocation): P
   if (flags.bool('dry-run')) {
     const { trust: stores, proxy } = await trust.status();
     for (const { what, place, trusts } of stores.filter((one) => one.what !== 'system')) {
-      context.stdout.write(`${what}: ${place}: ${trusts ? 'trusts it already' : 'would trust it'}\n`);
+      context.stdout.write(`${what}: ${sanitiseText(place)}: ${trusts ? 'trusts it already' : 'would trust it'}\n`);
     }
     context.stdout.write(
       `proxy of the desktop: ${proxy.state === 'free' ? 'would be set for names of services' : sanitiseText(proxy.detail)}\n`,
@@ -43,11 +43,9 @@ const setupBrowsers = async (trust: TrustApi, { context, flags }: Invocation): P
 
 const undo = async (trust: TrustApi, invocation: Invocation): Promise<void> => {
   const work = await trust.planUndo();
-  if (invocation.flags.bool('dry-run')) {
-    await runRootWork(trust, invocation, { work, nothing: 'nothing of hypr is in files of this system' });
-    return;
+  if (!invocation.flags.bool('dry-run')) {
+    await trust.undoBrowser(stepPrinter(invocation));
   }
-  await trust.undoBrowser(stepPrinter(invocation));
   await runRootWork(trust, invocation, { work, nothing: 'nothing of hypr is in files of this system' });
 };
 

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { render } from 'ink';
 import { neverAborts } from '../../base/abort.ts';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
@@ -64,7 +63,7 @@ class DashboardSession {
     });
     this.effects = {
       verb: (verb, service) => void this.#operate(verb, () => this.#runVerb(verb, service)),
-      openUrl: (url) => openUrl(url, (message) => model.change({ message })),
+      openUrl: (url) => void this.#openUrl(url),
       copy: (text) => this.#context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
       interrupt: () => this.#end({ how: 'interrupt' }),
       leave: (how) => this.#end({ how }),
@@ -157,6 +156,20 @@ class DashboardSession {
     }
   }
 
+  async #openUrl(url: string): Promise<void> {
+    try {
+      const trust = await (await this.#context.engine()).openTrust(this.#over.signal);
+      // A published port is opened as it is, like a name that every program finds.
+      const reach = new URL(url).hostname.endsWith('.localhost') ? 'localhost' : 'system';
+      const opened = await trust.open({ url, reach });
+      this.#model.change({
+        message: opened.why === undefined ? `opened ${opened.url}` : `not opened: ${opened.why}; the address is ${url}`,
+      });
+    } catch (error) {
+      this.#model.change({ message: `${url} was not opened: ${messageOf(error)}` });
+    }
+  }
+
   async #operate(name: string, work: () => Promise<void>): Promise<void> {
     this.#model.beginOperation(name);
     try {
@@ -197,12 +210,4 @@ const printSummary = async ({ stack }: AttachedUp, context: CliContext): Promise
   if (summary !== '') {
     context.stderr.write(`${stack.name} is running:\n${summary}\nstop it with: hypr -p ${stack.name} down\n`);
   }
-};
-
-/** Without a shell; reports an address that cannot be opened. */
-const openUrl = (url: string, tell: (message: string) => void): void => {
-  const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
-  const child = spawn(program, [url], { stdio: 'ignore', detached: true });
-  child.on('error', () => tell(`${program} is not there; the address is ${url}`));
-  child.unref();
 };

@@ -8,6 +8,7 @@ import type { LoadOptions } from '../model/options.ts';
 import { type Warning, Warnings } from '../model/warnings.ts';
 import { inDependencyOrder } from '../project/cycles.ts';
 import { scalar, toPlain, withEntries } from '../source/node.ts';
+import { emitText } from '../yaml/emit.ts';
 import { serviceHashes } from './config-hash.ts';
 import { explain } from './explain.ts';
 import { explainEnvFiles } from './explain-env.ts';
@@ -178,17 +179,13 @@ const variablesJson = (variables: readonly Variable[]): string => {
 const variablesYaml = (variables: readonly Variable[]): string =>
   lines(
     variables.flatMap(({ name, defaultValue, presenceValue, required }) => [
-      `${name}:`,
-      `    name: ${yamlText(name)}`,
-      `    defaultvalue: ${yamlText(defaultValue)}`,
-      `    presencevalue: ${yamlText(presenceValue)}`,
+      `${emitText(name)}:`,
+      `    name: ${emitText(name)}`,
+      `    defaultvalue: ${emitText(defaultValue)}`,
+      `    presencevalue: ${emitText(presenceValue)}`,
       `    required: ${required}`,
     ]),
   );
-
-/** Plain where it stays text; else in double quotes. */
-const yamlText = (text: string): string =>
-  /^[A-Za-z_/][\w./-]*$/.test(text) && !/^(true|false|null|yes|no|on|off|y|n|~)$/i.test(text) ? text : JSON.stringify(text);
 
 const variablesTable = (variables: readonly Variable[]): string => {
   const rows = [

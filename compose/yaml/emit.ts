@@ -147,8 +147,8 @@ interface Place {
   readonly column: number;
 }
 
-/** Without a `place` (for keys) it stays on one line. */
-const emitText = (text: string, place?: Place): string => {
+/** A string as a scalar. Without a `place` (for keys) it stays on one line. */
+export const emitText = (text: string, place?: Place): string => {
   if (text.includes('\n') || !readsAsString(text)) {
     return `"${fold([...text].map(escapeChar), place, { first: 1, last: [...text].length - 2, double: true })}"`;
   }

@@ -43,7 +43,7 @@ export interface OpenedUrl {
 /** What makes names of services work beyond their own stack: who trusts hypr's authority, and what leads names to the edge. */
 export interface TrustApi {
   status(): Promise<TrustStatus>;
-  /** The authority's certificate (PEM); it is made if there is none. */
+  /** The authority's certificate (PEM). Throws SETUP_REFUSED where there is none yet. */
   certificate(): Promise<string>;
   /** No root. Throws SETUP_REFUSED when a browser cannot be set up, after the others were. */
   setupBrowser(onStep: (step: SetupStep) => void): Promise<void>;

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { exists } from '../../base/host/files.ts';
-import { openAuthority } from '../../net/certificates/authority.ts';
+import { readAuthority } from '../../net/certificates/authority.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import { findCertutil } from '../../vmm/toolchain/certutil.ts';
 import { findInPath } from '../../vmm/toolchain/host-programs.ts';
@@ -110,9 +110,12 @@ export const firefoxArgs = async (folder: string, host: TrustHost, edge: number 
   return ['--profile', folder, '--no-remote'];
 };
 
-/** Has a store of hypr's own, which is made where there is none, trust the authority in use and no earlier one. */
+/** Has a store of hypr's own, which is made where there is none, trust the authority in use and no earlier one. Without an authority it does nothing. */
 const trustAuthority = async (folder: string, { paths, env, signal }: TrustHost): Promise<void> => {
-  const authority = await openAuthority(paths.authority, nameDomain(env));
+  const authority = await readAuthority(paths.authority, nameDomain(env));
+  if (authority === undefined) {
+    return;
+  }
   const there = (await hasStore(folder)) ? listNicknames(folder) : undefined;
   if (there?.includes(authority.name)) {
     return;

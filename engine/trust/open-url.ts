@@ -10,7 +10,8 @@ import { pacUrl } from './pac.ts';
 /**
  * Opens a service's page in the best way available: the desktop's own browser where it finds the https name, else a browser with
  * a profile that knows names and authority, else the desktop's browser with the name below localhost. Where no window can be opened
- * it only tells the URL and the reason. Without an edge of this user's nothing is sent to one: the URL is opened as it is. Throws SETUP_REFUSED when the browser that was asked for is not installed.
+ * it only tells the URL and the reason. Without an edge of this user's nothing is sent to one, and without an authority, which is not made
+ * here, there is no https name: the URL is opened as it is. Throws SETUP_REFUSED when the browser that was asked for is not installed.
  */
 export const openUrl = async ({ url, reach, browser }: OpenRequest, host: TrustHost): Promise<OpenedUrl> => {
   const wanted = browser === undefined ? undefined : (await findBrowsers(browser))[0];
@@ -20,12 +21,12 @@ export const openUrl = async ({ url, reach, browser }: OpenRequest, host: TrustH
   }
   const domain = nameDomain(host.env);
   const edge = (await askEdge(host.signal))?.port;
-  const named = reach === 'system' || edge === undefined ? url : namedUrl(url, domain);
+  const isSetUp = edge !== undefined && (await readAuthority(host.paths.authority, domain)) !== undefined;
+  const named = reach === 'system' || !isSetUp ? url : namedUrl(url, domain);
   if (wanted !== undefined) {
     await openInProfile(wanted, named, host, edge);
     return { url: named, where: `${wanted.name}, in a profile of hypr's` };
   }
-  const isSetUp = edge !== undefined && (await readAuthority(host.paths.authority, domain)) !== undefined;
   const follows = isSetUp && (await readDesktopProxy(pacUrl(host.env, edge), host.env, host.signal)).state === 'ours';
   if (reach === 'system' || follows) {
     return await onDesktop(named, host, edge);

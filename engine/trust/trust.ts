@@ -1,10 +1,9 @@
 import { homedir } from 'node:os';
 import { homePaths } from '../../base/paths.ts';
-import { openAuthority } from '../../net/certificates/authority.ts';
-import { nameDomain } from '../../net/names/directory.ts';
 import type { TrustApi } from '../model/trust.ts';
 import { setupBrowser, type TrustHost, undoBrowser } from './browser-setup.ts';
 import { openUrl } from './open-url.ts';
+import { ownAuthority } from './own-authority.ts';
 import { readTrust } from './status.ts';
 import { runAsRoot } from './system/run-script.ts';
 import { planSystemSetup, planSystemUndo } from './system-setup.ts';
@@ -13,7 +12,7 @@ export const openTrust = (signal: AbortSignal, env: NodeJS.ProcessEnv = process.
   const host: TrustHost = { paths: homePaths(), home: homedir(), env, signal };
   return {
     status: () => readTrust(host),
-    certificate: async () => (await openAuthority(host.paths.authority, nameDomain(env))).cert,
+    certificate: async () => (await ownAuthority(host)).cert,
     setupBrowser: (onStep) => setupBrowser(host, onStep),
     undoBrowser: (onStep) => undoBrowser(host, onStep),
     planSystem: () => planSystemSetup(host),

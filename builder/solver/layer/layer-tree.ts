@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { readSmallFile, SMALL_FILE } from '../../context/read-small.ts';
 import { cleanPath, compareBytes, type FileTree, type TreeEntry } from '../../context/tree.ts';
+import { OPAQUE, WHITEOUT } from '../../layers/whiteouts.ts';
 import { BLOCK, tarError } from '../../tar/block.ts';
 import { PLAIN_FILE, type TarHeader } from '../../tar/header.ts';
 import { FileSource, readTar } from '../../tar/reader.ts';
@@ -33,7 +34,7 @@ export interface LayerIndex {
 
 const MAX_ITEMS = 5_000_000;
 const CHUNK = 1024 * 1024;
-const OPAQUE = 'trusted.overlay.opaque';
+const OPAQUE_XATTR = 'trusted.overlay.opaque';
 const EMPTY_DIR: TarHeader = { ...PLAIN_FILE, name: '', type: 'dir', mode: 0o755 };
 
 /** Reads the headers of an uncompressed tar on disk; contents are skipped. Throws IMAGE_LAYER. */
@@ -202,7 +203,7 @@ class TreeBuilder {
     }
     this.#folder(parent).set(name, node);
     this.#remember(parent, name);
-    if (this.#whiteouts && header.xattrs.get(OPAQUE)?.toString() === 'y') {
+    if (this.#whiteouts && header.xattrs.get(OPAQUE_XATTR)?.toString() === 'y') {
       this.#clear(path);
     }
   }
@@ -210,13 +211,13 @@ class TreeBuilder {
   #applyWhiteout(item: { parent: string; name: string; header: TarHeader }): boolean {
     const { parent, name, header } = item;
     const isDevice = header.type === 'char' && header.deviceMajor === 0 && header.deviceMinor === 0;
-    if (!name.startsWith('.wh.') && !isDevice) {
+    if (!name.startsWith(WHITEOUT) && !isDevice) {
       return false;
     }
-    if (name === '.wh..wh..opq') {
+    if (name === OPAQUE) {
       this.#clear(parent);
     } else if (!name.startsWith('.wh..wh.')) {
-      const hidden = isDevice ? name : name.slice(4);
+      const hidden = isDevice ? name : name.slice(WHITEOUT.length);
       if (isDevice || !this.#added.get(parent)?.has(hidden)) {
         this.#folder(parent).delete(hidden);
       }

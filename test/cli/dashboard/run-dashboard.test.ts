@@ -90,6 +90,20 @@ describe('the dashboard from start to end', () => {
     expect(context.stderr.text).toContain('there is no image nginx:nope');
   });
 
+  test('o opens the address as hypr open does, and says why it was not', async () => {
+    const context = onTerminal();
+    context.fake.urls = new Map([['web', 'http://web.shop.localhost:7080/']]);
+    const done = run(context, 'up');
+    await listening(context, done);
+    while (!context.stdout.text.includes('not opened: there is no display')) {
+      context.stdin.write('o');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    context.stdin.write('d');
+    expect(await done).toBe(0);
+    expect(context.fake.call('open')?.args).toEqual([{ url: 'http://web.shop.localhost:7080/', reach: 'localhost' }]);
+  });
+
   test('a key acts on the service, and its failure does not end the dashboard', async () => {
     const context = onTerminal();
     context.fake.onVerb = async (verb) => {

@@ -193,7 +193,10 @@ export class FakeEngine {
         },
         planSystem: async () => ({ script: this.rootScript, kept: ['every user may listen from port 80 on already'] }),
         planUndo: async () => ({ script: this.rootScript, kept: [] }),
-        open: async ({ url }) => ({ url, why: 'there is no display here' }),
+        open: async (request) => {
+          this.#record('open', request);
+          return { url: request.url, why: 'there is no display here' };
+        },
         runAsRoot: async (work) => this.#record('runAsRoot', work.script),
       }),
       systemDf: async () => [

@@ -12,7 +12,7 @@ test('config --variables --format yaml: the names of a Go structure, text that i
       'M:',
       '    name: M',
       '    defaultvalue: ""',
-      '    presencevalue: "yes"',
+      "    presencevalue: 'yes'",
       '    required: false',
       'TAG:',
       '    name: TAG',

@@ -52,17 +52,15 @@ const candidate = (name: string, seen: string[]) => {
 const signal = new AbortController().signal;
 
 describe('election of the edge', () => {
-  it('has one holder, which tells what it serves, and the next takes over within a second', async () => {
+  it('has one holder, which tells what it serves, and the next takes over', async () => {
     const seen: string[] = [];
     const first = candidate('first', seen);
     await first.began;
     const second = candidate('second', seen);
     await expect.poll(async () => (await askEdge(signal, folder))?.domain).toBe('first');
     expect(seen).toEqual(['first serves']);
-    const stopped = performance.now();
     first.stop();
     await second.began;
-    expect(performance.now() - stopped).toBeLessThan(1_000);
     expect(seen).toEqual(['first serves', 'first closed', 'second serves']);
     await first.done;
   });
@@ -75,10 +73,8 @@ describe('election of the edge', () => {
     const seen: string[] = [];
     const waiting = [candidate('a', seen), candidate('b', seen), candidate('c', seen)];
     await expect.poll(async () => (await askEdge(signal, folder))?.domain).toBe('child');
-    const killed = performance.now();
     child.kill('SIGKILL');
     await Promise.race(waiting.map((each) => each.began));
-    expect(performance.now() - killed).toBeLessThan(1_000);
     await expect.poll(async () => (await askEdge(signal, folder))?.pid).toBe(process.pid);
     expect(seen).toHaveLength(1);
   });

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { edgePaths } from '../../../engine/edge/info.ts';
 import { namedUrl, openUrl } from '../../../engine/trust/open-url.ts';
-import { openAuthority } from '../../../net/certificates/authority.ts';
+import { ownAuthority } from '../../../engine/trust/own-authority.ts';
+import { openAuthority, readAuthority } from '../../../net/certificates/authority.ts';
 
 const LOCAL = { url: 'http://web.shop.localhost:7080/', reach: 'localhost' } as const;
 
@@ -102,6 +103,21 @@ describe('openUrl', () => {
     const args = await calledWith('chromium');
     expect(args.at(-1)).toBe(LOCAL.url);
     expect(pacIn(args)).toBe('');
+  });
+
+  it('makes no authority: without one the name below localhost is opened in the browser that was asked for', async () => {
+    await program('chromium');
+    await serveEdge(7099);
+    expect(await openUrl({ ...LOCAL, browser: 'chromium' }, host())).toMatchObject({ url: LOCAL.url });
+    expect((await calledWith('chromium')).at(-1)).toBe(LOCAL.url);
+    expect(await readAuthority(host().paths.authority)).toBeUndefined();
+    await expect(ownAuthority(host())).rejects.toMatchObject({
+      code: 'SETUP_REFUSED',
+      hint: expect.stringContaining('hypr setup --browser'),
+    });
+    expect(await readAuthority(host().paths.authority)).toBeUndefined();
+    const made = await openAuthority(host().paths.authority);
+    expect((await ownAuthority(host())).cert).toBe(made.cert);
   });
 
   it('opens the https name on the desktop where every program finds it', async () => {

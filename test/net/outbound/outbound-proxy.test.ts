@@ -163,7 +163,10 @@ describe('the proxy of a machine without a NIC', () => {
     const connections = Array.from({ length: 256 }, dial);
     const more = dial();
     await text(more);
+    const over = (connection: (typeof connections)[number]) => connection.destroyed || connection.readableEnded;
+    expect(connections.filter(over)).toEqual([]);
     proxies.at(-1)?.close();
     await Promise.all(connections.map((connection) => text(connection).catch(() => {})));
+    expect(connections.filter((connection) => !over(connection))).toEqual([]);
   });
 });
