@@ -1,8 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { END_MARK, padding } from '../../base/tar/block.ts';
 import { encodeHeader } from '../layers/layer-format.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
 import type { TarEntry } from '../layers/tar-scanner.ts';
-import { END_MARK, padding } from '../tar/block.ts';
 
 const LIMITS = { extension: 1024 * 1024, fileSize: 1024 ** 4 };
 const CHUNK = 1024 * 1024;

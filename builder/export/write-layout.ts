@@ -6,11 +6,11 @@ import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, syncFolder } from '../../base/host/files.ts';
 import { stagingPathBeside } from '../../base/host/staging.ts';
+import { END_MARK, padding } from '../../base/tar/block.ts';
+import { encodePlainFile } from '../../base/tar/header.ts';
 import { familiarReference, parseReference } from '../registry/config/reference.ts';
 import { digestHex } from '../store/format/digest.ts';
 import { MEDIA } from '../store/format/manifest.ts';
-import { END_MARK, padding } from '../tar/block.ts';
-import { encodePlainFile } from '../tar/header.ts';
 import type { Blob } from './compress-layer.ts';
 import { encode, type ImageBundle } from './make-image.ts';
 

@@ -1,4 +1,4 @@
-import { BLOCK } from '../tar/block.ts';
+import { BLOCK } from '../../base/tar/block.ts';
 import type { ReadAhead } from './pieces.ts';
 import { type TarEntry, type TarLimits, TarScanner } from './tar-scanner.ts';
 

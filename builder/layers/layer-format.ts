@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
-import { type ByteString, numberAt, type Refuse } from '../tar/block.ts';
-import { type EntryType, FLAGS } from '../tar/header.ts';
-import { encodeEntry, MAX_OCTAL_11 } from '../tar/pax.ts';
+import { type ByteString, numberAt, type Refuse } from '../../base/tar/block.ts';
+import { type EntryType, FLAGS } from '../../base/tar/header.ts';
+import { encodeEntry, MAX_OCTAL_11 } from '../../base/tar/pax.ts';
 
 export interface Attributes {
   readonly type: EntryType;

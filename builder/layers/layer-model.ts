@@ -1,5 +1,5 @@
-import { BLOCK, type ByteString } from '../tar/block.ts';
-import type { EntryType } from '../tar/header.ts';
+import { BLOCK, type ByteString } from '../../base/tar/block.ts';
+import type { EntryType } from '../../base/tar/header.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { layerError } from './layer-format.ts';
 import { checkName, isStep, type LayerLimits, LimitChecker } from './layer-limits.ts';

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { ByteString } from '../tar/block.ts';
+import type { ByteString } from '../../base/tar/block.ts';
 import type { TextStore } from './text-store.ts';
 
 /** A node's number; the root's is 0, which also stands for "none" wherever the root cannot be. */

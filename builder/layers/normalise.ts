@@ -3,7 +3,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
-import { BLOCK, END_MARK } from '../tar/block.ts';
+import { BLOCK, END_MARK } from '../../base/tar/block.ts';
 import { EntryReader } from './entry-reader.ts';
 import { encodeHeader } from './layer-format.ts';
 import type { LayerLimits } from './layer-limits.ts';

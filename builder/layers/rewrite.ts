@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { BLOCK, type ByteString, END_MARK, padding } from '../tar/block.ts';
+import { BLOCK, type ByteString, END_MARK, padding } from '../../base/tar/block.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { type Attributes, encodeHeader } from './layer-format.ts';
 import type { LayerModel } from './layer-model.ts';

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { BLOCK } from '../tar/block.ts';
+import { BLOCK } from '../../base/tar/block.ts';
 import { layerError, layerNumber } from './layer-format.ts';
 
 /** A run of data in a sparse file: its offset in the file and its length. */

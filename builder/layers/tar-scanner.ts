@@ -1,6 +1,6 @@
-import { BLOCK, type ByteString, hasValidChecksum, isZeroBlock, nameAt, padding, textAt } from '../tar/block.ts';
-import { type EntryType, TYPES } from '../tar/header.ts';
-import { type PaxRecord, parsePax } from '../tar/pax.ts';
+import { BLOCK, type ByteString, hasValidChecksum, isZeroBlock, nameAt, padding, textAt } from '../../base/tar/block.ts';
+import { type EntryType, TYPES } from '../../base/tar/header.ts';
+import { type PaxRecord, parsePax } from '../../base/tar/pax.ts';
 import { type Attributes, layerError, layerNumber } from './layer-format.ts';
 import { gnuPieces, MAX_PIECES, paxPieces, type SparseMap, type SparsePiece } from './sparse.ts';
 import { readXattrs } from './xattrs.ts';

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import type { ByteString } from '../tar/block.ts';
+import type { ByteString } from '../../base/tar/block.ts';
 import { layerError } from './layer-format.ts';
 
 const PAGE = 256 * 1024;

@@ -1,4 +1,4 @@
-import type { ByteString } from '../tar/block.ts';
+import type { ByteString } from '../../base/tar/block.ts';
 import { layerError } from './layer-format.ts';
 
 const SCHILY = 'SCHILY.xattr.';

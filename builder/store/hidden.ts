@@ -1,8 +1,8 @@
+import type { ByteString } from '../../base/tar/block.ts';
 import { baseName, cleanPath, dirName, joinPath } from '../context/tree.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
 import type { TarLimits } from '../layers/tar-scanner.ts';
 import { OPAQUE, WHITEOUT } from '../layers/whiteouts.ts';
-import type { ByteString } from '../tar/block.ts';
 
 /** From the lowest to the highest layer that has the folder. */
 interface Span {

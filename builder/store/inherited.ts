@@ -1,9 +1,9 @@
+import { type ByteString, END_MARK } from '../../base/tar/block.ts';
 import { baseName, cleanPath, dirName, joinPath } from '../context/tree.ts';
 import { type Attributes, encodeHeader } from '../layers/layer-format.ts';
 import { scanTarFile } from '../layers/scan-file.ts';
 import type { TarLimits } from '../layers/tar-scanner.ts';
 import { OPAQUE, WHITEOUT } from '../layers/whiteouts.ts';
-import { type ByteString, END_MARK } from '../tar/block.ts';
 import { hiddenPaths } from './hidden.ts';
 
 export interface StackedLayer {

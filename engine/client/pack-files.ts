@@ -2,8 +2,8 @@ import type { Stats } from 'node:fs';
 import { lstat, open, readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { BLOCK, padding } from '../../builder/tar/block.ts';
-import { encodeHeader, type TarHeader } from '../../builder/tar/header.ts';
+import { BLOCK, padding } from '../../base/tar/block.ts';
+import { encodeHeader, type TarHeader } from '../../base/tar/header.ts';
 import type { PackOptions } from '../model/types.ts';
 
 const CHUNK = 256 << 10;

@@ -1,4 +1,4 @@
-import { readTar, StreamSource } from '../../builder/tar/reader.ts';
+import { readTar, StreamSource } from '../../base/tar/reader.ts';
 import { refusalReason } from '../../guest/protocol/refusal.ts';
 
 /** The type of the first entry of a path's tar; undefined when the replica has no such path. The rest is not read. */

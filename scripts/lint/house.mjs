@@ -18,13 +18,13 @@ export const FLOORS = {
 
 /** Floor → its rooms, low first. `.` is the floor's own folder; a name with an ending is one file of it, which stands elsewhere than the others. */
 export const ROOMS = {
-  base: ['.', 'host'],
+  base: ['.', 'host', 'tar'],
   compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', '.'],
   guest: ['.', 'protocol', 'client', 'image'],
   vmm: ['model', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
   net: ['.', 'addresses', 'names', 'certificates', 'client', 'ports', 'dns', 'edge/http', 'edge/pages', 'edge', 'downloads', 'outbound'],
   builder: [
-    ...['model', 'tar', 'registry/config', 'registry/transport', 'context', 'layers', 'store/format', 'store', 'store/archive', 'registry'],
+    ...['model', 'registry/config', 'registry/transport', 'context', 'layers', 'store/format', 'store', 'store/archive', 'registry'],
     ...['dockerfile', 'dockerfile/checks', 'git', 'ssh', 'options', 'solver/layer', 'solver/frame', 'solver/sources', 'solver/machine'],
     ...['export', 'cache-export', 'solver/steps', 'solver', '.'],
   ],

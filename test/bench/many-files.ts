@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { BLOCK } from '../../builder/tar/block.ts';
-import { encodeHeader } from '../../builder/tar/header.ts';
+import { BLOCK } from '../../base/tar/block.ts';
+import { encodeHeader } from '../../base/tar/header.ts';
 import { type Run, runOnce, withRss } from './measure.ts';
 
 const IN_FOLDER = 500;

@@ -1,6 +1,6 @@
+import { BLOCK, padding } from '../../../base/tar/block.ts';
+import { readTar, StreamSource } from '../../../base/tar/reader.ts';
 import { cleanPath } from '../../context/tree.ts';
-import { BLOCK, padding } from '../../tar/block.ts';
-import { readTar, StreamSource } from '../../tar/reader.ts';
 
 export interface LayerFilter {
   /** Paths that are dropped with everything below them, including whiteouts. */

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { BLOCK, tarError } from '../../../base/tar/block.ts';
+import { PLAIN_FILE, type TarHeader } from '../../../base/tar/header.ts';
+import { FileSource, readTar } from '../../../base/tar/reader.ts';
 import { readSmallFile, SMALL_FILE } from '../../context/read-small.ts';
 import { cleanPath, compareBytes, type FileTree, type TreeEntry } from '../../context/tree.ts';
 import { OPAQUE, WHITEOUT } from '../../layers/whiteouts.ts';
-import { BLOCK, tarError } from '../../tar/block.ts';
-import { PLAIN_FILE, type TarHeader } from '../../tar/header.ts';
-import { FileSource, readTar } from '../../tar/reader.ts';
 
 /** Where a file's bytes lie. */
 interface Content {

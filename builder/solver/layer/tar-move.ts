@@ -1,7 +1,7 @@
+import { BLOCK, padding } from '../../../base/tar/block.ts';
+import { encodeHeader } from '../../../base/tar/header.ts';
+import { readTar, StreamSource } from '../../../base/tar/reader.ts';
 import { cleanPath, joinPath } from '../../context/tree.ts';
-import { BLOCK, padding } from '../../tar/block.ts';
-import { encodeHeader } from '../../tar/header.ts';
-import { readTar, StreamSource } from '../../tar/reader.ts';
 
 /**
  * The tar of a folder as guests give it (names begin with the folder's own, as in docker's archives) as

@@ -1,8 +1,8 @@
+import { BLOCK, padding } from '../../../base/tar/block.ts';
+import { encodeHeader, type TarHeader } from '../../../base/tar/header.ts';
 import { SMALL_FILE } from '../../context/read-small.ts';
 import type { FileTree, TreeEntry } from '../../context/tree.ts';
 import { Blocks } from '../../layers/pieces.ts';
-import { BLOCK, padding } from '../../tar/block.ts';
-import { encodeHeader, type TarHeader } from '../../tar/header.ts';
 
 /** One entry of a layer to be written. */
 export interface LayerItem {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { BLOCK, encodeBlock, padding, writeChecksum } from '../../../builder/tar/block.ts';
-import { encodePax } from '../../../builder/tar/pax.ts';
+import { BLOCK, encodeBlock, padding, writeChecksum } from '../../../base/tar/block.ts';
+import { encodePax } from '../../../base/tar/pax.ts';
 
 /** One raw tar entry for a test; nothing is checked or corrected. */
 export interface RawEntry {

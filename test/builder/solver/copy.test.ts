@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { PLAIN_FILE } from '../../../builder/tar/header.ts';
+import { PLAIN_FILE } from '../../../base/tar/header.ts';
 import { show, thrown, Workshop } from './workshop.ts';
 
 let shop: Workshop;

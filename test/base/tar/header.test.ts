@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BLOCK, encodeBlock, hasValidChecksum, isZeroBlock, numberAt, padding, textAt, writeChecksum } from '../../../builder/tar/block.ts';
-import { decodeHeader, type EntryType, encodeHeader, encodePlainFile, readFlag, type TarHeader } from '../../../builder/tar/header.ts';
-import { encodePax, parsePax } from '../../../builder/tar/pax.ts';
-import { readTar, StreamSource } from '../../../builder/tar/reader.ts';
-import { base256 } from '../layers/tar-builder.ts';
+import { BLOCK, encodeBlock, hasValidChecksum, isZeroBlock, numberAt, padding, textAt, writeChecksum } from '../../../base/tar/block.ts';
+import { decodeHeader, type EntryType, encodeHeader, encodePlainFile, readFlag, type TarHeader } from '../../../base/tar/header.ts';
+import { encodePax, parsePax } from '../../../base/tar/pax.ts';
+import { readTar, StreamSource } from '../../../base/tar/reader.ts';
+import { base256 } from '../../builder/layers/tar-builder.ts';
 
 const FIELDS = { name: 'a', flag: '0', mode: 0o644, uid: 1, gid: 2, size: 3, mtime: 4, link: '', deviceMajor: 0, deviceMinor: 0 };
 

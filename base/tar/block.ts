@@ -1,4 +1,4 @@
-import { HyprError } from '../../base/errors.ts';
+import { HyprError } from '../errors.ts';
 
 /** The block size of a tar, in bytes. */
 export const BLOCK = 512;
