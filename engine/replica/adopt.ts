@@ -1,7 +1,6 @@
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
-import { authorityFiles, authorityVariables } from '../machine/authority.ts';
 import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { Platform, Publication } from '../model/platform.ts';
@@ -83,7 +82,7 @@ const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, sign
       guest,
       process,
       names: undefined,
-      env: authorityVariables(await authorityFiles(row.spec)),
+      env: row.env ?? [],
       abort: new AbortController(),
     };
   } catch (error) {

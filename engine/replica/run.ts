@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
@@ -64,16 +65,18 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
   // Others get the rules about its addresses before it can be reached.
   await policies.apply(signal);
   const rules = { egress: egressPolicy(vm.spec), peers: policies.connecting(vm, config.nics) };
+  const cleanup = new Cleanup();
   const run = await bootMachine({ spec: machineSpec(parts), config, networks, ...rules, platform, onMachine }, signal);
+  cleanup.defer(() => run.machine.delete());
+  cleanup.defer(() => run.machine.kill());
+  cleanup.defer(() => run.guest.close());
   try {
     // And it those about machines that were connected meanwhile.
     await policies.apply(signal);
     await openOutbound(run.guest, vm, context, signal);
     return { ...run, env: authorityVariables(authority) };
   } catch (error) {
-    await run.guest.close();
-    await run.machine.kill();
-    await run.machine.delete();
+    await cleanup.run().catch(() => {});
     throw error;
   }
 };

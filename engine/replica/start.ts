@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestProcess } from '../../guest/types.ts';
+import type { Machine } from '../../vmm/model/machine.ts';
 import { newRun } from '../logs/new-run.ts';
 import { withVariables } from '../machine/authority.ts';
 import { nextState } from '../model/lifecycle.ts';
@@ -55,12 +56,10 @@ export class ReplicaStart {
       const guest = () => this.#parts.run?.guest;
       publications.take(await publishPorts(this.#row, { ...context, guest, awaitPort: listeners.awaitPort }, signal));
       record.update({ published: publications.ports });
-      this.#parts.run = await bootReplica(
-        this.#row,
-        { ...context, onMachine: (machine) => record.update({ machine: machine.record }) },
-        signal,
-      );
-      record.update({ bootMs: Date.now() - begin });
+      const onMachine = (machine: Machine) => record.update({ machine: machine.record });
+      const run = await bootReplica(this.#row, { ...context, onMachine }, signal);
+      this.#parts.run = run;
+      record.update({ bootMs: Date.now() - begin, env: run.env });
     } catch (error) {
       record.endTiming();
       await publications.close();

@@ -5,7 +5,6 @@ import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { SavedMachine } from '../../vmm/model/machine.ts';
-import { authorityFiles, authorityVariables } from '../machine/authority.ts';
 import { connectNics, networkNics } from '../machine/boot-machine.ts';
 import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
@@ -163,10 +162,9 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
       await machine.pause(signal);
     }
     await openOutbound(guest, row, context, signal);
-    const env = authorityVariables(await authorityFiles(row.spec));
     const ports = await publishAgain(row, { ...context, guest: () => guest }, signal);
     cleanup.disarm();
-    return { run: { machine, guest, process, names: undefined, env, abort: new AbortController() }, ...ports };
+    return { run: { machine, guest, process, names: undefined, env: row.env ?? [], abort: new AbortController() }, ...ports };
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;

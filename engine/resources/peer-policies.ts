@@ -2,9 +2,9 @@ import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { matchesService, readPolicies, type ServicePolicy } from '../../compose/model/policies.ts';
 import type { NicConfig } from '../../guest/types.ts';
-import type { NetworkPolicy } from '../../net/types.ts';
+import type { Network, NetworkPolicy } from '../../net/types.ts';
 import { egressPolicy } from '../resolve/egress-policy.ts';
-import type { VmRow } from '../state/records.ts';
+import type { LeaseRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import type { StackNetworks } from './networks.ts';
 
@@ -32,6 +32,8 @@ export class PeerPolicies {
   /** What the gateways were told, by MAC, as JSON. */
   readonly #told = new Map<string, string>();
   #turn: Promise<void> = Promise.resolve();
+  /** Those of the model that was read last. */
+  #read: { readonly project: Project | undefined; readonly policies: readonly ServicePolicy[] } | undefined;
 
   constructor(options: PeerPoliciesOptions) {
     this.#options = options;
@@ -40,7 +42,7 @@ export class PeerPolicies {
   /** The rules of a replica's NICs, which is about to be connected with them. */
   connecting(vm: VmRow, nics: readonly NicConfig[]): Array<NetworkPolicy | undefined> {
     const policies = this.#policies();
-    const peers = this.#peers();
+    const peers = peersOf(this.#options.vms(), this.#leases());
     return vm.spec.networks.map(({ key }, index) => {
       const rules = peerPolicy({ policies, peers, service: vm.service, network: key });
       this.#told.set(nics[index]?.mac ?? '', JSON.stringify([rules, egressPolicy(vm.spec)]));
@@ -56,29 +58,33 @@ export class PeerPolicies {
   }
 
   async #apply(signal: AbortSignal): Promise<void> {
-    const { networks, vms } = this.#options;
+    const { vms } = this.#options;
     const policies = this.#policies();
-    const peers = this.#peers();
+    const leases = this.#leases();
+    const peers = peersOf(vms(), leases);
     for (const vm of vms().filter(({ machine, state }) => machine !== undefined && state !== 'suspended')) {
-      for (const [index, { mac }] of this.#nics(vm).entries()) {
-        const network = vm.spec.networks[index]?.key ?? '';
+      const egress = egressPolicy(vm.spec);
+      for (const { key: network } of vm.spec.networks) {
+        const mac = leases(vm, network)?.mac;
         const rules = peerPolicy({ policies, peers, service: vm.service, network });
-        const egress = egressPolicy(vm.spec);
         const text = JSON.stringify([rules, egress]);
-        if (this.#told.get(mac) === text) {
-          continue;
+        if (mac !== undefined && this.#told.get(mac) !== text) {
+          const told = { ...(rules === undefined ? {} : { peers: rules }), ...(egress === undefined ? {} : { egress }) };
+          await this.#tell({ network, mac, told }, signal);
+          this.#told.set(mac, text);
         }
-        const gateway = await networks.ensure(network, signal);
-        const told = { ...(rules === undefined ? {} : { peers: rules }), ...(egress === undefined ? {} : { egress }) };
-        try {
-          await gateway.setPolicy(mac, told);
-        } catch (error) {
-          // Its machine may have ended meanwhile; the next one is connected with its rules.
-          if ((await gateway.state()).machines.some((machine) => machine.mac === mac)) {
-            throw error;
-          }
-        }
-        this.#told.set(mac, text);
+      }
+    }
+  }
+
+  async #tell({ network, mac, told }: { network: string; mac: string; told: GatewayPolicy }, signal: AbortSignal): Promise<void> {
+    const gateway = await this.#options.networks.ensure(network, signal);
+    try {
+      await gateway.setPolicy(mac, told);
+    } catch (error) {
+      // Its machine may have ended meanwhile; the next one is connected with its rules.
+      if ((await gateway.state()).machines.some((machine) => machine.mac === mac)) {
+        throw error;
       }
     }
   }
@@ -86,33 +92,43 @@ export class PeerPolicies {
   /** The file was checked when it was loaded. */
   #policies(): readonly ServicePolicy[] {
     const project = this.#options.project();
-    const settings = (project?.extensions['x-hypr'] ?? {}) as Readonly<Record<string, unknown>>;
-    const read = readPolicies(settings.policies, Object.keys({ ...project?.services, ...project?.disabledServices }));
-    if ('fault' in read) {
-      const at = [`x-hypr.policies${read.index === undefined ? '' : `[${read.index}]`}`, read.key].filter(Boolean).join('.');
-      throw new HyprError('COMPOSE_INVALID', `${at} ${read.fault}`, { path: ['x-hypr', 'policies'] });
+    if (this.#read === undefined || this.#read.project !== project) {
+      this.#read = { project, policies: policiesOf(project) };
     }
-    return read;
+    return this.#read.policies;
   }
 
-  #peers(): Peer[] {
-    return this.#options.vms().flatMap((vm) =>
-      this.#nics(vm).map((nic, index) => ({
-        service: vm.service,
-        network: vm.spec.networks[index]?.key ?? '',
-        addresses: addressesOf(nic),
-      })),
-    );
-  }
-
-  /** Those of a replica that has its addresses already. */
-  #nics(vm: VmRow): readonly NicConfig[] {
-    const { stack, store, networks } = this.#options;
-    return store.leases(stack).some(({ vmId }) => vmId === vm.id) ? networks.lease(vm) : [];
+  /** The lease of a replica on a network, a shared one too; read once for all of them. */
+  #leases(): FindLease {
+    const { stack, store } = this.#options;
+    const leases = new Map(store.leases(stack).map((lease) => [`${lease.vmId} ${lease.network}`, lease]));
+    return (vm, network) => leases.get(`${vm.id} ${network}`);
   }
 }
 
-const addressesOf = ({ address, ipv6 }: NicConfig): string[] => [address, ...(ipv6 === undefined ? [] : [ipv6.address])];
+type FindLease = (vm: VmRow, network: string) => LeaseRow | undefined;
+type GatewayPolicy = Parameters<Network['setPolicy']>[1];
+
+const policiesOf = (project: Project | undefined): readonly ServicePolicy[] => {
+  const settings = (project?.extensions['x-hypr'] ?? {}) as Readonly<Record<string, unknown>>;
+  const read = readPolicies(settings.policies, Object.keys({ ...project?.services, ...project?.disabledServices }));
+  if ('fault' in read) {
+    const at = [`x-hypr.policies${read.index === undefined ? '' : `[${read.index}]`}`, read.key].filter(Boolean).join('.');
+    throw new HyprError('COMPOSE_INVALID', `${at} ${read.fault}`, { path: ['x-hypr', 'policies'] });
+  }
+  return read;
+};
+
+/** The NICs that have their addresses already. */
+const peersOf = (vms: readonly VmRow[], leases: FindLease): Peer[] =>
+  vms.flatMap((vm) =>
+    vm.spec.networks.flatMap(({ key: network }) => {
+      const lease = leases(vm, network);
+      return lease === undefined
+        ? []
+        : [{ service: vm.service, network, addresses: [lease.ip, ...(lease.ip6 === undefined ? [] : [lease.ip6])] }];
+    }),
+  );
 
 /** The rules of a NIC of `service` on `network`; undefined where the file has no policies. Pure. */
 export const peerPolicy = (input: {

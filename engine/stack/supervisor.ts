@@ -131,7 +131,7 @@ export class StackSupervisor {
   }
 
   #nameOf(address: string): string | undefined {
-    const id = this.#options.store.leases(this.#options.stack).find(({ ip }) => ip === address)?.vmId;
+    const id = this.#options.store.leases(this.#options.stack).find(({ ip, ip6 }) => ip === address || ip6 === address)?.vmId;
     return [...this.replicas.values()].find(({ row }) => row.id === id)?.row.name;
   }
 

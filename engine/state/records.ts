@@ -44,6 +44,8 @@ export interface VmRow {
   readonly bootMs: number | undefined;
   /** The run number of its last boot (`run` of LogRecord). */
   readonly run: number | undefined;
+  /** Variables that the programs of its last boot have besides those of the spec. */
+  readonly env?: readonly string[] | undefined;
 }
 
 /** A suspended replica's machine, saved on disk. */

@@ -1,6 +1,6 @@
 /**
  * Migrations of hypr.db, in order; `PRAGMA user_version` counts the ones applied. Append only. Columns named *_json hold
- * one JSON document, read and written only by engine/state/store.ts.
+ * one JSON document, read and written only by engine/state/rows.ts.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -88,4 +88,5 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE ip_leases ADD COLUMN ip6 TEXT;
   CREATE UNIQUE INDEX leases_by_ip6 ON ip_leases (stack, network, ip6);
   `,
+  'ALTER TABLE vms ADD COLUMN env_json TEXT',
 ];

@@ -5,6 +5,22 @@ import { HyprError } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { databaseError, migrated, openDatabase } from './database.ts';
 import type { LeaseRow, LoopbackRow, NetworkRow, SharedNetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
+import {
+  readLease,
+  readLoopback,
+  readNetwork,
+  readSharedNetwork,
+  readVm,
+  readVolume,
+  type Sql,
+  stackReader,
+  writeLease,
+  writeNetwork,
+  writeSharedNetwork,
+  writeStack,
+  writeVm,
+  writeVolume,
+} from './rows.ts';
 
 /**
  * The state of all stacks of one HYPR_HOME: SQLite in WAL mode, so that commands can read while supervisors write. Rows
@@ -73,8 +89,6 @@ export const openStateReader = (path: string): StateReader => {
   }
 };
 
-type Sql = Record<string, string | number | null>;
-
 const makeStore = (db: Database.Database): StateStore => {
   const all = <T>(sql: string, map: (row: Sql) => T, ...values: Array<string | number>): T[] =>
     (db.prepare(sql).all(...values) as Sql[]).map(map);
@@ -95,6 +109,7 @@ const makeStore = (db: Database.Database): StateStore => {
       row,
     );
   };
+  const readStack = stackReader();
   return {
     stack: (name) => all('SELECT * FROM stacks WHERE name = ?', readStack, name)[0],
     stacks: () => all('SELECT * FROM stacks ORDER BY name', readStack),
@@ -132,160 +147,3 @@ const makeStore = (db: Database.Database): StateStore => {
     close: () => db.close(),
   };
 };
-
-const text = (value: string | number | null | undefined): string => String(value ?? '');
-const optional = (value: string | number | null | undefined): number | undefined => (typeof value === 'number' ? value : undefined);
-const json = <T>(value: string | number | null | undefined): T => JSON.parse(text(value)) as T;
-const optionalJson = <T>(value: string | number | null | undefined): T | undefined =>
-  typeof value === 'string' ? (JSON.parse(value) as T) : undefined;
-const toJson = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value));
-
-const readStack = (row: Sql): StackRow => ({
-  name: text(row.name),
-  workingDir: text(row.working_dir),
-  files: json(row.files_json),
-  project: json(row.project_json),
-  supervisor: optionalJson(row.supervisor_json),
-  createdAt: Number(row.created_at),
-});
-
-const writeStack = (row: StackRow): Sql => ({
-  name: row.name,
-  working_dir: row.workingDir,
-  files_json: toJson(row.files),
-  project_json: toJson(row.project),
-  supervisor_json: toJson(row.supervisor),
-  created_at: row.createdAt,
-});
-
-const readVm = (row: Sql): VmRow => ({
-  id: text(row.id),
-  stack: text(row.stack),
-  service: text(row.service),
-  number: Number(row.number),
-  oneOff: row.one_off === 1,
-  name: text(row.name),
-  state: text(row.state) as VmRow['state'],
-  health: text(row.health) as VmRow['health'],
-  exitCode: Number(row.exit_code),
-  reason: row.reason === null ? undefined : text(row.reason),
-  restarts: Number(row.restarts),
-  configHash: text(row.config_hash),
-  imageId: text(row.image_id),
-  spec: json(row.spec_json),
-  machine: optionalJson(row.machine_json),
-  saved: optionalJson(row.saved_json),
-  published: json(row.published_json),
-  stoppedByUser: row.stopped_by_user === 1,
-  createdAt: Number(row.created_at),
-  startedAt: optional(row.started_at),
-  finishedAt: optional(row.finished_at),
-  bootMs: optional(row.boot_ms),
-  run: optional(row.run),
-});
-
-const writeVm = (row: VmRow): Sql => ({
-  id: row.id,
-  stack: row.stack,
-  service: row.service,
-  number: row.number,
-  one_off: row.oneOff ? 1 : 0,
-  name: row.name,
-  state: row.state,
-  health: row.health,
-  exit_code: row.exitCode,
-  reason: row.reason ?? null,
-  restarts: row.restarts,
-  config_hash: row.configHash,
-  image_id: row.imageId,
-  spec_json: toJson(row.spec),
-  machine_json: toJson(row.machine),
-  saved_json: toJson(row.saved),
-  published_json: toJson(row.published),
-  stopped_by_user: row.stoppedByUser ? 1 : 0,
-  created_at: row.createdAt,
-  started_at: row.startedAt ?? null,
-  finished_at: row.finishedAt ?? null,
-  boot_ms: row.bootMs ?? null,
-  run: row.run ?? null,
-});
-
-const readNetwork = (row: Sql): NetworkRow => ({
-  stack: text(row.stack),
-  key: text(row.key),
-  name: text(row.name),
-  spec: json(row.spec_json),
-  configHash: text(row.config_hash),
-  record: optionalJson(row.record_json),
-  createdAt: Number(row.created_at),
-});
-
-const writeNetwork = (row: NetworkRow): Sql => ({
-  stack: row.stack,
-  key: row.key,
-  name: row.name,
-  spec_json: toJson(row.spec),
-  config_hash: row.configHash,
-  record_json: toJson(row.record),
-  created_at: row.createdAt,
-});
-
-const readSharedNetwork = (row: Sql): SharedNetworkRow => ({
-  name: text(row.name),
-  id: text(row.id),
-  spec: json(row.spec_json),
-  options: json(row.options_json),
-  record: optionalJson(row.record_json),
-  createdAt: Number(row.created_at),
-});
-
-const writeSharedNetwork = (row: SharedNetworkRow): Sql => ({
-  name: row.name,
-  id: row.id,
-  spec_json: toJson(row.spec),
-  options_json: toJson(row.options),
-  record_json: toJson(row.record),
-  created_at: row.createdAt,
-});
-
-const readLease = (row: Sql): LeaseRow => ({
-  stack: text(row.stack),
-  network: text(row.network),
-  ip: text(row.ip),
-  ...(row.ip6 === null ? {} : { ip6: text(row.ip6) }),
-  vmId: text(row.vm_id),
-  mac: text(row.mac),
-  leasedAt: Number(row.leased_at),
-});
-
-const writeLease = (row: LeaseRow): Sql => ({
-  stack: row.stack,
-  network: row.network,
-  ip: row.ip,
-  ip6: row.ip6 ?? null,
-  vm_id: row.vmId,
-  mac: row.mac,
-  leased_at: row.leasedAt,
-});
-
-const readLoopback = (row: Sql): LoopbackRow => ({ address: text(row.address), stack: text(row.stack), owner: text(row.owner) });
-
-const readVolume = (row: Sql): VolumeRow => ({
-  name: text(row.name),
-  stack: text(row.stack),
-  key: text(row.key),
-  form: text(row.form) as VolumeRow['form'],
-  path: text(row.path),
-  labels: json(row.labels_json),
-  createdAt: Number(row.created_at),
-});
-
-const writeVolume = (row: VolumeRow): Sql => ({
-  name: row.name,
-  stack: row.stack,
-  key: row.key,
-  form: row.form,
-  path: row.path,
-  labels_json: toJson(row.labels),
-  created_at: row.createdAt,
-});

@@ -1,6 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Project } from '../../../compose/model/model.ts';
-import { peerPolicy } from '../../../engine/resources/peer-policies.ts';
+import type { StackNetworks } from '../../../engine/resources/networks.ts';
+import { PeerPolicies, peerPolicy } from '../../../engine/resources/peer-policies.ts';
+import type { VmRow } from '../../../engine/state/records.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const withPolicies = (project: Project, ...policies: object[]): Project => ({ ...project, extensions: { 'x-hypr': { policies } } });
@@ -92,4 +94,31 @@ describe('peerPolicy', () => {
   });
 
   test('is absent without policies', () => expect(of('web', 'back')).toBeUndefined());
+});
+
+test('machines on a shared network are told by their leases there, and nothing is written for it', async () => {
+  const stack = openTestStack();
+  const shop = shopOf(stack, { web: {}, db: {} });
+  await stack.up(shop);
+  const { store } = stack;
+  const key = 'external:office';
+  const onShared = (row: VmRow): VmRow => ({
+    ...row,
+    spec: { ...row.spec, networks: row.spec.networks.map((each) => ({ ...each, key })) },
+  });
+  const vms = ['shop-web-1', 'shop-db-1'].map((name) => onShared(stack.row(name)));
+  vms.forEach(({ id }, index) => {
+    store.putLease({ stack: '', network: key, ip: `10.9.0.${index}`, vmId: id, mac: `02:00:00:00:00:0${index}`, leasedAt: 1 });
+  });
+  const told: unknown[] = [];
+  const setPolicy = async (...args: unknown[]) => void told.push(args);
+  const networks = { ensure: async (asked: string) => (asked === key ? { setPolicy } : undefined) } as unknown as StackNetworks;
+  const writes = vi.spyOn(store, 'transaction');
+  const policies = new PeerPolicies({ stack: 'shop', store, networks, project: () => withPolicies(shop, DENY), vms: () => vms });
+  await policies.apply(AbortSignal.timeout(10_000));
+  expect(told).toEqual([
+    ['02:00:00:00:00:00', { peers: { default: 'allow', rules: [{ action: 'deny', to: ['10.9.0.1'] }] } }],
+    ['02:00:00:00:00:01', { peers: { default: 'allow', rules: [] } }],
+  ]);
+  expect(writes).not.toHaveBeenCalled();
 });

@@ -109,3 +109,16 @@ test('who only asks makes no database, and sees what is there', () => {
   reader.close();
   store.close();
 });
+
+test('a model is parsed again only when somebody has written another one', () => {
+  const path = join(dir, 'hypr.db');
+  const [store, other] = [openStateStore(path), openStateStore(path)];
+  store.putStack(stackRow);
+  const project = store.stack('shop')?.project;
+  store.putStack({ ...stackRow, createdAt: 7 });
+  expect(store.stacks()[0]?.project).toBe(project);
+  other.putStack({ ...stackRow, project: { ...stackRow.project, name: 'other' } });
+  expect(store.stack('shop')?.project.name).toBe('other');
+  other.close();
+  store.close();
+});
