@@ -9,7 +9,7 @@ import { openCapture } from '../../net/client/streams.ts';
 import { DEFAULT_NETWORK, sharedNetworkKey } from '../model/network-key.ts';
 import type { NetworkRequest, ObjectApi } from '../model/object-types.ts';
 import { chooseSubnets, limitsOf, networkMtu } from '../resources/addresses.ts';
-import { refuseOption } from '../resources/check-networks.ts';
+import { refuseOption } from '../resources/check-network-config.ts';
 import { findSharedNetwork, lockNetwork, sharedNetworks } from '../resources/shared-networks.ts';
 import type { SharedNetworkRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateStore } from '../state/store.ts';

@@ -12,7 +12,7 @@ import type { OneOff } from '../resolve/one-off.ts';
 import { type PreStartHook, preStartHooks, withPreStart } from '../resolve/pre-start.ts';
 import { resolveReplica } from '../resolve/replica-spec.ts';
 import { volumesOf } from '../resources/volumes.ts';
-import type { Desired, DesiredService } from './reconcile.ts';
+import type { Desired, DesiredService } from './desired-state.ts';
 
 export interface DesiredStack extends Desired {
   /** The full description of one replica. */

@@ -1,34 +1,11 @@
-import type { Project } from '../../compose/model/model.ts';
 import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import type { UpOptions } from '../model/types.ts';
 import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
 import { ineffectiveAttributes } from '../resolve/ineffective.ts';
-import type { PreStartHook } from '../resolve/pre-start.ts';
-import { volumesOf } from '../resources/volumes.ts';
+import type { Desired, DesiredService } from './desired-state.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder, type ReplicaTarget, targetOf } from './plan.ts';
-
-/** The desired state of one service: how many replicas, and what each is made from. */
-export interface DesiredService {
-  readonly scale: number;
-  readonly configHash: string;
-  readonly imageId: string;
-  readonly networks: readonly string[];
-  readonly volumes: readonly string[];
-  /** Name of the replica with the given number. */
-  readonly nameOf: (number: number) => string;
-  /** Its `pre_start` hooks; absent when there are none. */
-  readonly preStart?: readonly PreStartHook[];
-  /** One extra replica for `run`: this plan boots it, and the client that attaches starts it. */
-  readonly oneOff?: boolean;
-}
-
-export interface Desired {
-  readonly project: Project;
-  readonly services: Readonly<Record<string, DesiredService>>;
-  /** Network keys → hash of their configuration. */
-  readonly networks: Readonly<Record<string, string>>;
-}
+import { ResourcePlan } from './reconcile-resources.ts';
 
 /**
  * Plans `up` (or `create`) from desired state, observed state and options. Pure: no I/O, no clock. Services are planned
@@ -41,8 +18,7 @@ export const reconcile = (desired: Desired, observed: ObservedStack, options: Up
 
 class Reconciliation {
   readonly #plan = new PlanBuilder();
-  /** Network key or volume name → the node that creates it. */
-  readonly #resources = new Map<string, number>();
+  readonly #resources: ResourcePlan;
   /** Service → the nodes after which this plan counts it as started. */
   readonly #started = new Map<string, number[]>();
   readonly #recreated = new Set<string>();
@@ -60,14 +36,14 @@ class Reconciliation {
     this.#desired = desired;
     this.#observed = observed;
     this.#options = options;
+    const evict = (replica: ObservedReplica, cause: string): number => this.#evict(replica, cause);
+    this.#resources = new ResourcePlan({ plan: this.#plan, desired, observed, options, evict });
   }
 
   run(): Plan {
     const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
     this.#warnOfIneffective(services);
-    this.#replaceNetworks(services);
-    this.#replaceVolumes(services);
-    this.#resourcesFor(services);
+    this.#resources.add(services);
     for (const service of services) {
       this.#service(service);
     }
@@ -84,77 +60,11 @@ class Reconciliation {
     }
   }
 
-  /** Replaces networks whose configuration changed, after removing everything attached to them. */
-  #replaceNetworks(services: readonly string[]): void {
-    const used = new Set(services.flatMap((service) => this.#desired.services[service]?.networks ?? []));
-    for (const key of [...used].sort()) {
-      const before = this.#observed.networks[key];
-      if (before === undefined || before === this.#desired.networks[key]) {
-        continue;
-      }
-      const cause = `the configuration of network ${key} changed`;
-      const users = this.#observed.replicas.filter(
-        (replica) => services.includes(replica.service) && this.#desired.services[replica.service]?.networks.includes(key),
-      );
-      const removals = users.map((replica) => this.#evict(replica, cause));
-      const removed = this.#plan.add({ type: 'remove-network', network: key }, cause, removals);
-      this.#resources.set(key, this.#plan.add({ type: 'create-network', network: key }, cause, [removed]));
-    }
-  }
-
-  /** Replaces volumes as asked, after removing everything of this stack that has them. */
-  #replaceVolumes(services: readonly string[]): void {
-    const used = new Set(services.flatMap((service) => this.#desired.services[service]?.volumes ?? []));
-    const cause = (name: string): string => `the configuration of volume ${name} changed`;
-    for (const name of [...new Set(this.#options.recreateVolumes ?? [])].sort()) {
-      if (!used.has(name) || !this.#observed.volumes.has(name)) {
-        continue;
-      }
-      const users = this.#observed.replicas.filter((replica) => volumesOf(this.#desired.project, replica.service).includes(name));
-      const removals = users.map((replica) => this.#evict(replica, cause(name)));
-      const removed = this.#plan.add({ type: 'remove-volume', volume: name }, cause(name), removals);
-      this.#resources.set(name, this.#plan.add({ type: 'create-volume', volume: name }, cause(name), [removed]));
-    }
-  }
-
   #evict(replica: ObservedReplica, cause: string): number {
     const known = this.#evicted.get(replica.name);
     const node = known ?? this.#removeReplica(replica, cause, !this.#options.renewAnonVolumes);
     this.#evicted.set(replica.name, node);
     return node;
-  }
-
-  #resourcesFor(services: readonly string[]): void {
-    const unused = this.#unused();
-    const networks = new Set([...services.flatMap((service) => this.#desired.services[service]?.networks ?? []), ...unused.networks]);
-    for (const key of [...networks].sort()) {
-      if (this.#observed.networks[key] === undefined) {
-        this.#resources.set(key, this.#plan.add({ type: 'create-network', network: key }, 'no such network yet'));
-      }
-    }
-    const volumes = new Set([...services.flatMap((service) => this.#desired.services[service]?.volumes ?? []), ...unused.volumes]);
-    for (const name of [...volumes].sort()) {
-      if (!this.#observed.volumes.has(name)) {
-        this.#resources.set(name, this.#plan.add({ type: 'create-volume', volume: name }, 'no such volume yet'));
-      }
-    }
-  }
-
-  /** Networks and volumes that the model keeps although no service of it has them: it was loaded with `--all-resources`. */
-  #unused(): { networks: string[]; volumes: string[] } {
-    const { project } = this.#desired;
-    const services = [...Object.values(project.services), ...Object.values(project.disabledServices)];
-    const networks = new Set(services.flatMap((service) => Object.keys(service.networks ?? {})));
-    const volumes = new Set(services.flatMap((service) => (service.volumes ?? []).map(({ source }) => source)));
-    const isOurs = ([, config]: [string, { external?: boolean }]) => config.external !== true;
-    return {
-      networks: Object.entries(project.networks)
-        .filter(isOurs)
-        .flatMap(([key]) => (networks.has(key) || key === 'default' ? [] : [key])),
-      volumes: Object.entries(project.volumes)
-        .filter(isOurs)
-        .flatMap(([key, { name }]) => (volumes.has(key) || volumes.has(name) ? [] : [name ?? key])),
-    };
   }
 
   #service(service: string): void {
@@ -212,11 +122,11 @@ class Reconciliation {
       return [this.#plan.add({ type: 'unpause', ...targetOf(replica) }, 'paused')];
     }
     if (replica.state === 'suspended' && !this.#options.noStart) {
-      return [this.#plan.add({ type: 'resume', ...targetOf(replica) }, 'suspended', this.#resourceNodes(wanted))];
+      return [this.#plan.add({ type: 'resume', ...targetOf(replica) }, 'suspended', this.#resources.nodesOf(wanted))];
     }
     return this.#options.noStart || hasMachine(replica.state)
       ? []
-      : this.#startReplica(targetOf(replica), `it is ${replica.state}`, this.#resourceNodes(wanted));
+      : this.#startReplica(targetOf(replica), `it is ${replica.state}`, this.#resources.nodesOf(wanted));
   }
 
   #staleness(service: string, wanted: DesiredService, replica: ObservedReplica): number {
@@ -246,7 +156,7 @@ class Reconciliation {
   #createReplica(input: { service: string; wanted: DesiredService; number: number; cause: string; after: number[] }): number[] {
     const { service, wanted, number, cause } = input;
     const target = { replica: wanted.nameOf(number), service, number };
-    const created = this.#plan.add({ type: 'create', ...target }, cause, [...input.after, ...this.#resourceNodes(wanted)]);
+    const created = this.#plan.add({ type: 'create', ...target }, cause, [...input.after, ...this.#resources.nodesOf(wanted)]);
     return this.#options.noStart ? [created] : this.#startReplica(target, cause, [created]);
   }
 
@@ -276,7 +186,7 @@ class Reconciliation {
 
   #bootOneOff(service: string, wanted: DesiredService): void {
     const target = { replica: wanted.nameOf(1), service, number: 1 };
-    const created = this.#plan.add({ type: 'create', ...target }, 'a one-off', this.#resourceNodes(wanted));
+    const created = this.#plan.add({ type: 'create', ...target }, 'a one-off', this.#resources.nodesOf(wanted));
     this.#plan.add({ type: 'boot', ...target }, 'a one-off', [created]);
     this.#conditions(service);
   }
@@ -302,10 +212,6 @@ class Reconciliation {
       `${dependent} depends on it`,
       this.#started.get(service) ?? [],
     );
-  }
-
-  #resourceNodes(wanted: DesiredService): number[] {
-    return [...wanted.networks, ...wanted.volumes].flatMap((name) => this.#resources.get(name) ?? []);
   }
 
   #removeReplica(replica: ObservedReplica, cause: string, keepVolumes = false): number {

@@ -11,8 +11,9 @@ import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
 import { resolveEnvironment } from './environment.ts';
-import { refuseMounts, resolveFiles, resolveMounts } from './mounts.ts';
+import { resolveFiles, resolveMounts } from './mounts.ts';
 import { resolveNetworks, resolvePorts } from './networks.ts';
+import { refuseBadName, refuseBesideIsolation, refuseUnsupported } from './refuse.ts';
 
 export interface ResolveInput {
   readonly project: Project;
@@ -77,50 +78,6 @@ const serviceOf = (project: Project, name: string): Service => {
   return service;
 };
 
-/** Enforces docker's rule for names, because names become parts of paths here. */
-const refuseBadName = (service: string, name: string): void => {
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) {
-    throw new HyprError('COMPOSE_INVALID', `service ${service}: the name "${name}" is not valid`, {
-      hint: 'letters, digits, "_", "." and "-", beginning with a letter or digit',
-    });
-  }
-};
-
-const hasItems = (value: unknown): boolean => Array.isArray(value) && value.length > 0;
-
-/** Attributes that reach into another container or the host, with the reason why they are not supported. */
-const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) => boolean, string]> = [
-  [
-    'network_mode',
-    (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default',
-    'every service has a machine and a NIC of its own, or none (network_mode: none)',
-  ],
-  ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable', 'services do not share a kernel'],
-  ['pid', (v) => v !== undefined, 'services do not share a kernel'],
-  ['uts', (v) => v !== undefined, 'services do not share a kernel'],
-  ['volumes_from', (v) => Array.isArray(v) && v.length > 0, 'name the volume in both services instead'],
-  ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
-  ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
-  ['provider', (v) => v !== undefined, 'provider plug-ins are not run yet'],
-  ['external_links', hasItems, 'machines reach those of their own stack only'],
-  ['credential_spec', (v) => v !== undefined, 'that is for Windows containers'],
-  ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],
-];
-
-/** Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot support. */
-export const refuseUnsupported = (name: string, service: Service): void => {
-  for (const [attribute, applies, reason] of REFUSED) {
-    if (applies(service[attribute])) {
-      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} is not supported: ${reason}`, {
-        path: ['services', name, attribute],
-      });
-    }
-  }
-  refuseMounts(name, service);
-};
-
-const show = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));
-
 /** Absent where there is nothing special, so that a service without rules stays the same service. */
 const resolveOutside = (name: string, service: Service): Pick<ReplicaSpec, 'egress' | 'isolated'> => {
   const isolated = readIsolation(service['x-hypr']);
@@ -133,32 +90,6 @@ const resolveOutside = (name: string, service: Service): Pick<ReplicaSpec, 'egre
   }
   refuseBesideIsolation(name, service);
   return { isolated: egress };
-};
-
-/** What a machine without a NIC cannot have; `own-keys.ts` refuses the rest with its place in the file. */
-const refuseBesideIsolation = (name: string, service: Service): void => {
-  const udp = service.ports?.findIndex((port) => port.protocol === 'udp') ?? -1;
-  if (udp >= 0) {
-    throw new HyprError(
-      'HYPR_UNSUPPORTED',
-      `service ${name}: an isolated service cannot publish UDP: only TCP goes through its supervisor`,
-      {
-        path: ['services', name, 'ports', String(udp)],
-      },
-    );
-  }
-  const needless = (['mac_address', 'dns', 'dns_search', 'dns_opt'] as const).find((key) => service[key]?.length);
-  if (needless !== undefined) {
-    throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${needless} is not supported: an isolated service has no NIC`, {
-      path: ['services', name, needless],
-    });
-  }
-  const gateway = service.extra_hosts?.findIndex((entry) => /[:=]host-gateway$/.test(entry)) ?? -1;
-  if (gateway >= 0) {
-    throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: host-gateway is not supported: an isolated service reaches no address`, {
-      path: ['services', name, 'extra_hosts', String(gateway)],
-    });
-  }
 };
 
 const resolveProcess = (stack: string, service: Service, image: ImageRuntime): ProcessSpec => {

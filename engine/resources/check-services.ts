@@ -1,5 +1,5 @@
 import type { Project } from '../../compose/model/model.ts';
-import { refuseUnsupported } from '../resolve/replica-spec.ts';
+import { refuseUnsupported } from '../resolve/refuse.ts';
 import type { StateReader } from '../state/store.ts';
 import { checkNetworks } from './check-networks.ts';
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
+import type { Desired } from '../../../engine/plan/desired-state.ts';
 import { formatPlan } from '../../../engine/plan/plan.ts';
-import { type Desired, reconcile } from '../../../engine/plan/reconcile.ts';
+import { reconcile } from '../../../engine/plan/reconcile.ts';
 import { desiredOf, needs, observedOf, projectOf, replicaOf } from '../support/project.ts';
 
 const shop = projectOf({ db: {}, api: { depends_on: needs(['db', 'service_healthy']) }, web: { depends_on: needs('api') } });

@@ -7,7 +7,8 @@ import type { ImageRuntime } from '../../../builder/model/types.ts';
 import type { Project, Service } from '../../../compose/model/model.ts';
 import { describeDesired } from '../../../engine/plan/desired.ts';
 import { ineffectiveAttributes } from '../../../engine/resolve/ineffective.ts';
-import { refuseUnsupported, resolveReplica } from '../../../engine/resolve/replica-spec.ts';
+import { refuseUnsupported } from '../../../engine/resolve/refuse.ts';
+import { resolveReplica } from '../../../engine/resolve/replica-spec.ts';
 import { volumesOf } from '../../../engine/resources/volumes.ts';
 import { imageOf, projectOf, RUNTIME } from '../support/project.ts';
 

@@ -1,7 +1,7 @@
 import type { Image, ImageRuntime } from '../../../builder/model/types.ts';
 import type { Project, Service } from '../../../compose/model/model.ts';
+import type { Desired } from '../../../engine/plan/desired-state.ts';
 import type { ObservedReplica, ObservedStack } from '../../../engine/plan/observe.ts';
-import type { Desired } from '../../../engine/plan/reconcile.ts';
 
 export const projectOf = (services: Record<string, Service>, more: Partial<Project> = {}): Project => ({
   name: 'shop',
