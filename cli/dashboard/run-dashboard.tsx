@@ -99,6 +99,8 @@ class DashboardSession {
       stdin: stdin as NodeJS.ReadStream,
       stdout: stdout as NodeJS.WriteStream,
       exitOnCtrlC: false,
+      // There is a terminal, or no dashboard; Ink would draw nothing before the end where CI is set, as in containers of developers.
+      interactive: true,
       patchConsole: true,
       // Ink 6.8's incremental mode starts one row too low whenever the frame is not exactly as high as the terminal.
       incrementalRendering: false,
