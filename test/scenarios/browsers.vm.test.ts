@@ -10,6 +10,7 @@ import { leafIssuer } from '../../engine/edge/leaf-issuer.ts';
 import { setupBrowser, undoBrowser } from '../../engine/trust/browser-setup.ts';
 import { chromiumArgs, chromiumHome, firefoxArgs } from '../../engine/trust/open-browser.ts';
 import { readTrust } from '../../engine/trust/status.ts';
+import { openAuthority } from '../../net/certificates/authority.ts';
 import { serveEdge } from '../../net/edge/edge.ts';
 import type { Edge } from '../../net/edge/http/types.ts';
 import { EdgeHouse } from '../net/edge/edge-house.ts';
@@ -123,6 +124,8 @@ needs(noNamespace()).describe('names in real browsers', () => {
   test(
     'profiles of hypr open know names and authority, whatever the user trusts',
     async () => {
+      // Nothing of the user's trusts it: undo took that back, and the authority itself.
+      await openAuthority(homePaths(join(folder, 'hypr')).authority);
       const profile = await mkdtemp(join(folder, 'profile-'));
       const fox = await firefoxArgs(profile, host(), port());
       const firefox = await visit(() => launchFirefox({ root: browsers, home: home(), args: fox }), 'https://web.page.hypr/');
