@@ -1,13 +1,13 @@
 import http from 'node:http';
 import https from 'node:https';
 import { withDeadline } from '../../base/deadline.ts';
-import { HyprError, isAbort } from '../../base/errors.ts';
+import { type ErrorCode, HyprError, isAbort } from '../../base/errors.ts';
 import { homePaths } from '../../base/paths.ts';
 import { readAuthority } from '../../net/certificates/authority.ts';
 import { ERROR_HEADER } from '../../net/edge/pages/error-page.ts';
-import type { IndexState } from '../../net/edge/pages/index-state.ts';
+import { systemKnowsNames } from '../../net/names/system-names.ts';
 import type { BestUrl, EdgeInfo, UrlRequest } from '../model/edge.ts';
-import { systemKnowsNames } from './system-names.ts';
+import { type FoundStack, readErrorCode, readIndexState } from './read-holder.ts';
 
 /**
  * The best URL of a service that works now, found by trying it: by its name through the system's resolver, then `*.localhost` at the
@@ -21,7 +21,7 @@ export const findBestUrl = async (request: UrlRequest, info: EdgeInfo, signal: A
       details: info.problems,
     });
   }
-  const { name, https: wantsTls, service, port } = pickName(await readState(edgePort, signal), request);
+  const { name, https: wantsTls, service, port } = pickName(await readStacks(edgePort, signal), request);
   const label = request.port === undefined ? name : `${request.port}.${name}`;
   // The edge itself must reach the service; then it is only the name that matters.
   const refusal = await refusalOf(`http://127.0.0.1:${edgePort}/`, `${label}.localhost`, signal);
@@ -47,9 +47,10 @@ export const listUrls = async (stack: string, info: EdgeInfo, signal: AbortSigna
   if (port === undefined) {
     return new Map();
   }
-  const state = await readState(port, signal);
-  const services = state.stacks.find((each) => each.name === stack)?.services ?? [];
-  const isSystem = dnsPort !== undefined && systemPorts.length > 0 && (await systemKnowsNames(domain, signal));
+  const stacks = await readStacks(port, signal);
+  const services = stacks.find((each) => each.name === stack)?.services ?? [];
+  // The holder has them only where the system's resolver asks it, which it has tried just now.
+  const isSystem = dnsPort !== undefined && systemPorts.length > 0;
   return new Map(
     services.flatMap(({ name: service, names: [name], web }) => {
       if (name === undefined || web === undefined) {
@@ -62,10 +63,10 @@ export const listUrls = async (stack: string, info: EdgeInfo, signal: AbortSigna
 };
 
 const pickName = (
-  state: IndexState,
+  stacks: readonly FoundStack[],
   { stack, service, port }: UrlRequest,
 ): { name: string; https: boolean; service: string; port: number } => {
-  const services = state.stacks.find((each) => each.name === stack)?.services ?? [];
+  const services = stacks.find((each) => each.name === stack)?.services ?? [];
   const found = service === undefined ? services.find((each) => each.web !== undefined) : services.find((each) => each.name === service);
   const [name] = found?.names ?? [];
   if (found === undefined || name === undefined) {
@@ -92,15 +93,15 @@ const pickName = (
   return { name: name.host, https: name.https, service: found.name, port: wanted };
 };
 
-const readState = async (port: number, signal: AbortSignal): Promise<IndexState> => {
+const readStacks = async (port: number, signal: AbortSignal): Promise<FoundStack[]> => {
   const { body } = await get(`http://127.0.0.1:${port}/state.json`, { host: 'localhost' }, signal);
-  return JSON.parse(body) as IndexState;
+  return readIndexState(body);
 };
 
 /** The edge's own error for that host, or undefined when the service answered, whatever it said. */
-const refusalOf = async (url: string, host: string, signal: AbortSignal): Promise<HyprError['code'] | undefined> => {
+const refusalOf = async (url: string, host: string, signal: AbortSignal): Promise<ErrorCode | undefined> => {
   const { headers } = await get(url, { host }, signal, 'HEAD');
-  return headers[ERROR_HEADER] as HyprError['code'] | undefined;
+  return readErrorCode(headers[ERROR_HEADER]);
 };
 
 /** Whether this host answers under the name, with a certificate of the user's authority. */

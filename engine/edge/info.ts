@@ -4,6 +4,7 @@ import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { runtimeDir } from '../../base/paths.ts';
 import type { EdgeInfo } from '../model/edge.ts';
+import { readEdgeInfo } from './read-holder.ts';
 
 /** The files through which supervisors agree who serves the edge. */
 export const edgePaths = (folder: string = runtimeDir()) => ({ lock: join(folder, 'edge.lock'), socket: join(folder, 'edge.sock') });
@@ -26,7 +27,7 @@ export const connectHolder = (socketPath: string, signal: AbortSignal): Promise<
     }
   });
 
-/** What the edge of this user serves now; undefined when no stack runs. */
+/** What the edge of this user serves now; undefined when no stack runs. Throws HYPR_TIMEOUT, SUPERVISOR_VERSION. */
 export const askEdge = async (signal: AbortSignal, folder?: string): Promise<EdgeInfo | undefined> => {
   try {
     const { info, socket } = await connectHolder(edgePaths(folder).socket, signal);
@@ -34,7 +35,7 @@ export const askEdge = async (signal: AbortSignal, folder?: string): Promise<Edg
     return info;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof HyprError && error.code === 'HYPR_TIMEOUT') {
+    if (error instanceof HyprError && (error.code === 'HYPR_TIMEOUT' || error.code === 'SUPERVISOR_VERSION')) {
       throw error;
     }
     return undefined;
@@ -55,7 +56,7 @@ const readInfo = (socket: Socket): Promise<EdgeInfo> =>
         // Nothing more comes, but only reading shows its end.
         socket.resume();
         try {
-          resolve(JSON.parse(text) as EdgeInfo);
+          resolve(readEdgeInfo(text));
         } catch (error) {
           reject(error as Error);
         }

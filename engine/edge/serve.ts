@@ -5,18 +5,17 @@ import { dnsPort, serveDns } from '../../net/dns/serve.ts';
 import { serveEdge } from '../../net/edge/edge.ts';
 import type { Edge, EdgeEvent, EdgeOptions } from '../../net/edge/http/types.ts';
 import { type NameDirectory, nameDomain } from '../../net/names/directory.ts';
+import { systemKnowsNames } from '../../net/names/system-names.ts';
 import type { EdgeInfo } from '../model/edge.ts';
 import { leafIssuer } from './leaf-issuer.ts';
 import { openLogLines } from './log-lines.ts';
 import { edgePorts } from './settings.ts';
-import { systemKnowsNames } from './system-names.ts';
 
 const log = logger('edge');
 
 export interface ServeOptions {
   readonly directory: NameDirectory;
   readonly env?: NodeJS.ProcessEnv;
-  readonly onEvent?: (event: EdgeEvent) => void;
 }
 
 /**
@@ -25,11 +24,9 @@ export interface ServeOptions {
  * it, only for a setting that is wrong. Closing closes the directory too, and so does a throw.
  */
 export const serveAll = async (options: ServeOptions): Promise<Serving> => {
-  const opened: Array<() => Promise<void>> = [];
   try {
-    return await serveOrThrow(options, opened);
+    return await serveOrThrow(options);
   } catch (error) {
-    await Promise.allSettled(opened.map((close) => close()));
     options.directory.close();
     throw error;
   }
@@ -40,8 +37,7 @@ interface Serving {
   close(): Promise<void>;
 }
 
-/** `opened` gets what to close if this throws. */
-const serveOrThrow = async (options: ServeOptions, opened: Array<() => Promise<void>>): Promise<Serving> => {
+const serveOrThrow = async (options: ServeOptions): Promise<Serving> => {
   const { directory, env = process.env } = options;
   const ports = { edge: edgePorts(env), dns: dnsPort(env) };
   const domain = nameDomain(env);
@@ -52,7 +48,6 @@ const serveOrThrow = async (options: ServeOptions, opened: Array<() => Promise<v
     logs: openLogLines(homePaths().logs),
     onEvent: (event: EdgeEvent) => {
       log.warn(`${event.program} refuses the name ${event.host}: set ${event.setting}`, { stack: event.stack, service: event.service });
-      options.onEvent?.(event);
     },
   };
   const edge = await firstOf(ports.edge, problems, (port) =>
@@ -64,9 +59,6 @@ const serveOrThrow = async (options: ServeOptions, opened: Array<() => Promise<v
       ],
     }),
   );
-  if (edge !== undefined) {
-    opened.push(() => edge.close());
-  }
   const dns = await serveDnsOr(directory, domain, ports.dns, problems);
   const system = new SystemPorts(common);
   if (edge !== undefined && dns !== undefined) {

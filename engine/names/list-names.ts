@@ -17,7 +17,10 @@ export const listNames = async (signal: AbortSignal, folder: string = runtimeDir
   const sockets = stackFolders(folder)
     .map((name) => join(folder, name, SOCKET))
     .filter((socket) => existsSync(socket));
-  const [stacks, reachesPrograms] = await Promise.all([Promise.all(sockets.map((socket) => askOnce(socket, signal))), resolverAsksUs()]);
+  const [stacks, reachesPrograms] = await Promise.all([
+    Promise.all(sockets.map((socket) => askOnce(socket, signal))),
+    resolverAsksUs(signal),
+  ]);
   const answered = stacks.flatMap((names) => names ?? []);
   const names = mergeNames(answered).map(({ stack, name: { targets: _, isExtra: __, owner: ___, ...name } }) => ({ ...name, stack }));
   const problems = answered.flatMap((each) => each.problems.map((problem) => `${each.stack}: ${problem}`));

@@ -2,7 +2,9 @@ import { onAbort } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { GuestEvent } from '../../guest/types.ts';
+import { isLoopback } from '../../net/addresses/loopback.ts';
 import type { Listener } from '../model/events.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
 import type { ReplicaRecord } from './record.ts';
 import type { Run } from './run.ts';
 
@@ -114,9 +116,7 @@ export class ReplicaListeners {
   }
 
   #isReachable(port: number): boolean {
-    // A machine without a NIC is entered by its loopback.
-    const { isolated } = this.#record.row.spec;
-    return this.#record.listeners.some((one) => one.port === port && (isolated !== undefined || !isLoopback(one.address)));
+    return reachablePorts(this.#record.row.spec, this.#record.listeners).includes(port);
   }
 
   /** The service had its time: those who wait see what there is. */
@@ -128,8 +128,10 @@ export class ReplicaListeners {
   }
 }
 
-/** Whether only programs of the same machine reach it. */
-const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
+/** The ports that connections from outside reach. A machine without a NIC is entered by its loopback: also a server on 127.0.0.1 is reached. */
+export const reachablePorts = ({ isolated }: Pick<ReplicaSpec, 'isolated'>, listeners: readonly Listener[]): number[] => [
+  ...new Set(listeners.filter(({ address }) => isolated !== undefined || !isLoopback(address)).map(({ port }) => port)),
+];
 
 /** False for an event that changes nothing here. */
 const noteEvent = (open: Map<string, Listener>, event: GuestEvent): boolean => {

@@ -46,7 +46,8 @@ export const setupBrowser = async (host: TrustHost, onStep: (step: SetupStep) =>
       onStep(step);
       failed.push(...(step.status === 'failed' ? [step] : []));
     }
-    onStep(await setProxy(host));
+    const proxy = await setProxy(host);
+    onStep(proxy);
     if (failed.length > 0) {
       throw new HyprError(
         'SETUP_REFUSED',
@@ -56,6 +57,11 @@ export const setupBrowser = async (host: TrustHost, onStep: (step: SetupStep) =>
           hint: `import ${authority.certPath} there by hand; the others are set up`,
         },
       );
+    }
+    if (proxy.status === 'failed') {
+      throw new HyprError('SETUP_REFUSED', `the desktop has no proxy for names: ${proxy.text}`, {
+        hint: 'hypr open starts a browser that knows the names',
+      });
     }
   });
 
@@ -79,8 +85,7 @@ export const undoBrowser = async (host: TrustHost, onStep: (step: SetupStep) => 
       }
     }
     if ((await readDesktopProxy(pacUrl(env), env, signal)).state === 'ours') {
-      await resetDesktopProxy(env, signal);
-      onStep({ place: 'proxy of the desktop', status: 'done', text: 'not set any more' });
+      onStep(await tryProxy('not set any more', () => resetDesktopProxy(env, signal)));
     }
     for (const folder of [paths.browsers, paths.authority]) {
       if (await exists(folder)) {
@@ -121,17 +126,26 @@ const trustIn = async (
 /** Authorities of this hypr and of earlier ones. */
 const ours = (folder: string): string[] => listNicknames(folder).filter((name) => name.startsWith(NICKNAME));
 
+const PROXY = 'proxy of the desktop';
+
+const tryProxy = async (text: string, work: () => Promise<void>): Promise<SetupStep> => {
+  try {
+    await work();
+    return { place: PROXY, status: 'done', text };
+  } catch (error) {
+    return { place: PROXY, status: 'failed', text: messageOf(error) };
+  }
+};
+
 const setProxy = async ({ env, signal }: TrustHost): Promise<SetupStep> => {
   const url = pacUrl(env);
-  const place = 'proxy of the desktop';
   const { state, detail } = await readDesktopProxy(url, env, signal);
   if (state === 'free') {
-    await setDesktopProxy(url, env, signal);
-    return { place, status: 'done', text: `${url}, for names of ${nameDomain(env)} only` };
+    return tryProxy(`${url}, for names of ${nameDomain(env)} only`, () => setDesktopProxy(url, env, signal));
   }
   if (state === 'ours') {
-    return { place, status: 'kept', text: detail };
+    return { place: PROXY, status: 'kept', text: detail };
   }
   const why = state === 'other' ? `${detail} stays as it is` : detail;
-  return { place, status: 'kept', text: `${why}; hypr open starts a browser that knows the names` };
+  return { place: PROXY, status: 'kept', text: `${why}; hypr open starts a browser that knows the names` };
 };

@@ -1,3 +1,4 @@
+import { HyprError } from '../../base/errors.ts';
 import { runProgram } from '../../base/host/process.ts';
 import { findInPath } from '../../vmm/toolchain/host-programs.ts';
 
@@ -53,7 +54,10 @@ export const resetDesktopProxy = async (env: NodeJS.ProcessEnv, signal: AbortSig
 const runner =
   (env: NodeJS.ProcessEnv, signal: AbortSignal) =>
   async (...args: string[]) => {
-    await runProgram('gsettings', args, { env, signal, timeout: TIMEOUT });
+    const { code, stderr } = await runProgram('gsettings', args, { env, signal, timeout: TIMEOUT });
+    if (code !== 0) {
+      throw new HyprError('SETUP_REFUSED', `gsettings ${args.join(' ')} failed`, { details: stderr.trim().split('\n') });
+    }
   };
 
 const readValues = async (

@@ -3,7 +3,7 @@ import { nameDomain } from '../../net/names/directory.ts';
 import { edgePorts } from '../edge/settings.ts';
 
 /** The edge's first port; undefined where there is no edge (HYPR_EDGE_PORT=0). */
-export const edgePort = (env: NodeJS.ProcessEnv): number | undefined => edgePorts(env)[0];
+const edgePort = (env: NodeJS.ProcessEnv): number | undefined => edgePorts(env)[0];
 
 /** Where the edge serves its PAC: by default at the port that is the first to be tried, which another user's edge may have. */
 export const pacUrl = (env: NodeJS.ProcessEnv, port = edgePort(env) ?? 0): string => `http://127.0.0.1:${port}/proxy.pac`;

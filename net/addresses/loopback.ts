@@ -22,3 +22,6 @@ export const chooseLoopback = (owner: string, isTaken: (address: string) => bool
   }
   throw new RangeError('all loopback addresses are taken');
 };
+
+/** Whether an address reaches only programs of the same machine. */
+export const isLoopback = (address: string | undefined): boolean => address !== undefined && /^(?:::ffff:)?127\.|^::1$/.test(address);

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { HyprError } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
+import { isLoopback } from '../addresses/loopback.ts';
 import { listenTcp } from '../ports/check-ports.ts';
 import { answerExchange, type EdgeParts, findDestination } from './answer-exchange.ts';
 import { Certificates } from './certificates.ts';
@@ -93,8 +94,6 @@ const acceptLoopback = (socket: Socket, connections: Connections): void => {
   }
   connections.accept(socket);
 };
-
-export const isLoopback = (address: string | undefined): boolean => address !== undefined && /^(?:::ffff:)?127\.|^::1$/.test(address);
 
 const upgrade = (request: IncomingMessage, client: Duplex, head: Buffer, secure: boolean, parts: EdgeParts): void => {
   const exchange = readHttp1(request, secure);

@@ -1,10 +1,10 @@
-import { lookup } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { HyprError, messageOf } from '../../../base/errors.ts';
 import { logger } from '../../../base/log.ts';
 import { openTunnel } from '../../../net/client/streams.ts';
 import { nameDomain } from '../../../net/names/directory.ts';
+import { systemKnowsNames } from '../../../net/names/system-names.ts';
 import { type Listener, publishTcp } from '../../../net/ports/publish.ts';
 import type { PublishedName, PublishedNames } from '../../model/published-names.ts';
 import type { PublishedStackNames } from './stack-names.ts';
@@ -20,7 +20,7 @@ const EDGE_PORTS = [80, 443];
 export interface LoopbackPortsOptions {
   readonly names: PublishedStackNames;
   /** Whether programs of this host find services by name. Tests pass their own. */
-  readonly reachesPrograms?: () => Promise<boolean>;
+  readonly reachesPrograms?: (signal: AbortSignal) => Promise<boolean>;
   readonly firstPort?: () => Promise<number>;
 }
 
@@ -44,14 +44,18 @@ export class LoopbackPorts {
   readonly #options: LoopbackPortsOptions;
   readonly #open = new Map<string, Listener>();
   readonly #wanted = new Map<string, Wanted>();
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribe: (() => void) | undefined;
   #reaches: { readonly answer: boolean; readonly at: number } | undefined;
   #latest: PublishedNames | undefined;
   #work: Promise<void> = Promise.resolve();
-  #isOver = false;
+  readonly #over = new AbortController();
 
   constructor(options: LoopbackPortsOptions) {
     this.#options = options;
+    // Where nothing is ever opened, the names need not be gathered at every change.
+    if (process.env.HYPR_LOOPBACK === '0') {
+      return;
+    }
     this.#unsubscribe = options.names.subscribe((names) => {
       this.#latest = names;
       this.#work = this.#work
@@ -67,15 +71,15 @@ export class LoopbackPorts {
   }
 
   async close(): Promise<void> {
-    this.#isOver = true;
-    this.#unsubscribe();
+    this.#over.abort();
+    this.#unsubscribe?.();
     await this.#work;
     await this.#closeAll();
   }
 
   async #follow(names: PublishedNames): Promise<void> {
     // Of several changes only the last is followed.
-    if (this.#isOver || names !== this.#latest) {
+    if (this.#over.signal.aborted || names !== this.#latest) {
       return;
     }
     const first = await (this.#options.firstPort ?? firstUnprivilegedPort)();
@@ -99,7 +103,7 @@ export class LoopbackPorts {
     if (known !== undefined && (known.answer || Date.now() - known.at < TRY_AGAIN_MS)) {
       return known.answer;
     }
-    const answer = await (this.#options.reachesPrograms ?? resolverAsksUs)();
+    const answer = await (this.#options.reachesPrograms ?? resolverAsksUs)(this.#over.signal);
     this.#reaches = { answer, at: Date.now() };
     return answer;
   }
@@ -109,7 +113,7 @@ export class LoopbackPorts {
     let isWhole = true;
     for (const port of [...ports, ...edge]) {
       const key = `${address}:${port}`;
-      if (!this.#open.has(key) && !this.#isOver) {
+      if (!this.#open.has(key) && !this.#over.signal.aborted) {
         try {
           this.#open.set(key, await this.#openOne(address, port));
         } catch (error) {
@@ -181,17 +185,10 @@ const dialEdge = (port: number, signal: AbortSignal | undefined): Promise<Socket
     socket.once('connect', () => resolve(socket)).once('error', reject);
   });
 
-/** Asks the system's resolver, as every program does, for a name that only our DNS server knows. */
-export const resolverAsksUs = async (): Promise<boolean> => {
+/** Whether programs of this host find services by name: as HYPR_LOOPBACK says, else tried. */
+export const resolverAsksUs = async (signal: AbortSignal): Promise<boolean> => {
   const { HYPR_LOOPBACK } = process.env;
-  if (HYPR_LOOPBACK !== undefined && HYPR_LOOPBACK !== '') {
-    return HYPR_LOOPBACK !== '0';
-  }
-  try {
-    return (await lookup(`probe.${nameDomain()}`, { family: 4 })).address === EDGE_ADDRESS;
-  } catch {
-    return false;
-  }
+  return HYPR_LOOPBACK === undefined || HYPR_LOOPBACK === '' ? systemKnowsNames(nameDomain(), signal) : HYPR_LOOPBACK !== '0';
 };
 
 /** User 0 may open every port; others those from here on. */

@@ -10,9 +10,10 @@ import type { Dial } from '../../../net/types.ts';
 import type { EventBus } from '../../logs/bus.ts';
 import { sharedNetworkName } from '../../model/network-key.ts';
 import type { PublishedName, PublishedNames } from '../../model/published-names.ts';
+import { reachablePorts } from '../../replica/listeners.ts';
 import type { Replica } from '../../replica/replica.ts';
 import { findSharedNetwork } from '../../resources/shared-networks.ts';
-import type { LeaseRow, VmRow } from '../../state/records.ts';
+import type { LeaseRow, LoopbackRow, VmRow } from '../../state/records.ts';
 import type { StateStore } from '../../state/store.ts';
 
 const log = logger('names');
@@ -27,6 +28,13 @@ export interface StackNamesOptions {
   readonly store: StateStore;
   readonly replicas: ReadonlyMap<string, Replica>;
   readonly bus: EventBus;
+}
+
+/** What the database has about the names of a stack, read once for all of them. */
+interface Found {
+  readonly leases: readonly LeaseRow[];
+  readonly loopbacks: readonly LoopbackRow[];
+  readonly socketOf: (key: string) => string | undefined;
 }
 
 /** The names of a stack, told again to all listeners after each change. */
@@ -74,50 +82,56 @@ export class PublishedStackNames {
     const { names, problems } = this.names();
     const leases = store.leases(stack);
     const networks = store.networks(stack);
+    const loopbacks = store.loopbacks();
     const socketOf = (key: string): string | undefined => {
       const shared = sharedNetworkName(key);
       const row = shared === undefined ? networks.find((network) => network.key === key) : findSharedNetwork(store, shared);
       return row?.record?.socket;
     };
-    return { stack, problems, names: names.map((name) => this.#publish(name, leases, socketOf)) };
+    return { stack, problems, names: names.map((name) => this.#publish(name, { leases, loopbacks, socketOf })) };
   }
 
-  #publish({ members, ...name }: StackName, leases: readonly LeaseRow[], socketOf: (key: string) => string | undefined): PublishedName {
+  #publish({ members, ...name }: StackName, { leases, loopbacks, socketOf }: Found): PublishedName {
     const targets = members.flatMap((member) => {
       const replica = this.#options.replicas.get(member);
-      return replica?.row.spec.isolated === undefined ? targetOf(replica, leases, socketOf) : [this.#isolatedTarget(replica)];
+      return replica?.row.spec.isolated === undefined ? targetOf(replica, leases, socketOf) : [this.#isolatedTarget(replica, loopbacks)];
     });
-    return { ...name, address: this.addressOf(name.owner), isBound: this.#bound.has(name.owner), targets };
+    return { ...name, address: this.addressOf(name.owner, loopbacks), isBound: this.#bound.has(name.owner), targets };
   }
 
   /** A machine without a NIC is reached through this process, and its loopback address on this host says which one is meant. */
-  #isolatedTarget(replica: Replica): PublishedName['targets'][number] {
+  #isolatedTarget(replica: Replica, loopbacks: readonly LoopbackRow[]): PublishedName['targets'][number] {
     this.#tunnels.listen();
-    return { socket: this.#tunnels.path, address: this.addressOf(ownerOf(replica)), ports: reachablePorts(replica) };
+    return { socket: this.#tunnels.path, address: this.addressOf(ownerOf(replica), loopbacks), ports: portsOf(replica) };
   }
 
   #dialIsolated(address: string): Dial['dial'] | undefined {
     const isolated = [...this.#options.replicas.values()].filter(({ row }) => row.spec.isolated !== undefined);
-    const guest = isolated.find((replica) => this.addressOf(ownerOf(replica)) === address)?.run?.guest;
+    const loopbacks = this.#options.store.loopbacks();
+    const guest = isolated.find((replica) => this.addressOf(ownerOf(replica), loopbacks) === address)?.run?.guest;
     return guest && ((_, port, signal) => guest.dial(port, signal));
   }
 
-  /** The loopback address of a service or replica; the first caller has it reserved. */
-  addressOf(owner: string): string {
+  /** The loopback address of a service or replica; the first caller has it reserved. `known` are those reserved a moment ago. */
+  addressOf(owner: string, known: readonly LoopbackRow[]): string {
     const { stack, store } = this.#options;
-    return store.transaction(() => {
-      const taken = store.loopbacks();
-      const mine = taken.find((row) => row.stack === stack && row.owner === owner);
-      if (mine !== undefined) {
-        return mine.address;
-      }
-      const addresses = new Set(taken.map((row) => row.address));
-      const address = chooseLoopback(`${process.getuid?.() ?? 0}/${stack}/${owner}`, (each) => addresses.has(each));
-      if (store.stack(stack) !== undefined) {
-        store.putLoopback({ address, stack, owner });
-      }
-      return address;
-    });
+    const find = (rows: readonly LoopbackRow[]) => rows.find((row) => row.stack === stack && row.owner === owner)?.address;
+    return (
+      find(known) ??
+      store.transaction(() => {
+        const taken = store.loopbacks();
+        const mine = find(taken);
+        if (mine !== undefined) {
+          return mine;
+        }
+        const addresses = new Set(taken.map((row) => row.address));
+        const address = chooseLoopback(`${process.getuid?.() ?? 0}/${stack}/${owner}`, (each) => addresses.has(each));
+        if (store.stack(stack) !== undefined) {
+          store.putLoopback({ address, stack, owner });
+        }
+        return address;
+      })
+    );
   }
 
   /** Calls the listener after each change until the returned function is called. */
@@ -191,7 +205,7 @@ export class PublishedStackNames {
   }
 }
 
-const nameable = (replica: Replica): NameableReplica => nameableRow(replica.row, reachablePorts(replica));
+const nameable = (replica: Replica): NameableReplica => nameableRow(replica.row, portsOf(replica));
 
 const nameableRow = (row: VmRow, listening: readonly number[]): NameableReplica => ({
   name: row.name,
@@ -206,16 +220,9 @@ const nameableRow = (row: VmRow, listening: readonly number[]): NameableReplica 
   expected: [...row.spec.ports.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port), ...row.spec.exposed.flatMap(tcpPort)],
 });
 
-/** A connection to a machine without a NIC comes from inside: also a server on 127.0.0.1 is reached. */
-const reachablePorts = (replica: Replica | undefined): number[] => {
-  const isIsolated = replica?.row.spec.isolated !== undefined;
-  const reached = (replica?.listeners ?? []).filter(({ address }) => isIsolated || !isLoopback(address));
-  return [...new Set(reached.map(({ port }) => port))];
-};
+const portsOf = (replica: Replica): number[] => reachablePorts(replica.row.spec, replica.listeners);
 
 const ownerOf = ({ row }: Replica): string => `${row.service}-${row.number}`;
-
-const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
 
 /** `80/tcp`, `80`; ranges are left out. */
 const tcpPort = (exposed: string): number[] => {
@@ -233,5 +240,5 @@ const targetOf = (
   const key = (attached.find((network) => network.isDefault) ?? attached[0])?.key;
   const address = leases.find((lease) => lease.vmId === replica?.row.id && lease.network === key)?.ip;
   const socket = key === undefined ? undefined : socketOf(key);
-  return address === undefined || socket === undefined ? [] : [{ socket, address, ports: reachablePorts(replica) }];
+  return replica === undefined || address === undefined || socket === undefined ? [] : [{ socket, address, ports: portsOf(replica) }];
 };

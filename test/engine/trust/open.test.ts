@@ -17,7 +17,11 @@ describe('openUrl', () => {
   let edge: Server | undefined;
   /** An edge of this user's, which says that it has that port. */
   const serveEdge = async (port: number): Promise<void> => {
-    edge = createServer((socket) => socket.on('error', () => {}).write(`${JSON.stringify({ port })}\n`));
+    edge = createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .write(`${JSON.stringify({ pid: 1, domain: 'hypr', port, systemPorts: [], tls: false, problems: [] })}\n`),
+    );
     await new Promise<void>((resolve) => edge?.listen(edgePaths().socket, resolve));
   };
   beforeEach(async () => {

@@ -573,7 +573,7 @@ describe('edge › limits', () => {
   });
 
   it('takes loopback peers only', async () => {
-    const { isLoopback } = await import('../../../net/edge/edge.ts');
+    const { isLoopback } = await import('../../../net/addresses/loopback.ts');
     expect(['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1'].every(isLoopback)).toBe(true);
     expect(['10.0.0.1', '::ffff:10.0.0.1', '2001:db8::1', '1127.0.0.1', undefined].some(isLoopback)).toBe(false);
   });

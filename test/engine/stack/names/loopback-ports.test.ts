@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LoopbackPorts, type LoopbackPortsOptions } from '../../../../engine/stack/names/loopback-ports.ts';
 import { freePort } from '../../../support/free-port.ts';
 import { openTestStack, shopOf, type TestStack } from '../../support/stack.ts';
@@ -35,6 +35,15 @@ const openPorts = (stack: TestStack, options: Partial<LoopbackPortsOptions> = {}
 const published = (stack: TestStack, host: string) => stack.supervisor.names.published().names.find((name) => name.host === host);
 
 describe('LoopbackPorts', () => {
+  it('with HYPR_LOOPBACK=0 nobody gathers the names', () => {
+    vi.stubEnv('HYPR_LOOPBACK', '0');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const stack = openTestStack();
+    const subscribed = vi.spyOn(stack.supervisor.names, 'subscribe');
+    openPorts(stack);
+    expect(subscribed).not.toHaveBeenCalled();
+  });
+
   it('opens what a service listens on at its own address, and closes it with the listener', async () => {
     const stack = openTestStack();
     const port = await freePort();
