@@ -10,9 +10,14 @@ import { root, run } from './own-node.mjs';
 const needsMachines = ({ file }) => file.endsWith('.vm.test.ts');
 
 const outcomesIn = (path) =>
-  JSON.parse(readFileSync(path, 'utf8')).testResults.flatMap(({ name, assertionResults }) =>
-    assertionResults.map(({ fullName, status }) => ({ file: relative(root, name), name: fullName, status })),
-  );
+  JSON.parse(readFileSync(path, 'utf8')).testResults.flatMap(({ name, status: whole, message, assertionResults }) => {
+    const file = relative(root, name);
+    const why = [...(whole === 'failed' ? [message] : []), ...assertionResults.flatMap(({ failureMessages }) => failureMessages ?? [])];
+    for (const text of why.filter((each) => each)) {
+      process.stderr.write(`${file}: ${text}\n`);
+    }
+    return assertionResults.map(({ fullName, status }) => ({ file, name: fullName, status }));
+  });
 
 /** A failed test is a verdict, not a failure of this program. */
 const runTests = async (project, files, report) => {

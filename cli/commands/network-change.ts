@@ -30,7 +30,7 @@ export const runNetworkCreate: Handler = async ({ context, args, flags }) => {
     name: args[0] ?? '',
     subnets: flags.list('subnet'),
     gateways: flags.list('gateway'),
-    range: rangeOf(flags.list('ip-range')),
+    ranges: flags.list('ip-range'),
     reserved: parseLabels(flags.list('aux-address')),
     internal: flags.bool('internal'),
     ipv6: flags.bool('ipv6'),
@@ -39,14 +39,6 @@ export const runNetworkCreate: Handler = async ({ context, args, flags }) => {
   });
   context.stdout.write(`${id}\n`);
   return 0;
-};
-
-const rangeOf = (ranges: readonly string[]): string | undefined => {
-  const [range, more] = ranges;
-  if (more !== undefined || range?.includes(':')) {
-    throw new HyprError('HYPR_UNSUPPORTED', 'a network has one --ip-range, of IPv4: the end of an IPv6 address follows from that');
-  }
-  return range;
 };
 
 /** `network rm`: each that can be removed is, whatever becomes of the others. With `--force` one that is not there is no error, either. */

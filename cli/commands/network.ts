@@ -57,6 +57,11 @@ const rowOf = ({ id, name, internal, labels, subnet6, createdAt }: NetworkDetail
 /** The default network has no time before anybody has used it: Go's zero, as docker prints it. */
 const created = (time: number): string => (time === 0 ? '0001-01-01T00:00:00Z' : new Date(time).toISOString());
 
+const auxiliary = ({ reserved }: NetworkDetail, six: boolean): object => {
+  const own = Object.entries(reserved).filter(([, address]) => address.includes(':') === six);
+  return own.length === 0 ? {} : { AuxiliaryAddresses: Object.fromEntries(own) };
+};
+
 /** `network inspect`: docker's keys; the driver is what really carries it. */
 export const inspectNetwork = (network: NetworkDetail): Record<string, unknown> => ({
   Name: network.name,
@@ -74,9 +79,18 @@ export const inspectNetwork = (network: NetworkDetail): Record<string, unknown> 
         Subnet: network.subnet,
         ...(network.range === undefined ? {} : { IPRange: network.range }),
         Gateway: network.gateway,
-        ...(Object.keys(network.reserved).length === 0 ? {} : { AuxiliaryAddresses: network.reserved }),
+        ...auxiliary(network, false),
       },
-      ...(network.subnet6 === undefined ? [] : [{ Subnet: network.subnet6, Gateway: network.gateway6 }]),
+      ...(network.subnet6 === undefined
+        ? []
+        : [
+            {
+              Subnet: network.subnet6,
+              ...(network.range6 === undefined ? {} : { IPRange: network.range6 }),
+              Gateway: network.gateway6,
+              ...auxiliary(network, true),
+            },
+          ]),
     ],
   },
   Internal: network.internal,

@@ -5,7 +5,7 @@ import { sharedNetworkKey } from '../model/network-key.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
 import type { ReplicaNetwork } from '../model/spec.ts';
 import { stackPaths } from '../model/stack-paths.ts';
-import { type AddressLimits, leaseAddresses, limitsOf } from '../resources/addresses.ts';
+import { type AddressLimits, leaseAddresses, limitsOf, limitsOfShared } from '../resources/addresses.ts';
 import { findSharedNetwork } from '../resources/shared-networks.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import { openStateStore, type StateStore } from '../state/store.ts';
@@ -139,8 +139,7 @@ const networkOf = (store: StateStore, key: string, stack: string): Pick<NetworkR
   if (shared === undefined) {
     throw new HyprError('NOT_FOUND', `network ${key} not found`);
   }
-  const { range, reserved } = shared.options;
-  return { ...shared, limits: { ...(range === undefined ? {} : { range }), reserved: Object.values(reserved) } };
+  return { ...shared, limits: limitsOfShared(shared.options) };
 };
 
 const freeInterface = (networks: readonly ReplicaNetwork[]): string => {

@@ -29,14 +29,15 @@ const members = (leases: readonly LeaseRow[], vms: ReadonlyMap<string, VmRow>): 
 const networkDetail = (row: NetworkRow, state: StateReader, users: NetworkDetail['members']): NetworkDetail => {
   const { stack, key, name, spec, createdAt } = row;
   const config = state.stack(stack)?.project.networks[key];
-  const { v4 } = ipamOf(config);
+  const { v4, v6 } = ipamOf(config);
   return {
     id: createHash('sha256').update(`${stack}/${key}/${createdAt}`).digest('hex'),
     name,
     stack,
     ...addressesOf(row),
     ...(v4.ip_range ? { range: v4.ip_range } : {}),
-    reserved: v4.aux_addresses ?? {},
+    ...(v6.ip_range ? { range6: v6.ip_range } : {}),
+    reserved: { ...v4.aux_addresses, ...v6.aux_addresses },
     options: Object.fromEntries(Object.entries(config?.driver_opts ?? {}).map(([option, value]) => [option, String(value)])),
     internal: spec.internal,
     labels: { ...config?.labels, ...composeLabels(stack, 'network', key) },
@@ -53,6 +54,7 @@ const sharedDetail = (row: SharedNetworkRow, users: NetworkDetail['members']): N
     stack: '',
     ...addressesOf(row),
     ...(options.range === undefined ? {} : { range: options.range }),
+    ...(options.range6 === undefined ? {} : { range6: options.range6 }),
     reserved: options.reserved,
     options: options.driver,
     internal: spec.internal,

@@ -4,6 +4,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import type { NetworkConfig } from '../../compose/model/model.ts';
 import { allocateAddress } from '../../net/addresses/ipam.ts';
+import { allocateAddress6 } from '../../net/addresses/ipam6.ts';
 import { sweepNetwork } from '../../net/client/network.ts';
 import { openCapture } from '../../net/client/streams.ts';
 import { DEFAULT_NETWORK, sharedNetworkKey } from '../model/network-key.ts';
@@ -59,6 +60,10 @@ const newNetwork = async (request: NetworkRequest, store: StateStore): Promise<S
   const addresses = await chooseSubnets(config, { rows, seed: `network ${name} ${id}` });
   const limits = limitsOf(config);
   allocateAddress({ ...addresses, ...limits, taken: [], hostAccess: !request.internal });
+  const { subnet6, gateway6 } = addresses;
+  if (subnet6 !== undefined && gateway6 !== undefined) {
+    allocateAddress6({ ...limits, subnet6, gateway6, address: '0.0.0.0', subnet: '0.0.0.0/0', taken: [] });
+  }
   return {
     name,
     id,
@@ -67,6 +72,7 @@ const newNetwork = async (request: NetworkRequest, store: StateStore): Promise<S
       labels: request.labels,
       driver: { 'com.docker.network.bridge.name': freeBridge(store), ...request.options },
       ...(limits.range === undefined ? {} : { range: limits.range }),
+      ...(limits.range6 === undefined ? {} : { range6: limits.range6 }),
       reserved: request.reserved,
     },
     record: undefined,
@@ -102,19 +108,34 @@ const configOf = (request: NetworkRequest): Pick<NetworkConfig, 'ipam' | 'enable
   }
   const gateway = request.gateways.find((text) => !isV6(text));
   const gateway6 = request.gateways.find(isV6);
-  const { range, reserved } = request;
-  if (subnet === undefined && (gateway !== undefined || range !== undefined || Object.keys(reserved).length > 0)) {
+  const { reserved } = request;
+  const [range, range6] = [request.ranges.filter((text) => !isV6(text)), request.ranges.filter(isV6)].map(onlyRange);
+  if (range6 !== undefined && subnet6 === undefined) {
+    throw new HyprError('HYPR_USAGE', `--ip-range ${range6} needs a --subnet of IPv6`, {
+      hint: 'such as --ipv6 --subnet fd12:3456:789a::/64',
+    });
+  }
+  if (subnet === undefined && (gateway !== undefined || range !== undefined || Object.values(reserved).some((text) => !isV6(text)))) {
     throw new HyprError('HYPR_USAGE', '--gateway, --ip-range and --aux-address need a --subnet', { hint: 'such as --subnet 10.90.0.0/24' });
   }
-  const v4 = { subnet, gateway, ip_range: range, aux_addresses: { ...reserved } };
+  const reservedOf = (six: boolean) => Object.fromEntries(Object.entries(reserved).filter(([, text]) => isV6(text) === six));
+  const v4 = { subnet, gateway, ip_range: range, aux_addresses: reservedOf(false) };
+  const v6 = { subnet: subnet6, gateway: gateway6, ip_range: range6, aux_addresses: reservedOf(true) };
   const set = (entry: object): object => Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined));
   return {
     enable_ipv6: request.ipv6,
     driver_opts: { ...request.options },
     ipam: {
-      config: [...(subnet === undefined ? [] : [set(v4)]), ...(subnet6 === undefined ? [] : [set({ subnet: subnet6, gateway: gateway6 })])],
+      config: [...(subnet === undefined ? [] : [set(v4)]), ...(subnet6 === undefined ? [] : [set(v6)])],
     },
   };
+};
+
+const onlyRange = ([range, more]: readonly string[]): string | undefined => {
+  if (more !== undefined) {
+    throw new HyprError('HYPR_USAGE', 'a network has one --ip-range of IPv4 and one of IPv6 at most');
+  }
+  return range;
 };
 
 /** The name that docker's bridge would have, as the seeds show it: a label. */

@@ -30,6 +30,7 @@ export interface NetworkDetail {
   readonly subnet6?: string;
   readonly gateway6?: string;
   readonly range?: string;
+  readonly range6?: string;
   readonly reserved: Readonly<Record<string, string>>;
   /** Options of the driver. */
   readonly options: Readonly<Record<string, string>>;
@@ -52,7 +53,7 @@ export interface NetworkRequest {
   /** One of IPv4 and one of IPv6 at most, as for `gateways`. */
   readonly subnets: readonly string[];
   readonly gateways: readonly string[];
-  readonly range?: string | undefined;
+  readonly ranges: readonly string[];
   readonly reserved: Readonly<Record<string, string>>;
   readonly internal: boolean;
   readonly ipv6: boolean;

@@ -8,7 +8,7 @@ import { NETWORK_MTU } from '../../net/defaults.ts';
 import type { NetworkSpec } from '../../net/types.ts';
 import { sharedNetworkName, shownNetwork } from '../model/network-key.ts';
 import type { ReplicaNetwork } from '../model/spec.ts';
-import type { LeaseRow, NetworkRow, VmRow } from '../state/records.ts';
+import type { LeaseRow, NetworkRow, SharedNetworkOptions, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 
 type IpamConfig = NonNullable<NonNullable<NetworkConfig['ipam']>['config']>[number];
@@ -16,6 +16,8 @@ type IpamConfig = NonNullable<NonNullable<NetworkConfig['ipam']>['config']>[numb
 /** What a network may give to machines: only from a range, and never what is reserved. */
 export interface AddressLimits {
   readonly range?: string;
+  readonly range6?: string;
+  /** Of IPv4 and IPv6. */
   readonly reserved: readonly string[];
 }
 
@@ -27,9 +29,20 @@ export const ipamOf = (config: Pick<NetworkConfig, 'ipam'> | undefined): { v4: I
 };
 
 export const limitsOf = (config: Pick<NetworkConfig, 'ipam'> | undefined): AddressLimits => {
-  const { v4 } = ipamOf(config);
-  return { ...(v4.ip_range ? { range: v4.ip_range } : {}), reserved: Object.values(v4.aux_addresses ?? {}) };
+  const { v4, v6 } = ipamOf(config);
+  return {
+    ...(v4.ip_range ? { range: v4.ip_range } : {}),
+    ...(v6.ip_range ? { range6: v6.ip_range } : {}),
+    reserved: [v4, v6].flatMap((entry) => Object.values(entry.aux_addresses ?? {})),
+  };
 };
+
+/** The same of a shared network. */
+export const limitsOfShared = ({ range, range6, reserved }: SharedNetworkOptions): AddressLimits => ({
+  ...(range === undefined ? {} : { range }),
+  ...(range6 === undefined ? {} : { range6 }),
+  reserved: Object.values(reserved),
+});
 
 const MTU_OPTION = 'com.docker.network.driver.mtu';
 
@@ -96,7 +109,7 @@ const leaseOne = (vm: VmRow, attachment: ReplicaNetwork, { stack, store, row, li
       wanted: attachment.address,
       hostAccess: spec.hostAccess,
     });
-  const ip6 = mine?.ip6 ?? addressOf6(attachment, { spec, ip, others });
+  const ip6 = mine?.ip6 ?? addressOf6(attachment, { spec, ip, others, limits: limits(key) });
   const lease = { stack: owner, network: key, ip, ip6, vmId: vm.id, mac, leasedAt: mine?.leasedAt ?? Date.now() };
   store.putLease(lease);
   return lease;
@@ -104,11 +117,12 @@ const leaseOne = (vm: VmRow, attachment: ReplicaNetwork, { stack, store, row, li
 
 const addressOf6 = (
   attachment: ReplicaNetwork,
-  { spec, ip, others }: { spec: NetworkSpec; ip: string; others: readonly LeaseRow[] },
+  { spec, ip, others, limits }: { spec: NetworkSpec; ip: string; others: readonly LeaseRow[]; limits: AddressLimits },
 ): string | undefined =>
   spec.subnet6 === undefined || spec.gateway6 === undefined
     ? undefined
     : allocateAddress6({
+        ...limits,
         subnet6: spec.subnet6,
         gateway6: spec.gateway6,
         address: ip,

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import type { NetworkConfig } from '../../compose/model/model.ts';
 import { allocateAddress, chooseSubnetFrom } from '../../net/addresses/ipam.ts';
-import { chooseSubnet6 } from '../../net/addresses/ipam6.ts';
+import { allocateAddress6, chooseSubnet6 } from '../../net/addresses/ipam6.ts';
 import { overlaps, parseSubnet } from '../../net/addresses/ipv4.ts';
 import type { StateReader } from '../state/store.ts';
 import { ipamOf, limitsOf } from './addresses.ts';
@@ -94,6 +94,9 @@ const checkIpam = (key: string, config: NetworkConfig, state: State): void => {
   if (wanted === undefined && [v4.gateway, v4.ip_range, v4.aux_addresses].some((value) => value !== undefined)) {
     throw invalid(`network ${key}: gateway, ip_range and aux_addresses need a subnet`, path);
   }
+  if (v6.subnet === undefined && [v6.ip_range, v6.aux_addresses].some((value) => value !== undefined)) {
+    throw invalid(`network ${key}: ip_range and aux_addresses of IPv6 need an IPv6 subnet`, path);
+  }
   at(path, () => {
     if (wanted !== undefined) {
       const chosen = chooseSubnetFrom({ wanted, gateway: v4.gateway, taken: sharedNetworks(state).map(({ spec }) => spec.subnet) }, []);
@@ -103,7 +106,11 @@ const checkIpam = (key: string, config: NetworkConfig, state: State): void => {
       }
     }
     if (config.enable_ipv6 === true) {
-      chooseSubnet6({ wanted: v6.subnet, gateway: v6.gateway, taken: [], seed: key });
+      const chosen = chooseSubnet6({ wanted: v6.subnet, gateway: v6.gateway, taken: [], seed: key });
+      allocateAddress6({ ...chosen, ...limitsOf(config), address: '0.0.0.0', subnet: '0.0.0.0/0', taken: [] });
+      for (const reserved of Object.values(v6.aux_addresses ?? {})) {
+        allocateAddress6({ ...chosen, address: '0.0.0.0', subnet: '0.0.0.0/0', taken: [], wanted: reserved });
+      }
     }
   });
 };

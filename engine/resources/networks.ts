@@ -15,7 +15,7 @@ import type { ReplicaSpec } from '../model/spec.ts';
 import { asksForHost, networkHash } from '../resolve/network-needs.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
-import { type AddressLimits, chooseSubnets, leaseAddresses, limitsOf, networkMtu } from './addresses.ts';
+import { type AddressLimits, chooseSubnets, leaseAddresses, limitsOf, limitsOfShared, networkMtu } from './addresses.ts';
 import { StackNames } from './network-names.ts';
 import { findSharedNetwork, needSharedNetwork, openSharedNetwork, sharedNetworks } from './shared-networks.ts';
 
@@ -222,9 +222,7 @@ export class StackNetworks {
     const shared = sharedNetworkName(key);
     return shared === undefined
       ? limitsOf(this.#options.store.stack(this.#options.stack)?.project.networks[key])
-      : (({ range, reserved }) => ({ ...(range === undefined ? {} : { range }), reserved: Object.values(reserved) }))(
-          needSharedNetwork(this.#options.store, shared).options,
-        );
+      : limitsOfShared(needSharedNetwork(this.#options.store, shared).options);
   }
 
   /** The lines of `extra_hosts`, with `host-gateway` replaced by the address of this host in the network. Throws HYPR_UNSUPPORTED. */

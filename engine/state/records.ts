@@ -85,6 +85,7 @@ export interface SharedNetworkOptions {
   readonly driver: Readonly<Record<string, string>>;
   /** Only addresses of this range are given out (`--ip-range`). */
   readonly range?: string;
+  readonly range6?: string;
   /** Addresses that are never given out (`--aux-address`), by name. */
   readonly reserved: Readonly<Record<string, string>>;
 }

@@ -26,7 +26,7 @@ export interface AddressRequest {
   readonly wanted?: string | undefined;
   /** `ip_range`: only addresses from this range (CIDR inside the subnet). */
   readonly range?: string | undefined;
-  /** `aux_addresses`: addresses never to use. */
+  /** `aux_addresses`: addresses never to use; those of IPv6 do not matter here. */
   readonly reserved?: readonly string[];
   /** The network lets guests reach the host, so the host's address is taken. */
   readonly hostAccess?: boolean;
@@ -61,7 +61,7 @@ export const allocateAddress = (request: AddressRequest): string => {
   const subnet = needSubnet(request.subnet);
   const gateway = needAddress(request.gateway);
   const host = needAddress(hostAddress(request));
-  const taken = new Set([...request.taken, ...(request.reserved ?? [])].map(needAddress));
+  const taken = new Set([...request.taken, ...(request.reserved ?? []).filter((text) => !text.includes(':'))].map(needAddress));
   if (request.wanted !== undefined) {
     return fixedAddress(request, subnet, request.hostAccess === true ? [gateway, host] : [gateway]);
   }

@@ -37,8 +37,8 @@ export const chooseSubnet6 = (request: {
 };
 
 /**
- * A replica's IPv6 address: the one asked for, or one with the same end as its IPv4 address, so that both are as easy to tell. Throws
- * NET_ADDRESS when the one asked for is taken or not in the subnet.
+ * A replica's IPv6 address: the one asked for, or one with the same end as its IPv4 address, so that both are as easy to tell; else the
+ * next free one, of the whole range. Throws NET_ADDRESS when the one asked for is taken or not in the subnet, NET_EXHAUSTED.
  */
 export const allocateAddress6 = (request: {
   readonly subnet6: string;
@@ -48,8 +48,13 @@ export const allocateAddress6 = (request: {
   readonly subnet: string;
   readonly taken: readonly string[];
   readonly wanted?: string | undefined;
+  /** `ip_range`: only addresses from this range (CIDR inside the subnet). */
+  readonly range6?: string | undefined;
+  /** `aux_addresses`: addresses never to use; those of IPv4 do not matter here. */
+  readonly reserved?: readonly string[];
 }): string => {
   const subnet = needSubnet6(request.subnet6);
+  const reserved = (request.reserved ?? []).filter((text) => text.includes(':'));
   const taken = new Set([...request.taken, request.gateway6].map(needAddress6));
   if (request.wanted !== undefined) {
     const address = needAddress6(request.wanted);
@@ -63,13 +68,28 @@ export const allocateAddress6 = (request: {
   }
   const end = BigInt((parseIpv4(request.address) ?? 0) - (parseSubnet(request.subnet)?.base ?? 0));
   const step = 1n << 32n;
-  const size = 1n << BigInt(128 - subnet.prefix);
-  for (let offset = end; offset < size; offset += size > step ? step : 1n) {
-    if (offset > 1n && !taken.has(subnet.base + offset)) {
-      return formatIpv6(subnet.base + offset);
+  const range = request.range6 === undefined ? subnet : rangeIn(subnet, request.range6);
+  const size = 1n << BigInt(128 - range.prefix);
+  for (const address of reserved.map(needAddress6)) {
+    taken.add(address);
+  }
+  // More tries than there are addresses that cannot be had: those in use, and the first two of the subnet.
+  const tries = BigInt(taken.size + 3);
+  for (let index = 0n; index < tries && index < size; index += 1n) {
+    const address = range.base + ((end + index * (size > step ? step : 1n)) % size);
+    if (address > subnet.base + 1n && !taken.has(address)) {
+      return formatIpv6(address);
     }
   }
-  throw new HyprError('NET_EXHAUSTED', `no address is left in ${request.subnet6}`, { hint: 'give the network a larger IPv6 subnet' });
+  throw new HyprError('NET_EXHAUSTED', `no address is left in ${formatSubnet6(range)}`, { hint: 'give the network a larger IPv6 subnet' });
+};
+
+const rangeIn = (subnet: Subnet6, text: string): Subnet6 => {
+  const range = needSubnet6(text);
+  if (!contains6(subnet, range.base) || range.prefix < subnet.prefix) {
+    throw new HyprError('NET_ADDRESS', `the ip_range ${text} is not inside the subnet ${formatSubnet6(subnet)}`);
+  }
+  return range;
 };
 
 const LEAST_BITS = 8;

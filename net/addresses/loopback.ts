@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
+import { parseIpv4 } from './ipv4.ts';
 
 /** 127.64.0.0/10: out of the way of 127.0.0.1, 127.0.0.53 (systemd-resolved) and 127.0.1.1 (Debian's own host name). */
 const BASE = 0x7f40_0000;
 const SIZE = 1 << 22;
+
+/** Whether an address is of the range from which services have theirs. Pure. */
+export const isServiceLoopback = (address: string): boolean => {
+  const value = parseIpv4(address.replace(/^::ffff:/, ''));
+  return value !== undefined && value >= BASE && value < BASE + SIZE;
+};
 
 /**
  * The loopback address of a service or replica: the same whenever and wherever it is asked for, as it follows from `owner` (which has

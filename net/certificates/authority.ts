@@ -4,6 +4,7 @@ import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { diskError, syncFolder } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
 import { stagingPathBeside } from '../../base/host/staging.ts';
 import { DEFAULT_DOMAIN } from '../names/directory.ts';
 import { makeRoot } from './make-root.ts';
@@ -32,20 +33,33 @@ const MAX_BYTES = 64 * 1024;
  * damaged, or its key open to others.
  */
 export const openAuthority = async (folder: string, domain: string = DEFAULT_DOMAIN): Promise<Authority> => {
-  const path = join(folder, domain);
   const found = await readAuthority(folder, domain);
-  if (found !== undefined && found.notAfter.getTime() > Date.now()) {
-    return found;
-  }
-  if (found !== undefined) {
-    await moveAway(path);
-  }
-  await makeAuthority(path, domain);
-  const made = await readAuthority(folder, domain);
-  if (made === undefined) {
-    throw broken(path, 'it was removed while it was being made');
-  }
-  return made;
+  return isValid(found) ? found : replaceAuthority(folder, domain);
+};
+
+const isValid = (found: Authority | undefined): found is Authority => found !== undefined && found.notAfter.getTime() > Date.now();
+
+/** Under a lock, so that of two processes that find an expired one the second does not replace what the first has made. */
+const replaceAuthority = async (folder: string, domain: string): Promise<Authority> => {
+  const path = join(folder, domain);
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw diskError(error, path);
+  });
+  return withLock(join(folder, `.${domain}.lock`), { what: "hypr's certificate authority" }, async () => {
+    const found = await readAuthority(folder, domain);
+    if (isValid(found)) {
+      return found;
+    }
+    if (found !== undefined) {
+      await moveAway(path);
+    }
+    await makeAuthority(path, domain);
+    const made = await readAuthority(folder, domain);
+    if (made === undefined) {
+      throw broken(path, 'it was removed while it was being made');
+    }
+    return made;
+  });
 };
 
 /** The authority of `domain`, or undefined where none was made yet. Errors as of openAuthority. */

@@ -1,6 +1,7 @@
 import { createPublicKey, generateKeyPair, type webcrypto } from 'node:crypto';
 import { promisify } from 'node:util';
 import { HyprError } from '../../base/errors.ts';
+import { isHostName } from '../names/dns-label.ts';
 import type { Authority } from './authority.ts';
 import { ALGORITHM, DAY, importPair, makeSerial } from './make-root.ts';
 
@@ -30,7 +31,7 @@ export const issueLeaf = async (authority: Authority, names: readonly string[]):
     notAfter: new Date(Math.min(now - DAY + LONGEST, authority.notAfter.getTime())),
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,
-    signingKey: (await signerOf(authority)).privateKey,
+    signingKey: (await importAuthority(authority)).privateKey,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -54,13 +55,9 @@ const MAX_COMMON_NAME = 64;
 /** Whether the authority can vouch for a name (any case; no trailing dot). */
 export const mayIssue = (authority: Pick<Authority, 'domain'>, name: string): boolean => {
   const lower = name.toLowerCase();
-  const labels = lower.replace(/^\*\./, '').split('.');
   const isBelow = [authority.domain, 'localhost'].some((domain) => lower === domain || lower.endsWith(`.${domain}`));
-  return isBelow && lower.length <= 253 && labels.every((label) => LABEL.test(label));
+  return isBelow && isHostName(lower.replace(/^\*\./, ''));
 };
-
-/** Names of services may have underscores. */
-const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
 
 const checkNames = (authority: Authority, names: readonly string[]): string[] => {
   const foreign = names.find((name) => !mayIssue(authority, name));
@@ -71,14 +68,6 @@ const checkNames = (authority: Authority, names: readonly string[]): string[] =>
     });
   }
   return [...new Set(names.map((name) => name.toLowerCase()))];
-};
-
-const signers = new WeakMap<Authority, Promise<webcrypto.CryptoKeyPair>>();
-
-const signerOf = (authority: Authority): Promise<webcrypto.CryptoKeyPair> => {
-  const known = signers.get(authority) ?? importAuthority(authority);
-  signers.set(authority, known);
-  return known;
 };
 
 const importAuthority = ({ key }: Authority): Promise<webcrypto.CryptoKeyPair> =>

@@ -3,6 +3,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { NetworkEvent } from '../types.ts';
+import { readEvent } from './read-event.ts';
 import { refusalOf } from './streams.ts';
 
 interface Waiting {
@@ -120,9 +121,10 @@ export class GatewayControl {
 
   #take(line: string): void {
     const value = parse(line);
-    if (typeof value?.event === 'string') {
-      for (const listener of this.#listeners) {
-        listener(value as unknown as NetworkEvent);
+    if (value !== undefined && 'event' in value) {
+      const event = readEvent(value);
+      for (const listener of event === undefined ? [] : this.#listeners) {
+        listener(event as NetworkEvent);
       }
       return;
     }

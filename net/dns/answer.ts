@@ -9,8 +9,8 @@ export const MAX_QUERY = 4096;
 /** The largest datagram that we accept and send (RFC 9715 recommends at most 1,400 bytes; our answers are shorter than 700). */
 const UDP_SIZE = 1232;
 const HEADER = 12;
-/** The edge serves these itself, so that a browser or `hypr doctor` can try whether names work. */
-const OWN_HOSTS = new Set(['doctor', 'probe']);
+/** By this name it can be tried whether the system's resolver asks here. */
+const PROBE = 'probe';
 const EDGE_ADDRESS = '127.0.0.1';
 
 /** Names that lead somewhere, or will in a moment. */
@@ -73,7 +73,7 @@ const judge = (asked: string, directory: NameDirectory, domain: string): Verdict
     return { rcode: RCODE.refused };
   }
   const host = name.slice(0, -domain.length - 1);
-  if (OWN_HOSTS.has(host)) {
+  if (host === PROBE) {
     return { rcode: RCODE.noError, address: EDGE_ADDRESS };
   }
   const found = directory.find(host);

@@ -5,8 +5,8 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
+import { endToEndFields } from '../http/end-to-end.ts';
 import { DownloadCache, type Validators } from './download-cache.ts';
-import { endToEnd } from './hop-by-hop.ts';
 
 const log = logger('net');
 
@@ -25,7 +25,7 @@ export const PACKAGE_HOSTS: readonly string[] = [
 export interface DownloadProxyOptions {
   /** Hosts: `host`, `.host` including subdomains, or `host:port`; without a port, ports 80 and 443. */
   readonly allow: readonly string[];
-  /** Called once for each refused host (`name:port`). */
+  /** Called once for each refused host (`name:port`), for the first 256. */
   readonly onRefused: (host: string) => void;
   /** Where answers of plain HTTP are kept. */
   readonly cacheFolder: string;
@@ -38,6 +38,8 @@ export interface DownloadProxy {
 }
 
 const DEFAULT_PORTS = [80, 443];
+/** Refused hosts that are reported; a build may think up any number of names. */
+const MOST_REFUSED = 256;
 /**
  * An HTTP proxy for builds (RFC 9110): CONNECT opens a tunnel; a plain GET is answered from the cache when its origin
  * confirms that it has not changed. Only allowed hosts can be reached. It listens nowhere: connections are passed to it.
@@ -48,7 +50,7 @@ export const openDownloadProxy = (options: DownloadProxyOptions): DownloadProxy 
   const isAllowed = (host: string, port: number): boolean => {
     const allowed = matchesHost(options.allow, host, port);
     const name = `${host}:${port}`;
-    if (!allowed && !refused.has(name)) {
+    if (!allowed && !refused.has(name) && refused.size < MOST_REFUSED) {
       refused.add(name);
       options.onRefused(name);
     }
@@ -144,7 +146,7 @@ const forward = async ({ request, response, isAllowed, cache }: Forward): Promis
     await pipeline(known.read(), response);
     return;
   }
-  const headers = endToEnd(answer.headers);
+  const headers = endToEndFields(answer.headers);
   response.writeHead(answer.statusCode ?? 502, headers);
   const storing = request.method === 'GET' && !own && answer.statusCode === 200 ? await cache.begin(url.href, headers) : undefined;
   try {
@@ -166,7 +168,7 @@ const forward = async ({ request, response, isAllowed, cache }: Forward): Promis
 };
 
 const ask = async (url: URL, request: IncomingMessage, known: { validators: Validators } | undefined): Promise<IncomingMessage> => {
-  const headers = { ...endToEnd(request.headers), host: url.host, ...known?.validators };
+  const headers = { ...endToEndFields(request.headers), host: url.host, ...known?.validators };
   const upstream = httpRequest(url, { method: request.method ?? 'GET', headers, agent: false });
   const answered = once(upstream, 'response') as Promise<[IncomingMessage]>;
   await Promise.all([pipeline(request, upstream), answered.catch(() => {})]);

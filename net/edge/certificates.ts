@@ -1,5 +1,6 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { HyprError } from '../../base/errors.ts';
+import { isHostName } from '../names/dns-label.ts';
 import { belowDomain, isOwnHost, parseAuthority } from './http/hosts.ts';
 import { MAX_CERTIFICATES } from './http/limits.ts';
 import type { LeafIssuer } from './http/types.ts';
@@ -18,7 +19,7 @@ export const certificateNames = (host: string, domain: string): readonly string[
   }
   const suffix = host.slice(name.length);
   const labels = name.split('.');
-  if (labels.length > 6 || labels.some((label) => !/^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))) {
+  if (labels.length > 6 || !isHostName(name)) {
     return undefined;
   }
   const project = labels.length === 1 ? labels[0] : labels.slice(1).join('.');
@@ -56,7 +57,10 @@ export class Certificates {
     // A supervisor may run for longer than a certificate is valid.
     const entry = known !== undefined && Date.now() - known.since < MOST_AGE_MS ? known : { since: Date.now(), context: this.#make(names) };
     this.#contexts.set(key, entry);
-    entry.context.catch(() => this.#contexts.delete(key));
+    if (entry !== known) {
+      // The next client may have more luck, unless another attempt has taken its place.
+      entry.context.catch(() => this.#contexts.get(key) === entry && this.#contexts.delete(key));
+    }
     for (const oldest of this.#contexts.keys()) {
       if (this.#contexts.size <= MAX_CERTIFICATES) {
         break;

@@ -19,7 +19,7 @@ export interface ConnectionHandlers {
 
 /**
  * Speaks to clients: TLS, HTTP/2 and HTTP/1.1 on every port, told apart by a connection's first bytes. `accept` takes a new connection,
- * also one that came through a proxy's CONNECT.
+ * `acceptTunnel` one that came through a proxy's CONNECT.
  */
 export class Connections {
   readonly #firstByteMs: number;
@@ -29,6 +29,8 @@ export class Connections {
   readonly #tls: tls.Server | undefined;
   readonly #open = new Set<Duplex>();
   readonly #secure = new WeakSet<Duplex>();
+  /** Ends of connections that are tunnels. */
+  readonly #tunnels = new Set<string>();
 
   constructor(handlers: ConnectionHandlers, certificates: Certificates | undefined, headMs?: number) {
     this.#firstByteMs = headMs ?? FIRST_BYTE_MS;
@@ -41,6 +43,23 @@ export class Connections {
   /** How many connections are open. */
   get count(): number {
     return this.#open.size;
+  }
+
+  /** Whether a connection, or the TLS round it, came through a proxy's CONNECT: by its two ends, which all layers of it share. */
+  isTunnel(socket: Duplex): boolean {
+    const ends = endsOf(socket as Socket);
+    // TLS inside TLS does not know its ends, and there is none but in a tunnel.
+    return ends === undefined || this.#tunnels.has(ends);
+  }
+
+  /** Takes what comes through a connection whose client asked for a tunnel. */
+  acceptTunnel(socket: Socket, head: Buffer): void {
+    const ends = endsOf(socket);
+    if (ends !== undefined) {
+      this.#tunnels.add(ends);
+      socket.once('close', () => this.#tunnels.delete(ends));
+    }
+    this.accept(socket, head);
   }
 
   accept(socket: Socket, head?: Buffer): void {
@@ -174,6 +193,9 @@ export class Connections {
     return server;
   }
 }
+
+const endsOf = ({ remoteAddress, remotePort, localPort }: Socket): string | undefined =>
+  remotePort === undefined ? undefined : `${remoteAddress} ${remotePort} ${localPort}`;
 
 const streams = new WeakMap<ServerHttp2Session, number>();
 

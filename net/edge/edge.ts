@@ -14,7 +14,7 @@ import { isOwnHost, parseAuthority, routeHost } from './http/hosts.ts';
 import { MAX_CONNECTIONS } from './http/limits.ts';
 import type { Edge, EdgeOptions } from './http/types.ts';
 import { noAnswer } from './pages/answers.ts';
-import type { EdgeAnswer } from './pages/error-page.ts';
+import { type EdgeAnswer, ERROR_HEADER } from './pages/error-page.ts';
 import { OwnPages } from './pages/own-pages.ts';
 import { forwardUpgrade } from './upgrade.ts';
 import { Upstreams } from './upstreams.ts';
@@ -28,7 +28,7 @@ const log = logger('edge');
 export const serveEdge = async (options: EdgeOptions): Promise<Edge> => {
   const { directory, domain } = options;
   const upstreams = new Upstreams(directory);
-  const grpc = new GrpcForwarder(upstreams);
+  const grpc = new GrpcForwarder(upstreams, directory);
   const pages = new OwnPages(options, (host) => findDestination({ authority: host, viaProxy: false }, options).kind === 'target');
   const parts: EdgeParts = {
     ...{ directory, domain, upstreams, grpc },
@@ -44,7 +44,7 @@ export const serveEdge = async (options: EdgeOptions): Promise<Edge> => {
       exchange: (exchange) => answerExchange(exchange, parts),
       upgrade: (request, client, head, secure) => upgrade(request, client, head, secure, parts),
       connect: (request, client, head) =>
-        openTunnel(request, client as Socket, head, parts, (socket, rest) => connections.accept(socket, rest)),
+        connections.isTunnel(client) ? refuseTunnel(client) : openTunnel(request, client as Socket, head, parts, connections),
     },
     options.issuer === undefined ? undefined : new Certificates(options.issuer, domain),
     options.headMs,
@@ -118,7 +118,7 @@ const openTunnel = (
   client: Socket,
   head: Buffer,
   { directory, domain }: EdgeParts,
-  accept: (socket: Socket, head: Buffer) => void,
+  connections: Connections,
 ): void => {
   client.on('error', () => client.destroy());
   const asked = parseAuthority(request.url ?? '');
@@ -127,13 +127,19 @@ const openTunnel = (
     (asked.port === 443 || asked.port === 80) &&
     (isOwnHost(asked.host, domain) ? asked.host === domain : routeHost(asked.host, directory, domain).kind !== 'foreign');
   if (!isOurs) {
-    endWith(client, { status: 403, code: 'EDGE_HOST' });
+    refuseTunnel(client);
     return;
   }
   client.write('HTTP/1.1 200 Connection established\r\n\r\n');
-  accept(client, head);
+  connections.acceptTunnel(client, head);
+};
+
+/** Also for a tunnel in a tunnel: each layer would cost buffers, without end. */
+const refuseTunnel = (client: Duplex): void => {
+  client.on('error', () => client.destroy());
+  endWith(client, { status: 403, code: 'EDGE_HOST' });
 };
 
 const endWith = (client: Duplex, { status, code }: Pick<EdgeAnswer, 'status' | 'code'>): void => {
-  client.end(`HTTP/1.1 ${status} \r\nx-hypr-error: ${code}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`, () => client.destroy());
+  client.end(`HTTP/1.1 ${status} \r\n${ERROR_HEADER}: ${code}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`, () => client.destroy());
 };

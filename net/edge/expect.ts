@@ -1,6 +1,7 @@
 import http, { type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { endToEnd, requestHeaders } from './http/headers.ts';
+import { endToEnd } from '../http/end-to-end.ts';
+import { requestHeaders } from './http/headers.ts';
 import { MAX_HEADERS } from './http/limits.ts';
 import type { Exchange } from './http/types.ts';
 import type { Target, Upstreams } from './upstreams.ts';

@@ -1,7 +1,8 @@
 import { PassThrough } from 'node:stream';
-import type { Dispatcher } from 'undici';
-import { endToEnd, requestHeaders } from './http/headers.ts';
-import type { Exchange, RawHeaders } from './http/types.ts';
+import type { Dispatcher, Pool } from 'undici';
+import { endToEnd, type RawHeaders } from '../http/end-to-end.ts';
+import { requestHeaders } from './http/headers.ts';
+import type { Exchange } from './http/types.ts';
 import type { Target, Upstreams } from './upstreams.ts';
 
 /** What to do with an exchange whose service gave no answer, or an answer that the edge replaces. */
@@ -43,9 +44,16 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   send(): void {
+    this.#upstreams
+      .pool(this.#target)
+      .then((pool) => this.#dispatch(pool))
+      .catch((error: unknown) => this.#outcomes.failed(error as Error));
+  }
+
+  #dispatch(pool: Pool): void {
     const exchange = this.#exchange;
     const target = this.#target;
-    this.#upstreams.pool(target).dispatch(
+    pool.dispatch(
       {
         path: exchange.path,
         method: exchange.method as Dispatcher.HttpMethod,

@@ -1,7 +1,9 @@
 import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
+import type { NameDirectory } from '../names/directory.ts';
 import { requestHeaders } from './http/headers.ts';
+import { collect } from './http/reply.ts';
 import type { Exchange } from './http/types.ts';
-import type { Target, Upstreams } from './upstreams.ts';
+import { keyOf, type Target, type Upstreams } from './upstreams.ts';
 
 /** gRPC is HTTP/2 with trailers on both sides; everything else is spoken to services as HTTP/1.1. */
 export const isGrpc = (contentType: string | undefined): boolean =>
@@ -10,23 +12,32 @@ export const isGrpc = (contentType: string | undefined): boolean =>
 /** Sends exchanges to services that speak HTTP/2 without TLS (prior knowledge): one connection for each port of a service. */
 export class GrpcForwarder {
   readonly #upstreams: Upstreams;
-  readonly #sessions = new Map<string, Promise<ClientHttp2Session>>();
+  readonly #sessions = new Map<string, { readonly opening: Promise<ClientHttp2Session>; readonly target: Target }>();
+  readonly #leave: () => void;
 
-  constructor(upstreams: Upstreams) {
+  constructor(upstreams: Upstreams, directory: NameDirectory) {
     this.#upstreams = upstreams;
+    this.#leave = directory.onChange(() => this.#forgetMoved());
   }
 
   /** `failed` is called if there was no answer. */
   async forward(exchange: Exchange, target: Target, failed: (error: Error) => void): Promise<void> {
     try {
-      carry(await this.#session(target), exchange, target, failed);
+      let session = await this.#session(target);
+      if (session.closed || session.destroyed) {
+        // It ended in this very moment, before that was told.
+        this.#sessions.delete(keyOf(target));
+        session = await this.#session(target);
+      }
+      carry(session, exchange, target, failed);
     } catch (error) {
       failed(error as Error);
     }
   }
 
   close(): void {
-    for (const opening of this.#sessions.values()) {
+    this.#leave();
+    for (const { opening } of this.#sessions.values()) {
       opening.then(
         (session) => session.destroy(),
         () => {},
@@ -36,10 +47,10 @@ export class GrpcForwarder {
   }
 
   #session(target: Target): Promise<ClientHttp2Session> {
-    const key = `${target.service.host}:${target.port}`;
+    const key = keyOf(target);
     const known = this.#sessions.get(key);
     if (known !== undefined) {
-      return known;
+      return known.opening;
     }
     const opening = this.#upstreams.connect(target).then((socket) => {
       const session = http2.connect('http://service', { createConnection: () => socket });
@@ -50,27 +61,34 @@ export class GrpcForwarder {
       return session;
     });
     const forget = () => {
-      if (this.#sessions.get(key) === opening) {
+      if (this.#sessions.get(key)?.opening === opening) {
         this.#sessions.delete(key);
       }
     };
     opening.catch(forget);
-    this.#sessions.set(key, opening);
+    this.#sessions.set(key, { opening, target });
     return opening;
+  }
+
+  /** A connection does not follow a name that another service has by now; calls under way end as they would. */
+  #forgetMoved(): void {
+    for (const [key, { opening, target }] of this.#sessions) {
+      if (!this.#upstreams.isCurrent(target)) {
+        this.#sessions.delete(key);
+        opening.then(
+          (session) => session.close(),
+          () => {},
+        );
+      }
+    }
   }
 }
 
 const carry = (session: ClientHttp2Session, exchange: Exchange, target: Target, failed: (error: Error) => void): void => {
   const { reply, body } = exchange;
-  const headers: Record<string, string | string[]> = Object.create(null);
   const raw = requestHeaders(exchange, target.service.hostHeader);
   // `host` came first; HTTP/2 says it in a field of its own.
-  for (let at = 2; at + 1 < raw.length; at += 2) {
-    const name = (raw[at] as string).toLowerCase();
-    const before = headers[name];
-    headers[name] = before === undefined ? (raw[at + 1] as string) : [before, raw[at + 1] as string].flat();
-  }
-  Object.assign(headers, {
+  const headers = Object.assign(collect(raw.slice(2)), {
     te: 'trailers',
     ':method': exchange.method,
     ':path': exchange.path,
@@ -108,6 +126,9 @@ const carry = (session: ClientHttp2Session, exchange: Exchange, target: Target, 
       reply.abort();
     }
   });
+  // A body cut short must not look complete.
+  body?.once('error', () => stream.close(http2.constants.NGHTTP2_CANCEL));
+  body?.once('close', () => body.readableEnded || stream.close(http2.constants.NGHTTP2_CANCEL));
   body?.pipe(stream);
 };
 

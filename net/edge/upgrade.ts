@@ -1,7 +1,9 @@
 import http, { type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { endToEnd, requestHeaders } from './http/headers.ts';
+import { endToEnd } from '../http/end-to-end.ts';
+import { join } from '../ports/join.ts';
+import { requestHeaders } from './http/headers.ts';
 import { MAX_HEADERS } from './http/limits.ts';
 import type { Exchange } from './http/types.ts';
 import type { Target, Upstreams } from './upstreams.ts';
@@ -83,16 +85,4 @@ const headOf = (answer: IncomingMessage, added: readonly string[]): string => {
     lines.push(`${raw[at]}: ${raw[at + 1]}`);
   }
   return `${lines.join('\r\n')}\r\n\r\n`;
-};
-
-/** Copies bytes both ways until either side ends; what was sent before is still delivered. */
-export const join = (one: Duplex, other: Duplex): void => {
-  for (const [from, to] of [
-    [one, other],
-    [other, one],
-  ] as const) {
-    from.on('error', () => to.destroy());
-    from.once('close', () => (to.writableEnded ? to.destroy() : to.end(() => to.destroy())));
-    from.pipe(to);
-  }
 };

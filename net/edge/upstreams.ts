@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Pool } from 'undici';
+import type { Pool } from 'undici';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { NameDirectory, NamedService } from '../names/directory.ts';
@@ -16,7 +16,7 @@ export interface Target {
 export class Upstreams {
   readonly #directory: NameDirectory;
   readonly #closing = new AbortController();
-  readonly #pools = new Map<string, { readonly pool: Pool; readonly host: string }>();
+  readonly #pools = new Map<string, { readonly pool: Promise<Pool>; readonly target: Target }>();
   readonly #leave: () => void;
 
   constructor(directory: NameDirectory) {
@@ -24,14 +24,21 @@ export class Upstreams {
     this.#leave = directory.onChange(() => this.#forgetGone());
   }
 
-  pool({ service, port }: Target): Pool {
-    const key = `${service.host}:${port}`;
+  pool(target: Target): Promise<Pool> {
+    const key = keyOf(target);
     const known = this.#pools.get(key);
     if (known !== undefined) {
       return known.pool;
     }
+    const pool = this.#makePool(target);
+    this.#pools.set(key, { pool, target });
+    return pool;
+  }
+
+  async #makePool({ service, port }: Target): Promise<Pool> {
     const { host } = service;
-    const pool = new Pool('http://service', {
+    const { Pool } = await import('./pool.ts');
+    return new Pool('http://service', {
       pipelining: 1,
       // Long polls and streams of events may last for hours, and so may uploads.
       headersTimeout: 0,
@@ -45,8 +52,6 @@ export class Upstreams {
         );
       },
     });
-    this.#pools.set(key, { pool, host });
-    return pool;
   }
 
   /** A new connection to the service. Throws HYPR_TIMEOUT, or what the directory throws: NAME_UNREACHABLE when nothing listens. */
@@ -69,18 +74,28 @@ export class Upstreams {
     this.#leave();
     this.#closing.abort(new HyprError('HYPR_CANCELLED', 'the edge is closing'));
     for (const { pool } of this.#pools.values()) {
-      void pool.destroy();
+      void pool.then((each) => each.destroy());
     }
     this.#pools.clear();
   }
 
   #forgetGone(): void {
-    for (const [key, { pool, host }] of this.#pools) {
-      if (this.#directory.find(host) === undefined) {
+    for (const [key, { pool, target }] of this.#pools) {
+      if (!this.isCurrent(target)) {
         this.#pools.delete(key);
         // Requests under way end with the machine.
-        pool.close().catch(() => {});
+        pool.then((each) => each.close()).catch(() => {});
       }
     }
   }
+
+  /** Whether its name still is that service's: another may have it by now. */
+  isCurrent({ service, port }: Target): boolean {
+    const now = this.#directory.find(service.host);
+    return now !== undefined && keyOf({ service: now, port }) === keyOf({ service, port });
+  }
 }
+
+/** One for each port of what answers to a name: connections that are kept do not follow the name when it moves. Pure. */
+export const keyOf = ({ service, port }: Target): string =>
+  JSON.stringify([service.host, service.stack, service.service, service.replica, service.address, port]);

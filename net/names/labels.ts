@@ -1,3 +1,5 @@
+import { isHostName } from './dns-label.ts';
+
 /** What labels of a service say about its names. */
 export interface NameLabels {
   /** In the order given; without the domain when they are below it, else with a dot at the end. */
@@ -64,6 +66,3 @@ const readPort = (text: string): number | undefined => {
   const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
   return port >= 1 && port <= 65_535 ? port : undefined;
 };
-
-const isHostName = (name: string): boolean =>
-  name.length <= 253 && name.split('.').every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));

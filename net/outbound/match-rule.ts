@@ -16,17 +16,16 @@ export interface Destination {
  */
 export const allowsTcp = (policy: NetworkPolicy, { address, port, name }: Destination): boolean => {
   const rule = policy.rules.find(
-    ({ to = [], protocol = 'tcp', ports = [] }) =>
-      protocol === 'tcp' &&
-      (ports.length === 0 || ports.some((range) => isInRange(range, port))) &&
+    ({ to = [], ...rule }) =>
+      isForTcpPort(rule, port) &&
       (to.length === 0 || to.some((place) => isWithin(place, address) || (name !== undefined && matchesName(place, name)))),
   );
   return (rule?.action ?? policy.default) === 'allow';
 };
 
-/** Whether an allowing rule names this address or a range with it: then it was meant, even if it is a private one. Pure. */
-export const namesAddress = (policy: NetworkPolicy, address: string): boolean =>
-  policy.rules.some(({ action, to = [] }) => action === 'allow' && to.some((place) => isWithin(place, address)));
+/** Whether an allowing rule names this address, or a range with it, for this port: then it was meant, even if it is a private one. Pure. */
+export const namesAddress = (policy: NetworkPolicy, { address, port }: Destination): boolean =>
+  policy.rules.some((rule) => rule.action === 'allow' && isForTcpPort(rule, port) && rule.to?.some((place) => isWithin(place, address)));
 
 /** Whether a name may be asked for: a question to a name server is a way out, too. Pure. */
 export const mayResolve = (policy: NetworkPolicy, name: string): boolean => {
@@ -36,6 +35,9 @@ export const mayResolve = (policy: NetworkPolicy, name: string): boolean => {
   const rule = policy.rules.find(applies);
   return (rule?.action ?? policy.default) === 'allow';
 };
+
+const isForTcpPort = ({ protocol = 'tcp', ports = [] }: Pick<Rule, 'protocol' | 'ports'>, port: number): boolean =>
+  protocol === 'tcp' && (ports.length === 0 || ports.some((range) => isInRange(range, port)));
 
 const isInRange = (range: string, port: number): boolean => {
   const [first = 0, last = first] = range.split('-').map(Number);

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import { parseIpv6 } from '../../base/ipv6.ts';
 
 /** What no machine reaches: the host's loopback, and addresses that mean something on the host's own links only. As in net/gateway/config.go. */
 const NEVER: ReadonlyArray<readonly [string, number]> = [
@@ -43,10 +44,10 @@ const never = listsOf(NEVER);
 const privateOnes = listsOf(PRIVATE);
 
 /** Whether an address is of a kind that is never dialled for a machine, or the host has it on a loopback interface. */
-export const isNeverDialled = (address: string): boolean => isIn(never, address) || isOnLoopback(address);
+export const isNeverDialled = (address: string): boolean => isIn(never, address) || isOwn(address, ({ internal }) => internal);
 
-/** Whether an address is a private one. */
-export const isPrivate = (address: string): boolean => isIn(privateOnes, address);
+/** Whether an address is a private one, or one of this host's, whose programs are not the internet either. */
+export const isPrivate = (address: string): boolean => isIn(privateOnes, address) || isOwn(address, () => true);
 
 // Anything that is not an address counts as being in every list.
 const isIn = (lists: Record<4 | 6, BlockList>, address: string): boolean => {
@@ -54,5 +55,13 @@ const isIn = (lists: Record<4 | 6, BlockList>, address: string): boolean => {
   return family === 4 ? lists[4].check(address, 'ipv4') : family !== 6 || lists[6].check(address, 'ipv6');
 };
 
-const isOnLoopback = (address: string): boolean =>
-  Object.values(networkInterfaces()).some((list) => list?.some((own) => own.internal && own.address === address) === true);
+const isOwn = (address: string, which: (own: NetworkInterfaceInfo) => boolean): boolean =>
+  Object.values(networkInterfaces()).some((list) => list?.some((own) => which(own) && isSame(own.address, address)) === true);
+
+/** IPv6 addresses have several spellings. */
+const isSame = (one: string, other: string): boolean => {
+  if (isIP(one) === 6 && isIP(other) === 6) {
+    return parseIpv6(one.replace(/%.*$/, '')) === parseIpv6(other.replace(/%.*$/, ''));
+  }
+  return one === other;
+};

@@ -3,17 +3,20 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { messageOf } from '../../base/errors.ts';
+import pLimit from 'p-limit';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import { endToEnd } from '../downloads/hop-by-hop.ts';
+import { endToEndFields } from '../http/end-to-end.ts';
 import type { NetworkPolicy } from '../types.ts';
 import { type Admission, openDestination, type Refused, type Resolve } from './open-destination.ts';
 import { RateLimit } from './rate.ts';
 
 const log = logger('outbound');
 
-/** A machine's connections to the proxy at a time, and requests to other hosts in a second. */
+/** A machine's connections to the proxy at a time, and as many from the proxy to other hosts; its requests to those in a second. */
 const MOST_CONNECTIONS = 256;
+/** Questions to the system's resolver, which has few threads for them. */
+const MOST_LOOKUPS = 4;
 const RATE = { perSecond: 50, burst: 200 };
 /** A connection that asks for nothing is closed. */
 const IDLE_MS = 60_000;
@@ -38,8 +41,11 @@ export interface OutboundProxy {
  */
 export const openOutboundProxy = (options: OutboundProxyOptions): OutboundProxy => {
   const rate = new RateLimit(options.rate ?? RATE);
-  const closing = new AbortController();
-  const admission: Admission = { ...options, mayBegin: () => rate.take(), signal: closing.signal };
+  const admission: Admission = {
+    ...{ policy: options.policy, onRefused: options.onRefused, resolve: options.resolve },
+    begin: countedUpTo(MOST_CONNECTIONS, () => rate.take()),
+    lookups: pLimit(MOST_LOOKUPS),
+  };
   const connections = new Map<Duplex, NodeJS.Timeout>();
   const server = createServer((request, response) => {
     hold(request.socket);
@@ -68,12 +74,32 @@ export const openOutboundProxy = (options: OutboundProxyOptions): OutboundProxy 
       server.emit('connection', connection);
     },
     close: () => {
-      closing.abort();
       for (const connection of connections.keys()) {
         connection.destroy();
       }
     },
   };
+};
+
+/** Gives a place to at most `most` at a time, and only when `may`; whoever has one leaves it once. */
+const countedUpTo = (most: number, may: () => boolean): (() => (() => void) | undefined) => {
+  const taken = new Set<() => void>();
+  return () => {
+    if (taken.size >= most || !may()) {
+      return undefined;
+    }
+    const leave = (): void => void taken.delete(leave);
+    taken.add(leave);
+    return leave;
+  };
+};
+
+/** Aborts when the connection ends, on which somebody waits for what they asked for. */
+const goneSignal = (connection: Duplex): { readonly signal: AbortSignal; readonly forget: () => void } => {
+  const gone = new AbortController();
+  const abort = (): void => gone.abort(new HyprError('HYPR_CANCELLED', 'whoever asked is gone'));
+  connection.destroyed ? abort() : connection.once('close', abort);
+  return { signal: gone.signal, forget: () => connection.off('close', abort) };
 };
 
 const STATUS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 429: 'Too Many Requests', 502: 'Bad Gateway' };
@@ -94,7 +120,8 @@ const refuse = (socket: Duplex, status: number, text: string): void => {
 const tunnel = async (input: { request: IncomingMessage; socket: Duplex; head: Buffer; admission: Admission }): Promise<void> => {
   const { request, socket, head, admission } = input;
   const [, host = '', port = ''] = /^\[?([^\]]*?)\]?:(\d{1,5})$/.exec(request.url ?? '') ?? [];
-  const opened = await openDestination({ host, port: Number(port) }, admission);
+  const { signal, forget } = goneSignal(socket);
+  const opened = await openDestination({ host, port: Number(port) }, admission, signal).finally(forget);
   if ('status' in opened) {
     refuse(socket, opened.status, opened.text);
     return;
@@ -118,22 +145,29 @@ const forward = async (input: { request: IncomingMessage; response: ServerRespon
     answer(response, 400, 'this is a proxy: it takes http:// addresses and CONNECT');
     return;
   }
-  const opened = await openDestination({ host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 80) }, admission);
+  const { signal, forget } = goneSignal(request.socket);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const opened = await openDestination({ host, port: Number(url.port || 80) }, admission, signal).finally(forget);
   if ('status' in opened) {
     answer(response, opened.status, opened.text);
     return;
   }
+  response.destroyed ? opened.socket.destroy() : response.once('close', () => opened.socket.destroy());
   const upstream = ask(url, request, opened.socket);
-  response.once('close', () => opened.socket.destroy());
-  const [result] = await Promise.all([once(upstream, 'response'), pipeline(request, upstream)]);
-  const [reply] = result as [IncomingMessage];
-  response.writeHead(reply.statusCode ?? 502, endToEnd(reply.headers));
+  const answered = once(upstream, 'response') as Promise<[IncomingMessage]>;
+  upstream.on('error', () => {});
+  // An answer may come before the request has been read to its end: the rest is read and dropped then.
+  request.on('error', () => {});
+  upstream.once('close', () => request.unpipe(upstream).resume());
+  request.pipe(upstream);
+  const [reply] = await answered;
+  response.writeHead(reply.statusCode ?? 502, endToEndFields(reply.headers));
   await pipeline(reply, response);
 };
 
 const ask = (url: URL, request: IncomingMessage, socket: Socket) =>
   httpRequest(url, {
     method: request.method ?? 'GET',
-    headers: { ...endToEnd(request.headers), host: url.host },
+    headers: { ...endToEndFields(request.headers), host: url.host },
     createConnection: () => socket,
   });

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { formatPort, type HostPort, portDenied, portInUse } from './port-errors.ts';
 
-export const DEFAULT_HOST_ADDRESS = '127.0.0.1';
+const DEFAULT_HOST_ADDRESS = '127.0.0.1';
 
 /**
  * Makes sure that every one of these ports can be listened on, before anything is started: all are bound at

@@ -1,10 +1,11 @@
-import { createServer, type Server, Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { onAbort } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Dial, Network, PublishedPort } from '../types.ts';
 import { listenTcp, withDefaultAddress } from './check-ports.ts';
+import { join } from './join.ts';
 import { publishUdp } from './udp-relay.ts';
 
 const log = logger('net');
@@ -158,31 +159,5 @@ class Relay {
     }
   }
 }
-
-/** Pipes both ways. Each end of stream is forwarded on its own; an error or early close ends both. */
-export const join = (client: Socket, upstream: Duplex): void => {
-  if (client.destroyed) {
-    upstream.destroy();
-    return;
-  }
-  upstream.on('error', () => client.destroy());
-  upstream.once('close', () => endUnlessDone(client));
-  client.once('close', () => endUnlessDone(upstream));
-  client.pipe(upstream);
-  upstream.pipe(client);
-};
-
-/** The other side has gone: data already queued may still be sent, nothing more is accepted. */
-const endUnlessDone = (stream: Duplex): void => {
-  if (stream.destroyed) {
-    return;
-  }
-  stream.unpipe();
-  if (stream instanceof Socket) {
-    stream.destroySoon();
-  } else {
-    stream.end(() => stream.destroy());
-  }
-};
 
 const closeServer = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { Dial } from '../types.ts';
-import { join } from './publish.ts';
+import { join } from './join.ts';
 
 const log = logger('net');
 

@@ -8,7 +8,7 @@ import { identifyProcess, type ProcessIdentity, signalProcess } from '../../base
 import { userName } from '../../base/host/user-name.ts';
 import { childEnv } from '../model/environment.ts';
 import type { ShareSpec } from '../model/machine.ts';
-import { filesOfTool, type Tool } from '../model/tools.ts';
+import { FENCE_REFUSED, filesOfTool, type Tool } from '../model/tools.ts';
 import { awaitText } from './await-socket.ts';
 import { lastLines } from './console.ts';
 
@@ -48,18 +48,14 @@ export const startVirtiofsd = async (input: VirtiofsdInput): Promise<ProcessIden
       if (isAbort(error) || input.signal?.aborted) {
         throw error;
       }
-      failure ??= error;
-      const why = error instanceof HyprError ? error.details.find((line) => line.startsWith(FENCE_WORD)) : undefined;
-      if (why !== undefined) {
-        throw noFence(share, why.slice(FENCE_WORD.length));
+      if (error instanceof HyprError && error.code === 'VMM_FENCE') {
+        throw error;
       }
+      failure ??= error;
     }
   }
   throw failure;
 };
-
-/** Prefix of error messages of vmm/jail/share.c. */
-const FENCE_WORD = 'fence: ';
 
 const noFence = ({ path, file }: ShareSpec, why: string): HyprError =>
   new HyprError('VMM_FENCE', `${path} cannot be shared safely with the machine: ${why}`, {
@@ -188,10 +184,10 @@ const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise
     const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
     try {
       await withDeadline({ ms: START_MS, what: `the share of ${input.share.path}`, signal: input.signal }, (signal) =>
-        Promise.race([awaitText({ path: input.log, from: size, text: READY, signal }), ended(child, input)]),
+        Promise.race([awaitText({ path: input.log, from: size, text: READY, signal }), ended(child, input, way)]),
       );
       if (identity === undefined || child.exitCode !== null) {
-        throw await startError(input);
+        throw await startError(child, input, way);
       }
       return identity;
     } catch (error) {
@@ -208,12 +204,16 @@ const launch = async (input: VirtiofsdInput & { tool: Tool }, way: Way): Promise
 /** Its log message once it is in its sandbox and has opened the folder. Its socket exists long before, even if it fails later. */
 const READY = 'Waiting for vhost-user socket connection';
 
-const ended = (child: ChildProcess, input: VirtiofsdInput): Promise<never> =>
+const ended = (child: ChildProcess, input: VirtiofsdInput, way: Way): Promise<never> =>
   new Promise((_, reject) => {
-    const fail = () => void startError(input).then(reject, reject);
+    const fail = () => void startError(child, input, way).then(reject, reject);
     child.once('error', fail);
     child.once('exit', fail);
   });
 
-const startError = async (input: VirtiofsdInput): Promise<HyprError> =>
-  new HyprError('VMM_START', `${input.share.path} cannot be shared with the machine`, { details: await lastLines(input.log, 6) });
+const startError = async (child: ChildProcess, { log, share }: VirtiofsdInput, way: Way): Promise<HyprError> => {
+  const details = await lastLines(log, 6);
+  return way.fence !== undefined && child.exitCode === FENCE_REFUSED
+    ? noFence(share, (details.at(-1) ?? '').replace(/^fence: /, ''))
+    : new HyprError('VMM_START', `${share.path} cannot be shared with the machine`, { details });
+};

@@ -45,3 +45,6 @@ export const filesOfTool = (tool: Tool): string[] => {
 };
 
 export const HOST_LIBRARIES = ['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/nix/store', '/gnu/store'];
+
+/** With this exit code the programs of vmm/jail end that cannot put their fence up (EX_REFUSED of fence.h). */
+export const FENCE_REFUSED = 71;

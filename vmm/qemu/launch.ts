@@ -12,6 +12,7 @@ import { awaitFile } from '../devices/await-socket.ts';
 import { lastLines } from '../devices/console.ts';
 import { childEnv } from '../model/environment.ts';
 import type { MachineSpec } from '../model/machine.ts';
+import { FENCE_REFUSED } from '../model/tools.ts';
 import type { Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
 import { fenceCommand } from './fence.ts';
@@ -129,13 +130,10 @@ const endError = async (child: ChildProcess, spec: MachineSpec): Promise<HyprErr
   return startError(child, spec);
 };
 
-/** The launcher's refusal (EX_REFUSED of vmm/jail/fence.h). */
-const REFUSED_STATUS = 71;
-
 const startError = async (child: ChildProcess, spec: MachineSpec): Promise<HyprError> => {
   const lines = await lastLines(stderrPath({ spec }), 8);
   const details = lines.map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: '));
-  return child.exitCode === REFUSED_STATUS
+  return child.exitCode === FENCE_REFUSED
     ? new HyprError('VMM_FENCE', `${spec.name} is not started without a fence`, { details, hint: 'hypr doctor says what is missing' })
     : new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, { details, hint: 'hypr doctor checks the toolchain' });
 };

@@ -133,7 +133,7 @@ export class LoopbackPorts {
   #dial(address: string, port: number, signal: AbortSignal | undefined): Promise<Socket> {
     const wanted = this.#wanted.get(address);
     if (wanted?.edge.has(port)) {
-      return dialEdge(port, signal);
+      return dialEdge(port, address, signal);
     }
     const targets = (wanted?.name.targets ?? []).filter(({ ports }) => ports.includes(port));
     const target = targets[Math.floor(Math.random() * targets.length)];
@@ -179,9 +179,10 @@ const wantedPorts = ({ names }: PublishedNames, first: number): Wanted[] => {
   return [...byAddress.values()];
 };
 
-const dialEdge = (port: number, signal: AbortSignal | undefined): Promise<Socket> =>
+/** From the service's own address, so that the edge does not take whoever it is for this user. */
+const dialEdge = (port: number, localAddress: string, signal: AbortSignal | undefined): Promise<Socket> =>
   new Promise((resolve, reject) => {
-    const socket = connect({ host: EDGE_ADDRESS, port, allowHalfOpen: true, ...(signal ? { signal } : {}) });
+    const socket = connect({ host: EDGE_ADDRESS, port, localAddress, allowHalfOpen: true, ...(signal ? { signal } : {}) });
     socket.once('connect', () => resolve(socket)).once('error', reject);
   });
 

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import { endToEnd, filterHeaders, headerOf } from './headers.ts';
+import { endToEnd, filterHeaders, type RawHeaders } from '../../http/end-to-end.ts';
+import { headerOf } from './headers.ts';
 import { Http1Reply, Http2Reply } from './reply.ts';
-import type { Exchange, Peer, RawHeaders } from './types.ts';
+import type { Exchange, Peer } from './types.ts';
 
 /** The parts of a request of HTTP/1.1, without a way to answer. Undefined when it is malformed (RFC 9112, section 3.2). */
 export const readHttp1 = (request: IncomingMessage, secure: boolean): Omit<Exchange, 'reply'> | undefined => {

@@ -1,51 +1,8 @@
-import type { Exchange, RawHeaders } from './types.ts';
+import type { RawHeaders } from '../../http/end-to-end.ts';
+import type { Exchange } from './types.ts';
 
-/** Headers of one connection, not of the message (RFC 9110, section 7.6.1), and those for a proxy. */
-const HOP_BY_HOP = new Set([
-  ...['connection', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'proxy-authenticate', 'transfer-encoding', 'te', 'upgrade'],
-  // The edge answers Expect itself, or as the service does (expect.ts). Node's library throws for `trailer` where the body is not chunked.
-  ...['http2-settings', 'expect', 'trailer'],
-]);
 /** The edge writes these itself, because a client could make them up. */
 const FORWARDED = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']);
-
-/** Headers of the message without those of the connection, and without those that `Connection` names. */
-export const endToEnd = (raw: RawHeaders): string[] => {
-  const kept: string[] = [];
-  let named: Set<string> | undefined;
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    const name = raw[at] as string;
-    const lower = name.toLowerCase();
-    if (lower === 'connection') {
-      named = connectionNames(raw[at + 1] as string, named);
-    }
-    if (!HOP_BY_HOP.has(lower) && lower[0] !== ':') {
-      kept.push(name, raw[at + 1] as string);
-    }
-  }
-  return named === undefined ? kept : filterHeaders(kept, (name) => !named.has(name));
-};
-
-const connectionNames = (value: string, before: Set<string> | undefined): Set<string> | undefined => {
-  if (value === 'keep-alive' || value === 'close' || value === 'Keep-Alive') {
-    return before;
-  }
-  const names = before ?? new Set<string>();
-  for (const name of value.toLowerCase().split(',')) {
-    names.add(name.trim());
-  }
-  return names;
-};
-
-export const filterHeaders = (raw: RawHeaders, keep: (lower: string) => boolean): string[] => {
-  const kept: string[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    if (keep((raw[at] as string).toLowerCase())) {
-      kept.push(raw[at] as string, raw[at + 1] as string);
-    }
-  }
-  return kept;
-};
 
 /** The value of a header, the first of several. */
 export const headerOf = (raw: RawHeaders, wanted: string): string | undefined => {

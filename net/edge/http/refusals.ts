@@ -1,5 +1,5 @@
+import type { RawHeaders } from '../../http/end-to-end.ts';
 import { headerOf } from './headers.ts';
-import type { RawHeaders } from './types.ts';
 
 /** A dev server that refused a host, and the setting that makes it accept. */
 export interface Refusal {

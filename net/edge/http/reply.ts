@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
-import { endToEnd } from './headers.ts';
-import type { RawHeaders, Reply } from './types.ts';
+import { endToEnd, type RawHeaders } from '../../http/end-to-end.ts';
+import type { Reply } from './types.ts';
 
 /** A reply over HTTP/1.1. */
 export class Http1Reply implements Reply {
@@ -173,7 +173,7 @@ export class Http2Reply implements Reply {
 }
 
 /** In the form of HTTP/2: lower case, several of one name as a list. */
-const collect = (raw: RawHeaders): OutgoingHttpHeaders => {
+export const collect = (raw: RawHeaders): OutgoingHttpHeaders => {
   const headers: Record<string, string | string[]> = Object.create(null);
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = (raw[at] as string).toLowerCase();

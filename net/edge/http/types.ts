@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { RawHeaders } from '../../http/end-to-end.ts';
 import type { NameDirectory } from '../../names/directory.ts';
 
 export interface EdgeOptions {
@@ -50,9 +51,6 @@ export interface Edge {
   /** Ends everything at once, open connections too. */
   close(): Promise<void>;
 }
-
-/** Raw headers: name, value, name, value, as Node's `rawHeaders`. */
-export type RawHeaders = readonly string[];
 
 /** One request and the way back to its client, whether over HTTP/1.1 or HTTP/2. */
 export interface Exchange {

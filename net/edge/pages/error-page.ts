@@ -44,7 +44,7 @@ const textOf = ({ code, title, lines, fix }: EdgeAnswer): string =>
   `${[`${sanitiseName(title)} (${code})`, ...lines.map(sanitiseName), ...(fix === undefined ? [] : [`  ${sanitiseName(fix)}`])].join('\n')}\n`;
 
 /** For text and attributes of HTML. */
-export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (each) => `&#${each.charCodeAt(0)};`);
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (each) => `&#${each.charCodeAt(0)};`);
 
 const pageOf = ({ code, title, lines, fix, waits, status }: EdgeAnswer): string => {
   const paragraphs = lines.map((line) => `<p>${escapeHtml(sanitiseName(line))}</p>`).join('');
@@ -61,6 +61,6 @@ const STYLE =
   ':root{color-scheme:light dark}body{font:16px/1.55 system-ui,sans-serif;margin:0;display:grid;min-height:100vh;place-items:center;background:light-dark(#f6f7f9,#14161a);color:light-dark(#1b1f24,#e6e8eb)}main{box-sizing:border-box;max-width:42rem;width:100%;padding:2rem}h1{font-size:1.5rem;line-height:1.25;overflow-wrap:anywhere}p{overflow-wrap:anywhere}pre{padding:.75rem 1rem;border-radius:.5rem;background:light-dark(#e8ebef,#22262d);white-space:pre-wrap;overflow-wrap:anywhere}footer{margin-top:2rem;font-size:.8rem;color:light-dark(#5b6570,#98a2ad)}.wait{color:light-dark(#5b6570,#98a2ad)}.wait::before{content:"";display:inline-block;width:.6em;height:.6em;margin-right:.6em;border-radius:50%;background:#2f81f7;animation:p 1.2s ease-in-out infinite alternate}@keyframes p{to{opacity:.2}}@media(prefers-reduced-motion:reduce){.wait::before{animation:none}}';
 
 /** The hash that a Content-Security-Policy names for a text inside the page. */
-export const policyHash = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+const policyHash = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 
 const PAGE_POLICY = `default-src 'none'; style-src ${policyHash(STYLE)}; script-src ${policyHash(WAIT_SCRIPT)}; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'`;

@@ -36,6 +36,7 @@ export class OwnPages {
   readonly #leave: Array<() => void> = [];
   #leaveLogs: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #state: Promise<string> | undefined;
 
   /** `reaches`: whether a request for that host would reach its service now. */
   constructor(options: EdgeOptions, reaches: (host: string) => boolean) {
@@ -147,16 +148,29 @@ export class OwnPages {
   }
 
   #sendState(exchange: Exchange): void {
+    void this.#stateNow().then((text) => this.#writeState(exchange, text));
+  }
+
+  /** The same text for all pages that are told of a change together. */
+  #stateNow(): Promise<string> {
+    if (this.#state === undefined) {
+      this.#state = this.#makeState();
+      setImmediate(() => {
+        this.#state = undefined;
+      });
+    }
+    return this.#state;
+  }
+
+  async #makeState(): Promise<string> {
     const { directory, domain, logs } = this.#options;
     const names = directory.list();
-    const send = (lines: Awaited<ReturnType<NonNullable<typeof logs>['recent']>>): void => {
-      const state = indexState({ domain, names }, lines, [...this.#notes.values()]);
-      this.#writeState(exchange, `event: state\ndata: ${JSON.stringify(state)}\n\n`);
-    };
-    (logs?.recent([...new Set(names.map((each) => each.stack))]) ?? Promise.resolve([])).then(send, (error: unknown) => {
+    const lines = await logs?.recent([...new Set(names.map((each) => each.stack))]).catch((error: unknown) => {
       log.warn('log lines cannot be read', { error: messageOf(error) });
-      send([]);
+      return [];
     });
+    const state = indexState({ domain, names }, lines ?? [], [...this.#notes.values()]);
+    return `event: state\ndata: ${JSON.stringify(state)}\n\n`;
   }
 
   /** A state that a slow client has no room for is left out; it gets the newest one when it has read the others. */

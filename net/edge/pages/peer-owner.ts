@@ -1,12 +1,17 @@
 import { readFile } from 'node:fs/promises';
+import { isServiceLoopback } from '../../addresses/loopback.ts';
 import { parseSocketTable } from '../../addresses/proc-net.ts';
 import type { Peer } from '../http/types.ts';
 
 /**
  * Whether the other end of a loopback connection is a program of this user or of root: the index page is not for other users of
- * this host. Linux says who owns a socket; elsewhere that is not known, and everybody may read it.
+ * this host. Linux says who owns a socket; elsewhere that is not known, and everybody may read it. What comes by a service's own
+ * address was passed on by a supervisor, for nobody knows whom.
  */
 export const isOfThisUser = async (peer: Peer): Promise<boolean> => {
+  if (isServiceLoopback(peer.address ?? '')) {
+    return false;
+  }
   const me = process.getuid?.();
   const tables = await Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'latin1').catch(() => undefined)));
   const [first] = tables;

@@ -38,6 +38,8 @@ describe('IPv6 addresses', () => {
 });
 
 describe('IPv6 of a network', () => {
+  const network = { subnet6: 'fd00::/64', gateway6: 'fd00::1', subnet: '10.9.0.0/16' };
+
   test('is a /64 for private use that follows from its seed', () => {
     const one = chooseSubnet6({ taken: [], seed: 'a' });
     expect(one).toEqual(chooseSubnet6({ taken: [], seed: 'a' }));
@@ -47,11 +49,27 @@ describe('IPv6 of a network', () => {
   });
 
   test('addresses end as the IPv4 address does, and make way for fixed ones', () => {
-    const network = { subnet6: 'fd00::/64', gateway6: 'fd00::1', subnet: '10.9.0.0/16' };
     expect(allocateAddress6({ ...network, address: '10.9.0.3', taken: [] })).toBe('fd00::3');
     expect(allocateAddress6({ ...network, address: '10.9.1.3', taken: [] })).toBe('fd00::103');
     expect(allocateAddress6({ ...network, address: '10.9.0.3', taken: ['fd00::3'] })).toBe('fd00::1:0:3');
     expect(allocateAddress6({ ...network, address: '10.9.0.3', taken: [], wanted: 'FD00::AB' })).toBe('fd00::ab');
+  });
+
+  test('goes round a small subnet once, whatever its IPv4 address ends in', () => {
+    const small = { subnet6: 'fd00::/120', gateway6: 'fd00::1', subnet: '10.9.0.0/16' };
+    expect(allocateAddress6({ ...small, address: '10.9.1.250', taken: ['fd00::fa'] })).toBe('fd00::fb');
+    const taken = Array.from({ length: 253 }, (_, index) => `fd00::${(index + 3).toString(16)}`);
+    expect(allocateAddress6({ ...small, address: '10.9.0.9', taken })).toBe('fd00::2');
+    expect(() => allocateAddress6({ ...small, address: '10.9.0.9', taken: [...taken, 'fd00::2'] })).toThrow('no address is left');
+  });
+
+  test('gives out addresses of a range only, and none that is reserved', () => {
+    const limited = { ...network, range6: 'fd00::a0/124', reserved: ['fd00::a3', '10.9.0.9'] };
+    expect(allocateAddress6({ ...limited, address: '10.9.0.3', taken: [] })).toBe('fd00::a4');
+    expect(allocateAddress6({ ...limited, address: '10.9.0.31', taken: ['fd00::af'] })).toBe('fd00::a0');
+    const all = Array.from({ length: 16 }, (_, index) => `fd00::a${index.toString(16)}`);
+    expect(() => allocateAddress6({ ...limited, address: '10.9.0.3', taken: all })).toThrow('no address is left in fd00::a0/124');
+    expect(() => allocateAddress6({ ...limited, range6: 'fd01::/124', address: '10.9.0.3', taken: [] })).toThrow('is not inside');
   });
 
   test.each([

@@ -28,7 +28,6 @@ describe('answerQuery', () => {
     ['db.shop.hypr', 'A', 'NOERROR', ['127.64.1.2']],
     ['db.shop.hypr', 'ANY', 'NOERROR', ['127.64.1.2']],
     ['hypr', 'A', 'NOERROR', ['127.0.0.1']],
-    ['doctor.hypr', 'A', 'NOERROR', ['127.0.0.1']],
     ['probe.hypr', 'A', 'NOERROR', ['127.0.0.1']],
     ['web.shop.hypr', 'AAAA', 'NOERROR', []],
     ['web.shop.hypr', 'HTTPS', 'NOERROR', []],

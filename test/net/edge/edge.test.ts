@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import http2 from 'node:http2';
 import { connect, createServer } from 'node:net';
+import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EdgeHouse, raw, tcpServer } from './edge-house.ts';
@@ -406,6 +407,32 @@ describe('edge › TLS and HTTP/2', () => {
     expect([head['grpc-status'], flags & http2.constants.NGHTTP2_FLAG_END_STREAM]).toEqual(['12', 1]);
     service.close();
   });
+
+  it('carries gRPC to whoever has the name now', async () => {
+    const serve = async (answer: string) => {
+      const service = http2.createServer();
+      service.on('stream', (stream) => {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc', 'x-is': answer }, { endStream: true });
+      });
+      return house.serve(service as never);
+    };
+    const [one, other] = [await serve('one'), await serve('other')];
+    house.name('api.shop', one, { service: 'one' });
+    const port = await house.open();
+    const client = http2.connect(`http://127.0.0.1:${port}`);
+    house.onClose(() => client.destroy());
+    const call = async (): Promise<unknown> => {
+      const stream = client.request({ ':method': 'POST', ':path': '/', ':authority': 'api.shop.hypr', 'content-type': 'application/grpc' });
+      stream.end();
+      const [head] = (await once(stream, 'response')) as [Record<string, string>];
+      stream.resume();
+      return head['x-is'];
+    };
+    expect([await call(), await call()]).toEqual(['one', 'one']);
+    house.services.splice(0);
+    house.name('api.shop', other, { service: 'other' });
+    expect(await call()).toBe('other');
+  });
 });
 
 describe('edge › as a proxy', () => {
@@ -452,6 +479,32 @@ describe('edge › as a proxy', () => {
         expect.stringMatching(/^HTTP\/1\.1 403 \r\nx-hypr-error: EDGE_HOST/),
       ]);
     }
+  });
+
+  it.each(['', ' in TLS', ' in TLS in TLS'])('takes no CONNECT in a CONNECT%s', async (layers) => {
+    const { ca, issuer } = await house.authority();
+    const port = await house.open({ issuer });
+    const outer = connect(port, '127.0.0.1');
+    house.onClose(() => outer.destroy());
+    let socket: Duplex = outer;
+    const secured = async () => {
+      socket = tls.connect({ socket, servername: 'web.shop.hypr', ca, ALPNProtocols: ['http/1.1'] });
+      await once(socket, 'secureConnect');
+    };
+    if (layers === ' in TLS in TLS') {
+      await secured();
+    }
+    const connectOnce = async () => {
+      socket.write('CONNECT web.shop.hypr:443 HTTP/1.1\r\nHost: web.shop.hypr\r\n\r\n');
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      return answer.toString('latin1').split('\r\n')[0];
+    };
+    house.name('web.shop', 1);
+    expect(await connectOnce()).toBe('HTTP/1.1 200 Connection established');
+    if (layers !== '') {
+      await secured();
+    }
+    expect(await connectOnce()).toBe('HTTP/1.1 403 ');
   });
 
   it('serves a PAC file that sends nothing else through it', async () => {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { certificateNames } from '../../../net/edge/certificates.ts';
 import { findRefusal, mayBeRefusal } from '../../../net/edge/http/refusals.ts';
@@ -150,6 +150,21 @@ describe('owner of a peer', () => {
     expect(findOwners([table], { ...peer, address: '::ffff:127.0.0.1', localAddress: '::ffff:127.0.0.1' })).toEqual([1000]);
     expect(findOwners([table], { ...peer, port: 0xc001 })).toEqual([]);
     expect(findOwners([table], { ...peer, address: '127.0.0.2' })).toEqual([]);
+  });
+
+  it('are nobody who comes by the address of a service: a supervisor passes on whoever it is', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port: localPort } = server.address() as AddressInfo;
+    const ownersOf = async (address: string): Promise<boolean> => {
+      const client = connect({ host: '127.0.0.1', port: localPort, localAddress: address });
+      await once(client, 'connect');
+      const answer = await isOfThisUser({ address, port: client.localPort, localAddress: '127.0.0.1', localPort });
+      client.destroy();
+      return answer;
+    };
+    expect([await ownersOf('127.0.0.1'), await ownersOf('127.64.0.9')]).toEqual([true, false]);
+    server.close();
   });
 
   it('must be this user, which a port that no socket has is not', async () => {

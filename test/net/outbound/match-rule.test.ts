@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { allowsTcp, mayResolve, namesAddress } from '../../../net/outbound/match-rule.ts';
 import { isNeverDialled, isPrivate } from '../../../net/outbound/never.ts';
@@ -22,9 +23,21 @@ describe('rules decide as the gateway does', () => {
 });
 
 test('an address is named by itself or by its range, in a rule that allows', () => {
-  expect(namesAddress(policyOf('listed'), '192.0.2.9')).toBe(true);
-  expect(namesAddress(policyOf('listed'), '10.0.0.1')).toBe(false);
-  expect(namesAddress(policyOf('except'), '192.0.2.9')).toBe(false);
+  const at = (address: string) => ({ address, port: 8001 });
+  expect(namesAddress(policyOf('listed'), at('192.0.2.9'))).toBe(true);
+  expect(namesAddress(policyOf('listed'), at('10.0.0.1'))).toBe(false);
+  expect(namesAddress(policyOf('except'), at('192.0.2.9'))).toBe(false);
+});
+
+test('a private range with a port is named for that port only', () => {
+  const policy: NetworkPolicy = { default: 'deny', rules: [{ action: 'allow', to: ['10.0.0.0/8'], ports: ['5432'] }] };
+  expect([5432, 22].map((port) => namesAddress(policy, { address: '10.0.0.1', port }))).toEqual([true, false]);
+});
+
+test('the addresses of this host are no more the internet than private ones', () => {
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  expect(own.length).toBeGreaterThan(0);
+  expect(own.filter(({ address }) => !isPrivate(address))).toEqual([]);
 });
 
 test.each([

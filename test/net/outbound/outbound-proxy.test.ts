@@ -52,6 +52,8 @@ const open = (policy: NetworkPolicy, more: Partial<OutboundProxyOptions> = {}) =
   proxies.push(proxy);
   const dial = (): Duplex => {
     const [near, far] = duplexPair();
+    // A pair ends each other's streams only, where a connection is gone as a whole.
+    near.once('close', () => far.destroy());
     proxy.accept(far);
     return near;
   };
@@ -142,6 +144,59 @@ describe('the proxy of a machine without a NIC', () => {
     const head = `GET http://${outside}:${webPort}/ HTTP/1.1\r\nhost: x`;
     expect([status(await ask(head)), status(await ask(head)), status(await ask(head))]).toEqual([200, 200, 429]);
     expect(refused).toEqual([{ rule: 'rate', to: `${outside}:${webPort}` }]);
+  });
+
+  test('a name that matches reaches no other port of a private range that is listed with one', async () => {
+    const { ask, refused } = open(allow({ to: ['*.example'] }, { to: ['10.0.0.0/8'], ports: ['5432'] }));
+    expect(status(await ask('CONNECT inner.example:22 HTTP/1.1\r\nhost: x'))).toBe(403);
+    expect(refused).toEqual([{ rule: 'egress', name: 'inner.example', to: '10.0.0.1:22' }]);
+  });
+
+  test('counts what it opens, not whom it opens it for: requests in one connection, and questions whose asker is gone', async () => {
+    const questions: Array<() => void> = [];
+    const resolve = () => new Promise<string[]>((answer) => questions.push(() => answer([])));
+    const { dial, refused } = open(allow({}), { resolve, rate: { perSecond: 1000, burst: 1000 } });
+    const pipelined = dial();
+    pipelined.write('GET http://a.example/ HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(100));
+    const gone = Array.from({ length: 200 }, dial);
+    for (const connection of gone) {
+      connection.write('CONNECT b.example:443 HTTP/1.1\r\nhost: x\r\n\r\n');
+    }
+    await expect.poll(() => refused.length).toBeGreaterThan(0);
+    expect(refused.every(({ rule }) => rule === 'rate')).toBe(true);
+    // Of these only as many are asked at a time as the system's resolver takes.
+    expect(questions).toHaveLength(4);
+    for (const connection of gone) {
+      connection.destroy();
+    }
+    // Those who left make room at once, and what they wanted to know is not asked any more.
+    const late = dial();
+    await expect
+      .poll(() => {
+        late.write('GET http://c.example/ HTTP/1.1\r\nhost: x\r\n\r\n');
+        return refused.length;
+      })
+      .toBeGreaterThan(0);
+    pipelined.destroy();
+    late.destroy();
+    await Promise.all([once(pipelined, 'close'), once(late, 'close')]);
+    for (let answered = 0; answered < questions.length; answered += 1) {
+      questions[answered]?.();
+      await new Promise((done) => setImmediate(done));
+    }
+    expect(questions.length).toBeLessThan(20);
+  });
+
+  test('an answer that comes before the request has ended is passed on', async () => {
+    const early = createHttpServer((_, response) => response.writeHead(413, { connection: 'close' }).end('too large'));
+    early.listen(0, outside);
+    await once(early, 'listening');
+    const { port } = early.address() as AddressInfo;
+    const connection = open(allow({ to: [outside] })).dial();
+    connection.write(`PUT http://${outside}:${port}/ HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\nbegin`);
+    const answer = await text(connection);
+    early.close();
+    expect([status(answer), answer.includes('too large')]).toEqual([413, true]);
   });
 
   test('says that nobody answers, and that a name is not known', async () => {
