@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { networkNotFound } from '../../engine/model/network-key.ts';
 import type { NetworkDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { compileFilters, hasLabel, isYes, labelText } from '../format/filters.ts';
@@ -123,7 +124,7 @@ export const findNetwork = (networks: readonly NetworkDetail[], wanted: string):
     networks.find(({ name }) => name === wanted) ??
     (/^[0-9a-f]{4,64}$/.test(wanted) ? networks.find(({ id }) => id.startsWith(wanted)) : undefined);
   if (found === undefined) {
-    throw new HyprError('NOT_FOUND', `network ${wanted} not found`, { hint: 'see: hypr network ls' });
+    throw networkNotFound(wanted);
   }
   return found;
 };

@@ -11,9 +11,9 @@ export interface LoadContext {
   readonly stdin: () => Promise<Uint8Array>;
   readonly signal: AbortSignal | undefined;
   readonly interpolate: boolean;
-  /** Files that `extends` names, loaded, by the file set that names them and the path. */
   /** Variables of included env files that secrets and configs use, by name. */
   readonly objectVariables: Map<string, string>;
+  /** Files that `extends` names, loaded, by the file set that names them and the path. */
   readonly extended: WeakMap<FileSet, Map<string, Promise<ExtendedFile>>>;
   readonly cache: Map<string, Promise<ParsedSource>>;
 }

@@ -4,7 +4,6 @@ import type { Origins } from '../source/origins.ts';
 import type { Project } from './model.ts';
 import type { Warning } from './warnings.ts';
 
-/** What to load and how; the flags and variables of `docker compose`. Absent means compose's default. */
 /** What the files or their folder call the project, before the model is loaded. */
 export interface NamedProject {
   readonly name: string;
@@ -13,6 +12,7 @@ export interface NamedProject {
   readonly services: readonly string[];
 }
 
+/** What to load and how; the flags and variables of `docker compose`. Absent means compose's default. */
 export interface LoadOptions {
   /** The folder the command was called in; absolute. */
   readonly cwd: string;

@@ -5,6 +5,7 @@ import { exists, writeFileAtomic } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '../../base/host/process.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
+import { openStateReader } from '../state/store.ts';
 import { checkoutLabel } from './checkout-label.ts';
 
 /** A folder with Compose files, and the name its files or the folder itself give the stack. */
@@ -71,8 +72,14 @@ interface Context {
 
 /** `known`: this folder's own claim. */
 const choose = async ({ folder, paths, request, dir }: Context): Promise<{ checkout: Checkout; known?: Claim | undefined }> => {
+  const isOwn = (claim: Claim): boolean => claim.dir === dir && claim.base === request.name;
+  const first = await readClaim(join(folder, `${request.name}.json`));
+  // Nearly always: every command comes here.
+  if (first !== undefined && isOwn(first)) {
+    return { checkout: { name: first.name }, known: first };
+  }
   const claims = await readClaims(folder, request.name);
-  const known = claims.find((claim) => claim.dir === dir && claim.base === request.name);
+  const known = claims.find(isOwn);
   if (known !== undefined) {
     return { checkout: { name: known.name }, known };
   }
@@ -91,18 +98,16 @@ const choose = async ({ folder, paths, request, dir }: Context): Promise<{ check
 
 /** Whether the stack has machines, running or stopped, or data, or is just being brought up. */
 const isUp = async (paths: HomePaths, claim: Claim): Promise<boolean> =>
-  (claim.by !== undefined && isAlive(claim.by)) ||
-  (await exists(join(paths.machines, claim.name))) ||
-  (await hasVolumes(paths, claim.name));
+  (claim.by !== undefined && isAlive(claim.by)) || (await exists(join(paths.machines, claim.name))) || hasVolumes(paths, claim.name);
 
-/** Whether a volume is of that stack: `shop_api_data` is of `shop_api` where there is such a stack, not of `shop`. */
-const hasVolumes = async (paths: HomePaths, name: string): Promise<boolean> => {
-  const [volumes, claimed, machines] = await Promise.all(
-    [paths.volumes, join(paths.home, 'checkouts'), paths.machines].map((folder) => namesIn(folder)),
-  );
-  const stacks = [...(claimed ?? []).map((file) => basename(file, '.json')), ...(machines ?? [])];
-  const longer = stacks.filter((stack) => stack.startsWith(`${name}_`));
-  return (volumes ?? []).some((volume) => volume.startsWith(`${name}_`) && !longer.some((stack) => volume.startsWith(`${stack}_`)));
+/** Whether the database has volumes of that stack: their names alone do not tell, as `shop_api_data` may be of `shop` or of `shop_api`. */
+const hasVolumes = (paths: HomePaths, name: string): boolean => {
+  const state = openStateReader(paths.database);
+  try {
+    return state.volumes().some(({ stack }) => stack === name);
+  } finally {
+    state.close();
+  }
 };
 
 const isCopy = (some: readonly string[], others: readonly string[]): boolean => {

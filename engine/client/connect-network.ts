@@ -1,12 +1,13 @@
 import { HyprError } from '../../base/errors.ts';
 import { withLock } from '../../base/host/lock.ts';
 import type { HomePaths } from '../../base/paths.ts';
-import { sharedNetworkKey } from '../model/network-key.ts';
+import { networkNotFound, sharedNetworkKey, shownNetwork } from '../model/network-key.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
 import type { ReplicaNetwork } from '../model/spec.ts';
 import { stackPaths } from '../model/stack-paths.ts';
 import { type AddressLimits, leaseAddresses, limitsOf, limitsOfShared } from '../resources/addresses.ts';
 import { findSharedNetwork } from '../resources/shared-networks.ts';
+import { matchingVms } from '../state/matching-vms.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import { openStateStore, type StateStore } from '../state/store.ts';
 
@@ -94,9 +95,7 @@ const running = (name: string, stack: string): HyprError =>
   );
 
 const needVm = (store: StateStore, reference: string): VmRow => {
-  const vms = store.vms();
-  const named = vms.filter((vm) => vm.name === reference);
-  const found = named.length > 0 || !/^[0-9a-f]{4,64}$/.test(reference) ? named : vms.filter((vm) => vm.id.startsWith(reference));
+  const found = matchingVms(store.vms(), reference);
   const [vm, other] = found;
   if (vm === undefined) {
     throw new HyprError('NOT_FOUND', `there is no replica ${reference}`, { hint: 'replicas are named as in: hypr ps -a' });
@@ -120,7 +119,7 @@ const findNetwork = (store: StateStore, name: string, { stack }: VmRow): { reado
   }
   const row = store.networks().find((network) => network.name === name);
   if (row === undefined) {
-    throw new HyprError('NOT_FOUND', `network ${name} not found`, { hint: 'see: hypr network ls' });
+    throw networkNotFound(name);
   }
   if (row.stack !== stack) {
     throw new HyprError('HYPR_UNSUPPORTED', `network ${name} is private to the stack ${row.stack}`, {
@@ -135,9 +134,10 @@ const networkOf = (store: StateStore, key: string, stack: string): Pick<NetworkR
   if (own !== undefined) {
     return { ...own, limits: limitsOf(store.stack(stack)?.project.networks[key]) };
   }
-  const shared = findSharedNetwork(store, key.slice(sharedNetworkKey('').length));
+  const name = shownNetwork(key);
+  const shared = findSharedNetwork(store, name);
   if (shared === undefined) {
-    throw new HyprError('NOT_FOUND', `network ${key} not found`);
+    throw networkNotFound(name);
   }
   return { ...shared, limits: limitsOfShared(shared.options) };
 };

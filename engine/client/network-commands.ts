@@ -7,7 +7,7 @@ import { allocateAddress } from '../../net/addresses/ipam.ts';
 import { allocateAddress6 } from '../../net/addresses/ipam6.ts';
 import { sweepNetwork } from '../../net/client/network.ts';
 import { openCapture } from '../../net/client/streams.ts';
-import { DEFAULT_NETWORK, sharedNetworkKey } from '../model/network-key.ts';
+import { DEFAULT_NETWORK, networkNotFound, sharedNetworkKey } from '../model/network-key.ts';
 import type { NetworkRequest, ObjectApi } from '../model/object-types.ts';
 import { chooseSubnets, limitsOf, networkMtu } from '../resources/addresses.ts';
 import { refuseOption } from '../resources/check-network-config.ts';
@@ -156,7 +156,7 @@ const removeNetwork = async (name: string, { force }: { force: boolean }, store:
   if (row === undefined) {
     const owner = store.networks().find((network) => network.name === name)?.stack;
     throw owner === undefined
-      ? new HyprError('NOT_FOUND', `network ${name} not found`, { hint: 'see: hypr network ls' })
+      ? networkNotFound(name)
       : new HyprError('NETWORK_IN_USE', `network ${name} belongs to the stack ${owner}`, {
           hint: `it goes with that: hypr -p ${owner} down`,
         });
@@ -184,7 +184,7 @@ const capture = async (name: string, options: { snap?: number; signal: AbortSign
   try {
     const row = findSharedNetwork(state, name) ?? state.networks().find((network) => network.name === name);
     if (row === undefined) {
-      throw new HyprError('NOT_FOUND', `network ${name} not found`, { hint: 'see: hypr network ls' });
+      throw networkNotFound(name);
     }
     if (row.record === undefined) {
       throw new HyprError('NET_START', `network ${name} does not run: no machine is on it`);

@@ -8,6 +8,7 @@ import { serviceConfigHash } from '../../compose/config/config-hash.ts';
 import type { ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
+import { matchingVms } from '../state/matching-vms.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
 import { composeLabels, listNetworks } from './list-networks.ts';
@@ -69,7 +70,9 @@ const listVolumes = (state: StateReader): VolumeDetail[] => {
 
 const findReplicas = (state: StateReader, reference: string | undefined, paths: HomePaths): ReplicaDetail[] => {
   const all = listNetworks(state);
-  return matching(state.vms(), reference).map((vm) => {
+  const vms = state.vms();
+  const volumes = Object.fromEntries(state.volumes().map(({ name, path }) => [name, path]));
+  return (reference === undefined ? vms.toSorted(byName) : matchingVms(vms, reference)).map((vm) => {
     const networks = all.filter(({ members }) => members.some(({ id }) => id === vm.id));
     return {
       stack: vm.stack,
@@ -79,7 +82,7 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
       pid: vm.machine?.process.pid,
       logPath: join(paths.logs, vm.stack, `${vm.name}.jsonl`),
       networks,
-      volumes: Object.fromEntries(state.volumes().map(({ name, path }) => [name, path])),
+      volumes,
     };
   });
 };
@@ -88,14 +91,6 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
 const composeHash = (state: StateReader, vm: VmRow): string => {
   const service = state.stack(vm.stack)?.project.services[vm.service];
   return service === undefined ? vm.configHash : serviceConfigHash(service);
-};
-
-const matching = (vms: readonly VmRow[], reference: string | undefined): readonly VmRow[] => {
-  if (reference === undefined) {
-    return [...vms].sort(byName);
-  }
-  const named = vms.filter((vm) => vm.name === reference);
-  return named.length > 0 || !/^[0-9a-f]{1,64}$/.test(reference) ? named : vms.filter((vm) => vm.id.startsWith(reference));
 };
 
 /** Creates a folder rather than a disk, because several machines can mount a folder; who will mount it is not known yet. */

@@ -1,9 +1,8 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno } from '../../base/errors.ts';
 import type { LogSource } from '../../net/edge/http/types.ts';
-import { parseLine } from '../logs/log-file.ts';
+import { parseLine, readTail } from '../logs/log-file.ts';
 
 /** Lines shown of each stack, and how much of a file is read for them. */
 const LINES = 6;
@@ -22,7 +21,7 @@ const lastLines = async (folder: string, stack: string): Promise<Awaited<ReturnT
   const read = await Promise.all(
     files.map(async (name) => {
       const replica = name.slice(0, -'.jsonl'.length);
-      const lines = (await readTail(join(folder, name))).split('\n');
+      const lines = (await readTail(join(folder, name), TAIL_BYTES)).split('\n');
       return lines.flatMap((line) => parseLine(line, { replica, service: '' }) ?? []).slice(-LINES);
     }),
   );
@@ -31,23 +30,6 @@ const lastLines = async (folder: string, stack: string): Promise<Awaited<ReturnT
     .sort((a, b) => a.time - b.time)
     .slice(-LINES)
     .map(({ replica, time, line }) => ({ stack, replica, time, line }));
-};
-
-/** The end of a file, from the first whole line on. */
-const readTail = async (path: string): Promise<string> => {
-  try {
-    await using file = await open(path, 'r');
-    const { size } = await file.stat();
-    const from = Math.max(0, size - TAIL_BYTES);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(TAIL_BYTES), 0, TAIL_BYTES, from);
-    const text = buffer.subarray(0, bytesRead).toString('utf8');
-    return from === 0 ? text : text.slice(text.indexOf('\n') + 1);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return '';
-    }
-    throw error;
-  }
 };
 
 /** Calls back after writes below the folder, at most four times a second. */

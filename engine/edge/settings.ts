@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 
 /** The port of the edge, unless HYPR_EDGE_PORT is another or 0, which is none. */
-export const DEFAULT_EDGE_PORT = 7080;
+const DEFAULT_EDGE_PORT = 7080;
 /** Ports that are tried after it when it is taken and nothing was set: another user of this host has an edge of their own. */
 const MOST_PORTS = 20;
 

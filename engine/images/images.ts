@@ -3,7 +3,7 @@ import { HyprError } from '../../base/errors.ts';
 import { isRemoteSource } from '../../builder/git/remote-source.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable, orderBuilds } from '../../compose/project/build-contexts.ts';
-import { separatorOf } from '../model/names.ts';
+import { builtImage } from '../model/names.ts';
 import type { BuildInput, ImagePlatform } from '../model/platform.ts';
 
 /** What must be done to get a service's image. */
@@ -24,7 +24,7 @@ export interface ImageOptions {
 
 /** `image:` or, for a service that is only built, `<project>-<service>`. */
 export const imageReference = (project: Project, service: string): string =>
-  findBuildable(project, service)?.image ?? `${project.name}${separatorOf(project)}${service}`;
+  findBuildable(project, service)?.image ?? builtImage(project, service);
 
 interface PlanInput {
   readonly project: Project;

@@ -72,7 +72,8 @@ export const isTorn = async (path: string): Promise<boolean> => {
   return last !== '' && last !== '\n';
 };
 
-const readTail = async (path: string, most = TAIL): Promise<string> => {
+/** The last bytes of a file, which may begin in the middle of a line; '' when there is none. */
+export const readTail = async (path: string, most = TAIL): Promise<string> => {
   try {
     const file = await open(path, 'r');
     try {

@@ -1,3 +1,5 @@
+import { HyprError } from '../../base/errors.ts';
+
 /**
  * How a replica names its networks. One of its stack has the key of the Compose file; a shared one, which belongs to no stack, has its
  * name after a prefix that no key of a file can have.
@@ -14,3 +16,6 @@ export const shownNetwork = (key: string): string => sharedNetworkName(key) ?? k
 
 /** The network of standalone machines, which is always there. */
 export const DEFAULT_NETWORK = 'bridge';
+
+export const networkNotFound = (name: string): HyprError =>
+  new HyprError('NOT_FOUND', `network ${name} not found`, { hint: 'see: hypr network ls' });

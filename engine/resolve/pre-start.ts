@@ -1,6 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
-import { separatorOf } from '../model/names.ts';
+import { builtImage, separatorOf } from '../model/names.ts';
 
 /** A `pre_start` hook in a plan: a machine of its own that has to end with 0 before its service starts. */
 export interface PreStartHook {
@@ -47,7 +47,7 @@ const hookService = (project: Project, name: string, hook: HookConfig, index: nu
   const service = project.services[name] as Service;
   const policy = service.pull_policy === 'build' ? 'missing' : service.pull_policy;
   return {
-    image: hook.image ?? service.image ?? `${project.name}${separatorOf(project)}${name}`,
+    image: hook.image ?? service.image ?? builtImage(project, name),
     ...(policy === undefined ? {} : { pull_policy: policy }),
     command: hook.command ?? [],
     environment: { ...service.environment, ...hook.environment },

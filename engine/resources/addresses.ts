@@ -3,7 +3,7 @@ import type { NetworkConfig } from '../../compose/model/model.ts';
 import type { NicConfig } from '../../guest/types.ts';
 import { allocateAddress, chooseSubnet, macAddress, prefixLength } from '../../net/addresses/ipam.ts';
 import { allocateAddress6, chooseSubnet6 } from '../../net/addresses/ipam6.ts';
-import { contains, overlaps, parseIpv4, parseSubnet } from '../../net/addresses/ipv4.ts';
+import { overlaps, parseSubnet } from '../../net/addresses/ipv4.ts';
 import { NETWORK_MTU } from '../../net/defaults.ts';
 import type { NetworkSpec } from '../../net/types.ts';
 import { sharedNetworkName, shownNetwork } from '../model/network-key.ts';
@@ -165,10 +165,4 @@ const refuseOverlap = (vm: VmRow, { row }: LeasePlace): void => {
       );
     }
   }
-};
-
-/** Whether an address is in a subnet; false when one of them is none. */
-export const isInSubnet = (address: string, subnet: string): boolean => {
-  const [value, range] = [parseIpv4(address), parseSubnet(subnet)];
-  return value !== undefined && range !== undefined && contains(range, value);
 };

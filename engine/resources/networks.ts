@@ -8,6 +8,7 @@ import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { NameTable, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import { hostAddress } from '../../net/addresses/ipam.ts';
+import { searchDomains } from '../../net/names/name-table.ts';
 import type { Network, NetworkEvent, NetworkRecord, NetworkSpec } from '../../net/types.ts';
 import { sharedNetworkName } from '../model/network-key.ts';
 import type { Platform } from '../model/platform.ts';
@@ -192,6 +193,7 @@ export class StackNetworks {
     for (const [key, running] of this.#running) {
       if (sharedNetworkName(key) !== undefined) {
         this.#running.delete(key);
+        this.#names.end(key);
         (await running.catch(() => undefined))?.release();
       }
     }
@@ -247,7 +249,7 @@ export class StackNetworks {
     const upstreams = spec.dns.length > 0 ? spec.dns : open.map((row) => row.spec.gateway);
     return {
       names: this.names(spec, vms),
-      search: [...spec.dnsSearch, `${this.#options.stack}.hypr`],
+      search: [...spec.dnsSearch, ...searchDomains(this.#options.stack)],
       upstreams,
       options: spec.dnsOptions,
     };

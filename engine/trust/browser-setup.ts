@@ -11,11 +11,9 @@ import type { SetupStep } from '../model/trust.ts';
 import { readDesktopProxy, resetDesktopProxy, setDesktopProxy } from './desktop-proxy.ts';
 import { type CertificateStore, findStores, hasStore } from './find-stores.ts';
 import { JournalFile } from './journal.ts';
-import { listNicknames, type Nss, openNss, STORE_FILES } from './nss.ts';
+import { type Nss, openNss, STORE_FILES } from './nss.ts';
 import { pacUrl } from './pac.ts';
-
-/** The beginning of the name of hypr's authorities in every store; nothing else begins like that. */
-export const NICKNAME = 'hypr development CA ';
+import { ownNicknames, putAuthority } from './put-authority.ts';
 
 export interface TrustHost {
   readonly paths: HomePaths;
@@ -78,7 +76,7 @@ export const undoBrowser = async (host: TrustHost, onStep: (step: SetupStep) => 
     const stores = (await findStores(host.home)).filter((store) => store.exists);
     let nss: Nss | undefined;
     for (const { folder } of stores) {
-      for (const nickname of ours(folder)) {
+      for (const nickname of ownNicknames(folder)) {
         nss ??= openNss(await findCertutil(paths, signal), signal);
         await nss.remove(folder, nickname);
         onStep({ place: folder, status: 'done', text: `${nickname} removed` });
@@ -104,27 +102,15 @@ const trustIn = async (
   { nss, journal, name, cert }: { nss: Nss; journal: JournalFile; name: string; cert: string },
 ): Promise<SetupStep> => {
   try {
-    const there = (await hasStore(folder)) ? ours(folder) : [];
-    if (there.includes(name)) {
+    if ((await hasStore(folder)) && ownNicknames(folder).includes(name)) {
       return { place: folder, status: 'kept', text: 'trusts it already' };
     }
-    await journal.record(folder, name, STORE_FILES, async () => {
-      if (!(await hasStore(folder))) {
-        await nss.create(folder);
-      }
-      for (const old of there) {
-        await nss.remove(folder, old);
-      }
-      await nss.add(folder, name, cert);
-    });
+    await journal.record(folder, name, STORE_FILES, () => putAuthority(nss, folder, { name, cert }));
     return { place: folder, status: 'done', text: 'trusts it now' };
   } catch (error) {
     return { place: folder, status: 'failed', text: messageOf(error) };
   }
 };
-
-/** Authorities of this hypr and of earlier ones. */
-const ours = (folder: string): string[] => listNicknames(folder).filter((name) => name.startsWith(NICKNAME));
 
 const PROXY = 'proxy of the desktop';
 

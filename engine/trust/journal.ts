@@ -134,7 +134,7 @@ const missingFolders = async (folder: string): Promise<string[]> =>
   (await exists(folder)) ? [] : [...(await missingFolders(dirname(folder))), folder];
 
 /** Innermost first; a folder with something in it stays. */
-export const removeFolders = async (folders: readonly string[]): Promise<void> => {
+const removeFolders = async (folders: readonly string[]): Promise<void> => {
   for (const folder of [...folders].reverse()) {
     await rmdir(folder).catch((error: unknown) => {
       if (!isErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) {

@@ -7,10 +7,11 @@ import { readAuthority } from '../../net/certificates/authority.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import { findCertutil } from '../../vmm/toolchain/certutil.ts';
 import { findInPath } from '../../vmm/toolchain/host-programs.ts';
-import { NICKNAME, type TrustHost } from './browser-setup.ts';
+import type { TrustHost } from './browser-setup.ts';
 import { hasStore } from './find-stores.ts';
-import { listNicknames, openNss } from './nss.ts';
+import { openNss } from './nss.ts';
 import { pacDataUrl } from './pac.ts';
+import { ownNicknames, putAuthority } from './put-authority.ts';
 
 /** A browser that can be given a profile of its own. */
 export interface Browser {
@@ -116,18 +117,9 @@ const trustAuthority = async (folder: string, { paths, env, signal }: TrustHost)
   if (authority === undefined) {
     return;
   }
-  const there = (await hasStore(folder)) ? listNicknames(folder) : undefined;
-  if (there?.includes(authority.name)) {
-    return;
+  if (!((await hasStore(folder)) && ownNicknames(folder).includes(authority.name))) {
+    await putAuthority(openNss(await findCertutil(paths, signal), signal), folder, authority);
   }
-  const nss = openNss(await findCertutil(paths, signal), signal);
-  if (there === undefined) {
-    await nss.create(folder);
-  }
-  for (const old of (there ?? []).filter((name) => name.startsWith(NICKNAME))) {
-    await nss.remove(folder, old);
-  }
-  await nss.add(folder, authority.name, authority.cert);
 };
 
 /** Prefs stay in the profile once they were set, so that having no PAC is set as well: 5 is the system's proxy, as by default. */

@@ -5,7 +5,8 @@ import { openAuthority, readAuthority } from '../../net/certificates/authority.t
 import { dnsPort } from '../../net/dns/serve.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import type { RootWork } from '../model/trust.ts';
-import { NICKNAME, type TrustHost } from './browser-setup.ts';
+import type { TrustHost } from './browser-setup.ts';
+import { NICKNAME } from './put-authority.ts';
 import { inspectSystem } from './system/inspect.ts';
 import { planSystem } from './system/plan.ts';
 import { setupScript, undoScript } from './system/script.ts';

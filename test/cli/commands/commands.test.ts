@@ -373,6 +373,12 @@ describe('other commands', () => {
     expect(context.loaded.map((options) => options.builds)).toEqual([builds]);
   });
 
+  test('restart has the whole model, read once: what depends on the service may restart with it', async () => {
+    const context = fakeContext();
+    await run(context, 'compose restart web');
+    expect(context.loaded.map(({ services }) => services)).toEqual([[]]);
+  });
+
   test('verbs', async () => {
     const context = fakeContext();
     await run(context, 'restart -t 3 --no-deps web');

@@ -388,7 +388,7 @@ describe('docker’s commands on machines of all stacks', () => {
     for (const line of ['exec web ls', 'rm -f web', 'stop web db']) {
       const made = fakeContext({ engine: { openObjects } });
       expect(await run(made, line)).toBe(0);
-      expect(made.loaded).toHaveLength(line.startsWith('stop') ? 2 : 1);
+      expect(made.loaded).toHaveLength(1);
     }
     expect(openObjects).not.toHaveBeenCalled();
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { homePaths } from '../../../base/paths.ts';
 import { type CheckoutRequest, findCheckout } from '../../../engine/client/checkouts.ts';
+import { openStateStore } from '../../../engine/state/store.ts';
 
 let root: string;
 let paths: ReturnType<typeof homePaths>;
@@ -32,6 +33,11 @@ const up = async (workingDir: string, more: Partial<CheckoutRequest> = {}): Prom
   const { name } = await find(workingDir, { claim: true, ...more });
   await mkdir(join(paths.machines, name), { recursive: true });
   return name;
+};
+const addVolume = (stack: string, name: string): void => {
+  const store = openStateStore(paths.database);
+  store.putVolume({ name, stack, key: 'data', form: 'disk', path: join(paths.volumes, name), labels: {}, createdAt: 1 });
+  store.close();
 };
 const down = (name: string) => rm(join(paths.machines, name), { recursive: true });
 
@@ -71,7 +77,7 @@ describe('the stack of a folder', () => {
     await up(a);
     await forgetCommands();
     await down('shop');
-    await mkdir(join(paths.volumes, 'shop_data'), { recursive: true });
+    addVolume('shop', 'shop_data');
     expect(await find(b)).toEqual({ name: 'shop-b', apartFrom: a });
     await rm(a, { recursive: true });
     expect(await find(b)).toEqual({ name: 'shop' });
@@ -83,9 +89,9 @@ describe('the stack of a folder', () => {
     await up(await folder('api'), { name: 'shop_api', services: ['api'] });
     await forgetCommands();
     await down('shop');
-    await mkdir(join(paths.volumes, 'shop_api_data'), { recursive: true });
+    addVolume('shop_api', 'shop_api_data');
     expect(await find(b)).toEqual({ name: 'shop' });
-    await mkdir(join(paths.volumes, 'shop_data'));
+    addVolume('shop', 'shop_data');
     expect(await find(b)).toEqual({ name: 'shop-b', apartFrom: a });
   });
 
