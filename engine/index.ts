@@ -26,6 +26,8 @@ export const listNames: EngineApi['listNames'] = async (...args) => (await impor
 
 export const serveDns: EngineApi['serveDns'] = async (...args) => (await import('./names/serve-dns.ts')).serveDnsAlone(...args);
 
+export const serveDocker: EngineApi['serveDocker'] = async (...args) => (await import('./docker/serve.ts')).serveDocker(...args);
+
 const whole = () => import('./client/whole-engine.ts');
 
 export const openImages: EngineApi['openImages'] = async (...args) => (await whole()).openImages(...args);

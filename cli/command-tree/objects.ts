@@ -139,8 +139,12 @@ export const seedCommands: readonly CommandSpec[] = [
     'GPUs',
     'GPUs of the host are not passed into a machine: VFIO needs root and a card that the host gives up, and Metal is for macOS; let the service use the processor',
   ),
-  ...['serve', 'api', 'daemon', 'hyprd'].map((name) =>
-    refusedCommand(name, 'A daemon', `there is no daemon, and nothing listens on TCP ports 41000 to 41002; ${sockets}`),
+  ...['api', 'daemon', 'hyprd'].map((name) =>
+    refusedCommand(
+      name,
+      'A daemon',
+      `there is no daemon, and nothing listens on TCP ports 41000 to 41002; docker's API is there on demand: hypr serve; ${sockets}`,
+    ),
   ),
   refusedCommand('debug', 'Debugging', 'there is no such command; use: hypr doctor, hypr inspect, hypr network inspect'),
 ].map((command) => ({ ...command, hidden: true }));

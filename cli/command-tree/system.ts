@@ -23,9 +23,34 @@ const info: CommandSpec = {
   load: async () => (await import('../commands/info.ts')).runInfo,
 };
 
+const dockerApi: readonly CommandSpec[] = [
+  {
+    name: 'serve',
+    usage: '[OPTIONS]',
+    summary: "Serve docker's Engine API for docker's own clients, in the foreground",
+    examples: ['hypr serve', 'hypr serve --idle 10m', 'DOCKER_HOST=unix://$XDG_RUNTIME_DIR/hypr/docker.sock docker ps'],
+    flags: [
+      string('idle', 'End after this time without a client', { value: '10m' }),
+      string('socket', 'Listen here instead of $XDG_RUNTIME_DIR/hypr/docker.sock', { value: 'PATH' }),
+    ],
+    maxArgs: 0,
+    load: async () => (await import('../commands/serve.ts')).runServe,
+  },
+  {
+    name: 'with-docker',
+    usage: '-- COMMAND [ARG...]',
+    summary: 'Run a command whose docker is hypr',
+    examples: ['hypr with-docker -- npx vitest', 'hypr with-docker -- docker ps'],
+    minArgs: 1,
+    passThrough: true,
+    load: async () => (await import('../commands/serve.ts')).runWithDocker,
+  },
+];
+
 /** Commands for hypr's disk usage, and what is here. */
 export const systemCommands: readonly CommandSpec[] = [
   info,
+  ...dockerApi,
   {
     name: 'system',
     usage: 'COMMAND',

@@ -1,5 +1,5 @@
+import { DEFAULT_DETACH_KEYS } from '../../engine/docker/machines/detach-keys.ts';
 import type { Handler } from '../core/command-spec.ts';
-import { DEFAULT_DETACH_KEYS } from '../core/detach-keys.ts';
 import { findStackName, openStack } from '../core/project.ts';
 import { carrySession, sizeOf } from '../session/session.ts';
 

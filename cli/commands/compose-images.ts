@@ -1,10 +1,10 @@
 import { sanitiseName } from '../../base/sanitise.ts';
+import { imageRepository, shortId } from '../../engine/docker/shapes/names.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import type { Image } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
-import { imageRepository, shortId } from '../format/replica.ts';
 import { COMPOSE_TABLE } from '../format/table.ts';
 import { ago, humanSize } from '../format/units.ts';
 

@@ -1,11 +1,11 @@
 import { linkedController } from '../../base/abort.ts';
 import { isAbort } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
+import { familiarName } from '../../engine/docker/shapes/names.ts';
 import type { EngineEvent } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { writeOut } from '../core/output.ts';
 import { checkServices, withStack } from '../core/project.ts';
-import { familiarName } from '../format/replica.ts';
 import { eventTime, parseMoment, rfc3339Nano } from '../format/time.ts';
 import { servicesOf } from './verbs.ts';
 

@@ -1,10 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
+import { inspectImage } from '../../engine/docker/shapes/image.ts';
+import { familiarName, imageRepository, shortId } from '../../engine/docker/shapes/names.ts';
 import type { Image } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { compileTemplate } from '../format/go-template.ts';
 import { formatListing } from '../format/output.ts';
-import { familiarName, imageRepository, shortId } from '../format/replica.ts';
 import { goTime } from '../format/time.ts';
 import { ago, humanSize } from '../format/units.ts';
 
@@ -99,22 +100,4 @@ export const runInspect: Handler = async ({ context, args, flags }) => {
     context.stdout.write(found.map((image) => `${render(image)}\n`).join(''));
   }
   return 0;
-};
-
-/** docker's keys. */
-export const inspectImage = (image: Image): Record<string, unknown> => {
-  const [os = 'linux', architecture = 'amd64', variant] = image.platform.split('/');
-  const digests = image.references.map((reference) => `${imageRepository(reference).repository}@${image.manifestDigest}`);
-  return {
-    Id: image.id,
-    RepoTags: image.references.map(familiarName),
-    RepoDigests: image.manifestDigest ? [...new Set(digests)] : [],
-    Created: new Date(image.created).toISOString(),
-    Config: image.config,
-    Architecture: architecture,
-    ...(variant ? { Variant: variant } : {}),
-    Os: os,
-    Size: image.size,
-    RootFS: { Type: 'layers', Layers: image.layers },
-  };
 };

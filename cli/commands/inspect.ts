@@ -1,12 +1,12 @@
 import { HyprError } from '../../base/errors.ts';
+import { inspectReplica } from '../../engine/docker/shapes/container.ts';
+import { inspectImage } from '../../engine/docker/shapes/image.ts';
+import { inspectNetwork } from '../../engine/docker/shapes/network.ts';
+import { inspectVolume } from '../../engine/docker/shapes/volume.ts';
 import type { ObjectApi } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { ambiguous } from '../core/machines.ts';
-import { inspectReplica } from '../format/inspect-replica.ts';
-import { inspectImage } from './images.ts';
-import { inspectNetwork } from './network.ts';
 import { printObjects } from './print-objects.ts';
-import { inspectVolume } from './volume.ts';
 
 const TYPES = ['container', 'image', 'network', 'volume'] as const;
 type ObjectType = (typeof TYPES)[number];

@@ -1,10 +1,12 @@
 import { HyprError } from '../../base/errors.ts';
+import { labelsOf } from '../../engine/docker/shapes/container.ts';
+import { shortId } from '../../engine/docker/shapes/names.ts';
+import { psState } from '../../engine/docker/shapes/status.ts';
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
 import { compileFilters, hasLabel, type Judges } from '../format/filters.ts';
-import { labelsOf } from '../format/inspect-replica.ts';
 import { formatListing } from '../format/output.ts';
-import { psRow, psState, shortId } from '../format/replica.ts';
+import { psRow } from '../format/replica.ts';
 
 const COLUMNS = {
   ID: 'CONTAINER ID',

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { readNamedFile } from '../../base/host/read-named.ts';
+import { psState } from '../../engine/docker/shapes/status.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
 import { checkServices, isWithoutFile, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
-import { psRow, psState } from '../format/replica.ts';
+import { psRow } from '../format/replica.ts';
 import { hasDockerFilter, printAllMachines } from './ps-all.ts';
 
 const COLUMNS = {

@@ -1,7 +1,7 @@
 import { sanitiseName } from '../../base/sanitise.ts';
+import { imageRepository } from '../../engine/docker/shapes/names.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { loadProject } from '../core/project.ts';
-import { imageRepository } from '../format/replica.ts';
 import { createRenderer } from '../render/create.ts';
 import { createQuietRenderer } from '../render/quiet.ts';
 import type { ProgressRenderer } from '../render/types.ts';

@@ -1,10 +1,10 @@
 import { isAbort } from '../../base/errors.ts';
+import { shortId } from '../../engine/docker/shapes/names.ts';
 import type { ReplicaStatus, ReplicaUsage } from '../../engine/model/events.ts';
 import type { Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
-import { shortId } from '../format/replica.ts';
 import { binarySize, humanSize } from '../format/units.ts';
 
 const COLUMNS = {

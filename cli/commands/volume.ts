@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import { inspectVolume } from '../../engine/docker/shapes/volume.ts';
 import type { VolumeDetail } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import { confirm } from '../core/confirm.ts';
@@ -38,18 +39,6 @@ const rowOf = ({ name, path, labels, users }: VolumeDetail): Record<string, stri
   Scope: 'local',
   Size: 'N/A',
   Status: 'N/A',
-});
-
-/** `volume inspect`: docker's keys; where it is on this host, and who has it, besides. */
-export const inspectVolume = ({ name, path, labels, createdAt, users }: VolumeDetail): Record<string, unknown> => ({
-  CreatedAt: new Date(createdAt).toISOString(),
-  Driver: 'local',
-  Labels: labels,
-  Mountpoint: path,
-  Name: name,
-  Options: null,
-  Scope: 'local',
-  UsedBy: users,
 });
 
 export const runVolumeInspect: Handler = async (invocation) => {

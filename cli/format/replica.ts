@@ -1,65 +1,16 @@
 import { sanitiseName } from '../../base/sanitise.ts';
+import { familiarName, shortId } from '../../engine/docker/shapes/names.ts';
+import { formatStatus, joinCommand, psState } from '../../engine/docker/shapes/status.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import { formatPorts } from './ports.ts';
 import { goTime } from './time.ts';
-import { ago, humanDuration } from './units.ts';
-
-/** docker's STATUS column: `Up 2 seconds (healthy)`, `Exited (0) 3 seconds ago`. */
-export const formatStatus = (replica: ReplicaStatus, now: number): string => {
-  const since = (time: number | undefined): string => ago(time ?? replica.createdAt, now);
-  const up = `Up ${humanDuration(Math.max(0, now - (replica.startedAt ?? replica.createdAt)))}`;
-  switch (replica.state) {
-    case 'running':
-    case 'stopping':
-      return `${up}${healthSuffix(replica)}`;
-    case 'paused':
-      return `${up} (Paused)`;
-    case 'suspended':
-      return 'Suspended';
-    case 'restarting':
-      return `Restarting (${replica.exitCode}) ${since(replica.finishedAt)}`;
-    case 'exited':
-      return `Exited (${replica.exitCode}) ${since(replica.finishedAt)}`;
-    case 'starting':
-      return 'Starting';
-    case 'dead':
-      return 'Dead';
-    case 'created':
-      return 'Created';
-  }
-};
-
-const healthSuffix = (replica: ReplicaStatus): string => {
-  if (replica.health === 'none') {
-    return '';
-  }
-  return replica.health === 'starting' ? ' (health: starting)' : ` (${replica.health})`;
-};
-
-/** Arguments joined as docker shows a command: those with spaces in single quotes. */
-export const joinCommand = (args: readonly string[]): string => args.map((arg) => (arg.includes(' ') ? `'${arg}'` : arg)).join(' ');
+import { ago } from './units.ts';
 
 /** At most `width` code points; the last one is an ellipsis if the text is cut. */
 export const ellipsis = (text: string, width: number): string => {
   const runes = [...text];
   return runes.length <= width ? text : `${runes.slice(0, width - 1).join('')}…`;
 };
-
-/** A name without a tag and without a digest is that of `latest`, as docker shows it. */
-export const imageRepository = (reference: string): { repository: string; tag: string } => {
-  const name = familiarName(reference);
-  const [plain = name] = name.split('@');
-  const colon = plain.lastIndexOf(':');
-  return colon > plain.lastIndexOf('/')
-    ? { repository: plain.slice(0, colon), tag: plain.slice(colon + 1) }
-    : { repository: plain, tag: name.includes('@') ? '<none>' : 'latest' };
-};
-
-/** `docker.io/library/nginx:1` → `nginx:1`. */
-export const familiarName = (reference: string): string => sanitiseName(reference).replace(/^docker\.io\/(library\/)?/, '');
-
-/** `sha256:<64>` or `<64>` → its first 12 digits. */
-export const shortId = (id: string): string => id.replace(/^sha256:/, '').slice(0, 12);
 
 export type PsRow = Readonly<Record<string, unknown>>;
 
@@ -95,14 +46,6 @@ export const psRow = (replica: ReplicaStatus, options: { stack: string; now: num
     State: psState(replica),
     Status: formatStatus(replica, options.now),
   };
-};
-
-/** docker has no `starting` and `stopping`: they are shown as created and running. */
-export const psState = (replica: ReplicaStatus): string => {
-  if (replica.state === 'stopping') {
-    return 'running';
-  }
-  return replica.state === 'starting' ? 'created' : replica.state;
 };
 
 const publishers = (replica: ReplicaStatus): PsRow[] => allPublishers(replica).sort((a, b) => Number(a.TargetPort) - Number(b.TargetPort));

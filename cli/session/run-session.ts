@@ -1,9 +1,9 @@
 import { errorFromJson } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
+import { DEFAULT_DETACH_KEYS } from '../../engine/docker/machines/detach-keys.ts';
 import type { EngineEvent } from '../../engine/model/events.ts';
 import type { RunOptions } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
-import { DEFAULT_DETACH_KEYS } from '../core/detach-keys.ts';
 import { formatError } from '../core/print-error.ts';
 import { openStack } from '../core/project.ts';
 import { hasUnicode, wantsColour } from '../core/style.ts';

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
+import { DetachKeys } from '../../engine/docker/machines/detach-keys.ts';
 import type { ExecSession } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
-import { DetachKeys } from '../core/detach-keys.ts';
 import { writeOut } from '../core/output.ts';
 
 export interface SessionOptions {

@@ -76,6 +76,7 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
     const networks = all.filter(({ members }) => members.some(({ id }) => id === vm.id));
     return {
       stack: vm.stack,
+      standalone: isStandalone(state, vm),
       status: replicaStatus(vm, state.leases(vm.stack)),
       spec: vm.spec,
       configHash: composeHash(state, vm),
@@ -86,6 +87,9 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
     };
   });
 };
+
+const isStandalone = (state: StateReader, { stack, name, service }: VmRow): boolean =>
+  name === service && state.stack(stack)?.files.length === 0;
 
 /** docker compose's hash of its service, as `config --hash` prints it; hypr's own where the model is not known any more. */
 const composeHash = (state: StateReader, vm: VmRow): string => {

@@ -102,6 +102,8 @@ export interface RunOptions {
 export interface AttachOptions {
   readonly service: string;
   readonly index: number | undefined;
+  /** Also one that does not run yet: its output comes from its start on. */
+  readonly wait?: boolean;
 }
 
 /** A path in a replica. */
@@ -136,6 +138,15 @@ export interface WatchOptions {
   readonly onOutput?: (service: string, data: Uint8Array) => void;
 }
 
+/** Of `hypr serve`. */
+export interface ServeDockerOptions {
+  /** Where to listen; undefined: `$XDG_RUNTIME_DIR/hypr/docker.sock`. */
+  readonly socket: string | undefined;
+  /** Ends after so many milliseconds in which nobody was connected and no program ran. */
+  readonly idleMs: number | undefined;
+  readonly onListening: (socket: string) => void;
+}
+
 /** An existing folder, and the name that the tar's first entry gets in it (`.`: the folder itself). */
 export interface UnpackPlace {
   readonly root: string;
@@ -153,7 +164,7 @@ export type ServiceVerb = 'start' | 'stop' | 'restart' | 'kill' | 'pause' | 'unp
 
 export interface VerbOptions {
   readonly services: readonly string[];
-  /** stop, restart, kill, pause, unpause, rm: only the replicas of these names, one-offs too; empty: all of the services. */
+  /** start, stop, restart, kill, pause, unpause, rm: only the replicas of these names, one-offs too; empty: all of the services. */
   readonly replicas: readonly string[];
   readonly timeout: number | undefined;
   /** kill: signal name or number. */

@@ -71,6 +71,8 @@ export interface NetworkAttachment {
 /** Everything known about one replica. */
 export interface ReplicaDetail {
   readonly stack: string;
+  /** Of a stack that was made for this one alone: by `hypr run` or by docker's API. */
+  readonly standalone: boolean;
   readonly status: ReplicaStatus;
   readonly spec: ReplicaSpec;
   readonly configHash: string;

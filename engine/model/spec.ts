@@ -46,8 +46,13 @@ export interface ReplicaSpec {
   readonly readOnly: boolean;
   readonly shmSize: number | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** Remove the replica when it has ended; `stack`: its stack too, if nothing else is in it. */
-  readonly autoRemove?: 'replica' | 'stack';
+  /** Its input ends with the first client that writes to it (docker's API). */
+  readonly stdinOnce?: boolean;
+  /**
+   * Remove the replica when it has ended; `stack`: its stack too, if nothing else is in it. `ended`: as `stack`, but what was only created
+   * stays, because it is started by another call.
+   */
+  readonly autoRemove?: 'replica' | 'stack' | 'ended';
 }
 
 export interface ReplicaNetwork {

@@ -18,6 +18,7 @@ import type {
   PullProjectOptions,
   PushProjectOptions,
   RunOptions,
+  ServeDockerOptions,
   ServiceVerb,
   UnpackOptions,
   UpOptions,
@@ -249,6 +250,8 @@ export interface EngineApi {
   listNames(signal: AbortSignal): Promise<NameReport>;
   /** Serves DNS alone in this process until the signal aborts. Throws NET_PORT_IN_USE when somebody does already. */
   serveDns(onListening: (port: number) => void, signal: AbortSignal): Promise<void>;
+  /** Serves docker's Engine API until the signal aborts, or nobody has needed it for `idleMs`. See engine/docker/serve.ts. */
+  serveDocker(options: ServeDockerOptions, signal: AbortSignal): Promise<void>;
   setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
   openTrust(signal: AbortSignal): Promise<TrustApi>;

@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import { sleep } from '../../base/deadline.ts';
 import { isErrno, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import { connectApi } from '../api/client/client.ts';
-import { namesFrom } from '../api/messages/names.ts';
-import type { PublishedNames } from '../model/published-names.ts';
+import { type ApiClient, connectApi } from '../api/client/client.ts';
 
 const log = logger('names');
 
@@ -16,22 +14,30 @@ const TRIES = 3;
 const TRY_AGAIN_MS = 30;
 const MOST_STACKS = 1000;
 
+/** What is asked of each supervisor, without end. */
+export type ReadStack<T> = (api: ApiClient, signal: AbortSignal) => AsyncIterable<T>;
+
 /**
- * Listens to the names of all stacks of this user: to those whose supervisor runs, and to each whose socket appears in the runtime
- * folder. `tell` gets the folder of a stack and its names after each change, and undefined as soon as its supervisor is gone. Returns a function
- * that ends it. Nothing is polled: the kernel reports folders and sockets (inotify), the supervisors their names.
+ * Listens to all stacks of this user: to those whose supervisor runs, and to each whose socket appears in the runtime
+ * folder. `tell` gets the folder of a stack and each of its messages, and undefined as soon as its supervisor is gone. Returns a function
+ * that ends it. Nothing is polled: the kernel reports folders and sockets (inotify), the supervisors what happens.
  */
-export const followStacks = (runtimeDir: string, tell: (folder: string, names: PublishedNames | undefined) => void): (() => void) => {
+export const followStacks = <T>(
+  runtimeDir: string,
+  read: ReadStack<T>,
+  tell: (folder: string, message: T | undefined) => void,
+): (() => void) => {
   const over = new AbortController();
   const folders = new Map<string, { close(): void }>();
   const look = (): void => {
     for (const name of stackFolders(runtimeDir)) {
       if (!folders.has(name) && folders.size < MOST_STACKS) {
-        const folder = new StackFolder(
-          join(runtimeDir, name),
-          (names) => over.signal.aborted || tell(name, names),
-          () => folders.delete(name),
-        );
+        const folder = new StackFolder<T>({
+          path: join(runtimeDir, name),
+          read,
+          tell: (message) => over.signal.aborted || tell(name, message),
+          onGone: () => folders.delete(name),
+        });
         folders.set(name, folder);
         folder.open();
       }
@@ -58,21 +64,26 @@ export const stackFolders = (runtimeDir: string): string[] => {
   }
 };
 
+interface Following<T> {
+  readonly path: string;
+  readonly read: ReadStack<T>;
+  readonly tell: (message: T | undefined) => void;
+  readonly onGone: () => void;
+}
+
 /** One stack's folder: its socket comes and goes with its supervisor. */
-class StackFolder {
+class StackFolder<T> {
   readonly #path: string;
-  readonly #tell: (names: PublishedNames | undefined) => void;
-  readonly #onGone: () => void;
+  readonly #following: Following<T>;
   readonly #over = new AbortController();
   #watcher: FSWatcher | undefined;
   #isListening = false;
   /** The socket changed while it was being listened to. */
   #isDue = false;
 
-  constructor(path: string, tell: (names: PublishedNames | undefined) => void, onGone: () => void) {
-    this.#path = path;
-    this.#tell = tell;
-    this.#onGone = onGone;
+  constructor(following: Following<T>) {
+    this.#path = following.path;
+    this.#following = following;
   }
 
   open(): void {
@@ -92,7 +103,7 @@ class StackFolder {
   close(): void {
     this.#over.abort();
     this.#watcher?.close();
-    this.#onGone();
+    this.#following.onGone();
   }
 
   #onChange(file: string | null): void {
@@ -122,17 +133,17 @@ class StackFolder {
       const api = connectApi(join(this.#path, SOCKET));
       let hasAnswered = false;
       try {
-        for await (const message of api.rpc.names({}, { signal: this.#over.signal })) {
+        for await (const message of this.#following.read(api, this.#over.signal)) {
           hasAnswered = true;
-          this.#tell(namesFrom(message));
+          this.#following.tell(message);
         }
       } catch (error) {
-        log.debug('the names of a stack have ended', { folder: this.#path, error: messageOf(error) });
+        log.debug('what a stack told has ended', { folder: this.#path, error: messageOf(error) });
       } finally {
         api.close();
       }
       if (hasAnswered) {
-        this.#tell(undefined);
+        this.#following.tell(undefined);
         return;
       }
       await sleep(TRY_AGAIN_MS, this.#over.signal).catch(() => {});

@@ -4,6 +4,8 @@ import { runtimeDir } from '../../base/paths.ts';
 import { openTunnel } from '../../net/client/streams.ts';
 import { type NameDirectory, type NamedService, nameDomain } from '../../net/names/directory.ts';
 import { dnsLabel } from '../../net/names/stack-names.ts';
+import type { ApiClient } from '../api/client/client.ts';
+import { namesFrom } from '../api/messages/names.ts';
 import type { PublishedName, PublishedNames } from '../model/published-names.ts';
 import { followStacks } from './follow-stacks.ts';
 import { mergeNames } from './merge-names.ts';
@@ -26,7 +28,7 @@ class Directory implements NameDirectory {
   readonly #turns = new Map<string, number>();
 
   constructor(folder: string) {
-    this.#end = followStacks(folder, (stack, names) => this.#take(stack, names));
+    this.#end = followStacks(folder, readNames, (stack, names) => this.#take(stack, names));
   }
 
   find(host: string): NamedService | undefined {
@@ -120,3 +122,9 @@ const unreachable = (host: string, port: number, { state, service = 'it', ports 
     },
   );
 };
+
+async function* readNames(api: ApiClient, signal: AbortSignal): AsyncGenerator<PublishedNames> {
+  for await (const message of api.rpc.names({}, { signal })) {
+    yield namesFrom(message);
+  }
+}

@@ -34,7 +34,7 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
   );
   switch (verb) {
     case 'start':
-      return planStart(project, options.services, observed);
+      return planStart(project, options, observed);
     case 'restart':
       return planRestart(goal, chosen, observed);
     case 'stop':
@@ -137,7 +137,9 @@ const planEach = (
 };
 
 /** Starts existing replicas, dependencies first; creates nothing. */
-const planStart = (project: Project | undefined, services: readonly string[], observed: ObservedStack): Plan => {
+const planStart = (project: Project | undefined, options: VerbOptions, observed: ObservedStack): Plan => {
+  const { services, replicas: named } = options;
+  const isChosen = ({ name, oneOff }: ObservedReplica): boolean => (named.length > 0 ? named.includes(name) : !oneOff);
   if (observed.replicas.length === 0) {
     throw new HyprError('STACK_NOT_RUNNING', `no container found for project${project ? ` "${project.name}"` : ''}: not found`, {
       hint: 'create the stack first: hypr compose up',
@@ -151,7 +153,7 @@ const planStart = (project: Project | undefined, services: readonly string[], ob
   const started = new Map<string, number[]>();
   for (const service of order) {
     const nodes: number[] = [];
-    for (const replica of observed.replicas.filter((candidate) => candidate.service === service && !candidate.oneOff)) {
+    for (const replica of observed.replicas.filter((candidate) => candidate.service === service && isChosen(candidate))) {
       if (replica.state === 'suspended') {
         nodes.push(plan.add({ type: 'resume', ...targetOf(replica) }, 'suspended'));
       } else if (!hasMachine(replica.state) && replica.state !== 'restarting') {

@@ -15,6 +15,10 @@ import { resolveFiles, resolveMounts } from './mounts.ts';
 import { resolveNetworks, resolvePorts } from './networks.ts';
 import { refuseBadName, refuseBesideIsolation, refuseUnsupported } from './refuse.ts';
 
+/** Attributes of services that docker's API makes, and no file can have: removed with its stack once it has ended; see ReplicaSpec. */
+export const AUTO_REMOVE = 'auto_remove';
+export const STDIN_ONCE = 'stdin_once';
+
 export interface ResolveInput {
   readonly project: Project;
   readonly service: string;
@@ -67,6 +71,8 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     readOnly: service.read_only ?? false,
     shmSize: service.shm_size === undefined ? undefined : parseBytes(String(service.shm_size)),
     labels: { ...input.image.config.Labels, ...service.labels },
+    ...(service[AUTO_REMOVE] === true ? { autoRemove: 'ended' as const } : {}),
+    ...(service[STDIN_ONCE] === true ? { stdinOnce: true } : {}),
   };
 };
 

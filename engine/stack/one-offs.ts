@@ -92,7 +92,7 @@ export class OneOffs {
       await replica.stop({ graceMs: 0, byUser: true });
       await replica.remove({ keepVolumes: false });
       replicas.delete(name);
-      if (spec.autoRemove === 'stack' && replicas.size === 0) {
+      if (spec.autoRemove !== 'replica' && replicas.size === 0) {
         await forget();
       }
     } catch (error) {
@@ -103,7 +103,7 @@ export class OneOffs {
   /** Removes one-offs that ended, or were never started, while no supervisor ran. */
   async removeLeft(): Promise<void> {
     for (const { row } of [...this.#stack.replicas.values()]) {
-      if (row.state === 'created' ? row.spec.autoRemove !== undefined : hasLeft(row)) {
+      if (row.state === 'created' ? row.spec.autoRemove !== undefined && row.spec.autoRemove !== 'ended' : hasLeft(row)) {
         await this.remove(row.name);
       }
     }

@@ -32,7 +32,7 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 /** Prefers the service's own replicas to its one-offs; `--index` picks by number. */
-const pickReplica = (from: Replicas, options: Place): Replica => {
+export const pickReplica = (from: Replicas, options: Place): Replica => {
   const all = [...from.replicas.values()].filter(({ row }) => row.service === options.service);
   const candidates = all
     .filter(({ row }) => options.index === undefined || (row.number === options.index && !row.oneOff))

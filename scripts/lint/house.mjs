@@ -45,7 +45,7 @@ export const ROOMS = {
   engine: [
     ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'plan', 'replica', 'stack/names', 'stack'],
     ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client', 'names', 'edge'],
-    ...['trust/system', 'trust', 'process', '.'],
+    ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/routes', 'docker', 'process', '.'],
   ],
   cli: ['core', 'format', 'render', 'session', 'dashboard', 'commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
 };

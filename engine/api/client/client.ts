@@ -55,6 +55,8 @@ const callsOver = (connections: Connections) => {
     verb: serverStream<pb.VerbRequestJson, pb.EventJson>('Verb'),
     ps: unary<pb.PsRequestJson, pb.PsResponseJson>('Ps'),
     events: serverStream<pb.EventsRequestJson, pb.EventJson>('Events'),
+    /** The same; the supervisor does not stay for it. */
+    eventsAside: serverStream<pb.EventsRequestJson, pb.EventJson>('Events?aside'),
     logs: serverStream<pb.LogsRequestJson, pb.LogRecordJson>('Logs'),
     exec: bothStream<ExecInput, ExecOutput>('Exec'),
     run: bothStream<RunInput, RunOutput>('Run'),

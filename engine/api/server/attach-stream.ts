@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
-import { pickRunning } from '../../stack/pick-replica.ts';
+import type { Replica } from '../../replica/replica.ts';
+import { pickReplica, pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import { type AttachInput, type AttachOutput, AttachOutputSchema } from '../gen/hypr_pb.ts';
 import { carryWorkload } from './carry-workload.ts';
@@ -19,10 +20,15 @@ export async function* attachStream(
     if (first.done || first.value.input.case !== 'start') {
       throw new HyprError('HYPR_USAGE', 'the first message of an attach must say what to attach to');
     }
-    const replica = pickRunning(supervisor, placeOf(first.value.input.value));
+    const { value } = first.value.input;
+    const replica = value.wait ? pickReplica(supervisor, placeOf(value)) : pickRunning(supervisor, placeOf(value));
     const tap = replica.attach();
     const { tty, stdin } = replica.row.spec.process;
     yield create(AttachOutputSchema, { output: { case: 'attached', value: { replica: replica.row.name, tty, stdin } } });
+    if (value.wait && !(await untilStarted(supervisor, replica, signal))) {
+      tap.close();
+      return;
+    }
     for await (const output of carryWorkload({ supervisor, replica, tap, messages, signal })) {
       yield create(AttachOutputSchema, { output });
     }
@@ -30,3 +36,18 @@ export async function* attachStream(
     throw toConnectError(error);
   }
 }
+
+/** False when the client left, or the replica was removed or could not be started, before that. */
+const untilStarted = async (supervisor: StackSupervisor, replica: Replica, signal: AbortSignal): Promise<boolean> => {
+  const { name } = replica.row;
+  if (replica.run?.process !== undefined) {
+    return true;
+  }
+  for await (const event of supervisor.bus.stream((each) => each.type === 'replica' && each.replica.name === name, signal)) {
+    const { action, gone } = event as Extract<typeof event, { type: 'replica' }>;
+    if (action === 'start' || action === 'die' || gone === true) {
+      return action === 'start';
+    }
+  }
+  return false;
+};

@@ -9,8 +9,8 @@ import { type ApiMethods, serveBytes } from './byte-streams.ts';
 /** The first bytes of every HTTP/2 connection (RFC 9113, section 3.4). */
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0');
 
-/** Whoever holds the directory of names listens to all stacks, and none of them goes on for that. */
-const NAMES_PATH = `/${Supervisor.typeName}/Names`;
+/** Whoever holds the directory of names listens to all stacks, and none of them goes on for that; nor for whoever only looks on. */
+const ASIDE: readonly string[] = ['Names', 'Events?aside'].map((call) => `/${Supervisor.typeName}/${call}`);
 
 /** Pages served for GET requests besides the API, by path. */
 export type Pages = Readonly<Record<string, { readonly type: string; readonly text: () => Promise<string> }>>;
@@ -33,8 +33,9 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
   });
   // A command's connection may be silent for hours, between two calls or while a call waits for input.
   const h1 = http.createServer({ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 }, (request, response) => {
-    if (request.url === NAMES_PATH) {
+    if (ASIDE.includes(request.url ?? '')) {
       counted.delete(request.socket);
+      request.url = request.url?.replace(/\?.*/, '');
       onConnections();
     }
     if (serveBytes(methods, request, response)) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { errorFromJson, HyprError } from '../../../base/errors.ts';
-import { DetachKeys } from '../../../cli/core/detach-keys.ts';
+import { DetachKeys } from '../../../engine/docker/machines/detach-keys.ts';
 import { runCli } from '../../../cli/entry/run.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { type FakeContext, fakeContext, fakeProject } from '../support/fake-context.ts';

@@ -5,11 +5,13 @@ import { compileTemplate } from '../../../cli/format/go-template.ts';
 import { LogFormatter } from '../../../cli/format/logs.ts';
 import { formatListing } from '../../../cli/format/output.ts';
 import { formatPorts } from '../../../cli/format/ports.ts';
-import { ellipsis, formatStatus, imageRepository, joinCommand } from '../../../cli/format/replica.ts';
+import { ellipsis } from '../../../cli/format/replica.ts';
 import { formatSummary } from '../../../cli/format/summary.ts';
 import { COMPOSE_TABLE, formatTable, TOP_TABLE } from '../../../cli/format/table.ts';
 import { parseGoDuration, parseMoment } from '../../../cli/format/time.ts';
 import { binarySize, humanDuration, humanSize } from '../../../cli/format/units.ts';
+import { imageRepository } from '../../../engine/docker/shapes/names.ts';
+import { formatStatus, joinCommand } from '../../../engine/docker/shapes/status.ts';
 import { runs } from '../../support/seed.ts';
 import { log, NOW, replica } from '../support/fake-engine.ts';
 

@@ -219,6 +219,9 @@ export class FakeEngine {
       edgeStatus: async () => this.edge,
       listNames: async () => this.names,
       serveDns: async (onListening) => onListening(41_003),
+      serveDocker: async (options) => {
+        this.#record('serveDocker', options);
+      },
       serveNames: async (onHolding) => {
         if (this.edge !== undefined) {
           onHolding(this.edge);

@@ -1,4 +1,4 @@
-import { HyprError } from '../../base/errors.ts';
+import { HyprError } from '../../../base/errors.ts';
 
 export const DEFAULT_DETACH_KEYS = 'ctrl-p,ctrl-q';
 

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
-import type { NetworkDetail, ReplicaDetail } from '../../engine/model/types.ts';
+import type { NetworkDetail, ReplicaDetail } from '../../model/types.ts';
+import { stateWord } from './status.ts';
 
 type ReplicaMount = ReplicaDetail['spec']['mounts'][number];
 
@@ -40,11 +41,8 @@ export const inspectReplica = (detail: ReplicaDetail): Record<string, unknown> =
   };
 };
 
-/** docker's names for states that docker does not have. */
-const STATES: Readonly<Record<string, string>> = { starting: 'created', stopping: 'running', suspended: 'paused' };
-
 const stateOf = ({ status, pid }: ReplicaDetail): Record<string, unknown> => {
-  const word = STATES[status.state] ?? status.state;
+  const word = stateWord(status);
   return {
     Status: word,
     Running: word === 'running' || word === 'paused',
@@ -127,15 +125,18 @@ const healthcheckOf = (health: NonNullable<ReplicaDetail['spec']['health']>): Re
   };
 };
 
-/** The user's labels and those that docker compose adds. */
-export const labelsOf = ({ status, stack, configHash }: ReplicaDetail): Record<string, string> => ({
-  ...status.labels,
-  'com.docker.compose.config-hash': configHash,
-  'com.docker.compose.container-number': String(status.number),
-  'com.docker.compose.oneoff': status.oneOff ? 'True' : 'False',
-  'com.docker.compose.project': stack,
-  'com.docker.compose.service': status.service,
-});
+/** The user's labels and, unless it stands alone, those that docker compose adds. */
+export const labelsOf = ({ status, stack, configHash, standalone }: ReplicaDetail): Record<string, string> =>
+  standalone
+    ? { ...status.labels }
+    : {
+        ...status.labels,
+        'com.docker.compose.config-hash': configHash,
+        'com.docker.compose.container-number': String(status.number),
+        'com.docker.compose.oneoff': status.oneOff ? 'True' : 'False',
+        'com.docker.compose.project': stack,
+        'com.docker.compose.service': status.service,
+      };
 
 const signalName = (number: number): string =>
   Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? String(number);

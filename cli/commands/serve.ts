@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { linkedController } from '../../base/abort.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { runtimeDir } from '../../base/paths.ts';
+import { parseDuration } from '../../compose/model/units.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { say } from '../core/output.ts';
+
+/** `serve`: docker's Engine API on a unix socket, in the foreground, until Ctrl-C or until nobody needs it. */
+export const runServe: Handler = async ({ context, flags }) => {
+  const idle = flags.string('idle');
+  const engine = await context.engine();
+  const onListening = (socket: string): void => say(context, `export DOCKER_HOST=unix://${socket}`);
+  const options = { socket: flags.string('socket'), idleMs: idle === undefined ? undefined : durationOf(idle), onListening };
+  await engine.serveDocker(options, context.interrupts.signal);
+  return 0;
+};
+
+const durationOf = (text: string): number => {
+  try {
+    return parseDuration(text);
+  } catch {
+    throw new HyprError('HYPR_USAGE', `--idle wants a time, not "${text}"`, { hint: 'such as --idle 10m' });
+  }
+};
+
+/** `with-docker -- COMMAND`: a command whose docker is hypr; its exit code is that of hypr. */
+export const runWithDocker: Handler = async (invocation) => {
+  const { context } = invocation;
+  const serving = linkedController(context.interrupts.signal);
+  // Of its own, so that it ends with the command and meets nobody else.
+  const socket = join(runtimeDir(), `docker-${process.pid}.sock`);
+  const engine = await context.engine();
+  let served: Promise<void> = Promise.resolve();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      served = engine.serveDocker({ socket, idleMs: undefined, onListening: () => resolve() }, serving.signal);
+      served.catch(reject);
+    });
+    return await runCommand(invocation, socket);
+  } finally {
+    serving.abort();
+    await served.catch(() => {});
+  }
+};
+
+/** Ryuk, which removes what Testcontainers left, wants docker's socket in a container; there is none. */
+const environment = (env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv => {
+  const { DOCKER_CONTEXT: _, DOCKER_TLS_VERIFY: __, DOCKER_CERT_PATH: ___, ...rest } = env;
+  return { TESTCONTAINERS_RYUK_DISABLED: 'true', ...rest, DOCKER_HOST: `unix://${socket}` };
+};
+
+const runCommand = ({ context, args }: Invocation, socket: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const [command = '', ...rest] = args;
+    const child = spawn(command, rest, { stdio: 'inherit', env: environment(context.env, socket), cwd: context.cwd });
+    // A terminal sends its signals to the command as well, which decides what they mean.
+    const leave = context.interrupts.take(() => context.stdin.isTTY !== true && child.kill('SIGTERM'));
+    child.once('error', (error) => {
+      leave();
+      reject(isErrno(error, 'ENOENT', 'EACCES') ? new HyprError('HYPR_USAGE', `${command} cannot be run (${error.code})`) : error);
+    });
+    child.once('exit', (code, signal) => {
+      leave();
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+    });
+  });

@@ -1,0 +1,89 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ApiError } from './errors.ts';
+
+/** What comes with a request. */
+export interface Body {
+  /** Whether anything may come. */
+  readonly isEmpty: boolean;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** An object; an empty one where nothing came. Throws 400, 413. */
+  json(): Promise<Readonly<Record<string, unknown>>>;
+}
+
+/** The largest JSON that is read. */
+const MAX_JSON = 4 << 20;
+
+export const bodyOf = (request: IncomingMessage, bytes: AsyncIterable<Uint8Array> = request): Body => ({
+  isEmpty: request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0,
+  bytes,
+  json: async () => {
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const part of bytes) {
+      size += part.length;
+      if (size > MAX_JSON) {
+        throw new ApiError(413, 'the body is too large');
+      }
+      parts.push(part);
+    }
+    return parseObject(Buffer.concat(parts).toString('utf8'));
+  },
+});
+
+const parseObject = (text: string): Readonly<Record<string, unknown>> => {
+  if (text.trim() === '') {
+    return {};
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+    return value === null ? {} : fail('the body has to be an object');
+  } catch (error) {
+    throw error instanceof ApiError ? error : new ApiError(400, `invalid JSON: ${(error as Error).message}`);
+  }
+};
+
+const fail = (message: string): never => {
+  throw new ApiError(400, message);
+};
+
+/**
+ * The body of a request that asked to take its connection over: Node reads none there, and it comes before whatever else the client sends.
+ * Afterwards the rest is in the socket again. `head` is what Node had read already. Rejects when the body is cut off or too large.
+ */
+export const bodyBeforeUpgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Buffer> => {
+  const wanted = Number(request.headers['content-length'] ?? 0);
+  if (!(wanted <= MAX_JSON)) {
+    throw new ApiError(413, 'the body is too large');
+  }
+  socket.pause();
+  let read = head;
+  while (read.length < wanted) {
+    const part = socket.read() as Buffer | null;
+    if (part === null) {
+      await readable(socket);
+    } else {
+      read = Buffer.concat([read, part]);
+    }
+  }
+  if (read.length > wanted) {
+    socket.unshift(read.subarray(wanted));
+  }
+  return read.subarray(0, wanted);
+};
+
+const readable = (socket: Duplex): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const gone = (): void => {
+      socket.off('readable', ready);
+      reject(new ApiError(400, 'the body is cut off'));
+    };
+    const ready = (): void => {
+      socket.off('close', gone).off('end', gone);
+      resolve();
+    };
+    socket.once('readable', ready).once('close', gone).once('end', gone);
+  });

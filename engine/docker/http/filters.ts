@@ -1,0 +1,52 @@
+import { ApiError } from './errors.ts';
+import type { Query } from './query.ts';
+
+/** The judge for each key of `filters`. */
+export type Judges<T> = Readonly<Record<string, (thing: T, value: string) => boolean>>;
+
+/**
+ * `filters={"label":["a=b"],"status":{"running":true}}`: values of one key are alternatives (except labels), all keys have to match. A key
+ * with `!` turns its sense. Throws 400 for a key that is not known, and for what is no such JSON.
+ */
+export const compileFilters = <T>(query: Query, judges: Judges<T>): ((thing: T) => boolean) => {
+  const wanted = readFilters(query);
+  for (const key of Object.keys(wanted)) {
+    if (!Object.hasOwn(judges, key.replace(/!$/, ''))) {
+      throw new ApiError(400, `invalid filter '${key}'`);
+    }
+  }
+  return (thing) =>
+    Object.entries(wanted).every(([key, values]) => {
+      const judge = judges[key.replace(/!$/, '')];
+      const holds = (value: string): boolean => judge?.(thing, value) === true;
+      return key.endsWith('!') ? !values.some(holds) : key === 'label' ? values.every(holds) : values.length === 0 || values.some(holds);
+    });
+};
+
+/** Each key with its values; the older form has them as keys of an object. */
+export const readFilters = (query: Query): Readonly<Record<string, readonly string[]>> => {
+  const given = query.json('filters') ?? {};
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new ApiError(400, 'filters have to be an object of lists');
+  }
+  return Object.fromEntries(
+    Object.entries(given).map(([key, value]) => {
+      const list = Array.isArray(value) ? value : Object.entries(Object(value)).flatMap(([name, on]) => (on === true ? [name] : []));
+      return [key, list.map(String)];
+    }),
+  );
+};
+
+/** `KEY` or `KEY=VALUE`. */
+export const hasLabel = (labels: Readonly<Record<string, string>>, wanted: string): boolean => {
+  const [key = '', ...rest] = wanted.split('=');
+  return Object.hasOwn(labels, key) && (rest.length === 0 || labels[key] === rest.join('='));
+};
+
+/** Throws 400 for what is neither true nor false. */
+export const isYes = (value: string): boolean => {
+  if (!/^(true|false|1|0)$/i.test(value)) {
+    throw new ApiError(400, `invalid filter value "${value}": neither true nor false`);
+  }
+  return /^(true|1)$/i.test(value);
+};

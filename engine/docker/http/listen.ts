@@ -1,0 +1,162 @@
+import { rm } from 'node:fs/promises';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { type Duplex, Readable } from 'node:stream';
+import { HyprError, isErrno } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import { DOCKER_API_VERSION, DOCKER_VERSION } from '../../model/version.ts';
+import { bodyBeforeUpgrade, bodyOf } from './body.ts';
+import { describeError } from './errors.ts';
+import { Query } from './query.ts';
+import { type Reply, replyOver, replyUpgrade } from './reply.ts';
+import type { Call, Match } from './router.ts';
+
+const log = logger('docker');
+
+export interface HttpServer {
+  /** Ends all connections. */
+  close(): Promise<void>;
+}
+
+/** The headers of every answer. */
+const COMMON: Readonly<Record<string, string>> = {
+  'Api-Version': DOCKER_API_VERSION,
+  'Docker-Experimental': 'false',
+  Ostype: 'linux',
+  Server: `Docker/${DOCKER_VERSION} (linux)`,
+};
+
+/**
+ * Serves the routes on a unix socket that only its owner may connect to. `onConnections` gets the number of open connections after each
+ * change. Throws HYPR_LOCKED when somebody serves there.
+ */
+export const listen = async (
+  socket: string,
+  find: (method: string, path: string) => Match,
+  onConnections: (count: number) => void,
+): Promise<HttpServer> => {
+  const open = new Set<Duplex>();
+  const server = http.createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (request, response) => void answer(find, request, response));
+  server.on('upgrade', (request, connection, head) => void answerUpgrade(find, request, { connection, head }));
+  server.on('connection', (connection) => {
+    open.add(connection);
+    onConnections(open.size);
+    connection
+      .on('error', () => {})
+      .once('close', () => {
+        open.delete(connection);
+        onConnections(open.size);
+      });
+  });
+  await bind(server, socket);
+  return {
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const connection of open) {
+        connection.destroy();
+      }
+      await closed;
+    },
+  };
+};
+
+const bind = async (server: http.Server, socket: string): Promise<void> => {
+  if (await isServed(socket)) {
+    throw new HyprError('HYPR_LOCKED', `docker's API is served at ${socket} already`, { hint: `export DOCKER_HOST=unix://${socket}` });
+  }
+  await rm(socket, { force: true });
+  // Nobody else may connect from the first moment on.
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      const umask = process.umask(0o177);
+      // Binds a path before it returns.
+      server.listen(socket, resolve);
+      process.umask(umask);
+    });
+  } catch (error) {
+    throw isErrno(error, 'EACCES', 'ENOENT', 'ENOTDIR')
+      ? new HyprError('HYPR_PERMISSION', `${socket} cannot be made (${error.code})`, { cause: error })
+      : error;
+  }
+};
+
+const isServed = (socket: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const probe = connect(socket);
+    probe.once('error', () => resolve(false));
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+  });
+
+/** Never rejects. */
+const answer = async (find: Find, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  for (const [name, value] of Object.entries(COMMON)) {
+    response.setHeader(name, value);
+  }
+  const left = new AbortController();
+  response.on('error', () => {}).once('close', () => left.abort());
+  // Whoever expects a stream of input reads it; what is left of a body is read to its end, so that the connection can be used again.
+  const reply = replyOver(response, request);
+  await handle(find, { request, reply, signal: left.signal, bytes: request });
+  request.resume();
+  if (!response.writableEnded) {
+    response.end();
+  }
+};
+
+const answerUpgrade = async (
+  find: Find,
+  request: IncomingMessage,
+  { connection, head }: { connection: Duplex; head: Buffer },
+): Promise<void> => {
+  const left = new AbortController();
+  connection.once('close', () => left.abort());
+  const reply = replyUpgrade(connection, request.headers.upgrade ?? 'tcp', COMMON);
+  const body = await bodyBeforeUpgrade(request, connection, head).catch(() => undefined);
+  if (body === undefined) {
+    connection.destroy();
+    return;
+  }
+  await handle(find, { request, reply, signal: left.signal, bytes: Readable.from([body]) });
+  connection.end();
+};
+
+type Find = (method: string, path: string) => Match;
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly reply: Reply;
+  readonly signal: AbortSignal;
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): Promise<void> => {
+  const { method = 'GET', url = '/' } = request;
+  try {
+    const { pathname, searchParams } = new URL(url.replace(/^\/+/, '/'), 'http://hypr');
+    const { handler, params, version } = find(method, pathname);
+    const call: Call = {
+      params,
+      version,
+      query: new Query(searchParams),
+      headers: request.headers,
+      body: bodyOf(request, bytes),
+      reply,
+      signal,
+    };
+    await handler(call);
+    log.debug('answered', { method, url });
+  } catch (error) {
+    if (signal.aborted) {
+      return;
+    }
+    const { status, message } = describeError(error);
+    log.debug('failed', { method, url, status, message });
+    if (!reply.begun) {
+      reply.json({ message }, status);
+    }
+  }
+};

@@ -1,0 +1,97 @@
+import { HyprError } from '../../../base/errors.ts';
+import { openObjects } from '../../client/objects.ts';
+import { StackClient } from '../../client/stack-client.ts';
+import type { ImageApi, ObjectApi, ReplicaDetail, Stack } from '../../model/types.ts';
+import { ApiError } from '../http/errors.ts';
+import { Events } from './events.ts';
+import { Execs } from './execs.ts';
+
+/** How long a connection to a supervisor is kept after its last use: a container is made, attached to and started by several requests. */
+const LINGER_MS = 5_000;
+
+interface Opened {
+  readonly stack: StackClient;
+  users: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** What the routes work on: machines of all stacks, images, and what is known of programs and events while this process lives. */
+export class Host {
+  readonly objects: ObjectApi = openObjects();
+  readonly events = new Events(this.objects);
+  readonly execs = new Execs();
+  readonly #stacks = new Map<string, Opened>();
+  #images: Promise<ImageApi> | undefined;
+
+  /** What builds and pulls is most of the engine; it is loaded when it is asked for. */
+  images(): Promise<ImageApi> {
+    this.#images ??= import('../../client/whole-engine.ts').then(({ openImages }) => openImages());
+    return this.#images;
+  }
+
+  /** A machine of any stack by name, id or the beginning of an id. Throws 404, and 400 when it may be several. */
+  find(reference: string): ReplicaDetail {
+    const [found, other] = this.objects.replicas(reference.replace(/^\//, ''));
+    if (found === undefined) {
+      throw new ApiError(404, `No such container: ${reference}`);
+    }
+    if (other !== undefined) {
+      throw new ApiError(400, `multiple IDs found with provided prefix: ${reference}`);
+    }
+    return found;
+  }
+
+  /** Work on a machine's stack. */
+  async withStack<T>(name: string, work: (stack: Stack) => Promise<T>): Promise<T> {
+    const opened = this.#open(name);
+    opened.users += 1;
+    clearTimeout(opened.timer);
+    try {
+      return await work(opened.stack);
+    } catch (error) {
+      if (error instanceof HyprError && (error.code === 'SUPERVISOR_GONE' || error.code === 'SUPERVISOR_LOST')) {
+        this.#forget(name, opened);
+      }
+      throw error;
+    } finally {
+      opened.users -= 1;
+      if (opened.users === 0) {
+        opened.timer = setTimeout(() => this.#forget(name, opened), LINGER_MS);
+        opened.timer.unref();
+      }
+    }
+  }
+
+  /** Lets go of a stack, so that its supervisor can end: what is changed next is changed in the database. */
+  letGo(name: string): void {
+    const opened = this.#stacks.get(name);
+    if (opened !== undefined && opened.users === 0) {
+      this.#forget(name, opened);
+    }
+  }
+
+  close(): void {
+    this.events.close();
+    for (const [name, opened] of this.#stacks) {
+      this.#forget(name, opened);
+    }
+  }
+
+  #open(name: string): Opened {
+    const known = this.#stacks.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const opened: Opened = { stack: new StackClient(name, () => {}), users: 0, timer: undefined };
+    this.#stacks.set(name, opened);
+    return opened;
+  }
+
+  #forget(name: string, opened: Opened): void {
+    clearTimeout(opened.timer);
+    if (this.#stacks.get(name) === opened) {
+      this.#stacks.delete(name);
+    }
+    void opened.stack.close();
+  }
+}

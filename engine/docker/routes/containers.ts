@@ -1,0 +1,162 @@
+import type { LogRecord } from '../../model/events.ts';
+import type { ReplicaDetail } from '../../model/types.ts';
+import { ApiError, notHere } from '../http/errors.ts';
+import { compileFilters, hasLabel, isYes, type Judges, readFilters } from '../http/filters.ts';
+import type { Query } from '../http/query.ts';
+import type { Call, Routes } from '../http/router.ts';
+import { outputType, type Streams, writeOutput } from '../machines/frames.ts';
+import type { Host } from '../machines/host.ts';
+import { formatProcesses, listProcesses } from '../machines/processes.ts';
+import { isUp } from '../machines/wait.ts';
+import { labelsOf } from '../shapes/container.ts';
+import { inspectContainer } from '../shapes/container-details.ts';
+import { summariseReplica } from '../shapes/container-list.ts';
+import { familiarName, imageRepository } from '../shapes/names.ts';
+import { stateWord } from '../shapes/status.ts';
+
+/** What can be read of containers: the machines of all stacks. */
+export const containerRoutes = (host: Host): Routes => ({
+  'GET /containers/json': ({ query, reply }) => reply.json(listContainers(host, query)),
+  'GET /containers/{id}/json': ({ params, reply }) => {
+    const detail = host.find(params.id ?? '');
+    reply.json(inspectContainer(detail, host.execs.of(detail.status.id)));
+  },
+  'GET /containers/{id}/logs': (call) => sendLogs(host, call),
+  'GET /containers/{id}/top': (call) => sendProcesses(host, call),
+  'GET /containers/{id}/changes': () => {
+    throw notHere('docker diff', 'the writable disk of a machine is not read on the host; use: hypr exec NAME find / -newer FILE');
+  },
+  'POST /commit': () => {
+    throw notHere('docker commit', 'the disk of a machine is not turned into an image; write a Dockerfile and use docker build');
+  },
+});
+
+const listContainers = (host: Host, query: Query): unknown[] => {
+  const all = host.objects.replicas().sort((a, b) => b.status.createdAt - a.status.createdAt);
+  const matches = compileFilters(query, judgesOf(host));
+  const filters = readFilters(query);
+  const limit = query.int('limit') ?? 0;
+  const shown = query.bool('all') || limit > 0 || filters.status !== undefined || filters.exited !== undefined;
+  const found = all.filter((detail) => (shown || isUp(detail.status)) && matches(detail));
+  const now = Date.now();
+  return (limit > 0 ? found.slice(0, limit) : found).map((detail) => summariseReplica(detail, now));
+};
+
+const judgesOf = (host: Host): Judges<ReplicaDetail> => {
+  const createdOf = (reference: string): number => host.find(reference).status.createdAt;
+  return {
+    id: ({ status }, value) => status.id.startsWith(value),
+    name: ({ status }, value) => patternOf(value).test(`/${status.name}`) || patternOf(value).test(status.name),
+    label: (detail, value) => hasLabel(labelsOf(detail), value),
+    status: ({ status }, value) => stateWord(status) === value,
+    exited: ({ status }, value) => stateWord(status) === 'exited' && status.exitCode === Number(value),
+    health: ({ status }, value) => status.health === value,
+    ancestor: ({ status }, value) => isImage(status, value),
+    network: ({ networks }, value) => networks.some(({ name, id }) => name === value || id.startsWith(value)),
+    volume: ({ status, spec }, value) => status.volumes.includes(value) || spec.mounts.some(({ target }) => target === value),
+    publish: ({ status }, value) => status.ports.some((port) => isPort(value, port.hostPort, port.protocol)),
+    expose: ({ status }, value) => status.exposed.includes(value.includes('/') ? value : `${value}/tcp`),
+    before: ({ status }, value) => status.createdAt < createdOf(value),
+    since: ({ status }, value) => status.createdAt > createdOf(value),
+    'is-task': (_, value) => !isYes(value),
+    isolation: () => true,
+  };
+};
+
+const isImage = (status: ReplicaDetail['status'], value: string): boolean => {
+  const { repository, tag } = imageRepository(status.image);
+  const wanted = familiarName(value);
+  return (
+    wanted === repository ||
+    wanted === `${repository}:${tag}` ||
+    status.imageId.replace('sha256:', '').startsWith(value.replace('sha256:', ''))
+  );
+};
+
+const isPort = (wanted: string, port: number, protocol: string): boolean => {
+  const [range = '', proto = 'tcp'] = wanted.split('/');
+  const [first = 0, last = first] = range.split('-').map(Number);
+  return proto === protocol && port >= first && port <= last;
+};
+
+const patternOf = (text: string): RegExp => {
+  try {
+    return new RegExp(text);
+  } catch {
+    throw new ApiError(400, `invalid filter: "${text}" is not a regular expression`);
+  }
+};
+
+/** The streams that `stdout` and `stderr` ask for. Throws 400 where there are none. */
+export const streamsOf = (query: Query, raw: boolean): Streams => {
+  const streams = { stdout: query.bool('stdout'), stderr: query.bool('stderr'), raw };
+  if (!streams.stdout && !streams.stderr && !query.bool('stdin')) {
+    throw new ApiError(400, 'Bad parameters: you must choose at least one stream');
+  }
+  return streams;
+};
+
+const sendLogs = async (host: Host, { params, query, reply, signal, version }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  const streams = streamsOf(query, detail.spec.process.tty);
+  const options = { follow: query.bool('follow'), since: query.moment('since'), until: query.moment('until'), tail: tailOf(query) };
+  const sink = reply.stream(outputType(streams.raw, version));
+  await writeLogs(host, detail, { options, signal }, (record) =>
+    writeOutput(sink, streams, { stream: record.stream, data: lineOf(record, query.bool('timestamps')) }),
+  );
+  sink.end();
+};
+
+const tailOf = (query: Query): number | undefined => {
+  const text = query.text('tail');
+  return text === undefined || text === 'all' || text.startsWith('-') ? undefined : query.int('tail');
+};
+
+/** Gives each line of a machine to `write`. */
+export const writeLogs = (
+  host: Host,
+  { stack: name, status }: ReplicaDetail,
+  from: {
+    readonly options: { follow: boolean; since: number | undefined; until: number | undefined; tail: number | undefined };
+    readonly signal: AbortSignal;
+  },
+  write: (record: LogRecord) => Promise<void>,
+): Promise<void> =>
+  host.withStack(name, async (stack) => {
+    for await (const record of stack.logs({ ...from.options, services: [status.service], index: status.number }, from.signal)) {
+      if (record.replica === status.name) {
+        await write(record);
+      }
+    }
+  });
+
+/** The line break that the program wrote is not kept, so a last line without one gets one. */
+export const lineOf = (record: LogRecord, timestamps: boolean): Buffer =>
+  Buffer.from(`${timestamps ? `${nanoTime(record.time)} ` : ''}${record.line}\n`);
+
+/** With the nine digits of a second that clients cut the time off by. */
+const nanoTime = (time: number): string => new Date(time).toISOString().replace('Z', '000000Z');
+
+const sendProcesses = async (host: Host, { params, reply, signal }: Call): Promise<void> => {
+  const { status, stack: name } = needRunning(host, params.id ?? '');
+  const text = await host.withStack(name, (stack) => listProcesses(stack, status, signal));
+  reply.json({
+    Titles: ['UID', 'PID', 'PPID', 'C', 'STIME', 'TTY', 'TIME', 'CMD'],
+    Processes: formatProcesses(status, text, Date.now()).map((row) => row.slice(2)),
+  });
+};
+
+/** Throws 404, and 409 for a machine that does not run. */
+export const needRunning = (host: Host, reference: string): ReplicaDetail => {
+  const detail = host.find(reference);
+  const word = stateWord(detail.status);
+  if (word !== 'running') {
+    throw new ApiError(
+      409,
+      word === 'paused'
+        ? `Container ${reference} is paused, unpause the container before exec`
+        : `container ${detail.status.id} is not running`,
+    );
+  }
+  return detail;
+};

@@ -1,0 +1,71 @@
+import { lstatSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { whenAborted } from '../../base/abort.ts';
+import { hyprHome, runtimeDir } from '../../base/paths.ts';
+import type { ServeDockerOptions } from '../model/command-options.ts';
+import { type HttpServer, listen } from './http/listen.ts';
+import { makeRouter } from './http/router.ts';
+import { Host } from './machines/host.ts';
+import { dockerRoutes } from './routes/index.ts';
+
+/**
+ * Serves docker's Engine API until the signal aborts or nobody needs it any more. Machines go on without it. Throws HYPR_LOCKED when it is
+ * served already, HYPR_PERMISSION.
+ */
+export const serveDocker = async (options: ServeDockerOptions, signal: AbortSignal): Promise<void> => {
+  const socket = options.socket ?? dockerSocket();
+  const host = new Host();
+  const idle = new Idle(options.idleMs, () => host.execs.running > 0);
+  let server: HttpServer | undefined;
+  try {
+    server = await listen(socket, makeRouter(dockerRoutes(host)), (count) => idle.see(count));
+    options.onListening(socket);
+    idle.see(0);
+    await Promise.race([whenAborted(signal), idle.over]);
+  } finally {
+    idle.close();
+    await server?.close();
+    host.close();
+  }
+};
+
+/** `$XDG_RUNTIME_DIR/hypr/docker.sock`; of another HYPR_HOME than the user's, one in its own folder. */
+export const dockerSocket = (): string => {
+  const own = runtimeDir();
+  const isUsual = hyprHome() === join(homedir(), '.hypr') && isPrivate(dirname(own));
+  return join(isUsual ? dirname(own) : own, 'docker.sock');
+};
+
+const isPrivate = (folder: string): boolean => {
+  const { uid, mode } = lstatSync(folder);
+  return uid === process.getuid?.() && (mode & 0o077) === 0;
+};
+
+class Idle {
+  readonly over: Promise<void>;
+  readonly #ms: number | undefined;
+  readonly #isBusy: () => boolean;
+  #end: () => void = () => {};
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(ms: number | undefined, isBusy: () => boolean) {
+    this.#ms = ms;
+    this.#isBusy = isBusy;
+    this.over = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /** How many are connected now. */
+  see(count: number): void {
+    clearTimeout(this.#timer);
+    if (count === 0 && this.#ms !== undefined) {
+      this.#timer = setTimeout(() => (this.#isBusy() ? this.see(0) : this.#end()), this.#ms);
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+}
