@@ -31,6 +31,11 @@ const dockerApi: readonly CommandSpec[] = [
     examples: ['hypr serve', 'hypr serve --idle 10m', 'DOCKER_HOST=unix://$XDG_RUNTIME_DIR/hypr/docker.sock docker ps'],
     flags: [
       string('idle', 'End after this time without a client', { value: '10m' }),
+      string('port', 'TCP', {
+        hidden: true,
+        refused:
+          "nothing listens on TCP: each stack's supervisor has its API on a unix socket (docs/architecture.md, The API), and docker's is one, too",
+      }),
       string('socket', 'Listen here instead of $XDG_RUNTIME_DIR/hypr/docker.sock', { value: 'PATH' }),
     ],
     maxArgs: 0,

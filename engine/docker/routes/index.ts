@@ -1,10 +1,20 @@
 import type { Routes } from '../http/router.ts';
 import type { Host } from '../machines/host.ts';
 import { containerRoutes } from './containers.ts';
+import { imageRoutes } from './images.ts';
+import { lifecycleRoutes } from './lifecycle.ts';
+import { networkRoutes } from './networks.ts';
+import { streamRoutes } from './streams.ts';
 import { systemRoutes } from './system.ts';
+import { volumeRoutes } from './volumes.ts';
 
 /** All that is served, by method and path; docs/docker-api.md has a table of it. */
 export const dockerRoutes = (host: Host): Routes => ({
   ...systemRoutes(host),
   ...containerRoutes(host),
+  ...lifecycleRoutes(host),
+  ...streamRoutes(host),
+  ...imageRoutes(host),
+  ...networkRoutes(host),
+  ...volumeRoutes(host),
 });

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { sharedNetworkKey } from '../../model/network-key.ts';
 import type { NetworkDetail, ReplicaDetail } from '../../model/types.ts';
 import { stateWord } from './status.ts';
 
@@ -156,9 +157,13 @@ const portsOf = ({ status, spec }: ReplicaDetail): Record<string, unknown> => {
 const networksOf = ({ networks, spec, status }: ReplicaDetail): Record<string, unknown> =>
   Object.fromEntries(networks.map((network) => [network.name, endpointOf(network, status.id, spec)]));
 
+/** Whether a replica's key is that of this network: of its stack, or a shared one. */
+const isOn = (key: string, network: NetworkDetail): boolean =>
+  network.stack === '' ? key === sharedNetworkKey(network.name) : network.labels['com.docker.compose.network'] === key;
+
 /** What the file asked for: `ipv4_address`. */
 const ipamConfigOf = (network: NetworkDetail, spec: ReplicaDetail['spec']): Record<string, unknown> | null => {
-  const wanted = spec.networks.find(({ key }) => network.labels['com.docker.compose.network'] === key)?.address;
+  const wanted = spec.networks.find(({ key }) => isOn(key, network))?.address;
   return wanted === undefined ? null : { IPv4Address: wanted };
 };
 
@@ -166,7 +171,7 @@ const endpointOf = (network: NetworkDetail, id: string, spec: ReplicaDetail['spe
   const member = network.members.find((each) => each.id === id);
   return {
     IPAMConfig: ipamConfigOf(network, spec),
-    Aliases: spec.networks.flatMap(({ key, aliases }) => (network.labels['com.docker.compose.network'] === key ? aliases : [])),
+    Aliases: spec.networks.flatMap(({ key, aliases }) => (isOn(key, network) ? aliases : [])),
     MacAddress: member?.mac ?? '',
     NetworkID: network.id,
     EndpointID: '',

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { errorFromJson, HyprError } from '../../../base/errors.ts';
-import { DetachKeys } from '../../../engine/docker/machines/detach-keys.ts';
 import { runCli } from '../../../cli/entry/run.ts';
 import type { Project } from '../../../compose/model/model.ts';
+import { DetachKeys } from '../../../engine/docker/machines/detach-keys.ts';
 import { type FakeContext, fakeContext, fakeProject } from '../support/fake-context.ts';
 import { NOW } from '../support/fake-engine.ts';
 

@@ -1,0 +1,169 @@
+import { HyprError } from '../../../base/errors.ts';
+import { DOWN_DEFAULTS, VERB_DEFAULTS } from '../../model/option-defaults.ts';
+import { signalNumber } from '../../model/signals.ts';
+import type { ReplicaDetail, ServiceVerb, VerbOptions } from '../../model/types.ts';
+import { ApiError, describeError, notHere } from '../http/errors.ts';
+import { compileFilters, hasLabel } from '../http/filters.ts';
+import type { Call, Routes } from '../http/router.ts';
+import { asText } from '../http/values.ts';
+import { createMachine } from '../machines/create.ts';
+import type { Host } from '../machines/host.ts';
+import { awaitEnd, isUp, type WaitCondition } from '../machines/wait.ts';
+import { labelsOf } from '../shapes/container.ts';
+import { stateWord } from '../shapes/status.ts';
+import { needImage } from './images.ts';
+import { findNetwork } from './networks.ts';
+
+/** From a container's creation to its removal. */
+export const lifecycleRoutes = (host: Host): Routes => ({
+  'POST /containers/create': (call) => create(host, call),
+  'POST /containers/{id}/start': (call) => start(host, call),
+  'POST /containers/{id}/stop': (call) => stop(host, call),
+  'POST /containers/{id}/restart': (call) => change(host, call, 'restart', { timeout: graceOf(call) }),
+  'POST /containers/{id}/kill': (call) => kill(host, call),
+  'POST /containers/{id}/pause': (call) => pause(host, call),
+  'POST /containers/{id}/unpause': (call) => unpause(host, call),
+  'POST /containers/{id}/wait': (call) => wait(host, call),
+  'POST /containers/{id}/update': () => {
+    throw notHere('docker update', 'a machine has its size and its restart policy from its creation on');
+  },
+  'DELETE /containers/{id}': (call) => remove(host, call),
+  'POST /containers/prune': (call) => prune(host, call),
+});
+
+const create = async (host: Host, { query, body, reply, signal }: Call): Promise<void> => {
+  const config = await body.json();
+  const image = await needImage(host, asText(config.Image) ?? '');
+  const id = await createMachine(host, { name: query.text('name'), config, image, findNetwork: (name) => findNetwork(host, name), signal });
+  reply.json({ Id: id, Warnings: [] }, 201);
+};
+
+const verb = (host: Host, { stack, status }: ReplicaDetail, name: ServiceVerb, options: Partial<VerbOptions> = {}): Promise<void> =>
+  host.withStack(stack, (opened) => opened.verb(name, undefined, { ...VERB_DEFAULTS, ...options, replicas: [status.name] }, () => {}));
+
+const change = async (host: Host, { params, reply }: Call, name: ServiceVerb, options: Partial<VerbOptions> = {}): Promise<void> => {
+  await verb(host, host.find(params.id ?? ''), name, options);
+  reply.empty(204);
+};
+
+const start = async (host: Host, { params, reply }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  if (stateWord(detail.status) === 'running') {
+    return reply.empty(304);
+  }
+  try {
+    await verb(host, detail, 'start');
+  } catch (error) {
+    throw startError(error);
+  }
+  reply.empty(204);
+};
+
+/** With the words that docker has for a port that is taken, by which clients know that another one may do. */
+const startError = (error: unknown): unknown =>
+  error instanceof HyprError && error.code === 'NET_PORT_IN_USE'
+    ? new ApiError(500, `${describeError(error).message}: port is already allocated`)
+    : error;
+
+/** Seconds; -1 is for ever. */
+const graceOf = ({ query }: Call): number | undefined => {
+  const seconds = query.int('t');
+  return seconds === undefined ? undefined : seconds < 0 ? FOR_EVER : seconds;
+};
+
+const FOR_EVER = 10 * 365 * 24 * 3600;
+
+const stop = async (host: Host, call: Call): Promise<void> => {
+  const detail = host.find(call.params.id ?? '');
+  if (!isUp(detail.status)) {
+    return call.reply.empty(304);
+  }
+  await verb(host, detail, 'stop', { timeout: graceOf(call) });
+  call.reply.empty(204);
+};
+
+const kill = async (host: Host, { params, query, reply }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  const signal = query.text('signal') ?? 'SIGKILL';
+  try {
+    signalNumber(signal);
+  } catch {
+    throw new ApiError(400, `invalid signal: ${signal}`);
+  }
+  if (!isUp(detail.status)) {
+    throw new ApiError(409, `cannot kill container: ${params.id}: container ${detail.status.id} is not running`);
+  }
+  await verb(host, detail, 'kill', { signal });
+  reply.empty(204);
+};
+
+const pause = async (host: Host, { params, reply }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  const word = stateWord(detail.status);
+  if (word !== 'running') {
+    throw new ApiError(409, word === 'paused' ? `Container ${params.id} is already paused` : `Container ${params.id} is not running`);
+  }
+  await verb(host, detail, 'pause');
+  reply.empty(204);
+};
+
+const unpause = async (host: Host, { params, reply }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  if (stateWord(detail.status) !== 'paused') {
+    throw new ApiError(409, `Container ${params.id} is not paused`);
+  }
+  await verb(host, detail, detail.status.state === 'suspended' ? 'resume' : 'unpause');
+  reply.empty(204);
+};
+
+const CONDITIONS: readonly string[] = ['not-running', 'next-exit', 'removed'] satisfies WaitCondition[];
+
+/** The head is sent as soon as nothing can be missed: `docker run` starts the container only then. */
+const wait = async (host: Host, { params, query, reply, signal }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  const condition = query.text('condition') ?? 'not-running';
+  if (!CONDITIONS.includes(condition)) {
+    throw new ApiError(400, `invalid condition: "${condition}"`);
+  }
+  let sink: ReturnType<typeof reply.stream> | undefined;
+  const begin = (): NonNullable<typeof sink> => {
+    sink ??= reply.stream('application/json');
+    return sink;
+  };
+  const code = await awaitEnd(host, detail, { condition: condition as WaitCondition, signal, onReady: () => void begin() });
+  void begin().write(`${JSON.stringify({ StatusCode: code })}\n`);
+  begin().end();
+};
+
+const remove = async (host: Host, { params, query, reply }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  if (isUp(detail.status) && !query.bool('force')) {
+    throw new ApiError(
+      409,
+      `cannot remove container "/${detail.status.name}": container is ${stateWord(detail.status)}: stop the container before removing or force remove`,
+    );
+  }
+  await removeMachine(host, detail, query.bool('v'));
+  reply.empty(204);
+};
+
+/** A stack that was made for it goes with it. */
+const removeMachine = (host: Host, detail: ReplicaDetail, volumes: boolean): Promise<void> =>
+  detail.standalone
+    ? host.withStack(detail.stack, (stack) => stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}))
+    : verb(host, detail, 'rm', { stop: true, timeout: 0, volumes });
+
+const prune = async (host: Host, { query, reply }: Call): Promise<void> => {
+  const matches = compileFilters<ReplicaDetail>(query, {
+    label: (detail, value) => hasLabel(labelsOf(detail), value),
+    until: ({ status }, value) => status.createdAt < (Number(value) * 1000 || Date.parse(value)),
+  });
+  const removed: string[] = [];
+  for (const detail of host.objects.replicas()) {
+    if (!isUp(detail.status) && matches(detail)) {
+      await removeMachine(host, detail, false);
+      removed.push(detail.status.id);
+    }
+  }
+  reply.json({ ContainersDeleted: removed.length === 0 ? null : removed, SpaceReclaimed: 0 });
+};

@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import type { VolumeDetail } from '../../model/types.ts';
+import { ApiError, notHere } from '../http/errors.ts';
+import { compileFilters, hasLabel, isYes, readFilters } from '../http/filters.ts';
+import type { Call, Routes } from '../http/router.ts';
+import { asMap, asText } from '../http/values.ts';
+import type { Host } from '../machines/host.ts';
+import { inspectVolume } from '../shapes/volume.ts';
+
+/** The named volumes of all stacks. */
+export const volumeRoutes = (host: Host): Routes => ({
+  'GET /volumes': ({ query, reply }) => {
+    const matches = compileFilters<VolumeDetail>(query, {
+      name: (volume, value) => volume.name.includes(value),
+      driver: (_, value) => value === 'local',
+      dangling: (volume, value) => (volume.users.length === 0) === isYes(value),
+      label: (volume, value) => hasLabel(volume.labels, value),
+    });
+    reply.json({ Volumes: host.objects.volumes().filter(matches).map(inspectVolume), Warnings: null });
+  },
+  'POST /volumes/create': (call) => createVolume(host, call),
+  'POST /volumes/prune': (call) => pruneVolumes(host, call),
+  'GET /volumes/{name}': ({ params, reply }) => reply.json(inspectVolume(findVolume(host, params.name ?? ''))),
+  'DELETE /volumes/{name}': async ({ params, query, reply }) => {
+    const name = params.name ?? '';
+    const isThere = host.objects.volumes().some((volume) => volume.name === name);
+    if (isThere || !query.bool('force')) {
+      findVolume(host, name);
+      await host.objects.removeVolume(name);
+      tell(host, 'destroy', name);
+    }
+    reply.empty(204);
+  },
+});
+
+const findVolume = (host: Host, name: string): VolumeDetail => {
+  const found = host.objects.volumes().find((volume) => volume.name === name);
+  if (found === undefined) {
+    throw new ApiError(404, `get ${name}: no such volume`);
+  }
+  return found;
+};
+
+const createVolume = async (host: Host, { body, reply }: Call): Promise<void> => {
+  const request = await body.json();
+  const driver = asText(request.Driver) ?? 'local';
+  const options = asMap(request.DriverOpts);
+  if (driver !== 'local') {
+    throw new ApiError(404, `error looking up volume plugin ${driver}: plugin "${driver}" not found`);
+  }
+  if (Object.keys(options).length > 0) {
+    throw notHere(
+      `a volume with the options ${Object.keys(options).join(', ')}`,
+      'mount a folder of the host instead, or write driver_opts: in a Compose file',
+    );
+  }
+  const name = asText(request.Name) ?? randomBytes(32).toString('hex');
+  const isNew = !host.objects.volumes().some((volume) => volume.name === name);
+  await host.objects.createVolume(name, asMap(request.Labels));
+  if (isNew) {
+    tell(host, 'create', name);
+  }
+  reply.json(inspectVolume(findVolume(host, name)), 201);
+};
+
+/** Anonymous volumes of stacks that are gone; with the filter `all` those with a name that nobody has, too. */
+const pruneVolumes = async (host: Host, { query, reply }: Call): Promise<void> => {
+  const { all } = readFilters(query);
+  const { pruneSystem } = await import('../../client/storage.ts');
+  const anonymous = await pruneSystem({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false });
+  const named = all?.some(isYes) === true ? await host.objects.pruneVolumes() : { names: [], bytes: 0 };
+  reply.json({ VolumesDeleted: [...anonymous.volumes, ...named.names], SpaceReclaimed: anonymous.bytes + named.bytes });
+};
+
+const tell = (host: Host, action: string, name: string): void =>
+  host.events.tell({ type: 'volume', action, id: name, attributes: { driver: 'local' } });
