@@ -95,7 +95,7 @@ const createNetwork = async (host: Host, { body, reply }: Call): Promise<void> =
     name,
     subnets,
     gateways: texts('Gateway'),
-    range: texts('IPRange')[0],
+    ranges: texts('IPRange'),
     reserved: Object.assign({}, ...configs.map((config) => asMap(config.AuxiliaryAddresses))),
     internal: request.Internal === true,
     ipv6: request.EnableIPv6 === true || subnets.some((subnet) => subnet.includes(':')),
