@@ -266,6 +266,8 @@ export interface GuestClient extends AsyncDisposable {
    */
   readLayer(signal?: AbortSignal): AsyncIterable<Uint8Array>;
   pushLayer(tar?: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
+  /** Of the layers that `pushLayer` froze only the first `keep` stay; everything above, the upper included, is gone. */
+  dropLayers(keep: number, signal?: AbortSignal): Promise<void>;
   /** Unpacks a tar as a folder that `StepMount`s can refer to; it stays for the machine's lifetime. */
   stageFolder(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>;
   /** After a program with mounts: removes their mount points and waits until `disks` can be unplugged. */

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import type { LinkedController } from '../../base/abort.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { importCaches } from '../cache-export/import-cache.ts';
@@ -7,7 +6,6 @@ import { checkSyntax } from '../dockerfile/directives.ts';
 import type { Dockerfile } from '../dockerfile/instruction.ts';
 import { findTarget, parseDockerfile } from '../dockerfile/parse.ts';
 import { isRemoteSource, shownSource } from '../git/remote-source.ts';
-import { Slots } from '../model/slots.ts';
 import type { BuildMachineOptions } from '../model/types.ts';
 import { findForeignCaches, parseCacheOrigins, parseCacheTargets } from '../options/parse-cache.ts';
 import { parseOutputs } from '../options/parse-output.ts';
@@ -22,6 +20,7 @@ import type { BuildProgress } from './frame/progress.ts';
 import type { StageState } from './frame/state.ts';
 import { readConfigBlob } from './frame/store.ts';
 import { hostCaBundle } from './machine/ca-bundle.ts';
+import { MachinePool } from './machine/machine-pool.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './sources/inputs.ts';
 import { rememberLayouts } from './sources/layout-context.ts';
 import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './sources/remote-context.ts';
@@ -58,7 +57,7 @@ export const openBuild = async (options: Options): Promise<OpenBuild> => {
 };
 
 const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild> => {
-  const { request, store, machines, progress, buildFolder, controller } = options;
+  const { request, store, machines, scheduler, progress, buildFolder, controller } = options;
   // Errors in the request are reported before anything else happens.
   const outputs = parseOutputs(request);
   const provenance = parseProvenance(request.provenance);
@@ -70,22 +69,23 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
   const stages = new Stages(controller);
   const materials = new Map<string, string>();
   const sourceDate = parseSourceDate(request.buildArgs.SOURCE_DATE_EPOCH);
+  const hosts = parseHosts(request.extraHosts);
+  const caBundle = once(options.readCertificates ?? (() => hostCaBundle(process.env)));
+  const pool = new MachinePool({ machines, store, scheduler, hosts, caBundle });
   const build: BuildContext = {
     request,
     dockerfile,
     platform,
     store,
-    machines,
     progress,
     signal: controller.signal,
     buildFolder,
     cache: new BuildCache(buildFolder, async (diffId) => (await store.hasLayer(diffId)) !== undefined),
     trees: new LayerTrees(store),
-    slots: options.slots ?? new Slots(options.maxMachines ?? Math.max(1, Math.floor(availableParallelism() / 2))),
     renewedCaches: new Set(),
     onFailedStep: options.onFailedStep,
-    hosts: parseHosts(request.extraHosts),
-    caBundle: once(options.readCertificates ?? (() => hostCaBundle(process.env))),
+    hosts,
+    caBundle,
     globals: resolveGlobals(dockerfile, request, platform),
     epoch: sourceDate ?? NEUTRAL_TIME,
     sourceDate,
@@ -101,7 +101,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     materials,
     startedAt: Date.now(),
     baseEnvs: new Map(),
-    buildStage: (index) => stages.run(index, async () => await runStage(build, stageAt(dockerfile, index))),
+    buildStage: (index) => stages.run(index, async () => await runStage({ build, pool, scheduler }, stageAt(dockerfile, index))),
   };
   for (const spec of findForeignCaches(request)) {
     progress.warn(`the cache ${spec} is left out: hypr has local, registry and inline caches`);
@@ -109,7 +109,11 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
   build.cache.sources = await importCaches(build);
   const close = async () => {
     await stages.settle();
-    await contexts.close();
+    try {
+      await pool.close();
+    } finally {
+      await contexts.close();
+    }
   };
   return { build, firstFailure: () => stages.firstFailure, close };
 };

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import { homePaths, runtimeDir } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
+import { BUILD_MEMORY_MIB } from '../../builder/model/machine-scheduler.ts';
 import type { MachineSpec, Vmm } from '../../vmm/model/machine.ts';
 import type { Templates } from '../../vmm/template/types.ts';
-import { BUILD_MEMORY_MIB } from '../images/build-machines.ts';
 import type { SETUP_STEPS } from '../model/types.ts';
 import { DEFAULT_MEMORY_MIB, defaultVcpus } from '../replica/run.ts';
 

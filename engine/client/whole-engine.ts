@@ -19,6 +19,7 @@ import { checkHost } from '../../vmm/host/doctor.ts';
 import { chooseVmm } from '../../vmm/host/probe.ts';
 import { needToolchain, openToolchain, setupToolchain } from '../../vmm/toolchain/index.ts';
 import { openPlatform } from '../host.ts';
+import { withBuildBudget } from '../images/build-budget.ts';
 import { makeBuildMachines } from '../images/build-machines.ts';
 import { buildServices } from '../images/build-services.ts';
 import { buildSettings } from '../images/build-settings.ts';
@@ -45,15 +46,19 @@ export const openImages: EngineApi['openImages'] = async () => {
     keepLayers: async () => [...(await listCachedLayers(paths.build))],
   });
   const build: ImageApi['build'] = async (request, onEvent, signal = neverAborts(), options = {}) => {
-    return buildImage({
-      request: { ...request, ...buildSettings(request, process.env) },
-      ...buildServices(images, toolchain),
-      machines: machinesWhenNeeded(),
-      paths,
-      onEvent,
-      signal,
-      ...options,
-    });
+    const settings = buildSettings(request, process.env);
+    return await withBuildBudget((scheduler) =>
+      buildImage({
+        request: { ...request, ...settings },
+        ...buildServices(images, toolchain),
+        machines: machinesWhenNeeded(),
+        scheduler,
+        paths,
+        onEvent,
+        signal,
+        ...options,
+      }),
+    );
   };
   return {
     ...images,

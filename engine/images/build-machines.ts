@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
+import { BUILD_MEMORY_MIB } from '../../builder/model/machine-scheduler.ts';
 import {
   BUILD_PROXY_PORT,
   type BuildDisk,
@@ -21,7 +22,6 @@ import { bootMachine } from '../machine/boot-machine.ts';
 import type { Platform } from '../model/platform.ts';
 import { startBuildGuard } from './build-guard.ts';
 
-export const BUILD_MEMORY_MIB = 2048;
 const BUILD_DISK_MIB = 64 * 1024;
 /** Disks of caches and mounted images that a machine can have at once. */
 const SPARE_PORTS = 12;

@@ -1,15 +1,13 @@
-import { availableParallelism } from 'node:os';
 import type { HomePaths } from '../../base/paths.ts';
 import { buildImage } from '../../builder/build.ts';
 import type { Images } from '../../builder/images.ts';
 import type { BuildEvent, BuildMachines, BuildRequest } from '../../builder/model/types.ts';
 import type { Toolchain } from '../../vmm/model/tools.ts';
 import type { BuildInput } from '../model/platform.ts';
-import { BUILD_MEMORY_MIB } from './build-machines.ts';
+import { withBuildBudget } from './build-budget.ts';
 import { buildRequest } from './build-request.ts';
 import { buildServices } from './build-services.ts';
 import { buildSettings } from './build-settings.ts';
-import { withBuildSlots } from './build-slots.ts';
 
 export interface BuildServiceImage {
   readonly input: BuildInput;
@@ -32,9 +30,8 @@ export const buildServiceImage = async ({
   signal,
 }: BuildServiceImage): Promise<string> => {
   const request = await buildRequestWithSettings(input);
-  const host = { cores: availableParallelism(), machineMib: request.limits?.memoryMib ?? BUILD_MEMORY_MIB };
-  const { imageId } = await withBuildSlots(host, (slots) =>
-    buildImage({ request, ...buildServices(images, toolchain), machines, slots, paths, onEvent, signal }),
+  const { imageId } = await withBuildBudget((scheduler) =>
+    buildImage({ request, ...buildServices(images, toolchain), machines, scheduler, paths, onEvent, signal }),
   );
   return imageId;
 };

@@ -163,6 +163,11 @@ class Client implements GuestClient {
     await this.#requests.upload(request, tar ?? nothing());
   }
 
+  async dropLayers(keep: number, signal?: AbortSignal): Promise<void> {
+    const body = encodeSimple({ count: keep });
+    await this.#requests.ask({ opcode: OPCODE.dropLayers, body, what: 'dropping layers', ms: DEADLINE.prepare, signal });
+  }
+
   async stageFolder(name: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
     await this.#requests.upload(
       { opcode: OPCODE.stage, body: encodeSimple({ path: name }), what: 'bringing in what a step mounts', signal },

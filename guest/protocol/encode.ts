@@ -181,6 +181,7 @@ export const encodeSimple = (request: {
   mode?: number;
   uid?: number;
   gid?: number;
+  count?: number;
 }): Buffer =>
   Buffer.concat([
     ...optional(request.channel, (value) => intField(TAG.simple.channel, value)),
@@ -195,6 +196,7 @@ export const encodeSimple = (request: {
     ...optional(request.mode, (value) => intField(TAG.simple.mode, value)),
     ...optional(request.uid, (value) => intField(TAG.simple.uid, value)),
     ...optional(request.gid, (value) => intField(TAG.simple.gid, value)),
+    ...optional(request.count, (value) => intField(TAG.simple.count, value)),
   ]);
 
 const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer[] => (value === undefined ? [] : [encode(value)]);

@@ -49,6 +49,7 @@ export const OPCODE = {
   mountRoot: 21,
   forget: 22,
   dial: 23,
+  dropLayers: 24,
 } as const;
 
 export const STATUS = {
@@ -217,6 +218,7 @@ export const TAG = {
     mode: 10,
     uid: 11,
     gid: 12,
+    count: 13,
   },
   answer: {
     text: 1,

@@ -316,6 +316,18 @@ describe('a build machine', () => {
     await guest.pushLayer(chunks(rename(layer.subarray(0, 1024), 'from-host'), rename(whiteout, 'opt/.wh.twin', 0), Buffer.alloc(1024)));
     expect(await ask(guest, ['cat', '/from-host'])).toBe('new');
     expect(await ask(guest, ['ls', '/opt'])).toBe(`${'l'.repeat(120)}\nlower\nnew`);
+    // Another stage begins where this one did: first with one layer, then with none, mount points and all.
+    await guest.dropLayers(1);
+    expect(await ask(guest, ['cat', '/opt/twin'])).toBe('new');
+    expect(await listing()).toEqual([]);
+    await expect(guest.dropLayers(2)).rejects.toMatchObject({ code: 'GUEST_REFUSED' });
+    await guest.dropLayers(0);
+    expect(await ask(guest, ['cat', '/opt/keep'])).not.toBe('');
+    expect(await ask(guest, ['cat', '/etc/hostname'])).toBe('web-1');
+    await ask(guest, ['put', '/scratch/deep/x', '']);
+    expect(await listing()).toEqual([]);
+    await ask(guest, ['put', '/opt/second', '']);
+    expect(await listing()).toEqual(['opt/', 'opt/second']);
     await guest.powerOff({ stopSignal: 15, graceMs: 0 });
     await machine.exited;
   });

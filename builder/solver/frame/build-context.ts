@@ -3,8 +3,7 @@ import type { ProgressSink } from '../../../base/progress.ts';
 import type { FileTree } from '../../context/tree.ts';
 import type { Dockerfile } from '../../dockerfile/instruction.ts';
 import type { LayoutSource } from '../../model/layout-source.ts';
-import type { Slots } from '../../model/slots.ts';
-import type { BuildMachineOptions, BuildMachines, BuildRequest, FailedStep, Image } from '../../model/types.ts';
+import type { BuildMachineOptions, BuildRequest, FailedStep, Image } from '../../model/types.ts';
 import type { CacheTarget } from '../../options/parse-cache.ts';
 import type { Output } from '../../options/parse-output.ts';
 import type { Provenance } from '../../options/parse-provenance.ts';
@@ -56,13 +55,11 @@ export interface BuildContext {
   readonly dockerfile: Dockerfile;
   readonly platform: Platform;
   readonly store: BuildStore;
-  readonly machines: BuildMachines;
   readonly cache: BuildCache;
   readonly progress: BuildProgress;
   readonly signal: AbortSignal;
   readonly buildFolder: string;
   readonly trees: LayerTrees;
-  readonly slots: Slots;
   readonly hosts: BuildMachineOptions['hosts'];
   /** Caches that this build has used, and so has already cleared if it must. */
   readonly renewedCaches: Set<string>;

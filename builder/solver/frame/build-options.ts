@@ -1,5 +1,5 @@
 import type { HomePaths } from '../../../base/paths.ts';
-import type { Slots } from '../../model/slots.ts';
+import type { MachineScheduler } from '../../model/machine-scheduler.ts';
 import type { BuildEvent, BuildMachines, BuildRequest, FailedStep, Image } from '../../model/types.ts';
 import type { ZstdCommand } from '../../registry/transport/decompress.ts';
 import type { BuildRegistry } from './build-context.ts';
@@ -17,10 +17,8 @@ export interface BuildOptions {
   readonly paths: Pick<HomePaths, 'build'>;
   readonly onEvent: (event: BuildEvent) => void;
   readonly signal: AbortSignal;
-  /** Most machines that work at once. Default: one per two processors. */
-  readonly maxMachines?: number;
-  /** Instead: slots of machines at work that it shares with other builds. */
-  readonly slots?: Slots;
+  /** What its machines may take of the host, together with those of other builds. */
+  readonly scheduler: MachineScheduler;
   /** For `compression=zstd`, where Node has none. */
   readonly zstd?: ZstdCommand;
   /** For `push=true` and caches in registries; without it they are refused. */

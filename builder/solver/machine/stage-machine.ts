@@ -1,50 +1,30 @@
-import { createReadStream } from 'node:fs';
-import type { Slots } from '../../model/slots.ts';
-import type { BuildMachine, BuildMachineOptions, BuildMachines } from '../../model/types.ts';
-import type { BuildStore } from '../frame/store.ts';
-import { filterLayer } from '../layer/layer-filter.ts';
-import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
-import { MachineMounts } from './machine-mounts.ts';
-
-/** The machine mounts its own over these: nothing can be unpacked there, and a step sees the machine's whatever the image has. */
-const OWN_FILES = ['/etc/hostname', '/etc/hosts', '/etc/machine-id', '/etc/resolv.conf'];
-
-/** Settings that a machine is started with and cannot change later. */
-export type MachineProfile = Pick<BuildMachineOptions, 'network'>;
-
-/** What all machines of a build have. */
-export type MachineSize = Pick<BuildMachineOptions, 'shmSize' | 'memoryMib' | 'vcpus' | 'diskMib' | 'proxy'>;
-
-/** A running machine, with the mount contents that it has already. */
-export interface WarmMachine {
-  readonly machine: BuildMachine;
-  readonly contents: MachineMounts;
-}
+import type { MachineScheduler, RestingMachine } from '../../model/machine-scheduler.ts';
+import type { MachinePool, MachineSize } from './machine-pool.ts';
+import type { MachineProfile, WarmMachine } from './warm-machine.ts';
 
 export interface StageMachineOptions {
   readonly name: string;
-  readonly machines: BuildMachines;
-  readonly store: Pick<BuildStore, 'rootDisk' | 'layerTar'>;
-  readonly slots: Slots;
-  readonly hosts: BuildMachineOptions['hosts'];
+  readonly pool: MachinePool;
+  readonly scheduler: MachineScheduler;
   readonly size: MachineSize;
-  caBundle(): Promise<Uint8Array | undefined>;
 }
 
 /**
- * The one machine of a stage, started by its first RUN and kept for the following ones. Layers that are made on the host between
- * two RUNs are unpacked in it; where that is impossible, it is started again.
+ * How long a stage keeps its turn after a step. Most next steps come sooner; without it the turn would go to a stage that has to
+ * start a machine first, and soon each stage would have one that waits.
+ */
+const LINGER_MS = 100;
+
+/**
+ * The machine of a stage: its first RUN takes it from the pool, the following ones keep it. Between two of them it may be given up
+ * for want of memory, and where it cannot have what the next one needs, the stage takes another.
  */
 export class StageMachine {
   readonly #options: StageMachineOptions;
   #warm: WarmMachine | undefined;
-  #profile = '';
-  #layers: readonly string[] = [];
-  /** Layers whose tar may be unpacked as it is: made on the host, without deletions. */
-  readonly #plain = new Set<string>();
-  /** The writable layer holds changes of a RUN that is a layer of its own already. */
-  #dirty = false;
-  #holdsSlot = false;
+  #resting: RestingMachine | undefined;
+  #hasTurn = false;
+  #linger: NodeJS.Timeout | undefined;
 
   constructor(options: StageMachineOptions) {
     this.#options = options;
@@ -52,87 +32,106 @@ export class StageMachine {
 
   /** Notes that a layer was made on the host. */
   addPlainLayer(diffId: string): void {
-    this.#plain.add(diffId);
+    this.#options.pool.addPlainLayer(diffId);
   }
 
-  /** A machine whose root is exactly `layers`, with an empty writable layer. */
+  /** A machine whose root is exactly `layers`, with an empty writable layer. `park` ends its use. */
   async use(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<WarmMachine> {
-    if (this.#warm !== undefined && !this.#canFollow(layers, profile)) {
-      await this.close();
+    const { pool, scheduler, name, size } = this.#options;
+    clearTimeout(this.#linger);
+    if (!this.#hasTurn) {
+      await scheduler.turn({ warm: this.#warm?.canBecome(layers, profile) ?? false }, signal);
+      this.#hasTurn = true;
     }
-    if (!this.#holdsSlot) {
-      await this.#options.slots.acquire(signal);
-      this.#holdsSlot = true;
-    }
-    if (this.#warm === undefined) {
-      return await this.#start(layers, profile, signal);
-    }
-    const extra = layers.slice(this.#layers.length);
-    for (const diffId of extra) {
-      // Unpacked over what the last RUN left, then frozen with it.
-      const layer = filterLayer(createReadStream(this.#options.store.layerTar(diffId)), { drop: OWN_FILES, dropIfEmpty: [] });
-      await this.#warm.machine.guest.pushLayer(layer, signal);
-    }
-    if (this.#dirty && extra.length === 0) {
-      await this.#warm.machine.guest.pushLayer(undefined, signal);
-    }
-    this.#layers = layers;
-    this.#dirty = false;
-    return this.#warm;
-  }
-
-  /** Notes that the writable layer was stored as `diffId`. */
-  committed(diffId: string): void {
-    this.#layers = [...this.#layers, diffId];
-    this.#dirty = true;
-  }
-
-  /**
-   * Releases the slot to another stage's machine; `use` takes one again. A slot is never held while waiting for anything else,
-   * so that stages cannot deadlock.
-   */
-  park(): void {
-    if (this.#holdsSlot) {
-      this.#holdsSlot = false;
-      this.#options.slots.release();
-    }
-  }
-
-  async close(): Promise<void> {
-    const machine = this.#warm?.machine;
-    this.#warm = undefined;
-    this.#layers = [];
-    this.#dirty = false;
     try {
-      await machine?.close();
-    } finally {
-      this.park();
-    }
-  }
-
-  #canFollow(layers: readonly string[], profile: MachineProfile): boolean {
-    const extra = layers.slice(this.#layers.length);
-    const isPrefix = this.#layers.every((diffId, index) => layers[index] === diffId);
-    return isPrefix && JSON.stringify(profile) === this.#profile && extra.every((diffId) => this.#plain.has(diffId));
-  }
-
-  async #start(layers: readonly string[], profile: MachineProfile, signal: AbortSignal): Promise<WarmMachine> {
-    const { machines, store, name, hosts, size } = this.#options;
-    try {
-      const root = await store.rootDisk(layers, signal);
-      const machine = await machines.start({ name, root, hosts, ...size, ...profile }, signal);
-      this.#warm = { machine, contents: new MachineMounts(machine, store) };
-      const caBundle = await this.#options.caBundle();
-      if (caBundle !== undefined) {
-        await machine.guest.writeFiles([{ path: GUEST_CA_BUNDLE, content: caBundle, mode: 0o644, uid: 0, gid: 0 }], signal);
+      if (this.#resting !== undefined) {
+        this.#warm = scheduler.resume(this.#resting) ? this.#warm : undefined;
+        this.#resting = undefined;
       }
-      this.#profile = JSON.stringify(profile);
-      this.#layers = layers;
-      this.#dirty = false;
+      if (this.#warm?.canBecome(layers, profile) === true) {
+        await this.#warm.become(layers, signal);
+        return this.#warm;
+      }
+      await this.#leave();
+      this.#warm = await pool.take({ name, layers, profile, size }, signal);
       return this.#warm;
     } catch (error) {
       await this.close();
       throw error;
+    }
+  }
+
+  /**
+   * The step is over. A turn is never held while waiting for anything else, so that stages cannot deadlock: after a moment
+   * another stage has it, and the machine may be given up.
+   */
+  park(): void {
+    if (this.#hasTurn) {
+      this.#linger = setTimeout(() => this.#rest(), LINGER_MS);
+    }
+  }
+
+  /** The stage is over: another one may have its machine. */
+  async end(): Promise<void> {
+    clearTimeout(this.#linger);
+    try {
+      await this.#leave();
+    } finally {
+      this.#endTurn();
+    }
+  }
+
+  /** Ends the machine: what is in it is of no use any more. */
+  async close(): Promise<void> {
+    clearTimeout(this.#linger);
+    const warm = this.#take();
+    try {
+      await warm?.close();
+    } finally {
+      this.#endTurn();
+    }
+  }
+
+  #rest(): void {
+    const { scheduler } = this.#options;
+    const warm = this.#warm;
+    if (warm !== undefined) {
+      this.#resting = {
+        spare: false,
+        giveUp: async () => {
+          if (this.#warm === warm) {
+            this.#warm = undefined;
+            this.#resting = undefined;
+          }
+          await warm.close();
+        },
+      };
+      scheduler.rest(this.#resting);
+    }
+    this.#endTurn();
+  }
+
+  /** Leaves the machine, if there still is one, to other stages. */
+  async #leave(): Promise<void> {
+    const warm = this.#take();
+    if (warm !== undefined) {
+      await this.#options.pool.give(warm);
+    }
+  }
+
+  /** The machine that it has, now for the caller to end or to hand on. */
+  #take(): WarmMachine | undefined {
+    const isOwn = this.#resting === undefined || this.#options.scheduler.resume(this.#resting);
+    const warm = isOwn ? this.#warm : undefined;
+    this.#warm = undefined;
+    this.#resting = undefined;
+    return warm;
+  }
+
+  #endTurn(): void {
+    if (this.#hasTurn) {
+      this.#hasTurn = false;
+      this.#options.scheduler.endTurn();
     }
   }
 }

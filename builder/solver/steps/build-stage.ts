@@ -3,6 +3,7 @@ import { ExpandError, expandWord } from '../../dockerfile/expand.ts';
 import type { Stage, StageInstruction, WordInstruction } from '../../dockerfile/instruction.ts';
 import type { ParsedMount } from '../../dockerfile/mount.ts';
 import { findStage } from '../../dockerfile/parse.ts';
+import type { MachineScheduler } from '../../model/machine-scheduler.ts';
 import type { BuildContext } from '../frame/build-context.ts';
 import { type CacheRecord, makeKey } from '../frame/cache.ts';
 import { applyMetadata, joinWorkdir, type MetadataInstruction } from '../frame/metadata.ts';
@@ -10,8 +11,9 @@ import { lookupIn, type StageState, withHistory, workdirOf } from '../frame/stat
 import { LayerPlan } from '../layer/layer-plan.ts';
 import { excerptOf, StepFault, stepError } from '../layer/step-error.ts';
 import { resolveOwner } from '../layer/users.ts';
+import type { MachinePool, MachineSize } from '../machine/machine-pool.ts';
 import { commandOfRun } from '../machine/run-command.ts';
-import { type MachineSize, StageMachine } from '../machine/stage-machine.ts';
+import { StageMachine } from '../machine/stage-machine.ts';
 import { describeCopy, expandCopy, runCopy, sourceOfCopy } from './copy-step.ts';
 import { runFileStep } from './file-step.ts';
 import { runRun } from './run-step.ts';
@@ -34,10 +36,17 @@ interface Current {
   refused: string[];
 }
 
+interface StageInput {
+  readonly build: BuildContext;
+  /** The machines of the build. */
+  readonly pool: MachinePool;
+  readonly scheduler: MachineScheduler;
+}
+
 /** Builds one stage from its FROM to its last instruction. Errors name the line they come from. */
-export const runStage = async (build: BuildContext, written: Stage): Promise<StageState> => {
+export const runStage = async ({ build, pool, scheduler }: StageInput, written: Stage): Promise<StageState> => {
   const stage = insteadOfStage(build, written) === undefined ? written : { ...written, instructions: [] };
-  const { dockerfile, store, machines, slots, hosts } = build;
+  const { dockerfile } = build;
   const name = stageTitle(dockerfile, stage.index);
   startSources(build, stage);
   const base = await openBase(build, stage, (triggers, hasImage) => {
@@ -48,12 +57,9 @@ export const runStage = async (build: BuildContext, written: Stage): Promise<Sta
   const current: Current = { line: 1, refused: [] };
   const machine = new StageMachine({
     name: name === '' ? 'build' : `build-${name}`,
-    machines,
-    store,
-    slots,
-    hosts,
+    pool,
+    scheduler,
     size: machineSize(build, current),
-    caBundle: () => build.caBundle(),
   });
   const run: StageRun = { build, stage, titles: base.titles, machine, noCache: isFresh(build, stage) || base.state.rebuilt, current };
   try {
@@ -63,9 +69,11 @@ export const runStage = async (build: BuildContext, written: Stage): Promise<Sta
       Object.assign(current, { line: instruction.range.line, refused: [] });
       state = await runInstruction(run, instruction, state);
     }
+    await machine.end();
     return state;
-  } finally {
+  } catch (error) {
     await machine.close();
+    throw error;
   }
 };
 

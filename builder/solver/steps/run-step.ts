@@ -16,8 +16,9 @@ import { type HeldCaches, withCaches } from '../machine/cache-lock.ts';
 import type { RunCommand } from '../machine/run-command.ts';
 import { type PreparedMount, prepareMounts } from '../machine/run-mounts.ts';
 import { runProcess } from '../machine/run-process.ts';
-import type { StageMachine, WarmMachine } from '../machine/stage-machine.ts';
+import type { StageMachine } from '../machine/stage-machine.ts';
 import { openStepMounts, type StepMounts } from '../machine/step-mounts.ts';
+import type { WarmMachine } from '../machine/warm-machine.ts';
 
 export interface RunStep {
   readonly instruction: RunInstruction;
@@ -104,7 +105,7 @@ const execute = async (build: BuildContext, vertex: Vertex, step: Execution): Pr
     const own = { drop: ['/run/hypr'], dropIfEmpty: ['/run'] };
     const layer = filterLayer(warm.machine.guest.readLayer(build.signal), own);
     const { diffId } = await build.store.addLayer(layer, { signal: build.signal });
-    machine.committed(diffId);
+    warm.committed(diffId);
     return diffId;
   } catch (error) {
     // Whatever the step left in the machine is in no layer.
@@ -122,7 +123,7 @@ const runInMachine = async (
 ): Promise<void> => {
   const { warm, mounts, caches, command, state } = step;
   const { signal } = build;
-  const mounted = await openStepMounts({ ...warm, mounts, caches, script: command.script, signal });
+  const mounted = await openStepMounts({ machine: warm.machine, contents: warm.contents, mounts, caches, script: command.script, signal });
   const process = await processOf(build, step, mounted);
   try {
     await runProcess(warm.machine, process, { vertex, signal, timeout: build.request.limits?.stepTimeout });

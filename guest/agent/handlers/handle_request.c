@@ -89,6 +89,7 @@ void handle_request(struct request *request) {
     case OP_READ_TAR:
     case OP_READ_LAYER:
     case OP_PUSH_LAYER:
+    case OP_DROP_LAYERS:
     case OP_STATS:
     case OP_WATCH:
     case OP_POWER_OFF:

@@ -18,6 +18,7 @@ static int read_tar(void *argument) {
 }
 static int read_layer(void *argument) { return (void)argument, layer_create(1); }
 static int push(void *argument) { return push_layer(((const struct simple_request *)argument)->flag); }
+static int drop(void *argument) { return drop_layers((int)((const struct simple_request *)argument)->count); }
 static int stage(void *argument) { return step_stage(((const struct simple_request *)argument)->path); }
 static int release(void *argument) { return step_release(((const struct simple_request *)argument)->path); }
 static int listen_for_host(void *argument) { return relay(argument); }
@@ -29,7 +30,8 @@ static const char *out_of_turn(uint16_t opcode) {
   if (machine_state() == STATE_WAITING && opcode != OP_SYNC) {
     return "the machine is not prepared";
   }
-  return opcode == OP_PUSH_LAYER && workload != NULL ? "layers cannot be pushed under a workload" : NULL;
+  bool changes_root = opcode == OP_PUSH_LAYER || opcode == OP_DROP_LAYERS;
+  return changes_root && workload != NULL ? "layers cannot be changed under a workload" : NULL;
 }
 
 void handle_transfer(const struct request *request, struct simple_request *simple) {
@@ -49,9 +51,10 @@ void handle_transfer(const struct request *request, struct simple_request *simpl
     case OP_READ_TAR: job_start(channel, JOB_OUTPUT, read_tar, simple, NULL); break;
     case OP_READ_LAYER: job_start(channel, JOB_OUTPUT, read_layer, simple, NULL); break;
     case OP_PUSH_LAYER:
+    case OP_DROP_LAYERS:
       /* The process that waits holds mounts of the old root. */
       launcher_drop();
-      job_start(channel, simple->flag ? JOB_INPUT : 0, push, simple, NULL);
+      job_start(channel, simple->flag ? JOB_INPUT : 0, request->opcode == OP_PUSH_LAYER ? push : drop, simple, NULL);
       break;
     case OP_STAGE: job_start(channel, JOB_INPUT, stage, simple, NULL); break;
     case OP_RELEASE: job_start(channel, 0, release, simple, NULL); break;

@@ -53,6 +53,7 @@ enum {
   OP_MOUNT_ROOT = 21,
   OP_FORGET = 22,
   OP_DIAL = 23,
+  OP_DROP_LAYERS = 24,
 };
 
 enum {
@@ -230,6 +231,7 @@ enum {
   TAG_SIMPLE_MODE = 10,
   TAG_SIMPLE_UID = 11,
   TAG_SIMPLE_GID = 12,
+  TAG_SIMPLE_COUNT = 13,
 };
 
 enum {

@@ -19,6 +19,7 @@ const char *decode_simple(struct arena *arena, struct fields list, struct simple
       case TAG_SIMPLE_MODE: ok = read_u32(&f, &out->mode); break;
       case TAG_SIMPLE_UID: ok = read_u32(&f, &out->uid); break;
       case TAG_SIMPLE_GID: ok = read_u32(&f, &out->gid); break;
+      case TAG_SIMPLE_COUNT: ok = read_u32(&f, &out->count) && out->count < 65536; break;
     }
   }
   return !ok || !fields_ok(&list) || arena->failed ? "the request is malformed" : NULL;

@@ -7,7 +7,7 @@
 
 struct simple_request {
   uint64_t channel, signal, columns, rows, clock, grace;
-  uint32_t port, mode, uid, gid;
+  uint32_t port, mode, uid, gid, count;
   bool flag;
   const char *path;
 };

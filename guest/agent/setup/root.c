@@ -55,7 +55,7 @@ static int mount_disk_at(const char *serial, bool writable, const char *target) 
   return 0;
 }
 
-static int make_mount_points(int root) {
+int make_mount_points(int root) {
   static const char *const paths[] = {"/proc", "/sys"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     int fd = rooted_make(root, paths[i], true, 0755, remember_created);

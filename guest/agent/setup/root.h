@@ -14,5 +14,7 @@ int sync_upper(void);
 /* A new writable layer, and an overlay of all layers up to that one. */
 int make_layer(int number);
 int mount_overlay(int top, const char *target);
+/* Where programs have /proc and /sys. */
+int make_mount_points(int root);
 
 #endif

@@ -45,6 +45,7 @@ export class FakeMachine {
   disk: { diskFree?: number; diskTotal?: number } = {};
   readonly tars: Array<{ target: string; data: Buffer }> = [];
   readonly pushes: Array<Buffer | undefined> = [];
+  readonly drops: number[] = [];
   readonly runs: ProcessSpec[] = [];
   closed = false;
   #upper: Record<string, string> = {};
@@ -117,6 +118,11 @@ export class FakeMachine {
         this.pushes.push(tar ? await collect(tar) : undefined);
         this.#upper = {};
       },
+      dropLayers: (keep) => {
+        this.drops.push(keep);
+        this.#upper = {};
+        return Promise.resolve();
+      },
     };
     return guest as GuestClient;
   }
@@ -145,6 +151,8 @@ async function* toOutput(text: string): AsyncGenerator<OutputChunk> {
 
 export class FakeMachines implements BuildMachines {
   readonly started: FakeMachine[] = [];
+  /** How many there were at once. */
+  most = 0;
   program: Program = () => ({});
   readTar: (path: string) => AsyncIterable<Uint8Array> = () => writeLayer([]);
 
@@ -155,6 +163,7 @@ export class FakeMachines implements BuildMachines {
       (path) => this.readTar(path),
     );
     this.started.push(machine);
+    this.most = Math.max(this.most, this.started.filter(({ closed }) => !closed).length);
     const close = () => {
       machine.closed = true;
       return Promise.resolve();

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
 import { buildImage } from '../../../builder/build.ts';
+import { MachineScheduler } from '../../../builder/model/machine-scheduler.ts';
 import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../../builder/model/types.ts';
 import type { BuildOptions } from '../../../builder/solver/frame/build-options.ts';
 import type { ImageConfigBlob } from '../../../builder/solver/frame/store.ts';
@@ -43,6 +44,7 @@ export class Workshop {
   certificates: Uint8Array | undefined;
   options: Partial<BuildOptions> = {};
   maxMachines = 1;
+  memoryMib = 64 * 1024;
   onFailedStep: ((step: FailedStep) => void) | undefined;
 
   constructor() {
@@ -123,7 +125,7 @@ export class Workshop {
       },
       onEvent: (event) => this.events.push(event),
       signal,
-      maxMachines: this.maxMachines,
+      scheduler: new MachineScheduler({ working: this.maxMachines, memoryMib: this.memoryMib }),
       ...(this.onFailedStep === undefined ? {} : { onFailedStep: async (step) => this.onFailedStep?.(step) }),
       readCertificates: () => Promise.resolve(this.certificates),
       ...this.options,

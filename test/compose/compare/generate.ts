@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
+import { Random } from '../../support/random.ts';
 import { JUNK, RESOURCES, SERVICE_FRAGMENTS, WRONG_FRAGMENTS } from './fragments.ts';
-import { Random } from './random.ts';
 
 /** A project of generated files and the ways to ask for its config. */
 export interface Generated {

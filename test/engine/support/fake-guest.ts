@@ -375,6 +375,7 @@ export class FakeClient implements GuestClient {
     return { close: async () => {} };
   }
   async pushLayer(): Promise<void> {}
+  async dropLayers(): Promise<void> {}
   async sync(): Promise<void> {}
 
   async stats(): Promise<GuestStats> {

@@ -1,4 +1,4 @@
-import { randomNumbers } from '../../support/seed.ts';
+import { randomNumbers } from './seed.ts';
 
 /** Seeded choices: the same seed makes the same files on every machine. */
 export class Random {

@@ -1,0 +1,142 @@
+import type { Random } from '../../support/random.ts';
+
+const TARGETS = ['/t', '/t/', '/t/sub/', 'rel', 'rel/', '.', '/opt', '/etc/new', '/t/sub/file', '/lnk/x', '/usr/share/'];
+const SOURCES = [
+  'a.txt',
+  'd',
+  'd/',
+  'd/.',
+  '.',
+  '*',
+  '*.txt',
+  'd/*',
+  'e',
+  '["e e", "/ee/"]',
+  'link0',
+  'd/sub',
+  'empty',
+  'twin*',
+  './d/../e',
+  '/d',
+  'd/**',
+  '?',
+];
+
+/** COPY, ADD or WORKDIR. */
+export const fileInstruction = (random: Random, stage: number): string => {
+  const roll = random.below(100);
+  if (roll < 12) {
+    return `WORKDIR ${random.pick(['/w', 'w2', '/w/../v', '/deep/er/still', '/t', '/', '$GLOBAL', 'sp ace', '/etc'])}`;
+  }
+  if (roll < 22) {
+    return document(random);
+  }
+  const flags = [
+    ...(random.chance(0.25) ? [`--chown=${random.pick(['1000:1000', 'daemon', 'root:daemon', '7', '65534:0', 'nobody:nogroup'])}`] : []),
+    ...(random.chance(0.2) ? [`--chmod=${random.pick(['644', '0755', '4711', '600', '1777'])}`] : []),
+    ...(random.chance(0.15) ? ['--link'] : []),
+  ];
+  const fromStage = stage > 0 && random.chance(0.35);
+  const source = fromStage
+    ? random.pick(['/t', '/opt', '/etc/passwd', '/w', '/run-made', '/bin/sh', '/t/', '/run-made/*'])
+    : random.pick(SOURCES);
+  const from = fromStage ? [`--from=s${random.below(stage)}`] : [];
+  const verb = fromStage || random.chance(0.85) ? 'COPY' : 'ADD';
+  if (source.startsWith('[')) {
+    return [verb, ...flags, ...from, source].join(' ');
+  }
+  return [verb, ...flags, ...from, source, random.pick(TARGETS)].join(' ');
+};
+
+const document = (random: Random): string => {
+  const quote = random.chance(0.3) ? "'" : '';
+  const dash = random.chance(0.3) ? '-' : '';
+  const chmod = random.chance(0.4) ? `--chmod=${random.pick(['755', '600'])} ` : '';
+  const tab = dash === '' ? '' : '\t';
+  return `COPY ${chmod}<<${dash}${quote}EOF ${random.pick(['/doc', '/t/doc.txt', 'doc'])}\n${tab}hello $PLAIN \${GLOBAL:-none}\n  indented\n${tab}EOF`;
+};
+
+export const metadataInstruction = (random: Random): string =>
+  random.pick([
+    () =>
+      `ENV ${random.pick(['A=1', 'B="two words"', 'C=$A', 'D=${PLAIN:-dflt}', 'PATH=/x:$PATH', 'E=a\\ b F=2', 'LEGACY some value', 'G=', 'A=${A}x', "Q='$A'"])}`,
+    () => `ARG ${random.pick(['PLAIN', 'PLAIN=default', 'GLOBAL', 'A=arg', 'X=1 Y=$X', 'HTTP_PROXY', 'Z="q r"'])}`,
+    () => `LABEL ${random.pick(['a=b', 'k="v w" l=m', '"q.r"=$A', 'multi=1 multi=2', 'only value', 'x='])}`,
+    () => `CMD ${random.pick(['["a","b"]', 'echo $A', '[]', '["sh", "-c", "x y"]', "['single']", 'exec x'])}`,
+    () => `ENTRYPOINT ${random.pick(['["e"]', 'e f', '[]', '["/bin/sh", "-c"]'])}`,
+    () => `EXPOSE ${random.pick(['80', '80/tcp 53/udp', '8000-8002', '$PORT 9', '443/TCP'])}`,
+    () => `USER ${random.pick(['1000', 'daemon', 'root', '1000:50', 'nobody:daemon', '0'])}`,
+    () => `VOLUME ${random.pick(['/data', '["/v1", "/v 2"]', '/a /b', '$A/x'])}`,
+    () => `STOPSIGNAL ${random.pick(['SIGTERM', '9', 'SIGRTMIN+3', 'INT'])}`,
+    () =>
+      `HEALTHCHECK ${random.pick(['NONE', 'CMD x y', '--interval=5s --retries=2 CMD ["a","b"]', '--timeout=1m30s --start-period=100ms CMD true'])}`,
+    () => `SHELL ${random.pick(['["/bin/sh", "-ec"]', '["/bin/sh", "-c"]', '["/bin/sh", "-x", "-c"]'])}`,
+    () => `ONBUILD ${random.pick(['ENV OB=1', 'LABEL ob=1', 'WORKDIR /ob', 'COPY a* /ob/'])}`,
+    () => `MAINTAINER ${random.pick(['me', 'Some One <x@y>'])}`,
+  ])();
+
+const FOLDERS = ['/run-made', '/run-made/d', '/t', '/opt', '/t/sub', '/etc/conf.d'];
+const LEAVES = ['f', 'g', 'link', 'odd name', 'sub'];
+
+/** A RUN of a few steps in a small set of paths, so that they meet. */
+export const runInstruction = (random: Random, stage: number): string => {
+  const count = 1 + random.below(6);
+  const steps = Array.from({ length: count }, () => step(random));
+  const mounts = random.chance(0.2) ? ` ${mount(random, stage)}` : '';
+  const form = random.below(10);
+  if (form === 0) {
+    return `RUN${mounts} ["/bin/sh", "-c", ${JSON.stringify(steps.join('; '))}]`;
+  }
+  return form < 3 ? `RUN${mounts} <<EOF\n${steps.join('\n')}\nEOF` : `RUN${mounts} ${steps.join('; ')}`;
+};
+
+const mount = (random: Random, stage: number): string =>
+  `--mount=${random.pick([
+    'type=tmpfs,target=/scratch',
+    'type=cache,target=/cache',
+    'type=cache,target=/cache/x,mode=0700,uid=7',
+    'type=bind,target=/ctx',
+    'target=/ctx',
+    'type=bind,source=d,target=/ctx,rw',
+    'type=secret,id=absent',
+    ...(stage > 0 ? ['type=bind,from=s0,target=/other', 'from=s0,source=/etc,target=/other/etc'] : []),
+  ])}`;
+
+const place = (random: Random): string => `"${random.pick(FOLDERS)}/${random.pick(LEAVES)}"`;
+
+const step = (random: Random): string => {
+  const a = place(random);
+  const b = place(random);
+  const folder = random.pick(FOLDERS);
+  const text = random.pick([
+    () => `mkdir -p ${folder}`,
+    () => `mkdir -p ${folder} && echo "$A $PLAIN" > ${a}`,
+    () => `mkdir -p ${a}`,
+    () => `rm -rf ${a}`,
+    () => `rm -rf ${folder}`,
+    () => `rm -rf ${folder}; mkdir ${folder}`,
+    () => `rm -rf ${folder}; mkdir ${folder}; echo again > ${folder}/new`,
+    () => `ln -s ${random.pick(['/etc/passwd', 'f', '../t', 'nowhere'])} ${a}`,
+    () => `ln ${a} ${b}`,
+    () => `mv ${a} ${b}`,
+    () => `chmod ${random.pick(['700', '4755', '1777', '000', 'g+s'])} ${a}`,
+    () => `chmod ${random.pick(['700', '2755', '1777'])} ${folder}`,
+    () => `chown ${random.pick(['1:1', '1000:50', '70000:70000'])} ${a}`,
+    () => `chown -h 5:6 ${a}`,
+    () => `touch -d @1500000000 ${a}`,
+    () => `touch -h -d @1400000000 ${a}`,
+    () => `cp -a ${a} ${b}`,
+    () => `cp -a /etc ${folder}/etc-copy`,
+    () => `mkfifo ${a}`,
+    () => `mknod ${a} c 1 3`,
+    () => `echo more >> /etc/passwd`,
+    () => `rm /etc/group`,
+    () => `echo x > /etc/hosts.mine; echo ${random.below(9)} > ${a}`,
+    () => `pwd > ${a}; id >> ${a}; umask >> ${a}; env | sort >> ${a}`,
+    () => `ls -A / /ctx /other /cache /scratch > ${a} 2>&1`,
+    () => `rm -rf /home /mnt /srv`,
+    () => `echo y > /cache/y; echo z > /scratch/z; echo w > /ctx/w`,
+    () => `: > ${folder}/.wh.fake`,
+  ])();
+  return `(${text}) 2>/dev/null || true`;
+};
