@@ -38,6 +38,12 @@ export const buildProject: EngineApi['buildProject'] = async (...args) => (await
 
 export const pushProject: EngineApi['pushProject'] = async (...args) => (await whole()).pushProject(...args);
 
+export const pushArtifact: EngineApi['pushArtifact'] = async (...args) =>
+  (await import('./artifacts/push-artifact.ts')).pushArtifact(...args);
+
+export const fetchComposeFile: EngineApi['fetchComposeFile'] = async (...args) =>
+  (await import('./artifacts/fetch-compose-file.ts')).fetchComposeFile(...args);
+
 export const registryLogins: EngineApi['registryLogins'] = async (...args) => (await whole()).registryLogins(...args);
 
 export const pullProject: EngineApi['pullProject'] = async (...args) => (await whole()).pullProject(...args);

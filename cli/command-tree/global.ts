@@ -17,5 +17,5 @@ export const globalFlags: readonly FlagSpec[] = [
   string('workdir', 'Old name of --project-directory', { hidden: true }),
   bool('no-ansi', 'Old form of --ansi never', { hidden: true }),
   bool('verbose', 'More output', { hidden: true }),
-  list('insecure-registry', 'Registry without TLS', { hidden: true, ignored: 'HTTP is used for localhost registries only' }),
+  list('insecure-registry', 'Registry without TLS, for -f oci://…', { hidden: true, value: 'HOST' }),
 ];

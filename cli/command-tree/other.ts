@@ -39,13 +39,31 @@ const refused: readonly CommandSpec[] = [
     'Image from a replica',
     'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build',
   ),
-  refusedCommand('publish', 'Publish the application', 'hypr does not publish Compose files as OCI artifacts'),
   { ...refusedCommand('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },
   { ...refusedCommand('alpha', 'Experiments of docker compose', 'hypr has no experimental commands'), hidden: true },
   { ...refusedCommand('convert', 'Old name of config', 'it was removed from docker compose; use: hypr config'), hidden: true },
 ];
 
-export const stackCommands: readonly CommandSpec[] = [config, ...refused];
+const publish: CommandSpec = {
+  name: 'publish',
+  usage: '[OPTIONS] REPOSITORY[:TAG]',
+  summary: 'Push the Compose files to a registry, for -f oci://REPOSITORY and include',
+  examples: ['hypr compose publish ghcr.io/me/shop:1', 'hypr compose -f oci://ghcr.io/me/shop:1 up'],
+  flags: [
+    bool('resolve-image-digests', 'Pin images to their digests'),
+    string('oci-version', 'Form of the manifest: 1.0 or 1.1 (what the registry takes)', { value: 'VERSION' }),
+    bool('with-env', 'Push env files as well, and do not ask about the environment'),
+    bool('y,yes', 'Answer yes to every question'),
+    bool('app', 'Push the images as well', { refused: 'push them first (hypr push), and publish the files without it' }),
+    bool('insecure-registry', 'The registry speaks plain HTTP', { hidden: true }),
+  ],
+  minArgs: 1,
+  maxArgs: 1,
+  dryRun: true,
+  load: async () => (await import('../commands/publish.ts')).runPublish,
+};
+
+export const stackCommands: readonly CommandSpec[] = [config, publish, ...refused];
 
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [

@@ -36,6 +36,8 @@ export interface ProjectOptions {
   readonly uniqueNames?: boolean;
   /** Names with `_` between their parts, as Compose v1 had them. */
   readonly compatibility?: boolean;
+  /** Registries that Compose files may be fetched from over plain HTTP. */
+  readonly insecureRegistries: readonly string[];
   /** Keep networks and volumes that no service uses. */
   readonly allResources: boolean;
   readonly env: NodeJS.ProcessEnv;

@@ -19,6 +19,7 @@ export const projectOptions = ({ context, command, flags }: Invocation, services
   services,
   allResources: flags.bool('all-resources'),
   compatibility: flags.bool('compatibility') || isSet(context.env, 'COMPOSE_COMPATIBILITY'),
+  insecureRegistries: flags.list('insecure-registry'),
   claimsName: CLAIMING.has(command.name),
   env: context.env,
   cwd: context.cwd,

@@ -1,6 +1,8 @@
+import { createInterface as createLineReader } from 'node:readline';
 import { createInterface } from 'node:readline/promises';
 import { onAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
+import { sanitiseText } from '../../base/sanitise.ts';
 import type { CliContext } from './context.ts';
 
 /** One line from the terminal, without the blanks round it. */
@@ -65,4 +67,38 @@ const edit = (line: readonly string[], key: string): string[] => {
     return [];
   }
   return key === KEYS.erase || key === KEYS.backspace ? line.slice(0, -1) : [...line, key].slice(0, MAX_SECRET);
+};
+
+/** Answers to the questions of one command, from a terminal or, as docker compose takes them, from lines of a pipe. */
+export interface Answers {
+  /** Yes, no, or `otherwise` for an empty line and for the end of the input. The question goes to stdout, as docker's do. */
+  ask(question: string, otherwise: boolean): Promise<boolean>;
+  close(): void;
+}
+
+/** One reader for all questions: a second one would miss what the first had read already. `close` it on every path. */
+export const openAnswers = ({ stdin, stdout, interrupts }: Pick<CliContext, 'stdin' | 'stdout' | 'interrupts'>): Answers => {
+  let lines: AsyncIterator<string> | undefined;
+  let close = () => {};
+  const next = (): Promise<IteratorResult<string>> => {
+    if (lines === undefined) {
+      const reader = createLineReader({ input: stdin, signal: interrupts.signal });
+      close = () => reader.close();
+      lines = reader[Symbol.asyncIterator]();
+    }
+    return lines.next();
+  };
+  return {
+    ask: async (question, otherwise) => {
+      stdout.write(`${sanitiseText(question)} [${otherwise ? 'Y/n' : 'y/N'}] `);
+      const line = await next();
+      interrupts.signal.throwIfAborted();
+      const text = line.done === true ? '' : line.value.trim();
+      if (stdin.isTTY !== true) {
+        stdout.write('\n');
+      }
+      return text === '' ? otherwise : /^y(es)?$/i.test(text);
+    },
+    close: () => close(),
+  };
 };

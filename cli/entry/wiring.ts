@@ -91,6 +91,10 @@ const loadOptions = (
   ...options,
   stdin: () => readStdin(signal),
   signal,
+  fetchFile: async (reference) => {
+    const { fetchComposeFile } = await import('../../engine/artifacts/fetch-compose-file.ts');
+    return fetchComposeFile(reference, { insecure: options.insecureRegistries, env: process.env, signal });
+  },
   nameFor: async (project) => {
     const { findCheckout } = await import('../../engine/client/checkouts.ts');
     const { name, apartFrom } = await findCheckout({ ...project, claim: options.claimsName === true });

@@ -7,6 +7,7 @@ import { Origins } from '../source/origins.ts';
 import { errorAt, type Mark } from '../source/source.ts';
 import { DEFAULT_FILES, HYPR_FILES, NO_COMPOSE_FILE } from './file-names.ts';
 import { type ReadOptions, readSource, statOf } from './read-file.ts';
+import { fetchRemoteFile, isRemoteFile } from './remote-file.ts';
 
 /** The files to load, the folder and the variables. */
 export interface Discovered {
@@ -47,8 +48,7 @@ export const discover = async (options: LoadOptions, warnings: Warnings): Promis
   }
   const fromEnv = environment.get('COMPOSE_PROFILES')?.split(',') ?? [];
   return {
-    files: context.files,
-    workingDir: workingDirOf(context),
+    ...(await fetchFiles(context)),
     environment,
     origins,
     profiles:
@@ -96,6 +96,19 @@ export const normalizeProjectName = (name: string): string =>
     .replace(/[^-_a-z0-9]/g, '')
     .replace(/^[-_]+/, '');
 
+/** Local copies of remote files; the folder of the first one is what relative paths start from, as in docker compose. */
+const fetchFiles = async (context: Context): Promise<Pick<Discovered, 'files' | 'workingDir'>> => {
+  const { options } = context;
+  let folder = options.projectDirectory ? workingDirOf(context) : undefined;
+  const files: string[] = [];
+  for (const file of context.files) {
+    const local = isRemoteFile(file) ? await fetchRemoteFile(file, { fetchFile: options.fetchFile, mark: undefined }) : file;
+    folder ??= local === file ? undefined : dirname(local);
+    files.push(local);
+  }
+  return { files, workingDir: folder ?? workingDirOf(context) };
+};
+
 interface Context {
   readonly options: LoadOptions;
   readonly environment: Map<string, string>;
@@ -109,18 +122,20 @@ const workingDirOf = ({ options, files }: Context): string => {
     return resolve(options.cwd, options.projectDirectory);
   }
   const first = files.find((file) => file !== '-');
-  return first === undefined ? options.cwd : dirname(first);
+  return first === undefined || isRemoteFile(first) ? options.cwd : dirname(first);
 };
 
 const absoluteFiles = (files: readonly string[], cwd: string): string[] =>
-  files.map((file) => (file === '-' || isAbsolute(file) ? file : resolve(cwd, file)));
+  files.map((file) => (file === '-' || isAbsolute(file) || isRemoteFile(file) ? file : resolve(cwd, file)));
 
 const filesFromEnvironment = ({ environment, options }: Context): string[] | undefined => {
   const value = environment.get('COMPOSE_FILE');
   if (!value) {
     return undefined;
   }
-  return absoluteFiles(value.split(environment.get('COMPOSE_PATH_SEPARATOR') || ':').filter(Boolean), options.cwd);
+  // A remote file cannot be one of several with the usual separator, as in docker compose.
+  const files = isRemoteFile(value) ? [value] : value.split(environment.get('COMPOSE_PATH_SEPARATOR') || ':').filter(Boolean);
+  return absoluteFiles(files, options.cwd);
 };
 
 const defaultFiles = (from: string, warnings: Warnings): string[] => {

@@ -1,6 +1,7 @@
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { readEnvFiles } from '../files/discover.ts';
 import { statOf } from '../files/read-file.ts';
+import { fetchRemoteFile, isRemoteFile } from '../files/remote-file.ts';
 import { mergeNodes } from '../merge/merge.ts';
 import { describeKind, isNull, type MapNode, map, mapAt, type Node, stringOf, withEntries } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
@@ -42,9 +43,10 @@ export const applyIncludes = async (root: MapNode, options: IncludeOptions): Pro
 
 const loadEntry = async (entry: Node, options: IncludeOptions): Promise<MapNode> => {
   const { set, context } = options;
-  const paths = textsOf(entry.kind === 'map' ? entry.entries.get('path') : entry).map((path) => localPath(path, set.folder, entry.mark));
-  for (const _ of paths) {
+  const paths: string[] = [];
+  for (const path of textsOf(entry.kind === 'map' ? entry.entries.get('path') : entry)) {
     context.budget.countInclude(entry.mark);
+    paths.push(await localPath(path, { folder: set.folder, fetchFile: context.fetchFile, mark: entry.mark }));
   }
   const named = entry.kind === 'map' ? entry.entries.get('env_file') : undefined;
   const files = named === undefined ? undefined : textsOf(named);
@@ -94,12 +96,13 @@ const keepVariables = (
   }
 };
 
-const localPath = (path: string, folder: string, mark: Mark): string => {
-  if (path.includes('://') || path.startsWith('git@')) {
-    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr includes local files only`, {
-      mark,
-      hint: 'clone it and include the local path',
-    });
+/** Absolute; of a remote file, of its local copy. */
+export const localPath = async (
+  path: string,
+  { folder, fetchFile, mark }: { folder: string; fetchFile: LoadContext['fetchFile']; mark: Mark },
+): Promise<string> => {
+  if (isRemoteFile(path)) {
+    return fetchRemoteFile(path, { fetchFile, mark });
   }
   return isAbsolute(path) ? path : join(folder, path);
 };

@@ -1,4 +1,5 @@
 import type { Budget } from '../model/limits.ts';
+import type { FetchFile } from '../model/options.ts';
 import type { Warnings } from '../model/warnings.ts';
 import type { MapNode, Path } from '../source/node.ts';
 import type { Mark, SourceFile } from '../source/source.ts';
@@ -9,6 +10,7 @@ export interface LoadContext {
   readonly budget: Budget;
   readonly warnings: Warnings;
   readonly stdin: () => Promise<Uint8Array>;
+  readonly fetchFile: FetchFile | undefined;
   readonly signal: AbortSignal | undefined;
   readonly interpolate: boolean;
   /** Variables of included env files that secrets and configs use, by name. */

@@ -62,6 +62,7 @@ export const loadTree = async (options: LoadOptions, warnings: Warnings): Promis
     budget: new Budget(),
     warnings,
     stdin: options.stdin ?? noStdin,
+    fetchFile: options.fetchFile,
     signal: options.signal,
     interpolate: options.interpolate !== false,
     cache: new Map(),

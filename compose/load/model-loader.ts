@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { dirname, isAbsolute, relative, resolve } from 'node:path';
+import { dirname, relative } from 'node:path';
 import { decodeSource, readSource } from '../files/read-file.ts';
 import { interpolate } from '../interpolate/interpolate.ts';
 import { toCanonical } from '../merge/canonical.ts';
@@ -15,7 +15,7 @@ import { applyResets } from '../source/reset.ts';
 import { errorAt, type Mark, syntheticMark } from '../source/source.ts';
 import { type ParsedDocument, parseYaml } from '../yaml/parse.ts';
 import { applyExtends } from './extends.ts';
-import { applyIncludes } from './include.ts';
+import { applyIncludes, localPath } from './include.ts';
 import type { ExtendedFile, FileSet, LoadContext, ParsedSource } from './load-context.ts';
 
 /**
@@ -87,11 +87,8 @@ const addDocument = async (
 };
 
 /** A file that `extends` names, loaded once for all services of a file set. */
-const loadExtended = (path: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
-  if (path.includes('://') || path.startsWith('git@')) {
-    throw errorAt('COMPOSE_INVALID', `"${path}" is remote; hypr extends services of local files only`, { mark });
-  }
-  const file = isAbsolute(path) ? path : resolve(set.folder, path);
+const loadExtended = async (path: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
+  const file = await localPath(path, { folder: set.folder, fetchFile: context.fetchFile, mark });
   const known = context.extended.get(set) ?? new Map<string, Promise<ExtendedFile>>();
   context.extended.set(set, known);
   const loading = known.get(file) ?? prepareExtended(file, mark, set, context);
@@ -101,8 +98,16 @@ const loadExtended = (path: string, mark: Mark, set: FileSet, context: LoadConte
 
 /** The services of a file in canonical form, with paths relative to the extending file. */
 const prepareExtended = async (file: string, mark: Mark, set: FileSet, context: LoadContext): Promise<ExtendedFile> => {
-  const { documents } = await readParsed(file, context, mark);
-  let model: Node = map([], { mark });
+  const base = relative(set.folder, dirname(file)) || '.';
+  const { model, resets } = await loadAlone(file, { ...set, from: mark, base }, context);
+  const services = model.kind === 'map' ? model.entries.get('services') : undefined;
+  return { services: services?.kind === 'map' ? services : undefined, resets, file };
+};
+
+/** One file in canonical form, its paths with `set.base` before them, as it is without what it includes and extends. */
+export const loadAlone = async (file: string, set: FileSet, context: LoadContext): Promise<{ model: Node; resets: readonly Path[] }> => {
+  const { source, documents } = await readParsed(file, context, set.from);
+  let model: Node = map([], { mark: set.from ?? { source, offset: 0 } });
   const resets: Path[] = [];
   for (const document of documents) {
     const filled = fillVariables(expectMapping(document.root), set.environment, context);
@@ -110,10 +115,7 @@ const prepareExtended = async (file: string, mark: Mark, set: FileSet, context: 
     model = enforceUnicity(toCanonical(model, { lenient: !context.interpolate, budget: context.budget }));
     resets.push(...document.resets);
   }
-  const base = relative(set.folder, dirname(file)) || '.';
-  const resolved = resolvePaths(model, { folder: base, home: homeOf(set) });
-  const services = resolved.kind === 'map' ? resolved.entries.get('services') : undefined;
-  return { services: services?.kind === 'map' ? services : undefined, resets, file };
+  return { model: resolvePaths(model, { folder: set.base, home: homeOf(set) }), resets };
 };
 
 const homeOf = (set: FileSet): string => set.environment.get('HOME') || homedir();

@@ -12,6 +12,12 @@ export interface NamedProject {
   readonly services: readonly string[];
 }
 
+/**
+ * Gets a Compose file that is not on this host (`remote-file.ts` says which): the path of the local copy, whose folder also has what
+ * comes with it. The same reference gives the same path within one load.
+ */
+export type FetchFile = (reference: string) => Promise<string>;
+
 /** What to load and how; the flags and variables of `docker compose`. Absent means compose's default. */
 export interface LoadOptions {
   /** The folder the command was called in; absolute. */
@@ -31,6 +37,8 @@ export interface LoadOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Reads standard input, for `-f -`. */
   readonly stdin?: () => Promise<Uint8Array>;
+  /** Without it files that are not on this host are refused. */
+  readonly fetchFile?: FetchFile | undefined;
   /** Ends the reading of what may take for ever. */
   readonly signal?: AbortSignal | undefined;
   readonly interpolate?: boolean;

@@ -6,6 +6,7 @@ import type { Credentials } from '../../builder/registry/config/types.ts';
 import type { LoginResult } from '../../builder/registry/login.ts';
 import type { PushResult } from '../../builder/registry/push.ts';
 import type { Project } from '../../compose/model/model.ts';
+import type { FetchFileOptions, PublishRequest } from './artifact.ts';
 import type {
   AttachOptions,
   BuildProjectOptions,
@@ -227,6 +228,10 @@ export interface EngineApi {
   ): Promise<Record<string, BuildResult>>;
   /** Pushes the tags of services that have `build:` and `image:`, and their `build.tags`. */
   pushProject(project: Project, options: PushProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  /** Pushes the files of a project as one artifact; returns its digest. See engine/artifacts/push-artifact.ts. */
+  pushArtifact(request: PublishRequest, signal: AbortSignal): Promise<string>;
+  /** The local copy of a Compose file in a registry or a git repository; see engine/artifacts/fetch-compose-file.ts. */
+  fetchComposeFile(reference: string, options: FetchFileOptions): Promise<string>;
   /** Registry logins, shared with docker. */
   registryLogins(): Promise<RegistryLogins>;
   pullProject(project: Project, options: PullProjectOptions, onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;

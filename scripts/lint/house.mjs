@@ -19,7 +19,7 @@ export const FLOORS = {
 /** Floor → its rooms, low first. `.` is the floor's own folder; a name with an ending is one file of it, which stands elsewhere than the others. */
 export const ROOMS = {
   base: ['.', 'host', 'tar'],
-  compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', '.'],
+  compose: ['source', 'model', 'interpolate', 'merge', 'files', 'yaml', 'schema', 'project', 'load', 'config', 'publish', '.'],
   guest: ['.', 'protocol', 'client', 'image'],
   vmm: ['model', 'toolchain', 'devices', 'qemu', 'template', 'zygote', 'backend', 'host', '.'],
   net: [
@@ -43,7 +43,7 @@ export const ROOMS = {
     ...['export', 'cache-export', 'solver/steps', 'solver', '.'],
   ],
   engine: [
-    ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'plan', 'replica', 'stack/names', 'stack'],
+    ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'artifacts', 'plan', 'replica', 'stack/names', 'stack'],
     ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client', 'names', 'edge'],
     ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/routes', 'docker', 'process', '.'],
   ],

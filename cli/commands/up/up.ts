@@ -12,6 +12,7 @@ import { canAnimate } from '../../core/style.ts';
 import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
 import type { AttachedUp } from '../../session/attached-up.ts';
+import { confirmRemoteStack } from '../remote-stack.ts';
 import { tellMovedPorts, upEvents } from './events.ts';
 import { recreatedVolumes } from './volume-changes.ts';
 
@@ -20,6 +21,9 @@ export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
   const { project, loaded } = await loadMovable(invocation, args);
+  if (!(await confirmRemoteStack(invocation, loaded))) {
+    return 1;
+  }
   const asked = withEnvironment(upOptions(flags, args), invocation, project);
   const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);

@@ -129,6 +129,11 @@ export class FakeEngine {
           { name: 'blog', status: 'exited(1), running(2)', configFiles: ['/blog/a.yaml', '/blog/b.yaml'] },
         ];
       },
+      pushArtifact: async (request) => {
+        this.#record('pushArtifact', request);
+        return `sha256:${'a'.repeat(64)}`;
+      },
+      fetchComposeFile: async () => '/cache/compose.yaml',
       openImages: async () => this.#imageApi(),
       openObjects: async () => ({
         volumes: () => this.volumes,
