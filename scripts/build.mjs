@@ -1,7 +1,7 @@
 // Bundles the CLI, the supervisor and the maker of fixture images into dist/; cli/entry/start.ts describes the files there.
 import { spawnSync } from 'node:child_process';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { makeBundle } from './bundle.mjs';
@@ -20,7 +20,7 @@ const common = {
   minifyWhitespace: true,
   minifySyntax: true,
   logLevel: 'warning',
-  external: ['better-sqlite3', 'react-devtools-core'],
+  external: ['better-sqlite3', 'openpgp', 'react-devtools-core'],
 };
 
 const production = { 'process.env.NODE_ENV': '"production"' };
@@ -101,26 +101,48 @@ await build({
 });
 
 /**
- * The database's script for our platform: the generic one reads /proc/self/maps to find the C library and searches for a local
- * build at every start. In the bundle it is in the code cache; the native part stays where it is.
+ * The database's script without its search for the native part: the generic one reads /proc/self/maps to find the C library and
+ * searches for a local build at every start. The native parts for both C libraries are copied beside the bundles.
  */
 const databaseInside = {
   name: 'database-inside',
-  setup: ({ onResolve }) => {
-    onResolve({ filter: /^better-sqlite3$/ }, () => ({ path: join(fileURLToPath(root), 'node_modules/better-sqlite3/lib/linux-x64.js') }));
-    // Resolved from dist/start.cjs, as bundles do.
-    onResolve({ filter: /\.node$/ }, ({ path, resolveDir }) => ({
-      path: relative(fileURLToPath(dist), join(resolveDir, path)),
-      external: true,
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^better-sqlite3$/ }, () => ({ path: 'database', namespace: 'database' }));
+    onLoad({ filter: /.*/, namespace: 'database' }, () => ({
+      contents: `module.exports = require('./database.js')(() => {
+          try {
+            return require('./database.node');
+          } catch (error) {
+            try {
+              return require('./database-musl.node');
+            } catch {
+              throw error;
+            }
+          }
+        }, false);
+        module.exports.SqliteError = require('./sqlite-error.js');`,
+      resolveDir: join(databasePackage, 'lib'),
     }));
+    // Resolved from dist/start.cjs, as bundles do.
+    onResolve({ filter: /\.node$/ }, ({ path }) => ({ path, external: true }));
   },
 };
 
+const databasePackage = join(fileURLToPath(root), 'node_modules', 'better-sqlite3');
+for (const [from, to] of [
+  ['linux-x64.node', 'database.node'],
+  ['linuxmusl-x64.node', 'database-musl.node'],
+]) {
+  await copyFile(join(databasePackage, 'prebuilds', from), new URL(to, dist));
+}
+
 // The bundles that they run. The code for commands on a running stack is in one file, because most commands need nothing else.
-const options = { ...common, external: ['react-devtools-core'], define: production, plugins: [dashboardInside, databaseInside] };
+const options = { ...common, external: ['react-devtools-core', 'openpgp'], define: production, plugins: [dashboardInside, databaseInside] };
 const core = ['cli/entry/run.ts', 'cli/entry/wiring.ts', 'cli/commands/exec.ts', 'cli/commands/ps.ts', 'cli/commands/logs.ts'];
 core.push('compose/load/load.ts', 'engine/index.ts', 'engine/client/stack-client.ts');
-await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/entry/bundle.ts', core, options });
+const chunks = await makeBundle({ dist: fileURLToPath(dist), name: 'hypr', entry: 'cli/entry/bundle.ts', core, options });
+// For packing: the other chunks in the folder are of earlier builds.
+await writeFile(new URL('built.json', dist), JSON.stringify({ chunks }));
 // One file, because a supervisor runs for months, and a chunk loaded later might belong to another version.
 await makeBundle({ dist: fileURLToPath(dist), name: 'supervise', entry: 'engine/process/bundle.ts', core: undefined, options });
 

@@ -9,7 +9,7 @@ import { LATE } from '../base/host/load-bundle.ts';
  * Writes `<dist>/<name>.cjs`, with all chunks that the modules of `core` import statically (undefined: all chunks), and the
  * other chunks as `<dist>/<name>/<chunk>.cjs`. esbuild makes the chunks: modules reachable by the same import()s are one. It
  * only splits ES modules, so each chunk is then converted to a function of (module, exports, require, __url, __load).
- * `options` are esbuild's.
+ * `options` are esbuild's. Returns the names of the files of the other chunks.
  */
 export const makeBundle = async ({ dist, name, entry, core, options }) => {
   const { outputFiles, metafile } = await build({
@@ -35,6 +35,7 @@ export const makeBundle = async ({ dist, name, entry, core, options }) => {
     await mkdir(join(dist, name), { recursive: true });
     await writeScript(join(dist, name, `${chunk.name}.cjs`), [chunk]);
   }
+  return alone.map((chunk) => `${chunk.name}.cjs`).sort();
 };
 
 const chunkName = (path) => basename(path, '.js');

@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 #include <time.h>
-#include <x86intrin.h>
 
 static double nanoseconds(void) {
   struct timespec now;
@@ -16,10 +15,10 @@ static double nanoseconds(void) {
 static double measure(void) {
   struct timespec pause = {0, 20000000};
   double begin = nanoseconds();
-  unsigned long long ticks = __rdtsc();
+  unsigned long long ticks = __builtin_ia32_rdtsc();
   nanosleep(&pause, NULL);
   double end = nanoseconds();
-  return (__rdtsc() - ticks) / (end - begin) * 1e6;
+  return (__builtin_ia32_rdtsc() - ticks) / (end - begin) * 1e6;
 }
 
 int main(void) {

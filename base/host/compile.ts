@@ -6,7 +6,7 @@ import { exists } from './files.ts';
 import { type RunResult, runProgram } from './process.ts';
 
 /** Tried in this order. musl makes the smallest binary; a dynamic one is the last resort, and only for programs that run on this host. */
-const COMPILERS: ReadonlyArray<readonly [string, readonly string[]]> = [
+const COMPILERS: ReadonlyArray<readonly [compiler: string, before: readonly string[], after?: readonly string[]]> = [
   ['musl-gcc', ['-static']],
   ['gcc', ['-static']],
   ['cc', ['-static']],
@@ -19,6 +19,9 @@ const LIBRARY_COMPILERS: typeof COMPILERS = [
   ['gcc', ['-shared', '-fPIC']],
   ['cc', ['-shared', '-fPIC']],
 ];
+
+/** Nothing of the folders it was made in, and no symbols: the same sources and compiler give the same bytes everywhere. */
+const plainOutput = (source: string): string[] => ['-s', `-ffile-prefix-map=${dirname(source)}=.`];
 
 /**
  * Compiles C to a program or a library in `outDir` and returns its path. The name contains the hash of the sources, so a
@@ -49,8 +52,32 @@ interface CompileInput {
   readonly parts?: readonly string[];
   readonly outDir: string;
   readonly library?: boolean;
+  /** An unpacked musl-dev package, whose C library is tried first; not for libraries. */
+  readonly musl?: string;
   readonly signal?: AbortSignal;
 }
+
+const programCompilers = (musl: string | undefined): typeof COMPILERS => {
+  if (musl === undefined) {
+    return COMPILERS;
+  }
+  const { before, after } = muslArguments(musl);
+  return [['gcc', ['-static', ...before], after], ...COMPILERS];
+};
+
+/** Arguments of gcc for another C library, before and after the sources: its headers first, the host's kernel headers last. */
+export const muslArguments = (prefix: string): { before: string[]; after: string[] } => {
+  const triple = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+  const include = join(prefix, `usr/include/${triple}-linux-musl`);
+  const lib = join(prefix, `usr/lib/${triple}-linux-musl`);
+  return {
+    before: [
+      ...['-nostdinc', '-isystem', include, '-idirafter', '/usr/include', '-idirafter', `/usr/include/${triple}-linux-gnu`],
+      ...['-nostdlib', '-fno-stack-protector', join(lib, 'crt1.o'), join(lib, 'crti.o')],
+    ],
+    after: [`-L${lib}`, '-Wl,--start-group', '-lc', '-lgcc', '-Wl,--end-group', join(lib, 'crtn.o')],
+  };
+};
 
 const readAll = async (input: CompileInput): Promise<string> =>
   (await Promise.all(filesOf(input).map((file) => readFile(file, 'utf8')))).join('');
@@ -61,8 +88,9 @@ const tryAll = async (input: CompileInput, target: string): Promise<void> => {
   const { source, library, signal } = input;
   const sources = filesOf(input).filter((file) => file.endsWith('.c'));
   let failed: { compiler: string; result: RunResult } | undefined;
-  for (const [compiler, flags] of library ? LIBRARY_COMPILERS : COMPILERS) {
-    const result = await tryCompiler(compiler, ['-std=gnu11', '-O2', '-Wall', ...flags, '-o', target, ...sources], signal);
+  const plain = ['-std=gnu11', '-O2', '-Wall', ...plainOutput(input.source)];
+  for (const [compiler, flags, after] of library ? LIBRARY_COMPILERS : programCompilers(input.musl)) {
+    const result = await tryCompiler(compiler, [...plain, ...flags, '-o', target, ...sources, ...(after ?? [])], signal);
     if (result?.code === 0) {
       return;
     }

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { muslArguments } from '../../base/host/compile.ts';
 import { exists } from '../../base/host/files.ts';
 import { runProgram } from '../../base/host/process.ts';
 
@@ -105,17 +106,7 @@ const compilers = (options: CompileOptions): Compiler[] => [
   { file: 'cc', args: [], after: [] },
 ];
 
-/** gcc with another C library: its headers first, the host's kernel headers last. */
 const muslCompiler = (prefix: string): Compiler => {
-  const triple = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-  const include = join(prefix, `usr/include/${triple}-linux-musl`);
-  const lib = join(prefix, `usr/lib/${triple}-linux-musl`);
-  return {
-    file: 'gcc',
-    args: [
-      ...['-nostdinc', '-isystem', include, '-idirafter', '/usr/include', '-idirafter', `/usr/include/${triple}-linux-gnu`],
-      ...['-nostdlib', '-fno-stack-protector', join(lib, 'crt1.o'), join(lib, 'crti.o')],
-    ],
-    after: [`-L${lib}`, '-Wl,--start-group', '-lc', '-lgcc', '-Wl,--end-group', join(lib, 'crtn.o')],
-  };
+  const { before, after } = muslArguments(prefix);
+  return { file: 'gcc', args: before, after };
 };

@@ -7,17 +7,19 @@ import { exists } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
 import { findInPath, findTool } from './host-programs.ts';
+import type { Native } from './native.ts';
 import type { Report } from './steps.ts';
 
 export interface GvproxyInput {
   readonly parent: string;
   /** The folder with its go.mod; a parameter, because this floor must not import net. */
   readonly sources: () => Promise<string>;
+  readonly native?: Native | undefined;
   readonly report: Report;
   readonly signal: AbortSignal;
 }
 
-/** The gateway program: HYPR_GVPROXY, or compiled from net/gateway with modules from the Go module proxy. */
+/** The gateway program: HYPR_GVPROXY, what came with hypr's package, or compiled from net/gateway with modules from the Go module proxy. */
 export const makeGvproxy = async (input: GvproxyInput): Promise<Tool> => {
   const own = process.env.HYPR_GVPROXY;
   if (own !== undefined) {
@@ -26,6 +28,14 @@ export const makeGvproxy = async (input: GvproxyInput): Promise<Tool> => {
       throw new HyprError('TOOLCHAIN_MISSING', `HYPR_GVPROXY: ${found}`);
     }
     return { ...found, origin: 'env' };
+  }
+  if (input.native !== undefined) {
+    return {
+      file: await input.native.install('gvproxy', join(input.parent, 'bin')),
+      prefix: [],
+      version: input.native.hashOf('gvproxy'),
+      origin: 'toolchain',
+    };
   }
   const sources = await input.sources();
   const hash = await hashSources(sources);
@@ -47,12 +57,16 @@ const hashSources = async (folder: string): Promise<string> => {
 };
 
 /** Built with its own caches below HYPR_HOME, which are removed afterwards: Go's module cache takes some hundred megabytes. */
-const buildGvproxy = async (input: {
-  parent: string;
-  sources: string;
-  folder: string;
-  report: Report;
-  signal: AbortSignal;
+export const buildGvproxy = async (input: {
+  readonly sources: string;
+  /** Made, with `gvproxy` in it. */
+  readonly folder: string;
+  readonly report: Report;
+  readonly signal: AbortSignal;
+  /** A version of Go, which the go command fetches; otherwise any that is new enough. */
+  readonly goToolchain?: string;
+  /** Called while the modules are still there, with the go command and its environment. */
+  readonly inspect?: (go: string, env: NodeJS.ProcessEnv) => Promise<void>;
 }): Promise<void> => {
   const go = (await findInPath('go')) ?? (await findInPath('/usr/local/go/bin/go'));
   if (go === undefined) {
@@ -71,7 +85,7 @@ const buildGvproxy = async (input: {
     GOMODCACHE: join(work, 'modules'),
     GOCACHE: join(work, 'cache'),
     GOFLAGS: '-modcacherw -trimpath -mod=readonly -buildvcs=false',
-    GOTOOLCHAIN: 'auto',
+    GOTOOLCHAIN: input.goToolchain ?? 'auto',
     GOWORK: 'off',
     CGO_ENABLED: '0',
   };
@@ -86,6 +100,7 @@ const buildGvproxy = async (input: {
       onOutput,
       timeout: 1_200_000,
     });
+    await input.inspect?.(go, env);
     await rename(staging, input.folder);
   } finally {
     await rm(work, { recursive: true, force: true });

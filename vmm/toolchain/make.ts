@@ -13,6 +13,7 @@ import { makeGvproxy } from './gvproxy.ts';
 import { findHostPrograms, findInPath } from './host-programs.ts';
 import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel, unpackKernel } from './kernel.ts';
 import { FORMAT, hasDownloads, type Manifest } from './manifest.ts';
+import { findNative, type Native } from './native.ts';
 import { makePrefix, PACKAGES } from './prefix.ts';
 import type { Programs } from './programs.ts';
 import { compileMachineJail, compilePreload, compileShareJail, compileTsc, findGuestSources } from './sources.ts';
@@ -33,14 +34,17 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
   const parent = paths.toolchain;
   const bin = join(parent, 'bin');
   await removeUnfinished(parent);
+  const native = await findNative();
   return joinAll(input.signal, async (signal) => {
     const [{ programs, kernel, kestrel, initramfs }, gvproxy, shareJail, machineJail, tsc, preload] = await Promise.all([
-      makeGuest({ ...input, signal }),
-      track(progress, { id: 'gvproxy', done: 'Ready' }, (report) => makeGvproxy({ parent, sources: gatewaySources, report, signal })),
-      compileShareJail(bin, signal),
-      compileMachineJail(bin, signal),
-      compileTsc(bin, signal),
-      compilePreload(bin, signal),
+      makeGuest({ ...input, native, signal }),
+      track(progress, { id: 'gvproxy', done: 'Ready' }, (report) =>
+        makeGvproxy({ parent, sources: gatewaySources, native, report, signal }),
+      ),
+      native?.install('share', bin) ?? compileShareJail(bin, signal),
+      native?.install('machine', bin) ?? compileMachineJail(bin, signal),
+      native?.install('tsc', bin) ?? compileTsc(bin, signal),
+      native?.install('zygote.so', bin) ?? compilePreload(bin, signal),
     ]);
     const id = shortHash([programs.id, kernel.release, initramfs, kestrel, gvproxy.version, preload].join(' '), 12);
     const { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck } = programs;
@@ -60,14 +64,18 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
       initramfs,
     };
     const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };
-    return { format: FORMAT, recipe: recipe(), programs, kernel, toolchain };
+    return { format: FORMAT, recipe: recipe(packagesFor(native)), programs, kernel, toolchain };
   });
 };
 
+/** The C library is only there to compile the guest agent with; its package brings a compiler of fifty megabytes. */
+export const packagesFor = (native: Native | undefined): readonly string[] =>
+  native === undefined ? PACKAGES : PACKAGES.filter((name) => name !== 'musl-dev');
+
 /** Hash of the requested packages and settings: while it is the same, downloads are kept and no mirror is asked. */
-export const recipe = (): string => {
+export const recipe = (packages: readonly string[]): string => {
   const { HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES } = process.env;
-  return shortHash(JSON.stringify([PACKAGES, KERNEL_PACKAGE, HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES]), 12);
+  return shortHash(JSON.stringify([packages, KERNEL_PACKAGE, HYPR_QEMU, HYPR_KERNEL, HYPR_KERNEL_MODULES]), 12);
 };
 
 interface Guest {
@@ -77,10 +85,17 @@ interface Guest {
   readonly initramfs: string;
 }
 
-const makeGuest = async (input: MakeInput): Promise<Guest> => {
-  const { paths, progress, signal } = input;
+interface GuestInput extends MakeInput {
+  readonly native: Native | undefined;
+}
+
+const makeGuest = async (input: GuestInput): Promise<Guest> => {
+  const { paths, progress, native, signal } = input;
   const { programs, kernel } = await makeDownloads(input);
-  const kestrel = await track(progress, { id: 'Guest agent', done: 'Compiled' }, async () => {
+  const kestrel = await track(progress, { id: 'Guest agent', done: native === undefined ? 'Compiled' : 'Ready' }, async () => {
+    if (native !== undefined) {
+      return native.install('kestrel', join(paths.toolchain, 'bin'));
+    }
     const musl = programs.musl === undefined ? {} : { musl: programs.musl };
     return compileKestrel(join(paths.toolchain, 'bin'), { sources: await findGuestSources(), signal, ...musl });
   });
@@ -99,9 +114,9 @@ const makeGuest = async (input: MakeInput): Promise<Guest> => {
   return { programs, kernel, kestrel, initramfs };
 };
 
-const makeDownloads = async (input: MakeInput): Promise<{ programs: Programs; kernel: Kernel }> => {
-  const { known } = input;
-  if (known !== undefined && known.recipe === recipe() && (await hasDownloads(known))) {
+const makeDownloads = async (input: GuestInput): Promise<{ programs: Programs; kernel: Kernel }> => {
+  const { known, native } = input;
+  if (known !== undefined && known.recipe === recipe(packagesFor(native)) && (await hasDownloads(known))) {
     return known;
   }
   const apt = (await findInPath('apt-get')) !== undefined && process.env.HYPR_QEMU === undefined;

@@ -8,16 +8,28 @@ import { logger } from '../../base/log.ts';
 const log = logger('toolchain');
 
 /** The program that measures the host's time stamp counter. */
-export const compileTsc = async (outDir: string, signal: AbortSignal): Promise<string> =>
-  compileC({ source: await findSource('vmm/tsc.c'), outDir, signal });
+export const compileTsc = async (outDir: string, signal: AbortSignal, musl?: string): Promise<string> =>
+  compileC({ source: await findSource('vmm/tsc.c'), outDir, signal, ...(musl ? { musl } : {}) });
 
 /** The fence of virtiofsd. */
-export const compileShareJail = async (outDir: string, signal?: AbortSignal): Promise<string> =>
-  compileC({ source: await findSource('vmm/jail/share.c'), parts: JAIL_PARTS, outDir, ...(signal ? { signal } : {}) });
+export const compileShareJail = async (outDir: string, signal?: AbortSignal, musl?: string): Promise<string> =>
+  compileC({
+    source: await findSource('vmm/jail/share.c'),
+    parts: JAIL_PARTS,
+    outDir,
+    ...(signal ? { signal } : {}),
+    ...(musl ? { musl } : {}),
+  });
 
 /** The fence of QEMU. */
-export const compileMachineJail = async (outDir: string, signal?: AbortSignal): Promise<string> =>
-  compileC({ source: await findSource('vmm/jail/machine.c'), parts: [...JAIL_PARTS, 'calls.c'], outDir, ...(signal ? { signal } : {}) });
+export const compileMachineJail = async (outDir: string, signal?: AbortSignal, musl?: string): Promise<string> =>
+  compileC({
+    source: await findSource('vmm/jail/machine.c'),
+    parts: [...JAIL_PARTS, 'calls.c'],
+    outDir,
+    ...(signal ? { signal } : {}),
+    ...(musl ? { musl } : {}),
+  });
 
 const JAIL_PARTS = ['fence.h', 'common.c', 'landlock.c'];
 
