@@ -50,6 +50,10 @@ export const pullProject: EngineApi['pullProject'] = async (...args) => (await w
 
 export const setup: EngineApi['setup'] = async (...args) => (await whole()).setup(...args);
 
+export const isSetUp: EngineApi['isSetUp'] = async () => (await import('../vmm/toolchain/is-set-up.ts')).isSetUp();
+
+export const bundle: EngineApi['bundle'] = async (...args) => (await whole()).bundle(...args);
+
 export const doctor: EngineApi['doctor'] = async (...args) => (await whole()).doctor(...args);
 
 export const openTrust: EngineApi['openTrust'] = async (...args) => (await import('./trust/trust.ts')).openTrust(...args);

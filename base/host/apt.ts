@@ -31,7 +31,7 @@ export interface Apt {
   clean(): Promise<void>;
 }
 
-const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+export const APT_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const INDEX_AGE = 24 * 3600 * 1000;
 
 /**
@@ -161,18 +161,28 @@ const hostProxies = async (): Promise<string[]> => {
   return dump.stdout.split('\n').filter((line) => /^Acquire::https?::(proxy|Proxy)/.test(line) && !line.endsWith(' "";'));
 };
 
-/** The Debian archive that the host's own apt uses, or Debian's public one. */
-const findHostSource = async (): Promise<AptSource> => {
+const findHostSource = async (): Promise<AptSource> => ({ uri: await findDebianMirror(), keyring: APT_KEYRING, suite: 'trixie' });
+
+/** The Debian archive to use: HYPR_DEBIAN_MIRROR, the one of the host's own apt, or Debian's public one. */
+export const findDebianMirror = async (): Promise<string> => {
+  const { HYPR_DEBIAN_MIRROR: own } = process.env;
+  if (own) {
+    if (!/^https?:\/\/./.test(own)) {
+      throw new HyprError('HYPR_USAGE', `HYPR_DEBIAN_MIRROR is no address of a mirror: ${own}`, {
+        hint: 'HYPR_DEBIAN_MIRROR=http://HOST/debian',
+      });
+    }
+    return own.replace(/\/+$/, '');
+  }
   const folder = '/etc/apt/sources.list.d';
   const files = ['/etc/apt/sources.list', ...(await listFolder(folder)).map((name) => join(folder, name))];
   for (const file of files) {
-    const text = await readFile(file, 'utf8').catch(() => '');
-    const uri = findDebianUri(text);
+    const uri = findDebianUri(await readFile(file, 'utf8').catch(() => ''));
     if (uri !== undefined) {
-      return { uri, keyring: KEYRING, suite: 'trixie' };
+      return uri;
     }
   }
-  return { uri: 'http://deb.debian.org/debian', keyring: KEYRING, suite: 'trixie' };
+  return 'http://deb.debian.org/debian';
 };
 
 /** The first URI of a sources file (either format) whose last part is `debian`. */

@@ -9,6 +9,7 @@ const composeBuild: CommandSpec = {
   name: 'build',
   usage: '[OPTIONS] [SERVICE...]',
   summary: 'Build the images of services',
+  setsUp: true,
   flags: [
     list('build-arg', 'Value of an ARG', { value: 'KEY=VALUE' }),
     bool('no-cache', 'Build every step anew, without the cache'),
@@ -34,6 +35,7 @@ const composePull: CommandSpec = {
   name: 'pull',
   usage: '[OPTIONS] [SERVICE...]',
   summary: 'Pull the images of services',
+  setsUp: true,
   flags: [
     bool('ignore-buildable', 'Leave out images that can be built'),
     bool('ignore-pull-failures', 'Go on when an image fails'),
@@ -119,6 +121,7 @@ const dockerBuild: CommandSpec = {
   name: 'build',
   usage: '[OPTIONS] PATH',
   summary: 'Build an image from a Dockerfile (services: hypr compose build)',
+  setsUp: true,
   examples: [
     'hypr build -t app .',
     'hypr build -f deploy/Dockerfile --target prod .',
@@ -134,6 +137,7 @@ const dockerPull: CommandSpec = {
   name: 'pull',
   usage: '[OPTIONS] IMAGE',
   summary: 'Pull an image (of services: hypr compose pull)',
+  setsUp: true,
   flags: [
     string('platform', 'Platform of the image', { value: 'OS/ARCH' }),
     bool('q,quiet', 'No progress'),

@@ -24,6 +24,7 @@ export const composeRun: CommandSpec = {
   name: 'run',
   usage: '[OPTIONS] SERVICE [COMMAND] [ARGS...]',
   summary: 'Run a one-off command in a machine of its own (images: hypr run)',
+  setsUp: true,
   examples: [
     'hypr compose run --rm web sh',
     'hypr compose run --rm -T db pg_dump -h db app > app.sql',
@@ -63,6 +64,7 @@ export const dockerRun: CommandSpec = {
   name: 'run',
   usage: '[OPTIONS] IMAGE [COMMAND] [ARGS...]',
   summary: 'Run an image in a machine of its own (services: hypr compose run)',
+  setsUp: true,
   examples: ['hypr run --rm -it alpine sh', 'hypr run -d --name web -p 8080:80 nginx', 'hypr -p web down      stop and remove it'],
   flags: [
     ...processFlags,

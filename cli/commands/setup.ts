@@ -1,30 +1,54 @@
+import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { hyprHome } from '../../base/paths.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
-import { type DoctorCheck, SETUP_STEPS } from '../../engine/model/types.ts';
-import type { Handler } from '../core/command-spec.ts';
+import { BUNDLE_STEPS, type DoctorCheck, SETUP_STEPS } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
 import { hasUnicode, paintFor } from '../core/style.ts';
-import { createRenderer, progressMode, progressStream } from '../render/create.ts';
+import { HYPR_VERSION } from '../core/version.ts';
+import { withSteps } from './first-setup.ts';
 
 /** `hypr setup`: every step with its progress; may be run again at any time. */
 export const runSetup: Handler = async (invocation) => {
-  const { context, flags } = invocation;
+  const { flags } = invocation;
+  // In automation nothing is drawn, whatever the streams are.
+  const context = flags.bool('ci') ? { ...invocation.context, env: { ...invocation.context.env, CI: 'true' } } : invocation.context;
   if (['browser', 'system', 'undo'].some((flag) => flags.bool(flag))) {
+    refuseTogether(invocation, ['bundle', 'from', 'ci']);
     return await (await import('./setup-names.ts')).setupNames(invocation);
   }
   if (flags.bool('dry-run')) {
     throw new HyprError('HYPR_USAGE', 'setup fetches only what is missing; --dry-run is for setup --browser, --system and --undo');
   }
+  const [bundle, from] = [flags.string('bundle'), flags.string('from')].map((file) => file && resolve(context.cwd, file));
   const engine = await context.engine();
-  if (progressMode(context, flags) === 'tty') {
-    const { showSteps } = await import('../render/steps.ts');
-    const steps = showSteps(SETUP_STEPS, progressStream(context));
-    await engine.setup(steps.onProgress, context.interrupts.signal).finally(() => steps.end());
-  } else {
-    const renderer = await createRenderer(context, flags, 'setup');
-    await engine.setup(renderer.onProgress, context.interrupts.signal).finally(() => renderer.close());
+  const { signal } = context.interrupts;
+  if (bundle) {
+    refuseTogether(invocation, ['from', 'ci']);
+    await withSteps(context, flags, BUNDLE_STEPS, (onProgress) => engine.bundle(bundle, onProgress, signal));
+    context.stderr.write(`wrote ${sanitiseText(bundle)}; on the other host: hypr setup --from FILE\n`);
+    return 0;
+  }
+  const { toolchain, accelerator } = await withSteps(context, flags, SETUP_STEPS, (onProgress) =>
+    engine.setup(onProgress, signal, from ? { from } : {}),
+  );
+  if (flags.bool('ci')) {
+    const lines = { version: HYPR_VERSION, toolchain, accelerator, home: hyprHome(context.env) };
+    context.stdout.write(
+      Object.entries(lines)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(''),
+    );
   }
   context.stderr.write('hypr is set up; check this host with: hypr doctor\n');
   return 0;
+};
+
+const refuseTogether = ({ flags }: Invocation, others: readonly string[]): void => {
+  const given = others.find((name) => flags.given().some((flag) => flag.name === name));
+  if (given !== undefined) {
+    throw new HyprError('HYPR_USAGE', `--${given} cannot be given together with the other flags`);
+  }
 };
 
 const MARKS = { ok: ['✔', '+'], warn: ['⚠', '!'], fail: ['✗', 'x'] } as const;

@@ -31,6 +31,8 @@ export interface CommandSpec {
   /** Takes `--dry-run`; others refuse it, because they would really do it. */
   readonly dryRun?: boolean;
   readonly hidden?: boolean;
+  /** Starts machines or makes disks: where nothing is set up yet, `hypr setup` is done first. */
+  readonly setsUp?: boolean;
   /** Why hypr does not have this command of docker compose: it accepts any arguments and says so. */
   readonly refused?: string;
   /** Sub-commands, for `image` and `compose`. */

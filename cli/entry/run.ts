@@ -48,6 +48,9 @@ const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliC
     }
     refuseForeignHome(hyprHome(context.env));
   }
+  if (command.setsUp && !flags.bool('dry-run')) {
+    await (await import('../commands/first-setup.ts')).ensureSetUp(context, flags);
+  }
   const handler = await command.load?.();
   if (handler === undefined) {
     throw new HyprError('HYPR_INTERNAL', `${command.name} has no handler`);

@@ -17,7 +17,7 @@ import { gatewayFence } from '../../net/client/fence.ts';
 import { gatewaySources } from '../../net/client/sources.ts';
 import { checkHost } from '../../vmm/host/doctor.ts';
 import { chooseVmm } from '../../vmm/host/probe.ts';
-import { needToolchain, openToolchain, setupToolchain } from '../../vmm/toolchain/index.ts';
+import { needToolchain, openToolchain, setupToolchain, writeBundle } from '../../vmm/toolchain/index.ts';
 import { openPlatform } from '../host.ts';
 import { withBuildBudget } from '../images/build-budget.ts';
 import { makeBuildMachines } from '../images/build-machines.ts';
@@ -208,8 +208,8 @@ const choosePulls = async (input: {
   return [...wanted.values()];
 };
 
-export const setup: EngineApi['setup'] = async (onProgress, signal) => {
-  const toolchain = await setupToolchain({ progress: onProgress, gatewaySources, ...(signal ? { signal } : {}) });
+export const setup: EngineApi['setup'] = async (onProgress, signal, { from } = {}) => {
+  const toolchain = await setupToolchain({ progress: onProgress, gatewaySources, from, ...(signal ? { signal } : {}) });
   onProgress({ id: 'Accelerator', status: 'working', text: 'Probing' });
   const { vmm, verdict, templates } = await chooseVmm({ toolchain, ...(signal ? { signal } : {}) });
   onProgress({
@@ -221,7 +221,10 @@ export const setup: EngineApi['setup'] = async (onProgress, signal) => {
   if (templates !== undefined) {
     await makeTemplates({ templates, vmm, onProgress, ...(signal ? { signal } : {}) });
   }
+  return { toolchain: toolchain.id, accelerator: verdict.accelerator };
 };
+
+export const bundle: EngineApi['bundle'] = (file, progress, signal) => writeBundle({ paths: homePaths(), file, progress, signal });
 
 export const doctor: EngineApi['doctor'] = async (signal) => {
   const toolchain = await openToolchain();

@@ -209,6 +209,15 @@ export const SETUP_STEPS = [
   'Template machine for builds',
 ] as const;
 
+/** The steps that `bundle` reports. */
+export const BUNDLE_STEPS = ['QEMU and disk tools', 'Guest kernel', 'Bundle'] as const;
+
+export interface SetupResult {
+  /** Changes with any part of the toolchain. */
+  readonly toolchain: string;
+  readonly accelerator: string;
+}
+
 /** What `engine/index.ts` gives the CLI. Imported lazily, so that `hypr --version` and `config` load none of it. */
 export interface EngineApi {
   /** For commands that only read, `onNotice` is called with what was repaired after a crash. */
@@ -257,7 +266,12 @@ export interface EngineApi {
   serveDns(onListening: (port: number) => void, signal: AbortSignal): Promise<void>;
   /** Serves docker's Engine API until the signal aborts, or nobody has needed it for `idleMs`. See engine/docker/serve.ts. */
   serveDocker(options: ServeDockerOptions, signal: AbortSignal): Promise<void>;
-  setup(onProgress: ProgressSink, signal?: AbortSignal): Promise<void>;
+  /** `from` is a bundle to take packages from. */
+  setup(onProgress: ProgressSink, signal?: AbortSignal, options?: { readonly from?: string }): Promise<SetupResult>;
+  /** Whether `setup` has run for this version. */
+  isSetUp(): Promise<boolean>;
+  /** Writes what `setup` fetches into one file, for hosts without a network. */
+  bundle(file: string, onProgress: ProgressSink, signal: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
   openTrust(signal: AbortSignal): Promise<TrustApi>;
   systemDf(): Promise<UsageRow[]>;

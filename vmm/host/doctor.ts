@@ -2,12 +2,15 @@ import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { findDebianMirror } from '../../base/host/apt.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { mustRun } from '../../base/host/process.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import type { Tool, Toolchain } from '../model/tools.ts';
 import { findInPath } from '../toolchain/host-programs.ts';
 import { openToolchain } from '../toolchain/index.ts';
+import { findNative } from '../toolchain/native.ts';
+import { choosePackageClient } from '../toolchain/package-source.ts';
 import { type FenceFacts, type FenceLayer, fenceLayers, findFence, type NetworkFenceProbe } from './fence-check.ts';
 import { chooseVmm, type KvmRefusal } from './probe.ts';
 
@@ -52,7 +55,7 @@ export const checkHost = async (
   ];
   if (toolchain === undefined) {
     const missing: DoctorCheck = { id: 'toolchain', title: 'Toolchain', status: 'fail', detail: 'not set up', fix: SETUP };
-    return [...checks, missing, ...checkPrerequisites(), ...(await checkCompilers())];
+    return [...checks, missing, ...(await checkPrerequisites())];
   }
   const tools = await Promise.all(toolChecks(toolchain));
   return [
@@ -137,21 +140,20 @@ const checkMemory = (): DoctorCheck => {
     : { id: 'memory', title: 'Memory', status: 'warn', detail, fix: 'give services less with mem_limit' };
 };
 
-/** Checks what `hypr setup` needs, when it has not run yet. */
-const checkPrerequisites = (): DoctorCheck[] =>
-  (
-    [
-      ['apt', '/usr/bin/apt-get', 'hypr needs a Debian or Ubuntu host for its set-up'],
-      ['dpkg', '/usr/bin/dpkg-deb', 'apt-get install dpkg'],
-      ['debian-key', '/usr/share/keyrings/debian-archive-keyring.gpg', 'apt-get install debian-archive-keyring'],
-    ] as const
-  ).map(
-    ([id, path, fix]): DoctorCheck => ({
-      id,
-      title: path,
-      ...(existsSync(path) ? { status: 'ok', detail: 'there' } : { status: 'fail', detail: 'missing', fix }),
-    }),
-  );
+/** Checks what `hypr setup` needs, when it has not run yet: a package brings what a clone compiles. */
+const checkPrerequisites = async (): Promise<DoctorCheck[]> => {
+  const client = await choosePackageClient();
+  const native = await findNative();
+  return [
+    {
+      id: 'packages',
+      title: 'Packages of Debian',
+      status: 'ok',
+      detail: client === 'apt' ? "by this host's apt" : `by hypr's own client, from ${await findDebianMirror()}`,
+    },
+    ...(native === undefined ? await checkCompilers() : []),
+  ];
+};
 
 const checkCompilers = (): Promise<DoctorCheck[]> =>
   Promise.all(

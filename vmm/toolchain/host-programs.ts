@@ -29,8 +29,7 @@ const WANTED = {
 } as const satisfies Record<string, Wanted>;
 
 /**
- * The programs of a host without apt: those in PATH (and the usual sbin folders) that are new enough, or
- * HYPR_QEMU. Throws TOOLCHAIN_MISSING that lists everything that is missing or too old.
+ * With a QEMU of the user's own (HYPR_QEMU), all programs are the host's: those in PATH (and the usual sbin folders) that are new enough. Throws TOOLCHAIN_MISSING that lists everything that is missing or too old.
  */
 export const findHostPrograms = async (signal: AbortSignal): Promise<Programs> => {
   const problems: string[] = [];
@@ -55,10 +54,14 @@ export const findHostPrograms = async (signal: AbortSignal): Promise<Programs> =
     find('xz', WANTED.xz),
   ]);
   if (problems.length > 0) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'this host has no apt, and programs that hypr needs are missing or too old', {
-      details: problems,
-      hint: 'install them with the package manager of this host',
-    });
+    throw new HyprError(
+      'TOOLCHAIN_MISSING',
+      "with a QEMU of your own (HYPR_QEMU) all programs are this host's, and some are missing or too old",
+      {
+        details: problems,
+        hint: 'install them with the package manager of this host, or unset HYPR_QEMU',
+      },
+    );
   }
   const virtiofsd = await findTool(WANTED.virtiofsd, signal);
   const tools = { qemu: { ...qemu, origin: own ? 'env' : 'path' } as Tool, mkfsErofs, mkfsExt4, resize2fs, e2fsck, zstd, xz };

@@ -9,6 +9,7 @@ import type { Toolchain } from '../model/tools.ts';
 import { makeParts } from './make.ts';
 import { isReady, type Manifest, readManifest, writeManifest } from './manifest.ts';
 
+export { writeBundle } from './bundle.ts';
 export { toolCommand } from './programs.ts';
 
 export interface SetupOptions {
@@ -19,6 +20,8 @@ export interface SetupOptions {
   readonly upgrade?: boolean;
   /** The folder of net/gateway; a parameter, because this floor must not import net. */
   readonly gatewaySources: () => Promise<string>;
+  /** A bundle of `writeBundle` to take packages from, instead of Debian's archive. */
+  readonly from?: string | undefined;
 }
 
 const SETUP_MS = 30 * 60_000;
@@ -35,7 +38,7 @@ export const setupToolchain = async (options: SetupOptions): Promise<Toolchain> 
   return withLock(lockPath(paths), { what: 'the toolchain', timeout: SETUP_MS, signal, onWait }, async () => {
     await mkdir(paths.toolchain, { recursive: true, mode: 0o700 });
     const known = options.upgrade ? undefined : await readManifest(paths);
-    const manifest = await makeParts({ paths, progress, signal, known, gatewaySources });
+    const manifest = await makeParts({ paths, progress, signal, known, gatewaySources, from: options.from });
     await writeManifest(paths, manifest);
     return manifest.toolchain;
   });

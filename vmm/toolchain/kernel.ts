@@ -5,6 +5,7 @@ import type { Apt } from '../../base/host/apt.ts';
 import { exists, syncFolder } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
+import type { PackageSource } from './package-source.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';
 
@@ -27,8 +28,8 @@ export interface KernelPackage {
 }
 
 /** The package that contains the kernel. */
-export const findKernelPackage = async (apt: Apt): Promise<KernelPackage> => {
-  for (const { file, bytes } of await apt.resolve([KERNEL_PACKAGE])) {
+export const findKernelPackage = async (packages: Pick<Apt, 'resolve'>): Promise<KernelPackage> => {
+  for (const { file, bytes } of await packages.resolve([KERNEL_PACKAGE])) {
     const release = /^linux-image-(\d[^_]*-cloud-amd64)_/.exec(file)?.[1];
     if (release !== undefined) {
       const plain = decodeURIComponent(release);
@@ -40,34 +41,35 @@ export const findKernelPackage = async (apt: Apt): Promise<KernelPackage> => {
 
 /** Downloads the kernel's package without its dependencies; undefined if it is unpacked already. */
 export const fetchKernel = async (input: {
-  apt: Apt;
+  packages: Apt;
   parent: string;
   wanted: KernelPackage;
   report: Report;
 }): Promise<string | undefined> => {
-  const { apt, parent, wanted, report } = input;
+  const { packages, parent, wanted, report } = input;
   if (await exists(kernelRoot(parent, wanted.release))) {
     return undefined;
   }
-  return apt.downloadAlone(wanted.name, (percent) => report({ text: 'Downloading', percent, bytes: wanted.bytes }));
+  return packages.downloadAlone(wanted.name, (percent) => report({ text: 'Downloading', percent, bytes: wanted.bytes }));
 };
 
 /** Unpacks a kernel's package into `parent/kernel-<release>`, unless `deb` is undefined: then it is there already. */
 export const unpackKernel = async (input: {
   deb: string | undefined;
+  packages: Pick<PackageSource, 'unpack'>;
   parent: string;
   release: string;
   programs: Pick<Programs, 'zstd' | 'depmod'>;
   signal: AbortSignal;
 }): Promise<Kernel> => {
-  const { deb, parent, release, programs, signal } = input;
+  const { deb, packages, parent, release, programs, signal } = input;
   const { zstd } = programs;
   const root = kernelRoot(parent, release);
   if (deb !== undefined) {
     const staging = `${root}.${process.pid}.tmp`;
     await mkdir(staging, { recursive: true });
     try {
-      await mustRun('dpkg-deb', ['-x', deb, staging], { signal });
+      await packages.unpack(deb, staging);
       await unpackImage({ image: join(staging, 'boot', `vmlinuz-${release}`), out: join(staging, 'vmlinux'), zstd, signal });
       await rm(join(staging, 'boot'), { recursive: true });
       await listModules({ root: staging, release, depmod: programs.depmod, signal });

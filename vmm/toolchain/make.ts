@@ -3,18 +3,18 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
-import { openApt } from '../../base/host/apt.ts';
 import { exists } from '../../base/host/files.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { compileKestrel } from '../../guest/image/compile.ts';
 import { buildInitramfs } from '../../guest/image/initramfs.ts';
 import { makeGvproxy } from './gvproxy.ts';
-import { findHostPrograms, findInPath } from './host-programs.ts';
+import { findHostPrograms } from './host-programs.ts';
 import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel, unpackKernel } from './kernel.ts';
 import { FORMAT, hasDownloads, type Manifest } from './manifest.ts';
 import { findNative, type Native } from './native.ts';
-import { makePrefix, PACKAGES } from './prefix.ts';
+import { openPackages } from './package-source.ts';
+import { makePrefix, packagesFor } from './prefix.ts';
 import type { Programs } from './programs.ts';
 import { compileMachineJail, compilePreload, compileShareJail, compileTsc, findGuestSources } from './sources.ts';
 import { track } from './steps.ts';
@@ -26,6 +26,8 @@ export interface MakeInput {
   /** The previous manifest; its downloads are kept as long as the recipe is the same. */
   readonly known: Manifest | undefined;
   readonly gatewaySources: () => Promise<string>;
+  /** A bundle to take packages from. */
+  readonly from?: string | undefined;
 }
 
 /** Runs downloads and compilations concurrently; agent and initramfs wait for the downloads. */
@@ -64,13 +66,9 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
       initramfs,
     };
     const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };
-    return { format: FORMAT, recipe: recipe(packagesFor(native)), programs, kernel, toolchain };
+    return { format: FORMAT, recipe: recipe(packagesFor(native)), programs, kernel, toolchain, ...(native ? { native: native.id } : {}) };
   });
 };
-
-/** The C library is only there to compile the guest agent with; its package brings a compiler of fifty megabytes. */
-export const packagesFor = (native: Native | undefined): readonly string[] =>
-  native === undefined ? PACKAGES : PACKAGES.filter((name) => name !== 'musl-dev');
 
 /** Hash of the requested packages and settings: while it is the same, downloads are kept and no mirror is asked. */
 export const recipe = (packages: readonly string[]): string => {
@@ -119,28 +117,27 @@ const makeDownloads = async (input: GuestInput): Promise<{ programs: Programs; k
   if (known !== undefined && known.recipe === recipe(packagesFor(native)) && (await hasDownloads(known))) {
     return known;
   }
-  const apt = (await findInPath('apt-get')) !== undefined && process.env.HYPR_QEMU === undefined;
-  return apt ? fromDebian(input) : fromHost(input);
+  return process.env.HYPR_QEMU === undefined ? fromDebian(input) : fromHost(input);
 };
 
-const fromDebian = async ({ paths, progress, signal }: MakeInput): Promise<{ programs: Programs; kernel: Kernel }> => {
-  if ((await findInPath('dpkg-deb')) === undefined) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'dpkg-deb is needed to unpack packages', { hint: 'apt-get install dpkg' });
-  }
+const fromDebian = async (input: GuestInput): Promise<{ programs: Programs; kernel: Kernel }> => {
+  const { paths, progress, native, from, signal } = input;
   const parent = paths.toolchain;
-  const apt = await track(progress, { id: 'Package index', done: 'Updated' }, () => openApt(join(paths.cache, 'apt'), undefined, signal));
+  await using packages = await track(progress, { id: 'Package index', done: 'Updated' }, () =>
+    openPackages({ folder: join(paths.cache, 'apt'), from, signal }),
+  );
   const programsReady = track(progress, { id: 'QEMU and disk tools', done: 'Ready' }, (report) =>
-    makePrefix({ apt, parent, report, signal }),
+    makePrefix({ packages, names: packagesFor(native), parent, report, signal }),
   );
   const [programs, kernel] = await Promise.all([
     programsReady,
     track(progress, { id: 'Guest kernel', done: 'Ready' }, async (report) => {
-      const wanted = await findKernelPackage(apt);
-      const deb = await fetchKernel({ apt, parent, wanted, report });
-      return unpackKernel({ deb, parent, release: wanted.release, programs: await programsReady, signal });
+      const wanted = await findKernelPackage(packages);
+      const deb = await fetchKernel({ packages, parent, wanted, report });
+      return unpackKernel({ deb, packages, parent, release: wanted.release, programs: await programsReady, signal });
     }),
   ]);
-  await apt.clean();
+  await packages.clean();
   return { programs, kernel };
 };
 
@@ -148,7 +145,7 @@ const fromHost = async ({ paths, progress, signal }: MakeInput): Promise<{ progr
   const programs = await track(progress, { id: 'QEMU and disk tools', done: 'Found' }, () => findHostPrograms(signal));
   const kernel = await ownKernel({ parent: paths.toolchain, zstd: programs.zstd, signal });
   if (kernel === undefined) {
-    throw new HyprError('TOOLCHAIN_MISSING', 'without apt, hypr cannot download the kernel for guests', {
+    throw new HyprError('TOOLCHAIN_MISSING', 'with a QEMU of your own (HYPR_QEMU), hypr fetches no kernel for guests', {
       hint: 'set HYPR_KERNEL to a Linux 6.12 kernel (vmlinux or bzImage) and HYPR_KERNEL_MODULES to its lib/modules/<release> folder',
     });
   }

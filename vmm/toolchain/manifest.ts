@@ -11,6 +11,8 @@ import type { Programs } from './programs.ts';
 export interface Manifest {
   readonly format: typeof FORMAT;
   readonly recipe: string;
+  /** Of the package whose compiled parts were used; none in a clone, which compiles them. */
+  readonly native?: string;
   readonly programs: Programs;
   readonly kernel: Kernel;
   readonly toolchain: Toolchain;

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { exists, writeFileAtomic } from '../../base/host/files.ts';
+import { shortHash } from '../../base/paths.ts';
 
 /** The package of compiled parts, beside or below hypr's own; scripts/pack makes it. */
 const PACKAGE = '@hypr/linux-x64';
@@ -16,6 +17,8 @@ export type NativePart = (typeof NATIVE_PARTS)[number];
 export interface Native {
   /** Copies a part into `folder` as `<name>-<hash>` and returns that path. Throws TOOLCHAIN_FAILED if it is damaged. */
   install(part: NativePart, folder: string): Promise<string>;
+  /** Changes with any part. */
+  readonly id: string;
   /** Twelve digits of a part's SHA-256. */
   hashOf(part: NativePart): string;
 }
@@ -29,7 +32,8 @@ export const findNative = async (from: string = import.meta.url): Promise<Native
   if (root === undefined) {
     return undefined;
   }
-  const sums = parseSums(await readFile(join(root, 'SHA256SUMS'), 'utf8'));
+  const text = await readFile(join(root, 'SHA256SUMS'), 'utf8');
+  const sums = parseSums(text);
   const sumOf = (part: NativePart): string => {
     const sum = sums.get(`bin/${part}`);
     if (sum === undefined) {
@@ -38,6 +42,7 @@ export const findNative = async (from: string = import.meta.url): Promise<Native
     return sum;
   };
   return {
+    id: shortHash(text, 12),
     hashOf: (part) => sumOf(part).slice(0, 12),
     install: async (part, folder) => {
       const suffix = extname(part);

@@ -2,11 +2,13 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import type { Apt, ResolvedPackage } from '../../base/host/apt.ts';
+import type { ResolvedPackage } from '../../base/host/apt.ts';
 import { exists, syncFolder } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../model/tools.ts';
+import type { Native } from './native.ts';
+import type { PackageSource } from './package-source.ts';
 import { type Programs, toolCommand } from './programs.ts';
 import type { Report } from './steps.ts';
 
@@ -26,24 +28,35 @@ export const PACKAGES = [
   'musl-dev',
 ] as const;
 
+/** The C library is only there to compile the guest agent with; its package brings a compiler of fifty megabytes. */
+export const packagesFor = (native: Native | undefined): readonly string[] =>
+  native === undefined ? PACKAGES : PACKAGES.filter((name) => name !== 'musl-dev');
+
 /**
  * Unpacks the packages into `parent/prefix-<id>`, staged and renamed: a prefix that exists is complete.
  * Nothing is installed on the host; programs run through the prefix's own loader and libraries.
  */
-export const makePrefix = async (input: { apt: Apt; parent: string; report: Report; signal: AbortSignal }): Promise<Programs> => {
-  const resolved = await input.apt.resolve(PACKAGES);
+export const makePrefix = async (input: {
+  packages: PackageSource;
+  names: readonly string[];
+  parent: string;
+  report: Report;
+  signal: AbortSignal;
+}): Promise<Programs> => {
+  const { packages, names, report, signal } = input;
+  const resolved = await packages.resolve(names);
   const id = shortHash(resolved.map(({ file, hash }) => `${file} ${hash}`).join('\n'), 12);
   const root = join(input.parent, `prefix-${id}`);
   if (!(await exists(root))) {
     const bytes = resolved.reduce((sum, { bytes }) => sum + bytes, 0);
-    const debs = await input.apt.download(PACKAGES, (percent) => input.report({ text: 'Downloading', percent, bytes }));
-    input.report({ text: 'Extracting' });
-    await unpackAll(debs, root, input.signal);
+    const debs = await packages.download(names, (percent) => report({ text: 'Downloading', percent, bytes }));
+    report({ text: 'Extracting' });
+    await unpackAll(debs, root, packages, signal);
   }
   const programs = prefixPrograms({ root, id, packages: resolved });
   // A prefix that cannot run here (another architecture, a noexec home) is an error now, not at the first boot.
   const { file, args } = toolCommand(programs.qemu, ['--version']);
-  await mustRun(file, args, { timeout: 30_000, signal: input.signal });
+  await mustRun(file, args, { timeout: 30_000, signal });
   return programs;
 };
 
@@ -86,7 +99,12 @@ export const packageVersion = (packages: ReadonlyArray<Pick<ResolvedPackage, 'fi
 };
 
 /** Unpacks packages into a new folder, staged and renamed. They can be unpacked concurrently, because they share folders only. */
-export const unpackAll = async (debs: readonly string[], root: string, signal: AbortSignal): Promise<void> => {
+export const unpackAll = async (
+  debs: readonly string[],
+  root: string,
+  { unpack }: Pick<PackageSource, 'unpack'>,
+  signal: AbortSignal,
+): Promise<void> => {
   const staging = `${root}.${process.pid}.tmp`;
   await mkdir(staging, { recursive: true, mode: 0o755 });
   try {
@@ -94,11 +112,27 @@ export const unpackAll = async (debs: readonly string[], root: string, signal: A
     const isBase = (deb: string) => deb.includes('/base-files_');
     const limit = pLimit(availableParallelism());
     for (const batch of [debs.filter(isBase), debs.filter((deb) => !isBase(deb))]) {
-      await Promise.all(batch.map((deb) => limit(() => mustRun('dpkg-deb', ['-x', deb, staging], { signal }))));
+      // All have ended before the folder is removed.
+      const ended = await Promise.allSettled(
+        batch.map((deb) =>
+          limit(() => {
+            signal.throwIfAborted();
+            return unpack(deb, staging);
+          }),
+        ),
+      );
+      throwFirst(ended);
     }
     await rename(staging, root);
     await syncFolder(join(root, '..'));
   } finally {
     await rm(staging, { recursive: true, force: true });
+  }
+};
+
+const throwFirst = (ended: ReadonlyArray<PromiseSettledResult<unknown>>): void => {
+  const failed = ended.find((one) => one.status === 'rejected');
+  if (failed !== undefined) {
+    throw failed.reason;
   }
 };

@@ -12,6 +12,7 @@ import { canAnimate } from '../../core/style.ts';
 import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
 import type { AttachedUp } from '../../session/attached-up.ts';
+import { ensureSetUp } from '../first-setup.ts';
 import { confirmRemoteStack } from '../remote-stack.ts';
 import { tellMovedPorts, upEvents } from './events.ts';
 import { recreatedVolumes } from './volume-changes.ts';
@@ -48,6 +49,9 @@ export const runUp: Handler = async (invocation) => {
 const loadMovable = async (invocation: Invocation, services: readonly string[]): Promise<Pick<AttachedUp, 'project' | 'loaded'>> => {
   const moves = movesPorts(invocation.flags, invocation.context.env);
   const loaded = await loadBuildable(invocation, services);
+  if (!invocation.flags.bool('dry-run')) {
+    await ensureSetUp(invocation.context, invocation.flags);
+  }
   return { loaded, project: moves ? withMovablePorts(loaded) : loaded };
 };
 

@@ -97,6 +97,7 @@ export class FakeEngine {
   tar: Uint8Array[] = [];
   execOutput: Array<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> = [];
   opened = 0;
+  isSetUp = true;
   rootScript = 'set -eu\n';
   trust: TrustStatus = {
     domain: 'hypr',
@@ -183,7 +184,10 @@ export class FakeEngine {
       setup: async (onProgress) => {
         onProgress({ id: 'Toolchain', status: 'working', text: 'Fetching' });
         onProgress({ id: 'Toolchain', status: 'done', text: 'Ready' });
+        return { toolchain: 'abc', accelerator: 'tcg' };
       },
+      isSetUp: async () => this.isSetUp,
+      bundle: async (file) => this.#record('bundle', file),
       doctor: async () => this.checks,
       openTrust: async () => ({
         status: async () => this.trust,

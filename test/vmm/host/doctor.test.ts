@@ -14,7 +14,7 @@ describe('the doctor, before the set-up', () => {
       fix: 'hypr setup',
     });
     expect(checks.map(({ id }) => id)).toEqual(
-      expect.arrayContaining(['node', 'platform', 'cpu', 'disk', 'memory', 'apt', 'dpkg', 'debian-key', 'gcc', 'go']),
+      expect.arrayContaining(['node', 'platform', 'cpu', 'disk', 'memory', 'packages', 'gcc', 'go']),
     );
     expect(new Set(checks.map(({ id }) => id)).size).toBe(checks.length);
   });

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 
@@ -10,6 +12,7 @@ import { findHostPrograms, findTool } from '../../../vmm/toolchain/host-programs
 import { findStale, needToolchain, openToolchain, toolCommand } from '../../../vmm/toolchain/index.ts';
 import { zstdPayload } from '../../../vmm/toolchain/kernel.ts';
 import { FORMAT, hasDownloads, isReady, type Manifest, writeManifest } from '../../../vmm/toolchain/manifest.ts';
+import { findNative } from '../../../vmm/toolchain/native.ts';
 import { packageVersion, prefixPrograms } from '../../../vmm/toolchain/prefix.ts';
 import { track } from '../../../vmm/toolchain/steps.ts';
 import { isAtLeast, parseVersion } from '../../../vmm/toolchain/versions.ts';
@@ -255,5 +258,30 @@ describe('progress', () => {
       ['working', 'Preparing', undefined, undefined],
       ['error', 'Error', undefined, undefined],
     ]);
+  });
+});
+
+describe('the compiled parts of a package', () => {
+  const makePackage = async (content: string): Promise<{ from: string; home: string }> => {
+    const home = tempDir();
+    const root = join(home, 'node_modules/@hypr/linux-x64');
+    await mkdir(join(root, 'bin'), { recursive: true });
+    await writeFile(join(root, 'package.json'), '{}');
+    await writeFile(join(root, 'bin/zygote.so'), content);
+    await writeFile(join(root, 'SHA256SUMS'), `${createHash('sha256').update('code').digest('hex')}  bin/zygote.so\n`);
+    return { from: pathToFileURL(join(home, 'node_modules/hypr/dist/start.cjs')).href, home };
+  };
+
+  it('are copied under the names of their digests', async () => {
+    const { from, home } = await makePackage('code');
+    const native = await findNative(from);
+    expect(await native?.install('zygote.so', join(home, 'bin'))).toBe(join(home, 'bin', `zygote-${native?.hashOf('zygote.so')}.so`));
+    await expect(native?.install('kestrel', home)).rejects.toMatchObject({ code: 'TOOLCHAIN_FAILED' });
+  });
+
+  it('are refused when they are damaged, and not there in a clone', async () => {
+    const { from, home } = await makePackage('other code');
+    await expect((await findNative(from))?.install('zygote.so', home)).rejects.toMatchObject({ code: 'TOOLCHAIN_FAILED' });
+    expect(await findNative()).toBeUndefined();
   });
 });
