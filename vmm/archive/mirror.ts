@@ -52,7 +52,10 @@ export const openWebMirror = (address: string, env: NodeJS.ProcessEnv = process.
         await answer.body?.cancel();
         throw new HyprError('TOOLCHAIN_FAILED', `${base}${path} answered ${answer.status}`);
       }
-      return { begin: answer.status === 206 ? from : 0, body: isRestart ? Readable.from([]) : Readable.fromWeb(answer.body) };
+      const body = isRestart ? Readable.from([]) : Readable.fromWeb(answer.body);
+      // The connection may break before anybody reads; whoever reads then is told.
+      body.on('error', () => {});
+      return { begin: answer.status === 206 ? from : 0, body };
     },
     [Symbol.asyncDispose]: async () => {
       await agent?.destroy();
