@@ -27,9 +27,10 @@ export interface OpenImagesOptions extends Pick<ImageStoreOptions, 'inUse' | 'ke
   readonly backoff?: number;
 }
 
-/** Everything of the engine's ImageApi but `build`. */
+/** The images of the store, and what registries have. */
 export interface Images {
   readonly store: ImageStore;
+  /** `policy`: missing keeps an image that is in the store, always asks the registry. Failures are thrown after all pulls have ended. */
   pull(
     references: readonly string[],
     options: { policy: 'missing' | 'always'; platform?: string },
@@ -37,10 +38,14 @@ export interface Images {
     signal?: AbortSignal,
   ): Promise<Image[]>;
   list(): Promise<Image[]>;
+  /** By reference, id or id prefix. */
   inspect(name: string): Promise<Image>;
-  history(name: string): Promise<{ id: string; steps: HistoryStep[] }>;
+  /** The steps that built it, latest first. */
+  history(name: string): Promise<{ readonly id: string; readonly steps: readonly HistoryStep[] }>;
+  /** Returns what docker prints: `Untagged: …`, `Deleted: sha256:…`. */
   remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
   tag(name: string, reference: string): Promise<void>;
+  /** Loads a Docker or OCI archive; returns the loaded references (or ids). */
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
   save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
   /** Brings images of the store to their registries, one after the other; `allTags`: every tag here of repositories without one. */

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 /**
  * What the host asks of a guest. `guest/client/client.ts` turns these into frames of the agent protocol
  * (docs/guest-protocol.md); `guest/agent/handlers` carries them out. Nothing is passed on the kernel's command line: a
- * machine boots to "waiting for orders" and gets its configuration over the protocol, so that it can also be a clone of
+ * machine boots to "waiting for its configuration" and gets its configuration over the protocol, so that it can also be a clone of
  * a template.
  */
 
@@ -203,7 +203,7 @@ export interface GuestInfo {
   readonly state: 'waiting' | 'prepared' | 'running' | 'exited';
   /** Pid of the workload when running, its exit when exited. */
   readonly workload?: { readonly pid: number; readonly exit?: ProcessExit };
-  /** Milliseconds from the kernel's start to "waiting for orders". */
+  /** Milliseconds from the kernel's start to "waiting for its configuration". */
   readonly bootMs: number;
 }
 

@@ -112,7 +112,7 @@ export interface Network {
   /** Resolves once, never rejects. */
   readonly exited: Promise<{ readonly detail: string }>;
   /** A connected socket in QEMU framing, ready to be handed to a VMM as a descriptor. Throws NET_ADDRESS. */
-  connectNic(card: NetworkNic, signal?: AbortSignal): Promise<Socket>;
+  connectNic(nic: NetworkNic, signal?: AbortSignal): Promise<Socket>;
   /** A TCP connection to address:port in the network. A refused port ends the socket at once. */
   dial(address: string, port: number, signal?: AbortSignal): Promise<Socket>;
   /** A stream of datagrams to address:port in the network, in the framing of docs/gateway-protocol.md. */

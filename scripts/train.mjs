@@ -62,9 +62,9 @@ const runCommands = async ({ runCli, createContext, Interrupts, Terminal }, line
 
 const keep = async ({ path, script }) => {
   const text = await readFile(path, 'latin1');
-  const aside = `${path}.cache.${process.pid}`;
-  await writeFile(aside, Buffer.concat([Buffer.from(text.slice(-64), 'latin1'), script.createCachedData()]));
-  await rename(aside, `${path}.cache`);
+  const staged = `${path}.cache.${process.pid}`;
+  await writeFile(staged, Buffer.concat([Buffer.from(text.slice(-64), 'latin1'), script.createCachedData()]));
+  await rename(staged, `${path}.cache`);
 };
 
 try {

@@ -1,22 +1,10 @@
+import type { TarHeader } from '../../base/tar/header.ts';
+
 /** An entry of a file tree that COPY and ADD read from or write to: the build context, a stage, an image, an archive. */
-export interface TreeEntry {
+export interface TreeEntry extends Omit<TarHeader, 'name' | 'type'> {
   /** Clean, relative, no leading slash; the root is the empty string. */
   readonly path: string;
   readonly type: 'file' | 'dir' | 'symlink' | 'char' | 'block' | 'fifo';
-  /** Permission bits with setuid, setgid and sticky. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Bytes of a file, else 0. */
-  readonly size: number;
-  /** Seconds since the epoch, whole. */
-  readonly mtime: number;
-  /** Target of a symlink, as stored. */
-  readonly link: string;
-  readonly deviceMajor: number;
-  readonly deviceMinor: number;
-  /** Extended attributes, raw bytes. */
-  readonly xattrs: ReadonlyMap<string, Buffer>;
   /** The same object for all names of one hard-linked file in a tree. */
   readonly identity: object;
 }

@@ -1,11 +1,10 @@
-import { createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { diskError, syncFile } from '../../base/host/files.ts';
-import { stagingPathBeside } from '../../base/host/staging.ts';
+import { diskError } from '../../base/host/files.ts';
+import { writeWhole } from '../../base/host/write-whole.ts';
 
 /** Writes a stream to a file atomically; pipes and devices are written to directly. */
 export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> => {
@@ -17,21 +16,10 @@ export const writeFileWhole = async (data: AsyncIterable<Uint8Array>, path: stri
   if (info?.isDirectory()) {
     throw new HyprError('HYPR_USAGE', `${path} is a folder: the archive needs the name of a file`, { hint: 'add a file name to dest=' });
   }
-  const isPlain = info?.isFile() ?? true;
-  const target = isPlain ? await stagingPathBeside(path) : path;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await pipeline(Readable.from(data, { objectMode: false }), createWriteStream(target, isPlain ? { flags: 'wx', mode: 0o644 } : {}), {
-      signal,
-    });
-    if (isPlain) {
-      await syncFile(target);
-      await rename(target, path);
-    }
+    await writeWhole(data, path, { mode: 0o644, signal });
   } catch (error) {
-    if (isPlain) {
-      await rm(target, { force: true });
-    }
     throw diskError(error, path);
   }
 };

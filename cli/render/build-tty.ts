@@ -17,7 +17,7 @@ export const createTtyBuild = (options: TtyOptions): BuildRenderer => {
   return {
     onEvent: (service, event) => {
       if (log.record(service, event) === undefined) {
-        block.aside(() => options.stream.write(formatWarning(event)));
+        block.printAbove(() => options.stream.write(formatWarning(event)));
       } else {
         block.touch();
       }

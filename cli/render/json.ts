@@ -21,7 +21,7 @@ export const createJsonRenderer = (stream: OutputStream, options: { readonly dry
   onWarning: (message) => {
     stream.write(`${JSON.stringify({ level: 'warning', message })}\n`);
   },
-  aside: (write) => write(),
+  printAbove: (write) => write(),
   close: () => {},
 });
 

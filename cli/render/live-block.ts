@@ -15,7 +15,7 @@ const SHOW_CURSOR = '\u001b[?25h';
 
 /**
  * A few lines at the bottom of the terminal that are redrawn at most every 100 ms.
- * Other output goes through `aside` and appears above them.
+ * Other output goes through `printAbove` and appears above them.
  */
 export class LiveBlock {
   readonly #options: LiveBlockOptions;
@@ -39,7 +39,7 @@ export class LiveBlock {
     this.#timer = setInterval(() => this.#paint(false), this.#options.interval ?? 100).unref();
   }
 
-  aside(write: () => void): void {
+  printAbove(write: () => void): void {
     if (this.#height > 0) {
       this.#options.stream.write(this.#clear());
       this.#height = 0;

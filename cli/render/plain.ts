@@ -19,7 +19,7 @@ export const createPlainRenderer = (stream: OutputStream, options: { readonly pr
     onWarning: (message) => {
       stream.write(`warning: ${sanitiseName(message)}\n`);
     },
-    aside: (write) => write(),
+    printAbove: (write) => write(),
     close: () => {},
   };
 };

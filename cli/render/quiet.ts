@@ -8,6 +8,6 @@ export const createQuietRenderer = (stream: OutputStream): ProgressRenderer => (
   onWarning: (message) => {
     stream.write(`warning: ${sanitiseName(message)}\n`);
   },
-  aside: (write) => write(),
+  printAbove: (write) => write(),
   close: () => {},
 });

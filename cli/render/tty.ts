@@ -40,9 +40,9 @@ export const createTtyRenderer = (options: TtyOptions): ProgressRenderer => {
       block.touch();
     },
     onWarning: (message) => {
-      block.aside(() => options.stream.write(`${options.paint('yellow', 'warning:')} ${sanitiseName(message)}\n`));
+      block.printAbove(() => options.stream.write(`${options.paint('yellow', 'warning:')} ${sanitiseName(message)}\n`));
     },
-    aside: (write) => block.aside(write),
+    printAbove: (write) => block.printAbove(write),
     close: () => block.close(),
   };
 };

@@ -10,7 +10,7 @@ export interface ProgressRenderer {
   /** A step of a service's build; undefined if the renderer does not show builds. */
   onBuild?(service: string, event: BuildEvent): void;
   /** Runs `write` while the display is cleared, for log lines between progress. */
-  aside(write: () => void): void;
+  printAbove(write: () => void): void;
   /** Leaves the last state on the screen and releases the terminal. Safe to call twice. */
   close(): void;
 }

@@ -1,11 +1,11 @@
 import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
-import type { HistoryStep } from '../../builder/history.ts';
-import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../builder/model/types.ts';
+import type { Images } from '../../builder/images.ts';
+import type { BuildEvent, BuildRequest, BuildResult, FailedStep } from '../../builder/model/types.ts';
 import type { Credentials } from '../../builder/registry/config/types.ts';
 import type { LoginResult } from '../../builder/registry/login.ts';
-import type { PushResult } from '../../builder/registry/push.ts';
 import type { Project } from '../../compose/model/model.ts';
+import type { DoctorCheck } from '../../vmm/host/doctor.ts';
 import type { FetchFileOptions, PublishRequest } from './artifact.ts';
 import type {
   AttachOptions,
@@ -34,6 +34,7 @@ import type { TrustApi } from './trust.ts';
 
 export type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
 export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../../builder/model/types.ts';
+export type { DoctorCheck } from '../../vmm/host/doctor.ts';
 export type * from './command-options.ts';
 export type * from './object-types.ts';
 export type { NameReport } from './published-names.ts';
@@ -128,45 +129,8 @@ export interface StackSummary {
   readonly configFiles: readonly string[];
 }
 
-/** One line of `hypr doctor`. */
-export interface DoctorCheck {
-  readonly id: string;
-  readonly title: string;
-  readonly status: 'ok' | 'warn' | 'fail';
-  readonly detail: string;
-  /** The command or step that fixes it. */
-  readonly fix?: string;
-  /** Of the fence round machines, shares and gateways: layer by layer. */
-  readonly rows?: ReadonlyArray<{ readonly process: string; readonly layer: string; readonly holds: boolean; readonly detail: string }>;
-}
-
 /** Images and builds: need no supervisor, run in the calling process. */
-export interface ImageApi {
-  /** `policy`: missing keeps an image that is in the store, always asks the registry. Failures are thrown after all pulls have ended. */
-  pull(
-    references: readonly string[],
-    options: { policy: 'missing' | 'always'; platform?: string },
-    onProgress: ProgressSink,
-    signal?: AbortSignal,
-  ): Promise<Image[]>;
-  list(): Promise<Image[]>;
-  /** By reference, id or id prefix. */
-  inspect(name: string): Promise<Image>;
-  /** The steps that built it, latest first. */
-  history(name: string): Promise<{ readonly id: string; readonly steps: readonly HistoryStep[] }>;
-  /** Pushes each to the registry in its name, one after the other; see builder/registry/push.ts. */
-  push(
-    references: readonly string[],
-    options: { allTags?: boolean },
-    onProgress: ProgressSink,
-    signal?: AbortSignal,
-  ): Promise<PushResult[]>;
-  /** Returns what docker prints: `Untagged: …`, `Deleted: sha256:…`. */
-  remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
-  tag(name: string, reference: string): Promise<void>;
-  /** Loads a Docker or OCI archive; returns the loaded references (or ids). */
-  load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
-  save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
+export interface ImageApi extends Omit<Images, 'store' | 'withPushTarget' | 'withRepository' | 'resolveDigest'> {
   build(
     request: BuildRequest,
     onEvent: (event: BuildEvent) => void,

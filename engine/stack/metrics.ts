@@ -95,7 +95,7 @@ const factsOf = (replicas: readonly Replica[], stack: string): Family[] => {
     {
       name: 'hypr_replica_boot_seconds',
       type: 'gauge',
-      help: 'From the start of the machine to the answer of its agent and its orders carried out.',
+      help: 'From the start of the machine to the answer of its agent, configured.',
       samples: each(({ row }) => (row.bootMs === undefined ? undefined : row.bootMs / 1000)),
     },
   ];

@@ -56,9 +56,9 @@ export class JournalFile {
   /** Runs `change`, which adds `nickname` to the store in `folder`, whose files are `names`. Makes the folder where there is none. */
   async record(folder: string, nickname: string, names: readonly string[], change: () => Promise<void>): Promise<void> {
     const known = this.#journal.stores.find((one) => one.folder === folder);
-    const begun: FolderChange = known ?? { folder, nickname, made: await missingFolders(folder), before: await this.#keep(folder, names) };
+    const entry: FolderChange = known ?? { folder, nickname, made: await missingFolders(folder), before: await this.#keep(folder, names) };
     const others = this.#journal.stores.filter((one) => one !== known);
-    const { after: last, ...rest } = begun;
+    const { after: last, ...rest } = entry;
     // What somebody else changed since is not in the copies: `after` stays, which no longer fits, so that undo goes by name.
     const isForeign = known !== undefined && !isSame(await digests(folder, Object.keys(known.before)), last ?? digestsBefore(known));
     await this.#write({ ...this.#journal, stores: [...others, rest] });

@@ -31,7 +31,7 @@ export const openConnection = (path: string, options: { signal?: AbortSignal | u
   withDeadline({ ms: options.timeout, what: 'the answer of the guest agent', signal: options.signal }, async (signal) => {
     const socket = await connectSocket(path, signal);
     try {
-      return await shakeHands(socket, signal);
+      return await handshake(socket, signal);
     } catch (error) {
       socket.destroy();
       throw error;
@@ -60,7 +60,7 @@ const connectSocket = async (path: string, signal: AbortSignal): Promise<Socket>
   }
 };
 
-const shakeHands = async (socket: Socket, signal: AbortSignal): Promise<Connection> => {
+const handshake = async (socket: Socket, signal: AbortSignal): Promise<Connection> => {
   const nonce = randomBytes(NONCE_SIZE);
   const hello = encodeHello(nonce);
   const stream = new FrameStream(socket, nonce);

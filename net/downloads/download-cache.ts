@@ -52,8 +52,8 @@ export class DownloadCache {
     }
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const body = `${name(url)}-${randomBytes(6).toString('hex')}.body`;
-    const aside = join(this.#folder, `.${body}`);
-    const file = await open(aside, 'wx', 0o600);
+    const staged = join(this.#folder, `.${body}`);
+    const file = await open(staged, 'wx', 0o600);
     const expected = Number(headers['content-length'] ?? Number.NaN);
     const state = { size: 0, done: false };
     return {
@@ -65,16 +65,16 @@ export class DownloadCache {
         await file.close();
         state.done = true;
         if (Number.isNaN(expected) || expected === state.size) {
-          await rename(aside, join(this.#folder, body));
+          await rename(staged, join(this.#folder, body));
           await writeFileAtomic(this.#meta(url), JSON.stringify({ url, body, size: state.size, headers } satisfies Meta));
         } else {
-          await rm(aside, { force: true });
+          await rm(staged, { force: true });
         }
       },
       discard: async () => {
         if (!state.done) {
           await file.close();
-          await rm(aside, { force: true });
+          await rm(staged, { force: true });
         }
       },
     };

@@ -65,7 +65,7 @@ it('is no reason to fail when the file cannot be written', () => {
 
 it('tells the spans of one lane, traced or not, for as long as somebody wants to know', async () => {
   const heard: string[] = [];
-  const before = beginSpan('begun before', 'web-1');
+  const before = beginSpan('started before', 'web-1');
   const end = listenToSpans('web-1', (name, ms) => heard.push(`${name} ${ms >= 0}`));
   before();
   await traced('inner', 'web-1', async () => {});
@@ -73,6 +73,6 @@ it('tells the spans of one lane, traced or not, for as long as somebody wants to
   const late = beginSpan('ends after', 'web-1');
   end();
   late();
-  await traced('begun after', 'web-1', async () => {});
+  await traced('started after', 'web-1', async () => {});
   expect(heard).toEqual(['inner true']);
 });

@@ -35,7 +35,7 @@ export interface ClonesResult {
 }
 
 /**
- * Clones one template `count` times, `atOnce` at a time, each with a root, a writable disk and a network card, up
+ * Clones one template `count` times, `atOnce` at a time, each with a root, a writable disk and a NIC, up
  * to the answer that root and network are ready; then keeps `idle` of them and measures their memory.
  */
 export const measureClones = async (input: { count: number; atOnce: number; idle: number }): Promise<ClonesResult> => {
@@ -148,7 +148,7 @@ const cloneOne = async (input: { vmm: Vmm; workshop: Workshop; dir: string; name
   const cpu = await cpuOf(machine.record.process.pid);
   await guest.close();
   const console = await readFile(spec.consoleLog, 'utf8');
-  if (console.includes('waiting for orders')) {
+  if (console.includes('waiting for its configuration')) {
     throw new Error(`${name} booted instead of being cloned`);
   }
   const taken = {

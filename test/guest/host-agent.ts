@@ -34,7 +34,7 @@ export const startHostAgent = async (): Promise<HostAgent> => {
       resolve(code);
     }),
   );
-  await untilSaid(child, 'waiting for orders');
+  await untilSaid(child, 'waiting for its configuration');
   return {
     socket,
     folder,

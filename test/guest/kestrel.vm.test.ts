@@ -69,7 +69,7 @@ describe('a replica', () => {
   it('boots to its agent and says when', async () => {
     expect(guest.info).toMatchObject({ state: 'waiting', kernel: workshop.toolchain.kernelRelease });
     expect(guest.info.bootMs).toBeGreaterThan(100);
-    expect(await machine.console()).toMatch(/^kestrel: waiting for orders \(\d+ ms\)/m);
+    expect(await machine.console()).toMatch(/^kestrel: waiting for its configuration \(\d+ ms\)/m);
   });
 
   it('has the identity it was told', async () => {

@@ -191,7 +191,7 @@ pipe
     const results = [
       await run('tail /dev/zero', '--memory', '256m'),
       await run('dd if=/dev/zero of=/big bs=1M', '--disk', '128m'),
-      await run('echo begun && sleep 1000', '--timeout', '3s'),
+      await run('echo started && sleep 1000', '--timeout', '3s'),
     ];
     expect(results.map(({ code }) => code)).toEqual([1, 1, 1]);
     expect(results[0]?.stderr).toMatch(/ran out of memory \(256 MiB\)[\s\S]*--memory/);

@@ -129,7 +129,7 @@ describe('whatever is killed, the next command puts it right', () => {
     expect(await filesOf('crashes')).toEqual([]);
   });
 
-  test('the supervisor, in the middle of up: the command says so, and the next gets past what was begun', async () => {
+  test('the supervisor, in the middle of up: the command says so, and the next continues after what was started', async () => {
     const child = spawn(hyprBin, ['compose', '--progress', 'plain', 'up', '-d', '--wait'], {
       cwd: stack.dir,
       env: { ...process.env, ...stack.env },

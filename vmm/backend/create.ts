@@ -117,7 +117,7 @@ const MAX_SOCKET_PATH = 104 - 'agent.sock'.length - 2;
 
 export const checkSpec = (spec: MachineSpec, nicSockets: readonly Socket[]): void => {
   if (nicSockets.length !== spec.nics.length) {
-    throw new HyprError('HYPR_INTERNAL', `${spec.name} has ${spec.nics.length} network cards and ${nicSockets.length} sockets for them`);
+    throw new HyprError('HYPR_INTERNAL', `${spec.name} has ${spec.nics.length} NICs and ${nicSockets.length} sockets for them`);
   }
   if (Buffer.byteLength(spec.runDir) > MAX_SOCKET_PATH) {
     throw new HyprError('VMM_START', `the folder ${spec.runDir} is too long for the sockets of a machine`, {

@@ -14,6 +14,7 @@ import { choosePackageClient } from '../toolchain/package-source.ts';
 import { type FenceFacts, type FenceLayer, fenceLayers, findFence, type NetworkFenceProbe } from './fence-check.ts';
 import { chooseVmm, type KvmRefusal } from './probe.ts';
 
+/** One line of `hypr doctor`. */
 export interface DoctorCheck {
   readonly id: string;
   readonly title: string;
@@ -21,7 +22,7 @@ export interface DoctorCheck {
   readonly detail: string;
   /** The command or step that fixes it. */
   readonly fix?: string;
-  /** Of the fence: layer by layer. */
+  /** Of the fence round machines, shares and gateways: layer by layer. */
   readonly rows?: readonly FenceLayer[];
 }
 

@@ -10,7 +10,7 @@ import { publishTemplate, sealTemplate, templateAt } from './store.ts';
 import type { Template } from './types.ts';
 
 /**
- * Boots a machine without disks and NICs until its agent waits for orders, without ever connecting to it,
+ * Boots a machine without disks and NICs until its agent waits for its configuration, without ever connecting to it,
  * and saves it to a staging folder. It becomes the template only after a clone of it has answered. Only one caller at a time
  * may make a key.
  */
@@ -21,7 +21,7 @@ export const makeTemplate = (input: MakeInput): Promise<Template> =>
     const template = templateAt(staging, key, form);
     await runBeside(input, { beginning: { kind: 'template', ram: template.ram }, disks: [] }, async (launched, spec) => {
       await launched.qmp.run('cont', undefined, signal);
-      await awaitOrders(spec, launched.qmp.closed, signal);
+      await awaitAgent(spec, launched.qmp.closed, signal);
       await saveAndEnd(launched, template, signal);
     });
     await sealTemplate(staging, { form, toolchain: settings.toolchain.id });
@@ -30,10 +30,10 @@ export const makeTemplate = (input: MakeInput): Promise<Template> =>
     return await publishTemplate(root, staging, key, form);
   });
 
-const READY = 'kestrel: waiting for orders';
+const READY = 'kestrel: waiting for its configuration';
 
 /** Found out from the console: a connection would make the agent remember its first host. */
-const awaitOrders = async (spec: MachineSpec, ended: Promise<void>, signal?: AbortSignal): Promise<void> => {
+const awaitAgent = async (spec: MachineSpec, ended: Promise<void>, signal?: AbortSignal): Promise<void> => {
   const watcher = watch(spec.consoleLog);
   try {
     await withDeadline({ ms: BOOT_MS, what: "the boot of a template's machine", signal }, async (deadline) => {

@@ -1,6 +1,6 @@
 import type { Machine, MachineSpec } from '../model/machine.ts';
 
-/** A machine that was saved while it waited for orders. Its files never change. */
+/** A machine that was saved while it waited for its configuration. Its files never change. */
 export interface Template {
   /** Identifies everything that must be the same in a clone: programs, processor, command line; and the disks of a `rooted` one. */
   readonly key: string;

@@ -1,9 +1,5 @@
-import { createWriteStream } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
-import { isErrno } from '../../../base/errors.ts';
-import { diskError, explainDiskFull, syncFile } from '../../../base/host/files.ts';
-import { stagingPathBeside } from '../../../base/host/staging.ts';
+import { diskError, explainDiskFull } from '../../../base/host/files.ts';
+import { writeWhole } from '../../../base/host/write-whole.ts';
 import { END_MARK, padding } from '../../../base/tar/block.ts';
 import { encodePlainFile } from '../../../base/tar/header.ts';
 import type { Image } from '../../model/types.ts';
@@ -24,27 +20,9 @@ export interface SaveInput {
  * is a new one, because the compressed blobs that a pulled manifest refers to are not kept.
  */
 export const saveArchive = async (store: ImageStore, path: string, input: SaveInput): Promise<void> => {
-  const isPlain = await stat(path).then(
-    (info) => info.isFile(),
-    (error: unknown) => {
-      if (isErrno(error, 'ENOENT')) {
-        return true;
-      }
-      throw error;
-    },
-  );
-  // A pipe or a device is written to directly.
-  const target = isPlain ? await stagingPathBeside(path) : path;
   try {
-    await pipeline(members(store, input), createWriteStream(target, { mode: 0o600 }), ...(input.signal ? [{ signal: input.signal }] : []));
-    if (isPlain) {
-      await syncFile(target);
-      await rename(target, path);
-    }
+    await writeWhole(members(store, input), path, { mode: 0o600, signal: input.signal });
   } catch (error) {
-    if (isPlain) {
-      await rm(target, { force: true });
-    }
     const bytes = input.images.reduce((sum, { image }) => sum + image.size, 0);
     throw await explainDiskFull(diskError(error, path), { what: 'the archive needs about', bytes });
   }

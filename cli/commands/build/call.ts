@@ -35,7 +35,7 @@ export const parseCall = (flags: Flags): BuildCall => {
   return { method, json: format === 'json', ignoreStatus: fields.some((field) => /^ignorestatus(=true|=1)?$/.test(field)) };
 };
 
-/** Prints what a Dockerfile says of itself; gives the exit code. */
+/** Prints what a Dockerfile declares (`--call`); returns the exit code. */
 export const runCall = async (
   context: Pick<CliContext, 'stdout' | 'interrupts'>,
   { call, request, images }: { call: BuildCall; request: BuildRequest; images: Pick<ImageApi, 'check' | 'outline' | 'targets'> },

@@ -5,7 +5,7 @@ import type { CliContext } from '../../core/context.ts';
 import { writeOut } from '../../core/output.ts';
 import type { BuildRenderer } from '../../render/types.ts';
 
-/** `build --debug` is a conversation. Throws HYPR_USAGE without a terminal. */
+/** `build --debug` is interactive. Throws HYPR_USAGE without a terminal. */
 export const needTerminal = ({ stdin, stdout }: CliContext): void => {
   if (stdin.isTTY !== true || stdout.isTTY !== true) {
     throw new HyprError('HYPR_USAGE', '--debug opens a shell where a RUN fails, and there is no terminal for it', {

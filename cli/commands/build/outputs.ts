@@ -27,7 +27,7 @@ export const parseOutputFlags = (flags: Flags): string[] => {
 };
 
 /**
- * `--provenance`, `--sbom` and `--attest` as one word about provenance: nothing is attested unless it is asked for. Throws
+ * `--provenance`, `--sbom` and `--attest` as one setting of provenance: nothing is attested unless it is asked for. Throws
  * HYPR_UNSUPPORTED for what hypr cannot attest.
  */
 export const parseAttestFlags = (flags: Flags, attests: readonly string[] = []): Pick<BuildRequest, 'provenance'> => {

@@ -87,7 +87,7 @@ class AttachedSession {
   /** Interrupted: stops everything. */
   stop(): void {
     this.#interrupted = true;
-    this.#renderer.aside(() => this.#up.invocation.context.stderr.write(`\n${STOPPING}`));
+    this.#renderer.printAbove(() => this.#up.invocation.context.stderr.write(`\n${STOPPING}`));
     this.#end('stop');
   }
 
@@ -128,7 +128,7 @@ class AttachedSession {
     const { context, args } = invocation;
     try {
       const engine = await context.engine();
-      const write = (text: string) => this.#renderer.aside(() => context.stderr.write(text));
+      const write = (text: string) => this.#renderer.printAbove(() => context.stderr.write(text));
       await engine.watch(
         stack,
         project,
@@ -137,7 +137,7 @@ class AttachedSession {
           up: { ...options, build: false, forceRecreate: false },
           onNotice: (text) => write(` \u29bf ${text}\n`),
           onEvent: (event) => event.type === 'warning' && write(`warning: ${event.message}\n`),
-          onOutput: (_, data) => this.#renderer.aside(() => context.stdout.write(data)),
+          onOutput: (_, data) => this.#renderer.printAbove(() => context.stdout.write(data)),
         },
         this.#watching.signal,
       );
@@ -166,7 +166,7 @@ class AttachedSession {
     const { context } = this.#up.invocation;
     if (event.type === 'log' && this.#attached.has(event.record.service)) {
       const stream = event.record.stream === 'stderr' ? context.stderr : context.stdout;
-      this.#renderer.aside(() => stream.write(this.#formatter.line(event.record)));
+      this.#renderer.printAbove(() => stream.write(this.#formatter.line(event.record)));
     } else if (event.type === 'replica') {
       this.#onReplica(event.replica, event.gone === true, event.action === 'die');
     } else if ((event.type === 'warning' || event.type === 'refusal') && this.#started) {
@@ -175,7 +175,7 @@ class AttachedSession {
   }
 
   #onReplica(replica: ReplicaStatus, gone: boolean, died: boolean): void {
-    // A `run` beside this `up` is none of its services, however it ends.
+    // A one-off of `run` is not a service of this `up`, however it ends.
     if (replica.oneOff) {
       return;
     }
@@ -186,10 +186,10 @@ class AttachedSession {
       this.#formatter.know(replica.name);
     }
     if (attached && exit) {
-      this.#renderer.aside(() => context.stdout.write(this.#formatter.exited(replica.name, exit.code, exit.restarting)));
+      this.#renderer.printAbove(() => context.stdout.write(this.#formatter.exited(replica.name, exit.code, exit.restarting)));
     }
     if (exit?.abort && this.#stopping === undefined) {
-      this.#renderer.aside(() => context.stderr.write('Aborting on container exit...\n'));
+      this.#renderer.printAbove(() => context.stderr.write('Aborting on container exit...\n'));
       this.#end('stop');
     }
     this.#endWhenAllEnded();

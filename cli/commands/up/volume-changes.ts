@@ -6,7 +6,7 @@ import type { Invocation } from '../../core/command-spec.ts';
 import { confirm } from '../../core/confirm.ts';
 
 /**
- * Asks, as docker compose does, whether volumes whose labels are no longer those in the file are made anew. `--yes` answers. Where
+ * Asks, as docker compose does, whether volumes whose labels are no longer those in the file are recreated. `--yes` answers. Where
  * nobody can be asked they are kept, and a warning says so. With `--dry-run` and `--no-recreate` nothing is asked.
  */
 export const recreatedVolumes = async (

@@ -56,7 +56,7 @@ const callsOver = (connections: Connections) => {
     ps: unary<pb.PsRequestJson, pb.PsResponseJson>('Ps'),
     events: serverStream<pb.EventsRequestJson, pb.EventJson>('Events'),
     /** The same; the supervisor does not stay for it. */
-    eventsAside: serverStream<pb.EventsRequestJson, pb.EventJson>('Events?aside'),
+    eventsPassive: serverStream<pb.EventsRequestJson, pb.EventJson>('Events?passive'),
     logs: serverStream<pb.LogsRequestJson, pb.LogRecordJson>('Logs'),
     exec: bothStream<ExecInput, ExecOutput>('Exec'),
     run: bothStream<RunInput, RunOutput>('Run'),

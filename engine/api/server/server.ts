@@ -10,7 +10,7 @@ import { type ApiMethods, serveBytes } from './byte-streams.ts';
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0');
 
 /** Whoever holds the directory of names listens to all stacks, and none of them goes on for that; nor for whoever only looks on. */
-const ASIDE: readonly string[] = ['Names', 'Events?aside'].map((call) => `/${Supervisor.typeName}/${call}`);
+const PASSIVE: readonly string[] = ['Names', 'Events?passive'].map((call) => `/${Supervisor.typeName}/${call}`);
 
 /** Pages served for GET requests besides the API, by path. */
 export type Pages = Readonly<Record<string, { readonly type: string; readonly text: () => Promise<string> }>>;
@@ -33,7 +33,7 @@ export const serveApi = async (socket: string, methods: ApiMethods, onConnection
   });
   // A command's connection may be silent for hours, between two calls or while a call waits for input.
   const h1 = http.createServer({ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 }, (request, response) => {
-    if (ASIDE.includes(request.url ?? '')) {
+    if (PASSIVE.includes(request.url ?? '')) {
       counted.delete(request.socket);
       request.url = request.url?.replace(/\?.*/, '');
       onConnections();

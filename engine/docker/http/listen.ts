@@ -155,7 +155,7 @@ const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): 
     }
     const { status, message } = describeError(error);
     log.debug('failed', { method, url, status, message });
-    if (!reply.begun) {
+    if (!reply.hasStarted) {
       reply.json({ message }, status);
     }
   }

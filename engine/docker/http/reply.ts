@@ -23,12 +23,12 @@ export interface Reply {
   /** Takes the connection over (101 when the client asked for it), or streams where it did not. */
   hijack(type: string): Hijacked;
   /** Whether the head has been sent. */
-  readonly begun: boolean;
+  readonly hasStarted: boolean;
 }
 
 /** An answer over HTTP. */
 export const replyOver = (response: ServerResponse, input: AsyncIterable<Uint8Array>): Reply => ({
-  get begun() {
+  get hasStarted() {
     return response.headersSent;
   },
   json: (value, status = 200) => {
@@ -54,9 +54,9 @@ export const replyOver = (response: ServerResponse, input: AsyncIterable<Uint8Ar
 
 /** An answer to a request that asked to take its connection over; it is written by hand, because HTTP ends here. */
 export const replyUpgrade = (socket: Duplex, protocol: string, common: Readonly<Record<string, string>>): Reply => {
-  let begun = false;
+  let hasStarted = false;
   const head = (status: string, headers: Readonly<Record<string, string | number>>): void => {
-    begun = true;
+    hasStarted = true;
     const lines = Object.entries({ ...common, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.write(`HTTP/1.1 ${status}\r\n${lines.join('')}\r\n`);
   };
@@ -69,8 +69,8 @@ export const replyUpgrade = (socket: Duplex, protocol: string, common: Readonly<
     socket.end(text);
   };
   return {
-    get begun() {
-      return begun;
+    get hasStarted() {
+      return hasStarted;
     },
     json: (value, status = 200) => plain(status, 'application/json', `${JSON.stringify(value)}\n`),
     empty: (status) => plain(status, 'text/plain', ''),

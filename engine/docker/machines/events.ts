@@ -122,7 +122,7 @@ export class Events {
 }
 
 async function* readEvents(api: ApiClient, signal: AbortSignal): AsyncGenerator<EngineEvent> {
-  for await (const message of api.rpc.eventsAside({ logs: false, usage: false }, { signal })) {
+  for await (const message of api.rpc.eventsPassive({ logs: false, usage: false }, { signal })) {
     const event = eventFrom(message);
     if (event !== undefined) {
       yield event;

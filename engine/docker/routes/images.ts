@@ -115,10 +115,10 @@ const pullImage = async (host: Host, call: Call): Promise<void> => {
   await lines.carry(async () => {
     const before = await images.inspect(reference).catch(() => undefined);
     const tag = imageRepository(reference).tag;
-    let hasBegun = false;
+    let hasStarted = false;
     const begin = (): void => {
-      if (!hasBegun) {
-        hasBegun = true;
+      if (!hasStarted) {
+        hasStarted = true;
         lines.send({ status: `Pulling from ${imageRepository(reference).repository}`, id: tag });
       }
     };

@@ -65,7 +65,7 @@ void boot_machine(int argc, char **argv) {
   }
   loop_watch(&watch, EPOLLIN);
   machine_booted(uptime_ms());
-  console_say("kestrel: waiting for orders");
+  console_say("kestrel: waiting for its configuration");
 }
 
 #else
@@ -137,7 +137,7 @@ static void look_for_port(struct timer *timer) {
   if (fd >= 0) {
     uint64_t ms = uptime_ms();
     machine_booted(ms);
-    console_say("kestrel: waiting for orders (%llu ms)", (unsigned long long)ms);
+    console_say("kestrel: waiting for its configuration (%llu ms)", (unsigned long long)ms);
     link_use(fd, false);
     return;
   }

@@ -1,5 +1,5 @@
 /*
- * kestrel: PID 1 of every machine. It boots to "waiting for orders", then does what the host asks for over the
+ * kestrel: PID 1 of every machine. It boots to "waiting for its configuration", then does what the host asks for over the
  * agent channel (docs/guest-protocol.md). One thread; whatever may block or parse hostile bytes runs in a
  * fork. Built with -DKESTREL_HOST_TEST it is an ordinary program that listens on a unix socket.
  */

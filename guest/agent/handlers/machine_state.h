@@ -7,7 +7,7 @@
 /* One of STATE_WAITING, STATE_PREPARED, STATE_RUNNING, STATE_EXITED. */
 unsigned machine_state(void);
 void machine_set_state(unsigned state);
-/* Milliseconds from the kernel's start to "waiting for orders". */
+/* Milliseconds from the kernel's start to "waiting for its configuration". */
 void machine_booted(uint64_t boot_ms);
 /* What the agent says of itself and of the workload in its WELCOME. */
 void machine_write_info(struct writer *w);

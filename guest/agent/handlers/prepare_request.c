@@ -102,7 +102,7 @@ void handle_forget(const struct request *request) {
   if (machine_state() != STATE_PREPARED || preparing != NULL || workload != NULL || !root_is_mounted()) {
     request_refuse(request, REASON_OUT_OF_TURN, "there is nothing that could be forgotten");
   } else if (!forget_network()) {
-    request_refuse(request, REASON_MACHINE, "the network card does not go back to what it was");
+    request_refuse(request, REASON_MACHINE, "the NIC does not go back to what it was");
   } else {
     machine_set_state(STATE_WAITING);
     request_done(request);

@@ -157,17 +157,17 @@ static int claim_nic(const struct nic_config *nic, size_t index) {
   }
   bool prepared = index == 0 && find_nic(prepared_mac, name), found = prepared;
   if (found && set_mac(name, nic->mac) != 0) {
-    return fail(REASON_MACHINE, "giving the network card %s its address: %s", nic->name, strerror(errno));
+    return fail(REASON_MACHINE, "giving the NIC %s its address: %s", nic->name, strerror(errno));
   }
   for (int tries = 0; !found && !(found = find_nic(nic->mac, name)) && tries < DEVICE_TRIES; tries++) {
     usleep(DEVICE_PAUSE_US);
   }
   if (!found) {
-    return fail(REASON_MACHINE, "there is no network card for %s", nic->name);
+    return fail(REASON_MACHINE, "there is no NIC for %s", nic->name);
   }
   temporary_name(index, temporary);
   if (rename_nic(name, temporary) != 0) {
-    return fail(REASON_MACHINE, "naming the network card %s: %s", nic->name, strerror(errno));
+    return fail(REASON_MACHINE, "naming the NIC %s: %s", nic->name, strerror(errno));
   }
   return 0;
 }
@@ -253,7 +253,7 @@ static int set_up(const struct nic_config *nic, size_t index) {
   bool ready = index == 0 && settled;
   temporary_name(index, temporary);
   if (!ready && rename_nic(temporary, nic->name) != 0) {
-    return fail(REASON_MACHINE, "naming the network card %s: %s", nic->name, strerror(errno));
+    return fail(REASON_MACHINE, "naming the NIC %s: %s", nic->name, strerror(errno));
   }
   struct ifreq r = request(nic->name);
   r.ifr_mtu = (int)nic->mtu;
@@ -273,7 +273,7 @@ static int set_up(const struct nic_config *nic, size_t index) {
 int configure_network(const struct nic_config *nics, size_t count) {
   int result = !open_sock() || set_flags("lo", IFF_UP, 0) != 0 ? fail(REASON_MACHINE, "bringing up lo: %s", strerror(errno)) : 0;
   if (result == 0 && count == 0 && drop_prepared_nic() != 0) {
-    result = fail(REASON_MACHINE, "taking the unused network card away: %s", strerror(errno));
+    result = fail(REASON_MACHINE, "taking the unused NIC away: %s", strerror(errno));
   }
   for (size_t i = 0; result == 0 && i < count; i++) {
     result = claim_nic(&nics[i], i);

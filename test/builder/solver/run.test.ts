@@ -355,7 +355,7 @@ describe('RUN --mount', () => {
     expect([most, disks.size]).toEqual([1, 2]);
   });
 
-  it('cache: with a beginning it is begun anew, once, by a build without cache (behaviour 28)', async () => {
+  it('cache: a build without cache starts it anew, once, where it has a source (behaviour 28)', async () => {
     const here: boolean[] = [];
     shop.machines.program = (_spec, machine) => {
       const path = machine.plugged[0]?.path ?? '';

@@ -590,7 +590,7 @@ describe('other commands', () => {
     const rows = [
       { process: 'machine', layer: 'files', holds: true, detail: 'Landlock' },
       { process: 'gateway', layer: 'system calls', holds: false, detail: 'none' },
-    ];
+    ] as const;
     context.fake.checks = [{ id: 'fence', title: 'Fence', status: 'ok', detail: 'holds', rows }];
     context.stdout.text = '';
     expect(await run(context, 'doctor')).toBe(0);

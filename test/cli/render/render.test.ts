@@ -42,7 +42,7 @@ describe('progress on a terminal', () => {
     pull(renderer, { id: 'layer2', parentId: 'Image nginx', current: 1_000_000, total: 10_000_000 });
     renderer.onProgress({ id: 'Network shop_default', status: 'done', text: 'Created' });
     clock.now = 2040;
-    renderer.aside(() => {});
+    renderer.printAbove(() => {});
     vi.useFakeTimers();
     renderer.close();
     vi.useRealTimers();
@@ -95,7 +95,7 @@ describe('progress on a terminal', () => {
     pull(renderer, { status: 'done', text: 'Pulled' });
     renderer.close();
     const before = stream.text;
-    renderer.aside(() => stream.write('a line\n'));
+    renderer.printAbove(() => stream.write('a line\n'));
     expect(stream.text).toBe(`${before}a line\n`);
   });
 

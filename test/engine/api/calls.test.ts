@@ -186,7 +186,7 @@ describe('a call that fails', () => {
     expect(sent).toMatch(/chunked\r\n\r\n$/);
   });
 
-  test('is not begun when it was cancelled before', async () => {
+  test('is not started when it was cancelled before', async () => {
     const { api, connections } = await serve(() => {});
     const signal = AbortSignal.abort();
     await expect(api.rpc.info({}, { signal })).rejects.toMatchObject({ code: 'canceled' });

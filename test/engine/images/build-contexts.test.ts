@@ -77,7 +77,7 @@ describe('a service whose build reads the image of another', () => {
     expect((await make(openHost(), { noBuild: true })).actions).toEqual(['pull web:1']);
   });
 
-  test('the failure of one is that of the whole, and what reads it is not begun', async () => {
+  test('the failure of one is that of the whole, and what reads it is not started', async () => {
     const platform = openHost();
     const failing = { ...platform, buildImage: () => Promise.reject(new Error('low is broken')) };
     await expect(make(failing)).rejects.toThrow('low is broken');

@@ -20,11 +20,11 @@ test('a node runs only after those it comes after', async () => {
   expect(order[3]).toBe(4);
 });
 
-test('the first failure is thrown, stops what has not begun and aborts what runs', async () => {
-  const begun: number[] = [];
+test('the first failure is thrown, stops what has not started and aborts what runs', async () => {
+  const started: number[] = [];
   let aborted = false;
   const work = executePlan(planOf(4, { 3: [1], 4: [2] }), async (node, signal) => {
-    begun.push(node.id);
+    started.push(node.id);
     if (node.id === 1) {
       throw new Error('first');
     }
@@ -37,7 +37,7 @@ test('the first failure is thrown, stops what has not begun and aborts what runs
   });
   await expect(work).rejects.toThrow('first');
   expect(aborted).toBe(true);
-  expect(begun.sort()).toEqual([1, 2]);
+  expect(started.sort()).toEqual([1, 2]);
 });
 
 test('an aborted signal ends the plan with its reason', async () => {

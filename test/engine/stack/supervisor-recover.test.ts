@@ -182,17 +182,17 @@ describe('taking over from a supervisor that is gone', () => {
     await stack.verb('stop');
     const child = spawn('sleep', ['600'], { stdio: 'ignore' });
     onTestFinished(() => void child.kill('SIGKILL'));
-    const begun = identifyProcess(child.pid ?? 0);
+    const started = identifyProcess(child.pid ?? 0);
     await takeOver(stack, () => {
       for (const row of stack.store.networks('shop')) {
         stack.store.putNetwork({ ...row, record: undefined });
         mkdirSync(row.spec.runDir, { recursive: true });
-        if (begun !== undefined) {
-          notePendingProcess(row.spec.runDir, begun);
+        if (started !== undefined) {
+          notePendingProcess(row.spec.runDir, started);
         }
       }
     });
-    expect(begun !== undefined && isAlive(begun)).toBe(false);
+    expect(started !== undefined && isAlive(started)).toBe(false);
   });
 
   test('killed while it stopped a replica: the stop goes on', async () => {

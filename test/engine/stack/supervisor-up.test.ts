@@ -202,7 +202,7 @@ describe('a dependency fails', () => {
     expect(stack.warnings()).toEqual(['optional dependency "seed" failed to start: service "seed" didn\'t complete successfully: exit 1']);
   });
 
-  test('a workload that cannot start leaves neither machine nor port nor network card', async () => {
+  test('a workload that cannot start leaves neither machine nor port nor NIC', async () => {
     const stack = openTestStack();
     stack.platform.behave('web', { startError: new HyprError('GUEST_EXEC', 'exec: "nope": not found') });
     const project = shopOf(stack, { web: { ports: [{ target: 80, published: '8080' }] } });
@@ -315,11 +315,7 @@ describe('a boot fails', () => {
   };
 
   test.each([
-    [
-      'refuses its configuration',
-      async () => Promise.reject(refused('machine', 'there is no network card for 02:00:00:00:00:01')),
-      ['a template'],
-    ],
+    ['refuses its configuration', async () => Promise.reject(refused('machine', 'there is no NIC for 02:00:00:00:00:01')), ['a template']],
     ['loses its disk', async () => Promise.reject(refused('machine', 'writing /etc/hosts: Input/output error')), ['a template']],
     ['is silent', async () => Promise.reject(new HyprError('HYPR_TIMEOUT', 'preparing the guest took too long')), ['a template']],
     [
@@ -329,7 +325,7 @@ describe('a boot fails', () => {
     ],
     // The VMM counts that by itself.
     ['dies', async (stack: TestStack) => stack.platform.vmm.machines.get('shop-web-1')?.crash('panic'), []],
-  ])('a clone with its root mounted that %s when it is prepared is begun once more, without that', async (_, prepare, blamed) => {
+  ])('a clone with its root mounted that %s when it is prepared starts once more without that', async (_, prepare, blamed) => {
     const { stack, rising, boots } = await upRooted(prepare);
     await rising;
     expect(stack.row('shop-web-1')).toMatchObject({

@@ -62,15 +62,15 @@ describe('a hostile guest', () => {
     folder.remove();
   });
 
-  const join2 = async (host: Host, card: Partial<NetworkNic> = {}): Promise<Peer> => {
-    const made = new Peer(await network.connectNic(nicOf(host, card)), host);
+  const join2 = async (host: Host, nic: Partial<NetworkNic> = {}): Promise<Peer> => {
+    const made = new Peer(await network.connectNic(nicOf(host, nic)), host);
     peers.push(made);
     return made;
   };
-  const start = async (changes: Partial<NetworkSpec> = {}, card: Partial<NetworkNic> = {}): Promise<void> => {
+  const start = async (changes: Partial<NetworkSpec> = {}, nic: Partial<NetworkNic> = {}): Promise<void> => {
     network = await startNetwork(makeSpec(folder.path, changes), programs);
     network.onEvent((event) => events.push(event));
-    peer = await join2(GUEST, card);
+    peer = await join2(GUEST, nic);
     gateway = await peer.resolve(GATEWAY);
   };
 

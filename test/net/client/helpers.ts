@@ -27,17 +27,17 @@ export const makeGateway = (): NetworkPrograms => {
   const file = join(folder, 'gvproxy');
   if (!existsSync(file)) {
     mkdirSync(CACHE, { recursive: true });
-    const aside = mkdtempSync(join(CACHE, 'making-'));
+    const staged = mkdtempSync(join(CACHE, 'making-'));
     const go = existsSync('/usr/local/go/bin/go') ? '/usr/local/go/bin/go' : 'go';
-    execFileSync(go, ['build', '-trimpath', '-ldflags=-s -w', '-o', join(aside, 'gvproxy'), '.'], {
+    execFileSync(go, ['build', '-trimpath', '-ldflags=-s -w', '-o', join(staged, 'gvproxy'), '.'], {
       cwd: SOURCES,
       env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly -buildvcs=false' },
     });
     try {
-      renameSync(aside, folder);
+      renameSync(staged, folder);
     } catch {
       // Another test file was first.
-      rmSync(aside, { recursive: true, force: true });
+      rmSync(staged, { recursive: true, force: true });
     }
   }
   return { gvproxy: { file } };
@@ -61,7 +61,7 @@ export const makeSpec = (folder: string, changes: Partial<NetworkSpec> = {}): Ne
   ...changes,
 });
 
-/** The card of a peer. */
+/** The NIC of a peer. */
 export const nicOf = (host: Host, changes: Partial<NetworkNic> = {}): NetworkNic => ({
   name: `m-${host.ip}`,
   mac: host.mac,

@@ -13,7 +13,7 @@ let path: string;
 let behave: (socket: Socket) => void;
 let sockets: Socket[] = [];
 
-const card = nicOf({ mac: '02:00:00:00:00:0a', ip: '10.0.0.3' });
+const nic = nicOf({ mac: '02:00:00:00:00:0a', ip: '10.0.0.3' });
 
 beforeEach(async () => {
   folder = makeFolder();
@@ -45,7 +45,7 @@ it('reads no more of an answer than its limit', async () => {
   };
   await expect(GatewayControl.open(path)).rejects.toMatchObject({ code: 'NET_START', message: expect.stringContaining('too long') });
   await expect(openTunnel(path, '10.0.0.3', 80)).rejects.toMatchObject({ code: 'NET_START' });
-  await expect(openNic(path, card)).rejects.toMatchObject({ code: 'NET_START' });
+  await expect(openNic(path, nic)).rejects.toMatchObject({ code: 'NET_START' });
 });
 
 it('settles on every kind of answer', async () => {
@@ -66,7 +66,7 @@ it('settles on every kind of answer', async () => {
   await fc.assert(
     fc.asyncProperty(answers, async (text) => {
       behave = (socket) => socket.end(Buffer.from(text, 'latin1'));
-      const results = await Promise.allSettled([GatewayControl.open(path), openTunnel(path, '10.0.0.3', 80), openNic(path, card)]);
+      const results = await Promise.allSettled([GatewayControl.open(path), openTunnel(path, '10.0.0.3', 80), openNic(path, nic)]);
       for (const result of results.slice(1)) {
         if (result.status === 'fulfilled') {
           (result.value as Socket).destroy();
@@ -87,7 +87,7 @@ it('gives the reason of a refusal', async () => {
     code: 'NET_ADDRESS',
     message: expect.stringContaining('no such machine'),
   });
-  await expect(openNic(path, card)).rejects.toMatchObject({ code: 'NET_ADDRESS', message: expect.stringContaining('no such machine') });
+  await expect(openNic(path, nic)).rejects.toMatchObject({ code: 'NET_ADDRESS', message: expect.stringContaining('no such machine') });
 });
 
 it('keeps what a tunnel sends right behind its answer', async () => {
@@ -103,7 +103,7 @@ it('keeps what a tunnel sends right behind its answer', async () => {
 it('can be cancelled while nothing answers', async () => {
   behave = () => controller.abort(new Error('enough'));
   let controller = new AbortController();
-  await expect(openNic(path, card, controller.signal)).rejects.toThrow('enough');
+  await expect(openNic(path, nic, controller.signal)).rejects.toThrow('enough');
   controller = new AbortController();
   await expect(openTunnel(path, '10.0.0.3', 80, controller.signal)).rejects.toThrow('enough');
   controller = new AbortController();
@@ -157,7 +157,7 @@ it('leaves every byte after the handover to whoever inherits the socket', async 
     });
     socket.write(granted);
   };
-  const socket = await openNic(path, card);
+  const socket = await openNic(path, nic);
   await expect.poll(() => sent).toBe('\n');
   expect(socket.bytesRead).toBe(granted.length);
   socket.destroy();

@@ -36,8 +36,8 @@ describe('a running network', () => {
     networks.push(network);
     return network;
   };
-  const join2 = async (network: Network, host: Host, card: Partial<NetworkNic> = {}): Promise<Peer> => {
-    const peer = new Peer(await network.connectNic(nicOf(host, card)), host);
+  const join2 = async (network: Network, host: Host, nic: Partial<NetworkNic> = {}): Promise<Peer> => {
+    const peer = new Peer(await network.connectNic(nicOf(host, nic)), host);
     peers.push(peer);
     return peer;
   };

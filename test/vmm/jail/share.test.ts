@@ -131,8 +131,8 @@ describe('a folder behind Landlock', () => {
     server.close();
   });
 
-  it('is not begun for a folder that is not there', () => {
-    expect(inFence(['--folder', join(dir, 'gone'), ...SYSTEM], 'echo begun')).toMatchObject({ status: 71, stdout: '' });
+  it('is not started for a folder that is not there', () => {
+    expect(inFence(['--folder', join(dir, 'gone'), ...SYSTEM], 'echo started')).toMatchObject({ status: 71, stdout: '' });
   });
 });
 
@@ -177,7 +177,7 @@ describe('a single file', () => {
 
   it('that is no file is refused', () => {
     for (const path of ['/dev/zero', join(dir, 'share'), join(dir, 'gone')]) {
-      expect(inFence(['--file', path, '--at', join(dir, 'at')], 'echo begun')).toMatchObject({ status: 71, stdout: '' });
+      expect(inFence(['--file', path, '--at', join(dir, 'at')], 'echo started')).toMatchObject({ status: 71, stdout: '' });
     }
   });
 });

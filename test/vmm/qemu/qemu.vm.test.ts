@@ -97,7 +97,7 @@ describe('a machine under software emulation', () => {
     await first.start();
     const guest = await answer(first);
     expect(guest.info).toMatchObject({ state: 'waiting', kernel: toolchain.kernelRelease });
-    expect(await readFile(first.record.spec.consoleLog, 'utf8')).toContain('kestrel: waiting for orders');
+    expect(await readFile(first.record.spec.consoleLog, 'utf8')).toContain('kestrel: waiting for its configuration');
     expect(await first.memory()).toBeGreaterThan(32 << 20);
 
     await first.pause();
@@ -127,7 +127,7 @@ describe('a machine under software emulation', () => {
     process.kill(machine.record.process.pid, 'SIGKILL');
     const exit = await machine.exited;
     expect(exit).toMatchObject({ reason: 'crashed', detail: 'QEMU was killed by SIGKILL' });
-    expect(exit.lastLines.join('\n')).toContain('kestrel: waiting for orders');
+    expect(exit.lastLines.join('\n')).toContain('kestrel: waiting for its configuration');
     await machine.delete();
     await expectNothingLeft(machine);
   });

@@ -26,7 +26,7 @@ export const cat = async (guest: GuestClient, path: string): Promise<string> => 
 
 /** Whether the guest of a machine was booted by it: a clone's console begins empty. */
 export const wasBooted = async (machine: Machine): Promise<boolean> =>
-  (await readFile(machine.record.spec.consoleLog, 'utf8')).includes('waiting for orders');
+  (await readFile(machine.record.spec.consoleLog, 'utf8')).includes('waiting for its configuration');
 
 export const makeNic = (id: number): NicSpec => ({ id: `n${id}`, mac: `02:00:00:00:01:0${id}`, mtu: 1400 + id });
 

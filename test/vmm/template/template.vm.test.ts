@@ -257,7 +257,7 @@ describe('a template with a root', () => {
     expect(await cat(again, '/new')).toBe('first');
     expect(await cat(again, '/opt/keep')).toBe('keep');
 
-    // One that could not be prepared is begun anew: with a fresh layer, and mounting its root by itself.
+    // One that could not be prepared starts anew with a fresh layer, and mounting its root by itself.
     expect(machines.map(({ record }) => record.rooted)).toEqual([true, true]);
     await machines[1]?.kill();
     await writeFile(join(dir, 'two.ext4'), 'not a file system');

@@ -33,7 +33,7 @@ const makeStart = (copy: () => Promise<ProcessIdentity> = async () => process) =
   const inputs: ZygoteInput[] = [];
   const log = { ends: 0, copies: 0 };
   let begin: () => void = () => {};
-  const begun = new Promise<void>((resolve) => {
+  const started = new Promise<void>((resolve) => {
     begin = resolve;
   });
   const zygote: Zygote = {
@@ -48,7 +48,7 @@ const makeStart = (copy: () => Promise<ProcessIdentity> = async () => process) =
   };
   const start = async (input: ZygoteInput): Promise<Zygote> => {
     inputs.push(input);
-    await begun;
+    await started;
     return zygote;
   };
   return { start, begin: () => begin(), inputs, log };
