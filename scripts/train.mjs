@@ -56,7 +56,9 @@ const runCommands = async ({ runCli, createContext, Interrupts, Terminal }, line
     stdin.end();
     const context = createContext({ terminal: new Terminal(), interrupts: new Interrupts(), output: sink });
     const streams = { stdin, stdout: sink(), stderr: sink(), cwd: home };
-    await runCli(['compose', '-p', 'p', '-f', join(home, 'compose.yaml'), ...line.split(' ')], { ...context, ...streams });
+    // Without the first set-up, which would fetch a toolchain for this home.
+    const engine = async () => ({ ...(await context.engine()), isSetUp: async () => true });
+    await runCli(['compose', '-p', 'p', '-f', join(home, 'compose.yaml'), ...line.split(' ')], { ...context, ...streams, engine });
   }
 };
 
