@@ -122,6 +122,15 @@ export const hostCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/setup.ts')).runSetup,
   },
   {
+    name: 'uninstall',
+    usage: '[OPTIONS]',
+    summary: 'Remove all stacks with their data, everything hypr made, and hypr where its install script put it',
+    flags: [bool('y,yes', 'Do not ask')],
+    dryRun: true,
+    maxArgs: 0,
+    load: async () => (await import('../commands/uninstall.ts')).runUninstall,
+  },
+  {
     name: 'doctor',
     usage: '[OPTIONS]',
     summary: 'Check this host, and say how to fix what is missing',

@@ -176,6 +176,15 @@ export const SETUP_STEPS = [
 /** The steps that `bundle` reports. */
 export const BUNDLE_STEPS = ['QEMU and disk tools', 'Guest kernel', 'Bundle'] as const;
 
+export interface RemovedHome {
+  readonly home: string;
+  /** What is still in it, because it is not hypr's. */
+  readonly left: readonly string[];
+  /** The folder of the package. */
+  readonly program: string;
+  readonly isProgramRemoved: boolean;
+}
+
 export interface SetupResult {
   /** Changes with any part of the toolchain. */
   readonly toolchain: string;
@@ -234,6 +243,8 @@ export interface EngineApi {
   setup(onProgress: ProgressSink, signal?: AbortSignal, options?: { readonly from?: string }): Promise<SetupResult>;
   /** Whether `setup` has run for this version. */
   isSetUp(): Promise<boolean>;
+  /** Removes hypr's home, its sockets, and the program where the install script put it. Throws STACK_BUSY while machines run. */
+  removeHome(): Promise<RemovedHome>;
   /** Writes what `setup` fetches into one file, for hosts without a network. */
   bundle(file: string, onProgress: ProgressSink, signal: AbortSignal): Promise<void>;
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;

@@ -1,5 +1,5 @@
 import { chmod, constants, copyFile, open, rename, rm } from 'node:fs/promises';
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError, exists } from '../../base/host/files.ts';
 import { mustRun, runProgram } from '../../base/host/process.ts';
 import type { Tool } from '../model/tools.ts';
@@ -80,10 +80,46 @@ export const copySparse = (from: string, to: string, signal?: AbortSignal): Prom
       await copyFile(from, staging, constants.COPYFILE_FICLONE_FORCE);
     } catch {
       // Node's copyFile would fill the holes, and a disk has sixty gigabytes of them.
-      await mustRun('cp', ['--sparse=auto', '--', from, staging], signal ? { signal } : {});
+      if (!(await copyByProgram(from, staging, signal))) {
+        await copyWithoutZeros(from, staging, signal);
+      }
     }
     await chmod(staging, 0o600);
   });
+
+const copyByProgram = async (from: string, to: string, signal?: AbortSignal): Promise<boolean> => {
+  try {
+    return (await runProgram('cp', ['--sparse=auto', '--', from, to], signal ? { signal } : {})).code === 0;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EACCES', 'ENOTDIR')) {
+      return false;
+    }
+    throw error;
+  }
+};
+
+const COPY_CHUNK = 1 << 20;
+
+/** Where there is no cp of coreutils (busybox's has no --sparse): reads everything and writes what is not zero. */
+const copyWithoutZeros = async (from: string, to: string, signal?: AbortSignal): Promise<void> => {
+  await using source = await open(from);
+  await using target = await open(to, 'w', 0o600);
+  const { size } = await source.stat();
+  const buffer = Buffer.allocUnsafe(COPY_CHUNK);
+  const zeros = Buffer.alloc(COPY_CHUNK);
+  await target.truncate(size);
+  for (let at = 0; at < size; ) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await source.read(buffer, 0, COPY_CHUNK, at);
+    if (bytesRead === 0) {
+      break;
+    }
+    if (!buffer.subarray(0, bytesRead).equals(zeros.subarray(0, bytesRead))) {
+      await target.write(buffer, 0, bytesRead, at);
+    }
+    at += bytesRead;
+  }
+};
 
 const makeStaged = async (path: string, make: (staging: string) => Promise<void>): Promise<void> => {
   const staging = `${path}.${process.pid}.tmp`;

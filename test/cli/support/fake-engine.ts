@@ -186,6 +186,10 @@ export class FakeEngine {
         onProgress({ id: 'Toolchain', status: 'done', text: 'Ready' });
         return { toolchain: 'abc', accelerator: 'tcg' };
       },
+      removeHome: async () => {
+        this.#record('removeHome');
+        return { home: '/home/me/.hypr', left: [], program: '/usr/lib/node_modules/hypr', isProgramRemoved: false };
+      },
       isSetUp: async () => this.isSetUp,
       bundle: async (file) => this.#record('bundle', file),
       doctor: async () => this.checks,

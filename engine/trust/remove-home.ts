@@ -1,0 +1,79 @@
+import { readdir, realpath, rm, rmdir, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { homePaths, runtimeDir } from '../../base/paths.ts';
+import type { RemovedHome } from '../model/types.ts';
+import { openStateStore } from '../state/store.ts';
+
+/**
+ * Removes everything that hypr made in its home and its folder for sockets, and the program itself where the install script put it.
+ * What is not hypr's stays, and is named. Throws STACK_BUSY while machines run.
+ */
+export const removeHome = async (): Promise<RemovedHome> => {
+  const { home, ...parts } = homePaths();
+  refuseRunning(parts.database);
+  for (const path of Object.values(parts)) {
+    await rm(path, { recursive: true, force: true });
+  }
+  for (const suffix of ['-wal', '-shm']) {
+    await rm(`${parts.database}${suffix}`, { force: true });
+  }
+  const sockets = runtimeDir();
+  await rm(sockets, { recursive: true, force: true });
+  await removeEmpty(dirname(sockets));
+  await removeEmpty(home);
+  return { home, left: await listFolder(home), ...(await removeProgram()) };
+};
+
+const refuseRunning = (database: string): void => {
+  const store = openStateStore(database);
+  try {
+    const running = store.stacks().filter(({ name }) => store.vms(name).some(({ state }) => state === 'running' || state === 'paused'));
+    if (running.length > 0) {
+      throw new HyprError('STACK_BUSY', `machines run: ${running.map(({ name }) => name).join(', ')}`, {
+        hint: 'hypr down in their projects',
+      });
+    }
+  } finally {
+    store.close();
+  }
+};
+
+/** `PREFIX/lib/hypr/VERSION/node_modules/hypr`, and the link `PREFIX/bin/hypr` to its program (scripts/install.sh). */
+const removeProgram = async (): Promise<Pick<RemovedHome, 'program' | 'isProgramRemoved'>> => {
+  const program = await realpath(dirname(dirname(fileURLToPath(import.meta.url))));
+  const [, prefix] = /^(.*)\/lib\/hypr\/[^/]+\/node_modules\/hypr$/.exec(program) ?? [];
+  if (prefix === undefined) {
+    return { program, isProgramRemoved: false };
+  }
+  const link = join(prefix, 'bin', 'hypr');
+  const target = await realpath(link).catch(() => undefined);
+  try {
+    if (target === join(program, 'bin', 'hypr')) {
+      await unlink(link);
+    }
+    await rm(join(prefix, 'lib', 'hypr'), { recursive: true, force: true });
+    return { program, isProgramRemoved: true };
+  } catch (error) {
+    if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
+      return { program, isProgramRemoved: false };
+    }
+    throw error;
+  }
+};
+
+const removeEmpty = (folder: string): Promise<void> =>
+  rmdir(folder).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOTEMPTY', 'ENOENT', 'EACCES', 'EPERM', 'ENOTDIR')) {
+      throw error;
+    }
+  });
+
+const listFolder = (folder: string): Promise<string[]> =>
+  readdir(folder).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) {
+      return [];
+    }
+    throw error;
+  });
