@@ -24,6 +24,13 @@ export const inspectCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/ps.ts')).runPs,
   },
   {
+    name: 'why',
+    usage: '[SERVICE...]',
+    summary: 'Say why services do not run or are not ready: what they wait for, how they ended, what they said last',
+    examples: ['hypr why', 'hypr why web'],
+    load: async () => (await import('../commands/why.ts')).runWhy,
+  },
+  {
     name: 'logs',
     usage: '[OPTIONS] [SERVICE...]',
     summary: 'Show the logs of services',

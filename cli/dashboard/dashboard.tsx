@@ -1,10 +1,11 @@
 import { Box, Text, useInput } from 'ink';
 import { useSyncExternalStore } from 'react';
-import { type Effects, handleKey } from './control.ts';
+import { handleKey } from './control.ts';
 import type { Look } from './draw-list.ts';
-import { nameOfKey } from './keys.ts';
-import type { DashboardModel } from './model.ts';
+import type { Effects } from './effects.ts';
 import { drawScreen, logRows } from './screen.ts';
+import { nameOfKey } from './state/keys.ts';
+import type { DashboardModel } from './state/model.ts';
 
 export interface DashboardProps {
   readonly model: DashboardModel;

@@ -5,8 +5,9 @@ import { shortName } from '../format/logs.ts';
 import { refusedPlace } from '../format/refusal.ts';
 import { replicaLinks } from '../format/summary.ts';
 import { binarySize, shortDuration } from '../format/units.ts';
-import { cut, spread, widthOf } from '../render/width.ts';
-import type { DashboardModel } from './model.ts';
+import { shorten, spread, widthOf } from '../render/width.ts';
+import type { DashboardModel } from './state/model.ts';
+import { phaseOf } from './state/phase.ts';
 
 export interface Look {
   readonly paint: Paint;
@@ -53,15 +54,36 @@ export const signOf = (replica: ReplicaStatus): Sign => {
   }
 };
 
-/** `healthy 2m`, `exit 137 ×3`, `restarting ×2`. */
-export const stateText = (replica: ReplicaStatus, look: Pick<Look, 'unicode'>, now: number): string => {
+/** The sign of a replica with what its model knows: one that ends again and again is in trouble while it runs, too. */
+export const signIn = (model: DashboardModel, replica: ReplicaStatus): Sign => {
+  if (model.exits.isLooping(replica, model.now())) {
+    return SIGNS.failed;
+  }
+  const phase = phaseOf(model, replica);
+  return phase === undefined ? signOf(replica) : phase.failed ? SIGNS.failed : SIGNS.coming;
+};
+
+export const isInTrouble = (model: DashboardModel, replica: ReplicaStatus): boolean => signIn(model, replica).colour === 'red';
+
+/** `healthy 2m`, `exit 137 ×3`, `restarting exit 3 ×2`, `up 2s exit 3 ×8`, `waiting 12s for db: healthy`. */
+export const stateText = (model: DashboardModel, replica: ReplicaStatus, look: Pick<Look, 'unicode'>): string => {
+  const phase = phaseOf(model, replica);
+  if (phase !== undefined) {
+    return `${phase.state} ${phase.detail}`.trimEnd();
+  }
+  const now = model.now();
   const times = replica.restarts > 0 ? ` ${look.unicode ? '×' : 'x'}${replica.restarts}` : '';
-  const age = replica.startedAt === undefined ? '' : ` ${shortDuration(now - replica.startedAt)}`;
+  const code = model.exits.codeOf(replica.name) ?? (replica.state === 'restarting' ? replica.exitCode : undefined);
+  const last = replica.restarts > 0 && code !== undefined ? ` exit ${code}` : '';
   if (replica.state === 'running') {
     const word = replica.health === 'none' ? 'up' : replica.health === 'starting' ? 'checking' : replica.health;
-    return `${word}${age}${times}`;
+    const age = replica.startedAt === undefined ? '' : ` ${shortDuration(now - replica.startedAt)}`;
+    return `${word}${age}${last}${times}`;
   }
-  return `${replica.state === 'exited' ? `exit ${replica.exitCode}` : replica.state}${times}`;
+  if (replica.state === 'exited') {
+    return `exit ${replica.exitCode}${times}`;
+  }
+  return `${replica.state === 'starting' && replica.restarts > 0 ? 'restarting' : replica.state}${last}${times}`;
 };
 
 /** ` 12% 84.1MiB`, with the last samples as a small chart where there is room. */
@@ -81,45 +103,51 @@ export const sparkline = (samples: readonly number[]): string => {
   return samples.map((sample) => BARS[Math.min(7, Math.trunc((Math.max(0, sample) * 8) / top))]).join('');
 };
 
-/** The list of replicas, two lines each while there is room: state and use, then addresses or the reason. */
+/** The list of replicas: state and use, and below it the reason or the addresses, of all where there is room. */
 export const drawList = (model: DashboardModel, look: Look, size: { readonly width: number; readonly height: number }): string[] => {
-  const { sorted } = model;
-  const roomy = sorted.length * 2 <= size.height;
+  const { sorted, current } = model;
+  const longest = Math.max(...sorted.map((each) => widthOf(shortName(each.name, model.stack))), 0);
+  const nameWidth = Math.min(20, longest, Math.max(8, size.width - 30));
+  const blocks = sorted.map((replica) => {
+    const selected = replica.name === current?.name;
+    const second = secondLine(model, replica, look);
+    const below = second === '' ? [] : [shorten(`    ${second}`, size.width, look.unicode)];
+    return { selected, first: drawReplica(model, replica, { look, width: size.width, nameWidth, selected }), below };
+  });
+  const roomy = blocks.reduce((count, { below }) => count + 1 + below.length, 0) <= size.height;
   const lines: string[] = [];
   let cursorAt = 0;
-  for (const replica of sorted) {
-    const selected = replica.name === model.current?.name;
-    if (selected) {
-      cursorAt = lines.length;
-    }
-    lines.push(drawReplica(model, replica, { look, width: size.width, selected }));
-    if (roomy || selected) {
-      lines.push(cut(`    ${secondLine(model, replica, look)}`, size.width));
-    }
+  for (const { selected, first, below } of blocks) {
+    cursorAt = selected ? lines.length : cursorAt;
+    lines.push(first, ...(roomy || selected ? below : []));
   }
   const start = Math.max(0, Math.min(cursorAt - Math.trunc(size.height / 2), lines.length - size.height));
   return lines.slice(start, start + size.height);
 };
 
-const drawReplica = (model: DashboardModel, replica: ReplicaStatus, at: { look: Look; width: number; selected: boolean }): string => {
-  const { look, width } = at;
-  const sign = signOf(replica);
+const drawReplica = (
+  model: DashboardModel,
+  replica: ReplicaStatus,
+  { look, width, nameWidth, selected }: { look: Look; width: number; nameWidth: number; selected: boolean },
+): string => {
+  const sign = signIn(model, replica);
   const chosen = model.ui.chosen.has(replica.name) ? '+' : ' ';
-  const cursor = at.selected ? (look.unicode ? '›' : '>') : ' ';
-  const name = shortName(replica.name, model.stack);
-  const longest = Math.max(...model.sorted.map((each) => widthOf(shortName(each.name, model.stack))), 0);
-  const nameWidth = Math.min(16, longest, Math.max(8, width - 30));
-  const shown = cut(name, nameWidth);
+  const cursor = selected ? (look.unicode ? '›' : '>') : ' ';
+  const shown = shorten(shortName(replica.name, model.stack), nameWidth, look.unicode);
   const padded = shown + ' '.repeat(Math.max(0, nameWidth - widthOf(shown)));
   const symbol = look.paint(sign.colour, look.unicode ? sign.symbol : sign.ascii);
-  const left = `${cursor}${chosen}${symbol} ${at.selected ? look.paint('bold', padded) : padded} ${stateText(replica, look, model.now())}`;
+  const left = `${cursor}${chosen}${symbol} ${selected ? look.paint('bold', padded) : padded} ${stateText(model, replica, look)}`;
   const usage = usageText(model, replica.name, look);
   const fits = widthOf(left) + widthOf(usage) < width;
-  return spread(left, fits ? usage : usageText(model, replica.name, { unicode: false }), width);
+  return spread(left, fits ? usage : usageText(model, replica.name, { unicode: false }), width, look.unicode);
 };
 
-/** The reason of a failure, or the last connection that was refused, and the addresses of the replica. */
-const secondLine = (model: DashboardModel, replica: ReplicaStatus, look: Look): string => {
+/** The output of its build, the reason of a failure, or the last connection that was refused, and the addresses of the replica. */
+export const secondLine = (model: DashboardModel, replica: ReplicaStatus, look: Look): string => {
+  const phase = phaseOf(model, replica);
+  if (phase !== undefined) {
+    return phase.output === undefined ? '' : look.paint(phase.failed ? 'red' : 'dim', phase.output);
+  }
   const links = replicaLinks(replica, model.urls.get(replica.service));
   const well = replica.state === 'running' && replica.health !== 'unhealthy';
   if (replica.reason !== undefined && !well) {
@@ -127,7 +155,8 @@ const secondLine = (model: DashboardModel, replica: ReplicaStatus, look: Look): 
   }
   const refusal = model.refusals.get(replica.name);
   const refused = refusal === undefined ? [] : [look.paint('yellow', `${refusal.total} refused: ${sanitiseName(refusedPlace(refusal))}`)];
-  return [...refused, ...links.map((link) => hyperlink(look.paint('cyan', link), link))].join('  ');
+  const shown = replica.state === 'running' || replica.state === 'paused' ? links : [];
+  return [...refused, ...shown.map((link) => hyperlink(look.paint('cyan', link), link))].join('  ');
 };
 
 /** OSC 8; terminals without it show the text, which is the address itself. */

@@ -1,12 +1,14 @@
 import sliceAnsi from 'slice-ansi';
-import { sanitiseLog } from '../../base/sanitise.ts';
+import { sanitiseLog, sanitiseName } from '../../base/sanitise.ts';
+import type { Colour } from '../core/style.ts';
 import { shortName } from '../format/logs.ts';
 import { clockTime, rfc3339Nano } from '../format/time.ts';
-import { cut, widthOf } from '../render/width.ts';
+import { cut, shorten, widthOf } from '../render/width.ts';
 import type { Look } from './draw-list.ts';
-import type { LogEntry } from './log-buffer.ts';
-import { contains, readPage } from './log-view.ts';
-import type { DashboardModel } from './model.ts';
+import type { LogEntry } from './logs/log-entry.ts';
+import { type Level, levelOf, readable } from './logs/log-look.ts';
+import { contains, readPage } from './logs/log-view.ts';
+import type { DashboardModel } from './state/model.ts';
 
 interface Pane {
   readonly width: number;
@@ -14,25 +16,34 @@ interface Pane {
 }
 
 const PREFIX_COLOURS = ['cyan', 'yellow', 'green', 'blue', 'bold'] as const;
+const LEVEL_COLOURS: Readonly<Partial<Record<Level, Colour>>> = { error: 'red', warn: 'yellow', debug: 'dim' };
 
 /** The lowest lines of the view as rows of the pane. Only these are sanitised and measured. */
 export const drawLogs = (model: DashboardModel, look: Look, pane: Pane): string[] => {
   const entries = readPage(model.logs, model.view, pane.height);
-  const rows = entries.flatMap((entry) => drawEntry(model, entry, look, pane));
+  const names = model.sorted.map((replica) => replica.name);
+  const rows = entries.flatMap((entry) => drawEntry(model, entry, { look, pane, names }));
   return rows.slice(-pane.height);
 };
 
-const drawEntry = (model: DashboardModel, entry: LogEntry, look: Look, pane: Pane): string[] => {
-  if (entry.replica === '') {
+interface At {
+  readonly look: Look;
+  readonly pane: Pane;
+  readonly names: readonly string[];
+}
+
+const drawEntry = (model: DashboardModel, entry: LogEntry, at: At): string[] => {
+  const { look, pane } = at;
+  if (entry.kind === 'mark' || entry.kind === 'gap') {
     const line = look.unicode ? '─' : '-';
-    return [look.paint('blue', cut(`${line.repeat(4)} ${clockTime(entry.time)} ${line.repeat(pane.width)}`, pane.width))];
+    const word = entry.kind === 'gap' ? entry.line : clockTime(entry.time);
+    return [look.paint('blue', cut(`${line.repeat(4)} ${word} ${line.repeat(pane.width)}`, pane.width))];
   }
-  const prefix = drawPrefix(model, entry, look);
+  const prefix = drawPrefix(model, entry, at);
   const room = Math.max(8, pane.width - widthOf(prefix));
-  const text = expandTabs(sanitiseLog(entry.line, { color: look.color }));
-  const shown = model.ui.search !== '' && contains(entry.line, model.ui.search) ? highlight(text, model.ui.search, look) : text;
+  const shown = drawText(model, entry, look);
   if (!model.ui.wrap) {
-    return [prefix + cut(shown, room)];
+    return [prefix + shorten(shown, room, look.unicode)];
   }
   const chunks: string[] = [];
   const width = widthOf(shown);
@@ -42,28 +53,57 @@ const drawEntry = (model: DashboardModel, entry: LogEntry, look: Look, pane: Pan
   return chunks;
 };
 
-/** Names are shown only if the view contains lines of several replicas. */
-const drawPrefix = (model: DashboardModel, entry: LogEntry, look: Look): string => {
+/** The text in its colours: those of its program, else those of its level. */
+const drawText = (model: DashboardModel, entry: LogEntry, look: Look): string => {
+  const { search, anchor, pretty } = model.ui;
+  if (entry.kind === 'event') {
+    const text = sanitiseName(entry.line);
+    return look.paint(text.startsWith('exited with code 0') ? 'dim' : 'red', text);
+  }
+  const line = pretty ? (readable(entry.line) ?? entry.line) : entry.line;
+  const text = expandTabs(sanitiseLog(line, { color: look.color }));
+  if (search !== '' && contains(entry.line, search)) {
+    return highlight(text, search, { look, isCurrent: entry.seq === anchor });
+  }
+  const level =
+    entry.kind === 'build'
+      ? /^=> (ERROR )?/.test(line)
+        ? line.startsWith('=> ERROR')
+          ? 'error'
+          : undefined
+        : 'debug'
+      : levelOf(entry.line);
+  const colour = level === undefined ? undefined : LEVEL_COLOURS[level];
+  return colour === undefined || text.includes('\u001b') ? text : look.paint(colour, text);
+};
+
+/** Names are shown only if the view contains lines of several replicas; what was written to stderr has a bar of another colour. */
+const drawPrefix = (model: DashboardModel, entry: LogEntry, { look, names }: At): string => {
   const time = model.ui.timestamps ? `${look.paint('dim', rfc3339Nano(entry.time).slice(11, 23))} ` : '';
   if (model.view.replicas?.size === 1) {
     return time;
   }
-  const names = model.sorted.map((replica) => replica.name);
   const width = Math.min(16, Math.max(...names.map((name) => shortName(name, model.stack).length), 0));
-  const name = cut(shortName(entry.replica, model.stack), 16).padEnd(width);
+  const name = shorten(shortName(entry.replica, model.stack), 16, look.unicode).padEnd(width);
   const colour = PREFIX_COLOURS[Math.max(0, names.indexOf(entry.replica)) % PREFIX_COLOURS.length] ?? 'cyan';
-  return `${look.paint(colour, `${name} |`)} ${time}`;
+  return `${look.paint(colour, name)} ${look.paint(entry.kind === 'stderr' ? 'red' : colour, '|')} ${time}`;
 };
 
-/** Shows found text in reverse video; colours of the line are removed, so that they cannot hide it. */
-const highlight = (text: string, search: string, look: Look): string => {
+/** Shows found text in reverse video, that of the line that the search stands on in another colour; the line's own are removed, so that they cannot hide it. */
+const highlight = (text: string, search: string, { look, isCurrent }: { look: Look; isCurrent: boolean }): string => {
   const plain = sanitiseLog(text, { color: false });
   const haystack = /\p{Lu}/u.test(search) ? plain : plain.toLowerCase();
+  const [on, off] = look.color
+    ? isCurrent
+      ? ['\u001b[30;43m', '\u001b[39;49m']
+      : ['\u001b[7m', '\u001b[27m']
+    : isCurrent
+      ? ['>[', ']<']
+      : ['[', ']'];
   let result = '';
   let from = 0;
   for (let at = haystack.indexOf(search); at !== -1; at = haystack.indexOf(search, from)) {
-    const found = plain.slice(at, at + search.length);
-    result += plain.slice(from, at) + (look.color ? `\u001b[7m${found}\u001b[27m` : `[${found}]`);
+    result += `${plain.slice(from, at)}${on}${plain.slice(at, at + search.length)}${off}`;
     from = at + search.length;
   }
   return result + plain.slice(from);

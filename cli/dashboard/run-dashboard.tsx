@@ -1,40 +1,38 @@
-import { render } from 'ink';
 import { neverAborts } from '../../base/abort.ts';
-import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import { HyprError } from '../../base/errors.ts';
 import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
-import type { ServiceVerb } from '../../engine/model/types.ts';
 import type { CliContext } from '../core/context.ts';
 import { STOPPING } from '../core/interrupts.ts';
-import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
-import { formatSummary } from '../format/summary.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
-import { Screen } from './alternate-screen.ts';
-import type { Effects } from './control.ts';
-import { Dashboard } from './dashboard.tsx';
-import { DashboardModel } from './model.ts';
-
-type Ending = { readonly how: 'detach' | 'stop' | 'interrupt' } | { readonly how: 'failed'; readonly error: unknown };
+import { saySummary } from '../session/say-summary.ts';
+import { DashboardSession } from './session.tsx';
+import { DashboardModel } from './state/model.ts';
+import { planOf } from './state/plan.ts';
 
 /**
  * Attached `up` as a full-screen dashboard. Ends with `d` (0), `q` (0, stops the stack if the user confirms), Ctrl-C
  * (stops the stack, 130), or if `up` fails; that error is thrown once the normal screen is restored.
  */
 export const runDashboard = async (up: AttachedUp): Promise<number> => {
-  const { context } = up.invocation;
+  const { context, flags } = up.invocation;
   const model = new DashboardModel({ stack: up.stack.name, now: context.now });
+  model.plan = planOf(up.project, up.options.services, up.options.scale);
   const session = new DashboardSession(up, model);
   const release = context.interrupts.take(() => session.effects.interrupt());
   try {
-    const ending = await session.run();
+    const ending = await session.run(flags.bool('watch'));
     if (ending.how === 'failed') {
+      printFailedSteps(model, context);
       throw ending.error;
     }
     if (ending.how !== 'detach') {
       await stopStack(up, context);
+    } else {
+      context.stderr.write(`${up.stack.name} goes on without the dashboard:\n`);
     }
-    await printSummary(up, context);
+    await saySummary(context, up.stack);
     return ending.how === 'interrupt' ? 130 : 0;
   } finally {
     model.close();
@@ -42,145 +40,14 @@ export const runDashboard = async (up: AttachedUp): Promise<number> => {
   }
 };
 
-class DashboardSession {
-  readonly effects: Effects;
-  readonly #up: AttachedUp;
-  readonly #model: DashboardModel;
-  readonly #context: CliContext;
-  readonly #over = new AbortController();
-  readonly #ended: Promise<Ending>;
-  #end: (ending: Ending) => void = () => {};
-  #screen: Screen | undefined;
-  #urlsAreOld = false;
-  #findingUrls: Promise<void> | undefined;
-
-  constructor(up: AttachedUp, model: DashboardModel) {
-    this.#up = up;
-    this.#model = model;
-    this.#context = up.invocation.context;
-    this.#ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
-    this.effects = {
-      verb: (verb, service) => void this.#operate(verb, () => this.#runVerb(verb, service)),
-      openUrl: (url) => void this.#openUrl(url),
-      copy: (text) => this.#context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
-      interrupt: () => this.#end({ how: 'interrupt' }),
-      leave: (how) => this.#end({ how }),
-      suspend: () => this.#screen?.suspend(),
-    };
-  }
-
-  /** Resolves when the normal screen is restored. */
-  async run(): Promise<Ending> {
-    this.#screen = new Screen(this.#context, () => this.#mount());
-    const watched = this.#watch();
-    const started = this.#operate('up', async () => {
-      const { stack, project, options } = this.#up;
-      await stack.up(project, options, (event) => this.#model.apply(event), this.#over.signal);
-    }).catch((error) => this.#end({ how: 'failed', error }));
-    try {
-      this.#screen.enter();
-      return await this.#ended;
-    } finally {
-      this.#screen.leave();
-      this.#over.abort(new HyprError('HYPR_CANCELLED', 'the dashboard was closed'));
-      await Promise.allSettled([watched, started]);
+/** What the steps of builds that failed have printed, as `up -d` leaves it on the screen. */
+const printFailedSteps = (model: DashboardModel, context: CliContext): void => {
+  for (const [service, build] of model.builds) {
+    for (const text of build.failures(service)) {
+      context.stderr.write(text);
     }
   }
-
-  #mount(): () => void {
-    const { stdin, stdout, env } = this.#context;
-    const columns = Math.max(40, stdout.columns ?? 80);
-    const rows = Math.max(8, stdout.rows ?? 24);
-    const color = wantsColour(stdout, env, this.#up.invocation.flags);
-    const look = { paint: createPaint(color), color, unicode: hasUnicode(env), columns, rows };
-    const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} />, {
-      stdin: stdin as NodeJS.ReadStream,
-      stdout: stdout as NodeJS.WriteStream,
-      exitOnCtrlC: false,
-      // There is a terminal, or no dashboard; Ink would draw nothing before the end where CI is set, as in containers of developers.
-      interactive: true,
-      patchConsole: true,
-      // Ink 6.8's incremental mode starts one row too low whenever the frame is not exactly as high as the terminal.
-      incrementalRendering: false,
-      maxFps: 30,
-    });
-    return () => app.unmount();
-  }
-
-  async #watch(): Promise<void> {
-    try {
-      for await (const event of this.#up.stack.events({ logs: true, usage: true, start: true }, this.#over.signal)) {
-        // Progress comes with the operations of this dashboard; that of the event stream would be shown twice.
-        if (event.type !== 'progress') {
-          this.#model.apply(event);
-        }
-        if (event.type === 'replica') {
-          this.#findUrls();
-        }
-      }
-      this.#model.change({ message: 'the stack has gone; q leaves' });
-    } catch (error) {
-      if (!this.#over.signal.aborted || !isAbort(error)) {
-        this.#end({ how: 'failed', error });
-      }
-    }
-  }
-
-  /** One question at a time; what changes meanwhile is asked for afterwards. */
-  #findUrls(): void {
-    this.#urlsAreOld = true;
-    this.#findingUrls ??= this.#askForUrls().finally(() => {
-      this.#findingUrls = undefined;
-    });
-  }
-
-  async #askForUrls(): Promise<void> {
-    while (this.#urlsAreOld && !this.#over.signal.aborted) {
-      this.#urlsAreOld = false;
-      try {
-        const engine = await this.#context.engine();
-        this.#model.setUrls(await engine.listUrls(this.#up.stack.name, this.#over.signal));
-      } catch {
-        // Without names the published ports are shown.
-      }
-    }
-  }
-
-  async #runVerb(verb: ServiceVerb, service: string): Promise<void> {
-    const { stack, project } = this.#up;
-    try {
-      await stack.verb(verb, project, { ...VERB_DEFAULTS, services: [service] }, (event) => this.#model.apply(event), this.#over.signal);
-      this.#model.change({ message: `${service}: ${verb} done` });
-    } catch (error) {
-      this.#model.change({ message: `${service}: ${verb} failed: ${messageOf(error)}` });
-    }
-  }
-
-  async #openUrl(url: string): Promise<void> {
-    try {
-      const trust = await (await this.#context.engine()).openTrust(this.#over.signal);
-      // A published port is opened as it is, like a name that every program finds.
-      const reach = new URL(url).hostname.endsWith('.localhost') ? 'localhost' : 'system';
-      const opened = await trust.open({ url, reach });
-      this.#model.change({
-        message: opened.why === undefined ? `opened ${opened.url}` : `not opened: ${opened.why}; the address is ${url}`,
-      });
-    } catch (error) {
-      this.#model.change({ message: `${url} was not opened: ${messageOf(error)}` });
-    }
-  }
-
-  async #operate(name: string, work: () => Promise<void>): Promise<void> {
-    this.#model.beginOperation(name);
-    try {
-      await work();
-    } finally {
-      this.#model.endOperation();
-    }
-  }
-}
+};
 
 /** On the normal screen, with the usual progress; another Ctrl-C kills, a third one detaches. */
 const stopStack = async ({ invocation, stack, project, options }: AttachedUp, context: CliContext): Promise<void> => {
@@ -203,13 +70,5 @@ const stopStack = async ({ invocation, stack, project, options }: AttachedUp, co
   } finally {
     release();
     renderer.close();
-  }
-};
-
-const printSummary = async ({ stack }: AttachedUp, context: CliContext): Promise<void> => {
-  const urls = await (await context.engine()).listUrls(stack.name, context.interrupts.signal);
-  const summary = formatSummary(await stack.ps(), stack.name, urls);
-  if (summary !== '') {
-    context.stderr.write(`${stack.name} is running:\n${summary}\nstop it with: hypr -p ${stack.name} down\n`);
   }
 };

@@ -21,11 +21,15 @@ export const formatSummary = (replicas: readonly ReplicaStatus[], stack: string,
 };
 
 /** Empty for a replica that just runs. */
-const conditionOf = ({ state, health, exitCode }: ReplicaStatus): string => {
+const conditionOf = ({ state, health, exitCode, restarts }: ReplicaStatus): string => {
+  const again = restarts > 0 ? `, ${restarts} restart${restarts === 1 ? '' : 's'}` : '';
   if (state === 'running') {
-    return health === 'none' ? '' : health === 'starting' ? 'health: starting' : health;
+    return `${health === 'none' ? (again === '' ? '' : 'up') : health === 'starting' ? 'health: starting' : health}${again}`;
   }
-  return state === 'exited' || state === 'restarting' ? `${state} (${exitCode})` : state;
+  if (state === 'starting' && restarts > 0) {
+    return `restarting (${exitCode})${again}`;
+  }
+  return state === 'exited' || state === 'restarting' ? `${state} (${exitCode})${again}` : state;
 };
 
 // Well-known ports of other protocols than HTTP: shown as addresses, not as links.

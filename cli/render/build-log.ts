@@ -1,4 +1,4 @@
-import { sanitiseName } from '../../base/sanitise.ts';
+import { sanitiseLog, sanitiseName } from '../../base/sanitise.ts';
 import type { BuildEvent } from '../../engine/model/types.ts';
 
 export type VertexState = Extract<BuildEvent, { type: 'vertex' }>['state'];
@@ -33,6 +33,19 @@ export class BuildLog {
 
   get vertices(): readonly Vertex[] {
     return [...this.#vertices.values()];
+  }
+
+  clear(): void {
+    this.#vertices.clear();
+  }
+
+  /** The output of the steps that failed, which does not fit into a display. `service` is added to their names. */
+  failures(service = ''): string[] {
+    return this.vertices
+      .filter(({ state, tail }) => state === 'error' && tail.length > 0)
+      .map(({ name, tail }) =>
+        ['------', ` > ${withService(service, name)}:`, ...failedTail(tail).map((line) => sanitiseLog(line)), '------', ''].join('\n'),
+      );
   }
 
   /** The vertex an event is about; a new one gets the next number. */
@@ -76,6 +89,18 @@ export class BuildLog {
     return vertex;
   }
 }
+
+const FAILED_TAIL = 30;
+/** How far above the last lines the one is that says what is wrong; compilers and tests print much behind it. */
+const ERROR_LINE = /\berror\b|\bfatal\b|\bfailed\b|\bpanic\b|not found|no such file|cannot |exception/i;
+
+/** The last lines of what failed; where the first one that tells of an error is above them, from there on. */
+const failedTail = (lines: readonly string[]): string[] => {
+  const last = lines.slice(-FAILED_TAIL);
+  const first = lines.findIndex((line) => ERROR_LINE.test(line));
+  const from = Math.max(0, first - 2);
+  return first === -1 || from >= lines.length - FAILED_TAIL ? last : [...lines.slice(from, from + 12), '...', ...lines.slice(-18)];
+};
 
 export const splitLines = (text: string): string[] => text.replace(/\r?\n$/, '').split(/\r?\n/);
 

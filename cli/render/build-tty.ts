@@ -3,9 +3,8 @@ import { elapsed } from '../format/units.ts';
 import { BuildLog, isEnded, type Vertex } from './build-log.ts';
 import { formatWarning } from './build-plain.ts';
 import { LiveBlock } from './live-block.ts';
-import type { TtyOptions } from './tty.ts';
-import type { BuildRenderer } from './types.ts';
-import { cut, spread } from './width.ts';
+import type { BuildRenderer, TtyOptions } from './types.ts';
+import { shorten, spread } from './width.ts';
 
 const LOG_ROWS = 6;
 
@@ -24,20 +23,28 @@ export const createTtyBuild = (options: TtyOptions): BuildRenderer => {
     },
     close: () => {
       block.close();
-      for (const vertex of log.vertices.filter((each) => each.state === 'error' && each.tail.length > 0)) {
-        options.stream.write(failureLog(vertex));
+      for (const text of log.failures()) {
+        options.stream.write(text);
       }
     },
   };
 };
 
-const drawBuild = (log: BuildLog, options: TtyOptions, at: { readonly final: boolean; readonly startedAt: number }): string[] => {
+/** `room`: how many rows there are; default: as the terminal has. */
+export const drawBuild = (
+  log: BuildLog,
+  options: TtyOptions,
+  at: { readonly final: boolean; readonly startedAt: number; readonly room?: number },
+): string[] => {
   const { vertices } = log;
   const width = Math.max(20, (options.stream.columns ?? 80) - 1);
   const done = vertices.filter(isEnded).length;
-  const state = at.final && done === vertices.length ? ' FINISHED' : '';
-  const head = `[+] Building ${elapsed(options.now() - at.startedAt)} (${done}/${vertices.length})${state}`;
-  const room = at.final ? Number.POSITIVE_INFINITY : Math.max(1, (options.stream.rows ?? 24) - 2);
+  const isOver = done === vertices.length && (at.final || at.room !== undefined);
+  // Among other rows it stays on the screen when the builds are over.
+  const end =
+    isOver && at.room !== undefined ? Math.max(...vertices.map(({ startedAt, duration = 0 }) => startedAt + duration)) : options.now();
+  const head = `[+] Building ${elapsed(end - at.startedAt)} (${done}/${vertices.length})${isOver ? ' FINISHED' : ''}`;
+  const room = at.final ? Number.POSITIVE_INFINITY : Math.max(1, (at.room ?? (options.stream.rows ?? 24) - 1) - 1);
   const rows = vertices.flatMap((vertex) => drawVertex(vertex, options, { width, logs: at.final ? 0 : LOG_ROWS }));
   // Running steps are at the bottom: if not everything fits, the oldest rows are dropped.
   return [options.paint('bold', head), ...rows.slice(Math.max(0, rows.length - room))];
@@ -45,18 +52,16 @@ const drawBuild = (log: BuildLog, options: TtyOptions, at: { readonly final: boo
 
 const drawVertex = (vertex: Vertex, options: TtyOptions, at: { readonly width: number; readonly logs: number }): string[] => {
   const time = elapsed(vertex.duration ?? options.now() - vertex.startedAt);
-  const line = spread(` => ${PREFIX[vertex.state]}${vertex.name}`, time, at.width);
+  const line = spread(` => ${PREFIX[vertex.state]}${vertex.name}`, time, at.width, options.unicode);
   const colour = COLOUR[vertex.state];
   const tail = vertex.state === 'started' && at.logs > 0 ? vertex.tail.slice(-at.logs) : [];
   return [
     colour ? options.paint(colour, line) : line,
-    ...tail.map((text) => options.paint('dim', cut(` => => # ${sanitiseLog(text, { color: false }).replaceAll('\t', '    ')}`, at.width))),
+    ...tail.map((text) =>
+      options.paint('dim', shorten(` => => # ${sanitiseLog(text, { color: false }).replaceAll('\t', '    ')}`, at.width, options.unicode)),
+    ),
   ];
 };
 
 const PREFIX = { started: '', done: '', cached: 'CACHED ', error: 'ERROR ', canceled: 'CANCELED ' } as const;
 const COLOUR = { started: undefined, done: 'blue', cached: 'blue', error: 'red', canceled: 'yellow' } as const;
-
-/** The output of a failed step, which does not fit into the display. */
-const failureLog = (vertex: Vertex): string =>
-  ['------', ` > ${vertex.name}:`, ...vertex.tail.slice(-30).map((line) => sanitiseLog(line)), '------', ''].join('\n');

@@ -1,23 +1,11 @@
 import type { Progress } from '../../base/progress.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { OutputStream } from '../core/context.ts';
-import type { Paint } from '../core/style.ts';
-import type { Terminal } from '../core/terminal.ts';
 import { elapsed, humanSize } from '../format/units.ts';
+import { BuildLog } from './build-log.ts';
+import { drawBuild } from './build-tty.ts';
 import { LiveBlock } from './live-block.ts';
-import type { ProgressRenderer } from './types.ts';
+import type { ProgressRenderer, TtyOptions } from './types.ts';
 import { spread } from './width.ts';
-
-export interface TtyOptions {
-  readonly stream: OutputStream;
-  readonly terminal: Terminal;
-  readonly paint: Paint;
-  readonly unicode: boolean;
-  readonly now: () => number;
-  /** The verb after `[+]`: `up 3/3`. */
-  readonly title: string;
-  readonly prefix?: string;
-}
 
 interface Row {
   progress: Progress;
@@ -30,20 +18,44 @@ interface Row {
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const SPINNER_ASCII = ['|', '/', '-', '\\'];
 
-/** docker compose's display: `[+] up 2/3`, one row per resource, elapsed time at the right edge, redrawn in place. */
+/**
+ * docker compose's display: `[+] up 2/3`, one row per resource, elapsed time at the right edge, redrawn in place. Above it the steps of
+ * builds, as `build` shows them, while there is room; what the failed ones have printed stays.
+ */
 export const createTtyRenderer = (options: TtyOptions): ProgressRenderer => {
   const rows = new Map<string, Row>();
-  const block = new LiveBlock({ ...options, draw: (final) => drawRows(rows, options, final) });
+  const builds = new BuildLog();
+  let buildsSince = 0;
+  const draw = (final: boolean): string[] => {
+    const below = drawRows(rows, options, final);
+    if (builds.vertices.length === 0) {
+      return below;
+    }
+    const room = final ? Number.POSITIVE_INFINITY : Math.max(2, (options.stream.rows ?? 24) - 2 - below.length);
+    return [...drawBuild(builds, options, { final, startedAt: buildsSince, room }), ...below];
+  };
+  const block = new LiveBlock({ ...options, draw });
   return {
     onProgress: (progress) => {
       recordProgress(rows, progress, options.now());
+      block.touch();
+    },
+    onBuild: (service, event) => {
+      buildsSince ||= options.now();
+      builds.record(service, event);
       block.touch();
     },
     onWarning: (message) => {
       block.printAbove(() => options.stream.write(`${options.paint('yellow', 'warning:')} ${sanitiseName(message)}\n`));
     },
     printAbove: (write) => block.printAbove(write),
-    close: () => block.close(),
+    close: () => {
+      block.close();
+      for (const text of builds.failures()) {
+        options.stream.write(text);
+      }
+      builds.clear();
+    },
   };
 };
 
@@ -99,7 +111,7 @@ const drawRow = (row: Row, options: TtyOptions, at: { readonly frame: number; re
     progress.details ? ` ${options.paint('dim', sanitiseName(progress.details))}` : '',
   ].join('');
   const time = elapsed((row.endedAt ?? options.now()) - row.startedAt);
-  return spread(text, options.paint('blue', time), Math.max(20, (options.stream.columns ?? 80) - 1));
+  return spread(text, options.paint('blue', time), Math.max(20, (options.stream.columns ?? 80) - 1), options.unicode);
 };
 
 const COLOUR = { working: 'cyan', done: 'green', warning: 'yellow', error: 'red' } as const;

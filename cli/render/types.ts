@@ -1,7 +1,21 @@
 import type { Progress } from '../../base/progress.ts';
 import type { EngineEvent } from '../../engine/model/events.ts';
 import type { BuildEvent } from '../../engine/model/types.ts';
+import type { OutputStream } from '../core/context.ts';
+import type { Paint } from '../core/style.ts';
+import type { Terminal } from '../core/terminal.ts';
 import { refusalText } from '../format/refusal.ts';
+
+export interface TtyOptions {
+  readonly stream: OutputStream;
+  readonly terminal: Terminal;
+  readonly paint: Paint;
+  readonly unicode: boolean;
+  readonly now: () => number;
+  /** The verb after `[+]`: `up 3/3`. */
+  readonly title: string;
+  readonly prefix?: string;
+}
 
 /** Shows the progress of an operation. Gets data only; writes to stderr, so that stdout stays clean. */
 export interface ProgressRenderer {

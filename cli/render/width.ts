@@ -19,9 +19,17 @@ export const cut = (text: string, width: number): string => {
   return stringWidth(slice) <= width ? slice : sliceAnsi(text, 0, Math.max(0, width - 1));
 };
 
-/** `left` and `right` at the two ends of a line; `left` is cut if they do not fit. */
-export const spread = (left: string, right: string, width: number): string => {
+/** At most `width` columns of text, and a sign at the end of what is cut. */
+export const shorten = (text: string, width: number, unicode: boolean): string => {
+  if (width <= 0 || widthOf(text) <= width) {
+    return cut(text, width);
+  }
+  return `${cut(text, width - 1)}${unicode ? '…' : '~'}`;
+};
+
+/** `left` and `right` at the two ends of a line; `left` is cut if they do not fit, with a sign where `unicode` is given. */
+export const spread = (left: string, right: string, width: number, unicode?: boolean): string => {
   const room = Math.max(0, width - widthOf(right) - 1);
-  const shown = cut(left, room);
-  return `${shown}${' '.repeat(Math.max(1, width - widthOf(shown) - widthOf(right)))}${right}`;
+  const shown = unicode === undefined ? cut(left, room) : shorten(left, room, unicode);
+  return `${shown}${' '.repeat(Math.max(right === '' ? 0 : 1, width - widthOf(shown) - widthOf(right)))}${right}`;
 };

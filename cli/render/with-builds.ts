@@ -7,7 +7,7 @@ import type { BuildRenderer, ProgressRenderer } from './types.ts';
 
 /**
  * The renderer of a command that builds on its way: the steps of builds are lines of text on stdout, as docker compose has them,
- * while a picture has builds as rows; both are followed by what the builds warned of.
+ * while a picture shows them above its rows; both are followed by what the builds warned of.
  */
 export const createBuildingRenderer = async (context: CliContext, flags: Flags, title: string): Promise<ProgressRenderer> => {
   const renderer = await createRenderer(context, flags, title);
@@ -28,8 +28,13 @@ const withBuilds = (renderer: ProgressRenderer, steps: BuildRenderer | undefined
       renderer.onProgress(progress);
     },
     onBuild: (service, event) => {
-      if (!warnings.take(service, event)) {
-        steps?.onEvent(service, event);
+      if (warnings.take(service, event)) {
+        return;
+      }
+      if (steps === undefined) {
+        renderer.onBuild?.(service, event);
+      } else {
+        steps.onEvent(service, event);
       }
     },
     close: () => {

@@ -47,7 +47,10 @@ export const ROOMS = {
     ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client', 'names', 'edge'],
     ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/routes', 'docker', 'process', '.'],
   ],
-  cli: ['core', 'format', 'render', 'session', 'dashboard', 'commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
+  cli: [
+    ...['core', 'format', 'render', 'session', 'dashboard/logs', 'dashboard/state', 'dashboard'],
+    ...['commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
+  ],
 };
 
 /** Most source files of a folder: TypeScript, JavaScript, Go and C, without headers and Go's tests, which stand beside what they test. */

@@ -3,9 +3,7 @@ import type { Project } from '../../../compose/model/model.ts';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
 import type { Stack, UpOptions } from '../../../engine/model/types.ts';
 import type { Handler, Invocation } from '../../core/command-spec.ts';
-import type { CliContext } from '../../core/context.ts';
 import { movesPorts, withMovablePorts } from '../../core/move-ports.ts';
-import { say } from '../../core/output.ts';
 import { parallelLimit } from '../../core/parallel.ts';
 import { checkServices, isSet, loadBuildable, openStack, projectEnv } from '../../core/project.ts';
 import { canAnimate } from '../../core/style.ts';
@@ -89,18 +87,10 @@ const upDetached = async ({ invocation, stack, project, loaded, options }: Attac
     renderer.close();
   }
   if (!options.noStart && context.stderr.isTTY) {
-    await sayWhatRuns(context, stack);
+    const { saySummary } = await import('../../session/say-summary.ts');
+    await saySummary(context, stack);
   }
   return 0;
-};
-
-const sayWhatRuns = async (context: CliContext, stack: Stack): Promise<void> => {
-  const { formatSummary } = await import('../../format/summary.ts');
-  const urls = await (await context.engine()).listUrls(stack.name, context.interrupts.signal);
-  const summary = formatSummary(await stack.ps(), stack.name, urls);
-  if (summary !== '') {
-    say(context, `${summary}\n logs: hypr logs -f   stop: hypr down${urls.size > 0 ? '   open: hypr open' : ''}`);
-  }
 };
 
 const printPlan = async ({ context }: Invocation, stack: Stack, project: Project, options: UpOptions): Promise<number> => {
@@ -127,9 +117,8 @@ const wantsDashboard = ({ context, flags }: Invocation): boolean => {
 
 /** Flags that are about the stream of logs, or about ending with it. */
 const usesStreamFlags = (flags: Invocation['flags']): boolean =>
-  ['abort-on-container-exit', 'abort-on-container-failure', 'no-color', 'no-log-prefix', 'timestamps', 'watch'].some((name) =>
-    flags.bool(name),
-  ) || flags.string('exit-code-from') !== undefined;
+  ['abort-on-container-exit', 'abort-on-container-failure', 'no-color', 'no-log-prefix', 'timestamps'].some((name) => flags.bool(name)) ||
+  flags.string('exit-code-from') !== undefined;
 
 /** What COMPOSE_* variables say, those of the project's .env included, and flags of all commands. */
 const withEnvironment = (options: UpOptions, { context, flags }: Invocation, project: Project): UpOptions => {

@@ -18,7 +18,7 @@ export const formatStatus = (replica: ReplicaStatus, now: number): string => {
     case 'exited':
       return `Exited (${replica.exitCode}) ${since(replica.finishedAt)}`;
     case 'starting':
-      return 'Starting';
+      return isStartedAgain(replica) ? `Restarting (${replica.exitCode}) ${since(replica.finishedAt)}` : 'Starting';
     case 'dead':
       return 'Dead';
     case 'created':
@@ -33,13 +33,20 @@ const healthSuffix = (replica: ReplicaStatus): string => {
   return replica.health === 'starting' ? ' (health: starting)' : ` (${replica.health})`;
 };
 
-/** docker has no `starting` and `stopping`: they are shown as created and running. */
+/** docker has no `starting` and `stopping`: they are shown as created and running, and a start by the restart policy as restarting. */
 export const psState = (replica: ReplicaStatus): string => {
   if (replica.state === 'stopping') {
     return 'running';
   }
-  return replica.state === 'starting' ? 'created' : replica.state;
+  if (replica.state === 'starting') {
+    return isStartedAgain(replica) ? 'restarting' : 'created';
+  }
+  return replica.state;
 };
+
+/** Its restart policy boots it: for docker that is still the pause between two runs. */
+const isStartedAgain = ({ restarts, finishedAt }: Pick<ReplicaStatus, 'restarts' | 'finishedAt'>): boolean =>
+  restarts > 0 && finishedAt !== undefined;
 
 /** docker's names for all states, as its API has them. */
 export const stateWord = (replica: Pick<ReplicaStatus, 'state'>): string => STATES[replica.state] ?? replica.state;

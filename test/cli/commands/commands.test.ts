@@ -349,11 +349,11 @@ describe('other commands', () => {
     expect(context.stdout.text).toBe(log);
   });
 
-  test('in the picture of a terminal builds are one row each, and their warnings come after it', async () => {
+  test('in the picture of a terminal the steps of builds stand above the rows, and their warnings come after it', async () => {
     const context = fakeContext();
     builds(context);
     await run(context, '--progress tty up -d --build');
-    expect(context.stderr.text).not.toContain('RUN make');
+    expect(context.stderr.text).toContain(' => [web build 2/3] RUN make');
     expect(context.stderr.text.endsWith(warned)).toBe(true);
   });
 

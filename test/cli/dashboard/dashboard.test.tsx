@@ -1,12 +1,12 @@
 import { render } from 'ink-testing-library';
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
-import type { Effects } from '../../../cli/dashboard/control.ts';
 import { Dashboard } from '../../../cli/dashboard/dashboard.tsx';
 import type { Look } from '../../../cli/dashboard/draw-list.ts';
-import { KEYS } from '../../../cli/dashboard/keys.ts';
-import { DashboardModel, FLOOD_FRAME_MS, FRAME_MS } from '../../../cli/dashboard/model.ts';
+import type { Effects } from '../../../cli/dashboard/effects.ts';
 import { drawScreen } from '../../../cli/dashboard/screen.ts';
+import { KEYS } from '../../../cli/dashboard/state/keys.ts';
+import { DashboardModel, FLOOD_FRAME_MS, FRAME_MS } from '../../../cli/dashboard/state/model.ts';
 import { widthOf } from '../../../cli/render/width.ts';
 import type { ReplicaStatus } from '../../../engine/model/events.ts';
 import { log, NOW, replica } from '../support/fake-engine.ts';
@@ -54,6 +54,15 @@ const setUp = () => {
     };
   const effects: Effects = {
     verb: note('verb'),
+    rebuild: note('rebuild'),
+    scale: note('scale'),
+    why: note('why'),
+    shell: note('shell'),
+    attach: note('attach'),
+    raw: note('raw'),
+    watch: note('watch'),
+    toStart: note('toStart'),
+    findOlder: note('findOlder'),
     openUrl: note('openUrl'),
     copy: note('copy'),
     interrupt: note('interrupt'),
@@ -100,10 +109,12 @@ describe('the screen', () => {
       trimmed(drawScreen(bench.model, look(columns, 8)))
         .at(-1)
         ?.replace(/^.*q quit\s*/, '');
-    expect(last(120)).toBe('booted in 0.51s: prepare 0.30 · healthy 1.20');
-    expect(last(100)).toBe('booted in 0.51s: healthy 1.20');
-    expect(last(80)).toBe('booted in 0.51s');
-    expect(last(60)).toBe('');
+    expect(last(140)).toBe('booted in 0.51s: prepare 0.30 · healthy 1.20');
+    expect(last(120)).toBe('booted in 0.51s: healthy 1.20');
+    expect(last(110)).toBe('booted in 0.51s');
+    expect(last(90)).toBe('');
+    bench.time.now += 60_000;
+    expect(last(140)).toBe('');
   });
 
   test('how much was refused to the chosen replica, and what last', () => {
@@ -128,17 +139,17 @@ describe('the screen', () => {
     bench.write('web', 'GET / \u001b[31m500\u001b[0m\u001b[2J');
     bench.write('db', 'ready');
     expect(trimmed(drawScreen(bench.model, look(110, 12)))).toEqual([
-      ' shop  2/3 running  1 in trouble',
+      ' shop  2/3 running  1 in trouble: api-1',
       '› ✗ api-1 exit 137 ×3                        │ logs of all services',
       '    out of memory                            │ web-1 | GET / 500',
       '  ● db-1  up 2h                              │ db-1  | ready',
-      '                                             │',
       '  ● web-1 healthy 2m           ▁ 12% 83.9MiB │',
       '    http://127.0.0.1:8080                    │',
       '                                             │',
       '                                             │',
       '                                             │',
-      ' ? help · / search · r restart · s stop · d detach · q quit',
+      '                                             │',
+      ' ? help · : all actions · / search · i why · r restart · e shell · d detach · q quit',
     ]);
   });
 
@@ -164,10 +175,12 @@ describe('the screen', () => {
   test('below 100 columns there are tabs', () => {
     const bench = setUp();
     fill(bench);
-    expect(trimmed(drawScreen(bench.model, look(80, 24))).slice(0, 3)).toEqual([
-      ' shop  2/3 running  1 in trouble',
+    expect(trimmed(drawScreen(bench.model, look(80, 24))).slice(0, 5)).toEqual([
+      ' shop  2/3 running  1 in trouble: api-1',
       ' ✗[api-1] ● db-1  ● web-1',
-      ' exit 137 ×3 out of memory',
+      ' exit 137 ×3',
+      ' out of memory',
+      'logs of all services',
     ]);
   });
 
@@ -258,10 +271,10 @@ describe('keys', () => {
     for (let i = 0; i < 100; i += 1) {
       write('web', i === 20 ? 'the needle' : `line ${i}`);
     }
-    expect(await press('/', 'needle', '\r')).toContain('the [needle]');
+    expect(await press('/', 'needle', '\r')).toContain('the >[needle]<');
     expect(model.ui.anchor).toBe(21);
-    const still = await press('x');
-    expect(still).toContain('standing still, ↓ 79 new');
+    const still = await press('Z');
+    expect(still).toContain('paused, ↓ 79 new');
     expect(await press('G&')).toContain('&');
     const filtered = await press('needle', '\r');
     expect(filtered).toContain('the [needle]');

@@ -1,7 +1,7 @@
 import nodeConsole from 'node:console';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
-import { type FakeContext, fakeContext, run } from '../support/fake-context.ts';
+import { type FakeContext, fakeContext, fakeProject, run } from '../support/fake-context.ts';
 import { NOW, replica } from '../support/fake-engine.ts';
 
 // Ink patches the console, and vitest's own cannot be patched.
@@ -16,7 +16,7 @@ const ENTER = '\u001b[?1049h';
 const LEAVE = '\u001b[?1049l';
 
 const onTerminal = (env: NodeJS.ProcessEnv = {}): FakeContext => {
-  const context = fakeContext({ env });
+  const context = fakeContext({ env, project: fakeProject({ services: { web: { image: 'nginx' } } }) });
   context.stdin.isTTY = true;
   context.stdout.isTTY = true;
   context.stderr.isTTY = true;
@@ -56,7 +56,9 @@ describe('the dashboard from start to end', () => {
     expect(await done).toBe(0);
     restored(context);
     expect(context.fake.call('stop')).toBeUndefined();
-    expect(context.stderr.text).toBe('shop is running:\n web-1  http://127.0.0.1:8080\nstop it with: hypr -p shop down\n');
+    expect(context.stderr.text).toBe(
+      'shop goes on without the dashboard:\n web-1  http://127.0.0.1:8080\n logs: hypr logs -f   stop: hypr down\n',
+    );
     expect(context.fake.closed).toBe(1);
   });
 

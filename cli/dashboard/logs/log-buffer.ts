@@ -1,13 +1,6 @@
-import type { LogRecord } from '../../engine/model/events.ts';
-
-export interface LogEntry {
-  /** Counts all lines of the stack, in the order they came. */
-  readonly seq: number;
-  readonly time: number;
-  /** Empty for a mark the user made. */
-  readonly replica: string;
-  readonly line: string;
-}
+import type { LogRecord } from '../../../engine/model/events.ts';
+import { entryOf, GAP, type LineKind, type LogEntry } from './log-entry.ts';
+import { LogWindow } from './log-window.ts';
 
 export interface BufferLimits {
   readonly linesPerReplica: number;
@@ -16,7 +9,6 @@ export interface BufferLimits {
 }
 
 const DEFAULT_LIMITS: BufferLimits = { linesPerReplica: 10_000, total: 25_000_000 };
-const MAX_LINE = 16_384;
 const MARKS = '';
 
 /**
@@ -24,6 +16,8 @@ const MARKS = '';
  * quiet one out; views read them merged by sequence number, backwards or forwards from any point.
  */
 export class LogBuffer {
+  /** Older lines, from disk. */
+  readonly past = new LogWindow();
   readonly #limits: BufferLimits;
   readonly #rings = new Map<string, Ring>();
   #next = 1;
@@ -38,14 +32,18 @@ export class LogBuffer {
     return this.#next - 1;
   }
 
-  append(record: Pick<LogRecord, 'time' | 'replica' | 'line'>): void {
-    const line = record.line.length > MAX_LINE ? `${record.line.slice(0, MAX_LINE)}…` : record.line;
-    this.#add({ seq: this.#next, time: record.time, replica: record.replica, line });
+  append(record: LogRecord): void {
+    this.#add(entryOf(record, this.#next));
+  }
+
+  /** A line that no program wrote. */
+  note(entry: { readonly time: number; readonly replica: string; readonly line: string; readonly kind: LineKind }): void {
+    this.#add({ ...entry, seq: this.#next });
   }
 
   /** A line of the user's between the others, part of every view. */
   mark(time: number): void {
-    this.#add({ seq: this.#next, time, replica: MARKS, line: '' });
+    this.note({ time, replica: MARKS, line: '', kind: 'mark' });
   }
 
   /** Lines with sequence numbers up to `from`, newest first. `replicas` undefined: all. */
@@ -62,15 +60,35 @@ export class LogBuffer {
         }
       }
       if (best === undefined || entry === undefined) {
-        return;
+        break;
       }
       best.index -= 1;
       yield entry;
+    }
+    const { entries } = this.past;
+    if (this.past.hasGap && from >= GAP.seq) {
+      yield GAP;
+    }
+    for (let index = this.past.countUpTo(from) - 1; index >= 0; index -= 1) {
+      const entry = entries[index];
+      if (entry !== undefined && isOf(entry, replicas)) {
+        yield entry;
+      }
     }
   }
 
   /** Lines with sequence numbers above `after`, oldest first. */
   *forwards(replicas: ReadonlySet<string> | undefined, after: number): Generator<LogEntry> {
+    const { entries } = this.past;
+    for (let index = this.past.countUpTo(after); index < entries.length; index += 1) {
+      const entry = entries[index];
+      if (entry !== undefined && isOf(entry, replicas)) {
+        yield entry;
+      }
+    }
+    if (this.past.hasGap && after < GAP.seq) {
+      yield GAP;
+    }
     const cursors = this.#select(replicas).map((ring) => ({ ring, index: ring.countUpTo(after) }));
     for (;;) {
       let best: { ring: Ring; index: number } | undefined;
@@ -101,17 +119,24 @@ export class LogBuffer {
     ring.push(entry);
     this.#size += entry.line.length;
     if (ring.length > this.#limits.linesPerReplica) {
-      this.#size -= ring.shift()?.line.length ?? 0;
+      this.#drop(ring);
     }
     while (this.#size > this.#limits.total) {
-      this.#size -= this.#longest().shift()?.line.length ?? this.#size;
+      this.#drop(this.#longest());
     }
+  }
+
+  #drop(ring: Ring): void {
+    this.#size -= ring.shift()?.line.length ?? this.#size;
+    this.past.hasGap ||= this.past.entries.length > 0;
   }
 
   #longest(): Ring {
     return [...this.#rings.values()].reduce((a, b) => (b.length > a.length ? b : a));
   }
 }
+
+const isOf = (entry: LogEntry, replicas: ReadonlySet<string> | undefined): boolean => replicas === undefined || replicas.has(entry.replica);
 
 /** A queue over an array whose dead head is cut off now and then: push, shift and index cost O(1). */
 class Ring {

@@ -1,4 +1,5 @@
-import type { LogBuffer, LogEntry } from './log-buffer.ts';
+import type { LogBuffer } from './log-buffer.ts';
+import { GAP, type LogEntry } from './log-entry.ts';
 
 export interface LogFilter {
   readonly text: string;
@@ -12,7 +13,7 @@ export interface LogView {
   readonly filter: LogFilter | undefined;
   /** Sequence number of the lowest line; undefined follows the newest. */
   readonly anchor: number | undefined;
-  /** Lines up to here were cleared away. */
+  /** Lines up to here were cleared away; -Infinity: none. */
   readonly after: number;
 }
 
@@ -65,7 +66,8 @@ export const moveAnchor = (buffer: LogBuffer, view: LogView, lines: number): num
   let scanned = 0;
   for (const entry of buffer.forwards(view.replicas, view.anchor)) {
     scanned += 1;
-    if (left === 0 || scanned > MAX_SCAN) {
+    // What is behind a gap is loaded first.
+    if (left === 0 || entry === GAP || scanned > MAX_SCAN) {
       return anchor;
     }
     if (passes(entry, view.filter)) {
@@ -110,4 +112,26 @@ export const contains = (line: string, text: string): boolean =>
   /\p{Lu}/u.test(text) ? line.includes(text) : line.toLowerCase().includes(text);
 
 const passes = (entry: LogEntry, filter: LogFilter | undefined): boolean =>
-  filter === undefined || entry.replica === '' || contains(entry.line, filter.text) !== filter.inverse;
+  filter === undefined || entry.kind === 'mark' || entry.kind === 'gap' || contains(entry.line, filter.text) !== filter.inverse;
+
+/** How many lines of the view contain `text`, and which of them, counted from the newest, the view stands on; 0: none. */
+export const countMatches = (
+  buffer: LogBuffer,
+  view: LogView,
+  text: string,
+): { readonly at: number; readonly total: number; readonly more: boolean } => {
+  let total = 0;
+  let at = 0;
+  let scanned = 0;
+  for (const entry of buffer.backwards(view.replicas, buffer.newest)) {
+    scanned += 1;
+    if (entry.seq <= view.after || scanned > MAX_SCAN) {
+      break;
+    }
+    if (contains(entry.line, text) && passes(entry, view.filter)) {
+      total += 1;
+      at = entry.seq === view.anchor ? total : at;
+    }
+  }
+  return { at, total, more: scanned > MAX_SCAN || !buffer.past.isAtStart };
+};

@@ -1,0 +1,88 @@
+import { messageOf } from '../../base/errors.ts';
+import { sanitiseLog } from '../../base/sanitise.ts';
+import { DEFAULT_DETACH_KEYS } from '../../engine/docker/machines/detach-keys.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
+import { EXEC_DEFAULTS } from '../../engine/model/option-defaults.ts';
+import type { ExecSession, Stack } from '../../engine/model/types.ts';
+import type { CliContext } from '../core/context.ts';
+import { shortName } from '../format/logs.ts';
+import { carrySession, sizeOf } from '../session/session.ts';
+import { readPage } from './logs/log-view.ts';
+import type { DashboardModel } from './state/model.ts';
+
+const SHELL = ['/bin/sh', '-c', 'if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi'];
+/** How many lines of the view are given to the terminal's own scrollback. */
+const RAW_LINES = 2000;
+
+/** A shell in a replica, on the whole terminal. Gives what the dashboard says afterwards. */
+export const runShell = async (context: CliContext, stack: Stack, replica: ReplicaStatus): Promise<string> => {
+  const { service, number, name } = replica;
+  context.stdout.write(`a shell in ${name}; exit comes back\r\n`);
+  const size = sizeOf(context);
+  const session = await stack.exec(
+    { ...EXEC_DEFAULTS, service, index: number, args: SHELL, tty: true, stdin: true, size },
+    context.interrupts.signal,
+  );
+  const code = await carry(context, session, { tty: true, stdin: true, detachKeys: undefined });
+  return code === 127 ? `${service} has no shell in its image` : `the shell in ${service} ended with ${code}`;
+};
+
+/** The program of a replica, on the whole terminal, until Ctrl-P Ctrl-Q. */
+export const runAttach = async (context: CliContext, stack: Stack, replica: ReplicaStatus): Promise<string> => {
+  const { service, number, name } = replica;
+  const session = await stack.attach({ service, index: number }, context.interrupts.signal);
+  context.stdout.write(
+    `attached to ${name}; Ctrl-P Ctrl-Q comes back${session.stdin ? '' : ' (it takes no input: stdin_open is not set)'}\r\n`,
+  );
+  const size = session.tty ? sizeOf(context) : undefined;
+  if (size !== undefined) {
+    session.resize(size);
+  }
+  // Raw also where the program has no terminal: the keys that come back have to be seen.
+  await carry(context, session, { tty: true, stdin: true, detachKeys: DEFAULT_DETACH_KEYS });
+  return `detached from ${service}`;
+};
+
+const carry = async (
+  context: CliContext,
+  session: ExecSession,
+  options: { readonly tty: boolean; readonly stdin: boolean; readonly detachKeys: string | undefined },
+): Promise<number> => {
+  try {
+    return await carrySession(session, { ...options, closeInput: false }, context);
+  } finally {
+    session.close();
+  }
+};
+
+/** The last lines of the view on the normal screen, where the terminal scrolls, selects and searches them itself. Resolves with Enter. */
+export const showRaw = async (context: CliContext, model: DashboardModel): Promise<void> => {
+  const names = model.view.replicas?.size !== 1;
+  const lines = readPage(model.logs, model.view, RAW_LINES)
+    .filter(({ kind }) => kind !== 'mark' && kind !== 'gap')
+    .map(({ line, replica }) => `${names ? `${shortName(replica, model.stack)} | ` : ''}${sanitiseLog(line)}`);
+  context.stdout.write(`${lines.join('\n')}\n-- Enter comes back --`);
+  await new Promise<void>((resolve) => {
+    context.stdin.once('data', () => resolve());
+    context.stdin.once('end', () => resolve());
+    context.stdin.resume();
+  });
+  context.stdin.pause();
+};
+
+/** Runs `work` while the screen is away; gives what to say of it. */
+export const borrowTerminal = async (
+  screen: { leave(): void; enter(): void } | undefined,
+  work: () => Promise<string | undefined>,
+): Promise<string> => {
+  screen?.leave();
+  try {
+    return (await work()) ?? '';
+  } catch (error) {
+    return messageOf(error);
+  } finally {
+    // Node stops reading the terminal in a turn of its own: whoever begins to read in the same turn is left without input.
+    await new Promise((resolve) => setImmediate(resolve));
+    screen?.enter();
+  }
+};

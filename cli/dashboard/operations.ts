@@ -1,0 +1,123 @@
+import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import type { EngineEvent } from '../../engine/model/events.ts';
+import { UP_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
+import type { ServiceVerb, UpOptions } from '../../engine/model/types.ts';
+import type { AttachedUp } from '../session/attached-up.ts';
+import { askWhy } from '../session/why.ts';
+import type { DashboardModel } from './state/model.ts';
+
+/** What keys of the dashboard do to the stack. None of it ends the dashboard: what failed is told in its last row. */
+export class Operations {
+  readonly #up: AttachedUp;
+  readonly #model: DashboardModel;
+  readonly #signal: AbortSignal;
+  #watching: AbortController | undefined;
+
+  constructor(up: AttachedUp, model: DashboardModel, signal: AbortSignal) {
+    this.#up = up;
+    this.#model = model;
+    this.#signal = signal;
+  }
+
+  /** The `up` that the dashboard was opened for. */
+  up(): Promise<void> {
+    const { stack, project, options } = this.#up;
+    return this.#operate('up', () => stack.up(project, options, this.#see, this.#signal));
+  }
+
+  verb(verb: ServiceVerb, service: string): Promise<void> {
+    const { stack, project } = this.#up;
+    return this.#tell(service, verb, () => stack.verb(verb, project, { ...VERB_DEFAULTS, services: [service] }, this.#see, this.#signal));
+  }
+
+  rebuild(service: string): Promise<void> {
+    const { project } = this.#up;
+    if (project.services[service]?.build === undefined) {
+      this.#model.change({ message: `${service} has no build: in the Compose file; r restarts it` });
+      return Promise.resolve();
+    }
+    this.#model.builds.delete(service);
+    return this.#change(service, 'rebuild', { build: true });
+  }
+
+  scale(service: string, count: number): Promise<void> {
+    return this.#change(service, `scale to ${count}`, { scale: { [service]: count }, noRecreate: true });
+  }
+
+  async why(service: string): Promise<void> {
+    const { stack, project, invocation } = this.#up;
+    try {
+      const page = await askWhy({ stack, project, now: invocation.context.now() }, service, this.#signal);
+      this.#model.change({ mode: 'why', page });
+    } catch (error) {
+      this.#model.change({ message: `${service}: ${messageOf(error)}` });
+    }
+  }
+
+  /** Watches files until it is called again. */
+  async watch(): Promise<void> {
+    if (this.#watching !== undefined) {
+      this.#watching.abort(new HyprError('HYPR_CANCELLED', 'watching was switched off'));
+      return;
+    }
+    const own = new AbortController();
+    this.#watching = own;
+    this.#model.setWatching(true);
+    const signal = AbortSignal.any([own.signal, this.#signal]);
+    try {
+      await this.#watchUntil(signal);
+    } catch (error) {
+      if (!signal.aborted || !isAbort(error)) {
+        this.#model.change({ message: messageOf(error) });
+      }
+    } finally {
+      this.#watching = undefined;
+      this.#model.setWatching(false);
+    }
+  }
+
+  async #watchUntil(signal: AbortSignal): Promise<void> {
+    const { stack, project, options, invocation } = this.#up;
+    const engine = await invocation.context.engine();
+    const note = (text: string): void => this.#model.note(` \u29bf ${text}`);
+    await engine.watch(
+      stack,
+      project,
+      {
+        services: invocation.args,
+        up: { ...options, build: false, forceRecreate: false },
+        onNotice: note,
+        onEvent: this.#see,
+        onOutput: (_, data) => note(Buffer.from(data).toString('utf8').trimEnd()),
+      },
+      signal,
+    );
+  }
+
+  #change(service: string, what: string, options: Partial<UpOptions>): Promise<void> {
+    const { stack, project } = this.#up;
+    const all = { ...UP_DEFAULTS, ignoreOrphans: true, noDeps: true, services: [service], ...options };
+    return this.#tell(service, what, () => stack.up(project, all, this.#see, this.#signal));
+  }
+
+  /** Carries it out and tells how it ended. */
+  async #tell(service: string, what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#operate(what, work);
+      this.#model.change({ message: `${service}: ${what} done` });
+    } catch (error) {
+      this.#model.change({ message: `${service}: ${what} failed: ${messageOf(error)}` });
+    }
+  }
+
+  async #operate(name: string, work: () => Promise<void>): Promise<void> {
+    this.#model.beginOperation(name);
+    try {
+      await work();
+    } finally {
+      this.#model.endOperation();
+    }
+  }
+
+  readonly #see = (event: EngineEvent): void => this.#model.apply(event);
+}

@@ -1,0 +1,210 @@
+import { render } from 'ink';
+import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
+import type { LogRecord, ReplicaStatus } from '../../engine/model/events.ts';
+import type { CliContext } from '../core/context.ts';
+import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
+import type { AttachedUp } from '../session/attached-up.ts';
+import { Screen } from './alternate-screen.ts';
+import { borrowTerminal, runAttach, runShell, showRaw } from './borrow.ts';
+import { Dashboard } from './dashboard.tsx';
+import type { Effects } from './effects.ts';
+import { History, type PastRange } from './logs/history.ts';
+import { contains } from './logs/log-view.ts';
+import { Operations } from './operations.ts';
+import { logRows } from './screen.ts';
+import type { DashboardModel } from './state/model.ts';
+
+export type Ending = { readonly how: 'detach' | 'stop' | 'interrupt' } | { readonly how: 'failed'; readonly error: unknown };
+
+/** The dashboard while it is open: its screen, what comes from the stack, and what keys do. */
+export class DashboardSession {
+  readonly effects: Effects;
+  readonly #up: AttachedUp;
+  readonly #model: DashboardModel;
+  readonly #context: CliContext;
+  readonly #operations: Operations;
+  readonly #history: History;
+  readonly #over = new AbortController();
+  readonly #ended: Promise<Ending>;
+  readonly #screen: Screen;
+  #end: (ending: Ending) => void = () => {};
+  #rows = 20;
+  #urlsAreOld = false;
+  #findingUrls: Promise<void> | undefined;
+
+  constructor(up: AttachedUp, model: DashboardModel) {
+    this.#up = up;
+    this.#model = model;
+    this.#context = up.invocation.context;
+    this.#operations = new Operations(up, model, this.#over.signal);
+    this.#screen = new Screen(this.#context, () => this.#mount());
+    this.#history = new History({
+      buffer: model.logs,
+      read: (replicas, range) => this.#readPast(replicas, range),
+      onLoaded: () => model.touch(),
+      now: this.#context.now,
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.effects = this.#makeEffects();
+  }
+
+  #makeEffects(): Effects {
+    const operations = this.#operations;
+    const { stack } = this.#up;
+    const context = this.#context;
+    return {
+      verb: (verb, service) => void operations.verb(verb, service),
+      rebuild: (service) => void operations.rebuild(service),
+      scale: (service, count) => void operations.scale(service, count),
+      why: (service) => void operations.why(service),
+      watch: () => void operations.watch(),
+      shell: (replica) => void this.#borrow(replica, (status) => runShell(context, stack, status)),
+      attach: (replica) => void this.#borrow(replica, (status) => runAttach(context, stack, status)),
+      raw: () => void borrowTerminal(this.#screen, () => showRaw(context, this.#model).then(() => undefined)),
+      toStart: () => void this.#toStart(),
+      findOlder: () => void this.#findOlder(),
+      openUrl: (url) => void this.#openUrl(url),
+      copy: (text) => context.stdout.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`),
+      interrupt: () => this.#end({ how: 'interrupt' }),
+      leave: (how) => this.#end({ how }),
+      suspend: () => this.#screen.suspend(),
+    };
+  }
+
+  /** Resolves when the normal screen is restored. */
+  async run(watchFiles: boolean): Promise<Ending> {
+    const watched = this.#watch();
+    const unsubscribe = this.#model.subscribe(() => this.#history.look(this.#model.view, this.#rows));
+    const started = this.#operations
+      .up()
+      .then(() => (watchFiles ? this.#operations.watch() : undefined))
+      .catch((error) => this.#end({ how: 'failed', error }));
+    try {
+      this.#screen.enter();
+      return await this.#ended;
+    } finally {
+      this.#screen.leave();
+      unsubscribe();
+      this.#over.abort(new HyprError('HYPR_CANCELLED', 'the dashboard was closed'));
+      await Promise.allSettled([watched, started]);
+    }
+  }
+
+  #mount(): () => void {
+    const { stdin, stdout, env } = this.#context;
+    const color = wantsColour(stdout, env, this.#up.invocation.flags);
+    const look = { paint: createPaint(color), color, unicode: hasUnicode(env), columns: stdout.columns || 80, rows: stdout.rows || 24 };
+    this.#rows = logRows(look);
+    const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} />, {
+      stdin: stdin as NodeJS.ReadStream,
+      stdout: stdout as NodeJS.WriteStream,
+      exitOnCtrlC: false,
+      // There is a terminal, or no dashboard; Ink would draw nothing before the end where CI is set, as in containers of developers.
+      interactive: true,
+      patchConsole: true,
+      // Ink 6.8's incremental mode starts one row too low whenever the frame is not exactly as high as the terminal.
+      incrementalRendering: false,
+      maxFps: 30,
+    });
+    return () => app.unmount();
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      for await (const event of this.#up.stack.events({ logs: true, usage: true, start: true }, this.#over.signal)) {
+        // Progress and builds come with the operations of this dashboard; those of the event stream would be shown twice.
+        if (event.type !== 'progress' && event.type !== 'build') {
+          this.#model.apply(event);
+        }
+        if (event.type === 'replica') {
+          this.#findUrls();
+        }
+      }
+      this.#model.change({ message: 'the stack has gone; q leaves' });
+    } catch (error) {
+      if (!this.#over.signal.aborted || !isAbort(error)) {
+        this.#end({ how: 'failed', error });
+      }
+    }
+  }
+
+  async *#readPast(replicas: ReadonlySet<string> | undefined, range: PastRange): AsyncIterable<LogRecord> {
+    const services =
+      replicas === undefined ? [] : this.#model.sorted.filter(({ name }) => replicas.has(name)).map(({ service }) => service);
+    const { tail, since, until } = range;
+    const options = { services: [...new Set(services)], follow: false, tail, since, until, index: undefined };
+    for await (const record of this.#up.stack.logs(options, this.#over.signal)) {
+      if (replicas?.has(record.replica) ?? true) {
+        yield record;
+      }
+    }
+  }
+
+  async #toStart(): Promise<void> {
+    await this.#history.toStart(this.#model.view);
+    const first = [...take(this.#model.logs.forwards(this.#model.view.replicas, this.#model.view.after), this.#rows)];
+    const anchor = first.at(-1)?.seq;
+    this.#model.change({ anchor: first.length < this.#rows || anchor === this.#model.logs.newest ? undefined : anchor });
+  }
+
+  async #findOlder(): Promise<void> {
+    const { search } = this.#model.ui;
+    this.#model.change({ message: `looking for "${search}" in older lines` });
+    const found = await this.#history.findOlder(this.#model.view, ({ line }) => contains(line, search), this.#over.signal);
+    this.#model.change(found === undefined ? { message: `no older line with "${search}"` } : { anchor: found.seq, message: '' });
+  }
+
+  async #borrow(name: string, work: (status: ReplicaStatus) => Promise<string>): Promise<void> {
+    const status = this.#model.replicas.get(name);
+    if (status !== undefined) {
+      this.#model.change({ message: await borrowTerminal(this.#screen, () => work(status)) });
+    }
+  }
+
+  /** One question at a time; what changes meanwhile is asked for afterwards. */
+  #findUrls(): void {
+    this.#urlsAreOld = true;
+    this.#findingUrls ??= this.#askForUrls().finally(() => {
+      this.#findingUrls = undefined;
+    });
+  }
+
+  async #askForUrls(): Promise<void> {
+    while (this.#urlsAreOld && !this.#over.signal.aborted) {
+      this.#urlsAreOld = false;
+      try {
+        const engine = await this.#context.engine();
+        this.#model.setUrls(await engine.listUrls(this.#up.stack.name, this.#over.signal));
+      } catch {
+        // Without names the published ports are shown.
+      }
+    }
+  }
+
+  async #openUrl(url: string): Promise<void> {
+    try {
+      const trust = await (await this.#context.engine()).openTrust(this.#over.signal);
+      // A published port is opened as it is, like a name that every program finds.
+      const reach = new URL(url).hostname.endsWith('.localhost') ? 'localhost' : 'system';
+      const opened = await trust.open({ url, reach });
+      this.#model.change({
+        message: opened.why === undefined ? `opened ${opened.url}` : `not opened: ${opened.why}; the address is ${url}`,
+      });
+    } catch (error) {
+      this.#model.change({ message: `${url} was not opened: ${messageOf(error)}` });
+    }
+  }
+}
+
+function* take<T>(source: Iterable<T>, count: number): Generator<T> {
+  let left = count;
+  for (const each of source) {
+    if (left === 0) {
+      return;
+    }
+    left -= 1;
+    yield each;
+  }
+}
