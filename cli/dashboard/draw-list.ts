@@ -37,7 +37,11 @@ const SIGNS = {
 export const signOf = (replica: ReplicaStatus): Sign => {
   switch (replica.state) {
     case 'running':
-      return replica.health === 'unhealthy' ? SIGNS.sick : replica.health === 'starting' ? SIGNS.coming : SIGNS.good;
+      return replica.stall !== undefined || replica.health === 'unhealthy'
+        ? SIGNS.sick
+        : replica.health === 'starting'
+          ? SIGNS.coming
+          : SIGNS.good;
     case 'starting':
     case 'stopping':
     case 'restarting':
@@ -76,6 +80,9 @@ export const stateText = (model: DashboardModel, replica: ReplicaStatus, look: P
   const code = model.exits.codeOf(replica.name) ?? (replica.state === 'restarting' ? replica.exitCode : undefined);
   const last = replica.restarts > 0 && code !== undefined ? ` exit ${code}` : '';
   if (replica.state === 'running') {
+    if (replica.stall !== undefined) {
+      return replica.stall.kind === 'full' ? 'held: disk full' : `silent ${shortDuration(now - replica.stall.since)}`;
+    }
     const word = replica.health === 'none' ? 'up' : replica.health === 'starting' ? 'checking' : replica.health;
     const age = replica.startedAt === undefined ? '' : ` ${shortDuration(now - replica.startedAt)}`;
     return `${word}${age}${last}${times}`;

@@ -69,6 +69,7 @@ export const makeBuildMachines = (platform: Platform): BuildMachines => ({
             nics: nics.map((nic, index) => ({ id: `n${index}`, mac: nic.mac, mtu: nic.mtu })),
             shares: [],
             sparePorts: SPARE_PORTS,
+            endWhenFull: true,
           },
           config: buildConfig({ options, nics, gateway: network?.nic.gateway, host: network?.host }),
           networks: network === undefined ? [] : [network.network],

@@ -50,6 +50,17 @@ export interface ReplicaStatus {
   readonly startSpans?: readonly StartSpan[];
   /** By port. Absent when nothing listens, or nothing is known because no supervisor watches. */
   readonly listeners?: readonly Listener[];
+  readonly stall?: Stall;
+}
+
+/**
+ * Why a machine that runs does nothing at the moment. `full`: the host's disk is full, and it is held until there is space;
+ * `silent`: its agent does not answer.
+ */
+export interface Stall {
+  readonly kind: 'full' | 'silent';
+  /** Milliseconds since the epoch. */
+  readonly since: number;
 }
 
 /** A TCP port that a program of the replica listens on. */

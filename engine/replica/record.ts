@@ -1,7 +1,7 @@
 import { listenToSpans } from '../../base/trace.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
-import type { Listener, ReplicaAction, ReplicaStatus, StartSpan } from '../model/events.ts';
+import type { Listener, ReplicaAction, ReplicaStatus, Stall, StartSpan } from '../model/events.ts';
 import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import type { BootContext } from './run.ts';
@@ -26,6 +26,8 @@ export class ReplicaRecord {
   #endTiming: () => void = () => {};
   /** What listens in the guest now; not in the database. */
   #listeners: readonly Listener[] = [];
+  /** Not in the database: whoever takes it over sees for itself. */
+  #stall: Stall | undefined;
   readonly #store: StateStore;
   readonly #bus: EventBus;
 
@@ -54,6 +56,7 @@ export class ReplicaRecord {
       ...status,
       ...(this.#startSpans.length === 0 ? {} : { startSpans: this.#startSpans }),
       ...(this.#listeners.length === 0 ? {} : { listeners: this.#listeners }),
+      ...(this.#stall === undefined ? {} : { stall: this.#stall }),
     };
   }
 
@@ -88,6 +91,14 @@ export class ReplicaRecord {
     if (JSON.stringify(listeners) !== JSON.stringify(this.#listeners)) {
       this.#listeners = listeners;
       this.emit('listening');
+    }
+  }
+
+  /** Notes that the machine does nothing at the moment, or goes on. */
+  noteStall(kind: Stall['kind'] | undefined): void {
+    if (kind !== this.#stall?.kind) {
+      this.#stall = kind && { kind, since: Date.now() };
+      this.emit('update');
     }
   }
 

@@ -14,6 +14,7 @@ import type { ReplicaParts } from './parts.ts';
 import { bootReplica, type Run } from './run.ts';
 import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
 import { tellNames } from './tell-names.ts';
+import { watchHold } from './watch-hold.ts';
 
 const { SIGKILL } = constants.signals;
 
@@ -56,7 +57,10 @@ export class ReplicaStart {
       const guest = () => this.#parts.run?.guest;
       publications.take(await publishPorts(this.#row, { ...context, guest, awaitPort: listeners.awaitPort }, signal));
       record.update({ published: publications.ports });
-      const onMachine = (machine: Machine) => record.update({ machine: machine.record });
+      const onMachine = (machine: Machine) => {
+        record.update({ machine: machine.record });
+        watchHold(machine, this.#parts);
+      };
       const run = await bootReplica(this.#row, { ...context, onMachine }, signal);
       this.#parts.run = run;
       record.update({ bootMs: Date.now() - begin, env: run.env });
@@ -137,6 +141,7 @@ export class ReplicaStart {
   async takeOver(adopted: AdoptedRun, patch: Partial<VmRow>): Promise<void> {
     const { record, output, publications } = this.#parts;
     this.#parts.run = adopted.run;
+    watchHold(adopted.run.machine, this.#parts);
     publications.take(adopted.publications);
     // One that an older hypr started has no number yet.
     const run = this.#row.run ?? newRun();

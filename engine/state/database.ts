@@ -2,13 +2,37 @@ import { mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { dropBallast, keepBallast } from '../../base/host/ballast.ts';
 import { diskError } from '../../base/host/files.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { makePrivate } from '../../base/host/private-home.ts';
+import { logger } from '../../base/log.ts';
 import { MIGRATIONS } from './schema.ts';
 
 /** Opens the database file in WAL mode, creates it if needed, and migrates it. Throws STACK_STATE, HYPR_DISK_FULL, HYPR_PERMISSION. */
 export const openDatabase = (path: string): Database.Database => {
+  const db = withBallast(path, () => openWithoutBallast(path));
+  keepBallast(dirname(path));
+  return db;
+};
+
+/** Runs a change of the database; on a full disk once more, with what is kept for that. `work` must change nothing else. */
+export const withBallast = <T>(path: string, work: () => T): T => {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof HyprError && error.code === 'HYPR_DISK_FULL' && dropBallast(dirname(path)))) {
+      throw error;
+    }
+    log.warn('the disk is full: the space kept for that was given up', { path });
+    return work();
+  }
+};
+
+const log = logger('state');
+
+/** As openDatabase, for one who only reads: on a full disk nothing is given up for it. */
+export const openWithoutBallast = (path: string): Database.Database => {
   try {
     refuseForeignHome(dirname(path));
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

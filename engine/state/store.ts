@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { HyprError } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
-import { databaseError, migrated, openDatabase } from './database.ts';
+import { databaseError, migrated, openDatabase, openWithoutBallast, withBallast } from './database.ts';
 import type { LeaseRow, LoopbackRow, NetworkRow, SharedNetworkRow, StackRow, VmRow, VolumeRow } from './records.ts';
 import {
   readLease,
@@ -75,12 +75,14 @@ export const openStateReader = (path: string): StateReader => {
     return makeStore(migrated(new Database(':memory:'), path));
   }
   try {
-    return openStateStore(path);
+    return makeStore(openWithoutBallast(path));
   } catch (error) {
-    const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
-    // With a write-ahead log, the database file alone is not the whole state.
-    if (!(error instanceof HyprError) || error.code !== 'HYPR_DISK_FULL' || (log?.size ?? 0) > 0) {
+    if (!(error instanceof HyprError && error.code === 'HYPR_DISK_FULL')) {
       throw error;
+    }
+    // With a write-ahead log, the database file alone is not the whole state.
+    if ((statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
+      return openStateStore(path);
     }
     const copy = readFileSync(path);
     // A database in memory has no WAL: mark it as a rollback-journal file (SQLite file format 1.3.3, bytes 18 and 19).
@@ -92,13 +94,16 @@ export const openStateReader = (path: string): StateReader => {
 const makeStore = (db: Database.Database): StateStore => {
   const all = <T>(sql: string, map: (row: Sql) => T, ...values: Array<string | number>): T[] =>
     (db.prepare(sql).all(...values) as Sql[]).map(map);
-  const run = (sql: string, values: Sql): void => {
+  const change = <T>(work: () => T): T => {
     try {
-      db.prepare(sql).run(values);
+      return work();
     } catch (error) {
       throw databaseError(error, db.name);
     }
   };
+  // A full disk ends a transaction as a whole, which then begins again as a whole.
+  const retried = <T>(work: () => T): T => (db.inTransaction ? change(work) : withBallast(db.name, () => change(work)));
+  const run = (sql: string, values: Sql): void => void retried(() => db.prepare(sql).run(values));
   /** Inserts or updates by primary key; columns are the keys of the row. */
   const upsert = (table: string, keys: readonly string[], row: Sql): void => {
     const columns = Object.keys(row);
@@ -143,7 +148,7 @@ const makeStore = (db: Database.Database): StateStore => {
     removeVolume: (name) => run('DELETE FROM volumes WHERE name = @name', { name }),
     loopbacks: () => all('SELECT * FROM loopbacks', readLoopback),
     putLoopback: (row) => upsert('loopbacks', ['address'], { ...row }),
-    transaction: (work) => db.transaction(work).immediate(),
+    transaction: (work) => retried(() => db.transaction(work).immediate()),
     close: () => db.close(),
   };
 };

@@ -33,8 +33,17 @@ export class SmallDisk {
     return disk;
   }
 
-  run(args: readonly string[]): Promise<CliResult> {
-    return this.#inside(hyprBin, args);
+  run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CliResult> {
+    return this.#inside(hyprBin, args, env);
+  }
+
+  /** As run; a failure is an error that shows what was printed. */
+  async must(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.run(args, env);
+    if (code !== 0) {
+      throw new Error(`hypr ${args.join(' ')} ended with ${code}\n${stdout}\n${stderr}`);
+    }
+    return stdout;
   }
 
   /** Takes all space but `mib`. */
@@ -54,7 +63,7 @@ export class SmallDisk {
 
   /** Everything on it, sorted, but finished layers and steps, which may stay, and the state database. */
   async files(): Promise<string[]> {
-    const without = ['*/images/layers/*', '*/build', '*/build/*', '*/hypr.db*', `*/${FILLER}`];
+    const without = ['*/images/layers/*', '*/build', '*/build/*', '*/hypr.db*', '*/ballast', `*/${FILLER}`];
     const { stdout } = await this.#inside('find', [this.dir, '-mindepth', '1', ...without.flatMap((path) => ['-not', '-path', path])]);
     const staged = await this.#inside('find', [join(this.dir, 'build/tmp'), join(this.dir, 'build/locks'), '-mindepth', '1']);
     return `${stdout}${staged.stdout}`.trim().split('\n').sort();
@@ -67,9 +76,9 @@ export class SmallDisk {
     await Promise.all([this.dir, `${this.dir}.run`].map((path) => rm(path, { recursive: true, force: true })));
   }
 
-  #inside(file: string, args: readonly string[]): Promise<CliResult> {
+  #inside(file: string, args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<CliResult> {
     // Sockets belong to user 0 in there, who is somebody else out here: beside the disk, in a folder of their own.
-    const env = { ...process.env, HYPR_HOME: this.dir, HYPR_RUNTIME_DIR: `${this.dir}.run` };
+    const env = { ...process.env, ...more, HYPR_HOME: this.dir, HYPR_RUNTIME_DIR: `${this.dir}.run` };
     const [program = '', ...rest] = [...joinNamespaces(this.holder.pid ?? 0), file, ...args];
     return new Promise((resolve) => {
       execFile(program, rest, { env, timeout: 180_000 }, (error, stdout, stderr) =>

@@ -48,6 +48,8 @@ export interface MachineSpec {
   readonly fallback?: Fallback;
   /** Further machines that are about to be started from the same image. */
   readonly siblings?: number;
+  /** Ends it when the host's disk is full, instead of holding it until there is space: nobody waits for it. */
+  readonly endWhenFull?: true;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
 }
@@ -145,6 +147,8 @@ export interface Machine {
   /** Resolves once, never rejects. */
   readonly exited: Promise<MachineExit>;
   start(signal?: AbortSignal): Promise<void>;
+  /** Tells when it is held because the host's disk is full, and when it goes on: it does so by itself. At once if it is held already. */
+  onHold?(listener: (held: boolean) => void): void;
   /** Takes network links down first, so that a paused guest cannot block its network; `resume` brings them up again. */
   pause(signal?: AbortSignal): Promise<void>;
   resume(signal?: AbortSignal): Promise<void>;

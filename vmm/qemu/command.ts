@@ -221,12 +221,12 @@ const driveArgs = (disk: DiskSpec, index: number): string[] => {
   return ['-drive', `if=none,id=d${index},file=${quote(disk.path)},format=${disk.format},${mode}`];
 };
 
-/** A full disk of the host is an I/O error in the guest: by default QEMU would silently stop the machine. */
+/** When the host's disk is full QEMU stops the machine and keeps the write (vmm/qemu/disk-hold.ts); other failures are I/O errors in the guest. */
 const diskDevice = (disk: Pick<DiskSpec, 'serial'>, index: number): Device => ({
   driver: 'virtio-blk-pci',
   drive: `d${index}`,
   serial: disk.serial,
-  werror: 'report',
+  werror: 'enospc',
   rerror: 'report',
 });
 

@@ -9,39 +9,21 @@ import { logger } from '../../base/log.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
 import type { DiskSpec, Machine, MachineExit, MachineRecord, PluggedDisk, SavedMachine } from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
+import { DiskHold } from './disk-hold.ts';
 import { Ports } from './ports.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
+import { CRASH_WORDS, DEAD_STATES, FULL_STATE } from './run-states.ts';
 
 /** Time for the kernel to end the process after SIGKILL, or after the monitor closed. */
 const GONE_MS = 10_000;
 /** A process whose monitor closed is ending; one that is still there after this cannot be controlled any more. */
 const ENDING_MS = 2_000;
 
-/** Descriptions of the reasons of a SHUTDOWN event (qapi: ShutdownCause); `guest-shutdown` is not a crash. */
-const CRASH_WORDS: Readonly<Record<string, string>> = {
-  'guest-reset': 'the guest restarted itself, or its kernel panicked',
-  'guest-panic': 'the guest kernel panicked',
-  'host-signal': 'QEMU was told by a signal to end',
-  'host-error': 'QEMU met an error of the host',
-};
-
-/** States that QEMU never leaves by itself (qapi: RunState). A stopped machine would block its network. */
-const DEAD_STATES: Readonly<Record<string, string>> = {
-  'internal-error': 'the virtual processor failed (KVM internal error)',
-  'guest-panicked': 'the guest kernel panicked',
-  'io-error': 'a disk of the machine failed on the host',
-};
-
 /** When QEMU announces a NIC, in milliseconds: soon, and again in case the first announcement is lost. */
 const ANNOUNCE = { initial: 10, max: 100, rounds: 3, step: 40 };
 
 /** Free space below which a failed write of QEMU is taken for a full disk. */
 const FULL_BYTES = 1 << 20;
-
-/** Whether a machine ended because of its guest, rather than being killed from outside or losing its host's disk. */
-export const isGuestFault = ({ reason, detail }: MachineExit): boolean =>
-  reason === 'crashed' &&
-  [CRASH_WORDS['guest-reset'], CRASH_WORDS['guest-panic'], DEAD_STATES['internal-error'], DEAD_STATES['guest-panicked']].includes(detail);
 
 const log = logger('vmm');
 
@@ -57,6 +39,8 @@ export class QemuMachine implements Machine {
   #killed = false;
   #released = false;
   #crash: string | undefined;
+  readonly #hold: DiskHold;
+  #onHold: (held: boolean) => void = () => {};
 
   /** `child` is absent for an adopted machine. */
   constructor(record: MachineRecord, qmp: Qmp, child: ChildProcess | undefined, freePorts: readonly number[] = []) {
@@ -64,6 +48,11 @@ export class QemuMachine implements Machine {
     this.record = record;
     this.#qmp = qmp;
     this.#console = boundLog(record.spec.consoleLog);
+    this.#hold = new DiskHold({
+      disks: record.spec.disks.filter(({ readOnly }) => !readOnly).map(({ path }) => path),
+      proceed: () => this.#proceed(),
+      onChange: (held) => this.#onHold(held),
+    });
     qmp.onEvent((event) => this.#hear(event));
     this.exited = this.#watch(child);
   }
@@ -72,7 +61,15 @@ export class QemuMachine implements Machine {
     await this.#qmp.run('cont', undefined, signal);
   }
 
+  onHold(listener: (held: boolean) => void): void {
+    this.#onHold = listener;
+    if (this.#hold.isHeld) {
+      listener(true);
+    }
+  }
+
   async pause(signal?: AbortSignal): Promise<void> {
+    this.#hold.end();
     // Links first, because a network blocks as a whole if one of its machines does not read.
     await this.#setLinks(false, signal);
     try {
@@ -84,6 +81,11 @@ export class QemuMachine implements Machine {
   }
 
   async resume(signal?: AbortSignal): Promise<void> {
+    this.#hold.end();
+    await this.#proceed(signal);
+  }
+
+  async #proceed(signal?: AbortSignal): Promise<void> {
     await this.#qmp.run('cont', undefined, signal);
     await this.#setLinks(true, signal);
     // A network that was restarted does not know yet where this machine is.
@@ -93,6 +95,9 @@ export class QemuMachine implements Machine {
   async save(state: string, signal?: AbortSignal): Promise<SavedMachine> {
     const { backend, programs, layout, spec } = this.record;
     const { status } = await this.#qmp.run('query-status', undefined, signal);
+    if (status === 'io-error') {
+      throw diskFull(state);
+    }
     if (status !== 'paused') {
       throw new HyprError('HYPR_INTERNAL', `${spec.name} is ${status}, not paused: it cannot be saved`);
     }
@@ -146,6 +151,7 @@ export class QemuMachine implements Machine {
 
   release(): void {
     this.#released = true;
+    this.#hold.end();
     this.#console.close();
     this.#qmp.close();
   }
@@ -168,8 +174,12 @@ export class QemuMachine implements Machine {
   }
 
   async #endIfDead(): Promise<void> {
-    const words = DEAD_STATES[(await this.#qmp.run('query-status')).status];
-    if (words !== undefined) {
+    const { status } = await this.#qmp.run('query-status');
+    const words = DEAD_STATES[status];
+    if (status === FULL_STATE && this.record.spec.endWhenFull !== true) {
+      await this.#setLinks(false);
+      this.#hold.begin();
+    } else if (words !== undefined) {
       this.#crash = words;
       signalProcess(this.record.process, 'SIGKILL');
     }
@@ -187,6 +197,7 @@ export class QemuMachine implements Machine {
       signalProcess(this.record.process, 'SIGKILL');
       await isGone(this.record.process, GONE_MS);
     }
+    this.#hold.end();
     await Promise.race([reaped, sleep(GONE_MS)]);
     this.#console.close();
     await logRefused(this.record);

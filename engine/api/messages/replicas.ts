@@ -9,6 +9,7 @@ export const replicaJson = (status: ReplicaStatus): Sent<ReplicaJson> => ({
   state: toEnum('REPLICA_STATE', status.state),
   health: toEnum('HEALTH', status.health),
   ports: status.ports.map((port) => ({ ...port, protocol: toEnum('PROTOCOL', port.protocol) })),
+  stall: status.stall && { ...status.stall, kind: toEnum('STALL_KIND', status.stall.kind) },
 });
 
 export const replicaFrom = (json: ReplicaJson): ReplicaStatus => ({
@@ -43,6 +44,7 @@ export const replicaFrom = (json: ReplicaJson): ReplicaStatus => ({
     bootMs: optionalDouble(json.bootMs),
     listeners: json.listeners?.map(({ port = 0, address = '' }) => ({ port, address })),
     startSpans: json.startSpans?.map(({ name = '', ms }) => ({ name, ms: double(ms) })),
+    stall: json.stall && { kind: fromEnum('STALL_KIND', json.stall.kind, 'silent'), since: double(json.stall.since) },
   }),
 });
 

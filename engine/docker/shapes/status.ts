@@ -8,7 +8,7 @@ export const formatStatus = (replica: ReplicaStatus, now: number): string => {
   switch (replica.state) {
     case 'running':
     case 'stopping':
-      return `${up}${healthSuffix(replica)}`;
+      return `${up}${stallSuffix(replica, now)}${healthSuffix(replica)}`;
     case 'paused':
       return `${up} (Paused)`;
     case 'suspended':
@@ -25,6 +25,14 @@ export const formatStatus = (replica: ReplicaStatus, now: number): string => {
       return 'Created';
   }
 };
+
+/** What docker has no words for, because its containers share the host's kernel and disk cache. */
+const stallSuffix = ({ stall }: ReplicaStatus, now: number): string =>
+  stall === undefined
+    ? ''
+    : stall.kind === 'full'
+      ? ' (held: disk full)'
+      : ` (not responding for ${humanDuration(Math.max(0, now - stall.since)).toLowerCase()})`;
 
 const healthSuffix = (replica: ReplicaStatus): string => {
   if (replica.health === 'none') {

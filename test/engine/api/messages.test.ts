@@ -59,6 +59,7 @@ const replica: fc.Arbitrary<ReplicaStatus> = fc
     mounts: texts,
     volumes: texts,
     bootMs: maybe(number),
+    stall: maybe(fc.record({ kind: oneOf('full', 'silent'), since: number })),
     startSpans: maybe(fc.array(fc.record({ name: text, ms: number }), { minLength: 1, maxLength: 2 })),
   })
   .map((value) => strip(value) as ReplicaStatus);

@@ -92,9 +92,9 @@ describe('the command line of QEMU', () => {
       -device virtio-rng-pci,rng=rng0
       -device virtio-balloon-pci,free-page-reporting=on
       -drive if=none,id=d0,file=/images/a,,b.vmdk,format=vmdk,readonly=on
-      -device virtio-blk-pci,drive=d0,serial=root,werror=report,rerror=report
+      -device virtio-blk-pci,drive=d0,serial=root,werror=enospc,rerror=report
       -drive if=none,id=d1,file=/machines/upper.ext4,format=raw,discard=unmap,detect-zeroes=unmap
-      -device virtio-blk-pci,drive=d1,serial=upper,werror=report,rerror=report
+      -device virtio-blk-pci,drive=d1,serial=upper,werror=enospc,rerror=report
       -netdev stream,id=n0,server=off,addr.type=fd,addr.str=3
       -device virtio-net-pci,netdev=n0,mac=02:00:00:00:00:01,host_mtu=65520,romfile=
       -netdev stream,id=n1,server=off,addr.type=fd,addr.str=4
@@ -135,8 +135,8 @@ describe('the command line of QEMU', () => {
       -blockdev null-co,node-name=d0,size=17592186044416,read-zeroes=on
       -blockdev null-co,node-name=d1,size=17592186044416,read-zeroes=on
       -netdev hubport,id=n0,hubid=0
-      -device virtio-blk-pci,drive=d0,serial=none0,werror=report,rerror=report,id=s0,bus=p0
-      -device virtio-blk-pci,drive=d1,serial=none1,werror=report,rerror=report,id=s1,bus=p1
+      -device virtio-blk-pci,drive=d0,serial=none0,werror=enospc,rerror=report,id=s0,bus=p0
+      -device virtio-blk-pci,drive=d1,serial=none1,werror=enospc,rerror=report,id=s1,bus=p1
       -device virtio-net-pci,netdev=n0,mac=02:68:79:70:72:00,host_mtu=65520,romfile=,id=s2,bus=p2"
     `);
   });
@@ -152,8 +152,8 @@ describe('the command line of QEMU', () => {
       -drive if=none,id=d1,file=/machines/upper.ext4,format=raw,discard=unmap,detect-zeroes=unmap
       -netdev stream,id=n0,server=off,addr.type=fd,addr.str=3
       -netdev stream,id=n1,server=off,addr.type=fd,addr.str=4
-      -device virtio-blk-pci,drive=d0,serial=root,werror=report,rerror=report,id=s0,bus=p0
-      -device virtio-blk-pci,drive=d1,serial=upper,werror=report,rerror=report,id=s1,bus=p1
+      -device virtio-blk-pci,drive=d0,serial=root,werror=enospc,rerror=report,id=s0,bus=p0
+      -device virtio-blk-pci,drive=d1,serial=upper,werror=enospc,rerror=report,id=s1,bus=p1
       -incoming defer"
     `);
     expect(pluggedDevices(own)).toMatchInlineSnapshot(`
