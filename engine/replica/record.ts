@@ -102,6 +102,18 @@ export class ReplicaRecord {
     }
   }
 
+  /** Notes and tells that the machine is held because the host's disk, that of `home`, is full, or goes on. */
+  noteHeld(held: boolean, home: string): void {
+    if (this.#isOver || held === (this.#stall?.kind === 'full')) {
+      return;
+    }
+    this.noteStall(held ? 'full' : undefined);
+    const message = held
+      ? `${this.#row.name} is held: the disk of ${home} is full. Nothing is lost; it goes on when there is space`
+      : `${this.#row.name} goes on`;
+    this.#bus.emit({ type: 'warning', message });
+  }
+
   emit(action: ReplicaAction): void {
     if (!this.#isOver) {
       this.#bus.emit({ type: 'replica', action, replica: this.status() });

@@ -14,7 +14,6 @@ import type { ReplicaParts } from './parts.ts';
 import { bootReplica, type Run } from './run.ts';
 import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
 import { tellNames } from './tell-names.ts';
-import { watchHold } from './watch-hold.ts';
 
 const { SIGKILL } = constants.signals;
 
@@ -59,7 +58,7 @@ export class ReplicaStart {
       record.update({ published: publications.ports });
       const onMachine = (machine: Machine) => {
         record.update({ machine: machine.record });
-        watchHold(machine, this.#parts);
+        this.#watchHold(machine);
       };
       const run = await bootReplica(this.#row, { ...context, onMachine }, signal);
       this.#parts.run = run;
@@ -141,7 +140,7 @@ export class ReplicaStart {
   async takeOver(adopted: AdoptedRun, patch: Partial<VmRow>): Promise<void> {
     const { record, output, publications } = this.#parts;
     this.#parts.run = adopted.run;
-    watchHold(adopted.run.machine, this.#parts);
+    this.#watchHold(adopted.run.machine);
     publications.take(adopted.publications);
     // One that an older hypr started has no number yet.
     const run = this.#row.run ?? newRun();
@@ -150,6 +149,10 @@ export class ReplicaStart {
     if (adopted.run.process !== undefined) {
       this.#follow(adopted.run, adopted.run.process);
     }
+  }
+
+  #watchHold(machine: Machine): void {
+    machine.onHold?.((held) => this.#parts.record.noteHeld(held, this.#parts.context.platform.paths.home));
   }
 
   /** Follows the health, output and end of a running workload. */
