@@ -252,6 +252,11 @@ export interface GuestClient extends AsyncDisposable {
   /** exec: another program beside the workload. */
   spawn(spec: ProcessSpec, signal?: AbortSignal): Promise<GuestProcess>;
   setNames(names: NameTable, signal?: AbortSignal): Promise<void>;
+  /**
+   * Gives addresses and routes to NICs that are being plugged in, for which it waits; one that is there gets the default route if it has a
+   * gateway. The resolver is told whom to ask from now on. Throws GUEST_REFUSED.
+   */
+  addNics(nics: readonly NicConfig[], resolver: Pick<ResolverConfig, 'search' | 'upstreams'>, signal?: AbortSignal): Promise<void>;
   setClock(now: number, signal?: AbortSignal): Promise<void>;
   writeFiles(files: readonly FileSpec[], signal?: AbortSignal): Promise<void>;
   /** Unpacks a tar stream below `target`; paths cannot leave it. */

@@ -119,6 +119,8 @@ export interface Network {
   dialUdp(address: string, port: number, signal?: AbortSignal): Promise<Socket>;
   /** Frames of the network as a pcap stream, from now until the socket is closed. */
   capture(options?: { readonly snap?: number; readonly signal?: AbortSignal }): Promise<Socket>;
+  /** Ends a NIC's connection: what goes over it ends, and its address is free. Throws NET_ADDRESS when there is none with this MAC. */
+  detachNic(mac: string): Promise<void>;
   /** Changes the rules of a NIC and ends connections that are no longer allowed. Throws NET_ADDRESS when no machine has the MAC. */
   setPolicy(mac: string, policy: { readonly egress?: NetworkPolicy; readonly peers?: NetworkPolicy }): Promise<void>;
   /**

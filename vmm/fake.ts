@@ -1,6 +1,8 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Machine, MachineExit, MachineRecord, MachineSpec, SavedMachine, Vmm } from './model/machine.ts';
+import type { Machine, MachineExit, MachineRecord, MachineSpec, NicSpec, SavedMachine, Vmm } from './model/machine.ts';
+import { nicPlaces } from './qemu/nics.ts';
 
 /** What a test can do to a fake machine, and see of it. */
 export interface FakeMachine extends Machine {
@@ -91,7 +93,7 @@ const throwOnce = (failures: Map<string, Error>, name: string): void => {
 };
 
 class FakeMachineImpl implements FakeMachine {
-  readonly record: MachineRecord;
+  record: MachineRecord;
   readonly exited: Promise<MachineExit>;
   paused = false;
   started = false;
@@ -129,6 +131,16 @@ class FakeMachineImpl implements FakeMachine {
 
   async pause(): Promise<void> {
     this.paused = true;
+  }
+
+  async plugNic({ mac }: Omit<NicSpec, 'id'>, socket: Socket): Promise<void> {
+    socket.destroy();
+    const nics = nicPlaces(this.record);
+    this.record = { ...this.record, nics: [...nics, { id: `h${nics.length}`, mac, port: nics.length }] };
+  }
+
+  async unplugNic(mac: string): Promise<void> {
+    this.record = { ...this.record, nics: nicPlaces(this.record).filter((each) => each.mac !== mac) };
   }
 
   async resume(): Promise<void> {

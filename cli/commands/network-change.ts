@@ -98,7 +98,7 @@ const prune = async (objects: ObjectApi, matches: (network: NetworkDetail) => bo
   return removed;
 };
 
-/** `network connect`: takes effect when the replica starts next. */
+/** `network connect`: at once where the replica runs. */
 export const runNetworkConnect: Handler = async ({ context, args: [network = '', replica = ''], flags }) => {
   const objects = await (await context.engine()).openObjects();
   await objects.connectNetwork(findNetwork(objects.networks(), network).name, replica, {

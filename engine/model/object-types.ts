@@ -47,6 +47,14 @@ export interface NetworkDetail {
   }>;
 }
 
+/** `network connect` and, without `wanted`, `disconnect`. */
+export interface NetworkChange {
+  readonly name: string;
+  /** Its id. */
+  readonly replica: string;
+  readonly wanted?: NetworkAttachment | undefined;
+}
+
 /** `network create`. */
 export interface NetworkRequest {
   readonly name: string;

@@ -5,9 +5,11 @@ import type { OutputTap } from '../logs/output-tap.ts';
 import type { ProbeResult } from '../machine/health.ts';
 import type { Listener, ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
+import type { NetworkAttachment } from '../model/object-types.ts';
 import { Publications } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
 import { Attempts } from './attempts.ts';
+import { connectReplica, disconnectReplica } from './change-networks.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
 import { ReplicaEnd } from './end.ts';
 import { ReplicaListeners } from './listeners.ts';
@@ -146,6 +148,15 @@ export class Replica {
     if (signal === SIGKILL) {
       await this.#end.recorded();
     }
+  }
+
+  /** Puts it on one more network, or takes it off one: at once while it runs (change-networks.ts). */
+  connect(network: { readonly name: string; readonly wanted: NetworkAttachment }, signal: AbortSignal): Promise<void> {
+    return connectReplica(this.#parts, network, signal);
+  }
+
+  disconnect(name: string, signal: AbortSignal): Promise<void> {
+    return disconnectReplica(this.#parts, name, signal);
   }
 
   readonly pause = (): Promise<void> => pauseRun(this.#controlled);

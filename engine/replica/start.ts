@@ -5,6 +5,7 @@ import type { GuestProcess } from '../../guest/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import { newRun } from '../logs/new-run.ts';
 import { withVariables } from '../machine/authority.ts';
+import { tellNames } from '../machine/tell-names.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
@@ -13,7 +14,6 @@ import type { ReplicaEnd } from './end.ts';
 import type { ReplicaParts } from './parts.ts';
 import { bootReplica, type Run } from './run.ts';
 import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
-import { tellNames } from './tell-names.ts';
 
 const { SIGKILL } = constants.signals;
 

@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
+import { tellNamesInTurn } from '../machine/tell-names.ts';
 import type { Replica } from '../replica/replica.ts';
-import { tellNamesInTurn } from '../replica/tell-names.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { VmRow } from '../state/records.ts';
 

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { HyprError } from '../../base/errors.ts';
 import type { Progress } from '../../base/progress.ts';
 import { traced } from '../../base/trace.ts';
 import type { BuildEvent } from '../../builder/model/types.ts';
@@ -11,6 +12,7 @@ import { type LogStore, openLogStore } from '../logs/logs.ts';
 import { Refusals } from '../logs/refusals.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import { nothingToRemove } from '../model/notices.ts';
+import type { NetworkChange } from '../model/object-types.ts';
 import type { Platform } from '../model/platform.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
@@ -234,6 +236,18 @@ export class StackSupervisor {
       if (options.wait) {
         await this.#awaitReady(options.services, options.waitTimeout, running);
       }
+    });
+  }
+
+  /** `network connect` (`wanted`) and `disconnect`. Throws NOT_FOUND, HYPR_UNSUPPORTED, NET_ADDRESS, NET_EXHAUSTED, VMM_START. */
+  async changeNetwork(change: NetworkChange, signal: AbortSignal): Promise<void> {
+    const { name, wanted } = change;
+    await this.#operations.run({ name: wanted === undefined ? 'network disconnect' : 'network connect', kind: 'up', signal }, (running) => {
+      const replica = [...this.replicas.values()].find(({ row }) => row.id === change.replica);
+      if (replica === undefined) {
+        throw new HyprError('NOT_FOUND', 'there is no such replica any more');
+      }
+      return wanted === undefined ? replica.disconnect(name, running) : replica.connect({ name, wanted }, running);
     });
   }
 

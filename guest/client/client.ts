@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { orAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { AsyncQueue } from '../../base/queue.ts';
-import { encodeFiles, encodeMachine, encodeNames, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
+import { encodeFiles, encodeMachine, encodeNames, encodeNics, encodeProcess, encodeRoot, encodeSimple } from '../protocol/encode.ts';
 import { type Frame, readFields } from '../protocol/protocol.ts';
 import { FRAME, OPCODE, TAG } from '../protocol/tags.ts';
 import type {
@@ -15,10 +15,12 @@ import type {
   GuestStats,
   MachineConfig,
   NameTable,
+  NicConfig,
   OutputChunk,
   ProcessExit,
   ProcessSpec,
   RelayPlace,
+  ResolverConfig,
 } from '../types.ts';
 import { type Connection, lostError, openConnection } from './connection.ts';
 import { newEventQueue, readEvent } from './events.ts';
@@ -30,7 +32,7 @@ import { Requests } from './requests.ts';
 export { GuestExecError } from './process-channel.ts';
 
 /** Deadlines in milliseconds of requests that may take longer than others. */
-const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, lastSignal: 2_000, relay: 2 ** 31 - 1 };
+const DEADLINE = { start: 90_000, prepare: 180_000, powerOff: 30_000, nics: 60_000, lastSignal: 2_000, relay: 2 ** 31 - 1 };
 const { SIGKILL } = constants.signals;
 
 /**
@@ -124,6 +126,11 @@ class Client implements GuestClient {
 
   async setNames(names: NameTable, signal?: AbortSignal): Promise<void> {
     await this.#requests.ask({ opcode: OPCODE.names, body: encodeNames(names), what: 'the new name table', signal });
+  }
+
+  async addNics(nics: readonly NicConfig[], resolver: Pick<ResolverConfig, 'search' | 'upstreams'>, signal?: AbortSignal): Promise<void> {
+    const body = encodeNics(nics, resolver);
+    await this.#requests.ask({ opcode: OPCODE.nics, body, what: 'a network card of the guest', ms: DEADLINE.nics, signal });
   }
 
   async setClock(now: number, signal?: AbortSignal): Promise<void> {

@@ -1,6 +1,16 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { parseIpv6 } from '../../base/ipv6.ts';
-import type { FileSpec, MachineConfig, MachineMount, NameTable, NicConfig, ProcessSpec, StepContent, StepMount } from '../types.ts';
+import type {
+  FileSpec,
+  MachineConfig,
+  MachineMount,
+  NameTable,
+  NicConfig,
+  ProcessSpec,
+  ResolverConfig,
+  StepContent,
+  StepMount,
+} from '../types.ts';
 import { bytesField, intField, listField, textField } from './protocol.ts';
 import { refused } from './refusal.ts';
 import { MOUNT, STEP_SOURCE, TAG } from './tags.ts';
@@ -30,6 +40,14 @@ export const encodeMachine = (config: MachineConfig): Buffer =>
     ...Object.entries(config.sysctls).map(([key, value]) =>
       listField(TAG.machine.sysctl, [textField(TAG.sysctl.key, key), textField(TAG.sysctl.value, value)]),
     ),
+  ]);
+
+/** NICs that come while a machine runs, and the rest of what its resolver is told besides names. */
+export const encodeNics = (nics: readonly NicConfig[], resolver: Pick<ResolverConfig, 'search' | 'upstreams'>): Buffer =>
+  Buffer.concat([
+    ...nics.map((nic) => listField(TAG.machine.nic, encodeNic(nic))),
+    ...resolver.search.map((suffix) => textField(TAG.machine.search, suffix)),
+    ...resolver.upstreams.map((upstream) => textField(TAG.machine.upstream, upstream)),
   ]);
 
 /** Only the root of a MachineConfig. */

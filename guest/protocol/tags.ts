@@ -50,6 +50,7 @@ export const OPCODE = {
   forget: 22,
   dial: 23,
   dropLayers: 24,
+  nics: 25,
 } as const;
 
 export const STATUS = {

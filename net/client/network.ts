@@ -104,6 +104,10 @@ class GatewayNetwork implements Network {
     return openCapture(this.record.socket, options.snap ?? DEFAULT_SNAP, options.signal);
   }
 
+  async detachNic(mac: string): Promise<void> {
+    await this.#control.request('detach', { mac });
+  }
+
   async setPolicy(mac: string, policy: { egress?: NetworkPolicy; peers?: NetworkPolicy }): Promise<void> {
     await this.#control.request('policy', { ...policy, mac });
   }

@@ -112,8 +112,6 @@ describe('networks of several stacks', () => {
   });
 
   test('connect puts a stopped machine on another network, disconnect takes it from one', async () => {
-    const busy = await hypr(['network', 'connect', 'front', 'nalone'], { env: site.env });
-    expect([busy.code, busy.stderr]).toEqual([1, expect.stringContaining('cannot change while its stack runs')]);
     await run('-p', 'nalone', 'stop', '-t', '1');
     await run('network', 'connect', '--alias', 'late', 'front', 'nalone');
     await run('network', 'disconnect', 'bridge', 'nalone');

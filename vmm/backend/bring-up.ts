@@ -10,9 +10,11 @@ import { makeExt4Disk } from '../devices/disks.ts';
 import { startVirtiofsd } from '../devices/virtiofsd.ts';
 import type { Machine, MachineRecord, MachineSpec } from '../model/machine.ts';
 import { loadClone, loadWhole, type Saved } from '../qemu/clone.ts';
-import { type Beginning, freePorts, layoutOf, machineSockets, type QemuSettings } from '../qemu/command.ts';
+import { type Beginning, layoutOf, machineSockets, type QemuSettings, sparePorts } from '../qemu/command.ts';
 import { launchQemu, makeFolders } from '../qemu/launch.ts';
-import { isGone, QemuMachine, stderrPath } from '../qemu/machine.ts';
+import { QemuMachine } from '../qemu/machine.ts';
+import { unusedPorts } from '../qemu/nics.ts';
+import { isGone, stderrPath } from '../qemu/process-end.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Template, Templates } from '../template/types.ts';
 import { removeMadeLayer } from '../zygote/zygote.ts';
@@ -57,7 +59,8 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
     }
     const record = recordOf(input, { process, helpers, layout: layoutOf(beginning) });
     cleanup.disarm();
-    return new QemuMachine(record, qmp, child, freePorts(spec, beginning));
+    const free = record.layout === 'clone' ? unusedPorts(record) : sparePorts(spec);
+    return new QemuMachine(record, qmp, { child, freePorts: free, launcher: settings.toolchain.machineJail });
   } catch (error) {
     await cleanup.run().catch(() => {});
     throw error;
@@ -66,7 +69,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
 
 /** A machine forked from a zygote, with its writable layer; undefined when there is no zygote or the copy failed. */
 export const bringUpCopy = async (input: CreateInput, template: Template): Promise<Machine | undefined> => {
-  const { spec, nicSockets, zygotePool, signal } = input;
+  const { settings, spec, nicSockets, zygotePool, signal } = input;
   if (template.upper === undefined) {
     return undefined;
   }
@@ -86,7 +89,7 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
     const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);
     const record = recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
     cleanup.disarm();
-    return new QemuMachine(record, qmp, undefined, freePorts(spec, { kind: 'clone', ram: template.ram }));
+    return new QemuMachine(record, qmp, { child: undefined, freePorts: unusedPorts(record), launcher: settings.toolchain.machineJail });
   } catch (error) {
     await cleanup.run().catch(() => {});
     signal?.throwIfAborted();

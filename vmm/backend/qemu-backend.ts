@@ -4,7 +4,9 @@ import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
 import type { Machine, MachineRecord, SavedMachine, Vmm } from '../model/machine.ts';
 import { buildQemuCommand, type QemuSettings } from '../qemu/command.ts';
-import { isGone, QemuMachine, removeLeftovers } from '../qemu/machine.ts';
+import { QemuMachine } from '../qemu/machine.ts';
+import { unusedPorts } from '../qemu/nics.ts';
+import { isGone, removeLeftovers } from '../qemu/process-end.ts';
 import { connectQmp } from '../qemu/qmp.ts';
 import type { Templates } from '../template/types.ts';
 import { createZygotePool, type ZygotePool } from '../zygote/zygote-pool.ts';
@@ -32,7 +34,7 @@ export const createQemuVmm = ({ templates, zygotePool, ...settings }: QemuOption
     },
     buildCommand: (spec) => buildQemuCommand(settings, spec),
     create: (spec, nicSockets, signal) => createMachine({ ...parts, spec, nicSockets, signal }),
-    adopt: adoptMachine,
+    adopt: (record, signal) => adoptMachine(settings, record, signal),
     restore: (saved, nicSockets, signal) => restoreMachine({ ...parts, spec: saved.spec, nicSockets, signal }, saved),
     ...(templates === undefined ? {} : { templateFailed: (key) => templates.failed({ key }), close: () => templates.close() }),
     sweep: sweepMachine,
@@ -57,12 +59,14 @@ const restoreMachine = async (input: CreateInput, saved: SavedMachine): Promise<
   }
 };
 
-const adoptMachine = async (record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined> => {
+const adoptMachine = async (settings: QemuSettings, record: MachineRecord, signal?: AbortSignal): Promise<Machine | undefined> => {
   if (!isAlive(record.process)) {
     return undefined;
   }
   try {
-    return new QemuMachine(record, await connectQmp(record.controlSocket, signal), undefined);
+    const qmp = await connectQmp(record.controlSocket, signal);
+    const freePorts = record.layout === 'clone' ? unusedPorts(record) : [];
+    return new QemuMachine(record, qmp, { child: undefined, freePorts, launcher: settings.toolchain.machineJail });
   } catch (error) {
     signal?.throwIfAborted();
     if (isAlive(record.process)) {

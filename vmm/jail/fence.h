@@ -61,6 +61,9 @@ bool landlock_enter(struct ruleset *rules);
 /* calls.c: an allow-list of system calls for QEMU. `path` is the only program that may be started; it is moved to where it has to be. */
 const char *filter_calls(const char *path, bool copies);
 
+/* pass.c: 0, or it ends with EX_REFUSED. Descriptor 3 is the monitor, 4 what is passed. */
+int pass_descriptor(const char *command);
+
 #pragma GCC visibility pop
 
 #endif

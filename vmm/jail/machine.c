@@ -202,6 +202,9 @@ int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "--probe") == 0) {
     return probe(argv[0]);
   }
+  if (argc == 3 && strcmp(argv[1], "--pass") == 0) {
+    return pass_descriptor(argv[2]);
+  }
   if (!parse(argc, argv, &options)) {
     fputs("usage: machine [--listen FD PATH|--connect FD PATH|--read PATH|--run PATH|--write PATH|--device PATH|--make DIR|--files N|--size BYTES|--preload LIBRARY|--copies]... "
           "--keep N -- /PROGRAM [ARGUMENT]...\n",

@@ -71,6 +71,15 @@ export interface MachineRecord {
   readonly template?: string;
   /** The template's guest had the root and a writable layer mounted. */
   readonly rooted?: true;
+  /** The NICs that it has now, once they are others than those of its spec. */
+  readonly nics?: readonly NicPlace[];
+}
+
+/** A NIC of a running machine and the port that it is plugged into. */
+export interface NicPlace {
+  readonly id: string;
+  readonly mac: string;
+  readonly port: number;
 }
 
 /** `cold`: all devices exist from the start; `clone`: the template's devices, with the machine's own plugged into its slots. */
@@ -166,6 +175,13 @@ export interface Machine {
   delete(): Promise<void>;
   /** Plugs a disk into the running machine; absent where the backend cannot. Throws VMM_START when no port is free or the disk is in use. */
   plugDisk?(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk>;
+  /**
+   * Plugs a NIC into the running machine, whose frames go over the socket, and takes the socket over in every outcome; absent where the
+   * backend cannot. The record changes. Throws VMM_START when no port is free, HYPR_UNSUPPORTED where the machine has none.
+   */
+  plugNic?(nic: Omit<NicSpec, 'id'>, socket: Socket, signal?: AbortSignal): Promise<void>;
+  /** Takes the NIC with this MAC address away; nothing happens where there is none. Errors as above. */
+  unplugNic?(mac: string, signal?: AbortSignal): Promise<void>;
   /** Host memory that this machine uses, in bytes (PSS). */
   memory(): Promise<number>;
   release(): void;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../model/machine.ts';
 import type { Toolchain } from '../model/tools.ts';
-import { memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS, slotsOf } from './machine-class.ts';
+import { memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS } from './machine-class.ts';
 
 export type Accelerator = 'kvm' | 'tcg';
 
@@ -198,12 +198,8 @@ export const pluggedDevices = (spec: MachineSpec): Device[] => {
 const toSlots = (devices: readonly Device[], first: number): Device[] =>
   devices.map((device, index) => ({ ...device, id: `s${first + index}`, bus: `p${first + index}` }));
 
-/** Ports that disks can be plugged into while the machine runs. */
-export const freePorts = (spec: MachineSpec, beginning: Beginning): number[] => {
-  const used = slotsOf(spec);
-  const [first, end] = beginning.kind === 'clone' ? [used, SLOTS] : [0, spec.sparePorts ?? 0];
-  return Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index);
-};
+/** Ports of a machine that boots, into which disks can be plugged while it runs. */
+export const sparePorts = (spec: MachineSpec): number[] => Array.from({ length: spec.sparePorts ?? 0 }, (_, index) => index);
 
 /** Pure: a disk for a port, as QMP's `blockdev-add` and `device_add` take it. */
 export const pluggedDisk = (disk: DiskSpec, port: number) => {
@@ -237,7 +233,13 @@ const netdevArgs = (nic: NicSpec, index: number): string[] => [
   `stream,id=${nic.id},server=off,addr.type=fd,addr.str=${FIRST_FD + index}`,
 ];
 
-const nicDevice = (nic: NicSpec): Device => ({ driver: 'virtio-net-pci', netdev: nic.id, mac: nic.mac, host_mtu: nic.mtu, romfile: '' });
+export const nicDevice = (nic: NicSpec): Device => ({
+  driver: 'virtio-net-pci',
+  netdev: nic.id,
+  mac: nic.mac,
+  host_mtu: nic.mtu,
+  romfile: '',
+});
 
 const shareArgs = (index: number): string[] => ['-chardev', `socket,id=fs${index},fd=${SOCKET_FDS.share(index)}`];
 

@@ -16,7 +16,7 @@ import { FENCE_REFUSED } from '../model/tools.ts';
 import type { Saved } from './clone.ts';
 import { type Beginning, buildQemuCommand, machineSockets, type QemuSettings } from './command.ts';
 import { fenceCommand } from './fence.ts';
-import { childEnd, isGone, stderrPath } from './machine.ts';
+import { childEnd, isGone, stderrPath } from './process-end.ts';
 import { connectQmp, type Qmp } from './qmp.ts';
 
 const START_MS = 30_000;

@@ -1,21 +1,21 @@
 import type { ChildProcess } from 'node:child_process';
 import { open, readFile, rm, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import type { Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
-import { logger } from '../../base/log.ts';
+import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
-import type { DiskSpec, Machine, MachineExit, MachineRecord, PluggedDisk, SavedMachine } from '../model/machine.ts';
+import type { DiskSpec, Machine, MachineExit, MachineRecord, NicSpec, PluggedDisk, SavedMachine } from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
 import { DiskHold } from './disk-hold.ts';
+import { nicPlaces, plugNic, unplugNic } from './nics.ts';
 import { Ports } from './ports.ts';
+import { childEnd, GONE_MS, isGone, logRefused, removeLeftovers, stderrPath } from './process-end.ts';
 import type { Qmp, QmpEvent } from './qmp.ts';
 import { CRASH_WORDS, DEAD_STATES, FULL_STATE } from './run-states.ts';
 
-/** Time for the kernel to end the process after SIGKILL, or after the monitor closed. */
-const GONE_MS = 10_000;
 /** A process whose monitor closed is ending; one that is still there after this cannot be controlled any more. */
 const ENDING_MS = 2_000;
 
@@ -25,15 +25,20 @@ const ANNOUNCE = { initial: 10, max: 100, rounds: 3, step: 40 };
 /** Free space below which a failed write of QEMU is taken for a full disk. */
 const FULL_BYTES = 1 << 20;
 
-const log = logger('vmm');
+export interface MachineParts {
+  readonly child: ChildProcess | undefined;
+  readonly freePorts: readonly number[];
+  readonly launcher: string;
+}
 
 /** One QEMU process: spawned here, or taken over from another process. */
 export class QemuMachine implements Machine {
-  readonly record: MachineRecord;
   readonly exited: Promise<MachineExit>;
   readonly #qmp: Qmp;
   readonly #console: { close(): void };
   readonly #freePorts: readonly number[];
+  readonly #launcher: string;
+  #record: MachineRecord;
   #ports: Ports | undefined;
   #poweredOff = false;
   #killed = false;
@@ -42,10 +47,11 @@ export class QemuMachine implements Machine {
   readonly #hold: DiskHold;
   #onHold: (held: boolean) => void = () => {};
 
-  /** `child` is absent for an adopted machine. */
-  constructor(record: MachineRecord, qmp: Qmp, child: ChildProcess | undefined, freePorts: readonly number[] = []) {
+  /** `child` is absent for an adopted machine. `launcher` passes descriptors to it. */
+  constructor(record: MachineRecord, qmp: Qmp, { child, freePorts, launcher }: MachineParts) {
     this.#freePorts = freePorts;
-    this.record = record;
+    this.#launcher = launcher;
+    this.#record = record;
     this.#qmp = qmp;
     this.#console = boundLog(record.spec.consoleLog);
     this.#hold = new DiskHold({
@@ -55,6 +61,10 @@ export class QemuMachine implements Machine {
     });
     qmp.onEvent((event) => this.#hear(event));
     this.exited = this.#watch(child);
+  }
+
+  get record(): MachineRecord {
+    return this.#record;
   }
 
   async start(signal?: AbortSignal): Promise<void> {
@@ -93,7 +103,12 @@ export class QemuMachine implements Machine {
   }
 
   async save(state: string, signal?: AbortSignal): Promise<SavedMachine> {
-    const { backend, programs, layout, spec } = this.record;
+    const { backend, programs, layout, spec, nics } = this.record;
+    if (nics !== undefined) {
+      throw new HyprError('HYPR_UNSUPPORTED', `${spec.name} cannot be suspended: its networks changed while it ran`, {
+        hint: 'restart it, then it can be',
+      });
+    }
     const { status } = await this.#qmp.run('query-status', undefined, signal);
     if (status === 'io-error') {
       throw diskFull(state);
@@ -140,8 +155,46 @@ export class QemuMachine implements Machine {
   }
 
   async plugDisk(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
+    return this.#portsNow().plug(disk, signal);
+  }
+
+  async plugNic(nic: Omit<NicSpec, 'id'>, socket: Socket, signal?: AbortSignal): Promise<void> {
+    try {
+      this.#needPorts();
+      const before = nicPlaces(this.record);
+      const place = await plugNic(nic, socket, { qmp: this.#qmp, ports: this.#portsNow(), launcher: this.#launcher }, signal);
+      this.#record = { ...this.record, nics: [...before, place] };
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  async unplugNic(mac: string, signal?: AbortSignal): Promise<void> {
+    this.#needPorts();
+    const places = nicPlaces(this.record);
+    const place = places.find((each) => each.mac.toLowerCase() === mac.toLowerCase());
+    if (place !== undefined) {
+      await unplugNic(place, { qmp: this.#qmp, ports: this.#portsNow() }, signal);
+      this.#record = { ...this.record, nics: places.filter((each) => each !== place) };
+    }
+  }
+
+  #portsNow(): Ports {
     this.#ports ??= new Ports(this.#qmp, this.#freePorts, this.record.spec.folder);
-    return this.#ports.plug(disk, signal);
+    return this.#ports;
+  }
+
+  /** A machine that booted has its devices on the root bus, where nothing can be plugged in or out. */
+  #needPorts(): void {
+    if (this.record.layout !== 'clone') {
+      throw new HyprError(
+        'HYPR_UNSUPPORTED',
+        `${this.record.spec.name} booted without a template, and its network cards stay as they are`,
+        {
+          hint: 'stop it first, then start it again',
+        },
+      );
+    }
   }
 
   async memory(): Promise<number> {
@@ -157,7 +210,7 @@ export class QemuMachine implements Machine {
   }
 
   async #setLinks(up: boolean, signal?: AbortSignal): Promise<void> {
-    for (const nic of this.record.spec.nics) {
+    for (const nic of this.record.nics ?? this.record.spec.nics) {
       await this.#qmp.run('set_link', { name: nic.id, up }, signal);
     }
   }
@@ -219,18 +272,6 @@ export class QemuMachine implements Machine {
   }
 }
 
-/** What vmm/preload/refused.c writes for a system call that the fence refused. */
-const REFUSED_CALL = 'fence: refused system call ';
-
-/** What a QEMU tried and might not: a sign that it was taken over, or that its fence lacks something. */
-const logRefused = async (record: Pick<MachineRecord, 'spec'>): Promise<void> => {
-  const lines = await lastLines(stderrPath(record), 200).catch(() => []);
-  const calls = new Set(lines.filter((line) => line.startsWith(REFUSED_CALL)).map((line) => line.slice(REFUSED_CALL.length)));
-  if (calls.size > 0) {
-    log.warn('the fence of a machine refused system calls', { machine: record.spec.name, numbers: [...calls].slice(0, 20).join(' ') });
-  }
-};
-
 const isFull = async (path: string): Promise<boolean> => {
   const { bavail, bsize } = await statfs(dirname(path));
   return bavail * bsize < FULL_BYTES;
@@ -240,32 +281,6 @@ const diskFull = (path: string): HyprError =>
   new HyprError('HYPR_DISK_FULL', `no space left for the memory of a machine on the disk of ${path}`, {
     hint: 'free as much as the machines of the stack use (hypr stats), e.g. with hypr system prune, and try again',
   });
-
-export const stderrPath = (record: Pick<MachineRecord, 'spec'>): string => join(record.spec.runDir, 'qemu.err');
-
-/** Helpers and the run folder of a machine whose process is gone. */
-export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 'spec'>): Promise<void> => {
-  for (const helper of record.helpers) {
-    signalProcess(helper, 'SIGKILL');
-  }
-  await Promise.all(record.helpers.map((helper) => isGone(helper, GONE_MS)));
-  await rm(record.spec.runDir, { recursive: true, force: true });
-};
-
-/** Waits for the end of a process. It polls, because a process that is not our child gives no event; the end is milliseconds away. */
-export const isGone = async (identity: ProcessIdentity, ms: number = GONE_MS): Promise<boolean> => {
-  const deadline = Date.now() + ms;
-  while (isAlive(identity)) {
-    if (Date.now() >= deadline) {
-      return false;
-    }
-    await sleep(5);
-  }
-  return true;
-};
-
-export const childEnd = (child: ChildProcess): Promise<void> =>
-  child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise((resolve) => child.once('exit', () => resolve()));
 
 const readPss = async (identity: ProcessIdentity): Promise<number> => {
   try {

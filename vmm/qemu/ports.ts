@@ -27,12 +27,23 @@ export class Ports {
     });
   }
 
-  /** Throws VMM_START if no port is left, or with QEMU's message if it cannot open the disk. */
-  async plug(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
+  /** A free port. Throws VMM_START if none is left. */
+  take(): number {
     const port = this.#free.shift();
     if (port === undefined) {
-      throw new HyprError('VMM_START', 'the machine has no port left for another disk');
+      throw new HyprError('VMM_START', 'the machine has no port left for another device');
     }
+    return port;
+  }
+
+  /** Added last, so that it is reused last: the guest may not have finished the removal of what was in it. */
+  giveBack(port: number): void {
+    this.#free.push(port);
+  }
+
+  /** Throws VMM_START if no port is left, or with QEMU's message if it cannot open the disk. */
+  async plug(disk: DiskSpec, signal?: AbortSignal): Promise<PluggedDisk> {
+    const port = this.take();
     let giveBack = async () => {};
     try {
       const lent = this.#folder === undefined ? undefined : await lendDisk(disk, this.#folder, `plug${port}`);
@@ -45,7 +56,7 @@ export class Ports {
       throw new HyprError('VMM_START', `the disk ${disk.path} cannot be plugged in: ${messageOf(error)}`, { cause: error });
     }
     const node = pluggedDisk(disk, port).node;
-    return { unplug: (abort) => this.#unplug(port, { id: `s${port}`, node }, abort).finally(giveBack) };
+    return { unplug: (abort) => this.#unplug(port, node, abort).finally(giveBack) };
   }
 
   async #add(disk: DiskSpec, port: number, signal: AbortSignal | undefined): Promise<void> {
@@ -59,15 +70,19 @@ export class Ports {
     }
   }
 
-  /** The guest releases the device asynchronously, and only then QEMU closes the file. */
-  async #unplug(port: number, { id, node }: { id: string; node: string }, signal?: AbortSignal): Promise<void> {
+  async #unplug(port: number, node: string, signal?: AbortSignal): Promise<void> {
+    await this.remove(port, 'a disk', signal);
+    await this.#qmp.run('blockdev-del', { 'node-name': node }, signal);
+    this.giveBack(port);
+  }
+
+  /** Takes the device out of a port. The guest releases it asynchronously, and only then QEMU closes what is behind it. */
+  async remove(port: number, what: string, signal?: AbortSignal): Promise<void> {
+    const id = `s${port}`;
     const gone = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
     try {
       await this.#qmp.run('device_del', { id }, signal);
-      await withDeadline({ ms: UNPLUG_MS, what: 'the guest to let go of a disk', signal }, () => gone);
-      await this.#qmp.run('blockdev-del', { 'node-name': node }, signal);
-      // Added last, so that it is reused last: the guest may not have finished the removal.
-      this.#free.push(port);
+      await withDeadline({ ms: UNPLUG_MS, what: `the guest to let go of ${what}`, signal }, () => gone);
     } finally {
       this.#waiting.delete(id);
     }

@@ -20,6 +20,8 @@ export interface QmpCommands {
   'query-status': { args: undefined; result: { readonly status: string; readonly running: boolean } };
   set_link: { args: { readonly name: string; readonly up: boolean }; result: unknown };
   device_add: { args: Readonly<Record<string, string | number>>; result: unknown };
+  netdev_add: { args: { readonly type: 'socket'; readonly id: string; readonly fd: string }; result: unknown };
+  netdev_del: { args: { readonly id: string }; result: unknown };
   device_del: { args: { readonly id: string }; result: unknown };
   'blockdev-add': { args: Readonly<Record<string, unknown>>; result: unknown };
   'blockdev-del': { args: { readonly 'node-name': string }; result: unknown };
@@ -37,6 +39,11 @@ export interface QmpCommands {
 export interface Qmp {
   /** Runs a command. Throws VMM_DIED if QEMU has ended, HYPR_TIMEOUT if it is stuck, HYPR_INTERNAL with its message if it refuses. */
   run<C extends keyof QmpCommands>(command: C, args?: QmpCommands[C]['args'], signal?: AbortSignal): Promise<QmpCommands[C]['result']>;
+  /**
+   * Gives QEMU a descriptor, by the name under which the next command uses it. `pass` sends the command with the descriptor over this
+   * connection's socket, which Node itself cannot. Errors as of `run`, and those of `pass`.
+   */
+  passDescriptor(name: string, pass: (socket: net.Socket, command: string) => Promise<void>, signal?: AbortSignal): Promise<void>;
   onEvent(listener: (event: QmpEvent) => void): void;
   /** Resolves when the connection is closed, which happens when the process ends; all its messages were handled by then. */
   readonly closed: Promise<void>;
@@ -98,6 +105,8 @@ export class QmpConnection implements Qmp {
   #greeted: Omit<Pending, 'command'> | undefined;
   readonly #lines = new LineSplitter();
   #lastId = 0;
+  /** A command that another process sends over this socket. */
+  #passing: Promise<void> = Promise.resolve();
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
@@ -120,6 +129,25 @@ export class QmpConnection implements Qmp {
     args?: QmpCommands[C]['args'],
     signal?: AbortSignal,
   ): Promise<QmpCommands[C]['result']> {
+    // Nothing may come between the bytes of a command that another process sends.
+    await this.#passing;
+    const send = async (text: string) => {
+      this.#socket.write(`${text}\n`);
+    };
+    return (await this.#ask(command, args, send, signal)) as QmpCommands[C]['result'];
+  }
+
+  async passDescriptor(name: string, pass: (socket: net.Socket, command: string) => Promise<void>, signal?: AbortSignal): Promise<void> {
+    await this.#passing;
+    const send = (text: string): Promise<void> => {
+      const passing = pass(this.#socket, text);
+      this.#passing = passing.catch(() => {});
+      return passing;
+    };
+    await this.#ask('getfd', { fdname: name }, send, signal);
+  }
+
+  async #ask(command: string, args: unknown, send: (text: string) => Promise<void>, signal: AbortSignal | undefined): Promise<unknown> {
     if (this.#socket.destroyed) {
       throw gone();
     }
@@ -128,10 +156,12 @@ export class QmpConnection implements Qmp {
     const answer = new Promise<unknown>((resolve, reject) => {
       this.#pending.set(id, { command, resolve, reject });
     });
-    this.#socket.write(`${JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}), id })}\n`);
+    answer.catch(() => {});
     try {
-      const result = await withDeadline({ ms: ANSWER_MS, what: `QEMU's answer to ${command}`, signal }, () => answer);
-      return result as QmpCommands[C]['result'];
+      return await withDeadline({ ms: ANSWER_MS, what: `QEMU's answer to ${command}`, signal }, async () => {
+        await send(JSON.stringify({ execute: command, ...(args ? { arguments: args } : {}), id }));
+        return answer;
+      });
     } finally {
       this.#pending.delete(id);
     }

@@ -12,7 +12,7 @@ import type { MachineSpec } from '../model/machine.ts';
 import { loadClone, type Saved, saveState } from '../qemu/clone.ts';
 import { type Beginning, machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { type Launched, launchQemu, makeFolders } from '../qemu/launch.ts';
-import { isGone } from '../qemu/machine.ts';
+import { isGone } from '../qemu/process-end.ts';
 import { endWithUs } from './guard.ts';
 import { MAKER_PREFIX, noteMaker } from './leftovers.ts';
 

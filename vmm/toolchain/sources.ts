@@ -25,7 +25,7 @@ export const compileShareJail = async (outDir: string, signal?: AbortSignal, mus
 export const compileMachineJail = async (outDir: string, signal?: AbortSignal, musl?: string): Promise<string> =>
   compileC({
     source: await findSource('vmm/jail/machine.c'),
-    parts: [...JAIL_PARTS, 'calls.c'],
+    parts: [...JAIL_PARTS, 'calls.c', 'pass.c'],
     outDir,
     ...(signal ? { signal } : {}),
     ...(musl ? { musl } : {}),

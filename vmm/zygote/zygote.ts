@@ -12,8 +12,8 @@ import { loadClone } from '../qemu/clone.ts';
 import { machineSockets, type QemuSettings } from '../qemu/command.ts';
 import { copyRights } from '../qemu/fence.ts';
 import { launchQemu, makeFolders } from '../qemu/launch.ts';
-import { stderrPath } from '../qemu/machine.ts';
 import { type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
+import { stderrPath } from '../qemu/process-end.ts';
 import type { Template } from '../template/types.ts';
 import { rehearse } from './rehearse.ts';
 

@@ -65,6 +65,7 @@ const callsOver = (connections: Connections) => {
     copyFrom: (message: Sent<pb.CopyRequestJson>, options?: CallOptions) => connections.stream(copyFrom, message, options),
     names: serverStream<pb.NamesRequestJson, pb.NamesResponseJson>('Names'),
     stats: unary<pb.StatsRequestJson, pb.StatsResponseJson>('Stats'),
+    changeNetwork: unary<pb.ChangeNetworkRequestJson, pb.ChangeNetworkResponseJson>('ChangeNetwork'),
     wait: unary<pb.WaitRequestJson, pb.WaitResponseJson>('Wait'),
   };
 };

@@ -7,6 +7,7 @@ import type { LogsOptions } from '../../model/types.ts';
 import { API_VERSION } from '../../model/version.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import {
+  ChangeNetworkResponseSchema,
   type Event,
   InfoResponseSchema,
   NamesResponseSchema,
@@ -24,7 +25,7 @@ import { eventMessage, logMessage, messageFrom } from './event-messages.ts';
 import { execStream } from './exec-stream.ts';
 import { operationEvents } from './operation.ts';
 import { needProject, projectOf } from './projects.ts';
-import { downOptions, logsOptions, needVerb, upOptions, verbOptions } from './requests.ts';
+import { downOptions, logsOptions, needVerb, networkChange, upOptions, verbOptions } from './requests.ts';
 import { runStream } from './run-stream.ts';
 
 /** The API's methods for one supervisor. `recovered` is the result of `recover`. */
@@ -67,6 +68,10 @@ export const apiMethods = (
     }
   },
   stats: async () => create(StatsResponseSchema, { usages: [...(await supervisor.usage.sample())] }),
+  changeNetwork: async (request, context) => {
+    await guarded(async () => supervisor.changeNetwork(networkChange(request), context.signal));
+    return create(ChangeNetworkResponseSchema, {});
+  },
   wait: async (request, context) =>
     create(WaitResponseSchema, { exitCode: await guarded(() => supervisor.waitForEnd(request.services, context.signal)) }),
 });

@@ -1,6 +1,7 @@
 import { create, toJson } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
 import type { MountConfig, PortConfig } from '../../../compose/model/model.ts';
+import type { NetworkChange } from '../../model/object-types.ts';
 import type { DownOptions, ExecOptions, LogsOptions, RunOptions, ServiceVerb, UpOptions, VerbOptions } from '../../model/types.ts';
 import * as pb from '../gen/hypr_pb.ts';
 
@@ -35,6 +36,14 @@ export const needVerb = (verb: pb.VerbRequest_Verb): ServiceVerb => {
     throw new HyprError('HYPR_USAGE', `the request needs a verb, what to do to services: VERB_${all.join(', VERB_')}`);
   }
   return name.toLowerCase() as ServiceVerb;
+};
+
+export const networkChange = ({ network, replica, connect }: pb.ChangeNetworkRequest): NetworkChange => {
+  if (network === '' || replica === '') {
+    throw new HyprError('HYPR_USAGE', 'the request needs a network and a replica');
+  }
+  const wanted = connect && { address: connect.address, address6: connect.address6, aliases: [...connect.aliases] };
+  return { name: network, replica, wanted };
 };
 
 export const execOptions = (start: pb.ExecStart): ExecOptions => {

@@ -1,5 +1,6 @@
 #include "handlers/handle_request.h"
 
+#include "dns/dns.h"
 #include "dns/dns_table.h"
 #include "handlers/listen_ports.h"
 #include "handlers/machine_state.h"
@@ -10,6 +11,7 @@
 #include "handlers/usage.h"
 #include "link/host_link.h"
 #include "process/process.h"
+#include "setup/net.h"
 #include "setup/prepare.h"
 #include "setup/root_files.h"
 
@@ -18,7 +20,12 @@ static int files_job(void *argument) {
   return write_files(config->files, config->file_count, proc_with_own_mounts(), REASON_FILE);
 }
 
-/* NAMES and FILES are parts of a machine's configuration that may change while it runs. */
+static int nics_job(void *argument) {
+  const struct machine_config *config = argument;
+  return add_networks(config->nics, config->nic_count);
+}
+
+/* NAMES, NICS and FILES are parts of a machine's configuration that may change while it runs. */
 static void handle_config(const struct request *request) {
   struct arena arena = {0};
   struct machine_config config = {0};
@@ -30,6 +37,9 @@ static void handle_config(const struct request *request) {
     request_done(request);
   } else if (machine_state() == STATE_WAITING) {
     request_refuse(request, REASON_OUT_OF_TURN, "the machine is not prepared");
+  } else if (request->opcode == OP_NICS) {
+    dns_configure(&config.search, &config.upstreams);
+    job_start(request->channel, 0, nics_job, &config, NULL);
   } else {
     job_start(request->channel, 0, files_job, &config, NULL);
   }
@@ -81,6 +91,7 @@ void handle_request(struct request *request) {
     case OP_SPAWN: handle_start(request); break;
     case OP_ATTACH: handle_attach(request); break;
     case OP_NAMES:
+    case OP_NICS:
     case OP_FILES: handle_config(request); break;
     case OP_SIGNAL:
     case OP_RESIZE:

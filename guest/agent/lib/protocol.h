@@ -54,6 +54,7 @@ enum {
   OP_FORGET = 22,
   OP_DIAL = 23,
   OP_DROP_LAYERS = 24,
+  OP_NICS = 25,
 };
 
 enum {

@@ -240,7 +240,8 @@ static int set_ipv6(const struct nic_config *nic) {
   address.index = route.index = r.ifr_ifindex;
   memcpy(&address.address, nic->address6, 16);
   memcpy(&route.gateway, nic->gateway6, 16);
-  ok = ok && ioctl(sock6, SIOCSIFADDR, &address) == 0 && (!nic->has_gateway6 || ioctl(sock6, SIOCADDRT, &route) == 0);
+  ok = ok && (ioctl(sock6, SIOCSIFADDR, &address) == 0 || errno == EEXIST) &&
+       (!nic->has_gateway6 || ioctl(sock6, SIOCADDRT, &route) == 0 || errno == EEXIST);
   int error = errno;
   if (sock6 >= 0) {
     close(sock6);
@@ -280,6 +281,28 @@ int configure_network(const struct nic_config *nics, size_t count) {
   }
   for (size_t i = 0; result == 0 && i < count; i++) {
     result = set_up(&nics[i], i);
+  }
+  return result;
+}
+
+static int set_routes(const struct nic_config *nic) {
+  if (set_route(nic) != 0 && errno != EEXIST) {
+    return fail(REASON_MACHINE, "the default route of %s: %s", nic->name, strerror(errno));
+  }
+  return nic->has_address6 && nic->has_gateway6 ? set_ipv6(nic) : 0;
+}
+
+int add_networks(const struct nic_config *nics, size_t count) {
+  int result = open_sock() ? 0 : fail(REASON_MACHINE, "a socket: %s", strerror(errno));
+  for (size_t i = 0; result == 0 && i < count; i++) {
+    uint8_t mac[6];
+    /* The first of a configuration may be the prepared NIC, which none of these is. */
+    size_t index = i + 1;
+    if (is_ethernet(nics[i].name, mac) && memcmp(mac, nics[i].mac, 6) == 0) {
+      result = set_routes(&nics[i]);
+    } else {
+      result = claim_nic(&nics[i], index) != 0 ? -1 : set_up(&nics[i], index);
+    }
   }
   return result;
 }

@@ -9,9 +9,11 @@ import type {
   GuestStats,
   MachineConfig,
   NameTable,
+  NicConfig,
   OutputChunk,
   ProcessExit,
   ProcessSpec,
+  ResolverConfig,
 } from '../../../guest/types.ts';
 import type { FakeMachine } from '../../../vmm/fake.ts';
 import { Cue } from './cue.ts';
@@ -145,6 +147,7 @@ export class FakeGuest {
   readonly machine: FakeMachine;
   readonly behaviour: Behaviour;
   readonly pushed: NameTable[] = [];
+  readonly plugged: Array<{ readonly nics: readonly NicConfig[]; readonly upstreams: readonly string[] }> = [];
   readonly powerOffs: Array<{ stopSignal: number; graceMs: number }> = [];
   readonly clocks: number[] = [];
   /** Connections into it: the far ends. */
@@ -348,6 +351,11 @@ export class FakeClient implements GuestClient {
     }
     process.end({ code, oomKilled: false });
     return process;
+  }
+
+  async addNics(nics: readonly NicConfig[], resolver: Pick<ResolverConfig, 'search' | 'upstreams'>): Promise<void> {
+    await this.#answer();
+    this.#guest.plugged.push({ nics, upstreams: resolver.upstreams });
   }
 
   async setNames(names: NameTable): Promise<void> {

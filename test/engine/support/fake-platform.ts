@@ -224,6 +224,7 @@ const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
     dial: async () => new Socket(),
     dialUdp: async () => new Socket(),
     capture: async () => new Socket(),
+    detachNic: async (mac) => void rules.delete(mac),
     setPolicy: async (mac, policy) => {
       rules.set(mac, policy);
     },

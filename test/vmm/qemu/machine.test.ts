@@ -52,7 +52,7 @@ const makeMachine = async (status = 'running') => {
     }),
     close: () => close(),
   } as Qmp;
-  const machine = new QemuMachine(record, qmp, child);
+  const machine = new QemuMachine(record, qmp, { child, freePorts: [], launcher: '/none' });
   const end = (reason: string) => {
     listener({ event: 'SHUTDOWN', data: { reason } });
     child.kill('SIGKILL');

@@ -1,5 +1,5 @@
 import type { NameTable } from '../../guest/types.ts';
-import type { Run } from './run.ts';
+import type { Run } from './boot-machine.ts';
 
 /** Sends a guest its name table unless it has it already: each message wakes an emulated processor. */
 export const tellNames = async (run: Run, names: NameTable): Promise<void> => {

@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { withDeadline } from '../../base/deadline.ts';
+import { HyprError } from '../../base/errors.ts';
+import { withoutInherited } from '../../base/host/inherited.ts';
+import { childEnv } from '../model/environment.ts';
+import type { MachineRecord, NicPlace, NicSpec } from '../model/machine.ts';
+import { nicDevice } from './command.ts';
+import { PREPARED_DISKS, PREPARED_NICS, SLOTS, slotsOf } from './machine-class.ts';
+import type { Ports } from './ports.ts';
+import { childEnd } from './process-end.ts';
+import type { Qmp } from './qmp.ts';
+
+const PASS_MS = 10_000;
+
+/** Pure: the NICs that a clone has now, and the ports that they are in. */
+export const nicPlaces = ({ spec, nics }: Pick<MachineRecord, 'spec' | 'nics'>): readonly NicPlace[] => {
+  const further = PREPARED_NICS + Math.max(spec.disks.length, PREPARED_DISKS);
+  return nics ?? spec.nics.map(({ id, mac }, index) => ({ id, mac, port: index === 0 ? PREPARED_DISKS : further + index - 1 }));
+};
+
+/** Pure: the ports of a clone that nothing is in. */
+export const unusedPorts = (record: Pick<MachineRecord, 'spec' | 'nics'>): number[] => {
+  const used = new Set(nicPlaces(record).map(({ port }) => port));
+  const first = slotsOf(record.spec);
+  return Array.from({ length: Math.max(0, SLOTS - first) }, (_, index) => first + index).filter((port) => !used.has(port));
+};
+
+export interface NicInput {
+  readonly qmp: Qmp;
+  readonly ports: Ports;
+  /** The fence's program, which passes descriptors. */
+  readonly launcher: string;
+}
+
+/** Plugs in a NIC whose frames go over the socket; takes that over in every outcome. Throws VMM_START. */
+export const plugNic = async (nic: Omit<NicSpec, 'id'>, socket: Socket, input: NicInput, signal?: AbortSignal): Promise<NicPlace> => {
+  const { qmp, ports, launcher } = input;
+  const port = ports.take();
+  const id = `h${port}`;
+  try {
+    await qmp.passDescriptor(id, (monitor, command) => pass({ launcher, monitor, socket, command }, signal), signal);
+    // `stream` would look the name up in another thread, where it has no meaning.
+    await qmp.run('netdev_add', { type: 'socket', id, fd: id }, signal);
+    try {
+      await qmp.run('device_add', { ...nicDevice({ ...nic, id }), id: `s${port}`, bus: `p${port}` }, signal);
+    } catch (error) {
+      await qmp.run('netdev_del', { id }).catch(() => {});
+      throw error;
+    }
+    return { id, mac: nic.mac, port };
+  } catch (error) {
+    ports.giveBack(port);
+    throw error;
+  } finally {
+    socket.destroy();
+  }
+};
+
+/** The guest lets go of it in its own time; until then nothing goes over it any more. */
+export const unplugNic = async (
+  { id, port }: NicPlace,
+  { qmp, ports }: Omit<NicInput, 'launcher'>,
+  signal?: AbortSignal,
+): Promise<void> => {
+  await qmp.run('set_link', { name: id, up: false }, signal);
+  await ports.remove(port, 'a network card', signal);
+  await qmp.run('netdev_del', { id }, signal);
+  ports.giveBack(port);
+};
+
+const pass = async (
+  { launcher, monitor, socket, command }: { launcher: string; monitor: Socket; socket: Socket; command: string },
+  signal: AbortSignal | undefined,
+): Promise<void> => {
+  const { stdio, done } = withoutInherited(['ignore', 'ignore', 'ignore', monitor, socket] as const);
+  try {
+    const child = spawn(launcher, ['--pass', command], { cwd: '/', env: childEnv(), stdio });
+    // Node stops reading from what it lends to a child.
+    monitor.resume();
+    try {
+      await withDeadline({ ms: PASS_MS, what: 'a descriptor for QEMU', signal }, () => childEnd(child));
+    } finally {
+      child.kill('SIGKILL');
+    }
+    if (child.exitCode !== 0) {
+      throw new HyprError('VMM_START', 'QEMU takes no further network card', { hint: 'hypr setup prepares the programs again' });
+    }
+  } finally {
+    done();
+  }
+};
