@@ -1,3 +1,4 @@
+export { formatDuration } from '../base/go-text.ts';
 export type { ConfigOptions, ConfigResult } from './config/config-command.ts';
 export { runConfig } from './config/config-command.ts';
 export { serviceConfigHash, serviceHashes } from './config/config-hash.ts';
@@ -10,6 +11,6 @@ export { loadProject } from './load/load.ts';
 export { envFileOf, mountOf, portsOf } from './merge/short-forms.ts';
 export type * from './model/model.ts';
 export type { LoadedProject, LoadOptions } from './model/options.ts';
-export { formatDuration, parseBytes, parseDuration } from './model/units.ts';
+export { parseBytes, parseDuration } from './model/units.ts';
 export type { Warning, WarningKind } from './model/warnings.ts';
 export { applyProfiles, dropUnused, noSuchService, selectServices } from './project/select.ts';

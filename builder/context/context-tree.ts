@@ -28,6 +28,7 @@ export class ContextTree implements FileTree {
   readonly #hashes: HashCache;
   readonly #entries = new Map<string, ContextEntry | undefined>();
   readonly #lists = new Map<string, readonly string[]>();
+  readonly #linked = new Map<string, object>();
   readonly #small = Buffer.allocUnsafe(SMALL_FILE);
 
   constructor(root: string, ignore: IgnoreRules, hashes: HashCache) {
@@ -170,13 +171,25 @@ export class ContextTree implements FileTree {
     try {
       const stat = lstatSync(this.#place(path), { bigint: true });
       // The context folder itself may be a symlink.
-      return toEntry(path, path === '' ? lstatSync(`${this.root}/.`, { bigint: true }) : stat, this.root);
+      const found = path === '' ? lstatSync(`${this.root}/.`, { bigint: true }) : stat;
+      return toEntry(path, found, { root: this.root, linked: this.#linkedFile(found) });
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
         return undefined;
       }
       throw readError(error, this.root, path);
     }
+  }
+
+  /** The same object for all names of a file that has several. */
+  #linkedFile(stat: BigIntStats): object | undefined {
+    if (!stat.isFile() || stat.nlink < 2n) {
+      return undefined;
+    }
+    const id = `${stat.dev} ${stat.ino}`;
+    const known = this.#linked.get(id) ?? {};
+    this.#linked.set(id, known);
+    return known;
   }
 
   async #open(entry: TreeEntry) {
@@ -188,7 +201,11 @@ export class ContextTree implements FileTree {
   }
 }
 
-const toEntry = (path: string, stat: BigIntStats, root: string): ContextEntry | undefined => {
+const toEntry = (
+  path: string,
+  stat: BigIntStats,
+  { root, linked }: { root: string; linked: object | undefined },
+): ContextEntry | undefined => {
   const type = typeOf(stat);
   if (type === undefined) {
     return undefined;
@@ -206,7 +223,7 @@ const toEntry = (path: string, stat: BigIntStats, root: string): ContextEntry | 
     deviceMajor: 0,
     deviceMinor: 0,
     xattrs: NO_XATTRS,
-    identity: stamp,
+    identity: linked ?? stamp,
     stamp,
   };
 };

@@ -8,6 +8,7 @@ const log = logger('build');
 export const BUILD_MEMORY_MIB = 2048;
 /** With less than this free, machines that only wait are not worth their memory. */
 const SHORT_MIB = 512;
+const LINGER_MS = 2_000;
 
 /** What the machines of one process may take of the host. */
 export interface MachineBudget {
@@ -17,6 +18,8 @@ export interface MachineBudget {
   readonly memoryMib: number;
   /** What the host has free at the moment: other programs take from it, too. Default: as much as is wanted. */
   readonly freeMib?: () => number;
+  /** Milliseconds that a stage keeps its turn between two steps. Default 2000. */
+  readonly lingerMs?: number;
 }
 
 /** A machine that waits for its next step. It is ended when another needs its memory. */
@@ -54,6 +57,11 @@ export class MachineScheduler {
   /** How many machines work at once. */
   get working(): number {
     return Math.max(1, this.#budget.working);
+  }
+
+  /** Milliseconds that a stage keeps its turn after a step, unless it waits for something before. */
+  get lingerMs(): number {
+    return this.#budget.lingerMs ?? LINGER_MS;
   }
 
   /** Waits for a turn; rejects with the signal's reason when aborted meanwhile. Each ends with `endTurn`. */

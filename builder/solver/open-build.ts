@@ -17,7 +17,6 @@ import { BuildCache, makeKey } from './frame/cache.ts';
 import { resolveGlobals } from './frame/globals.ts';
 import { hostPlatform, parsePlatform } from './frame/platform.ts';
 import type { BuildProgress } from './frame/progress.ts';
-import type { StageState } from './frame/state.ts';
 import { readConfigBlob } from './frame/store.ts';
 import { hostCaBundle } from './machine/ca-bundle.ts';
 import { MachinePool } from './machine/machine-pool.ts';
@@ -26,6 +25,7 @@ import { rememberLayouts } from './sources/layout-context.ts';
 import { openRemoteContext, type RemoteContext, readRemoteDockerfile } from './sources/remote-context.ts';
 import { rememberServiceImages } from './sources/service-context.ts';
 import { shownReference } from './sources/shown-reference.ts';
+import { Stages } from './stages.ts';
 import { runStage } from './steps/build-stage.ts';
 
 export interface OpenBuild {
@@ -101,6 +101,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     materials,
     startedAt: Date.now(),
     baseEnvs: new Map(),
+    isStageBuilt: (index) => stages.isDone(index),
     buildStage: (index) => stages.run(index, async () => await runStage({ build, pool, scheduler }, stageAt(dockerfile, index))),
   };
   for (const spec of findForeignCaches(request)) {
@@ -261,36 +262,5 @@ class Contexts {
       this.#hashes.push(hashes);
       return tree;
     });
-  }
-}
-
-/** Builds each stage once, however often it is asked for; the first failure cancels the others. */
-class Stages {
-  readonly #runs = new Map<number, Promise<StageState>>();
-  readonly #controller: LinkedController;
-  firstFailure: unknown;
-
-  constructor(controller: LinkedController) {
-    this.#controller = controller;
-  }
-
-  run(index: number, work: () => Promise<StageState>): Promise<StageState> {
-    const known = this.#runs.get(index);
-    if (known !== undefined) {
-      return known;
-    }
-    const run = work();
-    this.#runs.set(index, run);
-    run.catch((error: unknown) => {
-      if (this.firstFailure === undefined && !this.#controller.signal.aborted) {
-        this.firstFailure = error;
-        this.#controller.abort(new HyprError('HYPR_CANCELLED', 'another step of the build failed', { cause: error }));
-      }
-    });
-    return run;
-  }
-
-  async settle(): Promise<void> {
-    await Promise.allSettled(this.#runs.values());
   }
 }

@@ -31,23 +31,6 @@ export const parseNanoseconds = (text: string): number => {
   return sign * Math.round(total);
 };
 
-/** As Go prints a duration: `1m30s`, `24h0m0s`, `1h5m30.02s`, `500ms`, `10µs`, `0s`. */
-export const formatDuration = (nanoseconds: number): string => {
-  const sign = nanoseconds < 0 ? '-' : '';
-  const value = Math.abs(nanoseconds);
-  if (value === 0) {
-    return '0s';
-  }
-  if (value < 1e9) {
-    const [unit, size] = value < 1e3 ? ['ns', 1] : value < 1e6 ? ['µs', 1e3] : ['ms', 1e6];
-    return `${sign}${decimal(value, size as number)}${unit}`;
-  }
-  const minutes = Math.floor(value / 60e9);
-  const seconds = `${decimal(value - minutes * 60e9, 1e9)}s`;
-  const hours = Math.floor(minutes / 60);
-  return `${sign}${hours > 0 ? `${hours}h` : ''}${minutes > 0 ? `${minutes % 60}m` : ''}${seconds}`;
-};
-
 /**
  * A Compose size (`512m`, `1.5gb`, `64MiB`, `-1`, plain bytes) in bytes; units are powers of 1024.
  * @throws COMPOSE_INVALID
@@ -63,14 +46,6 @@ export const parseBytes = (text: string): number => {
   }
   const power = 'bkmgtp'.indexOf((match[2] ?? 'b').toLowerCase().charAt(0));
   return Math.floor(Number(match[1]) * 1024 ** Math.max(0, power));
-};
-
-/** `value / size` without trailing zeros, exact to the nanosecond. */
-const decimal = (value: number, size: number): string => {
-  const whole = Math.floor(value / size);
-  const rest = value - whole * size;
-  const digits = String(size).length - 1;
-  return rest === 0 ? String(whole) : `${whole}.${String(Math.round(rest)).padStart(digits, '0').replace(/0+$/, '')}`;
 };
 
 const NANOSECONDS: Record<string, number> = {

@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
+import { formatDuration } from '../../base/go-text.ts';
 import { splitWords } from '../model/shell-words.ts';
-import { formatDuration, parseBytes, parseNanoseconds } from '../model/units.ts';
+import { parseBytes, parseNanoseconds } from '../model/units.ts';
 import type { Scalar, Struct, Type } from '../schema/field-types.ts';
 import { describeKind, isNull, type MapNode, type Node, type Path, textOf, textOfNode, toPlain } from '../source/node.ts';
 import { formatPath } from '../source/path-table.ts';

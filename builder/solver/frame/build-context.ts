@@ -92,6 +92,7 @@ export interface BuildContext {
   /** Only for contexts that the request names: a Dockerfile cannot reach this host's folders. */
   readonly findLayout: FindLayout;
   readonly findServiceImage: FindServiceImage;
+  isStageBuilt(index: number): boolean;
   /** Builds a stage, once per build. */
   buildStage(index: number): Promise<StageState>;
 }

@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { formatDuration, quoteRune, quoteText } from '../../../base/go-text.ts';
 import { expandWord, expandWords, type Lookup } from '../../dockerfile/expand.ts';
 import type {
   ArgInstruction,
@@ -74,6 +75,12 @@ export const joinWorkdir = (current: string, value: string): string => posix.res
 const set = (state: StageState, change: RuntimeConfig, history: string): StageState =>
   withHistory({ ...state, config: { ...state.config, ...change } }, history);
 
+/** An empty list is left out of the config, as BuildKit does. */
+const without = (state: StageState, key: 'Cmd' | 'Entrypoint'): StageState => {
+  const { [key]: _, ...config } = state.config;
+  return { ...state, config };
+};
+
 const withKeys = (existing: Readonly<Record<string, object>> | undefined, keys: readonly string[]): Record<string, object> => ({
   ...existing,
   ...Object.fromEntries(keys.map((key) => [key, {}])),
@@ -116,11 +123,12 @@ const applyPairs = (state: StageState, instruction: EnvInstruction, expand: (tex
 const applyCommand = (state: StageState, instruction: CommandInstruction): StageState => {
   const { command, kind } = instruction;
   const args = command.form === 'exec' ? command.args : [...shellOf(state.config), command.args.join(' ')];
-  const history = `${kind.toUpperCase()} [${args.map((arg) => JSON.stringify(arg)).join(' ')}]`;
+  const history = `${kind.toUpperCase()} [${args.map(quoteText).join(' ')}]`;
   if (kind === 'cmd') {
-    return { ...set(state, { Cmd: args, ArgsEscaped: true }, history), hasOwnCmd: true };
+    return { ...set(without(state, 'Cmd'), { ...(args.length === 0 ? {} : { Cmd: args }), ArgsEscaped: true }, history), hasOwnCmd: true };
   }
-  return set(state, { Entrypoint: args, ArgsEscaped: true, ...(state.hasOwnCmd ? {} : { Cmd: null }) }, history);
+  const kept = without(state.hasOwnCmd ? state : without(state, 'Cmd'), 'Entrypoint');
+  return set(kept, args.length === 0 ? {} : { Entrypoint: args }, history);
 };
 
 const applyHealthcheck = (state: StageState, instruction: HealthcheckInstruction): StageState => {
@@ -133,7 +141,10 @@ const applyHealthcheck = (state: StageState, instruction: HealthcheckInstruction
     ...(startInterval ? { StartInterval: startInterval } : {}),
     ...(retries ? { Retries: retries } : {}),
   };
-  return set(state, { Healthcheck }, `HEALTHCHECK ${test.map((word) => JSON.stringify(word)).join(' ')}`);
+  // BuildKit prints its structure with Go's %q.
+  const times = [interval, timeout, startPeriod, startInterval].map((time) => quoteText(formatDuration(time ?? 0)));
+  const shown = [`[${test.map(quoteText).join(' ')}]`, ...times, quoteRune(retries ?? 0)].join(' ');
+  return set(state, { Healthcheck }, `HEALTHCHECK &{${shown}}`);
 };
 
 const applyExpose = (state: StageState, instruction: WordsInstruction, split: (text: string) => string[]): StageState => {

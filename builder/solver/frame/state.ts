@@ -88,7 +88,7 @@ export const withVariable = (variables: ReadonlyMap<string, string>, name: strin
   return next.set(name, value);
 };
 
-/** Adds an instruction to the history; `layer` is its layer, null for a file system step without changes. */
+/** Adds an instruction to the history; `layer` is its layer, null for `WORKDIR /`, which makes none. */
 export const withHistory = (
   state: StageState,
   createdBy: string,
@@ -96,7 +96,7 @@ export const withHistory = (
 ): StageState => {
   const hasLayer = layer?.diffId != null;
   const entry: ImageHistory = {
-    created_by: layer === undefined ? createdBy : `${createdBy} # buildkit`,
+    created_by: createdBy,
     comment: HISTORY_COMMENT,
     ...(hasLayer ? {} : { empty_layer: true }),
   };

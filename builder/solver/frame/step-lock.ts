@@ -7,6 +7,12 @@ import type { Vertex } from './progress.ts';
 
 const LOCK_TIMEOUT = 24 * 3_600_000;
 
+const lockOptions = (onWait: (() => void) | undefined) => ({
+  what: 'this build step',
+  timeout: LOCK_TIMEOUT,
+  ...(onWait === undefined ? {} : { onWait }),
+});
+
 /**
  * Takes a step from the cache or does it with `work`, once: builds and stages that need the same step wait for each other, also
  * across processes, and the later ones find it in the cache. `find` is called again when it is this caller's turn. The caller
@@ -19,6 +25,8 @@ export const runOnce = async (
     readonly key: string;
     readonly find: () => Promise<CacheRecord | undefined>;
     readonly work: () => Promise<CacheRecord>;
+    /** Called before waiting for another stage or build. */
+    readonly onWait?: () => void;
   },
 ): Promise<CacheRecord> => {
   const found = await step.find();
@@ -27,7 +35,7 @@ export const runOnce = async (
     return found;
   }
   const lock = join(build.buildFolder, 'locks', createHash('sha256').update(step.key).digest('hex').slice(0, 32));
-  return await withLock(lock, { what: 'this build step', timeout: LOCK_TIMEOUT, signal: build.signal }, async () => {
+  return await withLock(lock, { ...lockOptions(step.onWait), signal: build.signal }, async () => {
     const foundMeanwhile = await step.find();
     if (foundMeanwhile !== undefined) {
       vertex.cached();

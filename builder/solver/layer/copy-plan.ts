@@ -63,12 +63,16 @@ const copySelection = (plan: LayerPlan, source: CopySource, selection: Selection
 
 /** The top keeps the attributes of a folder that is already there; folders below take the source's. */
 const copyEntries = (plan: LayerPlan, source: CopySource, selection: Selection, base: string): void => {
+  // Hard links are kept within one source, not between two.
+  const identities = new Map<object, object>();
   for (const { below, entry } of selection.entries) {
     if (base === '' && below === '') {
       continue;
     }
     const path = below === '' ? base : joinPath(base, below);
-    plan.put(path, entry, { tree: source.tree, overwriteFolder: below !== '', replace: source.unpack ?? false });
+    const identity = identities.get(entry.identity) ?? {};
+    identities.set(entry.identity, identity);
+    plan.put(path, { ...entry, identity }, { tree: source.tree, overwriteFolder: below !== '', replace: source.unpack ?? false });
   }
 };
 

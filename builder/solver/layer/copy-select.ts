@@ -68,9 +68,8 @@ const selectSource = (source: string, options: SelectOptions): Selection[] => {
     return [selectPath(path, requireEntry(tree, path, options), options)];
   }
   return expandGlob(tree, cleanPath(source), false).flatMap((path) => {
-    const entry = findEntry(tree, path);
     // --exclude also applies to the names that a pattern found.
-    return entry === undefined || options.exclude.excludes(baseName(path)) ? [] : [selectPath(path, entry, options)];
+    return options.exclude.excludes(baseName(path)) ? [] : [selectPath(path, requireEntry(tree, path, options), options)];
   });
 };
 
@@ -78,7 +77,8 @@ const requireEntry = (tree: FileTree, path: string, options: SelectOptions): Tre
   const entry = findEntry(tree, path);
   if (entry === undefined) {
     const reason = options.explainMissing?.(path);
-    throw new StepFault(`"/${path}": not found${reason ? `: ${reason}` : ''}`);
+    // Of a link it is what the link leads to that is missing.
+    throw new StepFault(`"/${resolvePath(tree, path) ?? path}": not found${reason ? `: ${reason}` : ''}`);
   }
   return entry;
 };
@@ -159,9 +159,15 @@ const expandParts = (tree: FileTree, at: { prefix: string; parts: readonly strin
   }
   const folder = at.wild ? at.prefix : resolvePath(tree, at.prefix);
   if (folder === undefined || tree.get(folder)?.type !== 'dir') {
+    if (!at.wild) {
+      throw new StepFault(`lstat /${at.prefix}: no such file or directory`);
+    }
     return [];
   }
   const glob = compileGlob(part, { globstar: false });
+  if (!at.wild && !hasWildcards(part) && tree.get(joinPath(folder, part)) === undefined) {
+    throw new StepFault(`lstat /${joinPath(at.prefix, part)}: no such file or directory`);
+  }
   const names = hasWildcards(part) ? tree.list(folder).filter((name) => glob.matches(name)) : [part];
   return names
     .filter((name) => tree.get(joinPath(folder, name)) !== undefined)

@@ -77,6 +77,7 @@ export class LayerPlan {
       throw new StepFault(`cannot replace to directory /${path} with file`);
     }
     if (entry.type === 'dir' && existing === 'dir' && !options.overwriteFolder) {
+      this.#takeTime(path, entry);
       return;
     }
     if (entry.type !== 'dir' && existing === 'dir') {
@@ -139,6 +140,15 @@ export class LayerPlan {
     this.#planned.set(path, planned);
   }
 
+  /** The folder that a folder is copied to gets its time, and nothing else; the root of a tree has none that means anything. */
+  #takeTime(path: string, { path: source, mtime }: TreeEntry): void {
+    const known = this.#planned.get(path);
+    const attributes = known?.attributes ?? this.#options.root.get(path);
+    if (attributes !== undefined && path !== '' && source !== '') {
+      this.#set(path, { ...known, attributes: { ...attributes, xattrs: keepXattrs(attributes), mtime } });
+    }
+  }
+
   #forgetBelow(path: string): void {
     for (const other of this.#planned.keys()) {
       if (other.startsWith(`${path}/`)) {
@@ -158,5 +168,5 @@ const FILE = { type: 'file', link: '', size: 0, deviceMajor: 0, deviceMinor: 0, 
 const ROOT = { uid: 0, gid: 0 } as const;
 
 /** Drops overlayfs's own attributes, which do not belong to the file. */
-const keepXattrs = (entry: TreeEntry): ReadonlyMap<string, Buffer> =>
+const keepXattrs = (entry: Pick<TreeEntry, 'xattrs'>): ReadonlyMap<string, Buffer> =>
   entry.xattrs.size === 0 ? entry.xattrs : new Map([...entry.xattrs].filter(([key]) => !key.startsWith('trusted.overlay.')));

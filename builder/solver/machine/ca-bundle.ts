@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { isErrno } from '../../../base/errors.ts';
+import { mayReachNetwork } from './reaches-network.ts';
 
 /** Where the guest finds the bundle: a tmpfs path, in no layer. */
 export const GUEST_CA_BUNDLE = '/run/hypr/ca-certificates.crt';
@@ -30,9 +31,12 @@ export const hostCaBundle = async (env: NodeJS.ProcessEnv, folders: readonly str
   return bundle.length === 0 || bundle.length > MAX_BUNDLE ? undefined : bundle;
 };
 
-/** The variables that point at the bundle, those that the image sets left alone. */
-export const caVariables = (env: ReadonlyMap<string, string>): string[] =>
-  VARIABLES.filter((name) => !env.has(name)).map((name) => `${name}=${GUEST_CA_BUNDLE}`);
+/**
+ * The variables that point at the bundle, for a command that may reach for the network: those that the image sets are left alone,
+ * and a step that runs neither such a program nor one that cannot be looked into sees none of them.
+ */
+export const caVariables = (env: ReadonlyMap<string, string>, command: string): string[] =>
+  mayReachNetwork(command) ? VARIABLES.filter((name) => !env.has(name)).map((name) => `${name}=${GUEST_CA_BUNDLE}`) : [];
 
 const hasCertificates = async (folder: string): Promise<boolean> => {
   try {

@@ -17,7 +17,7 @@ export type HeldCaches = ReadonlyMap<string, string>;
  */
 export const withCaches = async <T>(
   build: BuildContext,
-  step: { readonly mounts: readonly PreparedMount[]; readonly noCache: boolean },
+  step: { readonly mounts: readonly PreparedMount[]; readonly noCache: boolean; readonly onWait: () => void },
   work: (held: HeldCaches) => Promise<T>,
 ): Promise<T> => {
   const caches = new Map<string, { isPrivate: boolean; hasBeginning: boolean }>();
@@ -34,7 +34,7 @@ export const withCaches = async <T>(
       return await work(held);
     }
     const [file, { isPrivate, hasBeginning }] = first;
-    return await (isPrivate ? withFree : withOne)(build, file, async (own) => {
+    return await (isPrivate ? withFree : withOne)({ build, file, onWait: step.onWait }, async (own) => {
       held.set(file, own);
       if (step.noCache && hasBeginning && !build.renewedCaches.has(own)) {
         await rm(own, { force: true });
@@ -46,11 +46,18 @@ export const withCaches = async <T>(
   return await take([...caches].sort(([a], [b]) => (a < b ? -1 : 1)));
 };
 
-const withOne = <T>(build: BuildContext, file: string, work: (file: string) => Promise<T>): Promise<T> =>
-  withLock(`${file}.lock`, { what: 'a cache mount', timeout: LOCK_TIMEOUT, signal: build.signal }, () => work(file));
+interface Cache {
+  readonly build: BuildContext;
+  readonly file: string;
+  readonly onWait: () => void;
+}
+
+const withOne = <T>({ build, file, onWait }: Cache, work: (file: string) => Promise<T>): Promise<T> =>
+  withLock(`${file}.lock`, { what: 'a cache mount', timeout: LOCK_TIMEOUT, signal: build.signal, onWait }, () => work(file));
 
 /** The first copy that is not locked. */
-const withFree = async <T>(build: BuildContext, file: string, work: (file: string) => Promise<T>): Promise<T> => {
+const withFree = async <T>(cache: Cache, work: (file: string) => Promise<T>): Promise<T> => {
+  const { build, file } = cache;
   for (let index = 0; index < MAX_PRIVATE; index++) {
     const own = index === 0 ? file : file.replace(/\.ext4$/, `-${index}.ext4`);
     const state = { started: false };
@@ -65,5 +72,5 @@ const withFree = async <T>(build: BuildContext, file: string, work: (file: strin
       }
     }
   }
-  return await withOne(build, file, work);
+  return await withOne(cache, work);
 };

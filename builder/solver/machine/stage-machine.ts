@@ -10,12 +10,6 @@ export interface StageMachineOptions {
 }
 
 /**
- * How long a stage keeps its turn after a step. Most next steps come sooner; without it the turn would go to a stage that has to
- * start a machine first, and soon each stage would have one that waits.
- */
-const LINGER_MS = 100;
-
-/**
  * The machine of a stage: its first RUN takes it from the pool, the following ones keep it. Between two of them it may be given up
  * for want of memory, and where it cannot have what the next one needs, the stage takes another.
  */
@@ -62,12 +56,23 @@ export class StageMachine {
   }
 
   /**
-   * The step is over. A turn is never held while waiting for anything else, so that stages cannot deadlock: after a moment
-   * another stage has it, and the machine may be given up.
+   * The step is over. The stage keeps its turn for a moment: the next step mostly comes at once, and a stage that took the turn
+   * would have to start a machine, until each stage had one that waits.
    */
   park(): void {
     if (this.#hasTurn) {
-      this.#linger = setTimeout(() => this.#rest(), LINGER_MS);
+      this.#linger = setTimeout(() => this.#rest(), this.#options.scheduler.lingerMs);
+    }
+  }
+
+  /**
+   * To be called before the stage waits for anything else: another stage has its turn then, and its machine may be given up.
+   * Without that stages could wait for each other.
+   */
+  yieldTurn(): void {
+    if (this.#hasTurn) {
+      clearTimeout(this.#linger);
+      this.#rest();
     }
   }
 

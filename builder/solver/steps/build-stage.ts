@@ -160,10 +160,11 @@ const runCopyInstruction = async (
 ): Promise<StageState> => {
   const { build, stage, noCache } = run;
   const copy = expandCopy(instruction, state, build.dockerfile.directives.escape);
+  yieldForSources(run, instruction.kind === 'copy' ? [instruction.from] : []);
   const source = await sourceOfCopy(build, copy, stage.index);
   const title = run.titles.next(titleOf(instruction.text, state, build.dockerfile.directives.escape));
   const record = await build.progress.run(title, (vertex) => runCopy(build, vertex, { copy, state, index: stage.index, noCache, source }));
-  return addHostLayer(run, state, describeCopy(copy), record);
+  return addHostLayer(run, state, `${describeCopy(copy)} # buildkit`, record);
 };
 
 const runRunInstruction = async (
@@ -174,6 +175,10 @@ const runRunInstruction = async (
   const { build, stage, machine, noCache } = run;
   const command = commandOfRun(instruction, state);
   const text = command.summary === undefined ? instruction.text : `${instruction.text} ${command.summary}`;
+  yieldForSources(
+    run,
+    instruction.mounts.map(({ from }) => from),
+  );
   await waitForMountSources(build, stage, instruction.mounts);
   const title = run.titles.next(titleOf(text, state, build.dockerfile.directives.escape));
   const record = await build.progress.run(title, (vertex) =>
@@ -181,7 +186,15 @@ const runRunInstruction = async (
   );
   const args = new Map(state.args.map(({ name, value }) => [name, lookupIn(state)(name) ?? value ?? '']));
   const shown = [...(args.size > 0 ? [`|${args.size}`] : []), ...Array.from(args, ([name, value]) => `${name}=${value}`)];
-  return withHistory(state, ['RUN', ...shown, ...command.args].join(' '), record);
+  return withHistory(state, ['RUN', ...shown, ...command.args, '# buildkit'].join(' '), record);
+};
+
+/** Another stage may have this one's turn while it waits for stages that it reads from. */
+const yieldForSources = ({ build, stage, machine }: StageRun, from: ReadonlyArray<string | undefined>): void => {
+  const sources = from.map((name) => (name === undefined ? undefined : findStage(build.dockerfile.stages.slice(0, stage.index), name)));
+  if (sources.some((source) => source !== undefined && !build.isStageBuilt(source.index))) {
+    machine.yieldTurn();
+  }
 };
 
 /** Stages that mounts read from are built before the step counts as started. */
@@ -208,6 +221,7 @@ const runWorkdir = async (run: StageRun, instruction: WordInstruction & { kind: 
       noCache,
       definitionKey: undefined,
       contentKey: () => Promise.resolve(key),
+      isLayer: path !== '/',
       plan: async (root) => {
         const plan = new LayerPlan({
           root,

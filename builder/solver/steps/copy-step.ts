@@ -31,6 +31,8 @@ export interface ExpandedCopy {
   readonly documents: ReadonlyArray<{ readonly name: string; readonly content: string }>;
   /** Absolute; ends with a slash when it has to be a folder. */
   readonly target: string;
+  /** The target as it is written, expanded. */
+  readonly written: string;
   readonly chown: string | undefined;
   readonly chmod: string | undefined;
   readonly checksum: string | undefined;
@@ -47,11 +49,13 @@ export const expandCopy = (instruction: Instruction, state: StageState, escapeCh
   const expand = (text: string) => expandWord(text, lookup, { escape: escapeChar });
   const optional = (text: string | undefined) => (text === undefined ? undefined : expand(text));
   const expandBody = (doc: Heredoc) => (doc.expand ? expandWord(doc.content, lookup, { escape: '\\', plainQuotes: true }) : doc.content);
+  const written = expand(instruction.target);
   return {
     instruction,
     sources: instruction.sources.map(expand),
     documents: instruction.documents.map((doc) => ({ name: doc.name, content: expandBody(doc) })),
-    target: joinTarget(workdirOf(state), expand(instruction.target)),
+    target: joinTarget(workdirOf(state), written),
+    written,
     chown: optional(instruction.chown),
     chmod: optional(instruction.chmod),
     checksum: instruction.kind === 'add' ? optional(instruction.checksum) : undefined,
@@ -59,16 +63,15 @@ export const expandCopy = (instruction: Instruction, state: StageState, escapeCh
 };
 
 /** What the image's history says of it. */
-export const describeCopy = ({ instruction, sources, documents, target, chown, chmod }: ExpandedCopy): string =>
+export const describeCopy = ({ instruction, sources, documents, written, chown, chmod }: ExpandedCopy): string =>
   [
     instruction.kind.toUpperCase(),
     ...(instruction.kind === 'copy' && instruction.parents ? ['--parents'] : []),
     ...(chown ? [`--chown=${chown}`] : []),
     ...(chmod ? [`--chmod=${chmod}`] : []),
-    ...(instruction.link ? ['--link'] : []),
     ...sources,
     ...documents.map(({ name }) => `<<${name}`),
-    target,
+    written,
   ].join(' ');
 
 /** The layer of a COPY or ADD. `index` is the stage it is in. Throws StepFault. */

@@ -13,6 +13,8 @@ export interface FileStep {
   readonly definitionKey: string | undefined;
   /** The inputs were made again, in the same way: they have to be looked at. */
   readonly rebuilt?: boolean;
+  /** False for `WORKDIR /`, which changes nothing; every other step has a layer, an empty one if need be. */
+  readonly isLayer?: boolean;
   /** Looks at the inputs; the key says everything that decides the layer. */
   contentKey(): Promise<string>;
   /** The layer, given what it lies on. Called after contentKey. */
@@ -43,7 +45,7 @@ export const runFileStep = async (build: BuildContext, vertex: Vertex, step: Fil
     signal.throwIfAborted();
     try {
       const items = await step.plan(await build.trees.get(step.layers));
-      const diffId = items.length === 0 ? null : await addItems(build, items);
+      const diffId = step.isLayer === false ? null : await addItems(build, items);
       const record = { key: contentKey, diffId, created: Date.now() };
       await cache.save(keys, record);
       return record;

@@ -39,11 +39,13 @@ export const runRun = async (build: BuildContext, vertex: Vertex, step: RunStep)
   const mounts = await prepareMounts(build, step);
   const key = keyOf(build, step, mounts);
   const find = async () => (step.noCache ? undefined : await build.cache.find(key));
+  const onWait = () => step.machine.yieldTurn();
   return await runOnce(build, vertex, {
     key,
     find,
+    onWait,
     work: async () => {
-      const diffId = await withCaches(build, { mounts, noCache: step.noCache }, (caches) =>
+      const diffId = await withCaches(build, { mounts, noCache: step.noCache, onWait }, (caches) =>
         execute(build, vertex, { ...step, mounts, caches }),
       );
       const record = { key, diffId, created: Date.now() };
@@ -165,7 +167,7 @@ const processOf = async (
       ...ownProxy,
       ...Array.from(proxies, ([name, value]) => `${name}=${value}`),
       ...extra,
-      ...((await build.caBundle()) === undefined ? [] : caVariables(names)),
+      ...((await build.caBundle()) === undefined ? [] : caVariables(names, textOf(command))),
     ],
     cwd: workdirOf(state),
     user: state.config.User ?? '',
@@ -178,6 +180,12 @@ const processOf = async (
     ...(instruction.security === 'insecure' ? { privileged: true } : {}),
   };
 };
+
+/** All that is known of what a step runs, without the shell that it is given to. */
+const textOf = ({ args, script }: RunCommand): string =>
+  [args.length > 2 ? args.slice(2).join(' ') : args.join(' '), script === undefined ? '' : Buffer.from(script.content).toString()].join(
+    '\n',
+  );
 
 /**
  * Proxies among the arguments, in either case: in every RUN in both cases, without being declared and over what ENV says, in

@@ -86,8 +86,19 @@ static int move_mounts(void) {
   return 0;
 }
 
+/* What a step left in memory is not the next one's. */
+static void empty_memory(const char *path) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd >= 0) {
+    empty_folder(fd);
+    close(fd);
+  }
+}
+
 /* Everything that is mounted stays so, over a root whose writable layer is a new one of that number. */
 static int change_root(int top) {
+  empty_memory(SYSROOT "/dev/shm");
+  empty_memory(SYSROOT "/dev/mqueue");
   /* The kernel does not move mounts out of a shared one. */
   mount(NULL, SYSROOT, NULL, MS_REC | MS_PRIVATE, NULL);
   if (make_layer(top) != 0 || make_dirs(NEW_ROOT, 0755) != 0) {

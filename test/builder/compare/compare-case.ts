@@ -57,13 +57,16 @@ export const compareCase = async (one: BuildCase, builders: readonly Builder[], 
   return { kind, differences, declared, outcomes: { docker, hypr } };
 };
 
+/** Seconds: steps may have been made by an earlier case. */
+const RECENT = 30 * 86_400;
+
 const build = async (
   one: BuildCase,
   { name, program }: Builder,
   { folder, scratch }: { folder: string; scratch: string },
 ): Promise<Outcome> => {
   const tag = `hypr-compare-${one.name}:${name}`;
-  const since = Math.floor(Date.now() / 1000) - 1;
+  const since = Math.floor(Date.now() / 1000) - RECENT;
   const began = performance.now();
   try {
     await run(program, ['build', '-q', '-t', tag, ...one.args, folder]);
@@ -75,6 +78,8 @@ const build = async (
   try {
     await run(program, ['save', '-o', archive, tag]);
     return { image: await readImage(archive, `${archive}.d`, since), ms };
+  } catch (error) {
+    return { error: `save: ${error instanceof Error ? error.message : String(error)}`, ms };
   } finally {
     await rm(archive, { force: true });
     await run(program, ['image', 'rm', tag]).catch(() => '');
@@ -93,14 +98,22 @@ const differencesOf = (docker: Outcome, hypr: Outcome): string[] => {
   const steps = Array.from({ length: Math.max(theirs.history.length, ours.history.length) }, (_, index) => index);
   return [
     ...paths.flatMap((path) => differ(`file ${path}`, theirs.files.get(path), ours.files.get(path))),
-    ...keys.slice(1).flatMap((key) => differ(`image ${key}`, JSON.stringify(theirs.config[key]), JSON.stringify(ours.config[key]))),
-    ...innerKeys.flatMap((key) => differ(`config ${key}`, JSON.stringify(inner(theirs)[key]), JSON.stringify(inner(ours)[key]))),
+    ...keys.slice(1).flatMap((key) => differ(`image ${key}`, show(theirs.config[key]), show(ours.config[key]))),
+    ...innerKeys.flatMap((key) => differ(`config ${key}`, show(inner(theirs)[key]), show(inner(ours)[key]))),
     ...steps.flatMap((step) => differ(`history ${step}`, theirs.history[step], ours.history[step])),
   ];
 };
 
 const differ = (what: string, theirs: string | undefined, ours: string | undefined): string[] =>
   theirs === ours ? [] : [`${what}: docker ${theirs ?? '–'} | hypr ${ours ?? '–'}`];
+
+/** With the keys of a map in order. */
+const show = (value: unknown): string | undefined =>
+  JSON.stringify(value, (_, part: unknown) =>
+    part !== null && typeof part === 'object' && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
 
 const lastLine = (text: string | undefined): string =>
   text === undefined ? 'builds' : (text.trim().split('\n').at(-1)?.slice(0, 300) ?? '');

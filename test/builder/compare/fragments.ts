@@ -2,7 +2,6 @@ import type { Random } from '../../support/random.ts';
 
 const TARGETS = ['/t', '/t/', '/t/sub/', 'rel', 'rel/', '.', '/opt', '/etc/new', '/t/sub/file', '/lnk/x', '/usr/share/'];
 const SOURCES = [
-  'a.txt',
   'd',
   'd/',
   'd/.',
@@ -12,7 +11,6 @@ const SOURCES = [
   'd/*',
   'e',
   '["e e", "/ee/"]',
-  'link0',
   'd/sub',
   'empty',
   'twin*',
@@ -20,10 +18,11 @@ const SOURCES = [
   '/d',
   'd/**',
   '?',
+  'nothing*',
 ];
 
 /** COPY, ADD or WORKDIR. */
-export const fileInstruction = (random: Random, stage: number): string => {
+export const fileInstruction = (random: Random, stage: number, paths: readonly string[]): string => {
   const roll = random.below(100);
   if (roll < 12) {
     return `WORKDIR ${random.pick(['/w', 'w2', '/w/../v', '/deep/er/still', '/t', '/', '$GLOBAL', 'sp ace', '/etc'])}`;
@@ -32,16 +31,19 @@ export const fileInstruction = (random: Random, stage: number): string => {
     return document(random);
   }
   const flags = [
-    ...(random.chance(0.25) ? [`--chown=${random.pick(['1000:1000', 'daemon', 'root:daemon', '7', '65534:0', 'nobody:nogroup'])}`] : []),
+    ...(random.chance(0.25) ? [`--chown=${random.pick(['1000:1000', 'daemon', 'root:daemon', '7', '65534:0'])}`] : []),
     ...(random.chance(0.2) ? [`--chmod=${random.pick(['644', '0755', '4711', '600', '1777'])}`] : []),
     ...(random.chance(0.15) ? ['--link'] : []),
   ];
   const fromStage = stage > 0 && random.chance(0.35);
   const source = fromStage
-    ? random.pick(['/t', '/opt', '/etc/passwd', '/w', '/run-made', '/bin/sh', '/t/', '/run-made/*'])
-    : random.pick(SOURCES);
+    ? random.pick(['/etc', '/etc/passwd', '/etc/*', '/bin/sh', '/', '/etc/'])
+    : random.pick(random.chance(0.4) && paths.length > 0 ? paths : SOURCES);
   const from = fromStage ? [`--from=s${random.below(stage)}`] : [];
   const verb = fromStage || random.chance(0.85) ? 'COPY' : 'ADD';
+  if (source.includes(' ') && !source.startsWith('[')) {
+    return [verb, ...flags, ...from, JSON.stringify([source, '/blank/'])].join(' ');
+  }
   if (source.startsWith('[')) {
     return [verb, ...flags, ...from, source].join(' ');
   }
@@ -53,7 +55,7 @@ const document = (random: Random): string => {
   const dash = random.chance(0.3) ? '-' : '';
   const chmod = random.chance(0.4) ? `--chmod=${random.pick(['755', '600'])} ` : '';
   const tab = dash === '' ? '' : '\t';
-  return `COPY ${chmod}<<${dash}${quote}EOF ${random.pick(['/doc', '/t/doc.txt', 'doc'])}\n${tab}hello $PLAIN \${GLOBAL:-none}\n  indented\n${tab}EOF`;
+  return `COPY ${chmod}<<${dash}${quote}EOF${quote} ${random.pick(['/doc', '/t/doc.txt', 'doc'])}\n${tab}hello $PLAIN \${GLOBAL:-none}\n  indented\n${tab}EOF`;
 };
 
 export const metadataInstruction = (random: Random): string =>
@@ -65,7 +67,7 @@ export const metadataInstruction = (random: Random): string =>
     () => `CMD ${random.pick(['["a","b"]', 'echo $A', '[]', '["sh", "-c", "x y"]', "['single']", 'exec x'])}`,
     () => `ENTRYPOINT ${random.pick(['["e"]', 'e f', '[]', '["/bin/sh", "-c"]'])}`,
     () => `EXPOSE ${random.pick(['80', '80/tcp 53/udp', '8000-8002', '$PORT 9', '443/TCP'])}`,
-    () => `USER ${random.pick(['1000', 'daemon', 'root', '1000:50', 'nobody:daemon', '0'])}`,
+    () => `USER ${random.pick(['1000', 'daemon', 'root', '1000:50', '0'])}`,
     () => `VOLUME ${random.pick(['/data', '["/v1", "/v 2"]', '/a /b', '$A/x'])}`,
     () => `STOPSIGNAL ${random.pick(['SIGTERM', '9', 'SIGRTMIN+3', 'INT'])}`,
     () =>

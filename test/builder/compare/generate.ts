@@ -25,10 +25,11 @@ export interface GenerateOptions {
 export const generateCase = ({ seed, index, base, runs }: GenerateOptions): BuildCase => {
   const random = new Random(Math.floor(randomNumbers(seed + index * 7919)() * 2 ** 31));
   const context = generateContext(random);
+  const paths = context.flatMap(({ kind, path }) => (kind === 'file' && !/[*?[\\]/.test(path) ? [path] : []));
   const stages = random.pick([1, 1, 2, 3]);
   const lines = random.chance(0.4) ? ['ARG GLOBAL=from-global', 'ARG UNUSED'] : [];
   for (let stage = 0; stage < stages; stage++) {
-    lines.push(...stageLines(random, { stage, base, runs }));
+    lines.push(...stageLines(random, { stage, base, runs, paths }));
   }
   const args = [
     ...(random.chance(0.3) ? ['--build-arg', `PLAIN=${random.pick(['given', '', 'with blank', '$x'])}`] : []),
@@ -39,7 +40,15 @@ export const generateCase = ({ seed, index, base, runs }: GenerateOptions): Buil
   return { name: `case-${seed}-${index}`, context, ignore: ignoreFile(random), dockerfile: `${lines.join('\n')}\n`, args };
 };
 
-const stageLines = (random: Random, { stage, base, runs }: { stage: number; base: string; runs: number }): string[] => {
+interface StageChoices {
+  readonly stage: number;
+  readonly base: string;
+  readonly runs: number;
+  /** Of files of the context. */
+  readonly paths: readonly string[];
+}
+
+const stageLines = (random: Random, { stage, base, runs, paths }: StageChoices): string[] => {
   const from = stage > 0 && random.chance(0.3) ? `s${random.below(stage)}` : random.chance(0.1) ? 'scratch' : base;
   const hasShell = from !== 'scratch';
   const lines = [`FROM ${from} AS s${stage}`];
@@ -49,7 +58,7 @@ const stageLines = (random: Random, { stage, base, runs }: { stage: number; base
     if (hasShell && roll < runs) {
       lines.push(runInstruction(random, stage));
     } else if (roll < runs + (100 - runs) * 0.55) {
-      lines.push(fileInstruction(random, stage));
+      lines.push(fileInstruction(random, stage, paths));
     } else {
       lines.push(metadataInstruction(random));
     }

@@ -82,11 +82,6 @@ class Tally {
       const row = hasRun ? 'with RUN' : 'without RUN';
       this.#times.set(row, [...(this.#times.get(row) ?? []), outcomes.hypr.ms / outcomes.docker.ms]);
     }
-    if (process.env.SHOW_REFUSE && kind === 'both-refuse') {
-      process.stdout.write(
-        `${name} REFUSE\n  ${outcomes.docker.error?.trim().split('\n').at(-1)}\n  ${outcomes.hypr.error?.trim().split('\n').at(-1)}\n`,
-      );
-    }
     if (differences.length > 0 && kind === 'different') {
       process.stdout.write(`${name}\n${differences.map((line) => `    ${line}\n`).join('')}`);
     }

@@ -13,7 +13,7 @@ const FOLDERS = ['d', 'd/sub', 'd/sub/deep', 'e', 'e e', 'empty'];
 const NAMES = ['a.txt', 'b', 'c.go', 'x.md', '.hidden', 'sp ace', 'ünï', 'star*', 'q[1]', 'run.sh', '-dash', 'per%20cent'];
 const ODD_NAMES = ['.wh.gone', '.wh..wh..opq', '.wh.d'];
 const MODES = [0o644, 0o755, 0o600, 0o4755, 0o2755, 0o666, 0o444, 0o640];
-const TARGETS = ['a.txt', '../b', 'd', '/etc/passwd', 'nowhere', '.', 'd/sub', '/d/a.txt'];
+const TARGETS = ['/d', '.', '/d/sub', '/e', '/empty'];
 
 /** A random context: folders, files, links. The same choices give the same context. */
 export const generateContext = (random: Random): ContextItem[] => {
@@ -54,7 +54,7 @@ export const generateContext = (random: Random): ContextItem[] => {
   return items;
 };
 
-const timeOf = (random: Random): number => random.pick([1, 86_400, 1_000_000_000, 1_234_567_890.75, 1_700_000_000, 2_000_000_000]);
+const timeOf = (random: Random): number => random.pick([1, 86_400, 1_000_000_000, 1_234_567_890.75, 1_700_000_000]);
 
 /** Writes a context into a folder that is there; times last, because writing into a folder changes its own. */
 export const writeContext = async (folder: string, items: readonly ContextItem[]): Promise<void> => {

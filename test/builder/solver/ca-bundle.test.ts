@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { caVariables, hostCaBundle } from '../../../builder/solver/machine/ca-bundle.ts';
 
 let folder: string;
@@ -30,11 +30,55 @@ it('holds what the environment names, each once', async () => {
 });
 
 it('leaves variables of the image alone', () => {
-  expect(caVariables(new Map([['SSL_CERT_FILE', 'x']])).map((entry) => entry.split('=')[0])).toEqual([
+  expect(caVariables(new Map([['SSL_CERT_FILE', 'x']]), 'npm ci').map((entry) => entry.split('=')[0])).toEqual([
     'NODE_EXTRA_CA_CERTS',
     'CURL_CA_BUNDLE',
     'REQUESTS_CA_BUNDLE',
     'PIP_CERT',
     'GIT_SSL_CAINFO',
   ]);
+});
+
+describe('the variables are in the environment of', () => {
+  test.each([
+    'curl -f https://host/x',
+    'apt-get update && apt-get install -y curl',
+    'cd /src; npm ci',
+    '/usr/local/bin/pip3.11 install x',
+    'python3 -m pip install x',
+    'FOO=1 go build ./...',
+    'out=$(wget -qO- https://host)',
+    './build.sh',
+    '/opt/setup --fast',
+    'sh install.sh',
+    'bash /tmp/x',
+    '. ./env && true',
+    'make -j2',
+    'if true; then ./configure; fi',
+    'A=1 B=2 ./run',
+    '#!/usr/bin/env python3\nprint(1)',
+  ])('%s', (command) => {
+    expect(caVariables(new Map(), command)).toHaveLength(6);
+  });
+});
+
+describe('no variable of the host is in the environment of', () => {
+  test.each([
+    'env',
+    'env | sort > /env.txt',
+    'printenv',
+    'echo "$PATH" && id; pwd',
+    'mkdir -p /opt/node /usr/lib/python',
+    'cp -a /src/. /dst/ && rm -rf /src',
+    'cat /etc/hosts > /out; ls -la /dev/shm',
+    'addgroup -S app && adduser -S app -G app',
+    'set -e; export A=1; env',
+    'chown -R 1000:1000 /data',
+    'test -f /etc/passwd',
+    '/bin/ls -l; /usr/bin/env',
+    'sh -c "env"',
+    '(echo x > /a) 2>/dev/null || true',
+  ])('%s', (command) => {
+    expect(caVariables(new Map(), command)).toEqual([]);
+  });
 });

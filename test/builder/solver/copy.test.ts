@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PLAIN_FILE } from '../../../base/tar/header.ts';
@@ -260,6 +260,54 @@ describe('COPY and attributes', () => {
     shop.file('foo');
     const { tree } = await shop.build('FROM scratch\nCOPY foo /\n');
     expect(tree.get('foo')).toMatchObject({ mtime: 1_600_000_000, uid: 0, gid: 0, mode: 0o644 });
+  });
+});
+
+describe('COPY as docker 26.1 with BuildKit 0.13 does it', () => {
+  const times = (tree: Awaited<ReturnType<Workshop['build']>>['tree'], paths: string[]) => paths.map((path) => tree.get(path)?.mtime);
+
+  it('the folder that a folder is copied to has the time of that one, and its own mode and owner', async () => {
+    shop.file('src/sub/f');
+    chmodSync(join(shop.context, 'src'), 0o700);
+    utimesSync(join(shop.context, 'src'), 1_100_000_000, 1_100_000_000);
+    const { tree } = await shop.build(
+      'FROM scratch\nCOPY --chmod=0711 src /made\nCOPY src/. /dot\nCOPY --chown=5:6 --chmod=0750 src /deep/er/\nCOPY src /made\nADD src /add\nCOPY --link src /link\nCOPY . /all\n',
+    );
+    const targets = ['made', 'dot', 'deep/er', 'add', 'link'];
+    expect(times(tree, targets)).toEqual(targets.map(() => 1_100_000_000));
+    expect(targets.map((path) => tree.get(path)?.mode)).toEqual(targets.map(() => 0o755));
+    expect([tree.get('deep/er')?.uid, tree.get('deep')?.mtime, tree.get('all')?.mtime, tree.get('all/src')?.mode]).toEqual([
+      5, 315_619_200, 315_619_200, 0o700,
+    ]);
+  });
+
+  it('hard links of the context stay links within one source', async () => {
+    shop.file('d/one', 'x');
+    linkSync(join(shop.context, 'd/one'), join(shop.context, 'd/two'));
+    linkSync(join(shop.context, 'd/one'), join(shop.context, 'outside'));
+    const { tree } = await shop.build('FROM scratch\nCOPY d /d/\nCOPY d/one outside /two/\nCOPY d/* /pattern/\nCOPY . /all/\n');
+    const same = (a: string, b: string) => tree.get(a)?.identity === tree.get(b)?.identity;
+    expect([same('d/one', 'd/two'), same('two/one', 'two/outside'), same('pattern/one', 'pattern/two')]).toEqual([true, false, false]);
+    expect(same('all/d/two', 'all/outside')).toBe(true);
+    expect(await tree.readText('all/outside')).toBe('x');
+  });
+
+  it.each([
+    ['COPY gone* /x/', '"/nowhere": not found'],
+    ['COPY d/* /x/', '"/d/inside": not found'],
+    ['COPY missing/* /x/', 'lstat /missing: no such file or directory'],
+    ['COPY f/* /x/', 'lstat /f: no such file or directory'],
+    ['COPY --from=s /missing/*.txt /x/', 'lstat /missing: no such file or directory'],
+  ])('%s is refused', async (line, message) => {
+    shop.link('gone1', 'nowhere');
+    shop.link('d/dangling', 'inside');
+    shop.file('f');
+    expect((await thrown(shop.build(`FROM scratch AS s\nCOPY f /f\nFROM scratch\n${line}\n`))).message).toContain(message);
+  });
+
+  it('links that lead nowhere are taken with the folder they are in; a pattern for a folder may find nothing', async () => {
+    shop.link('d/dangling', 'inside');
+    expect(await build('COPY d /x/', 'COPY miss*/a /y/')).toEqual({ 'x/dangling': '@inside' });
   });
 });
 

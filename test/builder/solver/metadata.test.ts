@@ -65,7 +65,7 @@ describe('the config', () => {
 
   it('ENTRYPOINT takes an inherited CMD away, but not one of its own stage', async () => {
     await shop.image('withcmd', { x: '' }, { Cmd: ['inherited'] });
-    expect((await configOf('FROM withcmd\nENTRYPOINT ["e"]\n')).Cmd).toBeNull();
+    expect((await configOf('FROM withcmd\nENTRYPOINT ["e"]\n')).Cmd).toBeUndefined();
     expect((await configOf('FROM withcmd\nCMD ["own"]\nENTRYPOINT ["e"]\n')).Cmd).toEqual(['own']);
     expect((await configOf('FROM withcmd\n')).Cmd).toEqual(['inherited']);
   });
@@ -174,7 +174,14 @@ describe('WORKDIR', () => {
       ['a/c', 1, 2],
       ['tmp', 0, 0],
     ]);
-    expect(blob.rootfs.diff_ids).toHaveLength(3);
+    // A layer for each but the last, as in BuildKit, also where nothing had to be made.
+    expect(blob.rootfs.diff_ids).toHaveLength(4);
+    expect(blob.history?.map(({ created_by, empty_layer }) => `${created_by}${empty_layer ? ' -' : ''}`).slice(2)).toEqual([
+      'WORKDIR /a/b',
+      'WORKDIR /a/c',
+      'WORKDIR /tmp',
+      'WORKDIR / -',
+    ]);
     expect(blob.config.WorkingDir).toBe('/');
   });
 });
@@ -183,7 +190,7 @@ describe('history', () => {
   it('says what BuildKit says', async () => {
     shop.file('f', 'x');
     const { blob } = await shop.build(
-      'FROM busybox\nARG foo=bar\nARG unset\nENV a=b c="d e"\nRUN ls\nWORKDIR /w\nCOPY --chown=1:1 f /x/\nCOPY <<EOF /h\nEOF\nEXPOSE 80\nCMD ["x", "y"]\nUSER u\nVOLUME /v /w\n',
+      'FROM busybox\nARG foo=bar\nARG unset\nENV a=b c="d e"\nRUN ls\nWORKDIR /w\nCOPY --chown=1:1 f /x/\nCOPY --link f rel/\nCOPY nothing* /\nCOPY <<EOF /h\nEOF\nHEALTHCHECK --timeout=1m30s --start-period=100ms --retries=10 CMD x "y"\nHEALTHCHECK NONE\nEXPOSE 80\nCMD ["x", "y"]\nUSER u\nVOLUME /v /w\n',
       { buildArgs: { foo: 'bar2' } },
     );
     expect(blob.history?.map(({ created_by, empty_layer }) => `${created_by}${empty_layer ? ' -' : ''}`)).toEqual([
@@ -192,9 +199,13 @@ describe('history', () => {
       'ARG unset -',
       'ENV a=b c=d e -',
       'RUN |2 foo=bar2 unset= /bin/sh -c ls # buildkit',
-      'WORKDIR /w # buildkit',
+      'WORKDIR /w',
       'COPY --chown=1:1 f /x/ # buildkit',
+      'COPY f rel/ # buildkit',
+      'COPY nothing* / # buildkit',
       'COPY <<EOF /h # buildkit',
+      'HEALTHCHECK &{["CMD-SHELL" "x \\"y\\""] "0s" "1m30s" "100ms" "0s" \'\\n\'} -',
+      'HEALTHCHECK &{["NONE"] "0s" "0s" "0s" "0s" \'\\x00\'} -',
       'EXPOSE map[80/tcp:{}] -',
       'CMD ["x" "y"] -',
       'USER u -',

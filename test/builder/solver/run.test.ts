@@ -229,7 +229,7 @@ describe('RUN', () => {
   });
 
   it('trusts what the host trusts, outside image and cache', async () => {
-    const file = 'FROM busybox\nENV PIP_CERT=/own\nRUN a\n';
+    const file = 'FROM busybox\nENV PIP_CERT=/own\nRUN curl a\nRUN env\n';
     shop.certificates = Buffer.from('AAAA');
     shop.machines.program = () => ({ files: { 'run/hypr/ca-certificates.crt': 'leak', kept: 'x' } });
     const { imageId } = await shop.build(file);
@@ -238,6 +238,7 @@ describe('RUN', () => {
     expect(Buffer.from(machine?.files[0]?.content ?? '').toString()).toContain('AAAA');
     expect(machine?.runs[0]?.env).toContain('SSL_CERT_FILE=/run/hypr/ca-certificates.crt');
     expect(machine?.runs[0]?.env.filter((entry) => entry.startsWith('PIP_CERT'))).toEqual(['PIP_CERT=/own']);
+    expect(machine?.runs[1]?.env).toEqual(['PATH=/bin', 'PIP_CERT=/own']);
     const blob = shop.store.images.get(imageId)?.blob;
     expect(await show(await shop.tree(blob?.rootfs.diff_ids.slice(-1) ?? []))).toEqual({ kept: 'x' });
     expect(JSON.stringify(blob)).not.toContain('SSL_CERT_FILE');

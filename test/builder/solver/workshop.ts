@@ -31,6 +31,9 @@ export const PLAIN_REQUEST: BuildRequest = {
 export const PASSWD = 'root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:2:d:/:/bin/false\nnobody:x:65534:65534:n:/:/bin/false\n';
 export const GROUP = 'root:x:0:\ndaemon:x:2:\nstaff:x:50:\nnobody:x:65534:\n';
 
+/** Longer than a loaded host takes between two steps, so that machines are taken in the same order everywhere. */
+const LINGER_MS = 30_000;
+
 /** A context folder, a store, fake machines and a busybox-like base image: what one test builds with. */
 export class Workshop {
   readonly folder = mkdtempSync(join(tmpdir(), 'hypr-build-'));
@@ -125,7 +128,7 @@ export class Workshop {
       },
       onEvent: (event) => this.events.push(event),
       signal,
-      scheduler: new MachineScheduler({ working: this.maxMachines, memoryMib: this.memoryMib }),
+      scheduler: new MachineScheduler({ working: this.maxMachines, memoryMib: this.memoryMib, lingerMs: LINGER_MS }),
       ...(this.onFailedStep === undefined ? {} : { onFailedStep: async (step) => this.onFailedStep?.(step) }),
       readCertificates: () => Promise.resolve(this.certificates),
       ...this.options,
