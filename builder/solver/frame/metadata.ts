@@ -69,8 +69,8 @@ export const applyMetadata = (state: StageState, instruction: MetadataInstructio
 /** SHELL in force for shell forms. */
 export const shellOf = (config: RuntimeConfig): readonly string[] => (config.Shell?.length ? config.Shell : ['/bin/sh', '-c']);
 
-/** WORKDIR's value as an absolute path. */
-export const joinWorkdir = (current: string, value: string): string => posix.resolve('/', current, value);
+/** What the config has for a WORKDIR: an absolute one stays as it is written (BuildKit), a relative one is joined to the current. */
+export const joinWorkdir = (current: string, value: string): string => (value.startsWith('/') ? value : posix.resolve('/', current, value));
 
 const set = (state: StageState, change: RuntimeConfig, history: string): StageState =>
   withHistory({ ...state, config: { ...state.config, ...change } }, history);
@@ -93,7 +93,8 @@ const applyArg = (state: StageState, instruction: ArgInstruction, context: Metad
   let next = state;
   const shown: string[] = [];
   for (const { name, value } of instruction.args) {
-    const resolved = resolveArg({ name, value }, lookupIn(next), context);
+    // All of a line see what was there before it.
+    const resolved = resolveArg({ name, value }, lookupIn(state), context);
     shown.push(resolved === undefined ? name : `${name}=${resolved}`);
     const isSeen = resolved !== undefined && !HIDDEN_ARGS.has(name);
     const variables = isSeen ? withVariable(next.variables, name, resolved) : next.variables;

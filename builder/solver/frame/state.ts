@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { ImageRuntime } from '../../model/types.ts';
 import type { Platform } from './platform.ts';
 import type { ImageConfigBlob, ImageHistory } from './store.ts';
@@ -113,7 +114,8 @@ export const withHistory = (
   };
 };
 
-export const workdirOf = (state: StageState): string => (state.config.WorkingDir ? state.config.WorkingDir : '/');
+/** Where a step is, without `..` and slashes at the end. */
+export const workdirOf = (state: StageState): string => posix.resolve('/', state.config.WorkingDir ?? '');
 
 const splitEnv = (text: string): [string, string] => {
   const at = text.indexOf('=');

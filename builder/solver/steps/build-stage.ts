@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { SyntaxFault, syntaxError } from '../../dockerfile/errors.ts';
 import { ExpandError, expandWord } from '../../dockerfile/expand.ts';
 import type { Stage, StageInstruction, WordInstruction } from '../../dockerfile/instruction.ts';
@@ -229,7 +230,7 @@ const runWorkdir = async (run: StageRun, instruction: WordInstruction & { kind: 
           chmod: undefined,
           epoch: build.epoch,
         });
-        plan.makeFolder(path);
+        plan.makeFolder(posix.resolve('/', path));
         return plan.items();
       },
     }),

@@ -1,4 +1,5 @@
 import { HyprError } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
 import type { ProcessSpec } from '../../../guest/types.ts';
 import type { RunInstruction } from '../../dockerfile/instruction.ts';
 import { BUILD_PROXY_PORT } from '../../model/types.ts';
@@ -19,6 +20,8 @@ import { runProcess } from '../machine/run-process.ts';
 import type { StageMachine } from '../machine/stage-machine.ts';
 import { openStepMounts, type StepMounts } from '../machine/step-mounts.ts';
 import type { WarmMachine } from '../machine/warm-machine.ts';
+
+const log = logger('build');
 
 export interface RunStep {
   readonly instruction: RunInstruction;
@@ -97,6 +100,28 @@ const execute = async (build: BuildContext, vertex: Vertex, step: Execution): Pr
   if (step.instruction.devices.length > 0) {
     throw new StepFault('RUN --device: devices of this host cannot be given to a build step');
   }
+  const attempt: Attempt = { begun: false };
+  try {
+    return await executeOnce(build, vertex, { ...step, attempt });
+  } catch (error) {
+    if (attempt.begun || build.signal.aborted || !(error instanceof HyprError) || !MACHINE_FAULTS.has(error.code)) {
+      throw error;
+    }
+    log.warn('a build machine was lost before a step began; the step begins again in another', { reason: error.message });
+    return await executeOnce(build, vertex, { ...step, attempt });
+  }
+};
+
+/** How far a step came in its machine. */
+interface Attempt {
+  /** Its program may have run, so that it must not run again. */
+  begun: boolean;
+}
+
+/** The machine, the way to it or the host under load is at fault, and not the step. */
+const MACHINE_FAULTS: ReadonlySet<string> = new Set(['GUEST_LOST', 'GUEST_BOOT', 'HYPR_TIMEOUT']);
+
+const executeOnce = async (build: BuildContext, vertex: Vertex, step: Execution & { attempt: Attempt }): Promise<string> => {
   const { machine, state } = step;
   try {
     const network = networkOf(build, step.instruction);
@@ -121,12 +146,13 @@ const execute = async (build: BuildContext, vertex: Vertex, step: Execution): Pr
 const runInMachine = async (
   build: BuildContext,
   vertex: Vertex,
-  step: Execution & { warm: WarmMachine; isolated: boolean },
+  step: Execution & { attempt: Attempt; warm: WarmMachine; isolated: boolean },
 ): Promise<void> => {
   const { warm, mounts, caches, command, state } = step;
   const { signal } = build;
   const mounted = await openStepMounts({ machine: warm.machine, contents: warm.contents, mounts, caches, script: command.script, signal });
   const process = await processOf(build, step, mounted);
+  step.attempt.begun = true;
   try {
     await runProcess(warm.machine, process, { vertex, signal, timeout: build.request.limits?.stepTimeout });
   } catch (error) {

@@ -48,6 +48,8 @@ export class FakeMachine {
   readonly drops: number[] = [];
   readonly runs: ProcessSpec[] = [];
   closed = false;
+  /** Called for each layer that is frozen; may throw. */
+  onPush: () => void = () => {};
   #upper: Record<string, string> = {};
   #kill: () => void = () => {};
   readonly #program: Program;
@@ -116,6 +118,7 @@ export class FakeMachine {
         }),
       pushLayer: async (tar) => {
         this.pushes.push(tar ? await collect(tar) : undefined);
+        this.onPush();
         this.#upper = {};
       },
       dropLayers: (keep) => {
@@ -153,16 +156,19 @@ export class FakeMachines implements BuildMachines {
   readonly started: FakeMachine[] = [];
   /** How many there were at once. */
   most = 0;
+  /** Called for each machine that starts; may throw. */
+  onStart: (machine: FakeMachine) => void = () => {};
   program: Program = () => ({});
   readTar: (path: string) => AsyncIterable<Uint8Array> = () => writeLayer([]);
 
-  start(options: BuildMachineOptions): Promise<BuildMachine> {
+  async start(options: BuildMachineOptions): Promise<BuildMachine> {
     const machine = new FakeMachine(
       options,
       (spec, self) => this.program(spec, self),
       (path) => this.readTar(path),
     );
     this.started.push(machine);
+    this.onStart(machine);
     this.most = Math.max(this.most, this.started.filter(({ closed }) => !closed).length);
     const close = () => {
       machine.closed = true;
@@ -181,7 +187,7 @@ export class FakeMachines implements BuildMachines {
         });
       },
     };
-    return Promise.resolve({ guest: machine.asGuest(), ...made, close, [Symbol.asyncDispose]: close });
+    return { guest: machine.asGuest(), ...made, close, [Symbol.asyncDispose]: close };
   }
 
   get runs(): ProcessSpec[] {

@@ -186,6 +186,34 @@ describe('WORKDIR', () => {
   });
 });
 
+describe('values of docker 26.1 with BuildKit 0.13', () => {
+  it.each([
+    ['/w/../v', '/w/../v'],
+    ['/x/', '/x/'],
+    ['rel/../other', '/other'],
+    ['.', '/'],
+  ])('WORKDIR %s is %s in the config', async (value, shown) => {
+    const { blob } = await shop.build(`FROM busybox\nWORKDIR ${value}\nRUN a\n`);
+    expect(blob.config.WorkingDir).toBe(shown);
+    expect(shop.machines.runs.at(-1)?.cwd).toBe({ '/w/../v': '/v', '/x/': '/x' }[value] ?? shown);
+  });
+
+  it('ARGs of one line see what was there before it', async () => {
+    const { blob } = await shop.build('FROM busybox\nARG X=0\nARG X=1 Y=$X\nRUN a\n');
+    expect(blob.history?.map(({ created_by }) => created_by)[2]).toBe('ARG X=1 Y=0');
+    expect(shop.machines.runs[0]?.env).toEqual(['PATH=/bin', 'X=1', 'Y=0']);
+  });
+
+  it('an empty CMD or ENTRYPOINT is none, and ENTRYPOINT says nothing of ArgsEscaped', async () => {
+    await shop.image('with', { 'bin/sh': 'sh' }, { Cmd: ['a'], Entrypoint: ['b'] });
+    expect((await shop.build('FROM with\nCMD []\nENTRYPOINT []\n')).blob.config).toEqual({
+      Env: ['PATH=/bin'],
+      ArgsEscaped: true,
+    });
+    expect((await shop.build('FROM busybox\nENTRYPOINT ["e"]\n')).blob.config).not.toHaveProperty('ArgsEscaped');
+  });
+});
+
 describe('history', () => {
   it('says what BuildKit says', async () => {
     shop.file('f', 'x');

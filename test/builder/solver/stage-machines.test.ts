@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
 import { Workshop } from './workshop.ts';
 
 describe('machines of the stages of one build', () => {
@@ -63,5 +64,38 @@ describe('machines of the stages of one build', () => {
     );
     expect(await tree.readText('made')).toBe('/bin/sh -c b 2');
     expect(shop.machines.most).toBe(1);
+  });
+
+  describe('a machine that is lost', () => {
+    const lost = () => new HyprError('GUEST_LOST', 'the channel to the guest is gone');
+
+    it('before a step began: the step begins again in another, once', async () => {
+      shop.machines.onStart = (machine) => {
+        machine.onPush = () => {
+          throw lost();
+        };
+      };
+      shop.machines.program = (spec) => ({ files: { [spec.args.at(-1) ?? '']: 'made' } });
+      const { tree } = await shop.build('FROM busybox\nRUN one\nRUN two\n');
+      expect(shop.machines.runs.map(({ args }) => args.at(-1))).toEqual(['one', 'two']);
+      expect([await tree.readText('one'), await tree.readText('two')]).toEqual(['made', 'made']);
+      expect(shop.machines.started.map(({ closed }) => closed)).toEqual([true, true]);
+    });
+
+    it('while it starts, twice: the build fails with the reason', async () => {
+      shop.machines.onStart = () => {
+        throw lost();
+      };
+      await expect(shop.build('FROM busybox\nRUN one\n')).rejects.toThrow('the channel to the guest is gone');
+      expect(shop.machines.started).toHaveLength(2);
+    });
+
+    it('when its program may have run: never twice', async () => {
+      shop.machines.program = () => {
+        throw lost();
+      };
+      await expect(shop.build('FROM busybox\nRUN one\n')).rejects.toThrow('the channel to the guest is gone');
+      expect(shop.machines.started).toHaveLength(1);
+    });
   });
 });
