@@ -46,6 +46,8 @@ export type MachineMount =
       readonly readOnly: boolean;
       readonly subpath?: string;
       readonly seed: boolean;
+      /** The root of an image instead of a volume: erofs, read only. */
+      readonly image?: true;
     }
   | {
       readonly kind: 'share';

@@ -126,6 +126,7 @@ export interface MountConfig {
   bind?: { create_host_path?: boolean; propagation?: string; selinux?: string };
   volume?: { nocopy?: boolean; subpath?: string };
   tmpfs?: { size?: string; mode?: number };
+  image?: { subpath?: string };
 }
 
 /** Durations are Go durations; retries a number. */

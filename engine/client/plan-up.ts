@@ -10,6 +10,7 @@ import { observeStack } from '../plan/observe.ts';
 import { formatPlan } from '../plan/plan.ts';
 import { reconcile } from '../plan/reconcile.ts';
 import { orderServices } from '../resolve/dependencies.ts';
+import { neededImages } from '../resolve/needed-images.ts';
 import { checkServices } from '../resources/check-services.ts';
 import type { StateStore } from '../state/store.ts';
 
@@ -19,7 +20,7 @@ export const planUp = async (input: { project: Project; options: UpOptions; stor
   const platform = askedOnce(await openPlatform({ runDir: stackPaths(project.name).runDir }));
   const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
   checkServices(project, services, store);
-  const actions = await planImages({ project, services, options, platform });
+  const actions = await planImages({ ...neededImages(project, services), options, platform });
   const images: Record<string, Image> = {};
   for (const action of actions) {
     const present = await platform.findImage(action.reference);

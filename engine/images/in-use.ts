@@ -5,7 +5,13 @@ import { openStateReader } from '../state/store.ts';
 export const findInUse = (imageId: string): string[] => {
   const store = openStateReader(homePaths().database);
   try {
-    return store.vms().flatMap((vm) => (vm.imageId === imageId ? [`${vm.name} (stack ${vm.stack})`] : []));
+    return store
+      .vms()
+      .flatMap((vm) =>
+        vm.imageId === imageId || vm.spec.mounts.some((mount) => mount.kind === 'image' && mount.imageId === imageId)
+          ? [`${vm.name} (stack ${vm.stack})`]
+          : [],
+      );
   } finally {
     store.close();
   }

@@ -13,6 +13,7 @@ export type BackedMount =
     }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'file'; readonly content: Uint8Array; readonly mode: number } }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'shared-file'; readonly folder: string; readonly name: string } }
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'image'; readonly path: string; readonly format: 'raw' | 'vmdk' } }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'memory' } };
 
 /** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
@@ -42,6 +43,8 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
   parts.mounts.forEach(({ mount, backing }, index) => {
     if (backing.kind === 'disk') {
       disks.push({ serial: `vol${index}`, path: backing.path, format: 'raw', readOnly: backing.readOnly === true });
+    } else if (backing.kind === 'image') {
+      disks.push({ serial: `vol${index}`, path: backing.path, format: backing.format, readOnly: true });
     } else if (backing.kind === 'folder') {
       shares.push({ tag: `share${index}`, path: backing.path, readOnly: isReadOnly(mount), ownership: backing.ownership });
     } else if (backing.kind === 'shared-file') {
@@ -95,13 +98,15 @@ const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
 
 const mountConfig = ({ mount, backing }: BackedMount, index: number): MachineMount[] => {
   const { target, readOnly } = mount;
-  const subpath = mount.kind === 'volume' && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
+  const subpath = (mount.kind === 'volume' || mount.kind === 'image') && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
   // As docker does, an empty volume is filled from the image, and a bind mount hides what the image has there.
   const seed = mount.kind === 'anonymous' || ((mount.kind === 'volume' || mount.kind === 'bind') && mount.seed === true);
   switch (backing.kind) {
     case 'disk':
       // What cannot be written cannot be filled either.
       return [{ kind: 'disk', disk: `vol${index}`, target, readOnly, seed: seed && backing.readOnly !== true, ...subpath }];
+    case 'image':
+      return [{ kind: 'disk', disk: `vol${index}`, target, readOnly: true, seed: false, image: true, ...subpath }];
     case 'folder':
       return [{ kind: 'share', tag: `share${index}`, target, readOnly, seed, ...subpath }];
     case 'shared-file':

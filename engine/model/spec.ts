@@ -85,6 +85,15 @@ export type ReplicaMount =
       readonly subpath: string | undefined;
       readonly seed: boolean;
     }
+  /** The root of an image, or a folder of it, to read; `imageId` is known when its replica is planned. */
+  | {
+      readonly kind: 'image';
+      readonly image: string;
+      readonly imageId: string;
+      readonly target: string;
+      readonly readOnly: true;
+      readonly subpath: string | undefined;
+    }
   | { readonly kind: 'anonymous'; readonly target: string; readonly readOnly: boolean }
   | {
       readonly kind: 'bind';

@@ -7,10 +7,12 @@ import { replicaName } from '../model/names.ts';
 import { sharedNetworkName } from '../model/network-key.ts';
 import type { ReplicaFile, ReplicaSpec } from '../model/spec.ts';
 import { readFileContent } from '../resolve/file-content.ts';
+import { imageMountKey } from '../resolve/needed-images.ts';
 import { networkHash } from '../resolve/network-needs.ts';
 import type { OneOff } from '../resolve/one-off.ts';
 import { type PreStartHook, preStartHooks, withPreStart } from '../resolve/pre-start.ts';
 import { resolveReplica } from '../resolve/replica-spec.ts';
+import { withSharedVolumes } from '../resolve/volumes-from.ts';
 import { volumesOf } from '../resources/volumes.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
 
@@ -32,17 +34,22 @@ export const describeDesired = async (input: {
   scale: Readonly<Record<string, number>>;
   oneOff?: OneOff;
 }): Promise<DesiredStack> => {
-  const { project, oneOff } = input;
+  const project = withSharedVolumes(input.project, input.images);
+  const oneOff =
+    input.oneOff === undefined ? undefined : { ...input.oneOff, project: withSharedVolumes(input.oneOff.project, input.images) };
   const whole = withPreStart(project, input.services);
+  const withMounted = (spec: ReplicaSpec): ReplicaSpec => mountedImages(spec, input.images);
   const specOf = (service: string, number: number): ReplicaSpec => {
     const image = input.images[service];
     if (image === undefined) {
       throw new HyprError('HYPR_INTERNAL', `no image was found for ${service}`);
     }
     if (oneOff?.options.service === service) {
-      return resolveOneOff(oneOff, { reference: imageReference(project, service), config: image.config });
+      return withMounted(resolveOneOff(oneOff, { reference: imageReference(project, service), config: image.config }));
     }
-    return resolveReplica({ project, service, number, image: { reference: imageReference(project, service), config: image.config } });
+    return withMounted(
+      resolveReplica({ project, service, number, image: { reference: imageReference(project, service), config: image.config } }),
+    );
   };
   const hookSpecOf = ({ key, replica }: PreStartHook, service: string, number: number): ReplicaSpec => {
     const image = input.images[key];
@@ -51,7 +58,7 @@ export const describeDesired = async (input: {
     }
     const named = { reference: imageReference(whole, key), config: image.config };
     const spec = resolveReplica({ project: whole, service: key, number, image: named, name: replica });
-    return { ...spec, service };
+    return { ...withMounted(spec), service };
   };
   refuseSharedNames(project, input.services);
   const services: Record<string, DesiredService> = {};
@@ -92,6 +99,17 @@ export const describeDesired = async (input: {
     isOrdinary: oneOff?.options.ordinary === true,
   };
 };
+
+/** With the images that its mounts had been found to be. */
+const mountedImages = (spec: ReplicaSpec, images: Readonly<Record<string, Image>>): ReplicaSpec =>
+  spec.mounts.every(({ kind }) => kind !== 'image')
+    ? spec
+    : {
+        ...spec,
+        mounts: spec.mounts.map((mount) =>
+          mount.kind === 'image' ? { ...mount, imageId: images[imageMountKey(mount.image)]?.id ?? '' } : mount,
+        ),
+      };
 
 /** Shared networks are made and removed by nobody's plan. */
 const ownNetworks = ({ networks }: ReplicaSpec): string[] =>

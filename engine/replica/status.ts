@@ -42,7 +42,7 @@ export const replicaStatus = (vm: VmRow, leases: readonly LeaseRow[]): ReplicaSt
 });
 
 const mountName = (mount: ReplicaMount): string =>
-  mount.kind === 'volume' ? mount.volume : mount.kind === 'bind' ? mount.source : mount.target;
+  mount.kind === 'volume' ? mount.volume : mount.kind === 'bind' ? mount.source : mount.kind === 'image' ? mount.image : mount.target;
 
 /** The reason that is recorded for a workload that the kernel killed for want of memory. */
 const OUT_OF_MEMORY = 'out of memory';

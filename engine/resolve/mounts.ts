@@ -35,14 +35,11 @@ export const resolveMounts = ({ project, serviceName, service, image }: MountInp
 
 /** Throws HYPR_UNSUPPORTED, with its place in the file, for a mount of a type that no machine can have. */
 export const refuseMounts = (serviceName: string, service: Service): void => {
-  for (const [index, { type, source = '' }] of (service.volumes ?? []).entries()) {
-    if (!['bind', 'volume', 'tmpfs'].includes(type)) {
+  for (const [index, { type }] of (service.volumes ?? []).entries()) {
+    if (!['bind', 'volume', 'tmpfs', 'image'].includes(type)) {
       throw new HyprError('HYPR_UNSUPPORTED', `service ${serviceName}: mounts of type ${type} are not supported`, {
         path: ['services', serviceName, 'volumes', String(index)],
-        hint:
-          type === 'image'
-            ? `copy the files in its Dockerfile: COPY --from=${source}; or fill a named volume from a service of that image`
-            : 'use a bind mount or a named volume',
+        hint: 'use a bind mount or a named volume',
       });
     }
   }
@@ -54,6 +51,8 @@ const resolveMount = (project: Project, serviceName: string, mount: MountConfig)
   switch (mount.type) {
     case 'bind':
       return { kind: 'bind', source: mount.source ?? '', target, readOnly, create: mount.bind?.create_host_path ?? true };
+    case 'image':
+      return { kind: 'image', image: mount.source ?? '', imageId: '', target, readOnly: true, subpath: mount.image?.subpath };
     case 'tmpfs':
       return {
         kind: 'tmpfs',

@@ -1,6 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import type { Service } from '../../compose/model/model.ts';
 import { refuseMounts } from './mounts.ts';
+import { refuseForeignVolumes } from './volumes-from.ts';
 
 /** Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot support. */
 export const refuseUnsupported = (name: string, service: Service): void => {
@@ -11,6 +12,7 @@ export const refuseUnsupported = (name: string, service: Service): void => {
       });
     }
   }
+  refuseForeignVolumes(name, service);
   refuseMounts(name, service);
 };
 
@@ -26,7 +28,6 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable', 'services do not share a kernel'],
   ['pid', (v) => v !== undefined, 'services do not share a kernel'],
   ['uts', (v) => v !== undefined, 'services do not share a kernel'],
-  ['volumes_from', (v) => Array.isArray(v) && v.length > 0, 'name the volume in both services instead'],
   ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
   ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
   ['provider', (v) => v !== undefined, 'provider plug-ins are not run yet'],

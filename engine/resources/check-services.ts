@@ -1,5 +1,7 @@
+import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { refuseUnsupported } from '../resolve/refuse.ts';
+import { donorsOf } from '../resolve/volumes-from.ts';
 import type { StateReader } from '../state/store.ts';
 import { checkNetworks } from './check-networks.ts';
 
@@ -7,10 +9,22 @@ import { checkNetworks } from './check-networks.ts';
 export const checkServices = (
   project: Project,
   services: readonly string[],
-  state: Pick<StateReader, 'sharedNetworks' | 'networks'>,
+  state: Pick<StateReader, 'sharedNetworks' | 'networks' | 'vms'>,
 ): void => {
   for (const name of services) {
     refuseUnsupported(name, project.services[name] ?? {});
   }
+  refuseMissingDonors(project, services, state);
   checkNetworks(project, services, state);
+};
+
+/** With --no-deps the services whose volumes are shared must be there already. */
+const refuseMissingDonors = (project: Project, services: readonly string[], state: Pick<StateReader, 'vms'>): void => {
+  for (const donor of donorsOf(project, services)) {
+    if (!services.includes(donor) && !state.vms(project.name).some(({ service }) => service === donor)) {
+      throw new HyprError('COMPOSE_INVALID', `cannot share volume with service ${donor}: container missing`, {
+        hint: `start it as well: leave --no-deps out, or first: hypr up -d ${donor}`,
+      });
+    }
+  }
 };

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
+import type { RootDisk } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { type BackedMount, DISK_MIB } from '../machine/machine-config.ts';
 import { hasMachine } from '../model/lifecycle.ts';
@@ -116,6 +117,8 @@ export class StackVolumes {
     switch (mount.kind) {
       case 'tmpfs':
         return { mount, backing: { kind: 'memory' } };
+      case 'image':
+        return { mount, backing: { kind: 'image', ...(await this.#imageDisk(spec, mount)) } };
       case 'anonymous': {
         const path = join(this.replicaDir(spec.name), `anon-${shortHash(mount.target, 12)}.ext4`);
         await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -127,6 +130,16 @@ export class StackVolumes {
       case 'bind':
         return backBind(spec, mount);
     }
+  }
+
+  async #imageDisk(spec: ReplicaSpec, { image, imageId }: ReplicaMount & { kind: 'image' }): Promise<RootDisk> {
+    const found = await this.#platform.findImage(imageId);
+    if (found === undefined) {
+      throw new HyprError('IMAGE_NOT_FOUND', `the image ${image} that ${spec.name} mounts is no longer in the store`, {
+        hint: 'run hypr compose up again to pull or build it',
+      });
+    }
+    return this.#platform.rootDisk(found);
   }
 
   async #backVolume(spec: ReplicaSpec, mount: ReplicaMount & { kind: 'volume' }, signal: AbortSignal): Promise<BackedMount> {

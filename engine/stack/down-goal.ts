@@ -3,7 +3,8 @@ import { imageReference } from '../images/images.ts';
 import type { Platform } from '../model/platform.ts';
 import type { DownOptions } from '../model/types.ts';
 import type { StopGoal } from '../plan/reconcile-stop.ts';
-import type { VmRow } from '../state/records.ts';
+import { ANONYMOUS_LABEL } from '../resolve/volumes-from.ts';
+import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
 import { isNamed } from './stack-record.ts';
 
@@ -34,16 +35,25 @@ export const downGoal = ({ store, stack }: { store: StateStore; stack: string },
     includeOrphans: !orphansStay,
     includeOneOffs: true,
     networks: whole ? removableNetworks({ store, stack }, replicas, orphansStay ? model : undefined) : [],
-    volumes: whole && options.volumes ? removableVolumes({ store, stack }, model) : [],
+    volumes: whole ? removableVolumes({ store, stack }, options.volumes ? model : NO_VOLUMES) : [],
     images: input.images,
     cause: 'asked to take the stack down',
   };
 };
 
-/** Volumes of the stack that the model names and does not call external; without a model all of the stack. */
-const removableVolumes = ({ store, stack }: { store: StateStore; stack: string }, model: Project | undefined): string[] => {
+const NO_VOLUMES: Pick<Project, 'volumes'> = { volumes: {} };
+
+/**
+ * Volumes of the stack that the model names and does not call external; without a model all of the stack. Anonymous ones that services
+ * shared go as all anonymous volumes do.
+ */
+const removableVolumes = (
+  { store, stack }: { store: StateStore; stack: string },
+  model: Pick<Project, 'volumes'> | undefined,
+): string[] => {
   const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
-  return store.volumes().flatMap((row) => (row.stack === stack && (model === undefined || named.has(row.name)) ? [row.name] : []));
+  const isGone = ({ name, labels }: VolumeRow) => model === undefined || named.has(name) || labels[ANONYMOUS_LABEL] !== undefined;
+  return store.volumes().flatMap((row) => (row.stack === stack && isGone(row) ? [row.name] : []));
 };
 
 /** All networks of the stack except those of orphans that stay. */

@@ -23,8 +23,8 @@ import { reconcileStop } from '../plan/reconcile-stop.ts';
 import { reconcileVerb } from '../plan/reconcile-verb.ts';
 import { Replica, type ReplicaContext } from '../replica/replica.ts';
 import { orderServices } from '../resolve/dependencies.ts';
+import { neededImages } from '../resolve/needed-images.ts';
 import { type OneOff, oneOffUpOptions } from '../resolve/one-off.ts';
-import { preStartHooks, withPreStart } from '../resolve/pre-start.ts';
 import { checkServices } from '../resources/check-services.ts';
 import { StackNetworks } from '../resources/networks.ts';
 import { PeerPolicies } from '../resources/peer-policies.ts';
@@ -178,15 +178,12 @@ export class StackSupervisor {
       const { store, stack, platform } = this.#options;
       const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
       checkServices(project, services, store);
-      const whole = withPreStart(project, services);
-      const hooks = services.flatMap((service) => preStartHooks(project, service).map(({ key }) => key));
-      const actions = await traced('plan the images', undefined, () =>
-        planImages({ project: whole, services: [...services, ...hooks], options, platform }),
-      );
+      const needed = neededImages(project, services);
+      const actions = await traced('plan the images', undefined, () => planImages({ ...needed, options, platform }));
       recordStack(this.#options, project, this.replicas);
       await traced('tell the policies', undefined, () => this.#policies.apply(running));
       const making = {
-        project: whole,
+        project: needed.project,
         actions,
         platform,
         progress: (progress: Progress) => this.bus.emit({ type: 'progress', progress }),

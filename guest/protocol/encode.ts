@@ -72,6 +72,7 @@ const encodeMount = (mount: MachineMount): Buffer[] => {
     textField(TAG.mount.source, mount.kind === 'disk' ? mount.disk : mount.tag),
     ...optional(mount.subpath, (subpath) => textField(TAG.mount.subpath, subpath)),
     intField(TAG.mount.seed, mount.seed),
+    ...(mount.kind === 'disk' && mount.image === true ? [intField(TAG.mount.image, true)] : []),
     ...(mount.kind === 'share' ? optional(mount.file, (file) => textField(TAG.mount.file, file)) : []),
   ];
 };

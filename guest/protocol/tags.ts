@@ -133,6 +133,7 @@ export const TAG = {
     size: 7,
     mode: 8,
     file: 9,
+    image: 10,
   },
   nic: {
     mac: 1,

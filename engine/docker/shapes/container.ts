@@ -103,6 +103,8 @@ const mountOf = (mount: ReplicaMount, volumes: ReplicaDetail['volumes']): Record
       return { Type: 'volume', Name: mount.volume, Source: volumes[mount.volume] ?? '', ...ofVolume };
     case 'anonymous':
       return { Type: 'volume', Name: '', Source: '', ...ofVolume };
+    case 'image':
+      return { Type: 'image', Source: mount.image, ...common };
     case 'bind':
       return { Type: 'bind', Source: mount.source, ...common };
     case 'tmpfs':

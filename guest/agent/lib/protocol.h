@@ -137,6 +137,7 @@ enum {
   TAG_MOUNT_SIZE = 7,
   TAG_MOUNT_MODE = 8,
   TAG_MOUNT_FILE = 9,
+  TAG_MOUNT_IMAGE = 10,
 };
 
 enum {

@@ -15,6 +15,7 @@ static bool decode_mount(struct arena *arena, struct fields list, struct mount_c
       case TAG_MOUNT_TARGET: ok = read_text(arena, &f, &out->target); break;
       case TAG_MOUNT_READ_ONLY: ok = read_flag(&f, &out->read_only); break;
       case TAG_MOUNT_SUBPATH: ok = read_text(arena, &f, &out->subpath); break;
+      case TAG_MOUNT_IMAGE: ok = read_flag(&f, &out->image); break;
       case TAG_MOUNT_SEED: ok = read_flag(&f, &out->seed); break;
       case TAG_MOUNT_SIZE: ok = field_int(&f, &out->size); break;
       case TAG_MOUNT_MODE: ok = read_u32(&f, &out->mode), out->has_mode = true; break;

@@ -70,6 +70,13 @@ static int mount_share(const char *tag, const char *target) {
   return result;
 }
 
+static int mount_source(const struct mount_config *m, const char *device, const char *target) {
+  if (m->kind != MOUNT_DISK) {
+    return mount_share(m->source, target);
+  }
+  return m->image ? mount(device, target, "erofs", MS_RDONLY, NULL) : mount_writable(device, target);
+}
+
 /* One volume may have several places: its file system is mounted once, in private. */
 static int mount_private(const struct mount_config *m, char *out, size_t size) {
   bool disk = m->kind == MOUNT_DISK;
@@ -82,13 +89,13 @@ static int mount_private(const struct mount_config *m, char *out, size_t size) {
     if (disk && !find_disk(m->source, device, sizeof device)) {
       return fail(REASON_MACHINE, "there is no disk with the serial %s", m->source);
     }
-    if (make_dirs(out, 0755) != 0 || (disk ? mount_writable(device, out) : mount_share(m->source, out)) != 0) {
+    if (make_dirs(out, 0755) != 0 || mount_source(m, device, out) != 0) {
       int error = errno;
       rmdir(out);
       return fail(REASON_MOUNT, "mounting the volume for %s: %s", m->target, strerror(error));
     }
   }
-  if (disk) {
+  if (disk && !m->image) {
     /* lost+found stays outside of what the service sees. */
     strncat(out, "/_data", size - strlen(out) - 1);
     if (mkdir(out, 0755) != 0 && errno != EEXIST) {

@@ -17,6 +17,7 @@ const spec = {
 const front = { name: 'front', id: 'f', spec, options: { labels: {}, driver: {}, reserved: {} }, record: undefined, createdAt: 1 };
 const state = {
   sharedNetworks: (): SharedNetworkRow[] => [front],
+  vms: () => [],
   networks: (): NetworkRow[] => [{ stack: 'other', key: 'x', name: 'other_x', spec, configHash: '', record: undefined, createdAt: 1 }],
 };
 
