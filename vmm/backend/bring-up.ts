@@ -9,10 +9,12 @@ import { lastLines } from '../devices/console.ts';
 import { makeExt4Disk } from '../devices/disks.ts';
 import { startVirtiofsd } from '../devices/virtiofsd.ts';
 import type { Machine, MachineRecord, MachineSpec } from '../model/machine.ts';
+import { confine } from '../qemu/cgroup.ts';
 import { loadClone, loadWhole, type Saved } from '../qemu/clone.ts';
 import { type Beginning, layoutOf, machineSockets, type QemuSettings, sparePorts } from '../qemu/command.ts';
 import { launchQemu, makeFolders } from '../qemu/launch.ts';
 import { QemuMachine } from '../qemu/machine.ts';
+import { memoryClass } from '../qemu/machine-class.ts';
 import { unusedPorts } from '../qemu/nics.ts';
 import { isGone, stderrPath } from '../qemu/process-end.ts';
 import { connectQmp } from '../qemu/qmp.ts';
@@ -57,7 +59,7 @@ export const bringUp = async (input: CreateInput, beginning: Beginning, saved?: 
         throw new HyprError('VMM_START', messageOf(error), { details: await lastLines(stderrPath({ spec }), 8), cause: error });
       });
     }
-    const record = recordOf(input, { process, helpers, layout: layoutOf(beginning) });
+    const record = await recordOf(input, { process, helpers, layout: layoutOf(beginning) });
     cleanup.disarm();
     const free = record.layout === 'clone' ? unusedPorts(record) : sparePorts(spec);
     return new QemuMachine(record, qmp, { child, freePorts: free, launcher: settings.toolchain.machineJail });
@@ -87,7 +89,7 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
     cleanup.defer(() => signalProcess(process, 'SIGKILL'));
     notePendingProcess(spec.runDir, process);
     const qmp = await connectQmp(machineSockets(spec.runDir).control, signal);
-    const record = recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
+    const record = await recordOf({ ...input, template }, { process, helpers: [], layout: 'clone' });
     cleanup.disarm();
     return new QemuMachine(record, qmp, { child: undefined, freePorts: unusedPorts(record), launcher: settings.toolchain.machineJail });
   } catch (error) {
@@ -98,14 +100,18 @@ export const bringUpCopy = async (input: CreateInput, template: Template): Promi
   }
 };
 
-const recordOf = (
+/** The record of a machine, which is in its cgroup before its guest runs. */
+const recordOf = async (
   { settings, spec, template }: CreateInput,
   { process, helpers, layout }: Pick<MachineRecord, 'process' | 'helpers' | 'layout'>,
-): MachineRecord => {
+): Promise<MachineRecord> => {
   const { agent, control } = machineSockets(spec.runDir);
   const ahead = template?.upper === undefined ? {} : { rooted: true as const };
   const origin = { layout, programs: settings.toolchain.id, ...(template === undefined ? {} : { template: template.key }), ...ahead };
-  return { backend: backendName(settings), spec, process, helpers, agentSocket: agent, controlSocket: control, ...origin };
+  const limits = { memoryMib: memoryClass(spec.memoryMib), vcpus: spec.vcpus, accelerated: settings.accelerator === 'kvm' };
+  const cgroup = await confine(process.pid, { ...limits, name: spec.name, runDir: spec.runDir });
+  const own = { backend: backendName(settings), spec, process, helpers, agentSocket: agent, controlSocket: control };
+  return { ...own, ...origin, ...(cgroup === undefined ? {} : { cgroup }) };
 };
 
 const makeBlanks = async ({ toolchain }: QemuSettings, { disks }: MachineSpec, signal?: AbortSignal): Promise<void> => {

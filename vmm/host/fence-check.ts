@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { messageOf } from '../../base/errors.ts';
 import { runProgram } from '../../base/host/process.ts';
 import type { Toolchain } from '../model/tools.ts';
+import { type CgroupPlace, findCgroup } from '../qemu/cgroup.ts';
 
 /** What fences in the gateway of a network here: Landlock's ABI (0: none) and whether system calls are filtered. */
 export type NetworkFenceProbe = () => Promise<{ readonly landlock: number; readonly seccomp: boolean }>;
@@ -28,6 +29,8 @@ export interface FenceFacts {
   readonly gateway: { readonly landlock: number; readonly seccomp: boolean } | undefined;
   /** The file that switches user namespaces off for this user. */
   readonly namespacesOff: string | undefined;
+  /** Where machines get cgroups; the reason where they cannot. */
+  readonly cgroup: CgroupPlace | string;
 }
 
 /** Asks this host. */
@@ -38,10 +41,11 @@ export const findFence = async (
   machine: await probeMachine(toolchain.machineJail),
   gateway: await networkFence?.().catch(() => undefined),
   namespacesOff: await namespacesOff(),
+  cgroup: await findCgroup(),
 });
 
 /** Pure: the fence as a table. */
-export const fenceLayers = ({ machine, gateway, namespacesOff: off }: FenceFacts): FenceLayer[] => {
+export const fenceLayers = ({ machine, gateway, namespacesOff: off, cgroup }: FenceFacts): FenceLayer[] => {
   const own = typeof machine === 'string' ? { landlock: 0, files: false, calls: false, privileges: false } : machine;
   const lacking = typeof machine === 'string' ? machine : 'the kernel has no Landlock: a QEMU that is taken over reads what its user may';
   const row = (process: FenceLayer['process'], layer: string, holds: boolean, [yes, no]: readonly [string, string]): FenceLayer => ({
@@ -55,7 +59,10 @@ export const fenceLayers = ({ machine, gateway, namespacesOff: off }: FenceFacts
     row('machine', 'system calls', own.calls, ['an allow-list: no sockets, no programs, no processes', lacking]),
     row('machine', 'privileges', own.privileges, ['no capabilities, none to be gained', lacking]),
     row('machine', 'limits', own.calls, ['descriptors, size of files, no core', lacking]),
-    row('machine', 'cgroup', false, ['', 'none: memory and processors are shared with what else its user runs']),
+    row('machine', 'cgroup', typeof cgroup !== 'string', [
+      typeof cgroup === 'string' ? '' : `its own below ${cgroup.folder}: ${cgroup.controllers.join(', ')}`,
+      `none: ${typeof cgroup === 'string' ? cgroup : ''}; memory and processors are shared with what else its user runs`,
+    ]),
     row('share', 'files', off === undefined || own.landlock > 0, [shares, 'neither user namespaces nor Landlock: folders are not shared']),
     row('share', 'system calls', true, ["virtiofsd's own list", '']),
     row('gateway', 'files', (gateway?.landlock ?? 0) > 0, [abi(gateway?.landlock ?? 0), 'no Landlock: by system calls alone']),

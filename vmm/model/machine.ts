@@ -71,6 +71,8 @@ export interface MachineRecord {
   readonly template?: string;
   /** The template's guest had the root and a writable layer mounted. */
   readonly rooted?: true;
+  /** The folder of its cgroup, where it has one. */
+  readonly cgroup?: string;
   /** The NICs that it has now, once they are others than those of its spec. */
   readonly nics?: readonly NicPlace[];
 }

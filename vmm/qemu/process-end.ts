@@ -6,6 +6,7 @@ import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/pr
 import { logger } from '../../base/log.ts';
 import { lastLines } from '../devices/console.ts';
 import type { MachineRecord } from '../model/machine.ts';
+import { removeCgroup } from './cgroup.ts';
 
 const log = logger('vmm');
 
@@ -15,11 +16,14 @@ export const GONE_MS = 10_000;
 export const stderrPath = (record: Pick<MachineRecord, 'spec'>): string => join(record.spec.runDir, 'qemu.err');
 
 /** Helpers and the run folder of a machine whose process is gone. */
-export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 'spec'>): Promise<void> => {
+export const removeLeftovers = async (record: Pick<MachineRecord, 'helpers' | 'spec' | 'cgroup'>): Promise<void> => {
   for (const helper of record.helpers) {
     signalProcess(helper, 'SIGKILL');
   }
   await Promise.all(record.helpers.map((helper) => isGone(helper, GONE_MS)));
+  if (record.cgroup !== undefined) {
+    await removeCgroup(record.cgroup);
+  }
   await rm(record.spec.runDir, { recursive: true, force: true });
 };
 

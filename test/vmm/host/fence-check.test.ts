@@ -5,9 +5,11 @@ const machine = { landlock: 7, files: true, calls: true, privileges: true };
 const gateway = { landlock: 7, seccomp: true };
 const lacking = (facts: FenceFacts) => fenceLayers(facts).flatMap(({ process, layer, holds }) => (holds ? [] : [`${process} ${layer}`]));
 
+const NONE = 'this host has no cgroup v2';
+
 describe('the table of the fence', () => {
   it('has a row for each layer of each kind of process', () => {
-    const rows = fenceLayers({ machine, gateway, namespacesOff: undefined });
+    const rows = fenceLayers({ machine, gateway, namespacesOff: undefined, cgroup: NONE });
     expect(rows.map(({ process, layer, holds }) => `${process} ${layer} ${holds}`)).toEqual([
       'machine files true',
       'machine system calls true',
@@ -24,20 +26,35 @@ describe('the table of the fence', () => {
   it('says what a host without Landlock, without namespaces or without either lacks', () => {
     const bare = { ...machine, landlock: 0, files: false };
     const off = '/proc/sys/user/max_user_namespaces';
-    expect(lacking({ machine: bare, gateway: { landlock: 0, seccomp: true }, namespacesOff: undefined })).toEqual([
+    expect(lacking({ machine: bare, gateway: { landlock: 0, seccomp: true }, namespacesOff: undefined, cgroup: NONE })).toEqual([
       'machine files',
       'machine cgroup',
       'gateway files',
     ]);
-    expect(lacking({ machine, gateway, namespacesOff: off })).toEqual(['machine cgroup']);
-    expect(lacking({ machine: bare, gateway, namespacesOff: off })).toContain('share files');
+    expect(lacking({ machine, gateway, namespacesOff: off, cgroup: NONE })).toEqual(['machine cgroup']);
+    expect(lacking({ machine: bare, gateway, namespacesOff: off, cgroup: NONE })).toContain('share files');
   });
 
   it('gives the reason why machines cannot be fenced in at all', () => {
-    const rows = fenceLayers({ machine: 'this kernel filters no system calls', gateway: undefined, namespacesOff: undefined });
+    const rows = fenceLayers({
+      machine: 'this kernel filters no system calls',
+      gateway: undefined,
+      namespacesOff: undefined,
+      cgroup: NONE,
+    });
     expect(rows.find(({ layer }) => layer === 'system calls')).toMatchObject({
       holds: false,
       detail: 'this kernel filters no system calls',
     });
+  });
+
+  it('says where machines have cgroups, or why they have none', () => {
+    const detail = (cgroup: Parameters<typeof fenceLayers>[0]['cgroup']) =>
+      fenceLayers({ machine, gateway, namespacesOff: undefined, cgroup }).find(({ layer }) => layer === 'cgroup');
+    expect(detail({ folder: '/sys/fs/cgroup/user', controllers: ['memory', 'pids'] })).toMatchObject({
+      holds: true,
+      detail: 'its own below /sys/fs/cgroup/user: memory, pids',
+    });
+    expect(detail(NONE)).toMatchObject({ holds: false, detail: expect.stringMatching(/^none: this host has no cgroup v2;/) });
   });
 });

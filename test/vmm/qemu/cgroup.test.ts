@@ -1,0 +1,76 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { confine, findCgroup, limitFiles } from '../../../vmm/qemu/cgroup.ts';
+
+// Folders and files in the shape of cgroup v2: the seam, because few hosts of tests let their user have the real ones.
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hypr-cgroup-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+const files = (own: string, root = '/') => {
+  const [self, mounts] = [join(dir, 'self'), join(dir, 'mounts')];
+  writeFileSync(self, `4:memory:/elsewhere\n0::${own}\n`);
+  writeFileSync(mounts, `25 1 0:22 / /proc rw - proc proc rw\n30 1 0:26 ${root} ${join(dir, 'fs')} rw,nosuid - cgroup2 cgroup2 rw\n`);
+  return { self, mounts };
+};
+
+const folder = (path: string, controllers: string): string => {
+  const made = join(dir, 'fs', path);
+  mkdirSync(made, { recursive: true });
+  writeFileSync(join(made, 'cgroup.subtree_control'), `${controllers}\n`);
+  writeFileSync(join(made, 'cgroup.procs'), '');
+  return made;
+};
+
+describe('where machines get cgroups', () => {
+  test('is the nearest folder above the own one that has the memory controller', async () => {
+    folder('', 'cpu memory pids');
+    const slice = folder('user/app', 'memory pids');
+    folder('user/app/term', '');
+    folder('user', 'cpu memory pids');
+    expect(await findCgroup(files('/user/app/term'))).toEqual({ folder: slice, controllers: ['memory', 'pids'] });
+    rmSync(join(slice, 'cgroup.procs'));
+    expect(await findCgroup(files('/user/app/term'))).toMatchObject({ controllers: ['memory', 'cpu', 'pids'] });
+  });
+
+  test('is inside what is mounted, where that is a part only', async () => {
+    const whole = folder('', 'memory');
+    folder('box', '');
+    expect(await findCgroup(files('/pod/box', '/pod'))).toEqual({ folder: whole, controllers: ['memory'] });
+  });
+
+  test('is nowhere without the controller, without the right to move, and without cgroup v2', async () => {
+    folder('', 'cpu');
+    folder('user', '');
+    expect(await findCgroup(files('/user'))).toContain("no folder above /user is this user's");
+    expect(await findCgroup({ self: join(dir, 'none'), mounts: join(dir, 'none') })).toBe('this host has no cgroup v2');
+    const old = files('/user');
+    writeFileSync(old.mounts, '30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n');
+    expect(await findCgroup(old)).toBe('this host has no cgroup v2');
+  });
+});
+
+const machine = { name: 'shop-db-1', runDir: '/run/m-1', memoryMib: 512, vcpus: 2, accelerated: true };
+
+test('a machine may use its guest’s memory and what QEMU needs, and a processor more than it has', async () => {
+  const place = { folder: folder('slice', 'memory cpu pids'), controllers: ['memory', 'cpu', 'pids'] };
+  const made = await confine(4321, machine, place);
+  expect(made).toMatch(/\/slice\/hypr-shop-db-1-[0-9a-z]+$/);
+  const read = (file: string) => readFileSync(join(made ?? '', file), 'utf8');
+  expect(['memory.max', 'cpu.max', 'pids.max', 'cgroup.procs'].map(read)).toEqual([String(1024 * 2 ** 20), '300000 100000', '512', '4321']);
+});
+
+test('only what the folder has is limited, and emulation has room for its code', () => {
+  expect(limitFiles({ ...machine, accelerated: false }, ['memory'])).toEqual([['memory.max', String(2048 * 2 ** 20)]]);
+});
+
+test('a machine starts without one where there is none, or it cannot be made', async () => {
+  expect(await confine(4321, machine, 'this host has no cgroup v2')).toBeUndefined();
+  expect(await confine(4321, machine, { folder: join(dir, 'self/none'), controllers: [] })).toMatch(/none/);
+  writeFileSync(join(dir, 'file'), '');
+  expect(await confine(4321, machine, { folder: join(dir, 'file'), controllers: ['memory'] })).toBeUndefined();
+});
