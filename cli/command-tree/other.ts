@@ -134,9 +134,25 @@ export const hostCommands: readonly CommandSpec[] = [
     name: 'doctor',
     usage: '[OPTIONS]',
     summary: 'Check this host, and say how to fix what is missing',
-    flags: [string('format', 'text or json', { value: 'FORMAT' })],
+    examples: ['hypr doctor', 'hypr doctor --fix'],
+    flags: [
+      string('format', 'text or json', { value: 'FORMAT' }),
+      bool('fix', 'Mend what needs no root: fetch what is missing, clean up after a crash'),
+    ],
     maxArgs: 0,
     load: async () => (await import('../commands/setup.ts')).runDoctor,
+  },
+  {
+    name: 'support-bundle',
+    usage: '[OPTIONS]',
+    summary: 'Write what a report of a fault needs into one file, without secrets and without the output of services',
+    examples: ['hypr support-bundle', 'hypr support-bundle -o fault.tar.gz --logs'],
+    flags: [
+      string('o,output', 'Where to write it', { value: 'FILE' }),
+      bool('logs', 'Include the last output of services, also without what looks like a secret'),
+    ],
+    maxArgs: 0,
+    load: async () => (await import('../commands/support-bundle.ts')).runSupportBundle,
   },
   {
     name: 'trust',

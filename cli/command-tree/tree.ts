@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { composeOnlyCommands, imageCommands } from './build.ts';
+import { completionCommands } from './completion.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
 import { objectCommands, seedCommands } from './objects.ts';
@@ -30,6 +31,7 @@ export const rootCommand: CommandSpec = {
     ...objectCommands,
     ...hostCommands,
     ...seedCommands,
+    ...completionCommands(() => rootCommand),
     {
       name: 'compose',
       usage: '[OPTIONS] COMMAND',

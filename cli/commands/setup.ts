@@ -4,6 +4,9 @@ import { hyprHome } from '../../base/paths.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import { BUNDLE_STEPS, type DoctorCheck, SETUP_STEPS } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
+import type { Flags } from '../core/flags.ts';
+import { say } from '../core/output.ts';
 import { hasUnicode, paintFor } from '../core/style.ts';
 import { HYPR_VERSION } from '../core/version.ts';
 import { withSteps } from './first-setup.ts';
@@ -58,6 +61,9 @@ const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 export const runDoctor: Handler = async ({ context, flags }) => {
   const format = flags.choice('format', ['text', 'table', 'json']);
   const engine = await context.engine();
+  if (flags.bool('fix')) {
+    await repair(context, flags, await engine.doctor(context.interrupts.signal));
+  }
   const checks = (await engine.doctor(context.interrupts.signal)).map((check) => redact(check, context.home));
   const failed = checks.some((check) => check.status === 'fail');
   if (format === 'json') {
@@ -84,4 +90,24 @@ export const runDoctor: Handler = async ({ context, flags }) => {
 const redact = (check: DoctorCheck, home: string): DoctorCheck => {
   const hide = (text: string): string => (home.length > 1 ? text.replaceAll(home, '~') : text);
   return { ...check, title: hide(check.title), detail: hide(check.detail), ...(check.fix ? { fix: hide(check.fix) } : {}) };
+};
+
+/** Mends what needs no root and no decision; what is left is told by the checks that follow. */
+const repair = async (context: CliContext, flags: Flags, checks: readonly DoctorCheck[]): Promise<void> => {
+  const engine = await context.engine();
+  const { signal } = context.interrupts;
+  const wanted = new Set(checks.flatMap(({ status, repair: how }) => (status === 'ok' || how === undefined ? [] : [how])));
+  if (wanted.has('set up')) {
+    await withSteps(context, flags, SETUP_STEPS, (onProgress) => engine.setup(onProgress, signal));
+  }
+  if (wanted.has('recover')) {
+    // Whoever opens a stack takes it over: what does not run any more is recorded so, what was left behind is removed.
+    for (const { name } of await engine.listStacks({ all: true })) {
+      const stack = await engine.openStack({ name, onNotice: (message) => say(context, `${name}: ${sanitiseText(message)}`) });
+      await stack.ps().finally(() => stack.close());
+    }
+  }
+  if (wanted.size === 0) {
+    say(context, 'there is nothing that can be mended without root');
+  }
 };

@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
 import type { EventBus } from '../logs/bus.ts';
@@ -9,6 +11,11 @@ const log = logger('usage');
 /** How often subscribers get a sample, in milliseconds. */
 export const USAGE_EVERY_MS = 2000;
 
+/** How long a replica is measured that has no sample, and from when on a sample is too old to measure from. */
+const MEASURE_MS = 1000;
+const OLD_MS = 10_000;
+const CLOSE_MS = 200;
+
 interface UsageOptions {
   readonly replicas: ReadonlyMap<string, Replica>;
   readonly bus: EventBus;
@@ -17,8 +24,8 @@ interface UsageOptions {
 /** Measures what replicas use. Usage gives no events, so it is sampled, and only while somebody wants it. */
 export class UsageSampler {
   readonly #options: UsageOptions;
-  /** Processor time at the last sample, to turn totals into percent. */
-  readonly #last = new WeakMap<Replica, { cpuMs: number; time: number }>();
+  /** Processor time of each run at its last sample, to turn totals into percent. */
+  readonly #last = new WeakMap<object, { readonly cpuMs: number; readonly time: number; readonly cpu: number }>();
   #subscribers = 0;
   #timer: NodeJS.Timeout | undefined;
   #sampling = false;
@@ -43,6 +50,19 @@ export class UsageSampler {
         this.#timer = undefined;
       }
     };
+  }
+
+  /** As `sample`, with percent: where a replica has no earlier sample, or only an old one, it is measured for a second. */
+  async measure(signal: AbortSignal): Promise<ReplicaUsage[]> {
+    const since = Date.now() - OLD_MS;
+    const isKnown = ({ run }: Replica): boolean => run === undefined || (this.#last.get(run)?.time ?? 0) >= since;
+    const known = [...this.#options.replicas.values()].every(isKnown);
+    const first = await this.sample();
+    if (known || first.length === 0) {
+      return first;
+    }
+    await sleep(MEASURE_MS, undefined, { signal });
+    return this.sample();
   }
 
   /** What every running replica uses now. The first sample of a replica has cpu 0: percent needs two. */
@@ -75,13 +95,10 @@ export class UsageSampler {
       return undefined;
     }
     const [stats, hostMemory] = await Promise.all([run.guest.stats(), run.machine.memory()]);
-    const now = Date.now();
-    const before = this.#last.get(replica);
-    this.#last.set(replica, { cpuMs: stats.cpuMs, time: now });
-    const cpu = before === undefined || now === before.time ? 0 : (100 * (stats.cpuMs - before.cpuMs)) / (now - before.time);
+    const cpu = this.#percentOf(run, stats.cpuMs, replica.row.spec.vcpus);
     return {
       replica: replica.row.name,
-      cpu: Math.max(0, cpu),
+      cpu,
       memory: stats.memoryUsed,
       memoryLimit: stats.memoryTotal,
       hostMemory,
@@ -91,5 +108,18 @@ export class UsageSampler {
       blockWrite: stats.blockWrite,
       pids: stats.pids,
     };
+  }
+
+  /** Of one processor, since the last sample. Samples that are too close say nothing of their own, and no run uses more than it has. */
+  #percentOf(run: object, cpuMs: number, vcpus: number | undefined): number {
+    const time = Date.now();
+    const before = this.#last.get(run);
+    if (before !== undefined && time - before.time < CLOSE_MS) {
+      return before.cpu;
+    }
+    const percent = before === undefined ? 0 : (100 * (cpuMs - before.cpuMs)) / (time - before.time);
+    const cpu = Math.min(Math.max(0, percent), 100 * (vcpus ?? availableParallelism()));
+    this.#last.set(run, { cpuMs, time, cpu });
+    return cpu;
   }
 }

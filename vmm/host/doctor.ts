@@ -22,6 +22,8 @@ export interface DoctorCheck {
   readonly detail: string;
   /** The command or step that fixes it. */
   readonly fix?: string;
+  /** What `hypr doctor --fix` does about it; absent: it needs root, or a decision. */
+  readonly repair?: 'set up' | 'recover';
   /** Of the fence round machines, shares and gateways: layer by layer. */
   readonly rows?: readonly FenceLayer[];
 }
@@ -55,7 +57,14 @@ export const checkHost = async (
     ...(await checkStale(options.staleMachines)),
   ];
   if (toolchain === undefined) {
-    const missing: DoctorCheck = { id: 'toolchain', title: 'Toolchain', status: 'fail', detail: 'not set up', fix: SETUP };
+    const missing: DoctorCheck = {
+      id: 'toolchain',
+      title: 'Toolchain',
+      status: 'fail',
+      detail: 'not set up',
+      fix: SETUP,
+      repair: 'set up',
+    };
     return [...checks, missing, ...(await checkPrerequisites())];
   }
   const tools = await Promise.all(toolChecks(toolchain));
@@ -114,7 +123,7 @@ const checkStale = async (find: (() => Promise<readonly string[]>) | undefined):
   return [
     names.length === 0
       ? { id: 'stale', title, status: 'ok', detail: 'none' }
-      : { id: 'stale', title, status: 'warn', detail: names.join(', '), fix: 'hypr compose down in their projects' },
+      : { id: 'stale', title, status: 'warn', detail: names.join(', '), fix: 'hypr compose down in their projects', repair: 'recover' },
   ];
 };
 
@@ -187,13 +196,13 @@ const checkTool = async (
   args: readonly string[] = ['--version'],
 ): Promise<DoctorCheck> => {
   if (tool === undefined) {
-    return { id, title, status: 'fail', detail: 'missing', fix: SETUP };
+    return { id, title, status: 'fail', detail: 'missing', fix: SETUP, repair: 'set up' };
   }
   try {
     await mustRun(tool.file, [...tool.prefix, ...args], { timeout: 20_000 });
     return { id, title, status: 'ok', detail: `${tool.version} (${tool.origin})` };
   } catch (error) {
-    return { id, title, status: 'fail', detail: messageOf(error), fix: SETUP };
+    return { id, title, status: 'fail', detail: messageOf(error), fix: SETUP, repair: 'set up' };
   }
 };
 
@@ -201,7 +210,7 @@ const checkFiles = async (id: string, title: string, files: readonly string[]): 
   const missing = files.filter((file) => !existsSync(file));
   return missing.length === 0
     ? { id, title, status: 'ok', detail: 'ready' }
-    : { id, title, status: 'fail', detail: `${missing.join(', ')} is gone`, fix: SETUP };
+    : { id, title, status: 'fail', detail: `${missing.join(', ')} is gone`, fix: SETUP, repair: 'set up' };
 };
 
 const checkAccelerator = async (toolchain: Toolchain, paths: HomePaths, signal?: AbortSignal): Promise<DoctorCheck> => {

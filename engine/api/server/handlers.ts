@@ -67,7 +67,7 @@ export const apiMethods = (
       yield messageFrom(NamesResponseSchema, namesJson(names));
     }
   },
-  stats: async () => create(StatsResponseSchema, { usages: [...(await supervisor.usage.sample())] }),
+  stats: async (_, context) => create(StatsResponseSchema, { usages: [...(await supervisor.usage.measure(context.signal))] }),
   changeNetwork: async (request, context) => {
     await guarded(async () => supervisor.changeNetwork(networkChange(request), context.signal));
     return create(ChangeNetworkResponseSchema, {});

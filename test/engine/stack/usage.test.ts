@@ -12,7 +12,7 @@ const STATS = { cpuMs: 0, memoryUsed: 1, memoryTotal: 2, netRx: 0, netTx: 0, blo
 const openSampler = (stats: () => Promise<typeof STATS>) => {
   const bus = new EventBus();
   const run = { process: {}, guest: { stats }, machine: { memory: async () => 7 } };
-  const replica = { run, row: { name: 'shop-web-1', state: 'running' } } as unknown as Replica;
+  const replica = { run, row: { name: 'shop-web-1', state: 'running', spec: { vcpus: 1 } } } as unknown as Replica;
   const told: number[] = [];
   bus.subscribe((event) => {
     if (event.type === 'usage') {
@@ -48,4 +48,28 @@ test('UsageSampler › does not ask a guest again that has not answered yet', as
   await vi.advanceTimersByTimeAsync(4 * USAGE_EVERY_MS);
   leave();
   expect([asked, told]).toEqual([1, []]);
+});
+
+test('UsageSampler › measures for a second what has no sample yet, and then answers at once', async () => {
+  let asked = 0;
+  const { sampler } = openSampler(async () => ({ ...STATS, cpuMs: asked++ * 500 }));
+  const first = sampler.measure(new AbortController().signal);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect((await first).map(({ cpu }) => cpu)).toEqual([50]);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect((await sampler.measure(new AbortController().signal)).map(({ cpu }) => cpu)).toEqual([50]);
+  expect(asked).toBe(3);
+});
+
+test('UsageSampler › no run uses more than it has, and samples that are too close repeat the last figure', async () => {
+  let cpuMs = 0;
+  const { sampler } = openSampler(async () => {
+    cpuMs += 20_000;
+    return { ...STATS, cpuMs };
+  });
+  await sampler.sample();
+  await vi.advanceTimersByTimeAsync(1000);
+  expect((await sampler.sample())[0]?.cpu).toBe(100);
+  await vi.advanceTimersByTimeAsync(1);
+  expect((await sampler.sample())[0]?.cpu).toBe(100);
 });

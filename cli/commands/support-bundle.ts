@@ -1,0 +1,178 @@
+import { open } from 'node:fs/promises';
+import { arch, availableParallelism, freemem, platform, release, totalmem } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { messageOf } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/host/files.ts';
+import { homePaths, hyprHome } from '../../base/paths.ts';
+import { END_MARK, encodeBlock, padding } from '../../base/tar/block.ts';
+import type { ReplicaDetail } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
+import { say } from '../core/output.ts';
+import { HYPR_VERSION } from '../core/version.ts';
+import { redactText, type Secrets } from '../format/redact.ts';
+
+/** How much of the end of each log is taken. */
+const LOG_BYTES = 256 * 1024;
+
+/**
+ * `support-bundle`: what a report of a fault needs, as one file: versions, doctor, stacks and machines, logs of hypr and consoles. No
+ * Compose file, no environment, no output of services unless `--logs`; what is left goes through `redactText`.
+ */
+export const runSupportBundle: Handler = async (invocation) => {
+  const { context, flags } = invocation;
+  const machines = await allMachines(context);
+  const secrets: Secrets = { home: context.home, values: [...(await secretsOf(machines)), ...environmentSecrets(context.env)] };
+  const files = await collect(invocation, machines);
+  const redacted = files.map(([name, text]) => [name, redactText(text, secrets)] as const);
+  const stamp = new Date(context.now()).toISOString().replace(/[-:]|\..*/g, '');
+  const path = resolve(context.cwd, flags.string('output') ?? `hypr-support-${stamp}.tar.gz`);
+  await writeFileAtomic(path, await promisify(gzip)(tarOf(redacted, context.now())), 0o600);
+  say(context, `wrote ${path} (${redacted.length} files). Have a look before you send it: tar -xzOf ${path} | less`);
+  return 0;
+};
+
+type Named = readonly [name: string, text: string];
+
+const collect = async ({ context, flags }: Invocation, machines: readonly ReplicaDetail[]): Promise<Named[]> => {
+  const engine = await context.engine();
+  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  const host = {
+    hypr: HYPR_VERSION,
+    node: process.version,
+    platform: platform(),
+    arch: arch(),
+    release: release(),
+    processors: availableParallelism(),
+  };
+  const stacks = await attempt(() => engine.listStacks({ all: true }));
+  const folders = new Map(machines.map(({ stack, logPath }) => [stack, dirname(logPath)]));
+  const { logs } = homePaths(hyprHome(context.env));
+  const named = [...new Set([...stacks.flatMap((stack) => ('name' in stack ? [stack.name] : [])), ...folders.keys()])];
+  return [
+    ['host.json', json({ ...host, memory: totalmem(), free: freemem(), settings: settingsOf(context.env) })],
+    ['doctor.json', json(await attempt(() => engine.doctor(context.interrupts.signal)))],
+    ['disk.json', json(await attempt(() => engine.systemDf()))],
+    ['stacks.json', json(stacks)],
+    ['machines.json', json(machines.map(machineOf))],
+    ...(await Promise.all(named.map((stack) => logsOf(stack, folders.get(stack) ?? join(logs, stack), machines)))).flat(),
+    ...(flags.bool('logs') ? await outputsOf(machines) : []),
+  ];
+};
+
+/** What is broken must not keep the rest from being collected: in its place stands why. */
+const attempt = async <T>(work: () => Promise<T[]> | Promise<readonly T[]>): Promise<readonly (T | { readonly failed: string })[]> => {
+  try {
+    return await work();
+  } catch (error) {
+    return [{ failed: messageOf(error) }];
+  }
+};
+
+/** Names of hypr's own settings, and whether they are set: values may be paths or addresses of somebody's network. */
+const settingsOf = (env: NodeJS.ProcessEnv): string[] =>
+  Object.keys(env)
+    .filter((name) => /^(HYPR|COMPOSE)_/.test(name))
+    .sort();
+
+const machineOf = ({ stack, status, spec, pid }: ReplicaDetail) => {
+  const { name, service, image, state, health, exitCode, restarts, reason, createdAt, startedAt, finishedAt, bootMs, startSpans, ports } =
+    status;
+  const { vcpus, memoryMib, networks, mounts, restart } = spec;
+  const shape = { vcpus, memoryMib, networks: networks.length, mounts: mounts.map(({ kind }) => kind), restart };
+  return {
+    stack,
+    name,
+    service,
+    image,
+    state,
+    health,
+    exitCode,
+    restarts,
+    reason,
+    createdAt,
+    startedAt,
+    finishedAt,
+    bootMs,
+    startSpans,
+    ports,
+    pid,
+    ...shape,
+  };
+};
+
+const logsOf = async (stack: string, folder: string, machines: readonly ReplicaDetail[]): Promise<Named[]> => {
+  const mine = machines.filter((machine) => machine.stack === stack).map(({ status }) => `${status.name}.console.log`);
+  const found = ['supervisor.log', 'supervisor.err', ...mine].map(
+    async (name) => [`${stack}/${name}`, await readEnd(join(folder, name))] as const,
+  );
+  return (await Promise.all(found)).filter(([, text]) => text !== '');
+};
+
+const outputsOf = async (machines: readonly ReplicaDetail[]): Promise<Named[]> =>
+  Promise.all(machines.map(async ({ stack, status, logPath }) => [`${stack}/${status.name}.jsonl`, await readEnd(logPath)] as const));
+
+/** The end of a file; empty where there is none. */
+const readEnd = async (path: string): Promise<string> => {
+  try {
+    await using file = await open(path, 'r');
+    const { size } = await file.stat();
+    const length = Math.min(size, LOG_BYTES);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.toString('utf8', 0, bytesRead);
+  } catch {
+    return '';
+  }
+};
+
+/** The machines of all stacks; none where the database cannot be read, which doctor tells. */
+const allMachines = async (context: CliContext): Promise<readonly ReplicaDetail[]> => {
+  try {
+    return (await (await context.engine()).openObjects()).replicas();
+  } catch {
+    return [];
+  }
+};
+
+const SECRET_NAME = /pass|secret|token|key|auth|credential/i;
+/** Values of other variables: long ones may be addresses with a password; short ones are words that logs need. */
+const LONG = 12;
+
+/** Values that services get as environment, labels and files. */
+const secretsOf = async (machines: readonly ReplicaDetail[]): Promise<string[]> => {
+  const files = machines.flatMap(({ spec }) => spec.files.map(({ source }) => source));
+  const contents = await Promise.all(
+    files.map(async (source) => ('file' in source ? readEnd(source.file) : 'content' in source ? source.content : source.environment)),
+  );
+  return machines
+    .flatMap(({ spec }) => [...spec.process.env.map((entry) => entry.split('=')), ...Object.entries(spec.labels)])
+    .map(([name = '', ...value]) => [name, value.join('=')] as const)
+    .filter(([name, value]) => SECRET_NAME.test(name) || value.length >= LONG)
+    .map(([, value]) => value)
+    .concat(contents.flatMap((content) => content.split('\n')));
+};
+
+/** Of the user's own environment, what its name says is a secret. */
+const environmentSecrets = (env: NodeJS.ProcessEnv): string[] =>
+  Object.entries(env).flatMap(([name, value]) => (value !== undefined && SECRET_NAME.test(name) ? [value] : []));
+
+const tarOf = (files: readonly Named[], now: number): Buffer => {
+  const parts = files.flatMap(([name, text]) => {
+    const data = Buffer.from(text);
+    const header = {
+      name: `hypr-support/${name}`,
+      flag: '0',
+      mode: 0o600,
+      uid: 0,
+      gid: 0,
+      mtime: Math.trunc(now / 1000),
+      link: '',
+      deviceMajor: 0,
+      deviceMinor: 0,
+    };
+    return [encodeBlock({ ...header, size: data.length }), data, Buffer.alloc(padding(data.length))];
+  });
+  return Buffer.concat([...parts, END_MARK]);
+};
