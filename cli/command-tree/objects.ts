@@ -82,7 +82,7 @@ const replicaInspect: CommandSpec = {
 };
 
 const OF_SERVICES = [
-  ...['attach', 'commit', 'cp', 'create', 'diff', 'exec', 'export', 'kill', 'list', 'logs', 'ls', 'pause', 'port', 'prune', 'ps', 'rename'],
+  ...['attach', 'commit', 'cp', 'create', 'diff', 'exec', 'export', 'kill', 'list', 'logs', 'ls', 'pause', 'port', 'ps', 'rename'],
   ...['restart', 'rm', 'run', 'start', 'stats', 'stop', 'top', 'unpause', 'update', 'wait'],
 ];
 

@@ -131,6 +131,13 @@ export const hostCommands: readonly CommandSpec[] = [
     load: async () => (await import('../commands/uninstall.ts')).runUninstall,
   },
   {
+    name: 'ui',
+    usage: '',
+    summary: 'All stacks on a screen, as hypr alone shows them; Enter opens the dashboard of one',
+    maxArgs: 0,
+    load: async () => (await import('../commands/ui.ts')).runUi,
+  },
+  {
     name: 'doctor',
     usage: '[OPTIONS]',
     summary: 'Check this host, and say how to fix what is missing',

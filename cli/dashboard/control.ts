@@ -2,7 +2,7 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import { runAction } from './actions.ts';
 import type { Control } from './effects.ts';
 import { jump } from './log-actions.ts';
-import { actionOfKey, isKeyName } from './state/keys.ts';
+import { actionOfKey, isKeyName, keysOf } from './state/keys.ts';
 import { matchingEntries } from './state/palette.ts';
 import type { Mode } from './state/ui-state.ts';
 
@@ -12,9 +12,10 @@ const TYPING: ReadonlySet<Mode> = new Set(['search', 'filter', 'scale', 'palette
 export const handleKey = (control: Control, key: string): void => {
   const { model, effects } = control;
   const { mode } = model.ui;
-  if (isBurst(key) && !TYPING.has(mode)) {
-    for (const character of key) {
-      handleKey(control, character);
+  const keys = TYPING.has(mode) ? [key] : keysOf(key);
+  if (keys.length > 1) {
+    for (const each of keys) {
+      handleKey(control, each);
     }
   } else if (key === 'ctrl+c') {
     effects.interrupt();
@@ -34,9 +35,6 @@ export const handleKey = (control: Control, key: string): void => {
     }
   }
 };
-
-/** Keys that are pressed faster than they are read arrive as one text. */
-const isBurst = (key: string): boolean => key.length > 1 && !key.startsWith('ctrl+') && !isKeyName(key);
 
 /** Typing; several characters at once are a paste. */
 const handleInput = (control: Control, key: string): void => {

@@ -13,19 +13,23 @@ import { planOf } from './state/plan.ts';
 
 /**
  * Attached `up` as a full-screen dashboard. Ends with `d` (0), `q` (0, stops the stack if the user confirms), Ctrl-C
- * (stops the stack, 130), or if `up` fails; that error is thrown once the normal screen is restored.
+ * (stops the stack, 130), or if `up` fails; that error is thrown once the normal screen is restored. With `look` nothing is brought
+ * up, and Ctrl-C only leaves.
  */
-export const runDashboard = async (up: AttachedUp): Promise<number> => {
+export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'): Promise<number> => {
   const { context, flags } = up.invocation;
   const model = new DashboardModel({ stack: up.stack.name, now: context.now });
   model.plan = planOf(up.project, up.options.services, up.options.scale);
   const session = new DashboardSession(up, model);
   const release = context.interrupts.take(() => session.effects.interrupt());
   try {
-    const ending = await session.run(flags.bool('watch'));
+    const ending = await session.run({ up: purpose === 'up', watch: up.invocation.command.name === 'up' && flags.bool('watch') });
     if (ending.how === 'failed') {
       printFailedSteps(model, context);
       throw ending.error;
+    }
+    if (purpose === 'look' && ending.how !== 'stop') {
+      return 0;
     }
     if (ending.how !== 'detach') {
       await stopStack(up, context);

@@ -74,12 +74,11 @@ export class DashboardSession {
   }
 
   /** Resolves when the normal screen is restored. */
-  async run(watchFiles: boolean): Promise<Ending> {
-    const watched = this.#watch();
+  async run({ up, watch }: { readonly up: boolean; readonly watch: boolean }): Promise<Ending> {
+    const watched = this.#watch(up);
     const unsubscribe = this.#model.subscribe(() => this.#history.look(this.#model.view, this.#rows));
-    const started = this.#operations
-      .up()
-      .then(() => (watchFiles ? this.#operations.watch() : undefined))
+    const started = (up ? this.#operations.up() : Promise.resolve())
+      .then(() => (watch ? this.#operations.watch() : undefined))
       .catch((error) => this.#end({ how: 'failed', error }));
     try {
       this.#screen.enter();
@@ -111,9 +110,14 @@ export class DashboardSession {
     return () => app.unmount();
   }
 
-  async #watch(): Promise<void> {
+  /** `start`: a supervisor is started where there is none, because an `up` follows. */
+  async #watch(start: boolean): Promise<void> {
+    const { stack } = this.#up;
     try {
-      for await (const event of this.#up.stack.events({ logs: true, usage: true, start: true }, this.#over.signal)) {
+      for (const replica of start ? [] : await stack.ps()) {
+        this.#model.apply({ type: 'replica', time: this.#context.now(), action: 'update', replica });
+      }
+      for await (const event of stack.events({ logs: true, usage: true, start }, this.#over.signal)) {
         // Progress and builds come with the operations of this dashboard; those of the event stream would be shown twice.
         if (event.type !== 'progress' && event.type !== 'build') {
           this.#model.apply(event);

@@ -2,6 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import { refuseForeignHome } from '../../base/host/home.ts';
 import { hyprHome } from '../../base/paths.ts';
 import { type Parsed, parseCommandLine } from '../command-tree/program.ts';
+import { opensScreen } from '../commands/ui.ts';
 import type { CliContext } from '../core/context.ts';
 import { checkHostSettings } from '../core/host-settings.ts';
 import { exitCodeOf, formatError } from '../core/print-error.ts';
@@ -10,7 +11,7 @@ import { hasUnicode, wantsColour } from '../core/style.ts';
 /** Carries out one command line and gives its exit code; prints errors itself and never throws. */
 export const runCli = async (argv: readonly string[], context: CliContext): Promise<number> => {
   try {
-    const parsed = parseCommandLine(argv);
+    const parsed = parseCommandLine(argv.length === 0 && (await opensScreen(context)) ? ['ui'] : argv);
     if (parsed.kind === 'print') {
       context.stdout.write(parsed.text);
       return 0;

@@ -1,6 +1,7 @@
 import { readEgress } from '../model/egress.ts';
 import { NEEDS_NIC, readIsolation } from '../model/isolation.ts';
 import { readPolicies } from '../model/policies.ts';
+import { readRestartUnhealthy } from '../model/restart-unhealthy.ts';
 import { closest } from '../model/suggest.ts';
 import { type MapNode, type Node, toPlain } from '../source/node.ts';
 import { errorAt, type Mark } from '../source/source.ts';
@@ -22,7 +23,7 @@ const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
-const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains'];
+const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy'];
 
 /**
  * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
@@ -79,6 +80,11 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   }
   if (isolation !== undefined) {
     refuseNeedsOfNic(service);
+  }
+  const restart = readRestartUnhealthy(toPlain(node));
+  if (typeof restart !== 'boolean') {
+    const at = node.entries.get('restart_unhealthy') ?? node;
+    throw errorAt('COMPOSE_INVALID', `x-hypr.restart_unhealthy ${restart.fault}`, { mark: at.keyMark ?? at.mark });
   }
   const rest = [...node.entries].filter(([key]) => !SETTINGS.includes(key));
   for (const [key, value] of rest) {

@@ -28,6 +28,8 @@ export interface ReplicaSpec {
   readonly files: readonly ReplicaFile[];
   readonly health: HealthSpec | undefined;
   readonly restart: RestartPolicy;
+  /** Started again when its health check calls it unhealthy, whatever the policy says. */
+  readonly restartUnhealthy?: true;
   /** What runs before it in machines of their own, as the file says it; a change replaces the replica. */
   readonly preStart?: readonly HookConfig[];
   /** Programs run beside the workload; absent when there are none. */

@@ -9,6 +9,8 @@ import type { Run } from './run.ts';
 export class ReplicaHealth {
   readonly #record: ReplicaRecord;
   #last: ProbeResult | undefined;
+  /** Called when a run that was not becomes unhealthy. */
+  onUnhealthy: () => void = () => {};
 
   constructor(record: ReplicaRecord) {
     this.#record = record;
@@ -46,6 +48,9 @@ export class ReplicaHealth {
       }
       this.#record.update({ health, reason: health === 'unhealthy' ? `health check: ${lastLine(probe)}` : undefined });
       this.#record.emit('health_status');
+      if (health === 'unhealthy') {
+        this.onUnhealthy();
+      }
     }
   }
 }

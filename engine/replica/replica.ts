@@ -54,6 +54,7 @@ export class Replica {
     this.#start = new ReplicaStart(parts, this.#end);
     this.#restarts = new ReplicaRestarts(record, attempts, { bringUp: (signal) => this.#bringUp(signal), onChange: context.onChange });
     this.#controlled = { record, run: () => parts.run };
+    parts.health.onUnhealthy = () => this.#healIfAsked();
     this.suspension = new Suspension({
       record,
       context,
@@ -194,6 +195,18 @@ export class Replica {
     });
     if (failure !== undefined) {
       throw failure;
+    }
+  }
+
+  /** `restart_unhealthy`: a new run in place of one that its health check has given up. */
+  #healIfAsked(): void {
+    const { record } = this.#parts;
+    if (this.row.spec.restartUnhealthy === true && !this.row.stoppedByUser) {
+      record.update({ restarts: this.row.restarts + 1 });
+      record.emit('restart');
+      this.startAgain().catch((error: unknown) =>
+        log.warn('an unhealthy replica was not started again', { replica: this.row.name, error: messageOf(error) }),
+      );
     }
   }
 

@@ -159,3 +159,9 @@ const NAMES = new Set(NAMED.map(([, name]) => name));
 
 /** Whether a name stands for a key without a character. */
 export const isKeyName = (name: string): boolean => NAMES.has(name);
+
+/** Keys that are pressed faster than they are read arrive as one text: its keys, one by one. */
+export const keysOf = (name: string): string[] =>
+  name.length <= 1 || name.startsWith('ctrl+') || isKeyName(name)
+    ? [name]
+    : [...name].map((character) => (character === '\r' || character === '\n' ? 'return' : character));

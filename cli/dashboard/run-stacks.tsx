@@ -1,0 +1,187 @@
+import { Box, render, Text, useInput } from 'ink';
+import { useSyncExternalStore } from 'react';
+import { messageOf } from '../../base/errors.ts';
+import type { Project } from '../../compose/model/model.ts';
+import { UP_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
+import type { Stack } from '../../engine/model/types.ts';
+import type { Invocation } from '../core/command-spec.ts';
+import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
+import { Screen } from './alternate-screen.ts';
+import { runDashboard } from './run-dashboard.tsx';
+import { drawStacks, type StacksState, stackRows } from './stacks-view.ts';
+import { keysOf, nameOfKey } from './state/keys.ts';
+
+/** There is no stream of events over all stacks: what other commands change is read again so often. */
+const LOOK_MS = 2000;
+
+type Choice = { readonly how: 'leave' } | { readonly how: 'open' | 'up'; readonly stack: string; readonly file: string };
+
+/** All stacks of this user on a screen; Enter opens the dashboard of one, and leaving that comes back. Ends with 0. */
+export const runStacks = async (invocation: Invocation): Promise<number> => {
+  const store = new StacksStore(invocation);
+  const release = invocation.context.interrupts.take(() => store.choose({ how: 'leave' }));
+  try {
+    for (;;) {
+      const choice = await store.show();
+      if (choice.how === 'leave') {
+        return 0;
+      }
+      store.say(await openOne(invocation, choice));
+    }
+  } finally {
+    release();
+  }
+};
+
+/** The dashboard of one stack; gives what to say afterwards. */
+const openOne = async (invocation: Invocation, { how, stack: name, file }: Extract<Choice, { how: 'open' | 'up' }>): Promise<string> => {
+  const { context } = invocation;
+  const engine = await context.engine();
+  const stack = await engine.openStack({ name });
+  try {
+    const project = await projectOf(invocation, { stack, file });
+    const options = { ...UP_DEFAULTS, ignoreOrphans: true };
+    await runDashboard({ invocation, stack, project, loaded: project, options }, how === 'up' ? 'up' : 'look');
+    return '';
+  } catch (error) {
+    return `${name}: ${messageOf(error)}`;
+  } finally {
+    await stack.close();
+  }
+};
+
+/** The model of a stack; where its file is gone, one that has only its services. */
+const projectOf = async ({ context }: Invocation, { stack, file }: { readonly stack: Stack; readonly file: string }): Promise<Project> => {
+  const common = { projectDirectory: undefined, envFiles: [], profiles: [], services: [], allResources: false, insecureRegistries: [] };
+  try {
+    const files = file === '' ? [] : [file];
+    return await context.loadProject({ ...common, files, projectName: stack.name, resolveEnv: true, env: context.env, cwd: context.cwd });
+  } catch {
+    const services = Object.fromEntries((await stack.ps()).map(({ service, image }) => [service, { image }]));
+    const none = { disabledServices: {}, networks: {}, volumes: {}, secrets: {}, configs: {}, extensions: {}, environment: {} };
+    return { name: stack.name, workingDir: context.cwd, files: [], services, ...none };
+  }
+};
+
+class StacksStore {
+  readonly #invocation: Invocation;
+  readonly #listeners = new Set<() => void>();
+  #state: StacksState = { rows: [], cursor: 0, message: '' };
+  #chosen: (choice: Choice) => void = () => {};
+
+  constructor(invocation: Invocation) {
+    this.#invocation = invocation;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+  readonly get = (): StacksState => this.#state;
+
+  say(message: string): void {
+    this.#change({ message });
+  }
+
+  choose(choice: Choice): void {
+    this.#chosen(choice);
+  }
+
+  /** Resolves when the normal screen is restored. */
+  async show(): Promise<Choice> {
+    const { context } = this.#invocation;
+    await this.#look();
+    const chosen = new Promise<Choice>((resolve) => {
+      this.#chosen = resolve;
+    });
+    const screen = new Screen(context, () => this.#mount());
+    const timer = setInterval(() => void this.#look(), LOOK_MS);
+    screen.enter();
+    try {
+      return await chosen;
+    } finally {
+      clearInterval(timer);
+      screen.leave();
+      // Whoever reads the terminal next begins in a turn of its own (borrow.ts).
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  press(key: string): void {
+    const { rows, cursor } = this.#state;
+    const row = rows[cursor];
+    if (key === 'q' || key === 'd' || key === 'escape' || key === 'ctrl+c') {
+      this.choose({ how: 'leave' });
+    } else if (key === 'j' || key === 'down' || key === 'k' || key === 'up') {
+      const next = cursor + (key === 'j' || key === 'down' ? 1 : -1);
+      this.#change({ cursor: Math.max(0, Math.min(rows.length - 1, next)), message: '' });
+    } else if (row !== undefined && (key === 'return' || key === 'u')) {
+      this.choose({ how: key === 'u' ? 'up' : 'open', stack: row.name, file: row.file });
+    } else if (row !== undefined && key === 's') {
+      void this.#stop(row.name);
+    }
+  }
+
+  #mount(): () => void {
+    const { context, flags } = this.#invocation;
+    const { stdin, stdout, env } = context;
+    const color = wantsColour(stdout, env, flags);
+    const look = { paint: createPaint(color), color, unicode: hasUnicode(env), columns: stdout.columns || 80, rows: stdout.rows || 24 };
+    const app = render(<Stacks store={this} draw={(state) => drawStacks(state, look, context.home)} />, {
+      stdin: stdin as NodeJS.ReadStream,
+      stdout: stdout as NodeJS.WriteStream,
+      exitOnCtrlC: false,
+      interactive: true,
+    });
+    return () => app.unmount();
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const engine = await this.#invocation.context.engine();
+      const rows = stackRows(await engine.listStacks({ all: true }), (await engine.openObjects()).replicas());
+      this.#change({ rows, cursor: Math.max(0, Math.min(this.#state.cursor, rows.length - 1)) });
+    } catch (error) {
+      this.#change({ message: messageOf(error) });
+    }
+  }
+
+  async #stop(name: string): Promise<void> {
+    const { context } = this.#invocation;
+    this.say(`stopping ${name}`);
+    try {
+      const stack = await (await context.engine()).openStack({ name });
+      await stack.verb('stop', undefined, VERB_DEFAULTS, () => {}, context.interrupts.signal).finally(() => stack.close());
+      this.say(`${name} is stopped`);
+    } catch (error) {
+      this.say(`${name}: ${messageOf(error)}`);
+    }
+    await this.#look();
+  }
+
+  #change(part: Partial<StacksState>): void {
+    this.#state = { ...this.#state, ...part };
+    for (const listener of this.#listeners) {
+      listener();
+    }
+  }
+}
+
+const Stacks = ({ store, draw }: { readonly store: StacksStore; readonly draw: (state: StacksState) => string[] }) => {
+  const state = useSyncExternalStore(store.subscribe, store.get);
+  useInput((input, key) => {
+    for (const name of keysOf(nameOfKey(input, key))) {
+      store.press(name);
+    }
+  });
+  return (
+    <Box flexDirection="column">
+      {draw(state).map((line, row) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a row of the screen is its index
+        <Text key={row} wrap="truncate">
+          {line === '' ? ' ' : line}
+        </Text>
+      ))}
+    </Box>
+  );
+};

@@ -1,0 +1,66 @@
+import { sanitiseName } from '../../base/sanitise.ts';
+import type { ReplicaDetail, StackSummary } from '../../engine/model/types.ts';
+import { shorten, spread, widthOf } from '../render/width.ts';
+import { type Look, signOf } from './draw-list.ts';
+
+export interface StackRow {
+  readonly name: string;
+  /** `exited(1), running(2)` */
+  readonly status: string;
+  readonly file: string;
+  /** Names of the replicas that failed or are unhealthy. */
+  readonly trouble: readonly string[];
+  readonly running: number;
+}
+
+export interface StacksState {
+  readonly rows: readonly StackRow[];
+  readonly cursor: number;
+  readonly message: string;
+}
+
+/** What is known of all stacks, by name. */
+export const stackRows = (stacks: readonly StackSummary[], machines: readonly ReplicaDetail[]): StackRow[] =>
+  stacks
+    .map(({ name, status, configFiles }) => {
+      const mine = machines.filter((machine) => machine.stack === name && !machine.status.oneOff).map((machine) => machine.status);
+      return {
+        name,
+        status,
+        file: configFiles[0] ?? '',
+        trouble: mine.filter((replica) => signOf(replica).colour === 'red').map((replica) => replica.name),
+        running: mine.filter(({ state }) => state === 'running').length,
+      };
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+
+/** The screen of all stacks, as rows−1 lines. */
+export const drawStacks = ({ rows, cursor, message }: StacksState, look: Look, home: string): string[] => {
+  const height = Math.max(1, look.rows - 3);
+  const sick = rows.filter(({ trouble }) => trouble.length > 0).length;
+  const title = ` ${look.paint('bold', 'hypr')}  ${rows.length} stack${rows.length === 1 ? '' : 's'}${look.paint('red', sick > 0 ? `  ${sick} in trouble` : '')}`;
+  const width = Math.min(30, Math.max(...rows.map(({ name }) => widthOf(name)), 4));
+  const first = Math.max(0, cursor - height + 1);
+  const lines = rows
+    .slice(first, first + height)
+    .map((row, index) => drawRow(row, { look, width, home, selected: first + index === cursor }));
+  const dot = look.unicode ? '·' : '-';
+  const keys = look.paint('dim', ` Enter open ${dot} u up ${dot} s stop ${dot} q leave`);
+  const fill = Array.from({ length: height - lines.length }, () => '');
+  return [title, ...lines, ...fill, message === '' ? keys : ` ${sanitiseName(message)}`].map((line) =>
+    shorten(line, look.columns, look.unicode),
+  );
+};
+
+const drawRow = (row: StackRow, at: { look: Look; width: number; home: string; selected: boolean }): string => {
+  const { look, width } = at;
+  const [symbol, ascii, colour] =
+    row.trouble.length > 0 ? (['✗', 'x', 'red'] as const) : row.running > 0 ? (['●', '*', 'green'] as const) : (['○', 'o', 'dim'] as const);
+  const name = shorten(sanitiseName(row.name), width, look.unicode);
+  const cursor = at.selected ? (look.unicode ? '›' : '>') : ' ';
+  const shown = at.selected ? look.paint('bold', name) : name;
+  const trouble = row.trouble.length > 0 ? look.paint('red', `  ${row.trouble.join(', ')}`) : '';
+  const left = `${cursor} ${look.paint(colour, look.unicode ? symbol : ascii)} ${shown}${' '.repeat(width - widthOf(name))}  ${row.status}${trouble}`;
+  const file = sanitiseName(at.home.length > 1 ? row.file.replace(at.home, '~') : row.file);
+  return widthOf(left) + widthOf(file) + 2 <= look.columns ? spread(left, look.paint('dim', file), look.columns) : left;
+};
