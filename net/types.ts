@@ -51,7 +51,7 @@ export interface NetworkNic {
 
 /** Something that the gateway refused or limited; equal events within a second are merged into one with a count. */
 export interface NetworkEvent {
-  readonly event: 'refused' | 'limited' | 'attached' | 'detached' | 'memory' | 'names';
+  readonly event: 'refused' | 'limited' | 'attached' | 'detached' | 'memory' | 'names' | 'edge';
   /** Of `names`: the name tables of all supervisors on this network, by owner. */
   readonly owners?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   readonly machine?: string;
@@ -63,6 +63,9 @@ export interface NetworkEvent {
   readonly name?: string;
   /** policy (of egress), peers, internal, host, address, a limit, what was spoofed. */
   readonly why?: string;
+  /** Of `edge`: the number of a connection that is to be fetched, and whose it is; address and port. */
+  readonly edge?: number;
+  readonly from?: string;
   readonly count: number;
 }
 
@@ -106,6 +109,14 @@ export interface NetworkRecord {
   readonly socket: string;
 }
 
+/** A machine's connection to port 443 of another. */
+export interface EdgeConnection {
+  readonly socket: Socket;
+  /** Addresses of the two machines; the gateway lets none claim another's. */
+  readonly from: string;
+  readonly to: string;
+}
+
 /** One running gateway. It outlives this process; `release` disconnects without stopping it. */
 export interface Network {
   readonly record: NetworkRecord;
@@ -128,6 +139,11 @@ export interface Network {
    * event; an owner's names stay when its supervisor is killed, for as long as a machine has the address.
    */
   setNames(owner: string, names: Readonly<Record<string, readonly string[]>>): Promise<void>;
+  /**
+   * Speaks for port 443 of these machines (address → the machine's own port that stands behind it), instead of those before. Each connection of
+   * another machine that may reach that port is given to `accept`. It ends with this object. Throws NET_ADDRESS.
+   */
+  setEdges(targets: Readonly<Record<string, number>>, accept: (connection: EdgeConnection) => void): Promise<void>;
   /** Calls the listener for refusals and limits; the returned function unsubscribes it. */
   onEvent(listener: (event: NetworkEvent) => void): () => void;
   state(): Promise<NetworkState>;

@@ -57,6 +57,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   let server: ApiServer | undefined;
   const leaveNames = new AbortController();
   let namesLeft = Promise.resolve();
+  let inside: Promise<{ close(): Promise<void> }> | undefined;
   const reason = await new Promise<'idle' | 'released'>((resolve, reject) => {
     // The first client may never connect: the command that started us can be killed at any moment.
     let waitsForFirst = true;
@@ -80,6 +81,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
       sayReady({ ready: true, recovered });
       // Only now, because no command waits for it. Read late, because most of it is of no use to a supervisor that is not the holder.
       namesLeft = import('../edge/serve-names.ts').then(({ serveNames }) => serveNames(() => {}, leaveNames.signal));
+      inside = serveInside({ stack, store, supervisor });
       setTimeout(stopWaiting, FIRST_CLIENT_MS);
     }, reject);
   });
@@ -87,6 +89,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   leaveNames.abort();
   await traced('close the API', undefined, async () => server?.close());
   await loopback.close();
+  await (await inside)?.close();
   if (reason === 'idle') {
     await traced('stop the networks', undefined, () => supervisor.networks.stopAll());
   }
@@ -96,6 +99,14 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   await traced('end what is in the background', undefined, async () => platform.vmm.close?.());
   recordSupervisor(store, stack, false);
   await rm(apiSocket, { force: true });
+};
+
+/** https between the services of the stack. */
+const serveInside = async (input: { stack: string; store: StateStore; supervisor: StackSupervisor }) => {
+  const { stack, store, supervisor } = input;
+  const { names, networks, replicas } = supervisor;
+  const { InsideHttps } = await import('../edge/inside-https.ts');
+  return new InsideHttps({ stack, store, names, networks, replicas, liveRows: () => supervisor.liveRows() });
 };
 
 const FIRST_CLIENT_MS = 5_000;

@@ -102,6 +102,11 @@ export class StackNetworks {
     return abortable(starting, signal);
   }
 
+  /** Those that run or start, by key. */
+  get running(): ReadonlyMap<string, Promise<Network>> {
+    return this.#running;
+  }
+
   /** Takes over the network of an earlier supervisor; false if its process is gone. */
   async adopt(key: string, signal: AbortSignal): Promise<boolean> {
     const { platform } = this.#options;

@@ -4,12 +4,21 @@ import { sleep } from '../../base/deadline.ts';
 import { messageOf } from '../../base/errors.ts';
 import { isAlive, signalProcess } from '../../base/host/process.ts';
 import { logger } from '../../base/log.ts';
-import type { Network, NetworkEvent, NetworkNic, NetworkPolicy, NetworkRecord, NetworkSpec, NetworkState } from '../types.ts';
+import type {
+  EdgeConnection,
+  Network,
+  NetworkEvent,
+  NetworkNic,
+  NetworkPolicy,
+  NetworkRecord,
+  NetworkSpec,
+  NetworkState,
+} from '../types.ts';
 import type { NetworkPrograms, Resolvers } from './config.ts';
 import { GatewayControl } from './control.ts';
 import { type Launched, launchGateway } from './launch.ts';
 import { readResolvers, watchResolvers } from './resolvers.ts';
-import { openCapture, openDatagrams, openNic, openTunnel } from './streams.ts';
+import { fetchEdge, openCapture, openDatagrams, openNic, openTunnel } from './streams.ts';
 
 const log = logger('net');
 
@@ -65,6 +74,7 @@ class GatewayNetwork implements Network {
   readonly #child: Launched['exited'] | undefined;
   readonly #resolvers: { close(): void } | undefined;
   #resolveExited: (exit: { detail: string }) => void = () => {};
+  #stopEdges: () => void = () => {};
   #released = false;
 
   constructor(record: NetworkRecord, control: GatewayControl, child: Launched['exited'] | undefined) {
@@ -114,6 +124,22 @@ class GatewayNetwork implements Network {
 
   async setNames(owner: string, names: Readonly<Record<string, readonly string[]>>): Promise<void> {
     await this.#control.request('names', { owner, names });
+  }
+
+  async setEdges(targets: Readonly<Record<string, number>>, accept: (connection: EdgeConnection) => void): Promise<void> {
+    this.#stopEdges();
+    this.#stopEdges = this.#control.onEvent((event) => event.event === 'edge' && void this.#fetchEdge(event, accept));
+    await this.#control.request('edge', { targets });
+  }
+
+  /** Never rejects: the machine sees a refused connection. */
+  async #fetchEdge({ edge = 0, from = '', to = '' }: NetworkEvent, accept: (connection: EdgeConnection) => void): Promise<void> {
+    try {
+      const socket = await fetchEdge(this.record.socket, edge);
+      accept({ socket, from: addressOf(from), to: addressOf(to) });
+    } catch (error) {
+      log.info('a connection to port 443 was not taken', { network: this.record.spec.name, from, to, error: messageOf(error) });
+    }
   }
 
   onEvent(listener: (event: NetworkEvent) => void): () => void {
@@ -170,6 +196,9 @@ class GatewayNetwork implements Network {
     }
   }
 }
+
+/** `10.89.7.3:443`, `[fd00::3]:443`. */
+const addressOf = (text: string): string => text.slice(0, text.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 
 /** True once the process has exited. Processes that are not children give no exit event, so this polls. */
 const waitGone = async (record: NetworkRecord, ms: number): Promise<boolean> => {

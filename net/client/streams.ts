@@ -41,6 +41,10 @@ export const openTunnel = (path: string, address: string, port: number, signal?:
 export const openDatagrams = (path: string, address: string, port: number, signal?: AbortSignal): Promise<Socket> =>
   openTo(path, { op: 'udp', address, port }, signal);
 
+/** A machine's connection to port 443 of another, which waits at the gateway under this number. Throws NET_ADDRESS when it no longer waits. */
+export const fetchEdge = (path: string, edge: number, signal?: AbortSignal): Promise<Socket> =>
+  openStream(path, { op: 'edge', edge }, signal);
+
 /** The network's traffic from now on, as a pcap file. */
 export const openCapture = (path: string, snap: number, signal?: AbortSignal): Promise<Socket> =>
   openStream(path, { op: 'capture', snap }, signal);

@@ -6,17 +6,14 @@ import { logger } from '../../base/log.ts';
 import { isLoopback } from '../addresses/loopback.ts';
 import { listenTcp } from '../ports/check-ports.ts';
 import { answerExchange, type EdgeParts, findDestination } from './answer-exchange.ts';
+import { answerUpgrade, endWith } from './answer-upgrade.ts';
 import { Certificates } from './certificates.ts';
 import { Connections } from './connections.ts';
 import { GrpcForwarder } from './grpc.ts';
-import { readHttp1 } from './http/exchange.ts';
 import { isOwnHost, parseAuthority, routeHost } from './http/hosts.ts';
 import { MAX_CONNECTIONS } from './http/limits.ts';
 import type { Edge, EdgeOptions } from './http/types.ts';
-import { noAnswer } from './pages/answers.ts';
-import { type EdgeAnswer, ERROR_HEADER } from './pages/error-page.ts';
 import { OwnPages } from './pages/own-pages.ts';
-import { forwardUpgrade } from './upgrade.ts';
 import { Upstreams } from './upstreams.ts';
 
 const log = logger('edge');
@@ -42,7 +39,7 @@ export const serveEdge = async (options: EdgeOptions): Promise<Edge> => {
   const connections: Connections = new Connections(
     {
       exchange: (exchange) => answerExchange(exchange, parts),
-      upgrade: (request, client, head, secure) => upgrade(request, client, head, secure, parts),
+      upgrade: (request, client, head, secure) => answerUpgrade(request, client, head, secure, parts),
       connect: (request, client, head) =>
         connections.isTunnel(client) ? refuseTunnel(client) : openTunnel(request, client as Socket, head, parts, connections),
     },
@@ -95,22 +92,6 @@ const acceptLoopback = (socket: Socket, connections: Connections): void => {
   connections.accept(socket);
 };
 
-const upgrade = (request: IncomingMessage, client: Duplex, head: Buffer, secure: boolean, parts: EdgeParts): void => {
-  const exchange = readHttp1(request, secure);
-  const destination = exchange === undefined ? undefined : findDestination(exchange, parts);
-  client.on('error', () => client.destroy());
-  if (exchange === undefined || destination?.kind !== 'target') {
-    endWith(client, destination?.kind === 'answer' ? destination.answer : { status: 400, code: 'EDGE_HOST' });
-    return;
-  }
-  const { target } = destination;
-  const asked = { exchange, client, head, protocol: request.headers.upgrade ?? 'websocket' };
-  const failed = (error: Error): void => endWith(client, noAnswer(target.service, target.port, error));
-  forwardUpgrade(asked, target, parts.upstreams, failed).catch((error: unknown) => {
-    log.error('an upgrade failed', { error: String(error) });
-    client.destroy();
-  });
-};
 
 /** CONNECT of a proxy's client: what it then sends is a connection to the edge like any other. Ports are those of http and https. */
 const openTunnel = (
@@ -138,8 +119,4 @@ const openTunnel = (
 const refuseTunnel = (client: Duplex): void => {
   client.on('error', () => client.destroy());
   endWith(client, { status: 403, code: 'EDGE_HOST' });
-};
-
-const endWith = (client: Duplex, { status, code }: Pick<EdgeAnswer, 'status' | 'code'>): void => {
-  client.end(`HTTP/1.1 ${status} \r\n${ERROR_HEADER}: ${code}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`, () => client.destroy());
 };

@@ -35,6 +35,9 @@ type Request struct {
 	Egress *PolicySpec `json:"egress"`
 	Peers  *PolicySpec `json:"peers"`
 	Host   bool        `json:"host"`
+	// edge: of a control connection, the machines whose 443 it speaks for; of another, the connection that it comes for
+	Targets map[netip.Addr]uint16 `json:"targets"`
+	Edge    uint64                `json:"edge"`
 }
 
 // Reply is the answer to a request: the result, or an error.
@@ -153,6 +156,8 @@ func (g *gateway) handle(conn *net.UnixConn) {
 		if err = g.reachable(req.To); err == nil && answer(conn, Reply{OK: true}) == nil {
 			g.published.serve(reader, conn, req.To)
 		}
+	case "edge":
+		err = g.fetch(req.Edge, reader.Buffered(), conn)
 	case "capture":
 		err = g.capture(req, reader, conn)
 	case "control":
@@ -259,6 +264,7 @@ func (g *gateway) control(reader *bufio.Reader, conn net.Conn) {
 	defer q.close()
 	defer g.events.leave(q)
 	defer g.names.leave(q)
+	defer g.edges.leave(q)
 	go q.drain(conn)
 	for {
 		req, err := readRequest(reader)
@@ -281,6 +287,8 @@ func (g *gateway) carryOut(req Request, reply *Reply, q *queue) error {
 		g.dns.setServers(req.Resolvers, req.Fallback)
 	case "names":
 		return g.names.set(req.Owner, req.Names, q)
+	case "edge":
+		return g.edges.set(req.Targets, q, g.config)
 	case "policy", "detach":
 		hardware, err := net.ParseMAC(req.MAC)
 		if err != nil || len(hardware) != 6 {

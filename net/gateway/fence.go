@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -177,6 +178,9 @@ func withBits(arg int, bits uint32, wanted bool) func(*assembler) {
 		a.add(opReturn, retErrno|uint32(syscall.EPERM), 0, 0)
 	}
 }
+
+// auditArch is the kernel's name of the processor (linux/audit.h); 0, which none has, refuses every call.
+var auditArch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
 
 func filter(internal bool) []unix.SockFilter {
 	var a assembler

@@ -19,6 +19,7 @@ type gateway struct {
 	stack     *stack.Stack
 	dns       *resolver
 	names     *names
+	edges     *edges
 	events    *events
 	published published
 	fence     Fence
@@ -29,13 +30,20 @@ type gateway struct {
 }
 
 func newGateway(c *Config) (*gateway, error) {
-	g := &gateway{config: c, events: newEvents()}
+	g := &gateway{config: c, edges: newEdges(), events: newEvents()}
 	g.published = published{g: g, by: make(map[uint16]*inbound)}
 	g.sw = newSwitch(c, g.events)
 	g.sw.toStack = g.fromMachine
 	g.link = &link{sw: g.sw, mtu: c.MTU}
+	own := []netip.Addr{c.Gateway}
+	if c.Subnet6.IsValid() {
+		own = append(own, c.Gateway6)
+	}
 	var err error
-	if g.stack, err = newStack(c, g.link); err != nil {
+	if g.stack, err = newStack(g.link, own); err != nil {
+		return nil, err
+	}
+	if err := g.serveEdges(); err != nil {
 		return nil, err
 	}
 	g.dns = &resolver{g: g}
@@ -111,7 +119,8 @@ func (g *gateway) enforce(p *port) {
 	rules := p.egress.Load()
 	denied := func(protocol string) func(netip.AddrPort) bool {
 		return func(to netip.AddrPort) bool {
-			return to.Addr() != g.config.Host && !rules.allows(protocol, to, p.learned.of(to.Addr()))
+			// What is inside are connections for a supervisor, which rules of what leaves are not about.
+			return to.Addr() != g.config.Host && !g.config.inside(to.Addr()) && !rules.allows(protocol, to, p.learned.of(to.Addr()))
 		}
 	}
 	p.closeTCP(denied("tcp"))

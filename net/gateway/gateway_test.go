@@ -35,6 +35,7 @@ func testGateway(t testing.TB) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.stack.Destroy)
+	t.Cleanup(g.edges.stack.Destroy)
 	return g
 }
 

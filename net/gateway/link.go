@@ -85,7 +85,8 @@ func (l *link) deliver(kind uint16, ip []byte) {
 	pkt.DecRef()
 }
 
-func newStack(c *Config, l *link) (*stack.Stack, error) {
+// newStack makes a stack with these addresses, which also acts for every other one.
+func newStack(l *link, addresses []netip.Addr) (*stack.Stack, error) {
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
@@ -106,10 +107,8 @@ func newStack(c *Config, l *link) (*stack.Stack, error) {
 		return nil, fmt.Errorf("NIC: %v", err)
 	}
 	routes := []tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nicID}}
-	addresses := []netip.Addr{c.Gateway}
-	if c.Subnet6.IsValid() {
+	if l.sw.config.Subnet6.IsValid() {
 		routes = append(routes, tcpip.Route{Destination: header.IPv6EmptySubnet, NIC: nicID})
-		addresses = append(addresses, c.Gateway6)
 	}
 	for _, addr := range addresses {
 		own := tcpip.ProtocolAddress{Protocol: protocolOf(addr), AddressWithPrefix: fromAddr(addr).WithPrefix()}

@@ -11,11 +11,13 @@ import (
 // vswitch forwards frames between the NICs of a network and its gateway. It does not learn addresses: every NIC is
 // registered with its MAC and addresses, and frames that claim others are dropped.
 type vswitch struct {
-	config   *Config
-	mu       sync.Mutex
-	table    atomic.Pointer[table]
-	gateway  macAddr
-	toStack  func(*port, uint16, []byte)
+	config  *Config
+	mu      sync.Mutex
+	table   atomic.Pointer[table]
+	gateway macAddr
+	toStack func(*port, uint16, []byte)
+	// toEdge takes frames between machines that are for a supervisor.
+	toEdge   func([]byte) bool
 	events   *events
 	captures captures
 }
@@ -150,6 +152,10 @@ func (s *vswitch) ipv6(p *port, f *frame) {
 // forward sends a frame on to another machine, or to all others.
 func (s *vswitch) forward(p *port, f *frame) {
 	eth := f.buf[4:]
+	if s.toEdge(eth) {
+		f.put()
+		return
+	}
 	if !s.mayReach(p, eth) {
 		f.put()
 		return

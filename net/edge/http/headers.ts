@@ -19,7 +19,10 @@ export const headerOf = (raw: RawHeaders, wanted: string): string | undefined =>
  * The headers for the service: the client's, Host, and who asked for what. With a host of its own (`hypr.host-header`) the service is not
  * told the name at all: some check X-Forwarded-Host as they check Host.
  */
-export const requestHeaders = (exchange: Pick<Exchange, 'headers' | 'authority' | 'secure'>, hostHeader: string | undefined): string[] => {
+export const requestHeaders = (
+  exchange: Pick<Exchange, 'headers' | 'authority' | 'secure' | 'from'>,
+  hostHeader: string | undefined,
+): string[] => {
   const sent = ['host', hostHeader ?? exchange.authority];
   const { headers } = exchange;
   for (let at = 0; at + 1 < headers.length; at += 2) {
@@ -29,7 +32,7 @@ export const requestHeaders = (exchange: Pick<Exchange, 'headers' | 'authority' 
       sent.push(name, headers[at + 1] as string);
     }
   }
-  sent.push('x-forwarded-for', '127.0.0.1', 'x-forwarded-proto', exchange.secure ? 'https' : 'http');
+  sent.push('x-forwarded-for', exchange.from ?? '127.0.0.1', 'x-forwarded-proto', exchange.secure ? 'https' : 'http');
   if (hostHeader === undefined) {
     sent.push('x-forwarded-host', exchange.authority);
   }

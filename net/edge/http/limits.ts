@@ -7,6 +7,8 @@ export const HANDSHAKE_MS = 10_000;
 /** Bytes of all headers of a request or an answer: all ports of localhost share their cookies. */
 export const MAX_HEADERS = 64 * 1024;
 export const MAX_CONNECTIONS = 4096;
+/** Of one machine to all others of its network. */
+export const MAX_INSIDE_CONNECTIONS = 256;
 export const MAX_STREAMS = 256;
 /** An idle connection to a service is reused only within this time: a server that closes it earlier could lose a request. */
 export const UPSTREAM_IDLE_MS = 1_000;

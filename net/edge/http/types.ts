@@ -69,6 +69,8 @@ export interface Exchange {
   /** The client asked for `http://name/path`, as one asks a proxy. */
   readonly viaProxy: boolean;
   readonly version: '1.1' | '2';
+  /** The address of the machine that asks; absent for programs of this host. */
+  readonly from?: string;
   /** The two ends of the connection; a function, because asking the system takes time. */
   peer(): Peer;
   readonly reply: Reply;

@@ -230,6 +230,7 @@ const fakeNetwork = (spec: NetworkSpec, onEnd: () => void): FakeNetwork => {
     },
     names,
     setNames: async (owner, table) => void names.set(owner, table),
+    setEdges: async () => {},
     tell: (event) => {
       for (const listener of listeners) {
         listener(event);

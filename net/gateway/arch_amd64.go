@@ -1,3 +1,0 @@
-package main
-
-const auditArch = 0xc000003e

@@ -1,3 +1,0 @@
-package main
-
-const auditArch = 0xc00000b7
