@@ -9,6 +9,7 @@ import type { Flags } from '../core/flags.ts';
 import { checkServices, isWithoutFile, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow } from '../format/replica.ts';
+import type { ServiceUrls } from '../format/summary.ts';
 import { hasDockerFilter, printAllMachines } from './ps-all.ts';
 
 const COLUMNS = {
@@ -56,14 +57,15 @@ const printStack: Handler = async (invocation) => {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     const isListed = !flags.bool('quiet') && !flags.bool('services');
     const format = flags.string('format') ?? (isListed ? await configuredFormat(context) : undefined);
-    context.stdout.write(formatReplicas(shown, { flags, format, stack: stack.name, now: context.now() }));
+    const urls = isListed && shown.some(({ state }) => state === 'running') ? await urlsOf(context, stack.name) : new Map();
+    context.stdout.write(formatReplicas(shown, { flags, format, stack: stack.name, now: context.now(), urls }));
     return 0;
   });
 };
 
 const formatReplicas = (
   replicas: readonly ReplicaStatus[],
-  at: { flags: Flags; format: string | undefined; stack: string; now: number },
+  at: { flags: Flags; format: string | undefined; stack: string; now: number; urls: ServiceUrls },
 ): string => {
   const { flags } = at;
   if (flags.bool('quiet')) {
@@ -72,9 +74,29 @@ const formatReplicas = (
   if (flags.bool('services')) {
     return [...new Set(replicas.map((replica) => replica.service))].map((service) => `${service}\n`).join('');
   }
-  const rows = replicas.map((replica) => psRow(replica, { stack: at.stack, now: at.now, noTrunc: flags.bool('no-trunc') }));
-  return formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, at.format);
+  const rows = replicas.map((replica) =>
+    // Not a copy, which would read what is only made when it is asked for.
+    Object.assign(psRow(replica, { stack: at.stack, now: at.now, noTrunc: flags.bool('no-trunc') }), {
+      URL: replica.state === 'running' ? (at.urls.get(replica.service) ?? '') : '',
+    }),
+  );
+  // Where no name answers the table is docker's.
+  const columns = rows.some(({ URL }) => URL !== '') ? { ...COLUMNS, URL: 'URL' } : COLUMNS;
+  return formatListing({ columns, headers: HEADERS, rows, json: 'lines' }, at.format);
 };
+
+/** The best URL of each service that has one. A resolver that says nothing does not hold the list up. */
+const urlsOf = async (context: CliContext, stack: string): Promise<ServiceUrls> => {
+  const { signal } = context.interrupts;
+  try {
+    return await (await context.engine()).listUrls(stack, AbortSignal.any([signal, AbortSignal.timeout(URLS_MS)]));
+  } catch {
+    signal.throwIfAborted();
+    return new Map();
+  }
+};
+
+const URLS_MS = 1_500;
 
 const wantedStates = (flags: Flags): readonly string[] => {
   const filters = flags.list('filter').map((filter) => {

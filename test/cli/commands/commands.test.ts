@@ -176,6 +176,19 @@ describe('ps', () => {
     );
   });
 
+  test('the address of a name, where one answers', async () => {
+    const context = fakeContext();
+    context.fake.replicas = replicas;
+    context.fake.urls = new Map(['web', 'db'].map((name) => [name, `https://${name}.shop.hypr/`]));
+    await run(context, 'ps -a');
+    await run(context, 'ps -a --format json');
+    const lines = context.stdout.text.split('\n');
+    expect(lines[0]).toMatch(/PORTS +URL$/);
+    expect(lines[1]).not.toContain('https://');
+    expect(lines[2]).toMatch(/->80\/tcp +https:\/\/web\.shop\.hypr\/$/);
+    expect(lines.slice(3, 5).map((line) => JSON.parse(line).URL)).toEqual(['', 'https://web.shop.hypr/']);
+  });
+
   test('only running ones unless asked', async () => {
     const context = fakeContext();
     context.fake.replicas = replicas;
@@ -211,7 +224,7 @@ describe('ps', () => {
     }
   });
 
-  test('json is one object per line with the keys of docker compose', async () => {
+  test('json is one object per line with the keys of docker compose, and the address', async () => {
     const context = fakeContext();
     context.fake.replicas = replicas;
     await run(context, 'ps -a --format json');
@@ -221,7 +234,7 @@ describe('ps', () => {
       .map((line) => JSON.parse(line));
     expect(rows).toHaveLength(2);
     expect(Object.keys(rows[1])).toEqual(
-      'Addresses Command CreatedAt ExitCode Health ID Image Labels LocalVolumes Mounts Name Names Networks Ports Project Publishers RunningFor Service Size State Status'.split(
+      'Addresses Command CreatedAt ExitCode Health ID Image Labels LocalVolumes Mounts Name Names Networks Ports Project Publishers RunningFor Service Size State Status URL'.split(
         ' ',
       ),
     );
