@@ -32,12 +32,6 @@ services:
     image: node:20-slim
     command: sleep infinity
     stop_grace_period: 0s
-  elsewhere:
-    image: node:20-slim
-    command: sleep infinity
-    networks: [other]
-    stop_grace_period: 0s
-networks: {other: {}}
 x-hypr:
   policies:
     - {from: stranger, to: api, protocol: tcp, ports: 3000, action: deny}
@@ -76,10 +70,8 @@ describe('https between services', () => {
 
   test('who may not reach the port of a service does not reach it by https either', async () => {
     expect((await inside('stranger', fetched(API))).stdout).toBe('ECONNREFUSED\n');
-    // A name alone leads nowhere: one who knows the address is on another network.
+    // Another service's name at the address of one that may be reached leads nowhere.
     const address = (await inside('web', 'getent hosts api.insidehttps.hypr')).stdout.split(' ')[0];
-    const lookAt = `const s = require("net").connect(443, "${address}"); s.on("error", (e) => console.log(e.code)).on("connect", () => console.log("in"))`;
-    expect((await inside('elsewhere', `node -e '${lookAt}'`)).stdout).toMatch(/^E(?:CONNREFUSED|NETUNREACH|HOSTUNREACH|TIMEDOUT)\n$/);
     const other = await inside(
       'web',
       `curl -sS --resolve web.insidehttps.hypr:443:${address} https://web.insidehttps.hypr/ -o /dev/null -w '%{http_code}'`,
