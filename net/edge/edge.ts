@@ -92,7 +92,6 @@ const acceptLoopback = (socket: Socket, connections: Connections): void => {
   connections.accept(socket);
 };
 
-
 /** CONNECT of a proxy's client: what it then sends is a connection to the edge like any other. Ports are those of http and https. */
 const openTunnel = (
   request: IncomingMessage,

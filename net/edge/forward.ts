@@ -1,8 +1,9 @@
 import { PassThrough } from 'node:stream';
-import type { Dispatcher, Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import { endToEnd, type RawHeaders } from '../http/end-to-end.ts';
 import { requestHeaders } from './http/headers.ts';
 import type { Exchange } from './http/types.ts';
+import type { Lane } from './lane.ts';
 import type { Target, Upstreams } from './upstreams.ts';
 
 /** What to do with an exchange whose service gave no answer, or an answer that the edge replaces. */
@@ -27,6 +28,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   readonly #upstreams: Upstreams;
   readonly #outcomes: Outcomes;
   #controller: Dispatcher.DispatchController | undefined;
+  #lane: Lane | undefined;
   #aborted = false;
   #isRetry = false;
   /** The answer is held back until its text has been looked at. */
@@ -45,15 +47,16 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   send(): void {
     this.#upstreams
-      .pool(this.#target)
-      .then((pool) => this.#dispatch(pool))
+      .lane(this.#target)
+      .then((lane) => this.#dispatch(lane))
       .catch((error: unknown) => this.#outcomes.failed(error as Error));
   }
 
-  #dispatch(pool: Pool): void {
+  #dispatch(lane: Lane): void {
     const exchange = this.#exchange;
     const target = this.#target;
-    pool.dispatch(
+    this.#lane = lane;
+    lane.dispatch(
       {
         path: exchange.path,
         method: exchange.method as Dispatcher.HttpMethod,
@@ -61,6 +64,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
         body: this.#body(),
       },
       this,
+      () => this.#aborted,
     );
   }
 
@@ -118,6 +122,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.#lane?.ended(this);
     if (this.#held !== undefined && this.#release()) {
       return;
     }
@@ -125,6 +130,7 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#lane?.ended(this);
     const exchange = this.#exchange;
     if (this.#aborted) {
       return;

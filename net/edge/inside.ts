@@ -90,7 +90,7 @@ class OneMachine {
     this.#hosts = machine.hosts;
     this.#certificates = certificates;
     this.#parts = {
-      ...{ directory, domain, upstreams, grpc: new GrpcForwarder(upstreams) },
+      ...{ directory, domain, upstreams, grpc: new GrpcForwarder(upstreams, directory) },
       ...{ own: refuse, wait: refuse },
       onEvent: () => {},
     };

@@ -5,6 +5,7 @@ import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { NameDirectory, NamedService } from '../names/directory.ts';
 import { CONNECT_MS, MAX_HEADERS, UPSTREAM_IDLE_MS } from './http/limits.ts';
+import { Lane } from './lane.ts';
 
 /** A port of a service. Each new connection looks its name up again, because its machine may be another one by then. */
 export interface Target {
@@ -16,7 +17,7 @@ export interface Target {
 export class Upstreams {
   readonly #directory: NameDirectory;
   readonly #closing = new AbortController();
-  readonly #pools = new Map<string, { readonly pool: Promise<Pool>; readonly target: Target }>();
+  readonly #pools = new Map<string, { readonly pool: Promise<Pool>; readonly lane: Promise<Lane>; readonly target: Target }>();
   readonly #leave: () => void;
 
   constructor(directory: NameDirectory) {
@@ -24,15 +25,16 @@ export class Upstreams {
     this.#leave = directory.onChange(() => this.#forgetGone());
   }
 
-  pool(target: Target): Promise<Pool> {
+  lane(target: Target): Promise<Lane> {
     const key = keyOf(target);
     const known = this.#pools.get(key);
     if (known !== undefined) {
-      return known.pool;
+      return known.lane;
     }
     const pool = this.#makePool(target);
-    this.#pools.set(key, { pool, target });
-    return pool;
+    const lane = pool.then((each) => new Lane(each));
+    this.#pools.set(key, { pool, lane, target });
+    return lane;
   }
 
   async #makePool({ service, port }: Target): Promise<Pool> {
