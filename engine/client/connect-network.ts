@@ -1,21 +1,17 @@
 import { HyprError } from '../../base/errors.ts';
-import { withLock } from '../../base/host/lock.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { fromCallError } from '../api/call-error.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import { networkNotFound, shownNetwork } from '../model/network-key.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
-import { stackPaths } from '../model/stack-paths.ts';
 import { type AddressLimits, leaseAddresses, limitsOf, limitsOfShared } from '../resources/addresses.ts';
 import { networkKeyOf, withNetwork, withoutNetwork } from '../resources/attachments.ts';
 import { findSharedNetwork } from '../resources/shared-networks.ts';
 import { matchingVms } from '../state/matching-vms.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import { openStateStore, type StateStore } from '../state/store.ts';
+import { whileUnsupervised } from './changes/while-unsupervised.ts';
 import { SupervisorLink } from './supervisor-link.ts';
-
-/** How long a supervisor that has nothing left to do may take to end. */
-const SUPERVISOR_ENDS_MS = 3_000;
 
 /**
  * Puts a replica on one more network until it is made again: at once while it runs, which is its supervisor's work, else from its next
@@ -67,7 +63,7 @@ const change = async (paths: HomePaths, asked: Change, work: (vm: VmRow, store: 
     } finally {
       link.close();
     }
-    await whileUnsupervised(stack, asked.reference, async () => {
+    await whileUnsupervised(stack, starting(asked.reference), async () => {
       // A lease that fails takes everything back.
       store.transaction(() => work(needVm(store, asked.reference), store));
     });
@@ -76,15 +72,8 @@ const change = async (paths: HomePaths, asked: Change, work: (vm: VmRow, store: 
   }
 };
 
-const whileUnsupervised = async (stack: string, reference: string, work: () => Promise<void>): Promise<void> => {
-  try {
-    await withLock(stackPaths(stack).lock, { what: `the stack ${stack}`, timeout: SUPERVISOR_ENDS_MS }, work);
-  } catch (error) {
-    throw error instanceof HyprError && error.code === 'HYPR_LOCKED'
-      ? new HyprError('HYPR_LOCKED', `the stack of ${reference} is just being started or stopped`, { hint: 'try again', cause: error })
-      : error;
-  }
-};
+const starting = (reference: string) => (): HyprError =>
+  new HyprError('HYPR_LOCKED', `the stack of ${reference} is just being started or stopped`, { hint: 'try again' });
 
 const needVm = (store: StateStore, reference: string): VmRow => {
   const found = matchingVms(store.vms(), reference);

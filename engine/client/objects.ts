@@ -11,6 +11,7 @@ import { replicaStatus } from '../replica/status.ts';
 import { matchingVms } from '../state/matching-vms.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
+import { addFiles, renameReplica } from './changes/change-replica.ts';
 import { composeLabels, listNetworks } from './list-networks.ts';
 import { networkCommands } from './network-commands.ts';
 
@@ -29,6 +30,8 @@ export const openObjects = (paths: HomePaths = homePaths()): ObjectApi => {
     networks: () => read(listNetworks),
     replicas: (reference) => read((state) => findReplicas(state, reference, paths)),
     ...networkCommands(paths),
+    renameReplica: (id, name) => renameReplica(paths, id, name),
+    addFiles: (id, files) => addFiles(paths, id, files),
     createVolume: (name, labels) => createVolume(paths, name, labels),
     removeVolume: (name) => removeVolume(paths, name),
     pruneVolumes: async () => {
@@ -88,8 +91,10 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
   });
 };
 
-const isStandalone = (state: StateReader, { stack, name, service }: VmRow): boolean =>
-  name === service && state.stack(stack)?.files.length === 0;
+const isStandalone = (state: StateReader, vm: VmRow): boolean => {
+  const stack = state.stack(vm.stack);
+  return stack !== undefined && stack.files.length === 0 && Object.keys(stack.project.services).length === 1 && !vm.oneOff;
+};
 
 /** docker compose's hash of its service, as `config --hash` prints it; hypr's own where the model is not known any more. */
 const composeHash = (state: StateReader, vm: VmRow): string => {

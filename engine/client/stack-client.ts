@@ -146,7 +146,8 @@ export class StackClient implements Stack {
   }
 
   async attach(options: AttachOptions, signal?: AbortSignal): Promise<AttachSession> {
-    return openAttach(await this.#running(options.service), options, signal);
+    const api = options.wait ? await this.#supervisor(() => {}, signal) : await this.#running(options.service);
+    return openAttach(api, options, signal);
   }
 
   async copyTo(place: CopyPlace, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {

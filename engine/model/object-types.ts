@@ -92,6 +92,16 @@ export interface ReplicaDetail {
   readonly volumes: Readonly<Record<string, string>>;
 }
 
+/** A file for a replica that has not run yet. */
+export interface AddedFile {
+  /** Inside. */
+  readonly path: string;
+  readonly content: Uint8Array;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** Docker's objects (volumes, networks, containers) of all stacks, read from the database without a supervisor. */
 export interface ObjectApi {
   /** Sorted by name. */
@@ -110,6 +120,10 @@ export interface ObjectApi {
   captureNetwork(name: string, options: { readonly snap?: number; readonly signal: AbortSignal }): Promise<Duplex>;
   /** Replicas of all stacks that have this name, or whose id begins with it; without a reference all, by name. */
   replicas(reference?: string): ReplicaDetail[];
+  /** Gives a replica that does not run, and stands alone, another name. Throws NOT_FOUND, HYPR_UNSUPPORTED while it runs. */
+  renameReplica(id: string, name: string): Promise<void>;
+  /** Puts files into a replica that has not run yet: it has them from its start on. Throws as `renameReplica`, and HYPR_FILE when they are too large. */
+  addFiles(id: string, files: readonly AddedFile[]): Promise<void>;
   /** Creates a volume for `external: true`; an existing one is left as it is. Throws COMPOSE_INVALID. */
   createVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
   /** Throws VOLUME_IN_USE, NOT_FOUND. */

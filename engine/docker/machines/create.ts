@@ -24,13 +24,7 @@ export interface Creation {
 export const createMachine = async (host: Host, creation: Creation): Promise<string> => {
   const { config, image, signal } = creation;
   const name = creation.name === undefined ? `run-${randomBytes(4).toString('hex')}` : checkName(creation.name);
-  const [other] = host.objects.replicas().filter(({ status }) => status.name === name);
-  if (other !== undefined) {
-    throw new ApiError(
-      409,
-      `Conflict. The container name "/${name}" is already in use by container "${other.status.id}". You have to remove (or rename) that container to be able to reuse that name.`,
-    );
-  }
+  refuseTaken(host, name);
   const service = serviceOf(config, image);
   const volumes = await makeVolumes(host, service);
   const { networks, own } = networksOf(creation);
@@ -57,12 +51,24 @@ export const createMachine = async (host: Host, creation: Creation): Promise<str
   return made.status.id;
 };
 
-const checkName = (given: string): string => {
+/** Throws 400. */
+export const checkName = (given: string): string => {
   const name = given.replace(/^\//, '');
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(name)) {
     throw new ApiError(400, `Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   }
   return name;
+};
+
+/** Throws 409. */
+export const refuseTaken = (host: Host, name: string): void => {
+  const [other] = host.objects.replicas().filter(({ status }) => status.name === name);
+  if (other !== undefined) {
+    throw new ApiError(
+      409,
+      `Conflict. The container name "/${name}" is already in use by container "${other.status.id}". You have to remove (or rename) that container to be able to reuse that name.`,
+    );
+  }
 };
 
 /** A stack's name has fewer letters than a container's may have, and others have names of their own. */

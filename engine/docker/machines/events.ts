@@ -31,6 +31,8 @@ export class Events {
   readonly #listeners = new Set<(event: DockerEvent) => void>();
   /** Machines as they were told last, by id, with the folder of their stack. */
   readonly #known = new Map<string, { readonly status: ReplicaStatus; readonly folder: string }>();
+  /** Of each stack's folder the machines that its supervisor has spoken of: what it says first is how they are. */
+  readonly #spoken = new Map<string, Set<string>>();
   #end: (() => void) | undefined;
 
   constructor(objects: Pick<ObjectApi, 'replicas'>) {
@@ -67,6 +69,7 @@ export class Events {
     this.#end?.();
     this.#end = undefined;
     this.#known.clear();
+    this.#spoken.clear();
   }
 
   #follow(): void {
@@ -93,7 +96,10 @@ export class Events {
       this.#known.set(replica.id, { status: replica, folder });
     }
     // What a supervisor says first of each machine, which may have been made or started before it was heard.
-    const actions = action === 'update' ? between(before, replica) : [action];
+    const spoken = this.#spoken.get(folder) ?? new Set();
+    const isFirst = !spoken.has(replica.id);
+    this.#spoken.set(folder, spoken.add(replica.id));
+    const actions = action === 'update' && isFirst ? between(before, replica) : [action];
     for (const each of actions) {
       if (!UNKNOWN_TO_DOCKER.has(each)) {
         this.tell(containerEvent(each, replica), time);
@@ -103,6 +109,7 @@ export class Events {
 
   /** Its supervisor is gone: what it did last is in the database. */
   #left(folder: string): void {
+    this.#spoken.delete(folder);
     const now = new Map(this.#objects.replicas().map(({ status }) => [status.id, status]));
     for (const [id, known] of [...this.#known]) {
       if (known.folder !== folder) {

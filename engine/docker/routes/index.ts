@@ -1,9 +1,12 @@
 import type { Routes } from '../http/router.ts';
 import type { Host } from '../machines/host.ts';
+import { archiveRoutes } from './archive.ts';
+import { buildRoutes } from './build.ts';
 import { containerRoutes } from './containers.ts';
 import { imageRoutes } from './images.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
 import { networkRoutes } from './networks.ts';
+import { statsRoutes } from './stats.ts';
 import { streamRoutes } from './streams.ts';
 import { systemRoutes } from './system.ts';
 import { volumeRoutes } from './volumes.ts';
@@ -14,6 +17,9 @@ export const dockerRoutes = (host: Host): Routes => ({
   ...containerRoutes(host),
   ...lifecycleRoutes(host),
   ...streamRoutes(host),
+  ...archiveRoutes(host),
+  ...statsRoutes(host),
+  ...buildRoutes(host),
   ...imageRoutes(host),
   ...networkRoutes(host),
   ...volumeRoutes(host),

@@ -6,7 +6,8 @@ import { ApiError, describeError, notHere } from '../http/errors.ts';
 import { compileFilters, hasLabel } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asText } from '../http/values.ts';
-import { createMachine } from '../machines/create.ts';
+import { checkName, createMachine, refuseTaken } from '../machines/create.ts';
+import { containerEvent } from '../machines/events.ts';
 import type { Host } from '../machines/host.ts';
 import { awaitEnd, isUp, type WaitCondition } from '../machines/wait.ts';
 import { labelsOf } from '../shapes/container.ts';
@@ -24,6 +25,7 @@ export const lifecycleRoutes = (host: Host): Routes => ({
   'POST /containers/{id}/pause': (call) => pause(host, call),
   'POST /containers/{id}/unpause': (call) => unpause(host, call),
   'POST /containers/{id}/wait': (call) => wait(host, call),
+  'POST /containers/{id}/rename': (call) => rename(host, call),
   'POST /containers/{id}/update': () => {
     throw notHere('docker update', 'a machine has its size and its restart policy from its creation on');
   },
@@ -113,6 +115,20 @@ const unpause = async (host: Host, { params, reply }: Call): Promise<void> => {
     throw new ApiError(409, `Container ${params.id} is not paused`);
   }
   await verb(host, detail, detail.status.state === 'suspended' ? 'resume' : 'unpause');
+  reply.empty(204);
+};
+
+const rename = async (host: Host, { params, query, reply }: Call): Promise<void> => {
+  const detail = host.find(params.id ?? '');
+  const name = checkName(query.text('name') ?? '');
+  refuseTaken(host, name);
+  if (!detail.standalone) {
+    throw notHere(`renaming ${detail.status.name}`, 'a replica is named by its service; write container_name: into the Compose file');
+  }
+  host.letGo(detail.stack);
+  await host.objects.renameReplica(detail.status.id, name);
+  const [renamed] = host.objects.replicas(detail.status.id);
+  host.events.tell(containerEvent('rename', renamed?.status ?? detail.status, { oldName: `/${detail.status.name}` }));
   reply.empty(204);
 };
 

@@ -23,7 +23,6 @@ export const networkRoutes = (host: Host): Routes => ({
   'POST /networks/{id}/disconnect': async ({ params, body, reply }) => {
     const network = findNetwork(host, params.id ?? '');
     const detail = host.find(asText((await body.json()).Container) ?? '');
-    host.letGo(detail.stack);
     await host.objects.disconnectNetwork(network.name, detail.status.id);
     tell(host, 'disconnect', network, { container: detail.status.id });
     reply.empty(200);
@@ -112,7 +111,6 @@ const connect = async (host: Host, { params, body, reply }: Call): Promise<void>
   const detail = host.find(asText(request.Container) ?? '');
   const endpoint = asRecord(request.EndpointConfig);
   const ipam = asRecord(endpoint.IPAMConfig);
-  host.letGo(detail.stack);
   await host.objects.connectNetwork(network.name, detail.status.id, {
     address: asText(ipam.IPv4Address),
     address6: asText(ipam.IPv6Address),

@@ -241,6 +241,7 @@ const describeExec = ({ id, machine, state, exitCode, options, detachKeys }: Exe
   OpenStdout: true,
   OpenStderr: true,
   CanRemove: state === 'ended',
-  DetachKeys: detachKeys,
+  // Bytes, as Go writes them in JSON.
+  DetachKeys: Buffer.from(detachKeys).toString('base64'),
   Pid: 0,
 });

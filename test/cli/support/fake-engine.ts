@@ -141,6 +141,8 @@ export class FakeEngine {
         networks: () => [],
         replicas: (reference) =>
           this.machines.filter(({ status }) => reference === undefined || status.name === reference || status.id.startsWith(reference)),
+        renameReplica: async (...args) => this.#record('renameReplica', ...args),
+        addFiles: async (...args) => this.#record('addFiles', ...args),
         createNetwork: async (request) => {
           this.#record('createNetwork', request);
           return 'f'.repeat(64);

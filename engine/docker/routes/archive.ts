@@ -1,0 +1,157 @@
+import { posix } from 'node:path';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import type { TarHeader } from '../../../base/tar/header.ts';
+import { readTar, StreamSource } from '../../../base/tar/reader.ts';
+import { refusalReason } from '../../../guest/protocol/refusal.ts';
+import type { AddedFile, ReplicaDetail } from '../../model/types.ts';
+import { ApiError } from '../http/errors.ts';
+import type { Call, Routes } from '../http/router.ts';
+import type { Host } from '../machines/host.ts';
+import { stateWord } from '../shapes/status.ts';
+
+/** Files of containers, as tar archives. */
+export const archiveRoutes = (host: Host): Routes => ({
+  'HEAD /containers/{id}/archive': async (call) => {
+    const stat = await statPath(host, call);
+    call.reply.empty(200, { [STAT]: stat });
+  },
+  'GET /containers/{id}/archive': (call) => sendArchive(host, call),
+  'PUT /containers/{id}/archive': (call) => takeArchive(host, call),
+  'GET /containers/{id}/export': async ({ params, reply, signal }) => {
+    const detail = needMachine(host, params.id ?? '');
+    await host.withStack(detail.stack, async (stack) => {
+      const sink = reply.stream('application/octet-stream');
+      for await (const part of stack.copyFrom({ ...placeOf(detail), path: '/' }, signal)) {
+        await sink.write(part);
+      }
+      sink.end();
+    });
+  },
+});
+
+const STAT = 'X-Docker-Container-Path-Stat';
+
+const pathOf = ({ query }: Call): string => {
+  const path = query.text('path');
+  if (path === undefined) {
+    throw new ApiError(400, 'path is missing');
+  }
+  return posix.join('/', path);
+};
+
+const placeOf = ({ status }: ReplicaDetail) => ({ service: status.service, index: status.number });
+
+/** Throws 409 for one that does not run: the disk of a stopped machine is not mounted on the host. */
+const needMachine = (host: Host, reference: string): ReplicaDetail => {
+  const detail = host.find(reference);
+  if (stateWord(detail.status) !== 'running') {
+    throw new ApiError(409, `container ${reference} is not running: the disk of a stopped machine is not read on the host; start it first`);
+  }
+  return detail;
+};
+
+/** What a path is, as base64 of JSON. Throws 404. */
+const statPath = async (host: Host, call: Call): Promise<string> => {
+  const detail = needMachine(host, call.params.id ?? '');
+  const path = pathOf(call);
+  const header = await firstHeader(host, detail, path, call.signal);
+  const stat = { name: posix.basename(path) || '/', ...statOf(header) };
+  return Buffer.from(JSON.stringify(stat)).toString('base64');
+};
+
+const firstHeader = (host: Host, detail: ReplicaDetail, path: string, signal: AbortSignal): Promise<TarHeader | undefined> =>
+  host.withStack(detail.stack, async (stack) => {
+    const source = new StreamSource(stack.copyFrom({ ...placeOf(detail), path }, signal));
+    try {
+      for await (const { header } of readTar(source)) {
+        return header;
+      }
+      return undefined;
+    } catch (error) {
+      throw refusalReason(error) === 'notFound'
+        ? new ApiError(404, `Could not find the file ${path} in container ${detail.status.name}`)
+        : error;
+    } finally {
+      await source.close();
+    }
+  });
+
+/** Modes are Go's os.FileMode: a folder is bit 31, a link bit 27. */
+const statOf = (header: TarHeader | undefined): { size: number; mode: number; mtime: string; linkTarget: string } => {
+  const kind = { dir: 2 ** 31, symlink: 2 ** 27 }[header?.type as string] ?? (header === undefined ? 2 ** 31 : 0);
+  return {
+    size: header?.size ?? 0,
+    mode: kind + ((header?.mode ?? 0o755) & 0o777),
+    mtime: new Date((header?.mtime ?? 0) * 1000).toISOString(),
+    linkTarget: header?.link ?? '',
+  };
+};
+
+const sendArchive = async (host: Host, call: Call): Promise<void> => {
+  const stat = await statPath(host, call);
+  const detail = needMachine(host, call.params.id ?? '');
+  await host.withStack(detail.stack, async (stack) => {
+    const sink = call.reply.stream('application/x-tar', { [STAT]: stat });
+    for await (const part of stack.copyFrom({ ...placeOf(detail), path: pathOf(call) }, call.signal)) {
+      await sink.write(part);
+    }
+    sink.end();
+  });
+};
+
+/** Into a folder that is there; of a container that has not run yet, files that it has from its start on. */
+const takeArchive = async (host: Host, call: Call): Promise<void> => {
+  const detail = host.find(call.params.id ?? '');
+  const path = pathOf(call);
+  const tar = await unpacked(call.body.bytes);
+  if (stateWord(detail.status) === 'created') {
+    host.letGo(detail.stack);
+    await host.objects.addFiles(detail.status.id, await filesOf(path, tar));
+  } else {
+    const running = needMachine(host, call.params.id ?? '');
+    await host.withStack(running.stack, (stack) => stack.copyTo({ ...placeOf(running), path }, tar, call.signal));
+  }
+  call.reply.empty(200);
+};
+
+/** Archives may be compressed by gzip, whose first bytes say so. */
+const unpacked = async (bytes: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> => {
+  const parts = bytes[Symbol.asyncIterator]();
+  const first = await parts.next();
+  const whole = (async function* () {
+    for (let next = first; !next.done; next = await parts.next()) {
+      yield next.value;
+    }
+  })();
+  const isGzip = !first.done && first.value[0] === 0x1f && first.value[1] === 0x8b;
+  return isGzip ? Readable.from(whole).pipe(createGunzip()) : whole;
+};
+
+const MOST_BYTES = 16 << 20;
+
+/** Regular files only: folders are made as they are needed. */
+const filesOf = async (folder: string, tar: AsyncIterable<Uint8Array>): Promise<AddedFile[]> => {
+  const source = new StreamSource(tar);
+  const files: AddedFile[] = [];
+  let left = MOST_BYTES;
+  try {
+    for await (const { header } of readTar(source)) {
+      const { name, type, size, mode, uid, gid } = header;
+      if (type === 'dir') {
+        continue;
+      }
+      left -= size;
+      if (type !== 'file' || left < 0) {
+        throw new ApiError(
+          501,
+          `${name} cannot be copied into a container that has not run yet: only files of 16 MiB together can; start it first`,
+        );
+      }
+      files.push({ path: posix.join(folder, posix.join('/', name)), content: await source.read(size), mode: mode & 0o777, uid, gid });
+    }
+    return files;
+  } finally {
+    await source.close();
+  }
+};
