@@ -46,10 +46,13 @@ export const runWithDocker: Handler = async (invocation) => {
   }
 };
 
-/** Ryuk, which removes what Testcontainers left, wants docker's socket in a container; there is none. */
+/**
+ * Testcontainers: Ryuk, which removes what it left, wants docker's socket in a container, and there is none; published ports are at this host's
+ * loopback, also where it takes this host for a container.
+ */
 const environment = (env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv => {
   const { DOCKER_CONTEXT: _, DOCKER_TLS_VERIFY: __, DOCKER_CERT_PATH: ___, ...rest } = env;
-  return { TESTCONTAINERS_RYUK_DISABLED: 'true', ...rest, DOCKER_HOST: `unix://${socket}` };
+  return { TESTCONTAINERS_RYUK_DISABLED: 'true', TESTCONTAINERS_HOST_OVERRIDE: 'localhost', ...rest, DOCKER_HOST: `unix://${socket}` };
 };
 
 const runCommand = ({ context, args }: Invocation, socket: string): Promise<number> =>

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { HyprError } from '../../../base/errors.ts';
 import { openObjects } from '../../client/objects.ts';
 import { StackClient } from '../../client/stack-client.ts';
+import { stackPaths } from '../../model/stack-paths.ts';
 import type { ImageApi, ObjectApi, ReplicaDetail, Stack } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
 import { Events } from './events.ts';
@@ -41,6 +43,18 @@ export class Host {
     return found;
   }
 
+  /** The same for work that may be done twice: a supervisor that was just ending is asked for no more. */
+  async changeStack(name: string, work: (stack: Stack) => Promise<void>): Promise<void> {
+    try {
+      await this.withStack(name, work);
+    } catch (error) {
+      if (!(error instanceof HyprError && error.code === 'SUPERVISOR_GONE')) {
+        throw error;
+      }
+      await this.withStack(name, work);
+    }
+  }
+
   /** Work on a machine's stack. */
   async withStack<T>(name: string, work: (stack: Stack) => Promise<T>): Promise<T> {
     const opened = this.#open(name);
@@ -79,8 +93,12 @@ export class Host {
 
   #open(name: string): Opened {
     const known = this.#stacks.get(name);
-    if (known !== undefined) {
+    // A supervisor that has nothing left to do ends also while a connection to it is kept.
+    if (known !== undefined && (known.users > 0 || existsSync(stackPaths(name).apiSocket))) {
       return known;
+    }
+    if (known !== undefined) {
+      this.#forget(name, known);
     }
     const opened: Opened = { stack: new StackClient(name, () => {}), users: 0, timer: undefined };
     this.#stacks.set(name, opened);

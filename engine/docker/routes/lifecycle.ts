@@ -41,7 +41,7 @@ const create = async (host: Host, { query, body, reply, signal }: Call): Promise
 };
 
 const verb = (host: Host, { stack, status }: ReplicaDetail, name: ServiceVerb, options: Partial<VerbOptions> = {}): Promise<void> =>
-  host.withStack(stack, (opened) => opened.verb(name, undefined, { ...VERB_DEFAULTS, ...options, replicas: [status.name] }, () => {}));
+  host.changeStack(stack, (opened) => opened.verb(name, undefined, { ...VERB_DEFAULTS, ...options, replicas: [status.name] }, () => {}));
 
 const change = async (host: Host, { params, reply }: Call, name: ServiceVerb, options: Partial<VerbOptions> = {}): Promise<void> => {
   await verb(host, host.find(params.id ?? ''), name, options);
@@ -166,7 +166,7 @@ const remove = async (host: Host, { params, query, reply }: Call): Promise<void>
 /** A stack that was made for it goes with it. */
 const removeMachine = (host: Host, detail: ReplicaDetail, volumes: boolean): Promise<void> =>
   detail.standalone
-    ? host.withStack(detail.stack, (stack) => stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}))
+    ? host.changeStack(detail.stack, (stack) => stack.down(undefined, { ...DOWN_DEFAULTS, timeout: 0 }, () => {}))
     : verb(host, detail, 'rm', { stop: true, timeout: 0, volumes });
 
 const prune = async (host: Host, { query, reply }: Call): Promise<void> => {
