@@ -79,7 +79,7 @@ describe("docker's Engine API", () => {
 
   afterAll(async () => {
     server?.kill('SIGTERM');
-    for (const name of ['dapi', 'dapi-moved', 'dapi-made', 'dapi-kept']) {
+    for (const name of ['dapi', 'dapi-once', 'dapi-made', 'dapi-kept']) {
       await hypr(['-p', name, 'down'], { env });
     }
     await hypr(['network', 'rm', '-f', 'dapi-net'], { env });
@@ -103,11 +103,11 @@ describe("docker's Engine API", () => {
   });
 
   test('run: both streams, input, exit codes, a program that is not there; --rm leaves nothing', async () => {
-    const run = await docker(['run', '--rm', '-i', 'busybox', 'sh', '-c', 'cat; echo err >&2; exit 7'], 'piped');
+    const run = await docker(['run', '--rm', '--name', 'dapi-once', '-i', 'busybox', 'sh', '-c', 'cat; echo err >&2; exit 7'], 'piped');
     expect(run).toMatchObject({ code: 7, stdout: 'piped', stderr: 'err\n' });
-    const missing = await docker(['run', '--rm', 'busybox', 'nonsense']);
+    const missing = await docker(['run', '--rm', '--name', 'dapi-once', 'busybox', 'nonsense']);
     expect(missing).toMatchObject({ code: 127, stderr: expect.stringContaining('executable file not found') });
-    expect(await must('ps', '-aq')).toBe('');
+    expect(await must('ps', '-aq', '--filter', 'name=dapi')).toBe('');
   });
 
   test('a machine with a port: exec, logs, files, stop, start, a name; hypr knows it, too', async () => {
@@ -126,7 +126,7 @@ describe("docker's Engine API", () => {
       'echo from-$A; exec httpd -f -p 80 -h /tmp',
     );
     expect(id).toMatch(/^[0-9a-f]{64}$/);
-    expect(await must('logs', 'dapi')).toBe('from-1');
+    await expect.poll(() => must('logs', 'dapi'), { timeout: 60_000 }).toBe('from-1');
     expect((await docker(['exec', '-i', 'dapi', 'sh', '-c', 'cat; exit 5'], 'in')).code).toBe(5);
     writeFileSync(join(dir, 'page'), 'a page');
     await must('cp', join(dir, 'page'), 'dapi:/tmp/page');
@@ -147,7 +147,7 @@ describe("docker's Engine API", () => {
       '/dapi-moved running 0',
     );
     await must('rm', '-f', 'dapi-moved');
-    expect(await must('ps', '-aq')).toBe('');
+    expect(await must('ps', '-aq', '--filter', 'name=dapi')).toBe('');
   });
 
   test('create, a file into it, then start and wait: its output from the first byte, its end told', async () => {
@@ -164,6 +164,7 @@ describe("docker's Engine API", () => {
     const listening = http.get({ socketPath: socket, path: '/events?filters={"type":["container"]}', agent: false });
     // The head is there once it listens.
     const [response] = (await once(listening, 'response')) as [http.IncomingMessage];
+    response.on('error', () => {});
     const made = mustHypr(['run', '--rm', '--name', 'dapi-kept', 'busybox', 'true'], { env });
     const actions: string[] = [];
     for await (const line of createInterface({ input: response })) {
@@ -172,7 +173,7 @@ describe("docker's Engine API", () => {
         break;
       }
     }
-    listening.destroy();
+    listening.on('error', () => {}).destroy();
     await made;
     expect(actions).toEqual(['create', 'start', 'die', 'destroy']);
   });
