@@ -21,6 +21,7 @@ export const ERRORS = {
   COMPOSE_INTERPOLATION: { kind: 'user', text: 'a ${VARIABLE} is malformed, required or of the wrong type' },
   COMPOSE_ENV_FILE: { kind: 'user', text: 'an env file is missing or malformed' },
   COMPOSE_LIMIT: { kind: 'user', text: 'the file is larger or nested deeper than hypr reads' },
+  PROVIDER_FAILED: { kind: 'user', text: 'the program that provides a service is missing or failed' },
   COMPOSE_NO_SERVICE: { kind: 'user', text: 'a service named on the command line does not exist' },
 
   // vmm and toolchain

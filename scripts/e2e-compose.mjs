@@ -3,7 +3,7 @@
 // FILE is the suite's compiled test program and FOLDER the work tree it was compiled from. Each test runs alone with a time limit in
 // a network namespace of its own, where nothing but a registry of stand-in images can be reached. `docker` and `docker-compose` in its
 // PATH are this clone's hypr: the shim adds the settings of this process's hypr, which the suite takes from the environment, and
-// hands the arguments on as they are.
+// hands the arguments on as they are. The provider of the suite's tests is allowed, as its user would.
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -76,7 +76,7 @@ const writeShim = async (bin) => {
     ['docker', ''],
     ['docker-compose', ' compose'],
   ]) {
-    const text = `#!/bin/sh\n${settings.join('')}export HYPR_REGISTRY_MIRRORS=docker.io=http://127.0.0.1:5000\nexec '${join(root, 'bin', 'hypr')}'${words} "$@"\n`;
+    const text = `#!/bin/sh\n${settings.join('')}export HYPR_REGISTRY_MIRRORS=docker.io=http://127.0.0.1:5000 HYPR_PROVIDERS=example-provider\nexec '${join(root, 'bin', 'hypr')}'${words} "$@"\n`;
     await writeFile(join(bin, name), text);
     await chmod(join(bin, name), 0o755);
   }

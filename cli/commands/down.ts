@@ -5,6 +5,7 @@ import { say } from '../core/output.ts';
 import { checkServices, isSet, projectEnv, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
+import { endProviders } from './providers.ts';
 import { servicesOf } from './verbs.ts';
 
 /** `down`: stops and removes; on a terminal it lists the data that `-v` removes. */
@@ -30,6 +31,7 @@ export const runDown: Handler = async (invocation) => {
     } finally {
       renderer.close();
     }
+    await endProviders(invocation, project, 'down');
     return 0;
   });
 };

@@ -7,6 +7,7 @@ import { findMachines, onMachines } from '../core/machines.ts';
 import { checkServices, type FoundStack, findStack, openStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
+import { endProviders } from './providers.ts';
 
 type SimpleVerb = Exclude<ServiceVerb, 'rm'>;
 
@@ -44,6 +45,9 @@ export const runVerb: Handler = async (invocation) => {
       await stack.verb(verb, project, options, (event) => feedEvent(renderer, event), context.interrupts.signal);
     } finally {
       renderer.close();
+    }
+    if (verb === 'stop') {
+      await endProviders(invocation, project, 'stop');
     }
     return 0;
   });

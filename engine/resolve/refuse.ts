@@ -30,7 +30,7 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   ['uts', (v) => v !== undefined, 'services do not share a kernel'],
   ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
   ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
-  ['provider', (v) => v !== undefined, 'provider plug-ins are not run yet'],
+  ['provider', (v) => v !== undefined, 'hypr up runs it, and only if HYPR_PROVIDERS names its program'],
   ['external_links', hasItems, 'machines reach those of their own stack only'],
   ['credential_spec', (v) => v !== undefined, 'that is for Windows containers'],
   ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],

@@ -11,6 +11,7 @@ import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/u
 import { createBuildingRenderer } from '../../render/with-builds.ts';
 import type { AttachedUp } from '../../session/attached-up.ts';
 import { ensureSetUp } from '../first-setup.ts';
+import { startProviders } from '../providers.ts';
 import { confirmRemoteStack } from '../remote-stack.ts';
 import { tellMovedPorts, upEvents } from './events.ts';
 import { recreatedVolumes } from './volume-changes.ts';
@@ -19,11 +20,16 @@ import { recreatedVolumes } from './volume-changes.ts';
 export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
-  const { project, loaded } = await loadMovable(invocation, args);
+  const { project: asWritten, loaded } = await loadMovable(invocation, args);
   if (!(await confirmRemoteStack(invocation, loaded))) {
     return 1;
   }
-  const asked = withEnvironment(upOptions(flags, args), invocation, project);
+  const project = await startProviders(invocation, asWritten);
+  const services = args.filter((name) => asWritten.services[name]?.provider === undefined);
+  if (services.length === 0 && args.length > 0) {
+    return 0;
+  }
+  const asked = withEnvironment(upOptions(flags, services), invocation, project);
   const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
   const from = flags.string('exit-code-from');

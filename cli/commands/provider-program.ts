@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { HyprError, messageOf } from '../../base/errors.ts';
+import { runProgram } from '../../base/host/process.ts';
+import type { CliContext } from '../core/context.ts';
+
+export type ProviderCommand = 'up' | 'down' | 'stop';
+
+/** What a provider says: lines of JSON on its output (docker compose, docs/extension.md). */
+export interface ProviderMessage {
+  readonly type: 'info' | 'error' | 'debug' | 'setenv' | 'rawsetenv';
+  readonly message: string;
+}
+
+/** The parameters of each command, as `compose metadata` tells them; undefined for a program that does not. */
+export type ProviderMetadata = Readonly<Partial<Record<ProviderCommand, readonly { readonly name: string; readonly required: boolean }[]>>>;
+
+const PLUGIN_FOLDERS = [
+  '/usr/local/lib/docker/cli-plugins',
+  '/usr/local/libexec/docker/cli-plugins',
+  '/usr/lib/docker/cli-plugins',
+  '/usr/libexec/docker/cli-plugins',
+];
+const METADATA_MS = 10_000;
+const MAX_LINE = 64 * 1024;
+
+/** The program of a provider, as docker compose looks for it: docker's plug-in of that name, then a program in PATH. */
+export const findProvider = async (type: string, { env, home }: Pick<CliContext, 'env' | 'home'>): Promise<string | undefined> => {
+  const config = env.DOCKER_CONFIG || join(home, '.docker');
+  const folders = (env.PATH ?? '').split(delimiter).filter(isAbsolute);
+  const candidates = [
+    ...[join(config, 'cli-plugins'), ...PLUGIN_FOLDERS].map((folder) => join(folder, `docker-${type}`)),
+    ...folders.map((folder) => join(folder, type)),
+  ];
+  for (const path of candidates) {
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    ) {
+      return path;
+    }
+  }
+  return undefined;
+};
+
+export const readMetadata = async (
+  program: string,
+  { env, interrupts }: Pick<CliContext, 'env' | 'interrupts'>,
+): Promise<ProviderMetadata | undefined> => {
+  const { code, stdout } = await runProgram(program, ['compose', 'metadata'], { env, signal: interrupts.signal, timeout: METADATA_MS });
+  try {
+    const json = JSON.parse(code === 0 ? stdout : '') as Record<string, { parameters?: unknown } | undefined>;
+    const parametersOf = (command: ProviderCommand) => {
+      const list = json[command]?.parameters;
+      return (Array.isArray(list) ? list : []).map((each: { name?: unknown; required?: unknown }) => ({
+        name: String(each.name),
+        required: each.required === true,
+      }));
+    };
+    const known = (['up', 'down', 'stop'] as const).filter((command) => json[command] !== undefined);
+    return known.length === 0 ? undefined : Object.fromEntries(known.map((command) => [command, parametersOf(command)]));
+  } catch {
+    return undefined;
+  }
+};
+
+/** Runs a provider to its end and hands on what it says. Throws PROVIDER_FAILED with its error, or its exit code. */
+export const runProvider = async (
+  program: string,
+  args: readonly string[],
+  { env, cwd, interrupts, onMessage }: Pick<CliContext, 'env' | 'cwd' | 'interrupts'> & { onMessage: (message: ProviderMessage) => void },
+): Promise<void> => {
+  const child = spawn(program, [...args], { env, cwd, stdio: ['ignore', 'pipe', 'inherit'], signal: interrupts.signal });
+  const ended = once(child, 'close') as Promise<[number | null, string | null]>;
+  // Awaited below; without this a failure before that would end the process.
+  ended.catch(() => {});
+  let failure: string | undefined;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const said = parseLine(line, program);
+    if (said?.type === 'error') {
+      failure ??= said.message;
+    } else if (said !== undefined) {
+      onMessage(said);
+    }
+  }
+  const [code, signal] = await ended.catch((error: unknown) => {
+    interrupts.signal.throwIfAborted();
+    throw new HyprError('PROVIDER_FAILED', `the provider ${program} cannot be started: ${messageOf(error)}`, { cause: error });
+  });
+  interrupts.signal.throwIfAborted();
+  if (failure !== undefined || code !== 0) {
+    throw new HyprError(
+      'PROVIDER_FAILED',
+      `the provider ${program} failed: ${failure ?? (signal === null ? `exit code ${code}` : signal)}`,
+    );
+  }
+};
+
+const TYPES: ReadonlySet<unknown> = new Set(['info', 'error', 'debug', 'setenv', 'rawsetenv']);
+
+const parseLine = (line: string, program: string): ProviderMessage | undefined => {
+  if (line.trim() === '') {
+    return undefined;
+  }
+  try {
+    const json = JSON.parse(line.slice(0, MAX_LINE)) as Partial<ProviderMessage>;
+    if (TYPES.has(json.type)) {
+      return { type: json.type as ProviderMessage['type'], message: String(json.message ?? '') };
+    }
+  } catch {
+    // Said below.
+  }
+  throw new HyprError('PROVIDER_FAILED', `the provider ${program} says something that is no message: ${line.slice(0, 200)}`);
+};
