@@ -1,3 +1,4 @@
+import { ErrorTail } from '../../base/error-tail.ts';
 import { sanitiseLog, sanitiseName } from '../../base/sanitise.ts';
 import type { BuildEvent } from '../../engine/model/types.ts';
 
@@ -91,15 +92,13 @@ export class BuildLog {
 }
 
 const FAILED_TAIL = 30;
-/** How far above the last lines the one is that says what is wrong; compilers and tests print much behind it. */
-const ERROR_LINE = /\berror\b|\bfatal\b|\bfailed\b|\bpanic\b|not found|no such file|cannot |exception/i;
 
-/** The last lines of what failed; where the first one that tells of an error is above them, from there on. */
 const failedTail = (lines: readonly string[]): string[] => {
-  const last = lines.slice(-FAILED_TAIL);
-  const first = lines.findIndex((line) => ERROR_LINE.test(line));
-  const from = Math.max(0, first - 2);
-  return first === -1 || from >= lines.length - FAILED_TAIL ? last : [...lines.slice(from, from + 12), '...', ...lines.slice(-18)];
+  const tail = new ErrorTail(FAILED_TAIL);
+  for (const line of lines) {
+    tail.add(line);
+  }
+  return tail.lines;
 };
 
 export const splitLines = (text: string): string[] => text.replace(/\r?\n$/, '').split(/\r?\n/);

@@ -87,7 +87,7 @@ const drawRows = (rows: ReadonlyMap<string, Row>, options: TtyOptions, final: bo
   const names = Math.max(...shown.map((row) => sanitiseName(row.progress.id).length), 0);
   return [
     done === all.length ? options.paint('blue', head) : head,
-    ...shown.map((row) => drawRow(row, options, { frame, names })),
+    ...shown.map((row) => drawRow(row, options, { frame: final ? undefined : frame, names })),
     ...(shown.length < all.length ? [` ... ${all.length - shown.length} more`] : []),
   ];
 };
@@ -99,7 +99,7 @@ const pickRows = (all: readonly Row[], room: number): Row[] => {
   return all.filter((row) => kept.has(row));
 };
 
-const drawRow = (row: Row, options: TtyOptions, at: { readonly frame: number; readonly names: number }): string => {
+const drawRow = (row: Row, options: TtyOptions, at: { readonly frame: number | undefined; readonly names: number }): string => {
   const { progress } = row;
   const text = [
     options.prefix ?? '',
@@ -116,10 +116,14 @@ const drawRow = (row: Row, options: TtyOptions, at: { readonly frame: number; re
 
 const COLOUR = { working: 'cyan', done: 'green', warning: 'yellow', error: 'red' } as const;
 
-const symbol = (progress: Progress, options: TtyOptions, frame: number): string => {
+/** `frame`: undefined in the last drawing, where what is still under way was given up: a spinner that stands still would say otherwise. */
+const symbol = (progress: Progress, options: TtyOptions, frame: number | undefined): string => {
+  if (progress.status === 'working' && frame === undefined) {
+    return options.paint('dim', '-');
+  }
   if (progress.status === 'working') {
     const spinner = options.unicode ? SPINNER : SPINNER_ASCII;
-    return options.paint('cyan', spinner[frame % spinner.length] ?? '-');
+    return options.paint('cyan', spinner[(frame ?? 0) % spinner.length] ?? '-');
   }
   const symbols = options.unicode ? { done: '✔', warning: '!', error: '✘' } : { done: '+', warning: '!', error: 'x' };
   return options.paint(COLOUR[progress.status], symbols[progress.status]);

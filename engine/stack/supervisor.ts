@@ -8,6 +8,7 @@ import type { Project } from '../../compose/model/model.ts';
 import { ensureImages } from '../images/ensure-images.ts';
 import { planImages } from '../images/images.ts';
 import { EventBus } from '../logs/bus.ts';
+import { lastLinesOf } from '../logs/last-lines.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
 import { Refusals } from '../logs/refusals.ts';
 import { hasMachine } from '../model/lifecycle.ts';
@@ -270,12 +271,8 @@ export class StackSupervisor {
   }
 
   /** The last lines a replica printed, for errors. */
-  async lastLines(replica: Replica): Promise<string[]> {
-    const lines: string[] = [];
-    for await (const record of this.logs.read(replica.row.name, replica.row.service, { tail: 10 })) {
-      lines.push(`${replica.row.name} | ${record.line}`);
-    }
-    return lines;
+  lastLines(replica: Replica): Promise<string[]> {
+    return lastLinesOf(this.logs, replica.row);
   }
 
   /** Resolves when everything printed so far is in the log files. */

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { onAbort } from '../../../base/abort.ts';
+import { ErrorTail } from '../../../base/error-tail.ts';
 import { LineSplitter } from '../../../base/lines.ts';
 import type { ProcessExit, ProcessSpec } from '../../../guest/types.ts';
 import type { BuildMachine } from '../../model/types.ts';
@@ -135,10 +136,10 @@ class LineLog {
   }
 }
 
-/** Keeps the last lines of a program's output in bounded memory. */
+/** Keeps what a program's output ends with, and where it first told of an error, in bounded memory. */
 class LastLines {
   readonly #splitter = new LineSplitter({ most: MAX_LINE, longer: 'end' });
-  #lines: Buffer[] = [];
+  readonly #tail = new ErrorTail(LAST_LINES);
 
   add(data: Uint8Array): void {
     this.#keep(this.#splitter.push(data));
@@ -147,10 +148,12 @@ class LastLines {
   /** To be called when no more comes. */
   lines(): string[] {
     this.#keep(this.#splitter.flush());
-    return this.#lines.map((line) => line.toString('utf8').replace(/\r$/, ''));
+    return this.#tail.lines;
   }
 
   #keep(lines: readonly Buffer[]): void {
-    this.#lines = [...this.#lines, ...lines].slice(-LAST_LINES);
+    for (const line of lines) {
+      this.#tail.add(line.toString('utf8').replace(/\r$/, ''));
+    }
   }
 }

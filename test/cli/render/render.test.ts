@@ -48,7 +48,7 @@ describe('progress on a terminal', () => {
     vi.useRealTimers();
     expect(lastPicture(stream.text).map((line) => line.replace(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/, '*'))).toEqual([
       '[+] up 1/2',
-      ' * Image nginx          Pulling 6MB/20MB                2.0s',
+      ' - Image nginx          Pulling 6MB/20MB                2.0s',
       ' ✔ Network shop_default Created                         0.0s',
     ]);
   });
