@@ -71,17 +71,20 @@ const dashboardInside = {
     onLoad({ filter: /\/ink\/build\/reconciler\.js$/ }, async ({ path }) => ({
       contents: replaced(await readFile(path, 'utf8'), /^if \(process\.env\['DEV'\] === 'true'\) \{$.*?^\}$/gms, ''),
     }));
-    onResolve({ filter: /\/run-dashboard\.tsx$/ }, ({ namespace }) =>
-      namespace === 'ready' ? undefined : { path: 'dashboard', namespace: 'ready' },
+    onResolve({ filter: /\/run-(dashboard|stacks)\.tsx$/ }, ({ namespace, path }) =>
+      namespace === 'ready' ? undefined : { path: /run-(\w+)\.tsx$/.exec(path)[1], namespace: 'ready' },
     );
-    onLoad({ filter: /.*/, namespace: 'ready' }, () => ({
-      contents: `import { ready } from ${JSON.stringify(layout)};
-        export const runDashboard = async (options) => {
+    onLoad({ filter: /.*/, namespace: 'ready' }, ({ path }) => {
+      const name = `run${path[0].toUpperCase()}${path.slice(1)}`;
+      return {
+        contents: `import { ready } from ${JSON.stringify(layout)};
+        export const ${name} = async (...args) => {
           await ready();
-          return (await import('./cli/dashboard/run-dashboard.tsx')).runDashboard(options);
+          return (await import('./cli/dashboard/run-${path}.tsx')).${name}(...args);
         };`,
-      resolveDir: fileURLToPath(root),
-    }));
+        resolveDir: fileURLToPath(root),
+      };
+    });
   },
 };
 

@@ -41,3 +41,22 @@ test('the built dashboard › draws, hears a key and restores the terminal', asy
   expect(context.stdin.rawModes.at(-1)).toBe(false);
   expect(context.stderr.text).toContain('shop goes on without the dashboard:');
 });
+
+test('the built screen of all stacks › draws, opens one without an up, and comes back', async () => {
+  const dist = join(root, 'dist');
+  const bundle = loadBundle(dist, 'hypr', createRequire(join(dist, 'start.cjs'))).exports as typeof import('../../cli/entry/bundle.ts');
+  const { runCli } = await bundle.parts();
+  const context = fakeContext({ env: {} });
+  for (const stream of [context.stdin, context.stdout, context.stderr]) {
+    stream.isTTY = true;
+  }
+  const done = runCli([], context);
+  await expect.poll(() => context.stdout.text).toContain('2 stacks');
+  context.stdin.write('\r');
+  await expect.poll(() => context.stdout.text).toContain('logs of all services');
+  expect(context.fake.call('up')).toBeUndefined();
+  context.stdin.write('d');
+  await expect.poll(() => context.stdout.text.split('2 stacks').length).toBeGreaterThan(2);
+  context.stdin.write('q');
+  expect(await done).toBe(0);
+}, 60_000);
