@@ -59,15 +59,9 @@ export const bodyBeforeUpgrade = async (request: IncomingMessage, socket: Duplex
   if (!(wanted <= MAX_JSON)) {
     throw new ApiError(413, 'the body is too large');
   }
-  socket.pause();
   let read = head;
   while (read.length < wanted) {
-    const part = socket.read() as Buffer | null;
-    if (part === null) {
-      await readable(socket);
-    } else {
-      read = Buffer.concat([read, part]);
-    }
+    read = Buffer.concat([read, await nextPart(socket)]);
   }
   if (read.length > wanted) {
     socket.unshift(read.subarray(wanted));
@@ -75,15 +69,19 @@ export const bodyBeforeUpgrade = async (request: IncomingMessage, socket: Duplex
   return read.subarray(0, wanted);
 };
 
-const readable = (socket: Duplex): Promise<void> =>
+/** The socket is paused again afterwards, so that nothing is lost until its next reader comes. */
+const nextPart = (socket: Duplex): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    const gone = (): void => {
-      socket.off('readable', ready);
-      reject(new ApiError(400, 'the body is cut off'));
+    const settle = (part: Buffer | undefined): void => {
+      socket.pause();
+      socket.off('data', settle).off('end', gone).off('close', gone);
+      part === undefined ? reject(new ApiError(400, 'the body is cut off')) : resolve(part);
     };
-    const ready = (): void => {
-      socket.off('close', gone).off('end', gone);
-      resolve();
-    };
-    socket.once('readable', ready).once('close', gone).once('end', gone);
+    const gone = (): void => settle(undefined);
+    if (socket.readableEnded || socket.destroyed) {
+      gone();
+      return;
+    }
+    socket.on('data', settle).once('end', gone).once('close', gone);
+    socket.resume();
   });

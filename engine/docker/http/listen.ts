@@ -122,6 +122,8 @@ const answerUpgrade = async (
   }
   await handle(find, { request, reply, signal: left.signal, bytes: Readable.from([body]) });
   connection.end();
+  // What its client still sends is of no use, and would keep the connection open if nobody read it.
+  connection.resume();
 };
 
 type Find = (method: string, path: string) => Match;
