@@ -65,7 +65,8 @@ const volume: Rule = (node, _path, options) => {
     const { propagation, selinux, nocopy } = parsed;
     // Options for another type of mount are kept.
     const isBind = parsed.type === 'bind';
-    const bind = isBind || propagation || selinux ? fields(node, { create_host_path: isBind, propagation, selinux }) : undefined;
+    // As docker compose has it, also for a named volume with such an option.
+    const bind = isBind || propagation || selinux ? fields(node, { create_host_path: true, propagation, selinux }) : undefined;
     const named = nocopy || (!isBind && parsed.withVolume) ? fields(node, { nocopy }) : undefined;
     const { type, source, target, readOnly } = parsed;
     const long = fields(node, { type, source, target: target === '' ? '' : cleanPath(target), read_only: readOnly, bind, volume: named });
