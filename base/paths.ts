@@ -21,6 +21,8 @@ export const homePaths = (home: string = hyprHome()) => ({
   logs: join(home, 'logs'),
   cache: join(home, 'cache'),
   locks: join(home, 'locks'),
+  /** Which folder each stack's name belongs to. */
+  checkouts: join(home, 'checkouts'),
   /** The user's certificate authority, one folder for each domain. */
   authority: join(home, 'ca'),
   /** What `hypr setup --browser` changed, and copies of what was there before. */

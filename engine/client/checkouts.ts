@@ -44,7 +44,7 @@ const LOCK_MS = 10_000;
  * services share a stack by its name, as in docker compose. Whoever names the project (`-p`, COMPOSE_PROJECT_NAME) never comes here.
  */
 export const findCheckout = async (request: CheckoutRequest, paths: HomePaths = homePaths()): Promise<Checkout> => {
-  const folder = join(paths.home, 'checkouts');
+  const folder = paths.checkouts;
   const dir = await realpath(request.workingDir).catch(() => request.workingDir);
   const context = { folder, paths, request, dir };
   if (!request.claim) {

@@ -1,10 +1,15 @@
+import { existsSync } from 'node:fs';
 import { readdir, realpath, rm, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { homePaths, runtimeDir } from '../../base/paths.ts';
 import type { RemovedHome } from '../model/types.ts';
 import { openStateStore } from '../state/store.ts';
+
+const PASSES = 5;
+const PASS_MS = 1000;
 
 /**
  * Removes everything that hypr made in its home and its folder for sockets, and the program itself where the install script put it.
@@ -13,14 +18,15 @@ import { openStateStore } from '../state/store.ts';
 export const removeHome = async (): Promise<RemovedHome> => {
   const { home, ...parts } = homePaths();
   refuseRunning(parts.database);
-  for (const path of Object.values(parts)) {
-    await rm(path, { recursive: true, force: true });
-  }
-  for (const suffix of ['-wal', '-shm']) {
-    await rm(`${parts.database}${suffix}`, { force: true });
-  }
   const sockets = runtimeDir();
-  await rm(sockets, { recursive: true, force: true });
+  const own = [...Object.values(parts), `${parts.database}-wal`, `${parts.database}-shm`, sockets];
+  // A supervisor whose stack has just gone may still write its last line.
+  for (let pass = 0; pass < PASSES && (pass === 0 || own.some(existsSync)); pass++) {
+    await sleep(pass === 0 ? 0 : PASS_MS);
+    for (const path of own) {
+      await rm(path, { recursive: true, force: true, maxRetries: 3 });
+    }
+  }
   await removeEmpty(dirname(sockets));
   await removeEmpty(home);
   return { home, left: await listFolder(home), ...(await removeProgram()) };

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { writeTar } from './tar.mjs';
 
-/** Packs a folder as `npm pack` does (everything below `package/`), and returns the tarball's path. */
-export const packFolder = async (folder, out) => {
+/** Packs a folder as `npm pack` does (everything below `package/`), and returns the tarball's path. `level` is gzip's. */
+export const packFolder = async (folder, out, level = 9) => {
   const { name, version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
   const file = join(out, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`);
-  await writeFile(file, gzipSync(await writeTar(folder, 'package'), { level: 9 }));
+  await writeFile(file, gzipSync(await writeTar(folder, 'package'), { level }));
   return file;
 };
 

@@ -22,6 +22,6 @@ export const decompress = async (source: Readable, name: string): Promise<AsyncI
 };
 
 const withXz = async (source: Readable): Promise<AsyncIterable<Uint8Array>> => {
-  const { XzReadableStream } = (await import('xz-decompress')).default;
+  const { XzReadableStream } = await import('./xz.ts');
   return new XzReadableStream(Readable.toWeb(source) as ReadableStream<Uint8Array>) as unknown as AsyncIterable<Uint8Array>;
 };

@@ -25,7 +25,7 @@ export const openWebMirror = (address: string, env: NodeJS.ProcessEnv = process.
   const base = `${address.replace(/\/+$/, '')}/`;
   let agent: Dispatcher | undefined;
   const openAgent = async (): Promise<Dispatcher> => {
-    const { EnvHttpProxyAgent } = await import('undici');
+    const { EnvHttpProxyAgent } = await import('./undici.ts');
     // A plain proxy is asked for a plain address: many allow tunnels to port 443 only.
     return new EnvHttpProxyAgent({
       ...{ headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS, connect: { timeout: 20_000 }, proxyTunnel: false },
@@ -39,7 +39,7 @@ export const openWebMirror = (address: string, env: NodeJS.ProcessEnv = process.
     isRemote: true,
     read: async (path, from, signal) => {
       agent ??= await openAgent();
-      const { fetch } = await import('undici');
+      const { fetch } = await import('./undici.ts');
       const headers: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
       const answer = await fetch(`${base}${path}`, { dispatcher: agent, headers, signal });
       if (answer.status === 404 || answer.status === 410) {

@@ -3,7 +3,7 @@ import { readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import pLimit from 'p-limit';
-import { HyprError, isErrno } from '../../base/errors.ts';
+import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import type { Apt, ResolvedPackage } from '../../base/host/apt.ts';
 import { writeFileAtomic } from '../../base/host/files.ts';
 import { DEBIAN_KEYS } from './debian-keys.ts';
@@ -147,6 +147,7 @@ const loadRelease = async (place: Place, refresh: boolean): Promise<Release> => 
       ? error
       : new HyprError('TOOLCHAIN_FAILED', `${source.mirror.place} cannot be reached`, {
           hint: 'check the network and the proxy (HTTP_PROXY), or use another mirror: HYPR_DEBIAN_MIRROR',
+          details: [messageOf(error), ...(error instanceof Error && error.cause !== undefined ? [messageOf(error.cause)] : [])],
           cause: error,
         });
   });

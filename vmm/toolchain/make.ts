@@ -14,7 +14,7 @@ import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel,
 import { FORMAT, hasDownloads, type Manifest } from './manifest.ts';
 import { findNative, type Native } from './native.ts';
 import { openPackages } from './package-source.ts';
-import { makePrefix, packagesFor } from './prefix.ts';
+import { makePrefix, PACKAGES, packagesFor } from './prefix.ts';
 import type { Programs } from './programs.ts';
 import { compileMachineJail, compilePreload, compileShareJail, compileTsc, findGuestSources } from './sources.ts';
 import { track } from './steps.ts';
@@ -114,7 +114,9 @@ const makeGuest = async (input: GuestInput): Promise<Guest> => {
 
 const makeDownloads = async (input: GuestInput): Promise<{ programs: Programs; kernel: Kernel }> => {
   const { known, native } = input;
-  if (known !== undefined && known.recipe === recipe(packagesFor(native)) && (await hasDownloads(known))) {
+  // What a clone needs has more in it than what a package needs.
+  const recipes = [packagesFor(native), PACKAGES].map(recipe);
+  if (known !== undefined && recipes.includes(known.recipe) && (await hasDownloads(known))) {
     return known;
   }
   return process.env.HYPR_QEMU === undefined ? fromDebian(input) : fromHost(input);
