@@ -11,7 +11,7 @@ const MAX_ID = 2 ** 32 - 2;
 
 /**
  * `user[:group]` of --chown and USER as numbers; names are looked up in the tree's /etc/passwd and
- * /etc/group. A number alone is its own group, a name alone has its primary one. Throws StepFault.
+ * /etc/group; where that file is not there at all, a name is 0 (BuildKit). A number alone is its own group, a name alone has its primary one. Throws StepFault.
  */
 export const resolveOwner = async (text: string, tree: LayerTree): Promise<Owner> => {
   const [user = '', group] = text.split(':', 2);
@@ -19,7 +19,8 @@ export const resolveOwner = async (text: string, tree: LayerTree): Promise<Owner
   if (uid !== undefined) {
     return { uid, gid: group === undefined || group === '' ? uid : await resolveGroup(group, tree) };
   }
-  const line = (await readTable(tree, 'etc/passwd')).find((fields) => fields[0] === user);
+  const users = await readTable(tree, 'etc/passwd');
+  const line = users === undefined ? [user, '', '0', '0'] : users.find((fields) => fields[0] === user);
   if (line === undefined) {
     throw new StepFault(`can't find uid for user ${user}: no such user: ${user}`, {
       hint: 'names are looked up in /etc/passwd of the image being built; create the user first, or use numbers',
@@ -34,7 +35,8 @@ const resolveGroup = async (group: string, tree: LayerTree): Promise<number> => 
   if (gid !== undefined) {
     return gid;
   }
-  const line = (await readTable(tree, 'etc/group')).find((fields) => fields[0] === group);
+  const groups = await readTable(tree, 'etc/group');
+  const line = groups === undefined ? [group, '', '0'] : groups.find((fields) => fields[0] === group);
   if (line === undefined) {
     throw new StepFault(`can't find gid for group ${group}: no such group: ${group}`, {
       hint: 'names are looked up in /etc/group of the image being built; create the group first, or use numbers',
@@ -54,11 +56,12 @@ const parseId = (text: string): number | undefined => {
   return id;
 };
 
-const readTable = async (tree: LayerTree, path: string): Promise<string[][]> => {
+/** Undefined when there is no such file. */
+const readTable = async (tree: LayerTree, path: string): Promise<string[][] | undefined> => {
   const entry = findEntry(tree, path);
   const text = entry === undefined ? undefined : await tree.readText(entry.path);
-  return (text ?? '')
-    .split('\n')
+  return text
+    ?.split('\n')
     .map((line) => line.split(':'))
     .filter((fields) => fields.length > 2 && /^\d{1,10}$/.test(fields[2] ?? ''));
 };

@@ -185,8 +185,9 @@ const runRunInstruction = async (
   const record = await build.progress.run(title, (vertex) =>
     runRun(build, vertex, { instruction, command, state, index: stage.index, noCache, machine }),
   );
-  const args = new Map(state.args.map(({ name, value }) => [name, lookupIn(state)(name) ?? value ?? '']));
-  const shown = [...(args.size > 0 ? [`|${args.size}`] : []), ...Array.from(args, ([name, value]) => `${name}=${value}`)];
+  // One for each declaration, as BuildKit has it, also of the same name.
+  const args = state.args.map(({ name, value }) => `${name}=${lookupIn(state)(name) ?? value ?? ''}`);
+  const shown = args.length > 0 ? [`|${args.length}`, ...args] : [];
   return withHistory(state, ['RUN', ...shown, ...command.args, '# buildkit'].join(' '), record);
 };
 

@@ -18,8 +18,6 @@ const DECLARED: readonly Declared[] = [
     pattern: /^refusal: docker ERROR: failed to solve: failed to compute cache key: .*not found \| hypr builds$/,
     needs: /^(COPY|ADD) .*[*?]/m,
   },
-  // An engine without containerd's store lays --link over what is there; hypr merges, as BuildKit itself does.
-  { id: '--link over a file', pattern: /merged\/\S*: (not a directory|file exists) \| hypr builds$/, needs: /--link/ },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
 ];
 

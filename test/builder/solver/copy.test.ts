@@ -226,6 +226,21 @@ describe('COPY and attributes', () => {
     expect(error.message).toBe("can't find uid for user ghost: no such user: ghost");
   });
 
+  it('--chown of a name is root where there is no file of names at all, as with BuildKit 0.13', async () => {
+    shop.file('foo');
+    await shop.image('nogroup', { 'etc/passwd': 'app:x:7:8::/:/bin/sh\n' });
+    const { tree } = await shop.build('FROM scratch\nCOPY --chown=ghost:ghosts foo /a\nCOPY --chown=5:ghosts foo /b\n');
+    expect(['a', 'b'].map((path) => [tree.get(path)?.uid, tree.get(path)?.gid])).toEqual([
+      [0, 0],
+      [5, 0],
+    ]);
+    const other = (await shop.build('FROM nogroup\nCOPY --chown=app:ghosts foo /c\nCOPY --chown=app foo /d\n')).tree;
+    expect(['c', 'd'].map((path) => [other.get(path)?.uid, other.get(path)?.gid])).toEqual([
+      [7, 0],
+      [7, 8],
+    ]);
+  });
+
   it('--chmod, octal and symbolic', async () => {
     shop.file('foo', 'x', 0o600);
     shop.file('run', 'x', 0o700);

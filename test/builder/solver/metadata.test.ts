@@ -198,6 +198,11 @@ describe('values of docker 26.1 with BuildKit 0.13', () => {
     expect(shop.machines.runs.at(-1)?.cwd).toBe({ '/w/../v': '/v', '/x/': '/x' }[value] ?? shown);
   });
 
+  it('an ARG that is declared twice is twice in the history of a RUN', async () => {
+    const { blob } = await shop.build('FROM busybox\nARG A=1\nARG A=2\nRUN a\n');
+    expect(blob.history?.at(-1)?.created_by).toBe('RUN |2 A=2 A=2 /bin/sh -c a # buildkit');
+  });
+
   it('ARGs of one line see what was there before it', async () => {
     const { blob } = await shop.build('FROM busybox\nARG X=0\nARG X=1 Y=$X\nRUN a\n');
     expect(blob.history?.map(({ created_by }) => created_by)[2]).toBe('ARG X=1 Y=0');
