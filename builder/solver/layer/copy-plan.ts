@@ -1,7 +1,6 @@
 import { cleanPath, dirName, type FileTree, joinPath } from '../../context/tree.ts';
 import type { Selection } from './copy-select.ts';
 import { LayerPlan, type PlanOptions } from './layer-plan.ts';
-import { StepFault } from './step-error.ts';
 import type { LayerItem } from './tar-write.ts';
 
 export interface CopySource {
@@ -19,17 +18,10 @@ export interface CopyPlanOptions extends PlanOptions {
   readonly parents: boolean;
 }
 
-/** The layer a COPY or ADD makes, by the rules of BuildKit's copy. Throws StepFault. */
+/** The layer a COPY or ADD makes, by the rules of BuildKit's copy: of several files that get one name the last one stays. Throws StepFault. */
 export const planCopy = (options: CopyPlanOptions): LayerItem[] => {
   const plan = new LayerPlan(options);
   const { target } = options;
-  const count = options.sources.reduce((sum, { selections }) => sum + selections.length, options.documents.length);
-  if (count > 1 && !options.parents && !target.endsWith('/') && plan.get(plan.resolve(target))?.type !== 'dir') {
-    const allFolders = options.sources.every(({ selections }) => selections.every(({ entries }) => entries[0]?.entry.type === 'dir'));
-    if (!allFolders || options.documents.length > 0) {
-      throw new StepFault('When using COPY with more than one source file, the destination must be a directory and end with a /');
-    }
-  }
   for (const source of options.sources) {
     for (const selection of source.selections) {
       copySelection(plan, source, selection, options);

@@ -115,5 +115,7 @@ const show = (value: unknown): string | undefined =>
       : part,
   );
 
-const lastLine = (text: string | undefined): string =>
-  text === undefined ? 'builds' : (text.trim().split('\n').at(-1)?.slice(0, 300) ?? '');
+const lastLine = (text: string | undefined): string => {
+  const lines = text?.trim().split('\n') ?? ['builds'];
+  return (lines.find((line) => /^(ERROR|✗)/.test(line)) ?? lines.at(-1) ?? '').slice(0, 300);
+};

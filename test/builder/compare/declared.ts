@@ -18,6 +18,8 @@ const DECLARED: readonly Declared[] = [
     pattern: /^refusal: docker ERROR: failed to solve: failed to compute cache key: .*not found \| hypr builds$/,
     needs: /^(COPY|ADD) .*[*?]/m,
   },
+  // What a RUN sees of its machine: other addresses, and files that docker's builds do not have.
+  { id: 'files of the machine', pattern: /^file \S*etc-copy\/(hosts|resolv\.conf|hostname|machine-id): / },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
 ];
 

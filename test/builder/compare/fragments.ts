@@ -25,7 +25,7 @@ const SOURCES = [
 export const fileInstruction = (random: Random, stage: number, paths: readonly string[]): string => {
   const roll = random.below(100);
   if (roll < 12) {
-    return `WORKDIR ${random.pick(['/w', 'w2', '/w/../v', '/deep/er/still', '/t', '/', '$GLOBAL', 'sp ace', '/etc'])}`;
+    return `WORKDIR ${random.pick(['/w', 'w2', 'w3/../v', '/deep/er/still', '/t', '/', '$GLOBAL', 'sp ace', '/etc'])}`;
   }
   if (roll < 22) {
     return document(random);

@@ -120,11 +120,18 @@ describe('COPY places files', () => {
     expect((await thrown(shop.build('FROM scratch\nCOPY up/shadow /\n'))).message).toContain('not found');
   });
 
-  it('with more than one source only into a folder', async () => {
-    shop.file('a');
-    shop.file('b');
-    const error = await thrown(shop.build('FROM scratch\nCOPY a b /c\n'));
-    expect(error.message).toContain('must be a directory and end with a /');
+  it.each([
+    ['COPY m/a m/b /o', { o: '2' }],
+    ['COPY m/[ab] /o', { o: '2' }],
+    ['COPY m/a* m/b* /o', { o: '2' }],
+    ['WORKDIR /o\nCOPY m/a m/b .', { 'o/a': '1', 'o/b': '2' }],
+    ['COPY m m/x /o', { 'o/a': '1', 'o/b': '2', 'o/c': '3', 'o/x/c': '3' }],
+  ])('%s: of several files with one name the last stays, as in BuildKit', async (lines, files) => {
+    for (const [name, text] of Object.entries({ a: '1', b: '2', 'x/c': '3' })) {
+      shop.file(`m/${name}`, text);
+    }
+    expect(await build(lines)).toEqual(files);
+    expect((await thrown(shop.build('FROM scratch\nCOPY m/? /o\n'))).message).toBe('cannot copy to non-directory: /o');
   });
 });
 
