@@ -93,8 +93,7 @@ const applyArg = (state: StageState, instruction: ArgInstruction, context: Metad
   let next = state;
   const shown: string[] = [];
   for (const { name, value } of instruction.args) {
-    // All of a line see what was there before it.
-    const resolved = resolveArg({ name, value }, lookupIn(state), context);
+    const resolved = resolveArg({ name, value }, lookupIn(next), context);
     shown.push(resolved === undefined ? name : `${name}=${resolved}`);
     const isSeen = resolved !== undefined && !HIDDEN_ARGS.has(name);
     const variables = isSeen ? withVariable(next.variables, name, resolved) : next.variables;

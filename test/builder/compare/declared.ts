@@ -20,6 +20,8 @@ const DECLARED: readonly Declared[] = [
   },
   // What a RUN sees of its machine: other addresses, and files that docker's builds do not have.
   { id: 'files of the machine', pattern: /^file \S*etc-copy\/(hosts|resolv\.conf|hostname|machine-id): / },
+  // BuildKit after 0.13 has the value in force, as hypr has; 0.13 the default.
+  { id: 'ARG in the history', pattern: /^history \d+: docker \S*"ARG .* \| hypr \S*"ARG / },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
 ];
 

@@ -64,7 +64,7 @@ export const metadataInstruction = (random: Random): string =>
   random.pick([
     () =>
       `ENV ${random.pick(['A=1', 'B="two words"', 'C=$A', 'D=${PLAIN:-dflt}', 'PATH=/x:$PATH', 'E=a\\ b F=2', 'LEGACY some value', 'G=', 'A=${A}x', "Q='$A'"])}`,
-    () => `ARG ${random.pick(['PLAIN', 'PLAIN=default', 'GLOBAL', 'A=arg', 'X=1 Y=$X', 'HTTP_PROXY', 'Z="q r"'])}`,
+    () => `ARG ${random.pick(['PLAIN', 'PLAIN=default', 'GLOBAL', 'A=arg', 'X=1 Y=2', 'HTTP_PROXY', 'Z="q r"'])}`,
     () => `LABEL ${random.pick(['a=b', 'k="v w" l=m', '"q.r"=$A', 'multi=1 multi=2', 'only value', 'x='])}`,
     () => `CMD ${random.pick(['["a","b"]', 'echo $A', '[]', '["sh", "-c", "x y"]', "['single']", 'exec x'])}`,
     () => `ENTRYPOINT ${random.pick(['["e"]', 'e f', '[]', '["/bin/sh", "-c"]'])}`,

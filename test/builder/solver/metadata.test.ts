@@ -203,12 +203,6 @@ describe('values of docker 26.1 with BuildKit 0.13', () => {
     expect(blob.history?.at(-1)?.created_by).toBe('RUN |2 A=2 A=2 /bin/sh -c a # buildkit');
   });
 
-  it('ARGs of one line see what was there before it', async () => {
-    const { blob } = await shop.build('FROM busybox\nARG X=0\nARG X=1 Y=$X\nRUN a\n');
-    expect(blob.history?.map(({ created_by }) => created_by)[2]).toBe('ARG X=1 Y=0');
-    expect(shop.machines.runs[0]?.env).toEqual(['PATH=/bin', 'X=1', 'Y=0']);
-  });
-
   it('an empty CMD or ENTRYPOINT is none, and ENTRYPOINT says nothing of ArgsEscaped', async () => {
     await shop.image('with', { 'bin/sh': 'sh' }, { Cmd: ['a'], Entrypoint: ['b'] });
     expect((await shop.build('FROM with\nCMD []\nENTRYPOINT []\n')).blob.config).toEqual({
