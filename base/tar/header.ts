@@ -1,3 +1,4 @@
+import { decodeName, encodeName } from '../odd-names.ts';
 import { type ByteString, hasValidChecksum, nameAt, numberAt, tarError, textAt } from './block.ts';
 import { encodeEntry, MAX_OCTAL_11, XATTR } from './pax.ts';
 
@@ -67,7 +68,7 @@ export const readSize = (block: Buffer): number => {
 export const decodeHeader = (block: Buffer, pax: PaxRecords): TarHeader => {
   const type = TYPES[String.fromCharCode(block[156] ?? 0)] ?? 'other';
   const isUstar = block.toString('latin1', 257, 262) === 'ustar';
-  const path = pax.get('path')?.toString('utf8') ?? fromBytes(nameAt(block));
+  const path = nameOf(pax.get('path')) ?? fromBytes(nameAt(block));
   const xattrs = new Map<string, Buffer>();
   for (const [key, value] of pax) {
     if (key.startsWith(XATTR)) {
@@ -83,7 +84,7 @@ export const decodeHeader = (block: Buffer, pax: PaxRecords): TarHeader => {
     gid: paxNumber(pax, 'gid') ?? numberAt(block, 116, 8),
     size: type === 'file' || type === 'other' ? (paxNumber(pax, 'size') ?? readSize(block)) : 0,
     mtime: Math.max(0, Math.floor(paxNumber(pax, 'mtime') ?? numberAt(block, 136, 12))),
-    link: pax.get('linkpath')?.toString('utf8') ?? fromBytes(textAt(block, 157, 100)),
+    link: nameOf(pax.get('linkpath')) ?? fromBytes(textAt(block, 157, 100)),
     deviceMajor: isUstar ? numberAt(block, 329, 8) : 0,
     deviceMinor: isUstar ? numberAt(block, 337, 8) : 0,
     xattrs,
@@ -125,8 +126,9 @@ export const PLAIN_FILE = {
 export const encodePlainFile = (name: string, size: number): Buffer => encodeHeader({ ...PLAIN_FILE, name, size });
 
 const isAscii = (text: string): boolean => /^[\x00-\x7f]*$/.test(text);
-const toBytes = (text: string): ByteString => (isAscii(text) ? text : Buffer.from(text).toString('latin1'));
-export const fromBytes = (bytes: ByteString): string => (isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8'));
+const toBytes = (text: string): ByteString => (isAscii(text) ? text : encodeName(text).toString('latin1'));
+const nameOf = (value: Buffer | undefined): string | undefined => (value === undefined ? undefined : decodeName(value));
+export const fromBytes = (bytes: ByteString): string => (isAscii(bytes) ? bytes : decodeName(Buffer.from(bytes, 'latin1')));
 
 const paxNumber = (pax: PaxRecords, key: string): number | undefined => {
   const text = pax.get(key)?.toString('latin1');

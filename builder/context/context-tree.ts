@@ -3,6 +3,7 @@ import { type BigIntStats, constants, lstatSync, readdirSync, readlinkSync } fro
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { decodeName, encodeName, isOddName } from '../../base/odd-names.ts';
 import type { FileStamp, HashCache } from './hash-cache.ts';
 import type { IgnoreRules } from './ignore.ts';
 import { readSmallFile, SMALL_FILE } from './read-small.ts';
@@ -46,20 +47,9 @@ export class ContextTree implements FileTree {
     if (known !== undefined) {
       return known;
     }
-    const names = this.#readFolder(path).filter((name) => this.#isThere(joinPath(path, name)));
+    const names = this.#readFolder(path).filter((name) => this.#entry(joinPath(path, name)) !== undefined);
     this.#lists.set(path, names);
     return names;
-  }
-
-  /** Throws for a name that is not UTF-8: it cannot be opened by what was read of it, and must not be lost in silence. */
-  #isThere(path: string): boolean {
-    const isThere = this.#entry(path) !== undefined;
-    if (!isThere && path.includes('\ufffd') && !this.#ignore.excludes(path) && this.#stat(path) === undefined) {
-      throw new HyprError('BUILD_FAILED', `the name of ${join(this.root, path)} in the build context is not UTF-8`, {
-        hint: 'rename the file, or keep it out with a pattern in .dockerignore',
-      });
-    }
-    return isThere;
   }
 
   /** Whether a path exists but is excluded by the ignore file, for the error text. */
@@ -118,8 +108,9 @@ export class ContextTree implements FileTree {
   }
 
   /** Path on the host. Not `join`, because paths in the tree are clean already and there may be ten thousand. */
-  #place(path: string): string {
-    return path === '' ? this.root : `${this.root}/${path}`;
+  #place(path: string): string | Buffer {
+    const place = path === '' ? this.root : `${this.root}/${path}`;
+    return isOddName(place) ? encodeName(place) : place;
   }
 
   #entry(path: string): ContextEntry | undefined {
@@ -161,7 +152,7 @@ export class ContextTree implements FileTree {
 
   #readFolder(path: string): string[] {
     try {
-      return readdirSync(this.#place(path)).sort(compareBytes);
+      return readdirSync(this.#place(path), 'buffer').map(decodeName).sort(compareBytes);
     } catch (error) {
       throw readError(error, this.root, path);
     }
@@ -219,7 +210,7 @@ const toEntry = (
     gid: 0,
     size: type === 'file' ? stamp.size : 0,
     mtime: Math.max(0, Number(stat.mtimeNs / 1_000_000_000n)),
-    link: type === 'symlink' ? readlinkSync(join(root, path)) : '',
+    link: type === 'symlink' ? decodeName(readlinkSync(encodeName(`${root}/${path}`), 'buffer')) : '',
     deviceMajor: 0,
     deviceMinor: 0,
     xattrs: NO_XATTRS,

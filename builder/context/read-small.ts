@@ -7,7 +7,7 @@ export const SMALL_FILE = 64 * 1024;
  * Fills `into` from a position of a file and returns the number of bytes. Takes a few microseconds for a file,
  * promises about fifty. Throws the errors of open and read.
  */
-export const readSmallFile = (path: string, into: Buffer, { flags, position }: { flags: number; position: number }): number => {
+export const readSmallFile = (path: string | Buffer, into: Buffer, { flags, position }: { flags: number; position: number }): number => {
   const file = openSync(path, flags);
   try {
     let done = 0;

@@ -1,4 +1,5 @@
-import { cleanPath, compareBytes, dirName, type FileTree, joinPath, resolvePath, type TreeEntry } from '../../context/tree.ts';
+import { baseName, cleanPath, compareBytes, dirName, type FileTree, joinPath, resolvePath, type TreeEntry } from '../../context/tree.ts';
+import { WHITEOUT } from '../../layers/whiteouts.ts';
 import type { ModeChange } from './file-mode.ts';
 import { StepFault } from './step-error.ts';
 import type { LayerItem } from './tar-write.ts';
@@ -69,6 +70,11 @@ export class LayerPlan {
 
   /** Puts one entry at a real path; a folder that is already there keeps its attributes unless told otherwise. */
   put(path: string, entry: TreeEntry, options: { tree: FileTree; overwriteFolder: boolean; replace: boolean }): void {
+    if (baseName(path).startsWith(WHITEOUT)) {
+      throw new StepFault(`/${path} cannot be in an image: in a layer a name that begins with ${WHITEOUT} means that a file was deleted`, {
+        hint: 'rename the file, or keep it out with **/.wh.* in .dockerignore or --exclude',
+      });
+    }
     const existing = this.get(path)?.type;
     if (entry.type === 'dir' && existing !== undefined && existing !== 'dir' && !options.replace) {
       throw new StepFault(`cannot copy to non-directory: /${path}`);

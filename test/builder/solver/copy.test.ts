@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, linkSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PLAIN_FILE } from '../../../base/tar/header.ts';
@@ -104,12 +104,35 @@ describe('COPY places files', () => {
     });
   });
 
-  it('says which name is not UTF-8, unless it is ignored', async () => {
-    writeFileSync(Buffer.concat([Buffer.from(`${shop.context}/bad`), Buffer.from([0xff])]), 'x');
+  it('with names, folders and links that are not UTF-8, byte for byte, as BuildKit', async () => {
+    const bytes = (text: string) => Buffer.from(`${shop.context}/${text}`, 'latin1');
+    mkdirSync(bytes('d\xe9'));
+    writeFileSync(bytes('d\xe9/caf\xe9'), 'x');
+    writeFileSync(bytes('d\xe9/large\xff'), 'y'.repeat(200_000));
+    symlinkSync(Buffer.from('caf\xe9', 'latin1'), bytes('d\xe9/link\xfe'));
+    shop.file('plain');
+    const { blob } = await shop.build('FROM scratch AS a\nCOPY . /in/\nFROM scratch\nCOPY --from=a /in /\n');
+    const out = join(shop.folder, 'out');
+    mkdirSync(out);
+    execFileSync('tar', ['-xf', shop.store.layerTar(blob.rootfs.diff_ids[0] ?? ''), '-C', out]);
+    const names = execFileSync('find', ['.', '-mindepth', '1', '-printf', '%p %l %s\n'], { cwd: out, encoding: 'latin1' });
+    expect(names.trim().split('\n').sort()).toEqual([
+      expect.stringMatching(/^\.\/d\xe9 {2}\d+$/),
+      './d\xe9/caf\xe9  1',
+      './d\xe9/large\xff  200000',
+      './d\xe9/link\xfe caf\xe9 4',
+      './plain  5',
+    ]);
+    shop.file('.dockerignore', 'd*\n');
+    expect(Object.keys(await show((await shop.build('FROM scratch\nCOPY . /\n')).tree))).toEqual(['.dockerignore', 'plain']);
+  });
+
+  it('refuses a name that means a deletion in a layer, unless it is ignored', async () => {
+    shop.file('d/.wh.gone', 'x');
     const error = await thrown(shop.build('FROM scratch\nCOPY . /\n'));
-    expect([error.code, error.message]).toEqual(['BUILD_FAILED', expect.stringContaining('is not UTF-8')]);
-    shop.file('.dockerignore', 'bad*\n');
-    expect(Object.keys(await show((await shop.build('FROM scratch\nCOPY . /\n')).tree))).not.toContain('bad');
+    expect([error.code, error.message, error.where?.line]).toEqual(['BUILD_FAILED', expect.stringContaining('/d/.wh.gone'), 2]);
+    shop.file('.dockerignore', '**/.wh.*\n');
+    expect(Object.keys(await show((await shop.build('FROM scratch\nCOPY . /\n')).tree))).toEqual(['.dockerignore', 'd/']);
   });
 
   it('never from outside the context', async () => {
