@@ -27,7 +27,12 @@ export interface FileStep {
 export const runFileStep = async (build: BuildContext, vertex: Vertex, step: FileStep): Promise<CacheRecord> => {
   const { cache, signal } = build;
   const mayKnow = !step.noCache && !step.rebuilt && step.definitionKey !== undefined;
-  const byDefinition = mayKnow ? await cache.find(step.definitionKey) : undefined;
+  // Earlier versions made no layer where nothing changed.
+  const known = async (key: string | undefined): Promise<CacheRecord | undefined> => {
+    const record = key === undefined ? undefined : await cache.find(key);
+    return record?.diffId === null && step.isLayer !== false ? undefined : record;
+  };
+  const byDefinition = mayKnow ? await known(step.definitionKey) : undefined;
   if (byDefinition !== undefined) {
     vertex.cached();
     return byDefinition;
@@ -35,7 +40,7 @@ export const runFileStep = async (build: BuildContext, vertex: Vertex, step: Fil
   const contentKey = await step.contentKey();
   const keys = [contentKey, ...(step.definitionKey === undefined ? [] : [step.definitionKey])];
   const find = async (): Promise<CacheRecord | undefined> => {
-    const byContent = step.noCache ? undefined : await cache.find(contentKey);
+    const byContent = step.noCache ? undefined : await known(contentKey);
     if (byContent !== undefined) {
       await cache.save(keys.slice(1), byContent);
     }
