@@ -76,6 +76,16 @@ export const identifyProcess = (pid: number): ProcessIdentity | undefined => {
   }
 };
 
+/** Whether a process was stopped by a signal (SIGSTOP) or a debugger, and does not run until it is continued. */
+export const isStopped = (pid: number): boolean => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return /^[Tt]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+};
+
 /** The pid of its parent; undefined if there is no such process. */
 export const parentOf = (pid: number): number | undefined => {
   try {

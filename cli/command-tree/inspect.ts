@@ -34,7 +34,7 @@ export const inspectCommands: readonly CommandSpec[] = [
     name: 'logs',
     usage: '[OPTIONS] [SERVICE...]',
     summary: 'Show the logs of services',
-    examples: ['hypr logs -f web', 'hypr logs --since 10m -t'],
+    examples: ['hypr logs -f web', 'hypr logs --since 10m -t', 'hypr logs shop-web-run-1f2e3d (a replica, also one that is gone)'],
     flags: [
       bool('f,follow', 'Follow the output'),
       string('n,tail', 'Number of last lines to show of each replica, or all', { value: 'LINES' }),

@@ -13,14 +13,19 @@ export const runLogs: Handler = async (invocation) => {
   const options = logsOptions(invocation);
   return withStack(invocation, async (stack) => {
     const replicas = await stack.ps();
-    checkServices(args, Object.fromEntries(replicas.map((replica) => [replica.service, true])));
+    // Names of replicas are taken too, also of those that are gone.
+    const logged = args.length === 0 ? [] : await stack.logNames();
+    checkServices(
+      args.filter((name) => !logged.includes(name)),
+      Object.fromEntries(replicas.map((replica) => [replica.service, true])),
+    );
     const formatter = new LogFormatter({
       color: wantsColour(context.stdout, context.env, flags) && !flags.bool('no-color'),
       prefix: !flags.bool('no-log-prefix'),
       timestamps: flags.bool('timestamps'),
       stack: stack.name,
     });
-    for (const replica of replicas.filter((each) => args.length === 0 || args.includes(each.service))) {
+    for (const replica of replicas.filter((each) => args.length === 0 || args.includes(each.service) || args.includes(each.name))) {
       formatter.know(replica.name);
     }
     for await (const record of stack.logs(options, context.interrupts.signal)) {

@@ -121,6 +121,10 @@ export class StackClient implements Stack {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  logNames(): Promise<string[]> {
+    return openLogStore(`${this.#paths.logs}/${this.name}`).names();
+  }
+
   async *logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord> {
     const api = await this.#supervisorIfRunning();
     if (api === undefined) {

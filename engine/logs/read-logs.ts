@@ -8,13 +8,13 @@ export interface LogSource {
   readonly number: number;
 }
 
-/** Reads the logs of the chosen replicas, merged by time. Each file is already in order, so this merges and does not sort. */
+/** Reads the logs of the chosen replicas, and of those that are chosen by name and are gone, merged by time. Each file is already in order, so this merges and does not sort. */
 export async function* readMerged(
   logs: LogStore,
   sources: readonly LogSource[],
   options: LogsOptions & Pick<ReadOptions, 'onRead'>,
 ): AsyncIterable<LogRecord> {
-  const chosen = sources.filter((source) => isChosen(source, options));
+  const chosen = [...sources, ...(await goneSources(logs, sources, options))].filter((source) => isChosen(source, options));
   const heads = await Promise.all(
     chosen.map(async (source) => {
       const iterator = logs.read(source.replica, source.service, options)[Symbol.asyncIterator]();
@@ -35,8 +35,15 @@ export async function* readMerged(
   }
 }
 
+/** Logs that are asked for by the name of a replica that was removed: a one-off, one of a larger scale, one of a stack that is down. */
+const goneSources = async (logs: LogStore, sources: readonly LogSource[], { services }: LogsOptions): Promise<LogSource[]> => {
+  const missing = services.filter((name) => !sources.some(({ replica, service }) => name === replica || name === service));
+  const names = missing.length === 0 ? [] : await logs.names();
+  return names.filter((name) => missing.includes(name)).map((name) => ({ replica: name, service: name, number: 0 }));
+};
+
 const time = (head: { next: IteratorResult<LogRecord> }): number => (head.next.done ? Number.POSITIVE_INFINITY : head.next.value.time);
 
 export const isChosen = (source: LogSource, options: LogsOptions): boolean =>
-  (options.services.length === 0 || options.services.includes(source.service)) &&
+  (options.services.length === 0 || options.services.includes(source.service) || options.services.includes(source.replica)) &&
   (options.index === undefined || source.number === options.index);

@@ -98,6 +98,8 @@ export interface Stack extends AsyncDisposable {
   ps(): Promise<ReplicaStatus[]>;
   /** The named volumes that the stack created, sorted by name. */
   volumes(): Promise<VolumeSummary[]>;
+  /** Names of replicas that have a log, also of those that are gone: `logs` takes them beside services. */
+  logNames(): Promise<string[]>;
   logs(options: LogsOptions, signal?: AbortSignal): AsyncIterable<LogRecord>;
   exec(options: ExecOptions, signal?: AbortSignal): Promise<ExecSession>;
   /**

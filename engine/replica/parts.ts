@@ -5,6 +5,7 @@ import type { ReplicaOutput } from './output.ts';
 import type { PowerDowns } from './power-down.ts';
 import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaContext, ReplicaRecord } from './record.ts';
+import type { Responsiveness } from './responsiveness.ts';
 import type { Run } from './run.ts';
 
 /** The parts of one replica, shared by its start and its end, with the current run that one hands to the other. */
@@ -14,6 +15,7 @@ export interface ReplicaParts {
   readonly output: ReplicaOutput;
   readonly health: ReplicaHealth;
   readonly listeners: ReplicaListeners;
+  readonly responsiveness: Responsiveness;
   readonly attempts: Attempts;
   readonly powerDowns: PowerDowns;
   readonly publications: Publications;

@@ -39,8 +39,11 @@ export class ReplicaHealth {
     }
   }
 
-  #onProbe(health: Health, probe: ProbeResult): void {
+  #onProbe(probed: Health, probe: ProbeResult): void {
     this.#last = probe;
+    // Probes fail one by one until it counts; a guest that answers nothing is unhealthy now.
+    const isSilent = probe.code !== 0 && this.#record.silentSince !== undefined;
+    const health = isSilent && probed === 'healthy' ? 'unhealthy' : probed;
     markTrace(`probe: ${probe.code === 0 ? 'success' : 'failure'}, ${probe.duration} ms`, this.#record.row.name);
     if (health !== this.#record.row.health && this.#record.row.state === 'running') {
       if (health === 'healthy' && this.#record.row.health === 'starting') {

@@ -95,10 +95,26 @@ export class ReplicaRecord {
   }
 
   /** Notes that the machine does nothing at the moment, or goes on. */
-  noteStall(kind: Stall['kind'] | undefined): void {
+  noteStall(kind: Stall['kind'] | undefined, since = Date.now()): void {
     if (kind !== this.#stall?.kind) {
-      this.#stall = kind && { kind, since: Date.now() };
+      this.#stall = kind && { kind, since };
       this.emit('update');
+    }
+  }
+
+  get stall(): Stall | undefined {
+    return this.#stall;
+  }
+
+  /** Since when the guest has not answered. */
+  get silentSince(): number | undefined {
+    return this.#stall?.kind === 'silent' ? this.#stall.since : undefined;
+  }
+
+  /** Notes since when the guest has not answered, or that it does again; one that is held for another reason cannot. */
+  noteSilence(since: number | undefined): void {
+    if (this.#stall?.kind !== 'full') {
+      this.noteStall(since === undefined ? undefined : 'silent', since);
     }
   }
 

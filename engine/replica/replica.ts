@@ -18,6 +18,7 @@ import type { ReplicaParts } from './parts.ts';
 import { PowerDowns } from './power-down.ts';
 import { ReplicaHealth } from './probe-health.ts';
 import { type ReplicaContext, ReplicaRecord } from './record.ts';
+import { type Expectation, Responsiveness } from './responsiveness.ts';
 import { ReplicaRestarts } from './restarts.ts';
 import type { Run } from './run.ts';
 import { ReplicaStart } from './start.ts';
@@ -82,9 +83,19 @@ export class Replica {
     return this.run !== undefined && this.run.process === undefined && !this.#parts.attempts.isRunning;
   }
 
+  /** Whether its guest is known not to answer. */
+  get isSilent(): boolean {
+    return this.#parts.record.silentSince !== undefined;
+  }
+
   /** What listens in it now. */
   get listeners(): readonly Listener[] {
     return this.#parts.record.listeners;
+  }
+
+  /** For what needs the guest, so that it does not wait for one that hangs. Throws GUEST_SILENT. */
+  expectAnswer(signal: AbortSignal): Expectation {
+    return this.#parts.responsiveness.expect(signal);
   }
 
   status(): ReplicaStatus {
@@ -279,6 +290,7 @@ const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts => {
     output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
     health: new ReplicaHealth(record),
     listeners: new ReplicaListeners(record),
+    responsiveness: new Responsiveness(record, context.bus),
     attempts: new Attempts(row.name),
     powerDowns: new PowerDowns(row.name, () => record.isOver),
     publications: new Publications(),

@@ -160,6 +160,7 @@ export class ReplicaStart {
     // Before the health checks: the guest tells what listens already to the first one only that asks.
     this.#parts.listeners.watch(run);
     this.#parts.health.watch(run);
+    this.#parts.responsiveness.watch(run);
     this.#parts.output.follow(process);
     this.#end.follow(run, process);
     this.#parts.context.onChange();

@@ -46,8 +46,8 @@ interface Usage {
 }
 
 /** Undefined for one that does not run, or does not answer. */
-const readUsage = async ({ run, row }: Replica): Promise<Usage | undefined> => {
-  if (run?.process === undefined || row.state !== 'running') {
+const readUsage = async ({ run, row, isSilent }: Replica): Promise<Usage | undefined> => {
+  if (run?.process === undefined || row.state !== 'running' || isSilent) {
     return undefined;
   }
   try {

@@ -67,7 +67,9 @@ export class UsageSampler {
 
   /** What every running replica uses now. The first sample of a replica has cpu 0: percent needs two. */
   async sample(): Promise<ReplicaUsage[]> {
-    const running = [...this.#options.replicas.values()].filter(({ run, row }) => run?.process !== undefined && row.state === 'running');
+    const running = [...this.#options.replicas.values()].filter(
+      ({ run, row, isSilent }) => run?.process !== undefined && row.state === 'running' && !isSilent,
+    );
     const samples = await Promise.allSettled(running.map((replica) => this.#sampleReplica(replica)));
     return samples.flatMap((sample) => (sample.status === 'fulfilled' && sample.value !== undefined ? [sample.value] : []));
   }

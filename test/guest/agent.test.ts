@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
 import { encodeFrame } from '../../guest/protocol/protocol.ts';
+import { refusalReason } from '../../guest/protocol/refusal.ts';
 import { FRAME } from '../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import { freePort } from '../support/free-port.ts';
@@ -456,6 +457,26 @@ describe('a machine', () => {
     await program.exited;
     await expect(guest.startWorkload(processSpec(['true']))).rejects.toThrow('started already');
     await expect(guest.spawn(processSpec(['true']))).rejects.toThrow('the workload has ended');
+    await guest.close();
+    await own.stop();
+  });
+
+  it('refuses transfers before it is prepared, by a path that is not absolute, and of layers under a workload', async () => {
+    const own = await startHostAgent();
+    const guest = await connectGuest(own.socket, { timeout: 5000 });
+    const reasons: unknown[] = [];
+    const refused = async (work: Promise<unknown>) => reasons.push(await work.then(() => 'done', refusalReason));
+    await refused(collect(guest.readTar('/etc')));
+    await refused(guest.pushLayer());
+    await guest.setNames({ db: ['10.0.0.2'] });
+    await guest.sync();
+    await guest.prepare(machineConfig());
+    await refused(collect(guest.readTar('etc')));
+    const program = await guest.startWorkload(processSpec(['sleep', '60']));
+    await refused(guest.pushLayer());
+    await refused(guest.dropLayers(0));
+    expect(reasons).toEqual(['outOfTurn', 'outOfTurn', 'malformed', 'outOfTurn', 'outOfTurn']);
+    await program.signal(9);
     await guest.close();
     await own.stop();
   });

@@ -129,6 +129,22 @@ describe('whatever is killed, the next command puts it right', () => {
     expect(await filesOf('crashes')).toEqual([]);
   });
 
+  test('a machine that the host stops: ps says so, exec ends with the reason, health goes; it goes on when it may', async () => {
+    const [line = ''] = (await processesOf('crashes')).filter((each) => /qemu.*web/.test(each));
+    const pid = Number(line.split(' ')[0]);
+    process.kill(pid, 'SIGSTOP');
+    onTestFinished(() => void process.kill(pid, 'SIGCONT'));
+    const exec = await stack.run(['exec', '-T', 'web', 'true'], { timeout: 90_000 });
+    expect(exec.code).not.toBe(0);
+    expect(exec.stderr).toMatch(/crashes-web-1 has not responded for \d+ s/);
+    expect(exec.stderr).toContain(`kill -CONT ${pid}`);
+    expect(await stack.must(['ps'])).toMatch(/web-1.*\(not responding for [^)]+\) \(unhealthy\)/);
+    process.kill(pid, 'SIGCONT');
+    await expect.poll(() => stack.must(['ps']), { timeout: 60_000 }).toMatch(/web-1.*\(healthy\)/);
+    expect(await stack.must(['exec', '-T', 'web', 'echo', 'here'])).toBe('here\n');
+    expect(await page()).toMatch(/web/);
+  }, 180_000);
+
   test('the supervisor, in the middle of up: the command says so, and the next continues after what was started', async () => {
     const child = spawn(hyprBin, ['compose', '--progress', 'plain', 'up', '-d', '--wait'], {
       cwd: stack.dir,

@@ -1,6 +1,5 @@
 import { create } from '@bufbuild/protobuf';
 import { HyprError } from '../../../base/errors.ts';
-import type { GuestClient } from '../../../guest/types.ts';
 import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
 import {
@@ -23,7 +22,9 @@ export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<C
       throw new HyprError('HYPR_USAGE', 'the first message of a copy must say where to');
     }
     const start = first.value.input.value;
-    await guestOf(supervisor, start).writeTar(start.path, dataOf(messages), signal);
+    const replica = replicaOf(supervisor, start);
+    using expected = replica.expectAnswer(signal);
+    await replica.run.guest.writeTar(start.path, dataOf(messages), expected.signal);
     return create(CopyResponseSchema, {});
   } catch (error) {
     throw toConnectError(error);
@@ -33,8 +34,9 @@ export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<C
 /** Packs a path of a replica as a tar. */
 export async function* copyFrom(supervisor: StackSupervisor, request: CopyRequest, signal: AbortSignal): AsyncIterable<CopyChunk> {
   try {
-    const guest = guestOf(supervisor, request);
-    for await (const data of guest.readTar(request.path, { followLinks: request.followLinks }, signal)) {
+    const replica = replicaOf(supervisor, request);
+    using expected = replica.expectAnswer(signal);
+    for await (const data of replica.run.guest.readTar(request.path, { followLinks: request.followLinks }, expected.signal)) {
       yield create(CopyChunkSchema, { data });
     }
   } catch (error) {
@@ -42,12 +44,12 @@ export async function* copyFrom(supervisor: StackSupervisor, request: CopyReques
   }
 }
 
-const guestOf = (supervisor: StackSupervisor, request: CopyRequest): GuestClient => {
+const replicaOf = (supervisor: StackSupervisor, request: CopyRequest): ReturnType<typeof pickRunning> => {
   const place = placeOf(request);
   if (request.path === '') {
     throw new HyprError('HYPR_USAGE', 'a copy needs a path');
   }
-  return pickRunning(supervisor, place).run.guest;
+  return pickRunning(supervisor, place);
 };
 
 async function* dataOf(messages: AsyncIterator<CopyInput>): AsyncGenerator<Uint8Array> {

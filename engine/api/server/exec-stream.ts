@@ -4,6 +4,7 @@ import { onAbort } from '../../../base/abort.ts';
 import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
 import { withVariables } from '../../machine/authority.ts';
+import type { ExecOptions } from '../../model/types.ts';
 import { execProcess } from '../../replica/exec-process.ts';
 import { pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
@@ -27,8 +28,8 @@ export async function* execStream(
       throw new HyprError('HYPR_USAGE', 'the first message of an exec must say what to run');
     }
     const options = execOptions(first.value.input.value);
-    const { run, row } = pickRunning(supervisor, options);
-    const process = await run.guest.spawn(execProcess(withVariables(row.spec.process, run.env), options), signal);
+    const replica = pickRunning(supervisor, options);
+    const process = await startExec(replica, options, signal);
     yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });
     if (options.detach) {
       void drain(process);
@@ -39,6 +40,12 @@ export async function* execStream(
     throw toConnectError(error);
   }
 }
+
+const startExec = async (replica: ReturnType<typeof pickRunning>, options: ExecOptions, signal: AbortSignal): Promise<GuestProcess> => {
+  const { run, row } = replica;
+  using expected = replica.expectAnswer(signal);
+  return await run.guest.spawn(execProcess(withVariables(row.spec.process, run.env), options), expected.signal);
+};
 
 /** Carries input and output until the program ends. When the client leaves, the program is ended. */
 async function* carryBoth(input: {

@@ -403,6 +403,17 @@ describe('other commands', () => {
     expect(context.fake.closed).toBe(3);
   });
 
+  test('logs takes replicas by name, also those that are gone, and no others', async () => {
+    const context = fakeContext();
+    context.fake.replicas = [replica({ service: 'web' })];
+    context.fake.goneLogs = ['shop-web-run-1f2e'];
+    expect(await run(context, 'logs shop-web-run-1f2e web')).toBe(0);
+    expect(context.fake.call('logs')?.args[0]).toMatchObject({ services: ['shop-web-run-1f2e', 'web'] });
+    expect(await run(context, 'logs shop-web-run-9999')).toBe(1);
+    expect(context.stderr.text).toContain('no such service: shop-web-run-9999');
+    expect(context.stderr.text).toContain('services are: web');
+  });
+
   test('rm asks, and without a terminal insists on --force', async () => {
     const context = fakeContext();
     context.fake.replicas = [replica({ service: 'web', state: 'exited' })];

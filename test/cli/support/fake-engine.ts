@@ -76,6 +76,8 @@ export class FakeEngine {
   readonly calls: Call[] = [];
   readonly events = new AsyncQueue<EngineEvent>();
   replicas: ReplicaStatus[] = [];
+  /** Replicas that are gone and have left a log. */
+  goneLogs: string[] = [];
   /** Of all stacks. */
   machines: ReplicaDetail[] = [];
   volumes: VolumeDetail[] = [];
@@ -273,6 +275,7 @@ export class FakeEngine {
         { name: 'shop_cache', path: '/v/shop_cache/data', labels: { a: '1' }, createdAt: NOW, services: ['web'] },
         { name: 'shop_data', path: '/v/shop_data/data.ext4', labels: {}, createdAt: NOW, services: ['db'] },
       ],
+      logNames: async () => [...this.replicas.map(({ name }) => name), ...this.goneLogs],
       logs: (options) => {
         this.#record('logs', options);
         const { records } = this;

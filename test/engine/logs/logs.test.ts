@@ -129,3 +129,21 @@ test('following gives the past and then the future, nothing twice and nothing lo
   await writer.close();
   expect(seen).toEqual(['past', 'between', 'future']);
 });
+
+test('a replica is chosen by its name, one that is gone too; without names only those that are there', async () => {
+  const store = openLogStore(dir);
+  for (const name of ['web-1', 'web-2', 'web-run-1f2e', 'web-run-gone']) {
+    const writer = await open(store, name);
+    writer.write(chunk('stdout', Buffer.from(`of ${name}\n`), 1));
+    await writer.close();
+  }
+  const sources = ['web-1', 'web-2', 'web-run-1f2e'].map((replica, index) => ({ replica, service: 'web', number: index + 1 }));
+  const read = (...services: string[]) => collect(readMerged(store, sources, { ...options, services }));
+  expect(await read('web-2')).toEqual(['web-2 stdout of web-2']);
+  expect(await read('web-run-gone', 'web-1')).toEqual(
+    expect.arrayContaining(['web-run-gone stdout of web-run-gone', 'web-1 stdout of web-1']),
+  );
+  expect(await read('web')).toHaveLength(3);
+  expect(await read()).toHaveLength(3);
+  expect(await read('../web-1')).toEqual([]);
+});

@@ -1,0 +1,131 @@
+import { linkedController, onAbort } from '../../base/abort.ts';
+import { HyprError } from '../../base/errors.ts';
+import { isStopped } from '../../base/host/process.ts';
+import type { EventBus } from '../logs/bus.ts';
+import type { ReplicaRecord } from './record.ts';
+import type { Run } from './run.ts';
+
+/** How long after an answer the guest is asked again. How long an answer may take is the guest client's deadline for any request. */
+const ASK_EVERY_MS = 15_000;
+
+/** For what needs the guest: `signal` aborts with GUEST_SILENT once it is known to be silent. */
+export interface Expectation extends Disposable {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Whether the guest of a running replica answers. A machine that was stopped by the host, or that hangs, breaks no connection and ends
+ * nothing: only asking shows it. Nothing is done about it but to tell, because it may go on at any time.
+ */
+export class Responsiveness {
+  readonly #record: ReplicaRecord;
+  readonly #bus: EventBus;
+  readonly #expecting = new Set<Pick<AbortController, 'abort'>>();
+  #run: Run | undefined;
+  #askNow: () => void = () => {};
+
+  constructor(record: ReplicaRecord, bus: EventBus) {
+    this.#record = record;
+    this.#bus = bus;
+  }
+
+  /** Asks until the run ends. */
+  watch(run: Run): void {
+    this.#run = run;
+    this.#record.noteSilence(undefined);
+    onAbort(run.abort.signal, () => this.#record.noteSilence(undefined));
+    void this.#follow(run);
+  }
+
+  /** Throws GUEST_SILENT when the guest is known to be silent. Otherwise it is asked now, so that nobody waits longer than an answer takes. */
+  expect(signal: AbortSignal): Expectation {
+    if (this.#record.silentSince !== undefined) {
+      throw this.#error();
+    }
+    const controller = linkedController(signal);
+    this.#expecting.add(controller);
+    this.#askNow();
+    return { signal: controller.signal, [Symbol.dispose]: () => void this.#expecting.delete(controller) };
+  }
+
+  async #follow(run: Run): Promise<void> {
+    const { signal } = run.abort;
+    while (!signal.aborted) {
+      if (!(await this.#isSilent(run))) {
+        await this.#rest(signal);
+      }
+    }
+  }
+
+  /** Asks once. True when no answer came though there should have been one: then it is asked again at once. */
+  async #isSilent(run: Run): Promise<boolean> {
+    const { signal } = run.abort;
+    const since = Date.now();
+    try {
+      await run.guest.stats(signal);
+      this.#heard();
+      return false;
+    } catch (error) {
+      const isSilent = error instanceof HyprError && error.code === 'HYPR_TIMEOUT';
+      // A paused guest cannot answer, and one that ends need not. A broken channel ends the run.
+      const counts = isSilent && !signal.aborted && this.#record.row.state === 'running' && this.#record.stall?.kind !== 'full';
+      if (counts) {
+        this.#missed(since);
+      }
+      return counts;
+    }
+  }
+
+  /** Ends early when somebody needs the guest, or the run ends. */
+  #rest(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#askNow(), ASK_EVERY_MS);
+      this.#askNow = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', this.#askNow);
+        this.#askNow = () => {};
+        resolve();
+      };
+      signal.addEventListener('abort', this.#askNow, { once: true });
+      if (signal.aborted) {
+        this.#askNow();
+      }
+    });
+  }
+
+  #missed(since: number): void {
+    const record = this.#record;
+    if (record.silentSince !== undefined) {
+      return;
+    }
+    record.noteSilence(since);
+    const error = this.#error();
+    this.#bus.emit({ type: 'warning', message: `${error.message}: ${error.hint}` });
+    if (record.row.health === 'healthy') {
+      record.update({ health: 'unhealthy', reason: 'the guest does not respond' });
+      record.emit('health_status');
+    }
+    for (const controller of [...this.#expecting]) {
+      controller.abort(error);
+    }
+  }
+
+  #heard(): void {
+    if (this.#record.silentSince !== undefined) {
+      this.#record.noteSilence(undefined);
+      this.#bus.emit({ type: 'warning', message: `${this.#record.row.name} responds again` });
+    }
+  }
+
+  #error(): HyprError {
+    const { name, service, stack } = this.#record.row;
+    const seconds = Math.round((Date.now() - (this.#record.silentSince ?? Date.now())) / 1000);
+    const pid = this.#run?.machine.record.process.pid;
+    return new HyprError('GUEST_SILENT', `${name} has not responded for ${seconds} s`, {
+      hint:
+        pid !== undefined && isStopped(pid)
+          ? `its machine was stopped by a signal; let it go on: kill -CONT ${pid}`
+          : `it may be overloaded, or hang; start it again: hypr -p ${stack} restart ${service}`,
+    });
+  }
+}
