@@ -6,9 +6,9 @@ import type { EventBus } from '../logs/bus.ts';
 import type { LogStore } from '../logs/logs.ts';
 import { newRun } from '../logs/new-run.ts';
 import { withVariables } from '../machine/authority.ts';
+import { execProcess } from '../machine/exec-process.ts';
 import type { LogRecord } from '../model/events.ts';
 import type { HookSpec } from '../model/spec.ts';
-import { execProcess } from './exec-process.ts';
 import type { Replica } from './replica.ts';
 
 export interface HookContext {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { execProcess } from '../../../engine/machine/exec-process.ts';
 import { EXEC_DEFAULTS } from '../../../engine/model/option-defaults.ts';
-import { execProcess } from '../../../engine/replica/exec-process.ts';
 import type { ProcessSpec } from '../../../guest/types.ts';
 
 test('exec › its variables stand over those of the workload; a name alone takes one away', () => {
