@@ -2,12 +2,14 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hypr, mustHypr } from '../support/cli.ts';
 import { outside } from '../support/outside.ts';
 import { TestStack } from '../support/stack.ts';
 
-// What each of six services on three networks reaches, cell by cell; the expected table is computed from the model.
+// What each of six services on three networks reaches, and one of another stack on an external network with one of them, cell by cell; the
+// expected table is computed from the model.
 
-const SUBNETS = { front: '10.197.1', back: '10.197.2', sealed: '10.197.3' } as const;
+const SUBNETS = { front: '10.197.1', back: '10.197.2', sealed: '10.197.3', shared: '10.197.4' } as const;
 type NetworkName = keyof typeof SUBNETS;
 const SERVICES: Readonly<Record<string, readonly NetworkName[]>> = {
   a: ['front'],
@@ -15,8 +17,12 @@ const SERVICES: Readonly<Record<string, readonly NetworkName[]>> = {
   c: ['back'],
   d: ['back', 'sealed'],
   e: ['sealed'],
-  f: ['front', 'back', 'sealed'],
+  f: ['front', 'back', 'sealed', 'shared'],
+  g: ['shared'],
 };
+/** Of a stack of its own. */
+const GUEST = 'g';
+const SHARED = 'reachability-shared';
 const NAMES = Object.keys(SERVICES);
 const addressOf = (service: string, network: NetworkName): string => `${SUBNETS[network]}.${11 + NAMES.indexOf(service)}`;
 
@@ -61,33 +67,37 @@ interface Rules {
 }
 const NONE: Rules = { egress: {}, policies: [] };
 
-const compose = (rules: Rules): string =>
+const compose = (rules: Rules, isMine = (name: string) => name !== GUEST): string =>
   JSON.stringify({
     services: Object.fromEntries(
-      Object.entries(SERVICES).map(([name, networks]) => [
-        name,
-        {
-          image: 'python',
-          command: ['python3', '-u', '/probe.py'],
-          stop_grace_period: '0s',
-          configs: [{ source: 'probe', target: '/probe.py' }],
-          networks: Object.fromEntries(networks.map((network) => [network, { ipv4_address: addressOf(name, network) }])),
-          healthcheck: {
-            test: ['CMD', 'python3', '-c', "import socket; socket.create_connection(('127.0.0.1', 7000), 2)"],
-            interval: '60s',
-            start_interval: '3s',
-            start_period: '120s',
+      Object.entries(SERVICES)
+        .filter(([name]) => isMine(name))
+        .map(([name, networks]) => [
+          name,
+          {
+            image: 'python',
+            command: ['python3', '-u', '/probe.py'],
+            stop_grace_period: '0s',
+            configs: [{ source: 'probe', target: '/probe.py' }],
+            networks: Object.fromEntries(networks.map((network) => [network, { ipv4_address: addressOf(name, network) }])),
+            healthcheck: {
+              test: ['CMD', 'python3', '-c', "import socket; socket.create_connection(('127.0.0.1', 7000), 2)"],
+              interval: '60s',
+              start_interval: '3s',
+              start_period: '120s',
+            },
+            ...(rules.egress[name] === undefined
+              ? {}
+              : { 'x-hypr': { egress: rules.egress[name] === 'deny' ? 'deny' : { allow: [rules.egress[name]] } } }),
           },
-          ...(rules.egress[name] === undefined
-            ? {}
-            : { 'x-hypr': { egress: rules.egress[name] === 'deny' ? 'deny' : { allow: [rules.egress[name]] } } }),
-        },
-      ]),
+        ]),
     ),
     networks: Object.fromEntries(
       Object.entries(SUBNETS).map(([name, prefix]) => [
         name,
-        { internal: name === 'sealed', ipam: { config: [{ subnet: `${prefix}.0/24` }] } },
+        name === 'shared'
+          ? { external: true, name: SHARED }
+          : { internal: name === 'sealed', ipam: { config: [{ subnet: `${prefix}.0/24` }] } },
       ]),
     ),
     configs: { probe: { content: PROGRAM.replaceAll('$', '$$$$') } },
@@ -96,6 +106,7 @@ const compose = (rules: Rules): string =>
 
 describe('what services reach', () => {
   let stack: TestStack;
+  let guest: TestStack;
   const tcpOutside: Server = createServer((socket) => socket.on('error', () => {}).end('outside'));
   const tcpLoopback: Server = createServer((socket) => socket.on('error', () => {}).end('loopback'));
   const udpOutside: UdpSocket = createSocket('udp4');
@@ -113,10 +124,14 @@ describe('what services reach', () => {
       loopback: (tcpLoopback.address() as AddressInfo).port,
     };
     stack = await new TestStack('reachability').write({ 'compose.yaml': compose(NONE) });
-    await stack.must(['up', '-d', '--wait'], { timeout: 240_000 });
+    guest = await new TestStack('reachguest').write({ 'compose.yaml': compose(NONE, (name) => name === GUEST) });
+    await mustHypr(['network', 'create', '--subnet', `${SUBNETS.shared}.0/24`, SHARED], { env: stack.env });
+    await Promise.all([stack, guest].map((each) => each.must(['up', '-d', '--wait'], { timeout: 240_000 })));
   });
   afterAll(async () => {
+    await guest?.close();
     await stack?.close();
+    await hypr(['network', 'rm', '-f', SHARED], { env: stack.env });
     tcpOutside.close();
     tcpLoopback.close();
     udpOutside.close();
@@ -199,7 +214,8 @@ describe('what services reach', () => {
       NAMES.map(async (row) => {
         const cells = cellsOf(row, rules);
         const tries = JSON.stringify(cells.map(({ probe }) => probe));
-        const results = JSON.parse(await stack.must(['exec', '-T', row, 'python3', '/probe.py', tries], { timeout: 60_000 })) as unknown[];
+        const on = row === GUEST ? guest : stack;
+        const results = JSON.parse(await on.must(['exec', '-T', row, 'python3', '/probe.py', tries], { timeout: 60_000 })) as unknown[];
         return cells.map((cell, index) => ({ ...cell, value: results[index] }));
       }),
     );
