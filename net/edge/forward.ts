@@ -1,9 +1,8 @@
 import { PassThrough } from 'node:stream';
-import type { Dispatcher } from 'undici';
+import type { Dispatcher, Pool } from 'undici';
 import { endToEnd, type RawHeaders } from '../http/end-to-end.ts';
 import { requestHeaders } from './http/headers.ts';
 import type { Exchange } from './http/types.ts';
-import type { Lane } from './lane.ts';
 import type { Target, Upstreams } from './upstreams.ts';
 
 /** What to do with an exchange whose service gave no answer, or an answer that the edge replaces. */
@@ -28,7 +27,6 @@ class Forwarding implements Dispatcher.DispatchHandler {
   readonly #upstreams: Upstreams;
   readonly #outcomes: Outcomes;
   #controller: Dispatcher.DispatchController | undefined;
-  #lane: Lane | undefined;
   #aborted = false;
   #isRetry = false;
   /** The answer is held back until its text has been looked at. */
@@ -47,16 +45,15 @@ class Forwarding implements Dispatcher.DispatchHandler {
 
   send(): void {
     this.#upstreams
-      .lane(this.#target)
-      .then((lane) => this.#dispatch(lane))
+      .pool(this.#target)
+      .then((pool) => this.#dispatch(pool))
       .catch((error: unknown) => this.#outcomes.failed(error as Error));
   }
 
-  #dispatch(lane: Lane): void {
+  #dispatch(pool: Pool): void {
     const exchange = this.#exchange;
     const target = this.#target;
-    this.#lane = lane;
-    lane.dispatch(
+    pool.dispatch(
       {
         path: exchange.path,
         method: exchange.method as Dispatcher.HttpMethod,
@@ -64,7 +61,6 @@ class Forwarding implements Dispatcher.DispatchHandler {
         body: this.#body(),
       },
       this,
-      () => this.#aborted,
     );
   }
 
@@ -122,7 +118,6 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
-    this.#lane?.ended(this);
     if (this.#held !== undefined && this.#release()) {
       return;
     }
@@ -130,7 +125,6 @@ class Forwarding implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#lane?.ended(this);
     const exchange = this.#exchange;
     if (this.#aborted) {
       return;

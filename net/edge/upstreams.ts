@@ -5,7 +5,6 @@ import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { NameDirectory, NamedService } from '../names/directory.ts';
 import { CONNECT_MS, MAX_HEADERS, UPSTREAM_IDLE_MS } from './http/limits.ts';
-import { Lane } from './lane.ts';
 
 /** A port of a service. Each new connection looks its name up again, because its machine may be another one by then. */
 export interface Target {
@@ -17,7 +16,7 @@ export interface Target {
 export class Upstreams {
   readonly #directory: NameDirectory;
   readonly #closing = new AbortController();
-  readonly #pools = new Map<string, { readonly pool: Promise<Pool>; readonly lane: Promise<Lane>; readonly target: Target }>();
+  readonly #pools = new Map<string, { readonly pool: Promise<Pool>; readonly target: Target }>();
   readonly #leave: () => void;
 
   constructor(directory: NameDirectory) {
@@ -25,16 +24,15 @@ export class Upstreams {
     this.#leave = directory.onChange(() => this.#forgetGone());
   }
 
-  lane(target: Target): Promise<Lane> {
+  pool(target: Target): Promise<Pool> {
     const key = keyOf(target);
     const known = this.#pools.get(key);
     if (known !== undefined) {
-      return known.lane;
+      return known.pool;
     }
     const pool = this.#makePool(target);
-    const lane = pool.then((each) => new Lane(each));
-    this.#pools.set(key, { pool, lane, target });
-    return lane;
+    this.#pools.set(key, { pool, target });
+    return pool;
   }
 
   async #makePool({ service, port }: Target): Promise<Pool> {
