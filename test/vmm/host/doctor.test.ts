@@ -12,6 +12,7 @@ describe('the doctor, before the set-up', () => {
       status: 'fail',
       detail: 'not set up',
       fix: 'hypr setup',
+      repair: 'set up',
     });
     expect(checks.map(({ id }) => id)).toEqual(
       expect.arrayContaining(['node', 'platform', 'cpu', 'disk', 'memory', 'packages', 'gcc', 'go']),

@@ -3,7 +3,7 @@ import type { Launched } from '../../../vmm/qemu/launch.ts';
 import { isGone } from '../../../vmm/qemu/process-end.ts';
 import { saveAndEnd } from '../../../vmm/template/staging.ts';
 
-vi.mock('../../../vmm/qemu/machine.ts', () => ({ isGone: vi.fn() }));
+vi.mock('../../../vmm/qemu/process-end.ts', async (original) => ({ ...(await original<object>()), isGone: vi.fn() }));
 const killed: unknown[] = [];
 vi.mock('../../../base/host/process.ts', async (original) => ({
   ...(await original<object>()),
