@@ -1,6 +1,16 @@
 import type { NetworkEvent } from '../types.ts';
 
-const KINDS: ReadonlySet<unknown> = new Set<NetworkEvent['event']>(['refused', 'limited', 'attached', 'detached', 'memory', 'names']);
+/** A record, so that the compiler misses a kind that is not read. */
+const EVERY_KIND: Readonly<Record<NetworkEvent['event'], true>> = {
+  refused: true,
+  limited: true,
+  attached: true,
+  detached: true,
+  memory: true,
+  names: true,
+  edge: true,
+};
+const KINDS: ReadonlySet<unknown> = new Set(Object.keys(EVERY_KIND));
 const TEXTS = ['machine', 'mac', 'protocol', 'to', 'name', 'why'] as const;
 const MAX_TEXT = 512;
 
@@ -16,7 +26,7 @@ export const readEvent = (value: Readonly<Record<string, unknown>>): NetworkEven
   const read: Record<string, unknown> = { event, count };
   for (const key of TEXTS) {
     const text = value[key];
-    if (typeof text === 'string' && text !== '') {
+    if (isText(text)) {
       read[key] = text.slice(0, MAX_TEXT);
     }
   }
@@ -26,6 +36,14 @@ export const readEvent = (value: Readonly<Record<string, unknown>>): NetworkEven
       return undefined;
     }
     read.owners = tables;
+  }
+  if (event === 'edge') {
+    const { edge, from } = value;
+    if (!Number.isSafeInteger(edge) || !isText(from) || read.to === undefined) {
+      return undefined;
+    }
+    read.edge = edge;
+    read.from = from.slice(0, MAX_TEXT);
   }
   return read as unknown as NetworkEvent;
 };
@@ -39,5 +57,7 @@ const readOwners = (value: unknown): NetworkEvent['owners'] | undefined => {
     isObject(table) && Object.values(table).every((list) => Array.isArray(list) && list.every((address) => typeof address === 'string'));
   return Object.values(value).every(isTable) ? (value as NonNullable<NetworkEvent['owners']>) : undefined;
 };
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -15,6 +15,8 @@ test('reads what a gateway reports', () => {
   expect(readEvent({ ...refused, name: '', count: 12 })).toEqual({ ...refused, count: 12 });
   const owners = { shop: { web: ['10.89.7.3'] }, other: {} };
   expect(readEvent({ event: 'names', owners })).toEqual({ event: 'names', owners, count: 1 });
+  const edge = { event: 'edge', edge: 7, from: '10.89.7.3:40000', to: '10.89.7.4:443', count: 1 };
+  expect(readEvent({ ...edge, other: true })).toEqual(edge);
 });
 
 test.each([
@@ -22,6 +24,10 @@ test.each([
   { event: ['refused'], count: 1 },
   { event: 'refused', count: 'many' },
   { event: 'refused', count: -1 },
+  { event: 'edge', edge: '7', from: '10.89.7.3:40000', to: '10.89.7.4:443' },
+  { event: 'edge', edge: 7.5, from: '10.89.7.3:40000', to: '10.89.7.4:443' },
+  { event: 'edge', edge: 7, from: '', to: '10.89.7.4:443' },
+  { event: 'edge', edge: 7, from: '10.89.7.3:40000' },
   { event: 'names' },
   { event: 'names', owners: [] },
   { event: 'names', owners: { shop: { web: '10.89.7.3' } } },
