@@ -40,8 +40,11 @@ export const login = async (
 /** False if there was no login. */
 export const logout = (domain: string, env: NodeJS.ProcessEnv = process.env): Promise<boolean> => eraseCredentials(domain, env);
 
-/** GET /v2/ (distribution-spec "Determining Support"), first without credentials, then with what the challenge requires. */
-const verify = async (
+/**
+ * Checks the credentials with the registry and stores nothing; gives the identity token that was issued for them. Throws as `login`.
+ * GET /v2/ (distribution-spec "Determining Support"), first without credentials, then with what the challenge requires.
+ */
+export const verify = async (
   domain: string,
   credentials: Credentials,
   options: RegistriesOptions & { readonly signal: AbortSignal },

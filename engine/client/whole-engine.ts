@@ -8,7 +8,7 @@ import { buildImage, checkBuild, describeTargets, listCachedLayers, outlineBuild
 import { openImages as openImageApi } from '../../builder/images.ts';
 import type { BuildMachines } from '../../builder/model/types.ts';
 import { findCredentials, serverKey } from '../../builder/registry/config/credentials.ts';
-import { login, logout, parseServer } from '../../builder/registry/login.ts';
+import { login, logout, parseServer, verify } from '../../builder/registry/login.ts';
 import { resolveDigest as resolveAtRegistry } from '../../builder/registry/pull.ts';
 import { openRegistries } from '../../builder/registry/registries.ts';
 import type { Project } from '../../compose/model/model.ts';
@@ -138,6 +138,7 @@ export const registryLogins: EngineApi['registryLogins'] = async () => {
   const { home } = homePaths();
   return {
     nameOf: (server) => serverKey(parseServer(server)),
+    verify: (server, credentials, signal) => verify(parseServer(server), credentials, { home, signal }),
     login: (server, credentials, signal) => login(parseServer(server), credentials, { home, signal }),
     logout: (server) => logout(parseServer(server)),
     find: (server) => findCredentials(parseServer(server)),

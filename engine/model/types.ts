@@ -267,6 +267,8 @@ export interface RegistryLogins {
   nameOf(server: string | undefined): string;
   /** Verifies the credentials and stores them. Throws REGISTRY_AUTH, REGISTRY_UNREACHABLE. */
   login(server: string | undefined, credentials: Credentials, signal: AbortSignal): Promise<LoginResult>;
+  /** Verifies them and stores nothing; gives the identity token that was issued, if any. Throws as `login`. */
+  verify(server: string | undefined, credentials: Credentials, signal: AbortSignal): Promise<string | undefined>;
   /** Returns false when there was no login. */
   logout(server: string | undefined): Promise<boolean>;
   /** Credentials stored by an earlier login. */

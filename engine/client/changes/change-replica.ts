@@ -1,4 +1,5 @@
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError, isErrno } from '../../../base/errors.ts';
 import type { HomePaths } from '../../../base/paths.ts';
@@ -30,18 +31,25 @@ export const addFiles = (paths: HomePaths, id: string, files: readonly AddedFile
     const folder = join(paths.machines, vm.stack, vm.name, 'files');
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const kept = new Map(vm.spec.files.map((file) => [file.path, file]));
-    const bytes = files.reduce((sum, { content }) => sum + content.length, 0);
+    const given = new Set(files.map(({ path }) => path));
+    const own = (file: ReplicaFile): string[] =>
+      'file' in file.source && file.source.file.startsWith(`${folder}/`) ? [file.source.file] : [];
+    const replaced = vm.spec.files.filter(({ path }) => given.has(path)).flatMap(own);
+    const staying = vm.spec.files.filter(({ path }) => !given.has(path)).flatMap(own);
+    const sizes = await Promise.all(staying.map(async (file) => (await stat(file)).size));
+    const bytes = [...sizes, ...files.map(({ content }) => content.length)].reduce((sum, size) => sum + size, 0);
     if (bytes > SECRET_OR_CONFIG.maxBytes) {
       throw new HyprError('HYPR_FILE', `${bytes} bytes are too many for ${vm.name}, which does not run yet: 16 MiB are the most`, {
         hint: 'start it first, or build them into its image',
       });
     }
     for (const { path, content, mode, uid, gid } of files) {
-      const file = join(folder, String(kept.size));
+      const file = join(folder, randomBytes(8).toString('hex'));
       await writeFile(file, content, { mode: 0o600 });
       kept.set(path, { source: { file }, path, mode, uid, gid });
     }
     store.putVm({ ...vm, spec: { ...vm.spec, files: [...kept.values()] } });
+    await Promise.all(replaced.map((file) => rm(file, { force: true })));
   });
 
 const change = async (paths: HomePaths, id: string, what: string, work: (vm: VmRow, store: StateStore) => Promise<void>): Promise<void> => {

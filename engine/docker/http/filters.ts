@@ -1,4 +1,5 @@
-import { ApiError } from './errors.ts';
+import { parseDuration } from '../../../compose/model/units.ts';
+import { ApiError, notHere } from './errors.ts';
 import type { Query } from './query.ts';
 
 /** The judge for each key of `filters`. */
@@ -35,6 +36,33 @@ export const readFilters = (query: Query): Readonly<Record<string, readonly stri
       return [key, list.map(String)];
     }),
   );
+};
+
+/** Throws 501 for a filter that would be passed over: what it should keep would be removed. */
+export const refuseFilters = (query: Query, what: string, honoured: readonly string[]): void => {
+  const key = Object.keys(readFilters(query)).find((each) => !honoured.includes(each));
+  if (key !== undefined) {
+    throw notHere(`${what} with the filter '${key}'`, 'remove by name what is not needed');
+  }
+};
+
+/** A filter `until` in milliseconds since the epoch: a duration before now, seconds since the epoch, or a time as in RFC 3339. Throws 400. */
+export const untilOf = (value: string): number => {
+  const fail = (): never => {
+    throw new ApiError(400, `invalid filter 'until': "${value}" is neither a duration nor a time`);
+  };
+  if (/^\d+(\.\d+)?$/.test(value)) {
+    return Number(value) * 1000;
+  }
+  if (/^\d{4}-\d\d-\d\d/.test(value)) {
+    const time = Date.parse(value);
+    return Number.isNaN(time) ? fail() : time;
+  }
+  try {
+    return /^\d/.test(value) ? Date.now() - parseDuration(value) : fail();
+  } catch {
+    return fail();
+  }
 };
 
 /** `KEY` or `KEY=VALUE`. */

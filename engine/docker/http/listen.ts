@@ -1,9 +1,12 @@
-import { rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { type Duplex, Readable } from 'node:stream';
 import { HyprError, isErrno } from '../../../base/errors.ts';
+import { withLock } from '../../../base/host/lock.ts';
 import { logger } from '../../../base/log.ts';
+import { runtimeDir } from '../../../base/paths.ts';
 import { DOCKER_API_VERSION, DOCKER_VERSION } from '../../model/version.ts';
 import { bodyBeforeUpgrade, bodyOf } from './body.ts';
 import { describeError } from './errors.ts';
@@ -48,7 +51,8 @@ export const listen = async (
         onConnections(open.size);
       });
   });
-  await bind(server, socket);
+  // Two that start at once must not take each other's socket away.
+  await withLock(join(runtimeDir(), 'docker-listen.lock'), { what: "docker's API", timeout: 30_000 }, () => bind(server, socket));
   return {
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -61,10 +65,11 @@ export const listen = async (
 };
 
 const bind = async (server: http.Server, socket: string): Promise<void> => {
-  if (await isServed(socket)) {
+  const refusal = await probe(socket);
+  if (refusal === undefined || refusal === 'EAGAIN') {
     throw new HyprError('HYPR_LOCKED', `docker's API is served at ${socket} already`, { hint: `export DOCKER_HOST=unix://${socket}` });
   }
-  await rm(socket, { force: true });
+  await removeLeftover(socket, refusal);
   // Nobody else may connect from the first moment on.
   try {
     await new Promise<void>((resolve, reject) => {
@@ -81,15 +86,30 @@ const bind = async (server: http.Server, socket: string): Promise<void> => {
   }
 };
 
-const isServed = (socket: string): Promise<boolean> =>
+/** Undefined when somebody serves there; otherwise why not. */
+const probe = (socket: string): Promise<string | undefined> =>
   new Promise((resolve) => {
-    const probe = connect(socket);
-    probe.once('error', () => resolve(false));
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
+    const connection = connect(socket);
+    connection.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+    connection.once('connect', () => {
+      connection.destroy();
+      resolve(undefined);
     });
   });
+
+/** Removes a socket of this user that nobody serves; everything else at that path stays. */
+const removeLeftover = async (socket: string, refusal: string): Promise<void> => {
+  const found = await lstat(socket).catch(() => undefined);
+  if (found === undefined) {
+    return;
+  }
+  if (!found.isSocket() || found.uid !== process.getuid?.() || refusal !== 'ECONNREFUSED') {
+    throw new HyprError('HYPR_PERMISSION', `there is something else than an abandoned socket of this user at ${socket}`, {
+      hint: 'name another path with --socket',
+    });
+  }
+  await rm(socket, { force: true });
+};
 
 /** Never rejects. */
 const answer = async (find: Find, request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -100,9 +120,11 @@ const answer = async (find: Find, request: IncomingMessage, response: ServerResp
   response.on('error', () => {}).once('close', () => left.abort());
   // Whoever expects a stream of input reads it; what is left of a body is read to its end, so that the connection can be used again.
   const reply = replyOver(response, request);
-  await handle(find, { request, reply, signal: left.signal, bytes: request });
+  const isBroken = await handle(find, { request, reply, signal: left.signal, bytes: request });
   request.resume();
-  if (!response.writableEnded) {
+  if (isBroken) {
+    response.destroy();
+  } else if (!response.writableEnded) {
     response.end();
   }
 };
@@ -120,7 +142,10 @@ const answerUpgrade = async (
     connection.destroy();
     return;
   }
-  await handle(find, { request, reply, signal: left.signal, bytes: Readable.from([body]) });
+  if (await handle(find, { request, reply, signal: left.signal, bytes: Readable.from([body]) })) {
+    connection.destroy();
+    return;
+  }
   connection.end();
   // What its client still sends is of no use, and would keep the connection open if nobody read it.
   connection.resume();
@@ -135,7 +160,8 @@ interface Exchange {
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
-const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): Promise<void> => {
+/** Whether it failed after the head of its answer: what has been sent must not look complete. */
+const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): Promise<boolean> => {
   const { method = 'GET', url = '/' } = request;
   try {
     const { pathname, searchParams } = new URL(url.replace(/^\/+/, '/'), 'http://hypr');
@@ -151,14 +177,17 @@ const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): 
     };
     await handler(call);
     log.debug('answered', { method, url });
+    return false;
   } catch (error) {
     if (signal.aborted) {
-      return;
+      return false;
     }
     const { status, message } = describeError(error);
     log.debug('failed', { method, url, status, message });
-    if (!reply.hasStarted) {
-      reply.json({ message }, status);
+    if (reply.hasStarted) {
+      return true;
     }
+    reply.json({ message }, status);
+    return false;
   }
 };

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { TarHeader } from '../../../base/tar/header.ts';
 import { readTar, StreamSource } from '../../../base/tar/reader.ts';
@@ -125,7 +125,8 @@ const unpacked = async (bytes: AsyncIterable<Uint8Array>): Promise<AsyncIterable
     }
   })();
   const isGzip = !first.done && first.value[0] === 0x1f && first.value[1] === 0x8b;
-  return isGzip ? Readable.from(whole).pipe(createGunzip()) : whole;
+  // A pipeline hands an error of its source, such as a client that leaves, to whoever reads.
+  return isGzip ? pipeline(Readable.from(whole), createGunzip(), () => {}) : whole;
 };
 
 const MOST_BYTES = 16 << 20;

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Image } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, readFilters } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, readFilters, refuseFilters, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import type { Host } from '../machines/host.ts';
 import { describeImage, historyOf, summariseImage, taggedName } from '../shapes/image-list.ts';
@@ -37,7 +37,8 @@ export const imageRoutes = (host: Host): Routes => ({
   'POST /images/{name...}/tag': (call) => tagImage(host, call),
   'POST /images/{name...}/push': (call) => pushImage(host, call),
   'DELETE /images/{name...}': (call) => removeImage(host, call),
-  'POST /build/prune': async ({ reply }) => {
+  'POST /build/prune': async ({ query, reply }) => {
+    refuseFilters(query, 'docker builder prune', []);
     const { pruneSystem } = await import('../../client/storage.ts');
     const { bytes } = await pruneSystem({ images: 'none', buildsOlderThan: 0, volumes: false, toolchain: false });
     reply.json({ CachesDeleted: [], SpaceReclaimed: bytes });
@@ -72,7 +73,7 @@ const listImages = async (host: Host, { query, reply }: Call): Promise<void> => 
     reference: (image, value) => image.references.some((reference) => isNamed(reference, value)),
     before: (image, value) => image.created < createdOf(value),
     since: (image, value) => image.created > createdOf(value),
-    until: (image, value) => image.created < (Number(value) * 1000 || Date.parse(value)),
+    until: (image, value) => image.created < untilOf(value),
   });
   const count = (id: string): number => replicas.filter(({ status }) => status.imageId === id).length;
   reply.json(
@@ -204,6 +205,7 @@ const deletedEntry = (line: string): { Untagged: string } | { Deleted: string } 
 };
 
 const pruneImages = async ({ query, reply }: Call): Promise<void> => {
+  refuseFilters(query, 'docker image prune', ['dangling']);
   const { dangling } = readFilters(query);
   const all = dangling?.some((value) => !isYes(value)) === true;
   const { pruneSystem } = await import('../../client/storage.ts');

@@ -1,7 +1,7 @@
 import { DEFAULT_NETWORK } from '../../model/network-key.ts';
 import type { NetworkDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asList, asMap, asRecord, asText } from '../http/values.ts';
 import type { Host } from '../machines/host.ts';
@@ -123,7 +123,7 @@ const connect = async (host: Host, { params, body, reply }: Call): Promise<void>
 const pruneNetworks = async (host: Host, { query, reply }: Call): Promise<void> => {
   const matches = compileFilters<NetworkDetail>(query, {
     label: (network, value) => hasLabel(network.labels, value),
-    until: (network, value) => network.createdAt < (Number(value) * 1000 || Date.parse(value)),
+    until: (network, value) => network.createdAt < untilOf(value),
   });
   const removed: string[] = [];
   for (const network of host.objects.networks().filter(matches)) {

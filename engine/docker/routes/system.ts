@@ -200,16 +200,16 @@ const diskUsage = async (host: Host, { query, reply }: Call): Promise<void> => {
   });
 };
 
-/** Checks credentials. hypr keeps them where docker does, and its client writes them there, too. */
+/** Checks credentials and keeps nothing: hypr reads them where docker's client writes them. */
 const checkLogin = async ({ body, reply, signal }: Call): Promise<void> => {
   const { username = '', password = '', serveraddress, identitytoken } = await body.json();
   const { registryLogins } = await import('../../client/whole-engine.ts');
   const logins = await registryLogins();
   const credentials = identitytoken ? { identityToken: String(identitytoken) } : { username: String(username), password: String(password) };
-  await logins.login(
+  const token = await logins.verify(
     serveraddress === undefined ? undefined : String(serveraddress),
-    credentials as Parameters<typeof logins.login>[1],
+    credentials as Parameters<typeof logins.verify>[1],
     signal,
   );
-  reply.json({ Status: 'Login Succeeded', IdentityToken: '' });
+  reply.json({ Status: 'Login Succeeded', IdentityToken: token ?? '' });
 };

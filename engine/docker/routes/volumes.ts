@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { diskUsage } from '../../../base/host/disk-usage.ts';
 import type { VolumeDetail } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { compileFilters, hasLabel, isYes, readFilters } from '../http/filters.ts';
@@ -65,11 +66,24 @@ const createVolume = async (host: Host, { body, reply }: Call): Promise<void> =>
 
 /** Anonymous volumes of stacks that are gone; with the filter `all` those with a name that nobody has, too. */
 const pruneVolumes = async (host: Host, { query, reply }: Call): Promise<void> => {
-  const { all } = readFilters(query);
+  const matches = compileFilters<Pick<VolumeDetail, 'labels'>>(query, {
+    label: ({ labels }, value) => hasLabel(labels, value),
+    all: () => true,
+  });
+  const all = readFilters(query).all?.some(isYes) === true;
   const { pruneSystem } = await import('../../client/storage.ts');
-  const anonymous = await pruneSystem({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false });
-  const named = all?.some(isYes) === true ? await host.objects.pruneVolumes() : { names: [], bytes: 0 };
-  reply.json({ VolumesDeleted: [...anonymous.volumes, ...named.names], SpaceReclaimed: anonymous.bytes + named.bytes });
+  // Anonymous ones have no labels.
+  const anonymous = matches({ labels: {} })
+    ? await pruneSystem({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false })
+    : { volumes: [], bytes: 0 };
+  const names = [...anonymous.volumes];
+  let { bytes } = anonymous;
+  for (const volume of host.objects.volumes().filter((each) => all && each.users.length === 0 && matches(each))) {
+    bytes += await diskUsage(volume.path);
+    await host.objects.removeVolume(volume.name);
+    names.push(volume.name);
+  }
+  reply.json({ VolumesDeleted: names, SpaceReclaimed: bytes });
 };
 
 const tell = (host: Host, action: string, name: string): void =>

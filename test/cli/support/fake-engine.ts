@@ -175,6 +175,7 @@ export class FakeEngine {
       pushProject: async (...args) => this.#record('pushProject', ...args),
       registryLogins: async () => ({
         nameOf: (server) => server ?? 'https://index.docker.io/v1/',
+        verify: async () => undefined,
         login: async (...args) => {
           this.#record('login', ...args);
           return { plainFile: '/home/me/.docker/config.json' };
