@@ -24,7 +24,10 @@ const LOG_BYTES = 256 * 1024;
 export const runSupportBundle: Handler = async (invocation) => {
   const { context, flags } = invocation;
   const machines = await allMachines(context);
-  const secrets: Secrets = { home: context.home, values: [...(await secretsOf(machines)), ...environmentSecrets(context.env)] };
+  const secrets: Secrets = {
+    home: context.home,
+    values: [...(await secretsOf(machines, context.env)), ...environmentSecrets(context.env)],
+  };
   const files = await collect(invocation, machines);
   const redacted = files.map(([name, text]) => [name, redactText(text, secrets)] as const);
   const stamp = new Date(context.now()).toISOString().replace(/[-:]|\..*/g, '');
@@ -56,7 +59,7 @@ const collect = async ({ context, flags }: Invocation, machines: readonly Replic
     ['doctor.json', json(await attempt(() => engine.doctor(context.interrupts.signal)))],
     ['disk.json', json(await attempt(() => engine.systemDf()))],
     ['stacks.json', json(stacks)],
-    ['machines.json', json(machines.map(machineOf))],
+    ['machines.json', json(machines.map((machine) => machineOf(machine, flags.bool('logs'))))],
     ...(await Promise.all(named.map((stack) => logsOf(stack, folders.get(stack) ?? join(logs, stack), machines)))).flat(),
     ...(flags.bool('logs') ? await outputsOf(machines) : []),
   ];
@@ -77,7 +80,8 @@ const settingsOf = (env: NodeJS.ProcessEnv): string[] =>
     .filter((name) => /^(HYPR|COMPOSE)_/.test(name))
     .sort();
 
-const machineOf = ({ stack, status, spec, pid }: ReplicaDetail) => {
+/** `said`: with the reason of its state, in which there may be words of the guest. */
+const machineOf = ({ stack, status, spec, pid }: ReplicaDetail, said: boolean) => {
   const { name, service, image, state, health, exitCode, restarts, reason, createdAt, startedAt, finishedAt, bootMs, startSpans, ports } =
     status;
   const { vcpus, memoryMib, networks, mounts, restart } = spec;
@@ -91,7 +95,7 @@ const machineOf = ({ stack, status, spec, pid }: ReplicaDetail) => {
     health,
     exitCode,
     restarts,
-    reason,
+    ...(said ? { reason } : {}),
     createdAt,
     startedAt,
     finishedAt,
@@ -136,22 +140,24 @@ const allMachines = async (context: CliContext): Promise<readonly ReplicaDetail[
   }
 };
 
-const SECRET_NAME = /pass|secret|token|key|auth|credential/i;
+const SECRET_NAME = /pass|pwd|secret|token|key|auth|credential/i;
 /** Values of other variables: long ones may be addresses with a password; short ones are words that logs need. */
 const LONG = 12;
 
 /** Values that services get as environment, labels and files. */
-const secretsOf = async (machines: readonly ReplicaDetail[]): Promise<string[]> => {
+const secretsOf = async (machines: readonly ReplicaDetail[], env: NodeJS.ProcessEnv): Promise<string[]> => {
   const files = machines.flatMap(({ spec }) => spec.files.map(({ source }) => source));
   const contents = await Promise.all(
-    files.map(async (source) => ('file' in source ? readEnd(source.file) : 'content' in source ? source.content : source.environment)),
+    files.map(async (source) =>
+      'file' in source ? readEnd(source.file) : 'content' in source ? source.content : (env[source.environment] ?? ''),
+    ),
   );
   return machines
     .flatMap(({ spec }) => [...spec.process.env.map((entry) => entry.split('=')), ...Object.entries(spec.labels)])
     .map(([name = '', ...value]) => [name, value.join('=')] as const)
     .filter(([name, value]) => SECRET_NAME.test(name) || value.length >= LONG)
     .map(([, value]) => value)
-    .concat(contents.flatMap((content) => content.split('\n')));
+    .concat(contents.flatMap((content) => content.split(/\r?\n/)));
 };
 
 /** Of the user's own environment, what its name says is a secret. */

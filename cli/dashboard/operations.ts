@@ -22,6 +22,9 @@ export class Operations {
   /** The `up` that the dashboard was opened for. */
   up(): Promise<void> {
     const { stack, project, options } = this.#up;
+    if (this.#refuses()) {
+      return Promise.resolve();
+    }
     return this.#operate('up', () => stack.up(project, options, this.#see, this.#signal));
   }
 
@@ -32,6 +35,9 @@ export class Operations {
 
   rebuild(service: string): Promise<void> {
     const { project } = this.#up;
+    if (this.#refuses()) {
+      return Promise.resolve();
+    }
     if (project.services[service]?.build === undefined) {
       this.#model.change({ message: `${service} has no build: in the Compose file; r restarts it` });
       return Promise.resolve();
@@ -41,6 +47,9 @@ export class Operations {
   }
 
   scale(service: string, count: number): Promise<void> {
+    if (this.#refuses()) {
+      return Promise.resolve();
+    }
     return this.#change(service, `scale to ${count}`, { scale: { [service]: count }, noRecreate: true });
   }
 
@@ -58,6 +67,9 @@ export class Operations {
   async watch(): Promise<void> {
     if (this.#watching !== undefined) {
       this.#watching.abort(new HyprError('HYPR_CANCELLED', 'watching was switched off'));
+      return;
+    }
+    if (this.#refuses()) {
       return;
     }
     const own = new AbortController();
@@ -92,6 +104,15 @@ export class Operations {
       },
       signal,
     );
+  }
+
+  /** Without the model of the stack nothing is made; the last row says why. */
+  #refuses(): boolean {
+    const { noModel } = this.#up;
+    if (noModel !== undefined) {
+      this.#model.change({ message: `not without the model of the stack: ${noModel}` });
+    }
+    return noModel !== undefined;
   }
 
   #change(service: string, what: string, options: Partial<UpOptions>): Promise<void> {

@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { Box, render, Text, useInput } from 'ink';
 import { useSyncExternalStore } from 'react';
 import { messageOf } from '../../base/errors.ts';
@@ -14,7 +15,7 @@ import { keysOf, nameOfKey } from './state/keys.ts';
 /** There is no stream of events over all stacks: what other commands change is read again so often. */
 const LOOK_MS = 2000;
 
-type Choice = { readonly how: 'leave' } | { readonly how: 'open' | 'up'; readonly stack: string; readonly file: string };
+type Choice = { readonly how: 'leave' } | { readonly how: 'open' | 'up'; readonly stack: string; readonly files: readonly string[] };
 
 /** All stacks of this user on a screen; Enter opens the dashboard of one, and leaving that comes back. Ends with 0. */
 export const runStacks = async (invocation: Invocation): Promise<number> => {
@@ -34,14 +35,18 @@ export const runStacks = async (invocation: Invocation): Promise<number> => {
 };
 
 /** The dashboard of one stack; gives what to say afterwards. */
-const openOne = async (invocation: Invocation, { how, stack: name, file }: Extract<Choice, { how: 'open' | 'up' }>): Promise<string> => {
+const openOne = async (invocation: Invocation, { how, stack: name, files }: Extract<Choice, { how: 'open' | 'up' }>): Promise<string> => {
   const { context } = invocation;
   const engine = await context.engine();
   const stack = await engine.openStack({ name });
   try {
-    const project = await projectOf(invocation, { stack, file });
-    const options = { ...UP_DEFAULTS, ignoreOrphans: true };
-    await runDashboard({ invocation, stack, project, loaded: project, options }, how === 'up' ? 'up' : 'look');
+    const { project, noModel } = await projectOf(invocation, stack, files);
+    if (how === 'up' && noModel !== undefined) {
+      return `${name}: ${noModel}`;
+    }
+    // Machines stay what they are: env files, profiles and flags of the `up` that made them are not recorded.
+    const options = { ...UP_DEFAULTS, ignoreOrphans: true, noRecreate: true };
+    await runDashboard({ invocation, stack, project, loaded: project, options, noModel }, how === 'up' ? 'up' : 'look');
     return '';
   } catch (error) {
     return `${name}: ${messageOf(error)}`;
@@ -50,16 +55,32 @@ const openOne = async (invocation: Invocation, { how, stack: name, file }: Extra
   }
 };
 
-/** The model of a stack; where its file is gone, one that has only its services. */
-const projectOf = async ({ context }: Invocation, { stack, file }: { readonly stack: Stack; readonly file: string }): Promise<Project> => {
+interface Found {
+  readonly project: Project;
+  /** Why there is no model to bring up: `project` then has the names of the services only. */
+  readonly noModel: string | undefined;
+}
+
+/** The model of a stack, from all its files. */
+const projectOf = async ({ context }: Invocation, stack: Stack, files: readonly string[]): Promise<Found> => {
+  const present = Object.fromEntries((await stack.ps()).map(({ service, image }) => [service, { image }]));
+  const without = (noModel: string): Found => {
+    const none = { disabledServices: {}, networks: {}, volumes: {}, secrets: {}, configs: {}, extensions: {}, environment: {} };
+    return { project: { name: stack.name, workingDir: context.cwd, files: [], services: present, ...none }, noModel };
+  };
+  if (files.length === 0 || !files.every(isAbsolute)) {
+    return without('its Compose file is not recorded; bring it up from where it was: hypr up');
+  }
   const common = { projectDirectory: undefined, envFiles: [], profiles: [], services: [], allResources: false, insecureRegistries: [] };
   try {
-    const files = file === '' ? [] : [file];
-    return await context.loadProject({ ...common, files, projectName: stack.name, resolveEnv: true, env: context.env, cwd: context.cwd });
-  } catch {
-    const services = Object.fromEntries((await stack.ps()).map(({ service, image }) => [service, { image }]));
-    const none = { disabledServices: {}, networks: {}, volumes: {}, secrets: {}, configs: {}, extensions: {}, environment: {} };
-    return { name: stack.name, workingDir: context.cwd, files: [], services, ...none };
+    const request = { ...common, files, projectName: stack.name, resolveEnv: true, env: context.env, cwd: context.cwd };
+    const project = await context.loadProject(request);
+    const missing = Object.keys(present).filter((name) => project.services[name] === undefined);
+    return missing.length === 0
+      ? { project, noModel: undefined }
+      : without(`${missing.join(', ')} is not in its files as they are read here (a profile?); use: hypr -p ${stack.name} … up`);
+  } catch (error) {
+    return without(messageOf(error));
   }
 };
 
@@ -116,7 +137,7 @@ class StacksStore {
       const next = cursor + (key === 'j' || key === 'down' ? 1 : -1);
       this.#change({ cursor: Math.max(0, Math.min(rows.length - 1, next)), message: '' });
     } else if (row !== undefined && (key === 'return' || key === 'u')) {
-      this.choose({ how: key === 'u' ? 'up' : 'open', stack: row.name, file: row.file });
+      this.choose({ how: key === 'u' ? 'up' : 'open', stack: row.name, files: row.files });
     } else if (row !== undefined && key === 's') {
       void this.#stop(row.name);
     }

@@ -7,7 +7,7 @@ export interface StackRow {
   readonly name: string;
   /** `exited(1), running(2)` */
   readonly status: string;
-  readonly file: string;
+  readonly files: readonly string[];
   /** Names of the replicas that failed or are unhealthy. */
   readonly trouble: readonly string[];
   readonly running: number;
@@ -27,7 +27,7 @@ export const stackRows = (stacks: readonly StackSummary[], machines: readonly Re
       return {
         name,
         status,
-        file: configFiles[0] ?? '',
+        files: configFiles,
         trouble: mine.filter((replica) => signOf(replica).colour === 'red').map((replica) => replica.name),
         running: mine.filter(({ state }) => state === 'running').length,
       };
@@ -61,6 +61,7 @@ const drawRow = (row: StackRow, at: { look: Look; width: number; home: string; s
   const shown = at.selected ? look.paint('bold', name) : name;
   const trouble = row.trouble.length > 0 ? look.paint('red', `  ${row.trouble.join(', ')}`) : '';
   const left = `${cursor} ${look.paint(colour, look.unicode ? symbol : ascii)} ${shown}${' '.repeat(width - widthOf(name))}  ${row.status}${trouble}`;
-  const file = sanitiseName(at.home.length > 1 ? row.file.replace(at.home, '~') : row.file);
+  const [first = ''] = row.files;
+  const file = sanitiseName(at.home.length > 1 ? first.replace(at.home, '~') : first);
   return widthOf(left) + widthOf(file) + 2 <= look.columns ? spread(left, look.paint('dim', file), look.columns) : left;
 };

@@ -9,19 +9,19 @@ const HIDDEN = '[hidden]';
 /** Shorter ones (`1`, `true`, `prod`) would hide half of the text, and are guessed as fast as they are read. */
 const LEAST = 6;
 const NAMES =
-  'pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|auth(?:orization)?|cookie|session';
+  'pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|auth(?:orization)?|cookie|session';
 
 const PATTERNS: ReadonlyArray<readonly [RegExp, string]> = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, HIDDEN],
   // user:password@ of a URL.
-  [/(\b[a-z][\w+.-]*:\/\/)[^\s/@:]*:[^\s/@]+@/gi, `$1${HIDDEN}@`],
+  [/((?<![\w+.-])[\w+.-]{1,64}:\/\/)[^\s/@:]{0,256}:[^\s/@]{1,1024}@/gi, `$1${HIDDEN}@`],
   [/\b(Bearer|Basic)\s+[\w+/=.~-]{6,}/gi, `$1 ${HIDDEN}`],
   // JWT, and tokens whose first letters say what they are: AWS, GitHub, GitLab, Slack, Stripe, npm.
   [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, HIDDEN],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, HIDDEN],
   [/\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk_live_|sk-|npm_)[\w-]{8,}/g, HIDDEN],
   // NAME=value and "name": "value", where the name says that the value is a secret.
-  [new RegExp(`([\\w.-]*(?:${NAMES})[\\w.-]*["']?\\s*[:=]\\s*)("(?:[^"\\\\]|\\\\.)*"|'[^']*'|[^\\s,;&"']+)`, 'gi'), `$1${HIDDEN}`],
+  [new RegExp(`((?:${NAMES})[\\w.-]{0,64}["']?\\s{0,16}[:=]\\s{0,16})("(?:[^"\\\\]|\\\\.)*"|'[^']*'|[^\\s,;&"']+)`, 'gi'), `$1${HIDDEN}`],
 ];
 
 /** Text without secrets: known values, and whatever looks like one. */

@@ -10,4 +10,6 @@ export interface AttachedUp {
   /** The same without ports that may move. */
   readonly loaded: Project;
   readonly options: UpOptions;
+  /** Why `project` is not the stack's model, but only names its services: nothing may be made of it. */
+  readonly noModel?: string | undefined;
 }

@@ -30,17 +30,16 @@ export const publishQuestions = async (
   ];
 };
 
-/** A Compose file as it is written: `isOwn` are the project's, the others are extended. */
+/** A Compose file as it is written: the project's, and those that are extended. */
 interface RawFile {
   readonly model: Node;
-  readonly isOwn: boolean;
 }
 
 const readFiles = async (project: Project, signal: AbortSignal): Promise<RawFile[]> => {
   const context = rawContext(signal);
   const found: RawFile[] = [];
   const seen = new Set<string>();
-  const read = async (file: string, folder: string, isOwn: boolean): Promise<void> => {
+  const read = async (file: string, folder: string): Promise<void> => {
     if (seen.has(file)) {
       return;
     }
@@ -48,17 +47,17 @@ const readFiles = async (project: Project, signal: AbortSignal): Promise<RawFile
     const set = { files: [file], folder, base: folder, environment: new Map<string, string>(), including: [], resolvePaths: true };
     await refuseLocalIncludes(file, context);
     const { model } = await loadAlone(file, set, context);
-    found.push({ model, isOwn });
+    found.push({ model });
     for (const service of mapAt(model, 'services')?.entries.values() ?? []) {
       const extended = stringOf(mapAt(service, 'extends')?.entries.get('file'));
       if (extended !== undefined && !isRemoteFile(extended)) {
         const path = localFile(extended, project.workingDir, project.environment);
-        await read(path, dirname(path), false);
+        await read(path, dirname(path));
       }
     }
   };
   for (const file of project.files) {
-    await read(file, project.workingDir, true);
+    await read(file, project.workingDir);
   }
   return found;
 };
@@ -115,7 +114,7 @@ const askAboutBinds = ({ services }: Project): string[] => {
 };
 
 const askAboutSecrets = async (project: Project, files: readonly RawFile[]): Promise<string[]> => {
-  const found: FoundSecret[] = files.filter(({ isOwn }) => isOwn).flatMap(({ model }) => findInValues(flatten(model)));
+  const found: FoundSecret[] = files.flatMap(({ model }) => findInValues(flatten(model)));
   const envFiles = files.flatMap(({ model }) => envFilesOf(model).map((path) => localFile(path, project.workingDir, project.environment)));
   const objects = [...Object.values(project.configs), ...Object.values(project.secrets)].flatMap(({ file }) => (file ? [file] : []));
   for (const path of new Set([...envFiles, ...objects])) {

@@ -12,11 +12,12 @@ export interface NeededImages {
 export const neededImages = (project: Project, services: readonly string[]): NeededImages => {
   const whole = withPreStart(project, services);
   const hooks = services.flatMap((service) => preStartHooks(project, service).map(({ key }) => key));
-  const sources = services.flatMap((name) => mountedImages(project.services[name]).map((source) => ({ name, source })));
+  const all = [...new Set([...services, ...donorsOf(project, services)])];
+  const sources = all.flatMap((name) => mountedImages(project.services[name]).map((source) => ({ name, source })));
   const mounted = sources.map(({ name, source }) => [imageMountKey(source), imageService(project.services[name], source)] as const);
   return {
     project: mounted.length === 0 ? whole : { ...whole, services: { ...whole.services, ...Object.fromEntries(mounted) } },
-    services: [...new Set([...services, ...donorsOf(project, services), ...hooks, ...mounted.map(([key]) => key)])],
+    services: [...new Set([...all, ...hooks, ...mounted.map(([key]) => key)])],
   };
 };
 

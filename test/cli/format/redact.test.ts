@@ -29,3 +29,12 @@ test('a known value is nowhere, whatever stands around it, also as JSON has it',
     }),
   );
 });
+
+test.each(['a', ' ', 'password', 'a:', '-', 'Bearer ', 'eyJaaaaaaaa.'])(
+  '256 KiB of %j end',
+  (part) => {
+    const text = part.repeat((256 * 1024) / part.length);
+    expect(redact(text).length).toBeGreaterThan(0);
+  },
+  10_000,
+);
