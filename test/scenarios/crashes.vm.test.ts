@@ -130,10 +130,16 @@ describe('whatever is killed, the next command puts it right', () => {
   });
 
   test('a machine that the host stops: ps says so, exec ends with the reason, health goes; it goes on when it may', async () => {
-    const [line = ''] = (await processesOf('crashes')).filter((each) => /qemu.*web/.test(each));
+    await stack.must(['up', '-d', '--wait'], { timeout: 120_000 });
+    const [line = ''] = (await processesOf('crashes')).filter((each) => /qemu.*crashes-web-1/.test(each));
     const pid = Number(line.split(' ')[0]);
+    // Signals to 0 are for this process.
+    expect(pid).toBeGreaterThan(1);
     process.kill(pid, 'SIGSTOP');
-    onTestFinished(() => void process.kill(pid, 'SIGCONT'));
+    onTestFinished(async () => {
+      process.kill(pid, 'SIGCONT');
+      await stack.must(['down', '-t', '1']);
+    });
     const exec = await stack.run(['exec', '-T', 'web', 'true'], { timeout: 90_000 });
     expect(exec.code).not.toBe(0);
     expect(exec.stderr).toMatch(/crashes-web-1 has not responded for \d+ s/);
@@ -143,7 +149,7 @@ describe('whatever is killed, the next command puts it right', () => {
     await expect.poll(() => stack.must(['ps']), { timeout: 60_000 }).toMatch(/web-1.*\(healthy\)/);
     expect(await stack.must(['exec', '-T', 'web', 'echo', 'here'])).toBe('here\n');
     expect(await page()).toMatch(/web/);
-  }, 180_000);
+  }, 300_000);
 
   test('the supervisor, in the middle of up: the command says so, and the next continues after what was started', async () => {
     const child = spawn(hyprBin, ['compose', '--progress', 'plain', 'up', '-d', '--wait'], {
