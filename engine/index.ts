@@ -52,6 +52,8 @@ export const setup: EngineApi['setup'] = async (...args) => (await whole()).setu
 
 export const isSetUp: EngineApi['isSetUp'] = async () => (await import('../vmm/toolchain/is-set-up.ts')).isSetUp();
 
+export const homeContent: EngineApi['homeContent'] = async () => (await import('./trust/remove-home.ts')).homeContent();
+
 export const removeHome: EngineApi['removeHome'] = async () => (await import('./trust/remove-home.ts')).removeHome();
 
 export const bundle: EngineApi['bundle'] = async (...args) => (await whole()).bundle(...args);

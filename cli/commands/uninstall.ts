@@ -10,10 +10,9 @@ import { feedEvent } from '../render/types.ts';
 export const runUninstall: Handler = async (invocation) => {
   const { context, flags } = invocation;
   const engine = await context.engine();
-  const stacks = await engine.listStacks({ all: true });
+  const { stacks, volumes } = await engine.homeContent();
   const home = hyprHome(context.env);
-  const lost =
-    stacks.length === 0 ? '' : `, and these stacks with all their volumes: ${stacks.map(({ name }) => sanitiseText(name)).join(', ')}`;
+  const lost = `${listOf('these stacks', stacks)}${listOf('these volumes with all their data', volumes)}`;
   if (flags.bool('dry-run')) {
     context.stdout.write(`would remove ${home}${lost}\n`);
     return 0;
@@ -23,7 +22,7 @@ export const runUninstall: Handler = async (invocation) => {
     return 1;
   }
   const { signal } = context.interrupts;
-  for (const { name } of stacks) {
+  for (const name of stacks) {
     const renderer = await createRenderer(context, flags, 'down');
     const stack = await engine.openStack({ name });
     try {
@@ -51,3 +50,6 @@ export const runUninstall: Handler = async (invocation) => {
   );
   return 0;
 };
+
+const listOf = (what: string, names: readonly string[]): string =>
+  names.length === 0 ? '' : `, ${what}: ${names.map(sanitiseText).join(', ')}`;

@@ -178,6 +178,12 @@ export const SETUP_STEPS = [
 /** The steps that `bundle` reports. */
 export const BUNDLE_STEPS = ['QEMU and disk tools', 'Guest kernel', 'Bundle'] as const;
 
+/** What goes with the home: names of all stacks, running or not, and of all volumes, also of those that no stack has. */
+export interface HomeContent {
+  readonly stacks: readonly string[];
+  readonly volumes: readonly string[];
+}
+
 export interface RemovedHome {
   readonly home: string;
   /** What is still in it, because it is not hypr's. */
@@ -245,6 +251,8 @@ export interface EngineApi {
   setup(onProgress: ProgressSink, signal?: AbortSignal, options?: { readonly from?: string }): Promise<SetupResult>;
   /** Whether `setup` has run for this version. */
   isSetUp(): Promise<boolean>;
+  /** What is in hypr's home. Throws HYPR_USAGE when the folder is no such home; nothing is made there then. */
+  homeContent(): Promise<HomeContent>;
   /** Removes hypr's home, its sockets, and the program where the install script put it. Throws STACK_BUSY while machines run. */
   removeHome(): Promise<RemovedHome>;
   /** Writes what `setup` fetches into one file, for hosts without a network. */

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import pLimit from 'p-limit';
+import { linkedController } from '../../base/abort.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import type { Apt, ResolvedPackage } from '../../base/host/apt.ts';
 import { writeFileAtomic } from '../../base/host/files.ts';
@@ -28,6 +28,7 @@ export interface Archive extends Apt {
 
 const INDEX_AGE_MS = 24 * 3600 * 1000;
 const PARALLEL = 4;
+const MAX_RELEASE = 4 * 1024 * 1024;
 const INDEX = 'main/binary-amd64/Packages';
 
 /** Debian 13 from a mirror. */
@@ -91,7 +92,7 @@ const toResolved = ({ name, version, architecture, sha256, bytes }: Package): Re
 const GONE = 'gone';
 
 const fetchPackages = async (place: Place, packages: readonly Package[], onPercent: (percent: number) => void): Promise<string[]> => {
-  const { folder, source, signal } = place;
+  const { folder, source } = place;
   const total = packages.reduce((sum, { bytes }) => sum + bytes, 0);
   let done = 0;
   const onBytes = (bytes: number): void => {
@@ -99,7 +100,10 @@ const fetchPackages = async (place: Place, packages: readonly Package[], onPerce
     onPercent((100 * done) / total);
   };
   const limit = pLimit(PARALLEL);
+  const stop = linkedController(place.signal);
+  const { signal } = stop;
   const fetchOne = async ({ path, ...wanted }: Package): Promise<string> => {
+    signal.throwIfAborted();
     const target = join(folder, path);
     if (!(await fetchFile([path], target, wanted, { mirror: source.mirror, signal, onBytes }))) {
       throw new HyprError('TOOLCHAIN_FAILED', `${source.mirror.place} does not have ${path}`, {
@@ -109,10 +113,16 @@ const fetchPackages = async (place: Place, packages: readonly Package[], onPerce
     }
     return target;
   };
+  const fetching = packages.map((each) => limit(fetchOne, each));
   try {
-    return await Promise.all(packages.map((each) => limit(fetchOne, each)));
+    return await Promise.all(fetching);
+  } catch (error) {
+    // Whoever tries again writes to the same files: nothing may still be under way, least of all to a file that was verified.
+    stop.abort(error);
+    await Promise.allSettled(fetching);
+    throw error;
   } finally {
-    limit.clearQueue();
+    stop.abort();
   }
 };
 
@@ -132,6 +142,20 @@ const loadIndex = async (place: Place, refresh: boolean): Promise<PackageIndex> 
     throw new HyprError('TOOLCHAIN_FAILED', `${source.mirror.place} does not have ${name}`);
   }
   return readPackageIndex(await decompress(createReadStream(target), name));
+};
+
+/** Nothing vouches for it yet, so that its size is nobody's word. */
+const readLimited = async (body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> => {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of body) {
+    size += part.length;
+    if (size > MAX_RELEASE) {
+      throw new HyprError('TOOLCHAIN_FAILED', 'the index of the mirror has no end', { hint: 'use another mirror: HYPR_DEBIAN_MIRROR' });
+    }
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
 };
 
 const loadRelease = async (place: Place, refresh: boolean): Promise<Release> => {
@@ -156,7 +180,7 @@ const loadRelease = async (place: Place, refresh: boolean): Promise<Release> => 
       hint: 'use another mirror: HYPR_DEBIAN_MIRROR',
     });
   }
-  const content = await text(answer.body);
+  const content = await readLimited(answer.body);
   const release = await readRelease(content, source);
   if (known !== undefined && source.mirror.isRemote) {
     const earlier = await readRelease(known.text, source).catch(() => undefined);

@@ -191,6 +191,7 @@ export class FakeEngine {
         onProgress({ id: 'Toolchain', status: 'done', text: 'Ready' });
         return { toolchain: 'abc', accelerator: 'tcg' };
       },
+      homeContent: async () => ({ stacks: ['shop'], volumes: ['shop_data', 'old'] }),
       removeHome: async () => {
         this.#record('removeHome');
         return { home: '/home/me/.hypr', left: [], program: '/usr/lib/node_modules/hypr', isProgramRemoved: false };
