@@ -48,7 +48,9 @@ check_host() {
 # Continues what an earlier run left.
 fetch() {
   if has curl; then
-    curl -fsSL --retry 3 -C - -o "$2" "$1" || { rm -f "$2"; curl -fsSL --retry 3 -o "$2" "$1"; }
+    limits="--connect-timeout 30 --speed-limit 1000 --speed-time 60 --retry 3"
+    # shellcheck disable=SC2086
+    curl -fsSL $limits -C - -o "$2" "$1" || { rm -f "$2"; curl -fsSL $limits -o "$2" "$1"; }
   else
     wget -q -c -O "$2" "$1" || { rm -f "$2"; wget -q -O "$2" "$1"; }
   fi
@@ -99,11 +101,15 @@ unpack_package() {
   done
 }
 
+is_ours() {
+  [ -h "$link" ] && case $(readlink "$link" 2>/dev/null || ls -l "$link") in *../lib/hypr/*) true ;; *) false ;; esac
+}
+
 install_hypr() {
   check_host
   find_registry
-  if [ -e "$link" ] && ! [ -h "$link" ]; then
-    fail "$link is there and is not of this script: remove it, or set HYPR_PREFIX"
+  if [ -e "$link" ] || [ -h "$link" ]; then
+    is_ours || fail "$link is there and is not of this script: remove it, or set HYPR_PREFIX"
   fi
   take_lock
   if [ -x "$lib/$version/node_modules/hypr/bin/hypr" ]; then
@@ -135,11 +141,8 @@ install_hypr() {
 
 uninstall_hypr() {
   [ -d "$lib" ] || [ -h "$link" ] || fail "there is no hypr in $prefix"
-  if [ -h "$link" ]; then
-    case $(readlink "$link" 2>/dev/null || ls -l "$link") in *../lib/hypr/*) rm -f "$link" ;; esac
-  fi
+  if is_ours; then rm -f "$link"; fi
   rm -rf "$lib"
-  rmdir "$prefix/lib" "${link%/*}" 2>/dev/null || true
   say "removed from $prefix"
 }
 

@@ -27,5 +27,5 @@ const runsFile = (part: string): boolean => {
   const [program = '', ...rest] = words.slice(words.findIndex((word) => !PREFIX.test(word)));
   const argument = rest.find((word) => !/^[-+]/.test(word));
   const isShell = SHELLS.has(program.slice(program.lastIndexOf('/') + 1));
-  return isShell ? argument !== undefined && !rest.includes('-c') : program.includes('/') && !SYSTEM.test(program);
+  return isShell ? argument !== undefined && !rest.some((word) => /^-\w*c$/.test(word)) : program.includes('/') && !SYSTEM.test(program);
 };

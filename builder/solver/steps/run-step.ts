@@ -207,11 +207,9 @@ const processOf = async (
   };
 };
 
-/** All that is known of what a step runs, without the shell that it is given to. */
+/** All that is known of what a step runs. */
 const textOf = ({ args, script }: RunCommand): string =>
-  [args.length > 2 ? args.slice(2).join(' ') : args.join(' '), script === undefined ? '' : Buffer.from(script.content).toString()].join(
-    '\n',
-  );
+  [args.join(' '), script === undefined ? '' : Buffer.from(script.content).toString()].join('\n');
 
 /**
  * Proxies among the arguments, in either case: in every RUN in both cases, without being declared and over what ENV says, in
