@@ -9,7 +9,9 @@ import type { Run } from './run.ts';
 export class ReplicaHealth {
   readonly #record: ReplicaRecord;
   #last: ProbeResult | undefined;
-  /** Called when a run that was not becomes unhealthy. */
+  /** Whether somebody was told that the current run is unhealthy: a replica may be taken over while it is. */
+  #isTold = false;
+  /** Called once a run becomes unhealthy, or is found to be. */
   onUnhealthy: () => void = () => {};
 
   constructor(record: ReplicaRecord) {
@@ -24,6 +26,7 @@ export class ReplicaHealth {
   /** Probes until the run ends. */
   watch(run: Run): void {
     this.#last = undefined;
+    this.#isTold = false;
     const { spec, health, startedAt } = this.#record.row;
     if (spec.health !== undefined) {
       void monitorHealth({
@@ -49,11 +52,33 @@ export class ReplicaHealth {
       if (health === 'healthy' && this.#record.row.health === 'starting') {
         this.#record.noteSpan({ name: 'healthy', ms: Date.now() - (this.#record.row.startedAt ?? Date.now()) });
       }
-      this.#record.update({ health, reason: health === 'unhealthy' ? `health check: ${lastLine(probe)}` : undefined });
-      this.#record.emit('health_status');
-      if (health === 'unhealthy') {
-        this.onUnhealthy();
-      }
+      this.#turn(health, health === 'unhealthy' ? `health check: ${lastLine(probe)}` : undefined);
+    } else if (health === 'unhealthy' && this.#record.row.state === 'running') {
+      this.#tell();
+    }
+  }
+
+  /** The guest of a healthy run answers nothing: it is unhealthy now. */
+  silent(): void {
+    if (this.#record.row.health === 'healthy') {
+      this.#turn('unhealthy', 'the guest does not respond');
+    }
+  }
+
+  #turn(health: Health, reason: string | undefined): void {
+    this.#record.update({ health, reason });
+    this.#record.emit('health_status');
+    if (health === 'unhealthy') {
+      this.#tell();
+    } else {
+      this.#isTold = false;
+    }
+  }
+
+  #tell(): void {
+    if (!this.#isTold) {
+      this.#isTold = true;
+      this.onUnhealthy();
     }
   }
 }

@@ -284,13 +284,14 @@ export class Replica {
 
 const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts => {
   const record = new ReplicaRecord(row, context);
+  const health = new ReplicaHealth(record);
   return {
     context,
     record,
     output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
-    health: new ReplicaHealth(record),
+    health,
     listeners: new ReplicaListeners(record),
-    responsiveness: new Responsiveness(record, context.bus),
+    responsiveness: new Responsiveness(record, context.bus, health),
     attempts: new Attempts(row.name),
     powerDowns: new PowerDowns(row.name, () => record.isOver),
     publications: new Publications(),

@@ -2,6 +2,7 @@ import { linkedController, onAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { isStopped } from '../../base/host/process.ts';
 import type { EventBus } from '../logs/bus.ts';
+import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaRecord } from './record.ts';
 import type { Run } from './run.ts';
 
@@ -15,18 +16,20 @@ export interface Expectation extends Disposable {
 
 /**
  * Whether the guest of a running replica answers. A machine that was stopped by the host, or that hangs, breaks no connection and ends
- * nothing: only asking shows it. Nothing is done about it but to tell, because it may go on at any time.
+ * nothing: only asking shows it. It is told, and a healthy replica is unhealthy then; no more, because it may go on at any time.
  */
 export class Responsiveness {
   readonly #record: ReplicaRecord;
   readonly #bus: EventBus;
+  readonly #health: Pick<ReplicaHealth, 'silent'>;
   readonly #expecting = new Set<Pick<AbortController, 'abort'>>();
   #run: Run | undefined;
   #askNow: () => void = () => {};
 
-  constructor(record: ReplicaRecord, bus: EventBus) {
+  constructor(record: ReplicaRecord, bus: EventBus, health: Pick<ReplicaHealth, 'silent'>) {
     this.#record = record;
     this.#bus = bus;
+    this.#health = health;
   }
 
   /** Asks until the run ends. */
@@ -37,8 +40,16 @@ export class Responsiveness {
     void this.#follow(run);
   }
 
-  /** Throws GUEST_SILENT when the guest is known to be silent. Otherwise it is asked now, so that nobody waits longer than an answer takes. */
+  /**
+   * Throws GUEST_SILENT when the guest is known to be silent, HYPR_DISK_FULL when its machine is held. Otherwise it is asked now, so that
+   * nobody waits longer than an answer takes.
+   */
   expect(signal: AbortSignal): Expectation {
+    if (this.#record.stall?.kind === 'full') {
+      throw new HyprError('HYPR_DISK_FULL', `${this.#record.row.name} is held: the host's disk is full`, {
+        hint: 'nothing is lost; it goes on when there is space: hypr system prune frees some',
+      });
+    }
     if (this.#record.silentSince !== undefined) {
       throw this.#error();
     }
@@ -101,13 +112,10 @@ export class Responsiveness {
     record.noteSilence(since);
     const error = this.#error();
     this.#bus.emit({ type: 'warning', message: `${error.message}: ${error.hint}` });
-    if (record.row.health === 'healthy') {
-      record.update({ health: 'unhealthy', reason: 'the guest does not respond' });
-      record.emit('health_status');
-    }
     for (const controller of [...this.#expecting]) {
       controller.abort(error);
     }
+    this.#health.silent();
   }
 
   #heard(): void {

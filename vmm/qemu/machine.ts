@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { sleep } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
-import { type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
 import type { DiskSpec, Machine, MachineExit, MachineRecord, NicSpec, PluggedDisk, SavedMachine } from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
@@ -13,7 +13,7 @@ import { DiskHold } from './disk-hold.ts';
 import { nicPlaces, plugNic, unplugNic } from './nics.ts';
 import { Ports } from './ports.ts';
 import { childEnd, GONE_MS, isGone, logRefused, removeLeftovers, stderrPath } from './process-end.ts';
-import type { Qmp, QmpEvent } from './qmp.ts';
+import { type Qmp, type QmpEvent, unlessUnknown } from './qmp.ts';
 import { CRASH_WORDS, DEAD_STATES, FULL_STATE } from './run-states.ts';
 
 /** A process whose monitor closed is ending; one that is still there after this cannot be controlled any more. */
@@ -211,7 +211,7 @@ export class QemuMachine implements Machine {
 
   async #setLinks(up: boolean, signal?: AbortSignal): Promise<void> {
     for (const nic of this.record.nics ?? this.record.spec.nics) {
-      await this.#qmp.run('set_link', { name: nic.id, up }, signal);
+      await this.#qmp.run('set_link', { name: nic.id, up }, signal).catch(unlessUnknown);
     }
   }
 
@@ -230,8 +230,10 @@ export class QemuMachine implements Machine {
     const { status } = await this.#qmp.run('query-status');
     const words = DEAD_STATES[status];
     if (status === FULL_STATE && this.record.spec.endWhenFull !== true) {
-      await this.#setLinks(false);
-      this.#hold.begin();
+      await this.#setLinks(false).catch(() => {});
+      if (isAlive(this.record.process)) {
+        this.#hold.begin();
+      }
     } else if (words !== undefined) {
       this.#crash = words;
       signalProcess(this.record.process, 'SIGKILL');

@@ -9,7 +9,7 @@ import { nicDevice } from './command.ts';
 import { PREPARED_DISKS, PREPARED_NICS, SLOTS, slotsOf } from './machine-class.ts';
 import type { Ports } from './ports.ts';
 import { childEnd } from './process-end.ts';
-import type { Qmp } from './qmp.ts';
+import { type Qmp, unlessUnknown } from './qmp.ts';
 
 const PASS_MS = 10_000;
 
@@ -41,9 +41,10 @@ export const plugNic = async (nic: Omit<NicSpec, 'id'>, socket: Socket, input: N
   try {
     await qmp.passDescriptor(id, (monitor, command) => pass({ launcher, monitor, socket, command }, signal), signal);
     // `stream` would look the name up in another thread, where it has no meaning.
-    await qmp.run('netdev_add', { type: 'socket', id, fd: id }, signal);
+    // No signal from here on: what QEMU may have done is not to be left half done. Whoever gave up takes the card out again.
+    await qmp.run('netdev_add', { type: 'socket', id, fd: id });
     try {
-      await qmp.run('device_add', { ...nicDevice({ ...nic, id }), id: `s${port}`, bus: `p${port}` }, signal);
+      await qmp.run('device_add', { ...nicDevice({ ...nic, id }), id: `s${port}`, bus: `p${port}` });
     } catch (error) {
       await qmp.run('netdev_del', { id }).catch(() => {});
       throw error;
@@ -57,15 +58,20 @@ export const plugNic = async (nic: Omit<NicSpec, 'id'>, socket: Socket, input: N
   }
 };
 
-/** The guest lets go of it in its own time; until then nothing goes over it any more. */
+/** The guest lets go of it in its own time; until then nothing goes over it any more. If it does not, it may be tried again. */
 export const unplugNic = async (
   { id, port }: NicPlace,
   { qmp, ports }: Omit<NicInput, 'launcher'>,
   signal?: AbortSignal,
 ): Promise<void> => {
-  await qmp.run('set_link', { name: id, up: false }, signal);
-  await ports.remove(port, 'a network card', signal);
-  await qmp.run('netdev_del', { id }, signal);
+  await qmp.run('set_link', { name: id, up: false }, signal).catch(unlessUnknown);
+  try {
+    await ports.remove(port, 'a network card', signal);
+  } catch (error) {
+    await qmp.run('set_link', { name: id, up: true }).catch(() => {});
+    throw error;
+  }
+  await qmp.run('netdev_del', { id }).catch(unlessUnknown);
   ports.giveBack(port);
 };
 
@@ -76,17 +82,22 @@ const pass = async (
   const { stdio, done } = withoutInherited(['ignore', 'ignore', 'ignore', monitor, socket] as const);
   try {
     const child = spawn(launcher, ['--pass', command], { cwd: '/', env: childEnv(), stdio });
+    const failed = new Promise<never>((_, reject) => child.once('error', (error) => reject(noCard(error))));
+    failed.catch(() => {});
     // Node stops reading from what it lends to a child.
     monitor.resume();
     try {
-      await withDeadline({ ms: PASS_MS, what: 'a descriptor for QEMU', signal }, () => childEnd(child));
+      await withDeadline({ ms: PASS_MS, what: 'a descriptor for QEMU', signal }, () => Promise.race([childEnd(child), failed]));
     } finally {
       child.kill('SIGKILL');
     }
     if (child.exitCode !== 0) {
-      throw new HyprError('VMM_START', 'QEMU takes no further network card', { hint: 'hypr setup prepares the programs again' });
+      throw noCard();
     }
   } finally {
     done();
   }
 };
+
+const noCard = (cause?: unknown): HyprError =>
+  new HyprError('VMM_START', 'QEMU takes no further network card', { hint: 'hypr setup prepares the programs again', cause });

@@ -2,7 +2,7 @@ import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { DiskSpec, PluggedDisk } from '../model/machine.ts';
 import { pluggedDisk } from './command.ts';
-import type { Qmp } from './qmp.ts';
+import { type Qmp, unlessUnknown } from './qmp.ts';
 import { lendDisk } from './vmdk.ts';
 
 /** A guest under emulation on a loaded host may take long to release a device. */
@@ -81,7 +81,11 @@ export class Ports {
     const id = `s${port}`;
     const gone = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
     try {
-      await this.#qmp.run('device_del', { id }, signal);
+      await this.#qmp.run('device_del', { id }, signal).catch((error: unknown) => {
+        unlessUnknown(error);
+        // The guest let go of it after somebody had stopped waiting.
+        this.#waiting.get(id)?.();
+      });
       await withDeadline({ ms: UNPLUG_MS, what: `the guest to let go of ${what}`, signal }, () => gone);
     } finally {
       this.#waiting.delete(id);

@@ -54,6 +54,15 @@ const ANSWER_MS = 30_000;
 /** QEMU's largest answers have some kilobytes. */
 const MAX_LINE = 1 << 20;
 const RETRY_MS = 10;
+/** The only class of error that says something (qapi/error.json, QapiErrorClass). */
+const NOT_FOUND = 'DeviceNotFound';
+
+/** Passes over that QEMU has no such device; throws any other error again. */
+export const unlessUnknown = (error: unknown): void => {
+  if (!(error instanceof HyprError && error.reason === NOT_FOUND)) {
+    throw error;
+  }
+};
 
 /** Connects and negotiates. QEMU serves one connection at a time: a second one waits for the first to close. */
 export const connectQmp = async (path: string, signal?: AbortSignal): Promise<Qmp> =>
@@ -210,7 +219,8 @@ export class QmpConnection implements Qmp {
       pending.resolve(message.return);
     } else {
       const words = isObject(message.error) && typeof message.error.desc === 'string' ? message.error.desc : 'no reason given';
-      pending.reject(new HyprError('HYPR_INTERNAL', `QEMU refused ${pending.command}: ${sanitiseName(words)}`));
+      const finer = isObject(message.error) && message.error.class === NOT_FOUND ? { reason: NOT_FOUND } : {};
+      pending.reject(new HyprError('HYPR_INTERNAL', `QEMU refused ${pending.command}: ${sanitiseName(words)}`, finer));
     }
   }
 

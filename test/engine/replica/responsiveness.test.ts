@@ -1,6 +1,10 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, test, vi } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { formatStatus } from '../../../engine/docker/shapes/status.ts';
+import { EventBus } from '../../../engine/logs/bus.ts';
+import { ReplicaHealth } from '../../../engine/replica/probe-health.ts';
+import { ReplicaRecord } from '../../../engine/replica/record.ts';
+import { Responsiveness } from '../../../engine/replica/responsiveness.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const HEALTHCHECK = { test: ['CMD', 'true'], interval: '10m' };
@@ -8,9 +12,9 @@ const NONE = new AbortController().signal;
 const late = () => new HyprError('HYPR_TIMEOUT', 'the usage of the guest: no answer within 30 s');
 
 /** A stack with a healthy `web`, whose guest answers when the test says so. */
-const silentStack = async () => {
+const silentStack = async (settings: Readonly<Record<string, unknown>> = {}) => {
   const stack = openTestStack();
-  await stack.up(shopOf(stack, { web: { healthcheck: HEALTHCHECK } }));
+  await stack.up(shopOf(stack, { web: { healthcheck: HEALTHCHECK, ...settings } }));
   await stack.until(() => stack.row('shop-web-1').health === 'healthy');
   const { guest } = stack.replica('shop-web-1').run ?? {};
   if (guest === undefined) {
@@ -62,4 +66,40 @@ describe('a guest that does not answer', () => {
     await stack.verb('stop');
     expect(replica.isSilent).toBe(false);
   });
+
+  it('is started again where the service asks for it', async () => {
+    const { stack, replica, next } = await silentStack({ 'x-hypr': { restart_unhealthy: true } });
+    const { run } = replica;
+    replica.expectAnswer(NONE)[Symbol.dispose]();
+    (await next())?.(late());
+    await stack.until(() => replica.run !== undefined && replica.run !== run && replica.row.health === 'healthy');
+    expect(replica.row.restarts).toBe(1);
+  });
+});
+
+test('a replica that is taken over while it is unhealthy is told of once, at its first failed probe', async () => {
+  const { stack, replica } = await silentStack();
+  const { run } = replica;
+  if (run === undefined) {
+    throw new Error('web does not run');
+  }
+  vi.spyOn(run.guest, 'spawn').mockImplementation(() => Promise.reject(new Error('no answer')));
+  const { spec } = replica.row;
+  const row = { ...replica.row, health: 'unhealthy' as const, spec: { ...spec, health: spec.health && { ...spec.health, interval: 5 } } };
+  const health = new ReplicaHealth(new ReplicaRecord(row, { store: stack.store, bus: new EventBus() }));
+  const told = vi.fn();
+  health.onUnhealthy = told;
+  health.watch(run);
+  await vi.waitFor(() => expect(told).toHaveBeenCalled(), 10_000);
+  const probe = health.last;
+  await vi.waitFor(() => expect(health.last).not.toBe(probe), 10_000);
+  expect(told).toHaveBeenCalledTimes(1);
+});
+
+test('a machine that is held for a full disk says so at once', async () => {
+  const { replica, stack } = await silentStack();
+  const record = new ReplicaRecord(replica.row, { store: stack.store, bus: new EventBus() });
+  record.noteHeld(true, '/home');
+  const responsiveness = new Responsiveness(record, new EventBus(), { silent: () => {} });
+  expect(() => responsiveness.expect(NONE)).toThrow(expect.objectContaining({ code: 'HYPR_DISK_FULL' }));
 });

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { HyprError } from '../../../base/errors.ts';
 import { exists } from '../../../base/host/files.ts';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
 import type { MachineRecord } from '../../../vmm/model/machine.ts';
@@ -36,11 +37,15 @@ const makeMachine = async (status = 'running') => {
   let close: () => void = () => {};
   const said: string[] = [];
   const failing = new Set<string>();
+  const unknown = new Set<string>();
   const qmp = {
     run: async (command: string, args?: { up?: boolean }) => {
       said.push(args?.up === undefined ? command : `${command} ${args.up ? 'up' : 'down'}`);
       if (failing.has(command)) {
         throw new Error(`no ${command}`);
+      }
+      if (unknown.has(command)) {
+        throw new HyprError('HYPR_INTERNAL', 'no such device', { reason: 'DeviceNotFound' });
       }
       return { status, running: true };
     },
@@ -59,7 +64,7 @@ const makeMachine = async (status = 'running') => {
     close();
   };
   child.once('exit', () => close());
-  return { machine, child, said, failing, end, say: (event: string) => listener({ event, data: {} }), close: () => close() };
+  return { machine, child, said, failing, unknown, end, say: (event: string) => listener({ event, data: {} }), close: () => close() };
 };
 
 describe('the end of a machine', () => {
@@ -132,5 +137,25 @@ describe('a pause', () => {
     failing.add('stop');
     await expect(machine.pause()).rejects.toThrow('no stop');
     expect(said).toEqual(['set_link down', 'stop', 'set_link up']);
+  });
+
+  it('passes over a card that QEMU no longer has', async () => {
+    const { machine, said, unknown } = await makeMachine();
+    unknown.add('set_link');
+    await machine.pause();
+    await machine.resume();
+    expect(said).toEqual(['set_link down', 'stop', 'cont', 'set_link up', 'announce-self']);
+  });
+});
+
+describe('a machine whose disk is full', () => {
+  it('is held, and goes on when there is room, whatever its links say', async () => {
+    const { machine, said, failing, say } = await makeMachine('io-error');
+    const held: boolean[] = [];
+    machine.onHold((is) => held.push(is));
+    failing.add('set_link');
+    say('STOP');
+    await expect.poll(() => said).toContain('cont');
+    expect(held).toEqual([true, false]);
   });
 });
