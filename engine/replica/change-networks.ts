@@ -53,13 +53,17 @@ export const disconnectReplica = async (parts: ReplicaParts, name: string, signa
   const after = withoutNetwork(before, { key, name });
   needSteady(before);
   const gone = context.networks.lease(before)[before.spec.networks.findIndex((network) => network.key === key)];
-  if (parts.run !== undefined && gone !== undefined) {
-    await unplug(parts.run, { parts, key, gone, after }, signal);
+  const { run } = parts;
+  if (run !== undefined && gone !== undefined) {
+    try {
+      await unplug(run, { parts, key, gone, after }, signal);
+    } finally {
+      noteMachine(parts, run);
+    }
   }
   context.store.removeLease(before.id, key);
   record.update({ spec: after.spec });
   if (parts.run !== undefined) {
-    record.update({ machine: parts.run.machine.record });
     if (before.spec.networks.find((network) => network.key === key)?.isDefault) {
       await publishAgain(parts, signal);
     }
@@ -69,19 +73,27 @@ export const disconnectReplica = async (parts: ReplicaParts, name: string, signa
 
 /** A machine that is paused, suspended or in between has a guest that does not answer. */
 const needSteady = ({ name, state }: VmRow): void => {
-  if (state === 'paused' || state === 'suspended' || state === 'stopping') {
+  if (state === 'paused' || state === 'suspended' || state === 'stopping' || state === 'starting') {
     throw new HyprError('HYPR_UNSUPPORTED', `the networks of ${name} cannot change while it is ${state}`, {
       hint: 'let it run, or stop it, first',
     });
   }
 };
 
+/** Whoever takes the machine over has to know its cards; unless it has ended meanwhile. */
+const noteMachine = (parts: ReplicaParts, run: Run): void => {
+  if (parts.run === run) {
+    parts.record.update({ machine: run.machine.record });
+  }
+};
+
 const plugIn = async (
-  { record, context }: ReplicaParts,
+  parts: ReplicaParts,
   run: Run,
   { nic, key }: { readonly nic: NicConfig; readonly key: string },
   signal: AbortSignal,
 ): Promise<void> => {
+  const { record, context } = parts;
   const { row } = record;
   const network = await context.networks.ensure(key, signal);
   // Others get the rules about its address before it can be reached.
@@ -103,7 +115,7 @@ const plugIn = async (
     await run.machine.unplugNic?.(nic.mac).catch((reason: unknown) => log.warn('a network card is left', { error: messageOf(reason) }));
     throw error;
   } finally {
-    record.update({ machine: run.machine.record });
+    noteMachine(parts, run);
   }
 };
 

@@ -236,14 +236,14 @@ func (g *gateway) handOver(p *port, from, to netip.AddrPort, target edgeTarget) 
 	case <-timer.C:
 	}
 	e.mu.Lock()
+	_, waits := e.waiting[id]
 	delete(e.waiting, id)
 	e.mu.Unlock()
-	select {
-	case conn := <-h.conn: // it came in this very moment
-		return conn, h.done, nil
-	default:
+	if waits {
 		return nil, nil, errors.New("the supervisor did not come")
 	}
+	// It came in this very moment, and waits for the end.
+	return <-h.conn, h.done, nil
 }
 
 // fetch makes the connection the far end of one that waits, until that has ended.

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, statfs } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError, messageOf } from '../../base/errors.ts';
@@ -109,10 +109,19 @@ const recordOf = async (
   const ahead = template?.upper === undefined ? {} : { rooted: true as const };
   const origin = { layout, programs: settings.toolchain.id, ...(template === undefined ? {} : { template: template.key }), ...ahead };
   const limits = { memoryMib: memoryClass(spec.memoryMib), vcpus: spec.vcpus, accelerated: settings.accelerator === 'kvm' };
-  const cgroup = await confine(process.pid, { ...limits, name: spec.name, runDir: spec.runDir });
+  const disksInMemory = await inMemory(spec.disks.flatMap(({ path, readOnly }) => (readOnly ? [] : [path])));
+  const cgroup = await confine(process.pid, { ...limits, disksInMemory, name: spec.name, runDir: spec.runDir });
   const own = { backend: backendName(settings), spec, process, helpers, agentSocket: agent, controlSocket: control };
   return { ...own, ...origin, ...(cgroup === undefined ? {} : { cgroup }) };
 };
+
+/** Whether one of the files is on a file system that is memory: statfs(2), TMPFS_MAGIC. */
+const inMemory = async (files: readonly string[]): Promise<boolean> => {
+  const types = await Promise.all(files.map((file) => statfs(file).then(({ type }) => type)));
+  return types.includes(TMPFS);
+};
+
+const TMPFS = 0x01021994;
 
 const makeBlanks = async ({ toolchain }: QemuSettings, { disks }: MachineSpec, signal?: AbortSignal): Promise<void> => {
   await Promise.all(

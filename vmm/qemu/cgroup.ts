@@ -58,6 +58,8 @@ function* foldersAbove(own: string, top: string): Generator<string> {
 export interface CgroupLimits {
   readonly memoryMib: number;
   readonly vcpus: number;
+  /** What it writes to its disks is memory as well, and counted as its own: no limit of memory can be given. */
+  readonly disksInMemory?: boolean;
   /** Emulated guests need room for their translated code. */
   readonly accelerated: boolean;
 }
@@ -69,10 +71,15 @@ const PERIOD_US = 100_000;
 const MOST_TASKS = 512;
 
 /** Pure: files of a cgroup and what is written to them, for the controllers that it has. */
-export const limitFiles = ({ memoryMib, vcpus, accelerated }: CgroupLimits, controllers: readonly string[]): Array<[string, string]> => {
-  const bytes = (memoryMib + (accelerated ? OWN_MIB.accelerated : OWN_MIB.emulated)) * 2 ** 20;
+export const limitFiles = (
+  { memoryMib, vcpus, accelerated, disksInMemory }: CgroupLimits,
+  controllers: readonly string[],
+): Array<[string, string]> => {
+  const own = accelerated ? OWN_MIB.accelerated : OWN_MIB.emulated;
+  // Tables of pages, of QEMU and of KVM, grow with the guest's memory.
+  const bytes = (memoryMib + Math.ceil(memoryMib / 64) + own) * 2 ** 20;
   const all: Array<[string, string, string]> = [
-    ['memory', 'memory.max', String(bytes)],
+    ...(disksInMemory === true ? [] : [['memory', 'memory.max', String(bytes)] as [string, string, string]]),
     ['cpu', 'cpu.max', `${(vcpus + 1) * PERIOD_US} ${PERIOD_US}`],
     ['pids', 'pids.max', String(MOST_TASKS)],
   ];

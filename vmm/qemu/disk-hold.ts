@@ -55,9 +55,10 @@ export class DiskHold {
 
   async #wait(signal: AbortSignal): Promise<void> {
     try {
-      while (!(await hasRoom(this.#machine.disks))) {
+      // Never at once: a quota or a file system's own needs may refuse a write where there seems to be room.
+      do {
         await sleep(LOOK_MS, signal);
-      }
+      } while (!(await hasRoom(this.#machine.disks)));
       signal.throwIfAborted();
       this.end();
       await this.#machine.proceed();
@@ -71,6 +72,6 @@ export class DiskHold {
 
 /** Whether the host's disks of all these files have space for a user who is not root. */
 const hasRoom = async (files: readonly string[]): Promise<boolean> => {
-  const stats = await Promise.all([...new Set(files.map(dirname))].map((folder) => statfs(folder)));
+  const stats = await Promise.all(files.map((file) => statfs(file).catch(() => statfs(dirname(file)))));
   return stats.every(({ bavail, bsize }) => bavail * bsize >= ENOUGH_BYTES);
 };

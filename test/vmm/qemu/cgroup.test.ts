@@ -61,11 +61,12 @@ test('a machine may use its guest’s memory and what QEMU needs, and a processo
   const made = await confine(4321, machine, place);
   expect(made).toMatch(/\/slice\/hypr-shop-db-1-[0-9a-z]+$/);
   const read = (file: string) => readFileSync(join(made ?? '', file), 'utf8');
-  expect(['memory.max', 'cpu.max', 'pids.max', 'cgroup.procs'].map(read)).toEqual([String(1024 * 2 ** 20), '300000 100000', '512', '4321']);
+  expect(['memory.max', 'cpu.max', 'pids.max', 'cgroup.procs'].map(read)).toEqual([String(1032 * 2 ** 20), '300000 100000', '512', '4321']);
 });
 
 test('only what the folder has is limited, and emulation has room for its code', () => {
-  expect(limitFiles({ ...machine, accelerated: false }, ['memory'])).toEqual([['memory.max', String(2048 * 2 ** 20)]]);
+  expect(limitFiles({ ...machine, accelerated: false }, ['memory'])).toEqual([['memory.max', String(2056 * 2 ** 20)]]);
+  expect(limitFiles({ ...machine, disksInMemory: true }, ['memory'])).toEqual([]);
 });
 
 test('a machine starts without one where there is none, or it cannot be made', async () => {
