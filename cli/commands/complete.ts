@@ -31,6 +31,8 @@ const model = async (context: CliContext, flags: Wanted['flags'], profiles: read
     resolveEnv: false,
     uniqueNames: false,
     allResources: false,
+    // A key that is pressed asks no server, least of all one that a stranger's file names.
+    onlyLocal: true,
     env: context.env,
     cwd: context.cwd,
   });

@@ -80,13 +80,20 @@ export const runProvider = async (
   // Awaited below; without this a failure before that would end the process.
   ended.catch(() => {});
   let failure: string | undefined;
-  for await (const line of createInterface({ input: child.stdout })) {
-    const said = parseLine(line, program);
-    if (said?.type === 'error') {
-      failure ??= said.message;
-    } else if (said !== undefined) {
-      onMessage(said);
+  try {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const said = parseLine(line, program);
+      if (said?.type === 'error') {
+        failure ??= said.message;
+      } else if (said !== undefined) {
+        onMessage(said);
+      }
     }
+  } catch (error) {
+    // What nobody listens to any more must not go on making things.
+    child.kill();
+    await ended.catch(() => {});
+    throw error;
   }
   const [code, signal] = await ended.catch((error: unknown) => {
     interrupts.signal.throwIfAborted();

@@ -27,7 +27,7 @@ export const confirmRemoteStack = async (invocation: Invocation, project: Projec
     return true;
   }
   context.stdout.write(`\nFound the following variables in configuration:\n`);
-  context.stdout.write(formatTable([HEADER, ...variables.map((each) => rowOf(each, context.env))], { minWidth: 0, padding: 3 }));
+  context.stdout.write(formatTable([HEADER, ...variables.map((each) => rowOf(each, project.environment))], { minWidth: 0, padding: 3 }));
   const answers = openAnswers(context);
   try {
     const isWanted = await answers.ask('\nDo you want to proceed with these variables?', true);
@@ -42,7 +42,7 @@ export const confirmRemoteStack = async (invocation: Invocation, project: Projec
 
 const HEADER = ['VARIABLE', 'VALUE', 'SOURCE', 'REQUIRED', 'DEFAULT'];
 
-const rowOf = ({ name, defaultValue, required }: Variable, env: NodeJS.ProcessEnv): string[] => {
+const rowOf = ({ name, defaultValue, required }: Variable, env: Project['environment']): string[] => {
   const own = env[name];
   const [value, source] =
     own !== undefined ? [own, 'environment'] : defaultValue === '' ? ['<unset>', 'none'] : [defaultValue, 'compose file'];

@@ -40,6 +40,8 @@ export interface ProjectOptions {
   readonly insecureRegistries: readonly string[];
   /** Keep networks and volumes that no service uses. */
   readonly allResources: boolean;
+  /** Only what is on this host's disks: nothing is fetched, and standard input is not read. */
+  readonly onlyLocal?: boolean;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
 }

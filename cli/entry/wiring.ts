@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { addAbortSignal } from 'node:stream';
-import { formatPlace } from '../../base/errors.ts';
+import { formatPlace, HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import { traced } from '../../base/trace.ts';
 import type { ConfigOptions, LoadedProject, LoadOptions, Warning } from '../../compose/index.ts';
@@ -84,14 +84,20 @@ const configOptions = ({ flags }: ConfigArgs): Partial<ConfigOptions> => ({
   explain: typeof flags.explain === 'string' ? flags.explain : undefined,
 });
 
+const refuseElsewhere = (): Promise<never> =>
+  Promise.reject(new HyprError('HYPR_UNSUPPORTED', 'the model is not on this host alone, and nothing is fetched here'));
+
 const loadOptions = (
   options: ProjectOptions,
   { interrupts: { signal }, output }: { interrupts: Interrupts; output: ProcessOutput },
 ): LoadOptions => ({
   ...options,
-  stdin: () => readStdin(signal),
+  stdin: () => (options.onlyLocal === true ? refuseElsewhere() : readStdin(signal)),
   signal,
   fetchFile: async (reference) => {
+    if (options.onlyLocal === true) {
+      return refuseElsewhere();
+    }
     const { fetchComposeFile } = await import('../../engine/artifacts/fetch-compose-file.ts');
     return fetchComposeFile(reference, { insecure: options.insecureRegistries, env: process.env, signal });
   },
