@@ -294,3 +294,6 @@ export interface GuestClient extends AsyncDisposable {
   sync(signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
+
+/** The reason of a HYPR_TIMEOUT when the guest said nothing to the start of a program: that it ran is unlikely, not impossible. */
+export const SILENT_START = 'silent start';

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const NAME = 'ballast';
+/** Its name in the folder. */
+export const BALLAST = 'ballast';
 const BYTES = 8 * 1024 * 1024;
 /** With less than this free, the space is worth more elsewhere. */
 const PLENTY = 16 * BYTES;
@@ -12,7 +13,7 @@ const PLENTY = 16 * BYTES;
  * Random bytes, because some file systems store zeros as nothing. Does nothing while the disk has little room, and never fails.
  */
 export const keepBallast = (folder: string): void => {
-  const file = join(folder, NAME);
+  const file = join(folder, BALLAST);
   try {
     if (statSync(file, { throwIfNoEntry: false }) === undefined && freeBytes(folder) > PLENTY) {
       writeFileSync(file, randomBytes(BYTES), { mode: 0o600, flag: 'wx' });
@@ -24,7 +25,7 @@ export const keepBallast = (folder: string): void => {
 
 /** Gives the ballast of a folder up. False when there was none. */
 export const dropBallast = (folder: string): boolean => {
-  const file = join(folder, NAME);
+  const file = join(folder, BALLAST);
   try {
     rmSync(file);
     return true;

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { BALLAST } from '../../base/host/ballast.ts';
 import { homePaths, runtimeDir } from '../../base/paths.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { HomeContent, RemovedHome } from '../model/types.ts';
@@ -42,7 +43,7 @@ export const removeHome = async (): Promise<RemovedHome> => {
     refuseRunning(parts.database);
   }
   const sockets = runtimeDir();
-  const own = [...Object.values(parts), `${parts.database}-wal`, `${parts.database}-shm`, sockets];
+  const own = [...Object.values(parts), join(home, BALLAST), `${parts.database}-wal`, `${parts.database}-shm`, sockets];
   // A supervisor whose stack has just gone may still write its last line.
   for (let pass = 0; pass < PASSES && (pass === 0 || own.some(existsSync)); pass++) {
     await sleep(pass === 0 ? 0 : PASS_MS);

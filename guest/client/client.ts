@@ -22,6 +22,7 @@ import type {
   RelayPlace,
   ResolverConfig,
 } from '../types.ts';
+import { SILENT_START } from '../types.ts';
 import { type Connection, lostError, openConnection } from './connection.ts';
 import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
@@ -120,7 +121,9 @@ class Client implements GuestClient {
         await this.#requests.ask({ opcode: OPCODE.signal, body, what: 'sending a signal', ms: DEADLINE.lastSignal }).catch(() => {});
       }
       this.#requests.drop(channel);
-      throw error;
+      throw error instanceof HyprError && error.code === 'HYPR_TIMEOUT'
+        ? new HyprError('HYPR_TIMEOUT', error.message, { reason: SILENT_START, cause: error })
+        : error;
     }
   }
 

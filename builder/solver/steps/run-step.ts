@@ -1,6 +1,6 @@
 import { HyprError } from '../../../base/errors.ts';
 import { logger } from '../../../base/log.ts';
-import type { ProcessSpec } from '../../../guest/types.ts';
+import { type ProcessSpec, SILENT_START } from '../../../guest/types.ts';
 import type { RunInstruction } from '../../dockerfile/instruction.ts';
 import { BUILD_PROXY_PORT } from '../../model/types.ts';
 import type { BuildContext } from '../frame/build-context.ts';
@@ -104,7 +104,8 @@ const execute = async (build: BuildContext, vertex: Vertex, step: Execution): Pr
   try {
     return await executeOnce(build, vertex, { ...step, attempt });
   } catch (error) {
-    if (attempt.begun || build.signal.aborted || !(error instanceof HyprError) || !MACHINE_FAULTS.has(error.code)) {
+    const isFault = error instanceof HyprError && MACHINE_FAULTS.has(error.code) && (!attempt.begun || error.reason === SILENT_START);
+    if (build.signal.aborted || !isFault) {
       throw error;
     }
     log.warn('a build machine was lost before a step began; the step begins again in another', { reason: error.message });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
+import { SILENT_START } from '../../../guest/types.ts';
 import { Workshop } from './workshop.ts';
 
 describe('machines of the stages of one build', () => {
@@ -87,6 +88,20 @@ describe('machines of the stages of one build', () => {
         throw lost();
       };
       await expect(shop.build('FROM busybox\nRUN one\n')).rejects.toThrow('the channel to the guest is gone');
+      expect(shop.machines.started).toHaveLength(2);
+    });
+
+    it('by a guest that gives no answer to its start: the step begins again in another', async () => {
+      let isFirst = true;
+      shop.machines.program = () => {
+        if (isFirst) {
+          isFirst = false;
+          throw new HyprError('HYPR_TIMEOUT', 'no answer', { reason: SILENT_START });
+        }
+        return { files: { made: 'made' } };
+      };
+      const { tree } = await shop.build('FROM busybox\nRUN one\n');
+      expect(await tree.readText('made')).toBe('made');
       expect(shop.machines.started).toHaveLength(2);
     });
 

@@ -167,7 +167,9 @@ describe("docker's Engine API", () => {
     response.on('error', () => {});
     const made = mustHypr(['run', '--rm', '--name', 'dapi-kept', 'busybox', 'true'], { env });
     const actions: string[] = [];
-    for await (const line of createInterface({ input: response })) {
+    // It hands on the errors of its input, also when nobody reads it any more.
+    const lines = createInterface({ input: response }).on('error', () => {});
+    for await (const line of lines) {
       actions.push((JSON.parse(line) as { Action: string }).Action);
       if (actions.at(-1) === 'destroy') {
         break;
