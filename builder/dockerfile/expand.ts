@@ -1,4 +1,7 @@
-import { matchPrefixLengths, replaceMatches, reverseText } from './shell-pattern.ts';
+import { replaceMatches } from './shell-pattern.ts';
+import { chooseValue, ExpandError, trimPattern } from './substitution.ts';
+
+export { ExpandError } from './substitution.ts';
 
 /** Reads a variable: its value, or undefined when it is not set (which differs from empty). */
 export type Lookup = (name: string) => string | undefined;
@@ -14,11 +17,6 @@ export interface ExpandOptions {
   readonly keepUnset?: boolean;
   /** Treat quotes as ordinary characters (bodies of heredocs). */
   readonly plainQuotes?: boolean;
-}
-
-/** Why a word could not be expanded; the caller adds the position. */
-export class ExpandError extends Error {
-  override readonly name = 'ExpandError';
 }
 
 /**
@@ -281,30 +279,3 @@ class ShellWord {
     return replaceMatches({ text: value ?? '', pattern, replacement, all });
   }
 }
-
-const chooseValue = (part: { name: string; value: string | undefined; modifier: string; word: string; nullIsUnset: boolean }): string => {
-  const { name, value, modifier, word, nullIsUnset } = part;
-  const missing = value === undefined || (nullIsUnset && value === '');
-  if (modifier === '-') {
-    return missing ? word : value;
-  }
-  if (modifier === '+') {
-    return missing ? '' : word;
-  }
-  if (missing) {
-    const state = value === undefined ? 'unset' : 'empty';
-    throw new ExpandError(`${name}: ${word === '' ? `is not allowed to be ${state}` : word}`);
-  }
-  return value;
-};
-
-/** `#` and `%` remove the shortest match, `##` and `%%` the longest. */
-const trimPattern = (value: string, modifier: string, word: string): string => {
-  const longest = word.startsWith(modifier);
-  const pattern = longest ? word.slice(1) : word;
-  const text = modifier === '#' ? value : reverseText(value);
-  const lengths = matchPrefixLengths(text, pattern, modifier === '%');
-  const length = longest ? lengths.at(-1) : lengths[0];
-  const rest = length === undefined ? text : Array.from(text).slice(length).join('');
-  return modifier === '#' ? rest : reverseText(rest);
-};

@@ -1,6 +1,7 @@
 import type { CommandSpec } from '../core/command-spec.ts';
-import { composeOnlyCommands, imageCommands } from './build.ts';
+import { imageCommands } from './build.ts';
 import { completionCommands } from './completion.ts';
+import { composeOnlyCommands } from './compose-images.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
 import { objectCommands, seedCommands } from './objects.ts';

@@ -1,11 +1,10 @@
-import { HyprError, type Place } from '../../base/errors.ts';
-import type { Project, Service } from '../model/model.ts';
+import { HyprError } from '../../base/errors.ts';
+import type { Project } from '../model/model.ts';
 import { didYouMean } from '../model/suggest.ts';
 import { circleOfBuilds, contextService, contextServices } from './build-contexts.ts';
+import { type Check, invalid, type Locate } from './check.ts';
+import { checkLimits, checkScale } from './check-limits.ts';
 import { findCycle } from './cycles.ts';
-
-/** Finds the source location and excerpt for a path of the model. */
-export type Locate = (path: readonly string[]) => { where?: Place; details?: readonly string[] };
 
 /**
  * Checks that what services refer to exists and that their attributes go together.
@@ -54,19 +53,6 @@ export const checkBuildCircle = ({ services }: Project, locate: Locate): void =>
     hint: 'remove one of these additional_contexts, or move what both need into a service of its own',
   });
 };
-
-interface Check {
-  readonly name: string;
-  readonly service: Service;
-  readonly project: Project;
-  readonly locate: Locate;
-}
-
-const invalid = (check: Check, message: string, options: { at: readonly string[]; hint?: string | undefined }): HyprError =>
-  new HyprError('COMPOSE_INVALID', message, {
-    ...check.locate(['services', check.name, ...options.at]),
-    ...(options.hint === undefined ? {} : { hint: options.hint }),
-  });
 
 const checkSource = (check: Check): void => {
   const { name, service } = check;
@@ -186,53 +172,6 @@ const requireResource = (check: Check, need: { kind: string; name: string; known
   }
 };
 
-const checkScale = (check: Check): void => {
-  const { name, service } = check;
-  const replicas = service.deploy?.replicas;
-  if (service.scale !== undefined && replicas !== undefined && service.scale !== replicas) {
-    throw invalid(check, `service "${name}": scale is ${service.scale} and deploy.replicas is ${replicas}`, {
-      at: ['scale'],
-      hint: 'keep one of them',
-    });
-  }
-  const count = service.scale ?? replicas ?? 1;
-  const at = service.scale === undefined ? ['deploy', 'replicas'] : ['scale'];
-  if (count < 0) {
-    throw invalid(check, `service "${name}": ${at.join('.')} must not be negative`, { at });
-  }
-  if (count > 1 && service.container_name !== undefined) {
-    throw invalid(check, `service "${name}" has a container_name and ${count} replicas, but names are unique`, { at: ['container_name'] });
-  }
-};
-
-/** The old attributes and those under `deploy` must not contradict each other. */
-const checkLimits = (check: Check): void => {
-  const { service } = check;
-  const resources = service.deploy?.resources as { limits?: Limits; reservations?: Limits } | undefined;
-  const pairs: Array<[attribute: string, group: 'limits' | 'reservations', key: keyof Limits]> = [
-    ['cpus', 'limits', 'cpus'],
-    ['mem_limit', 'limits', 'memory'],
-    ['mem_reservation', 'reservations', 'memory'],
-    ['pids_limit', 'limits', 'pids'],
-  ];
-  for (const [attribute, group, key] of pairs) {
-    const mine = service[attribute];
-    const limits = resources?.[group];
-    if (mine !== undefined && limits !== undefined && Number(mine) !== Number(limits[key] ?? 0)) {
-      throw invalid(check, `service "${check.name}": ${attribute} and deploy.resources.${group}.${key} differ`, {
-        at: [attribute],
-        hint: 'keep one of them',
-      });
-    }
-  }
-};
-
-interface Limits {
-  cpus?: number | string;
-  memory?: string;
-  pids?: number;
-}
-
 const checkWatch = (check: Check): void => {
   const develop = check.service.develop as { watch?: Array<{ action: string; target?: string }> } | undefined;
   for (const [i, { action, target }] of (develop?.watch ?? []).entries()) {
@@ -260,15 +199,6 @@ const checkMounts = (check: Check): void => {
   for (const [i, volume] of (service.volumes ?? []).entries()) {
     claim(volume.target, ['volumes', `[${i}]`]);
   }
-};
-
-/** `scale` also sets `deploy.replicas` where there is a `deploy`; compose does this during its check. */
-export const alignReplicas = (project: Project): Project => {
-  const services = Object.entries(project.services).map(([name, service]) => {
-    const { scale, deploy } = service;
-    return [name, scale === undefined || deploy === undefined ? service : { ...service, deploy: { ...deploy, replicas: scale } }] as const;
-  });
-  return { ...project, services: Object.fromEntries(services) };
 };
 
 /** Two services cannot have one container name. */

@@ -4,7 +4,7 @@ import { readEnvSource } from '../files/discover.ts';
 import { parseDotenv, parseRawEnv } from '../interpolate/dotenv.ts';
 import { LIMITS, limitError } from '../model/limits.ts';
 import type { Project, Service } from '../model/model.ts';
-import type { Locate } from './consistency.ts';
+import type { Locate } from './check.ts';
 
 /** Paths that were left relative (`--no-path-resolution`) start from where the command was called. */
 interface Resolving {

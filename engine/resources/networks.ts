@@ -3,22 +3,21 @@ import { join } from 'node:path';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { NameTable, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import { hostAddress } from '../../net/addresses/ipam.ts';
 import { searchDomains } from '../../net/names/name-table.ts';
-import type { Network, NetworkEvent, NetworkRecord, NetworkSpec } from '../../net/types.ts';
+import type { Network, NetworkEvent, NetworkRecord } from '../../net/types.ts';
 import { sharedNetworkName } from '../model/network-key.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
-import { asksForHost, networkHash } from '../resolve/network-needs.ts';
 import type { NetworkRow, VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
-import { type AddressLimits, chooseSubnets, leaseAddresses, limitsOf, limitsOfShared, networkMtu } from './addresses.ts';
+import { type AddressLimits, leaseAddresses, limitsOf, limitsOfShared } from './addresses.ts';
 import { StackNames } from './network-names.ts';
-import { findSharedNetwork, needSharedNetwork, openSharedNetwork, sharedNetworks } from './shared-networks.ts';
+import { newNetworkRow } from './network-row.ts';
+import { findSharedNetwork, needSharedNetwork, openSharedNetwork } from './shared-networks.ts';
 
 const log = logger('networks');
 
@@ -57,32 +56,7 @@ export class StackNetworks {
   }
 
   async #create(project: Project, key: string): Promise<void> {
-    const { stack, store, platform } = this.#options;
-    const config = project.networks[key];
-    if (config === undefined) {
-      throw new HyprError('HYPR_INTERNAL', `network ${key} is not in the model`);
-    }
-    const rows = [...store.networks(stack), ...sharedNetworks(store)];
-    const addresses = await chooseSubnets(config, { rows, seed: `${stack}/${key}` });
-    const runDir = join(platform.runDir, `n-${shortHash(key, 6)}`);
-    const spec: NetworkSpec = {
-      name: config.name,
-      runDir,
-      log: join(platform.paths.logs, stack, `network-${key}.log`),
-      ...addresses,
-      internal: config.internal ?? false,
-      mtu: networkMtu(config),
-      hostAccess: asksForHost(project, key) && config.internal !== true,
-    };
-    store.putNetwork({
-      stack,
-      key,
-      name: config.name,
-      spec,
-      configHash: networkHash(project, key),
-      record: undefined,
-      createdAt: Date.now(),
-    });
+    this.#options.store.putNetwork(await newNetworkRow(project, key, this.#options));
   }
 
   /** The running network, started if necessary; callers share one start. */

@@ -16,7 +16,6 @@ import type {
   MachineConfig,
   NameTable,
   NicConfig,
-  OutputChunk,
   ProcessExit,
   ProcessSpec,
   RelayPlace,
@@ -26,7 +25,8 @@ import { SILENT_START } from '../types.ts';
 import { type Connection, lostError, openConnection } from './connection.ts';
 import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
-import { type Channel, readExit } from './process-channel.ts';
+import { ClientProcess } from './process.ts';
+import { readExit } from './process-channel.ts';
 import { type Dialer, openDialer, openRelay } from './relay.ts';
 import { Requests } from './requests.ts';
 
@@ -94,7 +94,7 @@ class Client implements GuestClient {
       const answer = await this.#requests.finish(channel, { opcode: OPCODE.attach, what: 'attaching to the workload', signal });
       channel.resumeInput(answer.int(TAG.answer.inputReceived) ?? 0);
       channel.openOutput([answer.int(TAG.answer.outputStart) ?? 0, answer.int(TAG.answer.errorStart) ?? 0]);
-      return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
+      return new ClientProcess(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
       this.#requests.forget(channel);
       throw error;
@@ -113,7 +113,7 @@ class Client implements GuestClient {
         ms: DEADLINE.start,
         signal,
       });
-      return new Process(this, channel, answer.int(TAG.answer.pid) ?? 0);
+      return new ClientProcess(this, channel, answer.int(TAG.answer.pid) ?? 0);
     } catch (error) {
       if (signal?.aborted) {
         // It may have started even so. An agent that does not answer holds up nobody who has given up on it.
@@ -272,43 +272,6 @@ class Client implements GuestClient {
     } else {
       this.#requests.accept(frame);
     }
-  }
-}
-
-class Process implements GuestProcess {
-  readonly pid: number;
-  readonly output: AsyncIterable<OutputChunk>;
-  readonly exited: Promise<ProcessExit>;
-  readonly #client: Client;
-  readonly #channel: Channel;
-
-  constructor(client: Client, channel: Channel, pid: number) {
-    this.#client = client;
-    this.#channel = channel;
-    this.pid = pid;
-    // A second loop continues where the first one stopped.
-    this.output = { [Symbol.asyncIterator]: () => channel.output('streams') };
-    this.exited = channel.exit.promise;
-  }
-
-  holdOutput(): (stream: OutputChunk['stream'], offset: number) => void {
-    return this.#channel.holdOutput();
-  }
-
-  write(data: Uint8Array): Promise<void> {
-    return this.#channel.write(data);
-  }
-
-  closeStdin(): Promise<void> {
-    return this.#channel.endInput();
-  }
-
-  signal(signal: number): Promise<void> {
-    return this.#client.signalProcess(this.#channel.id, signal);
-  }
-
-  resize(size: { columns: number; rows: number }): Promise<void> {
-    return this.#client.resizeProcess(this.#channel.id, size);
   }
 }
 
