@@ -22,7 +22,9 @@ export interface QemuSettings {
  */
 export type Beginning =
   | { readonly kind: 'cold' }
-  | { readonly kind: 'template' | 'clone' | 'further' | 'zygote'; readonly ram: string | undefined }
+  | { readonly kind: 'template' | 'clone' | 'further'; readonly ram: string | undefined }
+  /** `consoles` is the folder of its copies' console files. */
+  | { readonly kind: 'zygote'; readonly ram: string; readonly consoles: string }
   | { readonly kind: 'restored'; readonly layout: DeviceLayout };
 
 const COLD: Beginning = { kind: 'cold' };

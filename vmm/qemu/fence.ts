@@ -32,7 +32,7 @@ export const fenceCommand = async (command: VmmCommand, input: FenceInput): Prom
     ...named('--write', [spec.consoleLog, ...spec.disks.filter(({ readOnly }) => !readOnly).map(({ path }) => path), ...ownFolder(spec)]),
     ...named('--device', settings.accelerator === 'kvm' ? ['/dev/kvm'] : []),
     ...named('--make', makesIn(spec, beginning)),
-    ...(beginning.kind === 'zygote' ? ['--copies', ...named('--write', [dirname(spec.consoleLog)])] : []),
+    ...(beginning.kind === 'zygote' ? ['--copies', ...named('--write', [beginning.consoles])] : []),
     ...(toolchain.preload === null ? [] : ['--preload', toolchain.preload]),
   ];
   return { file: toolchain.machineJail, args: [...args, '--', command.file, ...command.args], env: command.env };

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { open, realpath, rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Cleanup } from '../../base/cleanup.ts';
 import { withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
@@ -56,7 +56,7 @@ const start = async (input: ZygoteInput): Promise<Zygote> => {
     cleanup.defer(() => rm(runDir, { recursive: true, force: true }));
     const spec = await ownSpec(input);
     const layer = await openLayer(join(runDir, UPPER), template.upper, signal);
-    const beginning = { kind: 'zygote', ram: template.ram } as const;
+    const beginning = { kind: 'zygote', ram: template.ram, consoles: dirname(input.spec.consoleLog) } as const;
     // The pipe takes what the guest sends to its network during the trial start.
     const inherits = ['pipe', layer.fd, 'ipc'] as const;
     const { child, qmp } = await launchQemu({ settings, spec, inherits, beginning, saved: template, cleanup, signal }).finally(() =>

@@ -190,7 +190,7 @@ describe('the command line of QEMU', () => {
     const settings = { toolchain: toolchain({ preload: '/p/preload.so' }), accelerator: 'tcg', tscKhz: 2_000_000 } as const;
     const own = { ...full, shares: [] };
     const clone = buildQemuCommand(settings, own, { kind: 'clone', ram: '/t/ram' });
-    const zygote = buildQemuCommand(settings, own, { kind: 'zygote', ram: '/t/ram' });
+    const zygote = buildQemuCommand(settings, own, { kind: 'zygote', ram: '/t/ram', consoles: '/logs' });
     expect(lines(difference(zygote.args, clone.args))).toMatchInlineSnapshot(
       `"-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=allow,resourcecontrol=deny"`,
     );

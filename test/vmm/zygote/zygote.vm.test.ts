@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -40,16 +41,24 @@ let started: ZygoteInput;
 const macOf = (index: number): string => makeNic(index + 1).mac;
 const hexMac = (index: number): string => macOf(index).replaceAll(':', '');
 
+/** As in a stack, each machine has a folder, and consoles are not among them. */
+const folderOf = (name: string): string => {
+  const folder = join(dir, 'machines', name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+};
+const layerOf = (name: string): string => join(folderOf(name), `${name}.ext4`);
+
 const makeSpec = (name: string, index: number): MachineSpec => ({
   name,
   runDir: join(dir, name),
-  folder: dir,
-  consoleLog: join(dir, `${name}.console`),
+  folder: folderOf(name),
+  consoleLog: join(dir, 'logs', 'stack', `${name}.console`),
   vcpus: 1,
   memoryMib: 200,
   disks: [
     { serial: 'root', path: workshop.root, format: 'raw', readOnly: true },
-    { serial: 'upper', path: join(dir, `${name}.ext4`), format: 'raw', readOnly: false, blank: { sizeMib: 1024, label: 'upper' } },
+    { serial: 'upper', path: layerOf(name), format: 'raw', readOnly: false, blank: { sizeMib: 1024, label: 'upper' } },
   ],
   nics: [{ ...makeNic(index + 1), id: 'n0' }],
   shares: [],
@@ -147,7 +156,7 @@ describe('copies of one process', () => {
     expect(await each((guest) => cat(guest, '/new'))).toEqual(NAMES.map((name) => `of ${name}`));
     await each((guest) => guest.sync());
     for (const name of NAMES) {
-      expect((await mustRun('grep', ['-c', `of ${name}`, join(dir, `${name}.ext4`)])).stdout.trim()).not.toBe('0');
+      expect((await mustRun('grep', ['-c', `of ${name}`, layerOf(name)])).stdout.trim()).not.toBe('0');
     }
   });
 
@@ -174,7 +183,7 @@ describe('copies of one process', () => {
     const lost = { ...spec, consoleLog: '/does/not/exist' };
     const socket = await connectNic('dora');
     await expect(zygote.copy(lost, socket)).rejects.toMatchObject({ code: 'VMM_START', message: expect.stringContaining('No such file') });
-    expect((await readdir(dir)).filter((name) => name.startsWith('dora.ext4'))).toEqual([]);
+    expect(await readdir(folderOf('dora'))).toEqual([]);
     socket.destroy();
     const machine = await vmm.create(spec, [await connectNic('dora2')]);
     const guest = await wake(machine, { root, nics: [nic(3)] });
@@ -193,7 +202,7 @@ describe('copies of one process', () => {
     }
     const program = await guest.startWorkload(processSpec(['/bin/box', 'listen', '99']));
     await machine.pause();
-    const saved = await machine.save(join(dir, 'saved'));
+    const saved = await machine.save(join(folderOf('ann'), 'saved'));
     await guest.close();
     await machine.kill();
     const again = await vmm.restore(saved, [await connectNic('ann2')]);
@@ -224,7 +233,7 @@ describe('copies of one process', () => {
     expect(await ben?.finish()).toEqual({ reason: 'off', lastLines: [] });
     expect(ben && isAlive(ben.record.process)).toBe(false);
     // What it was copied with is what its guest believed to be there.
-    const check = toolCommand(workshop.toolchain.e2fsck, ['-fn', join(dir, 'ben.ext4')]);
+    const check = toolCommand(workshop.toolchain.e2fsck, ['-fn', layerOf('ben')]);
     const { stdout, stderr } = await mustRun(check.file, check.args);
     expect(stdout).toContain('upper');
     // Unmounted by its guest: there is no journal to be recovered.
