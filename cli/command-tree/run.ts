@@ -110,7 +110,7 @@ export const dockerRun: CommandSpec = {
     bool('read-only', 'Make the root file system read-only'),
     bool('init', 'An init that reaps and passes signals on', { hidden: true }),
     string('detach-keys', 'Keys that detach', { value: 'KEYS' }),
-    bool('P,publish-all', 'Publish all exposed ports', { refused: 'name the ports: -p PORT' }),
+    bool('P,publish-all', 'Publish all exposed ports on free ports of this host'),
     list('link', 'Link', { refused: 'machines of one Compose file reach each other by name' }),
     list('mount', 'Mount', { refused: 'use -v SOURCE:TARGET, or a Compose file' }),
     list('device', 'Device', { refused: 'devices of the host are not passed into a machine' }),

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import { RUN_DEFAULTS } from '../../engine/model/option-defaults.ts';
+import { PUBLISH_ALL } from '../../engine/model/spec.ts';
 import type { RunOptions } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
@@ -122,6 +123,7 @@ const serviceOf = (image: string, flags: Flags): Service => {
     ...(flags.bool('privileged') ? { privileged: true } : {}),
     ...(flags.bool('read-only') ? { read_only: true } : {}),
     ...(flags.bool('init') ? { init: true } : {}),
+    ...(flags.bool('publish-all') ? { [PUBLISH_ALL]: true } : {}),
     extra_hosts: [...flags.list('add-host')],
     dns: [...flags.list('dns')],
     dns_search: [...flags.list('dns-search')],

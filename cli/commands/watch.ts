@@ -38,12 +38,9 @@ export const runWatch: Handler = async (invocation) => {
         context.stderr.write(` ⦿ ${text}\n`);
       }
     };
-    await engine.watch(
-      stack,
-      project,
-      { services: args, up, onNotice, onEvent, onOutput: (_, data) => void context.stdout.write(data) },
-      signal,
-    );
+    const onOutput = (_service: string, data: Uint8Array) => void context.stdout.write(data);
+    const debug = flags.bool('verbose') ? { onDebug: (text: string) => void context.stderr.write(`debug: ${text}\n`) } : {};
+    await engine.watch(stack, project, { services: args, up, onNotice, onEvent, onOutput, ...debug }, signal);
     return 130;
   });
 };

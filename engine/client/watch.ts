@@ -60,13 +60,17 @@ const watchRule = (work: Work, rule: WatchRule, isDir: boolean): Promise<Error |
   const handle = () => {
     const paths = [...changed];
     changed.clear();
-    turn = turn.then(() =>
-      handleChanges(work, rule, paths).catch((error: unknown) => {
+    turn = turn.then(async () => {
+      const began = performance.now();
+      try {
+        await handleChanges(work, rule, paths);
+        options.onDebug?.(`batch complete: duration[${Math.round(performance.now() - began)}ms] count[${paths.length}]`);
+      } catch (error) {
         if (!signal.aborted) {
           options.onNotice(`${rule.action} of service "${rule.service}" failed: ${messageOf(error)}`);
         }
-      }),
-    );
+      }
+    });
   };
   return new Promise((resolve) => {
     const watcher = watch(folder, { recursive: isDir, signal }, (_kind, name) => {

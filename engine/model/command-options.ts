@@ -133,6 +133,8 @@ export interface WatchOptions {
   /** Options for recreating a service after a rebuild. */
   readonly up: UpOptions;
   readonly onNotice: (text: string) => void;
+  /** What is for `--verbose` only. */
+  readonly onDebug?: (text: string) => void;
   readonly onEvent: (event: EngineEvent) => void;
   /** What the programs of `sync+exec` print. */
   readonly onOutput?: (service: string, data: Uint8Array) => void;

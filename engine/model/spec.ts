@@ -151,3 +151,12 @@ export interface RestartPolicy {
   /** Milliseconds before the first restart; doubles up to a minute. */
   readonly delay: number;
 }
+
+// Attributes that hypr itself gives a service, and that no file can have: the schema knows none of them.
+
+/** Its stack is removed once it has ended (docker's API). */
+export const AUTO_REMOVE = 'auto_remove';
+/** Its standard input ends with the first client that was attached to it (docker's API). */
+export const STDIN_ONCE = 'stdin_once';
+/** Every exposed port of it and of its image is published on a free port of this host (`run -P`). */
+export const PUBLISH_ALL = 'publish_all';

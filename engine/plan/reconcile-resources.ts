@@ -11,6 +11,8 @@ export interface ResourceOptions {
   readonly options: UpOptions;
   /** Plans the removal of a replica that has what is replaced; gives its node. */
   readonly evict: (replica: ObservedReplica, cause: string) => number;
+  /** Plans that a replica is off, so that it can be started on other networks; gives the node, if it has to be stopped for that. */
+  readonly detach: (replica: ObservedReplica, cause: string) => number[];
 }
 
 /** Plans the networks and volumes of `up`: what is missing is created, what has changed is replaced. */
@@ -29,7 +31,7 @@ export class ResourcePlan {
     this.#resourcesFor(services);
   }
 
-  /** Replaces networks whose configuration changed, after removing everything attached to them. */
+  /** Replaces networks whose configuration changed, after stopping everything attached to them. */
   #replaceNetworks(services: readonly string[]): void {
     const used = new Set(services.flatMap((service) => this.#options.desired.services[service]?.networks ?? []));
     for (const key of [...used].sort()) {
@@ -38,13 +40,19 @@ export class ResourcePlan {
         continue;
       }
       const cause = `the configuration of network ${key} changed`;
-      const users = this.#options.observed.replicas.filter(
-        (replica) => services.includes(replica.service) && this.#options.desired.services[replica.service]?.networks.includes(key),
-      );
-      const removals = users.map((replica) => this.#options.evict(replica, cause));
-      const removed = this.#options.plan.add({ type: 'remove-network', network: key }, cause, removals);
+      const users = this.#options.observed.replicas.filter(({ service }) => this.#isOn(service, key));
+      const stops = users.flatMap((replica) => this.#options.detach(replica, cause));
+      const removed = this.#options.plan.add({ type: 'remove-network', network: key }, cause, stops);
       this.#resources.set(key, this.#options.plan.add({ type: 'create-network', network: key }, cause, [removed]));
     }
+  }
+
+  /** Also services that this plan is not about: their machines cannot stay on a network that is gone. */
+  #isOn(service: string, network: string): boolean {
+    const { services, disabledServices } = this.#options.desired.project;
+    const attached =
+      this.#options.desired.services[service]?.networks ?? Object.keys((services[service] ?? disabledServices[service])?.networks ?? {});
+    return attached.includes(network);
   }
 
   /** Replaces volumes as asked, after removing everything of this stack that has them. */
@@ -101,7 +109,7 @@ export class ResourcePlan {
   }
 
   /** The nodes that create what a service needs. */
-  nodesOf(wanted: DesiredService): number[] {
+  nodesOf(wanted: Pick<DesiredService, 'networks' | 'volumes'>): number[] {
     return [...wanted.networks, ...wanted.volumes].flatMap((name) => this.#resources.get(name) ?? []);
   }
 }

@@ -26,8 +26,10 @@ class Reconciliation {
   readonly #skipsHooks = new Set<string>();
   /** Service → the node of its last `pre_start` hook. */
   readonly #hooked = new Map<string, number>();
-  /** Replicas removed early because one of their networks or volumes is replaced → the node that removes them. */
+  /** Replicas removed early because one of their volumes is replaced → the node that removes them. */
   readonly #evicted = new Map<string, number>();
+  /** Replicas stopped because one of their networks is replaced → the node that stops them. */
+  readonly #detached = new Map<ObservedReplica, number>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
   readonly #options: UpOptions;
@@ -37,7 +39,8 @@ class Reconciliation {
     this.#observed = observed;
     this.#options = options;
     const evict = (replica: ObservedReplica, cause: string): number => this.#evict(replica, cause);
-    this.#resources = new ResourcePlan({ plan: this.#plan, desired, observed, options, evict });
+    const detach = (replica: ObservedReplica, cause: string): number[] => this.#detach(replica, cause);
+    this.#resources = new ResourcePlan({ plan: this.#plan, desired, observed, options, evict, detach });
   }
 
   run(): Plan {
@@ -47,6 +50,7 @@ class Reconciliation {
     for (const service of services) {
       this.#service(service);
     }
+    this.#reattachOthers(services);
     this.#orphans();
     return this.#plan.build();
   }
@@ -65,6 +69,27 @@ class Reconciliation {
     const node = known ?? this.#removeReplica(replica, cause, !this.#options.renewAnonVolumes);
     this.#evicted.set(replica.name, node);
     return node;
+  }
+
+  /** Keeps the machine's disks: it gets addresses of the new network when it is started again. */
+  #detach(replica: ObservedReplica, cause: string): number[] {
+    if (!needsStop(replica.state)) {
+      return [];
+    }
+    const node =
+      this.#detached.get(replica) ?? this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout }, cause);
+    this.#detached.set(replica, node);
+    return [node];
+  }
+
+  /** What this plan is not about was stopped for a network only. */
+  #reattachOthers(services: readonly string[]): void {
+    for (const [replica, stopped] of this.#detached) {
+      if (!services.includes(replica.service) && !replica.oneOff && !this.#options.noStart) {
+        const networks = Object.keys(this.#desired.project.networks);
+        this.#startReplica(targetOf(replica), NETWORK_CHANGED, [stopped, ...this.#resources.nodesOf({ networks, volumes: [] })]);
+      }
+    }
   }
 
   #service(service: string): void {
@@ -103,11 +128,17 @@ class Reconciliation {
   }
 
   #keepOrReplace(service: string, wanted: DesiredService, replica: ObservedReplica): number[] {
-    const cause = this.#evicted.has(replica.name) ? 'its network or volume changed' : this.#recreateCause(service, wanted, replica);
+    const cause = this.#evicted.has(replica.name) ? 'its volume changed' : this.#recreateCause(service, wanted, replica);
     if (cause !== undefined) {
       this.#recreated.add(service);
       const removed = this.#evict(replica, cause);
       return this.#createReplica({ service, wanted, number: replica.number, cause, after: [removed] });
+    }
+    const detached = this.#detached.get(replica);
+    if (detached !== undefined) {
+      return this.#options.noStart
+        ? []
+        : this.#startReplica(targetOf(replica), NETWORK_CHANGED, [detached, ...this.#resources.nodesOf(wanted)]);
     }
     if (replica.state === 'running') {
       const restarted = dependenciesOf(this.#desired.project, service).find((dep) => dep.restart && this.#recreated.has(dep.service));
@@ -215,9 +246,7 @@ class Reconciliation {
   }
 
   #removeReplica(replica: ObservedReplica, cause: string, keepVolumes = false): number {
-    const after = needsStop(replica.state)
-      ? [this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout }, cause)]
-      : [];
+    const after = this.#detach(replica, cause);
     return this.#plan.add({ type: 'remove', ...targetOf(replica), keepVolumes }, cause, after);
   }
 
@@ -244,6 +273,8 @@ class Reconciliation {
     );
   }
 }
+
+const NETWORK_CHANGED = 'its network changed';
 
 /** The lowest unused replica numbers. */
 const freeNumbers = (existing: readonly ObservedReplica[], count: number): number[] => {

@@ -3,7 +3,7 @@ import type { Project } from '../../compose/model/model.ts';
 
 /** Changes when a network has to be recreated. */
 export const networkHash = (project: Project, key: string): string => {
-  const { name, internal, ipam, driver, enable_ipv6: ipv6, driver_opts: options } = project.networks[key] ?? { name: key };
+  const { name, internal, ipam, driver, enable_ipv6: ipv6, driver_opts: options, labels } = project.networks[key] ?? { name: key };
   const host = asksForHost(project, key) ? ['host'] : [];
   return shortHash(
     JSON.stringify([
@@ -14,6 +14,7 @@ export const networkHash = (project: Project, key: string): string => {
       ...host,
       ...(ipv6 === true ? ['ipv6'] : []),
       ...(options === undefined ? [] : [options]),
+      ...(Object.keys(labels ?? {}).length === 0 ? [] : [{ labels }]),
     ]),
     16,
   );

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import { readIsolation } from '../../compose/model/isolation.ts';
 import type { PortConfig, Project, Service, ServiceNetwork } from '../../compose/model/model.ts';
-import { DEFAULT_NETWORK, sharedNetworkKey } from '../model/network-key.ts';
+import { DEFAULT_NETWORK, sharedNetworkKey, sharedNetworkName } from '../model/network-key.ts';
 import type { ReplicaNetwork, ReplicaPort } from '../model/spec.ts';
 
 /** The networks of a service in the order of its interfaces (by priority, then name), with the names it answers to on each. */
@@ -49,6 +49,15 @@ export const attachmentsOf = (project: Project, service: Service): Attachment[] 
   });
 };
 
+/** The names of shared networks that a service is on beside this network of the file: only their addresses must differ from its own. */
+export const sharedBeside = (project: Project, network: string): Set<string> =>
+  new Set(
+    Object.values(project.services)
+      .map((service) => attachmentsOf(project, service))
+      .filter((attachments) => attachments.some(({ name }) => name === network))
+      .flatMap((attachments) => attachments.flatMap(({ key }) => sharedNetworkName(key) ?? [])),
+  );
+
 /** The default route uses the network with the highest gw_priority that is not internal. */
 const defaultRoute = (attachments: readonly Attachment[]): string | undefined => {
   const open = attachments.filter(({ internal }) => !internal);
@@ -77,3 +86,15 @@ const hostPortsOf = (port: PortConfig, _number: number): readonly [number, numbe
   const [first, last] = (port.published ?? '0').split('-').map(Number);
   return [first ?? 0, last ?? first ?? 0];
 };
+
+/** Each exposed port (`80/tcp`, `3000-3005/tcp`) that is not published yet, on any free port of this host. */
+export const publishExposed = (exposed: readonly string[], published: readonly ReplicaPort[]): ReplicaPort[] =>
+  exposed.flatMap((entry) => {
+    const [, first, last = first, protocol] = /^(\d+)(?:-(\d+))?\/(tcp|udp)$/.exec(entry) ?? [];
+    if (first === undefined || (protocol !== 'tcp' && protocol !== 'udp')) {
+      return [];
+    }
+    return Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => Number(first) + index)
+      .filter((port) => !published.some((known) => known.port === port && known.protocol === protocol))
+      .map((port) => ({ protocol, hostAddress: '', hostPorts: [0, 0] as const, port }));
+  });

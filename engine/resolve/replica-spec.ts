@@ -11,14 +11,11 @@ import { OUTBOUND_PORT } from '../../net/defaults.ts';
 import { replicaName } from '../model/names.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { HealthSpec, HookSpec, ReplicaSpec, RestartPolicy } from '../model/spec.ts';
+import { AUTO_REMOVE, PUBLISH_ALL, STDIN_ONCE } from '../model/spec.ts';
 import { resolveEnvironment } from './environment.ts';
 import { resolveFiles, resolveMounts } from './mounts.ts';
-import { resolveNetworks, resolvePorts } from './networks.ts';
+import { publishExposed, resolveNetworks, resolvePorts } from './networks.ts';
 import { refuseBadName, refuseBesideIsolation, refuseUnsupported } from './refuse.ts';
-
-/** Attributes of services that docker's API makes, and no file can have: removed with its stack once it has ended; see ReplicaSpec. */
-export const AUTO_REMOVE = 'auto_remove';
-export const STDIN_ONCE = 'stdin_once';
 
 export interface ResolveInput {
   readonly project: Project;
@@ -39,6 +36,8 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
   refuseUnsupported(input.service, service);
   const name = input.name ?? service.container_name ?? replicaName(project, input.service, number);
   refuseBadName(input.service, name);
+  const exposed = exposedOf(service, input.image.config);
+  const ports = resolvePorts(service, number);
   const mounts = resolveMounts({ project, serviceName: input.service, service, image: input.image.config });
   return {
     service: input.service,
@@ -53,10 +52,8 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     vcpus: vcpusOf(service),
     memoryMib: memoryOf(service),
     networks: resolveNetworks(project, input.service, service),
-    ports: resolvePorts(service, number),
-    exposed: [
-      ...new Set([...(service.expose ?? []).map(withProtocol), ...Object.keys(input.image.config.ExposedPorts).map(withProtocol)]),
-    ].sort(),
+    ports: service[PUBLISH_ALL] === true ? [...ports, ...publishExposed(exposed, ports)] : ports,
+    exposed,
     mounts,
     files: resolveFiles(project, input.service, service),
     health: resolveHealth(input.service, service, input.image.config),
@@ -238,6 +235,9 @@ const resolveLinks = (project: Project, name: string, { links }: Service): Pick<
   const aliases = entries.flatMap(([service = '', alias]) => (alias === undefined || alias === service ? [] : [[alias, service] as const]));
   return aliases.length === 0 ? {} : { links: Object.fromEntries(aliases) };
 };
+
+const exposedOf = (service: Service, { ExposedPorts }: ImageRuntime): string[] =>
+  [...new Set([...(service.expose ?? []), ...Object.keys(ExposedPorts)].map(withProtocol))].sort();
 
 const withProtocol = (port: string): string => (port.includes('/') ? port : `${port}/tcp`);
 

@@ -8,12 +8,16 @@ import { ipamOf, limitsOf } from './addresses.ts';
 import { at, invalid, refuse } from './network-faults.ts';
 import { findSharedNetwork, sharedNetworks } from './shared-networks.ts';
 
-type State = Pick<StateReader, 'sharedNetworks' | 'networks'>;
+interface Surroundings {
+  readonly state: Pick<StateReader, 'sharedNetworks' | 'networks'>;
+  /** The names of shared networks that share a service with a network of the file. */
+  readonly beside: (key: string) => ReadonlySet<string>;
+}
 
 /** Refuses what networks of the file cannot be, with its place. Throws COMPOSE_INVALID, NET_ADDRESS, HYPR_UNSUPPORTED. */
-export const checkNetworkConfigs = (networks: ReadonlyArray<readonly [string, NetworkConfig]>, state: State): void => {
+export const checkNetworkConfigs = (networks: ReadonlyArray<readonly [string, NetworkConfig]>, around: Surroundings): void => {
   for (const [key, config] of networks) {
-    checkNetwork(key, config, state);
+    checkNetwork(key, config, around);
   }
   checkSubnets(networks);
 };
@@ -40,7 +44,7 @@ export const refuseOption = (subject: string, option: string, value: string, pat
   }
 };
 
-const checkNetwork = (key: string, config: NetworkConfig, state: State): void => {
+const checkNetwork = (key: string, config: NetworkConfig, around: Surroundings): void => {
   const path = ['networks', key];
   if (config.external === true) {
     return;
@@ -60,15 +64,15 @@ const checkNetwork = (key: string, config: NetworkConfig, state: State): void =>
   if (config.enable_ipv4 === false) {
     throw refuse(`network ${key}: enable_ipv4: false is not supported: every network has IPv4`, [...path, 'enable_ipv4']);
   }
-  if (findSharedNetwork(state, config.name) !== undefined) {
+  if (findSharedNetwork(around.state, config.name) !== undefined) {
     throw invalid(`network ${key}: there is a network ${config.name} already, which was not made by this stack`, path, {
       hint: 'write external: true to use it, or choose another name',
     });
   }
-  checkIpam(key, config, state);
+  checkIpam(key, config, around);
 };
 
-const checkIpam = (key: string, config: NetworkConfig, state: State): void => {
+const checkIpam = (key: string, config: NetworkConfig, around: Surroundings): void => {
   const path = ['networks', key, 'ipam'];
   const { ipam } = config;
   if (ipam?.driver !== undefined && ipam.driver !== '' && ipam.driver !== 'default') {
@@ -99,7 +103,8 @@ const checkIpam = (key: string, config: NetworkConfig, state: State): void => {
   }
   at(path, () => {
     if (wanted !== undefined) {
-      const chosen = chooseSubnetFrom({ wanted, gateway: v4.gateway, taken: sharedNetworks(state).map(({ spec }) => spec.subnet) }, []);
+      const taken = subnetsBeside(key, around);
+      const chosen = chooseSubnetFrom({ wanted, gateway: v4.gateway, taken }, []);
       allocateAddress({ ...chosen, ...limitsOf(config), taken: [] });
       for (const reserved of Object.values(v4.aux_addresses ?? {})) {
         allocateAddress({ ...chosen, taken: [], wanted: reserved });
@@ -113,6 +118,12 @@ const checkIpam = (key: string, config: NetworkConfig, state: State): void => {
       }
     }
   });
+};
+
+/** Networks are in user space: what is on one of them only does not see the addresses of another. */
+const subnetsBeside = (key: string, { state, beside }: Surroundings): string[] => {
+  const names = beside(key);
+  return sharedNetworks(state).flatMap(({ name, spec }) => (names.has(name) ? [spec.subnet] : []));
 };
 
 /** Two networks of a file must differ, because a service may be on both. */

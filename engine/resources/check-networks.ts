@@ -4,7 +4,7 @@ import { allocateAddress, chooseSubnetFrom } from '../../net/addresses/ipam.ts';
 import { allocateAddress6, chooseSubnet6 } from '../../net/addresses/ipam6.ts';
 import type { NetworkSpec } from '../../net/types.ts';
 import { sharedNetworkName } from '../model/network-key.ts';
-import { type Attachment, attachmentsOf } from '../resolve/networks.ts';
+import { type Attachment, attachmentsOf, sharedBeside } from '../resolve/networks.ts';
 import type { StateReader } from '../state/store.ts';
 import { ipamOf, limitsOf } from './addresses.ts';
 import { checkNetworkConfigs } from './check-network-config.ts';
@@ -32,7 +32,7 @@ export const checkNetworks = (project: Project, services: readonly string[], sta
   }
   checkNetworkConfigs(
     Object.entries(project.networks).filter(([key]) => used.has(key)),
-    state,
+    { state, beside: (key) => sharedBeside(project, key) },
   );
 };
 

@@ -5,9 +5,10 @@ import type { Project } from '../../compose/model/model.ts';
 import type { NetworkSpec } from '../../net/types.ts';
 import type { Platform } from '../model/platform.ts';
 import { asksForHost, networkHash } from '../resolve/network-needs.ts';
+import { sharedBeside } from '../resolve/networks.ts';
 import type { NetworkRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
-import { chooseSubnets, networkMtu } from './addresses.ts';
+import { chooseSubnets, ipamOf, networkMtu } from './addresses.ts';
 import { sharedNetworks } from './shared-networks.ts';
 
 /**
@@ -23,7 +24,8 @@ export const newNetworkRow = async (
   if (config === undefined) {
     throw new HyprError('HYPR_INTERNAL', `network ${key} is not in the model`);
   }
-  const rows = [...store.networks(stack), ...sharedNetworks(store)];
+  const beside = ipamOf(config).v4.subnet === undefined ? undefined : sharedBeside(project, key);
+  const rows = [...store.networks(stack), ...sharedNetworks(store).filter(({ name }) => beside?.has(name) ?? true)];
   const spec: NetworkSpec = {
     name: config.name,
     runDir: join(platform.runDir, `n-${shortHash(key, 6)}`),

@@ -163,6 +163,7 @@ export class StackNetworks {
     if (row?.record !== undefined) {
       await platform.sweepNetwork(row.record);
     }
+    store.removeLeases(stack, key);
     store.removeNetwork(stack, key);
   }
 

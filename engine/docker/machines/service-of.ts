@@ -1,6 +1,6 @@
 import type { HealthcheckConfig, Service } from '../../../compose/model/model.ts';
+import { AUTO_REMOVE, STDIN_ONCE } from '../../model/spec.ts';
 import type { Image } from '../../model/types.ts';
-import { AUTO_REMOVE, STDIN_ONCE } from '../../resolve/replica-spec.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { asList, asMap, asNumber, asRecord, asText, asTexts } from '../http/values.ts';
 import { mountsOf } from './mounts-of.ts';

@@ -38,6 +38,11 @@ const external = (name: string) => ({ external: true, name });
 describe('networks of a file', () => {
   test.each<[string, Record<string, Service>, Record<string, Partial<NetworkConfig>>]>([
     ['nothing special', { web: on(null) }, { n: {} }],
+    [
+      'the subnet of a shared network that none of its services is on',
+      { web: on(null), db: { networks: { m: null } } },
+      { n: { ipam: { config: [{ subnet: '10.80.0.0/16' }] } }, m: external('front') },
+    ],
     ['fixed addresses', { web: on({ ipv4_address: '10.90.0.7', ipv6_address: 'fd12::7', mac_address: '02:00:00:00:00:01' }) }, { n: both }],
     ['an external network', { web: on({ ipv4_address: '10.80.0.7' }) }, { n: external('front') }],
     ['the default network by name', { web: on(null) }, { n: external('bridge') }],
@@ -126,6 +131,13 @@ describe('networks of a file', () => {
       '10.2.0.1',
     ],
     ['networks.m.ipam', { web: { networks: { n: null, m: null } } }, { n: subnet, m: subnet }, 'NET_ADDRESS', 'overlapping subnets'],
+    [
+      'networks.n.ipam',
+      { web: { networks: { n: null, m: null } } },
+      { n: { ipam: { config: [{ subnet: '10.80.0.0/16' }] } }, m: external('front') },
+      'NET_ADDRESS',
+      'overlaps 10.80.0.0/24',
+    ],
   ])('%s is refused at its place (%#)', (path, services, networks, code, why) => {
     const attempt = (): void => check(services, networks);
     expect(attempt).toThrow(why);
