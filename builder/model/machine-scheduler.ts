@@ -9,6 +9,8 @@ export const BUILD_MEMORY_MIB = 2048;
 /** With less than this free, machines that only wait are not worth their memory. */
 const SHORT_MIB = 512;
 const LINGER_MS = 2_000;
+/** Other programs say nothing when they give memory back. */
+const LOOK_AGAIN_MS = 1_000;
 
 /** What the machines of one process may take of the host. */
 export interface MachineBudget {
@@ -20,6 +22,8 @@ export interface MachineBudget {
   readonly freeMib?: () => number;
   /** Milliseconds that a stage keeps its turn between two steps. Default 2000. */
   readonly lingerMs?: number;
+  /** Milliseconds after which a machine that waits for memory looks at `freeMib` again. Default 1000. */
+  readonly lookAgainMs?: number;
 }
 
 /** A machine that waits for its next step. It is ended when another needs its memory. */
@@ -162,12 +166,18 @@ export class MachineScheduler {
   }
 
   async #change(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const leave = onAbort(signal, () => reject(signal.reason));
-      this.#blocked.push(() => {
-        leave();
-        resolve();
+    const { freeMib, lookAgainMs = LOOK_AGAIN_MS } = this.#budget;
+    const timer = freeMib === undefined ? undefined : setTimeout(() => this.#changed(), lookAgainMs);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const leave = onAbort(signal, () => reject(signal.reason));
+        this.#blocked.push(() => {
+          leave();
+          resolve();
+        });
       });
-    });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

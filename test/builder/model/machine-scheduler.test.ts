@@ -67,6 +67,15 @@ describe('memory', () => {
     await scheduler.admit(50 * MIB, signal);
   });
 
+  test('memory that another program gave back is noticed, although no machine of this process ends', async () => {
+    let free = 0;
+    const scheduler = new MachineScheduler({ working: 2, memoryMib: 10 * MIB, freeMib: () => free, lookAgainMs: 5 });
+    await scheduler.admit(MIB, signal);
+    const second = scheduler.admit(MIB, signal);
+    free = 10 * MIB;
+    await second;
+  });
+
   test('what other programs took counts: a machine that rests ends at once when little is free', async () => {
     let free = 10 * MIB;
     const scheduler = new MachineScheduler({ working: 2, memoryMib: 10 * MIB, freeMib: () => free });

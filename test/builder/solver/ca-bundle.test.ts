@@ -57,6 +57,17 @@ describe('the variables are in the environment of', () => {
     'if true; then ./configure; fi',
     'A=1 B=2 ./run',
     '#!/usr/bin/env python3\nprint(1)',
+    'install-php-extensions gd intl',
+    'docker-php-ext-install pdo && pecl install redis',
+    'set -eux; phpize',
+    'su-exec app setup',
+    'sh -c "install-php-extensions gd"',
+    'bash -ec fetch',
+    'find . -name x -exec fetch {} +',
+    'ls | xargs -n1 fetch',
+    '$TOOL install',
+    'echo "$(fetch)"; FOO=1 fetch',
+    'env A=1 fetch',
   ])('%s', (command) => {
     expect(caVariables(new Map(), command)).toHaveLength(6);
   });
@@ -78,6 +89,17 @@ describe('no variable of the host is in the environment of', () => {
     '/bin/ls -l; /usr/bin/env',
     'sh -c "env"',
     '(echo x > /a) 2>/dev/null || true',
+    'echo "a; b & c | d (e)" > /x 2>&1',
+    "printf '%s\\n' 'one;two' | tee -a /etc/profile",
+    'if [ -f /a ]; then cat /a; else touch /a; fi',
+    'for x in a b; do mkdir -p /data/$x; done',
+    'find / -name "*.pyc" -exec rm -f {} +',
+    'find . -type f | xargs -0 chmod 644',
+    'echo a \\\n  && env',
+    'A=1 B="x y" env',
+    '# env\nenv',
+    '[[ -z "$X" ]] || exit 1',
+    'env A=1 env',
   ])('%s', (command) => {
     expect(caVariables(new Map(), command)).toEqual([]);
   });
