@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { hyprBin } from '../support/cli.ts';
@@ -107,3 +107,30 @@ describe('a stack that goes to disk and comes back', () => {
     expect(await stack.ps()).toEqual([]);
   });
 });
+
+describe('many machines of one image', () => {
+  const SIX = `services:\n${Array.from({ length: 6 }, (_, at) => `  s${at}: { image: busybox, command: [sleep, 1d], stop_grace_period: 0s }\n`).join('')}`;
+
+  test('are copies of one process once their image has a template, where processors are emulated', { timeout: 180_000 }, async () => {
+    const stack = await new TestStack('copies').write({ 'compose.yaml': SIX });
+    onTestFinished(() => stack.close());
+    const log = () => readFile(join(inject('hyprHome'), 'logs', 'copies', 'supervisor.log'), 'utf8');
+    await stack.must(['up', '-d']);
+    if (!(await log()).includes('a zygote is ready')) {
+      // The template is made when nothing has been started for a while.
+      await expect.poll(log, { timeout: 90_000 }).toContain('made a template');
+      await stack.must(['down', '-t', '0']);
+      await stack.must(['up', '-d']);
+    }
+    const text = await log();
+    expect(text).not.toContain('could not be copied');
+    expect(text.includes('a zygote is ready')).toBe(!(await isAccelerated()));
+  });
+});
+
+/** What the probe of this host found: with KVM nothing is copied. */
+const isAccelerated = async (): Promise<boolean> => {
+  const folder = join(inject('hyprHome'), 'cache');
+  const [name = ''] = (await readdir(folder)).filter((each) => each.startsWith('accelerator-'));
+  return (await readFile(join(folder, name), 'utf8')).includes('"kvm"');
+};
