@@ -6,6 +6,7 @@ import type { BuildEvent, Image } from '../../builder/model/types.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable } from '../../compose/project/build-contexts.ts';
 import type { ImagePlatform } from '../model/platform.ts';
+import { baseBuilds } from './base-builds.ts';
 import { type BuildChoices, buildInput, type ImageAction } from './images.ts';
 
 export interface EnsureImagesInput {
@@ -80,6 +81,9 @@ const ensureImage = async (input: EnsureImagesInput, { action, made, limit }: Wo
   if (action.action === 'build') {
     const read = contextServices(service).map(async (name) => [name, await made.get(name)] as const);
     const serviceImages = Object.fromEntries((await Promise.all(read)).flatMap(([name, image]) => (image ? [[name, image]] : [])));
+    const build = buildInput(project, action.service, AS_WRITTEN);
+    const bases = await baseBuilds(build, input.actions.slice(0, input.actions.indexOf(action)));
+    await Promise.all(bases.map((name) => made.get(name)));
     return await inTurn(() => buildService(input, { action, serviceImages }, signal));
   }
   return await needImage(input, { action, name: action.reference });
