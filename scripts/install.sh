@@ -63,12 +63,15 @@ digest() {
   else fail "sha512sum, openssl or shasum is needed to check what was fetched"; fi
 }
 
-# The holder's pid is in the lock: a killed one holds nothing.
+# When a process started, in ticks since the host did: pids are used again, together with it they are not. Empty when it is gone.
+start_of() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+
+# The lock names its holder: a killed one holds nothing.
 take_lock() {
   mkdir -p "$lib"
-  until ln -s "$$" "$lib/.lock" 2>/dev/null; do
+  until ln -s "$$.$(start_of "$$")" "$lib/.lock" 2>/dev/null; do
     holder=$(readlink "$lib/.lock" 2>/dev/null || ls -l "$lib/.lock" 2>/dev/null | sed 's/.*-> //')
-    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+    if [ -n "$holder" ] && [ "$(start_of "${holder%%.*}")" != "${holder#*.}" ]; then
       rm -f "$lib/.lock"
     else
       [ -n "${waited:-}" ] || say "another installation is under way; waiting for it"
@@ -105,6 +108,17 @@ is_ours() {
   [ -h "$link" ] && case $(readlink "$link" 2>/dev/null || ls -l "$link") in *../lib/hypr/*) true ;; *) false ;; esac
 }
 
+# Supervisors of an older version go on with its files: those stay until nothing runs of them.
+remove_old() {
+  for old in "$lib"/*; do
+    [ "$old" != "$lib/$version" ] || continue
+    for program in /proc/[0-9]*/exe; do
+      case $(readlink "$program" 2>/dev/null || ls -l "$program" 2>/dev/null) in *"$old/"*) continue 2 ;; esac
+    done
+    rm -rf "$old"
+  done
+}
+
 install_hypr() {
   check_host
   find_registry
@@ -128,6 +142,7 @@ install_hypr() {
   mkdir -p "${link%/*}"
   ln -s "../lib/hypr/$version/node_modules/hypr/bin/hypr" "$link.$$"
   mv -f "$link.$$" "$link"
+  remove_old
   rm -f "$lib/.lock"
   trap - EXIT
   say "$("$link" --version) is in $link"

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { diskError } from '../../base/host/files.ts';
+import { withLock } from '../../base/host/lock.ts';
 import { stagingPathBeside } from '../../base/host/staging.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
@@ -25,7 +26,14 @@ export const writeBundle = async (input: {
   progress: ProgressSink;
   signal: AbortSignal;
 }): Promise<void> => {
-  const { paths, file, progress, signal } = input;
+  const { paths, progress, signal } = input;
+  const onWait = () => progress({ id: 'Bundle', status: 'working', text: 'Waiting', details: 'another hypr is writing one' });
+  await withLock(join(paths.locks, 'bundle.lock'), { what: 'a bundle', timeout: BUNDLE_MS, signal, onWait }, () => fetchAndWrite(input));
+};
+
+const BUNDLE_MS = 30 * 60_000;
+
+const fetchAndWrite = async ({ paths, file, progress, signal }: Parameters<typeof writeBundle>[0]): Promise<void> => {
   const names = packagesFor(await findNative());
   const folder = join(paths.cache, 'bundle');
   try {
