@@ -3,6 +3,7 @@ import { HyprError, toHyprError } from '../base/errors.ts';
 import type { HomePaths } from '../base/paths.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { Toolchain } from '../vmm/model/tools.ts';
+import type { CommitRequest } from './commit.ts';
 import { type HistoryStep, readHistory } from './history.ts';
 import type { Image } from './model/types.ts';
 import type { Repository } from './registry/client.ts';
@@ -45,6 +46,8 @@ export interface Images {
   /** Returns what docker prints: `Untagged: …`, `Deleted: sha256:…`. */
   remove(names: readonly string[], options: { force: boolean }): Promise<string[]>;
   tag(name: string, reference: string): Promise<void>;
+  /** A new image of what a machine changed; see commitImage. */
+  commit(request: CommitRequest, signal?: AbortSignal): Promise<Image>;
   /** Loads a Docker or OCI archive; returns the loaded references (or ids). */
   load(path: string, onProgress: ProgressSink, signal?: AbortSignal): Promise<string[]>;
   save(names: readonly string[], path: string, options: { format: 'docker' | 'oci' }, signal?: AbortSignal): Promise<void>;
@@ -96,6 +99,7 @@ export const openImages = async (options: OpenImagesOptions): Promise<Images> =>
     history: (name) => readHistory(store, name),
     remove: (names, { force }) => removeAll(store, names, force),
     tag: (name, reference) => store.tag(name, reference),
+    commit: async (request, signal = neverAborts()) => (await import('./commit.ts')).commitImage(store, request, signal),
     load: (path, progress, signal) => loadArchive(path, { store, decompressors, progress, signal }),
     save: (names, path, { format }, signal) => saveAll(store, { names, path, format, signal }),
     push: (references, { allTags = false }, progress, signal = neverAborts()) =>

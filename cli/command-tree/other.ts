@@ -34,12 +34,14 @@ const config: CommandSpec = {
 
 /** Commands of docker compose that hypr refuses, with the reason. */
 const refused: readonly CommandSpec[] = [
-  refusedCommand(
-    'commit',
-    'Image from a replica',
-    'the disk of a machine is not turned into an image; write a Dockerfile and use: hypr build',
-  ),
-  { ...refusedCommand('bridge', 'Convert the model', 'hypr has no converters'), hidden: true },
+  {
+    ...refusedCommand(
+      'bridge',
+      'Convert the model',
+      "docker's converters are images that docker does not publish the source of; for Kubernetes use: hypr compose config | kompose convert -f -",
+    ),
+    hidden: true,
+  },
   { ...refusedCommand('alpha', 'Experiments of docker compose', 'hypr has no experimental commands'), hidden: true },
   { ...refusedCommand('convert', 'Old name of config', 'it was removed from docker compose; use: hypr config'), hidden: true },
 ];

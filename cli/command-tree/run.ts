@@ -137,6 +137,22 @@ export const dockerRun: CommandSpec = {
 /** Commands for the program and the files of a replica. */
 export const replicaCommands: readonly CommandSpec[] = [
   {
+    name: 'commit',
+    usage: '[OPTIONS] SERVICE [REPOSITORY[:TAG]]',
+    summary: 'Make an image of what a running service changed on its disk',
+    examples: ['hypr commit web shop-web:debug', 'hypr commit -m "with tools" -c "ENV DEBUG=1" shop-web-1 shop-web:tools'],
+    flags: [
+      string('a,author', 'Author of the image', { value: 'AUTHOR' }),
+      list('c,change', 'Instruction of a Dockerfile for its config', { value: 'INSTRUCTION' }),
+      index,
+      string('m,message', 'Comment in its history', { value: 'TEXT' }),
+      bool('p,pause', 'Pause it meanwhile', { hidden: true, ignored: 'its guest has to run to be read' }),
+    ],
+    minArgs: 1,
+    maxArgs: 2,
+    load: async () => (await import('../commands/commit.ts')).runCommit,
+  },
+  {
     name: 'attach',
     usage: '[OPTIONS] SERVICE',
     summary: 'Attach the terminal to the program of a service',

@@ -114,6 +114,8 @@ export interface CopyPlace {
   readonly path: string;
   /** When reading, copy what a symlink points to. */
   readonly followLinks?: boolean;
+  /** When reading: what differs from the image, as a layer of an image; `path` is `/`. */
+  readonly layer?: boolean;
 }
 
 export interface PackOptions {

@@ -71,6 +71,18 @@ services:
     expect(missing.stderr).toContain('there is no folder /nowhere/ in db');
   });
 
+  test('commit: an image with what the service changed, without what is mounted', async () => {
+    expect((await stack.run(['exec', '-T', 'db', 'sh', '-c', 'echo kept > /kept && rm /etc/group'])).code).toBe(0);
+    const made = await stack.run(['commit', '-m', 'why', '-c', 'CMD ["cat", "/kept"]', 'db', 'oneoff-committed:1']);
+    expect(made.stdout).toMatch(/^sha256:[0-9a-f]{64}\n$/);
+    try {
+      expect((await hypr(['run', '--rm', 'oneoff-committed:1'])).stdout).toBe('kept\n');
+      expect((await hypr(['run', '--rm', 'oneoff-committed:1', 'test', '-e', '/etc/group'])).code).toBe(1);
+    } finally {
+      await hypr(['rmi', 'oneoff-committed:1']);
+    }
+  });
+
   test('watch: what changes on this host is in the service, what goes is gone, what is ignored stays out', async () => {
     const watching = watchUntil(stack, /Watch enabled/);
     await watching.seen;

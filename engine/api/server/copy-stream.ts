@@ -36,7 +36,11 @@ export async function* copyFrom(supervisor: StackSupervisor, request: CopyReques
   try {
     const replica = replicaOf(supervisor, request);
     using expected = replica.expectAnswer(signal);
-    for await (const data of replica.run.guest.readTar(request.path, { followLinks: request.followLinks }, expected.signal)) {
+    const { guest } = replica.run;
+    const tar = request.layer
+      ? guest.readLayer(expected.signal)
+      : guest.readTar(request.path, { followLinks: request.followLinks }, expected.signal);
+    for await (const data of tar) {
       yield create(CopyChunkSchema, { data });
     }
   } catch (error) {

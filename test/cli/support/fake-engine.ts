@@ -351,6 +351,10 @@ export class FakeEngine {
       throw new HyprError('IMAGE_NOT_FOUND', 'no such image');
     };
     return {
+      commit: async (request) => {
+        this.#record('commit', request);
+        return this.images[0] ?? (await unknown());
+      },
       pull: async (...args) => {
         this.#record('pull', ...args);
         return this.images;

@@ -1,0 +1,63 @@
+import { HyprError } from '../../base/errors.ts';
+import type { ReplicaDetail, Stack } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { ambiguous } from '../core/machines.ts';
+import { checkServices, withStack } from '../core/project.ts';
+import { servicesOf } from './verbs.ts';
+
+/** `commit SERVICE IMAGE`, and docker's `commit CONTAINER [IMAGE]`: an image of what a running replica changed on its disk. */
+export const runCommit: Handler = async (invocation) => {
+  const { context, args, flags, viaCompose } = invocation;
+  const [service = '', reference] = args;
+  const engine = await context.engine();
+  const found = viaCompose ? [] : (await engine.openObjects()).replicas(service);
+  const [named] = found;
+  if (found.length > 1) {
+    throw ambiguous(service, found);
+  }
+  if (named !== undefined) {
+    return commit(invocation, { stack: await engine.openStack({ name: named.stack }), detail: named, reference });
+  }
+  return withStack(invocation, async (stack, project) => {
+    checkServices([service], project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+    const index = flags.int('index');
+    const running = (await stack.ps())
+      .filter((each) => each.service === service && !each.oneOff && each.state === 'running')
+      .sort((a, b) => a.number - b.number)
+      .find(({ number }) => index === undefined || number === index);
+    const detail = running && (await engine.openObjects()).replicas(running.id)[0];
+    if (detail === undefined) {
+      throw new HyprError('STACK_NOT_RUNNING', `service "${service}" is not running${index === undefined ? '' : ` container #${index}`}`);
+    }
+    return commit(invocation, { stack, detail, reference });
+  });
+};
+
+/** What hypr writes into a machine, on its disk as well. Secrets and configs are the file's, and not the image's. */
+const OWN_FILES = ['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/etc/machine-id'];
+
+const commit = async (
+  { context, flags }: Invocation,
+  { stack, detail, reference }: { stack: Stack; detail: ReplicaDetail; reference: string | undefined },
+): Promise<number> => {
+  const { signal } = context.interrupts;
+  const { status, spec } = detail;
+  const images = await (await context.engine()).openImages();
+  const place = { service: status.service, index: status.number, path: '/', layer: true };
+  const image = await images.commit(
+    {
+      imageId: status.imageId,
+      layer: stack.copyFrom(place, signal),
+      leaveOut: [...OWN_FILES, ...spec.files.map(({ path }) => path), ...spec.mounts.map(({ target }) => target)],
+      reference,
+      author: flags.string('author'),
+      message: flags.string('message'),
+      changes: flags.list('change'),
+      command: spec.process.args.join(' '),
+      now: context.now(),
+    },
+    signal,
+  );
+  context.stdout.write(`${image.id}\n`);
+  return 0;
+};
