@@ -76,10 +76,14 @@ services:
     const made = await stack.run(['commit', '-m', 'why', '-c', 'CMD ["cat", "/kept"]', 'db', 'oneoff-committed:1']);
     expect(made.stdout).toMatch(/^sha256:[0-9a-f]{64}\n$/);
     try {
-      expect((await hypr(['run', '--rm', 'oneoff-committed:1'])).stdout).toBe('kept\n');
-      expect((await hypr(['run', '--rm', 'oneoff-committed:1', 'test', '-e', '/etc/group'])).code).toBe(1);
+      expect(await hypr(['run', '--rm', 'oneoff-committed:1'], { env: stack.env })).toMatchObject({
+        code: 0,
+        stdout: 'kept\n',
+        stderr: '',
+      });
+      expect((await hypr(['run', '--rm', 'oneoff-committed:1', 'test', '-e', '/etc/group'], { env: stack.env })).code).toBe(1);
     } finally {
-      await hypr(['rmi', 'oneoff-committed:1']);
+      await hypr(['rmi', 'oneoff-committed:1'], { env: stack.env });
     }
   });
 
