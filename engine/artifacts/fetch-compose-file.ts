@@ -1,10 +1,10 @@
-import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import { homePaths } from '../../base/paths.ts';
 import { isGitContext } from '../../builder/git/git-url.ts';
 import type { FetchFileOptions } from '../model/artifact.ts';
 import { fetchGit } from './fetch-git.ts';
 import { fetchOci } from './fetch-oci.ts';
+import { fetchedFolder, touchFetched } from './prune-fetched.ts';
 
 /**
  * Gets a Compose file that is not on this host, with what comes with it: `oci://REGISTRY/REPOSITORY[:TAG]`, or a git repository in
@@ -14,7 +14,14 @@ import { fetchOci } from './fetch-oci.ts';
  */
 export const fetchComposeFile = async (reference: string, options: FetchFileOptions): Promise<string> => {
   const paths = homePaths();
-  const cache = join(paths.cache, 'compose');
+  const file = await fetchKind(reference, options);
+  await touchFetched(paths.cache, file);
+  return file;
+};
+
+const fetchKind = async (reference: string, options: FetchFileOptions): Promise<string> => {
+  const paths = homePaths();
+  const cache = fetchedFolder(paths.cache);
   if (reference.startsWith('oci://')) {
     refuseIfOff(reference, 'COMPOSE_EXPERIMENTAL_OCI_REMOTE', options.env);
     return fetchOci(reference, { home: paths.home, cache, insecure: options.insecure, signal: options.signal });

@@ -11,6 +11,7 @@ import { pruneTemplates } from '../../vmm/template/prune.ts';
 import { templatesFolder } from '../../vmm/template/store.ts';
 import { measureTemplates } from '../../vmm/template/usage.ts';
 import { needToolchain, pruneToolchain } from '../../vmm/toolchain/index.ts';
+import { pruneFetched } from '../artifacts/prune-fetched.ts';
 import { findInUse } from '../images/in-use.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { PruneOptions, PruneResult, UsageRow } from '../model/types.ts';
@@ -45,7 +46,11 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
     if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
       await pruneToolchain(paths);
     }
-    return { images: images.removed, volumes: volumes.names, bytes: builds + images.bytes + templates + volumes.bytes };
+    const fetched = await pruneFetched(
+      paths.cache,
+      state.stacks().flatMap(({ workingDir, files }) => [workingDir, ...files]),
+    );
+    return { images: images.removed, volumes: volumes.names, bytes: builds + images.bytes + templates + volumes.bytes + fetched };
   });
 };
 
