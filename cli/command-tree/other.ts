@@ -38,7 +38,7 @@ const refused: readonly CommandSpec[] = [
     ...refusedCommand(
       'bridge',
       'Convert the model',
-      "docker's converters are images that docker does not publish the source of; for Kubernetes use: hypr compose config | kompose convert -f -",
+      'docker has its converters in images of its own; for Kubernetes use: hypr compose config -o all.yaml && kompose convert -f all.yaml',
     ),
     hidden: true,
   },

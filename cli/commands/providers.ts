@@ -9,18 +9,19 @@ import { findProvider, type ProviderCommand, type ProviderMessage, readMetadata,
 /**
  * Runs the providers of a project (`provider: {type, options}`), as docker compose does: programs of this host that make what a service
  * stands for and give its dependents variables. Returns the project as the engine gets it, without them. A Compose file is often a
- * stranger's, and with this it chooses a program of the host: `up` therefore runs only those that the user names in HYPR_PROVIDERS.
+ * stranger's, and with this it chooses a program of the host: only those run therefore that the user names in HYPR_PROVIDERS. Without
+ * `run` none does, and the services that they stand for are left out (`run --no-deps`).
  * Throws HYPR_UNSUPPORTED without consent, PROVIDER_FAILED.
  */
-export const startProviders = async (invocation: Invocation, project: Project): Promise<Project> => {
+export const startProviders = async (invocation: Invocation, project: Project, { run = true } = {}): Promise<Project> => {
   const providers = providersOf(project);
   if (providers.length === 0) {
     return project;
   }
-  for (const provider of providers) {
+  for (const provider of run ? providers : []) {
     refuseUnwanted(provider, invocation, project);
   }
-  if (invocation.flags.bool('dry-run')) {
+  if (!run || invocation.flags.bool('dry-run')) {
     return withoutProviders(project, new Map());
   }
   const variables = new Map<string, readonly ProviderMessage[]>();

@@ -10,6 +10,7 @@ import type { Flags } from '../core/flags.ts';
 import { isSet, loadBuildable, projectEnv } from '../core/project.ts';
 import { runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
+import { startProviders } from './providers.ts';
 
 const PULL = ['always', 'missing', 'never', 'policy', 'build'] as const;
 
@@ -20,7 +21,8 @@ export const runComposeRun: Handler = async (invocation) => {
     throw new HyprError('HYPR_USAGE', '--service-ports and --publish cannot be given together');
   }
   const [service = ''] = args;
-  const project = await loadBuildable(invocation, [service]);
+  const asWritten = await loadBuildable(invocation, [service]);
+  const project = await startProviders(invocation, asWritten, { run: !flags.bool('no-deps') });
   const options = await runOptionsOf(invocation, projectEnv(invocation.context, project));
   const quiet = flags.bool('quiet');
   const quietLayers = flags.bool('quiet-pull');

@@ -4,11 +4,12 @@ import type { Handler } from '../core/command-spec.ts';
 import { loadBuildable, openStack } from '../core/project.ts';
 import { feedEvent } from '../render/types.ts';
 import { createBuildingRenderer } from '../render/with-builds.ts';
+import { startProviders } from './providers.ts';
 
 /** `watch`: builds and starts the services, then keeps them up to date with `develop.watch` until Ctrl-C. */
 export const runWatch: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
-  const project = await loadBuildable(invocation, args);
+  const project = await startProviders(invocation, await loadBuildable(invocation, args));
   const engine = await context.engine();
   if (
     !Object.entries(project.services).some(([name, service]) => (args.length === 0 || args.includes(name)) && service.develop !== undefined)

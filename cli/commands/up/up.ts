@@ -65,8 +65,13 @@ export const runCreate: Handler = async (invocation) => {
   if (flags.bool('build') && flags.bool('no-build')) {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
-  const { project, loaded } = await loadMovable(invocation, args);
-  const asked = withEnvironment(createOptions(flags, args), invocation, project);
+  const { project: asWritten, loaded } = await loadMovable(invocation, args);
+  const project = await startProviders(invocation, asWritten);
+  const services = args.filter((name) => asWritten.services[name]?.provider === undefined);
+  if (services.length === 0 && args.length > 0) {
+    return 0;
+  }
+  const asked = withEnvironment(createOptions(flags, services), invocation, project);
   const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices(Object.keys(options.scale), project.services);
   return openStack(invocation, project.name, (stack) =>

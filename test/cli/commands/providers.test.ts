@@ -16,12 +16,12 @@ echo '{"type": "rawsetenv", "message": "REGION=there"}'
 [ "$FAIL" = "" ] || echo '{"type": "error", "message": "no money"}'
 `;
 
-const open = async (provider: Record<string, unknown>, env: NodeJS.ProcessEnv = {}) => {
+const open = async (provider: Record<string, unknown>, env: NodeJS.ProcessEnv = {}, web: Partial<Service> = {}) => {
   const folder = await projectFolder({ cloud: PROVIDER });
   await chmod(join(folder, 'cloud'), 0o755);
   await writeFile(join(folder, 'log'), '');
   const services = {
-    web: { image: 'x', environment: { REGION: 'here' }, depends_on: { db: { condition: 'service_started', required: true } } },
+    web: { image: 'x', ...web, environment: { REGION: 'here' }, depends_on: { db: { condition: 'service_started', required: true } } },
     db: { provider },
   } as unknown as Record<string, Service>;
   const context = fakeContext({
@@ -42,6 +42,27 @@ describe('provider', () => {
     const project = context.fake.call('up')?.args[0] as ReturnType<typeof fakeProject>;
     expect(project.services).toEqual({ web: { image: 'x', depends_on: {}, environment: { DB_URL: 'http://x/?a=b', REGION: 'there' } } });
     expect(context.stderr.text).toContain('provider "db" overrides environment variable "REGION" in service "web"');
+  });
+
+  test.each([
+    ['create', 'up'],
+    ['compose run -T web true', 'run'],
+    ['compose watch', 'up'],
+  ])('%s runs it as well', async (line, call) => {
+    const develop = { watch: [{ path: '.', action: 'restart' }] } as NonNullable<Service['develop']>;
+    const { context, log } = await open(CLOUD, {}, line.endsWith('watch') ? { develop } : {});
+    await runCli(line.split(' '), context);
+    expect(await log()).toEqual(['compose --project-name=shop up --size=10 db']);
+    const { args } = context.fake.call(call) ?? { args: [] };
+    expect(args.find((each) => (each as { services?: unknown })?.services)).toMatchObject({
+      services: { web: { environment: { DB_URL: 'http://x/?a=b' } } },
+    });
+  });
+
+  test('run --no-deps does not, and needs no consent', async () => {
+    const { context, log } = await open(CLOUD, { HYPR_PROVIDERS: '' });
+    expect(await runCli(['compose', 'run', '-T', '--no-deps', 'web', 'true'], context)).toBe(0);
+    expect(await log()).toEqual([]);
   });
 
   test('stop and down tell it', async () => {

@@ -348,9 +348,9 @@ describe('what a machine cannot have is refused with the reason', () => {
     [
       'network_mode',
       { network_mode: 'host' },
-      'service web: network_mode: host is not supported: every service has a machine and a NIC of its own',
+      'service web: network_mode: host is not supported: every service has a machine and a network of its own',
     ],
-    ['network_mode', { network_mode: 'service:db' }, 'every service has a machine and a NIC of its own'],
+    ['network_mode', { network_mode: 'service:db' }, 'every service has a machine and a network of its own'],
     ['ipc', { ipc: 'host' }, 'services do not share a kernel'],
     ['pid', { pid: 'host' }, 'services do not share a kernel'],
     ['volumes_from', { volumes_from: ['container:db'] }, 'it names no service of this file'],
