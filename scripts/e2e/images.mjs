@@ -1,7 +1,10 @@
 // The images that docker compose's suite names, as stand-ins made of our fixture images and served on a unix socket, by which
 // network namespaces reach them.
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { serveFixtures } from '../serve-fixtures.mjs';
 
@@ -16,10 +19,14 @@ const FIXTURES = ['debian', 'busybox', 'nginx', 'mariadb', 'golang'];
 
 /** What a name is made of: the same layers, and a config of its own so that each is another image. */
 const STAND_INS = [
-  ...ALPINE_TAGS.map((tag) => ({ name: 'library/alpine', tag, from: 'busybox', layer: true, config: { Cmd: ['/bin/sh'] } })),
+  ...ALPINE_TAGS.map((tag) => ({ name: 'library/alpine', tag, from: 'busybox', layer: alpineLayer, config: { Cmd: ['/bin/sh'] } })),
   { name: 'library/busybox', tag: '1.35.0', from: 'busybox' },
   { name: 'library/bash', tag: 'latest', from: 'debian', config: { Cmd: ['bash'] } },
-  { name: 'library/nginx', tag: 'alpine', from: 'nginx' },
+  { name: 'library/nginx', tag: 'alpine', from: 'nginx', layer: netcatLayer },
+  {
+    ...{ name: 'library/registry', tag: '3', from: 'debian', layer: registryLayer },
+    config: { Cmd: ['docker-registry', 'serve', '/registry.yml'], ExposedPorts: { '5000/tcp': {} } },
+  },
   { name: 'library/golang', tag: 'alpine', from: 'golang' },
   { name: 'alpine/curl', tag: 'latest', from: 'nginx', config: { Entrypoint: ['/usr/bin/curl'], Cmd: [] } },
   { name: 'library/hello-world', tag: 'latest', from: 'busybox', config: { Cmd: ['echo', 'Hello from Docker!'] } },
@@ -60,24 +67,56 @@ const isKnown = (url) =>
   [...STAND_INS.map(({ name }) => name), ...FIXTURES.map((name) => `library/${name}`)].some((name) => url.startsWith(`/v2/${name}/`));
 
 /** Folders and links that alpine has and busybox has not. */
-const ALPINE_LAYER = gzipSync(
-  Buffer.concat([
-    ...['usr/local/', 'usr/local/bin/', 'usr/local/share/', 'usr/local/lib/', 'opt/', 'srv/', 'mnt/', 'media/'].map((path) =>
-      tarEntry(path, '5'),
-    ),
-    tarEntry('var/run', '2', '../run'),
-    Buffer.alloc(1024),
-  ]),
-);
+function alpineLayer() {
+  const folders = ['usr/local/', 'usr/local/bin/', 'usr/local/share/', 'usr/local/lib/', 'opt/', 'srv/', 'mnt/', 'media/'];
+  return [...folders.map((path) => tarEntry(path, '5')), tarEntry('var/run', '2', { target: '../run' })];
+}
 
-/** A folder (5) or a symbolic link (2), as ustar has it. */
-function tarEntry(path, type, target = '') {
+/** Alpine's is busybox's, which knows `nc HOST:PORT`. */
+async function netcatLayer(url) {
+  const index = await get(`${url}/v2/library/busybox/manifests/latest`, INDEX);
+  const { layers } = await get(`${url}/v2/library/busybox/manifests/${index.manifests[0].digest}`, MANIFEST);
+  for (const { digest } of layers) {
+    const blob = await ask(`${url}/v2/library/busybox/blobs/${digest}`, {});
+    const content = findInTar(gunzipSync(Buffer.from(await blob.arrayBuffer())), 'bin/busybox');
+    if (content !== undefined) {
+      return [tarEntry('usr/bin/nc', '0', { content })];
+    }
+  }
+  throw new Error('the image of busybox has no bin/busybox');
+}
+
+/** The program that serves all of these. */
+async function registryLayer() {
+  const home = process.env.HYPR_HOME ?? join(homedir(), '.hypr');
+  const content = await readFile(join(home, 'cache', 'fixtures', 'registry', 'usr', 'bin', 'docker-registry'));
+  const settings = { version: 0.1, storage: { filesystem: { rootdirectory: '/var/lib/registry' } }, http: { addr: ':5000' } };
+  return [
+    tarEntry('usr/bin/docker-registry', '0', { content }),
+    tarEntry('registry.yml', '0', { content: Buffer.from(JSON.stringify(settings)) }),
+  ];
+}
+
+const findInTar = (tar, wanted) => {
+  for (let at = 0; at + 512 <= tar.length; ) {
+    const name = tar.toString('latin1', at, at + 100).replace(/\0.*$/s, '');
+    const size = Number.parseInt(tar.toString('latin1', at + 124, at + 136), 8) || 0;
+    if (name.replace(/^\.\//, '') === wanted) {
+      return tar.subarray(at + 512, at + 512 + size);
+    }
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return undefined;
+};
+
+/** A file (0), a folder (5) or a symbolic link (2), as ustar has it. */
+function tarEntry(path, type, { target = '', content = Buffer.alloc(0) } = {}) {
   const header = Buffer.alloc(512);
   header.write(path, 0);
   header.write('0000755\0', 100);
   header.write('0000000\0', 108);
   header.write('0000000\0', 116);
-  header.write('00000000000\0', 124);
+  header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);
   header.write('00000000000\0', 136);
   header.write('        ', 148);
   header.write(type, 156);
@@ -90,7 +129,7 @@ function tarEntry(path, type, target = '') {
       .padStart(6, '0')}\0 `,
     148,
   );
-  return header;
+  return Buffer.concat([header, content, Buffer.alloc((512 - (content.length % 512)) % 512)]);
 }
 
 const push = async (url, { name, tag, from, config, layer }) => {
@@ -101,8 +140,9 @@ const push = async (url, { name, tag, from, config, layer }) => {
   for (const { digest } of manifest.layers) {
     await ask(`${url}/v2/${name}/blobs/uploads/?mount=${digest}&from=${source}`, { method: 'POST' });
   }
-  const more = layer ? [{ mediaType: GZIP, ...(await putBlob(url, name, ALPINE_LAYER)) }] : [];
-  const diffIds = layer ? [describeBytes(gunzipSync(ALPINE_LAYER)).digest] : [];
+  const tar = layer && Buffer.concat([...(await layer(url)), Buffer.alloc(1024)]);
+  const more = tar ? [{ mediaType: GZIP, ...(await putBlob(url, name, gzipSync(tar, { level: 1 }))) }] : [];
+  const diffIds = tar ? [describeBytes(tar).digest] : [];
   const manifests = [];
   for (const architecture of ['amd64', 'arm64']) {
     const text = JSON.stringify({
@@ -111,7 +151,7 @@ const push = async (url, { name, tag, from, config, layer }) => {
       author: `stand-in for ${name}:${tag}`,
       config: { ...original.config, ...config },
       rootfs: { type: 'layers', diff_ids: [...original.rootfs.diff_ids, ...diffIds] },
-      history: [...original.history, ...more.map(() => ({ created: original.created, created_by: 'folders of alpine' }))],
+      history: [...original.history, ...more.map(() => ({ created: original.created, created_by: 'what the image of that name has' }))],
     });
     const configured = { mediaType: CONFIG, ...(await putBlob(url, name, text)) };
     const made = { ...manifest, layers: [...manifest.layers, ...more], config: configured };
