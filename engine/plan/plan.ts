@@ -9,10 +9,12 @@ export interface ReplicaTarget {
 
 export type ReplicaOperation = ReplicaTarget &
   (
-    | { readonly type: 'create' | 'start' | 'pause' | 'unpause' | 'resume' }
+    | { readonly type: 'create' | 'pause' | 'unpause' | 'resume' }
+    /** `restarting`: of `restart`, which users see as one thing. */
+    | { readonly type: 'start'; readonly restarting?: true }
     /** Turns the machine on and prepares it; the workload starts later. Does not wait for dependencies. */
     | { readonly type: 'boot' }
-    | { readonly type: 'stop'; readonly timeout: number | undefined }
+    | { readonly type: 'stop'; readonly timeout: number | undefined; readonly restarting?: true }
     | { readonly type: 'kill'; readonly signal: number }
     /** Writes the memory of a paused machine to disk; the machine stays. */
     | { readonly type: 'save' }

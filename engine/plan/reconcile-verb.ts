@@ -188,6 +188,8 @@ const addStart = ({ plan, project, replica, started, cause, after }: AddStart): 
   return plan.add({ type: 'start', ...targetOf(replica) }, cause, [booted, ...awaited]);
 };
 
+const RESTART = 'asked to restart';
+
 /** Stops and starts the named services, and those that declare `depends_on … restart: true` on them. */
 const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedReplica[], observed: ObservedStack): Plan => {
   const plan = new PlanBuilder();
@@ -207,16 +209,20 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
       : orderServices(project, [], { withDependencies: true }).filter((service) => services.has(service));
   const started = new Map<string, number[]>();
   for (const service of [...order, ...[...services].filter((name) => !order.includes(name))]) {
+    const before = (project === undefined ? [] : dependenciesOf(project, service)).flatMap(({ service: needed, condition, required }) => {
+      const after = started.get(needed);
+      const node = { type: 'await', service: needed, condition, required, dependent: service } as const;
+      return after === undefined ? [] : [plan.add(node, `${service} depends on it`, after)];
+    });
     const nodes = observed.replicas
       .filter((replica) => replica.service === service && !replica.oneOff)
       .map((replica) => {
         const stopped = needsStop(replica.state)
-          ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: options.timeout }, 'asked to restart')]
+          ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: options.timeout, restarting: true }, RESTART)]
           : [];
         // Boots without waiting for dependencies that restart as well; only the workload's start waits for them.
-        const booted = plan.add({ type: 'boot', ...targetOf(replica) }, 'asked to restart', stopped);
-        const before = project === undefined ? [] : dependenciesOf(project, service).flatMap((dep) => started.get(dep.service) ?? []);
-        return plan.add({ type: 'start', ...targetOf(replica) }, 'asked to restart', [booted, ...before]);
+        const booted = plan.add({ type: 'boot', ...targetOf(replica) }, RESTART, stopped);
+        return plan.add({ type: 'start', ...targetOf(replica), restarting: true }, RESTART, [booted, ...before]);
       });
     started.set(service, nodes);
   }

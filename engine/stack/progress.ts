@@ -24,6 +24,12 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
   await: undefined,
 };
 
+/** `restart` is one thing for whoever asked for it: its middle is not shown. */
+const wordsOf = (operation: Operation): readonly [string | undefined, string | undefined] | undefined => {
+  const isRestart = (operation.type === 'stop' || operation.type === 'start') && operation.restarting === true;
+  return isRestart ? (operation.type === 'stop' ? ['Restarting', undefined] : [undefined, 'Started']) : WORDS[operation.type];
+};
+
 /** What someone else uses stays, which is no failure of the command that would have removed it. */
 const inUse = (error: unknown): boolean => error instanceof HyprError && (error.code === 'VOLUME_IN_USE' || error.code === 'IMAGE_IN_USE');
 
@@ -33,8 +39,8 @@ export const reportNode = async (
   work: () => Promise<void>,
 ): Promise<void> => {
   const { bus, node, label, signal } = report;
-  const words = WORDS[node.operation.type];
-  if (words !== undefined) {
+  const words = wordsOf(node.operation);
+  if (words?.[0] !== undefined) {
     bus.emit({ type: 'progress', progress: { id: label, status: 'working', text: words[0] } });
   }
   try {
@@ -56,7 +62,7 @@ export const reportNode = async (
     }
     throw error;
   }
-  if (words !== undefined) {
+  if (words?.[1] !== undefined) {
     bus.emit({ type: 'progress', progress: { id: label, status: 'done', text: words[1] } });
   }
 };

@@ -74,6 +74,27 @@ describe('verbs', () => {
     );
   });
 
+  test('restart starts what restarts along once its condition holds again', () => {
+    const depends = { condition: 'service_healthy', required: true, restart: true } as const;
+    const project = projectOf({
+      db: {},
+      api: { depends_on: { db: depends } },
+      web: { depends_on: { db: { ...depends, restart: false } } },
+    });
+    expect(formatPlan(reconcileVerb({ verb: 'restart', project, options: { ...VERB_DEFAULTS, services: ['db'] } }, running))).toBe(
+      [
+        '#1 stop shop-db-1 (asked to restart)',
+        '#2 boot shop-db-1 (asked to restart) after #1',
+        '#3 start shop-db-1 (asked to restart) after #2',
+        '#4 await db service_healthy (api depends on it) after #3',
+        '#5 stop shop-api-1 (asked to restart)',
+        '#6 boot shop-api-1 (asked to restart) after #5',
+        '#7 start shop-api-1 (asked to restart) after #4 #6',
+        '',
+      ].join('\n'),
+    );
+  });
+
   test('kill takes a signal by name', () => {
     expect(
       formatPlan(reconcileVerb({ verb: 'kill', project: shop, options: { ...VERB_DEFAULTS, services: ['db'], signal: 'HUP' } }, running)),
