@@ -14,12 +14,13 @@ export interface PruneReport {
 /**
  * Removes images that nothing uses: with `dangling` those without a name, with `all` named ones too, with `none` no
  * images, only unused layers. `idle` runs first, once it is certain that no pull or build is running. The caller holds
- * the store's lock, so none can start. Throws IMAGE_IN_USE while one is running.
+ * the store's lock, so none can start. `only` keeps images whose id it denies. Throws IMAGE_IN_USE while one is running.
  */
 export const pruneImages = async (
   parts: StoreParts,
   which: 'none' | 'dangling' | 'all',
   idle: () => Promise<void> = async () => {},
+  only: (imageId: string) => boolean = () => true,
 ): Promise<PruneReport> => {
   await refuseWhileBusy(parts.root);
   await idle();
@@ -29,7 +30,7 @@ export const pruneImages = async (
   for (const id of which === 'none' ? [] : await records.imageIds()) {
     const names = references.filter(({ imageId }) => imageId === id).map(({ reference }) => reference);
     const isUsed = ((await options.inUse?.(id)) ?? []).length > 0;
-    if (isUsed || (which === 'dangling' && names.length > 0)) {
+    if (isUsed || !only(id) || (which === 'dangling' && names.length > 0)) {
       continue;
     }
     for (const name of names) {

@@ -87,7 +87,7 @@ export interface ImageStore {
    * Like gc, but first removes images that nothing uses. `idle` runs before that, while no pull or build can start.
    * Throws IMAGE_IN_USE while one is running.
    */
-  prune(which: 'none' | 'dangling' | 'all', idle?: () => Promise<void>): Promise<PruneReport>;
+  prune(which: 'none' | 'dangling' | 'all', idle?: () => Promise<void>, only?: (imageId: string) => boolean): Promise<PruneReport>;
   /** Numbers for `system df`. */
   usage(): Promise<StoreUsage>;
   /** Checks everything on disk against its digests; one line per fault. */
@@ -165,7 +165,7 @@ const layerMethods = (parts: StoreParts): LayerMethods => {
     // Under the lock: a gc that is running would not see the lease.
     lease: () => change(parts, () => takeLease(root)),
     gc: () => change(parts, () => collectGarbage(parts)),
-    prune: (which, idle) => change(parts, () => pruneImages(parts, which, idle)),
+    prune: (which, idle, only) => change(parts, () => pruneImages(parts, which, idle, only)),
     usage: () => measureStore(parts),
     verify: (signal) => verifyStore(parts, signal),
     leftovers: () => findLeftovers(root),

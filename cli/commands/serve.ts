@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve as resolvePath } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { runtimeDir } from '../../base/paths.ts';
@@ -13,16 +13,26 @@ export const runServe: Handler = async ({ context, flags }) => {
   const idle = flags.string('idle');
   const engine = await context.engine();
   const onListening = (socket: string): void => say(context, `export DOCKER_HOST=unix://${socket}`);
-  const options = { socket: flags.string('socket'), idleMs: idle === undefined ? undefined : durationOf(idle), onListening };
+  const socket = flags.string('socket');
+  const options = {
+    // Clients have folders of their own: what they are told is absolute.
+    socket: socket === undefined ? undefined : resolvePath(context.cwd, socket),
+    idleMs: idle === undefined ? undefined : durationOf(idle),
+    onListening,
+  };
   await engine.serveDocker(options, context.interrupts.signal);
   return 0;
 };
 
 const durationOf = (text: string): number => {
-  try {
-    return parseDuration(text);
-  } catch {
+  const fail = (): never => {
     throw new HyprError('HYPR_USAGE', `--idle wants a time, not "${text}"`, { hint: 'such as --idle 10m' });
+  };
+  try {
+    const duration = parseDuration(text);
+    return duration < 0 ? fail() : duration;
+  } catch {
+    return fail();
   }
 };
 
@@ -59,8 +69,8 @@ const runCommand = ({ context, args }: Invocation, socket: string): Promise<numb
   new Promise((resolve, reject) => {
     const [command = '', ...rest] = args;
     const child = spawn(command, rest, { stdio: 'inherit', env: environment(context.env, socket), cwd: context.cwd });
-    // A terminal sends its signals to the command as well, which decides what they mean.
-    const leave = context.interrupts.take(() => context.stdin.isTTY !== true && child.kill('SIGTERM'));
+    // A terminal sends Ctrl-C to the command as well, which decides what it means; SIGTERM is sent to hypr alone.
+    const leave = context.interrupts.take((name) => (name === 'SIGTERM' || context.stdin.isTTY !== true) && child.kill(name));
     child.once('error', (error) => {
       leave();
       reject(isErrno(error, 'ENOENT', 'EACCES') ? new HyprError('HYPR_USAGE', `${command} cannot be run (${error.code})`) : error);

@@ -1,7 +1,12 @@
 import { HyprError } from '../../base/errors.ts';
 
+export type Interrupt = 'SIGINT' | 'SIGTERM';
+
+/** What an interrupt does; which one it was matters to few. */
+export type InterruptStep = (signal: Interrupt) => void;
+
 interface Ladder {
-  readonly steps: ReadonlyArray<() => void>;
+  readonly steps: readonly InterruptStep[];
   /** Number of interrupts received before it was registered. */
   readonly from: number;
 }
@@ -30,12 +35,12 @@ export class Interrupts {
     return this.#controller.signal;
   }
 
-  fire(): void {
+  fire(signal: Interrupt = 'SIGINT'): void {
     const ladder = this.#ladders.at(-1);
     const steps = ladder?.steps ?? [];
     const step = steps[Math.min(this.#count - (ladder?.from ?? 0), steps.length - 1)];
     this.#count += 1;
-    step?.();
+    step?.(signal);
   }
 
   /** Exits at once, whatever is still running. */
@@ -44,7 +49,7 @@ export class Interrupts {
   }
 
   /** Interrupts run these steps, the first of them first, until the returned function is called. */
-  take(...steps: ReadonlyArray<() => void>): () => void {
+  take(...steps: readonly InterruptStep[]): () => void {
     const ladder = { steps, from: this.#count };
     this.#ladders.push(ladder);
     return () => {

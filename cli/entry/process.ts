@@ -52,8 +52,8 @@ export const runProcess = async (): Promise<void> => {
   process.on('exit', () => terminal.restore());
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
-  process.on('SIGINT', () => interrupts.fire());
-  process.on('SIGTERM', () => interrupts.fire());
+  process.on('SIGINT', () => interrupts.fire('SIGINT'));
+  process.on('SIGTERM', () => interrupts.fire('SIGTERM'));
   process.on('SIGHUP', () => leave(SIGHUP_CODE));
   const argv = process.argv.slice(2);
   if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-v')) {

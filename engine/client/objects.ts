@@ -8,6 +8,7 @@ import { serviceConfigHash } from '../../compose/config/config-hash.ts';
 import type { ObjectApi, ReplicaDetail, VolumeDetail } from '../model/object-types.ts';
 import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
+import { ANONYMOUS_LABEL } from '../resolve/volumes-from.ts';
 import { matchingVms } from '../state/matching-vms.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
@@ -64,12 +65,15 @@ const listVolumes = (state: StateReader): VolumeDetail[] => {
       name,
       stack,
       path,
-      labels: stack === '' ? labels : { ...labels, ...composeLabels(stack, 'volume', key) },
+      labels: stack === '' || isNameless(labels, key === name) ? labels : { ...labels, ...composeLabels(stack, 'volume', key) },
       createdAt,
       users: vms.filter(mounts(name)).map((vm) => vm.name),
     }))
     .sort(byName);
 };
+
+/** Of a container that docker's API made: its name is made up, and no Compose file has it. */
+const isNameless = (labels: VolumeRow['labels'], isMadeUp: boolean): boolean => isMadeUp && labels[ANONYMOUS_LABEL] !== undefined;
 
 const findReplicas = (state: StateReader, reference: string | undefined, paths: HomePaths): ReplicaDetail[] => {
   const all = listNetworks(state);

@@ -37,9 +37,14 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
   const paths = homePaths();
   const store = await openStore(paths);
   let builds = 0;
-  const images = await store.prune(options.images, async () => {
-    builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
-  });
+  const chosen = options.imageIds === undefined ? undefined : new Set(options.imageIds);
+  const images = await store.prune(
+    options.images,
+    async () => {
+      builds = options.buildsOlderThan === undefined ? 0 : await pruneBuildCache(paths.build, options.buildsOlderThan);
+    },
+    (id) => chosen?.has(id) !== false,
+  );
   const templates = await pruneUnusedTemplates(paths);
   return await withState(paths, async (state) => {
     const volumes = options.volumes ? await pruneVolumes(paths, state) : { names: [], bytes: 0 };

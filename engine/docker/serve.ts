@@ -42,7 +42,10 @@ const isPrivate = (folder: string): boolean => {
   return uid === process.getuid?.() && (mode & 0o077) === 0;
 };
 
-class Idle {
+/** A timer that is set to more fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export class Idle {
   readonly over: Promise<void>;
   readonly #ms: number | undefined;
   readonly #isBusy: () => boolean;
@@ -61,8 +64,21 @@ class Idle {
   see(count: number): void {
     clearTimeout(this.#timer);
     if (count === 0 && this.#ms !== undefined) {
-      this.#timer = setTimeout(() => (this.#isBusy() ? this.see(0) : this.#end()), this.#ms);
+      this.#wait(this.#ms);
     }
+  }
+
+  #wait(left: number): void {
+    const turn = Math.min(left, LONGEST_TIMER_MS);
+    this.#timer = setTimeout(() => {
+      if (left > turn) {
+        this.#wait(left - turn);
+      } else if (this.#isBusy()) {
+        this.see(0);
+      } else {
+        this.#end();
+      }
+    }, turn);
   }
 
   close(): void {

@@ -221,6 +221,8 @@ export interface PushProjectOptions {
 export interface PruneOptions {
   /** `dangling`: images without a name; `all`: images that no replica uses. */
   readonly images: 'none' | 'dangling' | 'all';
+  /** Of those only the ones with these ids; undefined: all. */
+  readonly imageIds?: readonly string[] | undefined;
   /** Remove build data older than this many milliseconds; 0 removes all of it, undefined none. */
   readonly buildsOlderThan: number | undefined;
   /** Anonymous volumes of stacks that no longer exist. */

@@ -44,16 +44,24 @@ export const downGoal = ({ store, stack }: { store: StateStore; stack: string },
 const NO_VOLUMES: Pick<Project, 'volumes'> = { volumes: {} };
 
 /**
- * Volumes of the stack that the model names and does not call external; without a model all of the stack. Anonymous ones that services
- * shared go as all anonymous volumes do.
+ * Volumes of the stack that the model names and does not call external; without a model all of the stack. Anonymous ones that have a name
+ * go as all anonymous volumes do: with the last stack that has them, which need not be the one that they were made for.
  */
 const removableVolumes = (
   { store, stack }: { store: StateStore; stack: string },
   model: Pick<Project, 'volumes'> | undefined,
 ): string[] => {
   const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
-  const isGone = ({ name, labels }: VolumeRow) => model === undefined || named.has(name) || labels[ANONYMOUS_LABEL] !== undefined;
-  return store.volumes().flatMap((row) => (row.stack === stack && isGone(row) ? [row.name] : []));
+  const users = (name: string) =>
+    store.vms().filter(({ spec }) => spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === name));
+  const isGone = (row: VolumeRow): boolean => {
+    if (row.labels[ANONYMOUS_LABEL] === undefined) {
+      return row.stack === stack && (model === undefined || named.has(row.name));
+    }
+    const stacks = users(row.name).map((vm) => vm.stack);
+    return (row.stack === stack || stacks.length > 0) && stacks.every((user) => user === stack);
+  };
+  return store.volumes().flatMap((row) => (isGone(row) ? [row.name] : []));
 };
 
 /** All networks of the stack except those of orphans that stay. */

@@ -1,8 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import type { NetworkConfig, Project, Service, ServiceNetwork } from '../../../compose/model/model.ts';
+import { join, posix } from 'node:path';
+import { withLock } from '../../../base/host/lock.ts';
+import { runtimeDir, shortHash } from '../../../base/paths.ts';
+import type { MountConfig, NetworkConfig, Project, Service, ServiceNetwork } from '../../../compose/model/model.ts';
 import { DEFAULT_NETWORK } from '../../model/network-key.ts';
 import { UP_DEFAULTS } from '../../model/option-defaults.ts';
 import type { Image, NetworkDetail } from '../../model/types.ts';
+import { AUTO_REMOVE } from '../../resolve/replica-spec.ts';
+import { ANONYMOUS_LABEL } from '../../resolve/volumes-from.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { asList, asRecord, asText } from '../http/values.ts';
 import type { Host } from './host.ts';
@@ -22,12 +27,16 @@ export interface Creation {
 
 /** Makes a machine that is not started: a stack of its own with one service, as `hypr run` does. Gives its id. Throws 400, 404, 409, 501. */
 export const createMachine = async (host: Host, creation: Creation): Promise<string> => {
-  const { config, image, signal } = creation;
   const name = creation.name === undefined ? `run-${randomBytes(4).toString('hex')}` : checkName(creation.name);
-  refuseTaken(host, name);
-  const service = serviceOf(config, image);
-  const volumes = await makeVolumes(host, service);
+  return await withFreeName(host, name, () => make(host, name, creation));
+};
+
+const make = async (host: Host, name: string, creation: Creation): Promise<string> => {
+  const { config, image, signal } = creation;
+  const made = nameVolumes(serviceOf(config, image), image);
+  const { service } = made;
   const { networks, own } = networksOf(creation);
+  const volumes = { ...(await makeVolumes(host, service, made.volumes)), ...made.volumes };
   const stack = stackName(host, name);
   const project: Project = {
     name: stack,
@@ -44,11 +53,11 @@ export const createMachine = async (host: Host, creation: Creation): Promise<str
   };
   const options = { ...UP_DEFAULTS, noStart: true, pull: 'never' as const };
   await host.withStack(stack, (opened) => opened.up(project, options, () => {}, signal));
-  const [made] = host.objects.replicas().filter((detail) => detail.stack === stack);
-  if (made === undefined) {
+  const [replica] = host.objects.replicas().filter((detail) => detail.stack === stack);
+  if (replica === undefined) {
     throw new ApiError(500, `${name} was removed before it was there`);
   }
-  return made.status.id;
+  return replica.status.id;
 };
 
 /** Throws 400. */
@@ -60,8 +69,21 @@ export const checkName = (given: string): string => {
   return name;
 };
 
-/** Throws 409. */
-export const refuseTaken = (host: Host, name: string): void => {
+/** Work that takes a name, one at a time for each name, whichever process serves. Throws 409 when the name is taken. */
+export const withFreeName = async <T>(host: Host, name: string, work: () => Promise<T>): Promise<T> =>
+  await withLock(
+    join(runtimeDir(), `name-${shortHash(name, 16)}.lock`),
+    { what: `the container name "/${name}"`, timeout: NAME_MS },
+    () => {
+      refuseTaken(host, name);
+      return work();
+    },
+  );
+
+/** How long another one may take to make its container. */
+const NAME_MS = 120_000;
+
+const refuseTaken = (host: Host, name: string): void => {
   const [other] = host.objects.replicas().filter(({ status }) => status.name === name);
   if (other !== undefined) {
     throw new ApiError(
@@ -78,9 +100,36 @@ const stackName = (host: Host, name: string): string => {
   return clean === name && !taken.has(name) ? name : `${clean}-${randomBytes(3).toString('hex')}`;
 };
 
+/**
+ * Volumes without a name get one, as in docker: `docker compose` hands them on by it to the container that replaces this one. They go
+ * with the last machine that has them. One that removes itself has no successor, and keeps its own.
+ */
+const nameVolumes = (service: Service, image: Image): { service: Service; volumes: Project['volumes'] } => {
+  if (service[AUTO_REMOVE] === true) {
+    return { service, volumes: {} };
+  }
+  const mounts = service.volumes ?? [];
+  const taken = new Set([...mounts.map(({ target }) => posix.resolve('/', target)), ...(service.tmpfs ?? []).map(tmpfsTarget)]);
+  const ofImage = Object.keys(image.config.Volumes ?? {}).filter((target) => !taken.has(posix.resolve('/', target)));
+  const volumes: Project['volumes'] = {};
+  const named = [...mounts, ...ofImage.map((target): MountConfig => ({ type: 'volume', target }))].map((mount): MountConfig => {
+    if (mount.type !== 'volume' || mount.source !== undefined) {
+      return mount;
+    }
+    const source = randomBytes(32).toString('hex');
+    volumes[source] = { name: source, labels: { [ANONYMOUS_LABEL]: '' } };
+    return { ...mount, source };
+  });
+  return { service: { ...service, volumes: named }, volumes };
+};
+
+const tmpfsTarget = (entry: string): string => posix.resolve('/', entry.split(':')[0] ?? '');
+
 /** As docker: a volume that is named is there from then on. */
-const makeVolumes = async (host: Host, service: Service): Promise<Project['volumes']> => {
-  const names = (service.volumes ?? []).flatMap(({ type, source }) => (type === 'volume' && source !== undefined ? [source] : []));
+const makeVolumes = async (host: Host, service: Service, own: Project['volumes']): Promise<Project['volumes']> => {
+  const names = (service.volumes ?? []).flatMap(({ type, source }) =>
+    type === 'volume' && source !== undefined && own[source] === undefined ? [source] : [],
+  );
   for (const name of names) {
     await host.objects.createVolume(name, {});
   }

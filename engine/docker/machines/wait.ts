@@ -1,4 +1,5 @@
 import { linkedController } from '../../../base/abort.ts';
+import { HyprError } from '../../../base/errors.ts';
 import type { EngineEvent, ReplicaStatus } from '../../model/events.ts';
 import type { ReplicaDetail } from '../../model/types.ts';
 import { stateWord } from '../shapes/status.ts';
@@ -23,14 +24,39 @@ export const awaitEnd = async (host: Host, detail: ReplicaDetail, waiting: Waiti
     return detail.status.exitCode;
   }
   let last = detail.status;
-  for (;;) {
-    const ended = await follow(host, detail, waiting, (status) => {
+  for (let lost = 0; ; ) {
+    const ended = await followAgain(host, detail, waiting, (status) => {
       last = status;
+      lost = 0;
     });
-    if (ended || waiting.signal.aborted || host.objects.replicas(detail.status.id).length === 0) {
+    const [now] = host.objects.replicas(detail.status.id);
+    if (ended || waiting.signal.aborted || now === undefined || hasEnded(now.status, last, waiting.condition)) {
       waiting.onReady();
-      return last.exitCode;
+      return ended ? last.exitCode : (now?.status.exitCode ?? last.exitCode);
     }
+    lost += 1;
+    if (lost > MOST_LOST) {
+      throw new HyprError('SUPERVISOR_LOST', `the supervisor of ${detail.status.name} was lost ${lost} times`);
+    }
+  }
+};
+
+/** Supervisors that may be lost one after the other without a word about the machine. */
+const MOST_LOST = 5;
+
+/** What happened between the loss of a supervisor and the next one. */
+const hasEnded = (now: ReplicaStatus, before: ReplicaStatus, condition: WaitCondition): boolean =>
+  !isUp(now) && (condition === 'not-running' || (condition === 'next-exit' && now.finishedAt !== before.finishedAt));
+
+/** False when the supervisor is lost. */
+const followAgain = async (...args: Parameters<typeof follow>): Promise<boolean> => {
+  try {
+    return await follow(...args);
+  } catch (error) {
+    if (error instanceof HyprError && (error.code === 'SUPERVISOR_GONE' || error.code === 'SUPERVISOR_LOST')) {
+      return false;
+    }
+    throw error;
   }
 };
 

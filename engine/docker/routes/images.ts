@@ -18,7 +18,7 @@ export const imageRoutes = (host: Host): Routes => ({
   'GET /images/json': (call) => listImages(host, call),
   'POST /images/create': (call) => pullImage(host, call),
   'POST /images/load': (call) => loadImages(host, call),
-  'POST /images/prune': pruneImages,
+  'POST /images/prune': (call) => pruneImages(host, call),
   'GET /images/search': () => {
     throw notHere('docker search', 'registries have no search that works for all of them');
   },
@@ -38,9 +38,11 @@ export const imageRoutes = (host: Host): Routes => ({
   'POST /images/{name...}/push': (call) => pushImage(host, call),
   'DELETE /images/{name...}': (call) => removeImage(host, call),
   'POST /build/prune': async ({ query, reply }) => {
-    refuseFilters(query, 'docker builder prune', []);
+    refuseFilters(query, 'docker builder prune', ['until']);
+    const times = (readFilters(query).until ?? []).map(untilOf);
+    const buildsOlderThan = times.length === 0 ? 0 : Math.max(0, Date.now() - Math.min(...times));
     const { pruneSystem } = await import('../../client/storage.ts');
-    const { bytes } = await pruneSystem({ images: 'none', buildsOlderThan: 0, volumes: false, toolchain: false });
+    const { bytes } = await pruneSystem({ images: 'none', buildsOlderThan, volumes: false, toolchain: false });
     reply.json({ CachesDeleted: [], SpaceReclaimed: bytes });
   },
   'GET /distribution/{name...}/json': async ({ params, reply, signal }) => {
@@ -204,13 +206,18 @@ const deletedEntry = (line: string): { Untagged: string } | { Deleted: string } 
   return /^untagged$/i.test(kind) ? { Untagged: name } : { Deleted: name };
 };
 
-const pruneImages = async ({ query, reply }: Call): Promise<void> => {
-  refuseFilters(query, 'docker image prune', ['dangling']);
-  const { dangling } = readFilters(query);
-  const all = dangling?.some((value) => !isYes(value)) === true;
+const pruneImages = async (host: Host, { query, reply }: Call): Promise<void> => {
+  const matches = compileFilters<Image>(query, {
+    dangling: (_, value) => isYes(value) || true,
+    label: (image, value) => hasLabel(image.config.Labels, value),
+    until: (image, value) => image.created < untilOf(value),
+  });
+  const all = readFilters(query).dangling?.some((value) => !isYes(value)) === true;
+  const imageIds = (await (await host.images()).list()).filter(matches).map(({ id }) => id);
   const { pruneSystem } = await import('../../client/storage.ts');
   const { images, bytes } = await pruneSystem({
     images: all ? 'all' : 'dangling',
+    imageIds,
     buildsOlderThan: undefined,
     volumes: false,
     toolchain: false,

@@ -6,7 +6,7 @@ import { ApiError, describeError, notHere } from '../http/errors.ts';
 import { compileFilters, hasLabel, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asText } from '../http/values.ts';
-import { checkName, createMachine, refuseTaken } from '../machines/create.ts';
+import { checkName, createMachine, withFreeName } from '../machines/create.ts';
 import { containerEvent } from '../machines/events.ts';
 import type { Host } from '../machines/host.ts';
 import { awaitEnd, isUp, type WaitCondition } from '../machines/wait.ts';
@@ -121,12 +121,13 @@ const unpause = async (host: Host, { params, reply }: Call): Promise<void> => {
 const rename = async (host: Host, { params, query, reply }: Call): Promise<void> => {
   const detail = host.find(params.id ?? '');
   const name = checkName(query.text('name') ?? '');
-  refuseTaken(host, name);
   if (!detail.standalone) {
     throw notHere(`renaming ${detail.status.name}`, 'a replica is named by its service; write container_name: into the Compose file');
   }
-  host.letGo(detail.stack);
-  await host.objects.renameReplica(detail.status.id, name);
+  await withFreeName(host, name, () => {
+    host.letGo(detail.stack);
+    return host.objects.renameReplica(detail.status.id, name);
+  });
   const [renamed] = host.objects.replicas(detail.status.id);
   host.events.tell(containerEvent('rename', renamed?.status ?? detail.status, { oldName: `/${detail.status.name}` }));
   reply.empty(204);

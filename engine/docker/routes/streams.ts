@@ -133,10 +133,13 @@ const createExec = async (host: Host, { params, body, reply }: Call): Promise<vo
   if (args.length === 0) {
     throw new ApiError(400, 'No exec command specified');
   }
+  const detachKeys = asText(request.DetachKeys) ?? DEFAULT_DETACH_KEYS;
+  // Throws 400 before anything runs.
+  keysOf(detachKeys);
   const record = host.execs.add({
     machine: detail.status.id,
     stack: detail.stack,
-    detachKeys: asText(request.DetachKeys) ?? DEFAULT_DETACH_KEYS,
+    detachKeys,
     options: {
       service: detail.status.service,
       index: detail.status.number,

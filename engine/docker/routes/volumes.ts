@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { diskUsage } from '../../../base/host/disk-usage.ts';
 import type { VolumeDetail } from '../../model/types.ts';
+import { ANONYMOUS_LABEL } from '../../resolve/volumes-from.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, readFilters } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, readFilters, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asMap, asText } from '../http/values.ts';
 import type { Host } from '../machines/host.ts';
@@ -64,21 +65,26 @@ const createVolume = async (host: Host, { body, reply }: Call): Promise<void> =>
   reply.json(inspectVolume(findVolume(host, name)), 201);
 };
 
-/** Anonymous volumes of stacks that are gone; with the filter `all` those with a name that nobody has, too. */
+/** Anonymous volumes that nobody has; with the filter `all` those with a name, too. */
 const pruneVolumes = async (host: Host, { query, reply }: Call): Promise<void> => {
-  const matches = compileFilters<Pick<VolumeDetail, 'labels'>>(query, {
+  const matches = compileFilters<Pick<VolumeDetail, 'labels' | 'createdAt'>>(query, {
     label: ({ labels }, value) => hasLabel(labels, value),
-    all: () => true,
+    until: ({ createdAt }, value) => createdAt < untilOf(value),
+    dangling: (_, value) => isYes(value),
+    all: (_, value) => isYes(value) || true,
   });
-  const all = readFilters(query).all?.some(isYes) === true;
+  const filters = readFilters(query);
+  const all = filters.all?.some(isYes) === true;
   const { pruneSystem } = await import('../../client/storage.ts');
-  // Anonymous ones have no labels.
-  const anonymous = matches({ labels: {} })
-    ? await pruneSystem({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false })
-    : { volumes: [], bytes: 0 };
-  const names = [...anonymous.volumes];
-  let { bytes } = anonymous;
-  for (const volume of host.objects.volumes().filter((each) => all && each.users.length === 0 && matches(each))) {
+  // Those of `hypr run` have neither a name nor labels, and when they were made is not known.
+  const unnamed =
+    matches({ labels: {}, createdAt: 0 }) && filters.until === undefined
+      ? await pruneSystem({ images: 'none', buildsOlderThan: undefined, volumes: true, toolchain: false })
+      : { volumes: [], bytes: 0 };
+  const names = [...unnamed.volumes];
+  let { bytes } = unnamed;
+  const isMeant = (volume: VolumeDetail): boolean => all || volume.labels[ANONYMOUS_LABEL] !== undefined;
+  for (const volume of host.objects.volumes().filter((each) => isMeant(each) && each.users.length === 0 && matches(each))) {
     bytes += await diskUsage(volume.path);
     await host.objects.removeVolume(volume.name);
     names.push(volume.name);

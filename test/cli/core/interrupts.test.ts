@@ -14,6 +14,15 @@ describe('interrupts', () => {
     expect(forced).toBe(2);
   });
 
+  test('tell a step which signal it is', () => {
+    const interrupts = new Interrupts();
+    const seen: string[] = [];
+    interrupts.take((signal) => seen.push(signal));
+    interrupts.fire('SIGTERM');
+    interrupts.fire();
+    expect(seen).toEqual(['SIGTERM', 'SIGINT']);
+  });
+
   test('take the steps of a ladder, the last one again and again', () => {
     const interrupts = new Interrupts();
     const seen: string[] = [];

@@ -1,4 +1,6 @@
-import { statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { connect } from 'node:net';
@@ -18,6 +20,10 @@ const routes: Routes = {
       await client.write(Buffer.from(data).toString().toUpperCase());
     }
     client.end();
+  },
+  'GET /breaks': async ({ reply }) => {
+    await reply.stream('text/plain').write('half');
+    throw new Error('a bug');
   },
   'GET /fails': () => {
     throw new Error('a bug');
@@ -47,7 +53,7 @@ describe('the server of the Engine API', () => {
         response.on('data', (data: Buffer) => {
           text += data;
         });
-        response.once('end', () => resolve({ status: response.statusCode ?? 0, text }));
+        response.once('error', reject).once('end', () => resolve({ status: response.statusCode ?? 0, text }));
       });
       request.once('error', reject);
       request.end(body);
@@ -78,11 +84,23 @@ describe('the server of the Engine API', () => {
 
   test('a socket that a killed process left is replaced', async () => {
     await server.close();
-    await rm(socket, { force: true });
-    const other = connect(socket);
-    other.on('error', () => {});
+    const script = `require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+    await once(spawn(process.execPath, ['-e', script, socket]), 'exit');
+    expect(statSync(socket).isSocket()).toBe(true);
     server = await listen(socket, makeRouter(routes), () => {});
     expect((await ask('POST', '/echo')).text).toBe('{}\n');
+  });
+
+  test('what is no abandoned socket stays', async () => {
+    const file = join(dir, 'file');
+    writeFileSync(file, 'mine');
+    await expect(listen(file, makeRouter(routes), () => {})).rejects.toMatchObject({ code: 'HYPR_PERMISSION' });
+    expect(readFileSync(file, 'utf8')).toBe('mine');
+  });
+
+  test('what fails after the head of its answer does not look whole', async () => {
+    await expect(ask('GET', '/breaks')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    expect((await ask('POST', '/echo', '{}')).status).toBe(201);
   });
 
   test.each([

@@ -148,14 +148,21 @@ describe('limits, health and policies', () => {
     },
   );
 
-  test.each([{ Env: 'A=1' }, { HostConfig: [] }, { Labels: 3 }, { HostConfig: { Memory: 'much' } }])(
-    '%j does not fail as a bug',
+  test.each([{ Env: { A: 1 } }, { HostConfig: [] }, { Labels: 3 }, { HostConfig: { Memory: 'much' } }])(
+    '%j is refused with 400',
     (config) => {
-      try {
-        made(config);
-      } catch (error) {
-        expect((error as { status?: number }).status).toBe(400);
-      }
+      const thrown = (() => {
+        try {
+          return made(config);
+        } catch (error) {
+          return error;
+        }
+      })();
+      expect(thrown).toMatchObject({ status: 400 });
     },
   );
+
+  test('one text where a list belongs is a list of one', () => {
+    expect(made({ Env: 'A=1' }).environment).toEqual({ A: '1' });
+  });
 });

@@ -1,0 +1,154 @@
+import { gzipSync } from 'node:zlib';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { END_MARK, padding } from '../../../base/tar/block.ts';
+import { encodePlainFile } from '../../../base/tar/header.ts';
+import type { Body } from '../../../engine/docker/http/body.ts';
+import { Query } from '../../../engine/docker/http/query.ts';
+import type { Reply } from '../../../engine/docker/http/reply.ts';
+import { type Call, makeRouter } from '../../../engine/docker/http/router.ts';
+import { dockerRoutes } from '../../../engine/docker/routes/index.ts';
+import type { Image, PruneOptions, ReplicaDetail, VolumeDetail } from '../../../engine/model/types.ts';
+import { FakeHost } from './fake-host.ts';
+
+const pruned: PruneOptions[] = [];
+vi.mock('../../../engine/client/storage.ts', () => ({
+  pruneSystem: async (options: PruneOptions) => {
+    pruned.push(options);
+    return { images: (options.imageIds ?? []).map((id) => `deleted: ${id}`), volumes: options.volumes ? ['old/anon-1'] : [], bytes: 5 };
+  },
+}));
+
+interface Answer {
+  status: number;
+  value: unknown;
+}
+
+/** The answer of a route to a request; throws what the route throws. */
+const ask = async (fake: FakeHost, method: string, url: string, bytes: readonly Uint8Array[] = []): Promise<Answer> => {
+  const { pathname, searchParams } = new URL(url, 'http://hypr');
+  const { handler, params, version } = makeRouter(dockerRoutes(fake.host))(method, pathname);
+  const answer: Answer = { status: 0, value: undefined };
+  const reply: Partial<Reply> = {
+    json: (value, status = 200) => Object.assign(answer, { status, value }),
+    empty: (status) => Object.assign(answer, { status }),
+  };
+  const body: Partial<Body> = {
+    bytes: (async function* () {
+      yield* bytes;
+    })(),
+  };
+  await handler({
+    params,
+    query: new Query(searchParams),
+    version,
+    headers: {},
+    body,
+    reply,
+    signal: new AbortController().signal,
+  } as Call);
+  return answer;
+};
+
+const filtered = (path: string, filters: Record<string, string[]>): string =>
+  `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`;
+
+beforeEach(() => {
+  pruned.length = 0;
+});
+
+const DAY = 86_400_000;
+const volume = (name: string, extra: Partial<VolumeDetail> = {}): VolumeDetail => ({
+  name,
+  stack: '',
+  path: `/nowhere/${name}`,
+  labels: {},
+  createdAt: Date.now() - 2 * DAY,
+  users: [],
+  ...extra,
+});
+const nameless = { 'com.docker.volume.anonymous': '' };
+
+describe('volumes/prune', () => {
+  const fake = () =>
+    new FakeHost({
+      volumes: [
+        volume('named'),
+        volume('anon', { labels: nameless }),
+        volume('young', { labels: { ...nameless, keep: 'no' }, createdAt: Date.now() }),
+        volume('used', { labels: nameless, users: ['web'] }),
+      ],
+    });
+  const removed = async (filters: Record<string, string[]>): Promise<unknown> => {
+    const { value } = await ask(fake(), 'POST', filtered('/volumes/prune', filters));
+    return (value as { VolumesDeleted: unknown }).VolumesDeleted;
+  };
+
+  test.each<[Record<string, string[]>, string[]]>([
+    [{}, ['old/anon-1', 'anon', 'young']],
+    [{ dangling: ['true'] }, ['old/anon-1', 'anon', 'young']],
+    [{ dangling: ['false'] }, []],
+    [{ all: ['true'] }, ['old/anon-1', 'named', 'anon', 'young']],
+    [{ all: ['false'] }, ['old/anon-1', 'anon', 'young']],
+    [{ until: ['24h'] }, ['anon']],
+    [{ 'label!': ['keep=no'] }, ['old/anon-1', 'anon']],
+    [{ label: ['keep=no'] }, ['young']],
+  ])('%j', async (filters, names) => {
+    expect(await removed(filters)).toEqual(names);
+  });
+
+  test('a filter that is not known removes nothing', async () => {
+    const host = fake();
+    await expect(ask(host, 'POST', filtered('/volumes/prune', { colour: ['red'] }))).rejects.toMatchObject({ status: 400 });
+    await expect(ask(host, 'POST', filtered('/volumes/prune', { until: ['soon'] }))).rejects.toMatchObject({ status: 400 });
+    expect([host.asked, pruned]).toEqual([[], []]);
+  });
+});
+
+const image = (id: string, created: number, labels: Record<string, string> = {}): Image =>
+  ({ id, references: [], created, config: { Labels: labels } }) as unknown as Image;
+
+describe('images/prune and build/prune', () => {
+  const fake = () => new FakeHost({ images: [image('a', Date.now() - 2 * DAY), image('b', Date.now(), { keep: '' })] });
+
+  test.each<[Record<string, string[]>, string, string[]]>([
+    [{}, 'dangling', ['a', 'b']],
+    [{ dangling: ['true'] }, 'dangling', ['a', 'b']],
+    [{ dangling: ['false'] }, 'all', ['a', 'b']],
+    [{ until: ['24h'], dangling: ['0'] }, 'all', ['a']],
+    [{ 'label!': ['keep'] }, 'dangling', ['a']],
+    [{ label: ['keep'] }, 'dangling', ['b']],
+  ])('%j removes %s images: %j', async (filters, images, imageIds) => {
+    expect(await ask(fake(), 'POST', filtered('/images/prune', filters))).toMatchObject({ status: 200 });
+    expect(pruned).toMatchObject([{ images, imageIds, volumes: false, buildsOlderThan: undefined }]);
+  });
+
+  test('build data by age', async () => {
+    await ask(fake(), 'POST', filtered('/build/prune', { until: ['24h'] }));
+    await ask(fake(), 'POST', '/build/prune');
+    expect(pruned.map(({ buildsOlderThan }) => Math.round((buildsOlderThan ?? -1) / DAY))).toEqual([1, 0]);
+    await expect(ask(fake(), 'POST', filtered('/build/prune', { id: ['x'] }))).rejects.toMatchObject({ status: 501 });
+  });
+});
+
+describe('files into a container that has not run yet', () => {
+  const made = { status: { id: 'c1', name: 'made', state: 'created' }, stack: 'made' } as unknown as ReplicaDetail;
+  const tarOf = (name: string, text: string): Buffer =>
+    Buffer.concat([encodePlainFile(name, text.length), Buffer.from(text), Buffer.alloc(padding(text.length)), END_MARK]);
+
+  test('plain, in pieces, and compressed', async () => {
+    const fake = new FakeHost({ replicas: [made] });
+    const tar = tarOf('a', 'text');
+    for (const bytes of [[tar], [tar.subarray(0, 1), tar.subarray(1)], [gzipSync(tar)]]) {
+      expect(await ask(fake, 'PUT', '/containers/made/archive?path=/etc', bytes)).toMatchObject({ status: 200 });
+    }
+    expect(fake.asked).toEqual(Array.from({ length: 3 }, () => ['addFiles', 'c1', [['/etc/a', 'text']]]));
+  });
+
+  test('what is cut off changes nothing', async () => {
+    const fake = new FakeHost({ replicas: [made] });
+    const tar = tarOf('a', 'text');
+    await expect(ask(fake, 'PUT', '/containers/made/archive?path=/', [gzipSync(tar).subarray(0, 30)])).rejects.toThrow();
+    await expect(ask(fake, 'PUT', '/containers/made/archive?path=/', [tar.subarray(0, 400)])).rejects.toThrow(/middle of a header/);
+    expect(fake.asked).toEqual([]);
+  });
+});
