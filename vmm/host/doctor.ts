@@ -12,7 +12,8 @@ import { openToolchain } from '../toolchain/index.ts';
 import { findNative } from '../toolchain/native.ts';
 import { choosePackageClient } from '../toolchain/package-source.ts';
 import { type FenceFacts, type FenceLayer, fenceLayers, findFence, type NetworkFenceProbe } from './fence-check.ts';
-import { chooseVmm, type KvmRefusal } from './probe.ts';
+import { adviseKvm, findKvmFacts } from './kvm-advice.ts';
+import { chooseVmm } from './probe.ts';
 
 /** One line of `hypr doctor`. */
 export interface DoctorCheck {
@@ -223,17 +224,12 @@ const checkAccelerator = async (toolchain: Toolchain, paths: HomePaths, signal?:
           title: 'KVM',
           status: 'warn',
           detail: `${verdict.reason}: machines are emulated in software, which is slower`,
-          fix: kvmFix(verdict.refusal),
+          fix: adviseKvm(verdict.refusal, await findKvmFacts()),
         };
   } catch (error) {
     return { id: 'kvm', title: 'KVM', status: 'fail', detail: messageOf(error) };
   }
 };
-
-const kvmFix = (refusal: KvmRefusal | undefined): string =>
-  refusal === 'no-permission'
-    ? 'sudo usermod -aG kvm $USER, then log in again'
-    : 'enable virtualisation in the firmware, or nested virtualisation in the outer host';
 
 /** A machine, a share or a network whose fence cannot be put up is not started; a layer less than there might be is worth knowing. */
 const checkFence = async (toolchain: Toolchain, networkFence: NetworkFenceProbe | undefined): Promise<DoctorCheck[]> => {

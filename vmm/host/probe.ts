@@ -89,7 +89,7 @@ const kvmRefusal = async (
   } catch (error) {
     return isErrno(error, 'ENOENT')
       ? { refusal: 'no-device', reason: 'there is no /dev/kvm' }
-      : { refusal: 'no-permission', reason: '/dev/kvm may not be opened by this user (the group kvm may)' };
+      : { refusal: 'no-permission', reason: '/dev/kvm may not be opened by this user' };
   }
   try {
     await runProbeGuest(createQemuVmm({ toolchain, accelerator: 'kvm', tscKhz }), signal);
