@@ -7,20 +7,26 @@ export interface ReplicaTarget {
   readonly number: number;
 }
 
+/** A part of the replacement of a replica (`up`), or of `restart`. */
+export interface Part {
+  readonly of: 'recreate' | 'restart';
+  readonly is: 'begin' | 'middle' | 'end';
+}
+
 export type ReplicaOperation = ReplicaTarget &
   (
-    | { readonly type: 'create' | 'pause' | 'unpause' | 'resume' }
-    /** `restarting`: of `restart`, which users see as one thing. */
-    | { readonly type: 'start'; readonly restarting?: true }
+    | { readonly type: 'pause' | 'unpause' | 'resume' }
+    /** `part`: of something that users see as one thing, of which only the beginning and the end are shown. */
+    | { readonly type: 'create' | 'start'; readonly part?: Part }
     /** Turns the machine on and prepares it; the workload starts later. Does not wait for dependencies. */
     | { readonly type: 'boot' }
-    | { readonly type: 'stop'; readonly timeout: number | undefined; readonly restarting?: true }
+    | { readonly type: 'stop'; readonly timeout: number | undefined; readonly part?: Part }
     | { readonly type: 'kill'; readonly signal: number }
     /** Writes the memory of a paused machine to disk; the machine stays. */
     | { readonly type: 'save' }
     /** Ends a machine that was saved; `paused`: the user had already paused it. */
     | { readonly type: 'suspend'; readonly paused: boolean }
-    | { readonly type: 'remove'; readonly keepVolumes: boolean }
+    | { readonly type: 'remove'; readonly keepVolumes: boolean; readonly part?: Part }
     /** Runs a `pre_start` hook to its end in a machine of its own; `replica` is that of the hook. */
     | { readonly type: 'pre-start'; readonly index: number; readonly key: string }
   );
@@ -111,4 +117,19 @@ const describe = (operation: Operation): string => {
     default:
       return `${operation.type} ${operation.replica}`;
   }
+};
+
+/** Nothing for an operation that users see by itself. */
+export const partOf = (isWhole: boolean | undefined, is: Part['is']): { part?: Part } => (isWhole ? { part: { of: 'recreate', is } } : {});
+
+/** The lowest unused replica numbers. */
+export const freeNumbers = (existing: ReadonlyArray<{ readonly number: number }>, count: number): number[] => {
+  const taken = new Set(existing.map((replica) => replica.number));
+  const free: number[] = [];
+  for (let number = 1; free.length < count; number++) {
+    if (!taken.has(number)) {
+      free.push(number);
+    }
+  }
+  return free;
 };

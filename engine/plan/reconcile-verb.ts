@@ -218,11 +218,11 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
       .filter((replica) => replica.service === service && !replica.oneOff)
       .map((replica) => {
         const stopped = needsStop(replica.state)
-          ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: options.timeout, restarting: true }, RESTART)]
+          ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: options.timeout, part: { of: 'restart', is: 'begin' } }, RESTART)]
           : [];
         // Boots without waiting for dependencies that restart as well; only the workload's start waits for them.
         const booted = plan.add({ type: 'boot', ...targetOf(replica) }, RESTART, stopped);
-        return plan.add({ type: 'start', ...targetOf(replica), restarting: true }, RESTART, [booted, ...before]);
+        return plan.add({ type: 'start', ...targetOf(replica), part: { of: 'restart', is: 'end' } }, RESTART, [booted, ...before]);
       });
     started.set(service, nodes);
   }

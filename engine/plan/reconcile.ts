@@ -4,7 +4,7 @@ import { type Dependency, dependenciesOf, orderServices } from '../resolve/depen
 import { ineffectiveAttributes } from '../resolve/ineffective.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
-import { type Plan, PlanBuilder, type ReplicaTarget, targetOf } from './plan.ts';
+import { freeNumbers, type Plan, PlanBuilder, partOf, type ReplicaTarget, targetOf } from './plan.ts';
 import { ResourcePlan } from './reconcile-resources.ts';
 
 /**
@@ -64,20 +64,22 @@ class Reconciliation {
     }
   }
 
-  #evict(replica: ObservedReplica, cause: string): number {
+  /** `isWhole`: removal and creation are shown as one thing. */
+  #evict(replica: ObservedReplica, cause: string, isWhole = false): number {
     const known = this.#evicted.get(replica.name);
-    const node = known ?? this.#removeReplica(replica, cause, !this.#options.renewAnonVolumes);
+    const node = known ?? this.#removeReplica(replica, cause, { keepVolumes: !this.#options.renewAnonVolumes, isWhole });
     this.#evicted.set(replica.name, node);
     return node;
   }
 
   /** Keeps the machine's disks: it gets addresses of the new network when it is started again. */
-  #detach(replica: ObservedReplica, cause: string): number[] {
+  #detach(replica: ObservedReplica, cause: string, isWhole = false): number[] {
     if (!needsStop(replica.state)) {
       return [];
     }
     const node =
-      this.#detached.get(replica) ?? this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout }, cause);
+      this.#detached.get(replica) ??
+      this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout, ...partOf(isWhole, 'begin') }, cause);
     this.#detached.set(replica, node);
     return [node];
   }
@@ -131,8 +133,9 @@ class Reconciliation {
     const cause = this.#evicted.has(replica.name) ? 'its volume changed' : this.#recreateCause(service, wanted, replica);
     if (cause !== undefined) {
       this.#recreated.add(service);
-      const removed = this.#evict(replica, cause);
-      return this.#createReplica({ service, wanted, number: replica.number, cause, after: [removed] });
+      const isWhole = !this.#evicted.has(replica.name);
+      const removed = this.#evict(replica, cause, isWhole);
+      return this.#createReplica({ service, wanted, number: replica.number, cause, after: [removed], isWhole });
     }
     const detached = this.#detached.get(replica);
     if (detached !== undefined) {
@@ -184,10 +187,20 @@ class Reconciliation {
     return undefined;
   }
 
-  #createReplica(input: { service: string; wanted: DesiredService; number: number; cause: string; after: number[] }): number[] {
+  #createReplica(input: {
+    service: string;
+    wanted: DesiredService;
+    number: number;
+    cause: string;
+    after: number[];
+    isWhole?: boolean;
+  }): number[] {
     const { service, wanted, number, cause } = input;
     const target = { replica: wanted.nameOf(number), service, number };
-    const created = this.#plan.add({ type: 'create', ...target }, cause, [...input.after, ...this.#resources.nodesOf(wanted)]);
+    const created = this.#plan.add({ type: 'create', ...target, ...partOf(input.isWhole, 'end') }, cause, [
+      ...input.after,
+      ...this.#resources.nodesOf(wanted),
+    ]);
     return this.#options.noStart ? [created] : this.#startReplica(target, cause, [created]);
   }
 
@@ -245,9 +258,11 @@ class Reconciliation {
     );
   }
 
-  #removeReplica(replica: ObservedReplica, cause: string, keepVolumes = false): number {
-    const after = this.#detach(replica, cause);
-    return this.#plan.add({ type: 'remove', ...targetOf(replica), keepVolumes }, cause, after);
+  #removeReplica(replica: ObservedReplica, cause: string, { keepVolumes = false, isWhole = false } = {}): number {
+    const isStoppedHere = needsStop(replica.state) && !this.#detached.has(replica);
+    const after = this.#detach(replica, cause, isWhole);
+    const part = partOf(isWhole, isStoppedHere ? 'middle' : 'begin');
+    return this.#plan.add({ type: 'remove', ...targetOf(replica), keepVolumes, ...part }, cause, after);
   }
 
   #orphans(): void {
@@ -275,15 +290,3 @@ class Reconciliation {
 }
 
 const NETWORK_CHANGED = 'its network changed';
-
-/** The lowest unused replica numbers. */
-const freeNumbers = (existing: readonly ObservedReplica[], count: number): number[] => {
-  const taken = new Set(existing.map((replica) => replica.number));
-  const free: number[] = [];
-  for (let number = 1; free.length < count; number++) {
-    if (!taken.has(number)) {
-      free.push(number);
-    }
-  }
-  return free;
-};

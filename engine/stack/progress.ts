@@ -1,6 +1,7 @@
 import { HyprError, messageOf } from '../../base/errors.ts';
 import type { EventBus } from '../logs/bus.ts';
-import type { Operation, PlanNode } from '../plan/plan.ts';
+import type { Operation, Plan, PlanNode } from '../plan/plan.ts';
+import type { VmRow } from '../state/records.ts';
 
 /** docker compose's words for an operation, before and after it. */
 const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = {
@@ -24,10 +25,16 @@ const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = 
   await: undefined,
 };
 
-/** `restart` is one thing for whoever asked for it: its middle is not shown. */
+const WORDS_OF_WHOLE = { recreate: ['Recreate', 'Recreated'], restart: ['Restarting', 'Started'] } as const;
+
+/** Of something that is one thing for whoever asked for it, its parts are not shown. */
 const wordsOf = (operation: Operation): readonly [string | undefined, string | undefined] | undefined => {
-  const isRestart = (operation.type === 'stop' || operation.type === 'start') && operation.restarting === true;
-  return isRestart ? (operation.type === 'stop' ? ['Restarting', undefined] : [undefined, 'Started']) : WORDS[operation.type];
+  const part = 'part' in operation ? operation.part : undefined;
+  if (part === undefined) {
+    return WORDS[operation.type];
+  }
+  const [begun, ended] = WORDS_OF_WHOLE[part.of];
+  return [part.is === 'begin' ? begun : undefined, part.is === 'end' ? ended : undefined];
 };
 
 /** What someone else uses stays, which is no failure of the command that would have removed it. */
@@ -64,6 +71,16 @@ export const reportNode = async (
   }
   if (words?.[1] !== undefined) {
     bus.emit({ type: 'progress', progress: { id: label, status: 'done', text: words[1] } });
+  }
+};
+
+/** Says of replicas that run and with which a plan does nothing that they do. */
+export const reportRunning = (bus: EventBus, plan: Plan, replicas: ReadonlyArray<{ readonly row: VmRow }>): void => {
+  const planned = new Set(plan.nodes.flatMap(({ operation }) => ('replica' in operation ? [operation.replica] : [])));
+  for (const { row } of replicas) {
+    if (row.state === 'running' && !row.oneOff && !planned.has(row.name)) {
+      bus.emit({ type: 'progress', progress: { id: `Container ${row.name}`, status: 'done', text: 'Running' } });
+    }
   }
 };
 

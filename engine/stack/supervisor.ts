@@ -40,6 +40,7 @@ import { OneOffs } from './one-offs.ts';
 import { Operations } from './operation-queue.ts';
 import type { OperationContext } from './operations.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
+import { reportRunning } from './progress.ts';
 import { recoverStack } from './recover.ts';
 import { type PlanRun, runPlan, runSuspend } from './run-plan.ts';
 import { forgetStack, recordStack } from './stack-record.ts';
@@ -197,6 +198,7 @@ export class StackSupervisor {
       );
       const plan = reconcile(desired, observeStack(store, stack), options);
       await traced('check the ports', undefined, () => checkPlannedPorts({ plan, desired, replicas: this.replicas, platform }));
+      reportRunning(this.bus, plan, oneOff ? [] : [...this.replicas.values()].filter(({ row }) => services.includes(row.service)));
       await runPlan(plan, this.#planRun({ desired, images }), running);
       if (options.wait && !options.noStart) {
         await traced('wait until ready', undefined, () => this.#awaitReady(services, options.waitTimeout, running));
