@@ -1,9 +1,10 @@
 // `npm run attack`: tries every attack of scripts/attack/attacks.mjs, by the tests that there are of it, and prints what came of each.
-// `npm run attack -- --fast` leaves out those that boot machines. Exit code 1 when one succeeds or could not be tried.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+// `npm run attack -- --fast` leaves out those that boot machines; `--page` only writes docs/attacks.md. Exit code 1 when one succeeds or could not be tried.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { ATTACKS, formatMatrix, judge } from './attack/attacks.mjs';
+import { formatPage } from './attack/page.mjs';
 import { ensureBuilt } from './ensure-built.mjs';
 import { root, run } from './own-node.mjs';
 
@@ -30,6 +31,10 @@ const runTests = async (project, files, report) => {
   return outcomesIn(report);
 };
 
+if (process.argv.includes('--page')) {
+  writeFileSync(join(root, 'docs', 'attacks.md'), formatPage(ATTACKS));
+  process.exit(0);
+}
 const folder = mkdtempSync(join(tmpdir(), 'hypr-attack-'));
 try {
   await ensureBuilt();

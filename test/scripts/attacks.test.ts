@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ATTACKS, formatMatrix, judge } from '../../scripts/attack/attacks.mjs';
+import { formatPage } from '../../scripts/attack/page.mjs';
 import { root } from '../../scripts/own-node.mjs';
 
 const rows = [
@@ -20,6 +21,10 @@ describe('the matrix of attacks', () => {
     expect(titles.join('\n')).toContain(test);
     // A placeholder is filled in when the test runs, and then the row matches no name.
     expect(test).not.toMatch(/%|\$\{/);
+  });
+
+  it('is the page of docs that tells of it: npm run attack -- --page writes that', () => {
+    expect(readFileSync(join(root, 'docs/attacks.md'), 'utf8')).toBe(formatPage(ATTACKS));
   });
 
   it('says which attack was refused, which succeeded and which was not tried', () => {

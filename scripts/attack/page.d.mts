@@ -1,0 +1,2 @@
+import type { Attack } from './attacks.d.mts';
+export function formatPage(attacks: readonly Attack[]): string;
