@@ -42,6 +42,7 @@ const setupBrowsers = async (trust: TrustApi, { context, flags }: Invocation): P
 };
 
 const undo = async (trust: TrustApi, invocation: Invocation): Promise<void> => {
+  await (await import('./setup-docker.ts')).undoDocker(invocation);
   const work = await trust.planUndo();
   if (!invocation.flags.bool('dry-run')) {
     await trust.undoBrowser(stepPrinter(invocation));

@@ -16,12 +16,19 @@ export const runSetup: Handler = async (invocation) => {
   const { flags } = invocation;
   // In automation nothing is drawn, whatever the streams are.
   const context = flags.bool('ci') ? { ...invocation.context, env: { ...invocation.context.env, CI: 'true' } } : invocation.context;
+  if (flags.bool('docker')) {
+    refuseTogether(invocation, ['bundle', 'from', 'ci', 'browser', 'system', 'undo']);
+    return await (await import('./setup-docker.ts')).setupDocker(invocation);
+  }
   if (['browser', 'system', 'undo'].some((flag) => flags.bool(flag))) {
     refuseTogether(invocation, ['bundle', 'from', 'ci']);
     return await (await import('./setup-names.ts')).setupNames(invocation);
   }
   if (flags.bool('dry-run')) {
-    throw new HyprError('HYPR_USAGE', 'setup fetches only what is missing; --dry-run is for setup --browser, --system and --undo');
+    throw new HyprError(
+      'HYPR_USAGE',
+      'setup fetches only what is missing; --dry-run is for setup --browser, --system, --docker and --undo',
+    );
   }
   const [bundle, from] = [flags.string('bundle'), flags.string('from')].map((file) => file && resolve(context.cwd, file));
   const engine = await context.engine();

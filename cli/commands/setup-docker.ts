@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HyprError, isErrno } from '../../base/errors.ts';
+import { sanitiseText } from '../../base/sanitise.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { CliContext } from '../core/context.ts';
+
+const NAME = 'hypr';
+const DESCRIPTION = 'microVMs of hypr, while hypr serve runs';
+
+/** `hypr setup --docker`: a context of docker's command line. Throws HYPR_USAGE where there is another one of that name. */
+export const setupDocker: Handler = async ({ context, flags }) => {
+  const { dockerSocket } = await import('../../engine/docker/serve.ts');
+  const file = contextFile(context);
+  const found = await readContext(file);
+  if (found !== undefined && !isOwn(found)) {
+    throw new HyprError('HYPR_USAGE', `docker has a context "${NAME}" already that is not hypr's`, {
+      hint: `remove it first: docker context rm ${NAME}`,
+    });
+  }
+  const shown = sanitiseText(file);
+  if (flags.bool('dry-run')) {
+    context.stdout.write(`would write ${shown}\n`);
+    return 0;
+  }
+  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+  await writeFile(file, contextOf(dockerSocket()), { mode: 0o644 });
+  context.stdout.write(`${shown}\n`);
+  context.stderr.write(`serve it: hypr serve; then: docker --context ${NAME} ps, or docker context use ${NAME}\n`);
+  return 0;
+};
+
+/** Removes the context, if it is hypr's. */
+export const undoDocker = async ({ context, flags }: Pick<Invocation, 'context' | 'flags'>): Promise<void> => {
+  const file = contextFile(context);
+  const found = await readContext(file);
+  if (found === undefined || !isOwn(found)) {
+    return;
+  }
+  if (flags.bool('dry-run')) {
+    context.stdout.write(`would remove ${sanitiseText(file)}\n`);
+    return;
+  }
+  await rm(file);
+  await rmdir(dirname(file)).catch(() => {});
+  context.stdout.write(`removed ${sanitiseText(file)}\n`);
+};
+
+/** Where docker's client keeps a context: in a folder that is named by the digest of its name. */
+const contextFile = ({ env, home }: Pick<CliContext, 'env' | 'home'>): string => {
+  const digest = createHash('sha256').update(NAME).digest('hex');
+  return join(env.DOCKER_CONFIG || join(home, '.docker'), 'contexts', 'meta', digest, 'meta.json');
+};
+
+const contextOf = (socket: string): string =>
+  JSON.stringify({
+    Name: NAME,
+    Metadata: { Description: DESCRIPTION },
+    Endpoints: { docker: { Host: `unix://${socket}`, SkipTLSVerify: false } },
+  });
+
+const readContext = async (file: string): Promise<string | undefined> => {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) {
+      return undefined;
+    }
+    throw error;
+  }
+};
+
+const isOwn = (text: string): boolean => {
+  try {
+    return (JSON.parse(text) as { Metadata?: { Description?: unknown } } | null)?.Metadata?.Description === DESCRIPTION;
+  } catch {
+    return false;
+  }
+};

@@ -1,0 +1,44 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fakeContext, run } from '../support/fake-context.ts';
+
+describe('setup --docker', () => {
+  let dir = '';
+  // sha256 of `hypr`, as docker names the folder.
+  const file = () => join(dir, 'contexts/meta/e3af796382941ee435fd0e6fe88f17f8408433ed34b4b3822aa6e541829b9e13/meta.json');
+  const context = () => fakeContext({ env: { DOCKER_CONFIG: dir } });
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'hypr-setup-docker-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  const metas = (): string[] => (existsSync(join(dir, 'contexts/meta')) ? readdirSync(join(dir, 'contexts/meta')) : []);
+
+  it('writes a context, again without harm, and --undo removes it', async () => {
+    expect(await run(context(), 'setup --docker --dry-run')).toBe(0);
+    expect(metas()).toEqual([]);
+    expect(await run(context(), 'setup --docker')).toBe(0);
+    expect(await run(context(), 'setup --docker')).toBe(0);
+    const [digest = ''] = metas();
+    const meta = JSON.parse(readFileSync(join(dir, 'contexts/meta', digest, 'meta.json'), 'utf8')) as Record<string, unknown>;
+    expect(meta).toMatchObject({ Name: 'hypr', Endpoints: { docker: { Host: expect.stringMatching(/^unix:\/\/\/.*docker\.sock$/) } } });
+    expect(await run(context(), 'setup --undo --dry-run')).toBe(0);
+    expect(metas()).toEqual([digest]);
+    expect(await run(context(), 'setup --undo --yes')).toBe(0);
+    expect(metas()).toEqual([]);
+  });
+
+  it('leaves another context of that name alone', async () => {
+    const mine = '{"Name":"hypr","Metadata":{},"Endpoints":{}}';
+    mkdirSync(dirname(file()), { recursive: true });
+    writeFileSync(file(), mine);
+    const asked = context();
+    expect(await run(asked, 'setup --docker')).toBe(1);
+    expect(asked.stderr.text).toContain('docker context rm hypr');
+    expect(await run(context(), 'setup --undo --yes')).toBe(0);
+    expect(readFileSync(file(), 'utf8')).toBe(mine);
+  });
+});
