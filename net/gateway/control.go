@@ -48,31 +48,6 @@ type Reply struct {
 	State *State `json:"state,omitempty"`
 }
 
-// State is the gateway's whole state, for a supervisor that adopts it.
-type State struct {
-	Network  string    `json:"network"`
-	Machines []Machine `json:"machines"`
-	TCP      int64     `json:"tcp"`
-	UDP      int64     `json:"udp"`
-	Tunnels  int64     `json:"tunnels"`
-	Fence    Fence     `json:"fence"`
-}
-
-// Machine is one NIC and its counters in bytes: received from the machine, sent to it.
-type Machine struct {
-	NicSpec
-	Received  uint64 `json:"received"`
-	Sent      uint64 `json:"sent"`
-	Dropped   uint64 `json:"dropped"`
-	Spoofed   uint64 `json:"spoofed"`
-	Refused   uint64 `json:"refused"`
-	Limited   uint64 `json:"limited"`
-	TCP       int    `json:"tcp"`
-	UDP       int    `json:"udp"`
-	TCPOpened uint64 `json:"tcpOpened"`
-	UDPOpened uint64 `json:"udpOpened"`
-}
-
 const (
 	maxLine     = 1 << 20
 	requestTime = 10 * time.Second
@@ -309,26 +284,4 @@ func (g *gateway) carryOut(req Request, reply *Reply, q *queue) error {
 		return fmt.Errorf("%q is not a request", req.Op)
 	}
 	return nil
-}
-
-func (g *gateway) state() *State {
-	s := &State{Network: g.config.Network, TCP: g.tcpFlows.Load(), UDP: g.udpFlows.Load(), Tunnels: g.tunnels.Load(), Fence: g.fence, Machines: []Machine{}}
-	for _, p := range g.sw.ports() {
-		m := Machine{NicSpec: p.spec, Received: p.received.Load(), Spoofed: p.spoofed.Load(), Refused: p.refused.Load(), Limited: p.limited.Load(), TCPOpened: p.tcpOpened.Load(), UDPOpened: p.udpOpened.Load()}
-		m.Sent, m.Dropped = p.out.counters()
-		if rules := p.egress.Load(); rules != nil {
-			m.Egress = rules.spec
-		}
-		if rules := p.peers.Load(); rules != nil {
-			m.Peers = rules.spec
-		}
-		p.tcpMu.Lock()
-		m.TCP = len(p.tcp)
-		p.tcpMu.Unlock()
-		p.udp.mu.Lock()
-		m.UDP = len(p.udp.flows)
-		p.udp.mu.Unlock()
-		s.Machines = append(s.Machines, m)
-	}
-	return s
 }
