@@ -2,14 +2,14 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { exists } from '../../../base/host/files.ts';
 import { findInPath } from '../../../vmm/toolchain/host-programs.ts';
-import { CA_STORES, type CaStore, RESOLVER_FILES, type Resolver, SYSCTL_FILE, type SystemFacts } from './plan.ts';
+import { CA_STORES, type CaStore, EARLIER_FILE, RESOLVER_FILES, type Resolver, SYSCTL_FILE, type SystemFacts } from './plan.ts';
 
 const FIRST_PORT = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
 
 /** Looks at this host; changes nothing. */
 export const inspectSystem = async (): Promise<SystemFacts> => {
   const [resolver, store] = [await findResolver(), await findStore()];
-  const fixed = [...Object.values(RESOLVER_FILES).map(({ path }) => path), SYSCTL_FILE];
+  const fixed = [...[...Object.values(RESOLVER_FILES), EARLIER_FILE].map(({ path }) => path), SYSCTL_FILE];
   const found = [...fixed, ...(store === undefined ? [] : await authorityFiles(store.folder))];
   const files = await Promise.all(found.map(async (path) => [path, await readText(path)] as const));
   const parents = await Promise.all(fixed.map(async (path) => ((await exists(dirname(path))) ? [dirname(path)] : [])));

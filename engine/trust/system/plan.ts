@@ -54,12 +54,31 @@ export interface SystemPlan {
   readonly refusals: readonly string[];
 }
 
+interface ResolverFile {
+  readonly path: string;
+  /** Once it is written. */
+  readonly after: readonly string[];
+  /** Before it is removed, and after. */
+  readonly beforeUndo: readonly string[];
+  readonly afterUndo: readonly string[];
+}
+
+const reloadedBy = (path: string, command: string): ResolverFile => ({ path, after: [command], beforeUndo: [], afterUndo: [command] });
+
 /** Paths that tier 2 may write, by resolver. */
-export const RESOLVER_FILES: Readonly<Record<Resolver, { readonly path: string; readonly restart: string }>> = {
-  'systemd-resolved': { path: '/etc/systemd/resolved.conf.d/hypr.conf', restart: 'systemctl restart systemd-resolved' },
-  'networkmanager-dnsmasq': { path: '/etc/NetworkManager/dnsmasq.d/hypr.conf', restart: 'nmcli general reload dns-full' },
-  dnsmasq: { path: '/etc/dnsmasq.d/hypr.conf', restart: 'systemctl restart dnsmasq' },
+export const RESOLVER_FILES: Readonly<Record<Resolver, ResolverFile>> = {
+  'systemd-resolved': {
+    path: '/etc/systemd/system/hypr-names.service',
+    after: ['systemctl daemon-reload', 'systemctl enable -q hypr-names.service', 'systemctl restart hypr-names.service'],
+    beforeUndo: ['systemctl disable -q --now hypr-names.service'],
+    afterUndo: ['systemctl daemon-reload'],
+  },
+  'networkmanager-dnsmasq': reloadedBy('/etc/NetworkManager/dnsmasq.d/hypr.conf', 'nmcli general reload dns-full'),
+  dnsmasq: reloadedBy('/etc/dnsmasq.d/hypr.conf', 'systemctl restart dnsmasq'),
 };
+
+/** What earlier versions wrote; undo removes it. It made resolved ask hypr's port for every name, not only for its own domain. */
+export const EARLIER_FILE = reloadedBy('/etc/systemd/resolved.conf.d/hypr.conf', 'systemctl restart systemd-resolved');
 
 export const SYSCTL_FILE = '/etc/sysctl.d/60-hypr.conf';
 export const CA_STORES: readonly CaStore[] = [
@@ -99,13 +118,44 @@ const resolverFile = (facts: SystemFacts, { domain, dnsPort }: SystemWish, refus
     );
     return undefined;
   }
-  const { path, restart } = RESOLVER_FILES[facts.resolver];
-  const lines =
-    facts.resolver === 'systemd-resolved'
-      ? ['[Resolve]', `DNS=127.0.0.1:${dnsPort}`, `Domains=~${domain}`]
-      : [`server=/${domain}/127.0.0.1#${dnsPort}`];
-  return makeFile(facts, { path, lines, after: [restart], afterUndo: [restart], purpose: `names of .${domain} for every program` });
+  if (facts.files.get(EARLIER_FILE.path)?.startsWith(MARK)) {
+    refusals.push(`${EARLIER_FILE.path} is of an earlier hypr: run hypr setup --undo first`);
+  }
+  const { path, after, afterUndo } = RESOLVER_FILES[facts.resolver];
+  const lines = facts.resolver === 'systemd-resolved' ? resolvedUnit(domain, dnsPort) : [`server=/${domain}/127.0.0.1#${dnsPort}`];
+  return makeFile(facts, { path, lines, after, afterUndo, purpose: `names of .${domain} for every program` });
 };
+
+/**
+ * systemd-resolved sends names to a server by their domain only if the server is a network interface's: one that is set for the whole
+ * host is asked for every name as well, and whoever listens on hypr's port while no stack runs would see them all. So there is an
+ * interface that carries nothing. NetworkManager, where there is one, is told to leave it alone.
+ */
+const resolvedUnit = (domain: string, dnsPort: number): string[] => [
+  '[Unit]',
+  `Description=Names of .${domain} are asked of hypr`,
+  'After=systemd-resolved.service',
+  'Wants=systemd-resolved.service',
+  'PartOf=systemd-resolved.service',
+  '[Service]',
+  'Type=oneshot',
+  'RemainAfterExit=yes',
+  'Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin',
+  `ExecStart=-/usr/bin/env ip link delete ${LINK}`,
+  `ExecStart=/usr/bin/env ip link add ${LINK} type dummy`,
+  // Without an address resolved does not use it. This one is for documentation (RFC 5737): no host has it.
+  `ExecStart=/usr/bin/env ip address add 192.0.2.53/32 dev ${LINK}`,
+  `ExecStart=-/usr/bin/env nmcli device set ${LINK} managed no`,
+  `ExecStart=/usr/bin/env ip link set ${LINK} up`,
+  `ExecStart=/usr/bin/env resolvectl dns ${LINK} 127.0.0.1:${dnsPort}`,
+  `ExecStart=/usr/bin/env resolvectl domain ${LINK} ~${domain}`,
+  ...['default-route', 'dnssec', 'llmnr', 'mdns'].map((setting) => `ExecStart=/usr/bin/env resolvectl ${setting} ${LINK} no`),
+  `ExecStop=-/usr/bin/env ip link delete ${LINK}`,
+  '[Install]',
+  'WantedBy=multi-user.target',
+];
+
+const LINK = 'hypr0';
 
 const portFile = (facts: SystemFacts, kept: string[]): PlannedFile | undefined => {
   if (facts.firstPort <= FIRST_PORT && !facts.files.has(SYSCTL_FILE)) {

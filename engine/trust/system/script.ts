@@ -1,4 +1,5 @@
 import {
+  EARLIER_FILE,
   MARK,
   madeFolders,
   type PlannedFile,
@@ -39,16 +40,21 @@ export const undoScript = (facts: SystemFacts, mine: (certificate: string) => bo
   }
   const removed = [...marked, ...certificates].map(([path]) => `rm -f ${path}`);
   const folders = marked.flatMap(([, text]) => madeFolders(text)).map((folder) => `rmdir --ignore-fail-on-non-empty ${folder}`);
-  return [...HEAD, ...removed, ...folders, ...commandsAfter(facts, marked, certificates.length > 0), ''].join('\n');
+  const before = resolversOf(marked).flatMap(({ beforeUndo }) => beforeUndo.map(orSay));
+  return [...HEAD, ...before, ...removed, ...folders, ...commandsAfter(facts, marked, certificates.length > 0), ''].join('\n');
 };
 
 const commandsAfter = (facts: SystemFacts, marked: ReadonlyArray<readonly [string, string]>, hasCertificates: boolean): string[] => {
-  const restarts = Object.values(RESOLVER_FILES).filter(({ path }) => marked.some(([marked]) => marked === path));
   const sysctl = marked.find(([path]) => path === SYSCTL_FILE)?.[1];
   return [
     ...(sysctl === undefined ? [] : [`sysctl -q -w net.ipv4.ip_unprivileged_port_start=${previousPort(sysctl) ?? 1024}`]),
     ...(hasCertificates && facts.store !== undefined ? [facts.store.update] : []),
     // Last and on its own: a resolver that was removed since cannot be restarted.
-    ...restarts.map(({ restart }) => `${restart} || echo "hypr: ${restart}: failed" >&2`),
+    ...resolversOf(marked).flatMap(({ afterUndo }) => afterUndo.map(orSay)),
   ];
 };
+
+const resolversOf = (marked: ReadonlyArray<readonly [string, string]>) =>
+  [...Object.values(RESOLVER_FILES), EARLIER_FILE].filter(({ path }) => marked.some(([there]) => there === path));
+
+const orSay = (command: string): string => `${command} || echo "hypr: ${command}: failed" >&2`;

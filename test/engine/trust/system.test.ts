@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { CA_STORES, planSystem, type SystemFacts } from '../../../engine/trust/system/plan.ts';
+import { CA_STORES, MARK, planSystem, type SystemFacts } from '../../../engine/trust/system/plan.ts';
 import { setupScript, undoScript } from '../../../engine/trust/system/script.ts';
 import { asNamespaceRoot, noNamespace } from '../../support/mount-namespace.ts';
 import { needs } from '../../support/needs.ts';
@@ -30,13 +30,33 @@ umask 022
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
 # names of .hypr for every program
-mkdir -p /etc/systemd/resolved.conf.d
-set -C; cat > /etc/systemd/resolved.conf.d/hypr.conf <<'HYPR'; set +C
+mkdir -p /etc/systemd/system
+set -C; cat > /etc/systemd/system/hypr-names.service <<'HYPR'; set +C
 # Written by hypr setup --system; hypr setup --undo removes it.
-# Folders made: /etc/systemd/resolved.conf.d
-[Resolve]
-DNS=127.0.0.1:41003
-Domains=~hypr
+# Folders made: /etc/systemd/system
+[Unit]
+Description=Names of .hypr are asked of hypr
+After=systemd-resolved.service
+Wants=systemd-resolved.service
+PartOf=systemd-resolved.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
+ExecStart=-/usr/bin/env ip link delete hypr0
+ExecStart=/usr/bin/env ip link add hypr0 type dummy
+ExecStart=/usr/bin/env ip address add 192.0.2.53/32 dev hypr0
+ExecStart=-/usr/bin/env nmcli device set hypr0 managed no
+ExecStart=/usr/bin/env ip link set hypr0 up
+ExecStart=/usr/bin/env resolvectl dns hypr0 127.0.0.1:41003
+ExecStart=/usr/bin/env resolvectl domain hypr0 ~hypr
+ExecStart=/usr/bin/env resolvectl default-route hypr0 no
+ExecStart=/usr/bin/env resolvectl dnssec hypr0 no
+ExecStart=/usr/bin/env resolvectl llmnr hypr0 no
+ExecStart=/usr/bin/env resolvectl mdns hypr0 no
+ExecStop=-/usr/bin/env ip link delete hypr0
+[Install]
+WantedBy=multi-user.target
 HYPR
 
 # ports 80 and 443 without root (every user of this host may then listen on ports from 80 on)
@@ -50,7 +70,9 @@ HYPR
 set -C; cat > /usr/local/share/ca-certificates/hypr-0a1b2c.crt <<'HYPR'; set +C
 ${CERT}HYPR
 
-systemctl restart systemd-resolved
+systemctl daemon-reload
+systemctl enable -q hypr-names.service
+systemctl restart hypr-names.service
 sysctl -q -w net.ipv4.ip_unprivileged_port_start=80
 update-ca-certificates
 `);
@@ -72,18 +94,18 @@ update-ca-certificates
   });
 
   it('refuses files of others and of a hypr with other settings, and says what is in them', () => {
-    const path = '/etc/systemd/resolved.conf.d/hypr.conf';
+    const path = '/etc/systemd/system/hypr-names.service';
     const foreign = planSystem(facts({ files: new Map([[path, '# mine\nDNS=10.0.0.1\n']]) }), wish);
     expect(foreign.refusals).toEqual([`${path} is somebody else's: "# mine"`]);
     const ours = carriedOut(facts()).files;
     expect(planSystem(facts({ files: ours }), { ...wish, dnsPort: 5353 }).refusals).toEqual([
-      `${path} is of another hypr, with other settings: "# Folders made: /etc/systemd/resolved.conf.d"`,
+      `${path} is of another hypr, with other settings: "# Folders made: /etc/systemd/system"`,
     ]);
   });
 
   it('has nothing to do the second time, also when the folder is there by then', () => {
     const done = carriedOut(facts());
-    const plan = planSystem({ ...done, folders: new Set(['/etc/sysctl.d', '/etc/systemd/resolved.conf.d']) }, wish);
+    const plan = planSystem({ ...done, folders: new Set(['/etc/sysctl.d', '/etc/systemd/system']) }, wish);
     expect(setupScript(plan)).toBe('');
     expect(plan.refusals).toEqual([]);
     expect(plan.kept).toHaveLength(3);
@@ -110,15 +132,27 @@ describe('undoScript', () => {
   it('removes what has our mark and our certificate, and puts the setting back', () => {
     const script = undoScript(carriedOut(facts()), (text) => text === CERT);
     expect(script.split('\n').slice(3)).toEqual([
-      'rm -f /etc/systemd/resolved.conf.d/hypr.conf',
+      'systemctl disable -q --now hypr-names.service || echo "hypr: systemctl disable -q --now hypr-names.service: failed" >&2',
+      'rm -f /etc/systemd/system/hypr-names.service',
       'rm -f /etc/sysctl.d/60-hypr.conf',
       'rm -f /usr/local/share/ca-certificates/hypr-0a1b2c.crt',
-      'rmdir --ignore-fail-on-non-empty /etc/systemd/resolved.conf.d',
+      'rmdir --ignore-fail-on-non-empty /etc/systemd/system',
       'sysctl -q -w net.ipv4.ip_unprivileged_port_start=1024',
       'update-ca-certificates',
-      'systemctl restart systemd-resolved || echo "hypr: systemctl restart systemd-resolved: failed" >&2',
+      'systemctl daemon-reload || echo "hypr: systemctl daemon-reload: failed" >&2',
       '',
     ]);
+  });
+
+  it('removes what an earlier hypr wrote, with which resolved asks our port for every name; setup wants that gone first', () => {
+    const path = '/etc/systemd/resolved.conf.d/hypr.conf';
+    const earlier = facts({ files: new Map([[path, `${MARK}\n[Resolve]\nDNS=127.0.0.1:41003\nDomains=~hypr\n`]]) });
+    expect(planSystem(earlier, wish).refusals).toEqual([`${path} is of an earlier hypr: run hypr setup --undo first`]);
+    expect(
+      undoScript(earlier, () => false)
+        .split('\n')
+        .slice(3),
+    ).toEqual([`rm -f ${path}`, 'systemctl restart systemd-resolved || echo "hypr: systemctl restart systemd-resolved: failed" >&2', '']);
   });
 
   it('touches no file without our mark, and no authority of another user', () => {
@@ -151,9 +185,9 @@ describe('the scripts', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const [before, ran, between, undone, afterwards] = stdout.split('==\n');
     expect(ran).toBe(
-      'ran systemctl restart systemd-resolved\nran sysctl -q -w net.ipv4.ip_unprivileged_port_start=80\nran update-ca-certificates\n',
+      'ran systemctl daemon-reload\nran systemctl enable -q hypr-names.service\nran systemctl restart hypr-names.service\nran sysctl -q -w net.ipv4.ip_unprivileged_port_start=80\nran update-ca-certificates\n',
     );
-    expect(between).toContain('etc/systemd/resolved.conf.d/hypr.conf');
+    expect(between).toContain('etc/systemd/system/hypr-names.service');
     expect(undone).toContain('ran sysctl -q -w net.ipv4.ip_unprivileged_port_start=1024');
     // The folder /etc/systemd was not there in this empty /etc either; a real one has it.
     expect(afterwards?.replace('etc/systemd\n', '')).toBe(before);
@@ -161,7 +195,7 @@ describe('the scripts', () => {
 
   itIn('do not write over a file that came meanwhile', () => {
     const { status, stdout } = inNamespace(
-      `mkdir -p /etc/systemd/resolved.conf.d; echo mine > /etc/systemd/resolved.conf.d/hypr.conf; ( ${setup} ) 2>/dev/null; code=$?; cat /etc/systemd/resolved.conf.d/hypr.conf; ls /etc/sysctl.d; exit $code`,
+      `mkdir -p /etc/systemd/system; echo mine > /etc/systemd/system/hypr-names.service; ( ${setup} ) 2>/dev/null; code=$?; cat /etc/systemd/system/hypr-names.service; ls /etc/sysctl.d; exit $code`,
     );
     expect(stdout).toBe('mine\nother.conf\n');
     expect(status).not.toBe(0);
