@@ -4,21 +4,22 @@ import type { Variable } from '../../compose/interpolate/variables.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { Invocation } from '../core/command-spec.ts';
 import { say } from '../core/output.ts';
+import { projectEnv } from '../core/project.ts';
 import { openAnswers } from '../core/prompt.ts';
 import { formatTable } from '../format/table.ts';
 
 /**
- * Before a stack whose Compose file is remote is brought up: says where its copy is, shows the variables of the file with their values,
- * and asks, as docker compose does. False: the user said no, which was acknowledged. `--yes` answers; without a terminal a line of standard input does, and its end means yes.
+ * Before anything of a stack whose Compose file is remote is made (by `up`, `create`, `run`): says where its copy is, shows the variables of the file with their values,
+ * and asks, as docker compose does. False: the user said no, which was acknowledged. `isAnswered`: by `--yes`, or nothing will be made; without a terminal a line of standard input does, and its end means yes.
  */
-export const confirmRemoteStack = async (invocation: Invocation, project: Project): Promise<boolean> => {
+export const confirmRemoteStack = async (invocation: Invocation, project: Project, isAnswered: boolean): Promise<boolean> => {
   const { context, flags } = invocation;
-  const main = flags.list('file')[0] ?? context.env.COMPOSE_FILE ?? '';
+  const main = flags.list('file')[0] ?? projectEnv(context, project).COMPOSE_FILE ?? '';
   if (!isRemoteFile(main)) {
     return true;
   }
   context.stdout.write(`Your compose stack "${main}" is stored in "${project.workingDir}"\n`);
-  if (flags.bool('yes') || flags.bool('dry-run')) {
+  if (isAnswered) {
     return true;
   }
   const { variablesOf } = await import('../../compose/publish/file-variables.ts');

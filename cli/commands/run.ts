@@ -11,6 +11,7 @@ import { isSet, loadBuildable, projectEnv } from '../core/project.ts';
 import { runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
 import { startProviders } from './providers.ts';
+import { confirmRemoteStack } from './remote-stack.ts';
 
 const PULL = ['always', 'missing', 'never', 'policy', 'build'] as const;
 
@@ -22,6 +23,9 @@ export const runComposeRun: Handler = async (invocation) => {
   }
   const [service = ''] = args;
   const asWritten = await loadBuildable(invocation, [service]);
+  if (!(await confirmRemoteStack(invocation, asWritten, false))) {
+    return 1;
+  }
   const project = await startProviders(invocation, asWritten, { run: !flags.bool('no-deps') });
   const options = await runOptionsOf(invocation, projectEnv(invocation.context, project));
   const quiet = flags.bool('quiet');

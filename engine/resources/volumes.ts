@@ -153,7 +153,7 @@ export class StackVolumes {
     const other = this.#diskUser(mount.volume, spec.name);
     if (other !== undefined) {
       throw new HyprError('VOLUME_IN_USE', `volume ${mount.volume} is a disk, and ${other.name} is using it`, {
-        hint: `a volume made for one replica is a disk that one machine at a time can mount; to share it, copy its data into a new volume that both name from the start`,
+        hint: `a volume made for one replica is a disk, which one machine at a time can mount. Stop ${other.name} first, or share: hypr volume create NEW makes one that many can use; copy the data into it and name it with "external: true"`,
       });
     }
     this.#claims.set(mount.volume, spec.name);

@@ -21,7 +21,7 @@ export const runUp: Handler = async (invocation) => {
   const { args, flags } = invocation;
   checkUpFlags(flags);
   const { project: asWritten, loaded } = await loadMovable(invocation, args);
-  if (!(await confirmRemoteStack(invocation, loaded))) {
+  if (!(await confirmRemoteStack(invocation, loaded, flags.bool('yes') || flags.bool('dry-run')))) {
     return 1;
   }
   const project = await startProviders(invocation, asWritten);
@@ -66,6 +66,9 @@ export const runCreate: Handler = async (invocation) => {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
   const { project: asWritten, loaded } = await loadMovable(invocation, args);
+  if (!(await confirmRemoteStack(invocation, loaded, flags.bool('yes') || flags.bool('dry-run')))) {
+    return 1;
+  }
   const project = await startProviders(invocation, asWritten);
   const services = args.filter((name) => asWritten.services[name]?.provider === undefined);
   if (services.length === 0 && args.length > 0) {
