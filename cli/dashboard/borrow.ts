@@ -15,22 +15,19 @@ const SHELL = ['/bin/sh', '-c', 'if command -v bash >/dev/null 2>&1; then exec b
 const RAW_LINES = 2000;
 
 /** A shell in a replica, on the whole terminal. Gives what the dashboard says afterwards. */
-export const runShell = async (context: CliContext, stack: Stack, replica: ReplicaStatus): Promise<string> => {
+export const runShell = async (context: CliContext, stack: Stack, replica: ReplicaStatus, signal: AbortSignal): Promise<string> => {
   const { service, number, name } = replica;
   context.stdout.write(`a shell in ${name}; exit comes back\r\n`);
   const size = sizeOf(context);
-  const session = await stack.exec(
-    { ...EXEC_DEFAULTS, service, index: number, args: SHELL, tty: true, stdin: true, size },
-    context.interrupts.signal,
-  );
-  const code = await carry(context, session, { tty: true, stdin: true, detachKeys: undefined });
+  const session = await stack.exec({ ...EXEC_DEFAULTS, service, index: number, args: SHELL, tty: true, stdin: true, size }, signal);
+  const code = await carry(context, session, { detachKeys: undefined, signal });
   return code === 127 ? `${service} has no shell in its image` : `the shell in ${service} ended with ${code}`;
 };
 
 /** The program of a replica, on the whole terminal, until Ctrl-P Ctrl-Q. */
-export const runAttach = async (context: CliContext, stack: Stack, replica: ReplicaStatus): Promise<string> => {
+export const runAttach = async (context: CliContext, stack: Stack, replica: ReplicaStatus, signal: AbortSignal): Promise<string> => {
   const { service, number, name } = replica;
-  const session = await stack.attach({ service, index: number }, context.interrupts.signal);
+  const session = await stack.attach({ service, index: number }, signal);
   context.stdout.write(
     `attached to ${name}; Ctrl-P Ctrl-Q comes back${session.stdin ? '' : ' (it takes no input: stdin_open is not set)'}\r\n`,
   );
@@ -38,36 +35,62 @@ export const runAttach = async (context: CliContext, stack: Stack, replica: Repl
   if (size !== undefined) {
     session.resize(size);
   }
-  // Raw also where the program has no terminal: the keys that come back have to be seen.
-  await carry(context, session, { tty: true, stdin: true, detachKeys: DEFAULT_DETACH_KEYS });
+  await carry(context, session, { detachKeys: DEFAULT_DETACH_KEYS, signal });
   return `detached from ${service}`;
 };
 
+/** Until the program ends, or `signal` aborts: the dashboard is over, and whoever has the terminal then must find it free. */
 const carry = async (
   context: CliContext,
   session: ExecSession,
-  options: { readonly tty: boolean; readonly stdin: boolean; readonly detachKeys: string | undefined },
+  { detachKeys, signal }: { readonly detachKeys: string | undefined; readonly signal: AbortSignal },
 ): Promise<number> => {
+  const close = (): void => session.close();
+  signal.addEventListener('abort', close, { once: true });
   try {
-    return await carrySession(session, { ...options, closeInput: false }, context);
+    signal.throwIfAborted();
+    // Raw also where the program has no terminal: the keys that come back have to be seen.
+    return await carrySession(session, { tty: true, stdin: true, detachKeys, closeInput: false }, context);
   } finally {
+    signal.removeEventListener('abort', close);
     session.close();
   }
 };
 
-/** The last lines of the view on the normal screen, where the terminal scrolls, selects and searches them itself. Resolves with Enter. */
-export const showRaw = async (context: CliContext, model: DashboardModel): Promise<void> => {
+/**
+ * The last lines of the view on the normal screen, where the terminal scrolls, selects and searches them itself. Resolves with Enter,
+ * with Ctrl-C, or when `signal` aborts.
+ */
+export const showRaw = async (context: CliContext, model: DashboardModel, signal: AbortSignal): Promise<void> => {
   const names = model.view.replicas?.size !== 1;
   const lines = readPage(model.logs, model.view, RAW_LINES)
     .filter(({ kind }) => kind !== 'mark' && kind !== 'gap')
     .map(({ line, replica }) => `${names ? `${shortName(replica, model.stack)} | ` : ''}${sanitiseLog(line)}`);
   context.stdout.write(`${lines.join('\n')}\n-- Enter comes back --`);
-  await new Promise<void>((resolve) => {
-    context.stdin.once('data', () => resolve());
-    context.stdin.once('end', () => resolve());
-    context.stdin.resume();
-  });
-  context.stdin.pause();
+  await keyOrEnd(context, signal);
+};
+
+const keyOrEnd = async ({ stdin, interrupts }: CliContext, signal: AbortSignal): Promise<void> => {
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  // The terminal is not raw here: Ctrl-C is a signal, and means these lines, not the stack.
+  const release = interrupts.take(end);
+  stdin.on('data', end).on('end', end);
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    stdin.resume();
+    await new Promise<void>((resolve) => {
+      over.signal.addEventListener('abort', () => resolve(), { once: true });
+      if (signal.aborted) {
+        end();
+      }
+    });
+  } finally {
+    release();
+    stdin.removeListener('data', end).removeListener('end', end);
+    signal.removeEventListener('abort', end);
+    stdin.pause();
+  }
 };
 
 /** Runs `work` while the screen is away; gives what to say of it. */

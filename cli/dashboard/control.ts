@@ -25,6 +25,9 @@ export const handleKey = (control: Control, key: string): void => {
     handleInput(control, key);
   } else if (mode === 'quit') {
     handleQuestion(control, key);
+  } else if (mode === 'why' && stepOf(control, key) !== 0) {
+    const wanted = Math.min(control.lastWhyTop(), model.ui.pageTop + stepOf(control, key));
+    model.change({ pageTop: Math.max(0, wanted) });
   } else if (mode !== 'normal') {
     model.change({ mode: 'normal' });
   } else {
@@ -33,6 +36,22 @@ export const handleKey = (control: Control, key: string): void => {
       model.change({ message: '' });
       runAction(control, action);
     }
+  }
+};
+
+/** By how many lines a key moves a page; 0: it is none that moves. */
+const stepOf = ({ page }: Control, key: string): number => {
+  switch (actionOfKey(key)) {
+    case 'down':
+      return 1;
+    case 'up':
+      return -1;
+    case 'pageDown':
+      return page;
+    case 'pageUp':
+      return -page;
+    default:
+      return 0;
   }
 };
 

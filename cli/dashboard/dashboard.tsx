@@ -2,6 +2,7 @@ import { Box, Text, useInput } from 'ink';
 import { useSyncExternalStore } from 'react';
 import { handleKey } from './control.ts';
 import type { Look } from './draw-list.ts';
+import { lastWhyTop } from './draw-pages.ts';
 import type { Effects } from './effects.ts';
 import { drawScreen, logRows } from './screen.ts';
 import { nameOfKey } from './state/keys.ts';
@@ -19,7 +20,7 @@ export const Dashboard = ({ model, look, effects }: DashboardProps) => {
   useInput((input, key) => {
     const name = nameOfKey(input, key);
     if (name !== '') {
-      handleKey({ model, effects, page: logRows(look) }, name);
+      handleKey({ model, effects, page: logRows(look), lastWhyTop: () => lastWhyTop(model, look.columns, look.rows - 3) }, name);
     }
   });
   return (

@@ -1,5 +1,5 @@
 import { sanitiseName } from '../../base/sanitise.ts';
-import { shorten, widthOf } from '../render/width.ts';
+import { cut, shorten, widthOf } from '../render/width.ts';
 import { type Look, signIn } from './draw-list.ts';
 import { drawGraph } from './graph.ts';
 import { KEYS } from './state/keys.ts';
@@ -20,11 +20,38 @@ export const drawPage = (model: DashboardModel, look: Look, height: number): str
         unicode: look.unicode,
       }).map((line) => shorten(line, look.columns, look.unicode));
     case 'why':
-      return model.ui.page.map((line) => ` ${line}`);
+      return drawWhy(model, look, height);
     default:
       return undefined;
   }
 };
+
+/** The part of the page that fits; long lines go on below, because the reason of a failure is often at their end. */
+const drawWhy = (model: DashboardModel, look: Look, height: number): string[] => {
+  const rows = whyRows(model, look.columns);
+  const top = Math.min(model.ui.pageTop, Math.max(0, rows.length - height));
+  const shown = rows.slice(top, top + height);
+  const below = rows.length - top - height;
+  return below <= 0 ? shown : [...shown.slice(0, -1), look.paint('dim', ` ${below + 1} more lines: j or PgDn`)];
+};
+
+const whyRows = (model: DashboardModel, columns: number): string[] =>
+  model.ui.page.flatMap((line) => wrapText(line, Math.max(1, columns - 2)).map((row) => ` ${row}`));
+
+/** Rows of at most `width` columns. */
+const wrapText = (text: string, width: number): string[] => {
+  const rows = [cut(text, width)];
+  for (let rest = text.slice(rows[0]?.length ?? 0); rest !== ''; ) {
+    const row = cut(rest, width) || rest;
+    rows.push(row);
+    rest = rest.slice(row.length);
+  }
+  return rows;
+};
+
+/** The highest first line of the page `why`, at which its last line is on the screen. */
+export const lastWhyTop = (model: DashboardModel, columns: number, height: number): number =>
+  Math.max(0, whyRows(model, columns).length - height);
 
 /** The table of keys; in two columns when there is no room for one. */
 const drawHelp = (look: Look, height: number): string[] => {

@@ -57,7 +57,7 @@ export class Operations {
     const { stack, project, invocation } = this.#up;
     try {
       const page = await askWhy({ stack, project, now: invocation.context.now() }, service, this.#signal);
-      this.#model.change({ mode: 'why', page });
+      this.#model.change({ mode: 'why', page, pageTop: 0 });
     } catch (error) {
       this.#model.change({ message: `${service}: ${messageOf(error)}` });
     }

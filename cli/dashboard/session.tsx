@@ -29,6 +29,8 @@ export class DashboardSession {
   readonly #screen: Screen;
   #end: (ending: Ending) => void = () => {};
   #rows = 20;
+  /** While a shell, a program or the plain lines have the terminal. */
+  #lent: Promise<void> | undefined;
   #urlsAreOld = false;
   #findingUrls: Promise<void> | undefined;
 
@@ -60,9 +62,9 @@ export class DashboardSession {
       scale: (service, count) => void operations.scale(service, count),
       why: (service) => void operations.why(service),
       watch: () => void operations.watch(),
-      shell: (replica) => void this.#borrow(replica, (status) => runShell(context, stack, status)),
-      attach: (replica) => void this.#borrow(replica, (status) => runAttach(context, stack, status)),
-      raw: () => void borrowTerminal(this.#screen, () => showRaw(context, this.#model).then(() => undefined)),
+      shell: (replica) => this.#borrow(replica, (status) => runShell(context, stack, status, this.#over.signal)),
+      attach: (replica) => this.#borrow(replica, (status) => runAttach(context, stack, status, this.#over.signal)),
+      raw: () => this.#lend(() => showRaw(context, this.#model, this.#over.signal).then(() => undefined)),
       toStart: () => void this.#toStart(),
       findOlder: () => void this.#findOlder(),
       openUrl: (url) => void this.#openUrl(url),
@@ -87,7 +89,7 @@ export class DashboardSession {
       this.#screen.leave();
       unsubscribe();
       this.#over.abort(new HyprError('HYPR_CANCELLED', 'the dashboard was closed'));
-      await Promise.allSettled([watched, started]);
+      await Promise.allSettled([watched, started, this.#lent]);
     }
   }
 
@@ -157,14 +159,34 @@ export class DashboardSession {
     const { search } = this.#model.ui;
     this.#model.change({ message: `looking for "${search}" in older lines` });
     const found = await this.#history.findOlder(this.#model.view, ({ line }) => contains(line, search), this.#over.signal);
-    this.#model.change(found === undefined ? { message: `no older line with "${search}"` } : { anchor: found.seq, message: '' });
+    // Another search, other replicas, the first line: whoever went on meanwhile is not brought back.
+    if (found !== 'left' && this.#model.ui.search === search) {
+      this.#model.change(found === undefined ? { message: `no older line with "${search}"` } : { anchor: found.seq, message: '' });
+    }
   }
 
-  async #borrow(name: string, work: (status: ReplicaStatus) => Promise<string>): Promise<void> {
+  #borrow(name: string, work: (status: ReplicaStatus) => Promise<string>): void {
     const status = this.#model.replicas.get(name);
     if (status !== undefined) {
-      this.#model.change({ message: await borrowTerminal(this.#screen, () => work(status)) });
+      this.#lend(() => work(status));
     }
+  }
+
+  /** One at a time has the terminal; keys that were pressed before it was given away borrow nothing more. */
+  #lend(work: () => Promise<string | undefined>): void {
+    this.#lent ??= this.#lendUntil(work).finally(() => {
+      this.#lent = undefined;
+    });
+  }
+
+  async #lendUntil(work: () => Promise<string | undefined>): Promise<void> {
+    const comeBack = (): void => {
+      // Who closed the dashboard meanwhile has the normal screen already.
+      if (!this.#over.signal.aborted) {
+        this.#screen.enter();
+      }
+    };
+    this.#model.change({ message: await borrowTerminal({ leave: () => this.#screen.leave(), enter: comeBack }, work) });
   }
 
   /** One question at a time; what changes meanwhile is asked for afterwards. */

@@ -29,6 +29,8 @@ export class History {
   #scope: string | undefined;
   #busy: Promise<void> | undefined;
   #reads = 0;
+  /** The search that may go on; every other one has been left. */
+  #search: symbol | undefined;
 
   constructor(options: HistoryOptions) {
     this.#options = options;
@@ -38,6 +40,10 @@ export class History {
   look(view: LogView, rows: number): void {
     const { buffer } = this.#options;
     this.#enter(view);
+    if (this.#search !== undefined) {
+      // It loads what it needs itself, and would miss lines that are loaded or dropped beside it.
+      return;
+    }
     const { past } = buffer;
     // One more than is shown: what is next is loaded before it is wanted.
     const page = readPage(buffer, view, rows + 1);
@@ -57,7 +63,9 @@ export class History {
 
   /** Resolves when nothing is being read. */
   async idle(): Promise<void> {
-    await this.#busy;
+    while (this.#busy !== undefined) {
+      await this.#busy;
+    }
   }
 
   /** The user wants more than what a look loads by itself. */
@@ -67,30 +75,45 @@ export class History {
 
   /** Shows the first lines on disk: resolves when they are in the window. */
   async toStart(view: LogView): Promise<void> {
+    this.#search = undefined;
     this.#enter(view);
-    await this.#busy;
+    await this.idle();
     if (!this.#options.buffer.past.isAtStart) {
       this.#run(() => this.#loadFirst(view));
-      await this.#busy;
+      await this.idle();
     }
   }
 
-  /** Loads older lines until one of them is wanted; resolves with it, or undefined when there is none. */
-  async findOlder(view: LogView, wanted: (entry: LogEntry) => boolean, signal: AbortSignal): Promise<LogEntry | undefined> {
+  /**
+   * Loads older lines until one of them is wanted; resolves with it, undefined when there is none, or `left` when another search,
+   * a jump to the start or a view of other replicas took its place.
+   */
+  async findOlder(view: LogView, wanted: (entry: LogEntry) => boolean, signal: AbortSignal): Promise<LogEntry | 'left' | undefined> {
     const { past } = this.#options.buffer;
     this.#enter(view);
-    await this.#busy;
-    while (!past.isAtStart && !signal.aborted) {
-      const before = past.entries[0]?.seq ?? 0;
-      this.#run(() => this.#loadOlder(view));
-      await this.#busy;
-      const added = past.entries.filter((entry) => entry.seq < before);
-      const found = added.findLast(wanted);
-      if (found !== undefined) {
-        return found;
+    const own = Symbol('search');
+    this.#search = own;
+    try {
+      await this.idle();
+      if (this.#search === own && past.hasGap && (view.anchor ?? GAP.seq) >= GAP.seq) {
+        // The window is on the first lines; what is between them and the view is older, too.
+        past.clear();
+      }
+      while (this.#search === own && !past.isAtStart && !signal.aborted) {
+        const before = past.entries[0]?.seq ?? 0;
+        this.#run(() => this.#loadOlder(view));
+        await this.idle();
+        const found = past.entries.filter((entry) => entry.seq < before).findLast(wanted);
+        if (this.#search === own && found !== undefined) {
+          return found;
+        }
+      }
+      return this.#search === own && !signal.aborted ? undefined : 'left';
+    } finally {
+      if (this.#search === own) {
+        this.#search = undefined;
       }
     }
-    return undefined;
   }
 
   /** The window is that of the replicas in view. */
@@ -98,6 +121,7 @@ export class History {
     const scope = replicas === undefined ? '*' : [...replicas].sort().join(' ');
     if (scope !== this.#scope) {
       this.#scope = scope;
+      this.#search = undefined;
       this.#reads = 0;
       this.#options.buffer.past.clear();
     }

@@ -28,6 +28,8 @@ export interface UiState {
   readonly message: string;
   /** Lines of the page `why`, of the replica that it was asked for. */
   readonly page: readonly string[];
+  /** Its first line on the screen. */
+  readonly pageTop: number;
 }
 
 export const INITIAL_UI: UiState = {
@@ -47,4 +49,5 @@ export const INITIAL_UI: UiState = {
   chosenEntry: 0,
   message: '',
   page: [],
+  pageTop: 0,
 };

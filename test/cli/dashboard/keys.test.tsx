@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
 import { handleKey } from '../../../cli/dashboard/control.ts';
+import { lastWhyTop } from '../../../cli/dashboard/draw-pages.ts';
 import type { Effects } from '../../../cli/dashboard/effects.ts';
 import { criticalPath, drawGraph } from '../../../cli/dashboard/graph.ts';
 import { drawScreen } from '../../../cli/dashboard/screen.ts';
@@ -24,7 +25,7 @@ const setUp = () => {
   model.apply({ type: 'replica', time: NOW, action: 'start', replica: replica({ service: 'web' }) });
   const press = (...keys: string[]): void => {
     for (const key of keys) {
-      handleKey({ model, effects, page: PAGE }, key);
+      handleKey({ model, effects, page: PAGE, lastWhyTop: () => lastWhyTop(model, look.columns, look.rows - 3) }, key);
     }
   };
   const write = (count: number): void => {
@@ -162,4 +163,29 @@ test('up of some services plans these and what they need', () => {
     ['db', ['shop-db-1']],
     ['web', ['shop-web-1', 'shop-web-2']],
   ]);
+});
+
+describe('the page why', () => {
+  const lines = [...Array.from({ length: 40 }, (_, at) => `reason ${at}`), `${'x'.repeat(150)} the end of a long line`];
+
+  test('moves to its last line, long lines whole, and no further', () => {
+    const { model, press, draw } = setUp();
+    model.change({ mode: 'why', page: lines, pageTop: 0 });
+    expect(draw()).toContain('reason 0');
+    expect(draw()).not.toContain('the end of a long line');
+    press('j');
+    expect(draw()).not.toContain('reason 0\n');
+    press('pageDown', 'pageDown', 'pageDown');
+    expect(draw()).toContain('the end of a long line');
+    const top = model.ui.pageTop;
+    press('j');
+    expect(model.ui.pageTop).toBe(top);
+  });
+
+  test('is left with any other key', () => {
+    const { model, press } = setUp();
+    model.change({ mode: 'why', page: lines, pageTop: 3 });
+    press('x');
+    expect(model.ui.mode).toBe('normal');
+  });
 });

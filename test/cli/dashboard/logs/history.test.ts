@@ -133,8 +133,27 @@ describe('lines on disk', () => {
     const { history, settle } = setUp(chatty(20_000), 100);
     await settle(VIEW);
     const found = await history.findOlder(VIEW, ({ line }) => line === 'line 123', new AbortController().signal);
-    expect(found?.line).toBe('line 123');
+    expect(found).toMatchObject({ line: 'line 123' });
     expect(await history.findOlder(VIEW, ({ line }) => line === 'nowhere', new AbortController().signal)).toBeUndefined();
+  });
+
+  test('a search is left when another one begins', async () => {
+    const { history, settle } = setUp(chatty(20_000), 100);
+    await settle(VIEW);
+    const { signal } = new AbortController();
+    const first = history.findOlder(VIEW, ({ line }) => line === 'nowhere', signal);
+    const second = history.findOlder(VIEW, ({ line }) => line === 'line 123', signal);
+    expect(await first).toBe('left');
+    expect(await second).toMatchObject({ line: 'line 123' });
+  });
+
+  test('a search is left by a jump to the first lines, which are shown', async () => {
+    const { history, settle, buffer } = setUp(chatty(20_000), 100);
+    await settle(VIEW);
+    const search = history.findOlder(VIEW, ({ line }) => line === 'nowhere', new AbortController().signal);
+    await history.toStart(VIEW);
+    expect(await search).toBe('left');
+    expect(buffer.past.isAtStart).toBe(true);
   });
 
   test('a filter without matches does not read everything', async () => {
