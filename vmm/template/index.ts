@@ -230,9 +230,16 @@ export const templateKey = (settings: QemuSettings, spec: MachineSpec): string =
 
 let known: string | undefined;
 
-/** The state of a processor is only valid for the same model and microcode, because an update can remove features. */
+/**
+ * The state of a processor is only valid where its features are the same: an update of the microcode can remove some, and an outer host
+ * can hide some without changing the model's name.
+ */
 const processor = (): string => {
-  known ??= `${cpus()[0]?.model} ${/^microcode\s*:\s*(\S+)/m.exec(readCpuInfo())?.[1] ?? ''}`;
+  if (known === undefined) {
+    const text = readCpuInfo();
+    const [microcode, flags] = ['microcode', 'flags'].map((field) => new RegExp(`^${field}\\s*:\\s*(.*)$`, 'm').exec(text)?.[1] ?? '');
+    known = `${cpus()[0]?.model} ${microcode} ${shortHash(flags ?? '', 8)}`;
+  }
   return known;
 };
 
