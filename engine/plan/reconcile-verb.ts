@@ -190,11 +190,44 @@ const addStart = ({ plan, project, replica, started, cause, after }: AddStart): 
 
 const RESTART = 'asked to restart';
 
-/** Stops and starts the named services, and those that declare `depends_on … restart: true` on them. */
+/**
+ * Stops and starts the named services, and those that declare `depends_on … restart: true` on them. As in docker compose a
+ * service is stopped only once the conditions of its dependencies hold: when one fails, the service goes on running.
+ */
 const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedReplica[], observed: ObservedStack): Plan => {
   const plan = new PlanBuilder();
+  const started = new Map<string, number[]>();
+  for (const service of restartOrder(project, chosen, options.noDeps)) {
+    const awaited = (options.noDeps ? [] : neededBy(project, service)).flatMap(({ service: needed, condition, required }) => {
+      const after = started.get(needed);
+      const node = { type: 'await', service: needed, condition, required, dependent: service } as const;
+      return after === undefined ? [] : [{ condition, node: plan.add(node, `${service} depends on it`, after) }];
+    });
+    // What only has to be started is waited for by the workload's start.
+    const holding = awaited.filter(({ condition }) => condition !== 'service_started').map(({ node }) => node);
+    const before = awaited.map(({ node }) => node);
+    const nodes = observed.replicas
+      .filter((replica) => replica.service === service && !replica.oneOff)
+      .map((replica) => {
+        const stop = { type: 'stop', ...targetOf(replica), timeout: options.timeout, part: { of: 'restart', is: 'begin' } } as const;
+        const stopped = needsStop(replica.state) ? [plan.add(stop, RESTART, holding)] : holding;
+        const booted = plan.add({ type: 'boot', ...targetOf(replica) }, RESTART, stopped);
+        return plan.add({ type: 'start', ...targetOf(replica), part: { of: 'restart', is: 'end' } }, RESTART, [booted, ...before]);
+      });
+    started.set(service, nodes);
+  }
+  return plan.build();
+};
+
+const neededBy = (project: Project | undefined, service: string) => (project === undefined ? [] : dependenciesOf(project, service));
+
+/** What is restarted, dependencies first; what the file no longer has comes last. */
+const restartOrder = (project: Project | undefined, chosen: readonly ObservedReplica[], noDeps: boolean): string[] => {
   const services = new Set(chosen.map((replica) => replica.service));
-  if (project !== undefined && !options.noDeps) {
+  if (project === undefined) {
+    return [...services];
+  }
+  if (!noDeps) {
     for (const service of [...services]) {
       for (const dependent of dependentsOf(project, service)) {
         if (project.services[dependent]?.depends_on?.[service]?.restart === true) {
@@ -203,28 +236,6 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
       }
     }
   }
-  const order =
-    project === undefined
-      ? [...services]
-      : orderServices(project, [], { withDependencies: true }).filter((service) => services.has(service));
-  const started = new Map<string, number[]>();
-  for (const service of [...order, ...[...services].filter((name) => !order.includes(name))]) {
-    const before = (project === undefined ? [] : dependenciesOf(project, service)).flatMap(({ service: needed, condition, required }) => {
-      const after = started.get(needed);
-      const node = { type: 'await', service: needed, condition, required, dependent: service } as const;
-      return after === undefined ? [] : [plan.add(node, `${service} depends on it`, after)];
-    });
-    const nodes = observed.replicas
-      .filter((replica) => replica.service === service && !replica.oneOff)
-      .map((replica) => {
-        const stopped = needsStop(replica.state)
-          ? [plan.add({ type: 'stop', ...targetOf(replica), timeout: options.timeout, part: { of: 'restart', is: 'begin' } }, RESTART)]
-          : [];
-        // Boots without waiting for dependencies that restart as well; only the workload's start waits for them.
-        const booted = plan.add({ type: 'boot', ...targetOf(replica) }, RESTART, stopped);
-        return plan.add({ type: 'start', ...targetOf(replica), part: { of: 'restart', is: 'end' } }, RESTART, [booted, ...before]);
-      });
-    started.set(service, nodes);
-  }
-  return plan.build();
+  const order = orderServices(project, [], { withDependencies: true }).filter((service) => services.has(service));
+  return [...order, ...[...services].filter((name) => !order.includes(name))];
 };

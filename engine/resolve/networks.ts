@@ -87,14 +87,20 @@ const hostPortsOf = (port: PortConfig, _number: number): readonly [number, numbe
   return [first ?? 0, last ?? first ?? 0];
 };
 
-/** Each exposed port (`80/tcp`, `3000-3005/tcp`) that is not published yet, on any free port of this host. */
+/**
+ * Each exposed port (`80/tcp`, `3000-3005/tcp`) that is not published yet, on any free port of this host. Images are not
+ * trusted: what is no range of ports is left out.
+ */
 export const publishExposed = (exposed: readonly string[], published: readonly ReplicaPort[]): ReplicaPort[] =>
   exposed.flatMap((entry) => {
-    const [, first, last = first, protocol] = /^(\d+)(?:-(\d+))?\/(tcp|udp)$/.exec(entry) ?? [];
-    if (first === undefined || (protocol !== 'tcp' && protocol !== 'udp')) {
+    const [, from, to = from, protocol] = /^(\d+)(?:-(\d+))?\/(tcp|udp)$/.exec(entry) ?? [];
+    const [first, last] = [Number(from), Number(to)];
+    if ((protocol !== 'tcp' && protocol !== 'udp') || first < 1 || last > MAX_PORT || last < first) {
       return [];
     }
-    return Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => Number(first) + index)
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index)
       .filter((port) => !published.some((known) => known.port === port && known.protocol === protocol))
       .map((port) => ({ protocol, hostAddress: '', hostPorts: [0, 0] as const, port }));
   });
+
+const MAX_PORT = 65_535;

@@ -87,12 +87,24 @@ describe('verbs', () => {
         '#2 boot shop-db-1 (asked to restart) after #1',
         '#3 start shop-db-1 (asked to restart) after #2',
         '#4 await db service_healthy (api depends on it) after #3',
-        '#5 stop shop-api-1 (asked to restart)',
+        '#5 stop shop-api-1 (asked to restart) after #4',
         '#6 boot shop-api-1 (asked to restart) after #5',
         '#7 start shop-api-1 (asked to restart) after #4 #6',
         '',
       ].join('\n'),
     );
+  });
+
+  test('restart stops at once what its dependencies only have to be started for', () => {
+    const plan = formatPlan(
+      reconcileVerb({ verb: 'restart', project: shop, options: { ...VERB_DEFAULTS, services: ['db', 'api'] } }, running),
+    );
+    expect(plan).toMatch(/await db service_started .*\n#5 stop shop-api-1 \(asked to restart\)\n/);
+  });
+
+  test('restart --no-deps waits for nothing', () => {
+    const options = { ...VERB_DEFAULTS, noDeps: true };
+    expect(formatPlan(reconcileVerb({ verb: 'restart', project: shop, options }, running))).not.toContain('await');
   });
 
   test('kill takes a signal by name', () => {

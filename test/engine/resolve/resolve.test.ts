@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import type { ImageRuntime } from '../../../builder/model/types.ts';
 import type { Project, Service } from '../../../compose/model/model.ts';
+import { PUBLISH_ALL } from '../../../engine/model/spec.ts';
 import { describeDesired } from '../../../engine/plan/desired.ts';
 import { ineffectiveAttributes } from '../../../engine/resolve/ineffective.ts';
 import { refuseUnsupported } from '../../../engine/resolve/refuse.ts';
@@ -332,6 +333,13 @@ describe('networks and ports', () => {
     expect(refusal({ ports: [{ target: 1, protocol: 'sctp' }] }).message).toBe(
       'port 1/sctp cannot be published: the network carries TCP and UDP',
     );
+  });
+
+  test('what an image exposes is published only where it is a range of ports', () => {
+    const exposed = ['80/tcp', '7-9/udp', '65535/tcp', '1-4000000000/tcp', '0-2/tcp', '65536/tcp', '20-10/tcp'];
+    const { ports } = resolve({ [PUBLISH_ALL]: true }, { ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])) });
+    const published = ports.map(({ port, protocol }) => `${port}/${protocol}`);
+    expect(published.sort()).toEqual(['65535/tcp', '7/udp', '8/udp', '80/tcp', '9/udp']);
   });
 
   test('extra hosts in both ways of writing, IPv6 as well', () => {
