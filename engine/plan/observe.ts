@@ -11,6 +11,8 @@ export interface ObservedReplica {
   readonly health: Health;
   readonly configHash: string;
   readonly imageId: string;
+  /** What it was made from: the networks it is on whatever the file says now. */
+  readonly spec: { readonly networks: ReadonlyArray<{ readonly key: string }> };
 }
 
 export interface ObservedStack {

@@ -20,6 +20,8 @@ export class ResourcePlan {
   readonly #options: ResourceOptions;
   /** Network key or volume name → the node that creates it. */
   readonly #resources = new Map<string, number>();
+  /** The nodes that remove what is replaced. */
+  readonly #removedNetworks: number[] = [];
 
   constructor(options: ResourceOptions) {
     this.#options = options;
@@ -31,28 +33,26 @@ export class ResourcePlan {
     this.#resourcesFor(services);
   }
 
-  /** Replaces networks whose configuration changed, after stopping everything attached to them. */
+  /**
+   * Replaces networks whose configuration changed, after stopping everything attached to them. All go before the first is
+   * made, because their subnets may move from one to another.
+   */
   #replaceNetworks(services: readonly string[]): void {
-    const used = new Set(services.flatMap((service) => this.#options.desired.services[service]?.networks ?? []));
-    for (const key of [...used].sort()) {
-      const before = this.#options.observed.networks[key];
-      if (before === undefined || before === this.#options.desired.networks[key]) {
-        continue;
-      }
-      const cause = `the configuration of network ${key} changed`;
-      const users = this.#options.observed.replicas.filter(({ service }) => this.#isOn(service, key));
-      const stops = users.flatMap((replica) => this.#options.detach(replica, cause));
-      const removed = this.#options.plan.add({ type: 'remove-network', network: key }, cause, stops);
-      this.#resources.set(key, this.#options.plan.add({ type: 'create-network', network: key }, cause, [removed]));
+    const { plan, desired, observed, detach } = this.#options;
+    const used = new Set(services.flatMap((service) => desired.services[service]?.networks ?? []));
+    const changed = [...used]
+      .sort()
+      .filter((key) => observed.networks[key] !== undefined && observed.networks[key] !== desired.networks[key]);
+    const cause = (key: string): string => `the configuration of network ${key} changed`;
+    for (const key of changed) {
+      // Also services that this plan is not about or that leave it: no machine can stay on a network that is gone.
+      const users = observed.replicas.filter(({ spec }) => spec.networks.some((network) => network.key === key));
+      const stops = users.flatMap((replica) => detach(replica, cause(key)));
+      this.#removedNetworks.push(plan.add({ type: 'remove-network', network: key }, cause(key), stops));
     }
-  }
-
-  /** Also services that this plan is not about: their machines cannot stay on a network that is gone. */
-  #isOn(service: string, network: string): boolean {
-    const { services, disabledServices } = this.#options.desired.project;
-    const attached =
-      this.#options.desired.services[service]?.networks ?? Object.keys((services[service] ?? disabledServices[service])?.networks ?? {});
-    return attached.includes(network);
+    for (const key of changed) {
+      this.#resources.set(key, plan.add({ type: 'create-network', network: key }, cause(key), this.#removedNetworks));
+    }
   }
 
   /** Replaces volumes as asked, after removing everything of this stack that has them. */
@@ -67,6 +67,9 @@ export class ResourcePlan {
         volumesOf(this.#options.desired.project, replica.service).includes(name),
       );
       const removals = users.map((replica) => this.#options.evict(replica, cause(name)));
+      for (const { service, name: replica } of users.filter((user) => !user.oneOff && !services.includes(user.service))) {
+        this.#options.plan.warn(`${replica} has volume ${name}, too, and is removed: "hypr compose up ${service}" makes it again`);
+      }
       const removed = this.#options.plan.add({ type: 'remove-volume', volume: name }, cause(name), removals);
       this.#resources.set(name, this.#options.plan.add({ type: 'create-volume', volume: name }, cause(name), [removed]));
     }
@@ -80,7 +83,10 @@ export class ResourcePlan {
     ]);
     for (const key of [...networks].sort()) {
       if (this.#options.observed.networks[key] === undefined) {
-        this.#resources.set(key, this.#options.plan.add({ type: 'create-network', network: key }, 'no such network yet'));
+        this.#resources.set(
+          key,
+          this.#options.plan.add({ type: 'create-network', network: key }, 'no such network yet', this.#removedNetworks),
+        );
       }
     }
     const volumes = new Set([...services.flatMap((service) => this.#options.desired.services[service]?.volumes ?? []), ...unused.volumes]);

@@ -6,6 +6,7 @@ import type { Desired, DesiredService } from './desired-state.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { freeNumbers, type Plan, PlanBuilder, partOf, type ReplicaTarget, targetOf } from './plan.ts';
 import { ResourcePlan } from './reconcile-resources.ts';
+import { recreateCause } from './recreate-cause.ts';
 
 /**
  * Plans `up` (or `create`) from desired state, observed state and options. Pure: no I/O, no clock. Services are planned
@@ -47,10 +48,9 @@ class Reconciliation {
     const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
     this.#warnOfIneffective(services);
     this.#resources.add(services);
-    for (const service of services) {
+    for (const service of this.#withDetached(services)) {
       this.#service(service);
     }
-    this.#reattachOthers(services);
     this.#orphans();
     return this.#plan.build();
   }
@@ -84,18 +84,41 @@ class Reconciliation {
     return [node];
   }
 
-  /** What this plan is not about was stopped for a network only. */
-  #reattachOthers(services: readonly string[]): void {
-    for (const [replica, stopped] of this.#detached) {
-      if (!services.includes(replica.service) && !replica.oneOff && !this.#options.noStart) {
-        const networks = Object.keys(this.#desired.project.networks);
-        this.#startReplica(targetOf(replica), NETWORK_CHANGED, [stopped, ...this.#resources.nodesOf({ networks, volumes: [] })]);
-      }
+  /** The services of the plan, and those with replicas that were stopped for a network only: dependencies first, what the file no longer has last. */
+  #withDetached(services: readonly string[]): readonly string[] {
+    const { project } = this.#desired;
+    const others = new Set([...this.#detached.keys()].map(({ service }) => service).filter((service) => !services.includes(service)));
+    if (others.size === 0) {
+      return services;
+    }
+    const known = [...others].filter((service) => project.services[service] !== undefined);
+    const gone = [...others].filter((service) => project.services[service] === undefined);
+    const isRemoved = (service: string): boolean => this.#options.removeOrphans && project.disabledServices[service] === undefined;
+    return [
+      ...orderServices(project, [...services, ...known], { withDependencies: false }),
+      ...gone.filter((service) => !isRemoved(service)),
+    ];
+  }
+
+  /** What this plan is not about was stopped for a network only; what is removed for a volume stays away. */
+  #reattach(service: string): void {
+    const detached = [...this.#detached].filter(([replica]) => replica.service === service && !replica.oneOff);
+    const starts = detached
+      .filter(([replica]) => !this.#evicted.has(replica.name) && !this.#options.noStart)
+      .flatMap(([replica, stopped]) => {
+        const networks = replica.spec.networks.map(({ key }) => key);
+        return this.#startReplica(targetOf(replica), NETWORK_CHANGED, [stopped, ...this.#resources.nodesOf({ networks, volumes: [] })]);
+      });
+    if (starts.length > 0) {
+      this.#started.set(service, starts);
     }
   }
 
   #service(service: string): void {
     const wanted = this.#desired.services[service];
+    if (wanted === undefined || wanted.oneOff) {
+      this.#reattach(service);
+    }
     if (wanted === undefined) {
       return;
     }
@@ -130,7 +153,7 @@ class Reconciliation {
   }
 
   #keepOrReplace(service: string, wanted: DesiredService, replica: ObservedReplica): number[] {
-    const cause = this.#evicted.has(replica.name) ? 'its volume changed' : this.#recreateCause(service, wanted, replica);
+    const cause = this.#evicted.has(replica.name) ? 'its volume changed' : recreateCause(this.#options, service, wanted, replica);
     if (cause !== undefined) {
       this.#recreated.add(service);
       const isWhole = !this.#evicted.has(replica.name);
@@ -164,27 +187,7 @@ class Reconciliation {
   }
 
   #staleness(service: string, wanted: DesiredService, replica: ObservedReplica): number {
-    return this.#recreateCause(service, wanted, replica) === undefined ? 0 : 1;
-  }
-
-  #recreateCause(service: string, wanted: DesiredService, replica: ObservedReplica): string | undefined {
-    const named = this.#options.services.length === 0 || this.#options.services.includes(service);
-    if (this.#options.noRecreate) {
-      return undefined;
-    }
-    if (this.#options.forceRecreate && (named || this.#options.alwaysRecreateDeps)) {
-      return 'asked to recreate';
-    }
-    if (!named && this.#options.alwaysRecreateDeps) {
-      return 'asked to recreate dependencies';
-    }
-    if (replica.configHash !== wanted.configHash) {
-      return 'its configuration changed';
-    }
-    if (replica.imageId !== wanted.imageId) {
-      return 'its image changed';
-    }
-    return undefined;
+    return recreateCause(this.#options, service, wanted, replica) === undefined ? 0 : 1;
   }
 
   #createReplica(input: {
@@ -237,16 +240,20 @@ class Reconciliation {
 
   #conditions(service: string): number[] {
     return dependenciesOf(this.#desired.project, service)
-      .filter((dependency) => this.#isPlanned(dependency))
+      .filter((dependency) => this.#isAwaited(service, dependency))
       .map((dependency) => this.#awaitDependency(service, dependency));
   }
 
-  /** With --no-deps a dependency counts only if it exists; an optional one may be missing. */
-  #isPlanned(dependency: Dependency): boolean {
-    return (
-      this.#started.has(dependency.service) ||
-      this.#observed.replicas.some((replica) => replica.service === dependency.service && !replica.oneOff)
-    );
+  /**
+   * With --no-deps a dependency counts only if it exists; an optional one may be missing. What comes back on its network ran
+   * before: it waits for what starts again with it.
+   */
+  #isAwaited(dependent: string, dependency: Dependency): boolean {
+    const started = this.#started.get(dependency.service);
+    if (this.#desired.services[dependent] === undefined) {
+      return started !== undefined && started.length > 0;
+    }
+    return started !== undefined || this.#observed.replicas.some(({ service, oneOff }) => service === dependency.service && !oneOff);
   }
 
   #awaitDependency(dependent: string, dependency: Dependency): number {

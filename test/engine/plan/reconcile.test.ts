@@ -121,67 +121,6 @@ describe('up of a stack that runs', () => {
   });
 });
 
-describe('a changed network', () => {
-  const project = projectOf({ web: {}, other: {}, done: {} });
-  const observed = observedOf([replicaOf('web'), replicaOf('other'), replicaOf('done', { state: 'exited' })], {
-    networks: { default: 'old' },
-  });
-  const cause = '(the configuration of network default changed)';
-
-  test('its users are stopped, it is made anew, they are started with the disks they have', () => {
-    expect(planOf(desiredOf(projectOf({ web: {} })), observedOf([replicaOf('web')], { networks: { default: 'old' } }), UP_DEFAULTS)).toBe(
-      [
-        `#1 stop shop-web-1 ${cause}`,
-        `#2 remove-network default ${cause} after #1`,
-        `#3 create-network default ${cause} after #2`,
-        '#4 boot shop-web-1 (its network changed) after #1 #3',
-        '#5 start shop-web-1 (its network changed) after #4',
-        '',
-      ].join('\n'),
-    );
-  });
-
-  test('one whose own configuration changed as well is replaced, and stopped once', () => {
-    const plan = planOf(
-      desiredOf(projectOf({ web: {} }), { hash: { web: 'new' } }),
-      observedOf([replicaOf('web')], { networks: { default: 'old' } }),
-      UP_DEFAULTS,
-    );
-    expect(plan.match(/stop shop-web-1/g)).toHaveLength(1);
-    expect(plan).toContain('#4 remove shop-web-1 keeping its anonymous volumes (its configuration changed) after #1');
-    expect(plan).toContain('#5 create shop-web-1 (its configuration changed) after #3 #4');
-  });
-
-  test('services that were not named come back, too; what was off stays off', () => {
-    const plan = planOf(desiredOf(project), observed, { ...UP_DEFAULTS, services: ['web'] });
-    expect(plan).toContain('stop shop-other-1');
-    expect(plan).toMatch(/boot shop-other-1 \(its network changed\) after #2 #4/);
-    expect(plan).not.toContain('shop-done-1');
-  });
-});
-
-test('a volume to be made anew: its users go, it is removed and made, they come back; the others stay', () => {
-  const project = {
-    ...projectOf({ web: { volumes: [{ type: 'volume', source: 'data', target: '/data' }] }, other: {} }),
-    volumes: { data: { name: 'shop_data' } },
-  };
-  const desired = desiredOf(project, { volumes: { web: ['shop_data'] } });
-  const observed = { ...observedOf([replicaOf('web'), replicaOf('other')]), volumes: new Set(['shop_data']) };
-  expect(planOf(desired, observed, UP_DEFAULTS)).toBe('');
-  expect(planOf(desired, observed, { ...UP_DEFAULTS, recreateVolumes: ['shop_data', 'foreign'] })).toBe(
-    [
-      '#1 stop shop-web-1 (the configuration of volume shop_data changed)',
-      '#2 remove shop-web-1 keeping its anonymous volumes (the configuration of volume shop_data changed) after #1',
-      '#3 remove-volume shop_data (the configuration of volume shop_data changed) after #2',
-      '#4 create-volume shop_data (the configuration of volume shop_data changed) after #3',
-      '#5 create shop-web-1 (its volume changed) after #2 #4',
-      '#6 boot shop-web-1 (its volume changed) after #5',
-      '#7 start shop-web-1 (its volume changed) after #6',
-      '',
-    ].join('\n'),
-  );
-});
-
 describe('scale and orphans', () => {
   const project = projectOf({ web: {} });
 

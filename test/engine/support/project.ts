@@ -33,18 +33,28 @@ export const needs = (
 
 export const desiredOf = (
   project: Project,
-  more: { scale?: Record<string, number>; hash?: Record<string, string>; volumes?: Record<string, string[]> } = {},
+  more: {
+    scale?: Record<string, number>;
+    hash?: Record<string, string>;
+    volumes?: Record<string, string[]>;
+    /** Those of the plan; all when absent. */
+    services?: string[];
+    /** Service → its networks. */
+    on?: Record<string, string[]>;
+    /** Network → hash of its configuration. */
+    networks?: Record<string, string>;
+  } = {},
 ): Desired => ({
   project,
-  networks: { default: 'n' },
+  networks: more.networks ?? { default: 'n' },
   services: Object.fromEntries(
-    Object.keys(project.services).map((name) => [
+    (more.services ?? Object.keys(project.services)).map((name) => [
       name,
       {
         scale: more.scale?.[name] ?? 1,
         configHash: more.hash?.[name] ?? 'c',
         imageId: 'i',
-        networks: ['default'],
+        networks: more.on?.[name] ?? ['default'],
         volumes: more.volumes?.[name] ?? [],
         nameOf: (number: number) => `shop-${name}-${number}`,
       },
@@ -61,6 +71,7 @@ export const replicaOf = (service: string, more: Partial<ObservedReplica> = {}):
   health: 'none',
   configHash: 'c',
   imageId: 'i',
+  spec: { networks: [{ key: 'default' }] },
   ...more,
 });
 
