@@ -36,7 +36,7 @@ find_registry() {
 check_host() {
   case "$version" in *VERSION*) fail "this is the template of the script: npm run pack makes the script" ;; esac
   [ "$(uname -s) $(uname -m)" = 'Linux x86_64' ] || fail "it runs on Linux x86-64, and this is $(uname -s) $(uname -m)"
-  for program in tar gzip sed mkdir mv rm ln; do
+  for program in tar gzip sed cut tr mkdir mv rm ln; do
     has "$program" || fail "$program is needed to install"
   done
   has curl || has wget || fail "curl or wget is needed to install"
@@ -66,12 +66,20 @@ digest() {
 # When a process started, in ticks since the host did: pids are used again, together with it they are not. Empty when it is gone.
 start_of() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
 
+# PID.START, or the pid alone from an earlier version of this script.
+is_held() {
+  case $1 in
+    *.*) [ "$(start_of "${1%%.*}")" = "${1#*.}" ] ;;
+    *) kill -0 "$1" 2>/dev/null ;;
+  esac
+}
+
 # The lock names its holder: a killed one holds nothing.
 take_lock() {
   mkdir -p "$lib"
   until ln -s "$$.$(start_of "$$")" "$lib/.lock" 2>/dev/null; do
     holder=$(readlink "$lib/.lock" 2>/dev/null || ls -l "$lib/.lock" 2>/dev/null | sed 's/.*-> //')
-    if [ -n "$holder" ] && [ "$(start_of "${holder%%.*}")" != "${holder#*.}" ]; then
+    if [ -n "$holder" ] && ! is_held "$holder"; then
       rm -f "$lib/.lock"
     else
       [ -n "${waited:-}" ] || say "another installation is under way; waiting for it"
@@ -108,14 +116,23 @@ is_ours() {
   [ -h "$link" ] && case $(readlink "$link" 2>/dev/null || ls -l "$link") in *../lib/hypr/*) true ;; *) false ;; esac
 }
 
+# Whether a process runs a program of this folder, or its files by a Node.js of the system.
+is_used() {
+  for process in /proc/[0-9]*; do
+    line=$({ readlink "$process/exe" || ls -l "$process/exe"; tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null) || :
+    case $line in *"$1/"* | *"$2/"*) return 0 ;; esac
+  done
+  return 1
+}
+
 # Supervisors of an older version go on with its files: those stay until nothing runs of them.
 remove_old() {
+  real=$(cd "$lib" && pwd -P)
   for old in "$lib"/*; do
-    [ "$old" != "$lib/$version" ] || continue
-    for program in /proc/[0-9]*/exe; do
-      case $(readlink "$program" 2>/dev/null || ls -l "$program" 2>/dev/null) in *"$old/"*) continue 2 ;; esac
-    done
-    rm -rf "$old"
+    if [ "$old" = "$lib/$version" ] || [ -h "$old" ] || ! [ -d "$old/node_modules/hypr" ] || is_used "$old" "$real/${old##*/}"; then
+      continue
+    fi
+    rm -rf "$old" || say "$old could not be removed"
   done
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../errors.ts';
 import { stagingName, withoutStagingPath } from './staging.ts';
@@ -48,6 +48,32 @@ export const syncFile = async (path: string): Promise<void> => {
   } finally {
     await file.close();
   }
+};
+
+/** The names in a folder, in no order; none where there is no such folder. */
+export const listFolder = async (path: string): Promise<string[]> => {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return [];
+    }
+    throw error;
+  }
+};
+
+/** The first of these files that this process may execute. */
+export const firstProgram = async (paths: readonly string[]): Promise<string | undefined> => {
+  for (const path of paths) {
+    const mayRun = access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (await mayRun) {
+      return path;
+    }
+  }
+  return undefined;
 };
 
 /** Makes a finished rename durable. */

@@ -15,6 +15,15 @@ export const runCommit: Handler = async (invocation) => {
   if (found.length > 1) {
     throw ambiguous(service, found);
   }
+  if (named?.status.oneOff) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `${named.status.name} is a one-off of run, and commit reads replicas of services and standalone machines`,
+      {
+        hint: 'copy what it made with: hypr cp, or make the change in a replica of the service',
+      },
+    );
+  }
   if (named !== undefined) {
     return commit(invocation, { stack: await engine.openStack({ name: named.stack }), detail: named, reference });
   }
@@ -42,13 +51,19 @@ const commit = async (
 ): Promise<number> => {
   const { signal } = context.interrupts;
   const { status, spec } = detail;
+  const { authorityPaths } = await import('../../engine/machine/authority.ts');
   const images = await (await context.engine()).openImages();
   const place = { service: status.service, index: status.number, path: '/', layer: true };
   const image = await images.commit(
     {
       imageId: status.imageId,
       layer: stack.copyFrom(place, signal),
-      leaveOut: [...OWN_FILES, ...spec.files.map(({ path }) => path), ...spec.mounts.map(({ target }) => target)],
+      leaveOut: [
+        ...OWN_FILES,
+        ...(await authorityPaths()),
+        ...spec.files.map(({ path }) => path),
+        ...spec.mounts.map(({ target }) => target),
+      ],
       reference,
       author: flags.string('author'),
       message: flags.string('message'),

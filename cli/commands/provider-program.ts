@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { HyprError, messageOf } from '../../base/errors.ts';
+import { firstProgram } from '../../base/host/files.ts';
 import { runProgram } from '../../base/host/process.ts';
 import type { CliContext } from '../core/context.ts';
 
@@ -35,17 +35,7 @@ export const findProvider = async (type: string, { env, home }: Pick<CliContext,
     ...[join(config, 'cli-plugins'), ...PLUGIN_FOLDERS].map((folder) => join(folder, `docker-${type}`)),
     ...folders.map((folder) => join(folder, type)),
   ];
-  for (const path of candidates) {
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    ) {
-      return path;
-    }
-  }
-  return undefined;
+  return firstProgram(candidates);
 };
 
 export const readMetadata = async (

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join, resolve as resolvePath } from 'node:path';
+import { isatty } from 'node:tty';
 import { linkedController } from '../../base/abort.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { runtimeDir } from '../../base/paths.ts';
@@ -67,10 +68,12 @@ const environment = (env: NodeJS.ProcessEnv, socket: string): NodeJS.ProcessEnv 
 
 const runCommand = ({ context, args }: Invocation, socket: string): Promise<number> =>
   new Promise((resolve, reject) => {
+    context.interrupts.signal.throwIfAborted();
     const [command = '', ...rest] = args;
     const child = spawn(command, rest, { stdio: 'inherit', env: environment(context.env, socket), cwd: context.cwd });
     // A terminal sends Ctrl-C to the command as well, which decides what it means; SIGTERM is sent to hypr alone.
-    const leave = context.interrupts.take((name) => (name === 'SIGTERM' || context.stdin.isTTY !== true) && child.kill(name));
+    const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
+    const leave = context.interrupts.take((name) => (name === 'SIGTERM' || !hasTerminal) && child.kill(name));
     child.once('error', (error) => {
       leave();
       reject(isErrno(error, 'ENOENT', 'EACCES') ? new HyprError('HYPR_USAGE', `${command} cannot be run (${error.code})`) : error);

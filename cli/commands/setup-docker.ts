@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/host/files.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
@@ -13,7 +14,7 @@ const DESCRIPTION = 'microVMs of hypr, while hypr serve runs';
 export const setupDocker: Handler = async ({ context, flags }) => {
   const { dockerSocket } = await import('../../engine/docker/serve.ts');
   const file = contextFile(context);
-  const found = await readContext(file);
+  const found = await readText(file);
   if (found !== undefined && !isOwn(found)) {
     throw new HyprError('HYPR_USAGE', `docker has a context "${NAME}" already that is not hypr's`, {
       hint: `remove it first: docker context rm ${NAME}`,
@@ -24,17 +25,18 @@ export const setupDocker: Handler = async ({ context, flags }) => {
     context.stdout.write(`would write ${shown}\n`);
     return 0;
   }
-  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
-  await writeFile(file, contextOf(dockerSocket()), { mode: 0o644 });
+  // As docker's client makes it: passwords of registries are in there.
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await writeFileAtomic(file, contextOf(dockerSocket()), 0o644);
   context.stdout.write(`${shown}\n`);
   context.stderr.write(`serve it: hypr serve; then: docker --context ${NAME} ps, or docker context use ${NAME}\n`);
   return 0;
 };
 
-/** Removes the context, if it is hypr's. */
+/** Removes the context, if it is hypr's and docker's client does not use it: every `docker` would fail then. */
 export const undoDocker = async ({ context, flags }: Pick<Invocation, 'context' | 'flags'>): Promise<void> => {
   const file = contextFile(context);
-  const found = await readContext(file);
+  const found = await readText(file);
   if (found === undefined || !isOwn(found)) {
     return;
   }
@@ -42,15 +44,32 @@ export const undoDocker = async ({ context, flags }: Pick<Invocation, 'context' 
     context.stdout.write(`would remove ${sanitiseText(file)}\n`);
     return;
   }
+  if ((await currentContext(context)) === NAME) {
+    context.stderr.write(
+      `docker uses the context ${NAME}, which stays. First: docker context use default; then again, or: docker context rm ${NAME}\n`,
+    );
+    return;
+  }
   await rm(file);
   await rmdir(dirname(file)).catch(() => {});
   context.stdout.write(`removed ${sanitiseText(file)}\n`);
 };
 
+const currentContext = async (context: Pick<CliContext, 'env' | 'home'>): Promise<unknown> => {
+  const text = await readText(join(dockerFolder(context), 'config.json'));
+  try {
+    return (JSON.parse(text ?? '') as { currentContext?: unknown } | null)?.currentContext;
+  } catch {
+    return undefined;
+  }
+};
+
+const dockerFolder = ({ env, home }: Pick<CliContext, 'env' | 'home'>): string => env.DOCKER_CONFIG || join(home, '.docker');
+
 /** Where docker's client keeps a context: in a folder that is named by the digest of its name. */
-const contextFile = ({ env, home }: Pick<CliContext, 'env' | 'home'>): string => {
+const contextFile = (context: Pick<CliContext, 'env' | 'home'>): string => {
   const digest = createHash('sha256').update(NAME).digest('hex');
-  return join(env.DOCKER_CONFIG || join(home, '.docker'), 'contexts', 'meta', digest, 'meta.json');
+  return join(dockerFolder(context), 'contexts', 'meta', digest, 'meta.json');
 };
 
 const contextOf = (socket: string): string =>
@@ -60,11 +79,11 @@ const contextOf = (socket: string): string =>
     Endpoints: { docker: { Host: `unix://${socket}`, SkipTLSVerify: false } },
   });
 
-const readContext = async (file: string): Promise<string | undefined> => {
+const readText = async (file: string): Promise<string | undefined> => {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
       return undefined;
     }
     throw error;

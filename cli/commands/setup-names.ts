@@ -1,4 +1,4 @@
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import type { RootWork, SetupStep, TrustApi } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
@@ -42,7 +42,11 @@ const setupBrowsers = async (trust: TrustApi, { context, flags }: Invocation): P
 };
 
 const undo = async (trust: TrustApi, invocation: Invocation): Promise<void> => {
-  await (await import('./setup-docker.ts')).undoDocker(invocation);
+  const { undoDocker } = await import('./setup-docker.ts');
+  // What cannot be read there must not keep the rest.
+  await undoDocker(invocation).catch((error: unknown) =>
+    invocation.context.stderr.write(`the context of docker stays: ${sanitiseText(messageOf(error))}\n`),
+  );
   const work = await trust.planUndo();
   if (!invocation.flags.bool('dry-run')) {
     await trust.undoBrowser(stepPrinter(invocation));

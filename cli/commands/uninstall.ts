@@ -1,3 +1,4 @@
+import { messageOf } from '../../base/errors.ts';
 import { hyprHome } from '../../base/paths.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import { DOWN_DEFAULTS } from '../../engine/model/option-defaults.ts';
@@ -32,6 +33,10 @@ export const runUninstall: Handler = async (invocation) => {
       await stack.close();
     }
   }
+  const { undoDocker } = await import('./setup-docker.ts');
+  await undoDocker(invocation).catch((error: unknown) =>
+    context.stderr.write(`the context of docker stays: ${sanitiseText(messageOf(error))}\n`),
+  );
   const trust = await engine.openTrust(signal);
   await trust.undoBrowser(({ place, text }) => context.stderr.write(`${sanitiseText(place)}: ${sanitiseText(text)}\n`));
   const work = await trust.planUndo();

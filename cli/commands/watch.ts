@@ -9,18 +9,23 @@ import { startProviders } from './providers.ts';
 /** `watch`: builds and starts the services, then keeps them up to date with `develop.watch` until Ctrl-C. */
 export const runWatch: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
-  const project = await startProviders(invocation, await loadBuildable(invocation, args));
+  const asWritten = await loadBuildable(invocation, args);
   const engine = await context.engine();
   if (
-    !Object.entries(project.services).some(([name, service]) => (args.length === 0 || args.includes(name)) && service.develop !== undefined)
+    !Object.entries(asWritten.services).some(
+      ([name, service]) => (args.length === 0 || args.includes(name)) && service.develop !== undefined,
+    )
   ) {
     throw new HyprError('COMPOSE_INVALID', 'none of the selected services is configured for watch', {
       hint: 'say what to watch under develop.watch of a service',
     });
   }
+  // Only now: a command that is refused has run nothing.
+  const project = await startProviders(invocation, asWritten);
+  const services = args.filter((name) => asWritten.services[name]?.provider === undefined);
   const { signal } = context.interrupts;
   return openStack(invocation, project.name, async (stack) => {
-    const up = { ...UP_DEFAULTS, services: args };
+    const up = { ...UP_DEFAULTS, services };
     if (!flags.bool('no-up')) {
       const renderer = await createBuildingRenderer(context, flags, 'watch');
       try {
@@ -41,7 +46,7 @@ export const runWatch: Handler = async (invocation) => {
     };
     const onOutput = (_service: string, data: Uint8Array) => void context.stdout.write(data);
     const debug = flags.bool('verbose') ? { onDebug: (text: string) => void context.stderr.write(`debug: ${text}\n`) } : {};
-    await engine.watch(stack, project, { services: args, up, onNotice, onEvent, onOutput, ...debug }, signal);
+    await engine.watch(stack, project, { services, up, onNotice, onEvent, onOutput, ...debug }, signal);
     return 130;
   });
 };

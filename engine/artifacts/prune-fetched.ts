@@ -1,7 +1,7 @@
-import { readdir, rm, stat, utimes } from 'node:fs/promises';
+import { rm, stat, utimes } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { isErrno } from '../../base/errors.ts';
 import { diskUsage } from '../../base/host/disk-usage.ts';
+import { listFolder } from '../../base/host/files.ts';
 
 /** A command that has fetched its files records its stack only later. */
 const FRESH_MS = 86_400_000;
@@ -25,7 +25,7 @@ export const touchFetched = async (cache: string, file: string): Promise<void> =
 export const pruneFetched = async (cache: string, used: readonly string[], now = Date.now()): Promise<number> => {
   const root = fetchedFolder(cache);
   let bytes = 0;
-  for (const name of await list(root)) {
+  for (const name of await listFolder(root)) {
     const folder = join(root, name);
     const isUsed = used.some((path) => path === folder || path.startsWith(folder + sep));
     const { mtimeMs } = await stat(folder);
@@ -35,15 +35,4 @@ export const pruneFetched = async (cache: string, used: readonly string[], now =
     }
   }
   return bytes;
-};
-
-const list = async (folder: string): Promise<string[]> => {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return [];
-    }
-    throw error;
-  }
 };

@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, realpath } from 'node:fs/promises';
+import { mkdir, readFile, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { exists, writeFileAtomic } from '../../base/host/files.ts';
+import { exists, listFolder, writeFileAtomic } from '../../base/host/files.ts';
 import { withLock } from '../../base/host/lock.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '../../base/host/process.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
@@ -116,21 +116,10 @@ const isCopy = (some: readonly string[], others: readonly string[]): boolean => 
 };
 
 const readClaims = async (folder: string, base: string): Promise<Claim[]> => {
-  const candidates = (await namesIn(folder)).filter(
+  const candidates = (await listFolder(folder)).filter(
     (name) => name.endsWith('.json') && (name === `${base}.json` || name.startsWith(`${base}-`)),
   );
   return (await Promise.all(candidates.map((name) => readClaim(join(folder, name))))).flatMap((claim) => claim ?? []);
-};
-
-const namesIn = async (folder: string): Promise<string[]> => {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return [];
-    }
-    throw error;
-  }
 };
 
 /** Undefined for what is not a claim: it is overwritten by the next one. */

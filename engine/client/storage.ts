@@ -1,7 +1,8 @@
-import { lstat, readdir, rm } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, messageOf } from '../../base/errors.ts';
+import { messageOf } from '../../base/errors.ts';
 import { diskUsage } from '../../base/host/disk-usage.ts';
+import { listFolder } from '../../base/host/files.ts';
 import { logger } from '../../base/log.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import { findBuildLeftovers, listCachedLayers, pruneBuildCache } from '../../builder/build.ts';
@@ -51,13 +52,21 @@ export const pruneSystem = async (options: PruneOptions): Promise<PruneResult> =
     if (options.toolchain && state.vms().length === 0 && !(await isShared(paths.toolchain))) {
       await pruneToolchain(paths);
     }
-    const fetched = await pruneFetched(
-      paths.cache,
-      state.stacks().flatMap(({ workingDir, files }) => [workingDir, ...files]),
-    );
+    const fetched = await pruneFetched(paths.cache, pathsInUse(state));
     return { images: images.removed, volumes: volumes.names, bytes: builds + images.bytes + templates + volumes.bytes + fetched };
   });
 };
+
+/** Where stacks have their files, and what their machines mount: a file that is here may include one that was fetched. */
+const pathsInUse = (state: StateReader): string[] => [
+  ...state.stacks().flatMap(({ workingDir, files }) => [workingDir, ...files]),
+  ...state
+    .vms()
+    .flatMap(({ spec }) => [
+      ...spec.mounts.flatMap((mount) => (mount.kind === 'bind' ? [mount.source] : [])),
+      ...spec.files.flatMap(({ source }) => ('file' in source ? [source.file] : [])),
+    ]),
+];
 
 /** Removes templates of images that no longer exist and returns the bytes freed. Templates in use are skipped without an error. */
 const pruneUnusedTemplates = async (paths: HomePaths): Promise<number> => {
@@ -124,7 +133,7 @@ const volumeRow = async (state: StateReader): Promise<UsageRow> => {
 const buildRow = async (paths: HomePaths, store: ImageStore): Promise<UsageRow> => {
   const { otherBytes, otherLayers } = await store.usage();
   const folders = await Promise.all(['records', 'mounts', 'downloads', 'hashes', 'tmp'].map((name) => diskUsage(join(paths.build, name))));
-  const mounts = (await list(join(paths.build, 'mounts'))).filter((name) => name.endsWith('.tar')).length;
+  const mounts = (await listFolder(join(paths.build, 'mounts'))).filter((name) => name.endsWith('.tar')).length;
   const size = folders.reduce((sum, bytes) => sum + bytes, otherBytes);
   return { type: 'Build Cache', total: otherLayers + mounts, active: 0, size, reclaimable: size };
 };
@@ -148,27 +157,16 @@ const pruneVolumes = async (paths: HomePaths, state: StateReader): Promise<{ nam
   const known = new Set([...state.stacks().map(({ name }) => name), ...state.vms().map(({ stack }) => stack)]);
   const names: string[] = [];
   let bytes = 0;
-  for (const stack of (await list(paths.machines)).filter((name) => !known.has(name))) {
-    for (const replica of await list(join(paths.machines, stack))) {
+  for (const stack of (await listFolder(paths.machines)).filter((name) => !known.has(name))) {
+    for (const replica of await listFolder(join(paths.machines, stack))) {
       const path = join(paths.machines, stack, replica);
       bytes += await diskUsage(path);
       names.push(
-        ...(await list(path)).filter((name) => name.startsWith('anon-')).map((name) => `${replica}/${name.replace(/\.ext4$/, '')}`),
+        ...(await listFolder(path)).filter((name) => name.startsWith('anon-')).map((name) => `${replica}/${name.replace(/\.ext4$/, '')}`),
       );
       await rm(path, { recursive: true, force: true });
     }
     await rm(join(paths.machines, stack), { recursive: true, force: true });
   }
   return { names, bytes };
-};
-
-const list = async (folder: string): Promise<string[]> => {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
-      return [];
-    }
-    throw error;
-  }
 };

@@ -56,6 +56,13 @@ export const authorityFiles = async (
   }
 };
 
+/** Paths of files that are nothing but the certificate: an image that is made of a machine must not have them. */
+export const authorityPaths = async (folder: string = homePaths().authority): Promise<string[]> => {
+  const authority = await readAuthority(folder, nameDomain()).catch(() => undefined);
+  const hash = authority === undefined ? undefined : subjectHash(new X509Certificate(authority.cert));
+  return [CERTIFICATE, ...(hash === undefined ? [] : [`${HASHED}/${hash}.0`])];
+};
+
 /** The variables that go with the files: Node reads no store of the system. */
 export const authorityVariables = (files: readonly FileSpec[]): string[] =>
   files.some(({ path }) => path === CERTIFICATE) ? [`${NODE_VARIABLE}=${CERTIFICATE}`] : [];

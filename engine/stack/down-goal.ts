@@ -35,7 +35,7 @@ export const downGoal = ({ store, stack }: { store: StateStore; stack: string },
     includeOrphans: !orphansStay,
     includeOneOffs: true,
     networks: whole ? removableNetworks({ store, stack }, replicas, orphansStay ? model : undefined) : [],
-    volumes: whole ? removableVolumes({ store, stack }, options.volumes ? model : NO_VOLUMES) : [],
+    volumes: whole ? removableVolumes({ store, stack }, options.volumes ? model : NO_VOLUMES, orphansStay ? model : undefined) : [],
     images: input.images,
     cause: 'asked to take the stack down',
   };
@@ -50,11 +50,17 @@ const NO_VOLUMES: Pick<Project, 'volumes'> = { volumes: {} };
 const removableVolumes = (
   { store, stack }: { store: StateStore; stack: string },
   model: Pick<Project, 'volumes'> | undefined,
+  known: Project | undefined,
 ): string[] => {
+  const stays = staysWith(known);
   const named = new Set(Object.values(model?.volumes ?? {}).flatMap((volume) => (volume.external ? [] : [volume.name])));
   const users = (name: string) =>
     store.vms().filter(({ spec }) => spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === name));
   const isGone = (row: VolumeRow): boolean => {
+    // An orphan that stays goes on writing.
+    if (users(row.name).some((vm) => vm.stack === stack && stays(vm.service))) {
+      return false;
+    }
     if (row.labels[ANONYMOUS_LABEL] === undefined) {
       return row.stack === stack && (model === undefined || named.has(row.name));
     }
@@ -64,14 +70,19 @@ const removableVolumes = (
   return store.volumes().flatMap((row) => (isGone(row) ? [row.name] : []));
 };
 
+/** Whether a service is an orphan that `down` leaves running; `known`: the model, undefined where orphans go as well. */
+const staysWith =
+  (known: Project | undefined) =>
+  (service: string): boolean =>
+    known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
+
 /** All networks of the stack except those of orphans that stay. */
 const removableNetworks = (
   { store, stack }: { store: StateStore; stack: string },
   replicas: Rows,
   known: Project | undefined,
 ): string[] => {
-  const stays = (service: string) =>
-    known !== undefined && known.services[service] === undefined && known.disabledServices[service] === undefined;
+  const stays = staysWith(known);
   const needed = new Set(
     [...replicas.values()].flatMap(({ row }) => (stays(row.service) ? row.spec.networks.map((network) => network.key) : [])),
   );

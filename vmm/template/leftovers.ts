@@ -1,11 +1,12 @@
 import { lstat, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
+import { listFolder } from '../../base/host/files.ts';
 import { findDeadLocks } from '../../base/host/lock.ts';
 import { sweepPendingProcesses } from '../../base/host/pending-processes.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '../../base/host/process.ts';
 import { type HomePaths, runtimeDir } from '../../base/paths.ts';
-import { listFolder, lockPath, templatesFolder } from './store.ts';
+import { lockPath, templatesFolder } from './store.ts';
 
 /**
  * Run folders of machines that become templates begin with it, in the runtime folder. They do not name their process as

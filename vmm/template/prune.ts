@@ -1,11 +1,11 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import { exists } from '../../base/host/files.ts';
+import { exists, listFolder } from '../../base/host/files.ts';
 import { sweepLocks, withLock } from '../../base/host/lock.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { sweepMakerFolders } from './leftovers.ts';
-import { discardTemplate, listFolder, lockPath, readDescription, templatesFolder } from './store.ts';
+import { discardTemplate, lockPath, readDescription, templatesFolder } from './store.ts';
 
 /** How many rooted templates are kept when another one is made; each takes a hundred megabytes. */
 const MAX_ROOTED = 12;

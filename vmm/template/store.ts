@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFile, chmod, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { appendFile, chmod, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { syncFolder, writeFileAtomic } from '../../base/host/files.ts';
+import { listFolder, syncFolder, writeFileAtomic } from '../../base/host/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import type { Template, TemplateForm } from './types.ts';
 
@@ -172,17 +172,6 @@ export const readDescription = async (folder: string): Promise<(Partial<Descript
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR') || error instanceof SyntaxError) {
       return undefined;
-    }
-    throw error;
-  }
-};
-
-export const listFolder = async (path: string): Promise<string[]> => {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) {
-      return [];
     }
     throw error;
   }

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { diskUsage } from '../../base/host/disk-usage.ts';
+import { listFolder } from '../../base/host/files.ts';
 import type { HomePaths } from '../../base/paths.ts';
 import { findUseless, isTemplateName } from './prune.ts';
-import { listFolder, templatesFolder } from './store.ts';
+import { templatesFolder } from './store.ts';
 
 export interface TemplateUsage {
   readonly key: string;

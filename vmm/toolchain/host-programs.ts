@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
+import { firstProgram } from '../../base/host/files.ts';
 import { runProgram } from '../../base/host/process.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { Tool } from '../model/tools.ts';
@@ -94,18 +95,7 @@ export const findTool = async (wanted: Wanted, signal: AbortSignal): Promise<Too
 
 export const findInPath = async (name: string): Promise<string | undefined> => {
   const folders = isAbsolute(name) ? [''] : (process.env.PATH ?? '').split(delimiter).filter(isAbsolute);
-  for (const folder of folders) {
-    const file = folder === '' ? name : join(folder, name);
-    if (
-      await access(file, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    ) {
-      return file;
-    }
-  }
-  return undefined;
+  return firstProgram(folders.map((folder) => (folder === '' ? name : join(folder, name))));
 };
 
 const mayUseKvm = (): Promise<boolean> =>

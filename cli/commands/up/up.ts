@@ -18,17 +18,13 @@ import { recreatedVolumes } from './volume-changes.ts';
 
 /** `up`: in the background, as a stream of logs, or as the dashboard. */
 export const runUp: Handler = async (invocation) => {
-  const { args, flags } = invocation;
+  const { flags } = invocation;
   checkUpFlags(flags);
-  const { project: asWritten, loaded } = await loadMovable(invocation, args);
-  if (!(await confirmRemoteStack(invocation, loaded, flags.bool('yes') || flags.bool('dry-run')))) {
-    return 1;
+  const begun = await begin(invocation);
+  if ('code' in begun) {
+    return begun.code;
   }
-  const project = await startProviders(invocation, asWritten);
-  const services = args.filter((name) => asWritten.services[name]?.provider === undefined);
-  if (services.length === 0 && args.length > 0) {
-    return 0;
-  }
+  const { loaded, project, services } = begun;
   const asked = withEnvironment(upOptions(flags, services), invocation, project);
   const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices([...Object.keys(options.scale), ...flags.list('attach'), ...flags.list('no-attach')], project.services);
@@ -50,6 +46,20 @@ export const runUp: Handler = async (invocation) => {
   });
 };
 
+/** The model, once the user has agreed to it and its providers run; or the exit code where there is nothing to do. */
+const begin = async (
+  invocation: Invocation,
+): Promise<{ readonly code: number } | (Pick<AttachedUp, 'project' | 'loaded'> & { readonly services: string[] })> => {
+  const { args, flags } = invocation;
+  const { project: asWritten, loaded } = await loadMovable(invocation, args);
+  if (!(await confirmRemoteStack(invocation, loaded, flags.bool('yes') || flags.bool('dry-run')))) {
+    return { code: 1 };
+  }
+  const project = await startProviders(invocation, asWritten);
+  const services = args.filter((name) => asWritten.services[name]?.provider === undefined);
+  return services.length === 0 && args.length > 0 ? { code: 0 } : { loaded, project, services };
+};
+
 const loadMovable = async (invocation: Invocation, services: readonly string[]): Promise<Pick<AttachedUp, 'project' | 'loaded'>> => {
   const moves = movesPorts(invocation.flags, invocation.context.env);
   const loaded = await loadBuildable(invocation, services);
@@ -61,19 +71,15 @@ const loadMovable = async (invocation: Invocation, services: readonly string[]):
 
 /** `create`: everything of `up` but the start. */
 export const runCreate: Handler = async (invocation) => {
-  const { args, flags } = invocation;
+  const { flags } = invocation;
   if (flags.bool('build') && flags.bool('no-build')) {
     throw new HyprError('HYPR_USAGE', '--build and --no-build cannot be given together');
   }
-  const { project: asWritten, loaded } = await loadMovable(invocation, args);
-  if (!(await confirmRemoteStack(invocation, loaded, flags.bool('yes') || flags.bool('dry-run')))) {
-    return 1;
+  const begun = await begin(invocation);
+  if ('code' in begun) {
+    return begun.code;
   }
-  const project = await startProviders(invocation, asWritten);
-  const services = args.filter((name) => asWritten.services[name]?.provider === undefined);
-  if (services.length === 0 && args.length > 0) {
-    return 0;
-  }
+  const { loaded, project, services } = begun;
   const asked = withEnvironment(createOptions(flags, services), invocation, project);
   const options = { ...asked, ...(await recreatedVolumes(invocation, project)) };
   checkServices(Object.keys(options.scale), project.services);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { HyprError } from '../../../base/errors.ts';
 import { diskUsage } from '../../../base/host/disk-usage.ts';
 import type { VolumeDetail } from '../../model/types.ts';
 import { ANONYMOUS_LABEL } from '../../resolve/volumes-from.ts';
@@ -85,11 +86,26 @@ const pruneVolumes = async (host: Host, { query, reply }: Call): Promise<void> =
   let { bytes } = unnamed;
   const isMeant = (volume: VolumeDetail): boolean => all || volume.labels[ANONYMOUS_LABEL] !== undefined;
   for (const volume of host.objects.volumes().filter((each) => isMeant(each) && each.users.length === 0 && matches(each))) {
-    bytes += await diskUsage(volume.path);
-    await host.objects.removeVolume(volume.name);
-    names.push(volume.name);
+    const size = await diskUsage(volume.path);
+    if (await isRemoved(host, volume.name)) {
+      bytes += size;
+      names.push(volume.name);
+    }
   }
   reply.json({ VolumesDeleted: names, SpaceReclaimed: bytes });
+};
+
+/** False for one that got a user meanwhile, or that another prune removed. */
+const isRemoved = async (host: Host, name: string): Promise<boolean> => {
+  try {
+    await host.objects.removeVolume(name);
+    return true;
+  } catch (error) {
+    if (error instanceof HyprError && (error.code === 'VOLUME_IN_USE' || error.code === 'NOT_FOUND')) {
+      return false;
+    }
+    throw error;
+  }
 };
 
 const tell = (host: Host, action: string, name: string): void =>

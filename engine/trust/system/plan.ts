@@ -134,7 +134,8 @@ const resolverFile = (facts: SystemFacts, { domain, dnsPort }: SystemWish, refus
 const resolvedUnit = (domain: string, dnsPort: number): string[] => [
   '[Unit]',
   `Description=Names of .${domain} are asked of hypr`,
-  'After=systemd-resolved.service',
+  // After NetworkManager, which would take the interface for its own.
+  'After=systemd-resolved.service NetworkManager.service',
   'Wants=systemd-resolved.service',
   'PartOf=systemd-resolved.service',
   '[Service]',
@@ -150,7 +151,8 @@ const resolvedUnit = (domain: string, dnsPort: number): string[] => [
   `ExecStart=/usr/bin/env resolvectl dns ${LINK} 127.0.0.1:${dnsPort}`,
   `ExecStart=/usr/bin/env resolvectl domain ${LINK} ~${domain}`,
   ...['default-route', 'dnssec', 'llmnr', 'mdns'].map((setting) => `ExecStart=/usr/bin/env resolvectl ${setting} ${LINK} no`),
-  `ExecStop=-/usr/bin/env ip link delete ${LINK}`,
+  // Also after a start that failed half-way.
+  `ExecStopPost=-/usr/bin/env ip link delete ${LINK}`,
   '[Install]',
   'WantedBy=multi-user.target',
 ];

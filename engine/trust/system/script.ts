@@ -10,13 +10,15 @@ import {
   type SystemPlan,
 } from './plan.ts';
 
-/** The script that root runs, printed in full before. It stops at the first command that fails. */
+/** The script that root runs, printed in full before. A file that cannot be written ends it; commands are all tried, and it fails if one did. */
 export const setupScript = (plan: SystemPlan): string => {
   if (plan.files.length === 0) {
     return '';
   }
   const commands = [...new Set(plan.files.flatMap(({ after }) => after))];
-  return [...HEAD, ...plan.files.flatMap(writeFile), '', ...commands, ''].join('\n');
+  // What one command cannot do is no reason to leave the others out: the files are there, and a second run would have nothing to do.
+  const run = commands.map((command) => `${command} || { echo "hypr: ${command}: failed" >&2; failed=1; }`);
+  return [...HEAD, ...plan.files.flatMap(writeFile), '', 'failed=0', ...run, 'exit $failed', ''].join('\n');
 };
 
 const HEAD = ['set -eu', 'umask 022', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin'];

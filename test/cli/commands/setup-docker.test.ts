@@ -31,6 +31,26 @@ describe('setup --docker', () => {
     expect(metas()).toEqual([]);
   });
 
+  it('stays while docker uses it: every docker command would fail without it', async () => {
+    expect(await run(context(), 'setup --docker')).toBe(0);
+    writeFileSync(join(dir, 'config.json'), '{"currentContext":"hypr"}');
+    const asked = context();
+    expect(await run(asked, 'setup --undo --yes')).toBe(0);
+    expect(asked.stderr.text).toContain('docker context use default');
+    expect(metas()).toHaveLength(1);
+    writeFileSync(join(dir, 'config.json'), '{}');
+    expect(await run(context(), 'setup --undo --yes')).toBe(0);
+    expect(metas()).toEqual([]);
+  });
+
+  it("does not keep the rest of --undo where docker's folder cannot be read", async () => {
+    mkdirSync(file(), { recursive: true });
+    const asked = context();
+    expect(await run(asked, 'setup --undo --yes')).toBe(0);
+    expect(asked.stderr.text).toContain('the context of docker stays');
+    expect(asked.fake.call('undoBrowser')).toBeDefined();
+  });
+
   it('leaves another context of that name alone', async () => {
     const mine = '{"Name":"hypr","Metadata":{},"Endpoints":{}}';
     mkdirSync(dirname(file()), { recursive: true });

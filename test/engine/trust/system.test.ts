@@ -36,7 +36,7 @@ set -C; cat > /etc/systemd/system/hypr-names.service <<'HYPR'; set +C
 # Folders made: /etc/systemd/system
 [Unit]
 Description=Names of .hypr are asked of hypr
-After=systemd-resolved.service
+After=systemd-resolved.service NetworkManager.service
 Wants=systemd-resolved.service
 PartOf=systemd-resolved.service
 [Service]
@@ -54,7 +54,7 @@ ExecStart=/usr/bin/env resolvectl default-route hypr0 no
 ExecStart=/usr/bin/env resolvectl dnssec hypr0 no
 ExecStart=/usr/bin/env resolvectl llmnr hypr0 no
 ExecStart=/usr/bin/env resolvectl mdns hypr0 no
-ExecStop=-/usr/bin/env ip link delete hypr0
+ExecStopPost=-/usr/bin/env ip link delete hypr0
 [Install]
 WantedBy=multi-user.target
 HYPR
@@ -70,11 +70,13 @@ HYPR
 set -C; cat > /usr/local/share/ca-certificates/hypr-0a1b2c.crt <<'HYPR'; set +C
 ${CERT}HYPR
 
-systemctl daemon-reload
-systemctl enable -q hypr-names.service
-systemctl restart hypr-names.service
-sysctl -q -w net.ipv4.ip_unprivileged_port_start=80
-update-ca-certificates
+failed=0
+systemctl daemon-reload || { echo "hypr: systemctl daemon-reload: failed" >&2; failed=1; }
+systemctl enable -q hypr-names.service || { echo "hypr: systemctl enable -q hypr-names.service: failed" >&2; failed=1; }
+systemctl restart hypr-names.service || { echo "hypr: systemctl restart hypr-names.service: failed" >&2; failed=1; }
+sysctl -q -w net.ipv4.ip_unprivileged_port_start=80 || { echo "hypr: sysctl -q -w net.ipv4.ip_unprivileged_port_start=80: failed" >&2; failed=1; }
+update-ca-certificates || { echo "hypr: update-ca-certificates: failed" >&2; failed=1; }
+exit $failed
 `);
   });
 
