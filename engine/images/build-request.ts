@@ -25,7 +25,7 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
     dockerfile: dockerfileOf(input, context),
     tags: input.tags,
     ...(config.target ? { target: config.target } : {}),
-    buildArgs: { ...sourceDate(input), ...resolveArgs(config.args ?? {}, input.environment), ...input.buildArgs },
+    buildArgs: buildArguments(input),
     ...resultOf(input),
     labels: input.labels,
     noCache: input.noCache,
@@ -41,6 +41,13 @@ export const buildRequest = async (input: BuildInput): Promise<BuildRequest> => 
     secrets: resolveSecrets(input),
   };
 };
+
+/** The file's arguments with the environment's values, and those of the command over them. */
+export const buildArguments = (input: BuildInput): Record<string, string> => ({
+  ...sourceDate(input),
+  ...resolveArgs(input.config.args ?? {}, input.environment),
+  ...input.buildArgs,
+});
 
 /** As in buildx: SOURCE_DATE_EPOCH from the environment, unless the build arguments set it. */
 const sourceDate = ({ environment }: BuildInput): Record<string, string> =>

@@ -6,7 +6,11 @@ import { resolveArg } from './metadata.ts';
 import { type Platform, platformArgs } from './platform.ts';
 
 /** ARGs before the first FROM with their values; the predefined ones below them. */
-export const resolveGlobals = (dockerfile: Dockerfile, request: BuildRequest, platform: Platform): Map<string, string> => {
+export const resolveGlobals = (
+  dockerfile: Dockerfile,
+  request: Pick<BuildRequest, 'target' | 'buildArgs'>,
+  platform: Platform,
+): Map<string, string> => {
   const target = request.target || 'default';
   const predefined = Object.entries(platformArgs(platform, target)).map(([name, value]): [string, string] => [
     name,

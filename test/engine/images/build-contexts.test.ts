@@ -42,28 +42,39 @@ test('one image that one of two services builds is built once and pulled by neit
   expect(images.worker?.id).toBe(images.web?.id);
 });
 
-test.each(['FROM base', 'FROM scratch\nCOPY --from=docker.io/library/base:latest / /'])(
-  'a build whose Dockerfile names the image of a build before it waits for that: %s',
-  async (dockerfile) => {
-    const build = (text: string): Service => ({ build: { context: '/c', dockerfile_inline: text } }) as Service;
-    const project = projectOf({ base: { image: 'base', ...build('FROM scratch') }, web: build(dockerfile), other: build('FROM scratch') });
-    const platform = openHost();
-    const isBuilt = new Cue();
-    const buildImage: FakePlatform['buildImage'] = async (input, ...rest) => {
-      if (input.tags[0] === 'base') {
-        await isBuilt.promise;
-      }
-      return platform.buildImage(input, ...rest);
-    };
-    const actions = await planImages({ project, services: ['base', 'web', 'other'], options: OPTIONS, platform });
-    const input = { project, actions, platform: { ...platform, buildImage }, progress: () => {}, onBuild: () => {} };
-    const made = ensureImages({ ...input, parallel: 2 }, new AbortController().signal);
-    await vi.waitFor(() => expect(platform.journal).toEqual(['build other:1']));
-    isBuilt.resolve();
-    await made;
-    expect(platform.journal).toEqual(['build other:1', 'build base', 'build web:1']);
-  },
-);
+test.each([
+  ['FROM base', {}],
+  ['FROM scratch\nCOPY --from=docker.io/library/base:latest / /', {}],
+  ['FROM scratch\nRUN --mount=from=base,target=/base true', {}],
+  ['FROM scratch\nRUN --mount=type=cache,target=/c,from=base:latest,source=/x true', {}],
+  ['ARG IMAGE=base\nFROM ${IMAGE}:latest', {}],
+  ['ARG IMAGE\nFROM $IMAGE', { args: { IMAGE: 'base' } }],
+  ['ARG IMAGE=other\nFROM $IMAGE', { args: { IMAGE: 'base' } }],
+  ['FROM x', { additional_contexts: { x: 'docker-image://base' } }],
+  ['FROM scratch\nCOPY --from=x / /', { additional_contexts: { x: 'docker-image://docker.io/library/base:latest' } }],
+])('a build that names the image of a build before it waits for that: %s %o', async (dockerfile, rest) => {
+  const build = (text: string, more = {}): Service => ({ build: { context: '/c', dockerfile_inline: text, ...more } }) as Service;
+  const project = projectOf({
+    base: { image: 'base', ...build('FROM scratch') },
+    web: build(dockerfile, rest),
+    other: build('FROM scratch'),
+  });
+  const platform = openHost();
+  const isBuilt = new Cue();
+  const buildImage: FakePlatform['buildImage'] = async (input, ...rest) => {
+    if (input.tags[0] === 'base') {
+      await isBuilt.promise;
+    }
+    return platform.buildImage(input, ...rest);
+  };
+  const actions = await planImages({ project, services: ['base', 'web', 'other'], options: OPTIONS, platform });
+  const input = { project, actions, platform: { ...platform, buildImage }, progress: () => {}, onBuild: () => {} };
+  const made = ensureImages({ ...input, parallel: 2 }, new AbortController().signal);
+  await vi.waitFor(() => expect(platform.journal).toEqual(['build other:1']));
+  isBuilt.resolve();
+  await made;
+  expect(platform.journal).toEqual(['build other:1', 'build base', 'build web:1']);
+});
 
 describe('a service whose build reads the image of another', () => {
   const project = projectOf(
