@@ -113,7 +113,7 @@ export const dockerRun: CommandSpec = {
     bool('P,publish-all', 'Publish all exposed ports on free ports of this host'),
     list('link', 'Link', { refused: 'machines of one Compose file reach each other by name' }),
     list('mount', 'Mount', { refused: 'use -v SOURCE:TARGET, or a Compose file' }),
-    list('device', 'Device', { refused: 'devices of the host are not passed into a machine' }),
+    list('device', 'Only /dev/kvm: the machine runs machines itself', { value: '/dev/kvm' }),
     string('gpus', 'GPUs', { refused: 'GPUs of the host are not passed into a machine' }),
     list('volumes-from', 'Volumes of another', { refused: 'name the volume in both: -v NAME:TARGET' }),
     string('pid', 'PID namespace', { refused: noKernelSharing }),

@@ -131,10 +131,20 @@ const serviceOf = (image: string, flags: Flags): Service => {
     expose: [...flags.list('expose')],
     group_add: [...flags.list('group-add')],
     ...healthOf(flags),
+    ...devicesOf(flags),
     tmpfs: [...flags.list('tmpfs')],
     sysctls: Object.fromEntries(flags.list('sysctl').map((entry) => entry.split(/=(.*)/s).slice(0, 2))),
     ulimits: Object.fromEntries(flags.list('ulimit').map(limitOf)),
   };
+};
+
+/** Which devices there are is the engine's to decide. */
+const devicesOf = (flags: Flags): Partial<Service> => {
+  const devices = flags.list('device').map((entry) => {
+    const [source = '', target = source] = entry.split(':');
+    return { source, target };
+  });
+  return devices.length === 0 ? {} : { devices };
 };
 
 /** Omitted values come from the image. */

@@ -1,5 +1,6 @@
 import { readEgress } from '../model/egress.ts';
 import { NEEDS_NIC, readIsolation } from '../model/isolation.ts';
+import { readNested } from '../model/nested.ts';
 import { readPolicies } from '../model/policies.ts';
 import { readRestartUnhealthy } from '../model/restart-unhealthy.ts';
 import { closest } from '../model/suggest.ts';
@@ -23,7 +24,7 @@ const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
-const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy'];
+const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested'];
 
 /**
  * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
@@ -81,11 +82,8 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   if (isolation !== undefined) {
     refuseNeedsOfNic(service);
   }
-  const restart = readRestartUnhealthy(toPlain(node));
-  if (typeof restart !== 'boolean') {
-    const at = node.entries.get('restart_unhealthy') ?? node;
-    throw errorAt('COMPOSE_INVALID', `x-hypr.restart_unhealthy ${restart.fault}`, { mark: at.keyMark ?? at.mark });
-  }
+  refuseFault('restart_unhealthy', readRestartUnhealthy(toPlain(node)), node);
+  refuseFault('nested', readNested(toPlain(node)), node);
   const rest = [...node.entries].filter(([key]) => !SETTINGS.includes(key));
   for (const [key, value] of rest) {
     refuseOne(key, `x-hypr.${key}`, value);
@@ -99,6 +97,13 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
     }
   }
   return new Map(rest.map(([key, value]) => [`x-hypr.${key}`, value]));
+};
+
+const refuseFault = (key: string, read: boolean | { readonly fault: string }, node: MapNode): void => {
+  if (typeof read !== 'boolean') {
+    const at = node.entries.get(key) ?? node;
+    throw errorAt('COMPOSE_INVALID', `x-hypr.${key} ${read.fault}`, { mark: at.keyMark ?? at.mark });
+  }
 };
 
 /** The network of services that name none has no key in the file. */

@@ -31,6 +31,7 @@ export interface MachineParts {
   readonly nics: readonly NicConfig[];
   /** Replicas of the same image that have yet to boot. */
   readonly siblings: number;
+  readonly nested?: true;
 }
 
 /** The machine's hardware, for the VMM. Serials connect disks and shares to what the guest is told below. Pure. */
@@ -68,6 +69,7 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     nics: parts.nics.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
     shares,
     ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
+    ...(parts.nested ? { nested: true } : {}),
   };
 };
 

@@ -30,6 +30,8 @@ export interface ReplicaSpec {
   readonly restart: RestartPolicy;
   /** Started again when its health check calls it unhealthy, whatever the policy says. */
   readonly restartUnhealthy?: true;
+  /** It runs machines itself and has /dev/kvm; absent where it does not. */
+  readonly nested?: true;
   /** What runs before it in machines of their own, as the file says it; a change replaces the replica. */
   readonly preStart?: readonly HookConfig[];
   /** Programs run beside the workload; absent when there are none. */

@@ -5,7 +5,7 @@ import type { BuildEvent, BuildRequest, BuildResult, FailedStep } from '../../bu
 import type { Credentials } from '../../builder/registry/config/types.ts';
 import type { LoginResult } from '../../builder/registry/login.ts';
 import type { Project } from '../../compose/model/model.ts';
-import type { DoctorCheck } from '../../vmm/host/doctor.ts';
+import type { DoctorCheck } from '../../vmm/host/doctor-check.ts';
 import type { FetchFileOptions, PublishRequest } from './artifact.ts';
 import type {
   AttachOptions,
@@ -34,7 +34,7 @@ import type { TrustApi } from './trust.ts';
 
 export type { BuildCheck, BuildOutline, BuildTargets } from '../../builder/build.ts';
 export type { BuildEvent, BuildLimits, BuildRequest, BuildResult, FailedStep, Image, SshForward } from '../../builder/model/types.ts';
-export type { DoctorCheck } from '../../vmm/host/doctor.ts';
+export type { DoctorCheck } from '../../vmm/host/doctor-check.ts';
 export type * from './command-options.ts';
 export type * from './object-types.ts';
 export type { NameReport } from './published-names.ts';

@@ -106,6 +106,7 @@ const gatherParts = async (vm: VmRow, context: BootContext, signal: AbortSignal)
     vcpus: vm.spec.vcpus ?? defaultVcpus(platform),
     memoryMib: vm.spec.memoryMib ?? DEFAULT_MEMORY_MIB,
     nics: context.networks.lease(vm),
+    ...(vm.spec.nested ? { nested: true } : {}),
     siblings: isPlain(vm)
       ? context.vms().filter((other) => other.id !== vm.id && other.state === 'created' && isAlike(vm, other)).length
       : 0,
@@ -120,7 +121,11 @@ export const machineDir = ({ id }: Pick<VmRow, 'id'>, platform: Pick<Platform, '
 const isPlain = ({ spec }: VmRow): boolean => spec.mounts.length === 0 && spec.networks.length === 1;
 
 const isAlike = (one: VmRow, other: VmRow): boolean =>
-  isPlain(other) && other.imageId === one.imageId && other.spec.vcpus === one.spec.vcpus && other.spec.memoryMib === one.spec.memoryMib;
+  isPlain(other) &&
+  other.imageId === one.imageId &&
+  other.spec.vcpus === one.spec.vcpus &&
+  other.spec.memoryMib === one.spec.memoryMib &&
+  other.spec.nested === one.spec.nested;
 
 /** Emulated processors cost the host's cores even when idle at boot: one is faster than two. With KVM, two as the seeds promise. */
 export const defaultVcpus = (platform: Pick<Platform, 'vmm' | 'cores'>): number =>

@@ -1,5 +1,6 @@
 import { HyprError } from '../../base/errors.ts';
 import type { Service } from '../../compose/model/model.ts';
+import { isKvm } from '../../compose/model/nested.ts';
 import { refuseMounts } from './mounts.ts';
 import { refuseForeignVolumes } from './volumes-from.ts';
 
@@ -28,7 +29,7 @@ const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) 
   ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable', 'services do not share a kernel'],
   ['pid', (v) => v !== undefined, 'services do not share a kernel'],
   ['uts', (v) => v !== undefined, 'services do not share a kernel'],
-  ['devices', (v) => Array.isArray(v) && v.length > 0, 'devices of the host are not passed into a machine yet'],
+  ['devices', (v) => Array.isArray(v) && !v.every(isKvm), 'devices of the host are not passed into a machine yet, but for /dev/kvm'],
   ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
   ['provider', (v) => v !== undefined, 'up, create, run and watch run it, and only if HYPR_PROVIDERS names its program'],
   ['external_links', hasItems, 'machines reach those of their own stack only'],

@@ -4,6 +4,7 @@ import type { ImageRuntime } from '../../builder/model/types.ts';
 import { readEgress } from '../../compose/model/egress.ts';
 import { readIsolation } from '../../compose/model/isolation.ts';
 import type { HookConfig, Project, Service } from '../../compose/model/model.ts';
+import { readNested } from '../../compose/model/nested.ts';
 import { readRestartUnhealthy } from '../../compose/model/restart-unhealthy.ts';
 import { parseBytes, parseDuration } from '../../compose/model/units.ts';
 import type { ProcessSpec } from '../../guest/types.ts';
@@ -59,6 +60,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     health: resolveHealth(input.service, service, input.image.config),
     restart: resolveRestart(service),
     ...(readRestartUnhealthy(service['x-hypr'], service.labels) === true ? { restartUnhealthy: true as const } : {}),
+    ...(readNested(service['x-hypr'], service.devices) === true ? { nested: true as const } : {}),
     ...resolveHooks(input.service, service),
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
     ...resolveLinks(project, input.service, service),

@@ -8,6 +8,9 @@ import { mustRun } from '../../base/host/process.ts';
 /** What a guest needs beyond the drivers built into Debian's cloud kernel (virtio console and fs, ext4, fuse). */
 export const GUEST_MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net', 'erofs', 'overlay', 'squashfs', 'virtio_rng', 'virtio_balloon'];
 
+/** What gives a guest /dev/kvm: the one of these that suits its processor, and the modules that they need. */
+export const KVM_MODULES = ['kvm_intel', 'kvm_amd'];
+
 export interface InitramfsOptions {
   /** Path of the compiled agent. */
   readonly kestrel: string;

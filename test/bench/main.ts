@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util';
 import { homePaths } from '../../base/paths.ts';
 import { connectGuest } from '../../guest/client/client.ts';
 import { serveFixtures } from '../../scripts/serve-fixtures.mjs';
-import { chooseVmm, runProbeGuest } from '../../vmm/host/probe.ts';
+import { chooseVmm } from '../../vmm/host/probe.ts';
+import { runProbeGuest } from '../../vmm/host/probe-guest.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
@@ -79,7 +80,7 @@ const benchSetup = async (): Promise<void> => {
 const benchBoot = async (): Promise<void> => {
   const toolchain = await needToolchain();
   const { vmm } = await chooseVmm({ toolchain });
-  report('cold-boot-to-agent', 'ms', await repeat(5, () => runProbeGuest(vmm, undefined, 120_000)));
+  report('cold-boot-to-agent', 'ms', await repeat(5, () => runProbeGuest(vmm)));
   const dir = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
   const machine = await vmm.create(
     { name: 'bench', runDir: join(dir, 'm'), consoleLog: join(dir, 'console'), vcpus: 1, memoryMib: 512, disks: [], nics: [], shares: [] },
@@ -118,7 +119,7 @@ const benchBoots = async (): Promise<void> => {
     while (next < BOOTS) {
       next += 1;
       try {
-        times.push(await runProbeGuest(vmm, undefined, 120_000));
+        times.push(await runProbeGuest(vmm));
       } catch (error) {
         failed += 1;
         process.stderr.write(`${String(error)}\n`);

@@ -32,6 +32,7 @@ export const toolchain = (changes: Partial<Toolchain> = {}): Toolchain => ({
   kernel: '/p/vmlinux',
   kernelRelease: '6.12.1-cloud-amd64',
   initramfs: '/p/initramfs.cpio',
+  nestedInitramfs: '/p/initramfs-nested.cpio',
   ...changes,
 });
 

@@ -7,6 +7,7 @@ import { copySparse } from '../devices/disks.ts';
 import { fallbackAfter, type Start } from '../model/fallback.ts';
 import type { Machine, MachineSpec } from '../model/machine.ts';
 import { rootDisks } from '../qemu/machine-class.ts';
+import { findNestedFacts, refuseNested } from '../qemu/nested.ts';
 import type { Template } from '../template/types.ts';
 import { bringUp, bringUpCopy, type CreateInput } from './bring-up.ts';
 
@@ -18,6 +19,7 @@ export const createMachine = async (input: CreateInput): Promise<Machine> => {
   try {
     input.signal?.throwIfAborted();
     checkSpec(spec, nicSockets);
+    await checkNested(input);
     if (spec.fallback?.freshLayer) {
       await dropLayer(spec);
     }
@@ -114,6 +116,13 @@ const describeError = (error: unknown): string =>
 
 /** Longest path of a unix socket that every kernel takes, with the longest name a machine has in its folder. */
 const MAX_SOCKET_PATH = 104 - 'agent.sock'.length - 2;
+
+const checkNested = async ({ settings, spec }: CreateInput): Promise<void> => {
+  if (spec.nested) {
+    const { accelerator, toolchain } = settings;
+    refuseNested(spec.name, await findNestedFacts({ accelerator, nestedInitramfs: toolchain.nestedInitramfs }));
+  }
+};
 
 export const checkSpec = (spec: MachineSpec, nicSockets: readonly Socket[]): void => {
   if (nicSockets.length !== spec.nics.length) {

@@ -11,23 +11,9 @@ import { findInPath } from '../toolchain/host-programs.ts';
 import { openToolchain } from '../toolchain/index.ts';
 import { findNative } from '../toolchain/native.ts';
 import { choosePackageClient } from '../toolchain/package-source.ts';
-import { type FenceFacts, type FenceLayer, fenceLayers, findFence, type NetworkFenceProbe } from './fence-check.ts';
-import { adviseKvm, findKvmFacts } from './kvm-advice.ts';
-import { chooseVmm } from './probe.ts';
-
-/** One line of `hypr doctor`. */
-export interface DoctorCheck {
-  readonly id: string;
-  readonly title: string;
-  readonly status: 'ok' | 'warn' | 'fail';
-  readonly detail: string;
-  /** The command or step that fixes it. */
-  readonly fix?: string;
-  /** What `hypr doctor --fix` does about it; absent: it needs root, or a decision. */
-  readonly repair?: 'set up' | 'recover';
-  /** Of the fence round machines, shares and gateways: layer by layer. */
-  readonly rows?: readonly FenceLayer[];
-}
+import { checkAccelerator } from './accelerator-check.ts';
+import type { DoctorCheck } from './doctor-check.ts';
+import { type FenceFacts, fenceLayers, findFence, type NetworkFenceProbe } from './fence-check.ts';
 
 const GIB = 2 ** 30;
 const SETUP = 'hypr setup';
@@ -72,7 +58,7 @@ export const checkHost = async (
   return [
     ...checks,
     ...tools,
-    await checkAccelerator(toolchain, paths, options.signal),
+    ...(await checkAccelerator(toolchain, paths, options.signal)),
     ...(await checkFence(toolchain, options.networkFence)),
     checkSubordinateIds(),
   ];
@@ -212,23 +198,6 @@ const checkFiles = async (id: string, title: string, files: readonly string[]): 
   return missing.length === 0
     ? { id, title, status: 'ok', detail: 'ready' }
     : { id, title, status: 'fail', detail: `${missing.join(', ')} is gone`, fix: SETUP, repair: 'set up' };
-};
-
-const checkAccelerator = async (toolchain: Toolchain, paths: HomePaths, signal?: AbortSignal): Promise<DoctorCheck> => {
-  try {
-    const { verdict } = await chooseVmm({ toolchain, paths, refresh: true, ...(signal ? { signal } : {}) });
-    return verdict.accelerator === 'kvm'
-      ? { id: 'kvm', title: 'KVM', status: 'ok', detail: verdict.reason }
-      : {
-          id: 'kvm',
-          title: 'KVM',
-          status: 'warn',
-          detail: `${verdict.reason}: machines are emulated in software, which is slower`,
-          fix: adviseKvm(verdict.refusal, await findKvmFacts()),
-        };
-  } catch (error) {
-    return { id: 'kvm', title: 'KVM', status: 'fail', detail: messageOf(error) };
-  }
 };
 
 /** A machine, a share or a network whose fence cannot be put up is not started; a layer less than there might be is worth knowing. */

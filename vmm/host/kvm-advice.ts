@@ -32,18 +32,24 @@ export const adviseKvm = (refusal: KvmRefusal | undefined, facts: KvmFacts): str
   if (refusal === 'no-permission') {
     return adviseRights(facts);
   }
-  const flags = new Set(/^flags\s*:(.*)$/m.exec(facts.cpuInfo)?.[1]?.trim().split(/\s+/) ?? []);
+  const flags = flagsOf(facts);
   const module = flags.has('svm') ? 'kvm_amd' : flags.has('vmx') ? 'kvm_intel' : undefined;
   if (refusal === 'no-device' && module !== undefined) {
     return `sudo modprobe ${module}; a container needs --device /dev/kvm`;
   }
-  if (flags.has('hypervisor')) {
+  if (isGuestItself(facts)) {
     return 'this host is a virtual machine itself: switch on nested virtualisation for it in its own host';
   }
   return refusal === 'no-device'
     ? 'switch on virtualisation (VT-x, AMD-V or SVM) in the firmware'
     : 'the reason may be in the log of the kernel: sudo dmesg | grep -i kvm';
 };
+
+/** Pure: this host is a virtual machine itself. */
+export const isGuestItself = (facts: Pick<KvmFacts, 'cpuInfo'>): boolean => flagsOf(facts).has('hypervisor');
+
+const flagsOf = ({ cpuInfo }: Pick<KvmFacts, 'cpuInfo'>): ReadonlySet<string> =>
+  new Set(/^flags\s*:(.*)$/m.exec(cpuInfo)?.[1]?.trim().split(/\s+/) ?? []);
 
 /** Whether the group of the device may use it, and who is in that group, differs by distribution. */
 const adviseRights = ({ device, groups, user }: KvmFacts): string => {

@@ -1,22 +1,21 @@
 import { constants } from 'node:fs';
-import { access, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { access, readFile, stat } from 'node:fs/promises';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { withDeadline } from '../../base/deadline.ts';
 import { HyprError, isErrno, messageOf } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/host/files.ts';
 import { mustRun } from '../../base/host/process.ts';
-import { type HomePaths, homePaths, runtimeDir, shortHash } from '../../base/paths.ts';
-import { connectGuest } from '../../guest/client/client.ts';
+import { type HomePaths, homePaths, shortHash } from '../../base/paths.ts';
 import { createQemuVmm } from '../backend/qemu-backend.ts';
 import type { Vmm } from '../model/machine.ts';
 import type { Toolchain } from '../model/tools.ts';
-import type { Accelerator } from '../qemu/command.ts';
+import type { Accelerator } from '../qemu/accelerator.ts';
 import { createTemplates } from '../template/index.ts';
 import type { Templates } from '../template/types.ts';
+import { runProbeGuest } from './probe-guest.ts';
 
-/** There is no /dev/kvm, this user may not open it, or no guest ran on it. */
-export type KvmRefusal = 'no-device' | 'no-permission' | 'no-guest';
+/** There is no /dev/kvm, this user may not open it, a guest failed on it, or did not get on. */
+export type KvmRefusal = 'no-device' | 'no-permission' | 'no-guest' | 'no-answer';
 
 export interface Verdict {
   readonly accelerator: Accelerator;
@@ -31,10 +30,14 @@ export interface Verdict {
 }
 
 const KVM = '/dev/kvm';
-/** A guest under KVM is ready in well under a second; one on a broken KVM never is. */
-const PROBE_MS = 10_000;
-/** A refusal is tried again after a while, because its cause may have been temporary; a success is not. */
-const REFUSAL_AGE_MS = 7 * 24 * 3600 * 1000;
+const DAY_MS = 24 * 3600 * 1000;
+/** A refusal is tried again after a while, because its cause may have been temporary, as a host that was too busy; a success is not. */
+const REFUSAL_AGE_MS: Record<KvmRefusal, number> = {
+  'no-device': 7 * DAY_MS,
+  'no-permission': 7 * DAY_MS,
+  'no-guest': 7 * DAY_MS,
+  'no-answer': DAY_MS,
+};
 
 /**
  * Chooses between KVM and software emulation. KVM counts only after a real guest reached its agent on
@@ -53,7 +56,7 @@ export const chooseVmm = async (options: {
   const paths = options.paths ?? homePaths();
   const path = join(paths.cache, `accelerator-${await verdictKey(toolchain)}.json`);
   const stored = await readVerdict(path);
-  const known = stored?.accelerator === 'tcg' && (options.refresh || Date.now() - stored.found > REFUSAL_AGE_MS) ? undefined : stored;
+  const known = stored !== undefined && isOver(stored, options.refresh === true) ? undefined : stored;
   const verdict = known ?? (await findVerdict(toolchain, options.signal));
   if (known === undefined) {
     await writeFileAtomic(path, JSON.stringify(verdict));
@@ -62,6 +65,9 @@ export const chooseVmm = async (options: {
   const templates = process.env.HYPR_TEMPLATES === '0' ? undefined : createTemplates({ settings, paths });
   return { vmm: createQemuVmm({ ...settings, ...(templates ? { templates } : {}) }), verdict, templates };
 };
+
+const isOver = ({ accelerator, refusal, found }: Verdict, refresh: boolean): boolean =>
+  accelerator === 'tcg' && (refresh || Date.now() - found > REFUSAL_AGE_MS[refusal ?? 'no-guest']);
 
 const findVerdict = async (toolchain: Toolchain, signal?: AbortSignal): Promise<Verdict> => {
   const facts = { tscKhz: await measureTsc(toolchain), found: Date.now() };
@@ -96,44 +102,8 @@ const kvmRefusal = async (
     return undefined;
   } catch (error) {
     signal?.throwIfAborted();
-    return { refusal: 'no-guest', reason: `/dev/kvm is there, but no Linux guest runs on it (${messageOf(error)})` };
-  }
-};
-
-/** Boots a bare machine until its agent answers. */
-export const runProbeGuest = async (vmm: Vmm, signal?: AbortSignal, ms = PROBE_MS): Promise<number> => {
-  const dir = await mkdtemp(join(runtimeDir(), 'probe-'));
-  const begin = Date.now();
-  try {
-    const machine = await vmm.create(
-      {
-        name: 'probe',
-        runDir: join(dir, 'm'),
-        consoleLog: join(dir, 'console'),
-        vcpus: 1,
-        memoryMib: 256,
-        disks: [],
-        nics: [],
-        shares: [],
-      },
-      [],
-      signal,
-    );
-    try {
-      await machine.start(signal);
-      await withDeadline({ ms, what: 'the probe guest', signal }, async (deadline) => {
-        const died = machine.exited.then((exit) => {
-          throw new HyprError('VMM_DIED', exit.detail ?? exit.reason, { details: exit.lastLines });
-        });
-        const guest = await Promise.race([connectGuest(machine.record.agentSocket, { signal: deadline, timeout: ms }), died]);
-        await guest.close();
-      });
-      return Date.now() - begin;
-    } finally {
-      await machine.delete();
-    }
-  } finally {
-    await rm(dir, { recursive: true, force: true });
+    const refusal = error instanceof HyprError && error.code === 'HYPR_TIMEOUT' ? 'no-answer' : 'no-guest';
+    return { refusal, reason: `/dev/kvm is there, but no Linux guest runs on it (${messageOf(error)})` };
   }
 };
 

@@ -52,6 +52,8 @@ export interface MachineSpec {
   readonly endWhenFull?: true;
   /** How many disks `plugDisk` may have plugged in at a time; a clone has what its template has. */
   readonly sparePorts?: number;
+  /** It runs machines itself: its processor can virtualise, and its guest has /dev/kvm. */
+  readonly nested?: true;
 }
 
 /** The record of a running machine, enough for another process to take it over. */

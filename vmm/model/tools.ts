@@ -36,6 +36,8 @@ export interface Toolchain {
   readonly kernelRelease: string;
   /** cpio with kestrel as /init and the modules of docs/guest-protocol.md. */
   readonly initramfs: string;
+  /** The same with the modules of KVM, for machines that run machines; null where the kernel has none. */
+  readonly nestedInitramfs: string | null;
 }
 
 /** What a program is made of: our prefix, or a program of the host with the host's libraries. */

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import type { DeviceLayout, DiskSpec, MachineSpec, NicSpec, ShareSpec, VmmCommand } from '../model/machine.ts';
 import type { Toolchain } from '../model/tools.ts';
+import { ACCELERATORS, type Accelerator } from './accelerator.ts';
 import { memoryClass, PREPARED_DISKS, PREPARED_NICS, SLOTS } from './machine-class.ts';
-
-export type Accelerator = 'kvm' | 'tcg';
 
 export interface QemuSettings {
   readonly toolchain: Toolchain;
@@ -29,17 +28,6 @@ export type Beginning =
 
 const COLD: Beginning = { kind: 'cold' };
 
-/** Flags per accelerator, each with its measured reason. */
-const ACCELERATORS: Record<Accelerator, { readonly args: readonly string[]; readonly kernel: (tscKhz: number) => readonly string[] }> = {
-  kvm: { args: ['-accel', 'kvm', '-cpu', 'host'], kernel: () => [] },
-  tcg: {
-    // One thread per processor; a translation cache of 256 MiB, because the default grows to a gigabyte.
-    args: ['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max'],
-    // Told the rate of its clock, because calibrating it hangs now and then under load; an emulated processor does not speculate.
-    kernel: (tscKhz) => [`tsc_early_khz=${tscKhz}`, 'tsc=reliable', 'mitigations=off'],
-  },
-};
-
 /** QEMU parses input of guests, so it may not start programs, gain privileges or change priorities. */
 const seccomp = (spawn: 'allow' | 'deny'): string => `on,obsolete=deny,elevateprivileges=deny,spawn=${spawn},resourcecontrol=deny`;
 
@@ -61,14 +49,15 @@ export const SOCKET_FDS = { control: 64, agent: 65, share: (index: number) => 66
  */
 export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, beginning: Beginning = COLD): VmmCommand => {
   const { toolchain, accelerator, tscKhz } = settings;
+  const flags = ACCELERATORS[accelerator];
   const args = [
     ...toolchain.qemu.prefix,
     ...toolchain.qemuData,
     ...['-name', `hypr-${quote(spec.name)}`, '-S', '-sandbox', seccomp(beginning.kind === 'zygote' ? 'allow' : 'deny')],
-    ...ACCELERATORS[accelerator].args,
+    ...['-accel', flags.accel, '-cpu', `${flags.cpu}${spec.nested ? flags.nested : flags.plain}`],
     ...memoryArgs(toolchain, spec, beginning),
     ...['-smp', String(spec.vcpus), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ...['-kernel', toolchain.kernel, '-initrd', toolchain.initramfs, '-append', kernelLine(ACCELERATORS[accelerator].kernel(tscKhz))],
+    ...['-kernel', toolchain.kernel, '-initrd', initramfsOf(toolchain, spec), '-append', kernelLine(flags.kernel(tscKhz))],
     ...['-chardev', `file,id=con,append=on,path=${quote(spec.consoleLog)}`, '-serial', 'chardev:con'],
     ...['-chardev', `socket,id=qmp,fd=${SOCKET_FDS.control},server=on,wait=off`, '-mon', 'chardev=qmp,mode=control'],
     ...['-device', 'virtio-serial-pci,id=vs0', '-chardev', `socket,id=ag,fd=${SOCKET_FDS.agent},server=on,wait=off`],
@@ -79,6 +68,10 @@ export const buildQemuCommand = (settings: QemuSettings, spec: MachineSpec, begi
   ];
   return { file: toolchain.qemu.file, args, env: environment(toolchain, beginning) };
 };
+
+/** What the machine's guest starts from; `checkSpec` has refused a nested machine without an initramfs for it. */
+export const initramfsOf = ({ initramfs, nestedInitramfs }: Toolchain, { nested }: Pick<MachineSpec, 'nested'>): string =>
+  nested ? (nestedInitramfs ?? initramfs) : initramfs;
 
 const isIncoming = ({ kind }: Beginning): boolean => kind !== 'cold' && kind !== 'template';
 

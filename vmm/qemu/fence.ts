@@ -4,7 +4,7 @@ import { isErrno } from '../../base/errors.ts';
 import type { DiskSpec, MachineSpec, VmmCommand } from '../model/machine.ts';
 import { filesOfTool, HOST_LIBRARIES, type Toolchain } from '../model/tools.ts';
 import type { Saved } from './clone.ts';
-import { type Beginning, FIRST_FD, machineSockets, type QemuSettings, SOCKET_FDS } from './command.ts';
+import { type Beginning, FIRST_FD, initramfsOf, machineSockets, type QemuSettings, SOCKET_FDS } from './command.ts';
 import { memoryClass } from './machine-class.ts';
 import { extentsOf } from './vmdk.ts';
 
@@ -65,7 +65,7 @@ const readFiles = ({ settings, spec, beginning, saved }: FenceInput): string[] =
   const ram = 'ram' in beginning && beginning.ram !== undefined ? [beginning.ram] : [];
   const state = saved === undefined ? [] : [saved.state, ...(saved.ram === undefined ? [] : [saved.ram])];
   const disks = spec.disks.filter(({ readOnly }) => readOnly).map(({ path }) => path);
-  return [settings.toolchain.kernel, settings.toolchain.initramfs, ...ram, ...state, ...disks];
+  return [settings.toolchain.kernel, initramfsOf(settings.toolchain, spec), ...ram, ...state, ...disks];
 };
 
 /** A template is made in its staging folder. A zygote makes what belongs to its copies, each of which then gives up the others'. */

@@ -1,13 +1,12 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
-import { exists } from '../../base/host/files.ts';
 import { type HomePaths, shortHash } from '../../base/paths.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { compileKestrel } from '../../guest/image/compile.ts';
-import { buildInitramfs } from '../../guest/image/initramfs.ts';
+import type { Toolchain } from '../model/tools.ts';
+import { buildGuestImages } from './guest-images.ts';
 import { makeGvproxy } from './gvproxy.ts';
 import { findHostPrograms } from './host-programs.ts';
 import { fetchKernel, findKernelPackage, KERNEL_PACKAGE, type Kernel, ownKernel, unpackKernel } from './kernel.ts';
@@ -38,7 +37,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
   await removeUnfinished(parent);
   const native = await findNative();
   return joinAll(input.signal, async (signal) => {
-    const [{ programs, kernel, kestrel, initramfs }, gvproxy, shareJail, machineJail, tsc, preload] = await Promise.all([
+    const [{ programs, kernel, kestrel, images }, gvproxy, shareJail, machineJail, tsc, preload] = await Promise.all([
       makeGuest({ ...input, native, signal }),
       track(progress, { id: 'gvproxy', done: 'Ready' }, (report) =>
         makeGvproxy({ parent, sources: gatewaySources, native, report, signal }),
@@ -48,7 +47,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
       native?.install('tsc', bin) ?? compileTsc(bin, signal),
       native?.install('zygote.so', bin) ?? compilePreload(bin, signal),
     ]);
-    const id = shortHash([programs.id, kernel.release, initramfs, kestrel, gvproxy.version, preload].join(' '), 12);
+    const id = shortHash([programs.id, kernel.release, images.initramfs, kestrel, gvproxy.version, preload].join(' '), 12);
     const { qemu, qemuData, virtiofsd, mkfsErofs, mkfsExt4, resize2fs, e2fsck } = programs;
     const parts = {
       qemu,
@@ -63,7 +62,7 @@ export const makeParts = async (input: MakeInput): Promise<Manifest> => {
       machineJail,
       tsc,
       preload,
-      initramfs,
+      ...images,
     };
     const toolchain = { id, ...parts, kernel: kernel.vmlinux, kernelRelease: kernel.release };
     return { format: FORMAT, recipe: recipe(packagesFor(native)), programs, kernel, toolchain, ...(native ? { native: native.id } : {}) };
@@ -80,7 +79,7 @@ interface Guest {
   readonly programs: Programs;
   readonly kernel: Kernel;
   readonly kestrel: string;
-  readonly initramfs: string;
+  readonly images: Pick<Toolchain, 'initramfs' | 'nestedInitramfs'>;
 }
 
 interface GuestInput extends MakeInput {
@@ -97,19 +96,10 @@ const makeGuest = async (input: GuestInput): Promise<Guest> => {
     const musl = programs.musl === undefined ? {} : { musl: programs.musl };
     return compileKestrel(join(paths.toolchain, 'bin'), { sources: await findGuestSources(), signal, ...musl });
   });
-  const initramfs = await track(progress, { id: 'Initramfs', done: 'Ready' }, async () => {
-    const hash = createHash('sha256')
-      .update(await readFile(kestrel))
-      .update(kernel.release)
-      .digest('hex')
-      .slice(0, 12);
-    const out = join(paths.toolchain, `initramfs-${hash}.cpio`);
-    if (!(await exists(out))) {
-      await buildInitramfs({ kestrel, modulesDir: kernel.modules, release: kernel.release, xz: programs.xz, signal }, out);
-    }
-    return out;
-  });
-  return { programs, kernel, kestrel, initramfs };
+  const images = await track(progress, { id: 'Initramfs', done: 'Ready' }, () =>
+    buildGuestImages({ parent: paths.toolchain, kestrel, kernel, xz: programs.xz, signal }),
+  );
+  return { programs, kernel, kestrel, images };
 };
 
 const makeDownloads = async (input: GuestInput): Promise<{ programs: Programs; kernel: Kernel }> => {

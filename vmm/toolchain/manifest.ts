@@ -45,10 +45,11 @@ export const hasDownloads = async ({ programs, kernel }: Manifest): Promise<bool
 
 /** Whether all files exist that are needed to start a machine. */
 export const isReady = async (manifest: Manifest): Promise<boolean> => {
-  const { kernel, initramfs, shareJail, machineJail, tsc, preload, gvproxy } = manifest.toolchain;
+  const { kernel, initramfs, nestedInitramfs, shareJail, machineJail, tsc, preload, gvproxy } = manifest.toolchain;
   // Undefined in manifests of older versions.
-  const files = [kernel, initramfs, shareJail, machineJail, tsc, preload ?? '', gvproxy.file];
-  return preload !== undefined && shareJail !== undefined && machineJail !== undefined && (await hasDownloads(manifest)) && allExist(files);
+  const isOfNow = [preload, nestedInitramfs, shareJail, machineJail].every((each) => each !== undefined);
+  const files = [kernel, initramfs, nestedInitramfs ?? '', shareJail, machineJail, tsc, preload ?? '', gvproxy.file];
+  return isOfNow && (await hasDownloads(manifest)) && allExist(files);
 };
 
 const allExist = async (files: readonly string[]): Promise<boolean> =>

@@ -1,4 +1,5 @@
 import type { HealthcheckConfig, Service } from '../../../compose/model/model.ts';
+import { isKvm } from '../../../compose/model/nested.ts';
 import { AUTO_REMOVE, STDIN_ONCE } from '../../model/spec.ts';
 import type { Image } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
@@ -98,6 +99,14 @@ const namesOf = (config: Keys, host: Keys): Service =>
     dns_opt: [...asTexts(host.DnsOptions)],
   }) as Service;
 
+const devicesOf = (devices: unknown) =>
+  asList(devices)
+    .map(asRecord)
+    .map(({ PathOnHost, PathInContainer }) => ({
+      source: asText(PathOnHost) ?? '',
+      target: asText(PathInContainer) ?? asText(PathOnHost) ?? '',
+    }));
+
 const securityOf = (host: Keys): Service =>
   given({
     privileged: host.Privileged === true,
@@ -107,6 +116,7 @@ const securityOf = (host: Keys): Service =>
     cap_drop: [...asTexts(host.CapDrop)],
     group_add: [...asTexts(host.GroupAdd)],
     security_opt: [...asTexts(host.SecurityOpt)],
+    devices: asList(host.Devices).length === 0 ? undefined : devicesOf(host.Devices),
     sysctls: asMap(host.Sysctls),
   }) as Service;
 
@@ -153,7 +163,7 @@ const FOREIGN: ReadonlyArray<readonly [string, (value: unknown) => boolean, stri
     'machines do not share a kernel',
   ],
   ['UTSMode', isForeign, 'machines do not share a kernel'],
-  ['Devices', (value) => asList(value).length > 0, 'devices of the host are not passed into a machine yet'],
+  ['Devices', (value) => !devicesOf(value).every(isKvm), 'devices of the host are not passed into a machine yet, but for /dev/kvm'],
   ['DeviceRequests', (value) => asList(value).length > 0, 'GPUs of the host are not passed into a machine yet'],
   ['VolumesFrom', (value) => asList(value).length > 0, 'name the volume in both containers instead'],
 ];

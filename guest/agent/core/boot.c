@@ -85,9 +85,10 @@ static void mount_basics(void) {
   write_file("/proc/self/oom_score_adj", "-1000", 5, 0);
 }
 
+/* EOPNOTSUPP: it is for another processor; of KVM's modules for AMD and Intel only one loads. */
 static void load_module(const char *path) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST)) {
+  if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST && errno != EOPNOTSUPP)) {
     console_say("kestrel: module %s: %s", path, strerror(errno));
   }
   if (fd >= 0) {

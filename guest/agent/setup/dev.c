@@ -24,6 +24,13 @@ static int mount_in(const char *path, const char *type, unsigned long flags, con
   return mkdir(path, 0755) != 0 || mount(type, path, type, flags, options) != 0 ? fail(REASON_MACHINE, "mounting %s: %s", path, strerror(errno)) : 0;
 }
 
+/* The devices of KVM are its drivers' own numbers (Linux, Documentation/admin-guide/devices.txt). */
+#define MISC_MAJOR 10
+#define KVM_MINOR 232
+
+/* Where the machine may run machines itself, everybody in it may: it is theirs alone. */
+static bool make_kvm(int dev) { return access("/dev/kvm", F_OK) != 0 || make_node(dev, "kvm", MISC_MAJOR, KVM_MINOR, 0666) == 0; }
+
 int make_dev(void) {
   const unsigned long flags = MS_NOSUID | MS_NOEXEC;
   if (mount_in(DEV, "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k") != 0) {
@@ -32,7 +39,7 @@ int make_dev(void) {
   int dev = open(DEV, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   mode_t mask = umask(0);
   bool ok = make_node(dev, "null", 1, 3, 0666) == 0 && make_node(dev, "zero", 1, 5, 0666) == 0 && make_node(dev, "full", 1, 7, 0666) == 0 &&
-            make_node(dev, "random", 1, 8, 0666) == 0 && make_node(dev, "urandom", 1, 9, 0666) == 0 && make_node(dev, "tty", 5, 0, 0666) == 0;
+            make_node(dev, "random", 1, 8, 0666) == 0 && make_node(dev, "urandom", 1, 9, 0666) == 0 && make_node(dev, "tty", 5, 0, 0666) == 0 && make_kvm(dev);
   static const char *const links[][2] = {{"pts/ptmx", "ptmx"}, {"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
                                          {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"}};
   for (size_t i = 0; ok && i < sizeof links / sizeof *links; i++) {

@@ -21,6 +21,7 @@ const layTrap = async (home: string): Promise<string> => {
   const files = {
     kernel: trap,
     initramfs: trap,
+    nestedInitramfs: trap,
     shareJail: trap,
     machineJail: trap,
     tsc: trap,

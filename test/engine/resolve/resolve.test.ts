@@ -376,6 +376,13 @@ describe('what a machine cannot have is refused with the reason', () => {
     expect(error.message).not.toContain('[object Object]');
   });
 
+  test('/dev/kvm is no device of the host', () => {
+    expect(resolve({ devices: [{ source: '/dev/kvm', target: '/dev/kvm' }] }).nested).toBe(true);
+    expect(resolve({ 'x-hypr': { nested: true } }).nested).toBe(true);
+    expect(resolve({})).not.toHaveProperty('nested');
+    expect(refusal({ devices: [{ source: '/dev/kvm' }, { source: '/dev/fuse' }] }).message).toContain('but for /dev/kvm');
+  });
+
   test('are not named when they only say the default', () => {
     expect(resolve({ network_mode: 'bridge', ipc: 'private', devices: [], volumes_from: [], post_start: [] }).name).toBe('shop-web-1');
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adviseKvm, type KvmFacts } from '../../../vmm/host/kvm-advice.ts';
+import { adviseKvm, isGuestItself, type KvmFacts } from '../../../vmm/host/kvm-advice.ts';
 
 const AMD = 'processor\t: 0\nmodel name\t: x\nflags\t\t: fpu svm npt\nbugs\t\t:\n';
 const INTEL = AMD.replace('svm npt', 'vmx ept');
@@ -54,4 +54,8 @@ describe('how to get KVM', () => {
     );
     expect(adviseKvm('no-guest', facts())).toBe('the reason may be in the log of the kernel: sudo dmesg | grep -i kvm');
   });
+});
+
+it('a host that is a virtual machine itself is known by its processor', () => {
+  expect([AMD, VIRTUAL, ''].map((cpuInfo) => isGuestItself({ cpuInfo }))).toEqual([false, true, false]);
 });

@@ -35,7 +35,7 @@ describe('the command line of QEMU', () => {
       -S
       -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
       -accel kvm
-      -cpu host
+      -cpu host,vmx=off,svm=off
       -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off
       -m 512M
       -smp 2
@@ -69,7 +69,7 @@ describe('the command line of QEMU', () => {
       -S
       -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
       -accel tcg,thread=multi,tb-size=256
-      -cpu max
+      -cpu max,svm=off
       -M q35,usb=off,vmport=off,smm=off,sata=off,smbus=off,i8042=off,hpet=off,memory-backend=m0
       -object memory-backend-memfd,share=on,id=m0,size=512M
       -m 512M

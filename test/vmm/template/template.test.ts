@@ -76,6 +76,7 @@ describe('the key of a template', () => {
     const others = [
       key({ vcpus: 1 }),
       key({ memoryMib: 513 }),
+      key({ nested: true }),
       key({ shares: [{ tag: 't', path: '/', readOnly: true, ownership: 'keep' }] }),
       key({}, { accelerator: 'kvm' }),
       key({}, { tscKhz: 2 }),
@@ -83,7 +84,7 @@ describe('the key of a template', () => {
       key({}, { toolchain: toolchain({ kernel: '/new' }) }),
       key({}, { toolchain: toolchain({ initramfs: '/new' }) }),
     ];
-    expect(new Set([key(), ...others]).size).toBe(9);
+    expect(new Set([key(), ...others]).size).toBe(10);
   });
 });
 

@@ -42,6 +42,7 @@ const makeManifest = async (home: string): Promise<Manifest> => {
     'tsc',
     'vmlinux',
     'cpio',
+    'nested-cpio',
   ];
   await Promise.all(names.map((name) => writeFile(file(name), '')));
   const inPrefix = (name: string) => tool(file('ld'), ['--library-path', '/nowhere', file(name)]);
@@ -65,6 +66,7 @@ const makeManifest = async (home: string): Promise<Manifest> => {
     tsc: file('tsc'),
     kernel: file('vmlinux'),
     initramfs: file('cpio'),
+    nestedInitramfs: file('nested-cpio'),
   };
   return {
     format: FORMAT,
@@ -84,14 +86,17 @@ describe('the manifest', () => {
     expect(await openToolchain(paths)).toEqual(manifest.toolchain);
   });
 
-  it.each(['initramfs', 'shareJail', 'machineJail', 'kernel', 'tsc'] as const)('does not open without its %s', async (part) => {
-    const paths = homePaths(tempDir());
-    const manifest = await makeManifest(paths.toolchain);
-    await writeManifest(paths, manifest);
-    await rm(manifest.toolchain[part]);
-    expect(await openToolchain(paths)).toBeUndefined();
-    await expect(needToolchain(paths)).rejects.toMatchObject({ code: 'TOOLCHAIN_MISSING', hint: 'run: hypr setup' });
-  });
+  it.each(['initramfs', 'nestedInitramfs', 'shareJail', 'machineJail', 'kernel', 'tsc'] as const)(
+    'does not open without its %s',
+    async (part) => {
+      const paths = homePaths(tempDir());
+      const manifest = await makeManifest(paths.toolchain);
+      await writeManifest(paths, manifest);
+      await rm(manifest.toolchain[part] ?? '');
+      expect(await openToolchain(paths)).toBeUndefined();
+      await expect(needToolchain(paths)).rejects.toMatchObject({ code: 'TOOLCHAIN_MISSING', hint: 'run: hypr setup' });
+    },
+  );
 
   it('of an earlier hypr, which had no library for clones, is made again; it opens without one that cannot be made', async () => {
     const paths = homePaths(tempDir());
