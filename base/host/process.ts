@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds; the child gets SIGKILL after that. Default 10 minutes. */
   readonly timeout?: number;
+  /** How many characters of each of its outputs are taken; a program that says more is killed. Default: all. */
+  readonly most?: number;
   /** Called with each chunk of stdout and stderr, for progress. */
   readonly onOutput?: (chunk: string) => void;
 }
@@ -30,15 +32,22 @@ export const runProgram = (file: string, args: readonly string[], options: RunOp
       killSignal: 'SIGKILL',
       ...(options.signal ? { signal: options.signal } : {}),
     });
+    const most = options.most ?? Number.POSITIVE_INFINITY;
     let stdout = '';
     let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      stdout += chunk;
+    const take = (text: string, chunk: string): string => {
       options.onOutput?.(chunk);
+      if (text.length + chunk.length <= most) {
+        return text + chunk;
+      }
+      child.kill('SIGKILL');
+      return (text + chunk).slice(0, most);
+    };
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout = take(stdout, chunk);
     });
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      stderr += chunk;
-      options.onOutput?.(chunk);
+      stderr = take(stderr, chunk);
     });
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code: code ?? 128 + (signal === 'SIGKILL' ? 9 : 15), stdout, stderr }));

@@ -1,3 +1,4 @@
+import { withDeadline } from '../../base/deadline.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { CliContext } from '../core/context.ts';
 
@@ -7,9 +8,18 @@ interface Wanted {
   readonly flags: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Who has pressed a key waits: what takes longer (a stack's folder on a server, a locked database) gives no names. */
+const DEADLINE_MS = 2000;
+
 /** Names of what there is, for a shell that completes a word: read from the Compose file and from disk, no machine and no supervisor is asked. */
 export const lookUpNames = async ({ names, flags }: Wanted, context: CliContext): Promise<string[]> => {
-  const found = await Promise.allSettled(names.map((kind) => LOOK_UPS[kind]?.(context, flags) ?? []));
+  const { signal } = context.interrupts;
+  const look = (kind: string): Promise<string[]> =>
+    withDeadline(
+      { ms: DEADLINE_MS, what: `the names of each ${kind}`, signal },
+      async () => (await LOOK_UPS[kind]?.(context, flags)) ?? [],
+    );
+  const found = await Promise.allSettled(names.map(look));
   // Completion has no place for errors: what cannot be read has no names.
   return [...new Set(found.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])))]
     .map(sanitiseName)

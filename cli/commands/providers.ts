@@ -139,11 +139,14 @@ const runOne = async ({ context }: Invocation, { project, provider, command, ren
       if (message.type === 'info') {
         renderer.onProgress({ id: name, status: 'working', text: sanitiseName(message.message.split('\n')[0] ?? '') });
       }
-      said.push(message);
+      if (message.type === 'setenv' || message.type === 'rawsetenv') {
+        said.push(message);
+      }
     },
+    onError: (line) => renderer.printAbove(() => context.stderr.write(`${name}: ${line}\n`)),
   });
   renderer.onProgress({ id: name, status: 'done', text: done });
-  return said.filter((message) => message.type === 'setenv' || message.type === 'rawsetenv');
+  return said;
 };
 
 /** `setenv` gets the service's name before it, `rawsetenv` does not. */

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises';
 import { arch, availableParallelism, freemem, platform, release, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,9 +12,7 @@ import type { CliContext } from '../core/context.ts';
 import { say } from '../core/output.ts';
 import { HYPR_VERSION } from '../core/version.ts';
 import { redactText, type Secrets } from '../format/redact.ts';
-
-/** How much of the end of each log is taken. */
-const LOG_BYTES = 256 * 1024;
+import { readEnd, secretValues } from './support-secrets.ts';
 
 /**
  * `support-bundle`: what a report of a fault needs, as one file: versions, doctor, stacks and machines, logs of hypr and consoles. No
@@ -26,7 +23,7 @@ export const runSupportBundle: Handler = async (invocation) => {
   const machines = await allMachines(context);
   const secrets: Secrets = {
     home: context.home,
-    values: [...(await secretsOf(machines, context.env)), ...environmentSecrets(context.env)],
+    values: await secretValues(context, machines),
   };
   const files = await collect(invocation, machines);
   const redacted = files.map(([name, text]) => [name, redactText(text, secrets)] as const);
@@ -118,19 +115,6 @@ const logsOf = async (stack: string, folder: string, machines: readonly ReplicaD
 const outputsOf = async (machines: readonly ReplicaDetail[]): Promise<Named[]> =>
   Promise.all(machines.map(async ({ stack, status, logPath }) => [`${stack}/${status.name}.jsonl`, await readEnd(logPath)] as const));
 
-/** The end of a file; empty where there is none. */
-const readEnd = async (path: string): Promise<string> => {
-  try {
-    await using file = await open(path, 'r');
-    const { size } = await file.stat();
-    const length = Math.min(size, LOG_BYTES);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.toString('utf8', 0, bytesRead);
-  } catch {
-    return '';
-  }
-};
-
 /** The machines of all stacks; none where the database cannot be read, which doctor tells. */
 const allMachines = async (context: CliContext): Promise<readonly ReplicaDetail[]> => {
   try {
@@ -139,30 +123,6 @@ const allMachines = async (context: CliContext): Promise<readonly ReplicaDetail[
     return [];
   }
 };
-
-const SECRET_NAME = /pass|pwd|secret|token|key|auth|credential/i;
-/** Values of other variables: long ones may be addresses with a password; short ones are words that logs need. */
-const LONG = 12;
-
-/** Values that services get as environment, labels and files. */
-const secretsOf = async (machines: readonly ReplicaDetail[], env: NodeJS.ProcessEnv): Promise<string[]> => {
-  const files = machines.flatMap(({ spec }) => spec.files.map(({ source }) => source));
-  const contents = await Promise.all(
-    files.map(async (source) =>
-      'file' in source ? readEnd(source.file) : 'content' in source ? source.content : (env[source.environment] ?? ''),
-    ),
-  );
-  return machines
-    .flatMap(({ spec }) => [...spec.process.env.map((entry) => entry.split('=')), ...Object.entries(spec.labels)])
-    .map(([name = '', ...value]) => [name, value.join('=')] as const)
-    .filter(([name, value]) => SECRET_NAME.test(name) || value.length >= LONG)
-    .map(([, value]) => value)
-    .concat(contents.flatMap((content) => content.split(/\r?\n/)));
-};
-
-/** Of the user's own environment, what its name says is a secret. */
-const environmentSecrets = (env: NodeJS.ProcessEnv): string[] =>
-  Object.entries(env).flatMap(([name, value]) => (value !== undefined && SECRET_NAME.test(name) ? [value] : []));
 
 const tarOf = (files: readonly Named[], now: number): Buffer => {
   const parts = files.flatMap(([name, text]) => {

@@ -9,13 +9,13 @@ import type { Invocation } from '../core/command-spec.ts';
 import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
 import { Screen } from './alternate-screen.ts';
 import { runDashboard } from './run-dashboard.tsx';
-import { drawStacks, type StacksState, stackRows } from './stacks-view.ts';
+import { drawStacks, type StackRow, type StacksState, stackRows } from './stacks-view.ts';
 import { keysOf, nameOfKey } from './state/keys.ts';
 
 /** There is no stream of events over all stacks: what other commands change is read again so often. */
 const LOOK_MS = 2000;
 
-type Choice = { readonly how: 'leave' } | { readonly how: 'open' | 'up'; readonly stack: string; readonly files: readonly string[] };
+type Choice = { readonly how: 'leave' } | { readonly how: 'open' | 'up'; readonly row: StackRow };
 
 /** All stacks of this user on a screen; Enter opens the dashboard of one, and leaving that comes back. Ends with 0. */
 export const runStacks = async (invocation: Invocation): Promise<number> => {
@@ -35,16 +35,17 @@ export const runStacks = async (invocation: Invocation): Promise<number> => {
 };
 
 /** The dashboard of one stack; gives what to say afterwards. */
-const openOne = async (invocation: Invocation, { how, stack: name, files }: Extract<Choice, { how: 'open' | 'up' }>): Promise<string> => {
+const openOne = async (invocation: Invocation, { how, row }: Extract<Choice, { how: 'open' | 'up' }>): Promise<string> => {
   const { context } = invocation;
+  const { name } = row;
   const engine = await context.engine();
   const stack = await engine.openStack({ name });
   try {
-    const { project, noModel } = await projectOf(invocation, stack, files);
+    const { project, noModel } = await projectOf(invocation, stack, row);
     if (how === 'up' && noModel !== undefined) {
       return `${name}: ${noModel}`;
     }
-    // Machines stay what they are: env files, profiles and flags of the `up` that made them are not recorded.
+    // Machines stay what they are: flags of the `up` that made them are not recorded.
     const options = { ...UP_DEFAULTS, ignoreOrphans: true, noRecreate: true };
     await runDashboard({ invocation, stack, project, loaded: project, options, noModel }, how === 'up' ? 'up' : 'look');
     return '';
@@ -61,8 +62,9 @@ interface Found {
   readonly noModel: string | undefined;
 }
 
-/** The model of a stack, from all its files. */
-const projectOf = async ({ context }: Invocation, stack: Stack, files: readonly string[]): Promise<Found> => {
+/** The model of a stack, from the files, env files and profiles that it was last read with. */
+const projectOf = async ({ context }: Invocation, stack: Stack, row: StackRow): Promise<Found> => {
+  const { files, envFiles, profiles, workingDir } = row;
   const present = Object.fromEntries((await stack.ps()).map(({ service, image }) => [service, { image }]));
   const without = (noModel: string): Found => {
     const none = { disabledServices: {}, networks: {}, volumes: {}, secrets: {}, configs: {}, extensions: {}, environment: {} };
@@ -71,7 +73,7 @@ const projectOf = async ({ context }: Invocation, stack: Stack, files: readonly 
   if (files.length === 0 || !files.every(isAbsolute)) {
     return without('its Compose file is not recorded; bring it up from where it was: hypr up');
   }
-  const common = { projectDirectory: undefined, envFiles: [], profiles: [], services: [], allResources: false, insecureRegistries: [] };
+  const common = { projectDirectory: workingDir, envFiles, profiles, services: [], allResources: false, insecureRegistries: [] };
   try {
     const request = { ...common, files, projectName: stack.name, resolveEnv: true, env: context.env, cwd: context.cwd };
     const project = await context.loadProject(request);
@@ -137,7 +139,7 @@ class StacksStore {
       const next = cursor + (key === 'j' || key === 'down' ? 1 : -1);
       this.#change({ cursor: Math.max(0, Math.min(rows.length - 1, next)), message: '' });
     } else if (row !== undefined && (key === 'return' || key === 'u')) {
-      this.choose({ how: key === 'u' ? 'up' : 'open', stack: row.name, files: row.files });
+      this.choose({ how: key === 'u' ? 'up' : 'open', row });
     } else if (row !== undefined && key === 's') {
       void this.#stop(row.name);
     }

@@ -3,7 +3,7 @@ import type { ReplicaDetail, StackSummary } from '../../engine/model/types.ts';
 import { shorten, spread, widthOf } from '../render/width.ts';
 import { type Look, signOf } from './draw-list.ts';
 
-export interface StackRow {
+export interface StackRow extends Pick<StackSummary, 'workingDir' | 'envFiles' | 'profiles'> {
   readonly name: string;
   /** `exited(1), running(2)` */
   readonly status: string;
@@ -22,12 +22,13 @@ export interface StacksState {
 /** What is known of all stacks, by name. */
 export const stackRows = (stacks: readonly StackSummary[], machines: readonly ReplicaDetail[]): StackRow[] =>
   stacks
-    .map(({ name, status, configFiles }) => {
+    .map(({ name, status, configFiles, workingDir, envFiles, profiles }) => {
       const mine = machines.filter((machine) => machine.stack === name && !machine.status.oneOff).map((machine) => machine.status);
       return {
         name,
         status,
         files: configFiles,
+        ...{ workingDir, envFiles, profiles },
         trouble: mine.filter((replica) => signOf(replica).colour === 'red').map((replica) => replica.name),
         running: mine.filter(({ state }) => state === 'running').length,
       };

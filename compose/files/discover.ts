@@ -16,6 +16,8 @@ export interface Discovered {
   readonly workingDir: string;
   readonly environment: Map<string, string>;
   readonly profiles: readonly string[];
+  /** Env files that were named, absolute; without them the `.env` beside the files is read. */
+  readonly envFiles: readonly string[];
   readonly origins: Origins;
 }
 
@@ -51,6 +53,7 @@ export const discover = async (options: LoadOptions, warnings: Warnings): Promis
     ...(await fetchFiles(context)),
     environment,
     origins,
+    envFiles: namedEnvFiles(context).map((file) => resolve(options.cwd, file)),
     profiles:
       options.profiles === undefined || options.profiles.length === 0
         ? fromEnv.map((name) => name.trim()).filter(Boolean)
@@ -168,10 +171,7 @@ const firstOf = (names: readonly string[], folder: string, warnings: Warnings): 
 
 const loadEnvFiles = async (context: Context): Promise<void> => {
   const { options, environment } = context;
-  const named =
-    options.envFiles !== undefined && options.envFiles.length > 0
-      ? options.envFiles
-      : splitList((options.env ?? process.env).COMPOSE_ENV_FILES);
+  const named = namedEnvFiles(context);
   const files = named.length > 0 ? named : defaultEnvFile(context);
   const said: Array<{ name: string; value: string; mark: Mark }> = [];
   const values = await readEnvFiles(
@@ -189,6 +189,11 @@ const loadEnvFiles = async (context: Context): Promise<void> => {
     setDefault(environment, key, value);
   }
 };
+
+const namedEnvFiles = ({ options }: Context): readonly string[] =>
+  options.envFiles !== undefined && options.envFiles.length > 0
+    ? options.envFiles
+    : splitList((options.env ?? process.env).COMPOSE_ENV_FILES);
 
 /** The usual cause is a password with a `$`. */
 const warnUnset = (name: string, mark: Mark, warnings: Warnings): void =>

@@ -7,6 +7,9 @@ export interface Project {
   /** Folder that relative paths start from, and the files the model came from (`ls` prints them). */
   workingDir: string;
   files: string[];
+  /** Env files and profiles that were named: with them the same model is read again. */
+  envFiles?: string[];
+  profiles?: string[];
   services: Record<string, Service>;
   /** Services left out by profiles, for `no such service` answers. */
   disabledServices: Record<string, Service>;

@@ -29,6 +29,8 @@ export const buildProject = (root: MapNode, options: { name: string; found: Disc
     name,
     workingDir: found.workingDir,
     files: [...found.files],
+    ...(found.envFiles.length === 0 ? {} : { envFiles: [...found.envFiles] }),
+    ...(found.profiles.length === 0 ? {} : { profiles: [...found.profiles] }),
     services: section('services', SERVICE),
     disabledServices: {},
     networks: section('networks', NETWORK),

@@ -11,7 +11,9 @@ export const listStacks = (options: { all: boolean }): StackSummary[] => {
       const vms = store.vms(stack.name).filter((vm) => !vm.oneOff);
       const shown =
         vms.length > 0 && (options.all || vms.some((vm) => vm.state === 'running' || vm.state === 'paused' || vm.state === 'suspended'));
-      return shown ? [{ name: stack.name, status: combineStates(vms), configFiles: stack.files }] : [];
+      const { name, workingDir, files: configFiles, project } = stack;
+      const { envFiles = [], profiles = [] } = project;
+      return shown ? [{ name, status: combineStates(vms), configFiles, workingDir, envFiles, profiles }] : [];
     });
   } finally {
     store.close();

@@ -129,6 +129,10 @@ export interface StackSummary {
   /** e.g. `exited(1), running(2)` */
   readonly status: string;
   readonly configFiles: readonly string[];
+  /** How its model was read: the folder that relative paths start from, env files and profiles that were named. */
+  readonly workingDir: string;
+  readonly envFiles: readonly string[];
+  readonly profiles: readonly string[];
 }
 
 /** Images and builds: need no supervisor, run in the calling process. */

@@ -11,6 +11,8 @@ export class ReplicaHealth {
   #last: ProbeResult | undefined;
   /** Whether somebody was told that the current run is unhealthy: a replica may be taken over while it is. */
   #isTold = false;
+  #healthyAt: number | undefined;
+  #wellForMs = 0;
   /** Called once a run becomes unhealthy, or is found to be. */
   onUnhealthy: () => void = () => {};
 
@@ -23,11 +25,18 @@ export class ReplicaHealth {
     return this.#last;
   }
 
+  /** How long the current run was healthy before it became unhealthy, in milliseconds. */
+  get wellForMs(): number {
+    return this.#wellForMs;
+  }
+
   /** Probes until the run ends. */
   watch(run: Run): void {
     this.#last = undefined;
     this.#isTold = false;
+    this.#wellForMs = 0;
     const { spec, health, startedAt } = this.#record.row;
+    this.#healthyAt = health === 'healthy' ? Date.now() : undefined;
     if (spec.health !== undefined) {
       void monitorHealth({
         spec: spec.health,
@@ -69,8 +78,11 @@ export class ReplicaHealth {
     this.#record.update({ health, reason });
     this.#record.emit('health_status');
     if (health === 'unhealthy') {
+      this.#wellForMs = this.#healthyAt === undefined ? 0 : Date.now() - this.#healthyAt;
+      this.#healthyAt = undefined;
       this.#tell();
     } else {
+      this.#healthyAt = health === 'healthy' ? Date.now() : undefined;
       this.#isTold = false;
     }
   }

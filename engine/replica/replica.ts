@@ -19,7 +19,7 @@ import { PowerDowns } from './power-down.ts';
 import { ReplicaHealth } from './probe-health.ts';
 import { type ReplicaContext, ReplicaRecord } from './record.ts';
 import { type Expectation, Responsiveness } from './responsiveness.ts';
-import { ReplicaRestarts } from './restarts.ts';
+import { Healing, ReplicaRestarts } from './restarts.ts';
 import type { Run } from './run.ts';
 import { ReplicaStart } from './start.ts';
 import { lostPatch, unbootedPatch } from './status.ts';
@@ -55,7 +55,8 @@ export class Replica {
     this.#start = new ReplicaStart(parts, this.#end);
     this.#restarts = new ReplicaRestarts(record, attempts, { bringUp: (signal) => this.#bringUp(signal), onChange: context.onChange });
     this.#controlled = { record, run: () => parts.run };
-    parts.health.onUnhealthy = () => this.#healIfAsked();
+    const healing = new Healing({ record, health: parts.health, restarts: this.#restarts }, (signal) => this.#startAnew(signal));
+    parts.health.onUnhealthy = () => healing.ifAsked();
     this.suspension = new Suspension({
       record,
       context,
@@ -198,26 +199,16 @@ export class Replica {
       return this.#end.stop(0);
     }
     await this.#parts.attempts.interrupt(`${this.row.name} starts again`);
-    const failure = await this.#restarts.run(async (signal) => {
-      await this.#end.stopToStartAgain();
-      if (!signal.aborted && !this.#parts.record.isOver) {
-        await this.#bringUp(signal);
-      }
-    });
+    const failure = await this.#restarts.run((signal) => this.#startAnew(signal));
     if (failure !== undefined) {
       throw failure;
     }
   }
 
-  /** `restart_unhealthy`: a new run in place of one that its health check has given up. */
-  #healIfAsked(): void {
-    const { record } = this.#parts;
-    if (this.row.spec.restartUnhealthy === true && !this.row.stoppedByUser) {
-      record.update({ restarts: this.row.restarts + 1 });
-      record.emit('restart');
-      this.startAgain().catch((error: unknown) =>
-        log.warn('an unhealthy replica was not started again', { replica: this.row.name, error: messageOf(error) }),
-      );
+  async #startAnew(signal: AbortSignal): Promise<void> {
+    await this.#end.stopToStartAgain();
+    if (!signal.aborted && !this.#parts.record.isOver) {
+      await this.#bringUp(signal);
     }
   }
 

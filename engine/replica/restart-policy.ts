@@ -34,3 +34,12 @@ const wantsRestart = (policy: RestartPolicy, exitCode: number, inARow: number): 
 
 const FORGIVEN_AFTER_MS = 10_000;
 const MAX_DELAY_MS = 60_000;
+
+/** A replica that was healthy for so long is as good as new: what came before does not count. */
+export const HEALED_AFTER_MS = 60_000;
+const FIRST_PAUSE_MS = 10_000;
+const LONGEST_PAUSE_MS = 5 * 60_000;
+
+/** How long an unhealthy replica is left alone after so many fruitless restarts in a row, in milliseconds. Pure. */
+export const healDelay = (inARow: number): number =>
+  inARow === 0 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** Math.min(inARow - 1, 16), LONGEST_PAUSE_MS);

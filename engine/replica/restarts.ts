@@ -1,8 +1,13 @@
+import { messageOf } from '../../base/errors.ts';
+import { logger } from '../../base/log.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { VmRow } from '../state/records.ts';
 import { type Attempts, pauseFor } from './attempts.ts';
+import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaRecord } from './record.ts';
-import { decideRestart } from './restart-policy.ts';
+import { decideRestart, HEALED_AFTER_MS, healDelay } from './restart-policy.ts';
+
+const log = logger('restarts');
 
 export interface EndByPolicy {
   readonly patch: Partial<VmRow>;
@@ -67,5 +72,54 @@ export class ReplicaRestarts {
       this.#options.onChange();
     }
     return failure;
+  }
+}
+
+/**
+ * `restart_unhealthy`: a new run in place of one that its health check has given up. The first time at once, then after pauses that
+ * double: what a restart does not mend must not boot a machine again and again.
+ */
+export class Healing {
+  readonly #parts: { readonly record: ReplicaRecord; readonly health: ReplicaHealth; readonly restarts: ReplicaRestarts };
+  readonly #again: (signal: AbortSignal) => Promise<void>;
+  #inARow = 0;
+
+  /** `again` ends the run and starts the next one. */
+  constructor(
+    parts: { record: ReplicaRecord; health: ReplicaHealth; restarts: ReplicaRestarts },
+    again: (signal: AbortSignal) => Promise<void>,
+  ) {
+    this.#parts = parts;
+    this.#again = again;
+  }
+
+  /** Called when a run becomes unhealthy. */
+  ifAsked(): void {
+    const { record, health, restarts } = this.#parts;
+    const { spec, stoppedByUser } = record.row;
+    if (spec.restartUnhealthy !== true || stoppedByUser) {
+      return;
+    }
+    this.#inARow = health.wellForMs >= HEALED_AFTER_MS ? 0 : this.#inARow;
+    const pause = healDelay(this.#inARow);
+    this.#inARow += 1;
+    if (pause > 0) {
+      record.update({ reason: `${record.row.reason ?? 'unhealthy'}; is started again after ${pause / 1000} s` });
+    }
+    const { run } = record.row;
+    const heal = async (signal: AbortSignal): Promise<void> => {
+      await pauseFor(pause, signal);
+      // It may have recovered, or somebody else has started it again.
+      if (!signal.aborted && record.row.health === 'unhealthy' && record.row.run === run && record.row.state === 'running') {
+        record.update({ restarts: record.row.restarts + 1 });
+        record.emit('restart');
+        await this.#again(signal);
+      }
+    };
+    restarts
+      .run(heal)
+      .catch((error: unknown) =>
+        log.warn('an unhealthy replica was not started again', { replica: record.row.name, error: messageOf(error) }),
+      );
   }
 }

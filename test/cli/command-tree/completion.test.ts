@@ -94,6 +94,15 @@ describe('hypr __complete', () => {
     expect([context.stdout.text, context.stderr.text]).toEqual([':none\n', '']);
   });
 
+  test('what does not answer in two seconds has no names', async () => {
+    const context = fakeContext({ project });
+    Object.assign(context, { loadProject: () => new Promise(() => {}) });
+    const begun = Date.now();
+    expect(await run(context, '__complete -- logs w')).toBe(0);
+    expect(context.stdout.text).toBe(':none\n');
+    expect(Date.now() - begun).toBeLessThan(10_000);
+  });
+
   test('a shell that there is no script for is refused with those that there are', async () => {
     const context = fakeContext();
     expect(await run(context, 'completion tcsh')).toBe(1);

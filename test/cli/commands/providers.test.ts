@@ -11,6 +11,7 @@ const PROVIDER = `#!/bin/sh
 [ "$2" = metadata ] && { echo '{"up": {"parameters": [{"name": "size", "required": true}]}, "down": {}, "stop": {}}'; exit; }
 echo "$@" >> "$LOG"
 echo '{"type": "info", "message": "making"}'
+eval "$SAY"
 echo '{"type": "setenv", "message": "URL=http://x/?a=b"}'
 echo '{"type": "rawsetenv", "message": "REGION=there"}'
 [ "$FAIL" = "" ] || echo '{"type": "error", "message": "no money"}'
@@ -79,6 +80,21 @@ describe('provider', () => {
     expect(await runCli(['down'], context)).toBe(0);
     expect(await log()).toEqual([]);
     expect(context.fake.call('up')).toBeUndefined();
+  });
+
+  test('what it says on stderr is clean, one that floods is killed, and so is one whose line does not end', async () => {
+    const said = await open(CLOUD, { SAY: "printf '\\033]0;owned\\007warn\\033[2Jing\\n' >&2" });
+    expect(await runCli(['up', '-d'], said.context)).toBe(0);
+    expect(said.context.stderr.text).toContain('db: warning\n');
+    const flood = await open(CLOUD, { SAY: "yes x | head -n 5000 >&2; head -c 300000 /dev/zero | tr '\\0' y >&2" });
+    expect(await runCli(['up', '-d'], flood.context)).toBe(0);
+    expect(flood.context.stderr.text.split('db: x').length).toBeLessThan(1002);
+    expect(flood.context.stderr.text).toContain('it says more');
+    for (const SAY of ["exec tr '\\0' x < /dev/zero", `exec yes '{"type": "debug", "message": "x"}'`]) {
+      const endless = await open(CLOUD, { SAY });
+      expect(await runCli(['up', '-d'], endless.context)).toBe(1);
+      expect(endless.context.stderr.text).toMatch(/says (something that is no message: x{200} |more than 10000 messages)/);
+    }
   });
 
   test.each([

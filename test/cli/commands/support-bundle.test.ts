@@ -60,6 +60,26 @@ test('one file for the user alone, with logs and facts, and none of the secrets 
   expect(text).toContain('"HYPR_SECRET_KEY"');
 });
 
+test('what only env files have is not in it either: those of a secret, and those that a variable has', async () => {
+  const context = await prepare();
+  const project = join(dir, 'project');
+  await mkdir(project);
+  await writeFile(join(project, '.env'), "A_PASSWORD='dot-env-password'\nSIGNING=only-a-secret\nBROKEN='x\n");
+  await writeFile(join(dir, 'prod.env'), 'export B_TOKEN="prod-env-token"\n');
+  const said = ['dot-env-password', 'only-a-secret', 'prod-env-token'];
+  await writeFile(join(dir, 'logs/shop/supervisor.log'), `{"message":"${said.join(' ')}"}\n`);
+  for (const { spec } of context.fake.machines) {
+    (spec.files as unknown[]).push({ source: { environment: 'SIGNING' } });
+  }
+  context.fake.stacks = context.fake.stacks.map((stack) => ({ ...stack, workingDir: project, envFiles: [join(dir, 'prod.env')] }));
+  const path = join(dir, 'out.tar.gz');
+  expect(await run(context, `support-bundle -o ${path}`)).toBe(0);
+  const text = gunzipSync(await readFile(path)).toString('utf8');
+  for (const secret of said) {
+    expect(text).not.toContain(secret);
+  }
+});
+
 test('the output of services is not in it unless asked for', async () => {
   const context = await prepare();
   const path = join(dir, 'out.tar.gz');

@@ -12,11 +12,12 @@ const detail = (stack: string, extra: Parameters<typeof replica>[0]): ReplicaDet
 
 describe('the screen of all stacks', () => {
   test('what runs, what is in trouble, and where it is', () => {
+    const read = { workingDir: '/', envFiles: [], profiles: [] };
     const rows = stackRows(
       [
-        { name: 'shop', status: 'exited(1), running(1)', configFiles: ['/home/ann/shop/compose.yaml'] },
-        { name: 'blog', status: 'running(1)', configFiles: ['/home/ann/blog/compose.yaml'] },
-        { name: 'old', status: 'exited(1)', configFiles: [] },
+        { name: 'shop', status: 'exited(1), running(1)', configFiles: ['/home/ann/shop/compose.yaml'], ...read },
+        { name: 'blog', status: 'running(1)', configFiles: ['/home/ann/blog/compose.yaml'], ...read },
+        { name: 'old', status: 'exited(1)', configFiles: [], ...read },
       ],
       [
         detail('shop', { service: 'web', name: 'shop-web-1' }),
@@ -71,6 +72,20 @@ describe('hypr alone', () => {
     context.stdin.write('q');
     expect(await done).toBe(0);
     expect(context.stdin.rawModes.at(-1)).toBe(false);
+  }, 60_000);
+
+  test('a stack is read as it was last: with its folder, its env files and its profiles', async () => {
+    const context = onTerminal();
+    context.fake.replicas = [replica({ service: 'web' })];
+    const done = run(context, '');
+    await seen(context, '2 stacks');
+    context.stdin.write('\r');
+    await seen(context, 'logs of all services');
+    expect(context.loaded[0]).toMatchObject({ projectDirectory: '/blog', envFiles: ['/blog/prod.env'], profiles: ['web'] });
+    context.stdin.write('d');
+    await expect.poll(() => context.stdout.text.split('2 stacks').length).toBeGreaterThan(2);
+    context.stdin.write('q');
+    await done;
   }, 60_000);
 
   test.each([

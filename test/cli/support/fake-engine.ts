@@ -17,6 +17,7 @@ import type {
   ImageApi,
   ReplicaDetail,
   Stack,
+  StackSummary,
   TrustStatus,
   VolumeDetail,
 } from '../../../engine/model/types.ts';
@@ -109,6 +110,15 @@ export class FakeEngine {
     resolves: false,
     port443: false,
   };
+  stacks: StackSummary[] = [
+    { name: 'shop', status: 'running(2)', configFiles: ['/shop/compose.yaml'], workingDir: '/shop', envFiles: [], profiles: [] },
+    {
+      name: 'blog',
+      status: 'exited(1), running(2)',
+      configFiles: ['/blog/a.yaml', '/blog/b.yaml'],
+      ...{ workingDir: '/blog', envFiles: ['/blog/prod.env'], profiles: ['web'] },
+    },
+  ];
   closed = 0;
   written = '';
   /** What `up` and the verbs do beyond being recorded. */
@@ -127,10 +137,7 @@ export class FakeEngine {
       },
       listStacks: async (options) => {
         this.#record('listStacks', options);
-        return [
-          { name: 'shop', status: 'running(2)', configFiles: ['/shop/compose.yaml'] },
-          { name: 'blog', status: 'exited(1), running(2)', configFiles: ['/blog/a.yaml', '/blog/b.yaml'] },
-        ];
+        return this.stacks;
       },
       pushArtifact: async (request) => {
         this.#record('pushArtifact', request);

@@ -5,6 +5,7 @@ import { EventBus } from '../../../engine/logs/bus.ts';
 import { ReplicaHealth } from '../../../engine/replica/probe-health.ts';
 import { ReplicaRecord } from '../../../engine/replica/record.ts';
 import { Responsiveness } from '../../../engine/replica/responsiveness.ts';
+import { healDelay } from '../../../engine/replica/restart-policy.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const HEALTHCHECK = { test: ['CMD', 'true'], interval: '10m' };
@@ -74,6 +75,20 @@ describe('a guest that does not answer', () => {
     (await next())?.(late());
     await stack.until(() => replica.run !== undefined && replica.run !== run && replica.row.health === 'healthy');
     expect(replica.row.restarts).toBe(1);
+    const healed = replica.run;
+    replica.expectAnswer(NONE)[Symbol.dispose]();
+    if (healed === undefined) {
+      throw new Error('web does not run');
+    }
+    vi.spyOn(healed.guest, 'stats').mockImplementation(() => Promise.reject(late()));
+    await stack.until(() => replica.row.health === 'unhealthy');
+    expect(replica.row.reason).toBe('the guest does not respond; is started again after 10 s');
+    await stack.verb('stop');
+    expect(replica.row).toMatchObject({ state: 'exited', restarts: 1 });
+  });
+
+  it('is left alone for longer after each restart that mended nothing', () => {
+    expect([0, 1, 2, 3, 5, 6, 40].map(healDelay)).toEqual([0, 10_000, 20_000, 40_000, 160_000, 300_000, 300_000]);
   });
 });
 
