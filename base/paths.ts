@@ -12,6 +12,8 @@ export const hyprHome = (env: NodeJS.ProcessEnv = process.env): string => env.HY
 export const homePaths = (home: string = hyprHome()) => ({
   home,
   database: join(home, 'hypr.db'),
+  /** What the user has set for all stacks. */
+  settings: join(home, 'settings.json'),
   toolchain: join(home, 'toolchain'),
   images: join(home, 'images'),
   build: join(home, 'build'),

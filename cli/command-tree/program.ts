@@ -182,7 +182,9 @@ const buildCommand = (spec: CommandSpec, parents: readonly string[], building: B
       command.addOption(new Option('-v, --version'));
       command.on('option:version', () => report(versionCommandOf(spec)));
     }
-    return command;
+    if (spec.load === undefined) {
+      return command;
+    }
   }
   command.argument('[args...]').passThroughOptions(spec.passThrough === true);
   command.allowUnknownOption(spec.refused !== undefined);

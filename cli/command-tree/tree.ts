@@ -7,6 +7,7 @@ import { lifecycleCommands } from './lifecycle.ts';
 import { objectCommands, seedCommands } from './objects.ts';
 import { hostCommands, stackCommands, versionCommand } from './other.ts';
 import { composeRun, dockerRun, replicaCommands } from './run.ts';
+import { settingsCommands } from './settings.ts';
 import { systemCommands } from './system.ts';
 
 const shared: readonly CommandSpec[] = [...lifecycleCommands, ...inspectCommands, ...replicaCommands, ...stackCommands, versionCommand];
@@ -32,6 +33,7 @@ export const rootCommand: CommandSpec = {
     ...objectCommands,
     ...hostCommands,
     ...seedCommands,
+    ...settingsCommands,
     ...completionCommands(() => rootCommand),
     {
       name: 'compose',

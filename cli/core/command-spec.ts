@@ -37,6 +37,6 @@ export interface CommandSpec {
   readonly refused?: string;
   /** Sub-commands, for `image` and `compose`. */
   readonly commands?: readonly CommandSpec[];
-  /** Lazy, so that one command does not load another's code. */
+  /** Lazy, so that one command does not load another's code. Beside `commands`, what the name alone does. */
   readonly load?: () => Promise<Handler>;
 }

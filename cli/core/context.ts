@@ -2,6 +2,7 @@ import type { Place } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { EngineApi } from '../../engine/model/types.ts';
 import type { Interrupts } from './interrupts.ts';
+import type { SettingsFile } from './settings.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface OutputStream extends NodeJS.WritableStream {
@@ -64,6 +65,7 @@ export interface CliContext {
   readonly now: () => number;
   readonly interrupts: Interrupts;
   readonly terminal: Terminal;
+  readonly settings: SettingsFile;
   /** Lazy: `--version` and `config` must load none of the engine. */
   readonly engine: () => Promise<EngineApi>;
   readonly loadProject: (options: ProjectOptions) => Promise<Project>;

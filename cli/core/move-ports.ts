@@ -1,22 +1,25 @@
 import { HyprError } from '../../base/errors.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
+import type { CliContext } from './context.ts';
 import type { Flags } from './flags.ts';
 import { PORT_MODES } from './modes.ts';
+import { settingOf } from './settings.ts';
 
 type Port = NonNullable<Service['ports']>[number];
 
 /** How far a port is moved at most. */
 const REACH = 99;
 
-/** `--ports auto`, else HYPR_PORTS: published ports that are taken move to the next free one. Throws HYPR_USAGE for another word. */
-export const movesPorts = (flags: Flags, env: NodeJS.ProcessEnv): boolean => (flags.choice('ports', PORT_MODES) ?? envMode(env)) === 'auto';
+/** `--ports auto`, else HYPR_PORTS, else the setting `ports`: published ports that are taken move to the next free one. Throws HYPR_USAGE for another word. */
+export const movesPorts = (flags: Flags, { env, settings }: Pick<CliContext, 'env' | 'settings'>): boolean =>
+  (flags.choice('ports', PORT_MODES) ?? envMode(env) ?? settingOf(settings, 'ports')) === 'auto';
 
 const envMode = ({ HYPR_PORTS: word }: NodeJS.ProcessEnv): string | undefined => {
   if (word && !PORT_MODES.some((mode) => mode === word)) {
     throw new HyprError('HYPR_USAGE', `HYPR_PORTS does not know "${word}"`, { hint: `use one of: ${PORT_MODES.join(', ')}` });
   }
-  return word;
+  return word || undefined;
 };
 
 /**

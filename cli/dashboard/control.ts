@@ -2,7 +2,7 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import { runAction } from './actions.ts';
 import type { Control } from './effects.ts';
 import { jump } from './log-actions.ts';
-import { actionOfKey, isKeyName, keysOf } from './state/keys.ts';
+import { isKeyName, keysOf } from './state/keys.ts';
 import { matchingEntries } from './state/palette.ts';
 import type { Mode } from './state/ui-state.ts';
 
@@ -31,7 +31,7 @@ export const handleKey = (control: Control, key: string): void => {
   } else if (mode !== 'normal') {
     model.change({ mode: 'normal' });
   } else {
-    const action = actionOfKey(key);
+    const action = model.keys.actionOf(key);
     if (action) {
       model.change({ message: '' });
       runAction(control, action);
@@ -40,8 +40,8 @@ export const handleKey = (control: Control, key: string): void => {
 };
 
 /** By how many lines a key moves a page; 0: it is none that moves. */
-const stepOf = ({ page }: Control, key: string): number => {
-  switch (actionOfKey(key)) {
+const stepOf = ({ page, model }: Control, key: string): number => {
+  switch (model.keys.actionOf(key)) {
     case 'down':
       return 1;
     case 'up':
@@ -67,7 +67,7 @@ const handleInput = (control: Control, key: string): void => {
   } else if (key === 'backspace') {
     model.change({ input: [...input].slice(0, -1).join(''), chosenEntry: 0 });
   } else if (mode === 'palette' && (key === 'down' || key === 'up')) {
-    const last = matchingEntries(input).length - 1;
+    const last = matchingEntries(model.keys.bindings, input).length - 1;
     model.change({ chosenEntry: Math.max(0, Math.min(last, chosenEntry + (key === 'down' ? 1 : -1))) });
   } else if (!isKeyName(key) && !key.startsWith('ctrl+')) {
     model.change({ input: (input + sanitiseName(key)).slice(0, 200), chosenEntry: 0 });
@@ -84,7 +84,7 @@ const accept = (control: Control, mode: Mode, input: string): void => {
     const text = input.replace(/^!/, '');
     model.change({ filter: text === '' ? undefined : { text, inverse: input.startsWith('!') } });
   } else if (mode === 'palette') {
-    const entry = matchingEntries(input)[model.ui.chosenEntry];
+    const entry = matchingEntries(model.keys.bindings, input)[model.ui.chosenEntry];
     if (entry) {
       runAction(control, entry.action);
     }

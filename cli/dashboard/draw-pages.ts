@@ -2,7 +2,6 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import { cut, shorten, widthOf } from '../render/width.ts';
 import { type Look, signIn } from './draw-list.ts';
 import { drawGraph } from './graph.ts';
-import { KEYS } from './state/keys.ts';
 import type { DashboardModel } from './state/model.ts';
 import { matchingEntries } from './state/palette.ts';
 
@@ -10,7 +9,7 @@ import { matchingEntries } from './state/palette.ts';
 export const drawPage = (model: DashboardModel, look: Look, height: number): string[] | undefined => {
   switch (model.ui.mode) {
     case 'help':
-      return drawHelp(look, height);
+      return drawHelp(model, look, height);
     case 'palette':
       return drawPalette(model, look, height);
     case 'graph':
@@ -54,10 +53,10 @@ export const lastWhyTop = (model: DashboardModel, columns: number, height: numbe
   Math.max(0, whyRows(model, columns).length - height);
 
 /** The table of keys; in two columns when there is no room for one. */
-const drawHelp = (look: Look, height: number): string[] => {
+const drawHelp = (model: DashboardModel, look: Look, height: number): string[] => {
   const lines = (['Services', 'Logs', 'Stack'] as const).flatMap((group) => [
     look.paint('bold', ` ${group}`),
-    ...KEYS.filter((key) => key.group === group).map((key) => `   ${key.label.padEnd(7)} ${key.text}`),
+    ...model.keys.bindings.filter((key) => key.group === group).map((key) => `   ${key.label.padEnd(7)} ${key.text}`),
   ]);
   if (lines.length <= height) {
     return lines;
@@ -71,7 +70,7 @@ const drawHelp = (look: Look, height: number): string[] => {
 };
 
 const drawPalette = (model: DashboardModel, look: Look, height: number): string[] => {
-  const entries = matchingEntries(model.ui.input);
+  const entries = matchingEntries(model.keys.bindings, model.ui.input);
   const first = Math.max(0, model.ui.chosenEntry - height + 1);
   const cursor = look.unicode ? '›' : '>';
   return entries.slice(first, first + height).map((entry, index) => {

@@ -2,7 +2,6 @@ import { sanitiseName } from '../../base/sanitise.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import { shorten, spread, widthOf } from '../render/width.ts';
 import type { Look } from './draw-list.ts';
-import { keyOf } from './state/keys.ts';
 import type { DashboardModel } from './state/model.ts';
 
 /** For how long the steps of a start are told. */
@@ -32,24 +31,25 @@ export const footerText = (model: DashboardModel, look: Look): string => {
 const dotOf = (look: Pick<Look, 'unicode'>): string => (look.unicode ? '·' : '-');
 
 const keysText = (model: DashboardModel, look: Look): string => {
+  const { keys } = model;
   const dot = ` ${dotOf(look)} `;
   const words = [
-    `${keyOf('help')} help`,
-    `${keyOf('palette')} all actions`,
-    `${keyOf('search')} search`,
-    `${keyOf('why')} why`,
-    `${keyOf('restart')} restart`,
-    `${keyOf('shell')} shell`,
-    `${keyOf('detach')} detach`,
-    `${keyOf('quit')} quit`,
+    `${keys.labelOf('help')} help`,
+    `${keys.labelOf('palette')} all actions`,
+    `${keys.labelOf('search')} search`,
+    `${keys.labelOf('why')} why`,
+    `${keys.labelOf('restart')} restart`,
+    `${keys.labelOf('shell')} shell`,
+    `${keys.labelOf('detach')} detach`,
+    `${keys.labelOf('quit')} quit`,
   ];
   // What does not fit is left out word by word; help and the ways out stay.
   while (words.length > 3 && widthOf(words.join(dot)) + 1 > look.columns) {
     words.splice(words.length - 3, 1);
   }
-  const keys = words.join(dot);
-  const boot = startText(model, model.current, { dot, width: look.columns - widthOf(keys) - 2 });
-  return spread(` ${look.paint('dim', keys)}`, look.paint('dim', boot), look.columns);
+  const text = words.join(dot);
+  const boot = startText(model, model.current, { dot, width: look.columns - widthOf(text) - 2 });
+  return spread(` ${look.paint('dim', text)}`, look.paint('dim', boot), look.columns);
 };
 
 /** How long the start of a replica took, and as many of its longest parts as fit; empty when it was long ago. */

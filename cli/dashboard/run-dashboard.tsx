@@ -7,6 +7,7 @@ import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
 import { saySummary } from '../session/say-summary.ts';
+import { preferencesOf } from './preferences.ts';
 import { DashboardSession } from './session.tsx';
 import { DashboardModel } from './state/model.ts';
 import { planOf } from './state/plan.ts';
@@ -18,7 +19,7 @@ import { planOf } from './state/plan.ts';
  */
 export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'): Promise<number> => {
   const { context, flags } = up.invocation;
-  const model = new DashboardModel({ stack: up.stack.name, now: context.now });
+  const model = new DashboardModel({ stack: up.stack.name, now: context.now, ...preferencesOf(context.settings) });
   model.plan = planOf(up.project, up.options.services, up.options.scale);
   const session = new DashboardSession(up, model);
   const release = context.interrupts.take(() => session.effects.interrupt());

@@ -1,11 +1,13 @@
 import { homedir } from 'node:os';
 import { addAbortSignal } from 'node:stream';
 import { formatPlace, HyprError } from '../../base/errors.ts';
+import { homePaths, hyprHome } from '../../base/paths.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import { traced } from '../../base/trace.ts';
 import type { ConfigOptions, LoadedProject, LoadOptions, Warning } from '../../compose/index.ts';
 import type { CliContext, ConfigArgs, ProjectOptions } from '../core/context.ts';
 import type { Interrupts } from '../core/interrupts.ts';
+import { openSettings } from '../core/settings.ts';
 import type { Terminal } from '../core/terminal.ts';
 
 /** A stream of the process, made when it is asked for the first time. */
@@ -36,6 +38,7 @@ export const createContext = (options: {
   now: Date.now,
   interrupts: options.interrupts,
   terminal: options.terminal,
+  settings: openSettings(homePaths(hyprHome()).settings),
   engine: () => traced('load the engine', undefined, () => import('../../engine/index.ts')),
   loadProject: async (project) => {
     const { checkOwnKeys, loadProject } = await traced('load the loader', undefined, () => import('../../compose/load/load.ts'));

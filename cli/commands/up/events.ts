@@ -31,7 +31,7 @@ export const tellMovedPorts = async (
   loaded: Project,
   renderer: ProgressRenderer,
 ): Promise<void> => {
-  for (const message of movesPorts(flags, context.env) ? movedPorts(loaded, await stack.ps()) : []) {
+  for (const message of movesPorts(flags, context) ? movedPorts(loaded, await stack.ps()) : []) {
     renderer.onWarning(message);
   }
 };

@@ -6,6 +6,7 @@ import type { Handler, Invocation } from '../../core/command-spec.ts';
 import { movesPorts, withMovablePorts } from '../../core/move-ports.ts';
 import { parallelLimit } from '../../core/parallel.ts';
 import { checkServices, isSet, loadBuildable, openStack, projectEnv } from '../../core/project.ts';
+import { settingOf } from '../../core/settings.ts';
 import { canAnimate } from '../../core/style.ts';
 import { checkUpFlags, createOptions, parseScale, upOptions } from '../../core/up-options.ts';
 import { createBuildingRenderer } from '../../render/with-builds.ts';
@@ -61,7 +62,7 @@ const begin = async (
 };
 
 const loadMovable = async (invocation: Invocation, services: readonly string[]): Promise<Pick<AttachedUp, 'project' | 'loaded'>> => {
-  const moves = movesPorts(invocation.flags, invocation.context.env);
+  const moves = movesPorts(invocation.flags, invocation.context);
   const loaded = await loadBuildable(invocation, services);
   if (!invocation.flags.bool('dry-run')) {
     await ensureSetUp(invocation.context, invocation.flags);
@@ -119,7 +120,7 @@ const printPlan = async ({ context }: Invocation, stack: Stack, project: Project
   return 0;
 };
 
-/** The dashboard needs a terminal on all sides; COMPOSE_MENU=0, --menu=false and CI say no. */
+/** The dashboard needs a terminal on all sides; COMPOSE_MENU=0, --menu=false, the setting `up` and CI say no. */
 const wantsDashboard = ({ context, flags }: Invocation): boolean => {
   const asked = flags.tristate('ui') ?? flags.tristate('menu');
   const refused = asked === false || flags.bool('no-ui') || flags.bool('stream') || usesStreamFlags(flags);
@@ -132,7 +133,9 @@ const wantsDashboard = ({ context, flags }: Invocation): boolean => {
   if (refused || !terminal || flags.string('ansi') === 'never' || flags.bool('no-ansi')) {
     return false;
   }
-  return asked === true || (!/^(0|false)$/i.test(context.env.COMPOSE_MENU ?? '') && !context.env.CI);
+  const { COMPOSE_MENU: menu, CI: inCi } = context.env;
+  const wanted = menu ? !/^(0|false)$/i.test(menu) : settingOf(context.settings, 'up') === 'dashboard';
+  return asked === true || (wanted && !inCi);
 };
 
 /** Flags that are about the stream of logs, or about ending with it. */

@@ -55,7 +55,7 @@ type Row = readonly [action: Action, keys: readonly string[], label: string, tex
 const group = (name: KeyBinding['group'], rows: readonly Row[]): KeyBinding[] =>
   rows.map(([action, keys, label, text]) => ({ action, keys, label, text, group: name }));
 
-/** Every key of the dashboard; the help page and the palette are made from this table. */
+/** Every key of the dashboard as it is without settings; the help page, the palette and `hypr settings` are made from this table. */
 export const KEYS: readonly KeyBinding[] = [
   ...group('Services', [
     ['down', ['j', 'down'], 'j ↓', 'next service, or one line down'],
@@ -104,13 +104,6 @@ export const KEYS: readonly KeyBinding[] = [
     ['help', ['?'], '?', 'this page'],
   ]),
 ];
-
-const BY_KEY = new Map(KEYS.flatMap((binding) => binding.keys.map((key) => [key, binding.action] as const)));
-
-export const actionOfKey = (key: string): Action | undefined => BY_KEY.get(key);
-
-/** How help shows the keys of an action. */
-export const keyOf = (action: Action): string => KEYS.find((binding) => binding.action === action)?.label ?? '';
 
 /** A key press as Ink reports it. */
 export interface InkKey {

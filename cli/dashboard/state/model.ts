@@ -4,6 +4,7 @@ import { BuildLog, splitLines } from '../../render/build-log.ts';
 import { LogBuffer } from '../logs/log-buffer.ts';
 import type { LogView } from '../logs/log-view.ts';
 import { Exits } from './exits.ts';
+import { createKeyTable, type KeyTable } from './key-table.ts';
 import type { PlannedService } from './plan.ts';
 import { RateMeter } from './rate-meter.ts';
 import { INITIAL_UI, type UiState } from './ui-state.ts';
@@ -11,6 +12,9 @@ import { INITIAL_UI, type UiState } from './ui-state.ts';
 export interface ModelOptions {
   readonly stack: string;
   readonly now: () => number;
+  /** The user's keys and choices; else the standard ones. */
+  readonly keys?: KeyTable;
+  readonly ui?: Partial<UiState>;
   /** Calls `work` after so many milliseconds; returns a function that cancels it. */
   readonly schedule?: (work: () => void, ms: number) => () => void;
 }
@@ -50,7 +54,8 @@ export class DashboardModel {
   operation: string | undefined;
   operationSince = 0;
   isWatching = false;
-  ui: UiState = INITIAL_UI;
+  ui: UiState;
+  readonly keys: KeyTable;
   readonly #schedule: (work: () => void, ms: number) => () => void;
   readonly #listeners = new Set<() => void>();
   readonly #rate: RateMeter;
@@ -60,6 +65,8 @@ export class DashboardModel {
   constructor(options: ModelOptions) {
     this.stack = options.stack;
     this.now = options.now;
+    this.keys = options.keys ?? createKeyTable();
+    this.ui = { ...INITIAL_UI, ...options.ui };
     this.#rate = new RateMeter(options.now);
     this.#schedule = options.schedule ?? scheduleTimer;
   }

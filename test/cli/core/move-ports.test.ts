@@ -47,11 +47,13 @@ test('of two ports that lead to the same one of the service each has its own', (
 
 test('the words of HYPR_PORTS are those of --ports', () => {
   const flags = new Flags({}, new Map([['ports', { name: 'ports', type: 'string' } as never]]));
-  expect([{}, { HYPR_PORTS: '' }, { HYPR_PORTS: 'fixed' }, { HYPR_PORTS: 'auto' }].map((env) => movesPorts(flags, env))).toEqual([
-    ...[false, false, false],
-    true,
-  ]);
-  expect(() => movesPorts(flags, { HYPR_PORTS: 'atuo' })).toThrow(expect.objectContaining({ code: 'HYPR_USAGE' }));
+  const unset = { path: '', read: () => ({}), write: async () => {} };
+  expect(
+    [{}, { HYPR_PORTS: '' }, { HYPR_PORTS: 'fixed' }, { HYPR_PORTS: 'auto' }].map((env) => movesPorts(flags, { env, settings: unset })),
+  ).toEqual([...[false, false, false], true]);
+  expect(() => movesPorts(flags, { env: { HYPR_PORTS: 'atuo' }, settings: unset })).toThrow(
+    expect.objectContaining({ code: 'HYPR_USAGE' }),
+  );
 });
 
 test('a port that was moved is told, others are not', () => {

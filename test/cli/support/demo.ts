@@ -103,6 +103,7 @@ const code = await runCli(process.argv.slice(2), {
   now: Date.now,
   interrupts,
   terminal,
+  settings: { path: '', read: () => ({}), write: async () => {} },
   engine: async () => fake.api(),
   loadProject: async () => fakeProject({ services: { web: {}, db: {}, api: {} } }),
   config: async () => '',

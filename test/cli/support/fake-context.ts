@@ -2,6 +2,7 @@ import { PassThrough, Writable } from 'node:stream';
 import { HyprError } from '../../../base/errors.ts';
 import type { CliContext, ConfigArgs, ProjectOptions } from '../../../cli/core/context.ts';
 import { Interrupts } from '../../../cli/core/interrupts.ts';
+import type { Settings } from '../../../cli/core/settings.ts';
 import { Terminal } from '../../../cli/core/terminal.ts';
 import { runCli } from '../../../cli/entry/run.ts';
 import type { Project } from '../../../compose/model/model.ts';
@@ -48,6 +49,8 @@ export interface FakeContext extends CliContext {
   readonly configs: ConfigArgs[];
   env: NodeJS.ProcessEnv;
   clock: number;
+  /** The settings file. */
+  stored: Settings;
 }
 
 export const fakeProject = (extra: Partial<Project> = {}): Project => ({
@@ -83,6 +86,14 @@ export const fakeContext = (
     now: () => context.clock,
     interrupts: new Interrupts(),
     terminal: new Terminal(),
+    settings: {
+      path: '/home/ann/.hypr/settings.json',
+      read: () => context.stored,
+      write: async (settings) => {
+        context.stored = settings;
+      },
+    },
+    stored: {},
     fake,
     loaded,
     configs,
