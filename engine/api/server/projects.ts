@@ -11,8 +11,19 @@ export const needProject = (message: pb.Project | undefined): Project => {
 };
 
 /** Compose's own definitions are Compose's JSON. */
-export const projectOf = ({ $typeName, $unknown, workingDir, extensions, separator, ...given }: pb.Project): Project => ({
+export const projectOf = ({
+  $typeName,
+  $unknown,
+  workingDir,
+  extensions,
+  separator,
+  envFiles,
+  profiles,
+  ...given
+}: pb.Project): Project => ({
   ...(given as unknown as Omit<Project, 'workingDir' | 'extensions'>),
+  ...(envFiles.length === 0 ? {} : { envFiles }),
+  ...(profiles.length === 0 ? {} : { profiles }),
   workingDir: workingDir === '' ? '/' : workingDir,
   ...(separator === '' ? {} : { separator }),
   extensions: extensions ?? {},
