@@ -78,12 +78,17 @@ const ACTIONS: Readonly<Record<Action, (control: Control) => void>> = {
   copyView: (control) => copy(control, control.page),
   raw: ({ effects }) => effects.raw(),
   watch: ({ effects }) => effects.watch(),
+  objects: ({ effects }) => effects.objects(),
+  remove: ({ model }) => model.change({ message: onObjects(model) }),
+  prune: ({ model }) => model.change({ message: onObjects(model) }),
   graph: ({ model }) => model.change({ mode: 'graph' }),
   palette: ({ model }) => model.change({ mode: 'palette', input: '', chosenEntry: 0 }),
   detach: ({ effects }) => effects.leave('detach'),
   quit: ({ model }) => model.change({ mode: 'quit' }),
   help: ({ model }) => model.change({ mode: 'help' }),
 };
+
+const onObjects = ({ keys }: DashboardModel): string => `this is for volumes, networks and images: ${keys.labelOf('objects')}`;
 
 const move = (control: Control, step: 1 | -1): void => {
   const { model } = control;

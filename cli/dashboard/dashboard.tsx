@@ -1,9 +1,9 @@
 import { Box, Text, useInput } from 'ink';
 import { useSyncExternalStore } from 'react';
 import { handleKey } from './control.ts';
-import type { Look } from './draw-list.ts';
 import { lastWhyTop } from './draw-pages.ts';
 import type { Effects } from './effects.ts';
+import type { Look } from './screen/look.ts';
 import { drawScreen, logRows } from './screen.ts';
 import { nameOfKey } from './state/keys.ts';
 import type { DashboardModel } from './state/model.ts';

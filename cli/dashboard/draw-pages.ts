@@ -1,7 +1,8 @@
 import { sanitiseName } from '../../base/sanitise.ts';
 import { cut, shorten, widthOf } from '../render/width.ts';
-import { type Look, signIn } from './draw-list.ts';
+import { signIn } from './draw-list.ts';
 import { drawGraph } from './graph.ts';
+import type { Look } from './screen/look.ts';
 import type { DashboardModel } from './state/model.ts';
 import { matchingEntries } from './state/palette.ts';
 

@@ -14,6 +14,8 @@ export interface Effects {
   /** The lines without the screen, until Enter. */
   raw(): void;
   watch(): void;
+  /** The screen of volumes, networks and images. */
+  objects(): void;
   /** Goes to the first line on disk. */
   toStart(): void;
   /** Goes to an older line with the searched text, on disk. */

@@ -1,7 +1,7 @@
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
 import { shorten, spread, widthOf } from '../render/width.ts';
-import type { Look } from './draw-list.ts';
+import type { Look } from './screen/look.ts';
 import type { DashboardModel } from './state/model.ts';
 
 /** For how long the steps of a start are told. */

@@ -1,33 +1,35 @@
 import { isAbsolute } from 'node:path';
-import { Box, render, Text, useInput } from 'ink';
-import { useSyncExternalStore } from 'react';
 import { messageOf } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { UP_DEFAULTS, VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
 import type { Stack } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
-import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
-import { Screen } from './alternate-screen.ts';
+import { showObjects } from './objects/show-objects.ts';
 import { runDashboard } from './run-dashboard.tsx';
+import type { Look } from './screen/look.ts';
+import { RowsScreen, showRows } from './screen/show-rows.tsx';
 import { drawStacks, type StackRow, type StacksState, stackRows } from './stacks-view.ts';
-import { keysOf, nameOfKey } from './state/keys.ts';
+import { createKeyTable, type KeyTable } from './state/key-table.ts';
 
 /** There is no stream of events over all stacks: what other commands change is read again so often. */
 const LOOK_MS = 2000;
 
-type Choice = { readonly how: 'leave' } | { readonly how: 'open' | 'up'; readonly row: StackRow };
+type Choice = { readonly how: 'leave' } | { readonly how: 'objects' } | { readonly how: 'open' | 'up'; readonly row: StackRow };
 
 /** All stacks of this user on a screen; Enter opens the dashboard of one, and leaving that comes back. Ends with 0. */
 export const runStacks = async (invocation: Invocation): Promise<number> => {
+  const { context } = invocation;
   const store = new StacksStore(invocation);
-  const release = invocation.context.interrupts.take(() => store.choose({ how: 'leave' }));
+  const release = context.interrupts.take(() => store.choose({ how: 'leave' }));
   try {
     for (;;) {
       const choice = await store.show();
       if (choice.how === 'leave') {
         return 0;
       }
-      store.say(await openOne(invocation, choice));
+      store.say(
+        choice.how === 'objects' ? await showObjects(invocation, store.keys, context.interrupts.signal) : await openOne(invocation, choice),
+      );
     }
   } finally {
     release();
@@ -86,24 +88,23 @@ const projectOf = async ({ context }: Invocation, stack: Stack, row: StackRow): 
   }
 };
 
-class StacksStore {
+class StacksStore extends RowsScreen<StacksState> {
   readonly #invocation: Invocation;
-  readonly #listeners = new Set<() => void>();
-  #state: StacksState = { rows: [], cursor: 0, message: '' };
+  readonly #keys: KeyTable;
   #chosen: (choice: Choice) => void = () => {};
 
   constructor(invocation: Invocation) {
+    super({ rows: [], cursor: 0, message: '' });
     this.#invocation = invocation;
+    this.#keys = createKeyTable(invocation.context.settings.read());
   }
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-  readonly get = (): StacksState => this.#state;
+  get keys(): KeyTable {
+    return this.#keys;
+  }
 
   say(message: string): void {
-    this.#change({ message });
+    this.change({ message });
   }
 
   choose(choice: Choice): void {
@@ -112,32 +113,28 @@ class StacksStore {
 
   /** Resolves when the normal screen is restored. */
   async show(): Promise<Choice> {
-    const { context } = this.#invocation;
     await this.#look();
     const chosen = new Promise<Choice>((resolve) => {
       this.#chosen = resolve;
     });
-    const screen = new Screen(context, () => this.#mount());
     const timer = setInterval(() => void this.#look(), LOOK_MS);
-    screen.enter();
-    try {
-      return await chosen;
-    } finally {
-      clearInterval(timer);
-      screen.leave();
-      // Whoever reads the terminal next begins in a turn of its own (borrow.ts).
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    return showRows(this.#invocation, this, chosen).finally(() => clearInterval(timer));
+  }
+
+  draw(look: Look): string[] {
+    return drawStacks(this.get(), look, this.#invocation.context.home);
   }
 
   press(key: string): void {
-    const { rows, cursor } = this.#state;
+    const { rows, cursor } = this.get();
     const row = rows[cursor];
     if (key === 'q' || key === 'd' || key === 'escape' || key === 'ctrl+c') {
       this.choose({ how: 'leave' });
     } else if (key === 'j' || key === 'down' || key === 'k' || key === 'up') {
       const next = cursor + (key === 'j' || key === 'down' ? 1 : -1);
-      this.#change({ cursor: Math.max(0, Math.min(rows.length - 1, next)), message: '' });
+      this.change({ cursor: Math.max(0, Math.min(rows.length - 1, next)), message: '' });
+    } else if (this.#keys.actionOf(key) === 'objects') {
+      this.choose({ how: 'objects' });
     } else if (row !== undefined && (key === 'return' || key === 'u')) {
       this.choose({ how: key === 'u' ? 'up' : 'open', row });
     } else if (row !== undefined && key === 's') {
@@ -145,27 +142,13 @@ class StacksStore {
     }
   }
 
-  #mount(): () => void {
-    const { context, flags } = this.#invocation;
-    const { stdin, stdout, env } = context;
-    const color = wantsColour(stdout, env, flags);
-    const look = { paint: createPaint(color), color, unicode: hasUnicode(env), columns: stdout.columns || 80, rows: stdout.rows || 24 };
-    const app = render(<Stacks store={this} draw={(state) => drawStacks(state, look, context.home)} />, {
-      stdin: stdin as NodeJS.ReadStream,
-      stdout: stdout as NodeJS.WriteStream,
-      exitOnCtrlC: false,
-      interactive: true,
-    });
-    return () => app.unmount();
-  }
-
   async #look(): Promise<void> {
     try {
       const engine = await this.#invocation.context.engine();
       const rows = stackRows(await engine.listStacks({ all: true }), (await engine.openObjects()).replicas());
-      this.#change({ rows, cursor: Math.max(0, Math.min(this.#state.cursor, rows.length - 1)) });
+      this.change({ rows, cursor: Math.max(0, Math.min(this.get().cursor, rows.length - 1)) });
     } catch (error) {
-      this.#change({ message: messageOf(error) });
+      this.change({ message: messageOf(error) });
     }
   }
 
@@ -181,30 +164,4 @@ class StacksStore {
     }
     await this.#look();
   }
-
-  #change(part: Partial<StacksState>): void {
-    this.#state = { ...this.#state, ...part };
-    for (const listener of this.#listeners) {
-      listener();
-    }
-  }
 }
-
-const Stacks = ({ store, draw }: { readonly store: StacksStore; readonly draw: (state: StacksState) => string[] }) => {
-  const state = useSyncExternalStore(store.subscribe, store.get);
-  useInput((input, key) => {
-    for (const name of keysOf(nameOfKey(input, key))) {
-      store.press(name);
-    }
-  });
-  return (
-    <Box flexDirection="column">
-      {draw(state).map((line, row) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a row of the screen is its index
-        <Text key={row} wrap="truncate">
-          {line === '' ? ' ' : line}
-        </Text>
-      ))}
-    </Box>
-  );
-};

@@ -2,15 +2,16 @@ import { render } from 'ink';
 import { HyprError, isAbort, messageOf } from '../../base/errors.ts';
 import type { LogRecord, ReplicaStatus } from '../../engine/model/events.ts';
 import type { CliContext } from '../core/context.ts';
-import { createPaint, hasUnicode, wantsColour } from '../core/style.ts';
 import type { AttachedUp } from '../session/attached-up.ts';
-import { Screen } from './alternate-screen.ts';
 import { borrowTerminal, runAttach, runShell, showRaw } from './borrow.ts';
 import { Dashboard } from './dashboard.tsx';
 import type { Effects } from './effects.ts';
 import { History, type PastRange } from './logs/history.ts';
 import { contains } from './logs/log-view.ts';
+import { showObjects } from './objects/show-objects.ts';
 import { Operations } from './operations.ts';
+import { Screen } from './screen/alternate-screen.ts';
+import { lookOf } from './screen/look.ts';
 import { logRows } from './screen.ts';
 import type { DashboardModel } from './state/model.ts';
 
@@ -65,6 +66,7 @@ export class DashboardSession {
       shell: (replica) => this.#borrow(replica, (status) => runShell(context, stack, status, this.#over.signal)),
       attach: (replica) => this.#borrow(replica, (status) => runAttach(context, stack, status, this.#over.signal)),
       raw: () => this.#lend(() => showRaw(context, this.#model, this.#over.signal).then(() => undefined)),
+      objects: () => this.#lend(() => showObjects(this.#up.invocation, this.#model.keys, this.#over.signal)),
       toStart: () => void this.#toStart(),
       findOlder: () => void this.#findOlder(),
       openUrl: (url) => void this.#openUrl(url),
@@ -94,9 +96,8 @@ export class DashboardSession {
   }
 
   #mount(): () => void {
-    const { stdin, stdout, env } = this.#context;
-    const color = wantsColour(stdout, env, this.#up.invocation.flags);
-    const look = { paint: createPaint(color), color, unicode: hasUnicode(env), columns: stdout.columns || 80, rows: stdout.rows || 24 };
+    const { stdin, stdout } = this.#context;
+    const look = lookOf(this.#context, this.#up.invocation.flags);
     this.#rows = logRows(look);
     const app = render(<Dashboard model={this.#model} look={look} effects={this.effects} />, {
       stdin: stdin as NodeJS.ReadStream,

@@ -1,7 +1,8 @@
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { ReplicaDetail, StackSummary } from '../../engine/model/types.ts';
 import { shorten, spread, widthOf } from '../render/width.ts';
-import { type Look, signOf } from './draw-list.ts';
+import { signOf } from './draw-list.ts';
+import type { Look } from './screen/look.ts';
 
 export interface StackRow extends Pick<StackSummary, 'workingDir' | 'envFiles' | 'profiles'> {
   readonly name: string;
@@ -46,7 +47,7 @@ export const drawStacks = ({ rows, cursor, message }: StacksState, look: Look, h
     .slice(first, first + height)
     .map((row, index) => drawRow(row, { look, width, home, selected: first + index === cursor }));
   const dot = look.unicode ? '·' : '-';
-  const keys = look.paint('dim', ` Enter open ${dot} u up ${dot} s stop ${dot} q leave`);
+  const keys = look.paint('dim', ` Enter open ${dot} u up ${dot} s stop ${dot} V volumes, networks, images ${dot} q leave`);
   const fill = Array.from({ length: height - lines.length }, () => '');
   return [title, ...lines, ...fill, message === '' ? keys : ` ${sanitiseName(message)}`].map((line) =>
     shorten(line, look.columns, look.unicode),

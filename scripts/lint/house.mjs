@@ -48,7 +48,7 @@ export const ROOMS = {
     ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/routes', 'docker', 'process', '.'],
   ],
   cli: [
-    ...['core', 'format', 'render', 'session', 'dashboard/logs', 'dashboard/state', 'dashboard'],
+    ...['core', 'format', 'render', 'session', 'dashboard/logs', 'dashboard/state', 'dashboard/screen', 'dashboard/objects', 'dashboard'],
     ...['commands', 'commands/build', 'commands/up', 'command-tree', 'entry'],
   ],
 };

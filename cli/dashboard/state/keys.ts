@@ -34,6 +34,9 @@ export type Action =
   | 'copyView'
   | 'raw'
   | 'watch'
+  | 'objects'
+  | 'remove'
+  | 'prune'
   | 'graph'
   | 'palette'
   | 'detach'
@@ -98,6 +101,9 @@ export const KEYS: readonly KeyBinding[] = [
   ...group('Stack', [
     ['watch', ['w'], 'w', 'watch files, as `develop:` says, or stop watching'],
     ['graph', ['x'], 'x', 'what waits for what, and what took longest'],
+    ['objects', ['V'], 'V', 'volumes, networks and images: what they take, who uses them'],
+    ['remove', ['D'], 'D', 'there: remove one'],
+    ['prune', ['X'], 'X', 'there: remove all that nothing uses'],
     ['palette', [':'], ':', 'find an action by its name'],
     ['detach', ['d'], 'd', 'leave; the stack goes on'],
     ['quit', ['q'], 'q', 'quit: asks whether to stop the stack'],

@@ -1,11 +1,12 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openSettings } from '../../../cli/core/settings.ts';
+import { openSettings, SETTINGS } from '../../../cli/core/settings.ts';
 import { preferencesOf } from '../../../cli/dashboard/preferences.ts';
 import { createKeyTable } from '../../../cli/dashboard/state/key-table.ts';
 import { KEYS } from '../../../cli/dashboard/state/keys.ts';
+import { root } from '../../../scripts/own-node.mjs';
 import { fakeContext, run } from '../support/fake-context.ts';
 import { NOW, replica } from '../support/fake-engine.ts';
 
@@ -61,7 +62,7 @@ describe('hypr settings', () => {
 
 describe('the dashboard', () => {
   test('has the keys of the settings; help shows them, and a swap of two keys is one of each', () => {
-    const table = createKeyTable({ 'keys.restart': 's', 'keys.stop': 'r space ctrl+t', 'keys.select': 'x', 'keys.graph': 'X' });
+    const table = createKeyTable({ 'keys.restart': 's', 'keys.stop': 'r space ctrl+t', 'keys.select': 'x', 'keys.graph': 'z' });
     expect([table.actionOf('s'), table.actionOf('r'), table.actionOf(' '), table.actionOf('ctrl+t')]).toEqual([
       'restart',
       'stop',
@@ -92,6 +93,13 @@ describe('the dashboard', () => {
     expect(context.stdout.text).not.toContain('\u001b[?1049h');
     expect(context.stdout.text).toContain('Attaching to web-1');
   });
+});
+
+test('docs/settings.md has every setting as the table has it', async () => {
+  const text = await readFile(join(root, 'docs/settings.md'), 'utf8');
+  for (const { name, words, standard, text: means } of SETTINGS) {
+    expect(text).toContain(`| \`${name}\` | ${words.map((word) => `\`${word}\``).join(', ')} | \`${standard}\` | ${means}`);
+  }
 });
 
 describe('the file', () => {

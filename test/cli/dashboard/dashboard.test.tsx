@@ -2,8 +2,8 @@ import { render } from 'ink-testing-library';
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
 import { Dashboard } from '../../../cli/dashboard/dashboard.tsx';
-import type { Look } from '../../../cli/dashboard/draw-list.ts';
 import type { Effects } from '../../../cli/dashboard/effects.ts';
+import type { Look } from '../../../cli/dashboard/screen/look.ts';
 import { drawScreen } from '../../../cli/dashboard/screen.ts';
 import { KEYS } from '../../../cli/dashboard/state/keys.ts';
 import { DashboardModel, FLOOD_FRAME_MS, FRAME_MS } from '../../../cli/dashboard/state/model.ts';
@@ -61,6 +61,7 @@ const setUp = () => {
     attach: note('attach'),
     raw: note('raw'),
     watch: note('watch'),
+    objects: note('objects'),
     toStart: note('toStart'),
     findOlder: note('findOlder'),
     openUrl: note('openUrl'),

@@ -33,7 +33,7 @@ describe('the screen of all stacks', () => {
       `› ✗ shop  exited(1), running(1)  shop-api-1${' '.repeat(28)}~/shop/compose.yaml`,
       '',
       '',
-      ' Enter open · u up · s stop · q leave',
+      ' Enter open · u up · s stop · V volumes, networks, images · q leave',
     ]);
   });
 });

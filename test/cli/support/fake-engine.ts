@@ -15,6 +15,7 @@ import type {
   ExecSession,
   Image,
   ImageApi,
+  NetworkDetail,
   ReplicaDetail,
   Stack,
   StackSummary,
@@ -82,6 +83,7 @@ export class FakeEngine {
   /** Of all stacks. */
   machines: ReplicaDetail[] = [];
   volumes: VolumeDetail[] = [];
+  networks: NetworkDetail[] = [];
   records: LogRecord[] = [];
   usage: ReplicaUsage[] = [];
   images: Image[] = [];
@@ -147,7 +149,7 @@ export class FakeEngine {
       openImages: async () => this.#imageApi(),
       openObjects: async () => ({
         volumes: () => this.volumes,
-        networks: () => [],
+        networks: () => this.networks,
         replicas: (reference) =>
           this.machines.filter(({ status }) => reference === undefined || status.name === reference || status.id.startsWith(reference)),
         renameReplica: async (...args) => this.#record('renameReplica', ...args),

@@ -1,4 +1,4 @@
-import type { CliContext } from '../core/context.ts';
+import type { CliContext } from '../../core/context.ts';
 
 const ENTER = '\u001b[?1049h\u001b[2J\u001b[H\u001b[?25l';
 const LEAVE = '\u001b[?25h\u001b[?1049l';

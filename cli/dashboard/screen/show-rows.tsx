@@ -1,0 +1,80 @@
+import { Box, render, Text, useInput } from 'ink';
+import { useSyncExternalStore } from 'react';
+import type { Invocation } from '../../core/command-spec.ts';
+import { keysOf, nameOfKey } from '../state/keys.ts';
+import { Screen } from './alternate-screen.ts';
+import { type Look, lookOf } from './look.ts';
+
+/** A screen that is rows of text: its state, and what a key does to it. */
+export abstract class RowsScreen<State extends object> {
+  readonly #listeners = new Set<() => void>();
+  #state: State;
+
+  constructor(initial: State) {
+    this.#state = initial;
+  }
+
+  /** At most rows−1 lines. */
+  abstract draw(look: Look): string[];
+  /** Named as by `nameOfKey`. */
+  abstract press(key: string): void;
+
+  // Both are bound: React calls them without the object.
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+  readonly get = (): State => this.#state;
+
+  protected change(part: Partial<State>): void {
+    this.#state = { ...this.#state, ...part };
+    for (const listener of this.#listeners) {
+      listener();
+    }
+  }
+}
+
+/** Shows the rows on the alternate screen until the promise settles; the normal screen is restored by then. */
+export const showRows = async <T, State extends object>(
+  { context, flags }: Pick<Invocation, 'context' | 'flags'>,
+  rows: RowsScreen<State>,
+  until: Promise<T>,
+): Promise<T> => {
+  const screen = new Screen(context, () => {
+    const look = lookOf(context, flags);
+    const app = render(<Rows rows={rows} look={look} />, {
+      stdin: context.stdin as NodeJS.ReadStream,
+      stdout: context.stdout as NodeJS.WriteStream,
+      exitOnCtrlC: false,
+      interactive: true,
+    });
+    return () => app.unmount();
+  });
+  screen.enter();
+  try {
+    return await until;
+  } finally {
+    screen.leave();
+    // Whoever reads the terminal next begins in a turn of its own (borrow.ts).
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+};
+
+const Rows = <State extends object>({ rows, look }: { readonly rows: RowsScreen<State>; readonly look: Look }) => {
+  useSyncExternalStore(rows.subscribe, rows.get);
+  useInput((input, key) => {
+    for (const name of keysOf(nameOfKey(input, key))) {
+      rows.press(name);
+    }
+  });
+  return (
+    <Box flexDirection="column">
+      {rows.draw(look).map((line, row) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a row of the screen is its index
+        <Text key={row} wrap="truncate">
+          {line === '' ? ' ' : line}
+        </Text>
+      ))}
+    </Box>
+  );
+};
