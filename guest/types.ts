@@ -158,9 +158,12 @@ export interface ProcessSpec {
   readonly isolated?: boolean;
 }
 
-/** Where a guest listens for `relay`: a unix socket shown by a `socket` mount, or a TCP port on its loopback. */
+/**
+ * Where a guest listens for `relay`: a unix socket, shown by a `socket` mount or at the path `target` of its root, where a file has to be;
+ * or a TCP port on its loopback.
+ */
 export type RelayPlace =
-  | { readonly socket: string; readonly mode: number; readonly uid: number; readonly gid: number }
+  | { readonly socket: string; readonly mode: number; readonly uid: number; readonly gid: number; readonly target?: string }
   | { readonly port: number };
 
 export interface OutputChunk {

@@ -1,3 +1,4 @@
+import { readDockerAccess } from '../model/docker-access.ts';
 import { readEgress } from '../model/egress.ts';
 import { NEEDS_NIC, readIsolation } from '../model/isolation.ts';
 import { readNested } from '../model/nested.ts';
@@ -24,7 +25,7 @@ const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** Settings of a service's `x-hypr` that take effect; model/egress.ts reads them. */
-const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested'];
+const SETTINGS: readonly string[] = ['network', 'egress', 'allow_outbound', 'allowed_domains', 'restart_unhealthy', 'nested', 'docker'];
 
 /**
  * Checks `x-hypr` keys at the top, in services and in networks. Throws COMPOSE_INVALID for a setting that is not well-formed or
@@ -84,6 +85,7 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   }
   refuseFault('restart_unhealthy', readRestartUnhealthy(toPlain(node)), node);
   refuseFault('nested', readNested(toPlain(node)), node);
+  refuseFault('docker', readDockerAccess(toPlain(node)), node);
   const rest = [...node.entries].filter(([key]) => !SETTINGS.includes(key));
   for (const [key, value] of rest) {
     refuseOne(key, `x-hypr.${key}`, value);

@@ -14,7 +14,7 @@ export type BackedMount =
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'file'; readonly content: Uint8Array; readonly mode: number } }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'shared-file'; readonly folder: string; readonly name: string } }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'image'; readonly path: string; readonly format: 'raw' | 'vmdk' } }
-  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'memory' } };
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'memory' | 'socket' } };
 
 /** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
 export const DISK_MIB = 64 * 1024;
@@ -126,6 +126,7 @@ const mountConfig = ({ mount, backing }: BackedMount, index: number): MachineMou
           ]
         : [];
     case 'file':
+    case 'socket':
       return [];
   }
 };
@@ -136,7 +137,10 @@ const shmConfig = (spec: ReplicaSpec): MachineMount[] =>
 const copiedFile = ({ mount, backing }: BackedMount): FileSpec[] =>
   backing.kind === 'file'
     ? [{ path: mount.target, content: backing.content, mode: backing.mode, uid: 0, gid: 0, ...(mount.readOnly ? { readOnly: true } : {}) }]
-    : [];
+    : backing.kind === 'socket'
+      ? // Where the socket will be: also a root that is read-only has the place then.
+        [{ path: mount.target, content: Buffer.alloc(0), mode: 0o600, uid: 0, gid: 0 }]
+      : [];
 
 /** Stable for the life of a replica, unique to it, and reveals nothing about the host. */
 export const machineIdOf = (replicaId: string): string => createHash('sha256').update(`machine-id ${replicaId}`).digest('hex').slice(0, 32);

@@ -1,3 +1,4 @@
+import type { DockerAccess } from '../../compose/model/docker-access.ts';
 import type { Egress } from '../../compose/model/egress.ts';
 import type { Isolation } from '../../compose/model/isolation.ts';
 import type { HookConfig } from '../../compose/model/model.ts';
@@ -107,6 +108,8 @@ export type ReplicaMount =
       readonly create: boolean /** Filled from the image while it is empty. */;
       readonly seed?: boolean;
     }
+  /** Docker's socket, at which hypr answers: `engine/docker/inside`. */
+  | { readonly kind: 'docker'; readonly target: string; readonly readOnly: false; readonly access: DockerAccess }
   | {
       readonly kind: 'tmpfs';
       readonly target: string;

@@ -1,7 +1,7 @@
 import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import type { UpOptions } from '../model/types.ts';
 import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
-import { ineffectiveAttributes } from '../resolve/ineffective.ts';
+import { serviceNotices } from '../resolve/service-notices.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import { freeNumbers, type Plan, PlanBuilder, partOf, type ReplicaTarget, targetOf } from './plan.ts';
@@ -46,22 +46,15 @@ class Reconciliation {
 
   run(): Plan {
     const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
-    this.#warnOfIneffective(services);
+    for (const notice of serviceNotices(this.#desired.project, services)) {
+      this.#plan.warn(notice);
+    }
     this.#resources.add(services);
     for (const service of this.#withDetached(services)) {
       this.#service(service);
     }
     this.#orphans();
     return this.#plan.build();
-  }
-
-  #warnOfIneffective(services: readonly string[]): void {
-    for (const service of services) {
-      const attributes = ineffectiveAttributes(this.#desired.project, service);
-      if (attributes.length > 0) {
-        this.#plan.warn(`service ${service}: without effect in a machine of its own: ${attributes.join(', ')}`);
-      }
-    }
   }
 
   /** `isWhole`: removal and creation are shown as one thing. */

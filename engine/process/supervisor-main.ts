@@ -13,7 +13,9 @@ import { traced, traceProcess } from '../../base/trace.ts';
 import { apiMethods } from '../api/server/handlers.ts';
 import { type ApiServer, serveApi } from '../api/server/server.ts';
 import type { ReadyMessage } from '../client/start-supervisor.ts';
+import type { DockerSockets } from '../docker/inside/docker-sockets.ts';
 import { openPlatform } from '../host.ts';
+import type { AcceptDocker } from '../machine/docker-sockets.ts';
 import { stackPaths } from '../model/stack-paths.ts';
 import { VERSION } from '../model/version.ts';
 import { collectMetrics, METRICS_TYPE } from '../stack/metrics.ts';
@@ -50,7 +52,8 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   const { stack, store, apiSocket } = input;
   const log = logger('supervisor');
   const platform = await traced('open the platform', undefined, () => openPlatform({ runDir: input.runDir }));
-  const supervisor = new StackSupervisor({ stack, store, platform });
+  const docker = openDockerSockets();
+  const supervisor = new StackSupervisor({ stack, store, platform, acceptDocker: docker.accept });
   const recovered = await traced('recover', undefined, () => supervisor.recover(neverAborts()));
   recordSupervisor(store, stack, true);
   const loopback = new LoopbackPorts({ names: supervisor.names });
@@ -90,6 +93,7 @@ const superviseUntilIdle = async (input: { stack: string; store: StateStore; api
   await traced('close the API', undefined, async () => server?.close());
   await loopback.close();
   await (await inside)?.close();
+  await docker.close();
   if (reason === 'idle') {
     await traced('stop the networks', undefined, () => supervisor.networks.stopAll());
   }
@@ -107,6 +111,21 @@ const serveInside = async (input: { stack: string; store: StateStore; supervisor
   const { names, networks, replicas } = supervisor;
   const { InsideHttps } = await import('../edge/inside-https.ts');
   return new InsideHttps({ stack, store, names, networks, replicas, liveRows: () => supervisor.liveRows() });
+};
+
+/** Docker's API for machines that have its socket. Few have, and it is much code: it is read when the first one connects. */
+const openDockerSockets = (): { readonly accept: AcceptDocker; close(): Promise<void> } => {
+  let sockets: Promise<DockerSockets> | undefined;
+  return {
+    accept: (replica, connection) => {
+      sockets ??= import('../docker/inside/docker-sockets.ts').then((module) => new module.DockerSockets());
+      sockets.then(
+        (opened) => opened.accept(replica, connection),
+        () => connection.destroy(),
+      );
+    },
+    close: async () => (await sockets?.catch(() => undefined))?.close(),
+  };
 };
 
 const FIRST_CLIENT_MS = 5_000;

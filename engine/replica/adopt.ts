@@ -1,6 +1,8 @@
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
+import type { GuestClient } from '../../guest/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
+import { openDockerSockets } from '../machine/docker-sockets.ts';
 import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { Platform, Publication } from '../model/platform.ts';
@@ -28,7 +30,7 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
   if (machine === undefined) {
     return undefined;
   }
-  const run = await adoptGuest(row, machine, context.platform, signal).catch(async (error: unknown) => {
+  const run = await adoptGuest(row, machine, context, signal).catch(async (error: unknown) => {
     log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
     await machine.kill();
     await machine.delete();
@@ -36,10 +38,6 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
   if (run === undefined) {
     return undefined;
   }
-  // Without it the machine runs on, and reaches nothing.
-  await openOutbound(run.guest, row, context, signal).catch((error: unknown) =>
-    log.warn('no way out', { replica: row.name, error: messageOf(error) }),
-  );
   try {
     return { run, publications: await publishPorts(row, { ...context, guest: () => run.guest }, signal), problem: undefined };
   } catch (error) {
@@ -65,15 +63,16 @@ const adoptMachine = async (row: VmRow, platform: Platform, signal: AbortSignal)
   return undefined;
 };
 
-const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, signal: AbortSignal): Promise<Run> => {
+const adoptGuest = async (row: VmRow, machine: Machine, context: BootContext, signal: AbortSignal): Promise<Run> => {
   // A paused guest cannot answer, so it runs for the handshake. Any guest may be paused: its last supervisor may have been suspending it.
   await machine.resume(signal);
-  const guest = await platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
+  const guest = await context.platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
   try {
     if (guest.info.state !== 'running' && guest.info.state !== 'exited') {
       throw new HyprError('STACK_NOT_RUNNING', `${row.name} had not been started`);
     }
     const process = await guest.attachWorkload(signal);
+    await openHostServices(guest, row, context, signal);
     if (row.state === 'paused') {
       await machine.pause(signal);
     }
@@ -89,6 +88,17 @@ const adoptGuest = async (row: VmRow, machine: Machine, platform: Platform, sign
     await guest.close();
     throw error;
   }
+};
+
+/** Without them the machine runs on. */
+const openHostServices = async (guest: GuestClient, row: VmRow, context: BootContext, signal: AbortSignal): Promise<void> => {
+  const { name } = row;
+  await openOutbound(guest, row, context, signal).catch((error: unknown) =>
+    log.warn('no way out', { replica: name, error: messageOf(error) }),
+  );
+  await openDockerSockets(guest, row, context, signal).catch((error: unknown) =>
+    log.warn("nobody answers at docker's socket", { replica: name, error: messageOf(error) }),
+  );
 };
 
 /** The row of a replica that was taken over. */

@@ -10,6 +10,7 @@ import type { Machine } from '../../vmm/model/machine.ts';
 import type { Refusals } from '../logs/refusals.ts';
 import { authorityFiles, authorityVariables } from '../machine/authority.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
+import { type AcceptDocker, openDockerSockets } from '../machine/docker-sockets.ts';
 import { type MachineParts, machineConfig, machineIdOf, machineSpec } from '../machine/machine-config.ts';
 import { openOutbound } from '../machine/outbound.ts';
 import type { Platform } from '../model/platform.ts';
@@ -37,6 +38,8 @@ export interface BootContext {
   readonly policies: Pick<PeerPolicies, 'connecting' | 'apply'>;
   /** Where what a proxy refused is told. */
   readonly refusals: Pick<Refusals, 'tell'>;
+  /** Answers programs of a machine that connect to docker's socket in it; `replica` is its id. */
+  readonly acceptDocker: AcceptDocker;
   /** Called as soon as a VMM process exists, so that it is recorded whatever happens next. */
   readonly onMachine: (machine: Machine) => void;
 }
@@ -74,6 +77,7 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
     // And it those about machines that were connected meanwhile.
     await policies.apply(signal);
     await openOutbound(run.guest, vm, context, signal);
+    await openDockerSockets(run.guest, vm, context, signal);
     return { ...run, env: authorityVariables(authority) };
   } catch (error) {
     await cleanup.run().catch(() => {});

@@ -6,6 +6,7 @@ import { logger } from '../../base/log.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { SavedMachine } from '../../vmm/model/machine.ts';
 import { connectNics, networkNics } from '../machine/boot-machine.ts';
+import { openDockerSockets } from '../machine/docker-sockets.ts';
 import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
 import { egressPolicy } from '../resolve/egress-policy.ts';
@@ -158,10 +159,11 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
     cleanup.defer(() => guest.close());
     await guest.setClock(Date.now());
     const process = await guest.attachWorkload(signal);
+    await openOutbound(guest, row, context, signal);
+    await openDockerSockets(guest, row, context, signal);
     if (saved.paused) {
       await machine.pause(signal);
     }
-    await openOutbound(guest, row, context, signal);
     const ports = await publishAgain(row, { ...context, guest: () => guest }, signal);
     cleanup.disarm();
     return { run: { machine, guest, process, names: undefined, env: row.env ?? [], abort: new AbortController() }, ...ports };

@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { ImageRuntime } from '../../builder/model/types.ts';
+import { isDockerSocket, readDockerAccess } from '../../compose/model/docker-access.ts';
 import type { FileObject, FileReference, MountConfig, Project, Service } from '../../compose/model/model.ts';
 import { parseBytes } from '../../compose/model/units.ts';
 import type { ReplicaFile, ReplicaMount } from '../model/spec.ts';
@@ -19,7 +20,9 @@ interface MountInput {
  * parents before children.
  */
 export const resolveMounts = ({ project, serviceName, service, image }: MountInput): ReplicaMount[] => {
-  const mounts = (service.volumes ?? []).map((mount) => resolveMount(project, serviceName, mount));
+  const mounts = (service.volumes ?? []).map(
+    (mount) => resolveDocker(serviceName, service, mount) ?? resolveMount(project, serviceName, mount),
+  );
   for (const entry of service.tmpfs ?? []) {
     mounts.push(parseTmpfs(entry));
   }
@@ -43,6 +46,20 @@ export const refuseMounts = (serviceName: string, service: Service): void => {
       });
     }
   }
+};
+
+/** Undefined for another mount than that of docker's socket. */
+const resolveDocker = (serviceName: string, service: Service, { type, source = '', target }: MountConfig): ReplicaMount | undefined => {
+  if (type !== 'bind' || !isDockerSocket(source)) {
+    return undefined;
+  }
+  const access = readDockerAccess(service['x-hypr']);
+  if (typeof access !== 'string') {
+    throw new HyprError('COMPOSE_INVALID', `service ${serviceName}: x-hypr.docker ${access.fault}`, {
+      path: ['services', serviceName, 'x-hypr'],
+    });
+  }
+  return { kind: 'docker', target: cleanTarget(target), readOnly: false, access };
 };
 
 const resolveMount = (project: Project, serviceName: string, mount: MountConfig): ReplicaMount => {

@@ -117,6 +117,8 @@ export class StackVolumes {
     switch (mount.kind) {
       case 'tmpfs':
         return { mount, backing: { kind: 'memory' } };
+      case 'docker':
+        return { mount, backing: { kind: 'socket' } };
       case 'image':
         return { mount, backing: { kind: 'image', ...(await this.#imageDisk(spec, mount)) } };
       case 'anonymous': {
@@ -218,7 +220,7 @@ const backBind = async (spec: ReplicaSpec, mount: ReplicaMount & { kind: 'bind' 
       'HYPR_UNSUPPORTED',
       `service ${spec.service}: ${mount.source} is a socket of the host, which a machine cannot reach`,
       {
-        hint: 'a socket of the host, such as docker.sock, would give the service the host itself',
+        hint: 'what connects to it must run on the host; only docker.sock is answered by hypr itself',
       },
     );
   }

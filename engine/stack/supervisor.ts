@@ -11,6 +11,7 @@ import { EventBus } from '../logs/bus.ts';
 import { lastLinesOf } from '../logs/last-lines.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
 import { Refusals } from '../logs/refusals.ts';
+import type { AcceptDocker } from '../machine/docker-sockets.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import { nothingToRemove } from '../model/notices.ts';
 import type { NetworkChange } from '../model/object-types.ts';
@@ -51,6 +52,8 @@ export interface SupervisorOptions {
   readonly stack: string;
   readonly store: StateStore;
   readonly platform: Platform;
+  /** Undefined: nobody answers. */
+  readonly acceptDocker?: AcceptDocker;
 }
 
 /**
@@ -125,6 +128,7 @@ export class StackSupervisor {
       },
       vms: () => this.liveRows(),
       onMachine: () => {},
+      acceptDocker: options.acceptDocker ?? ((_, connection) => connection.destroy()),
       onChange: () => this.#changes.note(),
       onLeft: (name) => void this.oneOffs.remove(name),
     };

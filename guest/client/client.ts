@@ -191,7 +191,8 @@ class Client implements GuestClient {
   }
 
   relay(place: RelayPlace, accept: (connection: Duplex) => void, signal?: AbortSignal): Promise<{ close(): Promise<void> }> {
-    const body = encodeSimple('port' in place ? place : { path: place.socket, mode: place.mode, uid: place.uid, gid: place.gid });
+    const socketPlace = ({ socket, ...rest }: Exclude<RelayPlace, { port: number }>) => ({ path: socket, ...rest });
+    const body = encodeSimple('port' in place ? place : socketPlace(place));
     return openRelay({ ...this.#carrier(OPCODE.relay, 'a listener in the guest', body), accept, signal });
   }
 

@@ -201,6 +201,7 @@ export const encodeSimple = (request: {
   uid?: number;
   gid?: number;
   count?: number;
+  target?: string;
 }): Buffer =>
   Buffer.concat([
     ...optional(request.channel, (value) => intField(TAG.simple.channel, value)),
@@ -216,6 +217,7 @@ export const encodeSimple = (request: {
     ...optional(request.uid, (value) => intField(TAG.simple.uid, value)),
     ...optional(request.gid, (value) => intField(TAG.simple.gid, value)),
     ...optional(request.count, (value) => intField(TAG.simple.count, value)),
+    ...optional(request.target, (value) => textField(TAG.simple.target, value)),
   ]);
 
 const optional = <T>(value: T | undefined, encode: (value: T) => Buffer): Buffer[] => (value === undefined ? [] : [encode(value)]);

@@ -221,6 +221,7 @@ export const TAG = {
     uid: 11,
     gid: 12,
     count: 13,
+    target: 14,
   },
   answer: {
     text: 1,

@@ -45,7 +45,8 @@ export const ROOMS = {
   engine: [
     ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'artifacts', 'plan', 'replica', 'stack/names', 'stack'],
     ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client/changes', 'client', 'names', 'edge'],
-    ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/routes', 'docker', 'process', '.'],
+    ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/routes', 'docker/inside', 'docker'],
+    ...['process', '.'],
   ],
   cli: [
     ...['core', 'format', 'render', 'session', 'dashboard/logs', 'dashboard/state', 'dashboard/screen', 'dashboard/objects', 'dashboard'],

@@ -11,11 +11,14 @@ export interface Body {
   json(): Promise<Readonly<Record<string, unknown>>>;
 }
 
+export const hasNoBody = ({ headers }: Pick<IncomingMessage, 'headers'>): boolean =>
+  headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+
 /** The largest JSON that is read. */
 const MAX_JSON = 4 << 20;
 
 export const bodyOf = (request: IncomingMessage, bytes: AsyncIterable<Uint8Array> = request): Body => ({
-  isEmpty: request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0,
+  isEmpty: hasNoBody(request),
   bytes,
   json: async () => {
     const parts: Uint8Array[] = [];

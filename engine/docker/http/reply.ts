@@ -85,9 +85,15 @@ export const replyUpgrade = (socket: Duplex, protocol: string, common: Readonly<
   };
 };
 
-const sinkOf = (stream: NodeJS.WritableStream & { readonly destroyed?: boolean }): Sink => ({
+/** Bytes that are kept for a client that does not read, of answers that wait for nobody: events, progress. */
+const MOST_KEPT = 16 << 20;
+
+const sinkOf = (stream: ServerResponse | Duplex): Sink => ({
   write: (data) => {
-    if (stream.destroyed === true || stream.write(data)) {
+    if (stream.writableLength > MOST_KEPT) {
+      stream.destroy();
+    }
+    if (stream.destroyed || stream.write(data)) {
       return Promise.resolve();
     }
     return new Promise((resolve) => {

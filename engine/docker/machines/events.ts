@@ -27,6 +27,7 @@ const UNKNOWN_TO_DOCKER: ReadonlySet<string> = new Set(['update', 'listening', '
  */
 export class Events {
   readonly #objects: Pick<ObjectApi, 'replicas'>;
+  readonly #sees: (replica: ReplicaStatus, folder: string) => boolean;
   readonly #kept: DockerEvent[] = [];
   readonly #listeners = new Set<(event: DockerEvent) => void>();
   /** Machines as they were told last, by id, with the folder of their stack. */
@@ -35,8 +36,10 @@ export class Events {
   readonly #spoken = new Map<string, Set<string>>();
   #end: (() => void) | undefined;
 
-  constructor(objects: Pick<ObjectApi, 'replicas'>) {
+  /** `sees`: whether events of a machine are told here. */
+  constructor(objects: Pick<ObjectApi, 'replicas'>, sees: (replica: ReplicaStatus, folder: string) => boolean = () => true) {
     this.#objects = objects;
+    this.#sees = sees;
   }
 
   /** Calls `listener` from now on; returns a function that ends it. */
@@ -85,7 +88,7 @@ export class Events {
   }
 
   #take(folder: string, event: EngineEvent): void {
-    if (event.type !== 'replica') {
+    if (event.type !== 'replica' || !this.#sees(event.replica, folder)) {
       return;
     }
     const { replica, action, time } = event;

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { HyprError } from '../../../base/errors.ts';
 import { openObjects } from '../../client/objects.ts';
 import { StackClient } from '../../client/stack-client.ts';
+import type { ReplicaStatus } from '../../model/events.ts';
 import { stackPaths } from '../../model/stack-paths.ts';
 import type { ImageApi, ObjectApi, ReplicaDetail, Stack } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
@@ -17,17 +18,36 @@ interface Opened {
   timer: NodeJS.Timeout | undefined;
 }
 
+/** Who may not have everything gets less of it. */
+export interface HostView {
+  readonly objects?: (all: ObjectApi) => ObjectApi;
+  readonly images?: (all: ImageApi) => ImageApi;
+  /** Whether events of a machine are told; `folder`: of its stack. */
+  readonly sees?: (replica: ReplicaStatus, folder: string) => boolean;
+}
+
 /** What the routes work on: machines of all stacks, images, and what is known of programs and events while this process lives. */
 export class Host {
-  readonly objects: ObjectApi = openObjects();
-  readonly events = new Events(this.objects);
+  readonly objects: ObjectApi;
+  readonly events: Events;
   readonly execs = new Execs();
   readonly #stacks = new Map<string, Opened>();
+  readonly #view: HostView;
   #images: Promise<ImageApi> | undefined;
+
+  constructor(view: HostView = {}) {
+    this.#view = view;
+    const objects = openObjects();
+    this.objects = view.objects?.(objects) ?? objects;
+    this.events = new Events(this.objects, view.sees);
+  }
 
   /** What builds and pulls is most of the engine; it is loaded when it is asked for. */
   images(): Promise<ImageApi> {
-    this.#images ??= import('../../client/whole-engine.ts').then(({ openImages }) => openImages());
+    this.#images ??= import('../../client/whole-engine.ts').then(async ({ openImages }) => {
+      const images = await openImages();
+      return this.#view.images?.(images) ?? images;
+    });
     return this.#images;
   }
 

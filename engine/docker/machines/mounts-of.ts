@@ -4,12 +4,11 @@ import { asList, asMap, asRecord, asText, asTexts } from '../http/values.ts';
 
 type Keys = Readonly<Record<string, unknown>>;
 
-/** `Binds`, `Mounts`, `Tmpfs` and `Volumes` of a request as a service has them. Throws 400, and 501 for docker's own socket. */
+/** `Binds`, `Mounts`, `Tmpfs` and `Volumes` of a request as a service has them. Throws 400, and 501 for mounts of other types. */
 export const mountsOf = (config: Keys, host: Keys): { volumes: MountConfig[]; tmpfs: string[] } => {
   const mounts = [...asTexts(host.Binds).map(bindOf), ...asList(host.Mounts).map((mount) => mountOf(asRecord(mount)))];
   const taken = new Set(mounts.map(({ target }) => target));
   const anonymous = Object.keys(asRecord(config.Volumes)).filter((target) => !taken.has(target));
-  mounts.forEach(refuseSocket);
   return {
     volumes: [...mounts, ...anonymous.map((target): MountConfig => ({ type: 'volume', target }))],
     tmpfs: Object.entries(asMap(host.Tmpfs)).map(([path, options]) => (options === '' ? path : `${path}:${options}`)),
@@ -55,11 +54,5 @@ const mountOf = (mount: Keys): MountConfig => {
     }
     default:
       throw notHere(`a mount of type "${type}"`, 'use a bind mount, a volume or tmpfs');
-  }
-};
-
-const refuseSocket = ({ type, source = '', target }: MountConfig): void => {
-  if (type === 'bind' && (/\/docker\.sock$/.test(source) || target === '/var/run/docker.sock')) {
-    throw notHere(`mounting ${source}`, "a program in it would have all of this user's machines; run it on the host with DOCKER_HOST");
   }
 };

@@ -30,6 +30,8 @@ export const serviceOf = (config: Keys, image: Image): Service => {
     ports: portsOf(config, host, image),
     ...mountsOf(config, host),
     labels: asMap(config.Labels),
+    // Of the request: what an image says of itself widens nothing.
+    ...(asMap(config.Labels)['hypr.docker'] === 'full' ? { 'x-hypr': { docker: 'full' } } : {}),
     restart,
     ...healthOf(asRecord(config.Healthcheck)),
     ...(autoRemove ? { [AUTO_REMOVE]: true } : {}),

@@ -65,6 +65,9 @@ const timeOf = (time: number | undefined): string => (time === undefined ? '0001
 
 const portKey = ({ port, protocol }: { port: number; protocol: string }): string => `${port}/${protocol}`;
 
+/** Whatever path was mounted. */
+const DOCKER_SOCKET = '/var/run/docker.sock';
+
 const hostConfigOf = ({ spec, networks }: ReplicaDetail): Record<string, unknown> => ({
   NetworkMode: networks[0]?.name ?? 'none',
   PortBindings: Object.fromEntries(
@@ -75,7 +78,10 @@ const hostConfigOf = ({ spec, networks }: ReplicaDetail): Record<string, unknown
   ),
   RestartPolicy: { Name: spec.restart.condition, MaximumRetryCount: spec.restart.maxAttempts },
   AutoRemove: spec.autoRemove !== undefined,
-  Binds: spec.mounts.flatMap((mount) => (mount.kind === 'bind' ? [`${mount.source}:${mount.target}:${mount.readOnly ? 'ro' : 'rw'}`] : [])),
+  Binds: spec.mounts.flatMap((mount) => {
+    const source = mount.kind === 'bind' ? mount.source : mount.kind === 'docker' ? DOCKER_SOCKET : undefined;
+    return source === undefined ? [] : [`${source}:${mount.target}:${mount.readOnly ? 'ro' : 'rw'}`];
+  }),
   CapAdd: spec.process.capAdd ?? [],
   CapDrop: spec.process.capDrop ?? [],
   Dns: spec.dns,
@@ -107,6 +113,8 @@ const mountOf = (mount: ReplicaMount, volumes: ReplicaDetail['volumes']): Record
       return { Type: 'image', Source: mount.image, ...common };
     case 'bind':
       return { Type: 'bind', Source: mount.source, ...common };
+    case 'docker':
+      return { Type: 'bind', Source: DOCKER_SOCKET, ...common };
     case 'tmpfs':
       return { Type: 'tmpfs', Source: '', ...common };
   }

@@ -16,6 +16,7 @@
 #include "lib/files.h"
 #include "lib/paths.h"
 #include "lib/wire.h"
+#include "setup/show_socket.h"
 
 enum { MAX_CONNECTIONS = 256, WINDOW = 65536, SEND_WINDOW = 262144, CHUNK = 16384, HEAD = 8, BACKLOG = 64 };
 #define ACK 0x80000000u
@@ -272,9 +273,19 @@ static int carry(int listener) {
   return 0;
 }
 
-int relay(const struct simple_request *request) {
+static int show(const struct simple_request *request, pid_t viewer) {
+  char path[sizeof((struct sockaddr_un *)0)->sun_path];
+  snprintf(path, sizeof path, SOCKETS "/%s", request->path);
+  return show_socket(path, request->target, viewer);
+}
+
+int relay(const struct simple_request *request, pid_t viewer) {
   int listener = request->port != 0 ? listen_port(request->port) : listen_unix(request);
-  return listener < 0 ? fail(REASON_MACHINE, "listening for the host: %s", strerror(errno)) : carry(listener);
+  if (listener < 0) {
+    return fail(REASON_MACHINE, "listening for the host: %s", strerror(errno));
+  }
+  bool shown = request->port != 0 || request->target == NULL;
+  return shown || show(request, viewer) == 0 ? carry(listener) : -1;
 }
 
 int dial(void) {

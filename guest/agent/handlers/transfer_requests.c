@@ -21,7 +21,7 @@ static int push(void *argument) { return push_layer(((const struct simple_reques
 static int drop(void *argument) { return drop_layers((int)((const struct simple_request *)argument)->count); }
 static int stage(void *argument) { return step_stage(((const struct simple_request *)argument)->path); }
 static int release(void *argument) { return step_release(((const struct simple_request *)argument)->path); }
-static int listen_for_host(void *argument) { return relay(argument); }
+static int listen_for_host(void *argument) { return relay(argument, proc_with_own_mounts()); }
 static int dial_for_host(void *argument) { return (void)argument, dial(); }
 static int sync_disks(void *argument) { return (void)argument, sync(), 0; }
 

@@ -234,6 +234,7 @@ enum {
   TAG_SIMPLE_UID = 11,
   TAG_SIMPLE_GID = 12,
   TAG_SIMPLE_COUNT = 13,
+  TAG_SIMPLE_TARGET = 14,
 };
 
 enum {

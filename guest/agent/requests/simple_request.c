@@ -15,6 +15,7 @@ const char *decode_simple(struct arena *arena, struct fields list, struct simple
       case TAG_SIMPLE_GRACE: ok = field_int(&f, &out->grace); break;
       case TAG_SIMPLE_FLAG: ok = read_flag(&f, &out->flag); break;
       case TAG_SIMPLE_PATH: ok = read_text(arena, &f, &out->path); break;
+      case TAG_SIMPLE_TARGET: ok = read_text(arena, &f, &out->target); break;
       case TAG_SIMPLE_PORT: ok = read_u32(&f, &out->port) && out->port < 65536; break;
       case TAG_SIMPLE_MODE: ok = read_u32(&f, &out->mode); break;
       case TAG_SIMPLE_UID: ok = read_u32(&f, &out->uid); break;

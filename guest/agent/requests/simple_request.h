@@ -1,4 +1,4 @@
-/* The small requests: a few numbers and one path. */
+/* The small requests: a few numbers and one or two paths. */
 #ifndef SIMPLE_REQUEST_H
 #define SIMPLE_REQUEST_H
 
@@ -9,7 +9,7 @@ struct simple_request {
   uint64_t channel, signal, columns, rows, clock, grace;
   uint32_t port, mode, uid, gid, count;
   bool flag;
-  const char *path;
+  const char *path, *target;
 };
 
 /* NULL when the request is well-formed, otherwise what is wrong with it. */

@@ -97,9 +97,14 @@ describe('mounts', () => {
     });
   });
 
-  test('docker’s own socket is refused, whatever it is called inside', () => {
-    expect(() => made({ HostConfig: { Binds: ['/var/run/docker.sock:/x'] } })).toThrow(/not supported/);
-    expect(() => made({ HostConfig: { Binds: ['/run/user/0/hypr/docker.sock:/var/run/docker.sock'] } })).toThrow(/not supported/);
+  test('docker’s socket is mounted as anything else; only a label of the request gives it more', () => {
+    const Binds = ['/var/run/docker.sock:/x'];
+    expect(made({ HostConfig: { Binds } }).volumes).toMatchObject([{ type: 'bind', source: '/var/run/docker.sock', target: '/x' }]);
+    expect(made({ HostConfig: { Binds } })).not.toHaveProperty('x-hypr');
+    expect(made({ HostConfig: { Binds }, Labels: { 'hypr.docker': 'full' } })).toMatchObject({ 'x-hypr': { docker: 'full' } });
+  });
+
+  test('mounts that there are not are refused', () => {
     expect(() => made({ HostConfig: { Mounts: [{ Type: 'npipe', Source: 'x', Target: '/x' }] } })).toThrow(/not supported/);
     expect(() => made({ HostConfig: { Binds: ['a:b'] } })).toThrow(/invalid volume/);
   });

@@ -1,0 +1,176 @@
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import { type Duplex, Readable } from 'node:stream';
+import { logger } from '../../../base/log.ts';
+import { DOCKER_API_VERSION, DOCKER_VERSION } from '../../model/version.ts';
+import { bodyBeforeUpgrade, bodyOf, hasNoBody } from './body.ts';
+import { describeError } from './errors.ts';
+import { Query } from './query.ts';
+import { type Reply, replyOver, replyUpgrade } from './reply.ts';
+import type { Call, Match } from './router.ts';
+
+const log = logger('docker');
+
+/** What a client that is not trusted may take. */
+export interface ClientLimits {
+  /** Milliseconds for a whole request, its body included; 0: no limit. */
+  readonly requestMs: number;
+}
+
+export interface ConnectionServer {
+  readonly server: http.Server;
+  /** Ends all connections; those that come later are refused. */
+  close(): Promise<void>;
+}
+
+/** The headers of every answer. */
+const COMMON: Readonly<Record<string, string>> = {
+  'Api-Version': DOCKER_API_VERSION,
+  'Docker-Experimental': 'false',
+  Ostype: 'linux',
+  Server: `Docker/${DOCKER_VERSION} (linux)`,
+};
+
+/**
+ * Answers requests by the routes, on connections that the server accepts or that are handed to it (`server.emit('connection', …)`).
+ * `onConnections` gets the number of open ones after each change.
+ */
+export const serveConnections = (
+  find: Find,
+  onConnections: (count: number) => void,
+  { requestMs }: ClientLimits = { requestMs: 0 },
+): ConnectionServer => {
+  const open = new Set<Duplex>();
+  const server = http.createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (request, response) => void answer(find, request, response));
+  if (requestMs > 0) {
+    boundRequests(server, requestMs);
+  }
+  server.on('upgrade', (request, connection, head) => void answerUpgrade(find, request, { connection, head }));
+  server.on('connection', (connection) => {
+    open.add(connection);
+    onConnections(open.size);
+    connection
+      .on('error', () => {})
+      .once('close', () => {
+        open.delete(connection);
+        onConnections(open.size);
+      });
+  });
+  return {
+    server,
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const connection of open) {
+        connection.destroy();
+      }
+      await closed;
+    },
+  };
+};
+
+/** Node's own time limits are those of servers that listen. */
+const boundRequests = (server: http.Server, ms: number): void => {
+  const timers = new WeakMap<Duplex, NodeJS.Timeout>();
+  const stop = (connection: Duplex): void => clearTimeout(timers.get(connection));
+  const begin = (connection: Duplex): void => {
+    stop(connection);
+    timers.set(
+      connection,
+      setTimeout(() => connection.destroy(), ms),
+    );
+  };
+  server.on('connection', (connection) => {
+    begin(connection);
+    connection.once('close', () => stop(connection));
+  });
+  server.on('request', (request, response) => {
+    const { socket } = request;
+    response.once('finish', () => !socket.destroyed && begin(socket));
+    if (hasNoBody(request)) {
+      stop(socket);
+    } else {
+      request.once('end', () => stop(socket));
+    }
+  });
+};
+
+/** Never rejects. */
+const answer = async (find: Find, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  for (const [name, value] of Object.entries(COMMON)) {
+    response.setHeader(name, value);
+  }
+  const left = new AbortController();
+  response.on('error', () => {}).once('close', () => left.abort());
+  // Whoever expects a stream of input reads it; what is left of a body is read to its end, so that the connection can be used again.
+  const reply = replyOver(response, request);
+  const isBroken = await handle(find, { request, reply, signal: left.signal, bytes: request });
+  request.resume();
+  if (isBroken) {
+    response.destroy();
+  } else if (!response.writableEnded) {
+    response.end();
+  }
+};
+
+const answerUpgrade = async (
+  find: Find,
+  request: IncomingMessage,
+  { connection, head }: { connection: Duplex; head: Buffer },
+): Promise<void> => {
+  const left = new AbortController();
+  connection.once('close', () => left.abort());
+  const reply = replyUpgrade(connection, request.headers.upgrade ?? 'tcp', COMMON);
+  const body = await bodyBeforeUpgrade(request, connection, head).catch(() => undefined);
+  if (body === undefined) {
+    connection.destroy();
+    return;
+  }
+  if (await handle(find, { request, reply, signal: left.signal, bytes: Readable.from([body]) })) {
+    connection.destroy();
+    return;
+  }
+  connection.end();
+  // What its client still sends is of no use, and would keep the connection open if nobody read it.
+  connection.resume();
+};
+
+/** Of a method and path; see makeRouter. */
+export type Find = (method: string, path: string) => Match;
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly reply: Reply;
+  readonly signal: AbortSignal;
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+/** Whether it failed after the head of its answer: what has been sent must not look complete. */
+const handle = async (find: Find, { request, reply, signal, bytes }: Exchange): Promise<boolean> => {
+  const { method = 'GET', url = '/' } = request;
+  try {
+    const { pathname, searchParams } = new URL(url.replace(/^\/+/, '/'), 'http://hypr');
+    const { handler, params, version } = find(method, pathname);
+    const call: Call = {
+      params,
+      version,
+      query: new Query(searchParams),
+      headers: request.headers,
+      body: bodyOf(request, bytes),
+      reply,
+      signal,
+    };
+    await handler(call);
+    log.debug('answered', { method, url });
+    return false;
+  } catch (error) {
+    if (signal.aborted) {
+      return false;
+    }
+    const { status, message } = describeError(error);
+    log.debug('failed', { method, url, status, message });
+    if (reply.hasStarted) {
+      return true;
+    }
+    reply.json({ message }, status);
+    return false;
+  }
+};

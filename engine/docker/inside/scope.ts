@@ -1,0 +1,55 @@
+import { basename } from 'node:path';
+import { stackRuntimeDir } from '../../../base/paths.ts';
+import type { ReplicaStatus } from '../../model/events.ts';
+import type { ReplicaDetail } from '../../model/types.ts';
+import { labelsOf } from '../shapes/container.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** What a machine with docker's socket may do by it, and with whose objects. */
+export interface Scope {
+  /** `remove`: what it sees it may also stop and remove. */
+  readonly may: 'read' | 'remove' | 'everything';
+  readonly sees: (machine: ReplicaDetail) => boolean;
+  readonly hearsOf: (replica: ReplicaStatus, folder: string) => boolean;
+  /** Networks, volumes and images that no machine it sees need have. */
+  readonly owns: (object: { readonly stack?: string; readonly labels: Labels }) => boolean;
+}
+
+const MARK = 'org.testcontainers';
+/** By which the libraries of Testcontainers mark what one run of tests made; which of them depends on the language. */
+const SESSIONS = [`${MARK}.session-id`, `${MARK}.sessionId`];
+const PROJECT = 'com.docker.compose.project';
+
+/**
+ * Of a machine. Its own stack is all that it sees, and it changes nothing. Ryuk, which removes what a run of Testcontainers left, sees what
+ * has the labels of its run, and may remove it; only machines that a client of docker's API made can be one. With `full` access it is as if
+ * its user asked.
+ */
+export const scopeOf = (own: ReplicaDetail): Scope => {
+  if (own.spec.mounts.some((mount) => mount.kind === 'docker' && mount.access === 'full')) {
+    return { may: 'everything', sees: () => true, hearsOf: () => true, owns: () => true };
+  }
+  // Labels of the image would be anybody's word.
+  const labels = own.standalone ? own.status.labels : {};
+  const wanted = SESSIONS.filter((key) => labels[key] !== undefined).map((key) => [key, labels[key]]);
+  if (labels[MARK] === 'true' || wanted.length > 0) {
+    const marks = wanted.length > 0 ? wanted : [[MARK, 'true']];
+    const isOfSession = (found: Labels): boolean => marks.some(([key = '', value]) => found[key] === value);
+    return {
+      may: 'remove',
+      sees: (machine) => isOfSession(labelsOf(machine)),
+      hearsOf: (replica) => isOfSession(replica.labels),
+      owns: (object) => isOfSession(object.labels),
+    };
+  }
+  const folder = basename(stackRuntimeDir(own.stack));
+  const project = own.standalone ? labels[PROJECT] : undefined;
+  const isOfProject = (found: Labels): boolean => project !== undefined && found[PROJECT] === project;
+  return {
+    may: 'read',
+    sees: (machine) => machine.stack === own.stack || (machine.standalone && isOfProject(labelsOf(machine))),
+    hearsOf: (replica, from) => from === folder || isOfProject(replica.labels),
+    owns: ({ stack, labels: found }) => stack === own.stack || (stack === '' && isOfProject(found)),
+  };
+};

@@ -1,0 +1,83 @@
+import { type Duplex, duplexPair } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { makeRouter } from '../../../engine/docker/http/router.ts';
+import { type ConnectionServer, serveConnections } from '../../../engine/docker/http/serve-connections.ts';
+
+const LIMIT_MS = 150;
+
+const find = makeRouter({
+  'GET /quick': ({ reply }) => reply.json({}),
+  'POST /told': async ({ body, reply }) => reply.json(await body.json()),
+  'GET /slow': async ({ reply }) => {
+    const sink = reply.stream('text/plain');
+    for (let line = 0; line < 4; line++) {
+      await sleep(LIMIT_MS / 2);
+      await sink.write(`${line}\n`);
+    }
+    sink.end();
+  },
+  'GET /flood': async ({ reply }) => {
+    const sink = reply.stream('text/plain');
+    for (let piece = 0; piece < 40; piece++) {
+      void sink.write(Buffer.alloc(1 << 20));
+    }
+    sink.end();
+  },
+});
+
+let served: ConnectionServer | undefined;
+let counts: number[] = [];
+
+afterEach(async () => {
+  await served?.close();
+  counts = [];
+});
+
+/** A connection as a program in a machine makes it: no socket of this host. */
+const dial = (): Duplex => {
+  served ??= serveConnections(find, (count) => counts.push(count), { requestMs: LIMIT_MS });
+  const [near, far] = duplexPair();
+  near.on('error', () => {});
+  served.server.emit('connection', far);
+  return near;
+};
+
+const begin = (request: string): Promise<string> => {
+  const connection = dial();
+  connection.write(request);
+  return text(connection).catch(() => 'cut');
+};
+
+test('a request whose head or body does not come ends the connection', async () => {
+  expect(await begin('GET /quick HTTP/1.1\r\nHost: x\r\n')).not.toContain('200 OK');
+  expect(await begin('POST /told HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{')).not.toContain('200 OK');
+  expect(await begin('')).toBe('');
+  expect(counts.at(-1)).toBe(0);
+});
+
+test('an answer may take longer, and a connection may be used again', async () => {
+  expect(await begin('GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(/200 OK[\s\S]*0\n[\s\S]*3\n/);
+  const connection = dial();
+  const all = text(connection).catch(() => 'cut');
+  for (let turn = 0; turn < 4; turn++) {
+    connection.write('POST /told HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}');
+    await sleep(LIMIT_MS / 2);
+  }
+  expect((await all).match(/200 OK/g)).toHaveLength(4);
+});
+
+test('a body that is too large is refused', async () => {
+  const body = ' '.repeat(5 << 20);
+  expect(await begin(`POST /told HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`)).toContain(
+    '413',
+  );
+});
+
+test('what is not read is not kept for ever', async () => {
+  const connection = dial();
+  connection.write('GET /flood HTTP/1.1\r\nHost: x\r\n\r\n');
+  await expect.poll(() => counts.at(-1), { timeout: 5_000 }).toBe(0);
+  connection.destroy();
+});
