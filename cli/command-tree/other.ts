@@ -114,7 +114,8 @@ export const hostCommands: readonly CommandSpec[] = [
     flags: [
       bool('browser', 'Make https names work in browsers of this user; needs no root'),
       bool('system', 'Make names work in every program; prints what it will do, then asks for root once'),
-      bool('docker', "Make a context of docker's command line; see hypr serve"),
+      bool('docker', "Make a context of docker's command line, and a socket of systemd's user manager that starts hypr serve"),
+      bool('links', 'With --docker: also docker and docker-compose as programs, where there are none'),
       bool('undo', 'Remove what --browser, --system and --docker made'),
       string('bundle', 'Write everything that setup fetches into a file, for hosts without a network', { value: 'FILE' }),
       string('from', 'Take everything from such a file', { value: 'FILE' }),

@@ -15,10 +15,12 @@ export const runServe: Handler = async ({ context, flags }) => {
   const engine = await context.engine();
   const onListening = (socket: string): void => say(context, `export DOCKER_HOST=unix://${socket}`);
   const socket = flags.string('socket');
+  const { takePassedSocket } = await import('../../engine/docker/http/activation.ts');
   const options = {
     // Clients have folders of their own: what they are told is absolute.
     socket: socket === undefined ? undefined : resolvePath(context.cwd, socket),
     idleMs: idle === undefined ? undefined : durationOf(idle),
+    passed: takePassedSocket(),
     onListening,
   };
   await engine.serveDocker(options, context.interrupts.signal);

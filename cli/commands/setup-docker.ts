@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { realpathSync } from 'node:fs';
 import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../../base/errors.ts';
@@ -6,6 +7,8 @@ import { writeFileAtomic } from '../../base/host/files.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
+import { setupLinks, undoLinks } from './docker-links.ts';
+import { setupUnits, undoUnits } from './docker-units.ts';
 
 const NAME = 'hypr';
 const DESCRIPTION = 'microVMs of hypr, while hypr serve runs';
@@ -21,20 +24,31 @@ export const setupDocker: Handler = async ({ context, flags }) => {
     });
   }
   const shown = sanitiseText(file);
-  if (flags.bool('dry-run')) {
+  const isDryRun = flags.bool('dry-run');
+  const served = { program: ownProgram(), socket: dockerSocket() };
+  if (isDryRun) {
     context.stdout.write(`would write ${shown}\n`);
+    await setupUnits(context, served, isDryRun);
+    await (flags.bool('links') ? setupLinks(context, served.program, isDryRun) : undefined);
     return 0;
   }
   // As docker's client makes it: passwords of registries are in there.
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await writeFileAtomic(file, contextOf(dockerSocket()), 0o644);
+  await writeFileAtomic(file, contextOf(served.socket), 0o644);
   context.stdout.write(`${shown}\n`);
-  context.stderr.write(`serve it: hypr serve; then: docker --context ${NAME} ps, or docker context use ${NAME}\n`);
+  await setupUnits(context, served, isDryRun);
+  await (flags.bool('links') ? setupLinks(context, served.program, isDryRun) : undefined);
+  context.stderr.write(`then: docker --context ${NAME} ps, or docker context use ${NAME}\n`);
   return 0;
 };
 
-/** Removes the context, if it is hypr's and docker's client does not use it: every `docker` would fail then. */
+/** bin/hypr beside the script that runs. */
+const ownProgram = (): string => join(dirname(realpathSync(process.argv[1] ?? '')), '..', 'bin', 'hypr');
+
+/** Removes units and links, and the context, if it is hypr's and docker's client does not use it: every `docker` would fail then. */
 export const undoDocker = async ({ context, flags }: Pick<Invocation, 'context' | 'flags'>): Promise<void> => {
+  await undoUnits(context, flags.bool('dry-run'));
+  await undoLinks(context, flags.bool('dry-run'));
   const file = contextFile(context);
   const found = await readText(file);
   if (found === undefined || !isOwn(found)) {

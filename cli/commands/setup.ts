@@ -16,6 +16,9 @@ export const runSetup: Handler = async (invocation) => {
   const { flags } = invocation;
   // In automation nothing is drawn, whatever the streams are.
   const context = flags.bool('ci') ? { ...invocation.context, env: { ...invocation.context.env, CI: 'true' } } : invocation.context;
+  if (flags.bool('links') && !flags.bool('docker')) {
+    throw new HyprError('HYPR_USAGE', '--links goes with --docker');
+  }
   if (flags.bool('docker')) {
     refuseTogether(invocation, ['bundle', 'from', 'ci', 'browser', 'system', 'undo']);
     return await (await import('./setup-docker.ts')).setupDocker(invocation);

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { whenAborted } from '../../base/abort.ts';
 import { hyprHome, runtimeDir } from '../../base/paths.ts';
 import type { ServeDockerOptions } from '../model/command-options.ts';
-import { type HttpServer, listen } from './http/listen.ts';
+import { type HttpServer, listen, listenOn } from './http/listen.ts';
 import { makeRouter } from './http/router.ts';
 import { Host } from './machines/host.ts';
 import { dockerRoutes } from './routes/index.ts';
@@ -19,7 +19,10 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
   const idle = new Idle(options.idleMs, () => host.execs.running > 0);
   let server: HttpServer | undefined;
   try {
-    server = await listen(socket, makeRouter(dockerRoutes(host)), (count) => idle.see(count));
+    const find = makeRouter(dockerRoutes(host));
+    const onConnections = (count: number): void => idle.see(count);
+    const { passed } = options;
+    server = passed === undefined ? await listen(socket, find, onConnections) : await listenOn(passed, find, onConnections);
     options.onListening(socket);
     idle.see(0);
     await Promise.race([whenAborted(signal), idle.over]);

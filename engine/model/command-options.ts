@@ -146,6 +146,8 @@ export interface WatchOptions {
 export interface ServeDockerOptions {
   /** Where to listen; undefined: `$XDG_RUNTIME_DIR/hypr/docker.sock`. */
   readonly socket: string | undefined;
+  /** A descriptor of a socket that listens already. */
+  readonly passed?: number | undefined;
   /** Ends after so many milliseconds in which nobody was connected and no program ran. */
   readonly idleMs: number | undefined;
   readonly onListening: (socket: string) => void;

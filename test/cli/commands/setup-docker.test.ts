@@ -51,6 +51,55 @@ describe('setup --docker', () => {
     expect(asked.fake.call('undoBrowser')).toBeDefined();
   });
 
+  /** A user manager that only notes what it is asked. */
+  const withManager = () => {
+    const bin = join(dir, 'bin');
+    mkdirSync(bin, { recursive: true });
+    writeFileSync(join(bin, 'systemctl'), `#!/bin/sh\necho "$*" >> ${join(dir, 'asked')}\n`, { mode: 0o755 });
+    return fakeContext({
+      env: { DOCKER_CONFIG: dir, XDG_CONFIG_HOME: join(dir, 'config'), PATH: `${bin}:/usr/bin:/bin`, HYPR_HOME: '/h o/100%' },
+    });
+  };
+
+  it('has the user manager of systemd listen, and --undo takes it back; units of others stay', async () => {
+    const unit = join(dir, 'config/systemd/user/hypr-docker.service');
+    const asked = (): string[] => readFileSync(join(dir, 'asked'), 'utf8').trim().split('\n');
+    expect(await run(withManager(), 'setup --docker --dry-run')).toBe(0);
+    expect(existsSync(unit)).toBe(false);
+    expect(await run(withManager(), 'setup --docker')).toBe(0);
+    expect(readFileSync(unit, 'utf8')).toMatch(/^ExecStart="\/.*bin\/hypr" serve --idle 10m$/m);
+    expect(readFileSync(unit, 'utf8')).toContain('Environment="HYPR_HOME=/h o/100%%"\n');
+    expect(readFileSync(unit, 'utf8')).toContain('KillMode=process\n');
+    const socket = readFileSync(unit.replace('.service', '.socket'), 'utf8');
+    expect(socket).toMatch(/^ListenStream=\/.*docker\.sock$/m);
+    expect(socket).toContain('SocketMode=0600\n');
+    expect(asked()).toContain('--user enable --now hypr-docker.socket');
+    expect(await run(withManager(), 'setup --undo --yes')).toBe(0);
+    expect(existsSync(unit)).toBe(false);
+    expect(asked()).toContain('--user disable --now hypr-docker.socket');
+    mkdirSync(dirname(unit), { recursive: true });
+    writeFileSync(unit, '[Unit]\n');
+    expect(await run(withManager(), 'setup --undo --yes')).toBe(0);
+    expect(readFileSync(unit, 'utf8')).toBe('[Unit]\n');
+  });
+
+  it('links docker and docker-compose where none are, and only when asked', async () => {
+    const home = join(dir, 'home');
+    const linked = (bin: string) => ({ ...fakeContext({ env: { DOCKER_CONFIG: dir, PATH: `${bin}:/nowhere` } }), home });
+    const file = join(home, '.local/bin/docker-compose');
+    expect(await run(linked('/nowhere'), 'setup --docker')).toBe(0);
+    expect(existsSync(file)).toBe(false);
+    const other = join(dir, 'bin');
+    mkdirSync(other);
+    writeFileSync(join(other, 'docker'), '#!/bin/sh\n', { mode: 0o755 });
+    expect(await run(linked(other), 'setup --docker --links')).toBe(0);
+    expect(existsSync(join(home, '.local/bin/docker'))).toBe(false);
+    expect(readFileSync(file, 'utf8')).toMatch(/^exec '\/.*bin\/hypr' compose "\$@"$/m);
+    expect(await run(linked('/nowhere'), 'setup --undo --yes')).toBe(0);
+    expect(existsSync(file)).toBe(false);
+    expect(await run(linked('/nowhere'), 'setup --links')).toBe(1);
+  });
+
   it('leaves another context of that name alone', async () => {
     const mine = '{"Name":"hypr","Metadata":{},"Endpoints":{}}';
     mkdirSync(dirname(file()), { recursive: true });
