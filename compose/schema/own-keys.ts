@@ -101,8 +101,8 @@ const settingsIn = (node: Node, service: MapNode): Map<string, Node> => {
   return new Map(rest.map(([key, value]) => [`x-hypr.${key}`, value]));
 };
 
-const refuseFault = (key: string, read: boolean | { readonly fault: string }, node: MapNode): void => {
-  if (typeof read !== 'boolean') {
+const refuseFault = (key: string, read: boolean | string | { readonly fault: string }, node: MapNode): void => {
+  if (typeof read === 'object') {
     const at = node.entries.get(key) ?? node;
     throw errorAt('COMPOSE_INVALID', `x-hypr.${key} ${read.fault}`, { mark: at.keyMark ?? at.mark });
   }
