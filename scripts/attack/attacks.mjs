@@ -79,6 +79,18 @@ export const ATTACKS = [
     'gets at nothing of its user but its own disks',
   ],
   [
+    'QEMU, taken over, on a kernel without Landlock',
+    'mounts of its own',
+    'test/vmm/jail/machine.test.ts',
+    'gets at nothing of it where the kernel has no Landlock',
+  ],
+  [
+    'A machine is started where neither Landlock nor namespaces are had',
+    'refused: VMM_FENCE',
+    'test/vmm/jail/machine.test.ts',
+    'is not started where it may have no mounts of its own either',
+  ],
+  [
     'QEMU gains privileges, cores, descriptors, large files',
     'the fence of QEMU',
     'test/vmm/jail/machine.test.ts',

@@ -15,6 +15,8 @@ export interface CliOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   readonly input?: string;
+  /** A program, and its first arguments, that starts hypr. */
+  readonly through?: readonly [string, ...string[]];
   /** Milliseconds until SIGKILL: a hang must fail a test, not stop the suite. */
   readonly timeout?: number;
 }
@@ -22,7 +24,8 @@ export interface CliOptions {
 /** Runs the built CLI to its end. */
 export const hypr = (args: readonly string[], options: CliOptions = {}): Promise<CliResult> =>
   new Promise((resolve, reject) => {
-    const child = spawn(hyprBin, [...args], {
+    const [program, ...before] = options.through ?? [];
+    const child = spawn(program ?? hyprBin, [...before, ...(program === undefined ? [] : [hyprBin]), ...args], {
       cwd: options.cwd ?? root,
       env: { ...process.env, ...options.env },
       stdio: 'pipe',

@@ -7,6 +7,7 @@ import { refuseForeignHome } from '../../base/host/home.ts';
 import { mustRun } from '../../base/host/process.ts';
 import { type HomePaths, homePaths } from '../../base/paths.ts';
 import type { Tool, Toolchain } from '../model/tools.ts';
+import type { FenceWay } from '../qemu/fence-probe.ts';
 import { findInPath } from '../toolchain/host-programs.ts';
 import { openToolchain } from '../toolchain/index.ts';
 import { findNative } from '../toolchain/native.ts';
@@ -200,6 +201,21 @@ const checkFiles = async (id: string, title: string, files: readonly string[]): 
     : { id, title, status: 'fail', detail: `${missing.join(', ')} is gone`, fix: SETUP, repair: 'set up' };
 };
 
+const WHOLE_FENCE = 'a kernel with seccomp filters, and with Landlock or namespaces for this user (docs/security.md)';
+const FENCES: Record<FenceWay, Pick<DoctorCheck, 'status' | 'detail' | 'fix'>> = {
+  landlock: { status: 'ok', detail: 'files, sockets and programs of the host are out of reach of guests, by two layers' },
+  view: {
+    status: 'warn',
+    detail: 'without Landlock, machines have mounts of their own; they are started singly instead of copied, which is slower',
+    fix: 'a kernel with Landlock switched on (lsm=landlock,…)',
+  },
+  none: {
+    status: 'warn',
+    detail: 'HYPR_FENCE=partial: a guest that takes QEMU over reads and writes the files of its user',
+    fix: 'a kernel with Landlock switched on (lsm=landlock,…), or one on which this user may make namespaces; then unset HYPR_FENCE',
+  },
+};
+
 /** A machine, a share or a network whose fence cannot be put up is not started; a layer less than there might be is worth knowing. */
 const checkFence = async (toolchain: Toolchain, networkFence: NetworkFenceProbe | undefined): Promise<DoctorCheck[]> => {
   const facts = await findFence(toolchain, networkFence);
@@ -208,18 +224,9 @@ const checkFence = async (toolchain: Toolchain, networkFence: NetworkFenceProbe 
   const about = { id: 'fence', title: 'Fence', rows } as const;
   if (typeof machine === 'string' || !machine.calls || gateway?.seccomp !== true) {
     const detail = typeof machine === 'string' ? machine : 'system calls are not filtered, and nothing is started without';
-    return [{ ...about, status: 'fail', detail, fix: 'a kernel with seccomp filters' }, checkNamespaces(facts)];
+    return [{ ...about, status: 'fail', detail, fix: WHOLE_FENCE }, checkNamespaces(facts)];
   }
-  const fence: DoctorCheck =
-    machine.landlock > 0
-      ? { ...about, status: 'ok', detail: 'files, sockets and programs of the host are out of reach of guests, by two layers' }
-      : {
-          ...about,
-          status: 'warn',
-          detail: 'without Landlock, a guest that takes QEMU over reaches the files of its user',
-          fix: 'a kernel with Landlock switched on (lsm=landlock,…)',
-        };
-  return [fence, checkNamespaces(facts)];
+  return [{ ...about, ...FENCES[machine.way] }, checkNamespaces(facts)];
 };
 
 const checkNamespaces = ({ namespacesOff }: FenceFacts): DoctorCheck => {

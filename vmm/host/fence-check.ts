@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { messageOf } from '../../base/errors.ts';
-import { runProgram } from '../../base/host/process.ts';
 import type { Toolchain } from '../model/tools.ts';
 import { type CgroupPlace, findCgroup } from '../qemu/cgroup.ts';
+import { type MachineFence, probeMachineFence } from '../qemu/fence-probe.ts';
 
 /** What fences in the gateway of a network here: Landlock's ABI (0: none) and whether system calls are filtered. */
 export type NetworkFenceProbe = () => Promise<{ readonly landlock: number; readonly seccomp: boolean }>;
@@ -13,14 +12,6 @@ export interface FenceLayer {
   readonly layer: string;
   readonly holds: boolean;
   readonly detail: string;
-}
-
-/** What the kernel gives the launcher of machines, found by fencing in a process that tries its doors. */
-export interface MachineFence {
-  readonly landlock: number;
-  readonly files: boolean;
-  readonly calls: boolean;
-  readonly privileges: boolean;
 }
 
 export interface FenceFacts {
@@ -38,16 +29,21 @@ export const findFence = async (
   toolchain: Pick<Toolchain, 'machineJail'>,
   networkFence: NetworkFenceProbe | undefined,
 ): Promise<FenceFacts> => ({
-  machine: await probeMachine(toolchain.machineJail),
+  machine: await probeMachineFence(toolchain.machineJail),
   gateway: await networkFence?.().catch(() => undefined),
   namespacesOff: await namespacesOff(),
   cgroup: await findCgroup(),
 });
 
+const VIEW = 'no Landlock, but mounts of its own';
+const WITHOUT_FILES =
+  'neither Landlock nor mounts of its own, and HYPR_FENCE=partial: a QEMU that is taken over reads and writes what its user may';
+
 /** Pure: the fence as a table. */
 export const fenceLayers = ({ machine, gateway, namespacesOff: off, cgroup }: FenceFacts): FenceLayer[] => {
-  const own = typeof machine === 'string' ? { landlock: 0, files: false, calls: false, privileges: false } : machine;
-  const lacking = typeof machine === 'string' ? machine : 'the kernel has no Landlock: a QEMU that is taken over reads what its user may';
+  const own: MachineFence =
+    typeof machine === 'string' ? { landlock: 0, way: 'none', files: false, calls: false, privileges: false } : machine;
+  const lacking = typeof machine === 'string' ? machine : WITHOUT_FILES;
   const row = (process: FenceLayer['process'], layer: string, holds: boolean, [yes, no]: readonly [string, string]): FenceLayer => ({
     ...{ process, layer, holds },
     detail: holds ? yes : no,
@@ -55,7 +51,7 @@ export const fenceLayers = ({ machine, gateway, namespacesOff: off, cgroup }: Fe
   const abi = (landlock: number) => `Landlock ABI ${landlock}`;
   const shares = off === undefined ? 'a namespace with that folder only' : `${abi(own.landlock)} instead of namespaces (${off})`;
   return [
-    row('machine', 'files', own.files, [`${abi(own.landlock)}: its disks, its folder, the toolchain`, lacking]),
+    row('machine', 'files', own.files, [`${own.way === 'view' ? VIEW : abi(own.landlock)}: its disks, its folder, the toolchain`, lacking]),
     row('machine', 'system calls', own.calls, ['an allow-list: no sockets, no programs, no processes', lacking]),
     row('machine', 'privileges', own.privileges, ['no capabilities, none to be gained', lacking]),
     row('machine', 'limits', own.calls, ['descriptors, size of files, no core', lacking]),
@@ -71,15 +67,6 @@ export const fenceLayers = ({ machine, gateway, namespacesOff: off, cgroup }: Fe
       'none: no network starts',
     ]),
   ];
-};
-
-const probeMachine = async (launcher: string): Promise<MachineFence | string> => {
-  try {
-    const { code, stdout, stderr } = await runProgram(launcher, ['--probe'], { timeout: 5000 });
-    return code === 0 ? (JSON.parse(stdout) as MachineFence) : stderr.trim().replace(/^fence: /, '') || `the launcher ended with ${code}`;
-  } catch (error) {
-    return messageOf(error);
-  }
 };
 
 const OFF_SWITCHES: ReadonlyArray<readonly [file: string, off: string]> = [

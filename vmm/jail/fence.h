@@ -49,6 +49,15 @@ struct ruleset {
   int abi, fd;
 };
 
+/* A path, with what is beneath it, and what may be done there: rights of above. */
+struct path_right {
+  const char *path;
+  uint64_t rights;
+};
+
+/* What QEMU reads of the system; the last has no path. Of /proc it needs /proc/self as well. */
+extern const struct path_right system_rights[];
+
 /* Everything that this kernel can refuse is refused until it is allowed; `abi` is 0 where it has no Landlock, -1 with errno if it failed. */
 struct ruleset landlock_begin(void);
 /* Allows what the kernel knows of `rights` beneath a path, if that exists. False, with errno, if it could not be added. */
@@ -57,6 +66,14 @@ bool landlock_allow(const struct ruleset *rules, const char *path, uint64_t righ
 void landlock_allow_system(const struct ruleset *rules, const char *proc);
 /* False with errno if it failed. */
 bool landlock_enter(struct ruleset *rules);
+
+/* view.c: a mount namespace of its own, for a plain user in a user namespace in which the ids stay the same, or in which it is user 0.
+ * False with errno. */
+bool own_mounts(bool as_root);
+/* Flags of the mount that a path is on: in a user namespace they can be added to, but not taken away. */
+unsigned long mount_flags(const char *path);
+/* After own_mounts: a root in which there is what these rights name and nothing else, and what may not be written is read-only. NULL, or what failed, with errno. */
+const char *view_enter(const struct path_right *rights, int count);
 
 /* calls.c: an allow-list of system calls for QEMU. `path` is the only program that may be started; it is moved to where it has to be. */
 const char *filter_calls(const char *path, bool copies);

@@ -49,17 +49,29 @@ bool landlock_allow(const struct ruleset *rules, const char *path, uint64_t righ
   return ok;
 }
 
+#define READS (FS_READ_FILE | FS_READ_DIR)
+
 /* How many processors and which pages there are, time zones, random numbers. */
-static const char *const system_files[] = {"/proc/sys/vm/overcommit_memory", "/proc/meminfo", "/proc/cpuinfo", "/sys/devices/system",
-                                           "/sys/kernel/mm/transparent_hugepage", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo",
-                                           "/dev/urandom", "/dev/random", NULL};
+const struct path_right system_rights[] = {
+    {"/proc/sys/vm/overcommit_memory", READS},
+    {"/proc/meminfo", READS},
+    {"/proc/cpuinfo", READS},
+    {"/sys/devices/system", READS},
+    {"/sys/kernel/mm/transparent_hugepage", READS},
+    {"/etc/ld.so.cache", READS},
+    {"/etc/localtime", READS},
+    {"/usr/share/zoneinfo", READS},
+    {"/dev/urandom", READS},
+    {"/dev/random", READS},
+    {"/dev/null", FS_READ_FILE | FS_WRITE_FILE},
+    {NULL, 0},
+};
 
 void landlock_allow_system(const struct ruleset *rules, const char *proc) {
-  for (int i = 0; system_files[i] != NULL; i++) {
-    landlock_allow(rules, system_files[i], FS_READ_FILE | FS_READ_DIR);
+  for (const struct path_right *right = system_rights; right->path != NULL; right++) {
+    landlock_allow(rules, right->path, right->rights);
   }
-  landlock_allow(rules, proc, FS_READ_FILE | FS_READ_DIR);
-  landlock_allow(rules, "/dev/null", FS_READ_FILE | FS_WRITE_FILE);
+  landlock_allow(rules, proc, READS);
 }
 
 bool landlock_enter(struct ruleset *rules) {

@@ -2,23 +2,25 @@
  * Starts QEMU in its fence; the pid stays.
  *
  *   machine [--listen FD PATH]... [--connect FD PATH]... [--read PATH]... [--run PATH]... [--write PATH]... [--device PATH]...
- *           [--make DIR]... [--keep N] [--files N] [--size BYTES] [--preload LIBRARY] [--copies] -- /PROGRAM [ARGUMENT]...
+ *           [--make DIR]... [--keep N] [--files N] [--size BYTES] [--preload LIBRARY] [--copies] [--without-files] -- /PROGRAM [ARGUMENT]...
  *
  * A guest's kernel is the guest's, and QEMU parses what it says. So QEMU gets what it needs and nothing else:
  *
  *   sockets    made, bound and connected here, and handed over as descriptors FD. QEMU can make none: no TCP, no datagram, no netlink, no
  *              other machine's socket, abstract or not.
  *   files      Landlock: what --read, --run (the loader of a program of the host), --write, --device and --make name (the last with files and
- *              sockets made beneath), the program itself, and a handful of the system's; where the kernel has no Landlock, `hypr doctor` says so.
+ *              sockets made beneath), the program itself, and a handful of the system's. Where the kernel has no Landlock, a mount namespace
+ *              whose root holds just these (view.c); where that cannot be had either nothing is started, unless --without-files says so.
  *   calls      an allow-list (calls.c); without it nothing is started. No program can be started but PROGRAM, and that once.
  *   privileges no new ones, and of user 0 no capability.
  *   limits     no core, --files descriptors, --size bytes for any file that it writes.
  *
- *   machine --probe
+ *   machine --probe [--without-files]
  *
  * puts the same fence round itself, with files of its own only, tries its doors and prints as JSON what holds on this host.
  *
- * Descriptors from N on are closed first. --copies is for a zygote (vmm/preload), which forks, binds sockets and makes files.
+ * Descriptors from N on are closed first. --copies is for a zygote (vmm/preload), which forks, binds sockets and makes files; only
+ * Landlock can be narrowed for each copy.
  * Exit code 71: not started, the reason is on stderr.
  */
 #include "fence.h"
@@ -38,11 +40,6 @@
 
 enum { MAX_RULES = 512 };
 
-struct path_right {
-  const char *path;
-  uint64_t rights;
-};
-
 struct socket_at {
   const char *path;
   int fd;
@@ -55,7 +52,7 @@ struct options {
   int right_count, socket_count;
   unsigned keep;
   rlim_t files, size;
-  bool copies;
+  bool copies, without_files;
   char **command;
 };
 
@@ -71,26 +68,64 @@ static const struct kind {
     {NULL, 0},
 };
 
-static void enter_landlock(const struct options *options) {
+static void enter_landlock(struct ruleset *rules, const struct options *options) {
+  /* Copies have other pids, so all of /proc is readable at first, as far as any process may; each copy restricts itself. */
+  landlock_allow_system(rules, options->copies ? "/proc" : "/proc/self");
+  for (int i = 0; i < options->right_count; i++) {
+    const struct path_right *right = &options->rights[i];
+    /* A file that does not exist cannot be opened anyway; QEMU will say so. */
+    if (!landlock_allow(rules, right->path, right->rights) && errno != ENOENT) {
+      refuse("%s: %s", right->path, strerror(errno));
+    }
+  }
+  if (!landlock_allow(rules, options->command[0], FS_READ_FILE | FS_EXECUTE)) {
+    refuse("%s: %s", options->command[0], strerror(errno));
+  }
+  if (!landlock_enter(rules)) {
+    refuse("Landlock: %s", strerror(errno));
+  }
+}
+
+/* Whether it holds. */
+static bool enter_view(const struct options *options) {
+  static struct path_right rights[MAX_RULES + 32];
+  int count = 0;
+  if (!own_mounts(false)) {
+    if (!options->without_files) {
+      refuse("this kernel has no Landlock, and mounts of its own, which would do instead, are not allowed here: %s", strerror(errno));
+    }
+    return false;
+  }
+  for (const struct path_right *right = system_rights; right->path != NULL; right++) {
+    rights[count++] = *right;
+  }
+  rights[count++] = (struct path_right){"/proc/self", FS_READ_FILE | FS_READ_DIR};
+  rights[count++] = (struct path_right){options->command[0], FS_READ_FILE | FS_EXECUTE};
+  memcpy(&rights[count], options->rights, (size_t)options->right_count * sizeof *rights);
+  const char *failed = view_enter(rights, count + options->right_count);
+  if (failed != NULL) {
+    refuse("%s cannot be in what a machine sees: %s", failed, strerror(errno));
+  }
+  return true;
+}
+
+static const char *const ways[] = {"none", "view", "landlock"};
+
+/* Which of them holds. Before privileges are given up: mounts need them. */
+static const char *fence_files(const struct options *options) {
   struct ruleset rules = landlock_begin();
   if (rules.abi < 0) {
     refuse("Landlock: %s", strerror(errno));
   }
-  /* Copies have other pids, so all of /proc is readable at first, as far as any process may; each copy restricts itself. */
-  landlock_allow_system(&rules, options->copies ? "/proc" : "/proc/self");
-  for (int i = 0; i < options->right_count; i++) {
-    const struct path_right *right = &options->rights[i];
-    /* A file that does not exist cannot be opened anyway; QEMU will say so. */
-    if (!landlock_allow(&rules, right->path, right->rights) && errno != ENOENT) {
-      refuse("%s: %s", right->path, strerror(errno));
-    }
+  if (rules.abi == 0 && options->copies) {
+    refuse("machines are copied only where the kernel has Landlock");
   }
-  if (!landlock_allow(&rules, options->command[0], FS_READ_FILE | FS_EXECUTE)) {
-    refuse("%s: %s", options->command[0], strerror(errno));
+  if (rules.abi == 0) {
+    return ways[enter_view(options)];
   }
-  if (!landlock_enter(&rules)) {
-    refuse("Landlock: %s", strerror(errno));
-  }
+  give_up_gaining();
+  enter_landlock(&rules, options);
+  return ways[2];
 }
 
 static void limit(int which, rlim_t value) {
@@ -117,8 +152,8 @@ static uint64_t rights_of(const char *name) {
 static int parse_one(char **argv, int left, struct options *options) {
   uint64_t rights = rights_of(argv[0]);
   bool listens = strcmp(argv[0], "--listen") == 0;
-  if (strcmp(argv[0], "--copies") == 0) {
-    options->copies = true;
+  if (strcmp(argv[0], "--copies") == 0 || strcmp(argv[0], "--without-files") == 0) {
+    *(argv[0][2] == 'c' ? &options->copies : &options->without_files) = true;
     return 1;
   }
   if (left < 2) {
@@ -160,12 +195,14 @@ static bool parse(int argc, char **argv, struct options *options) {
   return i + 1 < argc && argv[i + 1][0] == '/' && options->keep >= 3;
 }
 
-static void hold(const struct options *options) {
+/* How files are kept away. */
+static const char *hold(const struct options *options) {
+  const char *way = fence_files(options);
   limit(RLIMIT_NOFILE, options->files);
   limit(RLIMIT_FSIZE, options->size);
   drop_capabilities();
   give_up_gaining();
-  enter_landlock(options);
+  return way;
 }
 
 /* ---- what holds here ---- */
@@ -180,33 +217,34 @@ static void on_refused(int number, siginfo_t *info, void *context) {
 
 static const char *yes(bool holds) { return holds ? "true" : "false"; }
 
-static int probe(char *self) {
+static int probe(char *self, bool without_files) {
   static struct options options = {.files = 64};
   static char *command[2];
   struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO | SA_NODEFER};
-  struct ruleset rules = landlock_begin();
-  options.command = command;
+  int abi = landlock_begin().abi;
+  options.command = command, options.without_files = without_files;
   command[0] = self;
   sigaction(SIGSYS, &action, NULL);
-  hold(&options);
+  const char *way = hold(&options);
   filter_calls(self, false);
   int file = open("/etc/passwd", O_RDONLY), made = socket(AF_UNIX, SOCK_STREAM, 0);
   bool calls = made < 0 && refused;
-  printf("{\"landlock\":%d,\"files\":%s,\"calls\":%s,\"privileges\":%s}\n", rules.abi, yes(file < 0), yes(calls),
+  printf("{\"landlock\":%d,\"way\":\"%s\",\"files\":%s,\"calls\":%s,\"privileges\":%s}\n", abi, way, yes(file < 0), yes(calls),
          yes(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1));
   return 0;
 }
 
 int main(int argc, char **argv) {
   static struct options options;
-  if (argc == 2 && strcmp(argv[1], "--probe") == 0) {
-    return probe(argv[0]);
+  bool probes = argc > 1 && strcmp(argv[1], "--probe") == 0, without = argc == 3 && strcmp(argv[2], "--without-files") == 0;
+  if (probes && (argc == 2 || without)) {
+    return probe(argv[0], without);
   }
   if (argc == 3 && strcmp(argv[1], "--pass") == 0) {
     return pass_descriptor(argv[2]);
   }
   if (!parse(argc, argv, &options)) {
-    fputs("usage: machine [--listen FD PATH|--connect FD PATH|--read PATH|--run PATH|--write PATH|--device PATH|--make DIR|--files N|--size BYTES|--preload LIBRARY|--copies]... "
+    fputs("usage: machine [--listen FD PATH|--connect FD PATH|--read PATH|--run PATH|--write PATH|--device PATH|--make DIR|--files N|--size BYTES|--preload LIBRARY|--copies|--without-files]... "
           "--keep N -- /PROGRAM [ARGUMENT]...\n",
           stderr);
     return 64;

@@ -20,12 +20,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MAX_READS 32
@@ -71,47 +69,15 @@ static void enter_landlock(const struct options *options) {
 
 /* ---- one file ---- */
 
-static void write_text(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0) {
-    refuse("%s: %s", path, strerror(errno));
-  }
-  close(fd);
-}
-
-/* A plain user becomes root of a namespace, because mounts need that; files keep their owner. */
-static void enter_namespace(void) {
-  unsigned uid = geteuid(), gid = getegid();
-  if (unshare(uid == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) {
-    refuse("one file can be given without its folder only where user namespaces are allowed: %s", strerror(errno));
-  }
-  if (uid != 0) {
-    char map[64];
-    snprintf(map, sizeof map, "0 %u 1", uid);
-    write_text("/proc/self/uid_map", map);
-    write_text("/proc/self/setgroups", "deny");
-    snprintf(map, sizeof map, "0 %u 1", gid);
-    write_text("/proc/self/gid_map", map);
-  }
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-    refuse("mounts of its own: %s", strerror(errno));
-  }
-}
-
-/* Flags that the mount has: in a user namespace they can be added to, but not taken away. */
-static unsigned long flags_of(const char *path) {
-  struct statvfs info;
-  unsigned long flags = statvfs(path, &info) == 0 ? info.f_flag : 0;
-  return (flags & ST_NOSUID ? MS_NOSUID : 0) | (flags & ST_NODEV ? MS_NODEV : 0) | (flags & ST_NOEXEC ? MS_NOEXEC : 0) |
-         (flags & ST_NOATIME ? MS_NOATIME : 0) | (flags & ST_NODIRATIME ? MS_NODIRATIME : 0) | (flags & ST_RELATIME ? MS_RELATIME : 0);
-}
-
 /* The file itself is bound, as docker does: a file that replaces it on the host is not seen. */
 static void show_file(const struct options *options) {
   const unsigned long plain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   char place[4096], source[64];
   const char *name = strrchr(options->file, '/');
-  enter_namespace();
+  /* A plain user becomes root of a namespace, because virtiofsd's own sandbox needs that; files keep their owner. */
+  if (!own_mounts(true)) {
+    refuse("one file can be given without its folder only where user namespaces are allowed: %s", strerror(errno));
+  }
   int fd = open(options->file, O_PATH | O_CLOEXEC);
   struct stat info;
   if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -127,7 +93,7 @@ static void show_file(const struct options *options) {
     refuse("%s: %s", place, strerror(errno));
   }
   close(made);
-  if (options->read_only && mount(NULL, place, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags_of(place), NULL) != 0) {
+  if (options->read_only && mount(NULL, place, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | mount_flags(place), NULL) != 0) {
     refuse("%s read-only: %s", place, strerror(errno));
   }
   if (mount(NULL, options->at, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | plain, NULL) != 0) {

@@ -58,7 +58,7 @@ bool forbid_spawning(bool forks) {
   return filter(rules, sizeof rules / sizeof *rules) && (forks || forbid_sockets());
 }
 
-/* Files of other copies are out of reach from here on. The zygote's own fence is round this one. */
+/* Files of other copies are out of reach from here on. The zygote's own fence is round this one. Only Landlock can be narrowed. */
 bool narrow_files(const struct request *request) {
   struct ruleset rules = landlock_begin();
   landlock_allow_system(&rules, "/proc/self");
@@ -66,5 +66,5 @@ bool narrow_files(const struct request *request) {
     const struct right *right = &request->rights[i];
     landlock_allow(&rules, right->path, FS_READ_FILE | FS_READ_DIR | (right->writes ? FS_WRITE_FILE | FS_TRUNCATE : 0));
   }
-  return rules.abi >= 0 && landlock_enter(&rules);
+  return rules.abi > 0 && landlock_enter(&rules);
 }

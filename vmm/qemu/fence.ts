@@ -5,6 +5,7 @@ import type { DiskSpec, MachineSpec, VmmCommand } from '../model/machine.ts';
 import { filesOfTool, HOST_LIBRARIES, type Toolchain } from '../model/tools.ts';
 import type { Saved } from './clone.ts';
 import { type Beginning, FIRST_FD, initramfsOf, machineSockets, type QemuSettings, SOCKET_FDS } from './command.ts';
+import { partialFence } from './fence-probe.ts';
 import { memoryClass } from './machine-class.ts';
 import { extentsOf } from './vmdk.ts';
 
@@ -34,6 +35,7 @@ export const fenceCommand = async (command: VmmCommand, input: FenceInput): Prom
     ...named('--make', makesIn(spec, beginning)),
     ...(beginning.kind === 'zygote' ? ['--copies', ...named('--write', [beginning.consoles])] : []),
     ...(toolchain.preload === null ? [] : ['--preload', toolchain.preload]),
+    ...partialFence(),
   ];
   return { file: toolchain.machineJail, args: [...args, '--', command.file, ...command.args], env: command.env };
 };

@@ -124,6 +124,9 @@ const endedEarly = (child: ChildProcess, spec: MachineSpec): Promise<never> =>
     child.once('exit', fail);
   });
 
+const FENCE_HINT =
+  'hypr doctor says what is missing: Landlock, or namespaces for this user; HYPR_FENCE=partial starts machines although files are not kept away';
+
 /** Of a process that has ended, and of which Node may have no news yet. */
 const endError = async (child: ChildProcess, spec: MachineSpec): Promise<HyprError> => {
   await withDeadline({ ms: ENDING_MS, what: 'the end of QEMU' }, () => childEnd(child)).catch(() => {});
@@ -134,6 +137,6 @@ const startError = async (child: ChildProcess, spec: MachineSpec): Promise<HyprE
   const lines = await lastLines(stderrPath({ spec }), 8);
   const details = lines.map((line) => line.replace(/^.*\/qemu-system-x86_64: /, 'qemu: '));
   return child.exitCode === FENCE_REFUSED
-    ? new HyprError('VMM_FENCE', `${spec.name} is not started without a fence`, { details, hint: 'hypr doctor says what is missing' })
+    ? new HyprError('VMM_FENCE', `${spec.name} is not started without a fence`, { details, hint: FENCE_HINT })
     : new HyprError('VMM_START', `QEMU did not start for ${spec.name}`, { details, hint: 'hypr doctor checks the toolchain' });
 };

@@ -31,7 +31,7 @@ export const compileMachineJail = async (outDir: string, signal?: AbortSignal, m
     ...(musl ? { musl } : {}),
   });
 
-const JAIL_PARTS = ['fence.h', 'common.c', 'landlock.c'];
+const JAIL_PARTS = ['fence.h', 'common.c', 'landlock.c', 'view.c'];
 
 /**
  * The library that is preloaded into QEMU; null if it cannot be compiled. Then copies and memory

@@ -6,6 +6,7 @@ import { logger } from '../../base/log.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import type { Accelerator } from '../qemu/accelerator.ts';
 import type { QemuSettings } from '../qemu/command.ts';
+import { probeMachineFence } from '../qemu/fence-probe.ts';
 import { type RootedDisks, rootDisks } from '../qemu/machine-class.ts';
 import type { Template } from '../template/types.ts';
 import { startZygote, type Zygote } from './zygote.ts';
@@ -35,6 +36,8 @@ export interface ZygotePoolOptions {
   readonly idleMs?: number;
   /** How a zygote is started; replaced by tests that start no machine. */
   readonly start?: typeof startZygote;
+  /** What holds here; replaced by tests. */
+  readonly probe?: typeof probeMachineFence;
 }
 
 /**
@@ -67,14 +70,17 @@ class QemuZygotePool implements ZygotePool {
   readonly #settings: QemuSettings;
   readonly #idleMs: number;
   readonly #start: typeof startZygote;
+  readonly #probe: typeof probeMachineFence;
+  #narrowable: Promise<boolean> | undefined;
   /** By the key of their template. */
   readonly #places = new Map<string, Place>();
   #count = 0;
 
-  constructor({ settings, idleMs = IDLE_MS, start = startZygote }: ZygotePoolOptions) {
+  constructor({ settings, idleMs = IDLE_MS, start = startZygote, probe = probeMachineFence }: ZygotePoolOptions) {
     this.#settings = settings;
     this.#idleMs = idleMs;
     this.#start = start;
+    this.#probe = probe;
   }
 
   async copy(request: CopyRequest): Promise<ProcessIdentity | undefined> {
@@ -128,6 +134,10 @@ class QemuZygotePool implements ZygotePool {
     const runDir = join(dirname(spec.runDir), `z${this.#count}-${template.key.slice(0, 6)}`);
     const begin = Date.now();
     try {
+      if (!(await this.#canNarrow())) {
+        place.failed = true;
+        return undefined;
+      }
       const zygote = await this.#start({ settings: this.#settings, template, spec, disks, runDir, signal });
       place.zygote = zygote;
       void zygote.ended.then(() => this.#forget(template.key, place));
@@ -140,6 +150,18 @@ class QemuZygotePool implements ZygotePool {
       }
       throw error;
     }
+  }
+
+  /** A copy gives up the files of its siblings, which only Landlock lets it do. Where nothing can be found out, the start will tell. */
+  #canNarrow(): Promise<boolean> {
+    this.#narrowable ??= this.#probe(this.#settings.toolchain.machineJail).then((fence) => {
+      const can = typeof fence === 'string' || fence.way === 'landlock';
+      if (!can) {
+        log.info('machines are started singly: they are copied only where the kernel has Landlock', {});
+      }
+      return can;
+    });
+    return this.#narrowable;
   }
 
   /** Lets the next command start another zygote, unless this one was given up. */

@@ -51,7 +51,7 @@ it.each([
 
 describe('on a kernel that lacks', () => {
   const deny = join(folder.path, 'deny');
-  const source = fileURLToPath(new URL('deny.c', import.meta.url));
+  const source = fileURLToPath(new URL('../../support/kernels/deny.c', import.meta.url));
   expect(spawnSync('gcc', ['-o', deny, source]).status).toBe(0);
 
   it('Landlock it puts up the other fence and says so', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type FenceFacts, fenceLayers } from '../../../vmm/host/fence-check.ts';
 
-const machine = { landlock: 7, files: true, calls: true, privileges: true };
+const machine = { landlock: 7, way: 'landlock', files: true, calls: true, privileges: true } as const;
 const gateway = { landlock: 7, seccomp: true };
 const lacking = (facts: FenceFacts) => fenceLayers(facts).flatMap(({ process, layer, holds }) => (holds ? [] : [`${process} ${layer}`]));
 
@@ -24,7 +24,7 @@ describe('the table of the fence', () => {
   });
 
   it('says what a host without Landlock, without namespaces or without either lacks', () => {
-    const bare = { ...machine, landlock: 0, files: false };
+    const bare = { ...machine, landlock: 0, way: 'none', files: false } as const;
     const off = '/proc/sys/user/max_user_namespaces';
     expect(lacking({ machine: bare, gateway: { landlock: 0, seccomp: true }, namespacesOff: undefined, cgroup: NONE })).toEqual([
       'machine files',
@@ -33,6 +33,12 @@ describe('the table of the fence', () => {
     ]);
     expect(lacking({ machine, gateway, namespacesOff: off, cgroup: NONE })).toEqual(['machine cgroup']);
     expect(lacking({ machine: bare, gateway, namespacesOff: off, cgroup: NONE })).toContain('share files');
+  });
+
+  it('says where mounts of their own stand in for Landlock', () => {
+    const view = { ...machine, landlock: 0, way: 'view' } as const;
+    const rows = fenceLayers({ machine: view, gateway, namespacesOff: undefined, cgroup: NONE });
+    expect(rows[0]).toMatchObject({ holds: true, detail: expect.stringMatching(/^no Landlock, but mounts of its own:/) });
   });
 
   it('gives the reason why machines cannot be fenced in at all', () => {

@@ -117,6 +117,19 @@ static int can_read_process(pid_t pid, const char *file) {
   return can_open(path, O_RDONLY);
 }
 
+/* Where the other process has its root: the whole file system. */
+static const char *root_of(pid_t pid) {
+  static char path[64];
+  snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
+  return path;
+}
+
+static int can_open_below(const char *root, const char *path) {
+  char full[4096];
+  snprintf(full, sizeof full, "%s%s", root, path);
+  return can_open(full, O_RDONLY);
+}
+
 int main(int argc, char **argv) {
   if (argc < 9) {
     return 64;
@@ -164,6 +177,8 @@ int main(int argc, char **argv) {
   tell("memory-of-others", can_read_process(pid, "mem"));
   tell("environment-of-others", can_read_process(pid, "environ"));
   tell("command-of-others", can_read_process(pid, "cmdline"));
+  tell("secret-by-own-root", can_open_below("/proc/self/root", secret));
+  tell("secret-by-root-of-others", can_open_below(root_of(pid), secret));
   tell("pidfd", syscall(434, pid, 0) >= 0);
   tell("limits-of-others", syscall(SYS_prlimit64, pid, 7, NULL, made) == 0);
   tell("fork", can_fork());

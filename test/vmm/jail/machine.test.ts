@@ -19,6 +19,7 @@ const isRoot = process.getuid?.() === 0;
 let tools = '';
 let fence = '';
 let attacker = '';
+let deny = '';
 let dir = '';
 let servers: Server[] = [];
 beforeAll(async () => {
@@ -26,7 +27,8 @@ beforeAll(async () => {
   chmodSync(tools, 0o755);
   fence = await compileMachineJail(tools);
   attacker = await compileC({ source: 'test/vmm/jail/attacker.c', outDir: tools });
-  for (const file of [fence, attacker]) {
+  deny = await compileC({ source: 'test/support/kernels/deny.c', outDir: tools });
+  for (const file of [fence, attacker, deny]) {
     chmodSync(file, 0o755);
   }
   return () => rmSync(tools, { recursive: true, force: true });
@@ -66,9 +68,15 @@ const machine = (): MachineSpec =>
   });
 
 type Who = 'root' | 'a plain user';
+/** `lacking`: what test/support/kernels/deny.c takes away from the kernel. */
+interface Attacked {
+  readonly who: Who;
+  readonly fenced: boolean;
+  readonly lacking?: string;
+}
 
 /** What each attack came to. The victims are processes and files of the very same user, so that nothing but the fence stops it. */
-const attack = async (who: Who, fenced: boolean): Promise<Record<string, string>> => {
+const attack = async ({ who, fenced, lacking }: Attacked): Promise<Record<string, string>> => {
   const [abstract, theirs] = [`hypr-attack-${process.pid}-${Math.random()}`, join(dir, 'theirs', 'qmp.sock')];
   await Promise.all([listen(theirs), listen(`\0${abstract}`)]);
   const port = await listen(undefined);
@@ -91,7 +99,7 @@ const attack = async (who: Who, fenced: boolean): Promise<Record<string, string>
     const own = toolchain({ machineJail: fence, qemu: tool(attacker, [attacker]), kernel: attacker, initramfs: attacker });
     const settings = { toolchain: own, accelerator: 'kvm', tscKhz: 1 } as const;
     const command = fenced ? await fenceCommand(plain, { settings, spec: machine(), beginning: { kind: 'cold' }, inherits: 0 }) : plain;
-    const [file = '', ...full] = as([command.file, ...command.args]);
+    const [file = '', ...full] = as([...(lacking === undefined ? [] : [deny, lacking]), command.file, ...command.args]);
     const { stdout, stderr } = spawnSync(file, full, { cwd: '/', encoding: 'utf8', timeout: 20_000, env: { HOME: join(dir, 'home') } });
     expect(stderr).toBe('');
     return Object.fromEntries(
@@ -109,6 +117,7 @@ const attack = async (who: Who, fenced: boolean): Promise<Record<string, string>
 const ORDINARY = [
   ...['read-secret', 'write-secret', 'read-passwd', 'list-home', 'read-disk-of-others', 'write-disk-of-others', 'make-file'],
   ...['make-folder', 'change-mode', 'socket-of-others', 'abstract-socket', 'tcp', 'udp', 'netlink'],
+  ...['secret-by-own-root', 'secret-by-root-of-others'],
   ...['signal', 'signal-thread', 'command-of-others', 'limits-of-others', 'fork'],
 ];
 
@@ -116,14 +125,21 @@ const USERS: readonly Who[] = isRoot ? ['root', 'a plain user'] : ['a plain user
 
 describe.each(USERS)('[attack] QEMU taken over by its guest, run by %s', (who) => {
   it('gets at nothing of its user but its own disks: no file, socket, network, process or program', async () => {
-    const { 'own-disk': own, ...others } = await attack(who, true);
+    const { 'own-disk': own, ...others } = await attack({ who, fenced: true });
     expect(own).toBe('done');
     expect(Object.keys(others).length).toBeGreaterThan(40);
     expect(Object.entries(others).filter(([, verdict]) => verdict !== 'refused')).toEqual([]);
   });
 
+  it('gets at nothing of it where the kernel has no Landlock, but makes files in its own folder', async () => {
+    const { 'own-disk': own, 'make-file': made, ...others } = await attack({ who, fenced: true, lacking: 'l' });
+    expect([own, made]).toEqual(['done', 'done']);
+    expect(Object.keys(others).length).toBeGreaterThan(40);
+    expect(Object.entries(others).filter(([, verdict]) => verdict !== 'refused')).toEqual([]);
+  });
+
   it('would get at it without the fence', async () => {
-    const verdicts = await attack(who, false);
+    const verdicts = await attack({ who, fenced: false });
     expect(ORDINARY.filter((name) => verdicts[name] !== 'done')).toEqual([]);
   });
 });
@@ -184,6 +200,44 @@ describe('the fence of a machine', () => {
 
   it('tells what holds on this host', () => {
     const { stdout } = spawnSync(fence, ['--probe'], { encoding: 'utf8' });
-    expect(JSON.parse(stdout)).toEqual({ landlock: expect.any(Number), files: true, calls: true, privileges: true });
+    expect(JSON.parse(stdout)).toEqual({
+      ...{ landlock: expect.any(Number), way: expect.stringMatching(/^(landlock|view)$/) },
+      ...{ files: true, calls: true, privileges: true },
+    });
+  });
+});
+
+describe('on a kernel without Landlock a machine', () => {
+  const lacking = (what: string, ...args: string[]) => spawnSync(deny, [what, fence, ...args], { encoding: 'utf8', timeout: 20_000 });
+  const host = ['/usr', '/bin', '/lib', '/lib64'].flatMap((path) => ['--run', path]);
+  const sh = (script: string, ...rights: string[]) => lacking('l', '--keep', '3', ...host, ...rights, '--', '/bin/sh', '-c', script);
+
+  it('sees what was named and nothing else, and may write only what it was given to write', () => {
+    const [mine, theirs, console] = ['mine', 'theirs', 'console'].map((name) => join(dir, name)) as [string, string, string];
+    const script = `echo /* /proc/*; echo ${mine}/*; echo ${dir}/*
+      for f in ${mine}/upper ${console} /usr/x /x /dev/null; do { echo x >> $f; } 2> /dev/null && echo wrote $f; done`;
+    const { stdout, stderr } = sh(script, '--read', mine, '--write', console, '--read', theirs);
+    const [root, own, all, ...written] = stdout.trim().split('\n');
+    expect(root, stderr).toBe('/bin /dev /etc /lib /lib64 /proc /sys /tmp /usr /proc/cpuinfo /proc/meminfo /proc/self /proc/sys');
+    expect(own).toBe(`${mine}/upper`);
+    expect(all).toBe(`${console} ${mine} ${theirs}`);
+    expect(written).toEqual([`wrote ${console}`, 'wrote /dev/null']);
+  });
+
+  it('is not started where it may have no mounts of its own either, unless that is wanted', () => {
+    const args = ['--keep', '3', '--', '/bin/echo', 'started'];
+    expect(lacking('lu', ...args)).toMatchObject({
+      status: 71,
+      stdout: '',
+      stderr: expect.stringMatching(/no Landlock.*not allowed here/),
+    });
+    expect(lacking('lu', '--without-files', ...args)).toMatchObject({ status: 0, stdout: 'started\n' });
+    expect(lacking('l', ...args.slice(0, 2), '--copies', ...args.slice(2))).toMatchObject({ status: 71, stdout: '' });
+  });
+
+  it('tells so', () => {
+    const told = (...args: [string, ...string[]]) => JSON.parse(lacking(args[0], '--probe', ...args.slice(1)).stdout);
+    expect(told('l')).toEqual({ landlock: 0, way: 'view', files: true, calls: true, privileges: true });
+    expect(told('lu', '--without-files')).toEqual({ landlock: 0, way: 'none', files: false, calls: true, privileges: true });
   });
 });

@@ -71,6 +71,16 @@ describe('a zygote pool', () => {
     expect(log).toEqual({ ends: 0, copies: 2 });
   });
 
+  it('starts none where a copy could not give up the files of its siblings', async () => {
+    const { start, begin, inputs } = makeStart();
+    begin();
+    const fence = { landlock: 0, way: 'view', files: true, calls: true, privileges: true } as const;
+    const pool = createZygotePool({ settings, start, probe: async () => fence });
+    expect(await pool.copy(request(makeSpec(5)))).toBeUndefined();
+    expect(await pool.copy(request(makeSpec(5)))).toBeUndefined();
+    expect(inputs).toEqual([]);
+  });
+
   it('does not start one for a few machines, nor for what is more than a root, a layer and a NIC', async () => {
     const { start, begin, inputs } = makeStart();
     begin();

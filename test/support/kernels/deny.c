@@ -1,6 +1,6 @@
 /*
  * Stands for a kernel that lacks something: deny LETTERS PROGRAM [ARGUMENT]...
- *   l  no Landlock   s  no seccomp filters
+ *   l  no Landlock   s  no seccomp filters   u  no namespaces of one's own
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -31,6 +31,9 @@ int main(int argc, char **argv) {
   emit(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
   if (strchr(argv[1], 'l') != NULL) {
     refuse(444, ENOSYS);
+  }
+  if (strchr(argv[1], 'u') != NULL) {
+    refuse(SYS_unshare, EPERM);
   }
   if (strchr(argv[1], 's') != NULL) {
     refuse(SYS_seccomp, EINVAL);
