@@ -1,4 +1,4 @@
-// `npm test`: all set-up, then lint, types and every test. `npm test -- unit` (or any vitest arguments) runs a part.
+// `npm test`: all set-up, then lint, types and every test. `npm test -- unit` (or any vitest arguments) runs a part. `npm test -- kvm` is `npm run test:kvm`.
 import { join } from 'node:path';
 import { ensureBuilt } from './ensure-built.mjs';
 import { root, run } from './own-node.mjs';
@@ -10,6 +10,11 @@ try {
   await ensureBuilt();
   if (args[0] === 'unit') {
     await run(bin('vitest'), ['run', '--project', 'unit', ...args.slice(1)]);
+  } else if (args[0] === 'kvm') {
+    // In a machine of hypr whose processor virtualises: emulated where this host has no KVM, and then slow.
+    await run(bin('vitest'), ['run', '--project', 'vm', 'test/scenarios/kvm', ...args.slice(1)], {
+      env: { ...process.env, HYPR_TEST_KVM: 'all' },
+    });
   } else {
     await run(bin('biome'), ['check', '.']);
     await run(bin('tsc'), ['--noEmit']);

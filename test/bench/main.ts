@@ -12,6 +12,7 @@ import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
 import { benchEdge, serveBenchEdge } from './edge.ts';
+import { benchKvm } from './kvm.ts';
 import { measurePullOfFiles } from './many-files.ts';
 import { measureRegistry } from './registry.ts';
 import { benchStart } from './start.ts';
@@ -338,6 +339,18 @@ const benchNetwork = async (): Promise<void> => {
   process.stdout.write((await timed('go', args)).stdout);
 };
 
+const benchKvmHere = async (): Promise<void> => {
+  const count = (name: string, otherwise: number) => Number(process.env[`HYPR_BENCH_${name}`] ?? otherwise);
+  const write = (line: string) => void process.stdout.write(`${line}\n`);
+  await benchKvm({
+    toolchain: await needToolchain(),
+    boots: count('BOOTS', 1),
+    clones: count('CLONES', 20),
+    idle: count('IDLE', 4),
+    write,
+  });
+};
+
 const BENCHES: Record<string, () => Promise<void>> = {
   cli: benchCliStart,
   config: () => benchConfig(hypr),
@@ -354,6 +367,7 @@ const BENCHES: Record<string, () => Promise<void>> = {
   shop: benchShop,
   edge: benchEdge,
   network: benchNetwork,
+  kvm: benchKvmHere,
 };
 
 /** Not benches, or with arguments of their own. */

@@ -38,7 +38,9 @@ export const adviseKvm = (refusal: KvmRefusal | undefined, facts: KvmFacts): str
     return `sudo modprobe ${module}; a container needs --device /dev/kvm`;
   }
   if (isGuestItself(facts)) {
-    return 'this host is a virtual machine itself: switch on nested virtualisation for it in its own host';
+    return refusal === 'no-device'
+      ? 'this host is a virtual machine itself: switch on nested virtualisation for it in its own host'
+      : 'this host is a virtual machine itself, and what its own host gives it as KVM runs no Linux: it needs nested virtualisation by the processor';
   }
   return refusal === 'no-device'
     ? 'switch on virtualisation (VT-x, AMD-V or SVM) in the firmware'

@@ -188,5 +188,7 @@ export interface Machine {
   unplugNic?(mac: string, signal?: AbortSignal): Promise<void>;
   /** Host memory that this machine uses, in bytes (PSS). */
   memory(): Promise<number>;
+  /** What the host's KVM counted about it (exits and their causes); empty under software emulation, absent where the backend cannot tell. */
+  counters?(signal?: AbortSignal): Promise<Readonly<Record<string, number>>>;
   release(): void;
 }

@@ -1,14 +1,15 @@
 import type { ChildProcess } from 'node:child_process';
-import { open, readFile, rm, statfs } from 'node:fs/promises';
+import { open, rm, statfs } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { linkedController } from '../../base/abort.ts';
 import { sleep } from '../../base/deadline.ts';
-import { HyprError, isErrno } from '../../base/errors.ts';
-import { isAlive, type ProcessIdentity, signalProcess } from '../../base/host/process.ts';
+import { HyprError } from '../../base/errors.ts';
+import { isAlive, signalProcess } from '../../base/host/process.ts';
 import { boundLog, lastLines } from '../devices/console.ts';
 import type { DiskSpec, Machine, MachineExit, MachineRecord, NicSpec, PluggedDisk, SavedMachine } from '../model/machine.ts';
 import { saveWhole } from './clone.ts';
+import { readCounters, readPss } from './counters.ts';
 import { DiskHold } from './disk-hold.ts';
 import { nicPlaces, plugNic, unplugNic } from './nics.ts';
 import { Ports } from './ports.ts';
@@ -202,6 +203,10 @@ export class QemuMachine implements Machine {
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 
+  counters(signal?: AbortSignal): Promise<Readonly<Record<string, number>>> {
+    return readCounters(this.#qmp, signal);
+  }
+
   release(): void {
     this.#released = true;
     this.#hold.end();
@@ -283,16 +288,3 @@ const diskFull = (path: string): HyprError =>
   new HyprError('HYPR_DISK_FULL', `no space left for the memory of a machine on the disk of ${path}`, {
     hint: 'free as much as the machines of the stack use (hypr stats), e.g. with hypr system prune, and try again',
   });
-
-const readPss = async (identity: ProcessIdentity): Promise<number> => {
-  try {
-    const text = await readFile(`/proc/${identity.pid}/smaps_rollup`, 'utf8');
-    return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
-  } catch (error) {
-    // EACCES: a virtiofsd in its own user namespace cannot be read.
-    if (isErrno(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) {
-      return 0;
-    }
-    throw error;
-  }
-};

@@ -18,6 +18,10 @@ export interface QmpCommands {
   quit: { args: undefined; result: unknown };
   qmp_capabilities: { args: undefined; result: unknown };
   'query-status': { args: undefined; result: { readonly status: string; readonly running: boolean } };
+  'query-stats': {
+    args: { readonly target: 'vm' | 'vcpu' };
+    result: ReadonlyArray<{ readonly stats: ReadonlyArray<{ readonly name: string; readonly value: unknown }> }>;
+  };
   set_link: { args: { readonly name: string; readonly up: boolean }; result: unknown };
   device_add: { args: Readonly<Record<string, string | number>>; result: unknown };
   netdev_add: { args: { readonly type: 'socket'; readonly id: string; readonly fd: string }; result: unknown };

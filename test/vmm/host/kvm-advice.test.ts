@@ -49,9 +49,11 @@ describe('how to get KVM', () => {
   });
 
   it('where no guest ran on it', () => {
-    expect(adviseKvm('no-guest', facts({ cpuInfo: VIRTUAL }))).toBe(
-      'this host is a virtual machine itself: switch on nested virtualisation for it in its own host',
-    );
+    for (const refusal of ['no-guest', 'no-answer'] as const) {
+      expect(adviseKvm(refusal, facts({ cpuInfo: VIRTUAL }))).toBe(
+        'this host is a virtual machine itself, and what its own host gives it as KVM runs no Linux: it needs nested virtualisation by the processor',
+      );
+    }
     expect(adviseKvm('no-guest', facts())).toBe('the reason may be in the log of the kernel: sudo dmesg | grep -i kvm');
   });
 });

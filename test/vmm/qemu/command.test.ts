@@ -45,12 +45,12 @@ describe('the command line of QEMU', () => {
       -no-reboot
       -kernel /p/vmlinux
       -initrd /p/initramfs.cpio
-      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1
+      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1 pci=lastbus=0
       -chardev file,id=con,append=on,path=/log/console
       -serial chardev:con
       -chardev socket,id=qmp,fd=64,server=on,wait=off
       -mon chardev=qmp,mode=control
-      -device virtio-serial-pci,id=vs0
+      -device virtio-serial-pci,id=vs0,max_ports=2
       -chardev socket,id=ag,fd=65,server=on,wait=off
       -device virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel
       -object rng-random,id=rng0,filename=/dev/urandom
@@ -80,12 +80,12 @@ describe('the command line of QEMU', () => {
       -no-reboot
       -kernel /p/vmlinux
       -initrd /p/initramfs.cpio
-      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1 tsc_early_khz=2000000 tsc=reliable mitigations=off
+      -append console=ttyS0 quiet loglevel=3 reboot=t panic=-1 random.trust_cpu=on 8250.nr_uarts=1 no_timer_check rcupdate.rcu_expedited=1 cryptomgr.notests=1 pci=lastbus=0 tsc_early_khz=2000000 tsc=reliable mitigations=off
       -chardev file,id=con,append=on,path=/log/console
       -serial chardev:con
       -chardev socket,id=qmp,fd=64,server=on,wait=off
       -mon chardev=qmp,mode=control
-      -device virtio-serial-pci,id=vs0
+      -device virtio-serial-pci,id=vs0,max_ports=2
       -chardev socket,id=ag,fd=65,server=on,wait=off
       -device virtserialport,bus=vs0.0,nr=1,chardev=ag,name=org.hypr.kestrel
       -object rng-random,id=rng0,filename=/dev/urandom
