@@ -45,7 +45,8 @@ export const ROOMS = {
   engine: [
     ...['model', 'state', 'resolve', 'logs', 'machine', 'resources', 'images', 'artifacts', 'plan', 'replica', 'stack/names', 'stack'],
     ...['api/gen', 'api/messages', 'api', 'api/server', 'api/client', 'host.ts', 'client/changes', 'client', 'names', 'edge'],
-    ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/routes', 'docker/inside', 'docker'],
+    ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/buildkit/gen', 'docker/buildkit'],
+    ...['docker/routes', 'docker/inside', 'docker'],
     ...['process', '.'],
   ],
   cli: [

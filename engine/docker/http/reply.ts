@@ -12,6 +12,8 @@ export interface Sink {
 export interface Hijacked extends Sink {
   /** What the client sends; ends when it closes its side. */
   readonly input: AsyncIterable<Uint8Array>;
+  /** Itself, where the client asked for another protocol on it. */
+  readonly connection?: Duplex;
 }
 
 /** How a request is answered; one of these is called, once. */
@@ -80,7 +82,7 @@ export const replyUpgrade = (socket: Duplex, protocol: string, common: Readonly<
     },
     hijack: (type) => {
       head('101 UPGRADED', { connection: 'Upgrade', upgrade: protocol, 'content-type': type });
-      return { ...sinkOf(socket), input: socket };
+      return { ...sinkOf(socket), input: socket, connection: socket };
     },
   };
 };

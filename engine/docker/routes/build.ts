@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream';
 import type { BuildEvent, BuildRequest } from '../../model/types.ts';
+import type { BuildKit } from '../buildkit/grpc-services.ts';
 import { ApiError } from '../http/errors.ts';
 import type { Query } from '../http/query.ts';
 import type { Call, Routes } from '../http/router.ts';
@@ -7,12 +9,40 @@ import type { Host } from '../machines/host.ts';
 import { JsonLines } from './json-lines.ts';
 
 /** The classic build: a tar of the context goes in, lines of what happens come out. */
-export const buildRoutes = (host: Host): Routes => ({ 'POST /build': (call) => build(host, call) });
+export const buildRoutes = (host: Host): Routes => {
+  // BuildKit's protocol is loaded with the first call of it.
+  let opened: Promise<BuildKit> | undefined;
+  const buildKit = (): Promise<BuildKit> => {
+    opened ??= import('../buildkit/grpc-services.ts').then((module) => new module.BuildKit(host));
+    return opened;
+  };
+  return {
+    'POST /build': async (call) => (call.query.text('version') === '2' ? buildBySession(await buildKit(), call) : build(host, call)),
+    'POST /grpc': async (call) => {
+      const served = await buildKit();
+      await served.serve(takeOver(call));
+    },
+    'POST /session': async (call) => {
+      const id = call.headers['x-docker-expose-session-uuid'];
+      if (typeof id !== 'string' || id === '' || id.length > 256) {
+        throw new ApiError(400, 'the session has no id');
+      }
+      const served = await buildKit();
+      await served.session(id, takeOver(call));
+    },
+  };
+};
+
+/** The connection is BuildKit's from then on. */
+const takeOver = ({ reply }: Call): Duplex => {
+  const { connection } = reply.hijack('application/octet-stream');
+  if (connection === undefined) {
+    throw new ApiError(400, 'the connection has to be upgraded to h2c');
+  }
+  return connection;
+};
 
 const build = async (host: Host, { query, body, reply, signal }: Call): Promise<void> => {
-  if (query.text('version') === '2') {
-    throw new ApiError(501, "BuildKit's protocol is not served yet: build with hypr build, or set DOCKER_BUILDKIT=0");
-  }
   const request = requestOf(query, body.bytes);
   const images = await host.images();
   const lines = new JsonLines(reply);
@@ -24,6 +54,47 @@ const build = async (host: Host, { query, body, reply, signal }: Call): Promise<
     for (const tag of request.tags) {
       lines.send({ stream: `Successfully tagged ${tag}\n` });
     }
+  });
+};
+
+/** Where clients that serve their context on their session say that it is. */
+const ON_SESSION = 'client-session';
+
+/** docker's command line before buildx: what it builds from is on its session, what happens comes back as BuildKit's messages. */
+const buildBySession = async (buildKit: BuildKit, { query, reply, signal }: Call): Promise<void> => {
+  const remote = query.text('remote') ?? ON_SESSION;
+  if (remote === 'upload-request') {
+    throw new ApiError(501, 'a build of standard input by BuildKit is not served to this client: set DOCKER_BUILDKIT=0, or use hypr build');
+  }
+  const named = (key: string, prefix: string): Array<[string, string]> =>
+    Object.entries(asMap(query.json(key))).map(([name, value]) => [`${prefix}:${name}`, value]);
+  const given = (key: string, name: string): Array<[string, string]> => {
+    const value = query.text(name);
+    return value === undefined || value === '' ? [] : [[key, value]];
+  };
+  const options = Object.fromEntries([
+    ...given('filename', 'dockerfile'),
+    ...given('target', 'target'),
+    ...given('platform', 'platform'),
+    ...given('shm-size', 'shmsize'),
+    ...(query.text('networkmode') === 'none' ? [['force-network-mode', 'none']] : []),
+    ...(query.bool('nocache') ? [['no-cache', '']] : []),
+    ...(query.bool('pull') ? [['image-resolve-mode', 'pull']] : []),
+    ...(remote === ON_SESSION ? [] : [['context', remote]]),
+    ...[['add-hosts', query.list('extrahosts').join(',')]],
+    ...named('buildargs', 'build-arg'),
+    ...named('labels', 'label'),
+  ]) as Record<string, string>;
+  const name = query
+    .list('t')
+    .filter((tag) => tag !== '')
+    .join(',');
+  const order = { session: query.text('session') ?? '', wish: { type: 'moby', attributes: { name } } };
+  const lines = new JsonLines(reply);
+  await lines.carry(async () => {
+    const onStatus = (status: Uint8Array): void => lines.send({ id: 'moby.buildkit.trace', aux: Buffer.from(status).toString('base64') });
+    const imageId = await buildKit.build(order, options, onStatus, signal);
+    lines.send({ id: 'moby.image.id', aux: { ID: imageId } });
   });
 };
 

@@ -20,12 +20,6 @@ export const systemRoutes = (host: Host): Routes => ({
   'GET /events': (call) => streamEvents(host, call),
   'GET /system/df': (call) => diskUsage(host, call),
   'POST /auth': (call) => checkLogin(call),
-  'POST /session': () => {
-    throw new ApiError(501, "BuildKit's sessions are not served yet: build with hypr build, or set DOCKER_BUILDKIT=0");
-  },
-  'POST /grpc': () => {
-    throw new ApiError(501, "BuildKit's protocol is not served yet: build with hypr build, or set DOCKER_BUILDKIT=0");
-  },
   'GET /swarm': () => noSwarm(),
   'GET /nodes': () => noSwarm(),
   'GET /services': () => noSwarm(),
@@ -41,7 +35,7 @@ const noSwarm = (): never => {
 
 const ping: Handler = ({ reply }) => {
   const sink = reply.stream('text/plain; charset=utf-8', {
-    'Builder-Version': '1',
+    'Builder-Version': '2',
     Swarm: 'inactive',
     'Cache-Control': 'no-cache, no-store, must-revalidate',
     Pragma: 'no-cache',

@@ -1,0 +1,141 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { parseDockerfile } from '../../../builder/dockerfile/parse.ts';
+import type { BuildRequest } from '../../model/types.ts';
+import { notHere } from '../http/errors.ts';
+import { receiveFolder } from './receive-folder.ts';
+import type { Session } from './sessions.ts';
+
+type Options = Readonly<Record<string, string>>;
+type Inputs = Pick<BuildRequest, 'context' | 'stdin' | 'dockerfile' | 'additionalContexts' | 'secrets'>;
+
+/** Where buildx says that the context is its standard input. */
+const FROM_SESSION = /^http:\/\/buildkit-session(\/.*)$/;
+
+/** Brings what a build needs of its client below `folder`, an empty one: Dockerfile, contexts and those secrets that the Dockerfile names. */
+export const fetchInputs = async (session: Session, options: Options, folder: string, signal: AbortSignal): Promise<Inputs> => {
+  const name = options.filename ?? 'Dockerfile';
+  const additionalContexts = await fetchNamed(session, options, folder, signal);
+  const remote = options.context;
+  if (remote !== undefined && !remote.startsWith('local:')) {
+    const path = FROM_SESSION.exec(remote)?.[1];
+    const given = path === undefined ? {} : { stdin: pull(session, path, signal) };
+    return { context: path === undefined ? remote : '-', ...given, dockerfile: { path: name }, additionalContexts, secrets: {} };
+  }
+  const own = await fetchInto(
+    session,
+    { name: options.dockerfilekey ?? 'dockerfile', only: [name, `${name}.dockerignore`] },
+    folder,
+    signal,
+  );
+  const key = options.contextkey ?? 'context';
+  const dockerfile = await readText(join(own, name));
+  const ignored = (await readText(join(own, `${name}.dockerignore`))) ?? (await fetchIgnore(session, key, folder, signal));
+  const context = await fetchInto(session, { name: key, except: patternsOf(ignored ?? '') }, folder, signal);
+  return {
+    context,
+    dockerfile: dockerfile === undefined ? { path: join(own, name) } : { text: dockerfile, name: posix.basename(name) },
+    additionalContexts,
+    secrets: await fetchSecrets(session, { text: dockerfile ?? '', file: name }, folder, signal),
+  };
+};
+
+let folders = 0;
+
+const fetchInto = async (
+  session: Session,
+  request: Parameters<typeof receiveFolder>[1],
+  folder: string,
+  signal: AbortSignal,
+): Promise<string> => {
+  folders += 1;
+  const place = join(folder, String(folders));
+  await mkdir(place, { mode: 0o755 });
+  await receiveFolder(session, request, place, signal);
+  return place;
+};
+
+const fetchIgnore = async (session: Session, key: string, folder: string, signal: AbortSignal): Promise<string | undefined> =>
+  await readText(join(await fetchInto(session, { name: key, only: ['.dockerignore'] }, folder, signal), '.dockerignore'));
+
+/** `context:NAME` of the options; a folder of the client comes as `local:KEY`. */
+const fetchNamed = async (session: Session, options: Options, folder: string, signal: AbortSignal): Promise<Record<string, string>> => {
+  const found: Record<string, string> = {};
+  for (const [option, value] of Object.entries(options)) {
+    const name = /^context:(.+)$/.exec(option)?.[1]?.replace(/::.*$/, '');
+    if (name === undefined) {
+      continue;
+    }
+    if (/^(input|target):/.test(value)) {
+      throw notHere(
+        `the context ${name} (${value})`,
+        'a build takes no result of another build; build it first, and name its image with docker-image://',
+      );
+    }
+    const local = /^local:(.+)$/.exec(value)?.[1];
+    found[name] = local === undefined ? value : await fetchInto(session, { name: local }, folder, signal);
+  }
+  return found;
+};
+
+/** As BuildKit's client is told: without comments, relative, cleaned. */
+const patternsOf = (text: string): string[] =>
+  text
+    .split('\n')
+    .filter((line) => !line.startsWith('#') && line.trim() !== '')
+    .map((line) => {
+      const [, mark = '', rest = ''] = /^(!?)\s*(.*)$/.exec(line.replace(/^\ufeff/, '').trim()) ?? [];
+      return `${mark}${posix.normalize(rest).replace(/^\//, '').replace(/\/$/, '')}`;
+    })
+    .filter((pattern) => pattern !== '' && pattern !== '!' && pattern !== '.');
+
+/** Only those that a RUN or an ADD of the Dockerfile may ask for. What the client does not have is missing where it is needed. */
+const fetchSecrets = async (
+  session: Session,
+  dockerfile: { readonly text: string; readonly file: string },
+  folder: string,
+  signal: AbortSignal,
+): Promise<Inputs['secrets']> => {
+  const found: Record<string, { file: string }> = {};
+  for (const [number, id] of [...secretsOf(dockerfile)].entries()) {
+    try {
+      const { data } = await session.secrets.getSecret({ ID: id }, { signal });
+      const file = join(folder, `secret${number}`);
+      await writeFile(file, data, { mode: 0o600 });
+      found[id] = { file };
+    } catch (error) {
+      if (!(error instanceof ConnectError) || (error.code !== Code.NotFound && error.code !== Code.Unimplemented)) {
+        throw error;
+      }
+    }
+  }
+  return found;
+};
+
+const secretsOf = ({ text, file }: { readonly text: string; readonly file: string }): Set<string> => {
+  const ids = new Set<string>();
+  try {
+    for (const instruction of parseDockerfile(text, file).stages.flatMap((stage) => stage.instructions)) {
+      for (const { fields } of instruction.kind === 'run' ? instruction.mounts : []) {
+        const id = fields.get('id') ?? posix.basename(fields.get('target') ?? '');
+        if (fields.get('type') === 'secret' && id !== '') {
+          ids.add(id);
+        }
+      }
+    }
+  } catch {
+    // The build says what is wrong with it.
+  }
+  return ids;
+};
+
+async function* pull(session: Session, path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const { data } of session.upload({ urlpath: [path] }).pull(nothing(), { signal })) {
+    yield data;
+  }
+}
+
+async function* nothing(): AsyncGenerator<never> {}
+
+const readText = async (path: string): Promise<string | undefined> => await readFile(path, 'utf8').catch(() => undefined);
