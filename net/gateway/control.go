@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hypr/gateway/policy"
 )
 
 // Request is the first line of a connection, and each further line of a control connection.
@@ -31,10 +33,10 @@ type Request struct {
 	Names     map[string][]netip.Addr `json:"names"`
 	Owner     string                  `json:"owner"`
 	// policy, detach
-	MAC    string      `json:"mac"`
-	Egress *PolicySpec `json:"egress"`
-	Peers  *PolicySpec `json:"peers"`
-	Host   bool        `json:"host"`
+	MAC    string       `json:"mac"`
+	Egress *policy.Spec `json:"egress"`
+	Peers  *policy.Spec `json:"peers"`
+	Host   bool         `json:"host"`
 	// edge: of a control connection, the machines whose 443 it speaks for; of another, the connection that it comes for
 	Targets map[netip.Addr]uint16 `json:"targets"`
 	Edge    uint64                `json:"edge"`

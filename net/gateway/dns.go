@@ -12,6 +12,8 @@ import (
 	"github.com/miekg/dns"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+
+	"hypr/gateway/policy"
 )
 
 // resolver answers DNS queries from its own table, and forwards all others to the host's resolvers.
@@ -43,7 +45,7 @@ const (
 func (r *resolver) setNames(names map[string][]netip.Addr) {
 	table := make(map[string][]netip.Addr, len(names))
 	for name, addresses := range names {
-		table[normalizeName(name)] = addresses
+		table[policy.NormalizeName(name)] = addresses
 	}
 	r.names.Store(&table)
 }
@@ -111,7 +113,7 @@ func (r *resolver) known(p *port, m *dns.Msg) *dns.Msg {
 		return failure(m, dns.RcodeNotImplemented)
 	}
 	q := m.Question[0]
-	name := normalizeName(q.Name)
+	name := policy.NormalizeName(q.Name)
 	hostName := name == "host.docker.internal" || name == "host.hypr"
 	addresses, found := (*r.names.Load())[name]
 	if hostName && p.spec.Host && !r.g.config.Internal {
@@ -124,7 +126,7 @@ func (r *resolver) known(p *port, m *dns.Msg) *dns.Msg {
 	if r.g.config.Internal || own {
 		return failure(m, dns.RcodeNameError)
 	}
-	if !p.egress.Load().resolves(name) {
+	if !p.egress.Load().Resolves(name) {
 		p.refused.Add(1)
 		r.g.events.refused(p, "dns", netip.AddrPort{}, "policy", name)
 		return failure(m, dns.RcodeRefused)
@@ -166,7 +168,7 @@ func (r *resolver) ask(p *port, m *dns.Msg) *dns.Msg {
 		}
 		answer.Id = m.Id
 		r.keep(m.Question[0], answer)
-		r.tie(p, normalizeName(m.Question[0].Name), answer)
+		r.tie(p, policy.NormalizeName(m.Question[0].Name), answer)
 		return answer
 	}
 	return failure(m, dns.RcodeServerFailure)
@@ -200,7 +202,7 @@ func (r *resolver) keep(q dns.Question, answer *dns.Msg) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	makeRoom(r.cache, maxCached)
+	policy.MakeRoom(r.cache, maxCached)
 	r.cache[q] = cached{answer.Copy(), now.Add(ttl), now}
 }
 
@@ -234,7 +236,7 @@ func (r *resolver) tie(p *port, name string, answer *dns.Msg) {
 			addr, _ = netip.AddrFromSlice(record.AAAA)
 		}
 		if addr.IsValid() {
-			p.learned.add(addr, name, time.Duration(rr.Header().Ttl)*time.Second)
+			p.learned.Add(addr, name, time.Duration(rr.Header().Ttl)*time.Second)
 		}
 	}
 }

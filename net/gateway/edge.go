@@ -181,7 +181,7 @@ func (g *gateway) acceptEdge(r *tcp.ForwarderRequest) {
 	if p == nil || !is {
 		return
 	}
-	if !p.peers.Load().allows("tcp", netip.AddrPortFrom(to.Addr(), target.port), nil) {
+	if !p.peers.Load().Allows("tcp", netip.AddrPortFrom(to.Addr(), target.port), nil) {
 		p.refused.Add(1)
 		g.events.refused(p, "tcp", to, "peers", "")
 		return

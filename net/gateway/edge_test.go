@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hypr/gateway/policy"
 )
 
 // syn is a segment of TCP that opens a connection, or with flags of its own.
@@ -84,7 +86,7 @@ func TestPort443OfAMachineIsASupervisorsWhereItSaysSo(t *testing.T) {
 
 func TestWhoMayNotReachAMachinesPortMayNotByIts443(t *testing.T) {
 	g := testGateway(t)
-	rules := &PolicySpec{Default: "allow", Rules: []RuleSpec{{Action: "deny", To: []string{"10.0.0.4"}, Protocol: "tcp", Ports: []string{"3000"}}}}
+	rules := &policy.Spec{Default: "allow", Rules: []policy.RuleSpec{{Action: "deny", To: []string{"10.0.0.4"}, Protocol: "tcp", Ports: []string{"3000"}}}}
 	a, wire := testPort(t, g, macA, NicSpec{Addresses: []netip.Addr{addr("10.0.0.3")}, Peers: rules})
 	testPort(t, g, macB, NicSpec{Addresses: []netip.Addr{addr("10.0.0.4")}})
 	q := newQueue(1 << 20)

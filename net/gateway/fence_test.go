@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hypr/gateway/fence"
 )
 
 // The test's program is the one inside the fence when this is set: it tries everything and prints what it could do.
@@ -31,7 +33,7 @@ func tryEverything(internal bool) {
 	victim := os.Args[1]
 	listener, _ := net.Listen("tcp4", "127.0.0.1:0")
 	_, _, _ = syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
-	if _, err := shut(internal); err != nil {
+	if _, err := fence.Shut(internal); err != nil {
 		panic(err)
 	}
 	results := map[string]string{}

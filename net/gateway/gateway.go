@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"hypr/gateway/fence"
 )
 
 // gateway is one network: its switch, its NAT and its names.
@@ -22,7 +24,7 @@ type gateway struct {
 	edges     *edges
 	events    *events
 	published published
-	fence     Fence
+	fence     fence.Fence
 
 	tcpFlows, udpFlows, tunnels atomic.Int64
 	// short is set while memory is exhausted: no new connections are started.
@@ -97,7 +99,7 @@ func (g *gateway) mayLeave(p *port, protocol string, to netip.AddrPort) (netip.A
 	case g.config.inside(to.Addr()) || g.config.blocked(to.Addr()):
 		why = "address"
 	case rules != nil:
-		if names = p.learned.of(to.Addr()); !rules.allows(protocol, to, names) {
+		if names = p.learned.Of(to.Addr()); !rules.Allows(protocol, to, names) {
 			why = "policy"
 		}
 	}
@@ -120,7 +122,7 @@ func (g *gateway) enforce(p *port) {
 	denied := func(protocol string) func(netip.AddrPort) bool {
 		return func(to netip.AddrPort) bool {
 			// What is inside are connections for a supervisor, which rules of what leaves are not about.
-			return to.Addr() != g.config.Host && !g.config.inside(to.Addr()) && !rules.allows(protocol, to, p.learned.of(to.Addr()))
+			return to.Addr() != g.config.Host && !g.config.inside(to.Addr()) && !rules.Allows(protocol, to, p.learned.Of(to.Addr()))
 		}
 	}
 	p.closeTCP(denied("tcp"))
@@ -173,12 +175,12 @@ func (p *port) flows() int {
 
 // State is the gateway's whole state, for a supervisor that adopts it.
 type State struct {
-	Network  string    `json:"network"`
-	Machines []Machine `json:"machines"`
-	TCP      int64     `json:"tcp"`
-	UDP      int64     `json:"udp"`
-	Tunnels  int64     `json:"tunnels"`
-	Fence    Fence     `json:"fence"`
+	Network  string      `json:"network"`
+	Machines []Machine   `json:"machines"`
+	TCP      int64       `json:"tcp"`
+	UDP      int64       `json:"udp"`
+	Tunnels  int64       `json:"tunnels"`
+	Fence    fence.Fence `json:"fence"`
 }
 
 // Machine is one NIC and its counters in bytes: received from the machine, sent to it.
@@ -202,10 +204,10 @@ func (g *gateway) state() *State {
 		m := Machine{NicSpec: p.spec, Received: p.received.Load(), Spoofed: p.spoofed.Load(), Refused: p.refused.Load(), Limited: p.limited.Load(), TCPOpened: p.tcpOpened.Load(), UDPOpened: p.udpOpened.Load()}
 		m.Sent, m.Dropped = p.out.counters()
 		if rules := p.egress.Load(); rules != nil {
-			m.Egress = rules.spec
+			m.Egress = rules.Spec
 		}
 		if rules := p.peers.Load(); rules != nil {
-			m.Peers = rules.spec
+			m.Peers = rules.Spec
 		}
 		p.tcpMu.Lock()
 		m.TCP = len(p.tcp)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"hypr/gateway/policy"
 )
 
 var (
@@ -78,92 +80,6 @@ func frameOf(eth []byte) *frame {
 func ethernet(to, from macAddr, kind uint16, body []byte) []byte {
 	eth := append(append(append([]byte{}, to[:]...), from[:]...), byte(kind>>8), byte(kind))
 	return append(eth, body...)
-}
-
-func TestAPolicyTakesTheFirstRuleThatMatches(t *testing.T) {
-	p, err := compilePolicy(&PolicySpec{Default: "deny", Rules: []RuleSpec{
-		{Action: "deny", To: []string{"10.1.0.0/16"}},
-		{Action: "allow", To: []string{"10.0.0.0/8", "192.0.2.1"}, Protocol: "tcp", Ports: []string{"80", "8000-8010"}},
-		{Action: "allow", To: []string{"*.example.com", "Example.org."}},
-		{Action: "allow", Protocol: "udp", Ports: []string{"123"}},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		protocol, to string
-		names        []string
-		want         bool
-	}{
-		{"tcp", "10.1.2.3:80", nil, false},
-		{"tcp", "10.2.2.3:80", nil, true},
-		{"tcp", "10.2.2.3:8010", nil, true},
-		{"tcp", "10.2.2.3:8011", nil, false},
-		{"udp", "10.2.2.3:80", nil, false},
-		{"tcp", "192.0.2.1:80", nil, true},
-		{"tcp", "192.0.2.2:80", nil, false},
-		{"tcp", "1.2.3.4:9", []string{"a.example.com"}, true},
-		{"tcp", "1.2.3.4:9", []string{"example.com"}, false},
-		{"tcp", "1.2.3.4:9", []string{"notexample.com"}, false},
-		{"tcp", "1.2.3.4:9", []string{"x.org", "example.org"}, true},
-		{"udp", "1.2.3.4:123", nil, true},
-	} {
-		if got := p.allows(c.protocol, netip.MustParseAddrPort(c.to), c.names); got != c.want {
-			t.Errorf("%s %s %v: %v", c.protocol, c.to, c.names, got)
-		}
-	}
-	if !p.resolves("a.example.com") || !p.resolves("example.org") {
-		t.Error("an allowed name is not resolved")
-	}
-	if (*policy)(nil).allows("tcp", netip.MustParseAddrPort("1.2.3.4:9"), nil) != true {
-		t.Error("no policy refuses")
-	}
-}
-
-func TestARuleWithoutNamesSaysNothingAboutNames(t *testing.T) {
-	only, _ := compilePolicy(&PolicySpec{Default: "deny", Rules: []RuleSpec{{Action: "allow", Ports: []string{"443"}}}})
-	if !only.resolves("any.example") {
-		t.Error("what may be connected to anywhere may be resolved")
-	}
-	listed, _ := compilePolicy(&PolicySpec{Default: "deny", Rules: []RuleSpec{{Action: "allow", To: []string{"1.2.3.0/24"}}}})
-	if listed.resolves("any.example") {
-		t.Error("a list of addresses opens the way through name servers")
-	}
-}
-
-func TestPoliciesThatMeanNothingAreRefused(t *testing.T) {
-	for _, bad := range []PolicySpec{
-		{Default: "maybe"},
-		{Default: "deny", Rules: []RuleSpec{{Action: "permit"}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", Protocol: "sctp"}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", Ports: []string{"80-"}}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", Ports: []string{"90-80"}}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", Ports: []string{"65536"}}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", To: []string{"1.2.3.4/33"}}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", To: []string{"*"}}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", To: []string{"a*.example.com"}}}},
-		{Default: "deny", Rules: []RuleSpec{{Action: "allow", To: []string{""}}}},
-	} {
-		if _, err := compilePolicy(&bad); err == nil {
-			t.Errorf("%+v is taken", bad)
-		}
-	}
-}
-
-func TestWhatIsLearnedFromNamesIsBounded(t *testing.T) {
-	var l learned
-	for i := range 3 * maxLearned {
-		l.add(netip.AddrFrom4([4]byte{1, byte(i >> 16), byte(i >> 8), byte(i)}), "x.example", time.Second)
-	}
-	if len(l.names) > maxLearned {
-		t.Errorf("%d addresses are remembered", len(l.names))
-	}
-	for i := range 100 {
-		l.add(addr("1.0.0.1"), strings.Repeat("x", i+1), time.Second)
-	}
-	if names := l.of(addr("1.0.0.1")); len(names) > maxNames || len(names) < 2 {
-		t.Errorf("%d names of one address", len(names))
-	}
 }
 
 func TestNoGatewayDialsWhatIsTheHostsOwn(t *testing.T) {
@@ -307,7 +223,7 @@ func TestAnythingCanArrive(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	g := testGateway(t)
-	rules := &PolicySpec{Default: "deny", Rules: []RuleSpec{{Action: "allow", To: []string{"10.0.0.4"}, Ports: []string{"80"}}}}
+	rules := &policy.Spec{Default: "deny", Rules: []policy.RuleSpec{{Action: "allow", To: []string{"10.0.0.4"}, Ports: []string{"80"}}}}
 	a, _ := testPort(t, g, macA, NicSpec{Addresses: []netip.Addr{addr("10.0.0.3"), addr("fd00::3")}, Egress: rules, Peers: rules})
 	b, wire := testPort(t, g, macB, NicSpec{Addresses: []netip.Addr{addr("10.0.0.4"), addr("fd00::4")}})
 	_ = b
@@ -427,7 +343,7 @@ func TestOtherNamesAreAskedForCachedAndTiedToTheirAddresses(t *testing.T) {
 	})
 	dead := netip.MustParseAddrPort("127.0.0.1:1")
 	g.dns.setServers([]netip.AddrPort{dead}, []netip.AddrPort{server})
-	rules := &PolicySpec{Default: "deny", Rules: []RuleSpec{{Action: "allow", To: []string{"*.example.com"}}}}
+	rules := &policy.Spec{Default: "deny", Rules: []policy.RuleSpec{{Action: "allow", To: []string{"*.example.com"}}}}
 	p, _ := testPort(t, g, macA, NicSpec{Addresses: []netip.Addr{addr("10.0.0.3")}, Egress: rules})
 	to := netip.MustParseAddrPort("192.0.2.10:443")
 	if _, why := g.mayLeave(p, "tcp", to); why != "policy" {

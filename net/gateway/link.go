@@ -74,13 +74,31 @@ func (l *link) write(pkt *stack.PacketBuffer) {
 	l.sw.egress(to, f)
 }
 
+// headersOf is the size of a packet's IP header and, of TCP, the next one.
+func headersOf(kind uint16, ip []byte) int {
+	at, protocol := 40, ip[6]
+	if kind == typeIPv4 {
+		at, protocol = max(20, int(ip[0]&15)*4), ip[9]
+	}
+	if protocol == 6 && len(ip) >= at+20 {
+		at += int(ip[at+12]>>4) * 4
+	}
+	return min(at, len(ip))
+}
+
 // deliver passes a packet of a machine to the stack.
 func (l *link) deliver(kind uint16, ip []byte) {
 	protocol := ipv4.ProtocolNumber
 	if kind == typeIPv6 {
 		protocol = ipv6.ProtocolNumber
 	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(ip)})
+	// The headers apart: the stack copies the whole piece that it reads a header from, where a segment in a queue still needs it.
+	head := headersOf(kind, ip)
+	payload := buffer.MakeWithData(ip[:head])
+	if head < len(ip) {
+		_ = payload.Append(buffer.NewViewWithData(ip[head:]))
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: payload})
 	l.dispatcher.DeliverNetworkPacket(protocol, pkt)
 	pkt.DecRef()
 }

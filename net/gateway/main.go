@@ -19,6 +19,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	glog "gvisor.dev/gvisor/pkg/log"
+
+	"hypr/gateway/fence"
 )
 
 const (
@@ -60,7 +62,7 @@ func status(value any) {
 // showFence applies the sandbox to itself, which is the only way to find out what the kernel allows.
 func showFence() {
 	_, _, _ = syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
-	fence, err := shut(false)
+	fence, err := fence.Shut(false)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gvproxy:", err)
 	}
@@ -74,7 +76,7 @@ func restart() error {
 	if err != nil {
 		return err
 	}
-	if err := prepare(statusFD); err != nil {
+	if err := fence.Prepare(statusFD); err != nil {
 		return err
 	}
 	return unix.Exec(self, os.Args, []string{stageName + "=2", "GODEBUG=multipathtcp=0"})
@@ -89,7 +91,7 @@ func run(network string) error {
 	if config.Network != network {
 		return fmt.Errorf("the configuration is for %s and not for %s", config.Network, network)
 	}
-	config.Limits.fit(int(descriptors().Cur))
+	config.Limits.fit(int(fence.Descriptors().Cur))
 	logger := &limitedWriter{to: os.Stderr, left: config.Limits.LogBytes}
 	log.SetOutput(logger)
 	glog.SetTarget(glog.GoogleEmitter{Writer: &glog.Writer{Next: logger}})
@@ -118,7 +120,7 @@ func run(network string) error {
 		return err
 	}
 	_ = unix.Close(null)
-	if g.fence, err = shut(config.Internal); err != nil {
+	if g.fence, err = fence.Shut(config.Internal); err != nil {
 		return err
 	}
 	status(map[string]any{"ready": true, "fence": g.fence})

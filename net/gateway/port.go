@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hypr/gateway/policy"
 )
 
 type macAddr [6]byte
@@ -23,10 +25,10 @@ type NicSpec struct {
 	MAC       string       `json:"mac"`
 	Addresses []netip.Addr `json:"addresses"`
 	// Host lets the machine reach the host's loopback under the network's host address.
-	Host   bool        `json:"host"`
-	Egress *PolicySpec `json:"egress"`
+	Host   bool         `json:"host"`
+	Egress *policy.Spec `json:"egress"`
 	// Peers are the machines of the network that it may open connections to.
-	Peers *PolicySpec `json:"peers"`
+	Peers *policy.Spec `json:"peers"`
 }
 
 type port struct {
@@ -35,9 +37,9 @@ type port struct {
 	linkLocal netip.Addr
 	conn      net.Conn
 	out       *queue
-	egress    atomic.Pointer[policy]
-	peers     atomic.Pointer[policy]
-	learned   learned
+	egress    atomic.Pointer[policy.Policy]
+	peers     atomic.Pointer[policy.Policy]
+	learned   policy.Learned
 	floods    bucket
 	replies   replies
 
@@ -66,12 +68,12 @@ func newPort(spec NicSpec, conn net.Conn, c *Config) (*port, error) {
 	return p, p.setPolicies(spec.Egress, spec.Peers)
 }
 
-func (p *port) setPolicies(egress, peers *PolicySpec) error {
-	out, err := compilePolicy(egress)
+func (p *port) setPolicies(egress, peers *policy.Spec) error {
+	out, err := policy.Compile(egress)
 	if err != nil {
 		return err
 	}
-	in, err := compilePolicy(peers)
+	in, err := policy.Compile(peers)
 	if err != nil {
 		return err
 	}

@@ -196,7 +196,7 @@ func (s *vswitch) mayReach(p *port, eth []byte) bool {
 	if protocol == "" {
 		return false
 	}
-	if !opens || mine.allows(protocol, dst, nil) {
+	if !opens || mine.Allows(protocol, dst, nil) {
 		if to != nil && protocol == "udp" {
 			to.replies.expect(src, dst)
 		}

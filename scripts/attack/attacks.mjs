@@ -303,6 +303,12 @@ export const ATTACKS = [
     'are let go when the head of their request does not come',
   ],
   [
+    'Another user of the host lists the services by DNS',
+    'one name, one address: no transfer, no pointers',
+    'test/net/dns/answer.test.ts',
+    'tells no names to who knows none',
+  ],
+  [
     'Any bytes are sent to the DNS server',
     'nothing, or a valid answer',
     'test/net/dns/answer.test.ts',

@@ -48,7 +48,8 @@ export const makeGvproxy = async (input: GvproxyInput): Promise<Tool> => {
 
 /** Hash of all inputs; go.sum pins the modules. */
 const hashSources = async (folder: string): Promise<string> => {
-  const names = (await readdir(folder)).filter((name) => /^go\.(mod|sum)$|\.go$/.test(name) && !name.endsWith('_test.go')).sort();
+  const all = await readdir(folder, { recursive: true });
+  const names = all.filter((name) => /^go\.(mod|sum)$|\.go$/.test(name) && !name.endsWith('_test.go')).sort();
   const hash = createHash('sha256');
   for (const name of names) {
     hash.update(`${name}\0`).update(await readFile(join(folder, name)));

@@ -20,7 +20,7 @@ export const makeGateway = (): NetworkPrograms => {
     return { gvproxy: { file: process.env.HYPR_GVPROXY } };
   }
   const hash = createHash('sha256');
-  for (const name of readdirSync(SOURCES).filter((each) => /^go\.(mod|sum)$|\.go$/.test(each))) {
+  for (const name of readdirSync(SOURCES, { encoding: 'utf8', recursive: true }).filter((each) => /^go\.(mod|sum)$|\.go$/.test(each))) {
     hash.update(`${name}\0`).update(readFileSync(join(SOURCES, name)));
   }
   const folder = join(CACHE, hash.digest('hex').slice(0, 12));

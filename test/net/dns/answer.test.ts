@@ -51,6 +51,17 @@ describe('answerQuery', () => {
     expect(ask('wEb.sHop.hyPR').packet.questions).toEqual([{ type: 'A', class: 'IN', name: 'wEb.sHop.hyPR' }]);
   });
 
+  it.each(['AXFR', 'IXFR', 'ANY', 'NS', 'TXT', 'NSEC', 'SRV', 'PTR'])(
+    'tells no names to who knows none: %s of what is above them',
+    (type) => {
+      for (const name of ['hypr', 'shop.hypr', '*.hypr', '*.shop.hypr', '64.127.in-addr.arpa', '2.1.64.127.in-addr.arpa']) {
+        const { packet } = ask(name, type);
+        expect(JSON.stringify(packet.answers)).not.toMatch(/web|db|stopped|bank/);
+        expect(JSON.stringify(packet.authorities)).not.toMatch(/web|db|stopped|bank/);
+      }
+    },
+  );
+
   it('says that what is not there may not be kept', () => {
     const [soa] = ask('nobody.shop.hypr').packet.authorities ?? [];
     expect(soa).toMatchObject({ type: 'SOA', name: 'hypr', ttl: 0, data: { minimum: 0 } });

@@ -1,4 +1,5 @@
-package main
+// Package policy decides what a machine may connect to, and remembers the names that lead to an address.
+package policy
 
 import (
 	"fmt"
@@ -9,8 +10,8 @@ import (
 	"time"
 )
 
-// PolicySpec lists the destinations that a machine may connect to; the first rule that matches decides.
-type PolicySpec struct {
+// Spec lists the destinations that a machine may connect to; the first rule that matches decides.
+type Spec struct {
 	Default string     `json:"default"`
 	Rules   []RuleSpec `json:"rules"`
 }
@@ -33,21 +34,22 @@ type rule struct {
 	ports    [][2]uint16
 }
 
-type policy struct {
-	spec  *PolicySpec
+// Policy is a Spec, ready to decide.
+type Policy struct {
+	Spec  *Spec
 	allow bool
 	rules []rule
 }
 
-// compilePolicy returns nil for no policy, which allows everything.
-func compilePolicy(spec *PolicySpec) (*policy, error) {
+// Compile returns nil for no policy, which allows everything.
+func Compile(spec *Spec) (*Policy, error) {
 	if spec == nil {
 		return nil, nil
 	}
 	if spec.Default != "allow" && spec.Default != "deny" {
 		return nil, fmt.Errorf("default %q is neither allow nor deny", spec.Default)
 	}
-	p := &policy{spec: spec, allow: spec.Default == "allow"}
+	p := &Policy{Spec: spec, allow: spec.Default == "allow"}
 	for _, given := range spec.Rules {
 		made, err := compileRule(given)
 		if err != nil {
@@ -73,7 +75,7 @@ func compileRule(given RuleSpec) (rule, error) {
 			made.prefixes = append(made.prefixes, prefix.Masked())
 		} else if addr, err := netip.ParseAddr(to); err == nil {
 			made.prefixes = append(made.prefixes, netip.PrefixFrom(addr, addr.BitLen()))
-		} else if name := normalizeName(to); name != "" && !strings.ContainsAny(strings.TrimPrefix(name, "*."), "*/: ") {
+		} else if name := NormalizeName(to); name != "" && !strings.ContainsAny(strings.TrimPrefix(name, "*."), "*/: ") {
 			made.names = append(made.names, name)
 		} else {
 			return made, fmt.Errorf("%q is not an address, CIDR or name", to)
@@ -94,8 +96,8 @@ func compileRule(given RuleSpec) (rule, error) {
 	return made, nil
 }
 
-// allows decides about a destination, whose names are those that our DNS resolved to its address.
-func (p *policy) allows(protocol string, to netip.AddrPort, names []string) bool {
+// Allows decides about a destination, whose names are those that our DNS resolved to its address.
+func (p *Policy) Allows(protocol string, to netip.AddrPort, names []string) bool {
 	if p == nil {
 		return true
 	}
@@ -148,9 +150,9 @@ func (r *rule) matchesName(name string) bool {
 	return false
 }
 
-// resolves reports whether a name may be resolved: if everything but a list is denied, names outside the list are not
+// Resolves reports whether a name may be resolved: if everything but a list is denied, names outside the list are not
 // resolved, because a DNS query can also carry data out.
-func (p *policy) resolves(name string) bool {
+func (p *Policy) Resolves(name string) bool {
 	if p == nil {
 		return true
 	}
@@ -166,8 +168,8 @@ func (p *policy) resolves(name string) bool {
 	return p.allow
 }
 
-// learned maps addresses to the names that our DNS resolved to them, until the answer expires.
-type learned struct {
+// Learned maps addresses to the names that our DNS resolved to them, until the answer expires.
+type Learned struct {
 	mu    sync.Mutex
 	names map[netip.Addr]map[string]time.Time
 }
@@ -179,7 +181,8 @@ const (
 	longestTied  = time.Hour
 )
 
-func (l *learned) add(addr netip.Addr, name string, ttl time.Duration) {
+// Add notes that a name leads to an address.
+func (l *Learned) Add(addr netip.Addr, name string, ttl time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.names == nil {
@@ -187,18 +190,18 @@ func (l *learned) add(addr netip.Addr, name string, ttl time.Duration) {
 	}
 	known := l.names[addr]
 	if known == nil {
-		makeRoom(l.names, maxLearned)
+		MakeRoom(l.names, maxLearned)
 		known = make(map[string]time.Time, 1)
 		l.names[addr] = known
 	}
 	if _, is := known[name]; !is {
-		makeRoom(known, maxNames)
+		MakeRoom(known, maxNames)
 	}
 	known[name] = time.Now().Add(min(max(ttl, shortestTied), longestTied))
 }
 
-// makeRoom drops an arbitrary entry of a full map; if it is needed again, it is resolved again.
-func makeRoom[K comparable, V any](from map[K]V, most int) {
+// MakeRoom drops an arbitrary entry of a full map; if it is needed again, it is resolved again.
+func MakeRoom[K comparable, V any](from map[K]V, most int) {
 	for key := range from {
 		if len(from) < most {
 			return
@@ -207,7 +210,8 @@ func makeRoom[K comparable, V any](from map[K]V, most int) {
 	}
 }
 
-func (l *learned) of(addr netip.Addr) (list []string) {
+// Of gives the names of an address.
+func (l *Learned) Of(addr netip.Addr) (list []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -219,5 +223,5 @@ func (l *learned) of(addr netip.Addr) (list []string) {
 	return list
 }
 
-// normalizeName returns a name in lower case without the final dot.
-func normalizeName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+// NormalizeName returns a name in lower case without the final dot.
+func NormalizeName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

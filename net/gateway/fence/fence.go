@@ -1,4 +1,5 @@
-package main
+// Package fence closes the process in: after it no file, no program, no address to listen on.
+package fence
 
 import (
 	"errors"
@@ -18,16 +19,16 @@ type Fence struct {
 	Nets     bool `json:"nets"` // internet sockets can be created
 }
 
-// prepare drops everything that survives an exec: inherited descriptors, privileges, core dumps. `keep` is the last
+// Prepare drops everything that survives an exec: inherited descriptors, privileges, core dumps. `keep` is the last
 // descriptor that stays open.
-func prepare(keep uint) error {
+func Prepare(keep uint) error {
 	if err := unix.CloseRange(keep+1, ^uint(0)>>1&0xffffffff, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		for fd := keep + 1; fd < 65536; fd++ { // Linux before 5.11
 			unix.CloseOnExec(int(fd))
 		}
 	}
 	unix.Umask(0o077)
-	limits := map[int]unix.Rlimit{unix.RLIMIT_CORE: {}, unix.RLIMIT_NOFILE: descriptors()}
+	limits := map[int]unix.Rlimit{unix.RLIMIT_CORE: {}, unix.RLIMIT_NOFILE: Descriptors()}
 	for which, limit := range limits {
 		if err := unix.Setrlimit(which, &limit); err != nil {
 			return fmt.Errorf("resource limit %d: %w", which, err)
@@ -44,17 +45,18 @@ func prepare(keep uint) error {
 
 const maxDescriptors = 32768
 
-func descriptors() unix.Rlimit {
+// Descriptors is the limit of descriptors that Prepare sets.
+func Descriptors() unix.Rlimit {
 	var now unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &now)
 	limit := min(now.Max, maxDescriptors)
 	return unix.Rlimit{Cur: limit, Max: limit}
 }
 
-// shut applies the sandbox to all threads: no file can be opened, no address bound or listened on, no program started,
+// Shut applies the sandbox to all threads: no file can be opened, no address bound or listened on, no program started,
 // and no socket created except internet sockets for outgoing connections, which internal networks may not create either.
 // Landlock enforces the same a second time and is optional; the seccomp filter is required.
-func shut(internal bool) (Fence, error) {
+func Shut(internal bool) (Fence, error) {
 	fence := Fence{Nets: !internal}
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	fence.Landlock = landlock(internal)
