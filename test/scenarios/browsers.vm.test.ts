@@ -14,8 +14,9 @@ import { openAuthority } from '../../net/certificates/authority.ts';
 import { serveEdge } from '../../net/edge/edge.ts';
 import type { Edge } from '../../net/edge/http/types.ts';
 import { EdgeHouse } from '../net/edge/edge-house.ts';
-import { type BrowserPage, fetchBrowsers, launchChromium, launchFirefox } from '../support/browsers.ts';
+import { type BrowserPage, launchChromium, launchFirefox } from '../support/browsers.ts';
 import { root } from '../support/cli.ts';
+import { fetchDebianRoot } from '../support/debian/debian-root.ts';
 import { freePort } from '../support/free-port.ts';
 import { noNamespace } from '../support/mount-namespace.ts';
 import { needs } from '../support/needs.ts';
@@ -81,7 +82,7 @@ needs(noNamespace()).describe('names in real browsers', () => {
     house.name('web.page', servicePort);
     const issuer = leafIssuer(homePaths(join(folder, 'hypr')).authority, 'hypr');
     edge = await serveEdge({ directory: house.directory, domain: 'hypr', issuer, listen: [{ address: '127.0.0.1', port: 0 }] });
-    browsers = await fetchBrowsers(homePaths().cache);
+    browsers = await fetchDebianRoot(homePaths().cache);
   }, 10 * MINUTES);
   afterAll(async () => {
     await page?.close();

@@ -1,33 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { neverAborts } from '../../base/abort.ts';
-import { exists } from '../../base/host/files.ts';
-import { withLock } from '../../base/host/lock.ts';
-import { shortHash } from '../../base/paths.ts';
-import { openPackages } from '../../vmm/toolchain/package-source.ts';
-import { unpackAll } from '../../vmm/toolchain/prefix.ts';
 import { asNamespaceRoot } from './mount-namespace.ts';
-
-const PACKAGES = ['base-files', 'chromium', 'firefox-esr', 'libnss3-tools', 'fonts-dejavu-core'];
-
-/** Debian's Chromium and Firefox, unpacked below `cache` (310 MB of packages, once); nothing is installed. Gives the folder of the root. */
-export const fetchBrowsers = async (cache: string): Promise<string> =>
-  withLock(join(cache, 'browsers.lock'), { what: "the tests' browsers" }, async () => {
-    await using packages = await openPackages({ folder: join(cache, 'apt-browsers'), signal: neverAborts() });
-    const resolved = await packages.resolve(PACKAGES);
-    const root = join(cache, `browsers-${shortHash(resolved.map(({ hash }) => hash).join('\n'), 12)}`);
-    if (!(await exists(root))) {
-      await unpackAll(await packages.download(PACKAGES), root, packages, neverAborts());
-      await packages.clean();
-    }
-    await Promise.all(['proc', 'dev', 'sys', 'tmp', 'etc'].map((name) => mkdir(join(root, name), { recursive: true })));
-    await Promise.all(['passwd', 'group'].map((name) => copyFile(`/etc/${name}`, join(root, 'etc', name))));
-    await writeFile(join(root, 'etc/hosts'), '127.0.0.1 localhost\n');
-    await writeFile(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n');
-    return root;
-  });
 
 /** In a mount namespace whose root is that folder; /tmp is the host's, and so is its network. */
 const MOUNTS = `set -e

@@ -10,9 +10,9 @@ export const asNamespaceRoot: readonly string[] = isRoot
   ? ['unshare', '--mount', '--']
   : ['unshare', '--user', '--map-root-user', '--mount', '--'];
 
-/** What comes before a command line that joins the namespaces of a process that `asNamespaceRoot` started. */
-export const joinNamespaces = (pid: number): readonly string[] => [
-  ...['nsenter', '-t', String(pid), '-m'],
+/** What comes before a command line that joins the namespaces of a process that `asNamespaceRoot` started, and others of it (`-n`). */
+export const joinNamespaces = (pid: number, others: readonly string[] = []): readonly string[] => [
+  ...['nsenter', '-t', String(pid), '-m', ...others],
   ...(isRoot ? [] : ['-U', '--preserve-credentials']),
   '--',
 ];

@@ -25,6 +25,8 @@ export interface SystemFacts {
 export interface CaStore {
   readonly folder: string;
   readonly update: string;
+  /** Makes the bundle without what was removed: `update` alone may leave links to it (Debian). */
+  readonly renew: string;
 }
 
 export interface SystemWish {
@@ -82,10 +84,10 @@ export const EARLIER_FILE = reloadedBy('/etc/systemd/resolved.conf.d/hypr.conf',
 
 export const SYSCTL_FILE = '/etc/sysctl.d/60-hypr.conf';
 export const CA_STORES: readonly CaStore[] = [
-  { folder: '/usr/local/share/ca-certificates', update: 'update-ca-certificates' },
-  { folder: '/etc/pki/ca-trust/source/anchors', update: 'update-ca-trust extract' },
-  { folder: '/etc/ca-certificates/trust-source/anchors', update: 'update-ca-trust' },
-  { folder: '/usr/share/pki/trust/anchors', update: 'update-ca-certificates' },
+  { folder: '/usr/local/share/ca-certificates', update: 'update-ca-certificates', renew: 'update-ca-certificates --fresh' },
+  { folder: '/etc/pki/ca-trust/source/anchors', update: 'update-ca-trust extract', renew: 'update-ca-trust extract' },
+  { folder: '/etc/ca-certificates/trust-source/anchors', update: 'update-ca-trust', renew: 'update-ca-trust' },
+  { folder: '/usr/share/pki/trust/anchors', update: 'update-ca-certificates', renew: 'update-ca-certificates --fresh' },
 ];
 const FIRST_PORT = 80;
 
@@ -189,7 +191,7 @@ const caFile = ({ store }: SystemFacts, { cert, name }: SystemWish, refusals: st
   // Without a comment: some readers of such folders accept nothing but a certificate.
   const path = `${store.folder}/${caFileName(name)}`;
   const purpose = `${name}, trusted by curl, git and others that use the system's authorities; it can vouch for the domain only`;
-  return { path, text: cert, folders: [], after: [store.update], afterUndo: [store.update], purpose };
+  return { path, text: cert, folders: [], after: [store.update], afterUndo: [store.renew], purpose };
 };
 
 /** `hypr-3f9a2c.crt`. */

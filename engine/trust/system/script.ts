@@ -50,7 +50,7 @@ const commandsAfter = (facts: SystemFacts, marked: ReadonlyArray<readonly [strin
   const sysctl = marked.find(([path]) => path === SYSCTL_FILE)?.[1];
   return [
     ...(sysctl === undefined ? [] : [`sysctl -q -w net.ipv4.ip_unprivileged_port_start=${previousPort(sysctl) ?? 1024}`]),
-    ...(hasCertificates && facts.store !== undefined ? [facts.store.update] : []),
+    ...(hasCertificates && facts.store !== undefined ? [facts.store.renew] : []),
     // Last and on its own: a resolver that was removed since cannot be restarted.
     ...resolversOf(marked).flatMap(({ afterUndo }) => afterUndo.map(orSay)),
   ];

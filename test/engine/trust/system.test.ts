@@ -140,7 +140,7 @@ describe('undoScript', () => {
       'rm -f /usr/local/share/ca-certificates/hypr-0a1b2c.crt',
       'rmdir --ignore-fail-on-non-empty /etc/systemd/system',
       'sysctl -q -w net.ipv4.ip_unprivileged_port_start=1024',
-      'update-ca-certificates',
+      'update-ca-certificates --fresh',
       'systemctl daemon-reload || echo "hypr: systemctl daemon-reload: failed" >&2',
       '',
     ]);

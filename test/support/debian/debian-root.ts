@@ -1,0 +1,48 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { neverAborts } from '../../../base/abort.ts';
+import { exists } from '../../../base/host/files.ts';
+import { withLock } from '../../../base/host/lock.ts';
+import { shortHash } from '../../../base/paths.ts';
+import { openPackages } from '../../../vmm/toolchain/package-source.ts';
+import { unpackAll } from '../../../vmm/toolchain/prefix.ts';
+
+/** What browsers need. */
+const BROWSERS = ['chromium', 'firefox-esr', 'libnss3-tools', 'fonts-dejavu-core'];
+/** What a host is made of on which `hypr setup --system` is tried, and the programs that go by name there. */
+const HOST = [
+  ...[
+    'bash',
+    'dash',
+    'coreutils',
+    'findutils',
+    'grep',
+    'sed',
+    'util-linux',
+    'procps',
+    'iproute2',
+    'libc-bin',
+    'hostname',
+    'netcat-openbsd',
+  ],
+  ...['systemd', 'systemd-resolved', 'dbus-bin', 'dbus-daemon', 'dnsmasq-base', 'ca-certificates', 'openssl'],
+  ...['curl', 'postgresql-client', 'python3'],
+];
+const PACKAGES = ['base-files', ...BROWSERS, ...HOST];
+
+/** Debian's browsers, resolvers and clients, unpacked below `cache` (once); nothing is installed. Gives the folder of the root. */
+export const fetchDebianRoot = async (cache: string): Promise<string> =>
+  withLock(join(cache, 'browsers.lock'), { what: "the tests' browsers" }, async () => {
+    await using packages = await openPackages({ folder: join(cache, 'apt-browsers'), signal: neverAborts() });
+    const resolved = await packages.resolve(PACKAGES);
+    const root = join(cache, `browsers-${shortHash(resolved.map(({ hash }) => hash).join('\n'), 12)}`);
+    if (!(await exists(root))) {
+      await unpackAll(await packages.download(PACKAGES), root, packages, neverAborts());
+      await packages.clean();
+    }
+    await Promise.all(['proc', 'dev', 'sys', 'tmp', 'etc', 'run'].map((name) => mkdir(join(root, name), { recursive: true })));
+    await Promise.all(['passwd', 'group'].map((name) => copyFile(`/etc/${name}`, join(root, 'etc', name))));
+    await writeFile(join(root, 'etc/hosts'), '127.0.0.1 localhost\n');
+    await writeFile(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n');
+    return root;
+  });
