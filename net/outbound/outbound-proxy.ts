@@ -94,12 +94,22 @@ const countedUpTo = (most: number, may: () => boolean): (() => (() => void) | un
   };
 };
 
-/** Aborts when the connection ends, on which somebody waits for what they asked for. */
-const goneSignal = (connection: Duplex): { readonly signal: AbortSignal; readonly forget: () => void } => {
+const goneSignals = new WeakMap<Duplex, AbortSignal>();
+
+/**
+ * Aborts when the connection ends, on which somebody waits for what they asked for. One for each connection: however many requests
+ * are sent at once over it, it is watched once.
+ */
+const goneSignal = (connection: Duplex): AbortSignal => {
+  const known = goneSignals.get(connection);
+  if (known !== undefined) {
+    return known;
+  }
   const gone = new AbortController();
   const abort = (): void => gone.abort(new HyprError('HYPR_CANCELLED', 'whoever asked is gone'));
   connection.destroyed ? abort() : connection.once('close', abort);
-  return { signal: gone.signal, forget: () => connection.off('close', abort) };
+  goneSignals.set(connection, gone.signal);
+  return gone.signal;
 };
 
 const STATUS: Readonly<Record<number, string>> = { 400: 'Bad Request', 403: 'Forbidden', 429: 'Too Many Requests', 502: 'Bad Gateway' };
@@ -120,8 +130,7 @@ const refuse = (socket: Duplex, status: number, text: string): void => {
 const tunnel = async (input: { request: IncomingMessage; socket: Duplex; head: Buffer; admission: Admission }): Promise<void> => {
   const { request, socket, head, admission } = input;
   const [, host = '', port = ''] = /^\[?([^\]]*?)\]?:(\d{1,5})$/.exec(request.url ?? '') ?? [];
-  const { signal, forget } = goneSignal(socket);
-  const opened = await openDestination({ host, port: Number(port) }, admission, signal).finally(forget);
+  const opened = await openDestination({ host, port: Number(port) }, admission, goneSignal(socket));
   if ('status' in opened) {
     refuse(socket, opened.status, opened.text);
     return;
@@ -145,9 +154,8 @@ const forward = async (input: { request: IncomingMessage; response: ServerRespon
     answer(response, 400, 'this is a proxy: it takes http:// addresses and CONNECT');
     return;
   }
-  const { signal, forget } = goneSignal(request.socket);
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  const opened = await openDestination({ host, port: Number(url.port || 80) }, admission, signal).finally(forget);
+  const opened = await openDestination({ host, port: Number(url.port || 80) }, admission, goneSignal(request.socket));
   if ('status' in opened) {
     answer(response, opened.status, opened.text);
     return;

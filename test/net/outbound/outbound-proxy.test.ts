@@ -3,7 +3,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Refused } from '../../../net/outbound/open-destination.ts';
 import { type OutboundProxy, type OutboundProxyOptions, openOutboundProxy } from '../../../net/outbound/outbound-proxy.ts';
 import type { NetworkPolicy } from '../../../net/types.ts';
@@ -156,6 +156,10 @@ describe('the proxy of a machine without a NIC', () => {
     const questions: Array<() => void> = [];
     const resolve = () => new Promise<string[]>((answer) => questions.push(() => answer([])));
     const { dial, refused } = open(allow({}), { resolve, rate: { perSecond: 1000, burst: 1000 } });
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => warnings.push(warning);
+    process.on('warning', warned);
+    onTestFinished(() => void process.off('warning', warned));
     const pipelined = dial();
     pipelined.write('GET http://a.example/ HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(100));
     const gone = Array.from({ length: 200 }, dial);
@@ -178,6 +182,8 @@ describe('the proxy of a machine without a NIC', () => {
       })
       .toBeGreaterThan(0);
     pipelined.destroy();
+    // A connection is watched once, however many requests wait on it.
+    expect(warnings.filter(({ name }) => name === 'MaxListenersExceededWarning')).toEqual([]);
     late.destroy();
     await Promise.all([once(pipelined, 'close'), once(late, 'close')]);
     for (let answered = 0; answered < questions.length; answered += 1) {
