@@ -42,6 +42,14 @@ const dockerApi: readonly CommandSpec[] = [
     load: async () => (await import('../commands/serve.ts')).runServe,
   },
   {
+    name: 'mcp',
+    usage: '',
+    summary: 'Serve the Model Context Protocol on standard input and output, for agents: list, logs, why, url, exec, up, down',
+    examples: ['hypr mcp', '{"mcpServers": {"hypr": {"command": "hypr", "args": ["mcp"]}}}'],
+    maxArgs: 0,
+    load: async () => (await import('../commands/mcp.ts')).runMcp,
+  },
+  {
     name: 'with-docker',
     usage: '-- COMMAND [ARG...]',
     summary: 'Run a command whose docker is hypr',
