@@ -15,7 +15,6 @@ export { type BuildOutline, type BuildTargets, describeTargets, outlineBuild } f
 export { listCachedLayers, pruneBuildCache } from './solver/frame/cache.ts';
 export type { BuildStore, ImageConfigBlob, ImageHistory } from './solver/frame/store.ts';
 export { findBuildLeftovers } from './solver/layer/sweep.ts';
-export { hostCaBundle } from './solver/machine/ca-bundle.ts';
 
 /**
  * Builds an image from a Dockerfile as BuildKit does and puts it into the store under the request's

@@ -18,7 +18,7 @@ import { resolveGlobals } from './frame/globals.ts';
 import { hostPlatform, parsePlatform } from './frame/platform.ts';
 import type { BuildProgress } from './frame/progress.ts';
 import { readConfigBlob } from './frame/store.ts';
-import { hostCaBundle } from './machine/ca-bundle.ts';
+import { hostCertificates } from './machine/ca-bundle.ts';
 import { MachinePool } from './machine/machine-pool.ts';
 import { openContext, readDockerfile, readIgnoreRules } from './sources/inputs.ts';
 import { rememberLayouts } from './sources/layout-context.ts';
@@ -70,8 +70,8 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
   const materials = new Map<string, string>();
   const sourceDate = parseSourceDate(request.buildArgs.SOURCE_DATE_EPOCH);
   const hosts = parseHosts(request.extraHosts);
-  const caBundle = once(options.readCertificates ?? (() => hostCaBundle(process.env)));
-  const pool = new MachinePool({ machines, store, scheduler, hosts, caBundle });
+  const certificates = once(options.readCertificates ?? (() => hostCertificates(process.env)));
+  const pool = new MachinePool({ machines, store, scheduler, hosts, certificates });
   const build: BuildContext = {
     request,
     dockerfile,
@@ -85,7 +85,7 @@ const openWith = async (options: Options, contexts: Contexts): Promise<OpenBuild
     renewedCaches: new Set(),
     onFailedStep: options.onFailedStep,
     hosts,
-    caBundle,
+    certificates,
     globals: resolveGlobals(dockerfile, request, platform),
     epoch: sourceDate ?? NEUTRAL_TIME,
     sourceDate,

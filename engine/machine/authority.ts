@@ -5,6 +5,7 @@ import { homePaths } from '../../base/paths.ts';
 import type { FileSpec, ProcessSpec } from '../../guest/types.ts';
 import { readAuthority } from '../../net/certificates/authority.ts';
 import { subjectHash } from '../../net/certificates/subject-hash.ts';
+import { SYSTEM_BUNDLES } from '../../net/certificates/system-bundles.ts';
 import { nameDomain } from '../../net/names/directory.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
 
@@ -14,12 +15,6 @@ const log = logger('authority');
 const CERTIFICATE = '/usr/local/share/ca-certificates/hypr.crt';
 /** Where OpenSSL of Debian, Alpine and Arch looks by the hash of a name; Python there reads nothing else. */
 const HASHED = '/etc/ssl/certs';
-/** All authorities in one file: Debian, Alpine and Arch; Fedora and its kin; SUSE. Other paths for it are links to these. */
-const BUNDLES = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
-  '/var/lib/ca-certificates/ca-bundle.pem',
-];
 const NODE_VARIABLE = 'NODE_EXTRA_CA_CERTS';
 
 /**
@@ -48,7 +43,7 @@ export const authorityFiles = async (
       );
     return [
       ...[CERTIFICATE, ...(hash === undefined ? [] : [`${HASHED}/${hash}.0`])].map((path) => ({ path, ...own, readOnly: true as const })),
-      ...BUNDLES.map((path) => ({ path, ...own, append: true as const })),
+      ...SYSTEM_BUNDLES.map((path) => ({ path, ...own, append: true as const })),
     ].filter(({ path }) => isFree(path));
   } catch (error) {
     log.warn('the machine does not get the certificate authority', { machine: spec.name, error: messageOf(error) });

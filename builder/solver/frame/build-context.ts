@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ProgressSink } from '../../../base/progress.ts';
 import type { FileTree } from '../../context/tree.ts';
 import type { Dockerfile } from '../../dockerfile/instruction.ts';
+import type { HostCertificates } from '../../model/host-certificates.ts';
 import type { LayoutSource } from '../../model/layout-source.ts';
 import type { BuildMachineOptions, BuildRequest, FailedStep, Image } from '../../model/types.ts';
 import type { CacheTarget } from '../../options/parse-cache.ts';
@@ -66,7 +67,7 @@ export interface BuildContext {
   /** Called with a RUN that failed, before its machine is removed. */
   readonly onFailedStep: ((step: FailedStep) => Promise<void>) | undefined;
   /** Certificates that the host trusts beyond the usual ones; read once, for the first RUN. */
-  caBundle(): Promise<Uint8Array | undefined>;
+  certificates(): Promise<HostCertificates | undefined>;
   /** Global ARGs and the predefined ones. */
   readonly globals: ReadonlyMap<string, string>;
   /** Stage → names of the variables it began with, for the checks. */

@@ -1,4 +1,5 @@
 import type { HomePaths } from '../../../base/paths.ts';
+import type { HostCertificates } from '../../model/host-certificates.ts';
 import type { MachineScheduler } from '../../model/machine-scheduler.ts';
 import type { BuildEvent, BuildMachines, BuildRequest, FailedStep, Image } from '../../model/types.ts';
 import type { ZstdCommand } from '../../registry/transport/decompress.ts';
@@ -23,8 +24,8 @@ export interface BuildOptions {
   readonly zstd?: ZstdCommand;
   /** For `push=true` and caches in registries; without it they are refused. */
   readonly registry?: BuildRegistry;
-  /** PEM of everything the host trusts, when RUN needs it; default `hostCaBundle(process.env)`. */
-  readonly readCertificates?: () => Promise<Uint8Array | undefined>;
+  /** What the host trusts, when RUN needs it; default `hostCertificates(process.env)`. */
+  readonly readCertificates?: () => Promise<HostCertificates | undefined>;
   /** Called with the first RUN that fails while its machine is still there; the build ends when it returns. */
   readonly onFailedStep?: (step: FailedStep) => Promise<void>;
 }

@@ -1,11 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { rootCertificates } from 'node:tls';
 import { isErrno } from '../../../base/errors.ts';
-import { mayReachNetwork } from './reaches-network.ts';
+import type { HostCertificates } from '../../model/host-certificates.ts';
 
-/** Where the guest finds the bundle: a tmpfs path, in no layer. */
-export const GUEST_CA_BUNDLE = '/run/hypr/ca-certificates.crt';
-/** Programs that do not read SSL_CERT_FILE have a variable of their own. */
-const VARIABLES = ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'CURL_CA_BUNDLE', 'REQUESTS_CA_BUNDLE', 'PIP_CERT', 'GIT_SSL_CAINFO'];
 const SYSTEM_BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -14,12 +11,16 @@ const SYSTEM_BUNDLES = [
 ];
 const LOCAL_FOLDERS = ['/usr/local/share/ca-certificates', '/etc/pki/ca-trust/source/anchors', '/etc/pki/trust/anchors'];
 const MAX_BUNDLE = 8 * 1024 * 1024;
+const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----\n([A-Za-z0-9+/=\s]+?)-----END (?:TRUSTED )?CERTIFICATE-----/g;
 
 /**
- * The certificates that the host trusts, when it trusts more than a plain system does (an intercepting
- * proxy's CA): PEM text, or undefined. RUN steps need them to reach anything over HTTPS.
+ * The certificates that the host trusts, when it trusts more than a plain system does (an intercepting proxy's CA); else undefined.
+ * RUN steps need them to reach anything over HTTPS. A certificate counts as plain when Node has it, whose list is Mozilla's.
  */
-export const hostCaBundle = async (env: NodeJS.ProcessEnv, folders: readonly string[] = LOCAL_FOLDERS): Promise<Uint8Array | undefined> => {
+export const hostCertificates = async (
+  env: NodeJS.ProcessEnv,
+  folders: readonly string[] = LOCAL_FOLDERS,
+): Promise<HostCertificates | undefined> => {
   const extra = await Promise.all([env.NODE_EXTRA_CA_CERTS, env.SSL_CERT_FILE].map((path) => (path ? readPem(path) : '')));
   const hasLocal = (await Promise.all(folders.map(hasCertificates))).some(Boolean);
   if (!hasLocal && extra.every((text) => text === '')) {
@@ -28,15 +29,22 @@ export const hostCaBundle = async (env: NodeJS.ProcessEnv, folders: readonly str
   const systems = await Promise.all(SYSTEM_BUNDLES.map(readPem));
   const parts = [systems.find((text) => text !== '') ?? '', ...extra].filter((text) => text !== '');
   const bundle = Buffer.from([...new Set(parts)].map((text) => `${text.trim()}\n`).join(''));
-  return bundle.length === 0 || bundle.length > MAX_BUNDLE ? undefined : bundle;
+  const own = Buffer.from(ownOf(bundle.toString('latin1')));
+  return own.length === 0 || bundle.length > MAX_BUNDLE ? undefined : { bundle, own };
 };
 
-/**
- * The variables that point at the bundle, for a command that may reach for the network: those that the image sets are left alone,
- * and a step that runs neither such a program nor one that cannot be looked into sees none of them.
- */
-export const caVariables = (env: ReadonlyMap<string, string>, command: string): string[] =>
-  mayReachNetwork(command) ? VARIABLES.filter((name) => !env.has(name)).map((name) => `${name}=${GUEST_CA_BUNDLE}`) : [];
+/** Each certificate once, without those that Node has. */
+const ownOf = (text: string): string => {
+  const plain = new Set(rootCertificates.flatMap(bodiesOf));
+  return [...new Set(bodiesOf(text))]
+    .filter((body) => !plain.has(body))
+    .map((body) => `-----BEGIN CERTIFICATE-----\n${body.replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`)
+    .join('');
+};
+
+/** The base64 of each certificate, without white space. */
+const bodiesOf = (text: string): string[] =>
+  Array.from(text.replaceAll('\r', '').matchAll(CERTIFICATE), ([, body]) => (body ?? '').replace(/\s/g, ''));
 
 const hasCertificates = async (folder: string): Promise<boolean> => {
   try {

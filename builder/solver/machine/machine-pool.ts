@@ -1,8 +1,9 @@
+import type { HostCertificates } from '../../model/host-certificates.ts';
 import type { MachineScheduler, RestingMachine } from '../../model/machine-scheduler.ts';
 import { BUILD_MEMORY_MIB } from '../../model/machine-scheduler.ts';
 import type { BuildMachineOptions, BuildMachines } from '../../model/types.ts';
 import type { BuildStore } from '../frame/store.ts';
-import { GUEST_CA_BUNDLE } from './ca-bundle.ts';
+import { bundleFiles } from './trust-store.ts';
 import { type MachineProfile, WarmMachine } from './warm-machine.ts';
 
 /** What all machines of a build have. */
@@ -13,7 +14,7 @@ export interface MachinePoolOptions {
   readonly store: Pick<BuildStore, 'rootDisk' | 'layerTar'>;
   readonly scheduler: MachineScheduler;
   readonly hosts: BuildMachineOptions['hosts'];
-  caBundle(): Promise<Uint8Array | undefined>;
+  certificates(): Promise<HostCertificates | undefined>;
 }
 
 /** What a stage wants of a machine. */
@@ -97,7 +98,7 @@ export class MachinePool {
   }
 
   async #start({ name, layers, profile, size }: WantedMachine, signal: AbortSignal): Promise<WarmMachine> {
-    const { machines, store, scheduler, hosts, caBundle } = this.#options;
+    const { machines, store, scheduler, hosts, certificates: readCertificates } = this.#options;
     const memoryMib = size.memoryMib ?? BUILD_MEMORY_MIB;
     const root = await store.rootDisk(layers, signal);
     await scheduler.admit(memoryMib, signal);
@@ -105,10 +106,11 @@ export class MachinePool {
     let warm: WarmMachine | undefined;
     try {
       const machine = await machines.start({ name, root, hosts, ...size, ...profile }, signal);
-      warm = new WarmMachine({ machine, store, profile, layers, plain: this.#plain, onEnd });
-      const bundle = await caBundle();
-      if (bundle !== undefined) {
-        await machine.guest.writeFiles([{ path: GUEST_CA_BUNDLE, content: bundle, mode: 0o644, uid: 0, gid: 0 }], signal);
+      const certificates = await readCertificates();
+      warm = new WarmMachine({ machine, store, profile, layers, certificates, plain: this.#plain, onEnd });
+      if (certificates !== undefined) {
+        await machine.guest.writeFiles(bundleFiles(certificates), signal);
+        await warm.become(layers, signal);
       }
       return warm;
     } catch (error) {

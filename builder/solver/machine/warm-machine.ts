@@ -1,8 +1,10 @@
 import { createReadStream } from 'node:fs';
+import type { HostCertificates } from '../../model/host-certificates.ts';
 import type { BuildMachine, BuildMachineOptions } from '../../model/types.ts';
 import type { BuildStore } from '../frame/store.ts';
 import { filterLayer } from '../layer/layer-filter.ts';
 import { MachineMounts } from './machine-mounts.ts';
+import { STORES, storeFiles } from './trust-store.ts';
 
 /** The machine mounts its own over these: nothing can be unpacked there, and a step sees the machine's whatever the image has. */
 const OWN_FILES = ['/etc/hostname', '/etc/hosts', '/etc/machine-id', '/etc/resolv.conf'];
@@ -18,6 +20,8 @@ export interface WarmMachineOptions {
   readonly layers: readonly string[];
   /** Layers whose tar may be unpacked as it is: made on the host, without deletions. */
   readonly plain: ReadonlySet<string>;
+  /** What the stores of its root are to hold besides their own. */
+  readonly certificates: HostCertificates | undefined;
   /** Called once it has ended, however. */
   readonly onEnd: () => void;
 }
@@ -42,6 +46,8 @@ export class WarmMachine {
   #frozen: number[];
   /** The writable layer holds changes of a RUN that is a layer of its own already. */
   #dirty = false;
+  /** The number of the frozen layer in which the stores hold the host's certificates; undefined: those that are seen may not. */
+  #trusting: number | undefined;
   #ended = false;
 
   constructor(options: WarmMachineOptions) {
@@ -70,13 +76,16 @@ export class WarmMachine {
       this.#layers = this.#layers.slice(0, this.#frozen[keep]);
       this.#frozen = this.#frozen.slice(0, keep + 1);
       this.#dirty = false;
+      this.#trusting = (this.#trusting ?? 0) > keep ? undefined : this.#trusting;
     }
+    const stores = { paths: STORES, onChanged: () => this.storesChanged() };
     for (const diffId of extra) {
       // Unpacked over what the last RUN left, then frozen with it.
       const tar = createReadStream(this.#options.store.layerTar(diffId));
-      await guest.pushLayer(filterLayer(tar, { drop: OWN_FILES, dropIfEmpty: [] }), signal);
+      await guest.pushLayer(filterLayer(tar, { drop: OWN_FILES, dropIfEmpty: [], stores }), signal);
       this.#froze([...this.#layers, diffId]);
     }
+    await this.#trustHost(signal);
     if (this.#dirty) {
       await guest.pushLayer(undefined, signal);
       this.#froze(this.#layers);
@@ -89,6 +98,11 @@ export class WarmMachine {
     this.#dirty = true;
   }
 
+  /** Notes that a store was replaced, so that the next step needs the host's certificates in it again. */
+  storesChanged(): void {
+    this.#trusting = undefined;
+  }
+
   async close(): Promise<void> {
     if (this.#ended) {
       return;
@@ -98,6 +112,16 @@ export class WarmMachine {
       await this.machine.close();
     } finally {
       this.#options.onEnd();
+    }
+  }
+
+  /** In a layer of its own, so that what a step changes is never mixed with it. */
+  async #trustHost(signal: AbortSignal): Promise<void> {
+    const { certificates } = this.#options;
+    if (certificates !== undefined && this.#trusting === undefined) {
+      await this.machine.guest.writeFiles(storeFiles(certificates), signal);
+      this.#trusting = this.#frozen.length;
+      this.#dirty = true;
     }
   }
 

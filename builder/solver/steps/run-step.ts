@@ -12,13 +12,13 @@ import { DEFAULT_PATH, type StageState, workdirOf } from '../frame/state.ts';
 import { runOnce } from '../frame/step-lock.ts';
 import { filterLayer } from '../layer/layer-filter.ts';
 import { StepFault } from '../layer/step-error.ts';
-import { caVariables } from '../machine/ca-bundle.ts';
 import { type HeldCaches, withCaches } from '../machine/cache-lock.ts';
 import type { RunCommand } from '../machine/run-command.ts';
 import { type PreparedMount, prepareMounts } from '../machine/run-mounts.ts';
 import { runProcess } from '../machine/run-process.ts';
 import type { StageMachine } from '../machine/stage-machine.ts';
 import { openStepMounts, type StepMounts } from '../machine/step-mounts.ts';
+import { caVariables, STORES } from '../machine/trust-store.ts';
 import type { WarmMachine } from '../machine/warm-machine.ts';
 
 const log = logger('build');
@@ -130,8 +130,9 @@ const executeOnce = async (build: BuildContext, vertex: Vertex, step: Execution 
     const profile = network === 'none' ? build.request.network : network;
     const warm = await machine.use(state.layers, { network: profile }, build.signal);
     await runInMachine(build, vertex, { ...step, warm, isolated: network !== profile });
-    const own = { drop: ['/run/hypr'], dropIfEmpty: ['/run'] };
-    const layer = filterLayer(warm.machine.guest.readLayer(build.signal), own);
+    const added = (await build.certificates())?.own;
+    const stores = { paths: STORES, onChanged: () => warm.storesChanged(), ...(added === undefined ? {} : { added }) };
+    const layer = filterLayer(warm.machine.guest.readLayer(build.signal), { drop: ['/run/hypr'], dropIfEmpty: ['/run'], stores });
     const { diffId } = await build.store.addLayer(layer, { signal: build.signal });
     warm.committed(diffId);
     return diffId;
@@ -194,7 +195,7 @@ const processOf = async (
       ...ownProxy,
       ...Array.from(proxies, ([name, value]) => `${name}=${value}`),
       ...extra,
-      ...((await build.caBundle()) === undefined ? [] : caVariables(names, textOf(command))),
+      ...((await build.certificates()) === undefined ? [] : caVariables(names, textOf(command))),
     ],
     cwd: workdirOf(state),
     user: state.config.User ?? '',

@@ -228,23 +228,58 @@ describe('RUN', () => {
     );
   });
 
-  it('trusts what the host trusts, outside image and cache', async () => {
-    const file = 'FROM busybox\nENV PIP_CERT=/own\nRUN curl a\nRUN env\n';
-    shop.certificates = Buffer.from('AAAA');
-    shop.machines.program = () => ({ files: { 'run/hypr/ca-certificates.crt': 'leak', kept: 'x' } });
-    const { imageId } = await shop.build(file);
-    const [machine] = shop.machines.started;
-    expect(machine?.files.map(({ path }) => path)).toEqual(['/run/hypr/ca-certificates.crt']);
-    expect(Buffer.from(machine?.files[0]?.content ?? '').toString()).toContain('AAAA');
-    expect(machine?.runs[0]?.env).toContain('SSL_CERT_FILE=/run/hypr/ca-certificates.crt');
-    expect(machine?.runs[0]?.env.filter((entry) => entry.startsWith('PIP_CERT'))).toEqual(['PIP_CERT=/own']);
-    expect(machine?.runs[1]?.env).toEqual(['PATH=/bin', 'PIP_CERT=/own']);
-    const blob = shop.store.images.get(imageId)?.blob;
-    expect(await show(await shop.tree(blob?.rootfs.diff_ids.slice(-1) ?? []))).toEqual({ kept: 'x' });
-    expect(JSON.stringify(blob)).not.toContain('SSL_CERT_FILE');
-    shop.certificates = undefined;
-    expect((await shop.build(file)).imageId).toBe(imageId);
-    expect(shop.machines.started).toHaveLength(1);
+  describe('what the host trusts beyond plain systems', () => {
+    const STORE = 'etc/ssl/certs/ca-certificates.crt';
+    beforeEach(() => {
+      shop.certificates = { bundle: Buffer.from('ALL\n'), own: Buffer.from('OWN\n') };
+    });
+    const topLayer = async (imageId: string) => {
+      const blob = shop.store.images.get(imageId)?.blob;
+      return await show(await shop.tree(blob?.rootfs.diff_ids.slice(-1) ?? []));
+    };
+
+    it('is in the stores of the root, below what steps write, and in variables of programs that do not read them; not in image or cache', async () => {
+      const file = 'FROM busybox\nENV PIP_CERT=/own\nRUN pip install a\nRUN env\n';
+      shop.machines.program = () => ({ files: { 'run/hypr/ca-certificates.crt': 'leak', kept: 'x' } });
+      const { imageId } = await shop.build(file);
+      const [machine] = shop.machines.started;
+      expect(machine?.files.map(({ path, append }) => [path, append])).toEqual([
+        ['/run/hypr/ca-certificates.crt', undefined],
+        ['/etc/ssl/certs/ca-certificates.crt', true],
+        ['/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem', true],
+        ['/var/lib/ca-certificates/ca-bundle.pem', true],
+      ]);
+      expect(machine?.files.map(({ content }) => Buffer.from(content).toString())).toEqual(['ALL\n', 'OWN\n', 'OWN\n', 'OWN\n']);
+      // One layer with the stores, one with what the first step left.
+      expect(machine?.pushes).toEqual([undefined, undefined]);
+      expect(machine?.runs[0]?.env).toEqual([
+        'PATH=/bin',
+        'PIP_CERT=/own',
+        'SSL_CERT_FILE=/run/hypr/ca-certificates.crt',
+        'REQUESTS_CA_BUNDLE=/run/hypr/ca-certificates.crt',
+      ]);
+      expect(machine?.runs[1]?.env).toEqual(['PATH=/bin', 'PIP_CERT=/own']);
+      expect(await topLayer(imageId)).toEqual({ kept: 'x' });
+      expect(JSON.stringify(shop.store.images.get(imageId)?.blob)).not.toContain('SSL_CERT_FILE');
+      shop.certificates = undefined;
+      expect((await shop.build(file)).imageId).toBe(imageId);
+      expect(shop.machines.started).toHaveLength(1);
+    });
+
+    it('is taken out of a store that a step has written, and is in it again for the next', async () => {
+      shop.machines.program = ({ args }) =>
+        args.includes('update') ? { files: { [STORE]: 'A\nOWN\nB\n', 'a/copy': 'OWN\n' } } : { files: { done: 'x' } };
+      const { imageId } = await shop.build('FROM busybox\nRUN ["update"]\n');
+      expect(await topLayer(imageId)).toEqual({ [STORE]: 'A\nB\n', 'a/copy': 'OWN\n' });
+      await shop.build('FROM busybox\nRUN ["update"]\nRUN ["one"]\nRUN ["two"]\n', { noCache: true });
+      expect(shop.machines.started[1]?.files.filter(({ path }) => path === `/${STORE}`)).toHaveLength(2);
+    });
+
+    it('is in the store again after a COPY of one, and after a stage of other layers had the machine', async () => {
+      shop.file('bundle', 'mine\n');
+      await shop.build(`FROM busybox\nRUN ["one"]\nCOPY bundle /${STORE}\nRUN ["two"]\nCOPY bundle /other\nRUN ["three"]\n`);
+      expect(shop.machines.started[0]?.files.filter(({ path }) => path === `/${STORE}`)).toHaveLength(2);
+    });
   });
 
   it('stops when it is cancelled', async () => {

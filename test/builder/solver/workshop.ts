@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HyprError } from '../../../base/errors.ts';
 import { buildImage } from '../../../builder/build.ts';
+import type { HostCertificates } from '../../../builder/model/host-certificates.ts';
 import { MachineScheduler } from '../../../builder/model/machine-scheduler.ts';
 import type { BuildEvent, BuildRequest, BuildResult, FailedStep, Image } from '../../../builder/model/types.ts';
 import type { BuildOptions } from '../../../builder/solver/frame/build-options.ts';
@@ -44,7 +45,7 @@ export class Workshop {
   readonly #images = new Map<string, Image>();
   #real: ImageStore | undefined;
   events: BuildEvent[] = [];
-  certificates: Uint8Array | undefined;
+  certificates: HostCertificates | undefined;
   options: Partial<BuildOptions> = {};
   maxMachines = 1;
   memoryMib = 64 * 1024;
