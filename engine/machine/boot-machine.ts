@@ -38,6 +38,8 @@ export interface BootMachineInput {
   readonly peers?: ReadonlyArray<NetworkPolicy | undefined>;
   readonly platform: Platform;
   readonly onMachine: (machine: Machine) => void;
+  /** What the guest has to have before it is prepared. */
+  readonly onGuest?: (guest: GuestClient, signal: AbortSignal) => Promise<void>;
 }
 
 /** Software emulation boots in 2–4 s, and a clone answers in 0.2 s; a loaded machine may take many times that. */
@@ -129,7 +131,7 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
     cleanup.defer(() => guest.close());
     attempt.answered = true;
     await traced('prepare: disks, root, network, names', name, () =>
-      Promise.race([guest.prepare(input.config, signal), diedDuringBoot(machine, name)]),
+      Promise.race([equip(guest, input, signal), diedDuringBoot(machine, name)]),
     );
     cleanup.disarm();
     return { machine, guest, process: undefined, names: JSON.stringify(input.config.resolver.names), abort: new AbortController() };
@@ -137,6 +139,11 @@ const bootOnce = async (input: BootMachineInput, attempt: Attempt, signal: Abort
     await cleanup.run().catch(() => {});
     throw error;
   }
+};
+
+const equip = async (guest: GuestClient, input: BootMachineInput, signal: AbortSignal): Promise<void> => {
+  await input.onGuest?.(guest, signal);
+  await guest.prepare(input.config, signal);
 };
 
 /** Connects a NIC to each network; all or none. */

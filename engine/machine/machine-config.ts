@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import type { FileSpec, MachineConfig, MachineMount, NicConfig, ResolverConfig } from '../../guest/types.ts';
+import type { FileSpec, GuestClient, MachineConfig, MachineMount, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/model/machine.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
 
@@ -14,7 +14,15 @@ export type BackedMount =
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'file'; readonly content: Uint8Array; readonly mode: number } }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'shared-file'; readonly folder: string; readonly name: string } }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'image'; readonly path: string; readonly format: 'raw' | 'vmdk' } }
+  | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'lent' } & Lender }
   | { readonly mount: ReplicaMount; readonly backing: { readonly kind: 'memory' | 'socket' } };
+
+/** The replica whose machine has a volume's disk, and serves it to others. */
+export interface Lender {
+  readonly name: string;
+  readonly guest: GuestClient;
+  readonly disk: string;
+}
 
 /** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
 export const DISK_MIB = 64 * 1024;
@@ -109,6 +117,7 @@ const mountConfig = ({ mount, backing }: BackedMount, index: number): MachineMou
       return [{ kind: 'disk', disk: `vol${index}`, target, readOnly, seed: seed && backing.readOnly !== true, ...subpath }];
     case 'image':
       return [{ kind: 'disk', disk: `vol${index}`, target, readOnly: true, seed: false, image: true, ...subpath }];
+    case 'lent':
     case 'folder':
       return [{ kind: 'share', tag: `share${index}`, target, readOnly, seed, ...subpath }];
     case 'shared-file':

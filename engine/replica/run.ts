@@ -4,12 +4,13 @@ import { Cleanup } from '../../base/cleanup.ts';
 import { HyprError } from '../../base/errors.ts';
 import { shortHash } from '../../base/paths.ts';
 import { traced } from '../../base/trace.ts';
-import type { FileSpec, MachineConfig } from '../../guest/types.ts';
+import type { FileSpec, GuestClient, MachineConfig } from '../../guest/types.ts';
 import type { AwaitPort } from '../../net/ports/publish.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import type { Refusals } from '../logs/refusals.ts';
 import { authorityFiles, authorityVariables } from '../machine/authority.ts';
 import { bootMachine, type Run } from '../machine/boot-machine.ts';
+import { borrowVolumes, type LostVolume } from '../machine/borrow-volumes.ts';
 import { type AcceptDocker, openDockerSockets } from '../machine/docker-sockets.ts';
 import { type MachineParts, machineConfig, machineIdOf, machineSpec } from '../machine/machine-config.ts';
 import { openOutbound } from '../machine/outbound.ts';
@@ -40,6 +41,8 @@ export interface BootContext {
   readonly refusals: Pick<Refusals, 'tell'>;
   /** Answers programs of a machine that connect to docker's socket in it; `replica` is its id. */
   readonly acceptDocker: AcceptDocker;
+  /** Called when a volume is gone that another replica's machine served. */
+  readonly onVolumeLost: (replica: string, lost: LostVolume) => void;
   /** Called as soon as a VMM process exists, so that it is recorded whatever happens next. */
   readonly onMachine: (machine: Machine) => void;
 }
@@ -69,7 +72,9 @@ export const bootReplica = async (vm: VmRow, context: BootContext, signal: Abort
   await policies.apply(signal);
   const rules = { egress: egressPolicy(vm.spec), peers: policies.connecting(vm, config.nics) };
   const cleanup = new Cleanup();
-  const run = await bootMachine({ spec: machineSpec(parts), config, networks, ...rules, platform, onMachine }, signal);
+  const onGuest = (guest: GuestClient, booting: AbortSignal) =>
+    borrowVolumes(guest, parts.mounts, (lost) => context.onVolumeLost(vm.name, lost), booting);
+  const run = await bootMachine({ spec: machineSpec(parts), config, networks, ...rules, platform, onMachine, onGuest }, signal);
   cleanup.defer(() => run.machine.delete());
   cleanup.defer(() => run.machine.kill());
   cleanup.defer(() => run.guest.close());

@@ -50,6 +50,11 @@ export class Suspension {
     if (run?.process === undefined || this.#row.state !== 'paused') {
       throw new HyprError('STACK_NOT_RUNNING', `${this.#row.name} is not running`);
     }
+    if (this.#options.context.volumes.borrows(this.#row)) {
+      throw new HyprError('HYPR_UNSUPPORTED', `${this.#row.name} cannot be suspended while another machine serves it a volume`, {
+        hint: `stop ${this.#row.name}, and start it after the resume`,
+      });
+    }
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     this.#saved = await run.machine.save(this.#path, signal);
   }

@@ -6,13 +6,13 @@ import { shortHash } from '../../base/paths.ts';
 import type { RootDisk } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
 import { type BackedMount, DISK_MIB } from '../machine/machine-config.ts';
-import { hasMachine } from '../model/lifecycle.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
 import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { volumeDevice } from '../resolve/volume-device.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
+import { type AwaitGuest, borrow, findKeeper, isBorrower } from './volume-users.ts';
 
 /** A single file that is copied into the guest at start. */
 const MAX_COPIED_FILE = 4 * 2 ** 20;
@@ -32,10 +32,13 @@ export class StackVolumes {
   /** Volume that is a disk → the replica that boots or last booted with it. */
   readonly #claims = new Map<string, string>();
 
-  constructor(options: { stack: string; store: StateStore; platform: Platform }) {
+  readonly #awaitGuest: AwaitGuest;
+
+  constructor(options: { stack: string; store: StateStore; platform: Platform; awaitGuest: AwaitGuest }) {
     this.#stack = options.stack;
     this.#store = options.store;
     this.#platform = options.platform;
+    this.#awaitGuest = options.awaitGuest;
   }
 
   /**
@@ -106,6 +109,7 @@ export class StackVolumes {
 
   /** Finds, and for anonymous volumes creates, what backs each mount of a replica on this host. */
   async back(spec: ReplicaSpec, signal: AbortSignal): Promise<BackedMount[]> {
+    this.#claimFree(spec);
     const backed: BackedMount[] = [];
     for (const mount of spec.mounts) {
       backed.push(await this.#backOne(spec, mount, signal));
@@ -152,31 +156,36 @@ export class StackVolumes {
     if (row.form === 'folder') {
       return { mount, backing: { kind: 'folder', path: row.path, ownership: 'keep' } };
     }
-    const other = this.#diskUser(mount.volume, spec.name);
-    if (other !== undefined) {
-      throw new HyprError('VOLUME_IN_USE', `volume ${mount.volume} is a disk, and ${other.name} is using it`, {
-        hint: `a volume made for one replica is a disk, which one machine at a time can mount. Stop ${other.name} first, or share: hypr volume create NEW makes one that many can use; copy the data into it and name it with "external: true"`,
-      });
+    const writes = !isOnlyRead(spec, mount.volume);
+    const wanted = { volume: row, stack: this.#stack, writes, keeper: () => this.#keeper(row, spec) };
+    const lender = await borrow(wanted, this.#awaitGuest, signal);
+    if (lender !== undefined) {
+      return { mount, backing: { kind: 'lent', ...lender } };
     }
     this.#claims.set(mount.volume, spec.name);
-    const readOnly =
-      isOnlyRead(spec, mount.volume) && (await this.#platform.settleDisk(row.path, signal)) ? { readOnly: true as const } : {};
+    const readOnly = !writes && (await this.#platform.settleDisk(row.path, signal)) ? { readOnly: true as const } : {};
     return { mount, backing: { kind: 'disk', path: row.path, ...readOnly } };
   }
 
+  /** Claims all disks that are free, before any is waited for: two replicas that use two volumes never wait for each other. */
+  #claimFree(spec: ReplicaSpec): void {
+    for (const mount of spec.mounts) {
+      const row = mount.kind === 'volume' ? this.#store.volumes().find((volume) => volume.name === mount.volume) : undefined;
+      if (row?.form === 'disk' && this.#keeper(row, spec) === undefined) {
+        this.#claims.set(row.name, spec.name);
+      }
+    }
+  }
+
   /** Another replica whose machine has the disk or is about to get it. */
-  #diskUser(volume: string, replica: string): VmRow | undefined {
-    const claimed = this.#claims.get(volume);
-    return this.#store
-      .vms()
-      .find(
-        (vm) =>
-          (vm.machine !== undefined ||
-            vm.saved !== undefined ||
-            (vm.stack === this.#stack && vm.name === claimed && hasMachine(vm.state))) &&
-          (vm.name !== replica || vm.stack !== this.#stack) &&
-          vm.spec.mounts.some((used) => used.kind === 'volume' && used.volume === volume),
-      );
+  #keeper(volume: VolumeRow, spec: ReplicaSpec): VmRow | undefined {
+    const others = this.#store.vms().filter((vm) => vm.stack !== this.#stack || vm.name !== spec.name);
+    return findKeeper(others, volume, { stack: this.#stack, claimed: this.#claims.get(volume.name) });
+  }
+
+  /** Whether another replica's machine serves it a volume. */
+  borrows(vm: VmRow): boolean {
+    return this.#store.volumes().some((volume) => isBorrower(vm, volume));
   }
 }
 

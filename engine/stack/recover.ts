@@ -5,6 +5,7 @@ import { hasMachine } from '../model/lifecycle.ts';
 import { sharedNetworkName, shownNetwork } from '../model/network-key.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { StackNetworks } from '../resources/networks.ts';
+import type { StackVolumes } from '../resources/volumes.ts';
 import type { StateStore } from '../state/store.ts';
 
 const log = logger('recover');
@@ -14,7 +15,7 @@ const log = logger('recover');
  * have ended, and returns messages about what it found. A machine whose network is gone starts again.
  */
 export const recoverStack = async (
-  input: { stack: string; store: StateStore; replicas: ReadonlyMap<string, Replica>; networks: StackNetworks },
+  input: { stack: string; store: StateStore; replicas: ReadonlyMap<string, Replica>; networks: StackNetworks; volumes: StackVolumes },
   signal: AbortSignal,
 ): Promise<string[]> => {
   const said: string[] = [];
@@ -38,7 +39,7 @@ export const recoverStack = async (
   );
   await Promise.all(
     active.map(async (replica) => {
-      const message = await recoverReplica(replica, lostNetworks, signal);
+      const message = await recoverReplica(replica, { lostNetworks, volumes: input.volumes }, signal);
       said.push(message);
       log.info('recovered', { replica: replica.row.name, message });
     }),
@@ -64,7 +65,11 @@ const adoptNetwork = async (networks: StackNetworks, key: string, signal: AbortS
   }
 };
 
-const recoverReplica = async (replica: Replica, lostNetworks: ReadonlySet<string>, signal: AbortSignal): Promise<string> => {
+const recoverReplica = async (
+  replica: Replica,
+  { lostNetworks, volumes }: { lostNetworks: ReadonlySet<string>; volumes: StackVolumes },
+  signal: AbortSignal,
+): Promise<string> => {
   const { name } = replica.row;
   if (replica.row.state === 'suspended') {
     await replica.suspension.finish();
@@ -76,7 +81,13 @@ const recoverReplica = async (replica: Replica, lostNetworks: ReadonlySet<string
   }
   if (await replica.adopt(signal)) {
     if (replica.row.spec.networks.some((network) => lostNetworks.has(network.key))) {
-      return startAgain(replica);
+      return startAgain(replica, 'its network had ended');
+    }
+    // What carried the volume was the supervisor.
+    if (volumes.borrows(replica.row)) {
+      return replica.row.oneOff
+        ? `${name} is taken over, and has lost the volume that another machine served`
+        : startAgain(replica, 'it had lost the volume that another machine served');
     }
     return replica.row.reason === undefined ? `${name} is taken over` : `${name} is taken over, but ${replica.row.reason}`;
   }
@@ -88,11 +99,11 @@ const recoverReplica = async (replica: Replica, lostNetworks: ReadonlySet<string
   return replica.row.state === 'restarting' ? `${name} had ended and is started again by its restart policy` : `${name} had ended`;
 };
 
-const startAgain = async (replica: Replica): Promise<string> => {
+const startAgain = async (replica: Replica, why: string): Promise<string> => {
   try {
     await replica.startAgain();
-    return `${replica.row.name} was restarted, because its network had ended`;
+    return `${replica.row.name} was restarted, because ${why}`;
   } catch (error) {
-    return `${replica.row.name} lost its network and could not be started again: ${messageOf(error)}`;
+    return `${replica.row.name} could not be started again, and ${why}: ${messageOf(error)}`;
   }
 };

@@ -47,6 +47,7 @@ import { type PlanRun, runPlan, runSuspend } from './run-plan.ts';
 import { forgetStack, recordStack } from './stack-record.ts';
 import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
 import { UsageSampler } from './usage.ts';
+import { guestsOf, onVolumeLost } from './volume-loans.ts';
 
 export interface SupervisorOptions {
   readonly stack: string;
@@ -97,7 +98,7 @@ export class StackSupervisor {
       project: () => this.project(),
       vms: () => this.liveRows(),
     });
-    this.volumes = new StackVolumes({ stack, store, platform });
+    this.volumes = new StackVolumes({ stack, store, platform, awaitGuest: guestsOf(this) });
     this.names = new PublishedStackNames({ stack, store, runDir: platform.runDir, replicas: this.replicas, bus: this.bus });
     this.usage = new UsageSampler({ replicas: this.replicas, bus: this.bus });
     this.#operations = new Operations(this.bus, () => this.#changes.flush());
@@ -127,6 +128,7 @@ export class StackSupervisor {
         return self.project()?.environment ?? {};
       },
       vms: () => this.liveRows(),
+      onVolumeLost: (name, lost) => void onVolumeLost(this, name, lost),
       onMachine: () => {},
       acceptDocker: options.acceptDocker ?? ((_, connection) => connection.destroy()),
       onChange: () => this.#changes.note(),
@@ -168,7 +170,7 @@ export class StackSupervisor {
     for (const row of store.vms(stack)) {
       this.replicas.set(row.name, new Replica(row, this.#context));
     }
-    const found = await recoverStack({ stack, store, replicas: this.replicas, networks: this.networks }, signal);
+    const found = await recoverStack({ stack, store, replicas: this.replicas, networks: this.networks, volumes: this.volumes }, signal);
     await this.oneOffs.removeLeft();
     this.#changes.note();
     return found;

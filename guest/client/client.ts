@@ -22,9 +22,11 @@ import type {
   ResolverConfig,
 } from '../types.ts';
 import { SILENT_START } from '../types.ts';
+import type { VolumeStream } from '../volume-stream.ts';
 import { type Connection, lostError, openConnection } from './connection.ts';
 import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
+import { awaitFirstRequest, openVolumeStream } from './open-volume-stream.ts';
 import { ClientProcess } from './process.ts';
 import { readExit } from './process-channel.ts';
 import { type Dialer, openDialer, openRelay } from './relay.ts';
@@ -213,6 +215,15 @@ class Client implements GuestClient {
       forget();
       throw error;
     }
+  }
+
+  lend(disk: string): VolumeStream {
+    return openVolumeStream(this.#carrier(OPCODE.lend, 'a volume of the guest', encodeSimple({ path: disk })));
+  }
+
+  borrow(tag: string, signal?: AbortSignal): Promise<VolumeStream> {
+    const stream = openVolumeStream(this.#carrier(OPCODE.borrow, 'a volume of another machine', encodeSimple({ path: tag })));
+    return awaitFirstRequest(stream, signal);
   }
 
   /** A request whose channel carries connections until it is dropped. */

@@ -51,6 +51,8 @@ export const OPCODE = {
   dial: 23,
   dropLayers: 24,
   nics: 25,
+  lend: 26,
+  borrow: 27,
 } as const;
 
 export const STATUS = {

@@ -108,6 +108,8 @@ void handle_request(struct request *request) {
     case OP_RELEASE:
     case OP_RELAY:
     case OP_DIAL:
+    case OP_LEND:
+    case OP_BORROW:
     case OP_SYNC: handle_simple(request); break;
     default: request_refuse(request, REASON_MALFORMED, "this agent does not know the request");
   }

@@ -65,6 +65,19 @@ static void kill_all(void) {
   }
 }
 
+/* What has files of a volume open would keep it mounted, and go on writing to it: a transfer, or another machine that it is
+ * lent to. Whether there are any that have not ended. */
+static bool end_transfers(void) {
+  bool any = false;
+  for (struct proc *p = procs; p != NULL; p = p->next) {
+    if (!p->exited && p->kind == PROC_JOB && p->finished == NULL) {
+      kill(p->pid, SIGKILL);
+      any = true;
+    }
+  }
+  return any;
+}
+
 static int unmount_job(void *argument) {
   (void)argument;
   sync();
@@ -142,7 +155,7 @@ void power_step(void) {
     set_phase(FLUSHING, FLUSH_WAIT_MS);
   }
   /* Without a host nobody will ever take the output. */
-  if (phase == FLUSHING && (procs_drained() || !link_connected() || expired())) {
+  if (phase == FLUSHING && (procs_drained() || !link_connected() || expired()) && (!end_transfers() || expired())) {
     set_phase(UNMOUNTING, UNMOUNT_WAIT_MS);
     if (workload != NULL) {
       /* Its mount namespace holds every mount: the disks would stay in use whatever is unmounted here. */

@@ -55,6 +55,8 @@ enum {
   OP_DIAL = 23,
   OP_DROP_LAYERS = 24,
   OP_NICS = 25,
+  OP_LEND = 26,
+  OP_BORROW = 27,
 };
 
 enum {

@@ -22,7 +22,7 @@ const back = async (mounts: ReplicaMount[], settled = true): Promise<BackedMount
   const platform = { settleDisk: () => Promise.resolve(settled) } as unknown as Platform;
   const row = { name: 'data', form: 'disk', path: '/volumes/data/data.ext4' };
   const store = { volumes: () => [row], vms: () => [] } as unknown as StateStore;
-  const volumes = new StackVolumes({ stack: 'shop', store, platform });
+  const volumes = new StackVolumes({ stack: 'shop', store, platform, awaitGuest: async () => undefined });
   return volumes.back({ service: 'web', name: 'shop-web-1', mounts } as unknown as ReplicaSpec, new AbortController().signal);
 };
 const bind = (source: string, readOnly = false): ReplicaMount => ({ kind: 'bind', source, target: '/x', readOnly, create: false });

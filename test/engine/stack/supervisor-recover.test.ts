@@ -120,7 +120,10 @@ describe('taking over from a supervisor that is gone', () => {
       stack.platform.nets.delete('shop_default');
       stack.platform.failNetworks(new HyprError('NET_START', 'no gvproxy'));
     });
-    expect(found).toEqual(['network shop_default had ended', 'shop-web-1 lost its network and could not be started again: no gvproxy']);
+    expect(found).toEqual([
+      'network shop_default had ended',
+      'shop-web-1 could not be started again, and its network had ended: no gvproxy',
+    ]);
     expect(next.row('shop-web-1').state).toBe('dead');
     await next.down();
     expect(next.store.stacks()).toEqual([]);

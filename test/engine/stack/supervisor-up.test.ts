@@ -391,16 +391,6 @@ describe('a boot fails', () => {
     expect(stack.states()).toEqual({ 'shop-db-1': 'running', 'shop-web-1': 'running' });
   });
 
-  test('a second disk user of a volume is refused, also when both boot at once', async () => {
-    const stack = openTestStack();
-    const web = { volumes: [{ type: 'volume' as const, source: 'data', target: '/data' }] };
-    const volumes = { data: { name: 'shop_data' } };
-    await stack.up(shopOf(stack, { web }, { volumes }), { noStart: true });
-    await expect(stack.up(shopOf(stack, { web }, { volumes }), { scale: { web: 2 } })).rejects.toMatchObject({ code: 'VOLUME_IN_USE' });
-    const running = [...stack.platform.vmm.machines.keys()];
-    expect(running.length).toBeLessThan(2);
-  });
-
   test('names that are paths are refused before they are one', async () => {
     const stack = openTestStack();
     const mount = { type: 'volume' as const, source: 'data', target: '/data' };

@@ -15,6 +15,7 @@ import type {
   ProcessSpec,
   ResolverConfig,
 } from '../../../guest/types.ts';
+import type { VolumeStream } from '../../../guest/volume-stream.ts';
 import type { FakeMachine } from '../../../vmm/fake.ts';
 import { Cue } from './cue.ts';
 
@@ -153,6 +154,9 @@ export class FakeGuest {
   /** Connections into it: the far ends. */
   readonly dialled: Array<{ port: number; far: Duplex }> = [];
   readonly probes: ProcessSpec[] = [];
+  /** Serials of disks that it lends, tags of what it borrows. */
+  readonly lent: string[] = [];
+  readonly borrowed: string[] = [];
   config: MachineConfig | undefined;
   workload: ProcessSpec | undefined;
   exit: ProcessExit | undefined;
@@ -241,6 +245,13 @@ export class FakeGuest {
       process.end(this.exit);
     }
     return process;
+  }
+
+  /** Its end of a lent volume, which is silent and ends with the connection. */
+  volumeEnd(closed: Promise<void>): VolumeStream {
+    const output = new AsyncQueue<Uint8Array>();
+    void closed.then(() => output.fail(lost()));
+    return { output, write: async () => {}, close: () => output.end() };
   }
 
   detached(process: FakeProcess): void {
@@ -381,6 +392,15 @@ export class FakeClient implements GuestClient {
   }
   async relay(): Promise<{ close(): Promise<void> }> {
     return { close: async () => {} };
+  }
+  lend(disk: string): VolumeStream {
+    this.#guest.lent.push(disk);
+    return this.#guest.volumeEnd(this.closed);
+  }
+  async borrow(tag: string): Promise<VolumeStream> {
+    await this.#answer();
+    this.#guest.borrowed.push(tag);
+    return this.#guest.volumeEnd(this.closed);
   }
   async pushLayer(): Promise<void> {}
   async dropLayers(): Promise<void> {}
