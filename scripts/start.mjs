@@ -26,6 +26,7 @@ const detached = async (env) => {
   bin/hypr compose -f fixtures/shop/compose.yaml ps
   bin/hypr compose -f fixtures/shop/compose.yaml logs -f
   bin/hypr compose -f fixtures/shop/compose.yaml exec db psql -U shop -c 'select * from products'
+  bin/hypr setup --browser    # https://web.shop.hypr/ in browsers; http://web.shop.localhost:7080/ works without it
   bin/hypr compose -f fixtures/shop/compose.yaml down`);
 };
 
