@@ -27,6 +27,8 @@ export const runDashboard = async (up: AttachedUp, purpose: 'up' | 'look' = 'up'
     const ending = await session.run({ up: purpose === 'up', watch: up.invocation.command.name === 'up' && flags.bool('watch') });
     if (ending.how === 'failed') {
       printFailedSteps(model, context);
+      // What runs goes on: it must not vanish with the screen. The error is the last thing said.
+      await saySummary(context, up.stack).catch(() => {});
       throw ending.error;
     }
     if (purpose === 'look' && ending.how !== 'stop') {

@@ -17,6 +17,8 @@ import type { DashboardModel } from './state/model.ts';
 
 export type Ending = { readonly how: 'detach' | 'stop' | 'interrupt' } | { readonly how: 'failed'; readonly error: unknown };
 
+const TICK_MS = 1000;
+
 /** The dashboard while it is open: its screen, what comes from the stack, and what keys do. */
 export class DashboardSession {
   readonly effects: Effects;
@@ -84,14 +86,24 @@ export class DashboardSession {
     const started = (up ? this.#operations.up() : Promise.resolve())
       .then(() => (watch ? this.#operations.watch() : undefined))
       .catch((error) => this.#end({ how: 'failed', error }));
+    const ticking = setInterval(() => this.#tick(), TICK_MS);
     try {
       this.#screen.enter();
       return await this.#ended;
     } finally {
+      clearInterval(ticking);
       this.#screen.leave();
       unsubscribe();
       this.#over.abort(new HyprError('HYPR_CANCELLED', 'the dashboard was closed'));
       await Promise.allSettled([watched, started, this.#lent]);
+    }
+  }
+
+  /** What is waited for says for how long, also where nothing happens. */
+  #tick(): void {
+    const waits = (state: string): boolean => state === 'starting' || state === 'restarting' || state === 'stopping';
+    if (this.#model.operation !== undefined || [...this.#model.replicas.values()].some(({ state }) => waits(state))) {
+      this.#model.touch();
     }
   }
 

@@ -16,6 +16,7 @@ import { benchKvm } from './kvm.ts';
 import { measurePullOfFiles } from './many-files.ts';
 import { measureRegistry } from './registry.ts';
 import { benchStart } from './start.ts';
+import { benchUi } from './ui.ts';
 
 /**
  * `npm run bench [-- NAME…]`: figures as JSON lines, `{"name","unit","median","min","max","runs"}`. Each
@@ -351,6 +352,22 @@ const benchKvmHere = async (): Promise<void> => {
   });
 };
 
+/** `ui [--seconds 60]`: the dashboard idle and under a flood of lines, and the start of the CLI beside Node's own. */
+const benchUiAlone = async (args: readonly string[]): Promise<void> => {
+  const { values } = parseArgs({ args: [...args], options: { seconds: { type: 'string', default: '60' } } });
+  await benchCliStart();
+  const home = await makeHome();
+  const registry = await serveFixtures(['busybox']);
+  try {
+    const env = { HYPR_HOME: home, HYPR_REGISTRY_MIRRORS: registry.mirrors };
+    await timed(hypr, ['setup'], env);
+    await benchUi({ hypr, env, home, seconds: Math.max(5, Number(values.seconds) || 60) });
+  } finally {
+    await registry.close();
+    await rm(home, { recursive: true, force: true });
+  }
+};
+
 const BENCHES: Record<string, () => Promise<void>> = {
   cli: benchCliStart,
   config: () => benchConfig(hypr),
@@ -371,11 +388,13 @@ const BENCHES: Record<string, () => Promise<void>> = {
 };
 
 /** Not benches, or with arguments of their own. */
-const ALONE = new Set(['start', 'edge-server']);
+const ALONE = new Set(['start', 'edge-server', 'ui']);
 
 const wanted = process.argv.slice(2);
 if (wanted[0] === 'start') {
   await benchStartAlone(wanted.slice(1));
+} else if (wanted[0] === 'ui') {
+  await benchUiAlone(wanted.slice(1));
 } else if (wanted[0] === 'edge-server') {
   await serveBenchEdge(Number(wanted[1]));
 }

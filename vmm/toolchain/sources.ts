@@ -59,8 +59,9 @@ const PRELOAD_PARTS = [
 export const findGuestSources = async (): Promise<string> => dirname(dirname(await findSource('guest/agent/core/kestrel.c')));
 
 /** A C file of the project, from the sources (two folders up) or from the bundle's folder (one up). */
+/** From dist/ first, then from vmm/toolchain/: what lies beside a clone is nobody's source. */
 const findSource = async (path: string): Promise<string> => {
-  for (const up of ['../..', '..']) {
+  for (const up of ['..', '../..']) {
     const file = fileURLToPath(new URL(`${up}/${path}`, import.meta.url));
     if (await exists(file)) {
       return file;
