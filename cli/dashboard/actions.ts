@@ -81,11 +81,11 @@ const ACTIONS: Readonly<Record<Action, (control: Control) => void>> = {
   objects: ({ effects }) => effects.objects(),
   remove: ({ model }) => model.change({ message: onObjects(model) }),
   prune: ({ model }) => model.change({ message: onObjects(model) }),
-  graph: ({ model }) => model.change({ mode: 'graph' }),
+  graph: ({ model }) => model.change({ mode: 'graph', pageTop: 0 }),
   palette: ({ model }) => model.change({ mode: 'palette', input: '', chosenEntry: 0 }),
   detach: ({ effects }) => effects.leave('detach'),
   quit: ({ model }) => model.change({ mode: 'quit' }),
-  help: ({ model }) => model.change({ mode: 'help' }),
+  help: ({ model }) => model.change({ mode: 'help', pageTop: 0 }),
 };
 
 const onObjects = ({ keys }: DashboardModel): string => `this is for volumes, networks and images: ${keys.labelOf('objects')}`;

@@ -6,6 +6,8 @@ import { isKeyName, keysOf } from './state/keys.ts';
 import { matchingEntries } from './state/palette.ts';
 import type { Mode } from './state/ui-state.ts';
 
+/** Pages that move when they are longer than the screen; any other key closes them. */
+const PAGES: ReadonlySet<Mode> = new Set(['why', 'help', 'graph']);
 const TYPING: ReadonlySet<Mode> = new Set(['search', 'filter', 'scale', 'palette']);
 
 /** Carries out one key press, named as by `nameOfKey`. */
@@ -25,8 +27,8 @@ export const handleKey = (control: Control, key: string): void => {
     handleInput(control, key);
   } else if (mode === 'quit') {
     handleQuestion(control, key);
-  } else if (mode === 'why' && stepOf(control, key) !== 0) {
-    const wanted = Math.min(control.lastWhyTop(), model.ui.pageTop + stepOf(control, key));
+  } else if (PAGES.has(mode) && stepOf(control, key) !== 0) {
+    const wanted = Math.min(control.lastPageTop(), model.ui.pageTop + stepOf(control, key));
     model.change({ pageTop: Math.max(0, wanted) });
   } else if (mode !== 'normal') {
     model.change({ mode: 'normal' });

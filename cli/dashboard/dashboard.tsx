@@ -1,7 +1,7 @@
 import { Box, Text, useInput } from 'ink';
 import { useSyncExternalStore } from 'react';
 import { handleKey } from './control.ts';
-import { lastWhyTop } from './draw-pages.ts';
+import { lastPageTop } from './draw-pages.ts';
 import type { Effects } from './effects.ts';
 import type { Look } from './screen/look.ts';
 import { drawScreen, logRows } from './screen.ts';
@@ -20,7 +20,7 @@ export const Dashboard = ({ model, look, effects }: DashboardProps) => {
   useInput((input, key) => {
     const name = nameOfKey(input, key);
     if (name !== '') {
-      handleKey({ model, effects, page: logRows(look), lastWhyTop: () => lastWhyTop(model, look.columns, look.rows - 3) }, name);
+      handleKey({ model, effects, page: logRows(look), lastPageTop: () => lastPageTop(model, look, look.rows - 3) }, name);
     }
   });
   return (

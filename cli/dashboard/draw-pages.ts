@@ -6,13 +6,33 @@ import type { Look } from './screen/look.ts';
 import type { DashboardModel } from './state/model.ts';
 import { matchingEntries } from './state/palette.ts';
 
+const TWO_COLUMNS = 100;
+
 /** A page over the screen: the keys, all actions, the graph of services, or why one is as it is. Undefined: none is open. */
 export const drawPage = (model: DashboardModel, look: Look, height: number): string[] | undefined => {
+  if (model.ui.mode === 'palette') {
+    return drawPalette(model, look, height);
+  }
+  const rows = pageRows(model, look, height);
+  if (rows === undefined) {
+    return undefined;
+  }
+  const top = Math.min(model.ui.pageTop, Math.max(0, rows.length - height));
+  const shown = rows.slice(top, top + height);
+  const below = rows.length - top - height;
+  const keys = `${model.keys.labelOf('down')} or ${model.keys.labelOf('pageDown')}`;
+  return below <= 0 ? shown : [...shown.slice(0, -1), look.paint('dim', ` ${below + 1} more lines: ${keys}`)];
+};
+
+/** The highest first line of a page, at which its last line is on the screen. */
+export const lastPageTop = (model: DashboardModel, look: Look, height: number): number =>
+  Math.max(0, (pageRows(model, look, height) ?? []).length - height);
+
+/** All rows of the page that is open and may be longer than the screen. */
+const pageRows = (model: DashboardModel, look: Look, height: number): string[] | undefined => {
   switch (model.ui.mode) {
     case 'help':
-      return drawHelp(model, look, height);
-    case 'palette':
-      return drawPalette(model, look, height);
+      return helpRows(model, look, height);
     case 'graph':
       return drawGraph(model.plan, {
         label: (service) => labelOf(model, look, service),
@@ -20,23 +40,12 @@ export const drawPage = (model: DashboardModel, look: Look, height: number): str
         unicode: look.unicode,
       }).map((line) => shorten(line, look.columns, look.unicode));
     case 'why':
-      return drawWhy(model, look, height);
+      // Long lines go on below, because the reason of a failure is often at their end.
+      return model.ui.page.flatMap((line) => wrapText(line, Math.max(1, look.columns - 2)).map((row) => ` ${row}`));
     default:
       return undefined;
   }
 };
-
-/** The part of the page that fits; long lines go on below, because the reason of a failure is often at their end. */
-const drawWhy = (model: DashboardModel, look: Look, height: number): string[] => {
-  const rows = whyRows(model, look.columns);
-  const top = Math.min(model.ui.pageTop, Math.max(0, rows.length - height));
-  const shown = rows.slice(top, top + height);
-  const below = rows.length - top - height;
-  return below <= 0 ? shown : [...shown.slice(0, -1), look.paint('dim', ` ${below + 1} more lines: j or PgDn`)];
-};
-
-const whyRows = (model: DashboardModel, columns: number): string[] =>
-  model.ui.page.flatMap((line) => wrapText(line, Math.max(1, columns - 2)).map((row) => ` ${row}`));
 
 /** Rows of at most `width` columns. */
 const wrapText = (text: string, width: number): string[] => {
@@ -49,17 +58,13 @@ const wrapText = (text: string, width: number): string[] => {
   return rows;
 };
 
-/** The highest first line of the page `why`, at which its last line is on the screen. */
-export const lastWhyTop = (model: DashboardModel, columns: number, height: number): number =>
-  Math.max(0, whyRows(model, columns).length - height);
-
-/** The table of keys; in two columns when there is no room for one. */
-const drawHelp = (model: DashboardModel, look: Look, height: number): string[] => {
+/** The table of keys; in two columns where one is too long for the screen and two are not too narrow to be read. */
+const helpRows = (model: DashboardModel, look: Look, height: number): string[] => {
   const lines = (['Services', 'Logs', 'Stack'] as const).flatMap((group) => [
     look.paint('bold', ` ${group}`),
     ...model.keys.bindings.filter((key) => key.group === group).map((key) => `   ${key.label.padEnd(7)} ${key.text}`),
   ]);
-  if (lines.length <= height) {
+  if (lines.length <= height || look.columns < TWO_COLUMNS) {
     return lines;
   }
   const half = Math.ceil(lines.length / 2);

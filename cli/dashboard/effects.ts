@@ -33,6 +33,6 @@ export interface Control {
   readonly effects: Effects;
   /** Rows of the log pane. */
   readonly page: number;
-  /** The highest first line of the page `why`. */
-  readonly lastWhyTop: () => number;
+  /** The highest first line of the page that is open. */
+  readonly lastPageTop: () => number;
 }

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { KEYS } from '../../cli/dashboard/state/keys.ts';
 import { root } from '../support/cli.ts';
 
 const DOCS = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs'];
@@ -13,10 +14,44 @@ const pages = execFileSync('git', ['ls-files', '-co', '--exclude-standard', ...D
   .split('\n')
   .filter((page) => page.endsWith('.md') && existsSync(join(root, page)));
 
+/** Without code, in which brackets are no links. */
+const linksOf = (page: string): string[] => {
+  const text = readFileSync(join(root, page), 'utf8').replace(/```[\s\S]*?```|^ {4}.*$|`[^`\n]*`/gm, '');
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link).filter((link) => !/^(?:https?|mailto):/.test(link));
+};
+
+/** As GitHub makes them. */
+const headingsOf = (path: string): string[] =>
+  [...readFileSync(path, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .trim()
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-'),
+  );
+
+const leads = (page: string, link: string): boolean => {
+  const [path = '', anchor] = link.split('#');
+  const file = path === '' ? join(root, page) : join(root, dirname(page), path);
+  return existsSync(file) && (anchor === undefined || headingsOf(file).includes(anchor));
+};
+
 describe('the documentation', () => {
   it.each(pages)('%s › names only files that exist', (page) => {
     const named = readFileSync(join(root, page), 'utf8').match(PATH) ?? [];
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  it.each(pages)('%s › links only to pages, files and headings that there are', (page) => {
+    const dead = linksOf(page).filter((link) => !leads(page, link));
+    expect(dead).toEqual([]);
+  });
+
+  it('docs/dashboard.md › has every key of the table with what it does', () => {
+    const text = readFileSync(join(root, 'docs/dashboard.md'), 'utf8');
+    for (const { label, text: does } of KEYS) {
+      expect(text).toContain(`| \`${label}\` | ${does.replaceAll('|', '\\|')} |`);
+    }
   });
 
   it('walks through at most ten files each', () => {

@@ -28,7 +28,7 @@ export interface UiState {
   readonly message: string;
   /** Lines of the page `why`, of the replica that it was asked for. */
   readonly page: readonly string[];
-  /** Its first line on the screen. */
+  /** The first line on the screen of the page that is open. */
   readonly pageTop: number;
 }
 

@@ -2,6 +2,7 @@ import { render } from 'ink-testing-library';
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
 import { Dashboard } from '../../../cli/dashboard/dashboard.tsx';
+import { lastPageTop } from '../../../cli/dashboard/draw-pages.ts';
 import type { Effects } from '../../../cli/dashboard/effects.ts';
 import type { Look } from '../../../cli/dashboard/screen/look.ts';
 import { drawScreen } from '../../../cli/dashboard/screen.ts';
@@ -202,6 +203,15 @@ describe('the screen', () => {
     for (const key of KEYS) {
       expect(text).toContain(`${key.label.padEnd(7)} ${key.text}`);
     }
+  });
+
+  test('help that is longer than the screen says so, and moves to its end', () => {
+    const bench = setUp();
+    bench.model.change({ mode: 'help' });
+    const small = look(60, 20);
+    expect(drawScreen(bench.model, small).join('\n')).toContain('more lines: j ↓ or PgDn');
+    bench.model.change({ pageTop: lastPageTop(bench.model, small, small.rows - 3) });
+    expect(drawScreen(bench.model, small).join('\n')).toContain('this page');
   });
 
   test('no key is bound twice', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createPaint } from '../../../cli/core/style.ts';
 import { handleKey } from '../../../cli/dashboard/control.ts';
-import { lastWhyTop } from '../../../cli/dashboard/draw-pages.ts';
+import { lastPageTop } from '../../../cli/dashboard/draw-pages.ts';
 import type { Effects } from '../../../cli/dashboard/effects.ts';
 import { criticalPath, drawGraph } from '../../../cli/dashboard/graph.ts';
 import { drawScreen } from '../../../cli/dashboard/screen.ts';
@@ -25,7 +25,7 @@ const setUp = () => {
   model.apply({ type: 'replica', time: NOW, action: 'start', replica: replica({ service: 'web' }) });
   const press = (...keys: string[]): void => {
     for (const key of keys) {
-      handleKey({ model, effects, page: PAGE, lastWhyTop: () => lastWhyTop(model, look.columns, look.rows - 3) }, key);
+      handleKey({ model, effects, page: PAGE, lastPageTop: () => lastPageTop(model, look, look.rows - 3) }, key);
     }
   };
   const write = (count: number): void => {
