@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Tmux } from '../../test/support/tmux.ts';
+import { Tmux } from '../../test/support/clients/tmux.ts';
 import { ensureBuilt } from '../ensure-built.mjs';
 import { root, run } from '../own-node.mjs';
 import { serveFixtures } from '../serve-fixtures.mjs';

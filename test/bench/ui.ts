@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LineSplitter } from '../../base/lines.ts';
-import { Tmux } from '../support/tmux.ts';
+import { Tmux } from '../support/clients/tmux.ts';
 import { reportRow } from './measure.ts';
 
 /** What the dashboard may cost, from the issue that asked for it. */
