@@ -32,6 +32,16 @@ const config: CommandSpec = {
   load: async () => (await import('../commands/config.ts')).runConfig,
 };
 
+const env: CommandSpec = {
+  name: 'env',
+  usage: 'SERVICE [NAME]',
+  summary: 'Show the environment of a service, and which file and line set each variable',
+  examples: ['hypr env web', 'hypr env web DATABASE_URL'],
+  minArgs: 1,
+  maxArgs: 2,
+  load: async () => (await import('../commands/env.ts')).runEnv,
+};
+
 /** Commands of docker compose that hypr refuses, with the reason. */
 const refused: readonly CommandSpec[] = [
   {
@@ -98,6 +108,7 @@ export const versionCommand: CommandSpec = {
 };
 
 export const hostCommands: readonly CommandSpec[] = [
+  env,
   {
     name: 'setup',
     usage: '[OPTIONS]',

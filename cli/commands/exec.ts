@@ -1,3 +1,4 @@
+import { HyprError } from '../../base/errors.ts';
 import type { ExecOptions, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
@@ -24,13 +25,23 @@ export const runExec: Handler = async (invocation) => {
 };
 
 const execIn = async (stack: Stack, options: ExecOptions, context: CliContext): Promise<number> => {
-  const session = await stack.exec(options, context.interrupts.signal);
+  const session = await stack.exec(options, context.interrupts.signal).catch((error: unknown) => Promise.reject(withShell(error, options)));
   try {
     return options.detach ? 0 : await carrySession(session, { ...options, closeInput: true, detachKeys: undefined }, context);
   } finally {
     session.close();
   }
 };
+
+/** Small images have no bash, which is what is tried first. */
+const withShell = (error: unknown, { service, args: [program] }: ExecOptions): unknown =>
+  error instanceof HyprError && error.code === 'GUEST_EXEC' && error.hint === undefined && program === 'bash'
+    ? new HyprError(error.code, error.message, {
+        ...error.toJSON(),
+        cause: error,
+        hint: `most small images have sh: hypr exec ${service} sh`,
+      })
+    : error;
 
 const execOptions = ({ context, args, flags }: Invocation): ExecOptions => {
   const [service = '', ...command] = args;

@@ -11,13 +11,13 @@ import { parseMoment } from '../format/time.ts';
 export const runLogs: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const options = logsOptions(invocation);
-  return withStack(invocation, async (stack) => {
+  return withStack(invocation, async (stack, project) => {
     const replicas = await stack.ps();
     // Names of replicas are taken too, also of those that are gone.
     const logged = args.length === 0 ? [] : await stack.logNames();
     checkServices(
       args.filter((name) => !logged.includes(name)),
-      Object.fromEntries(replicas.map((replica) => [replica.service, true])),
+      { ...project?.services, ...project?.disabledServices, ...Object.fromEntries(replicas.map((replica) => [replica.service, true])) },
     );
     const formatter = new LogFormatter({
       color: wantsColour(context.stdout, context.env, flags) && !flags.bool('no-color'),

@@ -60,7 +60,7 @@ const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliC
 };
 
 /** Commands that need nothing of this host; what it lacks is what `doctor` is asked for. */
-const WITHOUT_HOST: ReadonlySet<string> = new Set(['config', 'doctor', 'version']);
+const WITHOUT_HOST: ReadonlySet<string> = new Set(['config', 'doctor', 'env', 'version']);
 
 const checkArgs = ({ command, path, args }: Extract<Parsed, { kind: 'run' }>): void => {
   const name = path.join(' ');

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { onAbort } from '../../base/abort.ts';
 import { withDeadline } from '../../base/deadline.ts';
-import { messageOf } from '../../base/errors.ts';
+import { HyprError, messageOf } from '../../base/errors.ts';
 import type { GuestClient, ProcessSpec } from '../../guest/types.ts';
 import type { Health } from '../model/events.ts';
 import type { HealthSpec } from '../model/spec.ts';
@@ -146,6 +146,8 @@ const runProbe = async (options: HealthMonitorOptions): Promise<ProbeResult> => 
     });
     return { code, output, duration: Date.now() - begin };
   } catch (error) {
-    return { code: -1, output: output || messageOf(error), duration: Date.now() - begin };
+    const late = error instanceof HyprError && error.code === 'HYPR_TIMEOUT' && !signal.aborted;
+    const why = late ? `it took longer than ${spec.timeout / 1000} s, its timeout` : messageOf(error);
+    return { code: -1, output: output || why, duration: Date.now() - begin };
   }
 };

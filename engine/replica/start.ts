@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { HyprError, messageOf } from '../../base/errors.ts';
 import { traced } from '../../base/trace.ts';
+import { GuestExecError } from '../../guest/client/process-channel.ts';
 import type { GuestProcess } from '../../guest/types.ts';
 import type { Machine } from '../../vmm/model/machine.ts';
 import { newRun } from '../logs/new-run.ts';
@@ -122,7 +123,13 @@ export class ReplicaStart {
     record.emit('die');
     this.#end.leaveIfOver();
     context.onChange();
-    return new HyprError('SERVICE_FAILED', `${this.#row.name} cannot start: ${patch.reason}`, { details: gone.lastLines, cause: error });
+    return new HyprError('SERVICE_FAILED', `${this.#row.name} cannot start: ${patch.reason}`, {
+      details: gone.lastLines,
+      cause: error,
+      ...(error instanceof GuestExecError
+        ? { hint: 'compare `command:`, `entrypoint:` and `user:` of the service with what its image has' }
+        : {}),
+    });
   }
 
   /** Takes over a run that an earlier supervisor started. False when there is nothing left to take over. */

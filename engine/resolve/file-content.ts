@@ -28,6 +28,7 @@ export const readFileContent = async (
       throw new HyprError(
         'COMPOSE_INVALID',
         `service ${service}: environment variable ${source.environment}, which a secret or config needs, is not set`,
+        { hint: `set it in the environment or in .env: ${source.environment}=…` },
       );
     }
     return Buffer.from(value);
@@ -39,7 +40,7 @@ export const readFileContent = async (
       throw new HyprError(
         'COMPOSE_INVALID',
         `service ${service}: the file ${source.file} of a secret or config cannot be read (${error.code})`,
-        { cause: error },
+        { cause: error, hint: 'create it, or name another file under "secrets:" or "configs:" at the top level' },
       );
     }
     throw error;

@@ -216,7 +216,9 @@ const backBind = async (spec: ReplicaSpec, mount: ReplicaMount & { kind: 'bind' 
   });
   if (info === undefined) {
     if (!mount.create) {
-      throw new HyprError('HYPR_PERMISSION', `service ${spec.service}: bind source path does not exist: ${mount.source}`);
+      throw new HyprError('HYPR_PERMISSION', `service ${spec.service}: bind source path does not exist: ${mount.source}`, {
+        hint: 'create it, or leave out `create_host_path: false`, so that it is made as an empty folder',
+      });
     }
     await mkdir(mount.source, { recursive: true });
     return { mount, backing: { kind: 'folder', path: mount.source, ownership: 'squash' } };

@@ -32,7 +32,9 @@ services:
     command: sh -c 'echo "ERROR cannot reach the queue at mq:5672" >&2; sleep 2; exit 3'
 volumes: { data: {} }
 `;
+/** The build must be seen, so its steps are none that were built before. */
 const DOCKERFILE = `FROM busybox
+ENV BUILT=${Date.now()}
 COPY www /www
 RUN for part in styles scripts pages; do echo "compiling $part"; sleep 1; done
 CMD ["sh", "-c", "echo '{\\"level\\":\\"info\\",\\"msg\\":\\"listening\\",\\"port\\":80}'; (sleep 1; for p in / /cart /items/7 /items/9; do echo \\"GET $p 200\\"; echo \\"WARN slow query: 812 ms\\"; sleep 1; done) & exec httpd -f -p 80 -h /www"]
@@ -52,7 +54,7 @@ const leave = async (terminal) => {
 };
 
 const play = async (terminal, hypr) => {
-  await terminal.line(`clear; ${hypr} up`);
+  await terminal.line(`clear; ${hypr} up --build`);
   await terminal.until('compiling scripts', LONG);
   await shoot(terminal, 'build');
   await terminal.until(/web-1 +up \d+s/, LONG);
@@ -96,9 +98,8 @@ const terminal = await Tmux.open({ columns: COLUMNS, rows: ROWS, cwd, env });
 try {
   await play(terminal, hypr);
 } finally {
-  await terminal.line(`clear; ${hypr} down -v -t 1; echo down is over`);
-  await terminal.until(/^down is over$/m, LONG).catch(() => []);
   await terminal.close();
+  await run(hypr, ['down', '-v', '-t', '1', '--progress', 'quiet'], { cwd });
   await registry.close();
   rmSync(folder, { recursive: true, force: true });
 }

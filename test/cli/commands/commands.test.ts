@@ -411,7 +411,7 @@ describe('other commands', () => {
     expect(context.fake.call('logs')?.args[0]).toMatchObject({ services: ['shop-web-run-1f2e', 'web'] });
     expect(await run(context, 'logs shop-web-run-9999')).toBe(1);
     expect(context.stderr.text).toContain('no such service: shop-web-run-9999');
-    expect(context.stderr.text).toContain('services are: web');
+    expect(context.stderr.text).toContain('services are: db, web');
   });
 
   test('rm asks, and without a terminal insists on --force', async () => {
