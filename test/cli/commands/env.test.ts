@@ -18,5 +18,5 @@ test('hypr env says of each variable which file and line set it, and what that r
   expect(one.stdout).toMatch(/^PORT=80 {2}# .*web\.env:1/);
   expect(one.stdout).not.toContain('HOST');
   const none = await hypr(['env', 'web', 'NOPE'], { cwd });
-  expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('nothing is set at services.web.environment.NOPE')]);
+  expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('web has no variable NOPE')]);
 });
