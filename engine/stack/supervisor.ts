@@ -1,12 +1,8 @@
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
-import type { Progress } from '../../base/progress.ts';
 import { traced } from '../../base/trace.ts';
-import type { BuildEvent } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
-import { ensureImages } from '../images/ensure-images.ts';
-import { planImages } from '../images/images.ts';
 import { EventBus } from '../logs/bus.ts';
 import { lastLinesOf } from '../logs/last-lines.ts';
 import { type LogStore, openLogStore } from '../logs/logs.ts';
@@ -18,21 +14,18 @@ import type { NetworkChange } from '../model/object-types.ts';
 import type { Platform } from '../model/platform.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { DownOptions, ServiceVerb, UpOptions, VerbOptions } from '../model/types.ts';
-import { type DesiredStack, describeDesired } from '../plan/desired.ts';
+import type { DesiredStack } from '../plan/desired.ts';
 import { observeStack } from '../plan/observe.ts';
-import { reconcile } from '../plan/reconcile.ts';
 import { reconcileStop } from '../plan/reconcile-stop.ts';
 import { reconcileVerb } from '../plan/reconcile-verb.ts';
 import { Replica, type ReplicaContext } from '../replica/replica.ts';
-import { orderServices } from '../resolve/dependencies.ts';
-import { neededImages } from '../resolve/needed-images.ts';
-import { type OneOff, oneOffUpOptions } from '../resolve/one-off.ts';
-import { checkServices } from '../resources/check-services.ts';
+import { oneOffUpOptions } from '../resolve/one-off.ts';
 import { StackNetworks } from '../resources/networks.ts';
 import { PeerPolicies } from '../resources/peer-policies.ts';
 import { StackVolumes } from '../resources/volumes.ts';
 import type { VmRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
+import { type BringUpGoal, prepareBringUp } from './bring-up.ts';
 import { Changes } from './changes.ts';
 import { downGoal, removableImages } from './down-goal.ts';
 import { PublishedStackNames } from './names/stack-names.ts';
@@ -40,11 +33,9 @@ import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
 import { Operations } from './operation-queue.ts';
 import type { OperationContext } from './operations.ts';
-import { checkPlannedPorts } from './planned-ports.ts';
-import { reportRunning } from './progress.ts';
 import { recoverStack } from './recover.ts';
 import { type PlanRun, runPlan, runSuspend } from './run-plan.ts';
-import { forgetStack, recordStack } from './stack-record.ts';
+import { forgetStack } from './stack-record.ts';
 import { awaitFirstEnd, awaitReady } from './stack-waits.ts';
 import { UsageSampler } from './usage.ts';
 import { guestsOf, onVolumeLost } from './volume-loans.ts';
@@ -180,31 +171,11 @@ export class StackSupervisor {
     await this.#bringUp('up', { project, options }, signal);
   }
 
-  async #bringUp(verb: string, goal: { project: Project; options: UpOptions; oneOff?: OneOff }, signal: AbortSignal): Promise<void> {
-    const { project, options, oneOff } = goal;
+  async #bringUp(verb: string, goal: BringUpGoal, signal: AbortSignal): Promise<void> {
+    const { options } = goal;
     await this.#operations.run({ name: verb, kind: 'up', signal }, async (running) => {
-      const { store, stack, platform } = this.#options;
-      const services = orderServices(project, options.services, { withDependencies: !options.noDeps });
-      checkServices(project, services, store);
-      const needed = neededImages(project, services);
-      const actions = await traced('plan the images', undefined, () => planImages({ ...needed, options, platform }));
-      recordStack(this.#options, project, this.replicas);
-      await traced('tell the policies', undefined, () => this.#policies.apply(running));
-      const making = {
-        project: needed.project,
-        actions,
-        platform,
-        progress: (progress: Progress) => this.bus.emit({ type: 'progress', progress }),
-        onBuild: (service: string, event: BuildEvent) => this.bus.emit({ type: 'build', service, event }),
-        parallel: options.parallel,
-      };
-      const images = await traced('make sure of the images', undefined, () => ensureImages(making, running));
-      const desired = await traced('describe what is wanted', undefined, () =>
-        describeDesired({ project, services, images, scale: options.scale, ...(oneOff ? { oneOff } : {}) }),
-      );
-      const plan = reconcile(desired, observeStack(store, stack), options);
-      await traced('check the ports', undefined, () => checkPlannedPorts({ plan, desired, replicas: this.replicas, platform }));
-      reportRunning(this.bus, plan, oneOff ? [] : [...this.replicas.values()].filter(({ row }) => services.includes(row.service)));
+      const of = { ...this.#options, bus: this.bus, replicas: this.replicas, policies: this.#policies };
+      const { plan, desired, images, services } = await prepareBringUp(of, goal, running);
       await runPlan(plan, this.#planRun({ desired, images }), running);
       if (options.wait && !options.noStart) {
         await traced('wait until ready', undefined, () => this.#awaitReady(services, options.waitTimeout, running));

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const TREES = [
   {
     folder: 'guest/agent',
-    rooms: ['lib', 'fs', 'dns', 'link', 'requests', 'share', 'setup', 'step', 'process', 'handlers', 'core'],
+    rooms: ['lib', 'fs', 'dns', 'link', 'requests', 'ports', 'devices', 'share', 'setup', 'step', 'process', 'handlers', 'core'],
     // The program itself: nobody includes it.
     programs: ['core/kestrel.c'],
   },

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -212,10 +212,15 @@ const imageBytes = async (url: string, name: string, tag: string): Promise<numbe
   return (manifest.layers ?? []).reduce((sum, layer) => sum + layer.size, 0);
 };
 
-/** An empty HYPR_HOME with the toolchain of this one. */
+/** An empty HYPR_HOME with the toolchain of this one: files of its own, since `hypr setup` notes there which home they are in. */
 const makeHome = async (): Promise<string> => {
   const home = await mkdtemp(join(tmpdir(), 'hypr-bench-'));
-  await symlink(homePaths(process.env.HYPR_HOME ?? join(homedir(), '.hypr')).toolchain, join(home, 'toolchain'));
+  const { toolchain } = homePaths(process.env.HYPR_HOME ?? join(homedir(), '.hypr'));
+  const copy = (how: string) =>
+    spawnSync('cp', [how, toolchain, join(home, 'toolchain')], { stdio: ['ignore', 'ignore', 'inherit'] }).status;
+  if (copy('-al') !== 0 && copy('-a') !== 0) {
+    throw new Error(`${toolchain} cannot be copied to ${home}; run hypr setup first`);
+  }
   return home;
 };
 

@@ -14,7 +14,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'hypr-disks-'));
-  const sources = [at('./disks_test.c'), at('../../guest/agent/setup/disks.c'), at('../../guest/agent/lib/files.c')];
+  const sources = [at('./disks_test.c'), at('../../guest/agent/devices/disks.c'), at('../../guest/agent/lib/files.c')];
   const flags = ['-std=gnu11', '-D_GNU_SOURCE', '-Wall', '-DDISKS_ROOT="."', `-I${at('../../guest/agent')}`];
   await mustRun('gcc', [...flags, ...sources, '-o', join(folder, 'find')]);
 }, 60_000);

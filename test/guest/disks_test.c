@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "lib/loop.h"
-#include "setup/disks.h"
-#include "setup/uevents.h"
+#include "devices/disks.h"
+#include "devices/uevents.h"
 
 uint64_t now_ms(void) { return 0; }
 

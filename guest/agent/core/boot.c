@@ -27,9 +27,10 @@
 #include "lib/loop.h"
 #include "lib/paths.h"
 #include "link/host_link.h"
+#include "ports/listener_events.h"
 #include "process/oom.h"
 #include "setup/dev.h"
-#include "setup/net.h"
+#include "devices/net.h"
 
 #define PORT_NAME "org.hypr.kestrel"
 
@@ -183,6 +184,7 @@ void boot_machine(int argc, char **argv) {
   /* Before anybody asks, for all clones of a template. Where it fails, PREPARE tries it again. */
   dns_start();
   oom_watch(machine_out_of_memory);
+  listener_events_open();
   look_for_port(&port_timer);
 }
 

@@ -12,7 +12,7 @@
 
 #include "core/boot.h"
 #include "handlers/handle_request.h"
-#include "handlers/listen_ports.h"
+#include "ports/listen_ports.h"
 #include "handlers/machine_state.h"
 #include "handlers/power.h"
 #include "lib/loop.h"

@@ -2,7 +2,7 @@
 
 #include "dns/dns.h"
 #include "dns/dns_table.h"
-#include "handlers/listen_ports.h"
+#include "ports/listen_ports.h"
 #include "handlers/machine_state.h"
 #include "handlers/power.h"
 #include "handlers/prepare_request.h"
@@ -11,7 +11,7 @@
 #include "handlers/usage.h"
 #include "link/host_link.h"
 #include "process/process.h"
-#include "setup/net.h"
+#include "devices/net.h"
 #include "setup/prepare.h"
 #include "setup/root_files.h"
 

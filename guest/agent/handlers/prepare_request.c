@@ -10,7 +10,7 @@
 #include "link/host_link.h"
 #include "process/launcher.h"
 #include "process/process.h"
-#include "setup/net.h"
+#include "devices/net.h"
 #include "setup/prepare.h"
 #include "setup/root.h"
 

@@ -19,7 +19,7 @@
 #include "lib/files.h"
 #include "lib/host_test.h"
 #include "lib/paths.h"
-#include "setup/net.h"
+#include "devices/net.h"
 #include "setup/root.h"
 #include "setup/root_files.h"
 #include "setup/volumes.h"

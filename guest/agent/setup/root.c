@@ -14,7 +14,7 @@
 #include "lib/overlay.h"
 #include "lib/paths.h"
 #include "setup/dev.h"
-#include "setup/disks.h"
+#include "devices/disks.h"
 
 #define MOUNTED PRIVATE "/mounted"
 

@@ -16,8 +16,8 @@
 #include "lib/overlay.h"
 #include "lib/paths.h"
 #include "setup/bind.h"
-#include "setup/disks.h"
-#include "setup/uevents.h"
+#include "devices/disks.h"
+#include "devices/uevents.h"
 
 static bool is_empty(int dir) {
   int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -14,7 +14,7 @@
 #include "lib/failure.h"
 #include "lib/files.h"
 #include "lib/host_test.h"
-#include "setup/disks.h"
+#include "devices/disks.h"
 #include "step/step_source.h"
 
 #define STUBS PRIVATE "/stubs"

@@ -10,7 +10,7 @@
 
 #include "fs/rooted.h"
 #include "lib/files.h"
-#include "setup/disks.h"
+#include "devices/disks.h"
 
 bool is_plain_name(const char *name) { return name != NULL && name[0] != 0 && name[0] != '.' && strchr(name, '/') == NULL; }
 

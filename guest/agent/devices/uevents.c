@@ -1,4 +1,4 @@
-#include "setup/uevents.h"
+#include "devices/uevents.h"
 
 #include <errno.h>
 #include <poll.h>

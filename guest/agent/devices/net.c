@@ -1,4 +1,4 @@
-#include "setup/net.h"
+#include "devices/net.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -15,8 +15,8 @@
 
 #include "lib/failure.h"
 #include "lib/files.h"
-#include "setup/net6.h"
-#include "setup/uevents.h"
+#include "devices/net6.h"
+#include "devices/uevents.h"
 
 static int sock = -1;
 static pid_t sock_of;

@@ -1,4 +1,4 @@
-#include "handlers/listen_ports.h"
+#include "ports/listen_ports.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,8 +6,10 @@
 
 #include "lib/loop.h"
 #include "link/host_link.h"
+#include "ports/listener_events.h"
 
-enum { MAX_PORTS = 256, FIRST_MS = 100, SLOW_MS = 2000, SHARE = 50, TCP_LISTEN = 10, UDP_OPEN = 7 };
+/* An event comes a moment before the kernel's table has its socket (or has it no more): SETTLE_MS. */
+enum { MAX_PORTS = 256, FIRST_MS = 100, SLOW_MS = 5000, SETTLE_MS = 5, TCP_LISTEN = 10, UDP_OPEN = 7 };
 
 struct port {
   uint16_t number;
@@ -19,6 +21,10 @@ static struct port known[MAX_PORTS];
 static size_t known_count;
 static struct timer ports_timer;
 static bool watching;
+/* Whether the kernel says when TCP ports change; these are read then only. */
+static bool have_events;
+static bool tcp_changed;
+static uint64_t event_at;
 /* Of the last change of a TCP port; programs that only ask names open UDP ports all the time. */
 static uint64_t changed_at;
 
@@ -86,19 +92,35 @@ static void note_change(const struct port *port) {
   }
 }
 
-/* A fiftieth of the time since the last change: 100 ms in the first five seconds, 2 s after 100. */
+/* A third of the time since the last change where there are events, which leaves UDP ports to be looked for; else a fiftieth: 100 ms
+ * in the first five seconds. */
 static uint64_t pause_after(uint64_t quiet_ms) {
-  uint64_t pause = quiet_ms / SHARE;
-  return pause < FIRST_MS ? FIRST_MS : pause > SLOW_MS ? SLOW_MS : pause;
+  uint64_t pause = quiet_ms / (have_events ? 3 : 50), slow = have_events ? SLOW_MS : SLOW_MS / 2;
+  return pause < FIRST_MS ? FIRST_MS : pause > slow ? slow : pause;
+}
+
+/* All that is open now; its length. */
+static size_t list_ports(struct port *list) {
+  size_t count = 0;
+  if (!have_events || tcp_changed) {
+    scan_file("/proc/net/tcp", false, false, list, &count);
+    scan_file("/proc/net/tcp6", false, true, list, &count);
+  } else {
+    for (size_t i = 0; i < known_count; i++) {
+      if (!known[i].udp) {
+        list[count++] = known[i];
+      }
+    }
+  }
+  tcp_changed = tcp_changed && now_ms() - event_at < SETTLE_MS;
+  scan_file("/proc/net/udp", true, false, list, &count);
+  scan_file("/proc/net/udp6", true, true, list, &count);
+  return count;
 }
 
 static void look_at_ports(struct timer *timer) {
   static struct port now[MAX_PORTS];
-  size_t count = 0;
-  scan_file("/proc/net/tcp", false, false, now, &count);
-  scan_file("/proc/net/tcp6", false, true, now, &count);
-  scan_file("/proc/net/udp", true, false, now, &count);
-  scan_file("/proc/net/udp6", true, true, now, &count);
+  size_t count = list_ports(now);
   for (size_t i = 0; i < count; i++) {
     if (!has_port(known, known_count, &now[i])) {
       report(&now[i], EVENT_LISTENING);
@@ -113,15 +135,25 @@ static void look_at_ports(struct timer *timer) {
   }
   memcpy(known, now, count * sizeof *now);
   known_count = count;
-  timer_start(timer, pause_after(now_ms() - changed_at));
+  timer_start(timer, tcp_changed ? SETTLE_MS : pause_after(now_ms() - changed_at));
+}
+
+static void on_tcp_change(void) {
+  event_at = now_ms();
+  if (!tcp_changed) {
+    tcp_changed = true;
+    timer_start(&ports_timer, SETTLE_MS);
+  }
 }
 
 void watch_ports(bool on) {
   if (on && !watching) {
-    known_count = 0, changed_at = now_ms();
+    have_events = listener_events_watch(on_tcp_change);
+    known_count = 0, tcp_changed = true, event_at = 0, changed_at = now_ms();
     ports_timer.fn = look_at_ports;
     timer_start(&ports_timer, 0);
   } else if (!on) {
+    listener_events_watch(NULL);
     timer_stop(&ports_timer);
   }
   watching = on;

@@ -1,4 +1,4 @@
-#include "setup/net6.h"
+#include "devices/net6.h"
 
 #include <errno.h>
 #include <net/if.h>

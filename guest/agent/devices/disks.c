@@ -1,4 +1,4 @@
-#include "setup/disks.h"
+#include "devices/disks.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "lib/files.h"
 #include "lib/loop.h"
-#include "setup/uevents.h"
+#include "devices/uevents.h"
 
 /* Tests have another place. */
 #ifndef DISKS_ROOT
