@@ -18,8 +18,8 @@ import type { OneOff } from '../resolve/one-off.ts';
 import { checkServices } from '../resources/check-services.ts';
 import type { PeerPolicies } from '../resources/peer-policies.ts';
 import type { StateStore } from '../state/store.ts';
+import { reportRunning } from './operations/progress.ts';
 import { checkPlannedPorts } from './planned-ports.ts';
-import { reportRunning } from './progress.ts';
 import { recordStack } from './stack-record.ts';
 
 /** What an `up` or a one-off is to reach. */

@@ -1,8 +1,8 @@
 import { traced } from '../../base/trace.ts';
 import type { Plan } from '../plan/plan.ts';
-import { executePlan } from './execute.ts';
 import type { OneOffs } from './one-offs.ts';
-import { makeOperationExecutor, type OperationContext } from './operations.ts';
+import { executePlan } from './operations/execute.ts';
+import { makeOperationExecutor, type OperationContext } from './operations/operations.ts';
 
 export interface PlanRun extends OperationContext {
   readonly oneOffs: OneOffs;

@@ -1,7 +1,7 @@
 import { HyprError } from '../../base/errors.ts';
 import type { EventBus } from '../logs/bus.ts';
 import type { Replica } from '../replica/replica.ts';
-import { awaitReplicas, judgeReady } from './conditions.ts';
+import { awaitReplicas, judgeReady } from './operations/conditions.ts';
 import { isNamed } from './stack-record.ts';
 
 interface Waiting {

@@ -4,7 +4,7 @@ import type { LostVolume } from '../machine/borrow-volumes.ts';
 import { hasMachine } from '../model/lifecycle.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { AwaitGuest } from '../resources/volume-users.ts';
-import { awaitReplicas } from './conditions.ts';
+import { awaitReplicas } from './operations/conditions.ts';
 
 interface Stack {
   readonly replicas: ReadonlyMap<string, Replica>;

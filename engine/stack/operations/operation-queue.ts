@@ -1,8 +1,8 @@
-import { type LinkedController, linkedController } from '../../base/abort.ts';
-import { HyprError, messageOf, toHyprError } from '../../base/errors.ts';
-import { logger } from '../../base/log.ts';
-import { traced } from '../../base/trace.ts';
-import type { EventBus } from '../logs/bus.ts';
+import { type LinkedController, linkedController } from '../../../base/abort.ts';
+import { HyprError, messageOf, toHyprError } from '../../../base/errors.ts';
+import { logger } from '../../../base/log.ts';
+import { traced } from '../../../base/trace.ts';
+import type { EventBus } from '../../logs/bus.ts';
 
 const log = logger('supervisor');
 

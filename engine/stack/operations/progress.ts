@@ -1,7 +1,7 @@
-import { HyprError, messageOf } from '../../base/errors.ts';
-import type { EventBus } from '../logs/bus.ts';
-import type { Operation, Plan, PlanNode } from '../plan/plan.ts';
-import type { VmRow } from '../state/records.ts';
+import { HyprError, messageOf } from '../../../base/errors.ts';
+import type { EventBus } from '../../logs/bus.ts';
+import type { Operation, Plan, PlanNode } from '../../plan/plan.ts';
+import type { VmRow } from '../../state/records.ts';
 
 /** docker compose's words for an operation, before and after it. */
 const WORDS: Record<Operation['type'], readonly [string, string] | undefined> = {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onAbort } from '../../base/abort.ts';
-import { HyprError } from '../../base/errors.ts';
-import type { DependsCondition } from '../../compose/model/model.ts';
-import type { EventBus } from '../logs/bus.ts';
-import type { Replica } from '../replica/replica.ts';
+import { onAbort } from '../../../base/abort.ts';
+import { HyprError } from '../../../base/errors.ts';
+import type { DependsCondition } from '../../../compose/model/model.ts';
+import type { EventBus } from '../../logs/bus.ts';
+import type { Replica } from '../../replica/replica.ts';
 
 /** `undefined`: not yet; `again`: not yet, and to be asked after so many milliseconds if nothing happens before. */
 type Verdict =

@@ -1,6 +1,6 @@
-import { linkedController } from '../../base/abort.ts';
-import { toHyprError } from '../../base/errors.ts';
-import type { Plan, PlanNode } from '../plan/plan.ts';
+import { linkedController } from '../../../base/abort.ts';
+import { toHyprError } from '../../../base/errors.ts';
+import type { Plan, PlanNode } from '../../plan/plan.ts';
 
 /** Executes one operation; decides nothing. Must settle soon after the signal aborts. */
 export type OperationExecutor = (node: PlanNode, signal: AbortSignal) => Promise<void>;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { PlanBuilder } from '../../../engine/plan/plan.ts';
-import { executePlan } from '../../../engine/stack/execute.ts';
+import { PlanBuilder } from '../../../../engine/plan/plan.ts';
+import { executePlan } from '../../../../engine/stack/operations/execute.ts';
 
 const planOf = (count: number, edges: Record<number, number[]>) => {
   const builder = new PlanBuilder();

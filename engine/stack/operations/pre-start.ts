@@ -1,6 +1,6 @@
-import { HyprError } from '../../base/errors.ts';
-import type { EventBus } from '../logs/bus.ts';
-import type { Replica } from '../replica/replica.ts';
+import { HyprError } from '../../../base/errors.ts';
+import type { EventBus } from '../../logs/bus.ts';
+import type { Replica } from '../../replica/replica.ts';
 import { awaitReplicas } from './conditions.ts';
 
 export interface PreStartRun {
