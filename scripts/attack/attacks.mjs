@@ -66,6 +66,18 @@ export const ATTACKS = [
     'cannot write to the disk of a volume',
   ],
   [
+    'Root without privileges changes its kernel by /proc/sys or /proc/sysrq-trigger',
+    'read-only, as runc makes it',
+    'test/scenarios/fences.vm.test.ts',
+    'changes no setting of its kernel without being privileged',
+  ],
+  [
+    'A RUN changes the kernel of a build machine that other steps share',
+    'read-only, as runc makes it',
+    'test/scenarios/build.vm.test.ts',
+    'a RUN reads the settings of its kernel and changes none',
+  ],
+  [
     'Root takes the port of the agent, and floods the host',
     'its own machine ends',
     'test/scenarios/fences.vm.test.ts',

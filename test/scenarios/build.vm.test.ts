@@ -149,6 +149,15 @@ pipe
     );
   });
 
+  test('a RUN reads the settings of its kernel and changes none, as with docker', async () => {
+    const script = `for f in sys/kernel/hostname sys/vm/swappiness sysrq-trigger irq/default_smp_affinity; do
+      if { echo 1 > /proc/$f; } 2>/dev/null; then echo "changed $f"; fi; done; cat /proc/sys/vm/swappiness; wc -c < /proc/keys; ls /sys/firmware`;
+    const { stdout, stderr, code } = await build(['--progress', 'plain', '-f', '-'], `FROM busybox\nRUN ${script.replaceAll('\n', ' ')}\n`);
+    expect(code, stderr).toBe(0);
+    const said = [...`${stdout}${stderr}`.matchAll(/^#\d+ [\d.]+ (.*)$/gm)].map(([, line]) => line);
+    expect(said).toEqual([expect.stringMatching(/^\d+$/), '0']);
+  });
+
   test('a second build takes every step from the cache and gives the same image', async () => {
     const first = await stack.run(['images', '-q']);
     const { code, stderr } = await buildAll(['--progress', 'json']);

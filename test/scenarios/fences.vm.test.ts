@@ -95,6 +95,13 @@ volumes: { data: {}, own: {} }
     expect(stderr).toMatch(/Operation not permitted|Read-only file system|Permission denied/);
   });
 
+  test('changes no setting of its kernel without being privileged, as in docker', async () => {
+    const script = `for f in sys/kernel/hostname sys/vm/swappiness sysrq-trigger; do
+      if { echo 1 > /proc/$f; } 2>/dev/null; then echo "changed $f"; fi; done; cat /proc/sys/vm/swappiness; wc -c < /proc/keys`;
+    expect((await inGuest('plain', script)).stdout).toMatch(/^\d+\n0\n$/);
+    expect((await inGuest('files', 'cat /proc/sys/vm/swappiness > /proc/sys/vm/swappiness && echo changed')).stdout).toBe('changed\n');
+  });
+
   test('ends nobody but itself when its root takes the port of the agent and floods the host', async () => {
     // The driver is taken off the port and put on again, so that the agent has lost it, and whoever opens it next speaks to the host.
     const attack = `P=$(readlink -f /sys/class/virtio-ports/vport*); V=$(basename $(dirname $(dirname $P)))

@@ -56,6 +56,33 @@ static bool join_cgroup(void) {
   return joined;
 }
 
+/* What runc keeps from containers, steps of BuildKit among them: these can only be read, */
+static const char *const sealed[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger", NULL};
+/* and these are empty. */
+static const char *const masked[] = {"proc/acpi",       "proc/asound",      "proc/interrupts", "proc/kcore",  "proc/keys",    "proc/latency_stats",
+                                     "proc/sched_debug", "proc/scsi",        "proc/timer_list", "proc/timer_stats", "sys/firmware",
+                                     "sys/devices/virtual/powercap", NULL};
+
+static bool seal(const char *path) {
+  unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+  return mount(path, path, NULL, MS_BIND | MS_REC, NULL) == 0 && mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL) == 0;
+}
+
+static bool mask(const char *path) {
+  unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+  return mount("/dev/null", path, NULL, MS_BIND, NULL) == 0 || (errno == ENOTDIR && mount("tmpfs", path, "tmpfs", flags, "nr_inodes=1") == 0);
+}
+
+/* What this kernel does not have needs no cover. */
+static void cover(const struct launch *l, const char *const *paths, bool (*how)(const char *)) {
+  for (; *paths != NULL; paths++) {
+    if (!how(*paths) && errno != ENOENT) {
+      launch_refuse(l->status, REASON_MACHINE, "covering /%s: %s", *paths, strerror(errno));
+    }
+  }
+  errno = 0;
+}
+
 static void mount_views(const struct launch *l) {
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   unsigned long limited = l->spec->privileged ? flags : flags | MS_RDONLY;
@@ -64,6 +91,10 @@ static void mount_views(const struct launch *l) {
   }
   if (mount("cgroup", "sys/fs/cgroup", "cgroup2", limited, "nsdelegate") != 0) {
     errno = 0;
+  }
+  if (!l->spec->privileged) {
+    cover(l, sealed, seal);
+    cover(l, masked, mask);
   }
 }
 
