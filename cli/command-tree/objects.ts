@@ -31,7 +31,7 @@ const volumeRm: CommandSpec = {
 const volume: CommandSpec = {
   name: 'volume',
   usage: 'COMMAND',
-  summary: 'Commands on volumes: ls, inspect, create, rm, prune',
+  summary: 'Commands on volumes: ls, inspect, create, export, import, rm, prune',
   commands: [
     volumeLs,
     { ...volumeLs, name: 'list', hidden: true },
@@ -58,6 +58,23 @@ const volume: CommandSpec = {
       ],
       maxArgs: 1,
       load: async () => (await import('../commands/volume.ts')).runVolumeCreate,
+    },
+    {
+      name: 'export',
+      usage: '[OPTIONS] VOLUME',
+      summary: 'Write what a volume holds as a tar, also while it is in use',
+      flags: [string('o,output', 'Write to a file, instead of STDOUT', { value: 'FILE' })],
+      minArgs: 1,
+      maxArgs: 1,
+      load: async () => (await import('../commands/volume-archive.ts')).runVolumeExport,
+    },
+    {
+      name: 'import',
+      usage: 'VOLUME [FILE]',
+      summary: 'Unpack a tar (of STDIN: -) into a volume, also while it is in use',
+      minArgs: 1,
+      maxArgs: 2,
+      load: async () => (await import('../commands/volume-archive.ts')).runVolumeImport,
     },
     volumeRm,
     { ...volumeRm, name: 'remove', hidden: true },

@@ -81,5 +81,5 @@ const borrowFrom = async (keeper: VmRow, wanted: Wanted, awaitGuest: AwaitGuest,
 
 const inUse = (volume: VolumeRow, keeper: VmRow, how: string): HyprError =>
   new HyprError('VOLUME_IN_USE', `volume ${volume.name} is a disk, and ${keeper.name} ${how}`, {
-    hint: `it is attached to one machine, which serves it to others of its stack while it runs and may write to it. Stop ${keeper.name} first, or share: hypr volume create NEW makes one that many stacks can use; copy the data into it and name it with "external: true"`,
+    hint: `it is attached to one machine, which serves it to others of its stack while it runs and may write to it. Its files: hypr volume export ${volume.name} -o FILE. Stop ${keeper.name} first, or share: hypr volume create NEW makes one that many stacks can use; copy the data into it and name it with "external: true"`,
   });

@@ -1,4 +1,7 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hypr, mustHypr } from '../../support/cli.ts';
 import { TestStack } from '../../support/stack.ts';
 
 const COMPOSE = `
@@ -83,6 +86,19 @@ describe('run --rm of a service whose volume is in use', () => {
       await must('ls /data/rootlink/only-in-app /data/uplink/only-in-app /data/lost+found 2>&1 | grep -c "No such file"; ls -d /data/..'),
     ).toBe('3\n/data/..\n');
     expect((await job('mknod /data/disk b 254 0')).stderr).toContain('Operation not permitted');
+  });
+
+  test('volume export and import: a tar of a volume in use, with owners, and back', async () => {
+    await app('mkdir -p /data/kept; echo to be saved > /data/kept/file; chown 33:44 /data/kept/file; chmod 640 /data/kept/file');
+    const file = join(stack.dir, 'volume.tar');
+    await mustHypr(['volume', 'export', 'lent_data', '-o', file], { env: stack.env });
+    const list = execFileSync('tar', ['--numeric-owner', '-tvf', file], { encoding: 'utf8' });
+    expect(list).toMatch(/-rw-r----- 33\/44 +12 .* \.\/kept\/file\n/);
+    expect(list).not.toContain('lost+found');
+    await app('rm -r /data/kept');
+    await mustHypr(['volume', 'import', 'lent_data', file], { env: stack.env });
+    expect(await app('cat /data/kept/file; stat -c "%u:%g %a" /data/kept/file')).toBe('to be saved\n33:44 640\n');
+    expect(await hypr(['volume', 'export', 'nothing', '-o', file], { env: stack.env })).toMatchObject({ code: 1 });
   });
 
   test('the service ends: what the one-off does with the volume fails at once, and it is said', async () => {
