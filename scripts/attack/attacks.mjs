@@ -135,6 +135,21 @@ export const ATTACKS = [
     'test/guest/client/hostile-agent.test.ts',
     'by more output than it was allowed',
   ],
+  // A volume that one machine serves to another: either may be hostile.
+  [
+    'A machine asks for a name outside the volume that it borrows',
+    'names are no paths',
+    'test/guest/lend.test.ts',
+    'takes no name that is a path',
+  ],
+  ['A machine has the one that serves a volume follow a link', 'O_NOFOLLOW, O_PATH', 'test/guest/lend.test.ts', 'follows no link'],
+  [
+    'A machine opens a pipe or makes a device in the one that serves a volume',
+    'files and folders only',
+    'test/guest/lend.test.ts',
+    'opens no pipe, makes no device',
+  ],
+  ['Bytes of a borrower break the one that serves', 'sanitized, fuzzed', 'test/guest/lend.test.ts', 'survives mutated requests'],
   [
     'Bytes of a guest break the decoder',
     'GUEST_PROTOCOL',

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <linux/fuse.h>
@@ -15,7 +17,8 @@
 #include "share/nodes.h"
 #include "share/owner.h"
 
-enum { RETRY_MS = 20, ROOM = MAX_TRANSFER + 4096 };
+/* Descriptors: as many as files.c and locks.c count, and a few. Where there may be no more, opens fail with EMFILE. */
+enum { RETRY_MS = 20, ROOM = MAX_TRANSFER + 4096, DESCRIPTORS = 10240 };
 
 static int answers;
 static bool broken;
@@ -121,7 +124,9 @@ int serve_folder(int in, int out, const char *folder) {
   static uint8_t bytes[2 * MAX_MESSAGE];
   size_t have = 0;
   bool waiting = false;
+  const struct rlimit descriptors = {DESCRIPTORS, DESCRIPTORS};
   answers = out;
+  setrlimit(RLIMIT_NOFILE, &descriptors);
   owner_prepare();
   umask(0);
   if (!nodes_open(folder)) {
