@@ -47,12 +47,15 @@ const pageRows = (model: DashboardModel, look: Look, height: number): string[] |
   }
 };
 
-/** Rows of at most `width` columns. */
+/** Rows of at most `width` columns, cut between words where there are some. */
 const wrapText = (text: string, width: number): string[] => {
-  const rows = [cut(text, width)];
-  for (let rest = text.slice(rows[0]?.length ?? 0); rest !== ''; ) {
-    const row = cut(rest, width) || rest;
-    rows.push(row);
+  const rows: string[] = [];
+  for (let rest = text; rest !== '' || rows.length === 0; ) {
+    const most = cut(rest, width) || rest;
+    // The blanks that a line begins with are no place to cut it.
+    const blank = most.length < rest.length ? most.trimEnd().lastIndexOf(' ') : -1;
+    const row = blank > most.length / 2 ? most.slice(0, blank + 1) : most;
+    rows.push(row.trimEnd());
     rest = rest.slice(row.length);
   }
   return rows;
