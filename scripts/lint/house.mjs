@@ -73,4 +73,4 @@ export const ROOMS = {
 export const MOST_FILES = 20;
 
 /** Folders that are lists of one kind, one file for each, and may be longer. */
-export const LISTS = ['cli/commands'];
+export const LISTS = ['cli/commands', 'test/cli/commands'];
