@@ -189,6 +189,14 @@ export interface GuestStats {
   readonly diskTotal?: number;
 }
 
+export interface MemberOptions {
+  /** It has the message queues and the shared memory of the machine's own service. */
+  readonly sharesIpc: boolean;
+  readonly signal: AbortSignal;
+  /** In milliseconds, until it answers. */
+  readonly timeout: number;
+}
+
 export type GuestEvent =
   | { readonly type: 'listening'; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly address: string }
   | { readonly type: 'not-listening'; readonly port: number; readonly protocol: 'tcp' | 'udp'; readonly address: string }
@@ -256,6 +264,14 @@ export interface GuestClient extends AsyncDisposable {
   lend(disk: string): VolumeStream;
   /** Before `prepare`: mounts a volume of another machine as the share `tag`. Throws GUEST_REFUSED. */
   borrow(tag: string, signal?: AbortSignal): Promise<VolumeStream>;
+  /**
+   * The guest of a further service in this machine: root, mounts and workload are its own, network, names and clock are this machine's. It is
+   * started unless it runs; its channel ends with this one and can be opened again. `name`: 3–16 lower-case letters and digits. Throws
+   * GUEST_REFUSED (before `prepare`, or no room), HYPR_TIMEOUT.
+   */
+  openMember(name: string, options: MemberOptions): Promise<GuestClient>;
+  /** Ends that guest with all its programs, at once. */
+  endMember(name: string, signal?: AbortSignal): Promise<void>;
   stats(signal?: AbortSignal): Promise<GuestStats>;
   events(): AsyncIterable<GuestEvent>;
   /** Stops the workload (stopSignal, then SIGKILL after graceMs), syncs, unmounts, powers off. Closes the channel. */

@@ -7,7 +7,7 @@ import { BUILD_MEMORY_MIB } from '../../builder/model/machine-scheduler.ts';
 import type { MachineSpec, Vmm } from '../../vmm/model/machine.ts';
 import type { Templates } from '../../vmm/template/types.ts';
 import type { SETUP_STEPS } from '../model/types.ts';
-import { DEFAULT_MEMORY_MIB, defaultVcpus } from '../replica/run.ts';
+import { DEFAULT_MEMORY_MIB, defaultVcpus } from '../replica/boot/run.ts';
 
 /**
  * Makes templates for the default service machine and for the build machine. Without a template, machines boot cold. A

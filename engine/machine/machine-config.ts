@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { shortHash } from '../../base/paths.ts';
 import type { FileSpec, GuestClient, MachineConfig, MachineMount, NicConfig, ResolverConfig } from '../../guest/types.ts';
 import type { DiskSpec, MachineSpec, ShareSpec } from '../../vmm/model/machine.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
@@ -27,45 +28,30 @@ export interface Lender {
 /** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
 export const DISK_MIB = 64 * 1024;
 
-export interface MachineParts {
-  readonly name: string;
-  readonly runDir: string;
-  readonly consoleLog: string;
+/** The disks and folders of one replica. */
+export interface ReplicaDisks {
   readonly root: { readonly path: string; readonly format: 'raw' | 'vmdk' };
   readonly upper: string;
   readonly mounts: readonly BackedMount[];
+}
+
+export interface MachineParts extends ReplicaDisks {
+  readonly name: string;
+  readonly runDir: string;
+  readonly consoleLog: string;
   readonly vcpus: number;
   readonly memoryMib: number;
   readonly nics: readonly NicConfig[];
   /** Replicas of the same image that have yet to boot. */
   readonly siblings: number;
   readonly nested?: true;
+  /** Those of other services in this machine, by the name under which its guest knows each. */
+  readonly members?: Readonly<Record<string, ReplicaDisks>>;
 }
 
 /** The machine's hardware, for the VMM. Serials connect disks and shares to what the guest is told below. Pure. */
 export const machineSpec = (parts: MachineParts): MachineSpec => {
-  const disks: DiskSpec[] = [
-    { serial: 'root', path: parts.root.path, format: parts.root.format, readOnly: true },
-    { serial: 'upper', path: parts.upper, format: 'raw', readOnly: false, blank: { sizeMib: DISK_MIB, label: 'upper' } },
-  ];
-  const shares: ShareSpec[] = [];
-  parts.mounts.forEach(({ mount, backing }, index) => {
-    if (backing.kind === 'disk') {
-      disks.push({ serial: `vol${index}`, path: backing.path, format: 'raw', readOnly: backing.readOnly === true });
-    } else if (backing.kind === 'image') {
-      disks.push({ serial: `vol${index}`, path: backing.path, format: backing.format, readOnly: true });
-    } else if (backing.kind === 'folder') {
-      shares.push({ tag: `share${index}`, path: backing.path, readOnly: isReadOnly(mount), ownership: backing.ownership });
-    } else if (backing.kind === 'shared-file') {
-      shares.push({
-        tag: `share${index}`,
-        path: join(backing.folder, backing.name),
-        readOnly: isReadOnly(mount),
-        ownership: 'squash',
-        file: true,
-      });
-    }
-  });
+  const all = [devices(parts, ''), ...Object.entries(parts.members ?? {}).map(([name, member]) => devices(member, name))];
   return {
     name: parts.name,
     runDir: parts.runDir,
@@ -73,30 +59,67 @@ export const machineSpec = (parts: MachineParts): MachineSpec => {
     folder: dirname(parts.upper),
     vcpus: parts.vcpus,
     memoryMib: parts.memoryMib,
-    disks,
+    disks: all.flatMap(({ disks }) => disks),
     nics: parts.nics.map(({ mac, mtu }, index) => ({ id: `n${index}`, mac, mtu })),
-    shares,
+    shares: all.flatMap(({ shares }) => shares),
     ...(parts.siblings > 0 ? { siblings: parts.siblings } : {}),
     ...(parts.nested ? { nested: true } : {}),
   };
 };
 
+/** The name of a replica in the machine of another: what its serials and tags begin with. */
+export const memberName = ({ id }: { readonly id: string }): string => `m${shortHash(id, 8)}`;
+
+/** The serial of the disk that is the root of a member of a machine. */
+export const rootSerial = (member: string): string => `${member}root`;
+
+/** `member`: what its serials and tags begin with; empty for the machine's own service. */
+const devices = (parts: ReplicaDisks, member: string): { readonly disks: DiskSpec[]; readonly shares: ShareSpec[] } => {
+  const disks: DiskSpec[] = [
+    { serial: rootSerial(member), path: parts.root.path, format: parts.root.format, readOnly: true },
+    { serial: `${member}upper`, path: parts.upper, format: 'raw', readOnly: false, blank: { sizeMib: DISK_MIB, label: 'upper' } },
+  ];
+  const shares: ShareSpec[] = [];
+  parts.mounts.forEach(({ mount, backing }, index) => {
+    if (backing.kind === 'disk') {
+      disks.push({ serial: `${member}vol${index}`, path: backing.path, format: 'raw', readOnly: backing.readOnly === true });
+    } else if (backing.kind === 'image') {
+      disks.push({ serial: `${member}vol${index}`, path: backing.path, format: backing.format, readOnly: true });
+    } else if (backing.kind === 'folder') {
+      shares.push({ tag: `${member}share${index}`, path: backing.path, readOnly: isReadOnly(mount), ownership: backing.ownership });
+    } else if (backing.kind === 'shared-file') {
+      shares.push({
+        tag: `${member}share${index}`,
+        path: join(backing.folder, backing.name),
+        readOnly: isReadOnly(mount),
+        ownership: 'squash',
+        file: true,
+      });
+    }
+  });
+  return { disks, shares };
+};
+
 /** Everything that the guest is told except its workload. Only the entropy and the clock differ between two calls. */
 export const machineConfig = (input: {
   readonly spec: ReplicaSpec;
-  readonly parts: MachineParts;
+  readonly parts: Pick<MachineParts, 'mounts' | 'nics'>;
   readonly resolver: ResolverConfig;
   readonly hosts: MachineConfig['hosts'];
   readonly files: readonly FileSpec[];
   readonly machineId: string;
+  /** What the serials of its disks begin with, in the machine of another. */
+  readonly member?: string;
 }): MachineConfig => ({
   hostname: input.spec.hostname,
   ...(input.spec.domainname ? { domainname: input.spec.domainname } : {}),
   machineId: input.machineId,
   entropy: randomBytes(64),
   clock: Date.now(),
-  root: { disk: 'root', upper: 'upper', readOnly: input.spec.readOnly },
-  mounts: input.parts.mounts.flatMap(mountConfig).concat(shmConfig(input.spec)),
+  root: { disk: rootSerial(input.member ?? ''), upper: `${input.member ?? ''}upper`, readOnly: input.spec.readOnly },
+  mounts: input.parts.mounts
+    .flatMap((backed, index) => mountConfig(backed, `${input.member ?? ''}vol${index}`, `${input.member ?? ''}share${index}`))
+    .concat(shmConfig(input.spec)),
   nics: input.parts.nics,
   resolver: input.resolver,
   hosts: [...input.hosts, ...input.spec.extraHosts],
@@ -106,7 +129,7 @@ export const machineConfig = (input: {
 
 const isReadOnly = (mount: ReplicaMount): boolean => mount.readOnly;
 
-const mountConfig = ({ mount, backing }: BackedMount, index: number): MachineMount[] => {
+const mountConfig = ({ mount, backing }: BackedMount, disk: string, tag: string): MachineMount[] => {
   const { target, readOnly } = mount;
   const subpath = (mount.kind === 'volume' || mount.kind === 'image') && mount.subpath !== undefined ? { subpath: mount.subpath } : {};
   // As docker does, an empty volume is filled from the image, and a bind mount hides what the image has there.
@@ -114,14 +137,14 @@ const mountConfig = ({ mount, backing }: BackedMount, index: number): MachineMou
   switch (backing.kind) {
     case 'disk':
       // What cannot be written cannot be filled either.
-      return [{ kind: 'disk', disk: `vol${index}`, target, readOnly, seed: seed && backing.readOnly !== true, ...subpath }];
+      return [{ kind: 'disk', disk, target, readOnly, seed: seed && backing.readOnly !== true, ...subpath }];
     case 'image':
-      return [{ kind: 'disk', disk: `vol${index}`, target, readOnly: true, seed: false, image: true, ...subpath }];
+      return [{ kind: 'disk', disk, target, readOnly: true, seed: false, image: true, ...subpath }];
     case 'lent':
     case 'folder':
-      return [{ kind: 'share', tag: `share${index}`, target, readOnly, seed, ...subpath }];
+      return [{ kind: 'share', tag, target, readOnly, seed, ...subpath }];
     case 'shared-file':
-      return [{ kind: 'share', tag: `share${index}`, target, readOnly, seed: false, file: backing.name }];
+      return [{ kind: 'share', tag, target, readOnly, seed: false, file: backing.name }];
     case 'memory':
       return mount.kind === 'tmpfs'
         ? [

@@ -42,6 +42,8 @@ export interface ReplicaSpec {
   readonly links?: Readonly<Record<string, string>>;
   /** Present: its machine has no NIC. */
   readonly isolated?: Isolation;
+  /** Present: it runs in the machine of another replica and has its network. */
+  readonly shares?: SharedMachine;
   /** Where it may connect to outside its networks; absent: everywhere. */
   readonly egress?: Egress;
   readonly dns: readonly string[];
@@ -58,6 +60,15 @@ export interface ReplicaSpec {
    * stays, because it is started by another call.
    */
   readonly autoRemove?: 'replica' | 'stack' | 'ended';
+}
+
+/** Whose machine a replica runs in. */
+export interface SharedMachine {
+  readonly service: string;
+  /** The name of that replica. */
+  readonly replica: string;
+  /** It has its message queues and shared memory, too. */
+  readonly ipc?: true;
 }
 
 export interface ReplicaNetwork {

@@ -84,6 +84,7 @@ export const describeDesired = async (input: {
       imageId: input.images[service]?.id ?? '',
       networks: ownNetworks(spec),
       volumes: volumesOf(project, service),
+      ...(spec.shares === undefined ? {} : { shares: spec.shares }),
       nameOf: (number) => project.services[service]?.container_name ?? replicaName(project, service, number),
       ...(project.services[service]?.pre_start?.length ? { preStart: preStartHooks(project, service) } : {}),
     };

@@ -1,4 +1,5 @@
 import type { Health, ReplicaState } from '../model/events.ts';
+import type { SharedMachine } from '../model/spec.ts';
 import type { StateStore } from '../state/store.ts';
 
 /** A replica as the reconciler sees it. */
@@ -11,9 +12,17 @@ export interface ObservedReplica {
   readonly health: Health;
   readonly configHash: string;
   readonly imageId: string;
-  /** What it was made from: the networks it is on whatever the file says now. */
-  readonly spec: { readonly networks: ReadonlyArray<{ readonly key: string }> };
+  /** What it was made from: the networks it is on, and the machine it runs in, whatever the file says now. */
+  readonly spec: { readonly networks: ReadonlyArray<{ readonly key: string }>; readonly shares?: SharedMachine };
 }
+
+/** Those of a service, without its one-offs. */
+export const replicasOf = (observed: ObservedStack, service: string): ObservedReplica[] =>
+  observed.replicas.filter((replica) => replica.service === service && !replica.oneOff);
+
+/** Those that run in the machine of this replica. */
+export const membersOf = (observed: ObservedStack, replica: string): ObservedReplica[] =>
+  observed.replicas.filter(({ spec }) => spec.shares?.replica === replica);
 
 export interface ObservedStack {
   readonly replicas: readonly ObservedReplica[];

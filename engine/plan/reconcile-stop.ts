@@ -1,7 +1,7 @@
 import type { Project } from '../../compose/model/model.ts';
 import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import { dependenciesOf } from '../resolve/dependencies.ts';
-import type { ObservedReplica, ObservedStack } from './observe.ts';
+import { membersOf, type ObservedReplica, type ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder, targetOf } from './plan.ts';
 
 export interface StopGoal {
@@ -31,12 +31,25 @@ export interface StopGoal {
 export const reconcileStop = (goal: StopGoal, observed: ObservedStack): Plan => {
   const plan = new PlanBuilder();
   const chosen = observed.replicas.filter((replica) => isChosen(goal, replica));
+  // What runs in a machine that ends is stopped before, as if it depended on it.
+  const joined = chosen
+    .flatMap(({ name }) => membersOf(observed, name))
+    .filter((member) => !chosen.includes(member) && needsStop(member.state));
+  const members = new Map(
+    [...new Set(joined)].map((member) => [
+      member,
+      plan.add({ type: 'stop', ...targetOf(member), timeout: goal.timeout }, `it shares the machine of ${member.spec.shares?.replica}`),
+    ]),
+  );
+  const joinedTo = (owner: string): number[] => [...members].flatMap(([{ spec }, node]) => (spec.shares?.replica === owner ? [node] : []));
   const ends = new Map<string, number[]>();
   for (const service of dependentsFirst(goal.project, new Set(chosen.map((replica) => replica.service)))) {
     const after = dependentsIn(goal.project, service, ends);
     ends.set(
       service,
-      chosen.filter((replica) => replica.service === service).flatMap((replica) => endReplica({ plan, goal, replica, after })),
+      chosen
+        .filter((replica) => replica.service === service)
+        .flatMap((replica) => endReplica({ plan, goal, replica, after: [...after, ...joinedTo(replica.name)] })),
     );
   }
   const all = [...ends.values()].flat();

@@ -5,7 +5,7 @@ import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import { signalNumber } from '../model/signals.ts';
 import type { ServiceVerb, VerbOptions } from '../model/types.ts';
 import { dependenciesOf, dependentsOf, orderServices, unknownService } from '../resolve/dependencies.ts';
-import type { ObservedReplica, ObservedStack } from './observe.ts';
+import { membersOf, type ObservedReplica, type ObservedStack } from './observe.ts';
 import { type Plan, PlanBuilder, targetOf } from './plan.ts';
 import { reconcileStop } from './reconcile-stop.ts';
 
@@ -44,6 +44,7 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
       return planKill(chosen, signalNumber(options.signal ?? 'SIGKILL'));
     case 'pause':
       refusePaused(chosen);
+      refuseSharing(chosen, observed, 'pause');
       return planEach(
         chosen.filter((replica) => replica.state === 'running'),
         (replica) => ({ type: 'pause', ...targetOf(replica) }),
@@ -56,6 +57,7 @@ export const reconcileVerb = (goal: VerbGoal, observed: ObservedStack): Plan => 
         'asked to unpause',
       );
     case 'suspend':
+      refuseSharing(observed.replicas, observed, 'suspend');
       return planSuspend(observed);
     case 'resume':
       return planEach(
@@ -71,6 +73,18 @@ const refusePaused = (chosen: readonly ObservedReplica[]): void => {
   const paused = chosen.find(({ state }) => state === 'paused');
   if (paused !== undefined) {
     throw new HyprError('HYPR_USAGE', `container ${paused.name} is already paused`, { hint: 'let it go on: hypr unpause' });
+  }
+};
+
+/** A machine is paused and suspended as a whole, which would stop the others in it as well. */
+const refuseSharing = (chosen: readonly ObservedReplica[], observed: ObservedStack, verb: string): void => {
+  const member = chosen.find(({ spec }) => spec.shares !== undefined) ?? chosen.flatMap(({ name }) => membersOf(observed, name))[0];
+  if (member !== undefined) {
+    throw new HyprError(
+      'HYPR_UNSUPPORTED',
+      `${verb} is not supported: ${member.name} runs in the machine of ${member.spec.shares?.replica}, and neither is ${verb}d by itself`,
+      { hint: `stop them instead: hypr stop ${member.spec.shares?.service} ${member.service}` },
+    );
   }
 };
 
@@ -175,7 +189,8 @@ interface AddStart {
 }
 
 const addStart = ({ plan, project, replica, started, cause, after }: AddStart): number => {
-  const booted = plan.add({ type: 'boot', ...targetOf(replica) }, cause, after);
+  const machine = started.get(replica.spec.shares?.service ?? '') ?? [];
+  const booted = plan.add({ type: 'boot', ...targetOf(replica) }, cause, [...after, ...machine]);
   const awaited = (project === undefined ? [] : dependenciesOf(project, replica.service))
     .filter((dependency) => started.has(dependency.service))
     .map(({ service, condition, required }) =>
@@ -197,7 +212,15 @@ const RESTART = 'asked to restart';
 const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedReplica[], observed: ObservedStack): Plan => {
   const plan = new PlanBuilder();
   const started = new Map<string, number[]>();
-  for (const service of restartOrder(project, chosen, options.noDeps)) {
+  const stopped = new Map<string, number[]>();
+  const stop = (replica: ObservedReplica, after: readonly number[]): number[] => {
+    const operation = { type: 'stop', ...targetOf(replica), timeout: options.timeout, part: { of: 'restart', is: 'begin' } } as const;
+    const nodes = stopped.get(replica.name) ?? (needsStop(replica.state) ? [plan.add(operation, RESTART, after)] : []);
+    stopped.set(replica.name, nodes);
+    return nodes;
+  };
+  const together = [...chosen, ...chosen.flatMap(({ name }) => membersOf(observed, name))];
+  for (const service of restartOrder(project, together, options.noDeps)) {
     const awaited = (options.noDeps ? [] : neededBy(project, service)).flatMap(({ service: needed, condition, required }) => {
       const after = started.get(needed);
       const node = { type: 'await', service: needed, condition, required, dependent: service } as const;
@@ -209,9 +232,11 @@ const planRestart = ({ project, options }: VerbGoal, chosen: readonly ObservedRe
     const nodes = observed.replicas
       .filter((replica) => replica.service === service && !replica.oneOff)
       .map((replica) => {
-        const stop = { type: 'stop', ...targetOf(replica), timeout: options.timeout, part: { of: 'restart', is: 'begin' } } as const;
-        const stopped = needsStop(replica.state) ? [plan.add(stop, RESTART, holding)] : holding;
-        const booted = plan.add({ type: 'boot', ...targetOf(replica) }, RESTART, stopped);
+        // What runs in its machine is restarted with it (restartOrder), and stops first.
+        const members = membersOf(observed, replica.name).flatMap((member) => stop(member, holding));
+        const ended = stop(replica, [...holding, ...members]);
+        const machine = started.get(replica.spec.shares?.service ?? '') ?? [];
+        const booted = plan.add({ type: 'boot', ...targetOf(replica) }, RESTART, [...(ended.length > 0 ? ended : holding), ...machine]);
         return plan.add({ type: 'start', ...targetOf(replica), part: { of: 'restart', is: 'end' } }, RESTART, [booted, ...before]);
       });
     started.set(service, nodes);

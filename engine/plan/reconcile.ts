@@ -1,10 +1,10 @@
 import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import type { UpOptions } from '../model/types.ts';
 import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
-import { serviceNotices } from '../resolve/service-notices.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
-import type { ObservedReplica, ObservedStack } from './observe.ts';
+import { membersOf, type ObservedReplica, type ObservedStack, replicasOf } from './observe.ts';
 import { freeNumbers, type Plan, PlanBuilder, partOf, type ReplicaTarget, targetOf } from './plan.ts';
+import { findOrphans, namesInMachine, warnOfOrphans, warnOfServices, withDetached } from './reconcile-around.ts';
 import { ResourcePlan } from './reconcile-resources.ts';
 import { recreateCause } from './recreate-cause.ts';
 
@@ -29,8 +29,10 @@ class Reconciliation {
   readonly #hooked = new Map<string, number>();
   /** Replicas removed early because one of their volumes is replaced → the node that removes them. */
   readonly #evicted = new Map<string, number>();
-  /** Replicas stopped because one of their networks is replaced → the node that stops them. */
-  readonly #detached = new Map<ObservedReplica, number>();
+  /** Replicas stopped because one of their networks is replaced, or with the machine they run in → the node that stops them. */
+  readonly #detached = new Map<ObservedReplica, { readonly node: number; readonly cause: string }>();
+  /** Replicas that this plan makes → the node that does. */
+  readonly #created = new Map<string, { readonly node: number; readonly cause: string }>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
   readonly #options: UpOptions;
@@ -40,17 +42,17 @@ class Reconciliation {
     this.#observed = observed;
     this.#options = options;
     const evict = (replica: ObservedReplica, cause: string): number => this.#evict(replica, cause);
-    const detach = (replica: ObservedReplica, cause: string): number[] => this.#detach(replica, cause);
+    const detach = (replica: ObservedReplica, cause: string): number[] => this.#detach(replica, cause, { back: 'its network changed' });
     this.#resources = new ResourcePlan({ plan: this.#plan, desired, observed, options, evict, detach });
   }
 
   run(): Plan {
     const services = orderServices(this.#desired.project, this.#options.services, { withDependencies: !this.#options.noDeps });
-    for (const notice of serviceNotices(this.#desired.project, services)) {
-      this.#plan.warn(notice);
-    }
+    warnOfServices(this.#plan, this.#desired.project, services);
     this.#resources.add(services);
-    for (const service of this.#withDetached(services)) {
+    this.#joinMachines(services);
+    const detached = new Set([...this.#detached.keys()].map(({ service }) => service));
+    for (const service of withDetached(this.#desired.project, services, { detached, removeOrphans: this.#options.removeOrphans })) {
       this.#service(service);
     }
     this.#orphans();
@@ -65,32 +67,58 @@ class Reconciliation {
     return node;
   }
 
-  /** Keeps the machine's disks: it gets addresses of the new network when it is started again. */
-  #detach(replica: ObservedReplica, cause: string, isWhole = false): number[] {
+  /**
+   * Keeps the machine's disks: it gets addresses of the new network when it is started again. What runs in its machine is stopped
+   * first, and starts again with it.
+   */
+  #detach(replica: ObservedReplica, cause: string, { isWhole = false, back = cause } = {}): number[] {
     if (!needsStop(replica.state)) {
       return [];
     }
-    const node =
-      this.#detached.get(replica) ??
-      this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout, ...partOf(isWhole, 'begin') }, cause);
-    this.#detached.set(replica, node);
+    const known = this.#detached.get(replica);
+    if (known !== undefined) {
+      return [known.node];
+    }
+    const before = membersOf(this.#observed, replica.name).flatMap((member) =>
+      this.#detach(member, `it shares the machine of ${replica.name}`),
+    );
+    const stop = { type: 'stop', ...targetOf(replica), timeout: this.#options.timeout, ...partOf(isWhole, 'begin') } as const;
+    const node = this.#plan.add(stop, cause, before);
+    this.#detached.set(replica, { node, cause: back });
     return [node];
   }
 
-  /** The services of the plan, and those with replicas that were stopped for a network only: dependencies first, what the file no longer has last. */
-  #withDetached(services: readonly string[]): readonly string[] {
-    const { project } = this.#desired;
-    const others = new Set([...this.#detached.keys()].map(({ service }) => service).filter((service) => !services.includes(service)));
-    if (others.size === 0) {
-      return services;
+  /** What runs in the machine of another is made before that machine starts, which then has its disks: one that runs starts again. */
+  #joinMachines(services: readonly string[]): void {
+    for (const service of services) {
+      const wanted = this.#desired.services[service];
+      if (wanted?.shares === undefined || wanted.oneOff) {
+        continue;
+      }
+      const existing = replicasOf(this.#observed, service);
+      const stale = existing.slice(0, wanted.scale).flatMap((replica) => {
+        const cause = this.#causeOf(service, wanted, replica);
+        return cause === undefined ? [] : [{ replica, cause }];
+      });
+      const missing = freeNumbers(existing, Math.max(0, wanted.scale - existing.length));
+      const owner = this.#observed.replicas.find(({ name }) => name === wanted.shares?.replica);
+      if (owner !== undefined && stale.length + missing.length > 0 && !this.#options.noStart) {
+        this.#detach(owner, `${service} joins its machine`);
+      }
+      const target = (number: number) => ({ replica: wanted.nameOf(number), service, number });
+      for (const { replica, cause } of stale) {
+        const isWhole = !this.#evicted.has(replica.name);
+        this.#recreated.add(service);
+        this.#create({ target: target(replica.number), wanted, cause, after: [this.#evict(replica, cause, isWhole)], isWhole });
+      }
+      for (const number of missing) {
+        this.#create({ target: target(number), wanted, cause: NO_REPLICA, after: [] });
+      }
     }
-    const known = [...others].filter((service) => project.services[service] !== undefined);
-    const gone = [...others].filter((service) => project.services[service] === undefined);
-    const isRemoved = (service: string): boolean => this.#options.removeOrphans && project.disabledServices[service] === undefined;
-    return [
-      ...orderServices(project, [...services, ...known], { withDependencies: false }),
-      ...gone.filter((service) => !isRemoved(service)),
-    ];
+  }
+
+  #causeOf(service: string, wanted: DesiredService, replica: ObservedReplica): string | undefined {
+    return this.#evicted.has(replica.name) ? 'its volume changed' : recreateCause(this.#options, service, wanted, replica);
   }
 
   /** What this plan is not about was stopped for a network only; what is removed for a volume stays away. */
@@ -98,9 +126,9 @@ class Reconciliation {
     const detached = [...this.#detached].filter(([replica]) => replica.service === service && !replica.oneOff);
     const starts = detached
       .filter(([replica]) => !this.#evicted.has(replica.name) && !this.#options.noStart)
-      .flatMap(([replica, stopped]) => {
+      .flatMap(([replica, { node, cause }]) => {
         const networks = replica.spec.networks.map(({ key }) => key);
-        return this.#startReplica(targetOf(replica), NETWORK_CHANGED, [stopped, ...this.#resources.nodesOf({ networks, volumes: [] })]);
+        return this.#startReplica(targetOf(replica), cause, [node, ...this.#resources.nodesOf({ networks, volumes: [] })]);
       });
     if (starts.length > 0) {
       this.#started.set(service, starts);
@@ -119,7 +147,7 @@ class Reconciliation {
       this.#bootOneOff(service, wanted);
       return;
     }
-    const existing = this.#observed.replicas.filter((replica) => replica.service === service && !replica.oneOff);
+    const existing = replicasOf(this.#observed, service);
     // What is up to date stays rather than what would be replaced.
     const inOrder =
       existing.length > wanted.scale
@@ -140,13 +168,14 @@ class Reconciliation {
       starts.push(...this.#keepOrReplace(service, wanted, replica));
     }
     for (const number of freeNumbers(existing, wanted.scale - kept.length)) {
-      starts.push(...this.#createReplica({ service, wanted, number, cause: 'no replica yet', after: [] }));
+      starts.push(...this.#createReplica({ service, wanted, number, cause: NO_REPLICA, after: [] }));
     }
     this.#started.set(service, starts);
   }
 
   #keepOrReplace(service: string, wanted: DesiredService, replica: ObservedReplica): number[] {
-    const cause = this.#evicted.has(replica.name) ? 'its volume changed' : recreateCause(this.#options, service, wanted, replica);
+    const made = this.#created.get(replica.name);
+    const cause = made?.cause ?? this.#causeOf(service, wanted, replica);
     if (cause !== undefined) {
       this.#recreated.add(service);
       const isWhole = !this.#evicted.has(replica.name);
@@ -157,7 +186,7 @@ class Reconciliation {
     if (detached !== undefined) {
       return this.#options.noStart
         ? []
-        : this.#startReplica(targetOf(replica), NETWORK_CHANGED, [detached, ...this.#resources.nodesOf(wanted)]);
+        : this.#startReplica(targetOf(replica), detached.cause, [detached.node, ...this.#resources.nodesOf(wanted)]);
     }
     if (replica.state === 'running') {
       const restarted = dependenciesOf(this.#desired.project, service).find((dep) => dep.restart && this.#recreated.has(dep.service));
@@ -165,8 +194,7 @@ class Reconciliation {
         return [];
       }
       const why = `${restarted.service} is replaced and restarts its dependents`;
-      const stopped = this.#plan.add({ type: 'stop', ...targetOf(replica), timeout: this.#options.timeout }, why);
-      return this.#startReplica(targetOf(replica), why, [stopped]);
+      return this.#startReplica(targetOf(replica), why, this.#detach(replica, why));
     }
     if (replica.state === 'paused') {
       return [this.#plan.add({ type: 'unpause', ...targetOf(replica) }, 'paused')];
@@ -193,17 +221,34 @@ class Reconciliation {
   }): number[] {
     const { service, wanted, number, cause } = input;
     const target = { replica: wanted.nameOf(number), service, number };
-    const created = this.#plan.add({ type: 'create', ...target, ...partOf(input.isWhole, 'end') }, cause, [
-      ...input.after,
-      ...this.#resources.nodesOf(wanted),
-    ]);
+    const created = this.#create({ ...input, target });
     return this.#options.noStart ? [created] : this.#startReplica(target, cause, [created]);
+  }
+
+  #create(input: { target: ReplicaTarget; wanted: DesiredService; cause: string; after: number[]; isWhole?: boolean }): number {
+    const { target, wanted, cause, after, isWhole } = input;
+    const known = this.#created.get(target.replica);
+    if (known !== undefined) {
+      return known.node;
+    }
+    const resources = this.#resources.nodesOf(wanted);
+    const node = this.#plan.add({ type: 'create', ...target, ...partOf(isWhole, 'end') }, cause, [...after, ...resources]);
+    this.#created.set(target.replica, { node, cause });
+    return node;
   }
 
   #startReplica(target: ReplicaTarget, cause: string, after: readonly number[]): number[] {
     const hooked = this.#preStart(target, after);
-    const booted = this.#plan.add({ type: 'boot', ...target }, cause, hooked === undefined ? after : [...after, hooked]);
+    const machine = this.#machineNodes(target);
+    const booted = this.#plan.add({ type: 'boot', ...target }, cause, [...after, ...machine, ...(hooked === undefined ? [] : [hooked])]);
     return [this.#plan.add({ type: 'start', ...target }, cause, [booted, ...this.#conditions(target.service)])];
+  }
+
+  /** A machine starts once those exist that run in it; they are prepared once its own service has started. */
+  #machineNodes({ replica, service }: ReplicaTarget): number[] {
+    const shares = this.#desired.services[service]?.shares ?? this.#observed.replicas.find(({ name }) => name === replica)?.spec.shares;
+    const made = namesInMachine(this.#desired, replica).flatMap((name) => this.#created.get(name)?.node ?? []);
+    return [...made, ...(shares === undefined ? [] : (this.#started.get(shares.service) ?? []))];
   }
 
   /** Its hooks one after the other, once for the service, when the first of its replicas starts; gives the last one's node. */
@@ -260,33 +305,21 @@ class Reconciliation {
 
   #removeReplica(replica: ObservedReplica, cause: string, { keepVolumes = false, isWhole = false } = {}): number {
     const isStoppedHere = needsStop(replica.state) && !this.#detached.has(replica);
-    const after = this.#detach(replica, cause, isWhole);
+    const after = this.#detach(replica, cause, { isWhole });
     const part = partOf(isWhole, isStoppedHere ? 'middle' : 'begin');
     return this.#plan.add({ type: 'remove', ...targetOf(replica), keepVolumes, ...part }, cause, after);
   }
 
   #orphans(): void {
-    const known = new Set([...Object.keys(this.#desired.project.services), ...Object.keys(this.#desired.project.disabledServices)]);
-    // One-offs only once they have ended, as in docker compose.
-    const orphans = this.#observed.replicas.filter(({ oneOff, service, state }) =>
-      oneOff ? state === 'exited' || state === 'dead' : !known.has(service),
-    );
-    if (orphans.length === 0) {
-      return;
-    }
+    const orphans = findOrphans(this.#desired.project, this.#observed);
     if (this.#options.removeOrphans) {
       for (const orphan of orphans) {
         this.#removeReplica(orphan, 'its service is gone from the file');
       }
-      return;
+    } else if (orphans.length > 0 && !this.#options.ignoreOrphans) {
+      warnOfOrphans(this.#plan, orphans);
     }
-    if (this.#options.ignoreOrphans) {
-      return;
-    }
-    this.#plan.warn(
-      `Found orphan containers ([${orphans.map((orphan) => orphan.name).join(' ')}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.`,
-    );
   }
 }
 
-const NETWORK_CHANGED = 'its network changed';
+const NO_REPLICA = 'no replica yet';

@@ -6,9 +6,11 @@ import { openDockerSockets } from '../machine/docker-sockets.ts';
 import { openOutbound } from '../machine/outbound.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { Platform, Publication } from '../model/platform.ts';
+import type { SharedMachine } from '../model/spec.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
-import { type BootContext, machineDir, type Run } from './run.ts';
+import { type Joined, openMember } from './boot/join-machine.ts';
+import { type BootContext, machineDir, type Run } from './boot/run.ts';
 
 const log = logger('adopt');
 
@@ -26,6 +28,9 @@ export interface AdoptedRun {
  * are removed then.
  */
 export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSignal): Promise<AdoptedRun | undefined> => {
+  if (row.spec.shares !== undefined) {
+    return adoptMember(row, row.spec.shares, context, signal);
+  }
   const machine = await adoptMachine(row, context.platform, signal);
   if (machine === undefined) {
     return undefined;
@@ -42,6 +47,26 @@ export const adoptRun = async (row: VmRow, context: BootContext, signal: AbortSi
     return { run, publications: await publishPorts(row, { ...context, guest: () => run.guest }, signal), problem: undefined };
   } catch (error) {
     return { run, publications: [], problem: messageOf(error) };
+  }
+};
+
+/** That of a replica in the machine of another, which was taken over before. */
+const adoptMember = async (
+  row: VmRow,
+  shares: SharedMachine,
+  context: BootContext,
+  signal: AbortSignal,
+): Promise<AdoptedRun | undefined> => {
+  let joined: Joined | undefined;
+  try {
+    joined = await openMember(row, shares, context, signal);
+    const run = await attach(row, joined.machine, joined.guest, signal);
+    await openHostServices(joined.guest, row, context, signal);
+    return { run, publications: [], problem: undefined };
+  } catch (error) {
+    log.warn('cannot adopt', { replica: row.name, error: messageOf(error) });
+    await joined?.machine.kill();
+    return undefined;
   }
 };
 
@@ -68,22 +93,12 @@ const adoptGuest = async (row: VmRow, machine: Machine, context: BootContext, si
   await machine.resume(signal);
   const guest = await context.platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
   try {
-    if (guest.info.state !== 'running' && guest.info.state !== 'exited') {
-      throw new HyprError('STACK_NOT_RUNNING', `${row.name} had not been started`);
-    }
-    const process = await guest.attachWorkload(signal);
+    const run = await attach(row, machine, guest, signal);
     await openHostServices(guest, row, context, signal);
     if (row.state === 'paused') {
       await machine.pause(signal);
     }
-    return {
-      machine,
-      guest,
-      process,
-      names: undefined,
-      env: row.env ?? [],
-      abort: new AbortController(),
-    };
+    return run;
   } catch (error) {
     await guest.close();
     throw error;
@@ -99,6 +114,14 @@ const openHostServices = async (guest: GuestClient, row: VmRow, context: BootCon
   await openDockerSockets(guest, row, context, signal).catch((error: unknown) =>
     log.warn("nobody answers at docker's socket", { replica: name, error: messageOf(error) }),
   );
+};
+
+const attach = async (row: VmRow, machine: Machine, guest: Run['guest'], signal: AbortSignal): Promise<Run> => {
+  if (guest.info.state !== 'running' && guest.info.state !== 'exited') {
+    throw new HyprError('STACK_NOT_RUNNING', `${row.name} had not been started`);
+  }
+  const process = await guest.attachWorkload(signal);
+  return { machine, guest, process, names: undefined, env: row.env ?? [], abort: new AbortController() };
 };
 
 /** The row of a replica that was taken over. */

@@ -7,8 +7,8 @@ import { egressPolicy } from '../resolve/egress-policy.ts';
 import { networkKeyOf, withNetwork, withoutNetwork } from '../resources/attachments.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
+import type { Run } from './boot/run.ts';
 import type { ReplicaParts } from './parts.ts';
-import type { Run } from './run.ts';
 
 const log = logger('replica');
 

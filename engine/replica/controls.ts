@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { HyprError } from '../../base/errors.ts';
 import { nextState } from '../model/lifecycle.ts';
+import type { Run } from './boot/run.ts';
 import type { ReplicaRecord } from './record.ts';
-import type { Run } from './run.ts';
 
 const { SIGKILL } = constants.signals;
 

@@ -4,12 +4,13 @@ import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
 import type { MachineExit } from '../../vmm/model/machine.ts';
+import { JoinedMachine } from '../machine/joined-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { VmRow } from '../state/records.ts';
+import type { Run } from './boot/run.ts';
 import type { ReplicaParts } from './parts.ts';
 import { POWER_OFF_MS } from './power-down.ts';
 import type { EndByPolicy } from './restarts.ts';
-import type { Run } from './run.ts';
 import { endedPatch, hasLeft, keepsNothing, unbootedPatch } from './status.ts';
 
 const log = logger('replica');
@@ -69,7 +70,8 @@ export class ReplicaEnd {
 
   /** A one-off whose disks are removed with it has nothing to sync. */
   async #endMachine(run: Run): Promise<void> {
-    const { output, powerDowns } = this.#parts;
+    const { output, powerDowns, context } = this.#parts;
+    await context.sharing.stopMembers(this.#row.name);
     if (keepsNothing(this.#row) && powerDowns.of(run) === undefined) {
       await output.finish();
       await run.machine.kill();
@@ -83,7 +85,10 @@ export class ReplicaEnd {
     await this.cleanUp(run);
     await output.finish();
     const ended = endedPatch(this.#row, exit, gone);
-    const { patch, begin } = this.#replacing ? { patch: ended, begin: () => {} } : this.#byPolicy(ended);
+    // What ended with a machine that it shares starts again with it, not by itself.
+    const together = run.machine instanceof JoinedMachine && run.machine.endedWithHost && !this.#row.stoppedByUser;
+    this.#parts.startsWithOwner ||= together;
+    const { patch, begin } = this.#replacing || together ? { patch: ended, begin: () => {} } : this.#byPolicy(ended);
     record.update(patch);
     record.emit('die');
     this.#ending = undefined;
@@ -123,6 +128,7 @@ export class ReplicaEnd {
     if (this.#row.state === 'paused') {
       await run.machine.resume().catch(() => {});
     }
+    await context.sharing.stopMembers(this.#row.name);
     record.update({ state: nextState(this.#row.state, 'stop') });
     run.abort.abort();
     await powerDowns.start(run, { stopSignal: this.#row.spec.stopSignal, graceMs });
@@ -142,6 +148,16 @@ export class ReplicaEnd {
     await this.stop(this.#row.spec.stopGraceMs).finally(() => {
       this.#replacing = false;
     });
+  }
+
+  /** As the machine ends that it shares, with which it starts again. */
+  async stopWithOwner(): Promise<void> {
+    if (this.#parts.run?.process !== undefined) {
+      this.#parts.startsWithOwner = !this.#row.stoppedByUser;
+      await this.stopToStartAgain();
+    } else {
+      await this.stop(0);
+    }
   }
 
   /** Ends a machine that will resume from disk; for the workload nothing happens. */

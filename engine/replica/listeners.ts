@@ -5,8 +5,8 @@ import type { GuestEvent } from '../../guest/types.ts';
 import { isLoopback } from '../../net/addresses/loopback.ts';
 import type { Listener } from '../model/events.ts';
 import type { ReplicaSpec } from '../model/spec.ts';
+import type { Run } from './boot/run.ts';
 import type { ReplicaRecord } from './record.ts';
-import type { Run } from './run.ts';
 
 const log = logger('replica');
 

@@ -1,12 +1,13 @@
-import type { Publications } from '../resources/publish.ts';
-import type { Attempts } from './attempts.ts';
-import type { ReplicaListeners } from './listeners.ts';
-import type { ReplicaOutput } from './output.ts';
-import type { PowerDowns } from './power-down.ts';
-import type { ReplicaHealth } from './probe-health.ts';
-import type { ReplicaContext, ReplicaRecord } from './record.ts';
-import type { Responsiveness } from './responsiveness.ts';
-import type { Run } from './run.ts';
+import { Publications } from '../resources/publish.ts';
+import type { VmRow } from '../state/records.ts';
+import { Attempts } from './attempts.ts';
+import type { Run } from './boot/run.ts';
+import { ReplicaListeners } from './listeners.ts';
+import { ReplicaOutput } from './output.ts';
+import { PowerDowns } from './power-down.ts';
+import { ReplicaHealth } from './probe-health.ts';
+import { type ReplicaContext, ReplicaRecord } from './record.ts';
+import { Responsiveness } from './responsiveness.ts';
 
 /** The parts of one replica, shared by its start and its end, with the current run that one hands to the other. */
 export interface ReplicaParts {
@@ -21,4 +22,25 @@ export interface ReplicaParts {
   readonly publications: Publications;
   /** The current run: set when the machine is prepared, unset when it is cleaned up. */
   run: Run | undefined;
+  /** It ended with the machine that it shares, and starts again with it. */
+  startsWithOwner: boolean;
 }
+
+/** The parts of a replica that does not run. */
+export const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts => {
+  const record = new ReplicaRecord(row, context);
+  const health = new ReplicaHealth(record);
+  return {
+    context,
+    record,
+    output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
+    health,
+    listeners: new ReplicaListeners(record),
+    responsiveness: new Responsiveness(record, context.bus, health),
+    attempts: new Attempts(row.name),
+    powerDowns: new PowerDowns(row.name, () => record.isOver),
+    publications: new Publications(),
+    run: undefined,
+    startsWithOwner: false,
+  };
+};

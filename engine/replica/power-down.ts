@@ -4,7 +4,7 @@ import { logger } from '../../base/log.ts';
 import { traced } from '../../base/trace.ts';
 import type { ProcessExit } from '../../guest/types.ts';
 import type { MachineExit } from '../../vmm/model/machine.ts';
-import type { Run } from './run.ts';
+import type { Run } from './boot/run.ts';
 
 const log = logger('power-down');
 

@@ -6,21 +6,15 @@ import type { ProbeResult } from '../machine/health.ts';
 import type { Listener, ReplicaStatus } from '../model/events.ts';
 import { nextState } from '../model/lifecycle.ts';
 import type { NetworkAttachment } from '../model/object-types.ts';
-import { Publications } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
-import { Attempts } from './attempts.ts';
+import type { Run } from './boot/run.ts';
 import { connectReplica, disconnectReplica } from './change-networks.ts';
 import { type Controlled, pauseRun, signalRun, unpauseRun } from './controls.ts';
 import { ReplicaEnd } from './end.ts';
-import { ReplicaListeners } from './listeners.ts';
-import { ReplicaOutput } from './output.ts';
-import type { ReplicaParts } from './parts.ts';
-import { PowerDowns } from './power-down.ts';
-import { ReplicaHealth } from './probe-health.ts';
-import { type ReplicaContext, ReplicaRecord } from './record.ts';
-import { type Expectation, Responsiveness } from './responsiveness.ts';
+import { gatherParts, type ReplicaParts } from './parts.ts';
+import type { ReplicaContext } from './record.ts';
+import type { Expectation } from './responsiveness.ts';
 import { Healing, ReplicaRestarts } from './restarts.ts';
-import type { Run } from './run.ts';
 import { ReplicaStart } from './start.ts';
 import { lostPatch, unbootedPatch } from './status.ts';
 import { Suspension } from './suspend.ts';
@@ -121,14 +115,29 @@ export class Replica {
     }
   }
 
-  /** Starts the workload in the booted machine; boots it again if it was lost while it waited. */
-  start(signal: AbortSignal): Promise<void> {
-    return this.#start.start(signal);
+  /** Starts the workload in the booted machine, which boots again if it was lost while it waited, and who shares it. */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#start.start(signal);
+    this.#parts.context.sharing.startMembers(this.row.name);
   }
 
   async #bringUp(signal: AbortSignal): Promise<void> {
     await this.#start.boot(signal);
-    await this.#start.start(signal);
+    await this.start(signal);
+  }
+
+  /** Its machine is another's, which is about to end. */
+  async stopWithOwner(): Promise<void> {
+    await this.#parts.attempts.interrupt(`the machine of ${this.row.name} ends`);
+    await this.#start.bootEnded();
+    await this.#end.stopWithOwner();
+  }
+
+  /** The machine that it ended with runs again. */
+  startWithOwner(): void {
+    if (this.#parts.startsWithOwner) {
+      void this.#restarts.run((signal) => this.#bringUp(signal));
+    }
   }
 
   /** Graceful stop: stop signal, grace period, then force. Ends with the machine gone. */
@@ -272,20 +281,3 @@ export class Replica {
     await output.close();
   }
 }
-
-const gatherParts = (row: VmRow, context: ReplicaContext): ReplicaParts => {
-  const record = new ReplicaRecord(row, context);
-  const health = new ReplicaHealth(record);
-  return {
-    context,
-    record,
-    output: new ReplicaOutput({ logs: context.logs, bus: context.bus, replica: row.name, service: row.service }),
-    health,
-    listeners: new ReplicaListeners(record),
-    responsiveness: new Responsiveness(record, context.bus, health),
-    attempts: new Attempts(row.name),
-    powerDowns: new PowerDowns(row.name, () => record.isOver),
-    publications: new Publications(),
-    run: undefined,
-  };
-};

@@ -2,9 +2,9 @@ import { linkedController, onAbort } from '../../base/abort.ts';
 import { HyprError } from '../../base/errors.ts';
 import { isStopped } from '../../base/host/process.ts';
 import type { EventBus } from '../logs/bus.ts';
+import type { Run } from './boot/run.ts';
 import type { ReplicaHealth } from './probe-health.ts';
 import type { ReplicaRecord } from './record.ts';
-import type { Run } from './run.ts';
 
 /** How long after an answer the guest is asked again. How long an answer may take is the guest client's deadline for any request. */
 const ASK_EVERY_MS = 15_000;

@@ -11,9 +11,9 @@ import { nextState } from '../model/lifecycle.ts';
 import { publishPorts } from '../resources/publish.ts';
 import type { VmRow } from '../state/records.ts';
 import { type AdoptedRun, adoptedPatch, adoptRun } from './adopt.ts';
+import { bootReplica, type Run } from './boot/run.ts';
 import type { ReplicaEnd } from './end.ts';
 import type { ReplicaParts } from './parts.ts';
-import { bootReplica, type Run } from './run.ts';
 import { startedPatch, unbootedPatch, unstartedPatch } from './status.ts';
 
 const { SIGKILL } = constants.signals;
@@ -49,6 +49,7 @@ export class ReplicaStart {
   async #boot(signal: AbortSignal): Promise<void> {
     const { record, context, publications, listeners } = this.#parts;
     signal.throwIfAborted();
+    this.#parts.startsWithOwner = false;
     record.update({ state: nextState(this.#row.state, 'boot'), health: 'none', reason: undefined, stoppedByUser: false, run: newRun() });
     const begin = Date.now();
     record.beginTiming();

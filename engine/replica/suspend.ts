@@ -13,8 +13,8 @@ import { egressPolicy } from '../resolve/egress-policy.ts';
 import { type FindGuest, publishPorts } from '../resources/publish.ts';
 import type { SavedRun, VmRow } from '../state/records.ts';
 import type { AdoptedRun } from './adopt.ts';
+import type { BootContext, Run } from './boot/run.ts';
 import type { ReplicaContext, ReplicaRecord } from './record.ts';
-import type { BootContext, Run } from './run.ts';
 
 const log = logger('suspend');
 

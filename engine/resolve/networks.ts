@@ -35,7 +35,8 @@ export interface Attachment {
 
 /** The networks of a service, in the order of the file. */
 export const attachmentsOf = (project: Project, service: Service): Attachment[] => {
-  if (service.network_mode === 'none' || isIsolated(service)) {
+  // Of another service's network nothing is its own.
+  if (service.network_mode === 'none' || service.network_mode?.startsWith('service:') || isIsolated(service)) {
     return [];
   }
   // Docker's words for the network that standalone containers are on.

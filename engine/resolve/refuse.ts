@@ -2,6 +2,7 @@ import { HyprError } from '../../base/errors.ts';
 import type { Service } from '../../compose/model/model.ts';
 import { isKvm } from '../../compose/model/nested.ts';
 import { refuseMounts } from './mounts.ts';
+import { refuseBesideSharedMachine } from './shared-machine.ts';
 import { refuseForeignVolumes } from './volumes-from.ts';
 
 /** Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot support. */
@@ -13,9 +14,13 @@ export const refuseUnsupported = (name: string, service: Service): void => {
       });
     }
   }
+  refuseBesideSharedMachine(name, service);
   refuseForeignVolumes(name, service);
   refuseMounts(name, service);
 };
+
+/** What names a service of the model may share its machine (shared-machine.ts). */
+const isService = (value: unknown): boolean => typeof value === 'string' && value.startsWith('service:');
 
 const hasItems = (value: unknown): boolean => Array.isArray(value) && value.length > 0;
 
@@ -23,10 +28,10 @@ const hasItems = (value: unknown): boolean => Array.isArray(value) && value.leng
 const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) => boolean, string]> = [
   [
     'network_mode',
-    (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default',
-    'every service has a machine and a network of its own, or none (network_mode: none); put both programs into one image, or let them reach each other by name',
+    (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default' && !isService(v),
+    'every service has a machine and a network of its own, that of another service of this file (service:NAME), or none',
   ],
-  ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable', 'services do not share a kernel'],
+  ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable' && !isService(v), 'services do not share a kernel'],
   ['pid', (v) => v !== undefined, 'services do not share a kernel'],
   ['uts', (v) => v !== undefined, 'services do not share a kernel'],
   ['devices', (v) => Array.isArray(v) && !v.every(isKvm), 'devices of the host are not passed into a machine yet, but for /dev/kvm'],

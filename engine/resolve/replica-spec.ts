@@ -17,6 +17,7 @@ import { resolveEnvironment } from './environment.ts';
 import { resolveFiles, resolveMounts } from './mounts.ts';
 import { publishExposed, resolveNetworks, resolvePorts } from './networks.ts';
 import { refuseBadName, refuseBesideIsolation, refuseUnsupported } from './refuse.ts';
+import { resolveSharedMachine } from './shared-machine.ts';
 
 export interface ResolveInput {
   readonly project: Project;
@@ -39,6 +40,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
   refuseBadName(input.service, name);
   const exposed = exposedOf(service, input.image.config);
   const ports = resolvePorts(service, number);
+  const shares = resolveSharedMachine(project, input.service);
   const mounts = resolveMounts({ project, serviceName: input.service, service, image: input.image.config });
   return {
     service: input.service,
@@ -65,6 +67,7 @@ export const resolveReplica = (input: ResolveInput): ReplicaSpec => {
     extraHosts: (service.extra_hosts ?? []).map(parseExtraHost),
     ...resolveLinks(project, input.service, service),
     ...resolveOutside(input.service, service),
+    ...(shares === undefined ? {} : { shares }),
     dns: service.dns ?? [],
     dnsSearch: service.dns_search ?? [],
     dnsOptions: service.dns_opt ?? [],

@@ -5,6 +5,7 @@ import { diskError } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { RootDisk } from '../../builder/model/types.ts';
 import type { Project } from '../../compose/model/model.ts';
+import type { DiskSpec } from '../../vmm/model/machine.ts';
 import { type BackedMount, DISK_MIB } from '../machine/machine-config.ts';
 import type { Platform } from '../model/platform.ts';
 import type { ReplicaMount, ReplicaSpec } from '../model/spec.ts';
@@ -24,6 +25,12 @@ export const volumesOf = (project: Project, service: string): string[] =>
       ? [project.volumes[mount.source]?.name ?? mount.source]
       : [],
   );
+
+interface MountOwner {
+  readonly spec: ReplicaSpec;
+  readonly attached: readonly DiskSpec[] | undefined;
+  readonly signal: AbortSignal;
+}
 
 export class StackVolumes {
   readonly #stack: string;
@@ -107,17 +114,21 @@ export class StackVolumes {
     }
   }
 
-  /** Finds, and for anonymous volumes creates, what backs each mount of a replica on this host. */
-  async back(spec: ReplicaSpec, signal: AbortSignal): Promise<BackedMount[]> {
+  /**
+   * Finds, and for anonymous volumes creates, what backs each mount of a replica on this host. `attached`: the disks of the
+   * machine that it runs in, where that runs already.
+   */
+  async back(spec: ReplicaSpec, signal: AbortSignal, attached?: readonly DiskSpec[]): Promise<BackedMount[]> {
     this.#claimFree(spec);
     const backed: BackedMount[] = [];
     for (const mount of spec.mounts) {
-      backed.push(await this.#backOne(spec, mount, signal));
+      backed.push(await this.#backOne({ spec, attached, signal }, mount));
     }
     return backed;
   }
 
-  async #backOne(spec: ReplicaSpec, mount: ReplicaMount, signal: AbortSignal): Promise<BackedMount> {
+  async #backOne(whose: MountOwner, mount: ReplicaMount): Promise<BackedMount> {
+    const { spec, signal } = whose;
     switch (mount.kind) {
       case 'tmpfs':
         return { mount, backing: { kind: 'memory' } };
@@ -132,7 +143,7 @@ export class StackVolumes {
         return { mount, backing: { kind: 'disk', path } };
       }
       case 'volume':
-        return await this.#backVolume(spec, mount, signal);
+        return await this.#backVolume(whose, mount);
       case 'bind':
         return backBind(spec, mount);
     }
@@ -148,7 +159,7 @@ export class StackVolumes {
     return this.#platform.rootDisk(found);
   }
 
-  async #backVolume(spec: ReplicaSpec, mount: ReplicaMount & { kind: 'volume' }, signal: AbortSignal): Promise<BackedMount> {
+  async #backVolume({ spec, attached, signal }: MountOwner, mount: ReplicaMount & { kind: 'volume' }): Promise<BackedMount> {
     const row = this.#store.volumes().find((volume) => volume.name === mount.volume);
     if (row === undefined) {
       throw new HyprError('HYPR_INTERNAL', `volume ${mount.volume} is not recorded`);
@@ -156,9 +167,22 @@ export class StackVolumes {
     if (row.form === 'folder') {
       return { mount, backing: { kind: 'folder', path: row.path, ownership: 'keep' } };
     }
+    const known = attached?.find(({ path }) => path === row.path);
+    if (known !== undefined) {
+      return { mount, backing: { kind: 'disk', path: row.path, ...(known.readOnly ? { readOnly: true as const } : {}) } };
+    }
     const writes = !isOnlyRead(spec, mount.volume);
     const wanted = { volume: row, stack: this.#stack, writes, keeper: () => this.#keeper(row, spec) };
     const lender = await borrow(wanted, this.#awaitGuest, signal);
+    if (lender !== undefined && spec.shares !== undefined) {
+      throw new HyprError(
+        'VOLUME_IN_USE',
+        `volume ${mount.volume} is a disk that ${lender.name} is using, and ${spec.name} runs in the machine of another service`,
+        {
+          hint: `stop ${lender.name} first, or share: hypr volume create NEW makes one that many can use`,
+        },
+      );
+    }
     if (lender !== undefined) {
       return { mount, backing: { kind: 'lent', ...lender } };
     }

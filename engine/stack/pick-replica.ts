@@ -1,8 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
 import type { Project } from '../../compose/model/model.ts';
 import type { ExecOptions } from '../model/types.ts';
+import type { Run } from '../replica/boot/run.ts';
 import type { Replica } from '../replica/replica.ts';
-import type { Run } from '../replica/run.ts';
 import { unknownService } from '../resolve/dependencies.ts';
 
 /** What to pick from. */

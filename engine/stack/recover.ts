@@ -37,13 +37,14 @@ export const recoverStack = async (
   const active = [...input.replicas.values()].filter(
     ({ row }) => hasMachine(row.state) || row.state === 'restarting' || row.machine !== undefined,
   );
-  await Promise.all(
-    active.map(async (replica) => {
-      const message = await recoverReplica(replica, { lostNetworks, volumes: input.volumes }, signal);
-      said.push(message);
-      log.info('recovered', { replica: replica.row.name, message });
-    }),
-  );
+  const recover = async (replica: Replica): Promise<void> => {
+    const message = await recoverReplica(replica, { lostNetworks, volumes: input.volumes }, signal);
+    said.push(message);
+    log.info('recovered', { replica: replica.row.name, message });
+  };
+  // Machines before those that run in another's.
+  await Promise.all(active.filter(({ row }) => row.spec.shares === undefined).map(recover));
+  await Promise.all(active.filter(({ row }) => row.spec.shares !== undefined).map(recover));
   return said;
 };
 

@@ -28,6 +28,7 @@ import type { StateStore } from '../state/store.ts';
 import { type BringUpGoal, prepareBringUp } from './bring-up.ts';
 import { Changes } from './changes.ts';
 import { downGoal, removableImages } from './down-goal.ts';
+import { machineSharing } from './machine-sharing.ts';
 import { PublishedStackNames } from './names/stack-names.ts';
 import { startAgainOnNetwork } from './network-loss.ts';
 import { OneOffs } from './one-offs.ts';
@@ -115,6 +116,7 @@ export class StackSupervisor {
       bus: this.bus,
       refusals,
       policies: this.#policies,
+      sharing: machineSharing(this.replicas),
       get environment() {
         return self.project()?.environment ?? {};
       },

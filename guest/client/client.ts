@@ -14,6 +14,7 @@ import type {
   GuestProcess,
   GuestStats,
   MachineConfig,
+  MemberOptions,
   NameTable,
   NicConfig,
   ProcessExit,
@@ -23,7 +24,7 @@ import type {
 } from '../types.ts';
 import { SILENT_START } from '../types.ts';
 import type { VolumeStream } from '../volume-stream.ts';
-import { type Connection, lostError, openConnection } from './connection.ts';
+import { type Connection, lostError, openConnection, openConnectionOver } from './connection.ts';
 import { newEventQueue, readEvent } from './events.ts';
 import { readInfo, readStats } from './info.ts';
 import { awaitFirstRequest, openVolumeStream } from './open-volume-stream.ts';
@@ -198,9 +199,25 @@ class Client implements GuestClient {
     return openRelay({ ...this.#carrier(OPCODE.relay, 'a listener in the guest', body), accept, signal });
   }
 
-  async dial(port: number, signal?: AbortSignal): Promise<Duplex> {
+  dial(port: number, signal?: AbortSignal): Promise<Duplex> {
+    return this.#connect(port, signal);
+  }
+
+  async openMember(name: string, options: MemberOptions): Promise<GuestClient> {
+    const { signal } = options;
+    const body = encodeSimple({ path: name, flag: options.sharesIpc });
+    await this.#requests.ask({ opcode: OPCODE.member, body, what: 'a further service in the guest', signal });
+    return new Client(await openConnectionOver(await this.#connect(name, signal), options));
+  }
+
+  async endMember(name: string, signal?: AbortSignal): Promise<void> {
+    const body = encodeSimple({ path: name });
+    await this.#requests.ask({ opcode: OPCODE.endMember, body, what: 'the end of a service in the guest', signal });
+  }
+
+  async #connect(place: number | string, signal: AbortSignal | undefined): Promise<Duplex> {
     this.#dialer ??= this.#openDialer();
-    return (await orAbort(this.#dialer, signal)).connect(port);
+    return (await orAbort(this.#dialer, signal)).connect(place);
   }
 
   async #openDialer(): Promise<Dialer> {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { orAbort } from '../../base/abort.ts';
 import { sleep, withDeadline } from '../../base/deadline.ts';
 import { HyprError, isErrno } from '../../base/errors.ts';
@@ -29,14 +30,25 @@ export interface Connection {
  */
 export const openConnection = (path: string, options: { signal?: AbortSignal | undefined; timeout: number }): Promise<Connection> =>
   withDeadline({ ms: options.timeout, what: 'the answer of the guest agent', signal: options.signal }, async (signal) => {
-    const socket = await connectSocket(path, signal);
-    try {
-      return await handshake(socket, signal);
-    } catch (error) {
-      socket.destroy();
-      throw error;
-    }
+    return begin(await connectSocket(path, signal), signal);
   });
+
+/** The same over a stream that is open already, which it takes over in every outcome. */
+export const openConnectionOver = (stream: Duplex, options: { signal?: AbortSignal | undefined; timeout: number }): Promise<Connection> =>
+  withDeadline({ ms: options.timeout, what: 'the answer of the guest agent', signal: options.signal }, (signal) => {
+    // It may be one that can be half open, and an agent that says no more has ended.
+    stream.once('end', () => stream.destroy());
+    return begin(stream, signal);
+  });
+
+const begin = async (stream: Duplex, signal: AbortSignal): Promise<Connection> => {
+  try {
+    return await handshake(stream, signal);
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+};
 
 const connectSocket = async (path: string, signal: AbortSignal): Promise<Socket> => {
   for (;;) {
@@ -60,7 +72,7 @@ const connectSocket = async (path: string, signal: AbortSignal): Promise<Socket>
   }
 };
 
-const handshake = async (socket: Socket, signal: AbortSignal): Promise<Connection> => {
+const handshake = async (socket: Duplex, signal: AbortSignal): Promise<Connection> => {
   const nonce = randomBytes(NONCE_SIZE);
   const hello = encodeHello(nonce);
   const stream = new FrameStream(socket, nonce);
@@ -92,13 +104,13 @@ class FrameStream implements Connection {
   /** Rejects when the stream ends. */
   readonly failed: Promise<never>;
   welcome: Fields = readFields(Buffer.alloc(0));
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   #handler: ((frame: Frame) => void) | undefined;
   readonly #early: Frame[] = [];
   #blocked: Array<() => void> = [];
   #reason: Error | undefined;
 
-  constructor(socket: Socket, nonce: Uint8Array) {
+  constructor(socket: Duplex, nonce: Uint8Array) {
     this.#socket = socket;
     const decoder = new FrameDecoder(nonce);
     let onFirst: ((frame: Frame) => void) | undefined;

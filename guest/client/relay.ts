@@ -29,10 +29,10 @@ export const openRelay = async (
   return { close: await begin(relay, options) };
 };
 
-/** Connects to ports of a guest's loopback. */
+/** Connects to ports of a guest's loopback, and to the agents of further services in the machine. */
 export interface Dialer {
-  /** A connection; that nobody listens shows in its end. Throws GUEST_REFUSED when there are too many. */
-  connect(port: number): Duplex;
+  /** A connection to a port, or to the agent of this name; that nobody listens shows in its end. Throws GUEST_REFUSED when there are too many. */
+  connect(place: number | string): Duplex;
   /** Resolves (never rejects) when it has ended, with all its connections. */
   readonly ended: Promise<void>;
 }
@@ -41,7 +41,7 @@ export interface Dialer {
 export const openDialer = async (options: CarryOptions): Promise<Dialer> => {
   const relay = new Relay(options.channel, undefined);
   await begin(relay, options);
-  return { connect: (port) => relay.connect(port), ended: relay.ended };
+  return { connect: (place) => relay.connect(place), ended: relay.ended };
 };
 
 /** Waits until connections can be made; gives what ends them all. */
@@ -89,15 +89,13 @@ class Relay {
     this.ended = this.#run().catch(drop);
   }
 
-  connect(port: number): Duplex {
+  connect(place: number | string): Duplex {
     if (this.#connections.size >= MAX_CONNECTIONS) {
       throw refused('resources', `${MAX_CONNECTIONS} connections into the guest are open`);
     }
     const number = this.#lastNumber + 1;
     const connection = this.#open(number);
-    const place = Buffer.alloc(2);
-    place.writeUInt16LE(port, 0);
-    void this.#send(number, place).catch(() => connection.destroy());
+    void this.#send(number, placeBytes(place)).catch(() => connection.destroy());
     return connection;
   }
 
@@ -183,3 +181,13 @@ class Relay {
     return sending;
   }
 }
+
+/** A port, or a name, which is longer (guest/agent/process/members.h). */
+const placeBytes = (place: number | string): Buffer => {
+  if (typeof place === 'string') {
+    return Buffer.from(place);
+  }
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16LE(place, 0);
+  return bytes;
+};

@@ -53,6 +53,8 @@ export const OPCODE = {
   nics: 25,
   lend: 26,
   borrow: 27,
+  member: 28,
+  endMember: 29,
 } as const;
 
 export const STATUS = {

@@ -53,6 +53,7 @@ export const ROOMS = {
       'images',
       'artifacts',
       'plan',
+      'replica/boot',
       'replica',
       'stack/names',
       'stack/operations',

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/accept_hosts.h"
+#include "core/boot_member.h"
 #include "dns/dns.h"
 #include "handlers/machine_state.h"
 #include "lib/console.h"
@@ -42,29 +44,20 @@ static uint64_t uptime_ms(void) {
 
 #ifdef KESTREL_HOST_TEST
 
-static void on_accept(struct watch *watch, uint32_t events) {
-  (void)events;
-  int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd >= 0) {
-    link_use(fd, true);
-  }
-}
-
-/* As a plain program: the channel is a unix socket, the newest connection wins, as behind a virtio port. */
+/* As a plain program: the channel is a unix socket. */
 void boot_machine(int argc, char **argv) {
-  static struct watch watch;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (argc != 2 || strlen(argv[1]) >= sizeof address.sun_path) {
     console_say("usage: kestrel SOCKET");
     exit(2);
   }
   snprintf(address.sun_path, sizeof address.sun_path, "%s", argv[1]);
-  watch = (struct watch){socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on_accept};
-  if (bind(watch.fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(watch.fd, 4) != 0) {
+  int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4) != 0) {
     console_say("kestrel: %s: %s", argv[1], strerror(errno));
     exit(2);
   }
-  loop_watch(&watch, EPOLLIN);
+  accept_hosts(listener);
   machine_booted(uptime_ms());
   console_say("kestrel: waiting for its configuration");
 }
@@ -165,7 +158,10 @@ static void on_crash(int signal) {
 }
 
 void boot_machine(int argc, char **argv) {
-  (void)argc, (void)argv;
+  if (getpid() != 1 && argc == 4 && strcmp(argv[1], "member") == 0) {
+    boot_member(argv[2], strcmp(argv[3], "ipc") == 0);
+    return;
+  }
   static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
   for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++) {
     signal(fatal[i], on_crash);

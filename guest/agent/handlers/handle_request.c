@@ -1,5 +1,7 @@
 #include "handlers/handle_request.h"
 
+#include <string.h>
+
 #include "dns/dns.h"
 #include "dns/dns_table.h"
 #include "ports/listen_ports.h"
@@ -9,7 +11,9 @@
 #include "handlers/process_requests.h"
 #include "handlers/transfer_requests.h"
 #include "handlers/usage.h"
+#include "lib/member.h"
 #include "link/host_link.h"
+#include "process/members.h"
 #include "process/process.h"
 #include "devices/net.h"
 #include "setup/prepare.h"
@@ -61,6 +65,25 @@ static void handle_stats(const struct request *request) {
   link_answer_fields(request->channel, &w);
 }
 
+static void handle_member(const struct request *request, const struct simple_request *simple) {
+  if (simple->path == NULL || !member_name_ok(simple->path, strlen(simple->path))) {
+    request_refuse(request, REASON_MALFORMED, "a further service has no such name");
+    return;
+  }
+  if (request->opcode == OP_END_MEMBER) {
+    member_end(simple->path);
+    request_done(request);
+    return;
+  }
+  bool early = is_member || machine_state() == STATE_WAITING;
+  const char *error = early ? "the machine is not prepared" : member_start(simple->path, simple->flag);
+  if (error == NULL) {
+    request_done(request);
+  } else {
+    request_refuse(request, early ? REASON_OUT_OF_TURN : REASON_RESOURCES, error);
+  }
+}
+
 static void handle_simple(const struct request *request) {
   struct arena arena = {0};
   struct simple_request simple = {0};
@@ -76,6 +99,8 @@ static void handle_simple(const struct request *request) {
     case OP_CLOCK: handle_clock(request, &simple); break;
     case OP_STATS: handle_stats(request); break;
     case OP_WATCH: watch_ports(simple.flag), request_done(request); break;
+    case OP_MEMBER:
+    case OP_END_MEMBER: handle_member(request, &simple); break;
     case OP_POWER_OFF: power_off(request->channel, (int)(simple.signal & 127), simple.grace); break;
     default: handle_transfer(request, &simple);
   }
@@ -103,6 +128,8 @@ void handle_request(struct request *request) {
     case OP_DROP_LAYERS:
     case OP_STATS:
     case OP_WATCH:
+    case OP_MEMBER:
+    case OP_END_MEMBER:
     case OP_POWER_OFF:
     case OP_STAGE:
     case OP_RELEASE:

@@ -14,9 +14,11 @@
 #include "lib/files.h"
 #include "lib/host_test.h"
 #include "lib/loop.h"
+#include "lib/member.h"
 #include "lib/paths.h"
 #include "link/host_link.h"
 #include "process/launcher.h"
+#include "process/members.h"
 #include "process/process_end.h"
 
 /* The answer means that all disks are at rest: the host ends the machine then. So it is not given earlier, and if that takes
@@ -55,6 +57,7 @@ static bool signal_is_lost(pid_t pid, int number) {
 
 static void kill_all(void) {
   launcher_drop();
+  members_end_all();
   if (running()) {
     kill(workload->pid, SIGKILL);
   }
@@ -175,7 +178,7 @@ void power_step(void) {
   }
   if (phase == OFF && (link_is_empty() || !link_connected() || expired())) {
     sync();
-    if (host_test) {
+    if (host_test || is_member) {
       exit(0);
     }
     reboot(RB_POWER_OFF);

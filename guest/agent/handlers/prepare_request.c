@@ -7,6 +7,7 @@
 #include "dns/dns.h"
 #include "handlers/machine_state.h"
 #include "lib/failure.h"
+#include "lib/member.h"
 #include "link/host_link.h"
 #include "process/launcher.h"
 #include "process/process.h"
@@ -36,7 +37,7 @@ static void finish(uint32_t channel, uint16_t reason, const char *error) {
 }
 
 static void finish_preparing(uint32_t channel, uint16_t reason, const char *error) {
-  if (error == NULL) {
+  if (error == NULL && !is_member) {
     dns_set_names(machine.names, machine.name_count);
     dns_configure(&machine.search, &machine.upstreams);
     error = dns_start(), reason = REASON_MACHINE;

@@ -16,6 +16,7 @@
 #include "lib/files.h"
 #include "lib/paths.h"
 #include "lib/wire.h"
+#include "process/members.h"
 #include "setup/show_socket.h"
 
 enum { MAX_CONNECTIONS = 256, WINDOW = 65536, SEND_WINDOW = 262144, CHUNK = 16384, HEAD = 8, BACKLOG = 64 };
@@ -103,16 +104,21 @@ static void on_accept(int listener) {
   }
 }
 
-/* Connects to a port of loopback; the answer to a failure is that the connection is gone. */
-static void on_dial(uint32_t number, uint16_t port) {
-  last_number = number;
+static int connect_to(uint16_t port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {
     close(fd);
     fd = -1;
   }
-  if (!connection_open(number, fd)) {
+  return fd;
+}
+
+/* To a port of loopback, or to a further service's agent, whose name is longer. */
+/* The answer to a failure is that the connection is gone. */
+static void on_dial(uint32_t number, const uint8_t *place, size_t length) {
+  last_number = number;
+  if (!connection_open(number, length > 2 ? member_connect(place, length) : connect_to(get16(place)))) {
     put_gone(number);
   }
 }
@@ -168,8 +174,8 @@ static bool on_record(uint32_t number, const uint8_t *data, size_t length) {
   struct connection *c = find(number & ~ACK);
   if (c == NULL) {
     /* What comes late for a connection that is over opens no other. */
-    if (dials && number > last_number && number < ACK && length == 2) {
-      on_dial(number, get16(data));
+    if (dials && number > last_number && number < ACK && length >= 2) {
+      on_dial(number, data, length);
     }
     return true;
   }

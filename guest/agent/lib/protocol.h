@@ -57,6 +57,8 @@ enum {
   OP_NICS = 25,
   OP_LEND = 26,
   OP_BORROW = 27,
+  OP_MEMBER = 28,
+  OP_END_MEMBER = 29,
 };
 
 enum {

@@ -9,6 +9,7 @@
 #include "lib/failure.h"
 #include "link/host_link.h"
 #include "process/launcher.h"
+#include "process/members.h"
 #include "process/oom.h"
 
 enum { DRAIN_MS = 500 };
@@ -79,6 +80,7 @@ void procs_reap(void) {
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
     launcher_gone(pid);
+    member_gone(pid);
     for (struct proc *p = procs; p != NULL; p = p->next) {
       if (p->pid == pid && !p->exited) {
         on_exit_of(p, status);

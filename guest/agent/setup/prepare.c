@@ -18,6 +18,7 @@
 #include "lib/failure.h"
 #include "lib/files.h"
 #include "lib/host_test.h"
+#include "lib/member.h"
 #include "lib/paths.h"
 #include "devices/net.h"
 #include "setup/root.h"
@@ -182,6 +183,14 @@ int prepare_root(const struct machine_config *config) {
   return sync_upper();
 }
 
+static int prepare_kernel(const struct machine_config *config) {
+  if (seed_random(config) != 0) {
+    return -1;
+  }
+  set_clock(config->clock);
+  return 0;
+}
+
 int prepare_machine(const struct machine_config *config) {
   if (host_test) {
     return 0;
@@ -189,10 +198,9 @@ int prepare_machine(const struct machine_config *config) {
   if (config->hostname == NULL || config->root_disk == NULL || config->machine_id == NULL) {
     return fail(REASON_MALFORMED, "the description of the machine lacks a hostname, a root or a machine id");
   }
-  if (seed_random(config) != 0) {
+  if (!is_member && prepare_kernel(config) != 0) {
     return -1;
   }
-  set_clock(config->clock);
   umask(0);
   bool mounted = root_is_mounted();
   if (!mounted) {
@@ -202,7 +210,7 @@ int prepare_machine(const struct machine_config *config) {
     /* A volume is seeded with what the image has, not with the files that are mounted over it. */
     take_files_away(empty_files, EMPTY_FILES);
   }
-  bool ok = set_identity(config) == 0 && configure_network(config->nics, config->nic_count) == 0 && set_sysctls(config) == 0 &&
+  bool ok = (is_member || (set_identity(config) == 0 && configure_network(config->nics, config->nic_count) == 0)) && set_sysctls(config) == 0 &&
             (mounted || mount_root(config->root_disk, config->upper_disk) == 0) && mount_volumes(config->mounts, config->mount_count) == 0 && write_identity_files(config) == 0 &&
             write_files(config->files, config->file_count, 0, REASON_FILE) == 0 && (!config->read_only || make_read_only() == 0);
   return ok ? 0 : -1;

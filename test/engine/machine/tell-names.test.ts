@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { tellNamesInTurn } from '../../../engine/machine/tell-names.ts';
-import type { Run } from '../../../engine/replica/run.ts';
+import type { Run } from '../../../engine/replica/boot/run.ts';
 import type { NameTable } from '../../../guest/types.ts';
 
 const table = (address: string): NameTable => ({ db: [address] });

@@ -358,7 +358,10 @@ describe('what a machine cannot have is refused with the reason', () => {
       { network_mode: 'host' },
       'service web: network_mode: host is not supported: every service has a machine and a network of its own',
     ],
-    ['network_mode', { network_mode: 'service:db' }, 'every service has a machine and a network of its own'],
+    ['network_mode', { network_mode: 'container:db' }, 'every service has a machine and a network of its own'],
+    ['ipc', { ipc: 'service:db' }, 'needs the machine of db'],
+    ['ipc', { network_mode: 'service:db', ipc: 'service:web' }, 'it is in the machine of db'],
+    ['pre_start', { network_mode: 'service:db', pre_start: [{ command: ['x'] }] }, 'for a service in the machine of db'],
     ['ipc', { ipc: 'host' }, 'services do not share a kernel'],
     ['pid', { pid: 'host' }, 'services do not share a kernel'],
     ['volumes_from', { volumes_from: ['container:db'] }, 'it names no service of this file'],
@@ -385,6 +388,35 @@ describe('what a machine cannot have is refused with the reason', () => {
 
   test('are not named when they only say the default', () => {
     expect(resolve({ network_mode: 'bridge', ipc: 'private', devices: [], volumes_from: [], post_start: [] }).name).toBe('shop-web-1');
+  });
+});
+
+describe('network_mode: service:X', () => {
+  const joined = (service: Service, others: Record<string, Service>) => {
+    const project = projectOf({ web: { network_mode: 'service:db', networks: undefined as never, ...service }, ...others });
+    return resolveReplica({ project, service: 'web', number: 1, image: { reference: 'web:1', config: RUNTIME } });
+  };
+
+  test('has the machine of the first replica of the other, over any number of steps, and no network of its own', () => {
+    expect(joined({}, { db: {} })).toMatchObject({ networks: [], shares: { service: 'db', replica: 'shop-db-1' } });
+    expect(joined({ ipc: 'service:db' }, { db: { container_name: 'own' } }).shares).toEqual({ service: 'db', replica: 'own', ipc: true });
+    expect(joined({}, { db: { network_mode: 'service:vpn' }, vpn: {} }).shares).toEqual({ service: 'vpn', replica: 'shop-vpn-1' });
+  });
+
+  test.each<[string, Service]>([
+    ['ports', { ports: [{ target: 80, published: '80' }] }],
+    ['hostname', { hostname: 'x' }],
+    ['links', { links: ['db'] }],
+    ['dns', { dns: ['9.9.9.9'] }],
+    ['extra_hosts', { extra_hosts: ['a=1.2.3.4'] }],
+    ['mac_address', { mac_address: '02:00:00:00:00:01' }],
+  ])('refuses %s with its place, which belongs to the network', (key, service) => {
+    const error = refusal({ network_mode: 'service:db', ...service });
+    expect([error.code, error.path, error.message]).toEqual([
+      'COMPOSE_INVALID',
+      ['services', 'web', key],
+      expect.stringContaining('conflicting options: '),
+    ]);
   });
 });
 

@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { HyprError } from '../../../base/errors.ts';
 import { notePendingProcess } from '../../../base/host/pending-processes.ts';
 import { identifyProcess, isAlive } from '../../../base/host/process.ts';
-import { machineDir } from '../../../engine/replica/run.ts';
+import { machineDir } from '../../../engine/replica/boot/run.ts';
 import { linesOf, openTestStack, shopOf, type TestStack, waitTurn } from '../support/stack.ts';
 
 const NONE = new AbortController().signal;

@@ -173,6 +173,27 @@ export class FakeGuest {
     void machine.exited.then(() => this.#client?.break());
   }
 
+  /** Further services in its machine, by name; made when one is opened first, as the newest that was ended is. */
+  readonly members = new Map<string, FakeGuest>();
+  memberBehaviour: Behaviour = {};
+
+  member(name: string): FakeGuest {
+    const known = this.members.get(name);
+    if (known !== undefined) {
+      return known;
+    }
+    const gone = new Cue();
+    const part = { exited: Promise.race([gone.promise, this.machine.exited]), paused: false, powerOff: () => gone.resolve() };
+    const guest = new FakeGuest(name, part as unknown as FakeMachine, this.memberBehaviour);
+    this.members.set(name, guest);
+    void part.exited.then(() => this.members.delete(name));
+    return guest;
+  }
+
+  endMember(name: string): void {
+    this.members.get(name)?.machine.powerOff();
+  }
+
   get isRunning(): boolean {
     return this.workload !== undefined && this.exit === undefined;
   }
@@ -389,6 +410,13 @@ export class FakeClient implements GuestClient {
     const [near, far] = duplexPair();
     this.#guest.dialled.push({ port, far });
     return near;
+  }
+  async openMember(name: string): Promise<FakeClient> {
+    await this.#answer();
+    return this.#guest.member(name).connect();
+  }
+  async endMember(name: string): Promise<void> {
+    this.#guest.endMember(name);
   }
   async relay(): Promise<{ close(): Promise<void> }> {
     return { close: async () => {} };

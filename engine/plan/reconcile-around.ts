@@ -1,0 +1,50 @@
+import type { Project } from '../../compose/model/model.ts';
+import { orderServices } from '../resolve/dependencies.ts';
+import { serviceNotices } from '../resolve/service-notices.ts';
+import type { Desired } from './desired-state.ts';
+import type { ObservedReplica, ObservedStack } from './observe.ts';
+import type { PlanBuilder } from './plan.ts';
+
+/** What there is to say about the services of a plan. */
+export const warnOfServices = (plan: PlanBuilder, project: Project, services: readonly string[]): void => {
+  for (const notice of serviceNotices(project, services)) {
+    plan.warn(notice);
+  }
+};
+
+/** Replicas of services that the file no longer has. One-offs only once they have ended, as in docker compose. */
+export const findOrphans = (project: Project, observed: ObservedStack): ObservedReplica[] => {
+  const known = new Set([...Object.keys(project.services), ...Object.keys(project.disabledServices)]);
+  return observed.replicas.filter(({ oneOff, service, state }) => (oneOff ? state === 'exited' || state === 'dead' : !known.has(service)));
+};
+
+export const warnOfOrphans = (plan: PlanBuilder, orphans: readonly ObservedReplica[]): void => {
+  plan.warn(
+    `Found orphan containers ([${orphans.map((orphan) => orphan.name).join(' ')}]) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.`,
+  );
+};
+
+/** The services of the plan, and those with replicas that it stops and starts again: dependencies first, what the file no longer has last. */
+export const withDetached = (
+  project: Project,
+  services: readonly string[],
+  { detached, removeOrphans }: { readonly detached: ReadonlySet<string>; readonly removeOrphans: boolean },
+): readonly string[] => {
+  const others = [...detached].filter((service) => !services.includes(service));
+  if (others.length === 0) {
+    return services;
+  }
+  const known = others.filter((service) => project.services[service] !== undefined);
+  const gone = others.filter((service) => project.services[service] === undefined);
+  const isRemoved = (service: string): boolean => removeOrphans && project.disabledServices[service] === undefined;
+  return [
+    ...orderServices(project, [...services, ...known], { withDependencies: false }),
+    ...gone.filter((service) => !isRemoved(service)),
+  ];
+};
+
+/** The replicas that are to run in the machine of this one. */
+export const namesInMachine = (desired: Desired, owner: string): string[] =>
+  Object.values(desired.services)
+    .filter(({ shares }) => shares?.replica === owner)
+    .flatMap(({ scale, nameOf }) => Array.from({ length: scale }, (_, index) => nameOf(index + 1)));

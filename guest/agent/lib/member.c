@@ -1,0 +1,3 @@
+#include "lib/member.h"
+
+bool is_member;

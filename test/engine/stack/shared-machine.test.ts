@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest';
+import { projectOf } from '../support/project.ts';
+import { openTestStack, type TestStack } from '../support/stack.ts';
+
+const JOINED = {
+  network_mode: 'service:vpn',
+  depends_on: { vpn: { condition: 'service_started', required: true, restart: true } },
+} as const;
+
+const project = (more: object = {}, vpn: object = {}) =>
+  projectOf({ vpn: { mem_limit: '64m', ...vpn }, app: { mem_limit: '64m', ...JOINED, networks: undefined as never, ...more } });
+
+const machines = ({ platform }: TestStack): string[] => platform.journal.filter((line) => line.startsWith('boot '));
+const member = ({ platform }: TestStack) => [...platform.guest('shop-vpn-1').members.values()];
+
+describe('a service in the machine of another', () => {
+  test('has its disks there from the start, and is prepared when the other has started', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    expect(machines(stack)).toEqual(['boot shop-vpn-1']);
+    expect(stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+    const { disks, nics, memoryMib } = stack.row('shop-vpn-1').machine?.spec ?? { disks: [], nics: [], memoryMib: 0 };
+    const [root, upper, joinedRoot, joinedUpper] = disks.map(({ serial }) => serial);
+    expect([root, upper, nics.length, memoryMib]).toEqual(['root', 'upper', 1, 320]);
+    expect(member(stack)[0]?.config).toMatchObject({ nics: [], hostname: 'shop-vpn-1', root: { disk: joinedRoot, upper: joinedUpper } });
+    expect(stack.actions('start')).toEqual(['start shop-vpn-1', 'start shop-app-1']);
+  });
+
+  test('stops, starts and restarts by its policy without the other', async () => {
+    const stack = openTestStack();
+    await stack.up(project({ restart: 'always' }));
+    member(stack)[0]?.end(3);
+    await stack.reach('shop-app-1', 'restarting');
+    await stack.reach('shop-app-1', 'running');
+    await stack.verb('stop', { services: ['app'] });
+    expect(stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'exited' });
+    await stack.verb('start', { services: ['app'] });
+    expect(stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+    expect(machines(stack)).toHaveLength(1);
+  });
+
+  test('is stopped by its own signal before the machine ends, and starts with it again', async () => {
+    const stack = openTestStack();
+    await stack.up(project({ stop_signal: 'SIGINT' }, { restart: 'always' }));
+    const before = member(stack)[0];
+    stack.platform.guest('shop-vpn-1').end(1);
+    await stack.reach('shop-app-1', 'exited');
+    expect(before?.powerOffs).toEqual([{ stopSignal: 2, graceMs: 10_000 }]);
+    await stack.reach('shop-vpn-1', 'running');
+    await stack.reach('shop-app-1', 'running');
+    expect(machines(stack)).toHaveLength(2);
+  });
+
+  test('stays away where the machine does, and says why', async () => {
+    const stack = openTestStack();
+    await stack.up(project({ restart: 'always' }));
+    stack.platform.vmm.machines.get('shop-vpn-1')?.crash('the host was short of memory');
+    await stack.reach('shop-vpn-1', 'exited');
+    await stack.until(() => stack.row('shop-app-1').state === 'exited');
+    expect(stack.row('shop-app-1').reason).toContain('the machine of shop-vpn-1 ended');
+    await stack.verb('start', { services: ['app'] });
+    expect(stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+  });
+
+  test('is taken over by the next supervisor', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    await stack.supervisor.release();
+    const next = stack.successor();
+    await next.supervisor.recover(AbortSignal.timeout(10_000));
+    expect(next.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+    await next.down();
+    expect(machines(next)).toHaveLength(1);
+  });
+
+  test('joins a machine that runs: that starts again with its disks', async () => {
+    const stack = openTestStack();
+    const before = projectOf({ vpn: {} });
+    await stack.up(before);
+    await stack.up(project({}, { mem_limit: undefined }));
+    expect(machines(stack)).toHaveLength(2);
+    expect(stack.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+  });
+
+  test('is stopped first by stop of the other, neither can be paused or suspended, and run refuses', async () => {
+    const stack = openTestStack();
+    await stack.up(project());
+    await expect(stack.verb('pause', { services: ['vpn'] })).rejects.toMatchObject({ code: 'HYPR_UNSUPPORTED' });
+    await expect(stack.verb('suspend')).rejects.toMatchObject({ code: 'HYPR_UNSUPPORTED' });
+    await stack.verb('stop', { services: ['vpn'] });
+    expect(stack.states()).toEqual({ 'shop-vpn-1': 'exited', 'shop-app-1': 'exited' });
+    expect(stack.actions('stop')).toEqual(['stop shop-app-1', 'stop shop-vpn-1']);
+  });
+});
