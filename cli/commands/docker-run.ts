@@ -43,7 +43,7 @@ export const runDockerRun: Handler = async (invocation) => {
   };
   await refuseKnownStack(invocation, name);
   return runOneOff(invocation, {
-    project: projectOf({ name, image, flags, cwd: context.cwd }),
+    project: projectOf({ name, image, flags, cwd: context.cwd, env: context.env }),
     options,
     detachKeys: flags.string('detach-keys'),
     shows: (event) =>
@@ -83,8 +83,8 @@ const refuseKnownStack = async ({ context, flags }: Invocation, name: string): P
   }
 };
 
-const projectOf = (input: { name: string; image: string; flags: Flags; cwd: string }): Project => {
-  const { name, image, flags, cwd } = input;
+const projectOf = (input: { name: string; image: string; flags: Flags; cwd: string; env: NodeJS.ProcessEnv }): Project => {
+  const { name, image, flags, cwd, env } = input;
   const { service, networks } = networksOfRun(flags);
   return {
     name,
@@ -97,7 +97,7 @@ const projectOf = (input: { name: string; image: string; flags: Flags; cwd: stri
     secrets: {},
     configs: {},
     extensions: {},
-    environment: {},
+    environment: env.DOCKER_DEFAULT_PLATFORM ? { DOCKER_DEFAULT_PLATFORM: env.DOCKER_DEFAULT_PLATFORM } : {},
   };
 };
 

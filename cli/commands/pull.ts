@@ -38,7 +38,7 @@ export const runDockerPull: Handler = async (invocation) => {
       hint: 'an image: hypr pull nginx   the images of the Compose file: hypr compose pull',
     });
   }
-  const platform = flags.string('platform');
+  const platform = flags.string('platform') ?? (context.env.DOCKER_DEFAULT_PLATFORM || undefined);
   const images = await (await context.engine()).openImages();
   const renderer = await pullRenderer(invocation);
   try {

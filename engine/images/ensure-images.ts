@@ -7,7 +7,7 @@ import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable } from '../../compose/project/build-contexts.ts';
 import type { ImagePlatform } from '../model/platform.ts';
 import { baseBuilds } from './base-builds.ts';
-import { type BuildChoices, buildInput, type ImageAction } from './images.ts';
+import { type BuildChoices, buildInput, type ImageAction, platformOf } from './images.ts';
 
 export interface EnsureImagesInput {
   readonly project: Project;
@@ -75,7 +75,8 @@ const ensureImage = async (input: EnsureImagesInput, { action, made, limit }: Wo
     return (await made.get(action.builtBy)) ?? (await needImage(input, { action, name: action.reference }));
   }
   if (action.action === 'pull') {
-    const options = { policy: 'always', platform: service.platform } as const;
+    const wanted = service.build === undefined ? platformOf(project, action.service, service) : service.platform;
+    const options = { policy: 'always', platform: wanted } as const;
     return await inTurn(() => platform.pullImage(action.reference, options, input.progress, signal));
   }
   if (action.action === 'build') {

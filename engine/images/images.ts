@@ -68,7 +68,12 @@ const planImage = async ({ project, options, platform }: PlanInput, name: string
   const service = findBuildable(project, name) as Service;
   const reference = imageReference(project, name);
   const present = (await platform.findImage(reference)) !== undefined;
-  return { service: name, reference, ...decide({ service, options, present }) };
+  const decision = decide({ service, options, present });
+  if (decision.action === 'build') {
+    // Refuses what cannot be built, before anything is.
+    platformOf(project, name, service);
+  }
+  return { service: name, reference, ...decision };
 };
 
 const decide = (input: { service: Service; options: ImageOptions; present: boolean }): { action: ImageAction['action']; cause: string } => {
@@ -99,6 +104,26 @@ const decide = (input: { service: Service; options: ImageOptions; present: boole
   return { action: 'pull', cause: 'no such image yet' };
 };
 
+/** The default of docker's commands for the platform of images. */
+const DEFAULT_PLATFORM = 'DOCKER_DEFAULT_PLATFORM';
+
+/** The platform of a service's image: its own, or the environment's default; of a build of its `build.platforms`. Throws COMPOSE_INVALID. */
+export const platformOf = ({ environment }: Pick<Project, 'environment'>, name: string, service: Service): string | undefined => {
+  const given = environment[DEFAULT_PLATFORM] || undefined;
+  const platforms = service.build?.platforms;
+  if (service.platform === undefined && given !== undefined && platforms?.length && !platforms.includes(given)) {
+    throw new HyprError(
+      'COMPOSE_INVALID',
+      `service "${name}" build.platforms does not support value set by ${DEFAULT_PLATFORM}: ${given}`,
+      {
+        path: ['services', name, 'build', 'platforms'],
+        hint: `add ${given} to build.platforms, or unset ${DEFAULT_PLATFORM}`,
+      },
+    );
+  }
+  return service.platform ?? given ?? onlyPlatform(platforms);
+};
+
 /** The platform to build for, from `build.platforms`. An image here has one platform: of several, this host's, or else the first. */
 const onlyPlatform = (platforms: readonly string[] = []): string | undefined => {
   const architecture = { x64: 'amd64', arm64: 'arm64' }[process.arch as string] ?? process.arch;
@@ -127,7 +152,7 @@ export const buildInput = (
     noCache: options.noCache || (config.no_cache ?? false),
     pull: options.pull || (config.pull ?? false),
     buildArgs: options.buildArgs,
-    platform: service.platform ?? onlyPlatform(config.platforms),
+    platform: platformOf(project, serviceName, service),
     folder: project.workingDir,
     secrets: project.secrets,
     environment: project.environment,

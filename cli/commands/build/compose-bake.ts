@@ -35,6 +35,7 @@ const targetOf = (
   { name, service, options }: { name: string; service: Service; options: BuildProjectOptions },
 ): Target => {
   const build = service.build ?? {};
+  const platform = service.platform ?? (project.environment.DOCKER_DEFAULT_PLATFORM || undefined);
   const args = { ...resolveArgs(build, project), ...options.buildArgs };
   const entries: Record<string, unknown> = {
     context: absolute(project, build.context ?? '.'),
@@ -48,7 +49,7 @@ const targetOf = (
     'cache-to': build.cache_to,
     target: build.target,
     network: build.network,
-    platforms: service.platform === undefined ? build.platforms : [service.platform],
+    platforms: platform === undefined ? build.platforms : [platform],
     'extra-hosts': build.extra_hosts,
     shmsize: build.shm_size,
     'no-cache': options.noCache || build.no_cache === true,

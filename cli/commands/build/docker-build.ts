@@ -77,7 +77,7 @@ const buildRequest = async ({ context, args, flags }: Invocation): Promise<Build
   const isRemote = isRemoteSource(folder);
   const path = isRemote ? folder : resolve(cwd, folder);
   const target = flags.string('target');
-  const platform = flags.string('platform');
+  const platform = flags.string('platform') ?? (env.DOCKER_DEFAULT_PLATFORM || undefined);
   const shmSize = flags.string('shm-size');
   return {
     context: path,
