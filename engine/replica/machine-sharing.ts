@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
-import type { MachineSharing } from '../replica/boot/boot-context.ts';
-import type { Replica } from '../replica/replica.ts';
+import type { MachineSharing } from './boot/boot-context.ts';
+import type { Replica } from './replica.ts';
 
 const log = logger('sharing');
 
