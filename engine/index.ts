@@ -64,17 +64,20 @@ export const openTrust: EngineApi['openTrust'] = async (...args) => (await impor
 
 export const systemDf: EngineApi['systemDf'] = async (...args) => (await whole()).systemDf(...args);
 
+export const systemUsage: EngineApi['systemUsage'] = async () => (await import('./client/usage-details.ts')).measureDetails();
+
 export const prune: EngineApi['prune'] = async (...args) => (await whole()).prune(...args);
 
 export const checkStore: EngineApi['checkStore'] = async (...args) => (await whole()).checkStore(...args);
 
 export const packFiles: EngineApi['packFiles'] = async function* (...args) {
-  const { packFiles: pack } = await import('./client/pack-files.ts');
+  const { packFiles: pack } = await import('./client/files/pack-files.ts');
   yield* pack(...args);
 };
 
-export const unpackFiles: EngineApi['unpackFiles'] = async (...args) => (await import('./client/unpack-files.ts')).unpackFiles(...args);
+export const unpackFiles: EngineApi['unpackFiles'] = async (...args) =>
+  (await import('./client/files/unpack-files.ts')).unpackFiles(...args);
 
-export const statTar: EngineApi['statTar'] = async (...args) => (await import('./client/stat-path.ts')).statTar(...args);
+export const statTar: EngineApi['statTar'] = async (...args) => (await import('./client/files/stat-path.ts')).statTar(...args);
 
 export const watch: EngineApi['watch'] = async (...args) => (await import('./client/watch.ts')).watchProject(...args);

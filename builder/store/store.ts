@@ -8,6 +8,7 @@ import { familiarReference, formatReference, parseReference } from '../registry/
 import { parseImageConfig } from './format/image-config.ts';
 import { makeManifest } from './format/manifest.ts';
 import { collectGarbage, type GarbageReport } from './gc.ts';
+import { type LayerUsage, measureLayers } from './layer-usage.ts';
 import { type AddLayerOptions, type LayerBlob, type LayerRecord, Layers } from './layers.ts';
 import { Lookup } from './lookup.ts';
 import type { ImageStoreOptions, StoreParts } from './parts.ts';
@@ -90,6 +91,7 @@ export interface ImageStore {
   prune(which: 'none' | 'dangling' | 'all', idle?: () => Promise<void>, only?: (imageId: string) => boolean): Promise<PruneReport>;
   /** Numbers for `system df`. */
   usage(): Promise<StoreUsage>;
+  layerUsage(): Promise<LayerUsage[]>;
   /** Checks everything on disk against its digests; one line per fault. */
   verify(signal?: AbortSignal): Promise<string[]>;
   /** What killed processes left behind, one line each. These are not faults, and are removed when the store is opened the next time. */
@@ -167,6 +169,7 @@ const layerMethods = (parts: StoreParts): LayerMethods => {
     gc: () => change(parts, () => collectGarbage(parts)),
     prune: (which, idle, only) => change(parts, () => pruneImages(parts, which, idle, only)),
     usage: () => measureStore(parts),
+    layerUsage: () => measureLayers(parts),
     verify: (signal) => verifyStore(parts, signal),
     leftovers: () => findLeftovers(root),
   };

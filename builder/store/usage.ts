@@ -1,6 +1,5 @@
-import { diskUsage } from '../../base/host/disk-usage.ts';
+import { measureLayers } from './layer-usage.ts';
 import type { StoreParts } from './parts.ts';
-import { EMPTY_LAYER } from './root-disk.ts';
 
 export interface StoreUsage {
   readonly images: number;
@@ -30,8 +29,7 @@ export const measureStore = async ({ records, layers, options }: StoreParts): Pr
     }
   }
   let [imageBytes, unusedImageBytes, otherBytes, otherLayers] = [0, 0, 0, 0];
-  for (const { diffId } of (await layers.list()).filter((layer) => layer.diffId !== EMPTY_LAYER)) {
-    const bytes = await diskUsage(layers.folder(diffId));
+  for (const { diffId, bytes } of await measureLayers({ layers })) {
     if (!named.has(diffId)) {
       otherBytes += bytes;
       otherLayers++;

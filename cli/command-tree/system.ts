@@ -74,7 +74,10 @@ export const systemCommands: readonly CommandSpec[] = [
         name: 'df',
         usage: '[OPTIONS]',
         summary: 'Show what takes space on the disk',
-        flags: [string('format', 'table, json, or a Go template', { value: 'FORMAT' })],
+        flags: [
+          bool('v,verbose', 'Each image, machine, volume and piece of the build cache'),
+          string('format', 'table, json, or a Go template', { value: 'FORMAT' }),
+        ],
         maxArgs: 0,
         load: async () => (await import('../commands/system.ts')).runSystemDf,
       },

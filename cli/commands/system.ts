@@ -11,6 +11,11 @@ const COLUMNS = { Type: 'TYPE', TotalCount: 'TOTAL', Active: 'ACTIVE', Size: 'SI
 
 /** `hypr system df`, as docker prints it; sizes are what the disk really gives. */
 export const runSystemDf: Handler = async ({ context, flags }) => {
+  if (flags.bool('verbose')) {
+    const { showUsage } = await import('./system-usage.ts');
+    context.stdout.write(showUsage(await (await context.engine()).systemUsage(), { now: context.now(), format: flags.string('format') }));
+    return 0;
+  }
   const rows = (await (await context.engine()).systemDf()).map(usageRow);
   context.stdout.write(formatListing({ columns: COLUMNS, rows, json: 'lines' }, flags.string('format')));
   return 0;

@@ -99,7 +99,7 @@ const openStore = async (paths: HomePaths, options: { readonly sweep?: boolean }
     root: paths.images,
     toolchain: await needToolchain(paths),
     inUse: findInUse,
-    keepLayers: async () => [...(await listCachedLayers(paths.build))],
+    keepLayers: async () => [...(await listCachedLayers(paths.build)).keys()],
     ...options,
   });
 
@@ -132,8 +132,10 @@ const volumeRow = async (state: StateReader): Promise<UsageRow> => {
 
 const buildRow = async (paths: HomePaths, store: ImageStore): Promise<UsageRow> => {
   const { otherBytes, otherLayers } = await store.usage();
-  const folders = await Promise.all(['records', 'mounts', 'downloads', 'hashes', 'tmp'].map((name) => diskUsage(join(paths.build, name))));
-  const mounts = (await listFolder(join(paths.build, 'mounts'))).filter((name) => name.endsWith('.tar')).length;
+  const folders = await Promise.all(
+    ['records', 'mounts', 'downloads', 'hashes', 'git', 'tmp'].map((name) => diskUsage(join(paths.build, name))),
+  );
+  const mounts = (await listFolder(join(paths.build, 'mounts'))).filter((name) => name.endsWith('.ext4')).length;
   const size = folders.reduce((sum, bytes) => sum + bytes, otherBytes);
   return { type: 'Build Cache', total: otherLayers + mounts, active: 0, size, reclaimable: size };
 };

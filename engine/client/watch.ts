@@ -6,7 +6,7 @@ import { HyprError, isErrno, messageOf, toHyprError } from '../../base/errors.ts
 import type { Project } from '../../compose/model/model.ts';
 import { EXEC_DEFAULTS, VERB_DEFAULTS } from '../model/option-defaults.ts';
 import type { Stack, WatchOptions } from '../model/types.ts';
-import { packFiles } from './pack-files.ts';
+import { packFiles } from './files/pack-files.ts';
 import { type WatchRule, watchRules } from './watch-rules.ts';
 
 /** Editors and builds make many changes at once; they are handled as one batch. */

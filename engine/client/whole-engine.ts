@@ -43,7 +43,7 @@ export const openImages: EngineApi['openImages'] = async () => {
     paths,
     toolchain,
     inUse: findInUse,
-    keepLayers: async () => [...(await listCachedLayers(paths.build))],
+    keepLayers: async () => [...(await listCachedLayers(paths.build)).keys()],
   });
   const build: ImageApi['build'] = async (request, onEvent, signal = neverAborts(), options = {}) => {
     const settings = buildSettings(request, process.env);

@@ -18,7 +18,7 @@ export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePla
     paths,
     toolchain,
     inUse: findInUse,
-    keepLayers: async () => [...(await (await import('../../builder/build.ts')).listCachedLayers(paths.build))],
+    keepLayers: async () => [...(await (await import('../../builder/build.ts')).listCachedLayers(paths.build)).keys()],
   });
   return {
     findImage: (name) => images.store.get(name),

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { Image } from '../../builder/model/types.ts';
 import type { ReplicaStatus } from './events.ts';
 import type { ReplicaSpec } from './spec.ts';
 
@@ -130,4 +131,27 @@ export interface ObjectApi {
   removeVolume(name: string): Promise<void>;
   /** Removes all volumes that no replica mounts; returns their names and the bytes freed. */
   pruneVolumes(): Promise<{ readonly names: readonly string[]; readonly bytes: number }>;
+}
+
+/** What `system df -v` tells of each thing; sizes are bytes on disk, times milliseconds. */
+export interface UsageDetails {
+  readonly images: ReadonlyArray<{
+    readonly image: Image;
+    /** Of all its layers; then of those that other images have as well. */
+    readonly size: number;
+    readonly shared: number;
+    readonly containers: number;
+  }>;
+  readonly containers: ReadonlyArray<{ readonly replica: ReplicaDetail; readonly size: number }>;
+  readonly volumes: ReadonlyArray<{ readonly name: string; readonly links: number; readonly size: number }>;
+  /** Layers that only the cache has, and disks of cache mounts. */
+  readonly builds: readonly BuildUsage[];
+}
+
+export interface BuildUsage {
+  readonly id: string;
+  readonly type: 'regular' | 'exec.cachemount';
+  readonly size: number;
+  readonly created: number | undefined;
+  readonly used: number;
 }

@@ -28,7 +28,7 @@ import type {
 } from './command-options.ts';
 import type { BestUrl, EdgeInfo, UrlRequest } from './edge.ts';
 import type { EngineEvent, LogRecord, ReplicaStatus, ReplicaUsage } from './events.ts';
-import type { ObjectApi } from './object-types.ts';
+import type { ObjectApi, UsageDetails } from './object-types.ts';
 import type { NameReport } from './published-names.ts';
 import type { TrustApi } from './trust.ts';
 
@@ -264,6 +264,8 @@ export interface EngineApi {
   doctor(signal?: AbortSignal): Promise<DoctorCheck[]>;
   openTrust(signal: AbortSignal): Promise<TrustApi>;
   systemDf(): Promise<UsageRow[]>;
+  /** `system df -v`: each thing by itself. */
+  systemUsage(): Promise<UsageDetails>;
   /** Removes what nothing uses; never anything a stack has, running or stopped. Throws IMAGE_IN_USE during a pull or build. */
   prune(options: PruneOptions): Promise<PruneResult>;
   /**

@@ -97,13 +97,13 @@ export class BuildCache {
   }
 }
 
-/** Layers that cache records still point to; for the store's clean-up. */
-export const listCachedLayers = async (buildFolder: string): Promise<Set<string>> => {
-  const layers = new Set<string>();
+/** Layers that cache records still point to, with when they were made (milliseconds); for the store's clean-up. */
+export const listCachedLayers = async (buildFolder: string): Promise<Map<string, number>> => {
+  const layers = new Map<string, number>();
   for (const path of await recordFiles(buildFolder)) {
     const record = await readRecord(path);
     if (record?.diffId) {
-      layers.add(record.diffId);
+      layers.set(record.diffId, Math.min(record.created, layers.get(record.diffId) ?? record.created));
     }
   }
   return layers;

@@ -18,6 +18,10 @@ const DECLARED: readonly Declared[] = [
     pattern: /^refusal: docker ERROR: failed to solve: failed to compute cache key: .*not found \| hypr builds$/,
     needs: /^(COPY|ADD) .*[*?]/m,
   },
+  // In an empty root no name has a number: the first step of a stage from scratch fails in BuildKit 0.13, a later one takes 0, as hypr does.
+  { id: 'an owner by name in an empty root', pattern: /^refusal: docker ERROR: .*invalid user index: -1 \| hypr builds$/ },
+  // docker writes it into the layer, where it deletes another file; hypr refuses to make such a layer (docs/builds.md).
+  { id: 'a name that means a deletion', pattern: /^refusal: docker builds \| hypr ✗ \S*\.wh\.\S* cannot be in an image/ },
   // What a RUN sees of its machine: other addresses, and files that docker's builds do not have.
   { id: 'files of the machine', pattern: /^file \S*etc-copy\/(hosts|resolv\.conf|hostname|machine-id): / },
   // BuildKit after 0.13 has the value in force, as hypr has; 0.13 the default.

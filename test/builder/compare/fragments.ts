@@ -43,11 +43,9 @@ export const fileInstruction = (random: Random, stage: number, paths: readonly s
     : random.pick(random.chance(0.4) && paths.length > 0 ? paths : SOURCES);
   const from = fromStage ? [`--from=s${random.below(stage)}`] : [];
   const verb = fromStage || random.chance(0.85) ? 'COPY' : 'ADD';
-  if (source.includes(' ') && !source.startsWith('[')) {
-    return [verb, ...flags, ...from, JSON.stringify([source, '/blank/'])].join(' ');
-  }
-  if (source.startsWith('[')) {
-    return [verb, ...flags, ...from, source].join(' ');
+  if (source.startsWith('[') || source.includes(' ')) {
+    const names = source.startsWith('[') ? (JSON.parse(source) as string[]) : [source, '/blank/'];
+    return [verb, ...flags, ...from, JSON.stringify(flags.includes('--link') ? [names[0], target] : names)].join(' ');
   }
   return [verb, ...flags, ...from, source, target].join(' ');
 };

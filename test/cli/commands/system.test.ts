@@ -2,8 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { showUsage } from '../../../cli/commands/system-usage.ts';
 import type { ReplicaState } from '../../../engine/model/events.ts';
-import type { ReplicaDetail } from '../../../engine/model/types.ts';
+import type { Image, ReplicaDetail } from '../../../engine/model/types.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
 import { replica } from '../support/fake-engine.ts';
 
@@ -24,6 +25,68 @@ describe('system', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  describe('df -v', () => {
+    const hour = 3_600_000;
+    const open = () => {
+      const context = fakeContext();
+      const now = context.now();
+      const image = {
+        id: `sha256:${'ab'.repeat(32)}`,
+        references: ['docker.io/library/app:1', 'docker.io/library/app:2'],
+        created: now - 2 * hour,
+      };
+      context.fake.space = {
+        images: [{ image: image as unknown as Image, size: 5_000_000, shared: 2_000_000, containers: 1 }],
+        containers: [{ replica: { ...machineOf('running'), stack: 'shop' }, size: 4096 }],
+        volumes: [{ name: 'shop_data', links: 2, size: 7000 }],
+        builds: [
+          { id: 'cd'.repeat(32), type: 'regular', size: 1000, created: now - hour, used: now - 60_000 },
+          { id: 'ef'.repeat(32), type: 'exec.cachemount', size: 2000, created: undefined, used: now },
+        ],
+      };
+      return context;
+    };
+
+    test('tells of each thing by itself, in the words and columns of docker', async () => {
+      const context = open();
+      expect(await run(context, 'system df -v')).toBe(0);
+      expect(context.stdout.text).toMatchInlineSnapshot(`
+        "Images space usage:
+
+        REPOSITORY   TAG       IMAGE ID       CREATED       SIZE      SHARED SIZE   UNIQUE SIZE   CONTAINERS
+        app          1         abababababab   2 hours ago   5MB       2MB           3MB           1
+        app          2         abababababab   2 hours ago   5MB       2MB           3MB           1
+
+        Containers space usage:
+
+        CONTAINER ID   IMAGE     COMMAND     LOCAL VOLUMES   SIZE      CREATED         STATUS         NAMES
+        0123456789ab   web:1     "run web"   0               4.1kB     4 seconds ago   Up 2 seconds   shop-web-1
+
+        Local Volumes space usage:
+
+        VOLUME NAME   LINKS     SIZE
+        shop_data     2         7kB
+
+        Build cache usage: 3kB
+
+        CACHE ID       CACHE TYPE        SIZE      CREATED             LAST USED                USAGE     SHARED
+        cdcdcdcdcdcd   regular           1kB       About an hour ago   About a minute ago                 false
+        efefefefefef   exec.cachemount   2kB                           Less than a second ago             false
+        "
+      `);
+    });
+
+    test('as one object of JSON, or by a template', async () => {
+      const context = open();
+      await run(context, 'system df -v --format json');
+      const value = JSON.parse(context.stdout.text);
+      expect(Object.keys(value)).toEqual(['Images', 'Containers', 'Volumes', 'BuildCache']);
+      expect(value.Images[1]).toMatchObject({ Tag: '2', UniqueSize: '3MB', SharedSize: '2MB', Containers: '1' });
+      const template = { now: context.now(), format: '{{range .Volumes}}{{.Name}}={{.Links}};{{end}}' };
+      expect(showUsage(context.fake.space, template)).toBe('shop_data=2;\n');
+    });
   });
 
   test.each([

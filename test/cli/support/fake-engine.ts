@@ -20,6 +20,7 @@ import type {
   Stack,
   StackSummary,
   TrustStatus,
+  UsageDetails,
   VolumeDetail,
 } from '../../../engine/model/types.ts';
 
@@ -95,6 +96,7 @@ export class FakeEngine {
   urls: ReadonlyMap<string, string> = new Map();
   names: NameReport = { domain: 'hypr', reachesPrograms: false, names: [], problems: [] };
   faults: string[] = [];
+  space: UsageDetails = { images: [], containers: [], volumes: [], builds: [] };
   findings: BuildCheck['findings'] = [];
   buildEvents: BuildEvent[] = [];
   exitCode = 0;
@@ -234,6 +236,7 @@ export class FakeEngine {
         { type: 'Build Cache', total: 7, active: 0, size: 5000, reclaimable: 5000 },
         { type: 'Templates', total: 4, active: 2, size: 400_000_000, reclaimable: 100_000_000 },
       ],
+      systemUsage: async () => this.space,
       prune: async (options) => {
         this.#record('prune', options);
         return { images: ['untagged: app:1', 'deleted: sha256:1'], volumes: [], bytes: 1_200_000 };

@@ -17,9 +17,9 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { padding } from '../../../base/tar/block.ts';
 import { encodeHeader, type TarHeader } from '../../../base/tar/header.ts';
-import { packFiles } from '../../../engine/client/pack-files.ts';
-import { statTar } from '../../../engine/client/stat-path.ts';
-import { unpackFiles } from '../../../engine/client/unpack-files.ts';
+import { packFiles } from '../../../engine/client/files/pack-files.ts';
+import { statTar } from '../../../engine/client/files/stat-path.ts';
+import { unpackFiles } from '../../../engine/client/files/unpack-files.ts';
 import { type RefusalReason, refused } from '../../../guest/protocol/refusal.ts';
 import { runs } from '../../support/seed.ts';
 

@@ -1,5 +1,5 @@
-import { readTar, StreamSource } from '../../base/tar/reader.ts';
-import { refusalReason } from '../../guest/protocol/refusal.ts';
+import { readTar, StreamSource } from '../../../base/tar/reader.ts';
+import { refusalReason } from '../../../guest/protocol/refusal.ts';
 
 /** The type of the first entry of a path's tar; undefined when the replica has no such path. The rest is not read. */
 export const statTar = async (tar: AsyncIterable<Uint8Array>): Promise<'dir' | 'file' | undefined> => {

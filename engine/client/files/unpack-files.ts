@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
 import { chmod, chown, lchown, link, lstat, mkdir, open, rm, symlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
-import type { TarHeader } from '../../base/tar/header.ts';
-import { readTar, StreamSource } from '../../base/tar/reader.ts';
-import type { UnpackOptions, UnpackPlace } from '../model/types.ts';
+import { HyprError, isErrno } from '../../../base/errors.ts';
+import type { TarHeader } from '../../../base/tar/header.ts';
+import { readTar, StreamSource } from '../../../base/tar/reader.ts';
+import type { UnpackOptions, UnpackPlace } from '../../model/types.ts';
 
 const CHUNK = 256 << 10;
 

@@ -1,10 +1,10 @@
 import type { Stats } from 'node:fs';
 import { lstat, open, readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
-import { BLOCK, padding } from '../../base/tar/block.ts';
-import { encodeHeader, type TarHeader } from '../../base/tar/header.ts';
-import type { PackOptions } from '../model/types.ts';
+import { HyprError, isErrno } from '../../../base/errors.ts';
+import { BLOCK, padding } from '../../../base/tar/block.ts';
+import { encodeHeader, type TarHeader } from '../../../base/tar/header.ts';
+import type { PackOptions } from '../../model/types.ts';
 
 const CHUNK = 256 << 10;
 const MAX_DEPTH = 512;
