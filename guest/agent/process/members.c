@@ -129,9 +129,18 @@ static void end_programs(const char *name) {
   write_file(path, "1", 1, 0);
 }
 
+static void forget_socket(const char *name) {
+  char path[128];
+  snprintf(path, sizeof path, MEMBERS "/%s", name);
+  unlink(path);
+}
+
+/* It has no name from now on: the next one of that name is started beside what is left of this one. */
 static void end_member(struct member *it) {
   kill(it->pid, SIGKILL);
   end_programs(it->name);
+  forget_socket(it->name);
+  it->name[0] = 0;
 }
 
 void member_end(const char *name) {
@@ -143,20 +152,20 @@ void member_end(const char *name) {
 
 void members_end_all(void) {
   for (size_t i = 0; i < MAX_MEMBERS; i++) {
-    if (members[i].pid > 0) {
+    if (members[i].pid > 0 && members[i].name[0] != 0) {
       end_member(&members[i]);
     }
   }
 }
 
 void member_gone(pid_t pid) {
-  char path[128];
   for (size_t i = 0; i < MAX_MEMBERS; i++) {
     if (members[i].pid == pid) {
       members[i].pid = 0;
-      end_programs(members[i].name);
-      snprintf(path, sizeof path, MEMBERS "/%s", members[i].name);
-      unlink(path);
+      if (members[i].name[0] != 0) {
+        end_programs(members[i].name);
+        forget_socket(members[i].name);
+      }
     }
   }
 }
