@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
 import { firstProgram, writeFileAtomic } from '../../base/host/files.ts';
@@ -16,7 +16,8 @@ export const setupLinks = async (context: Context, program: string, isDryRun: bo
   const folder = linkFolder(context);
   for (const [name, verb] of Object.entries(LINKS)) {
     const file = join(folder, name);
-    const other = await findInPath(context, name);
+    // Also one that cannot be run now: a file without its bit, a link to what is not mounted.
+    const other = (await findInPath(context, name)) ?? ((await isThere(file)) ? file : undefined);
     if (other !== undefined && !(await isOwn(other))) {
       context.stderr.write(`${name} is there already (${sanitiseText(other)}) and stays\n`);
       continue;
@@ -34,6 +35,12 @@ export const setupLinks = async (context: Context, program: string, isDryRun: bo
     context.stderr.write(`${sanitiseText(folder)} is not in PATH: add it\n`);
   }
 };
+
+const isThere = (file: string): Promise<boolean> =>
+  lstat(file).then(
+    () => true,
+    () => false,
+  );
 
 export const undoLinks = async (context: Context, isDryRun: boolean): Promise<void> => {
   for (const name of Object.keys(LINKS)) {

@@ -22,11 +22,15 @@ export interface Served {
   readonly socket: string;
 }
 
+/** What a shell may say, which the user manager does not know: where hypr is, and how it reaches registries. */
+const SETTINGS = [
+  ...['HYPR_HOME', 'HYPR_DATA_DIR', 'HYPR_RUNTIME_DIR', 'HYPR_REGISTRY_MIRRORS', 'HYPR_FENCE', 'DOCKER_CONFIG'],
+  ...['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'],
+];
+
 /** The units of systemd's user manager, by file name. Pure. */
 export const dockerUnits = ({ program, socket }: Served, env: NodeJS.ProcessEnv): Record<string, string> => {
-  const settings = ['HYPR_HOME', 'HYPR_DATA_DIR', 'HYPR_RUNTIME_DIR', 'HYPR_REGISTRY_MIRRORS'].flatMap((name) =>
-    env[name] ? [`Environment=${quoted(`${name}=${env[name]}`)}`] : [],
-  );
+  const settings = SETTINGS.flatMap((name) => (env[name] ? [`Environment=${quoted(`${name}=${env[name]}`)}`] : []));
   return {
     [SOCKET]: unit([
       '[Unit]',
@@ -80,7 +84,8 @@ export const setupUnits = async (context: Context, served: Served, isDryRun: boo
       continue;
     }
     await mkdir(folder, { recursive: true });
-    await writeFileAtomic(file, text, 0o644);
+    // A proxy's address may have a password in it.
+    await writeFileAtomic(file, text, 0o600);
     context.stdout.write(`${sanitiseText(file)}\n`);
   }
   if (!isDryRun) {

@@ -63,12 +63,13 @@ type Id = string | number | null;
 interface Message {
   readonly id?: Id;
   readonly method?: unknown;
-  readonly params?: Readonly<Record<string, unknown>>;
+  readonly params?: unknown;
 }
 
 /** Answers requests, several at a time, until the input ends; what is under way then is ended. */
 export const serveMcp = async (options: McpOptions): Promise<void> => {
   const calls = new Map<Id, AbortController>();
+  const answers = new Set<Promise<unknown>>();
   const all = linkedController(options.signal);
   const lines = new LineSplitter({ most: MOST_LINE });
   const take = (line: Buffer): void => {
@@ -76,9 +77,14 @@ export const serveMcp = async (options: McpOptions): Promise<void> => {
     if (message === undefined) {
       options.write(JSON.stringify(failure(null, -32700, 'this is no message of JSON-RPC')));
     } else if (message.method === 'notifications/cancelled') {
-      calls.get((message.params?.requestId ?? null) as Id)?.abort();
+      calls.get((recordOf(message.params).requestId ?? null) as Id)?.abort();
     } else if (message.id !== undefined && typeof message.method === 'string') {
-      void answer(message as Message & { id: Id }, { options, calls, signal: all.signal });
+      const { id } = message as Message & { id: Id };
+      const answering = answer(message as Message & { id: Id }, { options, calls, signal: all.signal }).catch((error: unknown) =>
+        options.write(JSON.stringify(failure(id, -32603, messageOf(error)))),
+      );
+      answers.add(answering);
+      void answering.finally(() => answers.delete(answering));
     }
   };
   const end = new Promise<void>((resolve) => options.signal.addEventListener('abort', () => resolve()));
@@ -86,6 +92,8 @@ export const serveMcp = async (options: McpOptions): Promise<void> => {
     await Promise.race([readLines(options.input, lines, take), end]);
   } finally {
     all.abort();
+    // Programs that calls have started end by the abort: nothing of theirs outlives this.
+    await Promise.allSettled(answers);
   }
 };
 
@@ -96,6 +104,9 @@ const readLines = async (input: AsyncIterable<Uint8Array>, lines: LineSplitter, 
     }
   }
 };
+
+const recordOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 
 const parse = (line: string): Message | undefined => {
   try {
@@ -112,8 +123,9 @@ interface Serving {
   readonly signal: AbortSignal;
 }
 
-const answer = async ({ id, method, params = {} }: Message & { id: Id }, serving: Serving): Promise<void> => {
+const answer = async ({ id, method, params: given }: Message & { id: Id }, serving: Serving): Promise<void> => {
   const { options, calls } = serving;
+  const params = recordOf(given);
   const reply = (result: unknown): void => options.write(JSON.stringify({ jsonrpc: '2.0', id, result }));
   switch (method) {
     case 'initialize': {
@@ -130,7 +142,7 @@ const answer = async ({ id, method, params = {} }: Message & { id: Id }, serving
         const reason = tool === undefined ? 'there is no such tool' : 'too many calls at once, or one with this id';
         return options.write(JSON.stringify(failure(id, -32602, reason)));
       }
-      return reply(await call(tool, id, (params.arguments ?? {}) as Readonly<Record<string, unknown>>, serving));
+      return reply(await call(tool, id, recordOf(params.arguments), serving));
     }
     default:
       return options.write(JSON.stringify(failure(id, -32601, 'hypr has no such method')));

@@ -19,6 +19,8 @@ export interface ObjectRow {
   readonly users: readonly string[];
   /** Why it cannot be removed here; undefined where it can. */
   readonly kept?: string;
+  /** Has data that somebody gave a name: never pruned, as docker's `volume prune` leaves it. */
+  readonly isNamed?: boolean;
 }
 
 export type ObjectRows = Readonly<Record<Kind, readonly ObjectRow[]>>;
@@ -30,7 +32,10 @@ export const readObjects = async (engine: EngineApi): Promise<ObjectRows> => {
   const images = await (await engine.openImages()).list();
   return {
     volumes: await Promise.all(
-      objects.volumes().map(async ({ name, stack, path, users }) => ({ ids: [name], name, stack, users, detail: await sizeOf(path) })),
+      objects.volumes().map(async ({ name, stack, path, users, labels }) => {
+        const isNamed = labels['com.docker.volume.anonymous'] === undefined;
+        return { ids: [name], name, stack, users, isNamed, detail: await sizeOf(path) };
+      }),
     ),
     networks: objects.networks().map(({ id, name, stack, subnet, members }) => ({
       ...{ ids: [name], name, stack, detail: subnet, users: members.map((member) => member.name) },

@@ -116,9 +116,10 @@ class ObjectsScreen extends RowsScreen<ObjectsState> {
   }
 
   #askPrune(kind: Kind, rows: readonly ObjectRow[]): void {
-    const unused = rows.filter((row) => row.users.length === 0 && row.kept === undefined);
+    const unused = rows.filter((row) => row.users.length === 0 && row.kept === undefined && row.isNamed !== true);
     if (unused.length === 0) {
-      this.change({ message: `all ${kind} are in use` });
+      const named = rows.some((row) => row.users.length === 0 && row.isNamed === true);
+      this.change({ message: named ? `${kind} with a name stay: remove one by itself` : `all ${kind} are in use` });
       return;
     }
     this.#asked = () => this.#prune(kind, unused);

@@ -8,8 +8,9 @@
 #include "link/host_link.h"
 #include "ports/listener_events.h"
 
-/* An event comes a moment before the kernel's table has its socket (or has it no more): SETTLE_MS. */
-enum { MAX_PORTS = 256, FIRST_MS = 100, SLOW_MS = 5000, SETTLE_MS = 5, TCP_LISTEN = 10, UDP_OPEN = 7 };
+/* An event comes a moment before the kernel's table has its socket (or has it no more): usually SETTLE_MS are enough, and a processor
+ * that was taken away in between has come back by LATE_MS. */
+enum { MAX_PORTS = 256, FIRST_MS = 100, SLOW_MS = 5000, SETTLE_MS = 5, LATE_MS = 1000, TCP_LISTEN = 10, UDP_OPEN = 7 };
 
 struct port {
   uint16_t number;
@@ -25,6 +26,8 @@ static bool watching;
 static bool have_events;
 static bool tcp_changed;
 static uint64_t event_at;
+/* Whether the timer runs for an event that has just come. */
+static bool due_soon;
 /* Of the last change of a TCP port; programs that only ask names open UDP ports all the time. */
 static uint64_t changed_at;
 
@@ -92,11 +95,16 @@ static void note_change(const struct port *port) {
   }
 }
 
-/* A third of the time since the last change where there are events, which leaves UDP ports to be looked for; else a fiftieth: 100 ms
- * in the first five seconds. */
-static uint64_t pause_after(uint64_t quiet_ms) {
-  uint64_t pause = quiet_ms / (have_events ? 3 : 50), slow = have_events ? SLOW_MS : SLOW_MS / 2;
-  return pause < FIRST_MS ? FIRST_MS : pause > slow ? slow : pause;
+/* Without events a fiftieth of the time since the last change: 100 ms in the first five seconds. With them a third, which is for UDP ports;
+ * after an event soon, then once more when LATE_MS are over. */
+static uint64_t pause(void) {
+  uint64_t now = now_ms(), since = now - event_at;
+  if (have_events && tcp_changed) {
+    due_soon = since < SETTLE_MS;
+    return due_soon ? SETTLE_MS : since < LATE_MS ? LATE_MS - since : 0;
+  }
+  uint64_t wait = (now - changed_at) / (have_events ? 3 : 50), slow = have_events ? SLOW_MS : SLOW_MS / 2;
+  return wait < FIRST_MS ? FIRST_MS : wait > slow ? slow : wait;
 }
 
 /* All that is open now; its length. */
@@ -112,7 +120,7 @@ static size_t list_ports(struct port *list) {
       }
     }
   }
-  tcp_changed = tcp_changed && now_ms() - event_at < SETTLE_MS;
+  tcp_changed = tcp_changed && now_ms() - event_at < LATE_MS;
   scan_file("/proc/net/udp", true, false, list, &count);
   scan_file("/proc/net/udp6", true, true, list, &count);
   return count;
@@ -120,6 +128,7 @@ static size_t list_ports(struct port *list) {
 
 static void look_at_ports(struct timer *timer) {
   static struct port now[MAX_PORTS];
+  due_soon = false;
   size_t count = list_ports(now);
   for (size_t i = 0; i < count; i++) {
     if (!has_port(known, known_count, &now[i])) {
@@ -135,13 +144,14 @@ static void look_at_ports(struct timer *timer) {
   }
   memcpy(known, now, count * sizeof *now);
   known_count = count;
-  timer_start(timer, tcp_changed ? SETTLE_MS : pause_after(now_ms() - changed_at));
+  timer_start(timer, pause());
 }
 
 static void on_tcp_change(void) {
   event_at = now_ms();
-  if (!tcp_changed) {
-    tcp_changed = true;
+  tcp_changed = true;
+  if (!due_soon) {
+    due_soon = true;
     timer_start(&ports_timer, SETTLE_MS);
   }
 }
@@ -149,7 +159,7 @@ static void on_tcp_change(void) {
 void watch_ports(bool on) {
   if (on && !watching) {
     have_events = listener_events_watch(on_tcp_change);
-    known_count = 0, tcp_changed = true, event_at = 0, changed_at = now_ms();
+    known_count = 0, tcp_changed = true, due_soon = false, event_at = 0, changed_at = now_ms();
     ports_timer.fn = look_at_ports;
     timer_start(&ports_timer, 0);
   } else if (!on) {

@@ -70,6 +70,17 @@ test('mcp › lists its tools and runs them as commands of hypr', async () => {
   await client.over;
 });
 
+test('mcp › outlives parameters that are none', async () => {
+  const client = open(async () => expect.unreachable());
+  for (const params of [null, [], 'list', 7]) {
+    expect(await client.ask('tools/call', params)).toMatchObject({ error: { code: -32602 } });
+    expect(await client.ask('initialize', params)).toMatchObject({ result: { serverInfo: { name: 'hypr' } } });
+  }
+  client.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: null });
+  client.input.end();
+  await client.over;
+});
+
 test('mcp › takes no name for a flag, and says what is wrong with a request', async () => {
   const client = open(async () => expect.unreachable());
   for (const given of [{ services: ['--help'] }, { stack: '-x' }, { services: 'web' }, { lines: -1 }, { other: 1 }, { directory: 1 }]) {

@@ -79,6 +79,7 @@ describe('in hypr alone and in the dashboard', () => {
     await press(context, 'j', '› \u001b[1mold_data');
     await press(context, 'D', 'Remove volume old_data and the data in it?');
     await press(context, 'n', 'remove all unused');
+    await press(context, 'X', 'volumes with a name stay');
     expect(called(context, 'removeVolume')).toEqual([]);
     await press(context, 'D', 'Remove volume');
     await press(context, 'y', 'old_data is removed');
