@@ -138,7 +138,7 @@ needs(noNamespace()).describe('a stack of machines in real browsers', () => {
       'echo one, echo two, echo three; status 0\n',
     );
     const socket = `const s = new WebSocket('wss://page.webtest.hypr/echo'); s.onopen = () => s.send('inside');
-      s.onmessage = ({ data }) => { console.log(data); s.close(); }; s.onerror = (e) => { console.log(e.message); process.exit(1); }`;
+      s.onmessage = ({ data }) => { console.log(data); process.exit(0); }; s.onerror = (e) => { console.log(e.message); process.exit(1); }`;
     expect(await inside('api', ['node', '--experimental-websocket', '--no-warnings', '-e', socket])).toBe('inside\n');
     const page = `const s = require('http2').connect('https://page.webtest.hypr').on('connect', () => console.log(s.socket.alpnProtocol));
       s.request({ ':path': '/' }).on('response', (h) => console.log(h[':status'])).on('end', () => s.close()).resume()`;
