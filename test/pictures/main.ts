@@ -1,4 +1,4 @@
-// The pictures of the README: `node main.ts FOLDER`, see scripts/pictures.mjs.
+// The pictures of the README: `node main.ts FOLDER`, see scripts/docs-site/pictures.mjs.
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
