@@ -71,6 +71,23 @@ export const hasLabel = (labels: Readonly<Record<string, string>>, wanted: strin
   return Object.hasOwn(labels, key) && (rest.length === 0 || labels[key] === rest.join('='));
 };
 
+/** `name`, `^name`, `name$`, `^/name$`, `^/?name$`: what clients send of regular expressions, which could take for ever. */
+const NAME_PATTERN = /^(\^)?(\/\??)?([\w.-]*)(\$)?$/;
+
+/** Whether the filter `name` of docker's clients holds; every character of a name stands for itself. Throws 400 for other patterns. */
+export const matchesName = (name: string, wanted: string): boolean => {
+  const [whole, start, slash, text = '', end] = NAME_PATTERN.exec(wanted) ?? [];
+  if (whole === undefined) {
+    throw new ApiError(400, "invalid filter 'name': only a piece of a name, with ^ before or $ after it, is looked for");
+  }
+  // Only at the beginning of a container's name there is a slash.
+  const isPrefix = start !== undefined || slash === '/';
+  if (isPrefix && end !== undefined) {
+    return name === text;
+  }
+  return isPrefix ? name.startsWith(text) : end === undefined ? name.includes(text) : name.endsWith(text);
+};
+
 /** Throws 400 for what is neither true nor false. */
 export const isYes = (value: string): boolean => {
   if (!/^(true|false|1|0)$/i.test(value)) {

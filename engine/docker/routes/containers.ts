@@ -1,7 +1,7 @@
 import type { LogRecord } from '../../model/events.ts';
 import type { ReplicaDetail } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, type Judges, readFilters } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, type Judges, matchesName, readFilters } from '../http/filters.ts';
 import type { Query } from '../http/query.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { outputType, type Streams, writeOutput } from '../machines/frames.ts';
@@ -46,7 +46,7 @@ const judgesOf = (host: Host): Judges<ReplicaDetail> => {
   const createdOf = (reference: string): number => host.find(reference).status.createdAt;
   return {
     id: ({ status }, value) => status.id.startsWith(value),
-    name: ({ status }, value) => patternOf(value).test(`/${status.name}`) || patternOf(value).test(status.name),
+    name: ({ status }, value) => matchesName(status.name, value),
     label: (detail, value) => hasLabel(labelsOf(detail), value),
     status: ({ status }, value) => stateWord(status) === value,
     exited: ({ status }, value) => stateWord(status) === 'exited' && status.exitCode === Number(value),
@@ -77,14 +77,6 @@ const isPort = (wanted: string, port: number, protocol: string): boolean => {
   const [range = '', proto = 'tcp'] = wanted.split('/');
   const [first = 0, last = first] = range.split('-').map(Number);
   return proto === protocol && port >= first && port <= last;
-};
-
-const patternOf = (text: string): RegExp => {
-  try {
-    return new RegExp(text);
-  } catch {
-    throw new ApiError(400, `invalid filter: "${text}" is not a regular expression`);
-  }
 };
 
 /** The streams that `stdout` and `stderr` ask for. Throws 400 where there are none. */

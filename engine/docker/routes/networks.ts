@@ -1,7 +1,7 @@
 import { DEFAULT_NETWORK } from '../../model/network-key.ts';
 import type { NetworkDetail } from '../../model/types.ts';
 import { ApiError } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, untilOf } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, matchesName, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { asList, asMap, asRecord, asText } from '../http/values.ts';
 import type { Host } from '../machines/host.ts';
@@ -67,14 +67,6 @@ const listNetworks = (host: Host, { query, reply }: Call): void => {
       .filter(matches)
       .map((network) => ({ ...describeNetwork(network), Containers: {} })),
   );
-};
-
-const matchesName = (name: string, wanted: string): boolean => {
-  try {
-    return new RegExp(wanted).test(name);
-  } catch {
-    return name.includes(wanted);
-  }
 };
 
 const createNetwork = async (host: Host, { body, reply }: Call): Promise<void> => {
