@@ -10,7 +10,7 @@ import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { replicaStatus } from '../replica/status.ts';
 import { ANONYMOUS_LABEL } from '../resolve/volumes-from.ts';
 import { matchingVms } from '../state/matching-vms.ts';
-import type { VmRow, VolumeRow } from '../state/records.ts';
+import type { StackRow, VmRow, VolumeRow } from '../state/records.ts';
 import { openStateReader, openStateStore, type StateReader } from '../state/store.ts';
 import { addFiles, renameReplica } from './changes/change-replica.ts';
 import { composeLabels, listNetworks } from './list-networks.ts';
@@ -81,12 +81,14 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
   const volumes = Object.fromEntries(state.volumes().map(({ name, path }) => [name, path]));
   return (reference === undefined ? vms.toSorted(byName) : matchingVms(vms, reference)).map((vm) => {
     const networks = all.filter(({ members }) => members.some(({ id }) => id === vm.id));
+    const stack = state.stack(vm.stack);
     return {
       stack: vm.stack,
-      standalone: isStandalone(state, vm),
+      standalone: isStandalone(stack, vm),
       status: replicaStatus(vm, state.leases(vm.stack)),
       spec: vm.spec,
-      configHash: composeHash(state, vm),
+      requestLabels: stack?.project.services[vm.service]?.labels ?? {},
+      configHash: composeHash(stack, vm),
       pid: vm.machine?.process.pid,
       logPath: join(paths.logs, vm.stack, `${vm.name}.jsonl`),
       networks,
@@ -95,14 +97,12 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
   });
 };
 
-const isStandalone = (state: StateReader, vm: VmRow): boolean => {
-  const stack = state.stack(vm.stack);
-  return stack !== undefined && stack.files.length === 0 && Object.keys(stack.project.services).length === 1 && !vm.oneOff;
-};
+const isStandalone = (stack: StackRow | undefined, vm: VmRow): boolean =>
+  stack !== undefined && stack.files.length === 0 && Object.keys(stack.project.services).length === 1 && !vm.oneOff;
 
 /** docker compose's hash of its service, as `config --hash` prints it; hypr's own where the model is not known any more. */
-const composeHash = (state: StateReader, vm: VmRow): string => {
-  const service = state.stack(vm.stack)?.project.services[vm.service];
+const composeHash = (stack: StackRow | undefined, vm: VmRow): string => {
+  const service = stack?.project.services[vm.service];
   return service === undefined ? vm.configHash : serviceConfigHash(service);
 };
 

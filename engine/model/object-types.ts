@@ -84,6 +84,8 @@ export interface ReplicaDetail {
   readonly standalone: boolean;
   readonly status: ReplicaStatus;
   readonly spec: ReplicaSpec;
+  /** Those of its Compose file, or of the request that made it; `status` has those of its image, too. */
+  readonly requestLabels: Readonly<Record<string, string>>;
   readonly configHash: string;
   /** Pid of its VMM; undefined when it has no machine. */
   readonly pid: number | undefined;

@@ -2,16 +2,19 @@ import { basename } from 'node:path';
 import { stackRuntimeDir } from '../../../base/paths.ts';
 import type { ReplicaStatus } from '../../model/events.ts';
 import type { ReplicaDetail } from '../../model/types.ts';
-import { labelsOf } from '../shapes/container.ts';
 
 type Labels = Readonly<Record<string, string>>;
+
+/** Whether it is recorded as a machine that the scope sees: what an event has is mixed with the labels of its image. */
+type IsSeen = (id: string) => boolean;
 
 /** What a machine with docker's socket may do by it, and with whose objects. */
 export interface Scope {
   /** `remove`: what it sees it may also stop and remove. */
   readonly may: 'read' | 'remove' | 'everything';
   readonly sees: (machine: ReplicaDetail) => boolean;
-  readonly hearsOf: (replica: ReplicaStatus, folder: string) => boolean;
+  /** Whether events of it are told; `folder`: of its stack. */
+  readonly hearsOf: (replica: ReplicaStatus, folder: string, isSeen: IsSeen) => boolean;
   /** Networks, volumes and images that no machine it sees need have. */
   readonly owns: (object: { readonly stack?: string; readonly labels: Labels }) => boolean;
 }
@@ -30,16 +33,16 @@ export const scopeOf = (own: ReplicaDetail): Scope => {
   if (own.spec.mounts.some((mount) => mount.kind === 'docker' && mount.access === 'full')) {
     return { may: 'everything', sees: () => true, hearsOf: () => true, owns: () => true };
   }
-  // Labels of the image would be anybody's word.
-  const labels = own.standalone ? own.status.labels : {};
+  // Labels of an image, here and in what is seen, are anybody's word.
+  const labels = own.standalone ? own.requestLabels : {};
   const wanted = SESSIONS.filter((key) => labels[key] !== undefined).map((key) => [key, labels[key]]);
   if (labels[MARK] === 'true' || wanted.length > 0) {
     const marks = wanted.length > 0 ? wanted : [[MARK, 'true']];
     const isOfSession = (found: Labels): boolean => marks.some(([key = '', value]) => found[key] === value);
     return {
       may: 'remove',
-      sees: (machine) => isOfSession(labelsOf(machine)),
-      hearsOf: (replica) => isOfSession(replica.labels),
+      sees: (machine) => isOfSession(machine.requestLabels),
+      hearsOf: (replica, _, isSeen) => isOfSession(replica.labels) && isSeen(replica.id),
       owns: (object) => isOfSession(object.labels),
     };
   }
@@ -48,8 +51,8 @@ export const scopeOf = (own: ReplicaDetail): Scope => {
   const isOfProject = (found: Labels): boolean => project !== undefined && found[PROJECT] === project;
   return {
     may: 'read',
-    sees: (machine) => machine.stack === own.stack || (machine.standalone && isOfProject(labelsOf(machine))),
-    hearsOf: (replica, from) => from === folder || isOfProject(replica.labels),
+    sees: (machine) => machine.stack === own.stack || (machine.standalone && isOfProject(machine.requestLabels)),
+    hearsOf: (replica, from, isSeen) => from === folder || (isOfProject(replica.labels) && isSeen(replica.id)),
     owns: ({ stack, labels: found }) => stack === own.stack || (stack === '' && isOfProject(found)),
   };
 };

@@ -10,13 +10,33 @@ export const scopedView = (scope: Scope): HostView => {
     return {};
   }
   let machines: () => ReplicaDetail[] = () => [];
+  let isSeen = (_: string): boolean => false;
   return {
     objects: (all) => {
+      isSeen = rememberSeen((id) => all.replicas(id).some((machine) => machine.status.id === id && scope.sees(machine)));
       machines = () => all.replicas().filter(scope.sees);
       return scopedObjects(all, scope, machines);
     },
     images: (all) => scopedImages(all, scope, () => machines()),
-    sees: scope.hearsOf,
+    sees: (replica, folder) => scope.hearsOf(replica, folder, (id) => isSeen(id)),
+  };
+};
+
+const MOST_REMEMBERED = 1000;
+
+/** The end of a machine is told when it is not recorded any more. */
+const rememberSeen = (look: (id: string) => boolean): ((id: string) => boolean) => {
+  const seen = new Set<string>();
+  return (id) => {
+    if (!seen.has(id) && !look(id)) {
+      return false;
+    }
+    seen.add(id);
+    const [oldest = ''] = seen;
+    if (seen.size > MOST_REMEMBERED) {
+      seen.delete(oldest);
+    }
+    return true;
   };
 };
 

@@ -9,7 +9,9 @@ import { FakeHost } from '../fake-host.ts';
 const SESSION = 'org.testcontainers.session-id';
 
 interface Own {
+  /** Of its file or request. */
   readonly labels?: Record<string, string>;
+  readonly imageLabels?: Record<string, string>;
   readonly standalone?: boolean;
   readonly access?: 'read' | 'full';
   readonly volumes?: string[];
@@ -20,7 +22,15 @@ const machine = (stack: string, name: string, own: Own = {}): ReplicaDetail =>
     stack,
     standalone: own.standalone ?? false,
     configHash: '',
-    status: { id: `id-${name}`, name, labels: own.labels ?? {}, imageId: `image-${name}`, service: name, volumes: own.volumes ?? [] },
+    requestLabels: own.labels ?? {},
+    status: {
+      id: `id-${name}`,
+      name,
+      labels: { ...own.imageLabels, ...own.labels },
+      imageId: `image-${name}`,
+      service: name,
+      volumes: own.volumes ?? [],
+    },
     spec: { mounts: [{ kind: 'docker', target: '/var/run/docker.sock', readOnly: false, access: own.access ?? 'read' }] },
     networks: [],
   }) as unknown as ReplicaDetail;
@@ -56,6 +66,33 @@ describe('the scope of a machine with docker’s socket', () => {
     expect(withoutSession.sees(machine('x', 'db', { labels: { 'org.testcontainers': 'true' } }))).toBe(true);
     expect(withoutSession.sees(machine('x', 'db'))).toBe(false);
     expect(scopeOf(machine('shop', 'panel', { labels: { 'org.testcontainers': 'true', [SESSION]: 's1' } })).may).toBe('read');
+  });
+
+  test('is not widened by the labels of an image', () => {
+    const session = { 'org.testcontainers': 'true', [SESSION]: 's1' };
+    const project = { 'com.docker.compose.project': 'shop' };
+    expect(scopeOf(machine('r', 'ryuk', { standalone: true, imageLabels: session })).may).toBe('read');
+    const ryuk = scopeOf(machine('r', 'ryuk', { standalone: true, labels: session }));
+    expect(ryuk.sees(machine('x', 'db', { standalone: true, imageLabels: session }))).toBe(false);
+    const panel = scopeOf(machine('a', 'panel', { standalone: true, imageLabels: project }));
+    expect(panel.sees(machine('b', 'web', { standalone: true, labels: project }))).toBe(false);
+    const named = scopeOf(machine('a', 'panel', { standalone: true, labels: project }));
+    expect(named.sees(machine('b', 'web', { standalone: true, imageLabels: project }))).toBe(false);
+  });
+
+  test('has no events of machines whose image only has its labels, and has the end of its own', () => {
+    const session = { [SESSION]: 's1' };
+    const [marked, foreign] = [
+      machine('x', 'db', { standalone: true, labels: session }),
+      machine('y', 'web', { standalone: true, imageLabels: session }),
+    ];
+    let recorded = [marked, foreign];
+    const view = scopedView(scopeOf(machine('r', 'ryuk', { standalone: true, labels: session })));
+    view.objects?.({ replicas: () => recorded } as unknown as ObjectApi);
+    expect(view.sees?.(marked.status, 'x')).toBe(true);
+    expect(view.sees?.(foreign.status, 'y')).toBe(false);
+    recorded = [];
+    expect(view.sees?.(marked.status, 'x')).toBe(true);
   });
 
   test('is everything only where the file says so', () => {
