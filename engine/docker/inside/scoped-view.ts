@@ -18,6 +18,7 @@ export const scopedView = (scope: Scope): HostView => {
       return scopedObjects(all, scope, machines);
     },
     images: (all) => scopedImages(all, scope, () => machines()),
+    hidesHost: true,
     sees: (replica, folder) => scope.hearsOf(replica, folder, (id) => isSeen(id)),
   };
 };

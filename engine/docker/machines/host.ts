@@ -24,6 +24,8 @@ export interface HostView {
   readonly images?: (all: ImageApi) => ImageApi;
   /** Whether events of a machine are told; `folder`: of its stack. */
   readonly sees?: (replica: ReplicaStatus, folder: string) => boolean;
+  /** Names, folders and proxies of this host are not told. */
+  readonly hidesHost?: boolean;
 }
 
 /** What the routes work on: machines of all stacks, images, and what is known of programs and events while this process lives. */
@@ -40,6 +42,10 @@ export class Host {
     const objects = openObjects();
     this.objects = view.objects?.(objects) ?? objects;
     this.events = new Events(this.objects, view.sees);
+  }
+
+  get isHidden(): boolean {
+    return this.#view.hidesHost === true;
   }
 
   /** What builds and pulls is most of the engine; it is loaded when it is asked for. */

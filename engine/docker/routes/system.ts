@@ -8,7 +8,7 @@ import type { DockerEvent } from '../machines/events.ts';
 import type { Host } from '../machines/host.ts';
 import { summariseReplica } from '../shapes/container-list.ts';
 import { summariseImage } from '../shapes/image-list.ts';
-import { architecture, describeHost, systemName } from '../shapes/info.ts';
+import { architecture, describeHost, describeProxies, systemName } from '../shapes/info.ts';
 import { inspectVolume } from '../shapes/volume.ts';
 
 /** The daemon that docker's clients think they talk to. */
@@ -100,9 +100,7 @@ const infoOf = async (host: Host): Promise<unknown> => {
       Mirrors: [],
     },
     GenericResources: null,
-    HttpProxy: process.env.HTTP_PROXY ?? '',
-    HttpsProxy: process.env.HTTPS_PROXY ?? '',
-    NoProxy: process.env.NO_PROXY ?? '',
+    ...describeProxies(host.isHidden ? {} : process.env),
     Runtimes: { microvm: { path: 'hypr' } },
     DefaultRuntime: 'microvm',
     InitBinary: 'kestrel',
@@ -111,8 +109,12 @@ const infoOf = async (host: Host): Promise<unknown> => {
     InitCommit: { ID: '' },
     SecurityOptions: ['name=microvm'],
     Warnings: [],
+    ...(host.isHidden ? HIDDEN_HOST : {}),
   };
 };
+
+/** What a machine of this host gets instead. */
+const HIDDEN_HOST = { ID: 'hypr', Name: 'hypr', DockerRootDir: '/var/lib/docker' };
 
 const EVENT_JUDGES = {
   type: (event: DockerEvent, value: string) => event.type === value,

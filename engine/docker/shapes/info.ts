@@ -44,6 +44,20 @@ export const describeHost = (replicas: readonly ReplicaDetail[], images: number,
   };
 };
 
+/** The proxies that this host uses, without the names and passwords for them, as docker shows them. */
+export const describeProxies = (env: NodeJS.ProcessEnv) => ({
+  HttpProxy: maskUser(env.HTTP_PROXY ?? ''),
+  HttpsProxy: maskUser(env.HTTPS_PROXY ?? ''),
+  NoProxy: env.NO_PROXY ?? '',
+});
+
+/** A password may have any character, and the scheme may be absent. */
+const maskUser = (url: string): string => {
+  const at = url.lastIndexOf('@');
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(url)?.[0] ?? '';
+  return at < 0 ? url : `${scheme}xxxxx:xxxxx${url.slice(at)}`;
+};
+
 /** As the kernel calls it: x86_64, aarch64. */
 export const architecture = (): string => (machine() === 'arm64' ? 'aarch64' : machine());
 
