@@ -63,14 +63,16 @@ const scopedObjects = (all: ObjectApi, scope: Scope, machines: () => ReplicaDeta
       .map((volume) => ({ ...volume, users: volume.users.filter((name) => names.has(name)) }));
   };
   const removed = <Options extends unknown[]>(
-    list: () => ReadonlyArray<{ readonly name: string }>,
+    list: () => ReadonlyArray<Parameters<Scope['owns']>[0] & { readonly name: string }>,
     remove: Remove<Options>,
   ): Remove<Options> => {
     const allowed: Remove<Options> = async (name, ...options) => {
-      if (!list().some((object) => object.name === name)) {
+      const found = list().find((object) => object.name === name);
+      if (found === undefined) {
         throw new ApiError(404, `${name} not found`);
       }
-      await remove(name, ...options);
+      // What its machines merely use is somebody else's.
+      await (scope.owns(found) ? remove(name, ...options) : forbid());
     };
     return scope.may === 'remove' ? allowed : forbid;
   };

@@ -148,6 +148,31 @@ describe('what it sees', () => {
   });
 });
 
+test('Ryuk removes networks and volumes of its run, and none that its machines merely use', async () => {
+  const labels = { [SESSION]: 's1' };
+  const removed: string[] = [];
+  const members = [{ id: 'id-db', name: 'db', address: '10.0.0.2', mac: '' }];
+  const seen = scopedView(scopeOf(machine('r', 'ryuk', { standalone: true, labels }))).objects?.({
+    replicas: () => [machine('x', 'db', { standalone: true, labels, volumes: ['used'] })],
+    networks: () => [
+      { id: 'n1', name: 'shared', stack: '', labels: {}, members },
+      { id: 'n2', name: 'made', stack: '', labels, members },
+    ],
+    volumes: () => [
+      { name: 'used', stack: '', labels: {}, users: ['db'] },
+      { name: 'left', stack: '', labels, users: [] },
+    ],
+    removeNetwork: async (name: string) => void removed.push(name),
+    removeVolume: async (name: string) => void removed.push(name),
+  } as unknown as ObjectApi) as ObjectApi;
+  expect(seen.volumes().map(({ name }) => name)).toEqual(['used', 'left']);
+  await expect(seen.removeVolume('used')).rejects.toMatchObject({ status: 403 });
+  await expect(seen.removeNetwork('shared', { force: false })).rejects.toMatchObject({ status: 403 });
+  await seen.removeVolume('left');
+  await seen.removeNetwork('made', { force: false });
+  expect(removed).toEqual(['left', 'made']);
+});
+
 describe('the routes', () => {
   const all = dockerRoutes(new FakeHost({}).host);
   const refused = (may: 'read' | 'remove'): string[] => {
