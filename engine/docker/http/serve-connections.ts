@@ -40,11 +40,20 @@ export const serveConnections = (
   { requestMs }: ClientLimits = { requestMs: 0 },
 ): ConnectionServer => {
   const open = new Set<Duplex>();
-  const server = http.createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (request, response) => void answer(find, request, response));
+  const isInTurn = requestMs > 0 ? refusePipelines() : () => true;
+  const server = http.createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (request, response) => {
+    if (isInTurn(request.socket, response)) {
+      void answer(find, request, response);
+    }
+  });
   if (requestMs > 0) {
     boundRequests(server, requestMs);
   }
-  server.on('upgrade', (request, connection, head) => void answerUpgrade(find, request, { connection, head }));
+  server.on('upgrade', (request, connection, head) => {
+    if (isInTurn(connection)) {
+      void answerUpgrade(find, request, { connection, head });
+    }
+  });
   server.on('connection', (connection) => {
     open.add(connection);
     onConnections(open.size);
@@ -64,6 +73,28 @@ export const serveConnections = (
       }
       await closed;
     },
+  };
+};
+
+/**
+ * No client of docker's sends a request before it has the answer to the last one; who does could have thousands of them worked on by one
+ * connection. It is closed, and the request is not to be answered.
+ */
+const refusePipelines = (): ((connection: Duplex, response?: ServerResponse) => boolean) => {
+  const unsent = new WeakMap<Duplex, Set<ServerResponse>>();
+  return (connection, response) => {
+    const before = unsent.get(connection) ?? new Set();
+    unsent.set(connection, before);
+    // The last piece of one answer may be read before it is known here that it was.
+    if (connection.destroyed || before.size > 1 || [...before].some((each) => !each.writableEnded)) {
+      connection.destroy();
+      return false;
+    }
+    if (response !== undefined) {
+      before.add(response);
+      response.once('finish', () => before.delete(response));
+    }
+    return true;
   };
 };
 

@@ -7,10 +7,17 @@ import { type ConnectionServer, serveConnections } from '../../../engine/docker/
 
 const LIMIT_MS = 150;
 
+let quick = 0;
+let slow = 0;
+
 const find = makeRouter({
-  'GET /quick': ({ reply }) => reply.json({}),
+  'GET /quick': ({ reply }) => {
+    quick++;
+    reply.json({});
+  },
   'POST /told': async ({ body, reply }) => reply.json(await body.json()),
   'GET /slow': async ({ reply }) => {
+    slow++;
     const sink = reply.stream('text/plain');
     for (let line = 0; line < 4; line++) {
       await sleep(LIMIT_MS / 2);
@@ -33,6 +40,7 @@ let counts: number[] = [];
 afterEach(async () => {
   await served?.close();
   counts = [];
+  [quick, slow] = [0, 0];
 });
 
 /** A connection as a program in a machine makes it: no socket of this host. */
@@ -73,6 +81,31 @@ test('a body that is too large is refused', async () => {
   expect(await begin(`POST /told HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`)).toContain(
     '413',
   );
+});
+
+test('requests that do not wait for the answer to the last one end the connection', async () => {
+  const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  expect(await begin(request('/slow').repeat(50))).not.toContain('3\n');
+  expect(slow).toBe(1);
+  await begin(request('/quick').repeat(50));
+  expect(quick).toBeLessThanOrEqual(2);
+  expect(counts.at(-1)).toBe(0);
+});
+
+test('a client that sends the next request as soon as it has an answer gets all', async () => {
+  const connection = dial();
+  const request = 'GET /quick HTTP/1.1\r\nHost: x\r\n\r\n';
+  let answers = 0;
+  connection.on('data', (data: Buffer) => {
+    answers += data.toString().match(/200 OK/g)?.length ?? 0;
+    if (answers < 20 && data.toString().endsWith('{}\n')) {
+      // A program in a machine does nothing within the same turn of this process.
+      setImmediate(() => connection.write(request));
+    }
+  });
+  connection.write(request);
+  await expect.poll(() => answers, { timeout: 2_000 }).toBe(20);
+  connection.destroy();
 });
 
 test('what is not read is not kept for ever', async () => {
