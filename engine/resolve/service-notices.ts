@@ -15,7 +15,7 @@ export const serviceNotices = (project: Project, services: readonly string[]): s
   });
 
 const DOCKER: Readonly<Record<DockerAccess, string>> = {
-  read: "docker's socket in it is answered by hypr: it can read about this stack and change nothing (x-hypr: {docker: full} gives it all machines)",
+  read: "docker's socket in it is answered by hypr: it can read about this stack, logs of all its services included, and change nothing (x-hypr: {docker: full} gives it all machines)",
   full: "docker's socket in it is answered by hypr: by x-hypr.docker it can do what you can, with all machines, and with files of this host",
 };
 

@@ -13,6 +13,8 @@ export interface Scope {
   /** `remove`: what it sees it may also stop and remove. */
   readonly may: 'read' | 'remove' | 'everything';
   readonly sees: (machine: ReplicaDetail) => boolean;
+  /** Whether its environment, which has passwords, and paths of this host are among that. */
+  readonly seesWhole: (machine: ReplicaDetail) => boolean;
   /** Whether events of it are told; `folder`: of its stack. */
   readonly hearsOf: (replica: ReplicaStatus, folder: string, isSeen: IsSeen) => boolean;
   /** Networks, volumes and images that no machine it sees need have. */
@@ -31,7 +33,7 @@ const PROJECT = 'com.docker.compose.project';
  */
 export const scopeOf = (own: ReplicaDetail): Scope => {
   if (own.spec.mounts.some((mount) => mount.kind === 'docker' && mount.access === 'full')) {
-    return { may: 'everything', sees: () => true, hearsOf: () => true, owns: () => true };
+    return { may: 'everything', sees: () => true, seesWhole: () => true, hearsOf: () => true, owns: () => true };
   }
   // Labels of an image, here and in what is seen, are anybody's word.
   const labels = own.standalone ? own.requestLabels : {};
@@ -42,6 +44,7 @@ export const scopeOf = (own: ReplicaDetail): Scope => {
     return {
       may: 'remove',
       sees: (machine) => isOfSession(machine.requestLabels),
+      seesWhole: () => true,
       hearsOf: (replica, _, isSeen) => isOfSession(replica.labels) && isSeen(replica.id),
       owns: (object) => isOfSession(object.labels),
     };
@@ -51,6 +54,7 @@ export const scopeOf = (own: ReplicaDetail): Scope => {
   const isOfProject = (found: Labels): boolean => project !== undefined && found[PROJECT] === project;
   return {
     may: 'read',
+    seesWhole: ({ stack, status }) => stack === own.stack && status.service === own.status.service,
     sees: (machine) => machine.stack === own.stack || (machine.standalone && isOfProject(machine.requestLabels)),
     hearsOf: (replica, from, isSeen) => from === folder || (isOfProject(replica.labels) && isSeen(replica.id)),
     owns: ({ stack, labels: found }) => stack === own.stack || (stack === '' && isOfProject(found)),

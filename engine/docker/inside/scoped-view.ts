@@ -83,6 +83,7 @@ const scopedObjects = (all: ObjectApi, scope: Scope, machines: () => ReplicaDeta
       all
         .replicas(reference)
         .filter(scope.sees)
+        .map((machine) => (scope.seesWhole(machine) ? machine : withoutSecrets(machine)))
         .map((machine) => ({ ...machine, networks: within(machine, networks()) })),
     removeNetwork: removed(networks, (name, options: { force: boolean }) => all.removeNetwork(name, options)),
     removeVolume: removed(volumes, (name) => all.removeVolume(name)),
@@ -98,6 +99,19 @@ const scopedObjects = (all: ObjectApi, scope: Scope, machines: () => ReplicaDeta
 };
 
 type Remove<Options extends unknown[]> = (name: string, ...options: Options) => Promise<void>;
+
+/** Labels and networks are what a reader such as Traefik needs of others. */
+const withoutSecrets = (machine: ReplicaDetail): ReplicaDetail => ({
+  ...machine,
+  logPath: '',
+  volumes: {},
+  spec: {
+    ...machine.spec,
+    process: { ...machine.spec.process, env: [] },
+    mounts: machine.spec.mounts.map((mount) => (mount.kind === 'bind' ? { ...mount, source: '' } : mount)),
+    files: machine.spec.files.map((file) => ('file' in file.source ? { ...file, source: { file: '' } } : file)),
+  },
+});
 
 /** Its networks, with those of their members that are seen. */
 const within = ({ networks }: ReplicaDetail, seen: readonly NetworkDetail[]): NetworkDetail[] =>

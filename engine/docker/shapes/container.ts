@@ -80,7 +80,8 @@ const hostConfigOf = ({ spec, networks }: ReplicaDetail): Record<string, unknown
   AutoRemove: spec.autoRemove !== undefined,
   Binds: spec.mounts.flatMap((mount) => {
     const source = mount.kind === 'bind' ? mount.source : mount.kind === 'docker' ? DOCKER_SOCKET : undefined;
-    return source === undefined ? [] : [`${source}:${mount.target}:${mount.readOnly ? 'ro' : 'rw'}`];
+    // Empty: it is not told to whoever asks.
+    return source === undefined || source === '' ? [] : [`${source}:${mount.target}:${mount.readOnly ? 'ro' : 'rw'}`];
   }),
   CapAdd: spec.process.capAdd ?? [],
   CapDrop: spec.process.capDrop ?? [],

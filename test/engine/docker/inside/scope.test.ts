@@ -3,7 +3,9 @@ import { allowedRoutes } from '../../../../engine/docker/inside/allowed-routes.t
 import { scopeOf } from '../../../../engine/docker/inside/scope.ts';
 import { scopedView } from '../../../../engine/docker/inside/scoped-view.ts';
 import { dockerRoutes } from '../../../../engine/docker/routes/index.ts';
+import { inspectReplica } from '../../../../engine/docker/shapes/container.ts';
 import type { Image, ImageApi, NetworkDetail, ObjectApi, ReplicaDetail, VolumeDetail } from '../../../../engine/model/types.ts';
+import { serviceNotices } from '../../../../engine/resolve/service-notices.ts';
 import { FakeHost } from '../fake-host.ts';
 
 const SESSION = 'org.testcontainers.session-id';
@@ -31,7 +33,22 @@ const machine = (stack: string, name: string, own: Own = {}): ReplicaDetail =>
       service: name,
       volumes: own.volumes ?? [],
     },
-    spec: { mounts: [{ kind: 'docker', target: '/var/run/docker.sock', readOnly: false, access: own.access ?? 'read' }] },
+    logPath: `/home/me/logs/${name}.jsonl`,
+    volumes: { data: '/home/me/volumes/data' },
+    spec: {
+      process: { env: ['PASSWORD=hunter2'] },
+      mounts: [
+        { kind: 'docker', target: '/var/run/docker.sock', readOnly: false, access: own.access ?? 'read' },
+        { kind: 'bind', source: '/home/me/src', target: '/src', readOnly: true },
+        { kind: 'volume', volume: 'data', target: '/data', readOnly: false },
+      ],
+      files: [{ source: { file: '/home/me/token' }, path: '/run/secrets/token' }],
+      ports: [],
+      exposed: [],
+      networks: [],
+      extraHosts: [],
+      restart: {},
+    },
     networks: [],
   }) as unknown as ReplicaDetail;
 
@@ -146,6 +163,34 @@ describe('what it sees', () => {
     } as unknown as ImageApi) as ImageApi;
     await expect(images.remove(['image-web'], { force: true })).rejects.toMatchObject({ code: 'IMAGE_NOT_FOUND' });
   });
+});
+
+test('a reader sees no environment and no path of this host of other services', () => {
+  const labels = { route: 'Host(`a`)' };
+  const all = [machine('shop', 'panel', { labels }), machine('shop', 'db', { labels })];
+  const inspect = (own: ReplicaDetail, name: string): Record<string, unknown> => {
+    const view = scopedView(scopeOf(own)).objects?.({ replicas: () => all, networks: () => [] } as unknown as ObjectApi);
+    const [found] = (view?.replicas() ?? all).filter(({ status }) => status.name === name);
+    return inspectReplica({ ...found, status: { ...found?.status, command: [], ports: [] } } as unknown as ReplicaDetail);
+  };
+  const other = inspect(machine('shop', 'panel'), 'db');
+  expect(other).toMatchObject({
+    LogPath: '',
+    Config: { Env: [], Labels: labels },
+    HostConfig: { Binds: [expect.stringContaining('docker.sock')] },
+  });
+  expect(JSON.stringify(other)).not.toMatch(/hunter2|\/home\/me/);
+  for (const whole of [inspect(machine('shop', 'panel'), 'panel'), inspect(machine('x', 'panel', { access: 'full' }), 'db')]) {
+    expect(whole).toMatchObject({ Config: { Env: ['PASSWORD=hunter2'] } });
+    expect(JSON.stringify(whole)).toContain('/home/me/token');
+  }
+});
+
+test('what `up` says of the socket names the logs', () => {
+  const service = { volumes: [{ type: 'bind', source: '/var/run/docker.sock', target: '/var/run/docker.sock' }] };
+  expect(serviceNotices({ services: { panel: service } } as never, ['panel'])).toEqual([
+    expect.stringContaining('logs of all its services'),
+  ]);
 });
 
 test('Ryuk removes networks and volumes of its run, and none that its machines merely use', async () => {
