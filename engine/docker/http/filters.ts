@@ -88,6 +88,29 @@ export const matchesName = (name: string, wanted: string): boolean => {
   return isPrefix ? name.startsWith(text) : end === undefined ? name.includes(text) : name.endsWith(text);
 };
 
+/** `*` stands for anything but a slash. Each piece is looked for once: a regular expression would try all ways for `*a*a*a*a`. */
+export const matchesGlob = (text: string, glob: string): boolean => {
+  const [texts, globs] = [text.split('/'), glob.split('/')];
+  return texts.length === globs.length && globs.every((each, index) => matchesPieces(texts[index] ?? '', each.split('*')));
+};
+
+const matchesPieces = (text: string, [first = '', ...others]: readonly string[]): boolean => {
+  const last = others.pop();
+  if (last === undefined) {
+    return text === first;
+  }
+  const end = text.length - last.length;
+  let at = first.length;
+  for (const piece of others) {
+    const found = text.indexOf(piece, at);
+    if (found < 0) {
+      return false;
+    }
+    at = found + piece.length;
+  }
+  return text.startsWith(first) && text.endsWith(last) && at <= end;
+};
+
 /** Throws 400 for what is neither true nor false. */
 export const isYes = (value: string): boolean => {
   if (!/^(true|false|1|0)$/i.test(value)) {

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Image } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, readFilters, refuseFilters, untilOf } from '../http/filters.ts';
+import { compileFilters, hasLabel, isYes, matchesGlob, readFilters, refuseFilters, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
 import type { Host } from '../machines/host.ts';
 import { describeImage, historyOf, summariseImage, taggedName } from '../shapes/image-list.ts';
@@ -89,13 +89,8 @@ const listImages = async (host: Host, { query, reply }: Call): Promise<void> => 
 /** `nginx`, `nginx:1.26`, with `*` as in a shell. */
 const isNamed = (reference: string, wanted: string): boolean => {
   const { repository, tag } = imageRepository(reference);
-  const pattern = new RegExp(
-    `^${familiarName(wanted)
-      .split('*')
-      .map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
-      .join('[^/]*')}$`,
-  );
-  return pattern.test(repository) || pattern.test(`${repository}:${tag}`);
+  const pattern = familiarName(wanted);
+  return matchesGlob(repository, pattern) || matchesGlob(`${repository}:${tag}`, pattern);
 };
 
 /** What a request with `fromImage` and `tag` means; `tag` may be a digest. */
