@@ -1,9 +1,10 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { parseDockerfile } from '../../../builder/dockerfile/parse.ts';
 import type { BuildRequest } from '../../model/types.ts';
 import { notHere } from '../http/errors.ts';
+import { checkName, readReceived } from './read-received.ts';
 import { receiveFolder } from './receive-folder.ts';
 import type { Session } from './sessions.ts';
 
@@ -23,6 +24,7 @@ export const fetchInputs = async (session: Session, options: Options, folder: st
     const given = path === undefined ? {} : { stdin: pull(session, path, signal) };
     return { context: path === undefined ? remote : '-', ...given, dockerfile: { path: name }, additionalContexts, secrets: {} };
   }
+  checkName(name);
   const own = await fetchInto(
     session,
     { name: options.dockerfilekey ?? 'dockerfile', only: [name, `${name}.dockerignore`] },
@@ -30,8 +32,8 @@ export const fetchInputs = async (session: Session, options: Options, folder: st
     signal,
   );
   const key = options.contextkey ?? 'context';
-  const dockerfile = await readText(join(own, name));
-  const ignored = (await readText(join(own, `${name}.dockerignore`))) ?? (await fetchIgnore(session, key, folder, signal));
+  const dockerfile = await readReceived(own, name, signal);
+  const ignored = (await readReceived(own, `${name}.dockerignore`, signal)) ?? (await fetchIgnore(session, key, folder, signal));
   const context = await fetchInto(session, { name: key, except: patternsOf(ignored ?? '') }, folder, signal);
   return {
     context,
@@ -57,7 +59,7 @@ const fetchInto = async (
 };
 
 const fetchIgnore = async (session: Session, key: string, folder: string, signal: AbortSignal): Promise<string | undefined> =>
-  await readText(join(await fetchInto(session, { name: key, only: ['.dockerignore'] }, folder, signal), '.dockerignore'));
+  await readReceived(await fetchInto(session, { name: key, only: ['.dockerignore'] }, folder, signal), '.dockerignore', signal);
 
 /** `context:NAME` of the options; a folder of the client comes as `local:KEY`. */
 const fetchNamed = async (session: Session, options: Options, folder: string, signal: AbortSignal): Promise<Record<string, string>> => {
@@ -137,5 +139,3 @@ async function* pull(session: Session, path: string, signal: AbortSignal): Async
 }
 
 async function* nothing(): AsyncGenerator<never> {}
-
-const readText = async (path: string): Promise<string | undefined> => await readFile(path, 'utf8').catch(() => undefined);
