@@ -2,12 +2,16 @@ import { lstatSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { whenAborted } from '../../base/abort.ts';
+import { logger } from '../../base/log.ts';
 import { hyprHome, runtimeDir } from '../../base/paths.ts';
 import type { ServeDockerOptions } from '../model/command-options.ts';
+import { sweepBuildFolders } from './buildkit/build-folders.ts';
 import { type HttpServer, listen, listenOn } from './http/listen.ts';
 import { makeRouter } from './http/router.ts';
 import { Host } from './machines/host.ts';
 import { dockerRoutes } from './routes/index.ts';
+
+const log = logger('docker');
 
 /**
  * Serves docker's Engine API until the signal aborts or nobody needs it any more. Machines go on without it. Throws HYPR_LOCKED when it is
@@ -16,6 +20,7 @@ import { dockerRoutes } from './routes/index.ts';
 export const serveDocker = async (options: ServeDockerOptions, signal: AbortSignal): Promise<void> => {
   const socket = options.socket ?? dockerSocket();
   const host = new Host();
+  await sweepBuildFolders().catch((error: Error) => log.warn('what killed servers left is not removed', { error: error.message }));
   const idle = new Idle(options.idleMs, () => host.execs.running > 0);
   let server: HttpServer | undefined;
   try {
@@ -29,6 +34,7 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
   } finally {
     idle.close();
     await server?.close();
+    await host.work.ended();
     host.close();
   }
 };

@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { linkedController } from '../../../base/abort.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
 import { describeError } from '../http/errors.ts';
 import type { Host } from '../machines/host.ts';
+import { openBuildFolders } from './build-folders.ts';
 import { BuildProgress } from './build-progress.ts';
 import { fetchInputs } from './fetch-inputs.ts';
 import { type ExportWish, settingsOf } from './frontend-request.ts';
@@ -50,14 +48,18 @@ export class Build {
   }
 
   /** Runs the steps; gives what stands for their result. */
-  async solve({ host, sessions }: Context, options: Readonly<Record<string, string>>, signal: AbortSignal): Promise<string> {
+  async solve(context: Context, options: Readonly<Record<string, string>>, signal: AbortSignal): Promise<string> {
     const order = await this.#orderWithin(signal);
+    return await context.host.work.during(this.#solve(context, order, options, signal));
+  }
+
+  async #solve({ host, sessions }: Context, order: Order, options: Readonly<Record<string, string>>, signal: AbortSignal): Promise<string> {
     const progress = new BuildProgress(`${this.#ref} ${this.#images.size}`);
-    const folder = await mkdtemp(join(tmpdir(), 'hypr-build-'));
+    await using folders = await openBuildFolders();
     const running = linkedController(signal);
     try {
       const settings = settingsOf(options, order.wish);
-      const inputs = await fetchInputs(await sessions.find(order.session, running.signal), options, folder, running.signal);
+      const inputs = await fetchInputs(await sessions.find(order.session, running.signal), options, folders, running.signal);
       const images = await host.images();
       const { imageId } = await images.build({ ...settings, ...inputs }, (event) => this.#say(progress.statusOf(event)), running.signal);
       const result = randomUUID();
@@ -65,7 +67,6 @@ export class Build {
       return result;
     } finally {
       running.abort();
-      await rm(folder, { recursive: true, force: true });
     }
   }
 

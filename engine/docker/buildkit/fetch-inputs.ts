@@ -4,6 +4,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { parseDockerfile } from '../../../builder/dockerfile/parse.ts';
 import type { BuildRequest } from '../../model/types.ts';
 import { notHere } from '../http/errors.ts';
+import type { BuildFolders } from './build-folders.ts';
 import { checkName, readReceived } from './read-received.ts';
 import { receiveFolder } from './receive-folder.ts';
 import type { Session } from './sessions.ts';
@@ -14,8 +15,9 @@ type Inputs = Pick<BuildRequest, 'context' | 'stdin' | 'dockerfile' | 'additiona
 /** Where buildx says that the context is its standard input. */
 const FROM_SESSION = /^http:\/\/buildkit-session(\/.*)$/;
 
-/** Brings what a build needs of its client below `folder`, an empty one: Dockerfile, contexts and those secrets that the Dockerfile names. */
-export const fetchInputs = async (session: Session, options: Options, folder: string, signal: AbortSignal): Promise<Inputs> => {
+/** Brings what a build needs of its client into these folders, empty ones: Dockerfile, contexts and those secrets that the Dockerfile names. */
+export const fetchInputs = async (session: Session, options: Options, folders: BuildFolders, signal: AbortSignal): Promise<Inputs> => {
+  const folder = folders.contexts;
   const name = options.filename ?? 'Dockerfile';
   const additionalContexts = await fetchNamed(session, options, folder, signal);
   const remote = options.context;
@@ -39,11 +41,11 @@ export const fetchInputs = async (session: Session, options: Options, folder: st
     context,
     dockerfile: dockerfile === undefined ? { path: join(own, name) } : { text: dockerfile, name: posix.basename(name) },
     additionalContexts,
-    secrets: await fetchSecrets(session, { text: dockerfile ?? '', file: name }, folder, signal),
+    secrets: await fetchSecrets(session, { text: dockerfile ?? '', file: name }, folders.secrets, signal),
   };
 };
 
-let folders = 0;
+let received = 0;
 
 const fetchInto = async (
   session: Session,
@@ -51,8 +53,8 @@ const fetchInto = async (
   folder: string,
   signal: AbortSignal,
 ): Promise<string> => {
-  folders += 1;
-  const place = join(folder, String(folders));
+  received += 1;
+  const place = join(folder, String(received));
   await mkdir(place, { mode: 0o755 });
   await receiveFolder(session, request, place, signal);
   return place;

@@ -46,6 +46,7 @@ export const serveMachine = (detail: ReplicaDetail): MachineServer => {
     },
     close: async () => {
       await close();
+      await host.work.ended();
       host.close();
     },
   };

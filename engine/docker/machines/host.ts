@@ -8,6 +8,7 @@ import type { ImageApi, ObjectApi, ReplicaDetail, Stack } from '../../model/type
 import { ApiError } from '../http/errors.ts';
 import { Events } from './events.ts';
 import { Execs } from './execs.ts';
+import { OpenWork } from './open-work.ts';
 
 /** How long a connection to a supervisor is kept after its last use: a container is made, attached to and started by several requests. */
 const LINGER_MS = 5_000;
@@ -33,6 +34,7 @@ export class Host {
   readonly objects: ObjectApi;
   readonly events: Events;
   readonly execs = new Execs();
+  readonly work = new OpenWork();
   readonly #stacks = new Map<string, Opened>();
   readonly #view: HostView;
   #images: Promise<ImageApi> | undefined;

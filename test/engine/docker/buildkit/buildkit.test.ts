@@ -6,7 +6,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import { connectNodeAdapter, createGrpcTransport } from '@connectrpc/connect-node';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AsyncQueue } from '../../../../base/queue.ts';
 import { settingsOf } from '../../../../engine/docker/buildkit/frontend-request.ts';
 import { Control } from '../../../../engine/docker/buildkit/gen/control_pb.ts';
@@ -17,6 +17,7 @@ import { BuildKit } from '../../../../engine/docker/buildkit/grpc-services.ts';
 import { receiveFolder } from '../../../../engine/docker/buildkit/receive-folder.ts';
 import type { Session } from '../../../../engine/docker/buildkit/sessions.ts';
 import type { Host } from '../../../../engine/docker/machines/host.ts';
+import { OpenWork } from '../../../../engine/docker/machines/open-work.ts';
 import type { BuildEvent, BuildRequest } from '../../../../engine/model/types.ts';
 
 const { PACKET_STAT, PACKET_REQ, PACKET_DATA, PACKET_FIN } = Packet_PacketType;
@@ -65,8 +66,13 @@ async function* sendFiles(files: readonly Sent[], asked: AsyncIterable<Packet>):
 let dir = '';
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'hypr-buildkit-test-'));
+  vi.stubEnv('HYPR_HOME', join(dir, 'home'));
+  vi.stubEnv('HYPR_RUNTIME_DIR', join(dir, 'run'));
 });
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 describe('a folder of the client', () => {
   const receive = (answer: (asked: AsyncIterable<Packet>) => AsyncIterable<Packet>): Promise<void> =>
@@ -165,6 +171,7 @@ describe('a build of buildx', () => {
   let failure: Error | undefined;
   let seen: Record<string, string> = {};
   const host = {
+    work: new OpenWork(),
     images: async () => ({
       build: async (request: BuildRequest, onEvent: (event: BuildEvent) => void) => {
         requests.push(request);

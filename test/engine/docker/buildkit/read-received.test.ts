@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { BuildFolders } from '../../../../engine/docker/buildkit/build-folders.ts';
 import { fetchInputs } from '../../../../engine/docker/buildkit/fetch-inputs.ts';
 import { readReceived } from '../../../../engine/docker/buildkit/read-received.ts';
 import type { Session } from '../../../../engine/docker/buildkit/sessions.ts';
@@ -52,6 +53,8 @@ test.each(['../1x/secret', 'a/../../1x/secret', '..', '/etc/passwd'])(
   'a Dockerfile named %s is refused before anything is asked for',
   async (filename) => {
     await expect(read(filename)).rejects.toMatchObject({ status: 400 });
-    await expect(fetchInputs({} as Session, { filename }, folder, new AbortController().signal)).rejects.toThrow(/leaves the folder/);
+    await expect(
+      fetchInputs({} as Session, { filename }, { contexts: folder, secrets: folder } as BuildFolders, new AbortController().signal),
+    ).rejects.toThrow(/leaves the folder/);
   },
 );

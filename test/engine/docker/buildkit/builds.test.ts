@@ -1,0 +1,93 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { stagingName } from '../../../../base/host/staging.ts';
+import { homePaths, runtimeDir } from '../../../../base/paths.ts';
+import { sweepBuildFolders } from '../../../../engine/docker/buildkit/build-folders.ts';
+import { Build, type Context } from '../../../../engine/docker/buildkit/builds.ts';
+import { Packet_PacketType, PacketSchema } from '../../../../engine/docker/buildkit/gen/filesync_pb.ts';
+import { OpenWork } from '../../../../engine/docker/machines/open-work.ts';
+import type { BuildEvent, BuildRequest } from '../../../../engine/model/types.ts';
+
+const { PACKET_STAT, PACKET_DATA, PACKET_FIN } = Packet_PacketType;
+const DOCKERFILE = 'FROM scratch\nRUN --mount=type=secret,id=tok x\n';
+
+let dir = '';
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hypr-builds-test-'));
+  vi.stubEnv('HYPR_HOME', join(dir, 'home'));
+  vi.stubEnv('HYPR_RUNTIME_DIR', join(dir, 'run'));
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** A client with a Dockerfile in each of its folders, and the secret `tok`. */
+const session = {
+  files: () => ({
+    diffCopy: async function* () {
+      yield create(PacketSchema, { type: PACKET_STAT, stat: { path: 'Dockerfile', mode: 0o644 } });
+      yield create(PacketSchema, { type: PACKET_STAT });
+      yield create(PacketSchema, { type: PACKET_DATA, ID: 0, data: Buffer.from(DOCKERFILE) });
+      yield create(PacketSchema, { type: PACKET_DATA, ID: 0 });
+      yield create(PacketSchema, { type: PACKET_FIN });
+    },
+  }),
+  secrets: { getSecret: async () => ({ data: Buffer.from('hush') }) },
+};
+
+type Run = (request: BuildRequest, onEvent: (event: BuildEvent) => void, signal: AbortSignal) => Promise<{ imageId: string }>;
+
+const contextOf = (build: Run): Context =>
+  ({
+    host: { work: new OpenWork(), images: async () => ({ build }) },
+    sessions: { find: async () => session },
+  }) as unknown as Context;
+
+const begun = (): Build => {
+  const build = new Build('r');
+  build.begin({ session: 's', wish: undefined });
+  return build;
+};
+
+const contexts = (): string => join(homePaths().build, 'tmp');
+const secrets = (): string => join(runtimeDir(), '.build-secrets');
+
+test('contexts are in the home and secrets in the runtime folder; a server that ends waits until they are removed', async () => {
+  const running = Promise.withResolvers<BuildRequest>();
+  const client = new AbortController();
+  const context = contextOf(async (request, _, signal) => {
+    running.resolve(request);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    throw new Error('ended');
+  });
+  const solved = begun().solve(context, {}, client.signal);
+  solved.catch(() => {});
+  const request = await running.promise;
+  expect(dirname(dirname(request.context))).toBe(contexts());
+  const secret = request.secrets.tok !== undefined && 'file' in request.secrets.tok ? request.secrets.tok.file : '';
+  expect(dirname(dirname(secret))).toBe(secrets());
+  expect(readFileSync(secret, 'utf8')).toBe('hush');
+  await context.host.work.ended(1);
+  expect(existsSync(secret)).toBe(true);
+
+  client.abort();
+  await context.host.work.ended();
+  expect([...readdirSync(contexts()), ...readdirSync(secrets())]).toEqual([]);
+  await expect(solved).rejects.toThrow('ended');
+});
+
+test('what killed servers left is swept, what runs is not', async () => {
+  const own = stagingName('context');
+  for (const name of [own, own.replace(/-\d+-\d+-/, '-999999999-1-')]) {
+    mkdirSync(join(contexts(), name, '1'), { recursive: true });
+    mkdirSync(join(secrets(), name, '1'), { recursive: true });
+  }
+  await sweepBuildFolders();
+  expect(readdirSync(contexts())).toEqual([own]);
+  expect(readdirSync(secrets())).toEqual([own]);
+});
