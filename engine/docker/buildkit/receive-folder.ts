@@ -20,6 +20,8 @@ const GO = {
 };
 const MOST_ENTRIES = 2_000_000;
 const MOST_PATH = 4096;
+/** Of the contents of all files of a folder: far more than any context has, but less than most disks. */
+const MOST_BYTES = 16 * 1024 ** 3;
 
 export interface FolderRequest {
   /** As the client calls it: `context`, `dockerfile`. */
@@ -28,12 +30,14 @@ export interface FolderRequest {
   readonly only?: readonly string[];
   /** Patterns of a .dockerignore. */
   readonly except?: readonly string[];
+  /** Default 16 GiB. */
+  readonly mostBytes?: number;
 }
 
-/** Fetches a folder of the client into an empty one, which nobody else writes to. Throws 400 for what does not keep to the protocol. */
+/** Fetches a folder of the client into an empty one, which nobody else writes to. Throws 400 for what does not keep to the protocol, and for too much. */
 export const receiveFolder = async (session: Session, request: FolderRequest, folder: string, signal: AbortSignal): Promise<void> => {
   const out = new AsyncQueue<Packet>();
-  const receiver = new Receiver(folder, (packet) => void out.push(packet));
+  const receiver = new Receiver(folder, request.mostBytes ?? MOST_BYTES, (packet) => void out.push(packet));
   try {
     for await (const packet of session.files(metadataOf(request)).diffCopy(out, { signal })) {
       await receiver.take(packet);
@@ -70,17 +74,20 @@ interface Wanted {
 
 class Receiver {
   readonly #folder: string;
+  readonly #mostBytes: number;
   readonly #send: (packet: Packet) => void;
   /** Folders that were made here: what is below anything else could leave the folder by a link. */
   readonly #folders = new Set<string>(['.']);
   readonly #wanted = new Map<number, Wanted>();
   readonly #times: Array<{ readonly path: string; readonly time: Date; readonly isLink: boolean }> = [];
   #entries = 0;
+  #received = 0;
   #isListed = false;
   isOver = false;
 
-  constructor(folder: string, send: (packet: Packet) => void) {
+  constructor(folder: string, mostBytes: number, send: (packet: Packet) => void) {
     this.#folder = folder;
+    this.#mostBytes = mostBytes;
     this.#send = send;
   }
 
@@ -141,6 +148,10 @@ class Receiver {
     const wanted = this.#wanted.get(id);
     if (wanted === undefined) {
       throw new ApiError(400, 'the client sent a file that nobody asked for');
+    }
+    this.#received += data.length;
+    if (this.#received > this.#mostBytes) {
+      throw new ApiError(400, `the folder is larger than ${this.#mostBytes} bytes: name what the build does not need in .dockerignore`);
     }
     wanted.file ??= await open(
       wanted.path,

@@ -75,8 +75,10 @@ afterEach(() => {
 });
 
 describe('a folder of the client', () => {
-  const receive = (answer: (asked: AsyncIterable<Packet>) => AsyncIterable<Packet>): Promise<void> =>
-    receiveFolder({ files: () => ({ diffCopy: answer }) } as unknown as Session, { name: 'context' }, dir, new AbortController().signal);
+  const receive = (answer: (asked: AsyncIterable<Packet>) => AsyncIterable<Packet>, limits: { mostBytes?: number } = {}): Promise<void> => {
+    const request = { name: 'context', ...limits };
+    return receiveFolder({ files: () => ({ diffCopy: answer }) } as unknown as Session, request, dir, new AbortController().signal);
+  };
 
   test('comes whole: folders, files in pieces, links, modes and times', async () => {
     const files = [
@@ -109,6 +111,15 @@ describe('a folder of the client', () => {
     ['a path in a folder that was not sent', [{ path: 'b/x', mode: 0o644 }]],
   ])('is refused with %s', async (_, files: Sent[]) => {
     await expect(receive((asked) => sendFiles(files, asked))).rejects.toMatchObject({ status: 400 });
+  });
+
+  test('is refused when all its files together are larger than the limit', async () => {
+    const files = ['a', 'b'].map((path) => ({ path, mode: 0o644, content: 'four' }));
+    await expect(receive((asked) => sendFiles(files, asked), { mostBytes: 7 })).rejects.toThrow(/larger than 7 bytes/);
+    rmSync(join(dir, 'a'));
+    rmSync(join(dir, 'b'));
+    await receive((asked) => sendFiles(files, asked), { mostBytes: 8 });
+    expect(readFileSync(join(dir, 'b'), 'utf8')).toBe('four');
   });
 
   test('is refused when it ends early, or when bytes come that nobody asked for', async () => {
