@@ -183,7 +183,8 @@ class Receiver {
 
 const checkPath = (path: string): string => {
   const clean = posix.normalize(path);
-  if (path.length > MOST_PATH || path.includes('\0') || posix.isAbsolute(path) || clean.startsWith('..') || clean === '.') {
+  const leaves = posix.isAbsolute(path) || clean === '..' || clean.startsWith('../');
+  if (path.length > MOST_PATH || path.includes('\0') || leaves || clean === '.') {
     throw new ApiError(400, 'the client sent a path that leaves its folder');
   }
   return clean.replace(/\/$/, '');

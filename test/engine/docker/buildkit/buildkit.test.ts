@@ -82,6 +82,7 @@ describe('a folder of the client', () => {
 
   test('comes whole: folders, files in pieces, links, modes and times', async () => {
     const files = [
+      { path: '..data', mode: 0o644, content: 'as kubelet has' },
       { path: 'bin', mode: DIR | 0o555 },
       { path: 'bin/run', mode: 0o755 | 0x0080_0000, content: 'program' },
       { path: 'empty', mode: 0o600, content: '' },
@@ -89,6 +90,7 @@ describe('a folder of the client', () => {
       { path: 'text', mode: 0o444, content: 'hello' },
     ];
     await receive((asked) => sendFiles(files, asked));
+    expect(readFileSync(join(dir, '..data'), 'utf8')).toBe('as kubelet has');
     expect(readFileSync(join(dir, 'bin/run'), 'utf8')).toBe('program');
     expect(statSync(join(dir, 'bin/run')).mode & 0o7777).toBe(0o4755);
     expect(statSync(join(dir, 'text')).mtimeMs).toBe(1_600_000_000_000);
@@ -100,6 +102,7 @@ describe('a folder of the client', () => {
 
   test.each([
     ['a path above it', [{ path: '../x', mode: 0o644 }]],
+    ['its parent', [{ path: 'a/../..', mode: 0o644 }]],
     ['an absolute path', [{ path: '/tmp/x', mode: 0o644 }]],
     [
       'a path below a link',
