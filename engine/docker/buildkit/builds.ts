@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { linkedController } from '../../../base/abort.ts';
+import { linkedController, orAbort } from '../../../base/abort.ts';
 import { AsyncQueue } from '../../../base/queue.ts';
 import { describeError } from '../http/errors.ts';
 import type { Host } from '../machines/host.ts';
@@ -72,12 +72,9 @@ export class Build {
 
   async #orderWithin(signal: AbortSignal): Promise<Order> {
     const late = AbortSignal.any([signal, AbortSignal.timeout(APPEARS_MS)]);
-    return await Promise.race([
-      this.#order.promise,
-      new Promise<never>((_, reject) =>
-        late.addEventListener('abort', () => reject(new ConnectError('the build was not begun', Code.FailedPrecondition))),
-      ),
-    ]);
+    return await orAbort(this.#order.promise, late).catch(() => {
+      throw new ConnectError('the build was not begun', Code.FailedPrecondition);
+    });
   }
 
   /** The client has decided: its result, or why there is none. */
@@ -91,10 +88,9 @@ export class Build {
 
   /** The image of the result that the client returned; empty when there is none. */
   async image(signal: AbortSignal): Promise<string> {
-    const gone = new Promise<never>((_, reject) =>
-      signal.addEventListener('abort', () => reject(new ConnectError('the client has gone', Code.Canceled))),
-    );
-    const result = await Promise.race([this.#returned.promise, gone]);
+    const result = await orAbort(this.#returned.promise, signal).catch((error: unknown) => {
+      throw signal.aborted ? new ConnectError('the client has gone', Code.Canceled) : error;
+    });
     return this.imageOf(result);
   }
 

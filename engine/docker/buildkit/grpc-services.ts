@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { toBinary } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { onAbort } from '../../../base/abort.ts';
 import { VERSION } from '../../model/version.ts';
 import type { Host } from '../machines/host.ts';
 import { Build, Builds, grpcError, type Order } from './builds.ts';
@@ -37,6 +38,9 @@ export class BuildKit {
 
   /** Answers the calls on a connection until it ends. */
   async serve(connection: Duplex): Promise<void> {
+    if (connection.destroyed) {
+      return;
+    }
     const ended = new Promise<void>((resolve) => connection.once('close', resolve));
     this.#server.emit('connection', connection);
     await ended;
@@ -77,7 +81,7 @@ export class BuildKit {
       solve: (request, { signal }) => this.#solve(request, signal),
       status: async function* ({ Ref }, { signal }) {
         const queue = builds.of(Ref).follow();
-        signal.addEventListener('abort', () => queue.close());
+        onAbort(signal, () => queue.close());
         yield* queue;
       },
     };

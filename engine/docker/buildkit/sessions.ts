@@ -56,6 +56,10 @@ export class Sessions {
 
   /** Serves as long as the connection lasts. Throws 400, 409 and 503. */
   async hold(id: string, connection: Duplex): Promise<void> {
+    // It may have closed while BuildKit was loaded; it says so only once.
+    if (connection.destroyed) {
+      return;
+    }
     if (this.#open.has(id)) {
       throw new ApiError(409, 'there is such a session already');
     }

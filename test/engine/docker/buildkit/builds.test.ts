@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Duplex } from 'node:stream';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { stagingName } from '../../../../base/host/staging.ts';
@@ -8,6 +9,8 @@ import { homePaths, runtimeDir } from '../../../../base/paths.ts';
 import { sweepBuildFolders } from '../../../../engine/docker/buildkit/build-folders.ts';
 import { Build, type Context } from '../../../../engine/docker/buildkit/builds.ts';
 import { Packet_PacketType, PacketSchema } from '../../../../engine/docker/buildkit/gen/filesync_pb.ts';
+import { BuildKit } from '../../../../engine/docker/buildkit/grpc-services.ts';
+import type { Host } from '../../../../engine/docker/machines/host.ts';
 import { OpenWork } from '../../../../engine/docker/machines/open-work.ts';
 import type { BuildEvent, BuildRequest } from '../../../../engine/model/types.ts';
 
@@ -90,4 +93,20 @@ test('what killed servers left is swept, what runs is not', async () => {
   await sweepBuildFolders();
   expect(readdirSync(contexts())).toEqual([own]);
   expect(readdirSync(secrets())).toEqual([own]);
+});
+
+test('connections that closed before are not waited for', async () => {
+  const buildKit = new BuildKit({} as Host);
+  const connection = new Duplex({ read: () => {}, write: () => {} }).destroy();
+  await new Promise((resolve) => connection.once('close', resolve));
+  await buildKit.session('s', connection);
+  await buildKit.serve(connection);
+});
+
+test('a build whose client has gone before is not waited for', async () => {
+  const [build, gone] = [new Build('r'), AbortSignal.abort()];
+  await expect(build.image(gone)).rejects.toThrow(/the client has gone/);
+  await expect(build.solve({} as Context, {}, gone)).rejects.toThrow(/not begun/);
+  build.end(undefined, 'of the client');
+  await expect(build.image(new AbortController().signal)).rejects.toThrow('of the client');
 });
