@@ -6,6 +6,8 @@ export interface QueueOptions<T> {
   readonly weigh?: (item: T) => number;
   /** Maximum number of queued items; the oldest are dropped. */
   readonly keepNewest?: number;
+  /** Maximum weight of the queued items; the oldest are dropped, except the newest one. */
+  readonly keepWeight?: number;
   /** Called once, when the reader has left or has read everything after the end. */
   readonly onClose?: () => void;
 }
@@ -61,7 +63,8 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     }
     this.#items.push(item);
     this.#pushed += this.#weigh(item);
-    while (this.size > (this.#options.keepNewest ?? Number.POSITIVE_INFINITY)) {
+    const { keepNewest = Number.POSITIVE_INFINITY, keepWeight = Number.POSITIVE_INFINITY } = this.#options;
+    while (this.size > keepNewest || (this.size > 1 && this.#pushed - this.#taken > keepWeight)) {
       this.#shift();
     }
     const until = this.#pushed - (this.#options.limit ?? Number.POSITIVE_INFINITY);

@@ -13,7 +13,7 @@ import type { Sessions } from './sessions.ts';
 
 /** Builds that are kept; the calls of one come on one connection, or on several at once. */
 const MOST_BUILDS = 256;
-/** What a build said is kept for clients that ask late: so many messages, and bytes of output. */
+/** What a build said is kept for clients that ask late, or read slowly: so many messages, and bytes. */
 const MOST_EVENTS = 100_000;
 const MOST_BYTES = 16 << 20;
 /** How long after its end. */
@@ -107,7 +107,12 @@ export class Build {
 
   /** What was said so far, and then what is said until the end. */
   follow(): AsyncQueue<StatusResponse> {
-    const queue: AsyncQueue<StatusResponse> = new AsyncQueue({ keepNewest: MOST_EVENTS, onClose: () => this.#followers.delete(queue) });
+    const queue: AsyncQueue<StatusResponse> = new AsyncQueue({
+      keepNewest: MOST_EVENTS,
+      weigh: bytesOf,
+      keepWeight: MOST_BYTES,
+      onClose: () => this.#followers.delete(queue),
+    });
     for (const status of this.#said) {
       void queue.push(status);
     }
@@ -120,7 +125,7 @@ export class Build {
   }
 
   #say(status: StatusResponse): void {
-    this.#bytes += status.logs.reduce((sum, { msg }) => sum + msg.length, 0);
+    this.#bytes += bytesOf(status);
     if (this.#said.length < MOST_EVENTS && this.#bytes < MOST_BYTES) {
       this.#said.push(status);
     }
@@ -129,6 +134,15 @@ export class Build {
     }
   }
 }
+
+/** About what a message takes in memory: its texts, and what is around them. */
+const bytesOf = ({ logs, vertexes, statuses, warnings }: StatusResponse): number =>
+  AROUND +
+  logs.reduce((sum, { msg }) => sum + msg.length, 0) +
+  vertexes.reduce((sum, { name, error }) => sum + name.length + error.length, 0) +
+  statuses.reduce((sum, { ID, name }) => sum + ID.length + name.length, 0) +
+  warnings.reduce((sum, { short }) => sum + short.length, 0);
+const AROUND = 128;
 
 export interface Context {
   readonly host: Host;

@@ -110,3 +110,22 @@ test('a build whose client has gone before is not waited for', async () => {
   build.end(undefined, 'of the client');
   await expect(build.image(new AbortController().signal)).rejects.toThrow('of the client');
 });
+
+test('of what was said, a follower that does not read is kept the newest 16 MiB', async () => {
+  const text = 'x'.repeat(1 << 20);
+  const context = contextOf(async (_, onEvent) => {
+    for (let time = 0; time < 40; time++) {
+      onEvent({ type: 'log', id: 1, stream: 'stdout', text, time });
+    }
+    onEvent({ type: 'log', id: 1, stream: 'stdout', text: 'last', time: 40 });
+    return { imageId: 'sha256:made' };
+  });
+  const build = begun();
+  const early = build.follow();
+  await build.solve(context, {}, new AbortController().signal);
+  const late = build.follow();
+  expect(early.size).toBe(16);
+  expect(Buffer.from(early.last?.logs[0]?.msg ?? []).toString()).toBe('last');
+  expect(late.size).toBe(15);
+  build.close();
+});
