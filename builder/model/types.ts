@@ -146,6 +146,8 @@ export interface BuildRequest {
   readonly shmSize?: number;
   /** Secret id → file or value, for RUN --mount=type=secret. */
   readonly secrets: Readonly<Record<string, { readonly file: string } | { readonly value: string }>>;
+  /** Asked for those that are not among them, where their names are not known before the build reads its Dockerfile. */
+  readonly findSecret?: (id: string) => Promise<{ readonly file: string } | undefined>;
   /** Stages that are built anew although the cache has them; names or numbers. */
   readonly noCacheFilter?: readonly string[];
   /** `--output` in buildx's words (`type=local,dest=out`); none: the image goes into the store. */

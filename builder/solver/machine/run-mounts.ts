@@ -139,7 +139,7 @@ const prepareSecret = async (build: BuildContext, mount: Mount, target: string |
   // With env= alone there is no file.
   const path = target ?? (mount.env === undefined ? `/run/secrets/${posix.basename(id)}` : undefined);
   const facts = { type: 'secret', id, target: path, env: mount.env };
-  const given = Object.hasOwn(build.request.secrets, id) ? build.request.secrets[id] : undefined;
+  const given = Object.hasOwn(build.request.secrets, id) ? build.request.secrets[id] : await build.request.findSecret?.(id);
   if (given === undefined) {
     if (mount.required) {
       throw new StepFault(`secret ${id}: not found`, {

@@ -10,7 +10,7 @@ import { receiveFolder } from './receive-folder.ts';
 import type { Session } from './sessions.ts';
 
 type Options = Readonly<Record<string, string>>;
-type Inputs = Pick<BuildRequest, 'context' | 'stdin' | 'dockerfile' | 'additionalContexts' | 'secrets'>;
+type Inputs = Pick<BuildRequest, 'context' | 'stdin' | 'dockerfile' | 'additionalContexts' | 'secrets' | 'findSecret'>;
 
 /** Where buildx says that the context is its standard input. */
 const FROM_SESSION = /^http:\/\/buildkit-session(\/.*)$/;
@@ -24,7 +24,16 @@ export const fetchInputs = async (session: Session, options: Options, folders: B
   if (remote !== undefined && !remote.startsWith('local:')) {
     const path = FROM_SESSION.exec(remote)?.[1];
     const given = path === undefined ? {} : { stdin: pull(session, path, signal) };
-    return { context: path === undefined ? remote : '-', ...given, dockerfile: { path: name }, additionalContexts, secrets: {} };
+    // Which secrets are needed says a Dockerfile that only the build sees.
+    const findSecret = secretFinder(session, folders.secrets, signal);
+    return {
+      context: path === undefined ? remote : '-',
+      ...given,
+      dockerfile: { path: name },
+      additionalContexts,
+      secrets: {},
+      findSecret,
+    };
   }
   checkName(name);
   const own = await fetchInto(
@@ -102,19 +111,33 @@ const fetchSecrets = async (
   signal: AbortSignal,
 ): Promise<Inputs['secrets']> => {
   const found: Record<string, { file: string }> = {};
-  for (const [number, id] of [...secretsOf(dockerfile)].entries()) {
+  const find = secretFinder(session, folder, signal);
+  for (const id of secretsOf(dockerfile)) {
+    const secret = await find(id);
+    if (secret !== undefined) {
+      found[id] = secret;
+    }
+  }
+  return found;
+};
+
+/** Asks the client; undefined for what it does not have. */
+const secretFinder = (session: Session, folder: string, signal: AbortSignal): NonNullable<Inputs['findSecret']> => {
+  let number = 0;
+  return async (id) => {
     try {
       const { data } = await session.secrets.getSecret({ ID: id }, { signal });
+      number += 1;
       const file = join(folder, `secret${number}`);
       await writeFile(file, data, { mode: 0o600 });
-      found[id] = { file };
+      return { file };
     } catch (error) {
       if (!(error instanceof ConnectError) || (error.code !== Code.NotFound && error.code !== Code.Unimplemented)) {
         throw error;
       }
+      return undefined;
     }
-  }
-  return found;
+  };
 };
 
 const secretsOf = ({ text, file }: { readonly text: string; readonly file: string }): Set<string> => {

@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { stagingName } from '../../../../base/host/staging.ts';
 import { homePaths, runtimeDir } from '../../../../base/paths.ts';
+import { parseDockerfile } from '../../../../builder/dockerfile/parse.ts';
+import { prepareMounts } from '../../../../builder/solver/machine/run-mounts.ts';
 import { sweepBuildFolders } from '../../../../engine/docker/buildkit/build-folders.ts';
 import { Build, type Context } from '../../../../engine/docker/buildkit/builds.ts';
 import { Packet_PacketType, PacketSchema } from '../../../../engine/docker/buildkit/gen/filesync_pb.ts';
@@ -39,7 +42,14 @@ const session = {
       yield create(PacketSchema, { type: PACKET_FIN });
     },
   }),
-  secrets: { getSecret: async () => ({ data: Buffer.from('hush') }) },
+  secrets: {
+    getSecret: async ({ ID }: { ID: string }) => {
+      if (ID !== 'tok') {
+        throw new ConnectError('none', Code.NotFound);
+      }
+      return { data: Buffer.from('hush') };
+    },
+  },
 };
 
 type Run = (request: BuildRequest, onEvent: (event: BuildEvent) => void, signal: AbortSignal) => Promise<{ imageId: string }>;
@@ -128,4 +138,24 @@ test('of what was said, a follower that does not read is kept the newest 16 MiB'
   expect(Buffer.from(early.last?.logs[0]?.msg ?? []).toString()).toBe('last');
   expect(late.size).toBe(15);
   build.close();
+});
+
+test('a step of a Dockerfile that only the build sees gets the secrets of the client', async () => {
+  const secretsIn = async (request: BuildRequest, mount: string) => {
+    const dockerfile = parseDockerfile(`FROM scratch\nRUN --mount=type=secret,${mount} x\n`, 'Dockerfile');
+    const instruction = dockerfile.stages[0]?.instructions[0];
+    const step = { instruction, state: {}, index: 0 } as unknown as Parameters<typeof prepareMounts>[1];
+    const prepared = await prepareMounts({ request, dockerfile } as unknown as Parameters<typeof prepareMounts>[0], step);
+    return prepared.map(({ secret }) => secret && Buffer.from(secret).toString());
+  };
+  const context = contextOf(async (request) => {
+    expect(request.secrets).toEqual({});
+    expect(await secretsIn(request, 'id=tok')).toEqual(['hush']);
+    expect(await secretsIn(request, 'id=none')).toEqual([undefined]);
+    await expect(secretsIn(request, 'id=none,required')).rejects.toThrow('secret none: not found');
+    return { imageId: 'sha256:made' };
+  });
+  const result = await begun().solve(context, { context: 'https://example.com/x.tar' }, new AbortController().signal);
+  expect(result).not.toBe('');
+  expect(readdirSync(secrets())).toEqual([]);
 });
