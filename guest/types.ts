@@ -260,8 +260,11 @@ export interface GuestClient extends AsyncDisposable {
    * GUEST_REFUSED when too many are open.
    */
   dial(port: number, signal?: AbortSignal): Promise<Duplex>;
-  /** Has this guest answer for its volume on the disk with this serial, as a machine that `borrow`s it asks. */
-  lend(disk: string): VolumeStream;
+  /**
+   * Has this guest answer for its volume on the disk with this serial, as a machine that `borrow`s it asks; with `readOnly` that
+   * one can change nothing, whatever it asks.
+   */
+  lend(disk: string, options: { readonly readOnly: boolean }): VolumeStream;
   /** Before `prepare`: mounts a volume of another machine as the share `tag`. Throws GUEST_REFUSED. */
   borrow(tag: string, signal?: AbortSignal): Promise<VolumeStream>;
   /**

@@ -21,7 +21,7 @@ export const borrowVolumes = async (
   for (const [index, { mount, backing }] of mounts.entries()) {
     if (backing.kind === 'lent' && mount.kind === 'volume') {
       const borrower = await guest.borrow(`share${index}`, signal);
-      void carryVolume(backing.guest.lend(backing.disk), borrower).then(({ side }) => {
+      void carryVolume(backing.guest.lend(backing.disk, { readOnly: backing.readOnly }), borrower).then(({ side }) => {
         if (side === 'keeper') {
           onLost({ volume: mount.volume, keeper: backing.name });
         }

@@ -23,6 +23,8 @@ export interface Lender {
   readonly name: string;
   readonly guest: GuestClient;
   readonly disk: string;
+  /** No mount of the borrower may write to it: then nor may its kernel. */
+  readonly readOnly: boolean;
 }
 
 /** Virtual size of volume and writable disks: sparse, so only what is written costs anything. */
@@ -141,6 +143,7 @@ const mountConfig = ({ mount, backing }: BackedMount, disk: string, tag: string)
     case 'image':
       return [{ kind: 'disk', disk, target, readOnly: true, seed: false, image: true, ...subpath }];
     case 'lent':
+      return [{ kind: 'share', tag, target, readOnly, seed: seed && !backing.readOnly, ...subpath }];
     case 'folder':
       return [{ kind: 'share', tag, target, readOnly, seed, ...subpath }];
     case 'shared-file':

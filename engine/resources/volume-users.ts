@@ -76,7 +76,7 @@ const borrowFrom = async (keeper: VmRow, wanted: Wanted, awaitGuest: AwaitGuest,
   if (disk.readOnly && writes) {
     throw inUse(volume, keeper, 'is using it read-only');
   }
-  return { name: keeper.name, guest, disk: disk.serial };
+  return { name: keeper.name, guest, disk: disk.serial, readOnly: !writes };
 };
 
 const inUse = (volume: VolumeRow, keeper: VmRow, how: string): HyprError =>

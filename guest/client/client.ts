@@ -234,8 +234,8 @@ class Client implements GuestClient {
     }
   }
 
-  lend(disk: string): VolumeStream {
-    return openVolumeStream(this.#carrier(OPCODE.lend, 'a volume of the guest', encodeSimple({ path: disk })));
+  lend(disk: string, { readOnly }: { readonly readOnly: boolean }): VolumeStream {
+    return openVolumeStream(this.#carrier(OPCODE.lend, 'a volume of the guest', encodeSimple({ path: disk, flag: readOnly })));
   }
 
   borrow(tag: string, signal?: AbortSignal): Promise<VolumeStream> {

@@ -14,7 +14,7 @@ const AGENT = fileURLToPath(new URL('../../guest/agent/', import.meta.url));
 const SERVER = fileURLToPath(new URL('serve_folder.c', import.meta.url));
 const PARTS = ['attributes', 'call', 'entry', 'files', 'locks', 'names', 'nodes', 'owner', 'serve'].map((name) => `share/${name}.c`);
 const OTHERS = ['fs/rooted.c', 'lib/failure.c'];
-const { EBADF, EINVAL, ENOTDIR, EPERM, EAGAIN, EINTR, ESTALE, ENXIO, ENOSYS } = { ...constants.errno, ENXIO: 6, ENOSYS: 38 };
+const { EBADF, EINVAL, ENOTDIR, EPERM, EAGAIN, EINTR, ESTALE, ENXIO, EROFS, ENOSYS } = { ...constants.errno, ENXIO: 6, ENOSYS: 38 };
 
 let dir: string;
 const program = () => join(dir, 'serve');
@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 /** A served folder with a file, a folder, a link that leads out and a pipe; beside it a secret. */
-const open = async () => {
+const open = async (options: { readOnly?: boolean } = {}) => {
   const base = mkdtempSync(join(dir, 't-'));
   const folder = join(base, '_data');
   mkdirSync(join(folder, 'sub'), { recursive: true });
@@ -44,7 +44,7 @@ const open = async () => {
   symlinkSync('..', join(folder, 'up'));
   symlinkSync(join(base, 'secret'), join(folder, 'out'));
   execFileSync('mkfifo', [join(folder, 'pipe')]);
-  const client = new FuseClient(program(), folder);
+  const client = new FuseClient(program(), folder, options);
   onTestFinished(async () => {
     await client.close();
   });
@@ -79,6 +79,40 @@ describe('a lent volume', () => {
     expect((await client.ask(FUSE.mkdir, 1n, Buffer.concat([u(0o755, 0), text('made')]))).error).toBe(0);
     expect((await client.ask(FUSE.rename, 1n, Buffer.concat([u(await client.find('made')), text('file', 'moved')]))).error).toBe(0);
     expect(readdirSync(join(folder, 'made'))).toEqual(['moved']);
+  });
+
+  it('that is lent read-only is read, and the kernel refuses every change, whoever asks for it', async () => {
+    const { client, folder } = await open({ readOnly: true });
+    const file = await client.find('file');
+    const fh = await openNode(client, file);
+    expect((await client.ask(FUSE.read, file, u(fh, 0n, 100, 0, 0n, 0, 0))).body.toString()).toBe('content');
+    const setattr = (valid: number) => u(valid, 0, fh, 0n, 0n, 1n, 1n, 0n, 0, 0, 0, 0o777, 0, 0, 0, 0);
+    const refused = [
+      [FUSE.open, file, u(2, 0)],
+      [FUSE.open, file, u(1, 0)],
+      [FUSE.create, 1n, Buffer.concat([u(2, 0o644, 0, 0), text('new')])],
+      [FUSE.create, 1n, Buffer.concat([u(2, 0o644, 0, 0), text('file')])],
+      [FUSE.mkdir, 1n, Buffer.concat([u(0o755, 0), text('new')])],
+      [FUSE.mknod, 1n, Buffer.concat([u(0o100644, 0, 0, 0), text('new')])],
+      [FUSE.symlink, 1n, text('new', 'target')],
+      [FUSE.link, 1n, Buffer.concat([u(file), text('new')])],
+      [FUSE.rename, 1n, Buffer.concat([u(1n), text('file', 'new')])],
+      [FUSE.unlink, 1n, text('file')],
+      [11, 1n, text('sub')],
+      [21, file, Buffer.concat([u(3, 0), text('user.x'), Buffer.from('abc')])],
+      [24, file, text('user.x')],
+      // Mode, owner, size and times.
+      ...[1, 2, 8, 0x30].map((valid) => [FUSE.setattr, file, setattr(valid)] as const),
+    ] as const;
+    for (const [opcode, node, body] of refused) {
+      expect({ opcode, error: (await client.ask(opcode, node, body)).error }).toEqual({ opcode, error: EROFS });
+    }
+    // What is open is open for reading.
+    expect((await client.ask(FUSE.write, file, Buffer.concat([u(fh, 0n, 3, 0, 0n, 0, 0), Buffer.from('new')]))).error).toBe(EBADF);
+    expect((await client.ask(FUSE.setattr, file, setattr(8 | 64))).error).not.toBe(0);
+    expect(readFileSync(join(folder, 'file'), 'utf8')).toBe('content');
+    expect(readdirSync(folder).sort()).toEqual(['file', 'out', 'pipe', 'sub', 'up']);
+    expect(await client.close()).toBe(0);
   });
 
   it('takes no name that is a path, in any request', async () => {

@@ -58,8 +58,9 @@ export class FuseClient {
   #unique = 0;
   readonly exit: Promise<number | null>;
 
-  constructor(program: string, folder: string) {
-    this.child = spawn(program, [folder]);
+  /** To serve read-only it mounts, for which it has a namespace. */
+  constructor(program: string, folder: string, options: { readOnly?: boolean } = {}) {
+    this.child = options.readOnly === true ? spawn('unshare', ['-Urm', program, folder, 'read-only']) : spawn(program, [folder]);
     this.child.stdin.on('error', () => {});
     this.child.stderr.on('data', (data: Buffer) => {
       this.stderr += data;

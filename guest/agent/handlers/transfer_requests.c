@@ -29,15 +29,16 @@ static int stage(void *argument) { return step_stage(((const struct simple_reque
 static int release(void *argument) { return step_release(((const struct simple_request *)argument)->path); }
 static int listen_for_host(void *argument) { return relay(argument, proc_with_own_mounts()); }
 static int dial_for_host(void *argument) { return (void)argument, dial(); }
-/* A volume's disk by its serial, as it was mounted for this machine. */
+/* A volume's disk by its serial, as it was mounted for this machine; with the flag to be read only. */
 static int lend_volume(void *argument) {
-  const char *serial = ((const struct simple_request *)argument)->path;
+  const struct simple_request *simple = argument;
+  const char *serial = simple->path;
   char folder[512];
   if (serial == NULL || serial[0] == 0 || serial[0] == '.' || strchr(serial, '/') != NULL) {
     return fail(REASON_MALFORMED, "there is no such volume");
   }
   snprintf(folder, sizeof folder, PRIVATE "/disk/%.200s/_data", serial);
-  return serve_folder(0, 1, folder);
+  return serve_folder(0, 1, folder, simple->flag);
 }
 static int borrow(void *argument) {
   const char *tag = ((const struct simple_request *)argument)->path;

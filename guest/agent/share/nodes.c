@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/fuse.h>
@@ -20,6 +21,7 @@ enum { MAX_SEEN = 4096 };
 static int seen[MAX_SEEN];
 static uint64_t seen_count;
 
+static void note_outside(void) {}
 static bool open_handles(void) { return true; }
 
 static int open_handle(uint64_t node) {
@@ -57,13 +59,16 @@ struct handle {
 static int mount_id;
 static ino_t outside[2];
 
-static bool open_handles(void) {
-  struct handle handle = {.head.handle_bytes = HANDLE_SIZE};
+static void note_outside(void) {
   struct stat st;
   const char *const beside[] = {"..", "../lost+found"};
   for (int i = 0; i < 2; i++) {
     outside[i] = fstatat(root, beside[i], &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
   }
+}
+
+static bool open_handles(void) {
+  struct handle handle = {.head.handle_bytes = HANDLE_SIZE};
   return name_to_handle_at(root, "", &handle.head, &mount_id, AT_EMPTY_PATH) == 0;
 }
 
@@ -92,9 +97,28 @@ static uint64_t handle_of(int fd, const struct stat *st) {
 
 #endif
 
-bool nodes_open(const char *folder) {
+/* Everything is reached through the mount that `root` is of: where that one is read-only, the kernel refuses every change. The tree
+ * stays open, which keeps the mount as long as this process. */
+static bool mount_read_only(void) {
+  const uint64_t attributes[4] = {1 /* MOUNT_ATTR_RDONLY */};
+  int tree = (int)syscall(SYS_open_tree, root, "", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | AT_EMPTY_PATH);
+  if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, attributes, sizeof attributes) != 0) {
+    return false;
+  }
+  close(root);
+  /* What open_tree gives opens no handles. */
+  root = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return root >= 0;
+}
+
+bool nodes_open(const char *folder, bool read_only) {
   root = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  return root >= 0 && fstat(root, &root_stat) == 0 && open_handles();
+  if (root < 0 || fstat(root, &root_stat) != 0) {
+    return false;
+  }
+  /* Of a mount of its own the folder has nothing beside it. */
+  note_outside();
+  return (!read_only || mount_read_only()) && open_handles();
 }
 
 /* Opened anew through /proc: what the descriptor names, wherever it is by now. Only files and folders: the open of a pipe

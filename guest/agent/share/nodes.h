@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* The folder `_data` of a volume is the root, node 1; what lies beside it is reached by no number. False with errno. */
-bool nodes_open(const char *folder);
+/* The folder `_data` of a volume is the root, node 1; what lies beside it is reached by no number. With `read_only` nothing can be changed
+ * through any of them (EROFS). False with errno. */
+bool nodes_open(const char *folder, bool read_only);
 /* A descriptor of a node, or -1 with errno. With O_PATH it may be of any kind, else it is a file or a folder. */
 int node_open(uint64_t node, int flags);
 /* The number of what is open, with what fstat says of it; 0 with errno where it is of another file system. */

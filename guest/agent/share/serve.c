@@ -120,7 +120,7 @@ static long handle_all(const uint8_t *bytes, size_t length) {
   return (long)at;
 }
 
-int serve_folder(int in, int out, const char *folder) {
+int serve_folder(int in, int out, const char *folder, bool read_only) {
   static uint8_t bytes[2 * MAX_MESSAGE];
   size_t have = 0;
   bool waiting = false;
@@ -129,7 +129,7 @@ int serve_folder(int in, int out, const char *folder) {
   setrlimit(RLIMIT_NOFILE, &descriptors);
   owner_prepare();
   umask(0);
-  if (!nodes_open(folder)) {
+  if (!nodes_open(folder, read_only)) {
     return fail(REASON_MACHINE, "the volume cannot be lent: %s", strerror(errno));
   }
   while (!broken) {

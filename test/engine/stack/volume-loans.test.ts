@@ -34,6 +34,13 @@ describe('a volume that is a disk, and more than one replica', () => {
     expect(guest(borrowers[0] as string).config?.mounts).toMatchObject([{ kind: 'share', tag: 'share0', target: '/data' }]);
   });
 
+  test('to one that only reads it is lent read-only', async () => {
+    const stack = await withDisk();
+    await stack.up(shopOf(stack, { web }, { volumes }));
+    await stack.up(shopOf(stack, { web, job: reader }, { volumes }), { services: ['job'] });
+    expect(stack.platform.guest('shop-web-1').lent).toEqual(['vol0 read-only']);
+  });
+
   test('when the machine that has it ends, another replica starts again and gets the disk', async () => {
     const stack = await withDisk();
     await stack.up(shopOf(stack, { web }, { volumes }), { scale: { web: 2 } });

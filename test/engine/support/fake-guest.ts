@@ -421,8 +421,8 @@ export class FakeClient implements GuestClient {
   async relay(): Promise<{ close(): Promise<void> }> {
     return { close: async () => {} };
   }
-  lend(disk: string): VolumeStream {
-    this.#guest.lent.push(disk);
+  lend(disk: string, { readOnly }: { readonly readOnly: boolean }): VolumeStream {
+    this.#guest.lent.push(readOnly ? `${disk} read-only` : disk);
     return this.#guest.volumeEnd(this.closed);
   }
   async borrow(tag: string): Promise<VolumeStream> {
