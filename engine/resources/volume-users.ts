@@ -1,8 +1,9 @@
-import { sleep } from '../../base/deadline.ts';
+import { sleep, withDeadline } from '../../base/deadline.ts';
 import { HyprError } from '../../base/errors.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import type { Lender } from '../machine/machine-config.ts';
 import { hasMachine } from '../model/lifecycle.ts';
+import type { ReplicaSpec } from '../model/spec.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 
 /** Gives the guest of a replica of this stack once it is prepared; undefined when its machine is gone or was not to be had. */
@@ -10,21 +11,53 @@ export type AwaitGuest = (replica: string, signal: AbortSignal) => Promise<Guest
 
 const diskIn = (vm: VmRow, path: string) => (vm.machine ?? vm.saved?.machine)?.spec.disks.find((disk) => disk.path === path);
 
-/** Whether a replica mounts the volume without having its disk: another one's machine serves it. */
-export const isBorrower = (vm: VmRow, volume: VolumeRow): boolean =>
-  volume.form === 'disk' &&
-  vm.machine !== undefined &&
-  diskIn(vm, volume.path) === undefined &&
+const mounts = (vm: VmRow, volume: VolumeRow): boolean =>
   vm.spec.mounts.some((mount) => mount.kind === 'volume' && mount.volume === volume.name);
 
-/** The replica whose machine has a volume's disk, or, by `claimed`, is about to get it. */
+/** Of whose machine a replica is a part: its own, or that of the one that it joins. */
+const machineOf = (spec: ReplicaSpec): string => spec.shares?.replica ?? spec.name;
+
+/** Whether a replica mounts the volume without having its disk: another one's machine serves it. */
+export const isBorrower = (vm: VmRow, volume: VolumeRow): boolean =>
+  volume.form === 'disk' && vm.machine !== undefined && diskIn(vm, volume.path) === undefined && mounts(vm, volume);
+
+/**
+ * The replica whose machine has a volume's disk, or, by `claimed`, is about to get it. Of those in one machine it is who mounts the volume,
+ * as only its part of the machine can serve it; one that does not is given where there is no other.
+ */
 export const findKeeper = (
   vms: readonly VmRow[],
   volume: VolumeRow,
   { stack, claimed }: { stack: string; claimed: string | undefined },
-): VmRow | undefined =>
-  vms.find((vm) => diskIn(vm, volume.path) !== undefined) ??
-  vms.find((vm) => vm.stack === stack && vm.name === claimed && vm.machine === undefined && hasMachine(vm.state));
+): VmRow | undefined => {
+  const holders = vms.filter((vm) => diskIn(vm, volume.path) !== undefined);
+  return (
+    holders.find((vm) => mounts(vm, volume)) ??
+    vms.find((vm) => vm.stack === stack && vm.name === claimed && vm.machine === undefined && hasMachine(vm.state)) ??
+    // One that is about to join the machine that has it.
+    vms.find((vm) => vm.state === 'created' && mounts(vm, volume) && holders.some((holder) => isInMachine(vm, holder))) ??
+    holders[0]
+  );
+};
+
+const isInMachine = (vm: VmRow, holder: VmRow): boolean => vm.stack === holder.stack && machineOf(vm.spec) === machineOf(holder.spec);
+
+/** Throws VOLUME_IN_USE where another replica of the same machine has the disk: its guest is prepared only after this one's mounts. */
+export const refuseWithinMachine = (
+  volume: VolumeRow,
+  spec: ReplicaSpec,
+  { stack, keeper }: { stack: string; keeper: VmRow | undefined },
+): void => {
+  if (keeper?.stack === stack && machineOf(keeper.spec) === machineOf(spec) && mounts(keeper, volume)) {
+    throw new HyprError(
+      'VOLUME_IN_USE',
+      `volume ${volume.name} is a disk, and ${keeper.name} and ${spec.name} of one machine both mount it`,
+      {
+        hint: 'two services of one machine (network_mode: service:…) cannot have the same disk. Share a folder: hypr volume create NEW makes one; copy the data into it and name it with "external: true"',
+      },
+    );
+  }
+};
 
 interface Wanted {
   readonly volume: VolumeRow;
@@ -34,13 +67,17 @@ interface Wanted {
   readonly keeper: () => VmRow | undefined;
 }
 
+/** For a machine that boots; one that stops has its grace period as well. */
+const GUEST_MS = 300_000;
+
 /** How often, and how many times, a machine is looked for that has ended and is not cleaned up yet: nothing tells of that. */
 const RETRY_MS = 50;
 const TRIES = 200;
 
 /**
  * How the machine that has a volume's disk serves it; undefined when none has it. Waits for one that boots or ends. Throws VOLUME_IN_USE
- * where it cannot serve it: another stack's, one that is not running, or one that has it read-only while `writes` is set.
+ * where it cannot serve it: another stack's, one that is not running, one that has it read-only while `writes` is set, or a machine in
+ * which the one that mounts it does not run. Throws HYPR_TIMEOUT where it neither boots nor ends.
  */
 export const borrow = async (wanted: Wanted, awaitGuest: AwaitGuest, signal: AbortSignal): Promise<Lender | undefined> => {
   for (let tries = 0; ; tries += 1) {
@@ -67,7 +104,15 @@ const borrowFrom = async (keeper: VmRow, wanted: Wanted, awaitGuest: AwaitGuest,
   if (keeper.state === 'paused' || keeper.saved !== undefined) {
     throw inUse(volume, keeper, `is using it, and is ${keeper.saved === undefined ? 'paused' : 'suspended'}`);
   }
-  const guest = await awaitGuest(keeper.name, signal);
+  if (!mounts(keeper, volume)) {
+    throw inUse(volume, keeper, 'has it in its machine, where the service that mounts it does not run');
+  }
+  const deadline = {
+    ms: GUEST_MS + keeper.spec.stopGraceMs,
+    what: `the machine of ${keeper.name}, which has the volume ${volume.name},`,
+    signal,
+  };
+  const guest = await withDeadline(deadline, (waiting) => awaitGuest(keeper.name, waiting));
   const now = wanted.keeper();
   const disk = now === undefined ? undefined : diskIn(now, volume.path);
   if (guest === undefined || now?.id !== keeper.id || disk === undefined) {

@@ -13,7 +13,7 @@ import { refuseBadVolumeName } from '../model/volume-name.ts';
 import { volumeDevice } from '../resolve/volume-device.ts';
 import type { VmRow, VolumeRow } from '../state/records.ts';
 import type { StateStore } from '../state/store.ts';
-import { type AwaitGuest, borrow, findKeeper, isBorrower } from './volume-users.ts';
+import { type AwaitGuest, borrow, findKeeper, isBorrower, refuseWithinMachine } from './volume-users.ts';
 
 /** A single file that is copied into the guest at start. */
 const MAX_COPIED_FILE = 4 * 2 ** 20;
@@ -173,6 +173,7 @@ export class StackVolumes {
     }
     const writes = !isOnlyRead(spec, mount.volume);
     const wanted = { volume: row, stack: this.#stack, writes, keeper: () => this.#keeper(row, spec) };
+    refuseWithinMachine(row, spec, { stack: this.#stack, keeper: wanted.keeper() });
     const lender = await borrow(wanted, this.#awaitGuest, signal);
     if (lender !== undefined && spec.shares !== undefined) {
       throw new HyprError(

@@ -4,6 +4,7 @@ import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
 const web = { volumes: [{ type: 'volume' as const, source: 'data', target: '/data' }] };
 const reader = { volumes: [{ type: 'volume' as const, source: 'data', target: '/data', read_only: true }] };
+const joined = { network_mode: 'service:vpn', networks: undefined as never } as const;
 const volumes = { data: { name: 'shop_data' } };
 
 /** A volume that was made for one replica of `web`, and so is a disk. */
@@ -70,6 +71,31 @@ describe('a volume that is a disk, and more than one replica', () => {
     await read.up(shopOf(read, { web: reader }, { volumes }));
     await expect(read.up(shopOf(read, { web: reader, job: web }, { volumes }), { services: ['job'] })).rejects.toMatchObject({
       code: 'VOLUME_IN_USE',
+    });
+  });
+
+  test('in a machine of more services the one that mounts it serves it, and nobody else', async () => {
+    const member = { ...web, ...joined };
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { vpn: {}, web: member }, { volumes }));
+    const withJob = shopOf(stack, { vpn: {}, web: member, job: web }, { volumes });
+    await stack.up(withJob, { services: ['job'] });
+    expect([...stack.platform.guest('shop-vpn-1').members.values()].map(({ lent }) => lent)).toEqual([[expect.stringContaining('vol0')]]);
+    expect(stack.platform.guest('shop-vpn-1').lent).toEqual([]);
+    await stack.verb('stop', { services: ['job', 'web'] });
+    await expect(stack.verb('start', { services: ['job'] })).rejects.toMatchObject({
+      code: 'VOLUME_IN_USE',
+      message: expect.stringContaining('the service that mounts it does not run'),
+    });
+    expect(stack.platform.guest('shop-vpn-1').lent).toEqual([]);
+  });
+
+  test('two services of one machine do not wait for each other: both cannot have the disk', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { vpn: web }, { volumes }), { noStart: true });
+    await expect(stack.up(shopOf(stack, { vpn: web, web: { ...web, ...joined } }, { volumes }))).rejects.toMatchObject({
+      code: 'VOLUME_IN_USE',
+      message: expect.stringContaining('of one machine both mount it'),
     });
   });
 
