@@ -189,6 +189,25 @@ describe('a lent volume', () => {
     expect((await client.next())?.error).toBe(0);
   });
 
+  it('a lock is free when nobody of the borrower has the file open, told of its owner or not', async () => {
+    const { client, folder } = await open();
+    const file = await client.find('file');
+    const [one, two] = [await openNode(client, file, 2), await openNode(client, file, 2)];
+    expect((await client.ask(FUSE.setlk, file, u(one, 5n, 0n, 9n, 1, 0, 0, 0))).error).toBe(0);
+    const other = new FuseClient(program(), folder);
+    onTestFinished(async () => {
+      await other.close();
+    });
+    const same = await other.find('file');
+    const theirs = await openNode(other, same, 2);
+    const lock = async (): Promise<number> => (await other.ask(FUSE.setlk, same, u(theirs, 6n, 0n, 9n, 1, 0, 0, 0))).error;
+    expect(await lock()).toBe(EAGAIN);
+    await client.ask(FUSE.release, file, u(one, 0, 0, 0n));
+    expect(await lock()).toBe(EAGAIN);
+    await client.ask(FUSE.release, file, u(two, 0, 0, 0n));
+    expect(await lock()).toBe(0);
+  });
+
   it('ends at a message that is none, and says so', async () => {
     for (const bad of [request(FUSE.getattr, 2, 1n, u(0, 0, 0n), 0x7fff_ffff), request(FUSE.getattr, 2, 1n, u(0, 0, 0n), 8)]) {
       const { client } = await open();

@@ -147,6 +147,20 @@ int flush_file(struct call *call) {
   return 0;
 }
 
+void drop_locks(uint64_t node) {
+  for (size_t i = owner_count; i-- > 0;) {
+    if (owners[i].node == node) {
+      close(owners[i].fd);
+      owners[i] = owners[--owner_count];
+    }
+  }
+  for (size_t i = 0; i < waiting_count; i++) {
+    if (waiting[i].node == node) {
+      waiting[i].in.lk.type = UINT32_MAX;
+    }
+  }
+}
+
 static void stop_waiting(size_t i) { waiting[i] = waiting[--waiting_count]; }
 
 void interrupt_lock(struct call *call) {
