@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { HyprError } from '../../base/errors.ts';
+import { HyprError, isErrno } from '../../base/errors.ts';
 import type { CopyPlace, ReplicaDetail, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import { openStack } from '../core/project.ts';
@@ -25,9 +25,32 @@ export const runVolumeImport: Handler = async (invocation) => {
   if (file === '-' && context.stdin.isTTY) {
     throw new HyprError('HYPR_USAGE', 'an archive is not read from a terminal', { hint: `hypr volume import ${name} FILE` });
   }
-  const tar = (file === '-' ? context.stdin : createReadStream(resolve(context.cwd, file))) as AsyncIterable<Uint8Array>;
-  await withVolume(invocation, name, (stack, place) => stack.copyTo(place, tar, context.interrupts.signal));
+  const archive = file === '-' ? undefined : await openArchive(resolve(context.cwd, file));
+  try {
+    const tar = (archive?.createReadStream({ autoClose: false }) ?? context.stdin) as AsyncIterable<Uint8Array>;
+    await withVolume(invocation, name, (stack, place) => stack.copyTo(place, tar, context.interrupts.signal));
+  } finally {
+    await archive?.close();
+  }
   return 0;
+};
+
+/** Throws NOT_FOUND, HYPR_PERMISSION or HYPR_USAGE with the name of a file that is none to read. */
+const openArchive = async (path: string): Promise<FileHandle> => {
+  const archive = await open(path).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      throw new HyprError('NOT_FOUND', `there is no file ${path}`);
+    }
+    if (isErrno(error, 'EACCES', 'EPERM')) {
+      throw new HyprError('HYPR_PERMISSION', `no permission to read ${path}`, { cause: error });
+    }
+    throw error;
+  });
+  if ((await archive.stat()).isDirectory()) {
+    await archive.close();
+    throw new HyprError('HYPR_USAGE', `${path} is a folder, not an archive`, { hint: `pack it first: tar -C ${path} -c . -f FILE` });
+  }
+  return archive;
 };
 
 const withVolume = async (invocation: Invocation, name: string, work: (stack: Stack, place: CopyPlace) => Promise<void>): Promise<void> => {
