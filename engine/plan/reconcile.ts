@@ -1,6 +1,7 @@
 import { hasMachine, needsStop } from '../model/lifecycle.ts';
 import type { UpOptions } from '../model/types.ts';
-import { type Dependency, dependenciesOf, orderServices } from '../resolve/dependencies.ts';
+import { dependenciesOf, orderServices } from '../resolve/dependencies.ts';
+import { awaitDependencies } from './await-dependencies.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
 import { membersOf, type ObservedReplica, type ObservedStack, replicasOf } from './observe.ts';
 import { freeNumbers, type Plan, PlanBuilder, partOf, type ReplicaTarget, targetOf } from './plan.ts';
@@ -51,12 +52,23 @@ class Reconciliation {
     warnOfServices(this.#plan, this.#desired.project, services);
     this.#resources.add(services);
     this.#joinMachines(services);
-    const detached = new Set([...this.#detached.keys()].map(({ service }) => service));
-    for (const service of withDetached(this.#desired.project, services, { detached, removeOrphans: this.#options.removeOrphans })) {
-      this.#service(service);
-    }
+    const visited = new Set<string>();
+    this.#visit(services, visited);
+    // A machine that is replaced or starts again has stopped what runs in it, also services that this plan is not about.
+    this.#visit(services, visited);
     this.#orphans();
     return this.#plan.build();
+  }
+
+  /** Plans the services and those that were stopped until now, each once. */
+  #visit(services: readonly string[], visited: Set<string>): void {
+    const detached = new Set([...this.#detached.keys()].map(({ service }) => service));
+    for (const service of withDetached(this.#desired.project, services, { detached, removeOrphans: this.#options.removeOrphans })) {
+      if (!visited.has(service)) {
+        visited.add(service);
+        this.#service(service);
+      }
+    }
   }
 
   /** `isWhole`: removal and creation are shown as one thing. */
@@ -125,7 +137,7 @@ class Reconciliation {
   #reattach(service: string): void {
     const detached = [...this.#detached].filter(([replica]) => replica.service === service && !replica.oneOff);
     const starts = detached
-      .filter(([replica]) => !this.#evicted.has(replica.name) && !this.#options.noStart)
+      .filter(([replica]) => !this.#evicted.has(replica.name) && !this.#losesMachine(replica) && !this.#options.noStart)
       .flatMap(([replica, { node, cause }]) => {
         const networks = replica.spec.networks.map(({ key }) => key);
         return this.#startReplica(targetOf(replica), cause, [node, ...this.#resources.nodesOf({ networks, volumes: [] })]);
@@ -133,6 +145,11 @@ class Reconciliation {
     if (starts.length > 0) {
       this.#started.set(service, starts);
     }
+  }
+
+  /** The machine that it runs in goes, and no new one comes. */
+  #losesMachine({ spec }: ObservedReplica): boolean {
+    return spec.shares !== undefined && this.#evicted.has(spec.shares.replica) && !this.#created.has(spec.shares.replica);
   }
 
   #service(service: string): void {
@@ -277,30 +294,7 @@ class Reconciliation {
   }
 
   #conditions(service: string): number[] {
-    return dependenciesOf(this.#desired.project, service)
-      .filter((dependency) => this.#isAwaited(service, dependency))
-      .map((dependency) => this.#awaitDependency(service, dependency));
-  }
-
-  /**
-   * With --no-deps a dependency counts only if it exists; an optional one may be missing. What comes back on its network ran
-   * before: it waits for what starts again with it.
-   */
-  #isAwaited(dependent: string, dependency: Dependency): boolean {
-    const started = this.#started.get(dependency.service);
-    if (this.#desired.services[dependent] === undefined) {
-      return started !== undefined && started.length > 0;
-    }
-    return started !== undefined || this.#observed.replicas.some(({ service, oneOff }) => service === dependency.service && !oneOff);
-  }
-
-  #awaitDependency(dependent: string, dependency: Dependency): number {
-    const { service, condition, required } = dependency;
-    return this.#plan.add(
-      { type: 'await', service, condition, required, dependent },
-      `${dependent} depends on it`,
-      this.#started.get(service) ?? [],
-    );
+    return awaitDependencies(service, { plan: this.#plan, desired: this.#desired, observed: this.#observed, started: this.#started });
   }
 
   #removeReplica(replica: ObservedReplica, cause: string, { keepVolumes = false, isWhole = false } = {}): number {

@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
+import { formatPlan } from '../../../engine/plan/plan.ts';
+import { reconcile } from '../../../engine/plan/reconcile.ts';
+import { desiredOf, needs, observedOf, projectOf, replicaOf } from '../support/project.ts';
+
+const SHARES = { replica: 'shop-app-1', service: 'app' };
+const IN_APP = { spec: { networks: [], shares: SHARES } };
+const restarting = (service: string) => ({ [service]: { condition: 'service_started', required: true, restart: true } }) as const;
+const pod = projectOf({
+  db: {},
+  app: { depends_on: restarting('db') },
+  sidecar: { network_mode: 'service:app', networks: undefined as never, depends_on: needs('app') },
+});
+const planOf = (...args: Parameters<typeof reconcile>): string => formatPlan(reconcile(...args));
+
+describe('services in the machine of another', () => {
+  const running = observedOf([replicaOf('db'), replicaOf('app'), replicaOf('sidecar', IN_APP)]);
+
+  test('one that is not named starts again with the machine that is replaced', () => {
+    const desired = desiredOf(pod, { services: ['db', 'app'], hash: { app: 'new' } });
+    expect(planOf(desired, running, { ...UP_DEFAULTS, services: ['app'] })).toBe(
+      [
+        '#1 stop shop-sidecar-1 (it shares the machine of shop-app-1)',
+        '#2 stop shop-app-1 (its configuration changed) after #1',
+        '#3 remove shop-app-1 keeping its anonymous volumes (its configuration changed) after #2',
+        '#4 create shop-app-1 (its configuration changed) after #3',
+        '#5 boot shop-app-1 (its configuration changed) after #4',
+        '#6 await db service_started (app depends on it)',
+        '#7 start shop-app-1 (its configuration changed) after #5 #6',
+        '#8 boot shop-sidecar-1 (it shares the machine of shop-app-1) after #1 #7',
+        '#9 await app service_started (sidecar depends on it) after #7',
+        '#10 start shop-sidecar-1 (it shares the machine of shop-app-1) after #8 #9',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('and with a machine that starts again because a dependency is replaced', () => {
+    const desired = desiredOf(pod, { services: ['db', 'app'], hash: { db: 'new' } });
+    const plan = planOf(desired, running, { ...UP_DEFAULTS, services: ['app'] });
+    expect(plan).toMatch(/stop shop-app-1 \(db is replaced and restarts its dependents\) after #\d+\n/);
+    expect(plan).not.toContain('remove shop-app-1');
+    expect(plan.split('\n').filter((line) => line.includes(' start shop-'))).toEqual([
+      expect.stringContaining('start shop-db-1'),
+      expect.stringContaining('start shop-app-1'),
+      expect.stringContaining('start shop-sidecar-1'),
+    ]);
+  });
+
+  test('but not when the machine goes for good', () => {
+    const desired = desiredOf(pod, { services: ['db', 'app'], scale: { app: 0 } });
+    expect(planOf(desired, running, { ...UP_DEFAULTS, services: ['app'] })).toBe(
+      [
+        '#1 stop shop-sidecar-1 (it shares the machine of shop-app-1)',
+        '#2 stop shop-app-1 (scaled down to 0) after #1',
+        '#3 remove shop-app-1 keeping its anonymous volumes (scaled down to 0) after #2',
+        '',
+      ].join('\n'),
+    );
+  });
+});
