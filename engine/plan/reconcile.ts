@@ -3,6 +3,7 @@ import type { UpOptions } from '../model/types.ts';
 import { dependenciesOf, orderServices } from '../resolve/dependencies.ts';
 import { awaitDependencies } from './await-dependencies.ts';
 import type { Desired, DesiredService } from './desired-state.ts';
+import { keptReplicas } from './kept-replicas.ts';
 import { membersOf, type ObservedReplica, type ObservedStack, replicasOf } from './observe.ts';
 import { freeNumbers, type Plan, PlanBuilder, partOf, type ReplicaTarget, targetOf } from './plan.ts';
 import { findOrphans, namesInMachine, warnOfOrphans, warnOfServices, withDetached } from './reconcile-around.ts';
@@ -108,7 +109,7 @@ class Reconciliation {
         continue;
       }
       const existing = replicasOf(this.#observed, service);
-      const stale = existing.slice(0, wanted.scale).flatMap((replica) => {
+      const stale = this.#keptOf(service, wanted).kept.flatMap((replica) => {
         const cause = this.#causeOf(service, wanted, replica);
         return cause === undefined ? [] : [{ replica, cause }];
       });
@@ -165,17 +166,12 @@ class Reconciliation {
       return;
     }
     const existing = replicasOf(this.#observed, service);
-    // What is up to date stays rather than what would be replaced.
-    const inOrder =
-      existing.length > wanted.scale
-        ? [...existing].sort((a, b) => this.#staleness(service, wanted, a) - this.#staleness(service, wanted, b))
-        : existing;
-    const kept = inOrder.slice(0, wanted.scale);
-    for (const surplus of inOrder.slice(wanted.scale)) {
-      this.#evict(surplus, `scaled down to ${wanted.scale}`);
+    const { kept, surplus } = this.#keptOf(service, wanted);
+    for (const replica of surplus) {
+      this.#evict(replica, `scaled down to ${wanted.scale}`);
     }
     const runs = kept.some(
-      (replica) => replica.state === 'running' && !this.#evicted.has(replica.name) && this.#staleness(service, wanted, replica) === 0,
+      (replica) => replica.state === 'running' && !this.#evicted.has(replica.name) && !this.#isStale(service, wanted, replica),
     );
     if (runs) {
       this.#skipsHooks.add(service);
@@ -224,8 +220,13 @@ class Reconciliation {
       : this.#startReplica(targetOf(replica), `it is ${replica.state}`, this.#resources.nodesOf(wanted));
   }
 
-  #staleness(service: string, wanted: DesiredService, replica: ObservedReplica): number {
-    return recreateCause(this.#options, service, wanted, replica) === undefined ? 0 : 1;
+  #keptOf(service: string, wanted: DesiredService): ReturnType<typeof keptReplicas> {
+    const existing = replicasOf(this.#observed, service);
+    return keptReplicas(existing, wanted.scale, (replica) => this.#isStale(service, wanted, replica));
+  }
+
+  #isStale(service: string, wanted: DesiredService, replica: ObservedReplica): boolean {
+    return recreateCause(this.#options, service, wanted, replica) !== undefined;
   }
 
   #createReplica(input: {

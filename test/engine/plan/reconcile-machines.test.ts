@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { UP_DEFAULTS } from '../../../engine/model/option-defaults.ts';
+import type { DesiredService } from '../../../engine/plan/desired-state.ts';
 import { formatPlan } from '../../../engine/plan/plan.ts';
 import { reconcile } from '../../../engine/plan/reconcile.ts';
 import { desiredOf, needs, observedOf, projectOf, replicaOf } from '../support/project.ts';
@@ -55,6 +56,24 @@ describe('services in the machine of another', () => {
         '#1 stop shop-sidecar-1 (it shares the machine of shop-app-1)',
         '#2 stop shop-app-1 (scaled down to 0) after #1',
         '#3 remove shop-app-1 keeping its anonymous volumes (scaled down to 0) after #2',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('scaling them down removes what would be replaced, and leaves the machine and what is up to date alone', () => {
+    const desired = desiredOf(pod);
+    const sidecar = { ...(desired.services.sidecar as DesiredService), shares: SHARES };
+    const observed = observedOf([
+      replicaOf('db'),
+      replicaOf('app'),
+      replicaOf('sidecar', { ...IN_APP, configHash: 'other' }),
+      replicaOf('sidecar', { ...IN_APP, number: 2 }),
+    ]);
+    expect(planOf({ ...desired, services: { ...desired.services, sidecar } }, observed, UP_DEFAULTS)).toBe(
+      [
+        '#1 stop shop-sidecar-1 (scaled down to 1)',
+        '#2 remove shop-sidecar-1 keeping its anonymous volumes (scaled down to 1) after #1',
         '',
       ].join('\n'),
     );
