@@ -234,6 +234,22 @@ export class Replica {
     begin();
   }
 
+  /** The machine that it shares was lost or is not taken over: it starts with it again, not by its own restart policy. */
+  lostWithOwner(reason: string): void {
+    const { record } = this.#parts;
+    if (this.row.startedAt === undefined) {
+      this.lost(reason);
+      return;
+    }
+    this.#parts.startsWithOwner = !this.row.stoppedByUser;
+    if (this.row.state === 'restarting') {
+      record.update({ state: nextState('restarting', 'stop'), machine: undefined });
+      return;
+    }
+    record.update(lostPatch(reason));
+    record.emit('die');
+  }
+
   /** A restart that an earlier supervisor had decided on. */
   readonly resumeRestart = (): void => this.#restarts.after(0);
 

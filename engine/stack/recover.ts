@@ -7,6 +7,7 @@ import type { Replica } from '../replica/replica.ts';
 import type { StackNetworks } from '../resources/networks.ts';
 import type { StackVolumes } from '../resources/volumes.ts';
 import type { StateStore } from '../state/store.ts';
+import { recoverReplicas } from './recover-replicas.ts';
 
 const log = logger('recover');
 
@@ -37,14 +38,10 @@ export const recoverStack = async (
   const active = [...input.replicas.values()].filter(
     ({ row }) => hasMachine(row.state) || row.state === 'restarting' || row.machine !== undefined,
   );
-  const recover = async (replica: Replica): Promise<void> => {
-    const message = await recoverReplica(replica, { lostNetworks, volumes: input.volumes }, signal);
+  for (const { name, message } of await recoverReplicas(active, { lostNetworks, volumes: input.volumes }, signal)) {
     said.push(message);
-    log.info('recovered', { replica: replica.row.name, message });
-  };
-  // Machines before those that run in another's.
-  await Promise.all(active.filter(({ row }) => row.spec.shares === undefined).map(recover));
-  await Promise.all(active.filter(({ row }) => row.spec.shares !== undefined).map(recover));
+    log.info('recovered', { replica: name, message });
+  }
   return said;
 };
 
@@ -63,48 +60,5 @@ const adoptNetwork = async (networks: StackNetworks, key: string, signal: AbortS
   } catch (error) {
     log.warn('cannot adopt', { network: key, error: messageOf(error) });
     return false;
-  }
-};
-
-const recoverReplica = async (
-  replica: Replica,
-  { lostNetworks, volumes }: { lostNetworks: ReadonlySet<string>; volumes: StackVolumes },
-  signal: AbortSignal,
-): Promise<string> => {
-  const { name } = replica.row;
-  if (replica.row.state === 'suspended') {
-    await replica.suspension.finish();
-    return `${name} is suspended`;
-  }
-  if (replica.row.state === 'restarting' && replica.row.machine === undefined) {
-    replica.resumeRestart();
-    return `${name} was about to restart`;
-  }
-  if (await replica.adopt(signal)) {
-    if (replica.row.spec.networks.some((network) => lostNetworks.has(network.key))) {
-      return startAgain(replica, 'its network had ended');
-    }
-    // What carried the volume was the supervisor.
-    if (volumes.borrows(replica.row)) {
-      return replica.row.oneOff
-        ? `${name} is taken over, and has lost the volume that another machine served`
-        : startAgain(replica, 'it had lost the volume that another machine served');
-    }
-    return replica.row.reason === undefined ? `${name} is taken over` : `${name} is taken over, but ${replica.row.reason}`;
-  }
-  if (replica.row.startedAt === undefined) {
-    replica.lost('');
-    return `${name} had not been started`;
-  }
-  replica.lost('its machine ended while no supervisor was watching');
-  return replica.row.state === 'restarting' ? `${name} had ended and is started again by its restart policy` : `${name} had ended`;
-};
-
-const startAgain = async (replica: Replica, why: string): Promise<string> => {
-  try {
-    await replica.startAgain();
-    return `${replica.row.name} was restarted, because ${why}`;
-  } catch (error) {
-    return `${replica.row.name} could not be started again, and ${why}: ${messageOf(error)}`;
   }
 };

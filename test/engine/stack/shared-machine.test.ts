@@ -73,6 +73,50 @@ describe('a service in the machine of another', () => {
     expect(machines(next)).toHaveLength(1);
   });
 
+  test('is taken over before its machine starts again, which stops it by its signal and starts it', async () => {
+    const stack = openTestStack();
+    await stack.up(project({ stop_signal: 'SIGINT' }));
+    const before = member(stack)[0];
+    await stack.supervisor.release();
+    stack.platform.nets.delete('shop_default');
+    const next = stack.successor();
+    const found = await next.supervisor.recover(AbortSignal.timeout(10_000));
+    expect(found).toContain('shop-vpn-1 was restarted, because its network had ended');
+    expect(before?.powerOffs).toEqual([{ stopSignal: 2, graceMs: 10_000 }]);
+    await next.reach('shop-app-1', 'running');
+    expect(next.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+    expect(machines(next)).toHaveLength(2);
+  });
+
+  test('starts with its machine, not by its own policy, when that ended while no supervisor was watching', async () => {
+    const stack = openTestStack();
+    await stack.up(project({ restart: 'no' }, { restart: 'always' }));
+    await stack.supervisor.release();
+    stack.platform.vmm.machines.get('shop-vpn-1')?.crash('the host was rebooted');
+    const next = stack.successor();
+    const found = await next.supervisor.recover(AbortSignal.timeout(10_000));
+    expect([...found].sort()).toEqual([
+      'shop-app-1 starts with the machine of shop-vpn-1',
+      'shop-vpn-1 had ended and is started again by its restart policy',
+    ]);
+    await next.reach('shop-app-1', 'running');
+    expect(next.states()).toEqual({ 'shop-vpn-1': 'running', 'shop-app-1': 'running' });
+    expect(next.row('shop-app-1').restarts).toBe(0);
+  });
+
+  test('stays away when its machine was lost and does not come back, whatever its own policy says', async () => {
+    const stack = openTestStack();
+    await stack.up(project({ restart: 'always' }));
+    await stack.supervisor.release();
+    stack.platform.vmm.machines.get('shop-vpn-1')?.crash('the host was rebooted');
+    const next = stack.successor();
+    await next.supervisor.recover(AbortSignal.timeout(10_000));
+    expect(next.states()).toEqual({ 'shop-vpn-1': 'exited', 'shop-app-1': 'exited' });
+    expect(next.row('shop-app-1')).toMatchObject({ restarts: 0, reason: expect.stringContaining('the machine of shop-vpn-1 ended') });
+    await next.verb('start', { services: ['vpn'] });
+    await next.reach('shop-app-1', 'running');
+  });
+
   test('joins a machine that runs: that starts again with its disks', async () => {
     const stack = openTestStack();
     const before = projectOf({ vpn: {} });
