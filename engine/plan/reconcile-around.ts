@@ -1,7 +1,6 @@
 import type { Project } from '../../compose/model/model.ts';
 import { orderServices } from '../resolve/dependencies.ts';
 import { serviceNotices } from '../resolve/service-notices.ts';
-import type { Desired } from './desired-state.ts';
 import type { ObservedReplica, ObservedStack } from './observe.ts';
 import type { PlanBuilder } from './plan.ts';
 
@@ -42,9 +41,3 @@ export const withDetached = (
     ...gone.filter((service) => !isRemoved(service)),
   ];
 };
-
-/** The replicas that are to run in the machine of this one. */
-export const namesInMachine = (desired: Desired, owner: string): string[] =>
-  Object.values(desired.services)
-    .filter(({ shares }) => shares?.replica === owner)
-    .flatMap(({ scale, nameOf }) => Array.from({ length: scale }, (_, index) => nameOf(index + 1)));

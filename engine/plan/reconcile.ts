@@ -6,7 +6,7 @@ import type { Desired, DesiredService } from './desired-state.ts';
 import { keptReplicas } from './kept-replicas.ts';
 import { membersOf, type ObservedReplica, type ObservedStack, replicasOf } from './observe.ts';
 import { freeNumbers, type Plan, PlanBuilder, partOf, type ReplicaTarget, targetOf } from './plan.ts';
-import { findOrphans, namesInMachine, warnOfOrphans, warnOfServices, withDetached } from './reconcile-around.ts';
+import { findOrphans, warnOfOrphans, warnOfServices, withDetached } from './reconcile-around.ts';
 import { ResourcePlan } from './reconcile-resources.ts';
 import { recreateCause } from './recreate-cause.ts';
 
@@ -34,7 +34,7 @@ class Reconciliation {
   /** Replicas stopped because one of their networks is replaced, or with the machine they run in → the node that stops them. */
   readonly #detached = new Map<ObservedReplica, { readonly node: number; readonly cause: string }>();
   /** Replicas that this plan makes → the node that does. */
-  readonly #created = new Map<string, { readonly node: number; readonly cause: string }>();
+  readonly #created = new Map<string, { readonly node: number; readonly cause: string; readonly owner: string | undefined }>();
   readonly #desired: Desired;
   readonly #observed: ObservedStack;
   readonly #options: UpOptions;
@@ -251,7 +251,7 @@ class Reconciliation {
     }
     const resources = this.#resources.nodesOf(wanted);
     const node = this.#plan.add({ type: 'create', ...target, ...partOf(isWhole, 'end') }, cause, [...after, ...resources]);
-    this.#created.set(target.replica, { node, cause });
+    this.#created.set(target.replica, { node, cause, owner: wanted.shares?.replica });
     return node;
   }
 
@@ -265,7 +265,7 @@ class Reconciliation {
   /** A machine starts once those exist that run in it; they are prepared once its own service has started. */
   #machineNodes({ replica, service }: ReplicaTarget): number[] {
     const shares = this.#desired.services[service]?.shares ?? this.#observed.replicas.find(({ name }) => name === replica)?.spec.shares;
-    const made = namesInMachine(this.#desired, replica).flatMap((name) => this.#created.get(name)?.node ?? []);
+    const made = [...this.#created.values()].filter(({ owner }) => owner === replica).map(({ node }) => node);
     return [...made, ...(shares === undefined ? [] : (this.#started.get(shares.service) ?? []))];
   }
 

@@ -78,4 +78,15 @@ describe('services in the machine of another', () => {
       ].join('\n'),
     );
   });
+
+  test('the machine starts after those are made that run in it, whatever their numbers', () => {
+    const desired = desiredOf(pod);
+    const sidecar = { ...(desired.services.sidecar as DesiredService), shares: SHARES };
+    const observed = observedOf([replicaOf('db'), replicaOf('app'), replicaOf('sidecar', { ...IN_APP, number: 2, configHash: 'other' })]);
+    const { nodes } = reconcile({ ...desired, services: { ...desired.services, sidecar } }, observed, UP_DEFAULTS);
+    const find = (type: string, name: string) =>
+      nodes.find(({ operation }) => operation.type === type && 'replica' in operation && operation.replica === name);
+    expect(find('create', 'shop-sidecar-2')?.id).toBeGreaterThan(0);
+    expect(find('boot', 'shop-app-1')?.after).toContain(find('create', 'shop-sidecar-2')?.id);
+  });
 });
