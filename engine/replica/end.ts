@@ -6,6 +6,7 @@ import type { GuestProcess, ProcessExit } from '../../guest/types.ts';
 import type { MachineExit } from '../../vmm/model/machine.ts';
 import { JoinedMachine } from '../machine/joined-machine.ts';
 import { nextState } from '../model/lifecycle.ts';
+import { borrowersOf } from '../resources/volume-users.ts';
 import type { VmRow } from '../state/records.ts';
 import type { Run } from './boot/run.ts';
 import type { ReplicaParts } from './parts.ts';
@@ -68,10 +69,17 @@ export class ReplicaEnd {
     await this.#finish(run, exit ?? said, await run.machine.exited);
   }
 
+  /** Those that cannot go on without its machine have ended before, where they are to end. */
+  async #stopOthers(graceMs: number): Promise<void> {
+    const { sharing, store, vms } = this.#parts.context;
+    await sharing.stopMembers(this.#row.name);
+    await sharing.awaitStopping(borrowersOf(this.#row, vms(), store.volumes()), graceMs);
+  }
+
   /** A one-off whose disks are removed with it has nothing to sync. */
   async #endMachine(run: Run): Promise<void> {
-    const { output, powerDowns, context } = this.#parts;
-    await context.sharing.stopMembers(this.#row.name);
+    const { output, powerDowns } = this.#parts;
+    await this.#stopOthers(0);
     if (keepsNothing(this.#row) && powerDowns.of(run) === undefined) {
       await output.finish();
       await run.machine.kill();
@@ -128,7 +136,7 @@ export class ReplicaEnd {
     if (this.#row.state === 'paused') {
       await run.machine.resume().catch(() => {});
     }
-    await context.sharing.stopMembers(this.#row.name);
+    await this.#stopOthers(graceMs);
     record.update({ state: nextState(this.#row.state, 'stop') });
     run.abort.abort();
     await powerDowns.start(run, { stopSignal: this.#row.spec.stopSignal, graceMs });

@@ -1,6 +1,9 @@
+import { withDeadline } from '../../base/deadline.ts';
 import { messageOf } from '../../base/errors.ts';
 import { logger } from '../../base/log.ts';
+import { hasMachine } from '../model/lifecycle.ts';
 import type { MachineSharing } from './boot/boot-context.ts';
+import { POWER_OFF_MS } from './power-down.ts';
 import type { Replica } from './replica.ts';
 
 const log = logger('sharing');
@@ -23,6 +26,17 @@ export const machineSharing = (replicas: ReadonlyMap<string, Replica>): MachineS
               .stopWithOwner()
               .catch((error: unknown) => log.warn('not stopped with its machine', { replica: member.row.name, error: messageOf(error) })),
           ),
+      );
+    },
+    awaitStopping: async (rows, graceMs) => {
+      const ending = rows.filter((row) => hasMachine(row.state) && (row.state === 'stopping' || row.stoppedByUser));
+      await Promise.all(
+        ending.map(async ({ name, spec }) => {
+          const deadline = { ms: Math.max(spec.stopGraceMs, graceMs) + POWER_OFF_MS, what: `the end of ${name}` };
+          await withDeadline(deadline, async () => replicas.get(name)?.ended()).catch((error: unknown) =>
+            log.warn('not waited for any longer', { replica: name, error: messageOf(error) }),
+          );
+        }),
       );
     },
     startMembers: (owner) => {

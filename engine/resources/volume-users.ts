@@ -21,6 +21,13 @@ const machineOf = (spec: ReplicaSpec): string => spec.shares?.replica ?? spec.na
 export const isBorrower = (vm: VmRow, volume: VolumeRow): boolean =>
   volume.form === 'disk' && vm.machine !== undefined && diskIn(vm, volume.path) === undefined && mounts(vm, volume);
 
+/** Those of the stack that a replica serves a volume, which are not those that serve it one. */
+export const borrowersOf = (keeper: VmRow, vms: readonly VmRow[], volumes: readonly VolumeRow[]): VmRow[] => {
+  const serves = (one: VmRow, other: VmRow) =>
+    volumes.some((volume) => diskIn(one, volume.path) !== undefined && mounts(one, volume) && isBorrower(other, volume));
+  return vms.filter((vm) => vm.stack === keeper.stack && vm.id !== keeper.id && serves(keeper, vm) && !serves(vm, keeper));
+};
+
 /**
  * The replica whose machine has a volume's disk, or, by `claimed`, is about to get it. Of those in one machine it is who mounts the volume,
  * as only its part of the machine can serve it; one that does not is given where there is no other.

@@ -18,6 +18,11 @@ export interface MachineSharing {
   owner(replica: string): { readonly row: VmRow; readonly run: Run | undefined } | undefined;
   /** Stops those that run in the machine of this replica, which is about to end. */
   stopMembers(replica: string): Promise<void>;
+  /**
+   * Waits for the end of those of these replicas that are being stopped: they write to their volumes until then. For no longer than its
+   * grace period, or `graceMs` where that is more, and the end of its machine take.
+   */
+  awaitStopping(replicas: readonly VmRow[], graceMs: number): Promise<void>;
   /** Starts those again that ended with the machine of this replica, which runs again. */
   startMembers(replica: string): void;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { sleep } from '../../../base/deadline.ts';
 import type { Service } from '../../../compose/model/model.ts';
 import { openTestStack, shopOf, type TestStack } from '../support/stack.ts';
 
@@ -58,6 +59,28 @@ describe('a volume that is a disk, and more than one replica', () => {
     await stack.up(shopOf(stack, { web }, { volumes }), { scale: { web: 2 } });
     await stack.down();
     expect(stack.warnings()).toEqual([]);
+  });
+
+  test('the machine that has it stays until those that it serves have ended, so that what they write last is kept', async () => {
+    const stack = await withDisk();
+    await stack.up(shopOf(stack, { web }, { volumes }), { scale: { web: 2 } });
+    const { keeper, borrowers } = roles(stack, ['shop-web-1', 'shop-web-2']);
+    const [has, borrows] = [stack.platform.guest(keeper[0] as string), stack.platform.guest(borrowers[0] as string)];
+    const order: string[] = [];
+    const shutDown = has.shutDown.bind(has);
+    has.shutDown = (options) => {
+      order.push('keeper');
+      return shutDown(options);
+    };
+    const shutBorrower = borrows.shutDown.bind(borrows);
+    borrows.shutDown = async (options) => {
+      await sleep(200);
+      const exit = await shutBorrower(options);
+      order.push('borrower');
+      return exit;
+    };
+    await stack.down();
+    expect(order).toEqual(['borrower', 'keeper']);
   });
 
   test('a paused machine serves nobody, and one that has the disk read-only nobody who writes', async () => {
