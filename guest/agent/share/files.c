@@ -13,7 +13,6 @@
 #include <linux/fuse.h>
 
 #include "share/entry.h"
-#include "share/locks.h"
 #include "share/nodes.h"
 #include "share/owner.h"
 
@@ -126,13 +125,8 @@ int release_file(struct call *call) {
   if (fd < 0) {
     return EBADF;
   }
-  uint64_t node = table[in.fh - 1].node;
   table[in.fh - 1].node = 0;
   close(fd);
-  if (file_of_node(node) < 0) {
-    /* A flush names one owner, who is not always the one with the locks. */
-    drop_locks(node);
-  }
   return 0;
 }
 

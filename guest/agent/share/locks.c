@@ -147,7 +147,7 @@ int flush_file(struct call *call) {
   return 0;
 }
 
-void drop_locks(uint64_t node) {
+static void drop_locks(uint64_t node) {
   for (size_t i = owner_count; i-- > 0;) {
     if (owners[i].node == node) {
       close(owners[i].fd);
@@ -159,6 +159,15 @@ void drop_locks(uint64_t node) {
       waiting[i].in.lk.type = UINT32_MAX;
     }
   }
+}
+
+int close_file(struct call *call) {
+  int error = release_file(call);
+  /* A flush names one owner, who is not always the one with the locks. */
+  if (error == 0 && file_of_node(call->node) < 0) {
+    drop_locks(call->node);
+  }
+  return error;
 }
 
 static void stop_waiting(size_t i) { waiting[i] = waiting[--waiting_count]; }

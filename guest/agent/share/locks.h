@@ -16,8 +16,8 @@ int test_lock(struct call *call);
 int set_lock(struct call *call);
 /* A program has closed the file: what it had locked is free. */
 int flush_file(struct call *call);
-/* Nobody has the file open any more: none of its fcntl locks is held or waited for. */
-void drop_locks(uint64_t node);
+/* Releases an open file. Where it was the last one of its node, no fcntl lock on that is held or waited for any more. */
+int close_file(struct call *call);
 /* A program that waits was sent a signal. */
 void interrupt_lock(struct call *call);
 
