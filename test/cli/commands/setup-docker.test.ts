@@ -57,7 +57,7 @@ describe('setup --docker', () => {
     mkdirSync(bin, { recursive: true });
     writeFileSync(join(bin, 'systemctl'), `#!/bin/sh\necho "$*" >> ${join(dir, 'asked')}\n`, { mode: 0o755 });
     return fakeContext({
-      env: { DOCKER_CONFIG: dir, XDG_CONFIG_HOME: join(dir, 'config'), PATH: `${bin}:/usr/bin:/bin`, HYPR_HOME: '/h o/100%' },
+      env: { DOCKER_CONFIG: dir, XDG_CONFIG_HOME: join(dir, 'config'), PATH: `${bin}:/usr/bin:/bin`, HYPR_HOME: join(dir, 'h o/100%') },
     });
   };
 
@@ -68,7 +68,7 @@ describe('setup --docker', () => {
     expect(existsSync(unit)).toBe(false);
     expect(await run(withManager(), 'setup --docker')).toBe(0);
     expect(readFileSync(unit, 'utf8')).toMatch(/^ExecStart="\/.*bin\/hypr" serve --idle 10m$/m);
-    expect(readFileSync(unit, 'utf8')).toContain('Environment="HYPR_HOME=/h o/100%%"\n');
+    expect(readFileSync(unit, 'utf8')).toContain(`Environment="HYPR_HOME=${dir}/h o/100%%"\n`);
     expect(readFileSync(unit, 'utf8')).toContain('KillMode=process\n');
     const socket = readFileSync(unit.replace('.service', '.socket'), 'utf8');
     expect(socket).toMatch(/^ListenStream=\/.*docker\.sock$/m);

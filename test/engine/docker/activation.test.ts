@@ -27,6 +27,7 @@ describe('a socket that systemd passes', () => {
     umask 0177;
     socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die $!;
     bind($s, pack_sockaddr_un($path)) and listen($s, 16) or die $!;
+    umask 022;
     print "listening\\n"; close STDOUT; open STDOUT, '>', '/dev/null';
     my $set = ''; vec($set, fileno($s), 1) = 1; select($set, undef, undef, undef);
     fileno($s) == 3 or POSIX::dup2(fileno($s), 3);
