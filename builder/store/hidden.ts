@@ -13,11 +13,17 @@ interface Span {
 /**
  * Paths that layers hide and mkfs.erofs would show when it merges them: it believes the topmost entry of a folder alone, so
  * what a middle layer says by an opaque folder, a whiteout or a file in a folder's place is lost as soon as a layer above has that
- * folder, too. `tars` are layers in normal form, bottom first. Only the outermost paths are given; whoever merges hides them
+ * folder, too. `tars` are layers in normal form, bottom first; `topped` are the folders that the layer merged on top of them will
+ * have, for which even the topmost of `tars` is a middle one. Only the outermost paths are given; whoever merges hides them
  * with whiteouts on top. Reads the headers of all layers once, and again only where there is something to find.
  */
-export const hiddenPaths = async (tars: readonly string[], limits: TarLimits): Promise<ByteString[]> => {
-  const covers = tars.length < 3 ? new Map<ByteString, number>() : await findCovers(tars, limits);
+export const hiddenPaths = async (
+  tars: readonly string[],
+  topped: ReadonlySet<ByteString>,
+  limits: TarLimits,
+): Promise<ByteString[]> => {
+  const layers = tars.length + (topped.size > 0 ? 1 : 0);
+  const covers = layers < 3 ? new Map<ByteString, number>() : await findCovers(tars, topped, limits);
   if (covers.size === 0) {
     return [];
   }
@@ -54,12 +60,17 @@ const coverOf = (covers: ReadonlyMap<ByteString, number>, path: ByteString): num
  * Folders that layers above and below have, while a layer between says that what is below is gone; with the highest such layer.
  * Read from the top down, so that of what is not a folder only what upper layers have as one is kept.
  */
-const findCovers = async (tars: readonly string[], limits: TarLimits): Promise<Map<ByteString, number>> => {
+const findCovers = async (
+  tars: readonly string[],
+  topped: ReadonlySet<ByteString>,
+  limits: TarLimits,
+): Promise<Map<ByteString, number>> => {
   const folders = new Map<ByteString, Span>();
   const found: Array<{ path: ByteString; layer: number }> = [];
   for (let layer = tars.length - 1; layer >= 0; layer -= 1) {
     const cover = (path: ByteString) => {
-      if ((folders.get(path)?.high ?? 0) > layer) {
+      const high = folders.get(path)?.high ?? -1;
+      if (high > layer || (high === layer && topped.has(path))) {
         found.push({ path, layer });
       }
     };

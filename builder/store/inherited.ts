@@ -40,19 +40,13 @@ const NOTHING: Attributes = {
  * what `hiddenPaths` finds, to be merged on top; undefined when there is neither. Layers are bottom first.
  */
 export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise<Buffer | undefined> => {
-  const hidden = await hiddenPaths(
+  const implied = layers.slice(1).flatMap((layer) => layer.implied);
+  const { hidden, wanted } = await settle(
     layers.map(({ tar }) => tar),
-    NO_LIMITS,
+    implied,
   );
-  if (hidden.length === 0 && layers.slice(1).every(({ implied }) => implied.length === 0)) {
+  if (hidden.length === 0 && implied.length === 0) {
     return undefined;
-  }
-  const wanted = new Set<ByteString>();
-  for (const path of [...layers.slice(1).flatMap(({ implied }) => implied), ...hidden.map(dirName).filter((path) => path !== '')]) {
-    const parts = path.split('/');
-    for (let length = 1; length <= parts.length; length++) {
-      wanted.add(parts.slice(0, length).join('/'));
-    }
   }
   const stack = await Promise.all(layers.map((layer) => loadLayer(layer, wanted)));
   const blocks: Buffer[] = [];
@@ -71,6 +65,38 @@ export const inheritedFolders = async (layers: readonly StackedLayer[]): Promise
     }
   }
   return Buffer.concat([...blocks, END_MARK]);
+};
+
+/**
+ * What is to be hidden, and all folders that the layer on top must have for it. A folder there takes the place of the topmost
+ * one below, so that an opaque mark of that one counts no longer, and there can be more to hide: until nothing is added.
+ */
+const settle = async (
+  tars: readonly string[],
+  implied: readonly ByteString[],
+): Promise<{ hidden: ByteString[]; wanted: ReadonlySet<ByteString> }> => {
+  const wanted = withParents(implied);
+  for (;;) {
+    const hidden = await hiddenPaths(tars, wanted, NO_LIMITS);
+    const before = wanted.size;
+    for (const path of withParents(hidden.map(dirName))) {
+      wanted.add(path);
+    }
+    if (wanted.size === before) {
+      return { hidden, wanted };
+    }
+  }
+};
+
+/** These folders and all above them, without the root. */
+const withParents = (folders: readonly ByteString[]): Set<ByteString> => {
+  const all = new Set<ByteString>();
+  for (const folder of folders) {
+    for (let path = folder; path !== ''; path = dirName(path)) {
+      all.add(path);
+    }
+  }
+  return all;
 };
 
 /** Keeps only the wanted paths in memory, because a layer can have millions of files. Names in our own tars are clean and unique. */

@@ -149,7 +149,7 @@ export class RootDisks {
 }
 
 /** Disks that were merged by other rules are made again. */
-const RULES = 'hidden paths';
+const RULES = 'hidden paths, the layer on top counted';
 
 const rootKey = (diffIds: readonly string[]): string => shortHash([RULES, ...diffIds].join('\n'), 32);
 

@@ -164,6 +164,21 @@ needs(noMkfs).describe('layers and root disks', () => {
       expect(shown.sort(), JSON.stringify(layers.map((layer) => layer.map(({ name }) => name)))).toEqual(applyLayers(layers));
     }
   });
+  test('an opaque folder still hides what is below it when the layer on top has that folder, too', async () => {
+    // The folder is on top because something deeper in it must be hidden by a whiteout there (found with seed 2117524182).
+    const deep = [
+      await add([dir('b/'), dir('b/a/'), file('b/a/old', ''), dir('b/b/'), file('b/b/old', '')]),
+      await add([dir('b/'), file('b/.wh.b', '')]),
+      await add([dir('b/'), file('b/.wh..wh..opq', ''), dir('b/a/'), dir('b/b/'), file('b/b/new', '')]),
+    ].map(({ diffId }) => diffId);
+    expect(Object.keys(await unpack(await store.rootDisk(deep))).sort()).toEqual(['.', 'b', 'b/a', 'b/b', 'b/b/new']);
+    // The folder is on top because the upper layer has no entry for it and it keeps the mode of the lower one.
+    const implied = [
+      await add([dir('tmp/', { mode: 0o1777 }), file('tmp/old', '')]),
+      await add([file('tmp/.wh..wh..opq', ''), file('tmp/new', 'n')]),
+    ].map(({ diffId }) => diffId);
+    expect(await unpack(await store.rootDisk(implied))).toEqual({ '.': '755 dir', tmp: '1777 dir', 'tmp/new': '644 n' });
+  });
   test('nothing of a layer or a disk is open to others, whatever the umask', async () => {
     const umask = process.umask(0);
     try {
