@@ -47,8 +47,11 @@ export interface HealthMonitorOptions {
   readonly suspended: () => boolean;
 }
 
+/** Pauses in ms after a failed probe of a new listener: many a program listens a moment before it is ready. */
+const AFTER_LISTENING = [100, 200, 400];
+
 /**
- * Probes until the signal aborts. In addition to docker's schedule there is one probe at the start and one
+ * Probes until the signal aborts. In addition to docker's schedule there is one probe at the start and a few
  * whenever the guest starts to listen on a port, so that a service counts as healthy at once and not at the next
  * tick. A failure of an extra probe does not count.
  */
@@ -57,6 +60,7 @@ export const monitorHealth = async (options: HealthMonitorOptions): Promise<void
   let state: HealthState = { health: options.initial, failures: 0 };
   let early = watchListening(guest, signal);
   let counts = false;
+  let soon: readonly number[] = [];
   while (!signal.aborted) {
     const probe = options.suspended() ? undefined : await runProbe(options);
     if (signal.aborted) {
@@ -70,8 +74,10 @@ export const monitorHealth = async (options: HealthMonitorOptions): Promise<void
     state = nextHealth(spec, state, { ok: probe.code === 0, counts: counts && !inStartPeriod });
     options.onProbe(state.health, probe);
     const pause = state.health === 'starting' && inStartPeriod ? Math.min(spec.startInterval, spec.interval) : spec.interval;
-    const woken = await waitFor(pause, state.health === 'starting' ? early.next() : undefined, signal);
-    counts = !woken;
+    const [retry = pause, ...later] = state.health === 'starting' ? soon : [];
+    const woken = await waitFor(Math.min(retry, pause), state.health === 'starting' ? early.next() : undefined, signal);
+    counts = !woken && retry >= pause;
+    soon = woken ? AFTER_LISTENING : later;
     if (woken) {
       early = early.renew();
     }
