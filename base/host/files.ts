@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HyprError, isErrno } from '../errors.ts';
 import { stagingName, withoutStagingPath } from './staging.ts';
@@ -57,6 +57,18 @@ export const listFolder = async (path: string): Promise<string[]> => {
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
       return [];
+    }
+    throw error;
+  }
+};
+
+/** The text of a file; undefined where there is none. */
+export const readTextIfThere = async (path: string): Promise<string | undefined> => {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
+      return undefined;
     }
     throw error;
   }

@@ -1,7 +1,7 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/host/files.ts';
+import { readTextIfThere, writeFileAtomic } from '../../base/host/files.ts';
 import { runProgram } from '../../base/host/process.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import type { CliContext } from '../core/context.ts';
@@ -74,7 +74,7 @@ export const setupUnits = async (context: Context, served: Served, isDryRun: boo
   }
   for (const [name, text] of units) {
     const file = join(folder, name);
-    const found = await readText(file);
+    const found = await readTextIfThere(file);
     if (found !== undefined && !found.startsWith(MARK)) {
       context.stderr.write(`${sanitiseText(file)} is not hypr's and stays\n`);
       return;
@@ -99,7 +99,7 @@ export const undoUnits = async (context: Context, isDryRun: boolean): Promise<vo
   const files = [SOCKET, SERVICE].map((name) => join(unitFolder(context), name));
   const own: string[] = [];
   for (const file of files) {
-    if ((await readText(file))?.startsWith(MARK) === true) {
+    if ((await readTextIfThere(file))?.startsWith(MARK) === true) {
       own.push(file);
     }
   }
@@ -139,17 +139,6 @@ const ask = async ({ env }: Context, args: readonly string[]): Promise<string | 
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'EACCES')) {
       return 'there is no systemctl';
-    }
-    throw error;
-  }
-};
-
-const readText = async (file: string): Promise<string | undefined> => {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
-      return undefined;
     }
     throw error;
   }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
-import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { HyprError, isErrno } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/host/files.ts';
+import { HyprError } from '../../base/errors.ts';
+import { readTextIfThere, writeFileAtomic } from '../../base/host/files.ts';
 import { sanitiseText } from '../../base/sanitise.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
@@ -17,7 +17,7 @@ const DESCRIPTION = 'microVMs of hypr, while hypr serve runs';
 export const setupDocker: Handler = async ({ context, flags }) => {
   const { dockerSocket } = await import('../../engine/docker/serve.ts');
   const file = contextFile(context);
-  const found = await readText(file);
+  const found = await readTextIfThere(file);
   if (found !== undefined && !isOwn(found)) {
     throw new HyprError('HYPR_USAGE', `docker has a context "${NAME}" already that is not hypr's`, {
       hint: `remove it first: docker context rm ${NAME}`,
@@ -50,7 +50,7 @@ export const undoDocker = async ({ context, flags }: Pick<Invocation, 'context' 
   await undoUnits(context, flags.bool('dry-run'));
   await undoLinks(context, flags.bool('dry-run'));
   const file = contextFile(context);
-  const found = await readText(file);
+  const found = await readTextIfThere(file);
   if (found === undefined || !isOwn(found)) {
     return;
   }
@@ -70,7 +70,7 @@ export const undoDocker = async ({ context, flags }: Pick<Invocation, 'context' 
 };
 
 const currentContext = async (context: Pick<CliContext, 'env' | 'home'>): Promise<unknown> => {
-  const text = await readText(join(dockerFolder(context), 'config.json'));
+  const text = await readTextIfThere(join(dockerFolder(context), 'config.json'));
   try {
     return (JSON.parse(text ?? '') as { currentContext?: unknown } | null)?.currentContext;
   } catch {
@@ -92,17 +92,6 @@ const contextOf = (socket: string): string =>
     Metadata: { Description: DESCRIPTION },
     Endpoints: { docker: { Host: `unix://${socket}`, SkipTLSVerify: false } },
   });
-
-const readText = async (file: string): Promise<string | undefined> => {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
-      return undefined;
-    }
-    throw error;
-  }
-};
 
 const isOwn = (text: string): boolean => {
   try {

@@ -4,9 +4,7 @@ import { shortHash } from '../../base/paths.ts';
 import type { Image } from '../../builder/model/types.ts';
 import type { MountConfig, Project, Service } from '../../compose/model/model.ts';
 import { separatorOf } from '../model/names.ts';
-
-/** Marks a volume that has a name only because several services share it. */
-export const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
+import { ANONYMOUS_LABEL } from '../model/volume-name.ts';
 
 interface Donation {
   readonly donor: string;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../../base/errors.ts';
-import { exists, writeFileAtomic } from '../../base/host/files.ts';
+import { exists, readTextIfThere, writeFileAtomic } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
 
 /** Files of one folder before and after a change. */
@@ -35,13 +35,7 @@ export class JournalFile {
   }
 
   static async open(folder: string): Promise<JournalFile> {
-    const text = await readFile(join(folder, FILE), 'utf8').catch((error: unknown) => {
-      if (isErrno(error, 'ENOENT')) {
-        return '';
-      }
-      throw error;
-    });
-    return new JournalFile(folder, parseJournal(text));
+    return new JournalFile(folder, parseJournal((await readTextIfThere(join(folder, FILE))) ?? ''));
   }
 
   get journal(): Journal {

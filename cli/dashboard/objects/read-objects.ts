@@ -1,6 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { shortId } from '../../../engine/docker/shapes/names.ts';
 import type { EngineApi, ReplicaDetail } from '../../../engine/model/types.ts';
+import { ANONYMOUS_LABEL } from '../../../engine/model/volume-name.ts';
 import { humanSize } from '../../format/units.ts';
 
 export const KINDS = ['volumes', 'networks', 'images'] as const;
@@ -33,7 +34,7 @@ export const readObjects = async (engine: EngineApi): Promise<ObjectRows> => {
   return {
     volumes: await Promise.all(
       objects.volumes().map(async ({ name, stack, path, users, labels }) => {
-        const isNamed = labels['com.docker.volume.anonymous'] === undefined;
+        const isNamed = labels[ANONYMOUS_LABEL] === undefined;
         return { ids: [name], name, stack, users, isNamed, detail: await sizeOf(path) };
       }),
     ),

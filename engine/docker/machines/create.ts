@@ -7,7 +7,7 @@ import { DEFAULT_NETWORK } from '../../model/network-key.ts';
 import { UP_DEFAULTS } from '../../model/option-defaults.ts';
 import { AUTO_REMOVE } from '../../model/spec.ts';
 import type { Image, NetworkDetail } from '../../model/types.ts';
-import { ANONYMOUS_LABEL } from '../../resolve/volumes-from.ts';
+import { ANONYMOUS_LABEL } from '../../model/volume-name.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { asList, asRecord, asText } from '../http/values.ts';
 import type { Host } from './host.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { HyprError } from '../../../base/errors.ts';
 import { diskUsage } from '../../../base/host/disk-usage.ts';
 import type { VolumeDetail } from '../../model/types.ts';
-import { ANONYMOUS_LABEL } from '../../resolve/volumes-from.ts';
+import { ANONYMOUS_LABEL } from '../../model/volume-name.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { compileFilters, hasLabel, isYes, readFilters, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';

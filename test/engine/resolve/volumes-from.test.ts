@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Image } from '../../../builder/model/types.ts';
 import type { Service } from '../../../compose/model/model.ts';
+import { ANONYMOUS_LABEL } from '../../../engine/model/volume-name.ts';
 import { imageMountKey, neededImages } from '../../../engine/resolve/needed-images.ts';
-import { ANONYMOUS_LABEL, donorsOf, withSharedVolumes } from '../../../engine/resolve/volumes-from.ts';
+import { donorsOf, withSharedVolumes } from '../../../engine/resolve/volumes-from.ts';
 import { fakeProject } from '../../cli/support/fake-context.ts';
 
 const project = (services: Record<string, Service>) => fakeProject({ services });
