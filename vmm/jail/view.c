@@ -51,7 +51,9 @@ unsigned long mount_flags(const char *path) {
 
 /* A path that is to be in the view. */
 struct place {
+  /* As it was named, and without links. */
   const char *path;
+  char *real;
   uint64_t rights;
   int fd;
   bool folder, device;
@@ -74,60 +76,157 @@ static bool open_all(const struct path_right *rights, int count, struct place *p
     if (fd < 0 || fstat(fd, &info) != 0) {
       return false;
     }
-    places[(*found)++] = (struct place){rights[i].path, rights[i].rights, fd, S_ISDIR(info.st_mode), S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)};
+    char *real = realpath(rights[i].path, NULL);
+    if (real == NULL) {
+      return false;
+    }
+    places[(*found)++] = (struct place){rights[i].path, real, rights[i].rights, fd, S_ISDIR(info.st_mode), S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)};
   }
   qsort(places, (size_t)*found, sizeof *places, by_length);
   return true;
 }
 
-/* The rights that folders above it, or the same path named before, give it already, as Landlock adds them up. */
-static uint64_t inherited(const struct place *places, int own) {
-  uint64_t rights = 0;
-  for (int i = 0; i < own; i++) {
-    size_t length = strlen(places[i].path);
-    char next = strncmp(places[own].path, places[i].path, length) == 0 ? places[own].path[length] : 'x';
-    rights |= next == 0 || (next == '/' && places[i].folder) ? places[i].rights : 0;
-  }
-  return rights;
+static bool is_below(const char *path, const struct place *above, const char *above_path) {
+  size_t length = strlen(above_path);
+  char next = strncmp(path, above_path, length) == 0 ? path[length] : 'x';
+  return next == 0 || (next == '/' && above->folder);
 }
 
-/* What a mount is put on. Where a folder above is in the view already, it is there. */
+/* Rights of a place that those before it give already, as Landlock adds them up. */
+struct given {
+  /* For what it is: by folders above it, links resolved. */
+  uint64_t file;
+  /* For the path by which it was named. */
+  uint64_t path;
+};
+
+static struct given inherited(const struct place *places, int own) {
+  struct given given = {0, 0};
+  for (int i = 0; i < own; i++) {
+    given.file |= is_below(places[own].real, &places[i], places[i].real) ? places[i].rights : 0;
+    given.path |= is_below(places[own].path, &places[i], places[i].path) ? places[i].rights : 0;
+  }
+  return given;
+}
+
+static bool make_folder(const char *path) {
+  struct stat info;
+  if (mkdir(path, 0755) == 0) {
+    return true;
+  }
+  if (errno != EEXIST || lstat(path, &info) != 0) {
+    return false;
+  }
+  errno = S_ISLNK(info.st_mode) ? ELOOP : ENOTDIR;
+  return S_ISDIR(info.st_mode);
+}
+
+/*
+ * What a mount is put on. Where a folder above is in the view already, it is there. ELOOP: a folder that is shown has a link on the
+ * way, which would be followed outside the view as long as the old root is there.
+ */
 static bool make_target(char *target, size_t root, bool folder) {
   for (char *slash = strchr(target + root + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
     *slash = 0;
-    bool ok = mkdir(target, 0755) == 0 || errno == EEXIST;
+    bool ok = make_folder(target);
     *slash = '/';
     if (!ok) {
       return false;
     }
   }
   if (folder) {
-    return mkdir(target, 0755) == 0 || errno == EEXIST;
+    return make_folder(target);
   }
+  struct stat info;
   int fd = open(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd >= 0) {
     close(fd);
+    return true;
   }
-  return fd >= 0 || errno == EEXIST;
+  if (errno != EEXIST || lstat(target, &info) != 0) {
+    return false;
+  }
+  errno = ELOOP;
+  return !S_ISLNK(info.st_mode);
+}
+
+/* The octal escapes of mountinfo (proc(5)). */
+static void unescape(char *text) {
+  char *to = text;
+  for (char *from = text; *from != 0; to++) {
+    unsigned code;
+    if (from[0] == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+      *to = (char)code;
+      from += 4;
+    } else {
+      *to = *from++;
+    }
+  }
+  *to = 0;
+}
+
+static bool seal(const char *target, unsigned long flags) {
+  return mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | flags | mount_flags(target), NULL) == 0;
+}
+
+/* The mounts below a folder that was bound with all of them have flags of their own. */
+static bool seal_below(const char *target, unsigned long flags) {
+  FILE *table = fopen("/proc/self/mountinfo", "re");
+  size_t room = 0, length = strlen(target);
+  char *line = NULL;
+  bool ok = table != NULL;
+  while (ok && getline(&line, &room, table) > 0) {
+    char *point = line;
+    for (int field = 0; field < 4 && point != NULL; field++) {
+      point = strchr(point, ' ');
+      point = point == NULL ? NULL : point + 1;
+    }
+    if (point == NULL) {
+      continue;
+    }
+    point[strcspn(point, " \n")] = 0;
+    unescape(point);
+    ok = strncmp(point, target, length) != 0 || point[length] != '/' || seal(point, flags);
+  }
+  free(line);
+  if (table != NULL) {
+    fclose(table);
+  }
+  return ok;
+}
+
+/* Where it is put: the path that was named, or the one without links where a folder that is shown has a link on the way. */
+static bool place_target(const struct place *place, const char *root, char target[static 4096 + 64]) {
+  const char *const paths[] = {place->path, place->real};
+  for (int i = 0; i < 2; i++) {
+    if (snprintf(target, 4096 + 64, "%s%s", root, paths[i]) >= 4096 + 64) {
+      errno = ENAMETOOLONG;
+      return false;
+    }
+    if (make_target(target, strlen(root), place->folder)) {
+      return true;
+    }
+    if (errno != ELOOP) {
+      return false;
+    }
+  }
+  return false;
 }
 
 static bool show(const struct place *place, const char *root) {
   char target[4096 + 64], source[64];
   snprintf(source, sizeof source, "/proc/self/fd/%d", place->fd);
-  if (snprintf(target, sizeof target, "%s%s", root, place->path) >= (int)sizeof target) {
-    errno = ENAMETOOLONG;
-    return false;
-  }
-  if (!make_target(target, strlen(root), place->folder)) {
+  if (!place_target(place, root, target)) {
     return false;
   }
   /* A folder with other mounts in it, which came from another namespace, can only be had with all of them. */
-  if (mount(source, target, NULL, MS_BIND, NULL) != 0 && (errno != EINVAL || mount(source, target, NULL, MS_BIND | MS_REC, NULL) != 0)) {
+  bool alone = mount(source, target, NULL, MS_BIND, NULL) == 0;
+  if (!alone && (errno != EINVAL || mount(source, target, NULL, MS_BIND | MS_REC, NULL) != 0)) {
     return false;
   }
   bool writes = (place->rights & FS_WRITE_FILE) != 0;
   unsigned long flags = MS_NOSUID | (writes ? MS_NOEXEC : MS_RDONLY) | (place->device ? 0 : MS_NODEV);
-  return mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | flags | mount_flags(target), NULL) == 0;
+  return seal(target, flags) && (alone || seal_below(target, flags));
 }
 
 /* Any folder that is there on every system; only this process sees what is mounted on it. */
@@ -159,17 +258,18 @@ const char *view_enter(const struct path_right *rights, int count) {
     return "a file system of its own";
   }
   for (int i = 0; i < found; i++) {
-    uint64_t given = inherited(places, i);
-    if ((places[i].rights & ~given) == 0) {
+    struct given given = inherited(places, i);
+    if ((places[i].rights & ~(given.file & given.path)) == 0) {
       continue;
     }
-    places[i].rights |= given;
+    places[i].rights |= given.file;
     if (!show(&places[i], root)) {
       return places[i].path;
     }
   }
   for (int i = 0; i < found; i++) {
     close(places[i].fd);
+    free(places[i].real);
   }
   free(places);
   return turn_to(root) ? NULL : "a root of its own";

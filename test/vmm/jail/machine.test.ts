@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,6 +222,32 @@ describe('on a kernel without Landlock a machine', () => {
     expect(own).toBe(`${mine}/upper`);
     expect(all).toBe(`${console} ${mine} ${theirs}`);
     expect(written).toEqual([`wrote ${console}`, 'wrote /dev/null']);
+  });
+
+  it('may not write to what is mounted below a folder that it may only read', () => {
+    const theirs = join(dir, 'theirs');
+    mkdirSync(join(theirs, 'a b'));
+    // Mounts of a namespace that is not its own cannot be left out: the folder comes with them.
+    const script = `mount -t tmpfs below '${theirs}/a b' && echo kept > '${theirs}/a b/file' &&
+      exec unshare -U --map-user=1000 --map-group=1000 "$@"`;
+    const inside = `read -r line < '${theirs}/a b/file'; echo $line; { echo x > '${theirs}/a b/file'; } 2> /dev/null && echo wrote`;
+    const jailed = [deny, 'l', fence, '--keep', '3', ...host, '--read', theirs, '--', '/bin/sh', '-c', inside];
+    const { stdout, stderr } = spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', ...jailed], { encoding: 'utf8', timeout: 20_000 });
+    expect(stdout, stderr).toBe('kept\n');
+  });
+
+  it('finds a file by a path that leads over a link of a folder it sees, and nothing is made outside', () => {
+    const [mine, theirs] = [join(dir, 'mine'), join(dir, 'theirs')];
+    symlinkSync(theirs, join(mine, 'link'));
+    const { stdout, stderr } = sh(
+      `read -r line < ${mine}/link/upper; echo $line; echo ${theirs}/*`,
+      '--read',
+      mine,
+      '--read',
+      join(mine, 'link', 'upper'),
+    );
+    expect(stdout, stderr).toBe(`content\n${theirs}/upper\n`);
+    expect(readdirSync(theirs)).toEqual(['upper']);
   });
 
   it('is not started where it may have no mounts of its own either, unless that is wanted', () => {
