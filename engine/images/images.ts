@@ -55,14 +55,20 @@ export const planImages = async (input: PlanInput): Promise<ImageAction[]> => {
 };
 
 /** An image that another service builds is that service's to make: pulled it would be another one, or none. */
-const afterBuild =
-  (actions: ReadonlyMap<string, ImageAction>) =>
-  (action: ImageAction): ImageAction => {
-    const builder = [...actions.values()].find((other) => other.action === 'build' && other.reference === action.reference);
+const afterBuild = (actions: ReadonlyMap<string, ImageAction>): ((action: ImageAction) => ImageAction) => {
+  const builders = new Map<string, ImageAction>();
+  for (const action of actions.values()) {
+    if (action.action === 'build' && !builders.has(action.reference)) {
+      builders.set(action.reference, action);
+    }
+  }
+  return (action) => {
+    const builder = builders.get(action.reference);
     return builder === undefined || action.action === 'build'
       ? action
       : { ...action, action: 'none', cause: `built by ${builder.service}`, builtBy: builder.service };
   };
+};
 
 const planImage = async ({ project, options, platform }: PlanInput, name: string): Promise<ImageAction> => {
   const service = findBuildable(project, name) as Service;

@@ -27,7 +27,9 @@ export class ReplicaPlan {
   /** Replicas stopped because one of their networks is replaced, or with the machine they run in → the node that stops them. */
   readonly detached = new Map<ObservedReplica, Planned>();
   /** Replicas that this plan makes → the node that does. */
-  readonly created = new Map<string, Planned & { readonly owner: string | undefined }>();
+  readonly created = new Map<string, Planned>();
+  /** Replica → the nodes that make those that will run in its machine. */
+  readonly #madeIn = new Map<string, number[]>();
 
   constructor(
     private readonly plan: PlanBuilder,
@@ -80,7 +82,10 @@ export class ReplicaPlan {
     }
     const resources = this.nodesOf(wanted);
     const node = this.plan.add({ type: 'create', ...target, ...partOf(isWhole, 'end') }, cause, [...after, ...resources]);
-    this.created.set(target.replica, { node, cause, owner: wanted.shares?.replica });
+    this.created.set(target.replica, { node, cause });
+    if (wanted.shares !== undefined) {
+      this.#madeIn.set(wanted.shares.replica, [...(this.#madeIn.get(wanted.shares.replica) ?? []), node]);
+    }
     return node;
   }
 
@@ -95,8 +100,7 @@ export class ReplicaPlan {
   /** A machine starts once those exist that run in it; they are prepared once its own service has started. */
   #machineNodes({ replica, service }: ReplicaTarget): number[] {
     const shares = this.desired.services[service]?.shares ?? this.observed.replicas.find(({ name }) => name === replica)?.spec.shares;
-    const made = [...this.created.values()].filter(({ owner }) => owner === replica).map(({ node }) => node);
-    return [...made, ...(shares === undefined ? [] : (this.#started.get(shares.service) ?? []))];
+    return [...(this.#madeIn.get(replica) ?? []), ...(shares === undefined ? [] : (this.#started.get(shares.service) ?? []))];
   }
 
   /** Its hooks one after the other, once for the service, when the first of its replicas starts; gives the last one's node. */

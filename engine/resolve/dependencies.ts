@@ -19,30 +19,41 @@ export const dependenciesOf = (project: Project, service: string): Dependency[] 
 /** The named services (all if none) with everything they need: dependencies first, otherwise by name. */
 export const orderServices = (project: Project, names: readonly string[], options: { withDependencies: boolean }): string[] => {
   const wanted = names.length === 0 ? Object.keys(project.services) : names;
-  const ordered: string[] = [];
-  const visiting = new Set<string>();
-  const allowed = options.withDependencies ? undefined : new Set(wanted);
-  const visit = (name: string): void => {
-    if (ordered.includes(name) || project.services[name] === undefined) {
-      return;
-    }
-    if (visiting.has(name)) {
-      throw new HyprError('COMPOSE_INVALID', `services depend on each other in a circle: ${[...visiting, name].join(' -> ')}`);
-    }
-    visiting.add(name);
-    for (const { service } of dependenciesOf(project, name).sort((a, b) => (a.service < b.service ? -1 : 1))) {
-      visit(service);
-    }
-    visiting.delete(name);
-    if (allowed === undefined || allowed.has(name)) {
-      ordered.push(name);
-    }
-  };
-  for (const name of [...wanted].sort()) {
+  for (const name of wanted) {
     if (project.services[name] === undefined) {
       throw unknownService(project, name);
     }
-    visit(name);
+  }
+  const allowed = options.withDependencies ? undefined : new Set(wanted);
+  const ordered = [...wanted].sort().reduce((known, name) => visit(project, name, known), new Set<string>());
+  return [...ordered].filter((name) => allowed === undefined || allowed.has(name));
+};
+
+/** Adds a service to those ordered so far, after what it needs. Without recursion: a chain can be as long as a file. */
+const visit = (project: Project, first: string, ordered: Set<string>): Set<string> => {
+  const path: string[] = [];
+  // What is still to be looked at, and, as undefined, where what was looked at last is done.
+  const open: Array<string | undefined> = [first];
+  const visiting = new Set<string>();
+  while (open.length > 0) {
+    const name = open.pop();
+    if (name === undefined) {
+      const done = path.pop() as string;
+      visiting.delete(done);
+      ordered.add(done);
+    } else if (visiting.has(name)) {
+      throw new HyprError('COMPOSE_INVALID', `services depend on each other in a circle: ${[...path, name].join(' -> ')}`);
+    } else if (!ordered.has(name) && project.services[name] !== undefined) {
+      path.push(name);
+      visiting.add(name);
+      open.push(
+        undefined,
+        ...dependenciesOf(project, name)
+          .map(({ service }) => service)
+          .sort()
+          .reverse(),
+      );
+    }
   }
   return ordered;
 };
