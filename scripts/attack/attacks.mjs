@@ -97,6 +97,18 @@ export const ATTACKS = [
     'gets at nothing of it where the kernel has no Landlock',
   ],
   [
+    'Without Landlock, QEMU writes to what is mounted below a folder that it may only read',
+    'each mount sealed',
+    'test/vmm/jail/machine.test.ts',
+    'may not write to what is mounted below a folder',
+  ],
+  [
+    'Without Landlock, a link in a folder that QEMU sees leads out of its view',
+    'no link is followed',
+    'test/vmm/jail/machine.test.ts',
+    'finds a file by a path that leads over a link of a folder it sees',
+  ],
+  [
     'A machine is started where neither Landlock nor namespaces are had',
     'refused: VMM_FENCE',
     'test/vmm/jail/machine.test.ts',
