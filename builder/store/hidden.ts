@@ -17,11 +17,7 @@ interface Span {
  * have, for which even the topmost of `tars` is a middle one. Only the outermost paths are given; whoever merges hides them
  * with whiteouts on top. Reads the headers of all layers once, and again only where there is something to find.
  */
-export const hiddenPaths = async (
-  tars: readonly string[],
-  topped: ReadonlySet<ByteString>,
-  limits: TarLimits,
-): Promise<ByteString[]> => {
+export const hiddenPaths = async (tars: readonly string[], topped: ReadonlySet<ByteString>, limits: TarLimits): Promise<ByteString[]> => {
   const layers = tars.length + (topped.size > 0 ? 1 : 0);
   const covers = layers < 3 ? new Map<ByteString, number>() : await findCovers(tars, topped, limits);
   if (covers.size === 0) {
