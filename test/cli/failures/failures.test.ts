@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { projectFolder } from '../../compose/project-folder.ts';
-import { type Place, tellFailure } from '../../support/told-failure.ts';
 import { FAILURES } from './failures.ts';
+import { type Place, tellFailure } from './tell-failure.ts';
 
 /** A folder and a home of its own for each, in which nothing is set up: none of these may need that. */
 const place = async (): Promise<Place> => {

@@ -1,4 +1,4 @@
-import type { Failure } from '../../support/told-failure.ts';
+import type { Failure } from './tell-failure.ts';
 
 const SLEEP = 'services:\n  web:\n    image: busybox\n    command: sleep 1000\n';
 const web = (rest: string): string => `services:\n  web:\n    image: busybox\n${rest}`;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
-import { type CliResult, hypr } from './cli.ts';
+import { type CliResult, hypr } from '../../support/cli.ts';
 
 /** What goes wrong often, with what makes it happen. */
 export interface Failure {
