@@ -11,6 +11,7 @@ import { runProbeGuest } from '../../vmm/host/probe-guest.ts';
 import { needToolchain } from '../../vmm/toolchain/index.ts';
 import { measureClones } from './clones.ts';
 import { benchCompose, benchConfig, benchHostile } from './compose.ts';
+import { benchData } from './data/data.ts';
 import { benchEdge, serveBenchEdge } from './edge.ts';
 import { benchKvm } from './kvm.ts';
 import { measurePullOfFiles } from './many-files.ts';
@@ -373,6 +374,18 @@ const benchUiAlone = async (args: readonly string[]): Promise<void> => {
   }
 };
 
+/** `data [--rounds N] [--only GROUP,…] [--scale F] [--out FILE]`. */
+const benchDataAlone = async (args: readonly string[]): Promise<void> => {
+  const home = await makeHome();
+  try {
+    const env = { ...process.env, HYPR_HOME: home };
+    await timed(hypr, ['setup'], env);
+    await benchData({ hypr, env, args });
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+};
+
 const BENCHES: Record<string, () => Promise<void>> = {
   cli: benchCliStart,
   config: () => benchConfig(hypr),
@@ -393,11 +406,13 @@ const BENCHES: Record<string, () => Promise<void>> = {
 };
 
 /** Not benches, or with arguments of their own. */
-const ALONE = new Set(['start', 'edge-server', 'ui']);
+const ALONE = new Set(['start', 'data', 'edge-server', 'ui']);
 
 const wanted = process.argv.slice(2);
 if (wanted[0] === 'start') {
   await benchStartAlone(wanted.slice(1));
+} else if (wanted[0] === 'data') {
+  await benchDataAlone(wanted.slice(1));
 } else if (wanted[0] === 'ui') {
   await benchUiAlone(wanted.slice(1));
 } else if (wanted[0] === 'edge-server') {
