@@ -1,6 +1,6 @@
 import { formatPlace } from '../../base/errors.ts';
 import { listVariables } from '../interpolate/variables.ts';
-import { type MapNode, type Node, nearestNode, type Path, stringOf, toPlain } from '../source/node.ts';
+import { type MapNode, type Node, nearestNode, type Path, toPlain } from '../source/node.ts';
 import type { Origins, VariableOrigin } from '../source/origins.ts';
 import { type Mark, placeOfMark } from '../source/source.ts';
 
@@ -16,12 +16,7 @@ export const explain = (tree: MapNode, dotted: string, variables: Origins): stri
   }
   const last = path.at(-1) ?? '';
   const removed = depth === path.length - 1 ? node.removed?.get(last) : undefined;
-  if (removed !== undefined) {
-    return [describeRemoved(removed, dotted)];
-  }
-  // Lists of NAME=value are treated as mappings.
-  const item = depth === path.length - 1 && node.kind === 'list' ? node.items.find((entry) => nameOf(entry) === last) : undefined;
-  return item === undefined ? undefined : describe(item, dotted, variables);
+  return removed === undefined ? undefined : [describeRemoved(removed, dotted)];
 };
 
 /** `services.web.ports[0].target` as its parts. */
@@ -30,8 +25,6 @@ export const pathOf = (dotted: string): Path =>
     .replace(/\[(\d+)\]/g, '.[$1]')
     .split('.')
     .filter(Boolean);
-
-const nameOf = (node: Node): string | undefined => stringOf(node)?.split('=', 1)[0];
 
 const describe = (node: Node, path: string, variables: Origins): string[] => {
   const removed = [...(node.removed ?? [])]

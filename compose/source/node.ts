@@ -79,18 +79,26 @@ export const mapAt = (node: Node | undefined, key: string): MapNode | undefined 
   return value?.kind === 'map' ? value : undefined;
 };
 
-/** The deepest node on a path that exists, and how many parts of the path led to it. */
+/**
+ * The deepest node on a path that exists, and how many parts of the path led to it. A part finds an item of a list by `[index]` or, in lists of NAME=value,
+ * by name.
+ */
 export const nearestNode = (root: Node, path: Path): { node: Node; depth: number } => {
   let node = root;
   for (const [depth, part] of path.entries()) {
-    const next =
-      node.kind === 'map' ? node.entries.get(part) : node.kind === 'list' ? node.items[Number(part.replace(/\D/g, ''))] : undefined;
+    const next = node.kind === 'map' ? node.entries.get(part) : node.kind === 'list' ? itemAt(node.items, part) : undefined;
     if (next === undefined) {
       return { node, depth };
     }
     node = next;
   }
   return { node, depth: path.length };
+};
+
+/** Of several items with one name the last counts. */
+const itemAt = (items: readonly Node[], part: string): Node | undefined => {
+  const index = /^\[?(\d+)\]?$/.exec(part)?.[1];
+  return index === undefined ? items.findLast((item) => stringOf(item)?.split('=', 1)[0] === part) : items[Number(index)];
 };
 
 export type Plain = ScalarValue | Plain[] | { [key: string]: Plain };

@@ -31,6 +31,21 @@ test('an item of a list of NAME=value by its name', async () => {
   );
 });
 
+test('variables in the list form of environment, each with its own line and what it replaced', async () => {
+  const cwd = await projectFolder({
+    'compose.yaml': 'services:\n  web:\n    image: x\n    environment:\n      - A=1\n      - B2=two\n      - C=3\n',
+    'compose.override.yaml': 'services:\n  web:\n    environment:\n      - B2=over\n      - D=4\n',
+  });
+  const of = async (name: string) =>
+    (await runConfig({ cwd, env: {}, explain: `services.web.environment${name}` })).stdout.replaceAll(`${cwd}/`, '');
+  expect(await of('.C')).toBe('services.web.environment.C: "C=3"  # compose.yaml:7:9\n');
+  expect(await of('.D')).toBe('services.web.environment.D: "D=4"  # compose.override.yaml:5:9\n');
+  expect(await of('[1]')).toContain('"B2=over"  # compose.override.yaml:4:9');
+  expect(await of('.B2')).toBe(
+    'services.web.environment.B2: "B2=over"  # compose.override.yaml:4:9\n    replaces "B2=two"  # compose.yaml:6:9\n',
+  );
+});
+
 test('what !reset and !override took away', async () => {
   expect(await explain('services.a.cap_add')).toBe('services.a.cap_add: removed by !reset; was ["A"]  # compose.yaml:5:14\n');
   const all = await explain('services.a');
