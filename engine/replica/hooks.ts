@@ -57,7 +57,7 @@ export const runPreStop = async (replica: Replica, context: HookContext, signal:
 /** Resumes a guest that is paused or on disk, because it cannot run hooks. */
 const wake = async (replica: Replica, signal: AbortSignal): Promise<void> => {
   if (replica.row.state === 'suspended') {
-    await replica.suspension.resume(signal);
+    await replica.suspension.resume(signal, { giveUp: true });
   } else if (replica.row.state === 'paused') {
     await replica.unpause();
   }

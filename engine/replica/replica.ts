@@ -156,7 +156,7 @@ export class Replica {
     }
     if (this.row.state === 'suspended') {
       // Its memory holds data that its disks lack, so it resumes and shuts down properly.
-      await this.suspension.resume(AbortSignal.timeout(RESUME_MS));
+      await this.suspension.resume(AbortSignal.timeout(RESUME_MS), { giveUp: true });
     }
     await this.#end.stop(options.graceMs);
   }

@@ -19,6 +19,8 @@ import type { ReplicaContext, ReplicaRecord } from './record.ts';
 const log = logger('suspend');
 
 const AGENT_DEADLINE_MS = 30_000;
+/** For a guest that runs again until it is ours: whoever asked for it may go meanwhile, and must not take it with them. */
+const TAKE_OVER_MS = 120_000;
 
 export interface SuspensionOptions {
   readonly record: ReplicaRecord;
@@ -93,10 +95,11 @@ export class Suspension {
   }
 
   /**
-   * Resumes where it was suspended. Returns the reason if that is impossible: the replica then counts as ended, with its disks
-   * unchanged. Throws only when interrupted before the guest runs, and then nothing has changed.
+   * Resumes where it was suspended. Returns the reason if its memory is of no use: the replica then counts as ended, with its disks
+   * unchanged. Throws what fails before the guest runs, and then nothing has changed and it can be tried again; with `giveUp`
+   * that ends it, too.
    */
-  async resume(signal: AbortSignal): Promise<string | undefined> {
+  async resume(signal: AbortSignal, { giveUp = false } = {}): Promise<string | undefined> {
     const { record, context, takeOver, awaitPort } = this.#options;
     const { saved } = this.#row;
     if (saved === undefined) {
@@ -111,8 +114,9 @@ export class Suspension {
       record.emit('resume');
       return undefined;
     } catch (error) {
-      if (signal.aborted && this.#row.saved !== undefined) {
-        throw error;
+      const isUseless = error instanceof HyprError && error.code === 'VMM_SAVED';
+      if (this.#row.saved !== undefined && (signal.aborted || !(giveUp || isUseless))) {
+        throw signal.aborted ? error : withoutLoss(this.#row, error);
       }
       const reason = messageOf(error);
       log.warn('what was suspended is lost', { replica: this.#row.name, reason });
@@ -141,12 +145,18 @@ interface RestoreInput {
   readonly context: BootContext;
 }
 
-/** Resumes the machine with its workload and its ports. After a failure no machine is left. */
-const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSignal): Promise<AdoptedRun> => {
+const withoutLoss = ({ name, service }: VmRow, error: unknown): HyprError =>
+  new HyprError(error instanceof HyprError ? error.code : 'VMM_START', `${name} cannot go on now: ${messageOf(error)}`, {
+    hint: `its memory is kept, try again; to give it up and start afresh: hypr compose stop ${service}, then up`,
+    cause: error,
+  });
+
+/** Resumes the machine with its workload and its ports. After a failure no machine is left. `asked` counts until the guest runs. */
+const restoreRun = async ({ row, saved, context }: RestoreInput, asked: AbortSignal): Promise<AdoptedRun> => {
   const { platform } = context;
   const cleanup = new Cleanup();
   try {
-    const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, signal)));
+    const networks = await Promise.all(row.spec.networks.map((attachment) => context.networks.ensure(attachment.key, asked)));
     const leased = context.networks.lease(row);
     const nics = networkNics({
       name: row.name,
@@ -156,9 +166,10 @@ const restoreRun = async ({ row, saved, context }: RestoreInput, signal: AbortSi
       networks,
       egress: egressPolicy(row.spec),
     });
-    const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, nics, signal), signal);
+    const machine = await platform.vmm.restore(saved.machine, await connectNics(networks, nics, asked), asked);
     cleanup.defer(() => machine.delete());
     context.onMachine(machine);
+    const signal = AbortSignal.timeout(TAKE_OVER_MS);
     await machine.resume(signal);
     const guest = await platform.connectGuest(machine.record.agentSocket, { signal, timeout: AGENT_DEADLINE_MS });
     cleanup.defer(() => guest.close());

@@ -47,7 +47,13 @@ const restoreMachine = async (input: CreateInput, saved: SavedMachine): Promise<
   const { settings, spec, nicSockets } = input;
   try {
     checkSpec(spec, nicSockets);
-    if (saved.backend !== backendName(settings) || saved.programs !== settings.toolchain.id) {
+    const backend = backendName(settings);
+    if (saved.backend !== backend) {
+      throw new HyprError('VMM_START', `${spec.name} was saved with ${saved.backend}, and here machines run with ${backend}`, {
+        hint: 'resume it where that is the same: a shell of another user, or without the group kvm, may lack /dev/kvm',
+      });
+    }
+    if (saved.programs !== settings.toolchain.id) {
       throw new HyprError('VMM_SAVED', `${spec.name} was saved by other programs than those of now`);
     }
     if (!(await exists(saved.state))) {

@@ -116,6 +116,27 @@ describe('a suspended stack', () => {
     expect(existsSync(savedFile(stack, 'shop-web-1'))).toBe(false);
   });
 
+  test('that cannot go on now keeps its memory, says so, and goes on later; stop gives it up', async () => {
+    const { stack, project } = await suspended();
+    stack.platform.vmm.failNext('shop-web-1', new HyprError('VMM_START', 'out of memory'));
+    await expect(stack.up(project)).rejects.toMatchObject({
+      code: 'VMM_START',
+      message: 'shop-web-1 cannot go on now: out of memory',
+      hint: expect.stringContaining('its memory is kept'),
+    });
+    expect(stack.states()).toMatchObject({ 'shop-web-1': 'suspended' });
+    expect(existsSync(savedFile(stack, 'shop-web-1'))).toBe(true);
+    await stack.up(project);
+    expect(stack.states()).toEqual({ 'shop-db-1': 'running', 'shop-web-1': 'running' });
+    expect(stack.platform.journal.filter((line) => line.startsWith('boot'))).toHaveLength(2);
+
+    await stack.verb('suspend');
+    stack.platform.vmm.failNext('shop-web-1', new HyprError('VMM_START', 'out of memory'));
+    await stack.verb('stop', { services: ['web'] });
+    expect(stack.row('shop-web-1')).toMatchObject({ state: 'exited' });
+    expect(existsSync(savedFile(stack, 'shop-web-1'))).toBe(false);
+  });
+
   test('that changed in the file is replaced', async () => {
     const { stack } = await suspended();
     await stack.up(shopOf(stack, { db: {}, web: { command: ['other'] } }));
