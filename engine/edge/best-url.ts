@@ -67,7 +67,8 @@ const pickName = (
   { stack, service, port }: UrlRequest,
 ): { name: string; https: boolean; service: string; port: number } => {
   const services = stacks.find((each) => each.name === stack)?.services ?? [];
-  const found = service === undefined ? services.find((each) => each.web !== undefined) : services.find((each) => each.name === service);
+  const first = () => services.find((each) => each.root) ?? services.find((each) => each.web !== undefined);
+  const found = service === undefined ? first() : services.find((each) => each.name === service);
   const [name] = found?.names ?? [];
   if (found === undefined || name === undefined) {
     throw new HyprError(

@@ -59,7 +59,8 @@ const isService = (value: unknown): value is Values =>
   isText(value.state) &&
   isListOf(value.names, isName) &&
   isListOf(value.ports, isPort) &&
-  (value.web === undefined || isNumber(value.web));
+  (value.web === undefined || isNumber(value.web)) &&
+  (value.root === undefined || value.root === true);
 const isStack = (value: unknown): value is FoundStack => isObject(value) && isText(value.name) && isListOf(value.services, isService);
 
 const malformed = (cause?: unknown): HyprError =>

@@ -1,5 +1,5 @@
 import { type Answer, type DecodedPacket, decode, encode, type OptAnswer, type Packet, RECURSION_DESIRED } from 'dns-packet';
-import { type NameDirectory, type NamedService, nameDomain } from '../names/directory.ts';
+import { INDEX_NAME, type NameDirectory, type NamedService, nameDomain } from '../names/directory.ts';
 
 /** Seconds that an address may be kept: a name is to be gone soon after its service. What is not there may not be kept at all. */
 const ANSWER_TTL = 1;
@@ -79,6 +79,9 @@ const judge = (asked: string, directory: NameDirectory, domain: string): Verdict
   const found = directory.find(host);
   if (found !== undefined) {
     return { rcode: RCODE.noError, ...(LIVE.has(found.state) ? { address: addressOf(found) } : {}) };
+  }
+  if (host === INDEX_NAME) {
+    return { rcode: RCODE.noError, address: EDGE_ADDRESS };
   }
   // A name with names below it exists, though it has no address (RFC 8020).
   const hasNamesBelow = directory.list().some((entry) => entry.host.endsWith(`.${host}`));

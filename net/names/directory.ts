@@ -4,6 +4,12 @@ import { HyprError } from '../../base/errors.ts';
 /** The domain under which services have names, without a dot in front. It is reserved nowhere, so it is a setting: HYPR_DOMAIN. */
 export const DEFAULT_DOMAIN = 'hypr';
 
+/**
+ * The index page's name below the domain, unless a stack is called so. The domain alone has it too, but systemd-resolved asks no server
+ * for names of one label.
+ */
+export const INDEX_NAME = 'index';
+
 /** DNS labels joined by dots. The domain gets into settings of the system and scripts, so it is nothing else. */
 const DOMAIN = /^(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/;
 const MOST_LENGTH = 200;

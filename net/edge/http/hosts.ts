@@ -1,4 +1,4 @@
-import type { NameDirectory, NamedService } from '../../names/directory.ts';
+import { INDEX_NAME, type NameDirectory, type NamedService } from '../../names/directory.ts';
 
 /** What a Host header asks for. */
 export type Route =
@@ -40,6 +40,9 @@ export const routeHost = (host: string, directory: NameDirectory, domain: string
   const service = directory.find(name);
   if (service !== undefined && !isWildcard(service)) {
     return { kind: 'service', service, port: undefined, name };
+  }
+  if (name === INDEX_NAME) {
+    return { kind: 'own' };
   }
   const [, port, rest] = /^(\d{1,5})\.(.+)$/.exec(name) ?? [];
   const ofPort = rest === undefined ? undefined : directory.find(rest);

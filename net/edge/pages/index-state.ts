@@ -1,5 +1,6 @@
 import { sanitiseName } from '../../../base/sanitise.ts';
 import type { NamedService } from '../../names/directory.ts';
+import { dnsLabel } from '../../names/stack-names.ts';
 import type { EdgeEvent, LogSource } from '../http/types.ts';
 
 /** What the index page shows, as JSON. */
@@ -20,6 +21,8 @@ interface IndexService {
   readonly ports: NamedService['ports'];
   /** The port that its names lead to. */
   readonly web?: number;
+  /** The project's own name is its, too: the first service of the file with a web port. */
+  root?: true;
   note?: string;
 }
 
@@ -33,9 +36,14 @@ export const indexState = (
 ): IndexState => {
   const stacks = new Map<string, Map<string, IndexService>>();
   const replicas = countReplicas(input.names);
-  for (const each of input.names) {
-    if (isShown(each, replicas)) {
-      const services = stacks.get(each.stack) ?? new Map<string, IndexService>();
+  // The project's own name last: it is another name of a service that has a row, or that of a machine of `hypr run`, which has no other.
+  const ordered = [...input.names.filter((each) => !isProject(each)), ...input.names.filter(isProject)];
+  for (const each of ordered) {
+    const services = stacks.get(each.stack) ?? new Map<string, IndexService>();
+    const known = services.get(keyOf(each));
+    if (isProject(each) && known !== undefined) {
+      known.root = true;
+    } else if (isShown(each, replicas)) {
       stacks.set(each.stack, services);
       addName(services, each);
     }
@@ -60,21 +68,23 @@ export const indexState = (
 
 const keyOf = ({ service, replica, host }: NamedService): string => replica ?? service ?? host;
 
+const isProject = ({ host, stack, replica }: NamedService): boolean => replica === undefined && host === dnsLabel(stack);
+
+/** Of each service; a replica may have several names. */
 const countReplicas = (names: readonly NamedService[]): Map<string, number> => {
-  const counts = new Map<string, number>();
+  const found = new Map<string, Set<string>>();
   for (const { stack, service, replica } of names) {
     if (replica !== undefined) {
       const key = `${stack}/${service}`;
-      counts.set(key, (counts.get(key) ?? 0) + 1);
+      found.set(key, (found.get(key) ?? new Set()).add(replica));
     }
   }
-  return counts;
+  return new Map([...found].map(([key, replicaNames]) => [key, replicaNames.size]));
 };
 
-/** The project's own name is that of its first web service, which has a row; so has a service's only replica. */
+/** A service's only replica has no row of its own. */
 const isShown = ({ host, stack, service, replica }: NamedService, replicas: Map<string, number>): boolean =>
-  !host.startsWith('*') &&
-  (replica === undefined ? service === undefined || host !== stack : (replicas.get(`${stack}/${service}`) ?? 0) > 1);
+  !host.startsWith('*') && (replica === undefined || (replicas.get(`${stack}/${service}`) ?? 0) > 1);
 
 const addName = (services: Map<string, IndexService>, each: NamedService): void => {
   const key = keyOf(each);
@@ -82,7 +92,7 @@ const addName = (services: Map<string, IndexService>, each: NamedService): void 
   const known = services.get(key);
   if (known !== undefined) {
     // The name made of service and stack comes first.
-    name.full ? known.names.push(name) : known.names.unshift(name);
+    isOwn(each) ? known.names.unshift(name) : known.names.push(name);
     return;
   }
   services.set(key, {
@@ -94,3 +104,5 @@ const addName = (services: Map<string, IndexService>, each: NamedService): void 
     ...(each.webPort === undefined ? {} : { web: each.webPort }),
   });
 };
+
+const isOwn = ({ host, stack, service = '' }: NamedService): boolean => host === `${dnsLabel(service)}.${dnsLabel(stack)}`;

@@ -10,7 +10,7 @@ beforeEach(() => {
 afterEach(() => house.close());
 
 const signal = new AbortController().signal;
-const find = async (request: { service?: string; port?: number }) => {
+const find = async (request: { stack?: string; service?: string; port?: number }) => {
   const port = house.edge?.addresses[0]?.port ?? 0;
   // A domain that no resolver knows.
   const info = { pid: 1, domain: 'hypr.invalid', port, systemPorts: [], tls: false, problems: [] };
@@ -26,6 +26,27 @@ describe('findBestUrl', () => {
     const { port, found } = await find({});
     expect(found).toEqual({ url: `http://web.shop.localhost:${port}/`, service: 'web', port: 3000, reach: 'localhost' });
     expect((await find({ service: 'web', port: 3000 })).found.url).toBe(`http://3000.web.shop.localhost:${port}/`);
+  });
+
+  it('without a service gives the one that has the name of the project, whatever comes first by name', async () => {
+    const upstream = await house.serve(http.createServer((_, response) => response.end()));
+    house.name('api.shop', upstream);
+    // Its container_name, or an alias.
+    house.name('aaa.shop', upstream, { service: 'web', replica: 'aaa' });
+    house.name('web.shop', upstream);
+    house.name('www.shop', upstream, { service: 'web' });
+    house.name('shop', upstream, { service: 'web' });
+    await house.open();
+    const { port, found } = await find({});
+    expect(found.url).toBe(`http://web.shop.localhost:${port}/`);
+  });
+
+  it('gives that of a machine that is no part of a project, whose only name is its own', async () => {
+    const upstream = await house.serve(http.createServer((_, response) => response.end()));
+    house.name('solo', upstream, { stack: 'solo' });
+    await house.open();
+    const { port, found } = await find({ stack: 'solo' });
+    expect(found).toMatchObject({ url: `http://solo.localhost:${port}/`, service: 'solo' });
   });
 
   it('says why there is none', async () => {

@@ -29,6 +29,7 @@ describe('answerQuery', () => {
     ['db.shop.hypr', 'ANY', 'NOERROR', ['127.64.1.2']],
     ['hypr', 'A', 'NOERROR', ['127.0.0.1']],
     ['probe.hypr', 'A', 'NOERROR', ['127.0.0.1']],
+    ['index.hypr', 'A', 'NOERROR', ['127.0.0.1']],
     ['web.shop.hypr', 'AAAA', 'NOERROR', []],
     ['web.shop.hypr', 'HTTPS', 'NOERROR', []],
     ['web.shop.hypr', 'UNKNOWN_4711', 'NOERROR', []],

@@ -19,4 +19,9 @@ describe('routeHost', () => {
     expect(routed('one.shop')).toMatchObject({ service: { host: '*.shop' }, port: undefined });
     expect(routed('web.other')).toMatchObject({ kind: 'unknown' });
   });
+
+  it('gives the index page a name of two labels, unless a stack has it', () => {
+    expect(routeHost('index.hypr', fakeDirectory([named('web.shop')]), 'hypr')).toEqual({ kind: 'own' });
+    expect(routeHost('index.hypr', fakeDirectory([named('index')]), 'hypr')).toMatchObject({ kind: 'service' });
+  });
 });
