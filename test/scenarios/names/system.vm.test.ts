@@ -30,10 +30,10 @@ services:
     healthcheck: {test: [CMD, pg_isready, -q, -h, 127.0.0.1, -U, shop], interval: 2s, timeout: 30s, start_period: 120s}
 `;
 
-/** Files with their digests, modes and links, caches of programs left out; what the network and the resolver are set to. */
+/** Files with their digests, modes and links, without caches and what NetworkManager notes about itself; what the network and the resolver are set to. */
 const LISTING = `cd /
-find etc usr/local var "$0" -path var/cache -prune -o -type f -exec sha256sum {} + | sort -k 2
-find etc usr/local var "$0" -path var/cache -prune -o -printf '%p %M %l\\n' | sort
+find etc usr/local var "$0" \\( -path var/cache -o -path var/lib/NetworkManager \\) -prune -o -type f -exec sha256sum {} + | sort -k 2
+find etc usr/local var "$0" \\( -path var/cache -o -path var/lib/NetworkManager \\) -prune -o -printf '%p %M %l\\n' | sort
 sysctl net.ipv4.ip_unprivileged_port_start
 ip -o address | sed 's/^[0-9]*: //'
 command -v resolvectl >/dev/null && [ -e /run/systemd/resolve/stub-resolv.conf ] && { resolvectl dns; resolvectl domain; } | grep -v '^Link'
@@ -121,24 +121,33 @@ needs(noNamespace()).describe('names for every program of a host, by setup --sys
   });
 
   // What differs is who asks hypr, so the edge alone will do.
-  test.each(['dnsmasq', 'networkmanager-dnsmasq'] as const)('%s asks hypr for its names, and undo leaves no trace', async (resolver) => {
-    const place = new Place();
-    await place.make();
-    try {
-      const { host } = await place.open(root, resolver);
-      const before = await place.listing();
-      await place.hypr(['setup', '--system', '--yes'], { isRoot: true });
-      const serve = `"$0" proxy serve & until curl -sS -o /dev/null -w '%{http_version} %{http_code}\n' https://hypr/ 2>/dev/null; do sleep 0.1; done; kill $!; wait`;
-      expect(await host.must(['bash', '-c', serve, hyprBin], { env: place.env() })).toContain('2 200\n');
-      await place.expectOthersElsewhere();
-      expect(await place.listing()).not.toBe(before);
-      await place.hypr(['setup', '--undo', '--yes'], { isRoot: true });
-      expect(await place.listing()).toBe(before);
-      await place.expectOthersElsewhere();
-    } finally {
-      await place.close();
-    }
-  });
+  test.each(['dnsmasq', 'networkmanager-dnsmasq', 'networkmanager-resolved'] as const)(
+    '%s asks hypr for its names, and undo leaves no trace',
+    async (resolver) => {
+      const place = new Place();
+      await place.make();
+      try {
+        const { host } = await place.open(root, resolver);
+        const before = await place.listing();
+        await place.hypr(['setup', '--system', '--yes'], { isRoot: true });
+        const serve = `"$0" proxy serve & until curl -sS -o /dev/null -w '%{http_version} %{http_code}\n' https://index.hypr/ 2>/dev/null; do sleep 0.1; done; kill $!; wait`;
+        const answers = () => host.must(['bash', '-c', serve, hyprBin], { env: place.env() });
+        expect(await answers()).toContain('2 200\n');
+        await place.expectOthersElsewhere();
+        if (resolver !== 'dnsmasq') {
+          await host.must(['systemctl', 'restart', 'NetworkManager'], { isRoot: true });
+          expect(await answers()).toContain('2 200\n');
+          await place.expectOthersElsewhere();
+        }
+        expect(await place.listing()).not.toBe(before);
+        await place.hypr(['setup', '--undo', '--yes'], { isRoot: true });
+        expect(await place.listing()).toBe(before);
+        await place.expectOthersElsewhere();
+      } finally {
+        await place.close();
+      }
+    },
+  );
 });
 
 /** A Debian with a user and a folder for a project; `listing` is all that a set-up may change. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { type RunResult, runProgram } from '../../../base/host/process.ts';
 import { asNamespaceRoot, joinNamespaces } from '../mount-namespace.ts';
 
-export type HostResolver = 'systemd-resolved' | 'dnsmasq' | 'networkmanager-dnsmasq';
+export type HostResolver = 'systemd-resolved' | 'dnsmasq' | 'networkmanager-dnsmasq' | 'networkmanager-resolved';
 
 interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;

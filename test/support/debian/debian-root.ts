@@ -25,7 +25,7 @@ const HOST = [
     'hostname',
     'netcat-openbsd',
   ],
-  ...['systemd', 'systemd-resolved', 'dbus-bin', 'dbus-daemon', 'dnsmasq-base', 'ca-certificates', 'openssl'],
+  ...['systemd', 'systemd-resolved', 'dbus-bin', 'dbus-daemon', 'dnsmasq-base', 'network-manager', 'ca-certificates', 'openssl'],
   ...['curl', 'postgresql-client', 'python3'],
 ];
 const PACKAGES = ['base-files', ...BROWSERS, ...HOST];

@@ -13,10 +13,8 @@ mount -t tmpfs none "$root/run"
 mkdir "$root/run/hypr-test"
 cp "$root/usr/bin/systemctl" "$root/run/hypr-test/systemctl"
 mount --bind "$state/systemctl.sh" "$root/usr/bin/systemctl"
-if [ "$resolver" = networkmanager-dnsmasq ]; then
-  : >>"$root/usr/bin/nmcli"
-  mount --bind "$state/systemctl.sh" "$root/usr/bin/nmcli"
-fi
+# What cannot be written to tells NetworkManager that no udev runs here.
+mount -t sysfs -o ro none "$root/sys" 2>/dev/null || mount -t tmpfs -o ro none "$root/sys"
 for folder in /proc /dev /tmp "$@"; do
   mkdir -p "$root$folder"
   mount --rbind "$folder" "$root$folder"

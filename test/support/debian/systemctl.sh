@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stands in for systemctl where systemd is not process 1: runs the commands of a unit as systemd would; what is enabled is the real one's work.
-# As nmcli it does what NetworkManager does with the dnsmasq that it runs. /run/hypr-test has the real systemctl, and which type of interface this kernel can make.
+# /run/hypr-test has the real systemctl, and which type of interface this kernel can make.
 state=/run/hypr-test
 say() { echo "systemctl: $*" >&2; }
 # The lines of one key, in order; with a minus in front one may fail.
@@ -15,11 +15,14 @@ run_lines() {
 }
 stop_unit() { run_lines "$1" ExecStopPost; }
 start_unit() { run_lines "$1" ExecStart || { stop_unit "$1"; return 1; }; }
-restart_dnsmasq() {
-  pid=$(cat $state/dnsmasq.pid)
+stop_pid() {
+  pid=$(cat $state/$1.pid)
   kill "$pid"
   # It does not tell when its port is free again.
   while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+}
+restart_dnsmasq() {
+  stop_pid dnsmasq
   sh $state/start-dnsmasq
 }
 command=$1
@@ -29,7 +32,10 @@ now=no
 [ "${1-}" != --now ] || { now=yes; shift; }
 case "$command $*" in
   "daemon-reload ") ;;
-  "restart dnsmasq" | "general reload dns-full") restart_dnsmasq ;;
+  "restart dnsmasq") restart_dnsmasq ;;
+  "restart NetworkManager")
+    stop_pid networkmanager
+    sh $state/start-networkmanager ;;
   restart\ *.service) stop_unit "$1" && start_unit "$1" ;;
   enable\ * | disable\ *)
     [ "$now" = no ] || stop_unit "$1"
