@@ -170,6 +170,10 @@ const planStart = (project: Project | undefined, options: VerbOptions, observed:
     for (const replica of observed.replicas.filter((candidate) => candidate.service === service && isChosen(candidate))) {
       if (replica.state === 'suspended') {
         nodes.push(plan.add({ type: 'resume', ...targetOf(replica) }, 'suspended'));
+      } else if (replica.state === 'stopping') {
+        // By a stop whose supervisor was killed: the next one finishes it.
+        const stopped = plan.add({ type: 'stop', ...targetOf(replica), timeout: undefined }, 'it is stopping');
+        nodes.push(addStart({ plan, project, replica, started, cause: 'asked to start', after: [stopped] }));
       } else if (!hasMachine(replica.state) && replica.state !== 'restarting') {
         nodes.push(addStart({ plan, project, replica, started, cause: 'asked to start', after: [] }));
       }

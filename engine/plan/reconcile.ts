@@ -172,15 +172,21 @@ class Reconciliation {
       const why = `${restarted.service} is replaced and restarts its dependents`;
       return this.#replicas.start(targetOf(replica), why, this.#replicas.detach(replica, why));
     }
+    if (this.#options.noStart) {
+      return [];
+    }
     if (replica.state === 'paused') {
       return [this.#plan.add({ type: 'unpause', ...targetOf(replica) }, 'paused')];
     }
-    if (replica.state === 'suspended' && !this.#options.noStart) {
+    if (replica.state === 'suspended') {
       return [this.#plan.add({ type: 'resume', ...targetOf(replica) }, 'suspended', this.#resources.nodesOf(wanted))];
     }
-    return this.#options.noStart || hasMachine(replica.state)
-      ? []
-      : this.#replicas.start(targetOf(replica), `it is ${replica.state}`, this.#resources.nodesOf(wanted));
+    const why = `it is ${replica.state}`;
+    if (replica.state === 'stopping') {
+      // By a stop whose supervisor was killed: the next one finishes it.
+      return this.#replicas.start(targetOf(replica), why, this.#replicas.detach(replica, why));
+    }
+    return hasMachine(replica.state) ? [] : this.#replicas.start(targetOf(replica), why, this.#resources.nodesOf(wanted));
   }
 
   #keptOf(service: string, wanted: DesiredService): ReturnType<typeof keptReplicas> {

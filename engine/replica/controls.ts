@@ -38,6 +38,10 @@ export const signalRun = async (replica: Controlled, signal: number): Promise<vo
     if (isPaused) {
       throw new HyprError('STACK_NOT_RUNNING', `${record.row.name} is paused and hears no signal`, { hint: 'hypr compose unpause, first' });
     }
+    if (signal === record.row.spec.stopSignal) {
+      // As docker: who sends the signal that stops it means it to stop.
+      record.update({ stoppedByUser: true });
+    }
     await process.signal(signal);
   } else {
     record.update({ stoppedByUser: true });

@@ -87,6 +87,11 @@ export class ReplicaHealth {
     }
   }
 
+  /** Whoever was told that the run is unhealthy could do nothing: the next probe that fails tells it again. */
+  tellAgain(): void {
+    this.#isTold = false;
+  }
+
   #tell(): void {
     if (!this.#isTold) {
       this.#isTold = true;

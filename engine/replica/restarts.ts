@@ -32,12 +32,14 @@ export class ReplicaRestarts {
 
   /**
    * What an end comes to by the restart policy: the patch of the record, and what begins the pause before the next start.
-   * Both in one update: a client that saw `exited` would take it for the end.
+   * Both in one update: a client that saw `exited` would take it for the end. `unbooted`: its machine did not start.
    */
-  byPolicy(ended: Partial<VmRow>, exitCode = ended.exitCode ?? 0): EndByPolicy {
+  byPolicy(ended: Partial<VmRow>, { unbooted = false } = {}): EndByPolicy {
     const row = { ...this.#record.row, ...ended };
     const { spec, restarts, stoppedByUser, startedAt, finishedAt, state } = row;
-    const ranFor = (finishedAt ?? 0) - (startedAt ?? 0);
+    const exitCode = unbooted ? 1 : (ended.exitCode ?? 0);
+    // Of a boot that failed the record still has when its last run started: that one was judged by how it ended.
+    const ranFor = unbooted ? 0 : (finishedAt ?? 0) - (startedAt ?? 0);
     const decision = decideRestart(spec.restart, { exitCode, restarts, stoppedByUser, ranFor });
     if (this.#record.isOver || !decision.restart) {
       return { patch: ended, begin: () => {} };
@@ -64,7 +66,7 @@ export class ReplicaRestarts {
   async run(work: (signal: AbortSignal) => Promise<void>): Promise<unknown> {
     const failure = await this.#attempts.run(work);
     if (failure !== undefined && this.#record.row.state === 'dead') {
-      const { patch, begin } = this.byPolicy({}, 1);
+      const { patch, begin } = this.byPolicy({}, { unbooted: true });
       if (patch.state !== undefined) {
         this.#record.update(patch);
       }
@@ -109,6 +111,11 @@ export class Healing {
     const { run } = record.row;
     const heal = async (signal: AbortSignal): Promise<void> => {
       await pauseFor(pause, signal);
+      if (record.row.state === 'paused') {
+        // It is asked again by the next probe, when it is no longer paused.
+        health.tellAgain();
+        return;
+      }
       // It may have recovered, or somebody else has started it again.
       if (!signal.aborted && record.row.health === 'unhealthy' && record.row.run === run && record.row.state === 'running') {
         record.update({ restarts: record.row.restarts + 1 });

@@ -42,7 +42,8 @@ export class OneOffs {
   async create(project: Project, options: RunOptions, signal: AbortSignal): Promise<Replica> {
     const oneOff = describeOneOff(project, options);
     const { name } = oneOff;
-    refuseTakenName(name, this.#stack.replicas);
+    // One that waits for its turn has the name already.
+    refuseTakenName(name, { has: (each) => this.#stack.replicas.has(each) || this.#promised.has(each) });
     this.#promised.add(name);
     try {
       await this.#stack.bringUp(project, oneOff, signal);

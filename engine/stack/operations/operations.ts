@@ -87,7 +87,7 @@ const executeOperation = async ({ context, operation, bootTurn, signal }: Execut
       return runPostStart(replica, context.replicaContext, signal);
     }
     case 'pre-start': {
-      await context.replicas.get(operation.replica)?.remove({ keepVolumes: false });
+      await removeOldHook(context.replicas.get(operation.replica));
       const replica = createHook(context, operation);
       const { service, index } = operation;
       await runPreStartHook({ service, index, replica, bus: context.bus, lastLines: context.lastLines }, signal);
@@ -191,9 +191,15 @@ const addReplica = (
     ...what,
   };
   const replica = new Replica(row, context.replicaContext);
-  context.replicas.set(name, replica);
   replica.create();
+  context.replicas.set(name, replica);
   return replica;
+};
+
+/** One of a supervisor that was killed may still run, taken over by this one. */
+const removeOldHook = async (old: Replica | undefined): Promise<void> => {
+  await old?.stop({ graceMs: 0, byUser: true });
+  await old?.remove({ keepVolumes: false });
 };
 
 /** Resumes a replica; one whose saved memory cannot be used starts afresh with the disks it had. */

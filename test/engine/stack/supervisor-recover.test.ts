@@ -206,6 +206,16 @@ describe('taking over from a supervisor that is gone', () => {
     expect(stack.platform.vmm.machines.size).toBe(0);
   });
 
+  test('killed while it stopped a replica: up and start wait for that stop, and start it', async () => {
+    const stack = openTestStack();
+    const project = shopOf(stack, { web: {} });
+    await stack.up(project);
+    const { next } = await takeOver(stack, () => rewrite(stack, 'shop-web-1', { state: 'stopping', stoppedByUser: true }));
+    await next.up(project);
+    expect(next.states()).toEqual({ 'shop-web-1': 'running' });
+    expect(next.row('shop-web-1').stoppedByUser).toBe(false);
+  });
+
   test('killed in the pause before a restart: the restart happens', async () => {
     const stack = openTestStack();
     await stack.up(shopOf(stack, { web: { deploy: { restart_policy: { condition: 'any', delay: '60s' } } } }));

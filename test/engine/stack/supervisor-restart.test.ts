@@ -171,6 +171,23 @@ describe('restart policies', () => {
     expect(stack.supervisor.isIdle).toBe(true);
   });
 
+  test('a restart that cannot boot gives up by its policy after a run of an hour, too', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, web('on-failure:3')));
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    const fail = () => stack.platform.vmm.failNext('shop-web-1', new HyprError('VMM_START', 'no memory'));
+    fail();
+    await crash(stack);
+    for (const restarts of [2, 3]) {
+      await vi.advanceTimersByTimeAsync(restarts * FIRST_DELAY);
+      await stack.until(() => stack.row('shop-web-1').restarts === restarts);
+      fail();
+    }
+    await vi.advanceTimersByTimeAsync(8 * FIRST_DELAY);
+    await stack.reach('shop-web-1', 'dead');
+    expect(stack.row('shop-web-1')).toMatchObject({ reason: 'no memory', restarts: 3 });
+  });
+
   test('health starts anew with each run, and a paused replica is not probed', async () => {
     const stack = openTestStack();
     let ok = true;
