@@ -7,9 +7,12 @@ import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectGuest, GuestExecError } from '../../guest/client/client.ts';
+import { openConnection } from '../../guest/client/connection.ts';
+import { Requests } from '../../guest/client/requests.ts';
+import { encodeMachine } from '../../guest/protocol/encode.ts';
 import { encodeFrame } from '../../guest/protocol/protocol.ts';
 import { refusalReason } from '../../guest/protocol/refusal.ts';
-import { FRAME } from '../../guest/protocol/tags.ts';
+import { FRAME, OPCODE } from '../../guest/protocol/tags.ts';
 import type { GuestClient } from '../../guest/types.ts';
 import { freePort } from '../support/free-port.ts';
 import { chunks, collect, compileHostAgent, type HostAgent, machineConfig, processSpec, readAll, startHostAgent } from './host-agent.ts';
@@ -478,6 +481,18 @@ describe('a machine', () => {
     expect(reasons).toEqual(['outOfTurn', 'outOfTurn', 'malformed', 'outOfTurn', 'outOfTurn']);
     await program.signal(9);
     await guest.close();
+    await own.stop();
+  });
+
+  it('refuses a request that it does not know, at once', async () => {
+    const own = await startHostAgent();
+    const connection = await openConnection(own.socket, { timeout: 5000 });
+    const requests = new Requests(connection);
+    connection.onFrame((frame) => requests.accept(frame));
+    await requests.ask({ opcode: OPCODE.prepare, body: encodeMachine(machineConfig()), what: 'preparing' });
+    const asked = requests.ask({ opcode: 999, what: 'something new', ms: 5000 });
+    await expect(asked).rejects.toMatchObject({ reason: 'malformed', message: 'this agent does not know the request' });
+    await connection.close();
     await own.stop();
   });
 

@@ -118,26 +118,6 @@ void handle_request(struct request *request) {
     case OP_NAMES:
     case OP_NICS:
     case OP_FILES: handle_config(request); break;
-    case OP_SIGNAL:
-    case OP_RESIZE:
-    case OP_CLOCK:
-    case OP_WRITE_TAR:
-    case OP_READ_TAR:
-    case OP_READ_LAYER:
-    case OP_PUSH_LAYER:
-    case OP_DROP_LAYERS:
-    case OP_STATS:
-    case OP_WATCH:
-    case OP_MEMBER:
-    case OP_END_MEMBER:
-    case OP_POWER_OFF:
-    case OP_STAGE:
-    case OP_RELEASE:
-    case OP_RELAY:
-    case OP_DIAL:
-    case OP_LEND:
-    case OP_BORROW:
-    case OP_SYNC: handle_simple(request); break;
-    default: request_refuse(request, REASON_MALFORMED, "this agent does not know the request");
+    default: handle_simple(request);
   }
 }

@@ -85,5 +85,6 @@ void handle_transfer(const struct request *request, struct simple_request *simpl
     case OP_LEND: job_start(channel, JOB_INPUT | JOB_OUTPUT, lend_volume, simple, NULL); break;
     case OP_BORROW: job_start(channel, JOB_INPUT | JOB_OUTPUT, borrow, simple, NULL); break;
     case OP_SYNC: job_start(channel, 0, sync_disks, simple, NULL); break;
+    default: request_refuse(request, REASON_MALFORMED, "this agent does not know the request");
   }
 }
