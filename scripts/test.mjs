@@ -1,6 +1,7 @@
 // `npm test`: all set-up, then lint, types and every test. `npm test -- unit` (or any vitest arguments) runs a part. `npm test -- kvm` is `npm run test:kvm`.
 import { join } from 'node:path';
 import { ensureBuilt } from './ensure-built.mjs';
+import { lint } from './lint/main.mjs';
 import { root, run } from './own-node.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
@@ -16,10 +17,7 @@ try {
       env: { ...process.env, HYPR_TEST_KVM: 'all' },
     });
   } else {
-    await run(bin('biome'), ['check', '.']);
-    await run(bin('tsc'), ['--noEmit']);
-    await run(process.execPath, ['scripts/lint/check-house.mjs']);
-    await run(process.execPath, ['scripts/lint/c-rooms.mjs']);
+    await lint();
     await run(join(root, 'bin', 'hypr'), ['setup']);
     await run(process.execPath, [join(root, 'dist', 'fixtures.js'), 'make']);
     await run(bin('vitest'), ['run', ...args]);

@@ -47,7 +47,7 @@ export const commandReference = (root: CommandSpec): string => {
   );
   return [
     '# Commands',
-    '<!-- Written by scripts/lint/command-reference.mjs from the table of commands in cli/command-tree; test/cli/command-tree/reference.test.ts checks it. -->',
+    '<!-- Written by `npm run generate` from the table of commands in cli/command-tree; test/cli/command-tree/reference.test.ts checks it. -->',
     `\`hypr compose COMMAND\` has the commands of docker compose under their own names, so that \`alias docker=hypr\` works. Options of every command stand before or behind it:`,
     ...flagTable(shownFlags(globalFlags)),
     ['| command | does |', '|---|---|', ...index].join('\n'),

@@ -158,7 +158,7 @@ const main = () => {
   if (process.argv.includes('--write')) {
     writeFileSync(guide, current);
   } else if (text !== current) {
-    faults.push('CONTRIBUTING.md: its map is not that of scripts/lint/house.mjs (node scripts/lint/check-house.mjs --write)');
+    faults.push('CONTRIBUTING.md: its map is not that of scripts/lint/house.mjs (npm run generate)');
   }
   for (const fault of faults) {
     console.error(fault);

@@ -13,7 +13,10 @@ const documented = new Map(
 );
 
 test('every code is in docs/errors.md, and nothing else is', () => {
-  expect([...documented.keys()].sort()).toEqual(Object.keys(ERRORS).sort());
+  expect(
+    [...documented.keys()].sort(),
+    'a code is a row of docs/errors.md under the heading of its floor: | `CODE` | its text | what to do |',
+  ).toEqual(Object.keys(ERRORS).sort());
 });
 
 test.each(Object.entries(ERRORS))('docs/errors.md says of %s what the code says', (code, { kind, text }) => {

@@ -5,5 +5,5 @@ import { generateProtocol } from '../../scripts/generate-protocol.mjs';
 
 it.each(Object.entries(generateProtocol()))('%s › is what the table of the protocol says', async (path, text) => {
   const file = fileURLToPath(new URL(`../../${path}`, import.meta.url));
-  expect(await readFile(file, 'utf8'), 'stale: run `node scripts/generate-protocol.mjs`').toBe(text);
+  expect(await readFile(file, 'utf8'), 'stale: run `npm run generate`').toBe(text);
 });

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { KEYS } from '../../cli/dashboard/state/keys.ts';
 import { root } from '../support/cli.ts';
 
 const DOCS = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs'];
@@ -45,13 +44,6 @@ describe('the documentation', () => {
   it.each(pages)('%s › links only to pages, files and headings that there are', (page) => {
     const dead = linksOf(page).filter((link) => !leads(page, link));
     expect(dead).toEqual([]);
-  });
-
-  it('docs/dashboard.md › has every key of the table with what it does', () => {
-    const text = readFileSync(join(root, 'docs/dashboard.md'), 'utf8');
-    for (const { label, text: does } of KEYS) {
-      expect(text).toContain(`| \`${label}\` | ${does.replaceAll('|', '\\|')} |`);
-    }
   });
 
   it('walks through at most ten files each', () => {

@@ -1,12 +1,11 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openSettings, SETTINGS } from '../../../cli/core/settings.ts';
+import { openSettings } from '../../../cli/core/settings.ts';
 import { preferencesOf } from '../../../cli/dashboard/preferences.ts';
 import { createKeyTable } from '../../../cli/dashboard/state/key-table.ts';
 import { KEYS } from '../../../cli/dashboard/state/keys.ts';
-import { root } from '../../../scripts/own-node.mjs';
 import { fakeContext, run } from '../support/fake-context.ts';
 import { NOW, replica } from '../support/fake-engine.ts';
 
@@ -93,13 +92,6 @@ describe('the dashboard', () => {
     expect(context.stdout.text).not.toContain('\u001b[?1049h');
     expect(context.stdout.text).toContain('Attaching to web-1');
   });
-});
-
-test('docs/settings.md has every setting as the table has it', async () => {
-  const text = await readFile(join(root, 'docs/settings.md'), 'utf8');
-  for (const { name, words, standard, text: means } of SETTINGS) {
-    expect(text).toContain(`| \`${name}\` | ${words.map((word) => `\`${word}\``).join(', ')} | \`${standard}\` | ${means}`);
-  }
 });
 
 describe('the file', () => {

@@ -1,0 +1,2 @@
+/** Name of the page in docs/ → its text as the tables of the code say. */
+export declare const writtenDocs: () => Record<string, string>;
