@@ -14,7 +14,7 @@ const portsFlag = string('ports', 'What to do when a published port is taken: fi
   words: PORT_MODES,
 });
 
-const createFlags: readonly FlagSpec[] = [
+export const createFlags: readonly FlagSpec[] = [
   bool('build', 'Build images first'),
   bool('no-build', 'Never build, even if an image is missing'),
   string('pull', 'Pull images first: always, missing, never, policy', { value: 'WHEN' }),
@@ -24,6 +24,7 @@ const createFlags: readonly FlagSpec[] = [
   bool('remove-orphans', 'Remove machines of services that are no longer in the file'),
   list('scale', 'Number of replicas of a service', { value: 'SERVICE=N' }),
   portsFlag,
+  yes,
 ];
 
 const upFlags: readonly FlagSpec[] = [
@@ -50,7 +51,6 @@ const upFlags: readonly FlagSpec[] = [
   bool('no-color', 'No colours in logs'),
   bool('no-log-prefix', 'No names before log lines'),
   bool('w,watch', 'Keep services up to date with their develop.watch (not with -d)'),
-  yes,
 ];
 
 export const lifecycleCommands: readonly CommandSpec[] = [
@@ -72,7 +72,7 @@ export const lifecycleCommands: readonly CommandSpec[] = [
     name: 'create',
     usage: '[OPTIONS] [SERVICE...]',
     summary: 'Create machines without starting them',
-    flags: [...createFlags, yes],
+    flags: createFlags,
     dryRun: true,
     load: async () => (await import('../commands/up/up.ts')).runCreate,
   },
@@ -89,7 +89,11 @@ export const lifecycleCommands: readonly CommandSpec[] = [
     ],
     load: async () => (await import('../commands/down.ts')).runDown,
   },
-  verb('start', 'Start services that exist', [...waitFlags]),
+  verb('start', 'Start services that exist', [
+    ...waitFlags,
+    bool('a,attach', 'Of one machine by its name: show what it writes, and exit with its code'),
+    bool('i,interactive', 'With --attach: also standard input'),
+  ]),
   verb('stop', 'Stop services, and keep their disks', [timeout]),
   verb('restart', 'Stop and start services', [timeout, bool('no-deps', 'Leave dependents alone')]),
   verb('kill', 'End services at once, or send them a signal', [

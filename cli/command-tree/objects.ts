@@ -89,7 +89,8 @@ const volume: CommandSpec = {
   ],
 };
 
-const replicaInspect: CommandSpec = {
+/** `container inspect`. */
+export const replicaInspect: CommandSpec = {
   name: 'inspect',
   usage: '[OPTIONS] REPLICA [REPLICA...]',
   summary: 'Print details of replicas as JSON',
@@ -97,11 +98,6 @@ const replicaInspect: CommandSpec = {
   minArgs: 1,
   load: async () => (await import('../commands/inspect.ts')).runReplicaInspect,
 };
-
-const OF_SERVICES = [
-  ...['attach', 'commit', 'cp', 'create', 'diff', 'exec', 'export', 'kill', 'list', 'logs', 'ls', 'pause', 'port', 'ps', 'rename'],
-  ...['restart', 'rm', 'run', 'start', 'stats', 'stop', 'top', 'unpause', 'update', 'wait'],
-];
 
 /** Docker's own commands on networks, volumes and other objects of stacks. */
 export const objectCommands: readonly CommandSpec[] = [
@@ -122,27 +118,6 @@ export const objectCommands: readonly CommandSpec[] = [
       bool('s,size', 'Sizes of files', { ignored: 'the sizes of all are told by: hypr system df' }),
     ],
     load: async () => (await import('../commands/inspect.ts')).runObjectInspect,
-  },
-  {
-    name: 'container',
-    usage: 'COMMAND',
-    summary: 'Commands on replicas: inspect',
-    hidden: true,
-    commands: [
-      replicaInspect,
-      refusedCommand(
-        'prune',
-        'Remove what has ended',
-        'what a stack no longer needs goes with it; use: hypr rm, hypr down --remove-orphans',
-      ),
-      ...OF_SERVICES.map((name) =>
-        refusedCommand(
-          name,
-          'A command on a container',
-          `replicas are reached by their service; use: hypr ${name === 'ls' || name === 'list' ? 'ps' : name}`,
-        ),
-      ),
-    ],
   },
 ];
 

@@ -80,11 +80,6 @@ export const stackCommands: readonly CommandSpec[] = [config, publish, ...refuse
 /** Docker's own commands that somebody may try: what there is instead. */
 const notHere: readonly CommandSpec[] = [
   refusedCommand(
-    'rename',
-    'Rename a container',
-    'replicas are named by their service; write container_name: into the Compose file and use: hypr up',
-  ),
-  refusedCommand(
     'update',
     'Change limits of a container',
     'a machine has its size from its start on; change the Compose file and use: hypr up',

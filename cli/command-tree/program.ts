@@ -171,6 +171,9 @@ const buildCommand = (spec: CommandSpec, parents: readonly string[], building: B
   for (const flag of flagsOf(spec)) {
     command.addOption(new FlagOption(flag.spec, flag.short));
   }
+  if (spec.flags?.some(({ short }) => short === 'h')) {
+    command.helpOption('--help');
+  }
   if (spec.commands) {
     command.enablePositionalOptions();
     const named = spec.commands.filter((child) => isNamed(child.name));

@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../core/command-spec.ts';
 import { bool, type FlagSpec, int, list, string } from '../core/flag-spec.ts';
+import { createFlags } from './lifecycle.ts';
 
 const index = int('index', 'Which replica, counting from 1', { value: 'N' });
 
@@ -71,7 +72,7 @@ export const dockerRun: CommandSpec = {
     bool('i,interactive', 'Keep standard input open'),
     bool('t,tty', 'Allocate a terminal'),
     list('env-file', 'Set variables from a file', { value: 'FILE' }),
-    string('hostname', 'Name of the host inside', { value: 'NAME' }),
+    string('h,hostname', 'Name of the host inside', { value: 'NAME' }),
     string('m,memory', 'Memory of the machine', { value: 'BYTES' }),
     string('cpus', 'Processors of the machine', { value: 'N' }),
     list('network', 'bridge, none, isolated (no NIC; ports through the supervisor), or a network of hypr network create', {
@@ -112,7 +113,7 @@ export const dockerRun: CommandSpec = {
     string('detach-keys', 'Keys that detach', { value: 'KEYS' }),
     bool('P,publish-all', 'Publish all exposed ports on free ports of this host'),
     list('link', 'Link', { refused: 'machines of one Compose file reach each other by name' }),
-    list('mount', 'Mount', { refused: 'use -v SOURCE:TARGET, or a Compose file' }),
+    list('mount', 'Mount a folder, a volume or a tmpfs', { value: 'type=bind,src=DIR,dst=DIR[,readonly]' }),
     list('device', 'Only /dev/kvm: the machine runs machines itself', { value: '/dev/kvm' }),
     string('gpus', 'GPUs', { refused: 'GPUs of the host are not passed into a machine' }),
     list('volumes-from', 'Volumes of another', { refused: 'name the volume in both: -v NAME:TARGET' }),
@@ -127,11 +128,29 @@ export const dockerRun: CommandSpec = {
     ...WITHOUT_EFFECT.map((name) => list(name, '', { hidden: true, ignored: noKernelSharing })),
     string('volume-driver', 'Driver of volumes', { hidden: true, refused: 'docker plug-ins are not loaded' }),
     list('a,attach', 'Streams to attach', { hidden: true, refused: 'the streams of a program are all attached, or none with -d' }),
-    string('cidfile', 'File for the id', { refused: 'hypr run -d prints the id' }),
+    string('cidfile', 'Write the id into this file, which must not be there', { value: 'FILE' }),
   ],
   minArgs: 1,
   passThrough: true,
   load: async () => (await import('../commands/docker-run.ts')).runDockerRun,
+};
+
+/** docker's `create IMAGE`; with names of services, or without any, docker compose's. */
+export const dockerCreate: CommandSpec = {
+  ...dockerRun,
+  name: 'create',
+  usage: '[OPTIONS] IMAGE [COMMAND] [ARGS...] | [SERVICE...]',
+  summary: 'Create a machine of an image, or those of services, without starting it',
+  examples: ['hypr create --name web -p 8080:80 nginx', 'hypr start web', 'hypr create web db      services of the Compose file here'],
+  flags: [
+    ...(dockerRun.flags ?? []),
+    ...createFlags
+      .filter(({ name }) => !dockerRun.flags?.some((flag) => flag.name === name))
+      .map(({ short: _, ...flag }) => ({ ...flag, hidden: true })),
+  ],
+  minArgs: 0,
+  dryRun: true,
+  load: async () => (await import('../commands/up/docker-create.ts')).runDockerCreate,
 };
 
 /** Commands for the program and the files of a replica. */

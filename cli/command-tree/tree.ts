@@ -4,9 +4,10 @@ import { completionCommands } from './completion.ts';
 import { composeOnlyCommands } from './compose-images.ts';
 import { inspectCommands } from './inspect.ts';
 import { lifecycleCommands } from './lifecycle.ts';
+import { dockerContainer, machineCommands } from './machines.ts';
 import { objectCommands, seedCommands } from './objects.ts';
 import { hostCommands, stackCommands, versionCommand } from './other.ts';
-import { composeRun, dockerRun, replicaCommands } from './run.ts';
+import { composeRun, dockerCreate, dockerRun, replicaCommands } from './run.ts';
 import { settingsCommands } from './settings.ts';
 import { systemCommands } from './system.ts';
 
@@ -26,8 +27,11 @@ export const rootCommand: CommandSpec = {
     'hypr doctor              check this host',
   ],
   commands: [
-    ...shared,
+    ...shared.filter(({ name }) => name !== 'create'),
+    dockerCreate,
     dockerRun,
+    dockerContainer(shared),
+    ...machineCommands,
     ...imageCommands,
     ...systemCommands,
     ...objectCommands,

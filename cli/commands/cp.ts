@@ -4,6 +4,7 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import type { CopyPlace, EngineApi, Stack, UnpackPlace } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
+import { onMachine } from '../core/machines.ts';
 import { writeOut } from '../core/output.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { servicesOf } from './verbs.ts';
@@ -29,17 +30,25 @@ export const runCp: Handler = async (invocation) => {
     );
   }
   const service = source.service ?? target.service ?? '';
-  return withStack(invocation, async (stack, project) => {
-    checkServices([service], project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+  const copy = async (stack: Stack, named: string, index: number | undefined): Promise<number> => {
     const copying: Copying = { context, stack, engine: await context.engine(), options };
     if (source.service !== undefined) {
-      await copyOut(copying, { service, index: options.index, path: absolute(source.path), followLinks: options.followLinks }, target.path);
+      const place = { service: named, index, path: absolute(source.path), followLinks: options.followLinks };
+      await copyOut(copying, place, target.path);
     } else {
-      for (const index of await targetsOf(stack, service, options.index)) {
-        await copyIn(copying, source.path, { service, index, path: absolute(target.path) });
+      for (const each of await targetsOf(stack, named, index)) {
+        await copyIn(copying, source.path, { service: named, index: each, path: absolute(target.path) });
       }
     }
     return 0;
+  };
+  const done = await onMachine(invocation, service, (stack, { status }) => copy(stack, status.service, status.number));
+  if (done !== undefined) {
+    return done;
+  }
+  return withStack(invocation, async (stack, project) => {
+    checkServices([service], project ? { ...project.services, ...project.disabledServices } : await servicesOf(stack));
+    return copy(stack, service, options.index);
   });
 };
 

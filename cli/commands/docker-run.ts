@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { HyprError } from '../../base/errors.ts';
 import type { Project, Service } from '../../compose/model/model.ts';
 import { RUN_DEFAULTS } from '../../engine/model/option-defaults.ts';
@@ -6,15 +9,29 @@ import { PUBLISH_ALL } from '../../engine/model/spec.ts';
 import type { RunOptions } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
-import { runOneOff } from '../session/run-session.ts';
+import { type RunInput, runOneOff } from '../session/run-session.ts';
 import { sizeOf } from '../session/session.ts';
 import { environmentOf, sharedOptions } from './run.ts';
+import { readMount } from './run-mounts.ts';
 import { networksOfRun } from './run-networks.ts';
 
 const PULL = ['always', 'missing', 'never'] as const;
 
 /** `run IMAGE`: creates a stack with one service. With --rm the stack is removed at the end; else it stays as `-p NAME`. */
 export const runDockerRun: Handler = async (invocation) => {
+  const { context, flags } = invocation;
+  const { project, options, shows } = await prepare(invocation);
+  const cidfile = flags.string('cidfile');
+  const file = cidfile === undefined ? undefined : resolve(context.cwd, cidfile);
+  if (file !== undefined && existsSync(file)) {
+    throw new HyprError('HYPR_USAGE', `container ID file found, make sure the other container isn't running or delete ${cidfile}`);
+  }
+  const onCreated = file === undefined ? undefined : (id: string): Promise<void> => writeFile(file, id, { flag: 'wx' });
+  return runOneOff(invocation, { project, options, detachKeys: flags.string('detach-keys'), shows, onCreated });
+};
+
+/** What an image and docker's flags are to the engine. Throws HYPR_USAGE, HYPR_UNSUPPORTED. */
+export const prepare = async (invocation: Invocation): Promise<Pick<RunInput, 'project' | 'options' | 'shows'>> => {
   const { context, args, flags } = invocation;
   const [image = '', ...command] = args;
   checkFlags(flags);
@@ -25,12 +42,14 @@ export const runDockerRun: Handler = async (invocation) => {
   if (tty && !detach && (context.stdin.isTTY !== true || context.stdout.isTTY !== true)) {
     throw new HyprError('HYPR_USAGE', 'the input device is not a TTY', { hint: 'leave -t away' });
   }
+  const shared = sharedOptions(context, flags);
   const options: RunOptions = {
     ...RUN_DEFAULTS,
     service: name,
     name,
     args: command,
-    ...sharedOptions(context, flags),
+    ...shared,
+    volumes: [...shared.volumes, ...flags.list('mount').map((text) => readMount(text, context.cwd))],
     env: await environmentOf(context, flags, context.env, 'env-file'),
     tty,
     stdin: flags.bool('interactive'),
@@ -42,15 +61,14 @@ export const runDockerRun: Handler = async (invocation) => {
     pull: flags.choice('pull', PULL) ?? 'policy',
   };
   await refuseKnownStack(invocation, name);
-  return runOneOff(invocation, {
+  return {
     project: projectOf({ name, image, flags, cwd: context.cwd, env: context.env }),
     options,
-    detachKeys: flags.string('detach-keys'),
     shows: (event) =>
       event.type === 'warning' ||
       event.type === 'refusal' ||
       (event.type === 'progress' && event.progress.id.startsWith('Image ') && !flags.bool('quiet')),
-  });
+  };
 };
 
 const checkFlags = (flags: Flags): void => {
@@ -79,7 +97,7 @@ const refuseKnownStack = async ({ context, flags }: Invocation, name: string): P
   const engine = await context.engine();
   const known = await engine.listStacks({ all: true });
   if (known.some((stack) => stack.name === name)) {
-    throw new HyprError('HYPR_USAGE', `the name ${name} is taken by a stack`, { hint: `remove it: hypr -p ${name} down` });
+    throw new HyprError('HYPR_USAGE', `the name ${name} is already in use by a stack`, { hint: `remove it: hypr -p ${name} down` });
   }
 };
 

@@ -4,6 +4,7 @@ import { inspectImage } from '../../engine/docker/shapes/image.ts';
 import { familiarName, imageRepository, shortId } from '../../engine/docker/shapes/names.ts';
 import type { Image } from '../../engine/model/types.ts';
 import type { Handler } from '../core/command-spec.ts';
+import { hasLabel, isYes } from '../format/filters.ts';
 import { compileTemplate } from '../format/go-template.ts';
 import { formatListing } from '../format/output.ts';
 import { goTime } from '../format/time.ts';
@@ -16,12 +17,14 @@ const HEADERS = { CreatedAt: 'CREATED AT', Digest: 'DIGEST', Containers: 'CONTAI
 /** `hypr images`: one row per name of an image, newest first, as docker images. */
 export const runImages: Handler = async ({ context, args, flags }) => {
   const images = await (await context.engine()).openImages();
-  const filters = flags.list('filter').map(parseFilter);
-  const rows = (await images.list())
+  const all = await images.list();
+  const [ofImages, ofNames] = readFilters(flags.list('filter'), all);
+  const rows = all
+    .filter((image) => ofImages.every((filter) => filter(image)))
     .sort((a, b) => b.created - a.created)
     .flatMap((image) => imageRows(image, { now: context.now(), noTrunc: flags.bool('no-trunc') }))
     .filter((row) => args[0] === undefined || matchesName(row, args[0]))
-    .filter((row) => filters.every((filter) => filter(row)));
+    .filter((row) => ofNames.every((filter) => filter(row)));
   if (flags.bool('quiet')) {
     context.stdout.write([...new Set(rows.map((row) => row.ID))].map((id) => `${id}\n`).join(''));
     return 0;
@@ -61,16 +64,41 @@ const matchesName = (row: ImageRow, name: string): boolean => {
 
 const escapeRegExp = (text: string): string => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
 
-const parseFilter = (filter: string): ((row: ImageRow) => boolean) => {
-  const [key, value = ''] = filter.split('=', 2);
-  if (key === 'reference') {
-    return (row) => matchesName(row, value);
+type Filters = readonly [ReadonlyArray<(image: Image) => boolean>, ReadonlyArray<(row: ImageRow) => boolean>];
+
+/** Filters of images, and those of their names. Throws HYPR_USAGE. */
+const readFilters = (filters: readonly string[], all: readonly Image[]): Filters => {
+  const ofImages: Array<(image: Image) => boolean> = [];
+  const ofNames: Array<(row: ImageRow) => boolean> = [];
+  const createdOf = (name: string): number => {
+    const wanted = imageRepository(name);
+    const found = all.find(({ id, references }) =>
+      [id, shortId(id), ...references.map(imageRepository).map(({ repository, tag }) => `${repository}:${tag}`)].includes(
+        name.startsWith('sha256:') ? name : `${wanted.repository}:${wanted.tag}`,
+      ),
+    );
+    return found?.created ?? Number.NaN;
+  };
+  for (const filter of filters) {
+    const [key = '', value = ''] = filter.split(/=(.*)/s);
+    if (key === 'reference') {
+      ofNames.push((row) => matchesName(row, value));
+    } else if (key === 'dangling') {
+      const wanted = isYes(value);
+      ofNames.push((row) => (row.Repository === '<none>') === wanted);
+    } else if (key === 'label') {
+      ofImages.push((image) => hasLabel(image.config.Labels, value));
+    } else if (key === 'before') {
+      ofImages.push((image) => image.created < createdOf(value));
+    } else if (key === 'since') {
+      ofImages.push((image) => image.created > createdOf(value));
+    } else {
+      throw new HyprError('HYPR_USAGE', `invalid filter '${key}': --filter does not know "${filter}"`, {
+        hint: 'filters are reference=, dangling=, label=, before= and since=',
+      });
+    }
   }
-  if (key === 'dangling' && /^(true|false|1|0)$/.test(value)) {
-    const wanted = value === 'true' || value === '1';
-    return (row) => (row.Repository === '<none>') === wanted;
-  }
-  throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: 'filters are reference=NAME and dangling=true' });
+  return [ofImages, ofNames];
 };
 
 /** `hypr rmi`. */

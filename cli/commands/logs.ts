@@ -1,6 +1,8 @@
 import { HyprError } from '../../base/errors.ts';
-import type { LogsOptions } from '../../engine/model/types.ts';
+import type { ReplicaStatus } from '../../engine/model/events.ts';
+import type { LogsOptions, Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
+import { onMachine } from '../core/machines.ts';
 import { writeOut } from '../core/output.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { wantsColour } from '../core/style.ts';
@@ -11,6 +13,13 @@ import { parseMoment } from '../format/time.ts';
 export const runLogs: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const options = logsOptions(invocation);
+  const [name] = args;
+  if (name !== undefined && args.length === 1) {
+    const done = await onMachine(invocation, name, (stack, { status }) => printMachine(invocation, stack, status, options));
+    if (done !== undefined) {
+      return done;
+    }
+  }
   return withStack(invocation, async (stack, project) => {
     const replicas = await stack.ps();
     // Names of replicas are taken too, also of those that are gone.
@@ -33,6 +42,19 @@ export const runLogs: Handler = async (invocation) => {
     }
     return context.interrupts.signal.aborted ? 130 : 0;
   });
+};
+
+/** docker's `logs NAME`: what the program wrote, each stream on its own. */
+const printMachine = async ({ context, flags }: Invocation, stack: Stack, status: ReplicaStatus, options: LogsOptions): Promise<number> => {
+  const formatter = new LogFormatter({ color: false, prefix: false, timestamps: flags.bool('timestamps'), stack: stack.name });
+  const { signal } = context.interrupts;
+  const details = flags.bool('details') ? ' ' : '';
+  for await (const record of stack.logs({ ...options, services: [status.service], index: status.number }, signal)) {
+    if (record.replica === status.name) {
+      await writeOut(record.stream === 'stderr' ? context.stderr : context.stdout, `${details}${formatter.line(record)}`);
+    }
+  }
+  return signal.aborted ? 130 : 0;
 };
 
 const logsOptions = ({ context, args, flags }: Invocation): LogsOptions => {

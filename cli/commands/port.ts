@@ -1,13 +1,18 @@
 import { HyprError } from '../../base/errors.ts';
 import type { ReplicaStatus } from '../../engine/model/events.ts';
-import type { Handler } from '../core/command-spec.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { onMachine } from '../core/machines.ts';
 import { checkServices, withStack } from '../core/project.ts';
 import { formatPorts, hostPort } from '../format/ports.ts';
 
-/** `port web 80` → `127.0.0.1:8080`. */
+/** `port web 80` → `127.0.0.1:8080`. Of a machine by its name without a port: all that is published, as docker prints it. */
 export const runPort: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const [service = '', text = ''] = args;
+  const done = await onMachine(invocation, service, async (_, { status }) => printPorts(invocation, status, text));
+  if (done !== undefined) {
+    return done;
+  }
   const [, number, suffix] = /^(\d{1,5})(?:\/(tcp|udp))?$/.exec(text) ?? [];
   if (number === undefined) {
     throw new HyprError('HYPR_USAGE', `"${text}" is not a port`, { hint: 'give the port inside the service, such as 80 or 53/udp' });
@@ -39,4 +44,15 @@ const pickReplica = (replicas: readonly ReplicaStatus[], service: string, index:
     });
   }
   return replica;
+};
+
+const printPorts = ({ context }: Invocation, { name, ports }: ReplicaStatus, text: string): number => {
+  const [number, protocol = 'tcp'] = text.split('/');
+  const found = ports.filter((each) => text === '' || (each.port === Number(number) && each.protocol === protocol));
+  if (text !== '' && found.length === 0) {
+    throw new HyprError('HYPR_USAGE', `No public port '${text}' published for ${name}`);
+  }
+  const lines = found.map((each) => `${text === '' ? `${each.port}/${each.protocol} -> ` : ''}${hostPort(each)}\n`);
+  context.stdout.write(lines.join(''));
+  return 0;
 };

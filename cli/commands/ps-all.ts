@@ -1,10 +1,11 @@
 import { HyprError } from '../../base/errors.ts';
-import { labelsOf } from '../../engine/docker/shapes/container.ts';
+import { containerJudges } from '../../engine/docker/shapes/container-filters.ts';
 import { shortId } from '../../engine/docker/shapes/names.ts';
 import { psState } from '../../engine/docker/shapes/status.ts';
 import type { ReplicaDetail } from '../../engine/model/types.ts';
 import type { Invocation } from '../core/command-spec.ts';
-import { compileFilters, hasLabel, type Judges } from '../format/filters.ts';
+import { noSuchMachine } from '../core/machines.ts';
+import { compileFilters } from '../format/filters.ts';
 import { formatListing } from '../format/output.ts';
 import { psRow } from '../format/replica.ts';
 
@@ -19,29 +20,30 @@ const COLUMNS = {
 };
 const HEADERS = { CreatedAt: 'CREATED AT', State: 'STATE', Labels: 'LABELS', Mounts: 'MOUNTS', Networks: 'NETWORKS', Size: 'SIZE' };
 
-/** docker's filters that compose's `ps` does not have, and its status. */
-const JUDGES: Judges<ReplicaDetail> = {
-  label: (replica, value) => hasLabel(labelsOf(replica), value),
-  // As docker: any part of the name.
-  name: ({ status }, value) => patternOf(value).test(status.name),
-  id: ({ status }, value) => status.id.startsWith(value),
-  status: ({ status }, value) => status.state === value || psState(status) === value,
-};
+/** Filters that docker compose's `ps` has not, so that all stacks are meant. */
+const DOCKERS = /^(label|name|id|ancestor|before|since|exited|expose|publish|health|is-task|network|volume)=/;
 
-/** Whether these filters are docker's, so that all stacks are meant. */
-export const hasDockerFilter = (filters: readonly string[]): boolean => filters.some((filter) => /^(label|name|id)=/.test(filter));
+export const hasDockerFilter = (filters: readonly string[]): boolean => filters.some((filter) => DOCKERS.test(filter));
 
 /** docker's `ps`: the machines of all stacks, one-offs too, the newest first. */
 export const printAllMachines = async ({ context, flags }: Invocation): Promise<number> => {
   const objects = await (await context.engine()).openObjects();
   const filters = flags.list('filter');
-  const matches = compileFilters(filters, JUDGES);
-  const all = flags.bool('all') || filters.some((filter) => filter.startsWith('status='));
+  const judges = containerJudges((reference) => objects.replicas(reference)[0]?.status.createdAt ?? fail(reference));
+  const matches = compileFilters<ReplicaDetail>(filters, {
+    ...judges,
+    // hypr's own states, too. As docker: any part of the name, or a pattern.
+    status: ({ status }, value) => status.state === value || psState(status) === checkState(value),
+    name: ({ status }, value) => patternOf(value).test(status.name),
+  });
+  const last = flags.bool('latest') ? 1 : (flags.int('last') ?? 0);
+  const all = flags.bool('all') || last > 0 || filters.some((filter) => /^(status|exited)=/.test(filter));
   const shown = objects
     .replicas()
     .filter(matches)
     .filter(({ status }) => all || !['created', 'exited', 'dead'].includes(psState(status)))
-    .sort((a, b) => b.status.createdAt - a.status.createdAt);
+    .sort((a, b) => b.status.createdAt - a.status.createdAt)
+    .slice(0, last > 0 ? last : undefined);
   const noTrunc = flags.bool('no-trunc');
   if (flags.bool('quiet')) {
     context.stdout.write(shown.map(({ status }) => `${noTrunc ? status.id : shortId(status.id)}\n`).join(''));
@@ -50,6 +52,19 @@ export const printAllMachines = async ({ context, flags }: Invocation): Promise<
   const rows = shown.map(({ status, stack }) => psRow(status, { stack, now: context.now(), noTrunc }));
   context.stdout.write(formatListing({ columns: COLUMNS, headers: HEADERS, rows, json: 'lines' }, flags.string('format')));
   return 0;
+};
+
+const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'suspended', 'exited', 'dead', 'starting', 'stopping'];
+
+const checkState = (state: string): string => {
+  if (!STATES.includes(state)) {
+    throw new HyprError('HYPR_USAGE', `invalid filter 'status=${state}'`, { hint: `states are: ${STATES.join(', ')}` });
+  }
+  return state;
+};
+
+const fail = (name: string): never => {
+  throw noSuchMachine(name);
 };
 
 const patternOf = (text: string): RegExp => {

@@ -31,7 +31,8 @@ const STATES = ['created', 'restarting', 'running', 'removing', 'paused', 'suspe
 export const runPs: Handler = async (invocation) => {
   const { args, flags, viaCompose } = invocation;
   const ofStack = viaCompose || args.length > 0 || flags.bool('services') || flags.list('status').length > 0;
-  if (!ofStack && hasDockerFilter(flags.list('filter'))) {
+  const isDockers = flags.bool('latest') || flags.int('last') !== undefined || hasDockerFilter(flags.list('filter'));
+  if (!ofStack && isDockers) {
     return printAllMachines(invocation);
   }
   try {
@@ -102,7 +103,9 @@ const wantedStates = (flags: Flags): readonly string[] => {
   const filters = flags.list('filter').map((filter) => {
     const [key, value] = filter.split('=', 2);
     if (key !== 'status' || value === undefined) {
-      throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, { hint: 'the only filter is status=STATE' });
+      throw new HyprError('HYPR_USAGE', `invalid filter '${key}': --filter does not know "${filter}"`, {
+        hint: 'of a stack the only filter is status=STATE; those of docker ps are for all stacks: hypr container ls',
+      });
     }
     return value;
   });

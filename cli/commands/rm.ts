@@ -14,7 +14,16 @@ import { servicesOf } from './verbs.ts';
 export const runRm: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const options = { ...VERB_DEFAULTS, services: args, stop: flags.bool('stop'), volumes: flags.bool('volumes') };
-  const { machines, here } = await findMachines(invocation, args);
+  const found = await findMachines(invocation, args).catch((error: unknown) => {
+    if (flags.bool('force') && error instanceof HyprError && error.code === 'NOT_FOUND') {
+      return say(context, error.message);
+    }
+    throw error;
+  });
+  if (found === undefined) {
+    return 0;
+  }
+  const { machines, here } = found;
   if (machines.some((machine) => machine !== undefined)) {
     return removeMachines(invocation, machines);
   }
@@ -52,7 +61,7 @@ const removeMachines = (invocation: Invocation, machines: ReadonlyArray<ReplicaD
   const force = flags.bool('force') || flags.bool('stop');
   const running = machines.find((machine) => machine !== undefined && !['created', 'exited', 'dead'].includes(machine.status.state));
   if (running !== undefined && !force) {
-    throw new HyprError('HYPR_USAGE', `${running.status.name} is ${running.status.state}: what runs is not removed`, {
+    throw new HyprError('HYPR_USAGE', `cannot remove ${running.status.name}, which is ${running.status.state}`, {
       hint: `stop it, or: hypr rm -f ${running.status.name}`,
     });
   }

@@ -3,7 +3,8 @@ import { shortId } from '../../engine/docker/shapes/names.ts';
 import type { ReplicaStatus, ReplicaUsage } from '../../engine/model/events.ts';
 import type { Stack } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import { findMachines } from '../core/machines.ts';
+import { checkServices, openStack, withStack } from '../core/project.ts';
 import { formatListing } from '../format/output.ts';
 import { binarySize, humanSize } from '../format/units.ts';
 
@@ -20,19 +21,39 @@ const COLUMNS = {
 
 /** `stats`: one table, redrawn as figures come in; `--no-stream` prints once. */
 export const runStats: Handler = async (invocation) => {
-  const { context, args, flags } = invocation;
+  const { args } = invocation;
+  const [machine, ...more] = args.length === 0 ? [] : (await findMachines(invocation, args)).machines;
+  if (machine !== undefined && more.every((each) => each?.stack === machine.stack)) {
+    return openStack(invocation, machine.stack, async (stack) => {
+      const names = [machine, ...more].map((each) => each?.status.name);
+      return showStats(
+        invocation,
+        stack,
+        (await stack.ps()).filter(({ name }) => names.includes(name)),
+      );
+    });
+  }
   return withStack(invocation, async (stack) => {
     const replicas = await stack.ps();
     checkServices(args, Object.fromEntries(replicas.map((replica) => [replica.service, true])));
-    const usage = new Map((await stack.stats()).map((each) => [each.replica, each]));
-    const known = new Map(replicas.map((replica) => [replica.name, replica]));
-    if (flags.bool('no-stream')) {
-      context.stdout.write(formatStats(known, usage, invocation));
-      return 0;
-    }
-    await streamStats({ stack, known, usage, invocation });
-    return context.interrupts.signal.aborted ? 130 : 0;
+    return showStats(
+      invocation,
+      stack,
+      replicas.filter(({ service }) => args.length === 0 || args.includes(service)),
+    );
   });
+};
+
+const showStats = async (invocation: Invocation, stack: Stack, replicas: readonly ReplicaStatus[]): Promise<number> => {
+  const { context, flags } = invocation;
+  const usage = new Map((await stack.stats()).map((each) => [each.replica, each]));
+  const known = new Map(replicas.map((replica) => [replica.name, replica]));
+  if (flags.bool('no-stream')) {
+    context.stdout.write(formatStats(known, usage, invocation));
+    return 0;
+  }
+  await streamStats({ stack, known, usage, invocation });
+  return context.interrupts.signal.aborted ? 130 : 0;
 };
 
 interface Streaming {
@@ -49,6 +70,9 @@ const streamStats = async ({ stack, known, usage, invocation }: Streaming): Prom
   const draw = (): void => {
     context.stdout.write(`${inPlace ? '\u001b[H\u001b[J' : ''}${formatStats(known, usage, invocation)}`);
   };
+  const { args } = invocation;
+  // Those of a machine named by itself are there from the start.
+  const isMeant = ({ name, service }: ReplicaStatus): boolean => args.length === 0 || args.includes(service) || known.has(name);
   let timer: NodeJS.Timeout | undefined;
   draw();
   try {
@@ -58,7 +82,7 @@ const streamStats = async ({ stack, known, usage, invocation }: Streaming): Prom
       } else if (event.type === 'replica' && event.gone) {
         known.delete(event.replica.name);
         usage.delete(event.replica.name);
-      } else if (event.type === 'replica') {
+      } else if (event.type === 'replica' && isMeant(event.replica)) {
         known.set(event.replica.name, event.replica);
       } else {
         continue;
@@ -80,10 +104,9 @@ const streamStats = async ({ stack, known, usage, invocation }: Streaming): Prom
 const formatStats = (
   known: ReadonlyMap<string, ReplicaStatus>,
   usage: ReadonlyMap<string, ReplicaUsage>,
-  { args, flags }: Invocation,
+  { flags }: Invocation,
 ): string => {
   const rows = [...known.values()]
-    .filter((replica) => args.length === 0 || args.includes(replica.service))
     .filter((replica) => flags.bool('all') || replica.state === 'running' || replica.state === 'paused')
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((replica) => statsRow(replica, usage.get(replica.name) ?? usage.get(replica.id), flags.bool('no-trunc')));

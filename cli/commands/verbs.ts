@@ -1,12 +1,15 @@
 import { HyprError } from '../../base/errors.ts';
+import { DEFAULT_DETACH_KEYS } from '../../engine/docker/machines/detach-keys.ts';
+import { stateWord } from '../../engine/docker/shapes/status.ts';
 import { VERB_DEFAULTS } from '../../engine/model/option-defaults.ts';
-import type { ServiceVerb, VerbOptions } from '../../engine/model/types.ts';
+import type { ReplicaDetail, ServiceVerb, VerbOptions } from '../../engine/model/types.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
 import type { Flags } from '../core/flags.ts';
 import { findMachines, onMachines } from '../core/machines.ts';
 import { checkServices, type FoundStack, findStack, openStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
+import { carrySession } from '../session/session.ts';
 import { endProviders } from './providers.ts';
 
 type SimpleVerb = Exclude<ServiceVerb, 'rm'>;
@@ -33,6 +36,12 @@ export const runVerb: Handler = async (invocation) => {
   const options = { ...VERB_DEFAULTS, services: args, ...OPTIONS[verb](flags) };
   const { machines, here } = await findMachines(invocation, args);
   if (machines.some((machine) => machine !== undefined)) {
+    if (verb === 'start' && (flags.tristate('attach') === true || flags.tristate('interactive') === true)) {
+      return startAttached(invocation, machines);
+    }
+    for (const machine of machines) {
+      refuseState(verb, machine);
+    }
     return onMachines(invocation, machines, (stack, replicas) =>
       stack.verb(verb, undefined, { ...options, services: [], replicas }, () => {}, context.interrupts.signal),
     );
@@ -50,6 +59,50 @@ export const runVerb: Handler = async (invocation) => {
       await endProviders(invocation, project, 'stop');
     }
     return 0;
+  });
+};
+
+/** What docker refuses of a machine that is not in the state for it. */
+const refuseState = (verb: SimpleVerb, machine: ReplicaDetail | undefined): void => {
+  if (machine === undefined) {
+    return;
+  }
+  const { name } = machine.status;
+  const state = stateWord(machine.status);
+  const isUp = state === 'running' || state === 'paused' || state === 'restarting';
+  const refusal =
+    (verb === 'kill' || verb === 'pause') && !isUp
+      ? 'is not running'
+      : verb === 'pause' && state === 'paused'
+        ? 'is already paused'
+        : verb === 'unpause' && state !== 'paused'
+          ? 'is not paused'
+          : undefined;
+  if (refusal !== undefined) {
+    throw new HyprError('HYPR_USAGE', `container ${name} ${refusal}`);
+  }
+};
+
+/** docker's `start -a`: what the program writes from its start on, and its exit code. */
+const startAttached = async (invocation: Invocation, [machine, ...more]: ReadonlyArray<ReplicaDetail | undefined>): Promise<number> => {
+  const { context, flags } = invocation;
+  if (machine === undefined || more.length > 0) {
+    throw new HyprError('HYPR_USAGE', 'only one container can be attached to at once');
+  }
+  const { status, spec, stack: name } = machine;
+  const { signal } = context.interrupts;
+  return openStack(invocation, name, async (stack) => {
+    const session = await stack.attach({ service: status.service, index: status.number, wait: true }, signal);
+    const stdin = flags.tristate('interactive') === true && session.stdin;
+    const tty = spec.process.tty && stdin && context.stdin.isTTY === true && context.stdout.isTTY === true;
+    try {
+      const carried = carrySession(session, { tty, stdin, closeInput: true, detachKeys: DEFAULT_DETACH_KEYS, signals: true }, context);
+      carried.catch(() => {});
+      await stack.verb('start', undefined, { ...VERB_DEFAULTS, replicas: [status.name] }, () => {}, signal);
+      return await carried;
+    } finally {
+      session.close();
+    }
   });
 };
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
 import { inspectVolume } from '../../engine/docker/shapes/volume.ts';
 import type { VolumeDetail } from '../../engine/model/types.ts';
@@ -52,16 +53,13 @@ export const runVolumeInspect: Handler = async (invocation) => {
   });
 };
 
-/** `volume create`: for a file that says `external: true`. */
+/** `volume create`: for a file that says `external: true`. Without a name it gets one of 64 digits, as in docker. */
 export const runVolumeCreate: Handler = async ({ context, args, flags }) => {
   const driver = flags.string('driver') ?? 'local';
   if (driver !== 'local') {
     throw new HyprError('HYPR_UNSUPPORTED', `--driver ${driver} is not supported: docker plug-ins are not loaded`);
   }
-  const name = args[0] ?? flags.string('name') ?? '';
-  if (name === '') {
-    throw new HyprError('HYPR_USAGE', 'a volume needs a name, by which a Compose file can ask for it', { hint: 'hypr volume create NAME' });
-  }
+  const name = args[0] ?? flags.string('name') ?? randomBytes(32).toString('hex');
   await (await (await context.engine()).openObjects()).createVolume(name, parseLabels(flags.list('label')));
   context.stdout.write(`${name}\n`);
   return 0;
@@ -76,7 +74,9 @@ export const runVolumeRm: Handler = async ({ context, args, flags }) => {
       await objects.removeVolume(name);
       context.stdout.write(`${name}\n`);
     } catch (error) {
-      if (!(flags.bool('force') && error instanceof HyprError && error.code === 'NOT_FOUND')) {
+      if (flags.bool('force') && error instanceof HyprError && error.code === 'NOT_FOUND') {
+        context.stdout.write(`${name}\n`);
+      } else {
         failures.push(error);
       }
     }

@@ -1,13 +1,19 @@
 import { DOWN_DEFAULTS } from '../../engine/model/option-defaults.ts';
-import type { Handler } from '../core/command-spec.ts';
-import { checkServices, withStack } from '../core/project.ts';
+import type { ReplicaDetail } from '../../engine/model/types.ts';
+import type { Handler, Invocation } from '../core/command-spec.ts';
+import { findMachines, noSuchMachine } from '../core/machines.ts';
+import { checkServices, openStack, withStack } from '../core/project.ts';
 import { createRenderer } from '../render/create.ts';
 import { feedEvent } from '../render/types.ts';
 import { servicesOf } from './verbs.ts';
 
-/** `wait`: exits with the code of the first service that ends; `--down-project` then removes the stack. */
+/** docker's `wait NAME`: prints the exit code of each machine when it has ended. `wait SERVICE`: exits with the code of the first service that ends; `--down-project` then removes the stack. */
 export const runWait: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
+  const { machines } = await findMachines(invocation, args);
+  if (machines.some((machine) => machine !== undefined)) {
+    return waitForMachines(invocation, machines);
+  }
   return withStack(invocation, async (stack, project) => {
     checkServices(args, project?.services ?? (await servicesOf(stack)));
     const code = await stack.wait(args, context.interrupts.signal);
@@ -22,4 +28,20 @@ export const runWait: Handler = async (invocation) => {
     }
     return code;
   });
+};
+
+const waitForMachines = async (invocation: Invocation, machines: ReadonlyArray<ReplicaDetail | undefined>): Promise<number> => {
+  const { context, args } = invocation;
+  for (const [position, machine] of machines.entries()) {
+    if (machine === undefined) {
+      throw noSuchMachine(args[position] ?? '');
+    }
+    const { status, stack: name } = machine;
+    const hasEnded = status.state === 'exited' || status.state === 'dead';
+    const code = hasEnded
+      ? status.exitCode
+      : await openStack(invocation, name, (stack) => stack.wait([status.service], context.interrupts.signal));
+    context.stdout.write(`${code}\n`);
+  }
+  return 0;
 };

@@ -13,6 +13,7 @@ export interface NamedMachines {
 /**
  * The machines that docker's commands mean by NAME or ID, of whichever stack: `hypr exec shop-db-1 …`. Undefined where a name is
  * that of a service of the stack, where the command was called by `hypr compose` or a stack was named, and where there is no such machine.
+ * Throws NOT_FOUND for the last of these where there is no Compose file either.
  */
 export const findMachines = async (invocation: Invocation, names: readonly string[]): Promise<NamedMachines> => {
   const { context, viaCompose, flags } = invocation;
@@ -31,7 +32,30 @@ export const findMachines = async (invocation: Invocation, names: readonly strin
     }
     return found[0];
   });
+  const missing = names.find((_, position) => machines[position] === undefined);
+  if (missing !== undefined && here === undefined && !context.env.COMPOSE_PROJECT_NAME) {
+    throw noSuchMachine(missing);
+  }
   return { machines, here };
+};
+
+/** In docker's words, which scripts look for. */
+export const noSuchMachine = (name: string): HyprError =>
+  new HyprError('NOT_FOUND', `No such container: ${name}`, {
+    hint: 'machines are named as in: hypr ps -a; names of services are known in the folder of their Compose file',
+  });
+
+/**
+ * `work` on the one machine that NAME is, of whichever stack; undefined where it is the name of a service, which the caller looks for.
+ * Throws NOT_FOUND where there is neither.
+ */
+export const onMachine = async <T>(
+  invocation: Invocation,
+  name: string,
+  work: (stack: Stack, machine: ReplicaDetail) => Promise<T>,
+): Promise<T | undefined> => {
+  const [machine] = (await findMachines(invocation, [name])).machines;
+  return machine === undefined ? undefined : await openStack(invocation, machine.stack, (stack) => work(stack, machine));
 };
 
 /**
@@ -46,7 +70,7 @@ export const onMachines = async (
   const { context, args } = invocation;
   const missing = args.find((_, position) => machines[position] === undefined);
   if (missing !== undefined) {
-    throw new HyprError('NOT_FOUND', `there is no machine ${missing}`, { hint: 'machines are named as in: hypr ps -a' });
+    throw noSuchMachine(missing);
   }
   const known = machines.filter((machine) => machine !== undefined);
   for (const name of new Set(known.map((machine) => machine.stack))) {

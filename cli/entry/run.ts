@@ -20,8 +20,15 @@ export const runCli = async (argv: readonly string[], context: CliContext): Prom
   } catch (error) {
     context.terminal.restore();
     printError(error, argv, context);
-    return exitCodeOf(error);
+    return codeOf(error, argv);
   }
+};
+
+/** docker's: what `run` cannot start ends with 125, so that it is told apart from a program that failed. */
+const codeOf = (error: unknown, argv: readonly string[]): number => {
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const code = exitCodeOf(error);
+  return code === 1 && (words[0] === 'run' || (words[0] === 'container' && words[1] === 'run')) ? 125 : code;
 };
 
 const runParsed = async (parsed: Extract<Parsed, { kind: 'run' }>, context: CliContext): Promise<number> => {

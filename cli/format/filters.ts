@@ -9,7 +9,7 @@ export const compileFilters = <T>(filters: readonly string[], judges: Judges<T>)
   for (const filter of filters) {
     const [, key = '', value = ''] = /^([^=]+)=(.*)$/s.exec(filter) ?? [];
     if (!Object.hasOwn(judges, key)) {
-      throw new HyprError('HYPR_USAGE', `--filter does not know "${filter}"`, {
+      throw new HyprError('HYPR_USAGE', `invalid filter '${filter.split('=')[0]}': --filter does not know "${filter}"`, {
         hint: `filters are ${Object.keys(judges)
           .map((name) => `${name}=…`)
           .join(', ')}`,

@@ -17,6 +17,8 @@ export interface RunInput {
   readonly detachKeys: string | undefined;
   /** Whether an event before the program starts should be printed. */
   readonly shows: (event: EngineEvent) => boolean;
+  /** Called with its id before it starts. */
+  readonly onCreated?: ((id: string) => Promise<void>) | undefined;
 }
 
 /** Runs a one-off in the foreground, or starts it and prints its id; returns the program's exit code. */
@@ -28,6 +30,7 @@ export const runOneOff = async (invocation: Invocation, input: RunInput): Promis
     try {
       const session = await stack.run(project, options, (event) => progress.see(event), context.interrupts.signal);
       await progress.close();
+      await input.onCreated?.(session.id);
       if (options.detach) {
         for await (const _ of session.output) {
           // Until it is started.

@@ -1,17 +1,16 @@
 import type { LogRecord } from '../../model/events.ts';
 import type { ReplicaDetail } from '../../model/types.ts';
 import { ApiError, notHere } from '../http/errors.ts';
-import { compileFilters, hasLabel, isYes, type Judges, matchesName, readFilters } from '../http/filters.ts';
+import { compileFilters, readFilters } from '../http/filters.ts';
 import type { Query } from '../http/query.ts';
 import type { Call, Routes } from '../http/router.ts';
 import { outputType, type Streams, writeOutput } from '../machines/frames.ts';
 import type { Host } from '../machines/host.ts';
 import { formatProcesses, listProcesses } from '../machines/processes.ts';
 import { isUp } from '../machines/wait.ts';
-import { labelsOf } from '../shapes/container.ts';
 import { inspectContainer } from '../shapes/container-details.ts';
+import { containerJudges } from '../shapes/container-filters.ts';
 import { summariseReplica } from '../shapes/container-list.ts';
-import { familiarName, imageRepository } from '../shapes/names.ts';
 import { stateWord } from '../shapes/status.ts';
 
 /** What can be read of containers: the machines of all stacks. */
@@ -33,50 +32,16 @@ export const containerRoutes = (host: Host): Routes => ({
 
 const listContainers = (host: Host, query: Query): unknown[] => {
   const all = host.objects.replicas().sort((a, b) => b.status.createdAt - a.status.createdAt);
-  const matches = compileFilters(query, judgesOf(host));
+  const matches = compileFilters(
+    query,
+    containerJudges((reference) => host.find(reference).status.createdAt),
+  );
   const filters = readFilters(query);
   const limit = query.int('limit') ?? 0;
   const shown = query.bool('all') || limit > 0 || filters.status !== undefined || filters.exited !== undefined;
   const found = all.filter((detail) => (shown || isUp(detail.status)) && matches(detail));
   const now = Date.now();
   return (limit > 0 ? found.slice(0, limit) : found).map((detail) => summariseReplica(detail, now));
-};
-
-const judgesOf = (host: Host): Judges<ReplicaDetail> => {
-  const createdOf = (reference: string): number => host.find(reference).status.createdAt;
-  return {
-    id: ({ status }, value) => status.id.startsWith(value),
-    name: ({ status }, value) => matchesName(status.name, value),
-    label: (detail, value) => hasLabel(labelsOf(detail), value),
-    status: ({ status }, value) => stateWord(status) === value,
-    exited: ({ status }, value) => stateWord(status) === 'exited' && status.exitCode === Number(value),
-    health: ({ status }, value) => status.health === value,
-    ancestor: ({ status }, value) => isImage(status, value),
-    network: ({ networks }, value) => networks.some(({ name, id }) => name === value || id.startsWith(value)),
-    volume: ({ status, spec }, value) => status.volumes.includes(value) || spec.mounts.some(({ target }) => target === value),
-    publish: ({ status }, value) => status.ports.some((port) => isPort(value, port.hostPort, port.protocol)),
-    expose: ({ status }, value) => status.exposed.includes(value.includes('/') ? value : `${value}/tcp`),
-    before: ({ status }, value) => status.createdAt < createdOf(value),
-    since: ({ status }, value) => status.createdAt > createdOf(value),
-    'is-task': (_, value) => !isYes(value),
-    isolation: () => true,
-  };
-};
-
-const isImage = (status: ReplicaDetail['status'], value: string): boolean => {
-  const { repository, tag } = imageRepository(status.image);
-  const wanted = familiarName(value);
-  return (
-    wanted === repository ||
-    wanted === `${repository}:${tag}` ||
-    status.imageId.replace('sha256:', '').startsWith(value.replace('sha256:', ''))
-  );
-};
-
-const isPort = (wanted: string, port: number, protocol: string): boolean => {
-  const [range = '', proto = 'tcp'] = wanted.split('/');
-  const [first = 0, last = first] = range.split('-').map(Number);
-  return proto === protocol && port >= first && port <= last;
 };
 
 /** The streams that `stdout` and `stderr` ask for. Throws 400 where there are none. */

@@ -101,7 +101,6 @@ describe('volume', () => {
 
   test.each([
     ['volume create ../x', 'volume name "../x" is not valid'],
-    ['volume create', 'a volume needs a name'],
     ['volume create -d nfs x', 'docker plug-ins are not loaded'],
     ['volume create -o type=nfs x', 'driver_opts'],
     ['volume prune', 'hypr volume prune --force'],
@@ -362,10 +361,59 @@ describe('docker’s commands on machines of all stacks', () => {
     expect(stop.stdout.text).toBe('other-job-3\n');
     const rm = context();
     expect(await run(rm, 'rm other-job-3')).toBe(1);
-    expect(rm.stderr.text).toContain('other-job-3 is running: what runs is not removed');
+    expect(rm.stderr.text).toContain('cannot remove other-job-3, which is running');
     expect(await run(rm, 'rm -f other-job-3')).toBe(0);
     expect(rm.fake.call('rm')?.args[1]).toMatchObject({ replicas: ['other-job-3'], stop: true });
     expect((await type('stop nobody')).err).toContain('no such service: nobody');
+  });
+
+  test('logs, port, wait, attach, export and cp take the name of a machine, and docker’s long forms are the same', async () => {
+    const ports = [{ hostAddress: '127.0.0.1', hostPort: 49_001, port: 80, protocol: 'tcp' as const }];
+    const status = { ...replica({ service: 'job', number: 3 }), name: 'other-job-3', ports };
+    const machine = (more: Partial<ReplicaStatus> = {}) => {
+      const made = fakeContext();
+      made.fake.machines = [{ stack: 'other', status: { ...status, ...more } } as ReplicaDetail];
+      return made;
+    };
+    for (const line of ['port other-job-3', 'container port other-job-3']) {
+      const port = machine();
+      expect(await run(port, line)).toBe(0);
+      expect(port.stdout.text).toBe('80/tcp -> 127.0.0.1:49001\n');
+    }
+    const port = machine();
+    expect(await run(port, 'port other-job-3 81')).toBe(1);
+    expect(port.stderr.text).toContain("No public port '81' published for other-job-3");
+    const logs = machine();
+    expect(await run(logs, 'logs --tail 1 other-job-3')).toBe(0);
+    expect(logs.fake.call('logs')?.args[0]).toMatchObject({ services: ['job'], index: 3, tail: 1 });
+    const wait = machine({ state: 'exited', exitCode: 4 });
+    expect(await run(wait, 'wait other-job-3')).toBe(0);
+    expect(wait.stdout.text).toBe('4\n');
+    const ls = machine();
+    expect(await run(ls, 'container ls --filter publish=49001 --format {{.Names}}')).toBe(0);
+    expect(ls.stdout.text).toBe('other-job-3\n');
+  });
+
+  test.each([
+    ['kill other-job-3', { state: 'exited' }, 'is not running'],
+    ['pause other-job-3', { state: 'paused' }, 'is already paused'],
+    ['unpause other-job-3', { state: 'running' }, 'is not paused'],
+  ] as const)('%s of one that is %o: %s', async (line, state, why) => {
+    const made = fakeContext();
+    made.fake.machines = [{ stack: 'other', status: { ...replica({ service: 'job' }), name: 'other-job-3', ...state } } as ReplicaDetail];
+    expect(await run(made, line)).toBe(1);
+    expect(made.stderr.text).toContain(why);
+  });
+
+  test('a name that is nothing says so as docker does where there is no Compose file; rm -f of it is no mistake', async () => {
+    const nowhere = () => fakeContext({ project: new HyprError('COMPOSE_NOT_FOUND', 'no file', { reason: NO_COMPOSE_FILE }) });
+    for (const line of ['logs nobody', 'stop nobody', 'top nobody', 'port nobody', 'cp nobody:/x .', 'wait nobody', 'rm nobody']) {
+      const made = nowhere();
+      expect(await run(made, line)).toBe(1);
+      expect(made.stderr.text).toContain('No such container: nobody');
+    }
+    const made = nowhere();
+    expect(await run(made, 'rm -f nobody')).toBe(0);
   });
 
   test('rm -f takes the stack along only where it has nothing else', async () => {

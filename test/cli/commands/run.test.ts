@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { errorFromJson, HyprError } from '../../../base/errors.ts';
 import { runCli } from '../../../cli/entry/run.ts';
+import { NO_COMPOSE_FILE } from '../../../compose/files/file-names.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import { DetachKeys } from '../../../engine/docker/machines/detach-keys.ts';
 import { type FakeContext, fakeContext, fakeProject } from '../support/fake-context.ts';
@@ -124,6 +125,30 @@ describe('run IMAGE', () => {
     expect(plain.stderr.text).toContain('warning: --pids-limit has no effect: a machine has a kernel of its own');
   });
 
+  test('--mount says what -v says, and create makes the same machine without starting it', async () => {
+    const context = fakeContext();
+    const mounts =
+      '--mount type=bind,src=sub,dst=/b,readonly --mount type=volume,source=data,target=/v --mount type=tmpfs,dst=/t,tmpfs-size=1m';
+    const wanted = [
+      { type: 'bind', source: `${context.cwd}/sub`, target: '/b', read_only: true, bind: { create_host_path: false } },
+      { type: 'volume', source: 'data', target: '/v', read_only: false, volume: { nocopy: false } },
+      { type: 'tmpfs', target: '/t', tmpfs: { size: '1m' } },
+    ];
+    expect(await run(context, `run -d -h there ${mounts} --name job busybox`)).toBe(0);
+    expect(context.fake.call('run')?.args[1]).toMatchObject({ volumes: wanted });
+    expect(context.fake.call('run')?.args[0]).toMatchObject({ services: { job: { hostname: 'there' } } });
+    const create = fakeContext({ project: new HyprError('COMPOSE_NOT_FOUND', 'no file', { reason: NO_COMPOSE_FILE }) });
+    expect(
+      await run(
+        create,
+        `create ${mounts.replace('src=sub', `src=${context.cwd}/sub`)} -e A=1 -l b=2 --restart always --name job busybox sleep 9`,
+      ),
+    ).toBe(0);
+    const service = { container_name: 'job', command: ['sleep', '9'], environment: { A: '1' }, labels: { b: '2' }, restart: 'always' };
+    expect(create.fake.call('up')?.args[0]).toMatchObject({ services: { job: { ...service, volumes: wanted } } });
+    expect(create.fake.call('up')?.args[1]).toMatchObject({ noStart: true });
+  });
+
   test('networks that were made by network create', async () => {
     const context = fakeContext();
     expect(await run(context, 'run -d --name job --network front --network back busybox')).toBe(0);
@@ -142,10 +167,14 @@ describe('run IMAGE', () => {
     ['run -t busybox', 'not a TTY'],
     ['run --rm --restart always busybox', 'cannot be given together'],
     ['run --name Web busybox', 'cannot be the name'],
-    ['run --name shop busybox', 'is taken'],
+    ['run --name shop busybox', 'is already in use'],
+    ['run --mount type=bind,src=/x busybox', 'its target has to be an absolute path'],
+    ['run --mount type=npipe,dst=/x busybox', '"npipe" is none of'],
+    ['run --mount size=3,dst=/x busybox', '"size" is not known'],
+    ['run --no-such busybox', 'unknown option'],
   ])('%s: %s', async (line, message) => {
     const context = fakeContext();
-    expect(await run(context, line)).toBe(1);
+    expect(await run(context, line)).toBe(125);
     expect(context.stderr.text).toContain(message);
     expect(context.fake.call('run')).toBeUndefined();
   });
