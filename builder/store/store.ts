@@ -208,14 +208,18 @@ const removeImage = async (parts: StoreParts, name: string, force: boolean): Pro
       hint: 'remove it by name, or use --force',
     });
   }
-  const users = force ? [] : ((await parts.options.inUse?.(image.id)) ?? []);
-  if (users.length > 0) {
+  const users = (await parts.options.inUse?.(image.id)) ?? [];
+  if (users.length > 0 && !force) {
     throw new HyprError('IMAGE_IN_USE', `image ${name} is used by ${users.join(', ')}`, {
       hint: 'take the stack down first, or use --force',
     });
   }
   for (const reference of all) {
     await records.removeReference(reference);
+  }
+  if (users.length > 0) {
+    // Replicas need its layers at their next start, and what is suspended for its memory: it goes with the last of them, by prune.
+    return all.map((reference) => `Untagged: ${familiarReference(parseReference(reference))}`);
   }
   await records.removeImage(image.id);
   await collectGarbage(parts);

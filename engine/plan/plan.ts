@@ -35,7 +35,9 @@ export type ReplicaOperation = ReplicaTarget &
 export type Operation =
   | ReplicaOperation
   | { readonly type: 'create-network' | 'remove-network'; readonly network: string }
-  | { readonly type: 'create-volume' | 'remove-volume'; readonly volume: string }
+  | { readonly type: 'create-volume'; readonly volume: string }
+  /** `toRecreate`: what comes next needs it to be gone. */
+  | { readonly type: 'remove-volume'; readonly volume: string; readonly toRecreate?: true }
   | { readonly type: 'remove-image'; readonly image: string }
   | {
       readonly type: 'await';

@@ -70,7 +70,7 @@ export class ResourcePlan {
       for (const { service, name: replica } of users.filter((user) => !user.oneOff && !services.includes(user.service))) {
         this.#options.plan.warn(`${replica} has volume ${name}, too, and is removed: "hypr compose up ${service}" makes it again`);
       }
-      const removed = this.#options.plan.add({ type: 'remove-volume', volume: name }, cause(name), removals);
+      const removed = this.#options.plan.add({ type: 'remove-volume', volume: name, toRecreate: true }, cause(name), removals);
       this.#resources.set(name, this.#options.plan.add({ type: 'create-volume', volume: name }, cause(name), [removed]));
     }
   }

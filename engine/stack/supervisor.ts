@@ -207,7 +207,9 @@ export class StackSupervisor {
     // A signal to one service, a pause or the removal of ended replicas does not interrupt an `up`.
     const ends = verb === 'stop' || (verb === 'rm' && options.stop) || (verb === 'kill' && isDeadly(options.signal));
     const kind = ends ? 'down' : 'up';
-    await this.#operations.run({ name: verb, kind, signal }, async (running) => {
+    // Of single services it waits for a restart of others, which would be left stopped.
+    const spares = options.services.length > 0 || options.replicas.length > 0 ? ['restart'] : [];
+    await this.#operations.run({ name: verb, kind, signal, spares }, async (running) => {
       const { store, stack } = this.#options;
       const model = project ?? this.project();
       const plan = reconcileVerb({ verb, project: model, options }, observeStack(store, stack));

@@ -11,6 +11,8 @@ export interface Operation {
   readonly name: string;
   /** A `down` operation interrupts `up` operations, running or queued. */
   readonly kind: 'up' | 'down';
+  /** Names of operations that it does not interrupt: half done they would leave down what they are not about. */
+  readonly spares?: readonly string[];
   /** Aborts when the client goes away. */
   readonly signal: AbortSignal;
 }
@@ -27,8 +29,8 @@ export class Operations {
   readonly #bus: EventBus;
   readonly #onEnd: () => void;
   #turn: Promise<unknown> = Promise.resolve();
-  /** Operations that bring something up, running or queued. */
-  readonly #rising = new Set<LinkedController>();
+  /** Operations that bring something up, running or queued, and their names. */
+  readonly #rising = new Map<LinkedController, string>();
   #count = 0;
   readonly #totals = new Map<string, OperationTotal>();
 
@@ -48,12 +50,12 @@ export class Operations {
   }
 
   /** Runs an operation in its turn and reports its end. Rejects with the error of `work` or of the interruption. */
-  async run({ name, kind, signal }: Operation, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async run({ name, kind, signal, spares = [] }: Operation, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const controller = linkedController(signal);
     if (kind === 'down') {
-      this.interruptRising(`interrupted by ${name}`);
+      this.interruptRising(`interrupted by ${name}`, spares);
     } else {
-      this.#rising.add(controller);
+      this.#rising.set(controller, name);
     }
     const before = this.#turn;
     const mine = (async () => {
@@ -100,9 +102,11 @@ export class Operations {
     }
   }
 
-  interruptRising(why: string): void {
-    for (const controller of this.#rising) {
-      controller.abort(new HyprError('HYPR_CANCELLED', why));
+  interruptRising(why: string, spares: readonly string[] = []): void {
+    for (const [controller, name] of this.#rising) {
+      if (!spares.includes(name)) {
+        controller.abort(new HyprError('HYPR_CANCELLED', why));
+      }
     }
   }
 

@@ -53,7 +53,7 @@ export const reportNode = async (
   try {
     await work();
   } catch (error) {
-    if (node.operation.type.startsWith('remove-') && inUse(error)) {
+    if (node.operation.type.startsWith('remove-') && !('toRecreate' in node.operation) && inUse(error)) {
       bus.emit({
         type: 'progress',
         progress: { id: label, status: 'warning', text: 'Resource is still in use', details: messageOf(error) },

@@ -302,8 +302,11 @@ needs(noMkfs).describe('images', () => {
     expect(await store.remove('x', { force: false })).toEqual(['Untagged: x:latest']);
     users = ['service web of stack shop'];
     await expect(store.remove('y', { force: false })).rejects.toMatchObject({ message: 'image y is used by service web of stack shop' });
+    // By force its names go; its layers stay for those who use it.
+    expect(await store.remove('y', { force: true })).toEqual(['Untagged: y:latest']);
+    expect(await unpack(await store.rootDisk([a.diffId]))).toMatchObject({ a: '644 a' });
     users = [];
-    expect(await store.remove('y', { force: false })).toEqual(['Untagged: y:latest', `Deleted: ${one.id}`]);
+    expect(await store.remove(one.id, { force: false })).toEqual([`Deleted: ${one.id}`]);
     expect(await readdir(join(home, 'images', 'layers'))).toEqual([]);
     expect(await readdir(join(home, 'images', 'blobs'))).toEqual([]);
   });

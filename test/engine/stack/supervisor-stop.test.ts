@@ -117,6 +117,15 @@ describe('stop', () => {
     expect(stack.actions('die', 'restart', 'destroy')).toEqual(['die shop-web-1', 'destroy shop-web-1']);
   });
 
+  test('stop of a service waits for a restart of another one, which is not left stopped', async () => {
+    const stack = openTestStack();
+    await stack.up(shopOf(stack, { db: {}, web: {} }));
+    const restarted = stack.verb('restart', { services: ['db'] });
+    await stack.verb('stop', { services: ['web'] });
+    await restarted;
+    expect(stack.states()).toEqual({ 'shop-db-1': 'running', 'shop-web-1': 'exited' });
+  });
+
   test('the whole output is told before the end is', async () => {
     const stack = openTestStack();
     stack.platform.behave('web', {
