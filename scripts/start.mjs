@@ -1,6 +1,8 @@
 // `npm start`: set-up, then the demo stack. On a terminal it stays attached; otherwise it starts
 // the stack in the background, fetches its page and prints further commands.
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { ensureBuilt } from './ensure-built.mjs';
 import { withFixtureImages } from './fixture-images.mjs';
 import { root, run } from './own-node.mjs';
@@ -22,12 +24,23 @@ const detached = async (env) => {
     throw new Error(`${url} answered ${response.status}:\n${page}`);
   }
   console.log(`\n${url} answered ${response.status}:\n\n${page.trim()}\n`);
-  console.log(`The stack is up. Go on with:
+  const named = await nameOf('web');
+  console.log(`The stack is up. ${named === undefined ? '' : `In a browser: ${named}\n`}Go on with:
   bin/hypr compose -f fixtures/shop/compose.yaml ps
   bin/hypr compose -f fixtures/shop/compose.yaml logs -f
   bin/hypr compose -f fixtures/shop/compose.yaml exec db psql -U shop -c 'select * from products'
-  bin/hypr setup --browser    # https://web.shop.hypr/ in browsers; http://web.shop.localhost:7080/ works without it
+  bin/hypr setup --browser    # https://web.shop.hypr/ in browsers
   bin/hypr compose -f fixtures/shop/compose.yaml down`);
+};
+
+/** The address that works now: the port of names is another one where 7080 is taken. Undefined where there is none. */
+const nameOf = async (service) => {
+  try {
+    const { stdout } = await promisify(execFile)(hypr, ['compose', '-f', file, 'url', service], { timeout: 30_000 });
+    return stdout.trim();
+  } catch {
+    return undefined;
+  }
 };
 
 try {
