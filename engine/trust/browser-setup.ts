@@ -9,6 +9,7 @@ import { nameDomain } from '../../net/names/directory.ts';
 import { findCertutil } from '../../vmm/toolchain/certutil.ts';
 import type { SetupStep } from '../model/trust.ts';
 import { readDesktopProxy, resetDesktopProxy, setDesktopProxy } from './desktop-proxy.ts';
+import { whyNotOurPort } from './edge-port.ts';
 import { type CertificateStore, findStores, hasStore } from './find-stores.ts';
 import { JournalFile } from './journal.ts';
 import { type Nss, openNss, STORE_FILES } from './nss.ts';
@@ -126,6 +127,11 @@ const tryProxy = async (text: string, work: () => Promise<void>): Promise<SetupS
 const setProxy = async ({ env, signal }: TrustHost): Promise<SetupStep> => {
   const url = pacUrl(env);
   const { state, detail } = await readDesktopProxy(url, env, signal);
+  const taken = state === 'free' || state === 'ours' ? await whyNotOurPort(env, signal) : undefined;
+  if (taken !== undefined) {
+    const how = 'with HYPR_EDGE_PORT set to a free port for all of your session, run this again';
+    return { place: PROXY, status: 'kept', text: `${taken}; ${how}, or use hypr open` };
+  }
   if (state === 'free') {
     return tryProxy(`${url}, for names of ${nameDomain(env)} only`, () => setDesktopProxy(url, env, signal));
   }
