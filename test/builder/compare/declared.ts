@@ -26,6 +26,18 @@ const DECLARED: readonly Declared[] = [
   { id: 'files of the machine', pattern: /^file \S*etc-copy\/(hosts|resolv\.conf|hostname|machine-id): / },
   // BuildKit after 0.13 has the value in force, as hypr has; 0.13 the default.
   { id: 'ARG in the history', pattern: /^history \d+: docker \S*"ARG .* \| hypr \S*"ARG / },
+  // BuildKit after 0.13 has the ARGs of the stage that this one is made from too, as hypr has; 0.13 only this one's.
+  {
+    id: 'ARG of the parent in the history',
+    pattern: /^history \d+: docker (.*"RUN )(?:\|\d+ .* )?(\S+ .*) \| hypr \1\|\d+ .* \2$/,
+    needs: /^FROM s\d/m,
+  },
+  // BuildKit 0.13 reads the groups of a named user from a file that is not open; later ones, as hypr, take it that there are none.
+  {
+    id: 'a user by name without /etc/group',
+    pattern: /^refusal: docker .*: unable to find groups for spec \S+: invalid argument \| hypr builds$/,
+    needs: /^USER [a-z]/m,
+  },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
 ];
 
