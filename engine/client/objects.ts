@@ -81,6 +81,7 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
   return (reference === undefined ? vms.toSorted(byName) : matchingVms(vms, reference)).map((vm) => {
     const networks = all.filter(({ members }) => members.some(({ id }) => id === vm.id));
     const stack = state.stack(vm.stack);
+    const owner = vms.find(({ stack, name }) => stack === vm.stack && name === vm.spec.shares?.replica);
     return {
       stack: vm.stack,
       standalone: isStandalone(stack, vm),
@@ -90,6 +91,7 @@ const findReplicas = (state: StateReader, reference: string | undefined, paths: 
       configHash: composeHash(stack, vm),
       pid: vm.machine?.process.pid,
       logPath: join(paths.logs, vm.stack, `${vm.name}.jsonl`),
+      ...(owner === undefined ? {} : { machineOf: owner.id }),
       networks,
       volumes,
     };

@@ -90,6 +90,8 @@ export interface ReplicaDetail {
   /** Pid of its VMM; undefined when it has no machine. */
   readonly pid: number | undefined;
   readonly logPath: string;
+  /** Id of the replica in whose machine it runs: `network_mode: service:X`. */
+  readonly machineOf?: string;
   readonly networks: readonly NetworkDetail[];
   /** Paths of its named volumes. */
   readonly volumes: Readonly<Record<string, string>>;

@@ -5,7 +5,7 @@ import type { Desired, DesiredService } from './desired-state.ts';
 import { keptReplicas } from './kept-replicas.ts';
 import { type ObservedReplica, type ObservedStack, replicasOf } from './observe.ts';
 import { freeNumbers, type Plan, PlanBuilder, targetOf } from './plan.ts';
-import { findOrphans, warnOfOrphans, warnOfServices, withDetached } from './reconcile-around.ts';
+import { findOrphans, removableOrphans, warnOfOrphans, warnOfServices, withDetached } from './reconcile-around.ts';
 import { ResourcePlan } from './reconcile-resources.ts';
 import { recreateCause } from './recreate-cause.ts';
 import { ReplicaPlan } from './replica-plan.ts';
@@ -222,7 +222,8 @@ class Reconciliation {
   #orphans(): void {
     const orphans = findOrphans(this.#desired.project, this.#observed);
     if (this.#options.removeOrphans) {
-      for (const orphan of orphans) {
+      const removable = removableOrphans(this.#plan, this.#observed, { orphans, evicted: this.#replicas.evicted });
+      for (const orphan of removable) {
         this.#replicas.remove(orphan, 'its service is gone from the file');
       }
     } else if (orphans.length > 0 && !this.#options.ignoreOrphans) {

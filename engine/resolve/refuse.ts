@@ -7,10 +7,12 @@ import { refuseForeignVolumes } from './volumes-from.ts';
 
 /** Throws HYPR_UNSUPPORTED for attributes that a machine per service cannot support. */
 export const refuseUnsupported = (name: string, service: Service): void => {
-  for (const [attribute, applies, reason] of REFUSED) {
-    if (applies(service[attribute])) {
-      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(service[attribute])} is not supported: ${reason}`, {
+  for (const { attribute, applies, reason, hint } of REFUSED) {
+    const value = service[attribute];
+    if (applies(value)) {
+      throw new HyprError('HYPR_UNSUPPORTED', `service ${name}: ${attribute}: ${show(value)} is not supported: ${reason}`, {
         path: ['services', name, attribute],
+        hint: hint(value),
       });
     }
   }
@@ -24,22 +26,77 @@ const isService = (value: unknown): boolean => typeof value === 'string' && valu
 
 const hasItems = (value: unknown): boolean => Array.isArray(value) && value.length > 0;
 
+interface Refused {
+  readonly attribute: keyof Service & string;
+  readonly applies: (value: unknown) => boolean;
+  readonly reason: string;
+  /** What to write instead. */
+  readonly hint: (value: unknown) => string;
+}
+
+const KERNEL = 'services do not share a kernel';
+const always = (value: unknown): boolean => value !== undefined;
+const remove = (attribute: string) => (): string => `remove ${attribute}`;
+
+/** Of `container:NAME`, which docker compose takes too. */
+const containerOf = (value: unknown): string | undefined => /^container:(.+)$/s.exec(String(value))?.[1];
+
+const insteadOfNetworkMode = (value: unknown): string => {
+  const container = containerOf(value);
+  return container === undefined
+    ? 'remove network_mode: ports publishes what the host should reach, and the service reaches the host as host.docker.internal'
+    : `write network_mode: service:NAME with the service of this file that ${container} is of; otherwise a network for both: hypr network create NAME, and networks with external: true`;
+};
+
+const insteadOfPid = (value: unknown): string => {
+  const service = /^service:(.+)$/s.exec(String(value))?.[1];
+  return service === undefined
+    ? 'remove pid'
+    : `remove pid, and run a program that must see or signal those of ${service} in it: hypr exec ${service} …, hypr kill -s SIGNAL ${service}`;
+};
+
 /** Attributes that reach into another container or the host, with the reason why they are not supported. */
-const REFUSED: ReadonlyArray<readonly [keyof Service & string, (value: unknown) => boolean, string]> = [
-  [
-    'network_mode',
-    (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default' && !isService(v),
-    'every service has a machine and a network of its own, that of another service of this file (service:NAME), or none',
-  ],
-  ['ipc', (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable' && !isService(v), 'services do not share a kernel'],
-  ['pid', (v) => v !== undefined, 'services do not share a kernel'],
-  ['uts', (v) => v !== undefined, 'services do not share a kernel'],
-  ['devices', (v) => Array.isArray(v) && !v.every(isKvm), 'devices of the host are not passed into a machine yet, but for /dev/kvm'],
-  ['gpus', (v) => v !== undefined, 'GPUs of the host are not passed into a machine yet'],
-  ['provider', (v) => v !== undefined, 'up, create, run and watch run it, and only if HYPR_PROVIDERS names its program'],
-  ['external_links', hasItems, 'machines reach those of their own stack only'],
-  ['credential_spec', (v) => v !== undefined, 'that is for Windows containers'],
-  ['use_api_socket', (v) => v === true, 'there is no docker socket to give'],
+const REFUSED: readonly Refused[] = [
+  {
+    attribute: 'network_mode',
+    applies: (v) => v !== undefined && v !== 'none' && v !== 'bridge' && v !== 'default' && !isService(v),
+    reason: 'every service has a machine and a network of its own, that of another service of this file (service:NAME), or none',
+    hint: insteadOfNetworkMode,
+  },
+  {
+    attribute: 'ipc',
+    applies: (v) => typeof v === 'string' && v !== 'private' && v !== 'shareable' && !isService(v),
+    reason: KERNEL,
+    hint: () => 'remove ipc; shm_size makes /dev/shm larger, and ipc: service:NAME with network_mode: service:NAME shares it',
+  },
+  { attribute: 'pid', applies: always, reason: KERNEL, hint: insteadOfPid },
+  { attribute: 'uts', applies: always, reason: KERNEL, hint: () => 'remove uts; hostname gives the service a name' },
+  {
+    attribute: 'devices',
+    applies: (v) => Array.isArray(v) && !v.every(isKvm),
+    reason: 'devices of the host are not passed into a machine yet, but for /dev/kvm',
+    hint: remove('devices'),
+  },
+  { attribute: 'gpus', applies: always, reason: 'GPUs of the host are not passed into a machine yet', hint: remove('gpus') },
+  {
+    attribute: 'provider',
+    applies: always,
+    reason: 'up, create, run and watch run it, and only if HYPR_PROVIDERS names its program',
+    hint: (v) => `if you trust this file with it: HYPR_PROVIDERS=${(v as { type?: string }).type ?? 'NAME'}`,
+  },
+  {
+    attribute: 'external_links',
+    applies: hasItems,
+    reason: 'machines reach those of their own stack only',
+    hint: () => 'put both on a network that is made with: hypr network create NAME, and named in each file with external: true',
+  },
+  { attribute: 'credential_spec', applies: always, reason: 'that is for Windows containers', hint: remove('credential_spec') },
+  {
+    attribute: 'use_api_socket',
+    applies: (v) => v === true,
+    reason: 'it would give the credentials of this user with the socket',
+    hint: () => 'mount the socket alone: volumes: ["/var/run/docker.sock:/var/run/docker.sock"]',
+  },
 ];
 
 const show = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value));

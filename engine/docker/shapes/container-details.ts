@@ -1,5 +1,5 @@
 import type { ReplicaDetail } from '../../model/types.ts';
-import { inspectReplica } from './container.ts';
+import { inspectReplica, sharedMode } from './container.ts';
 import { familiarName } from './names.ts';
 
 type Keys = Record<string, unknown>;
@@ -35,9 +35,10 @@ export const inspectContainer = (detail: ReplicaDetail, execIds: readonly string
 };
 
 /** docker's word for its own default is `bridge` here, too. */
-const networkMode = ({ networks, spec }: ReplicaDetail): string => {
+const networkMode = (detail: ReplicaDetail): string => {
+  const { networks, spec } = detail;
   const first = spec.networks.find(({ isDefault }) => isDefault) ?? spec.networks[0];
-  return first === undefined ? 'none' : (networks.find(({ name }) => first.key.endsWith(name))?.name ?? 'bridge');
+  return first === undefined ? (sharedMode(detail) ?? 'none') : (networks.find(({ name }) => first.key.endsWith(name))?.name ?? 'bridge');
 };
 
 const addressOf = ({ networks, status }: ReplicaDetail): Keys => {

@@ -68,8 +68,17 @@ const portKey = ({ port, protocol }: { port: number; protocol: string }): string
 /** Whatever path was mounted. */
 const DOCKER_SOCKET = '/var/run/docker.sock';
 
-const hostConfigOf = ({ spec, networks }: ReplicaDetail): Record<string, unknown> => ({
-  NetworkMode: networks[0]?.name ?? 'none',
+/** Docker's way to say that a container has the network of another. */
+export const sharedMode = ({ machineOf }: ReplicaDetail): string | undefined =>
+  machineOf === undefined ? undefined : `container:${machineOf}`;
+
+const hostConfigOf = (detail: ReplicaDetail): Record<string, unknown> => ({
+  NetworkMode: sharedMode(detail) ?? detail.networks[0]?.name ?? 'none',
+  IpcMode: (detail.spec.shares?.ipc === true ? sharedMode(detail) : undefined) ?? 'private',
+  ...limitsOf(detail),
+});
+
+const limitsOf = ({ spec }: ReplicaDetail): Record<string, unknown> => ({
   PortBindings: Object.fromEntries(
     spec.ports.map((port) => [
       portKey(port),

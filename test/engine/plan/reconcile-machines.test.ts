@@ -89,4 +89,37 @@ describe('services in the machine of another', () => {
     expect(find('create', 'shop-sidecar-2')?.id).toBeGreaterThan(0);
     expect(find('boot', 'shop-app-1')?.after).toContain(find('create', 'shop-sidecar-2')?.id);
   });
+
+  describe('whose service is gone from the file', () => {
+    const without = projectOf({ db: {}, sidecar: {} });
+    const removing = { ...UP_DEFAULTS, removeOrphans: true };
+
+    test('leave it while another runs in its machine that the command is not about', () => {
+      const plan = reconcile(desiredOf(without, { services: ['db'] }), running, { ...removing, services: ['db'] });
+      expect(plan.nodes).toEqual([]);
+      expect(plan.warnings).toEqual([
+        'shop-app-1 is left: its machine runs shop-sidecar-1 too, which this command is not about. To remove it: up --remove-orphans sidecar',
+      ]);
+    });
+
+    test('lose it once the other has a machine of its own', () => {
+      const plan = planOf(desiredOf(without, { hash: { sidecar: 'new' } }), running, removing);
+      expect(plan).toContain('remove shop-app-1 (its service is gone from the file)');
+      expect(plan).toContain('create shop-sidecar-1');
+      expect(plan).toContain('start shop-sidecar-1');
+    });
+
+    test('lose it with the others when those are gone, too', () => {
+      const plan = planOf(desiredOf(projectOf({ db: {} })), running, removing);
+      expect(plan.split('\n').filter((line) => line.includes(' remove '))).toEqual([
+        expect.stringContaining('remove shop-app-1'),
+        expect.stringContaining('remove shop-sidecar-1'),
+      ]);
+    });
+
+    test('lose it when the other does not run', () => {
+      const stopped = observedOf([replicaOf('db'), replicaOf('app'), replicaOf('sidecar', { ...IN_APP, state: 'exited' })]);
+      expect(planOf(desiredOf(without, { services: ['db'] }), stopped, { ...removing, services: ['db'] })).toContain('remove shop-app-1');
+    });
+  });
 });

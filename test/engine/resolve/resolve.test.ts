@@ -369,7 +369,7 @@ describe('what a machine cannot have is refused with the reason', () => {
     ['gpus', { gpus: 'all' }, 'GPUs of the host are not passed into a machine yet'],
     ['external_links', { external_links: ['other:db'] }, 'machines reach those of their own stack only'],
     ['credential_spec', { credential_spec: { file: 'x' } }, 'that is for Windows containers'],
-    ['use_api_socket', { use_api_socket: true }, 'there is no docker socket to give'],
+    ['use_api_socket', { use_api_socket: true }, 'the credentials of this user'],
   ])('%s', (attribute, service, text) => {
     const error = refusal(service);
     expect(error.code).toBe('HYPR_UNSUPPORTED');
@@ -377,6 +377,19 @@ describe('what a machine cannot have is refused with the reason', () => {
     expect(error.path?.slice(0, 3)).toEqual(['services', 'web', attribute]);
     expect(error.message).toContain(text);
     expect(error.message).not.toContain('[object Object]');
+    expect(error.hint).toMatch(/\S/);
+  });
+
+  test.each<[Service, string]>([
+    [{ pid: 'service:db' }, 'remove pid, and run a program that must see or signal those of db in it: hypr exec db …'],
+    [{ pid: 'host' }, 'remove pid'],
+    [{ network_mode: 'container:db-1' }, 'write network_mode: service:NAME with the service of this file that db-1 is of'],
+    [{ network_mode: 'host' }, 'ports publishes what the host should reach'],
+    [{ ipc: 'host' }, 'shm_size makes /dev/shm larger'],
+    [{ external_links: ['other:db'] }, 'hypr network create NAME'],
+    [{ network_mode: 'service:db', pid: 'service:db' }, 'remove pid'],
+  ])('%j says what to write instead', (service, text) => {
+    expect(refusal(service).hint).toContain(text);
   });
 
   test('/dev/kvm is no device of the host', () => {
