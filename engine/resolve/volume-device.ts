@@ -5,18 +5,27 @@ import { parseBytes } from '../../compose/model/units.ts';
 
 /** What backs a volume: hypr's own storage, a folder of this host, or memory. */
 export type VolumeDevice =
-  | { readonly kind: 'own' }
+  | { readonly kind: 'own'; readonly sizeMib?: number }
   | { readonly kind: 'bind'; readonly source: string; readonly readOnly: boolean }
   | { readonly kind: 'tmpfs'; readonly readOnly: boolean; readonly size: number | undefined; readonly mode: number | undefined };
 
+/** ext4 with a journal needs some room for itself. */
+const LEAST_MIB = 16;
+/** What ext4 with blocks of 4 KiB and 32-bit block numbers holds. */
+const MOST_MIB = 16 * 2 ** 20 - 1;
+
 /**
- * Interprets `driver_opts` of docker's `local` driver, which are a mount's type, device and options (mount(8)). Throws
+ * Interprets `driver_opts` of docker's `local` driver, which are a mount's type, device and options (mount(8)), or a `size`, which is all that the
+ * volume can hold. Throws
  * COMPOSE_INVALID, and HYPR_UNSUPPORTED for mounts that only the host could make.
  */
 export const volumeDevice = (config: VolumeConfig | undefined): VolumeDevice => {
   const { type = '', device = '', o = '' } = config?.driver_opts ?? {};
-  if (config === undefined || config.external === true || (type === '' && device === '' && o === '')) {
+  if (config === undefined || config.external === true) {
     return { kind: 'own' };
+  }
+  if (type === '' && device === '' && (o === '' || /^size=[^,]*$/.test(o))) {
+    return ownVolume(config, config.driver_opts?.size ?? (o === '' ? undefined : o.slice('size='.length)));
   }
   const options = new Map(o.split(',').map((option) => option.split('=') as [string, string | undefined]));
   const readOnly = options.has('ro');
@@ -38,4 +47,15 @@ export const volumeDevice = (config: VolumeConfig | undefined): VolumeDevice => 
   throw new HyprError('HYPR_UNSUPPORTED', `volume ${config.name}: hypr does not mount ${[type, device].join(' ').trim() || `"${o}"`}`, {
     hint: 'mount it on this host, and name that folder: driver_opts: {type: none, o: bind, device: /the/folder}',
   });
+};
+
+const ownVolume = ({ name }: VolumeConfig, size: string | undefined): VolumeDevice => {
+  if (size === undefined) {
+    return { kind: 'own' };
+  }
+  const sizeMib = Math.floor(parseBytes(size) / 2 ** 20);
+  if (!(sizeMib >= LEAST_MIB && sizeMib <= MOST_MIB)) {
+    throw new HyprError('COMPOSE_INVALID', `volume ${name}: its size is ${size}, and must be ${LEAST_MIB}m at least and less than 16t`);
+  }
+  return { kind: 'own', sizeMib };
 };

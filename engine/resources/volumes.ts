@@ -4,7 +4,7 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import { diskError } from '../../base/host/files.ts';
 import { shortHash } from '../../base/paths.ts';
 import type { RootDisk } from '../../builder/model/types.ts';
-import type { Project } from '../../compose/model/model.ts';
+import type { Project, VolumeConfig } from '../../compose/model/model.ts';
 import type { DiskSpec } from '../../vmm/model/machine.ts';
 import { type BackedMount, DISK_MIB } from '../machine/machine-config.ts';
 import type { Platform } from '../model/platform.ts';
@@ -65,6 +65,7 @@ export class StackVolumes {
     }
     refuseBadVolumeName(name);
     const form = isShared(project, name) ? 'folder' : 'disk';
+    const sizeMib = sizeOf(config, form);
     const dir = join(this.#platform.paths.volumes, name);
     const path = join(dir, form === 'disk' ? 'data.ext4' : 'data');
     try {
@@ -73,7 +74,7 @@ export class StackVolumes {
       throw diskError(error, dir);
     }
     if (form === 'disk') {
-      await this.#platform.makeDisk({ path, sizeMib: DISK_MIB, label: name, signal });
+      await this.#platform.makeDisk({ path, sizeMib, label: name, signal });
     }
     const row: VolumeRow = { name, stack: this.#stack, key, form, path, labels: config?.labels ?? {}, createdAt: Date.now() };
     this.#store.putVolume(row);
@@ -219,6 +220,18 @@ const isOnlyRead = (spec: ReplicaSpec, volume: string): boolean =>
   spec.mounts.every((mount) => mount.kind !== 'volume' || mount.volume !== volume || mount.readOnly);
 
 /** Whether more than one replica of the project mounts a volume. */
+/** What a volume of this form can hold; a folder of the host has no limit that could be set. */
+const sizeOf = (config: VolumeConfig | undefined, form: VolumeRow['form']): number => {
+  const device = volumeDevice(config);
+  const sizeMib = device.kind === 'own' ? device.sizeMib : undefined;
+  if (sizeMib !== undefined && form === 'folder') {
+    throw new HyprError('HYPR_UNSUPPORTED', `volume ${config?.name}: it can have no size, because several replicas mount it`, {
+      hint: 'drop driver_opts.size, or let one service mount it, in one replica',
+    });
+  }
+  return sizeMib ?? DISK_MIB;
+};
+
 const isShared = (project: Project, name: string): boolean => {
   const users = Object.keys(project.services).filter((service) => volumesOf(project, service).includes(name));
   const replicas = users.reduce(

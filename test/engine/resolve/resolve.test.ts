@@ -10,6 +10,7 @@ import { describeDesired } from '../../../engine/plan/desired.ts';
 import { ineffectiveAttributes } from '../../../engine/resolve/ineffective.ts';
 import { refuseUnsupported } from '../../../engine/resolve/refuse.ts';
 import { resolveReplica } from '../../../engine/resolve/replica-spec.ts';
+import { volumeDevice } from '../../../engine/resolve/volume-device.ts';
 import { volumesOf } from '../../../engine/resources/volumes.ts';
 import { imageOf, projectOf, RUNTIME } from '../support/project.ts';
 
@@ -470,6 +471,19 @@ describe('driver_opts of a volume', () => {
     [{ type: 'none', o: 'bind', device: 'data' }, 'COMPOSE_INVALID', 'must be a folder of this host, not "data"'],
   ])('%j is refused', (options, code, text) => {
     expect(() => mountOf(options)).toThrow(expect.objectContaining({ code, message: expect.stringContaining(text) }));
+  });
+
+  test.each([
+    [{ size: '10g' }, 10_240],
+    [{ o: 'size=16m' }, 16],
+    [{ size: '1610612736' }, 1536],
+    [{}, undefined],
+  ])('a size: %j', (driver_opts, sizeMib) => {
+    expect(volumeDevice({ name: 'v', driver_opts })).toEqual(sizeMib === undefined ? { kind: 'own' } : { kind: 'own', sizeMib });
+  });
+
+  test.each(['15m', '16t', '-1', '0', 'much', ''])('a size of "%s" is refused', (size) => {
+    expect(() => volumeDevice({ name: 'v', driver_opts: { size } })).toThrowError(expect.objectContaining({ code: 'COMPOSE_INVALID' }));
   });
 
   test('such a volume is not made', () => {
