@@ -7,8 +7,7 @@ import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
-import { createRenderer } from '../render/create.ts';
-import { createQuietRenderer } from '../render/quiet.ts';
+import { createQuietableRenderer } from '../render/create.ts';
 
 /** `hypr load`: from a file, or from standard input through a temporary file. */
 export const runLoad: Handler = async ({ context, flags }) => {
@@ -18,7 +17,7 @@ export const runLoad: Handler = async ({ context, flags }) => {
   }
   const images = await (await context.engine()).openImages();
   const signal = context.interrupts.signal;
-  const renderer = flags.bool('quiet') ? createQuietRenderer(context.stderr) : await createRenderer(context, flags, 'load');
+  const renderer = await createQuietableRenderer({ context, flags }, 'load');
   try {
     const load = (path: string): Promise<string[]> => images.load(path, renderer.onProgress, signal);
     const names = input === undefined ? await withTemporary(context, load, 'in') : await load(resolve(context.cwd, input));

@@ -1,11 +1,9 @@
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
-import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { Handler } from '../core/command-spec.ts';
 import { parallelLimit } from '../core/parallel.ts';
 import { loadProject } from '../core/project.ts';
-import { createRenderer } from '../render/create.ts';
-import { createQuietRenderer } from '../render/quiet.ts';
-import type { ProgressRenderer } from '../render/types.ts';
+import { createQuietableRenderer } from '../render/create.ts';
 
 /** `compose pull`: images of the services that are not only built. */
 export const runComposePull: Handler = async (invocation) => {
@@ -21,7 +19,7 @@ export const runComposePull: Handler = async (invocation) => {
   } as const;
   const project = await loadProject(invocation, args);
   const engine = await context.engine();
-  const renderer = await pullRenderer(invocation);
+  const renderer = await createQuietableRenderer(invocation, 'pull');
   try {
     await engine.pullProject(project, options, renderer.onProgress, context.interrupts.signal);
   } finally {
@@ -40,7 +38,7 @@ export const runDockerPull: Handler = async (invocation) => {
   }
   const platform = flags.string('platform') ?? (context.env.DOCKER_DEFAULT_PLATFORM || undefined);
   const images = await (await context.engine()).openImages();
-  const renderer = await pullRenderer(invocation);
+  const renderer = await createQuietableRenderer(invocation, 'pull');
   try {
     const options = { policy: 'always' as const, ...(platform ? { platform } : {}) };
     const pulled = await images.pull(args, options, renderer.onProgress, context.interrupts.signal);
@@ -51,9 +49,6 @@ export const runDockerPull: Handler = async (invocation) => {
   }
   return 0;
 };
-
-const pullRenderer = async ({ context, flags }: Invocation): Promise<ProgressRenderer> =>
-  flags.bool('quiet') ? createQuietRenderer(context.stderr) : createRenderer(context, flags, 'pull');
 
 /** Of all names of an image, the one that was asked for. */
 const referenceOf = (references: readonly string[], asked: string): string =>

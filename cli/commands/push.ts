@@ -1,10 +1,8 @@
 import { sanitiseName } from '../../base/sanitise.ts';
 import { imageRepository } from '../../engine/docker/shapes/names.ts';
-import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { Handler } from '../core/command-spec.ts';
 import { loadProject } from '../core/project.ts';
-import { createRenderer } from '../render/create.ts';
-import { createQuietRenderer } from '../render/quiet.ts';
-import type { ProgressRenderer } from '../render/types.ts';
+import { createQuietableRenderer } from '../render/create.ts';
 
 /** `compose push`: images of services with `build:` and `image:`. */
 export const runComposePush: Handler = async (invocation) => {
@@ -12,7 +10,7 @@ export const runComposePush: Handler = async (invocation) => {
   const options = { services: args, includeDeps: flags.bool('include-deps'), ignoreFailures: flags.bool('ignore-push-failures') };
   const project = await loadProject(invocation, args);
   const engine = await context.engine();
-  const renderer = await pushRenderer(invocation);
+  const renderer = await createQuietableRenderer(invocation, 'push');
   try {
     await engine.pushProject(project, options, renderer.onProgress, context.interrupts.signal);
   } finally {
@@ -25,7 +23,7 @@ export const runComposePush: Handler = async (invocation) => {
 export const runDockerPush: Handler = async (invocation) => {
   const { context, args, flags } = invocation;
   const images = await (await context.engine()).openImages();
-  const renderer = await pushRenderer(invocation);
+  const renderer = await createQuietableRenderer(invocation, 'push');
   try {
     const options = { allTags: flags.bool('all-tags') };
     const pushed = await images.push(args, options, renderer.onProgress, context.interrupts.signal);
@@ -44,6 +42,3 @@ export const runDockerPush: Handler = async (invocation) => {
 };
 
 const withoutTag = (reference: string): string => reference.replace(/:[^/:]*$/, '');
-
-const pushRenderer = async ({ context, flags }: Invocation): Promise<ProgressRenderer> =>
-  flags.bool('quiet') ? createQuietRenderer(context.stderr) : createRenderer(context, flags, 'push');

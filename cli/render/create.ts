@@ -1,4 +1,5 @@
 import { HyprError } from '../../base/errors.ts';
+import type { Invocation } from '../core/command-spec.ts';
 import type { CliContext, OutputStream } from '../core/context.ts';
 import type { Flags } from '../core/flags.ts';
 import { PROGRESS_MODES } from '../core/modes.ts';
@@ -35,6 +36,12 @@ const envMode = (env: NodeJS.ProcessEnv): (typeof PROGRESS_MODES)[number] => {
 /** COMPOSE_STATUS_STDOUT moves progress to stdout. */
 export const progressStream = (context: CliContext): OutputStream =>
   isSet(context.env, 'COMPOSE_STATUS_STDOUT') ? context.stdout : context.stderr;
+
+/** That of a command with `-q`, which keeps to itself all but warnings and errors. */
+export const createQuietableRenderer = async (
+  { context, flags }: Pick<Invocation, 'context' | 'flags'>,
+  title: string,
+): Promise<ProgressRenderer> => (flags.bool('quiet') ? createQuietRenderer(context.stderr) : createRenderer(context, flags, title));
 
 /** The renderer that fits the flags and the terminal. `title` is the verb: `up`, `down`, `pull`. */
 export const createRenderer = async (context: CliContext, flags: Flags, title: string): Promise<ProgressRenderer> => {

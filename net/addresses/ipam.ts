@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { HyprError, isErrno } from '../../base/errors.ts';
 import { contains, formatIpv4, formatSubnet, overlaps, parseIpv4, parseSubnet, type Subnet, subnetAt } from './ipv4.ts';
+import { needAddress, needSubnet } from './need.ts';
 import { parseRoutes } from './proc-net.ts';
 
 export interface SubnetRequest {
@@ -164,22 +165,6 @@ const rangeIn = (subnet: Subnet, text: string): Subnet => {
 const lastUsable = (subnet: Subnet): number => subnet.base + subnet.size - 2;
 
 const isUsable = (subnet: Subnet, address: number): boolean => address > subnet.base && address <= lastUsable(subnet);
-
-const needSubnet = (text: string): Subnet => {
-  const subnet = parseSubnet(text);
-  if (subnet === undefined) {
-    throw new HyprError('NET_ADDRESS', `${JSON.stringify(text)} is not an IPv4 subnet`, { hint: 'write it as 10.90.0.0/24' });
-  }
-  return subnet;
-};
-
-const needAddress = (text: string): number => {
-  const address = parseIpv4(text);
-  if (address === undefined) {
-    throw new HyprError('NET_ADDRESS', `${JSON.stringify(text)} is not an IPv4 address`);
-  }
-  return address;
-};
 
 /** Subnets this host has routes to, without the default route; none where /proc is not Linux's. */
 const hostRoutes = async (): Promise<Subnet[]> => {

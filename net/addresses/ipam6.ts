@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { HyprError } from '../../base/errors.ts';
-import { parseIpv6 } from '../../base/ipv6.ts';
 import { parseIpv4, parseSubnet } from './ipv4.ts';
-import { contains6, formatIpv6, formatSubnet6, overlaps6, parseSubnet6, type Subnet6 } from './ipv6.ts';
+import { contains6, formatIpv6, formatSubnet6, overlaps6, type Subnet6 } from './ipv6.ts';
+import { needAddress6, needSubnet6 } from './need.ts';
 
 export interface Subnet6Choice {
   readonly subnet6: string;
@@ -99,20 +99,4 @@ const MOST_BITS = 120;
 const privateSubnet = (seed: string): string => {
   const id = createHash('sha256').update(seed).digest('hex');
   return `fd${id.slice(0, 2)}:${id.slice(2, 6)}:${id.slice(6, 10)}::/64`;
-};
-
-const needSubnet6 = (text: string): Subnet6 => {
-  const subnet = parseSubnet6(text);
-  if (subnet === undefined) {
-    throw new HyprError('NET_ADDRESS', `${JSON.stringify(text)} is not an IPv6 subnet`, { hint: 'write it as fd12:3456:789a::/64' });
-  }
-  return subnet;
-};
-
-const needAddress6 = (text: string): bigint => {
-  const address = parseIpv6(text);
-  if (address === undefined) {
-    throw new HyprError('NET_ADDRESS', `${JSON.stringify(text)} is not an IPv6 address`);
-  }
-  return address;
 };

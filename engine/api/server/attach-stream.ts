@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { HyprError } from '../../../base/errors.ts';
 import type { Replica } from '../../replica/replica.ts';
 import { pickReplica, pickRunning } from '../../stack/pick-replica.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
@@ -7,6 +6,7 @@ import { type AttachInput, type AttachOutput, AttachOutputSchema } from '../gen/
 import { carryWorkload } from './carry-workload.ts';
 import { toConnectError } from './errors.ts';
 import { placeOf } from './requests.ts';
+import { startOf } from './start-of.ts';
 
 /** Streams a workload's output from now on. The workload keeps running when the client leaves. */
 export async function* attachStream(
@@ -16,11 +16,7 @@ export async function* attachStream(
 ): AsyncIterable<AttachOutput> {
   const messages = input[Symbol.asyncIterator]();
   try {
-    const first = await messages.next();
-    if (first.done || first.value.input.case !== 'start') {
-      throw new HyprError('HYPR_USAGE', 'the first message of an attach must say what to attach to');
-    }
-    const { value } = first.value.input;
+    const value = await startOf(messages, 'an attach must say what to attach to');
     const replica = value.wait ? pickReplica(supervisor, placeOf(value)) : pickRunning(supervisor, placeOf(value));
     const tap = replica.attach();
     const { tty, stdin } = replica.row.spec.process;

@@ -12,16 +12,13 @@ import {
 } from '../gen/hypr_pb.ts';
 import { toConnectError } from './errors.ts';
 import { placeOf } from './requests.ts';
+import { startOf } from './start-of.ts';
 
 /** Unpacks the client's tar into a folder of a replica. */
 export const copyTo = async (supervisor: StackSupervisor, input: AsyncIterable<CopyInput>, signal: AbortSignal): Promise<CopyResponse> => {
   const messages = input[Symbol.asyncIterator]();
   try {
-    const first = await messages.next();
-    if (first.done || first.value.input.case !== 'start') {
-      throw new HyprError('HYPR_USAGE', 'the first message of a copy must say where to');
-    }
-    const start = first.value.input.value;
+    const start = await startOf(messages, 'a copy must say where to');
     const replica = replicaOf(supervisor, start);
     using expected = replica.expectAnswer(signal);
     await replica.run.guest.writeTar(start.path, dataOf(messages), expected.signal);

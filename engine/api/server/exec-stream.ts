@@ -1,7 +1,6 @@
 import { constants } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import { onAbort } from '../../../base/abort.ts';
-import { HyprError } from '../../../base/errors.ts';
 import type { GuestProcess } from '../../../guest/types.ts';
 import { withVariables } from '../../machine/authority.ts';
 import { execProcess } from '../../machine/exec-process.ts';
@@ -12,6 +11,7 @@ import { type ExecInput, type ExecOutput, ExecOutputSchema } from '../gen/hypr_p
 import { toConnectError } from './errors.ts';
 import { feedProcess } from './feed-process.ts';
 import { execOptions } from './requests.ts';
+import { startOf } from './start-of.ts';
 
 const { SIGHUP, SIGKILL } = constants.signals;
 
@@ -23,11 +23,7 @@ export async function* execStream(
 ): AsyncIterable<ExecOutput> {
   const messages = input[Symbol.asyncIterator]();
   try {
-    const first = await messages.next();
-    if (first.done || first.value.input.case !== 'start') {
-      throw new HyprError('HYPR_USAGE', 'the first message of an exec must say what to run');
-    }
-    const options = execOptions(first.value.input.value);
+    const options = execOptions(await startOf(messages, 'an exec must say what to run'));
     const replica = pickRunning(supervisor, options);
     const process = await startExec(replica, options, signal);
     yield create(ExecOutputSchema, { output: { case: 'started', value: process.pid } });

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { HyprError, toHyprError } from '../../../base/errors.ts';
+import { toHyprError } from '../../../base/errors.ts';
 import type { Project } from '../../../compose/model/model.ts';
 import type { RunOptions } from '../../model/types.ts';
 import type { StackSupervisor } from '../../stack/supervisor.ts';
@@ -10,6 +10,7 @@ import { eventMessage } from './event-messages.ts';
 import { operationEvents } from './operation.ts';
 import { needProject } from './projects.ts';
 import { runOptions } from './requests.ts';
+import { startOf } from './start-of.ts';
 
 /**
  * Runs a one-off: streams events until it is ready, then its output and exit code. A client that leaves before the start
@@ -22,11 +23,7 @@ export async function* runStream(
 ): AsyncIterable<RunOutput> {
   const messages = input[Symbol.asyncIterator]();
   try {
-    const first = await messages.next();
-    if (first.done || first.value.input.case !== 'start') {
-      throw new HyprError('HYPR_USAGE', 'the first message of a run must say what to run');
-    }
-    const { project, options } = first.value.input.value;
+    const { project, options } = await startOf(messages, 'a run must say what to run');
     yield* runOneOff({ supervisor, project: needProject(project), options: runOptions(options), messages, signal });
   } catch (error) {
     throw toConnectError(error);
