@@ -25,6 +25,11 @@ export class Lookup {
     return image;
   }
 
+  async namedAt(name: string): Promise<number | undefined> {
+    const full = normalName(name);
+    return full === undefined ? undefined : await this.records.referenceTime(full);
+  }
+
   async list(): Promise<Image[]> {
     const references = await this.records.references();
     const records = await Promise.all((await this.records.imageIds()).map((id) => this.records.readImage(id)));

@@ -46,6 +46,8 @@ export interface ImageStore {
   get(name: string): Promise<Image | undefined>;
   /** Like get, but throws IMAGE_NOT_FOUND, with a similar name as hint. */
   need(name: string): Promise<Image>;
+  /** When a reference was last given to an image; milliseconds since the epoch, undefined if none has it. */
+  namedAt(reference: string): Promise<number | undefined>;
   /** Newest first. */
   list(): Promise<Image[]>;
   tag(name: string, reference: string): Promise<void>;
@@ -123,7 +125,10 @@ export const openImageStore = async (options: ImageStoreOptions): Promise<ImageS
 const change = <T>({ root }: StoreParts, work: () => Promise<T>): Promise<T> =>
   withLock(join(root, 'locks', 'store.lock'), { what: 'the image store', timeout: 60_000 }, work);
 
-type ImageMethods = Pick<ImageStore, 'root' | 'get' | 'need' | 'list' | 'tag' | 'remove' | 'addImage' | 'readConfig' | 'readManifest'>;
+type ImageMethods = Pick<
+  ImageStore,
+  'root' | 'get' | 'namedAt' | 'need' | 'list' | 'tag' | 'remove' | 'addImage' | 'readConfig' | 'readManifest'
+>;
 
 const imageMethods = (parts: StoreParts): ImageMethods => {
   const { root, records, lookup } = parts;
@@ -139,6 +144,7 @@ const imageMethods = (parts: StoreParts): ImageMethods => {
     root,
     get: (name) => lookup.get(name),
     need: (name) => lookup.need(name),
+    namedAt: (reference) => lookup.namedAt(reference),
     list: () => lookup.list(),
     tag: (name, reference) => change(parts, () => tag(name, reference)),
     remove: (name, { force }) => change(parts, () => removeImage(parts, name, force)),

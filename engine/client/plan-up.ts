@@ -30,7 +30,8 @@ export const planUp = async (input: { project: Project; options: UpOptions; stor
   const lines = actions
     .filter((action) => action.action !== 'none')
     .map((action) => `${action.action} ${action.reference} (${action.cause})\n`);
-  return lines.join('') + formatPlan(reconcile(desired, observeStack(store, project.name), options));
+  const stale = actions.flatMap((action) => (action.stale === undefined ? [] : [`! ${action.stale}\n`]));
+  return lines.join('') + stale.join('') + formatPlan(reconcile(desired, observeStack(store, project.name), options));
 };
 
 /** Looks each image up only once: thousands of services may share one, and nothing changes during planning. */

@@ -146,7 +146,9 @@ const secretValue = (
 const requireFolder = async (context: string): Promise<void> => {
   const info = await stat(context).catch(() => undefined);
   if (info?.isDirectory() !== true) {
-    throw new HyprError('DOCKERFILE_NOT_FOUND', `build context ${context} ${info === undefined ? 'does not exist' : 'is not a folder'}`);
+    throw new HyprError('DOCKERFILE_NOT_FOUND', `build context ${context} ${info === undefined ? 'does not exist' : 'is not a folder'}`, {
+      hint: 'name a folder in `build:`; it is looked for from the folder of the Compose file',
+    });
   }
 };
 

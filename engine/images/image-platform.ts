@@ -22,6 +22,7 @@ export const openImagePlatform = async ({ paths, toolchain, machines }: ImagePla
   });
   return {
     findImage: (name) => images.store.get(name),
+    imageNamedAt: (reference) => images.store.namedAt(reference),
     rootDisk: (image) => images.store.rootDisk(image.id),
     pullImage: async (reference, { policy, platform: wanted }, progress, signal) => {
       const [image] = await images.pull([reference], { policy, ...(wanted ? { platform: wanted } : {}) }, progress, signal);

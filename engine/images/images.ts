@@ -5,6 +5,7 @@ import type { Project, Service } from '../../compose/model/model.ts';
 import { contextServices, findBuildable, orderBuilds } from '../../compose/project/build-contexts.ts';
 import { builtImage } from '../model/names.ts';
 import type { BuildInput, ImagePlatform } from '../model/platform.ts';
+import { staleImage } from './stale-image.ts';
 
 /** What must be done to get a service's image. */
 export interface ImageAction {
@@ -14,6 +15,8 @@ export interface ImageAction {
   readonly cause: string;
   /** The service whose build makes this image, when it is not its own. */
   readonly builtBy?: string;
+  /** What to say of an image that is there, but older than its Dockerfile. */
+  readonly stale?: string;
 }
 
 export interface ImageOptions {
@@ -79,7 +82,8 @@ const planImage = async ({ project, options, platform }: PlanInput, name: string
     // Refuses what cannot be built, before anything is.
     platformOf(project, name, service);
   }
-  return { service: name, reference, ...decision };
+  const stale = present && decision.action === 'none' ? await staleImage(project, service, { reference, platform }) : undefined;
+  return { service: name, reference, ...decision, ...(stale === undefined ? {} : { stale }) };
 };
 
 const decide = (input: { service: Service; options: ImageOptions; present: boolean }): { action: ImageAction['action']; cause: string } => {

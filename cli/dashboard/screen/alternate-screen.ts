@@ -39,6 +39,18 @@ export class Screen {
     this.#unmount = undefined;
     this.#leave?.();
     this.#leave = undefined;
+    setImmediate(() => this.#stopReading());
+  }
+
+  /**
+   * What is typed from now on is for whoever has the terminal next, the shell too: Ink stops listening, but Node would read on and throw
+   * it away. In a later turn, because until then the stream takes Ink for one that listens.
+   */
+  #stopReading(): void {
+    const { stdin } = this.#context;
+    if (this.#leave === undefined && stdin.listenerCount('readable') + stdin.listenerCount('data') === 0) {
+      stdin.pause();
+    }
   }
 
   /** Ctrl-Z: gives the terminal back, stops the process as a shell expects, and comes back on `fg`. */

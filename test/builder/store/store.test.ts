@@ -291,7 +291,10 @@ needs(noMkfs).describe('images', () => {
     const one = await image([a.diffId], ['x']);
     const two = await image([a.diffId], ['x'], { created: '2024-01-01T00:00:00Z' });
     expect((await store.get(one.id))?.references).toEqual([]);
+    const before = Date.now();
     await store.tag(two.id.slice(7, 20), 'y:2');
+    expect(await store.namedAt('y:2')).toBeGreaterThanOrEqual(before - 20);
+    expect(await store.namedAt('y:nothing')).toBeUndefined();
     expect((await store.get('y:2'))?.id).toBe(two.id);
     expect((await store.list()).map(({ id }) => id)).toEqual([two.id, one.id]);
   });
