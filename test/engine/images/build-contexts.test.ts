@@ -70,7 +70,7 @@ test.each([
   const actions = await planImages({ project, services: ['base', 'web', 'other'], options: OPTIONS, platform });
   const input = { project, actions, platform: { ...platform, buildImage }, progress: () => {}, onBuild: () => {} };
   const made = ensureImages({ ...input, parallel: 2 }, new AbortController().signal);
-  await vi.waitFor(() => expect(platform.journal).toEqual(['build other:1']));
+  await vi.waitFor(() => expect(platform.journal).toEqual(['build other:1']), 15_000);
   isBuilt.resolve();
   await made;
   expect(platform.journal).toEqual(['build other:1', 'build base', 'build web:1']);
