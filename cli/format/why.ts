@@ -77,7 +77,7 @@ const stateLine = (replica: ReplicaStatus, now: number): string => {
         ? `is started again and again: ${times(replica.restarts)}, last exit code ${replica.exitCode}`
         : 'is being started';
     case 'exited':
-      return `ended with ${replica.exitCode} ${ago(replica.finishedAt ?? replica.createdAt, now)}${replica.restarts > 0 ? `, after ${times(replica.restarts)}` : ''}`;
+      return `ended with ${replica.exitCode} ${ago(replica.finishedAt ?? replica.createdAt, now).toLowerCase()}${replica.restarts > 0 ? `, after ${times(replica.restarts)}` : ''}`;
     case 'dead':
       return 'its machine could not be started, or was lost';
     case 'created':

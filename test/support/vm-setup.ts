@@ -7,7 +7,7 @@ import { openTestHome } from './test-home.ts';
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await mustHypr(['setup'], { timeout: 900_000 });
   const home = await openTestHome();
-  const registry = await serveFixtures();
+  const registry = await serveFixtures(process.env.HYPR_TEST_IMAGES?.split(','));
   project.provide('hyprHome', home.dir);
   project.provide('mirrors', registry.mirrors);
   return async () => {

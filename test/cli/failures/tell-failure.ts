@@ -66,10 +66,12 @@ const steady = (text: string, words: ReadonlyArray<readonly [string, string]>): 
     .reduce((all, [from, to]) => all.replaceAll(from, to), text)
     .replace(/\(pid \d+[^)]*\)/g, '(pid N)')
     .replace(/\b\d+(?:\.\d+)? ?(?:ms|s|seconds|milliseconds)\b/g, 'TIME')
-    .replace(/\b(?:less than a second|about a minute|\d+ (?:second|minute)s?)\b/g, 'TIME')
+    .replace(/\b(?:less than a second|about a minute|\d+ (?:second|minute)s?)\b/gi, 'TIME')
     .replace(/sha256:[0-9a-f]{12,64}/g, 'sha256:ID')
     .replace(/booted in .*/g, 'booted in …')
     .replace(/127\.0\.0\.1:\d{4,5}\b/g, '127.0.0.1:NUMBER')
+    // What registries beyond this host say depends on the network.
+    .replace(/^ {2}https:\/\/(?!127\.).*\n/gm, '')
     // The code is at the right edge, and folders differ in length.
     .replace(/ {2,}(?=[A-Z_]{6,}$)/gm, '  ')
     .replace(/[ \t]+$/gm, '');
