@@ -52,6 +52,8 @@ export interface UiBench {
   /** HYPR_HOME of `env`. */
   readonly home: string;
   readonly seconds: number;
+  /** `hypr --version` took this many times as long as Node alone. */
+  readonly version: number;
 }
 
 /**
@@ -68,6 +70,7 @@ export const benchUi = async (bench: UiBench): Promise<void> => {
     }
   };
   try {
+    row('cli-version-over-node', bench.version, '×', MOST.version);
     const idle = await watchOne(bench, { folder, name: 'uiidle', command: 'sleep 100000', seconds: 30 });
     row('ui-idle-share', idle.told.share, 'of a core', MOST.idleShare);
     const busy = await watchOne(bench, { folder, name: 'uibusy', command: source(bench.seconds), seconds: bench.seconds });
