@@ -90,21 +90,29 @@ export const replyUpgrade = (socket: Duplex, protocol: string, common: Readonly<
 /** Bytes that are kept for a client that does not read, of answers that wait for nobody: events, progress. */
 const MOST_KEPT = 16 << 20;
 
-const sinkOf = (stream: ServerResponse | Duplex): Sink => ({
-  write: (data) => {
-    if (stream.writableLength > MOST_KEPT) {
-      stream.destroy();
-    }
-    if (stream.destroyed || stream.write(data)) {
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
+const sinkOf = (stream: ServerResponse | Duplex): Sink => {
+  // One for all that wait: what waits for nobody writes on while the client does not read.
+  let room: Promise<void> | undefined;
+  const awaitRoom = (): Promise<void> =>
+    new Promise((resolve) => {
       const done = (): void => {
         stream.removeListener('drain', done).removeListener('close', done);
+        room = undefined;
         resolve();
       };
       stream.on('drain', done).on('close', done);
     });
-  },
-  end: () => stream.end(),
-});
+  return {
+    write: (data) => {
+      if (stream.writableLength > MOST_KEPT) {
+        stream.destroy();
+      }
+      if (stream.destroyed || stream.write(data)) {
+        return Promise.resolve();
+      }
+      room ??= awaitRoom();
+      return room;
+    },
+    end: () => stream.end(),
+  };
+};
