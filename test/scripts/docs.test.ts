@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { rootCommand } from '../../cli/command-tree/tree.ts';
 import { root } from '../support/cli.ts';
 
 const DOCS = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs'];
@@ -44,6 +45,16 @@ describe('the documentation', () => {
   it.each(pages)('%s › links only to pages, files and headings that there are', (page) => {
     const dead = linksOf(page).filter((link) => !leads(page, link));
     expect(dead).toEqual([]);
+  });
+
+  it('README.md › names every command in its table', () => {
+    const text = readFileSync(join(root, 'README.md'), 'utf8');
+    const table = new Set(text.slice(text.indexOf('## Supported')).match(/[a-z][a-z-]*/g));
+    const names = (rootCommand.commands ?? []).filter(({ hidden }) => hidden !== true).map(({ name }) => name);
+    expect(
+      names.filter((name) => !table.has(name)),
+      'in the row "Commands", or that of its subject',
+    ).toEqual([]);
   });
 
   it('walks through at most ten files each', () => {
