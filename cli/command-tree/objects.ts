@@ -135,7 +135,7 @@ export const seedCommands: readonly CommandSpec[] = [
     refusedCommand(
       name,
       'A daemon',
-      `there is no daemon, and nothing listens on TCP ports 41000 to 41002; docker's API is there on demand: hypr serve; ${sockets}`,
+      `there is no daemon; docker's API and a JSON API are there on demand: hypr serve --rest 41001; ${sockets}`,
     ),
   ),
   refusedCommand('debug', 'Debugging', 'there is no such command; use: hypr doctor, hypr inspect, hypr network inspect'),

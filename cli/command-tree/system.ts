@@ -1,5 +1,5 @@
 import type { CommandSpec } from '../core/command-spec.ts';
-import { bool, list, string } from '../core/flag-spec.ts';
+import { bool, int, list, string } from '../core/flag-spec.ts';
 
 const force = bool('f,force', 'Do not ask');
 const until = list('filter', 'Remove only what is older: until=24h', { value: 'KEY=VALUE' });
@@ -28,13 +28,25 @@ const dockerApi: readonly CommandSpec[] = [
     name: 'serve',
     usage: '[OPTIONS]',
     summary: "Serve docker's Engine API for docker's own clients, in the foreground",
-    examples: ['hypr serve', 'hypr serve --idle 10m', 'DOCKER_HOST=unix://$XDG_RUNTIME_DIR/hypr/docker.sock docker ps'],
+    examples: [
+      'hypr serve',
+      'hypr serve --idle 10m',
+      'hypr serve --rest 41001 --metrics 41002',
+      'DOCKER_HOST=unix://$XDG_RUNTIME_DIR/hypr/docker.sock docker ps',
+    ],
     flags: [
       string('idle', 'End after this time without a client', { value: '10m' }),
       string('port', 'TCP', {
         hidden: true,
         refused:
           "nothing listens on TCP: each stack's supervisor has its API on a unix socket (docs/architecture.md, The API), and docker's is one, too",
+      }),
+      int('rest', 'Also a JSON API on this port of 127.0.0.1, with a token (docs/docker-api.md)', { value: '41001' }),
+      int('metrics', 'Also metrics of all stacks for Prometheus on this port of 127.0.0.1, with the token', { value: '41002' }),
+      int('grpc', 'gRPC', {
+        hidden: true,
+        refused:
+          "each stack's supervisor speaks gRPC on its unix socket (docs/architecture.md, The API); for programs of this host use --rest",
       }),
       string('socket', 'Listen here instead of $XDG_RUNTIME_DIR/hypr/docker.sock', { value: 'PATH' }),
     ],

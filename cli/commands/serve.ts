@@ -7,6 +7,7 @@ import { HyprError, isErrno } from '../../base/errors.ts';
 import { runtimeDir } from '../../base/paths.ts';
 import { parseDuration } from '../../compose/model/units.ts';
 import type { Handler, Invocation } from '../core/command-spec.ts';
+import type { Flags } from '../core/flags.ts';
 import { say } from '../core/output.ts';
 
 /** `serve`: docker's Engine API on a unix socket, in the foreground, until Ctrl-C or until nobody needs it. */
@@ -22,9 +23,20 @@ export const runServe: Handler = async ({ context, flags }) => {
     idleMs: idle === undefined ? undefined : durationOf(idle),
     passed: takePassedSocket(),
     onListening,
+    rest: portOf(flags, 'rest'),
+    metrics: portOf(flags, 'metrics'),
+    onPort: (what: string, url: string, file: string): void => say(context, `${what}: ${url} (token: ${file})`),
   };
   await engine.serveDocker(options, context.interrupts.signal);
   return 0;
+};
+
+const portOf = (flags: Flags, name: 'rest' | 'metrics'): number | undefined => {
+  const port = flags.int(name);
+  if (port !== undefined && (port < 0 || port > 65_535)) {
+    throw new HyprError('HYPR_USAGE', `--${name} wants a port, not ${port}`, { hint: 'such as 41001; 0 is one that is free' });
+  }
+  return port;
 };
 
 const durationOf = (text: string): number => {

@@ -9,6 +9,7 @@ import { sweepBuildFolders } from './buildkit/build-folders.ts';
 import { type HttpServer, listen, listenOn } from './http/listen.ts';
 import { makeRouter } from './http/router.ts';
 import { Host } from './machines/host.ts';
+import type { LoopbackServer } from './rest/listen.ts';
 import { dockerRoutes } from './routes/index.ts';
 
 const log = logger('docker');
@@ -23,19 +24,46 @@ export const serveDocker = async (options: ServeDockerOptions, signal: AbortSign
   await sweepBuildFolders().catch((error: Error) => log.warn('what killed servers left is not removed', { error: error.message }));
   const idle = new Idle(options.idleMs, () => host.execs.running > 0);
   let server: HttpServer | undefined;
+  let more: readonly HttpServer[] = [];
   try {
     const find = makeRouter(dockerRoutes(host));
     const onConnections = (count: number): void => idle.see(count);
     const { passed } = options;
     server = passed === undefined ? await listen(socket, find, onConnections) : await listenOn(passed, find, onConnections);
+    more = await servePorts(host, options);
     options.onListening(socket);
     idle.see(0);
     await Promise.race([whenAborted(signal), idle.over]);
   } finally {
     idle.close();
-    await server?.close();
+    await Promise.all([server, ...more].map((each) => each?.close()));
     await host.work.ended();
     host.close();
+  }
+};
+
+/** Opens the ports that were asked for; all or none. Throws NET_PORT_IN_USE, HYPR_PERMISSION. */
+const servePorts = async (host: Host, { rest, metrics, onPort }: ServeDockerOptions): Promise<readonly HttpServer[]> => {
+  if (rest === undefined && metrics === undefined) {
+    return [];
+  }
+  const { readToken, tokenPath } = await import('./rest/token.ts');
+  const { serveMetrics, serveRest } = await import('./rest/serve-rest.ts');
+  const token = await readToken();
+  const open: LoopbackServer[] = [];
+  try {
+    if (rest !== undefined) {
+      open.push(await serveRest(host, { port: rest, token }));
+      onPort?.('rest', `http://127.0.0.1:${open.at(-1)?.port}/api/v1`, tokenPath());
+    }
+    if (metrics !== undefined) {
+      open.push(await serveMetrics({ port: metrics, token }));
+      onPort?.('metrics', `http://127.0.0.1:${open.at(-1)?.port}/metrics`, tokenPath());
+    }
+    return open;
+  } catch (error) {
+    await Promise.all(open.map((each) => each.close()));
+    throw error;
   }
 };
 

@@ -151,6 +151,11 @@ export interface ServeDockerOptions {
   /** Ends after so many milliseconds in which nobody was connected and no program ran. */
   readonly idleMs: number | undefined;
   readonly onListening: (socket: string) => void;
+  /** Ports of 127.0.0.1 for the JSON API and for metrics; undefined: none. */
+  readonly rest?: number | undefined;
+  readonly metrics?: number | undefined;
+  /** What is served there, and the file of the token that requests need. */
+  readonly onPort?: (what: 'rest' | 'metrics', url: string, tokenFile: string) => void;
 }
 
 /** An existing folder, and the name that the tar's first entry gets in it (`.`: the folder itself). */

@@ -73,7 +73,7 @@ export const ROOMS = {
       'edge',
     ],
     ...['trust/system', 'trust', 'docker/http', 'docker/shapes', 'docker/machines', 'docker/buildkit/gen', 'docker/buildkit'],
-    ...['docker/routes', 'docker/inside', 'docker'],
+    ...['docker/routes', 'docker/rest', 'docker/inside', 'docker'],
     ...['process', '.'],
   ],
   cli: [
