@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { messageOf } from '../../base/errors.ts';
 import { LineSplitter } from '../../base/lines.ts';
 import { logger } from '../../base/log.ts';
@@ -148,12 +148,18 @@ export class FileLogWriter implements LogWriter {
     }
   }
 
-  /** Keeps the old file open until the new one is. */
+  /**
+   * Keeps the old file open until the new one is. Where the writer of a hook has rotated this log meanwhile, the old one is kept
+   * already: to put the new one in its place would lose it.
+   */
   async #rotate(): Promise<void> {
-    await keepOldLog(this.#path);
     const old = this.#file;
+    const [own, current] = await Promise.all([old.stat(), stat(this.#path).catch(() => undefined)]);
+    if (current?.ino === own.ino) {
+      await keepOldLog(this.#path);
+    }
     this.#file = await open(this.#path, 'a', 0o600);
-    this.#size = 0;
+    this.#size = (await this.#file.stat()).size;
     await old.close();
   }
 }

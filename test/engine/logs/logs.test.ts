@@ -53,6 +53,29 @@ test('bytes become lines, each stream on its own, whatever the chunks', async ()
   expect(await collect(store.read('db-1', 'db', {}))).toEqual(expected);
 });
 
+test('a log that the writer of a hook has put aside is not replaced by the next one', async () => {
+  const store = openLogStore(dir);
+  const service = await open(store, 'db-1');
+  const line = (text: string) => Buffer.from(`${text.padEnd(60_000, '.')}\n`);
+  let at = 0;
+  const fill = (writer: typeof service, text: string, count: number, from = 0) => {
+    at = from;
+    for (let index = 0; index < count; index++) {
+      writer.write({ stream: 'stdout', data: line(text), time: 1, offset: at });
+      at += 60_001;
+    }
+    return writer.settled();
+  };
+  await fill(service, 'first', 1_000);
+  const hook = await store.writer('db-1', 'db', { fresh: false });
+  await hook.begin(newRun(), { resumed: false });
+  await fill(hook, 'hook', 200);
+  await fill(service, 'last', 200, 1_000 * 60_001);
+  await Promise.all([service.close(), hook.close()]);
+  const lines = (await collect(store.read('db-1', 'db', {}))).map((each) => /^db-1 stdout (\w+)/.exec(each)?.[1]);
+  expect(['first', 'hook', 'last'].map((word) => lines.filter((each) => each === word).length)).toEqual([1_000, 200, 200]);
+});
+
 test('an endless line is cut, a torn last line is passed over', async () => {
   const store = openLogStore(dir);
   const writer = await open(store, 'db-1');
