@@ -3,7 +3,14 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 resolver=$1 state=$2 own=/run/hypr-test
 pids=
-end() { trap - EXIT TERM INT; for pid in $(cat $own/networkmanager.pid $own/dnsmasq.pid 2>/dev/null) $pids; do kill "$pid" 2>/dev/null || :; done; }
+end() {
+  trap - EXIT TERM INT
+  # First, while it can still end the dnsmasq that it runs; what it leaves is ended with the rest.
+  if manager=$(cat $own/networkmanager.pid 2>/dev/null) && kill "$manager" 2>/dev/null; then
+    for try in $(seq 100); do kill -0 "$manager" 2>/dev/null || break; sleep 0.05; done
+  fi
+  for pid in $(cat $own/dnsmasq.pid /run/NetworkManager/dnsmasq.pid 2>/dev/null) $pids; do kill "$pid" 2>/dev/null || :; done
+}
 trap end EXIT
 trap 'exit 1' TERM INT
 ip link set lo up
@@ -89,9 +96,9 @@ case $resolver in
     start_resolved DNS=
     start_networkmanager dns=systemd-resolved ;;
   networkmanager-dnsmasq)
-    # Debugging leaves its user as it is, as above.
+    # Debugging leaves its user as it is, as above, and writes no file that tells the next NetworkManager what the last one left.
     cp /usr/sbin/dnsmasq $own/dnsmasq
-    printf '#!/bin/sh\nexec %s/dnsmasq --no-daemon "$@"\n' $own >$own/dnsmasq.sh
+    printf '#!/bin/sh\necho $$ >/run/NetworkManager/dnsmasq.pid\nexec %s/dnsmasq --no-daemon "$@"\n' $own >$own/dnsmasq.sh
     chmod 755 $own/dnsmasq.sh
     mount --bind $own/dnsmasq.sh /usr/sbin/dnsmasq
     start_dbus
