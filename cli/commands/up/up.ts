@@ -17,10 +17,15 @@ import { confirmRemoteStack } from '../remote-stack.ts';
 import { tellMovedPorts, upEvents } from './events.ts';
 import { recreatedVolumes } from './volume-changes.ts';
 
+/** Flags with which `up` does not stay. */
+const DETACHED = ['detach', 'wait', 'no-start', 'dry-run'] as const;
+
 /** `up`: in the background, as a stream of logs, or as the dashboard. */
 export const runUp: Handler = async (invocation) => {
   const { flags } = invocation;
   checkUpFlags(flags);
+  // Before anything is set up, which may take minutes.
+  const isDashboard = !DETACHED.some((name) => flags.bool(name)) && wantsDashboard(invocation);
   const begun = await begin(invocation);
   if ('code' in begun) {
     return begun.code;
@@ -38,7 +43,7 @@ export const runUp: Handler = async (invocation) => {
     if (flags.bool('detach') || options.wait || options.noStart) {
       return upDetached({ invocation, stack, project, loaded, options });
     }
-    if (wantsDashboard(invocation)) {
+    if (isDashboard) {
       const { runDashboard } = await import('../../dashboard/run-dashboard.tsx');
       return runDashboard({ invocation, stack, project, loaded, options });
     }

@@ -28,6 +28,7 @@ export const FAILURES: Readonly<Record<string, Failure>> = {
   },
   'exec where nothing runs': { run: ['compose exec -T web true'], files: SLEEP },
   'a Compose file that is named and missing': { run: ['-f prod.yaml up -d'], files: SLEEP },
+  'the dashboard without a terminal': { run: ['up --ui'], files: SLEEP },
   'a setting mistyped': { run: ['settings set port auto'] },
   'a question without a terminal': { run: ['system prune'] },
 };

@@ -34,7 +34,6 @@ export const FAILURES: Readonly<Record<string, Failure>> = {
   'an instruction mistyped': { run: ['compose build'], files: builds('FROM busybox\nCOPPY . /app\n') },
   'COPY of what is not there': { run: ['compose build --progress plain'], files: builds('FROM busybox\nCOPY package.jsn /app/\n') },
   'a port that is taken': { run: ['up -d'], files: web('    command: sleep 1000\n    ports: ["127.0.0.1:PORT:80"]\n'), takesPort: true },
-  'the dashboard without a terminal': { run: ['up --ui'], files: SLEEP },
   'a RUN that fails': {
     run: ['compose build --progress plain'],
     files: builds('FROM busybox\nRUN echo checking; cat /no/such/file\n'),
