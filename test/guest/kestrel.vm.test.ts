@@ -152,8 +152,8 @@ describe('a replica', () => {
   });
 
   it('runs programs as whom they are to be', async () => {
-    expect(await ask(guest, ['id'], { user: 'app', groups: ['extra', '77'] })).toBe('1000 1001 +10 +77 +2000 pid=1 home=/home/app');
-    expect(await ask(guest, ['id'], { user: '4242:4243' })).toBe('4242 4243 pid=1 home=/');
+    expect(await ask(guest, ['id'], { user: 'app', groups: ['extra', '77'] })).toBe('1000 1001 +10 +77 +1001 +2000 pid=1 home=/home/app');
+    expect(await ask(guest, ['id'], { user: '4242:4243' })).toBe('4242 4243 +4243 pid=1 home=/');
     const capabilities = async (more: Partial<ProcessSpec>) =>
       /CapEff:\s*(\w+)/.exec(await ask(guest, ['cat', '/proc/self/status'], more))?.[1];
     expect(await capabilities({})).toBe('00000000a80425fb');

@@ -181,6 +181,7 @@ const char *identity_find(const char *user, const struct strings *extra, struct 
   } else if (has_name) {
     scan_groups(NULL, NULL, login, out);
   }
+  add_group(out, out->gid);
   for (size_t i = 0; error == NULL && i < extra->count; i++) {
     gid_t gid = 0;
     error = find_group(extra->items[i], &gid);
