@@ -41,7 +41,7 @@ const DECLARED: readonly Declared[] = [
   // BuildKit 0.13 asks its client for the name as it is, which a header of gRPC does not carry; later ones encode it.
   {
     id: 'a name that is not ASCII below a folder',
-    pattern: /^refusal: docker .*failed to walk .*: no such file or directory \| hypr builds$/,
+    pattern: /^refusal: docker .*(?:failed to walk .*: no such file or directory|"[^"]*": not found) \| hypr builds$/,
     needs: /^(COPY|ADD) .*[^ -~].*$/m,
   },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
