@@ -117,5 +117,7 @@ const show = (value: unknown): string | undefined =>
 
 const lastLine = (text: string | undefined): string => {
   const lines = text?.trim().split('\n') ?? ['builds'];
-  return (lines.find((line) => /^(ERROR|✗)/.test(line)) ?? lines.at(-1) ?? '').slice(0, 300);
+  const line = lines.find((each) => /^(ERROR|✗)/.test(each)) ?? lines.at(-1) ?? '';
+  // The reason stands at the end, after the text of the step.
+  return line.length > 400 ? `${line.slice(0, 200)}…${line.slice(-200)}` : line;
 };

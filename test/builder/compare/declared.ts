@@ -12,6 +12,12 @@ interface Declared {
 const DECLARED: readonly Declared[] = [
   // Where a step puts something the folder keeps its time, so that the same inputs give the same layer.
   { id: 'time of a folder', pattern: /^file [^:]*: docker dir (\d+ \d+:\d+) made {2}\| hypr dir \1 \d+ $/ },
+  // The root of an image has no entry in its layers, and so no time, but in the disk where BuildKit still has it.
+  {
+    id: 'time of a root',
+    pattern: /^file [^:]*: docker dir (\d+ \d+:\d+) \d+ {2}\| hypr dir \1 made $/,
+    needs: /^(COPY|ADD) .*--from=\S+ \/ /m,
+  },
   // BuildKit up to 0.13 follows links in folders that a pattern found, and fails where they lead nowhere.
   {
     id: 'links below a pattern',
