@@ -1,6 +1,6 @@
 // Work that is done once for the same input. This file runs with the user's Node (18 or newer).
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -19,7 +19,9 @@ export const once = async ({ root, name, wanted, products = [] }, work) => {
     if (!isDone()) {
       await work();
       mkdirSync(stamps, { recursive: true });
-      writeFileSync(stamp, wanted);
+      // A file of its own: a copy of node_modules made of hard links keeps what it had.
+      writeFileSync(`${stamp}.new`, wanted);
+      renameSync(`${stamp}.new`, stamp);
     }
   } finally {
     release();
