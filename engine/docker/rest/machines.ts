@@ -48,7 +48,7 @@ const create = async (host: Host, { body, reply, signal }: Call): Promise<void> 
     throw new ApiError(400, 'kernel_image_path and rootfs_path are not taken: name an image, the kernel is hypr’s');
   }
   const image = await needImage(host, asText(request.image) ?? '');
-  const config = configOf(request);
+  const config = machineConfig(request);
   const name = asText(request.name);
   const id = await createMachine(host, { name, config, image, findNetwork: (wanted) => findNetwork(host, wanted), signal });
   if (request.start !== false) {
@@ -59,14 +59,15 @@ const create = async (host: Host, { body, reply, signal }: Call): Promise<void> 
   reply.json(describeMachine(host.find(id)), 201);
 };
 
-/** In the shape that docker's clients send. */
-const configOf = (request: Readonly<Record<string, unknown>>): Record<string, unknown> => {
+/** The request in the shape that docker's clients send. Throws 400. */
+export const machineConfig = (request: Readonly<Record<string, unknown>>): Record<string, unknown> => {
   const ports = asTexts(request.ports).map(portOf);
   const env = Array.isArray(request.env)
     ? asTexts(request.env)
     : Object.entries(asMap(request.env)).map(([key, value]) => `${key}=${value}`);
   const [cpus, memory] = [asNumber(request.vcpu_count), asNumber(request.mem_size_mib)];
   return {
+    Image: asText(request.image),
     Cmd: commandOf(request.command),
     Env: env,
     Labels: asMap(request.labels),

@@ -5,6 +5,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LoopbackServer } from '../../../../engine/docker/rest/listen.ts';
+import { machineConfig } from '../../../../engine/docker/rest/machines.ts';
 import { mergeFamilies } from '../../../../engine/docker/rest/metrics.ts';
 import { OPERATIONS } from '../../../../engine/docker/rest/openapi.ts';
 import { restRoutes } from '../../../../engine/docker/rest/routes.ts';
@@ -135,6 +136,24 @@ describe('the JSON API', () => {
       expect(code).not.toBe('connected');
     }
   });
+});
+
+test('a machine of the JSON API is what docker’s clients ask for', () => {
+  const request = {
+    image: 'nginx',
+    command: 'echo a',
+    env: { A: 'b' },
+    vcpu_count: 2,
+    mem_size_mib: 64,
+    ports: ['127.0.0.1:8080:80', '53/udp'],
+  };
+  const config = machineConfig({ ...request, volumes: ['data:/data'], labels: { app: 'web' } });
+  expect(config).toMatchObject({ Image: 'nginx', Cmd: ['/bin/sh', '-c', 'echo a'], Env: ['A=b'], Labels: { app: 'web' } });
+  expect(config.HostConfig).toMatchObject({
+    ...{ NanoCpus: 2e9, Memory: 64 << 20, Binds: ['data:/data'] },
+    PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '8080' }], '53/udp': [{ HostIp: '', HostPort: '' }] },
+  });
+  expect(() => machineConfig({ image: 'nginx', ports: ['web'] })).toThrow('"web" is no port');
 });
 
 test('the token is made once, for its user alone, and a file that others can read is refused', async () => {
