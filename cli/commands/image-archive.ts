@@ -1,10 +1,9 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { HyprError } from '../../base/errors.ts';
 import { sanitiseName } from '../../base/sanitise.ts';
+import { openBuildFolders } from '../../engine/docker/buildkit/build-folders.ts';
 import type { Handler } from '../core/command-spec.ts';
 import type { CliContext } from '../core/context.ts';
 import { createQuietableRenderer } from '../render/create.ts';
@@ -46,19 +45,16 @@ export const runSave: Handler = async ({ context, args, flags }) => {
 
 /** Runs `work` on a private file that was filled from stdin before, or goes to stdout after. */
 const withTemporary = async <T>(context: CliContext, work: (path: string) => Promise<T>, direction: 'in' | 'out'): Promise<T> => {
-  const folder = await mkdtemp(join(tmpdir(), 'hypr-archive-'));
-  const path = join(folder, 'archive.tar');
+  // In HYPR_HOME, because it may be large; what killed commands left is removed first.
+  await using folders = await openBuildFolders();
+  const path = join(folders.contexts, 'archive.tar');
   const { signal } = context.interrupts;
-  try {
-    if (direction === 'in') {
-      await pipeline(context.stdin, createWriteStream(path, { mode: 0o600 }), { signal });
-    }
-    const result = await work(path);
-    if (direction === 'out') {
-      await pipeline(createReadStream(path), context.stdout, { signal, end: false });
-    }
-    return result;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  if (direction === 'in') {
+    await pipeline(context.stdin, createWriteStream(path, { mode: 0o600 }), { signal });
   }
+  const result = await work(path);
+  if (direction === 'out') {
+    await pipeline(createReadStream(path), context.stdout, { signal, end: false });
+  }
+  return result;
 };

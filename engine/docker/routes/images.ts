@@ -1,10 +1,9 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Image } from '../../model/types.ts';
+import { openBuildFolders } from '../buildkit/build-folders.ts';
 import { ApiError, notHere } from '../http/errors.ts';
 import { compileFilters, hasLabel, isYes, matchesGlob, readFilters, refuseFilters, untilOf } from '../http/filters.ts';
 import type { Call, Routes } from '../http/router.ts';
@@ -220,13 +219,10 @@ const pruneImages = async (host: Host, { query, reply }: Call): Promise<void> =>
   reply.json({ ImagesDeleted: images.length === 0 ? null : images.map(deletedEntry), SpaceReclaimed: bytes });
 };
 
+/** In HYPR_HOME, because it may be large; what killed servers left is removed first. */
 const withFile = async (work: (path: string) => Promise<void>): Promise<void> => {
-  const folder = await mkdtemp(join(tmpdir(), 'hypr-images-'));
-  try {
-    await work(join(folder, 'images.tar'));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  await using folders = await openBuildFolders();
+  await work(join(folders.contexts, 'images.tar'));
 };
 
 const saveImages = async (host: Host, { reply, signal }: Call, names: readonly string[]): Promise<void> => {
