@@ -21,11 +21,11 @@ const DECLARED: readonly Declared[] = [
   // BuildKit up to 0.13 follows links in folders that a pattern found, and fails where they lead nowhere.
   {
     id: 'links below a pattern',
-    pattern: /^refusal: docker ERROR: failed to solve: failed to compute cache key: .*not found \| hypr builds$/,
+    pattern: /^refusal: docker (?:ERROR: failed to solve: )?failed to compute cache key: .*not found \| hypr builds$/,
     needs: /^(COPY|ADD) .*[*?]/m,
   },
   // In an empty root no name has a number: the first step of a stage from scratch fails in BuildKit 0.13, a later one takes 0, as hypr does.
-  { id: 'an owner by name in an empty root', pattern: /^refusal: docker ERROR: .*invalid user index: -1 \| hypr builds$/ },
+  { id: 'an owner by name in an empty root', pattern: /^refusal: docker .*invalid user index: -1 \| hypr builds$/ },
   // docker writes it into the layer, where it deletes another file; hypr refuses to make such a layer (docs/builds.md).
   { id: 'a name that means a deletion', pattern: /^refusal: docker builds \| hypr ✗ \S*\.wh\.\S* cannot be in an image/ },
   // What a RUN sees of its machine: other addresses, and files that docker's builds do not have.
@@ -50,6 +50,8 @@ const DECLARED: readonly Declared[] = [
     pattern: /^refusal: docker .*(?:failed to walk .*: no such file or directory|"[^"]*": not found) \| hypr builds$/,
     needs: /^(COPY|ADD) .*[^ -~].*$/m,
   },
+  // And the patterns beside such a name then find nothing.
+  { id: 'files beside a name that is not ASCII', pattern: /^file .*: docker – \| hypr file /, needs: /^(COPY|ADD) .*[^ -~].*$/m },
   { id: 'docker saves no image without layers', pattern: /^refusal: docker save: .*empty export/ },
 ];
 
