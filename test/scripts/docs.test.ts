@@ -57,6 +57,13 @@ describe('the documentation', () => {
     ).toEqual([]);
   });
 
+  it('docs/dashboard.md › names only tests that there are', () => {
+    const text = readFileSync(join(root, 'docs/dashboard.md'), 'utf8');
+    const named = [...text.matchAll(/`(test\/\S+)`: "([^"]+)"/g)];
+    expect(named.length).toBeGreaterThan(25);
+    expect(named.filter(([, path = '', name = '']) => !readFileSync(join(root, path), 'utf8').includes(name))).toEqual([]);
+  });
+
   it('walks through at most ten files each', () => {
     const text = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
     const walks = text
