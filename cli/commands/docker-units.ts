@@ -90,8 +90,18 @@ export const setupUnits = async (context: Context, served: Served, isDryRun: boo
   }
   if (!isDryRun) {
     await manage(context, ['daemon-reload']);
-    await manage(context, ['enable', '--now', SOCKET]);
+    await enableSocket(context, served.socket);
   }
+};
+
+/** The manager would take the socket of a `hypr serve` that somebody started away: it listens there only when that has ended. */
+const enableSocket = async (context: Context, socket: string): Promise<void> => {
+  const { isListening } = await import('../../engine/docker/http/listen.ts');
+  const isTaken = (await isListening(socket)) && (await ask(context, ['is-active', '--quiet', SOCKET])) !== undefined;
+  if (isTaken) {
+    context.stderr.write(`hypr serve listens at ${sanitiseText(socket)} already: when it has ended, systemctl --user start ${SOCKET}\n`);
+  }
+  await manage(context, ['enable', ...(isTaken ? [] : ['--now']), SOCKET]);
 };
 
 /** Removes what `setupUnits` wrote. Machines go on. */

@@ -55,6 +55,12 @@ const bind = async (server: Server, socket: string): Promise<void> => {
   }
 };
 
+/** Whether somebody serves there. */
+export const isListening = async (socket: string): Promise<boolean> => {
+  const refusal = await probe(socket);
+  return refusal === undefined || refusal === 'EAGAIN';
+};
+
 /** Undefined when somebody serves there; otherwise why not. */
 const probe = (socket: string): Promise<string | undefined> =>
   new Promise((resolve) => {

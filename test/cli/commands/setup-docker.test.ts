@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { dockerSocket } from '../../../engine/docker/serve.ts';
 import { fakeContext, run } from '../support/fake-context.ts';
 
 describe('setup --docker', () => {
@@ -81,6 +84,24 @@ describe('setup --docker', () => {
     writeFileSync(unit, '[Unit]\n');
     expect(await run(withManager(), 'setup --undo --yes')).toBe(0);
     expect(readFileSync(unit, 'utf8')).toBe('[Unit]\n');
+  });
+
+  it('leaves the socket to a hypr serve that listens already, and has systemd listen from the next start on', async () => {
+    const asked = (): string[] => readFileSync(join(dir, 'asked'), 'utf8').trim().split('\n');
+    const busy = withManager();
+    writeFileSync(join(dir, 'bin', 'systemctl'), `#!/bin/sh\necho "$*" >> ${join(dir, 'asked')}\n[ "$2" != is-active ]\n`, { mode: 0o755 });
+    const socket = dockerSocket();
+    rmSync(socket, { force: true });
+    const server = createServer().listen(socket);
+    await once(server, 'listening');
+    try {
+      expect(await run(busy, 'setup --docker')).toBe(0);
+    } finally {
+      server.close();
+    }
+    expect(asked()).toContain('--user enable hypr-docker.socket');
+    expect(asked()).not.toContain('--user enable --now hypr-docker.socket');
+    expect(busy.stderr.text).toContain('listens at');
   });
 
   it('links docker and docker-compose where none are, and only when asked', async () => {
