@@ -38,11 +38,11 @@ const DECLARED: readonly Declared[] = [
     pattern: /^history \d+: docker (.*"RUN )(?:\|\d+ .* )?(\S+ .*) \| hypr \1\|\d+ .* \2$/,
     needs: /^FROM s\d/m,
   },
-  // BuildKit 0.13 reads the groups of a named user from a file that is not open; later ones, as hypr, take it that there are none.
+  // BuildKit 0.13 reads the groups of a user from a file that is not open; later ones, as hypr, take it that there are none.
   {
-    id: 'a user by name without /etc/group',
+    id: 'a user without a group, and no /etc/group',
     pattern: /^refusal: docker .*: unable to find groups for spec \S+: invalid argument \| hypr builds$/,
-    needs: /^USER [a-z]/m,
+    needs: /^USER [^:]+$/m,
   },
   // BuildKit 0.13 asks its client for the name as it is, which a header of gRPC does not carry; later ones encode it.
   {
